@@ -1,7 +1,7 @@
 """What the client scripts share: the server under test, as `postrider demo --json` describes it.
 
 Each script is run as `python3 SCRIPT DESCRIPTION`, where DESCRIPTION is a file with that one JSON object, and fails
-by an assertion. The clients are Python's own libraries: nothing here speaks a protocol by itself.
+by an assertion. The clients are Python's own libraries; only the model of IMAP clients speaks a protocol by itself.
 """
 
 import email.message

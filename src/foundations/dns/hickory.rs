@@ -12,11 +12,14 @@ use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use super::stub::Stub;
+use super::weight::Large;
 use super::{Answer, Caa, DnsSettings, Dnssec, Error, ErrorKind, Lookup, Mx, Resolver, Security, Srv, Tlsa};
 
 /// Asks the configured name servers, or those of the system. Keeps answers for as long as they allow.
 pub struct SystemResolver {
     resolver: TokioResolver,
+    /// What large answers take in its memory.
+    large: Large,
     /// Who is asked where signatures matter, if another's word on them counts.
     trusted: Option<Stub>,
 }
@@ -46,7 +49,7 @@ impl SystemResolver {
         apply(settings, builder.options_mut());
         let resolver = builder.build().map_err(wrong)?;
         let trusted = if settings.dnssec == Dnssec::TrustAd { trusted(settings) } else { None };
-        Ok(Self { resolver, trusted })
+        Ok(Self { resolver, large: Large::within(settings.cache_memory), trusted })
     }
 
     async fn query<T>(&self, name: &str, kind: RecordType, pick: fn(&RData) -> Option<T>) -> Result<Answer<T>, Error> {
@@ -64,7 +67,12 @@ impl SystemResolver {
         if let Some(stub) = self.trusted.as_ref().filter(|_| SIGNED.contains(&kind)) {
             return of_trusted(name, stub.ask(&query, kind).await, pick);
         }
-        let lookup = self.resolver.lookup(query, kind).await.map_err(|cause| failure(name, cause))?;
+        let answer = self.resolver.lookup(query, kind).await;
+        if self.large.is_too_much_with(&answer) {
+            log::info!("Large answers fill the memory for what the DNS has said; all of it is forgotten");
+            self.resolver.clear_cache();
+        }
+        let lookup = answer.map_err(|cause| failure(name, cause))?;
         collect(name, lookup.answers(), pick)
     }
 }

@@ -12,6 +12,7 @@ mod answer;
 mod hickory;
 mod settings;
 mod stub;
+mod weight;
 mod zone;
 
 pub use answer::{Answer, Caa, Error, ErrorKind, Mx, Security, Srv, Tlsa, addresses};

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::foundations::settings::Span;
+use crate::foundations::settings::{ByteSize, Span};
 
 crate::settings! {
     /// How names are looked up in the DNS.
@@ -15,6 +15,8 @@ crate::settings! {
         pub attempts: u32 = 2,
         /// Most answers kept in memory. Beyond it the least used one is forgotten.
         pub cache_size: u32 = 8192,
+        /// Memory for large answers (of more than 4 KiB) among them. When so much of them has come, all answers are forgotten.
+        pub cache_memory: ByteSize = ByteSize::mib(32),
         /// Longest time an answer is kept, whatever its owner says.
         pub longest_ttl: Span = Span::hours(24),
         /// Whether signatures are checked (DNSSEC), which DANE needs.

@@ -64,7 +64,7 @@ impl Account {
     /// highest modification sequence (RFC 7162 §3.1).
     pub fn enable_condstore(&mut self, selected: &Selected, link: &mut Link) {
         if !std::mem::replace(&mut self.enabled.condstore, true) {
-            let code = Code::HighestModSeq(selected.view.highest_mod_seq());
+            let code = Code::HighestModSeq(selected.told);
             link.out.untagged(Condition::Ok, Some(&code), "The highest mod-sequence");
         }
     }
@@ -86,6 +86,10 @@ pub struct Selected {
     pub contexts: Vec<Context>,
     /// The client speaks of UIDs in the present command: flag changes told with it name them too.
     pub addressing: Addressing,
+    /// The client has been told of everything up to this modification sequence.
+    told: ModSeq,
+    /// A change of flags was kept from it, as it has asked by NOTIFY, and nothing else will tell of it.
+    has_untold: bool,
     gone: bool,
 }
 
@@ -100,20 +104,31 @@ impl std::fmt::Debug for Selected {
 pub struct Own<'a> {
     /// The messages, ascending.
     pub uids: &'a [Uid],
+    /// Those of them that others had changed before, which the client does not know; ascending.
+    pub overtaken: &'a [Uid],
     /// The highest modification sequence of the change: what is above it was changed by others since, and told.
     pub mod_seq: Option<ModSeq>,
 }
 
 impl Own<'_> {
     fn covers(&self, row: &Row) -> bool {
-        self.mod_seq.is_some_and(|own| row.mod_seq <= own) && self.uids.binary_search(&row.uid).is_ok()
+        let has = |uids: &[Uid]| uids.binary_search(&row.uid).is_ok();
+        self.mod_seq.is_some_and(|own| row.mod_seq <= own) && has(self.uids) && !has(self.overtaken)
     }
 }
 
 impl Selected {
     /// A mailbox just opened.
     pub fn new(view: View) -> Self {
-        Self { view, saved: SequenceSet::new(), contexts: Vec::new(), addressing: Addressing::Sequence, gone: false }
+        Self {
+            told: view.highest_mod_seq(),
+            view,
+            saved: SequenceSet::new(),
+            contexts: Vec::new(),
+            addressing: Addressing::Sequence,
+            has_untold: false,
+            gone: false,
+        }
     }
 
     /// Whether the mailbox was deleted or renamed under the session.
@@ -148,6 +163,7 @@ impl Selected {
             Expunges::Hold | Expunges::Silent => mailbox::Expunges::Hold,
         });
         if updates.is_empty() {
+            self.note_told();
             return Ok(());
         }
         let enabled = account.enabled;
@@ -177,10 +193,7 @@ impl Selected {
                 Update::Recent(count) if !enabled.rev2 => _ = link.out.recent(count),
                 Update::Recent(_) => {}
                 Update::Keywords => self.tell_flags(link),
-                Update::Flags { sequence, .. } if account.attention.tells_flags() => {
-                    self.tell_flags_of(sequence, account, own, link);
-                }
-                Update::Flags { .. } => {}
+                Update::Flags { sequence, .. } => self.tell_flags_of(sequence, account, own, link),
                 Update::Gone => self.gone = true,
             }
             link.relieve().await?;
@@ -195,19 +208,39 @@ impl Selected {
         if let Some(touched) = touched.filter(|_| !self.gone) {
             Box::pin(tell_touched(self, &touched, enabled, link)).await?;
         }
-        if arrived && own.mod_seq.is_none() {
-            self.tell_mod_seq(account, link);
+        // RFC 7162 §3.2.5: as EXISTS names no modification sequence.
+        if self.note_told() && arrived && enabled.qresync && own.mod_seq.is_none() {
+            let code = Code::HighestModSeq(self.told);
+            link.out.untagged(Condition::Ok, Some(&code), "The highest mod-sequence");
         }
         Ok(())
     }
 
-    /// Moves a client with QRESYNC past what it has just been told, as EXISTS names no modification sequence. Not while
-    /// something is kept from it, since it would never ask for that again (RFC 7162 §3.2.5).
-    fn tell_mod_seq(&self, account: &Account, link: &mut Link) {
-        let knows_all = !self.view.holds_expunges() && account.attention.tells_flags();
-        if account.enabled.qresync && knows_all && !self.gone {
-            let code = Code::HighestModSeq(self.view.highest_mod_seq());
-            link.out.untagged(Condition::Ok, Some(&code), "The highest mod-sequence");
+    /// Whether the client knows everything that the view shows, which is noted.
+    fn note_told(&mut self) -> bool {
+        let knows_all = !(self.view.holds_expunges() || self.has_untold || self.gone);
+        if knows_all {
+            self.told = self.view.highest_mod_seq();
+        }
+        knows_all
+    }
+
+    /// Up to which modification sequence the client knows everything. As it will ask for what comes after it
+    /// (RFC 7162 §3.2.5), this is what it is told, and not the mailbox's own.
+    pub const fn told(&self) -> ModSeq {
+        self.told
+    }
+
+    /// After the last command in a mailbox, which has expunged these messages, ascending: of nothing else can the
+    /// client be told any more.
+    pub fn close(&mut self, expunged: &[Uid]) {
+        let own = |update: Update| match update {
+            Update::Expunged { uid, .. } => expunged.binary_search(&uid).is_ok(),
+            _ => false,
+        };
+        let only_own = self.view.sync(mailbox::Expunges::Tell).into_iter().all(own);
+        if only_own {
+            self.note_told();
         }
     }
 
@@ -228,12 +261,16 @@ impl Selected {
         link.out.untagged(Condition::Ok, Some(&Code::PermanentFlags(permanent)), "Flags that can be changed");
     }
 
-    fn tell_flags_of(&self, sequence: SequenceNumber, account: &Account, own: Own<'_>, link: &mut Link) {
+    fn tell_flags_of(&mut self, sequence: SequenceNumber, account: &Account, own: Own<'_>, link: &mut Link) {
         let enabled = account.enabled;
         // RFC 5465 §5.1.
         let notified = account.attention.selected().is_some();
         let Some(row) = self.view.row(sequence) else { return };
         if own.covers(&row) {
+            return;
+        }
+        if !account.attention.tells_flags() {
+            self.has_untold = true;
             return;
         }
         let mut writer = link.out.fetch(sequence);

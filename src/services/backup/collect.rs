@@ -171,7 +171,9 @@ impl Run {
             let validity_before = validity(path);
             let content = match self.untouched(path, previous) {
                 Some(record) => Content::Same(record),
-                None => match self.messages(path, self.known(previous, before.seen.get(&identity).map(|seen| &seen.messages))) {
+                None => match self
+                    .messages(path, self.known(previous, before.seen.get(&identity).map(|seen| &seen.messages)))
+                {
                     Ok((messages, times)) => Content::Listed(messages, times),
                     Err(_) if !is_there(&path.join("cur"))? => return Ok(None),
                     // It was elsewhere for a moment, as a folder is that is renamed and renamed back.

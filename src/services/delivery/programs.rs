@@ -98,7 +98,7 @@ impl Programs {
 
     /// The scripts for a user's mail. For a user without one this is one look at the disk.
     pub(super) fn plan(&self, account: &Address) -> Result<Plan, Error> {
-        let (before, after) = self.site();
+        let (before, after) = self.site()?;
         let home = self.scripts.home(account)?;
         Ok(Plan { before, own: self.own(&home)?, after })
     }
@@ -120,25 +120,29 @@ impl Programs {
     }
 
     /// A script for `include`.
-    pub(super) fn included(&self, home: &Home, location: Location, name: &str) -> Included {
-        let Ok(name) = name.parse::<ScriptName>() else { return Included::Missing };
+    ///
+    /// # Errors
+    /// The disk does not give it this time.
+    pub(super) fn included(&self, home: &Home, location: Location, name: &str) -> Result<Included, Error> {
+        let Ok(name) = name.parse::<ScriptName>() else { return Ok(Included::Missing) };
         let compiled = match location {
             Location::Personal => {
-                let Ok(Some(stamp)) = home.stamp_of(&name) else { return Included::Missing };
+                // What cannot be looked at may be there all the same: `:optional` does not mean this.
+                let Some(stamp) = home.stamp_of(&name)? else { return Ok(Included::Missing) };
                 self.compiled(&home.path().join("sieve").join(name.as_str()), stamp, || home.read(&name))
             }
             Location::Global => {
-                let Some(directory) = self.delivery.get().sieve.global.clone() else { return Included::Missing };
+                let Some(directory) = self.delivery.get().sieve.global.clone() else { return Ok(Included::Missing) };
                 let path = directory.join(format!("{name}.sieve"));
-                let Ok(Some(stamp)) = Stamp::of(&path) else { return Included::Missing };
+                let Some(stamp) = Stamp::of(&path)? else { return Ok(Included::Missing) };
                 let most = self.sieve.get().script_size.get();
                 self.compiled(&path, stamp, || Ok(files::read_bounded(&path, most)?))
             }
         };
         match compiled {
-            Ok(script) => Included::Script(script),
-            Err(Unusable::Now(error)) => Included::Broken(error.to_string()),
-            Err(Unusable::Broken(why)) => Included::Broken(why),
+            Ok(script) => Ok(Included::Script(script)),
+            Err(Unusable::Now(error)) => Err(error),
+            Err(Unusable::Broken(why)) => Ok(Included::Broken(why)),
         }
     }
 
@@ -176,28 +180,30 @@ impl Programs {
         compiled.map_err(Unusable::Broken)
     }
 
-    fn site(&self) -> (Arc<[Program]>, Arc<[Program]>) {
+    /// The site's scripts. While the disk does not give one of them, nobody knows what is wanted of a message, as with a user's.
+    fn site(&self) -> Result<(Arc<[Program]>, Arc<[Program]>), Error> {
         let (delivery, sieve) = (self.delivery.get(), self.sieve.get());
         let mut site = self.site.lock();
         if let Some(known) = &*site
             && Arc::ptr_eq(&known.delivery, &delivery)
             && Arc::ptr_eq(&known.sieve, &sieve)
         {
-            return (Arc::clone(&known.before), Arc::clone(&known.after));
+            return Ok((Arc::clone(&known.before), Arc::clone(&known.after)));
         }
-        let load = |paths: &[PathBuf]| -> Arc<[Program]> {
-            let program = |path: &PathBuf| match site_script(path, &sieve) {
-                Ok(script) => Some(Program { name: path.display().to_string(), script }),
-                Err(why) => {
+        let load = |paths: &[PathBuf]| -> Result<Arc<[Program]>, Error> {
+            let program = |path: &PathBuf| match read_site_script(path, &sieve) {
+                Ok(script) => Some(Ok(Program { name: path.display().to_string(), script })),
+                Err(Unusable::Now(error)) => Some(Err(error)),
+                Err(Unusable::Broken(why)) => {
                     log::error!(file:% = path.display(); "A Sieve script of the site does not run: {why}");
                     None
                 }
             };
             paths.iter().filter_map(program).collect()
         };
-        let (before, after) = (load(&delivery.sieve.before), load(&delivery.sieve.after));
+        let (before, after) = (load(&delivery.sieve.before)?, load(&delivery.sieve.after)?);
         *site = Some(Site { delivery, sieve, before: Arc::clone(&before), after: Arc::clone(&after) });
-        (before, after)
+        Ok((before, after))
     }
 }
 
@@ -232,8 +238,19 @@ impl Cache {
 /// # Errors
 /// It cannot be read, or has mistakes; all of them in one text.
 pub fn site_script(path: &Path, settings: &SieveSettings) -> Result<Script, String> {
-    let source = files::read_bounded(path, settings.script_size.get()).map_err(|error| error.to_string())?;
-    compile(&source, settings).map(|compiled| compiled.script).map_err(|mistakes| told(&mistakes))
+    read_site_script(path, settings).map_err(|unusable| match unusable {
+        Unusable::Now(error) => error.to_string(),
+        Unusable::Broken(why) => why,
+    })
+}
+
+fn read_site_script(path: &Path, settings: &SieveSettings) -> Result<Script, Unusable> {
+    let source = files::read_bounded(path, settings.script_size.get()).map_err(Error::from);
+    let source = source.map_err(|error| match error {
+        error if error.is_passing() => Unusable::Now(error),
+        error => Unusable::Broken(error.to_string()),
+    })?;
+    compile(&source, settings).map(|compiled| compiled.script).map_err(|mistakes| Unusable::Broken(told(&mistakes)))
 }
 
 /// The scripts that users may `include :global`, in the order of their names.

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
 
+use parking_lot::Mutex;
+
 use super::programs::{Own, Plan, Program, Programs};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
@@ -12,7 +14,7 @@ use crate::services::sieve::{
     Action, Included, Location, Outcome, Remember, SieveSettings, Situation, Spam, Step, World, run,
 };
 use crate::storage::mailbox::{FolderName, SpecialUse};
-use crate::storage::scripts::{Home, Memory};
+use crate::storage::scripts::{Error, Home, Memory};
 
 /// The user's folders, as a running server or the disk alone has them. Answers may wait for the disk.
 pub(super) trait Folders: Sync {
@@ -47,6 +49,9 @@ pub(super) struct Decided {
     pub(super) failures: Vec<(String, String)>,
     /// The folders that the actions name, by these names; those that no folder can have are not in it.
     pub(super) folders: HashMap<String, FolderName>,
+    /// Why a script could not be read that another wanted to include, if it may be read the next time: then nothing else of this
+    /// counts.
+    pub(super) unread: Option<Error>,
     /// What each script has tested and decided.
     pub(super) traces: Vec<(String, Vec<Step>)>,
 }
@@ -93,7 +98,8 @@ fn run_all(
 ) -> Decided {
     let mut decided = Decided::default();
     let account = facts.account.clone();
-    let world = Surroundings { account: &account, folders, home, programs, memory: OnceLock::new(), now: facts.now };
+    let (memory, unread) = (OnceLock::new(), Mutex::default());
+    let world = Surroundings { account: &account, folders, home, programs, memory, unread, now: facts.now };
     let mut kept: Option<Act> = None;
     let own = match &plan.own {
         Own::Script(program) => Some(program),
@@ -108,6 +114,7 @@ fn run_all(
         let is_own = own.is_some_and(|own| std::ptr::eq(own, program));
         let outcome = run(&program.script, &facts.situation(spam, &world), settings);
         facts.message = outcome.message.clone();
+        decided.unread = decided.unread.or_else(|| world.unread.lock().take());
         match decided.take(program, outcome, &mut kept) {
             Next::Script => {}
             Next::End => return decided,
@@ -210,6 +217,7 @@ struct Surroundings<'a> {
     home: &'a Home,
     programs: &'a Programs,
     memory: OnceLock<Memory>,
+    unread: Mutex<Option<Error>>,
     now: Timestamp,
 }
 
@@ -237,7 +245,13 @@ impl World for Surroundings<'_> {
     }
 
     fn included(&self, location: Location, name: &str) -> Included {
-        self.programs.included(self.home, location, name)
+        self.programs.included(self.home, location, name).unwrap_or_else(|error| {
+            let why = error.to_string();
+            if error.is_passing() {
+                *self.unread.lock() = Some(error);
+            }
+            Included::Broken(why)
+        })
     }
 
     fn seen_before(&self, key: &str) -> bool {

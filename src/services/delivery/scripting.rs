@@ -124,7 +124,10 @@ impl Delivery {
             Ok::<_, Error>(decide(&plan, facts, &*inside, &home, &programs, &settings))
         };
         let decided = scripting.runners.in_turn(&item.recipient.account.key(), work).await;
-        let decided = decided.unwrap_or(Err(Error::Closing)).map_err(Refusal::temporary)?;
+        let mut decided = decided.unwrap_or(Err(Error::Closing)).map_err(Refusal::temporary)?;
+        if let Some(error) = decided.unread.take() {
+            return Err(Refusal::temporary(error));
+        }
         Performance { delivery: self, scripting: &scripting, item, user }.perform(decided).await
     }
 

@@ -24,7 +24,7 @@ pub struct Group<'a> {
     /// The message.
     pub message: &'a Carried,
     /// Called when the message has been transmitted for the recipients with these places in `recipients`, just before
-    /// the end of it is: from then on it may have arrived.
+    /// the end of it is: from then on it may have arrived. A trouble keeps the end back, and so the message.
     pub before_end: &'a BeforeEnd<'a>,
 }
 
@@ -49,7 +49,8 @@ impl Carried {
 }
 
 /// See [`Group::before_end`].
-pub type BeforeEnd<'a> = dyn Fn(Vec<usize>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> + Send + Sync + 'a;
+pub type BeforeEnd<'a> =
+    dyn Fn(Vec<usize>) -> Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + 'a>> + Send + Sync + 'a;
 
 /// How an attempt is hurried.
 pub struct Haste<'a> {

@@ -89,7 +89,7 @@ impl Courier {
         let settings = self.outbound.0.settings.get();
         let Haste { give_up, stage } = haste;
         let mut slate = Slate::new(group.recipients.len(), stage);
-        let before_end = |places: Vec<usize>| -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let before_end = |places: Vec<usize>| -> Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + '_>> {
             stage.end();
             (group.before_end)(places)
         };

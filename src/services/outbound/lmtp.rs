@@ -239,7 +239,7 @@ mod tests {
                 envelope: &envelope,
                 recipients: &recipients,
                 message: &message,
-                before_end: &|_| Box::pin(std::future::ready(())),
+                before_end: &|_| Box::pin(std::future::ready(Ok(()))),
             });
             outcomes.extend(attempts.await.into_iter().map(|attempt| attempt.outcome));
         }

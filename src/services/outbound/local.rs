@@ -54,7 +54,7 @@ impl OverLmtp {
             envelope: &mail.envelope,
             recipients: &recipients,
             message: &message,
-            before_end: &|_| Box::pin(std::future::ready(())),
+            before_end: &|_| Box::pin(std::future::ready(Ok(()))),
         };
         let attempts = self.attempt(group).await.into_iter();
         let results = attempts.map(|attempt| match attempt.outcome {

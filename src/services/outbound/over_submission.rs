@@ -84,7 +84,7 @@ impl Submitting for OverSubmission {
                     envelope: &mail.envelope,
                     recipients: &mail.envelope.recipients,
                     message: &Carried::new(mail.message.clone(), ()),
-                    before_end: &|_| Box::pin(std::future::ready(())),
+                    before_end: &|_| Box::pin(std::future::ready(Ok(()))),
                 };
                 let settled = session.transact(&group, &places, Others::None, times).await;
                 for (_, outcome) in settled.outcomes {

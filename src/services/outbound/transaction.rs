@@ -124,18 +124,22 @@ impl Session {
         let form = content.form();
         let sent = self.content(job, content, &accepted).await;
         match sent.map_err(|broken| broken.trouble("the transmission of the message"))? {
-            None => {
+            Sent::Whole => {
                 if keep == Others::None {
                     group.message.let_go();
                 }
                 self.end((&accepted, form), times, settled).await
             }
-            Some(early) => {
+            Sent::Answered(early) => {
                 let trouble = no(&early);
                 if trouble.scope != Scope::Destination {
                     settled.outcomes.extend(accepted.iter().map(|place| (*place, trouble.clone().outcome())));
                 }
                 // Half a message is under way: there is no going on.
+                Err(trouble)
+            }
+            Sent::Withheld(trouble) => {
+                settled.outcomes.extend(accepted.iter().map(|place| (*place, trouble.clone().outcome())));
                 Err(trouble)
             }
         }
@@ -213,13 +217,8 @@ impl Session {
         }
     }
 
-    /// The message and its end. A reply that comes before the end is sent is returned instead of sending it.
-    async fn content(
-        &mut self,
-        job: &Job<'_, '_>,
-        content: Content,
-        accepted: &[usize],
-    ) -> Result<Option<Reply>, Broken> {
+    /// The message and its end.
+    async fn content(&mut self, job: &Job<'_, '_>, content: Content, accepted: &[usize]) -> Result<Sent, Broken> {
         let &Job { group, manner, times, .. } = job;
         let limit = times.block.duration();
         let mut out = BytesMut::new();
@@ -237,7 +236,7 @@ impl Session {
             // The last block goes with the end.
             if left > 0 {
                 if let Some(early) = self.go_on(&out, limit).await? {
-                    return Ok(Some(early));
+                    return Ok(Sent::Answered(early));
                 }
                 out.clear();
             }
@@ -245,8 +244,10 @@ impl Session {
         if manner.transfer == Transfer::Data {
             stuffer.finish(&mut out);
         }
-        (group.before_end)(accepted.to_vec()).await;
-        self.go_on(&out, limit).await
+        if let Err(trouble) = (group.before_end)(accepted.to_vec()).await {
+            return Ok(Sent::Withheld(trouble));
+        }
+        Ok(self.go_on(&out, limit).await?.map_or(Sent::Whole, Sent::Answered))
     }
 
     /// Writes a piece of the message, unless a reply has come.
@@ -304,6 +305,16 @@ impl Session {
             _ => Ok(()),
         }
     }
+}
+
+/// How far a message was sent.
+enum Sent {
+    /// To its end.
+    Whole,
+    /// Until the host said something, which it should do after the end only.
+    Answered(Reply),
+    /// All but its end, because of this trouble.
+    Withheld(Trouble),
 }
 
 /// The message in the form that the host takes, and how it is transmitted.

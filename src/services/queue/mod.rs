@@ -10,7 +10,8 @@
 //! places and some memory are only for destinations that lately took mail without taking long.
 //!
 //! Promises: nothing acknowledged is lost; a crash may repeat the transmissions that were in flight, one for each
-//! connection, and the next start says which (an event `queue-changed` with `possible_duplicate`). However many messages
+//! connection, and the next start says which (an event `queue-changed` with `possible_duplicate`). While the database cannot be
+//! written, nothing is sent; what was in flight when that began is noted beside the spool (`settling`). However many messages
 //! wait, only so many are in memory. A sender gets one notification for all recipients that fail together, and
 //! notifications are never answered by notifications.
 //!
@@ -34,6 +35,7 @@ mod room;
 mod schedule;
 mod scheduler;
 mod settings;
+mod settling;
 mod worker;
 
 pub use by_hand::Change;

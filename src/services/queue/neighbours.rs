@@ -100,6 +100,7 @@ impl Queue {
         if !node.bury(other).await? {
             return Ok(());
         }
+        self.settle_noted().await?;
         let uncertain = self.0.parts.spool.recover_from(other).await?;
         log::warn!(node = other, uncertain = uncertain.len(); "What a node that is gone was about to send is sent by others");
         self.record_repeated(uncertain);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::outcome::{Result as Came, consequence};
 use super::schedule::{longest_wait, spread};
-use super::{Error, Queue, worker};
+use super::{Error, Queue, settling, worker};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
@@ -24,6 +24,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(300);
 const SLICE_HELD: u32 = 200;
 /// How often leases are renewed and forgotten reports are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// How often bodies without an entry are looked for: a commit whose end the database did not tell may leave one.
+const SWEEPING: Duration = Duration::from_secs(3600);
 /// Clocks that are corrected by less than this were not put back.
 const SET_BACK: Duration = Duration::from_secs(5);
 /// Pause after a failure of the database.
@@ -81,10 +83,12 @@ impl Queue {
         }
         let clock = &self.0.parts.clock;
         let mut housekeeping_at = clock.now();
+        let mut sweeping_at = clock.now() + SWEEPING;
         let mut seen = (clock.now(), Instant::now());
         while !tasks.is_stopping() {
             if self.follow_back(&mut seen).await == Back::Yes {
                 housekeeping_at = clock.now();
+                sweeping_at = clock.now() + SWEEPING;
             }
             let next = match self.fill().await {
                 Ok(next) => next,
@@ -102,6 +106,12 @@ impl Queue {
             if now >= housekeeping_at {
                 self.keep_house().await;
                 housekeeping_at = now + HOUSEKEEPING;
+            }
+            if now >= sweeping_at {
+                if let Err(error) = self.0.parts.spool.sweep().await {
+                    log::warn!(cause:% = error; "Bodies without an entry cannot be looked for now; it will be tried again");
+                }
+                sweeping_at = now + SWEEPING;
             }
             let wake = next.map_or(housekeeping_at, |next| next.min(housekeeping_at));
             if wake <= clock.now() {
@@ -148,6 +158,8 @@ impl Queue {
         if let Some(node) = &self.0.parts.node {
             self.join(node).await?;
         }
+        // First: what is known to have arrived is no possible duplicate.
+        self.settle_noted().await?;
         self.record_repeated(self.0.parts.spool.recover(self.owner()).await?);
         let latest = self.0.parts.clock.now() + longest_wait(&self.0.parts.settings.get());
         let forward = self.0.parts.spool.none_due_after(latest).await?;
@@ -243,7 +255,7 @@ impl Queue {
             if self.put_off(&group, until, &why).await == worker::Owed::Report {
                 self.0.lanes.lock().owe_report(group.entry.id);
             }
-            self.let_go(&group, worker::Written::Yes).await;
+            self.let_go(&group, settling::Written::Yes).await;
         }
     }
 
@@ -273,7 +285,7 @@ impl Queue {
             }
         }
         let owed = fates.iter().any(|(_, fate)| worker::owes_report(fate));
-        if self.settle_surely(group.entry.id, &fates).await == worker::Written::No {
+        if self.settle_surely(group.entry.id, &fates).await == settling::Written::No {
             return worker::Owed::Nothing;
         }
         events.into_iter().for_each(|event| self.0.parts.journal.record(event));
@@ -343,8 +355,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Renews leases, and sends reports that a crash or a failure has left behind.
+    /// Renews leases, and sees to what a crash or a failure has left behind: reports and bodies.
     async fn keep_house(&self) {
+        self.0.parts.spool.remove_leftovers().await;
         if let Err(error) = self.renew().await {
             log::warn!(cause:% = error; "The queue's leases cannot be renewed now");
             return;

@@ -13,43 +13,22 @@ use super::Queue;
 use super::lanes::{Aside, EntryState, LongAttempt, Next};
 use super::outcome::{Result as Came, consequence, plain};
 use super::room::{MEMORY_UNIT, Memory};
+use super::settling::Written;
 use crate::foundations::event::Event;
 use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::services::outbound::{Carried, Contact, Courier, Group, Haste, Scope, Trouble};
-use crate::storage::spool::{self, Action, Claimed, Destination, Fate, Report, Settler};
+use crate::storage::spool::{self, Claimed, Destination, Fate};
 
 /// How long a message waits whose body could not even be asked for.
 const UNREADABLE: Duration = Duration::from_secs(60);
 /// After which a message is tried whose state the database did not tell. It is written down when the database answers again, so
 /// that nothing is to be waited for.
 const UNCONFIRMED: Duration = Duration::from_secs(1);
+/// Wait before a mark is tried again that the database did not take.
+const SECOND_THOUGHT: Duration = Duration::from_millis(500);
 /// How often it is looked for room beside the usual places.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// Longest pause between attempts to write down what has happened.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How often the database may refuse before it is believed.
-const REFUSALS: u32 = 3;
-/// How often that is tried while the server is stopping.
-const LAST_ATTEMPTS: u32 = 3;
-
-/// Whether fates have been written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
-    Yes,
-    /// The server is stopping and the database is away.
-    No,
-}
-
-impl Written {
-    /// Whether both have.
-    const fn and(self, other: Self) -> Self {
-        match self {
-            Self::Yes => other,
-            Self::No => Self::No,
-        }
-    }
-}
 
 /// Whether there is something that the sender of an entry is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,11 +202,11 @@ impl Queue {
     }
 
     /// Writes down what has become of a group, and lets go of it.
-    async fn conclude(&self, group: &Claimed, fates: &[(i64, Fate)], events: Vec<Event>) {
+    async fn conclude(&self, group: &Claimed, fates: &[(i64, Fate)], events: Vec<Option<Event>>) {
         let id = group.entry.id;
-        let written = self.settle_surely(id, fates).await;
+        let written = self.settle_noting(id, fates, &events).await;
         if written == Written::Yes {
-            events.into_iter().for_each(|event| self.0.parts.journal.record(event));
+            events.into_iter().flatten().for_each(|event| self.0.parts.journal.record(event));
         }
         if fates.iter().any(|(_, fate)| owes_report(fate)) {
             self.0.lanes.lock().owe_report(id);
@@ -247,19 +226,19 @@ impl Queue {
         let Some(courier) = courier else {
             // Nothing but the end of a transmission lets go of it.
             let Some(message) = message.message() else { return Vec::new() };
+            let keys: Vec<i64> = group.recipients.iter().map(|one| one.key).collect();
+            if let Err(trouble) = self.mark(group.entry.id, &keys).await {
+                return keys.iter().map(|_| (Came::Trouble(trouble.clone()), None)).collect();
+            }
             let results = self.deliver_here(&group.entry, &group.recipients, &message).await;
             return results.into_iter().map(|result| (result, None)).collect();
         };
         let recipients = plain(&group.recipients);
-        let spool = &self.0.parts.spool;
         let long = Arc::new(LongAttempt::default());
-        let before_end = |places: Vec<usize>| -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let before_end = |places: Vec<usize>| -> Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + '_>> {
             Box::pin(async move {
                 let keys: Vec<i64> = places.iter().map(|place| group.recipients[*place].key).collect();
-                // The mark only helps to explain a duplicate; the message goes without it.
-                if let Err(error) = spool.mark_sending(&keys).await {
-                    log::debug!(queue:% = group.entry.id, cause:% = error; "The beginning of a transmission is not marked");
-                }
+                self.mark(group.entry.id, &keys).await
             })
         };
         let group_out = Group {
@@ -271,6 +250,25 @@ impl Queue {
         };
         let attempts = std::pin::pin!(courier.attempt(group_out, Haste { give_up: &long.give_up, stage: &long.stage }));
         self.watched(attempts, group, &long).await.into_iter().map(Into::into).collect()
+    }
+
+    /// Marks recipients whom a message may have reached from now on. Where that cannot be written down, what comes of it could not
+    /// be either, and after a restart the message would be sent again: then it does not go.
+    async fn mark(&self, id: QueueId, keys: &[i64]) -> Result<(), Trouble> {
+        let spool = &self.0.parts.spool;
+        let mut marked = spool.mark_sending(keys).await;
+        if marked.is_err() {
+            // Another transaction may have been in the way.
+            tokio::time::sleep(SECOND_THOUGHT).await;
+            marked = spool.mark_sending(keys).await;
+        }
+        marked.map_err(|error| {
+            log::warn!(queue:% = id, cause:% = error; "A message is not sent now: the database cannot be written");
+            // RFC 3463 §3.4: X.3.0, mail system status.
+            let why =
+                "The database of this server cannot be written now, and nothing is sent whose result could not be kept";
+            Trouble::ours(EnhancedStatus::new(4, 3, 0), why, Scope::Message)
+        })
     }
 
     /// Waits for an attempt. When it takes long, it goes on beside the usual places.
@@ -321,14 +319,14 @@ impl Queue {
         settings: &super::QueueSettings,
         group: &Claimed,
         results: Results,
-    ) -> (Vec<(i64, Fate)>, Vec<Event>) {
+    ) -> (Vec<(i64, Fate)>, Vec<Option<Event>>) {
         let now = self.0.parts.clock.now();
         let mut fates = Vec::with_capacity(results.len());
         let mut events = Vec::with_capacity(results.len());
         for (recipient, (result, contact)) in group.recipients.iter().zip(results) {
             let came = consequence(settings, &group.entry, recipient, result, contact.as_deref(), now);
             fates.push((recipient.key, came.fate));
-            events.extend(came.event);
+            events.push(came.event);
         }
         (fates, events)
     }
@@ -345,7 +343,7 @@ impl Queue {
     }
 
     /// What is done with a group whose body cannot be read.
-    fn unreadable(&self, error: &spool::Error, group: &Claimed) -> (Vec<(i64, Fate)>, Vec<Event>) {
+    fn unreadable(&self, error: &spool::Error, group: &Claimed) -> (Vec<(i64, Fate)>, Vec<Option<Event>>) {
         log::error!(queue:% = group.entry.id, cause:% = error; "The body of a queued message cannot be read");
         let fate = match error {
             // A disk may recover. If it does not, the sender is told some day.
@@ -360,88 +358,11 @@ impl Queue {
     }
 
     /// An attempt that has failed by this server alone. It counts as any other, so that it ends some day.
-    fn failed_here(&self, group: &Claimed, why: &str) -> (Vec<(i64, Fate)>, Vec<Event>) {
+    fn failed_here(&self, group: &Claimed, why: &str) -> (Vec<(i64, Fate)>, Vec<Option<Event>>) {
         // RFC 3463 §3.4: X.3.0, mail system status.
         let trouble = Trouble::ours(EnhancedStatus::new(4, 3, 0), why, Scope::Message);
         let results = group.recipients.iter().map(|_| (Came::Trouble(trouble.clone()), None)).collect();
         self.consequences(&self.0.parts.settings.get(), group, results)
-    }
-
-    /// Writes fates down, however long the database is away: what has been sent must not be sent again. What the database
-    /// will not have is held.
-    pub(super) async fn settle_surely(&self, id: QueueId, fates: &[(i64, Fate)]) -> Written {
-        let error = match self.settle_unless_refused(id, fates).await {
-            Ok(written) => return written,
-            Err(error) => error,
-        };
-        log::error!(queue:% = id, cause:% = error;
-            "The database refuses the result of an attempt: the recipients concerned are held; look before you release them");
-        let mut written = Written::Yes;
-        for (key, fate) in fates {
-            let one = [(*key, fate.clone())];
-            written = written.and(match self.settle_unless_refused(id, &one).await {
-                Ok(written) => written,
-                Err(error) => self.hold_surely(id, *key, fate, &error).await,
-            });
-        }
-        written
-    }
-
-    /// Holds a recipient of whom the database will not have what has become of him. When even that is refused, nothing can be
-    /// done but keep him from being tried until somebody has looked.
-    async fn hold_surely(&self, id: QueueId, key: i64, fate: &Fate, error: &spool::Error) -> Written {
-        let reason = format!("the last attempt has ended ({}), but its result cannot be kept: {error}", ended(fate));
-        let held = [(key, Fate::Hold { reason })];
-        loop {
-            let error = match self.settle_unless_refused(id, &held).await {
-                Ok(written) => return written,
-                Err(error) => error,
-            };
-            log::error!(queue:% = id, cause:% = error; "The database refuses to hold a recipient; it will be tried again");
-            if self.0.parts.tasks.is_stopping() {
-                return Written::No;
-            }
-            tokio::time::sleep(LONGEST_PAUSE).await;
-        }
-    }
-
-    /// What this process claims is settled under its own name.
-    fn as_settler(&self) -> Settler<'_> {
-        Settler::Claimant(self.owner())
-    }
-
-    /// Writes fates down unless the database refuses again and again.
-    async fn settle_unless_refused(&self, id: QueueId, fates: &[(i64, Fate)]) -> Result<Written, spool::Error> {
-        let mut pause = Duration::from_millis(500);
-        let mut attempts = 0;
-        loop {
-            let error = match self.0.parts.spool.settle(id, self.as_settler(), fates).await {
-                Ok(_) => return Ok(Written::Yes),
-                Err(error) => error,
-            };
-            attempts += 1;
-            if attempts >= REFUSALS && error.is_refusal() {
-                return Err(error);
-            }
-            if attempts == 1 {
-                log::error!(queue:% = id, cause:% = error; "The result of an attempt cannot be written down yet");
-            }
-            if self.0.parts.tasks.is_stopping() && attempts >= LAST_ATTEMPTS {
-                return Ok(Written::No);
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-}
-
-/// What an administrator is to know about an attempt whose result could not be kept.
-const fn ended(fate: &Fate) -> &'static str {
-    match fate {
-        Fate::Reported(Report { action: Action::Failed, .. }) => "the message was refused",
-        Fate::Done | Fate::Reported(_) => "the message was taken",
-        Fate::Again { .. } => "it was to be tried again",
-        Fate::Untried { .. } | Fate::Redirected { .. } | Fate::Hold { .. } => "nothing was sent",
     }
 }
 

@@ -1,8 +1,11 @@
 //! Receiving reports about our own domains.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use mail_auth::report::tlsrpt::TlsReport;
 use mail_auth::report::{DmarcResult, Feedback, Report};
+use tokio::sync::Semaphore;
 
 use super::ReportSettings;
 use super::unpack::{Found, unpack};
@@ -27,12 +30,17 @@ pub struct ReceiverParts {
 }
 
 /// Reads reports out of mail to the configured addresses.
-pub struct Receiver(ReceiverParts);
+pub struct Receiver(ReceiverParts, Semaphore);
+
+/// Messages that are unpacked at once: one may take a hundred megabytes.
+const AT_ONCE: usize = 1;
+/// How long one waits for its turn. Its sender waits too, and would send it again.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 impl Receiver {
     /// Puts the parts together.
     pub const fn new(parts: ReceiverParts) -> Self {
-        Self(parts)
+        Self(parts, Semaphore::const_new(AT_ONCE))
     }
 
     async fn take(&self, mail: &Mail) {
@@ -43,6 +51,10 @@ impl Receiver {
             return;
         }
         let (octets, limit) = (mail.message.bytes(), settings.unpacked.len() as u64);
+        let Ok(_turn) = tokio::time::timeout(LONGEST_WAIT, self.1.acquire()).await else {
+            let why = "too many reports came at once to read it; it is still in the mail it came with";
+            return self.0.journal.record(self.unreadable(mail, &Found::Unreadable(why.to_owned())));
+        };
         // Unpacking megabytes takes its time.
         let found = tokio::task::spawn_blocking(move || unpack(&octets, limit)).await.unwrap_or_default();
         for found in found {

@@ -40,7 +40,7 @@ pub(super) fn unpack(message: &[u8], limit: u64) -> Vec<Found> {
         _ => None,
     });
     let files = candidates.take(MOST_PARTS).flat_map(|octets| files(octets, limit));
-    files.filter_map(|file| file.map_or_else(|why| Some(Found::Unreadable(why)), |file| read(&file))).collect()
+    files.filter_map(|file| file.map_or_else(|why| Some(Found::Unreadable(why)), |file| read(&file, limit))).collect()
 }
 
 /// Whether a text is none for people, such as `text/xml`.
@@ -74,7 +74,7 @@ fn bounded(reader: impl Read, limit: u64) -> Result<Vec<u8>, String> {
 }
 
 /// The report that a file is; `None` for what is none.
-fn read(content: &[u8]) -> Option<Found> {
+fn read(content: &[u8], limit: u64) -> Option<Found> {
     // A mark at the beginning says in which form of Unicode it is written; without one it is UTF-8, or what XML says of itself.
     let marked = Encoding::for_bom(content).map(|(encoding, _)| encoding);
     let declared = || std::str::from_utf8(content).err().and_then(|_| declared(content));
@@ -82,13 +82,38 @@ fn read(content: &[u8]) -> Option<Found> {
         Some(encoding) => Cow::Owned(encoding.decode(content).0.into_owned().into_bytes()),
         None => Cow::Borrowed(content),
     };
-    let found = match text.iter().find(|octet| !octet.is_ascii_whitespace())? {
+    let first = *text.iter().find(|octet| !octet.is_ascii_whitespace())?;
+    if matches!(first, b'<' | b'{') && grown(&text, first) > limit.saturating_mul(MOST_GROWTH) {
+        return Some(Found::Unreadable("it has more parts than any report needs".to_owned()));
+    }
+    let found = match first {
         b'<' => Report::parse_xml(&text).map(|report| Found::Dmarc(Box::new(report))),
         b'{' => tls(&text),
         _ => return None,
     };
     Some(found.unwrap_or_else(Found::Unreadable))
 }
+
+/// About how many octets of memory a report takes when it is read and written down again. A few octets of text may stand for a
+/// record with dozens of fields.
+fn grown(text: &[u8], first: u8) -> u64 {
+    if first == b'<' {
+        let count = |tag: &str| memchr::memmem::find_iter(text, tag.as_bytes()).count() as u64;
+        return XML_TAGS.iter().map(|(tag, octets)| octets * count(tag)).sum();
+    }
+    let octets = text.iter().map(|octet| match octet {
+        b'{' => 350,
+        b'[' | b',' | b':' => 64,
+        _ => 0,
+    });
+    octets.sum()
+}
+
+/// Tags of a DMARC report that become values of their own, and about how large these are, with their JSON.
+const XML_TAGS: [(&str, u64); 6] =
+    [("<record", 1_500), ("<dkim", 400), ("<spf", 400), ("<reason", 300), ("<extension", 200), ("<error", 100)];
+/// How many times `unpacked` that may be.
+const MOST_GROWTH: u64 = 6;
 
 /// The encoding that the first line of an XML file names.
 fn declared(content: &[u8]) -> Option<&'static Encoding> {
@@ -207,6 +232,36 @@ mod tests {
         let found = unpack(&message("application/xml", &latin), 10_000);
         let [Found::Dmarc(report)] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(report.org_name(), "Caf\u{e9}");
+    }
+
+    #[test]
+    fn what_would_take_much_memory_is_not_read() {
+        let (start, end) = XML.split_once("<record>").map(|(start, _)| (start, "</feedback>")).unwrap();
+        let json = r#"{"organization-name":"o","date-range":{"start-datetime":"2026-01-01T00:00:00Z","end-datetime":"2026-01-01T23:59:59Z"},
+            "report-id":"7","policies":[],"x":["#;
+        let limit = 1 << 20;
+        for (start, part, end) in [
+            (start, "<record></record>", end),
+            (start, "<record><auth_results><spf></spf><dkim></dkim></auth_results></record>", end),
+            (json, r#"{"a":{}},"#, "0]}"),
+            (json, "0,", "0]}"),
+        ] {
+            let report = |parts: usize| [start, &part.repeat(parts), end].concat();
+            let most = (limit - 2_000) / part.len();
+            let found = unpack(&message("application/gzip", &gzip(report(most).as_bytes())), limit as u64);
+            assert!(matches!(found.as_slice(), [Found::Unreadable(_)]), "{part}: {:.200}", format!("{found:?}"));
+            let found = unpack(&message("application/gzip", &gzip(report(100).as_bytes())), limit as u64);
+            assert!(matches!(found.as_slice(), [Found::Dmarc(_) | Found::Tls(_)]), "{part}: {found:?}");
+        }
+        // What a report looks like is no reason, however large it is.
+        let record = "<record><row><source_ip>192.0.2.1</source_ip><count>1</count><policy_evaluated><disposition>none</disposition>\
+            <dkim>pass</dkim><spf>pass</spf></policy_evaluated></row><identifiers><envelope_to>recipient.example</envelope_to>\
+            <envelope_from>bounces.example.com</envelope_from><header_from>example.com</header_from></identifiers><auth_results>\
+            <dkim><domain>example.com</domain><selector>selector1</selector><result>pass</result></dkim><spf><domain>bounces.example.com\
+            </domain><scope>mfrom</scope><result>pass</result></spf></auth_results></record>";
+        let whole = [start, &record.repeat((limit - 2_000) / record.len()), end].concat();
+        let found = unpack(&message("application/gzip", &gzip(whole.as_bytes())), limit as u64);
+        assert!(matches!(found.as_slice(), [Found::Dmarc(_)]), "{:.200}", format!("{found:?}"));
     }
 
     #[test]

@@ -40,6 +40,8 @@ struct Storing<'a> {
     folder: &'a Arc<Folder>,
     directories: &'a Arc<Directories>,
     wanted: Wanted,
+    /// What whoever changes them believes them to be, if it is a view.
+    seen: Option<&'a Snapshot>,
     /// Messages changed after this mod-sequence are left alone.
     unchanged_since: Option<u64>,
     /// What the messages changed so far have got.
@@ -67,6 +69,7 @@ impl Storing<'_> {
                     return Ok(());
                 }
                 let (flags, keywords) = self.wanted.applied(record);
+                let mod_seq = record.mod_seq;
                 if (flags, keywords) == (record.flags, record.keywords) {
                     return Ok(());
                 }
@@ -76,6 +79,9 @@ impl Storing<'_> {
                         snapshot.update(*uid, renamed.stored.as_deref(), |record| *record = after);
                         state.delta.changed.push(*uid);
                         self.stored.changed.extend(Uid::new(*uid));
+                        if self.seen.and_then(|seen| seen.by_uid(*uid)).is_some_and(|(seen, _)| seen.mod_seq != mod_seq) {
+                            self.stored.overtaken.extend(Uid::new(*uid));
+                        }
                         Ok(())
                     }
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -104,8 +110,13 @@ impl Storing<'_> {
 }
 
 impl Folder {
-    /// Changes flags; on disk when this returns. Blocks.
-    pub fn store_flags(self: &Arc<Self>, uids: &[u32], change: &FlagChange) -> Result<Stored, Error> {
+    /// Changes flags; on disk when this returns. `seen` is what the view shows that changes them. Blocks.
+    pub fn store_flags(
+        self: &Arc<Self>,
+        uids: &[u32],
+        change: &FlagChange,
+        seen: Option<&Snapshot>,
+    ) -> Result<Stored, Error> {
         let directories = self.directories()?;
         let there = self.current();
         if uids.iter().all(|uid| there.by_uid(*uid).is_none()) {
@@ -118,8 +129,8 @@ impl Folder {
         };
         let wanted = Wanted { operation: change.operation, flags: change.flags, keywords };
         let unchanged_since = change.unchanged_since;
-        let (mod_seq, stored) = (None, Stored::default());
-        let mut storing = Storing { folder: self, directories: &directories, wanted, unchanged_since, mod_seq, stored };
+        let (directories, mod_seq, stored) = (&directories, None, Stored::default());
+        let mut storing = Storing { folder: self, directories, wanted, seen, unchanged_since, mod_seq, stored };
         let mut ticket = 0;
         for batch in uids.chunks(BATCH) {
             let mut state = self.lock();
@@ -127,13 +138,13 @@ impl Folder {
             ticket = state.ticket;
         }
         let Storing { mod_seq, mut stored, .. } = storing;
-        for uids in [&mut stored.changed, &mut stored.modified, &mut stored.gone] {
+        for uids in [&mut stored.changed, &mut stored.overtaken, &mut stored.modified, &mut stored.gone] {
             // What another program has renamed meanwhile came later.
             uids.sort_unstable();
         }
         stored.mod_seq = mod_seq.and_then(ModSeq::new);
         // Also when nothing was to change: whoever has set the same flags a moment ago may still be waiting for the disk.
-        self.commit(&directories, ticket)?;
+        self.commit(directories, ticket)?;
         Ok(stored)
     }
 

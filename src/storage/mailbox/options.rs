@@ -121,6 +121,8 @@ pub struct Stored {
     /// Messages whose flags are now different, ascending. One that the view then shows with a mod-sequence
     /// above `mod_seq` has been changed by somebody else since.
     pub changed: Vec<Uid>,
+    /// Those of `changed` that somebody else had changed before, which the view has not shown yet; ascending.
+    pub overtaken: Vec<Uid>,
     /// Messages left alone because of UNCHANGEDSINCE, ascending (the MODIFIED code).
     pub modified: Vec<Uid>,
     /// Messages that were gone already, ascending.

@@ -184,6 +184,7 @@ impl Folder {
             self.store_flags(
                 &[*new],
                 &FlagChange { operation: FlagOperation::Replace, flags: record.flags, keywords, unchanged_since: None },
+                None,
             )?;
         }
         Ok(())

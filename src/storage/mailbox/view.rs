@@ -339,8 +339,8 @@ impl View {
     pub async fn store_flags(&self, uids: &[Uid], change: &FlagChange) -> Result<Stored, Error> {
         self.writable()?;
         let uids = bare(uids);
-        let change = change.clone();
-        self.work(move |folder| folder.store_flags(&uids, &change)).await
+        let (change, seen) = (change.clone(), Arc::clone(&self.base));
+        self.work(move |folder| folder.store_flags(&uids, &change, Some(&seen))).await
     }
 
     /// Expunges the messages marked `\Deleted`, of those only the given ones when there is a set (UID EXPUNGE); durable

@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Error;
 use crate::foundations::clock::Timestamp;
+use crate::foundations::files;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::Message;
 
@@ -66,6 +67,8 @@ impl SharedSync {
     }
 }
 
+/// The directory of notes, below the bodies'.
+pub(super) const NOTES: &str = "unsettled";
 /// Number of sub-directories.
 const DIRECTORIES: usize = 1024;
 const DIGITS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -95,8 +98,15 @@ impl Bodies {
     /// Opens the directory, creating it if need be.
     pub(super) fn open(root: PathBuf) -> Result<Self, Error> {
         DirBuilder::new().recursive(true).mode(0o700).create(&root).map_err(at(&root))?;
+        // On a full disk there is room for a note's name, but none for another directory. If it is full now, it is made later.
+        let _ = files::create_directory(&root.join(NOTES), 0o700);
         let syncs = std::iter::repeat_with(SharedSync::default).take(DIRECTORIES).collect();
         Ok(Self { root, syncs })
+    }
+
+    /// The spool's directory.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
     fn path(&self, id: QueueId) -> PathBuf {

@@ -4,11 +4,15 @@
 //! the database, committed. A crash at any moment leaves either nothing visible or the whole entry: the body comes first
 //! and is nothing without its row. Concurrent commits share the directory's sync and the database's transaction. When
 //! the last recipient has been settled the rows go first and the body after them; a body that a crash left without rows is
-//! swept away when it is older than `orphans_after`.
+//! swept away when it is older than `orphans_after`. A file that the disk would not let go of is tried again by
+//! [`Spool::remove_leftovers`].
 //!
 //! A recipient is claimed by moving its due time to the end of a lease and writing the owner's name beside it, so that
 //! several nodes can share one queue and a crashed node's recipients come back by themselves. Nodes of a cluster hold a lease besides
 //! ([`QueueNode`]): when it ends, what a node had claimed is freed by another that has seen its mark in the same directory.
+//!
+//! While the database does not take what has become of a recipient, that is written down beside the bodies ([`Note`]), so that a
+//! process which ends before the database is back does not make the next one send the message again.
 //!
 //! Called by the queue, which is told by [`Spool::changed`] that something new is due. Never asks where a message
 //! goes: destinations are given to it. Failures are returned; only the sweep logs.
@@ -22,6 +26,7 @@ mod entry;
 mod error;
 mod inspect;
 mod nodes;
+mod notes;
 mod open;
 mod possession;
 mod report;
@@ -38,6 +43,7 @@ pub use entry::{Entry, NewEntry, NewRecipient, QUARANTINED, Queued, RecipientSta
 pub use error::Error;
 pub use inspect::{Counts, Listing, Selection};
 pub use nodes::{Neighbour, QueueNode, forget_node};
+pub use notes::Note;
 pub use open::Spool;
 pub use possession::Possession;
 pub use report::{Action, PendingReport, Report};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
 use super::bodies::Bodies;
@@ -23,6 +24,8 @@ struct Inner {
     commits: GroupCommit,
     writers: Semaphore,
     changed: Notify,
+    /// Bodies of no use to anybody that the disk would not let go of.
+    leftovers: Mutex<Vec<QueueId>>,
     clock: SharedClock,
     settings: SpoolSettings,
 }
@@ -41,7 +44,8 @@ impl Spool {
         tasks.spawn(writer);
         let writers = Semaphore::new(usize::try_from(settings.writers.max(1)).unwrap_or(1));
         let settings = settings.clone();
-        Ok(Self(Arc::new(Inner { database, bodies, commits, writers, changed: Notify::new(), clock, settings })))
+        let (changed, leftovers) = (Notify::new(), Mutex::default());
+        Ok(Self(Arc::new(Inner { database, bodies, commits, writers, changed, leftovers, clock, settings })))
     }
 
     /// Takes responsibility for a message. When it returns, the entry survives a power failure.
@@ -78,10 +82,27 @@ impl Spool {
     /// Removes the body of an entry whose rows could not be written. When they may have been all the same, it stays: without
     /// rows it is an orphan, which the sweep removes.
     pub(super) async fn take_back_body(&self, id: QueueId, error: &Error) {
-        if error.is_certain()
-            && let Err(error) = self.on_disk(move |bodies| bodies.remove(id)).await
-        {
-            log::warn!(queue:% = id, cause:% = error; "The body of a message that was not queued cannot be deleted now");
+        if error.is_certain() {
+            self.remove_body(id, "that was not queued").await;
+        }
+    }
+
+    /// Removes the body of a message that is not in the queue (any more). What cannot be removed now is tried again later.
+    async fn remove_body(&self, id: QueueId, which: &str) {
+        let Err(error) = self.on_disk(move |bodies| bodies.remove(id)).await else { return };
+        log::warn!(queue:% = id, cause:% = error; "The body of a message {which} cannot be deleted now; it will be tried again");
+        let mut leftovers = self.0.leftovers.lock();
+        // Beyond that the sweep of the next start takes them.
+        if leftovers.len() < MOST_LEFTOVERS {
+            leftovers.push(id);
+        }
+    }
+
+    /// Tries again to remove the bodies that the disk would not let go of.
+    pub async fn remove_leftovers(&self) {
+        let leftovers = std::mem::take(&mut *self.0.leftovers.lock());
+        for id in leftovers {
+            self.remove_body(id, "that is gone from the queue").await;
         }
     }
 
@@ -117,10 +138,8 @@ impl Spool {
         if changed.last() != Some(&1) {
             return Ok(Cleared::Kept);
         }
-        // The rows are gone for good: a body that cannot be removed now is an orphan for the sweep.
-        if let Err(error) = self.on_disk(move |bodies| bodies.remove(id)).await {
-            log::warn!(queue:% = id, cause:% = error; "The body of a finished message cannot be deleted now");
-        }
+        // The rows are gone for good.
+        self.remove_body(id, "that is finished").await;
         Ok(Cleared::Gone)
     }
 
@@ -149,6 +168,9 @@ impl Spool {
         &self.0.clock
     }
 }
+
+/// Most bodies to be removed that are remembered.
+const MOST_LEFTOVERS: usize = 10_000;
 
 /// Whether an entry still has recipients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

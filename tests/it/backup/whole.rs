@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -151,13 +154,13 @@ async fn a_backup_is_whole_while_mail_flows() {
     let destination = tempfile::tempdir().unwrap();
     let host = Host::start().user("ann@example.test").settings(&settings(destination.path())).await;
     deliver(&host, "ann@example.test", (0..50).map(|n| format!("before{n}@x"))).await;
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     let flowing = async {
         let mut imap = host.imap("ann@example.test").await;
         imap.ok("SELECT INBOX").await;
         let mut lmtp = host.lmtp().await;
         let mut n = 0;
-        while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+        while !stop.load(Ordering::SeqCst) {
             let letter = message(&format!("during{n}@x"), 3);
             assert_eq!(lmtp.deliver("eve@elsewhere.test", &["ann@example.test"], &letter).await.code, 250);
             imap.ok("STORE 1:40 +FLAGS (\\Seen)").await;
@@ -170,7 +173,7 @@ async fn a_backup_is_whole_while_mail_flows() {
             let created = done(&host, &["create", "--full"]).await;
             assert!(created["messages"].as_u64().unwrap() >= 50, "{created}");
         }
-        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        stop.store(true, Ordering::SeqCst);
     };
     tokio::join!(flowing, taking);
     done(&host, &["verify"]).await;
@@ -201,10 +204,10 @@ async fn a_backup_is_whole_while_mail_flows() {
 async fn folders_come_and_go_while_a_backup_is_taken() {
     let destination = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     let changing = async {
         let mut imap = host.imap("ann@example.test").await;
-        while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+        while !stop.load(Ordering::SeqCst) {
             for n in 0..5 {
                 imap.ok(&format!("CREATE Passing{n}")).await;
             }
@@ -221,13 +224,41 @@ async fn folders_come_and_go_while_a_backup_is_taken() {
             // What is renamed is there, whatever it was called whenever it was to be read.
             assert!(created["messages"].as_u64().unwrap() >= 38, "{created}");
         }
-        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        stop.store(true, Ordering::SeqCst);
     };
     tokio::join!(changing, taking);
     // At rest everything is found where it is.
     let created = done(&host, &["create"]).await;
     assert_eq!(created["messages"], 38);
     done(&host, &["verify"]).await;
+    host.stop().await;
+}
+
+/// A folder that another program renames all the time is in every backup, under one of its names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_never_rests_is_in_every_backup() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let user = host.mail_root().join("example.test/ann");
+    let (here, there) = (user.join(".Entw&APw-rfe"), user.join(".Elsewhere"));
+    let stop = Arc::new(AtomicBool::new(false));
+    let renaming = {
+        let (stop, here, there) = (Arc::clone(&stop), here.clone(), there.clone());
+        std::thread::spawn(move || {
+            while !stop.load(Ordering::SeqCst) {
+                fs::rename(&here, &there).unwrap();
+                std::thread::sleep(Duration::from_micros(200));
+                fs::rename(&there, &here).unwrap();
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        })
+    };
+    for _ in 0..20 {
+        let created = done(&host, &["create", "--full"]).await;
+        assert_eq!(created["messages"], 38, "{created}");
+    }
+    stop.store(true, Ordering::SeqCst);
+    renaming.join().unwrap();
     host.stop().await;
 }
 

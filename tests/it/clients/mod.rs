@@ -37,6 +37,16 @@ async fn imaplib() {
     run("imaplib_session.py", &[]).await;
 }
 
+/// Twice: what the clients knew before a restart must bring them up to date after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn imap_sessions_against_a_model() {
+    let host = Host::start().user("ann@example.test").real_time().await;
+    tools::run_script("imap_model.py", &[], &host.description()).await;
+    let host = host.restart().await;
+    tools::run_script("imap_model.py", &[], &host.description()).await;
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn poplib() {
     run("poplib_session.py", &[]).await;

@@ -242,3 +242,68 @@ fn a_script_that_cannot_be_read_is_waited_for() {
     assert!(imap.select("Kept").unwrap().is_ok());
     assert_eq!(imap.fetch("1:*", "(UID)").unwrap().len(), 2, "the script runs again");
 }
+
+#[test]
+fn a_script_of_the_site_that_cannot_be_read_is_waited_for() {
+    let place = tempfile::tempdir().unwrap();
+    let script = place.path().join("site.sieve");
+    std::fs::write(&script, "require \"fileinto\"; fileinto \"Archive\"; stop;").unwrap();
+    let more = format!("[delivery.sieve]\nbefore = [{script:?}]\n");
+    let server = Server::start(Layout { more, ..Layout::default() });
+    assert!(server.imap("ann").unwrap().command("LIST \"\" *").unwrap().is_ok());
+    let deliver = |subject: &str| {
+        server.lmtp().unwrap().send("a@elsewhere.test", &["ann@example.test"], &letter(subject)).unwrap()[0].code
+    };
+    let Some(fault) = Fault::of(&server, &["openat:error=EMFILE"], &[script]) else { return };
+    assert_eq!(deliver("during"), 451);
+    drop(fault);
+    assert_eq!(deliver("after"), 250);
+    let mut imap = server.imap("ann").unwrap();
+    assert!(imap.select("Archive").unwrap().is_ok());
+    assert_eq!(imap.fetch("1:*", "(UID)").unwrap().len(), 1, "the script runs");
+}
+
+#[test]
+fn an_included_script_that_cannot_be_read_is_waited_for() {
+    let server = with_folder("Kept", "one");
+    let home = server.maildir("ann");
+    std::fs::create_dir(home.join("sieve")).unwrap();
+    let main = "require \"include\"; include :optional \"other\";";
+    std::fs::write(home.join("sieve/main.sieve"), main).unwrap();
+    std::fs::write(home.join("sieve/other.sieve"), "require \"fileinto\"; fileinto \"Kept\";").unwrap();
+    std::os::unix::fs::symlink("sieve/main.sieve", home.join(".dovecot.sieve")).unwrap();
+    let deliver = |subject: &str| {
+        server.lmtp().unwrap().send("a@elsewhere.test", &["ann@example.test"], &letter(subject)).unwrap()[0].code
+    };
+    for call in ["openat:error=EMFILE", "statx:error=EIO"] {
+        let Some(fault) = Fault::of(&server, &[call], &[home.join("sieve/other.sieve")]) else { return };
+        assert_eq!(deliver("during"), 451, "{call}");
+        drop(fault);
+    }
+    assert_eq!(deliver("after"), 250);
+    let mut imap = server.imap("ann").unwrap();
+    assert!(imap.select("Kept").unwrap().is_ok());
+    assert_eq!(imap.fetch("1:*", "(UID)").unwrap().len(), 2, "the script runs again");
+}
+
+#[test]
+fn a_folder_that_could_not_be_put_on_disk_is_not_there() {
+    let mut failed = 0;
+    for nth in 1..=3 {
+        let server = with_folder("Kept", "one");
+        let mut imap = server.imap("ann").unwrap();
+        let Some(fault) = Fault::at_sync(&server, nth) else { return };
+        let created = imap.command("CREATE Fresh").unwrap();
+        drop(fault);
+        if created.is_ok() {
+            continue;
+        }
+        failed += 1;
+        let status = imap.command("STATUS Fresh (MESSAGES)").unwrap();
+        assert_eq!(status.code, "NONEXISTENT", "sync {nth}: {status:?}");
+        let again = imap.command("CREATE Fresh").unwrap();
+        assert!(again.is_ok(), "sync {nth}: {again:?}");
+        assert!(imap.append("Fresh", "", &letter("two")).unwrap().is_ok());
+    }
+    assert!(failed > 0, "no failing sync was noticed");
+}

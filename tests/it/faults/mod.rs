@@ -4,6 +4,7 @@
 
 mod attack;
 mod database_down;
+mod database_unwritable;
 pub(crate) mod dice;
 pub(crate) mod disk;
 mod disk_fails;

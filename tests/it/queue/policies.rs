@@ -318,6 +318,32 @@ fn a_policy_once_seen_holds_until_its_time_is_over() {
     });
 }
 
+#[test]
+fn a_policy_that_could_not_be_read_is_looked_for_again() {
+    on_sqlite(|database| async move {
+        forget(&database).await;
+        let (world, web, _, mx) = with_web(database, policy("enforce", "mx.x.test"));
+        world.zone.add(STS_ZONE).unwrap();
+        world.zone.add(ANNOUNCED).unwrap();
+        web.network.host("192.0.2.1", Peer::new().tls(mx));
+        world.queue.start();
+        assert_eq!(tried(&world).await.as_deref(), Some("mta-sts"));
+        world.until_quiet().await;
+        let world = world.restart().await;
+        let plain = web.network.host("192.0.2.1", Peer::new());
+        world.zone.remove("_mta-sts.x.test");
+        *web.page.lock() = None;
+        world.database.execute("ALTER TABLE mta_sts_policies RENAME TO away", &[]).await.unwrap();
+        world.queue.start();
+        let _ = tried(&world).await;
+        world.database.execute("ALTER TABLE away RENAME TO mta_sts_policies", &[]).await.unwrap();
+        let before = plain.taken().len();
+        assert_eq!(tried(&world).await, None, "the policy holds");
+        assert_eq!(plain.taken().len(), before);
+        world.restart().await;
+    });
+}
+
 /// Though it is announced as the same one, so that it does not end just when it cannot be fetched.
 #[test]
 fn a_policy_is_fetched_again_before_its_time_is_over() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use postrider::foundations::address::ReversePath;
 use postrider::foundations::clock::Clock;
 use postrider::foundations::failure::Kind;
+use postrider::foundations::ids::QueueId;
 use postrider::foundations::mail::Recipient;
 use postrider::storage::database::Database;
 use postrider::storage::spool::{
@@ -12,6 +13,7 @@ use postrider::storage::spool::{
     Selection, Settled, Settler,
 };
 
+use super::peer::Peer;
 use super::world::{SetUp, World, mail};
 
 crate::accounts::engines::on_every_engine!(
@@ -24,6 +26,8 @@ crate::accounts::engines::on_every_engine!(
     lists_have_every_message_of_many_recipients,
     reports_and_notifications_change_places,
     sweeps_orphans,
+    a_body_that_could_not_be_removed_is_removed_later,
+    orphans_are_looked_for_while_it_runs,
     a_body_whose_rows_were_refused_is_removed,
     tells_where_mail_goes_and_how_long_the_queue_was,
 );
@@ -318,6 +322,43 @@ async fn sweeps_orphans(database: Database) {
     world.clock.advance(Duration::from_secs(2 * 3_600));
     assert_eq!(world.spool.sweep().await.unwrap(), 1);
     assert!(world.spool.message(ids[0]).await.is_err() && world.spool.message(ids[1]).await.is_ok());
+}
+
+async fn a_body_that_could_not_be_removed_is_removed_later(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1").unwrap();
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let peer = world.network.host("192.0.2.1", Peer::new().waits_for(std::sync::Arc::clone(&gate)));
+    world.queue.start();
+    let id = world.send(&mail(&["a@x.test"])).await;
+    world.until("it is in flight", async || peer.heard.lock().iter().any(|line| line == "DATA")).await;
+    // A directory is in its place, which cannot be removed as a file.
+    let body = world.body(id);
+    std::fs::remove_file(&body).unwrap();
+    std::fs::create_dir(&body).unwrap();
+    gate.add_permits(9);
+    world.until_empty().await;
+    world.until_quiet().await;
+    std::fs::remove_dir(&body).unwrap();
+    std::fs::write(&body, "left over").unwrap();
+    world.clock.advance(Duration::from_secs(61));
+    world.until("it is removed", async || !body.exists()).await;
+    world.restart().await;
+}
+
+async fn orphans_are_looked_for_while_it_runs(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test FAIL").unwrap();
+    world.queue.start();
+    let id = world.send(&mail(&["a@x.test"])).await;
+    world.until_tried(id, 1).await;
+    let (body, orphan) = (world.body(id), world.body(QueueId::generate(world.clock.now())));
+    std::fs::create_dir_all(orphan.parent().unwrap()).unwrap();
+    std::fs::copy(&body, &orphan).unwrap();
+    world.clock.advance(Duration::from_secs(2 * 3600));
+    world.until("the orphan is removed", async || !orphan.exists()).await;
+    assert!(body.exists(), "and no other");
+    world.restart().await;
 }
 
 async fn a_body_whose_rows_were_refused_is_removed(database: Database) {

@@ -58,7 +58,7 @@ pub async fn move_to(talk: &mut Conversation, messages: &Messages, to: &RawName)
     }
     selected.tell_updates(account, Expunges::Tell, &mut talk.link).await?;
     if account.enabled.qresync {
-        return Ok(Done::with(Code::HighestModSeq(selected.view.highest_mod_seq()), text));
+        return Ok(Done::with(Code::HighestModSeq(selected.told()), text));
     }
     Ok(Done::new(text))
 }

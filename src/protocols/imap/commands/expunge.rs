@@ -10,7 +10,7 @@ use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
 use crate::protocols::imap::state::State;
 use crate::services::trace::expunged;
-use crate::storage::mailbox::{self, Access};
+use crate::storage::mailbox::Access;
 
 /// Removes the messages with `\Deleted`, or of those only the named ones.
 pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
@@ -33,9 +33,13 @@ pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
 /// Removes them without a word and leaves the mailbox.
 pub async fn close(talk: &mut Conversation) -> Outcome {
     let State::Selected(_, selected) = &talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    let mut expunged = Vec::new();
     if selected.view.access() == Access::ReadWrite {
         match selected.view.expunge(None).await {
-            Ok(uids) => record(talk, &uids),
+            Ok(uids) => {
+                record(talk, &uids);
+                expunged = uids;
+            }
             // The mailbox is left all the same: RFC 9051 §6.4.1 knows no NO.
             Err(error) => {
                 drop(trouble(talk, &error));
@@ -45,8 +49,7 @@ pub async fn close(talk: &mut Conversation) -> Outcome {
         }
     }
     let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
-    // Told to nobody; it moves the highest modification sequence.
-    let _ = selected.view.sync(mailbox::Expunges::Tell);
+    selected.close(&expunged);
     let closed = done(account, selected, "Closed");
     talk.unselect();
     Ok(closed)
@@ -63,10 +66,10 @@ pub(super) fn record(talk: &Conversation, uids: &[Uid]) {
     talk.room.needs.journal.record(event.session(talk.session));
 }
 
-/// RFC 7162 §3.2.7: a client with QRESYNC learns the new highest modification sequence.
+/// RFC 7162 §3.2.7: a client with QRESYNC learns the new highest modification sequence, as far as it knows everything.
 pub(super) fn done(account: &Account, selected: &Selected, text: &'static str) -> Done {
     if account.enabled.qresync {
-        Done::with(Code::HighestModSeq(selected.view.highest_mod_seq()), text)
+        Done::with(Code::HighestModSeq(selected.told()), text)
     } else {
         Done::new(text)
     }

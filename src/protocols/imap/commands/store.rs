@@ -41,7 +41,12 @@ pub async fn run(talk: &mut Conversation, store: Store) -> Outcome {
     };
     let addressing = store.messages.addressing();
     selected.addressing = addressing;
-    let own = Own { uids: &stored.changed, mod_seq: stored.mod_seq };
+    // What others have changed is told even with .SILENT (RFC 9051 §6.4.6); without it all is told below.
+    let overtaken = match store.telling {
+        Telling::Silent => &stored.overtaken[..],
+        Telling::Flags => &[],
+    };
+    let own = Own { uids: &stored.changed, overtaken, mod_seq: stored.mod_seq };
     let told = selected.tell_all_but(account, Expunges::Hold, own, &mut talk.link).await;
     selected.addressing = Addressing::Sequence;
     told?;

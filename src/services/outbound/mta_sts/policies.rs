@@ -22,13 +22,15 @@ pub(in super::super) struct Policies {
 
 #[derive(Debug, Clone, Default)]
 struct Known {
-    /// The policy, its id, and until when it holds.
-    policy: Option<(Arc<Policy>, String, Timestamp)>,
+    policy: Option<Stored>,
     /// The id that could not be fetched, and when that was.
     failed: Option<(String, Timestamp)>,
     /// Whether the table has been looked at.
     looked: bool,
 }
+
+/// A policy, its id, and until when it holds.
+type Stored = (Arc<Policy>, String, Timestamp);
 
 /// How long after a failure a policy is not asked for again (RFC 8461 §3.3).
 const PAUSE: Duration = Duration::from_secs(300);
@@ -45,9 +47,12 @@ impl Policies {
         let now = parts.clock.now();
         let mut known = self.known.lock().get(domain).cloned().unwrap_or_default();
         if !known.looked && known.policy.is_none() {
-            known = Known { policy: stored(parts, domain, now).await, ..known };
-            known.looked = true;
-            self.keep(domain, known.clone(), settings);
+            // A table that could not be read is looked at again: without it, whoever takes the announcement away on the wire would
+            // take the policy away, until the next restart.
+            if let Ok(policy) = stored(parts, domain, now).await {
+                known = Known { policy, looked: true, ..known };
+                self.keep(domain, known.clone(), settings);
+            }
         }
         let valid = known.policy.filter(|(_, _, until)| now < *until);
         let records = parts.resolver.txt(&format!("_mta-sts.{domain}")).await.map(|answer| answer.records);
@@ -56,7 +61,7 @@ impl Policies {
         let Some(id) = id else { return kept };
         let paused = known.failed.is_some_and(|(failed, at)| failed == id && now.since(at) < PAUSE);
         // RFC 8461 §5.1: before it ends, so that a host that cannot be reached for a while leaves the domain its policy.
-        let ends_soon = |(policy, _, until): &(Arc<Policy>, String, Timestamp)| *until - policy.max_age / 4 <= now;
+        let ends_soon = |(policy, _, until): &Stored| *until - policy.max_age / 4 <= now;
         if paused || valid.as_ref().is_some_and(|entry| entry.1 == id && !ends_soon(entry)) {
             return kept;
         }
@@ -72,7 +77,7 @@ impl Policies {
             Err(error) => {
                 not_fetched(parts, settings, domain, &error);
                 log::warn!(domain:% = domain; "The MTA-STS policy of {domain} cannot be fetched: {error}");
-                self.keep(domain, Known { policy: valid, failed: Some((id, now)), looked: true }, settings);
+                self.keep(domain, Known { policy: valid, failed: Some((id, now)), looked: known.looked }, settings);
                 kept
             }
         }
@@ -92,20 +97,20 @@ impl Policies {
     }
 }
 
-/// What the table knows of a domain's policy. A table that cannot be read is as good as an empty one.
-async fn stored(parts: &OutboundParts, domain: &str, now: Timestamp) -> Option<(Arc<Policy>, String, Timestamp)> {
-    let database = parts.database.as_ref()?;
+/// What the table knows of a domain's policy. The error has been logged.
+async fn stored(parts: &OutboundParts, domain: &str, now: Timestamp) -> Result<Option<Stored>, ()> {
+    let Some(database) = parts.database.as_ref() else { return Ok(None) };
     let sql = "SELECT policy_id, policy, valid_until FROM mta_sts_policies WHERE domain = ? AND valid_until > ?";
     let read = async {
         let Some(row) = database.fetch_optional(sql, &[domain.into(), now.into()]).await? else { return Ok(None) };
         Ok::<_, Error>(Some((row.text(0)?, row.text(1)?, row.time(2)?)))
     };
     match read.await {
-        Ok(Some((id, text, until))) => Some((Arc::new(Policy::parse(&text).ok()?), id, until)),
-        Ok(None) => None,
+        Ok(Some((id, text, until))) => Ok(Policy::parse(&text).ok().map(|policy| (Arc::new(policy), id, until))),
+        Ok(None) => Ok(None),
         Err(error) => {
             log::warn!(domain:% = domain, cause:% = error; "The MTA-STS policies that were kept cannot be read");
-            None
+            Err(())
         }
     }
 }

@@ -24,6 +24,9 @@ pub(in super::super) enum Mode {
     Testing,
 }
 
+/// Most hosts of a policy, and the longest name: many policies are kept in memory.
+const MOST_HOSTS: usize = 100;
+const LONGEST_HOST: usize = 255;
 /// Longest time a policy is kept: RFC 8461 §3.2 allows a year.
 const LONGEST: u64 = 31_557_600;
 
@@ -55,6 +58,9 @@ impl Policy {
         };
         let age = age.filter(|age| age.len() <= 10).and_then(|age| age.parse::<u64>().ok());
         let max_age = Duration::from_secs(age.ok_or("it has no max_age")?.min(LONGEST));
+        if hosts.len() > MOST_HOSTS || hosts.iter().any(|host| host.len() > LONGEST_HOST) {
+            return Err("it names too many hosts, or one with too long a name");
+        }
         if hosts.is_empty() && mode != Mode::None {
             return Err("it names no host");
         }
@@ -119,7 +125,12 @@ mod tests {
         ] {
             assert_eq!(policy.allows(host), yes, "{host}");
         }
+        let of_hosts =
+            |hosts: usize| format!("version: STSv1\nmode: enforce\nmax_age: 1\n{}", "mx: a.test\n".repeat(hosts));
+        assert!(Policy::parse(&of_hosts(100)).is_ok());
         for text in [
+            of_hosts(101).as_str(),
+            format!("{}mx: {}\n", of_hosts(1), "a".repeat(256)).as_str(),
             "",
             "version: STSv2\nmode: enforce\nmx: a\nmax_age: 1",
             "version: STSv1\nmode: strict\nmx: a\nmax_age: 1",

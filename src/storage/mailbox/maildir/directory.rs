@@ -34,6 +34,11 @@ pub struct Fresh {
 }
 
 impl Fresh {
+    /// Whether its directory was not there before, and nothing is on disk for sure.
+    pub const fn is_new(&self) -> bool {
+        self.identity.is_some()
+    }
+
     /// Puts the folder on disk.
     pub fn sync(&mut self) -> io::Result<()> {
         match self.identity.take() {

@@ -130,6 +130,21 @@ async fn unchanged_since_is_obeyed() {
     assert_eq!(view.row(n2s(2)).unwrap().flags, Flags::FLAGGED);
 }
 
+/// A session that changes flags learns what others have changed in the same messages, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_says_which_messages_others_had_changed_before() {
+    let store = Store::new().await;
+    store.append("INBOX", "1\r\n").await;
+    store.append("INBOX", "2\r\n").await;
+    let (mut a, b) = (store.view("INBOX").await, store.view("INBOX").await);
+    b.store_flags(&[uid(1)], &change(FlagOperation::Add, Flags::FLAGGED)).await.unwrap();
+    let stored = a.store_flags(&[uid(2), uid(1)], &change(FlagOperation::Add, Flags::SEEN)).await.unwrap();
+    assert_eq!((stored.changed, stored.overtaken), (vec![uid(1), uid(2)], vec![uid(1)]));
+    a.sync(Expunges::Hold);
+    let stored = a.store_flags(&[uid(1)], &change(FlagOperation::Remove, Flags::SEEN)).await.unwrap();
+    assert_eq!((stored.changed, stored.overtaken), (vec![uid(1)], vec![]));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_and_moves() {
     let store = Store::new().await;

@@ -139,11 +139,28 @@ impl User {
         let name = folder.directory();
         let identity = self.fresh_identity();
         let made = Directories::create(root.as_fd(), &name, FolderKind::Below, &identity);
-        made.and_then(|mut folder| folder.sync()).map_err(&failed)?;
+        let synced = made.and_then(|mut folder| {
+            let is_new = folder.is_new();
+            folder.sync().inspect_err(|_| {
+                if is_new {
+                    self.take_back_folder(root.as_fd(), &name);
+                }
+            })
+        });
+        synced.map_err(&failed)?;
         self.tree.add(folder, name);
         self.folder(folder)?;
         self.account.hub.tell(|| News::Created(folder.clone()));
         Ok(())
+    }
+
+    /// Removes a folder that could not be put on disk: what is added to it would be acknowledged, and be gone with it when the
+    /// power fails.
+    fn take_back_folder(&self, root: BorrowedFd<'_>, directory: &str) {
+        let hidden = format!("{REMOVED}{}", self.environment.unique());
+        if rustix::fs::renameat(root, directory, root, &*hidden).is_ok() {
+            let _ = std::fs::remove_dir_all(self.path.join(hidden));
+        }
     }
 
     fn delete_folder(&self, name: &FolderName) -> Result<(), Error> {

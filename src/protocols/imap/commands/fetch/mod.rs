@@ -89,7 +89,12 @@ pub async fn tell_some(
     }
     let messages = Messages::Uid(Numbers::Set(uids));
     // As after FETCH with numbers: the UID is there only where it was asked for.
-    let fetch = Fetch { messages, items: items.to_vec(), changed_since: None, vanished: false, partial: None };
+    let mut items = items.to_vec();
+    if enabled.condstore {
+        // RFC 7162 §3.1: in every FETCH response that the client has not asked for at this moment.
+        items.push(FetchItem::ModSeq);
+    }
+    let fetch = Fetch { messages, items, changed_since: None, vanished: false, partial: None };
     let plan = Plan::of(fetch, enabled);
     match answer(&plan, enabled, selected, link).await {
         Ok(_) => Ok(()),
@@ -164,7 +169,7 @@ async fn mark_seen(
     let change =
         FlagChange { operation: FlagOperation::Add, flags: Flags::SEEN, keywords: Vec::new(), unchanged_since: None };
     let stored = selected.view.store_flags(&uids, &change).await.map_err(Marking::Store)?;
-    let own = Own { uids: &stored.changed, mod_seq: stored.mod_seq };
+    let own = Own { uids: &stored.changed, overtaken: &[], mod_seq: stored.mod_seq };
     let told = selected.tell_all_but(account, Expunges::Hold, own, link).await;
     told.map_err(|error| Marking::Trouble(error.into()))?;
     Ok(stored.changed)

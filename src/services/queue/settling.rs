@@ -1,0 +1,154 @@
+//! Writing down what has become of recipients, whatever the database says.
+
+use std::time::Duration;
+
+use super::Queue;
+use crate::foundations::event::Event;
+use crate::foundations::ids::QueueId;
+use crate::storage::spool::{self, Action, Fate, Note, Report, Settler};
+
+/// After which a note is left beside the spool of what the database does not take.
+const NOTED_AFTER: Duration = Duration::from_secs(1);
+/// Longest pause between attempts to write down what has happened.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often the database may refuse before it is believed.
+const REFUSALS: u32 = 3;
+/// How often that is tried while the server is stopping.
+const LAST_ATTEMPTS: u32 = 3;
+
+/// Whether fates have been written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    Yes,
+    /// The server is stopping and the database is away.
+    No,
+}
+
+impl Written {
+    /// Whether both have.
+    const fn and(self, other: Self) -> Self {
+        match self {
+            Self::Yes => other,
+            Self::No => Self::No,
+        }
+    }
+}
+
+impl Queue {
+    /// Writes down what came of an attempt. While the database does not take it, a note of what must not happen again stands
+    /// beside the spool: should the process end meanwhile, the next one knows. `events` stand beside the fates they tell of.
+    pub(super) async fn settle_noting(&self, id: QueueId, fates: &[(i64, Fate)], events: &[Option<Event>]) -> Written {
+        let note = |(n, (key, fate)): (usize, &(i64, Fate))| Note::of(id, *key, fate, events.get(n).cloned().flatten());
+        let notes: Vec<Note> = fates.iter().enumerate().filter_map(note).collect();
+        let mut settling = std::pin::pin!(self.settle_surely(id, fates));
+        if notes.is_empty() {
+            return settling.await;
+        }
+        let early = tokio::time::timeout(NOTED_AFTER, &mut settling).await.ok();
+        if early == Some(Written::Yes) {
+            return Written::Yes;
+        }
+        let spool = &self.0.parts.spool;
+        if let Err(error) = spool.note(&notes).await {
+            log::error!(queue:% = id, cause:% = error;
+                "The result of an attempt can be noted nowhere: if the server ends before the database takes it, the message is sent again");
+        }
+        let written = match early {
+            Some(written) => written,
+            None => settling.await,
+        };
+        if written == Written::Yes
+            && let Err(error) = spool.forget_notes(&notes).await
+        {
+            log::warn!(queue:% = id, cause:% = error; "A note of what has become of a message cannot be removed; the next start does it");
+        }
+        written
+    }
+
+    /// Writes into the database what an earlier process, or another node that is gone, could only note beside the spool.
+    pub(super) async fn settle_noted(&self) -> Result<(), spool::Error> {
+        let told = self.0.parts.spool.settle_noted(self.owner()).await?;
+        if !told.is_empty() {
+            log::warn!(recipients = told.len(); "What became of messages while the database was away is written into it now");
+        }
+        told.into_iter().filter_map(|note| note.event).for_each(|event| self.0.parts.journal.record(event));
+        Ok(())
+    }
+
+    /// Writes fates down, however long the database is away: what has been sent must not be sent again. What the database
+    /// will not have is held.
+    pub(super) async fn settle_surely(&self, id: QueueId, fates: &[(i64, Fate)]) -> Written {
+        let error = match self.settle_unless_refused(id, fates).await {
+            Ok(written) => return written,
+            Err(error) => error,
+        };
+        log::error!(queue:% = id, cause:% = error;
+            "The database refuses the result of an attempt: the recipients concerned are held; look before you release them");
+        let mut written = Written::Yes;
+        for (key, fate) in fates {
+            let one = [(*key, fate.clone())];
+            written = written.and(match self.settle_unless_refused(id, &one).await {
+                Ok(written) => written,
+                Err(error) => self.hold_surely(id, *key, fate, &error).await,
+            });
+        }
+        written
+    }
+
+    /// Holds a recipient of whom the database will not have what has become of him. When even that is refused, nothing can be
+    /// done but keep him from being tried until somebody has looked.
+    async fn hold_surely(&self, id: QueueId, key: i64, fate: &Fate, error: &spool::Error) -> Written {
+        let reason = format!("the last attempt has ended ({}), but its result cannot be kept: {error}", ended(fate));
+        let held = [(key, Fate::Hold { reason })];
+        loop {
+            let error = match self.settle_unless_refused(id, &held).await {
+                Ok(written) => return written,
+                Err(error) => error,
+            };
+            log::error!(queue:% = id, cause:% = error; "The database refuses to hold a recipient; it will be tried again");
+            if self.0.parts.tasks.is_stopping() {
+                return Written::No;
+            }
+            tokio::time::sleep(LONGEST_PAUSE).await;
+        }
+    }
+
+    /// What this process claims is settled under its own name.
+    fn as_settler(&self) -> Settler<'_> {
+        Settler::Claimant(self.owner())
+    }
+
+    /// Writes fates down unless the database refuses again and again.
+    async fn settle_unless_refused(&self, id: QueueId, fates: &[(i64, Fate)]) -> Result<Written, spool::Error> {
+        let mut pause = Duration::from_millis(500);
+        let mut attempts = 0;
+        loop {
+            let error = match self.0.parts.spool.settle(id, self.as_settler(), fates).await {
+                Ok(_) => return Ok(Written::Yes),
+                Err(error) => error,
+            };
+            attempts += 1;
+            if attempts >= REFUSALS && error.is_refusal() {
+                return Err(error);
+            }
+            if attempts == 1 {
+                log::error!(queue:% = id, cause:% = error; "The result of an attempt cannot be written down yet");
+            }
+            if self.0.parts.tasks.is_stopping() && attempts >= LAST_ATTEMPTS {
+                return Ok(Written::No);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+/// What an administrator is to know about an attempt whose result could not be kept.
+const fn ended(fate: &Fate) -> &'static str {
+    match fate {
+        Fate::Reported(Report { action: Action::Failed, .. }) => "the message was refused",
+        Fate::Done | Fate::Reported(_) => "the message was taken",
+        Fate::Again { .. } => "it was to be tried again",
+        Fate::Untried { .. } | Fate::Redirected { .. } | Fate::Hold { .. } => "nothing was sent",
+    }
+}

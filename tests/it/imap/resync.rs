@@ -1,0 +1,76 @@
+//! The modification sequences with which QRESYNC leaves a client, and what it is told when it comes back with them.
+
+use super::world::{Client, World, settings};
+
+/// A client with QRESYNC in an inbox of three messages, the second of which it has marked, and another session there.
+async fn two_sessions(world: &World) -> (Client, Client) {
+    let (mut one, mut other) = (world.connect(), world.connect());
+    one.log_in("ann").await;
+    other.log_in("ann").await;
+    for _ in 0..3 {
+        one.command("a APPEND INBOX {2+}\r\na:").await;
+    }
+    one.command("b ENABLE QRESYNC").await;
+    one.command("c SELECT INBOX").await;
+    one.command("d STORE 2 +FLAGS (\\Deleted)").await;
+    other.command("a SELECT INBOX").await;
+    (one, other)
+}
+
+/// The number of a response code in the lines.
+fn code(lines: &[String], name: &str) -> u64 {
+    let mark = format!("[{name} ");
+    let found = lines.iter().find_map(|line| line.split_once(&mark)?.1.split_once(']'));
+    found.unwrap_or_else(|| panic!("no {name} in {lines:?}")).0.parse().unwrap()
+}
+
+/// What comes when the client selects the inbox again with what it was told.
+async fn back(client: &mut Client, mod_seq: u64) -> Vec<String> {
+    let validity = code(&client.command("y EXAMINE INBOX").await, "UIDVALIDITY");
+    client.command("z UNSELECT").await;
+    client.command(&format!("r SELECT INBOX (QRESYNC ({validity} {mod_seq}))")).await
+}
+
+fn has(lines: &[String], part: &str) -> bool {
+    lines.iter().any(|line| line.contains(part))
+}
+
+#[tokio::test]
+async fn close_tells_no_mod_sequence_above_what_the_client_was_told() {
+    let world = World::new(settings()).await;
+    let (mut one, mut other) = two_sessions(&world).await;
+    other.command("b STORE 1 +FLAGS (\\Flagged)").await;
+    other.command("c STORE 3 +FLAGS (\\Deleted)").await;
+    other.command("d UID EXPUNGE 3").await;
+    let closed = one.command("e CLOSE").await;
+    let lines = back(&mut one, code(&closed, "HIGHESTMODSEQ")).await;
+    assert!(has(&lines, "* 1 FETCH (UID 1 FLAGS (\\Flagged"), "{closed:?} {lines:?}");
+    assert!(has(&lines, "* VANISHED (EARLIER) 2:3"), "{closed:?} {lines:?}");
+}
+
+#[tokio::test]
+async fn close_tells_the_new_mod_sequence_when_nobody_else_has_changed_anything() {
+    let world = World::new(settings()).await;
+    let (mut one, _other) = two_sessions(&world).await;
+    let closed = code(&one.command("e CLOSE").await, "HIGHESTMODSEQ");
+    let lines = back(&mut one, closed).await;
+    assert_eq!(code(&lines, "HIGHESTMODSEQ"), closed);
+    assert!(!has(&lines, "VANISHED") && !has(&lines, "FETCH"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn expunge_tells_no_mod_sequence_above_what_notify_has_kept_from_the_client() {
+    for notify in ["NOTIFY NONE", "NOTIFY SET (SELECTED (MessageNew MessageExpunge))"] {
+        for command in ["EXPUNGE", "UID MOVE 2 Archive", "UID REPLACE 2 Archive {2+}\r\nb:"] {
+            let world = World::new(settings()).await;
+            let (mut one, mut other) = two_sessions(&world).await;
+            one.command("e CREATE Archive").await;
+            one.command(&format!("f {notify}")).await;
+            other.command("b STORE 1 +FLAGS (\\Flagged)").await;
+            let expunged = one.command(&format!("g {command}")).await;
+            let told = code(&expunged[expunged.len() - 1..], "HIGHESTMODSEQ");
+            let lines = back(&mut one, told).await;
+            assert!(has(&lines, "* 1 FETCH (UID 1 FLAGS (\\Flagged"), "{notify}, {command}: {expunged:?} {lines:?}");
+        }
+    }
+}
