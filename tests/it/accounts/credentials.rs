@@ -10,7 +10,8 @@ use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::{Live, Span};
 use postrider::services::guard::{Guard, GuardSettings, Service};
 use postrider::services::login::{
-    Entered, Keyring, LoggedIn, Login, LoginAttempt, LoginSettings, PasswordReach, Second, Stay, TwoFactorPolicy,
+    AppPasswordWish, Entered, Keyring, LoggedIn, Login, LoginAttempt, LoginSettings, PasswordReach, Second, Stay,
+    TwoFactorPolicy,
 };
 use postrider::storage::database::Database;
 use postrider::storage::directory::{Account, PasswordOwner, RememberedBrowser, Scopes, Standing};
@@ -104,7 +105,8 @@ async fn account(world: &World) -> Account {
 
 async fn make(door: &Door, name: &str, scopes: &str) -> String {
     let scopes = Scopes::parse(scopes).unwrap();
-    let made = door.keyring().add(&address("ann@a.test"), name, scopes, None, 25, "a test").await.unwrap();
+    let wish = AppPasswordWish { name: name.to_owned(), scopes, ends_at: None };
+    let made = door.keyring().add(&address("ann@a.test"), wish, 25, "a test").await.unwrap();
     made.password.expose().clone()
 }
 
