@@ -79,7 +79,8 @@ impl Storing<'_> {
                         snapshot.update(*uid, renamed.stored.as_deref(), |record| *record = after);
                         state.delta.changed.push(*uid);
                         self.stored.changed.extend(Uid::new(*uid));
-                        if self.seen.and_then(|seen| seen.by_uid(*uid)).is_some_and(|(seen, _)| seen.mod_seq != mod_seq) {
+                        if self.seen.and_then(|seen| seen.by_uid(*uid)).is_some_and(|(seen, _)| seen.mod_seq != mod_seq)
+                        {
                             self.stored.overtaken.extend(Uid::new(*uid));
                         }
                         Ok(())

@@ -68,9 +68,5 @@ pub(super) fn record(talk: &Conversation, uids: &[Uid]) {
 
 /// RFC 7162 §3.2.7: a client with QRESYNC learns the new highest modification sequence, as far as it knows everything.
 pub(super) fn done(account: &Account, selected: &Selected, text: &'static str) -> Done {
-    if account.enabled.qresync {
-        Done::with(Code::HighestModSeq(selected.told()), text)
-    } else {
-        Done::new(text)
-    }
+    if account.enabled.qresync { Done::with(Code::HighestModSeq(selected.told()), text) } else { Done::new(text) }
 }
