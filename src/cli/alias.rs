@@ -106,61 +106,73 @@ pub(super) async fn run(command: Alias, context: &Context) -> Outcome {
             }
             output.list(&entries.iter().map(Row::from).collect::<Vec<_>>());
         }
-        Alias::Add { source, destinations } => {
-            let destinations: Vec<String> = destinations.iter().map(Source::to_string).collect();
-            let known = accounts.directory.alias(&source.key()).await?;
-            // An alias is in use or not as a whole.
-            let is_disabled = !known.is_empty() && known.iter().all(|entry| entry.standing == Standing::Disabled);
-            let mut edit = accounts.directory.edit().await?;
-            for destination in &destinations {
-                edit.add_alias(&source, destination, Owner::Admin).await?;
-            }
-            if is_disabled {
-                edit.set_alias(&source, Standing::Disabled).await?;
-            }
-            edit.commit().await?;
-            let change = format!("alias {source} leads to {}", destinations.join(", "));
-            accounts.record_change(&source, change).await;
-            let mut complaints = complaints(&accounts, &destinations).await?;
-            complaints.extend(taken_from(&accounts, &source).await?);
-            if is_disabled {
-                complaints.push(format!("the alias is disabled; `postrider alias enable {source}` puts it into use"));
-            }
-            let value = serde_json::json!({
-                "source": source.to_string(), "destinations": destinations, "complaints": complaints,
-            });
-            let said: String = complaints.iter().map(|complaint| format!("\nBut {complaint}")).collect();
-            output.done(&format!("{source} leads to {}{said}", destinations.join(", ")), &value);
-        }
-        Alias::Remove { source, destinations } => {
-            for entry in accounts.directory.alias(&source.key()).await? {
-                let is_meant = |named: &String| same_destination(named, &entry.destination);
-                if destinations.is_empty() || destinations.iter().any(is_meant) {
-                    accounts.may_remove(&format_args!("{source} to {}", entry.destination), entry.owner)?;
-                }
-            }
-            let mut edit = accounts.directory.edit().await?;
-            let mut removed = 0;
-            if destinations.is_empty() {
-                removed += edit.remove_alias(&source, None).await?;
-            }
-            for destination in &destinations {
-                removed += edit.remove_alias(&source, Some(destination)).await?;
-            }
-            edit.commit().await?;
-            let change = match destinations.as_slice() {
-                [] => format!("alias {source} is removed"),
-                gone => format!("alias {source} no longer leads to {}", gone.join(", ")),
-            };
-            accounts.record_change(&source, change).await;
-            let value = serde_json::json!({ "source": source.to_string(), "removed": removed });
-            output.done(&format!("{source} has lost {removed} destinations"), &value);
-        }
+        Alias::Add { source, destinations } => add(&accounts, context, &source, &destinations).await?,
+        Alias::Remove { source, destinations } => remove(&accounts, context, &source, &destinations).await?,
         Alias::Enable { source } => set(&accounts, context, &source, Standing::Enabled).await?,
         Alias::Disable { source } => set(&accounts, context, &source, Standing::Disabled).await?,
     }
     accounts.changed().await;
     Ok(Exit::Done)
+}
+
+async fn add(accounts: &Accounts, context: &Context, source: &Source, destinations: &[Source]) -> anyhow::Result<()> {
+    let destinations: Vec<String> = destinations.iter().map(Source::to_string).collect();
+    let known = accounts.directory.alias(&source.key()).await?;
+    // An alias is in use or not as a whole.
+    let is_disabled = !known.is_empty() && known.iter().all(|entry| entry.standing == Standing::Disabled);
+    let mut edit = accounts.directory.edit().await?;
+    for destination in &destinations {
+        edit.add_alias(source, destination, Owner::Admin).await?;
+    }
+    if is_disabled {
+        edit.set_alias(source, Standing::Disabled).await?;
+    }
+    edit.commit().await?;
+    let change = format!("alias {source} leads to {}", destinations.join(", "));
+    accounts.record_change(source, change).await;
+    let mut complaints = complaints(accounts, &destinations).await?;
+    complaints.extend(taken_from(accounts, source).await?);
+    if is_disabled {
+        complaints.push(format!("the alias is disabled; `postrider alias enable {source}` puts it into use"));
+    }
+    let value = serde_json::json!({
+        "source": source.to_string(), "destinations": destinations, "complaints": complaints,
+    });
+    let said: String = complaints.iter().map(|complaint| format!("\nBut {complaint}")).collect();
+    context.output.done(&format!("{source} leads to {}{said}", destinations.join(", ")), &value);
+    Ok(())
+}
+
+/// Removes some destinations, or the whole alias when none is named.
+async fn remove(
+    accounts: &Accounts,
+    context: &Context,
+    source: &Source,
+    destinations: &[String],
+) -> anyhow::Result<()> {
+    for entry in accounts.directory.alias(&source.key()).await? {
+        let is_meant = |named: &String| same_destination(named, &entry.destination);
+        if destinations.is_empty() || destinations.iter().any(is_meant) {
+            accounts.may_remove(&format_args!("{source} to {}", entry.destination), entry.owner)?;
+        }
+    }
+    let mut edit = accounts.directory.edit().await?;
+    let mut removed = 0;
+    if destinations.is_empty() {
+        removed += edit.remove_alias(source, None).await?;
+    }
+    for destination in destinations {
+        removed += edit.remove_alias(source, Some(destination)).await?;
+    }
+    edit.commit().await?;
+    let change = match destinations {
+        [] => format!("alias {source} is removed"),
+        gone => format!("alias {source} no longer leads to {}", gone.join(", ")),
+    };
+    accounts.record_change(source, change).await;
+    let value = serde_json::json!({ "source": source.to_string(), "removed": removed });
+    context.output.done(&format!("{source} has lost {removed} destinations"), &value);
+    Ok(())
 }
 
 /// Whom the alias takes all mail from: a user of that name, unless it leads to the user, too.

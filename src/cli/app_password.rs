@@ -7,6 +7,7 @@ use super::output::{Output, Shown};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock, Timestamp};
 use crate::foundations::settings::Span;
+use crate::services::login::AppPasswordWish;
 use crate::storage::directory::{AppPassword, Error, Scopes};
 
 /// What an administrator does to app passwords.
@@ -94,7 +95,8 @@ pub(super) async fn run(accounts: Accounts, output: Output, command: AppPassword
         AppPasswords::Add { address, name, scopes, valid } => {
             let ends_at = valid.map(|valid| SystemClock.now() + valid.duration());
             let most = accounts.config.login.app_passwords;
-            let made = accounts.keyring().add(&address, &name, scopes, ends_at, most, BY).await?;
+            let wish = AppPasswordWish { name, scopes, ends_at };
+            let made = accounts.keyring().add(&address, wish, most, BY).await?;
             let (id, name, ends_at) = (made.id, made.name, made.ends_at);
             let made = Made { id, name, password: made.password.expose().clone(), ends_at };
             output.done(&made.password, &made);

@@ -10,7 +10,7 @@ use crate::services::reports::{Reporter, ReporterParts};
 use crate::storage::quarantine::QuarantineNotes;
 
 /// Starts what goes on without a client, besides the queue: bans are shared and results counted in every role that may change
-/// something; sessions end whose logins are good no longer; reports and letters are sent and keys exchanged where the queue is.
+/// something; sessions end whose logins are no longer good; reports and letters are sent and keys exchanged where the queue is.
 pub(super) fn start(parts: &Parts, resolver: SharedResolver, stages: &Stages) {
     let (lives, tasks) = (&parts.lives, &stages.services);
     let clock = || Arc::clone(&parts.clock);

@@ -84,7 +84,7 @@ enum Reach {
 impl Reach {
     const ALL: [Self; 3] = [Self::Everything, Self::Looking, Self::Posting];
 
-    /// Of the socket's file.
+    /// Mode of the socket's file.
     const fn mode(self) -> u32 {
         match self {
             // Whoever posts may write for every account: where `access` is another user, systemd makes that socket.

@@ -32,7 +32,7 @@ pub fn amount(octets: u64) -> String {
     }
 }
 
-/// Of regular nouns, the only ones that are counted.
+/// The plural of a regular noun; no others are counted.
 fn plural(noun: &str) -> String {
     match noun.strip_suffix('y') {
         Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),

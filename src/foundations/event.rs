@@ -77,7 +77,7 @@ crate::words! {
         LoginAccepted = "login-accepted",
         /// A login failed, with the reason.
         LoginRefused = "login-refused",
-        /// A user has ended a login to the webmail, or a session was ended because its account or password is good no longer.
+        /// A user has ended a login to the webmail, or a session was ended because its account or password is no longer good.
         LoginEnded = "login-ended",
         /// A sender or recipient was refused during the SMTP dialogue.
         RecipientRefused = "recipient-refused",

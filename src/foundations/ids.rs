@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::foundations::clock::Timestamp;
+use crate::foundations::random::distinction;
 
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const LENGTH: usize = 16;
@@ -17,11 +18,9 @@ const LENGTH: usize = 16;
 pub struct InvalidId(pub String);
 
 fn fresh(at: Timestamp) -> u128 {
-    let mut random = [0u8; 8];
-    // The system's generator fails only where no random source exists at all; an all-zero tail still sorts by time
-    // and the database's primary keys refuse a collision.
-    let _ = aws_lc_rs::rand::fill(&mut random);
-    let tail = u128::from(u64::from_le_bytes(random) & ((1 << 36) - 1));
+    // Where the system gives no random numbers the tail is zero: identifiers still sort by time, and the database's
+    // primary keys refuse a collision.
+    let tail = u128::from(distinction() & ((1 << 36) - 1));
     let millis = at.unix_millis().max(0).cast_unsigned();
     (u128::from(millis & ((1 << 44) - 1)) << 36) | tail
 }

@@ -74,7 +74,7 @@ impl Parties {
     }
 }
 
-/// Parties whose places are remembered; who has not been seen for longest gets a new one.
+/// Parties whose places are remembered; the party not seen for longest gets a new one.
 const REMEMBERED: u64 = 10_000;
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ impl Request {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MailboxCommand {
-    /// Make their indexes anew.
+    /// Rebuild their indexes.
     Reindex,
     /// Write Dovecot's lists of UIDs into them, so that it can take them over.
     WriteUidlists,

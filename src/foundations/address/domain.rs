@@ -112,3 +112,8 @@ impl<'de> serde::Deserialize<'de> for Domain {
         String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
     }
 }
+
+/// Whether a name is a domain or below it. Both are written alike, as [`Domain::as_str`] gives them.
+pub fn is_within(name: &str, domain: &str) -> bool {
+    name == domain || name.strip_suffix(domain).is_some_and(|head| head.ends_with('.'))
+}

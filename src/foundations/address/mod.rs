@@ -8,7 +8,7 @@ mod domain;
 mod local_part;
 mod path;
 
-pub use domain::{Domain, InvalidDomain};
+pub use domain::{Domain, InvalidDomain, is_within};
 pub use local_part::{InvalidLocalPart, LocalPart};
 pub use path::{ForwardPath, ReversePath};
 
@@ -136,6 +136,18 @@ mod tests {
             let address: Address = text.parse().unwrap();
             assert_eq!(address.key(), key, "{text}");
             assert_eq!(address.to_string().parse::<Address>().unwrap(), address, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_within_a_domain_by_whole_labels() {
+        for (name, domain, is) in [
+            ("example.test", "example.test", true),
+            ("a.b.example.test", "example.test", true),
+            ("badexample.test", "example.test", false),
+            ("test", "example.test", false),
+        ] {
+            assert_eq!(is_within(name, domain), is, "{name} {domain}");
         }
     }
 

@@ -10,6 +10,8 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
+use crate::foundations::random;
+
 /// Largest answer over UDP. Longer ones come over TCP.
 const LARGEST: u16 = 1232;
 
@@ -48,9 +50,8 @@ impl Stub {
 }
 
 async fn ask(server: SocketAddr, name: &Name, kind: RecordType) -> io::Result<Message> {
-    let mut random = [0; 2];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random number"))?;
-    let mut question = Message::new(u16::from_be_bytes(random), MessageType::Query, OpCode::Query);
+    let id = u16::from_be_bytes(random::octets().map_err(io::Error::other)?);
+    let mut question = Message::new(id, MessageType::Query, OpCode::Query);
     question.metadata.recursion_desired = true;
     question.metadata.authentic_data = true;
     question.add_query(Query::query(name.clone(), kind));

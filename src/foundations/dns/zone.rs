@@ -43,7 +43,7 @@ impl ZoneResolver {
     /// Reads lines such as `example.test MX 10 mx.example.test`, `mx.example.test A 192.0.2.1`, `example.test TXT v=spf1
     /// -all`, `192.0.2.1 PTR mx.example.test`, `_25._tcp.mx.example.test TLSA 3 1 1 0a1b…`, `_imaps._tcp.example.test SRV 0 1 993
     /// mx.example.test`, `mx.example.test CAA 0 issue "ca.test"`, `alias.test CNAME example.test`, `broken.test FAIL` (no answer),
-    /// `forged.test BOGUS` or `slow.test SILENT` (not even a failure: who asks waits for ever). A word `SECURE` before the type marks the name as signed. Empty lines and those that start
+    /// `forged.test BOGUS` or `slow.test SILENT` (not even a failure: whoever asks waits for ever). A word `SECURE` before the type marks the name as signed. Empty lines and those that start
     /// with `;` are passed over. Fails with the first line that is none of these.
     pub fn add(&self, lines: &str) -> Result<(), String> {
         for line in lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(';')) {

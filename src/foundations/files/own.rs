@@ -57,7 +57,7 @@ pub fn read_own(home: &Path, below: &Path, limit: u64) -> Result<Option<Vec<u8>>
 /// One part of the way; `None` for a link that leads to what is not its owner's, or to nothing.
 fn step(here: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<Option<OwnedFd>, Errno> {
     let link = match openat(here, name, flags | OFlags::NOFOLLOW, Mode::empty()) {
-        // Which of the two a link is answered with hangs on what was wanted.
+        // Which of the two answers a link gets depends on what was wanted.
         Err(Errno::LOOP | Errno::NOTDIR) => {
             openat(here, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?
         }

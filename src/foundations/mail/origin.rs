@@ -44,7 +44,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Of a message that this process makes itself, or goes on with; `session` is where it began.
+    /// For a message that this process makes itself, or goes on with; `session` is where it began.
     pub const fn internal(session: SessionId, at: Timestamp) -> Self {
         let (peer, local) = (Peer::Internal, None);
         Self { session, peer, local, hello: String::new(), with: With::Local, tls: None, login: None, at }
@@ -115,7 +115,7 @@ pub struct Login {
 /// How somebody is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
-    /// By what only the user of the account has.
+    /// By something that only the user of the account has.
     User,
     /// As a program of this machine whose system user may send for the account.
     Program,

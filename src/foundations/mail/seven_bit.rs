@@ -1,6 +1,6 @@
 //! A message made fit for hosts that take 7-bit lines only (RFC 6152 §3, RFC 3030 §3).
 //!
-//! [`SevenBit::of`] decides what is copied, encoded and written anew, and [`SevenBit::blocks`] makes the result piece by piece, so that a
+//! [`SevenBit::of`] decides what is copied, encoded and rewritten, and [`SevenBit::blocks`] makes the result piece by piece, so that a
 //! long message is in memory once. What a part means is the same before and after, octet by octet. Its cost is linear in the length.
 //!
 //! Octets outside ASCII in *header fields* stay: 8BITMIME does not allow them either, no encoding of a body makes them better, and

@@ -1,5 +1,5 @@
-//! TNEF (MS-OXTNEF): what Outlook makes of a message when it takes the recipient for another Outlook, as `winmail.dat`. It is written anew
-//! as the message that everybody else would have sent.
+//! TNEF (MS-OXTNEF): what Outlook makes of a message when it takes the recipient for another Outlook, as `winmail.dat`. It is turned
+//! into the message that everybody else would have sent.
 
 use std::fmt::Write as _;
 

@@ -48,7 +48,7 @@ crate::settings! {
 }
 
 /// Serves requests on a connection until the client leaves, a limit is reached or the server stops. The pages are made for the
-/// first request: routes take a hundred kilobytes, which who connects and asks for nothing is not worth.
+/// first request: routes take a hundred kilobytes, too much for a client that connects and asks for nothing.
 ///
 /// # Errors
 /// What the client did wrong or the network did to it; nothing that needs an administrator.
@@ -83,7 +83,7 @@ pub async fn serve_http(
         () = tokio::time::sleep(settings.lifetime.duration()) => {}
     }
     serving.as_mut().graceful_shutdown();
-    // Who sends or takes an octet now and then does not stand still, and is not served for ever either.
+    // A client that sends or takes an octet now and then never stands still; it is not served for ever either.
     tokio::time::timeout(settings.lifetime.duration(), serving).await.unwrap_or(Ok(()))
 }
 

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::inherited::InheritedSocket;
 use super::{Bind, Connection, Handshake, Inherited, ProxyHeader, Stream, TlsContext, proxy};
@@ -165,33 +166,48 @@ impl Listener {
             };
             pause = SHORTEST_PAUSE;
             self.counters.accepted.fetch_add(1, Ordering::Relaxed);
-            let guard = Open::enter(&self.counters);
+            let open = Open::enter(&self.counters);
             let (options, clock, stop) = (Arc::clone(&options), Arc::clone(&clock), sessions.token());
             let protocol = protocol.clone();
             sessions.spawn(async move {
                 let _seat = seat;
-                let session = SessionId::generate(clock.now());
-                let peer = accepted.peer();
-                let prepared = tokio::select! {
-                    prepared = prepare(accepted, &options) => prepared,
-                    () = stop.cancelled() => return,
-                };
-                match prepared {
-                    Ok((stream, peer, local)) => {
-                        let counters = Arc::clone(&guard.0);
-                        let handshake = options.implicit_tls.clone();
-                        let handshake =
-                            handshake.map(|context| Handshake { context, counters, listener: options.name });
-                        protocol(Connection { stream, peer, local, session, stop, handshake }).await;
-                    }
-                    Err(error) => {
-                        guard.0.failed.fetch_add(1, Ordering::Relaxed);
-                        log::debug!(listener = options.name, session:% = session, peer:% = peer, error:% = error;
-                            "A connection ended before it began");
-                    }
+                if let Some(connection) = begin(accepted, &options, &clock, stop, &open).await {
+                    protocol(connection).await;
                 }
-                drop(guard);
+                drop(open);
             });
+        }
+    }
+}
+
+/// What comes before the protocol; `None` when the connection ends before it has begun.
+async fn begin(
+    accepted: Accepted,
+    options: &ListenerOptions,
+    clock: &SharedClock,
+    stop: CancellationToken,
+    open: &Open,
+) -> Option<Connection> {
+    let session = SessionId::generate(clock.now());
+    let peer = accepted.peer();
+    let prepared = tokio::select! {
+        prepared = prepare(accepted, options) => prepared,
+        () = stop.cancelled() => return None,
+    };
+    match prepared {
+        Ok((stream, peer, local)) => {
+            let handshake = options.implicit_tls.clone().map(|context| Handshake {
+                context,
+                counters: Arc::clone(&open.0),
+                listener: options.name,
+            });
+            Some(Connection { stream, peer, local, session, stop, handshake })
+        }
+        Err(error) => {
+            open.0.failed.fetch_add(1, Ordering::Relaxed);
+            log::debug!(listener = options.name, session:% = session, peer:% = peer, error:% = error;
+                "A connection ended before it began");
+            None
         }
     }
 }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// `192.0.2.0/24`, `2001:db8::/32`, or the network of a single address; `None` if it is none. An IPv4 network in IPv6's clothes
-/// (`::ffff:192.0.2.0/120`) is taken as the IPv4 network it is: no client shows itself in these.
+/// `192.0.2.0/24`, `2001:db8::/32`, or the network of a single address; `None` if it is none. An IPv4 network written as IPv6
+/// (`::ffff:192.0.2.0/120`) is taken as the IPv4 network it is: no client shows such an address.
 pub fn parse_network(text: &str) -> Option<IpNet> {
     let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
     Some(match network {

@@ -130,7 +130,7 @@ enum End {
     Idle,
     /// The server stops.
     Stopped,
-    /// The account or password is good no longer.
+    /// The account or password is no longer good.
     Over,
     /// The session goes on at another node.
     Away(Box<cluster::Link>),

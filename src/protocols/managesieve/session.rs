@@ -112,7 +112,7 @@ impl Session {
         Step::Lines(self.capabilities(), Reply::ok("Postrider is ready"))
     }
 
-    /// The connection is encrypted from now on; what was said before does not count. The capabilities are sent anew
+    /// The connection is encrypted from now on; what was said before does not count. The capabilities are sent again
     /// (RFC 5804 §2.2).
     pub fn secured(&mut self) -> Step {
         self.encrypted = true;

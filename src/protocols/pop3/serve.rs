@@ -76,7 +76,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         Err(refused) => {
             let at = room.needs.clock.now();
             room.needs.journal.record(guard::turned_away(&refused, Service::Pop3, &peer, id, at));
-            // Before a handshake nothing can be said, and who is not wanted gets none.
+            // Before a handshake nothing can be said, and a client that is not wanted gets none.
             if connection.handshake.is_none() {
                 let mut link = Link::new(connection.stream, settings.stall_timeout.duration());
                 Reply::coded(Code::SysTemp, refused.public).encode(&mut link.out);
@@ -129,7 +129,7 @@ enum End {
     Idle,
     /// The server stops.
     Stopped,
-    /// The account or password is good no longer.
+    /// The account or password is no longer good.
     Over,
     /// A message could not be read to its end, so that its rest cannot be told from the next response.
     Cut(mailbox::Error),

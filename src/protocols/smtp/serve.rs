@@ -66,7 +66,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         Err(refusal) => {
             let service = perform::service(room.mode);
             room.journal.record(guard::turned_away(&refusal, service, &peer, session, room.clock.now()));
-            // Before a handshake nothing can be said, and who is not wanted gets none.
+            // Before a handshake nothing can be said, and a client that is not wanted gets none.
             if connection.handshake.is_none() {
                 let mut link = Link::new(connection.stream, settings.reply_time.duration());
                 Reply::from(&refusal).encode(&mut link.out);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::token::{digest, fresh, is_token};
+use super::token::{digest, is_token};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::SessionId;
 use crate::services::login::LoginSettings;
@@ -87,10 +87,9 @@ impl Logins {
         Self { table, outage, known, forgotten: AtomicU64::new(0), forgetting: Mutex::new(()) }
     }
 
-    /// Begins one and returns its token; `None` without a source of randomness.
-    pub(super) async fn begin(&self, login: &BrowserLogin, limits: &Limits) -> Result<Option<String>, Error> {
-        let Some(token) = fresh() else { return Ok(None) };
-        let key = digest(&token);
+    /// Begins the one that this token stands for from now on.
+    pub(super) async fn begin(&self, token: &str, login: &BrowserLogin, limits: &Limits) -> Result<(), Error> {
+        let key = digest(token);
         match self.table.begin(&key, login, limits).await {
             // Others have had to make room.
             Ok(ended) => ended.iter().for_each(|digest| self.forget_one(digest)),
@@ -102,7 +101,7 @@ impl Logins {
             }
             Err(error) => return Err(error),
         }
-        Ok(Some(token))
+        Ok(())
     }
 
     /// The login that a token stands for, and marks it as used.
@@ -300,11 +299,12 @@ pub(super) fn begun(
     }
 }
 
-/// Of what a browser says about itself, in characters.
+/// Longest name that is kept of what a browser says about itself, in characters.
 const LONGEST_BROWSER: usize = 200;
 
 #[cfg(test)]
 mod tests {
+    use super::super::token::fresh;
     use super::*;
     use crate::storage::database::{Database, DatabaseSettings, DatabaseUrl};
     use crate::storage::logins::Page;
@@ -325,15 +325,18 @@ mod tests {
         let start = Timestamp::EPOCH + 24 * hour;
         let login = |text: &str| begun(SessionId::generate(start), "one".to_owned(), text, start, String::new(), "");
         let (first, second) = (login("a"), login("a"));
-        let token = logins.begin(&first, &limits).await.unwrap().unwrap();
-        let other = logins.begin(&second, &limits).await.unwrap().unwrap();
+        let token = fresh().unwrap();
+        logins.begin(&token, &first, &limits).await.unwrap();
+        let other = fresh().unwrap();
+        logins.begin(&other, &second, &limits).await.unwrap();
         let used = async |token: &str, after: Duration| logins.used(token, start + after, &limits, pace).await.unwrap();
         assert!(used(&token, Duration::from_secs(5)).await.is_some_and(|session| !session.is_fresh));
         assert!(used(&token, Duration::from_secs(15)).await.is_some_and(|session| session.is_fresh));
         assert!(used(&token, hour).await.is_some());
         assert!(used(&other, hour).await.is_none(), "nobody has used it for an hour");
         let third = login("a");
-        let other = logins.begin(&third, &limits).await.unwrap().unwrap();
+        let other = fresh().unwrap();
+        logins.begin(&other, &third, &limits).await.unwrap();
         assert_eq!(logins.end("one", Ending::One(first.id)).await.unwrap(), 1);
         assert!(used(&token, Duration::from_secs(1)).await.is_none());
         assert!(used(&other, Duration::from_secs(1)).await.is_some());

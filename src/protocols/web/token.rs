@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::SHA256;
 
-/// A new token; `None` without a source of randomness.
-pub(super) fn fresh() -> Option<String> {
-    let mut random = [0; 32];
-    aws_lc_rs::rand::fill(&mut random).ok()?;
-    Some(hexadecimal(&random))
+use crate::foundations::hexadecimal::hexadecimal;
+use crate::foundations::random::{self, NoRandomness};
+
+/// A new token.
+pub(super) fn fresh() -> Result<String, NoRandomness> {
+    Ok(hexadecimal(&random::octets::<32>()?))
 }
 
 /// The tokens in a Cookie field (RFC 6265 §5.4). There may be several of one name.
@@ -37,10 +38,6 @@ pub(super) fn is_token(text: &str) -> bool {
 /// SHA-256 in hexadecimal: a look-up by it says nothing about tokens by the time it takes.
 pub(super) fn digest(text: &str) -> String {
     hexadecimal(aws_lc_rs::digest::digest(&SHA256, text.as_bytes()).as_ref())
-}
-
-fn hexadecimal(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(super) struct Leads<'a> {
 }
 
 impl<'a> Leads<'a> {
-    /// Of accounts by their keys, and aliases with their destinations.
+    /// Over accounts by their keys, and aliases with their destinations.
     pub(super) fn new(
         routing: &'a RoutingSettings,
         accounts: impl Iterator<Item = String>,

@@ -439,7 +439,7 @@ mod tests {
         for (key, text) in expected {
             assert!(found.contains(&(key.to_owned(), text.to_owned())), "{key} {text} not in {found:#?}");
         }
-        // Of two spellings of one domain, the one that comes second in the alphabet is the one too many.
+        // When a domain is spelled in two ways, the one that comes second in the alphabet is one too many.
         assert!(found.iter().any(|(key, _)| key == "domains.a.test"), "{found:#?}");
         assert_eq!(found.len(), expected.len() + 1, "{found:#?}");
     }

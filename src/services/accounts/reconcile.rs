@@ -17,7 +17,7 @@ use crate::storage::database;
 use crate::storage::directory::{self, Directory, Edit, Everything, NewUser, Owner, PasswordOwner, Source, Standing};
 use crate::storage::journal::Journal;
 
-/// How often the whole is begun anew when others change the directory at the same time.
+/// How often the whole is begun again when others change the directory at the same time.
 const ATTEMPTS: usize = 5;
 
 /// The declaration could not be compared or put into force. Nothing has changed.

@@ -41,7 +41,7 @@ crate::settings! {
 crate::settings! {
     /// One user.
     pub struct UserEntry {
-        /// File with the first password, in one line. It is hashed anew on each start to see whether it has changed:
+        /// File with the first password, in one line. It is hashed again on each start to see whether it has changed:
         /// for more than a few users `hashed_password_file` is better.
         pub password_file: Option<PathBuf> = None,
         /// File with the hash of the first password, in one line, as `postrider user hash` or `doveadm pw` make it.

@@ -61,7 +61,7 @@ impl Offer {
         [
             text(&format!("{side}HostName"), self.hostname.as_str()),
             integer(&format!("{side}PortNumber"), u64::from(server.port)),
-            // Of both ways: the device finds by the port whether TLS begins at once.
+            // For both ways: the device knows by the port whether TLS begins at once.
             flag(&format!("{side}UseSSL")),
             text(&format!("{side}Authentication"), "EmailAuthPassword"),
             text(&format!("{side}Username"), login),

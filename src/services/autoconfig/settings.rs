@@ -10,7 +10,7 @@ crate::settings! {
         /// Whether a proxy in front of this server answers at `autoconfig.DOMAIN` in its place. `postrider dns` and `postrider
         /// doctor` want that name then; nothing else depends on it.
         pub proxied: bool = false,
-        /// How people shall see the provider; unset for the name of their domain.
+        /// What people see as the name of the provider; unset for the name of their domain.
         pub display_name: Option<String> = None,
         /// Largest question of Outlook in octets. A larger one is answered with 413.
         pub largest_question: u32 = 65_536,

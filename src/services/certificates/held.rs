@@ -8,6 +8,7 @@ use super::state::{Standing, State};
 use super::{CertificateFiles, Loaded, load};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
+use crate::foundations::hexadecimal::hexadecimal;
 
 /// A certificate that waits until the DNS has its key.
 #[derive(Debug, Clone)]
@@ -50,7 +51,7 @@ pub(super) fn record(at: &str, certificate: &Loaded) -> String {
 fn place(state: &Path, file: &Path) -> PathBuf {
     use std::os::unix::ffi::OsStrExt as _;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, file.as_os_str().as_bytes());
-    let name: String = digest.as_ref().iter().take(8).map(|octet| format!("{octet:02x}")).collect();
+    let name = hexadecimal(&digest.as_ref()[..8]);
     state.join("kept").join(format!("{name}.pem"))
 }
 

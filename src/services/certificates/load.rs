@@ -13,6 +13,7 @@ use super::acme::Challenges;
 use super::{CertificateFiles, Error, SelfSigned};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::secret::Secret;
 
 /// One certificate with its key, ready to be shown, and what it says about itself.
@@ -135,7 +136,7 @@ fn key_digest(der: &[u8]) -> Option<String> {
 /// SHA-256 in hexadecimal.
 fn fingerprint(octets: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets);
-    digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
+    hexadecimal(digest.as_ref())
 }
 
 /// A certificate file's chain in DER, the host's own certificate first. The private key is not needed. Blocks.

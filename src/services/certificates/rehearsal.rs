@@ -55,7 +55,7 @@ pub(super) fn rehearse(certificate: &Loaded) -> Result<(), String> {
 /// A handshake of TLS 1.3 has two in each direction.
 const MOST_FLIGHTS: usize = 8;
 
-/// Who is vouched for is not asked here; that the key fits is.
+/// Does not ask whether anybody vouches for the certificate: only the key is to fit.
 #[derive(Debug)]
 struct AnyName;
 

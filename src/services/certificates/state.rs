@@ -55,7 +55,7 @@ pub struct State {
 }
 
 impl State {
-    /// Of one that is served.
+    /// For one that is served.
     pub(super) fn of(certificate: &Loaded) -> Self {
         let standing = if certificate.temporary { Standing::StandingIn } else { Standing::InForce };
         Self {
@@ -72,7 +72,7 @@ impl State {
         }
     }
 
-    /// What clients have to suffer by it, or soon will, in words; `None` when all is well. One that is held back is not
+    /// What is wrong for clients, or soon will be, in words; `None` when all is well. One that is held back is not
     /// amiss: the old one goes on, and is another state.
     pub fn trouble(&self) -> Option<String> {
         let names = self.names.join(", ");

@@ -6,7 +6,7 @@
 //! not one conversation.
 //!
 //! Promises: a folder's summaries are read once, then only those of new messages; what is remembered is bounded
-//! (`webmail.conversation_ids`), the folders unused for longest going first. Lists are made anew only when the folder has
+//! (`webmail.conversation_ids`), the folders unused for longest going first. Lists are rebuilt only when the folder has
 //! changed. The locks are those of the table and of one folder, the latter held while that folder's summaries are read.
 //! Called by the webmail. Failures are those of the store, and returned.
 
@@ -233,7 +233,7 @@ impl Memory {
     }
 }
 
-/// How many messages that are gone are remembered, beyond as many as there are, before a folder is looked at anew.
+/// How many messages that are gone are remembered, beyond as many as there are, before a folder is looked at again.
 const SLACK: usize = 1000;
 
 /// Summaries looked at in one go.

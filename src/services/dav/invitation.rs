@@ -133,7 +133,7 @@ pub struct Standing {
     pub outdated: bool,
     /// Whether the event there is of another organiser.
     pub foreign: bool,
-    /// Of an answer to an event of one's own: whether the event has it.
+    /// For an answer to an event of one's own: whether the event has it.
     pub reply: Option<Recorded>,
 }
 

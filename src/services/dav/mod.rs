@@ -1,7 +1,7 @@
 //! What calendars and contacts mean: whether an object is one, when an event happens, and what a query asks for.
 //!
 //! Promises: what programs send is only read; where a user changes a contact in the webmail ([`Particulars`]), only the lines that
-//! say something else are written anew; work is bounded by the caller's number of recurrences. Nothing
+//! say something else are rewritten; work is bounded by the caller's number of recurrences. Nothing
 //! here asks a network or a clock. [`Contacts`] keeps the webmail's list of people and the default address book in step: people
 //! written to become contacts there, contacts of every address book are offered by the webmail, and whoever is removed in one
 //! place is not offered by the other. [`Invitation`] is what comes by mail (iTIP, RFC 5546): shown, answered, entered into [`Calendars`]. Called by `protocols/web/dav` and the webmail. Reading an object may take some milliseconds,
@@ -61,5 +61,5 @@ fn text(content: &[u8]) -> Result<&str, Unfit> {
 /// The validator of a content: its SHA-256.
 pub fn etag(content: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
-    digest.as_ref()[..16].iter().map(|octet| format!("{octet:02x}")).collect()
+    crate::foundations::hexadecimal::hexadecimal(&digest.as_ref()[..16])
 }

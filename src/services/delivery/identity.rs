@@ -1,16 +1,19 @@
 //! Which message it is, and whether its sender is the real one.
 
-use aws_lc_rs::digest::{Context, Digest, SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 
 use crate::foundations::address::Domain;
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::mail::{HeaderSection, Mail, Message, results_of};
 
 /// What tells a message from others, over repeated deliveries and when it comes back: who sent it, its Message-ID, and what it
-/// says. Senders there are who give every message the same Message-ID. Without one it is all of the message.
+/// says, since some senders give every message the same Message-ID. Without a Message-ID it is the whole message.
 pub(super) fn identity(mail: &Mail, message: &Message) -> String {
     let bytes = message.bytes();
     let header = HeaderSection::of(&bytes);
-    let Some(id) = header.first("Message-ID") else { return hexadecimal(&digest(&SHA256, mail.message.original())) };
+    let Some(id) = header.first("Message-ID") else {
+        return hexadecimal(digest(&SHA256, mail.message.original()).as_ref());
+    };
     let mut said = Context::new(&SHA256);
     // Not what hosts on the way add or rewrite.
     for name in ["From", "Date", "Subject"] {
@@ -18,12 +21,8 @@ pub(super) fn identity(mail: &Mail, message: &Message) -> String {
         said.update(b"\n");
     }
     said.update(&bytes[header.body_start()..]);
-    let said = hexadecimal(&said.finish());
+    let said = hexadecimal(said.finish().as_ref());
     format!("{} {} {said}", mail.envelope.reverse_path, String::from_utf8_lossy(&id.value()).trim())
-}
-
-fn hexadecimal(digest: &Digest) -> String {
-    digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// Whether the sender of the envelope is the real one: a user of ours, or shown by SPF or DMARC, as the filter has noted in

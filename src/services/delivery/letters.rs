@@ -7,6 +7,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::compose::{Charset, addresses, date, field, message_id};
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
+use crate::foundations::random::distinction;
 
 /// A user is not told of failures again before this time.
 pub(super) const TOLD_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -15,7 +16,7 @@ pub(super) const TOLD_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 const LONGEST_REASON: usize = 400;
 
 /// The reason of a refusal on one line of ASCII (RFC 5321 §4.2). A reason in another script would be question marks, so
-/// that a sentence of ours stands in its place.
+/// a sentence of ours takes its place.
 pub(super) fn reason_line(reason: &str) -> String {
     let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.is_ascii() && !line.is_empty() && !line.chars().any(char::is_control) {
@@ -47,9 +48,6 @@ pub(super) fn mail(message: &Message, to: Vec<Address>, reverse_path: ReversePat
 
 /// A letter of the server to one of its users, who reads it under this name.
 pub(super) fn to_user(account: &Address, from: (&str, &Domain), subject: &str, text: &str, now: Timestamp) -> Message {
-    let mut random = [0; 8];
-    // Without randomness the time alone has to do.
-    let _ = aws_lc_rs::rand::fill(&mut random);
     let (charset, (name, hostname)) = (Charset::Ascii, from);
     let from = format!("MAILER-DAEMON@{hostname}").parse::<Address>().unwrap_or_else(|_| account.clone());
     let header = [
@@ -57,7 +55,7 @@ pub(super) fn to_user(account: &Address, from: (&str, &Domain), subject: &str, t
         addresses("To", [("", account)], charset),
         field("Subject", subject, charset),
         format!("Date: {}\r\n", date(now)),
-        format!("Message-ID: {}\r\n", message_id(now, u64::from_le_bytes(random), hostname)),
+        format!("Message-ID: {}\r\n", message_id(now, distinction(), hostname)),
         // RFC 3834 §5.
         "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n".to_owned(),
         "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n".to_owned(),

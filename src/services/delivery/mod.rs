@@ -6,8 +6,8 @@
 //!
 //! Then scripts look at the message: those of the site, and in between the user's active one. What they decide is done in
 //! this order: what is passed on goes into the queue, what is kept is stored, and then whoever is to be told is told. A
-//! script that fails loses nothing: the message goes to the inbox, and its owner is told once a day. Who comes near the
-//! quota is told too.
+//! script that fails loses nothing: the message goes to the inbox, and its owner is told once a day. Users who come
+//! near their quota are told, too.
 //!
 //! Promises: an `Ok` means that the message, its UID and its directory entry are on disk; recipients of one message are
 //! independent of each other. Called by `intake` and `queue` through [`LocalDelivery`](crate::services::handover::LocalDelivery).

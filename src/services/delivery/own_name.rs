@@ -1,4 +1,4 @@
-//! In whose name scripts may write.
+//! The names under which scripts may write.
 
 use super::perform::Performance;
 use crate::foundations::address::Address;
@@ -10,7 +10,7 @@ use crate::services::filter;
 use crate::services::routing::Identity;
 
 impl Performance<'_> {
-    /// A letter of a script, which its owner has written: what names somebody else as its author names the owner instead
+    /// A letter that a script sends is its owner's: where it names somebody else as the author, it names the owner instead
     /// (RFC 5435 §3.3: such a `:from` is ignored). Otherwise any user could send signed mail as any other.
     pub(super) async fn in_own_name(&self, letter: &Message) -> Result<Message, Refusal> {
         let account = &self.item.recipient.account;
@@ -27,8 +27,8 @@ impl Performance<'_> {
         Ok(if is_own { letter.clone() } else { written_by(&bytes, account) })
     }
 
-    /// The message that a script passes on, with the changes it has made. Who is its author, and what this server has found out
-    /// about it, no script says: with such changes it is passed on as it came.
+    /// The message that a script passes on, with the changes it has made. No script decides who its author is, or what this
+    /// server has found out about it: with such changes it is passed on as it came.
     pub(super) fn honest<'m>(&'m self, edited: &'m Message) -> &'m Message {
         let came = self.item.message;
         if came == edited || adds_claims(came, edited, self.scripting.hostname().as_str()) { came } else { edited }
@@ -56,7 +56,7 @@ fn written_by(letter: &[u8], account: &Address) -> Message {
     Message::new(written)
 }
 
-/// Whether a message says who has written it, or what this server thinks of it, otherwise than the one it was made of.
+/// Whether a message names another author, or another finding of this server, than the one it was made from.
 fn adds_claims(came: &Message, edited: &Message, hostname: &str) -> bool {
     let (came, edited) = (came.bytes(), edited.bytes());
     let known = claims(&came, hostname);

@@ -73,7 +73,7 @@ impl Performance<'_> {
         self.item.verdict.folder(&self.item.recipient.account) == Folder::Junk
     }
 
-    /// Of junk, only what is stored or discarded counts.
+    /// For junk, only storing and discarding count.
     fn leave_junk_alone(&self, decided: &mut Decided) {
         decided.acts.retain(|act| {
             let word = match act.action {
@@ -180,7 +180,7 @@ impl Performance<'_> {
         Ok(Some(id))
     }
 
-    /// Stores the message wherever scripts want it, once in each folder. Of an attempt that ends half done, what it has
+    /// Stores the message wherever scripts want it, once in each folder. What an attempt that ends half done has
     /// stored is remembered, so that the next one does the rest and no more.
     async fn store_all(&self, decided: &Decided) -> Result<Option<Outcome>, Refusal> {
         let mut copies = self.copies(decided);
@@ -212,7 +212,7 @@ impl Performance<'_> {
         Ok(first)
     }
 
-    /// What is to be stored. RFC 5228 §2.10.3: twice the same into one folder is once.
+    /// What is to be stored. RFC 5228 §2.10.3: the same message twice into one folder counts once.
     fn copies<'d>(&self, decided: &'d Decided) -> Vec<Copy<'d>> {
         let mut copies: Vec<Copy<'d>> = Vec::new();
         for act in &decided.acts {
@@ -235,8 +235,8 @@ impl Performance<'_> {
         copies
     }
 
-    /// Takes away what an attempt that ended half done has stored, and gives the keys by which that is remembered. Where
-    /// nothing is left to be done, the message is another one, and nothing is taken away.
+    /// Leaves out what an attempt that ended half done has stored, and returns the keys by which that is remembered. If
+    /// nothing is left to be done, the message is another one, and nothing is left out.
     async fn leave_out_stored(&self, copies: &mut Vec<Copy<'_>>) -> Result<Vec<String>, Refusal> {
         if copies.len() < 2 {
             return Ok(Vec::new());
@@ -303,7 +303,7 @@ impl Performance<'_> {
                         event.with("to", to).with("reason", "not done: this sender has been answered")
                     });
                 }
-                // An answer too few is better than one to every message.
+                // One answer too few is better than an answer to every message.
                 Err(refusal) => {
                     return self
                         .acted(act, "vacation", |event| event.with("to", to).with("problem", refusal.to_string()));
@@ -325,7 +325,7 @@ impl Performance<'_> {
 
     async fn notify(&self, decided: &Decided, act: &Act, notification: &Notification) {
         let to: Vec<String> = notification.to.iter().map(ToString::to_string).collect();
-        // RFC 5436 §2.3: what must not be answered makes nothing that could be.
+        // RFC 5436 §2.3: a message that must not be answered causes nothing that could be answered.
         let reverse_path = match self.item.mail.envelope.reverse_path {
             ReversePath::Null => ReversePath::Null,
             ReversePath::Address(_) => ReversePath::Address(self.item.recipient.account.clone()),
@@ -403,7 +403,7 @@ impl Performance<'_> {
     }
 }
 
-/// With the flags and keywords that a script sets, those that there can be.
+/// With the flags and keywords that a script sets, as far as they can exist.
 fn marked(mut target: Target, flags: &[String]) -> Target {
     for flag in flags {
         match flag.to_ascii_lowercase().as_str() {

@@ -107,10 +107,10 @@ crate::settings! {
         pub junk: JunkScripts = JunkScripts::File,
         /// What becomes of a message that a script files into a folder which does not exist.
         pub missing_folder: MissingFolder = MissingFolder::Create,
-        /// For how long the same message is not passed on to the same address again when it is delivered anew, nor stored again
+        /// For how long the same message is not passed on to the same address again when it is delivered again, nor stored again
         /// in a folder where an attempt that ended half done has put it.
         pub redirected_once_in: Span = Span::hours(12),
-        /// Compiled scripts kept in memory. Beyond it, those that have not run for longest are compiled anew when they run.
+        /// Compiled scripts kept in memory. Beyond it, those that have not run for longest are compiled again when they run.
         pub cache: u32 = 1000,
         /// Octets that they take in memory at the most, about: those that have not run for longest go first.
         pub cache_memory: ByteSize = ByteSize::mib(64),

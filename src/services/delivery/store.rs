@@ -1,4 +1,4 @@
-//! Storing.
+//! Storing messages in mailboxes.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::settings::{Circles, DeliverySettings, TagFolder};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
-use crate::foundations::mail::{Mail, Message};
+use crate::foundations::mail::{Mail, Message, Uid};
 use crate::foundations::settings::Live;
 use crate::services::filter::{Folder, Verdict};
 use crate::services::handover::{LocalDelivery, Outcome};
@@ -91,6 +91,13 @@ pub(super) enum Chosen {
     Letter,
 }
 
+/// Where a message is now, and its octets.
+struct Stored<'a> {
+    folder: &'a FolderName,
+    uid: Uid,
+    size: u64,
+}
+
 impl LocalDelivery for Delivery {
     fn deliver<'a>(
         &'a self,
@@ -151,7 +158,8 @@ impl Delivery {
         };
         match user.append_unless(&target.folder, &message, target.options(recipient), scripts).await {
             Ok(Unless::Appended(appended)) => {
-                Ok(self.tell(&user, &item, &message, &target.folder, appended, Chosen::Here).await)
+                let stored = Stored { folder: &target.folder, uid: appended.uid, size: message.len() as u64 };
+                Ok(self.tell(&user, &item, stored, Chosen::Here).await)
             }
             Ok(Unless::Instead(Ok(planned))) => self.deliver_by(planned, &user, &item).await,
             Ok(Unless::Instead(Err(error))) => {
@@ -188,22 +196,15 @@ impl Delivery {
     ) -> Result<Outcome, Refusal> {
         let stored = append(user, message, target, item.recipient).await;
         let (folder, appended) = stored.map_err(|error| self.failed(item, &error))?;
-        Ok(self.tell(user, item, message, &folder, appended, chosen).await)
+        let stored = Stored { folder: &folder, uid: appended.uid, size: message.len() as u64 };
+        Ok(self.tell(user, item, stored, chosen).await)
     }
 
     /// Tells of a message that has been stored.
-    async fn tell(
-        &self,
-        user: &Arc<User>,
-        item: &Item<'_>,
-        message: &Message,
-        folder: &FolderName,
-        appended: Appended,
-        chosen: Chosen,
-    ) -> Outcome {
-        let (folder, uid) = (folder.to_string(), u32::from(appended.uid));
+    async fn tell(&self, user: &Arc<User>, item: &Item<'_>, stored: Stored<'_>, chosen: Chosen) -> Outcome {
+        let (folder, uid) = (stored.folder.to_string(), u32::from(stored.uid));
         let event = self.event(EventKind::Delivered, item).with("folder", folder.as_str()).with("uid", uid);
-        let event = event.with("size", message.len() as u64);
+        let event = event.with("size", stored.size);
         match chosen {
             Chosen::Here => self.journal.record(event),
             Chosen::ByScript => self.journal.record(event.with("by", "sieve")),

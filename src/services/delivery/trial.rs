@@ -39,7 +39,7 @@ pub struct Trial {
 pub struct Tried {
     /// Whose scripts.
     pub account: Address,
-    /// It.
+    /// The message.
     pub message: Message,
     /// The sender of the envelope.
     pub reverse_path: ReversePath,

@@ -5,6 +5,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::compose::{Charset, addresses, date, field, message_id};
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Origin, Peer, With};
+use crate::foundations::random::distinction;
 use crate::storage::quarantine::Note;
 
 /// What a letter says.
@@ -33,15 +34,13 @@ impl Contents<'_> {
             true => (BodyKind::SevenBit, "7bit"),
             false => (BodyKind::EightBitMime, "8bit"),
         };
-        let (charset, mut random) = (Charset::Ascii, [0; 8]);
-        // Without randomness the time alone has to do.
-        let _ = aws_lc_rs::rand::fill(&mut random);
+        let charset = Charset::Ascii;
         let header = [
             addresses("From", [("Postrider", self.from)], charset),
             addresses("To", [("", self.to)], charset),
             field("Subject", &self.subject(), charset),
             format!("Date: {}\r\n", date(now)),
-            format!("Message-ID: {}\r\n", message_id(now, u64::from_le_bytes(random), self.hostname)),
+            format!("Message-ID: {}\r\n", message_id(now, distinction(), self.hostname)),
             // RFC 3834 §5: nobody's vacation answers it.
             "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n".to_owned(),
             format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"),

@@ -87,7 +87,7 @@ impl Digest {
     /// Sends a letter to everybody of whom something was noted before the present stretch of time.
     ///
     /// # Errors
-    /// Database or queue fail; who was not told yet is told the next time.
+    /// Database or queue fail; whoever was not told yet is told the next time.
     pub async fn send_due(&self) -> Result<(), Error> {
         let settings = self.0.settings.get();
         if !settings.digest.enabled {

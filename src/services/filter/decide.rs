@@ -23,7 +23,7 @@ pub struct Evidence<'e> {
     pub weighed: Weighed,
     /// Who sent it.
     pub authentication: Option<&'e Authentication>,
-    /// For whom it is.
+    /// Whom the message is for.
     pub addressees: &'e [Addressee],
     /// The fields to be put in front.
     pub header: String,

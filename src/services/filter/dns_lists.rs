@@ -40,7 +40,7 @@ pub async fn ask(
     let mut signals: Vec<Signal> = Vec::new();
     for (list, shown, weight) in answers.into_iter().flatten() {
         let signal = Signal::new(signal_name(list), weight, format!("`{shown}` is listed by {}", list.zone));
-        // Of several domains on one list the worst counts.
+        // When several domains are on one list, the worst counts.
         match signals.iter_mut().find(|s| s.name == signal.name) {
             Some(known) if known.weight.abs() >= weight.abs() => {}
             Some(known) => *known = signal,

@@ -62,7 +62,7 @@ impl Examiner {
         Self { settings, rules, site, own, book: None, recipient: None }
     }
 
-    /// With what is remembered of senders.
+    /// Adds what is remembered of senders.
     #[must_use]
     pub fn with_book(mut self, book: Option<Arc<Book>>) -> Self {
         self.book = book;

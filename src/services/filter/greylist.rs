@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::foundations::clock::Timestamp;
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::storage::database::{self, Database};
 
 use super::settings::GreylistSettings;
@@ -60,7 +61,7 @@ async fn prune(database: &Database, settings: &GreylistSettings, now: Timestamp)
 /// A hash, so that the table does not tell who writes to whom.
 fn digest(name: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.to_lowercase().as_bytes());
-    digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+    hexadecimal(digest.as_ref())
 }
 
 /// The network a client may come back from: /24 or /64.

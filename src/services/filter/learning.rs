@@ -10,6 +10,7 @@ use super::rules::Points;
 use super::view::View;
 use super::{Decision, FilterSettings, Verdict};
 use crate::foundations::address::Address;
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::mail::Mail;
 use crate::foundations::tasks::Tasks;
 
@@ -178,6 +179,6 @@ pub fn lesson(message: &[u8], settings: &FilterSettings) -> Lesson {
         context.update(b"\n");
     }
     context.update(view.rawbody.as_bytes());
-    let digest = context.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    let digest = hexadecimal(context.finish().as_ref());
     (digest, tokens(&view))
 }

@@ -1,6 +1,7 @@
 //! From a message to a verdict.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::compiled::Compiled;
 use super::decide::{self, Evidence};
 use super::dialogue::{Dialogue, Surroundings};
 use super::glance::{Glance, forged};
-use super::helpers;
+use super::helpers::{self, Helpers};
 use super::language::{Readers, Reading};
 use super::renewal::Signatures;
 use super::reputation::{Book, Claims, Standing};
@@ -47,7 +48,7 @@ pub struct Filter {
     pub(super) book: Option<Arc<Book>>,
     pub(super) autolearner: Autolearner,
     reports: Option<Reports>,
-    /// To whom recipients lead; without it only a tag is taken off.
+    /// Says to whom recipients lead. Without it, only a tag is taken off.
     routing: Option<Routing>,
     compiled: Compiled,
     signing: Signing,
@@ -232,28 +233,42 @@ impl Filter {
             false => without(original, &strip),
         };
         let surroundings = Surroundings { hostname: &hostname, resolver: self.resolver.as_ref() };
-        // What our own users send is scanned and shown to milters, not weighed. They may forge no field of ours either.
-        if let Some(login) = &mail.origin.login {
-            let helpers = helpers::ask(&settings, mail, &shown, surroundings, dialogue).await;
-            let mut verdict = decide::outgoing(helpers, strip);
-            // A program without an account writes whose name it likes into From, and an alias may pass that on.
-            if login.who == Who::MachineUser {
-                return verdict;
+        let helpers = helpers::ask(&settings, mail, &shown, surroundings, dialogue);
+        match &mail.origin.login {
+            Some(login) => {
+                let verdict = decide::outgoing(helpers.await, strip);
+                self.signed(verdict, &settings, mail, login.who)
             }
-            // Signed last, so that no milter changes what is signed.
-            verdict.headers = self.signing.fields(&settings, &verdict.apply(&mail.message)).into_bytes();
-            return verdict;
+            None => self.judge_incoming(&settings, mail, helpers, strip).await,
         }
+    }
+
+    /// The verdict on what one of our own users sends, with signatures. Such mail is scanned and shown to milters, not weighed.
+    fn signed(&self, mut verdict: Verdict, settings: &Arc<FilterSettings>, mail: &Mail, who: Who) -> Verdict {
+        // A program without an account writes whose name it likes into From, and an alias may pass that on.
+        if who != Who::MachineUser {
+            // Signed last, so that no milter changes what is signed.
+            verdict.headers = self.signing.fields(settings, &verdict.apply(&mail.message)).into_bytes();
+        }
+        verdict
+    }
+
+    /// Weighs what a stranger sends. `strip` are the fields in our name that it came with.
+    async fn judge_incoming(
+        &self,
+        settings: &Arc<FilterSettings>,
+        mail: &Mail,
+        helpers: impl Future<Output = Helpers>,
+        strip: Vec<Range<usize>>,
+    ) -> Verdict {
+        let hostname = self.hostname();
         let reverse_path = mail.envelope.reverse_path.address().map(|a| a.to_string()).unwrap_or_default();
-        let glance = Glance::of(original, &reverse_path, &settings);
-        let (helpers, known) = tokio::join!(
-            helpers::ask(&settings, mail, &shown, surroundings, dialogue),
-            self.gather(&settings, mail, &glance, &hostname)
-        );
+        let glance = Glance::of(mail.message.original(), &reverse_path, settings);
+        let (helpers, known) = tokio::join!(helpers, self.gather(settings, mail, &glance, &hostname));
         let weighed = weigh_where_it_fits(&known).await;
-        let wait = self.must_wait(&settings, &known, &weighed, &helpers).await;
+        let wait = self.must_wait(settings, &known, &weighed, &helpers).await;
         if let (Some(reports), Some(found)) = (&self.reports, &known.authentication) {
-            reporting::count(reports, &settings, mail, found);
+            reporting::count(reports, settings, mail, found);
         }
         let results = results(&known, mail);
         let failure = known.authentication.as_ref().and_then(|found| reporting::failure(mail, found, &results));
@@ -261,7 +276,7 @@ impl Filter {
         let header = results + &headers::fields(&weighed.assessment, settings.threshold);
         let found = (weighed.points, weighed.assessment.probability);
         let mut verdict = decide::incoming(
-            &settings,
+            settings,
             Evidence {
                 helpers,
                 weighed,
@@ -273,7 +288,7 @@ impl Filter {
                 wait,
             },
         );
-        self.remember(&settings, mail, &known, found, &mut verdict);
+        self.remember(settings, mail, &known, found, &mut verdict);
         if let (Some(reports), Some(failure)) = (&self.reports, failure) {
             reports.note_failure(Failure { decision: verdict.decision.word(), ..failure });
         }

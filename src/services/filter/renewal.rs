@@ -1,4 +1,4 @@
-//! Our own signatures and seals, made anew where a message must be changed on its way.
+//! Our own signatures and seals, made again where a message must be changed on its way.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ impl Signatures {
         &self.fields
     }
 
-    /// The domains whose signatures and seals nobody here can make anew.
+    /// The domains whose signatures and seals nobody here can make again.
     pub fn foreign(&self) -> &[String] {
         &self.foreign
     }
@@ -195,7 +195,7 @@ mod tests {
         }
         let chain = verify(&zone, &renewed, Duration::MAX).await.arc;
         assert!(matches!(&chain, Chain::Pass { sealers, .. } if sealers.len() == 2), "{chain:?}");
-        // Of a message that somebody else has changed nothing is sealed anew.
+        // A message that somebody else has changed is not sealed again.
         let forged = String::from_utf8(sealed.bytes().to_vec()).unwrap().replace("body", "forged");
         let found = Signatures::of(&signing, &settings, forged.as_bytes(), AT).await;
         assert!(!found.has_ours() && found.fields().is_empty());

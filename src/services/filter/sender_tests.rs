@@ -231,7 +231,7 @@ async fn a_stream_of_one_sender_teaches_little_and_gives_way_to_people() {
         }
     }
     assert_eq!((learned.len(), site.table().await), (3, (0, 3)));
-    // A user says otherwise: unlearned and learned anew; or only unlearned, where he must not teach everybody.
+    // A user says otherwise: unlearned and learned again; or only unlearned, where he must not teach everybody.
     assert_eq!(site.filter.learn(&Owner::Site, Class::Ham, &learned[0]).await.unwrap(), Learned::Again);
     assert_eq!(site.table().await, (1, 2));
     assert_eq!(site.filter.correct(Class::Ham, &learned[1]).await.unwrap(), Learned::Again);

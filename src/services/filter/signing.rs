@@ -14,7 +14,7 @@ use crate::foundations::files;
 use crate::foundations::mail::Message;
 use crate::foundations::secret::Secret;
 
-/// The keys in force, read anew when the settings change.
+/// The keys in force, read again when the settings change.
 #[derive(Debug, Default)]
 pub struct Signing {
     loaded: Mutex<Option<Loaded>>,

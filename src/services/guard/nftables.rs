@@ -43,17 +43,31 @@ pub(super) async fn tell(settings: &NftablesSettings, elements: &[Element], now:
     for wanted in [(true, false), (true, true), (false, false), (false, true)] {
         let alike: Vec<Element> = elements.iter().filter(|element| kind(element) == wanted).copied().collect();
         for together in alike.chunks(TOGETHER) {
-            match call(settings, &arguments(&table, settings, together, now)).await {
-                Ok(()) => told.extend_from_slice(together),
-                Err(failure) if together.len() == 1 => complain(together[0].0, &failure),
-                Err(_) => {
-                    for element in together {
-                        match call(settings, &arguments(&table, settings, &[*element], now)).await {
-                            Ok(()) => told.push(*element),
-                            Err(failure) => complain(element.0, &failure),
-                        }
-                    }
-                }
+            let several = together.len() > 1;
+            if several && call(settings, &arguments(&table, settings, together, now)).await.is_ok() {
+                told.extend_from_slice(together);
+            } else {
+                told.extend(tell_each(&table, settings, together, now).await);
+            }
+        }
+    }
+    told
+}
+
+/// Tells of networks one by one, and returns those that were taken.
+async fn tell_each(
+    table: &[String],
+    settings: &NftablesSettings,
+    elements: &[Element],
+    now: Timestamp,
+) -> Vec<Element> {
+    let mut told = Vec::new();
+    for element in elements {
+        match call(settings, &arguments(table, settings, &[*element], now)).await {
+            Ok(()) => told.push(*element),
+            Err(failure) => {
+                let network = element.0;
+                log::warn!(network:% = network; "The packet filter does not know of the ban of {network}: {failure}");
             }
         }
     }
@@ -62,10 +76,6 @@ pub(super) async fn tell(settings: &NftablesSettings, elements: &[Element], now:
 
 fn is_over((_, until): &Element, now: Timestamp) -> bool {
     until.is_some_and(|until| until.since(now).as_secs() == 0)
-}
-
-fn complain(network: IpNet, failure: &str) {
-    log::warn!(network:% = network; "The packet filter does not know of the ban of {network}: {failure}");
 }
 
 async fn call(settings: &NftablesSettings, arguments: &[OsString]) -> Result<(), String> {

@@ -83,7 +83,7 @@ const KEPT: Duration = Duration::from_secs(2 * 86_400);
 
 /// How long the use of rates can be read by others.
 const RATES_KEPT: Duration = Duration::from_secs(600);
-/// How often the firewall is told again of all bans, for it may have been loaded anew without anybody saying so.
+/// How often the firewall is told again of all bans, for it may have been reloaded without anybody saying so.
 const TOLD_ALL_EVERY: Duration = Duration::from_secs(3_600);
 /// The most that one row of another process takes of a rate.
 const LONGEST_CHARGE: Duration = Duration::from_secs(86_400);
@@ -224,7 +224,7 @@ impl Sharing {
     }
 
     /// Repeats what the firewall was told, after a reload of ours and from time to time: its sets are empty when it was
-    /// loaded anew.
+    /// reloaded.
     async fn tell_firewall_again(&mut self, now: Timestamp) {
         let settings = self.parts.settings.get();
         let (at, with) = &self.told_all;

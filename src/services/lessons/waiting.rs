@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::foundations::address::Address;
 
-/// Of all places, one account has at most one in so many.
+/// One account has at most one place in this many.
 const SHARE: usize = 4;
 
 /// The places in the queue. Cloning gives another handle.

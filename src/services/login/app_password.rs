@@ -3,6 +3,8 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::foundations::clock::Timestamp;
+use crate::foundations::hexadecimal::hexadecimal;
+use crate::foundations::random::{self, NoRandomness};
 use crate::foundations::secret::Secret;
 use crate::services::guard::Service;
 use crate::storage::directory::Scope;
@@ -19,14 +21,14 @@ const RECOVERY_CODE: usize = 16;
 pub(super) struct Made(Secret<String>);
 
 impl Made {
-    /// A new password; `None` without a source of randomness.
-    pub(super) fn password() -> Option<Self> {
-        random(PASSWORD).map(Self)
+    /// A new password.
+    pub(super) fn password() -> Result<Self, NoRandomness> {
+        fresh(PASSWORD).map(Self)
     }
 
-    /// A new recovery code; `None` without a source of randomness.
-    pub(super) fn recovery_code() -> Option<Self> {
-        random(RECOVERY_CODE).map(Self)
+    /// A new recovery code.
+    pub(super) fn recovery_code() -> Result<Self, NoRandomness> {
+        fresh(RECOVERY_CODE).map(Self)
     }
 
     /// A text that may be a password of a device. People copy them with and without what stands between the groups.
@@ -43,11 +45,7 @@ impl Made {
     /// choose and that can be guessed: these have 80 random bits or more, which nobody tries out however fast the hash is.
     /// So a device that logs in every minute costs a look-up and waits for no worker.
     pub(super) fn digest(&self) -> String {
-        use std::fmt::Write as _;
-        digest(&SHA256, self.0.expose().as_bytes()).as_ref().iter().fold(String::new(), |mut text, octet| {
-            let _ = write!(text, "{octet:02x}");
-            text
-        })
+        hexadecimal(digest(&SHA256, self.0.expose().as_bytes()).as_ref())
     }
 
     /// For people: groups of `length`, with hyphens between them.
@@ -73,10 +71,9 @@ impl Made {
     }
 }
 
-fn random(length: usize) -> Option<Secret<String>> {
-    let mut octets = [0u8; PASSWORD];
-    aws_lc_rs::rand::fill(&mut octets).ok()?;
-    Some(Secret::new(octets.iter().take(length).map(|octet| char::from(ALPHABET[usize::from(octet & 31)])).collect()))
+fn fresh(length: usize) -> Result<Secret<String>, NoRandomness> {
+    let octets = random::octets::<PASSWORD>()?;
+    Ok(Secret::new(octets.iter().take(length).map(|octet| char::from(ALPHABET[usize::from(octet & 31)])).collect()))
 }
 
 fn parse(text: &str, length: usize) -> Option<Secret<String>> {

@@ -3,6 +3,7 @@
 use aws_lc_rs::hmac;
 
 use crate::foundations::clock::Timestamp;
+use crate::foundations::random;
 use crate::foundations::secret::Secret;
 
 /// What a password was found to be.
@@ -23,10 +24,9 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// An empty cache with a key of its own; `None` when the system has no randomness.
+    /// An empty cache with a key of its own; `None` when the system gives no random numbers for one.
     pub(super) fn new(entries: u32) -> Option<Self> {
-        let mut key = [0u8; 32];
-        aws_lc_rs::rand::fill(&mut key).ok()?;
+        let key = random::octets::<32>().ok()?;
         Some(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key), verdicts: moka::sync::Cache::new(entries.into()) })
     }
 

@@ -5,6 +5,7 @@ use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::Kind;
+use crate::foundations::random::NoRandomness;
 use crate::storage::directory::{self, AppPassword, Directory, NewAppPassword, Scopes};
 use crate::storage::journal::Journal;
 
@@ -14,9 +15,9 @@ pub enum KeyError {
     /// The directory failed, or does not have it.
     #[error(transparent)]
     Directory(#[from] directory::Error),
-    /// The system's source of randomness failed.
-    #[error("there is no randomness to be had")]
-    Randomness,
+    /// The system gives no random numbers.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
 }
 
 impl KeyError {
@@ -24,9 +25,20 @@ impl KeyError {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Directory(error) => error.kind(),
-            Self::Randomness => Kind::Temporary,
+            Self::Randomness(_) => Kind::Temporary,
         }
     }
+}
+
+/// The password of a device that somebody wants.
+#[derive(Debug)]
+pub struct AppPasswordWish {
+    /// What the user calls it.
+    pub name: String,
+    /// What it is good for.
+    pub scopes: Scopes,
+    /// When it ends, if it does.
+    pub ends_at: Option<Timestamp>,
 }
 
 /// What lets users in besides their password. Every change is an event.
@@ -48,14 +60,13 @@ impl Keyring {
     pub async fn add(
         &self,
         address: &Address,
-        name: &str,
-        scopes: Scopes,
-        ends_at: Option<Timestamp>,
+        wish: AppPasswordWish,
         most: u32,
         by: &'static str,
     ) -> Result<MadeAppPassword, KeyError> {
-        let made = Made::password().ok_or(KeyError::Randomness)?;
-        let new = NewAppPassword { name: name.to_owned(), digest: made.digest(), scopes, ends_at };
+        let AppPasswordWish { name, scopes, ends_at } = wish;
+        let made = Made::password()?;
+        let new = NewAppPassword { name, digest: made.digest(), scopes, ends_at };
         let mut edit = self.directory.edit().await?;
         let kept = edit.add_app_password(address, &new, most).await?;
         edit.commit().await?;

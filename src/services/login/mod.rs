@@ -3,7 +3,7 @@
 //! Promises: every login asks the directory afresh, so that a new password, a disabled account or a removed one counts
 //! at once. Hashing happens on a bounded number of blocking threads with a bounded queue before them. A success is
 //! remembered for some minutes under a keyed hash of account, stored hash and password, so that a client that
-//! reconnects every minute costs nothing; the key is made anew with each start and nothing of it is ever written.
+//! reconnects every minute costs nothing; each start makes a new key, which is never written down.
 //! A wrong password costs the same work for every name, whether somebody has it and whatever hash. What the peer may read is
 //! the same sentence for everything that is wrong; the reason is in the journal. Passwords are in no log, error or event.
 //!
@@ -12,7 +12,7 @@
 //! webmail asks for a one-time code ([`Login::enter`]); that a code was used is durable before anybody is let in by it.
 //! A browser that has shown one may be remembered, and is spared others for some time.
 //!
-//! Sessions that a login has opened end within seconds when the account or the password is good no longer ([`Stay`]).
+//! Sessions that a login has opened end within seconds when the account or the password is no longer good ([`Stay`]).
 //!
 //! Failures are counted by [`Guard`](crate::services::guard::Guard), which also says how long the answer is to be held
 //! back; [`Login::verify`] waits for that long. When the database is down the refusal is a temporary one (SMTP 454 4.7.0, IMAP
@@ -33,7 +33,7 @@ mod stay;
 mod verify;
 
 pub use app_password::MadeAppPassword;
-pub use keyring::{KeyError, Keyring};
+pub use keyring::{AppPasswordWish, KeyError, Keyring};
 pub use one_time::{BadSecret, one_time_step};
 pub use password::{Scheme, Unusable, check, hash, recognise, scheme_word};
 pub use remembering::remembered_for;

@@ -5,6 +5,7 @@ use data_encoding::BASE32_NOPAD;
 use subtle::ConstantTimeEq as _;
 
 use crate::foundations::clock::Timestamp;
+use crate::foundations::random::{self, NoRandomness};
 use crate::foundations::secret::Secret;
 
 /// Length of a step (RFC 6238 §5.2).
@@ -19,11 +20,9 @@ const AROUND: i64 = 1;
 pub(super) struct Key(Secret<Vec<u8>>);
 
 impl Key {
-    /// A new one; `None` without a source of randomness.
-    pub(super) fn random() -> Option<Self> {
-        let mut octets = [0; LENGTH];
-        aws_lc_rs::rand::fill(&mut octets).ok()?;
-        Some(Self(Secret::new(octets.to_vec())))
+    /// A new one.
+    pub(super) fn random() -> Result<Self, NoRandomness> {
+        Ok(Self(Secret::new(random::octets::<LENGTH>()?.to_vec())))
     }
 
     /// From base32 (RFC 4648 §6), as people copy it.
@@ -35,7 +34,7 @@ impl Key {
         (octets.len() >= 16).then(|| Self(Secret::new(octets)))
     }
 
-    /// From what was made here.
+    /// From octets that were made here.
     pub(super) fn from_octets(octets: &[u8]) -> Self {
         Self(Secret::new(octets.to_vec()))
     }

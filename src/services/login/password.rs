@@ -4,6 +4,7 @@ use argon2::Argon2;
 use argon2::password_hash::PasswordVerifier;
 use sha_crypt::{PasswordHashRef, ShaCrypt};
 
+use crate::foundations::random::NoRandomness;
 use crate::foundations::secret::Secret;
 
 /// Octets of a password that bcrypt looks at; what follows is ignored by every implementation.
@@ -64,9 +65,9 @@ pub enum Unusable {
     /// A password with a NUL, at which others' bcrypt stops reading.
     #[error("the password holds a NUL character")]
     Nul,
-    /// The system's source of randomness failed.
-    #[error("there is no randomness to be had")]
-    Randomness,
+    /// A new hash could not be made, for want of random numbers.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
 }
 
 /// Splits `{SCHEME}hash`.
@@ -203,7 +204,7 @@ pub fn hash(password: &Secret<String>, cost: u32) -> Result<Secret<String>, Unus
         _ if bytes.contains(&0) => return Err(Unusable::Nul),
         _ => {}
     }
-    let parts = bcrypt::hash_with_result(bytes, cost.clamp(4, 16)).map_err(|_| Unusable::Randomness)?;
+    let parts = bcrypt::hash_with_result(bytes, cost.clamp(4, 16)).map_err(|_| NoRandomness)?;
     Ok(Secret::new(format!("{{BLF-CRYPT}}{}", parts.format_for_version(bcrypt::Version::TwoY))))
 }
 

@@ -13,6 +13,7 @@ use super::{KeyError, Keyring, Login, LoginAttempt, LoginSettings};
 use crate::foundations::address::Address;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::Refusal;
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::storage::directory::{self, Account, RememberedBrowser, RememberedFor};
 
 /// What browsers of this account are remembered for; `None` when none is, or need be.
@@ -20,7 +21,7 @@ pub fn remembered_for(account: &Account, settings: &LoginSettings) -> Option<Rem
     let time = settings.two_factor_remember.duration();
     let two_factor_since = account.two_factor_since.filter(|_| !time.is_zero())?;
     let password = digest(&SHA256, account.password.expose().as_bytes());
-    let password = password.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+    let password = hexadecimal(password.as_ref());
     Some(RememberedFor { user_id: account.id, password, two_factor_since, time })
 }
 

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::one_time::Key;
 use crate::foundations::files;
+use crate::foundations::random::NoRandomness;
 use crate::foundations::secret::Secret;
 
 /// Shortest content of the key's file, in octets, without what ends its line.
@@ -31,9 +32,9 @@ pub enum SealError {
     /// It was sealed under another key, or for another account, or is damaged.
     #[error("the secret of this account was sealed under another key, or is damaged")]
     Damaged,
-    /// The system's source of randomness failed.
-    #[error("there is no randomness to be had")]
-    Randomness,
+    /// The system gives no random numbers.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
 }
 
 /// The key of a file. Never on an async thread.
@@ -61,7 +62,7 @@ pub(super) fn seal(key: &Key, account: &str, under: Option<&Secret<Vec<u8>>>) ->
     // Bound to the account, so that nobody who writes the table gives one user's secret to another.
     let nonce = cipher(under)?
         .seal_in_place_append_tag(Aad::from(account.as_bytes()), &mut octets)
-        .map_err(|_| SealError::Randomness)?;
+        .map_err(|_| NoRandomness)?;
     let whole = [nonce.as_ref().as_slice(), &octets].concat();
     Ok(Secret::new(format!("{SEALED}{}", STANDARD.encode(whole))))
 }

@@ -9,6 +9,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::counted::counted;
 use crate::foundations::event::EventKind;
 use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::random::NoRandomness;
 use crate::foundations::secret::Secret;
 use crate::storage::directory::{self, Account, Tries};
 
@@ -27,7 +28,7 @@ pub enum Need {
 }
 
 impl Need {
-    /// By what an account has and what is asked of its domain.
+    /// What an account needs, by what it has and what is asked of its domain.
     pub(super) fn of(since: Option<Timestamp>, domain: &Domain, settings: &LoginSettings) -> Self {
         let is_required =
             settings.two_factor == TwoFactorPolicy::Required || settings.two_factor_domains.contains(domain);
@@ -155,7 +156,7 @@ impl Login {
     /// One is in force, or something fails for now.
     pub async fn begin_two_factor(&self, account: &Account, issuer: &Domain) -> Result<Enrolment, Refusal> {
         let inner = &self.0;
-        let key = Key::random().ok_or_else(|| Refusal::temporary(SealError::Randomness))?;
+        let key = Key::random().map_err(Refusal::temporary)?;
         let under = inner.key().await.map_err(Refusal::temporary)?;
         let sealed = seal::seal(&key, &account.address.key(), under.as_ref()).map_err(Refusal::temporary)?;
         let begun = async {
@@ -318,8 +319,8 @@ impl Inner {
 }
 
 fn recovery_codes() -> Result<(Vec<Secret<String>>, Vec<String>), Refusal> {
-    let made: Option<Vec<Made>> = (0..RECOVERY_CODES).map(|_| Made::recovery_code()).collect();
-    let made = made.ok_or_else(|| Refusal::temporary(SealError::Randomness))?;
+    let made: Result<Vec<Made>, NoRandomness> = (0..RECOVERY_CODES).map(|_| Made::recovery_code()).collect();
+    let made = made.map_err(Refusal::temporary)?;
     Ok((made.iter().map(Made::shown_recovery_code).collect(), made.iter().map(Made::digest).collect()))
 }
 

@@ -28,7 +28,7 @@ use crate::storage::directory::{self, Account, Standings};
 pub(super) enum Credential {
     /// The account's password.
     Password {
-        /// Of its hash.
+        /// A digest of its hash.
         fingerprint: [u8; 32],
         /// When it was set.
         changed_at: Option<Timestamp>,
@@ -115,7 +115,7 @@ impl Stay {
         Some(Carried { user_id, address, credential: open.credential.clone() })
     }
 
-    /// Whether the session must end because its account or password is good no longer.
+    /// Whether the session must end because its account or password is no longer good.
     pub fn is_over(&self) -> bool {
         self.over.is_cancelled()
     }

@@ -64,7 +64,7 @@ pub(super) struct Inner {
     pub(super) journal: Journal,
     pub(super) settings: Live<LoginSettings>,
     pub(super) clock: SharedClock,
-    /// Without randomness there is no key, and nothing is remembered.
+    /// `None` when the system gave no random key: then nothing is remembered.
     cache: Option<Cache>,
     workshop: Workshop,
     /// Highest cost of a hash that was met, as that of bcrypt.
@@ -159,7 +159,7 @@ impl Login {
         let made = self.0.workshop.run(settings.waiting, settings.patience.duration(), || None, work).await;
         match made {
             Ok(Ok(hash)) => Ok(hash),
-            Ok(Err(Unusable::Randomness)) => Err(Refusal::temporary(Unusable::Randomness)),
+            Ok(Err(Unusable::Randomness(why))) => Err(Refusal::temporary(why)),
             Ok(Err(why)) => Err(Refusal::new(Kind::Invalid, why.to_string())),
             Err(busy) => Err(Refusal::temporary(busy)),
         }

@@ -41,7 +41,7 @@ pub enum Error {
     Compressed {
         /// The file.
         path: PathBuf,
-        /// With what.
+        /// The method of compression.
         how: &'static str,
         /// What is wrong.
         reason: String,

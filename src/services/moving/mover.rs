@@ -11,6 +11,7 @@ use super::{Error, compressed};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::mail::mbox::{self, Wrapped};
 use crate::foundations::mail::{HeaderDate, HeaderSection};
 use crate::storage::mailbox::{Deposit, DepositFolder, Deposited, FolderName, ForeignFolder, ForeignHome};
@@ -258,7 +259,7 @@ impl Mover {
 /// What stands in the name of a message without a name of its own.
 pub(super) fn name_for(content: &[u8]) -> String {
     let hash = digest(&SHA256, content);
-    hash.as_ref()[..10].iter().map(|octet| format!("{octet:02x}")).collect()
+    hexadecimal(&hash.as_ref()[..10])
 }
 
 fn first_line(content: &[u8]) -> String {

@@ -6,6 +6,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use super::{Error, SeedAccounts, archive};
 use crate::foundations::files;
+use crate::foundations::hexadecimal::hexadecimal;
 
 /// A backup of the container stack: `mysql_*.sql.gz`, `maildirs_*.tar.gz` and lists of checksums in one directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +105,7 @@ fn sha256(path: &Path) -> Result<String, Error> {
             length => digest.update(&buffer[..length]),
         }
     }
-    Ok(digest.finish().as_ref().iter().map(|octet| format!("{octet:02x}")).collect())
+    Ok(hexadecimal(digest.finish().as_ref()))
 }
 
 #[cfg(test)]

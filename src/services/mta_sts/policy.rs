@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::settings::{PolicySettings, PublishedSettings};
 use crate::foundations::address::Domain;
+use crate::foundations::hexadecimal::hexadecimal;
 
 /// A record to be put into a domain's zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,7 +43,7 @@ pub fn announcements(settings: &PublishedSettings, hostname: &Domain) -> Vec<Ann
         let domain = policy.domain.clone()?;
         let text = text(policy, hostname);
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-        let id: String = digest.as_ref().iter().take(10).map(|octet| format!("{octet:02x}")).collect();
+        let id = hexadecimal(&digest.as_ref()[..10]);
         let name = format!("_mta-sts.{domain}");
         Some(Announcement { domain, name, record: format!("v=STSv1; id={id};"), policy: text })
     };

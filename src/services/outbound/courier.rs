@@ -50,7 +50,7 @@ impl<'a> Slate<'a> {
     }
 
     /// Remembers why a host was of no use. While any host may be of use later, the whole may be tried again. A host that is
-    /// of no use to this message alone could be talked to, whatever became of the others.
+    /// that this message alone cannot use could be talked to, whatever became of the others.
     fn note(&mut self, mut trouble: Trouble, contact: Option<Arc<Contact>>) {
         if let Some((kept, _)) = &mut self.trouble {
             let is_own = kept.scope == Scope::Message || trouble.scope == Scope::Message;

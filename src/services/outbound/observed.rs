@@ -11,6 +11,7 @@ use super::opening::{Session, Unopened};
 use super::route::OutboundParts;
 use super::{OutboundSettings, Verified};
 use crate::foundations::dns::Tlsa;
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::storage::reports::{Kind, Outcome};
 
 /// Counts for one domain.
@@ -135,7 +136,7 @@ fn sts_policy(domain: &str, sts: Option<&Policy>) -> PolicyDetails {
 /// RFC 8460 §4.2: the records as they stand in the zone, and the host they are for.
 fn dane_policy(domain: &str, host: &str, records: &[Tlsa]) -> PolicyDetails {
     let record = |record: &Tlsa| {
-        let data: String = record.data.iter().map(|octet| format!("{octet:02x}")).collect();
+        let data = hexadecimal(&record.data);
         format!("{} {} {} {data}", record.usage, record.selector, record.matching)
     };
     PolicyDetails {

@@ -30,7 +30,7 @@ pub(super) struct Session {
     pub(super) transactions: u32,
     /// Why it is without TLS, where a handshake has failed.
     pub(super) fell_back: Option<ResultType>,
-    /// What makes our signatures anew where a message is converted.
+    /// What makes our signatures again where a message is converted.
     pub(super) filter: Option<Arc<Filter>>,
 }
 

@@ -35,7 +35,7 @@ pub struct OutboundParts {
     pub reports: Option<Reports>,
     /// Where policies of others are kept over a restart.
     pub database: Option<Database>,
-    /// What makes our signatures anew where a message is converted.
+    /// What makes our signatures again where a message is converted.
     pub filter: Option<Arc<Filter>>,
 }
 
@@ -85,7 +85,7 @@ fn fits(pattern: &str, domain: &str) -> bool {
     }
 }
 
-/// How a destination is reached: by the settings of its route, which are looked for anew each time, so that a
+/// How a destination is reached: by the settings of its route, which are looked for again each time, so that a
 /// reload counts for what is queued already.
 pub(super) fn way(settings: &OutboundSettings, destination: &Destination) -> Way {
     let found = match destination {

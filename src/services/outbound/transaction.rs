@@ -103,8 +103,8 @@ impl Session {
     }
 
     async fn run(&mut self, job: &Job<'_, '_>, content: Content, settled: &mut Settled) -> Result<(), Trouble> {
-        let &Job { group, places, others, manner, times } = job;
-        let accepted = self.envelope(group, places, manner, times, settled).await?;
+        let &Job { group, others, manner, times, .. } = job;
+        let accepted = self.envelope(job, settled).await?;
         if accepted.is_empty() {
             return Ok(());
         }
@@ -146,14 +146,8 @@ impl Session {
     }
 
     /// MAIL and RCPT; the places of the recipients that the host has accepted.
-    async fn envelope(
-        &mut self,
-        group: &Group<'_>,
-        places: &[usize],
-        manner: &Manner,
-        times: &Timeouts,
-        settled: &mut Settled,
-    ) -> Result<Vec<usize>, Trouble> {
+    async fn envelope(&mut self, job: &Job<'_, '_>, settled: &mut Settled) -> Result<Vec<usize>, Trouble> {
+        let &Job { group, places, manner, times, .. } = job;
         let broken = |broken: Broken| broken.trouble("the envelope");
         let path = group.envelope.reverse_path.clone();
         let international = manner.parameters.smtputf8;

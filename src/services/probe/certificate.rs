@@ -13,6 +13,7 @@ use serde::Serialize;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::foundations::clock::Timestamp;
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::net::{CertificateJudge, Shown};
 
 /// A certificate as it was served.
@@ -95,8 +96,4 @@ fn describe(der: &CertificateDer<'_>, intermediates: usize, distrust: Option<Str
         public_key: hexadecimal(digest(&SHA256, certificate.public_key().raw).as_ref()),
         distrust,
     })
-}
-
-fn hexadecimal(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }

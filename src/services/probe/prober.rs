@@ -172,7 +172,7 @@ impl Prober {
                 talk.greeted(probe.speech).await?;
                 if talk.ask_for_tls(probe.speech, self.hostname.as_str()).await? {
                     talk = Conversation::new(self.encrypted(talk.into_inner(), witness).await?);
-                    // RFC 5804 §2.2: its capabilities come anew. RFC 3207 §4.2: elsewhere nothing is greeted twice.
+                    // RFC 5804 §2.2: its capabilities come again. RFC 3207 §4.2: elsewhere nothing is greeted twice.
                     if probe.speech == Speech::ManageSieve {
                         talk.greeted(probe.speech).await?;
                     }

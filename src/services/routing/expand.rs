@@ -1,6 +1,6 @@
 //! One address, followed to its end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use tokio::try_join;
@@ -143,7 +143,17 @@ impl Routing {
     }
 
     fn walk<'a>(&'a self, settings: &'a RoutingSettings) -> Walk<'a> {
-        Walk { routing: self, settings, steps: Vec::new(), followed: HashSet::new(), machine_users: false }
+        Walk {
+            routing: self,
+            settings,
+            steps: Vec::new(),
+            followed: HashSet::new(),
+            accounts: Vec::new(),
+            forwards: BTreeMap::new(),
+            starts_at_machine_user: false,
+            met_circle: false,
+            met_disabled: false,
+        }
     }
 
     /// Mail for a rewritten sender is for whom it stands for, who is elsewhere, or has come here since.
@@ -209,94 +219,105 @@ pub enum Identity {
     Foreign,
 }
 
+/// The way from one address to the mailboxes and hosts at its ends.
 struct Walk<'a> {
     routing: &'a Routing,
     settings: &'a RoutingSettings,
+    /// Every address on the way; those at the back are still to be looked at.
     steps: Vec<Step>,
+    /// The keys of aliases that have been followed.
     followed: HashSet<String>,
+    /// Mailboxes that were reached, each once.
+    accounts: Vec<Reached>,
+    /// Addresses elsewhere that were reached, by their text.
+    forwards: BTreeMap<String, Address>,
     /// Whether the first address is that of a user of this machine.
-    machine_users: bool,
+    starts_at_machine_user: bool,
+    /// Whether an alias has led back to itself.
+    met_circle: bool,
+    /// Whether a user or domain on the way is disabled.
+    met_disabled: bool,
 }
 
 impl Walk<'_> {
     async fn run(mut self, start: &Address) -> Result<Resolution, Error> {
-        let mut accounts: Vec<Reached> = Vec::new();
-        let mut forwards: HashMap<String, Address> = HashMap::new();
-        let (mut circle, mut asleep) = (false, false);
         let (address, written) = (start.clone(), start.clone());
         self.steps.push(Step { address, written, parent: None, depth: 0, alias: None });
         let mut next = 0;
         while next < self.steps.len() {
-            let address = self.steps[next].address.clone();
-            match self.routing.place(&address).await? {
-                Place::Ours => {}
-                place => {
-                    asleep |= matches!(place, Place::Disabled);
-                    if matches!(place, Place::Elsewhere) {
-                        // Another host may know no tags.
-                        let written = self.steps[next].written.clone();
-                        forwards.entry(written.to_string()).or_insert(written);
-                    }
-                    next += 1;
-                    continue;
-                }
-            }
-            let mut found = self.look_up(&address).await?;
-            if let Found::Alias { key, tag, .. } = &found
-                && self.is_ancestor(next, key)
-            {
-                // The alias names itself: a copy for the mailbox of that name.
-                let account = self.account(&address, tag.clone()).await?;
-                circle |= account.is_none();
-                found = account.map_or(Found::Nobody, Found::Account);
-            }
-            match found {
-                Found::Alias { key, destinations, tag } => {
-                    if self.followed.insert(key.clone())
-                        && let Err(refusal) = self.follow(next, key, &destinations, tag)
-                    {
-                        return Ok(Resolution::Refused(refusal));
-                    }
-                }
-                Found::Account(reached) => {
-                    let sleeping = !reached.account.may_log_in();
-                    if sleeping && self.settings.disabled_users == DisabledUsers::Refuse {
-                        asleep = true;
-                    } else if accounts.iter().all(|known| known.account.id != reached.account.id) {
-                        accounts.push(reached);
-                    }
-                }
-                Found::MachineUsers(to) => {
-                    self.machine_users |= next == 0;
-                    if self.followed.insert(to.key())
-                        && let Err(refusal) = self.follow(next, address.key(), &[to.to_string()], None)
-                    {
-                        return Ok(Resolution::Refused(refusal));
-                    }
-                }
-                Found::Nobody if next > 0 => {
-                    log::warn!(address:% = address; "An alias for {start} leads to {address}, which does not exist");
-                }
-                Found::Nobody => {}
+            if let Err(refusal) = self.look_at(next).await? {
+                return Ok(Resolution::Refused(refusal));
             }
             next += 1;
         }
-        Ok(self.conclude(start, accounts, forwards, circle, asleep))
+        Ok(self.conclude(start))
     }
 
-    fn conclude(
-        &self,
-        start: &Address,
-        accounts: Vec<Reached>,
-        forwards: HashMap<String, Address>,
-        circle: bool,
-        asleep: bool,
-    ) -> Resolution {
-        if circle {
+    /// Looks at one address on the way: it is an end, or leads on. A refusal ends the walk.
+    async fn look_at(&mut self, at: usize) -> Result<Result<(), Refusal>, Error> {
+        let address = self.steps[at].address.clone();
+        match self.routing.place(&address).await? {
+            Place::Ours => {}
+            Place::Disabled => {
+                self.met_disabled = true;
+                return Ok(Ok(()));
+            }
+            Place::Elsewhere => {
+                // As the alias has it: another host may know no tags.
+                let written = self.steps[at].written.clone();
+                self.forwards.entry(written.to_string()).or_insert(written);
+                return Ok(Ok(()));
+            }
+        }
+        match self.find(at, &address).await? {
+            Found::Alias { key, destinations, tag } => {
+                if self.followed.insert(key.clone()) {
+                    return Ok(self.follow(at, key, &destinations, tag));
+                }
+            }
+            Found::MachineUsers(to) => {
+                self.starts_at_machine_user |= at == 0;
+                if self.followed.insert(to.key()) {
+                    return Ok(self.follow(at, address.key(), &[to.to_string()], None));
+                }
+            }
+            Found::Account(reached) => self.arrive(reached),
+            Found::Nobody if at > 0 => {
+                let start = &self.steps[0].address;
+                log::warn!(address:% = address; "An alias for {start} leads to {address}, which does not exist");
+            }
+            Found::Nobody => {}
+        }
+        Ok(Ok(()))
+    }
+
+    /// What an address is, seen from where the walk came: an alias that names itself stands for the mailbox of that name.
+    async fn find(&mut self, at: usize, address: &Address) -> Result<Found, Error> {
+        let found = self.look_up(address).await?;
+        let Found::Alias { key, tag, .. } = &found else { return Ok(found) };
+        if !self.is_ancestor(at, key) {
+            return Ok(found);
+        }
+        let account = self.account(address, tag.clone()).await?;
+        self.met_circle |= account.is_none();
+        Ok(account.map_or(Found::Nobody, Found::Account))
+    }
+
+    fn arrive(&mut self, reached: Reached) {
+        let is_disabled = !reached.account.may_log_in();
+        if is_disabled && self.settings.disabled_users == DisabledUsers::Refuse {
+            self.met_disabled = true;
+        } else if self.accounts.iter().all(|known| known.account.id != reached.account.id) {
+            self.accounts.push(reached);
+        }
+    }
+
+    fn conclude(self, start: &Address) -> Resolution {
+        if self.met_circle {
             log::warn!(address:% = start; "The aliases for {start} run in a circle");
         }
-        if accounts.is_empty() && forwards.is_empty() {
-            return match (circle, asleep) {
+        if self.accounts.is_empty() && self.forwards.is_empty() {
+            return match (self.met_circle, self.met_disabled) {
                 (true, _) => Resolution::Refused(
                     Refusal::new(Kind::Invalid, "The aliases of this address run in a circle").smtp(554, "5.4.6"),
                 ),
@@ -304,14 +325,14 @@ impl Walk<'_> {
                 _ => Resolution::Unknown,
             };
         }
-        let mut forwards: Vec<Address> = forwards.into_values().collect();
-        forwards.sort_unstable();
         let by_alias = match self.steps.len() {
-            _ if self.machine_users => ByAlias::MachineUsers,
+            _ if self.starts_at_machine_user => ByAlias::MachineUsers,
             0 | 1 => ByAlias::No,
             _ => ByAlias::Yes,
         };
-        Resolution::Local { accounts, forwards, by_alias }
+        let mut forwards: Vec<Address> = self.forwards.into_values().collect();
+        forwards.sort_unstable();
+        Resolution::Local { accounts: self.accounts, forwards, by_alias }
     }
 
     /// Adds the destinations of an alias to what is still to be looked at.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::expand::ByAlias;
+use super::expand::{ByAlias, Reached};
 use super::{Error, Resolution, Routing};
 use crate::foundations::address::Address;
 use crate::foundations::failure::{Kind, Refusal};
@@ -81,64 +81,89 @@ pub struct Expansion {
 impl Routing {
     /// Follows every recipient of an envelope. Fails as a whole when the directory cannot be asked.
     pub async fn split(&self, envelope: &Envelope) -> Result<Routes, Error> {
-        let mut routes = Routes::default();
-        let mut local: HashMap<i64, usize> = HashMap::new();
-        let mut remote: HashMap<String, usize> = HashMap::new();
-        let mut passed_on: HashMap<String, usize> = HashMap::new();
+        let mut gathered = Gathered::default();
         for recipient in &envelope.recipients {
             match self.resolve(&recipient.address).await? {
-                Resolution::Remote => add(&mut routes.remote, &mut remote, recipient.clone()),
+                Resolution::Remote => add(&mut gathered.routes.remote, &mut gathered.remote, recipient.clone()),
                 Resolution::Unknown => {
                     let refusal = Refusal::new(Kind::NotFound, "No such user here").smtp(550, "5.1.1");
-                    routes.failed.push((recipient.clone(), refusal));
+                    gathered.routes.failed.push((recipient.clone(), refusal));
                 }
-                Resolution::Refused(refusal) => routes.failed.push((recipient.clone(), refusal)),
+                Resolution::Refused(refusal) => gathered.routes.failed.push((recipient.clone(), refusal)),
                 Resolution::Local { accounts, forwards, by_alias } => {
-                    let named = by_alias == ByAlias::No;
-                    let mut recipient = recipient.clone();
-                    if !named && recipient.notify.success {
-                        let action = passing(accounts.len() + forwards.len());
-                        routes.passed_on.push((recipient.clone(), action));
-                        recipient.notify.success = false;
-                    }
-                    if !named {
-                        let reached = accounts.iter().map(|reached| reached.account.address.clone());
-                        let to = reached.chain(forwards.iter().cloned()).collect();
-                        routes.expansions.push(Expansion { from: recipient.address.clone(), to });
-                    }
+                    let member = match by_alias {
+                        ByAlias::No => recipient.clone(),
+                        ByAlias::Yes | ByAlias::MachineUsers => gathered.note_alias(recipient, &accounts, &forwards),
+                    };
                     for reached in accounts {
-                        let at = *local.entry(reached.account.id).or_insert(routes.local.len());
-                        match routes.local.get_mut(at) {
-                            Some(known) => {
-                                let notify = both(known.recipient.notify, recipient.notify);
-                                // Success is told of the one who was named, not of an alias that leads to the same.
-                                if named {
-                                    known.recipient = recipient.clone();
-                                }
-                                known.recipient.notify = notify;
-                            }
-                            None => routes.local.push(LocalRecipient {
-                                account: reached.account.address.clone(),
-                                quota: reached.account.quota,
-                                tag: reached.tag,
-                                recipient: recipient.clone(),
-                            }),
-                        }
+                        gathered.add_local(reached, &member, by_alias);
                     }
                     for address in forwards {
-                        add(&mut routes.forwards, &mut passed_on, forwarded(&recipient, address));
+                        add(&mut gathered.routes.forwards, &mut gathered.forwards, forwarded(&member, address));
                     }
                 }
             }
         }
-        // Whom the sender has named gets the message from the sender, and once.
-        for recipient in std::mem::take(&mut routes.forwards) {
-            match remote.get(&recipient.address.to_string()).and_then(|at| routes.remote.get_mut(*at)) {
+        Ok(gathered.finish())
+    }
+}
+
+/// Routes while they are put together. The maps say where in its list a recipient is already, so that each is there once.
+#[derive(Default)]
+struct Gathered {
+    routes: Routes,
+    /// By the number of the account.
+    local: HashMap<i64, usize>,
+    /// By address.
+    remote: HashMap<String, usize>,
+    /// By address.
+    forwards: HashMap<String, usize>,
+}
+
+impl Gathered {
+    /// Notes that a recipient is an alias. Returns the recipient as its members inherit it: success is told of the alias,
+    /// not of them.
+    fn note_alias(&mut self, recipient: &Recipient, accounts: &[Reached], forwards: &[Address]) -> Recipient {
+        let mut member = recipient.clone();
+        if recipient.notify.success {
+            self.routes.passed_on.push((recipient.clone(), passing(accounts.len() + forwards.len())));
+            member.notify.success = false;
+        }
+        let reached = accounts.iter().map(|reached| &reached.account.address);
+        let to = reached.chain(forwards).cloned().collect();
+        self.routes.expansions.push(Expansion { from: recipient.address.clone(), to });
+        member
+    }
+
+    fn add_local(&mut self, reached: Reached, recipient: &Recipient, by_alias: ByAlias) {
+        let at = *self.local.entry(reached.account.id).or_insert(self.routes.local.len());
+        match self.routes.local.get_mut(at) {
+            Some(known) => {
+                let notify = both(known.recipient.notify, recipient.notify);
+                // Success is told of the one who was named, not of an alias that leads to the same mailbox.
+                if by_alias == ByAlias::No {
+                    known.recipient = recipient.clone();
+                }
+                known.recipient.notify = notify;
+            }
+            None => self.routes.local.push(LocalRecipient {
+                account: reached.account.address.clone(),
+                quota: reached.account.quota,
+                tag: reached.tag,
+                recipient: recipient.clone(),
+            }),
+        }
+    }
+
+    /// Whoever the sender has named gets the message from the sender, and once: not also by an alias.
+    fn finish(mut self) -> Routes {
+        for recipient in std::mem::take(&mut self.routes.forwards) {
+            match self.remote.get(&recipient.address.to_string()).and_then(|at| self.routes.remote.get_mut(*at)) {
                 Some(known) => known.notify = both(known.notify, recipient.notify),
-                None => routes.forwards.push(recipient),
+                None => self.routes.forwards.push(recipient),
             }
         }
-        Ok(routes)
+        self.routes
     }
 }
 

@@ -33,7 +33,7 @@ pub async fn sort(criteria: &[SortCriterion], hits: Vec<Hit>, view: &View) -> Re
 /// What is compared of messages, one after the other.
 struct Sorter {
     criteria: Vec<SortCriterion>,
-    /// Of each message as many as there are criteria.
+    /// For each message, as many as there are criteria.
     values: Vec<Value>,
 }
 

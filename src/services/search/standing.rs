@@ -159,7 +159,7 @@ impl Standing {
     ) -> Result<Changes, Unfollowed> {
         let saved = SequenceSet::new();
         let wording = Wording { charset: self.charset.as_deref(), saved: &saved, text_limit: self.limits.text };
-        // Made anew, since the mailbox may know more keywords than before.
+        // Made again, since the mailbox may know more keywords than before.
         let condition = Arc::new(Condition::new(&self.key, &wording, view, now)?);
         let hits = find_among(changed, &condition, view, self.limits.batch).await?;
         let matching: Vec<Uid> = hits.iter().map(|hit| hit.uid).collect();

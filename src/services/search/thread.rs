@@ -255,7 +255,7 @@ impl Threader {
         forest
     }
 
-    /// By what siblings are sorted: the date of sending, then the order of the mailbox (RFC 5256 §3).
+    /// What siblings are sorted by: the date of sending, then the order of the mailbox (RFC 5256 §3).
     pub(super) fn key(&self, node: u32) -> (i64, u32) {
         let letter = self.nodes[node as usize].letter;
         (self.letters.get(letter as usize).map_or(i64::MAX, |facts| facts.sent), letter)

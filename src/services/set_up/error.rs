@@ -1,4 +1,5 @@
 use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::random::NoRandomness;
 use crate::storage::directory;
 
 /// Why a link was not made or a password not set.
@@ -22,9 +23,9 @@ pub enum Error {
     /// It cannot be hashed, or not now.
     #[error("{0}")]
     Refused(#[source] Refusal),
-    /// The system's source of randomness failed.
-    #[error("there is no randomness to be had")]
-    Randomness,
+    /// The system gives no random numbers.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
 }
 
 impl Error {
@@ -35,7 +36,7 @@ impl Error {
             Self::NoPage | Self::TooShort(_) => Kind::Invalid,
             Self::NotGood => Kind::NotFound,
             Self::Refused(refusal) => refusal.kind,
-            Self::Randomness => Kind::Temporary,
+            Self::Randomness(_) => Kind::Temporary,
         }
     }
 }

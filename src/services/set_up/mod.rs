@@ -28,10 +28,10 @@ use crate::storage::journal::Journal;
 /// Where the page is, below the address of the site.
 pub const PATH: &str = "/set-up/";
 
-/// Makes a link for a user; an earlier one is good no longer. Returns its token and when it ends.
+/// Makes a link for a user; an earlier one is no longer good. Returns its token and when it ends.
 ///
 /// # Errors
-/// There is no such user, the database fails, or there is no randomness.
+/// There is no such user, the database fails, or the system gives no random numbers.
 pub async fn invite(directory: &Directory, address: &Address, valid: Duration) -> Result<(Token, Timestamp), Error> {
     let token = Token::random()?;
     let mut edit = directory.edit().await?;
@@ -70,7 +70,7 @@ impl SetUp {
     /// # Errors
     /// The link is not good, the password is not taken, or something fails for now.
     pub async fn set(&self, token: &str, password: Secret<String>, peer: &Peer) -> Result<Address, Error> {
-        // First the link: only who has a good one may have passwords hashed.
+        // First the link: only those with a good one may have passwords hashed.
         self.whose(token).await?;
         let least = self.settings.get().shortest_password;
         if password.expose().chars().count() < least as usize {

@@ -1,10 +1,9 @@
-use std::fmt::Write as _;
-
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::Error;
+use crate::foundations::hexadecimal::hexadecimal;
+use crate::foundations::random::{self, NoRandomness};
 use crate::foundations::secret::Secret;
 
 /// What makes a link one that nobody can guess: 256 random bits, and therefore no guesses are counted.
@@ -18,11 +17,9 @@ impl Token {
     /// A new one.
     ///
     /// # Errors
-    /// The system has no randomness.
-    pub fn random() -> Result<Self, Error> {
-        let mut random = [0; LENGTH];
-        aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::Randomness)?;
-        Ok(Self(Secret::new(URL_SAFE_NO_PAD.encode(random))))
+    /// The system gives no random numbers.
+    pub fn random() -> Result<Self, NoRandomness> {
+        Ok(Self(Secret::new(URL_SAFE_NO_PAD.encode(random::octets::<LENGTH>()?))))
     }
 
     /// From a link.
@@ -38,10 +35,7 @@ impl Token {
 
     /// What is stored of it.
     pub(super) fn digest(&self) -> String {
-        digest(&SHA256, self.expose().as_bytes()).as_ref().iter().fold(String::new(), |mut text, octet| {
-            let _ = write!(text, "{octet:02x}");
-            text
-        })
+        hexadecimal(digest(&SHA256, self.expose().as_bytes()).as_ref())
     }
 }
 

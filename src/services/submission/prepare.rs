@@ -1,4 +1,4 @@
-//! From what the client sent to what goes on.
+//! Turns what the client has sent into what is passed on.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::{Login, Mail, Message, Who, compose};
+use crate::foundations::random::distinction;
 use crate::foundations::settings::Live;
 use crate::services::acceptance::Acceptance;
 use crate::services::guard::{Guard, Rise, Trust, Usage};
@@ -146,10 +147,7 @@ impl Submission {
         if let Some(id) = seen.bare_message_id.as_ref().filter(|_| is_header && !seen.has_message_id) {
             added.push_str(&format!("Message-ID: <{id}>\r\n"));
         } else if !(is_header && seen.has_message_id) {
-            let mut random = [0u8; 8];
-            // Without a random source the time alone has to make the difference.
-            let _ = aws_lc_rs::rand::fill(&mut random);
-            let id = compose::message_id(now, u64::from_le_bytes(random), &self.parts.hostname.get());
+            let id = compose::message_id(now, distinction(), &self.parts.hostname.get());
             added.push_str(&format!("Message-ID: {id}\r\n"));
         }
         if !is_header {

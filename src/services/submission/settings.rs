@@ -28,7 +28,7 @@ crate::settings! {
         /// The same for recipients in an hour.
         pub recipients_per_hour: u32 = 2_000,
         /// Copies in an hour from which it is an event, and a line in the log, when they are also more than `rise_factor`
-        /// times what the account usually sends: a stolen password shows itself so. 0 is never. What is usual is learned anew
+        /// times what the account usually sends: that is how a stolen password shows. 0 is never. What is usual is learned again
         /// after a restart.
         pub rise_from: u32 = 100,
         /// See `rise_from`.

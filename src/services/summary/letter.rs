@@ -7,6 +7,7 @@ use crate::foundations::counted::counted;
 use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::compose::{Charset, addresses, date, field, message_id};
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
+use crate::foundations::random::distinction;
 
 /// The letter to the one whom the settings name; `None` when they name nobody.
 pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> Option<Mail> {
@@ -17,9 +18,7 @@ pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> 
     let body = if text.is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime };
     let encoding = if text.is_ascii() { "7bit" } else { "8bit" };
     let id = MailId::generate(now);
-    let (charset, mut random) = (Charset::Ascii, [0; 8]);
-    // Without randomness the time alone has to do.
-    let _ = aws_lc_rs::rand::fill(&mut random);
+    let charset = Charset::Ascii;
     let subject = format!(
         "{}: {}, {:.1} % unwanted",
         summary.hostname,
@@ -31,7 +30,7 @@ pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> 
         addresses("To", [("", &to)], charset),
         field("Subject", &subject, charset),
         format!("Date: {}\r\n", date(now)),
-        format!("Message-ID: {}\r\n", message_id(now, u64::from_le_bytes(random), &summary.hostname)),
+        format!("Message-ID: {}\r\n", message_id(now, distinction(), &summary.hostname)),
         // RFC 3834 §5: nobody's vacation answers it.
         "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n".to_owned(),
         format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"),

@@ -1,6 +1,6 @@
 //! Events in plain words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -12,100 +12,80 @@ use crate::storage::journal::sentence;
 /// An event in one line: the log's sentence, and what a person who traces a message wants to know besides.
 pub(super) fn say(event: &Event) -> String {
     let mut words = sentence(event);
-    let text = |name: &str| event.details.get(name).and_then(Value::as_str);
-    let mut add = |label: &str, value: &str| {
-        // Writing to a String cannot fail.
-        let _ = write!(words, "; {label}{value}");
-    };
-    match event.kind {
-        EventKind::MessageReceived | EventKind::MessageRefused | EventKind::Queued | EventKind::AliasExpanded => {
-            if let Some(peer) = text("peer") {
-                add("it came from ", peer);
-            }
-            if let Some(size) = event.details.get("size").and_then(Value::as_u64) {
-                add("it has ", &counted(size, "octet"));
-            }
-            for name in ["recipients", "to"] {
-                let list = list(event, name);
-                if !list.is_empty() {
-                    add("for ", &list);
-                }
-            }
-            if let Some(why) = text("held") {
-                add("held until an administrator releases it: ", why);
-            }
+    for (before, detail) in particulars(event.kind) {
+        if let Some(text) = detail.of(event) {
+            // Writing to a String cannot fail.
+            let _ = write!(words, "; {before}{text}");
         }
-        EventKind::SieveAction => {
-            if let Some(script) = text("script") {
-                add("by the script ", script);
-            }
-            if let Some(why) = text("why") {
-                add("because ", why);
-            }
-        }
-        EventKind::RecipientRefused => {
-            if let Some(from) = text("from") {
-                add("the sender was ", from);
-            }
-        }
-        EventKind::Verdict => {
-            let signals = signals(event);
-            if !signals.is_empty() {
-                add("", &signals);
-            }
-        }
-        EventKind::Relayed | EventKind::Deferred | EventKind::Failed => {
-            if let Some(tls) = text("tls") {
-                add("over ", tls);
-            }
-            if let Some(next) = text("next_attempt") {
-                add("the next attempt is at ", next);
-            }
-        }
-        EventKind::NotificationSent => {
-            add("about ", &list(event, "about"));
-            if let Some(id) = text("notification_mail") {
-                add("the notification is message ", id);
-            }
-        }
-        EventKind::QueueChanged => {
-            let to = list(event, "to");
-            if !to.is_empty() {
-                add("for ", &to);
-            }
-            if let Some(selection) = text("selection") {
-                add("selected were ", selection);
-            }
-            if let Some(recipients) = event.details.get("recipients").and_then(Value::as_u64) {
-                add("of ", &counted(recipients, "recipient"));
-            }
-        }
-        EventKind::AccountChanged => {
-            add("", text("change").or_else(|| text("what")).unwrap_or_default());
-            add_by(&mut add, text("by"));
-        }
-        EventKind::ScriptChanged => {
-            if let Some(script) = text("script") {
-                add("it is called ", script);
-            }
-            add_by(&mut add, text("by"));
-        }
-        _ => {}
     }
-    let words = words.trim_end_matches("; ");
     words.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-fn add_by(add: &mut impl FnMut(&str, &str), by: Option<&str>) {
-    if let Some(by) = by {
-        add("by ", by);
+/// A detail of an event, and how it is shown.
+#[derive(Clone, Copy)]
+enum Detail {
+    /// The text of this name.
+    Text(&'static str),
+    /// The texts of this name, with commas between them.
+    Texts(&'static str),
+    /// The number of this name, with what is counted.
+    Count(&'static str, &'static str),
+    /// The heaviest signals.
+    Signals,
+    /// What has become of an account, which is under one of two names.
+    Change,
+}
+
+impl Detail {
+    /// What there is to be shown, if there is anything.
+    fn of(self, event: &Event) -> Option<String> {
+        let text = |name: &str| event.details.get(name).and_then(Value::as_str).map(str::to_owned);
+        match self {
+            Self::Text(name) => text(name),
+            Self::Texts(name) => {
+                Some(texts(event, name).collect::<Vec<_>>().join(", ")).filter(|list| !list.is_empty())
+            }
+            Self::Count(name, what) => {
+                event.details.get(name).and_then(Value::as_u64).map(|number| counted(number, what))
+            }
+            Self::Signals => Some(signals(event)).filter(|signals| !signals.is_empty()),
+            Self::Change => text("change").or_else(|| text("what")),
+        }
     }
 }
 
-fn list(event: &Event, name: &str) -> String {
+/// What is added to the sentence about an event of this kind: each detail that is there, with the words before it.
+const fn particulars(kind: EventKind) -> &'static [(&'static str, Detail)] {
+    use Detail::{Change, Count, Signals, Text, Texts};
+    match kind {
+        EventKind::MessageReceived | EventKind::MessageRefused | EventKind::Queued | EventKind::AliasExpanded => &[
+            ("it came from ", Text("peer")),
+            ("it has ", Count("size", "octet")),
+            ("for ", Texts("recipients")),
+            ("for ", Texts("to")),
+            ("held until an administrator releases it: ", Text("held")),
+        ],
+        EventKind::SieveAction => &[("by the script ", Text("script")), ("because ", Text("why"))],
+        EventKind::RecipientRefused => &[("the sender was ", Text("from"))],
+        EventKind::Verdict => &[("", Signals)],
+        EventKind::Relayed | EventKind::Deferred | EventKind::Failed => {
+            &[("over ", Text("tls")), ("the next attempt is at ", Text("next_attempt"))]
+        }
+        EventKind::NotificationSent => {
+            &[("about ", Texts("about")), ("the notification is message ", Text("notification_mail"))]
+        }
+        EventKind::QueueChanged => {
+            &[("for ", Texts("to")), ("selected were ", Text("selection")), ("of ", Count("recipients", "recipient"))]
+        }
+        EventKind::AccountChanged => &[("", Change), ("by ", Text("by"))],
+        EventKind::ScriptChanged => &[("it is called ", Text("script")), ("by ", Text("by"))],
+        _ => &[],
+    }
+}
+
+fn texts<'e>(event: &'e Event, name: &str) -> impl Iterator<Item = &'e str> {
     let items = event.details.get(name).and_then(Value::as_array);
-    let texts: Vec<&str> = items.into_iter().flatten().filter_map(Value::as_str).collect();
-    texts.join(", ")
+    items.into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// The heaviest signals of a verdict, in whatever form the filter has recorded them: names with weights.
@@ -124,62 +104,62 @@ fn signals(event: &Event) -> String {
 
 /// What has become of a message as far as its events say.
 pub(super) fn ending(events: &[Event]) -> String {
-    // The last word about each recipient counts.
-    let mut fates: BTreeMap<&str, &'static str> = BTreeMap::new();
-    let mut queued = BTreeSet::new();
-    let mut refused = false;
-    for event in events {
-        let word = match event.kind {
-            EventKind::Delivered if is_by_script(event) => "filed by Sieve",
-            EventKind::Delivered => "delivered",
-            EventKind::SieveAction if is_redirect(event) => "redirected by Sieve",
-            EventKind::Discarded if is_by_script(event) => "discarded by Sieve",
-            EventKind::Expunged => "expunged by a client",
-            EventKind::Relayed => "passed on",
-            EventKind::Deferred => "waiting",
-            EventKind::Failed => "given up",
-            EventKind::Discarded => "dropped on purpose",
-            EventKind::Queued => {
-                let recipients = event.details.get("recipients").and_then(Value::as_array);
-                queued.extend(recipients.into_iter().flatten().filter_map(Value::as_str));
-                continue;
-            }
-            EventKind::QueueChanged => {
-                let word = match event.details.get("action").and_then(Value::as_str) {
-                    Some("delete") => "deleted by an administrator",
-                    Some("hold") => "held by an administrator",
-                    Some("release" | "retry") => "waiting",
-                    _ => continue,
-                };
-                let to = event.details.get("to").and_then(Value::as_array);
-                fates.extend(to.into_iter().flatten().filter_map(Value::as_str).map(|recipient| (recipient, word)));
-                continue;
-            }
-            EventKind::MessageRefused => {
-                refused = true;
-                continue;
-            }
-            _ => continue,
-        };
-        fates.insert(event.subject.as_deref().unwrap_or_default(), word);
-    }
-    for recipient in queued {
-        fates.entry(recipient).or_insert("waiting");
+    let fates = fates(events);
+    if fates.is_empty() {
+        let refused = events.iter().any(|event| event.kind == EventKind::MessageRefused);
+        return if refused { "refused" } else { "on its way" }.to_owned();
     }
     let mut counts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (recipient, word) in &fates {
+    for (recipient, word) in fates {
         counts.entry(word).or_default().push(recipient);
     }
-    let part = |(word, who): (&&str, &Vec<&str>)| match who.as_slice() {
+    let part = |(word, who): (&str, Vec<&str>)| match who.as_slice() {
         few if few.len() <= 3 => format!("{word} for {}", few.join(", ")),
         many => format!("{word} for {} recipients", many.len()),
     };
-    let parts: Vec<String> = counts.iter().map(part).collect();
-    match (parts.is_empty(), refused) {
-        (true, true) => "refused".to_owned(),
-        (true, false) => "on its way".to_owned(),
-        (false, _) => parts.join("; "),
+    counts.into_iter().map(part).collect::<Vec<_>>().join("; ")
+}
+
+/// What has become of each recipient: the last word counts.
+fn fates(events: &[Event]) -> BTreeMap<&str, &'static str> {
+    let mut fates = BTreeMap::new();
+    for event in events {
+        match fate(event) {
+            Some(fate) if event.kind == EventKind::QueueChanged => {
+                fates.extend(texts(event, "to").map(|recipient| (recipient, fate)));
+            }
+            Some(fate) => _ = fates.insert(event.subject.as_deref().unwrap_or_default(), fate),
+            None => {}
+        }
     }
+    for event in events.iter().filter(|event| event.kind == EventKind::Queued) {
+        for recipient in texts(event, "recipients") {
+            fates.entry(recipient).or_insert("waiting");
+        }
+    }
+    fates
+}
+
+/// What an event says about the recipients it is about, if it settles anything.
+fn fate(event: &Event) -> Option<&'static str> {
+    Some(match event.kind {
+        EventKind::Delivered if is_by_script(event) => "filed by Sieve",
+        EventKind::Delivered => "delivered",
+        EventKind::SieveAction if is_redirect(event) => "redirected by Sieve",
+        EventKind::Discarded if is_by_script(event) => "discarded by Sieve",
+        EventKind::Discarded => "dropped on purpose",
+        EventKind::Expunged => "expunged by a client",
+        EventKind::Relayed => "passed on",
+        EventKind::Deferred => "waiting",
+        EventKind::Failed => "given up",
+        EventKind::QueueChanged => match event.details.get("action").and_then(Value::as_str)? {
+            "delete" => "deleted by an administrator",
+            "hold" => "held by an administrator",
+            "release" | "retry" => "waiting",
+            _ => return None,
+        },
+        _ => return None,
+    })
 }
 
 /// Whether a Sieve script has had its way with a message.

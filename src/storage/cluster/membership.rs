@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::{ClusterSettings, Error, NodeState, Tenure, Term};
 use crate::foundations::clock::Uptime;
+use crate::foundations::random::{self, NoRandomness};
 use crate::storage::database::{Database, Sql, Val};
 
 /// Times a row that others are changing is looked at again.
@@ -300,10 +301,9 @@ impl Membership {
 
 /// Different for every term of every node.
 fn fresh_epoch() -> i64 {
-    let mut random = [0u8; 8];
-    // Without randomness the time since the machine was started has to do; a lease guards against the same name twice anyway.
-    match aws_lc_rs::rand::fill(&mut random) {
-        Ok(()) => i64::from_le_bytes(random) & i64::MAX,
-        Err(_) => Uptime::now().micros(),
+    match random::octets() {
+        Ok(octets) => i64::from_le_bytes(octets) & i64::MAX,
+        // The second best: two nodes may have the same epoch, but the lease is of one of them only.
+        Err(NoRandomness) => Uptime::now().micros(),
     }
 }

@@ -21,7 +21,7 @@ pub struct Node {
     pub name: String,
     /// Where the others reach it.
     pub address: String,
-    /// Of its lease.
+    /// The epoch of its lease.
     pub epoch: i64,
     /// What is left of its lease by the database's clock, in milliseconds; zero when it has none.
     pub lease_left: i64,

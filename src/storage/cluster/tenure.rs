@@ -81,7 +81,7 @@ impl From<Lapsed> for io::Error {
 }
 
 impl Tenure {
-    /// Of a process that is alone with the mail root.
+    /// For a process that is alone with the mail root.
     pub fn alone() -> Self {
         Self(Arc::new(Hold { term: None, given_up: AtomicBool::new(false) }))
     }

@@ -124,7 +124,7 @@ fn migrator(dialect: Dialect) -> Migrator {
     migrator.dangerous_set_table_name(LEDGER);
     // An older program beside a newer one (a rolled-back upgrade) goes on working: see migrations/README.md.
     migrator.set_ignore_missing(true);
-    // Of MariaDB and MySQL the lock is taken here: see `take_turn`.
+    // On MariaDB and MySQL the lock is taken here: see `take_turn`.
     migrator.set_locking(dialect != Dialect::MySql);
     migrator
 }

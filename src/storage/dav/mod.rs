@@ -3,7 +3,7 @@
 //! Promises: an object is kept octet for octet, and what is answered done is on disk. Every change of a collection has a
 //! number of its own, higher than all before it (the sync token of RFC 6578), so that a client is told what has changed since
 //! the one it knows; names of removed objects are remembered for that up to a limit, and a client that knows less is told
-//! to begin anew. Changes of one collection exclude each other by a lock on its row, on every machine. What an object means
+//! to begin again. Changes of one collection exclude each other by a lock on its row, on every machine. What an object means
 //! is none of this room's business: whoever stores one brings its UID, its times and its addresses along.
 //!
 //! Called by `services::dav`, and by `protocols/web/dav`. Failures are returned, nothing is logged.

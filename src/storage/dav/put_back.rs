@@ -69,7 +69,7 @@ impl Collections {
         let mut transaction = self.database.begin().await?;
         let collection = collections::locked(&mut transaction, collection.id).await?;
         if done.collections == 0 && !has_properties(&mut transaction, collection.id).await? {
-            // A default collection that was made anew has no name and no colour yet.
+            // A default collection that was made again has no name and no colour yet.
             set_all(&mut transaction, collection.id, &earlier.properties, &UNLIMITED).await?;
         }
         for draft in drafts {

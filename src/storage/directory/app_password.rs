@@ -238,7 +238,7 @@ fn app_password(row: &Row) -> Result<AppPassword, Error> {
     })
 }
 
-/// Of an address, in characters.
+/// Longest text of an address, in characters.
 const LONGEST_PLACE: usize = 64;
 
 #[cfg(test)]

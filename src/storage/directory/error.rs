@@ -39,7 +39,7 @@ pub enum Error {
     /// A user has as many of something as one may have.
     #[error("{most} {what} are the most; remove one first")]
     TooMany {
-        /// Of what.
+        /// What there are too many of.
         what: &'static str,
         /// How many.
         most: u32,

@@ -24,7 +24,7 @@ pub struct RememberedBrowser {
     pub used_at: Timestamp,
     /// From where, at most 64 characters.
     pub client: String,
-    /// With what, as the browser says, at most 255 characters.
+    /// The browser, as it calls itself, at most 255 characters.
     pub browser: String,
 }
 

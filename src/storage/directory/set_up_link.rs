@@ -19,7 +19,7 @@ impl Directory {
 }
 
 impl Edit {
-    /// Gives a user a link; one that was given before is good no longer. Returns when it ends.
+    /// Gives a user a link; one that was given before is no longer good. Returns when it ends.
     pub async fn give_set_up_link(
         &mut self,
         address: &Address,

@@ -11,7 +11,7 @@ pub struct Totals {
     pub domains: u64,
     /// Users, archived ones not counted.
     pub users: u64,
-    /// Of these, those that may not log in.
+    /// Those among them that may not log in.
     pub disabled: u64,
     /// Sources of aliases.
     pub aliases: u64,

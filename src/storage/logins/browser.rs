@@ -26,7 +26,7 @@ pub struct BrowserLogin {
     /// A digest of the stored password it was made with: another password ends it.
     pub password: String,
     /// Since when two-factor login was on for the account when it passed: if it was turned on later, the login has to be made
-    /// anew.
+    /// again.
     pub two_factor_since: Option<Timestamp>,
     /// When it began.
     pub begun: Timestamp,
@@ -34,7 +34,7 @@ pub struct BrowserLogin {
     pub used: Timestamp,
     /// Where from, at most 64 characters.
     pub client: String,
-    /// With what, as the browser says, at most 255 characters.
+    /// The browser, as it calls itself, at most 255 characters.
     pub browser: String,
 }
 

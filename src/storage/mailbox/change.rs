@@ -143,7 +143,7 @@ impl Folder {
             uids.sort_unstable();
         }
         stored.mod_seq = mod_seq.and_then(ModSeq::new);
-        // Also when nothing was to change: who has set the same flags a moment ago may still be waiting for the disk.
+        // Also when nothing was to change: whoever has set the same flags a moment ago may still be waiting for the disk.
         self.commit(directories, ticket)?;
         Ok(stored)
     }
@@ -267,7 +267,7 @@ impl Folder {
                 let (old, new) = (record.file_name(name), moved.file_name(&stored));
                 match directories.rename((Place::New, &old), (Place::Cur, &new)) {
                     Ok(()) => {
-                        state.touched_new = true;
+                        state.touched.new = true;
                         state.touch(Place::Cur);
                         snapshot.update(uid, Some(&stored), |record| *record = moved);
                         state.delta.changed.push(uid);
@@ -328,7 +328,7 @@ fn rename(
     let (old, new) = (record.file_name(stored), after.file_name(base));
     directories.rename((record.place, &old), (Place::Cur, &new))?;
     if record.place == Place::New {
-        state.touched_new = true;
+        state.touched.new = true;
     }
     state.touch(Place::Cur);
     let changed = (!record.regular).then(|| base.to_vec());

@@ -10,6 +10,13 @@ use super::folder::{Folder, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::Place;
 
+/// Directories of a folder whose changes may not be on disk yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Touched {
+    pub cur: bool,
+    pub new: bool,
+}
+
 /// Those who wait for a folder's changes to be on disk. One of them syncs for all.
 #[derive(Debug, Default)]
 pub(super) struct Group {
@@ -78,12 +85,11 @@ impl Folder {
     }
 
     fn sync_all(self: &Arc<Self>, directories: &Arc<Directories>) -> (u64, Result<(), Error>) {
-        let (upto, new, cur) = {
+        let (upto, touched) = {
             let mut state = self.lock();
-            let new = std::mem::take(&mut state.touched_new);
-            (state.ticket, new, std::mem::take(&mut state.touched_cur))
+            (state.ticket, std::mem::take(&mut state.touched))
         };
-        let result = self.sync(directories, new, cur).map_err(self.failed("sync the directory"));
+        let result = self.sync(directories, touched).map_err(self.failed("sync the directory"));
         let mut state = self.lock();
         match &result {
             Ok(()) => self.show_pending(&mut state, upto),
@@ -97,7 +103,7 @@ impl Folder {
         if state.pending.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.sync(directories, true, true) {
+        if let Err(error) = self.sync(directories, Touched { cur: true, new: true }) {
             self.fail_pending(state, directories);
             return Err(self.failed("sync the directory")(error));
         }
@@ -140,12 +146,12 @@ impl Folder {
         state.after_change(directories);
     }
 
-    fn sync(&self, directories: &Directories, new: bool, cur: bool) -> std::io::Result<()> {
+    fn sync(&self, directories: &Directories, touched: Touched) -> std::io::Result<()> {
         // A message that moves from `new/` to `cur/` must be in the second before it is out of the first.
-        if cur {
+        if touched.cur {
             directories.sync(Place::Cur)?;
         }
-        if new {
+        if touched.new {
             directories.sync(Place::New)?;
         }
         self.account.unsynced.sync()

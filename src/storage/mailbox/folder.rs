@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use self::history::History;
 use self::identity::identity;
-use super::commit::Group;
+use super::commit::{Group, Touched};
 use super::environment::Environment;
 use super::index::{self, Written};
 use super::maildir::directory::{Directories, Mtimes};
@@ -82,8 +82,7 @@ pub(super) struct State {
     /// Counts changes to the directories.
     pub ticket: u64,
     /// Which directories have changes that are not synced.
-    pub touched_new: bool,
-    pub touched_cur: bool,
+    pub touched: Touched,
     /// Whether inotify tells of changes.
     pub watched: bool,
     /// Whether the index ends with times that count.
@@ -362,8 +361,8 @@ impl State {
     /// Notes that a directory has changed and must be synced; the number to wait for.
     pub fn touch(&mut self, place: Place) -> u64 {
         match place {
-            Place::New => self.touched_new = true,
-            Place::Cur => self.touched_cur = true,
+            Place::New => self.touched.new = true,
+            Place::Cur => self.touched.cur = true,
         }
         self.ticket += 1;
         self.ticket
@@ -413,8 +412,7 @@ fn begin(
         delta: Delta { whole: !fresh, ..Delta::default() },
         written: Written::default(),
         ticket: 0,
-        touched_new: false,
-        touched_cur: false,
+        touched: Touched::default(),
         watched: false,
         certain: fresh,
         tidy_until: None,

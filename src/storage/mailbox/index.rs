@@ -1,7 +1,7 @@
 //! `postrider.index`: a folder's state in one file, so that opening it need not list its directories.
 //!
 //! A header and frames, each with its length and CRC-32; the first frames hold all messages, later ones what changed.
-//! When the later ones have outgrown the first, the file is written anew. It is a cache: a damaged, old or missing one is
+//! When the later ones have outgrown the first, the file is rewritten. It is a cache: a damaged, old or missing one is
 //! made from the directories. What is in it counts only together with the directories' times in its last frame.
 
 use std::fs::File;
@@ -23,7 +23,7 @@ use super::snapshot::{Record, Snapshot};
 pub(super) const NAME: &str = "postrider.index";
 const MAGIC: &[u8; 8] = b"PRINDEX\x01";
 const HEADER: usize = 12;
-/// Frames of changes may have this many octets more than those of the whole before the file is written anew.
+/// Frames of changes may have this many octets more than those of the whole before the file is rewritten.
 const SLACK: u64 = 64 << 10;
 const ROWS_PER_FRAME: usize = 1024;
 
@@ -60,7 +60,7 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// Whether the file should be written anew rather than grow.
+    /// Whether the file should be rewritten rather than grow.
     pub fn is_long(self) -> bool {
         self.whole == 0 || self.changes > self.whole + SLACK
     }
@@ -221,7 +221,7 @@ impl Frames {
         self.0[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
     }
 
-    /// Writes the file anew with these frames.
+    /// Rewrites the file with these frames.
     pub fn replace(&self, folder: BorrowedFd<'_>, uid_validity: u32) -> io::Result<Written> {
         let mut content = Vec::with_capacity(HEADER + self.0.len());
         content.extend_from_slice(MAGIC);

@@ -24,7 +24,7 @@ use crate::storage::cluster::{Membership, Tenure};
 /// store keeps it as opaque octets.
 #[derive(Debug, Clone, Copy)]
 pub struct Summarizer {
-    /// Changes when the form of summaries changes; cached ones of other versions are made anew.
+    /// Changes when the form of summaries changes; cached ones of other versions are rebuilt.
     pub version: u32,
     /// Makes a summary from a whole message with CRLF line ends. Must not panic, whatever the bytes.
     pub summarize: fn(&[u8]) -> Vec<u8>,
@@ -40,7 +40,7 @@ pub(super) struct Inner {
     pub(super) root: PathBuf,
     pub(super) environment: Arc<Environment>,
     pub(super) users: Mutex<HashMap<String, Arc<User>>>,
-    /// Of each user one at a time is brought into memory: what one of them has made, the other would take for safe.
+    /// A user is brought into memory once at a time: a second one would take for safe what the first has just made.
     loading: [Mutex<()>; LOADING],
     /// Locked while this process owns the mail root, or shares it with other nodes.
     lock: Mutex<Option<OwnedFd>>,

@@ -17,7 +17,7 @@
 //!   before a message goes whose UID is not below it (`uid_file.rs`). After a crash UIDNEXT may skip numbers.
 //! - Index (`postrider.index`) and cache (`postrider.cache`) may vanish or be damaged at any time. The index counts only
 //!   if the directories have not changed since it was written; otherwise they are listed, every message gets a new
-//!   mod-sequence (from the time, above all earlier ones) and the history of expunges begins anew, so that a client that
+//!   mod-sequence (from the time, above all earlier ones) and the history of expunges begins again, so that a client that
 //!   resynchronises is told too much rather than too little.
 //! - A failure leaves nothing half-visible: what could not be synced is taken back, what is left in `tmp/` is removed.
 //!

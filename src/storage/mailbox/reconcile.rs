@@ -29,6 +29,16 @@ pub(super) enum Known<'a> {
     },
 }
 
+/// What was found in the directories, beside the state it was compared with.
+#[derive(Clone, Copy)]
+struct Difference<'a> {
+    from: &'a Snapshot,
+    listing: &'a Listing,
+    /// What becomes of the files of the listing.
+    plan: &'a Plan,
+    known: Known<'a>,
+}
+
 /// Times a directory is listed again because it changes while it is read.
 const ATTEMPTS: usize = 5;
 
@@ -80,20 +90,18 @@ impl Folder {
         state.seen = before;
         state.stale = !quiet;
         state.passed_over = false;
-        self.apply(state, directories, &snapshot, &plan, &listing, known)
+        let difference = Difference { from: &snapshot, listing: &listing, plan: &plan, known };
+        self.apply(state, directories, difference)
     }
 
-    /// Makes what was planned the state of the folder. When that fails, the directories are to be listed anew.
+    /// Makes what was planned the state of the folder. When that fails, the directories are to be listed again.
     fn apply(
         self: &Arc<Self>,
         state: &mut State,
         directories: &Arc<Directories>,
-        old: &Snapshot,
-        plan: &Plan,
-        listing: &Listing,
-        known: Known<'_>,
+        difference: Difference<'_>,
     ) -> Result<(), Error> {
-        let applied = self.try_apply(state, directories, old, plan, listing, known);
+        let applied = self.try_apply(state, directories, difference);
         state.stale |= applied.is_err();
         applied
     }
@@ -102,12 +110,9 @@ impl Folder {
         self: &Arc<Self>,
         state: &mut State,
         directories: &Arc<Directories>,
-        old: &Snapshot,
-        plan: &Plan,
-        listing: &Listing,
-        known: Known<'_>,
+        Difference { from, listing, plan, known }: Difference<'_>,
     ) -> Result<(), Error> {
-        let mut snapshot = old.clone();
+        let mut snapshot = from.clone();
         if plan.entries().any(|at| has_unknown_letter(listing.entry(at), &snapshot.keywords)) {
             // Whoever put the file there has taught the folder a keyword before.
             let table = keywords_file::read(directories.root()).map_err(self.failed("read the keywords"))?;
@@ -195,7 +200,8 @@ impl Folder {
         if plan.changed.is_empty() && plan.newcomers.is_empty() {
             return Ok(());
         }
-        self.apply(state, directories, &old, &plan, &listing, Known::Live)
+        let difference = Difference { from: &old, listing: &listing, plan: &plan, known: Known::Live };
+        self.apply(state, directories, difference)
     }
 }
 

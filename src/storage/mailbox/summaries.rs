@@ -2,7 +2,7 @@
 //!
 //! A header, then one record after the other: UID, length, CRC-32, octets. Where each begins is found by reading the
 //! file once, when the first summary is asked for; what was added since is kept in memory until it is written. It is a
-//! cache: damaged or missing summaries are made anew.
+//! cache: damaged or missing summaries are rebuilt.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,7 +21,7 @@ const HEADER: u64 = 16;
 const RECORD: usize = 12;
 /// Most octets read at once.
 const WINDOW: usize = 256 << 10;
-/// Largest summary that is kept. A larger one is made anew each time.
+/// Largest summary that is kept. A larger one is rebuilt each time.
 const MOST: usize = 128 << 10;
 /// Octets of removed messages that the file may hold beyond those of existing ones.
 const SLACK: u64 = 1 << 20;
@@ -166,7 +166,7 @@ impl Summaries {
         Ok(found)
     }
 
-    /// Writes the file anew without removed messages when those take up more than is decent. They are counted as they
+    /// Rewrites the file without removed messages when those take up more than is decent. They are counted as they
     /// go, so that it costs nothing to find out, however many messages there are.
     pub fn compact(&self, folder: BorrowedFd<'_>, stamp: Stamp, exists: impl Fn(u32) -> bool) -> io::Result<()> {
         let live: Vec<Place> = {

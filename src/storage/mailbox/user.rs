@@ -230,7 +230,7 @@ impl User {
         .await
     }
 
-    /// Forgets all indexes and caches and makes them anew from the directories.
+    /// Forgets all indexes and caches and rebuilds them from the directories.
     pub async fn reindex(self: &Arc<Self>) -> Result<(), Error> {
         let user = Arc::clone(self);
         self.job(move || {

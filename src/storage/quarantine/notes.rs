@@ -32,7 +32,7 @@ pub struct QuarantineNotes {
     database: Database,
 }
 
-/// How long who has claimed an account's notes may take to send a letter; then another may.
+/// A process that has claimed an account's notes has this long to send its letter; then another may.
 const LEASE: Duration = Duration::from_secs(600);
 /// Longest author and subject, in characters.
 const LINE: usize = 255;

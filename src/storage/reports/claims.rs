@@ -1,4 +1,4 @@
-//! Who sends which counts.
+//! Which process sends which counts.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{Kind, Reports};
 use crate::foundations::clock::Timestamp;
 use crate::storage::database::{Error, Sql, Val};
 
-/// How long who has claimed a domain's counts may take to send them; then another may.
+/// A process that has claimed a domain's counts has this long to send them; then another may.
 const LEASE: Duration = Duration::from_secs(3600);
 /// How long it is remembered that counts were sent, in days.
 const REMEMBERED: i64 = 40;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::tasks::Tasks;
 use crate::storage::database::{Database, Dialect, Durability, Error, Sql};
 
@@ -221,7 +222,7 @@ pub(super) fn digest(texts: &[&str]) -> String {
         context.update(&(text.len() as u64).to_be_bytes());
         context.update(text.as_bytes());
     }
-    context.finish().as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
+    hexadecimal(context.finish().as_ref())
 }
 
 pub(super) fn int(count: u64) -> i64 {

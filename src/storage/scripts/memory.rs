@@ -14,6 +14,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::{Error, Home};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
+use crate::foundations::hexadecimal::hexadecimal;
 
 /// The file in the user's directory.
 const FILE: &str = ".postrider-sieve";
@@ -143,7 +144,7 @@ fn parse(text: &str) -> HashMap<String, i64> {
 
 /// So that nobody learns from the file who has written, and no key can break a line.
 fn hashed(key: &str) -> String {
-    digest(&SHA256, key.as_bytes()).as_ref().iter().take(DIGEST / 2).map(|octet| format!("{octet:02x}")).collect()
+    hexadecimal(&digest(&SHA256, key.as_bytes()).as_ref()[..DIGEST / 2])
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use parking_lot::Mutex;
 
 use super::Error;
 use crate::foundations::files;
+use crate::foundations::hexadecimal::hexadecimal;
+use crate::foundations::random;
 use crate::storage::database::{Database, Sql, Val};
 
 /// Where nodes leave their marks, below the spool's directory.
@@ -163,7 +165,5 @@ pub async fn forget_node(database: &Database, node: &str) -> Result<(), Error> {
 }
 
 fn fresh_mark() -> Result<String, Error> {
-    let mut random = [0u8; 32];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::Closed)?;
-    Ok(random.iter().map(|octet| format!("{octet:02x}")).collect())
+    Ok(hexadecimal(&random::octets::<32>().map_err(|_| Error::Closed)?))
 }

@@ -16,9 +16,9 @@ use postrider::storage::database::Dialect;
 use postrider::storage::mailbox::{Access, AppendOptions, Error, FolderName, MailboxSettings, Mailboxes, Summarizer};
 
 use super::on_shared_engines;
-use super::world::{BRISK, CALM, Node, PATIENCE, Pace, World, until};
+use super::world::{BRISK, CALM, Node, Pace, World};
 use crate::faults::proxy::{Proxy, Way};
-use crate::harness::{Imap, PASSWORD, Smtp};
+use crate::harness::{Imap, PASSWORD, PATIENCE, Smtp, until};
 
 on_shared_engines!(
     users_of_a_killed_node_are_served_by_the_other,

@@ -7,8 +7,8 @@ use tokio::net::TcpListener;
 
 use super::moves::command;
 use super::on_shared_engines;
-use super::world::{BRISK, Node, World, until};
-use crate::harness::{PASSWORD, Smtp};
+use super::world::{BRISK, Node, World};
+use crate::harness::{PASSWORD, Smtp, until};
 
 on_shared_engines!(
     what_a_node_sends_is_its_own,

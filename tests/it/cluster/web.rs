@@ -14,9 +14,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::on_shared_engines;
-use super::world::{BRISK, CALM, Node, PATIENCE, World, until};
+use super::world::{BRISK, CALM, Node, World};
 use crate::faults::proxy::{Proxy, Way};
-use crate::harness::{Imap, PASSWORD, tools};
+use crate::harness::{Imap, PASSWORD, PATIENCE, tools, until};
 
 on_shared_engines!(
     requests_reach_the_owner,

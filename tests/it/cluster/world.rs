@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use postrider::config::Protocol;
 use postrider::storage::cluster::Nodes;
@@ -12,10 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::accounts::engines::Fresh;
-use crate::harness::{Host, Imap, PASSWORD, Smtp, Talk};
-
-/// Longer than anything takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+use crate::harness::{Host, Imap, PASSWORD, Smtp, Talk, until};
 
 /// What the nodes share.
 pub struct World {
@@ -135,16 +131,6 @@ async fn boot(settings: String, more: &str, exchanger: Option<SocketAddr>) -> No
     });
     let (listening, authority, description) = told.await.expect("the node starts");
     Node { listening, authority, description, runtime: Some(runtime), stop: Some(stop), stopped: Some(stopped) }
-}
-
-/// Waits until something is so.
-pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "in vain: {what}");
 }
 
 impl Node {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::harness::{Host, Imap};
+use crate::harness::{Host, Imap, until};
 
 const RULES: &str = "body LOCAL_BAD /buy this now/\nscore LOCAL_BAD 9\ndescribe LOCAL_BAD It wants you to buy\n";
 const DAY: Duration = Duration::from_secs(86_400);
@@ -44,12 +44,7 @@ async fn letter(host: &Host, user: &str, number: u32) -> String {
 
 async fn letter_of_the_day(host: &Host, user: &str, number: u32) -> String {
     let mut imap = host.imap(user).await;
-    for _ in 0..6_000 {
-        if count(&mut imap).await >= number {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the letter has come", async || count(&mut imap).await >= number).await;
     assert_eq!(count(&mut imap).await, number, "letters to {user}");
     imap.ok("SELECT INBOX").await;
     format!("{:?}", imap.ok(&format!("FETCH {number} BODY.PEEK[]")).await)

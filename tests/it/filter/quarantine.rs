@@ -6,7 +6,7 @@ use postrider::foundations::event::EventKind;
 use postrider::storage::journal::Query;
 use serde_json::Value;
 
-use crate::harness::{Host, cli};
+use crate::harness::{Host, cli, until};
 
 const RULES: &str = "body LOCAL_BAD /buy this now/\nscore LOCAL_BAD 9\n";
 const MESSAGE: &str = "From: eve@elsewhere.test\r\nTo: ann@example.test\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n\
@@ -46,14 +46,8 @@ async fn an_administrator_releases_or_deletes_them() {
     let junk = host.parts().mailboxes.as_ref().unwrap().user(&"ann@example.test".parse().unwrap()).await.unwrap();
     let junk = junk.special(postrider::storage::mailbox::SpecialUse::Junk).unwrap();
     // Delivery is the queue's next step.
-    for _ in 0..4_000 {
-        let lines = imap.ok(&format!("STATUS \"{junk}\" (MESSAGES)")).await;
-        if format!("{lines:?}").contains("MESSAGES 1") {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    assert!(format!("{:?}", imap.ok(&format!("STATUS \"{junk}\" (MESSAGES)")).await).contains("MESSAGES 1"));
+    let status = format!("STATUS \"{junk}\" (MESSAGES)");
+    until("it is in Junk", async || format!("{:?}", imap.ok(&status).await).contains("MESSAGES 1")).await;
     assert_eq!(run(&host, &["quarantine", "list"]).await.0, serde_json::json!([]));
     assert_ne!(run(&host, &["quarantine", "release", ids[0]]).await.1, 0);
     host.stop().await;
@@ -80,15 +74,11 @@ async fn what_one_domain_keeps_back_is_released_as_what_all_keep_back() {
         let mut imap = host.imap(who).await;
         let junk = host.parts().mailboxes.as_ref().unwrap().user(&who.parse().unwrap()).await.unwrap();
         let junk = junk.special(postrider::storage::mailbox::SpecialUse::Junk).unwrap();
-        let mut status = String::new();
-        for _ in 0..4_000 {
-            status = format!("{:?}", imap.ok(&format!("STATUS \"{junk}\" (MESSAGES)")).await);
-            if status.contains("MESSAGES 1") {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-        assert!(status.contains("MESSAGES 1"), "{who}: {status}");
+        let status = format!("STATUS \"{junk}\" (MESSAGES)");
+        until(&format!("{who} has it in Junk"), async || {
+            format!("{:?}", imap.ok(&status).await).contains("MESSAGES 1")
+        })
+        .await;
         assert!(!format!("{:?}", imap.ok("LIST \"\" *").await).contains("Quarantine"));
     }
     host.stop().await;
@@ -175,13 +165,7 @@ async fn what_nobody_wants_is_deleted_in_the_end() {
         host.clock().advance(day);
         clock_is_seen(&host).await;
     }
-    for _ in 0..4_000 {
-        if entries().await == 1 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    assert_eq!(entries().await, 1);
+    until("one entry is left", async || entries().await == 1).await;
     let jumps = host.events(&Query { kinds: vec![EventKind::Lifecycle], ..Query::default() }).await;
     let jumps = jumps.iter().filter(|event| event.details.get("what").is_some_and(|what| what == "clock-jumped"));
     assert_eq!(jumps.count(), 2);

@@ -6,7 +6,7 @@ use postrider::foundations::event::{Event, EventKind};
 use postrider::services::filter::authentication::dkim::{DkimResult, verify};
 use postrider::storage::journal::Query;
 
-use crate::harness::{Host, Peer, cli};
+use crate::harness::{Host, Peer, cli, until};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -104,15 +104,12 @@ async fn keys_are_announced_put_in_force_and_retired() {
 
 /// Waits until a step for a domain has been recorded so often.
 async fn until_recorded(host: &Host, domain: &str, action: &str, count: usize) {
-    for _ in 0..4_000 {
+    until(&format!("{count} times {action} of {domain}"), async || {
         let events = events(host).await;
         let of_domain = events.iter().filter(|event| event.subject.as_deref() == Some(domain));
-        if of_domain.filter(|event| event.details["action"] == action).count() >= count {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{domain} {action}: only {:#?}", events(host).await);
+        of_domain.filter(|event| event.details["action"] == action).count() >= count
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

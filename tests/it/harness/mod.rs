@@ -13,6 +13,7 @@ mod peer;
 mod smtp;
 mod talk;
 pub mod tools;
+mod wait;
 mod wire;
 
 pub use clock::TestClock;
@@ -22,4 +23,5 @@ pub use imap::{Imap, Response};
 pub use peer::{Detour, Peer, Received};
 pub use smtp::{Reply, Smtp};
 pub use talk::Talk;
+pub use wait::{PATIENCE, until};
 pub use wire::Wire;

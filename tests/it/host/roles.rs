@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 
 use crate::accounts::engines::Fresh;
 use crate::harness::tools::free_port;
-use crate::harness::{Imap, Smtp, Talk};
+use crate::harness::{Imap, Smtp, Talk, until};
 
 struct Roles {
     directory: tempfile::TempDir,
@@ -212,12 +212,8 @@ async fn a_script_sends_over_the_socket_that_takes_nothing_else() {
 
 /// Waits until so many messages are in the inbox.
 async fn arrive(imap: &mut Imap, messages: usize) {
-    let arrived = async {
-        while !imap.ok("STATUS INBOX (MESSAGES)").await.untagged[0].contains(&format!("MESSAGES {messages}")) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), arrived).await.unwrap();
+    let wanted = format!("MESSAGES {messages}");
+    until(&wanted, async || imap.ok("STATUS INBOX (MESSAGES)").await.untagged[0].contains(&wanted)).await;
 }
 
 /// A role that will say over the socket that it is ready.
@@ -303,12 +299,7 @@ async fn mail_goes_from_one_process_to_the_other() {
     assert!(matches!(roles.administer(&["queue", "retry", "all"], "").await, 0 | 4));
     let mut bob = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
     bob.ok("LOGIN bob@example.test the-word").await;
-    let arrived = async {
-        while bob.ok("STATUS INBOX (MESSAGES)").await.untagged[0].contains("MESSAGES 2") {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), arrived).await.unwrap();
+    arrive(&mut bob, 3).await;
 
     // The page is told of the bans of the others, over sockets that change nothing.
     assert_eq!(roles.administer(&["ban", "add", "203.0.113.0/24"], "").await, 0);

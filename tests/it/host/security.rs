@@ -1,14 +1,12 @@
 //! What an administrator does about app passwords and two-factor login, and what becomes of open sessions.
 
-use std::time::Duration;
-
 use postrider::config::Protocol;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::secret::Secret;
 use postrider::storage::journal::Query;
 
 use crate::harness::cli::run;
-use crate::harness::{Host, Imap, PASSWORD, tools};
+use crate::harness::{Host, Imap, PASSWORD, PATIENCE, tools, until};
 
 async fn log_in(host: &Host, password: &str) -> (Imap, bool) {
     let mut imap = Imap::greeted(host.tls(Protocol::Imaps).await).await;
@@ -17,7 +15,7 @@ async fn log_in(host: &Host, password: &str) -> (Imap, bool) {
 }
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), what).await.expect("it takes seconds at the most")
+    tokio::time::timeout(PATIENCE, what).await.expect("it takes seconds at the most")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,20 +194,10 @@ async fn a_login_to_the_webmail_outlives_the_process_and_ends_from_elsewhere() {
     let removed =
         host.parts().database.execute("DELETE FROM browser_logins WHERE digest = ?", &[digest.into()]).await.unwrap();
     assert_eq!(removed, 1);
-    soon(async {
-        while is_in(&host, &first).await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    until("the first login has ended", async || !is_in(&host, &first).await).await;
     assert!(is_in(&host, &second).await);
     host.parts().database.execute("UPDATE virtual_users SET enabled = 0", &[]).await.unwrap();
-    soon(async {
-        while is_in(&host, &second).await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    until("the second login has ended", async || !is_in(&host, &second).await).await;
     host.parts().database.execute("UPDATE virtual_users SET enabled = 1", &[]).await.unwrap();
     assert!(!is_in(&host, &second).await, "what has ended does not come back");
     host.stop().await;
@@ -234,12 +222,7 @@ async fn a_login_to_the_monitoring_page_outlives_the_process_but_not_the_passwor
     };
     assert!(look().await);
     std::fs::write(&file, hash("another").expose()).unwrap();
-    soon(async {
-        while look().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    until("the login has ended", async || !look().await).await;
     host.stop().await;
 }
 
@@ -251,20 +234,10 @@ async fn a_login_to_the_webmail_ends_with_its_domain() {
     let ann = webmail_login(&host).await;
     assert!(is_in(&host, &ann).await);
     assert_eq!(run(&config, &["domain", "disable", "example.test"], "").await.1, 0);
-    soon(async {
-        while is_in(&host, &ann).await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    until("the login has ended", async || !is_in(&host, &ann).await).await;
     assert_eq!(run(&config, &["domain", "enable", "example.test"], "").await.1, 0);
     assert!(!is_in(&host, &ann).await, "what has ended does not come back");
-    soon(async {
-        while !webmail_answer(&host).await.starts_with("HTTP/1.1 200") {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    })
-    .await;
+    until("the domain is served again", async || webmail_answer(&host).await.starts_with("HTTP/1.1 200")).await;
     let again = webmail_login(&host).await;
     assert!(is_in(&host, &again).await);
     host.stop().await;

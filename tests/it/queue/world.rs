@@ -28,6 +28,7 @@ use postrider::storage::reports::Reports;
 use postrider::storage::spool::{Selection, Spool, SpoolSettings, body_path};
 
 use super::peer::Network;
+use crate::harness::PATIENCE;
 
 /// A clock that moves when the test says so, and wakes those who sleep by it. Cloning gives another handle.
 #[derive(Debug, Clone)]
@@ -256,14 +257,15 @@ impl World {
 
     /// Waits until something holds. Real time, but only as long as it takes.
     pub(crate) async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        for _ in 0..2_000 {
-            if holds().await {
-                return;
+        let waiting = async {
+            while !holds().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            let left = self.queue.list(&Selection::All, None, 10).await;
+            panic!("in vain: {what}; the queue holds {left:#?}");
         }
-        let left = self.queue.list(&Selection::All, None, 10).await;
-        panic!("not within ten seconds: {what}; the queue holds {left:#?}");
     }
 
     /// Waits until nothing is left in the queue.

@@ -8,7 +8,7 @@ use postrider::storage::journal::Query;
 use postrider::storage::reports::{Kind, ReceivedQuery};
 
 use super::world::{from_outside, next_day, start};
-use crate::harness::cli;
+use crate::harness::{cli, until};
 
 const ZONE: &str = "_dmarc.sender.test TXT v=DMARC1; p=quarantine; rua=mailto:agg@sender.test,mailto:all@third.test\n\
      sender.test TXT v=spf1 ip4:192.0.2.44 -all\nsender.test MX 10 mx.sender.test\nmx.sender.test A 192.0.2.25\n\
@@ -119,13 +119,7 @@ async fn who_wants_none_counts_nothing() {
     host.clock().advance(std::time::Duration::from_secs(29 * 3600));
     let reports = &host.parts().reports;
     // What was counted is forgotten when its day is over.
-    for _ in 0..2_000 {
-        if reports.waiting(i64::MAX, 10).await.unwrap().is_empty() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    assert_eq!(reports.waiting(i64::MAX, 10).await.unwrap(), []);
+    until("nothing waits", async || reports.waiting(i64::MAX, 10).await.unwrap().is_empty()).await;
     assert!(peer.messages().is_empty());
     host.stop().await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use postrider::config::Protocol;
 use postrider::services::filter::authentication::dkim::{Algorithm, generate};
 
-use crate::harness::{Host, Peer, Received, Smtp};
+use crate::harness::{Host, Peer, Received, Smtp, until};
 
 /// Listeners of which the one for strangers believes who they say they are, as behind a load balancer.
 const LISTENERS: &str = "[[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\nproxies = [\"127.0.0.1/32\"]\n\
@@ -41,13 +41,8 @@ pub(super) async fn from_outside(host: &Host, address: &str, from: &str, to: &st
 /// Lets the day pass, and the hours in which reports go out.
 pub(super) async fn next_day(host: &Host, peer: &Peer, mails: usize) -> Vec<Received> {
     let queue = host.parts().queue.as_ref().unwrap();
-    for _ in 0..4_000 {
-        if queue.counts().await.unwrap().entries == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!(queue.counts().await.unwrap().entries, 0, "an attempt in flight would outlive its lease");
+    // An attempt in flight would outlive its lease.
+    until("the queue is empty", async || queue.counts().await.unwrap().entries == 0).await;
     host.parts().reports.flush().await.unwrap();
     host.clock().advance(Duration::from_secs(29 * 3600));
     peer.wait_for(mails).await

@@ -26,7 +26,7 @@ pub struct Messages<R> {
 }
 
 impl<R: BufRead> Messages<R> {
-    /// Of a message no more than `most` octets are kept in memory. `None` for what is no mbox; an empty file is one.
+    /// No more than `most` octets of a message are kept in memory. `None` for what is no mbox; an empty file is one.
     ///
     /// # Errors
     /// It cannot be read.

@@ -46,7 +46,7 @@ impl Summary {
         out.extend_from_slice(&self.digest.0);
     }
 
-    /// Reads the stored form; `None` when it is of another version or damaged: compute it anew then.
+    /// Reads the stored form; `None` when it is of another version or damaged: compute it again then.
     pub fn read(stored: &[u8]) -> Option<Self> {
         let mut reader = Reader::of_summary(stored)?;
         let [envelope, body, body_structure] =

@@ -20,7 +20,7 @@ pub const MAX_PART_NUMBERS: usize = 100;
 /// FETCH or UID FETCH.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch {
-    /// Of which messages.
+    /// The messages that are asked for.
     pub messages: Messages,
     /// What; macros are expanded. UID FETCH does not add UID here.
     pub items: Vec<FetchItem>,

@@ -92,7 +92,7 @@ impl Depth {
 /// GETMETADATA.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GetMetadata {
-    /// Of which mailbox; empty for the server.
+    /// Whose annotations: a mailbox, or the server when empty.
     pub mailbox: RawName,
     /// Values longer than this are not told.
     pub max_size: Option<u64>,
@@ -167,7 +167,7 @@ impl GetMetadata {
 /// SETMETADATA.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetMetadata {
-    /// Of which mailbox; empty for the server.
+    /// Whose annotations: a mailbox, or the server when empty.
     pub mailbox: RawName,
     /// Entries with their new values; `None` removes one.
     pub entries: Vec<(EntryName, Option<Vec<u8>>)>,

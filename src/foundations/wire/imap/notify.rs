@@ -14,9 +14,9 @@ pub const MAX_MAILBOXES: usize = 1_000;
 /// NOTIFY.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notify {
-    /// Of nothing.
+    /// Nothing is told.
     None,
-    /// Of these events.
+    /// These events are told.
     Set {
         /// Whether the mailboxes' STATUS is told first.
         status: bool,

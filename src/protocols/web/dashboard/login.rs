@@ -16,7 +16,7 @@ use crate::foundations::secret::Secret;
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::form::{is_own_form, problem, text};
 use crate::protocols::web::logins::begun;
-use crate::protocols::web::token::{cookie, digest, tokens};
+use crate::protocols::web::token::{cookie, digest, fresh, tokens};
 use crate::services::guard::{Failure, Trust};
 use crate::services::login;
 use crate::storage::logins::Ending;
@@ -50,7 +50,7 @@ pub(super) async fn form(State(room): State<Arc<Room>>) -> Response {
     page(&room, StatusCode::OK, "")
 }
 
-/// Somebody has sent a password.
+/// Logs somebody in who has sent the form.
 pub(super) async fn enter(
     State(room): State<Arc<Room>>,
     Extension(caller): Extension<Caller>,
@@ -69,57 +69,77 @@ pub(super) async fn enter(
     let Ok(waiting) = room.waiting.try_acquire() else {
         return page(&room, StatusCode::SERVICE_UNAVAILABLE, "Too many logins wait for their turn; try again later.");
     };
-    let mut turn = room.one_login.lock().await;
+    let mut last_step = room.one_login.lock().await;
     if let Err(refusal) = room.needs.guard.may_log_in(&caller.client, ADMINISTRATOR) {
         record(&room, EventKind::LoginRefused, &caller, Some("too many failures before"));
         return page(&room, StatusCode::TOO_MANY_REQUESTS, &refusal.public);
     }
-    let password = right_password(&settings, credentials.password).await;
-    let is_right = password.is_some();
-    let step = if is_right { step(&room, &settings, credentials.code).await } else { None };
-    // RFC 6238 §5.2: a code is accepted once.
-    let is_new = match step {
-        Some(Step::Any) => true,
-        Some(Step::Of(step)) => {
-            let is_new = step > *turn;
-            *turn = step.max(*turn);
-            is_new
+    let reason = match prove(&room, &settings, credentials, &mut last_step).await {
+        Ok(password) => {
+            drop((waiting, last_step));
+            return let_in(&room, &settings, &caller, &headers, &password).await;
         }
-        None => false,
+        Err(reason) => reason,
     };
-    if !is_new {
-        let reason = if is_right { "wrong one-time code, or one used before" } else { "wrong password" };
-        record(&room, EventKind::LoginRefused, &caller, Some(reason));
-        let delay = room.needs.guard.failed(&caller.client, Failure::Login { account: ADMINISTRATOR });
-        // Strangers are counted and banned, and must not keep others waiting. Clients of this machine are not: they
-        // guess one after the other.
-        let held = (room.needs.guard.trusts(&caller.client) == Trust::Trusted).then_some((waiting, turn));
-        tokio::time::sleep(delay.max(settings.wrong_password_delay.duration())).await;
-        drop(held);
-        let why = match settings.one_time_secret_file {
-            None => "That is not the administrator's password.",
-            Some(_) => "That is not the administrator's password, or the code is not right or was used already.",
-        };
-        return page(&room, StatusCode::UNAUTHORIZED, why);
+    record(&room, EventKind::LoginRefused, &caller, Some(reason));
+    let delay = room.needs.guard.failed(&caller.client, Failure::Login { account: ADMINISTRATOR });
+    // Strangers are counted and banned, and must not keep others waiting. Clients of this machine are not: they
+    // guess one after the other.
+    let held = (room.needs.guard.trusts(&caller.client) == Trust::Trusted).then_some((waiting, last_step));
+    tokio::time::sleep(delay.max(settings.wrong_password_delay.duration())).await;
+    drop(held);
+    let why = match settings.one_time_secret_file {
+        None => "That is not the administrator's password.",
+        Some(_) => "That is not the administrator's password, or the code is not right or was used already.",
+    };
+    page(&room, StatusCode::UNAUTHORIZED, why)
+}
+
+/// The hash of the administrator's password when this was it, with the right code where one is wanted; or why not.
+async fn prove(
+    room: &Room,
+    settings: &DashboardSettings,
+    credentials: Credentials,
+    last_step: &mut i64,
+) -> Result<String, &'static str> {
+    let Some(password) = right_password(settings, credentials.password).await else { return Err("wrong password") };
+    match step(room, settings, credentials.code).await {
+        Some(Step::Any) => Ok(password),
+        // RFC 6238 §5.2: a code is accepted once.
+        Some(Step::Of(step)) if step > *last_step => {
+            *last_step = step;
+            Ok(password)
+        }
+        Some(Step::Of(_)) | None => Err("wrong one-time code, or one used before"),
     }
-    drop((waiting, turn));
+}
+
+/// Begins the login of somebody who has shown the password of this hash.
+async fn let_in(
+    room: &Room,
+    settings: &DashboardSettings,
+    caller: &Caller,
+    headers: &HeaderMap,
+    password: &str,
+) -> Response {
     room.needs.guard.logged_in(&caller.client, ADMINISTRATOR);
     let (now, length) = (room.needs.clock.now(), settings.session.duration());
     let client = caller.client.ip().map(|ip| ip.to_string()).unwrap_or_default();
     let browser = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    let stored = password.unwrap_or_default();
-    let login = begun(SessionId::generate(now), ADMINISTRATOR.to_owned(), &stored, now, client, browser);
-    match room.logins.begin(&login, &room.limits()).await {
-        Ok(Some(token)) => {
-            record(&room, EventKind::LoginAccepted, &caller, None);
-            let cookie = cookie(cookie_name(&caller), &token, length, caller.is_encrypted);
-            ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
-        }
-        _ => page(&room, StatusCode::SERVICE_UNAVAILABLE, "There is no randomness to be had; try again later."),
+    let login = begun(SessionId::generate(now), ADMINISTRATOR.to_owned(), password, now, client, browser);
+    let Ok(token) = fresh() else {
+        return page(room, StatusCode::SERVICE_UNAVAILABLE, "The system gives no random numbers; try again later.");
+    };
+    if let Err(error) = room.logins.begin(&token, &login, &room.limits()).await {
+        log::warn!(cause:% = error; "A login to the monitoring page could not be begun");
+        return page(room, StatusCode::SERVICE_UNAVAILABLE, "The database is away; try again later.");
     }
+    record(room, EventKind::LoginAccepted, caller, None);
+    let cookie = cookie(cookie_name(caller), &token, length, caller.is_encrypted);
+    ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
 }
 
-/// Somebody leaves.
+/// Logs somebody out.
 pub(super) async fn leave(
     State(room): State<Arc<Room>>,
     Extension(caller): Extension<Caller>,
@@ -208,7 +228,7 @@ pub(super) async fn is_logged_in(
     false
 }
 
-/// Of one request. A browser sends several cookies of one name at the most for parent domains.
+/// Most tokens of one request. A browser sends several cookies of one name only for parent domains.
 const MOST_TOKENS: usize = 4;
 
 /// What a login has shown besides the password.

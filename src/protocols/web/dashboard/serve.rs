@@ -1,4 +1,4 @@
-//! Its routes.
+//! The routes of the monitoring page.
 
 use std::sync::Arc;
 use std::time::Duration;

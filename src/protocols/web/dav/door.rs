@@ -43,7 +43,7 @@ pub(super) struct Known {
     password: String,
     session: SessionId,
     at: Timestamp,
-    /// Over when the account or the password it came in with is good no longer.
+    /// Over when the account or the password it came in with is no longer good.
     stay: Arc<Stay>,
 }
 

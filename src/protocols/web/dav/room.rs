@@ -5,6 +5,7 @@ use aws_lc_rs::hmac;
 use super::DavSettings;
 use super::door::Known;
 use crate::foundations::clock::SharedClock;
+use crate::foundations::random;
 use crate::foundations::settings::Live;
 use crate::protocols::web::Bodies;
 use crate::protocols::web::turns::Turns;
@@ -38,7 +39,7 @@ pub struct Needs {
 pub struct Room {
     pub(super) needs: Needs,
     pub(super) turns: Turns,
-    /// Makes names of remembered logins that tell nothing. Without randomness nothing is remembered.
+    /// Makes names of remembered logins that tell nothing. Nothing is remembered when the system gave no random key.
     pub(super) key: Option<hmac::Key>,
     pub(super) logins: moka::sync::Cache<[u8; 32], Known>,
 }
@@ -47,8 +48,7 @@ impl Room {
     /// Makes the room. How many queries are made at once and how many logins remembered holds from now to the end of the process.
     pub fn new(needs: Needs) -> Self {
         let settings = needs.settings.get();
-        let mut key = [0u8; 32];
-        let key = aws_lc_rs::rand::fill(&mut key).ok().map(|()| hmac::Key::new(hmac::HMAC_SHA256, &key));
+        let key = random::octets::<32>().ok().map(|key| hmac::Key::new(hmac::HMAC_SHA256, &key));
         let turns = Turns::new(settings.queries_at_once, settings.logins);
         Self { turns, key, logins: moka::sync::Cache::new(settings.logins.into()), needs }
     }

@@ -19,8 +19,8 @@ crate::settings! {
         pub collections: u32 = 50,
         /// What all objects of one account may take. What would take more is refused with 507.
         pub space: ByteSize = ByteSize::mib(256),
-        /// Names of removed objects that a calendar or address book remembers for those who synchronise. Who was not there for
-        /// longer compares everything anew.
+        /// Names of removed objects that a calendar or address book remembers for those who synchronise. A client that was
+        /// away for longer compares everything again.
         pub removed: u32 = 10_000,
         /// Most properties of a calendar or address book, such as its name and colour. Further ones are refused with 507.
         pub properties: u32 = 50,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use quick_xml::NsReader;
 use quick_xml::XmlVersion;
 use quick_xml::escape::escape;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
 
 use crate::storage::dav::PropertyName;
@@ -84,19 +84,7 @@ impl Element {
                 Event::CData(text) => put(&mut stack, &mut root, Node::Text(text.xml10_content().into_owned()))?,
                 Event::GeneralRef(reference) => {
                     count += 1;
-                    let c = match reference.resolve_char_ref().map_err(|_| Bad::Malformed)? {
-                        Some(c) => c,
-                        // Only the five of XML itself: nobody may declare others.
-                        None => match &*reference.xml10_content() {
-                            "lt" => '<',
-                            "gt" => '>',
-                            "amp" => '&',
-                            "quot" => '"',
-                            "apos" => '\'',
-                            _ => return Err(Bad::Malformed),
-                        },
-                    };
-                    put(&mut stack, &mut root, Node::Text(c.to_string()))?;
+                    put(&mut stack, &mut root, Node::Text(character(&reference)?.to_string()))?;
                 }
                 // Entities, external ones above all, begin with a document type (RFC 4918 §20.6).
                 Event::DocType(_) => return Err(Bad::Malformed),
@@ -175,6 +163,21 @@ fn write_node(node: &Node, out: &mut String) {
 /// Whether a document can hold the text: XML 1.0 §2.2 has no control characters, not even by reference.
 fn is_text(text: &str) -> bool {
     text.chars().all(|c| c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}') || matches!(c, '\t' | '\r' | '\n'))
+}
+
+/// The character of a reference. By name only the five of XML itself: nobody may declare others.
+fn character(reference: &BytesRef<'_>) -> Result<char, Bad> {
+    if let Some(c) = reference.resolve_char_ref().map_err(|_| Bad::Malformed)? {
+        return Ok(c);
+    }
+    match &*reference.xml10_content() {
+        "lt" => Ok('<'),
+        "gt" => Ok('>'),
+        "amp" => Ok('&'),
+        "quot" => Ok('"'),
+        "apos" => Ok('\''),
+        _ => Err(Bad::Malformed),
+    }
 }
 
 fn put(stack: &mut [Element], root: &mut Option<Element>, node: Node) -> Result<(), Bad> {

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::Room;
 use super::reasons::{self, Reason};
 use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::random::NoRandomness;
 use crate::protocols::web::bodies::{Arrived, Unread};
 use crate::services::login::KeyError;
 use crate::storage::directory::Account;
@@ -193,6 +194,12 @@ impl From<scripts::Error> for Problem {
 
 impl From<database::Error> for Problem {
     fn from(error: database::Error) -> Self {
+        Self::ours(&error)
+    }
+}
+
+impl From<NoRandomness> for Problem {
+    fn from(error: NoRandomness) -> Self {
         Self::ours(&error)
     }
 }

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::protocols::web::form::problem;
 
 /// One file.
@@ -72,7 +73,7 @@ assets! {
 impl Asset {
     fn new(kind: &'static str, text: &'static str) -> Self {
         let digest = digest(&SHA256, text.as_bytes());
-        let tag: String = digest.as_ref()[..8].iter().map(|octet| format!("{octet:02x}")).collect();
+        let tag = hexadecimal(&digest.as_ref()[..8]);
         let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
         let gzip = gzip.write_all(text.as_bytes()).and_then(|()| gzip.finish()).unwrap_or_default();
         // The same text, compressed or not (RFC 9110 §8.8.1).

@@ -1,4 +1,4 @@
-//! From what somebody has written on the page to a message (RFC 5322, RFC 2045).
+//! Makes a message (RFC 5322, RFC 2045) of what somebody has written on the page.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -356,7 +356,7 @@ impl Body {
                 "Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{text}"
             ));
         };
-        // None is the beginning of another, as a reader might take them for one another.
+        // No boundary is the beginning of another: a reader might confuse them.
         let (either, related) = (format!("e-{}", moment.boundary), format!("r-{}", moment.boundary));
         let Some(html) = &self.html else {
             let Some(calendar) = &self.calendar else {

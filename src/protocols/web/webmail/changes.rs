@@ -67,7 +67,7 @@ pub(super) struct Question {
 /// What a page is told about.
 struct Watch {
     room: Arc<Room>,
-    /// Of the login's token.
+    /// Digest of the login's token.
     login: Arc<str>,
     /// The folder that is looked at, and the inbox unless it is that.
     views: [Option<View>; 2],

@@ -171,7 +171,7 @@ impl Known {
     }
 }
 
-/// Stores a contact. Of one that is there, only what was changed is written anew.
+/// Stores a contact. Of one that is there, only what was changed is rewritten.
 pub(super) async fn save(State(room): State<Arc<Room>>, reader: Reader, Wish(wish): Wish<Saving>) -> Answer<Response> {
     let (needs, now) = (&room.needs, room.needs.clock.now());
     let contact = wish.contact.checked().map_err(unfit)?;
@@ -182,7 +182,7 @@ pub(super) async fn save(State(room): State<Arc<Room>>, reader: Reader, Wish(wis
             (book, known.condition(), draft(&known.object, &card)?)
         }
         None => {
-            let id = fresh().ok_or_else(|| Problem::ours(&"there is no randomness to be had"))?;
+            let id = fresh()?;
             let book = default_book(books(&room, &reader).await?)?;
             (book, Condition::absent(), draft(&format!("{id}.vcf"), &contact.card(&id, now))?)
         }

@@ -119,7 +119,7 @@ fn together(view: &View, group: &[u32], known: &mut BTreeMap<u32, Line>) -> Opti
 /// How often folders are looked into for one conversation.
 const ROUNDS: usize = 3;
 
-/// The part of `conversation_ids` that folders may take which are read for one conversation: two ids a message are usual.
+/// The part of `conversation_ids` that the folders read for one conversation may take: two ids a message are usual.
 const SHARE: u32 = 4;
 
 /// Which message's conversation is wanted.
@@ -206,8 +206,8 @@ async fn folders(reader: &Reader, view: &View) -> Answer<Vec<FolderName>> {
     Ok(names.chain(std::iter::once(view.folder().clone())).collect())
 }
 
-/// Adds what other folders have; whether all of them were looked into. Those that would push out of memory what was looked
-/// at before are not: each opened message would have them read anew.
+/// Adds what other folders have; whether all of them were looked into. Folders that would push earlier ones out of
+/// memory are not: each opened message would have them read again.
 async fn gather(
     room: &Room,
     reader: &Reader,

@@ -26,10 +26,10 @@ use crate::storage::directory::Account;
 use crate::storage::logins::Ending;
 use crate::storage::mailbox::{Access, FolderName, User, View};
 
-/// Whoever asks, signed in, but perhaps with nothing open yet but turning two-factor login on.
+/// Whoever asks, signed in. Perhaps all that is open yet is turning two-factor login on.
 pub(super) struct Member {
     pub(super) session: SessionId,
-    /// Of the login's token.
+    /// Digest of the login's token.
     pub(super) digest: Arc<str>,
     pub(super) account: Arc<Account>,
 }
@@ -79,7 +79,7 @@ struct Asking(Arc<OnceLock<String>>);
 pub(super) struct Reader {
     pub(super) login: Login,
     pub(super) session: SessionId,
-    /// Of the login's token.
+    /// Digest of the login's token.
     pub(super) digest: Arc<str>,
     pub(super) account: Arc<Account>,
     pub(super) user: Arc<User>,
@@ -131,7 +131,7 @@ impl FromRequestParts<Arc<Room>> for Reader {
 }
 
 /// The account of a login, as long as it and its domain are in use and its password is the one the login was made with. When the login was
-/// looked up anew, so is the account: both end within `login.look_again`, whoever has changed them.
+/// looked up again, so is the account: both end within `login.look_again`, whoever has changed them.
 pub(super) async fn account(room: &Room, session: &Session) -> Answer<Option<Arc<Account>>> {
     let login = &session.login;
     let Ok(address) = login.account.parse::<Address>() else { return Ok(None) };
@@ -168,13 +168,13 @@ pub(super) async fn session(room: &Room, caller: &Caller, headers: &HeaderMap) -
     Ok(None)
 }
 
-/// Where browsers keep a token. What came over an encrypted connection no other host of the domain, and nobody on the way of an
-/// unencrypted one, can have set (`__Host-`, draft-ietf-httpbis-rfc6265bis §4.1.3.2); without encryption browsers take no such cookie.
+/// Where browsers keep a token. Over an encrypted connection it has a name that no other host of the domain can set, nor anybody in
+/// the way of an unencrypted one (`__Host-`, draft-ietf-httpbis-rfc6265bis §4.1.3.2). Without encryption browsers take no such cookie.
 pub(super) const fn cookie_name(caller: &Caller) -> &'static str {
     if caller.is_encrypted { "__Host-postrider_webmail" } else { "postrider_webmail" }
 }
 
-/// Of one request. A browser sends several cookies of one name at the most for parent domains.
+/// Most tokens of one request. A browser sends several cookies of one name only for parent domains.
 const MOST_TOKENS: usize = 4;
 
 /// Turns requests away that a page of ours has not sent, and gives every answer the headers that keep browsers in bounds.

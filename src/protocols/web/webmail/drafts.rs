@@ -81,7 +81,7 @@ pub(super) fn special(reader: &Reader, special_use: SpecialUse) -> Answer<Folder
 
 fn moment(room: &Room) -> Answer<Moment> {
     let at = room.needs.clock.now();
-    let random = fresh().ok_or_else(|| Problem::ours(&"there is no randomness to be had"))?;
+    let random = fresh()?;
     let number = u64::from_str_radix(&random[..16], 16).unwrap_or_default();
     let message_id = compose::message_id(at, number, &room.needs.hostname.get());
     Ok(Moment { at, message_id, boundary: random[16..48].to_owned() })

@@ -87,7 +87,7 @@ pub(super) async fn rename(reader: Reader, Wish(wish): Wish<Renaming>) -> Answer
     changeable(&reader, &from).await?;
     reader.user.rename(&from, &to).await?;
     for entry in reader.user.folders().await? {
-        // Subscriptions go along, as people expect who know of none (RFC 9051 §6.3.6 leaves them behind).
+        // Subscriptions go along, as people expect who do not know of them (RFC 9051 §6.3.6 leaves them behind).
         let rest = entry.name.as_str().strip_prefix(from.as_str());
         let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(FolderName::SEPARATOR)) else {
             continue;

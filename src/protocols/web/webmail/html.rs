@@ -1,6 +1,6 @@
 //! HTML of messages, made harmless.
 //!
-//! Three walls, each of which would do: the markup is parsed and only known elements and attributes are written out anew
+//! Three walls, each of which would do: the markup is parsed and only known elements and attributes are written out again
 //! (ammonia); the page of it may run nothing and load nothing but images (`Content-Security-Policy`, by header); and it is
 //! shown in a sandboxed frame without scripts. Images of others are left out until the reader asks for them.
 
@@ -87,7 +87,7 @@ pub(super) fn clean(markup: &str, parts: HashMap<String, String>, remote: Remote
     Clean { markup, remote_images: count.load(Ordering::Relaxed) }
 }
 
-/// The looks of the first body, as the style of an element: its element itself does not stay.
+/// How the first body looks, as the style of another element: the body element itself is removed.
 fn body_style(markup: &str) -> Option<String> {
     let attributes = attributes(body(markup)?);
     let of = |name: &str| attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
@@ -155,10 +155,10 @@ fn attributes(tag: &str) -> Vec<(String, String)> {
 /// Attributes of a tag that are looked at.
 const MOST_ATTRIBUTES: usize = 40;
 
-/// What newsletters of all ages are made of, beside what is known anyhow.
+/// Elements that newsletters, old ones too, are made of, besides those that ammonia knows.
 const TAGS: [&str; 6] = ["big", "center", "font", "main", "section", "tfoot"];
 
-/// Elements whose content goes with them: it is none of the text.
+/// Elements that are removed with their content, which is not part of the text.
 const WITH_CONTENT: [&str; 16] = [
     "applet", "audio", "canvas", "embed", "frameset", "iframe", "math", "noscript", "object", "select", "svg",
     "template", "textarea", "title", "video", "xmp",

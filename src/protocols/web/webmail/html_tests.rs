@@ -124,7 +124,7 @@ fn attacks_come_to_nothing() {
     ];
     for attack in attacks {
         let cleaned = blocked(attack);
-        // Of text that a reader sees nothing need be afraid: it is escaped.
+        // Text that a reader sees does no harm: it is escaped.
         let markup = tags(&cleaned).to_ascii_lowercase();
         for never in NEVER {
             assert!(!markup.contains(never), "{attack}\n became {cleaned}\n which holds {never}");

@@ -24,7 +24,7 @@ use crate::foundations::wire::imap::SearchKey;
 use crate::services::search::{Condition, Wording, find};
 use crate::storage::mailbox::{Access, Flags, FolderEntry, FolderName, Row, View};
 
-/// Of which folder, and how, messages are listed.
+/// Which folder's messages are listed, and how.
 #[derive(Deserialize)]
 pub(super) struct Place {
     folder: String,

@@ -148,7 +148,7 @@ fn is_file(fields: &[Node<'_>], first: bool) -> bool {
     let is_named = has(parameters, "name") || disposition.get(1).is_some_and(|given| has(given, "filename"));
     match media {
         _ if is_text => is_named && !first,
-        // Of what has a name for the text, the text shows a picture as a rule.
+        // A part that the text can name is usually a picture that the text shows.
         _ if media.is("image") => id.is("NIL"),
         _ if media.is("message") || media.is("multipart") => is_named,
         _ => !SIGNATURES.iter().any(|known| subtype.is(known)),

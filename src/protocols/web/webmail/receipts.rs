@@ -142,7 +142,7 @@ struct Receipt<'a> {
     letter: &'a Letter,
     from: &'a Address,
     to: &'a Address,
-    /// Of the message that was displayed.
+    /// The Message-ID of the message that was displayed.
     message_id: Option<String>,
     /// The value of its Original-Recipient.
     original: Option<String>,
@@ -152,7 +152,7 @@ impl Receipt<'_> {
     /// RFC 8098 §3: a report of two parts; the message itself does not go back.
     fn build(&self, room: &Room) -> Answer<Vec<u8>> {
         let now = room.needs.clock.now();
-        let boundary = fresh().ok_or_else(|| Problem::ours(&"there is no randomness to be had"))?;
+        let boundary = fresh()?;
         let hostname = room.needs.hostname.get();
         let mut out = format!("Date: {}\r\n", compose::date(now));
         out += &compose::addresses("From", [(self.letter.from.name.as_str(), self.from)], Charset::Ascii);

@@ -39,7 +39,7 @@ pub(super) fn shown(caller: &Caller, headers: &HeaderMap) -> Vec<String> {
 
 /// Remembers the browser of a login for which a code was shown; the cookie for it. Somebody who is in stays in when this fails.
 pub(super) async fn remember(room: &Room, caller: &Caller, account: &Account, login: &BrowserLogin) -> Option<String> {
-    let token = fresh()?;
+    let token = fresh().ok()?;
     let browser = RememberedBrowser {
         digest: digest(&token),
         id: login.id.to_string(),
@@ -115,5 +115,5 @@ pub(super) async fn forget(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Of one request: accounts that are used in one browser.
+/// Most tokens of one request: one for each account that is used in a browser.
 const MOST_TOKENS: usize = 16;

@@ -10,6 +10,7 @@ use crate::foundations::address::Domain;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::mail::Peer;
 use crate::foundations::net::HttpSettings;
+use crate::foundations::random::NoRandomness;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::protocols::web::Bodies;
@@ -99,8 +100,8 @@ pub struct Room {
     pub(super) logins: Logins,
     pub(super) uploads: Uploads,
     pub(super) sendings: Sendings,
-    /// Tells this process from every other; nothing without randomness.
-    pub(super) process: Option<String>,
+    /// Tells this process from every other.
+    pub(super) process: Result<String, NoRandomness>,
     pub(super) watchers: Watchers,
     pub(super) conversations: Memory,
     /// The rights to hold an opened message in memory.

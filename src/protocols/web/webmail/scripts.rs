@@ -17,6 +17,7 @@ use super::answer::{Answer, Asked, Problem, Wish};
 use super::door::Reader;
 use super::reasons;
 use crate::foundations::event::{Event, EventKind};
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::processor;
 use crate::services::sieve::rules::{Foreign, RuleSet, Wrong, read};
 use crate::services::sieve::{Mistake, compile};
@@ -278,7 +279,7 @@ fn script_name(text: &str) -> Answer<ScriptName> {
 
 /// What tells one text of a script from another.
 fn tag(source: &[u8]) -> String {
-    digest(&SHA256, source).as_ref()[..16].iter().map(|octet| format!("{octet:02x}")).collect()
+    hexadecimal(&digest(&SHA256, source).as_ref()[..16])
 }
 
 /// Compiles a script, on a thread that may take its time, and reads it as rules.

@@ -24,7 +24,7 @@ use crate::foundations::ids::SessionId;
 use crate::foundations::secret::Secret;
 use crate::protocols::web::caller::Caller;
 use crate::services::guard::Service;
-use crate::services::login::{LoginAttempt, Need, PasswordReach};
+use crate::services::login::{AppPasswordWish, LoginAttempt, Need, PasswordReach};
 use crate::storage::directory::{Account, AppPassword, Scope, Scopes};
 use crate::storage::logins::Ending;
 
@@ -294,7 +294,8 @@ pub(super) async fn add(
     let account = proven(&room, &attempt, wish.code.as_deref()).await?;
     let ends_at = days.map(|days| room.needs.clock.now() + Duration::from_secs(86_400 * u64::from(days)));
     let most = room.needs.login.settings().app_passwords;
-    let made = room.needs.login.keyring().add(&account.address, &wish.name, scopes, ends_at, most, BY).await?;
+    let wish = AppPasswordWish { name: wish.name, scopes, ends_at };
+    let made = room.needs.login.keyring().add(&account.address, wish, most, BY).await?;
     let shown =
         MadeShown { id: made.id.to_string(), name: made.name.clone(), password: made.password.expose().clone() };
     Ok((StatusCode::CREATED, Json(shown)).into_response())

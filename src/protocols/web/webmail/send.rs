@@ -45,7 +45,7 @@ use crate::storage::personal::{Begun, Wish};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sending {
-    /// Chosen by the page, anew for each letter.
+    /// Chosen by the page, another one for each letter.
     pub(super) key: String,
     pub(super) letter: Letter,
     /// The draft it was until now.
@@ -196,7 +196,7 @@ async fn send_once(room: &Arc<Room>, caller: &Caller, reader: &Reader, sending: 
 /// Has a message sent, unless another process has had it sent already.
 async fn submit(room: &Room, reader: &Reader, mail: Mail, name: &str) -> Answer<()> {
     let (needs, now) = (&room.needs, room.needs.clock.now());
-    let process = room.process.as_deref().ok_or_else(|| Problem::ours(&"there is no randomness to be had"))?;
+    let process = room.process.as_deref().map_err(|missing| *missing)?;
     let wish = Wish { account: &reader.account.address, name, process };
     match needs.personal.begin_sending(wish, now, now - REMEMBERED).await? {
         Begun::Here => {}

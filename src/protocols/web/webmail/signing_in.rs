@@ -18,7 +18,7 @@ use crate::foundations::ids::SessionId;
 use crate::foundations::secret::Secret;
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::logins::begun;
-use crate::protocols::web::token::{cookie, digest};
+use crate::protocols::web::token::{cookie, digest, fresh};
 use crate::services::guard::Service;
 use crate::services::login::{Entered, LoginAttempt, Need, Second};
 use crate::storage::directory::{Account, PasswordOwner};
@@ -72,9 +72,8 @@ pub(super) async fn enter(
     let begun = begun(id, name, account.password.expose(), now, client.unwrap_or_default(), browser);
     let login = BrowserLogin { two_factor_since: passed, ..begun };
     let length = settings.session.duration();
-    let Some(token) = room.logins.begin(&login, &room.limits()).await? else {
-        return Err(Problem::ours(&"there is no randomness to be had"));
-    };
+    let token = fresh()?;
+    room.logins.begin(&token, &login, &room.limits()).await?;
     let mut response = Json(Signed::of(&room, &account)).into_response();
     let mut set = |cookie: String| {
         if let Ok(cookie) = HeaderValue::try_from(cookie) {

@@ -130,7 +130,7 @@ impl Sought {
                         |structure: &[u8]| file_names(structure).iter().any(|name| name.to_lowercase().contains(part));
                     with_structure(room, view, among, has).await
                 }
-                // Of one folder, this was decided before.
+                // For a single folder this was decided before.
                 Self::In(_) | Self::Key(_) => Ok(Vec::new()),
             }
         }

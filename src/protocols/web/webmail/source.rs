@@ -207,7 +207,8 @@ impl Layout {
                 layout.multipart(structure, 0, alternative, &mut Into { text: true, html: true });
             }
             Kind::Leaf | Kind::Message => {
-                layout.single(structure, 0, (0, b"mixed"), false, &mut Into { text: true, html: true });
+                let place = Place { number: 0, within: b"mixed", in_alternative: false };
+                layout.single(structure, 0, place, &mut Into { text: true, html: true });
             }
         }
         layout
@@ -223,7 +224,7 @@ impl Layout {
                 let inner = structure.parts()[child].content.subtype.eq_ignore_ascii_case(b"alternative");
                 self.multipart(structure, child, in_alternative || inner, into);
             } else {
-                self.single(structure, child, (n, subtype), in_alternative, into);
+                self.single(structure, child, Place { number: n, within: subtype, in_alternative }, into);
             }
         }
         if is_alternative && into.text && into.html {
@@ -235,17 +236,11 @@ impl Layout {
         }
     }
 
-    fn single(
-        &mut self,
-        structure: &Structure<'_>,
-        index: usize,
-        (n, within): (usize, &[u8]),
-        in_alternative: bool,
-        into: &mut Into,
-    ) {
+    fn single(&mut self, structure: &Structure<'_>, index: usize, place: Place<'_>, into: &mut Into) {
+        let Place { number, within, in_alternative } = place;
         let part = &structure.parts()[index];
         let (plain, html) = (part.content.is_exactly("text", "plain"), part.content.is_exactly("text", "html"));
-        let first = n == 0 || (!within.eq_ignore_ascii_case(b"related") && name(part).is_none());
+        let first = number == 0 || (!within.eq_ignore_ascii_case(b"related") && name(part).is_none());
         let plain = plain || (index == 0 && is_like_plain(part));
         if part.kind == Kind::Message || !(plain || html) || is_attachment(part) || !first {
             self.attachments.push(index);
@@ -269,6 +264,17 @@ impl Layout {
             self.html.push(index);
         }
     }
+}
+
+/// Where a part stands.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    /// Its number in its multipart, from zero.
+    number: usize,
+    /// The subtype of its multipart.
+    within: &'a [u8],
+    /// Whether that, or one further out, offers alternatives.
+    in_alternative: bool,
 }
 
 /// RFC 2046 §4.1.4: text of a kind that is not known is shown as plain text. What other programs open stays a file.

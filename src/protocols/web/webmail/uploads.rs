@@ -43,9 +43,9 @@ impl Upload {
 }
 
 impl Uploads {
-    /// Keeps a file; `None` when there is no room for it.
+    /// Keeps a file under a new name; `None` when there is no room for it.
     fn keep(&self, upload: Upload, per_user: u64, all: u64, time: Duration) -> Option<String> {
-        let id = fresh()?;
+        let id = fresh().ok()?;
         let mut uploads = self.0.lock();
         uploads.retain(|_, known| known.at + time > upload.at);
         let own: u64 = uploads.values().filter(|known| known.account == upload.account).map(Upload::memory).sum();

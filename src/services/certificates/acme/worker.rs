@@ -127,7 +127,7 @@ impl Acme {
                 problem: problem.map(|problem| problem.to_string()),
             });
         }
-        // Who asked may have gone.
+        // Whoever asked may have gone.
         let _ = wish.done.send(renewals);
     }
 

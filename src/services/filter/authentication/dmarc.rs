@@ -3,6 +3,7 @@
 //! The organizational domain is found by walking up the DNS, not by a list of public suffixes, which would be as old as
 //! this program.
 
+use crate::foundations::address::is_within;
 use crate::foundations::dns::Resolver;
 
 /// What a domain's owner wants done with mail that is not his.
@@ -23,6 +24,15 @@ impl Policy {
             Self::None => "none",
             Self::Quarantine => "quarantine",
             Self::Reject => "reject",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "reject" => Some(Self::Reject),
+            "quarantine" => Some(Self::Quarantine),
+            "none" => Some(Self::None),
+            _ => None,
         }
     }
 
@@ -194,18 +204,7 @@ pub async fn evaluate(resolver: &dyn Resolver, domain: &str, identities: Identit
     else {
         return outcome(DmarcResult::None, Policy::None, "");
     };
-    let mut policy = record.policy;
-    if record_domain != domain {
-        policy = record.subdomain.unwrap_or(policy);
-        if let Some(missing) = record.missing
-            && !exists(resolver, domain).await
-        {
-            policy = missing;
-        }
-    }
-    if record.testing {
-        policy = policy.milder();
-    }
+    let policy = record.policy_for(domain, record_domain, resolver).await;
     let mut alignment = Alignment { resolver, domain, organization: &organization, unanswered: false };
     let wanted = !record.reports.is_empty() || !record.failures.is_empty();
     let dkim = alignment.any(identities.dkim, record.strict_dkim).await;
@@ -216,21 +215,8 @@ pub async fn evaluate(resolver: &dyn Resolver, domain: &str, identities: Identit
         (false, true) => DmarcResult::TempError,
         (false, false) => DmarcResult::Fail,
     };
-    let mut found = outcome(result, policy, record_domain);
-    found.published = wanted.then(|| Published {
-        policy: record.policy,
-        subdomain: record.subdomain,
-        missing: record.missing,
-        strict_dkim: record.strict_dkim,
-        strict_spf: record.strict_spf,
-        testing: record.testing,
-        reports: record.reports.clone(),
-        failures: record.failures.clone(),
-        failing: record.failing,
-        dkim_aligned: dkim,
-        spf_aligned: spf,
-    });
-    found
+    let published = wanted.then(|| record.published(dkim, spf));
+    Dmarc { published, ..outcome(result, policy, record_domain) }
 }
 
 /// Whether domains may speak for the author's (§4.10.2).
@@ -321,11 +307,38 @@ async fn exists(resolver: &dyn Resolver, domain: &str) -> bool {
     !(absent(a.err().map(|e| e.kind)) && absent(aaaa.err().map(|e| e.kind)) && absent(mx.err().map(|e| e.kind)))
 }
 
-fn is_within(name: &str, domain: &str) -> bool {
-    name == domain || name.strip_suffix(domain).is_some_and(|head| head.ends_with('.'))
-}
-
 impl Record {
+    /// The policy for mail in the name of `domain` by the record of `record_domain`, which is the domain itself or one above.
+    async fn policy_for(&self, domain: &str, record_domain: &str, resolver: &dyn Resolver) -> Policy {
+        let mut policy = self.policy;
+        if record_domain != domain {
+            policy = self.subdomain.unwrap_or(policy);
+            if let Some(missing) = self.missing
+                && !exists(resolver, domain).await
+            {
+                policy = missing;
+            }
+        }
+        if self.testing { policy.milder() } else { policy }
+    }
+
+    /// What reports tell of the record, and whether signatures and SPF were aligned.
+    fn published(&self, dkim_aligned: bool, spf_aligned: bool) -> Published {
+        Published {
+            policy: self.policy,
+            subdomain: self.subdomain,
+            missing: self.missing,
+            strict_dkim: self.strict_dkim,
+            strict_spf: self.strict_spf,
+            testing: self.testing,
+            reports: self.reports.clone(),
+            failures: self.failures.clone(),
+            failing: self.failing,
+            dkim_aligned,
+            spf_aligned,
+        }
+    }
+
     /// §4.7; `None` when the text is no DMARC record.
     fn parse(text: &str) -> Option<Self> {
         let mut tags = text.split(';').map(str::trim);
@@ -346,46 +359,39 @@ impl Record {
             failing: Failing::default(),
         };
         for tag in tags.take(50) {
-            let Some((name, value)) = tag.split_once('=') else { continue };
-            let value = value.trim();
-            let uris = || value.split(',').map(|uri| uri.trim().to_owned()).take(MAX_REPORTS).collect();
-            if name.trim().eq_ignore_ascii_case("rua") {
-                record.reports = uris();
-                continue;
-            }
-            if name.trim().eq_ignore_ascii_case("ruf") {
-                record.failures = uris();
-                continue;
-            }
-            let value = value.to_ascii_lowercase();
-            let policy = match value.as_str() {
-                "reject" => Some(Policy::Reject),
-                "quarantine" => Some(Policy::Quarantine),
-                "none" => Some(Policy::None),
-                _ => None,
-            };
-            match name.trim().to_ascii_lowercase().as_str() {
-                "p" => record.policy = policy.unwrap_or(Policy::None),
-                "sp" => record.subdomain = policy,
-                "np" => record.missing = policy,
-                "adkim" => record.strict_dkim = value == "s",
-                "aspf" => record.strict_spf = value == "s",
-                "fo" => {
-                    let has = |option: &str| value.split(':').any(|o| o.trim() == option);
-                    record.failing = Failing { any: has("1"), dkim: has("d"), spf: has("s") };
-                }
-                "t" => record.testing = value == "y",
-                "psd" => {
-                    record.suffix = match value.as_str() {
-                        "y" => Suffix::Yes,
-                        "n" => Suffix::No,
-                        _ => Suffix::Unsaid,
-                    }
-                }
-                _ => {}
+            if let Some((name, value)) = tag.split_once('=') {
+                record.set(&name.trim().to_ascii_lowercase(), value.trim());
             }
         }
         Some(record)
+    }
+
+    /// Takes one tag of the record; unknown ones say nothing (§4.7). Words are read in any case, URIs as they are.
+    fn set(&mut self, name: &str, value: &str) {
+        let uris = || value.split(',').map(|uri| uri.trim().to_owned()).take(MAX_REPORTS).collect();
+        let word = value.to_ascii_lowercase();
+        match name {
+            "p" => self.policy = Policy::parse(&word).unwrap_or(Policy::None),
+            "sp" => self.subdomain = Policy::parse(&word),
+            "np" => self.missing = Policy::parse(&word),
+            "adkim" => self.strict_dkim = word == "s",
+            "aspf" => self.strict_spf = word == "s",
+            "fo" => {
+                let has = |option: &str| word.split(':').any(|o| o.trim() == option);
+                self.failing = Failing { any: has("1"), dkim: has("d"), spf: has("s") };
+            }
+            "t" => self.testing = word == "y",
+            "psd" => {
+                self.suffix = match word.as_str() {
+                    "y" => Suffix::Yes,
+                    "n" => Suffix::No,
+                    _ => Suffix::Unsaid,
+                }
+            }
+            "rua" => self.reports = uris(),
+            "ruf" => self.failures = uris(),
+            _ => {}
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub fn client_name(told: &Told) -> String {
     }
 }
 
-/// Of the connection.
+/// Macros of the connection.
 pub fn connection(told: &Told) -> Macros {
     let name = client_name(told);
     let mut macros = vec![
@@ -42,7 +42,7 @@ pub fn connection(told: &Told) -> Macros {
     macros
 }
 
-/// Of the greeting.
+/// Macros of the greeting.
 pub fn hello(told: &Told) -> Macros {
     let Some(tls) = &told.origin.tls else { return Vec::new() };
     vec![
@@ -52,7 +52,7 @@ pub fn hello(told: &Told) -> Macros {
     ]
 }
 
-/// Of the sender.
+/// Macros of the sender.
 pub fn sender(told: &Told) -> Macros {
     let address = told.reverse_path.address();
     let login = told.origin.login.as_ref().map(|login| login.address.to_string()).unwrap_or_default();
@@ -67,7 +67,7 @@ pub fn sender(told: &Told) -> Macros {
     ]
 }
 
-/// Of a recipient.
+/// Macros of a recipient.
 pub fn recipient(told: &Told, address: &Address) -> Macros {
     vec![
         ("i", told.id.to_string()),

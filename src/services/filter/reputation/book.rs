@@ -199,7 +199,7 @@ impl Book {
         transaction.commit().await
     }
 
-    /// Forgets who was not heard of for long, and who has been silent longest when there are too many.
+    /// Forgets senders that were not heard of for long and, when there are too many, those that have been silent longest.
     ///
     /// # Errors
     /// The database fails.

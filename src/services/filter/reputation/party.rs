@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::foundations::address::is_within;
 use crate::foundations::mail::results_of;
 use crate::services::filter::authentication::dkim::DkimResult;
 use crate::services::filter::authentication::spf::SpfResult;
@@ -136,10 +137,8 @@ impl Claims {
     /// Whether the author's domain, or one above it, is shown to have sent the message.
     pub fn is_shown(&self) -> bool {
         let domain = self.domain();
-        let speaks_for = |shown: &String| {
-            let above = || shown.contains('.') && domain.strip_suffix(shown.as_str()).is_some_and(|d| d.ends_with('.'));
-            domain == shown || above()
-        };
+        // No single label speaks for all the domains below it.
+        let speaks_for = |shown: &String| domain == shown || (shown.contains('.') && is_within(domain, shown));
         !self.is_forged && !domain.is_empty() && self.shown.iter().any(speaks_for)
     }
 

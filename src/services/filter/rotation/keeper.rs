@@ -182,31 +182,31 @@ impl Rotation {
                     urgency = Urgency::Scheduled;
                 }
                 Step::Switch => {
-                    for pair in &mut state.pairs {
-                        let phase = match pair.phase {
-                            Phase::Announced => Phase::Active,
-                            Phase::Active => Phase::Retired,
-                            Phase::Retired => continue,
-                        };
-                        (pair.phase, pair.since) = (phase, now);
-                        self.record(domain, pair, phase.word());
-                    }
+                    self.switch(domain, &mut state, now);
                     urgency = Urgency::Scheduled;
                 }
                 Step::Delete(place) => {
                     let pair = state.pairs.remove(place);
                     self.record(domain, &pair, "deleted");
-                    for key in &pair.keys {
-                        let file = key.file(directory, domain);
-                        if let Err(error) = std::fs::remove_file(&file) {
-                            log::warn!(file:% = file.display(), cause:% = error; "A retired key cannot be deleted");
-                        }
-                    }
+                    delete(directory, domain, &pair);
                 }
             }
             save(&place, &state)?;
         }
         Ok(last)
+    }
+
+    /// Lets the announced pair sign, and the one that has signed until now retire.
+    fn switch(&self, domain: &Domain, state: &mut DomainState, now: Timestamp) {
+        for pair in &mut state.pairs {
+            let phase = match pair.phase {
+                Phase::Announced => Phase::Active,
+                Phase::Active => Phase::Retired,
+                Phase::Retired => continue,
+            };
+            (pair.phase, pair.since) = (phase, now);
+            self.record(domain, pair, phase.word());
+        }
     }
 
     /// Takes the next step for a domain now, whatever the schedule says. A pair is still not put in force before its
@@ -302,6 +302,16 @@ fn make(
         keys.push(key);
     }
     Ok(KeyPairState { phase: Phase::Announced, since: now, keys })
+}
+
+/// Removes the files of keys that sign no more.
+fn delete(directory: &Path, domain: &Domain, pair: &KeyPairState) {
+    for key in &pair.keys {
+        let file = key.file(directory, domain);
+        if let Err(error) = std::fs::remove_file(&file) {
+            log::warn!(file:% = file.display(), cause:% = error; "A retired key cannot be deleted");
+        }
+    }
 }
 
 fn load(place: &Path) -> Result<DomainState, Error> {

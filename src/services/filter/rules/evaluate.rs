@@ -97,7 +97,7 @@ const MAX_HITS: usize = 1000;
 struct Run<'r, 'f> {
     rules: &'r RuleSet,
     facts: &'r Facts<'f>,
-    /// Of a meta the value, which may be a fraction or negative, as other metas compare it.
+    /// The value of a meta rule, which may be a fraction or negative, as other metas compare it.
     hits: Vec<f64>,
     seen: Vec<(u32, String)>,
     /// One a line.

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::foundations::address::is_within;
+
 /// What the lists know about one message.
 #[derive(Debug, Clone, Copy)]
 pub struct Parties<'p> {
@@ -110,9 +112,7 @@ impl Lists {
                     || address.parse::<ipnet::IpNet>().is_ok_and(|n| n.contains(&client))
             });
         }
-        parties
-            .client_name
-            .is_some_and(|name| name == host || name.strip_suffix(host).is_some_and(|head| head.ends_with('.')))
+        parties.client_name.is_some_and(|name| is_within(name, host))
     }
 }
 

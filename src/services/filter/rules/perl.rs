@@ -96,7 +96,7 @@ struct Rewriter<'a> {
     rest: std::iter::Peekable<std::str::Chars<'a>>,
     out: &'a mut Translated,
     spaced: bool,
-    /// Of each open group whether `x` was in force before it.
+    /// For each open group, whether `x` was in force before it.
     outer: Vec<bool>,
     delimiter: char,
 }

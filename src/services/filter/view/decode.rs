@@ -9,7 +9,7 @@ pub fn base64(text: &[u8], room: usize) -> Vec<u8> {
     for byte in text {
         let digit = BASE64[usize::from(*byte)];
         if digit == PAD {
-            // Several encodings one after the other begin anew after the padding.
+            // Several encodings one after the other begin again after the padding.
             (bits, count) = (0, 0);
             continue;
         }

@@ -46,7 +46,7 @@ fn check_name(arguments: &mut Arguments<'_, '_>, at: crate::services::sieve::syn
     }
 }
 
-/// RFC 5293 §4: no control characters. Line ends become blanks, and long fields are folded anew.
+/// RFC 5293 §4: no control characters. Line ends become blanks, and long fields are folded again.
 fn is_field_value(value: &str) -> bool {
     !value.bytes().any(|octet| octet.is_ascii_control() && !matches!(octet, b'\r' | b'\n' | b'\t'))
 }

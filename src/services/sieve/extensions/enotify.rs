@@ -1,7 +1,7 @@
 //! `enotify` (RFC 5435): telling somebody that a message has come.
 
 use super::fcc::Fcc;
-use super::mailto::{self, Mailto};
+use super::mailto::{self, Mailto, Wish};
 use crate::services::sieve::check::{Arguments, CommandWord, TestWord, Tests, Wanted, mailbox};
 use crate::services::sieve::matching::{Matcher, Matching};
 use crate::services::sieve::outcome::Action;
@@ -79,7 +79,7 @@ impl Perform for Notify {
             Some(fcc) => Some(fcc.get(run)?),
             None => None,
         };
-        match mailto::compose(run, uri, from, importance, message, copy) {
+        match mailto::compose(run, uri, Wish { from, importance, message, copy }) {
             Ok(notification) => {
                 let to: Vec<String> = notification.to.iter().map(ToString::to_string).collect();
                 run.tell(format!("notifies {}", to.join(", ")));

@@ -18,6 +18,25 @@ pub(super) struct Mailto {
     fields: Vec<(String, String)>,
 }
 
+/// Where recipients stand.
+#[derive(Clone, Copy)]
+enum Field {
+    To,
+    Cc,
+}
+
+/// What a script wants of a notification besides its URI.
+pub(super) struct Wish {
+    /// `:from`; unset, the account is the author.
+    pub(super) from: Option<(String, Address)>,
+    /// 1 is high, 3 is low.
+    pub(super) importance: u8,
+    /// `:message`.
+    pub(super) message: Option<String>,
+    /// `:fcc`.
+    pub(super) copy: Option<FileCopy>,
+}
+
 /// Most recipients and header fields of one URI, and the longest one in octets.
 const MAX_RECIPIENTS: usize = 8;
 const MAX_FIELDS: usize = 16;
@@ -76,7 +95,7 @@ impl Mailto {
         let mut mailto = Self::default();
         let to = decode(to)?;
         if !to.trim().is_empty() {
-            mailto.add_recipients(&to, false)?;
+            mailto.add_recipients(&to, Field::To)?;
         }
         for pair in fields.into_iter().flat_map(|fields| fields.split('&')) {
             let (name, value) =
@@ -89,7 +108,7 @@ impl Mailto {
         Ok(mailto)
     }
 
-    fn add_recipients(&mut self, list: &str, is_copy: bool) -> Result<(), String> {
+    fn add_recipients(&mut self, list: &str, field: Field) -> Result<(), String> {
         for text in list.split(',') {
             let recipient =
                 mailbox(text.trim()).map_err(|why| format!("'{}' in it is no address: {why}", text.trim()))?;
@@ -100,7 +119,10 @@ impl Mailto {
             if self.to.len() + self.cc.len() >= MAX_RECIPIENTS {
                 return Err(format!("it has more than {MAX_RECIPIENTS} recipients"));
             }
-            if is_copy { self.cc.push(recipient) } else { self.to.push(recipient) }
+            match field {
+                Field::To => self.to.push(recipient),
+                Field::Cc => self.cc.push(recipient),
+            }
         }
         Ok(())
     }
@@ -111,8 +133,8 @@ impl Mailto {
         }
         let lower = name.to_ascii_lowercase();
         match lower.as_str() {
-            "to" => return self.add_recipients(&value, false),
-            "cc" => return self.add_recipients(&value, true),
+            "to" => return self.add_recipients(&value, Field::To),
+            "cc" => return self.add_recipients(&value, Field::Cc),
             "body" => self.body = self.body.take().or(Some(value)),
             _ if value.contains(['\r', '\n', '\0']) => {
                 return Err(format!("the value of '{name}' in it holds line ends"));
@@ -162,14 +184,7 @@ pub(super) fn importance(text: &str) -> Option<u8> {
 }
 
 /// Makes the notification; or, as a part of a sentence, says why there is none.
-pub(super) fn compose(
-    run: &Run<'_, '_>,
-    mut uri: Mailto,
-    from: Option<(String, Address)>,
-    importance: u8,
-    message: Option<String>,
-    copy: Option<FileCopy>,
-) -> Result<Notification, String> {
+pub(super) fn compose(run: &Run<'_, '_>, mut uri: Mailto, wish: Wish) -> Result<Notification, String> {
     // RFC 5436 §2.7: the answer to a program would not end.
     if original(run, "Auto-Submitted").is_some_and(|text| !text.to_ascii_lowercase().starts_with("no")) {
         return Err("the field Auto-Submitted of the message says that a program has sent it".to_owned());
@@ -186,35 +201,37 @@ pub(super) fn compose(
     if to.is_empty() {
         return Err("all its recipients are notified already".to_owned());
     }
+    let Wish { from, importance, message, copy } = wish;
     let from = from.unwrap_or_else(|| (String::new(), run.situation.recipient.clone()));
     // RFC 5436 §2.7: `:message`, else the subject of the URI, else that of the message.
     let subject = message
-        .or(uri.subject)
+        .or_else(|| uri.subject.take())
         .or_else(|| original(run, "Subject"))
         .unwrap_or_else(|| "Notification: no subject".to_owned());
+    let fields = header(run, &uri, &from, &subject, importance);
     let sender = match run.situation.reverse_path {
         ReversePath::Null => ReversePath::Null,
-        ReversePath::Address(_) => ReversePath::Address(from.1.clone()),
+        ReversePath::Address(_) => ReversePath::Address(from.1),
     };
-    let mut fields = beginning(run, &to.iter().map(Address::key).collect::<Vec<_>>().join(","));
-    // RFC 5436 §2.7.1.
+    let body = uri.body.unwrap_or_else(|| "Notification of new message.\r\n".to_owned());
+    Ok(Notification { from: sender, to, importance, message: with_text(fields, &body), copy })
+}
+
+/// The header fields of a notification (RFC 5436 §2.7).
+fn header(run: &Run<'_, '_>, uri: &Mailto, from: &(String, Address), subject: &str, importance: u8) -> String {
     let owner = run.situation.account.to_string().replace('\\', "\\\\").replace('"', "\\\"");
-    fields = format!(
-        "{}{fields}",
-        field("Auto-Submitted", &format!("auto-notified; owner-email=\"{owner}\""), Charset::Ascii)
-    );
+    let keys: Vec<String> = uri.to.iter().chain(&uri.cc).map(|(_, address)| address.key()).collect();
+    let mut fields = field("Auto-Submitted", &format!("auto-notified; owner-email=\"{owner}\""), Charset::Ascii);
+    fields.push_str(&beginning(run, &keys.join(",")));
     fields.push_str("X-Sieve: Postrider\r\n");
     fields.push_str(&addresses("From", [(from.0.as_str(), &from.1)], Charset::Ascii));
     for (name, list) in [("To", &uri.to), ("Cc", &uri.cc)] {
         if !list.is_empty() {
-            fields.push_str(&addresses(
-                name,
-                list.iter().map(|(name, address)| (name.as_str(), address)),
-                Charset::Ascii,
-            ));
+            let list = list.iter().map(|(name, address)| (name.as_str(), address));
+            fields.push_str(&addresses(name, list, Charset::Ascii));
         }
     }
-    fields.push_str(&field("Subject", &subject_line(&subject), Charset::Ascii));
+    fields.push_str(&field("Subject", &subject_line(subject), Charset::Ascii));
     fields.push_str(match importance {
         1 => "X-Priority: 1 (Highest)\r\nImportance: High\r\n",
         3 => "X-Priority: 5 (Lowest)\r\nImportance: Low\r\n",
@@ -223,6 +240,5 @@ pub(super) fn compose(
     for (name, value) in &uri.fields {
         fields.push_str(&field(name, value, Charset::Ascii));
     }
-    let body = uri.body.unwrap_or_else(|| "Notification of new message.\r\n".to_owned());
-    Ok(Notification { from: sender, to, importance, message: with_text(fields, &body), copy })
+    fields
 }

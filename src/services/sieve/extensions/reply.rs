@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::mail::compose::{Charset, field};
 use crate::foundations::mail::{Message, date, encoded_words};
 use crate::services::sieve::run::{Content, Run};
@@ -13,7 +14,7 @@ pub(super) fn fingerprint(texts: &[&[u8]]) -> String {
         whole.extend_from_slice(&(text.len() as u64).to_be_bytes());
         whole.extend_from_slice(text);
     }
-    digest(&SHA256, &whole).as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
+    hexadecimal(digest(&SHA256, &whole).as_ref())
 }
 
 /// The fields every message has, for the moment of this run. The Message-ID is made of what the message answers, so that nothing

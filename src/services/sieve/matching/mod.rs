@@ -243,7 +243,7 @@ impl Matcher {
         Ok(Prepared { text, regex })
     }
 
-    /// An expression that depends on variables, compiled anew unless it was among the last ones.
+    /// An expression that depends on variables, compiled again unless it was among the last ones.
     fn regular(&self, run: &mut Run<'_, '_>, text: &str) -> Result<Option<Arc<Regular>>, Halt> {
         let comparator = self.matching.comparator;
         let known = run.regulars.iter().find(|known| known.0 == comparator && known.1 == text);

@@ -1,6 +1,6 @@
 //! `:regex` (draft-ietf-sieve-regex): extended regular expressions of POSIX, run in linear time.
 //!
-//! Of alternatives the first that fits is taken, where POSIX takes the longest; back references do not exist.
+//! The first alternative that fits is taken, where POSIX takes the longest; back references do not exist.
 
 use regex::{Regex, RegexBuilder};
 

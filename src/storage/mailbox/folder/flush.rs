@@ -43,7 +43,7 @@ impl Folder {
         self.summaries.compact(directories.root(), stamp, |uid| current.find(uid).is_ok())
     }
 
-    /// Adds to the index what has changed, or writes it anew.
+    /// Adds to the index what has changed, or rewrites it.
     fn write_index(
         self: &Arc<Self>,
         state: &mut State,
@@ -74,7 +74,7 @@ impl Folder {
             true => frames.replace(root, snapshot.uid_validity.get()),
             false => frames.append(root, state.written),
         });
-        // Whatever was wrong with the file, the next one is written anew.
+        // Whatever was wrong with the file, the next one is rewritten.
         state.written = written.inspect_err(|_| state.delta.whole = true).map_err(self.failed("write the index"))?;
         state.delta = Delta::default();
         Ok(())
@@ -102,7 +102,7 @@ impl Folder {
         now
     }
 
-    /// Makes index and cache anew from the directories.
+    /// Rebuilds index and cache from the directories.
     pub fn reindex(self: &Arc<Self>) -> Result<(), Error> {
         let directories = self.directories()?;
         let mut state = self.lock();

@@ -248,7 +248,7 @@ impl Directories {
 
     /// Calls back with the name of each file in a directory; hidden ones are left out.
     pub fn list(&self, place: Place, mut each: impl FnMut(&[u8])) -> io::Result<()> {
-        // Opened anew: the position of a directory belongs to its descriptor.
+        // Opened again: the position of a directory belongs to its descriptor.
         let directory = rustix::fs::openat(&self.root, place.directory(), DIRECTORY, Mode::empty())?;
         list(directory.as_fd(), &mut each)
     }

@@ -1,7 +1,7 @@
 //! `maildirsize`: the quota of Maildir++, when another program has put it there.
 //!
 //! Its first line says the limits, `1000000S,1000C` (octets, messages); the following ones add up to what is used. We
-//! obey the limits beside the account's own quota and write the file anew with one line of use, which is what
+//! obey the limits beside the account's own quota and rewrite the file with one line of use, which is what
 //! Maildir++ calls recalculating it. We never create it.
 
 use std::io;
@@ -45,7 +45,7 @@ fn parse(content: &str) -> Option<Limits> {
     Some(limits)
 }
 
-/// Replaces the file. Not synced: it can be made anew from the mailbox.
+/// Replaces the file. Not synced: it can be rebuilt from the mailbox.
 pub fn write(user: &Path, limits: &Limits, usage: Usage) -> io::Result<()> {
     let root = directory::open(user)?;
     let content = format!("{}\n{} {}\n", limits.line, usage.octets, usage.messages);

@@ -110,7 +110,7 @@ async fn flags_that_are_set_already_are_on_disk_when_that_is_said() {
     folder.lock().touch(Place::Cur);
     let stored = view.store_flags(&[uid(2)], &seen).await.unwrap();
     assert_eq!((stored.changed, stored.mod_seq), (vec![], None));
-    assert!(!folder.lock().touched_cur);
+    assert!(!folder.lock().touched.cur);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -285,23 +285,10 @@ fn signature(output: &mail_auth::DkimOutput<'_>, keys: &Keys, bodies: &[(Canonic
         Crypto::RsaSha256 => "rsa-sha256",
         Crypto::Ed25519Sha256 => "ed25519-sha256",
     };
-    if result == DkimResult::Pass {
-        let refused = if signature.a == Crypto::RsaSha1 {
-            // RFC 8301 §3.1
-            Some("rsa-sha1 proves nothing any more")
-        } else if !signature.h.iter().any(|h| h.eq_ignore_ascii_case("from")) {
-            // RFC 6376 §5.4
-            Some("the From field is not signed")
-        } else {
-            None
-        };
-        if let Some(text) = refused {
-            (result, reason) = (DkimResult::PermError, Some(text.to_owned()));
-        } else if signature.l > 0 && bodies.iter().any(|(form, length)| *form == signature.cb && signature.l < *length)
-        {
-            // RFC 6376 §8.2: anybody could have written what follows.
-            (result, reason) = (DkimResult::Neutral, Some("only a part of the body is signed".to_owned()));
-        }
+    if result == DkimResult::Pass
+        && let Some((worse, why)) = objection(signature, bodies)
+    {
+        (result, reason) = (worse, Some(why.to_owned()));
     }
     // RFC 6376 §3.6.1: not to be treated otherwise than a message without a signature, even should it fail.
     let is_test = key.is_some_and(|key| key.is_test);
@@ -319,6 +306,27 @@ fn signature(output: &mail_auth::DkimOutput<'_>, keys: &Keys, bodies: &[(Canonic
         reason,
         is_test,
     }
+}
+
+/// Why a signature that is right proves less than it should.
+fn objection(
+    signature: &mail_auth::dkim::Signature,
+    bodies: &[(Canonicalization, u64)],
+) -> Option<(DkimResult, &'static str)> {
+    // RFC 8301 §3.1
+    if signature.a == Crypto::RsaSha1 {
+        return Some((DkimResult::PermError, "rsa-sha1 proves nothing any more"));
+    }
+    // RFC 6376 §5.4
+    if !signature.h.iter().any(|h| h.eq_ignore_ascii_case("from")) {
+        return Some((DkimResult::PermError, "the From field is not signed"));
+    }
+    // RFC 6376 §8.2: anybody could have written what follows.
+    let is_cut = |(form, length): &(Canonicalization, u64)| *form == signature.cb && signature.l < *length;
+    if signature.l > 0 && bodies.iter().any(is_cut) {
+        return Some((DkimResult::Neutral, "only a part of the body is signed"));
+    }
+    None
 }
 
 fn chain(output: &mail_auth::ArcOutput<'_>) -> Chain {

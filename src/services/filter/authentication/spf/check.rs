@@ -7,6 +7,7 @@ use std::pin::Pin;
 use super::SpfResult;
 use super::macros::{Context, MacroString, Values};
 use super::record::{Directive, Mechanism, Prefixes, Record};
+use crate::foundations::address::is_within;
 use crate::foundations::dns::{Answer, Error, ErrorKind, Resolver};
 
 /// Who sends what.
@@ -310,10 +311,6 @@ const fn is_absence(error: &Error) -> bool {
 /// Whether a name can be asked for: labels of 1 to 63 octets, 253 in all.
 fn is_domain(name: &str) -> bool {
     !name.is_empty() && name.len() <= 253 && name.split('.').all(|l| !l.is_empty() && l.len() <= 63)
-}
-
-fn is_within(name: &str, domain: &str) -> bool {
-    name == domain || name.strip_suffix(domain).is_some_and(|head| head.ends_with('.'))
 }
 
 fn covers(network: IpAddr, prefix: u8, address: IpAddr) -> bool {

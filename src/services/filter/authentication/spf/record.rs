@@ -49,9 +49,9 @@ pub enum Mechanism {
 /// Prefix lengths for the two families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prefixes {
-    /// Of IPv4 addresses, 0 to 32.
+    /// For IPv4 addresses, 0 to 32.
     pub v4: u8,
-    /// Of IPv6 addresses, 0 to 128.
+    /// For IPv6 addresses, 0 to 128.
     pub v6: u8,
 }
 
