@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::exit::{Exit, Outcome};
-use crate::config::{Checks, Config, LoadError, declaration_mistakes, load};
+use crate::config::{Checks, Config, LoadError, declaration_mistakes, load, warnings};
 use crate::services::accounts::{Declaration, Secrets};
 
 /// Check a configuration.
@@ -21,7 +21,8 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
     let path = arguments.file.as_ref().unwrap_or(&source.path);
     let checks = if arguments.syntax_only { Checks::Texts } else { Checks::EveryFile };
     let config = load(path, checks, source.credentials.as_deref())?;
-    let warnings = circles(&config)?;
+    let mut warnings = warnings(&config);
+    warnings.extend(circles(&config)?);
     let value = serde_json::json!({ "file": path, "mistakes": [], "warnings": warnings });
     let warned = warnings.iter().fold(String::new(), |told, warning| format!("{told}\nwarning: {warning}"));
     context.output.done(&format!("`{}` has no mistakes{warned}", path.display()), &value);

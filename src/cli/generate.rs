@@ -1,11 +1,14 @@
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
+use clap_mangen::Man;
 
 use super::arguments::Arguments;
-use super::exit::{Exit, Outcome};
+use super::exit::{Exit, HELP, Outcome};
 
 /// Prints the completions of a shell.
 pub(super) fn completions(shell: Shell) -> Exit {
@@ -17,8 +20,47 @@ pub(super) fn completions(shell: Shell) -> Exit {
 
 /// Writes one manual page for each command.
 pub(super) fn manual(directory: &Path) -> Outcome {
-    std::fs::create_dir_all(directory)
-        .and_then(|()| clap_mangen::generate_to(Arguments::command(), directory))
+    let mut command = Arguments::command().disable_help_subcommand(true);
+    command.build();
+    fs::create_dir_all(directory)
+        .and_then(|()| write_pages(command, directory))
         .with_context(|| format!("the pages cannot be written into `{}`", directory.display()))?;
     Ok(Exit::Done)
+}
+
+fn write_pages(command: clap::Command, directory: &Path) -> io::Result<()> {
+    for one in command.get_subcommands().filter(|one| !one.is_hide_set()).cloned() {
+        write_pages(one, directory)?;
+    }
+    let page = Man::new(command.clone());
+    fs::write(directory.join(page.get_filename()), render(&page, &command)?)
+}
+
+/// A page. Its title is written here: the generator takes a command's own name for that of the program, and the version for
+/// the date.
+fn render(page: &Man, command: &clap::Command) -> io::Result<String> {
+    let mut raw = Vec::new();
+    page.render(&mut raw)?;
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    let title = format!(".TH \"{name}\" \"1\" \"\" \"Postrider {}\" \"Postrider\"", env!("CARGO_PKG_VERSION"));
+    let (own, general) = (".SH NOTES", ".SH \"EXIT STATUS\"");
+    let more = command.get_after_help().map(ToString::to_string);
+    let mut text = String::new();
+    for line in String::from_utf8_lossy(&raw).lines() {
+        text.push_str(match line {
+            _ if line.starts_with(".TH ") => &title,
+            ".SH EXTRA" if more.as_deref() == Some(HELP) => general,
+            ".SH EXTRA" => own,
+            _ => line,
+        });
+        text.push('\n');
+    }
+    if more.is_none() {
+        // Nothing in it means anything to roff.
+        text.push_str(&format!("{general}\n{HELP}\n"));
+    }
+    if name != "postrider" {
+        text.push_str(".SH \"SEE ALSO\"\npostrider(1)\n");
+    }
+    Ok(text)
 }

@@ -177,8 +177,8 @@ async fn end(
         return Ok(Exit::Done);
     }
     if which.iter().any(|which| which == "all") && !yes {
-        eprintln!("postrider: with `--yes` every message that waits is {what}");
-        return Ok(Exit::Usage);
+        let text = format!("with `--yes` every message that waits is {what}");
+        return Err(super::exit::Ended::with(Exit::Usage, text));
     }
     let mut ids = BTreeSet::new();
     for which in which {

@@ -130,8 +130,8 @@ struct Row {
     address: String,
     state: &'static str,
     quota: Option<u64>,
-    used: Option<u64>,
-    messages: Option<u64>,
+    used: u64,
+    messages: u64,
     owner: &'static str,
     name: Option<String>,
     /// Whether a login can use it.
@@ -149,8 +149,9 @@ impl Row {
             address: account.address.to_string(),
             state: state(account.standing, account.archived_at.is_some()),
             quota: account.quota.map(ByteSize::get),
-            used: usage.map(|usage| usage.bytes),
-            messages: usage.map(|usage| usage.messages),
+            // Before the first message nothing is noted.
+            used: usage.map_or(0, |usage| usage.bytes),
+            messages: usage.map_or(0, |usage| usage.messages),
             owner: account.owner.word(),
             name: account.display_name.clone(),
             has_password: account.has_password() && problem.is_none(),
@@ -178,13 +179,12 @@ impl Shown for Row {
         &["ADDRESS", "STATE", "USED", "QUOTA", "MESSAGES", "PASSWORD", "OWNER", "NAME"];
 
     fn cells(&self) -> Vec<String> {
-        let shown = |size: Option<u64>, none: &str| size.map_or_else(|| none.to_owned(), rounded);
         vec![
             self.address.clone(),
             self.state.to_owned(),
-            shown(self.used, "0"),
-            shown(self.quota, "none"),
-            self.messages.unwrap_or_default().to_string(),
+            rounded(self.used),
+            self.quota.map_or_else(|| "none".to_owned(), rounded),
+            self.messages.to_string(),
             self.password.clone(),
             self.owner.to_owned(),
             self.name.clone().unwrap_or_default(),
@@ -299,6 +299,10 @@ async fn add(
     display_name: Option<String>,
     no_password: bool,
 ) -> anyhow::Result<()> {
+    if !no_password {
+        // Nobody should think of a password, and type it twice, for what cannot be added.
+        can_be_added(accounts, &address).await?;
+    }
     let password = if no_password {
         None
     } else {
@@ -322,6 +326,18 @@ async fn add(
     held_by_domain(accounts, &address, &mut text, &mut value).await?;
     output.done(&text, &value);
     Ok(())
+}
+
+/// Whether the domain is ours and the address free, as far as one can tell beforehand.
+async fn can_be_added(accounts: &Accounts, address: &Address) -> Result<(), Error> {
+    if accounts.directory.domain(address.domain()).await?.is_none() {
+        return Err(Error::NoDomain(address.domain().clone()));
+    }
+    match accounts.directory.account_now(address).await? {
+        Some(known) if known.archived_at.is_some() => Err(Error::Archived(address.key())),
+        Some(_) => Err(Error::Exists(address.key())),
+        None => Ok(()),
+    }
 }
 
 async fn set(accounts: &Accounts, output: Output, address: &Address, standing: Standing) -> anyhow::Result<()> {

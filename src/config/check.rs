@@ -3,7 +3,7 @@
 mod backups;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::Path;
 
@@ -32,7 +32,7 @@ impl<'a> Places<'a> {
     }
 
     /// The place of a dotted key (`listener.2.bind.1`, numbers from 1), or of the innermost table on the way to it.
-    fn of(&self, key: &str) -> Range<usize> {
+    pub(super) fn of(&self, key: &str) -> Range<usize> {
         self.walk(key).0
     }
 
@@ -171,7 +171,7 @@ pub(super) fn check_rooms(config: &Config, places: &Places<'_>, problems: &mut P
             "",
             "the name of this server must be given, such as \"mail.example.com\"",
         ));
-    } else if config.hostname.literal().is_some() {
+    } else if config.hostname.literal().is_some() || config.hostname.as_str().parse::<Ipv4Addr>().is_ok() {
         let found = format!("\"{}\"", config.hostname);
         problems.add(places.problem("hostname", found, "a name, not an address"));
     } else if config.hostname.as_str().len() > LONGEST_HOSTNAME {
@@ -265,7 +265,8 @@ fn check_listeners(config: &Config, places: &Places<'_>, problems: &mut Problems
         }
         if listener.protocol.has_implicit_tls() && !has_tls {
             let found = format!("\"{}\"", listener.protocol);
-            let wanted = "this protocol begins with TLS: name a certificate in `tls.certificates` or `tls.acme`";
+            let wanted = "this protocol begins with TLS: name a certificate in `tls.certificates` or `tls.acme`, or a directory \
+                          in `tls.self_signed` for a trial";
             problems.add(places.problem(format!("{key}.protocol"), found, wanted));
         }
         if listener.protocol == Protocol::Sendmail {
@@ -312,23 +313,31 @@ pub(super) fn check_files(config: &Config, checks: Checks, places: &Places<'_>, 
     let none = config.tls.certificates.is_empty() && config.tls.acme.is_empty();
     let mut covers_hostname = obtained || none || config.tls.self_signed.is_some();
     let mut all_loaded = true;
+    let mut names = Vec::new();
     for (n, pair) in config.tls.certificates.iter().enumerate() {
         if pair.cert.as_os_str().is_empty() || pair.key.as_os_str().is_empty() {
             all_loaded = false;
             continue;
         }
         match certificates::load(pair) {
-            Ok(loaded) => covers_hostname |= loaded.covers(config.hostname.as_str()),
+            Ok(loaded) => {
+                covers_hostname |= loaded.covers(config.hostname.as_str());
+                names.extend(loaded.names);
+            }
             Err(error) => {
                 all_loaded = false;
-                let part = if error.is_about(&pair.key) { "key" } else { "cert" };
+                let part = if pair.cert != pair.key && error.is_about(&pair.key) { "key" } else { "cert" };
                 let key = format!("tls.certificates.{}.{part}", n + 1);
                 problems.add(places.problem(key, "", error.to_string()));
+                if part == "cert" && pair.cert != pair.key {
+                    check_readable(&format!("tls.certificates.{}.key", n + 1), Some(&pair.key), places, problems);
+                }
             }
         }
     }
     if !covers_hostname && all_loaded {
-        let wanted = format!("no certificate is for the host name `{}`", config.hostname);
+        let theirs = if names.is_empty() { "no name".to_owned() } else { format!("`{}`", names.join("`, `")) };
+        let wanted = format!("no certificate is for the host name `{}`; they are for {theirs}", config.hostname);
         problems.add(places.problem("tls.certificates", "", wanted));
     }
     for (n, listener) in config.listener.iter().enumerate() {
@@ -414,6 +423,7 @@ fn check_storage(config: &Config, checks: Checks, places: &Places<'_>, problems:
     let directories = [
         ("storage.mail_root", Some(config.storage.mail_root.as_path())),
         ("spool.directory", Some(config.spool.directory.as_path())),
+        ("server.control_directory", Some(config.server.control_directory.as_path())),
         ("tls.acme_state", (!config.tls.acme.is_empty()).then_some(config.tls.acme_state.as_path())),
         ("tls.self_signed", config.tls.self_signed.as_deref()),
     ];

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 
 use toml::Spanned;
@@ -9,7 +10,7 @@ use super::values::{check_contents, check_values};
 use super::{Config, Mistake, Role};
 use crate::foundations::counted::counted;
 use crate::foundations::files;
-use crate::foundations::settings::{Place, Problem, Problems, Setting};
+use crate::foundations::settings::{ALL_KEYS, Place, Problem, Problems, Setting, Shape, UNKNOWN_KEY};
 use crate::services::accounts::{Declaration, DeclarationError, Secrets};
 
 /// How much of a configuration is looked at.
@@ -72,23 +73,38 @@ pub fn load(path: &Path, checks: Checks, credentials: Option<&Path>) -> Result<C
 /// # Errors
 /// It has mistakes.
 pub fn understand(text: &str, path: &Path, checks: Checks, credentials: Option<&Path>) -> Result<Config, LoadError> {
-    let config = read(text, checks, credentials).map_err(|problems| {
-        let locate = |problem| Mistake::locate(problem, path, text);
-        LoadError::Mistakes(problems.into_iter().map(locate).collect())
-    })?;
-    if checks.include(Role::Access)
-        && let Some(declared) = &config.accounts.declared
-    {
+    let Reading { config, mut problems, declared_at } = read(text, checks, credentials);
+    // The mistakes of the accounts are in another file, and are told together with those of this one.
+    let elsewhere = match check_declared(&config, checks, credentials) {
+        Ok(()) => Vec::new(),
+        Err(DeclarationError::File { path, because }) => {
+            let found = format!("\"{}\"", path.display());
+            let wanted = format!("the file of declared accounts: {because}");
+            problems.push(Problem { key: "accounts.declared".to_owned(), at: declared_at, found, wanted });
+            problems.sort_by_key(|problem| problem.at.start);
+            Vec::new()
+        }
+        Err(error) => match declaration_mistakes(error) {
+            LoadError::Mistakes(mistakes) => mistakes,
+            other => return Err(other),
+        },
+    };
+    let locate = |problem| Mistake::locate(problem, path, text);
+    let mistakes: Vec<Mistake> = problems.into_iter().map(locate).chain(elsewhere).collect();
+    if mistakes.is_empty() { Ok(config) } else { Err(LoadError::Mistakes(mistakes)) }
+}
+
+/// Judges the file of declared accounts, where there is one and it is to be looked at.
+fn check_declared(config: &Config, checks: Checks, credentials: Option<&Path>) -> Result<(), DeclarationError> {
+    let Some(declared) = &config.accounts.declared else { return Ok(()) };
+    if checks.include(Role::Access) {
         // A server starts without the password of one user; an administrator who asks wants to know.
         let secrets = if checks == Checks::EveryFile { Secrets::Read } else { Secrets::Usable };
-        Declaration::load(declared, secrets, credentials).map_err(declaration_mistakes)?;
+        Declaration::load(declared, secrets, credentials)?;
+    } else if checks == Checks::Texts && declared.exists() {
+        Declaration::load(declared, Secrets::Skip, None)?;
     }
-    if checks == Checks::Texts
-        && let Some(declared) = config.accounts.declared.as_ref().filter(|path| path.exists())
-    {
-        Declaration::load(declared, Secrets::Skip, None).map_err(declaration_mistakes)?;
-    }
-    Ok(config)
+    Ok(())
 }
 
 /// The mistakes of a file of declared accounts, in the form of those of the configuration.
@@ -104,13 +120,21 @@ pub fn declaration_mistakes(error: DeclarationError) -> LoadError {
     })
 }
 
-/// The same for a text.
-fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Result<Config, Vec<Problem>> {
+/// What a text says, as far as it can be understood.
+struct Reading {
+    /// The settings; the defaults stand where something is wrong.
+    config: Config,
+    /// Everything that is wrong, in the order of the text.
+    problems: Vec<Problem>,
+    /// Where the file of declared accounts is named.
+    declared_at: Range<usize>,
+}
+
+fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Reading {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut problems = Problems::default();
     for error in &errors {
-        let at = error.span().unwrap_or(0..0);
-        problems.add(Problem { key: String::new(), at, found: String::new(), wanted: error.message().to_owned() });
+        problems.add(not_toml(text, error));
     }
     let span = document.span();
     let mut root = DeValue::Table(document.into_inner());
@@ -131,15 +155,64 @@ fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Result<Config
             check_contents(&config, &places, &mut problems);
         }
     }
-    if problems.is_empty() {
-        return Ok(config);
-    }
+    let declared_at = places.of("accounts.declared");
     // Behind the first syntax error a key may stand in another table than its author meant.
     let reliable = errors.iter().filter_map(|error| error.span()).map(|span| span.start).min().unwrap_or(usize::MAX);
     let mut problems = problems.into_sorted();
     problems.retain(|problem| problem.key.is_empty() || problem.at.start < reliable);
-    Err(problems)
+    problems.iter_mut().for_each(hint);
+    Reading { config, problems, declared_at }
 }
+
+/// A place that is not TOML, or gives a key twice.
+fn not_toml(text: &str, error: &toml::de::Error) -> Problem {
+    let at = error.span().unwrap_or(0..0);
+    let (found, wanted) = match (error.message(), text.get(at.clone())) {
+        ("duplicate key", Some(key)) => {
+            (format!("`{key}`"), "is there already: give each key once, in one table of its name".to_owned())
+        }
+        (message, _) => (String::new(), message.to_owned()),
+    };
+    Problem { key: String::new(), at, found, wanted }
+}
+
+/// Says more where the nearest word would lead astray: a key that belongs to another table, and names that other mail servers have.
+fn hint(problem: &mut Problem) {
+    if problem.found == UNKNOWN_KEY && problem.wanted.starts_with(ALL_KEYS) {
+        let name = problem.key.rsplit('.').next().unwrap_or_default();
+        let mut places = Vec::new();
+        find_key(&Config::shape(), "", name, &mut places);
+        if (1..=3).contains(&places.len()) {
+            problem.wanted = format!("one that exists here; this name has `{}`", places.join("`, `"));
+        }
+    }
+    if problem.key.ends_with(".protocol")
+        && let Some((_, ours)) = OTHERS_PROTOCOLS.iter().find(|(theirs, _)| problem.found == format!("\"{theirs}\""))
+    {
+        let words = problem.wanted.split("; did you mean").next().unwrap_or_default();
+        problem.wanted = format!("{words}; did you mean \"{ours}\"?");
+    }
+}
+
+/// The keys of this name, wherever they are.
+fn find_key(shape: &Shape, table: &str, name: &str, found: &mut Vec<String>) {
+    match shape {
+        Shape::Table { entries, .. } => {
+            for entry in entries {
+                let key = if table.is_empty() { entry.name.to_owned() } else { format!("{table}.{}", entry.name) };
+                find_key(&entry.shape, &key, name, found);
+                if entry.name == name {
+                    found.push(key);
+                }
+            }
+        }
+        Shape::List(inner) => find_key(inner, table, name, found),
+        Shape::Map(_) | Shape::Value(_) | Shape::Words(_) => {}
+    }
+}
+
+/// What Postfix and Dovecot call some protocols of listeners.
+const OTHERS_PROTOCOLS: [(&str, &str); 3] = [("smtps", "submissions"), ("sieve", "managesieve"), ("lmtps", "lmtp")];
 
 /// Replaces `credential:NAME` by the path of that credential, everywhere.
 fn put_credentials(value: &mut DeValue<'_>, directory: Option<&Path>, checks: Checks, problems: &mut Problems) {
@@ -175,6 +248,11 @@ const LARGEST_FILE: u64 = 4 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Result<Config, Vec<Problem>> {
+        let Reading { config, problems, .. } = super::read(text, checks, credentials);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
 
     fn problems(text: &str) -> Vec<Problem> {
         read(text, Checks::Syntax, None).err().unwrap_or_default()
@@ -264,6 +342,19 @@ mod tests {
         assert!(keys().is_empty());
         declared("many");
         assert_eq!(keys(), ["domains.example.test.users.ann.quota"]);
+    }
+
+    #[test]
+    fn the_mistakes_of_both_files_are_told_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let accounts = directory.path().join("accounts.toml");
+        std::fs::write(&accounts, "[domains.\"example.test\".users.ann]\nquota = \"many\"\n").unwrap();
+        let text = format!("{GOOD}[accounts]\ndeclared = \"{}\"\n[smpt]\n", accounts.display());
+        let Err(LoadError::Mistakes(mistakes)) = understand(&text, Path::new("x.toml"), Checks::Texts, None) else {
+            panic!("it is taken");
+        };
+        let found: Vec<_> = mistakes.iter().map(|mistake| (mistake.line, mistake.key.as_str())).collect();
+        assert_eq!(found, [(7, "smpt"), (2, "domains.example.test.users.ann.quota")]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod mistake;
 mod reference;
 mod storage;
 mod values;
+mod warnings;
 
 pub use composition::Config;
 pub use listener::{ListenerSettings, Mode, Owner, Protocol, Role};
@@ -20,3 +21,4 @@ pub use load::{Checks, LoadError, declaration_mistakes, load, understand};
 pub use mistake::Mistake;
 pub use reference::{example, reference};
 pub use storage::StorageSettings;
+pub use warnings::warnings;

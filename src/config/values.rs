@@ -34,8 +34,42 @@ pub(super) fn check_values(config: &Config, places: &Places<'_>, problems: &mut 
     check_folders(config, &mut finder);
     check_outbound(config, &mut finder);
     check_spam(config, &mut finder);
+    check_places(config, &mut finder);
+    if config.smtp.message_size.get() == 0 {
+        finder.add(
+            "smtp.message_size",
+            config.smtp.message_size,
+            "a size such as \"50M\": with nothing no mail would be taken",
+        );
+    }
+    if config.queue.first_retry.duration() > config.queue.longest_retry.duration() {
+        let wanted = format!("at most `queue.longest_retry`, which is \"{}\"", config.queue.longest_retry);
+        finder.add("queue.first_retry", config.queue.first_retry, wanted);
+    }
     if !(4..=16).contains(&config.login.cost) {
         finder.add("login.cost", config.login.cost, "from 4 to 16");
+    }
+}
+
+/// Where things are kept.
+fn check_places(config: &Config, finder: &mut Finder<'_>) {
+    let storage = &config.storage;
+    // With `database_file` it is the default, which nobody has written.
+    if storage.database_file.is_none() {
+        if storage.database.path().is_some_and(|path| path.is_relative()) {
+            let wanted = "a path that begins with /, such as \"sqlite:/var/lib/postrider/postrider.sqlite\"";
+            finder.add("storage.database", &storage.database, wanted);
+        }
+        if storage.database.lacks_name() {
+            let wanted = "the name of the database behind the host, such as \"mysql://user@host/database\"";
+            finder.add("storage.database", &storage.database, wanted);
+        }
+    }
+    // A directory there would pass for a domain's, and a domain's for one of the queue.
+    if config.spool.directory.starts_with(&storage.mail_root) || storage.mail_root.starts_with(&config.spool.directory)
+    {
+        let wanted = "a directory neither in nor above `storage.mail_root`, whose directories are those of domains";
+        finder.add("spool.directory", config.spool.directory.display(), wanted);
     }
 }
 

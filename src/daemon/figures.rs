@@ -31,7 +31,7 @@ pub(super) fn room(parts: &Arc<Parts>) -> Room {
 }
 
 /// Ready is who can reach the database; everything else was there before the first connection was accepted.
-fn readiness(parts: &Arc<Parts>) -> Readiness {
+pub(super) fn readiness(parts: &Arc<Parts>) -> Readiness {
     let parts = Arc::clone(parts);
     Arc::new(move || {
         let parts = Arc::clone(&parts);

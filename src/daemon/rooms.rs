@@ -389,6 +389,7 @@ fn dashboard_room(parts: &Arc<Parts>, listening: &[Listening]) -> dashboard::Roo
         certificates: others::certificates(parts),
         reports: parts.reports.clone(),
         journal: parts.journal.clone(),
+        readiness: super::figures::readiness(parts),
         clock: Arc::clone(&parts.clock),
     })
 }

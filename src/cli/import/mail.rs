@@ -6,6 +6,7 @@ use super::{How, Into, UserMoved, existing, mover, note_usage, progress, report,
 use crate::config::Config;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
+use crate::foundations::counted::counted;
 use crate::foundations::files;
 use crate::services::moving::{self, DeclaredUser, Error, FolderMoved, Mover, Places, Sort, declaration, script_home};
 use crate::storage::mailbox::{FolderName, ForeignFolder, ForeignHome, Layout};
@@ -75,8 +76,9 @@ pub(super) async fn tell_of_nobodys(users: impl Iterator<Item = &Address>, conte
     accounts.closed().await;
     if without > 0 {
         eprintln!(
-            "postrider: mail of {without} user(s) without an account is taken, too, and nobody can read it: declare them, or \
-             make them by `postrider user add`"
+            "postrider: mail of {} without an account is taken, too, and nobody can read it: declare them, or make them by \
+             `postrider user add`",
+            counted(without, "user")
         );
     }
     Ok(())

@@ -53,7 +53,8 @@ pub(super) async fn take_over(
     }
     if dry_run {
         let (domains, users, aliases) = (found.domains.len(), found.users.len(), found.aliases.len());
-        let said = format!("{domains} domain(s), {users} user(s) and {aliases} alias(es) are there; nothing was done");
+        let (domain, user, alias) = (counted(domains, "domain"), counted(users, "user"), counted(aliases, "alias"));
+        let said = format!("there: {domain}, {user}, {alias}; nothing was done");
         return Ok((
             said,
             serde_json::json!({ "domains": domains, "users": users, "aliases": aliases, "unusable": unusable }),

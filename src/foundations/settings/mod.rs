@@ -10,7 +10,7 @@ mod read;
 mod values;
 
 pub use live::Live;
-pub use read::{Entry, Place, Problem, Problems, Setting, Shape, nearest, read_table};
+pub use read::{ALL_KEYS, Entry, Place, Problem, Problems, Setting, Shape, UNKNOWN_KEY, nearest, read_table};
 pub use values::{ByteSize, Span};
 
 /// Declares a struct of settings: fields with documentation and defaults, and everything derived from them.

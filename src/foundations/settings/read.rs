@@ -127,6 +127,11 @@ impl<'a> Table<'a> {
     }
 }
 
+/// What is said of a key that its table does not know.
+pub const UNKNOWN_KEY: &str = "an unknown key";
+/// What is said before all keys of a table, where none of them is like the unknown one.
+pub const ALL_KEYS: &str = "one that exists: ";
+
 /// Opens a table and reports every key in it that is not `known`, with the nearest one that is.
 pub fn read_table<'a>(place: &Place<'a>, known: &[&str], problems: &mut Problems) -> Option<Table<'a>> {
     let DeValue::Table(table) = place.value else {
@@ -137,10 +142,10 @@ pub fn read_table<'a>(place: &Place<'a>, known: &[&str], problems: &mut Problems
         if !known.contains(&name) {
             let wanted = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("one that exists; did you mean `{near}`?"),
-                None => format!("one that exists: {}", known.join(", ")),
+                None => format!("{ALL_KEYS}{}", known.join(", ")),
             };
             let full = if place.key.is_empty() { name.to_owned() } else { format!("{}.{name}", place.key) };
-            problems.add(Problem { key: full, at: key.span(), found: "an unknown key".to_owned(), wanted });
+            problems.add(Problem { key: full, at: key.span(), found: UNKNOWN_KEY.to_owned(), wanted });
         }
     }
     Some(Table { place: place.clone(), table })
@@ -359,7 +364,11 @@ impl<T: Setting> Setting for Option<T> {
 impl<T: Setting> Setting for Vec<T> {
     fn read(place: &Place<'_>, problems: &mut Problems) -> Option<Self> {
         let DeValue::Array(items) = place.value else {
-            return place.wrong("a list in square brackets", problems);
+            let wanted = match place.value {
+                DeValue::Table(_) => format!("a list: each table of it begins with `[[{}]]`", place.key),
+                _ => "a list in square brackets".to_owned(),
+            };
+            return place.wrong(wanted, problems);
         };
         let read: Vec<Option<T>> = items
             .iter()

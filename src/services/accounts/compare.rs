@@ -198,7 +198,21 @@ fn warn(declaration: &Declaration, now: &Everything, routing: &RoutingSettings, 
             warnings.push(format!("alias {} leads to {address}, which does not exist", alias.source));
         }
     }
+    warnings.extend(passed_over(declaration));
     warnings.extend(circles(declaration, now, routing));
+}
+
+/// Users whose own address is an alias that leads only to others.
+fn passed_over(declaration: &Declaration) -> impl Iterator<Item = String> {
+    let mut keeps: HashMap<&str, bool> = HashMap::new();
+    for alias in &declaration.aliases {
+        *keeps.entry(&alias.source).or_default() |= destination_key(&alias.destination) == alias.source;
+    }
+    let users = declaration.users.iter().filter(move |(key, _)| keeps.get(key.as_str()) == Some(&false));
+    users.map(|(_, user)| {
+        let address = &user.address;
+        format!("alias {address} leads only to others: the user {address} gets no mail unless it names {address} too")
+    })
 }
 
 /// Declared aliases by which mail would go round in a circle, beside what else there is.

@@ -61,7 +61,12 @@ impl Submission {
         }
         cut.sort_unstable_by_key(|part| part.start);
         self.meter(&mail, login, &settings)?;
-        self.complete(&seen, login, &mut added);
+        let author = match (&login.who, mail.envelope.reverse_path.address()) {
+            // One that MAIL gave has been found to be an address of the account.
+            (Who::User | Who::Program, Some(sender)) => sender,
+            _ => &login.address,
+        };
+        self.complete(&seen, author, &mut added);
         let original = without(mail.message.original(), &cut);
         mail.message = Message::new(original).with_prefix(added.as_bytes());
         Ok(mail)
@@ -134,7 +139,7 @@ impl Submission {
     }
 
     /// RFC 6409 §8.2, §8.3: what RFC 5322 demands and is missing, or is there in a form that it does not know.
-    fn complete(&self, seen: &Inspection, login: &Login, added: &mut String) {
+    fn complete(&self, seen: &Inspection, author: &Address, added: &mut String) {
         let now = self.parts.clock.now();
         // Where the client sent no header, what looks like fields is text.
         let is_header = seen.begins_with_field;
@@ -142,7 +147,7 @@ impl Submission {
             added.push_str(&format!("Date: {}\r\n", compose::date(now)));
         }
         if !is_header || seen.authors.is_none() {
-            added.push_str(&address_field("From", &login.address));
+            added.push_str(&address_field("From", author));
         }
         if let Some(id) = seen.bare_message_id.as_ref().filter(|_| is_header && !seen.has_message_id) {
             added.push_str(&format!("Message-ID: <{id}>\r\n"));

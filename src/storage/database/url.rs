@@ -63,6 +63,13 @@ impl DatabaseUrl {
             || parameters.split('&').any(|parameter| parameter.starts_with("password="))
     }
 
+    /// Whether it names no database of a MariaDB or MySQL, which has none that would be meant then.
+    pub fn lacks_name(&self) -> bool {
+        self.dialect == Dialect::MySql
+            && MySqlConnectOptions::from_str(&self.text)
+                .is_ok_and(|options| options.get_database().is_none_or(str::is_empty))
+    }
+
     /// The whole text, password included, for the driver.
     pub(super) fn text(&self) -> &str {
         &self.text
@@ -171,6 +178,17 @@ mod tests {
             ("sqlite:/var/lib/x.sqlite", false),
         ] {
             assert_eq!(text.parse::<DatabaseUrl>().unwrap().has_password(), has, "{text}");
+        }
+        for (text, lacks) in [
+            ("mysql://", true),
+            ("mysql://mail@db.test", true),
+            ("mysql://mail@db.test/", true),
+            ("mysql://mail@db.test/mail", false),
+            ("mysql://mail@localhost/mail?socket=/run/mysqld/mysqld.sock", false),
+            ("postgres://mail@db.test", false),
+            ("sqlite:/var/lib/x.sqlite", false),
+        ] {
+            assert_eq!(text.parse::<DatabaseUrl>().unwrap().lacks_name(), lacks, "{text}");
         }
         for text in ["", "sqlite:", "sqlite::memory:", "oracle://x/y", "/var/lib/x.sqlite", "mysql://:bad:port:x/"] {
             assert!(text.parse::<DatabaseUrl>().is_err(), "{text}");

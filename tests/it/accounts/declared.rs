@@ -298,6 +298,16 @@ async fn a_plan_changes_nothing(database: Database) {
     let round = bench.declaration("[domains.\"a.test\"]\naliases.a = [\"b\"]\naliases.b = [\"a\"]\n");
     let warned = bench.accounts.plan(&round).await.unwrap().warnings;
     assert_eq!(warned, ["mail for alias a@a.test to b@a.test runs in a circle and is refused"]);
+    for (aliases, warned) in [
+        ("ann = [\"x@elsewhere.test\"]", 1),
+        ("ann = [\"x@elsewhere.test\", \"ann\"]", 0),
+        ("info = [\"x@elsewhere.test\"]", 0),
+    ] {
+        let shadowed = format!("[domains.\"a.test\"]\nusers.ann = {{}}\naliases.{aliases}\n");
+        let warnings = bench.accounts.plan(&bench.declaration(&shadowed)).await.unwrap().warnings;
+        assert_eq!(warnings.len(), warned, "{aliases}: {warnings:?}");
+        assert!(warnings.iter().all(|told| told.contains("the user ann@a.test gets no mail")), "{warnings:?}");
+    }
     assert!(!plan.changes.is_empty());
     let everything = bench.world.directory.everything().await.unwrap();
     assert!(everything.domains.is_empty() && everything.accounts.is_empty() && everything.aliases.is_empty());

@@ -590,6 +590,13 @@ async fn tls_from_the_start_is_asked_for_on_any_port() {
     arguments.extend(["--user", "bob@example.test", "--authority", &authority, "--tls", "implicit"]);
     assert_eq!(counts(&postrider(&host, &arguments).await), (1, 0));
 
+    // Waiting makes no certificate a better one.
+    let mut arguments =
+        vec!["import", "imap", "localhost", "--port", &port, "--login", USER, "--password-file", &password];
+    arguments.extend(["--user", "bob@example.test", "--tls", "implicit"]);
+    let (told, code) = cli::run(&host.config(), &arguments, "").await;
+    assert!(code == 1 && told["error"].as_str().unwrap().contains("`--authority`"), "{told}");
+
     // A server that hangs up instead of greeting.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port().to_string();

@@ -65,7 +65,7 @@ async fn a_program_with_an_account_reaches_others() {
     assert_eq!(codes[5], "550");
     let received = peer.wait_for(1).await;
     assert_eq!(received[0].from, "bob+x@example.test");
-    assert!(received[0].content.contains("From: <bob@example.test>"), "{}", received[0].content);
+    assert!(received[0].content.contains("From: <bob+x@example.test>"), "{}", received[0].content);
     host.stop().await;
 }
 

@@ -205,6 +205,14 @@ async fn without_a_configuration() {
     let pages = tempfile::tempdir().unwrap();
     let output = output(nowhere, &["man", &pages.path().display().to_string()], "").await;
     assert!(output.status.success() && pages.path().join("postrider.1").exists());
+    let page = std::fs::read_to_string(pages.path().join("postrider-queue-list.1")).unwrap();
+    // Name, section, date, program, manual: what stands for the date is shown as one.
+    let title = page.lines().find(|line| line.starts_with(".TH ")).unwrap();
+    assert!(title.starts_with(".TH \"postrider-queue-list\" \"1\" \"\" \"Postrider "), "{title}");
+    assert!(
+        page.contains(".SH \"EXIT STATUS\"\nExit codes: 0 done, 1 failed") && page.contains("postrider(1)"),
+        "{page}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

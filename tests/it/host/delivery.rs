@@ -20,6 +20,23 @@ async fn from_submission_to_imap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_missing_author_is_the_address_that_mail_gave() {
+    let host = Host::start().user("ann@example.test").user("bob@example.test");
+    let host = host.alias("info@example.test", "ann@example.test").await;
+    let mut ann = host.submission("ann@example.test").await;
+    for sender in ["info@example.test", "ann@example.test"] {
+        let reply = ann.deliver(sender, &["bob@example.test"], "Subject: One\r\n\r\nx\r\n").await;
+        assert_eq!(reply.code, 250, "{}", reply.text());
+    }
+    let mut bob = host.imap("bob@example.test").await;
+    bob.ok("SELECT INBOX").await;
+    let authors = bob.ok("FETCH 1:2 (BODY.PEEK[HEADER.FIELDS (FROM SENDER)])").await.untagged;
+    assert!(authors[0].contains("From: <info@example.test>") && !authors[0].contains("ann@"), "{authors:?}");
+    assert!(authors[1].contains("From: <ann@example.test>"), "{authors:?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn from_another_host_and_over_lmtp() {
     let host = Host::start().user("bob@example.test").await;
     let reply = host.smtp().await.deliver("eve@elsewhere.test", &["bob@example.test"], MESSAGE).await;

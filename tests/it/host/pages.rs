@@ -23,7 +23,12 @@ async fn figures_and_readiness() {
     {
         assert!(metrics.contains(figure), "{figure} is missing in\n{metrics}");
     }
-    assert!(get(&host, Protocol::Metrics, "/readyz").await.starts_with("HTTP/1.1 200"));
+    for protocol in [Protocol::Metrics, Protocol::Dashboard] {
+        for (path, words) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
+            let told = get(&host, protocol, path).await;
+            assert!(told.starts_with("HTTP/1.1 200") && told.ends_with(words), "{protocol} {path}: {told}");
+        }
+    }
     host.stop().await;
 }
 

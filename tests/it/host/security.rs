@@ -95,6 +95,11 @@ async fn the_monitoring_page_asks_for_a_code() {
         secret.display()
     );
     let host = Host::start().settings(&settings).real_time().await;
+    // Load balancers have no login.
+    for (path, status) in [("/healthz", "200"), ("/readyz", "200"), ("/api/v1/overview", "401")] {
+        let told = super::pages::get(&host, Protocol::Dashboard, path).await;
+        assert!(told.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {told}");
+    }
     let output = tokio::process::Command::new(program).args(["--totp", "-b", base32]).output().await.unwrap();
     tools::assert_success("oathtool", &output);
     let code = String::from_utf8(output.stdout).unwrap().trim().to_owned();

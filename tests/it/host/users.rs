@@ -25,6 +25,19 @@ async fn a_user_gets_another_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_asked_for_the_password_of_a_user_who_cannot_be_added() {
+    let host = Host::start().user("ann@example.test").await;
+    let config = host.config();
+    for (address, code) in [("eve@elsewhere.test", 4), ("Ann@example.test", 5)] {
+        let (told, found) = run(&config, &["user", "add", address], "").await;
+        assert_eq!(found, code, "{told}");
+    }
+    let (shown, _) = run(&config, &["user", "show", "ann@example.test"], "").await;
+    assert_eq!((&shown["used"], &shown["messages"]), (&0.into(), &0.into()), "{shown}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_no_login_can_use_is_told() {
     let host = Host::start().user("ann@example.test").await;
     let (config, ann): (_, Address) = (host.config(), "ann@example.test".parse().unwrap());

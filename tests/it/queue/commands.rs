@@ -66,6 +66,8 @@ async fn many_messages_are_deleted_or_given_up() {
         (serde_json::json!({"messages": 2}), 0)
     );
     assert_eq!(left().await, 3);
+    let (refused, code) = run(&config, &["queue", "delete", "all"], "").await;
+    assert!(code == 2 && refused["exit"] == 2 && refused["error"].to_string().contains("--yes"), "{refused}");
     assert_eq!(run(&config, &["queue", "delete", "all", "--yes"], "").await, (serde_json::json!({"messages": 2}), 0));
     let (listed, _) = run(&config, &["quarantine", "list"], "").await;
     assert_eq!(listed[0]["id"], kept.to_string(), "what is in quarantine stays");

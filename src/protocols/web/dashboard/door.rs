@@ -80,7 +80,7 @@ fn is_our_name(room: &Room, settings: &DashboardSettings, headers: &HeaderMap) -
 }
 
 /// What is served before a login.
-const OPEN: &[&str] = &["/login", "/dashboard.css", "/icon.svg"];
+const OPEN: &[&str] = &["/login", "/dashboard.css", "/icon.svg", "/healthz", "/readyz"];
 
 /// Nothing but what the page itself brings may run or be loaded.
 const HEADERS: [(header::HeaderName, &str); 6] = [

@@ -13,5 +13,5 @@ mod login;
 mod serve;
 mod settings;
 
-pub use serve::{Asking, Needs, Room, run};
+pub use serve::{Asking, Needs, Readiness, Room, run};
 pub use settings::DashboardSettings;

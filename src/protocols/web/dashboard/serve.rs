@@ -31,6 +31,9 @@ use crate::storage::reports::Reports;
 /// Asks the processes of other roles for something.
 pub type Asking<T> = Box<dyn Fn() -> BoxFuture<'static, Vec<T>> + Send + Sync>;
 
+/// Asks whether the process can do its work now; the error is for the log.
+pub type Readiness = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
 /// What the room needs.
 pub struct Needs {
     /// Limits of HTTP.
@@ -57,6 +60,8 @@ pub struct Needs {
     pub reports: Reports,
     /// Where logins are recorded and events found.
     pub journal: Journal,
+    /// Whether the process can work.
+    pub readiness: Readiness,
     /// The time.
     pub clock: SharedClock,
 }
@@ -135,6 +140,8 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
 fn router(room: Arc<Room>) -> Router {
     Router::new()
         .route("/", get(index))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
         .route("/login", get(login::form).post(login::enter))
         .route("/logout", post(login::leave))
         .route("/dashboard.css", asset(CSS, include_str!("dashboard.css")))
@@ -155,6 +162,17 @@ fn router(room: Arc<Room>) -> Router {
 
 fn asset(kind: &'static str, text: &'static str) -> MethodRouter<Arc<Room>> {
     get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
+}
+
+/// For load balancers, which have no login: only whether, not why.
+async fn readyz(State(room): State<Arc<Room>>) -> Response {
+    match (room.needs.readiness)().await {
+        Ok(()) => "ready\n".into_response(),
+        Err(reason) => {
+            log::debug!("dashboard: not ready: {reason}");
+            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
+        }
+    }
 }
 
 async fn index(State(room): State<Arc<Room>>) -> Response {

@@ -196,8 +196,23 @@ pub(super) fn file_name(structure: &Structure<'_>, index: usize) -> String {
         match (part.kind, subject) {
             (Kind::Message, Some(subject)) => format!("{subject}.eml"),
             (Kind::Message, None) => "message.eml".to_owned(),
-            _ => format!("part-{index}.{}", ending(&source::kind(part))),
+            _ => {
+                let kind = source::kind(part);
+                known_name(&kind).map_or_else(|| format!("part-{index}.{}", ending(&kind)), str::to_owned)
+            }
         }
+    })
+}
+
+/// Names of what mail servers and mail programs write for each other, which never bears one. All of it is text.
+fn known_name(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        // RFC 3464, RFC 8098, RFC 5965, RFC 6522 §4.
+        "message/delivery-status" | "message/global-delivery-status" => "delivery-report.txt",
+        "message/disposition-notification" | "message/global-disposition-notification" => "receipt.txt",
+        "message/feedback-report" => "feedback-report.txt",
+        "text/rfc822-headers" | "message/global-headers" => "headers.txt",
+        _ => return None,
     })
 }
 
@@ -251,6 +266,18 @@ mod tests {
         }
         assert_eq!(safe(&("x".repeat(500) + ".pdf")).chars().count(), LONGEST);
         assert!(safe(&("x".repeat(500) + ".pdf")).ends_with(".pdf"));
+    }
+
+    #[test]
+    fn parts_of_a_notification_have_names_for_people() {
+        let message = b"Content-Type: multipart/report; boundary=b; report-type=delivery-status\r\n\r\n\
+            --b\r\nContent-Type: text/plain\r\n\r\nx\r\n\
+            --b\r\nContent-Type: Message/Delivery-Status\r\n\r\nAction: failed\r\n\
+            --b\r\nContent-Type: text/rfc822-headers\r\n\r\nSubject: x\r\n\
+            --b\r\nContent-Type: application/x-thing\r\n\r\nx\r\n--b--\r\n";
+        let structure = Structure::of(message);
+        let names: Vec<_> = (2..=4).map(|index| file_name(&structure, index)).collect();
+        assert_eq!(names, ["delivery-report.txt", "headers.txt", "part-4.bin"]);
     }
 
     #[test]

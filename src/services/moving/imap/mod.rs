@@ -25,6 +25,17 @@ pub enum Error {
         /// What happened.
         source: std::io::Error,
     },
+    /// Its certificate is none that this machine trusts for the host.
+    #[error(
+        "the certificate of `{server}` cannot be trusted: say the host as its certificate has it, or name the authority that \
+         vouches for it with `--authority`"
+    )]
+    Untrusted {
+        /// The server.
+        server: String,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
     /// It takes too long to answer.
     #[error("`{0}` has not answered for two minutes")]
     Silent(String),
@@ -60,11 +71,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// What became of a handshake: waiting helps a connection, but no certificate.
+    fn of_handshake(server: &str, source: std::io::Error) -> Self {
+        let server = server.to_owned();
+        let tls = source.get_ref().and_then(|error| error.downcast_ref());
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            Self::Untrusted { server, source }
+        } else {
+            Self::Connection { server, source }
+        }
+    }
+
     /// The kind of failure.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Connection { .. } | Self::Silent(_) | Self::NoGreeting { .. } => Kind::Temporary,
-            Self::Refused { .. } | Self::NoTls(_) => Kind::NoPermission,
+            Self::Refused { .. } | Self::NoTls(_) | Self::Untrusted { .. } => Kind::NoPermission,
             Self::Syntax { .. } => Kind::Invalid,
         }
     }

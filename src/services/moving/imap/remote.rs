@@ -71,11 +71,12 @@ impl Remote {
     ) -> Result<Self, Error> {
         let shown = format!("{}:{}", server.host, server.port);
         let failed = |source| Error::Connection { server: shown.clone(), source };
+        let not_shaken = |source| Error::of_handshake(&shown, source);
         let stream = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         let mut connection = match server.security {
             Security::Implicit => {
-                let stream = shake_hands(&server.host, Box::new(stream), roots).await.map_err(failed)?;
+                let stream = shake_hands(&server.host, Box::new(stream), roots).await.map_err(not_shaken)?;
                 Connection::new(&shown, stream, largest)
             }
             Security::StartTls | Security::None => Connection::new(&shown, Box::new(stream), largest),
@@ -87,7 +88,7 @@ impl Remote {
                 Error::Refused { .. } => Error::NoTls(shown.clone()),
                 error => error,
             })?;
-            let stream = shake_hands(&server.host, connection.into_stream(), roots).await.map_err(failed)?;
+            let stream = shake_hands(&server.host, connection.into_stream(), roots).await.map_err(not_shaken)?;
             connection = Connection::new(&shown, stream, largest);
         } else {
             greeting?;

@@ -1,0 +1,92 @@
+//! What is allowed and hardly meant.
+
+use super::{Config, Protocol};
+use crate::foundations::net::Bind;
+
+/// What an administrator should know about a configuration without mistakes, a sentence for each.
+pub fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !config.hostname.as_str().contains('.') {
+        warnings.push(format!(
+            "`hostname` is \"{}\", a name without a domain: other servers refuse mail from a host of such a name",
+            config.hostname
+        ));
+    }
+    if config.storage.database_file.is_none() && config.storage.database.has_password() {
+        warnings.push(
+            "`storage.database` holds a password: whoever reads the configuration has it; name a file in \
+             `database.password_file` instead"
+                .to_owned(),
+        );
+    }
+    let tls = &config.tls;
+    let has_tls = !tls.certificates.is_empty() || !tls.acme.is_empty() || tls.self_signed.is_some();
+    for listener in &config.listener {
+        let on_network = listener.bind.iter().any(|bind| match bind {
+            Bind::Tcp(address) => !address.ip().is_loopback(),
+            Bind::Systemd(_) | Bind::Unix(_) => false,
+        });
+        if !has_tls && wants_starttls(listener.protocol) {
+            warnings.push(format!(
+                "nobody can log in to the listener \"{}\": passwords are accepted only under TLS, and there is no certificate; \
+                 name one in `tls.certificates` or `tls.acme`",
+                listener.protocol
+            ));
+        }
+        if on_network && listener.protocol == Protocol::Lmtp {
+            warnings.push(
+                "the listener \"lmtp\" is on an address that other machines reach: whoever does can write into every mailbox, \
+                 past the filter"
+                    .to_owned(),
+            );
+        }
+    }
+    warnings
+}
+
+/// Whether clients of a protocol log in, and begin TLS themselves for that.
+const fn wants_starttls(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::Submission | Protocol::Imap | Protocol::Pop3 | Protocol::ManageSieve)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Checks, understand};
+
+    fn warned(text: &str) -> Vec<String> {
+        let text = format!("{text}[[listener]]\nprotocol = \"smtp\"\nbind = [\"[::]:25\"]\n");
+        warnings(
+            &understand(&text, Path::new("x.toml"), Checks::Syntax, None).unwrap_or_else(|error| panic!("{error}")),
+        )
+    }
+
+    #[test]
+    fn what_is_hardly_meant_is_told() {
+        let name = "hostname = \"mail.example.test\"\n";
+        let listener = |protocol: &str, bind: &str| {
+            format!("{name}[[listener]]\nprotocol = \"{protocol}\"\nbind = [\"{bind}\"]\n")
+        };
+        for (text, word) in [
+            ("hostname = \"mail\"\n".to_owned(), "without a domain"),
+            (format!("{name}[storage]\ndatabase = \"mysql://mail:s3cret@db.test/mail\"\n"), "holds a password"),
+            (listener("submission", "[::]:587"), "nobody can log in to the listener \"submission\""),
+            (listener("pop3", "127.0.0.1:110"), "nobody can log in to the listener \"pop3\""),
+            (listener("lmtp", "0.0.0.0:24"), "past the filter"),
+        ] {
+            let told = warned(&text);
+            assert!(told.len() == 1 && told[0].contains(word) && !told[0].contains("s3cret"), "{text}: {told:?}");
+        }
+        for text in [
+            name.to_owned(),
+            format!("{}[tls]\nself_signed = \"/var/lib/x\"\n", listener("imap", "[::]:143")),
+            format!("{name}[storage]\ndatabase = \"mysql://mail@db.test/mail\"\n"),
+            listener("lmtp", "127.0.0.1:24"),
+            listener("lmtp", "unix:/run/x.sock"),
+        ] {
+            assert_eq!(warned(&text), Vec::<String>::new(), "{text}");
+        }
+    }
+}
