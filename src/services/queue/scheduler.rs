@@ -24,8 +24,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(300);
 const SLICE_HELD: u32 = 200;
 /// How often leases are renewed and forgotten reports are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
-/// How often bodies without an entry are looked for: a commit whose end the database did not tell may leave one.
-const SWEEPING: Duration = Duration::from_secs(3600);
 /// Clocks that are corrected by less than this were not put back.
 const SET_BACK: Duration = Duration::from_secs(5);
 /// Pause after a failure of the database.
@@ -83,12 +81,10 @@ impl Queue {
         }
         let clock = &self.0.parts.clock;
         let mut housekeeping_at = clock.now();
-        let mut sweeping_at = clock.now() + SWEEPING;
         let mut seen = (clock.now(), Instant::now());
         while !tasks.is_stopping() {
             if self.follow_back(&mut seen).await == Back::Yes {
                 housekeeping_at = clock.now();
-                sweeping_at = clock.now() + SWEEPING;
             }
             let next = match self.fill().await {
                 Ok(next) => next,
@@ -106,12 +102,6 @@ impl Queue {
             if now >= housekeeping_at {
                 self.keep_house().await;
                 housekeeping_at = now + HOUSEKEEPING;
-            }
-            if now >= sweeping_at {
-                if let Err(error) = self.0.parts.spool.sweep().await {
-                    log::warn!(cause:% = error; "Bodies without an entry cannot be looked for now; it will be tried again");
-                }
-                sweeping_at = now + SWEEPING;
             }
             let wake = next.map_or(housekeeping_at, |next| next.min(housekeeping_at));
             if wake <= clock.now() {

@@ -5,7 +5,6 @@ use std::time::Duration;
 use postrider::foundations::address::ReversePath;
 use postrider::foundations::clock::Clock;
 use postrider::foundations::failure::Kind;
-use postrider::foundations::ids::QueueId;
 use postrider::foundations::mail::Recipient;
 use postrider::storage::database::Database;
 use postrider::storage::spool::{
@@ -27,7 +26,6 @@ crate::accounts::engines::on_every_engine!(
     reports_and_notifications_change_places,
     sweeps_orphans,
     a_body_that_could_not_be_removed_is_removed_later,
-    orphans_are_looked_for_while_it_runs,
     a_body_whose_rows_were_refused_is_removed,
     tells_where_mail_goes_and_how_long_the_queue_was,
 );
@@ -343,21 +341,6 @@ async fn a_body_that_could_not_be_removed_is_removed_later(database: Database) {
     std::fs::write(&body, "left over").unwrap();
     world.clock.advance(Duration::from_secs(61));
     world.until("it is removed", async || !body.exists()).await;
-    world.restart().await;
-}
-
-async fn orphans_are_looked_for_while_it_runs(database: Database) {
-    let world = World::new(database, SetUp::default());
-    world.zone.add("x.test FAIL").unwrap();
-    world.queue.start();
-    let id = world.send(&mail(&["a@x.test"])).await;
-    world.until_tried(id, 1).await;
-    let (body, orphan) = (world.body(id), world.body(QueueId::generate(world.clock.now())));
-    std::fs::create_dir_all(orphan.parent().unwrap()).unwrap();
-    std::fs::copy(&body, &orphan).unwrap();
-    world.clock.advance(Duration::from_secs(2 * 3600));
-    world.until("the orphan is removed", async || !orphan.exists()).await;
-    assert!(body.exists(), "and no other");
     world.restart().await;
 }
 
