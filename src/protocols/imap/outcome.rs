@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io;
 
 use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::mail::ModSeq;
 use crate::foundations::wire::imap::InvalidName;
 use crate::foundations::wire::imap::encode::Code;
 
@@ -30,6 +31,14 @@ impl Done {
     /// With a code.
     pub fn with(code: Code, text: impl Into<Cow<'static, str>>) -> Self {
         Self { code: Some(code), text: text.into() }
+    }
+
+    /// What was told since the command was done counts too: HIGHESTMODSEQ does not go back behind it.
+    pub fn after(mut self, told: ModSeq) -> Self {
+        if let Some(Code::HighestModSeq(known)) = &mut self.code {
+            *known = told.max(*known);
+        }
+        self
     }
 }
 
@@ -97,5 +106,20 @@ impl From<Refusal> for Trouble {
 impl From<InvalidName> for Trouble {
     fn from(error: InvalidName) -> Self {
         Self::coded("CANNOT", error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between the EXPUNGEs of a MOVE and its end new messages may have been told, with their modification sequence.
+    #[test]
+    fn the_highest_mod_sequence_does_not_go_back_at_the_end_of_a_command() {
+        let mod_seq = |value| ModSeq::new(value).unwrap_or(ModSeq::MIN);
+        for (told, at_end) in [(7, 7), (8, 8), (6, 7)] {
+            let done = Done::with(Code::HighestModSeq(mod_seq(7)), "Moved").after(mod_seq(told));
+            assert!(matches!(done.code, Some(Code::HighestModSeq(code)) if code == mod_seq(at_end)), "{told}: {done:?}");
+        }
     }
 }

@@ -407,7 +407,7 @@ impl Conversation {
             }
         };
         let tag = command.tag.as_str();
-        let (outcome, expunges) = match session::admit(self.phase(), &command.body) {
+        let (mut outcome, expunges) = match session::admit(self.phase(), &command.body) {
             Ok(rule) => {
                 let expunges = self.timely(rule.expunges, &command.body);
                 (self.dispatch(tag, command.body).await, expunges)
@@ -420,6 +420,7 @@ impl Conversation {
             && !account.attention.ignores_selected()
         {
             selected.tell_updates(account, expunges, &mut self.link).await?;
+            outcome = outcome.map(|done| done.after(selected.told()));
         }
         if expunges != Expunges::Silent {
             Box::pin(commands::notify::tell_ready(self)).await?;

@@ -237,6 +237,7 @@ mod tests {
                 Flags::SEEN,
                 vec![],
             ),
+            ("=?UTF-8?Q?Archiv=C3=A9s,Envoy=C3=A9?=", "Sent", Flags::SEEN, vec![]),
             ("Papelera,Destacados", "Trash", Flags::SEEN | Flags::FLAGGED, vec![]),
             ("=?UTF-8?Q?Opened,Gesch=C3=A4ft/B=C3=BCro?=", "Geschäft/Büro", Flags::SEEN, vec![]),
             ("", "Archive", Flags::SEEN, vec![]),
