@@ -119,7 +119,10 @@ mod tests {
         let mod_seq = |value| ModSeq::new(value).unwrap_or(ModSeq::MIN);
         for (told, at_end) in [(7, 7), (8, 8), (6, 7)] {
             let done = Done::with(Code::HighestModSeq(mod_seq(7)), "Moved").after(mod_seq(told));
-            assert!(matches!(done.code, Some(Code::HighestModSeq(code)) if code == mod_seq(at_end)), "{told}: {done:?}");
+            assert!(
+                matches!(done.code, Some(Code::HighestModSeq(code)) if code == mod_seq(at_end)),
+                "{told}: {done:?}"
+            );
         }
     }
 }

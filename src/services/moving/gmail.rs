@@ -33,7 +33,16 @@ const LABELS: [(Label, &[&str]); 9] = [
     (Label::Inbox, &["inbox", "posteingang", "boîte de réception", "recibidos", "posta in arrivo"]),
     (
         Label::Sent,
-        &["sent", "gesendet", "envoyé", "messages envoyés", "mails envoyés", "enviados", "posta inviata", "verzonden berichten"],
+        &[
+            "sent",
+            "gesendet",
+            "envoyé",
+            "messages envoyés",
+            "mails envoyés",
+            "enviados",
+            "posta inviata",
+            "verzonden berichten",
+        ],
     ),
     (Label::Spam, &["spam"]),
     (Label::Starred, &["starred", "markiert", "favoris", "suivis", "destacados"]),
