@@ -158,7 +158,8 @@ async fn app_passwords_are_bounded_and_end(database: Database) {
     let now = world.shared_clock().now();
     let add = async |name: &str, days: Option<u64>| {
         let ends_at = days.map(|days| now + Duration::from_hours(24 * days));
-        keyring.add(&ann, name, Scopes::all(), ends_at, 2, "a test").await
+        let wish = AppPasswordWish { name: name.to_owned(), scopes: Scopes::all(), ends_at };
+        keyring.add(&ann, wish, 2, "a test").await
     };
     let short = add("Short", Some(1)).await.unwrap();
     add(" Long ", None).await.unwrap();

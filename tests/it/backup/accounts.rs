@@ -6,6 +6,7 @@ use crate::harness::{Host, Imap};
 use postrider::config::Protocol;
 use postrider::foundations::address::Address;
 use postrider::foundations::clock::Timestamp;
+use postrider::services::login::AppPasswordWish;
 use postrider::storage::directory::Scopes;
 
 /// Takes an account out of the database, as somebody with SQL does.
@@ -25,7 +26,8 @@ async fn a_lost_account_comes_back_with_its_mail() {
     forget(&host, &["UPDATE virtual_users SET quota_mb = 77 WHERE email = 'ann@example.test'", several]).await;
     let ann: Address = "ann@example.test".parse().unwrap();
     let keyring = host.parts().login.keyring();
-    let made = keyring.add(&ann, "Telephone", Scopes::all(), None, 25, "a test").await.unwrap();
+    let wish = AppPasswordWish { name: "Telephone".to_owned(), scopes: Scopes::all(), ends_at: None };
+    let made = keyring.add(&ann, wish, 25, "a test").await.unwrap();
     done(&host, &["create"]).await;
     let gone = ["DELETE FROM virtual_aliases", "DELETE FROM virtual_users WHERE email = 'ann@example.test'"];
     forget(&host, &gone).await;
