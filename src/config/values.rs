@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::Config;
@@ -66,11 +66,23 @@ fn check_places(config: &Config, finder: &mut Finder<'_>) {
         }
     }
     // A directory there would pass for a domain's, and a domain's for one of the queue.
-    if config.spool.directory.starts_with(&storage.mail_root) || storage.mail_root.starts_with(&config.spool.directory)
-    {
+    let (spool, mail) = (without_dots(&config.spool.directory), without_dots(&storage.mail_root));
+    if spool.starts_with(&mail) || mail.starts_with(&spool) {
         let wanted = "a directory neither in nor above `storage.mail_root`, whose directories are those of domains";
         finder.add("spool.directory", config.spool.directory.display(), wanted);
     }
+}
+
+/// The path as it is meant where `..` leads above a directory that is no link.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => _ = plain.pop(),
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 /// The names of the default folders.

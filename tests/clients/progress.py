@@ -15,7 +15,7 @@ import termios
 import threading
 
 ERASE = "\r\x1b[K"
-BAR = re.compile(r"(backup|verify|restore|export) (?:\[(#*) *\] +(\d+) %  )?(\d+) messages, \S+")
+BAR = re.compile(r"(backup|verify|restore|export) (?:\[(#*) *\] +(\d+) %  )?(\d+) messages?, \S+")
 
 
 def run(arguments, columns, terminal_for):
