@@ -124,6 +124,15 @@ class Thunderbird:
         names = glob.glob(self.log + "*")
         return [line for name in names for line in open(name, errors="replace")]
 
+    def wire(self):
+        """What it said and heard."""
+        return sorted(line for line in self.spoken() if "SendData" in line or "CreateNewLineFromSocket" in line)
+
+    def idles(self):
+        """Whether the last word in the inbox is that it waits for what the server tells."""
+        wire = [line for line in self.wire() if ":S-INBOX:" in line]
+        return bool(wire) and "+ Idling" in wire[-1]
+
     def end(self):
         self.socket.close()
         self.process.terminate()
@@ -215,7 +224,8 @@ def messages_are_read_and_marked(server, program):
     check(imap.select("INBOX"))
     eventually(lambda: flags(imap, "Letter 0"), {"\\Seen"})
     eventually(lambda: flags(imap, "Letter 1"), {"\\Seen", "\\Flagged", "$label1", "projekt"})
-    # The other way, while it idles.
+    # The other way, while it idles: of what comes together with the word that it may, it reads nothing.
+    eventually(program.idles, True)
     number = check(imap.search(None, 'SUBJECT "Letter 2"'))[0].decode()
     check(imap.store(number, "+FLAGS", "(\\Answered $label3)"))
     program.do(r"""
@@ -427,8 +437,7 @@ if __name__ == "__main__":
                 step(described, thunderbird)
                 print(f"{step.__name__.replace('_', ' ')}: {1000 * (time.time() - begun):.0f} ms", flush=True)
         except BaseException:
-            wire = [line for line in thunderbird.spoken() if "SendData" in line or "CreateNewLineFromSocket" in line]
-            print("What it said and heard last:", *sorted(wire)[-150:], sep="\n", file=sys.stderr)
+            print("What it said and heard last:", *thunderbird.wire()[-150:], sep="\n", file=sys.stderr)
             raise
         finally:
             thunderbird.end()
