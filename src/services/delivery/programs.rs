@@ -57,6 +57,9 @@ pub(super) struct Programs {
     cache: Mutex<Cache>,
 }
 
+/// The site's scripts that run before a user's, and those that run after it.
+type BeforeAndAfter = (Arc<[Program]>, Arc<[Program]>);
+
 /// The site's scripts, as these settings have them.
 #[derive(Debug)]
 struct Site {
@@ -181,7 +184,7 @@ impl Programs {
     }
 
     /// The site's scripts. While the disk does not give one of them, nobody knows what is wanted of a message, as with a user's.
-    fn site(&self) -> Result<(Arc<[Program]>, Arc<[Program]>), Error> {
+    fn site(&self) -> Result<BeforeAndAfter, Error> {
         let (delivery, sieve) = (self.delivery.get(), self.sieve.get());
         let mut site = self.site.lock();
         if let Some(known) = &*site
