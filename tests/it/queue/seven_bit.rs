@@ -43,6 +43,8 @@ async fn content_is_encoded_for_the_host_that_needs_it(database: Database) {
     assert_eq!(taken.mail, format!("MAIL FROM:<ann@sender.test> SIZE={}", taken.data.len()));
     let [taken] = &y.taken()[..] else { panic!("{:?}", y.taken()) };
     assert!(taken.data.ends_with("\r\n\r\n.gr\u{fc}n\r\n") && taken.mail.ends_with(" BODY=8BITMIME"), "{taken:?}");
+    // The queue is empty a moment before its events are recorded.
+    world.until("both are told of", async || world.events(id, EventKind::Relayed).await.len() == 2).await;
     let mut relayed = world.events(id, EventKind::Relayed).await;
     relayed.sort_by_key(|event| event.subject.clone());
     let converted = relayed.iter().map(|event| event.details.get("converted").cloned()).collect::<Vec<_>>();
