@@ -103,6 +103,14 @@ impl World {
         Self { server, database, runtime }
     }
 
+    /// A message is on its way to a host, which waits there to be told to go on.
+    fn sending(&self, stop: Stop) -> Host {
+        let host = Host::start(self.server.port(2525), stop);
+        self.submit();
+        host.stopped.recv_timeout(PATIENCE).unwrap();
+        host
+    }
+
     fn submit(&self) {
         let letter = b"From: ann@example.test\r\nMessage-ID: <1@noted.test>\r\n\r\ntext\r\n";
         let mut client = self.server.submission("ann").unwrap();
@@ -140,9 +148,7 @@ impl World {
 #[test]
 fn nothing_is_sent_whose_result_could_not_be_kept() {
     let world = World::new();
-    let host = Host::start(world.server.port(2525), Stop::AtData);
-    world.submit();
-    host.stopped.recv_timeout(PATIENCE).unwrap();
+    let host = world.sending(Stop::AtData);
     let lock = world.lock();
     host.go.send(()).unwrap();
     assert!(!host.came.recv_timeout(PATIENCE).unwrap(), "the message is sent though nothing can be written down");
@@ -164,9 +170,7 @@ fn noted(spool: &Path) -> usize {
 #[test]
 fn what_has_arrived_while_nothing_could_be_written_is_not_sent_again() {
     let world = World::new();
-    let host = Host::start(world.server.port(2525), Stop::AtEnd);
-    world.submit();
-    host.stopped.recv_timeout(PATIENCE).unwrap();
+    let host = world.sending(Stop::AtEnd);
     let lock = world.lock();
     host.go.send(()).unwrap();
     assert!(host.came.recv_timeout(PATIENCE).unwrap());
@@ -184,9 +188,7 @@ fn what_has_arrived_while_nothing_could_be_written_is_not_sent_again() {
 #[test]
 fn what_is_noted_is_forgotten_when_the_database_can_be_written() {
     let world = World::new();
-    let host = Host::start(world.server.port(2525), Stop::AtEnd);
-    world.submit();
-    host.stopped.recv_timeout(PATIENCE).unwrap();
+    let host = world.sending(Stop::AtEnd);
     let lock = world.lock();
     host.go.send(()).unwrap();
     let spool = world.server.path("spool");
@@ -204,9 +206,7 @@ fn what_has_arrived_when_the_disk_was_full_is_not_sent_again() {
     let database = format!("sqlite:{}", disk.path("data/postrider.sqlite").display());
     let spool = disk.path("spool");
     let world = World::with(Layout { spool: Some(spool.clone()), database: Some(database), ..Layout::default() });
-    let host = Host::start(world.server.port(2525), Stop::AtEnd);
-    world.submit();
-    host.stopped.recv_timeout(PATIENCE).unwrap();
+    let host = world.sending(Stop::AtEnd);
     disk.fill();
     host.go.send(()).unwrap();
     assert!(host.came.recv_timeout(PATIENCE).unwrap());
