@@ -94,9 +94,13 @@ let
       touch ${mark}
       mkdir -p "$(dirname ${undone})"
       readlink -f /run/current-system >${undone}
-      # What was only tried out is not in the profile: the profile is then the configuration before.
+      # The profile's generation before may be another one that has failed, was refused or never ran.
+      before=$(cat ${before}) || exit 0
+      action=test
+      # What was only tried out is not in the profile.
       if [ "$(readlink -f "$profile")" = "$(readlink -f /run/current-system)" ]; then
-        nix-env --profile "$profile" --rollback
+        nix-env --profile "$profile" --set "$before"
+        action=switch
       fi
       # The switch that has failed still holds the lock of all switches, and another one would not wait for it.
       mkdir -p /run/nixos
@@ -104,9 +108,12 @@ let
       # What the failed configuration has brought goes with it: the gate of `plan.nix` does not stop that.
       trap 'rm -f ${undoing}' EXIT
       touch ${undoing}
-      "$profile/bin/switch-to-configuration" switch
+      # It has run here before, whatever may keep others from being switched to.
+      NIXOS_NO_CHECK=1 "$before/bin/switch-to-configuration" "$action"
     '';
   };
+  # What ran before the last switch, until its listeners have answered.
+  before = "/run/postrider-before";
   mark = "/run/postrider-rolled-back";
   # The system that was last undone.
   undone = "/var/lib/postrider-appliance/undone";
@@ -273,7 +280,7 @@ in
           # By root, who may ask the service manager without a message bus.
           ExecStartPre = [ "+${lib.getExe opened}" ];
           # By root, whose file it is.
-          ExecStartPost = lib.optional appliance.autoRollback "+${pkgs.coreutils}/bin/rm -f ${mark}";
+          ExecStartPost = lib.optional appliance.autoRollback "+${pkgs.coreutils}/bin/rm -f ${mark} ${before}";
           RemainAfterExit = true;
           Type = "oneshot";
         }
@@ -282,6 +289,13 @@ in
       };
     }
     (mkIf appliance.autoRollback {
+      # While a switch goes on, this is still the system before it.
+      system.activationScripts.postrider-before = ''
+        before=$(readlink -f /run/current-system 2>/dev/null || :)
+        if [ -n "$before" ] && [ "$before" != "$systemConfig" ]; then
+          echo "$before" >${before}
+        fi
+      '';
       systemd.services.postrider-rollback = {
         description = "Postrider: back to the configuration before";
         # It carries out the switch that would otherwise end it.

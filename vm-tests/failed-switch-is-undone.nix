@@ -4,9 +4,9 @@
 { self }:
 { lib, pkgs, ... }:
 let
-  # Where there is no NixOS to switch, its part is played by two systems that do to the units what a switch would do.
+  # Where there is no NixOS to switch, its part is played by systems that do to the units what a switch would do.
   stage =
-    name: units:
+    activation: name: units:
     pkgs.writeTextFile {
       name = "stage-${name}";
       executable = true;
@@ -17,7 +17,10 @@ let
         mkdir -p /run/nixos
         exec 9>>/run/nixos/switch-to-configuration.lock
         flock --nonblock 9 || exit 1
-        ln -sfn "$(readlink -f /nix/var/nix/profiles/system)" /run/current-system
+        # As the activation of a real one.
+        systemConfig=$(dirname "$(dirname "$(readlink -f "$0")")")
+        ${activation}
+        ln -sfn "$systemConfig" /run/current-system
         ${units}
         systemctl restart postrider-health-gate.service
         # There is more to do before it ends.
@@ -27,8 +30,8 @@ let
   # It does not start again, for a client of another protocol would start the role, and the role wants its sockets.
   held = "/run/systemd/system/postrider-imap.socket.d/held.conf";
   silence = "mkdir -p ${dirOf held}; printf '[Unit]\\nAssertPathExists=/nowhere\\n' > ${held}; systemctl daemon-reload; systemctl stop postrider-imap.socket";
-  staged = {
-    good = stage "good" ''
+  staged = activation: {
+    good = stage activation "good" ''
       umount /etc/postrider/postrider.toml 2>/dev/null
       rm -f ${held}
       systemctl daemon-reload
@@ -36,11 +39,13 @@ let
       systemctl stop postrider-access.service
       systemctl start postrider-imap.socket postrider-access.service
     '';
-    broken = stage "broken" ''
+    broken = stage activation "broken" ''
       mount --bind /etc/with-carol.toml /etc/postrider/postrider.toml
       systemctl reload postrider-access.service
       ${silence}
     '';
+    # As broken, of the next night.
+    worse = stage activation "worse" silence;
   };
 in
 {
@@ -69,9 +74,18 @@ in
         # … which fails.
         systemd.sockets.postrider-imap.unitConfig.AssertPathExists = "/nowhere";
       };
-      system.extraDependencies = lib.attrValues staged;
+      # Fails as well, and is another one.
+      specialisation.worse.configuration = {
+        services.postrider.listeners.imap.port = 1144;
+        systemd.sockets.postrider-imap.unitConfig.AssertPathExists = "/nowhere";
+      };
+      system.extraDependencies = lib.attrValues (
+        staged config.system.activationScripts.postrider-before.text
+      );
       environment.etc =
-        lib.mapAttrs' (name: system: lib.nameValuePair "stage/${name}" { source = system; }) staged
+        lib.mapAttrs' (name: system: lib.nameValuePair "stage/${name}" { source = system; }) (
+          staged config.system.activationScripts.postrider-before.text
+        )
         // {
           "with-carol.toml".source = (pkgs.formats.toml { }).generate "postrider.toml" (
             lib.recursiveUpdate config.services.postrider.settings {
@@ -113,13 +127,17 @@ in
       server.wait_for_unit("postrider-health-gate.service")
       if is_nixos(server):
           good = current()
-          broken = server.succeed("readlink -f /run/current-system/specialisation/broken").strip()
+          broken, worse = (
+              server.succeed(f"readlink -f /run/current-system/specialisation/{name}").strip() for name in ("broken", "worse")
+          )
           server.succeed(f"nix-env --profile {PROFILE} --set {good}")
       else:
-          good, broken = (server.succeed(f"readlink -f /etc/stage/{name}").strip() for name in ("good", "broken"))
+          good, broken, worse = (
+              server.succeed(f"readlink -f /etc/stage/{name}").strip() for name in ("good", "broken", "worse")
+          )
           server.succeed("mkdir -p /nix/var/nix/profiles")
           # The store of this guest knows nothing of what was put into it.
-          for path in (good, broken):
+          for path in (good, broken, worse):
               server.succeed(
                   f"printf '%s\\n\\n0\\n' {path} | nix-store --register-validity"
               )
@@ -127,9 +145,10 @@ in
           server.succeed(f"ln -sfn {good} /run/current-system; ln -sfn {good} /run/booted-system")
 
       send(server, "ann@example.test", "ann", "bob@example.test", "before")
-      for time in ("first", "second"):
+      # The last one is another generation: the one before it in the profile has failed, too.
+      for time, system in (("first", broken), ("second", broken), ("third", worse)):
           with subtest(f"a switch that leaves a listener silent is undone, the {time} time"):
-              switch_to(broken)
+              switch_to(system)
               server.wait_until_succeeds(f"test $(readlink -f {PROFILE}) = {good}", timeout=120)
               server.wait_until_succeeds(f"test $(readlink -f /run/current-system) = {good}", timeout=120)
               server.wait_until_succeeds("systemctl is-active postrider-health-gate.service", timeout=120)
@@ -148,7 +167,7 @@ in
           server.succeed("echo '{ outputs = _: { system = throw \"of the lock file\"; }; }' > /run/locked/flake.nix")
           outputs = "{ nixpkgs, ... }: { nixosConfigurations.server.config.system.build.toplevel = nixpkgs.system; }"
           server.succeed(f"echo '{{ inputs.nixpkgs.url = \"path:/run/locked\"; outputs = {outputs}; }}' > /run/flake/flake.nix")
-          offer(broken)
+          offer(worse)
           server.succeed("systemctl start nixos-upgrade.service")
           said = server.succeed("journalctl -u nixos-upgrade.service --no-pager")
           assert "was undone, and there is nothing newer yet" in said, said
