@@ -20,6 +20,10 @@ let
   port = toString cluster.port;
   place = "${bracket (everyOf config)}:${port}";
   inherit (import ./lib/addresses.nix { inherit lib; }) bracket everyOf;
+  # An older NixOS has no `backend`.
+  usesNftables =
+    config.networking.firewall.backend
+      or (if config.networking.nftables.enable then "nftables" else "iptables") == "nftables";
   nftablesRule =
     peer: "${if hasInfix ":" peer then "ip6" else "ip"} saddr ${peer} tcp dport ${port} accept\n";
   iptablesRule =
@@ -97,12 +101,8 @@ in
     ];
 
     networking.firewall = {
-      extraInputRules = mkIf config.networking.nftables.enable (
-        concatMapStrings nftablesRule cluster.peers
-      );
-      extraCommands = mkIf (!config.networking.nftables.enable) (
-        concatMapStrings iptablesRule cluster.peers
-      );
+      extraInputRules = mkIf usesNftables (concatMapStrings nftablesRule cluster.peers);
+      extraCommands = mkIf (!usesNftables) (concatMapStrings iptablesRule cluster.peers);
     };
 
     services.postrider = {

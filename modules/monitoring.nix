@@ -22,7 +22,7 @@ in
 {
   options.services.postrider.monitoring = {
     prometheus.enable = mkEnableOption "a scrape job and alert rules in `services.prometheus` on this machine";
-    grafana.enable = mkEnableOption "a dashboard of the figures in `services.grafana` on this machine; it asks for the Prometheus data source";
+    grafana.enable = mkEnableOption "a dashboard of the figures in `services.grafana` on this machine; it asks for the Prometheus data source, and `services.grafana` itself must be enabled and have its `settings.security.secret_key`";
     backupAge = mkOption {
       type = types.strMatching "[1-9][0-9]*[hdw]";
       default = "2d";

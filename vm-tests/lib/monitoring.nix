@@ -1,7 +1,8 @@
 # The alert rules and the dashboard name no figure that the server does not have.
 { pkgs, self }:
 let
-  inherit (self.nixosConfigurations.server.config.services.postrider) monitoring;
+  server = if pkgs.stdenv.hostPlatform.isAarch64 then "server-aarch64" else "server";
+  inherit (self.nixosConfigurations.${server}.config.services.postrider) monitoring;
 in
 pkgs.runCommand "monitoring" { } ''
   grep -o '^| `postrider_[a-z_]*`' ${../../docs/metrics.md} | tr -d '|` ' | sort -u > known
