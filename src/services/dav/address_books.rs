@@ -70,6 +70,6 @@ impl Contacts {
         limits: &Limits,
     ) -> Result<(), Error> {
         let removed = self.collections.remove_object(account, book, name, condition, limits).await?;
-        Ok(self.removed(account, &removed.addresses).await?)
+        Ok(self.removed(account, &removed).await?)
     }
 }

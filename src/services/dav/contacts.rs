@@ -6,7 +6,7 @@ use super::card::{Card, collected_card};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::storage::database;
-use crate::storage::dav::{Collection, CollectionKind, Collections, Condition, Error, Limits};
+use crate::storage::dav::{Collection, CollectionKind, Collections, Condition, Error, Limits, Removed};
 use crate::storage::personal::{Correspondent, Personal};
 
 /// The address book that everybody has, by the last part of its path.
@@ -127,7 +127,7 @@ impl Contacts {
     /// # Errors
     /// The database fails.
     pub async fn forget(&self, account: &Address, address: &Address, limits: &Limits) -> Result<Forgotten, Error> {
-        self.personal.forget_correspondent(account, address).await?;
+        self.personal.forget_correspondents(account, std::slice::from_ref(address)).await?;
         let mut forgotten = Forgotten::Entirely;
         let books = self.collections.all(account, CollectionKind::AddressBook).await?;
         for (id, name) in self.collections.naming(account, address, MOST_NAMING).await? {
@@ -150,10 +150,8 @@ impl Contacts {
     ///
     /// # Errors
     /// The database fails.
-    pub async fn removed(&self, account: &Address, addresses: &[String]) -> Result<(), database::Error> {
-        for address in addresses.iter().filter_map(|address| address.parse::<Address>().ok()) {
-            self.personal.forget_correspondent(account, &address).await?;
-        }
-        Ok(())
+    pub async fn removed(&self, account: &Address, removed: &Removed) -> Result<(), database::Error> {
+        let addresses: Vec<Address> = removed.addresses.iter().filter_map(|address| address.parse().ok()).collect();
+        self.personal.forget_correspondents(account, &addresses).await
     }
 }

@@ -1,7 +1,7 @@
 //! Making, finding and removing collections.
 
 use super::properties::set_all;
-use super::{Collection, CollectionKind, Collections, Error, Limits, Property};
+use super::{Collection, CollectionKind, Collections, Error, Limits, Property, Removed};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::storage::database::{self, Row, Transaction, Val};
@@ -80,13 +80,18 @@ impl Collections {
     ///
     /// # Errors
     /// It is gone already, or the database fails.
-    pub async fn remove(&self, collection: &Collection) -> Result<(), Error> {
+    pub async fn remove(&self, collection: &Collection) -> Result<Removed, Error> {
+        let mut transaction = self.database.begin().await?;
+        locked(&mut transaction, collection.id).await?;
+        let sql = "SELECT DISTINCT a.address FROM dav_addresses a JOIN dav_collections c ON c.id = a.collection \
+                   WHERE c.id = ? AND NOT EXISTS (SELECT 1 FROM dav_addresses b JOIN dav_collections d \
+                   ON d.id = b.collection WHERE b.address = a.address AND d.account = c.account AND d.id <> c.id)";
+        let rows = transaction.fetch_all(sql, &[collection.id.into()]).await?;
+        let addresses = rows.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?;
         // What belongs to it goes by the tables' references to it.
-        let sql = "DELETE FROM dav_collections WHERE id = ?";
-        match self.database.execute(sql, &[collection.id.into()]).await? {
-            0 => Err(Error::NoCollection),
-            _ => Ok(()),
-        }
+        transaction.execute("DELETE FROM dav_collections WHERE id = ?", &[collection.id.into()]).await?;
+        transaction.commit().await?;
+        Ok(Removed { addresses })
     }
 }
 

@@ -44,13 +44,37 @@ pub enum Change {
     Removed(String),
 }
 
+/// How much somebody knows of a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The number of the last change that they were told of.
+    pub told: i64,
+    /// The collection's last number when they asked for everything, while they have not been told of all that was there.
+    /// What was removed before was never theirs, so that numbers below it are not too old for them.
+    pub begun: Option<i64>,
+}
+
+impl Known {
+    /// All changes up to a number.
+    pub const fn up_to(told: i64) -> Self {
+        Self { told, begun: None }
+    }
+
+    /// The same after they were told of one more change.
+    pub fn told(self, told: i64) -> Self {
+        Self { told, begun: self.begun.filter(|begun| told < *begun) }
+    }
+}
+
 /// Changes of a collection, each object once, the oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
     /// What has changed, each with its number.
     pub changes: Vec<(i64, Change)>,
-    /// The number up to which these are all.
-    pub token: i64,
+    /// What was known before them.
+    pub before: Known,
+    /// What is known after them.
+    pub known: Known,
     /// Whether there are more.
     pub more: bool,
 }

@@ -18,7 +18,7 @@ mod put_back;
 mod write;
 
 pub use error::Error;
-pub use found::{Change, Changes, Object, ObjectInfo, Window};
+pub use found::{Change, Changes, Known, Object, ObjectInfo, Window};
 pub use people::Person;
 pub use properties::{Property, PropertyChange, PropertyName};
 pub use put_back::{Earlier, PutBack};

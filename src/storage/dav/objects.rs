@@ -1,6 +1,6 @@
 //! Reading objects, and what has changed.
 
-use super::{Change, Changes, Collection, Collections, Error, Object, ObjectInfo, Window};
+use super::{Change, Changes, Collection, Collections, Error, Known, Object, ObjectInfo, Window};
 use crate::storage::database::{self, Row, Sql, Val};
 
 /// The columns of an [`ObjectInfo`]; the content follows where it is wanted.
@@ -80,42 +80,43 @@ impl Collections {
         Ok(rows.iter().map(object).collect::<Result<_, _>>()?)
     }
 
-    /// What has changed since a number was the last; all there is since none was. At most `most` changes.
+    /// What has changed since that was known; all there is since nothing was. At most `most` changes.
     ///
     /// # Errors
     /// The number was never given out or is too old, the collection is gone, or the database fails.
-    pub async fn changes(&self, collection: &Collection, since: Option<i64>, most: u32) -> Result<Changes, Error> {
+    pub async fn changes(&self, collection: &Collection, since: Option<Known>, most: u32) -> Result<Changes, Error> {
         let mut transaction = self.database.begin_reading().await?;
         let sql = "SELECT token, forgotten FROM dav_collections WHERE id = ?";
         let row = transaction.fetch_optional(sql, &[collection.id.into()]).await?.ok_or(Error::NoCollection)?;
         let (token, forgotten) = (row.int(0)?, row.int(1)?);
-        if since.is_some_and(|since| since > token || since < forgotten) {
+        let before = since.unwrap_or(Known { told: 0, begun: Some(token) });
+        let Known { told, begun } = before;
+        let since = begun.unwrap_or(told);
+        if told > token || since > token || since < forgotten {
             return Err(Error::UnknownToken);
         }
-        let values = [collection.id.into(), since.unwrap_or(0).into(), most.saturating_add(1).into()];
+        let limit: Val = most.saturating_add(1).into();
         let sql = format!(
             "SELECT {INFO}, changed FROM dav_objects WHERE collection = ? AND changed > ? ORDER BY changed LIMIT ?"
         );
-        let rows = transaction.fetch_all(Sql::assembled(sql), &values).await?;
+        let rows =
+            transaction.fetch_all(Sql::assembled(sql), &[collection.id.into(), told.into(), limit.clone()]).await?;
         let stored = |row: &Row| Ok::<_, database::Error>((row.int(5)?, Change::Stored(info(row)?)));
         let mut changes = rows.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
-        // Who knows nothing yet need not be told of what is gone.
-        if since.is_some() {
-            let sql =
-                "SELECT name, changed FROM dav_removed WHERE collection = ? AND changed > ? ORDER BY changed LIMIT ?";
-            let rows = transaction.fetch_all(sql, &values).await?;
-            let removed = |row: &Row| Ok::<_, database::Error>((row.int(1)?, Change::Removed(row.text(0)?)));
-            changes.extend(rows.iter().map(removed).collect::<Result<Vec<_>, _>>()?);
-            changes.sort_by_key(|(changed, _)| *changed);
-        }
+        let sql = "SELECT name, changed FROM dav_removed WHERE collection = ? AND changed > ? ORDER BY changed LIMIT ?";
+        let values = [collection.id.into(), told.max(since).into(), limit];
+        let rows = transaction.fetch_all(sql, &values).await?;
+        let removed = |row: &Row| Ok::<_, database::Error>((row.int(1)?, Change::Removed(row.text(0)?)));
+        changes.extend(rows.iter().map(removed).collect::<Result<Vec<_>, _>>()?);
+        changes.sort_by_key(|(changed, _)| *changed);
         transaction.rollback().await?;
         let more = changes.len() > most as usize;
         changes.truncate(most as usize);
-        let token = match (more, changes.last()) {
-            (true, Some((changed, _))) => *changed,
-            (true, None) => since.unwrap_or(0),
-            (false, _) => token,
+        let known = match (more, changes.last()) {
+            (true, Some((changed, _))) => before.told(*changed),
+            (true, None) => before,
+            (false, _) => Known::up_to(token),
         };
-        Ok(Changes { changes, token, more })
+        Ok(Changes { changes, before, known, more })
     }
 }

@@ -3,10 +3,12 @@
 use super::Personal;
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
-use crate::storage::database::{Error, Row};
+use crate::storage::database::{Error, Row, Sql, Val};
 
 /// Longest name that is kept, in characters.
 const LONGEST_NAME: usize = 200;
+/// Most people that one statement forgets.
+const SLICE: usize = 500;
 
 /// Somebody an account has written to.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -71,13 +73,18 @@ impl Personal {
         transaction.commit().await
     }
 
-    /// Forgets one of them.
+    /// Forgets some of them.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn forget_correspondent(&self, account: &Address, address: &Address) -> Result<(), Error> {
-        let sql = "DELETE FROM correspondents WHERE account = ? AND address = ?";
-        self.database.execute(sql, &[account.key().into(), address.key().into()]).await?;
+    pub async fn forget_correspondents(&self, account: &Address, addresses: &[Address]) -> Result<(), Error> {
+        for slice in addresses.chunks(SLICE) {
+            let marks = vec!["?"; slice.len()].join(", ");
+            let sql = Sql::rare(format!("DELETE FROM correspondents WHERE account = ? AND address IN ({marks})"));
+            let mut values = vec![Val::from(account.key())];
+            values.extend(slice.iter().map(|address| Val::from(address.key())));
+            self.database.execute(sql, &values).await?;
+        }
         Ok(())
     }
 }

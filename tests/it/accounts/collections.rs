@@ -4,8 +4,8 @@ use postrider::foundations::address::Address;
 use postrider::foundations::clock::Timestamp;
 use postrider::storage::database::Database;
 use postrider::storage::dav::{
-    Change, CollectionKind, Collections, Condition, Draft, Error, Limits, Overwrite, Person, Property, PropertyChange,
-    PropertyName, Stored, Transfer, TransferKind, Window,
+    Change, Collection, CollectionKind, Collections, Condition, Draft, Error, Known, Limits, Overwrite, Person,
+    Property, PropertyChange, PropertyName, Stored, Transfer, TransferKind, Window,
 };
 
 use super::engines::on_every_engine;
@@ -47,17 +47,21 @@ async fn changes_are_numbered(database: Database) {
     let names: Vec<&str> = first.changes.iter().map(|(_, change)| name(change)).collect();
     assert_eq!((names, first.more), (vec!["B", "a"], false));
     let known = collections.find(&ann(), kind, "Café").await.unwrap().unwrap();
-    assert_eq!((known.token, known.id), (first.token, made.id));
+    assert_eq!((Known::up_to(known.token), known.id), (first.known, made.id));
     assert_eq!(collections.find(&ann(), kind, "Cafe").await.unwrap(), None);
     collections.remove_object(&ann(), &made, "a", &Condition::default(), &LIMITS).await.unwrap();
-    let next = collections.changes(&made, Some(first.token), 10).await.unwrap();
-    assert_eq!(next.changes, [(next.token, Change::Removed("a".to_owned()))]);
-    assert!(matches!(collections.changes(&made, Some(next.token + 1), 10).await, Err(Error::UnknownToken)));
+    let next = collections.changes(&made, Some(first.known), 10).await.unwrap();
+    assert_eq!(next.changes, [(next.known.told, Change::Removed("a".to_owned()))]);
+    assert!(matches!(
+        collections.changes(&made, Some(Known::up_to(next.known.told + 1)), 10).await,
+        Err(Error::UnknownToken)
+    ));
     for n in 0..5 {
         put(&format!("n{n}"), "x").await;
         collections.remove_object(&ann(), &made, &format!("n{n}"), &Condition::default(), &LIMITS).await.unwrap();
     }
-    assert!(matches!(collections.changes(&made, Some(first.token), 10).await, Err(Error::UnknownToken)));
+    assert!(matches!(collections.changes(&made, Some(first.known), 10).await, Err(Error::UnknownToken)));
+    everything_is_told_in_pieces(&collections, &made).await;
     let window = |from, to| Some(Window { from, to });
     assert_eq!(collections.page(&made, "", Some("VEVENT"), window(500, 600), 10).await.unwrap().len(), 1);
     assert!(collections.page(&made, "", Some("VEVENT"), window(0, 100), 10).await.unwrap().is_empty());
@@ -65,6 +69,35 @@ async fn changes_are_numbered(database: Database) {
     assert_eq!(collections.object(&made, "B").await.unwrap().unwrap().content, b"two");
     collections.remove(&made).await.unwrap();
     assert!(matches!(collections.changes(&made, None, 10).await, Err(Error::NoCollection)));
+}
+
+/// Also where removals are forgotten: whoever began after them has nothing to be told of them (RFC 6578 §3.6).
+async fn everything_is_told_in_pieces(collections: &Collections, made: &Collection) {
+    for name in ["c", "d", "e"] {
+        let any = Condition::default();
+        collections.put(&ann(), made, &[draft(name, "x")], &any, &LIMITS, NOW).await.unwrap();
+    }
+    let (mut known, mut told) = (None, Vec::new());
+    loop {
+        let piece = collections.changes(made, known, 1).await.unwrap();
+        told.extend(piece.changes.iter().map(|(_, change)| name(change).to_owned()));
+        if told.len() == 2 {
+            // Told already, and not told yet: the first must be told of, and the second may.
+            for name in ["B", "d"] {
+                collections.remove_object(&ann(), made, name, &Condition::default(), &LIMITS).await.unwrap();
+            }
+        }
+        known = Some(piece.known);
+        if !piece.more {
+            break;
+        }
+    }
+    assert_eq!(told, ["B", "c", "e", "B", "d"]);
+    assert_eq!(known.unwrap().begun, None);
+    collections.put(&ann(), made, &[draft("B", "two")], &Condition::default(), &LIMITS, NOW).await.unwrap();
+    for name in ["c", "e"] {
+        collections.remove_object(&ann(), made, name, &Condition::default(), &LIMITS).await.unwrap();
+    }
 }
 
 fn name(change: &Change) -> &str {

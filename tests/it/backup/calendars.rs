@@ -48,7 +48,7 @@ async fn what_is_gone_comes_back_and_what_is_there_stays() {
     let others = made(&all, &bob, CollectionKind::Calendar, &drafts).await;
     done(&host, &["create"]).await;
 
-    let seen = all.changes(&calendar, None, 99).await.unwrap().token;
+    let seen = all.changes(&calendar, None, 99).await.unwrap().known;
     for collection in [&calendar, &others] {
         let account = if collection.id == calendar.id { &ann } else { &bob };
         all.remove_object(account, collection, "gone.ics", &Condition::default(), &LIMITS).await.unwrap();

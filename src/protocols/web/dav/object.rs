@@ -82,7 +82,7 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Answer<Response> {
             let condition = condition(asked)?;
             let limits = asked.room.limits();
             let removed = needs.collections.remove_object(account, &collection, object, &condition, &limits).await?;
-            needs.contacts.removed(account, &removed.addresses).await?;
+            needs.contacts.removed(account, &removed).await?;
             asked.changed("removed", &asked.place);
         }
         Place::Collection(kind, name) => {
@@ -91,7 +91,8 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Answer<Response> {
                 let why = "A calendar has no state of its own that `If-Match` could name.";
                 return Err(Problem::new(StatusCode::PRECONDITION_FAILED, why));
             }
-            needs.collections.remove(&collection).await?;
+            let removed = needs.collections.remove(&collection).await?;
+            needs.contacts.removed(account, &removed).await?;
             asked.changed("collection removed", &asked.place);
         }
         _ => return Err(Problem::new(StatusCode::FORBIDDEN, "This cannot be removed.")),

@@ -9,7 +9,7 @@ use super::place::Place;
 use super::request::Wanted;
 use super::xml::{CALDAV, CALENDAR_SERVER, CARDDAV, DAV};
 use crate::foundations::address::Address;
-use crate::storage::dav::{Collection, CollectionKind, ObjectInfo, Property, PropertyName};
+use crate::storage::dav::{Collection, CollectionKind, Known, ObjectInfo, Property, PropertyName};
 use crate::storage::directory::Account;
 
 /// Something with properties.
@@ -32,15 +32,21 @@ pub(super) struct Writer<'a> {
 }
 
 /// The sync token of a collection as a URI (RFC 6578 §6.2).
-pub(super) fn sync_token(collection: i64, token: i64) -> String {
-    format!("urn:postrider:sync:{collection}:{token}")
+pub(super) fn sync_token(collection: i64, known: Known) -> String {
+    let Known { told, begun } = known;
+    let begun = begun.map(|begun| format!(":{begun}")).unwrap_or_default();
+    format!("urn:postrider:sync:{collection}:{told}{begun}")
 }
 
 /// What a sync token says, if it is one of this collection.
-pub(super) fn read_sync_token(collection: i64, text: &str) -> Option<i64> {
+pub(super) fn read_sync_token(collection: i64, text: &str) -> Option<Known> {
     let rest = text.strip_prefix("urn:postrider:sync:")?;
-    let (of, token) = rest.split_once(':')?;
-    (of.parse() == Ok(collection)).then(|| token.parse().ok()).flatten()
+    let (of, numbers) = rest.split_once(':')?;
+    let (told, begun) = match numbers.split_once(':') {
+        Some((told, begun)) => (told, Some(begun.parse().ok()?)),
+        None => (numbers, None),
+    };
+    (of.parse() == Ok(collection)).then_some(Known { told: told.parse().ok()?, begun })
 }
 
 impl Resource<'_> {
@@ -206,7 +212,9 @@ impl Writer<'_> {
         let is = |kind| collection.kind == kind;
         match (name.namespace.as_str(), name.local.as_str()) {
             (DAV, "displayname") => Some(escape(collection.name.as_str()).into_owned()),
-            (DAV, "sync-token") | (CALENDAR_SERVER, "getctag") => Some(sync_token(collection.id, collection.token)),
+            (DAV, "sync-token") | (CALENDAR_SERVER, "getctag") => {
+                Some(sync_token(collection.id, Known::up_to(collection.token)))
+            }
             (DAV, "supported-report-set") => Some(reports(collection.kind)),
             (CALDAV, "max-resource-size") if is(CollectionKind::Calendar) => {
                 Some(self.settings.object.get().to_string())
@@ -310,8 +318,11 @@ mod tests {
 
     #[test]
     fn tokens_are_of_one_collection() {
-        assert_eq!(read_sync_token(7, &sync_token(7, 42)), Some(42));
-        for wrong in ["", "x", "urn:postrider:sync:8:42", "urn:postrider:sync:7:x", "urn:postrider:sync:7"] {
+        for known in [Known::up_to(42), Known { told: 3, begun: Some(42) }] {
+            assert_eq!(read_sync_token(7, &sync_token(7, known)), Some(known));
+        }
+        let wrong = ["", "x", "urn:postrider:sync:8:42", "urn:postrider:sync:7:x", "urn:postrider:sync:7"];
+        for wrong in wrong.into_iter().chain(["urn:postrider:sync:7:1:x", "urn:postrider:sync:7:1:2:3"]) {
             assert_eq!(read_sync_token(7, wrong), None, "{wrong}");
         }
     }

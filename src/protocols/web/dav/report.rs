@@ -252,8 +252,11 @@ async fn changes(
         let rule = "<D:number-of-matches-within-limits/>";
         out.status(&asked.place.href(&account.address), StatusCode::INSUFFICIENT_STORAGE, rule);
     }
-    let token = if more { told.unwrap_or(found.token) } else { found.token };
-    out.token(&sync_token(collection.id, token));
+    let known = match told {
+        Some(number) if more => found.before.told(number),
+        _ => found.known,
+    };
+    out.token(&sync_token(collection.id, known));
     Ok(out.finish())
 }
 
