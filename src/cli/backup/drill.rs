@@ -259,6 +259,13 @@ async fn ask(
     }
     edit.commit().await?;
     daemon.parts().directory.forget();
+    if with_account.is_empty() && !users.is_empty() {
+        let who = match users.len() {
+            1 => "the user with mail that was looked at has no account".to_owned(),
+            count => format!("none of the {count} users with mail that were looked at has an account"),
+        };
+        drilled.differs([format!("{who} in the backup, so nobody could log in")]);
+    }
     let most = work.place.settings.drill_messages;
     for (account, user) in with_account {
         work.progress.goes_on()?;

@@ -5,6 +5,7 @@
 //! it is complete, or in a bucket is not there. What is to be copied is compared with its SHA-256 before, what is there already
 //! by its size.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -77,8 +78,9 @@ pub fn push(settings: &BackupSettings, remote: &Remote) -> Result<(), Error> {
         (here, Remote::Bucket(place)) => copy(here, &Destination::Bucket(place.clone()), settings),
         (Destination::Directory(here), Remote::Rsync(there)) => {
             let (from, to) = (format!("{}/", here.display()), format!("{there}/"));
-            check(here, &Differing::Missing.files(settings, &from, &to)?, settings)?;
-            in_order(settings, &from, &to)?;
+            let missing = Differing::Missing.files(settings, &from, &to)?;
+            check(here, &missing, settings)?;
+            in_order(settings, &from, &to, &missing)?;
             // What is damaged here is not missing there, and not for this command to say.
             let others = Differing::InSize.files(settings, &from, &to)?;
             let is_whole = |name: &&String| check(here, std::slice::from_ref(*name), settings).is_ok();
@@ -103,7 +105,7 @@ pub fn pull(settings: &BackupSettings, remote: &Remote) -> Result<(), Error> {
             crate::foundations::files::create_directory(here, 0o700)?;
             let (from, to) = (format!("{there}/"), format!("{}/", here.display()));
             let mut doubtful = Differing::Missing.files(settings, &from, &to)?;
-            in_order(settings, &from, &to)?;
+            in_order(settings, &from, &to, &doubtful)?;
             doubtful.extend(Differing::InSize.files(settings, &from, &to)?);
             check(here, &doubtful, settings)
         }
@@ -134,7 +136,7 @@ impl Differing {
             Self::InSize => &["--existing", "--size-only"],
         };
         let shell = format!("--rsh={}", settings.remote_shell);
-        let listed = rsync(&[way, &[&shell, "--dry-run", "--out-format=%n"]].concat(), from, to)?;
+        let listed = rsync(&[way, &[&shell, "--dry-run", "--out-format=%n"]].concat(), from, to, "")?;
         let is_file = |name: &&str| {
             (name.starts_with("packs/") && name.ends_with(".pack"))
                 || (name.starts_with("snapshots/") && name.ends_with(".snapshot"))
@@ -143,21 +145,32 @@ impl Differing {
     }
 }
 
-/// The packs and the mark, then the snapshots that name what is in them.
-fn in_order(settings: &BackupSettings, from: &str, to: &str) -> Result<(), Error> {
+/// The packs and the mark, then those of the files that are snapshots and name what is in the packs: not one that was made
+/// meanwhile, whose packs may not be among those that were copied.
+fn in_order(settings: &BackupSettings, from: &str, to: &str, files: &[String]) -> Result<(), Error> {
     let shell = format!("--rsh={}", settings.remote_shell);
     let always = ["--ignore-existing", "--fsync", &shell];
-    rsync(&[&always[..], &["--exclude=/snapshots/*"]].concat(), from, to)?;
-    rsync(&always, from, to).map(drop)
+    rsync(&[&always[..], &["--exclude=/snapshots/*"]].concat(), from, to, "")?;
+    let snapshots = files.iter().filter(|name| name.starts_with("snapshots/"));
+    let names: String = snapshots.map(|name| format!("{name}\n")).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    rsync(&[&always[..], &["--files-from=-"]].concat(), from, to, &names).map(drop)
 }
 
-/// Runs `rsync`; what it prints.
-fn rsync(more: &[&str], from: &str, to: &str) -> Result<String, Error> {
+/// Runs `rsync` and gives it an input; what it prints.
+fn rsync(more: &[&str], from: &str, to: &str, input: &str) -> Result<String, Error> {
     let failed = |because: String, remedy| Error::Program { program: "rsync", because, remedy };
     let mut command = Command::new("rsync");
     command.args(["--recursive", "--times", "--perms", "--mkpath", "--exclude=*.lock", "--exclude=/damaged"]);
     command.arg("--exclude=.unfinished.*").arg("--exclude=.*.tmp").args(more).args(["--", from, to]);
-    let output = command.stdin(Stdio::null()).output();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = command.spawn().and_then(|mut child| {
+        // One that ends before it has read all of it says why.
+        let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
+        child.wait_with_output()
+    });
     let output = output.map_err(|error| failed(format!("it cannot be started: {error}"), Remedy::of(&error)))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

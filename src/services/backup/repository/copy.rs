@@ -26,10 +26,11 @@ pub fn copy(from: &Destination, to: &Destination, settings: &BackupSettings) -> 
     let threads = rayon::ThreadPoolBuilder::new().num_threads(usize::from(settings.threads)).build();
     let threads = threads.map_err(|error| Error::Interrupted(error.to_string()))?;
     let mut others = Vec::new();
-    for directory in ["packs", "snapshots"] {
+    // A backup may be made meanwhile. The packs of a snapshot that is listed before them are all among them.
+    let snapshots = from.list("snapshots")?;
+    for (directory, files) in [("packs", from.list("packs")?), ("snapshots", snapshots)] {
         let there: HashMap<String, u64> = to.list(directory)?.into_iter().map(|file| (file.name, file.size)).collect();
-        let (known, missing): (Vec<_>, Vec<_>) =
-            from.list(directory)?.into_iter().partition(|file| there.contains_key(&file.name));
+        let (known, missing): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| there.contains_key(&file.name));
         threads.install(|| missing.par_iter().try_for_each(|file| copy_file(&*from, &*to, file)))?;
         others.extend(known.into_iter().filter(|file| there.get(&file.name) != Some(&file.size)));
     }
