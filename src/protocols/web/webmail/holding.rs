@@ -140,13 +140,18 @@ impl Room {
     /// Sends one letter, or leaves it for later.
     async fn release(self: Arc<Self>, held: Held) {
         let Ok(address) = held.account.parse::<Address>() else { return };
-        let waiting = serde_json::from_str::<Waiting>(&held.content);
-        let (Ok(waiting), Ok(Some(account))) = (waiting, self.needs.directory.account_now(&address).await) else {
-            return self.give_up(&address, &held, "it cannot be read, or its account is gone").await;
+        let account = match self.needs.directory.account_now(&address).await {
+            Ok(account) => account,
+            // It stays, and the next look tries it again.
+            Err(error) => {
+                log::warn!(user:% = address, error:% = error; "A letter that waits is kept until its account can be looked up");
+                return;
+            }
         };
-        if !account.may_log_in() {
-            return self.give_up(&address, &held, "the account may not be used").await;
-        }
+        let Some(account) = account else { return self.give_up(&address, &held, "its account is gone").await };
+        let Ok(waiting) = serde_json::from_str::<Waiting>(&held.content) else {
+            return self.give_up(&address, &held, "it cannot be read").await;
+        };
         // Another node has the mailbox, and sends it; or nobody can be asked now.
         let Ok(user) = self.needs.mailboxes.user(&address).await else { return };
         let (now, login) = (self.needs.clock.now(), Login::user(account.address.clone()));
@@ -155,6 +160,10 @@ impl Room {
         let client = waiting.client.map_or(Peer::Internal, |ip| Peer::Tcp(SocketAddr::new(ip, 0)));
         let caller = Caller { client, is_local: false, is_private: true, is_encrypted: waiting.encrypted };
         let (draft, due) = (waiting.sending.draft, Timestamp::from_unix_millis(waiting.due));
+        if !reader.account.may_log_in() {
+            self.give_up(&address, &held, "the account may not be used").await;
+            return flag(&reader, draft).await;
+        }
         let sent = fulfil(Arc::clone(&self), caller, reader.clone(), waiting.sending, Occasion::Due).await;
         let Err(problem) = sent else {
             // Also when it was sent before, and this could not be written down.
