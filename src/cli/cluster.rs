@@ -3,7 +3,6 @@ use super::exit::{Ended, Exit, Outcome};
 use super::output::Shown;
 use crate::daemon::database_url;
 use crate::foundations::address::Address;
-use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::counted::{are, counted};
 use crate::storage::cluster::{Node, NodeState, Nodes};
 use crate::storage::database::Database;
@@ -106,10 +105,9 @@ async fn perform(command: Cluster, context: &Context, database: &Database) -> Ou
                 }
                 return Err(Ended::with(Exit::NotFound, format!("there is no node {node}")));
             }
-            let freed = spool::abandon(database, &node, SystemClock.now()).await?;
-            spool::forget_node(database, &node).await?;
+            let freed = spool::forget_node(database, &node).await?;
             let text = format!(
-                "{node} is forgotten; {} that it was about to send to {} free for others",
+                "{node} is forgotten; {} that it was about to send to {} taken over by the others of its queue",
                 counted(freed, "recipient"),
                 are(freed)
             );

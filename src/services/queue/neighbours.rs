@@ -7,17 +7,9 @@ use super::{Error, Queue};
 use crate::foundations::event::{Event, EventKind};
 use crate::storage::spool::{self, Neighbour, QueueNode};
 
-/// What is known of the other nodes from the look before.
-#[derive(Default)]
-struct Known {
-    names: BTreeSet<String>,
-    /// Those of whom was told that they have another directory.
-    apart: BTreeSet<String>,
-}
-
 /// How often a lease is renewed while it lasts.
 const RENEWALS: u32 = 8;
-/// How often is looked whether another was forgotten.
+/// How often is looked whether another is gone, or was forgotten.
 const LOOK: Duration = Duration::from_secs(3);
 /// Shortest pause between two renewals.
 const BREATH: Duration = Duration::from_millis(100);
@@ -25,10 +17,10 @@ const BREATH: Duration = Duration::from_millis(100);
 impl Queue {
     /// Renews this node's lease on what it claims, and frees what those have claimed who are gone.
     pub(super) async fn look_after_neighbours(&self) {
-        let (parts, mut known) = (&self.0.parts, Known::default());
+        let (parts, mut apart) = (&self.0.parts, BTreeSet::new());
         let Some(node) = &parts.node else { return };
         loop {
-            if let Err(error) = self.look_round(node, &mut known).await {
+            if let Err(error) = self.look_round(node, &mut apart).await {
                 log::warn!(cause:% = error; "It is not known now how the other nodes of this queue are");
             }
             let renewal = tokio::time::Instant::now() + (node.lease() / RENEWALS).max(BREATH);
@@ -39,17 +31,10 @@ impl Queue {
                     () = tokio::time::sleep_until(look.min(renewal)) => {}
                 }
                 // A failure is told with the renewal.
-                if let Ok(names) = node.others().await {
-                    self.note_names(&mut known, names);
+                if let Ok(others) = node.neighbours().await {
+                    let _ = self.take_over_from(node, &others).await;
                 }
             }
-        }
-    }
-
-    /// What a node that was forgotten had claimed is free, and no change in this process tells of it.
-    fn note_names(&self, known: &mut Known, names: BTreeSet<String>) {
-        if !std::mem::replace(&mut known.names, names).is_subset(&known.names) {
-            self.0.stir.notify_one();
         }
     }
 
@@ -64,24 +49,29 @@ impl Queue {
         }
     }
 
-    async fn look_round(&self, node: &QueueNode, known: &mut Known) -> Result<(), Error> {
+    async fn look_round(&self, node: &QueueNode, apart: &mut BTreeSet<String>) -> Result<(), Error> {
         if !node.renew().await? {
             // What it had claimed was free for others meanwhile; each message is confirmed before it is sent.
             log::warn!("This node was taken for dead by the others of its queue; it joins again");
             self.join(node).await?;
         }
         let others = node.neighbours().await?;
-        self.note_names(known, others.iter().map(|other| other.name.clone()).collect());
-        for other in others {
+        for other in &others {
             let concerns = other.is_alive || other.has_claims;
             match (other.is_seen, concerns) {
-                (false, true) => self.tell_apart(&other, &mut known.apart),
-                (true, _) => _ = known.apart.remove(&other.name),
+                (false, true) => self.tell_apart(other, apart),
+                (true, _) => _ = apart.remove(&other.name),
                 (false, false) => {}
             }
-            if other.is_seen && !other.is_alive && other.has_claims {
-                self.take_over(node, &other.name).await?;
-            }
+        }
+        self.take_over_from(node, &others).await
+    }
+
+    /// Takes over what those nodes have claimed whose leases have ended.
+    async fn take_over_from(&self, node: &QueueNode, others: &[Neighbour]) -> Result<(), Error> {
+        let is_heir = |other: &&Neighbour| other.is_seen && !other.is_alive && other.has_claims;
+        for other in others.iter().filter(is_heir) {
+            self.take_over(node, &other.name).await?;
         }
         Ok(())
     }

@@ -38,7 +38,8 @@ impl Queue {
     /// Writes down what came of an attempt. While the database does not take it, a note of what must not happen again stands
     /// beside the spool: should the process end meanwhile, the next one knows. `events` stand beside the fates they tell of.
     pub(super) async fn settle_noting(&self, id: QueueId, fates: &[(i64, Fate)], events: &[Option<Event>]) -> Written {
-        let note = |(n, (key, fate)): (usize, &(i64, Fate))| Note::of(id, *key, fate, events.get(n).cloned().flatten());
+        let event = |n: usize| events.get(n).cloned().flatten();
+        let note = |(n, fate)| Note::of(id, fate, self.owner(), event(n));
         let notes: Vec<Note> = fates.iter().enumerate().filter_map(note).collect();
         let mut settling = std::pin::pin!(self.settle_surely(id, fates));
         if notes.is_empty() {

@@ -253,20 +253,28 @@ impl Queue {
     }
 
     /// Marks recipients whom a message may have reached from now on. Where that cannot be written down, what comes of it could not
-    /// be either, and after a restart the message would be sent again: then it does not go.
+    /// be either, and after a restart the message would be sent again: then it does not go. Nor does it where another node, that
+    /// took this one for dead, has them now.
     async fn mark(&self, id: QueueId, keys: &[i64]) -> Result<(), Trouble> {
-        let spool = &self.0.parts.spool;
-        let mut marked = spool.mark_sending(keys).await;
-        if marked.is_err() {
+        let (spool, owner) = (&self.0.parts.spool, self.owner());
+        let mut marked = spool.mark_sending(owner, keys).await;
+        if marked.as_ref().is_err_and(|error| !matches!(error, spool::Error::Overtaken)) {
             // Another transaction may have been in the way.
             tokio::time::sleep(SECOND_THOUGHT).await;
-            marked = spool.mark_sending(keys).await;
+            marked = spool.mark_sending(owner, keys).await;
         }
         marked.map_err(|error| {
-            log::warn!(queue:% = id, cause:% = error; "A message is not sent now: the database cannot be written");
+            let why = match error {
+                spool::Error::Overtaken => {
+                    log::warn!(queue:% = id; "A message is not sent now: it was taken away from this node, or changed by hand");
+                    "The message was taken away from this sender while it was on its way"
+                }
+                error => {
+                    log::warn!(queue:% = id, cause:% = error; "A message is not sent now: the database cannot be written");
+                    "The database of this server cannot be written now, and nothing is sent whose result could not be kept"
+                }
+            };
             // RFC 3463 §3.4: X.3.0, mail system status.
-            let why =
-                "The database of this server cannot be written now, and nothing is sent whose result could not be kept";
             Trouble::ours(EnhancedStatus::new(4, 3, 0), why, Scope::Message)
         })
     }

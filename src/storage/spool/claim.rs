@@ -9,7 +9,7 @@ use super::entry::{ENTRY_COLUMNS, ENTRY_WIDTH, RECIPIENT_COLUMNS, entry, queued}
 use super::{Destination, Entry, Error, Queued, RecipientState, Spool};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
-use crate::storage::database::{Database, Durability, Row, Sql, Transaction, Val};
+use crate::storage::database::{Durability, Row, Sql, Transaction, Val};
 
 /// What a node wants to work on.
 #[derive(Debug, Clone, Copy)]
@@ -150,15 +150,19 @@ impl Spool {
         Ok(self.database().execute(sql, &values).await?)
     }
 
-    /// Writes down that the message is about to be transmitted to these recipients: should this node crash now, it may
+    /// Writes down that the message is about to be transmitted to these recipients: should the node crash now, it may
     /// arrive twice, and the next start can say so.
-    pub async fn mark_sending(&self, keys: &[i64]) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Overtaken`] when the node does not have all of them any more: nothing is written down, and the message must not
+    /// be sent to any.
+    pub async fn mark_sending(&self, owner: &str, keys: &[i64]) -> Result<(), Error> {
         let mut job = Job::relaxed();
         let marks = vec!["?"; keys.len()].join(", ");
-        let sql = Sql::assembled(format!("UPDATE queue_recipients SET sending_since = ? WHERE id IN ({marks})"));
-        let mut values = vec![Val::from(self.clock().now())];
+        let sql = format!("UPDATE queue_recipients SET sending_since = ? WHERE owner = ? AND id IN ({marks})");
+        let mut values = vec![Val::from(self.clock().now()), Val::from(owner)];
         values.extend(keys.iter().copied().map(Val::from));
-        job.changes.push(Change::new(sql, values));
+        job.changes.push(Change::of_rows(keys.len() as u64, Sql::assembled(sql), values));
         self.submit(job).await.map(|_| ())
     }
 
@@ -215,12 +219,14 @@ impl Spool {
         self.release_all(owner, "", &[]).await
     }
 
-    /// Gives back everything that another node had reserved, if its lease is written down as ended: see
-    /// [`QueueNode::bury`](super::QueueNode::bury). Returns the recipients whose transmission had begun, as [`Spool::recover`].
+    /// Gives back everything that another node had reserved, if its lease is written down as ended
+    /// ([`QueueNode::bury`](super::QueueNode::bury)), and forgets the node, which joins anew should it come back. Returns the recipients whose transmission had begun, as [`Spool::recover`].
     pub async fn recover_from(&self, node: &str) -> Result<Vec<(QueueId, Queued)>, Error> {
         // One that has joined again meanwhile looks after its own.
         let condition = " AND EXISTS (SELECT 1 FROM queue_nodes WHERE node = ? AND lease_end = 0)";
         let uncertain = self.release_all(node, condition, &[Val::from(node)]).await?;
+        let sql = "DELETE FROM queue_nodes WHERE node = ? AND lease_end = 0";
+        self.database().execute(sql, &[Val::from(node)]).await?;
         self.notify_changed();
         Ok(uncertain)
     }
@@ -243,16 +249,6 @@ impl Spool {
         self.submit(job).await?;
         Ok(uncertain)
     }
-}
-
-/// Frees what a node has claimed that will not come back; how many recipients that were. Those whose transmission had begun may
-/// be sent twice.
-///
-/// # Errors
-/// The database fails.
-pub async fn abandon(database: &Database, owner: &str, now: Timestamp) -> Result<u64, Error> {
-    let sql = "UPDATE queue_recipients SET owner = NULL, sending_since = NULL, due_at = ? WHERE owner = ?";
-    Ok(database.execute(sql, &[Val::from(now), Val::from(owner)]).await?)
 }
 
 /// Lets an administrator see to a recipient whose row, or whose entry's, makes no sense.

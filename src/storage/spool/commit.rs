@@ -22,25 +22,18 @@ const RECIPIENT: &[&str] =
 pub(super) struct Change {
     sql: Sql,
     values: Vec<Val>,
-    wanted: Wanted,
-}
-
-/// How many rows a change must change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Any,
-    /// One, or else somebody else has been there first and the job is not done at all.
-    One,
+    /// How many rows it must change, or else somebody else has been there first and the job is not done at all.
+    wanted: Option<u64>,
 }
 
 impl Change {
     pub(super) fn new(sql: impl Into<Sql>, values: Vec<Val>) -> Self {
-        Self { sql: sql.into(), values, wanted: Wanted::Any }
+        Self { sql: sql.into(), values, wanted: None }
     }
 
-    /// A statement that must change one row.
-    pub(super) fn of_one(sql: impl Into<Sql>, values: Vec<Val>) -> Self {
-        Self { sql: sql.into(), values, wanted: Wanted::One }
+    /// A statement that must change so many rows.
+    pub(super) fn of_rows(rows: u64, sql: impl Into<Sql>, values: Vec<Val>) -> Self {
+        Self { sql: sql.into(), values, wanted: Some(rows) }
     }
 }
 
@@ -204,7 +197,7 @@ async fn apply(transaction: &mut Transaction, jobs: &[Job]) -> Result<Vec<Vec<u6
         let mut counts = Vec::with_capacity(job.changes.len());
         for change in &job.changes {
             let count = transaction.execute(&change.sql, &change.values).await?;
-            if change.wanted == Wanted::One && count != 1 {
+            if change.wanted.is_some_and(|wanted| wanted != count) {
                 return Err(Failure::Overtaken);
             }
             counts.push(count);

@@ -36,7 +36,7 @@ mod settle;
 mod sweep;
 
 pub use bodies::body_path;
-pub use claim::{Claim, Claimed, abandon};
+pub use claim::{Claim, Claimed};
 pub use destination::{Destination, InvalidDestination};
 pub use destinations::Backlog;
 pub use entry::{Entry, NewEntry, NewRecipient, QUARANTINED, Queued, RecipientState};

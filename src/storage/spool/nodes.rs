@@ -1,6 +1,5 @@
 //! The nodes that share a queue: which of them live, and whether they see the same directory.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -102,16 +101,6 @@ impl QueueNode {
         Ok(self.database.execute(Sql::assembled(sql), &values).await? == 1)
     }
 
-    /// The names of the other nodes, and nothing else of them.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn others(&self) -> Result<BTreeSet<String>, Error> {
-        let sql = "SELECT node FROM queue_nodes WHERE node <> ?";
-        let rows = self.database.fetch_all(sql, &[self.name.as_str().into()]).await?;
-        Ok(rows.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?)
-    }
-
     /// The other nodes, by name.
     ///
     /// # Errors
@@ -155,13 +144,20 @@ impl QueueNode {
     }
 }
 
-/// Forgets a node that will not come back.
+/// Ends the lease of a node that will not come back, so that the others take over at once what it had claimed, as they do
+/// with one whose lease has ended by itself. Returns how many recipients that is.
 ///
 /// # Errors
 /// The database fails.
-pub async fn forget_node(database: &Database, node: &str) -> Result<(), Error> {
-    database.execute("DELETE FROM queue_nodes WHERE node = ?", &[node.into()]).await?;
-    Ok(())
+pub async fn forget_node(database: &Database, node: &str) -> Result<u64, Error> {
+    database.execute("UPDATE queue_nodes SET lease_end = 0 WHERE node = ?", &[node.into()]).await?;
+    let sql = "SELECT COUNT(*) FROM queue_recipients WHERE owner = ?";
+    let row = database.fetch_optional(sql, &[node.into()]).await?;
+    let claims = row.map_or(Ok(0), |row| row.int(0))?;
+    if claims == 0 {
+        database.execute("DELETE FROM queue_nodes WHERE node = ? AND lease_end = 0", &[node.into()]).await?;
+    }
+    Ok(claims.unsigned_abs())
 }
 
 fn fresh_mark() -> Result<String, Error> {

@@ -23,6 +23,8 @@ pub struct Note {
     pub entry: QueueId,
     /// The recipient's key in the database.
     pub key: i64,
+    /// Who had claimed the recipient; unknown in notes of earlier versions.
+    pub claimant: Option<String>,
     /// What the sender is still to be told.
     pub report: Option<Report>,
     /// The event that tells of it.
@@ -32,6 +34,7 @@ pub struct Note {
 /// What a note's file holds; an empty one stands for a message that has arrived.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Content {
+    claimant: Option<String>,
     report: Option<Report>,
     event: Option<Event>,
 }
@@ -41,13 +44,13 @@ const LONGEST: u64 = 256 << 10;
 
 impl Note {
     /// A note of a fate, if it is one of which a note is kept.
-    pub fn of(entry: QueueId, key: i64, fate: &Fate, event: Option<Event>) -> Option<Self> {
+    pub fn of(entry: QueueId, (key, fate): &(i64, Fate), claimant: &str, event: Option<Event>) -> Option<Self> {
         let report = match fate {
             Fate::Done => None,
             Fate::Reported(report) => Some(report.clone()),
             Fate::Again { .. } | Fate::Untried { .. } | Fate::Redirected { .. } | Fate::Hold { .. } => return None,
         };
-        Some(Self { entry, key, report, event })
+        Some(Self { entry, key: *key, claimant: Some(claimant.to_owned()), report, event })
     }
 
     fn fate(&self) -> Fate {
@@ -105,8 +108,8 @@ impl Bodies {
                 // Another node may have dealt with it meanwhile.
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
                 read => {
-                    let Content { report, event } = understood(&path, &read.map_err(in_file)?);
-                    notes.push(Note { entry, key, report, event });
+                    let Content { claimant, report, event } = understood(&path, &read.map_err(in_file)?);
+                    notes.push(Note { entry, key, claimant, report, event });
                 }
             }
         }
@@ -118,7 +121,8 @@ impl Bodies {
 /// A refusal is not written so: it would be forgotten that the sender is to be told.
 fn write(directory: &Path, note: &Note) -> Result<(), Error> {
     let path = directory.join(note.name());
-    let content = Content { report: note.report.clone(), event: note.event.clone() };
+    let Note { claimant, report, event, .. } = note.clone();
+    let content = Content { claimant, report, event };
     let content = serde_json::to_vec(&content).unwrap_or_default();
     match files::write_durable(&path, &content, 0o600) {
         Err(error) if error.kind() == crate::foundations::failure::Kind::NoSpace && !note.is_failure() => {
@@ -163,12 +167,17 @@ impl Spool {
     pub async fn settle_noted(&self, owner: &str) -> Result<Vec<Note>, Error> {
         let mut told = Vec::new();
         for note in self.on_disk(Bodies::notes).await? {
+            let claimant = note.claimant.as_deref().unwrap_or(owner);
             // The key alone may be another message's in a database that was restored.
-            let sql = "SELECT 1 FROM queue_recipients WHERE id = ? AND entry = ? AND state <> ?";
+            let sql = "SELECT owner FROM queue_recipients WHERE id = ? AND entry = ? AND state <> ?";
             let finished = super::RecipientState::Finished.number();
             let values = [Val::from(note.key), Val::from(note.entry.to_string()), Val::from(finished)];
-            if self.database().fetch_optional(sql, &values).await?.is_some() {
-                self.settle_one_noted(owner, &note).await?;
+            let row = self.database().fetch_optional(sql, &values).await?;
+            let owner = row.map(|row| row.opt_text(0)).transpose()?;
+            // Once another has the recipient, only that the message has arrived still counts.
+            let counts = |owner: Option<String>| note.fate().is_final() || owner.is_none_or(|owner| owner == claimant);
+            if owner.is_some_and(counts) {
+                self.settle_one_noted(claimant, &note).await?;
                 told.push(note.clone());
             }
             self.forget_notes(std::slice::from_ref(&note)).await?;
@@ -177,8 +186,8 @@ impl Spool {
     }
 
     /// What the database refuses, an administrator must look at: the recipient is held, and not tried again.
-    async fn settle_one_noted(&self, owner: &str, note: &Note) -> Result<(), Error> {
-        let settle = async |fate| self.settle(note.entry, Settler::Claimant(owner), &[(note.key, fate)]).await;
+    async fn settle_one_noted(&self, claimant: &str, note: &Note) -> Result<(), Error> {
+        let settle = async |fate| self.settle(note.entry, Settler::Claimant(claimant), &[(note.key, fate)]).await;
         match settle(note.fate()).await {
             Err(error) if error.is_refusal() => {
                 log::error!(queue:% = note.entry, cause:% = error; "The database refuses what was noted of a message; its recipient is held");
@@ -200,7 +209,7 @@ mod tests {
     }
 
     fn noted(key: i64, fate: &Fate) -> Note {
-        Note::of(QueueId::generate(Timestamp::EPOCH), key, fate, None).unwrap()
+        Note::of(QueueId::generate(Timestamp::EPOCH), &(key, fate.clone()), "one", None).unwrap()
     }
 
     #[test]
@@ -224,15 +233,16 @@ mod tests {
     #[test]
     fn only_what_must_not_happen_again_is_noted() {
         let id = QueueId::generate(Timestamp::EPOCH);
-        assert_eq!(Note::of(id, 1, &Fate::Untried { due_at: Timestamp::EPOCH }, None), None);
-        assert_eq!(Note::of(id, 1, &Fate::Hold { reason: String::new() }, None), None);
+        for fate in [Fate::Untried { due_at: Timestamp::EPOCH }, Fate::Hold { reason: String::new() }] {
+            assert_eq!(Note::of(id, &(1, fate), "one", None), None);
+        }
     }
 
     #[test]
     fn a_name_says_that_a_message_has_arrived() {
         let root = tempfile::tempdir().unwrap();
         let bodies = Bodies::open(root.path().to_owned()).unwrap();
-        let note = noted(3, &Fate::Done);
+        let note = Note { claimant: None, ..noted(3, &Fate::Done) };
         fs::write(root.path().join(NOTES).join(note.name()), "").unwrap();
         fs::write(root.path().join(NOTES).join(".half.tmp"), "{").unwrap();
         assert_eq!(bodies.notes().unwrap(), [note]);

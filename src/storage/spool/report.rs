@@ -92,11 +92,11 @@ impl Spool {
             let key = Val::from(recipient.key);
             // Whoever takes a report off first has told the sender.
             let change = if recipient.state == RecipientState::Finished {
-                Change::of_one("DELETE FROM queue_recipients WHERE id = ? AND report IS NOT NULL", vec![key])
+                Change::of_rows(1, "DELETE FROM queue_recipients WHERE id = ? AND report IS NOT NULL", vec![key])
             } else {
                 let sql =
                     "UPDATE queue_recipients SET report = NULL, warn_at = NULL WHERE id = ? AND report IS NOT NULL";
-                Change::of_one(sql, vec![key])
+                Change::of_rows(1, sql, vec![key])
             };
             job.changes.push(change);
         }

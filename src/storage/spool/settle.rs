@@ -44,7 +44,7 @@ pub enum Fate {
 
 impl Fate {
     /// Whether nothing that anybody else tries can be of use any more.
-    fn is_final(&self) -> bool {
+    pub(super) fn is_final(&self) -> bool {
         match self {
             Self::Done => true,
             Self::Reported(report) => report.action != Action::Failed,

@@ -352,7 +352,7 @@ async fn says_which_messages_may_arrive_twice(database: Database) {
     let id = world.send(&mail(&["a@x.test"])).await;
     let claim = postrider::storage::spool::Claim { owner: "mail.example.test", only: None, except: &[], limit: 9 };
     let claimed = world.spool.claim(claim).await.unwrap();
-    world.spool.mark_sending(&[claimed[0].recipients[0].key]).await.unwrap();
+    world.spool.mark_sending("mail.example.test", &[claimed[0].recipients[0].key]).await.unwrap();
     let world = world.crash();
     let peer = world.network.host("192.0.2.1", Peer::new());
     world.queue.start();

@@ -8,8 +8,8 @@ use postrider::foundations::failure::Kind;
 use postrider::foundations::mail::Recipient;
 use postrider::storage::database::Database;
 use postrider::storage::spool::{
-    Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, QUARANTINED, QueueNode, RecipientState, Report,
-    Selection, Settled, Settler,
+    Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, Note, QUARANTINED, QueueNode, RecipientState,
+    Report, Selection, Settled, Settler,
 };
 
 use super::peer::Peer;
@@ -20,6 +20,7 @@ crate::accounts::engines::on_every_engine!(
     concurrent_commits_are_all_kept,
     claims_are_exclusive_and_come_back,
     who_was_held_dead_settles_nothing_that_another_has,
+    notes_count_for_who_wrote_them,
     holds_releases_and_deletes,
     selections_pass_over_the_quarantine,
     lists_have_every_message_of_many_recipients,
@@ -154,7 +155,10 @@ async fn claims_are_exclusive_and_come_back(database: Database) {
     assert!(one.iter().all(|key| !two.contains(key)));
     assert_eq!(one.len(), 15);
     // A node that comes back takes up its own; what it was sending may arrive twice.
-    world.spool.mark_sending(&one[..2]).await.unwrap();
+    world.spool.mark_sending("one", &one[..2]).await.unwrap();
+    // Not for one who has lost only one of them, nor with a sign of it left behind.
+    let mixed = [one[2], two[0]];
+    assert!(matches!(world.spool.mark_sending("one", &mixed).await, Err(Error::Overtaken)));
     let uncertain = world.spool.recover("one").await.unwrap();
     assert_eq!(
         uncertain.iter().map(|(entry, one)| (*entry, one.key)).collect::<Vec<_>>(),
@@ -180,6 +184,30 @@ async fn claims_are_exclusive_and_come_back(database: Database) {
     let one = QueueNode::new(world.database.clone(), marks.path(), "one".to_owned(), Duration::from_secs(1_200));
     one.join().await.unwrap();
     assert!(world.spool.claim(other("two")).await.unwrap().is_empty());
+}
+
+/// A node that is gone has noted what the database did not take; another reads it before it takes over what that one had.
+async fn notes_count_for_who_wrote_them(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let recipients = vec![to("a@x.test", "mx:x.test", &world), to("b@x.test", "mx:x.test", &world)];
+    let mail = mail(&[]);
+    let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
+    let claimed = world.spool.claim(claim(&[])).await.unwrap();
+    let [mine, others] = [0, 1].map(|n| claimed[0].recipients[n].key);
+    let now = world.clock.now();
+    let report = Report { action: Action::Failed, status: "5.1.1".to_owned(), diagnostic: None, remote: None, at: now };
+    let note = |key| Note::of(id, &(key, Fate::Reported(report.clone())), "one", None).unwrap();
+    // One of the two was given back, and is another's now.
+    world.spool.give_back("one", &[others]).await.unwrap();
+    assert_eq!(world.spool.claim(Claim { owner: "three", ..claim(&[]) }).await.unwrap().len(), 1);
+    world.spool.note(&[note(mine), note(others)]).await.unwrap();
+    assert_eq!(world.spool.settle_noted("two").await.unwrap(), [note(mine)]);
+    let listing = world.spool.entry(id).await.unwrap();
+    let found = |key| listing.recipients.iter().find(|one| one.key == key).unwrap();
+    assert_eq!((found(mine).state, found(mine).report.as_ref()), (RecipientState::Finished, Some(&report)));
+    let other = found(others);
+    assert_eq!((other.state, other.owner.as_deref()), (RecipientState::Waiting, Some("three")));
+    assert!(world.spool.settle_noted("two").await.unwrap().is_empty(), "a note is read once");
 }
 
 async fn holds_releases_and_deletes(database: Database) {
