@@ -4,7 +4,7 @@ use mail_auth::report::{DateRange, Record, Report, ReportMetadata};
 
 use super::send::{Letter, Sender};
 use crate::foundations::address::Address;
-use crate::foundations::dns::Resolver;
+use crate::foundations::dns::{self, Resolver};
 use crate::services::filter::CountedPolicy;
 use crate::services::filter::authentication::organization_of;
 use crate::storage::reports::Tally;
@@ -13,27 +13,22 @@ use crate::storage::reports::Tally;
 const MOST_ADDRESSES: usize = 3;
 
 /// One report for each policy that held on the day, in its letter, and whom it is for.
+///
+/// # Errors
+/// Whether any address of a policy agrees is not known now.
 pub(super) async fn letters(
     resolver: &dyn Resolver,
     sender: &Sender,
     (day, domain): (i64, &str),
     tallies: &[Tally],
-) -> Vec<Letter> {
+) -> Result<Vec<Letter>, dns::Error> {
     let mut policies: Vec<&str> = tallies.iter().map(|tally| tally.policy.as_str()).collect();
     policies.sort_unstable();
     policies.dedup();
     let mut letters = Vec::new();
     for (number, policy) in policies.into_iter().enumerate() {
         let Ok(counted) = serde_json::from_str::<CountedPolicy>(policy) else { continue };
-        let mut to = Vec::new();
-        for uri in counted.to.iter().take(MOST_ADDRESSES * 2) {
-            if let Some(address) = mailbox(uri)
-                && to.len() < MOST_ADDRESSES
-                && agrees(resolver, domain, address.domain().as_str()).await
-            {
-                to.push(address);
-            }
-        }
+        let to = addressees(resolver, domain, &counted.to, MOST_ADDRESSES).await?;
         let report = report(sender, (day, domain, number), &counted, tallies.iter().filter(|t| t.policy == policy));
         if to.is_empty() || report.record.is_empty() {
             continue;
@@ -47,7 +42,31 @@ pub(super) async fn letters(
             letters.push(Letter { to, octets, id: report.report_metadata.report_id.clone() });
         }
     }
-    letters
+    Ok(letters)
+}
+
+/// The addresses of URIs that may get reports about a domain, at most `most`. One whose zone does not answer keeps no other from its reports.
+///
+/// # Errors
+/// There is none, and a zone does not answer.
+pub(super) async fn addressees(
+    resolver: &dyn Resolver,
+    domain: &str,
+    uris: &[String],
+    most: usize,
+) -> Result<Vec<Address>, dns::Error> {
+    let (mut to, mut unanswered) = (Vec::new(), None);
+    for address in uris.iter().take(most * 2).filter_map(|uri| mailbox(uri)) {
+        match agrees(resolver, domain, address.domain().as_str()).await {
+            Ok(true) if to.len() < most => to.push(address),
+            Ok(_) => {}
+            Err(error) => unanswered = Some(error),
+        }
+    }
+    match unanswered {
+        Some(error) if to.is_empty() => Err(error),
+        _ => Ok(to),
+    }
 }
 
 fn report<'t>(
@@ -90,17 +109,25 @@ pub(super) fn mailbox(uri: &str) -> Option<Address> {
 }
 
 /// RFC 7489 §7.1: another organization's address gets reports only when its own zone says that it wants them.
-pub(super) async fn agrees(resolver: &dyn Resolver, domain: &str, destination: &str) -> bool {
+async fn agrees(resolver: &dyn Resolver, domain: &str, destination: &str) -> Result<bool, dns::Error> {
     if domain == destination {
-        return true;
+        return Ok(true);
     }
     let (ours, theirs) = (organization_of(resolver, domain).await, organization_of(resolver, destination).await);
     if ours.is_some() && ours == theirs {
-        return true;
+        return Ok(true);
     }
     let name = format!("{domain}._report._dmarc.{destination}");
-    let records = resolver.txt(&name).await.map(|answer| answer.records).unwrap_or_default();
-    records.iter().any(|record| record.split(';').next().is_some_and(|tag| tag.replace(' ', "") == "v=DMARC1"))
+    let records = match resolver.txt(&name).await {
+        Ok(answer) => answer.records,
+        Err(error) if error.kind == dns::ErrorKind::Temporary => return Err(error),
+        Err(_) => Vec::new(),
+    };
+    let says_so = |record: &String| record.split(';').next().is_some_and(|tag| tag.replace(' ', "") == "v=DMARC1");
+    match records.iter().any(says_so) {
+        false if ours.is_none() || theirs.is_none() => Err(dns::Error::new(destination, dns::ErrorKind::Temporary)),
+        agrees => Ok(agrees),
+    }
 }
 
 #[cfg(test)]
@@ -126,18 +153,39 @@ mod tests {
     async fn strangers_must_agree() {
         let resolver = ZoneResolver::new();
         let zone = "_dmarc.x.test TXT v=DMARC1; p=none\nx.test._report._dmarc.third.test TXT v=DMARC1;\n\
-                    x.test._report._dmarc.other.test TXT v=spf1 -all";
+                    x.test._report._dmarc.other.test TXT v=spf1 -all\n_dmarc.gone.test FAIL\n\
+                    x.test._report._dmarc.mute.test FAIL\nx.test._report._dmarc.half.test TXT v=DMARC1\n\
+                    _dmarc.half.test FAIL";
         resolver.add(zone).unwrap();
         for (domain, destination, wanted) in [
-            ("x.test", "x.test", true),
-            ("x.test", "reports.x.test", true),
-            ("mail.x.test", "x.test", true),
-            ("x.test", "third.test", true),
-            ("y.test", "third.test", false),
-            ("x.test", "other.test", false),
-            ("x.test", "victim.test", false),
+            ("x.test", "x.test", Some(true)),
+            ("x.test", "reports.x.test", Some(true)),
+            ("mail.x.test", "x.test", Some(true)),
+            ("x.test", "third.test", Some(true)),
+            ("y.test", "third.test", Some(false)),
+            ("x.test", "other.test", Some(false)),
+            ("x.test", "victim.test", Some(false)),
+            ("x.test", "gone.test", None),
+            ("x.test", "mute.test", None),
+            ("x.test", "half.test", Some(true)),
         ] {
-            assert_eq!(agrees(&resolver, domain, destination).await, wanted, "{domain} {destination}");
+            assert_eq!(agrees(&resolver, domain, destination).await.ok(), wanted, "{domain} {destination}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_silent_zone_keeps_no_other_from_its_reports() {
+        let resolver = ZoneResolver::new();
+        resolver.add("x.test._report._dmarc.mute.test FAIL").unwrap();
+        for (uris, wanted) in [
+            (&["mailto:a@mute.test", "mailto:a@x.test"][..], Some(1)),
+            (&["mailto:a@mute.test"], None),
+            (&["mailto:a@victim.test"], Some(0)),
+            (&["mailto:a@mute.test", "mailto:a@victim.test"], None),
+        ] {
+            let uris: Vec<String> = uris.iter().map(|uri| (*uri).to_owned()).collect();
+            let found = addressees(&resolver, "x.test", &uris, 3).await.ok();
+            assert_eq!(found.map(|found| found.len()), wanted, "{uris:?}");
         }
     }
 }

@@ -7,9 +7,8 @@ use mail_auth::report::{AuthFailureType, DeliveryResult, Feedback, FeedbackType,
 use parking_lot::Mutex;
 
 use super::ReportSettings;
-use super::dmarc::{agrees, mailbox};
+use super::dmarc::addressees;
 use super::send::{Letter, Sender};
-use crate::foundations::address::Address;
 use crate::foundations::dns::Resolver;
 use crate::storage::reports::Failure;
 
@@ -43,15 +42,8 @@ impl Sent {
 
 /// A failure in its letter; `None` when nobody is to get it.
 pub(super) async fn letter(resolver: &dyn Resolver, sender: &Sender, failure: &Failure) -> Option<Letter> {
-    let mut to: Vec<Address> = Vec::new();
-    for uri in failure.to.iter().take(MOST_ADDRESSES * 2) {
-        if let Some(address) = mailbox(uri)
-            && to.len() < MOST_ADDRESSES
-            && agrees(resolver, &failure.domain, address.domain().as_str()).await
-        {
-            to.push(address);
-        }
-    }
+    // Such a letter is worth little later: it is not kept until a zone answers.
+    let to = addressees(resolver, &failure.domain, &failure.to, MOST_ADDRESSES).await.unwrap_or_default();
     if to.is_empty() {
         return None;
     }

@@ -158,16 +158,20 @@ impl Reporter {
         let Some(sender) = self.sender(settings) else { return Ok(Ok(())) };
         let resolver = &*self.0.resolver;
         let letters = match kind {
-            Kind::Dmarc => dmarc::letters(resolver, &sender, (day, domain), &tallies).await,
+            Kind::Dmarc => match dmarc::letters(resolver, &sender, (day, domain), &tallies).await {
+                Ok(letters) => letters,
+                Err(error) => return Ok(Err(Refusal::temporary(error))),
+            },
             Kind::Tls => match tls::prepare(resolver, &sender, (day, domain), &tallies).await {
-                Some(prepared) => {
+                Err(error) => return Ok(Err(Refusal::temporary(error))),
+                Ok(Some(prepared)) => {
                     for uri in &prepared.uris {
                         let posted = self.0.outbound.post(uri, "application/tlsrpt+gzip", prepared.packed.clone());
                         self.record(kind, domain, uri, posted.await.err());
                     }
                     prepared.letter.into_iter().collect()
                 }
-                None => Vec::new(),
+                Ok(None) => Vec::new(),
             },
             Kind::Failure => Vec::new(),
         };

@@ -9,7 +9,7 @@ use mail_parser::DateTime;
 
 use super::dmarc::mailbox;
 use super::send::{Letter, Sender};
-use crate::foundations::dns::Resolver;
+use crate::foundations::dns::{self, Resolver};
 use crate::storage::reports::Tally;
 
 /// Most places one report goes to.
@@ -26,15 +26,25 @@ pub(super) struct Prepared {
 }
 
 /// The report of a day; `None` when the domain wants none.
+///
+/// # Errors
+/// The DNS does not say now whether it does.
 pub(super) async fn prepare(
     resolver: &dyn Resolver,
     sender: &Sender,
     (day, domain): (i64, &str),
     tallies: &[Tally],
-) -> Option<Prepared> {
-    let records = resolver.txt(&format!("_smtp._tls.{domain}")).await.ok()?.records;
-    let places = wanted(&records)?;
-    let report = report(sender, day, domain, tallies);
+) -> Result<Option<Prepared>, dns::Error> {
+    let records = match resolver.txt(&format!("_smtp._tls.{domain}")).await {
+        Ok(answer) => answer.records,
+        Err(error) if error.kind == dns::ErrorKind::Temporary => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    Ok(wanted(&records).and_then(|places| put_together(sender, report(sender, day, domain, tallies), domain, &places)))
+}
+
+/// A report in the forms that its places want; `None` where it says nothing.
+fn put_together(sender: &Sender, report: TlsReport, domain: &str, places: &[String]) -> Option<Prepared> {
     if report.policies.is_empty() {
         return None;
     }
