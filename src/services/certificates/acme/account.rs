@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use instant_acme::{Account, AccountBuilder, AccountCredentials, ExternalAccountKey, NewAccount};
 
+use super::http::Http;
 use super::{AcmeCertificate, Error};
 use crate::foundations::files;
 
@@ -52,10 +53,7 @@ fn unreadable(path: &Path, error: &serde_json::Error) -> Error {
 }
 
 fn builder(wanted: &AcmeCertificate) -> Result<AccountBuilder, instant_acme::Error> {
-    match &wanted.authority_root {
-        Some(root) => Account::builder_with_root(root),
-        None => Account::builder(),
-    }
+    Ok(Account::builder_with_http(Box::new(Http::new(wanted.authority_root.as_deref())?)))
 }
 
 fn external_account(wanted: &AcmeCertificate) -> Result<Option<ExternalAccountKey>, Error> {

@@ -11,6 +11,7 @@
 mod account;
 mod challenges;
 mod error;
+mod http;
 mod order;
 mod schedule;
 mod settings;
