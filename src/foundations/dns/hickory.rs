@@ -79,7 +79,8 @@ impl SystemResolver {
 
 fn apply(settings: &DnsSettings, options: &mut ResolverOpts) {
     options.timeout = settings.timeout.duration();
-    options.attempts = usize::try_from(settings.attempts.max(1)).unwrap_or(1);
+    // Those after the first.
+    options.attempts = usize::try_from(settings.attempts.saturating_sub(1)).unwrap_or(0);
     options.cache_size = settings.cache_size.into();
     options.positive_max_ttl = Some(settings.longest_ttl.duration());
     options.negative_max_ttl = Some(settings.longest_ttl.duration());

@@ -1,12 +1,16 @@
 //! The host's own name and addresses.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::{Doctor, Finding, Health, spf};
 use crate::foundations::dns::{self, Caa, Tlsa};
 use crate::services::certificates::vouches;
 use crate::services::filter::view::is_public;
 use crate::services::filter::{ListSubject, dns_lists};
+
+/// How long a DNS list is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn check(doctor: &Doctor<'_>, addresses: &Result<Vec<IpAddr>, dns::Error>) -> Vec<Finding> {
     let host = doctor.wanted.hostname.as_str();
@@ -67,7 +71,8 @@ async fn listed(doctor: &Doctor<'_>, address: IpAddr) -> Vec<Finding> {
     let lists = doctor.lists.iter().filter(|list| list.about == ListSubject::Client && list.weight > 0.0);
     let mut findings = Vec::new();
     for list in lists {
-        let hits = dns_lists::ask(doctor.resolver, std::slice::from_ref(list), Some(address), &[]).await;
+        let one = std::slice::from_ref(list);
+        let hits = dns_lists::ask(doctor.resolver, one, Some(address), &[], PATIENCE).await;
         let silence = match hits.first() {
             None => dns_lists::silence(doctor.resolver, list, address).await,
             Some(_) => None,

@@ -1,8 +1,10 @@
 //! DNS lists: what others think of the client's address and of domains in the message (RFC 5782).
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::Signal;
 use super::authentication::dkim;
@@ -17,12 +19,14 @@ const MAX_DOMAINS: usize = 20;
 /// Most signatures whose domains are among them, so that a heap of signatures hides no link.
 const MAX_SIGNERS: usize = 5;
 
-/// Asks every list about everything it is about, all at the same time. A list that does not answer gives nothing.
+/// Asks every list about everything it is about, all at the same time. A list that does not answer in time gives nothing, and
+/// takes nothing from the others.
 pub async fn ask(
     resolver: &dyn Resolver,
     lists: &[DnsListSettings],
     client: Option<IpAddr>,
     domains: &[String],
+    patience: Duration,
 ) -> Vec<Signal> {
     let questions = lists.iter().filter(|l| !l.zone.is_empty()).flat_map(|list| match list.about {
         ListSubject::Client => {
@@ -33,7 +37,7 @@ pub async fn ask(
     });
     let answers = join_all(questions.map(|(list, shown, label)| async move {
         let name = format!("{label}.{}", list.zone.trim_matches('.'));
-        let answer = resolver.a(&name).await.ok()?;
+        let answer = timeout(patience, resolver.a(&name)).await.ok()?.ok()?;
         weigh(list, &answer.records).map(|weight| (list, shown, weight))
     }))
     .await;
@@ -161,11 +165,13 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    const PATIENCE: Duration = Duration::from_secs(9);
+
+    #[tokio::test(start_paused = true)]
     async fn answers_have_meanings() {
         let resolver = ZoneResolver::new();
         resolver
-            .add("7.100.51.198.bl.test A 127.0.0.2\n7.100.51.198.bl.test A 127.0.0.4\n7.100.51.198.full.test A 127.255.255.254\n7.100.51.198.dead.test A 192.0.2.1\n7.100.51.198.good.test A 127.0.0.3\nevil.test.dbl.test A 127.0.1.2\n7.100.51.198.down.test FAIL")
+            .add("7.100.51.198.bl.test A 127.0.0.2\n7.100.51.198.bl.test A 127.0.0.4\n7.100.51.198.full.test A 127.255.255.254\n7.100.51.198.dead.test A 192.0.2.1\n7.100.51.198.good.test A 127.0.0.3\nevil.test.dbl.test A 127.0.1.2\n7.100.51.198.down.test FAIL\n7.100.51.198.mute.test SILENT")
             .unwrap();
         let list = |zone: &str, about, weight, answers: &[(&str, f64)]| DnsListSettings {
             zone: zone.to_owned(),
@@ -178,11 +184,12 @@ mod tests {
             list("full.test", ListSubject::Client, 9.0, &[]),
             list("dead.test", ListSubject::Client, 9.0, &[]),
             list("down.test", ListSubject::Client, 9.0, &[]),
+            list("mute.test", ListSubject::Client, 9.0, &[]),
             list("good.test", ListSubject::Client, -1.5, &[]),
             list("dbl.test", ListSubject::Domain, 2.5, &[]),
         ];
         let client = "198.51.100.7".parse().ok();
-        let found = ask(&resolver, &lists, client, &["fine.test".to_owned(), "evil.test".to_owned()]).await;
+        let found = ask(&resolver, &lists, client, &["fine.test".to_owned(), "evil.test".to_owned()], PATIENCE).await;
         let mut found: Vec<(String, f64)> = found.into_iter().map(|s| (s.name.into_owned(), s.weight)).collect();
         found.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(
@@ -192,10 +199,10 @@ mod tests {
         // The reason names the one that counts.
         resolver.add("worse.test.dbl.test A 127.0.1.3").unwrap();
         let lists = [list("dbl.test", ListSubject::Domain, 2.5, &[("127.0.1.3", 4.0)])];
-        let found = ask(&resolver, &lists, None, &["evil.test".to_owned(), "worse.test".to_owned()]).await;
+        let found = ask(&resolver, &lists, None, &["evil.test".to_owned(), "worse.test".to_owned()], PATIENCE).await;
         assert_eq!((found[0].weight, &*found[0].because), (4.0, "`worse.test` is listed by dbl.test"));
         let before = resolver.questions();
-        assert!(ask(&resolver, &lists, "10.0.0.1".parse().ok(), &[]).await.is_empty());
+        assert!(ask(&resolver, &lists, "10.0.0.1".parse().ok(), &[], PATIENCE).await.is_empty());
         assert_eq!(resolver.questions(), before);
     }
 }

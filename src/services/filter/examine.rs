@@ -142,10 +142,10 @@ impl Examiner {
         let authenticator = Authenticator::new(Arc::clone(resolver), hostname.to_owned());
         let trusted = &self.settings.authentication.trusted_sealers;
         let checks = authenticator.check(message, from, trusted, patience);
-        let lists = dns_lists::ask(&**resolver, &self.settings.dns_lists, client, &domains);
-        let (authentication, listed) = tokio::join!(checks, tokio::time::timeout(patience, lists));
+        let lists = dns_lists::ask(&**resolver, &self.settings.dns_lists, client, &domains, patience);
+        let (authentication, listed) = tokio::join!(checks, lists);
         let standing = self.standing(&Claims::of(&address, Some(&authentication), client)).await;
-        Inquiry { authentication: Some(authentication), listed: listed.unwrap_or_default(), standing }
+        Inquiry { authentication: Some(authentication), listed, standing }
     }
 
     /// Looks up what is remembered of a message's sender, as this server has named him when it came. No network.

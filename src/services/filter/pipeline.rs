@@ -348,8 +348,7 @@ impl Filter {
             let Some(resolver) = self.resolver.as_ref().filter(|_| network && !settings.dns_lists.is_empty()) else {
                 return Vec::new();
             };
-            let asked = dns_lists::ask(&**resolver, &settings.dns_lists, client, domains);
-            tokio::time::timeout(patience, asked).await.unwrap_or_default()
+            dns_lists::ask(&**resolver, &settings.dns_lists, client, domains, patience).await
         };
         let recipients: Vec<String> = mail.envelope.recipients.iter().map(|r| r.address.key()).collect();
         let addressees = Addressee::all(self.routing.as_ref(), &mail.envelope.recipients, patience).await;
