@@ -55,7 +55,8 @@ crate::settings! {
         /// Whether whoever may open a Unix socket of the protocol `submission` may send for any account it names there (SASL
         /// EXTERNAL, RFC 4422 appendix A). For a webmail that runs in another process; see `webmail.submission`.
         pub vouching: bool = false,
-        /// The networks LMTP serves over TCP. Others read 554 5.7.1. Whoever may open its Unix socket is served there.
+        /// The networks LMTP serves over TCP. Others read 554 5.7.1. Whoever may open its Unix socket is served there. Mail that requires
+        /// TLS (REQUIRETLS) is taken from both: the way to here counts as a part of this server.
         pub lmtp_networks: Vec<ipnet::IpNet> = crate::services::guard::loopback(),
         /// How long to wait for a whole command. Then the session is closed with 421 4.4.2.
         pub command_time: Span = Span::minutes(5),
