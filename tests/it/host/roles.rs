@@ -215,7 +215,11 @@ async fn a_script_sends_over_the_socket_that_takes_nothing_else() {
 /// What the one has answered for, the other does not refuse because of the way between them.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_process_has_taken_the_other_takes_too() {
-    let roles = Roles::new().with_users(&["ann", "bob"]).await;
+    let roles = Roles::new();
+    let file = roles.path().join("postrider.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    fs::write(&file, config.replace("[smtp]\n", "[smtp]\nmessage_size = 10000\n")).unwrap();
+    let roles = roles.with_users(&["ann", "bob"]).await;
     let mut ann = roles.submission("ann").await;
     for command in ["MAIL FROM:<ann@example.test> REQUIRETLS", "RCPT TO:<bob@example.test>", "DATA"] {
         ann.ok(command).await;
@@ -223,7 +227,14 @@ async fn what_one_process_has_taken_the_other_takes_too() {
     ann.content(MESSAGE).await;
     let reply = ann.reply().await;
     assert_eq!(reply.code, 250, "{}", reply.text());
-    arrive(&mut roles.imap("bob").await, 1).await;
+    // With no room for a Received field.
+    let letter = format!("{MESSAGE}{}", "A line of text\r\n".repeat(1_000));
+    let letter = format!("{}\r\n", &letter[..9_948]);
+    let reply = ann.deliver("ann@example.test", &["bob@example.test"], &letter).await;
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    arrive(&mut roles.imap("bob").await, 2).await;
+    let larger = format!("{letter}{letter}");
+    assert_eq!(ann.deliver("ann@example.test", &["bob@example.test"], &larger).await.code, 552);
 }
 
 /// Waits until so many messages are in the inbox.
