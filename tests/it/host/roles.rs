@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use crate::accounts::engines::Fresh;
 use crate::harness::tools::free_port;
 use crate::harness::{Imap, Smtp, Talk, until};
+use crate::smtp::milters::{self, Heard, Script};
 
 struct Roles {
     directory: tempfile::TempDir,
@@ -163,6 +164,34 @@ async fn what_is_written_in_the_webmail_goes_through_the_process_with_the_queue(
     assert_eq!(bob.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
     let message = bob.ok("FETCH 1 BODY.PEEK[]").await.untagged[0].clone();
     assert!(message.contains("Across two processes") && message.contains("From: ann@example.test"), "{message}");
+}
+
+/// A letter of which its author reads that it was not sent has reached nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_webmail_calls_not_sent_reaches_nobody() {
+    const REFUSING: Script = &[("cat", &[(b'y', b"550 5.7.1 Not for Cat\0")])];
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("milter.sock");
+    milters::begin(&socket, REFUSING, 0, Heard::default());
+    let database = format!("sqlite:{}/p.sqlite", directory.path().display());
+    let more = format!("[[spam.milters]]\nname = \"odd\"\naddress = \"unix:{}\"\n", socket.display());
+    let roles = Roles::on(directory, &database, &more).with_users(&["ann", "bob", "cat"]).await;
+    let at = roles.address(Protocol::Webmail);
+    let answer = wish(at, "session", "", r#"{"address": "ann@example.test", "password": "the-word"}"#).await;
+    let cookie = answer.split("set-cookie: ").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
+    let letter = |to: &[&str], key: &str| {
+        let to = to.iter().map(|name| format!(r#"{{"name": "", "address": "{name}@example.test"}}"#));
+        let to = to.collect::<Vec<_>>().join(", ");
+        format!(
+            r#"{{"key": "{key}{key}", "letter": {{"from": {{"address": "ann@example.test"}}, "to": [{to}], "subject": "From a browser", "text": "For all or nobody"}}}}"#
+        )
+    };
+    let answer = wish(at, "send", cookie, &letter(&["bob", "cat"], "0123456789")).await;
+    assert!(answer.contains("Not for Cat") && !answer.contains(r#""sent":true"#), "{answer}");
+    assert_eq!(roles.imap("bob").await.ok("SELECT INBOX").await.number("EXISTS"), Some(0));
+    let answer = wish(at, "send", cookie, &letter(&["bob"], "9876543210")).await;
+    assert!(answer.contains(r#""sent":true"#), "{answer}");
+    assert_eq!(roles.imap("bob").await.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
 }
 
 /// The process with the mailboxes reaches no other hosts: it has lists left by the one with the queue (RFC 8058).
