@@ -164,9 +164,7 @@ async fn attached(
     parts: &Parts,
     stop: &CancellationToken,
 ) -> Option<Vec<u8>> {
-    // Header lines that were added on the way come on top of what a client may send.
-    let most = parts.lives.smtp.get().message_size.get().saturating_add(MOST_ADDED);
-    if size > most {
+    if size > parts.lives.smtp.get().passed_on_size().get() {
         return None;
     }
     let mut octets = Vec::new();
@@ -277,7 +275,6 @@ fn done(result: impl Serialize) -> Result<serde_json::Value, Complaint> {
     serde_json::to_value(result).map_err(Complaint::other)
 }
 const LONGEST_LINE: u64 = 64 << 10;
-const MOST_ADDED: u64 = 1 << 20;
 const PATIENCE_FOR_MESSAGES: Duration = Duration::from_secs(60);
 const MOST_AT_ONCE: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(5);

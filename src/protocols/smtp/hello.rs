@@ -49,11 +49,11 @@ pub(super) fn extensions(profile: &Profile, security: Security, auth: Auth) -> R
         .line("ENHANCEDSTATUSCODES")
         // RFC 9422 §4
         .line(format!("LIMITS MAILMAX={} RCPTMAX={}", profile.messages, profile.recipients));
-    match security {
-        Security::Plain if profile.start_tls == StartTls::Offered => reply = reply.line("STARTTLS"),
-        Security::Plain => {}
-        // RFC 8689 §2: only under TLS.
-        Security::Tls => reply = reply.line("REQUIRETLS"),
+    if security == Security::Plain && profile.start_tls == StartTls::Offered {
+        reply = reply.line("STARTTLS");
+    }
+    if takes_require_tls(profile, security) {
+        reply = reply.line("REQUIRETLS");
     }
     if profile.vouches {
         reply = reply.line("AUTH EXTERNAL");
@@ -68,6 +68,13 @@ pub(super) fn extensions(profile: &Profile, security: Security, auth: Auth) -> R
 /// would come back to them.
 pub(super) fn takes_binary(profile: &Profile) -> bool {
     profile.mode != Mode::Submission || profile.vouches
+}
+
+/// Whether a message may require TLS (RFC 8689 §2: only where the session itself has it). LMTP serves our own
+/// processes, and front ends in networks that the administrator has named for it: the way from there is a part of this
+/// server, like a pipe between two processes, and what has come to it as it should must not go back because of that.
+pub(super) fn takes_require_tls(profile: &Profile, security: Security) -> bool {
+    security == Security::Tls || profile.mode == Mode::Lmtp
 }
 
 /// What the client speaks, for the Received field.

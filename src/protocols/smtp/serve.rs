@@ -119,6 +119,11 @@ fn profile(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Profile {
         Mode::Submission => Auth::UnderTls,
         Mode::Relay | Mode::Programs | Mode::Lmtp => Auth::No,
     };
+    let (message_size, header_size) = match room.mode {
+        Mode::Relay | Mode::Submission | Mode::Programs => (settings.message_size.len(), settings.header_size.len()),
+        // To refuse here what was accepted with less in its header would make a notification of it.
+        Mode::Lmtp => (settings.passed_on_size().len(), usize::MAX),
+    };
     Profile {
         mode: room.mode,
         hostname: room.hostname.get().as_ref().clone(),
@@ -126,12 +131,8 @@ fn profile(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Profile {
         auth,
         program: None,
         vouches: room.mode == Mode::Submission && settings.vouching && *peer == Peer::Unix,
-        message_size: settings.message_size.len(),
-        header_size: match room.mode {
-            Mode::Relay | Mode::Submission | Mode::Programs => settings.header_size.len(),
-            // To refuse here what was accepted with less in its header would make a notification of it.
-            Mode::Lmtp => usize::MAX,
-        },
+        message_size,
+        header_size,
         recipients: settings.recipients,
         messages: settings.messages,
         refused_recipients: settings.refused_recipients,

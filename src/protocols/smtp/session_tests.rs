@@ -413,6 +413,17 @@ fn lmtp_answers_for_each_recipient() {
     ]);
 }
 
+/// What has come under TLS goes on to our own processes, also over a socket.
+#[test]
+fn lmtp_takes_what_requires_tls() {
+    let mut talk = Talk::new(Mode::Lmtp);
+    assert!(talk.send("LHLO a\r\n")[0].contains("REQUIRETLS"));
+    talk.codes(&[("MAIL FROM:<a@b.test> REQUIRETLS", "250")]);
+    for mode in [Mode::Relay, Mode::Submission, Mode::Programs] {
+        assert!(!Talk::new(mode).send("EHLO a\r\n")[0].contains("REQUIRETLS"), "{mode:?}");
+    }
+}
+
 #[test]
 fn keywords_of_the_received_field() {
     let with = |talk: &mut Talk, hello: &str, mail: &str| {

@@ -26,7 +26,8 @@ crate::words! {
 crate::settings! {
     /// The conversation with SMTP and LMTP clients. Times are those of RFC 5321 §4.5.3.2 or shorter.
     pub struct SmtpSettings {
-        /// Largest message in octets, announced as SIZE. A larger one is refused with 552 5.3.4.
+        /// Largest message in octets, announced as SIZE. A larger one is refused with 552 5.3.4. LMTP takes 1M more,
+        /// for header lines that were added to what has been accepted before.
         pub message_size: ByteSize = ByteSize::mib(50),
         /// Largest header of a message in octets. A larger one is refused with 552 5.3.4. LMTP takes what has been accepted before.
         pub header_size: ByteSize = ByteSize::mib(1),
@@ -56,6 +57,7 @@ crate::settings! {
         /// EXTERNAL, RFC 4422 appendix A). For a webmail that runs in another process; see `webmail.submission`.
         pub vouching: bool = false,
         /// The networks LMTP serves over TCP. Others read 554 5.7.1. Whoever may open its Unix socket is served there.
+        /// Mail that requires TLS (REQUIRETLS) is taken from both: the way to here counts as a part of this server.
         pub lmtp_networks: Vec<ipnet::IpNet> = crate::services::guard::loopback(),
         /// How long to wait for a whole command. Then the session is closed with 421 4.4.2.
         pub command_time: Span = Span::minutes(5),
@@ -76,5 +78,15 @@ crate::settings! {
         pub memory_per_network: ByteSize = ByteSize::mib(128),
         /// How long a client waits for memory.
         pub memory_time: Span = Span::seconds(30),
+    }
+}
+
+/// Most octets of header lines that this server adds to a message before the last of its processes has it.
+const MOST_ADDED: u64 = 1 << 20;
+
+impl SmtpSettings {
+    /// Largest message that one of our processes takes from another: what a client may send, and what was added since.
+    pub const fn passed_on_size(&self) -> ByteSize {
+        ByteSize::bytes(self.message_size.get().saturating_add(MOST_ADDED))
     }
 }

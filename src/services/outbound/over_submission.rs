@@ -76,33 +76,48 @@ impl Submitting for OverSubmission {
         async move {
             let settings = self.settings.get();
             let times = &settings.timeouts;
+            let all = mail.envelope.recipients.len();
             let mut session = self.session(login, times).await.map_err(|trouble| logged(&trouble))?;
-            let mut places: Vec<usize> = (0..mail.envelope.recipients.len()).collect();
-            while !places.is_empty() {
-                let group = Group {
-                    id: QueueId::generate(mail.origin.at),
-                    envelope: &mail.envelope,
-                    recipients: &mail.envelope.recipients,
-                    message: &Carried::new(mail.message.clone(), ()),
-                    before_end: &|_| Box::pin(std::future::ready(Ok(()))),
-                };
-                let settled = session.transact(&group, &places, Others::None, times).await;
-                for (_, outcome) in settled.outcomes {
-                    if let Outcome::Deferred(trouble) | Outcome::Failed(trouble) = outcome {
-                        return Err(refusal(&trouble));
-                    }
+            // RFC 9422 §4.2: the rest would need another transaction, and nobody knows what would come of that one.
+            if session.extensions.limits.recipients.is_some_and(|most| all > most as usize) {
+                session.dialogue.quit(times.hello.duration()).await;
+                return Err(refusal(&too_many(all)));
+            }
+            // The author is told of one result: whoever gets what is called not sent gets it again with the next try.
+            let group = Group {
+                id: QueueId::generate(mail.origin.at),
+                envelope: &mail.envelope,
+                recipients: &mail.envelope.recipients,
+                message: &Carried::new(mail.message.clone(), ()),
+                before_end: &|accepted| Box::pin(std::future::ready(for_all(accepted.len(), all))),
+            };
+            let places: Vec<usize> = (0..all).collect();
+            let settled = session.transact(&group, &places, Others::None, times).await;
+            // What was said of a recipient stands before what has kept the message from the others.
+            for (_, outcome) in settled.outcomes {
+                if let Outcome::Deferred(trouble) | Outcome::Failed(trouble) = outcome {
+                    return Err(refusal(&trouble));
                 }
-                if let Some(trouble) = settled.over {
-                    return Err(logged(&trouble));
-                }
-                // RFC 5321 §4.5.3.1.10: those that one transaction could not take.
-                places = settled.postponed;
+            }
+            if let Some(trouble) = settled.over {
+                return Err(logged(&trouble));
             }
             session.dialogue.quit(times.hello.duration()).await;
             Ok(())
         }
         .boxed()
     }
+}
+
+/// Whether a message may be sent that so many of its recipients were accepted for.
+fn for_all(accepted: usize, all: usize) -> Result<(), Trouble> {
+    if accepted == all { Ok(()) } else { Err(too_many(all)) }
+}
+
+/// RFC 3463 §3.6: 5.5.3, too many recipients.
+fn too_many(recipients: usize) -> Trouble {
+    let text = format!("{recipients} recipients are more than this server takes for one message");
+    Trouble::ours(EnhancedStatus::new(5, 5, 3), text, Scope::Message)
 }
 
 /// What only an administrator can mend is for the log.
@@ -113,4 +128,94 @@ fn logged(trouble: &Trouble) -> Refusal {
 fn away(cause: &str) -> Trouble {
     let text = format!("The process with the queue cannot be reached: {cause}");
     Trouble::ours(EnhancedStatus::new(4, 3, 0), text, Scope::Destination)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::UnixListener;
+
+    use super::*;
+    use crate::foundations::address::{Address, ReversePath};
+    use crate::foundations::clock::Timestamp;
+    use crate::foundations::failure::Kind;
+    use crate::foundations::ids::{MailId, SessionId};
+    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Origin, Recipient};
+
+    /// Serves one client: says this of itself, does not know those whose names begin with `no`, and takes two recipients
+    /// of a message. What it has heard.
+    async fn serve(listener: UnixListener, extension: &str) -> Vec<String> {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+        stream.write_all(b"220 x ESMTP\r\n").await.unwrap();
+        let (mut heard, mut accepted, mut in_message) = (Vec::new(), 0, false);
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                return heard;
+            }
+            let line = line.trim_end().to_owned();
+            let reply = match line.split([' ', ':']).next().unwrap_or_default() {
+                "." if in_message => "250 2.0.0 Taken".to_owned(),
+                _ if in_message => String::new(),
+                "EHLO" => format!("250-x\r\n250 {extension}"),
+                "RCPT" if line.starts_with("RCPT TO:<no") => "550 5.1.1 Nobody".to_owned(),
+                "RCPT" if accepted == 2 => "452 4.5.3 Too many".to_owned(),
+                "DATA" => "354 Go on".to_owned(),
+                "QUIT" => "221 2.0.0 Bye".to_owned(),
+                _ => "250 2.0.0 Fine".to_owned(),
+            };
+            accepted += usize::from(line.starts_with("RCPT") && reply.starts_with("250"));
+            in_message = (in_message || reply.starts_with("354")) && line != ".";
+            if !reply.is_empty() {
+                stream.write_all(format!("{reply}\r\n").as_bytes()).await.unwrap();
+            }
+            heard.push(line);
+        }
+    }
+
+    /// What comes of a letter to these people, and what the server has heard.
+    async fn submit(to: &[&str], extension: &str) -> (Result<(), (Kind, String)>, Vec<String>) {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("submission.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let client = OverSubmission::new(socket, "a.test".parse().unwrap(), Live::default());
+        let address = |name: &str| -> Address { format!("{name}@a.test").parse().unwrap() };
+        let at = Timestamp::EPOCH;
+        let envelope = Envelope {
+            reverse_path: ReversePath::Address(address("ann")),
+            recipients: to.iter().map(|name| Recipient::plain(address(name))).collect(),
+            body: BodyKind::SevenBit,
+            smtputf8: false,
+            require_tls: false,
+            dsn: DsnWish::default(),
+        };
+        let message = Message::new("Subject: x\r\n\r\nx\r\n");
+        let origin = Origin::internal(SessionId::generate(at), at);
+        let (mail, login) = (Mail { id: MailId::generate(at), origin, envelope, message }, Login::user(address("ann")));
+        let (came, heard) = tokio::join!(client.submit(mail, &login), serve(listener, extension));
+        (came.map_err(|refusal| (refusal.kind, refusal.public.into_owned())), heard)
+    }
+
+    #[tokio::test]
+    async fn a_letter_reaches_all_or_nobody() {
+        let (came, heard) = submit(&["bob", "cat"], "DSN").await;
+        assert_eq!(came, Ok(()));
+        assert!(heard.iter().any(|line| line == "."), "{heard:?}");
+        let (came, heard) = submit(&["bob", "nobody"], "DSN").await;
+        assert_eq!(came, Err((Kind::NotFound, "550 5.1.1 Nobody".to_owned())));
+        assert!(heard.iter().any(|line| line == "RCPT TO:<bob@a.test>") && !heard.iter().any(|line| line == "."));
+        // One more than the server takes, which has not said so.
+        let (came, heard) = submit(&["bob", "cat", "dan"], "DSN").await;
+        assert!(matches!(&came, Err((Kind::Invalid, why)) if why.starts_with("3 recipients")), "{came:?}");
+        assert!(!heard.iter().any(|line| line == "."), "{heard:?}");
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_needs_two_transactions_is_not_begun() {
+        let (came, heard) = submit(&["bob", "cat", "dan"], "LIMITS RCPTMAX=2").await;
+        assert!(matches!(&came, Err((Kind::Invalid, why)) if why.starts_with("3 recipients")), "{came:?}");
+        assert_eq!(heard.last().map(String::as_str), Some("QUIT"));
+        assert!(!heard.iter().any(|line| line.starts_with("MAIL")), "{heard:?}");
+    }
 }

@@ -204,15 +204,15 @@ impl Queue {
     async fn take_in(&self, group: Claimed) {
         let now = self.0.parts.clock.now();
         let Claimed { entry, destination, recipients } = group;
-        let (here, elsewhere): (Vec<_>, Vec<_>) =
-            recipients.into_iter().partition(|recipient| self.goes_there(&destination, recipient));
+        let (mut here, mut elsewhere) = (Vec::with_capacity(recipients.len()), Vec::new());
+        for recipient in recipients {
+            match self.goes_to(&destination, &recipient).await {
+                same if same == destination => here.push(recipient),
+                destination => elsewhere.push((recipient.key, Fate::Redirected { destination })),
+            }
+        }
         if !elsewhere.is_empty() {
-            let outbound = &self.0.parts.outbound;
-            let fates = elsewhere.iter().map(|recipient| {
-                let destination = outbound.destination(recipient.recipient.address.domain());
-                (recipient.key, Fate::Redirected { destination })
-            });
-            self.settle_surely(entry.id, &fates.collect::<Vec<_>>()).await;
+            self.settle_surely(entry.id, &elsewhere).await;
         }
         if here.is_empty() {
             return;
@@ -249,9 +249,17 @@ impl Queue {
         }
     }
 
-    fn goes_there(&self, destination: &Destination, recipient: &Queued) -> bool {
-        *destination == Destination::Local
-            || self.0.parts.outbound.destination(recipient.recipient.address.domain()) == *destination
+    /// Where a recipient goes by now: routes change, and a domain may have become ours. Whether what was for our own
+    /// mailboxes still is, its delivery asks.
+    async fn goes_to(&self, destination: &Destination, recipient: &Queued) -> Destination {
+        if *destination == Destination::Local {
+            return Destination::Local;
+        }
+        let address = &recipient.recipient.address;
+        self.destination_of(address).await.unwrap_or_else(|error| {
+            log::warn!(cause:% = error; "Whether {address} is ours by now is not known; its mail goes on as before");
+            self.0.parts.outbound.destination(address.domain())
+        })
     }
 
     /// Gives a group back until its destination has rested. It counts as an attempt only for recipients whose time is

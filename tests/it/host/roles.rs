@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use crate::accounts::engines::Fresh;
 use crate::harness::tools::free_port;
 use crate::harness::{Imap, Smtp, Talk, until};
+use crate::smtp::milters::{self, Heard, Script};
 
 struct Roles {
     directory: tempfile::TempDir,
@@ -45,8 +46,36 @@ impl Roles {
         Self { directory, running: Vec::new() }
     }
 
+    /// Starts the two that mail needs, and adds these users of one domain.
+    async fn with_users(mut self, users: &[&str]) -> Self {
+        self.start("access").await;
+        self.start("mta").await;
+        assert_eq!(self.administer(&["domain", "add", "example.test"], "").await, 0);
+        for user in users {
+            let address = format!("{user}@example.test");
+            assert_eq!(self.administer(&["user", "add", &address], "the-word\n").await, 0);
+        }
+        self
+    }
+
     fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// A connection for submission, logged in.
+    async fn submission(&self, user: &str) -> Smtp {
+        let talk = Talk::tls(self.address(Protocol::Submissions), &self.path().join("tls/ca.pem")).await;
+        let mut smtp = Smtp::hello(talk, "EHLO client.example").await;
+        smtp.log_in(&format!("{user}@example.test"), "the-word").await;
+        smtp
+    }
+
+    /// An IMAP connection, logged in.
+    async fn imap(&self, user: &str) -> Imap {
+        let talk = Talk::tls(self.address(Protocol::Imaps), &self.path().join("tls/ca.pem")).await;
+        let mut imap = Imap::greeted(talk).await;
+        imap.ok(&format!("LOGIN {user}@example.test the-word")).await;
+        imap
     }
 
     fn command(&self) -> Command {
@@ -114,13 +143,7 @@ async fn wish(address: std::net::SocketAddr, path: &str, cookie: &str, body: &st
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_in_the_webmail_goes_through_the_process_with_the_queue() {
-    let mut roles = Roles::new();
-    roles.start("access").await;
-    roles.start("mta").await;
-    assert_eq!(roles.administer(&["domain", "add", "example.test"], "").await, 0);
-    for user in ["ann@example.test", "bob@example.test"] {
-        assert_eq!(roles.administer(&["user", "add", user], "the-word\n").await, 0);
-    }
+    let roles = Roles::new().with_users(&["ann", "bob"]).await;
     let at = roles.address(Protocol::Webmail);
     let answer = wish(at, "session", "", r#"{"address": "ann@example.test", "password": "the-word"}"#).await;
     let cookie = answer
@@ -137,27 +160,47 @@ async fn what_is_written_in_the_webmail_goes_through_the_process_with_the_queue(
     assert!(answer.contains(r#""sent":true"#), "{answer}");
     let answer = wish(at, "send", cookie, &letter("nobody@example.test", "9876543210")).await;
     assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("No such user"), "{answer}");
-    let authority = roles.path().join("tls/ca.pem");
-    let mut bob = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
-    bob.ok("LOGIN bob@example.test the-word").await;
+    let mut bob = roles.imap("bob").await;
     assert_eq!(bob.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
     let message = bob.ok("FETCH 1 BODY.PEEK[]").await.untagged[0].clone();
     assert!(message.contains("Across two processes") && message.contains("From: ann@example.test"), "{message}");
 }
 
+/// A letter of which its author reads that it was not sent has reached nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_webmail_calls_not_sent_reaches_nobody() {
+    const REFUSING: Script = &[("cat", &[(b'y', b"550 5.7.1 Not for Cat\0")])];
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("milter.sock");
+    milters::begin(&socket, REFUSING, 0, Heard::default());
+    let database = format!("sqlite:{}/p.sqlite", directory.path().display());
+    let more = format!("[[spam.milters]]\nname = \"odd\"\naddress = \"unix:{}\"\n", socket.display());
+    let roles = Roles::on(directory, &database, &more).with_users(&["ann", "bob", "cat"]).await;
+    let at = roles.address(Protocol::Webmail);
+    let answer = wish(at, "session", "", r#"{"address": "ann@example.test", "password": "the-word"}"#).await;
+    let cookie = answer.split("set-cookie: ").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
+    let letter = |to: &[&str], key: &str| {
+        let to = to.iter().map(|name| format!(r#"{{"name": "", "address": "{name}@example.test"}}"#));
+        let to = to.collect::<Vec<_>>().join(", ");
+        format!(
+            r#"{{"key": "{key}{key}", "letter": {{"from": {{"address": "ann@example.test"}}, "to": [{to}], "subject": "From a browser", "text": "For all or nobody"}}}}"#
+        )
+    };
+    let answer = wish(at, "send", cookie, &letter(&["bob", "cat"], "0123456789")).await;
+    assert!(answer.contains("Not for Cat") && !answer.contains(r#""sent":true"#), "{answer}");
+    assert_eq!(roles.imap("bob").await.ok("SELECT INBOX").await.number("EXISTS"), Some(0));
+    let answer = wish(at, "send", cookie, &letter(&["bob"], "9876543210")).await;
+    assert!(answer.contains(r#""sent":true"#), "{answer}");
+    assert_eq!(roles.imap("bob").await.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
+}
+
 /// The process with the mailboxes reaches no other hosts: it has lists left by the one with the queue (RFC 8058).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_left_by_the_process_with_the_queue() {
-    let mut roles = Roles::new();
-    roles.start("access").await;
-    roles.start("mta").await;
-    assert_eq!(roles.administer(&["domain", "add", "example.test"], "").await, 0);
-    assert_eq!(roles.administer(&["user", "add", "ann@example.test"], "the-word\n").await, 0);
+    let mut roles = Roles::new().with_users(&["ann"]).await;
     // The socket that does everything may be out of reach.
     fs::remove_file(roles.path().join("run/mta.sock")).unwrap();
-    let mut ann =
-        Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &roles.path().join("tls/ca.pem")).await).await;
-    ann.ok("LOGIN ann@example.test the-word").await;
+    let mut ann = roles.imap("ann").await;
     let letter = crate::clients::leaving::letter("https:///u/1");
     assert!(ann.append("INBOX", "", &letter).await.is_ok());
     let at = roles.address(Protocol::Webmail);
@@ -189,25 +232,38 @@ async fn refuses_all_but_messages(socket: &Path) {
 /// What scripts send needs no more than the socket for it: the one that does everything may be out of reach.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_sends_over_the_socket_that_takes_nothing_else() {
-    let mut roles = Roles::new();
-    roles.start("access").await;
-    roles.start("mta").await;
-    assert_eq!(roles.administer(&["domain", "add", "example.test"], "").await, 0);
-    for user in ["ann@example.test", "bob@example.test"] {
-        assert_eq!(roles.administer(&["user", "add", user], "the-word\n").await, 0);
-    }
+    let roles = Roles::new().with_users(&["ann", "bob"]).await;
     fs::remove_file(roles.path().join("run/mta.sock")).unwrap();
     let script = "redirect \"ann@example.test\";";
     crate::sieve::activate_in(&roles.path().join("mail"), "bob@example.test", script);
-    let authority = roles.path().join("tls/ca.pem");
-    let mut smtp =
-        Smtp::hello(Talk::tls(roles.address(Protocol::Submissions), &authority).await, "EHLO x.example").await;
-    smtp.log_in("ann@example.test", "the-word").await;
-    let reply = smtp.deliver("ann@example.test", &["bob@example.test"], MESSAGE).await;
+    let reply = roles.submission("ann").await.deliver("ann@example.test", &["bob@example.test"], MESSAGE).await;
     assert_eq!(reply.code, 250, "{}", reply.text());
-    let mut ann = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
-    ann.ok("LOGIN ann@example.test the-word").await;
-    arrive(&mut ann, 1).await;
+    arrive(&mut roles.imap("ann").await, 1).await;
+}
+
+/// What the one has answered for, the other does not refuse because of the way between them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_process_has_taken_the_other_takes_too() {
+    let roles = Roles::new();
+    let file = roles.path().join("postrider.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    fs::write(&file, config.replace("[smtp]\n", "[smtp]\nmessage_size = 10000\n")).unwrap();
+    let roles = roles.with_users(&["ann", "bob"]).await;
+    let mut ann = roles.submission("ann").await;
+    for command in ["MAIL FROM:<ann@example.test> REQUIRETLS", "RCPT TO:<bob@example.test>", "DATA"] {
+        ann.ok(command).await;
+    }
+    ann.content(MESSAGE).await;
+    let reply = ann.reply().await;
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    // With no room for a Received field.
+    let letter = format!("{MESSAGE}{}", "A line of text\r\n".repeat(1_000));
+    let letter = format!("{}\r\n", &letter[..9_948]);
+    let reply = ann.deliver("ann@example.test", &["bob@example.test"], &letter).await;
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    arrive(&mut roles.imap("bob").await, 2).await;
+    let larger = format!("{letter}{letter}");
+    assert_eq!(ann.deliver("ann@example.test", &["bob@example.test"], &larger).await.code, 552);
 }
 
 /// Waits until so many messages are in the inbox.
@@ -247,22 +303,12 @@ impl Starting {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_goes_from_one_process_to_the_other() {
-    let mut roles = Roles::new();
-    roles.start("access").await;
-    roles.start("mta").await;
+    let mut roles = Roles::new().with_users(&["ann", "bob"]).await;
     roles.start("dashboard").await;
-    assert_eq!(roles.administer(&["domain", "add", "example.test"], "").await, 0);
-    for user in ["ann@example.test", "bob@example.test"] {
-        assert_eq!(roles.administer(&["user", "add", user], "the-word\n").await, 0);
-    }
-    let authority = roles.path().join("tls/ca.pem");
-    let talk = Talk::tls(roles.address(Protocol::Submissions), &authority).await;
-    let mut ann = Smtp::hello(talk, "EHLO client.example").await;
-    ann.log_in("ann@example.test", "the-word").await;
+    let mut ann = roles.submission("ann").await;
     let reply = ann.deliver("ann@example.test", &["bob+lists@example.test"], MESSAGE).await;
     assert_eq!(reply.code, 250, "{}", reply.text());
-    let mut bob = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
-    bob.ok("LOGIN bob@example.test the-word").await;
+    let mut bob = roles.imap("bob").await;
     assert_eq!(bob.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
     assert!(bob.ok("FETCH 1 BODY.PEEK[]").await.untagged[0].contains("Across two processes"));
 
@@ -278,8 +324,7 @@ async fn mail_goes_from_one_process_to_the_other() {
         let reply = ann.deliver("ann@example.test", &["bob@example.test"], &message).await;
         assert_eq!(reply.code, 250, "{}", reply.text());
     }
-    let mut inbox = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
-    inbox.ok("LOGIN ann@example.test the-word").await;
+    let mut inbox = roles.imap("ann").await;
     arrive(&mut inbox, 2).await;
     inbox.ok("SELECT INBOX").await;
     let both = inbox.ok("FETCH 1:2 BODY.PEEK[]").await.untagged.concat();
@@ -297,8 +342,7 @@ async fn mail_goes_from_one_process_to_the_other() {
         assert_eq!(ann.deliver("ann@example.test", &["bob@example.test"], MESSAGE).await.code, 250);
     }
     assert!(matches!(roles.administer(&["queue", "retry", "all"], "").await, 0 | 4));
-    let mut bob = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
-    bob.ok("LOGIN bob@example.test the-word").await;
+    let mut bob = roles.imap("bob").await;
     arrive(&mut bob, 3).await;
 
     // The page is told of the bans of the others, over sockets that change nothing.
@@ -387,14 +431,8 @@ async fn a_message_goes_where_each_recipient_wants_it_in_the_other_process() {
         free_port(),
         rules.display(),
     );
-    let mut roles = Roles::on(directory, &database, &more);
-    roles.start("access").await;
-    roles.start("mta").await;
-    assert_eq!(roles.administer(&["domain", "add", "example.test"], "").await, 0);
+    let roles = Roles::on(directory, &database, &more).with_users(&["ann", "bob", "cat", "dan"]).await;
     let users = ["ann@example.test", "bob@example.test", "cat@example.test", "dan@example.test"];
-    for user in users {
-        assert_eq!(roles.administer(&["user", "add", user], "the-word\n").await, 0);
-    }
     let mut peer = Smtp::hello(Talk::plain(roles.address(Protocol::Smtp)).await, "EHLO peer.example").await;
     for subject in ["none", "some", "much"] {
         let letter =
@@ -402,7 +440,6 @@ async fn a_message_goes_where_each_recipient_wants_it_in_the_other_process() {
         let reply = peer.deliver("eve@peer.example", &users, &letter).await;
         assert_eq!(reply.code, 250, "{}", reply.text());
     }
-    let authority = roles.path().join("tls/ca.pem");
     let wanted = [
         ("ann", [("INBOX", 3), ("Junk", 0)]),
         ("bob", [("INBOX", 1), ("Junk", 2)]),
@@ -410,8 +447,7 @@ async fn a_message_goes_where_each_recipient_wants_it_in_the_other_process() {
         ("dan", [("INBOX", 2), ("Junk", 1)]),
     ];
     for (user, folders) in wanted {
-        let mut imap = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
-        imap.ok(&format!("LOGIN {user}@example.test the-word")).await;
+        let mut imap = roles.imap(user).await;
         for (folder, messages) in folders {
             let status = imap.ok(&format!("STATUS {folder} (MESSAGES)")).await;
             let told = &status.untagged[0];

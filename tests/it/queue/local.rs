@@ -14,6 +14,7 @@ use super::world::{SetUp, World, mail, mail_to};
 crate::accounts::engines::on_every_engine!(
     waits_for_a_full_mailbox,
     what_waits_follows_its_user,
+    what_waits_for_another_server_comes_home,
     notifications_reach_our_own,
     success_is_told,
 );
@@ -66,6 +67,31 @@ async fn what_waits_follows_its_user(database: Database) {
     assert_eq!(waiting, ["rob@sender.test", "rob-shop@sender.test", "bob+shop@sender.test", "bobby@sender.test"]);
     let everything = world.directory.everything().await.unwrap();
     assert_eq!(everything.aliases[0].1.destination, "rob-shop@sender.test");
+    world.restart().await;
+}
+
+/// The domain has moved here meanwhile.
+async fn what_waits_for_another_server_comes_home(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1\ny.test A 192.0.2.2").unwrap();
+    let old = world.network.host("192.0.2.1", Peer::new());
+    let other = world.network.host("192.0.2.2", Peer::new());
+    for host in [&old, &other] {
+        host.answers("RCPT", "451 4.7.1 Later", 1);
+    }
+    world.queue.start();
+    let id = world.send(&mail(&["bob@x.test", "cat@y.test"])).await;
+    world.until_tried(id, 1).await;
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.add_domain(&"x.test".parse().unwrap(), Owner::Admin).await.unwrap();
+    edit.add_user(&crate::accounts::world::user("bob@x.test")).await.unwrap();
+    edit.commit().await.unwrap();
+    world.clock.advance(Duration::from_secs(6 * 60));
+    world.until_empty().await;
+    let stored: Vec<String> = world.mailboxes.stored.lock().iter().map(|(account, _)| account.clone()).collect();
+    assert_eq!(stored, ["bob@x.test"]);
+    let asked = old.heard.lock().iter().filter(|line| line.starts_with("RCPT")).count();
+    assert_eq!((asked, old.taken().len(), other.taken().len()), (1, 0, 1));
     world.restart().await;
 }
 

@@ -1,5 +1,6 @@
 //! What intake does with what a milter says about single recipients.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -16,10 +17,10 @@ use super::world::{Client, Wishes, World};
 
 /// Answers of a milter: for the recipient of this local part, at the stage of this name, or (empty) at the end of the message,
 /// these packets.
-type Script = &'static [(&'static str, &'static [(u8, &'static [u8])])];
+pub(crate) type Script = &'static [(&'static str, &'static [(u8, &'static [u8])])];
 
 /// What milters hear, by number of milter and of connection: the command, and what comes with it.
-type Heard = Arc<Mutex<Vec<(usize, usize, char, String)>>>;
+pub(crate) type Heard = Arc<Mutex<Vec<(usize, usize, char, String)>>>;
 
 async fn serve(
     mut stream: UnixStream,
@@ -57,6 +58,18 @@ async fn serve(
     }
 }
 
+/// Begins such a milter at this path. It ends with the test.
+#[expect(clippy::disallowed_methods, reason = "ends with the test")]
+pub(crate) fn begin(path: &Path, script: Script, number: usize, heard: Heard) {
+    let listener = UnixListener::bind(path).unwrap();
+    tokio::spawn(async move {
+        for connection in 0.. {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(stream, script, (number, connection), Arc::clone(&heard)));
+        }
+    });
+}
+
 /// A server that asks such a milter. The directory holds its socket.
 async fn world(mode: Mode, script: Script) -> (World, tempfile::TempDir) {
     failing(mode, script, OnFailure::Accept).await
@@ -69,21 +82,13 @@ async fn failing(mode: Mode, script: Script, on_failure: OnFailure) -> (World, t
 }
 
 /// A server that asks such milters one after the other, and what they hear.
-#[expect(clippy::disallowed_methods, reason = "ends with the test")]
 async fn asking(mode: Mode, scripts: &[Script], on_failure: OnFailure) -> (World, tempfile::TempDir, Heard) {
     let (place, heard) = (tempfile::tempdir().unwrap(), Heard::default());
     let mut milters = Vec::new();
     for (number, script) in scripts.iter().copied().enumerate() {
         let name = format!("odd{number}");
         let path = place.path().join(&name);
-        let listener = UnixListener::bind(&path).unwrap();
-        let hearing = Arc::clone(&heard);
-        tokio::spawn(async move {
-            for connection in 0.. {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, script, (number, connection), Arc::clone(&hearing)));
-            }
-        });
+        begin(&path, script, number, Arc::clone(&heard));
         let (address, timeout) = (Some(Endpoint::Unix(path)), Span::seconds(20));
         milters.push(MilterSettings { name, address, timeout, on_failure, ..MilterSettings::default() });
     }

@@ -4,7 +4,7 @@
 
 mod delivery;
 mod forwarding;
-mod milters;
+pub(crate) mod milters;
 mod promises;
 mod talks;
 mod world;

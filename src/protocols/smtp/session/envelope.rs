@@ -29,8 +29,8 @@ impl Session {
         if self.plain_smtp() && *parameters != MailParameters::default() {
             return Err(Reply::new(555, EnhancedStatus::new(5, 5, 4), "Parameters need EHLO"));
         }
-        // RFC 8689 §4.1: the option exists only under TLS.
-        if parameters.require_tls && self.security == Security::Plain {
+        // RFC 8689 §4.1: where it is not announced the option does not exist.
+        if parameters.require_tls && !hello::takes_require_tls(&self.profile, self.security) {
             return Err(SyntaxError::UnknownParameter("REQUIRETLS".to_owned()).reply());
         }
         if parameters.body == Some(BodyKind::BinaryMime) && !hello::takes_binary(&self.profile) {

@@ -35,7 +35,8 @@ crate::settings! {
         /// Largest message that is sent, kept as a draft or taken over from a file, with its attachments as they travel. A
         /// larger one is refused with 413.
         pub message: ByteSize = ByteSize::mib(40),
-        /// Most recipients of one message. One with more is refused with 400.
+        /// Most recipients of one message. One with more is refused with 400. With separate roles `smtp.recipients`
+        /// holds, too.
         pub recipients: u32 = 1_000,
         /// Memory for attachments that are uploaded and not yet in a draft, of one account and of all. When it is taken,
         /// further ones are refused with 503.
