@@ -169,10 +169,10 @@ async fn mark_seen(
     let change =
         FlagChange { operation: FlagOperation::Add, flags: Flags::SEEN, keywords: Vec::new(), unchanged_since: None };
     let stored = selected.view.store_flags(&uids, &change).await.map_err(Marking::Store)?;
-    let own = Own { uids: &stored.changed, overtaken: &[], mod_seq: stored.mod_seq };
+    let own = Own { changed: &stored.changed, overtaken: &[] };
     let told = selected.tell_all_but(account, Expunges::Hold, own, link).await;
     told.map_err(|error| Marking::Trouble(error.into()))?;
-    Ok(stored.changed)
+    Ok(stored.uids())
 }
 
 async fn answer(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Failure> {
