@@ -296,3 +296,29 @@ fn a_folder_that_could_not_be_put_on_disk_is_not_there() {
     }
     assert!(failed > 0, "no failing sync was noticed");
 }
+
+/// The file in ann's INBOX that has these words in it; there is one. It must have flags, so that it stays where it is.
+fn file_with(server: &Server, words: &str) -> PathBuf {
+    let mut files = std::fs::read_dir(server.maildir("ann").join("cur")).unwrap().map(|file| file.unwrap().path());
+    files.find(|file| String::from_utf8_lossy(&std::fs::read(file).unwrap()).contains(words)).unwrap()
+}
+
+#[test]
+fn a_large_message_that_cannot_be_read_leaves_no_half_response() {
+    let server = Server::start(Layout::default());
+    let large = [letter("large"), b"0123456789abcde\r\n".repeat(128 << 10)].concat();
+    let mut imap = server.imap("ann").unwrap();
+    assert!(imap.append("INBOX", "\\Seen", &large).unwrap().is_ok());
+    assert!(imap.select("INBOX").unwrap().is_ok());
+    assert_eq!(imap.fetch("1:*", "(UID ENVELOPE)").unwrap().len(), 1);
+    let Some(fault) = Fault::of(&server, &["pread64:error=EIO"], &[file_with(&server, "Subject: large")]) else {
+        return;
+    };
+    for items in ["BODY.PEEK[]", "(FLAGS BODY.PEEK[TEXT])", "BODY.PEEK[HEADER.FIELDS (X-ANY)]", "BINARY.PEEK[]"] {
+        let answer = imap.command(&format!("UID FETCH 1 {items}")).unwrap();
+        assert_eq!((answer.status.as_str(), answer.code.as_str()), ("NO", "UNAVAILABLE"), "{items}: {answer:?}");
+        assert!(answer.fetched().is_empty(), "{items}");
+    }
+    drop(fault);
+    assert!(imap.fetch("1", "(UID BODY.PEEK[])").unwrap()[0].octets("BODY[]") == large);
+}
