@@ -66,3 +66,32 @@ fn the_others_are_fetched() {
         assert!(lines.last().unwrap().starts_with("g OK "), "{lines:?}");
     });
 }
+
+#[test]
+fn the_others_are_searched_and_all_are_sorted() {
+    as_anybody(|| async {
+        let world = World::new(settings()).await;
+        let mut client = three_messages(&world).await;
+        // What nobody has read matches nothing that asks for it, also where that is turned round.
+        for (key, found) in [
+            ("SUBJECT three", "* SEARCH 3"),
+            ("NOT SUBJECT three", "* SEARCH 1"),
+            ("BODY three", "* SEARCH 3"),
+            ("NOT BODY three", "* SEARCH 1"),
+            ("NOT (SUBJECT three BODY nothing)", "* SEARCH 1 3"),
+            ("OR UID 2 SUBJECT three", "* SEARCH 2 3"),
+        ] {
+            let lines = client.command(&format!("a SEARCH {key}")).await;
+            assert!(lines.contains(&found.to_owned()), "{key}: {lines:?}");
+            assert!(lines.last().unwrap().starts_with("a OK "), "{key}: {lines:?}");
+            let is_warned = lines.iter().any(|line| line.starts_with("* NO [UNAVAILABLE] "));
+            assert_eq!(is_warned, !found.contains('2'), "{key}: {lines:?}");
+        }
+        let lines = client.command("b SORT (REVERSE SUBJECT) UTF-8 ALL").await;
+        assert_eq!(lines[0], "* SORT 3 1 2", "{lines:?}");
+        assert!(lines.last().unwrap().starts_with("b OK "), "{lines:?}");
+        let lines = client.command("c THREAD REFERENCES UTF-8 ALL").await;
+        assert_eq!(lines[0], "* THREAD (1)(2)(3)", "{lines:?}");
+        assert!(lines.last().unwrap().starts_with("c OK "), "{lines:?}");
+    });
+}
