@@ -102,18 +102,16 @@ impl std::fmt::Debug for Selected {
 /// Changes that this session has made itself and that it tells, or need not tell, on its own.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Own<'a> {
-    /// The messages, ascending.
-    pub uids: &'a [Uid],
+    /// The messages, ascending, each with the modification sequence it got: with another one it was changed by others
+    /// since, which is told.
+    pub changed: &'a [(Uid, ModSeq)],
     /// Those of them that others had changed before, which the client does not know; ascending.
     pub overtaken: &'a [Uid],
-    /// The highest modification sequence of the change: what is above it was changed by others since, and told.
-    pub mod_seq: Option<ModSeq>,
 }
 
 impl Own<'_> {
     fn covers(&self, row: &Row) -> bool {
-        let has = |uids: &[Uid]| uids.binary_search(&row.uid).is_ok();
-        self.mod_seq.is_some_and(|own| row.mod_seq <= own) && has(self.uids) && !has(self.overtaken)
+        self.changed.binary_search(&(row.uid, row.mod_seq)).is_ok() && self.overtaken.binary_search(&row.uid).is_err()
     }
 }
 
@@ -209,7 +207,7 @@ impl Selected {
             Box::pin(tell_touched(self, &touched, enabled, link)).await?;
         }
         // RFC 7162 §3.2.5: as EXISTS names no modification sequence.
-        if self.note_told() && arrived && enabled.qresync && own.mod_seq.is_none() {
+        if self.note_told() && arrived && enabled.qresync && own.changed.is_empty() {
             let code = Code::HighestModSeq(self.told);
             link.out.untagged(Condition::Ok, Some(&code), "The highest mod-sequence");
         }
@@ -335,3 +333,32 @@ pub const SYSTEM_FLAGS: [(Flags, &str); 6] = [
     (Flags::DRAFT, "\\Draft"),
     (Flags::FORWARDED, "$Forwarded"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::clock::Timestamp;
+    use crate::storage::mailbox::KeywordSet;
+
+    /// A STORE of many messages goes in batches, between which others change some of them.
+    #[test]
+    fn what_others_change_during_a_long_store_is_no_change_of_its_own() {
+        let uid = |number| Uid::new(number).unwrap_or(Uid::MIN);
+        let mod_seq = |value| ModSeq::new(value).unwrap_or(ModSeq::MIN);
+        let changed = [(uid(1), mod_seq(5)), (uid(2), mod_seq(7)), (uid(3), mod_seq(7))];
+        let own = Own { changed: &changed, overtaken: &[uid(3)] };
+        let row = |number, value| Row {
+            uid: uid(number),
+            flags: Flags::NONE,
+            keywords: KeywordSet::NONE,
+            mod_seq: mod_seq(value),
+            size: 0,
+            internal_date: Timestamp::from_unix_seconds(0),
+        };
+        for (number, value, is_own) in
+            [(1, 5, true), (1, 6, false), (2, 7, true), (2, 8, false), (3, 7, false), (4, 7, false)]
+        {
+            assert_eq!(own.covers(&row(number, value)), is_own, "{number} {value}");
+        }
+    }
+}

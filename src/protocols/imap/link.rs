@@ -26,6 +26,13 @@ const READ: usize = 16 << 10;
 /// A buffer larger than this is given back as soon as it is empty.
 const KEEP: usize = 4 << 10;
 
+/// A place among the responses.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    flushes: u64,
+    octets: usize,
+}
+
 /// A client's connection. While nothing is in flight it holds no buffers.
 #[derive(Debug)]
 pub struct Link {
@@ -37,6 +44,8 @@ pub struct Link {
     deflate: Option<Box<Deflate>>,
     /// Responses not sent yet.
     pub out: Out,
+    /// How often they have been sent.
+    flushes: u64,
     /// Time in which the client must take what is sent.
     stall: Duration,
     turn: Turn,
@@ -52,6 +61,7 @@ impl Link {
             framer,
             deflate: None,
             out: Out::new(),
+            flushes: 0,
             stall,
             turn: Turn::begin(),
         }
@@ -159,6 +169,7 @@ impl Link {
             return Ok(());
         }
         let Some(stream) = self.stream.as_mut() else { return Ok(()) };
+        self.flushes += 1;
         let (out, deflate) = (self.out.bytes(), &mut self.deflate);
         let send = async {
             match deflate {
@@ -177,6 +188,20 @@ impl Link {
         }
         self.out.clear();
         Ok(())
+    }
+
+    /// The place behind what has been written so far.
+    pub const fn mark(&self) -> Mark {
+        Mark { flushes: self.flushes, octets: self.out.len() }
+    }
+
+    /// Takes back what has been written since, unless the client has some of it already; whether it is taken back.
+    pub fn take_back(&mut self, mark: Mark) -> bool {
+        let is_here = self.flushes == mark.flushes;
+        if is_here {
+            self.out.truncate(mark.octets);
+        }
+        is_here
     }
 
     /// Lets other connections go on, between two commands of a client that sends many at once.

@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use self::links::Links;
 use crate::foundations::address::Address;
 use crate::foundations::mail::{SequenceSet, Summary, Uid};
-use crate::storage::mailbox::{self, View};
+use crate::storage::mailbox::{self, Unreadable, View};
 
 /// What is known of the conversations of all folders looked at lately.
 #[derive(Debug, Default)]
@@ -194,25 +194,20 @@ impl Memory {
             }
             _ => Vec::new(),
         };
-        let mut summaries = view.summaries(new);
-        let mut batch = Vec::new();
-        loop {
-            let next = summaries.next().await;
-            let is_last = next.is_none();
-            match next {
-                Some((uid, Ok(stored))) => batch.push((uid.get(), stored)),
-                // A message that is gone belongs to nothing.
-                Some((_, Err(mailbox::Error::NoMessage(_)))) => {}
-                Some((_, Err(error))) => return Err(error),
-                None => {}
+        let mut summaries = view.summaries(new.clone());
+        let mut unreadable = Unreadable::default();
+        for uids in new.chunks(BATCH) {
+            let mut batch = Vec::with_capacity(uids.len());
+            for uid in uids {
+                // A message that is gone, or cannot be read, belongs to nothing.
+                if let Some(stored) = unreadable.pass(summaries.next().await)? {
+                    batch.push((uid.get(), stored));
+                }
             }
-            if batch.len() >= BATCH || is_last && !batch.is_empty() {
-                self.add(folder, std::mem::take(&mut batch)).await?;
-            }
-            if is_last {
-                return Ok(());
-            }
+            self.add(folder, batch).await?;
         }
+        unreadable.log(view);
+        Ok(())
     }
 
     /// Adds a batch. What fails leaves it to be added the next time.

@@ -8,7 +8,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Summary, Uid};
 use crate::foundations::processor::{self, Parties};
 use crate::foundations::tasks::Turn;
-use crate::storage::mailbox::{self, Content, Row, View};
+use crate::storage::mailbox::{self, Content, Row, Unreadable, View};
 
 /// Octets of files held at once.
 const BATCH_OCTETS: usize = 8 << 20;
@@ -36,6 +36,16 @@ pub struct Hit {
     pub mod_seq: ModSeq,
 }
 
+/// What a search has found.
+#[derive(Debug)]
+pub struct Found {
+    /// The messages that satisfy the condition, ascending.
+    pub hits: Vec<Hit>,
+    /// Messages that could not be looked into although that was needed. They are no hits, whatever was asked: whoever
+    /// expunges what lacks a word (`NOT`) must not expunge what nobody has read.
+    pub unreadable: Unreadable,
+}
+
 /// A message about which the row alone decides nothing.
 #[derive(Debug, Clone, Copy)]
 struct Open {
@@ -50,11 +60,11 @@ impl Open {
     }
 }
 
-/// All messages that satisfy the condition, ascending. Files are read in batches of at most `batch`.
+/// All messages that satisfy the condition. Files are read in batches of at most `batch`.
 ///
 /// # Errors
 /// The store cannot read what must be looked at.
-pub async fn find(condition: &Arc<Condition>, view: &View, batch: usize) -> Result<Vec<Hit>, mailbox::Error> {
+pub async fn find(condition: &Arc<Condition>, view: &View, batch: usize) -> Result<Found, mailbox::Error> {
     find_among(&SequenceSet::all(), condition, view, batch).await
 }
 
@@ -64,8 +74,8 @@ pub(super) async fn find_among(
     condition: &Arc<Condition>,
     view: &View,
     batch: usize,
-) -> Result<Vec<Hit>, mailbox::Error> {
-    let mut hits = Vec::new();
+) -> Result<Found, mailbox::Error> {
+    let mut found = Found { hits: Vec::new(), unreadable: Unreadable::default() };
     let mut open = Vec::new();
     let mut turn = Turn::begin();
     for (looked_at, (sequence, row)) in view.rows_by_uid(uids).enumerate() {
@@ -76,19 +86,19 @@ pub(super) async fn find_among(
         let facts = Facts { saved, ..Facts::of_row(sequence, &row, view) };
         let message = Open { sequence, row, saved };
         match condition.holds(&facts) {
-            Some(true) => hits.push(message.hit()),
+            Some(true) => found.hits.push(message.hit()),
             Some(false) => {}
             None => open.push(message),
         }
     }
     if !open.is_empty() && condition.asks_summaries() {
-        open = by_summary(condition, open, view, &mut hits).await?;
+        open = by_summary(condition, open, view, &mut found).await?;
     }
     if !open.is_empty() {
-        by_body(condition, &open, view, batch, &mut hits).await?;
+        by_body(condition, &open, view, batch, &mut found).await?;
     }
-    hits.sort_unstable_by_key(|hit| hit.sequence);
-    Ok(hits)
+    found.hits.sort_unstable_by_key(|hit| hit.sequence);
+    Ok(found)
 }
 
 fn uids(open: &[Open]) -> Vec<Uid> {
@@ -100,19 +110,16 @@ async fn by_summary(
     condition: &Arc<Condition>,
     open: Vec<Open>,
     view: &View,
-    hits: &mut Vec<Hit>,
+    found: &mut Found,
 ) -> Result<Vec<Open>, mailbox::Error> {
     let mut stream = view.summaries(uids(&open));
     let mut left = Vec::new();
     for batch in open.chunks(BATCH_SUMMARIES) {
         let mut known = Vec::with_capacity(batch.len());
         for open in batch {
-            match stream.next().await {
-                Some((_, Ok(stored))) => known.push((*open, view.is_recent(open.row.uid), stored)),
-                // A message that is gone matches nothing.
-                Some((_, Err(mailbox::Error::NoMessage(_)))) => {}
-                Some((_, Err(error))) => return Err(error),
-                None => break,
+            // A message that is gone matches nothing.
+            if let Some(stored) = found.unreadable.pass(stream.next().await)? {
+                known.push((*open, view.is_recent(open.row.uid), stored));
             }
         }
         let condition = Arc::clone(condition);
@@ -133,7 +140,7 @@ async fn by_summary(
         });
         for (open, holds) in decided.await? {
             match holds {
-                Some(true) => hits.push(open.hit()),
+                Some(true) => found.hits.push(open.hit()),
                 Some(false) => {}
                 None => left.push(open),
             }
@@ -148,7 +155,7 @@ async fn by_body(
     open: &[Open],
     view: &View,
     most: usize,
-    hits: &mut Vec<Hit>,
+    found: &mut Found,
 ) -> Result<(), mailbox::Error> {
     let mut summaries = condition.asks_summaries().then(|| view.summaries(uids(open)));
     let mut contents = view.bodies(uids(open));
@@ -161,27 +168,26 @@ async fn by_body(
             place = Some(READERS.place(&account).await);
         }
         let stored = match &mut summaries {
-            Some(stream) => stream.next().await.and_then(|(_, stored)| stored.ok()),
+            Some(stream) => found.unreadable.pass(stream.next().await)?,
             None => None,
         };
-        match contents.next().await {
-            Some((_, Ok(content))) => {
-                // Twice the text that is looked at, for its transfer encoding.
-                let body = read(content, condition.text_limit().saturating_mul(2)).await?;
-                octets += body.len();
-                batch.push(Read { open: *open, recent: view.is_recent(open.row.uid), summary: stored, body });
-            }
-            Some((_, Err(mailbox::Error::NoMessage(_)))) => {}
-            Some((_, Err(error))) => return Err(error),
-            None => {}
+        let next = match contents.next().await {
+            // Twice the text that is looked at, for its transfer encoding.
+            Some((uid, Ok(content))) => Some((uid, read(content, condition.text_limit().saturating_mul(2)).await)),
+            Some((uid, Err(error))) => Some((uid, Err(error))),
+            None => None,
+        };
+        if let Some(body) = found.unreadable.pass(next)? {
+            octets += body.len();
+            batch.push(Read { open: *open, recent: view.is_recent(open.row.uid), summary: stored, body });
         }
         if batch.len() >= most.max(1) || octets >= BATCH_OCTETS {
             octets = 0;
-            decide(condition, std::mem::take(&mut batch), hits).await?;
+            decide(condition, std::mem::take(&mut batch), &mut found.hits).await?;
             place = None;
         }
     }
-    decide(condition, batch, hits).await
+    decide(condition, batch, &mut found.hits).await
 }
 
 /// A message whose file has been read.

@@ -3,7 +3,7 @@
 use super::Hit;
 use super::find::blocking;
 use crate::foundations::mail::{Heading, Summary};
-use crate::storage::mailbox::{self, Row, View};
+use crate::storage::mailbox::{self, Row, Unreadable, View};
 
 /// Heads looked at in one go on a blocking thread.
 const BATCH: usize = 1_024;
@@ -20,15 +20,12 @@ pub(super) trait Gather: Send + 'static {
 /// The store cannot read its summaries.
 pub(super) async fn gather<G: Gather>(mut gather: G, hits: &[Hit], view: &View) -> Result<G, mailbox::Error> {
     let mut stream = view.summaries(hits.iter().map(|hit| hit.uid).collect());
+    let mut unreadable = Unreadable::default();
     for batch in hits.chunks(BATCH) {
         let mut known = Vec::with_capacity(batch.len());
         for hit in batch {
             let Some(row) = view.row(hit.sequence) else { continue };
-            match stream.next().await {
-                Some((_, Ok(stored))) => known.push((row, stored)),
-                Some((_, Err(mailbox::Error::NoMessage(_)))) | None => known.push((row, bytes::Bytes::new())),
-                Some((_, Err(error))) => return Err(error),
-            }
+            known.push((row, unreadable.pass(stream.next().await)?.unwrap_or_default()));
         }
         gather = blocking(move || {
             for (row, stored) in &known {
@@ -38,6 +35,7 @@ pub(super) async fn gather<G: Gather>(mut gather: G, hits: &[Hit], view: &View) 
         })
         .await?;
     }
+    unreadable.log(view);
     Ok(gather)
 }
 

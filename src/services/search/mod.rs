@@ -15,7 +15,7 @@ mod text;
 mod thread;
 
 pub use condition::{Condition, Wording, system_flag};
-pub use find::{Hit, find};
+pub use find::{Found, Hit, find};
 pub use sort::sort;
 pub use standing::{Changes, Run, Standing, StandingLimits, Unfollowed, Wish};
 pub use thread::{Forest, Letter, Threader, thread};

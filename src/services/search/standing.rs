@@ -161,8 +161,9 @@ impl Standing {
         let wording = Wording { charset: self.charset.as_deref(), saved: &saved, text_limit: self.limits.text };
         // Made again, since the mailbox may know more keywords than before.
         let condition = Arc::new(Condition::new(&self.key, &wording, view, now)?);
-        let hits = find_among(changed, &condition, view, self.limits.batch).await?;
-        let matching: Vec<Uid> = hits.iter().map(|hit| hit.uid).collect();
+        let found = find_among(changed, &condition, view, self.limits.batch).await?;
+        found.unreadable.refuse()?;
+        let matching: Vec<Uid> = found.hits.iter().map(|hit| hit.uid).collect();
         let known = self.among(changed, view);
         let gone: Vec<Uid> = known.iter().copied().filter(|uid| matching.binary_search(uid).is_err()).collect();
         let new: Vec<Uid> = matching.into_iter().filter(|uid| known.binary_search(uid).is_err()).collect();

@@ -44,8 +44,6 @@ struct Storing<'a> {
     seen: Option<&'a Snapshot>,
     /// Messages changed after this mod-sequence are left alone.
     unchanged_since: Option<u64>,
-    /// What the messages changed so far have got.
-    mod_seq: Option<u64>,
     stored: Stored,
 }
 
@@ -55,7 +53,8 @@ impl Storing<'_> {
         for _ in 0..ATTEMPTS {
             self.folder.still_there()?;
             let mut snapshot = (*self.folder.current()).clone();
-            let stamp = self.mod_seq.filter(|stamp| *stamp >= snapshot.highest).unwrap_or(snapshot.highest + 1);
+            // Each batch has its own: clients may have been told that of the batch before as the highest (RFC 7162 §3.1.2).
+            let stamp = snapshot.highest + 1;
             state.before_change(self.directories);
             let mut lost = Vec::new();
             let before = self.stored.changed.len();
@@ -78,7 +77,7 @@ impl Storing<'_> {
                         let after = Record { mod_seq: stamp, ..renamed.record };
                         snapshot.update(*uid, renamed.stored.as_deref(), |record| *record = after);
                         state.delta.changed.push(*uid);
-                        self.stored.changed.extend(Uid::new(*uid));
+                        self.stored.changed.extend(Uid::new(*uid).zip(ModSeq::new(stamp)));
                         if self.seen.and_then(|seen| seen.by_uid(*uid)).is_some_and(|(seen, _)| seen.mod_seq != mod_seq)
                         {
                             self.stored.overtaken.extend(Uid::new(*uid));
@@ -94,7 +93,6 @@ impl Storing<'_> {
             });
             state.after_change(self.directories);
             if self.stored.changed.len() > before {
-                self.mod_seq = Some(stamp);
                 self.folder.publish(snapshot);
             }
             result?;
@@ -130,20 +128,20 @@ impl Folder {
         };
         let wanted = Wanted { operation: change.operation, flags: change.flags, keywords };
         let unchanged_since = change.unchanged_since;
-        let (directories, mod_seq, stored) = (&directories, None, Stored::default());
-        let mut storing = Storing { folder: self, directories, wanted, seen, unchanged_since, mod_seq, stored };
+        let (directories, stored) = (&directories, Stored::default());
+        let mut storing = Storing { folder: self, directories, wanted, seen, unchanged_since, stored };
         let mut ticket = 0;
         for batch in uids.chunks(BATCH) {
             let mut state = self.lock();
             storing.batch(&mut state, batch)?;
             ticket = state.ticket;
         }
-        let Storing { mod_seq, mut stored, .. } = storing;
-        for uids in [&mut stored.changed, &mut stored.overtaken, &mut stored.modified, &mut stored.gone] {
-            // What another program has renamed meanwhile came later.
+        let Storing { mut stored, .. } = storing;
+        // What another program has renamed meanwhile came later.
+        stored.changed.sort_unstable();
+        for uids in [&mut stored.overtaken, &mut stored.modified, &mut stored.gone] {
             uids.sort_unstable();
         }
-        stored.mod_seq = mod_seq.and_then(ModSeq::new);
         // Also when nothing was to change: whoever has set the same flags a moment ago may still be waiting for the disk.
         self.commit(directories, ticket)?;
         Ok(stored)

@@ -47,8 +47,8 @@
 //! # In the log
 //!
 //! Warnings: an index or cache could not be written (nothing is lost), inotify is not available, a folder that another
-//! program changed could not be read. Errors go to the caller, with paths for the log and a
-//! [`Kind`](crate::foundations::failure::Kind) for the client.
+//! program changed could not be read, a message cannot be read and is passed over ([`Unreadable`]). Errors go to the
+//! caller, with paths for the log and a [`Kind`](crate::foundations::failure::Kind) for the client.
 
 mod append;
 mod body;
@@ -78,6 +78,7 @@ mod shared;
 mod snapshot;
 mod summaries;
 mod transfer;
+mod unreadable;
 mod unsynced;
 mod usage;
 mod user;
@@ -105,6 +106,7 @@ pub use options::{
 pub use row::Row;
 pub use settings::MailboxSettings;
 pub use shared::{IdleUsers, Release};
+pub use unreadable::Unreadable;
 pub use user::User;
 pub(in crate::storage) use user::directory_of as home_of;
 pub use view::View;

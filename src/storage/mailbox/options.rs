@@ -118,17 +118,22 @@ pub enum FlagOperation {
 /// What a flag change did, durably.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stored {
-    /// Messages whose flags are now different, ascending. One that the view then shows with a mod-sequence
-    /// above `mod_seq` has been changed by somebody else since.
-    pub changed: Vec<Uid>,
+    /// Messages whose flags are now different, ascending, each with the mod-sequence it got. One that the view then
+    /// shows with another one has been changed by somebody else since.
+    pub changed: Vec<(Uid, ModSeq)>,
     /// Those of `changed` that somebody else had changed before, which the view has not shown yet; ascending.
     pub overtaken: Vec<Uid>,
     /// Messages left alone because of UNCHANGEDSINCE, ascending (the MODIFIED code).
     pub modified: Vec<Uid>,
     /// Messages that were gone already, ascending.
     pub gone: Vec<Uid>,
-    /// The highest mod-sequence of the change; `None` when nothing changed.
-    pub mod_seq: Option<ModSeq>,
+}
+
+impl Stored {
+    /// The UIDs of the messages whose flags are now different, ascending.
+    pub fn uids(&self) -> Vec<Uid> {
+        self.changed.iter().map(|(uid, _)| *uid).collect()
+    }
 }
 
 /// News for a session, from [`View::sync`](super::View::sync), in the order in which they must be told.

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::hostile_web::{ask, server, sign_in};
 use super::imap::Value;
 use super::server::{Layout, Server};
 use super::variable;
@@ -295,4 +296,68 @@ fn a_folder_that_could_not_be_put_on_disk_is_not_there() {
         assert!(imap.append("Fresh", "", &letter("two")).unwrap().is_ok());
     }
     assert!(failed > 0, "no failing sync was noticed");
+}
+
+/// The file in ann's INBOX that has these words in it; there is one. It must have flags, so that it stays where it is.
+fn file_with(server: &Server, words: &str) -> PathBuf {
+    let mut files = std::fs::read_dir(server.maildir("ann").join("cur")).unwrap().map(|file| file.unwrap().path());
+    files.find(|file| String::from_utf8_lossy(&std::fs::read(file).unwrap()).contains(words)).unwrap()
+}
+
+#[test]
+fn what_cannot_be_read_keeps_no_other_message_from_its_reader() {
+    let server = server();
+    for subject in ["one", "two", "three"] {
+        assert!(server.imap("ann").unwrap().append("INBOX", "\\Seen", &letter(subject)).unwrap().is_ok());
+    }
+    server.kill();
+    // So that the messages must be read.
+    let _ = std::fs::remove_file(server.maildir("ann").join("postrider.cache"));
+    server.resume();
+    let file = file_with(&server, "Subject: two");
+    let Some(fault) = Fault::of(&server, &["pread64:error=EIO"], &[file]) else { return };
+    let mut imap = server.imap("ann").unwrap();
+    assert!(imap.select("INBOX").unwrap().is_ok());
+    let fetched = imap.command("UID FETCH 1:* (FLAGS ENVELOPE)").unwrap();
+    let searched = imap.command("UID SEARCH NOT SUBJECT one").unwrap();
+    let cookie = sign_in(&server);
+    let listed = ["false", "true"].map(|conversations| {
+        let path = format!("/api/messages?folder=INBOX&conversations={conversations}");
+        let (mut pipe, lines) = ask(&server, &format!("GET {path} HTTP/1.1\r\nCookie: {cookie}\r\n"), "");
+        assert!(lines[0].contains(" 200 "), "{path}: {lines:?}");
+        serde_json::from_slice::<serde_json::Value>(&pipe.rest().unwrap()).unwrap()
+    });
+    drop(fault);
+    assert_eq!((fetched.status.as_str(), fetched.code.as_str()), ("NO", "UNAVAILABLE"), "{fetched:?}");
+    assert_eq!(fetched.fetched().iter().map(|message| message.uid()).collect::<Vec<_>>(), [1, 3]);
+    assert!(searched.is_ok(), "{searched:?}");
+    let is_result = |line: &&Vec<Value>| matches!(&line[0], Value::Word(word) if word == "SEARCH");
+    let found: Vec<u64> = searched.untagged.iter().find(is_result).unwrap()[1..].iter().map(Value::number).collect();
+    assert_eq!(found, [3], "{searched:?}");
+    for list in listed {
+        let subjects: BTreeSet<&str> =
+            list["lines"].as_array().unwrap().iter().map(|line| line["subject"].as_str().unwrap()).collect();
+        assert_eq!(subjects, BTreeSet::from(["", "one", "three"]), "{list}");
+    }
+    assert!(imap.command("UID FETCH 2 (ENVELOPE)").unwrap().is_ok());
+}
+
+#[test]
+fn a_large_message_that_cannot_be_read_leaves_no_half_response() {
+    let server = Server::start(Layout::default());
+    let large = [letter("large"), b"0123456789abcde\r\n".repeat(128 << 10)].concat();
+    let mut imap = server.imap("ann").unwrap();
+    assert!(imap.append("INBOX", "\\Seen", &large).unwrap().is_ok());
+    assert!(imap.select("INBOX").unwrap().is_ok());
+    assert_eq!(imap.fetch("1:*", "(UID ENVELOPE)").unwrap().len(), 1);
+    let Some(fault) = Fault::of(&server, &["pread64:error=EIO"], &[file_with(&server, "Subject: large")]) else {
+        return;
+    };
+    for items in ["BODY.PEEK[]", "(FLAGS BODY.PEEK[TEXT])", "BODY.PEEK[HEADER.FIELDS (X-ANY)]", "BINARY.PEEK[]"] {
+        let answer = imap.command(&format!("UID FETCH 1 {items}")).unwrap();
+        assert_eq!((answer.status.as_str(), answer.code.as_str()), ("NO", "UNAVAILABLE"), "{items}: {answer:?}");
+        assert!(answer.fetched().is_empty(), "{items}");
+    }
+    drop(fault);
+    assert!(imap.fetch("1", "(UID BODY.PEEK[])").unwrap()[0].octets("BODY[]") == large);
 }

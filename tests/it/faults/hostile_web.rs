@@ -12,13 +12,14 @@ use super::server::{Layout, PASSWORD, Server};
 
 const PORT: u16 = 8088;
 
-fn server() -> Server {
+/// A server with a webmail.
+pub(super) fn server() -> Server {
     let more = "[smtp]\nmessage_size = \"24M\"\n\n[[listener]]\nprotocol = \"webmail\"\nbind = [\"ADDRESS:8088\"]\n";
     Server::start(Layout { more: more.to_owned(), ..Layout::default() })
 }
 
 /// Asks over a connection of its own and reads the header of the answer; its fields with it.
-fn ask(server: &Server, request: &str, body: &str) -> (Pipe, Vec<String>) {
+pub(super) fn ask(server: &Server, request: &str, body: &str) -> (Pipe, Vec<String>) {
     let mut pipe = Pipe::tcp(server.port(PORT)).unwrap();
     let length = body.len();
     let fields = "Host: localhost\r\nConnection: close\r\nX-Postrider: 1\r\nContent-Type: application/json\r\n";
@@ -34,7 +35,7 @@ fn ask(server: &Server, request: &str, body: &str) -> (Pipe, Vec<String>) {
 }
 
 /// Lets ann in; the cookie that says so.
-fn sign_in(server: &Server) -> String {
+pub(super) fn sign_in(server: &Server) -> String {
     let body = serde_json::json!({ "address": "ann@example.test", "password": PASSWORD }).to_string();
     let (_, lines) = ask(server, "POST /api/session HTTP/1.1\r\n", &body);
     let cookie = lines.iter().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();

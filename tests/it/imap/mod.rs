@@ -5,4 +5,5 @@
 mod limits;
 mod resync;
 mod talks;
+mod unreadable;
 mod world;

@@ -1,6 +1,7 @@
 //! An IMAP room with two accounts, in a directory of its own.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub(crate) struct World {
     room: Arc<Room>,
     tasks: Tasks,
     stop: CancellationToken,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 /// Settings for tests: passwords without TLS from everywhere.
@@ -78,7 +79,12 @@ impl World {
             lessons: None,
             tls: None,
         }));
-        Self { room, tasks, stop: CancellationToken::new(), _directory: directory }
+        Self { room, tasks, stop: CancellationToken::new(), directory }
+    }
+
+    /// A user's Maildir.
+    pub(crate) fn maildir(&self, user: &str) -> PathBuf {
+        self.directory.path().join("mail/example.test").join(user)
     }
 
     /// A new connection from another host.

@@ -120,12 +120,17 @@ async fn selected(talk: &mut Conversation, tag: &str, body: CommandBody) -> Outc
 
 /// Turns an error of the store into an answer, and writes to the log what the client may not read.
 pub(super) fn trouble(talk: &Conversation, error: &mailbox::Error) -> Trouble {
+    trouble_with(talk, error, "The server could not do that now; try again later")
+}
+
+/// As [`trouble`], with this text where the client is not to be told why.
+fn trouble_with(talk: &Conversation, error: &mailbox::Error, text: &str) -> Trouble {
     use crate::foundations::failure::Kind;
     let kind = error.kind();
     let text = match kind {
         Kind::Temporary | Kind::NoSpace | Kind::Corrupt => {
             log::error!(session:% = talk.session, error:% = error; "The mailbox store failed a client");
-            "The server could not do that now; try again later".to_owned()
+            text.to_owned()
         }
         Kind::OverQuota => "That would exceed your quota".to_owned(),
         _ => capitalized(&error.to_string()),

@@ -46,11 +46,11 @@ pub async fn run(talk: &mut Conversation, store: Store) -> Outcome {
         Telling::Silent => &stored.overtaken[..],
         Telling::Flags => &[],
     };
-    let own = Own { uids: &stored.changed, overtaken, mod_seq: stored.mod_seq };
+    let own = Own { changed: &stored.changed, overtaken };
     let told = selected.tell_all_but(account, Expunges::Hold, own, &mut talk.link).await;
     selected.addressing = Addressing::Sequence;
     told?;
-    tell(account, selected, &uids, &stored, &store, &mut talk.link).await?;
+    tell(account, selected, uids, &stored, &store, &mut talk.link).await?;
     if stored.modified.is_empty() {
         return Ok(match stored.gone[..] {
             [] => Done::new("Flags are changed"),
@@ -74,22 +74,22 @@ pub async fn run(talk: &mut Conversation, store: Store) -> Outcome {
 async fn tell(
     account: &Account,
     selected: &Selected,
-    uids: &[Uid],
+    uids: Vec<Uid>,
     stored: &Stored,
     store: &Store,
     link: &mut Link,
 ) -> Result<(), Trouble> {
     let enabled = account.enabled;
-    let tell: &[Uid] = match store.telling {
+    let tell = match store.telling {
         Telling::Flags => uids,
-        Telling::Silent if enabled.condstore => &stored.changed,
-        Telling::Silent => &[],
+        Telling::Silent if enabled.condstore => stored.uids(),
+        Telling::Silent => Vec::new(),
     };
     for uid in tell {
-        if stored.modified.binary_search(uid).is_ok() || stored.gone.binary_search(uid).is_ok() {
+        if stored.modified.binary_search(&uid).is_ok() || stored.gone.binary_search(&uid).is_ok() {
             continue;
         }
-        let Some((sequence, row)) = selected.view.sequence(*uid).and_then(|n| Some((n, selected.view.row(n)?))) else {
+        let Some((sequence, row)) = selected.view.sequence(uid).and_then(|n| Some((n, selected.view.row(n)?))) else {
             continue;
         };
         let mut writer = link.out.fetch(sequence);

@@ -21,8 +21,8 @@ use super::sought::Sought;
 use super::terms::{self, Scope};
 use crate::foundations::mail::{SequenceSet, Summary, Uid};
 use crate::foundations::wire::imap::SearchKey;
-use crate::services::search::{Condition, Wording, find};
-use crate::storage::mailbox::{Access, Flags, FolderEntry, FolderName, Row, View};
+use crate::services::search::{Condition, Found, Wording, find};
+use crate::storage::mailbox::{Access, Flags, FolderEntry, FolderName, Row, Unreadable, View};
 
 /// Which folder's messages are listed, and how.
 #[derive(Deserialize)]
@@ -233,7 +233,8 @@ pub(super) async fn search(room: &Room, view: &View, key: &SearchKey) -> Answer<
     let wording = Wording { charset: None, saved: &nothing, text_limit: settings.search_text.len() };
     let condition = Condition::new(key, &wording, view, room.needs.clock.now());
     let condition = condition.map_err(|problem| Problem::of(&reasons::SEARCH).with("why", problem))?;
-    let hits = find(&Arc::new(condition), view, FILES_AT_ONCE).await?;
+    let Found { hits, unreadable } = find(&Arc::new(condition), view, FILES_AT_ONCE).await?;
+    unreadable.log(view);
     Ok(hits.into_iter().map(|hit| hit.uid).collect())
 }
 
@@ -263,16 +264,15 @@ pub(super) fn keys(view: &View, found: Option<Vec<Uid>>, order: Order) -> Vec<(i
 
 pub(super) async fn lines(view: &View, rows: &[Row]) -> Answer<Vec<Line>> {
     let mut summaries = view.summaries(rows.iter().map(|row| row.uid).collect());
+    let mut unreadable = Unreadable::default();
     let mut lines = Vec::with_capacity(rows.len());
     for row in rows {
-        let stored = match summaries.next().await {
-            Some((_, Ok(stored))) => stored,
-            // A message that is gone in this moment leaves an empty line; the next look shows it no more.
-            Some((_, Err(crate::storage::mailbox::Error::NoMessage(_)))) | None => bytes::Bytes::new(),
-            Some((_, Err(error))) => return Err(error.into()),
-        };
+        // A message that is gone in this moment leaves an empty line; the next look shows it no more. So does one that
+        // cannot be read, which stays.
+        let stored = unreadable.pass(summaries.next().await)?.unwrap_or_default();
         lines.push(line(row, &Summary::read(&stored).unwrap_or_default()));
     }
+    unreadable.log(view);
     Ok(lines)
 }
 

@@ -121,7 +121,7 @@ async fn take(view: &View, row: &Row) -> Answer<()> {
         unchanged_since: Some(row.mod_seq.get()),
     };
     let stored = view.store_flags(&[row.uid], &change).await?;
-    if stored.changed.contains(&row.uid) { Ok(()) } else { Err(Problem::of(&reasons::MESSAGE_CHANGED)) }
+    if stored.uids().contains(&row.uid) { Ok(()) } else { Err(Problem::of(&reasons::MESSAGE_CHANGED)) }
 }
 
 async fn give_back(view: &View, uid: Uid) {

@@ -9,7 +9,7 @@ use super::list::search;
 use super::paperclip::{file_names, has_attachment};
 use crate::foundations::mail::{SequenceSet, Summary, Uid};
 use crate::foundations::wire::imap::SearchKey;
-use crate::storage::mailbox::{Error, View};
+use crate::storage::mailbox::{Unreadable, View};
 
 /// A condition on a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,22 +120,32 @@ impl Sought {
                     all.dedup();
                     Ok(all)
                 }
-                Self::Not(one) => {
-                    let without = one.found(room, view, Some(among.clone())).await?;
-                    Ok(among.into_iter().filter(|uid| without.binary_search(uid).is_err()).collect())
-                }
-                Self::Attachment => with_structure(room, view, among, has_attachment).await,
-                Self::FileName(part) => {
-                    let has =
-                        |structure: &[u8]| file_names(structure).iter().any(|name| name.to_lowercase().contains(part));
-                    with_structure(room, view, among, has).await
-                }
-                // For a single folder this was decided before.
-                Self::In(_) | Self::Key(_) => Ok(Vec::new()),
+                // Turned round as deep as it goes: a message that cannot be read is in neither half.
+                Self::Not(one) => match &**one {
+                    Self::All(some) => Self::Any(negated(some)).found(room, view, Some(among)).await,
+                    Self::Any(some) => Self::All(negated(some)).found(room, view, Some(among)).await,
+                    Self::Not(one) => one.found(room, view, Some(among)).await,
+                    leaf => with_structure(room, view, among, |structure| !leaf.is_in(structure)).await,
+                },
+                leaf => with_structure(room, view, among, |structure| leaf.is_in(structure)).await,
             }
         }
         .boxed()
     }
+
+    /// Whether it holds for a message with this BODYSTRUCTURE, if that can tell.
+    fn is_in(&self, structure: &[u8]) -> bool {
+        match self {
+            Self::Attachment => has_attachment(structure),
+            Self::FileName(part) => file_names(structure).iter().any(|name| name.to_lowercase().contains(part)),
+            // The others are looked at piece by piece, or were decided before.
+            Self::All(_) | Self::Any(_) | Self::In(_) | Self::Key(_) | Self::Not(_) => false,
+        }
+    }
+}
+
+fn negated(some: &[Sought]) -> Vec<Sought> {
+    some.iter().map(|one| Sought::Not(Box::new(one.clone()))).collect()
 }
 
 /// Those of the one that are in the other, both ascending.
@@ -147,17 +157,16 @@ fn common(some: Vec<Uid>, others: &[Uid]) -> Vec<Uid> {
 async fn with_structure(room: &Room, view: &View, among: Vec<Uid>, is_so: impl Fn(&[u8]) -> bool) -> Answer<Vec<Uid>> {
     let _turn = room.searches.take(view.account()).await;
     let mut summaries = view.summaries(among.clone());
+    let mut unreadable = Unreadable::default();
     let mut kept = Vec::new();
     for uid in among {
-        match summaries.next().await {
-            Some((_, Ok(stored))) if Summary::read(&stored).is_some_and(|it| is_so(&it.body_structure)) => {
-                kept.push(uid)
-            }
-            Some((_, Ok(_) | Err(Error::NoMessage(_)))) => {}
-            Some((_, Err(error))) => return Err(error.into()),
-            None => break,
+        let stored = unreadable.pass(summaries.next().await)?;
+        let summary = stored.as_ref().and_then(|stored| Summary::read(stored));
+        if summary.is_some_and(|it| is_so(&it.body_structure)) {
+            kept.push(uid);
         }
     }
+    unreadable.log(view);
     Ok(kept)
 }
 

@@ -223,7 +223,7 @@ impl World {
             FlagOperation::Replace => (mail.flags, mail.keywords) = (flags, Vec::new()),
         }
         assert_eq!(stored.changed.is_empty(), before == *mail);
-        assert!(stored.mod_seq.is_none_or(|mod_seq| mod_seq.get() > self.highest));
+        assert!(stored.changed.iter().all(|(_, mod_seq)| mod_seq.get() > self.highest));
     }
 
     async fn store_keyword(&mut self, at: usize, keyword: u8) {

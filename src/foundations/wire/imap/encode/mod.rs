@@ -57,6 +57,11 @@ impl Out {
         self.bytes.clear();
     }
 
+    /// Forgets what has been written after so many octets.
+    pub fn truncate(&mut self, octets: usize) {
+        self.bytes.truncate(octets);
+    }
+
     /// Gives the memory back.
     pub fn release(&mut self) {
         self.bytes = Vec::new();

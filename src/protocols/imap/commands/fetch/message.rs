@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::Fetched;
 use super::plan::{Plan, item_needs};
-use super::{Failure, Fetched};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{EmailId, SequenceNumber, StoredSummary, Summary};
 use crate::foundations::wire::imap::encode::FetchWriter;
@@ -11,6 +11,7 @@ use crate::foundations::wire::imap::{FetchItem, Partial, Section, SectionText};
 use crate::protocols::imap::account::{Enabled, Selected};
 use crate::protocols::imap::commands::section::{Binary, Found, Source};
 use crate::protocols::imap::link::Link;
+use crate::protocols::imap::outcome::Trouble;
 use crate::storage::mailbox::{self, Content, Row};
 
 /// Writes an item that the row answers.
@@ -54,6 +55,18 @@ pub(super) fn summary_item(
     }
 }
 
+/// Why a response has no end.
+enum Failure {
+    Client(std::io::Error),
+    Store(mailbox::Error),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Client(error)
+    }
+}
+
 /// One message whose file is open.
 pub(super) struct Fetching<'a> {
     pub plan: &'a Plan,
@@ -64,21 +77,28 @@ pub(super) struct Fetching<'a> {
 }
 
 impl Fetching<'_> {
-    /// Answers with what was found, or counts that the message is gone.
+    /// Answers with what was found, or notes that the message is gone or cannot be read.
     pub async fn open(
         &self,
         content: Result<Content, mailbox::Error>,
         stored: Option<bytes::Bytes>,
         link: &mut Link,
         fetched: &mut Fetched,
-    ) -> Result<(), Failure> {
-        match content {
+    ) -> Result<(), Trouble> {
+        let begun = link.mark();
+        let responded = match content {
             Ok(content) => self.respond(content, stored, link, fetched).await,
-            Err(mailbox::Error::NoMessage(_)) => {
-                fetched.expunged += 1;
+            Err(error) => Err(Failure::Store(error)),
+        };
+        match responded {
+            Ok(()) => Ok(link.relieve().await?),
+            Err(Failure::Client(error)) => Err(error.into()),
+            Err(Failure::Store(error)) if link.take_back(begun) => {
+                fetched.miss(error);
                 Ok(())
             }
-            Err(error) => Err(Failure::Store(error)),
+            // The client has a part of the response, and nothing but the rest of it may follow.
+            Err(Failure::Store(error)) => Err(std::io::Error::other(error.to_string()).into()),
         }
     }
 
@@ -90,11 +110,8 @@ impl Fetching<'_> {
         fetched: &mut Fetched,
     ) -> Result<(), Failure> {
         if stored.is_none() && Source::needs_sections(&content) {
-            let (_, summary) = match self.selected.view.summaries(vec![self.row.uid]).next().await {
-                Some(next) => next,
-                None => return Ok(()),
-            };
-            stored = summary.ok();
+            let next = self.selected.view.summaries(vec![self.row.uid]).next().await;
+            stored = next.map(|(_, summary)| summary).transpose().map_err(Failure::Store)?;
         }
         let sections = stored.as_ref().and_then(|stored| Summary::read(stored)).map(|summary| summary.sections);
         let mut source = Source::new(content, sections);
@@ -113,7 +130,7 @@ impl Fetching<'_> {
         }
         self.tell_seen(FetchWriter::within(&mut link.out, separator));
         link.out.raw(")\r\n");
-        Ok(link.relieve().await?)
+        Ok(())
     }
 
     /// RFC 9051 §6.4.5: the change of flags that the command has caused.
@@ -235,8 +252,7 @@ async fn write(found: Found, source: &mut Source, form: Form, link: &mut Link) -
                 if piece.is_empty() {
                     return Err(std::io::Error::other("a message is shorter than it was").into());
                 }
-                let next = source.piece(&(at..range.end)).await;
-                piece = next.map_err(|error| Failure::from(std::io::Error::other(error.to_string())))?;
+                piece = source.piece(&(at..range.end)).await.map_err(Failure::Store)?;
             }
         }
     }

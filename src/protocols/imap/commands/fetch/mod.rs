@@ -7,7 +7,7 @@ use message::{Fetching, row_item, summary_item};
 use plan::{Needs, Plan};
 
 use super::section::cut;
-use super::trouble;
+use super::trouble_with;
 use crate::foundations::mail::{SequenceNumber, SequenceSet, Summary, Uid};
 use crate::foundations::wire::imap::encode::Code;
 use crate::foundations::wire::imap::{Fetch, FetchItem, Messages, Numbers};
@@ -50,15 +50,17 @@ pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
             Err(Marking::Store(error)) => log::warn!(error:% = error; "Messages that were read could not be marked"),
         }
     }
-    match answer(&plan, account.enabled, selected, &mut talk.link).await {
-        Ok(Fetched { expunged: 0, unknown_encoding: false }) => Ok(Done::new("Fetched")),
-        Ok(Fetched { unknown_encoding: true, .. }) => {
+    match answer(&plan, account.enabled, selected, &mut talk.link).await? {
+        // The others have been answered.
+        Fetched { unreadable: Some(error), .. } => {
+            Err(trouble_with(talk, &error, "Some of the messages cannot be read"))
+        }
+        Fetched { unknown_encoding: true, .. } => {
             Err(Trouble::coded("UNKNOWN-CTE", "A part has a transfer encoding that is not known here"))
         }
+        Fetched { expunged: 0, .. } => Ok(Done::new("Fetched")),
         // RFC 2180 §4.1.3: the others have been answered; the client learns of the rest with its next NOOP.
-        Ok(_) => Ok(Done::with(Code::Word("EXPUNGEISSUED"), "Some of the messages are gone")),
-        Err(Failure::Trouble(trouble)) => Err(trouble),
-        Err(Failure::Store(error)) => Err(trouble(talk, &error)),
+        _ => Ok(Done::with(Code::Word("EXPUNGEISSUED"), "Some of the messages are gone")),
     }
 }
 
@@ -97,14 +99,13 @@ pub async fn tell_some(
     let fetch = Fetch { messages, items, changed_since: None, vanished: false, partial: None };
     let plan = Plan::of(fetch, enabled);
     match answer(&plan, enabled, selected, link).await {
-        Ok(_) => Ok(()),
-        Err(Failure::Trouble(Trouble::Gone(error))) => Err(error),
         // What could not be read now can be fetched as ever.
-        Err(Failure::Trouble(_)) => Ok(()),
-        Err(Failure::Store(error)) => {
+        Ok(Fetched { unreadable: Some(error), .. }) => {
             log::warn!(error:% = error; "New messages could not be told of");
             Ok(())
         }
+        Err(Trouble::Gone(error)) => Err(error),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
@@ -113,24 +114,19 @@ pub async fn tell_some(
 struct Fetched {
     /// Messages that are gone.
     expunged: usize,
+    /// Why the first of those that are there could not be read.
+    unreadable: Option<mailbox::Error>,
     /// RFC 3516 §4.3.
     unknown_encoding: bool,
 }
 
-enum Failure {
-    Trouble(Trouble),
-    Store(mailbox::Error),
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::Trouble(error.into())
-    }
-}
-
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
+impl Fetched {
+    /// Notes that a message has not been told of; the others can be.
+    fn miss(&mut self, error: mailbox::Error) {
+        match error {
+            mailbox::Error::NoMessage(_) => self.expunged += 1,
+            error => _ = self.unreadable.get_or_insert(error),
+        }
     }
 }
 
@@ -169,13 +165,13 @@ async fn mark_seen(
     let change =
         FlagChange { operation: FlagOperation::Add, flags: Flags::SEEN, keywords: Vec::new(), unchanged_since: None };
     let stored = selected.view.store_flags(&uids, &change).await.map_err(Marking::Store)?;
-    let own = Own { uids: &stored.changed, overtaken: &[], mod_seq: stored.mod_seq };
+    let own = Own { changed: &stored.changed, overtaken: &[] };
     let told = selected.tell_all_but(account, Expunges::Hold, own, link).await;
     told.map_err(|error| Marking::Trouble(error.into()))?;
-    Ok(stored.changed)
+    Ok(stored.uids())
 }
 
-async fn answer(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Failure> {
+async fn answer(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Trouble> {
     match plan.needs {
         Needs { bodies: false, summaries: false } => rows(plan, enabled, selected, link).await,
         Needs { bodies: false, summaries: true } => summaries(plan, enabled, selected, link).await,
@@ -184,7 +180,7 @@ async fn answer(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut L
 }
 
 /// Items that need no file: from the view, at the speed of memory.
-async fn rows(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Failure> {
+async fn rows(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Trouble> {
     for (sequence, row) in selected.rows(&plan.fetch.messages)? {
         if plan.wants(&row) {
             let mut writer = link.out.fetch(sequence);
@@ -199,21 +195,21 @@ async fn rows(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Lin
 }
 
 /// Items that the cached summaries answer.
-async fn summaries(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Failure> {
+async fn summaries(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Trouble> {
     let wanted = |(_, row): &(SequenceNumber, Row)| plan.wants(row);
     let uids = selected.rows(&plan.fetch.messages)?.filter(wanted).map(|(_, row)| row.uid).collect();
     let mut stream = selected.view.summaries(uids);
     let mut fetched = Fetched::default();
     let mut fields = Vec::new();
     for (sequence, row) in selected.rows(&plan.fetch.messages)?.filter(wanted) {
+        // It ends early behind an error that was about more than one message.
         let Some((_, stored)) = stream.next().await else { break };
         let stored = match stored {
             Ok(stored) => stored,
-            Err(mailbox::Error::NoMessage(_)) => {
-                fetched.expunged += 1;
+            Err(error) => {
+                fetched.miss(error);
                 continue;
             }
-            Err(error) => return Err(Failure::Store(error)),
         };
         let summary = Summary::stored(&stored);
         let kept = summary.is_some_and(|summary| summary.listed.is_some());
@@ -243,7 +239,7 @@ async fn summaries(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mu
 }
 
 /// Items for which files are opened.
-async fn bodies(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Failure> {
+async fn bodies(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Trouble> {
     let wanted = |(_, row): &(SequenceNumber, Row)| plan.wants(row);
     let uids: Vec<Uid> = selected.rows(&plan.fetch.messages)?.filter(wanted).map(|(_, row)| row.uid).collect();
     let mut stored = plan.needs.summaries.then(|| selected.view.summaries(uids.clone()));
@@ -251,20 +247,19 @@ async fn bodies(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut L
     let mut fetched = Fetched::default();
     for (sequence, row) in selected.rows(&plan.fetch.messages)?.filter(wanted) {
         let stored = match &mut stored {
-            Some(stream) => stream.next().await.map(|(_, stored)| stored),
+            Some(stream) => {
+                // It ends early behind an error that was about more than one message.
+                let Some((_, stored)) = stream.next().await else { break };
+                Some(stored)
+            }
             None => None,
         };
         let Some((_, content)) = contents.next().await else { break };
-        let stored = match stored.transpose() {
-            Ok(stored) => stored,
-            Err(mailbox::Error::NoMessage(_)) => {
-                fetched.expunged += 1;
-                continue;
-            }
-            Err(error) => return Err(Failure::Store(error)),
-        };
         let message = Fetching { plan, enabled, selected, sequence, row };
-        message.open(content, stored, link, &mut fetched).await?;
+        match stored.transpose() {
+            Ok(stored) => message.open(content, stored, link, &mut fetched).await?,
+            Err(error) => fetched.miss(error),
+        }
     }
     Ok(fetched)
 }

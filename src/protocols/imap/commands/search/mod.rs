@@ -12,13 +12,14 @@ use std::sync::Arc;
 use super::trouble;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::wire::imap::Search;
-use crate::foundations::wire::imap::encode::Code;
+use crate::foundations::wire::imap::encode::{self, Code};
 use crate::protocols::imap::account::Selected;
+use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::state::State;
-use crate::services::search::{Condition, Problem, Wording, find};
-use crate::storage::mailbox;
+use crate::services::search::{Condition, Found, Hit, Problem, Wording, find};
+use crate::storage::mailbox::{self, View};
 
 /// Finds messages and answers in the form the client wants.
 pub async fn run(talk: &mut Conversation, tag: &str, search: Search) -> Outcome {
@@ -33,7 +34,7 @@ pub async fn run(talk: &mut Conversation, tag: &str, search: Search) -> Outcome 
     let State::Selected(account, selected) = &mut talk.state else {
         return Err(Trouble::bad("Select a mailbox first"));
     };
-    let hits = match find(&condition, &selected.view, talk.settings.search_batch).await {
+    let hits = match found(&condition, &selected.view, talk.settings.search_batch, &mut talk.link).await {
         Ok(hits) => hits,
         Err(error) => return Err(failed(talk, is_saved(&search), &error)),
     };
@@ -41,6 +42,23 @@ pub async fn run(talk: &mut Conversation, tag: &str, search: Search) -> Outcome 
     let outcome = answer::answer(tag, &search, &condition, &hits, account.enabled, selected, &mut talk.link).await;
     follow::follow(talk, tag, &search, None, &hits, &saved);
     outcome
+}
+
+/// Finds messages. When some could not be looked into, the client is warned that they are not among them
+/// (RFC 9051 §7.1.2: an untagged NO).
+async fn found(
+    condition: &Arc<Condition>,
+    view: &View,
+    batch: usize,
+    link: &mut Link,
+) -> Result<Vec<Hit>, mailbox::Error> {
+    let Found { hits, unreadable } = find(condition, view, batch).await?;
+    if !unreadable.is_empty() {
+        unreadable.log(view);
+        let text = "Some of the messages cannot be read, and were not searched";
+        link.out.untagged(encode::Condition::No, Some(&Code::Word("UNAVAILABLE")), text);
+    }
+    Ok(hits)
 }
 
 /// Whether the result is to be kept as `$`.

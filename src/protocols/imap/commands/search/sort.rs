@@ -1,6 +1,6 @@
 //! SORT (RFC 5256 §3, RFC 5957; extended by RFC 5267): what is found, in an order.
 
-use super::{condition_of, failed, follow, is_saved};
+use super::{condition_of, failed, follow, found, is_saved};
 use crate::foundations::mail::SequenceSet;
 use crate::foundations::wire::imap::encode::EsearchResult;
 use crate::foundations::wire::imap::{PartialRange, Sort};
@@ -10,7 +10,7 @@ use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::state::State;
-use crate::services::search::{Condition, Hit, find, sort};
+use crate::services::search::{Condition, Hit, sort};
 
 /// Finds messages and tells them in order.
 pub async fn run(talk: &mut Conversation, tag: &str, command: Sort) -> Outcome {
@@ -20,7 +20,7 @@ pub async fn run(talk: &mut Conversation, tag: &str, command: Sort) -> Outcome {
         return Err(Trouble::bad("Select a mailbox first"));
     };
     let sorted = async {
-        let hits = find(&condition, &selected.view, talk.settings.search_batch).await?;
+        let hits = found(&condition, &selected.view, talk.settings.search_batch, &mut talk.link).await?;
         sort(&command.criteria, hits, &selected.view).await
     };
     let hits = match sorted.await {

@@ -1,12 +1,12 @@
 //! THREAD (RFC 5256 §3): what is found, in trees.
 
-use super::{condition_of, failed};
+use super::{condition_of, failed, found};
 use crate::foundations::wire::imap::Thread;
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::state::State;
-use crate::services::search::{Forest, find, thread};
+use crate::services::search::{Forest, thread};
 
 /// Finds messages and tells them in trees.
 pub async fn run(talk: &mut Conversation, command: Thread) -> Outcome {
@@ -15,7 +15,7 @@ pub async fn run(talk: &mut Conversation, command: Thread) -> Outcome {
         return Err(Trouble::bad("Select a mailbox first"));
     };
     let threaded = async {
-        let hits = find(&condition, &selected.view, talk.settings.search_batch).await?;
+        let hits = found(&condition, &selected.view, talk.settings.search_batch, &mut talk.link).await?;
         let forest = thread(command.algorithm, &hits, &selected.view).await?;
         Ok((hits, forest))
     };

@@ -1,0 +1,97 @@
+//! Messages that cannot be read, between others that can.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+
+use super::world::{Client, World, settings};
+
+/// Runs a test on threads for which permissions count, whoever runs it.
+fn as_anybody<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+    let run = move || {
+        let mut sets = capabilities(None).unwrap();
+        sets.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+        set_capabilities(None, sets).unwrap();
+        // The threads that block are made by this one, and are as it is.
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test());
+    };
+    std::thread::spawn(run).join().unwrap();
+}
+
+/// A client in an inbox as another server has left it: the second of its three messages cannot be read.
+async fn three_messages(world: &World) -> Client {
+    let folder = world.maildir("ann");
+    for place in ["cur", "new", "tmp"] {
+        std::fs::create_dir_all(folder.join(place)).unwrap();
+    }
+    for (uid, word) in [(1, "one"), (2, "two"), (3, "three")] {
+        let text = format!("Subject: {word}\r\n\r\nAbout {word}\r\n");
+        let size = text.len();
+        let file = folder.join(format!("cur/170000000{uid}.M{uid}P1.h,U={uid},S={size},W={size}:2,"));
+        std::fs::write(&file, text).unwrap();
+        if uid == 2 {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).unwrap();
+        }
+    }
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    let lines = client.command("s SELECT INBOX").await;
+    assert!(lines.contains(&"* 3 EXISTS".to_owned()), "{lines:?}");
+    client
+}
+
+/// The numbers of the messages that FETCH has told of.
+fn told(lines: &[String]) -> Vec<&str> {
+    lines.iter().filter_map(|line| Some(line.strip_prefix("* ")?.split_once(" FETCH (")?.0)).collect()
+}
+
+#[test]
+fn the_others_are_fetched() {
+    as_anybody(|| async {
+        let world = World::new(settings()).await;
+        let mut client = three_messages(&world).await;
+        for items in [
+            "(FLAGS ENVELOPE)",
+            "BODY.PEEK[]",
+            "BODY.PEEK[HEADER.FIELDS (SUBJECT)]",
+            "(BODYSTRUCTURE BODY.PEEK[1])",
+            "BINARY.SIZE[1]",
+        ] {
+            let lines = client.command(&format!("f UID FETCH 1:* {items}")).await;
+            assert_eq!(told(&lines), ["1", "3"], "{items}: {lines:?}");
+            assert!(lines.last().unwrap().starts_with("f NO [UNAVAILABLE] "), "{items}: {lines:?}");
+        }
+        let lines = client.command("g UID FETCH 1:* FLAGS").await;
+        assert_eq!(told(&lines), ["1", "2", "3"], "{lines:?}");
+        assert!(lines.last().unwrap().starts_with("g OK "), "{lines:?}");
+    });
+}
+
+#[test]
+fn the_others_are_searched_and_all_are_sorted() {
+    as_anybody(|| async {
+        let world = World::new(settings()).await;
+        let mut client = three_messages(&world).await;
+        // What nobody has read matches nothing that asks for it, also where that is turned round.
+        for (key, found) in [
+            ("SUBJECT three", "* SEARCH 3"),
+            ("NOT SUBJECT three", "* SEARCH 1"),
+            ("BODY three", "* SEARCH 3"),
+            ("NOT BODY three", "* SEARCH 1"),
+            ("NOT (SUBJECT three BODY nothing)", "* SEARCH 1 3"),
+            ("OR UID 2 SUBJECT three", "* SEARCH 2 3"),
+        ] {
+            let lines = client.command(&format!("a SEARCH {key}")).await;
+            assert!(lines.contains(&found.to_owned()), "{key}: {lines:?}");
+            assert!(lines.last().unwrap().starts_with("a OK "), "{key}: {lines:?}");
+            let is_warned = lines.iter().any(|line| line.starts_with("* NO [UNAVAILABLE] "));
+            assert_eq!(is_warned, !found.contains('2'), "{key}: {lines:?}");
+        }
+        let lines = client.command("b SORT (REVERSE SUBJECT) UTF-8 ALL").await;
+        assert_eq!(lines[0], "* SORT 3 1 2", "{lines:?}");
+        assert!(lines.last().unwrap().starts_with("b OK "), "{lines:?}");
+        let lines = client.command("c THREAD REFERENCES UTF-8 ALL").await;
+        assert_eq!(lines[0], "* THREAD (1)(2)(3)", "{lines:?}");
+        assert!(lines.last().unwrap().starts_with("c OK "), "{lines:?}");
+    });
+}
