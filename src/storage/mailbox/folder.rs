@@ -20,6 +20,7 @@ use super::environment::Environment;
 use super::index::{self, Written};
 use super::maildir::directory::{Directories, Mtimes};
 use super::maildir::filename::Place;
+use super::maildir::ground::Ground;
 use super::maildir::keywords_file;
 use super::maildir::uid_file::{Takeover, UidFile};
 use super::maildir::uidlist::UidList;
@@ -37,6 +38,8 @@ use crate::foundations::mail::{MailboxId, UidValidity};
 pub(super) struct Folder {
     pub name: FolderName,
     pub path: PathBuf,
+    /// The directories it was loaded from.
+    ground: Ground,
     pub environment: Arc<Environment>,
     pub account: Arc<Account>,
     /// MAILBOXID; `None` when it cannot be written down.
@@ -138,6 +141,7 @@ impl Folder {
         let failed = |error| Error::io(format!("cannot read the folder `{}`", path.display()), error);
         let keywords = Arc::new(keywords_file::read(directories.root()).map_err(failed)?);
         let fresh_id = || environment.fresh_mailbox_id();
+        let ground = directories.ground().map_err(failed)?;
         let (uid_file, takeover) = identity(&directories, fresh_validity, fresh_id).map_err(failed)?;
         let seen = directories.mtimes().map_err(failed)?;
         let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
@@ -149,6 +153,7 @@ impl Folder {
         let folder = Arc::new(Self {
             name: name.clone(),
             path: path.to_owned(),
+            ground,
             environment: Arc::clone(environment),
             account: Arc::clone(account),
             id: uid_file.id,
@@ -234,8 +239,18 @@ impl Folder {
     }
 
     /// Its directories, opened when they are not. A folder that another session has deleted or renamed has none any more,
-    /// although there may be another one where it was.
+    /// although there may be another one where it was, and neither has one whose directory somebody else has moved away: what
+    /// was put there would be found by nobody. The folder must not be locked.
     pub fn directories(self: &Arc<Self>) -> Result<Arc<Directories>, Error> {
+        self.still_there()?;
+        let here = self.ground_now()?;
+        if !here.is_same_as(self.ground) {
+            // While we rename or delete it nothing lies there, and that may fail; whatever lies there has replaced it.
+            if here.is_folder() {
+                self.end();
+            }
+            return Err(Error::NoFolder(self.name.clone()));
+        }
         let mut directories = self.directories.lock();
         if let Some(open) = &*directories {
             self.still_there()?;
@@ -244,11 +259,24 @@ impl Folder {
         let open = Directories::open(&self.path, self.account.tenure.clone())
             .map_err(|error| not_opened(&self.name, &self.path, error))?;
         self.still_there()?;
+        if !open.ground().map_err(self.failed("look for the folder"))?.is_same_as(self.ground) {
+            return Err(Error::NoFolder(self.name.clone()));
+        }
         let open = Arc::new(open);
         *directories = Some(Arc::clone(&open));
         drop(directories);
         self.environment.opened(self);
         Ok(open)
+    }
+
+    /// What lies where it should lie.
+    fn ground_now(&self) -> Result<Ground, Error> {
+        Ground::at(&self.path).map_err(self.failed("look for the folder"))
+    }
+
+    /// Whether it can be used: nobody has deleted, renamed or replaced it. The caller keeps us from doing so meanwhile.
+    pub fn is_in_place(&self) -> Result<bool, Error> {
+        Ok(self.still_there().is_ok() && self.ground_now()?.is_same_as(self.ground))
     }
 
     /// Refuses when another session has deleted or renamed it.
@@ -266,8 +294,11 @@ impl Folder {
 
     /// Makes a changed state the one that everybody sees.
     pub fn publish(self: &Arc<Self>, snapshot: Snapshot) {
-        self.account.contribute(&self.name, usage_of(&snapshot), &self.environment);
-        self.account.hub.tell_difference(&self.name, &self.current(), &snapshot);
+        // What was under way when it ended says nothing about the folder that is there now.
+        if !snapshot.gone {
+            self.account.contribute(&self.name, usage_of(&snapshot), &self.environment);
+            self.account.hub.tell_difference(&self.name, &self.current(), &snapshot);
+        }
         self.published.send_replace(Arc::new(snapshot));
         self.want_flush();
     }

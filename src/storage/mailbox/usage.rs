@@ -123,6 +123,13 @@ impl Account {
         self.usage.lock().complete = false;
     }
 
+    /// Forgets what every folder has contributed.
+    pub fn forget_usage(&self) {
+        let mut parts = self.usage.lock();
+        parts.folders.clear();
+        (parts.total, parts.complete, parts.changed) = (Usage::default(), false, true);
+    }
+
     /// The limits in `maildirsize`: octets and messages.
     pub fn own_limits(&self) -> (Option<u64>, Option<u64>) {
         self.limits.as_ref().map_or((None, None), |limits| (limits.octets, limits.messages))
