@@ -137,7 +137,8 @@ impl User {
                     return Ok(Unless::Instead(instead));
                 }
                 user.know_usage()?;
-                let _reserved = user.account.reserve(message.len() as u64, options.quota)?;
+                let wanted = Usage { octets: message.len() as u64, messages: 1 };
+                let _reserved = user.account.reserve(wanted, options.quota)?;
                 let _gate = user.enter_with(&folder, options.missing)?;
                 Ok(Unless::Appended(user.folder(&folder)?.append(&message, &options)?))
             })
@@ -383,12 +384,15 @@ impl User {
         transfer: Transfer,
     ) -> Result<Copied, Error> {
         let target = self.folder(to)?;
-        let snapshot = from.current();
-        let present = uids.iter().filter_map(|uid| snapshot.by_uid(*uid));
-        let octets = if transfer == Transfer::Copy { present.map(|(record, _)| record.size).sum() } else { 0 };
-        let _reserved = self.account.reserve(octets, quota)?;
         let copied = match transfer {
-            Transfer::Copy => target.receive(from, uids)?,
+            Transfer::Copy => {
+                let snapshot = from.current();
+                let sizes = uids.iter().filter_map(|uid| snapshot.by_uid(*uid)).map(|(record, _)| record.size);
+                let add = |sum: Usage, octets: u64| Usage { octets: sum.octets + octets, messages: sum.messages + 1 };
+                let _reserved = self.account.reserve(sizes.fold(Usage::default(), add), quota)?;
+                target.receive(from, uids)?
+            }
+            // What is moved is counted already. Whoever is over the quota moves it to Trash, too.
             Transfer::Move => target.take_over(from, uids)?,
         };
         let uid = |uid: u32| Uid::new(uid).unwrap_or(Uid::MIN);

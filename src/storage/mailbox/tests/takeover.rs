@@ -81,3 +81,32 @@ async fn the_quota_of_maildir_is_kept() {
     // From the end of the index, without reading the folder.
     assert_eq!(store.user.usage().await.unwrap(), Usage { octets: 7, messages: 1 });
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_mailbox_takes_no_copies_but_moves_and_is_free_without_its_maildirsize() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("example.test/ann");
+    maildir(&path);
+    write(&path, "maildirsize", "4C\n");
+    let store = Store::open(root).await;
+    let full = |result: Result<Copied, Error>| matches!(result, Err(Error::OverQuota { .. }));
+    for _ in 0..3 {
+        store.append("INBOX", "x\r\n").await;
+    }
+    store.user.folders().await.unwrap();
+    let view = store.view("INBOX").await;
+    let trash = name("Trash");
+    assert!(full(view.copy(&[uid(1), uid(2)], &trash, Missing::Fail, None).await), "one would fit");
+    store.append("INBOX", "x\r\n").await;
+    assert!(full(view.copy(&[uid(1)], &trash, Missing::Fail, None).await));
+    assert_eq!(view.move_to(&[uid(1), uid(2)], &trash, Missing::Fail).await.unwrap().uids.len(), 2);
+    store.user.rename(&FolderName::inbox(), &name("Old")).await.unwrap();
+    drop(view);
+    let store = store.restart().await;
+    assert_eq!(std::fs::read_to_string(path.join("maildirsize")).unwrap(), "4C\n12 4\n");
+    // Whoever administers it lifts the limit.
+    std::fs::remove_file(path.join("maildirsize")).unwrap();
+    store.append("INBOX", "x\r\n").await;
+    let _store = store.restart().await;
+    assert!(!path.join("maildirsize").exists());
+}
