@@ -149,7 +149,10 @@ impl Folder {
         let loaded = loaded.map_err(failed)?;
         let seed = environment.clock.now().unix_micros().max(1).cast_unsigned();
         let (mut state, history, snapshot) = begin(loaded, uid_file, seen, seed, keywords);
-        state.stale |= takeover.is_some();
+        if takeover.is_some() {
+            state.stale = true;
+            state.next_uid = state.next_uid.max(state.uid_file.bound);
+        }
         let folder = Arc::new(Self {
             name: name.clone(),
             path: path.to_owned(),
@@ -328,8 +331,12 @@ impl Folder {
     /// Makes sure that no UID given out so far can be given out again when its message goes. Before any message is
     /// removed whose UID is at or above the bound.
     pub fn raise_bound(&self, state: &mut State, directories: &Directories) -> Result<(), Error> {
-        let before = state.uid_file.bound;
-        state.uid_file.bound = state.next_uid.saturating_add(UID_BLOCK);
+        let bound = state.next_uid.saturating_add(UID_BLOCK);
+        self.set_bound(state, directories, bound)
+    }
+
+    fn set_bound(&self, state: &mut State, directories: &Directories, bound: u32) -> Result<(), Error> {
+        let before = std::mem::replace(&mut state.uid_file.bound, bound);
         self.write_uid_file(state, directories).inspect_err(|_| state.uid_file.bound = before)
     }
 
@@ -363,12 +370,21 @@ impl Folder {
     /// Writes a list of UIDs for Dovecot.
     pub fn write_uidlist(self: &Arc<Self>) -> Result<(), Error> {
         let directories = self.directories()?;
+        // Dovecot begins at our bound, so that a list with a higher next UID shows that it has worked here.
+        let next = {
+            let mut state = self.lock();
+            let next = state.uid_file.bound.max(state.next_uid);
+            if next > state.uid_file.bound {
+                self.set_bound(&mut state, &directories, next)?;
+            }
+            next
+        };
         let snapshot = self.current();
         let names: Vec<(u32, Vec<u8>)> =
             snapshot.iter().map(|(record, stored)| (record.uid, super::snapshot::base(stored).to_vec())).collect();
         let messages = names.iter().map(|(uid, name)| (*uid, &name[..]));
         let root = directories.own_root().map_err(self.failed("write `dovecot-uidlist`"))?;
-        UidList::write(root, snapshot.uid_validity.get(), snapshot.uid_next, messages)
+        UidList::write(root, snapshot.uid_validity.get(), next, messages)
             .map_err(self.failed("write `dovecot-uidlist`"))
     }
 

@@ -1,7 +1,9 @@
 //! Small files that must survive: read whole, replaced whole.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
@@ -13,15 +15,37 @@ const MOST_IN_PLACE: usize = 512;
 
 /// Reads a file below a directory; `None` when it is not there.
 pub fn read(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<Vec<u8>>> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
-        Ok(file) => file,
-        Err(rustix::io::Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
+    let Some(file) = open(directory, name)? else { return Ok(None) };
     let mut content = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(std::fs::File::from(file), MOST), &mut content)?;
+    io::Read::read_to_end(&mut io::Read::take(file, MOST), &mut content)?;
     Ok(Some(content))
+}
+
+/// Reads the whole lines among the first and the last octets of a file, so many of each; `None` when it is not there.
+pub fn read_ends(directory: BorrowedFd<'_>, name: &str, octets: usize) -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = open(directory, name)? else { return Ok(None) };
+    let length = file.metadata()?.len();
+    if length <= 2 * octets as u64 {
+        let mut content = vec![0; usize::try_from(length).unwrap_or(0)];
+        file.read_exact_at(&mut content, 0)?;
+        return Ok(Some(content));
+    }
+    let (mut first, mut last) = (vec![0; octets], vec![0; octets]);
+    file.read_exact_at(&mut first, 0)?;
+    file.read_exact_at(&mut last, length - octets as u64)?;
+    first.truncate(memchr::memrchr(b'\n', &first).map_or(0, |at| at + 1));
+    let begin = memchr::memchr(b'\n', &last).map_or(octets, |at| at + 1);
+    first.extend_from_slice(&last[begin..]);
+    Ok(Some(first))
+}
+
+fn open(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        Ok(file) => Ok(Some(file.into())),
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Replaces a file: new name, sync, rename, directory sync. It has the old content or the new, whatever happens.
