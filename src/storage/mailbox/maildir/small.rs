@@ -10,14 +10,29 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 /// Largest small file that is read.
 const MOST: u64 = 64 << 20;
 
+/// Largest file that is read with a line for each message of a folder: some nine million. The folder itself takes more memory
+/// than its file while it is in use, so a lower limit would save none.
+pub const LISTING: u64 = 1 << 30;
+
 /// Longest content that is overwritten in its place: a sector.
 const MOST_IN_PLACE: usize = 512;
 
-/// Reads a file below a directory; `None` when it is not there.
+/// Reads a small file below a directory; `None` when it is not there.
 pub fn read(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<Vec<u8>>> {
+    read_within(directory, name, MOST)
+}
+
+/// Reads a file that may have so many octets; `None` when it is not there. A larger one is an error
+/// ([`io::ErrorKind::FileTooLarge`]): the first part of it would say something else than the whole.
+pub fn read_within(directory: BorrowedFd<'_>, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
     let Some(file) = open(directory, name)? else { return Ok(None) };
-    let mut content = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(file, MOST), &mut content)?;
+    let length = file.metadata()?.len();
+    let mut content = Vec::with_capacity(usize::try_from(length.min(most)).unwrap_or(0));
+    io::Read::read_to_end(&mut io::Read::take(file, most + 1), &mut content)?;
+    if content.len() as u64 > most {
+        let text = format!("`{name}` has more than {most} octets");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
     Ok(Some(content))
 }
 
@@ -118,4 +133,24 @@ pub fn write_all(file: BorrowedFd<'_>, pieces: &[&[u8]]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_cut_off_without_a_word() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = File::open(root.path()).unwrap();
+        let read = |most| read_within(folder.as_fd(), "list", most);
+        assert!(read(1).unwrap().is_none());
+        let file = File::create(root.path().join("list")).unwrap();
+        // Without anything on the disk, and more than is read of small files.
+        file.set_len(MOST + 10).unwrap();
+        assert_eq!(read(LISTING).unwrap().unwrap().len() as u64, MOST + 10);
+        assert_eq!(read(MOST + 10).unwrap().unwrap().len() as u64, MOST + 10);
+        assert_eq!(read(MOST + 9).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert!(super::read(folder.as_fd(), "list").is_err());
+    }
 }

@@ -30,7 +30,7 @@ pub struct UidList {
 impl UidList {
     /// Reads a folder's list; `None` when there is none that makes sense.
     pub fn read(folder: BorrowedFd<'_>) -> io::Result<Option<Self>> {
-        Ok(small::read(folder, NAME)?.and_then(|content| Self::parse(&content)))
+        Ok(small::read_within(folder, NAME, small::LISTING)?.and_then(|content| Self::parse(&content)))
     }
 
     /// UIDVALIDITY and UIDNEXT alone, from both ends of the list: Dovecot adds lines and leaves the first as it was.
