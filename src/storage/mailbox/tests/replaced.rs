@@ -37,7 +37,7 @@ async fn a_folder_that_was_removed_is_another_when_it_is_there_again() {
     let store = Store::new().await;
     let (path, away) = (store.path().join(".Work"), store.root.path().join("work-was-here"));
     store.append("Work", "old\r\n").await;
-    let mut view = store.view("Work").await;
+    let mut view = store.user.open(&name("Work"), Access::ReadOnly).await.unwrap();
     std::fs::rename(&path, &away).unwrap();
     assert_eq!(store.append("Work", "new\r\n").await, 1);
     assert_eq!((files(&path).len(), files(&away).len()), (1, 1));
