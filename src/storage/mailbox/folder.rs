@@ -20,6 +20,7 @@ use super::environment::Environment;
 use super::index::{self, Written};
 use super::maildir::directory::{Directories, Mtimes};
 use super::maildir::filename::Place;
+use super::maildir::ground::Ground;
 use super::maildir::keywords_file;
 use super::maildir::uid_file::{Takeover, UidFile};
 use super::maildir::uidlist::UidList;
@@ -37,6 +38,8 @@ use crate::foundations::mail::{MailboxId, UidValidity};
 pub(super) struct Folder {
     pub name: FolderName,
     pub path: PathBuf,
+    /// The directories it was loaded from.
+    ground: Ground,
     pub environment: Arc<Environment>,
     pub account: Arc<Account>,
     /// MAILBOXID; `None` when it cannot be written down.
@@ -138,6 +141,7 @@ impl Folder {
         let failed = |error| Error::io(format!("cannot read the folder `{}`", path.display()), error);
         let keywords = Arc::new(keywords_file::read(directories.root()).map_err(failed)?);
         let fresh_id = || environment.fresh_mailbox_id();
+        let ground = directories.ground().map_err(failed)?;
         let (uid_file, takeover) = identity(&directories, fresh_validity, fresh_id).map_err(failed)?;
         let seen = directories.mtimes().map_err(failed)?;
         let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
@@ -145,10 +149,14 @@ impl Folder {
         let loaded = loaded.map_err(failed)?;
         let seed = environment.clock.now().unix_micros().max(1).cast_unsigned();
         let (mut state, history, snapshot) = begin(loaded, uid_file, seen, seed, keywords);
-        state.stale |= takeover.is_some();
+        if takeover.is_some() {
+            state.stale = true;
+            state.next_uid = state.next_uid.max(state.uid_file.bound);
+        }
         let folder = Arc::new(Self {
             name: name.clone(),
             path: path.to_owned(),
+            ground,
             environment: Arc::clone(environment),
             account: Arc::clone(account),
             id: uid_file.id,
@@ -234,8 +242,18 @@ impl Folder {
     }
 
     /// Its directories, opened when they are not. A folder that another session has deleted or renamed has none any more,
-    /// although there may be another one where it was.
+    /// although there may be another one where it was, and neither has one whose directory somebody else has moved away: what
+    /// was put there would be found by nobody. The folder must not be locked.
     pub fn directories(self: &Arc<Self>) -> Result<Arc<Directories>, Error> {
+        self.still_there()?;
+        let here = self.ground_now()?;
+        if !here.is_same_as(self.ground) {
+            // While we rename or delete it nothing lies there, and that may fail; whatever lies there has replaced it.
+            if here.is_folder() {
+                self.end();
+            }
+            return Err(Error::NoFolder(self.name.clone()));
+        }
         let mut directories = self.directories.lock();
         if let Some(open) = &*directories {
             self.still_there()?;
@@ -244,11 +262,24 @@ impl Folder {
         let open = Directories::open(&self.path, self.account.tenure.clone())
             .map_err(|error| not_opened(&self.name, &self.path, error))?;
         self.still_there()?;
+        if !open.ground().map_err(self.failed("look for the folder"))?.is_same_as(self.ground) {
+            return Err(Error::NoFolder(self.name.clone()));
+        }
         let open = Arc::new(open);
         *directories = Some(Arc::clone(&open));
         drop(directories);
         self.environment.opened(self);
         Ok(open)
+    }
+
+    /// What lies where it should lie.
+    fn ground_now(&self) -> Result<Ground, Error> {
+        Ground::at(&self.path).map_err(self.failed("look for the folder"))
+    }
+
+    /// Whether it can be used: nobody has deleted, renamed or replaced it. The caller keeps us from doing so meanwhile.
+    pub fn is_in_place(&self) -> Result<bool, Error> {
+        Ok(self.still_there().is_ok() && self.ground_now()?.is_same_as(self.ground))
     }
 
     /// Refuses when another session has deleted or renamed it.
@@ -266,8 +297,11 @@ impl Folder {
 
     /// Makes a changed state the one that everybody sees.
     pub fn publish(self: &Arc<Self>, snapshot: Snapshot) {
-        self.account.contribute(&self.name, usage_of(&snapshot), &self.environment);
-        self.account.hub.tell_difference(&self.name, &self.current(), &snapshot);
+        // What was under way when it ended says nothing about the folder that is there now.
+        if !snapshot.gone {
+            self.account.contribute(&self.name, usage_of(&snapshot), &self.environment);
+            self.account.hub.tell_difference(&self.name, &self.current(), &snapshot);
+        }
         self.published.send_replace(Arc::new(snapshot));
         self.want_flush();
     }
@@ -297,8 +331,12 @@ impl Folder {
     /// Makes sure that no UID given out so far can be given out again when its message goes. Before any message is
     /// removed whose UID is at or above the bound.
     pub fn raise_bound(&self, state: &mut State, directories: &Directories) -> Result<(), Error> {
-        let before = state.uid_file.bound;
-        state.uid_file.bound = state.next_uid.saturating_add(UID_BLOCK);
+        let bound = state.next_uid.saturating_add(UID_BLOCK);
+        self.set_bound(state, directories, bound)
+    }
+
+    fn set_bound(&self, state: &mut State, directories: &Directories, bound: u32) -> Result<(), Error> {
+        let before = std::mem::replace(&mut state.uid_file.bound, bound);
         self.write_uid_file(state, directories).inspect_err(|_| state.uid_file.bound = before)
     }
 
@@ -332,12 +370,21 @@ impl Folder {
     /// Writes a list of UIDs for Dovecot.
     pub fn write_uidlist(self: &Arc<Self>) -> Result<(), Error> {
         let directories = self.directories()?;
+        // Dovecot begins at our bound, so that a list with a higher next UID shows that it has worked here.
+        let next = {
+            let mut state = self.lock();
+            let next = state.uid_file.bound.max(state.next_uid);
+            if next > state.uid_file.bound {
+                self.set_bound(&mut state, &directories, next)?;
+            }
+            next
+        };
         let snapshot = self.current();
         let names: Vec<(u32, Vec<u8>)> =
             snapshot.iter().map(|(record, stored)| (record.uid, super::snapshot::base(stored).to_vec())).collect();
         let messages = names.iter().map(|(uid, name)| (*uid, &name[..]));
         let root = directories.own_root().map_err(self.failed("write `dovecot-uidlist`"))?;
-        UidList::write(root, snapshot.uid_validity.get(), snapshot.uid_next, messages)
+        UidList::write(root, snapshot.uid_validity.get(), next, messages)
             .map_err(self.failed("write `dovecot-uidlist`"))
     }
 

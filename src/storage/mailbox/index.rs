@@ -68,7 +68,14 @@ impl Written {
 
 /// Reads a folder's index into an empty state; `None` when there is none of this UIDVALIDITY.
 pub(super) fn read(folder: BorrowedFd<'_>, empty: Snapshot) -> io::Result<Option<Loaded>> {
-    Ok(small::read(folder, NAME)?.and_then(|content| parse(&content, empty)))
+    match small::read_within(folder, NAME, small::LISTING) {
+        Ok(content) => Ok(content.and_then(|content| parse(&content, empty))),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            log::warn!(error:% = error; "An index is too large to be read: the folder's directories are listed whenever it is opened");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What a folder occupies, from the end of its index alone; `None` when the directories have changed since.

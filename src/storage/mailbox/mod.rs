@@ -26,6 +26,8 @@
 //! Files that others add, rename or remove are noticed by inotify while a session has the folder open, and by the
 //! directories' times otherwise. A file without our `U=` is adopted by renaming it; a name that claims a UID which is
 //! another message's gets a new one. Others must work as Maildir demands: write in `tmp/`, then rename or link.
+//! Where another directory lies than the one that was opened, or none any more, what is known of the folder is dropped: its
+//! sessions end, and what lies there now is read (`maildir/ground.rs`). Of a user without a directory the inbox is made anew.
 //! Messages with bare LF, as Dovecot writes them, are served with CRLF (`body.rs`); our own are stored as they came.
 //!
 //! # Locks
@@ -47,8 +49,9 @@
 //! # In the log
 //!
 //! Warnings: an index or cache could not be written (nothing is lost), inotify is not available, a folder that another
-//! program changed could not be read, a message cannot be read and is passed over ([`Unreadable`]). Errors go to the
-//! caller, with paths for the log and a [`Kind`](crate::foundations::failure::Kind) for the client.
+//! program changed could not be read, a user's directory was replaced, a message cannot be read and is passed over
+//! ([`Unreadable`]). Errors go to the caller, with paths for the log and a [`Kind`](crate::foundations::failure::Kind) for
+//! the client.
 
 mod append;
 mod body;

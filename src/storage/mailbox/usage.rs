@@ -29,16 +29,16 @@ pub(super) struct Account {
     turns: Arc<Semaphore>,
     usage: Mutex<Parts>,
     path: PathBuf,
-    /// The quota in `maildirsize`, when that file was there.
-    limits: Option<Limits>,
+    /// The quota in `maildirsize`, if that file was there when it was last looked for.
+    limits: Mutex<Option<Limits>>,
 }
 
 #[derive(Default)]
 struct Parts {
     folders: HashMap<FolderName, Usage>,
     total: Usage,
-    /// Octets promised to messages that are being stored.
-    reserved: u64,
+    /// What is promised to messages that are being stored.
+    reserved: Usage,
     /// Whether every folder has contributed.
     complete: bool,
     /// Whether `maildirsize` says something else.
@@ -47,7 +47,7 @@ struct Parts {
 
 impl Account {
     pub fn new(address: Address, path: &Path, tenure: Tenure, jobs: u32) -> Self {
-        Self {
+        let account = Self {
             turns: Arc::new(Semaphore::new(jobs.max(1) as usize)),
             address,
             tenure,
@@ -55,8 +55,10 @@ impl Account {
             unsynced: Unsynced::default(),
             usage: Mutex::default(),
             path: path.to_owned(),
-            limits: maildirsize::read(path),
-        }
+            limits: Mutex::default(),
+        };
+        account.look_for_limits();
+        account
     }
 
     /// As [`Environment::job`], when it is the turn of this job among the account's own and among all.
@@ -111,6 +113,7 @@ impl Account {
 
     /// Notes that every folder has contributed.
     pub fn complete(&self, environment: &Environment) {
+        self.look_for_limits();
         let mut parts = self.usage.lock();
         if !parts.complete {
             parts.complete = true;
@@ -123,32 +126,55 @@ impl Account {
         self.usage.lock().complete = false;
     }
 
+    /// Forgets what every folder has contributed.
+    pub fn forget_usage(&self) {
+        let mut parts = self.usage.lock();
+        parts.folders.clear();
+        (parts.total, parts.complete, parts.changed) = (Usage::default(), false, true);
+    }
+
     /// The limits in `maildirsize`: octets and messages.
     pub fn own_limits(&self) -> (Option<u64>, Option<u64>) {
-        self.limits.as_ref().map_or((None, None), |limits| (limits.octets, limits.messages))
+        self.limits.lock().as_ref().map_or((None, None), |limits| (limits.octets, limits.messages))
+    }
+
+    /// Reads `maildirsize` again: whoever administers the mailbox may have changed or removed it. What cannot be read now is as
+    /// it was.
+    fn look_for_limits(&self) {
+        if let Ok(limits) = maildirsize::read(&self.path) {
+            *self.limits.lock() = limits;
+        }
     }
 
     /// Promises room to messages, if the quota has it. The promise ends when the result is dropped; by then the
     /// messages count themselves.
-    pub fn reserve(&self, octets: u64, quota: Option<ByteSize>) -> Result<Reservation<'_>, Error> {
-        let mut parts = self.usage.lock();
-        let used = parts.total.octets + parts.reserved;
-        let own = self.limits.as_ref();
-        // Both are kept, and so the smaller one.
-        let quota = [quota.map(ByteSize::get), own.and_then(|own| own.octets)].into_iter().flatten().min();
-        let full = own.and_then(|own| own.messages).is_some_and(|most| parts.total.messages >= most);
-        if full || quota.is_some_and(|quota| used.saturating_add(octets) > quota) {
-            return Err(Error::OverQuota { used, wanted: octets, quota: quota.unwrap_or(used) });
+    pub fn reserve(&self, wanted: Usage, quota: Option<ByteSize>) -> Result<Reservation<'_>, Error> {
+        if self.own_limits() != (None, None) {
+            self.look_for_limits();
         }
-        parts.reserved += octets;
-        Ok(Reservation { account: self, octets })
+        let (octets, messages) = self.own_limits();
+        let mut parts = self.usage.lock();
+        let used = parts.total.octets + parts.reserved.octets;
+        // Both are kept, and so the smaller one.
+        let quota = [quota.map(ByteSize::get), octets].into_iter().flatten().min();
+        let count = parts.total.messages + parts.reserved.messages + wanted.messages;
+        if messages.is_some_and(|most| count > most)
+            || quota.is_some_and(|quota| used.saturating_add(wanted.octets) > quota)
+        {
+            return Err(Error::OverQuota { used, wanted: wanted.octets, quota: quota.unwrap_or(used) });
+        }
+        parts.reserved.octets += wanted.octets;
+        parts.reserved.messages += wanted.messages;
+        Ok(Reservation { account: self, promised: wanted })
     }
 }
 
 impl Account {
     /// Keeps `maildirsize` right for other programs, when it is there.
     pub fn write_maildirsize(&self) {
-        let (Some(limits), Ok(())) = (&self.limits, self.tenure.check()) else { return };
+        self.look_for_limits();
+        let limits = self.limits.lock().clone();
+        let (Some(limits), Ok(())) = (limits, self.tenure.check()) else { return };
         let total = {
             let mut parts = self.usage.lock();
             if !parts.complete || !std::mem::take(&mut parts.changed) {
@@ -156,7 +182,7 @@ impl Account {
             }
             parts.total
         };
-        if let Err(error) = maildirsize::write(&self.path, limits, total) {
+        if let Err(error) = maildirsize::write(&self.path, &limits, total) {
             log::warn!(user:% = self.address, error:% = error; "`maildirsize` could not be written");
         }
     }
@@ -165,11 +191,13 @@ impl Account {
 /// Room promised to messages.
 pub(super) struct Reservation<'a> {
     account: &'a Account,
-    octets: u64,
+    promised: Usage,
 }
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
-        self.account.usage.lock().reserved -= self.octets;
+        let reserved = &mut self.account.usage.lock().reserved;
+        reserved.octets -= self.promised.octets;
+        reserved.messages -= self.promised.messages;
     }
 }

@@ -1,6 +1,7 @@
 //! One user's mail.
 
 mod folders;
+mod ground;
 mod subscriptions;
 mod tree;
 
@@ -18,7 +19,8 @@ use self::tree::Tree;
 use super::environment::Environment;
 use super::folder::Folder;
 use super::index;
-use super::maildir::directory::{self, Directories, FolderKind};
+use super::maildir::directory;
+use super::maildir::ground::Ground;
 use super::maildir::uid_file::UidFile;
 use super::renaming::make_up;
 use super::transfer::Transfer;
@@ -37,7 +39,11 @@ use crate::storage::cluster::Tenure;
 pub struct User {
     pub(super) environment: Arc<Environment>,
     pub(super) account: Arc<Account>,
+    /// The mail root.
+    root: PathBuf,
     pub(super) path: PathBuf,
+    /// What lay there when it was last looked for.
+    ground: Mutex<Ground>,
     /// Held for reading while something is changed, for writing while folders are made, renamed or deleted.
     gate: RwLock<()>,
     tree: Tree,
@@ -63,13 +69,16 @@ impl User {
         tenure.check()?;
         let path = directory_of(root, address)?;
         make_up(root, address, &path)?;
-        let missing = !is_directory(&path.join("cur"))?;
+        let ground =
+            Ground::at(&path).map_err(|error| Error::io(format!("cannot look for `{}`", path.display()), error))?;
         let user = Self {
             environment: Arc::clone(environment),
             tree: Tree::new(&path, tenure.clone()),
             account: Arc::new(Account::new(address.clone(), &path, tenure, environment.settings.get().jobs_per_user)),
             visits: Arc::default(),
+            root: root.to_owned(),
             path,
+            ground: Mutex::new(ground),
             gate: RwLock::new(()),
             loaded: Mutex::default(),
             validity: AtomicU32::new(0),
@@ -77,31 +86,8 @@ impl User {
             prepared: AtomicBool::new(false),
             used: AtomicU64::new(0),
         };
-        if missing {
-            user.make(root).map_err(user.failed("make the inbox"))?;
-            // Whoever needs it on disk waits for it, or tries again and is told why it failed.
-            let account = Arc::clone(&user.account);
-            drop(tokio::task::spawn_blocking(move || account.unsynced.sync()));
-        }
-        if let Err(error) = user.tree.read() {
-            log::error!(user:% = address, error:% = error; "Not every folder of {address} can be looked at; the others are served");
-        }
+        user.move_in()?;
         Ok(user)
-    }
-
-    /// Makes the user's directory, which is the inbox, and the domain's.
-    fn make(&self, root: &Path) -> std::io::Result<()> {
-        let key = self.account.address.key();
-        let (local, domain) = key.rsplit_once('@').unwrap_or((&key, ""));
-        let top = directory::open(root)?;
-        if !root.join(domain).is_dir() {
-            directory::make(top.as_fd(), domain)?;
-            rustix::fs::fsync(&top)?;
-        }
-        let parent = directory::open(&root.join(domain))?;
-        let made = Directories::create(parent.as_fd(), local, FolderKind::Root, &self.fresh_identity())?;
-        self.account.unsynced.owe(made);
-        Ok(())
     }
 
     /// Counts a session whose `end` is cancelled when this process must let go of the user's mail, until what is returned is
@@ -146,11 +132,13 @@ impl User {
         // Not `Self::job`: the message is synced beside the inbox that was made for it.
         self.account
             .job(&self.environment, move || {
+                user.look_around()?;
                 if let Some(instead) = instead() {
                     return Ok(Unless::Instead(instead));
                 }
                 user.know_usage()?;
-                let _reserved = user.account.reserve(message.len() as u64, options.quota)?;
+                let wanted = Usage { octets: message.len() as u64, messages: 1 };
+                let _reserved = user.account.reserve(wanted, options.quota)?;
                 let _gate = user.enter_with(&folder, options.missing)?;
                 Ok(Unless::Appended(user.folder(&folder)?.append(&message, &options)?))
             })
@@ -256,7 +244,8 @@ impl User {
     pub(super) fn enter_with(&self, folder: &FolderName, missing: Missing) -> Result<RwLockReadGuard<'_, ()>, Error> {
         if missing == Missing::Fail {
             self.prepare_for(folder)?;
-        } else if !self.tree.has(folder) {
+        } else if !self.finds(folder)? {
+            self.tree.doubt();
             self.tree.read()?;
             let _gate = self.gate.write();
             if !self.tree.has(folder) {
@@ -270,17 +259,27 @@ impl User {
         Ok(self.enter())
     }
 
-    /// Runs work on the user's files on a thread that may block, when the inbox is on disk.
+    /// Whether a folder lies where it is known to.
+    fn finds(&self, folder: &FolderName) -> Result<bool, Error> {
+        match self.tree.path_of(folder) {
+            Some(path) => Ok(is_directory(&path.join("cur"))?),
+            None => Ok(false),
+        }
+    }
+
+    /// Runs work on the user's files on a thread that may block, when the inbox is where it should be and on disk.
     pub(super) async fn job<T: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let account = Arc::clone(&self.account);
-        let path = self.path.clone();
+        let user = Arc::clone(self);
         self.account
             .job(&self.environment, move || {
-                let synced = account.unsynced.sync();
-                synced.map_err(|error| Error::io(format!("cannot sync the new inbox `{}`", path.display()), error))?;
+                user.look_around()?;
+                let synced = user.account.unsynced.sync();
+                synced.map_err(|error| {
+                    Error::io(format!("cannot sync the new inbox `{}`", user.path.display()), error)
+                })?;
                 work()
             })
             .await
@@ -329,11 +328,20 @@ impl User {
         directory::open(&self.path)
     }
 
-    /// A folder's state, from memory or from disk.
+    /// A folder's state, from memory or from disk. The caller has entered the gate.
     pub(super) fn folder(&self, name: &FolderName) -> Result<Arc<Folder>, Error> {
         let mut loaded = self.loaded.lock();
-        if let Some(folder) = loaded.get(name) {
-            return Ok(Arc::clone(folder));
+        if let Some(folder) = loaded.get(name).cloned() {
+            if folder.is_in_place()? {
+                return Ok(folder);
+            }
+            // Somebody else has removed its directory, or put another one in its place.
+            folder.end();
+            loaded.remove(name);
+            self.account.withdraw(name, &self.environment);
+            self.account.doubt();
+            self.tree.doubt();
+            self.tree.read()?;
         }
         if !self.tree.has(name) {
             self.tree.read()?;
@@ -376,12 +384,15 @@ impl User {
         transfer: Transfer,
     ) -> Result<Copied, Error> {
         let target = self.folder(to)?;
-        let snapshot = from.current();
-        let present = uids.iter().filter_map(|uid| snapshot.by_uid(*uid));
-        let octets = if transfer == Transfer::Copy { present.map(|(record, _)| record.size).sum() } else { 0 };
-        let _reserved = self.account.reserve(octets, quota)?;
         let copied = match transfer {
-            Transfer::Copy => target.receive(from, uids)?,
+            Transfer::Copy => {
+                let snapshot = from.current();
+                let sizes = uids.iter().filter_map(|uid| snapshot.by_uid(*uid)).map(|(record, _)| record.size);
+                let add = |sum: Usage, octets: u64| Usage { octets: sum.octets + octets, messages: sum.messages + 1 };
+                let _reserved = self.account.reserve(sizes.fold(Usage::default(), add), quota)?;
+                target.receive(from, uids)?
+            }
+            // What is moved is counted already. Whoever is over the quota moves it to Trash, too.
             Transfer::Move => target.take_over(from, uids)?,
         };
         let uid = |uid: u32| Uid::new(uid).unwrap_or(Uid::MIN);

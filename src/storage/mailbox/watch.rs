@@ -175,6 +175,7 @@ impl Folder {
     /// Watches the folder while a session has it open; without inotify its directories' times must do.
     pub fn watch(self: &Arc<Self>) {
         let Some(watcher) = &self.environment.watcher else { return };
+        let Ok(directories) = self.directories() else { return };
         let mut state = self.lock();
         if state.watched {
             return;
@@ -183,9 +184,7 @@ impl Folder {
             Ok(descriptors) => {
                 self.events.lock().watches = descriptors;
                 // Compared once more now that nothing can go unnoticed.
-                if let Ok(directories) = self.directories() {
-                    state.before_change(&directories);
-                }
+                state.before_change(&directories);
                 state.watched = true;
             }
             Err(error) => {

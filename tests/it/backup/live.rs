@@ -144,7 +144,6 @@ async fn nothing_is_overwritten() {
     // A user who is gone comes back whole, with the script that was active.
     fs::rename(host.mail_root().join("example.test/bob"), host.directory().join("bob-was-here")).unwrap();
     fs::rename(&home, host.directory().join("ann-was-here")).unwrap();
-    let host = host.restart().await;
     let restored = done(&host, &["restore", "--live"]).await;
     assert_eq!(restored["messages"], 38);
     assert_eq!(fs::read_to_string(home.join(".dovecot.sieve")).unwrap(), "keep;");

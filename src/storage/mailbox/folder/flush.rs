@@ -20,7 +20,11 @@ impl Folder {
             return Ok(());
         }
         self.account.write_maildirsize();
-        let directories = self.directories()?;
+        let directories = match self.directories() {
+            // Whoever has moved or removed it did so with its index, which shows by itself that it is old.
+            Err(Error::NoFolder(_)) => return Ok(()),
+            found => found?,
+        };
         self.unwatch_if_unused(&directories);
         self.flush_summaries(&directories).map_err(self.failed("write the cache"))?;
         let mut state = self.state.lock();

@@ -1,10 +1,15 @@
 //! UIDVALIDITY and identifier of a folder: found, taken over or made.
 
+use std::io;
+
+use rustix::fs::AtFlags;
+
 use crate::foundations::mail::MailboxId;
-use crate::storage::mailbox::index;
 use crate::storage::mailbox::maildir::directory::Directories;
+use crate::storage::mailbox::maildir::filename::{FileName, Place};
 use crate::storage::mailbox::maildir::uid_file::{Takeover, UidFile};
 use crate::storage::mailbox::maildir::uidlist::UidList;
+use crate::storage::mailbox::{index, summaries};
 
 /// A folder's UIDVALIDITY and bound: its own, Dovecot's with the list of UIDs still to be written into names, or new.
 /// It is on disk before anybody can learn it.
@@ -12,19 +17,28 @@ pub fn identity(
     directories: &Directories,
     fresh_validity: impl FnOnce() -> u32,
     fresh_id: impl Fn() -> MailboxId,
-) -> std::io::Result<(UidFile, Option<UidList>)> {
+) -> io::Result<(UidFile, Option<UidList>)> {
     let own = UidFile::read(directories.root())?.map(|own| identified(directories, own, &fresh_id));
-    if let Some(own) = own.filter(|own| own.takeover == Takeover::Done) {
+    if let Some(own) = own.filter(|own| own.takeover == Takeover::Done)
+        && !has_gone_on(directories, &own)?
+    {
         return Ok((own, None));
     }
     let list = UidList::read(directories.root())?;
-    let file = match (&own, &list) {
-        (Some(own), _) => *own,
-        (None, Some(list)) => {
+    let file = match (own, &list) {
+        (Some(own), Some(list)) if own.validity == list.validity => {
+            UidFile { bound: own.bound.max(list.next), takeover: Takeover::Running, ..own }
+        }
+        (Some(own), _) => own,
+        // A list that stayed behind a takeover knows nothing of the UIDs given out since, which may be nobody's by now.
+        (None, Some(list)) if !was_ours(directories)? => {
             let id = Some(fresh_id());
             UidFile { validity: list.validity, bound: list.next, floor: 0, takeover: Takeover::Running, id }
         }
-        (None, None) => UidFile::first(fresh_validity(), fresh_id()),
+        (None, list) => {
+            let listed = list.as_ref().map_or(0, |list| list.validity);
+            UidFile::first(fresh_validity().max(listed.saturating_add(1)), fresh_id())
+        }
     };
     if own.is_none() {
         // What an index of an earlier life says about UIDs no longer holds.
@@ -32,6 +46,27 @@ pub fn identity(
         file.write(directories.own_root()?)?;
     }
     Ok((file, list.filter(|list| list.validity == file.validity)))
+}
+
+/// Whether Dovecot has given out UIDs since the takeover: somebody went back to it, and is here again.
+fn has_gone_on(directories: &Directories, own: &UidFile) -> io::Result<bool> {
+    let listed = UidList::numbers(directories.root())?;
+    Ok(listed.is_some_and(|(validity, next)| validity == own.validity && next > own.bound))
+}
+
+/// Whether a folder that has no file of ours was once ours nevertheless, and has lost it.
+fn was_ours(directories: &Directories) -> io::Result<bool> {
+    let is_there = |name: &str| rustix::fs::statat(directories.root(), name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    if is_there(index::NAME) || is_there(summaries::NAME) {
+        return Ok(true);
+    }
+    let mut numbered = false;
+    for place in [Place::New, Place::Cur] {
+        directories.list(place, |name| {
+            numbered |= FileName::parse(name, place).is_some_and(|name| name.uid.is_some());
+        })?;
+    }
+    Ok(numbered)
 }
 
 /// Gives a folder an identifier that was made before there were any. It is on disk before anybody can learn it; where that

@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Timespec, Timestamps};
 
 use super::filename::Place;
+use super::ground::Ground;
 use super::small;
 use super::uid_file::{self, UidFile};
 use crate::foundations::clock::Timestamp;
@@ -132,6 +133,11 @@ impl Directories {
     /// The folder itself.
     pub fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
+    }
+
+    /// Which directories these are.
+    pub fn ground(&self) -> io::Result<Ground> {
+        Ground::of(self.root.as_fd(), self.cur.as_fd())
     }
 
     /// One of its directories.

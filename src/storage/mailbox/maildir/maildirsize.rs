@@ -2,7 +2,8 @@
 //!
 //! Its first line says the limits, `1000000S,1000C` (octets, messages); the following ones add up to what is used. We
 //! obey the limits beside the account's own quota and rewrite the file with one line of use, which is what
-//! Maildir++ calls recalculating it. We never create it.
+//! Maildir++ calls recalculating it. We never create it, and what its first line says is read each time: whoever removes
+//! the file lifts the limits.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -25,10 +26,10 @@ pub struct Limits {
 }
 
 /// Reads the limits of a user; `None` without a file that makes sense.
-pub fn read(user: &Path) -> Option<Limits> {
-    let root = directory::open(user).ok()?;
-    let content = small::read(root.as_fd(), NAME).ok()??;
-    parse(std::str::from_utf8(&content).ok()?)
+pub fn read(user: &Path) -> io::Result<Option<Limits>> {
+    let root = directory::open(user)?;
+    let content = small::read(root.as_fd(), NAME)?;
+    Ok(content.and_then(|content| parse(std::str::from_utf8(&content).ok()?)))
 }
 
 fn parse(content: &str) -> Option<Limits> {

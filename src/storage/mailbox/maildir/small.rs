@@ -1,27 +1,66 @@
 //! Small files that must survive: read whole, replaced whole.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 /// Largest small file that is read.
 const MOST: u64 = 64 << 20;
 
+/// Largest file that is read with a line for each message of a folder: some nine million. The folder itself takes more memory
+/// than its file while it is in use, so a lower limit would save none.
+pub const LISTING: u64 = 1 << 30;
+
 /// Longest content that is overwritten in its place: a sector.
 const MOST_IN_PLACE: usize = 512;
 
-/// Reads a file below a directory; `None` when it is not there.
+/// Reads a small file below a directory; `None` when it is not there.
 pub fn read(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<Vec<u8>>> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
-        Ok(file) => file,
-        Err(rustix::io::Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let mut content = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(std::fs::File::from(file), MOST), &mut content)?;
+    read_within(directory, name, MOST)
+}
+
+/// Reads a file that may have so many octets; `None` when it is not there. A larger one is an error
+/// ([`io::ErrorKind::FileTooLarge`]): the first part of it would say something else than the whole.
+pub fn read_within(directory: BorrowedFd<'_>, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = open(directory, name)? else { return Ok(None) };
+    let length = file.metadata()?.len();
+    let mut content = Vec::with_capacity(usize::try_from(length.min(most)).unwrap_or(0));
+    io::Read::read_to_end(&mut io::Read::take(file, most + 1), &mut content)?;
+    if content.len() as u64 > most {
+        let text = format!("`{name}` has more than {most} octets");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
     Ok(Some(content))
+}
+
+/// Reads the whole lines among the first and the last octets of a file, so many of each; `None` when it is not there.
+pub fn read_ends(directory: BorrowedFd<'_>, name: &str, octets: usize) -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = open(directory, name)? else { return Ok(None) };
+    let length = file.metadata()?.len();
+    if length <= 2 * octets as u64 {
+        let mut content = vec![0; usize::try_from(length).unwrap_or(0)];
+        file.read_exact_at(&mut content, 0)?;
+        return Ok(Some(content));
+    }
+    let (mut first, mut last) = (vec![0; octets], vec![0; octets]);
+    file.read_exact_at(&mut first, 0)?;
+    file.read_exact_at(&mut last, length - octets as u64)?;
+    first.truncate(memchr::memrchr(b'\n', &first).map_or(0, |at| at + 1));
+    let begin = memchr::memchr(b'\n', &last).map_or(octets, |at| at + 1);
+    first.extend_from_slice(&last[begin..]);
+    Ok(Some(first))
+}
+
+fn open(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        Ok(file) => Ok(Some(file.into())),
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Replaces a file: new name, sync, rename, directory sync. It has the old content or the new, whatever happens.
@@ -94,4 +133,24 @@ pub fn write_all(file: BorrowedFd<'_>, pieces: &[&[u8]]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_cut_off_without_a_word() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = File::open(root.path()).unwrap();
+        let read = |most| read_within(folder.as_fd(), "list", most);
+        assert!(read(1).unwrap().is_none());
+        let file = File::create(root.path().join("list")).unwrap();
+        // Without anything on the disk, and more than is read of small files.
+        file.set_len(MOST + 10).unwrap();
+        assert_eq!(read(LISTING).unwrap().unwrap().len() as u64, MOST + 10);
+        assert_eq!(read(MOST + 10).unwrap().unwrap().len() as u64, MOST + 10);
+        assert_eq!(read(MOST + 9).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert!(super::read(folder.as_fd(), "list").is_err());
+    }
 }

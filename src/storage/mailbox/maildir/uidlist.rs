@@ -13,6 +13,9 @@ use super::small;
 /// The file's name.
 pub const NAME: &str = "dovecot-uidlist";
 
+/// Octets in which the first line is, and the last one.
+const ENDS: usize = 4096;
+
 /// What the list says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UidList {
@@ -27,7 +30,13 @@ pub struct UidList {
 impl UidList {
     /// Reads a folder's list; `None` when there is none that makes sense.
     pub fn read(folder: BorrowedFd<'_>) -> io::Result<Option<Self>> {
-        Ok(small::read(folder, NAME)?.and_then(|content| Self::parse(&content)))
+        Ok(small::read_within(folder, NAME, small::LISTING)?.and_then(|content| Self::parse(&content)))
+    }
+
+    /// UIDVALIDITY and UIDNEXT alone, from both ends of the list: Dovecot adds lines and leaves the first as it was.
+    pub fn numbers(folder: BorrowedFd<'_>) -> io::Result<Option<(u32, u32)>> {
+        let content = small::read_ends(folder, NAME, ENDS)?;
+        Ok(content.and_then(|content| Self::parse(&content)).map(|list| (list.validity, list.next)))
     }
 
     fn parse(content: &[u8]) -> Option<Self> {
@@ -86,7 +95,23 @@ impl UidList {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+
     use super::*;
+
+    #[test]
+    fn numbers_are_found_at_both_ends() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = std::fs::File::open(root.path()).unwrap();
+        assert_eq!(UidList::numbers(folder.as_fd()).unwrap(), None);
+        for last in [0, 3, 90, 2000] {
+            // Cut in the middle of a line, its size must not be taken for a UID.
+            let line = |uid| format!("{uid} S4000000000 :1700000000.M{uid}P1.host\n");
+            let lines: String = (1..=last).map(line).collect();
+            std::fs::write(root.path().join(NAME), format!("3 V7 N3 G0\n{lines}")).unwrap();
+            assert_eq!(UidList::numbers(folder.as_fd()).unwrap(), Some((7, std::cmp::max(3, last + 1))), "{last}");
+        }
+    }
 
     #[test]
     fn reads_both_versions() {

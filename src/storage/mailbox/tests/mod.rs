@@ -3,6 +3,7 @@
 mod basics;
 mod model;
 mod objects;
+mod replaced;
 mod takeover;
 mod unreadable;
 

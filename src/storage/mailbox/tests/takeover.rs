@@ -66,6 +66,54 @@ async fn a_directory_that_lacks_only_its_places_is_taken_over_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_from_before_the_takeover_is_not_believed_a_second_time() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("example.test/ann");
+    maildir(&path);
+    write(&path, "cur/1700000001.M1P1.h:2,S", "x\r\n");
+    write(&path, "dovecot-uidlist", "3 V1690000000 N18 Gabc\n17 :1700000001.M1P1.h\n");
+    let store = Store::open(root).await;
+    for expected in 18..=20 {
+        assert_eq!(store.append("INBOX", "x\r\n").await, expected);
+    }
+    // Of the highest UID only our own file knows.
+    store.view("INBOX").await.remove(&[uid(20)]).await.unwrap();
+    let root = store.crash().await;
+    write(&path, "postrider-uid", "damaged");
+    let store = Store::open(root).await;
+    let validity = store.view("INBOX").await.uid_validity().get();
+    assert!(validity > 1_690_000_000, "the next message would have been another one to clients: {validity}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uids_that_dovecot_has_given_out_since_are_kept_too() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("example.test/ann");
+    maildir(&path);
+    write(&path, "cur/1700000001.M1P1.h:2,S", "x\r\n");
+    write(&path, "dovecot-uidlist", "3 V1690000000 N40 Gabc\n17 :1700000001.M1P1.h\n");
+    let store = Store::open(root).await;
+    assert_eq!(store.append("INBOX", "x\r\n").await, 40);
+    store.user.write_uidlists().await.unwrap();
+    store.mailboxes.close().await;
+    let root = store.crash().await;
+    // As Dovecot does it: lines are added, and the first one stays as it was.
+    let list = std::fs::read_to_string(path.join("dovecot-uidlist")).unwrap();
+    assert!(list.starts_with("3 V1690000000 N41\n"), "{list}");
+    write(&path, "dovecot-uidlist", &format!("{list}41 :1700000009.M9P9.h\n42 :gone\n"));
+    write(&path, "new/1700000009.M9P9.h", "x\r\n");
+    let store = Store::open(root).await;
+    let view = store.view("INBOX").await;
+    assert_eq!((uids(&view), view.uid_validity().get()), (vec![17, 40, 41], 1_690_000_000));
+    assert_eq!(store.append("INBOX", "x\r\n").await, 43);
+    // The list stays, and is not looked at again.
+    drop(view);
+    let store = store.restart().await;
+    let view = store.view("INBOX").await;
+    assert_eq!((uids(&view), view.uid_validity().get()), (vec![17, 40, 41, 43], 1_690_000_000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_quota_of_maildir_is_kept() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("example.test/ann");
@@ -80,4 +128,33 @@ async fn the_quota_of_maildir_is_kept() {
     assert_eq!(std::fs::read_to_string(store.path().join("maildirsize")).unwrap(), "10S,3C\n7 1\n");
     // From the end of the index, without reading the folder.
     assert_eq!(store.user.usage().await.unwrap(), Usage { octets: 7, messages: 1 });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_mailbox_takes_no_copies_but_moves_and_is_free_without_its_maildirsize() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("example.test/ann");
+    maildir(&path);
+    write(&path, "maildirsize", "4C\n");
+    let store = Store::open(root).await;
+    let full = |result: Result<Copied, Error>| matches!(result, Err(Error::OverQuota { .. }));
+    for _ in 0..3 {
+        store.append("INBOX", "x\r\n").await;
+    }
+    store.user.folders().await.unwrap();
+    let view = store.view("INBOX").await;
+    let trash = name("Trash");
+    assert!(full(view.copy(&[uid(1), uid(2)], &trash, Missing::Fail, None).await), "one would fit");
+    store.append("INBOX", "x\r\n").await;
+    assert!(full(view.copy(&[uid(1)], &trash, Missing::Fail, None).await));
+    assert_eq!(view.move_to(&[uid(1), uid(2)], &trash, Missing::Fail).await.unwrap().uids.len(), 2);
+    store.user.rename(&FolderName::inbox(), &name("Old")).await.unwrap();
+    drop(view);
+    let store = store.restart().await;
+    assert_eq!(std::fs::read_to_string(path.join("maildirsize")).unwrap(), "4C\n12 4\n");
+    // Whoever administers it lifts the limit.
+    std::fs::remove_file(path.join("maildirsize")).unwrap();
+    store.append("INBOX", "x\r\n").await;
+    let _store = store.restart().await;
+    assert!(!path.join("maildirsize").exists());
 }

@@ -83,6 +83,11 @@ impl Tree {
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
+    /// Has the next look read it whatever its time says: there may be another directory, or a folder may be gone.
+    pub fn doubt(&self) {
+        self.found.lock().mtime = 0;
+    }
+
     /// Whether a folder was there when the tree was last read or changed.
     pub fn has(&self, folder: &FolderName) -> bool {
         self.found.lock().directories.contains_key(folder)

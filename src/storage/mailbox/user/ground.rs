@@ -1,0 +1,80 @@
+//! The directory a user's mail lies in: made when it is missing, and followed when somebody else replaces it.
+
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::User;
+use crate::foundations::files::is_directory;
+use crate::storage::mailbox::Error;
+use crate::storage::mailbox::maildir::directory::{self, Directories, FolderKind};
+use crate::storage::mailbox::maildir::ground::Ground;
+
+impl User {
+    /// Makes the inbox when it is missing, and finds the folders.
+    pub(super) fn move_in(&self) -> Result<(), Error> {
+        if !is_directory(&self.path.join("cur"))? {
+            self.make().map_err(self.failed("make the inbox"))?;
+            // Whoever needs it on disk waits for it, or tries again and is told why it failed.
+            let account = Arc::clone(&self.account);
+            drop(tokio::task::spawn_blocking(move || account.unsynced.sync()));
+        }
+        if let Err(error) = self.tree.read() {
+            let address = &self.account.address;
+            log::error!(user:% = address, error:% = error; "Not every folder of {address} can be looked at; the others are served");
+        }
+        *self.ground.lock() = self.ground_now()?;
+        Ok(())
+    }
+
+    /// Makes the user's directory, which is the inbox, and the domain's.
+    fn make(&self) -> std::io::Result<()> {
+        let key = self.account.address.key();
+        let (local, domain) = key.rsplit_once('@').unwrap_or((&key, ""));
+        let top = directory::open(&self.root)?;
+        if !self.root.join(domain).is_dir() {
+            directory::make(top.as_fd(), domain)?;
+            rustix::fs::fsync(&top)?;
+        }
+        let parent = directory::open(&self.root.join(domain))?;
+        let made = Directories::create(parent.as_fd(), local, FolderKind::Root, &self.fresh_identity())?;
+        self.account.unsynced.owe(made);
+        Ok(())
+    }
+
+    /// Begins anew where somebody else has moved the user's directory away, and perhaps put another one in its place: nobody
+    /// would find what came into the old one. Not after [`User::enter`]: it waits for the gate itself.
+    pub(super) fn look_around(&self) -> Result<(), Error> {
+        if self.is_at_home()? {
+            return Ok(());
+        }
+        let _gate = self.gate.write();
+        // Not where we have moved it away ourselves: then the mail is another user's by now, or gone.
+        self.account.tenure.check()?;
+        if self.is_at_home()? {
+            return Ok(());
+        }
+        // Below the place of a disk that is not mounted there are no domains either: what came there would be hidden later.
+        directory::open(self.path.parent().unwrap_or(&self.root)).map_err(self.failed("look for the inbox"))?;
+        let address = &self.account.address;
+        log::warn!(user:% = address; "The mail directory of {address} was replaced or removed; what lies there now is served");
+        for (_, folder) in self.loaded.lock().drain() {
+            folder.end();
+        }
+        self.account.forget_usage();
+        self.asked.lock().clear();
+        self.prepared.store(false, Ordering::Release);
+        self.tree.doubt();
+        self.move_in()
+    }
+
+    fn is_at_home(&self) -> Result<bool, Error> {
+        let known = *self.ground.lock();
+        Ok(known.is_same_as(self.ground_now()?))
+    }
+
+    /// What lies where the user's directory should.
+    fn ground_now(&self) -> Result<Ground, Error> {
+        Ground::at(&self.path).map_err(self.failed("look for the inbox"))
+    }
+}
