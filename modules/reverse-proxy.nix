@@ -136,6 +136,8 @@ in
         }
       ];
 
+      services.postrider.settings.dashboard.proxy_decides = mkIf proxy.dashboard.enable true;
+
       services.nginx = {
         enable = true;
         recommendedTlsSettings = lib.mkDefault true;

@@ -55,6 +55,20 @@ async fn without_a_password_only_our_own_names_are_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_password_nobody_is_served_behind_a_proxy_that_does_not_decide() {
+    for (settings, wanted) in [("", "403"), ("[dashboard]\nproxy_decides = true", "200")] {
+        let host = Host::start().settings(settings).await;
+        for (speaks_for, wanted) in [("192.0.2.7", wanted), ("127.0.0.1", "200")] {
+            let mut talk = host.plain(Protocol::Dashboard).await;
+            let head = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {speaks_for}\r\n");
+            talk.send(head + "Connection: close\r\n\r\n").await;
+            assert!(talk.line().await.starts_with(&format!("HTTP/1.1 {wanted}")), "{settings} {speaks_for}");
+        }
+        host.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_figure_is_documented() {
     let host = Host::start().user("ann@example.test").await;
     let metrics = get(&host, Protocol::Metrics, "/metrics").await;

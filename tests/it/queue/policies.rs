@@ -336,6 +336,8 @@ fn a_policy_that_could_not_be_read_is_looked_for_again() {
         world.database.execute("ALTER TABLE mta_sts_policies RENAME TO away", &[]).await.unwrap();
         world.queue.start();
         let _ = tried(&world).await;
+        // A connection that is still there would be used again, as it was opened.
+        world.until_quiet().await;
         world.database.execute("ALTER TABLE away RENAME TO mta_sts_policies", &[]).await.unwrap();
         let before = plain.taken().len();
         assert_eq!(tried(&world).await, None, "the policy holds");

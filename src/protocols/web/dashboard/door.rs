@@ -48,6 +48,11 @@ async fn refusal(
             let why = "No password is set (dashboard.password_file), so only this machine itself is served.";
             return Some(problem(StatusCode::FORBIDDEN, why));
         }
+        if !settings.proxy_decides && caller.client.ip().is_some_and(|ip| !ip.is_loopback()) {
+            let why = "No password is set (dashboard.password_file), so only this machine itself is served, and a proxy here \
+                       speaks for another; see dashboard.proxy_decides.";
+            return Some(problem(StatusCode::FORBIDDEN, why));
+        }
         if !is_our_name(room, settings, headers) {
             let why = "The page is not known under this name; see dashboard.names in the configuration.";
             return Some(problem(StatusCode::FORBIDDEN, why));
