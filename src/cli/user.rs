@@ -283,9 +283,8 @@ async fn list(accounts: &Accounts, domain: Option<Domain>) -> anyhow::Result<Vec
     let mut page = Page { domain, ..Page::default() };
     loop {
         let users = accounts.directory.accounts(&page).await?;
-        for user in &users {
-            rows.push(Row::new(user, accounts.directory.usage(&user.address).await?));
-        }
+        let usages = accounts.directory.usages(&users).await?;
+        rows.extend(users.iter().map(|user| Row::new(user, usages.get(&user.id).copied())));
         let Some(last) = users.last() else { return Ok(rows) };
         page.after = Some(last.address.key());
     }

@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 
 use super::look_up::Directory;
-use super::{Error, Usage};
+use super::{Account, Error, Usage};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::tasks::Tasks;
 use crate::storage::database::{Durability, Sql, Transaction, Val};
+
+/// Most mailboxes of one statement or transaction.
+const SLICE: usize = 500;
 
 /// What `DECIMAL(10,2)` can hold at most, in hundredths of a mebibyte.
 const MOST_HUNDREDTHS: u64 = 9_999_999_999;
@@ -37,26 +40,48 @@ impl Directory {
         }
         let age = inner.usage.age();
         let Some(owner) = self.account(account).await? else { return Ok(None) };
-        let sql = format!(
-            "SELECT e.bytes, e.messages, {} FROM virtual_users u LEFT JOIN mailbox_usage_exact e ON e.user_id = u.id \
-             LEFT JOIN mailbox_usage m ON m.email = u.email WHERE u.id = ?",
-            inner.database.dialect().integer("ROUND(m.usage_mb * 100)")
-        );
-        let row = inner.database.fetch_optional(Sql::assembled(sql), &[owner.id.into()]).await?;
-        let mut found = None;
-        if let Some(row) = row {
-            let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
-            found = match (row.opt_int(0)?, row.opt_int(1)?, row.opt_int(2)?) {
-                (Some(bytes), messages, _) => {
-                    Some(Usage { bytes: unsigned(bytes), messages: unsigned(messages.unwrap_or(0)) })
-                }
-                (None, _, Some(hundredths)) => {
-                    Some(Usage { bytes: unsigned(hundredths).saturating_mul(1 << 20) / 100, messages: 0 })
-                }
-                (None, _, None) => None,
-            };
-        }
+        let found = self.written(&[owner.id]).await?.remove(&owner.id);
         inner.usage.put(key, found, now, age);
+        Ok(found)
+    }
+
+    /// How full some mailboxes are, by the accounts' numbers, asked all at once; those that nobody has counted yet are missing.
+    pub async fn usages(&self, accounts: &[Account]) -> Result<HashMap<i64, Usage>, Error> {
+        let numbers: Vec<i64> = accounts.iter().map(|account| account.id).collect();
+        let mut found = self.written(&numbers).await?;
+        let pending = self.0.pending.0.lock();
+        let noted = accounts.iter().filter_map(|one| Some((one.id, *pending.get(&one.address.key())?)));
+        found.extend(noted);
+        Ok(found)
+    }
+
+    /// What the database knows of some mailboxes.
+    async fn written(&self, accounts: &[i64]) -> Result<HashMap<i64, Usage>, Error> {
+        let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
+        let mut found = HashMap::with_capacity(accounts.len());
+        for slice in accounts.chunks(SLICE) {
+            let sql = format!(
+                "SELECT u.id, e.bytes, e.messages, {} FROM virtual_users u \
+                 LEFT JOIN mailbox_usage_exact e ON e.user_id = u.id \
+                 LEFT JOIN mailbox_usage m ON m.email = u.email WHERE u.id IN ({})",
+                self.0.database.dialect().integer("ROUND(m.usage_mb * 100)"),
+                vec!["?"; slice.len()].join(", ")
+            );
+            let values: Vec<Val> = slice.iter().copied().map(Val::from).collect();
+            let sql = if slice.len() == 1 { Sql::assembled(sql) } else { Sql::rare(sql) };
+            for row in &self.0.database.fetch_all(sql, &values).await? {
+                let usage = match (row.opt_int(1)?, row.opt_int(2)?, row.opt_int(3)?) {
+                    (Some(bytes), messages, _) => {
+                        Usage { bytes: unsigned(bytes), messages: unsigned(messages.unwrap_or(0)) }
+                    }
+                    (None, _, Some(hundredths)) => {
+                        Usage { bytes: unsigned(hundredths).saturating_mul(1 << 20) / 100, messages: 0 }
+                    }
+                    (None, _, None) => continue,
+                };
+                found.insert(row.int(0)?, usage);
+            }
+        }
         Ok(found)
     }
 
@@ -95,7 +120,7 @@ impl Directory {
         // In one order, so that two processes never wait for each other's rows.
         rows.sort_unstable_by_key(|(id, _)| *id);
         let now = self.0.clock.now();
-        for chunk in rows.chunks(500) {
+        for chunk in rows.chunks(SLICE) {
             // The mailbox is the truth and is counted again after a crash.
             let mut transaction = self.0.database.begin_with(Durability::Relaxed).await?;
             for (id, usage) in chunk {
