@@ -112,8 +112,6 @@ let
       NIXOS_NO_CHECK=1 "$before/bin/switch-to-configuration" "$action"
     '';
   };
-  # What ran before the last switch, until its listeners have answered.
-  before = "/run/postrider-before";
   mark = "/run/postrider-rolled-back";
   # The system that was last undone.
   undone = "/var/lib/postrider-appliance/undone";
@@ -147,7 +145,7 @@ let
     "--no-write-lock-file"
   ];
   timeOfDay = types.strMatching "([01][0-9]|2[0-3]):[0-5][0-9]";
-  inherit (import ./lib/rollback.nix) undoing;
+  inherit (import ./lib/rollback.nix) before noteBefore undoing;
 
   greetings = {
     smtp = "220";
@@ -289,13 +287,7 @@ in
       };
     }
     (mkIf appliance.autoRollback {
-      # While a switch goes on, this is still the system before it.
-      system.activationScripts.postrider-before = ''
-        before=$(readlink -f /run/current-system 2>/dev/null || :)
-        if [ -n "$before" ] && [ "$before" != "$systemConfig" ]; then
-          echo "$before" >${before}
-        fi
-      '';
+      system.activationScripts.postrider-before = noteBefore;
       systemd.services.postrider-rollback = {
         description = "Postrider: back to the configuration before";
         # It carries out the switch that would otherwise end it.

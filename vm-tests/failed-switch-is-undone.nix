@@ -4,9 +4,10 @@
 { self }:
 { lib, pkgs, ... }:
 let
+  inherit (import ../modules/lib/rollback.nix) noteBefore;
   # Where there is no NixOS to switch, its part is played by systems that do to the units what a switch would do.
   stage =
-    activation: name: units:
+    name: units:
     pkgs.writeTextFile {
       name = "stage-${name}";
       executable = true;
@@ -19,7 +20,7 @@ let
         flock --nonblock 9 || exit 1
         # As the activation of a real one.
         systemConfig=$(dirname "$(dirname "$(readlink -f "$0")")")
-        ${activation}
+        ${noteBefore}
         ln -sfn "$systemConfig" /run/current-system
         ${units}
         systemctl restart postrider-health-gate.service
@@ -30,8 +31,8 @@ let
   # It does not start again, for a client of another protocol would start the role, and the role wants its sockets.
   held = "/run/systemd/system/postrider-imap.socket.d/held.conf";
   silence = "mkdir -p ${dirOf held}; printf '[Unit]\\nAssertPathExists=/nowhere\\n' > ${held}; systemctl daemon-reload; systemctl stop postrider-imap.socket";
-  staged = activation: {
-    good = stage activation "good" ''
+  staged = {
+    good = stage "good" ''
       umount /etc/postrider/postrider.toml 2>/dev/null
       rm -f ${held}
       systemctl daemon-reload
@@ -39,13 +40,13 @@ let
       systemctl stop postrider-access.service
       systemctl start postrider-imap.socket postrider-access.service
     '';
-    broken = stage activation "broken" ''
+    broken = stage "broken" ''
       mount --bind /etc/with-carol.toml /etc/postrider/postrider.toml
       systemctl reload postrider-access.service
       ${silence}
     '';
     # As broken, of the next night.
-    worse = stage activation "worse" silence;
+    worse = stage "worse" silence;
   };
 in
 {
@@ -79,13 +80,9 @@ in
         services.postrider.listeners.imap.port = 1144;
         systemd.sockets.postrider-imap.unitConfig.AssertPathExists = "/nowhere";
       };
-      system.extraDependencies = lib.attrValues (
-        staged config.system.activationScripts.postrider-before.text
-      );
+      system.extraDependencies = lib.attrValues staged;
       environment.etc =
-        lib.mapAttrs' (name: system: lib.nameValuePair "stage/${name}" { source = system; }) (
-          staged config.system.activationScripts.postrider-before.text
-        )
+        lib.mapAttrs' (name: system: lib.nameValuePair "stage/${name}" { source = system; }) staged
         // {
           "with-carol.toml".source = (pkgs.formats.toml { }).generate "postrider.toml" (
             lib.recursiveUpdate config.services.postrider.settings {

@@ -1,5 +1,14 @@
-# What the undoing of a failed switch and the gate of destructive changes know of each other.
-{
+# What the undoing of a failed switch, the activation before it and the gate of destructive changes know of each other.
+rec {
   # There while a switch is undone.
   undoing = "/run/postrider-undoing";
+  # What ran before the last switch, until its listeners have answered.
+  before = "/run/postrider-before";
+  # Of the activation: while a switch goes on, this is still the system before it.
+  noteBefore = ''
+    before=$(readlink -f /run/current-system 2>/dev/null || :)
+    if [ -n "$before" ] && [ "$before" != "$systemConfig" ]; then
+      echo "$before" >${before}
+    fi
+  '';
 }
