@@ -180,7 +180,7 @@ in
           if is_nixos(server):
               server.execute(f"{broken}/bin/switch-to-configuration test")
           else:
-              server.succeed(f"ln -sfn {broken} /run/current-system")
+              server.succeed(f"echo {good} > /run/postrider-before; ln -sfn {broken} /run/current-system")
               server.succeed(SILENCE)
               server.execute("systemctl restart postrider-health-gate.service")
           server.wait_until_succeeds(f"test $(readlink -f /run/current-system) = {good}", timeout=120)
