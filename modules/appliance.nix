@@ -83,25 +83,32 @@ let
     runtimeInputs = [
       config.nix.package
       pkgs.coreutils
+      pkgs.findutils
       pkgs.util-linux
     ];
     text = ''
       profile=/nix/var/nix/profiles/system
       # After a start of the machine there is no switch to undo.
       [ "$(readlink -f /run/current-system)" != "$(readlink -f /run/booted-system)" ] || exit 0
+      # Nor where nothing was switched, or so long ago that the listeners have answered since.
+      before=$(find ${before} -mmin -60 -exec cat {} + 2>/dev/null) || exit 0
+      [ -n "$before" ] || exit 0
       # Only once: if the configuration before fails too, an administrator must look. A gate that passes takes this away.
       [ ! -e ${mark} ] || exit 0
       touch ${mark}
       mkdir -p "$(dirname ${undone})"
-      readlink -f /run/current-system >${undone}
-      # The profile's generation before may be another one that has failed, was refused or never ran.
-      before=$(cat ${before}) || exit 0
-      action=test
-      # What was only tried out is not in the profile.
-      if [ "$(readlink -f "$profile")" = "$(readlink -f /run/current-system)" ]; then
-        nix-env --profile "$profile" --set "$before"
-        action=switch
-      fi
+      failed=$(readlink -f /run/current-system)
+      echo "$failed" >${undone}
+      # What was only tried out is not in the profile. Its generation before may be another one that has failed, was refused or
+      # never ran.
+      action="test"
+      for system in "$profile" "$profile"/specialisation/*; do
+        if [ "$(readlink -f "$system")" = "$failed" ]; then
+          nix-env --profile "$profile" --set "$before"
+          action="switch"
+          break
+        fi
+      done
       # The switch that has failed still holds the lock of all switches, and another one would not wait for it.
       mkdir -p /run/nixos
       flock --wait 600 /run/nixos/switch-to-configuration.lock true

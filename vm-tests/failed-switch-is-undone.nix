@@ -193,5 +193,8 @@ in
           server.wait_until_fails("systemctl is-active postrider-rollback.service", timeout=60)
           server.fail("systemctl is-active postrider-health-gate.service")
           assert server.succeed(f"readlink {PROFILE}") == generation
+          # Neither does it keep a later one from being undone.
+          server.fail("test -e /run/postrider-rolled-back")
+          assert server.succeed("cat /var/lib/postrider-appliance/undone").strip() != current()
     '';
 }

@@ -6,7 +6,7 @@ rec {
   before = "/run/postrider-before";
   # Of the activation: while a switch goes on, this is still the system before it.
   noteBefore = ''
-    before=$(readlink -f /run/current-system 2>/dev/null || :)
+    before=$(readlink -e /run/current-system 2>/dev/null || :)
     if [ -n "$before" ] && [ "$before" != "$systemConfig" ]; then
       echo "$before" >${before}
     fi
