@@ -69,8 +69,9 @@ impl Queue {
 
     /// Takes over what those nodes have claimed whose leases have ended.
     async fn take_over_from(&self, node: &QueueNode, others: &[Neighbour]) -> Result<(), Error> {
-        let is_heir = |other: &&Neighbour| other.is_seen && !other.is_alive && other.has_claims;
-        for other in others.iter().filter(is_heir) {
+        // One that was given up by an administrator need not have left a mark: its disk may have been full.
+        let is_gone = |other: &&Neighbour| (other.is_seen || other.is_given_up) && !other.is_alive && other.has_claims;
+        for other in others.iter().filter(is_gone) {
             self.take_over(node, &other.name).await?;
         }
         Ok(())

@@ -1,6 +1,10 @@
 //! DMARC aggregate reports (RFC 7489 §7.2, RFC 9990).
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use mail_auth::report::{DateRange, Record, Report, ReportMetadata};
+use tokio::time::timeout;
 
 use super::send::{Letter, Sender};
 use crate::foundations::address::Address;
@@ -11,11 +15,13 @@ use crate::storage::reports::Tally;
 
 /// Most addresses one report goes to.
 const MOST_ADDRESSES: usize = 3;
+/// How long the zones of a report's addresses are asked.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One report for each policy that held on the day, in its letter, and whom it is for.
 ///
 /// # Errors
-/// Whether any address of a policy agrees is not known now.
+/// There is none, and whether an address agrees is not known now.
 pub(super) async fn letters(
     resolver: &dyn Resolver,
     sender: &Sender,
@@ -25,10 +31,16 @@ pub(super) async fn letters(
     let mut policies: Vec<&str> = tallies.iter().map(|tally| tally.policy.as_str()).collect();
     policies.sort_unstable();
     policies.dedup();
-    let mut letters = Vec::new();
+    let (mut letters, mut unanswered) = (Vec::new(), None);
     for (number, policy) in policies.into_iter().enumerate() {
         let Ok(counted) = serde_json::from_str::<CountedPolicy>(policy) else { continue };
-        let to = addressees(resolver, domain, &counted.to, MOST_ADDRESSES).await?;
+        let to = match addressees(resolver, domain, &counted.to, MOST_ADDRESSES).await {
+            Ok(to) => to,
+            Err(error) => {
+                unanswered = Some(error);
+                continue;
+            }
+        };
         let report = report(sender, (day, domain, number), &counted, tallies.iter().filter(|t| t.policy == policy));
         if to.is_empty() || report.record.is_empty() {
             continue;
@@ -42,7 +54,10 @@ pub(super) async fn letters(
             letters.push(Letter { to, octets, id: report.report_metadata.report_id.clone() });
         }
     }
-    Ok(letters)
+    match unanswered {
+        Some(error) if letters.is_empty() => Err(error),
+        _ => Ok(letters),
+    }
 }
 
 /// The addresses of URIs that may get reports about a domain, at most `most`. One whose zone does not answer keeps no other from its reports.
@@ -55,18 +70,28 @@ pub(super) async fn addressees(
     uris: &[String],
     most: usize,
 ) -> Result<Vec<Address>, dns::Error> {
+    let addresses: Vec<Address> = uris.iter().take(most * 2).filter_map(|uri| mailbox(uri)).collect();
+    let asked = addresses.iter().map(|address| {
+        let asked = agrees(resolver, domain, address.domain().as_str());
+        async { timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(silent(address.domain().as_str()))) }
+    });
     let (mut to, mut unanswered) = (Vec::new(), None);
-    for address in uris.iter().take(most * 2).filter_map(|uri| mailbox(uri)) {
-        match agrees(resolver, domain, address.domain().as_str()).await {
-            Ok(true) if to.len() < most => to.push(address),
-            Ok(_) => {}
+    for (address, agreed) in addresses.iter().zip(join_all(asked).await) {
+        match agreed {
+            Ok(true) => to.push(address.clone()),
+            Ok(false) => {}
             Err(error) => unanswered = Some(error),
         }
     }
+    to.truncate(most);
     match unanswered {
         Some(error) if to.is_empty() => Err(error),
         _ => Ok(to),
     }
+}
+
+fn silent(domain: &str) -> dns::Error {
+    dns::Error::new(domain, dns::ErrorKind::Temporary)
 }
 
 fn report<'t>(
@@ -125,7 +150,7 @@ async fn agrees(resolver: &dyn Resolver, domain: &str, destination: &str) -> Res
     };
     let says_so = |record: &String| record.split(';').next().is_some_and(|tag| tag.replace(' ', "") == "v=DMARC1");
     match records.iter().any(says_so) {
-        false if ours.is_none() || theirs.is_none() => Err(dns::Error::new(destination, dns::ErrorKind::Temporary)),
+        false if ours.is_none() || theirs.is_none() => Err(silent(destination)),
         agrees => Ok(agrees),
     }
 }

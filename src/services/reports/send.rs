@@ -71,6 +71,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(600);
 const MOST_AT_ONCE: u32 = 10_000;
 /// Days after which counts that could not be sent are forgotten.
 const TOO_OLD: i64 = 7;
+/// Days after which the DNS is not waited for any more that does not say who wants a report.
+const UNANSWERED: i64 = 2;
 
 impl Reporter {
     /// Puts the parts together.
@@ -104,7 +106,7 @@ impl Reporter {
             self.0.reports.forget_received(now - settings.keep_for.duration()).await?;
         }
         let today = Reports::day_of(now);
-        for (kind, day, domain) in self.0.reports.waiting(today, MOST_AT_ONCE).await? {
+        for (kind, day, domain) in self.0.reports.waiting(today, now, MOST_AT_ONCE).await? {
             let wanted = match kind {
                 Kind::Dmarc => settings.dmarc,
                 Kind::Tls => settings.tls,
@@ -123,7 +125,8 @@ impl Reporter {
             };
             if let Err(refusal) = sent {
                 // The claim ends by itself, and somebody tries again.
-                log::warn!(domain:% = domain; "reports: a report for {domain} cannot be queued now: {refusal}");
+                let cause = refusal.cause.as_ref().map(ToString::to_string);
+                log::info!(domain:% = domain, cause:? = cause; "reports: a report for {domain} cannot be sent now: {refusal}");
                 continue;
             }
             self.0.reports.settle(kind, day, &domain, now).await?;
@@ -157,12 +160,15 @@ impl Reporter {
         let tallies = self.0.reports.tallies(kind, day, domain, settings.rows).await?;
         let Some(sender) = self.sender(settings) else { return Ok(Ok(())) };
         let resolver = &*self.0.resolver;
+        let is_given_up = Reports::day_of(self.0.clock.now()) - day > UNANSWERED;
         let letters = match kind {
             Kind::Dmarc => match dmarc::letters(resolver, &sender, (day, domain), &tallies).await {
                 Ok(letters) => letters,
+                Err(_) if is_given_up => Vec::new(),
                 Err(error) => return Ok(Err(Refusal::temporary(error))),
             },
             Kind::Tls => match tls::prepare(resolver, &sender, (day, domain), &tallies).await {
+                Err(_) if is_given_up => Vec::new(),
                 Err(error) => return Ok(Err(Refusal::temporary(error))),
                 Ok(Some(prepared)) => {
                     for uri in &prepared.uris {

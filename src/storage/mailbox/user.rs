@@ -406,13 +406,18 @@ impl User {
             return Ok(());
         }
         let _gate = self.gate.write();
+        // Another program may have removed a folder.
+        self.tree.read()?;
         for name in self.tree.names() {
             if self.account.has(&name) {
                 continue;
             }
             match self.tree.path_of(&name).and_then(|path| index::usage(&path)) {
                 Some(usage) => self.account.contribute(&name, usage, &self.environment),
-                None => _ = self.folder(&name)?,
+                None => match self.folder(&name) {
+                    Ok(_) | Err(Error::NoFolder(_)) => {}
+                    Err(error) => return Err(error),
+                },
             }
         }
         self.account.complete(&self.environment);

@@ -12,14 +12,17 @@ const LEASE: Duration = Duration::from_secs(3600);
 const REMEMBERED: i64 = 40;
 
 impl Reports {
-    /// Domains with counts of days before `day` that were not sent yet, at most `most` of them.
+    /// Domains with counts of days before `day` that were not sent yet and that nobody has claimed lately, at most `most` of
+    /// them.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn waiting(&self, day: i64, most: u32) -> Result<Vec<(Kind, i64, String)>, Error> {
-        let sql =
-            "SELECT DISTINCT kind, day, domain FROM report_tallies WHERE day < ? ORDER BY day, kind, domain LIMIT ?";
-        let rows = self.0.database.fetch_all(sql, &[day.into(), most.into()]).await?;
+    pub async fn waiting(&self, day: i64, now: Timestamp, most: u32) -> Result<Vec<(Kind, i64, String)>, Error> {
+        let sql = "SELECT DISTINCT t.kind, t.day, t.domain FROM report_tallies t LEFT JOIN report_claims c \
+                   ON c.kind = t.kind AND c.day = t.day AND c.domain = t.domain \
+                   WHERE t.day < ? AND (c.claimed_at IS NULL OR c.claimed_at < ?) \
+                   ORDER BY t.day, t.kind, t.domain LIMIT ?";
+        let rows = self.0.database.fetch_all(sql, &[day.into(), (now - LEASE).into(), most.into()]).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
             if let Some(kind) = Kind::from_word(&row.text(0)?) {

@@ -220,7 +220,8 @@ impl Spool {
     }
 
     /// Gives back everything that another node had reserved, if its lease is written down as ended
-    /// ([`QueueNode::bury`](super::QueueNode::bury)), and forgets the node, which joins anew should it come back. Returns the recipients whose transmission had begun, as [`Spool::recover`].
+    /// ([`QueueNode::bury`](super::QueueNode::bury)), and forgets the node, which joins anew should it come back. Returns the
+    /// recipients whose transmission had begun, as [`Spool::recover`].
     pub async fn recover_from(&self, node: &str) -> Result<Vec<(QueueId, Queued)>, Error> {
         // One that has joined again meanwhile looks after its own.
         let condition = " AND EXISTS (SELECT 1 FROM queue_nodes WHERE node = ? AND lease_end = 0)";

@@ -39,6 +39,9 @@ pub struct Neighbour {
     pub is_alive: bool,
     /// Whether its mark is in the directory that this node sees.
     pub is_seen: bool,
+    /// Whether its lease was ended by others: an administrator has said that it will not come back ([`forget_node`]), or
+    /// somebody is taking over what it has claimed.
+    pub is_given_up: bool,
     /// Whether it has claimed something.
     pub has_claims: bool,
 }
@@ -118,6 +121,7 @@ impl QueueNode {
                 name: row.text(0)?,
                 is_alive: row.int(2)? > row.int(3)?,
                 is_seen: false,
+                is_given_up: row.int(2)? == 0,
                 has_claims: row.opt_int(4)?.is_some(),
             };
             found.push((self.mark_of(&neighbour.name), row.text(1)?, neighbour));

@@ -64,6 +64,13 @@ fn the_others_are_fetched() {
         let lines = client.command("g UID FETCH 1:* FLAGS").await;
         assert_eq!(told(&lines), ["1", "2", "3"], "{lines:?}");
         assert!(lines.last().unwrap().starts_with("g OK "), "{lines:?}");
+        // Nobody has seen what cannot be read.
+        client.command("h UID FETCH 1:* BODY[]").await;
+        let lines = client.command("i UID FETCH 1:* FLAGS").await;
+        let seen: Vec<bool> = ["* 1 ", "* 2 ", "* 3 "]
+            .map(|start| lines.iter().rfind(|line| line.starts_with(start)).unwrap().contains("\\Seen"))
+            .into();
+        assert_eq!(seen, [true, false, true], "{lines:?}");
     });
 }
 

@@ -9,7 +9,7 @@ use postrider::foundations::mail::Recipient;
 use postrider::storage::database::Database;
 use postrider::storage::spool::{
     Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, Note, QUARANTINED, QueueNode, RecipientState,
-    Report, Selection, Settled, Settler,
+    Report, Selection, Settled, Settler, forget_node,
 };
 
 use super::peer::Peer;
@@ -21,6 +21,7 @@ crate::accounts::engines::on_every_engine!(
     claims_are_exclusive_and_come_back,
     who_was_held_dead_settles_nothing_that_another_has,
     notes_count_for_who_wrote_them,
+    what_a_forgotten_node_has_claimed_is_taken_over,
     holds_releases_and_deletes,
     selections_pass_over_the_quarantine,
     lists_have_every_message_of_many_recipients,
@@ -208,6 +209,36 @@ async fn notes_count_for_who_wrote_them(database: Database) {
     let other = found(others);
     assert_eq!((other.state, other.owner.as_deref()), (RecipientState::Waiting, Some("three")));
     assert!(world.spool.settle_noted("two").await.unwrap().is_empty(), "a note is read once");
+}
+
+async fn what_a_forgotten_node_has_claimed_is_taken_over(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let recipients = vec![to("a@x.test", "mx:x.test", &world)];
+    world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
+    let marks = tempfile::tempdir().unwrap();
+    let node =
+        |name: &str| QueueNode::new(world.database.clone(), marks.path(), name.to_owned(), Duration::from_secs(1_200));
+    let (one, two) = (node("one"), node("two"));
+    one.join().await.unwrap();
+    two.join().await.unwrap();
+    assert_eq!(world.spool.claim(claim(&[])).await.unwrap().len(), 1);
+    // It could not leave a mark, or that is gone.
+    std::fs::remove_dir_all(marks.path().join("nodes")).unwrap();
+    let seen = async || two.neighbours().await.unwrap().into_iter().map(|other| (other.is_alive, other.is_given_up));
+    assert_eq!(seen().await.collect::<Vec<_>>(), [(true, false)]);
+    assert_eq!(forget_node(&world.database, "one").await.unwrap(), 1);
+    assert_eq!(seen().await.collect::<Vec<_>>(), [(false, true)]);
+    assert!(!one.renew().await.unwrap(), "it cannot come back unnoticed");
+    assert!(two.bury("one").await.unwrap());
+    assert!(world.spool.recover_from("one").await.unwrap().is_empty(), "nothing was in transmission");
+    assert_eq!(seen().await.count(), 0, "and the node is forgotten");
+    assert_eq!(world.spool.claim(Claim { owner: "two", ..claim(&[]) }).await.unwrap().len(), 1);
+    // One without claims is forgotten at once.
+    assert_eq!(forget_node(&world.database, "two").await.unwrap(), 1);
+    one.join().await.unwrap();
+    assert_eq!(forget_node(&world.database, "one").await.unwrap(), 0);
+    assert_eq!(two.neighbours().await.unwrap(), []);
 }
 
 async fn holds_releases_and_deletes(database: Database) {

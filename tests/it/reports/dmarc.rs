@@ -1,6 +1,7 @@
 //! DMARC aggregate reports.
 
 use mail_auth::report::{ActionDisposition, Disposition, DmarcResult, Feedback, Report};
+use postrider::foundations::clock::{Clock as _, Timestamp};
 use postrider::foundations::dns::ZoneResolver;
 use postrider::foundations::event::EventKind;
 use postrider::services::filter::authentication::dkim::{DkimResult, verify};
@@ -112,6 +113,21 @@ async fn failures_are_told_to_nobody_unless_it_is_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_claimed_does_not_stand_before_others() {
+    let (host, _peer, _) = start("", ZONE).await;
+    assert_eq!(from_outside(&host, "192.0.2.44", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
+    let (reports, now) = (&host.parts().reports, host.clock().now());
+    reports.flush().await.unwrap();
+    let waiting = async |at| reports.waiting(i64::MAX, at, 10).await.unwrap();
+    let [(kind, day, domain)] = &waiting(now).await[..] else { panic!("the day's counts are there") };
+    assert!(reports.claim(*kind, *day, domain, now).await.unwrap());
+    assert_eq!(waiting(now).await, []);
+    // Whoever has claimed it has not sent it.
+    assert_eq!(waiting(now + std::time::Duration::from_secs(3_601)).await.len(), 1);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_wants_none_counts_nothing() {
     let (host, peer, _) = start("[reports]\ndmarc = false", ZONE).await;
     assert_eq!(from_outside(&host, "192.0.2.44", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
@@ -119,7 +135,10 @@ async fn who_wants_none_counts_nothing() {
     host.clock().advance(std::time::Duration::from_secs(29 * 3600));
     let reports = &host.parts().reports;
     // What was counted is forgotten when its day is over.
-    until("nothing waits", async || reports.waiting(i64::MAX, 10).await.unwrap().is_empty()).await;
+    until("nothing waits", async || {
+        reports.waiting(i64::MAX, Timestamp::from_unix_seconds(i64::from(u32::MAX)), 10).await.unwrap().is_empty()
+    })
+    .await;
     assert!(peer.messages().is_empty());
     host.stop().await;
 }

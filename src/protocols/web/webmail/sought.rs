@@ -125,8 +125,11 @@ impl Sought {
                     Self::All(some) => Self::Any(negated(some)).found(room, view, Some(among)).await,
                     Self::Any(some) => Self::All(negated(some)).found(room, view, Some(among)).await,
                     Self::Not(one) => one.found(room, view, Some(among)).await,
+                    // Decided before.
+                    Self::In(_) | Self::Key(_) => Ok(among),
                     leaf => with_structure(room, view, among, |structure| !leaf.is_in(structure)).await,
                 },
+                Self::In(_) | Self::Key(_) => Ok(Vec::new()),
                 leaf => with_structure(room, view, among, |structure| leaf.is_in(structure)).await,
             }
         }

@@ -20,7 +20,7 @@ pub fn identity(
 ) -> io::Result<(UidFile, Option<UidList>)> {
     let own = UidFile::read(directories.root())?.map(|own| identified(directories, own, &fresh_id));
     if let Some(own) = own.filter(|own| own.takeover == Takeover::Done)
-        && !has_gone_on(directories, &own)?
+        && !has_gone_on(directories, &own)
     {
         return Ok((own, None));
     }
@@ -31,7 +31,7 @@ pub fn identity(
         }
         (Some(own), _) => own,
         // A list that stayed behind a takeover knows nothing of the UIDs given out since, which may be nobody's by now.
-        (None, Some(list)) if !was_ours(directories)? => {
+        (None, Some(list)) if !was_ours(directories, list)? => {
             let id = Some(fresh_id());
             UidFile { validity: list.validity, bound: list.next, floor: 0, takeover: Takeover::Running, id }
         }
@@ -49,13 +49,17 @@ pub fn identity(
 }
 
 /// Whether Dovecot has given out UIDs since the takeover: somebody went back to it, and is here again.
-fn has_gone_on(directories: &Directories, own: &UidFile) -> io::Result<bool> {
-    let listed = UidList::numbers(directories.root())?;
-    Ok(listed.is_some_and(|(validity, next)| validity == own.validity && next > own.bound))
+fn has_gone_on(directories: &Directories, own: &UidFile) -> bool {
+    let listed = UidList::numbers(directories.root()).unwrap_or_else(|error| {
+        log::warn!(error:% = error; "A folder's `dovecot-uidlist` cannot be read; if Dovecot has used the folder lately, its UIDs do not count");
+        None
+    });
+    listed.is_some_and(|(validity, next)| validity == own.validity && next > own.bound)
 }
 
-/// Whether a folder that has no file of ours was once ours nevertheless, and has lost it.
-fn was_ours(directories: &Directories) -> io::Result<bool> {
+/// Whether a folder that has no file of ours was once ours nevertheless, and has lost it. Other programs write UIDs into names,
+/// too, but a name of ours came after the list.
+fn was_ours(directories: &Directories, list: &UidList) -> io::Result<bool> {
     let is_there = |name: &str| rustix::fs::statat(directories.root(), name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
     if is_there(index::NAME) || is_there(summaries::NAME) {
         return Ok(true);
@@ -63,7 +67,8 @@ fn was_ours(directories: &Directories) -> io::Result<bool> {
     let mut numbered = false;
     for place in [Place::New, Place::Cur] {
         directories.list(place, |name| {
-            numbered |= FileName::parse(name, place).is_some_and(|name| name.uid.is_some());
+            let ours = |name: FileName<'_>| name.uid.is_some() && !list.uids.contains_key(name.base);
+            numbered |= FileName::parse(name, place).is_some_and(ours);
         })?;
     }
     Ok(numbered)

@@ -94,7 +94,7 @@ impl Fetching<'_> {
             Ok(()) => Ok(link.relieve().await?),
             Err(Failure::Client(error)) => Err(error.into()),
             Err(Failure::Store(error)) if link.take_back(begun) => {
-                fetched.miss(error);
+                fetched.miss(self.row.uid, error);
                 Ok(())
             }
             // The client has a part of the response, and nothing but the rest of it may follow.

@@ -50,7 +50,9 @@ pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
             Err(Marking::Store(error)) => log::warn!(error:% = error; "Messages that were read could not be marked"),
         }
     }
-    match answer(&plan, account.enabled, selected, &mut talk.link).await? {
+    let fetched = answer(&plan, account.enabled, selected, &mut talk.link).await?;
+    mark_unseen(&plan, &fetched, selected).await;
+    match fetched {
         // The others have been answered.
         Fetched { unreadable: Some(error), .. } => {
             Err(trouble_with(talk, &error, "Some of the messages cannot be read"))
@@ -116,16 +118,21 @@ struct Fetched {
     expunged: usize,
     /// Why the first of those that are there could not be read.
     unreadable: Option<mailbox::Error>,
+    /// Those that could not be read.
+    missed: Vec<Uid>,
     /// RFC 3516 §4.3.
     unknown_encoding: bool,
 }
 
 impl Fetched {
     /// Notes that a message has not been told of; the others can be.
-    fn miss(&mut self, error: mailbox::Error) {
+    fn miss(&mut self, uid: Uid, error: mailbox::Error) {
         match error {
             mailbox::Error::NoMessage(_) => self.expunged += 1,
-            error => _ = self.unreadable.get_or_insert(error),
+            error => {
+                self.missed.push(uid);
+                self.unreadable.get_or_insert(error);
+            }
         }
     }
 }
@@ -171,6 +178,20 @@ async fn mark_seen(
     Ok(stored.uids())
 }
 
+/// Takes `\Seen` back from messages that nobody has got to see. The client learns of it as of others' changes.
+async fn mark_unseen(plan: &Plan, fetched: &Fetched, selected: &Selected) {
+    let marked = |uid: &&Uid| plan.newly_seen.binary_search(uid).is_ok();
+    let uids: Vec<Uid> = fetched.missed.iter().filter(marked).copied().collect();
+    if uids.is_empty() {
+        return;
+    }
+    let operation = FlagOperation::Remove;
+    let change = FlagChange { operation, flags: Flags::SEEN, keywords: Vec::new(), unchanged_since: None };
+    if let Err(error) = selected.view.store_flags(&uids, &change).await {
+        log::warn!(error:% = error; "Messages that could not be read stay marked as read");
+    }
+}
+
 async fn answer(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Trouble> {
     match plan.needs {
         Needs { bodies: false, summaries: false } => rows(plan, enabled, selected, link).await,
@@ -207,7 +228,7 @@ async fn summaries(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mu
         let stored = match stored {
             Ok(stored) => stored,
             Err(error) => {
-                fetched.miss(error);
+                fetched.miss(row.uid, error);
                 continue;
             }
         };
@@ -258,7 +279,7 @@ async fn bodies(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut L
         let message = Fetching { plan, enabled, selected, sequence, row };
         match stored.transpose() {
             Ok(stored) => message.open(content, stored, link, &mut fetched).await?,
-            Err(error) => fetched.miss(error),
+            Err(error) => fetched.miss(row.uid, error),
         }
     }
     Ok(fetched)
