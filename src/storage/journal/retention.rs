@@ -13,7 +13,7 @@ const SLICE: i64 = 1_000;
 /// Octets of an event besides its details: the other columns, and its entries in the indexes.
 const OTHERS: u64 = 300;
 
-/// Prunes now and then until it is told to stop.
+/// Prunes now and then, and when many were written, until it is told to stop.
 pub(super) async fn run(
     journal: Journal,
     settings: Live<JournalSettings>,
@@ -26,6 +26,7 @@ pub(super) async fn run(
         tokio::select! {
             () = stop.cancelled() => return,
             () = clock.sleep_until(next) => {}
+            () = journal.counters.grown.notified() => {}
         }
         let pruned = tokio::select! {
             () = stop.cancelled() => return,

@@ -22,6 +22,7 @@ crate::accounts::engines::on_every_engine!(
     one_event_that_is_refused_costs_no_others,
     forgets_by_age_and_number,
     forgets_by_size,
+    forgets_when_much_has_come,
     forgets_nothing_because_a_clock_has_jumped,
     counts_by_time_kind_and_outcome,
     survives_odd_texts,
@@ -178,6 +179,22 @@ async fn forgets_by_size(database: Database) {
     let left = journal.query(&Query::default()).await.unwrap().len();
     // About a thousand octets each.
     assert!((90..=110).contains(&left), "{left}");
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
+async fn forgets_when_much_has_come(database: Database) {
+    let settings = JournalSettings { keep_at_most: 100, prune_every: Span::days(1_000), ..JournalSettings::default() };
+    let (journal, tasks) = open(database.clone(), settings);
+    let now = SystemClock.now();
+    for _ in 0..10_000 {
+        journal.record(Event::new(now, EventKind::Queued));
+    }
+    journal.flush().await;
+    crate::harness::until("old events are deleted", async || {
+        let row = database.fetch_optional("SELECT COUNT(*) FROM events", &[]).await.unwrap().unwrap();
+        row.int(0).unwrap() == 100
+    })
+    .await;
     assert!(tasks.stop(Duration::from_secs(5)).await);
 }
 
