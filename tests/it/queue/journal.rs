@@ -21,6 +21,7 @@ crate::accounts::engines::on_every_engine!(
     tells_what_it_could_not_keep,
     one_event_that_is_refused_costs_no_others,
     forgets_by_age_and_number,
+    forgets_by_age_what_came_after_a_time_with_the_clock_ahead,
     forgets_by_size,
     forgets_when_much_has_come,
     forgets_nothing_because_a_clock_has_jumped,
@@ -164,6 +165,22 @@ async fn forgets_by_age_and_number(database: Database) {
     let left = journal.query(&Query::default()).await.unwrap();
     assert_eq!((left.len(), left[0].details["n"].as_u64()), (100, Some(150)));
     assert_eq!(journal.prune(&settings, &clock).await.unwrap(), 0);
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
+async fn forgets_by_age_what_came_after_a_time_with_the_clock_ahead(database: Database) {
+    let settings = JournalSettings { keep_for: Span::days(1), ..JournalSettings::default() };
+    let (journal, tasks) = open(database, settings.clone());
+    let clock: SharedClock = Arc::new(SystemClock);
+    let ahead = clock.now() + Duration::from_secs(365 * 86_400);
+    for _ in 0..1_500 {
+        journal.record(Event::new(ahead, EventKind::Queued));
+    }
+    for n in 0..10 {
+        journal.record(Event::new(Timestamp::from_unix_seconds(n), EventKind::Queued));
+    }
+    journal.flush().await;
+    assert_eq!(journal.prune(&settings, &clock).await.unwrap(), 10);
     assert!(tasks.stop(Duration::from_secs(5)).await);
 }
 
