@@ -138,7 +138,8 @@ impl Guard {
         Ok(Pass::new(self.clone(), client.map(|client| (client, service)), settings))
     }
 
-    /// The event of a client that was not let in, to be recorded; none for those that its network's next one is to stand for.
+    /// The event of a client that was not let in, to be recorded; none for those that its network's next one is to
+    /// stand for.
     pub fn turned_away(&self, refusal: &Refusal, service: Service, peer: &Peer, session: SessionId) -> Option<Event> {
         let (settings, now) = (self.0.settings.get(), self.0.clock.now());
         let network = peer.ip().map(|ip| Client::of(ip).network());

@@ -1,8 +1,8 @@
 //! Rates, strikes and bans: may this peer go on?
 //!
 //! Promises: one view for all protocols; every answer takes constant time from memory that is bounded by the settings;
-//! a refusal says what was too much and when to try again. Whoever is turned away again and again is told of once a minute
-//! ([`Guard::turned_away`]). Peers on Unix sockets, this process itself and the trusted
+//! a refusal says what was too much and when to try again. Whoever is turned away again and again is told of once a
+//! minute ([`Guard::turned_away`]). Peers on Unix sockets, this process itself and the trusted
 //! networks are always let through. Called by each protocol's driver ([`Guard::admit`], [`Pass::hold_back`]), by
 //! `services::login` ([`Guard::may_log_in`], [`Guard::failed`], [`Guard::logged_in`]) and by the command line
 //! ([`Guard::bans`], [`Guard::ban`], [`Guard::unban`]).

@@ -29,7 +29,7 @@ impl Refusals {
     /// Counts one; if it is to be told, for how many it stands: itself and those since the last that was told.
     pub(super) fn add(&mut self, now: Timestamp) -> Option<u64> {
         self.untold += 1;
-        // The second: a clock that was put back keeps nothing quiet for longer.
+        // A clock that was put back keeps nothing quiet for longer.
         if now < self.quiet_until && self.quiet_until <= now + QUIET {
             return None;
         }

@@ -165,7 +165,7 @@ impl Room {
             return self.give_up(&address, &held, "it cannot be read").await;
         };
         if let Err(error) = self.name_anew(&address, &mut held, digest(&name)).await {
-            log::warn!(user:% = address, error:% = error; "A letter that waits is kept until it can be written down under another name");
+            log::warn!(user:% = address, error:% = error; "A letter that waits is kept until it can be named anew");
             return;
         }
         if !reader.account.may_log_in() {
@@ -196,8 +196,8 @@ impl Room {
         flag(&reader, draft).await;
     }
 
-    /// Holds a letter under the name that its wish has now: it is made from the address, and the account may have been given
-    /// another one since.
+    /// Holds a letter under the name that its wish has now: it is made from the address, and the account may have been
+    /// given another one since.
     async fn name_anew(&self, address: &Address, held: &mut Held, wish: String) -> Result<(), Error> {
         if wish != held.wish {
             self.needs.personal.hold(address, &wish, &held.content, held.due).await?;
