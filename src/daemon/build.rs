@@ -168,8 +168,10 @@ impl Daemon {
     /// Certificates, declared accounts or some of their passwords, the secrets of SRS or authorities cannot be loaded; everything else is in force then,
     /// and these stay as they were.
     pub async fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, Error> {
-        prepare_tls(&mut config, &self.parts.clock)?;
         let waiting = needs_restart(&self.parts.config, &config);
+        // Some have it from the start: the others must not go by another one.
+        config.hostname = self.parts.config.hostname.clone();
+        prepare_tls(&mut config, &self.parts.clock)?;
         for key in &waiting {
             ::log::warn!(key = key; "This part of the configuration has changed; it takes effect at the next restart");
         }

@@ -23,7 +23,7 @@ use crate::foundations::net::Connection;
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Announced, Command, CommandBody, Fault, Framed, LimitPassed};
 use crate::services::cluster::{self, Handed, splice};
-use crate::services::guard::{self, Pass, Penalty, Service};
+use crate::services::guard::{Pass, Penalty, Service};
 use crate::services::login::{LoggedIn, Stay};
 use crate::storage::mailbox::Visit;
 
@@ -33,8 +33,10 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     let pass = match room.needs.guard.admit(&connection.peer, Service::Imap) {
         Ok(pass) => pass,
         Err(refusal) => {
-            let (peer, session, at) = (&connection.peer, connection.session, room.needs.clock.now());
-            room.needs.journal.record(guard::turned_away(&refusal, Service::Imap, peer, session, at));
+            let (peer, session) = (&connection.peer, connection.session);
+            if let Some(event) = room.needs.guard.turned_away(&refusal, Service::Imap, peer, session) {
+                room.needs.journal.record(event);
+            }
             // Before a handshake nothing can be said, and who is not wanted gets none.
             if connection.handshake.is_some() {
                 return;

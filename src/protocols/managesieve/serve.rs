@@ -21,7 +21,7 @@ use crate::foundations::settings::Live;
 use crate::foundations::wire::managesieve::{Code, Condition, Fault, Framed, Framer, Limits, Reply, string};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::cluster::{self, Client, Cluster, Residence, go_on_elsewhere};
-use crate::services::guard::{self, Failure, Guard, Pass, Patience, Service};
+use crate::services::guard::{Failure, Guard, Pass, Patience, Service};
 use crate::services::login::{LoggedIn, Login, LoginAttempt, Stay};
 use crate::services::sieve::{EXTENSIONS, NOTIFY_METHODS, SieveSettings};
 use crate::storage::journal::Journal;
@@ -77,8 +77,10 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     let pass = match room.needs.guard.admit(&connection.peer, Service::ManageSieve) {
         Ok(pass) => pass,
         Err(refused) => {
-            let (peer, session, at) = (&connection.peer, connection.session, room.needs.clock.now());
-            room.needs.journal.record(guard::turned_away(&refused, Service::ManageSieve, peer, session, at));
+            let (peer, session) = (&connection.peer, connection.session);
+            if let Some(event) = room.needs.guard.turned_away(&refused, Service::ManageSieve, peer, session) {
+                room.needs.journal.record(event);
+            }
             let mut link = Link::new(connection.stream, settings.stall_timeout.duration());
             Reply::bye(refused.public).coded(Code::TryLater).encode(&mut link.out);
             link.close().await;

@@ -23,7 +23,7 @@ use crate::foundations::wire::line::{BadLine, Lines};
 use crate::foundations::wire::pop3::{Code, Reply};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::cluster::{self, Client, Cluster, go_on_elsewhere};
-use crate::services::guard::{self, Failure, Guard, Pass, Patience, Service};
+use crate::services::guard::{Failure, Guard, Pass, Patience, Service};
 use crate::services::login::{LoggedIn, Login, LoginAttempt, Stay};
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::{self, Access, FolderName, Mailboxes, View, Visit};
@@ -74,8 +74,9 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     let pass = match room.needs.guard.admit(&peer, Service::Pop3) {
         Ok(pass) => pass,
         Err(refused) => {
-            let at = room.needs.clock.now();
-            room.needs.journal.record(guard::turned_away(&refused, Service::Pop3, &peer, id, at));
+            if let Some(event) = room.needs.guard.turned_away(&refused, Service::Pop3, &peer, id) {
+                room.needs.journal.record(event);
+            }
             // Before a handshake nothing can be said, and a client that is not wanted gets none.
             if connection.handshake.is_none() {
                 let mut link = Link::new(connection.stream, settings.stall_timeout.duration());

@@ -65,7 +65,9 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         Ok(pass) => pass,
         Err(refusal) => {
             let service = perform::service(room.mode);
-            room.journal.record(guard::turned_away(&refusal, service, &peer, session, room.clock.now()));
+            if let Some(event) = room.guard.turned_away(&refusal, service, &peer, session) {
+                room.journal.record(event);
+            }
             // Before a handshake nothing can be said, and a client that is not wanted gets none.
             if connection.handshake.is_none() {
                 let mut link = Link::new(connection.stream, settings.reply_time.duration());

@@ -162,9 +162,12 @@ impl Performance<'_> {
         let (mail, account) = (self.item.mail, &self.item.recipient.account);
         let key = format!("redirect {} {}", to.key(), identity(mail, message));
         let now = self.delivery.clock.now();
+        let until = now + self.item.settings.sieve.redirected_once_in.duration();
         let asked = key.clone();
         let known = self.scripting.home(account, move |home| Ok(home.memory()?.has(&asked, now))).await;
         if known.map_err(Refusal::temporary)? {
+            // Attempts may go on for days, as long as the mailbox is full.
+            self.remember_until(&key, until).await;
             self.acted(act, "redirect", |event| event.with("to", to.to_string()).with("reason", "passed on before"));
             return Ok(None);
         }
@@ -176,7 +179,7 @@ impl Performance<'_> {
         let id = self.scripting.parts.posting.post(errand).await?;
         self.acted(act, "redirect", |event| event.with("to", to.to_string()).queue(id));
         // Only now that it is on disk: after a crash it is passed on twice rather than not at all.
-        self.remember_until(&key, now + self.item.settings.sieve.redirected_once_in.duration()).await;
+        self.remember_until(&key, until).await;
         Ok(Some(id))
     }
 
@@ -192,7 +195,7 @@ impl Performance<'_> {
                 Ok(outcome) => outcome,
                 Err(refusal) => {
                     let until = self.delivery.clock.now() + self.item.settings.sieve.redirected_once_in.duration();
-                    for key in &keys {
+                    for key in before.iter().chain(&keys) {
                         self.remember_until(key, until).await;
                     }
                     return Err(refusal);

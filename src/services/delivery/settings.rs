@@ -108,7 +108,7 @@ crate::settings! {
         /// What becomes of a message that a script files into a folder which does not exist.
         pub missing_folder: MissingFolder = MissingFolder::Create,
         /// For how long the same message is not passed on to the same address again when it is delivered again, nor stored again
-        /// in a folder where an attempt that ended half done has put it.
+        /// in a folder where an attempt that ended half done has put it. Each further attempt begins this time anew.
         pub redirected_once_in: Span = Span::hours(12),
         /// Compiled scripts kept in memory. Beyond it, those that have not run for longest are compiled again when they run.
         pub cache: u32 = 1000,

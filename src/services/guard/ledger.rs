@@ -12,12 +12,15 @@ use tokio::sync::Notify;
 use super::client::{Client, account_key};
 use super::pass::Pass;
 use super::rates::{Bounded, Fading, words};
+use super::refusals::Refusals;
 use super::settings::{GuardSettings, Service};
 use super::sharing::{Change, Origin};
 use super::spending::{Rate, Rates, Wanted};
 use super::strikes::Strikes;
 use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
 use crate::foundations::settings::Live;
 
@@ -48,6 +51,7 @@ struct Memory {
     rates: Rates,
     strikes: Bounded<Subject, Strikes>,
     acquaintances: Bounded<(String, IpNet), Seen>,
+    refusals: Bounded<(Option<IpNet>, Service), Refusals>,
     set: HashMap<IpNet, Ban>,
     /// Bans that were set, earned or lifted and not shared yet.
     changes: Vec<Change>,
@@ -132,6 +136,23 @@ impl Guard {
         memory.connections += 1;
         drop(memory);
         Ok(Pass::new(self.clone(), client.map(|client| (client, service)), settings))
+    }
+
+    /// The event of a client that was not let in, to be recorded; none for those that its network's next one is to
+    /// stand for.
+    pub fn turned_away(&self, refusal: &Refusal, service: Service, peer: &Peer, session: SessionId) -> Option<Event> {
+        let (settings, now) = (self.0.settings.get(), self.0.clock.now());
+        let network = peer.ip().map(|ip| Client::of(ip).network());
+        let mut memory = self.0.memory.lock();
+        let refusals = memory.refusals.entry((network, service), now, settings.remembered, || Refusals::none(now));
+        let times = refusals.add(now)?;
+        drop(memory);
+        let event = Event::new(now, EventKind::ConnectionRefused)
+            .session(session)
+            .with("service", service.word())
+            .with("peer", peer.to_string())
+            .with("reason", refusal.to_string());
+        Some(if times > 1 { event.with("times", times) } else { event })
     }
 
     /// Whether a peer is never counted: by the setting `trusted`, or because it is a process on this machine.

@@ -1,7 +1,8 @@
 //! Rates, strikes and bans: may this peer go on?
 //!
 //! Promises: one view for all protocols; every answer takes constant time from memory that is bounded by the settings;
-//! a refusal says what was too much and when to try again. Peers on Unix sockets, this process itself and the trusted
+//! a refusal says what was too much and when to try again. Whoever is turned away again and again is told of once a
+//! minute ([`Guard::turned_away`]). Peers on Unix sockets, this process itself and the trusted
 //! networks are always let through. Called by each protocol's driver ([`Guard::admit`], [`Pass::hold_back`]), by
 //! `services::login` ([`Guard::may_log_in`], [`Guard::failed`], [`Guard::logged_in`]) and by the command line
 //! ([`Guard::bans`], [`Guard::ban`], [`Guard::unban`]).
@@ -17,18 +18,13 @@ mod ledger;
 mod nftables;
 mod pass;
 mod rates;
+mod refusals;
 mod settings;
 mod sharing;
 mod spending;
 mod strikes;
 mod traffic;
 mod usage;
-
-use crate::foundations::clock::Timestamp;
-use crate::foundations::event::{Event, EventKind};
-use crate::foundations::failure::Refusal;
-use crate::foundations::ids::SessionId;
-use crate::foundations::mail::Peer;
 
 pub use client::network;
 pub use ledger::{Ban, Failure, Guard, Trust};
@@ -38,12 +34,3 @@ pub use settings::{GuardSettings, Service, ServiceRates, TrafficSettings, loopba
 pub use sharing::{Origin, Sharing, SharingParts};
 pub use traffic::Brought;
 pub use usage::{Rise, Usage};
-
-/// The event of a client that was not let in.
-pub fn turned_away(refusal: &Refusal, service: Service, peer: &Peer, session: SessionId, at: Timestamp) -> Event {
-    Event::new(at, EventKind::ConnectionRefused)
-        .session(session)
-        .with("service", service.word())
-        .with("peer", peer.to_string())
-        .with("reason", refusal.to_string())
-}

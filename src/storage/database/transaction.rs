@@ -161,7 +161,11 @@ impl Database {
                 let mut connection = db.acquire(pool).await?;
                 // Counts for the next transaction only.
                 let level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
-                limited(limit, sqlx::Executor::execute(&mut *connection, level)).await?;
+                let chosen = limited(limit, sqlx::Executor::execute(&mut *connection, level)).await;
+                if let Err(error) = chosen {
+                    drop(connection.detach());
+                    return Err(error);
+                }
                 let statement = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
                 Open::begin(connection, Some(statement.into_sql_str()), limit).await.map(Inner::MySql)
             }
@@ -264,11 +268,16 @@ impl Transaction {
         each: &mut (dyn FnMut(Row) -> Result<(), E> + Send),
     ) -> Result<(), E> {
         let limit = self.statement_timeout;
-        match &mut self.inner {
+        let told = match &mut self.inner {
             Inner::Sqlite(open) => engine::sqlite_each(open.connection(), sql, limit, each).await,
             Inner::MySql(open) => engine::mysql_each(open.connection(), sql, limit, each).await,
             Inner::Postgres(open) => engine::postgres_each(open.connection(), sql, limit, each).await,
+        };
+        // The rest of the rows would still come.
+        if told.is_err() {
+            self.condemn();
         }
+        told
     }
 
     const fn condemn(&mut self) {
@@ -291,7 +300,8 @@ impl Transaction {
                 }
             };
             let came = tokio::time::timeout(limit, work).await.unwrap_or(Err(Error::Timeout(limit)));
-            if came.as_ref().is_err_and(Error::condemns) {
+            // What was given up may still be answered: the pool would wait for that, without a limit.
+            if came.as_ref().is_err_and(|error| error.condemns() || matches!(error, Error::Timeout(_))) {
                 self.condemn();
             }
             came

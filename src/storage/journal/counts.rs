@@ -95,8 +95,14 @@ pub(super) struct Tally(BTreeMap<(i64, &'static str, String), i64>);
 
 impl Tally {
     pub(super) fn note(&mut self, event: &Event) {
-        *self.0.entry((begin(event.at, BUCKET), event.kind.word(), outcome(event))).or_default() += 1;
+        *self.0.entry((begin(event.at, BUCKET), event.kind.word(), outcome(event))).or_default() += times(event);
     }
+}
+
+/// How many refusals one stands for that is told.
+fn times(event: &Event) -> i64 {
+    let told = matches!(event.kind, EventKind::ConnectionRefused).then(|| event.details.get("times")).flatten();
+    told.and_then(serde_json::Value::as_i64).unwrap_or(1)
 }
 
 /// When the step began that a time belongs to, in microseconds.
@@ -157,6 +163,15 @@ mod tests {
         ] {
             assert_eq!(in_general(reason), wanted);
         }
+    }
+
+    #[test]
+    fn a_refusal_that_stands_for_others_counts_as_all_of_them() {
+        let mut tally = Tally::default();
+        let refused = Event::new(Timestamp::EPOCH, EventKind::ConnectionRefused).with("reason", "busy");
+        tally.note(&refused);
+        tally.note(&refused.with("times", 7));
+        assert_eq!(tally.0.into_values().collect::<Vec<_>>(), [8]);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! A power failure may take the last moments of the journal, never anything else. When the database is away, events wait
 //! on the channel; when that is full, further ones are counted and dropped, and the number becomes an event itself.
 //! Beside the rows it keeps counts of events for every five minutes, by kind and outcome, which are small and kept for
-//! longer: charts and totals are read from them. Events older than `keep_for` and beyond `keep_at_most` are deleted in small slices.
+//! longer: charts and totals are read from them. Events older than `keep_for` and beyond `keep_at_most`
+//! are deleted in small slices, every `prune_every` and after many that were written.
 //! Whoever deletes something for its age asks [`Journal::believes_the_clock`] first, which notes when the clock was last seen: a
 //! clock that was put forward by mistake must not cost what is kept.
 //!

@@ -20,7 +20,7 @@ use crate::storage::database::Database;
 pub struct Journal {
     pub(super) database: Option<Database>,
     sender: Option<mpsc::Sender<Note>>,
-    counters: Arc<Counters>,
+    pub(super) counters: Arc<Counters>,
     /// Tells the writer not to gather any longer.
     hurry: Arc<Notify>,
     ages: Option<Ages>,
@@ -41,6 +41,8 @@ pub(super) struct Counters {
     pub(super) dropped: AtomicU64,
     /// Dropped ones that no event tells about yet.
     pub(super) untold: AtomicU64,
+    /// Told when so many were written that the oldest may have to go.
+    pub(super) grown: Notify,
 }
 
 /// How many events there were since the start, for the metrics.

@@ -13,7 +13,7 @@ const SLICE: i64 = 1_000;
 /// Octets of an event besides its details: the other columns, and its entries in the indexes.
 const OTHERS: u64 = 300;
 
-/// Prunes now and then until it is told to stop.
+/// Prunes now and then, and when many were written, until it is told to stop.
 pub(super) async fn run(
     journal: Journal,
     settings: Live<JournalSettings>,
@@ -26,6 +26,7 @@ pub(super) async fn run(
         tokio::select! {
             () = stop.cancelled() => return,
             () = clock.sleep_until(next) => {}
+            () = journal.counters.grown.notified() => {}
         }
         let pruned = tokio::select! {
             () = stop.cancelled() => return,
@@ -70,18 +71,14 @@ async fn prune_by_age(database: &Database, settings: &JournalSettings, now: Time
     for sql in ["DELETE FROM event_counts WHERE bucket < ?", "DELETE FROM queue_samples WHERE at < ?"] {
         database.execute(sql, &forgotten).await?;
     }
+    // Not by id: what a clock that was ahead has dated stands before older events.
+    let slice = "SELECT MAX(at) FROM (SELECT at FROM events WHERE at < ? ORDER BY at LIMIT ?) AS slice";
     let mut deleted = 0;
-    // Ids grow with time but for the moments between two writers, so the oldest rows are found by id.
     loop {
-        let slice = oldest(database).await?;
-        let Some((last, _)) = slice else { break };
-        let gone = delete(database, "id <= ? AND at < ?", &[Val::from(last), Val::from(too_old)]).await?;
-        deleted += gone;
-        if gone == 0 {
-            break;
-        }
+        let row = database.fetch_optional(slice, &[Val::from(too_old), Val::from(SLICE)]).await?;
+        let Some(last) = row.map(|row| row.opt_time(0)).transpose()?.flatten() else { return Ok(deleted) };
+        deleted += delete(database, "at <= ?", &[Val::from(last)]).await?;
     }
-    Ok(deleted)
 }
 
 /// How much room an event takes, by the newest thousand.

@@ -25,7 +25,8 @@ crate::settings! {
         pub jump: Span = Span::days(2),
         /// How long nothing is deleted for its age after such a jump; 0 to delete at once.
         pub after_jump: Span = Span::days(3),
-        /// How often old events are looked for.
+        /// How often old events are looked for. It is done besides whenever a twentieth of `keep_at_most` was written
+        /// (10,000 at the least).
         pub prune_every: Span = Span::hours(1),
     }
 }

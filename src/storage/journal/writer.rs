@@ -23,6 +23,9 @@ pub(super) const BATCH: usize = 500;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often a batch is tried while the server is stopping.
 const LAST_ATTEMPTS: u32 = 3;
+/// With each twentieth of the events kept, but not with fewer than so many, it is looked whether the oldest must go:
+/// many can come within `prune_every`.
+const LEAST_GROWTH: u64 = 10_000;
 /// Longest details of one event in octets; longer ones are replaced by a note, so that nobody can fill the table.
 const LONGEST_DETAILS: usize = 32 * 1024;
 
@@ -143,7 +146,11 @@ impl Writer {
         transaction.insert_many("events", COLUMNS, &rows).await?;
         counts::add(&mut transaction, &tally).await?;
         transaction.commit().await?;
-        self.counters.written.fetch_add(events.len() as u64, Ordering::Relaxed);
+        let (more, every) = (events.len() as u64, (self.settings.get().keep_at_most / 20).max(LEAST_GROWTH));
+        let before = self.counters.written.fetch_add(more, Ordering::Relaxed);
+        if before / every != (before + more) / every {
+            self.counters.grown.notify_one();
+        }
         Ok(())
     }
 

@@ -29,6 +29,16 @@ impl Personal {
         Ok(())
     }
 
+    /// Holds a letter for longer, if it is still held.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn put_off(&self, account: &Address, wish: &str, due: Timestamp) -> Result<(), Error> {
+        let sql = "UPDATE held_letters SET due_at = ? WHERE account = ? AND wish = ?";
+        self.database.execute(sql, &[due.into(), account.key().into(), wish.into()]).await?;
+        Ok(())
+    }
+
     /// How many letters of an account wait.
     ///
     /// # Errors

@@ -1,11 +1,18 @@
 //! Letters that wait to be sent, in the table.
 
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
 use postrider::foundations::address::Address;
-use postrider::foundations::clock::Timestamp;
+use postrider::foundations::clock::{Clock as _, Timestamp};
+use postrider::services::moving::rename;
 use postrider::storage::database::Database;
+use postrider::storage::directory::{OldAddress, Renaming};
 use postrider::storage::personal::{Held, Personal};
 
-super::engines::on_every_engine!(they_wait_until_they_are_due);
+use crate::harness::{Host, until};
+
+super::engines::on_every_engine!(they_wait_until_they_are_due, none_that_was_taken_back_is_put_off);
 
 async fn they_wait_until_they_are_due(database: Database) {
     let personal = Personal::new(database);
@@ -38,4 +45,44 @@ async fn they_wait_until_they_are_due(database: Database) {
     personal.hold(&ann, "one", "a", at(86_400)).await.unwrap();
     assert_eq!(due(86_400 - 3_601).await, [row(&ann, "one", "a")]);
     assert_eq!(due(86_400 - 3_600).await, []);
+}
+
+async fn none_that_was_taken_back_is_put_off(database: Database) {
+    let personal = Personal::new(database);
+    let ann: Address = "ann@example.test".parse().unwrap();
+    let at = Timestamp::from_unix_seconds;
+    personal.hold(&ann, "one", "a", at(10)).await.unwrap();
+    personal.put_off(&ann, "one", at(20)).await.unwrap();
+    let held = personal.due_before(at(99), at(3_699), 10).await.unwrap();
+    assert_eq!(held, [Held { account: ann.key(), wish: "one".into(), content: "a".into(), due: at(20) }]);
+    assert!(personal.let_go(&ann, "one").await.unwrap());
+    personal.put_off(&ann, "one", at(30)).await.unwrap();
+    assert_eq!(personal.held(&ann).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_waits_is_sent_although_its_account_gets_another_address() {
+    let (ann, anna) = ("ann@example.test".parse::<Address>().unwrap(), "anna@example.test".parse::<Address>().unwrap());
+    let host = Host::start().user("ann@example.test").user("bob@example.test").await;
+    let (parts, key) = (host.parts(), "0123456789abcdef0123");
+    let due = host.clock().now() + Duration::from_secs(10);
+    let letter = serde_json::json!({
+        "from": { "address": "ann@example.test" }, "to": [{ "address": "bob@example.test" }],
+        "subject": "Held", "text": "Words",
+    });
+    let sending = serde_json::json!({ "key": key, "letter": letter, "draft": null });
+    let content =
+        serde_json::json!({ "sending": sending, "client": null, "encrypted": true, "due": due.unix_millis() });
+    let wish = digest(&SHA256, format!("{} {key}", ann.key()).as_bytes());
+    let wish: String = wish.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+    let personal = Personal::new(parts.database.clone());
+    personal.hold(&ann, &wish, &content.to_string(), due).await.unwrap();
+    let renaming = Renaming { from: &ann, to: &anna, old: OldAddress::Kept, tag_separator: None };
+    rename(&parts.directory, parts.mailboxes.as_ref().unwrap(), &renaming).await.unwrap();
+    host.clock().advance(Duration::from_secs(20));
+    let mut bob = host.imap("bob@example.test").await;
+    until("it arrives", async || bob.ok("STATUS INBOX (MESSAGES)").await.untagged.concat().contains("MESSAGES 1"))
+        .await;
+    until("it waits no longer", async || personal.held(&anna).await.unwrap() == 0).await;
+    host.stop().await;
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use postrider::foundations::failure::Kind;
 use postrider::foundations::settings::Span;
-use postrider::storage::database::{Database, DatabaseSettings, Dialect};
+use postrider::storage::database::{Database, DatabaseSettings, Dialect, Error};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -151,6 +151,45 @@ async fn mariadb_comes_back() {
 #[tokio::test]
 async fn postgres_comes_back() {
     recovers(Dialect::Postgres).await;
+}
+
+/// Whoever waits in the database for somebody else, gives up and keeps no connection.
+async fn a_lock_takes_no_connections_away(dialect: Dialect) {
+    let Some(fresh) = Fresh::create(dialect).await else { return };
+    let settings = DatabaseSettings {
+        max_connections: 3,
+        acquire_timeout: Span::seconds(2),
+        statement_timeout: Span::seconds(1),
+        ..Default::default()
+    };
+    let database = Database::connect(&fresh.url, &settings).await.unwrap();
+    database.migrate().await.unwrap();
+    let other = fresh.connect().await;
+    // All others who insert this key wait until it is known whether the first one does.
+    let insert = "INSERT INTO events (id, at, kind, details) VALUES (7, 0, 'queued', '{}')";
+    let mut holder = other.begin().await.unwrap();
+    holder.execute(insert, &[]).await.unwrap();
+    for n in 0..4 {
+        let mut transaction = database.begin().await.unwrap();
+        let given_up = transaction.execute(insert, &[]).await;
+        assert!(matches!(given_up, Err(Error::Timeout(_))), "{n}: {given_up:?}");
+    }
+    database.check().await.unwrap();
+    assert!(database.fetch_optional("SELECT email FROM virtual_users", &[]).await.unwrap().is_none());
+    holder.rollback().await.unwrap();
+    other.close().await;
+    database.close().await;
+    fresh.remove().await;
+}
+
+#[tokio::test]
+async fn a_lock_in_mariadb_takes_no_connections_away() {
+    a_lock_takes_no_connections_away(Dialect::MySql).await;
+}
+
+#[tokio::test]
+async fn a_lock_in_postgres_takes_no_connections_away() {
+    a_lock_takes_no_connections_away(Dialect::Postgres).await;
 }
 
 #[tokio::test]

@@ -282,10 +282,36 @@ async fn a_banned_client_gets_no_handshake() {
         client.read_to_string(&mut said).await.unwrap();
         assert!(said.contains("Your address is not served here"), "{protocol:?}: {said}");
     }
+    // Each service tells of it once.
     let events = host.events(&Query { kinds: vec![EventKind::ConnectionRefused], ..Query::default() }).await;
     let mut services: Vec<&str> = events.iter().filter_map(|event| event.details["service"].as_str()).collect();
     services.sort_unstable();
-    assert_eq!(services, ["imap", "imap", "pop3", "pop3", "smtp", "submission", "submission"]);
+    assert_eq!(services, ["imap", "pop3", "smtp", "submission"]);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_again_and_again_does_not_fill_the_journal() {
+    let host = Host::start().settings("[guard]\ntrusted = []").user("ann@example.test").await;
+    host.parts().guard.ban("127.0.0.0/8".parse().unwrap(), None, "").unwrap();
+    let connect = async || {
+        let mut client = TcpStream::connect(host.address(Protocol::Smtp)).await.unwrap();
+        let mut said = String::new();
+        client.read_to_string(&mut said).await.unwrap();
+        assert!(said.starts_with("421 4.7.0 "), "{said}");
+    };
+    let query = Query { kinds: vec![EventKind::ConnectionRefused], ..Query::default() };
+    for _ in 0..40 {
+        connect().await;
+    }
+    assert_eq!(host.events(&query).await.len(), 1);
+    host.clock().advance(Duration::from_secs(61));
+    connect().await;
+    connect().await;
+    let events = host.events(&query).await;
+    let times: Vec<Option<u64>> = events.iter().map(|event| event.details.get("times")?.as_u64()).collect();
+    // It and the 39 before it that were not told.
+    assert_eq!(times, [None, Some(40)]);
     host.stop().await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use postrider::config::Protocol;
 use postrider::foundations::address::ReversePath;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::secret::Secret;
@@ -72,6 +73,17 @@ async fn a_reload_tells_what_waits_for_a_restart() {
     assert_eq!(host.try_reload(load()).await.unwrap(), ["dns", "imap.append_memory", "queue.memory"]);
     std::fs::write(host.config(), text).unwrap();
     assert!(host.try_reload(load()).await.unwrap().is_empty());
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_does_not_give_half_of_the_server_another_name() {
+    let host = Host::start().await;
+    let mut config = postrider::config::load(&host.config(), postrider::config::Checks::Files, None).unwrap();
+    config.hostname = "other.example.test".parse().unwrap();
+    assert_eq!(host.try_reload(config).await.unwrap(), ["hostname"]);
+    let greeting = host.plain(Protocol::Smtp).await.line().await;
+    assert!(greeting.starts_with("220 mail.example.test "), "{greeting}");
     host.stop().await;
 }
 

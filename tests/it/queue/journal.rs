@@ -21,7 +21,9 @@ crate::accounts::engines::on_every_engine!(
     tells_what_it_could_not_keep,
     one_event_that_is_refused_costs_no_others,
     forgets_by_age_and_number,
+    forgets_by_age_what_came_after_a_time_with_the_clock_ahead,
     forgets_by_size,
+    forgets_when_much_has_come,
     forgets_nothing_because_a_clock_has_jumped,
     counts_by_time_kind_and_outcome,
     survives_odd_texts,
@@ -166,6 +168,22 @@ async fn forgets_by_age_and_number(database: Database) {
     assert!(tasks.stop(Duration::from_secs(5)).await);
 }
 
+async fn forgets_by_age_what_came_after_a_time_with_the_clock_ahead(database: Database) {
+    let settings = JournalSettings { keep_for: Span::days(1), ..JournalSettings::default() };
+    let (journal, tasks) = open(database, settings.clone());
+    let clock: SharedClock = Arc::new(SystemClock);
+    let ahead = clock.now() + Duration::from_secs(365 * 86_400);
+    for _ in 0..1_500 {
+        journal.record(Event::new(ahead, EventKind::Queued));
+    }
+    for n in 0..10 {
+        journal.record(Event::new(Timestamp::from_unix_seconds(n), EventKind::Queued));
+    }
+    journal.flush().await;
+    assert_eq!(journal.prune(&settings, &clock).await.unwrap(), 10);
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
 async fn forgets_by_size(database: Database) {
     let settings = JournalSettings { keep_size: ByteSize::kib(100), ..JournalSettings::default() };
     let (journal, tasks) = open(database, settings.clone());
@@ -178,6 +196,22 @@ async fn forgets_by_size(database: Database) {
     let left = journal.query(&Query::default()).await.unwrap().len();
     // About a thousand octets each.
     assert!((90..=110).contains(&left), "{left}");
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
+async fn forgets_when_much_has_come(database: Database) {
+    let settings = JournalSettings { keep_at_most: 100, prune_every: Span::days(1_000), ..JournalSettings::default() };
+    let (journal, tasks) = open(database.clone(), settings);
+    let now = SystemClock.now();
+    for _ in 0..10_000 {
+        journal.record(Event::new(now, EventKind::Queued));
+    }
+    journal.flush().await;
+    crate::harness::until("old events are deleted", async || {
+        let row = database.fetch_optional("SELECT COUNT(*) FROM events", &[]).await.unwrap().unwrap();
+        row.int(0).unwrap() == 100
+    })
+    .await;
     assert!(tasks.stop(Duration::from_secs(5)).await);
 }
 

@@ -1,5 +1,7 @@
 //! What scripts do with mail that stays here.
 
+use std::time::Duration;
+
 use postrider::config::{Checks, LoadError, load};
 use postrider::foundations::event::EventKind;
 use postrider::foundations::settings::ByteSize;
@@ -240,10 +242,14 @@ async fn what_half_an_attempt_has_stored_is_not_stored_again() {
     let filling = |kibibytes: usize| format!("{}\r\n", "x".repeat(62)).repeat(kibibytes * 16);
     assert!(imap.append("INBOX", "", &format!("Subject: filler\r\n\r\n{}", filling(780))).await.is_ok());
     let message = format!("Message-ID: <a@elsewhere.test>\r\nSubject: whole\r\n\r\n{}", filling(200));
-    let mut lmtp = host.lmtp().await;
-    let reply = lmtp.deliver("eve@elsewhere.test", &[ANN], &message).await;
-    assert!(reply.text().starts_with("452 4.2.2"), "{}", reply.text());
-    assert_eq!(subjects(&host, "One").await.unwrap(), ["whole"]);
+    // However long it takes.
+    for _ in 0..3 {
+        let reply = host.lmtp().await.deliver("eve@elsewhere.test", &[ANN], &message).await;
+        assert!(reply.text().starts_with("452 4.2.2"), "{}", reply.text());
+        assert_eq!(subjects(&host, "One").await.unwrap(), ["whole"]);
+        host.clock().advance(Duration::from_secs(8 * 60 * 60));
+    }
+    let (mut lmtp, mut imap) = (host.lmtp().await, host.imap(ANN).await);
     imap.ok("SELECT INBOX").await;
     imap.ok("STORE 1 +FLAGS (\\Deleted)").await;
     imap.ok("EXPUNGE").await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use postrider::config::Protocol;
 use postrider::foundations::event::EventKind;
+use postrider::foundations::settings::ByteSize;
 use postrider::storage::journal::Query;
 
 use super::{activate, letter};
@@ -112,6 +113,35 @@ async fn messages_are_passed_on_once_under_a_sender_of_ours() {
     world.taken("joe@far.test", &[ANN], &letter("one", "another")).await;
     let got = world.peer.wait_for(3).await;
     assert!(got[2].content.contains("Subject: another"), "{}", got[2].content);
+    world.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_mailbox_is_full_a_message_is_passed_on_once() {
+    let world = World::new("").await;
+    let mut edit = world.host.parts().directory.edit().await.unwrap();
+    edit.set_quota(&ANN.parse().unwrap(), Some(ByteSize::mib(1))).await.unwrap();
+    edit.commit().await.unwrap();
+    activate(&world.host, ANN, &format!("require \"copy\";\nredirect :copy \"{EVE}\";\nkeep;\n"));
+    let filling = |kibibytes: usize| format!("{}\r\n", "x".repeat(62)).repeat(kibibytes * 16);
+    let mut imap = world.host.imap(ANN).await;
+    assert!(imap.append("INBOX", "", &format!("Subject: filler\r\n\r\n{}", filling(900))).await.is_ok());
+    let message = format!("{}{}", letter("full", "full"), filling(200));
+    let attempt = async || world.host.lmtp().await.deliver("joe@far.test", &[ANN], &message).await;
+    for _ in 0..7 {
+        let reply = attempt().await;
+        assert!(reply.text().starts_with("452 4.2.2"), "{}", reply.text());
+        world.host.clock().advance(DAY / 6);
+    }
+    let mut imap = world.host.imap(ANN).await;
+    imap.ok("SELECT INBOX").await;
+    imap.ok("STORE 1 +FLAGS (\\Deleted)").await;
+    imap.ok("EXPUNGE").await;
+    let reply = attempt().await;
+    assert_eq!((reply.code, world.inbox(ANN).await), (250, 1), "{}", reply.text());
+    let reasons = world.reasons("redirect").await;
+    assert_eq!(reasons.iter().filter(|reason| reason.is_empty()).count(), 1, "{reasons:?}");
+    assert_eq!(world.peer.wait_for(1).await.len(), 1);
     world.host.stop().await;
 }
 

@@ -28,6 +28,7 @@ use crate::foundations::mail::{Login, Peer, Uid};
 use crate::foundations::tasks::Tasks;
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::token::digest;
+use crate::storage::database::Error;
 use crate::storage::mailbox::{Access, FlagOperation, Flags, SpecialUse};
 use crate::storage::personal::Held;
 
@@ -138,7 +139,7 @@ impl Room {
     }
 
     /// Sends one letter, or leaves it for later.
-    async fn release(self: Arc<Self>, held: Held) {
+    async fn release(self: Arc<Self>, mut held: Held) {
         let Ok(address) = held.account.parse::<Address>() else { return };
         let account = match self.needs.directory.account_now(&address).await {
             Ok(account) => account,
@@ -160,27 +161,50 @@ impl Room {
         let client = waiting.client.map_or(Peer::Internal, |ip| Peer::Tcp(SocketAddr::new(ip, 0)));
         let caller = Caller { client, is_local: false, is_private: true, is_encrypted: waiting.encrypted };
         let (draft, due) = (waiting.sending.draft, Timestamp::from_unix_millis(waiting.due));
+        let Ok(name) = name(&reader, &waiting.sending.key) else {
+            return self.give_up(&address, &held, "it cannot be read").await;
+        };
+        if let Err(error) = self.name_anew(&address, &mut held, digest(&name)).await {
+            log::warn!(user:% = address, error:% = error; "A letter that waits is kept until it can be named anew");
+            return;
+        }
         if !reader.account.may_log_in() {
             self.give_up(&address, &held, "the account may not be used").await;
             return flag(&reader, draft).await;
         }
         let sent = fulfil(Arc::clone(&self), caller, reader.clone(), waiting.sending, Occasion::Due).await;
-        let Err(problem) = sent else {
+        let problem = match sent {
             // Also when it was sent before, and this could not be written down.
-            if let Err(error) = self.needs.personal.let_go(&address, &held.wish).await {
-                log::warn!(user:% = address, error:% = error; "A letter that was sent still stands among those that wait");
+            Ok(answer) if answer["sent"] == true => {
+                if let Err(error) = self.needs.personal.let_go(&address, &held.wish).await {
+                    log::warn!(user:% = address, error:% = error; "A letter that was sent still stands among those that wait");
+                }
+                return;
             }
-            return;
+            // It was taken back meanwhile.
+            Ok(_) => return,
+            Err(problem) => problem,
         };
         if problem.is_passing() && now.since(due) < PATIENCE {
             let later = now + LATER;
-            if let Err(error) = self.needs.personal.hold(&address, &held.wish, &held.content, later).await {
+            if let Err(error) = self.needs.personal.put_off(&address, &held.wish, later).await {
                 log::warn!(user:% = address, error:% = error; "A letter that waits could not be put off");
             }
             return;
         }
         self.give_up(&address, &held, &problem.sentence()).await;
         flag(&reader, draft).await;
+    }
+
+    /// Holds a letter under the name that its wish has now: it is made from the address, and the account may have been
+    /// given another one since.
+    async fn name_anew(&self, address: &Address, held: &mut Held, wish: String) -> Result<(), Error> {
+        if wish != held.wish {
+            self.needs.personal.hold(address, &wish, &held.content, held.due).await?;
+            self.needs.personal.let_go(address, &held.wish).await?;
+            held.wish = wish;
+        }
+        Ok(())
     }
 
     async fn give_up(&self, address: &Address, held: &Held, why: &str) {
