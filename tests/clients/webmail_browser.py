@@ -383,6 +383,36 @@ def goes_on_quickly(server):
     page.waits(0)
 
 
+def keys_are_about_the_line_stood_at(server):
+    """Whoever goes on with arrows means that line, not the message that is still open beside the list."""
+    page = server.page
+    subjects = lambda: page.script("return [...document.querySelectorAll('.row:not(.empty) .subject')].map(one => one.textContent)")
+    stands_at = lambda subject: page.until(f"at “{subject}”", lambda: page.text(".row.at .subject") == subject)
+    page.folder("Inbox")
+    page.open("Older letter 126")
+    before = subjects()
+    first, second, third = before[(at := before.index("Older letter 126")):at + 3]
+    page.press(Keys.ARROW_DOWN)
+    stands_at(second)
+    page.press("#")
+    page.lacks(second)
+    assert page.text("#reader h1") == first and first in subjects(), subjects()
+    # It stands at no line now, and nothing else goes.
+    page.press("#")
+    page.script("[...document.querySelectorAll('.toast')].at(-1).querySelector('button').click()")
+    page.shows(second)
+    assert {first, second, third} <= set(subjects()), subjects()
+    stands_at(second)
+    page.press(Keys.ARROW_DOWN)
+    stands_at(third)
+    page.press("r")
+    page.until("a letter", lambda: page.there("#compose"))
+    assert page.script("return document.querySelector('#compose [aria-label=Subject]').value") == f"Re: {third}"
+    assert page.text("#reader h1") == third
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+
+
 def several_at_once(server):
     page = server.page
     page.folder("Trash")
@@ -880,6 +910,7 @@ if __name__ == "__main__":
         letters_outlive_a_login,
         moves_and_junk,
         goes_on_quickly,
+        keys_are_about_the_line_stood_at,
         several_at_once,
         searches_all_folders,
         folders_are_made_and_go,
