@@ -275,6 +275,30 @@ def answers_from_its_own_address(server):
     page.until("closed", lambda: not page.there("#compose"))
 
 
+def names_stay_with_their_addresses(server):
+    """A name in quotes that reads like another address is no second recipient."""
+    page = server.page
+    (ann, _), (bob, _) = server.users[:2]
+    message = letter(bob, ann, "A divided name").as_bytes()
+    assert (author := b"From: " + bob.encode()) in message, message
+    message = message.replace(author, rb'From: "A\" <evil@evil.test>, \"B" <real@corp.test>').replace(b"\n", b"\r\n")
+    client = server.imap(0)
+    check(client.append("INBOX", None, None, message))
+    client.logout()
+    page.folder("Inbox")
+    page.open("A divided name")
+    page.press("r")
+    page.until("the letter", lambda: page.there("#compose"))
+    to = page.script("return import('./people.js').then(({ parse }) => parse(document.querySelector('#compose [aria-label=To]').value))")
+    assert to == [{"name": 'A" <evil@evil.test>, "B', "address": "real@corp.test"}], to
+    page.click("#compose header [aria-label=Close]")
+    page.until("closed", lambda: not page.there("#compose"))
+    names = ["Plain", '"', '""', "\\", "\\\\", '\\"', 'a", "b', 'a\\", "b', "a; b", "<a>", 'a" <b@c.test>; "', ">,<", 'x"\\"y\\\\"z']
+    people = [{"name": name, "address": f"p{n}@friends.test"} for n, name in enumerate(names)]
+    again = page.script("return import('./people.js').then(({ parse, write }) => parse(write(arguments[0])))", people)
+    assert again == people, again
+
+
 def drafts_are_gone_on_with(server):
     page = server.page
     page.folder("Inbox")
@@ -906,6 +930,7 @@ if __name__ == "__main__":
         answers_with_a_file,
         waits_for_its_files,
         answers_from_its_own_address,
+        names_stay_with_their_addresses,
         drafts_are_gone_on_with,
         letters_outlive_a_login,
         moves_and_junk,
