@@ -275,6 +275,30 @@ def answers_from_its_own_address(server):
     page.until("closed", lambda: not page.there("#compose"))
 
 
+def names_stay_with_their_addresses(server):
+    """A name in quotes that reads like another address is no second recipient."""
+    page = server.page
+    (ann, _), (bob, _) = server.users[:2]
+    message = letter(bob, ann, "A divided name").as_bytes()
+    assert (author := b"From: " + bob.encode()) in message, message
+    message = message.replace(author, rb'From: "A\" <evil@evil.test>, \"B" <real@corp.test>').replace(b"\n", b"\r\n")
+    client = server.imap(0)
+    check(client.append("INBOX", None, None, message))
+    client.logout()
+    page.folder("Inbox")
+    page.open("A divided name")
+    page.press("r")
+    page.until("the letter", lambda: page.there("#compose"))
+    to = page.script("return import('./people.js').then(({ parse }) => parse(document.querySelector('#compose [aria-label=To]').value))")
+    assert to == [{"name": 'A" <evil@evil.test>, "B', "address": "real@corp.test"}], to
+    page.click("#compose header [aria-label=Close]")
+    page.until("closed", lambda: not page.there("#compose"))
+    names = ["Plain", '"', '""', "\\", "\\\\", '\\"', 'a", "b', 'a\\", "b', "a; b", "<a>", 'a" <b@c.test>; "', ">,<", 'x"\\"y\\\\"z']
+    people = [{"name": name, "address": f"p{n}@friends.test"} for n, name in enumerate(names)]
+    again = page.script("return import('./people.js').then(({ parse, write }) => parse(write(arguments[0])))", people)
+    assert again == people, again
+
+
 def drafts_are_gone_on_with(server):
     page = server.page
     page.folder("Inbox")
@@ -381,6 +405,36 @@ def goes_on_quickly(server):
     time.sleep(2.5)
     assert not page.text("#reader h1") and "uid=" not in page.driver.current_url, page.driver.current_url
     page.waits(0)
+
+
+def keys_are_about_the_line_stood_at(server):
+    """Whoever goes on with arrows means that line, not the message that is still open beside the list."""
+    page = server.page
+    subjects = lambda: page.script("return [...document.querySelectorAll('.row:not(.empty) .subject')].map(one => one.textContent)")
+    stands_at = lambda subject: page.until(f"at “{subject}”", lambda: page.text(".row.at .subject") == subject)
+    page.folder("Inbox")
+    page.open("Older letter 126")
+    before = subjects()
+    first, second, third = before[(at := before.index("Older letter 126")):at + 3]
+    page.press(Keys.ARROW_DOWN)
+    stands_at(second)
+    page.press("#")
+    page.lacks(second)
+    assert page.text("#reader h1") == first and first in subjects(), subjects()
+    # It stands at no line now, and nothing else goes.
+    page.press("#")
+    page.script("[...document.querySelectorAll('.toast')].at(-1).querySelector('button').click()")
+    page.shows(second)
+    assert {first, second, third} <= set(subjects()), subjects()
+    stands_at(second)
+    page.press(Keys.ARROW_DOWN)
+    stands_at(third)
+    page.press("r")
+    page.until("a letter", lambda: page.there("#compose"))
+    assert page.script("return document.querySelector('#compose [aria-label=Subject]').value") == f"Re: {third}"
+    assert page.text("#reader h1") == third
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
 
 
 def several_at_once(server):
@@ -876,10 +930,12 @@ if __name__ == "__main__":
         answers_with_a_file,
         waits_for_its_files,
         answers_from_its_own_address,
+        names_stay_with_their_addresses,
         drafts_are_gone_on_with,
         letters_outlive_a_login,
         moves_and_junk,
         goes_on_quickly,
+        keys_are_about_the_line_stood_at,
         several_at_once,
         searches_all_folders,
         folders_are_made_and_go,

@@ -25,7 +25,8 @@ pub fn decode(label: &[u8], octets: &[u8]) -> String {
     }
 }
 
-/// Octets of unknown charset: UTF-8 when they are valid UTF-8, also when they were cut within the last character; else windows-1252.
+/// Octets of unknown charset: UTF-8 when they are valid UTF-8, also when they were cut within the last character or are
+/// damaged here and there; else windows-1252.
 pub fn guess(octets: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(octets) {
         Ok(text) => Cow::Borrowed(text),
@@ -33,8 +34,19 @@ pub fn guess(octets: &[u8]) -> Cow<'_, str> {
         Err(error) if error.error_len().is_none() && !octets[..error.valid_up_to()].is_ascii() => {
             String::from_utf8_lossy(octets)
         }
+        Err(_) if is_mostly_utf8(octets) => String::from_utf8_lossy(octets),
         Err(_) => WINDOWS_1252.decode_without_bom_handling(octets).0,
     }
+}
+
+/// Whether more characters beyond ASCII are valid than are not: letters of windows-1252 rarely look like UTF-8.
+fn is_mostly_utf8(octets: &[u8]) -> bool {
+    let (mut valid, mut broken) = (0_usize, 0_usize);
+    for chunk in octets.utf8_chunks() {
+        valid += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        broken += usize::from(!chunk.invalid().is_empty());
+    }
+    valid > broken
 }
 
 /// Charsets of seven bits that switch between ASCII and a set of two octets: ISO-2022-KR (RFC 1557) and HZ (RFC 1843).
@@ -99,6 +111,10 @@ mod tests {
             ("utf-8", b"\xd0\xbf\xd1\x80\xd0", "пр\u{fffd}"),
             ("us-ascii", b"\xd0\xbf\xd1\x80\xd0", "пр\u{fffd}"),
             ("utf-8", b"caf\xc9", "cafÉ"),
+            // Neither is it another charset for one damaged octet, nor UTF-8 for two that look like it by chance.
+            ("utf-8", b"gr\xc3\xbcn \xff bl\xc3\xa4u", "grün \u{fffd} bläu"),
+            ("x-nonsense", b"\xd0\xbf\xd1\x80\xd0... \xd0\xbf", "пр\u{fffd}... п"),
+            ("utf-8", b"MEN\xdc\x94 f\xfcr \xe9", "MENÜ” für é"),
             ("x-nonsense", b"gr\xfcn", "grün"),
             ("", b"x", "x"),
         ] {

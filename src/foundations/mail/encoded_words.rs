@@ -179,6 +179,8 @@ mod tests {
                 assert_eq!(shown, text, "{value}");
             }
         }
+        // Cut within a character, by a program that then wrote dots.
+        assert_eq!(decode(b"=?utf-8?q?gr=C3=BCn_bl=C3=A4u_=C3...?="), "grün bläu \u{fffd}...");
         assert_eq!(decode(b"gr\xfcn"), "grün");
         assert_eq!(decode("grün".as_bytes()), "grün");
     }

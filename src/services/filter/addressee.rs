@@ -73,7 +73,7 @@ async fn account(routing: &Routing, address: &Address) -> Option<Address> {
 }
 
 impl Filter {
-    /// What has been learned by everybody and by each recipient.
+    /// What has been learned by everybody and by each recipient, as far as it is had in time.
     pub(super) async fn tables(
         &self,
         settings: &FilterSettings,
@@ -83,8 +83,9 @@ impl Filter {
         let Some(store) = self.store.as_ref().filter(|_| settings.classifier.enabled) else {
             return (None, Vec::new());
         };
+        let until = Instant::now() + patience;
         let load = |owner: Owner| async move {
-            match tokio::time::timeout(patience, store.table(&owner)).await {
+            match tokio::time::timeout_at(until, store.table(&owner)).await {
                 Ok(Ok(table)) => Some(table),
                 Ok(Err(error)) => {
                     log::warn!("filter: what was learned cannot be read: {error}");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::foundations::address::{Address, Domain, ReversePath};
-use crate::foundations::mail::Message;
+use crate::foundations::mail::{Message, Structure, transfer};
 use crate::foundations::settings::ByteSize;
 
 /// A world with two folders, a script that is there, and a handle that has been seen.
@@ -206,6 +206,21 @@ fn a_reply_is_a_whole_message() {
         "\r\n\r\nIch bin für Tage fort.\r\n",
     ] {
         assert!(text.contains(line), "{line:?} is not in {text}");
+    }
+}
+
+#[test]
+fn a_long_paragraph_of_a_reply_is_cut_by_an_encoding() {
+    for paragraph in ["x".repeat(1500), "я".repeat(750)] {
+        let outcome =
+            run_with_settings(&format!("require \"vacation\"; vacation \"{paragraph}\";"), &SieveSettings::default());
+        let Some(Action::Vacation(vacation)) = outcome.actions.first() else { panic!("{outcome:?}") };
+        let bytes = vacation.reply.bytes();
+        assert!(bytes.split(|octet| *octet == b'\n').all(|line| line.len() < 998), "{}", bytes.escape_ascii());
+        let structure = Structure::of(&bytes);
+        let part = &structure.parts()[0];
+        let text = transfer::decode(part.fields.encoding, structure.body(part), usize::MAX);
+        assert_eq!(String::from_utf8_lossy(&text), format!("{paragraph}\r\n"));
     }
 }
 

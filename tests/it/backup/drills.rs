@@ -22,6 +22,22 @@ async fn metrics(host: &Host) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_drill_in_which_nobody_can_log_in_has_failed() {
+    let (destination, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let host = furnished(&destination).await;
+    let config = host.config();
+    let setting = format!("[backup]\ndrill_directory = \"{}\"\n", scratch.path().display());
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
+    // The mail is there, and the accounts are in another database.
+    host.parts().database.execute("DELETE FROM virtual_users", &[]).await.unwrap();
+    done(&host, &["create"]).await;
+    let (said, code) = backup(&host, &["drill"]).await;
+    assert_eq!(code, 6, "{said}");
+    assert!(said["differences"][0].as_str().unwrap().contains("nobody could log in"), "{said}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
     let destination = tempfile::tempdir().unwrap();
     let scratch = tempfile::tempdir().unwrap();

@@ -1,11 +1,12 @@
 //! Mail and keys in forms that other programs read, and copies elsewhere.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use super::whole::furnished;
-use super::world::{backup, deliver, done, packs, picture, settings};
+use super::world::{backup, command, deliver, done, packs, picture, settings};
 use crate::accounts::engines::Fresh;
 use crate::harness::{Host, tools};
 use postrider::storage::database::{Dialect, Sql};
@@ -155,6 +156,36 @@ async fn a_copy_elsewhere_is_a_repository_too() {
     let (said, code) = backup(&host, &["push", "--remote", "/proc/nowhere/here"]).await;
     assert_eq!(code, 75, "{said}");
     assert!(said["error"].as_str().unwrap().contains("rsync"), "{said}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_names_nothing_that_was_made_meanwhile() {
+    let Some(rsync) = tools::find("rsync") else { return };
+    let (destination, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let host = furnished(&destination).await;
+    done(&host, &["create"]).await;
+    deliver(&host, "ann@example.test", ["more@x".to_owned()]).await;
+    // Another backup is made once the packs are copied, and before the snapshots are.
+    let programs = tempfile::tempdir().unwrap();
+    let create = command(&host, &["create"]);
+    let words = std::iter::once(create.as_std().get_program()).chain(create.as_std().get_args());
+    let create: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    let script = format!(
+        "#!/bin/sh\n{} \"$@\" || exit\ncase \"$*\" in\n*--exclude=/snapshots/*) {} >&2;;\nesac\n",
+        rsync.display(),
+        create.join(" ")
+    );
+    let program = programs.path().join("rsync");
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", programs.path().display(), std::env::var("PATH").unwrap());
+    let remote = elsewhere.path().to_str().unwrap();
+    let pushed = command(&host, &["push", "--remote", remote]).env("PATH", path).output().await.unwrap();
+    assert!(pushed.status.success(), "{pushed:?}");
+    assert_eq!(done(&host, &["list"]).await.as_array().unwrap().len(), 2);
+    let verified = done(&host, &["--destination", remote, "verify"]).await;
+    assert_eq!(verified["snapshots"], 1, "{verified}");
     host.stop().await;
 }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use postrider::foundations::clock::SystemClock;
 use postrider::services::filter::classifier::{Class, Learned, Limits, Owner, Store};
 use postrider::storage::database::Database;
 
 use crate::accounts::engines::on_every_engine;
 
-on_every_engine!(is_kept_and_shared, is_folded_and_bounded, two_processes_learn_at_once);
+on_every_engine!(is_kept_and_shared, is_folded_and_bounded, two_processes_learn_at_once, is_loaded_once_for_all);
 
 fn store(database: &Database, site: usize) -> Store {
     let limits = Limits { site, account: 1000, accounts: 4, fresh: Duration::ZERO };
@@ -87,5 +88,24 @@ async fn two_processes_learn_at_once(database: Database) {
     for store in [&one, &other] {
         let table = store.table(&Owner::Site).await.unwrap();
         assert_eq!((table.ham, table.spam, table.len()), (40, 40, 820));
+    }
+}
+
+async fn is_loaded_once_for_all(database: Database) {
+    let (store, site) = (store(&database, 100_000), Owner::Site);
+    let ask = async || {
+        let tables = join_all((0..32).map(|_| store.table(&site))).await;
+        let tables: Vec<_> = tables.into_iter().map(Result::unwrap).collect();
+        assert!(tables.iter().all(|table| Arc::ptr_eq(table, &tables[0])), "each caller has a copy of its own");
+        Arc::clone(&tables[0])
+    };
+    let mut last = None;
+    for n in 0..3 {
+        let (digest, tokens) = message(1, n);
+        store.learn(&site, Class::Spam, &digest, &tokens).await.unwrap();
+        let table = ask().await;
+        assert_eq!(u64::from(table.spam), n + 1);
+        assert!(Arc::ptr_eq(&table, &ask().await), "nothing was learned in between");
+        assert!(last.replace(Arc::clone(&table)).is_none_or(|last| !Arc::ptr_eq(&last, &table)));
     }
 }

@@ -63,6 +63,8 @@ pub struct Store {
     clock: SharedClock,
     limits: Limits,
     loaded: Mutex<HashMap<String, Loaded>>,
+    /// Held by whoever looks for changes of a table, for all who wait for it.
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// How large tables may get.
@@ -102,20 +104,24 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Tables in this database.
     pub fn new(database: Database, clock: SharedClock, limits: Limits) -> Self {
-        Self { database, clock, limits, loaded: Mutex::new(HashMap::new()) }
+        Self { database, clock, limits, loaded: Mutex::default(), turns: Mutex::default() }
     }
 
     /// The owner's table, as it was at most [`Limits::fresh`] ago. When the database does not answer, the table last
     /// loaded; the failure only when there is none.
     pub async fn table(&self, owner: &Owner) -> Result<Arc<Table>, Error> {
         let key = owner.key();
+        if let Some(table) = self.fresh(&key) {
+            return Ok(table);
+        }
+        let turn = self.turn(&key);
+        let _turn = turn.lock().await;
+        // Whoever went first may have loaded it.
+        if let Some(table) = self.fresh(&key) {
+            return Ok(table);
+        }
         let now = self.clock.now();
         let known = self.loaded.lock().get(&key).cloned();
-        if let Some(known) = &known
-            && now.since(known.checked) < self.limits.fresh
-        {
-            return Ok(Arc::clone(&known.table));
-        }
         match self.refresh(&key, known.as_ref(), now).await {
             Ok(loaded) => {
                 let table = Arc::clone(&loaded.table);
@@ -133,6 +139,22 @@ impl Store {
                 None => Err(error),
             },
         }
+    }
+
+    /// The table in memory, if changes need not be looked for yet.
+    fn fresh(&self, key: &str) -> Option<Arc<Table>> {
+        let now = self.clock.now();
+        let loaded = self.loaded.lock();
+        let known = loaded.get(key).filter(|known| now.since(known.checked) < self.limits.fresh)?;
+        Some(Arc::clone(&known.table))
+    }
+
+    fn turn(&self, key: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock();
+        if turns.len() > self.limits.accounts {
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        }
+        Arc::clone(turns.entry(key.to_owned()).or_default())
     }
 
     fn keep(&self, key: String, entry: Loaded) {
@@ -156,9 +178,10 @@ impl Store {
             return Ok(Loaded { table: Arc::default(), generation: 0, change: 0, checked: now });
         };
         let (ham, spam, generation) = (row.int(0)?, row.int(1)?, row.int(2)?);
-        let (mut table, mut change) = match known.filter(|k| k.generation == generation) {
-            Some(known) => (Table::clone(&known.table), known.change),
-            None => (self.pieces(key).await?, 0),
+        let known = known.filter(|k| k.generation == generation);
+        let (base, mut change) = match known {
+            Some(known) => (Arc::clone(&known.table), known.change),
+            None => (Arc::new(self.pieces(key).await?), 0),
         };
         let rows = self
             .database
@@ -168,10 +191,12 @@ impl Store {
             )
             .await?;
         if rows.is_empty()
-            && let Some(known) = known.filter(|k| k.generation == generation)
+            && let Some(known) = known
         {
             return Ok(Loaded { checked: now, ..known.clone() });
         }
+        // Only now, when there is something to add: a table is large.
+        let mut table = Arc::unwrap_or_clone(base);
         for row in rows {
             change = row.int(0)?;
             apply(&mut table, &row.blob(1)?).ok_or_else(|| Error::Corrupt(key.to_owned()))?;
@@ -326,6 +351,9 @@ impl Store {
             .await?;
         tx.commit().await?;
         self.fold_when_due(owner, &key).await?;
+        // Whoever looks at this moment may have looked too early, and must not say afterwards that the table is fresh.
+        let turn = self.turn(&key);
+        let _turn = turn.lock().await;
         if let Some(loaded) = self.loaded.lock().get_mut(&key) {
             loaded.checked = Timestamp::EPOCH;
         }

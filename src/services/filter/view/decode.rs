@@ -2,6 +2,8 @@
 
 use mail_parser::decoders::charsets::map::charset_decoder;
 
+use crate::foundations::mail::charset;
+
 /// The octets that base64 text stands for; what is not of its alphabet is passed over, at most `room` octets.
 pub fn base64(text: &[u8], room: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity((text.len() / 4 * 3).min(room) + 3);
@@ -88,24 +90,19 @@ const fn hex(digit: u8) -> u8 {
     }
 }
 
-/// Octets in a character set as text. Without a known set: UTF-8 where it is valid, else windows-1252.
-pub fn text(bytes: &[u8], charset: Option<&str>) -> String {
-    if bytes.is_ascii() && charset.is_none_or(is_ascii_superset) {
+/// Octets in a character set as text. Without a known set as [`charset::guess`] reads them.
+pub fn text(bytes: &[u8], label: Option<&str>) -> String {
+    if bytes.is_ascii() && label.is_none_or(is_ascii_superset) {
         return String::from_utf8_lossy(bytes).into_owned();
     }
-    if let Some(charset) = charset.filter(|c| !c.is_empty() && !is_ascii_superset(c))
-        && let Some(decoder) = charset_decoder(charset.as_bytes())
+    if let Some(label) = label.filter(|l| !l.is_empty() && !is_ascii_superset(l))
+        && let Some(decoder) = charset_decoder(label.as_bytes())
     {
         return decoder(bytes);
     }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        // A cut in the middle of the last character does not make it another character set.
-        Err(error) if error.error_len().is_none() => String::from_utf8_lossy(bytes).into_owned(),
-        Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
-    }
+    charset::guess(bytes).into_owned()
 }
 
-fn is_ascii_superset(charset: &str) -> bool {
-    ["us-ascii", "ascii", "utf-8", "utf8"].iter().any(|c| c.eq_ignore_ascii_case(charset))
+fn is_ascii_superset(label: &str) -> bool {
+    ["us-ascii", "ascii", "utf-8", "utf8"].iter().any(|l| l.eq_ignore_ascii_case(label))
 }

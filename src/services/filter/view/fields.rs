@@ -95,10 +95,12 @@ fn decode(raw: &[u8]) -> String {
     out.trim().to_owned()
 }
 
-/// Splits the header into its fields; also where the body begins. Lines that belong to no field are passed over.
+/// Splits the header into its fields; also where the body begins. Lines that belong to no field are passed over, as
+/// readers do; where no empty line follows, the body begins at the first of them.
 pub fn split<'m>(raw: &'m [u8], limits: &LimitSettings, reached: &mut Vec<Limit>) -> (Vec<Field<'m>>, usize) {
     let mut fields: Vec<Field<'m>> = Vec::with_capacity(32);
     let mut start: Option<(usize, usize)> = None;
+    let mut stray = None;
     let mut end = 0;
     let mut at = 0;
     let close = |fields: &mut Vec<Field<'m>>, start: Option<(usize, usize)>, end: usize| {
@@ -129,15 +131,14 @@ pub fn split<'m>(raw: &'m [u8], limits: &LimitSettings, reached: &mut Vec<Limit>
             close(&mut fields, start, end);
             start = field_name(text).map(|colon| (at, at + colon));
             if start.is_none() && !(at == 0 && text.starts_with(b"From ")) && !text.starts_with(b">From ") {
-                // A line that is no field ends the header of a message whose blank line is missing.
-                return (fields, at);
+                stray.get_or_insert(at);
             }
         }
         end = at + text.len();
         at = next;
     }
     close(&mut fields, start, end);
-    (fields, raw.len())
+    (fields, stray.unwrap_or(raw.len()))
 }
 
 /// Where the colon is when the line begins a field: printable ASCII without space before it (RFC 5322 §2.2).

@@ -2,6 +2,7 @@
 
 use super::fields::{self, Field};
 use super::{Limit, LimitSettings, decode};
+use crate::foundations::mail::content::{self, ContentType};
 
 /// One part of a message.
 #[derive(Debug, Default)]
@@ -80,23 +81,25 @@ impl<'l, 'm> Walk<'l, 'm> {
             return;
         }
         let content_type = fields.iter().find(|f| f.is("Content-Type")).map(|f| f.raw);
-        let mut media = content_type.map_or_else(Parameters::default, Parameters::parse);
+        let media = content_type.map_or_else(Parameters::default, Parameters::parse);
+        // What decides how a part is taken apart is read as whoever shows it reads it.
+        let content_type = content_type.and_then(ContentType::read);
         let disposition = fields
             .iter()
             .find(|f| f.is("Content-Disposition"))
             .map_or_else(Parameters::default, |f| Parameters::parse(f.raw));
-        if !media.value.contains('/') {
-            media.value = default.to_owned();
-        }
         let encoding = fields.iter().find(|f| f.is("Content-Transfer-Encoding"));
-        let encoding = encoding.map_or_else(String::new, |f| f.decoded().to_ascii_lowercase());
-        let boundary = media.get("boundary").map(str::to_owned);
+        let encoding = encoding.map_or_else(String::new, |f| lower(content::word(f.raw)));
+        let parameter = |name: &str| content_type.as_ref().and_then(|given| given.parameters.raw(name));
+        let boundary = parameter("boundary");
         let index = self.parts.len();
         self.parts.push(Part {
-            charset: media.get("charset").map(str::to_ascii_lowercase),
+            charset: parameter("charset").map(lower),
             file_name: disposition.get("filename").or_else(|| media.get("name")).map(str::to_owned),
             attachment: disposition.value == "attachment",
-            media_type: media.value,
+            media_type: content_type
+                .as_ref()
+                .map_or_else(|| default.to_owned(), |given| format!("{}/{}", lower(given.media), lower(given.subtype))),
             encoding,
             content,
             depth,
@@ -119,8 +122,8 @@ impl<'l, 'm> Walk<'l, 'm> {
             return;
         }
         let default = if part.is("multipart/digest") { "message/rfc822" } else { "text/plain" };
-        match boundary {
-            Some(boundary) if !boundary.is_empty() => self.multipart(index, content, &boundary, depth, default),
+        match boundary.map(<[u8]>::trim_ascii_end) {
+            Some(boundary) if !boundary.is_empty() => self.multipart(index, content, boundary, depth, default),
             _ => self.parts[index].unterminated = true,
         }
     }
@@ -137,10 +140,10 @@ impl<'l, 'm> Walk<'l, 'm> {
     }
 
     /// RFC 2046 §5.1.1.
-    fn multipart(&mut self, index: usize, content: &'m [u8], boundary: &str, depth: usize, default: &str) {
+    fn multipart(&mut self, index: usize, content: &'m [u8], boundary: &[u8], depth: usize, default: &str) {
         let mut delimiter = Vec::with_capacity(boundary.len() + 2);
         delimiter.extend_from_slice(b"--");
-        delimiter.extend_from_slice(boundary.as_bytes());
+        delimiter.extend_from_slice(boundary);
         let finder = memchr::memmem::Finder::new(&delimiter);
         let mut open: Option<usize> = None;
         let mut closed = false;
@@ -152,8 +155,8 @@ impl<'l, 'm> Walk<'l, 'm> {
                 continue;
             }
             let line_end = memchr::memchr(b'\n', &content[at..]).map_or(content.len(), |n| at + n + 1);
-            let tail = content[at..line_end].trim_ascii();
-            if !tail.is_empty() && !tail.starts_with(b"--") {
+            let tail = content[at..line_end].trim_ascii_end();
+            if !tail.is_empty() && tail != b"--" {
                 continue;
             }
             if let Some(start) = open.take() {
@@ -163,7 +166,7 @@ impl<'l, 'm> Walk<'l, 'm> {
                     return;
                 }
             }
-            if tail.starts_with(b"--") {
+            if !tail.is_empty() {
                 closed = true;
                 break;
             }
@@ -181,6 +184,10 @@ impl<'l, 'm> Walk<'l, 'm> {
             self.reached.push(limit);
         }
     }
+}
+
+fn lower(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).to_ascii_lowercase()
 }
 
 /// The line end before a delimiter belongs to the delimiter (RFC 2046 §5.1.1).

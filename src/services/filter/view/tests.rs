@@ -60,6 +60,37 @@ fn decodes_parts() {
 }
 
 #[test]
+fn sees_what_readers_are_shown() {
+    use crate::foundations::mail::{Structure, transfer};
+    const TEXT: &str = "see http://evil.test/";
+    const ENCODED: &str = "c2VlIGh0dHA6Ly9ldmlsLnRlc3Qv";
+    const BASE64: &str = "Content-Transfer-Encoding: base64\r\n\r\n";
+    let multipart = |content_type: &str, boundary: &str| {
+        let part = format!("--{boundary}\r\n{BASE64}{ENCODED}\r\n");
+        format!("Content-Type: {content_type}\r\n\r\n{part}--{boundary}--\r\n")
+    };
+    for message in [
+        format!("Content-Transfer-Encoding: base64;\r\n\r\n{ENCODED}"),
+        format!("Content-Transfer-Encoding: (x) Base64 (x)\r\n\r\n{ENCODED}"),
+        format!("Subject: s\r\nno field\r\n{BASE64}{ENCODED}"),
+        format!("Subject: s\r\nX Y: z\r\n folded\r\n{BASE64}{ENCODED}"),
+        format!("no field\r\nSubject: s\r\n{BASE64}{ENCODED}"),
+        multipart("multipart/mixed; boundary=\"=?us-ascii?q?ab?=\"", "=?us-ascii?q?ab?="),
+        multipart("multipart/mixed; boundary*=utf-8''x; boundary=ab", "ab"),
+        multipart("(x) multipart / mixed; boundary=\"ab \"", "ab"),
+        multipart("multipart/mixed; boundary=ab", "ab").replacen("--ab", "--ab--x\r\n--ab", 1),
+    ] {
+        let structure = Structure::of(message.as_bytes());
+        let part = structure.parts().last().unwrap();
+        let shown = transfer::decode(part.fields.encoding, structure.body(part), 1000);
+        assert_eq!(String::from_utf8_lossy(&shown), TEXT, "{message}");
+        let view = View::new(message.as_bytes(), &limits());
+        assert!(view.body.ends_with(&format!("\n{TEXT}\n")), "{message}");
+        assert_eq!(view.links[0].host, "evil.test", "{message}");
+    }
+}
+
+#[test]
 fn renders_html() {
     let message = "Content-Type: text/html\n\n<html><title>t</title><style>p{}</style><body><p>Vi<!-- x -->agra &#86;&eacute;</p><div style='display:none'>secret <b>word</b></div>shown <a href='http://Evil.test/x y'>www.bank.test</a><img src=http://t.test/i width=1 height=1><script>alert('</b>')</script>end</body>";
     let view = View::new(message.as_bytes(), &limits());

@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::mail::compose::{Charset, field};
-use crate::foundations::mail::{Message, date, encoded_words};
+use crate::foundations::mail::{CutInLines, HeaderSection, Message, SevenBit, cut_in_lines, date, encoded_words};
 use crate::services::sieve::run::{Content, Run};
 
 /// 64 hexadecimal digits that stand for these texts and no others.
@@ -63,12 +63,12 @@ pub(super) fn with_text(mut fields: String, text: &str) -> Message {
     fields.push_str(&field("Content-Transfer-Encoding", transfer, Charset::Ascii));
     fields.push_str("\r\n");
     push_lines(&mut fields, text);
-    Message::new(fields)
+    in_lines(fields)
 }
 
 /// A message of these fields and a MIME entity, of whose header only the fields about its content are taken.
 pub(super) fn with_entity(mut fields: String, entity: &str) -> Message {
-    let section = crate::foundations::mail::HeaderSection::of(entity.as_bytes());
+    let section = HeaderSection::of(entity.as_bytes());
     fields.push_str("MIME-Version: 1.0\r\n");
     for field in section.fields() {
         if field.name.get(..8).is_some_and(|name| name.eq_ignore_ascii_case(b"content-")) {
@@ -77,7 +77,19 @@ pub(super) fn with_entity(mut fields: String, entity: &str) -> Message {
     }
     fields.push_str("\r\n");
     push_lines(&mut fields, entity.get(section.body_start()..).unwrap_or_default());
-    Message::new(fields)
+    in_lines(fields)
+}
+
+/// The message; encoded, as far as it can be, if it is not made of lines that hosts must take (RFC 5321 §4.5.3.1.6).
+fn in_lines(message: String) -> Message {
+    let message = Message::new(message);
+    if cut_in_lines(message.original()) == CutInLines::Yes {
+        return message;
+    }
+    let Ok(encoded) = SevenBit::of(message.bytes(), &[]) else { return message };
+    let mut bytes = Vec::with_capacity(encoded.len());
+    encoded.blocks().for_each(|block| bytes.extend_from_slice(&block));
+    Message::new(bytes)
 }
 
 /// A subject that a script gives: encoded words in it are meant as what they stand for, and nobody reads on without end.
@@ -94,5 +106,28 @@ fn push_lines(text: &mut String, lines: &str) {
     for line in lines.lines() {
         text.push_str(line);
         text.push_str("\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::mail::{Structure, transfer};
+
+    #[test]
+    fn hosts_must_take_every_line() {
+        for line in ["x".repeat(1500), "я".repeat(750), "short".to_owned(), "a\rb".to_owned()] {
+            let text = format!("Hello\r\n{line}\r\n\r\nBye\r\n");
+            let entity = format!("Content-Type: text/plain; charset=utf-8\r\n\r\n{text}");
+            let fields = || "Subject: x\r\n".to_owned();
+            for message in [with_text(fields(), &text), with_entity(fields(), &entity)] {
+                let bytes = message.bytes();
+                assert_eq!(cut_in_lines(&bytes), CutInLines::Yes, "{message:?}");
+                let structure = Structure::of(&bytes);
+                let part = &structure.parts()[0];
+                let read = transfer::decode(part.fields.encoding, structure.body(part), usize::MAX);
+                assert_eq!(String::from_utf8_lossy(&read), text);
+            }
+        }
     }
 }

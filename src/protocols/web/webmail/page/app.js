@@ -223,6 +223,8 @@ class App {
       this.list.at = at;
       this.list.show(at);
     }
+    /** The id of the line that the list stood at. */
+    this.opener = this.list.current;
     // Whoever is in a message and goes on is in the next one.
     const entering = this.entering || document.activeElement === this.reader.element;
     this.entering = false;
@@ -308,14 +310,15 @@ class App {
     });
   }
 
-  /** The messages an act is about, their UIDs by folder: those selected, or the one that is open or stood at. */
+  /** The messages an act is about, their UIDs by folder: those selected, or the one that is stood at or open. */
   meant() {
     if (this.list.selected.size > 0) return this.list.messages([...this.list.selected]);
+    const line = this.list.lines[this.list.at];
+    if (this.elsewhere) return this.list.messages(line ? [line.id] : []);
     // Who goes on quickly means the message that comes, not the one that is still on the page.
     const { coming } = this.reader;
     if (coming) return new Map([[coming.folder, [coming.uid]]]);
     if (this.reader.message) return this.opened();
-    const line = this.list.lines[this.list.at];
     return this.list.messages(line ? [line.id] : []);
   }
 
@@ -324,8 +327,19 @@ class App {
     return this.reader.coming ?? this.reader.message;
   }
 
-  /** Answers the message that somebody has gone to, also while it is on its way. */
+  /** Whether the keys are in the list, and it stands at another line than when the message was opened. */
+  get elsewhere() {
+    const { list } = this;
+    return document.activeElement === list.box && list.at > -1 && (!this.current || list.current !== this.opener);
+  }
+
+  /** Answers the message that somebody has gone to, also while it is on its way or not yet. */
   async write(kind) {
+    if (this.elsewhere) {
+      const line = this.list.lines[this.list.at];
+      if (!line) return;
+      this.openMessage(line.uid, line.folder);
+    }
     if (this.reader.coming) await this.reader.opening;
     if (this.reader.message && !this.reader.coming) this.composer.answer(kind, this.reader.message);
   }
@@ -489,7 +503,7 @@ listen({
   step: (by) => app?.list.step(by), openCurrent: () => app?.list.open(app.list.at), toggle: () => app && app.list.toggle(app.list.at, false),
   back: () => app?.back(), compose: () => app?.composer.begin(), write: (kind) => app?.write(kind),
   move: (to) => app?.move(to, app.meant()), remove: () => app?.remove(app.meant()), junk: () => app?.junk(), choose: () => app?.choose(), flag: () => app?.flag(),
-  unread: () => app && (app.reader.message && !app.reader.coming && app.list.selected.size === 0 ? app.markOpen("seen", false) : app.mark(app.meant(), "seen", false)),
+  unread: () => app && (app.reader.message && !app.reader.coming && !app.elsewhere && app.list.selected.size === 0 ? app.markOpen("seen", false) : app.mark(app.meant(), "seen", false)),
   print: () => { const is = Boolean(app?.reader.message); if (is) app.reader.print(); return is; },
   undo: () => app && (app.composer.waiting.length > 0 ? app.composer.undo() : app.moveBack()),
   search: () => { app?.search.focus(); app?.search.select(); }, refresh: () => app?.refresh(),

@@ -4,24 +4,30 @@ import { get } from "./api.js";
 import { h, isComposed } from "./elements.js";
 import { t } from "./texts.js";
 
-/** Parts a list at commas and semicolons that stand in no quotation marks or brackets. */
-export function parse(text) {
-  const pieces = [];
-  let piece = "", quoted = false, angle = false;
-  for (const c of text) {
-    if (c === '"') quoted = !quoted;
+/** Where in a list the commas, semicolons and line ends are that stand in no quotation marks or brackets. */
+function cuts(text) {
+  const places = [];
+  let quoted = false, angle = false;
+  for (let n = 0; n < text.length; n += 1) {
+    const c = text[n];
+    // RFC 5322 §3.2.1: what follows a backslash stands for itself.
+    if (quoted && c === "\\") n += 1;
+    else if (c === '"') quoted = !quoted;
     else if (!quoted && c === "<") angle = true;
     else if (!quoted && c === ">") angle = false;
-    if (!quoted && !angle && (c === "," || c === ";" || c === "\n")) {
-      pieces.push(piece);
-      piece = "";
-    } else piece += c;
+    else if (!quoted && !angle && (c === "," || c === ";" || c === "\n")) places.push(n);
   }
-  pieces.push(piece);
+  return places;
+}
+
+/** Parts a list. */
+export function parse(text) {
+  const places = cuts(text);
+  const pieces = [...places, text.length].map((place, n) => text.slice(n > 0 ? places[n - 1] + 1 : 0, place));
   return pieces.map((one) => one.trim()).filter(Boolean).map((one) => {
-    const match = /^(.*?)\s*<([^<>]*)>$/.exec(one);
+    const match = /^(.*?)\s*<([^<>]*)>$/s.exec(one);
     if (!match) return { name: "", address: one };
-    return { name: match[1].replace(/^"(.*)"$/, "$1").replace(/\\(.)/g, "$1"), address: match[2].trim() };
+    return { name: match[1].replace(/^"(.*)"$/s, "$1").replace(/\\(.)/gs, "$1"), address: match[2].trim() };
   });
 }
 
@@ -86,16 +92,7 @@ export function field(name, value, changed) {
   const input = h("input", { type: "text", value, dir: "auto", autocomplete: "off", spellcheck: false, role: "combobox", "aria-expanded": "false", "aria-controls": id, "aria-autocomplete": "list", "aria-label": name, inputMode: "email" });
   const box = h("ul", { id, class: "suggestions", role: "listbox", "aria-label": t("suggestions"), hidden: true });
   let found = [], at = -1;
-  const start = () => {
-    const before = input.value.slice(0, input.selectionStart);
-    let quoted = false, last = 0;
-    [...before].reduce((place, c) => {
-      if (c === '"') quoted = !quoted;
-      if (!quoted && (c === "," || c === ";")) last = place + 1;
-      return place + c.length;
-    }, 0);
-    return last;
-  };
+  const start = () => (cuts(input.value.slice(0, input.selectionStart)).at(-1) ?? -1) + 1;
   const close = () => {
     box.hidden = true;
     found = [];
@@ -106,7 +103,7 @@ export function field(name, value, changed) {
   const take = (person) => {
     const from = start();
     const before = input.value.slice(0, from).trimEnd();
-    const after = input.value.slice(input.selectionStart).replace(/^[^,;]*/, "");
+    const after = input.value.slice(cuts(input.value).find((place) => place >= input.selectionStart) ?? input.value.length);
     input.value = `${before}${before ? " " : ""}${write([person])}, ${after.replace(/^[,;]\s*/, "")}`;
     close();
     input.focus();
