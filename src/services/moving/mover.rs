@@ -70,6 +70,9 @@ pub struct FolderMoved {
     pub elsewhere: u64,
     /// Messages that the source listed and then did not give: expunged meanwhile, or damaged there.
     pub withheld: u64,
+    /// Why the source has refused it, or some of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// Whether UIDVALIDITY and UIDs are those of the source.
     pub keeps_uids: bool,
     /// Keywords that messages had to lose.
@@ -89,6 +92,7 @@ impl FolderMoved {
             unreadable: 0,
             elsewhere: 0,
             withheld: 0,
+            refused: None,
             keeps_uids: false,
             lost_keywords: 0,
         }
