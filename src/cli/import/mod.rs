@@ -231,8 +231,7 @@ fn progress(user: &Address, moved: &FolderMoved) {
         },
         match moved.unreadable {
             0 => String::new(),
-            unreadable =>
-                format!("; {} that nothing here can unpack left out", counted(unreadable, "compressed message")),
+            unreadable => format!("; {} that nothing here can read left out", counted(unreadable, "message")),
         },
         match moved.lost_keywords {
             0 => String::new(),
@@ -307,7 +306,7 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
     let compressed = match all(|folder| folder.unreadable) {
         0 => String::new(),
         unreadable => format!(
-            "; {} cannot be unpacked: uncompress what is named above, or get it from a backup, and say the same again",
+            "; {} cannot be read: see above why (uncompress it, or get it from a backup), and say the same again",
             counted(unreadable, "message")
         ),
     };
