@@ -87,7 +87,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
             remote.log_out().await;
             None
         }
-        // An inbox that is seen before it is complete loses its UIDs: the next run goes on with it where nobody sees it yet.
+        // An inbox that is seen before it is complete loses its UIDs. The next run goes on with it, unseen.
         Err(error) if !has_inbox => return Err(error),
         Err(error) => {
             eprintln!("postrider: not everything of {} is moved in: {error:#}", moved.user);

@@ -10,8 +10,8 @@ pub fn messages(octets: &[u8]) -> Vec<&[u8]> {
     if !is_mbox(octets) {
         return if octets.is_empty() { vec![] } else { vec![octets] };
     }
-    // Some programs write no dates, and then in no line of a file. Thunderbird writes nothing at all behind `From` since a
-    // few versions, also into files that it began with dates.
+    // Some programs write no dates, and then in no line of a file. Newer versions of Thunderbird write nothing at all
+    // behind `From`, also into files that older ones have begun with dates.
     let undated = !is_separator(octets);
     let mut starts = vec![0];
     // Behind an empty line, of which programs on Windows make CR and LF.

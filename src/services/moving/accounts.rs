@@ -123,8 +123,8 @@ impl SeedAccounts {
         self.users.iter().filter_map(move |user| Some((&user.address, why(user)?)))
     }
 
-    /// Makes those that are missing here, all or none, and gives users here without a password theirs. Passwords count as the
-    /// users' own, so that a declaration does not change them.
+    /// Makes those that are missing here, all or none, and gives users here without a password theirs. Passwords count
+    /// as the users' own, so that a declaration does not change them.
     ///
     /// # Errors
     /// The database here fails, or refuses one of them.

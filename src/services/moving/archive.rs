@@ -16,8 +16,8 @@ use crate::foundations::files::create_directory;
 /// Depth at which homes are looked for: `var/mail/vhosts/example.com/ann` has five.
 const DEPTH: usize = 8;
 
-/// Unpacks files, directories, hard links, and the links to active scripts of a compressed tar below a directory, whatever
-/// else it holds. Names that lead elsewhere are refused. Blocks.
+/// Unpacks files, directories, hard links, and the links to active scripts of a compressed tar below a directory,
+/// whatever else it holds. Names that lead elsewhere are refused. Blocks.
 ///
 /// # Errors
 /// It cannot be read, holds a name that leads elsewhere, or the disk fails.
@@ -100,8 +100,8 @@ fn below(name: &Path) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// The directories of users in what was unpacked: those with a `cur` in them, but for their folders, and those with scripts
-/// alone, which get an empty inbox.
+/// The directories of users in what was unpacked: those with a `cur` in them, but for their folders, and those with
+/// scripts alone, which get an empty inbox.
 ///
 /// # Errors
 /// A directory cannot be read, or no inbox be made.

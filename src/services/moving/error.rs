@@ -48,8 +48,8 @@ pub enum Error {
     },
     /// A message can be read only with keys that Dovecot has.
     #[error(
-        "`{}` is encrypted by Dovecot's mail_crypt: say `postrider import imap`, or let `doveadm` write the mail decrypted and \
-         name that",
+        "`{}` is encrypted by Dovecot's mail_crypt: say `postrider import imap`, or let `doveadm` write the mail \
+         decrypted and name that",
         .0.display()
     )]
     Encrypted(PathBuf),

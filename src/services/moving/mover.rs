@@ -64,8 +64,8 @@ pub struct FolderMoved {
     pub links: u64,
     /// Messages that are larger than what was allowed: not put there.
     pub too_large: u64,
-    /// Messages that are encrypted, compressed in a way that is not understood, or damaged so that nothing can unpack them: not
-    /// put there.
+    /// Messages that are encrypted, compressed in a way that is not understood, or damaged so that nothing can unpack
+    /// them: not put there.
     pub unreadable: u64,
     /// Messages that other folders have brought, of a mailbox that shows those of others: not put there.
     pub elsewhere: u64,

@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 use super::moving::{USER, counts, postrider};
 use crate::harness::{Host, PASSWORD, cli};
 
-/// A server that answers one client after the other; what it says to a command comes from `untagged`, which may end with the
-/// answer `NO …`.
+/// A server that answers one client after the other; what it says to a command comes from `untagged`, which may end
+/// with the answer `NO …`.
 async fn scripted(tasks: &Tasks, mut untagged: impl FnMut(&str) -> String + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -45,8 +45,8 @@ pub struct Exported {
     pub damage: BTreeSet<String>,
 }
 
-/// Writes mail into a directory, which must be empty or not be there. As Maildirs, what is whole is written, and what is
-/// lost is counted. Blocks.
+/// Writes mail into a directory, which must be empty or not be there. As Maildirs, what is whole is written, and what
+/// is lost is counted. Blocks.
 ///
 /// # Errors
 /// The directory is not empty, nothing in the backup is meant, an object is missing or damaged, or the disk fails.

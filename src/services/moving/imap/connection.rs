@@ -85,7 +85,7 @@ impl Connection {
         }
     }
 
-    /// Octets of a literal. However slow the way is, something has to come now and then, and only what comes takes memory.
+    /// Octets of a literal. However slow the way is, something has to come now and then. Only what comes takes memory.
     async fn octets(&mut self, size: u64) -> Result<Vec<u8>, Error> {
         let mut octets = Vec::new();
         let mut rest = (&mut self.stream).take(size);

@@ -163,7 +163,8 @@ impl Remote {
         Ok(found)
     }
 
-    /// Moves a mailbox in, with UIDVALIDITY and UIDs where the folder is not there yet. What the server refuses of it is noted.
+    /// Moves a mailbox in, with UIDVALIDITY and UIDs where the folder is not there yet. What the server refuses of it
+    /// is noted.
     ///
     /// # Errors
     /// The connection breaks, the server does not speak IMAP, or the disk fails; what was complete until then is kept, and
