@@ -2,9 +2,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::progress::Shower;
-use super::restore::What;
+use super::restore::{What, say_lost};
 use super::{Outcome, Place};
 use crate::cli::exit::Exit;
+use crate::cli::output::Output;
 use crate::cli::word::one_of;
 use crate::foundations::counted::{amount, are, counted};
 use crate::services::backup::{Access, Format, Progress, export};
@@ -43,5 +44,8 @@ pub(super) async fn run(arguments: Export, place: &Place<'_>) -> Outcome {
         directory.display()
     );
     place.output().done(&said, &exported);
-    Ok(Exit::Done)
+    if matches!(place.output(), Output::People) {
+        say_lost(exported.lost, &exported.damage);
+    }
+    Ok(if exported.lost == 0 { Exit::Done } else { Exit::Damaged })
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -364,17 +365,22 @@ fn say(output: Output, told: &Told) {
         for path in &mail.kept_beside {
             print(&format!("another file is there; the backup's lies beside it: {path}\n"));
         }
-        if mail.lost > 0 {
-            print(&format!("LOST: {} that cannot be read from the backup any more\n", counted(mail.lost, "file")));
-            mail.damage.iter().for_each(|because| print(&format!("{because}\n")));
-            print(&format!("{ELSEWHERE}\n"));
-        }
+        say_lost(mail.lost, &mail.damage);
         if mail.keywords_dropped > 0 {
             print(&format!(
                 "{} had no room in the folders that are there: names of files have 26\n",
                 counted(mail.keywords_dropped, "keyword")
             ));
         }
+    }
+}
+
+/// Says what the backup has lost, if anything.
+pub(super) fn say_lost(lost: u64, damage: &BTreeSet<String>) {
+    if lost > 0 {
+        print(&format!("LOST: {} that cannot be read from the backup any more\n", counted(lost, "file")));
+        damage.iter().for_each(|because| print(&format!("{because}\n")));
+        print(&format!("{ELSEWHERE}\n"));
     }
 }
 

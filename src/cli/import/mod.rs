@@ -135,7 +135,7 @@ struct UserMoved {
     /// Of a Dovecot server.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scripts: Vec<ScriptMoved>,
-    /// Directories with mail that were passed over, since no client could say their names.
+    /// Directories or mailboxes with mail that were passed over, since no client could say their names here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unnamed: Vec<PathBuf>,
     /// Directories that were passed over, since they are links to what is not their owner's.
@@ -204,7 +204,7 @@ fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
 fn progress(user: &Address, moved: &FolderMoved) {
     let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
     eprintln!(
-        "{user}: {}: {}, {}, {uids}; {} there already{}{}{}{}{}{}{}",
+        "{user}: {}: {}, {}, {uids}; {} there already{}{}{}{}{}{}{}{}",
         moved.folder,
         counted(moved.messages, "message"),
         counted(moved.octets, "octet"),
@@ -231,13 +231,13 @@ fn progress(user: &Address, moved: &FolderMoved) {
         },
         match moved.unreadable {
             0 => String::new(),
-            unreadable =>
-                format!("; {} that nothing here can unpack left out", counted(unreadable, "compressed message")),
+            unreadable => format!("; {} that nothing here can read left out", counted(unreadable, "message")),
         },
         match moved.lost_keywords {
             0 => String::new(),
             lost => format!("; {} had no room in names of files", counted(lost, "keyword")),
-        }
+        },
+        moved.refused.as_ref().map_or_else(String::new, |why| format!("; not everything: {why}"))
     );
 }
 
@@ -306,7 +306,7 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
     let compressed = match all(|folder| folder.unreadable) {
         0 => String::new(),
         unreadable => format!(
-            "; {} cannot be unpacked: uncompress what is named above, or get it from a backup, and say the same again",
+            "; {} cannot be read: see above why (uncompress it, or get it from a backup), and say the same again",
             counted(unreadable, "message")
         ),
     };
@@ -314,7 +314,7 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
     let passed_over = match unnamed {
         0 => String::new(),
         unnamed => format!(
-            "; passed over: {}; give its directory another name, and say the same again",
+            "; passed over: {}; give each another name there, and say the same again",
             counted(unnamed, "folder")
         ),
     };

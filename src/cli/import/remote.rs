@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::super::context::Context;
-use super::super::exit::Outcome;
+use super::super::exit::{Exit, Outcome};
 use super::super::password;
 use super::{How, UserMoved, existing, mover, progress, report};
 use crate::foundations::address::Address;
@@ -12,8 +12,9 @@ use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::files;
 use crate::foundations::secret::Secret;
 use crate::services::moving::Error;
-use crate::services::moving::imap::{Remote, Security, Server};
+use crate::services::moving::imap::{Listed, Remote, Security, Server};
 use crate::services::outbound::Roots;
+use crate::storage::mailbox::{Deposit, FolderName};
 
 /// Another server, and an account on it.
 #[derive(Debug, Args)]
@@ -75,24 +76,55 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let largest = how.largest.get();
     let remote = Remote::log_in(Server { host, port, security }, &roots, &login, &password, largest).await;
     let mut remote = remote.map_err(Error::Imap)?;
-    let (listed, mut subscribed) = remote.mailboxes(&context.config()?.mailbox).await.map_err(Error::Imap)?;
+    let (listed, subscribed) = remote.mailboxes(&context.config()?.mailbox).await.map_err(Error::Imap)?;
 
     let deposit = mover.deposit(&user)?;
-    let mut folders = Vec::new();
+    let mut moved = UserMoved::of(user, Vec::new(), how.dry_run);
+    let ended = take_over(&mut remote, &listed, &deposit, &mut moved).await.map_err(anyhow::Error::from);
+    let has_inbox = moved.folders.iter().any(|folder| folder.folder == FolderName::inbox().as_str());
+    let exit = match ended {
+        Ok(()) => {
+            remote.log_out().await;
+            None
+        }
+        // An inbox that is seen before it is complete loses its UIDs. The next run goes on with it, unseen.
+        Err(error) if !has_inbox => return Err(error),
+        Err(error) => {
+            eprintln!("postrider: not everything of {} is moved in: {error:#}", moved.user);
+            moved.problem = Some(format!("{error:#}"));
+            Some(Exit::of(&error))
+        }
+    };
+    let is_elsewhere = |name: &FolderName| {
+        let mut folders = moved.folders.iter().filter(|folder| folder.folder == name.as_str());
+        folders.any(|folder| folder.elsewhere > 0 && folder.messages + folder.present == 0)
+    };
+    let subscribed: BTreeSet<FolderName> = subscribed.into_iter().filter(|name| !is_elsewhere(name)).collect();
+    deposit.subscribe(&subscribed)?;
+    deposit.finish()?;
+    let told = report(&[moved], how.dry_run, context).await?;
+    Ok(exit.unwrap_or(told))
+}
+
+/// Moves in one mailbox after the other, and notes what became of them. What the server refuses keeps no other out.
+async fn take_over(
+    remote: &mut Remote,
+    listed: &[Listed],
+    deposit: &Deposit,
+    moved: &mut UserMoved,
+) -> Result<(), Error> {
     for listed in listed {
         let Some(name) = &listed.name else {
             eprintln!("the mailbox `{}` is passed over: it cannot be called that here", listed.wire);
+            moved.unnamed.push(PathBuf::from(&listed.wire));
             continue;
         };
-        let moved = remote.take_over(&listed, name, &deposit, SystemClock.now()).await?;
-        progress(&user, &moved);
-        if moved.elsewhere > 0 && moved.messages + moved.present == 0 {
-            subscribed.retain(|subscribed| subscribed != name);
+        let folder = remote.take_over(listed, name, deposit, SystemClock.now()).await?;
+        progress(&moved.user, &folder);
+        if folder.refused.is_some() {
+            moved.problem.clone_from(&folder.refused);
         }
-        folders.push(moved);
+        moved.folders.push(folder);
     }
-    remote.log_out().await;
-    deposit.subscribe(&subscribed.into_iter().collect::<BTreeSet<_>>())?;
-    deposit.finish()?;
-    report(&[UserMoved::of(user, folders, how.dry_run)], how.dry_run, context).await
+    Ok(())
 }

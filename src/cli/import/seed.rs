@@ -67,8 +67,12 @@ pub(super) async fn take_over(
     })?;
     accounts.record_changes(std::mem::take(&mut moved.made)).await;
     accounts.changed().await;
+    let passwords = match moved.passwords {
+        0 => String::new(),
+        passwords => format!("; {} for users who had none", counted(passwords, "password")),
+    };
     let said = format!(
-        "New: {}, {} and {}; here already: {}",
+        "New: {}, {} and {}; here already: {}{passwords}",
         counted(moved.domains, "domain"),
         counted(moved.users, "user"),
         counted(moved.aliases, "alias"),

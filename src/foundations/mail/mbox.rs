@@ -10,7 +10,8 @@ pub fn messages(octets: &[u8]) -> Vec<&[u8]> {
     if !is_mbox(octets) {
         return if octets.is_empty() { vec![] } else { vec![octets] };
     }
-    // Some programs write no dates, and then in no line of a file.
+    // Some programs write no dates, and then in no line of a file. Newer versions of Thunderbird write nothing at all
+    // behind `From`, also into files that older ones have begun with dates.
     let undated = !is_separator(octets);
     let mut starts = vec![0];
     // Behind an empty line, of which programs on Windows make CR and LF.
@@ -18,7 +19,7 @@ pub fn messages(octets: &[u8]) -> Vec<&[u8]> {
     let candidates = memchr::memmem::find_iter(octets, b"\nFrom ").map(|at| at + 1);
     starts.extend(candidates.filter(behind_empty).filter(|at| {
         let behind = &octets[*at..];
-        is_separator(behind) || undated && is_undated_separator(behind)
+        is_separator(behind) || (undated || is_bare(behind)) && is_undated_separator(behind)
     }));
     starts.push(octets.len());
     starts.windows(2).map(|w| &octets[w[0]..w[1]]).filter(|message| !message.is_empty()).collect()
@@ -35,6 +36,11 @@ fn is_undated_separator(octets: &[u8]) -> bool {
     let name = first_line(rest).split(|octet| *octet == b':').next().unwrap_or_default();
     let is_field = !name.is_empty() && name.len() < first_line(rest).len() && name.iter().all(u8::is_ascii_graphic);
     octets.starts_with(b"From ") && is_field
+}
+
+/// `From` with nothing behind it, which no sentence begins with.
+fn is_bare(octets: &[u8]) -> bool {
+    first_line(octets).trim_ascii_end() == b"From"
 }
 
 /// The line before each message of an mbox: `From`, an address, and a date with a time.
@@ -114,6 +120,18 @@ mod tests {
         assert!(
             is_mbox(mbox) && !is_mbox(b"\x7fELF\x02") && !is_mbox(b"From here\nit goes on\n") && !is_mbox(b"From x")
         );
+    }
+
+    #[test]
+    fn newer_versions_of_thunderbird_go_on_without_dates() {
+        let mbox = b"From - Mon Nov 23 04:00:00 2026\r\nX-Mozilla-Status: 0001\r\n\r\nx\r\n\r\nFrom here:\r\nA: b\r\n\r\nFrom \r\nX-Mozilla-Status: 0001\r\n\r\ny\r\n\r\nFrom \r\nX-Mozilla-Status: 0000\r\n\r\nz\r\n";
+        let contents: Vec<_> = messages(mbox).into_iter().map(unwrap).collect();
+        let wanted: [&[u8]; 3] = [
+            b"X-Mozilla-Status: 0001\r\n\r\nx\r\n\r\nFrom here:\r\nA: b\r\n",
+            b"X-Mozilla-Status: 0001\r\n\r\ny\r\n",
+            b"X-Mozilla-Status: 0000\r\n\r\nz\r\n",
+        ];
+        assert_eq!(contents, wanted);
     }
 
     #[test]

@@ -50,8 +50,10 @@ pub struct AccountsMoved {
     pub users: usize,
     /// Aliases made.
     pub aliases: usize,
-    /// What was here already, and was left as it is.
+    /// What was here already, and was left as it is but for passwords.
     pub present: usize,
+    /// Of the users here those who had no password, as after a declaration, and have the one from there now.
+    pub passwords: usize,
     /// Each that is new with what to say of it.
     #[serde(skip)]
     pub made: Vec<(String, String)>,
@@ -121,8 +123,8 @@ impl SeedAccounts {
         self.users.iter().filter_map(move |user| Some((&user.address, why(user)?)))
     }
 
-    /// Makes those that are missing here, all or none. Passwords count as the users' own, so that a declaration does not
-    /// change them.
+    /// Makes those that are missing here, all or none, and gives users here without a password theirs. Passwords count
+    /// as the users' own, so that a declaration does not change them.
     ///
     /// # Errors
     /// The database here fails, or refuses one of them.
@@ -149,6 +151,11 @@ impl SeedAccounts {
                 if !user.enabled {
                     edit.set_user(address, Standing::Disabled).await?;
                 }
+            } else if recognise(user.password.expose()).is_ok()
+                && edit.set_missing_password(address, &user.password, PasswordOwner::User).await?
+            {
+                moved.passwords += 1;
+                moved.made.push((address.to_string(), format!("the password of {address} is moved in")));
             }
         }
         for alias in &self.aliases {

@@ -1,21 +1,23 @@
 //! A tar of Maildirs, unpacked to be moved in.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use tar::{Archive, EntryType};
 
 use super::Error;
+use super::scripts::{LINK, has_scripts};
 use crate::foundations::files::create_directory;
 
 /// Depth at which homes are looked for: `var/mail/vhosts/example.com/ann` has five.
 const DEPTH: usize = 8;
 
-/// Unpacks files, directories and hard links of a compressed tar below a directory, whatever else it holds. Names that
-/// lead elsewhere are refused. Blocks.
+/// Unpacks files, directories, hard links, and the links to active scripts of a compressed tar below a directory,
+/// whatever else it holds. Names that lead elsewhere are refused. Blocks.
 ///
 /// # Errors
 /// It cannot be read, holds a name that leads elsewhere, or the disk fails.
@@ -23,11 +25,11 @@ pub fn unpack(archive: &Path, into: &Path) -> Result<u64, Error> {
     let wrong = |error: io::Error| Error::Archive { path: archive.to_owned(), because: error.to_string() };
     let file = File::open(archive).map_err(wrong)?;
     let mut entries = Archive::new(flate2::read::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 18, file)));
-    let mut files = 0;
+    let (mut files, mut links) = (0, Vec::new());
     for entry in entries.entries().map_err(wrong)? {
         let mut entry = entry.map_err(wrong)?;
         let name = entry.path_bytes().into_owned();
-        let path = into.join(below(Path::new(std::ffi::OsStr::from_bytes(&name))).map_err(wrong)?);
+        let path = into.join(below(Path::new(OsStr::from_bytes(&name))).map_err(wrong)?);
         match entry.header().entry_type() {
             EntryType::Directory => create_directory(&path, 0o700).map_err(|error| wrong(error.source))?,
             EntryType::Regular | EntryType::Continuous => {
@@ -37,14 +39,36 @@ pub fn unpack(archive: &Path, into: &Path) -> Result<u64, Error> {
             // A message that was copied to another folder.
             EntryType::Link => {
                 let target = entry.link_name_bytes().unwrap_or_default().into_owned();
-                let target = into.join(below(Path::new(std::ffi::OsStr::from_bytes(&target))).map_err(wrong)?);
+                let target = into.join(below(Path::new(OsStr::from_bytes(&target))).map_err(wrong)?);
                 make_parent(&path).and_then(|()| fs::hard_link(&target, &path)).map_err(wrong)?;
                 files += 1;
+            }
+            EntryType::Symlink if path.file_name() == Some(OsStr::new(LINK)) => {
+                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+                links.push((path, PathBuf::from(OsStr::from_bytes(&target))));
             }
             _ => {}
         }
     }
+    // Nothing is written any more that could go through one of them.
+    for (path, target) in links {
+        if leads_down(&target) {
+            make_parent(&path).and_then(|()| make_link(&target, &path)).map_err(wrong)?;
+        } else {
+            log::warn!("The link to `{}` is left out: it leads out of the user's directory", target.display());
+        }
+    }
     Ok(files)
+}
+
+/// Whether a link leads to something below the directory that it lies in, through whatever other links of this kind.
+fn leads_down(target: &Path) -> bool {
+    target.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+fn make_link(target: &Path, path: &Path) -> io::Result<()> {
+    let _ = fs::remove_file(path);
+    symlink(target, path)
 }
 
 fn make_parent(path: &Path) -> io::Result<()> {
@@ -76,10 +100,11 @@ fn below(name: &Path) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// The directories of users in what was unpacked: those with a `cur` in them, but for their folders.
+/// The directories of users in what was unpacked: those with a `cur` in them, but for their folders, and those with
+/// scripts alone, which get an empty inbox.
 ///
 /// # Errors
-/// A directory cannot be read.
+/// A directory cannot be read, or no inbox be made.
 pub fn homes(below: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     collect(below, DEPTH, &mut found)
@@ -96,11 +121,17 @@ fn collect(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()
     if depth == 0 {
         return Ok(());
     }
+    let before = found.len();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             collect(&entry.path(), depth - 1, found)?;
         }
+    }
+    // Scripts beside the directories of users are those of the server.
+    if found.len() == before && has_scripts(path) {
+        fs::create_dir(path.join("cur"))?;
+        found.push(path.to_owned());
     }
     Ok(())
 }
@@ -115,5 +146,39 @@ mod tests {
             assert_eq!(below(Path::new(name)).unwrap(), Path::new(path));
         }
         assert!(below(Path::new("a/../../b")).is_err());
+    }
+
+    #[test]
+    fn links_to_active_scripts_come_along_and_no_others() {
+        let place = tempfile::tempdir().unwrap();
+        let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        for (name, target) in [
+            ("x.test/ann/.dovecot.sieve", "sieve/main.sieve"),
+            ("x.test/bob/.dovecot.sieve", "/etc/passwd"),
+            ("x.test/carl/.dovecot.sieve", "sieve/../../ann/sieve/main.sieve"),
+            ("x.test/ann/cur", "/etc"),
+        ] {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(EntryType::Symlink);
+            header.set_size(0);
+            tar.append_link(&mut header, name, target).unwrap();
+        }
+        for name in ["x.test/ann/sieve/main.sieve", "x.test/bob/cur/1.M1.host", "x.test/sieve/global.sieve"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(EntryType::Regular);
+            header.set_size(5);
+            header.set_mtime(0);
+            tar.append_data(&mut header, name, &b"keep;"[..]).unwrap();
+        }
+        let (archive, into) = (place.path().join("maildirs.tar.gz"), place.path().join("into"));
+        fs::write(&archive, tar.into_inner().unwrap().finish().unwrap()).unwrap();
+        assert_eq!(unpack(&archive, &into).unwrap(), 3);
+        let domain = into.join("x.test");
+        assert_eq!(fs::read(domain.join("ann/.dovecot.sieve")).unwrap(), b"keep;");
+        for none in ["bob/.dovecot.sieve", "carl/.dovecot.sieve", "ann/cur"] {
+            assert!(fs::symlink_metadata(domain.join(none)).is_err(), "{none}");
+        }
+        assert_eq!(homes(&into).unwrap(), [domain.join("ann"), domain.join("bob")]);
+        assert_eq!(homes(&into).unwrap().len(), 2, "looked at again");
     }
 }

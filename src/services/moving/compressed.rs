@@ -6,7 +6,7 @@ use super::Error;
 /// A message file as it was before Dovecot's `zlib` plugin compressed it. At most `largest` octets.
 ///
 /// # Errors
-/// It is damaged, too large, or compressed in a way that is not understood.
+/// It is damaged, too large, encrypted, or compressed in a way that is not understood.
 pub(super) fn message(path: &Path, octets: Vec<u8>, largest: u64) -> Result<Vec<u8>, Error> {
     let failed =
         |how| move |error: std::io::Error| Error::Compressed { path: path.to_owned(), how, reason: error.to_string() };
@@ -20,16 +20,20 @@ pub(super) fn message(path: &Path, octets: Vec<u8>, largest: u64) -> Result<Vec<
         Ok(out)
     };
     // No header of a message begins like any of these.
-    match octets.as_slice() {
-        [0x1f, 0x8b, ..] => read(&mut flate2::read::MultiGzDecoder::new(octets.as_slice()), "gzip"),
+    let octets = match octets.as_slice() {
+        [0x1f, 0x8b, ..] => read(&mut flate2::read::MultiGzDecoder::new(octets.as_slice()), "gzip")?,
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            read(&mut zstd::Decoder::new(octets.as_slice()).map_err(failed("zstd"))?, "zstd")
+            read(&mut zstd::Decoder::new(octets.as_slice()).map_err(failed("zstd"))?, "zstd")?
         }
-        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, ..] => unknown("bzip2"),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => unknown("xz"),
-        _ if octets.starts_with(b"Dovecot-LZ4\x0d\x2a\x9b\xc5") => unknown("lz4"),
-        _ => Ok(octets),
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, ..] => return unknown("bzip2"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => return unknown("xz"),
+        _ if octets.starts_with(b"Dovecot-LZ4\x0d\x2a\x9b\xc5") => return unknown("lz4"),
+        _ => octets,
+    };
+    if octets.starts_with(b"CRYPTED\x03\x07") {
+        return Err(Error::Encrypted(path.to_owned()));
     }
+    Ok(octets)
 }
 
 #[cfg(test)]
@@ -55,5 +59,7 @@ mod tests {
             }
         }
         assert!(matches!(message(path, b"BZh91AY".to_vec(), 100), Err(Error::Compressed { .. })));
+        let encrypted = zstd::encode_all(&b"CRYPTED\x03\x07\x02"[..], 3).unwrap();
+        assert!(matches!(message(path, encrypted, 100), Err(Error::Encrypted(_))));
     }
 }

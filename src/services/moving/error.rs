@@ -46,6 +46,13 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A message can be read only with keys that Dovecot has.
+    #[error(
+        "`{}` is encrypted by Dovecot's mail_crypt: say `postrider import imap`, or let `doveadm` write the mail \
+         decrypted and name that",
+        .0.display()
+    )]
+    Encrypted(PathBuf),
     /// A message is larger than the limit.
     #[error("`{what}` is larger than {largest} octets: allow more with `--largest`")]
     TooLarge {
@@ -116,6 +123,7 @@ impl Error {
             Self::Dbox(_)
             | Self::NoMbox(_)
             | Self::Compressed { .. }
+            | Self::Encrypted(_)
             | Self::TooLarge { .. }
             | Self::BadAccount { .. } => Kind::Invalid,
             Self::Dump { .. } | Self::Archive { .. } => Kind::Invalid,

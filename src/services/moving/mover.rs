@@ -64,12 +64,16 @@ pub struct FolderMoved {
     pub links: u64,
     /// Messages that are larger than what was allowed: not put there.
     pub too_large: u64,
-    /// Messages that are compressed in a way that is not understood, or damaged so that nothing can unpack them: not put there.
+    /// Messages that are encrypted, compressed in a way that is not understood, or damaged so that nothing can unpack
+    /// them: not put there.
     pub unreadable: u64,
     /// Messages that other folders have brought, of a mailbox that shows those of others: not put there.
     pub elsewhere: u64,
     /// Messages that the source listed and then did not give: expunged meanwhile, or damaged there.
     pub withheld: u64,
+    /// Why the source has refused it, or some of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// Whether UIDVALIDITY and UIDs are those of the source.
     pub keeps_uids: bool,
     /// Keywords that messages had to lose.
@@ -89,6 +93,7 @@ impl FolderMoved {
             unreadable: 0,
             elsewhere: 0,
             withheld: 0,
+            refused: None,
             keeps_uids: false,
             lost_keywords: 0,
         }
@@ -142,7 +147,7 @@ impl Mover {
                     moved.too_large += 1;
                     continue;
                 }
-                Err(error @ Error::Compressed { .. }) => {
+                Err(error @ (Error::Compressed { .. } | Error::Encrypted(_))) => {
                     log::warn!(error:% = error; "A message is left out");
                     moved.unreadable += 1;
                     continue;
@@ -402,6 +407,7 @@ mod tests {
             ("cur/3.M3.host:2,S", b"\x1f\x8bno gzip"),
             ("cur/4.M4.host:2,S", b"Subject: 4\n\nx\n"),
             (".Sent/cur/5.M5.host:2,S", b"Subject: 5\n\nx\n"),
+            ("cur/6.M6.host:2,S", b"CRYPTED\x03\x07\x02\0\0\0\x10"),
         ] {
             std::fs::write(source.join(name), content).unwrap();
         }
@@ -409,6 +415,6 @@ mod tests {
         let mut told = Vec::new();
         let tell = |moved: FolderMoved| told.push((moved.folder, moved.messages, moved.unreadable));
         mover.home(&"ann@example.test".parse().unwrap(), &home, tell).unwrap();
-        assert_eq!(told, [("INBOX".to_owned(), 2, 2), ("Sent".to_owned(), 1, 0)]);
+        assert_eq!(told, [("INBOX".to_owned(), 2, 3), ("Sent".to_owned(), 1, 0)]);
     }
 }

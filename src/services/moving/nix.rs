@@ -54,9 +54,12 @@ pub fn declaration(domains: &[Domain], users: &[DeclaredUser], aliases: &[(Strin
         }
         for (source, destinations) in aliases {
             let list: Vec<String> = destinations.iter().map(|destination| quoted(destination)).collect();
-            let _ = match *source {
-                "@" => writeln!(out, "    catchAll = {};", list.first().map_or("null", String::as_str)),
-                source => writeln!(out, "    aliases.{} = [ {} ];", quoted(source), list.join(" ")),
+            let _ = match (*source, list.as_slice()) {
+                ("@", [one]) => writeln!(out, "    catchAll = {one};"),
+                ("@", [first, more @ ..]) => {
+                    writeln!(out, "    catchAll = {first}; # one is all it takes; left out: {}", more.join(" "))
+                }
+                (source, _) => writeln!(out, "    aliases.{} = [ {} ];", quoted(source), list.join(" ")),
             };
         }
         out.push_str("  };\n");
@@ -99,12 +102,16 @@ mod tests {
             ("info@example.test", "ann@example.test"),
             ("info@example.test", "x@other.test"),
             ("@example.test", "bob.b@example.test"),
+            ("@other.test", "ann@example.test"),
+            ("@other.test", "x@far.test"),
+            ("@other.test", "y@far.test"),
         ];
         let aliases = aliases.map(|(a, b)| (a.to_owned(), b.to_owned()));
         let text = declaration(&["empty.test".parse().unwrap()], &users, &aliases);
         let wanted = "services.postrider.domains = {\n  \"empty.test\" = {\n  };\n  \"example.test\" = {\n    users.\"ann\".quota = \"2G\";\n    \
              users.\"anna\" = { enable = false; quota = \"2G\"; };\n    users.\"bob.b\" = { };\n    \
-             users.\"eve\".enable = false;\n    catchAll = \"bob.b@example.test\";\n    aliases.\"info\" = [ \"ann@example.test\" \"x@other.test\" ];\n  };\n};\n";
+             users.\"eve\".enable = false;\n    catchAll = \"bob.b@example.test\";\n    aliases.\"info\" = [ \"ann@example.test\" \"x@other.test\" ];\n  };\n  \"other.test\" = {\n    catchAll = \"ann@example.test\"; \
+             # one is all it takes; left out: \"x@far.test\" \"y@far.test\"\n  };\n};\n";
         assert_eq!(text, wanted);
         assert_eq!(quoted("a\"${b}\\"), "\"a\\\"\\${b}\\\\\"");
     }

@@ -44,6 +44,8 @@ struct Found {
     active: Option<ScriptName>,
 }
 
+/// Dovecot's link to the active script.
+pub(super) const LINK: &str = ".dovecot.sieve";
 /// What a script is called that had no name.
 const UNNAMED: &str = "imported";
 
@@ -93,7 +95,6 @@ impl Mover {
 
 /// Where the scripts of a mail directory are: in it, or in the home around it, as Dovecot has it with `mail = maildir:~/Maildir`.
 pub fn script_home(mail: &Path) -> PathBuf {
-    let has_scripts = |home: &Path| home.join(".dovecot.sieve").exists() || home.join("sieve").is_dir();
     let is_within = mail
         .file_name()
         .is_some_and(|name| ["maildir", "mail"].iter().any(|usual| name.to_string_lossy().eq_ignore_ascii_case(usual)));
@@ -101,6 +102,11 @@ pub fn script_home(mail: &Path) -> PathBuf {
         Some(above) if is_within && !has_scripts(mail) && has_scripts(above) => above.to_owned(),
         _ => mail.to_owned(),
     }
+}
+
+/// Whether a directory is the home of somebody with scripts.
+pub(super) fn has_scripts(home: &Path) -> bool {
+    home.join(LINK).exists() || home.join("sieve").is_dir()
 }
 
 fn read(home: &Path, most: u64) -> Result<Found, Error> {
@@ -143,8 +149,8 @@ fn pass_over(path: &Path) {
 
 /// The active script, which is added when it is none of those that have names.
 fn active(home: &Path, most: u64, scripts: &mut Vec<(ScriptName, Vec<u8>)>) -> Result<Option<ScriptName>, Error> {
-    let link = home.join(".dovecot.sieve");
-    let source = match files::read_own(home, Path::new(".dovecot.sieve"), most) {
+    let link = home.join(LINK);
+    let source = match files::read_own(home, Path::new(LINK), most) {
         Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
         Ok(None) => {
             pass_over(&link);

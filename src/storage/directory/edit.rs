@@ -233,6 +233,21 @@ impl Edit {
         self.set_user_state(id, "password_changed_at", self.now.into()).await
     }
 
+    /// Gives a user who has no password, and is not archived, this one; whether it was given.
+    pub async fn set_missing_password(
+        &mut self,
+        address: &Address,
+        hash: &Secret<String>,
+        owner: PasswordOwner,
+    ) -> Result<bool, Error> {
+        let account = self.user(address).await?;
+        let is_missing = !account.has_password() && account.archived_at.is_none();
+        if is_missing {
+            self.set_password(address, hash, owner).await?;
+        }
+        Ok(is_missing)
+    }
+
     /// Replaces a hash by a stronger one of the same password, unless the password has been changed in between.
     pub async fn strengthen_password(&mut self, account: &Account, hash: &Secret<String>) -> Result<(), Error> {
         fits("the password's hash", hash.expose())?;

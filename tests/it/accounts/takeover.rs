@@ -1,12 +1,13 @@
 //! A MariaDB that already holds the seed's tables and rows.
 
+use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::ByteSize;
-use postrider::services::moving::SeedAccounts;
+use postrider::services::moving::{SeedAccounts, SeedUser};
 use postrider::storage::database::{Database, Dialect, Error, Sql};
-use postrider::storage::directory::{Page, Usage};
+use postrider::storage::directory::{Account, NewUser, Page, Usage};
 
 use super::engines::Fresh;
-use super::world::{World, address};
+use super::world::{PENCIL, World, address, user};
 use crate::harness::{Host, cli};
 
 /// The SQL of the stack that Postrider replaces, statement by statement as its set-up ran them.
@@ -107,6 +108,45 @@ async fn accounts_are_copied_into_another_database() {
     here.close().await;
     database.close().await;
     fresh.remove().await;
+    own.remove().await;
+}
+
+#[tokio::test]
+async fn who_was_declared_before_gets_the_password_from_there() {
+    let own = Fresh::create(Dialect::Sqlite).await.unwrap();
+    let here = own.connect().await;
+    here.migrate().await.unwrap();
+    let world = World::new(here.clone());
+    world.users(&["has@example.com"]).await;
+    let mut edit = world.directory.edit().await.unwrap();
+    for name in ["none@example.com", "odd@example.com", "gone@example.com"] {
+        edit.add_user(&NewUser { password: None, ..user(name) }).await.unwrap();
+    }
+    edit.archive_user(&address("gone@example.com")).await.unwrap();
+    edit.commit().await.unwrap();
+    let hash = "{BLF-CRYPT}$2y$04$1GTbYMv9PFxDip5WdCZI5eko6wt04WVxBj77fd0Xh3VHkloF.x0.u";
+    let rows = [
+        ("has@example.com", hash, PENCIL),
+        ("none@example.com", hash, hash),
+        ("odd@example.com", "{PLAIN}secret", Account::NO_PASSWORD),
+        ("gone@example.com", hash, Account::NO_PASSWORD),
+    ];
+    let users = rows.map(|(name, password, _)| SeedUser {
+        address: address(name),
+        password: Secret::new(password.to_owned()),
+        quota: None,
+        enabled: true,
+    });
+    let found = SeedAccounts { domains: vec![], users: users.into(), aliases: vec![] };
+    for wanted in [1, 0] {
+        let moved = found.take_over(&world.directory).await.unwrap();
+        assert_eq!((moved.users, moved.present, moved.passwords), (0, 4, wanted));
+    }
+    for (name, _, wanted) in rows {
+        let account = world.directory.account_now(&address(name)).await.unwrap().unwrap();
+        assert_eq!(account.password.expose(), wanted, "{name}");
+    }
+    here.close().await;
     own.remove().await;
 }
 

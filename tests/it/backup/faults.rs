@@ -59,6 +59,12 @@ async fn flipped_bits_are_noticed_and_what_is_whole_is_restored() {
         let (lost, messages) = (said["lost"].as_u64().unwrap(), said["messages"].as_u64().unwrap());
         assert_eq!(code, if lost > 0 { 6 } else { 0 }, "{said}");
         assert_eq!(said["damage"].as_array().unwrap().is_empty(), lost == 0, "{said}");
+        let maildirs = target.path().join("maildirs");
+        let arguments = ["export", "--format", "maildir", "--domain", "example.test", "--to"];
+        let (exported, ended) = backup(&host, &[&arguments[..], &[maildirs.to_str().unwrap()]].concat()).await;
+        for figure in ["messages", "lost", "damage"] {
+            assert_eq!((ended, &exported[figure]), (code, &said[figure]), "{exported}");
+        }
         partly += u32::from(lost > 0 && messages > 0);
     }
     assert!(partly > 0, "no bit cost some messages and left others");

@@ -27,6 +27,7 @@ async fn import(host: &Host, directory: &Path, more: &[&str]) -> (Value, i32) {
 async fn what_was_exported_is_the_same_to_every_client_after_it_was_moved_in() {
     let destination = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
+    crate::sieve::activate(&host, "ann@example.test", "keep;\r\n");
     done(&host, &["create"]).await;
     let exported = destination.path().join("seed");
     done(&host, &["export", "--format", "seed", "--to", exported.to_str().unwrap()]).await;
@@ -43,6 +44,9 @@ async fn what_was_exported_is_the_same_to_every_client_after_it_was_moved_in() {
     for user in ["ann@example.test", "bob@example.test"] {
         assert_eq!(picture(&other, user).await, picture(&host, user).await, "{user}");
     }
+    let active = other.mail_root().join("example.test/ann/.dovecot.sieve");
+    assert_eq!(fs::read_link(&active).unwrap(), Path::new("sieve/main.sieve"));
+    assert_eq!(fs::read_to_string(active).unwrap(), "keep;\r\n");
     let (again, _) = import(&other, &exported, &[]).await;
     assert_eq!((&again["accounts"]["users"], &again["accounts"]["present"]), (&0.into(), &4.into()), "{again}");
 

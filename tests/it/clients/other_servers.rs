@@ -7,9 +7,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::TcpListener;
 
 use super::moving::{USER, counts, postrider};
-use crate::harness::{Host, PASSWORD};
+use crate::harness::{Host, PASSWORD, cli};
 
-/// A server that answers one client after the other; what it says to a command comes from `untagged`.
+/// A server that answers one client after the other; what it says to a command comes from `untagged`, which may end
+/// with the answer `NO …`.
 async fn scripted(tasks: &Tasks, mut untagged: impl FnMut(&str) -> String + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -25,8 +26,12 @@ async fn scripted(tasks: &Tasks, mut untagged: impl FnMut(&str) -> String + Send
                     break;
                 }
                 let (tag, command) = line.split_once(' ').unwrap();
-                let untagged = untagged(command.trim_end());
-                stream.write_all(format!("{untagged}{tag} OK done\r\n").as_bytes()).await.unwrap();
+                let said = untagged(command.trim_end());
+                let answer = match said.rsplit_once("NO ") {
+                    Some((untagged, why)) => format!("{untagged}{tag} NO {why}\r\n"),
+                    None => format!("{said}{tag} OK done\r\n"),
+                };
+                stream.write_all(answer.as_bytes()).await.unwrap();
             }
         }
     });
@@ -126,5 +131,60 @@ async fn mailboxes_that_show_what_others_have_bring_the_rest_only() {
     assert!(fetched.contains("14-Nov-2023 22:13:20"), "{fetched}");
     let listed = format!("{:?}", imap.ok("LSUB \"\" *").await);
     assert!(listed.contains("All Mail") && !listed.contains("Starred"), "{listed}");
+    host.stop().await;
+}
+
+/// A server that does not open one mailbox, gives one of two messages of another, and says nonsense of a third.
+fn refuses() -> impl FnMut(&str) -> String + Send + 'static {
+    let mut open = String::new();
+    move |command: &str| match command.split('"').collect::<Vec<_>>().as_slice() {
+        ["LIST ", ..] => ["INBOX", "Locked", "100%", "a//b", "Half", "Odd", "Behind"]
+            .map(|name| format!("* LIST () \"/\" \"{name}\"\r\n"))
+            .concat(),
+        ["EXAMINE ", "Locked", ..] => "NO [INUSE] somebody else has it".to_owned(),
+        ["EXAMINE ", name, ..] => {
+            open = (*name).to_owned();
+            "* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9] x\r\n".to_owned()
+        }
+        [fetch] if fetch.contains("RFC822.SIZE") && open == "Odd" => {
+            "* 1 FETCH (UID 1 INTERNALDATE \"never\" RFC822.SIZE 14)\r\n".to_owned()
+        }
+        [fetch] if fetch.contains("RFC822.SIZE") => {
+            let uids = if open == "Half" { 1..=2 } else { 1..=1 };
+            uids.map(|uid| format!("* {uid} FETCH (UID {uid} FLAGS () RFC822.SIZE 14)\r\n")).collect()
+        }
+        [fetch] if fetch.contains("BODY.PEEK[]") => {
+            let end = if open == "Half" { "NO [SERVERBUG] one is damaged" } else { "" };
+            format!("* 1 FETCH (UID 1 BODY[] {{14}}\r\nSubject: 1\r\n\r\n)\r\n{end}")
+        }
+        _ => String::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_refuses_keeps_no_other_mailbox_out() {
+    let host = Host::start().user(USER).real_time().await;
+    let password = host.directory().join("password");
+    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    let tasks = Tasks::new();
+    let (port, password) = (scripted(&tasks, refuses()).await.to_string(), password.display().to_string());
+    let mut arguments = vec!["import", "imap", "127.0.0.1", "--insecure", "--port", &port, "--login", USER];
+    arguments.extend(["--password-file", &password, "--user", USER]);
+    let (moved, code) = cli::run(&host.config(), &arguments, "").await;
+    assert_eq!((code, counts(&moved)), (1, (3, 0)), "{moved}");
+    let folders = moved[0]["folders"].as_array().unwrap();
+    let names: Vec<_> = folders.iter().map(|folder| folder["folder"].as_str().unwrap()).collect();
+    assert_eq!(names, ["INBOX", "Locked", "100_", "Half"]);
+    let refused = [1, 3].map(|n: usize| folders[n]["refused"].as_str().unwrap());
+    assert!(refused[0].contains("[INUSE]") && refused[1].contains("[SERVERBUG]"), "{moved}");
+    assert_eq!((&folders[3]["withheld"], &folders[0]["refused"]), (&1.into(), &serde_json::Value::Null), "{moved}");
+    assert_eq!(moved[0]["unnamed"], serde_json::json!(["a//b"]));
+    assert!(moved[0]["problem"].as_str().unwrap().contains("not understood"), "{moved}");
+    let mut imap = host.imap(USER).await;
+    for folder in ["INBOX", "100_", "Half"] {
+        let opened = imap.ok(&format!("SELECT {folder}")).await;
+        assert_eq!(opened.number("EXISTS"), Some(1), "{folder}");
+        assert!(opened.untagged.iter().any(|line| line.contains("[UIDVALIDITY 7]")), "{folder}");
+    }
     host.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read as _};
 
-use super::{is_mbox, is_separator, is_undated_separator};
+use super::{is_bare, is_mbox, is_separator, is_undated_separator};
 
 /// A message of an mbox with the line before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl<R: BufRead> Messages<R> {
                 let first = next.len();
                 let dated = is_separator(&next);
                 line(&mut self.reader, &mut next)?;
-                if dated || self.undated && is_undated_separator(&next) {
+                if dated || (self.undated || is_bare(&next)) && is_undated_separator(&next) {
                     self.ahead = next;
                     break;
                 }
@@ -129,6 +129,10 @@ mod tests {
             "From a@b\nS: 1\n\nx\n\nFrom here on\n\nFrom c@d\nS: 2\n\ny\n".to_owned(),
             "From a@b\nS: 1\n\nFrom c@d\n\nFrom e@f\nS: 2\n\nFrom g@h\n".to_owned(),
             format!("{dated}\n\n\n{dated}"),
+            format!(
+                "{dated}X-Mozilla-Status: 0001\n\nx\n\nFrom \nX-Mozilla-Status: 0001\n\ny\n\nFrom \n\nFrom \nS: 3\n\n"
+            )
+            .replace('\n', "\r\n"),
         ] {
             let wanted: Vec<_> = super::super::messages(text.as_bytes())
                 .into_iter()

@@ -3,6 +3,7 @@
 mod mbox;
 mod seed;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use super::create::{read_folder, read_record};
 use super::error::at;
 use super::repository::{Repository, Snapshot};
 use super::tree::MessageEntry;
-use super::{Error, Progress, Selection, restore_mail};
+use super::{Error, Progress, Restored, Selection, restore_mail};
 use crate::foundations::files::create_directory;
 use crate::storage::mailbox::{FileName, FolderName};
 
@@ -38,9 +39,14 @@ pub struct Exported {
     pub octets: u64,
     /// Files that were written, for forms with few of them.
     pub files: Vec<PathBuf>,
+    /// Messages and files that the backup has lost, for the form that goes on without them: Maildir.
+    pub lost: u64,
+    /// Why, as in [`super::Restored`].
+    pub damage: BTreeSet<String>,
 }
 
-/// Writes mail into a directory, which must be empty or not be there. Blocks.
+/// Writes mail into a directory, which must be empty or not be there. As Maildirs, what is whole is written, and what
+/// is lost is counted. Blocks.
 ///
 /// # Errors
 /// The directory is not empty, nothing in the backup is meant, an object is missing or damaged, or the disk fails.
@@ -59,13 +65,14 @@ pub fn export(
     }
     let exported = match format {
         Format::Maildir => {
-            let restored = restore_mail(repository, snapshot, selection, directory, progress)?;
-            Exported { messages: restored.messages, octets: restored.octets, files: vec![] }
+            let Restored { messages, octets, lost, damage, .. } =
+                restore_mail(repository, snapshot, selection, directory, progress)?;
+            Exported { messages, octets, files: vec![], lost, damage }
         }
         Format::Seed => seed::write(repository, snapshot, selection, directory, progress)?,
         Format::Mbox | Format::Eml => folders(repository, snapshot, selection, format, directory, progress)?,
     };
-    if exported.messages == 0 && !selection.is_everything() {
+    if exported.messages + exported.lost == 0 && !selection.is_everything() {
         let what = selection.to_string();
         return Err(Error::NotInBackup { snapshot: snapshot.id.to_string(), what });
     }

@@ -112,6 +112,8 @@ impl Drop for PackWriter {
 
 /// Names of unfinished packs begin with it.
 pub const TEMPORARY: &str = ".unfinished.";
+/// Behind that, in the name of a copy that somebody reads.
+pub const FETCHED: &str = ".fetched.";
 
 /// `packs/3f/3f0c….pack`.
 fn name_of(id: ObjectId) -> String {

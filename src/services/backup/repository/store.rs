@@ -71,7 +71,7 @@ impl Repository {
         let locks = shelf::lock(&*shelf, access)?;
         if access != Access::Read {
             shelf.furnish()?;
-            remove_unfinished(shelf.workshop())?;
+            remove_unfinished(shelf.workshop(), access)?;
         }
         let threads = rayon::ThreadPoolBuilder::new().num_threads(usize::from(settings.threads)).build();
         let threads = threads.map_err(|error| Error::Interrupted(error.to_string()))?;
@@ -424,13 +424,32 @@ fn snapshot_name(id: &SnapshotId) -> String {
     format!("snapshots/{id}.{ENDING}")
 }
 
-/// Takes away packs that somebody who was interrupted had begun.
-fn remove_unfinished(workshop: &Path) -> Result<(), Error> {
+/// Takes away packs that somebody who was interrupted had begun, and copies for readers once nobody reads.
+fn remove_unfinished(workshop: &Path, access: Access) -> Result<(), Error> {
     for entry in fs::read_dir(workshop).map_err(at("read", workshop))? {
         let entry = entry.map_err(at("read", workshop))?;
-        if entry.file_name().to_string_lossy().starts_with(pack::TEMPORARY) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_read = name.contains(pack::FETCHED) && access != Access::Remove;
+        if name.starts_with(pack::TEMPORARY) && !is_read {
             fs::remove_file(entry.path()).map_err(at("remove", &entry.path()))?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_adds_leaves_the_copies_of_those_who_read() {
+        let workshop = tempfile::tempdir().unwrap();
+        let names = ["ends", ".unfinished.1.0", ".unfinished.1.fetched.0"];
+        for (access, left) in [(Access::Add, &["ends", ".unfinished.1.fetched.0"][..]), (Access::Remove, &["ends"])] {
+            names.iter().for_each(|name| fs::write(workshop.path().join(name), "").unwrap());
+            remove_unfinished(workshop.path(), access).unwrap();
+            let is_there = |name: &&str| workshop.path().join(name).exists();
+            assert_eq!(names.into_iter().filter(is_there).collect::<Vec<_>>(), left, "{access:?}");
+        }
+    }
 }

@@ -15,11 +15,14 @@ pub(super) struct Connection {
     stream: BufReader<Box<dyn Stream>>,
     tag: u32,
     largest: u64,
+    /// How long nothing may come.
+    patience: Duration,
 }
 
 impl Connection {
     pub(super) fn new(server: &str, stream: Box<dyn Stream>, largest: u64) -> Self {
-        Self { server: server.to_owned(), stream: BufReader::with_capacity(1 << 16, stream), tag: 0, largest }
+        let stream = BufReader::with_capacity(1 << 16, stream);
+        Self { server: server.to_owned(), stream, tag: 0, largest, patience: PATIENCE }
     }
 
     /// The stream underneath, for TLS. What the server has said before is forgotten (RFC 2595 §3.1).
@@ -66,11 +69,10 @@ impl Connection {
         loop {
             let before = response.line.len();
             let mut bounded = (&mut self.stream).take(LONGEST_LINE - before as u64);
-            let read = in_time(&self.server, bounded.read_until(b'\n', &mut response.line)).await?;
+            let reading = bounded.read_until(b'\n', &mut response.line);
+            let read = in_time(&self.server, self.patience, reading).await?;
             let Some(line) = response.line.strip_suffix(b"\n").filter(|_| read > 0) else {
-                let reason = if read == 0 { "closed by the server" } else { "a line is too long" };
-                let source = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, reason);
-                return Err(Error::Connection { server: self.server.clone(), source });
+                return Err(self.broken(if read == 0 { CLOSED } else { "a line is too long" }));
             };
             let line = line.strip_suffix(b"\r").unwrap_or(line).len();
             response.line.truncate(line);
@@ -79,10 +81,25 @@ impl Connection {
                 let what = format!("a literal of {size} octets, more than {} allowed with `--largest`", self.largest);
                 return Err(Error::Syntax { server: self.server.clone(), what });
             }
-            let mut octets = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
-            in_time(&self.server, self.stream.read_exact(&mut octets)).await?;
-            response.literals.push(octets);
+            response.literals.push(self.octets(size).await?);
         }
+    }
+
+    /// Octets of a literal. However slow the way is, something has to come now and then. Only what comes takes memory.
+    async fn octets(&mut self, size: u64) -> Result<Vec<u8>, Error> {
+        let mut octets = Vec::new();
+        let mut rest = (&mut self.stream).take(size);
+        while rest.limit() > 0 {
+            if in_time(&self.server, self.patience, rest.read_buf(&mut octets)).await? == 0 {
+                return Err(self.broken(CLOSED));
+            }
+        }
+        Ok(octets)
+    }
+
+    fn broken(&self, reason: &str) -> Error {
+        let source = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, reason);
+        Error::Connection { server: self.server.clone(), source }
     }
 }
 
@@ -92,8 +109,12 @@ fn literal(line: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-async fn in_time<T>(server: &str, doing: impl Future<Output = std::io::Result<T>>) -> Result<T, Error> {
-    match tokio::time::timeout(PATIENCE, doing).await {
+async fn in_time<T>(
+    server: &str,
+    patience: Duration,
+    doing: impl Future<Output = std::io::Result<T>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(patience, doing).await {
         Ok(done) => done.map_err(|source| Error::Connection { server: server.to_owned(), source }),
         Err(_) => Err(Error::Silent(server.to_owned())),
     }
@@ -101,3 +122,43 @@ async fn in_time<T>(server: &str, doing: impl Future<Output = std::io::Result<T>
 
 const PATIENCE: Duration = Duration::from_mins(2);
 const LONGEST_LINE: u64 = 1 << 20;
+const CLOSED: &str = "closed by the server";
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::*;
+
+    fn connection(largest: u64) -> (Connection, DuplexStream) {
+        let (near, far) = duplex(64);
+        (Connection::new("there", Box::new(near), largest), far)
+    }
+
+    #[tokio::test]
+    async fn a_literal_comes_in_pieces() {
+        let (mut connection, mut far) = connection(100);
+        let said = async {
+            for piece in ["* X {20}\r\n01234", "56789", "0123456789", " Y\r\n"] {
+                far.write_all(piece.as_bytes()).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        let (response, ()) = tokio::join!(connection.response(), said);
+        let Response { line, literals } = response.unwrap();
+        assert_eq!((line, literals), (b"* X {20} Y".to_vec(), vec![b"01234567890123456789".to_vec()]));
+    }
+
+    #[tokio::test]
+    async fn a_literal_that_does_not_come_ends() {
+        let (mut silent, mut far) = connection(100);
+        silent.patience = Duration::from_millis(1);
+        far.write_all(b"* X {5}\r\n01").await.unwrap();
+        assert!(matches!(silent.response().await, Err(Error::Silent(_))));
+        // More than any machine has.
+        let (mut boasting, mut far) = connection(u64::MAX);
+        far.write_all(format!("* X {{{}}}\r\n01", u64::MAX >> 2).as_bytes()).await.unwrap();
+        drop(far);
+        assert!(matches!(boasting.response().await, Err(Error::Connection { .. })));
+    }
+}

@@ -82,9 +82,11 @@ pub(super) fn listed(values: &[Value], namespaces: &Namespaces) -> Option<Option
         return Some(None);
     };
     let delimiter = delimiter.text().and_then(|text| text.first()).map(|octet| char::from(*octet));
+    // What clients list by is in no name here.
+    let bare = bare.replace(['%', '*'], "_");
     let levels: Vec<&str> = match delimiter {
         Some(delimiter) => bare.split(delimiter).collect(),
-        None => vec![bare],
+        None => vec![bare.as_str()],
     };
     let name = FolderName::from_levels(levels.into_iter());
     let purpose = SpecialUse::ALL.into_iter().find(|purpose| has(purpose.attribute()));
@@ -128,6 +130,7 @@ mod tests {
         assert_eq!(name(r#"(\HasNoChildren) "." "Entw&APw-rfe.2026""#, &none).as_deref(), Some("Entwürfe/2026"));
         assert_eq!(name(r#"() "/" INBOX"#, &none).as_deref(), Some("INBOX"));
         assert_eq!(name(r#"() NIL Plain"#, &none).as_deref(), Some("Plain"));
+        assert_eq!(name(r#"() "/" "Discounts/100%""#, &none).as_deref(), Some("Discounts/100_"));
         assert_eq!(name(r#"(\Noselect) "/" "[Gmail]""#, &none), None);
     }
 

@@ -163,7 +163,8 @@ impl Remote {
         Ok(found)
     }
 
-    /// Moves a mailbox in, with UIDVALIDITY and UIDs where the folder is not there yet.
+    /// Moves a mailbox in, with UIDVALIDITY and UIDs where the folder is not there yet. What the server refuses of it
+    /// is noted.
     ///
     /// # Errors
     /// The connection breaks, the server does not speak IMAP, or the disk fails; what was complete until then is kept, and
@@ -175,14 +176,29 @@ impl Remote {
         deposit: &Deposit,
         now: Timestamp,
     ) -> Result<FolderMoved, moving::Error> {
+        let mut moved = FolderMoved::new(name);
+        match self.bring(listed, name, deposit, now, &mut moved).await {
+            Err(moving::Error::Imap(error @ Error::Refused { .. })) => moved.refused = Some(error.to_string()),
+            brought => brought?,
+        }
+        Ok(moved)
+    }
+
+    async fn bring(
+        &mut self,
+        listed: &Listed,
+        name: &FolderName,
+        deposit: &Deposit,
+        now: Timestamp,
+        moved: &mut FolderMoved,
+    ) -> Result<(), moving::Error> {
         let uids = self.examine(listed).await?;
         let mut messages = self.messages(listed).await?;
-        let mut moved = FolderMoved::new(name);
         if listed.view != View::Own {
             moved.elsewhere = self.leave_elsewhere(listed, &mut messages);
             // A folder of nothing but what others have need not be.
             if messages.is_empty() && moved.elsewhere > 0 {
-                return Ok(moved);
+                return Ok(());
             }
         }
         let mut target = deposit.folder(name, uids)?;
@@ -211,11 +227,18 @@ impl Remote {
             moved.messages = wanted.len() as u64;
             moved.octets = wanted.iter().map(|(_, size)| size).sum();
             self.remember(&messages);
-            return Ok(moved);
+            return Ok(());
         }
+        let mut refused = None;
         for batch in batches(&wanted) {
             let mut waiting: BTreeSet<u32> = batch.iter().map(|(uid, _)| *uid).collect();
-            for (uid, content) in self.fetch(batch).await? {
+            let mut contents = Vec::with_capacity(batch.len());
+            match self.fetch(batch, &mut contents).await {
+                // RFC 3501 §6.4.5: some it cannot give. The others have come before it says so.
+                Err(error @ Error::Refused { .. }) => refused = Some(error),
+                answer => answer?,
+            }
+            for (uid, content) in contents {
                 let Some(found) = messages.get(&uid).filter(|_| waiting.remove(&uid)) else { continue };
                 moved.messages += 1;
                 moved.octets += content.len() as u64;
@@ -234,7 +257,7 @@ impl Remote {
         }
         target.finish()?;
         self.remember(&messages);
-        Ok(moved)
+        refused.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Takes messages out that other mailboxes have brought; how many.
@@ -292,9 +315,8 @@ impl Remote {
         Ok(messages)
     }
 
-    async fn fetch(&mut self, batch: &[(u32, u64)]) -> Result<Vec<(u32, Vec<u8>)>, Error> {
+    async fn fetch(&mut self, batch: &[(u32, u64)], contents: &mut Vec<(u32, Vec<u8>)>) -> Result<(), Error> {
         let set = batch.iter().map(|(uid, _)| uid.to_string()).collect::<Vec<_>>().join(",");
-        let mut contents = Vec::with_capacity(batch.len());
         let each = |response: Response| {
             let Some(items) = fetched(response) else { return Ok(()) };
             let uid = item(&items, "UID").and_then(Value::number);
@@ -305,7 +327,7 @@ impl Remote {
             Ok(())
         };
         self.connection.command(&format!("UID FETCH {set} (UID BODY.PEEK[])"), "messages", each).await?;
-        Ok(contents)
+        Ok(())
     }
 
     /// Says goodbye. That nobody answers does not matter any more.

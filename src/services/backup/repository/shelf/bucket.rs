@@ -74,7 +74,7 @@ impl Shelf for BucketShelf {
 
     fn fetch(&self, file: &Listed) -> Result<Fetched, Error> {
         let number = self.fetched.fetch_add(1, Ordering::Relaxed);
-        let path = self.workshop.join(format!("{}{}.fetched.{number}", pack::TEMPORARY, std::process::id()));
+        let path = self.workshop.join(format!("{}{}{}{number}", pack::TEMPORARY, std::process::id(), pack::FETCHED));
         let fetched = Fetched { path, is_copy: true };
         self.client.download(&file.name, file.size, &fetched.path)?;
         Ok(fetched)
