@@ -217,6 +217,8 @@ impl User {
             self.forget(old);
             self.tree.rename(old, new, new.directory());
         }
+        // Before what is found in them under their new names.
+        self.account.hub.tell(|| News::Renamed { from: from.clone(), to: to.clone() });
         for new in &renamed {
             if let Err(error) = self.folder(new) {
                 // It has its new name, on disk; what it occupies is asked for again.
@@ -224,7 +226,6 @@ impl User {
                 self.account.doubt();
             }
         }
-        self.account.hub.tell(|| News::Renamed { from: from.clone(), to: to.clone() });
         Ok(())
     }
 
