@@ -175,12 +175,15 @@ impl Certificates {
     /// Makes sure that nothing new is worse than what it replaces, and that clients can shake hands with it.
     fn judge(&self, candidates: Vec<Loaded>, now: Timestamp) -> Result<Vec<Loaded>, Vec<Error>> {
         let (in_force, hostname) = (self.loaded.load(), self.hostname.get());
+        let is_for_us = |new: &Loaded| !new.temporary && new.not_after > now && new.covers(hostname.as_str());
+        // The name may have moved from one certificate to another.
+        let lost = (!candidates.iter().any(is_for_us)).then_some(hostname.as_str());
         let unfit = |new: &Loaded| {
             let old = in_force.iter().find(|old| old.file == new.file);
             if old.is_some_and(|old| old.leaf() == new.leaf()) {
                 return None;
             }
-            let worse = old.filter(|old| !old.temporary).and_then(|old| unfit(old, new, hostname.as_str(), now));
+            let worse = old.filter(|old| !old.temporary).and_then(|old| unfit(old, new, lost, now));
             let reason = worse.or_else(|| rehearse(new).err())?;
             Some(Error::Unfit { file: new.file.clone(), reason })
         };

@@ -39,6 +39,13 @@ fn open_with(settings: TlsSettings, resolver: SharedResolver) -> Result<Arc<Cert
     })
 }
 
+/// Replaces a certificate and its key by new ones, for these names, made at a time.
+fn replace(pair: &CertificateFiles, names: &[&str], at: Timestamp) {
+    let made = SelfSigned::make(names, at).unwrap();
+    files::write_durable(&pair.key, made.key.expose().as_bytes(), 0o600).unwrap();
+    files::write_durable(&pair.cert, made.certificate.as_bytes(), 0o600).unwrap();
+}
+
 /// Shakes hands as a client that trusts `authority` and asks for `name`; whether both sides are content.
 async fn shake(context: &TlsContext, authority: &str, name: &str) -> bool {
     let (near, far) = tokio::io::duplex(1 << 16);
@@ -138,6 +145,19 @@ async fn a_key_that_the_dns_does_not_have_waits_for_it_also_over_a_restart() {
     }
     let after = open_with(settings, zone).unwrap();
     assert!(shake(&after.context().unwrap(), &new_ca, "mail.example.test").await && after.held() == 0);
+}
+
+#[tokio::test]
+async fn the_name_of_the_host_moves_from_one_certificate_to_another() {
+    let (directory, now) = (tempfile::tempdir().unwrap(), SystemClock.now());
+    let (first, _) = certificate(directory.path(), "mail.example.test");
+    let (second, _) = certificate(directory.path(), "www.example.test");
+    let certificates = open(vec![first.clone(), second.clone()]).unwrap();
+    replace(&first, &["imap.example.test"], now);
+    assert!(matches!(certificates.reload().await.unwrap_err()[..], [Error::Unfit { .. }]), "nothing is for it");
+    replace(&second, &["mail.example.test"], now);
+    certificates.reload().await.unwrap();
+    assert_eq!(certificates.meant("mail.example.test"), [certificates.loaded()[1].fingerprint()]);
 }
 
 #[tokio::test]
