@@ -63,8 +63,10 @@ async fn a_row_that_makes_no_sense_keeps_nobody_waiting(database: Database) {
     world.zone.add("x.test A 192.0.2.1").unwrap();
     let peer = world.network.host("192.0.2.1", Peer::new());
     let (bad, _) = (world.send(&mail(&["a@x.test"])).await, world.send(&mail(&["b@x.test"])).await);
-    let sql = "UPDATE queue_recipients SET recipient = ? WHERE entry = ?";
-    world.database.execute(sql, &["{".into(), bad.to_string().into()]).await.unwrap();
+    // As it is after a crash in the middle of sending, when the queue looks at it first of all.
+    let sql = "UPDATE queue_recipients SET recipient = ?, owner = ?, sending_since = ? WHERE entry = ?";
+    let (claimant, now) = ("mail.example.test", world.clock.now());
+    world.database.execute(sql, &["{".into(), claimant.into(), now.into(), bad.to_string().into()]).await.unwrap();
     world.queue.start();
     world.until("the other one is sent", async || peer.taken().len() == 1).await;
     world.until("the bad one is held", async || world.queue.counts().await.unwrap().held == 1).await;
