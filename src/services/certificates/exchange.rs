@@ -29,8 +29,9 @@ pub(super) struct Waited {
     pub(super) seen: Option<Timestamp>,
 }
 
-/// Why a certificate must not replace another one; `None` when it may.
-pub(super) fn unfit(old: &Loaded, new: &Loaded, hostname: &str, now: Timestamp) -> Option<String> {
+/// Why a certificate must not replace another one; `None` when it may. `lost` is the host's own name, where none of the
+/// new certificates is for it.
+pub(super) fn unfit(old: &Loaded, new: &Loaded, lost: Option<&str>, now: Timestamp) -> Option<String> {
     if new.temporary {
         return Some("its file is gone, and nobody trusts what would stand in for it".to_owned());
     }
@@ -41,10 +42,8 @@ pub(super) fn unfit(old: &Loaded, new: &Loaded, hostname: &str, now: Timestamp) 
     if new.not_before > now + CLOCKS_APART && old.not_before <= now {
         return Some(format!("it is not valid before {}", new.not_before));
     }
-    if old.covers(hostname) && !new.covers(hostname) {
-        return Some(format!("it is not for `{hostname}`, as the old one is"));
-    }
-    None
+    let lost = lost.filter(|lost| old.covers(lost) && !new.covers(lost))?;
+    Some(format!("it is not for `{lost}`, as the old one is"))
 }
 
 /// Whether a new certificate waits for the DNS.
@@ -136,14 +135,15 @@ mod tests {
     fn a_worse_one_is_not_taken() {
         let now = Timestamp::from_unix_seconds(1_800_000_000);
         let (old, new) = (certificate(now), certificate(now));
-        assert_eq!(unfit(&old, &new, "mail.example.test", now), None);
+        assert_eq!(unfit(&old, &new, Some("mail.example.test"), now), None);
         let ended = Loaded { not_after: now - DAY, ..new.clone() };
-        assert!(unfit(&old, &ended, "mail.example.test", now).is_some());
-        assert_eq!(unfit(&ended, &ended, "mail.example.test", now), None, "no worse than the other");
+        assert!(unfit(&old, &ended, Some("mail.example.test"), now).is_some());
+        assert_eq!(unfit(&ended, &ended, Some("mail.example.test"), now), None, "no worse than the other");
         let early = Loaded { not_before: now + DAY, ..new.clone() };
-        assert!(unfit(&old, &early, "mail.example.test", now).is_some());
+        assert!(unfit(&old, &early, Some("mail.example.test"), now).is_some());
         let narrow = Loaded { names: vec!["www.example.test".to_owned()], ..new };
-        assert!(unfit(&old, &narrow, "mail.example.test", now).is_some());
-        assert_eq!(unfit(&old, &narrow, "other.test", now), None);
+        assert!(unfit(&old, &narrow, Some("mail.example.test"), now).is_some());
+        assert_eq!(unfit(&old, &narrow, Some("other.test"), now), None);
+        assert_eq!(unfit(&old, &narrow, None, now), None, "another one is for it");
     }
 }

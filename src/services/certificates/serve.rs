@@ -48,6 +48,8 @@ pub struct Certificates {
     by_name: Arc<BySni>,
     loaded: ArcSwap<Vec<Loaded>>,
     held: ArcSwap<Vec<Held>>,
+    /// What the files looked like right before those in force were read from them.
+    seen: ArcSwap<Fingerprint>,
     troubles: Troubles,
     /// One reload after the other.
     reloading: Mutex<()>,
@@ -64,6 +66,7 @@ impl Certificates {
     pub fn open(parts: CertificatesParts) -> Result<Arc<Self>, Vec<Error>> {
         let CertificatesParts { settings, hostname, resolver, clock, journal } = parts;
         let (snapshot, now) = (settings.get(), clock.now());
+        let seen = ArcSwap::from_pointee(fingerprint(&snapshot));
         let (loaded, held) = held::take_up(&snapshot.acme_state, load_all(&snapshot, now)?, now);
         let table = ArcSwap::from_pointee(Table::new(&loaded));
         let by_name = Arc::new(BySni { table, challenges: Challenges::default() });
@@ -78,6 +81,7 @@ impl Certificates {
             by_name,
             loaded: ArcSwap::from_pointee(loaded),
             held: ArcSwap::from_pointee(held),
+            seen,
             troubles: Troubles::default(),
             reloading: Mutex::new(()),
             changes: watch::Sender::new(0),
@@ -149,8 +153,9 @@ impl Certificates {
         let _one = self.reloading.lock().await;
         let settings = self.settings.get();
         let (wanted, now) = (Arc::clone(&settings), self.clock.now());
-        let loaded = tokio::task::spawn_blocking(move || load_all(&wanted, now)).await;
-        let loaded = loaded.unwrap_or_else(|_| Err(vec![])).and_then(|loaded| {
+        let read = tokio::task::spawn_blocking(move || (fingerprint(&wanted), load_all(&wanted, now))).await;
+        let (seen, loaded) = read.unwrap_or_else(|_| (Fingerprint::default(), Err(vec![])));
+        let loaded = loaded.and_then(|loaded| {
             // A context that was handed out must go on working.
             if loaded.is_empty() && self.context().is_some() { Err(vec![Error::None]) } else { Ok(loaded) }
         });
@@ -158,6 +163,7 @@ impl Certificates {
             Ok(candidates) => {
                 let (loaded, held) = self.choose(candidates, &settings, now).await;
                 self.put_in_force(&settings, loaded, held);
+                self.seen.store(Arc::new(seen));
                 self.troubles.loaded(&[], &settings, &[]);
                 Ok(())
             }
@@ -175,12 +181,15 @@ impl Certificates {
     /// Makes sure that nothing new is worse than what it replaces, and that clients can shake hands with it.
     fn judge(&self, candidates: Vec<Loaded>, now: Timestamp) -> Result<Vec<Loaded>, Vec<Error>> {
         let (in_force, hostname) = (self.loaded.load(), self.hostname.get());
+        let is_for_us = |new: &Loaded| !new.temporary && new.not_after > now && new.covers(hostname.as_str());
+        // The name may have moved from one certificate to another.
+        let lost = (!candidates.iter().any(is_for_us)).then_some(hostname.as_str());
         let unfit = |new: &Loaded| {
             let old = in_force.iter().find(|old| old.file == new.file);
             if old.is_some_and(|old| old.leaf() == new.leaf()) {
                 return None;
             }
-            let worse = old.filter(|old| !old.temporary).and_then(|old| unfit(old, new, hostname.as_str(), now));
+            let worse = old.filter(|old| !old.temporary).and_then(|old| unfit(old, new, lost, now));
             let reason = worse.or_else(|| rehearse(new).err())?;
             Some(Error::Unfit { file: new.file.clone(), reason })
         };
@@ -249,23 +258,28 @@ impl Certificates {
     }
 
     /// Loads the files again whenever one of them has changed, looks whether the DNS has the keys of those that wait, and
-    /// warns of certificates that end soon, until `tasks` stop.
+    /// warns of certificates that end soon, until `tasks` stop. What was not taken is tried again now and then: a disk
+    /// that failed for a moment, or a clock that was behind, leaves no trace on the files.
     pub async fn watch(self: Arc<Self>, tasks: Tasks) {
-        let mut seen = fingerprint(&self.settings.get()).await;
+        let mut tried = Fingerprint::default();
         let mut warned = Timestamp::EPOCH;
         // Those that were found waiting at the start are looked at right away.
         let mut asked = Timestamp::EPOCH;
         loop {
             let now = self.clock.now();
+            // A clock that was ahead keeps nothing waiting for as long as it was ahead.
+            (warned, asked) = (warned.min(now), asked.min(now));
             if now.since(warned) >= DAY {
                 warned = now;
                 self.warn_of_ends();
             }
             let settings = self.settings.get();
-            let found = fingerprint(&settings).await;
+            let wanted = Arc::clone(&settings);
+            let found = tokio::task::spawn_blocking(move || fingerprint(&wanted)).await.unwrap_or_default();
             let is_due = self.held() > 0 && now.since(asked) >= settings.dane.look_every.duration();
-            if found != seen || is_due {
-                (seen, asked) = (found, now);
+            let is_new = found != **self.seen.load() && (found != tried || now.since(asked) >= TRY_AGAIN);
+            if is_new || is_due {
+                (tried, asked) = (found, now);
                 // What went wrong has been said; a half-written pair is complete at the next look.
                 let _ = self.reload().await;
             }
@@ -378,25 +392,26 @@ fn setup(settings: &TlsSettings, by_name: &Arc<BySni>, protocols: &[&[u8]]) -> T
     TlsSetup { config: Arc::new(config), handshake: settings.handshake_timeout.duration() }
 }
 
-/// Changes whenever a file is replaced or rewritten: inode, size and time of the last change.
-async fn fingerprint(settings: &TlsSettings) -> Vec<(u64, u64, i64, i64)> {
+/// Of every file its inode, size and the time of its last change.
+type Fingerprint = Vec<(u64, u64, i64, i64)>;
+
+/// Changes whenever a file is replaced or rewritten, or others may read it (which is no change of its content). Blocks.
+fn fingerprint(settings: &TlsSettings) -> Fingerprint {
     let given = settings.certificates.iter().flat_map(|pair| [pair.cert.clone(), pair.key.clone()]);
     let obtained = settings.acme.iter().filter_map(|wanted| wanted.file(&settings.acme_state));
-    let paths: Vec<PathBuf> = given.chain(obtained).collect();
-    let look = move || {
-        let of = |path: &PathBuf| {
-            let metadata = std::fs::metadata(path).ok()?;
-            Some((metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec()))
-        };
-        paths.iter().map(|path| of(path).unwrap_or_default()).collect()
+    let of = |path: PathBuf| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.ino(), metadata.size(), metadata.ctime(), metadata.ctime_nsec()))
     };
-    tokio::task::spawn_blocking(look).await.unwrap_or_default()
+    given.chain(obtained).map(|path| of(path).unwrap_or_default()).collect()
 }
 
 /// What is spoken over HTTPS, for ALPN (RFC 7301).
 const WEB: &[&[u8]] = &[b"http/1.1", ACME_TLS];
 const DAY: Duration = Duration::from_secs(86_400);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// After how long files that were not taken are read again as they are.
+const TRY_AGAIN: Duration = Duration::from_mins(10);
 
 #[cfg(test)]
 mod tests;

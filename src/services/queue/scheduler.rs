@@ -156,7 +156,10 @@ impl Queue {
         if forward > 0 {
             log::warn!(recipients = forward; "The clock was ahead when these recipients were tried; they are tried now");
         }
-        self.0.parts.spool.sweep().await?;
+        // It is about what nobody waits for.
+        if let Err(error) = self.0.parts.spool.sweep().await {
+            log::warn!(cause:% = error; "What a crash has left in the spool cannot be removed now; the next start tries again");
+        }
         Ok(())
     }
 

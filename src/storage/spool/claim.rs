@@ -239,8 +239,17 @@ impl Spool {
         ));
         let asked: Vec<Val> = std::iter::once(Val::from(owner)).chain(values.iter().cloned()).collect();
         let rows = self.database().fetch_all(&sql, &asked).await?;
-        let uncertain =
-            rows.iter().map(|row| Ok((entry(row)?.id, queued(row, ENTRY_WIDTH)?))).collect::<Result<_, Error>>()?;
+        let mut uncertain = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match entry(row).and_then(|entry| Ok((entry.id, queued(row, ENTRY_WIDTH)?))) {
+                Ok(found) => uncertain.push(found),
+                // A newer version may have written it. It must not keep the others waiting, and is held once it is claimed.
+                Err(error @ Error::Corrupt { .. }) => {
+                    log::warn!(cause:% = error; "A message that may arrive twice cannot be told of");
+                }
+                Err(error) => return Err(error),
+            }
+        }
         let mut job = Job::full();
         let release = format!(
             "UPDATE queue_recipients SET owner = NULL, sending_since = NULL, due_at = ? WHERE owner = ?{condition}"

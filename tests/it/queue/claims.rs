@@ -21,6 +21,7 @@ use super::world::{SetUp, World, mail};
 crate::accounts::engines::on_every_engine!(
     a_claim_whose_answer_was_lost_is_given_back,
     a_row_that_makes_no_sense_keeps_nobody_waiting,
+    a_body_that_cannot_be_removed_keeps_nobody_waiting,
     a_worker_that_panics_frees_its_place,
     a_clock_put_forward_sends_nothing_twice,
     a_clock_put_back_keeps_nothing_waiting,
@@ -63,8 +64,10 @@ async fn a_row_that_makes_no_sense_keeps_nobody_waiting(database: Database) {
     world.zone.add("x.test A 192.0.2.1").unwrap();
     let peer = world.network.host("192.0.2.1", Peer::new());
     let (bad, _) = (world.send(&mail(&["a@x.test"])).await, world.send(&mail(&["b@x.test"])).await);
-    let sql = "UPDATE queue_recipients SET recipient = ? WHERE entry = ?";
-    world.database.execute(sql, &["{".into(), bad.to_string().into()]).await.unwrap();
+    // As it is after a crash in the middle of sending, when the queue looks at it first of all.
+    let sql = "UPDATE queue_recipients SET recipient = ?, owner = ?, sending_since = ? WHERE entry = ?";
+    let (claimant, now) = ("mail.example.test", world.clock.now());
+    world.database.execute(sql, &["{".into(), claimant.into(), now.into(), bad.to_string().into()]).await.unwrap();
     world.queue.start();
     world.until("the other one is sent", async || peer.taken().len() == 1).await;
     world.until("the bad one is held", async || world.queue.counts().await.unwrap().held == 1).await;
@@ -74,6 +77,21 @@ async fn a_row_that_makes_no_sense_keeps_nobody_waiting(database: Database) {
     assert!(world.queue.show(bad).await.unwrap_err().to_string().contains("cannot be understood"));
     world.queue.list(&Selection::All, None, 10).await.unwrap();
     world.queue.delete(bad).await.unwrap();
+    world.until_empty().await;
+    world.restart().await;
+}
+
+async fn a_body_that_cannot_be_removed_keeps_nobody_waiting(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1").unwrap();
+    let peer = world.network.host("192.0.2.1", Peer::new());
+    // It belongs to no entry, and is no file that could be removed as one.
+    std::fs::create_dir_all(world.body(QueueId::generate(world.clock.now()))).unwrap();
+    world.clock.advance(Duration::from_secs(2 * 3_600));
+    assert!(world.spool.sweep().await.is_err());
+    world.queue.start();
+    world.send(&mail(&["a@x.test"])).await;
+    world.until("the message is sent", async || peer.taken().len() == 1).await;
     world.until_empty().await;
     world.restart().await;
 }

@@ -33,6 +33,12 @@ impl Plan {
         self.failures += 1;
         self.rest_until = now + rest;
     }
+
+    /// Brings near what a clock that was ahead has put off for as long as it was ahead.
+    pub(super) fn follow(&mut self, now: Timestamp) {
+        self.rest_until = self.rest_until.min(now + LONGEST_REST);
+        self.ask_at = self.ask_at.min(now + ASK_EVERY);
+    }
 }
 
 /// When a certificate is to be obtained: now, if it is the temporary one or lacks a name.
@@ -60,6 +66,8 @@ fn place_in(start: Timestamp, end: Timestamp, loaded: &Loaded) -> Timestamp {
 
 const SHORTEST_REST: Duration = Duration::from_mins(5);
 const LONGEST_REST: Duration = Duration::from_hours(12);
+/// How often an authority is asked when it would like a certificate to be renewed.
+pub(super) const ASK_EVERY: Duration = Duration::from_hours(24);
 
 #[cfg(test)]
 mod tests {
@@ -117,5 +125,17 @@ mod tests {
             })
             .collect();
         assert_eq!(rests, [5, 10, 20, 40, 80, 160, 320, 640, 720]);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_puts_nothing_off() {
+        let (mut plan, now) = (Plan::default(), Timestamp::from_unix_seconds(1_800_000_000));
+        plan.failed(now + DAY * 365);
+        plan.ask_at = now + DAY * 366;
+        plan.follow(now);
+        assert_eq!((plan.rest_until, plan.ask_at), (now + LONGEST_REST, now + ASK_EVERY));
+        let mut near = Plan { rest_until: now + SHORTEST_REST, ask_at: now, ..plan };
+        near.follow(now);
+        assert_eq!((near.rest_until, near.ask_at), (now + SHORTEST_REST, now));
     }
 }

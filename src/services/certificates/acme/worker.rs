@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
-use super::schedule::{Plan, due};
+use super::schedule::{ASK_EVERY, Plan, due};
 use super::{AcmeCertificate, Error, account, order};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, Timestamp};
@@ -117,6 +117,8 @@ impl Acme {
             }
             let plan = plans.entry(file.clone()).or_default();
             let problem = self.attempt(wanted, &file, &settings.acme_state, plan).await.err();
+            let problem = problem.map(|problem| problem.to_string());
+            let problem = problem.or_else(|| self.unserved(&file).map(|_| UNSERVED.to_owned()));
             let now = self.certificates.newest(&file).filter(|newest| !newest.temporary && problem.is_none());
             let in_force = self.certificates.loaded();
             let is_served = |newest: &Loaded| in_force.iter().any(|one| one.leaf() == newest.leaf());
@@ -124,7 +126,7 @@ impl Acme {
                 names: wanted.names.iter().map(ToString::to_string).collect(),
                 until: now.as_ref().map(|newest| newest.not_after),
                 held_back: now.as_ref().is_some_and(|newest| !is_served(newest)),
-                problem: problem.map(|problem| problem.to_string()),
+                problem,
             });
         }
         // Whoever asked may have gone.
@@ -136,6 +138,7 @@ impl Acme {
         let plan = plans.entry(file.to_owned()).or_default();
         let loaded = self.certificates.newest(file);
         let now = self.clock.now();
+        plan.follow(now);
         if plan.rest_until > now {
             return;
         }
@@ -145,8 +148,21 @@ impl Acme {
         if due(wanted, loaded.as_ref(), plan, now) > now {
             return;
         }
+        // Another would have to wait as well, and authorities count what they give (RFC 8555 §6.6). What this one has
+        // advised is about the certificate in force.
+        if self.unserved(file).is_some_and(|kept| due(wanted, Some(&kept), &Plan::default(), now) > now) {
+            return;
+        }
         // What goes wrong has been recorded.
         let _ = self.attempt(wanted, file, state, plan).await;
+    }
+
+    /// What a file has that is neither served nor held back: as one certificate that cannot be used keeps all of them
+    /// from being exchanged, it waits for somebody's hand.
+    fn unserved(&self, file: &Path) -> Option<Loaded> {
+        let kept = load(&CertificateFiles { cert: file.to_owned(), key: file.to_owned() }).ok()?;
+        let newest = self.certificates.newest(file);
+        newest.is_none_or(|newest| newest.leaf() != kept.leaf()).then_some(kept)
     }
 
     /// Gets one certificate now.
@@ -268,5 +284,61 @@ fn identifier(loaded: &Loaded) -> Option<CertificateIdentifier<'static>> {
 const LOOK: Duration = Duration::from_secs(30);
 const LONGEST_ATTEMPT: Duration = Duration::from_mins(10);
 const LONGEST_QUESTION: Duration = Duration::from_secs(30);
-const ASK_EVERY: Duration = Duration::from_hours(24);
 const SHORTEST_QUESTION_PAUSE: Duration = Duration::from_mins(10);
+/// What an administrator is told of a certificate that was obtained and is not served.
+const UNSERVED: &str = "it was obtained, and is served as soon as all certificates can be used; `postrider certificate \
+                        list` says which one cannot";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::clock::{Clock as _, SystemClock};
+    use crate::foundations::dns::ZoneResolver;
+    use crate::services::certificates::{CertificatesParts, SelfSigned};
+
+    #[tokio::test]
+    async fn what_was_obtained_and_waits_for_another_file_is_not_ordered_again() {
+        let (directory, now) = (tempfile::tempdir().unwrap(), SystemClock.now());
+        let other = SelfSigned::keep_in(&directory.path().join("other"), &["other.example.test"], now).unwrap();
+        // Whose terms are not agreed to, an authority is not even asked: the attempt fails at once.
+        let names = vec!["mx1.example.test".parse().unwrap()];
+        let wanted = AcmeCertificate { names, terms_agreed: false, ..AcmeCertificate::default() };
+        let state = directory.path().join("acme");
+        let file = wanted.file(&state).unwrap();
+        let settings = Live::new(TlsSettings {
+            certificates: vec![other.clone()],
+            acme: vec![wanted.clone()],
+            acme_state: state.clone(),
+            ..TlsSettings::default()
+        });
+        let parts = CertificatesParts {
+            settings: settings.clone(),
+            hostname: Live::new("mail.example.test".parse().unwrap()),
+            resolver: Arc::new(ZoneResolver::new()),
+            clock: Arc::new(SystemClock),
+            journal: Journal::lines_only(),
+        };
+        let certificates = Certificates::open(parts).unwrap();
+        let acme = Acme::new(settings, Arc::clone(&certificates), Arc::new(SystemClock), Journal::lines_only());
+        let attempts = async || {
+            let mut plans = HashMap::new();
+            acme.attend(&wanted, &file, &state, &mut plans).await;
+            plans[&file].failures
+        };
+        assert_eq!(attempts().await, 1, "something stands in");
+
+        // As an attempt leaves them, while the key of another certificate cannot be read.
+        let made = SelfSigned::make(&["mx1.example.test"], now).unwrap();
+        let text = format!("{}\n{}", made.certificate, made.key.expose());
+        files::write_durable(&file, text.as_bytes(), 0o640).unwrap();
+        let key = std::fs::read(&other.key).unwrap();
+        std::fs::write(&other.key, "").unwrap();
+        assert!(certificates.reload().await.is_err());
+        assert_eq!(attempts().await, 0, "it has been obtained");
+        assert!(acme.unserved(&file).is_some(), "and is not served");
+
+        std::fs::write(&other.key, key).unwrap();
+        certificates.reload().await.unwrap();
+        assert!(acme.unserved(&file).is_none(), "and now it is");
+    }
+}

@@ -1,12 +1,14 @@
 use std::fs;
 use std::path::Path;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::foundations::clock::{Clock as _, SystemClock};
+use crate::foundations::clock::{Clock, SystemClock};
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::net::Stream;
 use crate::foundations::settings::Span;
@@ -30,13 +32,41 @@ fn open(certificates: Vec<CertificateFiles>) -> Result<Arc<Certificates>, Vec<Er
 }
 
 fn open_with(settings: TlsSettings, resolver: SharedResolver) -> Result<Arc<Certificates>, Vec<Error>> {
+    open_at(settings, resolver, Arc::new(SystemClock))
+}
+
+fn open_at(
+    settings: TlsSettings,
+    resolver: SharedResolver,
+    clock: SharedClock,
+) -> Result<Arc<Certificates>, Vec<Error>> {
     Certificates::open(CertificatesParts {
         settings: Live::new(settings),
         hostname: Live::new("mail.example.test".parse().unwrap()),
         resolver,
-        clock: Arc::new(SystemClock),
+        clock,
         journal: Journal::lines_only(),
     })
+}
+
+/// Replaces a certificate and its key by new ones, for these names, made at a time.
+fn replace(pair: &CertificateFiles, names: &[&str], at: Timestamp) {
+    let made = SelfSigned::make(names, at).unwrap();
+    files::write_durable(&pair.key, made.key.expose().as_bytes(), 0o600).unwrap();
+    files::write_durable(&pair.cert, made.certificate.as_bytes(), 0o600).unwrap();
+}
+
+/// A clock that shows what it is told to. Whoever sleeps looks again after a moment.
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_micros(self.0.load(Ordering::Relaxed))
+    }
+
+    fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(Duration::from_millis(5)))
+    }
 }
 
 /// Shakes hands as a client that trusts `authority` and asks for `name`; whether both sides are content.
@@ -138,6 +168,48 @@ async fn a_key_that_the_dns_does_not_have_waits_for_it_also_over_a_restart() {
     }
     let after = open_with(settings, zone).unwrap();
     assert!(shake(&after.context().unwrap(), &new_ca, "mail.example.test").await && after.held() == 0);
+}
+
+#[tokio::test]
+async fn what_changes_before_files_are_watched_or_becomes_good_later_is_taken() {
+    let (directory, now) = (tempfile::tempdir().unwrap(), SystemClock.now());
+    let (pair, _) = certificate(directory.path(), "mail.example.test");
+    let clock = Arc::new(Hand(AtomicI64::new(now.unix_micros())));
+    let acme_state = directory.path().join("state");
+    let settings = TlsSettings { certificates: vec![pair.clone()], acme_state, ..TlsSettings::default() };
+    let certificates = open_at(settings, Arc::new(ZoneResolver::new()), Arc::clone(&clock) as _).unwrap();
+    let mut changes = certificates.changes();
+    let mut changed = async || tokio::time::timeout(Duration::from_secs(30), changes.changed()).await;
+
+    replace(&pair, &["mail.example.test"], now);
+    let tasks = Tasks::new();
+    tasks.spawn(Arc::clone(&certificates).watch(tasks.clone()));
+    changed().await.expect("what was exchanged while the server started is not taken").unwrap();
+
+    replace(&pair, &["mail.example.test"], now + DAY * 3);
+    let refused = async {
+        while certificates.states()[0].problem.as_ref().is_none_or(|problem| !problem.contains("not valid before")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), refused).await.expect("one that is not valid yet is taken");
+    clock.0.store((now + DAY * 4).unix_micros(), Ordering::Relaxed);
+    changed().await.expect("a certificate that is valid by now is not taken").unwrap();
+    assert_eq!(certificates.states()[0].problem, None);
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
+#[tokio::test]
+async fn the_name_of_the_host_moves_from_one_certificate_to_another() {
+    let (directory, now) = (tempfile::tempdir().unwrap(), SystemClock.now());
+    let (first, _) = certificate(directory.path(), "mail.example.test");
+    let (second, _) = certificate(directory.path(), "www.example.test");
+    let certificates = open(vec![first.clone(), second.clone()]).unwrap();
+    replace(&first, &["imap.example.test"], now);
+    assert!(matches!(certificates.reload().await.unwrap_err()[..], [Error::Unfit { .. }]), "nothing is for it");
+    replace(&second, &["mail.example.test"], now);
+    certificates.reload().await.unwrap();
+    assert_eq!(certificates.meant("mail.example.test"), [certificates.loaded()[1].fingerprint()]);
 }
 
 #[tokio::test]
