@@ -416,6 +416,12 @@ impl User {
                 Some(usage) => self.account.contribute(&name, usage, &self.environment),
                 None => match self.folder(&name) {
                     Ok(_) | Err(Error::NoFolder(_)) => {}
+                    // All mail would wait until somebody has put it right.
+                    Err(error) if is_lasting(&error) => {
+                        let address = &self.account.address;
+                        log::error!(user:% = address, folder:% = name, error:% = error;
+                            "The folder {name} of {address} cannot be used, and does not count; let the server write there");
+                    }
                     Err(error) => return Err(error),
                 },
             }
@@ -453,6 +459,13 @@ impl User {
     pub(super) fn loaded(&self) -> Vec<Arc<Folder>> {
         self.loaded.lock().values().cloned().collect()
     }
+}
+
+/// Whether a folder is refused for what it is, such as one of another program's own: trying again does not help.
+fn is_lasting(error: &Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+    let Error::Io { source, .. } = error else { return false };
+    matches!(source.kind(), NotADirectory | PermissionDenied | ReadOnlyFilesystem)
 }
 
 /// The user's directory: `<mail root>/<domain>/<local part>`.
