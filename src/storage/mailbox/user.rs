@@ -27,7 +27,7 @@ use super::transfer::Transfer;
 use super::usage::Account;
 use super::visit::{Visit, Visits};
 use super::{
-    Access, AppendOptions, Appended, Copied, Error, FolderName, Listener, Missing, Status, Unless, Usage, View,
+    Access, AppendOptions, Appended, Copied, Error, FolderName, Listener, Missing, News, Status, Unless, Usage, View,
 };
 use crate::foundations::address::Address;
 use crate::foundations::files::is_directory;
@@ -253,6 +253,7 @@ impl User {
                 let mut names = self.read_subscriptions()?;
                 if self.has_subscriptions()? && names.insert(folder.clone()) {
                     self.write_subscriptions(&names)?;
+                    self.account.hub.tell(|| News::Subscription(folder.clone()));
                 }
             }
         }

@@ -141,6 +141,12 @@ async fn news_is_told_to_those_who_listen() {
         let News::Messages { folder, status, .. } = &*news else { panic!("{news:?}") };
         counts.insert(folder.to_string(), status.messages);
     }
+    // A delivery subscribes to the folder that it makes.
+    store.append("Lists", "x").await;
+    for news in [News::Created(name("Lists")), News::Subscription(name("Lists"))] {
+        assert_eq!(*listener.next().await.unwrap(), news);
+    }
+    assert!(matches!(&*listener.next().await.unwrap(), News::Messages { status, .. } if status.messages == 1));
     // Who does not keep up is told so once, and goes on from there.
     for n in 0..1200 {
         let subscription = if n % 2 == 0 { Subscription::On } else { Subscription::Off };
