@@ -31,7 +31,7 @@ use super::summaries::{Stamp, Summaries};
 use super::usage::Account;
 use super::watch::Events;
 use super::{Error, FolderName, Keywords, Usage};
-use crate::foundations::clock::Uptime;
+use crate::foundations::clock::{Timestamp, Uptime};
 use crate::foundations::mail::{MailboxId, UidValidity};
 
 /// One folder.
@@ -119,6 +119,8 @@ impl Delta {
 
 /// UIDs given out before the durable bound must be raised again.
 const UID_BLOCK: u32 = 256;
+/// More mod-sequences than are given out before the index is written.
+const UNWRITTEN: u64 = 1_000_000;
 /// Age after which a file in `tmp/` is nobody's any more, as other programs see it too (maildir(5)).
 const LEFT_AFTER: Duration = Duration::from_secs(36 * 60 * 60);
 /// How often that is looked for.
@@ -147,7 +149,7 @@ impl Folder {
         let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
         let loaded = index::read(directories.root(), Snapshot::empty(validity, 0, Arc::clone(&keywords)));
         let loaded = loaded.map_err(failed)?;
-        let seed = environment.clock.now().unix_micros().max(1).cast_unsigned();
+        let seed = seed_at(environment.clock.now(), loaded.as_ref());
         let (mut state, history, snapshot) = begin(loaded, uid_file, seen, seed, keywords);
         if takeover.is_some() {
             state.stale = true;
@@ -437,6 +439,15 @@ fn not_opened(name: &FolderName, path: &Path, error: std::io::Error) -> Error {
     match error.kind() {
         std::io::ErrorKind::NotFound => Error::NoFolder(name.clone()),
         _ => Error::io(format!("cannot open `{}`", path.display()), error),
+    }
+}
+
+/// A mod-sequence above all that were ever given out: the time, unless the clock was ahead and was put right since.
+fn seed_at(now: Timestamp, loaded: Option<&index::Loaded>) -> u64 {
+    let now = now.unix_micros().max(1).cast_unsigned();
+    match loaded.map(|loaded| loaded.snapshot.highest) {
+        Some(highest) if highest >= now => highest.saturating_add(UNWRITTEN),
+        _ => now,
     }
 }
 

@@ -50,8 +50,8 @@
 //!
 //! Warnings: an index or cache could not be written (nothing is lost), inotify is not available, a folder that another
 //! program changed could not be read, a user's directory was replaced, a message cannot be read and is passed over
-//! ([`Unreadable`]). Errors go to the caller, with paths for the log and a [`Kind`](crate::foundations::failure::Kind) for
-//! the client.
+//! ([`Unreadable`]). An error: a folder cannot be used, and the mail of its user goes on without it. What callers were to
+//! do and could not goes to them, with paths for the log and a [`Kind`](crate::foundations::failure::Kind) for the client.
 
 mod append;
 mod body;

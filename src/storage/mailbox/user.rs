@@ -27,7 +27,7 @@ use super::transfer::Transfer;
 use super::usage::Account;
 use super::visit::{Visit, Visits};
 use super::{
-    Access, AppendOptions, Appended, Copied, Error, FolderName, Listener, Missing, Status, Unless, Usage, View,
+    Access, AppendOptions, Appended, Copied, Error, FolderName, Listener, Missing, News, Status, Unless, Usage, View,
 };
 use crate::foundations::address::Address;
 use crate::foundations::files::is_directory;
@@ -253,6 +253,7 @@ impl User {
                 let mut names = self.read_subscriptions()?;
                 if self.has_subscriptions()? && names.insert(folder.clone()) {
                     self.write_subscriptions(&names)?;
+                    self.account.hub.tell(|| News::Subscription(folder.clone()));
                 }
             }
         }
@@ -416,6 +417,12 @@ impl User {
                 Some(usage) => self.account.contribute(&name, usage, &self.environment),
                 None => match self.folder(&name) {
                     Ok(_) | Err(Error::NoFolder(_)) => {}
+                    // All mail would wait until somebody has put it right.
+                    Err(error) if is_lasting(&error) => {
+                        let address = &self.account.address;
+                        log::error!(user:% = address, folder:% = name, error:% = error;
+                            "The folder {name} of {address} cannot be used, and does not count; let the server write there");
+                    }
                     Err(error) => return Err(error),
                 },
             }
@@ -453,6 +460,13 @@ impl User {
     pub(super) fn loaded(&self) -> Vec<Arc<Folder>> {
         self.loaded.lock().values().cloned().collect()
     }
+}
+
+/// Whether a folder is refused for what it is, such as one of another program's own: trying again does not help.
+fn is_lasting(error: &Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+    let Error::Io { source, .. } = error else { return false };
+    matches!(source.kind(), NotADirectory | PermissionDenied | ReadOnlyFilesystem)
 }
 
 /// The user's directory: `<mail root>/<domain>/<local part>`.

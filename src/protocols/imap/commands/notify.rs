@@ -150,6 +150,11 @@ pub async fn tell_ready(talk: &mut Conversation) -> std::io::Result<()> {
             && let Some(own) = watching.own.iter().position(|own| own == &**news)
         {
             watching.own.swap_remove(own);
+            if matches!(**news, News::Subscription(_))
+                && let Some(folders) = folders(talk).await
+            {
+                note_subscribed(talk, &folders);
+            }
             continue;
         }
         tell_news(talk, news).await?;
@@ -217,24 +222,35 @@ async fn tell_names(
     is_wanted: impl Fn(Wanted) -> bool,
     old_name: Option<&FolderName>,
 ) {
-    let Some((account, _)) = watcher(talk) else { return };
-    let user = Arc::clone(&account.user);
-    let folders = match user.folders().await {
-        Ok(folders) => folders,
-        Err(error) => {
-            let _ = trouble(talk, &error);
-            return;
-        }
+    let Some(folders) = folders(talk).await else { return };
+    let wants = |talk: &Conversation, name: &FolderName| {
+        let Some(Attention::Watching(watching)) = talk.state.account().map(|account| &account.attention) else {
+            return false;
+        };
+        is_wanted(watching.wanted(name)) || old_name.is_some_and(|old| is_wanted(watching.wanted(old)))
     };
-    let Some((account, link)) = watcher(talk) else { return };
-    let Attention::Watching(watching) = &account.attention else { return };
-    for name in names {
-        let wanted = is_wanted(watching.wanted(name)) || old_name.is_some_and(|old| is_wanted(watching.wanted(old)));
-        if wanted {
+    // RFC 5465 §6.4: what is subscribed changes with them, so those count that were until now and those that are.
+    let names: Vec<(&FolderName, bool)> = names.map(|name| (name, wants(talk, name))).collect();
+    note_subscribed(talk, &folders);
+    for (name, wanted) in names {
+        if (wanted || wants(talk, name))
+            && let Some((account, link)) = watcher(talk)
+        {
             list::tell_changed(&folders, name, old_name, account.enabled, link);
         }
     }
-    note_subscribed(talk, &folders);
+}
+
+/// All names; `None` when they cannot be read now.
+async fn folders(talk: &Conversation) -> Option<Vec<FolderEntry>> {
+    let user = Arc::clone(&talk.state.account()?.user);
+    match user.folders().await {
+        Ok(folders) => Some(folders),
+        Err(error) => {
+            let _ = trouble(talk, &error);
+            None
+        }
+    }
 }
 
 /// METADATA with the names of what has changed (RFC 5465 §5.6, §5.7).

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::foundations::address::Address;
-use crate::foundations::clock::SystemClock;
+use crate::foundations::clock::{SharedClock, SystemClock};
 use crate::foundations::mail::{Message, SequenceSet, Uid};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
@@ -45,10 +45,13 @@ impl Store {
     }
 
     async fn open_with(root: tempfile::TempDir, settings: MailboxSettings) -> Self {
+        Self::open_at(root, settings, Arc::new(SystemClock)).await
+    }
+
+    async fn open_at(root: tempfile::TempDir, settings: MailboxSettings, clock: SharedClock) -> Self {
         let tasks = Tasks::new();
         let settings = Live::new(settings);
-        let mailboxes =
-            Mailboxes::open(root.path(), settings, Arc::new(SystemClock), tasks.clone(), summarizer()).unwrap();
+        let mailboxes = Mailboxes::open(root.path(), settings, clock, tasks.clone(), summarizer()).unwrap();
         let user = mailboxes.user(&ann()).await.unwrap();
         Self { root, tasks, mailboxes, user }
     }

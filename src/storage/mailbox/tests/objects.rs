@@ -1,6 +1,12 @@
 //! What outlives names, index and cache: identifiers, dates, annotations. And what is told of changes.
 
+use std::pin::Pin;
+use std::time::Duration;
+
+use super::super::folder::TIME_GRAIN;
 use super::*;
+use crate::foundations::clock::{Clock, Timestamp};
+use crate::foundations::settings::Span;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn folders_keep_their_identifiers() {
@@ -135,6 +141,12 @@ async fn news_is_told_to_those_who_listen() {
         let News::Messages { folder, status, .. } = &*news else { panic!("{news:?}") };
         counts.insert(folder.to_string(), status.messages);
     }
+    // A delivery subscribes to the folder that it makes.
+    store.append("Lists", "x").await;
+    for news in [News::Created(name("Lists")), News::Subscription(name("Lists"))] {
+        assert_eq!(*listener.next().await.unwrap(), news);
+    }
+    assert!(matches!(&*listener.next().await.unwrap(), News::Messages { status, .. } if status.messages == 1));
     // Who does not keep up is told so once, and goes on from there.
     for n in 0..1200 {
         let subscription = if n % 2 == 0 { Subscription::On } else { Subscription::Off };
@@ -237,4 +249,44 @@ async fn a_message_that_several_move_is_not_moved_on_twice() {
         }
         assert_eq!((there, store.user.status(&name("INBOX")).await.unwrap().messages), (round * 30, 0));
     }
+}
+
+/// A clock that is a day ahead.
+struct Ahead;
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + Duration::from_secs(86_400)
+    }
+
+    fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        SystemClock.sleep_until(at)
+    }
+}
+
+/// What a client was told last is forgotten in the crash; it is told of all that has happened since nevertheless.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_learn_what_has_changed_though_the_clock_was_ahead() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open_at(root, MailboxSettings::default(), Arc::new(Ahead)).await;
+    for text in ["one", "two", "three"] {
+        store.append("INBOX", text).await;
+    }
+    store.mailboxes.close().await;
+    let root = store.crash().await;
+    // The clock is right again, and the index of what follows is never written.
+    let settings = MailboxSettings { index_delay: Span::hours(1), ..MailboxSettings::default() };
+    let store = Store::open_with(root, settings).await;
+    tokio::time::sleep(TIME_GRAIN).await;
+    let mut view = store.view("INBOX").await;
+    view.store_flags(&[uid(1)], &change(FlagOperation::Add, Flags::FLAGGED)).await.unwrap();
+    view.sync(Expunges::Tell);
+    let told = view.highest_mod_seq();
+    view.remove(&[uid(2)]).await.unwrap();
+    view.store_flags(&[uid(3)], &change(FlagOperation::Add, Flags::SEEN)).await.unwrap();
+    drop(view);
+    let store = Store::open(store.crash().await).await;
+    let view = store.view("INBOX").await;
+    assert_eq!(view.vanished(told, &SequenceSet::range(uid(1), uid(3))).to_string(), "2");
+    assert!(view.rows(&SequenceSet::all()).any(|(_, row)| row.uid == uid(3) && row.mod_seq > told));
 }

@@ -58,6 +58,28 @@ fn a_file_that_cannot_be_read_keeps_no_other_from_its_readers() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_used_keeps_no_mail_from_the_others() {
+    as_anybody(|| async {
+        let store = Store::new().await;
+        let bad = store.path().join(".Old");
+        for directory in ["cur", "new", "tmp"] {
+            std::fs::create_dir_all(bad.join(directory)).unwrap();
+        }
+        std::fs::write(bad.join("cur/1700000001.M1P1.h:2,S"), "foreign\r\n").unwrap();
+        permit(&bad, 0o500);
+        store.append("INBOX", "first\r\n").await;
+        let view = store.view("INBOX").await;
+        view.store_flags(&[uid(1)], &change(FlagOperation::Add, Flags::SEEN)).await.unwrap();
+        assert!(store.user.open(&name("Old"), Access::ReadWrite).await.is_err());
+        assert_eq!(store.user.usage().await.unwrap(), Usage { octets: 7, messages: 1 });
+        // Once it can be used it is a folder like any other.
+        permit(&bad, 0o700);
+        assert_eq!(uids(&store.view("Old").await), [1]);
+        assert_eq!(store.user.usage().await.unwrap(), Usage { octets: 16, messages: 2 });
+    });
+}
+
+#[test]
 fn what_could_not_be_folded_in_is_tried_again() {
     as_anybody(|| async {
         let store = Store::new().await;
