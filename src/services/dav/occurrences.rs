@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use calcard::common::PartialDateTime;
 use calcard::common::timezone::Tz;
 use calcard::icalendar::dates::TimeOrDelta;
 use calcard::icalendar::timezone::TzResolver;
@@ -9,6 +10,7 @@ use calcard::icalendar::{
     ICalendar, ICalendarComponent, ICalendarFrequency, ICalendarParameter, ICalendarParameterName,
     ICalendarParameterValue, ICalendarProperty, ICalendarRecurrenceRule, ICalendarValue,
 };
+use chrono::{Offset as _, TimeDelta, TimeZone as _};
 
 use super::expand::moment;
 
@@ -94,7 +96,7 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
     if !is_bounded(calendar) {
         return Occurrences { times: Vec::new(), cut: true };
     }
-    let found = in_local_time(without_sequences(calendar), zone).expand_dates(zone, most);
+    let found = in_local_time(told(without_sequences(calendar), zone), zone).expand_dates(zone, most);
     let recurs = calendar.components.iter().any(|component| component.is_recurrent());
     // Times that are left out have been looked at like the others.
     let entries = calendar.components.iter().flat_map(|component| &component.entries);
@@ -133,6 +135,38 @@ fn without_sequences(calendar: &ICalendar) -> Cow<'_, ICalendar> {
         component.entries.retain(|entry| entry.name != ICalendarProperty::Sequence);
     }
     Cow::Owned(calendar)
+}
+
+/// A calendar in which what begins or ends at a local time that the clocks skip or show twice has a time at all: for calcard it has
+/// none there. What recurs is followed in local time and stays.
+fn told(mut calendar: Cow<'_, ICalendar>, zone: Tz) -> Cow<'_, ICalendar> {
+    use ICalendarProperty::{Dtend, Dtstart, Due};
+    let zones = calendar.build_owned_tz_resolver().with_default(zone);
+    let mut changed = Vec::new();
+    for (n, component) in calendar.components.iter().enumerate().filter(|(_, component)| !component.is_recurrent()) {
+        for (m, entry) in component.entries.iter().enumerate() {
+            if matches!(entry.name, Dtstart | Dtend | Due)
+                && let Some(ICalendarValue::PartialDateTime(at)) = entry.values.first()
+                && let Some(at) = in_utc(at, zones.resolve_or_default(entry.tz_id()))
+            {
+                changed.push((n, m, at));
+            }
+        }
+    }
+    for (n, m, at) in changed {
+        calendar.to_mut().components[n].entries[m].values = vec![ICalendarValue::PartialDateTime(Box::new(at))];
+    }
+    calendar
+}
+
+/// A local time that there is not just once, told by the offset before the clocks are changed (RFC 5545 §3.3.5).
+fn in_utc(at: &PartialDateTime, zone: Tz) -> Option<PartialDateTime> {
+    let local = at.to_date_time().filter(|at| at.offset.is_none())?.date_time;
+    if zone.offset_from_local_datetime(&local).single().is_some() {
+        return None;
+    }
+    let before = zone.offset_from_local_datetime(&(local - TimeDelta::days(1))).earliest()?;
+    Some(moment((local - before.fix()).and_utc().timestamp(), false))
 }
 
 /// A calendar whose rules can be followed in local time, as calcard does: in that of `zone` where DTSTART names no other.
@@ -317,6 +351,16 @@ mod tests {
         check_starts("DTSTART:20260105T090000\r\nRRULE:FREQ=DAILY;COUNT=2", tokyo, "0105T0000 0106T0000");
         let until = "DTSTART:20260105T090000\r\nRRULE:FREQ=DAILY;UNTIL=20260106T000000Z";
         check_starts(until, tokyo, "0105T0000 0106T0000");
+    }
+
+    #[test]
+    fn what_happens_while_the_clocks_change_has_a_time() {
+        check_starts("DTSTART;TZID=Europe/Berlin:20260329T023000", Tz::UTC, "0329T0130");
+        check_starts("DTSTART;TZID=Europe/Berlin:20261025T023000\r\nDURATION:PT1H", Tz::UTC, "1025T0030");
+        // There, September 6 has no midnight.
+        let chile: Tz = "America/Santiago".parse().unwrap();
+        check_starts("DTSTART;VALUE=DATE:20260906", chile, "0906T0400");
+        check_starts("DTSTART;VALUE=DATE:20260905\r\nDTEND;VALUE=DATE:20260906", chile, "0905T0400");
     }
 
     #[test]
