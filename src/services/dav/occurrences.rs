@@ -137,8 +137,8 @@ fn without_sequences(calendar: &ICalendar) -> Cow<'_, ICalendar> {
     Cow::Owned(calendar)
 }
 
-/// A calendar in which what begins or ends at a local time that the clocks skip or show twice has a time at all: for calcard it has
-/// none there. What recurs is followed in local time and stays.
+/// A calendar in which what begins or ends at a local time that the clocks skip or show twice has a time at all, which it has not
+/// for calcard. What recurs is followed in local time and stays.
 fn told(mut calendar: Cow<'_, ICalendar>, zone: Tz) -> Cow<'_, ICalendar> {
     use ICalendarProperty::{Dtend, Dtstart, Due};
     let zones = calendar.build_owned_tz_resolver().with_default(zone);
