@@ -364,6 +364,34 @@ def takes_back_what_it_sends(server):
     assert (counts(server, 1, "In its time"), counts(server, 0, "In its time", "Drafts"), counts(server, 0, "In its time", "Sent")) == (1, 0, 1)
 
 
+def keeps_once_what_it_hears_no_answer_about(server):
+    page, (bob, _) = server.page, server.users[1]
+    holds(page, 0)
+    page.script("""
+        const honest = window.fetch;
+        let lost = 1;
+        window.fetch = async (...wish) => {
+          const answer = await honest(...wish);
+          if (String(wish[0]).includes("api/drafts") && wish[1].body.includes('"upload"') && lost-- > 0) throw new TypeError("lost");
+          return answer;
+        };""")
+    begins(page, bob, "On a slow line")
+    page.press("With a file")
+    path = pathlib.Path(page.downloads, "slow.txt")
+    path.write_text("kept once")
+    page.one("#compose input[type=file]:not(.pictured)").send_keys(str(path))
+    page.until("nobody says that it is kept", lambda: page.there("#compose .state.problem"))
+    page.script("document.querySelector('#compose textarea').focus()")
+    page.press(" and more")
+    page.click("#compose footer .main")
+    message = arrived(server, 1, "On a slow line")
+    assert [part.get_filename() for part in message.iter_attachments()] == ["slow.txt"]
+    assert "With a file and more" in message.get_body(("plain",)).get_content()
+    page.until("its draft is gone", lambda: counts(server, 0, "On a slow line", "Drafts") == 0)
+    assert counts(server, 0, "On a slow line", "Sent") == 1
+    holds(page, 5)
+
+
 def what_waits_is_sent_although_the_browser_is_closed(server):
     page, (bob, _) = server.page, server.users[1]
     page.until("earlier words are gone", lambda: not page.there("#toasts .toast"))
@@ -414,6 +442,7 @@ if __name__ == "__main__":
         writes_one_anew,
         finds_by_file_folder_and_either,
         takes_back_what_it_sends,
+        keeps_once_what_it_hears_no_answer_about,
         what_waits_is_sent_although_the_browser_is_closed,
         signs_out,
     )

@@ -227,7 +227,10 @@ def drafts_grow(server):
     _, _, body = ann.request("/api/uploads?name=a.txt", method="POST", octets=b"kept", content_type="text/plain")
     second = ann.json("drafts", {"letter": {**unfinished, "text": "two", "attachments": [{"upload": json.loads(body)["upload"]}]}, "replaces": first["uid"]})
     part = {"folder": second["folder"], "uid": second["uid"], "part": second["attachments"][0]["part"]}
-    third = ann.json("drafts", {"letter": {**unfinished, "text": "three", "attachments": [part]}, "replaces": second["uid"]})
+    wish = {"letter": {**unfinished, "text": "three", "attachments": [part]}, "replaces": second["uid"], "key": uuid.uuid4().hex}
+    third = ann.json("drafts", wish)
+    # The answer was lost: what the wish names is gone, and it comes again.
+    assert ann.json("drafts", wish) == third
     assert ann.get("messages", folder=third["folder"])["total"] == 1
     draft = ann.get("message", folder=third["folder"], uid=third["uid"])
     assert draft["text"].strip() == "three" and draft["to"][0]["address"] == "bo" and draft["answers"]["kind"] == "reply"

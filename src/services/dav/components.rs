@@ -1,5 +1,8 @@
 //! A calendar's components by their lines (RFC 5545 §3.4), so that what is not changed stays octet for octet.
 
+use calcard::common::timezone::Tz;
+use chrono::{NaiveDateTime, TimeZone as _};
+
 use super::invitation::{Method, Participant, Participation};
 use super::particulars::{Line, folded, lines};
 
@@ -90,7 +93,13 @@ impl Component<'_> {
 
     /// Which time of an event that recurs it is about.
     pub(super) fn exception(&self) -> Option<String> {
-        self.value("RECURRENCE-ID").map(str::to_ascii_uppercase)
+        self.time("RECURRENCE-ID")
+    }
+
+    /// The time that a property names.
+    pub(super) fn time(&self, name: &str) -> Option<String> {
+        let (pieces, value) = pieces(&self.line(name)?.whole);
+        Some(comparable(&pieces, value))
     }
 
     pub(super) fn is_exception(&self) -> bool {
@@ -99,8 +108,10 @@ impl Component<'_> {
 
     /// Whether a time of it does not take place (RFC 5545 §3.8.5.1).
     pub(super) fn leaves_out(&self, id: &str) -> bool {
-        let lines = self.own().filter(|line| line.property() == "EXDATE");
-        lines.flat_map(|line| line.value().split(',')).any(|time| time.trim().eq_ignore_ascii_case(id))
+        self.own().filter(|line| line.property() == "EXDATE").any(|line| {
+            let (pieces, value) = pieces(&line.whole);
+            value.split(',').any(|time| comparable(&pieces, time) == id)
+        })
     }
 
     pub(super) fn sequence(&self) -> u32 {
@@ -192,6 +203,19 @@ pub(super) fn pieces(line: &str) -> (Vec<&str>, &str) {
         }
     }
     (pieces, "")
+}
+
+/// A time in the one form that every program's writing of it leads to: in UTC, unless it is a day or in no known zone. Whoever
+/// answers may name in UTC what the organiser has named in a zone (RFC 5545 §3.8.4.4).
+fn comparable(pieces: &[&str], time: &str) -> String {
+    let time = time.trim().to_ascii_uppercase();
+    let zone = pieces.iter().skip(1).filter(|piece| named(piece, "TZID")).find_map(|piece| {
+        let (_, name) = piece.split_once('=')?;
+        name.trim().trim_matches('"').parse::<Tz>().ok()
+    });
+    let local = NaiveDateTime::parse_from_str(&time, "%Y%m%dT%H%M%S").ok();
+    let at = zone.zip(local).and_then(|(zone, local)| zone.from_local_datetime(&local).earliest());
+    at.map_or(time, |at| at.naive_utc().format("%Y%m%dT%H%M%SZ").to_string())
 }
 
 pub(super) fn named(piece: &str, name: &str) -> bool {

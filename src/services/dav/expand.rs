@@ -92,7 +92,7 @@ fn instance(component: &ICalendarComponent, time: &Occurrence, recurs: bool) -> 
 }
 
 /// A moment as a value: in UTC, or only its day.
-fn moment(at: i64, is_date: bool) -> PartialDateTime {
+pub(super) fn moment(at: i64, is_date: bool) -> PartialDateTime {
     let at = DateTime::from_timestamp(at, 0).unwrap_or_default();
     let small = |number: u32| u8::try_from(number).unwrap_or_default();
     let day = PartialDateTime {

@@ -313,6 +313,9 @@ mod tests {
         assert!(filter.matches(&daily, Tz::UTC, 100));
         let before = asked(Some(TimeRange { start: at("19990105T000000"), end: at("19990106T000000") }), vec![]);
         assert!(!before.matches(&daily, Tz::UTC, 100));
+        let but_one = object("DTSTART:20000101T090000Z\nRRULE:FREQ=DAILY\nEXDATE:20000102T090000Z");
+        assert!(filter.matches(&but_one, Tz::UTC, 100));
+        assert_eq!(but_one.draft("a.ics", b"", 100).ends_at, None);
     }
 
     #[test]

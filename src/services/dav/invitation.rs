@@ -233,7 +233,7 @@ impl Invitation {
                 let is_moved = |event: &Component<'_>| {
                     event.exception().is_some_and(|id| {
                         kept.exception().as_ref() != Some(&id)
-                            && (event.value("DTSTART").is_some_and(|start| !start.eq_ignore_ascii_case(&id))
+                            && (event.time("DTSTART").is_some_and(|start| start != id)
                                 || others(event, &["DURATION", "SUMMARY", "LOCATION"]))
                     })
                 };

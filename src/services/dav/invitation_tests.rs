@@ -170,6 +170,13 @@ fn single_times_leave_the_others_as_they_are() {
     let left = change.taken_out(&twice).unwrap();
     CalendarObject::read(left.as_bytes()).unwrap();
     assert!(left.contains("EXDATE;TZID=Europe/Berlin:20261211T190000\r\n") && !left.contains("Later"), "{left}");
+    // The same time in UTC, as other programs name it.
+    let in_utc = moved.replace("RECURRENCE-ID;TZID=Europe/Berlin:20261211T190000", "RECURRENCE-ID:20261211T180000Z");
+    let in_utc = Invitation::read(&calendar("METHOD:REQUEST\r\n", &event(&in_utc))).unwrap();
+    let again = in_utc.entered(Some(&twice), Some((&ann(), Participation::Accepted)));
+    assert_eq!(again.matches("BEGIN:VEVENT").count(), 2, "{again}");
+    assert_eq!(in_utc.standing(&left, &["ann@example.test".to_owned()]).status.as_deref(), Some("declined"));
+    assert!(!in_utc.taken_out(&twice).unwrap().contains("Later"));
 }
 
 #[test]

@@ -2,11 +2,17 @@
 
 use std::borrow::Cow;
 
+use calcard::common::PartialDateTime;
 use calcard::common::timezone::Tz;
 use calcard::icalendar::dates::TimeOrDelta;
+use calcard::icalendar::timezone::TzResolver;
 use calcard::icalendar::{
-    ICalendar, ICalendarComponent, ICalendarFrequency, ICalendarProperty, ICalendarRecurrenceRule, ICalendarValue,
+    ICalendar, ICalendarComponent, ICalendarFrequency, ICalendarParameter, ICalendarParameterName,
+    ICalendarParameterValue, ICalendarProperty, ICalendarRecurrenceRule, ICalendarValue,
 };
+use chrono::{Offset as _, TimeDelta, TimeZone as _};
+
+use super::expand::moment;
 
 /// From the first moment up to and without the last, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,9 +96,13 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
     if !is_bounded(calendar) {
         return Occurrences { times: Vec::new(), cut: true };
     }
-    let found = without_sequences(calendar).expand_dates(zone, most);
+    let found = in_local_time(told(without_sequences(calendar), zone), zone).expand_dates(zone, most);
     let recurs = calendar.components.iter().any(|component| component.is_recurrent());
-    let cut = recurs && found.events.len() >= most;
+    // Times that are left out have been looked at like the others.
+    let entries = calendar.components.iter().flat_map(|component| &component.entries);
+    let exceptions = entries.filter(|entry| entry.name == ICalendarProperty::Exdate);
+    let left_out: usize = exceptions.map(|entry| entry.values.len()).sum();
+    let cut = recurs && found.events.len().saturating_add(left_out) >= most;
     // Once for each component and not for each of its times: both may be ten thousands.
     let moments: Vec<bool> = calendar.components.iter().map(is_moment).collect();
     let times = found
@@ -125,6 +135,75 @@ fn without_sequences(calendar: &ICalendar) -> Cow<'_, ICalendar> {
         component.entries.retain(|entry| entry.name != ICalendarProperty::Sequence);
     }
     Cow::Owned(calendar)
+}
+
+/// A calendar in which what begins or ends at a local time that the clocks skip or show twice has a time at all, which it has not
+/// for calcard. What recurs is followed in local time and stays.
+fn told(mut calendar: Cow<'_, ICalendar>, zone: Tz) -> Cow<'_, ICalendar> {
+    use ICalendarProperty::{Dtend, Dtstart, Due};
+    let zones = calendar.build_owned_tz_resolver().with_default(zone);
+    let mut changed = Vec::new();
+    for (n, component) in calendar.components.iter().enumerate().filter(|(_, component)| !component.is_recurrent()) {
+        for (m, entry) in component.entries.iter().enumerate() {
+            if matches!(entry.name, Dtstart | Dtend | Due)
+                && let Some(ICalendarValue::PartialDateTime(at)) = entry.values.first()
+                && let Some(at) = in_utc(at, zones.resolve_or_default(entry.tz_id()))
+            {
+                changed.push((n, m, at));
+            }
+        }
+    }
+    for (n, m, at) in changed {
+        calendar.to_mut().components[n].entries[m].values = vec![ICalendarValue::PartialDateTime(Box::new(at))];
+    }
+    calendar
+}
+
+/// A local time that there is not just once, told by the offset before the clocks are changed (RFC 5545 §3.3.5).
+fn in_utc(at: &PartialDateTime, zone: Tz) -> Option<PartialDateTime> {
+    let local = at.to_date_time().filter(|at| at.offset.is_none())?.date_time;
+    if zone.offset_from_local_datetime(&local).single().is_some() {
+        return None;
+    }
+    let before = zone.offset_from_local_datetime(&(local - TimeDelta::days(1))).earliest()?;
+    Some(moment((local - before.fix()).and_utc().timestamp(), false))
+}
+
+/// A calendar whose rules can be followed in local time, as calcard does: in that of `zone` where DTSTART names no other.
+fn in_local_time(mut calendar: Cow<'_, ICalendar>, zone: Tz) -> Cow<'_, ICalendar> {
+    let recurs = |component: &ICalendarComponent| component.has_property(&ICalendarProperty::Rrule);
+    if calendar.components.iter().any(recurs) {
+        let zones = calendar.build_owned_tz_resolver().with_default(zone);
+        let components = calendar.to_mut().components.iter_mut();
+        components.filter(|component| recurs(component)).for_each(|component| follow_locally(component, &zones));
+    }
+    calendar
+}
+
+/// Lets a component in UTC name that as its zone, and UNTIL, which is in UTC beside a local DTSTART (RFC 5545 §3.3.10), be the
+/// local time that the component's times are compared with.
+fn follow_locally(component: &mut ICalendarComponent, zones: &TzResolver<String>) {
+    let Some(start) = component.property_mut(&ICalendarProperty::Dtstart) else { return };
+    let Some(ICalendarValue::PartialDateTime(at)) = start.values.first() else { return };
+    if at.has_zone() {
+        start.params.retain(|parameter| parameter.name != ICalendarParameterName::Tzid);
+        let value = ICalendarParameterValue::Text("UTC".to_owned());
+        start.params.push(ICalendarParameter { name: ICalendarParameterName::Tzid, value });
+        return;
+    }
+    // A day has no zone.
+    if !at.has_time() {
+        return;
+    }
+    let zone = zones.resolve_or_default(start.tz_id());
+    for value in component.properties_mut(&ICalendarProperty::Rrule).flat_map(|entry| entry.values.iter_mut()) {
+        if let ICalendarValue::RecurrenceRule(rule) = value
+            && let Some(until) = rule.until.as_mut().filter(|until| until.has_zone())
+            && let Some(last) = until.to_date_time_with_tz(Tz::UTC)
+        {
+            *until = moment(last.with_timezone(&zone).naive_local().and_utc().timestamp(), false);
+        }
+    }
 }
 
 /// Those that have to do with a range. No more recurrences are looked for than there can be up to its end; where even `most`
@@ -222,6 +301,66 @@ mod tests {
             starts.sort_unstable();
             assert_eq!(starts, [0, 90_000, 172_800], "{of_all} {of_one}");
         }
+    }
+
+    /// When an event begins, where times that name no zone are in this one.
+    fn check_starts(lines: &str, zone: Tz, wanted: &str) {
+        let text = format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\n{lines}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        );
+        let calendar = super::super::calendar::parse(&text).unwrap();
+        let mut starts: Vec<i64> = occurrences(&calendar, zone, 100).times.iter().map(|time| time.start).collect();
+        starts.sort_unstable();
+        let written = |at: &i64| chrono::DateTime::from_timestamp(*at, 0).unwrap().format("%m%dT%H%M").to_string();
+        assert_eq!(starts.iter().map(written).collect::<Vec<_>>().join(" "), wanted, "{lines}");
+    }
+
+    #[test]
+    fn rules_end_with_the_moment_that_they_name() {
+        for (lines, wanted) in [
+            // The last one begins at UNTIL, as Outlook and Exchange write it.
+            (
+                "DTSTART;TZID=Europe/Berlin:20260105T090000\r\nRRULE:FREQ=WEEKLY;UNTIL=20260119T080000Z",
+                "0105T0800 0112T0800 0119T0800",
+            ),
+            ("DTSTART;TZID=Europe/Berlin:20260105T090000\r\nRRULE:FREQ=WEEKLY;UNTIL=20260105T080000Z", "0105T0800"),
+            (
+                "DTSTART;TZID=Asia/Tokyo:20260105T080000\r\nRRULE:FREQ=DAILY;UNTIL=20260105T230000Z",
+                "0104T2300 0105T2300",
+            ),
+            // UNTIL is the end of January 6 there.
+            (
+                "DTSTART;TZID=America/Los_Angeles:20260105T070000\r\nRRULE:FREQ=DAILY;UNTIL=20260107T075959Z",
+                "0105T1500 0106T1500",
+            ),
+            (
+                "DTSTART;TZID=Europe/Berlin:20260105T090000\r\nRRULE:FREQ=DAILY;UNTIL=20260106T090000",
+                "0105T0800 0106T0800",
+            ),
+            ("DTSTART;VALUE=DATE:20260105\r\nRRULE:FREQ=DAILY;UNTIL=20260106", "0105T0000 0106T0000"),
+        ] {
+            check_starts(lines, Tz::UTC, wanted);
+        }
+    }
+
+    #[test]
+    fn rules_in_utc_are_of_no_other_zone() {
+        let tokyo: Tz = "Asia/Tokyo".parse().unwrap();
+        let daily = "DTSTART:20260105T090000Z\r\nRRULE:FREQ=DAILY;UNTIL=20260107T090000Z\r\nEXDATE:20260106T090000Z";
+        check_starts(daily, tokyo, "0105T0900 0107T0900");
+        check_starts("DTSTART:20260105T090000\r\nRRULE:FREQ=DAILY;COUNT=2", tokyo, "0105T0000 0106T0000");
+        let until = "DTSTART:20260105T090000\r\nRRULE:FREQ=DAILY;UNTIL=20260106T000000Z";
+        check_starts(until, tokyo, "0105T0000 0106T0000");
+    }
+
+    #[test]
+    fn what_happens_while_the_clocks_change_has_a_time() {
+        check_starts("DTSTART;TZID=Europe/Berlin:20260329T023000", Tz::UTC, "0329T0130");
+        check_starts("DTSTART;TZID=Europe/Berlin:20261025T023000\r\nDURATION:PT1H", Tz::UTC, "1025T0030");
+        // There, September 6 has no midnight.
+        let chile: Tz = "America/Santiago".parse().unwrap();
+        check_starts("DTSTART;VALUE=DATE:20260906", chile, "0906T0400");
+        check_starts("DTSTART;VALUE=DATE:20260905\r\nDTEND;VALUE=DATE:20260906", chile, "0905T0400");
     }
 
     #[test]

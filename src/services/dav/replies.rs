@@ -200,6 +200,21 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_finds_its_exception_however_its_time_is_written() {
+        let stored = event(
+            "RRULE:FREQ=WEEKLY;COUNT=5\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:u@x\r\nRECURRENCE-ID;TZID=Europe/Berlin:20261211T200000\r\n\
+             DTSTART:20261212T190000Z\r\nATTENDEE;PARTSTAT=NEEDS-ACTION:mailto:bob@example.test\r\n",
+        );
+        for id in ["RECURRENCE-ID:20261211T190000Z", "RECURRENCE-ID;TZID=\"W. Europe Standard Time\":20261211T200000"] {
+            let answer = reply(&format!("{id}\r\nATTENDEE;PARTSTAT=ACCEPTED:mailto:bob@example.test\r\n"));
+            let noted = answer.noted_in(&stored, NOW).unwrap();
+            assert_eq!(noted.matches("BEGIN:VEVENT").count(), 2, "{noted}");
+            let (master, exception) = noted.split_once("RECURRENCE-ID").unwrap();
+            assert!(master.contains("PARTSTAT=NEEDS-ACTION") && exception.contains("PARTSTAT=ACCEPTED"), "{noted}");
+        }
+    }
+
+    #[test]
     fn who_is_not_invited_changes_nothing() {
         let stored = event("");
         for lines in [

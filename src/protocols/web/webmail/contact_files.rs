@@ -18,7 +18,7 @@ use super::door::Reader;
 use super::reasons;
 use super::source;
 use crate::foundations::clock::Timestamp;
-use crate::foundations::mail::{Kind, Structure};
+use crate::foundations::mail::{Kind, Structure, charset, transfer};
 use crate::services::dav::{Card, Particulars, etag};
 use crate::storage::dav::{Condition, Draft, Error, Object};
 use crate::storage::mailbox::Access;
@@ -159,8 +159,36 @@ fn taken_over(card: &str, most: usize, now: Timestamp) -> Answer<Draft> {
             return Ok(read.draft(&name, content.as_bytes()));
         }
     }
-    let shown = Particulars::of(card).checked().map_err(unfit)?;
+    let shown = Particulars::of(&without_quoted_printable(card)).checked().map_err(unfit)?;
     draft(&name, &shown.card(&id, now))
+}
+
+/// A card with text where it has quoted-printable. Version 2.1 has that, as telephones write it, and later ones have not.
+fn without_quoted_printable(card: &str) -> String {
+    let mut out = String::with_capacity(card.len());
+    let mut lines = card.lines();
+    while let Some(line) = lines.next() {
+        let (head, value) = line.split_once(':').unwrap_or((line, ""));
+        let upper = head.to_ascii_uppercase();
+        let parameters = upper.split(';').skip(1).map(str::trim);
+        if !parameters.clone().any(|one| one.trim_start_matches("ENCODING=") == "QUOTED-PRINTABLE") {
+            out.extend([line, "\r\n"]);
+            continue;
+        }
+        let mut value = value.to_owned();
+        while value.ends_with('=')
+            && let Some(more) = lines.next()
+        {
+            value.extend(["\r\n", more]);
+        }
+        // By itself it would part the value.
+        let value = value.replace("=3B", "\\;").replace("=3b", "\\;");
+        let octets = transfer::decode(Some(&b"quoted-printable"[..]), value.as_bytes(), value.len());
+        let label = parameters.clone().find_map(|one| one.strip_prefix("CHARSET=")).unwrap_or("UTF-8");
+        let text = charset::decode(label.as_bytes(), &octets).replace("\r\n", "\n").replace('\n', "\\n");
+        out.extend([head, ":", &text, "\r\n"]);
+    }
+    out
 }
 
 fn of_table(contact: Particulars, now: Timestamp) -> Answer<Draft> {
@@ -248,5 +276,16 @@ mod tests {
             "{texts:?}"
         );
         assert!(taken_over("BEGIN:VCARD\r\nEND:VCARD", 10_000, NOW).is_err());
+    }
+
+    #[test]
+    fn what_telephones_write_is_read() {
+        let card = "BEGIN:VCARD\r\nVERSION:2.1\r\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:M=C3=BCller;J=C3=B6rg;;;\r\n\
+                    FN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:J=C3=B6rg =\r\nM=C3=BCller\r\nTEL;CELL:1\r\n\
+                    NOTE;quoted-printable;charset=iso-8859-1:gr=FCn=0D=0Ab=3Bc=\r\n\r\nORG:A=B\r\nEND:VCARD";
+        let draft = taken_over(card, 10_000, Timestamp::from_unix_seconds(1_795_000_000)).unwrap();
+        let read = Particulars::of(std::str::from_utf8(&draft.content).unwrap());
+        assert_eq!((read.name.as_str(), read.note.as_str()), ("Jörg Müller", "grün\nb;c"));
+        assert_eq!((read.telephones, read.organisation.as_str()), (vec!["1".to_owned()], "A=B"));
     }
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
@@ -15,6 +16,7 @@ use super::door::Reader;
 use super::people::may_use;
 use super::read::attachments_of;
 use super::reasons;
+use super::send::name;
 use crate::foundations::mail::{Message, Uid, compose};
 use crate::protocols::web::token::fresh;
 use crate::storage::mailbox::{Access, AppendOptions, Flags, FolderName, Missing, SpecialUse};
@@ -25,19 +27,45 @@ use crate::storage::mailbox::{Access, AppendOptions, Flags, FolderName, Missing,
 pub(super) struct Draft {
     letter: Letter,
     replaces: Option<u32>,
+    /// Chosen by the page, another one each time: by it a wish whose answer was lost is known when it comes again.
+    key: Option<String>,
 }
 
-/// Stores a draft; the older one goes once the new one is on disk.
+/// Stores a draft, once for each key: afterwards its files are in another message, where a second try would not look for them.
 pub(super) async fn save(State(room): State<Arc<Room>>, reader: Reader, Wish(draft): Wish<Draft>) -> Answer<Response> {
-    may_use(&room, &reader, &draft.letter.sender()?).await?;
-    let _memory = draft.letter.memory(&room, &reader).await?;
-    let body = draft.letter.body(&room, &reader).await?;
-    let moment = moment(&room)?;
+    let known = match &draft.key {
+        Some(key) => Some(room.drafts.enter(name(&reader, key)?, room.needs.clock.now())),
+        None => None,
+    };
+    // A browser that goes away in the middle must not leave half of it undone.
+    let tasks = room.needs.tasks.clone();
+    let work = tasks.spawn(async move {
+        let Some(known) = known else { return Box::pin(store(&room, &reader, &draft)).await };
+        let mut answer = known.lock().await;
+        let letter = draft.letter.digest();
+        if let Some((stored, answer)) = &*answer
+            && *stored == letter
+        {
+            return Ok(answer.clone());
+        }
+        let stored = Box::pin(store(&room, &reader, &draft)).await?;
+        *answer = Some((letter, stored.clone()));
+        Ok::<Value, Problem>(stored)
+    });
+    Ok(Json(work.await??).into_response())
+}
+
+/// The older draft goes once the new one is on disk.
+async fn store(room: &Arc<Room>, reader: &Reader, draft: &Draft) -> Answer<Value> {
+    may_use(room, reader, &draft.letter.sender()?).await?;
+    let _memory = draft.letter.memory(room, reader).await?;
+    let body = draft.letter.body(room, reader).await?;
+    let moment = moment(room)?;
     let message = draft.letter.build(&body, &moment, Purpose::Draft)?;
     if message.len() as u64 > room.needs.settings.get().message.get() {
-        return Err(too_large(&room));
+        return Err(too_large(room));
     }
-    let folder = special(&reader, SpecialUse::Drafts)?;
+    let folder = special(reader, SpecialUse::Drafts)?;
     let attachments = attachments_of(&message);
     let options = AppendOptions {
         flags: Flags::DRAFT | Flags::SEEN,
@@ -49,11 +77,9 @@ pub(super) async fn save(State(room): State<Arc<Room>>, reader: Reader, Wish(dra
     let appended = reader.user.append(&folder, &Message::new(message), options).await?;
     room.uploads.drop_all(&reader.account.address.key(), draft.letter.uploads());
     if let Some(old) = draft.replaces {
-        discard(&reader, &folder, old).await;
+        discard(reader, &folder, old).await;
     }
-    let answer =
-        serde_json::json!({ "folder": folder.as_str(), "uid": appended.uid.get(), "attachments": attachments });
-    Ok(Json(answer).into_response())
+    Ok(json!({ "folder": folder.as_str(), "uid": appended.uid.get(), "attachments": attachments }))
 }
 
 /// Removes a draft that something newer has taken the place of. What is no draft stays.

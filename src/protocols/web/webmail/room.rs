@@ -100,6 +100,8 @@ pub struct Room {
     pub(super) logins: Logins,
     pub(super) uploads: Uploads,
     pub(super) sendings: Sendings,
+    /// The same for drafts that are stored.
+    pub(super) drafts: Sendings,
     /// Tells this process from every other.
     pub(super) process: Result<String, NoRandomness>,
     pub(super) watchers: Watchers,
@@ -120,6 +122,7 @@ impl Room {
             logins: Logins::new(needs.logins.clone(), settings.sessions, Outage::NobodyIn),
             uploads: Uploads::default(),
             sendings: Sendings::default(),
+            drafts: Sendings::default(),
             process: fresh(),
             watchers: Watchers::default(),
             conversations: Memory::default(),

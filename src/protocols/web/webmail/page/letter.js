@@ -38,6 +38,8 @@ export class Letter {
     this.facts = { in_reply_to: letter.in_reply_to ?? null, references: letter.references ?? [], answers: letter.answers ?? null };
     this.files = (letter.attachments ?? []).map((file) => ({ ...file }));
     this.saving = Promise.resolve();
+    /** What was to be kept, and nobody has said whether it was. */
+    this.unanswered = null;
     /** What is on its way to the server; each tells whether it has arrived. */
     this.uploads = new Set();
     /** Pictures in the text, by their Content-ID. */
@@ -432,15 +434,18 @@ export class Letter {
 
   async saveNow() {
     await this.ready;
-    const now = this.snapshot();
-    if (this.over || now === this.before) return true;
+    const again = this.unanswered;
+    if (this.over || !again && this.snapshot() === this.before) return true;
     this.say(t("draftSaving"));
-    const meant = this.files.filter((file) => file.source);
+    // If it was kept, its files are in that draft by now: so it is asked for as it was, and the server knows it by its key.
+    this.unanswered ??= { wish: { key: key(), letter: JSON.parse(this.snapshot()), replaces: this.draft }, meant: this.files.filter((file) => file.source) };
+    const { wish, meant } = this.unanswered;
     try {
-      const saved = await post("drafts", { letter: JSON.parse(now), replaces: this.draft });
+      const saved = await post("drafts", wish);
+      this.unanswered = null;
       this.draft = saved.uid;
       // Attachments are now those of the draft.
-      const kept = JSON.parse(now);
+      const kept = wish.letter;
       const place = ({ part }) => ({ folder: saved.folder, uid: saved.uid, part });
       const [within, beside] = [true, false].map((inline) => saved.attachments.filter((one) => one.inline === inline).map(place));
       (kept.inline ?? []).forEach((one, n) => { if (within[n]) this.pictures.set(one.cid, one.file = within[n]); });
@@ -449,8 +454,9 @@ export class Letter {
       this.before = JSON.stringify(kept);
       this.say(t("draftSaved", { time: time(Date.now()) }));
       this.composer.act.changed();
-      return true;
+      return again ? await this.saveNow() : true;
     } catch (error) {
+      if (error.answer?.error && error.answer.type !== "elsewhere") this.unanswered = null;
       this.say(t("draftFailed", { why: error.message }), true);
       this.again();
       return false;
@@ -487,6 +493,7 @@ export class Letter {
     this.again.cancel();
     try {
       await this.saving;
+      if (this.unanswered) await this.save();
       // What waits is a draft until it is sent; what cannot be kept is sent at once.
       const hold = this.composer.holds > 0 && await this.saveAgain() ? this.composer.holds : 0;
       const wish = { key: this.key, letter: this.letter(), draft: this.draft };
