@@ -21,9 +21,9 @@ let
   own = import ./lib/types.nix { inherit lib; };
   protocols = import ./lib/ports.nix;
   inherit (import ./lib/hardening.nix { inherit lib; }) harden inHomes outbound;
+  inherit (import ./lib/pages.nix config) roleOf;
 
-  enabledOf =
-    role: lib.filterAttrs (name: l: l.enable && protocols.${name}.role == role) cfg.listeners;
+  enabledOf = role: lib.filterAttrs (name: l: l.enable && roleOf name == role) cfg.listeners;
   socketUnitsOf =
     role:
     map (name: "postrider-${name}.socket") (
@@ -265,7 +265,7 @@ let
         # The address may come later than the socket, as with DHCP.
         FreeBind = true;
         ListenStream = map (a: "${bracket a}:${toString listener.port}") listener.addresses;
-        Service = "postrider-${protocols.${name}.role}.service";
+        Service = "postrider-${roleOf name}.service";
       };
     };
   mkSocketBetweenRoles =
