@@ -39,7 +39,7 @@ let
   overlap = one: other: liesIn one other || liesIn other one;
   saved = [
     cfg.mailRoot
-    (cfg.settings.spool.directory or "/var/spool/postrider")
+    (import ./lib/spool.nix cfg)
   ];
 
   isBucket = place: place != null && lib.hasPrefix "s3://" place;
@@ -90,7 +90,7 @@ let
       optional (backup.ageRecipients != [ ]) pkgs.age
       ++ optional overSsh pkgs.openssh
       ++ optional (overSsh || isDirectory backup.remote) pkgs.rsync;
-    unitConfig.RequiresMountsFor = [ cfg.mailRoot ] ++ directories;
+    unitConfig.RequiresMountsFor = saved ++ directories;
     # A backup that runs while the system changes is not broken off.
     restartIfChanged = false;
     serviceConfig = {

@@ -164,7 +164,7 @@ in
         user = "root";
         group = "postrider";
       };
-      "/var/spool/postrider".d = {
+      ${import ./lib/spool.nix cfg}.d = {
         mode = "0700";
         user = "postrider-mta";
         group = "postrider";
