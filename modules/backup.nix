@@ -39,7 +39,7 @@ let
   overlap = one: other: liesIn one other || liesIn other one;
   saved = [
     cfg.mailRoot
-    (cfg.settings.spool.directory or "/var/spool/postrider")
+    (import ./lib/spool.nix cfg)
   ];
 
   isBucket = place: place != null && lib.hasPrefix "s3://" place;
@@ -48,6 +48,8 @@ let
     backup.destination
     backup.remote
   ];
+  # Where a drill makes its server, if it is not `/var/tmp`, of which every unit has its own.
+  drillDirectory = lib.filter (path: path != null) [ (cfg.settings.backup.drill_directory or null) ];
   overSsh = backup.remote != null && !isBucket backup.remote && !isDirectory backup.remote;
   # The own key comes with the unit, and with the `postrider` of administrators.
   remoteShell =
@@ -90,7 +92,7 @@ let
       optional (backup.ageRecipients != [ ]) pkgs.age
       ++ optional overSsh pkgs.openssh
       ++ optional (overSsh || isDirectory backup.remote) pkgs.rsync;
-    unitConfig.RequiresMountsFor = [ cfg.mailRoot ] ++ directories;
+    unitConfig.RequiresMountsFor = saved ++ directories ++ drillDirectory;
     # A backup that runs while the system changes is not broken off.
     restartIfChanged = false;
     serviceConfig = {
@@ -106,7 +108,8 @@ let
         "/run/postrider"
         "/var/lib/postrider"
       ]
-      ++ directories;
+      ++ directories
+      ++ drillDirectory;
       SetCredential = optional (
         cfg.database.localUrls ? root
       ) "database-url:${cfg.database.localUrls.root}";
@@ -115,7 +118,7 @@ let
     }
     // harden (
       reading
-      // inHomes ([ cfg.mailRoot ] ++ directories)
+      // inHomes ([ cfg.mailRoot ] ++ directories ++ drillDirectory)
       // lib.optionalAttrs (overSsh || usesBucket || cfg.database.urlFile != null) (outbound remote)
       // relax
     );
@@ -182,7 +185,8 @@ in
       example = "Sun 04:00";
       description = ''
         When the newest backup is proven: a server is made of it in a throw-away directory, some users log in, and what
-        they see is compared. `null` for never.
+        they see is compared. `null` for never. It needs room for all mail: `settings.backup.drill_directory` says where, in
+        place of `/var/tmp`.
       '';
     };
     remote = mkOption {

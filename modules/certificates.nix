@@ -363,8 +363,10 @@ in
           fi
           ${pkgs.openssl}/bin/openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
             -subj /CN=${cfg.hostname} -addext subjectAltName=DNS:${cfg.hostname},DNS:localhost \
-            -keyout key.new -out cert.pem
+            -keyout key.new -out cert.new
           mv key.new key.pem
+          # The last step: the certificate says whether the name is another one.
+          mv cert.new cert.pem
         '';
       };
     })

@@ -10,16 +10,26 @@ let
     types
     ;
   cfg = config.services.postrider;
+  https = cfg.listeners.https;
+  pages = import ./lib/pages.nix config;
+  inherit (import ./lib/addresses.nix { inherit lib; }) isLoopback;
 in
 {
   options.services.postrider.dav = {
     enable = mkEnableOption ''
-      calendars and contacts (CalDAV, CardDAV). Programs reach them at `/dav/` of the host's name with `reverseProxy.enable`, or
-      through a proxy of your own that passes `/dav/`, `/.well-known/caldav` and `/.well-known/carddav` to `listeners.webmail`'';
+      calendars and contacts (CalDAV, CardDAV). Programs reach them at `/dav/` of the host's name with `reverseProxy.enable` or
+      `listeners.https.enable` (the default beside `certificates.builtinAcme` where no web server runs), or through a proxy of
+      your own that passes `/dav/`, `/.well-known/caldav` and `/.well-known/carddav` to `listeners.webmail`'';
     publicPort = mkOption {
       type = types.nullOr types.port;
-      default = if cfg.reverseProxy.enable then 443 else null;
-      defaultText = lib.literalExpression "443 with reverseProxy.enable, else null";
+      default =
+        if cfg.reverseProxy.enable then
+          443
+        else if https.enable && pages.onHttps && !lib.all isLoopback https.addresses then
+          https.port
+        else
+          null;
+      defaultText = lib.literalExpression "443 with reverseProxy.enable, else listeners.https.port if it has them, else null";
       example = 8443;
       description = "Port at which programs elsewhere reach them over TLS, for `dns.records`; null leaves their records out.";
     };
@@ -29,6 +39,7 @@ in
     { services.postrider.settings.dav.enabled = cfg.dav.enable; }
     (mkIf cfg.dav.enable {
       services.postrider = {
+        listeners.https.enable = mkIf pages.byItself (lib.mkDefault true);
         listeners.webmail.enable = lib.mkDefault true;
         settings.dav = mkIf (cfg.dav.publicPort != null) { public_port = cfg.dav.publicPort; };
       };

@@ -38,6 +38,7 @@ let
 
   bindOf = listener: map (address: "${bracket address}:${toString listener.port}") listener.addresses;
   inherit (import ./lib/addresses.nix { inherit lib; }) bracket everyOf ownOf;
+  inherit (import ./lib/pages.nix config) roleOf;
 
   listenerOption =
     _: protocol:
@@ -123,6 +124,9 @@ in
         {
           inherit protocol;
           bind = bindOf listener;
+        }
+        // lib.optionalAttrs (roleOf protocol != protocols.${protocol}.role) {
+          role = roleOf protocol;
         }
         // lib.optionalAttrs (cfg.cluster.balancers != [ ] && protocols.${protocol}.public) {
           proxies = cfg.cluster.balancers;

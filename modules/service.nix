@@ -61,7 +61,8 @@ in
       description = ''
         Keys of the configuration file that have no option of their own, merged last. Every key is described in
         `docs/configuration.md`; the finished file is checked when the system is built, so that a mistake never
-        reaches a switch.
+        reaches a switch. The sandboxes know of `spool.directory` and `backup.drill_directory`; other directories that the
+        server writes to must lie in `/var/lib/postrider`.
       '';
     };
 
@@ -164,7 +165,7 @@ in
         user = "root";
         group = "postrider";
       };
-      "/var/spool/postrider".d = {
+      ${import ./lib/spool.nix cfg}.d = {
         mode = "0700";
         user = "postrider-mta";
         group = "postrider";

@@ -21,9 +21,9 @@ let
   own = import ./lib/types.nix { inherit lib; };
   protocols = import ./lib/ports.nix;
   inherit (import ./lib/hardening.nix { inherit lib; }) harden inHomes outbound;
+  inherit (import ./lib/pages.nix config) roleOf;
 
-  enabledOf =
-    role: lib.filterAttrs (name: l: l.enable && protocols.${name}.role == role) cfg.listeners;
+  enabledOf = role: lib.filterAttrs (name: l: l.enable && roleOf name == role) cfg.listeners;
   socketUnitsOf =
     role:
     map (name: "postrider-${name}.socket") (
@@ -73,6 +73,7 @@ let
   ];
 
   roles = import ./lib/roles.nix cfg;
+  spool = import ./lib/spool.nix cfg;
   databaseOf = import ./lib/database-access.nix { inherit lib; } cfg;
 
   certificateGroup = optional (cfg.certificates.sources != [ ]) "postrider-tls";
@@ -181,7 +182,11 @@ let
       after = [ "network.target" ] ++ socketUnitsOf role ++ databaseUnits;
       # A socket cannot be exchanged while the role has it.
       partOf = socketUnitsOf role;
-      unitConfig.RequiresMountsFor = lib.filter (path: path == cfg.mailRoot) writes;
+      # What is mounted later would hide what was written before.
+      unitConfig.RequiresMountsFor = lib.intersectLists writes [
+        cfg.mailRoot
+        spool
+      ];
       # The file's content is part of the path: a changed configuration reloads, it does not restart.
       reloadTriggers = [ cfg.configFile ];
       restartTriggers = [
@@ -265,7 +270,7 @@ let
         # The address may come later than the socket, as with DHCP.
         FreeBind = true;
         ListenStream = map (a: "${bracket a}:${toString listener.port}") listener.addresses;
-        Service = "postrider-${protocols.${name}.role}.service";
+        Service = "postrider-${roleOf name}.service";
       };
     };
   mkSocketBetweenRoles =
@@ -363,11 +368,11 @@ in
           group = "postrider";
           writes = [
             "/var/lib/postrider"
-            "/var/spool/postrider"
+            spool
             "/run/postrider"
           ];
           groups = certificateGroup;
-          relax = outbound "it delivers to other servers and asks DNS";
+          relax = outbound "it delivers to other servers and asks DNS" // inHomes [ spool ];
         })
         (mkRole "access" {
           description = "Postrider: mailboxes";

@@ -11,14 +11,7 @@ let
   cfg = config.services.postrider;
   own = import ./lib/types.nix { inherit lib; };
   inherit (import ./lib/addresses.nix { inherit lib; }) isLoopback;
-  # Who has the ports of the web, and most likely passes requests on.
-  hasWebServer = lib.any (server: config.services.${server}.enable) [
-    "caddy"
-    "haproxy"
-    "httpd"
-    "nginx"
-    "traefik"
-  ];
+  pages = import ./lib/pages.nix config;
 in
 {
   options.services.postrider.webmail = {
@@ -41,15 +34,13 @@ in
         lib.optional
           (
             !cfg.reverseProxy.enable
-            && !cfg.listeners.https.enable
-            && !hasWebServer
+            && !(cfg.listeners.https.enable && pages.onHttps)
+            && !pages.hasWebServer
             && lib.all isLoopback cfg.listeners.webmail.addresses
           )
-          "services.postrider.webmail: nobody but this machine reaches the webmail; set listeners.https.enable = true or reverseProxy.enable = true, or let a web server pass requests on to listeners.webmail.";
+          "services.postrider.webmail: nobody but this machine reaches the webmail; set listeners.https.enable = true (beside builtinAcme with its challenge \"http-01\") or reverseProxy.enable = true, or let a web server pass requests on to listeners.webmail.";
       services.postrider = {
-        listeners.https.enable = mkIf (
-          cfg.certificates.builtinAcme.enable && !cfg.reverseProxy.enable && !hasWebServer
-        ) (lib.mkDefault true);
+        listeners.https.enable = mkIf pages.byItself (lib.mkDefault true);
         listeners.webmail.enable = lib.mkDefault true;
         settings = {
           # What users write goes from the role with the mailboxes to the one with the queue over a socket that nobody else

@@ -12,6 +12,7 @@
       imports = [ (import ./lib/server.nix { inherit self; }) ];
       services.postrider = {
         webmail.enable = true;
+        listeners.https.enable = true;
         listeners.managesieve.enable = true;
         sieve.before = [
           (pkgs.writeText "site.sieve" ''
@@ -67,6 +68,7 @@
       with subtest("the page is served, and only to who has a login are letters"):
           page = server.succeed("curl -s http://localhost:${port}/")
           assert "<title>" in page, page
+          assert server.succeed("curl -sk https://localhost/") == page
           assert " 401 " in ask("folders", "").splitlines()[0]
           assert " 401 " in ask("session", "", {"address": "ann@example.test", "password": "bob"}).splitlines()[0]
 

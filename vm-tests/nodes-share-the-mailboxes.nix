@@ -47,10 +47,6 @@ let
           patience = "30s";
         };
       };
-      systemd.services = {
-        postrider-access.unitConfig.RequiresMountsFor = [ "/var/mail/vhosts" ];
-        postrider-mta.unitConfig.RequiresMountsFor = [ "/var/spool/postrider" ];
-      };
       virtualisation.fileSystems = import ../hosts/cluster/mounts.nix addresses.storage;
     };
 in

@@ -55,10 +55,6 @@
       fsType = "ext4";
     };
   };
-  systemd.services = {
-    postrider-access.unitConfig.RequiresMountsFor = [ "/var/mail/vhosts" ];
-    postrider-mta.unitConfig.RequiresMountsFor = [ "/var/spool/postrider" ];
-  };
 
   boot.loader.grub.device = "/dev/vda";
   services.openssh = {

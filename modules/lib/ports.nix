@@ -66,10 +66,11 @@
   };
   https = {
     port = 443;
+    # Or `access`, see `pages.nix`.
     role = "mta";
     public = true;
     byDefault = false;
-    description = "our policies on TLS for other servers (MTA-STS), and answers to certificate authorities, over TLS";
+    description = "pages over TLS (webmail, calendars and contacts, set-up links, policies of MTA-STS), and answers to certificate authorities";
   };
   webmail = {
     port = 8081;

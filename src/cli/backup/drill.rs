@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,7 +19,7 @@ use crate::cli::output::{Output, print, told};
 use crate::config::{Checks, Protocol, load};
 use crate::daemon::{Daemon, World};
 use crate::foundations::clock::Timestamp;
-use crate::foundations::counted::{are, counted};
+use crate::foundations::counted::{amount, are, counted};
 use crate::foundations::files;
 use crate::foundations::net::{Bind, Inherited};
 use crate::foundations::secret::Secret;
@@ -193,6 +193,7 @@ async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -
     if abandoned > 0 {
         eprintln!("postrider: removed {} of drills that were broken off", counted(abandoned, "restored server"));
     }
+    look_for_room(&snapshot, above)?;
     let scratch = Scratch::create(above, &random()?, arguments.keep)?;
     drilled.directory = arguments.keep.then(|| scratch.path.clone());
     let everything = Selection::default();
@@ -212,6 +213,27 @@ async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -
     daemon.stop(Duration::from_secs(10)).await;
     result.map(|()| drilled)
 }
+
+/// Refuses to fill a disk: the queue and the database may be on it, and would take nothing more until the drill gives up.
+fn look_for_room(snapshot: &Snapshot, above: &Path) -> anyhow::Result<()> {
+    // A directory that cannot be asked says why when it is written to; some file systems do not know what they have.
+    let Some(disk) = rustix::fs::statvfs(above).ok().filter(|disk| disk.f_blocks > 0) else { return Ok(()) };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let wanted = snapshot.totals.octets.saturating_add(snapshot.totals.messages.saturating_mul(BLOCK));
+    if wanted > free / 10 * 9 {
+        bail!(
+            "the restored server wants {} in `{}`, where {} are free, of which a tenth is left to others: let \
+             `backup.drill_directory` be on a disk that has room for all mail",
+            amount(wanted),
+            above.display(),
+            amount(free)
+        );
+    }
+    Ok(())
+}
+
+/// Octets by which a file takes more on a disk than it has, at the most.
+const BLOCK: u64 = 4096;
 
 /// The newest backup that can be read, and those that are newer and cannot.
 fn newest_whole(
@@ -319,4 +341,25 @@ fn random() -> anyhow::Result<String> {
     let mut octets = [0; 16];
     aws_lc_rs::rand::fill(&mut octets).context("the system gives no random numbers")?;
     Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drill_does_not_fill_a_disk() {
+        let of = |octets: u64| -> Snapshot {
+            let text = format!(
+                r#"{{"format":1,"id":"20260131T023000Z","at":0,"finished":0,"full":true,"version":"1","hostname":"mx","totals":{{
+                "messages":1,"octets":{octets},"read":0,"new_octets":0,"stored":0}},"users":[],"database":{{"engine":"sqlite",
+                "tables":[]}},"spool":[],"files":[]}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let directory = tempfile::tempdir().unwrap();
+        assert!(look_for_room(&of(0), directory.path()).is_ok());
+        let refused = look_for_room(&of(u64::MAX), directory.path()).unwrap_err().to_string();
+        assert!(refused.contains("`backup.drill_directory`"), "{refused}");
+    }
 }

@@ -109,8 +109,9 @@ pub enum Error {
     },
     /// The database has accounts or queued mail.
     #[error(
-        "the database has accounts or queued mail already and is left as it is: `--domain` or `--user` brings back accounts \
-         that are gone, and `--to` restores everything into a directory"
+        "the database has accounts or queued mail already and is left as it is, so that passwords and queue of the backup do not \
+         come back: begin with an empty database if they must (docs/backup.md); `--domain` or `--user` brings back accounts that \
+         are gone, and `--to` restores everything into a directory"
     )]
     AccountsThere,
     /// Two directories that must be apart are not.
