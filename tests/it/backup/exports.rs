@@ -179,9 +179,8 @@ async fn a_copy_names_nothing_that_was_made_meanwhile() {
     let program = programs.path().join("rsync");
     fs::write(&program, script).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", programs.path().display(), std::env::var("PATH").unwrap());
     let remote = elsewhere.path().to_str().unwrap();
-    let pushed = command(&host, &["push", "--remote", remote]).env("PATH", path).output().await.unwrap();
+    let pushed = command(&host, &["push", "--remote", remote]).env("PATH", programs.path()).output().await.unwrap();
     assert!(pushed.status.success(), "{pushed:?}");
     assert_eq!(done(&host, &["list"]).await.as_array().unwrap().len(), 2);
     let verified = done(&host, &["--destination", remote, "verify"]).await;
