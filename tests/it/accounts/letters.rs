@@ -52,12 +52,22 @@ async fn none_that_was_taken_back_is_put_off(database: Database) {
     let ann: Address = "ann@example.test".parse().unwrap();
     let at = Timestamp::from_unix_seconds;
     personal.hold(&ann, "one", "a", at(10)).await.unwrap();
+    // Neither another letter of the account nor one of the same name of another's is meant.
+    let bob: Address = "bob@example.test".parse().unwrap();
+    for (account, wish, due) in [(&ann, "two", 11), (&bob, "one", 12)] {
+        personal.hold(account, wish, "b", at(due)).await.unwrap();
+    }
     personal.put_off(&ann, "one", at(20)).await.unwrap();
-    let held = personal.due_before(at(99), at(3_699), 10).await.unwrap();
-    assert_eq!(held, [Held { account: ann.key(), wish: "one".into(), content: "a".into(), due: at(20) }]);
+    let held = async || {
+        let held = personal.due_before(at(99), at(3_699), 10).await.unwrap();
+        held.into_iter().map(|one| (one.account, one.wish, one.due)).collect::<Vec<_>>()
+    };
+    let row = |account: &Address, wish: &str, due| (account.key(), wish.to_owned(), at(due));
+    let others = [row(&ann, "two", 11), row(&bob, "one", 12)];
+    assert_eq!(held().await, [&others[..], &[row(&ann, "one", 20)]].concat());
     assert!(personal.let_go(&ann, "one").await.unwrap());
     personal.put_off(&ann, "one", at(30)).await.unwrap();
-    assert_eq!(personal.held(&ann).await.unwrap(), 0);
+    assert_eq!(held().await, others);
 }
 
 #[tokio::test(flavor = "multi_thread")]
