@@ -55,12 +55,21 @@ pub struct AppendOptions {
     pub quota: Option<ByteSize>,
     /// What to do without the folder.
     pub missing: Missing,
+    /// The octets of a message that goes once this one is there: it makes room within every limit. `None` for none.
+    pub in_place_of: Option<u64>,
 }
 
 impl AppendOptions {
     /// As a delivery stores: no flags, now, folder created when missing.
     pub const fn delivery(quota: Option<ByteSize>) -> Self {
-        Self { flags: Flags::NONE, keywords: Vec::new(), internal_date: None, quota, missing: Missing::Create }
+        Self {
+            flags: Flags::NONE,
+            keywords: Vec::new(),
+            internal_date: None,
+            quota,
+            missing: Missing::Create,
+            in_place_of: None,
+        }
     }
 }
 

@@ -146,9 +146,9 @@ impl Account {
         }
     }
 
-    /// Promises room to messages, if the quota has it. The promise ends when the result is dropped; by then the
-    /// messages count themselves.
-    pub fn reserve(&self, wanted: Usage, quota: Option<ByteSize>) -> Result<Reservation<'_>, Error> {
+    /// Promises room to messages, if the quota has it once others have gone. The promise ends when the result is dropped; by
+    /// then the messages count themselves.
+    pub fn reserve(&self, wanted: Usage, going: Usage, quota: Option<ByteSize>) -> Result<Reservation<'_>, Error> {
         if self.own_limits() != (None, None) {
             self.look_for_limits();
         }
@@ -158,8 +158,8 @@ impl Account {
         // Both are kept, and so the smaller one.
         let quota = [quota.map(ByteSize::get), octets].into_iter().flatten().min();
         let count = parts.total.messages + parts.reserved.messages + wanted.messages;
-        if messages.is_some_and(|most| count > most)
-            || quota.is_some_and(|quota| used.saturating_add(wanted.octets) > quota)
+        if messages.is_some_and(|most| count.saturating_sub(going.messages) > most)
+            || quota.is_some_and(|quota| used.saturating_add(wanted.octets).saturating_sub(going.octets) > quota)
         {
             return Err(Error::OverQuota { used, wanted: wanted.octets, quota: quota.unwrap_or(used) });
         }

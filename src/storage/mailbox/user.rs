@@ -138,7 +138,8 @@ impl User {
                 }
                 user.know_usage()?;
                 let wanted = Usage { octets: message.len() as u64, messages: 1 };
-                let _reserved = user.account.reserve(wanted, options.quota)?;
+                let going = options.in_place_of.map(|octets| Usage { octets, messages: 1 }).unwrap_or_default();
+                let _reserved = user.account.reserve(wanted, going, options.quota)?;
                 let _gate = user.enter_with(&folder, options.missing)?;
                 Ok(Unless::Appended(user.folder(&folder)?.append(&message, &options)?))
             })
@@ -390,7 +391,7 @@ impl User {
                 let snapshot = from.current();
                 let sizes = uids.iter().filter_map(|uid| snapshot.by_uid(*uid)).map(|(record, _)| record.size);
                 let add = |sum: Usage, octets: u64| Usage { octets: sum.octets + octets, messages: sum.messages + 1 };
-                let _reserved = self.account.reserve(sizes.fold(Usage::default(), add), quota)?;
+                let _reserved = self.account.reserve(sizes.fold(Usage::default(), add), Usage::default(), quota)?;
                 target.receive(from, uids)?
             }
             // What is moved is counted already. Whoever is over the quota moves it to Trash, too.

@@ -339,3 +339,26 @@ async fn results_that_are_too_large_are_not_followed() {
     let lines = client.command("g STORE 3 -FLAGS.SILENT (\\Seen)").await;
     assert!(lines[0].starts_with("g OK"), "{lines:?}");
 }
+
+#[tokio::test]
+async fn a_draft_in_a_full_maildir_can_be_replaced() {
+    let world = World::new(settings()).await;
+    let maildir = world.maildir("ann");
+    for place in ["cur", "new", "tmp"] {
+        std::fs::create_dir_all(maildir.join(place)).unwrap();
+    }
+    std::fs::write(maildir.join("maildirsize"), "4S,1C\n").unwrap();
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    for (command, wanted) in [
+        ("a APPEND INBOX {4+}\r\na: b", "a OK"),
+        ("b APPEND INBOX {1+}\r\na", "b NO [OVERQUOTA]"),
+        ("c SELECT INBOX", "c OK"),
+        ("d REPLACE 1 INBOX {5+}\r\na: bc", "d NO [OVERQUOTA]"),
+        ("e REPLACE 1 INBOX {4+}\r\na: c", "e OK"),
+        ("f UID FETCH 2 BODY.PEEK[]", "f OK"),
+    ] {
+        let lines = client.command(command).await;
+        assert!(lines.last().unwrap().starts_with(wanted), "{command}: {lines:?}");
+    }
+}

@@ -73,6 +73,7 @@ async fn store(room: &Arc<Room>, reader: &Reader, draft: &Draft) -> Answer<Value
         internal_date: None,
         quota: reader.quota(),
         missing: Missing::Create,
+        in_place_of: None,
     };
     let appended = reader.user.append(&folder, &Message::new(message), options).await?;
     room.uploads.drop_all(&reader.account.address.key(), draft.letter.uploads());

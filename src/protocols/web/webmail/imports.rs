@@ -82,6 +82,7 @@ async fn store(reader: &Reader, folder: &FolderName, read: Single) -> Answer<Sto
         internal_date: read.date,
         quota: reader.quota(),
         missing: Missing::Fail,
+        in_place_of: None,
     };
     Ok(Stored::Now(reader.user.append(folder, &Message::new(read.content), options).await?.uid))
 }

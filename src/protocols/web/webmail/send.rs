@@ -322,6 +322,7 @@ async fn keep_copy(reader: &Reader, message: Message) -> Answer<()> {
         internal_date: None,
         quota: reader.quota(),
         missing: Missing::Create,
+        in_place_of: None,
     };
     reader.user.append(&folder, &message, options).await?;
     Ok(())

@@ -131,6 +131,23 @@ async fn the_quota_of_maildir_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_makes_room_within_the_quota_of_maildir() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("example.test/ann");
+    maildir(&path);
+    write(&path, "maildirsize", "10S,1C\n");
+    let store = Store::open(root).await;
+    store.append("INBOX", "1234567").await;
+    for (text, in_place_of, fits) in
+        [("123", None, false), ("12345678901", Some(7), false), ("1234567890", Some(7), true)]
+    {
+        let options = AppendOptions { in_place_of, ..AppendOptions::delivery(None) };
+        let stored = store.user.append(&FolderName::inbox(), &message(text), options).await;
+        assert_eq!(stored.is_ok(), fits, "{text}: {stored:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_mailbox_takes_no_copies_but_moves_and_is_free_without_its_maildirsize() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("example.test/ann");

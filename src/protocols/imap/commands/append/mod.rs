@@ -17,6 +17,15 @@ use crate::protocols::imap::state::State;
 use crate::services::search::system_flag;
 use crate::storage::mailbox::{self, Access, AppendOptions, Flags, FolderName, Keyword, Missing, User};
 
+/// How much space a message may take.
+#[derive(Debug, Clone, Copy)]
+struct Space {
+    /// The account's quota.
+    quota: Option<ByteSize>,
+    /// The size of the message that goes when this one is stored, and makes room for it.
+    in_place_of: Option<u64>,
+}
+
 /// Stores messages: all of them or none (RFC 3502 §3).
 pub async fn run(talk: &mut Conversation, append: Append) -> Outcome {
     let quota = quota::limit(talk).await?;
@@ -26,10 +35,11 @@ pub async fn run(talk: &mut Conversation, append: Append) -> Outcome {
     let folder = account.folder(&append.mailbox)?;
     let user = account.user.clone();
     let sent = append.messages.iter().map(|message| message.data.sent()).sum();
+    let space = Space { quota, in_place_of: None };
     let mut uids = SequenceSet::new();
     let mut uid_validity = None;
     for message in append.messages {
-        match store(talk, &user, &folder, message, sent, quota).await {
+        match store(talk, &user, &folder, message, sent, space).await {
             Ok(appended) => {
                 uids.insert(appended.uid);
                 uid_validity = Some(appended.uid_validity);
@@ -54,11 +64,10 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
     let folder = account.folder(&replace.mailbox)?;
     let rows: Vec<_> = selected.rows(&replace.messages)?.map(|(_, row)| row).take(2).collect();
     let [replaced] = rows[..] else { return Err(Trouble::no("Name one message that is there")) };
-    // The message that goes makes room for the one that comes.
-    let quota = quota.map(|quota| ByteSize::bytes(quota.get().saturating_add(replaced.size)));
+    let space = Space { quota, in_place_of: Some(replaced.size) };
     let (user, replaced) = (account.user.clone(), replaced.uid);
     let sent = replace.message.data.sent();
-    let appended = store(talk, &user, &folder, replace.message, sent, quota).await?;
+    let appended = store(talk, &user, &folder, replace.message, sent, space).await?;
     let uids: SequenceSet<Uid> = [appended.uid].into_iter().collect();
     let State::Selected(_, selected) = &talk.state else { return Err(Trouble::bad("Nothing is selected")) };
     match selected.view.remove(&[replaced]).await {
@@ -97,7 +106,7 @@ async fn store(
     folder: &FolderName,
     message: Appended,
     sent: usize,
-    quota: Option<ByteSize>,
+    Space { quota, in_place_of }: Space,
 ) -> Result<mailbox::Appended, Trouble> {
     let (flags, keywords) = split_flags(&message.flags)?;
     let bytes = match message.data {
@@ -111,7 +120,8 @@ async fn store(
         // RFC 3502 §3: a message of no octets cancels the command.
         return Err(Trouble::no("A message has at least one octet"));
     }
-    let options = AppendOptions { flags, keywords, internal_date: message.date, quota, missing: Missing::Fail };
+    let internal_date = message.date;
+    let options = AppendOptions { flags, keywords, internal_date, quota, missing: Missing::Fail, in_place_of };
     let stored = user.append(folder, &Message::new(binary::without_nul(bytes)), options).await;
     stored.map_err(|error| trouble_into(talk, folder, &error))
 }
