@@ -137,6 +137,23 @@ impl Folder {
     pub fn take_over(self: &Arc<Self>, from: &Arc<Self>, uids: &[u32]) -> Result<Vec<Arrived>, Error> {
         let _claim = from.moving.claim(uids);
         let mut copied = self.receive(from, uids)?;
+        let lost = match self.release(from, &copied) {
+            Ok(lost) => lost,
+            Err(error) => {
+                self.give_back(from, &copied)?;
+                return Err(error);
+            }
+        };
+        let given_up: Vec<u32> =
+            copied.extract_if(.., |arrived| lost.contains(&arrived.old)).map(|arrived| arrived.new).collect();
+        if !given_up.is_empty() {
+            self.expunge(|_| given_up, Only::Named)?;
+        }
+        Ok(copied)
+    }
+
+    /// Removes messages from where they were copied from; the UIDs there of those that somebody else has removed.
+    fn release(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<BTreeSet<u32>, Error> {
         let mut left: BTreeMap<u32, u64> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
         let mut lost = BTreeSet::new();
         for _ in 0..ATTEMPTS {
@@ -148,19 +165,26 @@ impl Folder {
                 break;
             }
             // Their flags were changed since they were copied, or they are gone.
-            self.follow(from, &copied, &mut left, &mut lost)?;
+            self.follow(from, copied, &mut left, &mut lost)?;
         }
         let named = left.keys().copied().collect();
         for gone in from.expunge(|_| named, Only::Named)? {
             left.remove(&gone.get());
         }
         lost.extend(left.into_keys());
-        let given_up: Vec<u32> =
-            copied.extract_if(.., |arrived| lost.contains(&arrived.old)).map(|arrived| arrived.new).collect();
-        if !given_up.is_empty() {
-            self.expunge(|_| given_up, Only::Named)?;
+        Ok(lost)
+    }
+
+    /// RFC 6851 §3.3: where originals cannot be removed, no copies stay either. A copy whose original is no longer there is all
+    /// there is of its message.
+    fn give_back(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<(), Error> {
+        let there = from.current();
+        if there.gone {
+            return Ok(());
         }
-        Ok(copied)
+        let both = copied.iter().filter(|arrived| there.by_uid(arrived.old).is_some());
+        let both: Vec<u32> = both.map(|arrived| arrived.new).collect();
+        self.expunge(|_| both, Only::Named).map(|_| ())
     }
 
     /// Gives copies the flags that their originals have now; those without an original are lost.

@@ -251,6 +251,24 @@ async fn a_message_that_several_move_is_not_moved_on_twice() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_leave_a_folder_is_not_in_the_other_one_either() {
+    let store = Store::new().await;
+    store.append("INBOX", "one").await;
+    store.append("INBOX", "two").await;
+    store.user.create(&name("Work")).await.unwrap();
+    // Nothing is removed before the numbers given out are written down, and that is not possible.
+    let in_the_way = store.path().join("postrider-uid.tmp");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let view = store.view("INBOX").await;
+    view.move_to(&[uid(1), uid(2)], &name("Work"), Missing::Fail).await.unwrap_err();
+    assert_eq!(uids(&store.view("INBOX").await), [1, 2]);
+    assert_eq!(files(&store.path().join(".Work")).len(), 0);
+    std::fs::remove_dir(&in_the_way).unwrap();
+    assert_eq!(view.move_to(&[uid(1), uid(2)], &name("Work"), Missing::Fail).await.unwrap().uids.len(), 2);
+    assert_eq!((uids(&store.view("INBOX").await).len(), files(&store.path().join(".Work")).len()), (0, 2));
+}
+
 /// A clock that is a day ahead.
 struct Ahead;
 
