@@ -192,6 +192,7 @@ impl Folder {
         let mut state = self.state.lock();
         if state.stale {
             self.reconcile(&mut state, &directories, Known::Loading { seed, takeover: takeover.as_ref() })?;
+            self.keep_seed(&mut state, &directories);
         } else {
             let current = self.current();
             self.account.contribute(&self.name, usage_of(&current), &self.environment);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Delta, Folder, State, TIME_GRAIN, UID_BLOCK, usage_of};
 use crate::storage::mailbox::Error;
-use crate::storage::mailbox::index::{self, Frames, Meta};
+use crate::storage::mailbox::index::{self, Frames, Meta, Written};
 use crate::storage::mailbox::maildir::directory::{Directories, Mtimes};
 use crate::storage::mailbox::reconcile::Known;
 use crate::storage::mailbox::snapshot::Snapshot;
@@ -45,6 +45,19 @@ impl Folder {
         self.summaries.flush(directories.own_root()?, stamp)?;
         let current = self.current();
         self.summaries.compact(directories.root(), stamp, |uid| current.find(uid).is_ok())
+    }
+
+    /// Writes an index that was not up to date before anybody is told a mod-sequence. Whoever loads the folder after another
+    /// crash begins above what the index says, and the clock may be behind this one by then.
+    pub(super) fn keep_seed(self: &Arc<Self>, state: &mut State, directories: &Arc<Directories>) {
+        // Without an index nobody has been told any before.
+        if state.written == Written::default() {
+            return;
+        }
+        let snapshot = self.current();
+        if let Err(error) = self.write_index(state, directories, &snapshot) {
+            log::warn!(folder:% = self.name, error:% = error; "An index could not be written");
+        }
     }
 
     /// Adds to the index what has changed, or rewrites it.

@@ -308,3 +308,34 @@ async fn clients_learn_what_has_changed_though_the_clock_was_ahead() {
     assert_eq!(view.vanished(told, &SequenceSet::range(uid(1), uid(3))).to_string(), "2");
     assert!(view.rows(&SequenceSet::all()).any(|(_, row)| row.uid == uid(3) && row.mod_seq > told));
 }
+
+/// As the last test has it, but the server crashes twice, and writes no index in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_learn_what_has_changed_between_two_crashes_though_the_clock_was_ahead() {
+    let store = Store::open_at(tempfile::tempdir().unwrap(), MailboxSettings::default(), Arc::new(Ahead)).await;
+    for text in ["one", "two", "three"] {
+        store.append("INBOX", text).await;
+    }
+    store.mailboxes.close().await;
+    let root = store.crash().await;
+    let never = || MailboxSettings { index_delay: Span::hours(1), ..MailboxSettings::default() };
+    let changed = |root: &tempfile::TempDir, seconds| {
+        let cur = std::fs::File::open(root.path().join("example.test/ann/cur")).unwrap();
+        cur.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+    };
+    // Whatever was done before the first crash, the index does not have it.
+    changed(&root, 1_000);
+    let store = Store::open_with(root, never()).await;
+    let mut view = store.view("INBOX").await;
+    view.sync(Expunges::Tell);
+    let told = view.highest_mod_seq();
+    view.remove(&[uid(2)]).await.unwrap();
+    view.store_flags(&[uid(3)], &change(FlagOperation::Add, Flags::SEEN)).await.unwrap();
+    drop(view);
+    let root = store.crash().await;
+    changed(&root, 2_000);
+    let store = Store::open_with(root, never()).await;
+    let view = store.view("INBOX").await;
+    assert_eq!(view.vanished(told, &SequenceSet::range(uid(1), uid(3))).to_string(), "2");
+    assert!(view.rows(&SequenceSet::all()).any(|(_, row)| row.uid == uid(3) && row.mod_seq > told));
+}
