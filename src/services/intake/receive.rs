@@ -55,6 +55,8 @@ type Waiting<'a> = (Cow<'a, Mail>, Vec<(Recipient, Bound)>, Option<String>);
 /// A message that will be taken if it can be stored.
 pub(super) struct Wanted {
     pub(super) mail: Mail,
+    /// Those in force when it came. With others in the middle it could be held by neither queue nor mailbox, or by both.
+    settings: Arc<IntakeSettings>,
     verdict: Verdict,
     /// Recipients that the client has named and a milter has taken off.
     removed: Vec<Address>,
@@ -62,6 +64,23 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// Whether the front end that has judged the message has chosen the folder too.
+    fn is_final(&self) -> bool {
+        is_lmtp(&self.mail) && self.settings.lmtp == LmtpVerdict::Trust
+    }
+
+    /// Whether it waits in the queue for an administrator.
+    fn is_held(&self, recipient: &LocalRecipient) -> bool {
+        let in_queue = self.settings.quarantine == Quarantine::Queue && !self.is_final();
+        in_queue && self.verdict.folder(&recipient.account) == Folder::Quarantine
+    }
+
+    /// A sender who wants to hear of success hears it from the queue, which writes all notifications (RFC 3461 §5.2.3).
+    /// An LMTP client writes its own.
+    fn must_wait(&self, recipient: &LocalRecipient) -> bool {
+        recipient.recipient.notify.success && !is_lmtp(&self.mail) && !self.is_held(recipient)
+    }
+
     /// An entry of the queue, divided by the folders its recipients want: the queue knows of the verdict what the message says.
     fn by_folder<'a>(&self, (mail, mut recipients, hold): Waiting<'a>) -> Vec<Waiting<'a>> {
         let common = self.verdict.common_folder();
@@ -163,7 +182,7 @@ impl Intake {
             }
             let result = self.receive_one(&mut wanted, recipient, &mut added).await;
             self.tell_end(&wanted, &result);
-            if result.is_ok() && self.0.settings.get().lmtp == LmtpVerdict::Judge {
+            if result.is_ok() && wanted.settings.lmtp == LmtpVerdict::Judge {
                 self.0.reports.read(&wanted.mail).await;
             }
             taken.push((key, results.len()));
@@ -210,14 +229,12 @@ impl Intake {
     /// Who is to be told in a letter that the message was put into quarantine: its account, and its address in the queue
     /// where it is held there.
     fn kept_back(&self, wanted: &Wanted, routes: &Routes) -> Vec<(Address, Option<Address>)> {
-        let settings = self.0.settings.get();
         // Who has judged the message has noted it.
-        let is_final = is_lmtp(&wanted.mail) && settings.lmtp == LmtpVerdict::Trust;
-        if !settings.digest.enabled || is_final {
+        if !wanted.settings.digest.enabled || wanted.is_final() {
             return Vec::new();
         }
         let kept = routes.local.iter().filter(|r| wanted.verdict.folder(&r.account) == Folder::Quarantine);
-        let held = |recipient: &LocalRecipient| self.is_held(wanted, recipient).then(|| recipient.at_home().address);
+        let held = |recipient: &LocalRecipient| wanted.is_held(recipient).then(|| recipient.at_home().address);
         kept.map(|recipient| (recipient.account.clone(), held(recipient))).collect()
     }
 
@@ -277,13 +294,13 @@ impl Intake {
         let removed: Vec<Address> = removed.collect();
         envelope.recipients.extend(changes.added.iter().cloned().map(Recipient::plain));
         removed.iter().for_each(|address| self.tell_removed(&mail, address, None));
-        Ok(Wanted { mail, verdict, removed, message_id: glance.message_id })
+        Ok(Wanted { mail, settings, verdict, removed, message_id: glance.message_id })
     }
 
     /// Queues what has to wait in any case, before any mailbox is written: when that fails, nothing has happened yet.
     async fn queue_first(&self, wanted: &Wanted, routes: &Routes) -> Result<Vec<(Address, Outcome)>, Refusal> {
-        let waiting = routes.local.iter().filter(|recipient| self.must_wait(wanted, recipient)).map(here);
-        let held = routes.local.iter().filter(|recipient| self.is_held(wanted, recipient)).map(here);
+        let waiting = routes.local.iter().filter(|recipient| wanted.must_wait(recipient)).map(here);
+        let held = routes.local.iter().filter(|recipient| wanted.is_held(recipient)).map(here);
         let quarantined = matches!(wanted.verdict.decision, Decision::Quarantine);
         let elsewhere = |list: &[Recipient]| -> Vec<(Recipient, Bound)> {
             list.iter().map(|recipient| (recipient.clone(), Bound::Elsewhere)).collect()
@@ -330,7 +347,7 @@ impl Intake {
         let direct: Vec<LocalRecipient> = routes
             .local
             .iter()
-            .filter(|recipient| !self.is_held(wanted, recipient) && !self.must_wait(wanted, recipient))
+            .filter(|recipient| !wanted.is_held(recipient) && !wanted.must_wait(recipient))
             .cloned()
             .collect();
         if direct.is_empty() {
@@ -368,21 +385,6 @@ impl Intake {
         let others = failed.into_iter().map(|(recipient, _)| recipient).collect();
         outcomes.extend(self.postpone(wanted, vec![(Cow::Borrowed(&wanted.mail), others, None)]).await?);
         Ok(Receipt::new(wanted.mail.id, outcomes))
-    }
-
-    /// Whether a message waits in the queue for an administrator.
-    fn is_held(&self, wanted: &Wanted, recipient: &LocalRecipient) -> bool {
-        let settings = self.0.settings.get();
-        // The front end that has judged the message has chosen the folder too.
-        let is_final = is_lmtp(&wanted.mail) && settings.lmtp == LmtpVerdict::Trust;
-        let in_queue = settings.quarantine == Quarantine::Queue && !is_final;
-        in_queue && wanted.verdict.folder(&recipient.account) == Folder::Quarantine
-    }
-
-    /// A sender who wants to hear of success hears it from the queue, which writes all notifications (RFC 3461 §5.2.3).
-    /// An LMTP client writes its own.
-    fn must_wait(&self, wanted: &Wanted, recipient: &LocalRecipient) -> bool {
-        recipient.recipient.notify.success && !is_lmtp(&wanted.mail) && !self.is_held(wanted, recipient)
     }
 
     /// Queues entries, all of them or none; those without recipients are left out.

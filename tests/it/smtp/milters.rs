@@ -8,7 +8,7 @@ use postrider::foundations::event::EventKind;
 use postrider::foundations::settings::{Live, Span};
 use postrider::protocols::smtp::Mode;
 use postrider::services::filter::{Endpoint, FilterSettings, MilterSettings, OnFailure};
-use postrider::services::intake::{IntakeSettings, LmtpVerdict};
+use postrider::services::intake::{IntakeSettings, LmtpVerdict, Quarantine};
 use postrider::storage::journal::Query;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -358,4 +358,15 @@ async fn lmtp_behind_an_alias_is_not_repeated_for_the_one_mailbox_that_failed() 
     let entries = world.queue.entries.lock().clone();
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].0[0].0, "broken@example.test");
+}
+
+#[tokio::test]
+async fn what_is_held_is_somewhere_also_after_a_reload_in_the_middle() {
+    let (world, _place) = world(Mode::Relay, &[("", &[(b'q', b"odd\0")])]).await;
+    world.intake.set(IntakeSettings { quarantine: Quarantine::Mailbox, ..IntakeSettings::default() });
+    *world.queue.reload.lock() = Some((world.intake.clone(), IntakeSettings::default()));
+    let replies = send(&mut world.connect(), "EHLO client.example", &["ann", "away"]).await;
+    assert!(replies[0].starts_with("250"), "{replies:?}");
+    assert_eq!(world.intake.get().quarantine, Quarantine::Queue);
+    assert_eq!((world.mailboxes.0.lock().len(), world.queue.entries.lock().len()), (1, 1));
 }

@@ -73,12 +73,17 @@ pub(crate) struct Queue {
     /// Sender and message of each entry.
     pub(crate) mails: Mutex<Vec<(String, String)>>,
     pub(crate) broken: AtomicBool,
+    /// What is reloaded while the next entry is written.
+    pub(crate) reload: Mutex<Option<(Live<IntakeSettings>, IntakeSettings)>>,
 }
 
 impl Queueing for Queue {
     fn postpone<'a>(&'a self, postponed: Postponed<'a>) -> BoxFuture<'a, Result<QueueId, Refusal>> {
         if self.broken.load(Ordering::SeqCst) {
             return std::future::ready(Err(Refusal::temporary("the disk is gone").smtp(451, "4.3.0"))).boxed();
+        }
+        if let Some((live, settings)) = self.reload.lock().take() {
+            live.set(settings);
         }
         let recipients = postponed.recipients.iter().map(|(one, bound)| (one.address.to_string(), *bound)).collect();
         self.entries.lock().push((recipients, postponed.hold));
@@ -106,6 +111,7 @@ pub(crate) struct World {
     pub(crate) mailboxes: Arc<Mailboxes>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) directory: Directory,
+    pub(crate) intake: Live<IntakeSettings>,
     tasks: Tasks,
     _directory: tempfile::TempDir,
 }
@@ -212,7 +218,7 @@ impl World {
         let acceptance = Acceptance::new(routing.clone(), directory.clone(), settings, delivery);
         let (mailboxes, queue) = (Arc::new(Mailboxes::default()), Arc::new(Queue::default()));
         let login_settings = Live::new(LoginSettings::default());
-        let per_network = wishes.smtp.memory_per_network;
+        let (per_network, intake) = (wishes.smtp.memory_per_network, wishes.intake);
         let room = Room {
             mode: wishes.mode,
             settings: Live::new(wishes.smtp),
@@ -231,7 +237,7 @@ impl World {
                 clock: Arc::clone(&clock),
             })),
             intake: Arc::new(Intake::new(IntakeParts {
-                settings: wishes.intake,
+                settings: intake.clone(),
                 hostname,
                 filter: Arc::new(filter),
                 routing,
@@ -245,7 +251,7 @@ impl World {
             journal,
             clock,
         };
-        Self { room: Arc::new(room), mailboxes, queue, directory, tasks, _directory: place }
+        Self { room: Arc::new(room), mailboxes, queue, directory, intake, tasks, _directory: place }
     }
 
     /// Connects a client from 192.0.2.1.
