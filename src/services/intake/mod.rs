@@ -4,11 +4,13 @@
 //! once per mailbox, with no queue file in between; the queue is asked only for recipients elsewhere and for those whose
 //! mailbox cannot be written now. When some mailboxes have taken a message and others cannot, it is not refused: the
 //! others' copies wait in the queue, so nothing is lost and nothing arrives twice. When nothing has been
-//! stored yet, a refusal is given to the client instead of a notification to a perhaps forged sender.
+//! stored yet, a refusal is given to the client instead of a notification to a perhaps forged sender. If the queue fails in
+//! between, the client must send the message again, and who has it is left out then (`copies`), as long as this process runs.
 //!
 //! Called by `protocols::smtp`. Asks filter, routing, [`LocalDelivery`](crate::services::handover::LocalDelivery) and
-//! [`Queueing`](crate::services::handover::Queueing). Takes no locks. Every decision is an event.
+//! [`Queueing`](crate::services::handover::Queueing). Takes no lock but that of `copies`. Every decision is an event.
 
+mod copies;
 mod glance;
 mod quarantined;
 mod receipt;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::copies::{Copies, Safe, made};
 use super::glance::Glance;
 use super::quarantined;
 use super::receipt::Receipt;
@@ -47,7 +48,7 @@ pub struct IntakeParts {
 }
 
 /// The room.
-pub struct Intake(pub(super) IntakeParts);
+pub struct Intake(pub(super) IntakeParts, Copies);
 
 /// What one entry of the queue is to be: a message, who is to get it, and why it is held.
 type Waiting<'a> = (Cow<'a, Mail>, Vec<(Recipient, Bound)>, Option<String>);
@@ -104,8 +105,8 @@ impl Wanted {
 
 impl Intake {
     /// Puts the parts together.
-    pub const fn new(parts: IntakeParts) -> Self {
-        Self(parts)
+    pub fn new(parts: IntakeParts) -> Self {
+        Self(parts, Copies::default())
     }
 
     /// Begins to tell milters of a message that has a sender so far. The refusal is for the client.
@@ -214,16 +215,27 @@ impl Intake {
         Ok(receipt)
     }
 
-    /// Stores what has been judged: all of it, or nothing and a refusal.
+    /// Stores what has been judged: all of it, or a refusal. What some have nevertheless they do not get again.
     async fn take(&self, wanted: &Wanted) -> Result<Receipt, Refusal> {
-        let routes = self.0.routing.split(&wanted.mail.envelope).await.map_err(later)?;
+        let mut routes = self.0.routing.split(&wanted.mail.envelope).await.map_err(later)?;
         self.tell_expansions(&wanted.mail, &routes);
-        let queued = self.queue_first(wanted, &routes).await?;
-        let (direct, results) = self.deliver(wanted, &routes).await;
         let kept = self.kept_back(wanted, &routes);
-        let receipt = self.settle(wanted, routes, queued, direct, results).await?;
+        let mut safe = self.1.recall(&wanted.mail, &mut routes, self.0.clock.now());
+        safe.iter().for_each(|copy| self.tell_safe(&wanted.mail, &copy.address));
+        let stored = self.store(wanted, routes, &mut safe).await;
+        if stored.is_err() {
+            self.1.remember(&wanted.mail, safe, self.0.clock.now(), wanted.settings.remembered_copies);
+        }
+        let receipt = stored?;
         self.note(wanted, kept, &receipt).await;
         Ok(receipt)
+    }
+
+    /// Stores it for those who do not have it. When that fails, `safe` has all copies that there are.
+    async fn store(&self, wanted: &Wanted, routes: Routes, safe: &mut Vec<Safe>) -> Result<Receipt, Refusal> {
+        let queued = self.queue_first(wanted, &routes).await?;
+        let (direct, results) = self.deliver(wanted, &routes).await;
+        self.settle(wanted, routes, (queued, safe), direct, results).await
     }
 
     /// Who is to be told in a letter that the message was put into quarantine: its account, and its address in the queue
@@ -361,21 +373,26 @@ impl Intake {
     async fn settle(
         &self,
         wanted: &Wanted,
-        routes: Routes,
-        queued: Vec<(Address, Outcome)>,
+        mut routes: Routes,
+        (queued, safe): (Vec<(Address, Outcome)>, &mut Vec<Safe>),
         direct: Vec<LocalRecipient>,
         results: Vec<Result<Outcome, Refusal>>,
     ) -> Result<Receipt, Refusal> {
-        let mut outcomes = queued;
+        let (mut outcomes, mut without) = (queued, Vec::new());
         let mut failed: Vec<((Recipient, Bound), Refusal)> = Vec::new();
         for (recipient, result) in direct.into_iter().zip(results) {
             match result {
                 Ok(outcome) => outcomes.push((recipient.account, outcome)),
-                Err(refusal) => failed.push((here(&recipient), refusal)),
+                Err(refusal) => {
+                    failed.push((here(&recipient), refusal));
+                    without.push(recipient.account);
+                }
             }
         }
-        failed.extend(routes.failed.into_iter().map(|(recipient, refusal)| ((recipient, Bound::Here), refusal)));
+        let nowhere = std::mem::take(&mut routes.failed).into_iter();
+        failed.extend(nowhere.map(|(recipient, refusal)| ((recipient, Bound::Here), refusal)));
         if outcomes.is_empty()
+            && safe.is_empty()
             && let Some(refusal) = worst(&mut failed)
         {
             // Nothing has been stored: the client can be told, and will not send twice what has arrived.
@@ -383,7 +400,12 @@ impl Intake {
         }
         // Some have it. The queue tries the others again, and tells the sender about those who never can.
         let others = failed.into_iter().map(|(recipient, _)| recipient).collect();
-        outcomes.extend(self.postpone(wanted, vec![(Cow::Borrowed(&wanted.mail), others, None)]).await?);
+        let postponed = self.postpone(wanted, vec![(Cow::Borrowed(&wanted.mail), others, None)]).await;
+        if postponed.is_err() {
+            safe.extend(made(&routes, &without, &outcomes));
+        }
+        outcomes.extend(postponed?);
+        outcomes.extend(safe.drain(..).map(|copy| (copy.address, copy.outcome)));
         Ok(Receipt::new(wanted.mail.id, outcomes))
     }
 

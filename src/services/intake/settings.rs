@@ -33,6 +33,10 @@ crate::settings! {
         pub lmtp: LmtpVerdict = LmtpVerdict::Trust,
         /// Where messages are kept that the filter puts into quarantine.
         pub quarantine: Quarantine = Quarantine::Queue,
+        /// Most copies that are remembered of messages which some recipients have and which were refused nevertheless, because
+        /// neither the others' mailboxes nor the queue could be written. Whoever has a copy gets no second one when the client
+        /// sends the message again within six hours. Of more the oldest are forgotten, and all of them at a restart.
+        pub remembered_copies: u32 = 10_000,
         /// Letters to users about their mail in quarantine.
         pub digest: DigestSettings = DigestSettings::default(),
     }

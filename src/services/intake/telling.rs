@@ -51,6 +51,13 @@ impl Intake {
         });
     }
 
+    /// Tells that a recipient has the message from an attempt that was refused.
+    pub(super) fn tell_safe(&self, mail: &Mail, address: &Address) {
+        let event = self.event(EventKind::Discarded, mail).subject(address.to_string()).with("by", "intake");
+        let reason = "not a second time: it came before, and was refused because others could not get it";
+        self.0.journal.record(event.with("reason", reason));
+    }
+
     pub(super) fn tell_expansions(&self, mail: &Mail, routes: &Routes) {
         for expansion in &routes.expansions {
             let to: Vec<String> = expansion.to.iter().map(ToString::to_string).collect();

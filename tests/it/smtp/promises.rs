@@ -96,6 +96,27 @@ async fn a_broken_queue_does_not_stop_local_mail_and_never_leads_to_two_copies()
 }
 
 #[tokio::test]
+async fn a_message_that_is_sent_again_comes_to_nobody_twice() {
+    let world = relay(|_| {}).await;
+    let mut client = greeted(&world).await;
+    let (one, other) = ("Subject: one\r\n\r\nx", "Subject: other\r\n\r\nx");
+    let stored = || world.mailboxes.0.lock().len();
+    world.queue.broken.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert!(send(&mut client, &["ann", "broken"], one).await.starts_with("451"));
+        assert_eq!(stored(), 1);
+    }
+    assert!(send(&mut client, &["ann"], other).await.starts_with("250"));
+    world.queue.broken.store(false, Ordering::SeqCst);
+    assert!(send(&mut client, &["ann", "broken"], one).await.starts_with("250"));
+    assert_eq!(stored(), 2);
+    assert_eq!(world.queue.entries.lock().clone(), [(vec![("broken@example.test".to_owned(), Bound::Here)], None)]);
+    // Once it has been taken, the same once more is another one.
+    assert!(send(&mut client, &["ann"], one).await.starts_with("250"));
+    assert_eq!(stored(), 3);
+}
+
+#[tokio::test]
 async fn a_sender_who_wants_to_hear_of_success_hears_from_the_queue() {
     let world = relay_that_knows(GENUINE).await;
     ask_for_success(&mut greeted(&world).await, &["ann", "bob"]).await;

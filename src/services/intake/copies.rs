@@ -1,0 +1,212 @@
+//! Copies that are safe though their message had to be refused.
+//!
+//! Where some recipients have theirs and the others' cannot even be queued, the client is told to send the message again, for
+//! else it would be lost for those. When it does, whoever has a copy is left out.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use parking_lot::Mutex;
+
+use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::Mail;
+use crate::services::handover::Outcome;
+use crate::services::routing::{LocalRecipient, Routes};
+
+/// How long a copy is remembered. Clients try again within hours; what comes later may be the same told once more, as some
+/// devices do.
+const REMEMBERED: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// What is known of such copies. There are few: the queue must fail at the same time as a mailbox.
+#[derive(Debug, Default)]
+pub(super) struct Copies(Mutex<VecDeque<Known>>);
+
+#[derive(Debug)]
+struct Known {
+    likeness: Likeness,
+    copy: Safe,
+    until: Timestamp,
+}
+
+/// What a message has in common with itself when it comes again: who sent it, and every octet of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Likeness([u8; 32]);
+
+/// One recipient's copy.
+#[derive(Debug)]
+pub(super) struct Safe {
+    way: Way,
+    key: String,
+    /// The recipient as receipts have it.
+    pub(super) address: Address,
+    pub(super) outcome: Outcome,
+}
+
+/// In which list of the routes the recipient is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Local,
+    Remote,
+    Forward,
+    PassedOn,
+}
+
+impl Copies {
+    /// Takes those off the routes who have the message from an attempt before, and says what they have.
+    pub(super) fn recall(&self, mail: &Mail, routes: &mut Routes, now: Timestamp) -> Vec<Safe> {
+        if self.0.lock().is_empty() {
+            return Vec::new();
+        }
+        let likeness = Likeness::of(mail);
+        let mut known = self.0.lock();
+        known.retain(|one| one.until > now);
+        let mut safe = Vec::new();
+        let mut lacks = |way: Way, key: String| {
+            let is_this = |one: &Known| one.likeness == likeness && one.copy.way == way && one.copy.key == key;
+            let found = known.iter().position(is_this).and_then(|at| known.remove(at));
+            let lacks = found.is_none();
+            safe.extend(found.map(|one| one.copy));
+            lacks
+        };
+        routes.local.retain(|one| lacks(Way::Local, one.account.key()));
+        routes.remote.retain(|one| lacks(Way::Remote, one.address.to_string()));
+        routes.forwards.retain(|one| lacks(Way::Forward, one.address.to_string()));
+        routes.passed_on.retain(|(one, _)| lacks(Way::PassedOn, one.address.to_string()));
+        safe
+    }
+
+    /// Remembers copies of a message that is refused. Beyond `most` the oldest are forgotten.
+    pub(super) fn remember(&self, mail: &Mail, safe: Vec<Safe>, now: Timestamp, most: u32) {
+        if safe.is_empty() {
+            return;
+        }
+        let (likeness, until) = (Likeness::of(mail), now + REMEMBERED);
+        let mut known = self.0.lock();
+        known.extend(safe.into_iter().map(|copy| Known { likeness, copy, until }));
+        let surplus = known.len().saturating_sub(most as usize);
+        known.drain(..surplus);
+    }
+}
+
+impl Likeness {
+    fn of(mail: &Mail) -> Self {
+        let mut context = Context::new(&SHA256);
+        context.update(mail.envelope.reverse_path.to_string().as_bytes());
+        context.update(b"\r\n");
+        context.update(mail.message.original());
+        let mut likeness = [0; 32];
+        likeness.copy_from_slice(context.finish().as_ref());
+        Self(likeness)
+    }
+}
+
+/// The copies that came of these routes: of all recipients with an outcome but those whose mailboxes have failed.
+pub(super) fn made(routes: &Routes, failed: &[Address], outcomes: &[(Address, Outcome)]) -> Vec<Safe> {
+    let outcome =
+        |address: &Address| outcomes.iter().find(|(one, _)| one == address).map(|(_, outcome)| outcome.clone());
+    let safe = |way, key: String, address: Address| {
+        let outcome = outcome(&address)?;
+        Some(Safe { way, key, address, outcome })
+    };
+    let local = |one: &LocalRecipient| {
+        let key = one.account.key();
+        safe(Way::Local, key.clone(), one.account.clone()).or_else(|| safe(Way::Local, key, one.at_home().address))
+    };
+    let other = |way, address: &Address| safe(way, address.to_string(), address.clone());
+    let kept = routes.local.iter().filter(|one| !failed.contains(&one.account));
+    let mut made: Vec<Safe> = kept.filter_map(local).collect();
+    made.extend(routes.remote.iter().filter_map(|one| other(Way::Remote, &one.address)));
+    made.extend(routes.forwards.iter().filter_map(|one| other(Way::Forward, &one.address)));
+    made.extend(routes.passed_on.iter().filter_map(|(one, _)| other(Way::PassedOn, &one.address)));
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::address::ReversePath;
+    use crate::foundations::ids::{MailId, QueueId, SessionId};
+    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Origin, Recipient};
+    use crate::storage::spool::Action;
+
+    const AT: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
+
+    fn mail(text: &str) -> Mail {
+        Mail {
+            id: MailId::generate(AT),
+            origin: Origin::internal(SessionId::generate(AT), AT),
+            envelope: Envelope {
+                reverse_path: ReversePath::Null,
+                recipients: vec![],
+                body: BodyKind::SevenBit,
+                smtputf8: false,
+                require_tls: false,
+                dsn: DsnWish::default(),
+            },
+            message: Message::new(text.to_owned()),
+        }
+    }
+
+    fn address(text: &str) -> Address {
+        text.parse().unwrap()
+    }
+
+    /// `sales`, which stands for a mailbox here and an address elsewhere, another mailbox, and another address elsewhere.
+    fn routes() -> Routes {
+        let plain = |text: &str| Recipient::plain(address(text));
+        let local = |account: &str, named: &str| LocalRecipient {
+            account: address(account),
+            quota: None,
+            tag: None,
+            recipient: plain(named),
+        };
+        Routes {
+            local: vec![local("ann@example.test", "sales@example.test"), local("bob@example.test", "bob@example.test")],
+            remote: vec![plain("one@elsewhere.test")],
+            forwards: vec![plain("two@elsewhere.test")],
+            passed_on: vec![(plain("sales@example.test"), Action::Expanded)],
+            ..Routes::default()
+        }
+    }
+
+    fn left(routes: &Routes) -> (usize, usize, usize, usize) {
+        (routes.local.len(), routes.remote.len(), routes.forwards.len(), routes.passed_on.len())
+    }
+
+    #[test]
+    fn who_has_a_copy_is_left_out_once() {
+        let copies = Copies::default();
+        let queued = Outcome::Queued(QueueId::generate(AT));
+        let outcomes = ["ann@example.test", "one@elsewhere.test", "two@elsewhere.test", "sales@example.test"]
+            .map(|one| (address(one), queued.clone()));
+        let safe = made(&routes(), &[address("bob@example.test")], &outcomes);
+        assert_eq!(safe.len(), 4);
+        copies.remember(&mail("x"), safe, AT, 10);
+        for (text, wanted, had) in [("y", (2, 1, 1, 1), 0), ("x", (1, 0, 0, 0), 4), ("x", (2, 1, 1, 1), 0)] {
+            let mut routes = routes();
+            let safe = copies.recall(&mail(text), &mut routes, AT);
+            assert_eq!((left(&routes), safe.len()), (wanted, had), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_copy_whose_mailbox_failed_is_none_although_its_address_was_told_of() {
+        let outcomes = [(address("ann@example.test"), Outcome::Queued(QueueId::generate(AT)))];
+        assert!(made(&routes(), &[address("ann@example.test")], &outcomes).is_empty());
+    }
+
+    #[test]
+    fn little_is_remembered_and_not_for_long() {
+        let copies = Copies::default();
+        let outcomes = ["ann@example.test", "bob@example.test"]
+            .map(|one| (address(one), Outcome::Stored { folder: "INBOX".to_owned(), uid: 1 }));
+        for (most, at, wanted) in [(2, AT, 0), (1, AT, 1), (0, AT, 2), (2, AT + REMEMBERED, 2)] {
+            copies.remember(&mail("x"), made(&routes(), &[], &outcomes), AT, most);
+            let mut routes = routes();
+            copies.recall(&mail("x"), &mut routes, at);
+            assert_eq!(routes.local.len(), wanted, "{most}");
+        }
+    }
+}
