@@ -253,3 +253,47 @@ impl Resolver for SystemResolver {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use hickory_resolver::proto::op::OpCode;
+    use tokio::net::UdpSocket;
+
+    use super::*;
+
+    /// How often a server is asked that has a passing problem each time.
+    async fn questions(attempts: u32, dnssec: Dnssec) -> u32 {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let servers = vec![socket.local_addr().unwrap()];
+        let resolver =
+            SystemResolver::new(&DnsSettings { servers, attempts, dnssec, ..DnsSettings::default() }).unwrap();
+        let asked = Cell::new(0);
+        let failing = async {
+            let mut block = [0; 2048];
+            while let Ok((count, from)) = socket.recv_from(&mut block).await {
+                asked.set(asked.get() + 1);
+                let question = Message::from_vec(&block[..count]).unwrap();
+                let mut answer = Message::response(question.metadata.id, OpCode::Query);
+                answer.queries = question.queries.clone();
+                answer.metadata.response_code = ResponseCode::ServFail;
+                socket.send_to(&answer.to_vec().unwrap(), from).await.unwrap();
+            }
+        };
+        tokio::select! {
+            answer = resolver.mx("x.test") => assert_eq!(answer.unwrap_err().kind, ErrorKind::Temporary),
+            () = failing => {}
+        }
+        asked.get()
+    }
+
+    #[tokio::test]
+    async fn servers_are_asked_as_often_as_is_said() {
+        for dnssec in [Dnssec::Off, Dnssec::TrustAd] {
+            for (attempts, wanted) in [(0, 1), (1, 1), (2, 2), (3, 3)] {
+                assert_eq!(questions(attempts, dnssec).await, wanted, "{dnssec} {attempts}");
+            }
+        }
+    }
+}

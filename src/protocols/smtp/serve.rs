@@ -349,8 +349,12 @@ impl Driver<'_> {
 
     async fn ask(&mut self, question: Question) -> Answer {
         if let Question::Memory(octets) = question {
-            let patience = self.settings.memory_time.duration();
-            let octets = octets + self.conversation.session().held();
+            let (patience, held) = (self.settings.memory_time.duration(), self.conversation.session().held());
+            if held == 0 {
+                // What comes in the same piece as BDAT is taken without another read.
+                self.begun = Instant::now();
+            }
+            let octets = octets + held;
             let enough = self.asker.room.budget.enlarge(&mut self.share, octets, patience).await;
             return Answer::Memory(if enough == Enough::Yes {
                 Ok(())

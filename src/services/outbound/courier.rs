@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::attempt::{Attempt, Contact, Outcome, Verified};
 use super::demand::{Demand, RequireTls, demand};
 use super::hosts::{Host, are_ours, host_addresses, hosts, loops};
@@ -27,22 +29,25 @@ pub struct Courier {
 /// Results as they come in.
 struct Slate<'a> {
     stage: &'a Stage,
+    /// Nothing more is begun.
+    over: &'a CancellationToken,
     attempts: Vec<Option<Attempt>>,
     /// The best reason known for those without a result.
     trouble: Option<(Trouble, Option<Arc<Contact>>)>,
 }
 
 impl<'a> Slate<'a> {
-    fn new(recipients: usize, stage: &'a Stage) -> Self {
-        Self { stage, attempts: vec![None; recipients], trouble: None }
+    fn new(recipients: usize, stage: &'a Stage, over: &'a CancellationToken) -> Self {
+        Self { stage, over, attempts: vec![None; recipients], trouble: None }
     }
 
     fn open(&self) -> Vec<usize> {
         (0..self.attempts.len()).filter(|place| self.attempts[*place].is_none()).collect()
     }
 
-    fn is_complete(&self) -> bool {
-        self.attempts.iter().all(Option::is_some)
+    /// Whether there is nothing left to do, or no time for it.
+    fn is_done(&self) -> bool {
+        self.over.is_cancelled() || self.attempts.iter().all(Option::is_some)
     }
 
     fn settle(&mut self, place: usize, outcome: Outcome, contact: &Arc<Contact>) {
@@ -83,12 +88,13 @@ impl Courier {
     ///
     /// A host that cannot be talked to is followed by the next one, within the limits of the settings. A host's no to
     /// the message or a recipient is final for this attempt.
-    /// When the time for the whole attempt is over, or it is to make room for others, the connection is closed, and those
-    /// without a result are put off.
+    /// When the time for the whole attempt is over, or it is to make room for others, the connection is closed, but not before
+    /// the reply to a message that may have arrived. Those without a result are put off.
     pub async fn attempt(&mut self, group: Group<'_>, haste: Haste<'_>) -> Vec<Attempt> {
         let settings = self.outbound.0.settings.get();
         let Haste { give_up, stage } = haste;
-        let mut slate = Slate::new(group.recipients.len(), stage);
+        let over = CancellationToken::new();
+        let mut slate = Slate::new(group.recipients.len(), stage, &over);
         let before_end = |places: Vec<usize>| -> Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + '_>> {
             stage.end();
             (group.before_end)(places)
@@ -98,7 +104,7 @@ impl Courier {
         let limit = settings.timeouts.attempt.duration();
         let mut attempt = Box::pin(self.try_all(&watched, &settings, &mut slate));
         // RFC 3463 §3.5: 4.4.7, the time is over; 4.4.5, congestion.
-        let mut cut_short = tokio::select! {
+        let cut_short = tokio::select! {
             biased;
             () = &mut attempt => None,
             () = tokio::time::sleep(limit) => {
@@ -109,13 +115,13 @@ impl Courier {
             }
         };
         if cut_short.is_some() && stage.is_ending() {
-            // RFC 5321 §4.5.3.2.6: who does not wait for the reply to the end of a message sends it twice.
-            let end = settings.timeouts.end.duration();
-            if tokio::time::timeout(end, &mut attempt).await.is_ok() {
-                cut_short = None;
-            }
+            // RFC 5321 §4.5.3.2.6: who does not wait for the reply to the end of a message sends it twice. That wait has a limit
+            // of its own.
+            over.cancel();
+            attempt.await;
+        } else {
+            drop(attempt);
         }
-        drop(attempt);
         if let Some((detail, why)) = cut_short {
             slate.note(Trouble::ours(EnhancedStatus::new(4, 4, detail), why, Scope::Destination), None);
         }
@@ -126,7 +132,7 @@ impl Courier {
         if let Some(session) = self.reuse(group, settings).await {
             self.serve(session, group, settings, slate).await;
         }
-        if !slate.is_complete()
+        if !slate.is_done()
             && let Err(trouble) = self.seek(group, settings, slate).await
         {
             slate.note(trouble, None);
@@ -172,6 +178,9 @@ impl Courier {
         let mut addresses_left = settings.addresses_tried.max(1);
         let mut sessions_left = settings.sessions_tried.max(1);
         for host in hosts(&*parts.resolver, &destination, &parts.hostname, group.id).await? {
+            if slate.is_done() {
+                return Ok(());
+            }
             let found = host_addresses(&*parts.resolver, &host, settings.families, group.id).await;
             let (addresses, security, canonical) = match found {
                 Ok(found) => found,
@@ -192,7 +201,7 @@ impl Courier {
                 }
             };
             for address in addresses {
-                if slate.is_complete() || addresses_left == 0 || sessions_left == 0 {
+                if slate.is_done() || addresses_left == 0 || sessions_left == 0 {
                     return Ok(());
                 }
                 addresses_left -= 1;
@@ -229,10 +238,10 @@ impl Courier {
         }
         let most = session.extensions.limits.recipients.map_or(usize::MAX, |limit| limit.max(1) as usize);
         loop {
-            let mut places = slate.open();
-            if places.is_empty() {
+            if slate.is_done() {
                 break;
             }
+            let mut places = slate.open();
             let others = if places.len() > most { Others::Wait } else { Others::None };
             places.truncate(most);
             if session.transactions > 0
@@ -356,4 +365,117 @@ fn missing_for_require_tls(group: &Group<'_>, session: &Session) -> Option<Troub
     let text =
         format!("The sender requires TLS all the way (REQUIRETLS), which {} does not offer", session.contact.host);
     Some(Trouble::ours(EnhancedStatus::new(5, 7, 30), text, Scope::Message))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use parking_lot::Mutex;
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
+
+    use super::*;
+    use crate::foundations::address::ReversePath;
+    use crate::foundations::clock::{SystemClock, Timestamp};
+    use crate::foundations::dns::ZoneResolver;
+    use crate::foundations::ids::QueueId;
+    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
+    use crate::foundations::settings::Live;
+    use crate::services::outbound::{Carried, Connecting, Connector, Io, Roots};
+
+    /// The way to one host, once.
+    struct ToOne(Mutex<Option<DuplexStream>>);
+
+    impl Connector for ToOne {
+        fn connect(&self, _: SocketAddr, _: Option<IpAddr>) -> Connecting<'_> {
+            let stream = self.0.lock().take();
+            Box::pin(async move {
+                let stream = stream.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+                Ok(Box::new(stream) as Box<dyn Io>)
+            })
+        }
+    }
+
+    /// A host that takes a message for one recipient at a time. Before it answers the end of one, its sender is to give up. How
+    /// many messages it was sent.
+    async fn one_at_a_time(stream: DuplexStream, give_up: &CancellationToken) -> usize {
+        let mut stream = BufReader::new(stream);
+        stream.write_all(b"220 x ESMTP\r\n").await.unwrap();
+        let (mut messages, mut in_message, mut line) = (0, false, String::new());
+        loop {
+            line.clear();
+            if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                return messages;
+            }
+            let verb = line.split_whitespace().next().unwrap_or_default();
+            let reply = match verb {
+                "." if in_message => {
+                    messages += 1;
+                    give_up.cancel();
+                    // The sender sees that first, whoever of the two has the next turn.
+                    tokio::task::yield_now().await;
+                    tokio::task::yield_now().await;
+                    "250 2.0.0 Taken"
+                }
+                _ if in_message => continue,
+                "EHLO" => "250-x\r\n250 LIMITS RCPTMAX=1",
+                "DATA" => "354 Go on",
+                _ => "250 2.0.0 Fine",
+            };
+            in_message = verb == "DATA";
+            stream.write_all(format!("{reply}\r\n").as_bytes()).await.unwrap();
+        }
+    }
+
+    fn outbound(host: DuplexStream) -> Outbound {
+        let resolver = ZoneResolver::new();
+        resolver.add("x.test A 192.0.2.1").unwrap();
+        Outbound::new(OutboundParts {
+            settings: Live::default(),
+            hostname: "mail.example.test".parse().unwrap(),
+            resolver: Arc::new(resolver),
+            connector: Arc::new(ToOne(Mutex::new(Some(host)))),
+            roots: Roots::of(rustls::RootCertStore::empty()),
+            clock: Arc::new(SystemClock),
+            reports: None,
+            database: None,
+            filter: None,
+        })
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_waits_for_the_message_on_its_way_and_sends_no_other() {
+        let (near, far) = tokio::io::duplex(1 << 12);
+        let mut courier = outbound(near).courier(Destination::Exchangers("x.test".parse().unwrap()));
+        let envelope = Envelope {
+            reverse_path: ReversePath::Null,
+            recipients: Vec::new(),
+            body: BodyKind::SevenBit,
+            smtputf8: false,
+            require_tls: false,
+            dsn: DsnWish::default(),
+        };
+        let recipients = ["a@x.test", "b@x.test"].map(|to| Recipient::plain(to.parse().unwrap()));
+        let message = Carried::new(Message::new("Subject: x\r\n\r\nx\r\n"), ());
+        let (give_up, stage) = (CancellationToken::new(), Stage::default());
+        let sending = async {
+            let group = Group {
+                id: QueueId::generate(Timestamp::EPOCH),
+                envelope: &envelope,
+                recipients: &recipients,
+                message: &message,
+                before_end: &|_| Box::pin(std::future::ready(Ok(()))),
+            };
+            let attempts = courier.attempt(group, Haste { give_up: &give_up, stage: &stage }).await;
+            courier.finish().await;
+            attempts
+        };
+        let (attempts, messages) = tokio::join!(sending, one_at_a_time(far, &give_up));
+        assert!(matches!(attempts[0].outcome, Outcome::Relayed { .. }), "{attempts:?}");
+        let put_off = match &attempts[1].outcome {
+            Outcome::Deferred(trouble) => trouble.status.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((put_off.as_str(), messages), ("4.4.5", 1));
+    }
 }

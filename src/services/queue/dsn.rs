@@ -59,6 +59,14 @@ const fn word(action: Action) -> &'static str {
     }
 }
 
+/// Marks what tells of a notification that could not be delivered, on whatever ways it goes.
+const DOUBLE_BOUNCE: &str = "X-Postrider-Double-Bounce";
+
+/// Whether a message tells of a notification that could not be delivered.
+pub(super) fn is_double_bounce(message: &Message) -> bool {
+    HeaderSection::of(&message.bytes()).first(DOUBLE_BOUNCE).is_some()
+}
+
 /// The Message-ID of a notification of this name.
 pub(super) fn message_id(id: MailId, host: &Domain) -> String {
     format!("<{id}@{host}>")
@@ -111,6 +119,9 @@ fn header(notification: &Notification<'_>) -> String {
     add("Message-ID", &message_id(notification.id, host));
     // RFC 3834 §5: keeps vacation programs from answering.
     add("Auto-Submitted", "auto-replied");
+    if is_about_notification(notification) {
+        add(DOUBLE_BOUNCE, "yes");
+    }
     if let Some(id) = &notification.pending.entry.message_id {
         add("In-Reply-To", id);
         add("References", id);
@@ -123,7 +134,7 @@ fn header(notification: &Notification<'_>) -> String {
 const LONGEST_TEXT: usize = 700;
 
 fn subject(notification: &Notification<'_>) -> &'static str {
-    if is_double_bounce(notification) {
+    if is_about_notification(notification) {
         return "A notification could not be delivered";
     }
     match worst(notification.pending) {
@@ -134,14 +145,14 @@ fn subject(notification: &Notification<'_>) -> &'static str {
     }
 }
 
-fn is_double_bounce(notification: &Notification<'_>) -> bool {
+fn is_about_notification(notification: &Notification<'_>) -> bool {
     notification.pending.entry.envelope.reverse_path.address().is_none()
 }
 
 /// What people read.
 fn explanation(notification: &Notification<'_>) -> String {
     let mut text = format!("This is the mail server {}.\r\n\r\n", notification.from);
-    if is_double_bounce(notification) {
+    if is_about_notification(notification) {
         text.push_str("The notification below has no sender who could be told, so you are told instead.\r\n\r\n");
     }
     for action in [Action::Failed, Action::Delayed, Action::Delivered, Action::Relayed, Action::Expanded] {

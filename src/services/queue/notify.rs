@@ -1,6 +1,6 @@
 //! Telling senders.
 
-use super::dsn::{Notification, compose, headline, message_id};
+use super::dsn::{Notification, compose, headline, is_double_bounce, message_id};
 use super::enqueue::Purpose;
 use super::{Error, Queue};
 use crate::foundations::address::{Address, ReversePath};
@@ -28,16 +28,18 @@ impl Queue {
         let spool = &self.0.parts.spool;
         let Some(pending) = spool.pending_report(id).await? else { return Ok(()) };
         let settings = self.0.parts.settings.get();
+        // A notification without the message is better than none.
+        let message = spool.message(id).await.ok();
         let to = match pending.entry.envelope.reverse_path.address() {
             Some(sender) => Some(sender.clone()),
+            // RFC 5321 §6.1: it would come back for as long as that address takes no mail.
+            None if message.as_ref().is_some_and(is_double_bounce) => None,
             None => settings.double_bounces_to.clone(),
         };
         let Some(to) = to else {
             spool.commit_report(&pending, None).await?;
             return Ok(());
         };
-        // A notification without the message is better than none.
-        let message = spool.message(id).await.ok();
         let mail = self.notification(&pending, &to, message.as_ref());
         let mail_id = message_id(mail.id, &self.0.parts.hostname);
         let recipient = Recipient { address: to.clone(), notify: Notify::NEVER, original: None };

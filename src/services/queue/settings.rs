@@ -59,7 +59,8 @@ crate::settings! {
         pub returned_size: ByteSize = ByteSize::kib(64),
         /// How often the queue's length is written down for the charts; `"0s"` for never.
         pub sample_every: Span = Span::minutes(5),
-        /// Who gets a notification that cannot be delivered. Without one it is dropped, as its event says.
+        /// Who gets a notification that cannot be delivered. Without one it is dropped, as its event says, and so is what does not
+        /// reach this address.
         pub double_bounces_to: Option<Address> = None,
     }
 }

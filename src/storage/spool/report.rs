@@ -75,7 +75,7 @@ impl Spool {
 
     /// Puts a notification into the queue and takes its recipients' reports off the entry, both or neither. Without a
     /// notification the reports are only taken off. Recipients that waited for nothing else are gone afterwards. Fails with
-    /// [`Error::Overtaken`] when somebody else has told the sender meanwhile.
+    /// [`Error::Overtaken`] when somebody else has told the sender meanwhile, or when there is something else to be told by now.
     pub async fn commit_report(
         &self,
         reported: &PendingReport,
@@ -94,9 +94,10 @@ impl Spool {
             let change = if recipient.state == RecipientState::Finished {
                 Change::of_rows(1, "DELETE FROM queue_recipients WHERE id = ? AND report IS NOT NULL", vec![key])
             } else {
-                let sql =
-                    "UPDATE queue_recipients SET report = NULL, warn_at = NULL WHERE id = ? AND report IS NOT NULL";
-                Change::of_rows(1, sql, vec![key])
+                // Who was settled meanwhile has another report, which is still to be told.
+                let sql = "UPDATE queue_recipients SET report = NULL, warn_at = NULL \
+                           WHERE id = ? AND report IS NOT NULL AND state <> ?";
+                Change::of_rows(1, sql, vec![key, Val::from(RecipientState::Finished.number())])
             };
             job.changes.push(change);
         }

@@ -96,3 +96,22 @@ async fn one_that_waits_is_sent_although_its_account_gets_another_address() {
     until("it waits no longer", async || personal.held(&anna).await.unwrap() == 0).await;
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_waits_is_kept_while_its_account_cannot_be_looked_up() {
+    let (ann, bob): (Address, Address) = ("ann@example.test".parse().unwrap(), "bob@example.test".parse().unwrap());
+    let host = Host::start().user("ann@example.test").user("bob@example.test").await;
+    let database = host.parts().database.clone();
+    let personal = Personal::new(database.clone());
+    let limit = "UPDATE virtual_users SET quota_mb = ? WHERE email = 'ann@example.test'";
+    assert_eq!(database.execute(limit, &["no number".into()]).await.unwrap(), 1);
+    // Neither is a letter, so that both go as soon as somebody can look at them; Ann's is the first.
+    for (account, due) in [(&ann, 10), (&bob, 11)] {
+        personal.hold(account, "one", "no letter", Timestamp::from_unix_seconds(due)).await.unwrap();
+    }
+    until("the other one was looked at", async || personal.held(&bob).await.unwrap() == 0).await;
+    assert_eq!(personal.held(&ann).await.unwrap(), 1);
+    assert_eq!(database.execute(limit, &[0_i64.into()]).await.unwrap(), 1);
+    until("it is looked at again", async || personal.held(&ann).await.unwrap() == 0).await;
+    host.stop().await;
+}

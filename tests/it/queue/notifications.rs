@@ -5,6 +5,8 @@ use postrider::foundations::event::EventKind;
 use postrider::foundations::mail::{DsnReturn, Notify, OriginalRecipient, Recipient};
 use postrider::services::queue::QueueSettings;
 use postrider::storage::database::Database;
+use postrider::storage::directory::{Owner, Source};
+use postrider::storage::journal::Query;
 
 use super::peer::Peer;
 use super::world::{SetUp, World, mail, mail_to};
@@ -12,6 +14,8 @@ use super::world::{SetUp, World, mail, mail_to};
 crate::accounts::engines::on_every_engine!(
     never_answers_a_notification,
     the_postmaster_may_see_double_bounces,
+    a_postmaster_who_cannot_be_reached_is_told_once,
+    an_alias_of_the_postmaster_that_leads_nowhere_is_followed_once,
     wishes_are_honoured,
     an_administrator_gives_up,
 );
@@ -46,6 +50,38 @@ async fn the_postmaster_may_see_double_bounces(database: Database) {
     assert_eq!((taken.len(), taken[0].mail.starts_with("MAIL FROM:<>")), (1, true));
     assert!(taken[0].data.contains("Subject: A notification could not be delivered\r\n"), "{}", taken[0].data);
     world.restart().await;
+}
+
+/// Loses a notification whose postmaster cannot be told of it.
+async fn tells_once(database: Database, postmaster: &str) {
+    let queue = QueueSettings { double_bounces_to: Some(postmaster.parse().unwrap()), ..QueueSettings::default() };
+    let world = World::new(database, SetUp { queue, ..SetUp::default() });
+    world.zone.add(ZONE).unwrap();
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.add_domain(&"here.test".parse().unwrap(), Owner::Admin).await.unwrap();
+    edit.add_alias(&Source::parse("postmaster@here.test").unwrap(), "gone@null.test", Owner::Admin).await.unwrap();
+    edit.commit().await.unwrap();
+    world.queue.start();
+    let mut mail = mail(&["a@null.test"]);
+    mail.envelope.reverse_path = ReversePath::Null;
+    world.send(&mail).await;
+    world.until_empty().await;
+    let told = Query { kinds: vec![EventKind::NotificationSent], ..Query::default() };
+    world
+        .until("it was told once", async || {
+            world.journal.flush().await;
+            world.journal.query(&told).await.unwrap().len() == 1
+        })
+        .await;
+    world.restart().await;
+}
+
+async fn a_postmaster_who_cannot_be_reached_is_told_once(database: Database) {
+    tells_once(database, "postmaster@null.test").await;
+}
+
+async fn an_alias_of_the_postmaster_that_leads_nowhere_is_followed_once(database: Database) {
+    tells_once(database, "postmaster@here.test").await;
 }
 
 async fn wishes_are_honoured(database: Database) {

@@ -26,6 +26,7 @@ crate::accounts::engines::on_every_engine!(
     selections_pass_over_the_quarantine,
     lists_have_every_message_of_many_recipients,
     reports_and_notifications_change_places,
+    what_has_happened_since_is_still_told,
     sweeps_orphans,
     a_body_that_could_not_be_removed_is_removed_later,
     a_body_whose_rows_were_refused_is_removed,
@@ -327,27 +328,33 @@ async fn lists_have_every_message_of_many_recipients(database: Database) {
     }
 }
 
+fn report(action: Action, world: &World) -> Report {
+    Report {
+        action,
+        status: "5.1.1".to_owned(),
+        diagnostic: Some("smtp; 550 no".to_owned()),
+        remote: Some("mx.x.test".to_owned()),
+        at: world.clock.now(),
+    }
+}
+
+fn delayed(world: &World) -> Fate {
+    Fate::Again {
+        due_at: world.clock.now() + Duration::from_secs(9),
+        at: world.clock.now(),
+        reply: "x".to_owned(),
+        report: Some(report(Action::Delayed, world)),
+    }
+}
+
 async fn reports_and_notifications_change_places(database: Database) {
     let world = World::new(database, SetUp::default());
     let mail = mail(&[]);
     let recipients = vec![to("a@x.test", "mx:x.test", &world), to("b@x.test", "mx:x.test", &world)];
     let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
     let claimed = world.spool.claim(claim(&[])).await.unwrap();
-    let report = |action| Report {
-        action,
-        status: "5.1.1".to_owned(),
-        diagnostic: Some("smtp; 550 no".to_owned()),
-        remote: Some("mx.x.test".to_owned()),
-        at: world.clock.now(),
-    };
-    let later = Fate::Again {
-        due_at: world.clock.now() + Duration::from_secs(9),
-        at: world.clock.now(),
-        reply: "x".to_owned(),
-        report: Some(report(Action::Delayed)),
-    };
-    let fates =
-        [(claimed[0].recipients[0].key, Fate::Reported(report(Action::Failed))), (claimed[0].recipients[1].key, later)];
+    let failed = Fate::Reported(report(Action::Failed, &world));
+    let fates = [(claimed[0].recipients[0].key, failed), (claimed[0].recipients[1].key, delayed(&world))];
     world.spool.settle(id, ONE, &fates).await.unwrap();
     assert_eq!(world.spool.entries_to_report(10).await.unwrap(), [id]);
     let pending = world.spool.pending_report(id).await.unwrap().unwrap();
@@ -360,6 +367,24 @@ async fn reports_and_notifications_change_places(database: Database) {
     assert_eq!(world.spool.entry(id).await.unwrap().recipients.len(), 1);
     assert_eq!(world.spool.entry(notification).await.unwrap().recipients.len(), 1);
     assert!(world.spool.pending_report(id).await.unwrap().is_none());
+}
+
+async fn what_has_happened_since_is_still_told(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let recipients = vec![to("a@x.test", "mx:x.test", &world)];
+    let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
+    let key = world.spool.claim(claim(&[])).await.unwrap()[0].recipients[0].key;
+    world.spool.settle(id, ONE, &[(key, delayed(&world))]).await.unwrap();
+    let pending = world.spool.pending_report(id).await.unwrap().unwrap();
+    // While the sender is told that it takes long, it is given up.
+    let failed = Fate::Reported(report(Action::Failed, &world));
+    world.spool.settle(id, Settler::Administrator, &[(key, failed)]).await.unwrap();
+    assert!(matches!(world.spool.commit_report(&pending, None).await, Err(Error::Overtaken)));
+    let pending = world.spool.pending_report(id).await.unwrap().unwrap();
+    assert_eq!(pending.recipients[0].report.as_ref().map(|report| report.action), Some(Action::Failed));
+    world.spool.commit_report(&pending, None).await.unwrap();
+    assert!(world.spool.entry(id).await.is_err());
 }
 
 async fn sweeps_orphans(database: Database) {

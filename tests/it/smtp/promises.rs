@@ -309,6 +309,25 @@ async fn a_message_in_ever_more_chunks_has_an_end() {
 }
 
 #[tokio::test]
+async fn the_time_of_a_message_begins_with_it_and_not_with_the_session() {
+    let world = relay(|wishes| wishes.smtp.message_time = Span::seconds(2)).await;
+    let (mut old, mut slow) = (greeted(&world).await, greeted(&world).await);
+    for client in [&mut old, &mut slow] {
+        client.command("MAIL FROM:<>").await;
+        client.command("RCPT TO:<ann@example.test>").await;
+    }
+    slow.send(b"BDAT 9\r\nx").await;
+    assert!(slow.reply().await.starts_with("421 "));
+    // By now the other session is older than a message may be.
+    for chunk in [&b"BDAT 1\r\nx"[..], b"BDAT 2 LAST\r\n\r\n"] {
+        old.send(chunk).await;
+        let reply = old.reply().await;
+        assert!(reply.starts_with("250 "), "{reply}");
+    }
+    assert_eq!(world.mailboxes.0.lock().len(), 1);
+}
+
+#[tokio::test]
 async fn too_many_connections_are_told_so() {
     let world = relay(|wishes| wishes.guard.smtp = ServiceRates { per_minute: 0, at_once: 1 }).await;
     let first = greeted(&world).await;
