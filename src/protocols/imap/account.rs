@@ -229,6 +229,17 @@ impl Selected {
         self.told
     }
 
+    /// Before a command ends after which there is more for the client to be told, such as an EXPUNGE that is held back.
+    ///
+    /// RFC 7162 §6: the client takes the highest modification sequence that FETCH has told for the mailbox's own,
+    /// unless it is told a lower one, and would then miss what has not been told.
+    pub fn tell_behind(&self, account: &Account, link: &mut Link) {
+        if account.enabled.qresync && !self.gone && self.told < self.view.highest_mod_seq() {
+            let code = Code::HighestModSeq(self.told);
+            link.out.untagged(Condition::Ok, Some(&code), "There is more to tell later");
+        }
+    }
+
     /// After the last command in a mailbox, which has expunged these messages, ascending: of nothing else can the
     /// client be told any more.
     pub fn close(&mut self, expunged: &[Uid]) {

@@ -142,7 +142,7 @@ fn written(runs: &[Run], number: impl Fn(Uid) -> Option<u32>) -> Vec<(u32, Strin
 }
 
 /// RFC 5267 §3.2: a set whose order is that of the result; numbers that follow each other are written as a range.
-pub fn in_order(numbers: impl IntoIterator<Item = u32>) -> String {
+fn in_order(numbers: impl IntoIterator<Item = u32>) -> String {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for number in numbers {
         match runs.last_mut() {

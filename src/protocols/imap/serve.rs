@@ -431,6 +431,11 @@ impl Conversation {
             self.link.out.untagged(Condition::Bye, None, MAILBOX_GONE);
             self.state = State::Logout;
         }
+        if let State::Selected(account, selected) = &self.state
+            && expunges != Expunges::Silent
+        {
+            selected.tell_behind(account, &mut self.link);
+        }
         self.answer(tag, outcome)?;
         self.link.relieve().await
     }

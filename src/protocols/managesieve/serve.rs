@@ -174,6 +174,8 @@ struct Driver<'r> {
     framer: Framer,
     session: Session,
     account: Option<Address>,
+    /// When the client has begun to be nobody: it has limited time to log in.
+    nobody_since: Instant,
     /// Among several nodes: counted while the mailboxes, and the scripts with them, are here.
     residence: Option<Residence>,
 }
@@ -201,6 +203,7 @@ impl<'r> Driver<'r> {
             stay: None,
             pass,
             account: None,
+            nobody_since: Instant::now(),
             residence: None,
         }
     }
@@ -231,8 +234,7 @@ impl Driver<'_> {
     }
 
     async fn converse(&mut self) -> Result<Infallible, End> {
-        let begin = Instant::now();
-        let mut waiting = begin;
+        let mut waiting = Instant::now();
         loop {
             match self.framer.feed(&mut self.link.input) {
                 Framed::Command(command) => {
@@ -247,7 +249,7 @@ impl Driver<'_> {
                 Framed::More(wanted) => {
                     let mut deadline = waiting + self.settings.idle_timeout.duration();
                     if self.account.is_none() {
-                        deadline = deadline.min(begin + self.settings.login_timeout.duration());
+                        deadline = deadline.min(self.nobody_since + self.settings.login_timeout.duration());
                     }
                     self.wait(deadline, wanted).await?;
                     continue;
@@ -319,6 +321,7 @@ impl Driver<'_> {
                 }
                 Step::Forget(reply) => {
                     self.account = None;
+                    self.nobody_since = Instant::now();
                     self.stay = None;
                     self.residence = None;
                     self.limits.literals = LITERALS_OF_STRANGERS;

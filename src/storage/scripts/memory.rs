@@ -22,6 +22,8 @@ const FILE: &str = ".postrider-sieve";
 const DIGEST: usize = 32;
 /// A line is never longer.
 const LINE: u64 = 64;
+/// Octets of a file that is read in any case: more may have been remembered before `remembered` was lowered.
+const READ: u64 = 64 << 20;
 
 /// What is known of one user's messages.
 #[derive(Debug, Default)]
@@ -50,7 +52,7 @@ impl Home {
     /// The file cannot be read.
     pub fn memory(&self) -> Result<Memory, Error> {
         // Twice what it is thinned out at: another line may always come.
-        let most = u64::from(self.settings.remembered).saturating_mul(2 * LINE).max(LINE);
+        let most = u64::from(self.settings.remembered).saturating_mul(2 * LINE).max(READ);
         match files::read_bounded(&self.memory_file(), most) {
             Ok(octets) => Ok(Memory(parse(&String::from_utf8_lossy(&octets)))),
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(Memory::default()),
@@ -195,5 +197,22 @@ mod tests {
         assert!(home.memory().unwrap().has("key 99", at(2098)));
         let path = directory.path().join("b.test/a/.postrider-sieve");
         assert!(std::fs::metadata(path).unwrap().len() <= 9 * LINE);
+    }
+
+    /// What is longer than is remembered now could not be read, and no script could pass anything on any more.
+    #[test]
+    fn what_was_remembered_before_the_limit_was_lowered_is_thinned_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = |remembered| {
+            let settings = Live::new(ScriptSettings { remembered, ..ScriptSettings::default() });
+            Scripts::new(directory.path(), settings).home(&"a@b.test".parse().unwrap()).unwrap()
+        };
+        for n in 0..100 {
+            home(100).remember(&format!("key {n}"), at(1000 + n), at(1)).unwrap();
+        }
+        assert!(home(8).memory().unwrap().has("key 99", at(1)));
+        assert_eq!(home(8).claim("another", at(2000), at(1)).unwrap(), Known::New);
+        let memory = home(8).memory().unwrap();
+        assert!(memory.0.len() <= 8 && memory.has("key 99", at(1)) && memory.has("another", at(1)));
     }
 }

@@ -74,3 +74,30 @@ async fn expunge_tells_no_mod_sequence_above_what_notify_has_kept_from_the_clien
         }
     }
 }
+
+#[tokio::test]
+async fn a_mod_sequence_that_is_told_hides_no_expunge_that_is_held_back() {
+    let world = World::new(settings()).await;
+    let (mut one, mut other) = two_sessions(&world).await;
+    other.command("b STORE 3 +FLAGS (\\Deleted)").await;
+    one.command("e NOOP").await;
+    other.command("c UID EXPUNGE 3").await;
+    // Its FETCH tells a modification sequence above that of the expunge.
+    let stored = one.command("f STORE 1 +FLAGS (\\Flagged)").await;
+    let told = code(&stored, "HIGHESTMODSEQ");
+    let lines = back(&mut one, told).await;
+    assert!(has(&lines, "* VANISHED (EARLIER) 3"), "{stored:?} {lines:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_knows_everything_is_told_no_mod_sequence() {
+    let world = World::new(settings()).await;
+    let (mut one, mut other) = two_sessions(&world).await;
+    other.command("b STORE 3 +FLAGS (\\Deleted)").await;
+    other.command("c UID EXPUNGE 3").await;
+    assert!(has(&one.command("e FETCH 1 FLAGS").await, "HIGHESTMODSEQ"));
+    for command in ["NOOP", "FETCH 1 FLAGS", "STORE 1 +FLAGS (\\Flagged)"] {
+        let lines = one.command(&format!("f {command}")).await;
+        assert!(!has(&lines, "HIGHESTMODSEQ"), "{command}: {lines:?}");
+    }
+}

@@ -1,5 +1,7 @@
 //! The conversation, by hand, where foreign clients behave too well.
 
+use std::time::{Duration, Instant};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postrider::config::Protocol;
@@ -164,5 +166,17 @@ async fn mistakes_are_told_line_by_line() {
     std::fs::write(home(&host, ANN).join("sieve/broken.sieve"), script).unwrap();
     assert!(end(&mut talk, "SETACTIVE \"broken\"").await.starts_with("NO"));
     assert!(end(&mut talk, "CHECKSCRIPT \"keep;\"").await.starts_with("OK"));
+    host.stop().await;
+}
+
+/// Whoever says UNAUTHENTICATE has the time of a new connection; it had been counted since the greeting.
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_time_to_log_in_again() {
+    let host = Host::start().settings("[managesieve]\nlogin_timeout = \"5s\"\n").user(ANN).await;
+    let mut talk = logged_in(&host).await;
+    let asked = Instant::now();
+    assert!(end(&mut talk, "UNAUTHENTICATE").await.starts_with("OK"));
+    assert!(talk.line().await.starts_with("BYE "));
+    assert!(asked.elapsed() >= Duration::from_secs(5), "{:?}", asked.elapsed());
     host.stop().await;
 }

@@ -1,10 +1,10 @@
 //! Untagged responses about the server, mailboxes and searches (RFC 9051 §7.2, §7.3, §7.4).
 
 use super::Out;
-use crate::foundations::mail::{MailboxId, ModSeq, SequenceNumber, SequenceSet, Uid};
+use crate::foundations::mail::{MailboxId, SequenceNumber, SequenceSet, Uid};
 use crate::foundations::wire::imap::list::SpecialUse;
 use crate::foundations::wire::imap::mailbox::StatusItem;
-use crate::foundations::wire::imap::messages::{Addressing, PartialRange};
+use crate::foundations::wire::imap::messages::Addressing;
 use crate::foundations::wire::imap::name::NameEncoding;
 
 /// Attributes of a mailbox in a LIST response (RFC 9051 §7.3.1).
@@ -34,27 +34,6 @@ pub struct ListLine<'a> {
 /// One pair of a STATUS response; of a MAILBOXID its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusValue(pub StatusItem, pub u64);
-
-/// An ESEARCH response (RFC 4731 §3.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EsearchResult {
-    /// The tag of the command it belongs to.
-    pub tag: String,
-    /// Whether the numbers are UIDs.
-    pub addressing: Addressing,
-    /// The lowest number.
-    pub min: Option<u32>,
-    /// The highest number.
-    pub max: Option<u32>,
-    /// All numbers, as a set in its written form.
-    pub all: Option<String>,
-    /// How many.
-    pub count: Option<u32>,
-    /// Some of the numbers (RFC 9394): which of them, and the set in its written form.
-    pub partial: Option<(PartialRange, String)>,
-    /// The highest modification sequence among the messages returned (RFC 7162 §3.1.10).
-    pub mod_seq: Option<ModSeq>,
-}
 
 impl Out {
     /// `* LIST (attributes) "delimiter" name`.
@@ -119,41 +98,13 @@ impl Out {
         self.raw("* VANISHED (EARLIER) ").display(uids).line_end()
     }
 
-    /// `* SEARCH numbers` (RFC 3501 §7.2.5), with the highest modification sequence when CONDSTORE took part.
-    pub fn search(&mut self, numbers: impl IntoIterator<Item = u32>, mod_seq: Option<ModSeq>) -> &mut Self {
-        self.raw("* SEARCH");
-        for number in numbers {
-            self.raw(b" ").number(number);
-        }
-        if let Some(mod_seq) = mod_seq {
-            self.raw(" (MODSEQ ").display(mod_seq).raw(")");
-        }
-        self.line_end()
-    }
-
-    /// `* ESEARCH (TAG "tag") UID ALL 1:3 …`.
-    pub fn esearch(&mut self, result: &EsearchResult) -> &mut Self {
-        self.raw("* ESEARCH (TAG ").string(&result.tag).raw(")");
-        if result.addressing == Addressing::Uid {
+    /// `* ESEARCH (TAG "tag") UID`: the beginning of one (RFC 4731 §3.1).
+    pub fn esearch(&mut self, tag: &str, addressing: Addressing) -> &mut Self {
+        self.raw("* ESEARCH (TAG ").string(tag).raw(")");
+        if addressing == Addressing::Uid {
             self.raw(" UID");
         }
-        for (word, number) in [("MIN", result.min), ("MAX", result.max), ("COUNT", result.count)] {
-            if let Some(number) = number {
-                self.raw(" ").raw(word).raw(" ").number(number);
-            }
-        }
-        // RFC 9051 §6.4.4: no ALL when nothing was found.
-        if let Some(all) = result.all.as_ref().filter(|all| !all.is_empty()) {
-            self.raw(" ALL ").raw(all);
-        }
-        if let Some((range, set)) = &result.partial {
-            let set = if set.is_empty() { "NIL" } else { set };
-            self.raw(" PARTIAL (").display(range).raw(" ").raw(set).raw(")");
-        }
-        if let Some(mod_seq) = result.mod_seq {
-            self.raw(" MODSEQ ").display(mod_seq);
-        }
-        self.line_end()
+        self
     }
 
     /// `* ESEARCH (TAG "tag") UID REMOVEFROM (0 1:3) ADDTO (2 5 7 9)` (RFC 5267 §4.3.2): sets in their written form, each with
@@ -165,10 +116,7 @@ impl Out {
         removed: &[(u32, String)],
         added: &[(u32, String)],
     ) -> &mut Self {
-        self.raw("* ESEARCH (TAG ").string(tag).raw(")");
-        if addressing == Addressing::Uid {
-            self.raw(" UID");
-        }
+        self.esearch(tag, addressing);
         for (word, runs) in [(" REMOVEFROM ", removed), (" ADDTO ", added)] {
             if !runs.is_empty() {
                 self.raw(word).list(runs, |out, (place, set)| _ = out.number(*place).raw(" ").raw(set));

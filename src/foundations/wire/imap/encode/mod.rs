@@ -6,7 +6,7 @@ mod data;
 mod fetch;
 mod status;
 
-pub use data::{EsearchResult, ListAttributes, ListLine, StatusValue};
+pub use data::{ListAttributes, ListLine, StatusValue};
 pub use fetch::FetchWriter;
 pub use status::{Code, Condition};
 

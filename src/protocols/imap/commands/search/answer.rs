@@ -1,7 +1,7 @@
 //! The answer to a search: SEARCH or ESEARCH, and what is kept as `$`.
 
+use super::tell::{Esearch, numbers};
 use crate::foundations::mail::{SequenceSet, Uid};
-use crate::foundations::wire::imap::encode::EsearchResult;
 use crate::foundations::wire::imap::{Addressing, PartialRange, Search, SearchReturn};
 use crate::protocols::imap::account::{Enabled, Selected};
 use crate::protocols::imap::link::Link;
@@ -32,7 +32,7 @@ pub async fn answer(
     let returns = match &search.returns {
         None if !enabled.rev2 => {
             let mod_seq = hits.iter().map(|hit| hit.mod_seq).max().filter(|_| condition.has_mod_seq());
-            link.out.search(hits.iter().map(|hit| hit.number(search.addressing)), mod_seq);
+            numbers("SEARCH", hits, search.addressing, mod_seq, link).await?;
             return Ok(Done::new("Searched"));
         }
         returns => returns.as_ref().unwrap_or(&plain),
@@ -57,25 +57,18 @@ pub async fn answer(
     if !is_asked && returns.update.is_none() {
         return Ok(Done::new("Searched"));
     }
-    let result = EsearchResult {
-        tag: tag.to_owned(),
+    let result = Esearch {
+        tag,
         addressing: search.addressing,
         min: first.filter(|_| returns.min).map(|hit| hit.number(search.addressing)),
         max: last.filter(|_| returns.max).map(|hit| hit.number(search.addressing)),
-        all: returns.all.then(|| written(hits, search.addressing)),
         count: returns.count.then(|| u32::try_from(hits.len()).unwrap_or(u32::MAX)),
-        partial: returns.partial.map(|range| (range, written(part(range), search.addressing))),
+        all: returns.all.then_some(hits),
+        partial: returns.partial.map(|range| (range, part(range))),
         mod_seq,
     };
-    link.out.esearch(&result);
+    result.tell(link).await?;
     Ok(Done::new("Searched"))
-}
-
-fn written(hits: &[Hit], addressing: Addressing) -> String {
-    match addressing {
-        Addressing::Sequence => hits.iter().map(|hit| hit.sequence).collect::<SequenceSet<_>>().to_string(),
-        Addressing::Uid => hits.iter().map(|hit| hit.uid).collect::<SequenceSet<_>>().to_string(),
-    }
 }
 
 /// RFC 5182 §2.4: with only MIN or MAX beside SAVE, only those are kept; RFC 9394 §3.2: and PARTIAL.

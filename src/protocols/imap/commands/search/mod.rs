@@ -3,6 +3,7 @@
 mod answer;
 mod follow;
 pub mod sort;
+mod tell;
 pub mod thread;
 
 pub use follow::cancel;

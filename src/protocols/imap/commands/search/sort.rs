@@ -1,11 +1,10 @@
 //! SORT (RFC 5256 §3, RFC 5957; extended by RFC 5267): what is found, in an order.
 
+use super::tell::{Esearch, numbers};
 use super::{condition_of, failed, follow, found, is_saved};
 use crate::foundations::mail::SequenceSet;
-use crate::foundations::wire::imap::encode::EsearchResult;
 use crate::foundations::wire::imap::{PartialRange, Sort};
 use crate::protocols::imap::account::Selected;
-use crate::protocols::imap::contexts;
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
@@ -45,15 +44,7 @@ async fn answer(
     // RFC 7162 §3.1.5 and §3.1.6 hold for SORT too.
     let highest = |hits: &[Hit]| hits.iter().map(|hit| hit.mod_seq).max().filter(|_| condition.has_mod_seq());
     let Some(returns) = &command.search.returns else {
-        link.out.raw("* SORT");
-        for hit in hits {
-            link.out.raw(" ").number(hit.number(addressing));
-            link.relieve().await?;
-        }
-        if let Some(mod_seq) = highest(hits) {
-            link.out.raw(" (MODSEQ ").display(mod_seq).raw(")");
-        }
-        link.out.line_end();
+        numbers("SORT", hits, addressing, highest(hits), link).await?;
         return Ok(Done::new("Sorted"));
     };
     // RFC 5267 §3.1: the first and the last in this order.
@@ -71,16 +62,16 @@ async fn answer(
     if !(whole || is_partly || returns.update.is_some()) {
         return Ok(Done::new("Sorted"));
     }
-    let in_order = |hits: &[Hit]| contexts::in_order(hits.iter().map(|hit| hit.number(addressing)));
-    link.out.esearch(&EsearchResult {
-        tag: tag.to_owned(),
+    let result = Esearch {
+        tag,
         addressing,
         min: first.map(|hit| hit.number(addressing)),
         max: last.map(|hit| hit.number(addressing)),
-        all: returns.all.then(|| in_order(hits)),
         count: returns.count.then(|| u32::try_from(hits.len()).unwrap_or(u32::MAX)),
-        partial: returns.partial.map(|range| (range, in_order(part(range)))),
+        all: returns.all.then_some(hits),
+        partial: returns.partial.map(|range| (range, part(range))),
         mod_seq: highest(if whole { hits } else { &some }),
-    });
+    };
+    result.tell(link).await?;
     Ok(Done::new("Sorted"))
 }
