@@ -137,19 +137,22 @@ pub(super) async fn run(command: Queue, context: &Context) -> Outcome {
             }
         }
         Queue::Retry { which } => {
+            let is_wide = is_wide(&which);
             let count = asked_of_each(context, &config, which, |which| QueueCommand::Retry { which }).await?;
             if count == 0 {
                 eprintln!("postrider: nothing of that waits; what is held is let go by `postrider queue release`");
             }
-            return Ok(told(output, "tried now", count));
+            return Ok(ended(told(output, "tried now", count), is_wide));
         }
         Queue::Hold { which } => {
+            let is_wide = is_wide(&which);
             let count = asked_of_each(context, &config, which, |which| QueueCommand::Hold { which }).await?;
-            return Ok(told(output, "held", count));
+            return Ok(ended(told(output, "held", count), is_wide));
         }
         Queue::Release { which } => {
+            let is_wide = is_wide(&which);
             let count = asked_of_each(context, &config, which, |which| QueueCommand::Release { which }).await?;
-            return Ok(told(output, "released", count));
+            return Ok(ended(told(output, "released", count), is_wide));
         }
         Queue::Delete(ended) => {
             let command = |id, whom| match whom {
@@ -202,7 +205,18 @@ async fn end(
     }
     // Where everybody is meant, that comes first, and nothing is left to do for the others.
     let commands = meant.into_iter().flat_map(|(id, whom)| whom.into_iter().map(move |whom| (id, whom)));
-    end_each(context, config, commands.map(|(id, whom)| (id, command(id, whom))), what).await
+    let exit = end_each(context, config, commands.map(|(id, whom)| (id, command(id, whom))), what).await?;
+    Ok(ended(exit, is_wide(which)))
+}
+
+/// Whether the words name nothing that should be there.
+fn is_wide(which: &[String]) -> bool {
+    which.iter().all(|which| which == "all" || which == "held")
+}
+
+/// Nothing to do is no failure where nothing was named.
+fn ended(exit: Exit, is_wide: bool) -> Exit {
+    if is_wide && exit == Exit::NotFound { Exit::Done } else { exit }
 }
 
 /// Takes messages off the queue, or recipients off them, one after the other; not found when there was none.
