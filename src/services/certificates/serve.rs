@@ -219,6 +219,10 @@ impl Certificates {
                 continue;
             };
             let before = waiting.iter().find(|held| held.certificate.leaf() == new.leaf());
+            if before.is_some_and(|held| held.is_taken_elsewhere(&settings.acme_state)) {
+                loaded.push(new);
+                continue;
+            }
             let published = self.published(&new, &settings.dane).await;
             match decide((old, &new), &published, &settings.dane, before.map(|held| held.waited), now) {
                 Decision::Take => loaded.push(new),
