@@ -190,3 +190,29 @@ async fn reports(config: &Config, request: &Request) -> anyhow::Result<Vec<Repor
         _ => Ok(reports),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renewal_says_what_came_of_it() {
+        let obtained = Renewal {
+            names: vec!["mx.example.test".to_owned(), "www.example.test".to_owned()],
+            until: Some(Timestamp::EPOCH),
+            held_back: false,
+            problem: None,
+        };
+        let held = Renewal { held_back: true, ..obtained.clone() };
+        let problem = Some("the authority `https://ca.test/dir` did not finish in time".to_owned());
+        let refused = Renewal { until: None, problem, ..obtained.clone() };
+        let until = Timestamp::EPOCH.to_string();
+        for (renewal, until, result) in [
+            (obtained, until.as_str(), "obtained and served"),
+            (held, until.as_str(), "obtained; held back until the DNS has its key: see `certificate list`"),
+            (refused, "-", "the authority `https://ca.test/dir` did not finish in time"),
+        ] {
+            assert_eq!(renewal.cells(), ["mx.example.test www.example.test", until, result]);
+        }
+    }
+}

@@ -157,8 +157,8 @@ async fn drop_some(dropped: &Dropped, context: &Context, config: &Config) -> Out
     if !entries.is_empty() {
         confirm(&format!("{} in quarantine would be deleted", counted(entries.len(), "message")), dropped.yes)?;
     }
-    let ids = entries.iter().map(|entry| entry.id);
-    end_each(context, config, ids, "deleted", |id| QueueCommand::Delete { id }).await
+    let commands = entries.iter().map(|entry| (entry.id, QueueCommand::Delete { id: entry.id }));
+    end_each(context, config, commands, "deleted").await
 }
 
 /// An entry that is in quarantine; what waits for other reasons is the business of `postrider queue`.

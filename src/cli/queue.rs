@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,9 +61,9 @@ pub(super) enum Queue {
         #[arg(required = true, value_parser = which)]
         which: Vec<String>,
     },
-    /// Delete messages. Nobody is told.
+    /// Delete messages. Nobody is told. `to:` and `domain:` take only these recipients off: others still get the message.
     Delete(Ended),
-    /// Give messages up now. Their senders are told.
+    /// Give messages up now. Their senders are told. `to:` and `domain:` give up only these recipients: others still get the message.
     Bounce(Ended),
 }
 
@@ -137,25 +137,36 @@ pub(super) async fn run(command: Queue, context: &Context) -> Outcome {
             }
         }
         Queue::Retry { which } => {
+            let is_wide = is_wide(&which);
             let count = asked_of_each(context, &config, which, |which| QueueCommand::Retry { which }).await?;
             if count == 0 {
                 eprintln!("postrider: nothing of that waits; what is held is let go by `postrider queue release`");
             }
-            return Ok(told(output, "tried now", count));
+            return Ok(ended(told(output, "tried now", count), is_wide));
         }
         Queue::Hold { which } => {
+            let is_wide = is_wide(&which);
             let count = asked_of_each(context, &config, which, |which| QueueCommand::Hold { which }).await?;
-            return Ok(told(output, "held", count));
+            return Ok(ended(told(output, "held", count), is_wide));
         }
         Queue::Release { which } => {
+            let is_wide = is_wide(&which);
             let count = asked_of_each(context, &config, which, |which| QueueCommand::Release { which }).await?;
-            return Ok(told(output, "released", count));
+            return Ok(ended(told(output, "released", count), is_wide));
         }
         Queue::Delete(ended) => {
-            return end(context, &config, &ended, "deleted", |id| QueueCommand::Delete { id }).await;
+            let command = |id, whom| match whom {
+                None => QueueCommand::Delete { id },
+                Some(whom) => QueueCommand::DeleteFor { id, whom },
+            };
+            return end(context, &config, &ended, "deleted", command).await;
         }
         Queue::Bounce(ended) => {
-            return end(context, &config, &ended, "given up", |id| QueueCommand::Bounce { id }).await;
+            let command = |id, whom| match whom {
+                None => QueueCommand::Bounce { id },
+                Some(whom) => QueueCommand::BounceFor { id, whom },
+            };
+            return end(context, &config, &ended, "given up", command).await;
         }
     }
     Ok(Exit::Done)
@@ -167,12 +178,12 @@ async fn end(
     config: &Config,
     Ended { which, yes }: &Ended,
     what: &str,
-    command: impl Fn(QueueId) -> QueueCommand,
+    command: impl Fn(QueueId, Option<String>) -> QueueCommand,
 ) -> Outcome {
     if let [one] = which.as_slice()
         && let Ok(id) = one.parse()
     {
-        asked::<u64>(context, config, command(id)).await?;
+        asked::<u64>(context, config, command(id, None)).await?;
         context.output.done(&format!("{id} is {what}"), &serde_json::json!({ "id": id }));
         return Ok(Exit::Done);
     }
@@ -180,34 +191,48 @@ async fn end(
         let text = format!("with `--yes` every message that waits is {what}");
         return Err(super::exit::Ended::with(Exit::Usage, text));
     }
-    let mut ids = BTreeSet::new();
+    // For whom: `None` for everybody.
+    let mut meant: BTreeMap<QueueId, BTreeSet<Option<String>>> = BTreeMap::new();
     for which in which {
-        match which.parse() {
-            Ok(id) => {
-                ids.insert(id);
-            }
-            Err(_) => {
-                let entries = every(context, config, which).await?;
-                ids.extend(entries.iter().filter(|entry| !entry.is_quarantined()).map(|entry| entry.id));
-            }
+        if let Ok(id) = which.parse() {
+            meant.entry(id).or_default().insert(None);
+            continue;
+        }
+        let whom = administration::whom(which)?.map(|_| which.clone());
+        for entry in every(context, config, which).await?.iter().filter(|entry| !entry.is_quarantined()) {
+            meant.entry(entry.id).or_default().insert(whom.clone());
         }
     }
-    end_each(context, config, ids.into_iter(), what, command).await
+    // Where everybody is meant, that comes first, and nothing is left to do for the others.
+    let commands = meant.into_iter().flat_map(|(id, whom)| whom.into_iter().map(move |whom| (id, whom)));
+    let exit = end_each(context, config, commands.map(|(id, whom)| (id, command(id, whom))), what).await?;
+    Ok(ended(exit, is_wide(which)))
 }
 
-/// Takes these off the queue, one after the other; not found when there was none.
+/// Whether the words name nothing that should be there.
+fn is_wide(which: &[String]) -> bool {
+    which.iter().all(|which| which == "all" || which == "held")
+}
+
+/// Nothing to do is no failure where nothing was named.
+fn ended(exit: Exit, is_wide: bool) -> Exit {
+    if is_wide && exit == Exit::NotFound { Exit::Done } else { exit }
+}
+
+/// Takes messages off the queue, or recipients off them, one after the other; not found when there was none.
 pub(super) async fn end_each(
     context: &Context,
     config: &Config,
-    ids: impl Iterator<Item = QueueId>,
+    commands: impl Iterator<Item = (QueueId, QueueCommand)>,
     what: &str,
-    command: impl Fn(QueueId) -> QueueCommand,
 ) -> Outcome {
     let mut desk = Desk::new(context, config);
-    let mut count = 0_u64;
-    for id in ids {
-        match desk.asked::<u64>(command(id)).await {
-            Ok(_) => count += 1,
+    let (mut count, mut last) = (0_u64, None);
+    for (id, command) in commands {
+        match desk.asked::<u64>(command).await {
+            Ok(_) => {
+                count += u64::from(last.replace(id) != Some(id));
+            }
             // It has left by itself.
             Err(error) if Exit::of(&error) == Exit::NotFound => {}
             Err(error) => {

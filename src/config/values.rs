@@ -167,6 +167,23 @@ fn check_spam(config: &Config, finder: &mut Finder<'_>) {
             finder.add("spam.recipients", recipient, "a domain or an address");
         }
     }
+    check_thresholds(config, finder);
+}
+
+/// From which scores mail is unwanted: the same for everybody, and for some.
+fn check_thresholds(config: &Config, finder: &mut Finder<'_>) {
+    let spam = &config.spam;
+    let site = [("threshold", Some(spam.threshold)), ("refuse", Some(spam.refuse)), ("quarantine", spam.quarantine)];
+    let site = site.map(|(name, score)| (format!("spam.{name}"), score));
+    let personal = spam.recipients.iter().flat_map(|(recipient, own)| {
+        [("threshold", own.threshold), ("refuse", own.refuse), ("quarantine", own.quarantine)]
+            .map(|(name, score)| (format!("spam.recipients.\"{recipient}\".{name}"), score))
+    });
+    for (key, score) in site.into_iter().chain(personal) {
+        if let Some(score) = score.filter(|score| *score <= 0.0) {
+            finder.add(key, score, "a score above 0, which a message has against which nothing is known");
+        }
+    }
 }
 
 /// What files hold that the process reads when it starts, or when it needs them. That they can be read is judged elsewhere.

@@ -8,7 +8,7 @@ use crate::foundations::failure::Kind;
 use crate::foundations::ids::QueueId;
 use crate::services::queue::{self, Change, Queue};
 use crate::storage::journal::Journal;
-use crate::storage::spool::{self, Listing, Queued, RecipientState, Selection, Spool};
+use crate::storage::spool::{self, Listing, Queued, RecipientState, Selection, Spool, Whom};
 
 /// An administrator's command to the queue.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,10 +46,24 @@ pub enum QueueCommand {
         /// Which.
         id: QueueId,
     },
+    /// Take recipients off an entry and tell nobody.
+    DeleteFor {
+        /// Which entry.
+        id: QueueId,
+        /// Whom: `to:ADDRESS` or `domain:NAME`.
+        whom: String,
+    },
     /// Give an entry up and tell its sender.
     Bounce {
         /// Which.
         id: QueueId,
+    },
+    /// Give an entry up for some of its recipients and tell its sender.
+    BounceFor {
+        /// Which entry.
+        id: QueueId,
+        /// Whom: `to:ADDRESS` or `domain:NAME`.
+        whom: String,
     },
 }
 
@@ -160,6 +174,18 @@ pub fn selection(which: &str) -> Result<Selection, Error> {
     selection.ok_or_else(|| Error::Selection(which.to_owned()))
 }
 
+/// Which recipients of an entry a word means; `None` for a word that means all of them.
+///
+/// # Errors
+/// It selects nothing.
+pub fn whom(which: &str) -> Result<Option<Whom>, Error> {
+    Ok(match selection(which)? {
+        Selection::Recipient(address) => Some(Whom::Address(address)),
+        Selection::Domain(domain) => Some(Whom::Domain(domain)),
+        _ => None,
+    })
+}
+
 /// Does what is asked: entries for `List` and `Show`, the number of recipients it has changed for the others.
 ///
 /// # Errors
@@ -187,10 +213,18 @@ pub async fn perform(command: QueueCommand, keeper: Keeper<'_>) -> Result<serde_
             queue.bounce(id).await?;
             return Ok(1.into());
         }
+        QueueCommand::BounceFor { id, whom: which } => {
+            let Running(queue) = keeper else { return Err(Error::NeedsServer) };
+            queue.bounce_for(id, &whom(&which)?.ok_or(Error::Selection(which))?).await?;
+            return Ok(1.into());
+        }
         QueueCommand::Retry { which } => Change::Retry(selection(&which)?),
         QueueCommand::Hold { which } => Change::Hold(selection(&which)?),
         QueueCommand::Release { which } => Change::Release(selection(&which)?),
         QueueCommand::Delete { id } => Change::Delete(id),
+        QueueCommand::DeleteFor { id, whom: which } => {
+            Change::DeleteFor(id, whom(&which)?.ok_or(Error::Selection(which))?)
+        }
     };
     let changed = match keeper {
         Running(queue) => queue.change(&change).await?,

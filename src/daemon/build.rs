@@ -244,6 +244,7 @@ impl Daemon {
 /// Sets going what works by itself: the care of certificates, the queue, the lease of a node.
 async fn set_going(parts: &Arc<Parts>, stages: &Stages, renewals: mpsc::Receiver<RenewalWish>) {
     stages.services.spawn(Arc::clone(&parts.certificates).watch(stages.services.clone()));
+    stages.services.spawn(Arc::clone(&parts.certificates).follow_dns(stages.services.clone()));
     // Listeners that are being closed are not asked.
     stages.accepting.spawn(Arc::clone(&parts.inspector).run(stages.accepting.clone()));
     if let Some(queue) = &parts.queue {

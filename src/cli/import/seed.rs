@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use super::super::context::Context;
 use super::super::exit::{Ended, Exit, Outcome};
 use crate::foundations::counted::counted;
-use crate::services::moving::{DeclaredUser, Error, SeedAccounts, SeedUser, declaration};
+use crate::services::moving::{DeclaredUser, Error, SeedAccounts, SeedAlias, SeedUser, declaration};
 use crate::storage::database::{Database, DatabaseSettings, DatabaseUrl};
 
 /// The accounts of another database.
@@ -27,17 +27,22 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-/// Says what declares these accounts.
+/// Says what declares these accounts, but for what was removed.
 pub(super) fn declare(found: &SeedAccounts) {
+    let out_of_use = &found.out_of_use;
     let declared =
         |user: &SeedUser| DeclaredUser { address: user.address.clone(), quota: user.quota, enabled: user.enabled };
-    let users: Vec<_> = found.users.iter().map(declared).collect();
-    let aliases: Vec<_> =
-        found.aliases.iter().map(|alias| (alias.source.to_string(), alias.destination.clone())).collect();
-    eprintln!(
-        "What declares these accounts in a NixOS configuration:\n\n{}",
-        declaration(&found.domains, &users, &aliases)
-    );
+    let domains: Vec<_> = found.domains.iter().filter(|domain| !out_of_use.has_domain(domain)).cloned().collect();
+    let users: Vec<_> = found.users.iter().filter(|user| !out_of_use.has_user(&user.address)).map(declared).collect();
+    let is_used =
+        |alias: &&SeedAlias| !out_of_use.has_alias(&alias.source) && !out_of_use.has_domain(alias.source.domain());
+    let aliases: Vec<_> = found
+        .aliases
+        .iter()
+        .filter(is_used)
+        .map(|alias| (alias.source.to_string(), alias.destination.clone()))
+        .collect();
+    eprintln!("What declares these accounts in a NixOS configuration:\n\n{}", declaration(&domains, &users, &aliases));
 }
 
 /// Makes those that are missing here; a sentence and figures about it.

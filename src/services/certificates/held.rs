@@ -18,13 +18,21 @@ pub(super) struct Held {
     /// The names in the DNS that lack its key; empty while it only settles.
     pub(super) missing: Vec<String>,
     pub(super) waited: Waited,
+    /// Whether the old one was found in its file at the start.
+    pub(super) taken_up: bool,
 }
 
 impl Held {
     /// As it waits from now on, or goes on as before.
     pub(super) fn begin(certificate: Loaded, before: Option<&Self>, now: Timestamp) -> Self {
         let since = before.map_or(now, |before| before.since);
-        Self { certificate, since, missing: Vec::new(), waited: Waited::default() }
+        let taken_up = before.is_some_and(|before| before.taken_up);
+        Self { certificate, since, missing: Vec::new(), waited: Waited::default(), taken_up }
+    }
+
+    /// Whether another role has put it in force meanwhile and let go of the old one. This one may have no DNS to ask.
+    pub(super) fn is_taken_elsewhere(&self, state: &Path) -> bool {
+        self.taken_up && !place(state, &self.certificate.file).exists()
     }
 
     /// The records to publish beside those that are there.
@@ -87,7 +95,7 @@ pub(super) fn take_up(state: &Path, from_files: Vec<Loaded>, now: Timestamp) -> 
         match kept.filter(|kept| kept.leaf() != certificate.leaf() && kept.not_after > now && !certificate.temporary) {
             Some(kept) => {
                 loaded.push(Loaded { file: certificate.file.clone(), ..kept });
-                held.push(Held::begin(certificate, None, now));
+                held.push(Held { taken_up: true, ..Held::begin(certificate, None, now) });
             }
             None => {
                 forget(state, &certificate.file);

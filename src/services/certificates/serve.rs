@@ -1,9 +1,11 @@
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex as Lock;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 use tokio::sync::{Mutex, watch};
 
@@ -12,11 +14,12 @@ use super::exchange::{Decision, Waited, decide, unfit};
 use super::held::{self, Held};
 use super::load::{ACME_TLS, BySni, Table, stand_in};
 use super::rehearsal::rehearse;
+use super::tlsa::Published;
 use super::troubles::Troubles;
-use super::{CertificateFiles, Error, Loaded, State, TlsSettings, TlsVersion, load, tlsa};
+use super::{CertificateFiles, DaneSettings, Error, HoldBack, Loaded, State, TlsSettings, TlsVersion, load, tlsa};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, Timestamp};
-use crate::foundations::dns::SharedResolver;
+use crate::foundations::dns::{SharedResolver, Tlsa};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::files;
 use crate::foundations::net::{TlsContext, TlsSetup};
@@ -50,6 +53,8 @@ pub struct Certificates {
     held: ArcSwap<Vec<Held>>,
     /// What the files looked like right before those in force were read from them.
     seen: ArcSwap<Fingerprint>,
+    /// What the DNS said last, by the names of its records.
+    known: Lock<HashMap<String, Vec<Tlsa>>>,
     troubles: Troubles,
     /// One reload after the other.
     reloading: Mutex<()>,
@@ -82,6 +87,7 @@ impl Certificates {
             loaded: ArcSwap::from_pointee(loaded),
             held: ArcSwap::from_pointee(held),
             seen,
+            known: Lock::default(),
             troubles: Troubles::default(),
             reloading: Mutex::new(()),
             changes: watch::Sender::new(0),
@@ -213,7 +219,11 @@ impl Certificates {
                 continue;
             };
             let before = waiting.iter().find(|held| held.certificate.leaf() == new.leaf());
-            let published = tlsa::look_up(&*self.resolver, &settings.dane, &new).await;
+            if before.is_some_and(|held| held.is_taken_elsewhere(&settings.acme_state)) {
+                loaded.push(new);
+                continue;
+            }
+            let published = self.published(&new, &settings.dane).await;
             match decide((old, &new), &published, &settings.dane, before.map(|held| held.waited), now) {
                 Decision::Take => loaded.push(new),
                 Decision::TakeUnpublished(missing) => {
@@ -235,6 +245,58 @@ impl Certificates {
             }
         }
         (loaded, held)
+    }
+
+    /// What the DNS has for a certificate. That it does not answer now does not mean that there is nothing: what it said last
+    /// counts, unless silence itself keeps a certificate waiting.
+    async fn published(&self, certificate: &Loaded, settings: &DaneSettings) -> Vec<Published> {
+        let mut published = tlsa::look_up(&*self.resolver, settings, certificate).await;
+        let mut known = self.known.lock();
+        for one in &mut published {
+            match &one.records {
+                Some(records) => {
+                    known.insert(one.at.clone(), records.clone());
+                }
+                None if settings.hold_back == HoldBack::Published => one.records = known.get(&one.at).cloned(),
+                None => {}
+            }
+        }
+        published
+    }
+
+    /// Asks the DNS now and then what it has for the certificates in force, until `tasks` stop: it may be silent when one of
+    /// them is to be replaced.
+    pub async fn follow_dns(self: Arc<Self>, tasks: Tasks) {
+        loop {
+            let pause = tokio::select! {
+                () = tasks.stopping() => return,
+                known = self.learn() => {
+                    let again = self.settings.get().dane.look_every.duration().max(SHORTEST_PAUSE);
+                    if known { again.max(LEARN_AGAIN) } else { again }
+                }
+            };
+            tokio::select! {
+                () = tasks.stopping() => return,
+                () = self.clock.sleep_until(self.clock.now() + pause) => {}
+            }
+        }
+    }
+
+    /// Asks once; whether something is known of every name.
+    async fn learn(&self) -> bool {
+        let settings = self.settings.get();
+        if settings.dane.hold_back != HoldBack::Published {
+            return true;
+        }
+        let (mut asked, mut all) = (HashSet::new(), true);
+        for certificate in self.loaded().iter().filter(|certificate| !certificate.temporary) {
+            for one in self.published(certificate, &settings.dane).await {
+                all &= one.records.is_some();
+                asked.insert(one.at);
+            }
+        }
+        self.known.lock().retain(|at, _| asked.contains(at));
+        all
     }
 
     fn put_in_force(&self, settings: &TlsSettings, loaded: Vec<Loaded>, held: Vec<Held>) {
@@ -410,6 +472,8 @@ fn fingerprint(settings: &TlsSettings) -> Fingerprint {
 const WEB: &[&[u8]] = &[b"http/1.1", ACME_TLS];
 const DAY: Duration = Duration::from_secs(86_400);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often the DNS is asked what it has for the certificates in force.
+const LEARN_AGAIN: Duration = Duration::from_hours(1);
 /// After how long files that were not taken are read again as they are.
 const TRY_AGAIN: Duration = Duration::from_mins(10);
 

@@ -60,7 +60,8 @@ crate::words! {
     pub enum HoldBack {
         /// Never.
         Never = "never",
-        /// Where the records that stand there vouch for the old certificate and not for the new one.
+        /// Where the records that stand there vouch for the old certificate and not for the new one. While the DNS does not
+        /// answer, what it said last counts.
         Published = "published",
         /// Also where there are no records, or the DNS does not answer.
         Always = "always",

@@ -17,7 +17,8 @@ crate::settings! {
     pub struct FilterSettings {
         /// Whether mail from elsewhere is judged at all. When false, everything is accepted without a look.
         pub enabled: bool = true,
-        /// Score from which a message goes into the folder for unwanted mail.
+        /// Score from which a message goes into the folder for unwanted mail. A message against which nothing is known has 0, so this
+        /// one and the next two are above it.
         pub threshold: f64 = 5.0,
         /// Score from which a message is refused in the SMTP dialogue, unless a recipient wants it.
         pub refuse: f64 = 15.0,

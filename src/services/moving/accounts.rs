@@ -1,5 +1,7 @@
+use std::collections::BTreeSet;
 use std::io::BufRead;
 
+use super::out_of_use::{Made, OutOfUse, TABLES};
 use super::{Error, dump};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::secret::Secret;
@@ -17,6 +19,8 @@ pub struct SeedAccounts {
     pub users: Vec<SeedUser>,
     /// Its aliases.
     pub aliases: Vec<SeedAlias>,
+    /// Which of them were removed or disabled, where that is noted.
+    pub out_of_use: OutOfUse,
 }
 
 /// A user there.
@@ -81,7 +85,8 @@ impl SeedAccounts {
             let source = source(&row.text(0)?)?;
             aliases.extend(each_destination(&source, &row.text(1)?));
         }
-        Ok(Self { domains, users, aliases })
+        let out_of_use = OutOfUse::read(database).await?;
+        Ok(Self { domains, users, aliases, out_of_use })
     }
 
     /// Those in a dump of that database, as `mysqldump` writes it.
@@ -89,11 +94,13 @@ impl SeedAccounts {
     /// # Errors
     /// The dump is not understood or has no such tables, or an address in it is none.
     pub fn from_dump(dump: impl BufRead) -> Result<Self, Error> {
-        let mut tables = dump::read(dump, &["virtual_domains", "virtual_users", "virtual_aliases"])?;
+        let wanted = ["virtual_domains", "virtual_users", "virtual_aliases"].into_iter().chain(TABLES);
+        let mut tables = dump::read(dump, &wanted.collect::<Vec<_>>())?;
+        let out_of_use = OutOfUse::from_dump(&tables);
         let mut table = |name: &str| tables.remove(name).unwrap_or_default();
         let text = |row: &dump::Row, column: &str| row.get(column).cloned().flatten().unwrap_or_default();
         let number = |row: &dump::Row, column: &str| text(row, column).parse::<i64>().ok();
-        let mut found = Self { domains: Vec::new(), users: Vec::new(), aliases: Vec::new() };
+        let mut found = Self { domains: Vec::new(), users: Vec::new(), aliases: Vec::new(), out_of_use };
         for row in table("virtual_domains") {
             found.domains.push(address("domain", &text(&row, "name"))?);
         }
@@ -124,15 +131,18 @@ impl SeedAccounts {
     }
 
     /// Makes those that are missing here, all or none, and gives users here without a password theirs. Passwords count
-    /// as the users' own, so that a declaration does not change them.
+    /// as the users' own, so that a declaration does not change them. What was removed or disabled there is so here.
     ///
     /// # Errors
     /// The database here fails, or refuses one of them.
     pub async fn take_over(&self, directory: &Directory) -> Result<AccountsMoved, Error> {
         let mut edit = directory.edit().await?;
-        let mut moved = AccountsMoved::default();
+        let (mut moved, mut made) = (AccountsMoved::default(), Made::default());
+        let known = edit.everything().await?.aliases;
+        let known: BTreeSet<String> = known.into_iter().map(|(_, alias)| alias.source).collect();
         for domain in &self.domains {
             if count(edit.add_domain(domain, Owner::Admin).await, &mut moved.domains, &mut moved.present)? {
+                made.domains.push(domain.clone());
                 moved.made.push((domain.to_string(), format!("domain {domain} is moved in")));
             }
         }
@@ -147,6 +157,7 @@ impl SeedAccounts {
             };
             let address = &user.address;
             if count(edit.add_user(&new).await, &mut moved.users, &mut moved.present)? {
+                made.users.push(address.clone());
                 moved.made.push((address.to_string(), format!("user {address} is moved in")));
                 if !user.enabled {
                     edit.set_user(address, Standing::Disabled).await?;
@@ -162,9 +173,13 @@ impl SeedAccounts {
             let added = edit.add_alias(&alias.source, &alias.destination, Owner::Admin).await;
             if count(added, &mut moved.aliases, &mut moved.present)? {
                 let (source, destination) = (&alias.source, &alias.destination);
+                if !known.contains(&source.key()) {
+                    made.aliases.push(source.clone());
+                }
                 moved.made.push((source.to_string(), format!("alias {source} to {destination} is moved in")));
             }
         }
+        self.out_of_use.apply(&mut edit, &made).await?;
         edit.commit().await?;
         Ok(moved)
     }
@@ -236,7 +251,7 @@ mod tests {
             user("none@example.test", "!"),
             user("good@example.test", "{BLF-CRYPT}$2y$05$fY0HNyaK43SdohacMjrmoOINBSfVqBVEAFkltBS5ZYKVjQaCqRr7G"),
         ];
-        let found = SeedAccounts { domains: vec![], users, aliases: vec![] };
+        let found = SeedAccounts { domains: vec![], users, aliases: vec![], out_of_use: OutOfUse::default() };
         let unusable: Vec<String> = found.unusable().map(|(address, why)| format!("{address}: {why}")).collect();
         assert_eq!(unusable.len(), 2, "{unusable:?}");
         assert!(unusable[0].starts_with("md5@example.test: the scheme {MD5-CRYPT}"), "{unusable:?}");

@@ -9,7 +9,7 @@ use super::outcome::reported;
 use super::{Error, Queue};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
-use crate::storage::spool::{Action, Fate, Listing, RecipientState, Report, Selection, Settler};
+use crate::storage::spool::{self, Action, Fate, Listing, RecipientState, Report, Selection, Settler, Whom};
 
 /// How long an attempt under way is waited for when its message is to be given up.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -61,9 +61,22 @@ impl Queue {
     ///
     /// Fails with [`Error::InFlight`] when the attempt takes long; the entry is held then.
     pub async fn bounce(&self, id: QueueId) -> Result<(), Error> {
+        self.give_up(id, &Selection::Entry(id)).await
+    }
+
+    /// The same for some of its recipients; the others are served as before. Fails also when there is none of these.
+    pub async fn bounce_for(&self, id: QueueId, whom: &Whom) -> Result<(), Error> {
+        self.give_up(id, &Selection::Part(id, whom.clone())).await
+    }
+
+    async fn give_up(&self, id: QueueId, selection: &Selection) -> Result<(), Error> {
         // Whoever has not begun yet does not begin any more.
-        self.0.parts.spool.hold(&Selection::Entry(id)).await?;
-        let listing = self.at_rest(id).await?;
+        self.0.parts.spool.hold(selection).await?;
+        let mut listing = self.at_rest(id, selection).await?;
+        listing.recipients.retain(|one| selection.takes(&one.recipient.address));
+        if listing.recipients.is_empty() {
+            return Err(spool::Error::NotFound(id).into());
+        }
         let settings = self.0.parts.settings.get();
         let now = self.0.parts.clock.now();
         let fates: Vec<(i64, Fate)> = listing
@@ -112,14 +125,15 @@ impl Queue {
         Ok(given_back?)
     }
 
-    /// An entry when nobody is at it.
-    async fn at_rest(&self, id: QueueId) -> Result<Listing, Error> {
+    /// An entry when nobody is at the recipients that are meant.
+    async fn at_rest(&self, id: QueueId, selection: &Selection) -> Result<Listing, Error> {
         let end = Instant::now() + PATIENCE;
         loop {
             // Every time: what was claimed just before may not have come into memory yet.
             self.withdraw(id).await?;
             let listing = self.0.parts.spool.entry(id).await?;
-            let recipients = listing.recipients.iter().filter(|one| one.owner.is_some()).count();
+            let meant = listing.recipients.iter().filter(|one| selection.takes(&one.recipient.address));
+            let recipients = meant.filter(|one| one.owner.is_some()).count();
             if recipients == 0 {
                 return Ok(listing);
             }

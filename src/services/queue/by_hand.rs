@@ -4,7 +4,7 @@ use crate::foundations::clock::{Clock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
 use crate::storage::journal::Journal;
-use crate::storage::spool::{Error, Listing, QUARANTINED, RecipientState, Selection, Spool};
+use crate::storage::spool::{Error, Listing, QUARANTINED, Queued, RecipientState, Selection, Spool, Whom};
 
 /// Most messages that are told of one by one; of a change to more, only the selection is told.
 const MOST_TOLD: usize = 1_000;
@@ -23,6 +23,8 @@ pub enum Change {
     Release(Selection),
     /// An entry goes, and nobody is told. An attempt under way is finished.
     Delete(QueueId),
+    /// The same for some of its recipients.
+    DeleteFor(QueueId, Whom),
 }
 
 impl Change {
@@ -36,12 +38,16 @@ impl Change {
             Self::Hold(selection) => ByHand::prepare(spool, selection, Action::Hold).await?,
             Self::Release(selection) => ByHand::prepare(spool, selection, Action::Release).await?,
             Self::Delete(id) => ByHand::prepare(spool, &Selection::Entry(*id), Action::Delete).await?,
+            Self::DeleteFor(id, whom) => {
+                ByHand::prepare(spool, &Selection::Part(*id, whom.clone()), Action::Delete).await?
+            }
         };
         let recipients = match self {
             Self::Retry(selection) => spool.retry(selection).await?,
             Self::Hold(selection) => spool.hold(selection).await?,
             Self::Release(selection) => spool.release(selection).await?,
             Self::Delete(id) => spool.delete(*id).await.map(|()| 1)?,
+            Self::DeleteFor(id, whom) => spool.delete_for(*id, whom).await?,
         };
         met.tell(journal, clock.now(), recipients);
         Ok(recipients)
@@ -127,7 +133,10 @@ impl ByHand {
         let is_one = matches!(self.selection, Selection::Entry(_));
         let meant = |listing: &&Listing| is_one || listing.entry.hold_reason.as_deref() != Some(QUARANTINED);
         let told = |listing: &Listing| {
-            let to = listing.recipients.iter().filter(|recipient| self.action.concerns(recipient.state));
+            let is_met = |recipient: &&Queued| {
+                self.action.concerns(recipient.state) && self.selection.takes(&recipient.recipient.address)
+            };
+            let to = listing.recipients.iter().filter(is_met);
             let to: Vec<_> = to.map(|recipient| recipient.recipient.address.to_string()).collect();
             let event = Event::new(now, EventKind::QueueChanged).mail(listing.entry.mail).queue(listing.entry.id);
             (!to.is_empty()).then(|| event.with("action", self.action.word()).with("to", to))
@@ -140,7 +149,7 @@ impl ByHand {
         let event = match &self.selection {
             Selection::All => event.with("selection", "all"),
             Selection::Held => event.with("selection", "held"),
-            Selection::Entry(id) => event.queue(*id),
+            Selection::Entry(id) | Selection::Part(id, _) => event.queue(*id),
             Selection::Sender(path) => {
                 event.subject(path.address().map_or_else(|| "<>".to_owned(), ToString::to_string))
             }

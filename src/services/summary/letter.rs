@@ -35,7 +35,7 @@ pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> 
         "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n".to_owned(),
         format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"),
     ];
-    let bytes = header.concat() + &text.replace('\n', "\r\n");
+    let bytes = header.concat() + &lines(&text);
     Some(Mail {
         id,
         origin: Origin::internal(SessionId::generate(now), now),
@@ -49,4 +49,43 @@ pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> 
         },
         message: Message::new(bytes.into_bytes()),
     })
+}
+
+/// The text of a letter. What other servers have replied may be long, and a line has at most 998 octets (RFC 5322 §2.1.1).
+fn lines(text: &str) -> String {
+    let mut lines = String::with_capacity(text.len() + text.len() / 16);
+    for line in text.lines() {
+        let mut end = line.len();
+        if end > LONGEST_LINE {
+            end = LONGEST_LINE - CUT.len();
+            while !line.is_char_boundary(end) {
+                end -= 1;
+            }
+        }
+        lines.push_str(&line[..end]);
+        if end < line.len() {
+            lines.push_str(CUT);
+        }
+        lines.push_str("\r\n");
+    }
+    lines
+}
+
+const LONGEST_LINE: usize = 998;
+const CUT: &str = " [...]";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_longer_than_mail_may_have_it() {
+        for (reply, is_cut) in [("x".repeat(998), false), ("x".repeat(999), true), ("é".repeat(1_000), true)] {
+            let text = lines(&format!("Queue\n{reply}\n\nend\n"));
+            let found: Vec<&str> = text.split("\r\n").collect();
+            assert_eq!((found.len(), found[0], found[2], found[3], found[4]), (5, "Queue", "", "end", ""));
+            assert!(found[1].len() <= LONGEST_LINE && found[1].len() > LONGEST_LINE - 10, "{}", found[1].len());
+            assert_eq!(found[1].ends_with(CUT), is_cut);
+        }
+    }
 }

@@ -35,6 +35,37 @@ pub enum Selection {
     Domain(Domain),
     /// Those that wait for an administrator.
     Held,
+    /// Of this one, some of its recipients.
+    Part(QueueId, Whom),
+}
+
+/// Some recipients of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom {
+    /// The one with this address.
+    Address(Address),
+    /// Those of this domain.
+    Domain(Domain),
+}
+
+impl Whom {
+    /// A condition on `queue_recipients`.
+    fn condition(&self) -> (&'static str, Val) {
+        match self {
+            Self::Address(address) => ("lower(address) = ?", Val::from(address.to_string().to_lowercase())),
+            Self::Domain(domain) => {
+                let name = domain.to_string().to_lowercase().replace('_', "!_");
+                ("lower(address) LIKE ? ESCAPE '!'", Val::from(format!("%@{name}")))
+            }
+        }
+    }
+
+    fn is(&self, address: &Address) -> bool {
+        match self {
+            Self::Address(one) => one.to_string().to_lowercase() == address.to_string().to_lowercase(),
+            Self::Domain(domain) => address.domain() == domain,
+        }
+    }
 }
 
 /// The state of the queue in numbers. Recipients are counted.
@@ -53,11 +84,19 @@ pub struct Counts {
 }
 
 impl Selection {
+    /// Whether a recipient of a selected entry is meant.
+    pub fn takes(&self, address: &Address) -> bool {
+        match self {
+            Self::Part(_, whom) => whom.is(address),
+            _ => true,
+        }
+    }
+
     /// A condition on `queue_entries e`.
     fn condition(&self) -> (&'static str, Vec<Val>) {
         match self {
             Self::All => ("1 = 1", Vec::new()),
-            Self::Entry(id) => ("e.id = ?", vec![Val::from(id.to_string())]),
+            Self::Entry(id) | Self::Part(id, _) => ("e.id = ?", vec![Val::from(id.to_string())]),
             Self::Sender(path) => {
                 let sender = path.address().map(ToString::to_string).unwrap_or_default();
                 ("lower(e.sender) = ?", vec![Val::from(sender.to_lowercase())])
@@ -237,9 +276,21 @@ impl Spool {
         let mut job = Job::full();
         let sql = "DELETE FROM queue_recipients WHERE entry = ?";
         job.changes.push(Change::new(sql, vec![Val::from(id.to_string())]));
-        match self.submit_and_clear(job, id).await? {
+        match self.submit_and_clear(job, id).await?.0 {
             super::open::Cleared::Gone => Ok(()),
             super::open::Cleared::Kept => Err(Error::NotFound(id)),
+        }
+    }
+
+    /// Takes recipients off an entry without telling anybody; the entry goes with the last one. How many that were.
+    pub async fn delete_for(&self, id: QueueId, whom: &Whom) -> Result<u64, Error> {
+        let (condition, value) = whom.condition();
+        let sql = Sql::assembled(format!("DELETE FROM queue_recipients WHERE entry = ? AND {condition}"));
+        let mut job = Job::full();
+        job.changes.push(Change::new(sql, vec![Val::from(id.to_string()), value]));
+        match self.submit_and_clear(job, id).await?.1.first() {
+            Some(&count) if count > 0 => Ok(count),
+            _ => Err(Error::NotFound(id)),
         }
     }
 
@@ -252,6 +303,12 @@ impl Spool {
         mut which_values: Vec<Val>,
     ) -> Result<u64, Error> {
         let (condition, mut selected) = selection.condition_of_change();
+        let mut which = which.to_owned();
+        if let Selection::Part(_, whom) = selection {
+            let (condition, value) = whom.condition();
+            which = format!("{which} AND {condition}");
+            which_values.push(value);
+        }
         let sql = Sql::assembled(format!(
             "UPDATE queue_recipients SET {assign} WHERE {which} AND entry IN ({})",
             ids(&condition)

@@ -41,7 +41,7 @@ pub use destination::{Destination, InvalidDestination};
 pub use destinations::Backlog;
 pub use entry::{Entry, NewEntry, NewRecipient, QUARANTINED, Queued, RecipientState};
 pub use error::Error;
-pub use inspect::{Counts, Listing, Selection};
+pub use inspect::{Counts, Listing, Selection, Whom};
 pub use nodes::{Neighbour, QueueNode, forget_node};
 pub use notes::Note;
 pub use open::Spool;

@@ -128,19 +128,20 @@ impl Spool {
         Ok(id)
     }
 
-    /// Does a job that may take the last recipient off an entry; then the entry goes too. Whether it has gone.
-    pub(super) async fn submit_and_clear(&self, mut job: Job, id: QueueId) -> Result<Cleared, Error> {
+    /// Does a job that may take the last recipient off an entry; then the entry goes too. Whether it has gone, and how many rows
+    /// each change has changed.
+    pub(super) async fn submit_and_clear(&self, mut job: Job, id: QueueId) -> Result<(Cleared, Vec<u64>), Error> {
         let clear = "DELETE FROM queue_entries WHERE id = ? \
                      AND NOT EXISTS (SELECT 1 FROM queue_recipients WHERE entry = ?)";
         let id_value = crate::storage::database::Val::from(id.to_string());
         job.changes.push(super::commit::Change::new(clear, vec![id_value.clone(), id_value]));
         let changed = self.0.commits.submit(job).await?;
         if changed.last() != Some(&1) {
-            return Ok(Cleared::Kept);
+            return Ok((Cleared::Kept, changed));
         }
         // The rows are gone for good.
         self.remove_body(id, "that is finished").await;
-        Ok(Cleared::Gone)
+        Ok((Cleared::Gone, changed))
     }
 
     pub(super) async fn submit(&self, job: Job) -> Result<Vec<u64>, Error> {

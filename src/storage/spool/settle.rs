@@ -85,7 +85,7 @@ impl Spool {
         if fates.iter().all(|(_, fate)| matches!(fate, Fate::Untried { .. } | Fate::Redirected { .. })) {
             job.durability = crate::storage::database::Durability::Relaxed;
         }
-        match self.submit_and_clear(job, id).await? {
+        match self.submit_and_clear(job, id).await?.0 {
             Cleared::Gone => Ok(Settled::EntryGone),
             Cleared::Kept => Ok(Settled::EntryKept),
         }

@@ -2,7 +2,7 @@
 
 use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::ByteSize;
-use postrider::services::moving::{SeedAccounts, SeedUser};
+use postrider::services::moving::{OutOfUse, SeedAccounts, SeedUser};
 use postrider::storage::database::{Database, Dialect, Error, Sql};
 use postrider::storage::directory::{Account, NewUser, Page, Usage};
 
@@ -137,7 +137,8 @@ async fn who_was_declared_before_gets_the_password_from_there() {
         quota: None,
         enabled: true,
     });
-    let found = SeedAccounts { domains: vec![], users: users.into(), aliases: vec![] };
+    let (aliases, out_of_use) = (vec![], OutOfUse::default());
+    let found = SeedAccounts { domains: vec![], users: users.into(), aliases, out_of_use };
     for wanted in [1, 0] {
         let moved = found.take_over(&world.directory).await.unwrap();
         assert_eq!((moved.users, moved.present, moved.passwords), (0, 4, wanted));

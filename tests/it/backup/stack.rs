@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use postrider::foundations::secret::Secret;
 use postrider::storage::database::{Dialect, Sql};
+use postrider::storage::directory::{NewUser, Owner, PasswordOwner, Source, Standing};
 use serde_json::Value;
 
 use super::whole::furnished;
@@ -58,6 +59,49 @@ async fn what_was_exported_is_the_same_to_every_client_after_it_was_moved_in() {
     fs::write(&dump, content).unwrap();
     let (said, code) = import(&other, &exported, &[]).await;
     assert_eq!(code, 6, "{said}");
+    other.stop().await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_does_not_come_back_by_moving_in() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let gone = "gone.test".parse().unwrap();
+    let mut edit = host.parts().directory.edit().await.unwrap();
+    edit.add_domain(&gone, Owner::Admin).await.unwrap();
+    let eve = NewUser {
+        address: "eve@gone.test".parse().unwrap(),
+        password: None,
+        password_owner: PasswordOwner::User,
+        quota: None,
+        display_name: None,
+        owner: Owner::Admin,
+    };
+    edit.add_user(&eve).await.unwrap();
+    edit.archive_domain(&gone).await.unwrap();
+    edit.archive_user(&"bob@example.test".parse().unwrap()).await.unwrap();
+    edit.set_alias(&Source::parse("sales@example.test").unwrap(), Standing::Disabled).await.unwrap();
+    edit.commit().await.unwrap();
+    done(&host, &["create"]).await;
+    let exported = destination.path().join("seed");
+    done(&host, &["export", "--format", "seed", "--to", exported.to_str().unwrap()]).await;
+
+    let other = Host::start().await;
+    let (moved, code) = import(&other, &exported, &[]).await;
+    assert_eq!(code, 0, "{moved}");
+    let mut edit = other.parts().directory.edit().await.unwrap();
+    let there = edit.everything().await.unwrap();
+    let domain = there.domains.iter().find(|domain| domain.name == gone).unwrap();
+    assert!(domain.archived_at.is_some(), "{domain:?}");
+    let archived = there.accounts.iter().filter(|account| account.archived_at.is_some());
+    let mut archived: Vec<String> = archived.map(|account| account.address.to_string()).collect();
+    archived.sort();
+    assert_eq!(archived, ["bob@example.test", "eve@gone.test"]);
+    let sales = there.aliases.iter().find(|(_, alias)| alias.source == "sales@example.test").unwrap();
+    assert_eq!(sales.1.standing, Standing::Disabled);
+    assert_eq!(edit.restore_domain(&gone).await.unwrap(), ["eve@gone.test"], "with those who went with it");
+    edit.commit().await.unwrap();
     other.stop().await;
     host.stop().await;
 }

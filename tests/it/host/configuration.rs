@@ -69,6 +69,34 @@ fn the_example_can_be_used() {
     load(&path, Checks::Syntax, None).unwrap_or_else(|error| panic!("{error}"));
 }
 
+#[test]
+fn the_unit_without_nixos_fits_the_defaults() {
+    let text = fs::read_to_string(root().join("docs/without-nixos.md")).unwrap();
+    let block = |kind: &str| {
+        let (_, rest) = text.split_once(&format!("```{kind}\n")).unwrap();
+        rest.split_once("```").unwrap().0.to_owned()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("postrider.toml");
+    // In the place of the certificate, as the text says.
+    let example = example();
+    let (before, rest) = example.split_once("[[tls.certificates]]\n").unwrap();
+    let rest: String = rest.lines().skip_while(|line| line.contains(" = ")).map(|line| format!("{line}\n")).collect();
+    fs::write(&path, format!("{before}{}{rest}", block("toml"))).unwrap();
+    let config = load(&path, Checks::Syntax, None).unwrap_or_else(|error| panic!("{error}"));
+    assert!(config.tls.certificates.is_empty() && config.tls.acme[0].names[0] == config.hostname);
+
+    let unit = block("ini");
+    let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap();
+    let writable: Vec<&Path> = value("ReadWritePaths").split(' ').map(Path::new).collect();
+    assert_eq!(writable, [config.storage.mail_root.as_path(), &config.spool.directory]);
+    let state = Path::new("/var/lib").join(value("StateDirectory"));
+    assert_eq!(config.storage.database.path().unwrap().parent(), Some(state.as_path()));
+    assert!(config.tls.acme_state.starts_with(&state));
+    assert_eq!(config.server.control_directory, Path::new("/run").join(value("RuntimeDirectory")));
+    assert_eq!((value("Type"), value("AmbientCapabilities")), ("notify", "CAP_NET_BIND_SERVICE"));
+}
+
 fn is_key(line: &str) -> bool {
     line.split(" = ")
         .next()

@@ -341,7 +341,7 @@ async fn mail_goes_from_one_process_to_the_other() {
     if reply.code == 451 {
         assert_eq!(ann.deliver("ann@example.test", &["bob@example.test"], MESSAGE).await.code, 250);
     }
-    assert!(matches!(roles.administer(&["queue", "retry", "all"], "").await, 0 | 4));
+    assert_eq!(roles.administer(&["queue", "retry", "all"], "").await, 0);
     let mut bob = roles.imap("bob").await;
     arrive(&mut bob, 3).await;
 

@@ -22,7 +22,7 @@ async fn put(host: &Host, from: ReversePath, to: &str, hold: Option<String>) -> 
     let mut mail = mail(&[]);
     mail.envelope.reverse_path = from;
     let now = host.clock().now();
-    let recipient = NewRecipient {
+    let recipient = |to: &str| NewRecipient {
         recipient: Recipient::plain(to.parse().unwrap()),
         destination: "mx:x.test".parse().unwrap(),
         due_at: now + Duration::from_secs(80_000),
@@ -30,7 +30,8 @@ async fn put(host: &Host, from: ReversePath, to: &str, hold: Option<String>) -> 
         warn_at: None,
         report: None,
     };
-    let new = NewEntry { mail: &mail, recipients: vec![recipient], message_id: None, hold };
+    let recipients = to.split(' ').map(recipient).collect();
+    let new = NewEntry { mail: &mail, recipients, message_id: None, hold };
     host.parts().spool.commit(new).await.unwrap()
 }
 
@@ -71,6 +72,32 @@ async fn many_messages_are_deleted_or_given_up() {
     assert_eq!(run(&config, &["queue", "delete", "all", "--yes"], "").await, (serde_json::json!({"messages": 2}), 0));
     let (listed, _) = run(&config, &["quarantine", "list"], "").await;
     assert_eq!(listed[0]["id"], kept.to_string(), "what is in quarantine stays");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recipients_that_are_not_named_still_get_the_message() {
+    let host = Host::start().await;
+    let config = host.config();
+    let id = put(&host, ann(), "a@x.test b@x.test c@y.test d@z.test", None).await.to_string();
+    let left = async || {
+        let (shown, _) = run(&config, &["queue", "show", &id], "").await;
+        let of = |recipient: &serde_json::Value| (recipient["address"].to_string(), recipient["state"].to_string());
+        let waiting = |(address, state): (String, String)| (state == "\"waiting\"").then_some(address);
+        shown["recipients"].as_array().unwrap().iter().map(of).filter_map(waiting).collect::<Vec<_>>().join(" ")
+    };
+    let one = (serde_json::json!({"messages": 1}), 0);
+    assert_eq!(run(&config, &["queue", "delete", "to:a@x.test"], "").await, one);
+    assert_eq!(left().await, r#""b@x.test" "c@y.test" "d@z.test""#);
+    assert_eq!(run(&config, &["queue", "bounce", "domain:y.test"], "").await, one);
+    assert_eq!(left().await, r#""b@x.test" "d@z.test""#, "the others are not even held");
+    assert_eq!(run(&config, &["queue", "delete", "to:a@x.test"], "").await.1, 4);
+    host.parts().journal.flush().await;
+    let (traced, _) = run(&config, &["trace", &id], "").await;
+    assert!(traced.to_string().contains("deleted by an administrator for a@x.test"), "{traced}");
+    assert!(!traced.to_string().contains("administrator for b@x.test"), "{traced}");
+    assert_eq!(run(&config, &["queue", "delete", "to:b@x.test", "domain:x.test", "domain:z.test"], "").await, one);
+    assert_eq!(run(&config, &["queue", "show", &id], "").await.1, 4, "it went with the last one");
     host.stop().await;
 }
 
@@ -134,7 +161,12 @@ async fn without_a_server_or_a_database_it_is_said_how_to_go_on() {
     // Only a running server can tell the sender: it may work later.
     let (answer, code) = run(&config, &["queue", "bounce", "01ARZ3NDEKTSV4RR"], "").await;
     assert_eq!(code, 75, "{answer}");
-    assert_eq!(run(&config, &["queue", "delete", "all", "--yes"], "").await, (serde_json::json!({"messages": 0}), 4));
+    assert_eq!(run(&config, &["queue", "delete", "all", "--yes"], "").await, (serde_json::json!({"messages": 0}), 0));
+    for command in [["retry", "all"], ["hold", "all"], ["release", "held"]] {
+        let told = run(&config, &["queue", command[0], command[1]], "").await;
+        assert_eq!(told, (serde_json::json!({"recipients": 0}), 0), "nothing to do is no failure");
+    }
+    assert_eq!(run(&config, &["queue", "retry", "to:ann@example.test"], "").await.1, 4, "nothing is for her");
     write("nowhere/postrider.sqlite");
     let (answer, code) = run(&config, &["queue", "list"], "").await;
     assert_eq!(code, 3, "{answer}");

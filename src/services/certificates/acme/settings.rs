@@ -9,7 +9,8 @@ crate::settings! {
         /// The host names it is for, such as `["mail.example.com", "mta-sts.example.com"]`. All of them must lead to this
         /// server. At least one must be given; the first one names the file.
         pub names: Vec<Domain> = vec![],
-        /// Where the authority's services are listed: its "directory URL".
+        /// Where the authority's services are listed: its "directory URL". A certificate that another one has given is replaced at
+        /// once, such as one of an authority for trials.
         pub authority: String = "https://acme-v02.api.letsencrypt.org/directory".to_owned(),
         /// Whether you agree to the authority's terms of service. Without it none gives an account.
         pub terms_agreed: bool = false,

@@ -145,7 +145,7 @@ impl Acme {
         if let Some(loaded) = loaded.as_ref().filter(|loaded| !loaded.temporary && plan.ask_at <= now) {
             self.ask_when(wanted, state, loaded, plan).await;
         }
-        if due(wanted, loaded.as_ref(), plan, now) > now {
+        if due(wanted, loaded.as_ref(), plan, now) > now && !is_of_another(wanted, file) {
             return;
         }
         // Another would have to wait as well, and authorities count what they give (RFC 8555 §6.6). What this one has
@@ -221,7 +221,9 @@ impl Acme {
         let key = order::key(wanted, file)?;
         let replaces = old.filter(|old| says_what_it_replaces && !old.temporary).and_then(identifier);
         let obtained = order::obtain(wanted, &account, self.certificates.challenges(), replaces, key).await?;
-        let text = format!("{}\n{}", obtained.chain.trim_end(), obtained.key.serialize_pem());
+        // RFC 7468 §5.2: what stands before the first boundary is no part of it.
+        let (chain, key) = (obtained.chain.trim_end(), obtained.key.serialize_pem());
+        let text = format!("{AUTHORITY}{}\n{chain}\n{key}", wanted.authority);
         let until = self.keep(wanted, file, &text)?;
         // What could be wrong has been looked at, and would be logged.
         let _ = self.certificates.reload().await;
@@ -264,6 +266,19 @@ impl Acme {
             .record(event.with("names", names).with("problem", error.to_string()).with("again", again.to_string()));
     }
 }
+
+/// Whether a file has a certificate of another authority than the one that is wanted. Of one that does not say where it comes
+/// from that is not known.
+fn is_of_another(wanted: &AcmeCertificate, file: &Path) -> bool {
+    let Ok(octets) = files::read_bounded(file, LARGEST_FILE) else { return false };
+    let text = String::from_utf8_lossy(&octets);
+    let noted = text.lines().next().and_then(|line| line.strip_prefix(AUTHORITY));
+    noted.is_some_and(|authority| authority != wanted.authority)
+}
+
+/// How a file says where its certificate comes from, in its first line.
+const AUTHORITY: &str = "Authority: ";
+const LARGEST_FILE: u64 = 1 << 20;
 
 /// What an authority calls a certificate it gave (RFC 9773 §4.1).
 fn identifier(loaded: &Loaded) -> Option<CertificateIdentifier<'static>> {
@@ -340,5 +355,39 @@ mod tests {
         std::fs::write(&other.key, key).unwrap();
         certificates.reload().await.unwrap();
         assert!(acme.unserved(&file).is_none(), "and now it is");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_of_another_authority_is_replaced() {
+        let (directory, now) = (tempfile::tempdir().unwrap(), SystemClock.now());
+        let names = vec!["mx1.example.test".parse().unwrap()];
+        let wanted = AcmeCertificate { names, terms_agreed: false, ..AcmeCertificate::default() };
+        let state = directory.path().join("acme");
+        let file = wanted.file(&state).unwrap();
+        files::create_directory(&state, 0o750).unwrap();
+        let made = SelfSigned::make(&["mx1.example.test"], now).unwrap();
+        for (authority, attempts) in [
+            (String::new(), 0),
+            (format!("{AUTHORITY}{}\n", wanted.authority), 0),
+            (format!("{AUTHORITY}https://staging.test/directory\n"), 1),
+        ] {
+            let text = format!("{authority}{}\n{}", made.certificate, made.key.expose());
+            files::write_durable(&file, text.as_bytes(), 0o640).unwrap();
+            let settings =
+                TlsSettings { acme: vec![wanted.clone()], acme_state: state.clone(), ..TlsSettings::default() };
+            let settings = Live::new(settings);
+            let parts = CertificatesParts {
+                settings: settings.clone(),
+                hostname: Live::new("mail.example.test".parse().unwrap()),
+                resolver: Arc::new(ZoneResolver::new()),
+                clock: Arc::new(SystemClock),
+                journal: Journal::lines_only(),
+            };
+            let certificates = Certificates::open(parts).unwrap();
+            let acme = Acme::new(settings, certificates, Arc::new(SystemClock), Journal::lines_only());
+            let mut plans = HashMap::new();
+            acme.attend(&wanted, &file, &state, &mut plans).await;
+            assert_eq!(plans[&file].failures, attempts, "{authority}");
+        }
     }
 }

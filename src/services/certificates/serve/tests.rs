@@ -171,6 +171,68 @@ async fn a_key_that_the_dns_does_not_have_waits_for_it_also_over_a_restart() {
 }
 
 #[tokio::test]
+async fn a_dns_that_does_not_answer_has_not_taken_its_records_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let (pair, old_ca) = certificate(directory.path(), "mail.example.test");
+    let zone = Arc::new(ZoneResolver::new());
+    let dane = DaneSettings { settle: Span::seconds(0), ..DaneSettings::default() };
+    let open_in = |state: &str| {
+        let (certificates, acme_state) = (vec![pair.clone()], directory.path().join(state));
+        let settings = TlsSettings { certificates, acme_state, dane: dane.clone(), ..TlsSettings::default() };
+        open_with(settings, Arc::clone(&zone) as _).unwrap()
+    };
+    let at = "_25._tcp.mail.example.test";
+    let (asked, unasked) = (open_in("asked"), open_in("unasked"));
+    zone.add(&format!("{at} TLSA 3 1 1 {}", asked.loaded()[0].public_key())).unwrap();
+    assert!(asked.learn().await);
+    zone.remove(at);
+    zone.add(&format!("{at} FAIL")).unwrap();
+    assert!(asked.learn().await, "it is remembered");
+    assert!(!unasked.learn().await, "it has never answered");
+
+    let (_, new_ca) = certificate(directory.path(), "mail.example.test");
+    for one in [&asked, &unasked] {
+        one.reload().await.unwrap();
+    }
+    assert!(shake(&asked.context().unwrap(), &old_ca, "mail.example.test").await, "the records name the old key");
+    assert!(shake(&unasked.context().unwrap(), &new_ca, "mail.example.test").await, "nothing was ever published");
+    assert_eq!((asked.held(), unasked.held()), (1, 0));
+    zone.remove(at);
+    asked.reload().await.unwrap();
+    assert!(shake(&asked.context().unwrap(), &new_ca, "mail.example.test").await, "the DNS says that there are none");
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_ask_the_dns_follows_one_that_can() {
+    let directory = tempfile::tempdir().unwrap();
+    let (pair, old_ca) = certificate(directory.path(), "mail.example.test");
+    let (zone, nothing) = (Arc::new(ZoneResolver::new()), Arc::new(ZoneResolver::new()));
+    let at = "_25._tcp.mail.example.test";
+    nothing.add(&format!("{at} FAIL")).unwrap();
+    let dane = DaneSettings { settle: Span::seconds(0), ..DaneSettings::default() };
+    let acme_state = directory.path().join("state");
+    let settings = TlsSettings { certificates: vec![pair.clone()], acme_state, dane, ..TlsSettings::default() };
+    let one = open_with(settings.clone(), Arc::clone(&zone) as _).unwrap();
+    let publish = |certificate: &Loaded| {
+        zone.add(&format!("{at} TLSA 3 1 1 {}", certificate.public_key())).unwrap();
+    };
+    publish(&one.loaded()[0]);
+    let (_, new_ca) = certificate(directory.path(), "mail.example.test");
+    one.reload().await.unwrap();
+    let other = open_with(settings, nothing).unwrap();
+    other.reload().await.unwrap();
+    assert_eq!((one.held(), other.held()), (1, 1));
+    assert!(shake(&other.context().unwrap(), &old_ca, "mail.example.test").await, "nobody has taken it yet");
+
+    publish(&one.newest(&pair.cert).unwrap());
+    for role in [&one, &other] {
+        role.reload().await.unwrap();
+        assert_eq!(role.held(), 0);
+        assert!(shake(&role.context().unwrap(), &new_ca, "mail.example.test").await);
+    }
+}
+
+#[tokio::test]
 async fn what_changes_before_files_are_watched_or_becomes_good_later_is_taken() {
     let (directory, now) = (tempfile::tempdir().unwrap(), SystemClock.now());
     let (pair, _) = certificate(directory.path(), "mail.example.test");
