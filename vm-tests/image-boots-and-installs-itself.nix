@@ -37,9 +37,9 @@ in
   nodes = { };
 
   testScript = ''
-    ${builtins.readFile ./lib/mail.py}
-
     import os
+
+    ${builtins.readFile ./lib/mail.py}
 
 
     def check_image() -> None:
