@@ -222,11 +222,9 @@ in
     })
     (mkIf config.services.clamav.daemon.enable {
       users.groups.clamav = { };
-      # It would wait for the official signatures.
-      environment.etc."systemd/system/clamav-daemon.service.d/guest.conf".text = ''
-        [Unit]
-        ConditionPathExistsGlob=
-      '';
+      # The guest's own unit would wait for the official signatures.
+      systemd.services.clamav-daemon.serviceConfig.ExecStart =
+        lib.mkForce "/usr/sbin/clamd --foreground=true";
     })
     (mkIf config.services.rspamd.enable {
       users.groups.rspamd = { };
