@@ -272,6 +272,11 @@ in
         daemon.enable = true;
         updater.enable = lib.mkDefault true;
       };
+      # It ends when there are no signatures yet, and all mail would wait for somebody to start it.
+      systemd.services.clamav-daemon.serviceConfig = {
+        Restart = lib.mkDefault "on-failure";
+        RestartSec = lib.mkDefault "1min";
+      };
       services.postrider = {
         settings.spam.clamav = {
           address = "unix:/run/clamav/clamd.ctl";

@@ -28,9 +28,9 @@ in
   };
 
   testScript = ''
-    ${builtins.readFile ./lib/mail.py}
-
     import json
+
+    ${builtins.readFile ./lib/mail.py}
 
     def mailboxes(machine: typing.Any) -> typing.Any:
         return json.loads(machine.succeed("python3 /etc/mailboxes.py localhost 993 bob@example.test mine"))

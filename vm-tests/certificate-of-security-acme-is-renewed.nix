@@ -8,7 +8,7 @@ let
     nodes:
     import ./lib/authority.nix {
       inherit lib pkgs;
-      # Less than what `security.acme` wants to be left, so that every look at it is a renewal.
+      # Less than what is wanted to be left, so that every look at it is a renewal.
       lifetime = 20 * 24 * 60 * 60;
       names."example.test" = nodes.server.networking.primaryIPAddress;
     };
@@ -45,6 +45,8 @@ in
             defaults = {
               email = "postmaster@example.test";
               server = authority.directory;
+              # Since 26.05 the default is a third of the lifetime.
+              validMinDays = 30;
             };
           };
           pki.certificateFiles = [ authority.root ];

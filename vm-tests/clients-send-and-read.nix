@@ -26,9 +26,9 @@
   testScript =
     { nodes, ... }:
     ''
-      ${builtins.readFile ./lib/mail.py}
-
       import json
+
+      ${builtins.readFile ./lib/mail.py}
 
       start_all()
       server.wait_for_unit("multi-user.target")

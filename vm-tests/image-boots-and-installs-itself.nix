@@ -37,9 +37,9 @@ in
   nodes = { };
 
   testScript = ''
-    ${builtins.readFile ./lib/mail.py}
-
     import os
+
+    ${builtins.readFile ./lib/mail.py}
 
 
     def check_image() -> None:
@@ -59,7 +59,8 @@ in
             wait_for_mail(machine, "bob@example.test", "bob", "from the image")
 
         with subtest("the menu is on the console, also the serial one"):
-            machine.wait_until_succeeds("pgrep -f postrider-menu", timeout=120)
+            # Not the command that looks for it.
+            machine.wait_until_succeeds("pgrep -f '[p]ostrider-menu'", timeout=120)
 
         words = ["/dev/vda", "post.example.net", "example.org", "carol", "horse", "horse"]
         answers = shlex.join(["printf", "%s\\n", *words])

@@ -29,9 +29,9 @@
       port = toString nodes.server.services.postrider.listeners.webmail.port;
     in
     ''
-      ${builtins.readFile ./lib/mail.py}
-
       import json
+
+      ${builtins.readFile ./lib/mail.py}
 
 
       def ask(path: str, cookie: str, body: typing.Optional[typing.Dict[str, typing.Any]] = None) -> str:

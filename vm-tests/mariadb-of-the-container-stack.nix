@@ -42,7 +42,7 @@ in
       };
       script = "mysql < ${seed}";
     };
-    virtualisation.memorySize = lib.mkForce 2048;
+    virtualisation.memorySize = 2048;
   };
 
   testScript = ''

@@ -37,9 +37,9 @@
   };
 
   testScript = ''
-    ${builtins.readFile ./lib/mail.py}
-
     import json
+
+    ${builtins.readFile ./lib/mail.py}
 
     # What bob has done to his mail, by a program that is neither of the two servers.
     SORT = """

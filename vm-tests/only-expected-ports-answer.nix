@@ -1,7 +1,7 @@
 # Promise: from outside a server answers on the ports of the protocols it was told to serve, and on no other; what a
 # protocol is switched off for, the monitoring page, the figures and the database cannot be reached.
 { self }:
-{ lib, pkgs, ... }:
+{ pkgs, ... }:
 let
   # Many are asked together. Refused ports answer at once; a machine that is busy may take its time.
   scan = pkgs.writeText "scan.py" ''
@@ -48,7 +48,7 @@ in
       };
       # Nothing is gained by waiting for every port that never answers.
       networking.firewall.rejectPackets = true;
-      virtualisation.memorySize = lib.mkForce 2048;
+      virtualisation.memorySize = 2048;
     };
   };
 

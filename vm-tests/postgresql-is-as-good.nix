@@ -1,7 +1,7 @@
 # Promise: with PostgreSQL on the same machine everything is set up by the declaration alone, whichever role comes first,
 # and the database users of the roles can do no more than they need.
 { self }:
-{ lib, ... }:
+{ ... }:
 {
   name = "postgresql-is-as-good";
   globalTimeout = 900;
@@ -9,7 +9,7 @@
   nodes.server = {
     imports = [ (import ./lib/server.nix { inherit self; }) ];
     services.postrider.database.type = "postgresql";
-    virtualisation.memorySize = lib.mkForce 2048;
+    virtualisation.memorySize = 2048;
   };
 
   testScript = ''

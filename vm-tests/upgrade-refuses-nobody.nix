@@ -28,9 +28,9 @@ in
   };
 
   testScript = ''
-    ${builtins.readFile ./lib/mail.py}
-
     import json
+
+    ${builtins.readFile ./lib/mail.py}
 
     # Connects again and again, and writes down who was neither greeted nor asked in so many words to come back.
     KNOCK = """

@@ -1,4 +1,5 @@
-# Mail does not wait for the scanner, which waits for its signatures from the network: until then `onFailure` holds.
+# Mail does not wait for the scanner, which waits for its signatures from the network: until then `onFailure` holds. When they could
+# not be fetched, the scanner ends and is started again.
 {
   module.services.postrider = {
     domains."example.test".users.ann = { };
@@ -6,5 +7,8 @@
   };
   holds =
     { lib, config, ... }:
-    [ (!(lib.elem "clamav-daemon.service" config.systemd.services.postrider-mta.after)) ];
+    [
+      (!(lib.elem "clamav-daemon.service" config.systemd.services.postrider-mta.after))
+      (config.systemd.services.clamav-daemon.serviceConfig.Restart == "on-failure")
+    ];
 }

@@ -50,6 +50,8 @@ in
     hardware.enableAllHardware = ignored types.bool false;
     isoImage.makeBiosBootable = ignored types.bool true;
     virtualisation.fileSystems = ignored (types.attrsOf types.raw) { };
+    # The older one takes whatever it is.
+    virtualisation.memorySize = mkOption { type = types.ints.positive; };
     services.getty.autologinUser = ignored (types.nullOr types.str) null;
     services.getty.helpLine = ignored types.lines "";
     system.preSwitchChecks = ignored (types.attrsOf types.str) { };
@@ -60,6 +62,15 @@ in
   config = lib.mkMerge [
     # They would be evaluated without this file, and a guest that is no NixOS cannot switch to them.
     { specialisation = lib.mkForce { }; }
+    # Guests that are no virtual machines ask for no memory, and two sizes of it would be noticed only where some are made.
+    (mkIf options.virtualisation.memorySize.isDefined {
+      assertions = [
+        {
+          assertion = config.virtualisation.memorySize > 0;
+          message = "this is not asked about";
+        }
+      ];
+    })
     (mkIf isServer {
       systemd.tmpfiles.settings.postrider-on-the-path."/usr/local/bin/postrider"."L+".argument =
         "${config.services.postrider.commandLine}/bin/postrider";
@@ -211,11 +222,9 @@ in
     })
     (mkIf config.services.clamav.daemon.enable {
       users.groups.clamav = { };
-      # It would wait for the official signatures.
-      environment.etc."systemd/system/clamav-daemon.service.d/guest.conf".text = ''
-        [Unit]
-        ConditionPathExistsGlob=
-      '';
+      # The guest's own unit would wait for the official signatures.
+      systemd.services.clamav-daemon.serviceConfig.ExecStart =
+        lib.mkForce "/usr/sbin/clamd --foreground=true";
     })
     (mkIf config.services.rspamd.enable {
       users.groups.rspamd = { };

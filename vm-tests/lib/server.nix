@@ -44,5 +44,6 @@ in
     };
   };
 
-  virtualisation.memorySize = 1024;
+  # Some tests want more.
+  virtualisation.memorySize = lib.mkDefault 1024;
 }
