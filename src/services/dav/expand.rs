@@ -193,6 +193,17 @@ mod tests {
     }
 
     #[test]
+    fn an_added_time_that_is_cancelled_keeps_nobody_busy() {
+        let text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART:20260105T090000Z\r\nDURATION:PT1H\r\n\
+                    RDATE:20260106T090000Z\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:a\r\nRECURRENCE-ID:20260106T090000Z\r\n\
+                    DTSTART:20260106T090000Z\r\nDURATION:PT1H\r\nSTATUS:CANCELLED\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+        let object = CalendarObject::read(text.as_bytes()).unwrap();
+        let range = TimeRange { start: 1_767_571_200, end: 1_767_744_000 };
+        let busy: Vec<i64> = busy_times(&object, &range, Tz::UTC, 100).iter().map(|(time, _)| time.start).collect();
+        assert_eq!(busy, [1_767_571_200 + 9 * 3_600]);
+    }
+
+    #[test]
     fn days_stay_days() {
         let text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART;VALUE=DATE:20260105\r\nRRULE:FREQ=WEEKLY\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
         let object = CalendarObject::read(text.as_bytes()).unwrap();

@@ -1,5 +1,7 @@
 //! When events happen.
 
+use std::collections::HashSet;
+
 use calcard::common::timezone::Tz;
 use calcard::icalendar::dates::TimeOrDelta;
 use calcard::icalendar::{
@@ -96,11 +98,13 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
     let followed = found.events.iter().filter(|event| told.follows(event.comp_id)).count();
     // Once for each component and not for each of its times: both may be ten thousands.
     let moments: Vec<bool> = calendar.components.iter().map(is_moment).collect();
-    let mut times = Vec::with_capacity(found.events.len());
+    let (mut times, mut known) = (Vec::with_capacity(found.events.len()), HashSet::new());
     for event in found.events {
         let component = event.comp_id;
         let (start, local) = told.when(component, &event.start);
-        if told.leaves_out(component, start) {
+        // RFC 5545 §3.8.5.2: what RDATE and a rule both name is one recurrence. Those of RDATE, which may have ends of their own,
+        // come first.
+        if told.leaves_out(component, start) || told.recurs(component) && !known.insert((component, start)) {
             continue;
         }
         let moment = usize::try_from(component).is_ok_and(|id| moments.get(id) == Some(&true));
@@ -288,6 +292,20 @@ mod tests {
         }
         let chile: Tz = "America/Santiago".parse().unwrap();
         check_starts("DTSTART;VALUE=DATE:20260905\r\nRRULE:FREQ=DAILY;COUNT=2", chile, "0905T0400 0906T0400");
+    }
+
+    #[test]
+    fn times_that_are_added_to_a_series_can_be_left_out_and_changed() {
+        let added = "DTSTART:20260105T090000Z\r\nRDATE:20260106T090000Z,20260107T090000Z";
+        let moved = "END:VEVENT\r\nBEGIN:VEVENT\r\nUID:a\r\nRECURRENCE-ID:20260107T090000Z\r\nDTSTART:20260107T120000Z";
+        for rule in ["", "\r\nRRULE:FREQ=YEARLY;COUNT=1"] {
+            let lines = format!("{added}{rule}");
+            check_starts(&lines, Tz::UTC, "0105T0900 0106T0900 0107T0900");
+            check_starts(&format!("{lines}\r\nEXDATE:20260107T090000Z"), Tz::UTC, "0105T0900 0106T0900");
+            check_starts(&format!("{lines}\r\nEXDATE:20260105T090000Z"), Tz::UTC, "0106T0900 0107T0900");
+            check_starts(&format!("{lines}\r\n{moved}"), Tz::UTC, "0105T0900 0106T0900 0107T1200");
+        }
+        check_starts(&format!("{added}\r\nRRULE:FREQ=DAILY;COUNT=2"), Tz::UTC, "0105T0900 0106T0900 0107T0900");
     }
 
     #[test]

@@ -31,6 +31,8 @@ struct Way {
     zone: Tz,
     /// Whether there are recurrences of it by a rule.
     follows: bool,
+    /// Whether there are any.
+    recurs: bool,
 }
 
 impl Told {
@@ -54,9 +56,14 @@ impl Told {
         self.way(component).is_some_and(|way| way.follows)
     }
 
+    /// Whether there are recurrences of a component at all.
+    pub(super) fn recurs(&self, component: u32) -> bool {
+        self.way(component).is_some_and(|way| way.recurs)
+    }
+
     /// Whether a recurrence does not take place, or another component says how it does.
     pub(super) fn leaves_out(&self, component: u32, start: i64) -> bool {
-        self.follows(component) && self.left_out.contains(&start)
+        self.recurs(component) && self.left_out.contains(&start)
     }
 
     /// The moment of a time of a component, and what the clocks show then, both in seconds.
@@ -79,9 +86,12 @@ impl Way {
     /// Where a series has a rule, what takes its place from some time on (RFC 5545 §3.2.13) is told as the series is.
     fn of(component: &ICalendarComponent, series: Option<Tz>, zones: &TzResolver<String>) -> Self {
         let written = written_in(component, zones);
-        match series.filter(|_| !has_rule(component) && is_onward(component)) {
-            Some(zone) => Self { written, zone, follows: true },
-            None => Self { written, zone: written, follows: has_rule(component) },
+        let (follows, is_changed) = (has_rule(component), component.is_recurrence_override());
+        match series.filter(|_| !follows && is_onward(component)) {
+            Some(zone) => Self { written, zone, follows: true, recurs: true },
+            None => {
+                Self { written, zone: written, follows, recurs: follows || component.is_recurrent() && !is_changed }
+            }
         }
     }
 
@@ -91,7 +101,7 @@ impl Way {
 
     fn tell(&self, component: &mut ICalendarComponent, zones: &TzResolver<String>) {
         use ICalendarProperty::{Dtend, Dtstart, Due, Exdate, Rdate, RecurrenceId, Rrule, Sequence};
-        let (has_time, is_changed) = (has_time(component), component.has_property(&RecurrenceId));
+        let (has_time, is_changed) = (has_time(component), component.is_recurrence_override());
         component.entries.retain(|entry| !matches!(entry.name, Sequence | Exdate));
         if is_changed && !self.follows {
             // So calcard puts it into no other's place: it compares the SEQUENCE as well.
