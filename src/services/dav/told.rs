@@ -204,6 +204,17 @@ fn tell_unclear(entry: &mut ICalendarEntry, zone: Tz) {
     }
 }
 
+/// Lets times that name a zone be in UTC.
+pub(super) fn in_utc(entry: &mut ICalendarEntry, zones: &TzResolver<String>) {
+    let Some(zone) = entry.tz_id().map(|id| zones.resolve_or_default(Some(id))) else { return };
+    for at in entry.values.iter_mut().flat_map(times).filter(|at| at.has_time()) {
+        if let Some(moment_at) = moment_of(at, zone) {
+            *at = moment(moment_at, false);
+        }
+    }
+    entry.params.retain(|parameter| parameter.name != ICalendarParameterName::Tzid);
+}
+
 fn times(value: &mut ICalendarValue) -> impl Iterator<Item = &mut PartialDateTime> {
     let (first, second) = match value {
         ICalendarValue::PartialDateTime(at) => (Some(&mut **at), None),
