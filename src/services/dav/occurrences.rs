@@ -41,8 +41,10 @@ pub(super) struct Occurrence {
 #[derive(Debug, Default)]
 pub(super) struct Occurrences {
     pub(super) times: Vec<Occurrence>,
-    /// Whether there may be others after the last.
+    /// Whether there may be others after those of a rule.
     pub(super) cut: bool,
+    /// When the last one of a rule begins.
+    last: Option<i64>,
 }
 
 /// Times that the rules of a calendar may have in one of their periods, all of which are made before the first is looked at.
@@ -90,18 +92,22 @@ fn times<T>(list: &[T]) -> usize {
 /// The times of a calendar's components; at most `most` of what recurs.
 pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurrences {
     if !is_bounded(calendar) {
-        return Occurrences { times: Vec::new(), cut: true };
+        return Occurrences { cut: true, ..Occurrences::default() };
     }
     let told = Told::of(calendar, zone);
     let found = told.calendar.expand_dates(Tz::Floating, most);
-    // Times that are left out have been looked at like the others.
-    let followed = found.events.iter().filter(|event| told.follows(event.comp_id)).count();
     // Once for each component and not for each of its times: both may be ten thousands.
     let moments: Vec<bool> = calendar.components.iter().map(is_moment).collect();
     let (mut times, mut known) = (Vec::with_capacity(found.events.len()), HashSet::new());
+    let (mut followed, mut last) = (0_usize, None::<i64>);
     for event in found.events {
         let component = event.comp_id;
         let (start, local) = told.when(component, &event.start);
+        // Times that are left out have been looked at like the others.
+        if told.follows(component) && event.start.timezone().is_floating() {
+            followed += 1;
+            last = last.max(Some(start));
+        }
         // RFC 5545 §3.8.5.2: what RDATE and a rule both name is one recurrence. Those of RDATE, which may have ends of their own,
         // come first.
         if told.leaves_out(component, start) || told.recurs(component) && !known.insert((component, start)) {
@@ -115,7 +121,7 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
         };
         times.push(Occurrence { component, start, end, local });
     }
-    Occurrences { times, cut: followed > 0 && followed >= most }
+    Occurrences { times, cut: followed > 0 && followed >= most, last }
 }
 
 /// Those that have to do with a range. No more recurrences are looked for than there can be up to its end; where even `most`
@@ -123,8 +129,7 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
 pub(super) fn within(calendar: &ICalendar, zone: Tz, range: &TimeRange, most: usize) -> Occurrences {
     let wanted = needed(calendar, range.end).min(most);
     let mut found = occurrences(calendar, zone, wanted);
-    let last = found.times.iter().map(|time| time.start).max().unwrap_or(i64::MIN);
-    found.cut = found.cut && wanted >= most && last < range.end;
+    found.cut = found.cut && wanted >= most && found.last.is_none_or(|last| last < range.end);
     found.times.retain(|time| range.touches(time.start, time.end));
     found
 }
