@@ -145,6 +145,8 @@ def objects_are_kept_octet_for_octet(server):
         assert has in allow and lacks not in allow, (method, path, allow)
     conflict = ann.ask("PUT", home + "other.ics", event("one"), 409)
     assert conflict.find("C:no-uid-conflict/D:href").text == home + "one.ics"
+    conflict = ann.ask("PUT", home + "one.ics", event("other"), 409)
+    assert conflict.find("C:no-uid-conflict/D:href").text == home + "one.ics"
     for wrong, rule in [("hello", "C:valid-calendar-data"), (event("").replace("UID:\r\n", ""), "C:valid-calendar-object-resource"), (event("m").replace("VERSION", "METHOD:REQUEST\r\nVERSION"), "C:valid-calendar-object-resource")]:
         assert ann.ask("PUT", home + "wrong.ics", wrong, 403).find(rule) is not None, rule
     assert ann.ask("PUT", home + "wrong.ics", "x", 403, Content_Type="text/plain").find("C:supported-calendar-data") is not None
