@@ -73,10 +73,9 @@ fn instance(
         params: Vec::new(),
         values: vec![ICalendarValue::PartialDateTime(Box::new(value(at)))],
     };
-    let offset = time.local.saturating_sub(time.start);
     // A day has no zone: it is the local one.
     let has_zone = !is_date && !is_local;
-    let (start, end) = if has_zone { (time.start, time.end) } else { (time.local, time.end.saturating_add(offset)) };
+    let (start, end) = if has_zone { (time.start, time.end) } else { (time.local, time.local_end) };
     let mut copy = component.clone();
     copy.entries.retain(|entry| !matches!(entry.name, Rrule | Rdate | Exdate));
     let mut identified = false;
@@ -223,14 +222,19 @@ mod tests {
         assert_eq!(busy, [1_767_571_200 + 9 * 3_600]);
     }
 
-    /// The components of an object, written out for January 2026.
+    /// The components of an object, written out for the beginning of 2026.
     fn written(inner: &str) -> String {
+        written_in(inner, Tz::UTC)
+    }
+
+    /// The same where times without a zone are in this one.
+    fn written_in(inner: &str, zone: Tz) -> String {
         const ZONE: &str = "BEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\nBEGIN:STANDARD\r\nTZOFFSETFROM:+0200\r\nTZOFFSETTO:+0100\r\n\
             DTSTART:19701025T030000\r\nRRULE:FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n";
         let text = format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{ZONE}{inner}END:VCALENDAR\r\n");
         let object = CalendarObject::read(text.as_bytes()).unwrap();
-        let range = TimeRange { start: 1_767_225_600, end: 1_769_904_000 };
-        expanded(&object, 400, &range, Tz::UTC, 100).unwrap()
+        let range = TimeRange { start: 1_767_225_600, end: 1_777_593_600 };
+        expanded(&object, 400, &range, zone, 100).unwrap()
     }
 
     #[test]
@@ -258,6 +262,18 @@ mod tests {
         for wanted in ["DTSTART:20260106T090000\r\n", "DTEND:20260106T100000\r\n", "RECURRENCE-ID:20260106T090000\r\n"]
         {
             assert!(out.contains(wanted), "{wanted} in {out}");
+        }
+    }
+
+    #[test]
+    fn days_and_local_times_end_where_they_do_while_the_clocks_change() {
+        let berlin: Tz = "Europe/Berlin".parse().unwrap();
+        for (start, end) in [
+            ("DTSTART;VALUE=DATE:20260329", "DTEND;VALUE=DATE:20260330"),
+            ("DTSTART:20260329T010000", "DTEND:20260329T040000"),
+        ] {
+            let out = written_in(&format!("BEGIN:VEVENT\r\nUID:a\r\n{start}\r\n{end}\r\nEND:VEVENT\r\n"), berlin);
+            assert!(out.contains(&format!("{start}\r\n")) && out.contains(&format!("{end}\r\n")), "{out}");
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Occurrence {
     pub(super) end: i64,
     /// The local time less the offset from UTC, for texts without a zone.
     pub(super) local: i64,
+    /// The same for the end.
+    pub(super) local_end: i64,
 }
 
 /// All of them, as far as they were looked for.
@@ -114,12 +116,14 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
             continue;
         }
         let moment = usize::try_from(component).is_ok_and(|id| moments.get(id) == Some(&true));
-        let end = match event.end {
-            _ if moment => start,
-            TimeOrDelta::Time(end) => told.when(component, &end).0,
-            TimeOrDelta::Delta(length) => start.saturating_add(length.num_seconds()),
+        let (end, local_end) = match event.end {
+            _ if moment => (start, local),
+            TimeOrDelta::Time(end) => told.when(component, &end),
+            TimeOrDelta::Delta(length) => {
+                (start.saturating_add(length.num_seconds()), local.saturating_add(length.num_seconds()))
+            }
         };
-        times.push(Occurrence { component, start, end, local });
+        times.push(Occurrence { component, start, end, local, local_end });
     }
     Occurrences { times, cut: followed > 0 && followed >= most, last }
 }
