@@ -145,6 +145,8 @@ def objects_are_kept_octet_for_octet(server):
         assert has in allow and lacks not in allow, (method, path, allow)
     conflict = ann.ask("PUT", home + "other.ics", event("one"), 409)
     assert conflict.find("C:no-uid-conflict/D:href").text == home + "one.ics"
+    conflict = ann.ask("PUT", home + "one.ics", event("other"), 409)
+    assert conflict.find("C:no-uid-conflict/D:href").text == home + "one.ics"
     for wrong, rule in [("hello", "C:valid-calendar-data"), (event("").replace("UID:\r\n", ""), "C:valid-calendar-object-resource"), (event("m").replace("VERSION", "METHOD:REQUEST\r\nVERSION"), "C:valid-calendar-object-resource")]:
         assert ann.ask("PUT", home + "wrong.ics", wrong, 403).find(rule) is not None, rule
     assert ann.ask("PUT", home + "wrong.ics", "x", 403, Content_Type="text/plain").find("C:supported-calendar-data") is not None
@@ -338,6 +340,13 @@ def queries_are_answered(server):
     _, answer = ask("20260320T000000Z", "20260402T000000Z", data='<C:calendar-data><C:expand start="20260320T000000Z" end="20260402T000000Z"/></C:calendar-data>')
     data = answer.find(".//C:calendar-data").text
     assert data.count("BEGIN:VEVENT") == 2 and "DTSTART:20260325T130000Z" in data and "DTSTART:20260331T070000Z" in data and "RRULE" not in data, data
+    # A time that names no zone is in the calendar's own, and stays as it is written.
+    own = f"<D:propertyupdate {NAMES}><D:set><D:prop><C:calendar-timezone>BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{zone}END:VCALENDAR\r\n</C:calendar-timezone></D:prop></D:set></D:propertyupdate>"
+    ann.ask("PROPPATCH", home, own, 207)
+    ann.ask("PUT", home + "late.ics", event("late", "20260310T233000"), 201)
+    found, answer = ask("20260309T230000Z", "20260310T230000Z", data='<C:calendar-data><C:expand start="20260309T230000Z" end="20260310T230000Z"/></C:calendar-data>')
+    assert "late.ics" in found and "DTSTART:20260310T233000" in answer.body.decode() and "233000Z" not in answer.body.decode(), answer.body
+    ann.ask("DELETE", home + "late.ics", wanted=204)
     busy = ann.report(home, "C:free-busy-query", '<C:time-range start="20260309T000000Z" end="20260312T000000Z"/>', 200).body.decode()
     assert re.findall("FREEBUSY;[^\r]*", busy) == ["FREEBUSY;FBTYPE=BUSY:20260310T080000Z/20260310T090000Z", "FREEBUSY;FBTYPE=BUSY:20260310T120000Z/20260310T130000Z"], busy
     many = ann.report(home, "C:calendar-multiget", f"<D:prop><D:getetag/><C:calendar-data/></D:prop><D:href>{home}once.ics</D:href><D:href>{home}nothing.ics</D:href><D:href>/dav/calendars/bob@example.test/Personal/x.ics</D:href>")

@@ -491,6 +491,8 @@ def searches_all_folders(server):
     client.logout()
     page.click(".everywhere")
     page.until("only those of the folder", lambda: len(page.rows()) == 1)
+    page.script("const s = document.querySelector('[type=search]'); s.value = 'said nowhere'; s.dispatchEvent(new Event('input'))")
+    page.until("it is told where was looked", lambda: "In whole messages" in page.text("#list .note"))
     page.script("const s = document.querySelector('[type=search]'); s.value = ''; s.dispatchEvent(new Event('input'))")
     page.until("the whole folder", lambda: len(page.rows()) > 3)
 

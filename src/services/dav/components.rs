@@ -48,6 +48,13 @@ impl<'a> Whole<'a> {
         self.components.iter().filter(|component| component.kind == "VEVENT")
     }
 
+    /// What an event takes the place of: the same one or, where it is a new exception, the series.
+    pub(super) fn former<'b>(&'b self, event: &Component<'_>) -> Option<&'b Component<'a>> {
+        let id = event.exception();
+        let same = self.events().find(|one| one.exception() == id);
+        same.or_else(|| self.events().find(|one| !one.is_exception()))
+    }
+
     pub(super) fn method(&self) -> Method {
         let line = self.properties.iter().find(|line| line.property() == "METHOD");
         match line.map(|line| line.value().to_ascii_uppercase()).as_deref() {
@@ -123,26 +130,51 @@ impl Component<'_> {
     }
 
     pub(super) fn write(&self, out: &mut String) {
-        self.write_answered(None, out);
+        self.lines.iter().for_each(|line| out.push_str(&folded(&line.whole)));
     }
 
-    pub(super) fn write_answered(&self, answer: Option<(&Participant, Participation)>, out: &mut String) {
-        let answer = answer.filter(|_| self.kind == "VEVENT");
-        let Some((me, participation)) = answer else {
-            self.lines.iter().for_each(|line| out.push_str(&folded(&line.whole)));
-            return;
-        };
-        let is_named = self.own().any(|line| is_attendee(line, &me.address));
-        for (n, line) in self.lines.iter().enumerate() {
-            if is_attendee(line, &me.address) {
-                out.push_str(&folded(&attending(Some(&line.whole), me, participation)));
-                continue;
+    /// Writes an event with somebody's answer, if there is one, and with the alarms of what it takes the place of: they are not the
+    /// organiser's (RFC 6638 §3.2.2.1).
+    pub(super) fn write_entered(
+        &self,
+        answer: Option<(&Participant, Participation)>,
+        former: Option<&Component<'_>>,
+        out: &mut String,
+    ) {
+        let is_named = answer.is_none_or(|(me, _)| self.own().any(|line| is_attendee(line, &me.address)));
+        let mut write = |line: &str| out.push_str(&folded(line));
+        for (n, (line, is_alarm)) in self.lines_and_alarms().enumerate() {
+            if n + 1 == self.lines.len() {
+                let kept = former.into_iter().flat_map(Component::lines_and_alarms).filter(|(_, is_alarm)| *is_alarm);
+                kept.for_each(|(line, _)| write(&line.whole));
             }
-            out.push_str(&folded(&line.whole));
-            if n == 0 && !is_named {
-                out.push_str(&folded(&attending(None, me, participation)));
+            match answer {
+                _ if is_alarm && former.is_some() => {}
+                Some((me, participation)) if !is_alarm && is_attendee(line, &me.address) => {
+                    write(&attending(Some(&line.whole), me, participation));
+                }
+                Some((me, participation)) if n == 0 && !is_named => {
+                    write(&line.whole);
+                    write(&attending(None, me, participation));
+                }
+                _ => write(&line.whole),
             }
         }
+    }
+
+    /// All lines, each with whether it is an alarm's.
+    fn lines_and_alarms(&self) -> impl Iterator<Item = (&Line<'_>, bool)> {
+        let (mut depth, mut is_alarm) = (0usize, false);
+        self.lines.iter().map(move |line| {
+            let property = line.property();
+            if property == "BEGIN" {
+                depth += 1;
+                is_alarm = if depth == 2 { line.value().eq_ignore_ascii_case("VALARM") } else { is_alarm };
+            }
+            let within = is_alarm && depth >= 2;
+            depth = depth.saturating_sub(usize::from(property == "END"));
+            (line, within)
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use calcard::common::PartialDateTime;
 use calcard::common::timezone::Tz;
+use calcard::icalendar::timezone::TzResolver;
 use calcard::icalendar::{
     ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarProperty, ICalendarValue,
 };
@@ -12,6 +13,7 @@ use chrono::{DateTime, Datelike as _, Timelike as _};
 use super::calendar::CalendarObject;
 use super::filter::{has_value, timed};
 use super::occurrences::{Occurrence, TimeRange, within};
+use super::told::in_utc;
 
 /// Most octets of recurrences of one object that are written out.
 const MOST_WRITTEN: usize = 4 << 20;
@@ -29,10 +31,12 @@ pub fn expanded(object: &CalendarObject, size: usize, range: &TimeRange, zone: T
     if let Some(root) = calendar.components.first() {
         components.push(ICalendarComponent { component_ids: Vec::new(), ..root.clone() });
     }
-    let recurs = calendar.components.iter().any(ICalendarComponent::is_recurrent_or_override);
+    // What is in a VTIMEZONE recurs by itself.
+    let recurs = timed(calendar).any(ICalendarComponent::is_recurrent_or_override);
+    let zones = calendar.build_owned_tz_resolver().with_default(zone);
     for time in &found {
         let Some(component) = calendar.component_by_id(time.component) else { continue };
-        let mut copy = ICalendarComponent { component_ids: Vec::new(), ..instance(component, time, recurs) };
+        let mut copy = ICalendarComponent { component_ids: Vec::new(), ..instance(component, time, recurs, &zones) };
         let own = u32::try_from(components.len()).unwrap_or(u32::MAX);
         if let Some(root) = components.first_mut() {
             root.component_ids.push(own);
@@ -47,40 +51,55 @@ pub fn expanded(object: &CalendarObject, size: usize, range: &TimeRange, zone: T
     Some(ICalendar { components }.to_string())
 }
 
-/// A component as it happens once.
-fn instance(component: &ICalendarComponent, time: &Occurrence, recurs: bool) -> ICalendarComponent {
-    let is_date = component.property(&ICalendarProperty::Dtstart).is_some_and(
-        |start| matches!(start.values.first(), Some(ICalendarValue::PartialDateTime(at)) if !at.has_time()),
-    );
+/// A component as it happens once. Times that name a zone are in UTC, others stay days and local times.
+fn instance(
+    component: &ICalendarComponent,
+    time: &Occurrence,
+    recurs: bool,
+    zones: &TzResolver<String>,
+) -> ICalendarComponent {
+    use ICalendarProperty::{Dtend, Dtstart, Due, Exdate, Rdate, RecurrenceId, Rrule};
+    let begins = component.property(&Dtstart);
+    let (is_date, is_local) = match begins.map(|entry| (entry.tz_id(), entry.values.first())) {
+        Some((zone, Some(ICalendarValue::PartialDateTime(at)))) => (!at.has_time(), zone.is_none() && !at.has_zone()),
+        _ => (false, false),
+    };
+    let value = |at| match is_local && !is_date {
+        true => PartialDateTime { tz_hour: None, tz_minute: None, ..moment(at, false) },
+        false => moment(at, is_date),
+    };
     let entry = |name, at| ICalendarEntry {
         name,
         params: Vec::new(),
-        values: vec![ICalendarValue::PartialDateTime(Box::new(moment(at, is_date)))],
+        values: vec![ICalendarValue::PartialDateTime(Box::new(value(at)))],
     };
-    let offset = time.local.saturating_sub(time.start);
     // A day has no zone: it is the local one.
-    let (start, end) = if is_date { (time.local, time.end.saturating_add(offset)) } else { (time.start, time.end) };
+    let has_zone = !is_date && !is_local;
+    let (start, end) = if has_zone { (time.start, time.end) } else { (time.local, time.local_end) };
     let mut copy = component.clone();
-    copy.entries.retain(|entry| {
-        !matches!(entry.name, ICalendarProperty::Rrule | ICalendarProperty::Rdate | ICalendarProperty::Exdate)
-    });
+    copy.entries.retain(|entry| !matches!(entry.name, Rrule | Rdate | Exdate));
     let mut identified = false;
     for old in &mut copy.entries {
         match old.name {
-            ICalendarProperty::Dtstart => *old = entry(ICalendarProperty::Dtstart, start),
-            ICalendarProperty::Dtend => *old = entry(ICalendarProperty::Dtend, end),
-            ICalendarProperty::RecurrenceId => identified = true,
+            Dtstart => *old = entry(Dtstart, start),
+            Dtend => *old = entry(Dtend, end),
+            Due if begins.is_some() => *old = entry(Due, end),
+            Due => in_utc(old, zones),
+            RecurrenceId => {
+                in_utc(old, zones);
+                identified = true;
+            }
             _ => {}
         }
     }
     if recurs && !identified {
-        copy.entries.push(entry(ICalendarProperty::RecurrenceId, start));
+        copy.entries.push(entry(RecurrenceId, start));
     }
     if is_date {
         use calcard::icalendar::{
             ICalendarParameter, ICalendarParameterName, ICalendarParameterValue, ICalendarValueType,
         };
-        let days = [ICalendarProperty::Dtstart, ICalendarProperty::Dtend, ICalendarProperty::RecurrenceId];
+        let days = [Dtstart, Dtend, Due, RecurrenceId];
         for day in copy.entries.iter_mut().filter(|entry| days.contains(&entry.name) && entry.params.is_empty()) {
             day.params.push(ICalendarParameter {
                 name: ICalendarParameterName::Value,
@@ -190,6 +209,84 @@ mod tests {
         assert_eq!(busy.len(), 2);
         let answer = range.free_busy(busy, 0);
         assert!(answer.contains("FREEBUSY;FBTYPE=BUSY:20260106T080000Z/20260106T090000Z"), "{answer}");
+    }
+
+    #[test]
+    fn an_added_time_that_is_cancelled_keeps_nobody_busy() {
+        let text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART:20260105T090000Z\r\nDURATION:PT1H\r\n\
+                    RDATE:20260106T090000Z\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:a\r\nRECURRENCE-ID:20260106T090000Z\r\n\
+                    DTSTART:20260106T090000Z\r\nDURATION:PT1H\r\nSTATUS:CANCELLED\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+        let object = CalendarObject::read(text.as_bytes()).unwrap();
+        let range = TimeRange { start: 1_767_571_200, end: 1_767_744_000 };
+        let busy: Vec<i64> = busy_times(&object, &range, Tz::UTC, 100).iter().map(|(time, _)| time.start).collect();
+        assert_eq!(busy, [1_767_571_200 + 9 * 3_600]);
+    }
+
+    /// The components of an object, written out for the beginning of 2026.
+    fn written(inner: &str) -> String {
+        written_in(inner, Tz::UTC)
+    }
+
+    /// The same where times without a zone are in this one.
+    fn written_in(inner: &str, zone: Tz) -> String {
+        const ZONE: &str = "BEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\nBEGIN:STANDARD\r\nTZOFFSETFROM:+0200\r\nTZOFFSETTO:+0100\r\n\
+            DTSTART:19701025T030000\r\nRRULE:FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n";
+        let text = format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{ZONE}{inner}END:VCALENDAR\r\n");
+        let object = CalendarObject::read(text.as_bytes()).unwrap();
+        let range = TimeRange { start: 1_767_225_600, end: 1_777_593_600 };
+        expanded(&object, 400, &range, zone, 100).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_out_names_no_zone() {
+        let out = written(
+            "BEGIN:VEVENT\r\nUID:a\r\nDTSTART;TZID=Europe/Berlin:20260105T090000\r\nRRULE:FREQ=DAILY;COUNT=2\r\nEND:VEVENT\r\n\
+             BEGIN:VEVENT\r\nUID:a\r\nRECURRENCE-ID;TZID=Europe/Berlin:20260106T090000\r\n\
+             DTSTART;TZID=Europe/Berlin:20260106T100000\r\nEND:VEVENT\r\n",
+        );
+        assert!(out.contains("RECURRENCE-ID:20260106T080000Z") && !out.contains("TZID"), "{out}");
+    }
+
+    #[test]
+    fn what_happens_once_is_no_recurrence() {
+        let out = written("BEGIN:VEVENT\r\nUID:a\r\nDTSTART;TZID=Europe/Berlin:20260105T090000\r\nEND:VEVENT\r\n");
+        assert!(out.contains("DTSTART:20260105T080000Z") && !out.contains("RECURRENCE-ID"), "{out}");
+    }
+
+    #[test]
+    fn local_times_stay_local() {
+        let out = written(
+            "BEGIN:VEVENT\r\nUID:a\r\nDTSTART:20260105T090000\r\nDTEND:20260105T100000\r\nRRULE:FREQ=DAILY;COUNT=2\r\n\
+             END:VEVENT\r\n",
+        );
+        for wanted in ["DTSTART:20260106T090000\r\n", "DTEND:20260106T100000\r\n", "RECURRENCE-ID:20260106T090000\r\n"]
+        {
+            assert!(out.contains(wanted), "{wanted} in {out}");
+        }
+    }
+
+    #[test]
+    fn days_and_local_times_end_where_they_do_while_the_clocks_change() {
+        let berlin: Tz = "Europe/Berlin".parse().unwrap();
+        for (start, end) in [
+            ("DTSTART;VALUE=DATE:20260329", "DTEND;VALUE=DATE:20260330"),
+            ("DTSTART:20260329T010000", "DTEND:20260329T040000"),
+        ] {
+            let out = written_in(&format!("BEGIN:VEVENT\r\nUID:a\r\n{start}\r\n{end}\r\nEND:VEVENT\r\n"), berlin);
+            assert!(out.contains(&format!("{start}\r\n")) && out.contains(&format!("{end}\r\n")), "{out}");
+        }
+    }
+
+    #[test]
+    fn each_time_of_a_task_is_due_at_its_own() {
+        let out = written(
+            "BEGIN:VTODO\r\nUID:a\r\nDTSTART;TZID=Europe/Berlin:20260105T090000\r\nDUE;TZID=Europe/Berlin:20260105T100000\r\n\
+             RRULE:FREQ=DAILY;COUNT=2\r\nEND:VTODO\r\n",
+        );
+        assert!(out.contains("DUE:20260105T090000Z") && out.contains("DUE:20260106T090000Z"), "{out}");
+        let days = "DTSTART;VALUE=DATE:20260105\r\nDUE;VALUE=DATE:20260106\r\nRRULE:FREQ=DAILY;COUNT=2\r\n";
+        let out = written(&format!("BEGIN:VTODO\r\nUID:a\r\n{days}END:VTODO\r\n"));
+        assert!(out.contains("DUE;VALUE=DATE:20260106") && out.contains("DUE;VALUE=DATE:20260107"), "{out}");
     }
 
     #[test]

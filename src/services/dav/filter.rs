@@ -158,7 +158,7 @@ impl<'a> Question<'a> {
         if known.len() >= Self::MOST_RANGES {
             return None;
         }
-        let Occurrences { times, cut } = within(self.calendar, self.zone, range, self.most);
+        let Occurrences { times, cut, .. } = within(self.calendar, self.zone, range, self.most);
         let components = times.iter().map(|time| time.component).collect();
         let found = Rc::new(Happening { times, components, cut });
         known.insert(*range, Rc::clone(&found));
@@ -316,6 +316,11 @@ mod tests {
         let but_one = object("DTSTART:20000101T090000Z\nRRULE:FREQ=DAILY\nEXDATE:20000102T090000Z");
         assert!(filter.matches(&but_one, Tz::UTC, 100));
         assert_eq!(but_one.draft("a.ics", b"", 100).ends_at, None);
+        let one_later = object(
+            "DTSTART:20000101T090000Z\nRRULE:FREQ=DAILY\nEND:VEVENT\nBEGIN:VEVENT\nUID:a\nRECURRENCE-ID:20000102T090000Z\n\
+             DTSTART:20300102T090000Z",
+        );
+        assert!(filter.matches(&one_later, Tz::UTC, 100));
     }
 
     #[test]

@@ -263,16 +263,24 @@ impl Invitation {
         out
     }
 
-    /// What the calendar is to have: the event as it was sent, with the answer of somebody, if there is one. Where it is only
-    /// about single times of an event that recurs, these in what is there.
+    /// What the calendar is to have: the event as it was sent, with the answer of somebody, if there is one, and the alarms that it
+    /// has there. Where it is only about single times of an event that recurs, these in what is there.
     pub fn entered(&self, stored: Option<&str>, answer: Option<(&Participant, Participation)>) -> String {
         let own = Whole::of(&self.content);
-        let Some(stored) = stored.filter(|_| self.shown.exception) else {
+        let stored = stored.map(Whole::of);
+        let enter = |event: &Component<'_>, out: &mut String| {
+            event.write_entered(answer, stored.as_ref().and_then(|there| there.former(event)), out);
+        };
+        let Some(there) = stored.as_ref().filter(|_| self.shown.exception) else {
             let mut out = own.head();
-            own.components.iter().for_each(|component| component.write_answered(answer, &mut out));
+            for component in &own.components {
+                match component.kind.as_str() {
+                    "VEVENT" => enter(component, &mut out),
+                    _ => component.write(&mut out),
+                }
+            }
             return out + "END:VCALENDAR\r\n";
         };
-        let there = Whole::of(stored);
         let replaced: HashSet<String> = own.events().filter_map(Component::exception).collect();
         let zones: HashSet<&str> = there.components.iter().filter_map(|one| one.value("TZID")).collect();
         let mut out = there.head();
@@ -281,7 +289,7 @@ impl Invitation {
         own.components.iter().filter(is_new).for_each(|zone| zone.write(&mut out));
         let stays = |one: &&Component<'_>| one.exception().is_none_or(|id| !replaced.contains(&id));
         there.components.iter().filter(stays).for_each(|component| component.write(&mut out));
-        own.events().for_each(|event| event.write_answered(answer, &mut out));
+        own.events().for_each(|event| enter(event, &mut out));
         out + "END:VCALENDAR\r\n"
     }
 

@@ -180,6 +180,33 @@ fn single_times_leave_the_others_as_they_are() {
 }
 
 #[test]
+fn alarms_stay_what_the_user_has_made_them() {
+    let alarm = |minutes: u32| {
+        format!(
+            "BEGIN:VALARM\r\nACTION:EMAIL\r\nDESCRIPTION:x\r\nSUMMARY:x\r\nATTENDEE:mailto:ann@example.test\r\n\
+             TRIGGER:-PT{minutes}M\r\nEND:VALARM\r\n"
+        )
+    };
+    let series = |more: &str| event(&(TIMES.replace("SEQUENCE:1", "RRULE:FREQ=WEEKLY\r\nSEQUENCE:1") + more));
+    let sent = Invitation::read(&calendar("METHOD:REQUEST\r\n", &series(&alarm(5)))).unwrap();
+    let accepted = sent.entered(None, Some((&ann(), Participation::Accepted)));
+    assert!(accepted.contains(&alarm(5)), "{accepted}");
+    let stored = accepted.replace("TRIGGER:-PT5M", "TRIGGER:-PT90M");
+    let later = series(&alarm(5)).replace("T190000", "T200000").replace("SEQUENCE:1", "SEQUENCE:2");
+    let later = Invitation::read(&calendar("METHOD:REQUEST\r\n", &later)).unwrap();
+    let changed = later.entered(Some(&stored), Some((&ann(), Participation::Accepted)));
+    assert!(changed.contains("T200000") && changed.contains(&alarm(90)) && !changed.contains(&alarm(5)), "{changed}");
+    CalendarObject::read(changed.as_bytes()).unwrap();
+    let once = TIMES.to_owned() + "RECURRENCE-ID;TZID=Europe/Berlin:20261211T190000\r\n";
+    let once = Invitation::read(&calendar("METHOD:REQUEST\r\n", &event(&once))).unwrap();
+    let changed = once.entered(Some(&stored), Some((&ann(), Participation::Accepted)));
+    assert_eq!(changed.matches(&alarm(90)).count(), 2, "{changed}");
+    // Who has none wants none.
+    let without = stored.replace(&alarm(90), "");
+    assert!(!later.entered(Some(&without), None).contains("VALARM"));
+}
+
+#[test]
 fn rules_that_never_fit_are_not_tried_by_the_thousand() {
     let times = |n: usize| format!("RECURRENCE-ID:20261204T{n:06}Z\r\nDTSTART:20261204T190000Z\r\n");
     let never = "RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30\r\n";

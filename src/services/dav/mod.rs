@@ -22,6 +22,7 @@ mod invitation;
 mod occurrences;
 mod particulars;
 mod replies;
+mod told;
 
 pub use calendar::{CalendarObject, zone_of};
 pub use calendars::{CALENDAR_COMPONENTS, Calendars};

@@ -1,18 +1,14 @@
 //! When events happen.
 
-use std::borrow::Cow;
+use std::collections::HashSet;
 
-use calcard::common::PartialDateTime;
 use calcard::common::timezone::Tz;
 use calcard::icalendar::dates::TimeOrDelta;
-use calcard::icalendar::timezone::TzResolver;
 use calcard::icalendar::{
-    ICalendar, ICalendarComponent, ICalendarFrequency, ICalendarParameter, ICalendarParameterName,
-    ICalendarParameterValue, ICalendarProperty, ICalendarRecurrenceRule, ICalendarValue,
+    ICalendar, ICalendarComponent, ICalendarFrequency, ICalendarProperty, ICalendarRecurrenceRule, ICalendarValue,
 };
-use chrono::{Offset as _, TimeDelta, TimeZone as _};
 
-use super::expand::moment;
+use super::told::{Told, has_time};
 
 /// From the first moment up to and without the last, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,14 +35,18 @@ pub(super) struct Occurrence {
     pub(super) end: i64,
     /// The local time less the offset from UTC, for texts without a zone.
     pub(super) local: i64,
+    /// The same for the end.
+    pub(super) local_end: i64,
 }
 
 /// All of them, as far as they were looked for.
 #[derive(Debug, Default)]
 pub(super) struct Occurrences {
     pub(super) times: Vec<Occurrence>,
-    /// Whether there may be others after the last.
+    /// Whether there may be others after those of a rule.
     pub(super) cut: bool,
+    /// When the last one of a rule begins.
+    last: Option<i64>,
 }
 
 /// Times that the rules of a calendar may have in one of their periods, all of which are made before the first is looked at.
@@ -94,116 +94,38 @@ fn times<T>(list: &[T]) -> usize {
 /// The times of a calendar's components; at most `most` of what recurs.
 pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurrences {
     if !is_bounded(calendar) {
-        return Occurrences { times: Vec::new(), cut: true };
+        return Occurrences { cut: true, ..Occurrences::default() };
     }
-    let found = in_local_time(told(without_sequences(calendar), zone), zone).expand_dates(zone, most);
-    let recurs = calendar.components.iter().any(|component| component.is_recurrent());
-    // Times that are left out have been looked at like the others.
-    let entries = calendar.components.iter().flat_map(|component| &component.entries);
-    let exceptions = entries.filter(|entry| entry.name == ICalendarProperty::Exdate);
-    let left_out: usize = exceptions.map(|entry| entry.values.len()).sum();
-    let cut = recurs && found.events.len().saturating_add(left_out) >= most;
+    let told = Told::of(calendar, zone);
+    let found = told.calendar.expand_dates(Tz::Floating, most);
     // Once for each component and not for each of its times: both may be ten thousands.
     let moments: Vec<bool> = calendar.components.iter().map(is_moment).collect();
-    let times = found
-        .events
-        .into_iter()
-        .map(|event| {
-            let start = event.start.timestamp();
-            let local = event.start.naive_local().and_utc().timestamp();
-            let moment = usize::try_from(event.comp_id).is_ok_and(|id| moments.get(id) == Some(&true));
-            let end = match event.end {
-                _ if moment => start,
-                TimeOrDelta::Time(end) => end.timestamp(),
-                TimeOrDelta::Delta(length) => start.saturating_add(length.num_seconds()),
-            };
-            Occurrence { component: event.comp_id, start, end, local }
-        })
-        .collect();
-    Occurrences { times, cut }
-}
-
-/// A calendar whose overridden recurrences can be told: by calcard's measure one takes the place of the rule's only where their
-/// SEQUENCE agrees, which programs raise for that recurrence alone. They are known by RECURRENCE-ID (RFC 5545 §3.8.4.4).
-fn without_sequences(calendar: &ICalendar) -> Cow<'_, ICalendar> {
-    let has = |property| calendar.components.iter().any(|component| component.has_property(&property));
-    if !has(ICalendarProperty::RecurrenceId) || !has(ICalendarProperty::Sequence) {
-        return Cow::Borrowed(calendar);
-    }
-    let mut calendar = calendar.clone();
-    for component in &mut calendar.components {
-        component.entries.retain(|entry| entry.name != ICalendarProperty::Sequence);
-    }
-    Cow::Owned(calendar)
-}
-
-/// A calendar in which what begins or ends at a local time that the clocks skip or show twice has a time at all, which it has not
-/// for calcard. What recurs is followed in local time and stays.
-fn told(mut calendar: Cow<'_, ICalendar>, zone: Tz) -> Cow<'_, ICalendar> {
-    use ICalendarProperty::{Dtend, Dtstart, Due};
-    let zones = calendar.build_owned_tz_resolver().with_default(zone);
-    let mut changed = Vec::new();
-    for (n, component) in calendar.components.iter().enumerate().filter(|(_, component)| !component.is_recurrent()) {
-        for (m, entry) in component.entries.iter().enumerate() {
-            if matches!(entry.name, Dtstart | Dtend | Due)
-                && let Some(ICalendarValue::PartialDateTime(at)) = entry.values.first()
-                && let Some(at) = in_utc(at, zones.resolve_or_default(entry.tz_id()))
-            {
-                changed.push((n, m, at));
+    let (mut times, mut known) = (Vec::with_capacity(found.events.len()), HashSet::new());
+    let (mut followed, mut last) = (0_usize, None::<i64>);
+    for event in found.events {
+        let component = event.comp_id;
+        let (start, local) = told.when(component, &event.start);
+        // Times that are left out have been looked at like the others.
+        if told.follows(component) && event.start.timezone().is_floating() {
+            followed += 1;
+            last = last.max(Some(start));
+        }
+        // RFC 5545 §3.8.5.2: what RDATE and a rule both name is one recurrence. Those of RDATE, which may have ends of their own,
+        // come first.
+        if told.leaves_out(component, start) || told.recurs(component) && !known.insert((component, start)) {
+            continue;
+        }
+        let moment = usize::try_from(component).is_ok_and(|id| moments.get(id) == Some(&true));
+        let (end, local_end) = match event.end {
+            _ if moment => (start, local),
+            TimeOrDelta::Time(end) => told.when(component, &end),
+            TimeOrDelta::Delta(length) => {
+                (start.saturating_add(length.num_seconds()), local.saturating_add(length.num_seconds()))
             }
-        }
+        };
+        times.push(Occurrence { component, start, end, local, local_end });
     }
-    for (n, m, at) in changed {
-        calendar.to_mut().components[n].entries[m].values = vec![ICalendarValue::PartialDateTime(Box::new(at))];
-    }
-    calendar
-}
-
-/// A local time that there is not just once, told by the offset before the clocks are changed (RFC 5545 §3.3.5).
-fn in_utc(at: &PartialDateTime, zone: Tz) -> Option<PartialDateTime> {
-    let local = at.to_date_time().filter(|at| at.offset.is_none())?.date_time;
-    if zone.offset_from_local_datetime(&local).single().is_some() {
-        return None;
-    }
-    let before = zone.offset_from_local_datetime(&(local - TimeDelta::days(1))).earliest()?;
-    Some(moment((local - before.fix()).and_utc().timestamp(), false))
-}
-
-/// A calendar whose rules can be followed in local time, as calcard does: in that of `zone` where DTSTART names no other.
-fn in_local_time(mut calendar: Cow<'_, ICalendar>, zone: Tz) -> Cow<'_, ICalendar> {
-    let recurs = |component: &ICalendarComponent| component.has_property(&ICalendarProperty::Rrule);
-    if calendar.components.iter().any(recurs) {
-        let zones = calendar.build_owned_tz_resolver().with_default(zone);
-        let components = calendar.to_mut().components.iter_mut();
-        components.filter(|component| recurs(component)).for_each(|component| follow_locally(component, &zones));
-    }
-    calendar
-}
-
-/// Lets a component in UTC name that as its zone, and UNTIL, which is in UTC beside a local DTSTART (RFC 5545 §3.3.10), be the
-/// local time that the component's times are compared with.
-fn follow_locally(component: &mut ICalendarComponent, zones: &TzResolver<String>) {
-    let Some(start) = component.property_mut(&ICalendarProperty::Dtstart) else { return };
-    let Some(ICalendarValue::PartialDateTime(at)) = start.values.first() else { return };
-    if at.has_zone() {
-        start.params.retain(|parameter| parameter.name != ICalendarParameterName::Tzid);
-        let value = ICalendarParameterValue::Text("UTC".to_owned());
-        start.params.push(ICalendarParameter { name: ICalendarParameterName::Tzid, value });
-        return;
-    }
-    // A day has no zone.
-    if !at.has_time() {
-        return;
-    }
-    let zone = zones.resolve_or_default(start.tz_id());
-    for value in component.properties_mut(&ICalendarProperty::Rrule).flat_map(|entry| entry.values.iter_mut()) {
-        if let ICalendarValue::RecurrenceRule(rule) = value
-            && let Some(until) = rule.until.as_mut().filter(|until| until.has_zone())
-            && let Some(last) = until.to_date_time_with_tz(Tz::UTC)
-        {
-            *until = moment(last.with_timezone(&zone).naive_local().and_utc().timestamp(), false);
-        }
-    }
+    Occurrences { times, cut: followed > 0 && followed >= most, last }
 }
 
 /// Those that have to do with a range. No more recurrences are looked for than there can be up to its end; where even `most`
@@ -211,8 +133,7 @@ fn follow_locally(component: &mut ICalendarComponent, zones: &TzResolver<String>
 pub(super) fn within(calendar: &ICalendar, zone: Tz, range: &TimeRange, most: usize) -> Occurrences {
     let wanted = needed(calendar, range.end).min(most);
     let mut found = occurrences(calendar, zone, wanted);
-    let last = found.times.iter().map(|time| time.start).max().unwrap_or(i64::MIN);
-    found.cut = found.cut && wanted >= most && last < range.end;
+    found.cut = found.cut && wanted >= most && found.last.is_none_or(|last| last < range.end);
     found.times.retain(|time| range.touches(time.start, time.end));
     found
 }
@@ -220,10 +141,10 @@ pub(super) fn within(calendar: &ICalendar, zone: Tz, range: &TimeRange, most: us
 /// An event with a time of day for its beginning and neither end nor duration takes no time (RFC 5545 §3.6.1).
 fn is_moment(component: &ICalendarComponent) -> bool {
     let has = |property| component.has_property(&property);
-    let with_time = component.property(&ICalendarProperty::Dtstart).is_some_and(
-        |start| matches!(start.values.first(), Some(ICalendarValue::PartialDateTime(at)) if at.has_time()),
-    );
-    with_time && !has(ICalendarProperty::Dtend) && !has(ICalendarProperty::Duration) && !has(ICalendarProperty::Due)
+    has_time(component)
+        && !has(ICalendarProperty::Dtend)
+        && !has(ICalendarProperty::Duration)
+        && !has(ICalendarProperty::Due)
 }
 
 /// An upper bound of the recurrences of all components that begin before a time.
@@ -361,6 +282,61 @@ mod tests {
         let chile: Tz = "America/Santiago".parse().unwrap();
         check_starts("DTSTART;VALUE=DATE:20260906", chile, "0906T0400");
         check_starts("DTSTART;VALUE=DATE:20260905\r\nDTEND;VALUE=DATE:20260906", chile, "0905T0400");
+    }
+
+    #[test]
+    fn recurrences_while_the_clocks_change_are_at_their_moments() {
+        let (spring, autumn) =
+            ("DTSTART;TZID=Europe/Berlin:20260328T023000", "DTSTART;TZID=Europe/Berlin:20261024T023000");
+        let daily = "RRULE:FREQ=DAILY;COUNT=3";
+        check_starts(&format!("{spring}\r\n{daily}"), Tz::UTC, "0328T0130 0329T0130 0330T0030");
+        check_starts(&format!("{autumn}\r\n{daily}"), Tz::UTC, "1024T0030 1025T0030 1026T0130");
+        for exception in ["EXDATE;TZID=Europe/Berlin:20261025T023000", "EXDATE:20261025T003000Z"] {
+            check_starts(&format!("{autumn}\r\n{daily}\r\n{exception}"), Tz::UTC, "1024T0030 1026T0130");
+        }
+        check_starts(&format!("{spring}\r\n{daily}\r\nEXDATE:20260329T013000Z"), Tz::UTC, "0328T0130 0330T0030");
+        for id in ["RECURRENCE-ID;TZID=Europe/Berlin:20261025T023000", "RECURRENCE-ID:20261025T003000Z"] {
+            let moved = format!("END:VEVENT\r\nBEGIN:VEVENT\r\nUID:a\r\n{id}\r\nDTSTART:20261025T120000Z");
+            check_starts(&format!("{autumn}\r\n{daily}\r\n{moved}"), Tz::UTC, "1024T0030 1025T1200 1026T0130");
+        }
+        let chile: Tz = "America/Santiago".parse().unwrap();
+        check_starts("DTSTART;VALUE=DATE:20260905\r\nRRULE:FREQ=DAILY;COUNT=2", chile, "0905T0400 0906T0400");
+    }
+
+    #[test]
+    fn times_that_are_added_to_a_series_can_be_left_out_and_changed() {
+        let added = "DTSTART:20260105T090000Z\r\nRDATE:20260106T090000Z,20260107T090000Z";
+        let moved = "END:VEVENT\r\nBEGIN:VEVENT\r\nUID:a\r\nRECURRENCE-ID:20260107T090000Z\r\nDTSTART:20260107T120000Z";
+        for rule in ["", "\r\nRRULE:FREQ=YEARLY;COUNT=1"] {
+            let lines = format!("{added}{rule}");
+            check_starts(&lines, Tz::UTC, "0105T0900 0106T0900 0107T0900");
+            check_starts(&format!("{lines}\r\nEXDATE:20260107T090000Z"), Tz::UTC, "0105T0900 0106T0900");
+            check_starts(&format!("{lines}\r\nEXDATE:20260105T090000Z"), Tz::UTC, "0106T0900 0107T0900");
+            check_starts(&format!("{lines}\r\n{moved}"), Tz::UTC, "0105T0900 0106T0900 0107T1200");
+        }
+        check_starts(&format!("{added}\r\nRRULE:FREQ=DAILY;COUNT=2"), Tz::UTC, "0105T0900 0106T0900 0107T0900");
+    }
+
+    #[test]
+    fn what_takes_the_place_of_a_series_from_some_time_on_goes_on() {
+        let series = "DTSTART;TZID=Europe/Berlin:20260105T090000\r\nRRULE:FREQ=DAILY;COUNT=3\r\nEND:VEVENT";
+        for id in ["TZID=Europe/Berlin:20260106T090000", "X=y:20260106T080000Z"] {
+            let onward = format!(
+                "BEGIN:VEVENT\r\nUID:a\r\nRECURRENCE-ID;RANGE=THISANDFUTURE;{id}\r\n\
+                 DTSTART;TZID=Europe/Berlin:20260106T100000"
+            );
+            check_starts(&format!("{series}\r\n{onward}"), Tz::UTC, "0105T0800 0106T0900 0107T0900");
+        }
+    }
+
+    #[test]
+    fn recurrences_end_where_their_zone_has_it() {
+        let text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART;TZID=Europe/Berlin:20260105T100000\r\n\
+                    DTEND;TZID=America/New_York:20260105T130000\r\nRRULE:FREQ=WEEKLY;COUNT=2\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+        let calendar = super::super::calendar::parse(text).unwrap();
+        let lengths: Vec<i64> =
+            occurrences(&calendar, Tz::UTC, 10).times.iter().map(|time| time.end - time.start).collect();
+        assert_eq!(lengths, [9 * 3_600; 2]);
     }
 
     #[test]

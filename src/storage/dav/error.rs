@@ -16,8 +16,8 @@ pub enum Error {
     /// The object is not as the client believes it to be (`If-Match`, `If-None-Match`, `Overwrite`).
     #[error("the object is not as the client believes it to be")]
     Condition,
-    /// Another object of the collection has the UID.
-    #[error("the object `{0}` of the collection has the same UID")]
+    /// Another object of the collection has the UID, or the object of this name has another.
+    #[error("the object `{0}` of the collection has the same UID, or the same name and another UID")]
     UidTaken(String),
     /// The account has as many collections of the kind as it may.
     #[error("the account has {0} collections of this kind, and may have no more")]

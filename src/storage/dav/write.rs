@@ -232,6 +232,14 @@ pub(super) async fn store(
     if let Some(row) = transaction.fetch_optional(sql, &values).await? {
         return Err(Error::UidTaken(row.text(0)?));
     }
+    // RFC 4791 §5.3.2.1, RFC 6352 §6.3.2.1: nor is an object overwritten by one of another UID.
+    if there.is_some() {
+        let sql = "SELECT 1 FROM dav_objects WHERE collection = ? AND name = ? AND uid <> ?";
+        let values = [id.into(), Val::from(&draft.name), Val::from(&draft.uid)];
+        if transaction.fetch_optional(sql, &values).await?.is_some() {
+            return Err(Error::UidTaken(draft.name.clone()));
+        }
+    }
     let changed = next_token(transaction, id).await?;
     let sql = transaction.dialect().upsert(
         "dav_objects",

@@ -128,6 +128,9 @@ async fn limits_hold(database: Database) {
     let twin = Draft { uid: many[0].uid.clone(), ..draft("twin", "x") };
     let conflict = collections.put(&ann(), &book, &[twin], &any, &LIMITS, NOW).await;
     assert!(matches!(conflict, Err(Error::UidTaken(name)) if name == "n0"));
+    let other = Draft { uid: "other".to_owned(), ..many[0].clone() };
+    let conflict = collections.put(&ann(), &book, &[other], &any, &LIMITS, NOW).await;
+    assert!(matches!(conflict, Err(Error::UidTaken(name)) if name == "n0"));
     let property = |local: &str| Property {
         name: PropertyName { namespace: "urn:x".to_owned(), local: local.to_owned() },
         value: "<a/>".to_owned(),

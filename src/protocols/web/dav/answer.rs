@@ -76,7 +76,7 @@ impl Problem {
     pub(super) fn uid_conflict(kind: CollectionKind, href: &str) -> Self {
         let namespace = namespace(kind);
         let inside = format!("<href xmlns=\"DAV:\">{}</href>", escape(href));
-        let problem = Self::new(StatusCode::CONFLICT, "Another object has the same UID.");
+        let problem = Self::new(StatusCode::CONFLICT, "Another object has the same UID, or this one had another.");
         Self { rule: Some((namespace, "no-uid-conflict", inside)), ..problem }
     }
 }

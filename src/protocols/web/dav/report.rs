@@ -111,7 +111,12 @@ async fn query(
         after.clone_from(&last.info.name);
         let (question, expand) = (question.clone(), expansion(wanted));
         let judged = turn.block(move || {
-            let judge = |object: Object| question.matches(&object.content, most).then(|| shown(object, expand, most));
+            let zone = match &question {
+                Question::Calendar(_, zone) => zone.as_deref(),
+                Question::Cards(_) => None,
+            };
+            let judge =
+                |object: Object| question.matches(&object.content, most).then(|| shown(object, expand, (zone, most)));
             page.into_iter().take_while(|_| Instant::now() < until).filter_map(judge).collect::<Vec<_>>()
         });
         for (object, text) in judged.await? {
@@ -148,10 +153,10 @@ const fn expansion(wanted: &Wanted) -> Option<TimeRange> {
 }
 
 /// An object with the text that a report shows of it. What is too large to be written out for every recurrence is shown with its
-/// rule, from which a client can tell the recurrences too.
-fn shown(object: Object, expand: Option<TimeRange>, most: usize) -> (Object, String) {
+/// rule, from which a client can tell the recurrences too. Times that name no zone are in `zone`.
+fn shown(object: Object, expand: Option<TimeRange>, (zone, most): (Option<&str>, usize)) -> (Object, String) {
     let read = expand.and_then(|range| Some((range, CalendarObject::read(&object.content).ok()?)));
-    let text = read.and_then(|(range, read)| expanded(&read, object.content.len(), &range, zone_of(None), most));
+    let text = read.and_then(|(range, read)| expanded(&read, object.content.len(), &range, zone_of(zone), most));
     let text = text.unwrap_or_else(|| String::from_utf8_lossy(&object.content).into_owned());
     (object, text)
 }
@@ -161,7 +166,7 @@ async fn multiget((asked, turn): (&Asked<'_>, &Turn), wanted: &Wanted, paths: &[
     let (account, most) = (&asked.visitor.account, settings.recurrences as usize);
     let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
     let mut out = Multistatus::new(settings.answer.len());
-    let mut known: Option<Collection> = None;
+    let (mut known, mut zone): (Option<Collection>, Option<String>) = (None, None);
     let until = Instant::now() + settings.query.duration();
     for path in paths {
         if Instant::now() >= until {
@@ -176,6 +181,10 @@ async fn multiget((asked, turn): (&Asked<'_>, &Turn), wanted: &Wanted, paths: &[
         };
         if known.as_ref().is_none_or(|known| known.kind != kind || known.name != name) {
             known = asked.room.needs.collections.find(&account.address, kind, &name).await?;
+            zone = match &known {
+                Some(collection) if expansion(wanted).is_some() => zone_text(asked, collection, None).await?,
+                _ => None,
+            };
         }
         let found = match &known {
             Some(collection) if out.has_room(AROUND) => {
@@ -186,9 +195,10 @@ async fn multiget((asked, turn): (&Asked<'_>, &Turn), wanted: &Wanted, paths: &[
         match found {
             Some((collection, object)) if out.has_room(object.content.len() + AROUND) => {
                 let expand = expansion(wanted);
+                let zone = zone.clone();
                 let (object, text) = match expand {
-                    Some(_) => turn.block(move || shown(object, expand, most)).await?,
-                    None => shown(object, None, most),
+                    Some(_) => turn.block(move || shown(object, expand, (zone.as_deref(), most))).await?,
+                    None => shown(object, None, (None, most)),
                 };
                 writer.write(&Resource::Object(collection, &object.info, Some(&text)), &mut out);
             }

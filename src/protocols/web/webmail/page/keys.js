@@ -51,7 +51,7 @@ export function listen(act) {
 
 /** What can be typed into the search. */
 const SEARCH = [
-  ["from:ann to: cc: subject: body:", "findField"], ["filename:report", "findFile"], ["in:sent in:\"My folder\"", "findFolderIn"], ["is:unread is:flagged is:answered is:forwarded is:draft", "findFlag"],
+  ["word", "findWord"], ["from:ann to: cc: subject: body:", "findField"], ["filename:report", "findFile"], ["in:sent in:\"My folder\"", "findFolderIn"], ["is:unread is:flagged is:answered is:forwarded is:draft", "findFlag"],
   ["has:attachment", "hasAttachments"], ["before:2026-01-31 after: on:", "findDate"], ["larger:5M smaller:", "findSize"], ["ann OR bob", "findEither"], ["-word", "findNot"], ["\"two words\"", "findTogether"],
 ];
 

@@ -139,8 +139,9 @@ export class List {
       this.lines[chunk * CHUNK + n] = { ...line, folder, id: `${line.uid} ${folder}` };
     });
     this.findAgain();
-    const found = this.question.query || this.question.filter;
-    this.say(this.total > 0 ? "" : t(found ? "emptyFound" : "empty"));
+    const { query, filter, whole } = this.question;
+    const nothing = () => query && !whole ? t("emptyFoundHead", { whole: t("searchWhole") }) : t(query || filter ? "emptyFound" : "empty");
+    this.say(this.total > 0 ? "" : nothing());
     this.space.style.height = `${this.total * this.height}px`;
     this.draw();
   }

@@ -1,0 +1,248 @@
+//! Calendars as calcard can make recurrences of them. It knows no moment for a local time that the clocks skip or show twice, so
+//! rules are followed by what the clocks show, and what comes of them, leaves them out or changes them is compared here, by moments.
+
+use std::collections::HashSet;
+
+use calcard::common::PartialDateTime;
+use calcard::common::timezone::Tz;
+use calcard::icalendar::timezone::TzResolver;
+use calcard::icalendar::{
+    ICalendar, ICalendarComponent, ICalendarEntry, ICalendarParameterName, ICalendarPeriod, ICalendarProperty,
+    ICalendarValue,
+};
+use chrono::{DateTime, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _};
+
+use super::expand::moment;
+
+/// A calendar whose recurrences are to be made in [`Tz::Floating`]: what has no zone then is what the clocks show.
+pub(super) struct Told {
+    pub(super) calendar: ICalendar,
+    /// Of each component.
+    ways: Vec<Way>,
+    /// When a series does not take place, or otherwise than its rule says.
+    left_out: HashSet<i64>,
+}
+
+/// How the times of a component are told.
+struct Way {
+    /// The zone that they are in, unless they name another.
+    written: Tz,
+    /// The zone whose clocks they are told by.
+    zone: Tz,
+    /// Whether there are recurrences of it by a rule.
+    follows: bool,
+    /// Whether there are any.
+    recurs: bool,
+}
+
+impl Told {
+    /// Times that name no zone are in `zone`.
+    pub(super) fn of(calendar: &ICalendar, zone: Tz) -> Self {
+        let zones = calendar.build_owned_tz_resolver().with_default(zone);
+        let series = calendar.components.iter().find(|one| has_rule(one)).map(|one| written_in(one, &zones));
+        let ways: Vec<Way> = calendar.components.iter().map(|one| Way::of(one, series, &zones)).collect();
+        let left_out = left_out(calendar, &ways, &zones);
+        let mut calendar = calendar.clone();
+        for (component, way) in calendar.components.iter_mut().zip(&ways) {
+            if component.component_type.has_time_ranges() {
+                way.tell(component, &zones);
+            }
+        }
+        Self { calendar, ways, left_out }
+    }
+
+    /// Whether there are recurrences of a component by a rule.
+    pub(super) fn follows(&self, component: u32) -> bool {
+        self.way(component).is_some_and(|way| way.follows)
+    }
+
+    /// Whether there are recurrences of a component at all.
+    pub(super) fn recurs(&self, component: u32) -> bool {
+        self.way(component).is_some_and(|way| way.recurs)
+    }
+
+    /// Whether a recurrence does not take place, or another component says how it does.
+    pub(super) fn leaves_out(&self, component: u32, start: i64) -> bool {
+        self.recurs(component) && self.left_out.contains(&start)
+    }
+
+    /// The moment of a time of a component, and what the clocks show then, both in seconds.
+    pub(super) fn when(&self, component: u32, at: &DateTime<Tz>) -> (i64, i64) {
+        let zone = self.way(component).map_or(Tz::UTC, |way| way.zone);
+        if at.timezone().is_floating() {
+            let local = at.naive_local();
+            let shown = local.and_utc().timestamp();
+            return (moment_in(zone, local).unwrap_or(shown), shown);
+        }
+        (at.timestamp(), at.with_timezone(&zone).naive_local().and_utc().timestamp())
+    }
+
+    fn way(&self, component: u32) -> Option<&Way> {
+        self.ways.get(usize::try_from(component).ok()?)
+    }
+}
+
+impl Way {
+    /// Where a series has a rule, what takes its place from some time on (RFC 5545 §3.2.13) is told as the series is.
+    fn of(component: &ICalendarComponent, series: Option<Tz>, zones: &TzResolver<String>) -> Self {
+        let written = written_in(component, zones);
+        let (follows, is_changed) = (has_rule(component), component.is_recurrence_override());
+        match series.filter(|_| !follows && is_onward(component)) {
+            Some(zone) => Self { written, zone, follows: true, recurs: true },
+            None => {
+                Self { written, zone: written, follows, recurs: follows || component.is_recurrent() && !is_changed }
+            }
+        }
+    }
+
+    fn zone_of(&self, entry: &ICalendarEntry, zones: &TzResolver<String>) -> Tz {
+        entry.tz_id().map_or(self.written, |id| zones.resolve_or_default(Some(id)))
+    }
+
+    fn tell(&self, component: &mut ICalendarComponent, zones: &TzResolver<String>) {
+        use ICalendarProperty::{Dtend, Dtstart, Due, Exdate, Rdate, RecurrenceId, Rrule, Sequence};
+        let (has_time, is_changed) = (has_time(component), component.is_recurrence_override());
+        component.entries.retain(|entry| !matches!(entry.name, Sequence | Exdate));
+        if is_changed && !self.follows {
+            // So calcard puts it into no other's place: it compares the SEQUENCE as well.
+            let values = vec![ICalendarValue::Integer(0)];
+            component.entries.push(ICalendarEntry { name: Sequence, params: Vec::new(), values });
+        }
+        for entry in &mut component.entries {
+            let zone = self.zone_of(entry, zones);
+            match entry.name {
+                Dtstart | Dtend | Due | RecurrenceId if self.follows => self.follow(entry, zone),
+                Dtstart | Dtend | Due | RecurrenceId | Rdate => tell_unclear(entry, zone),
+                // A day has no zone.
+                Rrule if has_time => self.bound(entry),
+                _ => {}
+            }
+        }
+    }
+
+    /// Lets a time be what the clocks show.
+    fn follow(&self, entry: &mut ICalendarEntry, zone: Tz) {
+        if let Some(ICalendarValue::PartialDateTime(at)) = entry.values.first_mut()
+            && at.has_time()
+            && (at.has_zone() || zone != self.zone)
+            && let Some(moment) = moment_of(at, zone)
+        {
+            **at = shown(moment, self.zone);
+        }
+        entry.params.retain(|parameter| parameter.name != ICalendarParameterName::Tzid);
+    }
+
+    /// Lets UNTIL, which is in UTC beside a local DTSTART (RFC 5545 §3.3.10), be what the clocks show.
+    fn bound(&self, rule: &mut ICalendarEntry) {
+        for value in &mut rule.values {
+            if let ICalendarValue::RecurrenceRule(rule) = value
+                && let Some(until) = rule.until.as_mut().filter(|until| until.has_zone())
+                && let Some(last) = moment_of(until, self.zone)
+            {
+                *until = shown(last, self.zone);
+            }
+        }
+    }
+}
+
+fn has_rule(component: &ICalendarComponent) -> bool {
+    component.component_type.has_time_ranges() && component.has_property(&ICalendarProperty::Rrule)
+}
+
+fn is_onward(component: &ICalendarComponent) -> bool {
+    let id = component.property(&ICalendarProperty::RecurrenceId);
+    id.is_some_and(|id| id.has_parameter(&ICalendarParameterName::Range))
+}
+
+/// Whether a component begins at a time of a day.
+pub(super) fn has_time(component: &ICalendarComponent) -> bool {
+    let start = component.property(&ICalendarProperty::Dtstart).and_then(|entry| entry.values.first());
+    matches!(start, Some(ICalendarValue::PartialDateTime(at)) if at.has_time())
+}
+
+/// The zone of a component's beginning.
+fn written_in(component: &ICalendarComponent, zones: &TzResolver<String>) -> Tz {
+    use ICalendarProperty::{Dtstart, Due, RecurrenceId};
+    let start = [Dtstart, RecurrenceId, Due].iter().find_map(|name| component.property(name));
+    let at = start.and_then(|entry| entry.values.first());
+    match at {
+        Some(ICalendarValue::PartialDateTime(at)) if at.has_zone() => Tz::UTC,
+        _ => zones.resolve_or_default(start.and_then(ICalendarEntry::tz_id)),
+    }
+}
+
+/// The moments that EXDATE and RECURRENCE-ID name (RFC 5545 §3.8.5.1, §3.8.4.4).
+fn left_out(calendar: &ICalendar, ways: &[Way], zones: &TzResolver<String>) -> HashSet<i64> {
+    let mut moments = HashSet::new();
+    let components = calendar.components.iter().zip(ways);
+    for (component, way) in components.filter(|(component, _)| component.component_type.has_time_ranges()) {
+        let names_others = component.entries.iter().filter(|entry| match entry.name {
+            ICalendarProperty::Exdate => true,
+            ICalendarProperty::RecurrenceId => !way.follows,
+            _ => false,
+        });
+        for entry in names_others {
+            let zone = way.zone_of(entry, zones);
+            moments.extend(entry.values.iter().filter_map(|value| match value {
+                ICalendarValue::PartialDateTime(at) => moment_of(at, zone),
+                _ => None,
+            }));
+        }
+    }
+    moments
+}
+
+/// Lets times that the clocks of their zone skip or show twice be in UTC.
+fn tell_unclear(entry: &mut ICalendarEntry, zone: Tz) {
+    let names_zone = entry.tz_id().is_some();
+    for at in entry.values.iter_mut().flat_map(times) {
+        let local = at.to_date_time().filter(|read| read.offset.is_none() && (at.has_time() || names_zone));
+        let unclear = local.filter(|read| zone.offset_from_local_datetime(&read.date_time).single().is_none());
+        if let Some(moment_at) = unclear.and_then(|read| moment_in(zone, read.date_time)) {
+            *at = moment(moment_at, false);
+        }
+    }
+}
+
+/// Lets times that name a zone be in UTC.
+pub(super) fn in_utc(entry: &mut ICalendarEntry, zones: &TzResolver<String>) {
+    let Some(zone) = entry.tz_id().map(|id| zones.resolve_or_default(Some(id))) else { return };
+    for at in entry.values.iter_mut().flat_map(times).filter(|at| at.has_time()) {
+        if let Some(moment_at) = moment_of(at, zone) {
+            *at = moment(moment_at, false);
+        }
+    }
+    entry.params.retain(|parameter| parameter.name != ICalendarParameterName::Tzid);
+}
+
+fn times(value: &mut ICalendarValue) -> impl Iterator<Item = &mut PartialDateTime> {
+    let (first, second) = match value {
+        ICalendarValue::PartialDateTime(at) => (Some(&mut **at), None),
+        ICalendarValue::Period(ICalendarPeriod::Range { start, end }) => (Some(start), Some(end)),
+        ICalendarValue::Period(ICalendarPeriod::Duration { start, .. }) => (Some(start), None),
+        _ => (None, None),
+    };
+    first.into_iter().chain(second)
+}
+
+fn moment_of(at: &PartialDateTime, zone: Tz) -> Option<i64> {
+    let read = at.to_date_time()?;
+    match read.offset {
+        Some(offset) => Some((read.date_time - offset).and_utc().timestamp()),
+        None => moment_in(zone, read.date_time),
+    }
+}
+
+/// A local time that there is not just once is told by the offset before the clocks are changed (RFC 5545 §3.3.5).
+fn moment_in(zone: Tz, local: NaiveDateTime) -> Option<i64> {
+    let offset = zone.offset_from_local_datetime(&local).single();
+    let before = || zone.offset_from_local_datetime(&(local - TimeDelta::days(1))).earliest();
+    let offset = offset.or_else(before)?;
+    Some((local - offset.fix()).and_utc().timestamp())
+}
+
+/// What the clocks of a zone show at a moment.
+fn shown(at: i64, zone: Tz) -> PartialDateTime {
+    let local = DateTime::from_timestamp(at, 0).unwrap_or_default().with_timezone(&zone).naive_local();
+    PartialDateTime { tz_hour: None, tz_minute: None, ..moment(local.and_utc().timestamp(), false) }
+}
