@@ -123,7 +123,7 @@ pub fn domains_of(view: &View<'_>, reverse_path: &str) -> Vec<String> {
     let of_address = |address: &str| address.rsplit_once('@').map_or("", |(_, d)| d).to_lowercase();
     let senders = [of_address(view.from_address()), of_address(reverse_path)];
     let signatures = view.all("DKIM-Signature").take(MAX_SIGNERS);
-    let signers = signatures.filter_map(|field| dkim::tag(field.raw, b"d")).map(|domain| domain.to_lowercase());
+    let signers = signatures.filter_map(|field| dkim::tag(&field.raw, b"d")).map(|domain| domain.to_lowercase());
     let links = view.links.iter().map(|l| l.host.clone());
     let mut domains: Vec<String> = Vec::new();
     for host in senders.into_iter().chain(signers).chain(links) {

@@ -321,13 +321,8 @@ pub(super) fn octets<'a>(structure: &Structure<'a>, part: &Part<'a>, limit: usiz
 
 /// How the octets of a part are really encoded.
 pub(super) fn encoding<'a>(structure: &Structure<'a>, part: &Part<'a>) -> Option<&'a [u8]> {
-    // RFC 2046 §5.2.1: a message inside a message is not encoded again; RFC 6532 §3.5 allows it, some programs always do it, and
-    // some only say so.
     let encoding = part.fields.encoding?;
-    let says_so = encoding.trim_ascii().eq_ignore_ascii_case(b"base64");
-    let first_line = structure.body(part).split(|octet| *octet == b'\n').next().unwrap_or_default();
-    let only_says_so = part.kind == Kind::Message && says_so && first_line.contains(&b':');
-    (!only_says_so).then_some(encoding)
+    if part.kind == Kind::Message { transfer::of_message(encoding, structure.body(part)) } else { Some(encoding) }
 }
 
 /// The text of a part, and whether it is longer than `limit` octets.

@@ -312,10 +312,10 @@ fn header_text<'f>(facts: &Facts<'f>, source: &Source) -> Option<Cow<'f, str>> {
         Field::All => {
             let mut text = String::new();
             for field in &view.fields {
-                text.push_str(&String::from_utf8_lossy(field.name));
+                text.push_str(&String::from_utf8_lossy(&field.name));
                 text.push_str(": ");
                 match source.form {
-                    Form::Raw => text.push_str(&String::from_utf8_lossy(field.raw)),
+                    Form::Raw => text.push_str(&String::from_utf8_lossy(&field.raw)),
                     _ => text.push_str(field.decoded()),
                 }
                 text.push('\n');
@@ -357,7 +357,7 @@ fn joined<'f>(facts: &Facts<'f>, names: &[&str], source: &Source) -> Option<Cow<
     }
     let text = |field: &&'f crate::services::filter::view::Field<'f>| match source.form {
         Form::Decoded => Cow::Borrowed(field.decoded()),
-        Form::Raw => String::from_utf8_lossy(field.raw),
+        Form::Raw => String::from_utf8_lossy(&field.raw),
         Form::Address => Cow::Borrowed(field.address()),
         Form::Domain => Cow::Borrowed(field.address().rsplit_once('@').map_or("", |(_, d)| d)),
         Form::DisplayName => Cow::Borrowed(field.display_name()),

@@ -1,8 +1,11 @@
 //! MIME parts.
 
+use std::borrow::Cow;
+
 use super::fields::{self, Field};
 use super::{Limit, LimitSettings, decode};
 use crate::foundations::mail::content::{self, ContentType};
+use crate::foundations::mail::transfer;
 
 /// One part of a message.
 #[derive(Debug, Default)]
@@ -17,8 +20,8 @@ pub struct Part<'m> {
     pub attachment: bool,
     /// Content-Transfer-Encoding in lower case.
     pub encoding: String,
-    /// The content, encoded as it came.
-    pub content: &'m [u8],
+    /// The content, encoded as it came; nothing where a part of an encoded message holds others.
+    pub content: Cow<'m, [u8]>,
     /// How deep it lies; the message itself is at 0.
     pub depth: usize,
     /// Raw Content-Type fields and the like, for rules on MIME headers.
@@ -40,7 +43,12 @@ impl Part<'_> {
 
     /// Whether it holds other parts.
     pub fn is_container(&self) -> bool {
-        self.media_type.starts_with("multipart/") || self.media_type == "message/rfc822"
+        self.media_type.starts_with("multipart/") || self.is_message()
+    }
+
+    /// RFC 6532 §3.7: message/global is message/rfc822 with UTF-8 in its header.
+    fn is_message(&self) -> bool {
+        matches!(self.media_type.as_str(), "message/rfc822" | "message/global")
     }
 
     /// The decoded content as text, at most `room` octets of it.
@@ -51,9 +59,26 @@ impl Part<'_> {
     /// The decoded content, at most `room` octets of it.
     pub fn octets(&self, room: usize) -> Vec<u8> {
         match self.encoding.as_str() {
-            "base64" => decode::base64(self.content, room),
-            "quoted-printable" => decode::quoted_printable(self.content, room),
+            "base64" => decode::base64(&self.content, room),
+            "quoted-printable" => decode::quoted_printable(&self.content, room),
             _ => self.content[..self.content.len().min(room)].to_vec(),
+        }
+    }
+
+    /// The same, with octets of its own.
+    fn into_owned<'o>(self) -> Part<'o> {
+        let content: Cow<'o, [u8]> =
+            if self.is_container() { Cow::Borrowed(&[]) } else { Cow::Owned(self.content.into_owned()) };
+        Part {
+            media_type: self.media_type,
+            charset: self.charset,
+            file_name: self.file_name,
+            attachment: self.attachment,
+            encoding: self.encoding,
+            content,
+            depth: self.depth,
+            header: self.header.into_iter().map(Field::into_owned).collect(),
+            unterminated: self.unterminated,
         }
     }
 }
@@ -63,11 +88,15 @@ pub struct Walk<'l, 'm> {
     limits: &'l LimitSettings,
     pub parts: Vec<Part<'m>>,
     pub reached: Vec<Limit>,
+    /// Parts that were found before this way began.
+    before: usize,
+    /// Octets that messages may have which have to be decoded.
+    room: usize,
 }
 
 impl<'l, 'm> Walk<'l, 'm> {
     pub const fn new(limits: &'l LimitSettings) -> Self {
-        Self { limits, parts: Vec::new(), reached: Vec::new() }
+        Self { limits, parts: Vec::new(), reached: Vec::new(), before: 0, room: limits.message.len() }
     }
 
     pub fn run(&mut self, fields: &[Field<'m>], content: &'m [u8]) {
@@ -76,20 +105,18 @@ impl<'l, 'm> Walk<'l, 'm> {
     }
 
     fn part(&mut self, fields: &[Field<'m>], content: &'m [u8], depth: usize, default: &str) {
-        if self.parts.len() >= self.limits.parts {
-            self.reach(Limit::Parts);
+        if self.is_full() {
             return;
         }
-        let content_type = fields.iter().find(|f| f.is("Content-Type")).map(|f| f.raw);
+        let content_type = fields.iter().find(|f| f.is("Content-Type")).map(|f| &*f.raw);
         let media = content_type.map_or_else(Parameters::default, Parameters::parse);
         // What decides how a part is taken apart is read as whoever shows it reads it.
         let content_type = content_type.and_then(ContentType::read);
         let disposition = fields
             .iter()
             .find(|f| f.is("Content-Disposition"))
-            .map_or_else(Parameters::default, |f| Parameters::parse(f.raw));
-        let encoding = fields.iter().find(|f| f.is("Content-Transfer-Encoding"));
-        let encoding = encoding.map_or_else(String::new, |f| lower(content::word(f.raw)));
+            .map_or_else(Parameters::default, |f| Parameters::parse(&f.raw));
+        let encoding = fields.iter().find(|f| f.is("Content-Transfer-Encoding")).map(|f| &*f.raw);
         let parameter = |name: &str| content_type.as_ref().and_then(|given| given.parameters.raw(name));
         let boundary = parameter("boundary");
         let index = self.parts.len();
@@ -100,8 +127,8 @@ impl<'l, 'm> Walk<'l, 'm> {
             media_type: content_type
                 .as_ref()
                 .map_or_else(|| default.to_owned(), |given| format!("{}/{}", lower(given.media), lower(given.subtype))),
-            encoding,
-            content,
+            encoding: encoding.map_or_else(String::new, |given| lower(content::word(given))),
+            content: Cow::Borrowed(content),
             depth,
             header: Vec::new(),
             unterminated: false,
@@ -115,9 +142,11 @@ impl<'l, 'm> Walk<'l, 'm> {
             self.parts[index].media_type = "text/plain".to_owned();
             return;
         }
-        if part.is("message/rfc822") {
-            if part.encoding != "base64" && part.encoding != "quoted-printable" {
-                self.entity(content, depth + 1, "text/plain");
+        if part.is_message() {
+            let encoding = encoding.and_then(|given| transfer::of_message(given, content));
+            match transfer::decode(encoding, content, self.room) {
+                Cow::Borrowed(_) => self.entity(content, depth + 1, "text/plain"),
+                Cow::Owned(message) => self.decoded(&message, depth + 1),
             }
             return;
         }
@@ -136,6 +165,24 @@ impl<'l, 'm> Walk<'l, 'm> {
         self.part(&fields, bytes.get(body..).unwrap_or_default(), depth, default);
         if let Some(part) = self.parts.get_mut(index) {
             part.header = fields;
+        }
+    }
+
+    /// A message that was encoded, against RFC 2045 §6.4. Readers show it all the same.
+    fn decoded(&mut self, message: &[u8], depth: usize) {
+        if message.len() >= self.room {
+            self.reach(Limit::Message);
+        }
+        let room = self.room.saturating_sub(message.len());
+        let before = self.before + self.parts.len();
+        let mut walk = Walk { limits: self.limits, parts: Vec::new(), reached: Vec::new(), before, room };
+        walk.entity(message, depth, "text/plain");
+        self.room = walk.room;
+        for limit in walk.reached {
+            self.reach(limit);
+        }
+        for part in walk.parts {
+            self.parts.push(part.into_owned());
         }
     }
 
@@ -161,8 +208,7 @@ impl<'l, 'm> Walk<'l, 'm> {
             }
             if let Some(start) = open.take() {
                 self.entity(without_line_end(&content[start..found.max(start)]), depth + 1, default);
-                if self.parts.len() >= self.limits.parts {
-                    self.reach(Limit::Parts);
+                if self.is_full() {
                     return;
                 }
             }
@@ -177,6 +223,15 @@ impl<'l, 'm> Walk<'l, 'm> {
             self.entity(&content[start.min(content.len())..], depth + 1, default);
         }
         self.parts[index].unterminated = !closed;
+    }
+
+    /// Whether there are as many parts as may be opened.
+    fn is_full(&mut self) -> bool {
+        let is_full = self.before + self.parts.len() >= self.limits.parts;
+        if is_full {
+            self.reach(Limit::Parts);
+        }
+        is_full
     }
 
     fn reach(&mut self, limit: Limit) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::foundations::settings::ByteSize;
 
 fn limits() -> LimitSettings {
     LimitSettings::default()
@@ -88,6 +89,45 @@ fn sees_what_readers_are_shown() {
         assert!(view.body.ends_with(&format!("\n{TEXT}\n")), "{message}");
         assert_eq!(view.links[0].host, "evil.test", "{message}");
     }
+}
+
+/// Mail programs show them, although RFC 2045 §6.4 forbids to encode them.
+#[test]
+fn encoded_messages_are_opened() {
+    use base64::Engine as _;
+    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let text = format!("--i\r\n\r\nsee http://evil.test/ {}\r\n", "x ".repeat(300));
+    let file =
+        "--i\r\nContent-Type: application/x-dosexec; name=a.exe\r\nContent-Transfer-Encoding: base64\r\n\r\nTVo=\r\n";
+    let inner = format!("Subject: s\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n{text}{file}--i--\r\n");
+    let attached = |subtype: &str, encoding: &str, content: &str| {
+        let fields = format!("Content-Type: message/{subtype}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n");
+        format!("{fields}{content}")
+    };
+    let encoded = attached("rfc822", "base64", &base64(&inner));
+    for message in [
+        encoded.clone(),
+        attached("global", "BASE64", &base64(&inner)),
+        attached("rfc822", "quoted-printable", &inner.replace('=', "=3D")),
+        attached("rfc822", "base64", &base64(&encoded)),
+        // It only says so.
+        attached("rfc822", "base64", &inner),
+        attached("rfc822", "7bit", &inner),
+    ] {
+        let message = format!("Content-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n{message}\r\n--o--\r\n");
+        let view = View::new(message.as_bytes(), &limits());
+        assert_eq!(view.links.first().map(|link| link.host.as_str()), Some("evil.test"), "{message}");
+        let file = view.parts.last().unwrap();
+        assert_eq!((file.file_name.as_deref(), file.octets(10)), (Some("a.exe"), b"MZ".to_vec()), "{message}");
+        assert!(file.header[0].is("Content-Type") && view.reached.is_empty(), "{message}");
+    }
+    let few = LimitSettings { parts: 3, ..limits() };
+    let view = View::new(encoded.as_bytes(), &few);
+    assert!(view.parts.len() == 3 && view.reached == [Limit::Parts]);
+    let twice = attached("rfc822", "base64", &base64(&encoded));
+    let small = LimitSettings { message: ByteSize::bytes(twice.len() as u64), ..limits() };
+    let view = View::new(twice.as_bytes(), &small);
+    assert!(view.reached == [Limit::Message] && view.parts.len() > 2);
 }
 
 #[test]
