@@ -153,7 +153,10 @@ impl<'l, 'm> Walk<'l, 'm> {
         let default = if part.is("multipart/digest") { "message/rfc822" } else { "text/plain" };
         match boundary.map(<[u8]>::trim_ascii_end) {
             Some(boundary) if !boundary.is_empty() => self.multipart(index, content, boundary, depth, default),
-            _ => self.parts[index].unterminated = true,
+            _ => {
+                self.parts[index].unterminated = true;
+                self.undivided(content, depth + 1);
+            }
         }
     }
 
@@ -186,14 +189,22 @@ impl<'l, 'm> Walk<'l, 'm> {
         }
     }
 
-    /// RFC 2046 §5.1.1.
+    /// What a multipart holds that no delimiter divides: readers show it as text.
+    fn undivided(&mut self, content: &'m [u8], depth: usize) {
+        if !content.trim_ascii().is_empty() {
+            self.part(&[], content, depth, "text/plain");
+        }
+    }
+
+    /// RFC 2046 §5.1.1. What follows the end is read too: where a multipart in this one has the same boundary, it is its end for those
+    /// who look for the innermost.
     fn multipart(&mut self, index: usize, content: &'m [u8], boundary: &[u8], depth: usize, default: &str) {
         let mut delimiter = Vec::with_capacity(boundary.len() + 2);
         delimiter.extend_from_slice(b"--");
         delimiter.extend_from_slice(boundary);
         let finder = memchr::memmem::Finder::new(&delimiter);
         let mut open: Option<usize> = None;
-        let mut closed = false;
+        let (mut divided, mut closed, mut is_past) = (false, false, false);
         let mut at = 0;
         while let Some(found) = content.get(at..).and_then(|rest| finder.find(rest)) {
             let found = at + found;
@@ -206,21 +217,24 @@ impl<'l, 'm> Walk<'l, 'm> {
             if !tail.is_empty() && tail != b"--" {
                 continue;
             }
-            if let Some(start) = open.take() {
-                self.entity(without_line_end(&content[start..found.max(start)]), depth + 1, default);
+            if let Some(start) = open.replace(line_end) {
+                let piece = without_line_end(&content[start..found.max(start)]);
+                if !(is_past && piece.trim_ascii().is_empty()) {
+                    self.entity(piece, depth + 1, default);
+                }
                 if self.is_full() {
                     return;
                 }
             }
-            if !tail.is_empty() {
-                closed = true;
-                break;
-            }
-            open = Some(line_end);
+            is_past = !tail.is_empty();
+            closed |= is_past;
+            divided |= !is_past;
             at = line_end;
         }
-        if let Some(start) = open {
-            self.entity(&content[start.min(content.len())..], depth + 1, default);
+        match open.filter(|_| divided).map(|start| &content[start.min(content.len())..]) {
+            Some(rest) if is_past && rest.trim_ascii().is_empty() => {}
+            Some(rest) => self.entity(rest, depth + 1, default),
+            None => self.undivided(content, depth + 1),
         }
         self.parts[index].unterminated = !closed;
     }

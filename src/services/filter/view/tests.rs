@@ -70,6 +70,7 @@ fn sees_what_readers_are_shown() {
         let part = format!("--{boundary}\r\n{BASE64}{ENCODED}\r\n");
         format!("Content-Type: {content_type}\r\n\r\n{part}--{boundary}--\r\n")
     };
+    let inner = multipart("multipart/mixed; boundary=ab", "ab").replace(ENCODED, "eA==");
     for message in [
         format!("Content-Transfer-Encoding: base64;\r\n\r\n{ENCODED}"),
         format!("Content-Transfer-Encoding: (x) Base64 (x)\r\n\r\n{ENCODED}"),
@@ -80,15 +81,20 @@ fn sees_what_readers_are_shown() {
         multipart("multipart/mixed; boundary*=utf-8''x; boundary=ab", "ab"),
         multipart("(x) multipart / mixed; boundary=\"ab \"", "ab"),
         multipart("multipart/mixed; boundary=ab", "ab").replacen("--ab", "--ab--x\r\n--ab", 1),
+        format!("Content-Type: multipart/mixed; boundary=ab\r\n\r\n{TEXT}\r\n"),
+        format!("Content-Type: multipart/mixed\r\n{BASE64}{TEXT}\r\n"),
+        format!("Content-Type: multipart/mixed; boundary=ab\r\n\r\n--ab\r\n{inner}--ab\r\n\r\n{TEXT}\r\n--ab--\r\n"),
     ] {
         let structure = Structure::of(message.as_bytes());
         let part = structure.parts().last().unwrap();
         let shown = transfer::decode(part.fields.encoding, structure.body(part), 1000);
-        assert_eq!(String::from_utf8_lossy(&shown), TEXT, "{message}");
+        assert_eq!(String::from_utf8_lossy(&shown).trim_end(), TEXT, "{message}");
         let view = View::new(message.as_bytes(), &limits());
         assert!(view.body.ends_with(&format!("\n{TEXT}\n")), "{message}");
         assert_eq!(view.links[0].host, "evil.test", "{message}");
     }
+    let only_closed = format!("Content-Type: multipart/mixed; boundary=ab\r\n\r\n{TEXT}\r\n--ab--\r\n");
+    assert_eq!(View::new(only_closed.as_bytes(), &limits()).links[0].host, "evil.test");
 }
 
 /// Mail programs show them, although RFC 2045 §6.4 forbids to encode them.
