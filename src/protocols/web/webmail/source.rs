@@ -333,7 +333,7 @@ pub(super) fn text(structure: &Structure<'_>, part: &Part<'_>, limit: usize) -> 
     let text = match part.content.parameters.raw("charset") {
         Some(label) => charset::decode(label, octets),
         None => {
-            let declared = declared(octets).filter(|_| part.content.is_exactly("text", "html"));
+            let declared = charset::declared(octets).filter(|_| part.content.is_exactly("text", "html"));
             declared.map_or_else(|| charset::guess(octets).into_owned(), |label| charset::decode(label, octets))
         }
     };
@@ -343,20 +343,6 @@ pub(super) fn text(structure: &Structure<'_>, part: &Part<'_>, limit: usize) -> 
         return (unflow(&text, joins), is_cut);
     }
     (text, is_cut)
-}
-
-/// The charset that a page names in its head, where it cannot be UTF-8. Browsers look as far as this (HTML §13.2.3.2).
-fn declared(octets: &[u8]) -> Option<&[u8]> {
-    if std::str::from_utf8(octets).is_ok() {
-        return None;
-    }
-    let head = octets[..octets.len().min(1024)].to_ascii_lowercase();
-    let at = memchr::memmem::find(&head, b"charset=")? + b"charset=".len();
-    let rest = &octets[at..head.len()];
-    let rest = rest.strip_prefix(b"\"").or_else(|| rest.strip_prefix(b"'")).unwrap_or(rest);
-    let is_label = |b: &u8| b.is_ascii_alphanumeric() || b"-_:.".contains(b);
-    let end = rest.iter().position(|b| !is_label(b))?;
-    Some(&rest[..end])
 }
 
 /// Joins the lines of format=flowed to paragraphs (RFC 3676 §4).

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::fields::{self, Field};
 use super::{Limit, LimitSettings, decode};
 use crate::foundations::mail::content::{self, ContentType};
-use crate::foundations::mail::transfer;
+use crate::foundations::mail::{charset, transfer};
 
 /// One part of a message.
 #[derive(Debug, Default)]
@@ -53,7 +53,12 @@ impl Part<'_> {
 
     /// The decoded content as text, at most `room` octets of it.
     pub fn decode(&self, room: usize) -> String {
-        decode::text(&self.octets(room), self.charset.as_deref())
+        let octets = self.octets(room);
+        match &self.charset {
+            None if self.is("text/html") => charset::declared(&octets)
+                .map_or_else(|| charset::guess(&octets).into_owned(), |label| charset::decode(label, &octets)),
+            label => decode::text(&octets, label.as_deref()),
+        }
     }
 
     /// The decoded content, at most `room` octets of it.

@@ -97,6 +97,23 @@ fn sees_what_readers_are_shown() {
     assert_eq!(View::new(only_closed.as_bytes(), &limits()).links[0].host, "evil.test");
 }
 
+/// The web does not read some of these sets any more, but readers do.
+#[test]
+fn character_sets_are_those_of_readers() {
+    let page = b"<meta charset=windows-1251><p>\xcf\xf0\xe8\xe2\xe5\xf2</p>";
+    let wide = b"h\0t\0t\0p\0:\0/\0/\0e\0v\0i\0l\0.\0t\0e\0s\0t\0/\0";
+    for (content_type, content, shown) in [
+        ("text/plain; charset=iso-2022-kr", &b"see http://evil.test/"[..], "see http://evil.test/"),
+        ("text/plain; charset=hz-gb-2312", b"a ~{<:Ky2;~} b", "a 己所不 b"),
+        ("text/plain; charset=utf-16", wide, "http://evil.test/"),
+        ("text/plain; charset=x-nonsense", b"gr\xfcn", "grün"),
+        ("text/html", page, "Привет"),
+    ] {
+        let message = [format!("Content-Type: {content_type}\r\n\r\n").as_bytes(), content].concat();
+        assert_eq!(View::new(&message, &limits()).body, format!("\n{shown}\n"), "{content_type}");
+    }
+}
+
 /// Mail programs show them, although RFC 2045 §6.4 forbids to encode them.
 #[test]
 fn encoded_messages_are_opened() {
