@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::fields::{self, Field};
 use super::{Limit, LimitSettings, decode};
-use crate::foundations::mail::content::{self, ContentType};
+use crate::foundations::mail::content::{self, ContentType, Disposition, Parameters};
 use crate::foundations::mail::{charset, transfer};
 
 /// One part of a message.
@@ -114,21 +114,18 @@ impl<'l, 'm> Walk<'l, 'm> {
             return;
         }
         let content_type = fields.iter().find(|f| f.is("Content-Type")).map(|f| &*f.raw);
-        let media = content_type.map_or_else(Parameters::default, Parameters::parse);
-        // What decides how a part is taken apart is read as whoever shows it reads it.
+        // What decides how a part is taken apart, and what it is called, is read as whoever shows it reads it.
         let content_type = content_type.and_then(ContentType::read);
-        let disposition = fields
-            .iter()
-            .find(|f| f.is("Content-Disposition"))
-            .map_or_else(Parameters::default, |f| Parameters::parse(&f.raw));
+        let disposition = fields.iter().find(|f| f.is("Content-Disposition")).and_then(|f| Disposition::read(&f.raw));
+        let given = disposition.as_ref().and_then(|given| name(&given.parameters, "filename"));
         let encoding = fields.iter().find(|f| f.is("Content-Transfer-Encoding")).map(|f| &*f.raw);
         let parameter = |name: &str| content_type.as_ref().and_then(|given| given.parameters.raw(name));
         let boundary = parameter("boundary");
         let index = self.parts.len();
         self.parts.push(Part {
             charset: parameter("charset").map(lower),
-            file_name: disposition.get("filename").or_else(|| media.get("name")).map(str::to_owned),
-            attachment: disposition.value == "attachment",
+            file_name: given.or_else(|| name(&content_type.as_ref()?.parameters, "name")),
+            attachment: disposition.is_some_and(|given| given.word.eq_ignore_ascii_case(b"attachment")),
             media_type: content_type
                 .as_ref()
                 .map_or_else(|| default.to_owned(), |given| format!("{}/{}", lower(given.media), lower(given.subtype))),
@@ -260,6 +257,11 @@ impl<'l, 'm> Walk<'l, 'm> {
     }
 }
 
+/// A file name that says something.
+fn name(parameters: &Parameters<'_>, parameter: &str) -> Option<String> {
+    parameters.text(parameter).filter(|name| !name.trim().is_empty())
+}
+
 fn lower(word: &[u8]) -> String {
     String::from_utf8_lossy(word).to_ascii_lowercase()
 }
@@ -268,111 +270,6 @@ fn lower(word: &[u8]) -> String {
 fn without_line_end(bytes: &[u8]) -> &[u8] {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     bytes.strip_suffix(b"\r").unwrap_or(bytes)
-}
-
-/// A value with parameters (RFC 2045 §5.1, RFC 2231), read forgivingly.
-#[derive(Debug, Default)]
-struct Parameters {
-    value: String,
-    parameters: Vec<(String, String)>,
-}
-
-const MAX_PARAMETERS: usize = 50;
-
-impl Parameters {
-    fn parse(raw: &[u8]) -> Self {
-        let text = decode::text(raw, None);
-        let mut pieces = split_quoted(&text);
-        let value = pieces.next().unwrap_or_default().trim().to_ascii_lowercase();
-        let value = value.split_whitespace().next().unwrap_or_default().to_owned();
-        let mut result = Self { value, parameters: Vec::new() };
-        for piece in pieces.take(MAX_PARAMETERS) {
-            let Some((name, value)) = piece.split_once('=') else { continue };
-            let name = name.trim().to_ascii_lowercase();
-            let value = unquote(value.trim());
-            match name.split_once('*') {
-                None => result.parameters.push((name, word(&value))),
-                Some((base, "" | "0*")) => result.parameters.push((base.to_owned(), extended(&value))),
-                Some((base, "0")) => result.parameters.push((base.to_owned(), value)),
-                Some((base, rest)) => {
-                    let value = if rest.ends_with('*') { percent(&value) } else { value };
-                    if let Some((_, whole)) = result.parameters.iter_mut().rev().find(|(n, _)| n == base) {
-                        whole.push_str(&value);
-                    }
-                }
-            }
-        }
-        result
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
-    }
-}
-
-fn split_quoted(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let current = rest?;
-        let mut quoted = false;
-        let mut escaped = false;
-        for (at, c) in current.char_indices() {
-            match c {
-                _ if escaped => escaped = false,
-                '\\' if quoted => escaped = true,
-                '"' => quoted = !quoted,
-                ';' if !quoted => {
-                    rest = Some(&current[at + 1..]);
-                    return Some(&current[..at]);
-                }
-                _ => {}
-            }
-        }
-        rest = None;
-        Some(current)
-    })
-}
-
-fn unquote(value: &str) -> String {
-    let Some(inner) = value.strip_prefix('"') else {
-        return value.split_whitespace().next().unwrap_or_default().to_owned();
-    };
-    let mut out = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => break,
-            '\\' => out.extend(chars.next()),
-            '\r' | '\n' => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// File names in encoded words are not allowed, and common.
-fn word(value: &str) -> String {
-    if !value.contains("=?") {
-        return value.to_owned();
-    }
-    let line = format!("{value}\n");
-    match mail_parser::parsers::MessageStream::new(line.as_bytes()).parse_unstructured() {
-        mail_parser::HeaderValue::Text(text) => text.into_owned(),
-        _ => value.to_owned(),
-    }
-}
-
-/// RFC 2231 §4: `charset'language'percent-encoded`.
-fn extended(value: &str) -> String {
-    let mut pieces = value.splitn(3, '\'');
-    match (pieces.next(), pieces.next(), pieces.next()) {
-        (Some(charset), Some(_), Some(text)) => decode::text(&percent_octets(text), Some(charset)),
-        _ => percent(value),
-    }
-}
-
-fn percent(value: &str) -> String {
-    decode::text(&percent_octets(value), None)
 }
 
 /// What percent-encoding stands for; a broken escape stands for itself.

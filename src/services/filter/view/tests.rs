@@ -97,6 +97,24 @@ fn sees_what_readers_are_shown() {
     assert_eq!(View::new(only_closed.as_bytes(), &limits()).links[0].host, "evil.test");
 }
 
+#[test]
+fn attachments_have_the_names_that_readers_show() {
+    for (disposition, name, attachment) in [
+        ("attachment; filename*1=\".exe\"; filename*0=a", "a.exe", true),
+        ("attachment; filename=\"a.txt\"; filename*=utf-8''%61.exe", "a.exe", true),
+        ("attachment; filename=a b.exe", "a b.exe", true),
+        ("inline; filename=\"=?utf-8?q?a=2Eexe?=\"", "a.exe", false),
+        ("(x) Attachment; filename=\"\"", "b.exe", true),
+        ("\u{a0}attachment; filename=a.exe", "a.exe", false),
+    ] {
+        let fields = format!("Content-Disposition: {disposition}\r\nContent-Type: text/plain; name=b.exe\r\n");
+        let message = format!("{fields}\r\nx\r\n");
+        let view = View::new(message.as_bytes(), &limits());
+        let part = &view.parts[0];
+        assert_eq!((part.file_name.as_deref(), part.attachment), (Some(name), attachment), "{disposition}");
+    }
+}
+
 /// The web does not read some of these sets any more, but readers do.
 #[test]
 fn character_sets_are_those_of_readers() {
