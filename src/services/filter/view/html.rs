@@ -1,7 +1,7 @@
 //! HTML as a reader sees it, and what it tries to hide. One pass, no tree: what matters is the text, the links and the
 //! tricks, and a tree of hostile HTML costs more than it tells.
 
-use super::markup::{Attributes, Style, breaks_line, element_name, is_known, is_void, reference, tag_end};
+use super::markup::{Attributes, Style, breaks_line, comment_end, element_name, is_known, is_void, reference, tag_end};
 use super::{AsideKind, LinkKind, MAX_LINKS, View, link_of, push_folded, set_aside};
 
 /// What was noticed in the HTML parts.
@@ -94,22 +94,23 @@ impl Renderer<'_, '_> {
         let bytes = html.as_bytes();
         let inside_word = at > 0 && bytes[at - 1].is_ascii_alphabetic();
         if bytes[at..].starts_with(b"<!--") {
-            let end = memchr::memmem::find(&bytes[at + 4..], b"-->").map_or(bytes.len(), |n| at + 4 + n + 3);
+            let end = comment_end(bytes, at);
             self.view.html.comments += 1;
             if inside_word && bytes.get(end).is_some_and(u8::is_ascii_alphabetic) {
                 self.view.html.broken_words += 1;
             }
             return end;
         }
-        match bytes.get(at + 1) {
-            Some(b'/' | b'!' | b'?') => {}
-            Some(c) if c.is_ascii_alphabetic() => {}
+        let end = match &bytes[at + 1..] {
+            [b'/', c, ..] if c.is_ascii_alphabetic() => tag_end(bytes, at + 2),
+            // No quotes count in what is taken for a comment (HTML §13.2.5.41), nor in a DOCTYPE.
+            [b'/' | b'!' | b'?', rest @ ..] => memchr::memchr(b'>', rest).map_or(bytes.len(), |n| at + 2 + n),
+            [c, ..] if c.is_ascii_alphabetic() => tag_end(bytes, at + 1),
             _ => {
                 self.text("<");
                 return at + 1;
             }
-        }
-        let end = tag_end(bytes, at + 1);
+        };
         let inner = html.get(at + 1..end).unwrap_or_default();
         let after = (end + 1).min(bytes.len());
         if let Some(name) = inner.strip_prefix('/') {
@@ -132,7 +133,7 @@ impl Renderer<'_, '_> {
         after
     }
 
-    /// Elements whose content is no markup: script, style, title.
+    /// Elements whose content is no markup: script, style, title. Some of them show it.
     fn raw_text(&mut self, html: &str, name: &str, from: usize) -> usize {
         self.note_element(name);
         if name == "script" {
@@ -142,18 +143,23 @@ impl Renderer<'_, '_> {
             return from;
         }
         let bytes = html.as_bytes();
+        let shows = matches!(name, "title" | "textarea" | "xmp");
         let mut at = from;
         while let Some(found) = memchr::memmem::find(&bytes[at..], b"</") {
             let start = at + found;
             let tail = &bytes[start + 2..];
             if tail.len() >= name.len() && tail[..name.len()].eq_ignore_ascii_case(name.as_bytes()) {
-                if name == "title" {
+                if shows {
                     self.text(&html[from..start]);
                     self.break_line();
                 }
                 return (tag_end(bytes, start + 1) + 1).min(bytes.len());
             }
             at = start + 2;
+        }
+        if shows {
+            self.text(&html[from..]);
+            self.break_line();
         }
         bytes.len()
     }

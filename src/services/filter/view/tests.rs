@@ -187,6 +187,31 @@ fn renders_html() {
 }
 
 #[test]
+fn html_is_read_as_browsers_read_it() {
+    const LINK: &str = "<a href='http://evil.test/'>buy</a>";
+    let many = "x ".repeat(60);
+    for html in [
+        format!("<!-->{LINK}"),
+        format!("<!--->{LINK}"),
+        format!("<!-- x --!>{LINK}"),
+        format!("<! x=\">{LINK}\">"),
+        format!("</ x=\">{LINK}\">"),
+        "<a title = \"x > y\" href=http://evil.test/>buy</a>".to_owned(),
+        "<a x/href='http://evil.test/'>buy</a>".to_owned(),
+        "<a href='http://evil.test/'href=http://good.test/>buy</a>".to_owned(),
+        "<a = href='http://evil.test/'>buy</a>".to_owned(),
+        format!("<a {many} href='http://evil.test/'>buy</a>"),
+        format!("<textarea>buy</textarea>{}", LINK.replace("buy", "")),
+        format!("{}<xmp>buy", LINK.replace("buy", "")),
+    ] {
+        let message = format!("Content-Type: text/html\r\n\r\n{html}");
+        let view = View::new(message.as_bytes(), &limits());
+        assert!(view.body.starts_with("\nbuy"), "{html}: {}", view.body);
+        assert_eq!(view.links.first().map(|link| link.host.as_str()), Some("evil.test"), "{html}");
+    }
+}
+
+#[test]
 fn finds_links_in_text() {
     let view = View::new(
         b"\nsee http://user:pw@a.test:80/x?y=1. and www.b.test, (https://c.test/), mailto:d@e.test: http://",
