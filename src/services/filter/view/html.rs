@@ -1,7 +1,9 @@
 //! HTML as a reader sees it, and what it tries to hide. One pass, no tree: what matters is the text, the links and the
 //! tricks, and a tree of hostile HTML costs more than it tells.
 
-use super::markup::{Attributes, Style, breaks_line, comment_end, element_name, is_known, is_void, reference, tag_end};
+use super::elements::Elements;
+use super::markup::{Attributes, breaks_line, comment_end, element_name, is_known, is_void, reference, tag_end};
+use super::style::Style;
 use super::{AsideKind, LinkKind, MAX_LINKS, View, link_of, push_folded, set_aside};
 
 /// What was noticed in the HTML parts.
@@ -29,7 +31,7 @@ pub struct HtmlFacts {
     pub refreshes: u32,
     /// `<base href>` elsewhere.
     pub bases: u32,
-    /// Elements hidden by their style.
+    /// Elements hidden by their own style, other than by a small font.
     pub hidden: u32,
     /// Pieces of text in a font of at most two pixels.
     pub tiny: u32,
@@ -51,9 +53,7 @@ pub struct HtmlFacts {
 
 struct Renderer<'v, 'm> {
     view: &'v mut View<'m>,
-    /// Open elements that hide what they hold, by name and depth.
-    hiding: Vec<(String, u32)>,
-    depth: u32,
+    elements: Elements,
     /// The link whose text is being read.
     anchor: Option<usize>,
     /// How many quotes are open, and where in the text the outermost one begins.
@@ -62,16 +62,14 @@ struct Renderer<'v, 'm> {
     line: String,
 }
 
-/// Deepest nesting of hiding elements that is followed.
-const MAX_HIDING: usize = 64;
 /// Longest text of a link that is kept, in octets.
 const MAX_SHOWN: usize = 300;
 
 /// Adds an HTML part's text, links and facts to the view.
 pub fn render(html: &str, view: &mut View<'_>) {
     view.html.parts += 1;
-    let mut renderer =
-        Renderer { view, hiding: Vec::new(), depth: 0, anchor: None, quotes: 0, quote_from: 0, line: String::new() };
+    let elements = Elements::default();
+    let mut renderer = Renderer { view, elements, anchor: None, quotes: 0, quote_from: 0, line: String::new() };
     let bytes = html.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -119,7 +117,10 @@ impl Renderer<'_, '_> {
         }
         let name = element_name(inner);
         self.view.html.tags += 1;
-        if matches!(name.as_str(), "script" | "style" | "title" | "textarea" | "noscript" | "xmp") {
+        let is_foreign = self.elements.is_foreign(&name);
+        if !is_foreign
+            && matches!(name.as_str(), "script" | "style" | "title" | "textarea" | "noscript" | "xmp" | "plaintext")
+        {
             return self.raw_text(html, &name, after);
         }
         let attributes = Attributes::parse(&inner[name.len().min(inner.len())..]);
@@ -130,6 +131,9 @@ impl Renderer<'_, '_> {
             }
         }
         self.open(&name, &attributes, inner.ends_with('/'));
+        if !is_foreign && matches!(name.as_str(), "iframe" | "noembed" | "noframes") {
+            return self.raw_text(html, &name, after);
+        }
         after
     }
 
@@ -142,31 +146,52 @@ impl Renderer<'_, '_> {
         if name == "noscript" {
             return from;
         }
+        self.elements.before(name);
         let bytes = html.as_bytes();
-        let shows = matches!(name, "title" | "textarea" | "xmp");
+        let shows = matches!(name, "title" | "textarea" | "xmp" | "plaintext");
         let mut at = from;
-        while let Some(found) = memchr::memmem::find(&bytes[at..], b"</") {
+        // Nothing ends plain text.
+        while name != "plaintext"
+            && let Some(found) = memchr::memmem::find(&bytes[at..], b"</")
+        {
             let start = at + found;
             let tail = &bytes[start + 2..];
-            if tail.len() >= name.len() && tail[..name.len()].eq_ignore_ascii_case(name.as_bytes()) {
-                if shows {
-                    self.text(&html[from..start]);
-                    self.break_line();
+            if tail.len() > name.len()
+                && tail[..name.len()].eq_ignore_ascii_case(name.as_bytes())
+                && (tail[name.len()].is_ascii_whitespace() || matches!(tail[name.len()], b'/' | b'>'))
+            {
+                if name == "script" && memchr::memmem::find(&bytes[from..start], b"<!--").is_some() {
+                    // It may end later only (HTML §13.2.5.20 to §13.2.5.31).
+                    self.elements.lose_track();
                 }
+                if shows {
+                    self.shown_raw(name, &html[from..start]);
+                }
+                self.elements.close(name);
                 return (tag_end(bytes, start + 1) + 1).min(bytes.len());
             }
             at = start + 2;
         }
         if shows {
-            self.text(&html[from..]);
-            self.break_line();
+            self.shown_raw(name, &html[from..]);
         }
         bytes.len()
     }
 
+    fn shown_raw(&mut self, name: &str, text: &str) {
+        self.elements.begin(name, &Style::of(name, &Attributes::default()));
+        self.text(text);
+        self.break_line();
+        self.elements.close(name);
+    }
+
     fn text(&mut self, text: &str) {
         let decoded = self.references(text);
-        if !self.hiding.is_empty() {
+        let sight = self.elements.sight();
+        if sight.is_hidden() {
+            if sight.is_tiny() && !decoded.trim().is_empty() {
+                self.view.html.tiny += 1;
+            }
             if self.view.hidden.len() < self.view.rawbody.len() {
                 self.view.hidden.push_str(&decoded);
             }
@@ -214,6 +239,7 @@ impl Renderer<'_, '_> {
 
     fn open(&mut self, name: &str, attributes: &Attributes, closed: bool) {
         self.note_element(name);
+        self.elements.before(name);
         let facts = &mut self.view.html;
         facts.events += attributes.events;
         match name {
@@ -241,7 +267,7 @@ impl Renderer<'_, '_> {
         } else if matches!(name, "td" | "th") {
             self.line.push(' ');
         }
-        if closed || is_void(name) {
+        if is_void(name) || (closed && self.elements.is_foreign(name)) {
             return;
         }
         if name == "blockquote" {
@@ -250,17 +276,11 @@ impl Renderer<'_, '_> {
             }
             self.quotes = self.quotes.saturating_add(1);
         }
-        self.depth += 1;
-        let style = Style::of(attributes);
-        if style.tiny {
-            self.view.html.tiny += 1;
-        }
-        if style.hides() {
+        let style = Style::of(name, attributes);
+        if style.gone || style.invisible == Some(true) {
             self.view.html.hidden += 1;
-            if self.hiding.len() < MAX_HIDING && name != "body" && name != "html" {
-                self.hiding.push((name.to_owned(), self.depth));
-            }
         }
+        self.elements.begin(name, &style);
     }
 
     fn link(&mut self, name: &str, attributes: &Attributes) {
@@ -295,19 +315,7 @@ impl Renderer<'_, '_> {
         if name == "a" {
             self.anchor = None;
         }
-        if let Some((_, depth)) = self.hiding.last()
-            && self.hiding.last().is_some_and(|(open, _)| open == name)
-            && self.depth <= *depth
-        {
-            self.hiding.pop();
-        }
-        self.depth = self.depth.saturating_sub(1);
-        if let Some((_, depth)) = self.hiding.last()
-            && self.depth + 1 < *depth
-        {
-            // Whatever encloses the hiding element has been closed.
-            self.hiding.pop();
-        }
+        self.elements.close(name);
         if breaks_line(name) {
             self.break_line();
         }

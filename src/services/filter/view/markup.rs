@@ -1,4 +1,4 @@
-//! The words of HTML: tags, attributes, styles and references, as browsers read them.
+//! The words of HTML: tags, attributes and references, as browsers read them.
 
 /// What of a tag is being read (HTML §13.2.5.8 to §13.2.5.39).
 #[derive(Clone, Copy)]
@@ -38,7 +38,7 @@ pub(super) fn tag_end(bytes: &[u8], from: usize) -> usize {
     memchr::memchr(b'>', bytes.get(from..).unwrap_or_default()).map_or(bytes.len(), |n| from + n)
 }
 
-/// Where a comment ends whose `<!--` stands at `at`. Not only `-->` ends it (HTML §13.2.5.43 to §13.2.5.51).
+/// Where a comment ends whose `<!--` stands at `at`. Not only `-->` ends it (HTML §13.2.5.43 to §13.2.5.52).
 pub(super) fn comment_end(bytes: &[u8], at: usize) -> usize {
     let from = at + b"<!--".len();
     let rest = &bytes[from..];
@@ -140,48 +140,6 @@ fn unescape(value: &str) -> String {
     }
     out.push_str(rest);
     out
-}
-
-#[derive(Default)]
-pub(super) struct Style {
-    pub(super) none: bool,
-    pub(super) tiny: bool,
-}
-
-impl Style {
-    pub(super) const fn hides(&self) -> bool {
-        self.none || self.tiny
-    }
-
-    pub(super) fn of(attributes: &Attributes) -> Self {
-        let mut style = Self { none: attributes.get("hidden").is_some(), tiny: false };
-        let Some(text) = attributes.get("style") else { return style };
-        for declaration in text.split(';').take(60) {
-            let Some((name, value)) = declaration.split_once(':') else { continue };
-            let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_ascii_lowercase());
-            let value = value.trim_end_matches("!important").trim();
-            match name.as_str() {
-                "display" | "mso-hide" => style.none |= matches!(value, "none" | "all"),
-                "visibility" => style.none |= value == "hidden",
-                "opacity" => style.none |= value.parse().is_ok_and(|n: f32| n <= 0.05),
-                "font-size" => style.tiny |= is_tiny(value),
-                "max-height" => style.none |= value.trim_end_matches("px") == "0",
-                _ => {}
-            }
-        }
-        style
-    }
-}
-
-fn is_tiny(size: &str) -> bool {
-    let digits = size.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(size.len());
-    let Ok(number) = size[..digits].parse::<f32>() else { return false };
-    match size[digits..].trim() {
-        "px" | "pt" | "" => number <= 2.0,
-        "em" | "rem" => number <= 0.15,
-        "%" => number <= 15.0,
-        _ => false,
-    }
 }
 
 /// A character reference at the start of the text: the character and the length in octets.
@@ -303,6 +261,12 @@ pub(super) fn is_void(name: &str) -> bool {
             | "wbr"
             | "source"
             | "param"
+            | "track"
+            | "basefont"
+            | "bgsound"
+            | "frame"
+            | "keygen"
+            | "image"
     ) || name.starts_with(['!', '?'])
 }
 

@@ -212,6 +212,48 @@ fn html_is_read_as_browsers_read_it() {
 }
 
 #[test]
+fn what_hides_text_ends_where_browsers_end_it() {
+    let shown = |html: &str| View::new(format!("Content-Type: text/html\r\n\r\n{html}").as_bytes(), &limits()).body;
+    const NONE: &str = "style='display:none'";
+    for html in [
+        // As programs that make newsletters write it.
+        "<table><tr><td style='font-size:0px'><div style='font-size:13px'>buy</div></td></tr></table>".to_owned(),
+        "<div style='font-size:0'>x<b style='font-size:2em'>x</b><b style='font-size:1rem'>buy</b></div>".to_owned(),
+        "<i style='font-size:1px'>x<b style='font-size:16em'>buy</b></i>".to_owned(),
+        "<i style='visibility:hidden'>x<b style='visibility:visible'>buy</b></i>".to_owned(),
+        format!("<i {NONE}>x<b style='display:inline'>x</b></i>buy"),
+        format!("<p {NONE}>x<p>buy"),
+        format!("<p {NONE}>x<div>buy</div>"),
+        format!("<ul><li {NONE}>x<li>buy"),
+        format!("<b {NONE}>x<i></b>buy"),
+        format!("<div {NONE}>x<span></div>buy"),
+        format!("<div><span {NONE}>x</div>buy"),
+        format!("<table><tr {NONE}><td>x<tr><td>buy"),
+        format!("<table><tr><td {NONE}>x<td>buy"),
+        format!("<table {NONE}><tr><td>x</td></tr>buy"),
+        format!("<table {NONE}><div>buy</div>"),
+        format!("<td {NONE}>buy</td>"),
+        format!("<a {NONE}>x<a>buy"),
+        format!("<h1 {NONE}>x</h2>buy"),
+        format!("<form><form {NONE}>buy"),
+        format!("<table><form {NONE}>buy"),
+        format!("<track {NONE}>buy"),
+        "<i style='font-size:0'><b style='font-size:1rem'/>buy".to_owned(),
+        "<iframe><!--</iframe>buy".to_owned(),
+        "<svg><style/><p>buy".to_owned(),
+        format!("<style></stylex><i {NONE}></style>buy"),
+        format!("<script><!--<script></script><i {NONE}></script>buy"),
+        format!("<svg {NONE}><text>x<p>buy"),
+        format!("<div {NONE}>{}<b>buy", "<b>".repeat(300)),
+        format!("<div {NONE}><table><tr><td><p>x<p>x<br>x</td></tr></table>x</div>buy"),
+        format!("<div {NONE}>x<div>x</div>x<img>x</div>buy"),
+        format!("<table><tbody {NONE}><tr><td>x</td></tr></tbody><tbody><tr><td>buy"),
+    ] {
+        assert_eq!(shown(&html).trim(), "buy", "{html}");
+    }
+}
+
+#[test]
 fn finds_links_in_text() {
     let view = View::new(
         b"\nsee http://user:pw@a.test:80/x?y=1. and www.b.test, (https://c.test/), mailto:d@e.test: http://",
