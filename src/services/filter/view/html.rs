@@ -2,6 +2,7 @@
 //! tricks, and a tree of hostile HTML costs more than it tells.
 
 use super::elements::Elements;
+use super::links::from_text;
 use super::markup::{Attributes, breaks_line, comment_end, element_name, is_known, is_void, reference, tag_end};
 use super::style::Style;
 use super::{AsideKind, LinkKind, MAX_LINKS, View, link_of, push_folded, set_aside};
@@ -60,6 +61,8 @@ struct Renderer<'v, 'm> {
     quotes: u32,
     quote_from: usize,
     line: String,
+    /// The same without the text of links: programs make links of addresses in it.
+    unlinked: String,
 }
 
 /// Longest text of a link that is kept, in octets.
@@ -69,7 +72,8 @@ const MAX_SHOWN: usize = 300;
 pub fn render(html: &str, view: &mut View<'_>) {
     view.html.parts += 1;
     let elements = Elements::default();
-    let mut renderer = Renderer { view, elements, anchor: None, quotes: 0, quote_from: 0, line: String::new() };
+    let (line, unlinked) = (String::new(), String::new());
+    let mut renderer = Renderer { view, elements, anchor: None, quotes: 0, quote_from: 0, line, unlinked };
     let bytes = html.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -198,6 +202,9 @@ impl Renderer<'_, '_> {
             return;
         }
         self.line.push_str(&decoded);
+        if self.anchor.is_none() {
+            self.unlinked.push_str(&decoded);
+        }
         if let Some(index) = self.anchor
             && let Some(link) = self.view.links.get_mut(index)
             && link.shown.len() < MAX_SHOWN
@@ -266,6 +273,7 @@ impl Renderer<'_, '_> {
             self.break_line();
         } else if matches!(name, "td" | "th") {
             self.line.push(' ');
+            self.unlinked.push(' ');
         }
         if is_void(name) || (closed && self.elements.is_foreign(name)) {
             return;
@@ -287,7 +295,8 @@ impl Renderer<'_, '_> {
         let (key, kind) = match name {
             "a" | "area" => ("href", LinkKind::Anchor),
             "img" | "iframe" | "frame" | "script" | "input" | "embed" => ("src", LinkKind::Resource),
-            "link" => ("href", LinkKind::Resource),
+            // A base makes links of words.
+            "link" | "base" => ("href", LinkKind::Resource),
             "form" => ("action", LinkKind::Form),
             "body" | "table" | "td" => ("background", LinkKind::Resource),
             _ => return,
@@ -306,6 +315,7 @@ impl Renderer<'_, '_> {
         if let Some(link) = link_of(url, kind) {
             self.view.links.push(link);
             if kind == LinkKind::Anchor {
+                self.unlinked.push(' ');
                 self.anchor = Some(self.view.links.len() - 1);
             }
         }
@@ -343,5 +353,7 @@ impl Renderer<'_, '_> {
             self.view.body.push('\n');
         }
         self.line.clear();
+        from_text(&self.unlinked, &mut self.view.links);
+        self.unlinked.clear();
     }
 }

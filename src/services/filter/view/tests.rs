@@ -254,6 +254,26 @@ fn what_hides_text_ends_where_browsers_end_it() {
 }
 
 #[test]
+fn links_lead_where_browsers_go() {
+    for (html, url) in [
+        ("<a href='https:/evil.test/x'>", "https://evil.test/x"),
+        ("<a href='http:\\\\evil.test/x'>", "http://evil.test/x"),
+        ("<a href='http:evil.test/x'>", "http://evil.test/x"),
+        ("<a href='https:///evil.test/x'>", "https://evil.test/x"),
+        ("<a href='\\\\evil.test/x'>", "\\\\evil.test/x"),
+        ("<base href='http://evil.test/x'><a href=y>", "http://evil.test/x"),
+        ("<p>see http://evil.test/x</p>", "http://evil.test/x"),
+        ("<p>see http://ev<b>il.test/x</b></p>", "http://evil.test/x"),
+        ("<td>x<a href=mailto:x@y.test>http://z.test/</a>http://evil.test/x", "http://evil.test/x"),
+    ] {
+        let message = format!("Content-Type: text/html\r\n\r\n{html}");
+        let view = View::new(message.as_bytes(), &limits());
+        let link = view.links.last().unwrap();
+        assert_eq!((link.url.as_str(), link.host.as_str()), (url, "evil.test"), "{html}");
+    }
+}
+
+#[test]
 fn finds_links_in_text() {
     let view = View::new(
         b"\nsee http://user:pw@a.test:80/x?y=1. and www.b.test, (https://c.test/), mailto:d@e.test: http://",
