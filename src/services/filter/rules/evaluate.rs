@@ -131,10 +131,14 @@ impl RuleSet {
         for field in ["To", "Cc"] {
             recipients.extend(facts.view.all(field).flat_map(|f| f.addresses()).take(100));
         }
+        // What is shown of the author says nothing about the sender of the envelope, whom SPF is about.
+        let by_spf = facts.others.iter().any(|signal| signal.name == "SPF_PASS");
+        let shown = [(from, facts.authenticated), (facts.reverse_path, by_spf)];
+        let shown: Vec<&str> = shown.into_iter().filter(|(_, is_shown)| *is_shown).map(|(sender, _)| sender).collect();
         let parties = Parties {
             senders: &[from, facts.reverse_path],
             recipients: &recipients,
-            authenticated: facts.authenticated,
+            shown: &shown,
             client_name: facts.client_name.verified(),
             client: facts.client,
         };
