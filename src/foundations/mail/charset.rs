@@ -39,6 +39,20 @@ pub fn guess(octets: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// The charset that a page names in its head, where it cannot be UTF-8. Browsers look as far as this (HTML §13.2.3.2).
+pub fn declared(octets: &[u8]) -> Option<&[u8]> {
+    if std::str::from_utf8(octets).is_ok() {
+        return None;
+    }
+    let head = octets[..octets.len().min(1024)].to_ascii_lowercase();
+    let at = memchr::memmem::find(&head, b"charset=")? + b"charset=".len();
+    let rest = &octets[at..head.len()];
+    let rest = rest.strip_prefix(b"\"").or_else(|| rest.strip_prefix(b"'")).unwrap_or(rest);
+    let is_label = |b: &u8| b.is_ascii_alphanumeric() || b"-_:.".contains(b);
+    let end = rest.iter().position(|b| !is_label(b))?;
+    Some(&rest[..end])
+}
+
 /// Whether more characters beyond ASCII are valid than are not: letters of windows-1252 rarely look like UTF-8.
 fn is_mostly_utf8(octets: &[u8]) -> bool {
     let (mut valid, mut broken) = (0_usize, 0_usize);

@@ -24,6 +24,14 @@ pub fn decode<'a>(encoding: Option<&[u8]>, body: &'a [u8], limit: usize) -> Cow<
     }
 }
 
+/// How a message within a message is really encoded, when its field says this. RFC 2046 §5.2.1: it is not encoded again; RFC 6532
+/// §3.5 allows it, some programs always do it, and some only say so.
+pub fn of_message<'e>(encoding: &'e [u8], body: &[u8]) -> Option<&'e [u8]> {
+    let says_so = encoding.trim_ascii().eq_ignore_ascii_case(b"base64");
+    let first_line = body.split(|octet| *octet == b'\n').next().unwrap_or_default();
+    (!(says_so && first_line.contains(&b':'))).then_some(encoding)
+}
+
 /// Undoes an encoding for whoever has the body piece by piece. All pieces together give what [`decode`] does, unless a line holds
 /// 64 KiB of nothing but blanks or `=`.
 #[derive(Debug)]

@@ -123,10 +123,12 @@ pub fn domains_of(view: &View<'_>, reverse_path: &str) -> Vec<String> {
     let of_address = |address: &str| address.rsplit_once('@').map_or("", |(_, d)| d).to_lowercase();
     let senders = [of_address(view.from_address()), of_address(reverse_path)];
     let signatures = view.all("DKIM-Signature").take(MAX_SIGNERS);
-    let signers = signatures.filter_map(|field| dkim::tag(field.raw, b"d")).map(|domain| domain.to_lowercase());
+    let signers = signatures.filter_map(|field| dkim::tag(&field.raw, b"d")).map(|domain| domain.to_lowercase());
     let links = view.links.iter().map(|l| l.host.clone());
     let mut domains: Vec<String> = Vec::new();
     for host in senders.into_iter().chain(signers).chain(links) {
+        // Lists know names as the DNS has them.
+        let host = idna::domain_to_ascii(&host).unwrap_or(host);
         let domain = registered(&host);
         let usable = !domain.is_empty() && domain.contains('.') && domain.is_ascii() && !is_address(domain);
         if usable && !domains.iter().any(|d| d == domain) {
@@ -153,6 +155,7 @@ mod tests {
         for (message, reverse_path, wanted) in [
             (message.clone(), "b@Bounces.path.test", &["author.test", "path.test", "signer.test", "link.test"][..]),
             (message.clone(), "", &["author.test", "signer.test", "link.test"]),
+            (message.replace("www.link", "ｌink。bücher"), "", &["author.test", "signer.test", "xn--bcher-kva.test"]),
             (message.clone(), "b@author.test", &["author.test", "signer.test", "link.test"]),
             (
                 format!("{heap}From: a@author.test\r\n\r\nhttps://link.test/\r\n"),

@@ -321,13 +321,8 @@ pub(super) fn octets<'a>(structure: &Structure<'a>, part: &Part<'a>, limit: usiz
 
 /// How the octets of a part are really encoded.
 pub(super) fn encoding<'a>(structure: &Structure<'a>, part: &Part<'a>) -> Option<&'a [u8]> {
-    // RFC 2046 §5.2.1: a message inside a message is not encoded again; RFC 6532 §3.5 allows it, some programs always do it, and
-    // some only say so.
     let encoding = part.fields.encoding?;
-    let says_so = encoding.trim_ascii().eq_ignore_ascii_case(b"base64");
-    let first_line = structure.body(part).split(|octet| *octet == b'\n').next().unwrap_or_default();
-    let only_says_so = part.kind == Kind::Message && says_so && first_line.contains(&b':');
-    (!only_says_so).then_some(encoding)
+    if part.kind == Kind::Message { transfer::of_message(encoding, structure.body(part)) } else { Some(encoding) }
 }
 
 /// The text of a part, and whether it is longer than `limit` octets.
@@ -338,7 +333,7 @@ pub(super) fn text(structure: &Structure<'_>, part: &Part<'_>, limit: usize) -> 
     let text = match part.content.parameters.raw("charset") {
         Some(label) => charset::decode(label, octets),
         None => {
-            let declared = declared(octets).filter(|_| part.content.is_exactly("text", "html"));
+            let declared = charset::declared(octets).filter(|_| part.content.is_exactly("text", "html"));
             declared.map_or_else(|| charset::guess(octets).into_owned(), |label| charset::decode(label, octets))
         }
     };
@@ -348,20 +343,6 @@ pub(super) fn text(structure: &Structure<'_>, part: &Part<'_>, limit: usize) -> 
         return (unflow(&text, joins), is_cut);
     }
     (text, is_cut)
-}
-
-/// The charset that a page names in its head, where it cannot be UTF-8. Browsers look as far as this (HTML §13.2.3.2).
-fn declared(octets: &[u8]) -> Option<&[u8]> {
-    if std::str::from_utf8(octets).is_ok() {
-        return None;
-    }
-    let head = octets[..octets.len().min(1024)].to_ascii_lowercase();
-    let at = memchr::memmem::find(&head, b"charset=")? + b"charset=".len();
-    let rest = &octets[at..head.len()];
-    let rest = rest.strip_prefix(b"\"").or_else(|| rest.strip_prefix(b"'")).unwrap_or(rest);
-    let is_label = |b: &u8| b.is_ascii_alphanumeric() || b"-_:.".contains(b);
-    let end = rest.iter().position(|b| !is_label(b))?;
-    Some(&rest[..end])
 }
 
 /// Joins the lines of format=flowed to paragraphs (RFC 3676 §4).

@@ -189,7 +189,7 @@ const UNREAD: &[&str] = &[
 
 /// That a field is there says something about the program that wrote it.
 fn names(field: &Field<'_>, sink: &mut Sink) {
-    let name = String::from_utf8_lossy(field.name).to_ascii_lowercase();
+    let name = String::from_utf8_lossy(&field.name).to_ascii_lowercase();
     if name == "in-reply-to" || name == "references" || !UNREAD.iter().any(|u| name.starts_with(u)) {
         sink.add("n:", &name);
     }

@@ -131,10 +131,14 @@ impl RuleSet {
         for field in ["To", "Cc"] {
             recipients.extend(facts.view.all(field).flat_map(|f| f.addresses()).take(100));
         }
+        // What is shown of the author says nothing about the sender of the envelope, whom SPF is about.
+        let by_spf = facts.others.iter().any(|signal| signal.name == "SPF_PASS");
+        let shown = [(from, facts.authenticated), (facts.reverse_path, by_spf)];
+        let shown: Vec<&str> = shown.into_iter().filter(|(_, is_shown)| *is_shown).map(|(sender, _)| sender).collect();
         let parties = Parties {
             senders: &[from, facts.reverse_path],
             recipients: &recipients,
-            authenticated: facts.authenticated,
+            shown: &shown,
             client_name: facts.client_name.verified(),
             client: facts.client,
         };
@@ -312,10 +316,10 @@ fn header_text<'f>(facts: &Facts<'f>, source: &Source) -> Option<Cow<'f, str>> {
         Field::All => {
             let mut text = String::new();
             for field in &view.fields {
-                text.push_str(&String::from_utf8_lossy(field.name));
+                text.push_str(&String::from_utf8_lossy(&field.name));
                 text.push_str(": ");
                 match source.form {
-                    Form::Raw => text.push_str(&String::from_utf8_lossy(field.raw)),
+                    Form::Raw => text.push_str(&String::from_utf8_lossy(&field.raw)),
                     _ => text.push_str(field.decoded()),
                 }
                 text.push('\n');
@@ -357,7 +361,7 @@ fn joined<'f>(facts: &Facts<'f>, names: &[&str], source: &Source) -> Option<Cow<
     }
     let text = |field: &&'f crate::services::filter::view::Field<'f>| match source.form {
         Form::Decoded => Cow::Borrowed(field.decoded()),
-        Form::Raw => String::from_utf8_lossy(field.raw),
+        Form::Raw => String::from_utf8_lossy(&field.raw),
         Form::Address => Cow::Borrowed(field.address()),
         Form::Domain => Cow::Borrowed(field.address().rsplit_once('@').map_or("", |(_, d)| d)),
         Form::DisplayName => Cow::Borrowed(field.display_name()),

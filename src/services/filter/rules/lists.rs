@@ -11,8 +11,8 @@ pub struct Parties<'p> {
     pub senders: &'p [&'p str],
     /// Recipients in lower case: the envelope's, and those of To and Cc.
     pub recipients: &'p [String],
-    /// Whether the sender's domain has been authenticated (SPF, DKIM or DMARC passed in alignment).
-    pub authenticated: bool,
+    /// Those among them whose own domain is shown to have sent the message.
+    pub shown: &'p [&'p str],
     /// The verified name of the client, in lower case.
     pub client_name: Option<&'p str>,
     /// The client's address.
@@ -78,7 +78,10 @@ impl Lists {
 
     /// The names of the lists that the message is on, with the entry that matched.
     pub fn hits(&self, parties: &Parties<'_>) -> Vec<(&'static str, String)> {
-        let sender = |list: &[String]| list.iter().find(|p| parties.senders.iter().any(|s| glob(p, s))).cloned();
+        let one_of =
+            |senders: &[&str], list: &[String]| list.iter().find(|p| senders.iter().any(|s| glob(p, s))).cloned();
+        let sender = |list: &[String]| one_of(parties.senders, list);
+        let shown = |list: &[String]| one_of(parties.shown, list);
         let recipient = |list: &[String]| list.iter().find(|p| parties.recipients.iter().any(|r| glob(p, r))).cloned();
         let received = |list: &[(String, String)]| {
             list.iter()
@@ -90,10 +93,9 @@ impl Lists {
         let mut add = |name: &'static str, entry: Option<String>| hits.extend(entry.map(|e| (name, e)));
         if !unwelcome {
             let named = sender(&self.welcome_from).or_else(|| received(&self.welcome_received));
-            let shown = parties.authenticated.then(|| sender(&self.welcome_authenticated)).flatten();
-            add("USER_IN_WELCOMELIST", named.or(shown));
-            let shown = parties.authenticated.then(|| sender(&self.default_authenticated)).flatten();
-            add("USER_IN_DEF_WELCOMELIST", received(&self.default_received).or(shown));
+            add("USER_IN_WELCOMELIST", named.or_else(|| shown(&self.welcome_authenticated)));
+            let named = received(&self.default_received);
+            add("USER_IN_DEF_WELCOMELIST", named.or_else(|| shown(&self.default_authenticated)));
         }
         if sender(&self.unblock_from).is_none() {
             add("USER_IN_BLOCKLIST", sender(&self.block_from));

@@ -230,6 +230,12 @@ fn lists_with_proof() {
     let view = View::new(MAIL.as_bytes(), &LimitSettings::default());
     let facts = Facts { authenticated: true, ..Facts::of(&view) };
     assert!(rules.evaluate(&facts).iter().any(|s| s.name == "USER_IN_WELCOMELIST" && s.weight == -100.0));
+    // Who is shown to be himself does not speak for whomever he names in the envelope.
+    let rules = RuleSet::compile([("b", BUILTIN), ("t", "welcomelist_auth *@friend.test")]);
+    let facts = Facts { authenticated: true, reverse_path: "boss@friend.test", ..Facts::of(&view) };
+    assert!(!rules.evaluate(&facts).iter().any(|s| s.name == "USER_IN_WELCOMELIST"));
+    let others = [Signal::new("SPF_PASS", 0.0, "friend.test")];
+    assert!(rules.evaluate(&Facts { others: &others, ..facts }).iter().any(|s| s.name == "USER_IN_WELCOMELIST"));
     let rules = RuleSet::compile([("b", BUILTIN), ("t", "welcomelist_from_rcvd *@example.test example.net")]);
     let facts = Facts { client_name: ClientName::Verified("mx.example.net"), ..Facts::of(&view) };
     assert!(rules.evaluate(&facts).iter().any(|s| s.name == "USER_IN_WELCOMELIST"));

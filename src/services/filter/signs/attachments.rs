@@ -183,7 +183,7 @@ fn archives<'f>(facts: &Facts<'f>) -> impl Iterator<Item = Vec<u8>> + use<'f> {
         .view
         .parts
         .iter()
-        .filter(|p| !p.is_container() && !p.is_text() && p.octets(4).starts_with(b"PK\x03\x04"))
+        .filter(|p| !p.is_container() && p.octets(4).starts_with(b"PK\x03\x04"))
         .take(20)
         .map(|p| p.octets(ARCHIVE_ROOM))
 }
@@ -204,4 +204,22 @@ fn members(zip: &[u8]) -> Vec<Member> {
         found.push(Member { name: String::from_utf8_lossy(name).into_owned(), encrypted: flags & 1 == 1 });
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::filter::LimitSettings;
+    use crate::services::filter::view::View;
+
+    #[test]
+    fn archives_that_are_called_text_are_looked_into() {
+        let zip = [&b"PK\x03\x04"[..], &[0; 22], &[5, 0, 0, 0], b"a.exe"].concat();
+        for content_type in ["application/zip", "text/plain"] {
+            let message =
+                [format!("Content-Type: {content_type}; name=a.zip\r\n\r\n").as_bytes(), zip.as_slice()].concat();
+            let view = View::new(&message, &LimitSettings::default());
+            assert_eq!(program_inside(&Facts::of(&view), &[]).as_deref(), Some("a.exe"), "{content_type}");
+        }
+    }
 }

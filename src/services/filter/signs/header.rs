@@ -228,7 +228,7 @@ pub fn shouting(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
 /// A field in base64 although it is plain ASCII.
 pub fn encoded_needlessly(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let field = facts.view.field(arguments.first()?)?;
-    let encoded = memchr::memmem::find(field.raw, b"?B?").or_else(|| memchr::memmem::find(field.raw, b"?b?"));
+    let encoded = memchr::memmem::find(&field.raw, b"?B?").or_else(|| memchr::memmem::find(&field.raw, b"?b?"));
     (encoded.is_some() && field.decoded().is_ascii()).then(String::new)
 }
 

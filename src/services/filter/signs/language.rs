@@ -42,7 +42,7 @@ fn charset(facts: &Facts<'_>, pick: fn(&Part<'_>) -> bool) -> Option<String> {
 pub fn far_away_header(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     let fields = ["From", "Subject"].into_iter().flat_map(|name| facts.view.all(name));
     for field in fields {
-        let raw = String::from_utf8_lossy(field.raw);
+        let raw = String::from_utf8_lossy(&field.raw);
         let charsets = raw.split("=?").skip(1).filter_map(|word| word.split(['?', '*']).next());
         if let Some(charset) = charsets.take(100).find(|charset| is_far_away(charset, facts.locales)) {
             return Some(charset.chars().take(40).collect());

@@ -1,7 +1,5 @@
 //! Transfer encodings and character sets, decoded forgivingly and no further than asked.
 
-use mail_parser::decoders::charsets::map::charset_decoder;
-
 use crate::foundations::mail::charset;
 
 /// The octets that base64 text stands for; what is not of its alphabet is passed over, at most `room` octets.
@@ -90,19 +88,7 @@ const fn hex(digit: u8) -> u8 {
     }
 }
 
-/// Octets in a character set as text. Without a known set as [`charset::guess`] reads them.
+/// Octets in a character set as text, as readers are shown it.
 pub fn text(bytes: &[u8], label: Option<&str>) -> String {
-    if bytes.is_ascii() && label.is_none_or(is_ascii_superset) {
-        return String::from_utf8_lossy(bytes).into_owned();
-    }
-    if let Some(label) = label.filter(|l| !l.is_empty() && !is_ascii_superset(l))
-        && let Some(decoder) = charset_decoder(label.as_bytes())
-    {
-        return decoder(bytes);
-    }
-    charset::guess(bytes).into_owned()
-}
-
-fn is_ascii_superset(label: &str) -> bool {
-    ["us-ascii", "ascii", "utf-8", "utf8"].iter().any(|l| l.eq_ignore_ascii_case(label))
+    charset::decode(label.unwrap_or_default().as_bytes(), bytes)
 }

@@ -1,5 +1,6 @@
 //! Header fields.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use mail_parser::HeaderValue;
@@ -11,9 +12,9 @@ use super::{Limit, LimitSettings};
 #[derive(Debug)]
 pub struct Field<'m> {
     /// The name as written.
-    pub name: &'m [u8],
+    pub name: Cow<'m, [u8]>,
     /// What stands after the colon, folded as it came, without the final line end.
-    pub raw: &'m [u8],
+    pub raw: Cow<'m, [u8]>,
     decoded: OnceCell<String>,
     mailbox: OnceCell<Mailbox>,
 }
@@ -32,7 +33,7 @@ impl<'m> Field<'m> {
 
     /// The value unfolded, encoded words (RFC 2047) decoded, without white space at its ends.
     pub fn decoded(&self) -> &str {
-        self.decoded.get_or_init(|| decode(self.raw))
+        self.decoded.get_or_init(|| decode(&self.raw))
     }
 
     /// The first mail address in the value, in lower case; empty when there is none.
@@ -47,12 +48,18 @@ impl<'m> Field<'m> {
 
     /// Every mail address in the value, in lower case (at most a hundred).
     pub fn addresses(&self) -> Vec<String> {
-        addresses_in(self.raw)
+        addresses_in(&self.raw)
+    }
+
+    /// The same, with octets of its own.
+    pub(super) fn into_owned<'o>(self) -> Field<'o> {
+        let Self { name, raw, decoded, mailbox } = self;
+        Field { name: Cow::Owned(name.into_owned()), raw: Cow::Owned(raw.into_owned()), decoded, mailbox }
     }
 
     fn mailbox(&self) -> &Mailbox {
         self.mailbox.get_or_init(|| {
-            let value = terminated(self.raw);
+            let value = terminated(&self.raw);
             let parsed = MessageStream::new(&value).parse_address();
             let HeaderValue::Address(list) = parsed else { return Mailbox::default() };
             list.first().map_or_else(Mailbox::default, |first| Mailbox {
@@ -106,8 +113,8 @@ pub fn split<'m>(raw: &'m [u8], limits: &LimitSettings, reached: &mut Vec<Limit>
     let close = |fields: &mut Vec<Field<'m>>, start: Option<(usize, usize)>, end: usize| {
         if let Some((name, colon)) = start.filter(|_| fields.len() < limits.fields) {
             fields.push(Field {
-                name: raw[name..colon].trim_ascii_end(),
-                raw: raw.get(colon + 1..end).unwrap_or_default(),
+                name: Cow::Borrowed(raw[name..colon].trim_ascii_end()),
+                raw: Cow::Borrowed(raw.get(colon + 1..end).unwrap_or_default()),
                 decoded: OnceCell::new(),
                 mailbox: OnceCell::new(),
             });

@@ -1,7 +1,10 @@
 //! HTML as a reader sees it, and what it tries to hide. One pass, no tree: what matters is the text, the links and the
 //! tricks, and a tree of hostile HTML costs more than it tells.
 
-use super::markup::{Attributes, Style, breaks_line, element_name, is_known, is_void, reference, tag_end};
+use super::elements::Elements;
+use super::links::from_text;
+use super::markup::{Attributes, breaks_line, comment_end, element_name, is_known, is_void, reference, tag_end};
+use super::style::Style;
 use super::{AsideKind, LinkKind, MAX_LINKS, View, link_of, push_folded, set_aside};
 
 /// What was noticed in the HTML parts.
@@ -29,7 +32,7 @@ pub struct HtmlFacts {
     pub refreshes: u32,
     /// `<base href>` elsewhere.
     pub bases: u32,
-    /// Elements hidden by their style.
+    /// Elements hidden by their own style, other than by a small font.
     pub hidden: u32,
     /// Pieces of text in a font of at most two pixels.
     pub tiny: u32,
@@ -51,27 +54,26 @@ pub struct HtmlFacts {
 
 struct Renderer<'v, 'm> {
     view: &'v mut View<'m>,
-    /// Open elements that hide what they hold, by name and depth.
-    hiding: Vec<(String, u32)>,
-    depth: u32,
+    elements: Elements,
     /// The link whose text is being read.
     anchor: Option<usize>,
     /// How many quotes are open, and where in the text the outermost one begins.
     quotes: u32,
     quote_from: usize,
     line: String,
+    /// The same without the text of links: programs make links of addresses in it.
+    unlinked: String,
 }
 
-/// Deepest nesting of hiding elements that is followed.
-const MAX_HIDING: usize = 64;
 /// Longest text of a link that is kept, in octets.
 const MAX_SHOWN: usize = 300;
 
 /// Adds an HTML part's text, links and facts to the view.
 pub fn render(html: &str, view: &mut View<'_>) {
     view.html.parts += 1;
-    let mut renderer =
-        Renderer { view, hiding: Vec::new(), depth: 0, anchor: None, quotes: 0, quote_from: 0, line: String::new() };
+    let elements = Elements::default();
+    let (line, unlinked) = (String::new(), String::new());
+    let mut renderer = Renderer { view, elements, anchor: None, quotes: 0, quote_from: 0, line, unlinked };
     let bytes = html.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -94,22 +96,23 @@ impl Renderer<'_, '_> {
         let bytes = html.as_bytes();
         let inside_word = at > 0 && bytes[at - 1].is_ascii_alphabetic();
         if bytes[at..].starts_with(b"<!--") {
-            let end = memchr::memmem::find(&bytes[at + 4..], b"-->").map_or(bytes.len(), |n| at + 4 + n + 3);
+            let end = comment_end(bytes, at);
             self.view.html.comments += 1;
             if inside_word && bytes.get(end).is_some_and(u8::is_ascii_alphabetic) {
                 self.view.html.broken_words += 1;
             }
             return end;
         }
-        match bytes.get(at + 1) {
-            Some(b'/' | b'!' | b'?') => {}
-            Some(c) if c.is_ascii_alphabetic() => {}
+        let end = match &bytes[at + 1..] {
+            [b'/', c, ..] if c.is_ascii_alphabetic() => tag_end(bytes, at + 2),
+            // No quotes count in what is taken for a comment (HTML §13.2.5.41), nor in a DOCTYPE.
+            [b'/' | b'!' | b'?', rest @ ..] => memchr::memchr(b'>', rest).map_or(bytes.len(), |n| at + 2 + n),
+            [c, ..] if c.is_ascii_alphabetic() => tag_end(bytes, at + 1),
             _ => {
                 self.text("<");
                 return at + 1;
             }
-        }
-        let end = tag_end(bytes, at + 1);
+        };
         let inner = html.get(at + 1..end).unwrap_or_default();
         let after = (end + 1).min(bytes.len());
         if let Some(name) = inner.strip_prefix('/') {
@@ -118,7 +121,10 @@ impl Renderer<'_, '_> {
         }
         let name = element_name(inner);
         self.view.html.tags += 1;
-        if matches!(name.as_str(), "script" | "style" | "title" | "textarea" | "noscript" | "xmp") {
+        let is_foreign = self.elements.is_foreign(&name);
+        if !is_foreign
+            && matches!(name.as_str(), "script" | "style" | "title" | "textarea" | "noscript" | "xmp" | "plaintext")
+        {
             return self.raw_text(html, &name, after);
         }
         let attributes = Attributes::parse(&inner[name.len().min(inner.len())..]);
@@ -129,10 +135,13 @@ impl Renderer<'_, '_> {
             }
         }
         self.open(&name, &attributes, inner.ends_with('/'));
+        if !is_foreign && matches!(name.as_str(), "iframe" | "noembed" | "noframes") {
+            return self.raw_text(html, &name, after);
+        }
         after
     }
 
-    /// Elements whose content is no markup: script, style, title.
+    /// Elements whose content is no markup: script, style, title. Some of them show it.
     fn raw_text(&mut self, html: &str, name: &str, from: usize) -> usize {
         self.note_element(name);
         if name == "script" {
@@ -141,32 +150,61 @@ impl Renderer<'_, '_> {
         if name == "noscript" {
             return from;
         }
+        self.elements.before(name);
         let bytes = html.as_bytes();
+        let shows = matches!(name, "title" | "textarea" | "xmp" | "plaintext");
         let mut at = from;
-        while let Some(found) = memchr::memmem::find(&bytes[at..], b"</") {
+        // Nothing ends plain text.
+        while name != "plaintext"
+            && let Some(found) = memchr::memmem::find(&bytes[at..], b"</")
+        {
             let start = at + found;
             let tail = &bytes[start + 2..];
-            if tail.len() >= name.len() && tail[..name.len()].eq_ignore_ascii_case(name.as_bytes()) {
-                if name == "title" {
-                    self.text(&html[from..start]);
-                    self.break_line();
+            if tail.len() > name.len()
+                && tail[..name.len()].eq_ignore_ascii_case(name.as_bytes())
+                && (tail[name.len()].is_ascii_whitespace() || matches!(tail[name.len()], b'/' | b'>'))
+            {
+                if name == "script" && memchr::memmem::find(&bytes[from..start], b"<!--").is_some() {
+                    // It may end later only (HTML §13.2.5.20 to §13.2.5.31).
+                    self.elements.lose_track();
                 }
+                if shows {
+                    self.shown_raw(name, &html[from..start]);
+                }
+                self.elements.close(name);
                 return (tag_end(bytes, start + 1) + 1).min(bytes.len());
             }
             at = start + 2;
         }
+        if shows {
+            self.shown_raw(name, &html[from..]);
+        }
         bytes.len()
+    }
+
+    fn shown_raw(&mut self, name: &str, text: &str) {
+        self.elements.begin(name, &Style::of(name, &Attributes::default()));
+        self.text(text);
+        self.break_line();
+        self.elements.close(name);
     }
 
     fn text(&mut self, text: &str) {
         let decoded = self.references(text);
-        if !self.hiding.is_empty() {
+        let sight = self.elements.sight();
+        if sight.is_hidden() {
+            if sight.is_tiny() && !decoded.trim().is_empty() {
+                self.view.html.tiny += 1;
+            }
             if self.view.hidden.len() < self.view.rawbody.len() {
                 self.view.hidden.push_str(&decoded);
             }
             return;
         }
         self.line.push_str(&decoded);
+        if self.anchor.is_none() {
+            self.unlinked.push_str(&decoded);
+        }
         if let Some(index) = self.anchor
             && let Some(link) = self.view.links.get_mut(index)
             && link.shown.len() < MAX_SHOWN
@@ -208,6 +246,7 @@ impl Renderer<'_, '_> {
 
     fn open(&mut self, name: &str, attributes: &Attributes, closed: bool) {
         self.note_element(name);
+        self.elements.before(name);
         let facts = &mut self.view.html;
         facts.events += attributes.events;
         match name {
@@ -234,8 +273,9 @@ impl Renderer<'_, '_> {
             self.break_line();
         } else if matches!(name, "td" | "th") {
             self.line.push(' ');
+            self.unlinked.push(' ');
         }
-        if closed || is_void(name) {
+        if is_void(name) || (closed && self.elements.is_foreign(name)) {
             return;
         }
         if name == "blockquote" {
@@ -244,24 +284,19 @@ impl Renderer<'_, '_> {
             }
             self.quotes = self.quotes.saturating_add(1);
         }
-        self.depth += 1;
-        let style = Style::of(attributes);
-        if style.tiny {
-            self.view.html.tiny += 1;
-        }
-        if style.hides() {
+        let style = Style::of(name, attributes);
+        if style.gone || style.invisible == Some(true) {
             self.view.html.hidden += 1;
-            if self.hiding.len() < MAX_HIDING && name != "body" && name != "html" {
-                self.hiding.push((name.to_owned(), self.depth));
-            }
         }
+        self.elements.begin(name, &style);
     }
 
     fn link(&mut self, name: &str, attributes: &Attributes) {
         let (key, kind) = match name {
             "a" | "area" => ("href", LinkKind::Anchor),
             "img" | "iframe" | "frame" | "script" | "input" | "embed" => ("src", LinkKind::Resource),
-            "link" => ("href", LinkKind::Resource),
+            // A base makes links of words.
+            "link" | "base" => ("href", LinkKind::Resource),
             "form" => ("action", LinkKind::Form),
             "body" | "table" | "td" => ("background", LinkKind::Resource),
             _ => return,
@@ -280,6 +315,7 @@ impl Renderer<'_, '_> {
         if let Some(link) = link_of(url, kind) {
             self.view.links.push(link);
             if kind == LinkKind::Anchor {
+                self.unlinked.push(' ');
                 self.anchor = Some(self.view.links.len() - 1);
             }
         }
@@ -289,19 +325,7 @@ impl Renderer<'_, '_> {
         if name == "a" {
             self.anchor = None;
         }
-        if let Some((_, depth)) = self.hiding.last()
-            && self.hiding.last().is_some_and(|(open, _)| open == name)
-            && self.depth <= *depth
-        {
-            self.hiding.pop();
-        }
-        self.depth = self.depth.saturating_sub(1);
-        if let Some((_, depth)) = self.hiding.last()
-            && self.depth + 1 < *depth
-        {
-            // Whatever encloses the hiding element has been closed.
-            self.hiding.pop();
-        }
+        self.elements.close(name);
         if breaks_line(name) {
             self.break_line();
         }
@@ -329,5 +353,7 @@ impl Renderer<'_, '_> {
             self.view.body.push('\n');
         }
         self.line.clear();
+        from_text(&self.unlinked, &mut self.view.links);
+        self.unlinked.clear();
     }
 }

@@ -18,7 +18,7 @@ pub enum LinkKind {
 /// One link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// As written, entities decoded, white space removed.
+    /// As written, entities decoded, white space removed, with two slashes behind the scheme where browsers read them.
     pub url: String,
     /// The host in lower case; empty for `mailto:` and the like.
     pub host: String,
@@ -33,7 +33,7 @@ const MAX_URL: usize = 2048;
 
 /// A link from a URL as written in HTML or text; `None` when it is not one that leads anywhere.
 pub fn link_of(url: &str, kind: LinkKind) -> Option<Link> {
-    let url: String = url.chars().filter(|c| !c.is_whitespace() && !c.is_control()).take(MAX_URL).collect();
+    let url = usual(url.chars().filter(|c| !c.is_whitespace() && !c.is_control()).take(MAX_URL).collect());
     let host = host_of(&url);
     if host.is_empty() && !url.contains(':') {
         return None;
@@ -41,11 +41,31 @@ pub fn link_of(url: &str, kind: LinkKind) -> Option<Link> {
     Some(Link { host, url, shown: String::new(), kind })
 }
 
+/// Schemes behind which any slashes and backslashes, or none, are two slashes (URL §4.4).
+const SPECIAL: [&str; 3] = ["http", "https", "ftp"];
+
+/// The scheme of such a URL, and what follows the slashes.
+fn special(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once(':')?;
+    let is_special = SPECIAL.iter().any(|special| scheme.eq_ignore_ascii_case(special));
+    is_special.then(|| (scheme, rest.trim_start_matches(['/', '\\'])))
+}
+
+fn usual(url: String) -> String {
+    match special(&url) {
+        Some((scheme, rest)) => format!("{scheme}://{rest}"),
+        None => url,
+    }
+}
+
 /// The host in a URL, in lower case, without user, port and final dot; empty when it has none.
 pub fn host_of(url: &str) -> String {
-    let rest = match url.split_once("://") {
-        Some((scheme, rest)) if scheme.len() <= 10 && scheme.bytes().all(|b| b.is_ascii_alphanumeric()) => rest,
-        _ => match url.strip_prefix("//") {
+    const SLASHES: [char; 2] = ['/', '\\'];
+    let without_scheme = || url.strip_prefix(SLASHES).and_then(|rest| rest.strip_prefix(SLASHES));
+    let rest = match (special(url), url.split_once("://")) {
+        (Some((_, rest)), _) => rest,
+        (None, Some((scheme, rest))) if scheme.len() <= 10 && scheme.bytes().all(|b| b.is_ascii_alphanumeric()) => rest,
+        _ => match without_scheme() {
             Some(rest) => rest,
             None if starts_with_ignoring_case(url, "www.") => url,
             None => return String::new(),
@@ -110,7 +130,7 @@ pub fn lines_for_rules(view: &View<'_>) -> String {
     for link in &view.links {
         lines.extend([link.url.as_str(), "\n"]);
         if !link.host.is_empty() && !link.url.contains("://") {
-            lines.extend(["http://", link.url.trim_start_matches('/'), "\n"]);
+            lines.extend(["http://", link.url.trim_start_matches(['/', '\\']), "\n"]);
         }
     }
     let mut from = 0;

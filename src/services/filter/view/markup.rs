@@ -1,23 +1,66 @@
-//! The words of HTML: tags, attributes, styles and references, as browsers read them.
+//! The words of HTML: tags, attributes and references, as browsers read them.
+
+/// What of a tag is being read (HTML §13.2.5.8 to §13.2.5.39).
+#[derive(Clone, Copy)]
+enum Within {
+    Element,
+    Between,
+    Attribute,
+    AfterAttribute,
+    BeforeValue,
+    Value,
+    Quotes(u8),
+}
 
 /// Where the tag that begins before `from` ends: the `>` outside quotes, or the end of the text. A quote that is never
 /// closed does not swallow the rest.
 pub(super) fn tag_end(bytes: &[u8], from: usize) -> usize {
+    use Within::{AfterAttribute, Attribute, BeforeValue, Between, Element, Quotes, Value};
     let limit = bytes.len().min(from + 8192);
-    let mut quote = 0u8;
+    let mut within = Element;
     for (at, byte) in bytes.iter().enumerate().take(limit).skip(from) {
-        match *byte {
-            b'>' if quote == 0 => return at,
-            b'"' | b'\'' if quote == 0 && bytes[at - 1] == b'=' => quote = *byte,
-            b if b == quote => quote = 0,
-            _ => {}
-        }
+        let is_blank = byte.is_ascii_whitespace();
+        within = match (within, *byte) {
+            (Quotes(quote), b) if b == quote => Between,
+            (Quotes(quote), _) => Quotes(quote),
+            (_, b'>') => return at,
+            (Element | Attribute | AfterAttribute, b'/') => Between,
+            (Attribute | AfterAttribute, b'=') => BeforeValue,
+            (BeforeValue, quote @ (b'"' | b'\'')) => Quotes(quote),
+            (Element | Value, _) if is_blank => Between,
+            (Attribute, _) if is_blank => AfterAttribute,
+            (Between, b'/') => Between,
+            (Between | AfterAttribute, _) if !is_blank => Attribute,
+            (BeforeValue, _) if !is_blank => Value,
+            (same, _) => same,
+        };
     }
     memchr::memchr(b'>', bytes.get(from..).unwrap_or_default()).map_or(bytes.len(), |n| from + n)
 }
 
+/// Where a comment ends whose `<!--` stands at `at`. Not only `-->` ends it (HTML §13.2.5.43 to §13.2.5.52).
+pub(super) fn comment_end(bytes: &[u8], at: usize) -> usize {
+    let from = at + b"<!--".len();
+    let rest = &bytes[from..];
+    for short in [&b">"[..], b"->"] {
+        if rest.starts_with(short) {
+            return from + short.len();
+        }
+    }
+    let mut seen = 0;
+    while let Some(found) = memchr::memmem::find(&rest[seen..], b"--") {
+        let after = seen + found + 2;
+        match &rest[after..] {
+            [b'>', ..] => return from + after + 1,
+            [b'!', b'>', ..] => return from + after + 2,
+            _ => seen = after - 1,
+        }
+    }
+    bytes.len()
+}
+
 pub(super) fn element_name(inner: &str) -> String {
-    let end = inner.find(|c: char| c.is_whitespace() || matches!(c, '/' | '>')).unwrap_or(inner.len());
+    let end = inner.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>')).unwrap_or(inner.len());
     inner[..end].chars().take(30).collect::<String>().to_ascii_lowercase()
 }
 
@@ -28,23 +71,24 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
+    /// Of several attributes with one name the first counts.
     pub(super) fn parse(text: &str) -> Self {
         let mut result = Self::default();
-        let mut rest = text.trim_start_matches(|c: char| !c.is_whitespace() && c != '/');
-        for _ in 0..40 {
-            rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
-            if rest.is_empty() {
-                break;
-            }
-            let end = rest.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(rest.len());
+        let ends_name = |c: char| c.is_ascii_whitespace() || matches!(c, '/' | '=');
+        let mut rest = text.trim_start_matches(|c: char| !c.is_ascii_whitespace() && c != '/');
+        loop {
+            rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
+            // An equals sign at the beginning is part of the name (HTML §13.2.5.32).
+            let Some(first) = rest.chars().next().map(char::len_utf8) else { break };
+            let end = rest[first..].find(ends_name).map_or(rest.len(), |n| first + n);
             let name = rest[..end].to_ascii_lowercase();
-            rest = rest[end..].trim_start();
+            rest = rest[end..].trim_ascii_start();
             let Some(tail) = rest.strip_prefix('=') else { continue };
-            let tail = tail.trim_start();
+            let tail = tail.trim_ascii_start();
             let (value, left) = match tail.chars().next() {
                 Some(quote @ ('"' | '\'')) => tail[1..].split_once(quote).unwrap_or((&tail[1..], "")),
                 _ => {
-                    let end = tail.find(char::is_whitespace).unwrap_or(tail.len());
+                    let end = tail.find(|c: char| c.is_ascii_whitespace()).unwrap_or(tail.len());
                     tail.split_at(end)
                 }
             };
@@ -52,21 +96,7 @@ impl Attributes {
             if name.starts_with("on") && name.len() > 4 {
                 result.events += 1;
             }
-            if matches!(
-                name.as_str(),
-                "href"
-                    | "src"
-                    | "action"
-                    | "background"
-                    | "style"
-                    | "width"
-                    | "height"
-                    | "type"
-                    | "http-equiv"
-                    | "hidden"
-                    | "size"
-                    | "color"
-            ) {
+            if READ.contains(&name.as_str()) && result.get(&name).is_none() {
                 result.pairs.push((name, unescape(value)));
             }
         }
@@ -82,6 +112,22 @@ impl Attributes {
     }
 }
 
+/// Attributes that tell something.
+const READ: &[&str] = &[
+    "href",
+    "src",
+    "action",
+    "background",
+    "style",
+    "width",
+    "height",
+    "type",
+    "http-equiv",
+    "hidden",
+    "size",
+    "color",
+];
+
 fn unescape(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     let mut rest = value;
@@ -94,48 +140,6 @@ fn unescape(value: &str) -> String {
     }
     out.push_str(rest);
     out
-}
-
-#[derive(Default)]
-pub(super) struct Style {
-    pub(super) none: bool,
-    pub(super) tiny: bool,
-}
-
-impl Style {
-    pub(super) const fn hides(&self) -> bool {
-        self.none || self.tiny
-    }
-
-    pub(super) fn of(attributes: &Attributes) -> Self {
-        let mut style = Self { none: attributes.get("hidden").is_some(), tiny: false };
-        let Some(text) = attributes.get("style") else { return style };
-        for declaration in text.split(';').take(60) {
-            let Some((name, value)) = declaration.split_once(':') else { continue };
-            let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_ascii_lowercase());
-            let value = value.trim_end_matches("!important").trim();
-            match name.as_str() {
-                "display" | "mso-hide" => style.none |= matches!(value, "none" | "all"),
-                "visibility" => style.none |= value == "hidden",
-                "opacity" => style.none |= value.parse().is_ok_and(|n: f32| n <= 0.05),
-                "font-size" => style.tiny |= is_tiny(value),
-                "max-height" => style.none |= value.trim_end_matches("px") == "0",
-                _ => {}
-            }
-        }
-        style
-    }
-}
-
-fn is_tiny(size: &str) -> bool {
-    let digits = size.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(size.len());
-    let Ok(number) = size[..digits].parse::<f32>() else { return false };
-    match size[digits..].trim() {
-        "px" | "pt" | "" => number <= 2.0,
-        "em" | "rem" => number <= 0.15,
-        "%" => number <= 15.0,
-        _ => false,
-    }
 }
 
 /// A character reference at the start of the text: the character and the length in octets.
@@ -257,6 +261,12 @@ pub(super) fn is_void(name: &str) -> bool {
             | "wbr"
             | "source"
             | "param"
+            | "track"
+            | "basefont"
+            | "bgsound"
+            | "frame"
+            | "keygen"
+            | "image"
     ) || name.starts_with(['!', '?'])
 }
 

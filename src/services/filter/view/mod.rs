@@ -4,12 +4,14 @@
 //! says which limit was reached; time and memory are linear in what is read. Line ends may be CRLF or LF.
 
 mod decode;
+mod elements;
 mod fields;
 mod html;
 mod links;
 mod markup;
 mod parts;
 mod received;
+mod style;
 
 pub use fields::{Field, addresses_in};
 pub use html::HtmlFacts;

@@ -1,8 +1,11 @@
 //! MIME parts.
 
+use std::borrow::Cow;
+
 use super::fields::{self, Field};
 use super::{Limit, LimitSettings, decode};
-use crate::foundations::mail::content::{self, ContentType};
+use crate::foundations::mail::content::{self, ContentType, Disposition, Parameters};
+use crate::foundations::mail::{charset, transfer};
 
 /// One part of a message.
 #[derive(Debug, Default)]
@@ -17,8 +20,8 @@ pub struct Part<'m> {
     pub attachment: bool,
     /// Content-Transfer-Encoding in lower case.
     pub encoding: String,
-    /// The content, encoded as it came.
-    pub content: &'m [u8],
+    /// The content, encoded as it came; nothing where a part of an encoded message holds others.
+    pub content: Cow<'m, [u8]>,
     /// How deep it lies; the message itself is at 0.
     pub depth: usize,
     /// Raw Content-Type fields and the like, for rules on MIME headers.
@@ -40,20 +43,47 @@ impl Part<'_> {
 
     /// Whether it holds other parts.
     pub fn is_container(&self) -> bool {
-        self.media_type.starts_with("multipart/") || self.media_type == "message/rfc822"
+        self.media_type.starts_with("multipart/") || self.is_message()
+    }
+
+    /// RFC 6532 §3.7: message/global is message/rfc822 with UTF-8 in its header.
+    fn is_message(&self) -> bool {
+        matches!(self.media_type.as_str(), "message/rfc822" | "message/global")
     }
 
     /// The decoded content as text, at most `room` octets of it.
     pub fn decode(&self, room: usize) -> String {
-        decode::text(&self.octets(room), self.charset.as_deref())
+        let octets = self.octets(room);
+        match &self.charset {
+            None if self.is("text/html") => charset::declared(&octets)
+                .map_or_else(|| charset::guess(&octets).into_owned(), |label| charset::decode(label, &octets)),
+            label => decode::text(&octets, label.as_deref()),
+        }
     }
 
     /// The decoded content, at most `room` octets of it.
     pub fn octets(&self, room: usize) -> Vec<u8> {
         match self.encoding.as_str() {
-            "base64" => decode::base64(self.content, room),
-            "quoted-printable" => decode::quoted_printable(self.content, room),
+            "base64" => decode::base64(&self.content, room),
+            "quoted-printable" => decode::quoted_printable(&self.content, room),
             _ => self.content[..self.content.len().min(room)].to_vec(),
+        }
+    }
+
+    /// The same, with octets of its own.
+    fn into_owned<'o>(self) -> Part<'o> {
+        let content: Cow<'o, [u8]> =
+            if self.is_container() { Cow::Borrowed(&[]) } else { Cow::Owned(self.content.into_owned()) };
+        Part {
+            media_type: self.media_type,
+            charset: self.charset,
+            file_name: self.file_name,
+            attachment: self.attachment,
+            encoding: self.encoding,
+            content,
+            depth: self.depth,
+            header: self.header.into_iter().map(Field::into_owned).collect(),
+            unterminated: self.unterminated,
         }
     }
 }
@@ -63,11 +93,15 @@ pub struct Walk<'l, 'm> {
     limits: &'l LimitSettings,
     pub parts: Vec<Part<'m>>,
     pub reached: Vec<Limit>,
+    /// Parts that were found before this way began.
+    before: usize,
+    /// Octets that messages may have which have to be decoded.
+    room: usize,
 }
 
 impl<'l, 'm> Walk<'l, 'm> {
     pub const fn new(limits: &'l LimitSettings) -> Self {
-        Self { limits, parts: Vec::new(), reached: Vec::new() }
+        Self { limits, parts: Vec::new(), reached: Vec::new(), before: 0, room: limits.message.len() }
     }
 
     pub fn run(&mut self, fields: &[Field<'m>], content: &'m [u8]) {
@@ -76,32 +110,27 @@ impl<'l, 'm> Walk<'l, 'm> {
     }
 
     fn part(&mut self, fields: &[Field<'m>], content: &'m [u8], depth: usize, default: &str) {
-        if self.parts.len() >= self.limits.parts {
-            self.reach(Limit::Parts);
+        if self.is_full() {
             return;
         }
-        let content_type = fields.iter().find(|f| f.is("Content-Type")).map(|f| f.raw);
-        let media = content_type.map_or_else(Parameters::default, Parameters::parse);
-        // What decides how a part is taken apart is read as whoever shows it reads it.
+        let content_type = fields.iter().find(|f| f.is("Content-Type")).map(|f| &*f.raw);
+        // What decides how a part is taken apart, and what it is called, is read as whoever shows it reads it.
         let content_type = content_type.and_then(ContentType::read);
-        let disposition = fields
-            .iter()
-            .find(|f| f.is("Content-Disposition"))
-            .map_or_else(Parameters::default, |f| Parameters::parse(f.raw));
-        let encoding = fields.iter().find(|f| f.is("Content-Transfer-Encoding"));
-        let encoding = encoding.map_or_else(String::new, |f| lower(content::word(f.raw)));
+        let disposition = fields.iter().find(|f| f.is("Content-Disposition")).and_then(|f| Disposition::read(&f.raw));
+        let given = disposition.as_ref().and_then(|given| name(&given.parameters, "filename"));
+        let encoding = fields.iter().find(|f| f.is("Content-Transfer-Encoding")).map(|f| &*f.raw);
         let parameter = |name: &str| content_type.as_ref().and_then(|given| given.parameters.raw(name));
         let boundary = parameter("boundary");
         let index = self.parts.len();
         self.parts.push(Part {
             charset: parameter("charset").map(lower),
-            file_name: disposition.get("filename").or_else(|| media.get("name")).map(str::to_owned),
-            attachment: disposition.value == "attachment",
+            file_name: given.or_else(|| name(&content_type.as_ref()?.parameters, "name")),
+            attachment: disposition.is_some_and(|given| given.word.eq_ignore_ascii_case(b"attachment")),
             media_type: content_type
                 .as_ref()
                 .map_or_else(|| default.to_owned(), |given| format!("{}/{}", lower(given.media), lower(given.subtype))),
-            encoding,
-            content,
+            encoding: encoding.map_or_else(String::new, |given| lower(content::word(given))),
+            content: Cow::Borrowed(content),
             depth,
             header: Vec::new(),
             unterminated: false,
@@ -115,16 +144,21 @@ impl<'l, 'm> Walk<'l, 'm> {
             self.parts[index].media_type = "text/plain".to_owned();
             return;
         }
-        if part.is("message/rfc822") {
-            if part.encoding != "base64" && part.encoding != "quoted-printable" {
-                self.entity(content, depth + 1, "text/plain");
+        if part.is_message() {
+            let encoding = encoding.and_then(|given| transfer::of_message(given, content));
+            match transfer::decode(encoding, content, self.room) {
+                Cow::Borrowed(_) => self.entity(content, depth + 1, "text/plain"),
+                Cow::Owned(message) => self.decoded(&message, depth + 1),
             }
             return;
         }
         let default = if part.is("multipart/digest") { "message/rfc822" } else { "text/plain" };
         match boundary.map(<[u8]>::trim_ascii_end) {
             Some(boundary) if !boundary.is_empty() => self.multipart(index, content, boundary, depth, default),
-            _ => self.parts[index].unterminated = true,
+            _ => {
+                self.parts[index].unterminated = true;
+                self.undivided(content, depth + 1);
+            }
         }
     }
 
@@ -139,14 +173,40 @@ impl<'l, 'm> Walk<'l, 'm> {
         }
     }
 
-    /// RFC 2046 §5.1.1.
+    /// A message that was encoded, against RFC 2045 §6.4. Readers show it all the same.
+    fn decoded(&mut self, message: &[u8], depth: usize) {
+        if message.len() >= self.room {
+            self.reach(Limit::Message);
+        }
+        let room = self.room.saturating_sub(message.len());
+        let before = self.before + self.parts.len();
+        let mut walk = Walk { limits: self.limits, parts: Vec::new(), reached: Vec::new(), before, room };
+        walk.entity(message, depth, "text/plain");
+        self.room = walk.room;
+        for limit in walk.reached {
+            self.reach(limit);
+        }
+        for part in walk.parts {
+            self.parts.push(part.into_owned());
+        }
+    }
+
+    /// What a multipart holds that no delimiter divides: readers show it as text.
+    fn undivided(&mut self, content: &'m [u8], depth: usize) {
+        if !content.trim_ascii().is_empty() {
+            self.part(&[], content, depth, "text/plain");
+        }
+    }
+
+    /// RFC 2046 §5.1.1. What follows the end is read too: where a multipart in this one has the same boundary, it is its end for those
+    /// who look for the innermost.
     fn multipart(&mut self, index: usize, content: &'m [u8], boundary: &[u8], depth: usize, default: &str) {
         let mut delimiter = Vec::with_capacity(boundary.len() + 2);
         delimiter.extend_from_slice(b"--");
         delimiter.extend_from_slice(boundary);
         let finder = memchr::memmem::Finder::new(&delimiter);
         let mut open: Option<usize> = None;
-        let mut closed = false;
+        let (mut divided, mut closed, mut is_past) = (false, false, false);
         let mut at = 0;
         while let Some(found) = content.get(at..).and_then(|rest| finder.find(rest)) {
             let found = at + found;
@@ -159,24 +219,35 @@ impl<'l, 'm> Walk<'l, 'm> {
             if !tail.is_empty() && tail != b"--" {
                 continue;
             }
-            if let Some(start) = open.take() {
-                self.entity(without_line_end(&content[start..found.max(start)]), depth + 1, default);
-                if self.parts.len() >= self.limits.parts {
-                    self.reach(Limit::Parts);
+            if let Some(start) = open.replace(line_end) {
+                let piece = without_line_end(&content[start..found.max(start)]);
+                if !(is_past && piece.trim_ascii().is_empty()) {
+                    self.entity(piece, depth + 1, default);
+                }
+                if self.is_full() {
                     return;
                 }
             }
-            if !tail.is_empty() {
-                closed = true;
-                break;
-            }
-            open = Some(line_end);
+            is_past = !tail.is_empty();
+            closed |= is_past;
+            divided |= !is_past;
             at = line_end;
         }
-        if let Some(start) = open {
-            self.entity(&content[start.min(content.len())..], depth + 1, default);
+        match open.filter(|_| divided).map(|start| &content[start.min(content.len())..]) {
+            Some(rest) if is_past && rest.trim_ascii().is_empty() => {}
+            Some(rest) => self.entity(rest, depth + 1, default),
+            None => self.undivided(content, depth + 1),
         }
         self.parts[index].unterminated = !closed;
+    }
+
+    /// Whether there are as many parts as may be opened.
+    fn is_full(&mut self) -> bool {
+        let is_full = self.before + self.parts.len() >= self.limits.parts;
+        if is_full {
+            self.reach(Limit::Parts);
+        }
+        is_full
     }
 
     fn reach(&mut self, limit: Limit) {
@@ -184,6 +255,11 @@ impl<'l, 'm> Walk<'l, 'm> {
             self.reached.push(limit);
         }
     }
+}
+
+/// A file name that says something.
+fn name(parameters: &Parameters<'_>, parameter: &str) -> Option<String> {
+    parameters.text(parameter).filter(|name| !name.trim().is_empty())
 }
 
 fn lower(word: &[u8]) -> String {
@@ -194,111 +270,6 @@ fn lower(word: &[u8]) -> String {
 fn without_line_end(bytes: &[u8]) -> &[u8] {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     bytes.strip_suffix(b"\r").unwrap_or(bytes)
-}
-
-/// A value with parameters (RFC 2045 §5.1, RFC 2231), read forgivingly.
-#[derive(Debug, Default)]
-struct Parameters {
-    value: String,
-    parameters: Vec<(String, String)>,
-}
-
-const MAX_PARAMETERS: usize = 50;
-
-impl Parameters {
-    fn parse(raw: &[u8]) -> Self {
-        let text = decode::text(raw, None);
-        let mut pieces = split_quoted(&text);
-        let value = pieces.next().unwrap_or_default().trim().to_ascii_lowercase();
-        let value = value.split_whitespace().next().unwrap_or_default().to_owned();
-        let mut result = Self { value, parameters: Vec::new() };
-        for piece in pieces.take(MAX_PARAMETERS) {
-            let Some((name, value)) = piece.split_once('=') else { continue };
-            let name = name.trim().to_ascii_lowercase();
-            let value = unquote(value.trim());
-            match name.split_once('*') {
-                None => result.parameters.push((name, word(&value))),
-                Some((base, "" | "0*")) => result.parameters.push((base.to_owned(), extended(&value))),
-                Some((base, "0")) => result.parameters.push((base.to_owned(), value)),
-                Some((base, rest)) => {
-                    let value = if rest.ends_with('*') { percent(&value) } else { value };
-                    if let Some((_, whole)) = result.parameters.iter_mut().rev().find(|(n, _)| n == base) {
-                        whole.push_str(&value);
-                    }
-                }
-            }
-        }
-        result
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
-    }
-}
-
-fn split_quoted(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let current = rest?;
-        let mut quoted = false;
-        let mut escaped = false;
-        for (at, c) in current.char_indices() {
-            match c {
-                _ if escaped => escaped = false,
-                '\\' if quoted => escaped = true,
-                '"' => quoted = !quoted,
-                ';' if !quoted => {
-                    rest = Some(&current[at + 1..]);
-                    return Some(&current[..at]);
-                }
-                _ => {}
-            }
-        }
-        rest = None;
-        Some(current)
-    })
-}
-
-fn unquote(value: &str) -> String {
-    let Some(inner) = value.strip_prefix('"') else {
-        return value.split_whitespace().next().unwrap_or_default().to_owned();
-    };
-    let mut out = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => break,
-            '\\' => out.extend(chars.next()),
-            '\r' | '\n' => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// File names in encoded words are not allowed, and common.
-fn word(value: &str) -> String {
-    if !value.contains("=?") {
-        return value.to_owned();
-    }
-    let line = format!("{value}\n");
-    match mail_parser::parsers::MessageStream::new(line.as_bytes()).parse_unstructured() {
-        mail_parser::HeaderValue::Text(text) => text.into_owned(),
-        _ => value.to_owned(),
-    }
-}
-
-/// RFC 2231 §4: `charset'language'percent-encoded`.
-fn extended(value: &str) -> String {
-    let mut pieces = value.splitn(3, '\'');
-    match (pieces.next(), pieces.next(), pieces.next()) {
-        (Some(charset), Some(_), Some(text)) => decode::text(&percent_octets(text), Some(charset)),
-        _ => percent(value),
-    }
-}
-
-fn percent(value: &str) -> String {
-    decode::text(&percent_octets(value), None)
 }
 
 /// What percent-encoding stands for; a broken escape stands for itself.

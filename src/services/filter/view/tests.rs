@@ -1,4 +1,5 @@
 use super::*;
+use crate::foundations::settings::ByteSize;
 
 fn limits() -> LimitSettings {
     LimitSettings::default()
@@ -69,6 +70,7 @@ fn sees_what_readers_are_shown() {
         let part = format!("--{boundary}\r\n{BASE64}{ENCODED}\r\n");
         format!("Content-Type: {content_type}\r\n\r\n{part}--{boundary}--\r\n")
     };
+    let inner = multipart("multipart/mixed; boundary=ab", "ab").replace(ENCODED, "eA==");
     for message in [
         format!("Content-Transfer-Encoding: base64;\r\n\r\n{ENCODED}"),
         format!("Content-Transfer-Encoding: (x) Base64 (x)\r\n\r\n{ENCODED}"),
@@ -79,15 +81,94 @@ fn sees_what_readers_are_shown() {
         multipart("multipart/mixed; boundary*=utf-8''x; boundary=ab", "ab"),
         multipart("(x) multipart / mixed; boundary=\"ab \"", "ab"),
         multipart("multipart/mixed; boundary=ab", "ab").replacen("--ab", "--ab--x\r\n--ab", 1),
+        format!("Content-Type: multipart/mixed; boundary=ab\r\n\r\n{TEXT}\r\n"),
+        format!("Content-Type: multipart/mixed\r\n{BASE64}{TEXT}\r\n"),
+        format!("Content-Type: multipart/mixed; boundary=ab\r\n\r\n--ab\r\n{inner}--ab\r\n\r\n{TEXT}\r\n--ab--\r\n"),
     ] {
         let structure = Structure::of(message.as_bytes());
         let part = structure.parts().last().unwrap();
         let shown = transfer::decode(part.fields.encoding, structure.body(part), 1000);
-        assert_eq!(String::from_utf8_lossy(&shown), TEXT, "{message}");
+        assert_eq!(String::from_utf8_lossy(&shown).trim_end(), TEXT, "{message}");
         let view = View::new(message.as_bytes(), &limits());
         assert!(view.body.ends_with(&format!("\n{TEXT}\n")), "{message}");
         assert_eq!(view.links[0].host, "evil.test", "{message}");
     }
+    let only_closed = format!("Content-Type: multipart/mixed; boundary=ab\r\n\r\n{TEXT}\r\n--ab--\r\n");
+    assert_eq!(View::new(only_closed.as_bytes(), &limits()).links[0].host, "evil.test");
+}
+
+#[test]
+fn attachments_have_the_names_that_readers_show() {
+    for (disposition, name, attachment) in [
+        ("attachment; filename*1=\".exe\"; filename*0=a", "a.exe", true),
+        ("attachment; filename=\"a.txt\"; filename*=utf-8''%61.exe", "a.exe", true),
+        ("attachment; filename=a b.exe", "a b.exe", true),
+        ("inline; filename=\"=?utf-8?q?a=2Eexe?=\"", "a.exe", false),
+        ("(x) Attachment; filename=\"\"", "b.exe", true),
+        ("\u{a0}attachment; filename=a.exe", "a.exe", false),
+    ] {
+        let fields = format!("Content-Disposition: {disposition}\r\nContent-Type: text/plain; name=b.exe\r\n");
+        let message = format!("{fields}\r\nx\r\n");
+        let view = View::new(message.as_bytes(), &limits());
+        let part = &view.parts[0];
+        assert_eq!((part.file_name.as_deref(), part.attachment), (Some(name), attachment), "{disposition}");
+    }
+}
+
+/// The web does not read some of these sets any more, but readers do.
+#[test]
+fn character_sets_are_those_of_readers() {
+    let page = b"<meta charset=windows-1251><p>\xcf\xf0\xe8\xe2\xe5\xf2</p>";
+    let wide = b"h\0t\0t\0p\0:\0/\0/\0e\0v\0i\0l\0.\0t\0e\0s\0t\0/\0";
+    for (content_type, content, shown) in [
+        ("text/plain; charset=iso-2022-kr", &b"see http://evil.test/"[..], "see http://evil.test/"),
+        ("text/plain; charset=hz-gb-2312", b"a ~{<:Ky2;~} b", "a 己所不 b"),
+        ("text/plain; charset=utf-16", wide, "http://evil.test/"),
+        ("text/plain; charset=x-nonsense", b"gr\xfcn", "grün"),
+        ("text/html", page, "Привет"),
+    ] {
+        let message = [format!("Content-Type: {content_type}\r\n\r\n").as_bytes(), content].concat();
+        assert_eq!(View::new(&message, &limits()).body, format!("\n{shown}\n"), "{content_type}");
+    }
+}
+
+/// Mail programs show them, although RFC 2045 §6.4 forbids to encode them.
+#[test]
+fn encoded_messages_are_opened() {
+    use base64::Engine as _;
+    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let text = format!("--i\r\n\r\nsee http://evil.test/ {}\r\n", "x ".repeat(300));
+    let file =
+        "--i\r\nContent-Type: application/x-dosexec; name=a.exe\r\nContent-Transfer-Encoding: base64\r\n\r\nTVo=\r\n";
+    let inner = format!("Subject: s\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n{text}{file}--i--\r\n");
+    let attached = |subtype: &str, encoding: &str, content: &str| {
+        let fields = format!("Content-Type: message/{subtype}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n");
+        format!("{fields}{content}")
+    };
+    let encoded = attached("rfc822", "base64", &base64(&inner));
+    for message in [
+        encoded.clone(),
+        attached("global", "BASE64", &base64(&inner)),
+        attached("rfc822", "quoted-printable", &inner.replace('=', "=3D")),
+        attached("rfc822", "base64", &base64(&encoded)),
+        // It only says so.
+        attached("rfc822", "base64", &inner),
+        attached("rfc822", "7bit", &inner),
+    ] {
+        let message = format!("Content-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n{message}\r\n--o--\r\n");
+        let view = View::new(message.as_bytes(), &limits());
+        assert_eq!(view.links.first().map(|link| link.host.as_str()), Some("evil.test"), "{message}");
+        let file = view.parts.last().unwrap();
+        assert_eq!((file.file_name.as_deref(), file.octets(10)), (Some("a.exe"), b"MZ".to_vec()), "{message}");
+        assert!(file.header[0].is("Content-Type") && view.reached.is_empty(), "{message}");
+    }
+    let few = LimitSettings { parts: 3, ..limits() };
+    let view = View::new(encoded.as_bytes(), &few);
+    assert!(view.parts.len() == 3 && view.reached == [Limit::Parts]);
+    let twice = attached("rfc822", "base64", &base64(&encoded));
+    let small = LimitSettings { message: ByteSize::bytes(twice.len() as u64), ..limits() };
+    let view = View::new(twice.as_bytes(), &small);
+    assert!(view.reached == [Limit::Message] && view.parts.len() > 2);
 }
 
 #[test]
@@ -103,6 +184,93 @@ fn renders_html() {
     assert_eq!(view.links[0].host, "evil.test");
     assert_eq!(view.links[0].shown, "www.bank.test");
     assert_eq!(view.links[1].kind, LinkKind::Resource);
+}
+
+#[test]
+fn html_is_read_as_browsers_read_it() {
+    const LINK: &str = "<a href='http://evil.test/'>buy</a>";
+    let many = "x ".repeat(60);
+    for html in [
+        format!("<!-->{LINK}"),
+        format!("<!--->{LINK}"),
+        format!("<!-- x --!>{LINK}"),
+        format!("<! x=\">{LINK}\">"),
+        format!("</ x=\">{LINK}\">"),
+        "<a title = \"x > y\" href=http://evil.test/>buy</a>".to_owned(),
+        "<a x/href='http://evil.test/'>buy</a>".to_owned(),
+        "<a href='http://evil.test/'href=http://good.test/>buy</a>".to_owned(),
+        "<a = href='http://evil.test/'>buy</a>".to_owned(),
+        format!("<a {many} href='http://evil.test/'>buy</a>"),
+        format!("<textarea>buy</textarea>{}", LINK.replace("buy", "")),
+        format!("{}<xmp>buy", LINK.replace("buy", "")),
+    ] {
+        let message = format!("Content-Type: text/html\r\n\r\n{html}");
+        let view = View::new(message.as_bytes(), &limits());
+        assert!(view.body.starts_with("\nbuy"), "{html}: {}", view.body);
+        assert_eq!(view.links.first().map(|link| link.host.as_str()), Some("evil.test"), "{html}");
+    }
+}
+
+#[test]
+fn what_hides_text_ends_where_browsers_end_it() {
+    let shown = |html: &str| View::new(format!("Content-Type: text/html\r\n\r\n{html}").as_bytes(), &limits()).body;
+    const NONE: &str = "style='display:none'";
+    for html in [
+        // As programs that make newsletters write it.
+        "<table><tr><td style='font-size:0px'><div style='font-size:13px'>buy</div></td></tr></table>".to_owned(),
+        "<div style='font-size:0'>x<b style='font-size:2em'>x</b><b style='font-size:1rem'>buy</b></div>".to_owned(),
+        "<i style='font-size:1px'>x<b style='font-size:16em'>buy</b></i>".to_owned(),
+        "<i style='visibility:hidden'>x<b style='visibility:visible'>buy</b></i>".to_owned(),
+        format!("<i {NONE}>x<b style='display:inline'>x</b></i>buy"),
+        format!("<p {NONE}>x<p>buy"),
+        format!("<p {NONE}>x<div>buy</div>"),
+        format!("<ul><li {NONE}>x<li>buy"),
+        format!("<b {NONE}>x<i></b>buy"),
+        format!("<div {NONE}>x<span></div>buy"),
+        format!("<div><span {NONE}>x</div>buy"),
+        format!("<table><tr {NONE}><td>x<tr><td>buy"),
+        format!("<table><tr><td {NONE}>x<td>buy"),
+        format!("<table {NONE}><tr><td>x</td></tr>buy"),
+        format!("<table {NONE}><div>buy</div>"),
+        format!("<td {NONE}>buy</td>"),
+        format!("<a {NONE}>x<a>buy"),
+        format!("<h1 {NONE}>x</h2>buy"),
+        format!("<form><form {NONE}>buy"),
+        format!("<table><form {NONE}>buy"),
+        format!("<track {NONE}>buy"),
+        "<i style='font-size:0'><b style='font-size:1rem'/>buy".to_owned(),
+        "<iframe><!--</iframe>buy".to_owned(),
+        "<svg><style/><p>buy".to_owned(),
+        format!("<style></stylex><i {NONE}></style>buy"),
+        format!("<script><!--<script></script><i {NONE}></script>buy"),
+        format!("<svg {NONE}><text>x<p>buy"),
+        format!("<div {NONE}>{}<b>buy", "<b>".repeat(300)),
+        format!("<div {NONE}><table><tr><td><p>x<p>x<br>x</td></tr></table>x</div>buy"),
+        format!("<div {NONE}>x<div>x</div>x<img>x</div>buy"),
+        format!("<table><tbody {NONE}><tr><td>x</td></tr></tbody><tbody><tr><td>buy"),
+    ] {
+        assert_eq!(shown(&html).trim(), "buy", "{html}");
+    }
+}
+
+#[test]
+fn links_lead_where_browsers_go() {
+    for (html, url) in [
+        ("<a href='https:/evil.test/x'>", "https://evil.test/x"),
+        ("<a href='http:\\\\evil.test/x'>", "http://evil.test/x"),
+        ("<a href='http:evil.test/x'>", "http://evil.test/x"),
+        ("<a href='https:///evil.test/x'>", "https://evil.test/x"),
+        ("<a href='\\\\evil.test/x'>", "\\\\evil.test/x"),
+        ("<base href='http://evil.test/x'><a href=y>", "http://evil.test/x"),
+        ("<p>see http://evil.test/x</p>", "http://evil.test/x"),
+        ("<p>see http://ev<b>il.test/x</b></p>", "http://evil.test/x"),
+        ("<td>x<a href=mailto:x@y.test>http://z.test/</a>http://evil.test/x", "http://evil.test/x"),
+    ] {
+        let message = format!("Content-Type: text/html\r\n\r\n{html}");
+        let view = View::new(message.as_bytes(), &limits());
+        let link = view.links.last().unwrap();
+        assert_eq!((link.url.as_str(), link.host.as_str()), (url, "evil.test"), "{html}");
+    }
 }
 
 #[test]
