@@ -100,7 +100,7 @@ pub struct Walk<'l, 'm> {
 }
 
 impl<'l, 'm> Walk<'l, 'm> {
-    pub const fn new(limits: &'l LimitSettings) -> Self {
+    pub fn new(limits: &'l LimitSettings) -> Self {
         Self { limits, parts: Vec::new(), reached: Vec::new(), before: 0, room: limits.message.len() }
     }
 
