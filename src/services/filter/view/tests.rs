@@ -243,7 +243,7 @@ fn what_hides_text_ends_where_browsers_end_it() {
         "<svg><style/><p>buy".to_owned(),
         format!("<style></stylex><i {NONE}></style>buy"),
         format!("<script><!--<script></script><i {NONE}></script>buy"),
-        format!("<svg {NONE}><text>x<p>buy"),
+        format!("<svg {NONE}><text><p>buy"),
         format!("<div {NONE}>{}<b>buy", "<b>".repeat(300)),
         format!("<div {NONE}><table><tr><td><p>x<p>x<br>x</td></tr></table>x</div>buy"),
         format!("<div {NONE}>x<div>x</div>x<img>x</div>buy"),
