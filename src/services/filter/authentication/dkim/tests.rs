@@ -222,6 +222,36 @@ async fn a_thousand_signatures_cost_ten() {
     assert_eq!((found.dkim.len(), found.ignored, zone.questions()), (10, 990, 1));
 }
 
+#[tokio::test]
+async fn what_signatures_and_seals_cost_is_bounded() {
+    // Each wants another hash of the body.
+    let field =
+        |n: u32| format!("DKIM-Signature: v=1; a=rsa-sha256; d=x.test; s=s; h=from; bh=YQ==; b=YQ==; l={n}\r\n");
+    let heap: String = (1..500).map(field).collect();
+    let text = format!("{heap}From: a@x.test\r\n\r\nHello\r\n");
+    let (mut message, ignored) = verify::parsed(text.as_bytes()).unwrap();
+    verify::measure(&mut message);
+    assert_eq!((message.body_hashes.len(), ignored), (10, 489));
+    // The fields that one covers are looked for by comparing names.
+    let many = |count: u32, mark: &str| (0..count).map(|n| format!("x{n}{mark}")).collect::<String>();
+    for (names, wanted) in [(100, (1, 0)), (4_000, (0, 1))] {
+        let text = text.replacen(&heap, &field(1).replace("h=from", &format!("h={}from", many(names, ":"))), 1);
+        let found = verify(&zone(""), text.as_bytes(), Duration::MAX).await;
+        assert_eq!((found.dkim.len(), found.ignored), wanted, "{names}");
+    }
+    for (names, tags, wanted) in
+        [(0, 200, "a seal that is not a list of tags"), (4_000, 0, "a signature of too many fields")]
+    {
+        let text = format!(
+            "ARC-Seal: i=1; a=rsa-sha256; cv=none; d=x.test; s=s; b=YQ==; {}\r\nARC-Message-Signature: i=1; a=rsa-sha256; d=x.test; s=s; h={}from; bh=YQ==; b=YQ==\r\nARC-Authentication-Results: i=1; x.test; none\r\nFrom: a@x.test\r\n\r\nHello\r\n",
+            many(tags, "=;"),
+            many(names, ":"),
+        );
+        let found = verify(&zone(""), text.as_bytes(), Duration::MAX).await;
+        assert_eq!(found.arc, Chain::Fail(wanted.to_owned()));
+    }
+}
+
 /// A signature that covers no field at all: the suite lets it pass, we do not (RFC 6376 §5.4).
 const COVERS_NOTHING: &str = "ams_fields_h_empty";
 /// The suite has two cases of one name, which YAML forbids.
