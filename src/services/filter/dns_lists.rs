@@ -180,6 +180,7 @@ mod tests {
             (message.clone(), "b@Bounces.path.test", &["author.test", "path.test", "signer.test", "link.test"][..]),
             (message.clone(), "", &["author.test", "signer.test", "link.test"]),
             (message.replace("www.link", "ｌink。bücher"), "", &["author.test", "signer.test", "xn--bcher-kva.test"]),
+            (message.replace("Signer", "bücher"), "", &["author.test", "xn--bcher-kva.test", "link.test"]),
             (message.clone(), "b@author.test", &["author.test", "signer.test", "link.test"]),
             (
                 format!("{heap}From: a@author.test\r\n\r\nhttps://link.test/\r\n"),

@@ -130,6 +130,20 @@ async fn a_length_that_covers_the_whole_body_is_as_good_as_none() {
     }
 }
 
+/// RFC 8616 §5
+#[tokio::test]
+async fn signatures_of_international_domains_are_looked_up_in_ascii() {
+    let pair = generate(Algorithm::Rsa).unwrap();
+    let zone = zone(&format!("r1._domainkey.xn--bcher-kva.test TXT {}", pair.record));
+    let key = PrivateKeyDer::from_pem_slice(pair.private.expose().as_bytes()).unwrap();
+    let key = RsaKey::<Sha256>::from_key_der(key).unwrap();
+    let signer = DkimSigner::from_key(key).domain("bücher.test").selector("r1").headers(["From"]);
+    let message = "From: ann@bücher.test\r\n\r\nHello\r\n";
+    let field = signer.sign(message.as_bytes()).unwrap().to_header();
+    let found = verify(&zone, format!("{field}{message}").as_bytes(), Duration::MAX).await.dkim.remove(0);
+    assert_eq!((found.result, found.domain.as_str()), (DkimResult::Pass, "xn--bcher-kva.test"), "{found:?}");
+}
+
 /// RFC 6376 §3.6.1, §6.1.2
 #[tokio::test]
 async fn keys_that_are_not_for_mail_or_only_tests_prove_nothing() {

@@ -252,7 +252,10 @@ fn is_tag_list(list: &[u8]) -> bool {
 pub fn tag(list: &[u8], name: &[u8]) -> Option<String> {
     list.split(|b| *b == b';').find_map(|pair| {
         let at = memchr::memchr(b'=', pair)?;
-        let value = || pair[at + 1..].iter().filter(|b| !b.is_ascii_whitespace()).map(|b| char::from(*b)).collect();
+        let value = || {
+            let octets: Vec<u8> = pair[at + 1..].iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
+            String::from_utf8_lossy(&octets).into_owned()
+        };
         pair[..at].trim_ascii().eq_ignore_ascii_case(name).then(value)
     })
 }
@@ -327,7 +330,7 @@ fn signature(output: &mail_auth::DkimOutput<'_>, keys: &Keys, bodies: &[(Canonic
     let head = base64::engine::general_purpose::STANDARD.encode(&signature.b[..signature.b.len().min(6)]);
     Signature {
         result,
-        domain: signature.d.to_ascii_lowercase(),
+        domain: in_ascii(&signature.d),
         selector: signature.s.clone(),
         algorithm,
         head,
@@ -413,7 +416,7 @@ impl Keys {
 
 async fn key(resolver: &dyn Resolver, name: &str) -> Key {
     let none = || Key::none(Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
-    match resolver.txt(name.trim_end_matches('.')).await {
+    match resolver.txt(&in_ascii(name.trim_end_matches('.'))).await {
         Ok(answer) => {
             let mut result = none();
             for text in &answer.records {
@@ -434,6 +437,14 @@ async fn key(resolver: &dyn Resolver, name: &str) -> Key {
         // A name that cannot be is the signer's choice and no passing failure, which would spare him the policy.
         Err(error) if error.is_absence() || error.kind == ErrorKind::InvalidName => none(),
         Err(error) => Key::none(Error::Dns(DnsError::Resolver(error.kind.to_string()))),
+    }
+}
+
+/// A name as the DNS has it, and whoever compares (RFC 8616 §5).
+fn in_ascii(name: &str) -> String {
+    match name.is_ascii() {
+        true => name.to_ascii_lowercase(),
+        false => idna::domain_to_ascii(name).unwrap_or_else(|_| name.to_lowercase()),
     }
 }
 
