@@ -7,9 +7,10 @@ use crate::foundations::settings::{ByteSize, Span};
 crate::settings! {
     /// How names are looked up in the DNS.
     pub struct DnsSettings {
-        /// Name servers to ask, in order. Without any, those of `/etc/resolv.conf`.
+        /// Name servers to ask: two at once, those first that answer quickly. Without any, those of `/etc/resolv.conf`.
         pub servers: Vec<SocketAddr> = Vec::new(),
-        /// How long to wait for one server. After that the next one is asked.
+        /// How long all servers together may take for one attempt. With `"trust-ad"`, those on this machine are asked one after
+        /// the other, and each may take so long.
         pub timeout: Span = Span::seconds(5),
         /// How often the servers are asked before a look-up fails for now.
         pub attempts: u32 = 2,

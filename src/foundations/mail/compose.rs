@@ -24,14 +24,19 @@ const LINE: usize = 78;
 /// RFC 2047 §2.
 const WORD: usize = 45;
 
+/// Longest word that fits a line behind the name of a field: 998 octets are the most (RFC 5322 §2.1.1).
+const LONGEST_WORD: usize = 900;
+
 /// One complete field with an unstructured value, folded at blanks to lines of at most 78 octets where it can be,
 /// ending in CRLF.
 pub fn field(name: &str, text: &str, charset: Charset) -> String {
     let mut line = Folded::begin(name);
     let words: Vec<&str> =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
-    // What reads like an encoded word must be encoded, or it would be decoded.
-    let is_plain = |word: &str| !word.contains("=?") && (word.is_ascii() || charset == Charset::Utf8);
+    // What reads like an encoded word must be encoded, or it would be decoded; and what fits no line can be folded so.
+    let is_plain = |word: &str| {
+        !word.contains("=?") && word.len() <= LONGEST_WORD && (word.is_ascii() || charset == Charset::Utf8)
+    };
     let mut rest = &words[..];
     while let [first, others @ ..] = rest {
         if is_plain(first) {
@@ -258,6 +263,10 @@ mod tests {
             assert_eq!(read, text, "{written}");
         }
         assert_eq!(field("Subject", "grün", Charset::Utf8), "Subject: grün\r\n");
+        let long = format!("see https://x.test/{}", "y".repeat(2_000));
+        let written = field("Subject", &long, Charset::Ascii);
+        assert!(written.lines().all(|line| line.len() <= LINE), "{written}");
+        assert_eq!(Fields::new(written.as_bytes()).next().unwrap().text(), long);
     }
 
     #[test]

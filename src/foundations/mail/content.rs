@@ -167,16 +167,23 @@ fn join_continuations<'a>(given: Vec<(&'a [u8], Cow<'a, [u8]>)>) -> Parameters<'
         return Parameters(given.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect());
     }
     let mut joined: Vec<Pair<'a>> = Vec::new();
-    for (name, value) in &given {
+    for (at, (name, value)) in given.iter().enumerate() {
         match continuation(name) {
             None => joined.push((Cow::Borrowed(name), value.clone())),
             // The whole value stands where its first piece stands; later pieces have been taken along by it. Pieces
-            // without a beginning mean nothing.
-            Some(first) if first.number == 0 => joined.push(join(first.base, &given)),
+            // without a beginning mean nothing, nor do further beginnings: each would hold all of it once more.
+            Some(first) if first.number == 0 && !given[..at].iter().any(|(name, _)| begins(name, first.base)) => {
+                joined.push(join(first.base, &given));
+            }
             Some(_) => {}
         }
     }
     Parameters(joined)
+}
+
+/// Whether this is the name of the first piece of a value.
+fn begins(name: &[u8], base: &[u8]) -> bool {
+    continuation(name).is_some_and(|piece| piece.number == 0 && piece.base.eq_ignore_ascii_case(base))
 }
 
 fn join<'a>(base: &'a [u8], given: &[(&'a [u8], Cow<'a, [u8]>)]) -> Pair<'a> {
@@ -420,6 +427,7 @@ mod tests {
             ("a/b; t*0*=us-ascii'en'a%20; t*1*=%2a; t*2=\"is 100%\"", "a/b t*=us-ascii\\'en\\'a%20%2ais%20100%25"),
             ("a/b; t*0=a; t*2=c", "a/b t=a"),
             ("a/b; t*1=b", "a/b"),
+            ("a/b; t*0=a; t*0=b; t*1=c; T*0*=d; t=e; u*0=f", "a/b t*=a t=e u=f"),
             ("a/b; t*=utf-8''x; t*x=1; t*0000=q", "a/b t*=utf-8\\'\\'x t*x=1 t*0000=q"),
         ] {
             assert_eq!(read(body), wanted, "{body:?}");

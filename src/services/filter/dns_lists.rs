@@ -1,5 +1,6 @@
 //! DNS lists: what others think of the client's address and of domains in the message (RFC 5782).
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::Signal;
 use super::authentication::dkim;
 use super::settings::{DnsListSettings, ListSubject};
 use super::signs::{is_address, registered};
-use super::view::{View, is_public};
+use super::view::{Link, LinkKind, View, is_public};
 use crate::foundations::dns::Resolver;
 
 /// Most domains of one message that are asked about.
@@ -124,7 +125,7 @@ pub fn domains_of(view: &View<'_>, reverse_path: &str) -> Vec<String> {
     let senders = [of_address(view.from_address()), of_address(reverse_path)];
     let signatures = view.all("DKIM-Signature").take(MAX_SIGNERS);
     let signers = signatures.filter_map(|field| dkim::tag(&field.raw, b"d")).map(|domain| domain.to_lowercase());
-    let links = view.links.iter().map(|l| l.host.clone());
+    let links = likeliest_first(&view.links).map(|l| l.host.clone());
     let mut domains: Vec<String> = Vec::new();
     for host in senders.into_iter().chain(signers).chain(links) {
         // Lists know names as the DNS has them.
@@ -139,6 +140,29 @@ pub fn domains_of(view: &View<'_>, reverse_path: &str) -> Vec<String> {
         }
     }
     domains
+}
+
+/// Those that readers see come first, and those that they do not follow last. They are taken from both ends, so that no heap of
+/// others before or behind a link hides it.
+fn likeliest_first(links: &[Link]) -> impl Iterator<Item = &Link> {
+    let mut ranks: [VecDeque<&Link>; 3] = Default::default();
+    for link in links {
+        let rank = match link.kind {
+            LinkKind::Text | LinkKind::Form => 0,
+            LinkKind::Anchor if !link.shown.trim().is_empty() => 0,
+            // It may be around an image.
+            LinkKind::Anchor => 1,
+            LinkKind::Resource => 2,
+        };
+        ranks[rank].push_back(link);
+    }
+    ranks.into_iter().flat_map(|mut rank| {
+        let mut from_front = false;
+        std::iter::from_fn(move || {
+            from_front = !from_front;
+            if from_front { rank.pop_front() } else { rank.pop_back() }
+        })
+    })
 }
 
 #[cfg(test)]
@@ -156,6 +180,7 @@ mod tests {
             (message.clone(), "b@Bounces.path.test", &["author.test", "path.test", "signer.test", "link.test"][..]),
             (message.clone(), "", &["author.test", "signer.test", "link.test"]),
             (message.replace("www.link", "ｌink。bücher"), "", &["author.test", "signer.test", "xn--bcher-kva.test"]),
+            (message.replace("Signer", "bücher"), "", &["author.test", "xn--bcher-kva.test", "link.test"]),
             (message.clone(), "b@author.test", &["author.test", "signer.test", "link.test"]),
             (
                 format!("{heap}From: a@author.test\r\n\r\nhttps://link.test/\r\n"),
@@ -165,6 +190,25 @@ mod tests {
         ] {
             let view = View::new(message.as_bytes(), &LimitSettings::default());
             assert_eq!(domains_of(&view, reverse_path), wanted, "{message} {reverse_path}");
+        }
+    }
+
+    #[test]
+    fn no_heap_of_links_hides_one() {
+        let heap = |link: &str| (0..60).map(|n| link.replace('#', &n.to_string())).collect::<String>();
+        let texts = heap("https://d#.test/\r\n");
+        let unseen = heap("<a href='https://d#.test/'></a><img src='https://i#.test/'>");
+        for (kind, body) in [
+            ("plain", format!("{texts}https://evil.test/\r\n")),
+            ("plain", format!("https://evil.test/\r\n{texts}")),
+            ("html", format!("{unseen}<a href='https://evil.test/'>here</a>{unseen}")),
+            ("html", format!("{texts}<a href='https://evil.test/'>here</a>")),
+            ("html", format!("{0}<a href='https://evil.test/'><img></a>{0}", heap("<img src='https://i#.test/'>"))),
+        ] {
+            let message = format!("From: a@author.test\r\nContent-Type: text/{kind}\r\n\r\n{body}");
+            let domains = domains_of(&View::new(message.as_bytes(), &LimitSettings::default()), "");
+            assert!(domains.iter().any(|domain| domain == "evil.test"), "{domains:?}: {message}");
+            assert_eq!(domains.len(), MAX_DOMAINS);
         }
     }
 

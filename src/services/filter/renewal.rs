@@ -200,5 +200,9 @@ mod tests {
         let found = Signatures::of(&signing, &settings, forged.as_bytes(), AT).await;
         assert!(!found.has_ours() && found.fields().is_empty());
         assert_eq!(found.foreign(), ["example.test", "other.test"]);
+        // Nor one with a set that comes before the first.
+        let plain = Message::new(MESSAGE);
+        let set = signing.seal(&settings, &plain, &says(0), &domain, AT).replace("i=1;", "i=0;");
+        assert!(!Signatures::of(&signing, &settings, &plain.with_prefix(set.as_bytes()).bytes(), AT).await.has_ours());
     }
 }

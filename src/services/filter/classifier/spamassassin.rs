@@ -32,6 +32,8 @@ pub enum ImportError {
 const MOST_WORDS: usize = 6_000;
 /// Longest word that is whole in SpamAssassin's tables, in octets.
 const LONGEST: usize = 15;
+/// Longest name of a host, in octets (RFC 1035 §2.3.4). What is longer would cost its length for each of its dots.
+const LONGEST_NAME: usize = 253;
 /// Most tokens that are read; SpamAssassin's own default limit is 150,000.
 const MOST_TOKENS: usize = 2_000_000;
 
@@ -104,7 +106,12 @@ fn body_words(line: &str, found: &mut Vec<Token>) {
     for word in words(line) {
         let word = if begins_sentence { without_title_case(word) } else { word.to_owned() };
         begins_sentence = false;
-        if word.contains('.') && word.bytes().any(|octet| octet.is_ascii_alphabetic()) && !word.contains('@') {
+        let is_short = word.len() <= LONGEST_NAME;
+        if is_short
+            && word.contains('.')
+            && word.bytes().any(|octet| octet.is_ascii_alphabetic())
+            && !word.contains('@')
+        {
             let mut rest = word.as_str();
             add("UD:", rest, found);
             while let Some((_, below)) = rest.split_once('.') {
@@ -213,5 +220,12 @@ mod tests {
         for word in ["Cheap", "at", "incredible-opportunities"] {
             assert!(!found.contains(&hash(word)), "{word}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_name_of_a_host_is_no_heap_of_names() {
+        let mail = format!("Subject: x\n\nwww{}\n", ".shop".repeat(100_000));
+        let found = tokens(&View::new(mail.as_bytes(), &LimitSettings::default()));
+        assert!(found.len() < 10, "{}", found.len());
     }
 }

@@ -100,7 +100,7 @@ impl Sealer {
         }
         let at = Timestamp::from_unix_seconds(tag(seal.body, b"t")?.parse().ok()?);
         let (_, text) = std::str::from_utf8(results.body).ok()?.split_once(';')?;
-        let findings = Findings { results: text.trim().to_owned(), sets: instance - 1 };
+        let findings = Findings { results: text.trim().to_owned(), sets: instance.checked_sub(1)? };
         let mut rest = message[..header.body_start()].to_vec();
         let mut ranges = [seal, signature, results].map(|field| field.range.clone());
         ranges.sort_unstable_by_key(|range| range.start);

@@ -130,6 +130,20 @@ async fn a_length_that_covers_the_whole_body_is_as_good_as_none() {
     }
 }
 
+/// RFC 8616 §5
+#[tokio::test]
+async fn signatures_of_international_domains_are_looked_up_in_ascii() {
+    let pair = generate(Algorithm::Rsa).unwrap();
+    let zone = zone(&format!("r1._domainkey.xn--bcher-kva.test TXT {}", pair.record));
+    let key = PrivateKeyDer::from_pem_slice(pair.private.expose().as_bytes()).unwrap();
+    let key = RsaKey::<Sha256>::from_key_der(key).unwrap();
+    let signer = DkimSigner::from_key(key).domain("bücher.test").selector("r1").headers(["From"]);
+    let message = "From: ann@bücher.test\r\n\r\nHello\r\n";
+    let field = signer.sign(message.as_bytes()).unwrap().to_header();
+    let found = verify(&zone, format!("{field}{message}").as_bytes(), Duration::MAX).await.dkim.remove(0);
+    assert_eq!((found.result, found.domain.as_str()), (DkimResult::Pass, "xn--bcher-kva.test"), "{found:?}");
+}
+
 /// RFC 6376 §3.6.1, §6.1.2
 #[tokio::test]
 async fn keys_that_are_not_for_mail_or_only_tests_prove_nothing() {
@@ -220,6 +234,36 @@ async fn a_thousand_signatures_cost_ten() {
     let zone = zone(&record);
     let found = verify(&zone, &signed, Duration::MAX).await;
     assert_eq!((found.dkim.len(), found.ignored, zone.questions()), (10, 990, 1));
+}
+
+#[tokio::test]
+async fn what_signatures_and_seals_cost_is_bounded() {
+    // Each wants another hash of the body.
+    let field =
+        |n: u32| format!("DKIM-Signature: v=1; a=rsa-sha256; d=x.test; s=s; h=from; bh=YQ==; b=YQ==; l={n}\r\n");
+    let heap: String = (1..500).map(field).collect();
+    let text = format!("{heap}From: a@x.test\r\n\r\nHello\r\n");
+    let (mut message, ignored) = verify::parsed(text.as_bytes()).unwrap();
+    verify::measure(&mut message);
+    assert_eq!((message.body_hashes.len(), ignored), (10, 489));
+    // The fields that one covers are looked for by comparing names.
+    let many = |count: u32, mark: &str| (0..count).map(|n| format!("x{n}{mark}")).collect::<String>();
+    for (names, wanted) in [(100, (1, 0)), (4_000, (0, 1))] {
+        let text = text.replacen(&heap, &field(1).replace("h=from", &format!("h={}from", many(names, ":"))), 1);
+        let found = verify(&zone(""), text.as_bytes(), Duration::MAX).await;
+        assert_eq!((found.dkim.len(), found.ignored), wanted, "{names}");
+    }
+    for (names, tags, wanted) in
+        [(0, 200, "a seal that is not a list of tags"), (4_000, 0, "a signature of too many fields")]
+    {
+        let text = format!(
+            "ARC-Seal: i=1; a=rsa-sha256; cv=none; d=x.test; s=s; b=YQ==; {}\r\nARC-Message-Signature: i=1; a=rsa-sha256; d=x.test; s=s; h={}from; bh=YQ==; b=YQ==\r\nARC-Authentication-Results: i=1; x.test; none\r\nFrom: a@x.test\r\n\r\nHello\r\n",
+            many(tags, "=;"),
+            many(names, ":"),
+        );
+        let found = verify(&zone(""), text.as_bytes(), Duration::MAX).await;
+        assert_eq!(found.arc, Chain::Fail(wanted.to_owned()));
+    }
 }
 
 /// A signature that covers no field at all: the suite lets it pass, we do not (RFC 6376 §5.4).

@@ -22,6 +22,7 @@ use mail_auth::{
 
 use super::canonical::{ends_in_white_space, relaxed_body};
 use crate::foundations::dns::{ErrorKind, Resolver};
+use crate::foundations::mail::HeaderSection;
 
 /// The results of RFC 8601 §2.7.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +102,10 @@ pub struct Signatures {
 pub const MAX_SIGNATURES: usize = 10;
 /// Longest ARC chain that is followed; RFC 8617 allows 50.
 const MAX_SEALS: usize = 50;
+/// Most comparisons of names of fields that one signature may cost.
+const MAX_COMPARISONS: usize = 10_000_000;
+/// Most tags of a seal; RFC 8617 §4.1.3 knows seven.
+const MAX_TAGS: usize = 100;
 
 /// Checks all signatures of a message. Keys come from the resolver, all at the same time; one that is not there after
 /// `patience` is a passing failure of the signatures that want it, and of no others.
@@ -109,11 +114,7 @@ pub async fn verify(resolver: &dyn Resolver, bytes: &[u8], patience: Duration) -
     if !bytes.contains(&b'\n') || !has_signature(bytes) {
         return none;
     }
-    // What is signed in part is looked at like the rest, so that the result says whose signature it is.
-    let Some(mut message) = AuthenticatedMessage::parse_with_opts(bytes, None, false) else { return none };
-    let ignored = message.dkim_headers.len().saturating_sub(MAX_SIGNATURES);
-    message.dkim_headers.truncate(MAX_SIGNATURES);
-    message.errors.truncate(MAX_SIGNATURES);
+    let Some((mut message, ignored)) = parsed(bytes) else { return none };
     if message.as_headers.len() > MAX_SEALS {
         return Signatures { arc: Chain::Fail("too many seals".to_owned()), ignored, ..none };
     }
@@ -131,6 +132,28 @@ pub async fn verify(resolver: &dyn Resolver, bytes: &[u8], patience: Duration) -
     };
     let dkim = dkim.iter().map(|output| signature(output, &keys, &bodies)).collect();
     Signatures { dkim, ignored, arc }
+}
+
+/// The message without a hash of its body, which mail-auth makes for every signature there is; and how many of these are not
+/// looked at.
+pub(super) fn parsed(bytes: &[u8]) -> Option<(AuthenticatedMessage<'_>, usize)> {
+    let header = &bytes[..HeaderSection::of(bytes).body_start()];
+    // What is signed in part is looked at like the rest, so that the result says whose signature it is.
+    let mut message = AuthenticatedMessage::parse_with_opts(header, None, false)?;
+    message.raw_message = bytes;
+    let all = message.dkim_headers.len();
+    let fields = message.headers.len();
+    message.dkim_headers.truncate(MAX_SIGNATURES);
+    message.dkim_headers.retain(|field| is_bearable(&field.header.h, fields));
+    message.errors.truncate(MAX_SIGNATURES);
+    message.ams_headers.truncate(MAX_SEALS + 1);
+    let ignored = all - message.dkim_headers.len();
+    Some((message, ignored))
+}
+
+/// Whether the fields that a signature covers can be looked for: mail-auth compares each name with all others and with all fields.
+fn is_bearable(names: &[String], fields: usize) -> bool {
+    names.len().saturating_mul(names.len() + fields) <= MAX_COMPARISONS
 }
 
 /// What RFC 8617 demands of a chain beyond what mail-auth checks; also puts right the default canonical form.
@@ -153,6 +176,10 @@ fn flaw(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
     if message.ams_headers.iter().any(|h| h.header.l > 0) {
         return Some("a signature of a part of the body");
     }
+    let newest = message.ams_headers.last();
+    if newest.is_some_and(|h| !is_bearable(&h.header.h, message.headers.len())) {
+        return Some("a signature of too many fields");
+    }
     // §4.1.2: seals are not signed by signatures.
     if message.ams_headers.iter().any(|h| h.header.h.iter().any(|f| f.eq_ignore_ascii_case("arc-seal"))) {
         return Some("a signature that covers a seal");
@@ -161,43 +188,44 @@ fn flaw(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
     for header in &mut message.ams_headers {
         if tag(header.value, b"c").is_none() {
             (header.header.ch, header.header.cb) = (Canonicalization::Relaxed, Canonicalization::Relaxed);
-            let body = message.raw_message.get(message.body_offset as usize..).unwrap_or_default();
-            let hash = HashAlgorithm::Sha256.hash(Canonicalization::Relaxed.canonical_body(relaxed_body(body), 0));
-            let entry = (Canonicalization::Relaxed, HashAlgorithm::Sha256, header.header.l, hash.as_ref().to_vec());
-            message.body_hashes.push(entry);
         }
     }
     None
 }
 
-/// The lengths of the canonical body, for the forms in which a part of it is signed (`l=`). Also puts right the hashes of such parts:
-/// RFC 6376 §3.5 counts octets of the canonical body, mail-auth those of the body as it came; and those of relaxed bodies with blank
-/// lines at their end.
-fn measure(message: &mut AuthenticatedMessage<'_>) -> Vec<(Canonicalization, u64)> {
-    let body = message.raw_message.get(message.body_offset as usize..).unwrap_or_default();
-    if ends_in_white_space(body) {
-        for (form, algorithm, length, hash) in &mut message.body_hashes {
-            if *form == Canonicalization::Relaxed && *length == 0 {
-                *hash = algorithm.hash(form.canonical_body(relaxed_body(body), 0)).as_ref().to_vec();
-            }
+/// Hashes the body as the signatures want it that are looked at; of seals only the newest is compared with it. Gives the lengths of
+/// the canonical body, for the forms in which a part of it is signed (`l=`). Hashes of such parts are ours: RFC 6376 §3.5 counts octets
+/// of the canonical body, mail-auth those of the body as it came. So are those of relaxed bodies with blank lines at their end.
+pub(super) fn measure(message: &mut AuthenticatedMessage<'_>) -> Vec<(Canonicalization, u64)> {
+    let whole = message.raw_message.get(message.body_offset as usize..).unwrap_or_default();
+    let of_seal = message.ams_headers.last().map(|h| (h.header.cb, HashAlgorithm::from(h.header.a), h.header.l));
+    let of_dkim = message.dkim_headers.iter().map(|h| (h.header.cb, HashAlgorithm::from(h.header.a), h.header.l));
+    let mut wanted: Vec<(Canonicalization, HashAlgorithm, u64)> = Vec::new();
+    for hash in of_dkim.chain(of_seal) {
+        if !wanted.contains(&hash) {
+            wanted.push(hash);
         }
     }
-    let mut lengths = Vec::new();
+    let (mut hashes, mut lengths) = (Vec::new(), Vec::new());
     for form in [Canonicalization::Relaxed, Canonicalization::Simple] {
-        if !message.dkim_headers.iter().any(|field| field.header.l > 0 && field.header.cb == form) {
-            continue;
+        let is_blank_at_end = form == Canonicalization::Relaxed && ends_in_white_space(whole);
+        let body = if is_blank_at_end { relaxed_body(whole) } else { whole };
+        let mut canonical: Vec<u8> = Vec::new();
+        if wanted.iter().any(|(of, _, length)| *of == form && *length > 0) {
+            canonical.reserve_exact(body.len());
+            form.canonical_body(body, 0).write(&mut canonical);
+            lengths.push((form, canonical.len() as u64));
         }
-        let mut canonical = Vec::with_capacity(body.len());
-        let body = if form == Canonicalization::Relaxed { relaxed_body(body) } else { body };
-        form.canonical_body(body, 0).write(&mut canonical);
-        for (of, algorithm, length, hash) in &mut message.body_hashes {
-            if *of == form && *length > 0 {
-                let signed = usize::try_from(*length).unwrap_or(usize::MAX).min(canonical.len());
-                *hash = algorithm.hash(&canonical[..signed]).as_ref().to_vec();
-            }
+        for (_, algorithm, length) in wanted.iter().filter(|(of, ..)| *of == form) {
+            let signed = usize::try_from(*length).unwrap_or(usize::MAX).min(canonical.len());
+            let hash = match *length {
+                0 => algorithm.hash(form.canonical_body(body, 0)),
+                _ => algorithm.hash(&canonical[..signed]),
+            };
+            hashes.push((form, *algorithm, *length, hash.as_ref().to_vec()));
         }
-        lengths.push((form, canonical.len() as u64));
     }
+    message.body_hashes = hashes;
     lengths
 }
 
@@ -211,7 +239,7 @@ fn is_tag_list(list: &[u8]) -> bool {
         let name = pair[..at].trim_ascii();
         let is_name = name.first().is_some_and(u8::is_ascii_alphabetic)
             && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_');
-        if !is_name || names.contains(&name) {
+        if !is_name || names.len() >= MAX_TAGS || names.contains(&name) {
             return false;
         }
         names.push(name);
@@ -224,7 +252,10 @@ fn is_tag_list(list: &[u8]) -> bool {
 pub fn tag(list: &[u8], name: &[u8]) -> Option<String> {
     list.split(|b| *b == b';').find_map(|pair| {
         let at = memchr::memchr(b'=', pair)?;
-        let value = || pair[at + 1..].iter().filter(|b| !b.is_ascii_whitespace()).map(|b| char::from(*b)).collect();
+        let value = || {
+            let octets: Vec<u8> = pair[at + 1..].iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
+            String::from_utf8_lossy(&octets).into_owned()
+        };
         pair[..at].trim_ascii().eq_ignore_ascii_case(name).then(value)
     })
 }
@@ -299,7 +330,7 @@ fn signature(output: &mail_auth::DkimOutput<'_>, keys: &Keys, bodies: &[(Canonic
     let head = base64::engine::general_purpose::STANDARD.encode(&signature.b[..signature.b.len().min(6)]);
     Signature {
         result,
-        domain: signature.d.to_ascii_lowercase(),
+        domain: in_ascii(&signature.d),
         selector: signature.s.clone(),
         algorithm,
         head,
@@ -385,7 +416,7 @@ impl Keys {
 
 async fn key(resolver: &dyn Resolver, name: &str) -> Key {
     let none = || Key::none(Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
-    match resolver.txt(name.trim_end_matches('.')).await {
+    match resolver.txt(&in_ascii(name.trim_end_matches('.'))).await {
         Ok(answer) => {
             let mut result = none();
             for text in &answer.records {
@@ -406,6 +437,14 @@ async fn key(resolver: &dyn Resolver, name: &str) -> Key {
         // A name that cannot be is the signer's choice and no passing failure, which would spare him the policy.
         Err(error) if error.is_absence() || error.kind == ErrorKind::InvalidName => none(),
         Err(error) => Key::none(Error::Dns(DnsError::Resolver(error.kind.to_string()))),
+    }
+}
+
+/// A name as the DNS has it, and whoever compares (RFC 8616 §5).
+fn in_ascii(name: &str) -> String {
+    match name.is_ascii() {
+        true => name.to_ascii_lowercase(),
+        false => idna::domain_to_ascii(name).unwrap_or_else(|_| name.to_lowercase()),
     }
 }
 
