@@ -291,8 +291,10 @@ pub(super) fn wanted(folders: &dyn Folders, name: &str) -> Option<FolderName> {
 
 /// The name without `INBOX.` or `INBOX/` in front.
 fn bare(name: &str) -> String {
-    let rest = name.get(..6).filter(|start| start[..5].eq_ignore_ascii_case("INBOX") && start.ends_with(['.', '/']));
-    rest.map_or(name, |_| &name[6..]).to_owned()
+    // In octets: the sixth may be in the middle of a character.
+    let front = name.as_bytes().first_chunk::<6>();
+    let is_below = front.is_some_and(|front| front[..5].eq_ignore_ascii_case(b"INBOX") && b"./".contains(&front[5]));
+    if is_below { name[6..].to_owned() } else { name.to_owned() }
 }
 
 #[cfg(test)]
@@ -311,9 +313,15 @@ mod tests {
 
     #[test]
     fn names_of_other_servers() {
-        for (name, wanted) in
-            [("INBOX.Work", "Work"), ("inbox/Work", "Work"), ("INBOX", "INBOX"), ("Ünbox.x", "Ünbox.x")]
-        {
+        for (name, wanted) in [
+            ("INBOX.Work", "Work"),
+            ("inbox/Work", "Work"),
+            ("INBOX", "INBOX"),
+            ("Ünbox.x", "Ünbox.x"),
+            ("Entwürfe", "Entwürfe"),
+            ("工作", "工作"),
+            ("INBOX.工作", "工作"),
+        ] {
             assert_eq!(bare(name), wanted);
         }
     }
