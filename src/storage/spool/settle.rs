@@ -93,10 +93,14 @@ impl Spool {
 }
 
 fn changes(id: QueueId, by: Settler<'_>, key: i64, fate: &Fate) -> Vec<Change> {
-    // Without an owner it was given up for its claimant, and nobody else has it yet: what the claimant knows is the latest.
+    // Without an owner it was given up for its claimant, and nobody else has it yet: what the claimant knows is the latest. Or
+    // somebody else has settled it, and the sender is to be told of that.
     let (condition, claimant) = match by {
-        Settler::Claimant(owner) if !fate.is_final() => (" AND (owner IS NULL OR owner = ?)", Some(Val::from(owner))),
-        Settler::Claimant(_) | Settler::Administrator => ("", None),
+        Settler::Claimant(owner) if !fate.is_final() => (
+            " AND state <> ? AND (owner IS NULL OR owner = ?)",
+            vec![Val::from(RecipientState::Finished.number()), Val::from(owner)],
+        ),
+        Settler::Claimant(_) | Settler::Administrator => ("", Vec::new()),
     };
     let of_recipient = |statement: &str, mut values: Vec<Val>| {
         values.push(Val::from(key));

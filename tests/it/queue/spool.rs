@@ -20,6 +20,7 @@ crate::accounts::engines::on_every_engine!(
     concurrent_commits_are_all_kept,
     claims_are_exclusive_and_come_back,
     who_was_held_dead_settles_nothing_that_another_has,
+    who_was_held_dead_settles_nothing_that_another_has_settled,
     notes_count_for_who_wrote_them,
     what_a_forgotten_node_has_claimed_is_taken_over,
     holds_releases_and_deletes,
@@ -141,6 +142,35 @@ async fn who_was_held_dead_settles_nothing_that_another_has(database: Database) 
     // The first has sent it after all: then the other need not.
     assert_eq!(world.spool.settle(id, ONE, &[(key, Fate::Done)]).await.unwrap(), Settled::EntryGone);
     assert!(world.spool.confirm("two", &[key]).await.unwrap().is_empty());
+}
+
+async fn who_was_held_dead_settles_nothing_that_another_has_settled(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let recipients = vec![to("a@x.test", "mx:x.test", &world)];
+    let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
+    let key = world.spool.claim(claim(&[])).await.unwrap()[0].recipients[0].key;
+    world.clock.advance(Duration::from_secs(7_200));
+    world.spool.claim(Claim { owner: "two", ..claim(&[]) }).await.unwrap();
+    let told = async || {
+        let pending = world.spool.pending_report(id).await.unwrap().unwrap();
+        let one = &pending.recipients[0];
+        (one.state, one.report.as_ref().map(|report| report.action))
+    };
+    let failed = Fate::Reported(report(Action::Failed, &world));
+    world.spool.settle(id, Settler::Claimant("two"), &[(key, failed.clone())]).await.unwrap();
+    let late = [delayed(&world), Fate::Hold { reason: "odd".to_owned() }];
+    for fate in late.clone() {
+        world.spool.settle(id, ONE, &[(key, fate)]).await.unwrap();
+        assert_eq!(told().await, (RecipientState::Finished, Some(Action::Failed)));
+    }
+    // That it has arrived counts more than what the other has found, and is not taken back.
+    let delivered = Fate::Reported(report(Action::Delivered, &world));
+    world.spool.settle(id, ONE, &[(key, delivered)]).await.unwrap();
+    for fate in late.into_iter().chain([failed]) {
+        world.spool.settle(id, Settler::Claimant("two"), &[(key, fate)]).await.unwrap();
+        assert_eq!(told().await, (RecipientState::Finished, Some(Action::Delivered)));
+    }
 }
 
 async fn claims_are_exclusive_and_come_back(database: Database) {
