@@ -299,10 +299,8 @@ impl Remote {
         let server = self.shown();
         let identity = self.identities.as_ref().map(Identities::kind);
         let each = |response: Response| {
-            let shown = response.shown();
-            let Some(items) = fetched(response) else { return Ok(()) };
-            let (uid, mut found) =
-                found(&items).ok_or_else(|| Error::Syntax { server: server.clone(), what: shown })?;
+            let Some(items) = fetched(response, &server)? else { return Ok(()) };
+            let (uid, mut found) = found(&items);
             found.identity = identity.and_then(|identity| identity.read(item(&items, identity.item())?));
             if let Some(uid) = uid {
                 messages.insert(uid, found);
@@ -317,8 +315,9 @@ impl Remote {
 
     async fn fetch(&mut self, batch: &[(u32, u64)], contents: &mut Vec<(u32, Vec<u8>)>) -> Result<(), Error> {
         let set = batch.iter().map(|(uid, _)| uid.to_string()).collect::<Vec<_>>().join(",");
+        let server = self.shown();
         let each = |response: Response| {
-            let Some(items) = fetched(response) else { return Ok(()) };
+            let Some(items) = fetched(response, &server)? else { return Ok(()) };
             let uid = item(&items, "UID").and_then(Value::number);
             // NIL, or nothing: expunged meanwhile.
             if let (Some(uid), Some(Value::Text(content))) = (uid, item(&items, "BODY[]")) {
@@ -363,12 +362,22 @@ fn starts_with(line: &[u8], word: &str) -> bool {
 }
 
 /// The items of a FETCH response; `None` for any other.
-fn fetched(response: Response) -> Option<Vec<Value>> {
-    let mut values = response.values(2)?.into_iter().skip(1);
-    let is_fetch = values.next()?.atom()?.eq_ignore_ascii_case("FETCH");
-    match values.next()? {
-        Value::List(items) if is_fetch => Some(items),
-        _ => None,
+///
+/// # Errors
+/// It is a FETCH response that is not understood: passed over, its message would be left out and nobody told.
+fn fetched(response: Response, server: &str) -> Result<Option<Vec<Value>>, Error> {
+    let mut words = response.line.split(|octet| *octet == b' ');
+    let is_number = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_digit);
+    let is_fetch = words.next() == Some(b"*".as_slice())
+        && words.next().is_some_and(is_number)
+        && words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"FETCH"));
+    if !is_fetch {
+        return Ok(None);
+    }
+    let what = response.shown();
+    match response.values(2).and_then(|values| values.into_iter().nth(2)) {
+        Some(Value::List(items)) => Ok(Some(items)),
+        _ => Err(Error::Syntax { server: server.to_owned(), what }),
     }
 }
 
@@ -377,13 +386,13 @@ fn item<'a>(items: &'a [Value], name: &str) -> Option<&'a Value> {
     pair.map(|pair| &pair[1])
 }
 
-/// A message; without a UID it is one that changed on its own (RFC 9051 §7.5.2).
-fn found(items: &[Value]) -> Option<(Option<u32>, Found)> {
+/// A message; without a UID it is one that changed on its own (RFC 9051 §7.5.2). A date that is none is as if it had none.
+fn found(items: &[Value]) -> (Option<u32>, Found) {
     let mut found = Found { size: item(items, "RFC822.SIZE").and_then(Value::number).unwrap_or(0), ..Found::default() };
-    if let Some(date) = item(items, "INTERNALDATE") {
-        let text = String::from_utf8_lossy(date.text()?).trim().to_owned();
-        let date = chrono::DateTime::parse_from_str(&text, "%d-%b-%Y %H:%M:%S %z").ok()?;
-        found.date = Some(Timestamp::from_unix_seconds(date.timestamp()));
+    if let Some(date) = item(items, "INTERNALDATE").and_then(Value::text) {
+        let text = String::from_utf8_lossy(date);
+        let date = chrono::DateTime::parse_from_str(text.trim(), "%d-%b-%Y %H:%M:%S %z").ok();
+        found.date = date.map(|date| Timestamp::from_unix_seconds(date.timestamp()));
     }
     for flag in item(items, "FLAGS").and_then(Value::list).unwrap_or_default().iter().filter_map(Value::atom) {
         match flag.to_ascii_lowercase().as_str() {
@@ -396,7 +405,7 @@ fn found(items: &[Value]) -> Option<(Option<u32>, Found)> {
             _ => found.keywords.extend(Keyword::parse(flag).ok()),
         }
     }
-    Some((item(items, "UID").and_then(Value::number), found))
+    (item(items, "UID").and_then(Value::number), found)
 }
 
 /// Messages that are asked for at once: not too many, and not too much.
@@ -430,5 +439,28 @@ mod tests {
         let large = [(1, 20 << 20), (2, 20 << 20), (3, 10)];
         assert_eq!(batches(&large).len(), 3);
         assert!(batches(&[]).is_empty());
+    }
+
+    fn told(line: &str) -> Result<Option<(Option<u32>, Found)>, Error> {
+        let response = Response { line: line.as_bytes().to_vec(), literals: Vec::new() };
+        fetched(response, "imap.other.test:993").map(|items| items.map(|items| found(&items)))
+    }
+
+    #[test]
+    fn no_message_is_passed_over() {
+        let (uid, found) = told("* 3 FETCH (FLAGS (a[b \\Seen) UID 7 RFC822.SIZE 12)").unwrap().unwrap();
+        assert_eq!((uid, found.size, found.flags, found.keywords.len()), (Some(7), 12, Flags::SEEN, 1));
+        for date in ["\"30-Feb-2024 10:00:00 +0000\"", "NIL", "\"\""] {
+            let (uid, found) = told(&format!("* 3 FETCH (UID 7 INTERNALDATE {date})")).unwrap().unwrap();
+            assert_eq!((uid, found.date), (Some(7), None), "{date}");
+        }
+        let (_, found) = told("* 3 fetch (INTERNALDATE \" 1-Jan-1970 01:00:01 +0100\")").unwrap().unwrap();
+        assert_eq!(found.date, Some(Timestamp::from_unix_seconds(1)));
+        for other in ["* 3 EXISTS", "* OK [ALERT] 3 FETCH (", "* BYE FETCH"] {
+            assert!(told(other).unwrap().is_none(), "{other}");
+        }
+        for broken in ["* 3 FETCH (UID 7", "* 3 FETCH UID 7", "* 3 FETCH", "* 3 FETCH (UID 7 \"x)"] {
+            assert!(matches!(told(broken), Err(Error::Syntax { .. })), "{broken}");
+        }
     }
 }

@@ -50,6 +50,9 @@ pub(super) struct Response {
     pub(super) literals: Vec<Vec<u8>>,
 }
 
+/// Items that a section may follow (RFC 9051 §7.5.2).
+const SECTIONED: [&[u8]; 3] = [b"BODY", b"BINARY", b"BINARY.SIZE"];
+
 /// Lists in lists are no deeper than this; a BODYSTRUCTURE, which nobody asked for, could be.
 const DEEPEST: usize = 32;
 
@@ -118,13 +121,14 @@ impl Reader<'_> {
         }
     }
 
-    /// An atom, with a section in brackets if one follows: `BODY[HEADER.FIELDS (DATE)]`.
+    /// An atom, with a section in brackets if one follows: `BODY[HEADER.FIELDS (DATE)]`. In a keyword a bracket is a sign like
+    /// any other (RFC 9051 §9).
     fn atom(&mut self) -> Option<String> {
         let mut end = 0;
         let mut in_brackets = false;
         while let Some(octet) = self.rest.get(end) {
             match octet {
-                b'[' => in_brackets = true,
+                b'[' => in_brackets |= SECTIONED.iter().any(|item| self.rest[..end].eq_ignore_ascii_case(item)),
                 b']' => in_brackets = false,
                 b' ' | b'(' | b')' | b'"' | b'{' if !in_brackets => break,
                 _ => {}
