@@ -159,7 +159,13 @@ fn flags(letters: &str, bits: &str) -> Flags {
         };
     }
     let bits = u32::from_str_radix(bits.trim(), 16).unwrap_or(0);
-    for (bit, flag) in [(1, Flags::SEEN), (2, Flags::ANSWERED), (4, Flags::FLAGGED), (8, Flags::DELETED)] {
+    for (bit, flag) in [
+        (0x1, Flags::SEEN),
+        (0x2, Flags::ANSWERED),
+        (0x4, Flags::FLAGGED),
+        (0x8, Flags::DELETED),
+        (0x1000, Flags::FORWARDED),
+    ] {
         if bits & bit != 0 {
             flags |= flag;
         }
@@ -201,6 +207,7 @@ mod tests {
         assert_eq!(thunderbird.content, b"Subject: 1\r\n\r\nx\r\n");
         // What has been deleted there and not yet been cleared away stays deleted.
         assert_eq!(kept("X-Mozilla-Status: 0009\n\nx\n").flags, Flags::SEEN | Flags::DELETED);
+        assert_eq!(kept("X-Mozilla-Status: 1003\n\nx\n").flags, Flags::SEEN | Flags::ANSWERED | Flags::FORWARDED);
         let dovecot =
             kept("X-UID: 7\nContent-Length: 0\nX-IMAPbase: 1 7 a\n b\nStatus: O\nX-Keywords: $Forwarded a \nTo: x\n\n");
         assert_eq!((words(&dovecot), dovecot.flags), (vec!["$Forwarded", "a"], Flags::NONE));
