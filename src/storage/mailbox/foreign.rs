@@ -104,11 +104,17 @@ impl ForeignHome {
         Ok(home)
     }
 
-    /// Where the inbox is a directory of its own, the one around it is often there, too, and empty: its numbers are nobody's.
+    /// Where the inbox is a directory of its own, the one around it is often there, too, and empty: its numbers are nobody's. Where
+    /// it is not empty, its messages get new numbers, for two folders have numbered theirs alike.
     fn one_inbox(&mut self) {
         if self.folders.iter().filter(|folder| folder.name.is_inbox()).count() > 1 {
             self.folders.retain(|folder| !folder.name.is_inbox() || !folder.messages.is_empty());
         }
+        // The one around was found first.
+        let mut others: Vec<&mut ForeignFolder> =
+            self.folders.iter_mut().filter(|folder| folder.name.is_inbox()).collect();
+        others.pop();
+        others.into_iter().for_each(|folder| folder.uids = None);
     }
 
     fn read_beside(&mut self, path: &Path) -> io::Result<Result<(), Error>> {
@@ -283,4 +289,40 @@ fn subscribed(path: &Path, layout: Layout) -> io::Result<BTreeSet<FolderName>> {
         return Ok(text.lines().filter_map(|line| FolderName::from_levels(line.split('/'))).collect());
     }
     Ok(subscriptions::parse(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::mailbox::Deposit;
+
+    #[test]
+    fn two_inboxes_have_one_set_of_numbers() {
+        let directory = tempfile::tempdir().unwrap();
+        let (source, mail_root) = (directory.path().join("source"), directory.path().join("mail"));
+        fs::create_dir(&mail_root).unwrap();
+        for (inbox, validity, unique) in [("", 7, "1.around"), (".INBOX", 8, "2.own")] {
+            let inbox = source.join(inbox);
+            fs::create_dir_all(inbox.join("cur")).unwrap();
+            fs::write(inbox.join(format!("cur/{unique}:2,S")), "Subject: x\n\n").unwrap();
+            fs::write(inbox.join("dovecot-uidlist"), format!("3 V{validity} N6\n5 :{unique}\n")).unwrap();
+        }
+        let home = ForeignHome::read(&source, Layout::MaildirPlusPlus).unwrap();
+        let deposit = Deposit::begin(&mail_root, &"ann@example.test".parse().unwrap()).unwrap();
+        for folder in &home.folders {
+            let mut target = deposit.folder(&folder.name, folder.uids).unwrap();
+            for message in &folder.messages {
+                target.put(&message.message, b"Subject: x\n\n").unwrap();
+            }
+            target.finish().unwrap();
+        }
+        deposit.finish().unwrap();
+        let inbox = mail_root.join("example.test/ann");
+        let names = fs::read_dir(inbox.join("cur")).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, ["1.around,S=12,W=14:2,S", "2.own,U=5,S=12,W=14:2,S"]);
+        let numbers = UidFile::read(directory::open(&inbox).unwrap().as_fd()).unwrap().unwrap();
+        assert_eq!((numbers.validity, numbers.bound), (8, 6));
+    }
 }
