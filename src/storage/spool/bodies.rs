@@ -4,7 +4,6 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -32,13 +31,23 @@ struct SharedSync {
 struct SyncState {
     started: u64,
     finished: u64,
-    /// The last sync that failed, and why: those it was for must not believe in it.
-    failed: Option<(u64, Arc<io::Error>)>,
+    /// How many have failed.
+    failures: u64,
+    /// Why the last of these did.
+    failed: Option<io::Error>,
 }
 
 impl SharedSync {
+    /// How many syncs have failed so far: to be asked before anything is changed that is to be synced.
+    fn failures(&self) -> u64 {
+        self.state.lock().failures
+    }
+
     /// Runs `sync` once for everybody who asks for it before it starts.
-    fn run(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    ///
+    /// It fails too where another one has failed since `before`, which may have been about this change: the system tells of that
+    /// once (fsync(2)), and the next sync succeeds though the disk has not taken the change.
+    fn run(&self, before: u64, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let mut state = self.state.lock();
         // A sync already under way may have missed what this caller has just done.
         let ticket = state.started + 1;
@@ -51,17 +60,17 @@ impl SharedSync {
             let turn = state.started;
             drop(state);
             let result = sync();
-            let mut state = self.state.lock();
+            state = self.state.lock();
             state.finished = turn;
-            let copy = result.as_ref().err().map(|error| Arc::new(io::Error::new(error.kind(), error.to_string())));
-            if let Some(error) = copy {
-                state.failed = Some((turn, error));
+            if let Err(error) = result {
+                state.failures += 1;
+                state.failed = Some(error);
             }
             self.done.notify_all();
-            return result;
+            break;
         }
         match &state.failed {
-            Some((turn, error)) if *turn >= ticket => Err(io::Error::new(error.kind(), error.to_string())),
+            Some(error) if state.failures != before => Err(io::Error::new(error.kind(), error.to_string())),
             _ => Ok(()),
         }
     }
@@ -116,6 +125,10 @@ impl Bodies {
     /// Writes a body. When it returns, the content and the directory entry are on disk.
     pub(super) fn write(&self, id: QueueId, message: &Message) -> Result<(), Error> {
         let path = self.path(id);
+        let text = id.to_string();
+        let name = directory(&text);
+        let sync = &self.syncs[directory_number(name)];
+        let failures = sync.failures();
         let mut file = self.create(&path).map_err(at(&path))?;
         let written = message.pieces().iter().try_for_each(|piece| file.write_all(piece));
         if let Err(error) = written.and_then(|()| file.sync_data()) {
@@ -123,10 +136,8 @@ impl Bodies {
             let _ = fs::remove_file(&path);
             return Err(at(&path)(error));
         }
-        let id = id.to_string();
-        let name = directory(&id);
         let folder = self.root.join(name);
-        self.syncs[directory_number(name)].run(|| File::open(&folder)?.sync_all()).map_err(at(&folder))
+        sync.run(failures, || File::open(&folder)?.sync_all()).map_err(at(&folder))
     }
 
     fn create(&self, path: &Path) -> io::Result<File> {
@@ -187,6 +198,7 @@ impl Bodies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
@@ -219,14 +231,17 @@ mod tests {
                         std::thread::sleep(std::time::Duration::from_millis(20));
                         Ok(())
                     };
-                    sync.run(work).unwrap();
+                    sync.run(sync.failures(), work).unwrap();
                 })
             })
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(runs.load(Ordering::SeqCst) < 16);
-        let failure = sync.run(|| Err(io::Error::from(io::ErrorKind::StorageFull)));
+        let begun = sync.failures();
+        let failure = sync.run(begun, || Err(io::Error::from(io::ErrorKind::StorageFull)));
         assert_eq!(failure.unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert!(sync.run(|| Ok(())).is_ok());
+        // Whoever had begun by then may be the one whose change was not taken.
+        assert_eq!(sync.run(begun, || Ok(())).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(sync.run(sync.failures(), || Ok(())).is_ok());
     }
 }
