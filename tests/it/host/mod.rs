@@ -7,6 +7,7 @@ mod configuration;
 mod delivery;
 mod demo;
 mod doctor;
+mod drafts;
 mod fates;
 mod lifecycle;
 mod nearly_full;
