@@ -1,4 +1,4 @@
-//! Drafts of the webmail in a mailbox that is full.
+//! Drafts of the webmail: in a mailbox that is full, and long ones.
 
 use postrider::config::Protocol;
 use postrider::foundations::settings::ByteSize;
@@ -17,7 +17,10 @@ fn letter(kibibytes: usize) -> Value {
 
 /// The status and the JSON of the answer to a wish.
 async fn ask(host: &Host, cookie: &str, path: &str, wish: &Value) -> (u16, Value) {
-    let answer = page(host, Protocol::Webmail, &format!("POST /api/{path}"), cookie, JSON, &wish.to_string()).await;
+    read(&page(host, Protocol::Webmail, &format!("POST /api/{path}"), cookie, JSON, &wish.to_string()).await)
+}
+
+fn read(answer: &str) -> (u16, Value) {
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
     // Answers may come in chunks, each with its length on a line before it.
@@ -67,5 +70,30 @@ async fn a_draft_in_a_full_mailbox_makes_room_for_the_copy_of_what_was_sent() {
         let status = imap.ok(&format!("STATUS {folder} (MESSAGES)")).await.untagged.concat();
         assert!(status.contains(wanted), "{status}");
     }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_is_given_whole_however_little_of_a_message_is_shown() {
+    let host = Host::start().settings("[webmail]\ntext = \"1K\"\n").user(ANN).real_time().await;
+    let cookie = webmail_login(&host).await;
+    let (status, draft) = ask(&host, &cookie, "drafts", &json!({ "letter": letter(3) })).await;
+    assert_eq!(status, 200, "{draft}");
+    let text = letter(3)["text"].as_str().unwrap().replace('\n', "\r\n");
+    let mut imap = host.imap(ANN).await;
+    let source = format!("Subject: x\r\n\r\n{text}");
+    for (folder, flags, wanted) in [("Drafts", r"\Draft", 3 * 1_024), ("INBOX", r"\Seen", 1_024)] {
+        let append = format!("APPEND {folder} ({flags}) {{{}+}}\r\n{source}", source.len());
+        let appended = imap.ok(&append).await.tagged;
+        let uid = appended.split([' ', ']']).nth(3).unwrap_or_else(|| panic!("{appended}"));
+        let first = format!("GET /api/message?folder={folder}&uid={uid}");
+        let (status, message) = read(&page(&host, Protocol::Webmail, &first, &cookie, JSON, "").await);
+        assert_eq!((status, &message["cut"]), (200, &(wanted == 1_024).into()), "{message}");
+        assert!(message["text"].as_str().unwrap().len() >= wanted - 64, "{message}");
+    }
+    let first = format!("GET /api/message?folder=Drafts&uid={}", draft["uid"]);
+    let (_, message) = read(&page(&host, Protocol::Webmail, &first, &cookie, JSON, "").await);
+    let is_whole = message["text"].as_str().unwrap().lines().count() == 3 * 16;
+    assert!(is_whole && message["cut"] == false && message["html_cut"] == false, "{message}");
     host.stop().await;
 }
