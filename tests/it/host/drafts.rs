@@ -16,13 +16,14 @@ fn letter(kibibytes: usize) -> Value {
 }
 
 /// The status and the JSON of the answer to a wish.
-async fn ask(host: &Host, cookie: &str, path: &str, wish: &Value) -> (u16, Value) {
+pub(super) async fn ask(host: &Host, cookie: &str, path: &str, wish: &Value) -> (u16, Value) {
     read(&page(host, Protocol::Webmail, &format!("POST /api/{path}"), cookie, JSON, &wish.to_string()).await)
 }
 
-fn read(answer: &str) -> (u16, Value) {
+/// The status and the JSON of an answer.
+pub(super) fn read(answer: &str) -> (u16, Value) {
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+    let body = answer.split_once("\n\n").map(|(_, body)| body).unwrap_or_default();
     // Answers may come in chunks, each with its length on a line before it.
     let object = body.find('{').zip(body.rfind('}')).map(|(from, to)| &body[from..=to]);
     let object = object.and_then(|object| serde_json::from_str(object).ok()).unwrap_or_default();

@@ -13,6 +13,7 @@ mod lifecycle;
 mod nearly_full;
 mod notices;
 mod pages;
+mod preferences;
 mod records;
 mod reports;
 mod roles;
