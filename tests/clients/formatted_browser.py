@@ -297,6 +297,15 @@ def what_is_very_deep_is_kept(server):
     assert "> Deepest words" in message.get_body(("plain",)).get_content(), message.as_string()
 
 
+def texts_have_as_many_lines_as_they_like(server):
+    shown = server.page.driver.execute_async_script("""
+        const done = arguments[arguments.length - 1];
+        Promise.all([import("/elements.js"), import("/reader.js")]).then(([{ h }, { lines }]) => {
+          done(h("div", {}, lines("a\\n".repeat(300000))).childNodes.length);
+        }).catch((error) => done(String(error)));""")
+    assert shown == 300000, shown
+
+
 def it_is_there_for_everybody(server):
     page = server.page
     page.compose()
@@ -331,5 +340,6 @@ if __name__ == "__main__":
         drafts_stay_formatted,
         answers_quote_what_is_formatted,
         what_is_very_deep_is_kept,
+        texts_have_as_many_lines_as_they_like,
         it_is_there_for_everybody,
     )
