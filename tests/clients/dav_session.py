@@ -121,6 +121,7 @@ def objects_are_kept_octet_for_octet(server):
     assert got.body == text.encode() and got.headers["etag"] == etag and "component=VEVENT" in got.headers["content-type"]
     assert ann.ask("HEAD", home + "one.ics", wanted=200).body == b""
     ann.ask("GET", home + "one.ics", wanted=304, If_None_Match=etag)
+    ann.ask("GET", home + "one.ics", wanted=304, If_None_Match=f"W/{etag}")
     ann.ask("PUT", home + "one.ics", text, 412, If_None_Match="*")
     ann.ask("PUT", home + "one.ics", text, 412, If_Match='"other"')
     ann.ask("PUT", home + "two.ics", event("two"), 412, If_Match="*")
