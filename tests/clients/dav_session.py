@@ -128,6 +128,14 @@ def objects_are_kept_octet_for_octet(server):
     again = ann.ask("PUT", home + "one.ics", event("one", summary="New"), 204, If_Match=etag)
     assert again.headers["etag"] != etag
     ann.ask("DELETE", home + "one.ics", wanted=412, If_Match=etag)
+    stored = ann.ask("GET", home + "one.ics", wanted=200).headers["last-modified"]
+    long_ago = "Thu, 01 Jan 1970 00:00:00 GMT"
+    for method, body in [("PUT", event("one", summary="New")), ("DELETE", None), ("GET", None)]:
+        ann.ask(method, home + "one.ics", body, 412, If_Unmodified_Since=long_ago)
+    ann.ask("PUT", home + "one.ics", event("one", summary="New"), 204, If_Unmodified_Since=stored)
+    # A tag says more than a time, and what is no time says nothing.
+    ann.ask("PUT", home + "one.ics", event("one", summary="New"), 204, If_Unmodified_Since=long_ago, If_Match=again.headers["etag"])
+    ann.ask("PUT", home + "one.ics", event("one", summary="New"), 204, If_Unmodified_Since="yesterday")
     # RFC 4918 §10.4, as far as there is something without locks.
     now = again.headers["etag"]
     for condition, wanted in [
