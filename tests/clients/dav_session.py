@@ -259,6 +259,14 @@ def changes_that_do_not_fit_one_answer_come_in_several(server):
     ann.ask("DELETE", home, wanted=204)
 
 
+def an_answer_about_many_calendars_is_bounded(server):
+    ann = Program(server)
+    names = "".join(f"<n:name{n}/>" for n in range(1500))
+    body = f'<D:propfind xmlns:D="DAV:" xmlns:n="urn:{"n" * 250}"><D:prop>{names}</D:prop></D:propfind>'
+    ann.ask("PROPFIND", ann.calendars, body, 207, Depth="0")
+    ann.ask("PROPFIND", ann.calendars, body, 507, Depth="1")
+
+
 def changes_are_told(server):
     ann = Program(server)
     home = ann.calendars + "sync/"
@@ -551,6 +559,7 @@ if __name__ == "__main__":
         objects_are_kept_octet_for_octet,
         collections_are_made_and_named,
         objects_are_copied_and_moved,
+        an_answer_about_many_calendars_is_bounded,
         changes_are_told,
         changes_that_do_not_fit_one_answer_come_in_several,
         queries_are_answered,
