@@ -121,12 +121,21 @@ def objects_are_kept_octet_for_octet(server):
     assert got.body == text.encode() and got.headers["etag"] == etag and "component=VEVENT" in got.headers["content-type"]
     assert ann.ask("HEAD", home + "one.ics", wanted=200).body == b""
     ann.ask("GET", home + "one.ics", wanted=304, If_None_Match=etag)
+    ann.ask("GET", home + "one.ics", wanted=304, If_None_Match=f"W/{etag}")
     ann.ask("PUT", home + "one.ics", text, 412, If_None_Match="*")
     ann.ask("PUT", home + "one.ics", text, 412, If_Match='"other"')
     ann.ask("PUT", home + "two.ics", event("two"), 412, If_Match="*")
     again = ann.ask("PUT", home + "one.ics", event("one", summary="New"), 204, If_Match=etag)
     assert again.headers["etag"] != etag
     ann.ask("DELETE", home + "one.ics", wanted=412, If_Match=etag)
+    stored = ann.ask("GET", home + "one.ics", wanted=200).headers["last-modified"]
+    long_ago = "Thu, 01 Jan 1970 00:00:00 GMT"
+    for method, body in [("PUT", event("one", summary="New")), ("DELETE", None), ("GET", None)]:
+        ann.ask(method, home + "one.ics", body, 412, If_Unmodified_Since=long_ago)
+    ann.ask("PUT", home + "one.ics", event("one", summary="New"), 204, If_Unmodified_Since=stored)
+    # A tag says more than a time, and what is no time says nothing.
+    ann.ask("PUT", home + "one.ics", event("one", summary="New"), 204, If_Unmodified_Since=long_ago, If_Match=again.headers["etag"])
+    ann.ask("PUT", home + "one.ics", event("one", summary="New"), 204, If_Unmodified_Since="yesterday")
     # RFC 4918 §10.4, as far as there is something without locks.
     now = again.headers["etag"]
     for condition, wanted in [
@@ -248,6 +257,14 @@ def changes_that_do_not_fit_one_answer_come_in_several(server):
     flat = lambda texts: {href: text.replace("\r", "") for href, text in texts.items()}
     assert flat(seen) == flat(texts) and 2 <= answers < 9, (sorted(seen), answers)
     ann.ask("DELETE", home, wanted=204)
+
+
+def an_answer_about_many_calendars_is_bounded(server):
+    ann = Program(server)
+    names = "".join(f"<n:name{n}/>" for n in range(1500))
+    body = f'<D:propfind xmlns:D="DAV:" xmlns:n="urn:{"n" * 250}"><D:prop>{names}</D:prop></D:propfind>'
+    ann.ask("PROPFIND", ann.calendars, body, 207, Depth="0")
+    ann.ask("PROPFIND", ann.calendars, body, 507, Depth="1")
 
 
 def changes_are_told(server):
@@ -542,6 +559,7 @@ if __name__ == "__main__":
         objects_are_kept_octet_for_octet,
         collections_are_made_and_named,
         objects_are_copied_and_moved,
+        an_answer_about_many_calendars_is_bounded,
         changes_are_told,
         changes_that_do_not_fit_one_answer_come_in_several,
         queries_are_answered,

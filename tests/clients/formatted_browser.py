@@ -235,6 +235,77 @@ def answers_quote_what_is_formatted(server):
     assert message["in-reply-to"] == "<newsletter@client.example>"
 
 
+def what_is_very_deep_is_kept(server):
+    page = server.page
+    deep = page.driver.execute_async_script("""
+        const done = arguments[arguments.length - 1];
+        import("/markup.js").then(({ copy, lines, plain, write }) => {
+          const nested = (name, levels, ...inside) => {
+            let outer = document.createElement(name);
+            outer.append(...inside);
+            while ((levels -= 1) > 0) {
+              const one = document.createElement(name);
+              one.append(outer, "after");
+              outer = one;
+            }
+            const whole = document.createElement("div");
+            whole.append(outer);
+            return whole;
+          };
+          const depth = (element) => {
+            let most = 0;
+            for (let node of element.querySelectorAll("*")) {
+              let own = 0;
+              for (; node !== element; node = node.parentNode) own += 1;
+              most = Math.max(most, own);
+            }
+            return most;
+          };
+          const bold = document.createElement("b");
+          bold.textContent = "innermost";
+          const field = document.createElement("div");
+          field.append(copy(nested("div", 300, "begin", bold), () => null));
+          const quoted = document.createElement("div");
+          quoted.append(lines(`${">".repeat(20000)} quoted`));
+          const markup = write(nested("blockquote", 5000, "innermost"));
+          done({
+            copied: field.textContent.startsWith("begininnermostafter"), afters: field.textContent.split("after").length - 1, deep: depth(field),
+            parted: field.querySelectorAll("br").length > 200, quoted: quoted.textContent.endsWith("> quoted"), quotes: depth(quoted),
+            written: markup.includes("innermost"), opened: markup.split("<blockquote>").length, closed: markup.split("</blockquote>").length,
+            plain: plain(nested("div", 5000, "innermost")).startsWith("innermost\\nafter\\n"),
+          });
+        }).catch((error) => done(String(error)));""")
+    assert deep == {
+        "copied": True, "afters": 299, "deep": 61, "parted": True, "quoted": True, "quotes": 61, "written": True, "opened": 61, "closed": 61, "plain": True,
+    }, deep
+    (ann, _), (bob, _) = server.users[:2]
+    message = email.message.EmailMessage()
+    message["From"], message["To"], message["Subject"], message["Message-ID"] = bob, ann, "Deep words", "<deep@client.example>"
+    message.set_content("The plain side")
+    message.add_alternative(f"{'<div>' * 90}Deepest words{'</div>' * 90}", subtype="html")
+    client = server.smtp(user=1)
+    client.send_message(message, bob, [ann])
+    client.quit()
+    server.wait_for(0, "<deep@client.example>")
+    page.open("Deep words")
+    page.press("r")
+    page.until("the quote", lambda: "Deepest words" in page.text(f"{FIELD} blockquote"))
+    page.until("the focus is in it", lambda: page.script("return document.activeElement.matches(arguments[0])", FIELD))
+    page.press("Read.")
+    page.sent()
+    message = arrived(server, 1, "Re: Deep words")
+    assert "> Deepest words" in message.get_body(("plain",)).get_content(), message.as_string()
+
+
+def texts_have_as_many_lines_as_they_like(server):
+    shown = server.page.driver.execute_async_script("""
+        const done = arguments[arguments.length - 1];
+        Promise.all([import("/elements.js"), import("/reader.js")]).then(([{ h }, { lines }]) => {
+          done(h("div", {}, lines("a\\n".repeat(300000))).childNodes.length);
+        }).catch((error) => done(String(error)));""")
+    assert shown == 300000, shown
+
+
 def it_is_there_for_everybody(server):
     page = server.page
     page.compose()
@@ -268,5 +339,7 @@ if __name__ == "__main__":
         a_picture_is_pasted,
         drafts_stay_formatted,
         answers_quote_what_is_formatted,
+        what_is_very_deep_is_kept,
+        texts_have_as_many_lines_as_they_like,
         it_is_there_for_everybody,
     )

@@ -1,18 +1,18 @@
 //! What a query for events and tasks asks (RFC 4791 §9.7).
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use calcard::common::timezone::Tz;
-use calcard::icalendar::{
-    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarProperty, ICalendarValue,
-};
+use calcard::icalendar::timezone::TzResolver;
+use calcard::icalendar::{ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarProperty};
 
 use super::alarms::goes_off;
 use super::calendar::{CalendarObject, children};
 use super::occurrences::{Occurrence, Occurrences, TimeRange, within};
+use super::told::lasting;
 
 /// How texts are compared (RFC 4790).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +129,8 @@ pub(super) struct Question<'a> {
     calendar: &'a ICalendar,
     zone: Tz,
     most: usize,
+    /// The zones that the object names.
+    zones: OnceCell<TzResolver<String>>,
     /// What happens within ranges. An object has up to thousands of components of which the same is asked.
     happening: RefCell<HashMap<TimeRange, Rc<Happening>>>,
 }
@@ -143,7 +145,7 @@ pub(super) struct Happening {
 
 impl<'a> Question<'a> {
     pub(super) fn new(calendar: &'a ICalendar, zone: Tz, most: usize) -> Self {
-        Self { calendar, zone, most, happening: RefCell::default() }
+        Self { calendar, zone, most, zones: OnceCell::new(), happening: RefCell::default() }
     }
 
     /// Ranges that one object is looked through for: alarms with times of their own ask for others each.
@@ -163,6 +165,12 @@ impl<'a> Question<'a> {
         let found = Rc::new(Happening { times, components, cut });
         known.insert(*range, Rc::clone(&found));
         Some(found)
+    }
+
+    /// Whether a property of a component has a time within a range (RFC 4791 §9.9).
+    fn lies(&self, component: &ICalendarComponent, entry: &ICalendarEntry, range: &TimeRange) -> bool {
+        let zones = self.zones.get_or_init(|| self.calendar.build_owned_tz_resolver().with_default(self.zone));
+        lasting(component, entry, zones).any(|(start, end)| range.touches(start, end))
     }
 
     /// Whether a component happens within a range, or may.
@@ -194,7 +202,7 @@ impl ComponentFilter {
             _ => happens(question, number, component, range),
         };
         self.range.as_ref().is_none_or(happens)
-            && self.properties.iter().all(|filter| filter.holds(component))
+            && self.properties.iter().all(|filter| filter.holds(question, component))
             && self.components.iter().all(|filter| filter.holds_within(question, number, component))
     }
 
@@ -221,13 +229,13 @@ fn happens(question: &Question<'_>, number: u32, component: &ICalendarComponent,
 }
 
 impl PropertyFilter {
-    fn holds(&self, component: &ICalendarComponent) -> bool {
+    fn holds(&self, question: &Question<'_>, component: &ICalendarComponent) -> bool {
         let mut named = component.entries.iter().filter(|entry| entry.name.as_str().eq_ignore_ascii_case(&self.name));
         if self.absent {
             return named.next().is_none();
         }
         named.any(|entry| {
-            self.range.as_ref().is_none_or(|range| lies(entry, range))
+            self.range.as_ref().is_none_or(|range| question.lies(component, entry, range))
                 && self.text.as_ref().is_none_or(|text| text.holds(&text_of(entry)))
                 && self.parameters.iter().all(|filter| filter.holds(parameters(entry)))
         })
@@ -236,13 +244,6 @@ impl PropertyFilter {
 
 fn parameters(entry: &ICalendarEntry) -> impl Iterator<Item = (&str, &str)> {
     entry.params.iter().filter_map(|parameter| Some((parameter.name.as_str(), parameter.value.as_text()?)))
-}
-
-fn lies(entry: &ICalendarEntry, range: &TimeRange) -> bool {
-    entry.values.iter().any(|value| match value {
-        ICalendarValue::PartialDateTime(at) => at.to_timestamp().is_some_and(|at| range.touches(at, at)),
-        _ => false,
-    })
 }
 
 fn text_of(entry: &ICalendarEntry) -> String {
@@ -335,6 +336,43 @@ mod tests {
         let begun = std::time::Instant::now();
         assert!(!filter.matches(&object, Tz::UTC, 10_000));
         assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn times_of_properties_are_in_their_zones() {
+        let auckland: Tz = "Pacific/Auckland".parse().unwrap();
+        for (lines, name, from, to, wanted) in [
+            ("DTSTART;TZID=Europe/Berlin:20260105T090000", "DTSTART", "20260105T080000", "20260105T080001", true),
+            ("DTSTART;TZID=Europe/Berlin:20260105T090000", "DTSTART", "20260105T090000", "20260105T090001", false),
+            ("DTSTART:20260105T090000Z", "DTSTART", "20260105T090000", "20260105T090001", true),
+            // What names no zone is in that of the calendar, where it is thirteen hours later.
+            ("DTSTART:20260105T090000", "DTSTART", "20260104T200000", "20260104T200001", true),
+            ("DTSTART:20260105T090000", "DTSTART", "20260105T090000", "20260105T090001", false),
+            ("DTSTART;VALUE=DATE:20260105", "DTSTART", "20260104T110000", "20260104T110001", true),
+            ("DTSTART;VALUE=DATE:20260105", "DTSTART", "20260105T105959", "20260105T110000", true),
+            ("DTSTART;VALUE=DATE:20260105", "DTSTART", "20260105T110000", "20260106T000000", false),
+            ("DTSTART;VALUE=DATE:20260105", "DTSTART", "20260104T000000", "20260104T110000", false),
+            (
+                "DTSTART;VALUE=DATE:20260105\nDTEND;VALUE=DATE:20260106",
+                "DTEND",
+                "20260105T105959",
+                "20260105T110001",
+                true,
+            ),
+            (
+                "DTSTART;VALUE=DATE:20260105\nDTEND;VALUE=DATE:20260106",
+                "DTEND",
+                "20260105T110001",
+                "20260106T110000",
+                false,
+            ),
+        ] {
+            let range = Some(TimeRange { start: at(from), end: at(to) });
+            let property =
+                PropertyFilter { name: name.into(), absent: false, range, text: None, parameters: Vec::new() };
+            let filter = asked(None, vec![property]);
+            assert_eq!(filter.matches(&object(lines), auckland, 10), wanted, "{lines} {name} {from}");
+        }
     }
 
     #[test]

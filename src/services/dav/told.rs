@@ -215,6 +215,25 @@ pub(super) fn in_utc(entry: &mut ICalendarEntry, zones: &TzResolver<String>) {
     entry.params.retain(|parameter| parameter.name != ICalendarParameterName::Tzid);
 }
 
+/// From when to when the times of a property of a component last. A day lasts to the next one; as an end it is not within
+/// (RFC 5545 §3.8.2.2).
+pub(super) fn lasting(
+    component: &ICalendarComponent,
+    entry: &ICalendarEntry,
+    zones: &TzResolver<String>,
+) -> impl Iterator<Item = (i64, i64)> {
+    let zone = entry.tz_id().map_or_else(|| written_in(component, zones), |id| zones.resolve_or_default(Some(id)));
+    entry.values.iter().filter_map(move |value| {
+        let ICalendarValue::PartialDateTime(at) = value else { return None };
+        let start = moment_of(at, zone)?;
+        if at.has_time() || entry.name == ICalendarProperty::Dtend {
+            return Some((start, start));
+        }
+        let next = at.to_date_time()?.date_time + TimeDelta::days(1);
+        Some((start, moment_in(zone, next)?))
+    })
+}
+
 fn times(value: &mut ICalendarValue) -> impl Iterator<Item = &mut PartialDateTime> {
     let (first, second) = match value {
         ICalendarValue::PartialDateTime(at) => (Some(&mut **at), None),

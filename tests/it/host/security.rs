@@ -146,7 +146,7 @@ async fn sessions_of_a_disabled_user_end() {
 }
 
 /// One request of a page; the whole answer.
-async fn page(host: &Host, protocol: Protocol, first: &str, cookie: &str, kind: &str, body: &str) -> String {
+pub(super) async fn page(host: &Host, protocol: Protocol, first: &str, cookie: &str, kind: &str, body: &str) -> String {
     let mut talk = host.plain(protocol).await;
     let length = body.len();
     let request = format!(
@@ -162,9 +162,9 @@ fn cookie(answer: &str) -> String {
     cookie.unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
-async fn webmail_login(host: &Host) -> String {
+pub(super) async fn webmail_login(host: &Host) -> String {
     cookie(&webmail_answer(host).await)
 }
 

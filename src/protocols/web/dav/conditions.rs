@@ -1,10 +1,13 @@
-//! The header `If` (RFC 4918 §10.4). There are no locks here, so that no lock token is ever the one of a resource.
+//! The headers `If` (RFC 4918 §10.4) and `If-Unmodified-Since` (RFC 9110 §13.1.4). There are no locks here, so that no lock
+//! token is ever the one of a resource.
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use chrono::DateTime;
 
 use super::answer::{Answer, Problem};
 use super::place::Place;
 use super::serve::Asked;
+use crate::storage::dav::ObjectInfo;
 
 /// Most conditions of one header.
 const MOST: usize = 100;
@@ -31,7 +34,7 @@ enum State {
     Never,
 }
 
-/// What a resource is at the moment, where a request names its state by `If`.
+/// What a resource is at the moment, where a request names its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
     /// An object with this validator.
@@ -40,8 +43,30 @@ pub(super) enum Seen {
     Nothing,
 }
 
-/// Whether a request is to be fulfilled by its `If`; what its object was when that was looked at, if it has the header.
+/// Whether a request is to be fulfilled by these headers; what its object was when that was looked at, if it has one of them.
 pub(super) async fn check(asked: &Asked<'_>) -> Answer<Option<Seen>> {
+    let seen = by_state(asked).await?;
+    let unmodified = by_date(asked).await?;
+    Ok(seen.or(unmodified.map(Seen::Object)))
+}
+
+/// The validator of an object that has not been stored since a time. What is not here, or has no time, is not asked about, nor is
+/// what `If-Match` names (RFC 9110 §13.2.2).
+async fn by_date(asked: &Asked<'_>) -> Answer<Option<String>> {
+    if asked.headers.contains_key(header::IF_MATCH) {
+        return Ok(None);
+    }
+    let date = asked.header("if-unmodified-since").and_then(|text| DateTime::parse_from_rfc2822(text.trim()).ok());
+    let Some(date) = date else { return Ok(None) };
+    match info(asked, &asked.place).await? {
+        Some(info) if info.modified_at.unix_seconds() > date.timestamp() => {
+            Err(Problem::new(StatusCode::PRECONDITION_FAILED, "It has been stored since then."))
+        }
+        found => Ok(found.map(|info| info.etag)),
+    }
+}
+
+async fn by_state(asked: &Asked<'_>) -> Answer<Option<Seen>> {
     let mut values = asked.headers.get_all("if").iter();
     let Some(value) = values.next() else { return Ok(None) };
     let malformed = || Problem::bad("The header `If` cannot be read (RFC 4918, section 10.4.2).");
@@ -67,14 +92,18 @@ pub(super) async fn check(asked: &Asked<'_>) -> Answer<Option<Seen>> {
     Ok(Some(own.map_or(Seen::Nothing, Seen::Object)))
 }
 
-/// The validator of an object; collections have none.
 async fn etag(asked: &Asked<'_>, place: &Place) -> Answer<Option<String>> {
+    Ok(info(asked, place).await?.map(|info| info.etag))
+}
+
+/// What is known of an object; collections have no state.
+async fn info(asked: &Asked<'_>, place: &Place) -> Answer<Option<ObjectInfo>> {
     let Place::Object(kind, name, object) = place else { return Ok(None) };
     let collections = &asked.room.needs.collections;
     let Some(collection) = collections.find(&asked.visitor.account.address, *kind, name).await? else {
         return Ok(None);
     };
-    Ok(collections.object(&collection, object).await?.map(|object| object.info.etag))
+    Ok(collections.object(&collection, object).await?.map(|object| object.info))
 }
 
 impl List {

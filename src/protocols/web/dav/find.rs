@@ -86,6 +86,8 @@ async fn home(
         let all = collections.all(&asked.visitor.account.address, kind).await?;
         let properties = collections.properties(&all).await?;
         for collection in &all {
+            // Each answers for every name that is asked for, also for those that nobody has.
+            demand_room(out)?;
             let own = of(collection, &properties);
             writer.write(&Resource::Collection(collection, &own), out);
         }
@@ -105,14 +107,20 @@ async fn collection(
     writer.write(&Resource::Collection(found, &of(found, &properties)), out);
     if depth == Depth::One {
         for info in collections.objects(found).await? {
-            if !out.has_room(1 << 10) {
-                let why = "There is more here than fits into one answer; use `sync-collection`.";
-                return Err(Problem::new(StatusCode::INSUFFICIENT_STORAGE, why));
-            }
+            demand_room(out)?;
             writer.write(&Resource::Object(found, &info, None), out);
         }
     }
     Ok(())
+}
+
+/// Refuses what does not fit into one answer.
+fn demand_room(out: &Multistatus) -> Answer<()> {
+    if out.has_room(1 << 10) {
+        return Ok(());
+    }
+    let why = "There is more here than fits into one answer; ask for fewer properties, or use `sync-collection`.";
+    Err(Problem::new(StatusCode::INSUFFICIENT_STORAGE, why))
 }
 
 /// Whether the client does not want to be told what is not there.

@@ -160,22 +160,41 @@ pub(super) fn condition(asked: &Asked<'_>) -> Answer<Condition> {
 
 /// The same by `If-Match` and `If-None-Match` (RFC 9110 §13.1).
 fn believed(asked: &Asked<'_>) -> Answer<Condition> {
-    let list = |name: header::HeaderName| {
+    let list = |name: header::HeaderName, comparison: Comparison| {
         let values = asked.headers.get_all(name);
         let mut tags: Option<Vec<String>> = None;
         for value in values {
             let text = value.to_str().map_err(|_| Problem::bad("A condition cannot be read."))?;
-            tags.get_or_insert_default().extend(text.split(',').map(|tag| {
-                let tag = tag.trim();
-                // A weak tag never matches (RFC 9110 §13.1.1), and ours are strong.
-                let inside = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-                // In quotes, `*` is a tag as any other.
-                inside.filter(|inside| *inside != "*").unwrap_or(tag).to_owned()
-            }));
+            tags.get_or_insert_default().extend(text.split(',').map(|tag| comparison.of(tag.trim()).to_owned()));
         }
         Ok::<_, Problem>(tags)
     };
-    Ok(Condition { is: list(header::IF_MATCH)?, is_not: list(header::IF_NONE_MATCH)? })
+    Ok(Condition {
+        is: list(header::IF_MATCH, Comparison::Strong)?,
+        is_not: list(header::IF_NONE_MATCH, Comparison::Weak)?,
+    })
+}
+
+/// How tags are compared with ours, which are strong (RFC 9110 §8.8.3.2).
+#[derive(Debug, Clone, Copy)]
+enum Comparison {
+    /// By `If-Match` (RFC 9110 §13.1.1): a weak tag is never the same.
+    Strong,
+    /// By `If-None-Match` (RFC 9110 §13.1.2): it is. Proxies that compress make tags weak.
+    Weak,
+}
+
+impl Comparison {
+    /// What stands in the quotes of a tag, where that is to be compared.
+    fn of(self, tag: &str) -> &str {
+        let opaque = match self {
+            Self::Strong => tag,
+            Self::Weak => tag.strip_prefix("W/").unwrap_or(tag),
+        };
+        let inside = opaque.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+        // In quotes, `*` is a tag as any other.
+        inside.filter(|inside| *inside != "*").unwrap_or(tag)
+    }
 }
 
 fn quoted(etag: &str) -> String {
@@ -185,4 +204,23 @@ fn quoted(etag: &str) -> String {
 /// The Location of something new.
 pub(super) fn location(href: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(href).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weak_tags_are_the_same_only_where_none_is_to_be() {
+        for (tag, strong, weak) in [
+            ("\"a\"", "a", "a"),
+            ("W/\"a\"", "W/\"a\"", "a"),
+            ("*", "*", "*"),
+            ("\"*\"", "\"*\"", "\"*\""),
+            ("W/\"*\"", "W/\"*\"", "W/\"*\""),
+            ("a", "a", "a"),
+        ] {
+            assert_eq!((Comparison::Strong.of(tag), Comparison::Weak.of(tag)), (strong, weak), "{tag}");
+        }
+    }
 }

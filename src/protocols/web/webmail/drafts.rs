@@ -19,7 +19,7 @@ use super::reasons;
 use super::send::name;
 use crate::foundations::mail::{Message, Uid, compose};
 use crate::protocols::web::token::fresh;
-use crate::storage::mailbox::{Access, AppendOptions, Flags, FolderName, Missing, SpecialUse};
+use crate::storage::mailbox::{Access, AppendOptions, Flags, FolderName, Missing, Row, SpecialUse, View};
 
 /// A draft as it is now, and the one it takes the place of.
 #[derive(Deserialize)]
@@ -67,13 +67,17 @@ async fn store(room: &Arc<Room>, reader: &Reader, draft: &Draft) -> Answer<Value
     }
     let folder = special(reader, SpecialUse::Drafts)?;
     let attachments = attachments_of(&message);
+    let in_place_of = match draft.replaces {
+        Some(old) => size(reader, &folder, old).await,
+        None => None,
+    };
     let options = AppendOptions {
         flags: Flags::DRAFT | Flags::SEEN,
         keywords: Vec::new(),
         internal_date: None,
         quota: reader.quota(),
         missing: Missing::Create,
-        in_place_of: None,
+        in_place_of,
     };
     let appended = reader.user.append(&folder, &Message::new(message), options).await?;
     room.uploads.drop_all(&reader.account.address.key(), draft.letter.uploads());
@@ -87,18 +91,26 @@ async fn store(room: &Arc<Room>, reader: &Reader, draft: &Draft) -> Answer<Value
 pub(super) async fn discard(reader: &Reader, folder: &FolderName, uid: u32) {
     let removed = async {
         let view = reader.user.open(folder, Access::ReadWrite).await?;
-        let uid = Uid::new(uid).filter(|uid| {
-            let row = view.sequence(*uid).and_then(|sequence| view.row(sequence));
-            row.is_some_and(|row| row.flags.contains(Flags::DRAFT))
-        });
-        match uid {
-            Some(uid) => view.remove(&[uid]).await.map(|_| ()),
+        match row(&view, uid) {
+            Some(row) => view.remove(&[row.uid]).await.map(|_| ()),
             None => Ok(()),
         }
     };
     if let Err(error) = removed.await {
         log::warn!(user:% = reader.login.address, error:% = error; "An old draft stays beside the new one");
     }
+}
+
+/// The octets of a draft that goes once something newer is there, which makes room for that.
+pub(super) async fn size(reader: &Reader, folder: &FolderName, uid: u32) -> Option<u64> {
+    let view = reader.user.open(folder, Access::ReadOnly).await.ok()?;
+    row(&view, uid).map(|row| row.size)
+}
+
+/// The row of a draft. What is no draft is never replaced.
+fn row(view: &View, uid: u32) -> Option<Row> {
+    let row = view.sequence(Uid::new(uid)?).and_then(|sequence| view.row(sequence))?;
+    row.flags.contains(Flags::DRAFT).then_some(row)
 }
 
 /// The folder with a purpose.

@@ -20,6 +20,8 @@ pub(super) struct Clean {
     pub(super) markup: String,
     /// How many images of other hosts it names.
     pub(super) remote_images: usize,
+    /// Whether something of it was left out, as the markup says at its end.
+    pub(super) cut: bool,
 }
 
 /// Whether images of other hosts are wanted.
@@ -84,7 +86,7 @@ pub(super) fn clean(markup: &str, parts: HashMap<String, String>, remote: Remote
     if !is_whole {
         markup.push_str(REST);
     }
-    Clean { markup, remote_images: count.load(Ordering::Relaxed) }
+    Clean { markup, remote_images: count.load(Ordering::Relaxed), cut: !is_whole }
 }
 
 /// How the first body looks, as the style of another element: the body element itself is removed.

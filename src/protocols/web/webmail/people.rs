@@ -53,6 +53,7 @@ const LARGEST: usize = 256 << 10;
 /// Everything about the account that the page needs from the start.
 pub(super) async fn account(State(room): State<Arc<Room>>, reader: Reader) -> Answer<Response> {
     let mut preferences = preferences(&room, &reader).await?;
+    leave_out_lost(&room, &reader, &mut preferences, None).await?;
     preferences.identities.values_mut().for_each(Signature::without_content);
     let settings = room.needs.settings.get();
     let answer = serde_json::json!({
@@ -85,11 +86,8 @@ pub(super) async fn prefer(
     reader: Reader,
     Wish(mut wish): Wish<Preferences>,
 ) -> Answer<StatusCode> {
-    let used = wish.identities.keys().chain(&wish.default_identity);
-    for address in used {
-        let address: Address = address.parse().map_err(|error| no_address(address, &error))?;
-        may_use(&room, &reader, &address).await?;
-    }
+    let before = preferences(&room, &reader).await?;
+    leave_out_lost(&room, &reader, &mut wish, Some(&before)).await?;
     if wish.hold.is_some_and(|seconds| seconds > LONGEST_HOLD) {
         return Err(Problem::bad(format!("`hold` is {LONGEST_HOLD} seconds at most.")));
     }
@@ -102,7 +100,6 @@ pub(super) async fn prefer(
     if written(&wish)?.len() > LARGEST {
         return Err(Problem::of(&reasons::PREFERENCES_TOO_LARGE));
     }
-    let before = preferences(&room, &reader).await?;
     let mut octets = 0;
     for (address, signature) in &mut wish.identities {
         octets += signature.fill(before.identities.get(address), &room, &reader)?;
@@ -116,11 +113,47 @@ pub(super) async fn prefer(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Leaves out what was kept for addresses that are not the account's any more, such as an alias that was removed: whoever changes
+/// something else cannot help it. Refuses others that are not the account's. Without `before` all was kept.
+async fn leave_out_lost(
+    room: &Room,
+    reader: &Reader,
+    wish: &mut Preferences,
+    before: Option<&Preferences>,
+) -> Answer<()> {
+    let mut lost = Vec::new();
+    for address in wish.identities.keys().chain(&wish.default_identity) {
+        let was_kept = before.is_none_or(|before| {
+            before.identities.contains_key(address) || before.default_identity.as_ref() == Some(address)
+        });
+        let is_own = match address.parse::<Address>() {
+            Ok(parsed) if was_kept => is_own(room, reader, &parsed).await?,
+            Ok(parsed) => may_use(room, reader, &parsed).await.map(|()| true)?,
+            Err(_) if was_kept => false,
+            Err(error) => return Err(no_address(address, &error)),
+        };
+        if !is_own {
+            lost.push(address.clone());
+        }
+    }
+    wish.identities.retain(|address, _| !lost.contains(address));
+    wish.default_identity.take_if(|address| lost.contains(address));
+    Ok(())
+}
+
 /// Refuses addresses that are not the account's.
 pub(super) async fn may_use(room: &Room, reader: &Reader, address: &Address) -> Answer<()> {
+    match is_own(room, reader, address).await? {
+        true => Ok(()),
+        false => Err(Problem::of(&reasons::NOT_YOURS).with("address", address)),
+    }
+}
+
+/// Whether an account may write from an address.
+async fn is_own(room: &Room, reader: &Reader, address: &Address) -> Answer<bool> {
     match room.needs.routing.may_send_as(&reader.account.address, address).await {
-        Ok(Identity::Own | Identity::Alias) => Ok(()),
-        Ok(Identity::Foreign) => Err(Problem::of(&reasons::NOT_YOURS).with("address", address)),
+        Ok(Identity::Own | Identity::Alias) => Ok(true),
+        Ok(Identity::Foreign) => Ok(false),
         Err(error) => Err(Problem::ours(&error)),
     }
 }

@@ -19,13 +19,14 @@ use super::html::{self, Remote, content_id};
 use super::list::flags;
 use super::priority::Priority;
 use super::receipts;
-use super::source::{self, Layout, Within};
+use super::serve::LARGEST_WISH;
+use super::source::{self, Layout, Opened, Within};
 use super::unsubscribing::Unsubscribing;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::mail::addresses::{self, Entry};
 use crate::foundations::mail::{HeaderDate, HeaderSection, Structure, results_of};
 use crate::protocols::web::form;
-use crate::storage::mailbox::Access;
+use crate::storage::mailbox::{Access, Flags};
 
 /// Which message.
 #[derive(Debug, Clone, Deserialize)]
@@ -71,6 +72,8 @@ struct Facts {
     cut: bool,
     /// Whether there is HTML, and how many images of others it names.
     html: bool,
+    /// Whether the HTML was cut.
+    html_cut: bool,
     remote_images: usize,
     attachments: Vec<Attachment>,
     /// What was found out about the sender, such as `spf=pass`.
@@ -119,7 +122,7 @@ pub(super) async fn message(
 ) -> Answer<Response> {
     let view = reader.open(&at.folder, Access::ReadOnly).await?;
     let opened = source::open(&room, &view, at.uid).await?.inside(&at.within).await?;
-    let (hostname, limits) = (room.needs.hostname.get(), Limits::of(&room));
+    let (hostname, limits) = (room.needs.hostname.get(), Limits::of(&room, &opened, &at.within));
     let mut facts = opened.block(move |bytes| facts(bytes, &hostname, limits)).await?;
     let own = reader.account.address.to_string();
     let is_open = receipts::is_open(&view, &opened.row);
@@ -156,9 +159,12 @@ struct Limits {
 }
 
 impl Limits {
-    fn of(room: &Room) -> Self {
+    /// Of a draft all is given that can have been written here, so that nothing of it is lost when it is gone on with.
+    fn of(room: &Room, opened: &Opened, within: &Within) -> Self {
         let settings = room.needs.settings.get();
-        Self { text: settings.text.len(), html: settings.html.len() }
+        let is_draft = within.is_empty() && opened.row.flags.contains(Flags::DRAFT);
+        let least = if is_draft { LARGEST_DRAFT } else { 0 };
+        Self { text: settings.text.len().max(least), html: settings.html.len().max(least) }
     }
 }
 
@@ -183,6 +189,7 @@ fn facts(bytes: &Bytes, hostname: &Domain, limits: Limits) -> Facts {
         text: shown,
         cut,
         html: page.is_some(),
+        html_cut: page.as_ref().is_some_and(|page| page.cut),
         remote_images: page.map_or(0, |page| page.remote_images),
         attachments: attachments(&structure, &layout),
         authentication: authentication(&header, hostname),
@@ -263,7 +270,7 @@ fn markup(
     if !layout.html.iter().any(is_html) {
         return None;
     }
-    let mut body = String::new();
+    let (mut body, mut cut) = (String::new(), false);
     for index in &layout.html {
         let (text, is_cut) = source::text(structure, &structure.parts()[*index], limit.saturating_sub(body.len()));
         if is_html(index) {
@@ -274,6 +281,7 @@ fn markup(
         if is_cut {
             body.push_str(html::REST);
         }
+        cut |= is_cut;
     }
     let with_id = structure.parts().iter().enumerate().filter_map(|(index, part)| {
         let picture = html::PICTURES.contains(&source::kind(part).as_str());
@@ -281,7 +289,8 @@ fn markup(
         Some((content_id(&String::from_utf8_lossy(id)), address(index)))
     });
     let parts: HashMap<String, String> = with_id.collect();
-    Some(html::clean(&body, parts, remote))
+    let cleaned = html::clean(&body, parts, remote);
+    Some(html::Clean { cut: cut || cleaned.cut, ..cleaned })
 }
 
 /// The parts of a message that are no text.
@@ -358,7 +367,7 @@ pub(super) async fn page(
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
     let opened = source::open(&room, &view, asked.uid).await?.inside(&asked.within).await?;
     let remote = if asked.images == 1 { Remote::Shown } else { Remote::Blocked };
-    let limit = Limits::of(&room).html;
+    let limit = Limits::of(&room, &opened, &asked.within).html;
     let place = super::parts::query(&asked.folder, asked.uid, &asked.within);
     let cleaned = opened.block(move |bytes| {
         let structure = Structure::of(bytes);
@@ -374,6 +383,8 @@ pub(super) async fn page(
     Ok((headers, Html(page)).into_response())
 }
 
+/// Octets of a text that can have been written here: cleaned markup is longer than what was sent of it.
+const LARGEST_DRAFT: usize = 2 * LARGEST_WISH;
 /// Addresses of one field that are shown.
 const MOST_PEOPLE: usize = 1_000;
 const MOST_ATTACHMENTS: usize = 500;
@@ -396,6 +407,17 @@ mod tests {
             Content-Type: image/jpeg; name=\"c.jpg\"\r\nContent-ID: <f_c>\r\nContent-Disposition: attachment\r\n\r\nC\r\n--b--\r\n";
         let inline: Vec<bool> = attachments_of(message).iter().map(|file| file.inline).collect();
         assert_eq!(inline, [true, true, false]);
+    }
+
+    #[test]
+    fn it_is_said_of_each_text_whether_it_was_cut() {
+        let message = b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n\
+            four\r\n--b\r\nContent-Type: text/html\r\n\r\n<b>fourteen</b>\r\n--b--\r\n";
+        let hostname = "mail.example.test".parse().unwrap();
+        for (text, html, wanted) in [(4, 15, (false, false)), (3, 15, (true, false)), (4, 14, (false, true))] {
+            let facts = facts(&Bytes::from_static(message), &hostname, Limits { text, html });
+            assert_eq!((facts.cut, facts.html_cut), wanted, "{text} {html}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::answer::{Answer, Problem, Wish as Wished};
 use super::attached::too_large;
 use super::build::{Addressed, AnswerKind, Letter, Moment, Purpose};
 use super::door::Reader;
-use super::drafts::{discard, special};
+use super::drafts::{discard, size, special};
 use super::holding;
 use super::people::may_use;
 use super::reasons;
@@ -290,7 +290,12 @@ async fn after(
     people: &[(String, Address)],
 ) -> Vec<Value> {
     let mut notes = Vec::new();
-    if let Err(problem) = keep_copy(reader, message).await {
+    let draft = sending.draft.zip(special(reader, SpecialUse::Drafts).ok());
+    let going = match &draft {
+        Some((uid, folder)) => size(reader, folder, *uid).await,
+        None => None,
+    };
+    if let Err(problem) = keep_copy(reader, message, going).await {
         notes.push(problem.note(&reasons::NO_COPY_KEPT));
     }
     if let Some(answers) = &sending.letter.answers {
@@ -303,7 +308,7 @@ async fn after(
             let _ = change(&view, &[uid], FlagOperation::Add, flag).await;
         }
     }
-    if let (Some(uid), Ok(folder)) = (sending.draft, special(reader, SpecialUse::Drafts)) {
+    if let Some((uid, folder)) = draft {
         discard(reader, &folder, uid).await;
     }
     room.uploads.drop_all(&reader.account.address.key(), sending.letter.uploads());
@@ -314,7 +319,8 @@ async fn after(
     notes
 }
 
-async fn keep_copy(reader: &Reader, message: Message) -> Answer<()> {
+/// Keeps what was sent. The draft that it was, of so many octets, makes room for it.
+async fn keep_copy(reader: &Reader, message: Message, in_place_of: Option<u64>) -> Answer<()> {
     let folder = special(reader, SpecialUse::Sent)?;
     let options = AppendOptions {
         flags: Flags::SEEN,
@@ -322,7 +328,7 @@ async fn keep_copy(reader: &Reader, message: Message) -> Answer<()> {
         internal_date: None,
         quota: reader.quota(),
         missing: Missing::Create,
-        in_place_of: None,
+        in_place_of,
     };
     reader.user.append(&folder, &message, options).await?;
     Ok(())

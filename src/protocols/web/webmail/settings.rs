@@ -49,7 +49,8 @@ crate::settings! {
         pub open: ByteSize = ByteSize::mib(64),
         /// Messages opened at the same time, for all users; further ones wait for their turn. Each user opens one at a time.
         pub opened_at_once: u32 = 8,
-        /// How much of the text of a message is shown. The rest can be fetched as a file.
+        /// How much of the text of a message is shown. The rest can be fetched as a file. Drafts that were written here are
+        /// shown whole.
         pub text: ByteSize = ByteSize::mib(1),
         /// The same for HTML.
         pub html: ByteSize = ByteSize::mib(4),

@@ -207,15 +207,19 @@ export class Composer {
     return this.show(letter, "text", below ? quote.length + 1 : 0);
   }
 
-  /** Goes on with a draft. */
-  resume(message) {
+  /** Goes on with a draft. What is here only in part would take the place of the whole. */
+  async resume(message) {
+    if (message.html ? message.html_cut : message.cut) {
+      toast(t("draftTooLong"), { problem: true });
+      return null;
+    }
     const letter = this.like(message);
     return this.show({ ...letter, in_reply_to: message.references.at(-1) ?? null, references: message.references, answers: message.answers }, "text", 0, message);
   }
 
   /** A new letter with the content, the people and the files of a message. It answers nothing, and the message stays as it is. */
   asNew(message) {
-    if (message.cut) toast(t("cut"), { problem: true });
+    if (message.html ? message.html_cut : message.cut) toast(t("cut"), { problem: true });
     return this.show(this.like(message), message.to.length > 0 ? "text" : "to");
   }
 

@@ -11,50 +11,96 @@ const KEPT = new Map(Object.entries({
 }).map(([name, attributes]) => [name, [...attributes, "dir"]]));
 const EMPTY = new Set(["br", "hr", "img"]);
 const BLOCKS = new Set(["blockquote", "div", "h1", "h2", "h3", "h4", "hr", "li", "ol", "p", "pre", "table", "tr", "ul"]);
+/** Elements within each other that are made or written. */
 const DEEPEST = 60;
 const isLink = (href) => /^(https?:|mailto:|tel:)/i.test(href.trim());
 const escape = (text) => text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 const nameOf = (node) => node.localName ?? "";
 
-/** The markup of what is within an element; pictures are named by their Content-ID. */
-export function write(element, depth = 0) {
-  let out = "";
-  for (const node of element.childNodes) {
-    if (node.nodeType === Node.TEXT_NODE) out += escape(node.data);
-    if (node.nodeType !== Node.ELEMENT_NODE || depth > DEEPEST) continue;
-    const name = nameOf(node);
-    if (!KEPT.has(name) || (name === "img" && !node.dataset.cid)) {
-      out += write(node, depth + 1);
+const attributesOf = (node, name) => KEPT.get(name).filter((key) => node.hasAttribute(key) && (key !== "href" || isLink(node.getAttribute(key))));
+
+/**
+ * Visits what is within an element in its order. `enter` says whether what is within a node is visited, too; `leave` comes after that.
+ * It does not call itself: others nest their elements as deep as they like.
+ */
+function walk(element, enter, leave) {
+  for (let node = element.firstChild; node;) {
+    const isEntered = enter(node);
+    if (isEntered && node.firstChild) {
+      node = node.firstChild;
       continue;
     }
-    const kept = KEPT.get(name).filter((key) => node.hasAttribute(key) && (key !== "href" || isLink(node.getAttribute(key)))).map((key) => ` ${key}="${escape(node.getAttribute(key))}"`);
-    if (name === "img") kept.push(` src="cid:${escape(node.dataset.cid)}"`);
-    out += EMPTY.has(name) ? `<${name}${kept.join("")}>` : `<${name}${kept.join("")}>${write(node, depth + 1)}</${name}>`;
+    if (isEntered) leave(node);
+    while (!node.nextSibling && node.parentNode !== element) {
+      node = node.parentNode;
+      leave(node);
+    }
+    node = node.nextSibling;
   }
+}
+
+/** The markup of what is within an element; pictures are named by their Content-ID. What is too deep stands in what is not, line by line. */
+export function write(element) {
+  let out = "", depth = 0;
+  const ends = [];
+  const fresh = (name) => { if (depth >= DEEPEST && BLOCKS.has(name) && !out.endsWith("<br>")) out += "<br>"; };
+  walk(element, (node) => {
+    if (node.nodeType === Node.TEXT_NODE) out += escape(node.data);
+    if (node.nodeType !== Node.ELEMENT_NODE) return false;
+    const name = nameOf(node);
+    const isKept = KEPT.has(name) && (name !== "img" || node.dataset.cid);
+    const isEmpty = EMPTY.has(name);
+    const isWritten = isKept && (isEmpty || depth < DEEPEST);
+    if (isWritten) {
+      const kept = attributesOf(node, name).map((key) => ` ${key}="${escape(node.getAttribute(key))}"`);
+      if (name === "img") kept.push(` src="cid:${escape(node.dataset.cid)}"`);
+      out += `<${name}${kept.join("")}>`;
+    } else fresh(name);
+    if (isEmpty) return false;
+    ends.push(isWritten ? `</${name}>` : "");
+    if (isWritten) depth += 1;
+    return true;
+  }, (node) => {
+    const end = ends.pop();
+    if (end) depth -= 1;
+    else fresh(nameOf(node));
+    out += end;
+  });
   return out;
 }
 
-/** Copies what is within an element. `picture` makes a picture of ours of one, or `null`. */
-export function copy(element, picture, depth = 0) {
+/** Copies what is within an element. `picture` makes a picture of ours of one, or `null`. What is too deep is put into what is not, line by line. */
+export function copy(element, picture) {
   const out = document.createDocumentFragment();
-  for (const node of element.childNodes) {
-    if (node.nodeType === Node.TEXT_NODE) out.append(node.data);
-    if (node.nodeType !== Node.ELEMENT_NODE || depth > DEEPEST || ["style", "title", "script"].includes(nameOf(node))) continue;
+  const places = [out];
+  let place = out;
+  const fresh = (name) => { if (places.length > DEEPEST && BLOCKS.has(name) && place.lastChild && nameOf(place.lastChild) !== "br") place.append(h("br")); };
+  // Of each element that was entered, whether there is one of ours for it.
+  const made = [];
+  walk(element, (node) => {
+    if (node.nodeType === Node.TEXT_NODE) place.append(node.data);
+    if (node.nodeType !== Node.ELEMENT_NODE || ["style", "title", "script"].includes(nameOf(node))) return false;
     const name = nameOf(node);
     if (name === "img") {
-      out.append(picture(node) ?? node.alt ?? "");
-      continue;
+      place.append(picture(node) ?? node.alt ?? "");
+      return false;
     }
-    const inner = copy(node, picture, depth + 1);
-    if (!KEPT.has(name)) {
-      out.append(inner);
-      continue;
-    }
-    const made = h(name, {});
-    for (const key of KEPT.get(name)) if (node.hasAttribute(key) && (key !== "href" || isLink(node.getAttribute(key)))) made.setAttribute(key, node.getAttribute(key));
-    made.append(inner);
-    out.append(made);
-  }
+    const isEmpty = EMPTY.has(name);
+    const isMade = KEPT.has(name) && (isEmpty || places.length <= DEEPEST);
+    if (isMade) {
+      const one = h(name);
+      for (const key of attributesOf(node, name)) one.setAttribute(key, node.getAttribute(key));
+      place.append(one);
+      if (!isEmpty) places.push(place = one);
+    } else fresh(name);
+    if (!isEmpty) made.push(isMade);
+    return !isEmpty;
+  }, (node) => {
+    if (made.pop()) {
+      places.pop();
+      place = places.at(-1);
+    } else fresh(nameOf(node));
+  });
   return out;
 }
 
@@ -79,42 +125,43 @@ export function tame(element) {
 export function plain(element) {
   let out = "", depth = 0;
   const fresh = () => { if (out && !out.endsWith("\n")) out += "\n"; };
-  const visit = (node) => {
+  walk(element, (node) => {
     if (node.nodeType === Node.TEXT_NODE) {
       if (depth > 0 && (out === "" || out.endsWith("\n")) && node.data.trim()) out += `${">".repeat(depth)} `;
       out += node.data.replace(/\u00a0/g, " ");
-      return;
+      return false;
     }
     const name = nameOf(node);
     if (name === "br") {
       // The one that keeps an empty line open is no line of its own.
       if (node.nextSibling || node.parentNode.childNodes.length === 1) out += "\n";
-      return;
+      return false;
     }
     if (BLOCKS.has(name)) fresh();
     if (name === "li") out += node.parentNode.localName === "ol" ? `${[...node.parentNode.children].indexOf(node) + 1}. ` : "- ";
     if (name === "blockquote") depth += 1;
-    node.childNodes.forEach(visit);
+    return true;
+  }, (node) => {
+    const name = nameOf(node);
     if (name === "blockquote") depth -= 1;
     if (BLOCKS.has(name)) fresh();
-  };
-  element.childNodes.forEach(visit);
+  });
   return out;
 }
 
-/** Lines of text as elements; lines that begin with `>` are quotes. */
-export function lines(text) {
+/** Lines of text as elements; lines that begin with `>` are quotes. In the innermost that are made, further ones are text. */
+export function lines(text, depth = 0) {
   const out = document.createDocumentFragment();
   const all = text.replace(/\n$/, "").split("\n");
   for (let n = 0; n < all.length; n += 1) {
-    if (!all[n].startsWith(">")) {
+    if (depth >= DEEPEST || !all[n].startsWith(">")) {
       out.append(h("div", {}, all[n] ? all[n] : h("br")));
       continue;
     }
     const quoted = [];
     while (n < all.length && all[n].startsWith(">")) quoted.push(all[n++].replace(/^> ?/, ""));
     n -= 1;
-    out.append(h("blockquote", {}, lines(quoted.join("\n"))));
+    out.append(h("blockquote", {}, lines(quoted.join("\n"), depth + 1)));
   }
   return out;
 }

@@ -137,6 +137,7 @@ export default {
   showText: "Show as text",
   showHtml: "Show formatted",
   cut: "This message is long; only its beginning is shown.",
+  draftTooLong: "This draft is longer than can be written here. It stays as it is; go on with it in another mail program.",
   sealed: "The text of this message is encrypted or sealed (S/MIME or OpenPGP) and cannot be shown here. Open the message in a mail program that has your key.",
   spamBecause: "This was taken for junk ({score} points): {reason}",
   spamFlag: "This was taken for junk ({score} points).",
