@@ -196,11 +196,12 @@ class Commands:
             return False
         by, names = self.named(session, entries)
         subject, message = self.message()
+        uid = entries[0].uid
 
         def after(status, code):
             if status == "OK":
                 self.acknowledged.add(subject)
-            elif not code or code[0] not in ("EXPUNGEISSUED", "NONEXISTENT"):
+            elif uid in session.selected.uids() and (not code or code[0] not in ("EXPUNGEISSUED", "NONEXISTENT")):
                 session.wrong(f"REPLACE: {status} {code}")
 
         self.at_risk.add(entries[0].subject)
@@ -320,9 +321,9 @@ class Commands:
             if status != "OK":
                 session.wrong(f"{verb}: {status} {code}")
             if code and code[0] == "HIGHESTMODSEQ" and session.qresync and selected.is_known():
-                # RFC 7162 §3.2.8: the client removes what it has seen marked.
+                # RFC 7162 §3.2.8: the client removes what it has seen marked; others may have taken a mark away since.
                 kept = [e for e in selected.entries if selected.read_only or "\\deleted" not in e.flags]
-                session.remember(int(code[1]), kept)
+                session.remember(int(code[1]), kept, guessed=len(kept) < len(selected.entries))
             session.status.pop(selected.folder, None)
             session.selected = None
 

@@ -40,6 +40,8 @@ class Checkpoint:
     mod_seq: int
     flags: dict
     subjects: dict
+    # Some of it the client has concluded and not been told.
+    guessed: bool = False
 
     def __str__(self):
         return f"what {self.who} knew of {self.folder} {self.validity} at {self.mod_seq}: {sorted(self.flags)}"
@@ -66,8 +68,19 @@ class Selected:
     def uids(self):
         return [entry.uid for entry in self.entries]
 
-    def at(self, uid):
-        return next((at for at, entry in enumerate(self.entries) if entry.uid == uid), None)
+    def place(self, uid):
+        """Where a message stands; if the client does not know it yet, one of the unknown between its neighbours."""
+        unknown = None
+        for at, entry in enumerate(self.entries):
+            if entry.uid == uid:
+                return at
+            if entry.uid is None:
+                unknown = at
+            elif entry.uid < uid:
+                unknown = None
+            else:
+                break
+        return unknown
 
     def is_known(self):
         return all(entry.is_known() for entry in self.entries)
@@ -154,6 +167,9 @@ class Session:
             if tokens[1] == "BAD":
                 self.wrong(f"BAD for {running.text!r}: {octets!r}")
             self.on_code(tokens[2], running, tagged=True)
+            if self.doomed and tokens[1] == "NO":
+                self.drop()
+                raise Gone("the mailbox")
             if running.after:
                 running.after(tokens[1], tokens[2])
             return tokens[1], tokens[2]
@@ -283,9 +299,7 @@ class Session:
         if not isinstance(rest[0], list):
             self.may_expunge(octets)
             for uid in reversed(numbers(rest[0])):
-                at = selected.at(uid)
-                # Of messages that it does not know yet, the client knows at least how many there are.
-                at = selected.at(None) if at is None else at
+                at = selected.place(uid)
                 if at is None:
                     self.wrong(f"{octets!r}, but there are {selected.uids()}")
                 self.lose(at)
@@ -400,11 +414,11 @@ class Session:
         if selected and self.qresync and selected.announced and not selected.opening and selected.is_known():
             self.remember(selected.announced, selected.entries)
 
-    def remember(self, mod_seq, entries):
+    def remember(self, mod_seq, entries, guessed=False):
         selected = self.selected
         flags = {entry.uid: entry.flags for entry in entries}
         subjects = {entry.uid: entry.subject for entry in entries}
-        self.world.remember(Checkpoint(self.name, selected.folder, selected.validity, mod_seq, flags, subjects))
+        self.world.remember(Checkpoint(self.name, selected.folder, selected.validity, mod_seq, flags, subjects, guessed))
 
     def question(self):
         """What the client asks for what it does not know, and whether numbers may change meanwhile; None when it knows all."""
@@ -431,6 +445,8 @@ class Session:
         if checkpoint:
             uids = sorted(checkpoint.flags)
             parameters = f"{checkpoint.validity} {checkpoint.mod_seq}"
+            # With UIDs of its own the client would not be told of messages that it takes for gone.
+            form = 0 if checkpoint.guessed else form
             if form > 0 and uids:
                 parameters += " " + as_set(uids)
             if form > 1 and uids:

@@ -45,7 +45,7 @@ pub(super) struct Meta {
 pub(super) struct Loaded {
     pub snapshot: Snapshot,
     pub meta: Meta,
-    /// Whether the file ends with its `meta`; otherwise more was written that cannot be read.
+    /// Whether the file ends with its `meta` and has what that counts; otherwise more was written that cannot be read.
     pub complete: bool,
     /// Expunged messages, by mod-sequence.
     pub history: Vec<(u64, u32)>,
@@ -126,7 +126,9 @@ fn parse(content: &[u8], empty: Snapshot) -> Option<Loaded> {
         loaded.complete = payload.first() == Some(&META);
         rest = after;
     }
-    loaded.complete &= rest.is_empty();
+    // What was counted must be there, or messages stay unseen until somebody changes the directories.
+    let counted = loaded.snapshot.len() as u64 == loaded.meta.usage.messages;
+    loaded.complete &= rest.is_empty() && counted;
     loaded.snapshot.uid_next = loaded.snapshot.uid_next.max(loaded.meta.uid_next);
     loaded.snapshot.highest = loaded.snapshot.highest.max(loaded.meta.highest);
     Some(loaded)
@@ -335,7 +337,8 @@ mod tests {
         Record { uid, mod_seq: 9, size: 1, virtual_size: 2, date: -5, keywords, flags, place, regular: true }
     }
 
-    fn content() -> Vec<u8> {
+    /// An index whose end counts so many messages; there are 2,997.
+    fn content(left: u64) -> Vec<u8> {
         let rows: Vec<Record> = (1..=3000).map(|uid| record(uid, Flags::NONE)).collect();
         let mut frames = Frames::default();
         frames.rows(rows.iter().map(|row| (row, &b"name"[..])));
@@ -344,12 +347,12 @@ mod tests {
             highest: 11,
             mtimes: Mtimes { new: 1, cur: 2 },
             history_floor: 4,
-            usage: Usage::default(),
+            usage: Usage { octets: 0, messages: 3000 },
         };
         frames.meta(&meta);
         frames.rows([(&record(5, Flags::SEEN), &b"other"[..])].into_iter());
         frames.removed(&[(12, 7), (12, 6), (13, 3000)]);
-        frames.meta(&Meta { highest: 13, ..meta });
+        frames.meta(&Meta { highest: 13, usage: Usage { octets: 0, messages: left }, ..meta });
         let mut content = MAGIC.to_vec();
         content.extend_from_slice(&7u32.to_le_bytes());
         content.extend_from_slice(&frames.0);
@@ -358,7 +361,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        let loaded = parse(&content(), empty()).unwrap();
+        let loaded = parse(&content(2997), empty()).unwrap();
         assert!(loaded.complete);
         assert_eq!((loaded.meta.uid_next, loaded.meta.highest, loaded.meta.history_floor), (3005, 13, 4));
         assert_eq!((loaded.snapshot.len(), loaded.snapshot.uid_next), (2997, 3005));
@@ -368,8 +371,13 @@ mod tests {
     }
 
     #[test]
+    fn messages_that_are_counted_and_not_there_are_missed() {
+        assert!(parse(&content(2998), empty()).is_some_and(|loaded| !loaded.complete));
+    }
+
+    #[test]
     fn damage_is_noticed() {
-        let content = content();
+        let content = content(2997);
         for at in (0..content.len()).step_by(97).chain([0, 8, content.len() - 1]) {
             let mut damaged = content.clone();
             damaged[at] ^= 0x40;

@@ -9,7 +9,6 @@ use crate::storage::mailbox::Error;
 use crate::storage::mailbox::index::{self, Frames, Meta, Written};
 use crate::storage::mailbox::maildir::directory::{Directories, Mtimes};
 use crate::storage::mailbox::reconcile::Known;
-use crate::storage::mailbox::snapshot::Snapshot;
 
 impl Folder {
     /// Writes what index and cache lack. Called from the one task that does so, and when the folder is dropped from memory.
@@ -29,15 +28,14 @@ impl Folder {
         self.flush_summaries(&directories).map_err(self.failed("write the cache"))?;
         let mut state = self.state.lock();
         self.tidy(&mut state, &directories);
-        let snapshot = self.current();
-        if snapshot.gone || (state.delta.is_empty() && state.certain) {
+        if self.current().gone || (state.delta.is_empty() && state.certain) {
             return Ok(());
         }
         // Early, so that the first expunge need not do it, but not for every folder that gets its first message.
         if state.next_uid > state.uid_file.bound.saturating_add(UID_BLOCK / 8) {
             self.raise_bound(&mut state, &directories)?;
         }
-        self.write_index(&mut state, &directories, &snapshot)
+        self.write_index(&mut state, &directories)
     }
 
     fn flush_summaries(&self, directories: &Directories) -> std::io::Result<()> {
@@ -54,25 +52,22 @@ impl Folder {
         if state.written == Written::default() {
             return;
         }
-        let snapshot = self.current();
-        if let Err(error) = self.write_index(state, directories, &snapshot) {
+        if let Err(error) = self.write_index(state, directories) {
             log::warn!(folder:% = self.name, error:% = error; "An index could not be written");
         }
     }
 
     /// Adds to the index what has changed, or rewrites it.
-    fn write_index(
-        self: &Arc<Self>,
-        state: &mut State,
-        directories: &Arc<Directories>,
-        snapshot: &Snapshot,
-    ) -> Result<(), Error> {
+    fn write_index(self: &Arc<Self>, state: &mut State, directories: &Arc<Directories>) -> Result<(), Error> {
+        // First, as it folds in what others have changed.
+        let mtimes = self.certain_mtimes(state, directories);
+        let snapshot = self.current();
         let meta = Meta {
             uid_next: snapshot.uid_next,
             highest: snapshot.highest,
-            mtimes: self.certain_mtimes(state, directories),
+            mtimes,
             history_floor: self.history.lock().floor,
-            usage: usage_of(snapshot),
+            usage: usage_of(&snapshot),
         };
         state.certain = meta.mtimes != Mtimes::default();
         let whole = state.delta.whole || state.written.is_long();

@@ -289,6 +289,21 @@ async fn a_folder_that_another_session_takes_away_is_missing_and_nothing_worse()
     assert_eq!(store.view("Again").await.len(), 1);
 }
 
+/// On one thread, so that nobody else looks at the news before the index is written.
+#[tokio::test]
+async fn what_is_found_while_the_index_is_written_is_in_it() {
+    let store = Store::new().await;
+    let _watched = store.user.open(&name("INBOX"), Access::ReadOnly).await.unwrap();
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    store.append("INBOX", "one\r\n").await;
+    std::fs::write(store.path().join("tmp/x"), "foreign\n").unwrap();
+    std::fs::rename(store.path().join("tmp/x"), store.path().join("new/1700000000.x.host")).unwrap();
+    folder.flush().unwrap();
+    assert_eq!(folder.current().len(), 2);
+    let store = store.restart().await;
+    assert_eq!(uids(&store.view("INBOX").await), [1, 2]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_programs_are_noticed() {
     let store = Store::new().await;
