@@ -453,7 +453,7 @@ fn check_storage(config: &Config, checks: Checks, places: &Places<'_>, problems:
         && let Ok(text) = std::fs::read_to_string(path)
         && let Err(error) = crate::services::login::recognise(text.trim())
     {
-        let wanted = format!("the hash of a password, as `postrider user hash` prints it: {error}");
+        let wanted = format!("a file with the hash of a password: {error}");
         problems.add(places.problem("dashboard.password_file", format!("\"{}\"", path.display()), wanted));
     }
     if let Some(path) = &config.login.two_factor_key_file
