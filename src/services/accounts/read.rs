@@ -11,6 +11,7 @@ use super::declaration::{Declaration, DeclaredAlias, DeclaredPassword, DeclaredU
 use super::json;
 use super::settings::{DeclaredDomain, DeclaredFile, UserEntry};
 use crate::foundations::address::{Address, Domain};
+use crate::foundations::counted::counted;
 use crate::foundations::files;
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::{Place, Problem, Problems, Setting};
@@ -48,7 +49,7 @@ pub enum DeclarationError {
         because: String,
     },
     /// It holds mistakes: all of them, in the order of the text.
-    #[error("{path}: {} mistakes; the first: {}", problems.len(), first(problems))]
+    #[error("{path}: {}; the first: {}", counted(problems.len(), "mistake"), first(problems))]
     Mistakes {
         /// The file.
         path: PathBuf,
