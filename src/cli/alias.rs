@@ -27,29 +27,29 @@ pub(super) enum Alias {
         /// Only those of this domain.
         domain: Option<Domain>,
     },
-    /// Show where one leads.
+    /// Show where an alias leads.
     Show {
-        /// The address.
+        /// The alias: `name@domain` or `@domain`.
         #[arg(value_parser = source)]
         source: Source,
     },
     /// Remove an alias, or some of its destinations.
     Remove {
-        /// The address.
+        /// The alias: `name@domain` or `@domain`.
         #[arg(value_parser = source)]
         source: Source,
-        /// Only these destinations.
+        /// Only these of its destinations; without any, the whole alias.
         destinations: Vec<String>,
     },
-    /// Use an alias again.
+    /// Use an alias again that `disable` has put out of use.
     Enable {
-        /// The address.
+        /// The alias: `name@domain` or `@domain`.
         #[arg(value_parser = source)]
         source: Source,
     },
     /// Do not use an alias for now.
     Disable {
-        /// The address.
+        /// The alias: `name@domain` or `@domain`.
         #[arg(value_parser = source)]
         source: Source,
     },

@@ -13,29 +13,29 @@ use crate::storage::directory::{AppPassword, Error, Scopes};
 /// What an administrator does to app passwords.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum AppPasswords {
-    /// Make one and print it, once.
+    /// Make an app password and print it. It is shown this one time.
     Add {
-        /// The user.
+        /// The user's address.
         address: Address,
         /// What the device is called.
         name: String,
         /// What it opens: `all`, or some of mail (IMAP and POP3), sending, scripts (ManageSieve) and dav, with commas.
         #[arg(long, alias = "for", value_name = "WHAT", default_value = "all", value_parser = scopes)]
         scopes: Scopes,
-        /// For how long it is good, such as 90d; without it there is no end.
+        /// For how long it is good, such as 12h, 90d or 52w; without it there is no end.
         #[arg(long, value_name = "SPAN", value_parser = span)]
         valid: Option<Span>,
     },
-    /// List a user's.
+    /// List a user's app passwords.
     List {
-        /// The user.
+        /// The user's address.
         address: Address,
     },
-    /// Revoke one: it opens nothing any more, and sessions that it has opened end.
+    /// Revoke an app password: it opens nothing any more, and sessions that it has opened end.
     Revoke {
-        /// The user.
+        /// The user's address.
         address: Address,
-        /// Its name or number.
+        /// Its name or number, as `list` shows them.
         name: String,
     },
 }

@@ -42,12 +42,12 @@ pub(super) enum Command {
     Serve(serve::Serve),
     /// Try the whole server out, in a directory of its own, with nothing else installed.
     Demo(demo::Demo),
-    /// Check a configuration and report every mistake in it.
+    /// Check a configuration and report every mistake in it, with its line. Ends with 3 if there is one.
     Check(check::Check),
     /// Print an example or the reference of the configuration.
     #[command(subcommand)]
     Config(config::Config),
-    /// Say which roles run.
+    /// Say which roles run, in which process. Ends with 75 if none does.
     Status,
     /// Let the running server load configuration, certificates and declared accounts again.
     Reload,
@@ -73,12 +73,14 @@ pub(super) enum Command {
     #[command(subcommand)]
     Quarantine(quarantine::Quarantine),
     /// Look at the queue and change it.
+    ///
+    /// What is in quarantine is listed too, but only changed when its id is given: see `postrider quarantine`.
     #[command(subcommand)]
     Queue(queue::Queue),
     Sendmail(sendmail::Sendmail),
     /// Make the indexes of a user's mailboxes anew from the mail itself. Clients notice nothing.
     Reindex {
-        /// The user.
+        /// The user's address.
         #[arg(value_name = "ADDRESS")]
         user: Address,
     },
@@ -96,39 +98,68 @@ pub(super) enum Command {
     /// Take backups, check them, restore them.
     Backup(backup::Backup),
     /// Change and list bans of clients.
+    ///
+    /// Running roles on all machines that share the database hold them, also after a restart.
     #[command(subcommand)]
     Ban(ban::Ban),
     /// Show and move what the nodes of a cluster own.
+    ///
+    /// The commands work on any machine that reaches the database. Nodes do what is wished when they next renew their lease
+    /// (`cluster.renew`).
     #[command(subcommand)]
     Cluster(cluster::Cluster),
-    /// Make keys that sign outgoing mail.
+    /// Make, list and exchange the keys that sign outgoing mail (DKIM).
     #[command(subcommand)]
     Dkim(dkim::Dkim),
     /// Print every DNS record to publish for the host and its domains.
     Dns(dns::Dns),
-    /// Find out what keeps mail from coming, going and being believed, and what to do about it.
+    /// Find out what keeps mail from coming, going and being believed, and what to do about it. Ends with 1 if something is
+    /// wrong.
     Doctor(doctor::Arguments),
     /// Explain what the spam filter thinks, teach it, and try changes on mail that is there.
     #[command(subcommand)]
     Spam(spam::Spam),
     /// Look at users' Sieve scripts, change them, and try them out.
+    ///
+    /// The commands work on the files themselves, whether the server runs or not.
     #[command(subcommand)]
     Sieve(sieve::Sieve),
-    /// Print the completions of a shell.
+    /// Print the script by which a shell completes commands, options and values.
     Completions {
-        /// The shell.
+        /// The shell it is for.
         shell: Shell,
     },
     /// Write the manual pages into a directory.
     Man {
-        /// The directory.
+        /// The directory; it is made if need be.
         directory: PathBuf,
     },
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+
+    /// What one word says, the name of the argument says already.
+    #[test]
+    fn help_says_what_commands_and_arguments_are() {
+        fn look(command: &clap::Command, above: &str) {
+            let path = format!("{above} {}", command.get_name());
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(about.contains(' ') && !about.ends_with(" one"), "{path}: `{about}`");
+            for argument in command.get_arguments() {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                let is_span = argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == "SPAN"));
+                let shows_units = help.contains("h or ") || help.contains("h, ");
+                let place = format!("{path} {}: `{help}`", argument.get_id());
+                assert!(help.split(' ').count() > 2 && (!is_span || shows_units), "{place}");
+            }
+            command.get_subcommands().for_each(|inner| look(inner, &path));
+        }
+        look(&Arguments::command(), "");
+    }
 
     #[test]
     fn options_have_one_name_and_earlier_names_still_hold() {

@@ -18,10 +18,10 @@ pub(super) enum Ban {
     List,
     /// Ban an address or a network.
     Add {
-        /// `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32`.
+        /// The address or network: `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32`.
         #[arg(value_parser = network)]
         network: IpNet,
-        /// For how long, such as 4h; without it, until the ban is removed.
+        /// For how long, such as 30m, 4h or 7d; without it, until the ban is removed.
         #[arg(long = "for", value_name = "SPAN", value_parser = span)]
         length: Option<Span>,
         /// Why, for the log.

@@ -8,7 +8,7 @@ use crate::services::accounts::{Declaration, Secrets};
 /// Check a configuration.
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
-    /// The file; the one of `--config` by default.
+    /// The file with the configuration; the one of `--config` by default.
     file: Option<PathBuf>,
     /// Judge only what the file itself says, and the scripts and declared accounts it names that are there: for places
     /// where certificates, secrets and users do not exist.

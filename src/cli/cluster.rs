@@ -16,31 +16,31 @@ pub(super) enum Cluster {
     Status,
     /// Show which node owns a user's mailboxes.
     Owner {
-        /// The account.
+        /// The user's address.
         #[arg(value_name = "ADDRESS")]
         user: Address,
     },
     /// Empty a node: it gives up its users, whose sessions end, and takes no others until `resume`.
     Drain {
-        /// The node.
+        /// The node, by its name (`cluster.node`).
         node: String,
     },
     /// Let a node take users again.
     Resume {
-        /// The node.
+        /// The node, by its name (`cluster.node`).
         node: String,
     },
     /// Hand a user over to another node. The user's sessions end; clients connect again by themselves.
     Move {
-        /// The account.
+        /// The user's address.
         #[arg(value_name = "ADDRESS")]
         user: Address,
-        /// The node.
+        /// The node, by its name (`cluster.node`).
         node: String,
     },
     /// Forget a node that will not come back.
     Forget {
-        /// The node.
+        /// The node, by its name (`cluster.node`).
         node: String,
     },
 }

@@ -11,29 +11,29 @@ use crate::storage::directory::{DomainEntry, Error, Owner, Page, Standing};
 pub(super) enum Domain {
     /// Add a domain.
     Add {
-        /// Its name.
+        /// Its name, such as example.com.
         domain: address::Domain,
     },
     /// List the domains.
     List,
-    /// Show one.
+    /// Show a domain: its state, when it was made, and whether it is declared or made by hand.
     Show {
-        /// Its name.
+        /// Its name, such as example.com.
         domain: address::Domain,
     },
     /// Remove a domain with its users: they are archived, nothing is deleted.
     Remove {
-        /// Its name.
+        /// Its name, such as example.com.
         domain: address::Domain,
     },
-    /// Take mail for it again, also after a removal.
+    /// Take mail for a domain again, also after a removal.
     Enable {
-        /// Its name.
+        /// Its name, such as example.com.
         domain: address::Domain,
     },
-    /// Refuse mail for it.
+    /// Refuse mail for a domain for now; its users and their mail stay.
     Disable {
-        /// Its name.
+        /// Its name, such as example.com.
         domain: address::Domain,
     },
 }

@@ -36,8 +36,8 @@ pub enum Exit {
 }
 
 /// The same, for `--help`.
-pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 the configuration cannot be used, \
-    4 not found, 5 exists already, 6 damaged, 75 try again later, \
+pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 the configuration or its database cannot be used, \
+    4 not found, 5 exists already, 6 a backup is damaged or differs, 75 try again later, \
     77 a place for backups keeps what was to be removed.";
 
 /// Why a command ends otherwise than done, when nothing below it has failed.

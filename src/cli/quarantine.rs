@@ -22,31 +22,31 @@ use crate::storage::spool::Spool;
 /// Messages that the filter keeps back until somebody has looked at them.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Quarantine {
-    /// List them, the oldest first.
+    /// List the messages in quarantine, the oldest first.
     List,
-    /// Show one: for whom it is, and why it is kept back.
+    /// Show a message: for whom it is, and why it is kept back.
     Show {
-        /// Its queue id.
+        /// Its queue id, as `list` shows it.
         id: QueueId,
         /// Show the message itself instead, header and body.
         #[arg(long)]
         message: bool,
     },
-    /// Let one go on to its recipients. What is marked as unwanted arrives in their folder for that.
+    /// Let a message go on to its recipients. What is marked as unwanted arrives in their folder for that.
     Release {
-        /// Its queue id.
+        /// Its queue id, as `list` shows it.
         id: QueueId,
         /// Also teach the filter that it is wanted.
         #[arg(long)]
         ham: bool,
     },
-    /// Delete one. Nobody is told.
+    /// Delete a message. Nobody is told.
     Delete {
-        /// Its queue id.
+        /// Its queue id, as `list` shows it.
         id: QueueId,
     },
-    /// Delete all, or those that everything said here is true of. Nobody is told. It is counted first, and asked on a
-    /// terminal.
+    /// Delete all messages, or those to which every option given here applies. Nobody is told. They are counted first, and
+    /// a terminal is asked; elsewhere `--yes` must be given.
     Drop(Dropped),
 }
 
@@ -63,13 +63,13 @@ pub(super) struct Dropped {
     /// Those for this recipient, whoever else gets them: an address, or `@example.com` for all of a domain.
     #[arg(long, group = "which", value_name = "ADDRESS", value_parser = party)]
     to: Option<Party>,
-    /// Those that came longer ago than this, such as 30d.
+    /// Those that came longer ago than this, such as 12h or 30d.
     #[arg(long, group = "which", value_name = "SPAN", value_parser = span)]
     older_than: Option<Span>,
     /// List them, and delete nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask.
+    /// Do not ask whether it is really meant.
     #[arg(long)]
     yes: bool,
 }

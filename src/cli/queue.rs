@@ -29,21 +29,21 @@ impl Queue {
 /// `domain:NAME`. What is in quarantine is listed, but changed only when its id is given; see `postrider quarantine`.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Queue {
-    /// List messages that wait.
+    /// List the messages in the queue: those that wait, are held, or are in quarantine.
     List {
         /// Only these: `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
         #[arg(default_value = "all", value_parser = which)]
         which: String,
     },
-    /// Show one with its recipients.
+    /// Show a message with its recipients: their states, attempts and last replies.
     Show {
-        /// Its queue id.
+        /// Its queue id, as `list` shows it.
         id: QueueId,
         /// Show the message itself instead, header and body.
         #[arg(long)]
         message: bool,
     },
-    /// Try messages now that wait. Those that are held want `release`.
+    /// Try messages now, whenever they would be due. Those that are held need `release`.
     Retry {
         /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
         #[arg(required = true, value_parser = which)]
@@ -73,7 +73,7 @@ pub(super) struct Ended {
     /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
     #[arg(required = true, value_parser = which)]
     which: Vec<String>,
-    /// Really `all`.
+    /// Needed with `all`: every message in the queue is meant.
     #[arg(long)]
     yes: bool,
 }

@@ -23,24 +23,24 @@ use crate::storage::scripts::{Entry, Home, ScriptName, Scripts};
 pub(super) enum Sieve {
     /// List a user's scripts.
     List {
-        /// The user.
+        /// The user's address.
         #[arg(value_name = "ADDRESS")]
         user: Address,
     },
     /// Print a script.
     Show {
-        /// The user.
+        /// The user's address.
         #[arg(value_name = "ADDRESS")]
         user: Address,
-        /// Its name; the active one without.
+        /// Its name; without it, the active script.
         name: Option<ScriptName>,
     },
     /// Store a script that has no mistakes.
     Put {
-        /// The user.
+        /// The user's address.
         #[arg(value_name = "ADDRESS")]
         user: Address,
-        /// Its name. One of that name is replaced.
+        /// The script's name. One of that name is replaced.
         name: ScriptName,
         /// The file with it; `-` for standard input.
         #[arg(default_value = "-")]
@@ -51,24 +51,24 @@ pub(super) enum Sieve {
     },
     /// Make a script the active one.
     Activate {
-        /// The user.
+        /// The user's address.
         #[arg(value_name = "ADDRESS")]
         user: Address,
-        /// Its name.
+        /// The script's name.
         name: ScriptName,
     },
     /// Let no script be active.
     Deactivate {
-        /// The user.
+        /// The user's address.
         #[arg(value_name = "ADDRESS")]
         user: Address,
     },
     /// Delete a script that is not active.
     Delete {
-        /// The user.
+        /// The user's address.
         #[arg(value_name = "ADDRESS")]
         user: Address,
-        /// Its name.
+        /// The script's name.
         name: ScriptName,
     },
     /// Say what is wrong in scripts, line by line.
@@ -79,7 +79,7 @@ pub(super) enum Sieve {
     },
     /// Explain step by step what scripts would do with a message, and do nothing.
     Test {
-        /// Whose scripts.
+        /// The user whose scripts are tried.
         #[arg(long, value_name = "ADDRESS")]
         user: Address,
         /// A script to try in the place of the active one.

@@ -14,7 +14,7 @@ use crate::storage::journal::Journal;
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub(super) struct Arguments {
     /// A Message-ID, an address, or the id of a queue entry, message or session.
-    #[arg(group = "what")]
+    #[arg(group = "what", value_name = "WHAT")]
     asked: Option<Asked>,
     /// Look for events that hold this word anywhere in what was recorded (a host, a reply, a subject of an event, an id),
     /// whatever its case; may be given several times, and all must be there.
@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     /// Before this time.
     #[arg(long, group = "what", value_name = "TIME")]
     until: Option<Moment>,
-    /// Most events found by their words.
+    /// Show at most this many events, the newest, where they are looked for by words, kind or time; 10000 at most.
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
 }

@@ -11,27 +11,27 @@ use crate::storage::directory::{Error, RememberedBrowser};
 /// What an administrator does about two-factor login.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum TwoFactor {
-    /// Whether it is on.
+    /// Say whether it is on for a user, since when, and how many recovery codes are left.
     Status {
-        /// The user.
+        /// The user's address.
         address: Address,
     },
-    /// List the browsers that need show no code for some time (`login.two_factor_remember`).
+    /// List the browsers of a user that need show no code for some time (`login.two_factor_remember`).
     Browsers {
-        /// The user.
+        /// The user's address.
         address: Address,
     },
-    /// Ask these browsers for a code again, or one of them.
+    /// Ask a user's browsers for a code again, or one of them.
     Forget {
-        /// The user.
+        /// The user's address.
         address: Address,
-        /// Its name in the list; without it, all are forgotten.
+        /// Its name, as `browsers` shows it; without it, all are forgotten.
         id: Option<String>,
     },
     /// Turn it off, for a user who has lost the device and the recovery codes. The password alone opens everything again,
     /// and the user can turn it on anew.
     Disable {
-        /// The user.
+        /// The user's address.
         address: Address,
     },
 }

@@ -19,12 +19,13 @@ use crate::storage::directory::{Account, Error, NewUser, OldAddress, Owner, Page
 pub(super) enum User {
     /// Add a user, with a password if one is typed or piped in.
     Add {
-        /// The address; its domain must be ours.
+        /// The address, such as ann@example.com; its domain must be one of this server's.
         address: Address,
-        /// The most its mail may take, such as 5G; without it there is no limit.
+        /// The most its mail may take, such as 500M or 5G (units of 1024: K, M, G, T); without it there is no
+        /// limit.
         #[arg(long, value_parser = size)]
         quota: Option<ByteSize>,
-        /// The name for people.
+        /// The name that people see, such as "Ann Example".
         #[arg(long)]
         name: Option<String>,
         /// Ask for no password: nobody can log in until one is set.
@@ -36,37 +37,37 @@ pub(super) enum User {
         /// Only those of this domain.
         domain: Option<Domain>,
     },
-    /// Show one.
+    /// Show a user: state, mail and quota, password and name.
     Show {
-        /// The address.
+        /// The user's address.
         address: Address,
     },
-    /// Set the password, from a prompt without echo or the first line of standard input.
+    /// Set a user's password, from a prompt without echo or the first line of standard input.
     Passwd {
-        /// The address.
+        /// The user's address.
         address: Address,
     },
-    /// Set the quota.
+    /// Set a user's quota.
     Quota {
-        /// The address.
+        /// The user's address.
         address: Address,
-        /// The most its mail may take, such as 5G; `none` for no limit.
+        /// The most its mail may take, such as 500M or 5G (units of 1024: K, M, G, T); `none` for no limit.
         #[arg(value_parser = quota)]
         quota: Quota,
     },
-    /// Set the name for people.
+    /// Set the name of a user that people see.
     Name {
-        /// The address.
+        /// The user's address.
         address: Address,
-        /// The name; empty for none.
+        /// The name; '' for none.
         name: String,
     },
     /// Give a user another address: mail, scripts, calendars, contacts and passwords go along, aliases and queued mail lead
     /// there.
     Rename {
-        /// The address.
+        /// The user's address.
         address: Address,
-        /// The new one; its domain must be ours.
+        /// The new address; its domain must be one of this server's.
         new: Address,
         /// Keep the old address as an alias of the new one.
         #[arg(long)]
@@ -75,43 +76,45 @@ pub(super) enum User {
     /// Make a link by which a user chooses a password, once; an earlier link of the user is good no longer.
     #[command(group = clap::ArgGroup::new("who").required(true))]
     Invite {
-        /// The address.
+        /// The user's address.
         #[arg(group = "who")]
         address: Option<Address>,
         /// One link for each user who may log in and has no password yet.
         #[arg(long, group = "who")]
         all: bool,
-        /// For how long it is good, such as 3d; `set_up.valid` of the configuration unless given.
+        /// For how long it is good, such as 12h, 3d or 2w; `set_up.valid` of the configuration unless given.
         #[arg(long, value_name = "SPAN", value_parser = span)]
         valid: Option<Span>,
     },
-    /// Passwords of single devices.
+    /// Make, list and revoke app passwords: passwords of single devices.
     #[command(subcommand)]
     AppPassword(app_password::AppPasswords),
-    /// Two-factor login of the webmail.
+    /// Look at two-factor login of the webmail, and turn it off for who has lost the device.
     #[command(subcommand)]
     TwoFactor(two_factor::TwoFactor),
-    /// Print the hash of a password, for declared accounts and scripts.
+    /// Print the hash of a password, for declared accounts, `dashboard.password_file` and scripts. It is asked for on a
+    /// terminal, else it is the first line of standard input.
     Hash,
     /// Remove a user: the account is archived, no mail is deleted.
     Remove {
-        /// The address.
+        /// The user's address.
         address: Address,
-        /// Delete for good: account, mail, scripts, calendars and contacts. It is asked on a terminal.
+        /// Delete for good: account, mail, scripts, calendars and contacts. A terminal is asked first; elsewhere `--yes` must
+        /// be given.
         #[arg(long)]
         with_mail: bool,
-        /// Do not ask.
+        /// Do not ask whether it is really meant.
         #[arg(long)]
         yes: bool,
     },
     /// Let a user log in again, also after a removal.
     Enable {
-        /// The address.
+        /// The user's address.
         address: Address,
     },
-    /// Let a user no longer log in.
+    /// Let a user no longer log in. Mail still arrives, unless `routing.disabled_users` says otherwise.
     Disable {
-        /// The address.
+        /// The user's address.
         address: Address,
     },
 }

@@ -44,21 +44,21 @@ crate::settings! {
         /// The name this server greets with. Its addresses must lead here, their PTR records back to it, and the
         /// certificate must hold it. It must be given.
         pub hostname: Domain = unnamed(),
-        /// The process as a whole: stopping, logging, the control socket.
+        /// The process as a whole.
         pub server: ServerSettings = ServerSettings::default(),
         /// Where the server listens, one table for each protocol.
         pub listener: Vec<ListenerSettings> = vec![],
-        /// Where things are kept.
+        /// Where mail and accounts are kept.
         pub storage: StorageSettings = StorageSettings::default(),
         /// One of several machines over the same mailboxes.
         pub cluster: ClusterSettings = ClusterSettings::default(),
         /// TLS and certificates.
         pub tls: TlsSettings = TlsSettings::default(),
-        /// The database's pools and deadlines.
+        /// How the database is used.
         pub database: DatabaseSettings = DatabaseSettings::default(),
         /// The journal of events.
         pub journal: JournalSettings = JournalSettings::default(),
-        /// The queue's files and reservations.
+        /// Where queued messages are kept.
         pub spool: SpoolSettings = SpoolSettings::default(),
         /// The conversation with SMTP and LMTP clients.
         pub smtp: SmtpSettings = SmtpSettings::default(),
@@ -96,23 +96,23 @@ crate::settings! {
         pub submission: SubmissionSettings = SubmissionSettings::default(),
         /// Taking messages in.
         pub intake: IntakeSettings = IntakeSettings::default(),
-        /// Final delivery into mailboxes.
+        /// How messages are put into mailboxes.
         pub delivery: DeliverySettings = DeliverySettings::default(),
         /// Scripts of users about their mail.
         pub sieve: SieveSettings = SieveSettings::default(),
-        /// Passing messages on to other hosts.
+        /// How messages are passed on to other hosts.
         pub outbound: OutboundSettings = OutboundSettings::default(),
         /// The queue: attempts, rests, notifications.
         pub queue: QueueSettings = QueueSettings::default(),
         /// Reports between mail servers.
         pub reports: ReportSettings = ReportSettings::default(),
-        /// Our own policies on TLS, for those who send to us.
+        /// Our own policies by which others insist on TLS.
         pub mta_sts: PublishedSettings = PublishedSettings::default(),
         /// What mail programs that look for their settings are told.
         pub autoconfig: AutoconfigSettings = AutoconfigSettings::default(),
         /// The summary for the postmaster.
         pub summary: SummarySettings = SummarySettings::default(),
-        /// Name resolution.
+        /// How names are looked up in the DNS.
         pub dns: DnsSettings = DnsSettings::default(),
         /// Limits on clients: connections, rates, failures, bans.
         pub guard: GuardSettings = GuardSettings::default(),

@@ -7,7 +7,8 @@ use crate::foundations::net::{Bind, UnixAccess};
 use crate::foundations::settings::{Place, Problems, Setting, Shape, Span};
 
 crate::settings! {
-    /// One protocol and where it is served.
+    /// Where the server listens, one table for each protocol: what is spoken, at which addresses or sockets, and how
+    /// many clients may be connected at once.
     pub struct ListenerSettings {
         /// What is spoken there. It must be given.
         pub protocol: Protocol = Protocol::Smtp,

@@ -42,9 +42,9 @@ fn section(text: &mut String, prefix: &str, entries: &[Entry]) {
         let heading = brackets.replace("NAME", &name);
         let level = "#".repeat(name.matches('.').count().min(3) + 2);
         let (about, inside) = (paragraph(entry.doc), paragraph(doc));
-        let _ = write!(text, "\n{level} `{heading}`\n\n{about}");
-        // Where both say the same, once is enough.
-        let _ = if inside == about { writeln!(text) } else { writeln!(text, " {inside}") };
+        // Where the longer one begins with the other, once is enough.
+        let both = if inside.starts_with(about.trim_end_matches('.')) { inside } else { format!("{about} {inside}") };
+        let _ = writeln!(text, "\n{level} `{heading}`\n\n{both}");
         section(text, &name, inner);
     }
 }
@@ -137,4 +137,25 @@ fn kind(shape: &Shape) -> String {
 /// A doc comment as one line.
 fn paragraph(doc: &str) -> String {
     doc.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever reads a section for the first time learns what it is about, and reads nothing twice.
+    #[test]
+    fn every_section_says_first_what_it_is_about() {
+        let text = reference();
+        let mut sections = 0;
+        for section in text.split("\n## ").skip(1).flat_map(|section| section.split("\n### ")) {
+            let mut lines = section.lines().filter(|line| !line.is_empty());
+            let (heading, about) = (lines.next().unwrap(), lines.next().unwrap_or_default());
+            assert!(about.split(' ').count() > 6 && !about.starts_with("- "), "{heading}: `{about}`");
+            let (first, rest) = about.split_once(". ").unwrap_or((about, ""));
+            assert!(!rest.starts_with(first), "{heading}: `{about}`");
+            sections += 1;
+        }
+        assert!(sections > 50, "only {sections} sections were found");
+    }
 }

@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 use crate::storage::database::DatabaseUrl;
 
 crate::settings! {
-    /// Where mail and accounts are kept.
+    /// Where mail and accounts are kept: the directory of the mailboxes, and the database of accounts, queue and
+    /// events.
     pub struct StorageSettings {
         /// Directory of all mailboxes, as `<domain>/<local part>/` in Maildir++ layout.
         pub mail_root: PathBuf = PathBuf::from("/var/mail/vhosts"),

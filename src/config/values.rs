@@ -26,6 +26,14 @@ impl Finder<'_> {
     fn add(&mut self, key: impl Into<String>, found: impl Display, wanted: impl Into<String>) {
         self.problems.add(self.places.problem(key, format!("\"{found}\""), wanted));
     }
+
+    /// What must be there and is not. A value of the wrong kind has been reported as that.
+    fn need(&mut self, key: impl Into<String>, wanted: impl Into<String>) {
+        let key = key.into();
+        if !self.places.has(&key) {
+            self.problems.add(self.places.problem(key, "", wanted));
+        }
+    }
 }
 
 /// What can be judged without looking at any file.
@@ -159,7 +167,18 @@ fn check_spam(config: &Config, finder: &mut Finder<'_>) {
     }
     for (n, key) in (1..).zip(&config.spam.dkim.keys) {
         if key.domain.is_none() {
-            finder.add(format!("spam.dkim.keys.{n}.domain"), "", "the domain that it signs for");
+            finder.need(format!("spam.dkim.keys.{n}.domain"), "a key needs the domain that it signs for");
+        }
+        if key.file.as_os_str().is_empty() {
+            let wanted = "a key needs the file with its private half, as `postrider dkim generate` writes it";
+            finder.need(format!("spam.dkim.keys.{n}.file"), wanted);
+        }
+    }
+    for (n, milter) in (1..).zip(&config.spam.milters) {
+        if milter.address.is_none() {
+            let wanted =
+                "a milter needs the address where it listens, such as \"unix:/run/milter.sock\" or \"127.0.0.1:8891\"";
+            finder.need(format!("spam.milters.{n}.address"), wanted);
         }
     }
     for recipient in config.spam.recipients.keys() {

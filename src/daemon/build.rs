@@ -300,7 +300,11 @@ fn prepare_directories(config: &Config, roles: &Roles) -> Result<(), Error> {
 /// The file cannot be read or holds something else.
 pub fn database_url(config: &Config) -> Result<DatabaseUrl, Error> {
     let Some(path) = &config.storage.database_file else { return Ok(config.storage.database.clone()) };
-    let text = String::from_utf8_lossy(&files::read_bounded(path, 1 << 16)?).trim().to_owned();
+    let unreadable = |error: files::Error| {
+        let wanted = "It must hold the database's address in one line, readable for the user that the server runs as";
+        Error::DatabaseUrl(format!("{error}. {wanted}"))
+    };
+    let text = String::from_utf8_lossy(&files::read_bounded(path, 1 << 16).map_err(unreadable)?).trim().to_owned();
     text.parse::<DatabaseUrl>().map_err(|error| Error::DatabaseUrl(error.to_string()))
 }
 

@@ -59,7 +59,7 @@ pub(super) fn listen(parts: &Arc<Parts>, inherited: &mut Inherited, tasks: &Task
             proxies: vec![],
             proxy_timeout: PATIENCE,
         };
-        let failed = |source| Error::Listen { bind: bind.clone(), source };
+        let failed = |source| Error::Listen { protocol: None, bind: bind.clone(), source };
         for listener in Listener::bind(&bind, &[], access, inherited, &options).map_err(failed)? {
             let clock = Arc::clone(&parts.clock);
             let parts = Arc::clone(parts);

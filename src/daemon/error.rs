@@ -1,5 +1,7 @@
 use std::io;
 
+use super::listeners;
+use crate::config::Protocol;
 use crate::foundations::net::Bind;
 use crate::foundations::{dns, files};
 use crate::services::cluster::BadSecret;
@@ -46,8 +48,10 @@ pub enum Error {
     #[error("name resolution cannot be set up: {0}")]
     Dns(#[from] dns::Error),
     /// An address cannot be listened on.
-    #[error("cannot listen on {bind}: {source}")]
+    #[error("{}", listeners::complaint(*protocol, bind, source))]
     Listen {
+        /// What would be spoken there; `None` for a control socket.
+        protocol: Option<Protocol>,
         /// The address.
         bind: Bind,
         /// What the system said.

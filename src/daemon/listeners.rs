@@ -90,7 +90,7 @@ pub(super) fn bind(
         };
         let access = settings.access().map_err(Error::Owner)?;
         for place in &settings.bind {
-            let failed = |source| Error::Listen { bind: place.clone(), source };
+            let failed = |source| Error::Listen { protocol: Some(protocol), bind: place.clone(), source };
             let listeners = match Listener::bind(place, &every, access, inherited, &options) {
                 Ok(listeners) => listeners,
                 Err(error) if activated => {
@@ -111,9 +111,9 @@ pub(super) fn bind(
         }
     }
     if bound.is_empty()
-        && let Some((_, place, source)) = refused.pop()
+        && let Some((protocol, place, source)) = refused.pop()
     {
-        return Err(Error::Listen { bind: place.clone(), source });
+        return Err(Error::Listen { protocol: Some(protocol), bind: place.clone(), source });
     }
     Ok(Places { bound, unopened: refused.iter().map(tell_of).collect() })
 }
@@ -137,5 +137,82 @@ fn implicit_tls(protocol: Protocol, certificates: &Certificates) -> Option<TlsCo
         Protocol::Https => certificates.web_context(),
         protocol if protocol.has_implicit_tls() => certificates.context(),
         _ => None,
+    }
+}
+
+/// Why a place cannot be listened on, and what to do about it. Without a protocol it is a control socket.
+pub(super) fn complaint(protocol: Option<Protocol>, bind: &Bind, error: &io::Error) -> String {
+    let what = protocol
+        .map_or_else(|| "the control socket".to_owned(), |protocol| format!("the listener `{}`", protocol.word()));
+    let remedy = remedy(protocol, bind, error.kind());
+    format!("{what} cannot listen on {bind}: {error}{}{remedy}", if remedy.is_empty() { "" } else { ". " })
+}
+
+fn remedy(protocol: Option<Protocol>, bind: &Bind, kind: io::ErrorKind) -> String {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    let word = protocol.map_or("control", Protocol::word);
+    match (bind, kind) {
+        (Bind::Tcp(address), AddrInUse) => format!(
+            "Another program has this port: `ss -ltnp 'sport = :{}'` names it to root. End it, or write another port into \
+             `bind` of the `[[listener]]` with `protocol = \"{word}\"`",
+            address.port()
+        ),
+        (Bind::Tcp(address), PermissionDenied) if address.port() < PRIVILEGED => format!(
+            "Ports below {PRIVILEGED} are opened by root, or by services that may: write \
+             `AmbientCapabilities=CAP_NET_BIND_SERVICE` into the unit (docs/without-nixos.md), or let a socket unit of systemd \
+             with `FileDescriptorName={word}` open the port, with `bind = \"systemd:{word}\"`"
+        ),
+        (Bind::Tcp(address), AddrNotAvailable) => format!(
+            "No interface of this machine has this address now: `ip address` lists those there are. Write one of them into \
+             `bind`, or \"[::]:{}\" for all; if it comes late, start the server after `network-online.target`",
+            address.port()
+        ),
+        (Bind::Unix(path), AddrInUse) => format!(
+            "A process listens there: `ss -lxp src {}` names it to root. It may be this server, already running: stop it, or \
+             name another {}",
+            path.display(),
+            if protocol.is_some() { "path in `bind`" } else { "`server.control_directory`" }
+        ),
+        (Bind::Unix(path), NotFound | NotADirectory | PermissionDenied | ReadOnlyFilesystem) => format!(
+            "The directory `{}` must be there, and the user this process runs as must be allowed to write in it",
+            path.parent().unwrap_or(path).display()
+        ),
+        _ => String::new(),
+    }
+}
+
+/// The first port that everybody may open, as Linux has it by default.
+const PRIVILEGED: u16 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_cannot_be_had_is_told_with_what_to_do() {
+        use io::ErrorKind::{AddrInUse, AddrNotAvailable, NotFound, Other, PermissionDenied};
+        for (protocol, bind, kind, wanted) in [
+            (
+                Some(Protocol::Smtp),
+                "0.0.0.0:25",
+                AddrInUse,
+                &["the listener `smtp`", "0.0.0.0:25", "ss -ltnp 'sport = :25'"] as &[&str],
+            ),
+            (
+                Some(Protocol::Imaps),
+                "[::]:993",
+                PermissionDenied,
+                &["`imaps`", "[::]:993", "CAP_NET_BIND_SERVICE", "systemd:imaps"],
+            ),
+            (Some(Protocol::Smtp), "192.0.2.1:25", AddrNotAvailable, &["192.0.2.1:25", "`ip address`", "\"[::]:25\""]),
+            (Some(Protocol::Lmtp), "unix:/nowhere/l.sock", NotFound, &["`lmtp`", "`/nowhere` must be there"]),
+            (None, "unix:/run/postrider/mta.sock", AddrInUse, &["the control socket", "`server.control_directory`"]),
+        ] {
+            let told = complaint(protocol, &bind.parse().unwrap(), &kind.into());
+            assert!(wanted.iter().all(|words| told.contains(words)), "{told}");
+            assert!(told.contains(&io::Error::from(kind).to_string()), "{told}");
+        }
+        let unknown = complaint(Some(Protocol::Smtp), &"[::]:25".parse().unwrap(), &Other.into());
+        assert!(unknown.ends_with("other error"), "{unknown}");
     }
 }

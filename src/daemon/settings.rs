@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use crate::foundations::settings::Span;
 
 crate::settings! {
-    /// The process.
+    /// The process as a whole: how it stops, what it logs, and where commands reach it (the control sockets).
     pub struct ServerSettings {
         /// Directory of the control sockets (`mta.sock`, `access.sock`, `dashboard.sock`), through which the command line
         /// speaks to running roles. Root and the user of a role may open them. Those beside them (`mta-status.sock` and so

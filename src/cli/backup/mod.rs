@@ -49,10 +49,10 @@ enum Action {
         /// Read every message again, in place of only those that no backup has.
         #[arg(long)]
         full: bool,
-        /// Begin anew where an earlier backup has gone.
+        /// Begin anew where a backup was made before and there is none now. Without it that is refused: a disk may not be mounted.
         #[arg(long)]
         new: bool,
-        /// Also when there is not one message any more, and the newest backup has some.
+        /// Take it also when there is not one message any more, and the newest backup has some.
         #[arg(long)]
         empty: bool,
         /// Leave private keys and other secrets out that the configuration names, as `backup.without_secrets` does.
@@ -63,9 +63,9 @@ enum Action {
     List,
     /// Check that backups are complete, and every octet in them.
     Verify {
-        /// The backup; all of them by default.
+        /// The backup, by its id in `backup list`; all of them by default.
         backup: Option<SnapshotId>,
-        /// Only whether everything is there, without reading it.
+        /// Only look whether everything is there, without reading it.
         #[arg(long)]
         quick: bool,
     },

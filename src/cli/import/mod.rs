@@ -43,7 +43,7 @@ pub(super) enum Import {
     },
     /// One Maildir, into one folder.
     Maildir {
-        /// The Maildir.
+        /// The directory of the Maildir, with `cur` and `new` in it.
         path: PathBuf,
         #[command(flatten)]
         into: Into,
@@ -57,7 +57,7 @@ pub(super) enum Import {
     Mbox {
         /// The file, archive (.zip) or directory.
         path: PathBuf,
-        /// Whose.
+        /// The user whose mail it becomes.
         #[arg(long, value_name = "ADDRESS")]
         user: Address,
         /// The folder, with `/` between its levels; for a directory, the one above its folders. Without it those of a directory keep
@@ -67,7 +67,7 @@ pub(super) enum Import {
         #[command(flatten)]
         how: How,
     },
-    /// All mailboxes of an account on another server, over IMAP. Can be said again at any time: it goes on where it was.
+    /// All mailboxes of an account on another server, over IMAP. May be run again at any time: it goes on where it was.
     Imap(remote::Arguments),
     /// The accounts in the database of a Postfix and Dovecot stack (`virtual_domains`, `virtual_users`,
     /// `virtual_aliases`), with their passwords. To use that database itself, name it in `storage.database` instead.
@@ -88,7 +88,7 @@ pub(super) enum Import {
 /// Into which folder.
 #[derive(Debug, Args)]
 pub(super) struct Into {
-    /// Whose.
+    /// The user whose mail it becomes.
     #[arg(long, value_name = "ADDRESS")]
     user: Address,
     /// The folder, with `/` between its levels. It is made when it is not there.
@@ -102,7 +102,7 @@ pub(super) struct How {
     /// Only say what would be done.
     #[arg(long)]
     dry_run: bool,
-    /// Largest message that is taken. Larger ones are named and left out, and the command ends with 1.
+    /// Largest message that is taken, such as 64M (units of 1024: K, M, G). Larger ones are named and left out, and the command ends with 1.
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size)]
     largest: ByteSize,
 }

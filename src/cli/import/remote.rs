@@ -19,9 +19,9 @@ use crate::storage::mailbox::{Deposit, FolderName};
 /// Another server, and an account on it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
-    /// The other server, as its certificate has it.
+    /// The other server's name, as its certificate has it.
     host: String,
-    /// Its port.
+    /// The port it listens on.
     #[arg(long, default_value_t = 993)]
     port: u16,
     /// How it is encrypted; without it, port 993 from the start and every other one by STARTTLS.

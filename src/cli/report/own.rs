@@ -32,7 +32,7 @@ pub(in crate::cli) struct Place {
 /// Which time a report is about.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Period {
-    /// When it begins: `2026-11-26`, `2026-11-26 14:30` (local), RFC 3339, or how long ago (`7d`).
+    /// From when on: `2026-11-26`, `2026-11-26 14:30` (local), RFC 3339, or how long ago (`7d`).
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = past)]
     since: Moment,
 }

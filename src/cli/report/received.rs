@@ -18,7 +18,7 @@ pub(in crate::cli) struct Which {
     /// Not before this time: `2026-11-26`, `2026-11-26 14:30` (local), RFC 3339, or how long ago (`7d`).
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = past)]
     since: Moment,
-    /// Most reports, the newest first.
+    /// Show at most this many reports, the newest first.
     #[arg(long, value_name = "NUMBER", alias = "most", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
 }

@@ -18,7 +18,11 @@ use crate::services::served::Report;
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// No role listens there.
-    #[error("no server with the role `{role}` runs: nobody listens on `{}`", socket.display())]
+    #[error(
+        "no server with the role `{role}` runs: nobody listens on `{}`. Start its service (`systemctl start postrider`, on \
+         NixOS `postrider-{role}`); if it runs with another configuration, name that with `--config`",
+        socket.display()
+    )]
     NotRunning {
         /// Which role was wanted.
         role: Role,
@@ -26,7 +30,7 @@ pub enum RequestError {
         socket: PathBuf,
     },
     /// The socket cannot be used.
-    #[error("the running server cannot be asked over `{}`: {source}", socket.display())]
+    #[error("the running server cannot be asked over `{}`: {source}{}", socket.display(), remedy(source))]
     Socket {
         /// The socket.
         socket: PathBuf,
@@ -49,6 +53,16 @@ pub enum RequestError {
     /// The server answered with an error.
     #[error("{}", .0.text)]
     Refused(Complaint),
+}
+
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            ". Only root and the user that the server runs as may use the socket: run this command as one of them, such as \
+             with `sudo`"
+        }
+        _ => "",
+    }
 }
 
 /// Asks the running server that has a role.
@@ -168,6 +182,17 @@ async fn converse<T: DeserializeOwned>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_cannot_ask_is_told_what_to_do() {
+        let place = tempfile::tempdir().unwrap();
+        let socket = place.path().join("mta.sock");
+        let asked = ask_over::<Status>(socket.clone(), Role::Mta, &Request::Status, &[]).await;
+        let told = asked.unwrap_err().to_string();
+        assert!(told.contains("`systemctl start postrider`") && told.contains(&socket.display().to_string()), "{told}");
+        let denied = RequestError::Socket { socket, source: std::io::ErrorKind::PermissionDenied.into() };
+        assert!(denied.to_string().ends_with("with `sudo`"), "{denied}");
+    }
 
     #[tokio::test]
     async fn a_server_that_hangs_is_not_waited_for_for_ever() {

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use crate::foundations::settings::{ByteSize, Span};
 
 crate::settings! {
-    /// How names are looked up in the DNS.
+    /// How names are looked up in the DNS: by which servers, how long they may take, and what is remembered of their
+    /// answers.
     pub struct DnsSettings {
         /// Name servers to ask: two at once, those first that answer quickly. Without any, those of `/etc/resolv.conf`.
         pub servers: Vec<SocketAddr> = Vec::new(),

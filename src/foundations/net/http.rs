@@ -20,7 +20,8 @@ use super::Connection;
 use crate::foundations::settings::{ByteSize, Span};
 
 crate::settings! {
-    /// HTTP, as all pages and the figures speak it.
+    /// HTTP, as all pages and the figures speak it: how large requests and answers may be, and how long clients may
+    /// take. It holds for listeners of the protocols `http`, `https`, `webmail`, `dashboard` and `metrics`.
     pub struct HttpSettings {
         /// Time a client has for the header of a request, also between two requests. Then the connection is closed.
         pub header_timeout: Span = Span::seconds(30),

@@ -1,5 +1,9 @@
 //! What the server can do, by state of the session (RFC 9051 §6.1.1, §7.2.2).
 
+use super::serve::Conversation;
+use super::session::Phase;
+use super::state::ClientLink;
+
 /// Whether passwords may be sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passwords {
@@ -38,7 +42,7 @@ pub enum Compression {
 }
 
 /// The list before login.
-pub fn before_login(passwords: Passwords, start_tls: StartTls) -> String {
+fn before_login(passwords: Passwords, start_tls: StartTls) -> String {
     let mut list = ALWAYS.to_owned();
     if start_tls == StartTls::Possible {
         list.push_str(" STARTTLS");
@@ -51,10 +55,50 @@ pub fn before_login(passwords: Passwords, start_tls: StartTls) -> String {
 }
 
 /// The list after login.
-pub fn after_login(append_limit: u64, compression: Compression) -> String {
+fn after_login(append_limit: u64, compression: Compression) -> String {
     let compress = match compression {
         Compression::Possible => " COMPRESS=DEFLATE",
         Compression::Impossible => "",
     };
     format!("{ALWAYS} {AFTER_LOGIN} APPENDLIMIT={append_limit}{compress}")
+}
+
+impl Conversation {
+    /// What the server can do in this state.
+    pub fn capabilities(&self) -> String {
+        match self.phase() {
+            Phase::NotAuthenticated => before_login(self.passwords(), self.start_tls()),
+            Phase::Authenticated | Phase::Selected => after_login(self.settings.append_limit.get(), self.compression()),
+        }
+    }
+
+    /// Whether passwords may be sent now (RFC 9051 §11.1).
+    pub fn passwords(&self) -> Passwords {
+        let trusted = self.peer.is_local_or_in(&self.settings.allow_plaintext);
+        if trusted || self.is_encrypted() { Passwords::Accepted } else { Passwords::NeedTls }
+    }
+
+    /// Whether nobody on the way can read what the client sends.
+    pub fn is_encrypted(&self) -> bool {
+        self.link.is_encrypted() && self.handed != Some(ClientLink::Plain)
+    }
+
+    /// Whether STARTTLS is possible now.
+    pub fn start_tls(&self) -> StartTls {
+        // Under compression that is in force there is no place for a handshake.
+        if self.link.is_encrypted() || self.link.is_compressed() || self.room.needs.tls.is_none() {
+            StartTls::Impossible
+        } else {
+            StartTls::Possible
+        }
+    }
+
+    /// Whether COMPRESS is possible now.
+    pub fn compression(&self) -> Compression {
+        if self.settings.compress && !self.link.is_compressed() {
+            Compression::Possible
+        } else {
+            Compression::Impossible
+        }
+    }
 }

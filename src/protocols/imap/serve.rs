@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::capability::{self, Compression, Passwords, StartTls};
 use super::commands;
 use super::limits::limits;
 use super::link::Link;
@@ -290,46 +289,6 @@ impl Conversation {
             State::NotAuthenticated { .. } | State::Logout => Phase::NotAuthenticated,
             State::Authenticated(_) => Phase::Authenticated,
             State::Selected(..) => Phase::Selected,
-        }
-    }
-
-    /// What the server can do in this state.
-    pub fn capabilities(&self) -> String {
-        match self.phase() {
-            Phase::NotAuthenticated => capability::before_login(self.passwords(), self.start_tls()),
-            Phase::Authenticated | Phase::Selected => {
-                capability::after_login(self.settings.append_limit.get(), self.compression())
-            }
-        }
-    }
-
-    /// Whether passwords may be sent now (RFC 9051 §11.1).
-    pub fn passwords(&self) -> Passwords {
-        let trusted = self.peer.is_local_or_in(&self.settings.allow_plaintext);
-        if trusted || self.is_encrypted() { Passwords::Accepted } else { Passwords::NeedTls }
-    }
-
-    /// Whether nobody on the way can read what the client sends.
-    pub fn is_encrypted(&self) -> bool {
-        self.link.is_encrypted() && self.handed != Some(ClientLink::Plain)
-    }
-
-    /// Whether STARTTLS is possible now.
-    pub fn start_tls(&self) -> StartTls {
-        // Under compression that is in force there is no place for a handshake.
-        if self.link.is_encrypted() || self.link.is_compressed() || self.room.needs.tls.is_none() {
-            StartTls::Impossible
-        } else {
-            StartTls::Possible
-        }
-    }
-
-    /// Whether COMPRESS is possible now.
-    pub fn compression(&self) -> Compression {
-        if self.settings.compress && !self.link.is_compressed() {
-            Compression::Possible
-        } else {
-            Compression::Impossible
         }
     }
 

@@ -5,7 +5,8 @@ use ipnet::IpNet;
 use crate::foundations::settings::{ByteSize, Span};
 
 crate::settings! {
-    /// Limits and times of IMAP sessions.
+    /// Limits and times of IMAP sessions, by which mail programs read mailboxes. How often a client may connect is set
+    /// in `[guard.imap]`.
     pub struct ImapSettings {
         /// Networks from which passwords are accepted without TLS. Everybody else gets LOGINDISABLED until STARTTLS.
         pub allow_plaintext: Vec<IpNet> = Vec::new(),

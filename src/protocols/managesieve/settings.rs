@@ -5,7 +5,8 @@ use ipnet::IpNet;
 use crate::foundations::settings::Span;
 
 crate::settings! {
-    /// Limits and times of ManageSieve sessions.
+    /// Limits and times of ManageSieve sessions, by which mail programs change users' Sieve scripts. How often a client
+    /// may connect is set in `[guard.managesieve]`.
     pub struct ManageSieveSettings {
         /// Networks from which passwords are accepted without TLS. Everybody else must say STARTTLS first.
         pub allow_plaintext: Vec<IpNet> = Vec::new(),

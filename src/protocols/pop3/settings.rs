@@ -31,7 +31,8 @@ crate::words! {
 }
 
 crate::settings! {
-    /// Limits and times of POP3 sessions.
+    /// Limits and times of POP3 sessions, by which mail programs fetch what is in the inbox. How often a client may
+    /// connect is set in `[guard.pop3]`.
     pub struct Pop3Settings {
         /// Networks from which passwords are accepted without TLS. Everybody else must say STLS first.
         pub allow_plaintext: Vec<IpNet> = Vec::new(),

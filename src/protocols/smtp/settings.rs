@@ -24,7 +24,8 @@ crate::words! {
 }
 
 crate::settings! {
-    /// The conversation with SMTP and LMTP clients. Times are those of RFC 5321 §4.5.3.2 or shorter.
+    /// The conversation with SMTP and LMTP clients: how large messages may be, what clients may do, and how long they
+    /// may take. Times are those of RFC 5321 §4.5.3.2 or shorter.
     pub struct SmtpSettings {
         /// Largest message in octets, announced as SIZE. A larger one is refused with 552 5.3.4. LMTP takes 1M more,
         /// for header lines that were added to what has been accepted before.

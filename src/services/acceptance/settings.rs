@@ -13,7 +13,8 @@ crate::words! {
 }
 
 crate::settings! {
-    /// Whose mail is taken for whom.
+    /// Which senders and recipients are taken. Strangers may send only to users and aliases of this server, and users
+    /// who have logged in to anywhere; exceptions stand here.
     pub struct AcceptanceSettings {
         /// Networks whose hosts may send mail to anywhere without a login. Everybody else reads 550 5.7.1.
         pub relay_networks: Vec<IpNet> = vec![],

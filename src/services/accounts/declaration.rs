@@ -83,7 +83,7 @@ pub enum Unfit {
     #[error("a file with one line of 1 to 71 octets (bcrypt ignores more)")]
     NoPassword,
     /// It does not hold a hash that is understood.
-    #[error("a file with the hash of a password, but in this one {0}")]
+    #[error("a file with the hash of a password: {0}")]
     NoHash(Unusable),
 }
 

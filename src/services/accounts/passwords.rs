@@ -1,16 +1,21 @@
-//! Declared passwords: has one changed since it was applied?
+//! Declared passwords: what their files hold, and whether one has changed since it was applied.
 //!
 //! A declared hash is recognised by its SHA-256. A password declared in clear is recognised only by bcrypt, as strong as
 //! the password's own hash: a quick fingerprint beside it would make guessing it cheap.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use aws_lc_rs::digest;
 
-use super::{Declaration, DeclaredPassword, DeclaredUser};
+use super::read::read_text;
+use super::{Declaration, DeclaredPassword, DeclaredUser, Unfit};
 use crate::foundations::secret::Secret;
-use crate::services::login;
+use crate::services::login::{self, Scheme, recognise};
 use crate::storage::directory::{Account, Everything, PasswordOwner};
+
+/// More than any password or hash.
+const LARGEST_SECRET: u64 = 4096;
 
 /// What is to be done about a user's password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,4 +91,33 @@ fn fingerprint(hash: &Secret<String>) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// The password in a file that is named as this key wants it.
+pub(super) fn usable(key: &str, path: &Path) -> Result<DeclaredPassword, Unfit> {
+    let text = read_text(path, LARGEST_SECRET).map_err(Unfit::Unread)?;
+    let line = text.trim_end_matches(['\r', '\n']);
+    if key == "hashed_password_file" {
+        let scheme = recognise(line).map_err(Unfit::NoHash)?;
+        return Ok(DeclaredPassword::Hashed(Secret::new(with_scheme(line, scheme))));
+    }
+    if line.is_empty() || line.len() > 71 || line.contains(char::is_control) {
+        return Err(Unfit::NoPassword);
+    }
+    Ok(DeclaredPassword::Plain(Secret::new(line.to_owned())))
+}
+
+/// The hash with its scheme in front, so that other programs on the database need no default.
+fn with_scheme(hash: &str, scheme: Scheme) -> String {
+    if hash.starts_with('{') {
+        return hash.to_owned();
+    }
+    let word = match scheme {
+        Scheme::Bcrypt { .. } => "BLF-CRYPT",
+        Scheme::Sha512Crypt => "SHA512-CRYPT",
+        Scheme::Sha256Crypt => "SHA256-CRYPT",
+        Scheme::Argon2id => "ARGON2ID",
+        Scheme::Argon2i => "ARGON2I",
+    };
+    format!("{{{word}}}{hash}")
 }

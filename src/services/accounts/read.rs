@@ -7,22 +7,20 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::compare::circles;
-use super::declaration::{Declaration, DeclaredAlias, DeclaredPassword, DeclaredUser, Unfit, UnusablePassword};
+use super::declaration::{Declaration, DeclaredAlias, DeclaredPassword, DeclaredUser, UnusablePassword};
 use super::json;
+use super::passwords;
 use super::settings::{DeclaredDomain, DeclaredFile, UserEntry};
 use crate::foundations::address::{Address, Domain};
+use crate::foundations::counted::counted;
 use crate::foundations::files;
-use crate::foundations::secret::Secret;
 use crate::foundations::settings::{Place, Problem, Problems, Setting};
-use crate::services::login::{Scheme, recognise};
 use crate::services::routing::RoutingSettings;
 use crate::storage::directory::Everything;
 use crate::storage::directory::{Source, Standing};
 
 /// More than anyone would declare; a wrong path must not fill the memory.
 const LARGEST: u64 = 64 << 20;
-/// More than any password or hash.
-const LARGEST_SECRET: u64 = 4096;
 
 /// Whether the files with passwords are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +46,7 @@ pub enum DeclarationError {
         because: String,
     },
     /// It holds mistakes: all of them, in the order of the text.
-    #[error("{path}: {} mistakes; the first: {}", problems.len(), first(problems))]
+    #[error("{path}: {}; the first: {}", counted(problems.len(), "mistake"), first(problems))]
     Mistakes {
         /// The file.
         path: PathBuf,
@@ -128,7 +126,7 @@ pub enum Format {
     Json,
 }
 
-fn read_text(path: &Path, most: u64) -> Result<String, String> {
+pub(super) fn read_text(path: &Path, most: u64) -> Result<String, String> {
     let bytes = files::read_bounded(path, most).map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }
@@ -298,7 +296,7 @@ impl Reader<'_> {
         if self.secrets == Secrets::Skip {
             return None;
         }
-        match usable(name, path) {
+        match passwords::usable(name, path) {
             Ok(password) => return Some(password),
             Err(because) if self.secrets == Secrets::Usable => {
                 let (address, file) = (address.clone(), path.clone());
@@ -310,37 +308,8 @@ impl Reader<'_> {
     }
 }
 
-/// The password in a file that is named as this key wants it.
-fn usable(key: &str, path: &Path) -> Result<DeclaredPassword, Unfit> {
-    let text = read_text(path, LARGEST_SECRET).map_err(Unfit::Unread)?;
-    let line = text.trim_end_matches(['\r', '\n']);
-    if key == "hashed_password_file" {
-        let scheme = recognise(line).map_err(Unfit::NoHash)?;
-        return Ok(DeclaredPassword::Hashed(Secret::new(with_scheme(line, scheme))));
-    }
-    if line.is_empty() || line.len() > 71 || line.contains(char::is_control) {
-        return Err(Unfit::NoPassword);
-    }
-    Ok(DeclaredPassword::Plain(Secret::new(line.to_owned())))
-}
-
 const fn standing(enabled: bool) -> Standing {
     if enabled { Standing::Enabled } else { Standing::Disabled }
-}
-
-/// The hash with its scheme in front, so that other programs on the database need no default.
-fn with_scheme(hash: &str, scheme: Scheme) -> String {
-    if hash.starts_with('{') {
-        return hash.to_owned();
-    }
-    let word = match scheme {
-        Scheme::Bcrypt { .. } => "BLF-CRYPT",
-        Scheme::Sha512Crypt => "SHA512-CRYPT",
-        Scheme::Sha256Crypt => "SHA256-CRYPT",
-        Scheme::Argon2id => "ARGON2ID",
-        Scheme::Argon2i => "ARGON2I",
-    };
-    format!("{{{word}}}{hash}")
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use crate::foundations::settings::ByteSize;
 
 crate::settings! {
-    /// Accounts that are declared rather than made by hand.
+    /// Accounts that are declared rather than made by hand: a file names domains, users and aliases, and each start and
+    /// reload makes the database agree with it (`docs/accounts.md`).
     pub struct AccountsSettings {
         /// File with the declared domains, users and aliases, in TOML or (when its name ends in `.json`) JSON. Read at
         /// start and on reload; `docs/accounts.md` describes it. Without it every account is made by hand.

@@ -30,7 +30,7 @@ crate::settings! {
         pub remote_shell: String = "ssh -o BatchMode=yes".to_owned(),
         /// Storage that speaks S3.
         pub s3: S3Settings = S3Settings::default(),
-        /// Which backups `postrider backup prune` keeps.
+        /// Which backups are kept.
         pub retention: RetentionSettings = RetentionSettings::default(),
         /// Nothing is ever removed from the destination: `postrider backup prune` refuses. For a destination that another
         /// machine, or the storage itself, thins out.
@@ -49,7 +49,7 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// Which backups are kept: those that one of these wants, and always the newest.
+    /// Which backups are kept by `postrider backup prune`: those that one of these wants, and always the newest.
     pub struct RetentionSettings {
         /// The last one of each of so many days with backups.
         pub daily: u32 = 7,

@@ -4,7 +4,9 @@ use super::acme::AcmeCertificate;
 use crate::foundations::settings::Span;
 
 crate::settings! {
-    /// TLS on all listeners. Suites and key exchanges are rustls' own choice: only modern ones, post-quantum first.
+    /// TLS and certificates, for all listeners. Name certificates that another program renews (`tls.certificates`), or
+    /// let the server get its own (`tls.acme`). Suites and key exchanges are rustls' own choice: only modern ones,
+    /// post-quantum first.
     pub struct TlsSettings {
         /// Certificates with their keys. The first one is shown to clients that ask for a name which none of them has.
         pub certificates: Vec<CertificateFiles> = vec![],
@@ -69,7 +71,7 @@ crate::words! {
 }
 
 crate::settings! {
-    /// One certificate and its key.
+    /// A certificate and its key, in files that another program renews. The server looks for new ones by itself.
     pub struct CertificateFiles {
         /// PEM file with the certificate and the intermediate certificates behind it.
         pub cert: PathBuf = PathBuf::new(),

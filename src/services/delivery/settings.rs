@@ -49,7 +49,7 @@ crate::words! {
 }
 
 crate::settings! {
-    /// How messages are put into mailboxes.
+    /// How messages are put into mailboxes: what happens when one is full, and where tagged and quarantined mail goes.
     pub struct DeliverySettings {
         /// What a sender is told whose message does not fit into a mailbox.
         pub over_quota: OverQuota = OverQuota::Defer,
@@ -65,7 +65,7 @@ crate::settings! {
         pub nearly_full: Vec<u32> = vec![80, 95],
         /// How long a user who has been told of such a share is not told of it again.
         pub nearly_full_again: Span = Span::days(7),
-        /// What scripts have to do with it.
+        /// How Sieve scripts take part in delivery.
         pub sieve: ScriptedSettings = ScriptedSettings::default(),
         /// How many mailboxes one message is written to at the same time. The other recipients wait for their turn.
         pub at_once: u32 = 8,
@@ -94,7 +94,7 @@ crate::words! {
 }
 
 crate::settings! {
-    /// How Sieve scripts take part in delivery.
+    /// How Sieve scripts take part in delivery: those of the site, which run before and after a user's own.
     pub struct ScriptedSettings {
         /// Scripts of the site that run before those of the users, in this order. As long as a script keeps the message, the
         /// next one runs. They are compiled when the configuration is loaded; `postrider check` tells mistakes.

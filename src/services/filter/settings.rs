@@ -13,7 +13,8 @@ use crate::foundations::address::Domain;
 use crate::foundations::settings::{ByteSize, Span};
 
 crate::settings! {
-    /// The filter: which mail is wanted.
+    /// The spam filter: what speaks for and against a message gives it a score, and from which score on it is unwanted,
+    /// kept in quarantine or refused stands here.
     pub struct FilterSettings {
         /// Whether mail from elsewhere is judged at all. When false, everything is accepted without a look.
         pub enabled: bool = true,
@@ -28,7 +29,7 @@ crate::settings! {
         /// `UNWANTED_LANGUAGE_BODY`, as long as no larger part of it, and nothing that it quotes, is in one of these. An
         /// empty list stands for every language. When unset, `ok_languages` of the rule files holds.
         pub languages: Option<Vec<Language>> = None,
-        /// How a language is recognised.
+        /// How the language of a message is recognised.
         pub recognition: LanguageSettings = LanguageSettings::default(),
         /// Other thresholds and languages for single recipients, by domain (`example.com`) or address (`ann@example.com`). Those
         /// of a user's address hold for its tags (`ann+shop@example.com`) and for aliases that lead to this user alone, unless these
@@ -38,13 +39,13 @@ crate::settings! {
         pub deadline: Span = Span::seconds(20),
         /// Networks whose mail is accepted without a look.
         pub trusted: Vec<IpNet> = Vec::new(),
-        /// How much of a message is looked at.
+        /// How much of a message the filter looks at.
         pub limits: LimitSettings = LimitSettings::default(),
         /// Rules with scores.
         pub rules: RuleSettings = RuleSettings::default(),
         /// What is learned from people's judgements.
         pub classifier: ClassifierSettings = ClassifierSettings::default(),
-        /// Who really sent a message: SPF, DKIM, DMARC, ARC.
+        /// Who really sent a message.
         pub authentication: AuthenticationSettings = AuthenticationSettings::default(),
         /// DNS lists that are asked about clients and links.
         pub dns_lists: Vec<DnsListSettings> = Vec::new(),
@@ -56,7 +57,7 @@ crate::settings! {
         pub reputation: ReputationSettings = ReputationSettings::default(),
         /// What the classifier learns by itself.
         pub autolearn: AutolearnSettings = AutolearnSettings::default(),
-        /// Signatures on mail of our own users.
+        /// DKIM signatures on outgoing mail.
         pub dkim: DkimSettings = DkimSettings::default(),
         /// The virus scanner.
         pub clamav: ClamavSettings = ClamavSettings::default(),
@@ -116,7 +117,7 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// Rules in the syntax of SpamAssassin's `local.cf`.
+    /// Rules in the syntax of SpamAssassin's `local.cf`: those that come with this program, and files of your own.
     pub struct RuleSettings {
         /// Whether the rules that come with this server are in force.
         pub builtin: bool = true,
@@ -127,7 +128,8 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// What is learned from people's judgements.
+    /// What is learned from people's judgements: mail that users move into the folder for unwanted mail or out of it,
+    /// and `postrider spam learn`, teach which words speak for and against a message.
     pub struct ClassifierSettings {
         /// Whether what was learned counts.
         pub enabled: bool = true,
@@ -161,7 +163,8 @@ crate::words! {
 }
 
 crate::settings! {
-    /// Who really sent a message.
+    /// Who really sent a message: SPF, DKIM, DMARC and ARC are checked, and what they say counts in the score and
+    /// stands in the header (Authentication-Results).
     pub struct AuthenticationSettings {
         /// Whether SPF, DKIM, DMARC and ARC are checked at all.
         pub enabled: bool = true,
@@ -185,7 +188,7 @@ crate::words! {
 }
 
 crate::settings! {
-    /// A DNS list.
+    /// DNS lists that are asked about clients and links, each with the weight that its answers have in the score.
     pub struct DnsListSettings {
         /// The list's zone, such as `zen.spamhaus.org`.
         pub zone: String = String::new(),
@@ -276,7 +279,8 @@ crate::words! {
 }
 
 crate::settings! {
-    /// DKIM signatures on outgoing mail.
+    /// DKIM signatures on outgoing mail, by which others see that it comes from our domains. Keys are named in `keys`,
+    /// or the server makes and exchanges them itself (`rotation`).
     pub struct DkimSettings {
         /// Keys. A message is signed with every key of its author's domain, or of the nearest domain above it that has one:
         /// an RSA and an Ed25519 key side by side, or the old and the new one while keys are exchanged.
@@ -284,14 +288,15 @@ crate::settings! {
         /// Whether mail that aliases pass on to other servers is sealed (ARC, RFC 8617), with the first RSA key of the
         /// alias's domain or of the nearest domain above it that has one.
         pub seal: bool = true,
-        /// Keys that the server makes itself and exchanges on a schedule.
+        /// DKIM keys that are exchanged on a schedule.
         pub rotation: DkimRotationSettings = DkimRotationSettings::default(),
     }
 }
 
 crate::settings! {
-    /// DKIM keys that are exchanged on a schedule: a new pair is announced ahead (`postrider dkim list` prints its records),
-    /// signs once the DNS shows it and the old pair has had its time, and retires with overlap.
+    /// DKIM keys that are exchanged on a schedule, by the server itself: a new pair is announced ahead (`postrider dkim
+    /// list` prints its records), signs once the DNS shows it and the old pair has had its time, and retires with
+    /// overlap.
     pub struct DkimRotationSettings {
         /// Directory for the keys, which only the server may read. Nothing is exchanged when unset.
         pub directory: Option<PathBuf> = None,
@@ -321,7 +326,7 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// ClamAV.
+    /// The virus scanner ClamAV, to whose daemon `clamd` messages are shown.
     pub struct ClamavSettings {
         /// Where clamd listens: `unix:/run/clamav/clamd.ctl` or `127.0.0.1:3310`. Nothing is scanned when unset.
         pub address: Option<Endpoint> = None,

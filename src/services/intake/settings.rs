@@ -25,7 +25,7 @@ crate::words! {
 }
 
 crate::settings! {
-    /// What holds for every message received.
+    /// Taking messages in: what holds for every message that is received, whoever brings it.
     pub struct IntakeSettings {
         /// Received fields a message may have. One with more runs in a circle and is refused with 554 5.4.6 (RFC 5321 §6.3).
         pub hops: u32 = 50,
@@ -37,7 +37,7 @@ crate::settings! {
         /// neither the others' mailboxes nor the queue could be written. Whoever has a copy gets no second one when the client
         /// sends the message again within six hours. Of more the oldest are forgotten, and all of them at a restart.
         pub remembered_copies: u32 = 10_000,
-        /// Letters to users about their mail in quarantine.
+        /// Letters to users about what was kept from them.
         pub digest: DigestSettings = DigestSettings::default(),
     }
 }

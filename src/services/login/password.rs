@@ -17,6 +17,10 @@ const MOST_SHA_ROUNDS: u32 = 5_000_000;
 const MOST_ARGON2_KIB: u32 = 1 << 20;
 const MOST_ARGON2_PASSES: u32 = 64;
 
+/// What would be a hash, and what makes one.
+const HASHES: &str = "known are {BLF-CRYPT}, {SHA512-CRYPT}, {SHA256-CRYPT}, {ARGON2ID} and {ARGON2I}, and \
+     `postrider user hash` makes one";
+
 /// A way of hashing passwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
@@ -44,17 +48,17 @@ pub enum Unusable {
     /// Somebody has put a sign before the hash that nothing matches.
     #[error("it is locked by `!` or `*` where its hash begins")]
     Locked,
-    /// The scheme in braces is none of ours.
-    #[error(
-        "the scheme {0} is not known here; {{BLF-CRYPT}}, {{SHA512-CRYPT}}, {{SHA256-CRYPT}}, {{ARGON2ID}} and \
-         {{ARGON2I}} are"
-    )]
+    /// Neither a hash nor a scheme: perhaps the password itself, so nothing of it is told.
+    #[error("it is not the hash of a password; {HASHES}")]
+    NoHash,
+    /// The scheme in braces, or the mark of crypt(3), is another program's and none of ours.
+    #[error("the scheme {0} is not known here; {HASHES}")]
     Scheme(String),
-    /// The hash is not one of its scheme.
-    #[error("the hash is malformed")]
+    /// What stands behind the scheme is no hash of it.
+    #[error("what stands there is no whole hash of its scheme; {HASHES}")]
     Malformed,
     /// The hash asks for more work or memory than any honest one.
-    #[error("the hash asks for too much work")]
+    #[error("the hash asks for too much work; `postrider user hash` makes one that does not")]
     TooCostly,
     /// A new password of no characters.
     #[error("the password is empty")]
@@ -96,27 +100,68 @@ pub fn recognise(stored: &str) -> Result<Scheme, Unusable> {
         (Some(scheme), _) => within_limits(scheme, hash),
         (None, _) if matches!(hash, "" | "!" | "*") => Err(Unusable::Missing),
         (None, _) if hash.starts_with(['!', '*']) => Err(Unusable::Locked),
-        (None, Some(word)) if !KNOWN.contains(&word.as_str()) => {
-            Err(Unusable::Scheme(format!("{{{}}}", word.chars().take(40).collect::<String>())))
-        }
-        (None, None) => Err(Unusable::Scheme("of a hash without a mark".to_owned())),
-        (None, Some(_)) => Err(Unusable::Malformed),
+        (None, Some(word)) if KNOWN.contains(&&*word) => Err(Unusable::Malformed),
+        (None, None) if MARKS.iter().any(|mark| hash.starts_with(*mark)) => Err(Unusable::Malformed),
+        (None, _) => Err(claimed(stored).map_or(Unusable::NoHash, Unusable::Scheme)),
     }
 }
 
-/// The scheme that a stored hash claims, for people: what stands in braces, or else the mark of crypt(3).
+/// The scheme that a stored hash claims, for people.
 pub fn scheme_word(stored: &str) -> String {
+    claimed(stored).unwrap_or_else(|| "hash without a scheme".to_owned())
+}
+
+/// What stands in braces, or else the mark of crypt(3). What no program has may be part of a password that was stored as it
+/// is, so it is not told.
+fn claimed(stored: &str) -> Option<String> {
     let (word, hash) = split(stored.trim_end());
-    let mark =
-        || hash.trim_start_matches(['!', '*']).strip_prefix('$')?.split_once('$').map(|(mark, _)| format!("${mark}$"));
-    let word = word.map(|word| format!("{{{word}}}")).or_else(mark);
-    word.map_or_else(
-        || "hash without a scheme".to_owned(),
-        |word| word.chars().filter(|c| !c.is_control()).take(42).collect(),
-    )
+    let Some(word) = word else {
+        let hash = hash.trim_start_matches(['!', '*']);
+        return MARKS.iter().chain(&OTHER_MARKS).find(|mark| hash.starts_with(**mark)).map(|mark| (*mark).to_owned());
+    };
+    // Dovecot writes how it is encoded behind a full stop.
+    let (name, encoding) = word.split_once('.').unwrap_or((&*word, "HEX"));
+    let is_known = KNOWN.contains(&name) || OTHERS.contains(&name);
+    (is_known && matches!(encoding, "HEX" | "B64" | "BASE64")).then(|| format!("{{{word}}}"))
 }
 
 const KNOWN: [&str; 6] = ["CRYPT", "BLF-CRYPT", "SHA512-CRYPT", "SHA256-CRYPT", "ARGON2ID", "ARGON2I"];
+/// How hashes of these begin where no scheme stands before them.
+const MARKS: [&str; 7] = ["$2a$", "$2b$", "$2y$", "$6$", "$5$", "$argon2id$", "$argon2i$"];
+/// What Dovecot and LDAP servers have besides.
+const OTHERS: [&str; 29] = [
+    "PLAIN",
+    "CLEAR",
+    "CLEARTEXT",
+    "PLAIN-TRUNC",
+    "DES-CRYPT",
+    "MD5",
+    "MD5-CRYPT",
+    "SMD5",
+    "LDAP-MD5",
+    "PLAIN-MD4",
+    "PLAIN-MD5",
+    "CRAM-MD5",
+    "HMAC-MD5",
+    "DIGEST-MD5",
+    "SHA",
+    "SHA1",
+    "SSHA",
+    "SHA256",
+    "SSHA256",
+    "SHA512",
+    "SSHA512",
+    "PBKDF2",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-256",
+    "NTLM",
+    "LANMAN",
+    "OTP",
+    "SKEY",
+    "RPA",
+];
+/// What crypt(3) and others have besides.
+const OTHER_MARKS: [&str; 9] = ["$1$", "$2$", "$2x$", "$7$", "$y$", "$gy$", "$md5", "$sha1$", "$argon2d$"];
 
 fn by_its_mark(hash: &str) -> Option<Scheme> {
     let mark = hash.strip_prefix('$')?.split_once('$')?.0;
@@ -253,12 +298,12 @@ mod tests {
             ("{PLAIN}pencil".to_owned(), scheme("{PLAIN}")),
             ("{SSHA512}AAAA".to_owned(), scheme("{SSHA512}")),
             (format!("{{BLF-CRYPT.HEX}}{bcrypt}"), scheme("{BLF-CRYPT.HEX}")),
-            ("pencil".to_owned(), scheme("of a hash without a mark")),
-            ("$1$salt$hash".to_owned(), scheme("of a hash without a mark")),
-            (bcrypt.replace("$2y$", "$2x$"), scheme("of a hash without a mark")),
+            ("pencil".to_owned(), Unusable::NoHash),
+            ("$1$salt$hash".to_owned(), scheme("$1$")),
+            (bcrypt.replace("$2y$", "$2x$"), scheme("$2x$")),
             (format!("{{SHA512-CRYPT}}{bcrypt}"), Unusable::Malformed),
             (bcrypt[..59].to_owned(), Unusable::Malformed),
-            (bcrypt.replace("$04$", "$é$"), scheme("of a hash without a mark")),
+            (bcrypt.replace("$04$", "$é$"), Unusable::Malformed),
             (bcrypt.replace("$04$", "$31$"), Unusable::TooCostly),
             ("$6$rounds=999999999$salt$hash".to_owned(), Unusable::TooCostly),
             ("$6$rounds=x$salt$hash".to_owned(), Unusable::Malformed),
@@ -266,12 +311,24 @@ mod tests {
             ("$argon2id$v=19$m=4194304,t=3,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo".to_owned(), Unusable::TooCostly),
             ("$argon2id$v=19$m=65536,t=999,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo".to_owned(), Unusable::TooCostly),
             ("$argon2id$nonsense".to_owned(), Unusable::Malformed),
-            ("{".to_owned(), scheme("of a hash without a mark")),
+            ("{".to_owned(), Unusable::NoHash),
         ] {
             assert_eq!(check(&stored, &secret("pencil")), Err(wanted), "{stored}");
         }
         assert_eq!(check(&format!("{{CRYPT}}{bcrypt}"), &secret("benchpass")), Ok(true));
         assert_eq!(check(&format!("{{blf-crypt}}{bcrypt}\n"), &secret("benchpass")), Ok(true));
+    }
+
+    #[test]
+    fn a_password_in_the_place_of_a_hash_is_told_as_such_and_not_shown() {
+        for plain in
+            ["secret words", "{secret}words", "$secret$words", "{BLF-CRYPT}secret words", "{PLAIN}secret words"]
+        {
+            let told = recognise(plain).unwrap_err().to_string();
+            assert!(told.contains("{BLF-CRYPT}, {SHA512-CRYPT}") && told.contains("`postrider user hash`"), "{told}");
+            assert!(!told.to_lowercase().contains("secret") && !told.contains("words"), "{told}");
+        }
+        assert!(recognise("secret words").unwrap_err().to_string().starts_with("it is not the hash of a password"));
     }
 
     #[test]
@@ -281,6 +338,9 @@ mod tests {
             ("{SHA512-CRYPT}!", "{SHA512-CRYPT}"),
             ("$1$salt$hash", "$1$"),
             ("!$6$salt$hash", "$6$"),
+            ("{argon2id.b64}AAAA", "{ARGON2ID.B64}"),
+            ("{pencil}sharp", "hash without a scheme"),
+            ("$pencil$sharp", "hash without a scheme"),
             ("pencil", "hash without a scheme"),
             ("*", "hash without a scheme"),
         ] {

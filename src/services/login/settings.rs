@@ -37,7 +37,8 @@ crate::words! {
 }
 
 crate::settings! {
-    /// How users prove who they are.
+    /// How users prove who they are: passwords, app passwords and two-factor login. What follows from wrong passwords
+    /// is set in `[guard]`.
     pub struct LoginSettings {
         /// Cost of bcrypt for new passwords: each step up doubles the time. From 4 to 16. A wrong password takes as long for every
         /// name, whatever hash there is; where accounts have hashes that are dearer, up to four times as long.

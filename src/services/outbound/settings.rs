@@ -7,7 +7,8 @@ use crate::foundations::address::Domain;
 use crate::foundations::settings::Span;
 
 crate::settings! {
-    /// How messages are passed on to other hosts.
+    /// How messages are passed on to other hosts: from which addresses, with which TLS, and by which routes. When they
+    /// are tried is set in `[queue]`.
     pub struct OutboundSettings {
         /// Port of mail exchangers.
         pub port: u16 = 25,
@@ -39,7 +40,8 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// Policies by which domains insist on TLS (MTA-STS, RFC 8461).
+    /// Policies by which domains insist on TLS (MTA-STS, RFC 8461), which are looked up before mail is sent to them.
+    /// Those of our own domains stand in `[mta_sts]`.
     pub struct MtaStsSettings {
         /// Whether they are asked for and obeyed.
         pub enabled: bool = true,
@@ -51,7 +53,8 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// The way for some domains.
+    /// The way for some domains: by which host, with which login and protection. A provider's relay for all mail has
+    /// `domains = ["*"]`.
     pub struct RouteSettings {
         /// Domains it is for: `"example.com"`, `"*.example.com"` for those below it, or `"*"` for all.
         pub domains: Vec<String> = Vec::new(),

@@ -16,7 +16,8 @@ crate::words! {
 }
 
 crate::settings! {
-    /// How addresses are turned into mailboxes.
+    /// How addresses are turned into mailboxes: tags (`ann+shop@example.com`), aliases, and the addresses that a server
+    /// must have, such as `postmaster`.
     pub struct RoutingSettings {
         /// What separates a user's name from a tag, as in `ann+lists@example.com` (RFC 5233). Its first character
         /// counts; empty for none.

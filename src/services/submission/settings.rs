@@ -13,7 +13,7 @@ crate::words! {
 }
 
 crate::settings! {
-    /// What users may send, and how it is completed.
+    /// What our users may send, and how it is completed: under which addresses, and how much in an hour and a day.
     pub struct SubmissionSettings {
         /// Whose address users may write into From.
         pub header_from: HeaderFrom = HeaderFrom::Own,

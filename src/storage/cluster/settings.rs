@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::foundations::settings::Span;
 
 crate::settings! {
-    /// This machine as one of several over the same mail root and the same MariaDB or PostgreSQL: see `docs/cluster.md`.
+    /// This machine and others share the mail root and a MariaDB or PostgreSQL, and one of them at a time serves a
+    /// user's mailboxes (`docs/cluster.md`). A server that is alone leaves this out.
     pub struct ClusterSettings {
         /// The name of this node, different on every machine: letters, digits, `-` and `.`, at most 64. Empty: this machine is
         /// alone, and nothing else here counts.

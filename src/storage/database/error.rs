@@ -59,9 +59,20 @@ pub enum Error {
     /// Bringing the tables up to date failed.
     #[error("the tables cannot be brought up to date: {0}")]
     Migration(Box<sqlx::migrate::MigrateError>),
-    /// The file of the database or of its password cannot be used.
-    #[error("{path}: {because}")]
+    /// The file of SQLite's database, or its directory, cannot be used.
+    #[error("`{path}` of `storage.database` cannot be opened: {because}{}", remedy(because))]
     File {
+        /// The file, or its directory.
+        path: String,
+        /// Why.
+        because: std::io::Error,
+    },
+    /// The file with the password cannot be read.
+    #[error(
+        "`{path}` of `database.password_file` cannot be read: {because}. It must hold the password in one line, readable for \
+         the user that the server runs as"
+    )]
+    Password {
         /// The file.
         path: String,
         /// Why.
@@ -103,6 +114,7 @@ impl Error {
             | Self::ReadOnly(_)
             | Self::Migration(_)
             | Self::File { .. }
+            | Self::Password { .. }
             | Self::SetUp(_)
             | Self::At { .. }
             | Self::Other(_) => Kind::Temporary,
@@ -115,9 +127,14 @@ impl Error {
         match self {
             Self::SetUp(_) => true,
             Self::At { because, .. } => because.is_set_up(),
-            Self::File { because, .. } => {
-                matches!(because.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory)
-            }
+            Self::File { because, .. } | Self::Password { because, .. } => matches!(
+                because.kind(),
+                ErrorKind::NotFound
+                    | ErrorKind::PermissionDenied
+                    | ErrorKind::NotADirectory
+                    | ErrorKind::IsADirectory
+                    | ErrorKind::ReadOnlyFilesystem
+            ),
             _ => false,
         }
     }
@@ -141,6 +158,27 @@ impl Error {
     /// Whether the server was not there, as opposed to having refused.
     pub(super) const fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Timeout(_))
+    }
+}
+
+/// What to do about a file that SQLite cannot have.
+fn remedy(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            ". The file is made when it is missing, its directory is not: make that, as the property of the user that the \
+             server runs as, or name another path"
+        }
+        ErrorKind::PermissionDenied => {
+            ". The file and its directory must belong to the user that the server runs as; commands are run as that user or \
+             as root"
+        }
+        ErrorKind::IsADirectory => ". Name a file in it",
+        ErrorKind::ReadOnlyFilesystem => {
+            ". The file system can only be read: mount it for writing, and let `ReadWritePaths=` or `StateDirectory=` of the \
+             unit name the directory"
+        }
+        _ => "",
     }
 }
 

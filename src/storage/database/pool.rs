@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use rustix::fs::{Access, access};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -68,7 +69,7 @@ impl Database {
     pub async fn connect(url: &DatabaseUrl, settings: &DatabaseSettings) -> Result<Self, Error> {
         let password = settings.password_file.as_deref().map(read_password).transpose()?;
         let pools = match url.dialect() {
-            Dialect::Sqlite => open_sqlite(url, settings).await.map_err(|error| error.at(url))?,
+            Dialect::Sqlite => open_sqlite(url, settings).await.map_err(|error| explained(error, url).at(url))?,
             Dialect::MySql => Pools::MySql(open_mysql(url, password.as_deref(), settings)?),
             Dialect::Postgres => Pools::Postgres(open_postgres(url, password.as_deref(), settings)?),
         };
@@ -227,8 +228,8 @@ impl Inner {
 }
 
 fn read_password(path: &Path) -> Result<String, Error> {
-    let text =
-        std::fs::read_to_string(path).map_err(|because| Error::File { path: path.display().to_string(), because })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|because| Error::Password { path: path.display().to_string(), because })?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -270,6 +271,24 @@ async fn open_sqlite(url: &DatabaseUrl, settings: &DatabaseSettings) -> Result<P
         read: pool(settings.max_connections.max(1)).connect_lazy_with(options.read_only(true)),
         writing: Arc::new(tokio::sync::Mutex::new(())),
     })
+}
+
+/// SQLite only says that it cannot open a file. The system knows why; the file is not opened for that, since closing it
+/// again would take this process's locks on it away.
+fn explained(error: Error, url: &DatabaseUrl) -> Error {
+    let is_vague = matches!(error, Error::Unavailable(_) | Error::ReadOnly(_));
+    let Some(path) = url.path().filter(|_| is_vague) else { return error };
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let wanted = Access::READ_OK | Access::WRITE_OK;
+    let because = if path.is_dir() {
+        Some(io::ErrorKind::IsADirectory.into())
+    } else {
+        [&*path, directory].into_iter().find_map(|path| access(path, wanted).err()).map(io::Error::from)
+    };
+    match because {
+        Some(because) => Error::File { path: path.display().to_string(), because },
+        None => error,
+    }
 }
 
 /// Password hashes live in the file: nobody but the owner may read it. SQLite gives its log the same mode.
@@ -322,4 +341,36 @@ fn open_postgres(url: &DatabaseUrl, password: Option<&str>, settings: &DatabaseS
         options = options.password(password);
     }
     Ok(limits(PgPoolOptions::new(), settings).before_acquire(ask_if_idle!()).connect_lazy_with(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_had_is_told_with_what_to_do() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("file"), "").unwrap();
+        for (path, wanted) in [
+            ("missing/postrider.sqlite", "its directory is not: make that"),
+            ("file/postrider.sqlite", "its directory is not: make that"),
+            ("", "Name a file in it"),
+        ] {
+            // Without a slash at the end of the directory itself.
+            let path: PathBuf = place.path().join(path).components().collect();
+            let connected = Database::connect(&DatabaseUrl::sqlite(&path), &DatabaseSettings::default()).await;
+            let error = connected.unwrap_err();
+            let told = error.to_string();
+            let named = told.contains(&path.display().to_string()) && told.contains("`storage.database`");
+            assert!(named && told.contains(wanted) && error.is_set_up(), "{told}");
+        }
+        let denied = Error::File { path: "/x".to_owned(), because: io::ErrorKind::PermissionDenied.into() };
+        assert!(denied.to_string().contains("commands are run as that user or as root"), "{denied}");
+        let settings = DatabaseSettings { password_file: Some("/nonexistent/password".into()), ..Default::default() };
+        let url = "mysql://mail@db.test/mail".parse().unwrap();
+        let error = Database::connect(&url, &settings).await.unwrap_err();
+        assert!(error.is_set_up() && error.to_string().contains("`database.password_file`"), "{error}");
+    }
 }

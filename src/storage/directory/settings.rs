@@ -3,7 +3,8 @@
 use crate::foundations::settings::Span;
 
 crate::settings! {
-    /// How domains, users and aliases are looked up.
+    /// How domains, users and aliases are looked up. What the database has said is remembered for a while, so what
+    /// other programs change in it takes effect a little later.
     pub struct DirectorySettings {
         /// For how long an answer about a recipient may be remembered, also that there is none. Changes made by this
         /// process count at once; changes made by others (another role, the command line, a script) after this time.

@@ -3,7 +3,8 @@
 use crate::foundations::settings::{ByteSize, Span};
 
 crate::settings! {
-    /// How events are kept.
+    /// The journal of events: what the server has decided about messages, logins and clients, as `postrider trace` and
+    /// the monitoring page show it. Here stands how much of it is kept, and for how long.
     pub struct JournalSettings {
         /// Age after which events are deleted.
         pub keep_for: Span = Span::days(30),

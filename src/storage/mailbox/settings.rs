@@ -3,7 +3,8 @@
 use crate::foundations::settings::{ByteSize, Span};
 
 crate::settings! {
-    /// The Maildir store.
+    /// The Maildir store: how the usual folders are called, how many a user may have, and what the server remembers of
+    /// them.
     pub struct MailboxSettings {
         /// Most folders a user may have. CREATE beyond it is answered with `NO [LIMIT]`.
         pub folders_per_user: u32 = 2000,

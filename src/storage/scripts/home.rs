@@ -2,14 +2,14 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::FlockOperation;
 
 use super::name::ENDING;
-use super::{Error, ScriptName, ScriptSettings};
+use super::{Error, ScriptName, ScriptSettings, Stamp};
 use crate::foundations::files::{self, Owner};
 
 /// The directory of the scripts.
@@ -45,34 +45,6 @@ pub struct Active {
     pub name: Option<ScriptName>,
     /// Its text.
     pub source: Vec<u8>,
-}
-
-/// What tells one content of the active script from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Stamp {
-    file: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    /// The version of a file; `None` when it is not there, which a link to nothing counts as.
-    ///
-    /// # Errors
-    /// The disk cannot be asked.
-    pub fn of(path: &Path) -> Result<Option<Self>, files::Error> {
-        match fs::metadata(path) {
-            Ok(metadata) => Ok(Some(Self {
-                file: (metadata.dev(), metadata.ino()),
-                size: metadata.size(),
-                modified: (metadata.mtime(), metadata.mtime_nsec()),
-                changed: (metadata.ctime(), metadata.ctime_nsec()),
-            })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(files::Error { verb: "look at", path: path.to_owned(), source }),
-        }
-    }
 }
 
 /// What becomes of a script's text when another takes its place.

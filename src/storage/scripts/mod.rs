@@ -14,12 +14,14 @@ mod home;
 mod memory;
 mod name;
 mod settings;
+mod stamp;
 
 pub use error::Error;
-pub use home::{Active, Entry, Home, Old, Stamp};
+pub use home::{Active, Entry, Home, Old};
 pub use memory::{Known, Memory};
 pub use name::{InvalidName, ScriptName};
 pub use settings::ScriptSettings;
+pub use stamp::Stamp;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

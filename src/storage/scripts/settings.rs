@@ -3,7 +3,8 @@
 use crate::foundations::settings::ByteSize;
 
 crate::settings! {
-    /// The store of users' Sieve scripts.
+    /// The store of users' Sieve scripts: how many a user may have, and how large. What scripts may do is set in
+    /// `[sieve]`.
     pub struct ScriptSettings {
         /// Most scripts a user may keep. One more is refused with `NO (QUOTA/MAXSCRIPTS)`.
         pub scripts_per_user: u32 = 100,

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::foundations::settings::Span;
 
 crate::settings! {
-    /// Where queued messages are kept.
+    /// Where queued messages are kept: those that are to leave, wait for another attempt, or are held. When they are
+    /// tried is set in `[queue]`.
     pub struct SpoolSettings {
         /// Directory for the bodies of queued messages. It must be on a file system that keeps its promises after `fsync`.
         pub directory: PathBuf = PathBuf::from("/var/spool/postrider"),

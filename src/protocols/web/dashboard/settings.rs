@@ -9,7 +9,8 @@ use crate::foundations::settings::Span;
 use crate::services::guard::loopback;
 
 crate::settings! {
-    /// The monitoring page.
+    /// The monitoring page: how the server is doing, in a browser and as JSON for other programs. It is served by
+    /// listeners of the protocol `dashboard`; without a password, to this machine only.
     pub struct DashboardSettings {
         /// File with the hash of the administrator's password, as `postrider user hash` prints it. Unset: nobody needs a
         /// password, and only clients on this machine are served.

@@ -8,7 +8,8 @@ use crate::foundations::settings::{ByteSize, Span};
 use crate::services::guard::loopback;
 
 crate::settings! {
-    /// The webmail.
+    /// The webmail: mail, contacts, rules and settings in a browser. It is served by listeners of the protocols `https`
+    /// and `webmail`.
     pub struct WebmailSettings {
         /// Whether it is served: by listeners of the protocol `webmail`, and by `https` ones of the process with the mailboxes.
         pub enabled: bool = true,

@@ -4,7 +4,8 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::settings::Span;
 
 crate::settings! {
-    /// One certificate that this server gets and renews by itself, by ACME (RFC 8555).
+    /// A certificate from an authority such as Let's Encrypt, by ACME (RFC 8555). Its names must lead to this server,
+    /// and the listener that `challenge` needs (`http` or `https`) must be reachable from outside.
     pub struct AcmeCertificate {
         /// The host names it is for, such as `["mail.example.com", "mta-sts.example.com"]`. All of them must lead to this
         /// server. At least one must be given; the first one names the file.

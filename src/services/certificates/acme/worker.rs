@@ -311,21 +311,9 @@ mod tests {
     use crate::foundations::dns::ZoneResolver;
     use crate::services::certificates::{CertificatesParts, SelfSigned};
 
-    #[tokio::test]
-    async fn what_was_obtained_and_waits_for_another_file_is_not_ordered_again() {
-        let (directory, now) = (tempfile::tempdir().unwrap(), SystemClock.now());
-        let other = SelfSigned::keep_in(&directory.path().join("other"), &["other.example.test"], now).unwrap();
-        // Whose terms are not agreed to, an authority is not even asked: the attempt fails at once.
-        let names = vec!["mx1.example.test".parse().unwrap()];
-        let wanted = AcmeCertificate { names, terms_agreed: false, ..AcmeCertificate::default() };
-        let state = directory.path().join("acme");
-        let file = wanted.file(&state).unwrap();
-        let settings = Live::new(TlsSettings {
-            certificates: vec![other.clone()],
-            acme: vec![wanted.clone()],
-            acme_state: state.clone(),
-            ..TlsSettings::default()
-        });
+    /// What obtains the certificates of these settings, and those that there are so far.
+    fn worker(settings: TlsSettings) -> (Acme, Arc<Certificates>) {
+        let settings = Live::new(settings);
         let parts = CertificatesParts {
             settings: settings.clone(),
             hostname: Live::new("mail.example.test".parse().unwrap()),
@@ -335,6 +323,24 @@ mod tests {
         };
         let certificates = Certificates::open(parts).unwrap();
         let acme = Acme::new(settings, Arc::clone(&certificates), Arc::new(SystemClock), Journal::lines_only());
+        (acme, certificates)
+    }
+
+    #[tokio::test]
+    async fn what_was_obtained_and_waits_for_another_file_is_not_ordered_again() {
+        let (directory, now) = (tempfile::tempdir().unwrap(), SystemClock.now());
+        let other = SelfSigned::keep_in(&directory.path().join("other"), &["other.example.test"], now).unwrap();
+        // Whose terms are not agreed to, an authority is not even asked: the attempt fails at once.
+        let names = vec!["mx1.example.test".parse().unwrap()];
+        let wanted = AcmeCertificate { names, terms_agreed: false, ..AcmeCertificate::default() };
+        let state = directory.path().join("acme");
+        let file = wanted.file(&state).unwrap();
+        let (acme, certificates) = worker(TlsSettings {
+            certificates: vec![other.clone()],
+            acme: vec![wanted.clone()],
+            acme_state: state.clone(),
+            ..TlsSettings::default()
+        });
         let attempts = async || {
             let mut plans = HashMap::new();
             acme.attend(&wanted, &file, &state, &mut plans).await;
@@ -375,16 +381,7 @@ mod tests {
             files::write_durable(&file, text.as_bytes(), 0o640).unwrap();
             let settings =
                 TlsSettings { acme: vec![wanted.clone()], acme_state: state.clone(), ..TlsSettings::default() };
-            let settings = Live::new(settings);
-            let parts = CertificatesParts {
-                settings: settings.clone(),
-                hostname: Live::new("mail.example.test".parse().unwrap()),
-                resolver: Arc::new(ZoneResolver::new()),
-                clock: Arc::new(SystemClock),
-                journal: Journal::lines_only(),
-            };
-            let certificates = Certificates::open(parts).unwrap();
-            let acme = Acme::new(settings, certificates, Arc::new(SystemClock), Journal::lines_only());
+            let (acme, _) = worker(settings);
             let mut plans = HashMap::new();
             acme.attend(&wanted, &file, &state, &mut plans).await;
             assert_eq!(plans[&file].failures, attempts, "{authority}");

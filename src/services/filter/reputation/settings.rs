@@ -3,7 +3,8 @@
 use crate::foundations::settings::Span;
 
 crate::settings! {
-    /// What is remembered of senders, by everybody and by each account.
+    /// What is remembered of senders, by everybody and by each account: who has sent wanted mail before is suspected
+    /// less, and who has sent unwanted mail is suspected more.
     pub struct ReputationSettings {
         /// Whether senders are remembered, and what is remembered counts.
         pub enabled: bool = true,
