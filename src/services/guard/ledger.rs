@@ -61,6 +61,8 @@ struct Memory {
 enum Subject {
     Address(IpNet),
     Account(String),
+    /// A client, for wrong passwords of accounts that it has logged in to: they slow it down and ban nobody.
+    Acquaintance(IpNet),
 }
 
 /// A network has logged in to an account; forgotten at this time.
@@ -188,17 +190,21 @@ impl Guard {
         let Some(client) = self.counted(peer, &settings) else { return Duration::ZERO };
         let now = self.0.clock.now();
         let mut memory = self.0.memory.lock();
-        let mut limit = settings.failures;
+        let mut is_acquaintance = false;
         if let Failure::Login { account } = what {
             let known = (account_key(account), client.network());
-            if memory.acquaintances.get(&known).is_some_and(|seen| seen.0 > now) {
-                // A device with an outdated password must not lock its whole household out.
-                limit = 0;
-            }
+            is_acquaintance = memory.acquaintances.get(&known).is_some_and(|seen| seen.0 > now);
             memory.strike(Subject::Account(known.0), settings.account_failures, now, &settings);
         }
-        memory.strike(Subject::Address(client.network()), network_limit(limit, &settings), now, &settings);
-        let count = memory.strike(Subject::Address(client.host()), limit, now, &settings);
+        let count = if is_acquaintance {
+            // A device with an outdated password must not lock its whole household out, nor make the first mistake of
+            // somebody else there one too many.
+            memory.strike(Subject::Acquaintance(client.host()), 0, now, &settings)
+        } else {
+            let limit = settings.failures;
+            memory.strike(Subject::Address(client.network()), network_limit(limit, &settings), now, &settings);
+            memory.strike(Subject::Address(client.host()), limit, now, &settings)
+        };
         let is_changed = !memory.changes.is_empty();
         drop(memory);
         if is_changed {
@@ -446,6 +452,7 @@ impl Memory {
                 Subject::Account(account) => {
                     log::warn!(user:% = account, seconds = length.as_secs(); "logins are closed to unknown networks after {count} failures");
                 }
+                Subject::Acquaintance(_) => {}
             }
         }
         count
