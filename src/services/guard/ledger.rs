@@ -330,6 +330,10 @@ impl Guard {
                 Origin::Set => {}
                 Origin::Earned => {
                     let until = change.until.unwrap_or(now);
+                    if is_over && change.bans == 0 {
+                        // An administrator has lifted it, and with it what was set by hand for the same network.
+                        memory.set.remove(&change.network);
+                    }
                     let subject = Subject::Address(change.network);
                     let strikes = memory.strikes.entry(subject, now, settings.remembered, Strikes::none);
                     strikes.adopt(until, change.bans, now);
@@ -392,6 +396,12 @@ impl Memory {
         self.changes.push(change);
     }
 
+    /// Whether an administrator has banned this very network for so long at least. Connections that it holds go on, and what
+    /// they earn must not take the place of that ban, since a network has one row in the table.
+    fn is_set(&self, network: IpNet, until: Timestamp) -> bool {
+        self.set.get(&network).is_some_and(|ban| ban.until.is_none_or(|end| end >= until))
+    }
+
     fn check_ban(&self, client: Client, now: Timestamp) -> Result<(), Refusal> {
         for network in [client.host(), client.network()] {
             let strikes = self.strikes.get(&Subject::Address(network));
@@ -442,7 +452,9 @@ impl Memory {
         if limit > 0 && count >= limit && strikes.banned_for(now).is_none() {
             let length = strikes.ban(now, settings);
             let bans = strikes.bans();
-            if let Subject::Address(network) = subject {
+            if let Subject::Address(network) = subject
+                && !self.is_set(network, now + length)
+            {
                 self.note(Change::earned(network, now + length, bans));
             }
             match subject {

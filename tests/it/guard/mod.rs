@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use crate::accounts::engines::{on_every_engine, run};
 use crate::harness::{Host, TestClock};
 
-on_every_engine!(bans_are_shared, rates_are_shared);
+on_every_engine!(bans_are_shared, a_ban_by_hand_outlasts_an_earned_one, rates_are_shared);
 
 struct Machine {
     guard: Guard,
@@ -96,6 +96,35 @@ async fn bans_are_shared(database: Database) {
     let events = journal.query(&Query { kinds: vec![EventKind::Ban], ..Query::default() }).await.unwrap();
     let lifted = events.iter().filter(|event| event.details["action"] == "lifted").count();
     assert_eq!((events.len(), lifted), (5, 2), "{events:#?}");
+    tasks.stop(Duration::from_secs(10)).await;
+}
+
+async fn a_ban_by_hand_outlasts_an_earned_one(database: Database) {
+    let (clock, tasks) = (TestClock::new(), Tasks::new());
+    let journal = journal(&database, &clock, &tasks);
+    let start = || machine(&database, &clock, &journal, NftablesSettings::default());
+    let (mut one, mut other) = (start(), start());
+    let network = "192.0.2.7/32".parse().unwrap();
+    one.guard.ban(network, None, "by hand").unwrap();
+    one.sharing.exchange().await.unwrap();
+    // The client holds connections to both, of which the other does not know of the ban yet.
+    one.misbehave();
+    other.misbehave();
+    one.sharing.exchange().await.unwrap();
+    other.sharing.exchange().await.unwrap();
+    // What it has earned is over, and what was set by hand survives a restart.
+    clock.advance(Duration::from_secs(11 * 60));
+    let mut again = start();
+    again.sharing.exchange().await.unwrap();
+    assert!(again.refuses());
+    // When both are lifted, no machine keeps one of them.
+    again.misbehave();
+    assert_eq!(again.guard.unban(network), 2);
+    for machine in [&mut again, &mut one, &mut other] {
+        machine.sharing.exchange().await.unwrap();
+        assert!(!machine.refuses());
+        assert_eq!(machine.guard.bans(), []);
+    }
     tasks.stop(Duration::from_secs(10)).await;
 }
 
