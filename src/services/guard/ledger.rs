@@ -365,6 +365,11 @@ impl Guard {
         self.0.memory.lock().rates.take(rate, self.0.clock.now(), wanted, &settings)
     }
 
+    /// Whether so much of a rate is left; nothing is taken.
+    pub(super) fn look_at_rate(&self, rate: &Rate, wanted: Wanted) -> Result<(), Duration> {
+        self.0.memory.lock().rates.look(rate, self.0.clock.now(), wanted)
+    }
+
     /// What of the rates was used here since this was asked last.
     pub(super) fn take_spent(&self) -> Vec<(String, Duration)> {
         self.0.memory.lock().rates.take_spent()

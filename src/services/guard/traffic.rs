@@ -59,7 +59,8 @@ impl Guard {
         }
     }
 
-    /// Whether a mailbox, named without a tag, may get one more message from elsewhere now.
+    /// Whether a mailbox, named without a tag, may get one more message from elsewhere now. Asking costs it nothing: else
+    /// who names it again and again, and sends no message, would keep everybody else's out.
     ///
     /// # Errors
     /// It gets too many: 450 4.2.1.
@@ -69,12 +70,20 @@ impl Guard {
         if self.counted(peer, &settings).is_none() {
             return Ok(());
         }
-        let wanted = Wanted { units: 1, count, period: HOUR };
-        let name = format!("mailbox {}", mailbox.key());
-        self.take_rate(Rate::Named(name), wanted).map_err(|wait| {
+        self.look_at_rate(&mailbox_rate(mailbox), Wanted { units: 1, count, period: HOUR }).map_err(|wait| {
             let text = "This mailbox gets too many messages";
             later("4.2.1", format!("{text}; try again in {}", words(wait)))
         })
+    }
+
+    /// A mailbox, named without a tag, gets a message from elsewhere that was taken.
+    pub fn has_got(&self, peer: &Peer, mailbox: &Address) {
+        let settings = self.settings();
+        let count = settings.traffic.messages_per_mailbox_per_hour;
+        if self.counted(peer, &settings).is_some() {
+            // Others may have been taken since it was asked for; then nothing is left to be counted.
+            let _ = self.take_rate(mailbox_rate(mailbox), Wanted { units: 1, count, period: HOUR });
+        }
     }
 
     /// Takes `units` of the `count` that a name has of something per `period`, or says how long until there are so many.
@@ -85,6 +94,10 @@ impl Guard {
     pub fn take(&self, what: &str, name: &str, units: u32, count: u32, period: Duration) -> Result<(), Duration> {
         self.take_rate(Rate::Named(format!("{what} {name}")), Wanted { units, count, period })
     }
+}
+
+fn mailbox_rate(mailbox: &Address) -> Rate {
+    Rate::Named(format!("mailbox {}", mailbox.key()))
 }
 
 fn later(status: &'static str, text: String) -> Refusal {
