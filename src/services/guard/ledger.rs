@@ -365,6 +365,19 @@ impl Guard {
         self.0.memory.lock().rates.take(rate, self.0.clock.now(), wanted, &settings)
     }
 
+    /// Takes parts of several rates, or of none when not all are left; which one is not.
+    pub(super) fn take_rates(&self, parts: &[(Rate, Wanted)]) -> Result<(), usize> {
+        let (settings, now) = (self.0.settings.get(), self.0.clock.now());
+        let mut memory = self.0.memory.lock();
+        if let Some(short) = parts.iter().position(|(rate, wanted)| memory.rates.look(rate, now, *wanted).is_err()) {
+            return Err(short);
+        }
+        for (place, (rate, wanted)) in parts.iter().enumerate() {
+            memory.rates.take(rate.clone(), now, *wanted, &settings).map_err(|_| place)?;
+        }
+        Ok(())
+    }
+
     /// Whether so much of a rate is left; nothing is taken.
     pub(super) fn look_at_rate(&self, rate: &Rate, wanted: Wanted) -> Result<(), Duration> {
         self.0.memory.lock().rates.look(rate, self.0.clock.now(), wanted)

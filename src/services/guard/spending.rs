@@ -101,10 +101,10 @@ impl Rates {
     /// Whether so much of a rate is left, or how long until it is; nothing is taken.
     pub(super) fn look(&self, rate: &Rate, now: Timestamp, wanted: Wanted) -> Result<(), Duration> {
         let Wanted { units, count, period } = wanted;
-        match self.allowances.get(rate).filter(|_| count > 0) {
-            Some(allowance) => allowance.look(now, units, count, period),
-            None => Ok(()),
+        if count == 0 {
+            return Ok(());
         }
+        self.allowances.get(rate).copied().unwrap_or(Allowance::whole(now)).look(now, units, count, period)
     }
 
     /// Others have taken a part of a rate.

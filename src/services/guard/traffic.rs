@@ -21,6 +21,26 @@ pub enum Brought {
     Recipient,
 }
 
+/// A part of a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Of what, with the period in words.
+    pub what: &'static str,
+    /// How much.
+    pub units: u32,
+    /// How much there is in the period; 0 is no limit.
+    pub count: u32,
+    /// The period.
+    pub period: Duration,
+}
+
+impl Part {
+    /// Whether it is more than there ever is.
+    pub const fn is_too_much(&self) -> bool {
+        self.count > 0 && self.units > self.count
+    }
+}
+
 impl Guard {
     /// Whether a client that is not one of our users may bring one more message or recipient now.
     ///
@@ -86,13 +106,17 @@ impl Guard {
         }
     }
 
-    /// Takes `units` of the `count` that a name has of something per `period`, or says how long until there are so many.
-    /// `count` 0 is no limit.
+    /// Takes what is wanted of the rates of a name: all of it, or nothing.
     ///
     /// # Errors
-    /// The time to wait; more than `period` means never.
-    pub fn take(&self, what: &str, name: &str, units: u32, count: u32, period: Duration) -> Result<(), Duration> {
-        self.take_rate(Rate::Named(format!("{what} {name}")), Wanted { units, count, period })
+    /// The first of which so much is not left now.
+    pub fn take<'p>(&self, name: &str, parts: &'p [Part]) -> Result<(), &'p Part> {
+        let wanted = |part: &Part| {
+            let Part { what, units, count, period } = *part;
+            (Rate::Named(format!("{what} {name}")), Wanted { units, count, period })
+        };
+        let wanted: Vec<(Rate, Wanted)> = parts.iter().map(wanted).collect();
+        self.take_rates(&wanted).map_err(|place| &parts[place])
     }
 }
 

@@ -10,7 +10,9 @@ use postrider::foundations::event::EventKind;
 use postrider::foundations::mail::Peer;
 use postrider::foundations::settings::{Live, Span};
 use postrider::foundations::tasks::Tasks;
-use postrider::services::guard::{Failure, Guard, GuardSettings, NftablesSettings, Service, Sharing, SharingParts};
+use postrider::services::guard::{
+    Failure, Guard, GuardSettings, NftablesSettings, Part, Service, Sharing, SharingParts,
+};
 use postrider::storage::database::{Database, Dialect};
 use postrider::storage::journal::{Journal, JournalSettings, Query};
 
@@ -146,12 +148,13 @@ async fn rates_are_shared(database: Database) {
     // Thirty a minute are allowed.
     assert_eq!(connect(&one, 20), 20);
     let hour = Duration::from_secs(3_600);
-    assert_eq!(one.guard.take("copies an hour", "ann@example.test", 8, 10, hour), Ok(()));
+    let copies = |units| [Part { what: "copies an hour", units, count: 10, period: hour }];
+    assert_eq!(one.guard.take("ann@example.test", &copies(8)), Ok(()));
     for machine in [&mut one, &mut other, &mut alone] {
         machine.sharing.exchange().await.unwrap();
     }
     assert_eq!(connect(&other, 30), 10);
-    assert!(other.guard.take("copies an hour", "ann@example.test", 3, 10, hour).is_err());
+    assert!(other.guard.take("ann@example.test", &copies(3)).is_err());
     assert_eq!(connect(&alone, 40), 30);
     // Nothing is told twice, and what was told comes back with time.
     for _ in 0..2 {
@@ -351,6 +354,29 @@ async fn who_is_turned_away_again_and_again_does_not_fill_the_journal() {
     let times: Vec<Option<u64>> = events.iter().map(|event| event.details.get("times")?.as_u64()).collect();
     // It and the 39 before it that were not told.
     assert_eq!(times, [None, Some(40)]);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_sent_uses_nothing_up() {
+    let settings = "[guard]\ntrusted = []\n[submission]\nmessages_per_hour = 2\nrecipients_per_hour = 3";
+    let users = ["ann@example.test", "bob@example.test", "cat@example.test", "dan@example.test"];
+    let host = users.iter().fold(Host::start().settings(settings), |host, user| host.user(user)).await;
+    let mut smtp = host.submission("ann@example.test").await;
+    let message = "From: ann@example.test\r\nSubject: x\r\n\r\nx\r\n";
+    for (to, wanted) in [
+        (&users[..1], "250"),
+        // Only two copies are left.
+        (&users[..3], "450 4.7.1"),
+        (&users[..3], "450 4.7.1"),
+        // Waiting will not help.
+        (&users[..], "550 5.5.3"),
+        (&users[1..2], "250"),
+        (&users[..1], "450 4.7.1"),
+    ] {
+        let reply = smtp.deliver("ann@example.test", to, message).await;
+        assert!(reply.text().starts_with(wanted), "{to:?}: {}", reply.text());
+    }
     host.stop().await;
 }
 
