@@ -216,7 +216,9 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
             };
             let tag_separator = parts.lives.routing.get().separator();
             let renaming = Renaming { from: &from, to: &to, old, tag_separator };
-            let renamed = rename(&parts.directory, mailboxes, &renaming).await;
+            let login = parts.lives.login.get();
+            let key_file = login.two_factor_key_file.as_deref();
+            let renamed = rename(&parts.directory, mailboxes, &renaming, key_file).await;
             renamed.map_err(|error| Complaint::new(Some(error.kind()), error)).and_then(done)
         }
         Request::Summary { seconds } => send_summary(parts, Duration::from_secs(seconds)).await,

@@ -231,7 +231,8 @@ pub async fn rename_user(
     directory: &Directory,
     renaming: &Renaming<'_>,
 ) -> Result<Result<(), RenameError>, Error> {
-    with_mailboxes(config, async |mailboxes| rename(directory, mailboxes, renaming).await).await
+    let key_file = config.login.two_factor_key_file.as_deref();
+    with_mailboxes(config, async |mailboxes| rename(directory, mailboxes, renaming, key_file).await).await
 }
 
 /// Opens all mailboxes for one piece of work, and closes them whatever comes of it.

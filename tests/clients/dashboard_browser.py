@@ -190,6 +190,22 @@ def refreshes_without_a_reload(server):
     page.script("const s = document.querySelector('#tail select'); s.value = ''; s.dispatchEvent(new Event('change', { bubbles: true }))")
 
 
+def tells_of_a_server_that_does_not_answer(server):
+    page = server.page
+    # It takes what it is asked and says nothing, as one does that hangs; what is long is made short.
+    page.script('''
+        const wait = AbortSignal.timeout.bind(AbortSignal);
+        AbortSignal.timeout = () => wait(200);
+        window.asked = window.fetch;
+        window.fetch = (_, { signal }) => new Promise((_, refuse) => signal?.addEventListener("abort", () => refuse(signal.reason)));
+    ''')
+    page.press("r")
+    page.until("it is told", lambda: page.text("#health") == "No answer" and "Not refreshed" in page.text("#stamp"))
+    page.script("window.fetch = window.asked")
+    page.press("r")
+    page.fresh()
+
+
 def finds_events_and_journeys(server):
     page = server.page
     page.press("4")
@@ -331,6 +347,7 @@ run(
     shortcuts_work,
     light_and_dark,
     refreshes_without_a_reload,
+    tells_of_a_server_that_does_not_answer,
     finds_events_and_journeys,
     tells_what_other_servers_report,
     fits_a_telephone,

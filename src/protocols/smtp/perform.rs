@@ -1,5 +1,6 @@
 //! Asks the services what the session wants to know.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -120,6 +121,17 @@ impl Asker<'_> {
         }
     }
 
+    /// The mailboxes that a stranger's message counts for. Who names the same recipient again writes no second message.
+    fn mailboxes(&self, envelope: &Envelope) -> Vec<Address> {
+        let acceptance = &self.room.acceptance;
+        if self.room.mode != Mode::Relay || acceptance.relaying(&self.peer, None) != Relaying::Refused {
+            return Vec::new();
+        }
+        let mut named = HashSet::new();
+        let addresses = envelope.recipients.iter().map(|recipient| &recipient.address);
+        addresses.filter(|address| named.insert(address.key())).map(|address| acceptance.untagged(address)).collect()
+    }
+
     async fn log_in(&self, credentials: Credentials) -> Result<Login, Refusal> {
         // RFC 4616 §2: nobody here may act for another.
         if credentials.authorization.is_some() {
@@ -163,7 +175,16 @@ impl Asker<'_> {
         let mail = Mail { id, origin, envelope, message: Message::new(headed(content)) };
         match (self.room.mode, login) {
             (Mode::Lmtp, _) => Answer::Each(self.room.intake.receive_each(mail).await),
-            (_, None) => Answer::Message(self.room.intake.receive(mail, dialogue).await),
+            (_, None) => {
+                let mailboxes = self.mailboxes(&mail.envelope);
+                let taken = self.room.intake.receive(mail, dialogue).await;
+                if taken.is_ok() {
+                    for mailbox in &mailboxes {
+                        self.room.guard.has_got(&self.peer, mailbox);
+                    }
+                }
+                Answer::Message(taken)
+            }
             (_, Some(login)) => {
                 let sender = named(&mail.envelope.reverse_path);
                 Answer::Message(match self.room.submission.prepare(mail, &login).await {

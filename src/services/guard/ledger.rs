@@ -61,6 +61,8 @@ struct Memory {
 enum Subject {
     Address(IpNet),
     Account(String),
+    /// A client, for wrong passwords of accounts that it has logged in to: they slow it down and ban nobody.
+    Acquaintance(IpNet),
 }
 
 /// A network has logged in to an account; forgotten at this time.
@@ -188,17 +190,21 @@ impl Guard {
         let Some(client) = self.counted(peer, &settings) else { return Duration::ZERO };
         let now = self.0.clock.now();
         let mut memory = self.0.memory.lock();
-        let mut limit = settings.failures;
+        let mut is_acquaintance = false;
         if let Failure::Login { account } = what {
             let known = (account_key(account), client.network());
-            if memory.acquaintances.get(&known).is_some_and(|seen| seen.0 > now) {
-                // A device with an outdated password must not lock its whole household out.
-                limit = 0;
-            }
+            is_acquaintance = memory.acquaintances.get(&known).is_some_and(|seen| seen.0 > now);
             memory.strike(Subject::Account(known.0), settings.account_failures, now, &settings);
         }
-        memory.strike(Subject::Address(client.network()), network_limit(limit, &settings), now, &settings);
-        let count = memory.strike(Subject::Address(client.host()), limit, now, &settings);
+        let count = if is_acquaintance {
+            // A device with an outdated password must not lock its whole household out, nor make the first mistake of
+            // somebody else there one too many.
+            memory.strike(Subject::Acquaintance(client.host()), 0, now, &settings)
+        } else {
+            let limit = settings.failures;
+            memory.strike(Subject::Address(client.network()), network_limit(limit, &settings), now, &settings);
+            memory.strike(Subject::Address(client.host()), limit, now, &settings)
+        };
         let is_changed = !memory.changes.is_empty();
         drop(memory);
         if is_changed {
@@ -324,6 +330,10 @@ impl Guard {
                 Origin::Set => {}
                 Origin::Earned => {
                     let until = change.until.unwrap_or(now);
+                    if is_over && change.bans == 0 {
+                        // An administrator has lifted it, and with it what was set by hand for the same network.
+                        memory.set.remove(&change.network);
+                    }
                     let subject = Subject::Address(change.network);
                     let strikes = memory.strikes.entry(subject, now, settings.remembered, Strikes::none);
                     strikes.adopt(until, change.bans, now);
@@ -355,6 +365,24 @@ impl Guard {
         self.0.memory.lock().rates.take(rate, self.0.clock.now(), wanted, &settings)
     }
 
+    /// Takes parts of several rates, or of none when not all are left; which one is not.
+    pub(super) fn take_rates(&self, parts: &[(Rate, Wanted)]) -> Result<(), usize> {
+        let (settings, now) = (self.0.settings.get(), self.0.clock.now());
+        let mut memory = self.0.memory.lock();
+        if let Some(short) = parts.iter().position(|(rate, wanted)| memory.rates.look(rate, now, *wanted).is_err()) {
+            return Err(short);
+        }
+        for (place, (rate, wanted)) in parts.iter().enumerate() {
+            memory.rates.take(rate.clone(), now, *wanted, &settings).map_err(|_| place)?;
+        }
+        Ok(())
+    }
+
+    /// Whether so much of a rate is left; nothing is taken.
+    pub(super) fn look_at_rate(&self, rate: &Rate, wanted: Wanted) -> Result<(), Duration> {
+        self.0.memory.lock().rates.look(rate, self.0.clock.now(), wanted)
+    }
+
     /// What of the rates was used here since this was asked last.
     pub(super) fn take_spent(&self) -> Vec<(String, Duration)> {
         self.0.memory.lock().rates.take_spent()
@@ -384,6 +412,12 @@ impl Memory {
             self.changes.remove(0);
         }
         self.changes.push(change);
+    }
+
+    /// Whether an administrator has banned this very network for so long at least. Connections that it holds go on, and what
+    /// they earn must not take the place of that ban, since a network has one row in the table.
+    fn is_set(&self, network: IpNet, until: Timestamp) -> bool {
+        self.set.get(&network).is_some_and(|ban| ban.until.is_none_or(|end| end >= until))
     }
 
     fn check_ban(&self, client: Client, now: Timestamp) -> Result<(), Refusal> {
@@ -436,7 +470,9 @@ impl Memory {
         if limit > 0 && count >= limit && strikes.banned_for(now).is_none() {
             let length = strikes.ban(now, settings);
             let bans = strikes.bans();
-            if let Subject::Address(network) = subject {
+            if let Subject::Address(network) = subject
+                && !self.is_set(network, now + length)
+            {
                 self.note(Change::earned(network, now + length, bans));
             }
             match subject {
@@ -446,6 +482,7 @@ impl Memory {
                 Subject::Account(account) => {
                     log::warn!(user:% = account, seconds = length.as_secs(); "logins are closed to unknown networks after {count} failures");
                 }
+                Subject::Acquaintance(_) => {}
             }
         }
         count

@@ -112,6 +112,26 @@ fn a_guessed_account_stays_open_to_its_owner() {
 }
 
 #[test]
+fn an_outdated_password_does_not_make_the_next_mistake_a_ban() {
+    let (guard, _) = guard(GuardSettings::default());
+    let household = peer("198.51.100.1");
+    guard.logged_in(&household, "ann@example.test");
+    let fail = |account| guard.failed(&household, Failure::Login { account }).as_secs();
+    // Ann's old phone goes on trying, ever slower.
+    let delays: Vec<u64> = (0..50).map(|_| fail("ann@example.test")).collect();
+    assert_eq!((&delays[..6], delays[49]), (&[0, 1, 2, 4, 8, 15][..], 15));
+    // A visitor mistypes.
+    fail("eve@example.test");
+    assert_eq!(guard.bans(), []);
+    assert!(guard.admit(&household, Service::Imap).is_ok());
+    // Whoever guesses there is banned as everywhere.
+    for _ in 0..9 {
+        fail("eve@example.test");
+    }
+    assert_eq!(guard.bans().len(), 1);
+}
+
+#[test]
 fn bans_by_hand() {
     let (guard, clock) = guard(GuardSettings::default());
     guard.ban("198.51.100.7/24".parse().unwrap(), Some(Duration::from_secs(60)), "spam").unwrap();

@@ -32,5 +32,5 @@ pub use nftables::NftablesSettings;
 pub use pass::{Pass, Patience, Penalty};
 pub use settings::{GuardSettings, Service, ServiceRates, TrafficSettings, loopback};
 pub use sharing::{Origin, Sharing, SharingParts};
-pub use traffic::Brought;
+pub use traffic::{Brought, Part};
 pub use usage::{Rise, Usage};

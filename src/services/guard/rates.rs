@@ -88,6 +88,11 @@ impl Allowance {
         Ok(())
     }
 
+    /// What [`Allowance::take`] would say.
+    pub(super) fn look(mut self, now: Timestamp, units: u32, count: u32, period: Duration) -> Result<(), Duration> {
+        self.take(now, units, count, period)
+    }
+
     /// Others have taken what it takes this long to give back.
     pub(super) fn charge(&mut self, now: Timestamp, length: Duration) {
         self.0 = self.0.max(now) + length;

@@ -45,8 +45,8 @@ crate::settings! {
         /// Recipients that do not exist which a client may name in an hour, over all its sessions. Each further one is a
         /// failure (see `failures`). 0 is no limit.
         pub unknown_recipients_per_hour: u32 = 100,
-        /// Messages that may be addressed to one mailbox in an hour. Further ones are put off at RCPT with 450 4.2.1. 0 is no
-        /// limit.
+        /// Messages that one mailbox may get in an hour; only what was taken counts. Further ones are put off at RCPT with 450
+        /// 4.2.1. 0 is no limit.
         pub messages_per_mailbox_per_hour: u32 = 2_000,
     }
 }

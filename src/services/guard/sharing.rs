@@ -179,6 +179,9 @@ impl Sharing {
     }
 
     async fn write(&self, change: &Change, now: Timestamp) -> Result<(), Error> {
+        if change.origin == Origin::Earned && change.bans > 0 && self.is_set_elsewhere(change).await? {
+            return Ok(());
+        }
         let others = ["ends_at", "reason", "origin", "bans", "changed_at"];
         let sql = self.parts.database.dialect().upsert("bans", &["network"], &others);
         let values = [
@@ -191,6 +194,14 @@ impl Sharing {
         ];
         self.parts.database.execute(sql, &values).await?;
         Ok(())
+    }
+
+    /// Whether an administrator has banned the network for as long at least on another machine, which this one does not know
+    /// yet: that row stays.
+    async fn is_set_elsewhere(&self, change: &Change) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM bans WHERE network = ? AND origin = ? AND (ends_at IS NULL OR ends_at >= ?)";
+        let values = [change.network.to_string().into(), Origin::Set.word().into(), change.until.into()];
+        Ok(self.parts.database.fetch_optional(sql, &values).await?.is_some())
     }
 
     async fn read(&mut self) -> Result<Vec<Change>, Error> {

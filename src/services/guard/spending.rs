@@ -98,6 +98,15 @@ impl Rates {
         Ok(())
     }
 
+    /// Whether so much of a rate is left, or how long until it is; nothing is taken.
+    pub(super) fn look(&self, rate: &Rate, now: Timestamp, wanted: Wanted) -> Result<(), Duration> {
+        let Wanted { units, count, period } = wanted;
+        if count == 0 {
+            return Ok(());
+        }
+        self.allowances.get(rate).copied().unwrap_or(Allowance::whole(now)).look(now, units, count, period)
+    }
+
     /// Others have taken a part of a rate.
     pub(super) fn charge(&mut self, rate: Rate, length: Duration, now: Timestamp, settings: &GuardSettings) {
         self.allowances.entry(rate, now, settings.remembered, || Allowance::whole(now)).charge(now, length);

@@ -21,6 +21,26 @@ pub enum Brought {
     Recipient,
 }
 
+/// A part of a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Of what, with the period in words.
+    pub what: &'static str,
+    /// How much.
+    pub units: u32,
+    /// How much there is in the period; 0 is no limit.
+    pub count: u32,
+    /// The period.
+    pub period: Duration,
+}
+
+impl Part {
+    /// Whether it is more than there ever is.
+    pub const fn is_too_much(&self) -> bool {
+        self.count > 0 && self.units > self.count
+    }
+}
+
 impl Guard {
     /// Whether a client that is not one of our users may bring one more message or recipient now.
     ///
@@ -59,7 +79,8 @@ impl Guard {
         }
     }
 
-    /// Whether a mailbox, named without a tag, may get one more message from elsewhere now.
+    /// Whether a mailbox, named without a tag, may get one more message from elsewhere now. Asking costs it nothing: else
+    /// who names it again and again, and sends no message, would keep everybody else's out.
     ///
     /// # Errors
     /// It gets too many: 450 4.2.1.
@@ -69,22 +90,38 @@ impl Guard {
         if self.counted(peer, &settings).is_none() {
             return Ok(());
         }
-        let wanted = Wanted { units: 1, count, period: HOUR };
-        let name = format!("mailbox {}", mailbox.key());
-        self.take_rate(Rate::Named(name), wanted).map_err(|wait| {
+        self.look_at_rate(&mailbox_rate(mailbox), Wanted { units: 1, count, period: HOUR }).map_err(|wait| {
             let text = "This mailbox gets too many messages";
             later("4.2.1", format!("{text}; try again in {}", words(wait)))
         })
     }
 
-    /// Takes `units` of the `count` that a name has of something per `period`, or says how long until there are so many.
-    /// `count` 0 is no limit.
+    /// A mailbox, named without a tag, gets a message from elsewhere that was taken.
+    pub fn has_got(&self, peer: &Peer, mailbox: &Address) {
+        let settings = self.settings();
+        let count = settings.traffic.messages_per_mailbox_per_hour;
+        if self.counted(peer, &settings).is_some() {
+            // Others may have been taken since it was asked for; then nothing is left to be counted.
+            let _ = self.take_rate(mailbox_rate(mailbox), Wanted { units: 1, count, period: HOUR });
+        }
+    }
+
+    /// Takes what is wanted of the rates of a name: all of it, or nothing.
     ///
     /// # Errors
-    /// The time to wait; more than `period` means never.
-    pub fn take(&self, what: &str, name: &str, units: u32, count: u32, period: Duration) -> Result<(), Duration> {
-        self.take_rate(Rate::Named(format!("{what} {name}")), Wanted { units, count, period })
+    /// The first of which so much is not left now.
+    pub fn take<'p>(&self, name: &str, parts: &'p [Part]) -> Result<(), &'p Part> {
+        let wanted = |part: &Part| {
+            let Part { what, units, count, period } = *part;
+            (Rate::Named(format!("{what} {name}")), Wanted { units, count, period })
+        };
+        let wanted: Vec<(Rate, Wanted)> = parts.iter().map(wanted).collect();
+        self.take_rates(&wanted).map_err(|place| &parts[place])
     }
+}
+
+fn mailbox_rate(mailbox: &Address) -> Rate {
+    Rate::Named(format!("mailbox {}", mailbox.key()))
 }
 
 fn later(status: &'static str, text: String) -> Refusal {

@@ -37,7 +37,7 @@ pub use keyring::{AppPasswordWish, KeyError, Keyring};
 pub use one_time::{BadSecret, one_time_step};
 pub use password::{Scheme, Unusable, check, hash, recognise, scheme_word};
 pub use remembering::remembered_for;
-pub use seal::{SealError, read_key};
+pub use seal::{SealError, read_key, reseal};
 pub use second_factor::{Enrolment, Entered, Need, Second};
 pub use settings::{LoginSettings, PasswordReach, Rehash, TwoFactorPolicy};
 pub use stay::{Carried, Stay};

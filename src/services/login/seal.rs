@@ -8,6 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::one_time::Key;
+use crate::foundations::address::Address;
+use crate::foundations::failure::Kind;
 use crate::foundations::files;
 use crate::foundations::random::NoRandomness;
 use crate::foundations::secret::Secret;
@@ -35,6 +37,18 @@ pub enum SealError {
     /// The system gives no random numbers.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+}
+
+impl SealError {
+    /// The kind of failure.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::File(error) => error.kind(),
+            Self::Short | Self::NoKey => Kind::Invalid,
+            Self::Damaged => Kind::Corrupt,
+            Self::Randomness(_) => Kind::Temporary,
+        }
+    }
 }
 
 /// The key of a file. Never on an async thread.
@@ -86,6 +100,24 @@ pub(super) fn open(stored: &str, account: &str, under: Option<&Secret<Vec<u8>>>)
     Ok(Key::from_octets(opened))
 }
 
+/// A stored secret as it is stored when its account has another address, for which it has to be sealed anew. Never on an
+/// async thread: where it is sealed, the key's file is read.
+///
+/// # Errors
+/// It is sealed, and the key cannot be read or is another one.
+pub fn reseal(
+    stored: &Secret<String>,
+    from: &Address,
+    to: &Address,
+    key_file: Option<&Path>,
+) -> Result<Secret<String>, SealError> {
+    if !stored.expose().starts_with(SEALED) {
+        return Ok(stored.clone());
+    }
+    let under = read_key(key_file.ok_or(SealError::NoKey)?)?;
+    seal(&open(stored.expose(), &from.key(), Some(&under))?, &to.key(), Some(&under))
+}
+
 const PLAIN: &str = "plain:";
 const SEALED: &str = "aes-256-gcm:";
 
@@ -110,6 +142,23 @@ mod tests {
         for damaged in ["", "plain:", "aes-256-gcm:AAAA", "aes-256-gcm:???", &sealed.expose()[..40]] {
             assert!(open(damaged, "ann@example.test", Some(&one)).is_err(), "{damaged}");
         }
+    }
+
+    #[test]
+    fn what_is_sealed_goes_along_to_another_address() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        std::fs::write(&path, "k".repeat(32)).unwrap();
+        let (key, under) = (Key::random().unwrap(), read_key(&path).unwrap());
+        let (ann, anna): (Address, Address) = ("Ann@a.test".parse().unwrap(), "anna@b.test".parse().unwrap());
+        let sealed = seal(&key, &ann.key(), Some(&under)).unwrap();
+        let moved = reseal(&sealed, &ann, &anna, Some(&path)).unwrap();
+        assert_eq!(open(moved.expose(), &anna.key(), Some(&under)).unwrap(), key);
+        assert!(open(moved.expose(), &ann.key(), Some(&under)).is_err());
+        assert!(matches!(reseal(&sealed, &ann, &anna, None), Err(SealError::NoKey)));
+        assert!(matches!(reseal(&sealed, &anna, &ann, Some(&path)), Err(SealError::Damaged)));
+        let plain = seal(&key, &ann.key(), None).unwrap();
+        assert_eq!(reseal(&plain, &ann, &anna, None).unwrap(), plain);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Need {
 /// What became of a login to the webmail.
 #[derive(Debug)]
 pub enum Entered {
-    /// Somebody is in.
+    /// Somebody is in, with the password of this hash.
     In(Box<Account>),
     /// The password is right; a code is wanted too.
     CodeWanted,
@@ -91,7 +91,7 @@ impl Login {
     /// The password or the code is wrong, too many were tried, or something fails for now.
     pub async fn enter(&self, attempt: LoginAttempt, shown: Second<'_>) -> Result<Entered, Refusal> {
         let inner = &self.0;
-        let (account, by) = inner.identify(&attempt, Entrance::Page).await?;
+        let (mut account, by) = inner.identify(&attempt, Entrance::Page).await?;
         let second = match (self.need(&account), shown.code) {
             (Need::Nothing | Need::Enrolment, _) => None,
             (Need::Code, None) if inner.is_remembered(&attempt, &account, shown.browsers).await? => {
@@ -105,7 +105,9 @@ impl Login {
             (Need::Code, Some(code)) => Some(inner.second_factor(&attempt, &account, code).await?.word()),
         };
         inner.welcome(&attempt, &account, &by, second);
-        inner.strengthen(&account, &attempt.password).await;
+        if let Some(hash) = inner.strengthen(&account, &attempt.password).await {
+            account.password = hash;
+        }
         Ok(Entered::In(Box::new(account)))
     }
 

@@ -360,8 +360,9 @@ impl Inner {
         Ok((verdict, From::Work))
     }
 
-    /// Replaces a weak hash, where the settings want it. A failure is no reason to refuse the login.
-    pub(super) async fn strengthen(&self, account: &Account, given: &Secret<String>) {
+    /// Replaces a weak hash, where the settings want it, and returns the one that is in force then. A failure is no
+    /// reason to refuse the login.
+    pub(super) async fn strengthen(&self, account: &Account, given: &Secret<String>) -> Option<Secret<String>> {
         let settings = self.settings.get();
         let weak = match password::recognise(account.password.expose()) {
             Ok(Scheme::Bcrypt { cost }) => cost < settings.cost,
@@ -369,20 +370,32 @@ impl Inner {
             Ok(Scheme::Argon2id | Scheme::Argon2i) | Err(_) => false,
         };
         if settings.rehash != Rehash::Weaker || !weak {
-            return;
+            return None;
         }
         let (given, cost) = (given.clone(), settings.cost);
         let work = move || password::hash(&given, cost);
         let made = self.workshop.run(settings.waiting, settings.patience.duration(), || None, work).await;
         // A password that is too long for a new hash keeps its old one.
-        let Ok(Ok(hash)) = made else { return };
-        let stored = async {
+        let Ok(Ok(hash)) = made else { return None };
+        let storing = async {
             let mut edit = self.directory.edit().await?;
-            edit.strengthen_password(account, &hash).await?;
-            edit.commit().await
+            let is_replaced = edit.strengthen_password(account, &hash).await?;
+            edit.commit().await?;
+            Ok::<bool, directory::Error>(is_replaced)
         };
-        if let Err(error) = stored.await {
-            log::warn!(cause:% = error, user:% = account.address; "A stronger hash of a password could not be stored");
+        let stored = storing.await;
+        match stored {
+            Ok(true) => Some(hash),
+            // Another login has been faster, which sets no time, or the password is another one by now.
+            Ok(false) => {
+                let now = self.directory.account_now(&account.address).await.ok().flatten()?;
+                let is_same = now.id == account.id && now.password_changed_at == account.password_changed_at;
+                is_same.then_some(now.password)
+            }
+            Err(error) => {
+                log::warn!(cause:% = error, user:% = account.address; "A stronger hash of a password could not be stored");
+                None
+            }
         }
     }
 

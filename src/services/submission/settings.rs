@@ -20,8 +20,8 @@ crate::settings! {
         /// Messages an account may submit in an hour. Further ones are put off with 450 4.7.1. 0 is no limit; clients
         /// in the guard's trusted networks have none.
         pub messages_per_hour: u32 = 500,
-        /// Recipients an account may write to in a day. Messages to further ones are put off with 450 4.7.1. 0 is no
-        /// limit; clients in the guard's trusted networks have none.
+        /// Recipients an account may write to in a day. Messages to further ones are put off with 450 4.7.1; one message to
+        /// more is refused with 550 5.5.3. 0 is no limit; clients in the guard's trusted networks have none.
         pub recipients_per_day: u32 = 5_000,
         /// The same for messages in a day.
         pub messages_per_day: u32 = 5_000,

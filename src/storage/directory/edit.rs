@@ -249,13 +249,11 @@ impl Edit {
     }
 
     /// Replaces a hash by a stronger one of the same password, unless the password has been changed in between.
-    pub async fn strengthen_password(&mut self, account: &Account, hash: &Secret<String>) -> Result<(), Error> {
+    pub async fn strengthen_password(&mut self, account: &Account, hash: &Secret<String>) -> Result<bool, Error> {
         fits("the password's hash", hash.expose())?;
         let values = [hash.expose().into(), account.id.into(), account.password.expose().into()];
-        self.transaction
-            .execute("UPDATE virtual_users SET password = ? WHERE id = ? AND password = ?", &values)
-            .await?;
-        Ok(())
+        let sql = "UPDATE virtual_users SET password = ? WHERE id = ? AND password = ?";
+        Ok(self.transaction.execute(sql, &values).await? == 1)
     }
 
     /// Notes which declared password has been applied.

@@ -98,6 +98,22 @@ impl Edit {
         Ok(true)
     }
 
+    /// The secret of an account as it is stored, confirmed or not.
+    pub async fn two_factor_secret(&mut self, address: &Address) -> Result<Option<Secret<String>>, Error> {
+        let account = self.user(address).await?;
+        let sql = "SELECT secret FROM two_factor WHERE user_id = ?";
+        let row = self.transaction.fetch_optional(sql, &[account.id.into()]).await?;
+        Ok(row.map(|row| row.text(0)).transpose()?.map(Secret::new))
+    }
+
+    /// Stores the secret of an account, which stays the same, in another form.
+    pub async fn store_two_factor_secret(&mut self, address: &Address, secret: &Secret<String>) -> Result<(), Error> {
+        let account = self.user(address).await?;
+        let sql = "UPDATE two_factor SET secret = ? WHERE user_id = ?";
+        self.transaction.execute(sql, &[secret.expose().into(), account.id.into()]).await?;
+        Ok(())
+    }
+
     /// Gives a new account the second factor that it had: what was used of it stays used.
     pub async fn put_two_factor_back(
         &mut self,

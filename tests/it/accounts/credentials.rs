@@ -2,20 +2,26 @@
 
 use std::time::Duration;
 
+use postrider::foundations::clock::SystemClock;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::failure::{Kind, Refusal};
 use postrider::foundations::ids::SessionId;
 use postrider::foundations::mail::Peer;
 use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::{Live, Span};
+use postrider::foundations::tasks::Tasks;
 use postrider::services::guard::{Guard, GuardSettings, Service};
 use postrider::services::login::{
     AppPasswordWish, Entered, Keyring, LoggedIn, Login, LoginAttempt, LoginSettings, PasswordReach, Second, Stay,
     TwoFactorPolicy,
 };
+use postrider::services::moving::{RenameError, rename};
 use postrider::storage::database::Database;
-use postrider::storage::directory::{Account, PasswordOwner, RememberedBrowser, Scopes, Standing};
+use postrider::storage::directory::{
+    Account, OldAddress, PasswordOwner, RememberedBrowser, Renaming, Scopes, Standing,
+};
 use postrider::storage::journal::{Journal, JournalSettings, Query};
+use postrider::storage::mailbox::{MailboxSettings, Mailboxes, Summarizer};
 use tokio_util::sync::CancellationToken;
 
 use super::world::{PENCIL, World, address, domain};
@@ -432,6 +438,20 @@ async fn secrets_are_sealed_under_the_key(database: Database) {
     assert_eq!(door.enter("pencil", Some(&right)).await.unwrap_err().kind, Kind::Temporary, "not: a wrong code");
     std::fs::write(&file, "0123456789abcdef0123456789abcdef\n").unwrap();
     assert!(is_in(&door.enter("pencil", Some(&right)).await));
+    // Another address takes the second factor along, or is not given.
+    let (ann, anna) = (address("ann@a.test"), address("anna@a.test"));
+    let (root, summarizer) = (directory.path().join("mail"), Summarizer { version: 1, summarize: |_| Vec::new() });
+    std::fs::create_dir(&root).unwrap();
+    let (live, clock) = (Live::new(MailboxSettings::default()), std::sync::Arc::new(SystemClock));
+    let mailboxes = Mailboxes::open(&root, live, clock, Tasks::new(), summarizer).unwrap();
+    let renaming = Renaming { from: &ann, to: &anna, old: OldAddress::GivenUp, tag_separator: None };
+    let error = rename(&world.directory, &mailboxes, &renaming, None).await.unwrap_err();
+    assert!(matches!(error, RenameError::TwoFactor(_)), "{error:?}");
+    rename(&world.directory, &mailboxes, &renaming, Some(&file)).await.unwrap();
+    world.clock.advance(Duration::from_secs(30));
+    let next = code(&world, &secret, 0).await.unwrap();
+    let attempt = LoginAttempt { username: anna.to_string(), ..attempt("pencil", Service::Web) };
+    assert!(is_in(&door.login.enter(attempt, Second { code: Some(&next), browsers: &[] }).await));
 }
 
 async fn sessions_end_with_what_opened_them(database: Database) {

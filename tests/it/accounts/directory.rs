@@ -57,7 +57,7 @@ async fn users_come_and_go(database: Database) {
     let mut edit = world.directory.edit().await.unwrap();
     let old =
         postrider::storage::directory::Account { password: Secret::new("other".to_owned()), ..(*account).clone() };
-    edit.strengthen_password(&old, &Secret::new("stronger".to_owned())).await.unwrap();
+    assert!(!edit.strengthen_password(&old, &Secret::new("stronger".to_owned())).await.unwrap());
     edit.commit().await.unwrap();
     assert_eq!(world.directory.account_now(&ann).await.unwrap().unwrap().password.expose(), "{BLF-CRYPT}new");
 

@@ -88,7 +88,7 @@ async fn one_that_waits_is_sent_although_its_account_gets_another_address() {
     let personal = Personal::new(parts.database.clone());
     personal.hold(&ann, &wish, &content.to_string(), due).await.unwrap();
     let renaming = Renaming { from: &ann, to: &anna, old: OldAddress::Kept, tag_separator: None };
-    rename(&parts.directory, parts.mailboxes.as_ref().unwrap(), &renaming).await.unwrap();
+    rename(&parts.directory, parts.mailboxes.as_ref().unwrap(), &renaming, None).await.unwrap();
     host.clock().advance(Duration::from_secs(20));
     let mut bob = host.imap("bob@example.test").await;
     until("it arrives", async || bob.ok("STATUS INBOX (MESSAGES)").await.untagged.concat().contains("MESSAGES 1"))

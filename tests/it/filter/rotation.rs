@@ -150,6 +150,16 @@ async fn a_state_that_cannot_be_read_takes_no_signature_away() {
     until_recorded(&host, "last.test", "announced", 2).await;
     let sent = peer.messages().len();
     assert!(send(sent + 1).await.contains(&format!("s={key};")));
+    // Where a reload ends the exchange, its keys sign no more.
+    let mut spam = (*host.parts().lives.spam.get()).clone();
+    (spam.dkim.rotation.directory, spam.dkim.rotation.domains) = (None, Vec::new());
+    host.parts().lives.spam.set(spam);
+    host.clock().advance(Duration::from_secs(61));
+    until("no key signs", async || {
+        let sent = peer.messages().len();
+        !send(sent + 1).await.contains("DKIM-Signature")
+    })
+    .await;
     host.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use postrider::config::Protocol;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::secret::Secret;
+use postrider::storage::database::Sql;
 use postrider::storage::journal::Query;
 
 use crate::harness::cli::run;
@@ -205,6 +206,29 @@ async fn a_login_to_the_webmail_outlives_the_process_and_ends_from_elsewhere() {
     until("the second login has ended", async || !is_in(&host, &second).await).await;
     host.parts().database.execute("UPDATE virtual_users SET enabled = 1", &[]).await.unwrap();
     assert!(!is_in(&host, &second).await, "what has ended does not come back");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_replaced_while_it_is_shown_opens_the_webmail_no_longer() {
+    let host = Host::start().settings("[login]\nrehash = \"weaker\"\n").user("ann@example.test").await;
+    let database = &host.parts().database;
+    let pencil = "$6$rounds=1000$saltstring$Dst5SzMCiLiSWQN0EnEgf8DNbHOJRybf7gWFoq4HhaAWnZcpnsBwYgTSajPGyhfsjkr51qmiDafX//8bUiGTO1";
+    let shown = async || {
+        database.execute("UPDATE virtual_users SET password = ?", &[pencil.into()]).await.unwrap();
+        let wish = r#"{"address": "ann@example.test", "password": "pencil"}"#;
+        cookie(&page(&host, Protocol::Webmail, "POST /api/session", "", JSON, wish).await)
+    };
+    assert!(is_in(&host, &shown().await).await, "a stronger hash of the same password ends nothing");
+    // Her new password comes right after the old one was found to be right.
+    let new = postrider::services::login::hash(&Secret::new("another".to_owned()), 4).unwrap();
+    let meanwhile = format!(
+        "CREATE TRIGGER meanwhile AFTER UPDATE OF password ON virtual_users WHEN OLD.password LIKE '$6$%' \
+         BEGIN UPDATE virtual_users SET password = '{}' WHERE id = NEW.id; END",
+        new.expose()
+    );
+    database.execute(Sql::rare(meanwhile), &[]).await.unwrap();
+    assert!(!is_in(&host, &shown().await).await);
     host.stop().await;
 }
 

@@ -8,6 +8,8 @@ import { follows, isFirstPart, showEvents, showMailboxes, showQueue, showTail, s
 import { showOverview, showTimeline } from "./tiles.js";
 
 const EVERY = 10_000;
+/** How long an answer may take. Browsers wait for ever, and the page would go on saying that all is well. */
+const PATIENCE = 60_000;
 const PAGES = ["overview", "queue", "mailboxes", "events", "trace", "reports"];
 const RANGES = ["6h", "24h", "7d", "30d"];
 let paused = false;
@@ -17,7 +19,7 @@ let again = false;
 
 /** @param {string} path below /api/v1/ @returns {Promise<any>} */
 async function ask(path) {
-  const answer = await fetch(`api/v1/${path}`, { headers: { accept: "application/json" } });
+  const answer = await fetch(`api/v1/${path}`, { headers: { accept: "application/json" }, signal: AbortSignal.timeout(PATIENCE) });
   if (answer.status === 401) {
     location.assign("login");
     throw new Error("the login has ended");

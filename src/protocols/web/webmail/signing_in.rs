@@ -63,13 +63,14 @@ pub(super) async fn enter(
         Entered::In(account) => account,
         Entered::CodeWanted => return Ok(code_wanted(&room)),
     };
-    let passed = account.two_factor_since;
+    // What was shown. Should the account have another password or second factor by now, this login ends with the next request.
+    let (passed, password) = (account.two_factor_since, account.password.clone());
     let account = room.needs.directory.account_now(&account.address).await?;
     let Some(account) = account else { return Err(Problem::of(&reasons::ACCOUNT_GONE)) };
     let now = room.needs.clock.now();
     let browser = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let (name, client) = (account.address.to_string(), caller.client.ip().map(|ip| ip.to_string()));
-    let begun = begun(id, name, account.password.expose(), now, client.unwrap_or_default(), browser);
+    let begun = begun(id, name, password.expose(), now, client.unwrap_or_default(), browser);
     let login = BrowserLogin { two_factor_since: passed, ..begun };
     let length = settings.session.duration();
     let token = fresh()?;
@@ -82,8 +83,7 @@ pub(super) async fn enter(
     };
     set(cookie(cookie_name(&caller), &token, length, caller.is_encrypted));
     if credentials.remember && has_code {
-        // For the second factor that was shown, should it be another one by now.
-        let account = Account { two_factor_since: passed, ..account };
+        let account = Account { two_factor_since: passed, password, ..account };
         if let Some(cookie) = remembered::remember(&room, &caller, &account, &login).await {
             set(cookie);
         }

@@ -109,13 +109,14 @@ impl Rotation {
         loop {
             let now = self.0.clock.now();
             let settings = self.0.settings.get();
-            if settings.dkim.rotation.directory.is_some() {
-                for domain in &settings.dkim.rotation.domains {
-                    self.look(domain, &mut known).await;
-                }
-                let keys = settings.dkim.rotation.domains.iter().filter_map(|domain| known.keys.get(domain));
-                filter.sign_with(keys.flatten().cloned().collect());
+            let rotation = &settings.dkim.rotation;
+            // A reload may have taken the directory away, and with it the keys.
+            let domains: &[Domain] = if rotation.directory.is_some() { &rotation.domains } else { &[] };
+            for domain in domains {
+                self.look(domain, &mut known).await;
             }
+            let keys = domains.iter().filter_map(|domain| known.keys.get(domain));
+            filter.sign_with(keys.flatten().cloned().collect());
             tokio::select! {
                 () = tasks.stopping() => return,
                 () = self.0.clock.sleep_until(now + LOOK_EVERY) => {}

@@ -97,9 +97,14 @@ impl Lists {
             let named = received(&self.default_received);
             add("USER_IN_DEF_WELCOMELIST", named.or_else(|| shown(&self.default_authenticated)));
         }
-        if sender(&self.unblock_from).is_none() {
-            add("USER_IN_BLOCKLIST", sender(&self.block_from));
-        }
+        // Anybody may write an address that is excepted into the envelope, or into the From field, beside his own: an exception
+        // is for whom it names and for others of the same domain, such as those that bounces go to.
+        let is_excepted = |sender: &str| {
+            let mut excepted = parties.senders.iter().filter(|one| self.unblock_from.iter().any(|p| glob(p, one)));
+            excepted.any(|one| *one == sender || share_a_domain(one, sender))
+        };
+        let left: Vec<&str> = parties.senders.iter().copied().filter(|sender| !is_excepted(sender)).collect();
+        add("USER_IN_BLOCKLIST", one_of(&left, &self.block_from));
         add("USER_IN_WELCOMELIST_TO", recipient(&self.welcome_to));
         add("USER_IN_MORE_SPAM_TO", recipient(&self.more_spam_to));
         add("USER_IN_ALL_SPAM_TO", recipient(&self.all_spam_to));
@@ -116,6 +121,12 @@ impl Lists {
         }
         parties.client_name.is_some_and(|name| is_within(name, host))
     }
+}
+
+/// Whether the domain of one address is that of the other, or above or below it.
+fn share_a_domain(one: &str, other: &str) -> bool {
+    let (Some((_, one)), Some((_, other))) = (one.rsplit_once('@'), other.rsplit_once('@')) else { return false };
+    is_within(one, other) || is_within(other, one)
 }
 
 /// Whether a text matches a pattern of `*` and `?`. Linear in pattern times text, without recursion.

@@ -225,6 +225,25 @@ fn lists() {
 }
 
 #[test]
+fn an_exception_is_for_whom_it_names() {
+    let view = View::new(MAIL.as_bytes(), &LimitSettings::default());
+    for (excepted, reverse_path, is_blocked) in [
+        ("friend@good.test", "friend@good.test", true),
+        ("friend@good.test", "", true),
+        ("ann@example.test", "", false),
+        ("ann@example.test", "bounces+ann@lists.example.test", false),
+        ("ann@example.test", "eve@bad.test", true),
+        ("*@example.test", "bounces@lists.example.test", false),
+    ] {
+        let text = format!("blocklist_from *@example.test *@*.example.test *@bad.test\nunblocklist_from {excepted}");
+        let rules = RuleSet::compile([("b", BUILTIN), ("t", text.as_str())]);
+        let found = rules.evaluate(&Facts { reverse_path, ..Facts::of(&view) });
+        let found = found.iter().any(|signal| signal.name == "USER_IN_BLOCKLIST");
+        assert_eq!(found, is_blocked, "{excepted} {reverse_path}");
+    }
+}
+
+#[test]
 fn lists_with_proof() {
     let rules = RuleSet::compile([("b", BUILTIN), ("t", "welcomelist_auth *@example.test\nblocklist_to x@y.test")]);
     let view = View::new(MAIL.as_bytes(), &LimitSettings::default());
