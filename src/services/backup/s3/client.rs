@@ -481,6 +481,8 @@ fn refusal(wanted: &Wanted<'_>, answer: &Answer) -> Error {
     };
     let (kind, because) = match (answer.status.as_u16(), code.as_str()) {
         (_, "NoSuchBucket") => (Kind::Invalid, format!("there is no such bucket; {said}")),
+        // What Amazon's own clients try again, though some of it is told as if the request were wrong.
+        (_, "RequestTimeout" | "SlowDown" | "InternalError" | "PriorRequestNotComplete") => (Kind::Temporary, said),
         (_, "RequestTimeTooSkewed") => (Kind::Invalid, format!("the clock of this machine is wrong; {said}")),
         (404, _) => (Kind::NotFound, format!("it is not there; {said}")),
         (401 | 403, _) if wanted.verb == "remove" => (Kind::NoPermission, format!("the storage keeps it; {said}")),

@@ -2,12 +2,16 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::{BucketPlace, S3Settings};
 
 /// A storage on this machine.
 pub struct Scripted {
     address: String,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Scripted {
@@ -15,21 +19,28 @@ impl Scripted {
     pub fn answering(answers: Vec<(&'static str, Vec<u8>)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
         std::thread::spawn(move || {
             for (status, body) in answers {
                 let (mut client, _) = listener.accept().unwrap();
-                request(&mut client);
+                seen.lock().push(request(&mut client));
                 let length = body.len();
                 let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
                 client.write_all(&[head.into_bytes(), body].concat()).unwrap();
             }
         });
-        Self { address }
+        Self { address, requests }
     }
 
     /// How it is reached.
     pub fn settings(&self) -> S3Settings {
         S3Settings { endpoint: self.address.clone(), attempts: 2, ..S3Settings::default() }
+    }
+
+    /// The first lines of the requests that came.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().clone()
     }
 }
 
@@ -53,8 +64,13 @@ pub fn page(objects: &[(&str, usize)], next: Option<&str>) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Reads a request with its body.
-fn request(client: &mut TcpStream) {
+/// A failure as a storage tells it.
+pub fn failure(code: &str) -> Vec<u8> {
+    format!("<Error><Code>{code}</Code><Message>No.</Message></Error>").into_bytes()
+}
+
+/// Reads a request with its body; its first line.
+fn request(client: &mut TcpStream) -> String {
     let (mut got, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
     loop {
         let read = client.read(&mut buffer).unwrap();
@@ -66,7 +82,7 @@ fn request(client: &mut TcpStream) {
         let length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
         let length: usize = length.map(|(_, value)| value.trim().parse().unwrap()).sum();
         if got.len() >= end + 4 + length {
-            return;
+            return head.lines().next().unwrap().to_owned();
         }
     }
 }
