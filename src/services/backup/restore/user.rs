@@ -81,25 +81,24 @@ impl Restoring<'_> {
     /// One folder of a user who may be there.
     fn folder(&self, home: &Path, folder: &FolderRecord, record: &UserRecord) -> Result<Restored, Error> {
         let path = home.join(&folder.directory);
-        let mut messages = match read_folder(self.repository, folder) {
+        let messages = match read_folder(self.repository, folder) {
             Ok(messages) => messages,
             Err(error) => return Restored::lost(folder.messages, error),
         };
-        if let Some(id) = &self.selection.message_id {
-            messages = self.with_message_id(messages, id)?;
-            if messages.is_empty() {
-                return Ok(Restored::default());
-            }
+        let (messages, unread) = match &self.selection.message_id {
+            Some(id) => self.with_message_id(&messages, id)?,
+            None => (messages, Restored::default()),
+        };
+        if self.selection.message_id.is_some() && messages.is_empty() {
+            return Ok(unread);
         }
         if !home.join("cur").is_dir() {
             make_maildir(self.owner, home)?;
         }
-        if path.join("cur").is_dir() {
-            return self.missing_messages(&path, &messages, &keywords(self.repository, folder, record)?);
-        }
-        if self.selection.message_id.is_some() {
+        if path.join("cur").is_dir() || self.selection.message_id.is_some() {
             make_maildir(self.owner, &path)?;
-            return self.missing_messages(&path, &messages, &keywords(self.repository, folder, record)?);
+            let restored = self.missing_messages(&path, &messages, &keywords(self.repository, folder, record)?);
+            return Ok(restored?.and(unread));
         }
         // Two dots: no folder's directory begins so.
         let hidden = home.join(format!("..restoring{}", folder.directory));
@@ -238,23 +237,38 @@ impl Restoring<'_> {
         Ok(false)
     }
 
-    /// The messages among these with a Message-ID.
-    fn with_message_id(&self, messages: Vec<tree::MessageEntry>, id: &str) -> Result<Vec<tree::MessageEntry>, Error> {
-        let (found, _) = self.by_block(&messages)?;
+    /// The messages among these with a Message-ID, and those that cannot be read, any of which may have it.
+    fn with_message_id(
+        &self,
+        messages: &[tree::MessageEntry],
+        id: &str,
+    ) -> Result<(Vec<tree::MessageEntry>, Restored), Error> {
+        let (found, missing) = self.by_block(messages)?;
         let matching = found.par_iter().map(|group| {
-            let block = self.repository.block(group[0].0)?;
-            let mut matching = Vec::new();
+            let (mut matching, mut unread) = (Vec::new(), Restored::default());
+            let block = match self.repository.block(group[0].0) {
+                Ok(block) => block,
+                Err(error) => return Ok((matching, Restored::lost(group.len() as u64, error)?)),
+            };
             for (location, message) in group {
-                let start = self.repository.slice(&block, *location, &message.objects[0])?;
+                let start = match self.repository.slice(&block, *location, &message.objects[0]) {
+                    Ok(start) => start,
+                    Err(error) => {
+                        unread = unread.and(Restored::lost(1, error)?);
+                        continue;
+                    }
+                };
                 let header = crate::foundations::mail::HeaderSection::of(start);
                 let value = header.first("Message-ID").map(|field| field.text());
                 if value.is_some_and(|value| value.trim().trim_matches(['<', '>']) == id) {
                     matching.push((*message).clone());
                 }
             }
-            Ok(matching)
+            Ok((matching, unread))
         });
-        Ok(matching.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
+        let found = matching.collect::<Result<Vec<_>, Error>>()?;
+        let (matching, unread): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        Ok((matching.into_iter().flatten().collect(), unread.into_iter().fold(missing, Restored::and)))
     }
 }
 
@@ -329,23 +343,33 @@ mod tests {
 
     /// Restores users of these records, from a backup that has these objects too, and returns how much of it was refused.
     fn restored(place: &Path, objects: &[&[u8]], records: Vec<UserRecord>) -> u64 {
+        let stored = stored(place, objects, records);
+        restored_of(place, stored, &Selection::default()).lost
+    }
+
+    /// Stores these objects, each in a block of its own, and the records behind them.
+    fn stored(place: &Path, objects: &[&[u8]], records: Vec<UserRecord>) -> Vec<ObjectId> {
         let store =
             |block: &mut Block<'_>, record: &UserRecord| block.add(&serde_json::to_vec(record).unwrap()).unwrap();
         let repository = open(place, Access::Add);
         let mut block = Block::new(&repository, Kind::Content).unwrap();
         for object in objects {
             assert_eq!(block.add(object).unwrap(), ObjectId::of(object));
+            block.flush().unwrap();
         }
         let stored: Vec<ObjectId> = records.iter().map(|record| store(&mut block, record)).collect();
         block.flush().unwrap();
         repository.finish_packs().unwrap();
-        drop(block);
-        drop(repository);
+        stored
+    }
+
+    /// Restores users of the records that are stored so.
+    fn restored_of(place: &Path, stored: Vec<ObjectId>, selection: &Selection) -> Restored {
         let (repository, mail_root) = (open(place, Access::Read), place.join("mail"));
         std::fs::create_dir_all(&mail_root).unwrap();
         let restoring = Restoring {
             repository: &repository,
-            selection: &Selection::default(),
+            selection,
             mail_root: &mail_root,
             owner: Owner::of(&mail_root).unwrap(),
             progress: &Progress::default(),
@@ -358,8 +382,18 @@ mod tests {
             octets: 0,
             record,
         };
-        let all = stored.into_iter().enumerate().map(user).map(|entry| restoring.user(&entry).unwrap().lost);
-        all.sum()
+        let all = stored.into_iter().enumerate().map(user).map(|entry| restoring.user(&entry).unwrap());
+        all.fold(Restored::default(), Restored::and)
+    }
+
+    fn message(name: &str, content: &[u8]) -> tree::MessageEntry {
+        tree::MessageEntry {
+            place: crate::storage::mailbox::Place::Cur,
+            name: name.as_bytes().to_vec(),
+            size: content.len() as u64,
+            date: 0,
+            objects: vec![ObjectId::of(content)],
+        }
     }
 
     #[test]
@@ -401,14 +435,7 @@ mod tests {
     fn what_a_power_failure_has_left_is_made_right() {
         let place = tempfile::tempdir().unwrap();
         let (name, whole) = ("1.M1.h,U=7,S=5:2,S", ObjectId::of(b"whole"));
-        let message = tree::MessageEntry {
-            place: crate::storage::mailbox::Place::Cur,
-            name: name.as_bytes().to_vec(),
-            size: 5,
-            date: 0,
-            objects: vec![whole],
-        };
-        let page = tree::pages(vec![message]).remove(0);
+        let page = tree::pages(vec![message(name, b"whole")]).remove(0);
         let inbox = FolderRecord { messages: 1, octets: 5, pages: vec![ObjectId::of(&page)], ..folder("") };
         let files = vec![file("subscriptions", FileContent::Objects(vec![whole]))];
         let begun = place.path().join("mail/example.test/.restoring-user0");
@@ -421,6 +448,31 @@ mod tests {
         let home = place.path().join("mail/example.test/user0");
         for path in paths {
             assert_eq!(std::fs::read(home.join(&path)).unwrap(), b"whole", "{path}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_found_beside_damaged_ones() {
+        let place = tempfile::tempdir().unwrap();
+        let contents = ["a", "b"].map(|id| format!("Message-ID: <{id}@x>\r\n\r\n{id}"));
+        let messages = ["1.M1.h,U=1", "2.M2.h,U=2"].iter().zip(&contents);
+        let messages = messages.map(|(name, content)| message(&format!("{name}:2,"), content.as_bytes())).collect();
+        let page = tree::pages(messages).remove(0);
+        let inbox = FolderRecord { messages: 2, octets: 9, pages: vec![ObjectId::of(&page)], ..folder("") };
+        let objects = [contents[0].as_bytes(), contents[1].as_bytes(), &page];
+        let stored = stored(place.path(), &objects, vec![UserRecord { folders: vec![inbox], files: vec![] }]);
+        let directories = std::fs::read_dir(place.path().join("repository/packs")).unwrap();
+        let packs = directories.flat_map(|directory| std::fs::read_dir(directory.unwrap().path()).unwrap());
+        let packs: Vec<PathBuf> = packs.map(|pack| pack.unwrap().path()).collect();
+        assert_eq!(packs.len(), 1, "{packs:?}");
+        let mut pack = std::fs::read(&packs[0]).unwrap();
+        // In the block of the first message.
+        pack[12] ^= 4;
+        std::fs::write(&packs[0], pack).unwrap();
+        for (id, messages) in [("b@x", 1), ("a@x", 0)] {
+            let selection = Selection { message_id: Some(id.to_owned()), ..Selection::default() };
+            let restored = restored_of(place.path(), stored.clone(), &selection);
+            assert_eq!((restored.messages, restored.lost), (messages, 1), "{id}: {restored:?}");
         }
     }
 }
