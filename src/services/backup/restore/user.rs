@@ -3,7 +3,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::write::{make_maildir, publish};
+use super::write::{begin, make_maildir, publish};
 use super::{Restored, Selection};
 use crate::foundations::files::Owner;
 use crate::services::backup::create::{read_folder, read_record};
@@ -21,7 +21,7 @@ pub struct Restoring<'a> {
     pub mail_root: &'a Path,
     pub owner: Owner,
     pub progress: &'a Progress,
-    /// What stands in the name of a file that lies beside another.
+    /// The backup's name, which stands also in the name of a file that lies beside another.
     pub mark: String,
 }
 
@@ -55,7 +55,7 @@ impl Restoring<'_> {
             let hidden = domain.join(format!(".restoring-{}", entry.local));
             let mut restored = Restored::default();
             // Of somebody without mail there are other files only, and the server makes the mailbox.
-            self.owner.make_directory(&hidden)?;
+            begin(self.owner, &hidden, &self.mark)?;
             if !record.folders.is_empty() {
                 make_maildir(self.owner, &hidden)?;
             }
@@ -102,6 +102,7 @@ impl Restoring<'_> {
         }
         // Two dots: no folder's directory begins so.
         let hidden = home.join(format!("..restoring{}", folder.directory));
+        begin(self.owner, &hidden, &self.mark)?;
         let restored = self.whole_folder(&hidden, folder)?;
         let within = format!("{}/", folder.directory);
         let only = UserRecord {
@@ -324,6 +325,7 @@ pub fn safe<'a>(path: &'a str, repository: &Path) -> Result<&'a Path, Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::write;
     use super::*;
     use crate::services::backup::repository::{Access, Block, Kind, ObjectId};
     use crate::services::backup::{BackupSettings, Destination};
@@ -440,6 +442,7 @@ mod tests {
         let files = vec![file("subscriptions", FileContent::Objects(vec![whole]))];
         let begun = place.path().join("mail/example.test/.restoring-user0");
         std::fs::create_dir_all(begun.join("cur")).unwrap();
+        std::fs::write(begun.join(write::NOTE), "x").unwrap();
         let paths = [format!("cur/{name}"), "subscriptions".to_owned()];
         // As long as they should be.
         paths.iter().for_each(|path| std::fs::write(begun.join(path), [0; 5]).unwrap());
@@ -449,6 +452,31 @@ mod tests {
         for path in paths {
             assert_eq!(std::fs::read(home.join(&path)).unwrap(), b"whole", "{path}");
         }
+    }
+
+    #[test]
+    fn what_a_restore_of_another_backup_has_left_is_not_mixed_in() {
+        let place = tempfile::tempdir().unwrap();
+        let domain = place.path().join("mail/example.test");
+        // Somebody who has gone, and a folder of somebody who is there.
+        let begun = [domain.join(".restoring-user0"), domain.join("user1/..restoring.Old")];
+        std::fs::create_dir_all(domain.join("user1/cur")).unwrap();
+        for begun in &begun {
+            std::fs::create_dir_all(begun.join("cur")).unwrap();
+            std::fs::write(begun.join("cur/1.M1.h,U=7,S=5:2,"), "whole").unwrap();
+            std::fs::write(begun.join(write::NOTE), "another").unwrap();
+        }
+        let page = tree::pages(vec![message("1.M1.h,U=7,S=5:2,S", b"whole")]).remove(0);
+        let full = |directory| FolderRecord { messages: 1, pages: vec![ObjectId::of(&page)], ..folder(directory) };
+        let records = [full(""), full(".Old")].map(|folder| UserRecord { folders: vec![folder], files: vec![] });
+        assert_eq!(restored(place.path(), &[b"whole", &page], records.into()), 0);
+        for folder in ["user0", "user1/.Old"] {
+            let folder = domain.join(folder);
+            let found = std::fs::read_dir(folder.join("cur")).unwrap().map(|entry| entry.unwrap().file_name());
+            assert_eq!(found.collect::<Vec<_>>(), ["1.M1.h,U=7,S=5:2,S"], "{}", folder.display());
+            assert!(!folder.join(write::NOTE).exists());
+        }
+        assert!(begun.iter().all(|begun| !begun.exists()));
     }
 
     #[test]
