@@ -183,7 +183,7 @@ pub struct FileRecord {
     pub mode: u32,
     /// When it was changed last, in nanoseconds since 1970.
     pub changed: i64,
-    /// For whom `age` has encrypted it: the SHA-256 of the recipients. `None` when it is as it was.
+    /// That `age` has encrypted it: a digest that says for whom, and what the file system knew of the file. `None` when it is as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<ObjectId>,
     /// What it holds.
