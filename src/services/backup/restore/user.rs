@@ -97,8 +97,11 @@ impl Restoring<'_> {
         }
         if path.join("cur").is_dir() || self.selection.message_id.is_some() {
             make_maildir(self.owner, &path)?;
-            let restored = self.missing_messages(&path, &messages, &keywords(self.repository, folder, record)?);
-            return Ok(restored?.and(unread));
+            let (keywords, lost) = match keywords(self.repository, folder, record) {
+                Ok(keywords) => (keywords, Restored::default()),
+                Err(error) => (Vec::new(), Restored::lost(1, error)?),
+            };
+            return Ok(self.missing_messages(&path, &messages, &keywords)?.and(unread).and(lost));
         }
         // Two dots: no folder's directory begins so.
         let hidden = home.join(format!("..restoring{}", folder.directory));

@@ -175,3 +175,17 @@ fn a_message_is_found_beside_damaged_ones() {
         assert_eq!((restored.messages, restored.lost), (messages, 1), "{id}: {restored:?}");
     }
 }
+
+#[test]
+fn lost_names_of_keywords_keep_no_message_from_a_living_folder() {
+    let place = tempfile::tempdir().unwrap();
+    let home = place.path().join("mail/example.test/user0");
+    std::fs::create_dir_all(home.join("cur")).unwrap();
+    let page = tree::pages(vec![message("1.M1.h,U=7,S=5:2,Sa", b"whole")]).remove(0);
+    let inbox = FolderRecord { messages: 1, octets: 5, pages: vec![ObjectId::of(&page)], ..folder("") };
+    let files = vec![file("dovecot-keywords", FileContent::Objects(vec![ObjectId::of(b"in no pack")]))];
+    let stored = stored(place.path(), &[b"whole", &page], vec![UserRecord { folders: vec![inbox], files }]);
+    let restored = restored_of(place.path(), stored, &Selection::default());
+    assert_eq!((restored.messages, restored.lost, restored.keywords_dropped), (1, 1, 1), "{restored:?}");
+    assert_eq!(std::fs::read(home.join("cur/1.M1.h,S=5:2,S")).unwrap(), b"whole");
+}
