@@ -43,19 +43,20 @@ pub(super) enum Queue {
         #[arg(long)]
         message: bool,
     },
-    /// Try messages now, whenever they would be due. Those that are held need `release`.
+    /// Try messages now, whenever they would be due. Those that are held need `release`. `to:` and `domain:` mean only
+    /// these recipients.
     Retry {
         /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
         #[arg(required = true, value_parser = which)]
         which: Vec<String>,
     },
-    /// Keep messages back until they are released.
+    /// Keep messages back until they are released. `to:` and `domain:` keep them from only these recipients: others still get them.
     Hold {
         /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
         #[arg(required = true, value_parser = which)]
         which: Vec<String>,
     },
-    /// Let messages go that were held.
+    /// Let messages go that were held. `to:` and `domain:` let them go to only these recipients.
     Release {
         /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
         #[arg(required = true, value_parser = which)]

@@ -313,20 +313,22 @@ impl Run {
         // Configuration is often a link to where it really is, and is wanted itself; a link in a mailbox says which
         // script is active.
         let is_mail = root != Path::new("/");
-        let content = if metadata.is_symlink() && is_mail {
+        let (content, metadata) = if metadata.is_symlink() && is_mail {
             let target = fs::read_link(&whole).map_err(&failed)?;
-            FileContent::Link(target.to_string_lossy().into_owned())
+            (FileContent::Link(target.to_string_lossy().into_owned()), metadata)
         } else {
             let mut file = match fs::File::open(&whole) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(failed(error)),
             };
-            if !file.metadata().map_err(&failed)?.is_file() {
+            // A link to it may be read by everybody, whatever it is.
+            let metadata = file.metadata().map_err(&failed)?;
+            if !metadata.is_file() {
                 log::warn!(file:% = whole.display(); "This is no plain file and is not in the backup");
                 return Ok(None);
             }
-            FileContent::Objects(block.add_file(&mut file, metadata.len())?.map_err(&failed)?.0)
+            (FileContent::Objects(block.add_file(&mut file, metadata.len())?.map_err(&failed)?.0), metadata)
         };
         let changed = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
         let mode = metadata.mode() & 0o7777;
@@ -369,4 +371,45 @@ impl From<scan::Listed> for Unread {
 fn validity(folder: &Path) -> Option<u32> {
     let content = fs::read(folder.join(UidFile::NAME)).ok()?;
     UidFile::parse(&content).map(|file| file.validity)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+    use crate::foundations::clock::SystemClock;
+    use crate::services::backup::repository::Access;
+    use crate::services::backup::{BackupSettings, Destination};
+
+    #[test]
+    fn a_key_behind_a_link_is_as_secret_as_it_was() {
+        let place = tempfile::tempdir().unwrap();
+        let destination = Destination::Directory(place.path().join("repository"));
+        let repository = Repository::open(&destination, Access::Add, &BackupSettings::default()).unwrap();
+        let run = Run {
+            repository: Arc::new(repository),
+            previous: HashMap::new(),
+            all_is_there: false,
+            mail_root: place.path().join("mail"),
+            clock: Arc::new(SystemClock),
+            progress: Arc::default(),
+            read: AtomicU64::new(0),
+            added: AtomicU64::new(0),
+            unnamed: parking_lot::Mutex::default(),
+        };
+        let (key, link) = (place.path().join("key.pem"), place.path().join("live.pem"));
+        fs::write(&key, "secret").unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("key.pem", &link).unwrap();
+        let mut block = Block::new(&run.repository, Kind::Content).unwrap();
+        let record = run.file(Path::new("/"), &link, &mut block).unwrap().unwrap();
+        assert_eq!((record.mode, record.path.as_str()), (0o640, link.to_str().unwrap()));
+        assert_eq!(record.content, FileContent::Objects(vec![ObjectId::of(b"secret")]));
+        // In a mailbox the link itself is meant.
+        let record = run.file(place.path(), Path::new("live.pem"), &mut block).unwrap().unwrap();
+        assert_eq!(record.content, FileContent::Link("key.pem".to_owned()));
+    }
 }

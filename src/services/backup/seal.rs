@@ -16,8 +16,6 @@ use crate::foundations::files::read_bounded;
 /// How files are encrypted.
 pub struct Seal {
     recipients: Vec<String>,
-    /// Which recipients these are.
-    mark: ObjectId,
     /// What the newest backup has, by path. What has not changed is not encrypted again, for the result would be another
     /// each time.
     before: HashMap<String, FileRecord>,
@@ -38,11 +36,7 @@ impl Seal {
     /// For these recipients; for none of them, nothing is encrypted.
     pub fn new(recipients: &[String], previous: Option<&Snapshot>) -> Self {
         let before = previous.iter().flat_map(|snapshot| &snapshot.files);
-        Self {
-            recipients: recipients.to_vec(),
-            mark: ObjectId::of(recipients.join("\n").as_bytes()),
-            before: before.map(|file| (file.path.clone(), file.clone())).collect(),
-        }
+        Self { recipients: recipients.to_vec(), before: before.map(|file| (file.path.clone(), file.clone())).collect() }
     }
 
     /// Stores a file of configuration; `None` when it is not there.
@@ -61,7 +55,8 @@ impl Seal {
         };
         let changed = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
         let name = path.to_string_lossy().into_owned();
-        let known = self.before.get(&name).filter(|known| known.sealed == Some(self.mark) && known.changed == changed);
+        let mark = self.mark(path, &metadata);
+        let known = self.before.get(&name).filter(|known| known.sealed == Some(mark) && known.changed == changed);
         if let Some(known) = known
             && let FileContent::Objects(objects) = &known.content
             && objects.iter().all(|object| run.repository.has(object))
@@ -74,7 +69,17 @@ impl Seal {
         }
         let sealed = age(&arguments, &read_bounded(path, LARGEST)?)?;
         let content = FileContent::Objects(vec![block.add(&sealed)?]);
-        Ok(Some(FileRecord { path: name, mode: metadata.mode() & 0o7777, changed, sealed: Some(self.mark), content }))
+        Ok(Some(FileRecord { path: name, mode: metadata.mode() & 0o7777, changed, sealed: Some(mark), content }))
+    }
+
+    /// Says for whom a file is encrypted, and which file that is. Its date alone does not: in the Nix store all have the same,
+    /// and a link leads to another one when its content changes. A digest of the content would help to guess a secret.
+    fn mark(&self, path: &Path, metadata: &fs::Metadata) -> ObjectId {
+        let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let (number, length) = (metadata.ino(), metadata.len());
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        let recipients = self.recipients.join("\n");
+        ObjectId::of(format!("{recipients}\n{}\n{number} {length} {changed:?}", place.display()).as_bytes())
     }
 }
 
@@ -122,5 +127,25 @@ mod tests {
         {
             assert!(!is_recipient(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_file_of_the_same_date_is_not_taken_for_another() {
+        let place = tempfile::tempdir().unwrap();
+        let [one, other, link] = ["one", "other", "link"].map(|name| place.path().join(name));
+        for (file, content) in [(&one, "a"), (&other, "b")] {
+            fs::write(file, content).unwrap();
+            let file = fs::File::options().write(true).open(file).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1)).unwrap();
+        }
+        let seal = |recipient: &str| Seal::new(&[recipient.to_owned()], None);
+        let mark = |seal: &Seal| seal.mark(&link, &fs::metadata(&link).unwrap());
+        std::os::unix::fs::symlink(&one, &link).unwrap();
+        let before = mark(&seal("age1a"));
+        assert_eq!(mark(&seal("age1a")), before);
+        assert_ne!(mark(&seal("age1b")), before);
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(&other, &link).unwrap();
+        assert_ne!(mark(&seal("age1a")), before);
     }
 }

@@ -11,7 +11,7 @@ use super::{Io, Scope, Trouble};
 use crate::foundations::wire::line::{BadLine, Lines};
 use crate::foundations::wire::smtp::{BadReply, EnhancedStatus, Reply, ReplyReader};
 
-/// Longest line of a reply in octets. RFC 5321 §4.5.3.1.5 allows 512; real servers write longer ones.
+/// Octets that are kept of a line of a reply. RFC 5321 §4.5.3.1.5 allows 512; real servers write longer ones.
 const LONGEST_LINE: usize = 4096;
 
 /// The client's end of a connection.
@@ -82,7 +82,7 @@ impl Dialogue {
     pub(super) fn early_reply(&mut self) -> Result<Option<Reply>, Broken> {
         match self.read_reply().now_or_never() {
             Some(reply) => reply.map(Some),
-            None if self.incoming.is_empty() && self.replies.is_between() => Ok(None),
+            None if self.incoming.is_empty() && self.lines.is_between() && self.replies.is_between() => Ok(None),
             None => Err(Broken::Early),
         }
     }
@@ -111,5 +111,39 @@ impl Dialogue {
     pub(super) async fn quit(mut self, limit: Duration) {
         // The other end has done its work whether it hears this or not.
         let _ = self.ask(b"QUIT\r\n", limit).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_long_reply_is_cut_and_its_code_counts() {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        let mut dialogue = Dialogue::new(Box::new(ours));
+        let long = "x".repeat(100_000);
+        let many: String = (0..1000).map(|n| format!("451-4.7.1 {n}\r\n")).collect();
+        let said = format!("550-5.1.1 {long}\r\n550 5.1.1 No\r\n{many}451 4.7.1 Later\r\n250 Yes\r\n");
+        theirs.write_all(said.as_bytes()).await.unwrap();
+        let mut codes = Vec::new();
+        for _ in 0..3 {
+            let reply = dialogue.reply(LIMIT).await.unwrap();
+            assert!(reply.lines().all(|line| line.len() <= LONGEST_LINE));
+            codes.push((reply.code(), reply.status()));
+        }
+        let status = |class, subject, detail| Some(EnhancedStatus::new(class, subject, detail));
+        assert_eq!(codes, [(550, status(5, 1, 1)), (451, status(4, 7, 1)), (250, None)]);
+    }
+
+    #[tokio::test]
+    async fn a_long_line_that_comes_early_is_noticed() {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        let mut dialogue = Dialogue::new(Box::new(ours));
+        assert!(matches!(dialogue.early_reply(), Ok(None)));
+        theirs.write_all(format!("250 {}", "x".repeat(100_000)).as_bytes()).await.unwrap();
+        assert!(matches!(dialogue.early_reply(), Err(Broken::Early)));
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::send::{Letter, Sender};
 use crate::foundations::address::Address;
 use crate::foundations::dns::{self, Resolver};
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::services::filter::CountedPolicy;
 use crate::services::filter::authentication::organization_of;
 use crate::storage::reports::Tally;
@@ -18,7 +19,7 @@ const MOST_ADDRESSES: usize = 3;
 /// How long the zones of a report's addresses are asked.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One report for each policy that held on the day, in its letter, and whom it is for.
+/// One report for each policy that held on the day, in its letter, and whom it is for; with the policy, as it was counted.
 ///
 /// # Errors
 /// There is none, and whether an address agrees is not known now.
@@ -27,12 +28,12 @@ pub(super) async fn letters(
     sender: &Sender,
     (day, domain): (i64, &str),
     tallies: &[Tally],
-) -> Result<Vec<Letter>, dns::Error> {
+) -> Result<Vec<(String, Letter)>, dns::Error> {
     let mut policies: Vec<&str> = tallies.iter().map(|tally| tally.policy.as_str()).collect();
     policies.sort_unstable();
     policies.dedup();
     let (mut letters, mut unanswered) = (Vec::new(), None);
-    for (number, policy) in policies.into_iter().enumerate() {
+    for policy in policies {
         let Ok(counted) = serde_json::from_str::<CountedPolicy>(policy) else { continue };
         let to = match addressees(resolver, domain, &counted.to, MOST_ADDRESSES).await {
             Ok(to) => to,
@@ -41,7 +42,7 @@ pub(super) async fn letters(
                 continue;
             }
         };
-        let report = report(sender, (day, domain, number), &counted, tallies.iter().filter(|t| t.policy == policy));
+        let report = report(sender, (day, domain, policy), &counted, tallies.iter().filter(|t| t.policy == policy));
         if to.is_empty() || report.record.is_empty() {
             continue;
         }
@@ -51,7 +52,7 @@ pub(super) async fn letters(
         let from = sender.from.to_string();
         // Writing into memory does not fail.
         if report.write_rfc5322(sender.hostname.as_str(), from.as_str(), list, &mut octets).is_ok() {
-            letters.push(Letter { to, octets, id: report.report_metadata.report_id.clone() });
+            letters.push((policy.to_owned(), Letter { to, octets, id: report.report_metadata.report_id.clone() }));
         }
     }
     match unanswered {
@@ -96,7 +97,7 @@ fn silent(domain: &str) -> dns::Error {
 
 fn report<'t>(
     sender: &Sender,
-    (day, domain, number): (i64, &str, usize),
+    (day, domain, policy): (i64, &str, &str),
     counted: &CountedPolicy,
     tallies: impl Iterator<Item = &'t Tally>,
 ) -> Report {
@@ -112,7 +113,8 @@ fn report<'t>(
             org_name: sender.organization.clone(),
             email: sender.from.to_string(),
             extra_contact_info: None,
-            report_id: format!("{begin}.{number}.{domain}@{}", sender.hostname),
+            // It is that of the same report at every try, whichever others were sent before.
+            report_id: format!("{begin}.{}.{domain}@{}", digest(policy), sender.hostname),
             date_range: DateRange { begin, end: begin + 86_399 },
             error: Vec::new(),
             generator: Some(concat!("postrider ", env!("CARGO_PKG_VERSION")).to_owned()),
@@ -121,6 +123,11 @@ fn report<'t>(
         record: rows.collect(),
         extensions: Vec::new(),
     }
+}
+
+/// Tells the policies of a domain apart.
+fn digest(policy: &str) -> String {
+    hexadecimal(&aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, policy.as_bytes()).as_ref()[..8])
 }
 
 /// The address of a `mailto:` URI; a size limit behind it (RFC 7489 §6.2) is left off: our reports are small.

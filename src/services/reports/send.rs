@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failures::Sent;
-use super::{ReportSettings, dmarc, failures, tls};
+use super::tls::{self, Prepared};
+use super::{ReportSettings, dmarc, failures};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::dns::SharedResolver;
@@ -161,32 +162,44 @@ impl Reporter {
         let Some(sender) = self.sender(settings) else { return Ok(Ok(())) };
         let resolver = &*self.0.resolver;
         let is_given_up = Reports::day_of(self.0.clock.now()) - day > UNANSWERED;
-        let letters = match kind {
-            Kind::Dmarc => match dmarc::letters(resolver, &sender, (day, domain), &tallies).await {
-                Ok(letters) => letters,
-                Err(_) if is_given_up => Vec::new(),
-                Err(error) => return Ok(Err(Refusal::temporary(error))),
-            },
-            Kind::Tls => match tls::prepare(resolver, &sender, (day, domain), &tallies).await {
-                Err(_) if is_given_up => Vec::new(),
-                Err(error) => return Ok(Err(Refusal::temporary(error))),
-                Ok(Some(prepared)) => {
-                    for uri in &prepared.uris {
-                        let posted = self.0.outbound.post(uri, "application/tlsrpt+gzip", prepared.packed.clone());
-                        self.record(kind, domain, uri, posted.await.err());
+        match kind {
+            Kind::Dmarc => {
+                let letters = match dmarc::letters(resolver, &sender, (day, domain), &tallies).await {
+                    Ok(letters) => letters,
+                    Err(_) if is_given_up => Vec::new(),
+                    Err(error) => return Ok(Err(Refusal::temporary(error))),
+                };
+                let mut posted = Ok(());
+                for (policy, letter) in letters {
+                    match self.post(kind, domain, letter, settings).await {
+                        // What is in the queue is not sent again with those that are not.
+                        Ok(()) => self.0.reports.settle_policy(kind, day, domain, &policy).await?,
+                        Err(refusal) => posted = Err(refusal),
                     }
-                    prepared.letter.into_iter().collect()
                 }
-                Ok(None) => Vec::new(),
-            },
-            Kind::Failure => Vec::new(),
-        };
-        for letter in letters {
-            if let Err(refusal) = self.post(kind, domain, letter, settings).await {
-                return Ok(Err(refusal));
+                Ok(posted)
             }
+            Kind::Tls => match tls::prepare(resolver, &sender, (day, domain), &tallies).await {
+                Err(_) if is_given_up => Ok(Ok(())),
+                Err(error) => Ok(Err(Refusal::temporary(error))),
+                Ok(Some(prepared)) => Ok(self.send_tls(domain, prepared, settings).await),
+                Ok(None) => Ok(Ok(())),
+            },
+            Kind::Failure => Ok(Ok(())),
         }
-        Ok(Ok(()))
+    }
+
+    /// By mail first: where that fails, all of it is tried again, and what HTTPS does is not waited for twice.
+    async fn send_tls(&self, domain: &str, prepared: Prepared, settings: &ReportSettings) -> Result<(), Refusal> {
+        let Prepared { letter, uris, packed } = prepared;
+        if let Some(letter) = letter {
+            self.post(Kind::Tls, domain, letter, settings).await?;
+        }
+        for uri in &uris {
+            let posted = self.0.outbound.post(uri, "application/tlsrpt+gzip", packed.clone()).await;
+            self.record(Kind::Tls, domain, uri, posted.err());
+        }
+        Ok(())
     }
 
     fn sender(&self, settings: &ReportSettings) -> Option<Sender> {

@@ -49,6 +49,16 @@ impl Reports {
         Ok(database.execute(sql, &values).await? == 1)
     }
 
+    /// What was counted for a domain under one of its policies has been sent: it is forgotten, and the rest is still there.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn settle_policy(&self, kind: Kind, day: i64, domain: &str, policy: &str) -> Result<(), Error> {
+        let sql = "DELETE FROM report_tallies WHERE kind = ? AND day = ? AND domain = ? AND policy = ?";
+        let values = [kind.word().into(), day.into(), domain.into(), policy.into()];
+        self.0.database.execute(sql, &values).await.map(|_| ())
+    }
+
     /// The counts of a domain have been sent, or nobody wants them: they are forgotten.
     ///
     /// # Errors

@@ -20,7 +20,8 @@ pub struct Listing {
     pub recipients: Vec<Queued>,
 }
 
-/// Which entries are meant. Changes pass over what is in quarantine, unless it is [`Selection::Entry`].
+/// Which entries are meant, and by changes which of their recipients. Changes pass over what is in quarantine, unless it is
+/// [`Selection::Entry`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     /// Every one.
@@ -29,9 +30,9 @@ pub enum Selection {
     Entry(QueueId),
     /// Those from this sender; notifications have none.
     Sender(ReversePath),
-    /// Those with this recipient.
+    /// Those with this recipient; changes concern no other.
     Recipient(Address),
-    /// Those with a recipient of this domain.
+    /// Those with a recipient of this domain; changes concern no others.
     Domain(Domain),
     /// Those that wait for an administrator.
     Held,
@@ -86,9 +87,16 @@ pub struct Counts {
 impl Selection {
     /// Whether a recipient of a selected entry is meant.
     pub fn takes(&self, address: &Address) -> bool {
+        self.whom().is_none_or(|whom| whom.is(address))
+    }
+
+    /// Which recipients of the selected entries are meant; `None` for all of them.
+    fn whom(&self) -> Option<Whom> {
         match self {
-            Self::Part(_, whom) => whom.is(address),
-            _ => true,
+            Self::Part(_, whom) => Some(whom.clone()),
+            Self::Recipient(address) => Some(Whom::Address(address.clone())),
+            Self::Domain(domain) => Some(Whom::Domain(domain.clone())),
+            Self::All | Self::Entry(_) | Self::Sender(_) | Self::Held => None,
         }
     }
 
@@ -259,9 +267,12 @@ impl Spool {
         let held = vec![RecipientState::Held.number().into()];
         let assign = "state = ?, due_at = CASE WHEN owner IS NULL THEN ? ELSE due_at END";
         let changed = self.change(selection, assign, values, "state = ?", held).await?;
-        let (condition, values) = selection.condition_of_change();
+        let (condition, mut values) = selection.condition_of_change();
+        values.push(RecipientState::Held.number().into());
+        // For those that are still held it is the reason as before.
         let sql = Sql::assembled(format!(
-            "UPDATE queue_entries SET hold_reason = NULL WHERE hold_reason IS NOT NULL AND id IN ({})",
+            "UPDATE queue_entries SET hold_reason = NULL WHERE hold_reason IS NOT NULL AND id IN ({}) \
+             AND id NOT IN (SELECT entry FROM queue_recipients WHERE state = ?)",
             ids(&condition)
         ));
         let mut job = Job::full();
@@ -304,7 +315,7 @@ impl Spool {
     ) -> Result<u64, Error> {
         let (condition, mut selected) = selection.condition_of_change();
         let mut which = which.to_owned();
-        if let Selection::Part(_, whom) = selection {
+        if let Some(whom) = selection.whom() {
             let (condition, value) = whom.condition();
             which = format!("{which} AND {condition}");
             which_values.push(value);

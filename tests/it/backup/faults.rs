@@ -166,13 +166,14 @@ async fn a_full_target_is_said_and_harms_nothing() {
 async fn an_interrupted_restore_is_continued() {
     let destination = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
-    done(&host, &["create"]).await;
+    let id = done(&host, &["create"]).await["id"].as_str().unwrap().to_owned();
     let target = tempfile::tempdir().unwrap();
     let to = target.path().to_str().unwrap();
     done(&host, &["restore", "--to", to]).await;
     // As a run leaves it that was cut off in the middle of ann, before bob and the database.
     let mail = target.path().join("mail/example.test");
     fs::rename(mail.join("ann"), mail.join(".restoring-ann")).unwrap();
+    fs::write(mail.join(".restoring-ann/postrider-restored-from"), id).unwrap();
     fs::remove_dir_all(mail.join("bob")).unwrap();
     fs::rename(target.path().join("postrider.sqlite"), target.path().join("unfinished.sqlite")).unwrap();
     let mut files: Vec<_> =

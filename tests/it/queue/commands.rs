@@ -9,8 +9,8 @@ use postrider::foundations::mail::Recipient;
 use postrider::storage::spool::{NewEntry, NewRecipient, QUARANTINED};
 
 use super::world::mail;
-use crate::harness::Host;
 use crate::harness::cli::{output, run};
+use crate::harness::{Host, until};
 
 /// Puts a message into the queue that waits for an administrator.
 async fn hold(host: &Host, from: ReversePath, to: &str, reason: &str) -> QueueId {
@@ -98,6 +98,36 @@ async fn recipients_that_are_not_named_still_get_the_message() {
     assert!(!traced.to_string().contains("administrator for b@x.test"), "{traced}");
     assert_eq!(run(&config, &["queue", "delete", "to:b@x.test", "domain:x.test", "domain:z.test"], "").await, one);
     assert_eq!(run(&config, &["queue", "show", &id], "").await.1, 4, "it went with the last one");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recipients_that_are_not_named_are_neither_held_nor_released() {
+    // Whoever is released is tried, and goes on waiting.
+    let host = Host::start().dns("x.test FAIL").await;
+    let config = host.config();
+    let id = put(&host, ann(), "a@x.test b@x.test c@y.test", None).await.to_string();
+    let states = async || {
+        let (shown, _) = run(&config, &["queue", "show", &id], "").await;
+        let recipients = shown["recipients"].as_array().unwrap().clone();
+        recipients.iter().map(|one| one["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(run(&config, &["queue", "hold", "to:a@x.test"], "").await, (serde_json::json!({"recipients": 1}), 0));
+    assert_eq!(states().await, "held waiting waiting");
+    host.parts().journal.flush().await;
+    let (traced, _) = run(&config, &["trace", &id], "").await;
+    assert!(traced.to_string().contains("held by an administrator for a@x.test"), "{traced}");
+    for (command, which, met, after) in [
+        ("hold", "domain:x.test", 1, "held held waiting"),
+        ("release", "to:b@x.test", 1, "held waiting waiting"),
+        ("hold", "all", 2, "held held held"),
+        ("release", "domain:y.test", 1, "held held waiting"),
+        ("release", "all", 2, "waiting waiting waiting"),
+    ] {
+        let told = run(&config, &["queue", command, which], "").await;
+        assert_eq!(told, (serde_json::json!({"recipients": met}), 0), "{command} {which}");
+        until(&format!("{command} {which}"), async || states().await == after).await;
+    }
     host.stop().await;
 }
 

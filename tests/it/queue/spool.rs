@@ -282,17 +282,26 @@ async fn holds_releases_and_deletes(database: Database) {
     let held = world.spool.list(&Selection::Held, None, 10).await.unwrap();
     assert_eq!(held[0].entry.hold_reason.as_deref(), Some("suspicious"));
     assert!(held[0].recipients.iter().all(|one| one.state == RecipientState::Held));
-    for selection in [
-        Selection::All,
-        Selection::Entry(id),
-        Selection::Sender(ReversePath::Address("ANN@sender.test".parse().unwrap())),
-        Selection::Recipient("a@x.test".parse().unwrap()),
-        Selection::Domain("y_z.test".parse().unwrap()),
+    // Whoever is still held is held for the reason there was.
+    let one = Selection::Recipient("a@x.test".parse().unwrap());
+    assert_eq!(world.spool.release(&one).await.unwrap(), 1);
+    let listing = world.spool.entry(id).await.unwrap();
+    assert_eq!(listing.entry.hold_reason.as_deref(), Some("suspicious"));
+    let states: Vec<_> = listing.recipients.iter().map(|one| one.state).collect();
+    assert_eq!(states, [RecipientState::Waiting, RecipientState::Held]);
+    assert_eq!(world.spool.hold(&one).await.unwrap(), 1);
+    for (selection, met) in [
+        (Selection::All, 2),
+        (Selection::Entry(id), 2),
+        (Selection::Sender(ReversePath::Address("ANN@sender.test".parse().unwrap())), 2),
+        (one, 1),
+        (Selection::Domain("y_z.test".parse().unwrap()), 1),
     ] {
         assert_eq!(world.spool.list(&selection, None, 10).await.unwrap().len(), 1, "{selection:?}");
-        assert_eq!(world.spool.release(&selection).await.unwrap(), 2, "{selection:?}");
+        assert_eq!(world.spool.release(&selection).await.unwrap(), met, "{selection:?}");
         assert_eq!(world.spool.entry(id).await.unwrap().entry.hold_reason, None);
-        assert_eq!(world.spool.hold(&selection).await.unwrap(), 2, "{selection:?}");
+        assert_eq!(world.spool.retry(&selection).await.unwrap(), met, "{selection:?}");
+        assert_eq!(world.spool.hold(&selection).await.unwrap(), met, "{selection:?}");
     }
     for nobody in [Selection::Sender(ReversePath::Null), Selection::Domain("ybz.test".parse().unwrap())] {
         assert_eq!(world.spool.list(&nobody, None, 10).await.unwrap().len(), 0);
@@ -482,11 +491,10 @@ async fn tells_where_mail_goes_and_how_long_the_queue_was(database: Database) {
     let again = |reply: &str| Fate::Again { due_at: now, at: now, reply: reply.to_owned(), report: None };
     let keys: Vec<i64> = claimed[0].recipients.iter().map(|one| one.key).collect();
     world.spool.settle(id, ONE, &[(keys[0], again("451 no")), (keys[1], again("451 no"))]).await.unwrap();
-    world.spool.hold(&Selection::Recipient("b@x.test".parse().unwrap())).await.unwrap();
+    world.spool.hold(&Selection::All).await.unwrap();
     let found = world.spool.destinations(10).await.unwrap();
     let plain: Vec<_> =
         found.iter().map(|one| (one.destination.as_str(), one.waiting, one.held, one.attempts)).collect();
-    // Holding is for the whole entry.
     assert_eq!(plain, [("mx:x.test", 0, 2, 1), ("mx:y.test", 0, 1, 0)]);
     assert_eq!((found[0].last_reply.as_deref(), found[1].last_reply.as_deref()), (Some("451 no"), None));
     assert!(found[0].oldest.is_some_and(|oldest| now.since(oldest) < Duration::from_secs(60)));

@@ -1,15 +1,26 @@
 //! DMARC aggregate reports.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use mail_auth::report::{ActionDisposition, Disposition, DmarcResult, Feedback, Report};
+use parking_lot::Mutex;
 use postrider::foundations::clock::{Clock as _, Timestamp};
 use postrider::foundations::dns::ZoneResolver;
 use postrider::foundations::event::EventKind;
+use postrider::foundations::failure::Refusal;
+use postrider::foundations::ids::QueueId;
+use postrider::foundations::tasks::Tasks;
 use postrider::services::filter::authentication::dkim::{DkimResult, verify};
+use postrider::services::handover::{Postponed, Queueing};
+use postrider::services::reports::{Reporter, ReporterParts};
 use postrider::storage::journal::Query;
-use postrider::storage::reports::{Kind, ReceivedQuery};
+use postrider::storage::reports::{Kind, Outcome, ReceivedQuery, Reports};
 
 use super::world::{from_outside, next_day, start};
-use crate::harness::{cli, until};
+use crate::harness::{Host, TestClock, cli, until};
 
 const ZONE: &str = "_dmarc.sender.test TXT v=DMARC1; p=quarantine; rua=mailto:agg@sender.test,mailto:all@third.test\n\
      sender.test TXT v=spf1 ip4:192.0.2.44 -all\nsender.test MX 10 mx.sender.test\nmx.sender.test A 192.0.2.25\n\
@@ -164,5 +175,80 @@ async fn reports_about_us_are_kept() {
     assert_eq!((kept[0].organization.as_str(), kept[0].passed, kept[0].failed), ("mail.example.test", 1, 0));
     let (printed, _) = cli::run(&host.config(), &["report", "dmarc"], "").await;
     assert_eq!(printed[0]["content"]["record"][0]["row"]["source_ip"], "192.0.2.44", "{printed}");
+    host.stop().await;
+}
+
+/// A queue that has no room for the first message.
+#[derive(Default)]
+struct Full {
+    taken: Mutex<Vec<String>>,
+    refused: Mutex<bool>,
+}
+
+impl Queueing for Full {
+    fn postpone<'a>(&'a self, postponed: Postponed<'a>) -> BoxFuture<'a, Result<QueueId, Refusal>> {
+        let answer = match std::mem::replace(&mut *self.refused.lock(), true) {
+            false => Err(Refusal::temporary("the disk is full")),
+            true => {
+                self.taken.lock().push(String::from_utf8_lossy(&postponed.mail.message.bytes()).into_owned());
+                Ok(QueueId::generate(TestClock::new().now()))
+            }
+        };
+        std::future::ready(answer).boxed()
+    }
+
+    fn postpone_together<'a>(&'a self, _: Vec<Postponed<'a>>) -> BoxFuture<'a, Result<Vec<QueueId>, Refusal>> {
+        unreachable!("reports are queued one by one")
+    }
+}
+
+/// Has a reporter whose messages go into this queue look once what is due at a moment after the host's.
+async fn report_once(host: &Host, queue: &Arc<Full>, later: Duration) {
+    let (clock, zone, tasks, parts) = (TestClock::new(), ZoneResolver::new(), Tasks::new(), host.parts());
+    zone.add(ZONE).unwrap();
+    clock.advance(later);
+    let reporter = Reporter::new(ReporterParts {
+        settings: parts.lives.reports.clone(),
+        hostname: parts.lives.hostname.clone(),
+        reports: parts.reports.clone(),
+        resolver: Arc::new(zone),
+        filter: Arc::clone(&parts.filter),
+        routing: parts.routing.clone(),
+        queue: Arc::<Full>::clone(queue),
+        outbound: parts.outbound.clone(),
+        journal: parts.journal.clone(),
+        clock: Arc::new(clock),
+    });
+    // It ends before it waits for the next look.
+    let looking = tasks.spawn(reporter.run(tasks.clone()));
+    tasks.stop(Duration::ZERO).await;
+    looking.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_is_queued_is_not_sent_again_with_one_that_was_not() {
+    let (host, _peer, _) = start("", ZONE).await;
+    assert_eq!(from_outside(&host, "192.0.2.44", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
+    let reports = &host.parts().reports;
+    reports.flush().await.unwrap();
+    // The domain has had another policy on the same day.
+    let day = Reports::day_of(host.clock().now());
+    let counted = reports.tallies(Kind::Dmarc, day, "sender.test", 10).await.unwrap().remove(0);
+    let other = counted.policy.replace("Quarantine", "Reject");
+    assert_ne!(other, counted.policy);
+    reports.note(Kind::Dmarc, "sender.test", other, counted.detail, Outcome::Good);
+    reports.flush().await.unwrap();
+
+    let queue = Arc::new(Full::default());
+    report_once(&host, &queue, Duration::from_secs(29 * 3600)).await;
+    assert_eq!(queue.taken.lock().len(), 1, "the other is refused");
+    report_once(&host, &queue, Duration::from_secs(31 * 3600)).await;
+    report_once(&host, &queue, Duration::from_secs(33 * 3600)).await;
+    let taken = queue.taken.lock().clone();
+    let sent: Vec<_> =
+        taken.iter().map(|content| Report::parse_rfc5322(content.as_bytes(), 1 << 20).unwrap()).collect();
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    assert_ne!(sent[0].policy_published.p, sent[1].policy_published.p);
+    assert_ne!(sent[0].report_metadata.report_id, sent[1].report_metadata.report_id);
     host.stop().await;
 }

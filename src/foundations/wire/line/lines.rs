@@ -23,26 +23,36 @@ pub struct Lines {
     patience: usize,
     scanned: usize,
     dropped: usize,
-    lone: Lone,
+    /// The beginning of a line of a server that has been dropped otherwise.
+    kept: BytesMut,
+    peer: Peer,
 }
 
-/// What becomes of a CR or LF that stands alone.
+/// Who writes the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lone {
-    Refused,
-    Taken,
+enum Peer {
+    /// A client, who is told what is wrong with them.
+    Client,
+    /// A server, who has to be understood.
+    Server,
 }
 
 impl Lines {
     /// Lines of at most `limit` octets without their CRLF. Of a longer one, 64 times as much is skipped to find its end.
-    pub const fn new(limit: usize) -> Self {
-        Self { limit, patience: limit.saturating_mul(64), scanned: 0, dropped: 0, lone: Lone::Refused }
+    pub fn new(limit: usize) -> Self {
+        let patience = limit.saturating_mul(64);
+        Self { limit, patience, scanned: 0, dropped: 0, kept: BytesMut::new(), peer: Peer::Client }
     }
 
-    /// The same for what a server says to us: a line ends at its line feed whatever stands before it, and a lone carriage return is
-    /// part of it.
-    pub const fn of_a_server(limit: usize) -> Self {
-        Self { lone: Lone::Taken, ..Self::new(limit) }
+    /// The same for what a server says to us: a line ends at its line feed whatever stands before it, a lone carriage return is
+    /// part of it, and a longer line is cut.
+    pub fn of_a_server(limit: usize) -> Self {
+        Self { peer: Peer::Server, ..Self::new(limit) }
+    }
+
+    /// Whether no line has begun that was dropped from the buffer.
+    pub const fn is_between(&self) -> bool {
+        self.dropped == 0
     }
 
     /// Takes the next whole line out of the buffer, without its CRLF; `None` when more octets are needed.
@@ -55,18 +65,34 @@ impl Lines {
         self.scanned = 0;
         line.truncate(at);
         if dropped + at > self.limit + 1 {
-            return Some(Err(BadLine::TooLong));
+            return Some(self.too_long(line, dropped));
         }
         let ended = line.last() == Some(&b'\r');
         line.truncate(at - usize::from(ended));
         let alone = !ended || memchr::memchr(b'\r', &line).is_some();
-        Some(if alone && self.lone == Lone::Refused { Err(BadLine::LoneControl) } else { Ok(line) })
+        Some(if alone && self.peer == Peer::Client { Err(BadLine::LoneControl) } else { Ok(line) })
+    }
+
+    /// Of a server's line, what it begins with.
+    fn too_long(&mut self, mut line: BytesMut, dropped: usize) -> Result<BytesMut, BadLine> {
+        if self.peer == Peer::Client {
+            return Err(BadLine::TooLong);
+        }
+        let kept = std::mem::take(&mut self.kept);
+        if dropped > 0 {
+            return Ok(kept);
+        }
+        line.truncate(self.limit);
+        Ok(line)
     }
 
     /// No end in sight: remembers how far it has looked, and drops what can only be part of too long a line.
     fn wait(&mut self, buffer: &mut BytesMut) -> Option<Result<BytesMut, BadLine>> {
         self.scanned = buffer.len();
         if self.dropped + self.scanned > self.limit + 1 {
+            if self.peer == Peer::Server && self.dropped == 0 {
+                self.kept = BytesMut::from(&buffer[..self.limit]);
+            }
             self.dropped += buffer.len();
             buffer.advance(buffer.len());
             self.scanned = 0;
@@ -116,7 +142,11 @@ mod tests {
     fn a_server_may_end_its_lines_otherwise() {
         let wanted = ["A", "B\rC", "", "D"].map(|line| Ok(line.to_owned()));
         assert_eq!(cut_by(Lines::of_a_server(4), &["A\nB\rC\r\n", "\n", "D\r", "\n"]), wanted);
-        assert_eq!(cut_by(Lines::of_a_server(4), &["123456\n"]), [Err(BadLine::TooLong)]);
+        // Longer ones are cut, however they arrive.
+        let wanted = ["1234", "5", "6789", "1"].map(|line| Ok(line.to_owned()));
+        assert_eq!(cut_by(Lines::of_a_server(4), &["123456\n5\r\n67890123\r\n1\n"]), wanted);
+        assert_eq!(cut_by(Lines::of_a_server(4), &["123456", "789", "\r", "\n5\n6", "789012", "3\n1\n"]), wanted);
+        assert_eq!(cut_by(Lines::of_a_server(4), &["x".repeat(257).as_str()]), [Err(BadLine::Endless)]);
     }
 
     #[test]

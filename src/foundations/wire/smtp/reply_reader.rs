@@ -4,6 +4,8 @@ use super::{EnhancedStatus, Reply};
 
 /// Most lines of one reply that are kept; EHLO replies of known servers have about thirty.
 const MOST_LINES: usize = 128;
+/// Most octets of one reply that are read.
+const MOST_OCTETS: usize = 1 << 20;
 
 /// What the server sent is no reply. The connection cannot be used any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,9 +16,9 @@ pub enum BadReply {
     /// Two lines of one reply with different codes (RFC 5321 §4.2.1).
     #[error("a reply that changes its code from {0} to {1}")]
     Mixed(u16, u16),
-    /// More lines than a reply may have.
-    #[error("a reply of more than 128 lines")]
-    TooManyLines,
+    /// Still not ended after so many octets that waiting for the end makes no sense.
+    #[error("a reply that does not end")]
+    Endless,
 }
 
 /// Puts the lines of a reply together. The caller cuts the lines (see [`crate::foundations::wire::line::Lines`]) and
@@ -26,6 +28,7 @@ pub struct ReplyReader {
     code: Option<u16>,
     status: Option<EnhancedStatus>,
     lines: Vec<String>,
+    octets: usize,
 }
 
 impl ReplyReader {
@@ -41,7 +44,8 @@ impl ReplyReader {
 
     /// Takes one line without its CRLF. `Some` when it was the last of its reply.
     ///
-    /// Octets that are not UTF-8 are replaced, so that the text can go into logs and notifications.
+    /// Octets that are not UTF-8 are replaced, so that the text can go into logs and notifications. Of a reply of very many
+    /// lines the first are kept.
     pub fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, BadReply> {
         // RFC 5321 §4.2.1
         // Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF
@@ -55,15 +59,19 @@ impl ReplyReader {
             Some(first) if first != code => return Err(BadReply::Mixed(first, code)),
             _ => self.code = Some(code),
         }
-        if self.lines.len() == MOST_LINES {
-            return Err(BadReply::TooManyLines);
+        self.octets += line.len() + 2;
+        if self.octets > MOST_OCTETS {
+            return Err(BadReply::Endless);
         }
-        let text = String::from_utf8_lossy(line.get(4..).unwrap_or_default());
-        let text = self.take_status(code, &text);
-        self.lines.push(text);
+        if self.lines.len() < MOST_LINES {
+            let text = String::from_utf8_lossy(line.get(4..).unwrap_or_default());
+            let text = self.take_status(code, &text);
+            self.lines.push(text);
+        }
         if !last {
             return Ok(None);
         }
+        self.octets = 0;
         self.code = None;
         Ok(Some(Reply::from_parts(code, self.status.take(), std::mem::take(&mut self.lines))))
     }
@@ -133,6 +141,18 @@ mod tests {
             assert!(matches!(read(&[line]), Err(BadReply::Syntax(_))), "{line}");
         }
         assert_eq!(read(&["250-a", "251 b"]), Err(BadReply::Mixed(250, 251)));
-        assert_eq!(read(&["250-a"; 129]), Err(BadReply::TooManyLines));
+    }
+
+    #[test]
+    fn of_many_lines_the_first_are_kept() {
+        let lines: Vec<String> = (0..1000).map(|n| format!("550-5.7.1 {n}")).chain(["550 end".to_owned()]).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let reply = read(&lines).unwrap().unwrap();
+        assert_eq!((reply.code(), reply.status()), (550, Some(EnhancedStatus::new(5, 7, 1))));
+        assert_eq!((reply.lines().count(), reply.lines().last()), (128, Some("127")));
+        assert_eq!(read(&[&lines[..1000], &["250 end"]].concat()), Err(BadReply::Mixed(550, 250)));
+        let mut reader = ReplyReader::new();
+        let endless = (0..).find_map(|_| reader.line(b"250-and so on").err());
+        assert_eq!(endless, Some(BadReply::Endless));
     }
 }

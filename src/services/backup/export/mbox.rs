@@ -29,6 +29,10 @@ pub fn append(mbox: &mut Vec<u8>, message: &MessageEntry, content: &[u8]) {
         mbox.extend_from_slice(line);
         mbox.push(b'\n');
     }
+    // RFC 5322 §3.5: the body may be missing, with the empty line before it.
+    if in_header {
+        mbox.extend_from_slice(status(message).as_bytes());
+    }
     mbox.push(b'\n');
 }
 
@@ -72,5 +76,9 @@ mod tests {
         let wanted = "From MAILER-DAEMON Sat Jan 31 23:59:59 2026\nSubject: x\nStatus: RO\nX-Status: F\n\n>From here\n\
                       >>From there\nFromage\nend\n\n";
         assert_eq!(text, wanted);
+        // Without a body, too.
+        let mut mbox = Vec::new();
+        append(&mut mbox, &message, b"Subject: x\r\n");
+        assert!(mbox.ends_with(b"\nSubject: x\nStatus: RO\nX-Status: F\n\n"), "{}", mbox.escape_ascii());
     }
 }

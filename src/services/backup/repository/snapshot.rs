@@ -1,6 +1,7 @@
 //! What was there at one moment.
 
 use std::fmt;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -182,7 +183,7 @@ pub struct FileRecord {
     pub mode: u32,
     /// When it was changed last, in nanoseconds since 1970.
     pub changed: i64,
-    /// For whom `age` has encrypted it: the SHA-256 of the recipients. `None` when it is as it was.
+    /// That `age` has encrypted it: a digest that says for whom, and what the file system knew of the file. `None` when it is as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<ObjectId>,
     /// What it holds.
@@ -223,7 +224,7 @@ pub struct TableRecord {
 
 /// How the names of snapshots' files end.
 pub(super) const ENDING: &str = "snapshot";
-/// Largest snapshot that is read.
+/// Largest snapshot that is written or read, compressed or not.
 pub(super) const LARGEST: u64 = 1 << 30;
 const DIGEST: usize = 32;
 
@@ -232,6 +233,12 @@ impl Snapshot {
     pub(super) fn to_octets(&self) -> Result<Vec<u8>, Error> {
         let fault = |error: String| Error::Fault(error);
         let json = serde_json::to_vec(self).map_err(|error| fault(error.to_string()))?;
+        if json.len() as u64 > LARGEST {
+            return Err(fault(format!(
+                "the backup's list would have {} octets, and at most {LARGEST} are read",
+                json.len()
+            )));
+        }
         let mut content = zstd::bulk::compress(&json, 3).map_err(|error| fault(error.to_string()))?;
         content.extend_from_slice(&ObjectId::of(&content).0);
         Ok(content)
@@ -244,7 +251,7 @@ impl Snapshot {
         if ObjectId::of(compressed).0 != digest {
             return Err(damaged(path, "it does not have the checksum it was written with"));
         }
-        let json = zstd::stream::decode_all(compressed).map_err(|error| damaged(path, error))?;
+        let json = decompressed(compressed, LARGEST).map_err(|error| damaged(path, error))?;
         let head: Head = serde_json::from_slice(&json).map_err(|error| damaged(path, error))?;
         if head.format != FORMAT {
             return Err(Error::Format { path: path.to_owned(), format: head.format });
@@ -256,6 +263,16 @@ impl Snapshot {
             None => Ok(snapshot),
         }
     }
+}
+
+/// What was compressed, at most so many octets: where others may write, a few can stand for more than there is memory.
+fn decompressed(compressed: &[u8], largest: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let read = zstd::Decoder::new(compressed)?.take(largest.saturating_add(1)).read_to_end(&mut content)?;
+    if read as u64 > largest {
+        return Err(io::Error::other(format!("it holds more than {largest} octets")));
+    }
+    Ok(content)
 }
 
 /// What every format has.
@@ -316,5 +333,13 @@ mod tests {
         for (domain, local) in [("..", "ann"), ("example.test", "../../etc"), ("/etc", "cron.d"), ("", "ann")] {
             assert!(read(snapshot(domain, local)).is_err(), "{domain} {local}");
         }
+    }
+
+    #[test]
+    fn few_octets_do_not_stand_for_any_number() {
+        let compressed = zstd::bulk::compress(&vec![b' '; 1 << 20], 3).unwrap();
+        assert_eq!(decompressed(&compressed, 1 << 20).unwrap().len(), 1 << 20);
+        let error = decompressed(&compressed, (1 << 20) - 1).unwrap_err();
+        assert!(error.to_string().contains("more than 1048575 octets"), "{error}");
     }
 }

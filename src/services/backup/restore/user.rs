@@ -3,7 +3,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::write::{make_maildir, publish};
+use super::write::{begin, make_maildir, publish};
 use super::{Restored, Selection};
 use crate::foundations::files::Owner;
 use crate::services::backup::create::{read_folder, read_record};
@@ -21,7 +21,7 @@ pub struct Restoring<'a> {
     pub mail_root: &'a Path,
     pub owner: Owner,
     pub progress: &'a Progress,
-    /// What stands in the name of a file that lies beside another.
+    /// The backup's name, which stands also in the name of a file that lies beside another.
     pub mark: String,
 }
 
@@ -55,7 +55,7 @@ impl Restoring<'_> {
             let hidden = domain.join(format!(".restoring-{}", entry.local));
             let mut restored = Restored::default();
             // Of somebody without mail there are other files only, and the server makes the mailbox.
-            self.owner.make_directory(&hidden)?;
+            begin(self.owner, &hidden, &self.mark)?;
             if !record.folders.is_empty() {
                 make_maildir(self.owner, &hidden)?;
             }
@@ -81,28 +81,31 @@ impl Restoring<'_> {
     /// One folder of a user who may be there.
     fn folder(&self, home: &Path, folder: &FolderRecord, record: &UserRecord) -> Result<Restored, Error> {
         let path = home.join(&folder.directory);
-        let mut messages = match read_folder(self.repository, folder) {
+        let messages = match read_folder(self.repository, folder) {
             Ok(messages) => messages,
             Err(error) => return Restored::lost(folder.messages, error),
         };
-        if let Some(id) = &self.selection.message_id {
-            messages = self.with_message_id(messages, id)?;
-            if messages.is_empty() {
-                return Ok(Restored::default());
-            }
+        let (messages, unread) = match &self.selection.message_id {
+            Some(id) => self.with_message_id(&messages, id)?,
+            None => (messages, Restored::default()),
+        };
+        if self.selection.message_id.is_some() && messages.is_empty() {
+            return Ok(unread);
         }
         if !home.join("cur").is_dir() {
             make_maildir(self.owner, home)?;
         }
-        if path.join("cur").is_dir() {
-            return self.missing_messages(&path, &messages, &keywords(self.repository, folder, record)?);
-        }
-        if self.selection.message_id.is_some() {
+        if path.join("cur").is_dir() || self.selection.message_id.is_some() {
             make_maildir(self.owner, &path)?;
-            return self.missing_messages(&path, &messages, &keywords(self.repository, folder, record)?);
+            let (keywords, lost) = match keywords(self.repository, folder, record) {
+                Ok(keywords) => (keywords, Restored::default()),
+                Err(error) => (Vec::new(), Restored::lost(1, error)?),
+            };
+            return Ok(self.missing_messages(&path, &messages, &keywords)?.and(unread).and(lost));
         }
         // Two dots: no folder's directory begins so.
         let hidden = home.join(format!("..restoring{}", folder.directory));
+        begin(self.owner, &hidden, &self.mark)?;
         let restored = self.whole_folder(&hidden, folder)?;
         let within = format!("{}/", folder.directory);
         let only = UserRecord {
@@ -238,23 +241,38 @@ impl Restoring<'_> {
         Ok(false)
     }
 
-    /// The messages among these with a Message-ID.
-    fn with_message_id(&self, messages: Vec<tree::MessageEntry>, id: &str) -> Result<Vec<tree::MessageEntry>, Error> {
-        let (found, _) = self.by_block(&messages)?;
+    /// The messages among these with a Message-ID, and those that cannot be read, any of which may have it.
+    fn with_message_id(
+        &self,
+        messages: &[tree::MessageEntry],
+        id: &str,
+    ) -> Result<(Vec<tree::MessageEntry>, Restored), Error> {
+        let (found, missing) = self.by_block(messages)?;
         let matching = found.par_iter().map(|group| {
-            let block = self.repository.block(group[0].0)?;
-            let mut matching = Vec::new();
+            let (mut matching, mut unread) = (Vec::new(), Restored::default());
+            let block = match self.repository.block(group[0].0) {
+                Ok(block) => block,
+                Err(error) => return Ok((matching, Restored::lost(group.len() as u64, error)?)),
+            };
             for (location, message) in group {
-                let start = self.repository.slice(&block, *location, &message.objects[0])?;
+                let start = match self.repository.slice(&block, *location, &message.objects[0]) {
+                    Ok(start) => start,
+                    Err(error) => {
+                        unread = unread.and(Restored::lost(1, error)?);
+                        continue;
+                    }
+                };
                 let header = crate::foundations::mail::HeaderSection::of(start);
                 let value = header.first("Message-ID").map(|field| field.text());
                 if value.is_some_and(|value| value.trim().trim_matches(['<', '>']) == id) {
                     matching.push((*message).clone());
                 }
             }
-            Ok(matching)
+            Ok((matching, unread))
         });
-        Ok(matching.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
+        let found = matching.collect::<Result<Vec<_>, Error>>()?;
+        let (matching, unread): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        Ok((matching.into_iter().flatten().collect(), unread.into_iter().fold(missing, Restored::and)))
     }
 }
 
@@ -309,118 +327,5 @@ pub fn safe<'a>(path: &'a str, repository: &Path) -> Result<&'a Path, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::services::backup::repository::{Access, Block, Kind, ObjectId};
-    use crate::services::backup::{BackupSettings, Destination};
-
-    fn open(place: &Path, access: Access) -> Repository {
-        let destination = Destination::Directory(place.join("repository"));
-        Repository::open(&destination, access, &BackupSettings::default()).unwrap()
-    }
-
-    fn file(path: &str, content: FileContent) -> FileRecord {
-        FileRecord { path: path.to_owned(), mode: 0o600, changed: 0, sealed: None, content }
-    }
-
-    fn folder(directory: &str) -> FolderRecord {
-        FolderRecord { directory: directory.to_owned(), messages: 0, octets: 0, times: None, pages: vec![] }
-    }
-
-    /// Restores users of these records, from a backup that has these objects too, and returns how much of it was refused.
-    fn restored(place: &Path, objects: &[&[u8]], records: Vec<UserRecord>) -> u64 {
-        let store =
-            |block: &mut Block<'_>, record: &UserRecord| block.add(&serde_json::to_vec(record).unwrap()).unwrap();
-        let repository = open(place, Access::Add);
-        let mut block = Block::new(&repository, Kind::Content).unwrap();
-        for object in objects {
-            assert_eq!(block.add(object).unwrap(), ObjectId::of(object));
-        }
-        let stored: Vec<ObjectId> = records.iter().map(|record| store(&mut block, record)).collect();
-        block.flush().unwrap();
-        repository.finish_packs().unwrap();
-        drop(block);
-        drop(repository);
-        let (repository, mail_root) = (open(place, Access::Read), place.join("mail"));
-        std::fs::create_dir_all(&mail_root).unwrap();
-        let restoring = Restoring {
-            repository: &repository,
-            selection: &Selection::default(),
-            mail_root: &mail_root,
-            owner: Owner::of(&mail_root).unwrap(),
-            progress: &Progress::default(),
-            mark: "x".to_owned(),
-        };
-        let user = |(n, record): (usize, ObjectId)| UserEntry {
-            domain: "example.test".to_owned(),
-            local: format!("user{n}"),
-            messages: 0,
-            octets: 0,
-            record,
-        };
-        let all = stored.into_iter().enumerate().map(user).map(|entry| restoring.user(&entry).unwrap().lost);
-        all.sum()
-    }
-
-    #[test]
-    fn nothing_is_written_outside_of_the_mailbox() {
-        let place = tempfile::tempdir().unwrap();
-        let outside = place.path().join("outside");
-        std::fs::create_dir(&outside).unwrap();
-        let evil = || FileContent::Objects(vec![ObjectId::of(b"evil")]);
-        let link = |to: &str| FileContent::Link(to.to_owned());
-        let behind_a_link = UserRecord {
-            folders: vec![folder("")],
-            files: vec![
-                file("sieve/main.sieve", evil()),
-                file(".dovecot.sieve", link("sieve/main.sieve")),
-                file("sieve/up", link("../subscriptions")),
-                file("away", link(outside.to_str().unwrap())),
-                file("away/one", evil()),
-                file("near", link("sieve")),
-                file("near/two", evil()),
-                file("up", link("sieve/../../..")),
-                file("up/three", evil()),
-            ],
-        };
-        // The parent of a folder's directory, whose name it is, is the mailbox.
-        let beside = UserRecord { folders: vec![folder(""), folder("../../../outside/four")], files: vec![] };
-        let lost = restored(place.path(), &[b"evil"], vec![behind_a_link, beside]);
-        assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
-        let home = place.path().join("mail/example.test/user0");
-        assert_eq!(std::fs::read(home.join(".dovecot.sieve")).unwrap(), b"evil");
-        assert_eq!(std::fs::read_link(home.join("sieve/up")).unwrap(), Path::new("../subscriptions"));
-        assert!(!home.join("sieve/two").exists(), "no link is gone through at all");
-        // `away`, `near/two`, `up`, and all of the second user, of whom no message is counted.
-        assert_eq!(lost, 3);
-        // Where the links were not made, there are directories now.
-        assert!(home.join("away/one").is_file() && home.join("up/three").is_file());
-    }
-
-    #[test]
-    fn what_a_power_failure_has_left_is_made_right() {
-        let place = tempfile::tempdir().unwrap();
-        let (name, whole) = ("1.M1.h,U=7,S=5:2,S", ObjectId::of(b"whole"));
-        let message = tree::MessageEntry {
-            place: crate::storage::mailbox::Place::Cur,
-            name: name.as_bytes().to_vec(),
-            size: 5,
-            date: 0,
-            objects: vec![whole],
-        };
-        let page = tree::pages(vec![message]).remove(0);
-        let inbox = FolderRecord { messages: 1, octets: 5, pages: vec![ObjectId::of(&page)], ..folder("") };
-        let files = vec![file("subscriptions", FileContent::Objects(vec![whole]))];
-        let begun = place.path().join("mail/example.test/.restoring-user0");
-        std::fs::create_dir_all(begun.join("cur")).unwrap();
-        let paths = [format!("cur/{name}"), "subscriptions".to_owned()];
-        // As long as they should be.
-        paths.iter().for_each(|path| std::fs::write(begun.join(path), [0; 5]).unwrap());
-        let record = UserRecord { folders: vec![inbox], files };
-        assert_eq!(restored(place.path(), &[b"whole", &page], vec![record]), 0);
-        let home = place.path().join("mail/example.test/user0");
-        for path in paths {
-            assert_eq!(std::fs::read(home.join(&path)).unwrap(), b"whole", "{path}");
-        }
-    }
-}
+#[path = "user_tests.rs"]
+mod tests;

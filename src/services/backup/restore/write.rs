@@ -1,10 +1,15 @@
 //! Putting directories where they belong.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
 use crate::foundations::files::{self, Owner};
 use crate::services::backup::Error;
+use crate::services::backup::error::at;
+
+/// In a directory that is being filled: from which backup.
+pub const NOTE: &str = "postrider-restored-from";
 
 /// Makes a Maildir. `cur/`, by which it is known, comes last.
 pub fn make_maildir(owner: Owner, path: &Path) -> Result<(), Error> {
@@ -14,8 +19,25 @@ pub fn make_maildir(owner: Owner, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives a directory its name, which nothing else may have.
+/// Makes a directory that is filled before anybody sees it. What a restore of the same backup has left there, when it was
+/// interrupted, is gone on with; what one of another backup has left would be mixed with what comes now, and goes.
+pub fn begin(owner: Owner, path: &Path, backup: &str) -> Result<(), Error> {
+    let note = path.join(NOTE);
+    if fs::read(&note).is_ok_and(|noted| noted == backup.as_bytes()) {
+        return Ok(());
+    }
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("remove", path)(error)),
+        _ => {}
+    }
+    owner.make_directory(path)?;
+    Ok(owner.write_new(&note, backup.as_bytes(), 0o600, 0)?)
+}
+
+/// Gives a directory that was begun its name, which nothing else may have.
 pub fn publish(from: &Path, to: &Path) -> Result<(), Error> {
+    let note = from.join(NOTE);
+    fs::remove_file(&note).map_err(at("remove", &note))?;
     files::publish_directory(from, to).map_err(|error| match error.source.kind() {
         io::ErrorKind::AlreadyExists => Error::Exists {
             path: to.to_owned(),

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -172,10 +173,10 @@ impl Client {
     /// Everything whose name begins so, sorted by name.
     ///
     /// # Errors
-    /// The storage does not answer or refuses.
+    /// The storage does not answer or refuses, or does not come to the end of its list.
     pub fn list(&self, begin: &str) -> Result<Vec<Listed>, Error> {
         let prefix = self.place.key(begin);
-        let (mut found, mut token) = (Vec::new(), None::<String>);
+        let (mut found, mut token, mut given) = (Vec::new(), None::<String>, HashSet::new());
         loop {
             let sign = || {
                 let mut action = ListObjectsV2::new(&self.bucket, self.credentials.as_ref());
@@ -196,11 +197,13 @@ impl Client {
                     found.push(Listed { name: name.to_owned(), size: object.size.unwrap_or(0) });
                 }
             }
-            match page.next_continuation_token {
-                // A storage that gives the same page for ever is not listened to for ever.
-                Some(next) if token.as_ref() != Some(&next) => token = Some(next),
-                _ => break,
+            let Some(next) = page.next_continuation_token else { break };
+            if !given.insert(next.clone()) {
+                // What has not been listed by now never is, and would be taken to have gone.
+                let because = "the storage does not go on with its list and gives a part again that it has given";
+                return Err(self.failed("list", begin, &because, Kind::Invalid));
             }
+            token = Some(next);
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
@@ -478,6 +481,8 @@ fn refusal(wanted: &Wanted<'_>, answer: &Answer) -> Error {
     };
     let (kind, because) = match (answer.status.as_u16(), code.as_str()) {
         (_, "NoSuchBucket") => (Kind::Invalid, format!("there is no such bucket; {said}")),
+        // What Amazon's own clients try again, though some of it is told as if the request were wrong.
+        (_, "RequestTimeout" | "SlowDown" | "InternalError" | "PriorRequestNotComplete") => (Kind::Temporary, said),
         (_, "RequestTimeTooSkewed") => (Kind::Invalid, format!("the clock of this machine is wrong; {said}")),
         (404, _) => (Kind::NotFound, format!("it is not there; {said}")),
         (401 | 403, _) if wanted.verb == "remove" => (Kind::NoPermission, format!("the storage keeps it; {said}")),

@@ -10,7 +10,11 @@
 mod client;
 mod error;
 mod place;
+#[cfg(test)]
+pub(super) mod scripted;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use error::Error;
 pub use place::BucketPlace;

@@ -339,3 +339,32 @@ async fn clients_learn_what_has_changed_between_two_crashes_though_the_clock_was
     assert_eq!(view.vanished(told, &SequenceSet::range(uid(1), uid(3))).to_string(), "2");
     assert!(view.rows(&SequenceSet::all()).any(|(_, row)| row.uid == uid(3) && row.mod_seq > told));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_inbox_that_cannot_be_renamed_leaves_no_folder() {
+    let store = Store::new().await;
+    store.append("INBOX", "x").await;
+    let old = name("Old");
+    // The annotations cannot be read.
+    let annotations = store.path().join("postrider-metadata");
+    std::fs::create_dir(&annotations).unwrap();
+    assert!(store.user.rename(&FolderName::inbox(), &old).await.is_err());
+    assert!(!store.user.knows(&old) && !store.path().join(".Old").exists());
+    assert_eq!(store.view("INBOX").await.len(), 1);
+    std::fs::remove_dir(&annotations).unwrap();
+    store.user.rename(&FolderName::inbox(), &old).await.unwrap();
+    assert_eq!((store.view("INBOX").await.len(), store.view("Old").await.len()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_who_make_a_folder_one_by_renaming_the_inbox_only_one_does() {
+    let store = Store::new().await;
+    for round in 0..50 {
+        store.append("INBOX", "x").await;
+        let folder = name(&format!("Old{round}"));
+        let inbox = FolderName::inbox();
+        let (renamed, created) = tokio::join!(store.user.rename(&inbox, &folder), store.user.create(&folder));
+        let exist = [renamed.err(), created.err()].map(|error| error.map(|error| error.kind()));
+        assert!(matches!(exist, [None, Some(Kind::Exists)] | [Some(Kind::Exists), None]), "{round}: {exist:?}");
+    }
+}

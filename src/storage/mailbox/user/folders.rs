@@ -83,15 +83,15 @@ impl User {
     pub async fn rename(self: &Arc<Self>, from: &FolderName, to: &FolderName) -> Result<(), Error> {
         let (user, from, to) = (Arc::clone(self), from.clone(), to.clone());
         self.job(move || {
+            if from.is_inbox() {
+                user.know_usage()?;
+            }
+            let _gate = user.gate.write();
             user.tree.read()?;
             if user.tree.has(&to) {
                 return Err(if to.is_inbox() { Error::Inbox } else { Error::FolderExists(to) });
             }
-            if from.is_inbox() {
-                return user.rename_inbox(&to);
-            }
-            let _gate = user.gate.write();
-            user.rename_folders(&from, &to)
+            if from.is_inbox() { user.rename_inbox(&to) } else { user.rename_folders(&from, &to) }
         })
         .await
     }
@@ -229,19 +229,35 @@ impl User {
         Ok(())
     }
 
+    /// Moves the inbox's messages into a new folder, all or none. The caller holds the gate for writing, so that nobody puts
+    /// anything into that folder before it is known to stay.
     fn rename_inbox(&self, to: &FolderName) -> Result<(), Error> {
-        self.know_usage()?;
-        {
-            let _gate = self.gate.write();
-            self.make_folder(to)?;
-            self.copy_metadata(&FolderName::inbox(), to)?;
+        let renamed = self.make_folder(to).and_then(|()| self.fill_from_inbox(to));
+        if renamed.is_err() && self.tree.has(to) {
+            self.remove_if_empty(to);
         }
-        let _gate = self.enter();
+        renamed
+    }
+
+    fn fill_from_inbox(&self, to: &FolderName) -> Result<(), Error> {
+        self.copy_metadata(&FolderName::inbox(), to)?;
         let inbox = self.folder(&FolderName::inbox())?;
         inbox.refresh()?;
         let uids: Vec<u32> = inbox.current().iter().map(|(record, _)| record.uid).collect();
         self.transfer(&inbox, &uids, to, None, Transfer::Move)?;
         Ok(())
+    }
+
+    /// Removes a folder that was made for messages that did not come. One that has gone from where it was meanwhile stays.
+    fn remove_if_empty(&self, name: &FolderName) {
+        let is_empty = self.folder(name).and_then(|folder| {
+            folder.refresh()?;
+            Ok(folder.current().iter().next().is_none())
+        });
+        let removed = is_empty.and_then(|is_empty| if is_empty { self.delete_folder(name) } else { Ok(()) });
+        if let Err(error) = removed {
+            log::warn!(folder:% = name, error:% = error; "A folder that was made in vain cannot be removed");
+        }
     }
 
     /// Takes a folder out of memory and tells its sessions that it is gone.

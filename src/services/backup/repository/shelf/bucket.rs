@@ -8,7 +8,7 @@ use super::super::{ObjectId, pack};
 use super::{ASIDE, Fetched, Listed, Shelf};
 use crate::foundations::files;
 use crate::services::backup::Error;
-use crate::services::backup::error::at;
+use crate::services::backup::error::{at, damaged};
 use crate::services::backup::s3::{BucketPlace, Client, Payload, S3Settings};
 
 /// A part of a bucket, with a directory of this machine for what is on its way and for what would take long to read
@@ -36,6 +36,20 @@ impl BucketShelf {
 
     fn end_of(&self, name: &str) -> Option<PathBuf> {
         Some(self.ends.join(Path::new(name).file_stem()?))
+    }
+
+    /// Whether what the storage did not overwrite is what was to be put there. It is where the first of two attempts has
+    /// succeeded without an answer. It need not be where a pack that cannot be opened any more is made again.
+    fn compare(&self, name: &str, size: u64, id: ObjectId) -> Result<(), Error> {
+        let found = self.client.list(name)?.into_iter().find(|found| found.name == name);
+        let found = found.map(|found| Listed { name: found.name, size: found.size });
+        let is_whole = match found.filter(|found| found.size == size) {
+            Some(found) => pack::hash_file(&self.fetch(&found)?.path)? == id,
+            None => false,
+        };
+        let because = "it is not what was to be written there, and is not overwritten: move it away \
+                       (`postrider backup prune --damaged` moves packs that cannot be opened), and try again";
+        if is_whole { Ok(()) } else { Err(damaged(&self.shown(name), because)) }
     }
 }
 
@@ -98,9 +112,11 @@ impl Shelf for BucketShelf {
 
     fn add(&self, source: &Path, name: &str, id: ObjectId) -> Result<(), Error> {
         let length = fs::metadata(source).map_err(at("read", source))?.len();
-        // What is there already has this content: its name says so.
-        self.client.put(name, Payload::File(source.to_owned(), length), &id.0)?;
-        Ok(())
+        if self.client.put(name, Payload::File(source.to_owned(), length), &id.0)? {
+            return Ok(());
+        }
+        // Its name says that it had this content once.
+        self.compare(name, length, id)
     }
 
     fn take(&self, finished: &Path, name: &str, id: ObjectId) -> Result<(), Error> {
@@ -144,5 +160,34 @@ impl Shelf for BucketShelf {
 
     fn locks(&self) -> &Path {
         &self.workshop
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::backup::s3::scripted::{Scripted, failure, page, place};
+
+    #[test]
+    fn what_is_in_the_way_of_a_pack_is_looked_at() {
+        let directory = tempfile::tempdir().unwrap();
+        let (source, name) = (directory.path().join("source"), "packs/ab/abc.pack");
+        fs::write(&source, "a whole pack").unwrap();
+        let there = |content: &'static str| {
+            let storage = Scripted::answering(vec![
+                ("412 Precondition Failed", failure("PreconditionFailed")),
+                ("200 OK", page(&[(name, content.len())], None)),
+                ("200 OK", content.into()),
+            ]);
+            let cache_directory = directory.path().join("cache");
+            let shelf = BucketShelf::open(place(), &S3Settings { cache_directory, ..storage.settings() }).unwrap();
+            shelf.add(&source, name, ObjectId::of(b"a whole pack"))
+        };
+        there("a whole pack").unwrap();
+        for content in ["a wh0le pack", "a whole"] {
+            let error = there(content).unwrap_err();
+            assert!(error.is_damage() && error.to_string().contains("s3://mail/one/packs/ab/abc.pack"), "{error}");
+        }
+        assert!(source.exists());
     }
 }
