@@ -190,6 +190,39 @@ fn regular_expressions_have_room_together() {
 }
 
 #[test]
+fn encoded_characters() {
+    for (text, wanted) in [
+        ("${hex:40}", "@"),
+        ("${HEX: 24\t 40 }", "$@"),
+        ("${hex:c3 bc}", "ü"),
+        ("${UnICoDE:0000040 fc}", "@ü"),
+        ("${hex:4${hex:30}}", "${hex:40}"),
+        ("${hex:40", "${hex:40"),
+        ("${hex:400}", "${hex:400}"),
+        ("${hex: }", "${hex: }"),
+        ("${ unicode:40}", "${ unicode:40}"),
+        ("${Unicode:Cool}", "${Unicode:Cool}"),
+        ("${", "${"),
+        ("${ü:40}", "${ü:40}"),
+    ] {
+        let reject = format!("require [\"encoded-character\", \"reject\"]; reject \"{text}\";");
+        assert_eq!(decided(&reject), format!("reject {wanted}"), "{text}");
+    }
+}
+
+/// Each of them must not have all of the rest read for its sake.
+#[test]
+fn strings_of_nothing_but_openings_end() {
+    let openings = "${".repeat(500_000);
+    for extension in ["encoded-character", "variables"] {
+        for end in ["", "}", ":}"] {
+            let script = format!("require [\"{extension}\", \"reject\"]; reject \"{openings}{end}\";");
+            assert!(compile(script.as_bytes(), &SieveSettings::default()).is_ok(), "{extension} {end}");
+        }
+    }
+}
+
+#[test]
 fn a_reply_is_a_whole_message() {
     let outcome = run_with_settings(
         "require \"vacation\"; vacation :days 0 \"Ich bin für Tage fort.\";",
