@@ -195,6 +195,7 @@ fn encoded_characters() {
         ("${hex:40}", "@"),
         ("${HEX: 24\t 40 }", "$@"),
         ("${hex:c3 bc}", "ü"),
+        ("a${hex:9}b${hex:9 40}", "a\tb\t@"),
         ("${UnICoDE:0000040 fc}", "@ü"),
         ("${hex:4${hex:30}}", "${hex:40}"),
         ("${hex:40", "${hex:40"),

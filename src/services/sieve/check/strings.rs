@@ -128,6 +128,7 @@ impl Checker<'_> {
     /// ```text
     /// encoded-arb-octets   = "${hex:" hex-pair-seq "}"      ; RFC 5228 §2.4.2.4
     /// hex-pair-seq         = *blank hex-pair *(1*blank hex-pair) *blank
+    /// hex-pair             = 1*2HEXDIG
     /// encoded-unicode-char = "${unicode:" unicode-hex-seq "}"
     /// unicode-hex-seq      = *blank unicode-hex *(1*blank unicode-hex) *blank
     /// ```
@@ -187,7 +188,7 @@ fn enclosed(text: &str, class: impl Fn(u8) -> bool) -> Option<&str> {
 
 /// Of hexadecimal digits and blanks.
 fn hex(numbers: &str) -> Option<Vec<u8>> {
-    let octet = |pair: &str| if pair.len() == 2 { u8::from_str_radix(pair, 16).ok() } else { None };
+    let octet = |pair: &str| if pair.len() <= 2 { u8::from_str_radix(pair, 16).ok() } else { None };
     let octets: Option<Vec<u8>> = numbers.split_ascii_whitespace().map(octet).collect();
     octets.filter(|octets| !octets.is_empty())
 }
