@@ -305,6 +305,32 @@ fn copies_are_work() {
     }
 }
 
+/// Loops come by them again and again, and what is found for each is held.
+#[test]
+fn long_lists_are_work() {
+    let list = |text: &str| format!("[{}]", vec![format!("\"{text}\""); 1_000].join(","));
+    for (requires, source, least) in [
+        ("imap4flags", format!("setflag \"{}\";", "k ".repeat(1_000)), 50_000),
+        ("imap4flags", format!("if hasflag {} \"x\" {{}}", list("a")), 30_000),
+        ("copy", format!("if header \"x-none\" {} {{}}", list("k")), 15_000),
+        ("relational", format!("if header :count \"gt\" \"x-none\" {} {{}}", list("9")), 15_000),
+        ("body", format!("if body :content {} \"x\" {{}}", list("a/b")), 30_000),
+        ("mailbox", format!("if mailboxexists {} {{}}", list("INBOX")), 1_000_000),
+        ("mboxmetadata", format!("if metadataexists \"INBOX\" {} {{}}", list("/private/comment")), 5_000_000),
+        ("vacation", format!("vacation :addresses {} \"x\";", list("b@c.test")), 500_000),
+        (
+            "mime",
+            format!("addheader \"X-A\" \"a/b; c=d\"; if header :mime :param {} \"X-A\" \"x\" {{}}", list("c")),
+            500_000,
+        ),
+    ] {
+        let source = format!("require [\"{requires}\", \"editheader\", \"variables\"]; {source}");
+        let with = |work| run_with_settings(&source, &SieveSettings { work, ..SieveSettings::default() }).failure;
+        assert!(with(least).is_some(), "{requires}");
+        assert!(with(least * 2 + 50_000).is_none(), "{requires}: {:?}", with(least * 2 + 50_000));
+    }
+}
+
 #[test]
 fn mistakes_are_bounded() {
     let names = (0..2_000).map(|n| format!("\"nothing{n}\"")).collect::<Vec<_>>().join(",");
