@@ -48,13 +48,16 @@ const MESSAGE: &str = "From: Bob <bob@example.com>\r\nTo: ann@example.test\r\nSu
     Message-ID: <1@example.com>\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\nbody\r\n";
 
 fn run_with_settings(source: &str, settings: &SieveSettings) -> Outcome {
+    run_on(&Message::new(MESSAGE), source, settings)
+}
+
+fn run_on(message: &Message, source: &str, settings: &SieveSettings) -> Outcome {
     let script =
         compile(source.as_bytes(), settings).unwrap_or_else(|mistakes| panic!("{source}: {mistakes:?}")).script;
-    let message = Message::new(MESSAGE);
     let recipient: Address = "ann@example.test".parse().unwrap();
     let hostname: Domain = "mail.example.test".parse().unwrap();
     let situation = Situation {
-        message: &message,
+        message,
         reverse_path: &ReversePath::Address("bob@example.com".parse().unwrap()),
         recipient: &recipient,
         account: &recipient,
@@ -329,6 +332,21 @@ fn long_lists_are_work() {
         assert!(with(least).is_some(), "{requires}");
         assert!(with(least * 2 + 50_000).is_none(), "{requires}: {:?}", with(least * 2 + 50_000));
     }
+}
+
+/// Of each recipient it is asked whether it means the owner.
+#[test]
+fn owner_and_message_may_have_many_addresses() {
+    let own = (0..1_000).map(|n| format!("\"own{n}@example.test\"")).collect::<Vec<_>>().join(",");
+    let to = (0..100).map(|n| format!("To: {}\r\n", format!("{n}@b.test,").repeat(900))).collect::<String>();
+    let message = Message::new(format!("From: bob@example.com\r\n{to}Cc: Me <OWN7@Example.test>\r\n\r\nx\r\n"));
+    let source = format!("require \"vacation\"; vacation :addresses [{own}] \"gone\";");
+    let settings = SieveSettings::default();
+    let Some(Action::Vacation(vacation)) = run_on(&message, &source, &settings).actions.into_iter().next() else {
+        panic!("no answer")
+    };
+    let text = String::from_utf8(vacation.reply.bytes().to_vec()).unwrap();
+    assert!(text.contains("From: own7@example.test\r\n"), "{text}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `vacation` (RFC 5230) and `vacation-seconds` (RFC 6131).
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::READ_ADDRESS;
@@ -198,17 +199,18 @@ fn name_of(run: &Run<'_, '_>, sender: &Address) -> String {
 /// What it costs to see whom a message comes from and is addressed to, in octets of work for each of its header.
 const READ_HEADER: usize = 16;
 
-/// RFC 5230 §4.5: the address of the owner that the message is addressed to.
+/// RFC 5230 §4.5: the address of the owner that the message is addressed to. The owner may have many, and the message, too.
 fn addressed_to<'a>(lines: &[u8], own: &'a [Address]) -> Option<&'a Address> {
+    let mut known: HashMap<String, &Address> = HashMap::new();
+    for address in own {
+        for text in [address.key(), address.to_string()] {
+            known.entry(text.to_ascii_lowercase()).or_insert(address);
+        }
+    }
     ["To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc"].iter().find_map(|name| {
         Content::fields(lines, name).iter().find_map(|field| {
             read_addresses(&field.body).into_iter().find_map(|entry| match entry {
-                Entry::Mailbox(mailbox) => {
-                    let text = mailbox.address();
-                    own.iter().find(|address| {
-                        address.key().eq_ignore_ascii_case(&text) || address.to_string().eq_ignore_ascii_case(&text)
-                    })
-                }
+                Entry::Mailbox(mailbox) => known.get(&mailbox.address().to_ascii_lowercase()).copied(),
                 _ => None,
             })
         })
