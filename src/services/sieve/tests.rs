@@ -153,6 +153,10 @@ fn scripts_decide() {
         ),
         ("require \"vacation\"; vacation \"gone\";", "vacation bob@example.com, implicit keep"),
         ("require \"enotify\"; notify \"mailto:eve@example.org\"; discard;", "notify eve@example.org"),
+        (
+            "require \"enotify\"; notify \"mailto:%22a%5C%22%2Cb%22@c.test%2Cd@e.test\"; discard;",
+            "notify \"a\\\",b\"@c.test",
+        ),
     ] {
         assert_eq!(decided(source), wanted, "{source}");
     }
