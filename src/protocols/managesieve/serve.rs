@@ -241,7 +241,10 @@ impl Driver<'_> {
                     let step = self.session.command(&command);
                     self.perform(step).await?;
                 }
-                Framed::Refused(fault) => self.reply(&too_large(fault, self.session.is_authenticated())).await?,
+                Framed::Refused(fault) => {
+                    self.session.refused();
+                    self.reply(&too_large(fault, self.session.is_authenticated())).await?;
+                }
                 Framed::Lost => {
                     Reply::bye("The command does not end").encode(&mut self.link.out);
                     return Err(End::Errors);

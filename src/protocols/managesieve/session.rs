@@ -140,6 +140,14 @@ impl Session {
         }
     }
 
+    /// A command was not taken, and the client is told so. As an answer to a challenge it was wrong (RFC 5804 §2.1): the exchange
+    /// is over, and what comes next is a command.
+    pub fn refused(&mut self) {
+        if matches!(self.state, State::Exchange(_)) {
+            self.state = State::Unauthenticated;
+        }
+    }
+
     fn perform(&mut self, command: Command) -> Step {
         match command {
             Command::Capability => Step::Lines(self.capabilities(), Reply::ok("")),

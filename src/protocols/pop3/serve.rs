@@ -235,7 +235,10 @@ impl Driver<'_> {
                     self.perform(step).await?;
                 }
                 Some(Err(BadLine::Endless)) => return Err(End::Errors),
-                Some(Err(error)) => self.reply(&Reply::err(error.to_string())).await?,
+                Some(Err(error)) => {
+                    self.session.line_refused();
+                    self.reply(&Reply::err(error.to_string())).await?;
+                }
                 None => {
                     let mut deadline = waiting + self.settings.idle_timeout.duration();
                     if self.opened.is_none() {

@@ -131,6 +131,14 @@ impl Session {
         }
     }
 
+    /// A line was not taken, and the client is told so. As an answer to a challenge it was wrong (RFC 5034 §4): the exchange is
+    /// over, and the next line is a command.
+    pub fn line_refused(&mut self) {
+        if matches!(self.state, State::Exchange(_)) {
+            self.state = State::Authorization(None);
+        }
+    }
+
     fn command(&mut self, command: Command) -> Step {
         match (command, &mut self.state) {
             (Command::Capa, _) => Step::Lines(Reply::ok("Capability list follows"), self.capabilities()),

@@ -12,7 +12,7 @@ use crate::foundations::mail::{HeaderSection, Structure, text};
 pub(super) fn decode(octets: &[u8], charset: Option<&str>) -> Result<String, Problem> {
     let encoding = match charset {
         None => encoding_rs::UTF_8,
-        Some(label) => Encoding::for_label(label.as_bytes()).ok_or(Problem::UnknownCharset)?,
+        Some(label) => charset_of(label).ok_or(Problem::UnknownCharset)?,
     };
     let decoded = encoding.decode_without_bom_handling_and_without_replacement(octets);
     decoded.map(std::borrow::Cow::into_owned).ok_or(Problem::NotInCharset)
@@ -20,7 +20,13 @@ pub(super) fn decode(octets: &[u8], charset: Option<&str>) -> Result<String, Pro
 
 /// Whether a charset is known here.
 pub(super) fn is_charset(label: &str) -> bool {
-    Encoding::for_label(label.as_bytes()).is_some()
+    charset_of(label).is_some()
+}
+
+/// Without those whose names are known and whose octets are not read, such as ISO-2022-KR: what asks for them fails, and is no
+/// mistake (RFC 9051 §6.4.4).
+fn charset_of(label: &str) -> Option<&'static Encoding> {
+    Encoding::for_label_no_replacement(label.as_bytes())
 }
 
 /// Everything of a message that TEXT and BODY look into.

@@ -82,15 +82,19 @@ impl Value {
 
     /// The text now.
     pub(super) fn get(&self, run: &mut Run<'_, '_>) -> Result<Cow<'_, str>, Halt> {
+        run.spend(TEXT)?;
         let pieces = match self {
-            Self::Plain(text) => return Ok(Cow::Borrowed(text)),
+            Self::Plain(text) => {
+                run.spend(text.len())?;
+                return Ok(Cow::Borrowed(text));
+            }
             Self::Template(pieces) => pieces,
         };
         let mut text = String::new();
         for piece in pieces {
             // Before it is copied: a script may name the same long value thousands of times.
             let length = run.piece(piece).len();
-            run.spend(length)?;
+            run.spend(PIECE + length)?;
             if text.len() + length > LONGEST {
                 return Err(Halt::new(format!(
                     "with what its variables hold, a text gets longer than {LONGEST} octets"
@@ -101,6 +105,11 @@ impl Value {
         Ok(Cow::Owned(text))
     }
 }
+
+/// What a text of a script costs beside its length, in octets of work, and a piece of it: loops come by lists of very many again
+/// and again.
+pub(super) const TEXT: usize = 16;
+const PIECE: usize = 2;
 
 /// Octets of a text with variables in it; those of `set` are cut shorter (RFC 5229 §3).
 const LONGEST: usize = 1 << 20;

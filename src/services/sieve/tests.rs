@@ -48,13 +48,16 @@ const MESSAGE: &str = "From: Bob <bob@example.com>\r\nTo: ann@example.test\r\nSu
     Message-ID: <1@example.com>\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\nbody\r\n";
 
 fn run_with_settings(source: &str, settings: &SieveSettings) -> Outcome {
+    run_on(&Message::new(MESSAGE), source, settings)
+}
+
+fn run_on(message: &Message, source: &str, settings: &SieveSettings) -> Outcome {
     let script =
         compile(source.as_bytes(), settings).unwrap_or_else(|mistakes| panic!("{source}: {mistakes:?}")).script;
-    let message = Message::new(MESSAGE);
     let recipient: Address = "ann@example.test".parse().unwrap();
     let hostname: Domain = "mail.example.test".parse().unwrap();
     let situation = Situation {
-        message: &message,
+        message,
         reverse_path: &ReversePath::Address("bob@example.com".parse().unwrap()),
         recipient: &recipient,
         account: &recipient,
@@ -150,6 +153,10 @@ fn scripts_decide() {
         ),
         ("require \"vacation\"; vacation \"gone\";", "vacation bob@example.com, implicit keep"),
         ("require \"enotify\"; notify \"mailto:eve@example.org\"; discard;", "notify eve@example.org"),
+        (
+            "require \"enotify\"; notify \"mailto:%22a%5C%22%2Cb%22@c.test%2Cd@e.test\"; discard;",
+            "notify \"a\\\",b\"@c.test",
+        ),
     ] {
         assert_eq!(decided(source), wanted, "{source}");
     }
@@ -187,6 +194,40 @@ fn regular_expressions_have_room_together() {
     let lines: Vec<u32> = mistakes.iter().map(|mistake| mistake.line).collect();
     assert_eq!(lines, [6, 7]);
     assert!(mistakes[0].to_string().contains("more than 16384 octets"), "{}", mistakes[0]);
+}
+
+#[test]
+fn encoded_characters() {
+    for (text, wanted) in [
+        ("${hex:40}", "@"),
+        ("${HEX: 24\t 40 }", "$@"),
+        ("${hex:c3 bc}", "ü"),
+        ("a${hex:9}b${hex:9 40}", "a\tb\t@"),
+        ("${UnICoDE:0000040 fc}", "@ü"),
+        ("${hex:4${hex:30}}", "${hex:40}"),
+        ("${hex:40", "${hex:40"),
+        ("${hex:400}", "${hex:400}"),
+        ("${hex: }", "${hex: }"),
+        ("${ unicode:40}", "${ unicode:40}"),
+        ("${Unicode:Cool}", "${Unicode:Cool}"),
+        ("${", "${"),
+        ("${ü:40}", "${ü:40}"),
+    ] {
+        let reject = format!("require [\"encoded-character\", \"reject\"]; reject \"{text}\";");
+        assert_eq!(decided(&reject), format!("reject {wanted}"), "{text}");
+    }
+}
+
+/// Each of them must not have all of the rest read for its sake.
+#[test]
+fn strings_of_nothing_but_openings_end() {
+    let openings = "${".repeat(500_000);
+    for extension in ["encoded-character", "variables"] {
+        for end in ["", "}", ":}"] {
+            let script = format!("require [\"{extension}\", \"reject\"]; reject \"{openings}{end}\";");
+            assert!(compile(script.as_bytes(), &SieveSettings::default()).is_ok(), "{extension} {end}");
+        }
+    }
 }
 
 #[test]
@@ -269,6 +310,47 @@ fn copies_are_work() {
         assert!(with(least).is_some(), "{source}");
         assert!(with(least + 3_000).is_none(), "{source}: {:?}", with(least + 3_000));
     }
+}
+
+/// Loops come by them again and again, and what is found for each is held.
+#[test]
+fn long_lists_are_work() {
+    let list = |text: &str| format!("[{}]", vec![format!("\"{text}\""); 1_000].join(","));
+    for (requires, source, least) in [
+        ("imap4flags", format!("setflag \"{}\";", "k ".repeat(1_000)), 50_000),
+        ("imap4flags", format!("if hasflag {} \"x\" {{}}", list("a")), 30_000),
+        ("copy", format!("if header \"x-none\" {} {{}}", list("k")), 15_000),
+        ("relational", format!("if header :count \"gt\" \"x-none\" {} {{}}", list("9")), 15_000),
+        ("body", format!("if body :content {} \"x\" {{}}", list("a/b")), 30_000),
+        ("mailbox", format!("if mailboxexists {} {{}}", list("INBOX")), 1_000_000),
+        ("mboxmetadata", format!("if metadataexists \"INBOX\" {} {{}}", list("/private/comment")), 5_000_000),
+        ("vacation", format!("vacation :addresses {} \"x\";", list("b@c.test")), 500_000),
+        (
+            "mime",
+            format!("addheader \"X-A\" \"a/b; c=d\"; if header :mime :param {} \"X-A\" \"x\" {{}}", list("c")),
+            500_000,
+        ),
+    ] {
+        let source = format!("require [\"{requires}\", \"editheader\", \"variables\"]; {source}");
+        let with = |work| run_with_settings(&source, &SieveSettings { work, ..SieveSettings::default() }).failure;
+        assert!(with(least).is_some(), "{requires}");
+        assert!(with(least * 2 + 50_000).is_none(), "{requires}: {:?}", with(least * 2 + 50_000));
+    }
+}
+
+/// Of each recipient it is asked whether it means the owner.
+#[test]
+fn owner_and_message_may_have_many_addresses() {
+    let own = (0..1_000).map(|n| format!("\"own{n}@example.test\"")).collect::<Vec<_>>().join(",");
+    let to = (0..100).map(|n| format!("To: {}\r\n", format!("{n}@b.test,").repeat(900))).collect::<String>();
+    let message = Message::new(format!("From: bob@example.com\r\n{to}Cc: Me <OWN7@Example.test>\r\n\r\nx\r\n"));
+    let source = format!("require \"vacation\"; vacation :addresses [{own}] \"gone\";");
+    let settings = SieveSettings::default();
+    let Some(Action::Vacation(vacation)) = run_on(&message, &source, &settings).actions.into_iter().next() else {
+        panic!("no answer")
+    };
+    let text = String::from_utf8(vacation.reply.bytes().to_vec()).unwrap();
+    assert!(text.contains("From: own7@example.test\r\n"), "{text}");
 }
 
 #[test]

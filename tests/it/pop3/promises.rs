@@ -103,6 +103,18 @@ async fn what_was_retrieved_is_seen() {
     assert_eq!(world.view().await.unseen(), 1);
 }
 
+/// The command behind it had been taken for one more answer.
+#[tokio::test]
+async fn an_answer_that_is_refused_ends_the_exchange() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    assert_eq!(client.ask("AUTH PLAIN").await, "+ ");
+    let answer = client.ask(&"A".repeat(20_000)).await;
+    assert!(answer.starts_with("-ERR "), "{answer}");
+    assert_eq!(client.ask("USER ann@example.test").await, "+OK Send your password");
+    assert_eq!(client.ask("PASS pencil").await, "+OK 0 messages (0 octets)");
+}
+
 #[tokio::test]
 async fn passwords_are_refused_without_tls() {
     let world = World::new().await;

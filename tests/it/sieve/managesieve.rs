@@ -151,6 +151,26 @@ async fn wrong_passwords_end_the_session() {
     host.stop().await;
 }
 
+/// The command behind it had been taken for one more answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_refused_ends_the_exchange() {
+    let settings = "[managesieve]\ncommand_line = 200\n[guard]\nlongest_delay = \"1ms\"\n";
+    let host = Host::start().settings(settings).user(ANN).await;
+    let mut talk = host.plain(Protocol::ManageSieve).await;
+    answer(&mut talk).await;
+    talk.send("STARTTLS\r\n").await;
+    answer(&mut talk).await;
+    let mut talk = talk.start_tls(&host.authority()).await;
+    answer(&mut talk).await;
+    for wrong in [format!("\"{}\"", "A".repeat(300)), "\"A\rA\"".to_owned()] {
+        talk.send("AUTHENTICATE \"PLAIN\"\r\n").await;
+        assert_eq!(talk.line().await, "\"\"");
+        assert!(end(&mut talk, &wrong).await.starts_with("NO"));
+    }
+    assert_eq!(end(&mut talk, &format!("AUTHENTICATE \"PLAIN\" \"{}\"", plain())).await, "OK \"Logged in\"");
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn mistakes_are_told_line_by_line() {
     let host = Host::start().user(ANN).await;

@@ -118,7 +118,8 @@ impl GetMetadata {
         }
         get.mailbox = mailbox(cursor)?;
         cursor.space()?;
-        if cursor.rest().starts_with(b"(") && !cursor.rest().starts_with(b"(/") && !cursor.rest().starts_with(b"(\"") {
+        // Names of entries begin with a slash, whichever form of `astring` they have; options do not.
+        if matches!(cursor.rest(), [b'(', first, ..] if !matches!(first, b'/' | b'"' | b'{')) {
             get.options(cursor)?;
             cursor.space()?;
         }

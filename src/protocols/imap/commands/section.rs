@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::foundations::mail::{HeaderSection, Piece, Sections, transfer};
+use crate::foundations::mail::{HeaderSection, Piece, Sections, content, transfer};
 use crate::foundations::wire::imap::{PartPath, Partial, Section, SectionText};
 use crate::storage::mailbox::{self, Body, Content};
 
@@ -162,9 +162,9 @@ enum Encoding {
     Other,
 }
 
-fn known_encoding(word: &[u8]) -> Option<Encoding> {
-    let word = word.trim_ascii().to_ascii_lowercase();
-    match word.as_slice() {
+/// What the value of a Content-Transfer-Encoding field says; comments may stand in it (RFC 2045 §6.1, RFC 822 §3.1.4).
+fn known_encoding(value: &[u8]) -> Option<Encoding> {
+    match content::word(value).to_ascii_lowercase().as_slice() {
         b"7bit" | b"8bit" | b"binary" | b"" => Some(Encoding::Identity),
         b"base64" | b"quoted-printable" => Some(Encoding::Other),
         _ => None,
@@ -210,6 +210,19 @@ mod tests {
     fn partials_stay_inside() {
         for (first, count, want) in [(0, 5, 10..15), (8, 5, 18..20), (10, 1, 20..20), (u64::MAX, u64::MAX, 20..20)] {
             assert_eq!(cut(10..20, Some(Partial { first, count })), want);
+        }
+    }
+
+    #[test]
+    fn encodings_may_have_comments() {
+        for (value, want) in [
+            (&b"Base64 (as \\) ever)"[..], Some(Encoding::Other)),
+            (b"(x) quoted-printable", Some(Encoding::Other)),
+            (b" 7bit\t", Some(Encoding::Identity)),
+            (b"", Some(Encoding::Identity)),
+            (b"x-uuencode", None),
+        ] {
+            assert!(known_encoding(value) == want, "{}", value.escape_ascii());
         }
     }
 

@@ -19,8 +19,9 @@ impl Checker<'_> {
         let mut rest = text.as_str();
         while let Some(start) = rest.find("${") {
             let inside = &rest[start + 2..];
-            let name = inside.split_once('}').map(|(name, _)| name).filter(|name| is_reference(name));
-            let Some(name) = name else {
+            let Some(name) = enclosed(inside, |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
+                .filter(|name| is_reference(name))
+            else {
                 plain.push_str(&rest[..start + 2]);
                 rest = inside;
                 continue;
@@ -126,7 +127,10 @@ impl Checker<'_> {
 
     /// ```text
     /// encoded-arb-octets   = "${hex:" hex-pair-seq "}"      ; RFC 5228 §2.4.2.4
+    /// hex-pair-seq         = *blank hex-pair *(1*blank hex-pair) *blank
+    /// hex-pair             = 1*2HEXDIG
     /// encoded-unicode-char = "${unicode:" unicode-hex-seq "}"
+    /// unicode-hex-seq      = *blank unicode-hex *(1*blank unicode-hex) *blank
     /// ```
     fn decode(&mut self, at: Position, text: &str) -> String {
         let mut decoded: Vec<u8> = Vec::with_capacity(text.len());
@@ -134,15 +138,12 @@ impl Checker<'_> {
         while let Some(start) = rest.find("${") {
             decoded.extend_from_slice(&rest.as_bytes()[..start]);
             let inside = &rest[start + 2..];
-            let taken = inside.split_once('}').and_then(|(inner, _)| {
-                let (kind, numbers) = inner.split_once(':')?;
-                let octets = match kind.to_ascii_lowercase().as_str() {
-                    "hex" => hex(numbers)?,
-                    "unicode" => self.unicode(at, numbers)?,
-                    _ => return None,
-                };
+            let taken = ["hex:", "unicode:"].into_iter().find_map(|kind| {
+                inside.get(..kind.len()).filter(|word| word.eq_ignore_ascii_case(kind))?;
+                let numbers = enclosed(&inside[kind.len()..], |b| b.is_ascii_hexdigit() || b.is_ascii_whitespace())?;
+                let octets = if kind == "hex:" { hex(numbers)? } else { self.unicode(at, numbers)? };
                 decoded.extend_from_slice(&octets);
-                Some(inner.len() + 1)
+                Some(kind.len() + numbers.len() + 1)
             });
             if taken.is_none() {
                 decoded.extend_from_slice(b"${");
@@ -156,14 +157,12 @@ impl Checker<'_> {
         })
     }
 
+    /// Of hexadecimal digits and blanks.
     fn unicode(&mut self, at: Position, numbers: &str) -> Option<Vec<u8>> {
         let mut text = String::new();
         let mut numbers = numbers.split_ascii_whitespace().peekable();
         numbers.peek()?;
         for number in numbers {
-            if !number.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return None;
-            }
             let digits = number.trim_start_matches('0');
             match u32::from_str_radix(if digits.is_empty() { "0" } else { digits }, 16).ok().and_then(char::from_u32) {
                 Some(character) => text.push(character),
@@ -179,17 +178,18 @@ impl Checker<'_> {
     }
 }
 
+/// What stands before a closing brace, if it is all of a class. Where something else comes first nothing is looked at behind it,
+/// so that a text of a thousand `${` is not read a thousand times.
+fn enclosed(text: &str, class: impl Fn(u8) -> bool) -> Option<&str> {
+    let length = text.bytes().take_while(|b| class(*b)).count();
+    let (inside, rest) = text.split_at_checked(length)?;
+    rest.starts_with('}').then_some(inside)
+}
+
+/// Of hexadecimal digits and blanks.
 fn hex(numbers: &str) -> Option<Vec<u8>> {
-    let octets: Option<Vec<u8>> = numbers
-        .split_ascii_whitespace()
-        .map(|pair| {
-            if pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()) {
-                u8::from_str_radix(pair, 16).ok()
-            } else {
-                None
-            }
-        })
-        .collect();
+    let octet = |pair: &str| if pair.len() <= 2 { u8::from_str_radix(pair, 16).ok() } else { None };
+    let octets: Option<Vec<u8>> = numbers.split_ascii_whitespace().map(octet).collect();
     octets.filter(|octets| !octets.is_empty())
 }
 
@@ -205,4 +205,26 @@ fn is_identifier(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::enclosed;
+
+    #[test]
+    fn nothing_is_looked_at_behind_what_cannot_belong_there() {
+        let looks = Cell::new(0);
+        let digits = |text| {
+            enclosed(text, |b| {
+                looks.set(looks.get() + 1);
+                b.is_ascii_digit()
+            })
+        };
+        assert_eq!((digits("12}3}"), digits("}"), digits("12"), digits("1 }")), (Some("12"), Some(""), None, None));
+        looks.set(0);
+        assert_eq!(digits("12${12}"), None);
+        assert_eq!(looks.get(), 3);
+    }
 }

@@ -1,6 +1,6 @@
 //! The actions of RFC 5228 §4 and `stop` (RFC 5228 §3.3).
 
-use super::{copy, imap4flags};
+use super::{READ_ADDRESS, copy, imap4flags};
 use crate::services::sieve::check::{Arguments, CommandWord, Wanted, mailbox};
 use crate::services::sieve::outcome::Action;
 use crate::services::sieve::program::{Perform, Value};
@@ -87,6 +87,7 @@ fn read_redirect(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> 
 impl Perform for Redirect {
     fn perform(&self, run: &mut Run<'_, '_>) -> Result<Flow, Halt> {
         let text = self.to.get(run)?;
+        run.spend(text.len().saturating_mul(READ_ADDRESS))?;
         let (_, to) = mailbox(&text).map_err(|why| Halt::new(format!("cannot redirect to '{text}': {why}")))?;
         run.keeps &= self.copies;
         run.tell(format!("redirects {}to {to}", if self.copies { "a copy " } else { "" }));

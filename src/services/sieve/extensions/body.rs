@@ -4,7 +4,7 @@ use super::mime::PartType;
 use crate::foundations::mail::{Kind, charset, html, transfer};
 use crate::services::sieve::check::{Arguments, TestWord, Tests, Wanted};
 use crate::services::sieve::matching::{Matcher, Matching};
-use crate::services::sieve::program::{Judge, Value, texts};
+use crate::services::sieve::program::{Judge, TEXT, Value, texts};
 use crate::services::sieve::run::{Halt, Run};
 
 pub(super) const TESTS: &[TestWord] = &[TestWord { name: "body", extensions: &["body"], tests: Tests::None, read }];
@@ -67,6 +67,9 @@ impl Judge for Body {
             Transform::Text => parts(run, limit, Markup::Removed, PartType::is_text)?,
             Transform::Content(types) => {
                 let types = texts(types, run)?;
+                // Each part is compared with all of them.
+                let each: usize = types.iter().map(|wanted| TEXT + wanted.len()).sum();
+                run.spend(each.saturating_mul(run.content.parts().len()))?;
                 parts(run, limit, Markup::Kept, |part| types.iter().any(|wanted| part.fits(wanted)))?
             }
         };

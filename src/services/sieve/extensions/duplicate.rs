@@ -64,6 +64,7 @@ impl Judge for Duplicate {
             Identity::Unique(text) => text.get(run)?.into_owned(),
             Identity::Header(name) => {
                 let name = name.get(run)?;
+                run.spend(run.content.lines().len())?;
                 // RFC 7352 §3.1: without the field it is no duplicate.
                 let Some(text) = original(run, &name) else { return Ok(false) };
                 text

@@ -79,6 +79,8 @@ impl Perform for Notify {
             Some(fcc) => Some(fcc.get(run)?),
             None => None,
         };
+        // Its fields are looked for.
+        run.spend(run.content.lines().len().saturating_mul(2))?;
         match mailto::compose(run, uri, Wish { from, importance, message, copy }) {
             Ok(notification) => {
                 let to: Vec<String> = notification.to.iter().map(ToString::to_string).collect();

@@ -15,7 +15,7 @@ pub(super) struct Source {
 }
 
 /// Octets of work that holding a value costs beside its length: as many as it takes of memory.
-const HELD: usize = 512;
+pub(super) const HELD: usize = 512;
 
 impl Source {
     /// Takes the tags; `pieces` says whether those that look into a field are allowed.

@@ -39,9 +39,22 @@ fn warn(arguments: &mut Arguments<'_, '_>, at: crate::services::sieve::syntax::P
 /// The flags of an action: those of its tag, or the internal ones (RFC 5232 §2).
 pub(super) fn flags(given: Option<&[Value]>, run: &mut Run<'_, '_>) -> Result<Vec<String>, Halt> {
     match given {
-        Some(values) => Ok(split(&texts(values, run)?)),
+        Some(values) => {
+            let given = texts(values, run)?;
+            read_flags(&given, run)
+        }
         None => Ok(run.flags.clone()),
     }
+}
+
+/// What it costs to compare one octet of a flag with all that are there already, in octets of work.
+const COMPARED: usize = 32;
+
+/// The flags in texts of the script or its variables.
+fn read_flags<T: AsRef<str>>(texts: &[T], run: &mut Run<'_, '_>) -> Result<Vec<String>, Halt> {
+    let octets: usize = texts.iter().map(|text| text.as_ref().len() + 1).sum();
+    run.spend(octets.saturating_mul(COMPARED))?;
+    Ok(split(texts))
 }
 
 /// RFC 5232 §2: one string may hold several flags parted by blanks. What is no flag is left out, and none is twice there.
@@ -121,9 +134,13 @@ fn read(arguments: &mut Arguments<'_, '_>, change: Change) -> Option<Box<dyn Per
 
 impl Perform for ChangeFlags {
     fn perform(&self, run: &mut Run<'_, '_>) -> Result<Flow, Halt> {
-        let given = split(&texts(&self.flags, run)?);
+        let given = texts(&self.flags, run)?;
+        let given = read_flags(&given, run)?;
         let old = match &self.variable {
-            Some(variable) => split(&[run.value_of(variable)]),
+            Some(variable) => {
+                let value = run.value_of(variable);
+                read_flags(&[value], run)?
+            }
             None => run.flags.clone(),
         };
         let same = |flag: &String, others: &[String]| others.iter().any(|other| other.eq_ignore_ascii_case(flag));
@@ -188,8 +205,12 @@ impl Judge for HasFlag {
         let flags = if self.variables.is_empty() {
             run.flags.clone()
         } else {
-            let all: Vec<String> = self.variables.iter().map(|variable| run.value_of(variable)).collect();
-            if self.matcher.counts() { all.iter().flat_map(|text| split(&[text])).collect() } else { split(&all) }
+            let mut all = Vec::new();
+            for variable in &self.variables {
+                let value = run.value_of(variable);
+                all.extend(read_flags(&[value], run)?);
+            }
+            if self.matcher.counts() { all } else { split(&all) }
         };
         self.matcher.matches(run, &flags)
     }

@@ -13,6 +13,9 @@ pub(super) fn read_create(arguments: &mut Arguments<'_, '_>) -> bool {
     arguments.tag("create", "mailbox").is_some()
 }
 
+/// What it costs to ask whether there is a folder, in octets of work.
+const LOOK_UP: usize = 1_000;
+
 /// Longest name of a folder in octets.
 const MAX_NAME: usize = 255;
 
@@ -58,6 +61,7 @@ impl Judge for Exists {
     fn judge(&self, run: &mut Run<'_, '_>) -> Result<bool, Halt> {
         for name in &self.0 {
             let name = name.get(run)?;
+            run.spend(LOOK_UP)?;
             if valid(&name).is_err() || !run.situation.world.folder_exists(&name) {
                 return Ok(false);
             }

@@ -109,7 +109,7 @@ impl Mailto {
     }
 
     fn add_recipients(&mut self, list: &str, field: Field) -> Result<(), String> {
-        for text in list.split(',') {
+        for text in split_list(list) {
             let recipient =
                 mailbox(text.trim()).map_err(|why| format!("'{}' in it is no address: {why}", text.trim()))?;
             let is_known = self.to.iter().chain(&self.cc).any(|(_, known)| known.key() == recipient.1.key());
@@ -150,6 +150,23 @@ impl Mailto {
         }
         Ok(())
     }
+}
+
+/// The addresses of a decoded list. RFC 6068 §2: a comma that belongs to an address is percent-encoded, and stands within
+/// quotation marks (RFC 5322 §3.2.4).
+fn split_list(list: &str) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    list.split(move |character: char| {
+        let was_escaped = std::mem::take(&mut is_escaped);
+        match character {
+            _ if was_escaped => {}
+            '\\' => is_escaped = is_quoted,
+            '"' => is_quoted = !is_quoted,
+            ',' => return !is_quoted,
+            _ => {}
+        }
+        false
+    })
 }
 
 /// RFC 3986 §2.1.

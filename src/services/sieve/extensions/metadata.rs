@@ -82,11 +82,15 @@ fn entries_of(arguments: &mut Arguments<'_, '_>, given: &Argument) -> Vec<Value>
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
+/// What it costs to ask for an annotation, in octets of work.
+const LOOK_UP: usize = 5_000;
+
 /// The value of an annotation, if there is one.
 fn look_up(run: &mut Run<'_, '_>, folder: Option<&Value>, entry: &Value) -> Result<Option<String>, Halt> {
     let folder = folder.map(|folder| folder.get(run)).transpose()?;
     let entry = entry.get(run)?;
     let Some(entry) = EntryName::parse(&entry) else { return Ok(None) };
+    run.spend(LOOK_UP)?;
     Ok(run.situation.world.metadata(folder.as_deref(), entry.as_str()))
 }
 

@@ -1,5 +1,6 @@
 //! `mime` (RFC 5703 §4): looking into the header fields of parts.
 
+use super::fields::HELD;
 use crate::foundations::mail::Kind;
 use crate::foundations::mail::content::{ContentType, Disposition, Parameters};
 use crate::services::sieve::check::Arguments;
@@ -76,12 +77,20 @@ impl Piece {
             }
             Self::Parameters(names) => {
                 let names = texts(names, run)?;
-                let of = |parameters: &Parameters<'_>| names.iter().filter_map(|name| parameters.text(name)).collect();
-                return Ok(match (content, Disposition::read(body)) {
+                let mut of = |parameters: &Parameters<'_>| -> Result<Vec<String>, Halt> {
+                    let mut found = Vec::new();
+                    for value in names.iter().filter_map(|name| parameters.text(name)) {
+                        // All are held: the same parameter as often as it is named.
+                        run.spend(HELD + value.len())?;
+                        found.push(value);
+                    }
+                    Ok(found)
+                };
+                return match (content, Disposition::read(body)) {
                     (Some(content), _) => of(&content.parameters),
                     (None, Some(disposition)) => of(&disposition.parameters),
-                    (None, None) => Vec::new(),
-                });
+                    (None, None) => Ok(Vec::new()),
+                };
             }
         };
         Ok(value.into_iter().collect())

@@ -32,6 +32,9 @@ mod variables;
 
 pub(super) use subaddress::AddressPart;
 
+/// What it costs to read an address that stands in a script, in octets of work for each of its own.
+const READ_ADDRESS: usize = 64;
+
 use super::check::{CommandWord, TestWord};
 
 /// All commands but the control structures, which the checker reads itself.

@@ -1,7 +1,9 @@
 //! `vacation` (RFC 5230) and `vacation-seconds` (RFC 6131).
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use super::READ_ADDRESS;
 use super::fcc::Fcc;
 use super::reply::{beginning, fingerprint, original, subject_line, threading, with_entity, with_text};
 use crate::foundations::address::{Address, ReversePath};
@@ -71,6 +73,7 @@ fn period(asked: Option<Duration>, settings: &SieveSettings) -> Duration {
 impl Perform for Answer {
     fn perform(&self, run: &mut Run<'_, '_>) -> Result<Flow, Halt> {
         let own = self.own_addresses(run)?;
+        run.spend(run.content.lines().len().saturating_mul(READ_HEADER))?;
         let (sender, found) = match may_answer(run, &own) {
             Ok(found) => found,
             Err(why) => {
@@ -98,9 +101,10 @@ impl Answer {
         let situation = run.situation;
         let mut own = vec![situation.recipient.clone(), situation.account.clone()];
         own.extend(situation.own_addresses.iter().cloned());
-        own.extend(
-            texts(&self.addresses, run)?.iter().filter_map(|text| mailbox(text).ok().map(|(_, address)| address)),
-        );
+        for text in texts(&self.addresses, run)? {
+            run.spend(text.len().saturating_mul(READ_ADDRESS))?;
+            own.extend(mailbox(&text).ok().map(|(_, address)| address));
+        }
         Ok(own)
     }
 
@@ -192,17 +196,21 @@ fn name_of(run: &Run<'_, '_>, sender: &Address) -> String {
     named.map_or_else(String::new, |name| encoded_words::decode(&name))
 }
 
-/// RFC 5230 §4.5: the address of the owner that the message is addressed to.
+/// What it costs to see whom a message comes from and is addressed to, in octets of work for each of its header.
+const READ_HEADER: usize = 16;
+
+/// RFC 5230 §4.5: the address of the owner that the message is addressed to. The owner may have many, and the message, too.
 fn addressed_to<'a>(lines: &[u8], own: &'a [Address]) -> Option<&'a Address> {
+    let mut known: HashMap<String, &Address> = HashMap::new();
+    for address in own {
+        for text in [address.key(), address.to_string()] {
+            known.entry(text.to_ascii_lowercase()).or_insert(address);
+        }
+    }
     ["To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc"].iter().find_map(|name| {
         Content::fields(lines, name).iter().find_map(|field| {
             read_addresses(&field.body).into_iter().find_map(|entry| match entry {
-                Entry::Mailbox(mailbox) => {
-                    let text = mailbox.address();
-                    own.iter().find(|address| {
-                        address.key().eq_ignore_ascii_case(&text) || address.to_string().eq_ignore_ascii_case(&text)
-                    })
-                }
+                Entry::Mailbox(mailbox) => known.get(&mailbox.address().to_ascii_lowercase()).copied(),
                 _ => None,
             })
         })

@@ -225,6 +225,7 @@ impl Matcher {
         let count = count.to_string();
         for key in &self.keys {
             let key = key.value.get(run)?;
+            run.spend(key.len().saturating_mul(self.matching.comparator.cost()))?;
             if relation.holds(self.matching.comparator.order(&count, &key)) {
                 run.because = Some(format!("there are {count}"));
                 return Ok(true);

@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 
 use crate::foundations::mail::structure::Part;
-use crate::foundations::mail::{HeaderSection, Kind, Structure};
+use crate::foundations::mail::{HeaderSection, Kind, Structure, content};
 
 /// Octets of a line of base 64 (RFC 2045 §6.8: 76 characters).
 const LINE: usize = 57;
@@ -42,7 +42,7 @@ pub fn without_nul(message: Bytes) -> Bytes {
 }
 
 fn is_binary(part: &Part<'_>) -> bool {
-    part.fields.encoding.is_some_and(|word| word.trim_ascii().eq_ignore_ascii_case(b"binary"))
+    part.fields.encoding.is_some_and(|value| content::word(value).eq_ignore_ascii_case(b"binary"))
 }
 
 /// The header with its encoding called base64.
@@ -64,6 +64,8 @@ mod tests {
         let message = Bytes::from_static(b"A: b\r\nContent-Transfer-Encoding: BINARY\r\nC: d\r\n\r\n\0\x01\x02");
         let want = b"A: b\r\nContent-Transfer-Encoding: base64\r\nC: d\r\n\r\nAAEC\r\n";
         assert_eq!(&without_nul(message)[..], want);
+        let commented = Bytes::from_static(b"Content-Transfer-Encoding: binary (x)\r\n\r\n\0");
+        assert_eq!(&without_nul(commented)[..], b"Content-Transfer-Encoding: base64\r\n\r\nAA==\r\n");
     }
 
     #[test]

@@ -87,8 +87,8 @@ fn condition_of(talk: &mut Conversation, search: &Search) -> Result<Arc<Conditio
     let condition = match prepared {
         Ok(condition) => Arc::new(condition),
         Err(trouble) => {
-            // RFC 5182 §2.1: a search that fails saves an empty result.
-            if is_saved(search) {
+            // RFC 5182 §2.1: a search that fails saves an empty result, one that makes no sense leaves what is there.
+            if is_saved(search) && matches!(trouble, Trouble::No { .. }) {
                 selected.saved = Default::default();
             }
             return Err(trouble);
