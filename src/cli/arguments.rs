@@ -42,7 +42,7 @@ pub(super) enum Command {
     Serve(serve::Serve),
     /// Try the whole server out, in a directory of its own, with nothing else installed.
     Demo(demo::Demo),
-    /// Check a configuration and report every mistake in it, with its line. Ends with 3 if there is one.
+    /// Check a configuration and report every mistake in it, with its line. Ends with 3 if there is a mistake.
     Check(check::Check),
     /// Print an example or the reference of the configuration.
     #[command(subcommand)]
