@@ -1,6 +1,6 @@
 // Writing: the window of one letter. What is typed is kept as a draft in the mailbox a moment later.
 
-import { key, placeOf, post, upload } from "./api.js";
+import { addressOf, key, placeOf, post, upload } from "./api.js";
 import { confirm, menu } from "./dialogs.js";
 import { Editor, PICTURES, WITH_FORMATTING } from "./editor.js";
 import { button, h, icon, isComposed, later, toast } from "./elements.js";
@@ -104,11 +104,6 @@ export class Letter {
     this.before = this.snapshot();
     this.leaving = (event) => { if (this.dirty) event.preventDefault(); };
     addEventListener("beforeunload", this.leaving);
-  }
-
-  /** Whose letter it is. */
-  get writer() {
-    return this.composer.account.address;
   }
 
   shown(address) {
@@ -226,7 +221,7 @@ export class Letter {
         continue;
       }
       await this.goes(upload(file, () => {}).done.then(({ upload: id }) => {
-        if (!this.over) this.editor.insert(this.picture({ upload: id }, file.name.replace(/\.\w+$/, ""), `api/uploads/${id}`));
+        if (!this.over) this.editor.insert(this.picture({ upload: id }, file.name.replace(/\.\w+$/, ""), addressOf(`uploads/${id}`)));
       }), file);
     }
   }

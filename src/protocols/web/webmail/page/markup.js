@@ -1,7 +1,7 @@
 // Formatted text: what of it is kept, and how it becomes markup. Markup is only ever written here, never read: what others
 // have written comes as the elements of a frame, cleaned by the server, and is copied element by element.
 
-import { address } from "./api.js";
+import { address, addressOf } from "./api.js";
 import { h } from "./elements.js";
 
 /** Elements that are kept, with their attributes. Of all others only the content is. */
@@ -123,10 +123,10 @@ export function lines(text) {
 export const formatted = (place, picture) => framed(address("page", { ...place, images: 0 }), picture);
 
 /** The formatted signature of an address, as elements. */
-export const signed = (from, picture) => framed(`api/signature?${new URLSearchParams({ address: from.toLowerCase() })}`, picture);
+export const signed = (from, picture) => framed(addressOf("signature", { address: from.toLowerCase() }), picture);
 
 /** A formatted response, likewise. */
-export const canned = (name) => framed(`api/response?${new URLSearchParams({ name })}`, () => null);
+export const canned = (name) => framed(addressOf("response", { name }), () => null);
 
 /** What is on a page that the server has cleaned. */
 function framed(src, picture) {
