@@ -33,6 +33,8 @@ function signIn(note = "") {
   app = null;
   document.title = t("product");
   document.querySelector("#compose")?.remove();
+  // What they tell of, and take back, is of the account.
+  document.querySelector("#toasts").replaceChildren();
   document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
   const address = h("input", { id: "address", name: "address", type: "text", inputMode: "email", autocomplete: "username", autocapitalize: "none", spellcheck: false, required: true });
   const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password", required: true });
