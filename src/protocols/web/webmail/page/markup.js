@@ -77,44 +77,52 @@ export function tame(element) {
 
 /** The text within an element as it is seen. */
 export function plain(element) {
-  let out = "", depth = 0;
-  const fresh = () => { if (out && !out.endsWith("\n")) out += "\n"; };
+  // In pieces: to look at the end of a text that is put together anew each time takes as long as all of it.
+  const out = [], numbers = new Map();
+  let last = "", depth = 0;
+  const add = (text) => {
+    if (!text) return;
+    out.push(text);
+    last = text.at(-1);
+  };
+  const fresh = () => { if (last && last !== "\n") add("\n"); };
+  const number = (list) => numbers.set(list, (numbers.get(list) ?? 0) + 1).get(list);
   const visit = (node) => {
     if (node.nodeType === Node.TEXT_NODE) {
-      if (depth > 0 && (out === "" || out.endsWith("\n")) && node.data.trim()) out += `${">".repeat(depth)} `;
-      out += node.data.replace(/\u00a0/g, " ");
+      if (depth > 0 && (last === "" || last === "\n") && node.data.trim()) add(`${">".repeat(depth)} `);
+      add(node.data.replace(/\u00a0/g, " "));
       return;
     }
     const name = nameOf(node);
     if (name === "br") {
       // The one that keeps an empty line open is no line of its own.
-      if (node.nextSibling || node.parentNode.childNodes.length === 1) out += "\n";
+      if (node.nextSibling || node.parentNode.childNodes.length === 1) add("\n");
       return;
     }
     if (BLOCKS.has(name)) fresh();
-    if (name === "li") out += node.parentNode.localName === "ol" ? `${[...node.parentNode.children].indexOf(node) + 1}. ` : "- ";
+    if (name === "li") add(node.parentNode.localName === "ol" ? `${number(node.parentNode)}. ` : "- ");
     if (name === "blockquote") depth += 1;
     node.childNodes.forEach(visit);
     if (name === "blockquote") depth -= 1;
     if (BLOCKS.has(name)) fresh();
   };
   element.childNodes.forEach(visit);
-  return out;
+  return out.join("");
 }
 
-/** Lines of text as elements; lines that begin with `>` are quotes. */
-export function lines(text) {
+/** Lines of text as elements; lines that begin with `>` are quotes, as far as they may be nested. */
+export function lines(text, depth = 0) {
   const out = document.createDocumentFragment();
   const all = text.replace(/\n$/, "").split("\n");
   for (let n = 0; n < all.length; n += 1) {
-    if (!all[n].startsWith(">")) {
+    if (depth > DEEPEST || !all[n].startsWith(">")) {
       out.append(h("div", {}, all[n] ? all[n] : h("br")));
       continue;
     }
     const quoted = [];
     while (n < all.length && all[n].startsWith(">")) quoted.push(all[n++].replace(/^> ?/, ""));
     n -= 1;
-    out.append(h("blockquote", {}, lines(quoted.join("\n"))));
+    out.append(h("blockquote", {}, lines(quoted.join("\n"), depth + 1)));
   }
   return out;
 }
