@@ -506,6 +506,12 @@ def folders_are_made_and_go(server):
     assert not page.there("#folders b")
     page.script("document.querySelector('#folders li.current button').click()")
     page.script("[...document.querySelectorAll('.menu button')].find(b => b.textContent === 'Delete folder').click()")
+    page.until("it is asked about", lambda: "with 0 messages" in page.text("dialog p"))
+    client = server.imap(0)
+    check(client.append('"Projects <b>x"', None, None, b"Subject: Just come\r\n\r\nx\r\n"))
+    client.logout()
+    page.click("dialog footer .danger")
+    page.until("it is asked about again", lambda: "with 1 messages" in page.text("dialog p"))
     page.click("dialog footer .danger")
     page.until("it is gone", lambda: page.text("#folders li.current .name") == "Inbox")
 
