@@ -38,6 +38,10 @@ export class Letter {
     this.facts = { in_reply_to: letter.in_reply_to ?? null, references: letter.references ?? [], answers: letter.answers ?? null };
     this.files = (letter.attachments ?? []).map((file) => ({ ...file }));
     this.saving = Promise.resolve();
+    /** Pending while it is being sent. */
+    this.sending = null;
+    /** Whether it is with the server, so that nothing stops it here. */
+    this.isAway = false;
     /** What was to be kept, and nobody has said whether it was. */
     this.unanswered = null;
     /** What is on its way to the server; each tells whether it has arrived. */
@@ -463,8 +467,13 @@ export class Letter {
     this.state.classList.toggle("problem", problem);
   }
 
-  async send() {
-    if (this.sendButton.disabled) return;
+  /** Whoever sends it twice waits for the same. */
+  send() {
+    this.sending ??= this.sendNow().finally(() => { this.sending = null; });
+    return this.sending;
+  }
+
+  async sendNow() {
     const letter = this.letter();
     const people = [...letter.to, ...letter.cc, ...letter.bcc];
     const bad = people.find((person) => !isAddress(person.address));
@@ -486,6 +495,7 @@ export class Letter {
     }
     this.soon.cancel();
     this.again.cancel();
+    this.isAway = true;
     try {
       await this.saving;
       if (this.unanswered) await this.save();
@@ -500,6 +510,7 @@ export class Letter {
       }
       this.composer.sent(answer);
     } catch (error) {
+      this.isAway = false;
       this.sendButton.disabled = false;
       this.say(error.message, true);
       toast(error.message, { problem: true });
@@ -514,8 +525,12 @@ export class Letter {
     return this.files.length > 0 || !speaksOfAttachment(own) || confirm(t("forgotAttachment"), t("send"), false);
   }
 
-  /** Closes it; what is written stays as a draft. */
+  /** Closes it; what is written stays as a draft. One that is being sent closes by itself, or is still open if it could not be. */
   async leave() {
+    if (this.sending) {
+      await this.sending;
+      return;
+    }
     if (this.dirty) {
       if (!await this.arrived()) {
         this.say(t("fileMissing"), true);
@@ -528,6 +543,8 @@ export class Letter {
 
   async discard() {
     if ((this.dirty || this.draft) && !await confirm(t("discardSure"), t("discard"))) return;
+    if (this.isAway) await this.sending;
+    if (this.over) return;
     const { draft } = this;
     this.gone();
     await this.saving;
@@ -547,7 +564,7 @@ export class Letter {
     for (const file of this.files) if (!file.source) file.abort?.();
     removeEventListener("beforeunload", this.leaving);
     this.element.remove();
-    this.composer.closed();
+    this.composer.closed(this);
     document.querySelector(".rows")?.focus();
   }
 }
