@@ -251,8 +251,10 @@ export class Letter {
     return all;
   }
 
-  /** From plain to formatted text and back. */
+  /** From plain to formatted text and back, once all of it is there. */
   async exchange() {
+    await this.ready;
+    if (this.over) return;
     if (this.formatted) {
       const plain = !this.editor.field.querySelector(WITH_FORMATTING);
       if (!plain && !await confirm(t("loseFormatting"), t("toPlain"), false)) return;
@@ -322,6 +324,7 @@ export class Letter {
 
   /** Exchanges the signature with the address. */
   async signAs(address) {
+    await this.ready;
     const old = this.composer.signature(this.signed), fresh = this.composer.signature(address);
     if (this.formatted) this.signFormatted(await this.formattedSignature(address));
     else if (old && this.text.value.includes(old)) this.text.value = this.text.value.replace(old, () => fresh);
