@@ -214,6 +214,32 @@ def drafts_stay_formatted(server):
     page.folder("Inbox")
 
 
+def a_draft_that_is_still_coming_is_not_emptied(server):
+    page = server.page
+    page.compose()
+    page.fill(server.users[1][0], "Slow to come")
+    page.press("all of it")
+    page.saved()
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+    page.folder("Drafts")
+    page.open("Slow to come")
+    # The page of the draft, which the reader has fetched, is fetched again.
+    page.driver.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": True})
+    page.waits(2_000)
+    page.click(".actions .main")
+    page.until("the letter", lambda: page.there("#compose .exchange"))
+    page.script("document.querySelector('#compose .exchange').click()")
+    page.until("plain", lambda: page.one("#compose textarea").is_displayed())
+    page.waits(0)
+    page.driver.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": False})
+    assert page.script("return document.querySelector('#compose textarea').value").strip() == "all of it"
+    page.click("#compose [aria-label=Discard]")
+    page.click("dialog footer .danger")
+    page.until("thrown away", lambda: not page.there("#compose"))
+    page.folder("Inbox")
+
+
 def answers_quote_what_is_formatted(server):
     page = server.page
     page.open("A newsletter")
@@ -338,6 +364,7 @@ if __name__ == "__main__":
         what_is_pasted_is_made_tame,
         a_picture_is_pasted,
         drafts_stay_formatted,
+        a_draft_that_is_still_coming_is_not_emptied,
         answers_quote_what_is_formatted,
         what_is_very_deep_is_kept,
         texts_have_as_many_lines_as_they_like,

@@ -248,6 +248,29 @@ def writes_one_anew(server):
     page.press("u")
 
 
+def a_costly_text_does_not_hold_the_page(server):
+    """What searches for links, names and quotes takes time for each character, not for each pair of them."""
+    page, (ann, _) = server.page, server.users[0]
+    lines = ["Begun. See https://example.test/page, write to -carl@example.test.", "a-" * 150_000, "x" + " " * 200_000 + "x", ">" * 50_000 + " deep", "The end."]
+    message = written("bob@example.test", ann, "A costly one")
+    message.set_content("\n".join(lines), cte="base64")
+    blanks = ("\r\n" + " " * 900) * 3
+    fields = "Reply-To: " + ",\r\n ".join(f"\"A{blanks}B\" <long{n}@example.test>" for n in range(200)) + "\r\n"
+    put(server, fields.encode() + message.as_bytes(policy=email.policy.SMTP))
+    page.folder("Inbox")
+    page.open("A costly one")
+    page.until("all of it", lambda: page.script("return document.querySelector('#reader .text')?.lastChild.textContent.trim()") == "The end.")
+    links = page.script("return [...document.querySelectorAll('#reader .text a')].map(one => one.getAttribute('href'))")
+    assert links == ["https://example.test/page", "mailto:carl@example.test"], links
+    page.press("r")
+    page.until("the answer", lambda: page.script("return document.querySelector('#compose [aria-label=To]')?.value.endsWith(' B <long199@example.test>')"))
+    page.click("#compose .exchange")
+    page.until("with formatting", lambda: "deep" in page.text("#compose .written blockquote blockquote"))
+    page.click("#compose [aria-label=Discard]")
+    page.click("dialog footer .danger")
+    page.until("discarded", lambda: not page.there("#compose"))
+
+
 def finds_by_file_folder_and_either(server):
     page = server.page
     client = server.imap(0)
@@ -441,6 +464,7 @@ if __name__ == "__main__":
         a_page_is_printed_alone,
         writes_one_anew,
         finds_by_file_folder_and_either,
+        a_costly_text_does_not_hold_the_page,
         takes_back_what_it_sends,
         keeps_once_what_it_hears_no_answer_about,
         what_waits_is_sent_although_the_browser_is_closed,

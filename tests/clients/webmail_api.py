@@ -364,6 +364,37 @@ def hostile_mail_is_tame(server):
     server.bob.json("message?folder=INBOX&uid=99999", wanted=404)
 
 
+def answers_are_kept_for_one_account(server):
+    """In every mailbox there is a first message of the inbox, and a browser has one login for all its windows."""
+    message = email.message.EmailMessage()
+    message["From"], message["To"], message["Subject"] = "bob@example.test", "ann@example.test", "A picture"
+    message.set_content("Plain")
+    message.add_alternative("<p>Formatted <img src='cid:a@x'></p>", subtype="html")
+    message.get_payload()[1].add_related(b"GIF89a", "image", "gif", cid="<a@x>")
+    message.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="a.pdf")
+    server.ann.json("folders", {"name": "Kept"}, wanted=201)
+    uid = put(server, message, folder="Kept")
+    ann, bob = (user[0] for user in server.users[:2])
+    parts = {file["type"]: file["part"] for file in server.ann.get("message", folder="Kept", uid=uid)["attachments"]}
+    files = [f"part?part={parts['image/gif']}&inline=1", f"part?part={parts['application/pdf']}"]
+    for path in ("page?images=0", *files, "attachments?", "source?", "source?file=1"):
+        at = f"/api/message/{path}&folder=Kept&uid={uid}"
+        _, kept, octets = server.ann.request(f"{at}&of={ann}")
+        assert (kept["cache-control"], kept["vary"]) == ("private, max-age=300", "cookie"), (path, octets, kept)
+        _, headers, _ = server.ann.request(at)
+        assert headers["cache-control"] == "no-store", (path, headers)
+        for browser, of in ((server.bob, ann), (server.ann, bob), (server.ann, "")):
+            status, headers, octets = browser.request(f"{at}&of={of}")
+            assert status == 401 and headers["cache-control"] == "no-store", (path, of, status, octets)
+    _, _, octets = server.ann.request(f"/api/message/page?folder=Kept&uid={uid}")
+    assert f"&amp;of={urllib.parse.quote(ann)}&amp;part=" in octets.decode(), octets
+    assert server.ann.get("session", of=ann)["address"] == ann
+    # The page of who was here before changes nothing for who is here now.
+    server.bob.json(f"folders?of={ann}", {"name": "Of Ann"}, wanted=401)
+    server.bob.json(f"drafts?of={ann}", {"letter": write([bob], "Of Ann")}, wanted=401)
+    assert "Of Ann" not in [folder["name"] for folder in server.bob.json("folders")["folders"]]
+
+
 def nobody_reads_the_mail_of_others(server):
     upload = json.loads(server.ann.request("/api/uploads?name=x", method="POST", octets=b"secret", content_type="text/plain")[2])["upload"]
     letter = write(["bob@example.test"], attachments=[{"upload": upload}])
@@ -600,7 +631,9 @@ def lists_are_by_date(server):
         assert subjects(query=query) == [f"Day {day}" for day in found], query
     assert subjects(filter="attachments") == ["Day 05", "Day 01"] == subjects(filter="attachments", conversations="true")
     assert subjects(filter="attachments", query="-has:attachment") == ["Day 03", "Day 02"]
-    ann.json("folders/delete", {"name": "Dates", "with_messages": True}, wanted=204)
+    refused = ann.json("folders/delete", {"name": "Dates", "messages": len(uids) - 1}, wanted=409)
+    assert (refused["type"], refused["values"]) == ("folder-full", {"count": str(len(uids))}), refused
+    ann.json("folders/delete", {"name": "Dates", "messages": len(uids)}, wanted=204)
 
 
 def lists_can_be_left(server):

@@ -342,6 +342,27 @@ def files_of_messages_are_taken_over(server):
     page.folder("Inbox")
 
 
+def what_is_being_sent_leaves_the_next_one_alone(server):
+    page = server.page
+    begin(page, server.users[1][0], "On its way")
+    page.script("document.querySelector(arguments[0]).focus()", TEXT)
+    page.press("Words")
+    page.waits(1_500)
+    page.chord(Keys.CONTROL, Keys.ENTER)
+    page.until("it is being sent", lambda: page.there("#compose footer .main:disabled"))
+    page.press(Keys.ESCAPE)
+    page.click("#folders .compose")
+    page.until("the next one", lambda: page.script("return document.querySelector('#compose [aria-label=Subject]')?.value") == "")
+    page.waits(0)
+    page.script("document.querySelector('#compose [aria-label=Subject]').focus()")
+    page.press("The next one")
+    assert arrived(server, 1, "On its way").get_body(("plain",)).get_content().startswith("Words")
+    page.click("#folders .compose")
+    page.until("it is a draft, and another is begun", lambda: page.script("return [...document.querySelectorAll('#compose [aria-label=Subject]')].map(one => one.value)") == [""])
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+
+
 def signs_out(server):
     page = server.page
     severe = [entry for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE" and "api/session" not in entry["message"] and "api/messages/import" not in entry["message"]]
@@ -361,5 +382,6 @@ if __name__ == "__main__":
         a_signature_is_formatted,
         it_stands_where_it_belongs,
         files_of_messages_are_taken_over,
+        what_is_being_sent_leaves_the_next_one_alone,
         signs_out,
     )

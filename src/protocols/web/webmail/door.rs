@@ -4,12 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 
 use super::Room;
-use super::answer::{Answer, Problem};
+use super::answer::{Answer, Asked, Problem};
 use super::reasons;
 use super::serve::Visit;
 use crate::foundations::address::Address;
@@ -32,18 +33,39 @@ pub(super) struct Member {
     /// Digest of the login's token.
     pub(super) digest: Arc<str>,
     pub(super) account: Arc<Account>,
+    /// Whether the address that was asked for names the account.
+    is_named: bool,
+}
+
+/// Whose page asks: the account's address as `/account` tells it. A browser has one login for all its windows, and one of them may still
+/// show the page of whoever was signed in before.
+#[derive(Deserialize)]
+struct Whose {
+    of: Option<String>,
 }
 
 impl FromRequestParts<Arc<Room>> for Member {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
+        let member = Self::signed_in(parts, room).await?;
+        let Asked(Whose { of }) = Asked::from_request_parts(parts, room).await?;
+        match of {
+            Some(of) if of != member.account.address.to_string() => Err(signed_out()),
+            of => Ok(Self { is_named: of.is_some(), ..member }),
+        }
+    }
+}
+
+impl Member {
+    /// Whoever has this login, whoever the page is of.
+    async fn signed_in(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
         // What guards the door has noted who asks.
         let caller = parts.extensions.get::<Caller>().copied().ok_or_else(signed_out)?;
         let session = session(room, &caller, &parts.headers).await?.ok_or_else(signed_out)?;
         if let Some(account) = account(room, &session).await? {
             note(parts, &account);
-            return Ok(Self { session: session.login.id, digest: session.digest, account });
+            return Ok(Self { session: session.login.id, digest: session.digest, account, is_named: false });
         }
         // This very login may have changed the password through another process, and is good with the new one.
         let (now, limits) = (room.needs.clock.now(), room.limits());
@@ -51,7 +73,7 @@ impl FromRequestParts<Arc<Room>> for Member {
         match account(room, &session).await? {
             Some(account) => {
                 note(parts, &account);
-                Ok(Self { session: session.login.id, digest: session.digest, account })
+                Ok(Self { session: session.login.id, digest: session.digest, account, is_named: false })
             }
             None => {
                 room.logins.end(&session.login.account, Ending::One(session.login.id)).await?;
@@ -83,12 +105,20 @@ pub(super) struct Reader {
     pub(super) digest: Arc<str>,
     pub(super) account: Arc<Account>,
     pub(super) user: Arc<User>,
+    /// Whether the address that was asked for names the account.
+    pub(super) is_named: bool,
 }
 
 impl Reader {
     /// Opens one of the reader's folders.
     pub(super) async fn open(&self, folder: &str, access: Access) -> Answer<View> {
         Ok(self.user.open(&folder_name(folder)?, access).await?)
+    }
+
+    /// How long a browser may show an answer again without asking. Folders and numbers of messages are the same in every mailbox, so an
+    /// answer is kept only at an address that names its account, and for the login that it was given to (RFC 9110 §12.5.5).
+    pub(super) const fn kept(&self, kept: &'static str) -> [(HeaderName, &'static str); 2] {
+        [(header::CACHE_CONTROL, if self.is_named { kept } else { "no-store" }), (header::VARY, "cookie")]
     }
 
     /// The most this mailbox may hold.
@@ -120,13 +150,13 @@ impl FromRequestParts<Arc<Room>> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
-        let Member { session, digest, account } = Member::from_request_parts(parts, room).await?;
+        let Member { session, digest, account, is_named } = Member::from_request_parts(parts, room).await?;
         if room.needs.login.need(&account) == Need::Enrolment {
             return Err(Problem::of(&reasons::NEEDS_TWO_FACTOR));
         }
         let user = room.needs.mailboxes.user(&account.address).await?;
         let login = Login::user(account.address.clone());
-        Ok(Self { login, session, digest, account, user })
+        Ok(Self { login, session, digest, account, user, is_named })
     }
 }
 
@@ -214,11 +244,14 @@ pub(super) async fn guard(
     response
 }
 
+/// For what is the same as long as its address is.
+pub(super) const KEPT: &str = "private, max-age=300";
+
 /// Every request that changes something carries this field.
 const MARK: &str = "x-postrider";
 
 /// Nothing but what the page itself brings may run or be loaded.
-const HEADERS: [(header::HeaderName, &str); 7] = [
+const HEADERS: [(HeaderName, &str); 7] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; frame-src 'self'; \
@@ -229,6 +262,6 @@ const HEADERS: [(header::HeaderName, &str); 7] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),
-    (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];

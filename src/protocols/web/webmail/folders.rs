@@ -103,13 +103,14 @@ pub(super) async fn rename(reader: Reader, Wish(wish): Wish<Renaming>) -> Answer
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Deletes a folder. One with messages goes only when that is said.
+/// Deletes a folder.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Deletion {
     name: String,
+    /// How many messages may go with it: as many as somebody was asked about. Others may have come since.
     #[serde(default)]
-    with_messages: bool,
+    messages: u32,
 }
 
 pub(super) async fn delete(
@@ -120,7 +121,7 @@ pub(super) async fn delete(
     let name = folder_name(&wish.name)?;
     changeable(&reader, &name).await?;
     let messages = reader.user.status(&name).await?.messages;
-    if messages > 0 && !wish.with_messages {
+    if messages > wish.messages {
         return Err(Problem::of(&reasons::FOLDER_FULL).with("count", messages));
     }
     let gone = match messages {

@@ -156,8 +156,8 @@ impl Room {
         // Another node has the mailbox, and sends it; or nobody can be asked now.
         let Ok(user) = self.needs.mailboxes.user(&address).await else { return };
         let (now, login) = (self.needs.clock.now(), Login::user(account.address.clone()));
-        let reader =
-            Reader { login, session: SessionId::generate(now), digest: "".into(), account: Arc::new(account), user };
+        let (session, account) = (SessionId::generate(now), Arc::new(account));
+        let reader = Reader { login, session, digest: "".into(), account, user, is_named: false };
         let client = waiting.client.map_or(Peer::Internal, |ip| Peer::Tcp(SocketAddr::new(ip, 0)));
         let caller = Caller { client, is_local: false, is_private: true, is_encrypted: waiting.encrypted };
         let (draft, due) = (waiting.sending.draft, Timestamp::from_unix_millis(waiting.due));

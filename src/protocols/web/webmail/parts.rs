@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::Room;
 use super::answer::{Answer, Asked, Problem};
 use super::archive::{self, archive};
-use super::door::Reader;
+use super::door::{KEPT, Reader};
 use super::envelope::clean;
 use super::flow::{Flow, Piece, Stage};
 use super::html::PICTURES;
@@ -59,7 +59,7 @@ pub(super) async fn part(
     let inline = asked.inline == 1 && PICTURES.contains(&kind.as_str());
     let kind = if is_tame(&kind) { kind } else { "application/octet-stream".to_owned() };
     let way = [opened.way(), vec![stage]].concat();
-    Ok(file(&name, &kind, inline, opened.send(vec![Piece::Part(way)]).await?, octets))
+    Ok(file(&reader, &name, &kind, inline, opened.send(vec![Piece::Part(way)]).await?, octets))
 }
 
 /// All attachments of a message in one file.
@@ -73,7 +73,7 @@ pub(super) async fn all(State(room): State<Arc<Room>>, reader: Reader, Asked(ask
     }
     let (pieces, octets) = archive(files).ok_or_else(|| Problem::of(&reasons::MESSAGE_TOO_LARGE))?;
     let name = format!("attachments-{}.zip", asked.uid);
-    Ok(file(&name, "application/zip", false, opened.send(pieces).await?, octets))
+    Ok(file(&reader, &name, "application/zip", false, opened.send(pieces).await?, octets))
 }
 
 /// The attachments of a message to which this way leads.
@@ -140,19 +140,18 @@ pub(super) async fn raw(
     };
     let inline = asked.file != 1;
     let kind = if inline { "text/plain; charset=utf-8" } else { "message/rfc822" };
-    Ok(file(&format!("message-{}.eml", asked.uid), kind, inline, body, octets))
+    Ok(file(&reader, &format!("message-{}.eml", asked.uid), kind, inline, body, octets))
 }
 
-fn file(name: &str, kind: &str, inline: bool, body: Body, octets: u64) -> Response {
+fn file(reader: &Reader, name: &str, kind: &str, inline: bool, body: Body, octets: u64) -> Response {
     let way = if inline { "inline" } else { "attachment" };
     let headers = [
         (header::CONTENT_TYPE, kind.to_owned()),
         (header::CONTENT_LENGTH, octets.to_string()),
         (header::CONTENT_DISPOSITION, format!("{way}; {}", parameters(name))),
         (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
-        (header::CACHE_CONTROL, "private, max-age=300".to_owned()),
     ];
-    let mut response = body.into_response();
+    let mut response = (reader.kept(KEPT), body).into_response();
     for (name, value) in headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);
@@ -181,9 +180,10 @@ pub(super) fn percent(text: &str) -> String {
     out
 }
 
-/// The place of a message as parameters of an address.
-pub(super) fn query(folder: &str, uid: u32, within: &Within) -> String {
-    format!("folder={}&uid={uid}&within={within}", percent(folder))
+/// The place of a message as parameters of an address, and whose it is.
+pub(super) fn query(reader: &Reader, folder: &str, uid: u32, within: &Within) -> String {
+    let of = percent(&reader.account.address.to_string());
+    format!("folder={}&uid={uid}&within={within}&of={of}", percent(folder))
 }
 
 /// A name for the file of a part: the sender's, as far as it is a name of a file; without one, something that fits.

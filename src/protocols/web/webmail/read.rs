@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Room;
 use super::answer::{Answer, Asked};
 use super::build::{Answers, notifies};
-use super::door::Reader;
+use super::door::{KEPT, Reader};
 use super::envelope::{Person, clean, shown};
 use super::html::{self, Remote, content_id};
 use super::list::flags;
@@ -368,19 +368,15 @@ pub(super) async fn page(
     let opened = source::open(&room, &view, asked.uid).await?.inside(&asked.within).await?;
     let remote = if asked.images == 1 { Remote::Shown } else { Remote::Blocked };
     let limit = Limits::of(&room, &opened, &asked.within).html;
-    let place = super::parts::query(&asked.folder, asked.uid, &asked.within);
+    let place = super::parts::query(&reader, &asked.folder, asked.uid, &asked.within);
     let cleaned = opened.block(move |bytes| {
         let structure = Structure::of(bytes);
         let address = |part: usize| format!("part?{place}&part={part}&inline=1");
         markup(&structure, &Layout::of(&structure), limit, remote, address).map(|page| page.markup)
     });
     let page = html::page(&cleaned.await?.unwrap_or_default());
-    let headers = [
-        (header::CONTENT_SECURITY_POLICY, html::policy(remote)),
-        (header::X_FRAME_OPTIONS, "SAMEORIGIN"),
-        (header::CACHE_CONTROL, "private, max-age=300"),
-    ];
-    Ok((headers, Html(page)).into_response())
+    let headers = [(header::CONTENT_SECURITY_POLICY, html::policy(remote)), (header::X_FRAME_OPTIONS, "SAMEORIGIN")];
+    Ok((reader.kept(KEPT), headers, Html(page)).into_response())
 }
 
 /// Octets of a text that can have been written here: cleaned markup is longer than what was sent of it.

@@ -149,7 +149,9 @@ pub(super) async fn signature(
 ) -> Answer<Response> {
     let preferences = preferences(&room, &reader).await?;
     let known = preferences.identities.get(&asked.address).cloned().unwrap_or_default();
-    let place = |cid: &str| format!("signature/picture?address={}&cid={}", percent(&asked.address), percent(cid));
+    let of = percent(&reader.account.address.to_string());
+    let place =
+        |cid: &str| format!("signature/picture?address={}&cid={}&of={of}", percent(&asked.address), percent(cid));
     // Cleaned once more: who has stored it was perhaps an older version.
     Ok(page(&cleaned(&known.html.unwrap_or_default(), &known.pictures, place)))
 }
@@ -196,13 +198,10 @@ pub(super) async fn picture(
 ) -> Answer<Response> {
     let found = stored(&room, &reader, &asked.address, &asked.cid).await?;
     let (kind, octets) = found.ok_or_else(|| Problem::of(&reasons::NO_PICTURE))?;
-    let headers = [
-        (header::CONTENT_TYPE, kind.as_str()),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
-        // Another picture has another name.
-        (header::CACHE_CONTROL, "private, max-age=3600"),
-    ];
-    Ok((headers, octets).into_response())
+    let headers =
+        [(header::CONTENT_TYPE, kind.as_str()), (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox")];
+    // Another picture has another name.
+    Ok((reader.kept("private, max-age=3600"), headers, octets).into_response())
 }
 
 /// What is kept of a picture: its kind and its octets.

@@ -116,12 +116,8 @@ pub(super) async fn show(State(room): State<Arc<Room>>, reader: Reader, Path(id)
         Some((kind, found.octets))
     });
     let (kind, octets) = picture.ok_or_else(|| Problem::of(&reasons::NO_PICTURE))?;
-    let headers = [
-        (header::CONTENT_TYPE, kind),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
-        (header::CACHE_CONTROL, "private, max-age=3600"),
-    ];
-    Ok((headers, octets).into_response())
+    let headers = [(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox")];
+    Ok((reader.kept("private, max-age=3600"), headers, octets).into_response())
 }
 
 /// What an upload counts for at least, in octets: some thousands are the most that one account can have.

@@ -21,10 +21,28 @@ export function whenSignedOut(act) {
   signedOut = act;
 }
 
-async function ask(path, options = {}) {
+/** The account whose page this is, once somebody has signed in. */
+let whose;
+
+/** Has every request name the account. Whether it may have this page: the page stays that of whoever came first. */
+export function belongsTo(account) {
+  whose ??= account;
+  return whose === account;
+}
+
+/** What is set of some parameters. */
+const given = (parameters) => Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "" && value !== false));
+
+/** The address of something of the account. It names the account: the next one in this browser has other things in the same places. */
+export function addressOf(path, parameters = {}) {
+  const query = new URLSearchParams(given({ ...parameters, of: whose })).toString();
+  return query ? `api/${path}?${query}` : `api/${path}`;
+}
+
+async function ask(path, parameters = {}, options = {}) {
   let response;
   try {
-    response = await fetch(`api/${path}`, { credentials: "same-origin", ...options });
+    response = await fetch(addressOf(path, parameters), { credentials: "same-origin", ...options });
   } catch {
     throw new Refusal(0, t("offline"));
   }
@@ -34,23 +52,20 @@ async function ask(path, options = {}) {
   throw new Refusal(response.status, told(answer) ?? t("answered", { status: response.status }), answer);
 }
 
-/** What is set of some parameters. */
-const given = (parameters) => Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "" && value !== false));
-
 /** Asks for something. */
 export function get(path, parameters = {}) {
-  return ask(`${path}?${new URLSearchParams(given(parameters))}`);
+  return ask(path, parameters);
 }
 
 /** Wishes for something. */
 export function post(path, wish, method = "POST") {
   const headers = { "content-type": "application/json", "x-postrider": "1" };
-  return ask(path, { method, headers, body: wish === undefined ? undefined : JSON.stringify(wish) });
+  return ask(path, {}, { method, headers, body: wish === undefined ? undefined : JSON.stringify(wish) });
 }
 
 /** Gives the server a file as it is. */
 export function give(path, parameters, file) {
-  return ask(`${path}?${new URLSearchParams(parameters)}`, { method: "POST", headers: { "content-type": "application/octet-stream", "x-postrider": "1" }, body: file });
+  return ask(path, parameters, { method: "POST", headers: { "content-type": "application/octet-stream", "x-postrider": "1" }, body: file });
 }
 
 export const remove = (path) => post(path, undefined, "DELETE");
@@ -69,7 +84,7 @@ export function upload(file, progress) {
     request.addEventListener("error", () => reject(new Refusal(0, t("offline"))));
     request.addEventListener("abort", () => reject(new Refusal(0, "")));
   });
-  request.open("POST", `api/uploads?${new URLSearchParams({ name: file.name })}`);
+  request.open("POST", addressOf("uploads", { name: file.name }));
   request.setRequestHeader("x-postrider", "1");
   request.setRequestHeader("content-type", file.type || "application/octet-stream");
   request.send(file);
@@ -77,7 +92,7 @@ export function upload(file, progress) {
 }
 
 /** The address of a part of a message, its page or its source. */
-export const address = (what, parameters) => `api/message/${what}?${new URLSearchParams(given(parameters))}`;
+export const address = (what, parameters) => addressOf(`message/${what}`, parameters);
 
 /** Where a message is: in a folder, or attached to a message that is. */
 export const placeOf = ({ folder, uid, within }) => given({ folder, uid, within });

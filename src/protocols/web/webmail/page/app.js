@@ -1,6 +1,6 @@
 // The page: signing in, and joining folders, list, reader and composer.
 
-import { get, post, remove, whenSignedOut } from "./api.js";
+import { addressOf, belongsTo, get, post, remove, whenSignedOut } from "./api.js";
 import { Composer } from "./compose.js";
 import * as contacts from "./contacts.js";
 import { confirm, menu, open } from "./dialogs.js";
@@ -33,6 +33,8 @@ function signIn(note = "") {
   app = null;
   document.title = t("product");
   document.querySelector("#compose")?.remove();
+  // What they tell of, and take back, is of the account.
+  document.querySelector("#toasts").replaceChildren();
   document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
   const address = h("input", { id: "address", name: "address", type: "text", inputMode: "email", autocomplete: "username", autocapitalize: "none", spellcheck: false, required: true });
   const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password", required: true });
@@ -292,7 +294,7 @@ class App {
   /** Is told when something has changed, here or elsewhere. */
   watch(folder) {
     this.events?.close();
-    this.events = new EventSource(`api/changes?${new URLSearchParams({ folder })}`);
+    this.events = new EventSource(addressOf("changes", { folder }));
     this.heard = Date.now();
     for (const event of ["begun", "changed", "alive"]) this.events.addEventListener(event, () => { this.heard = Date.now(); });
     this.events.addEventListener("changed", () => this.refreshSoon());
@@ -510,7 +512,18 @@ listen({
   go: (role) => { const folder = app?.folders.role(role); if (folder) app.openFolder(folder.name); },
 });
 
-async function start({ must_enrol: must }) {
+/** The page knows more of an account than it shows, so the next account gets a page of its own. */
+function beginAnew() {
+  unfinished?.gone();
+  history.replaceState(null, "", location.pathname);
+  location.reload();
+}
+
+async function start({ address, must_enrol: must }) {
+  if (!belongsTo(address)) {
+    beginAnew();
+    return;
+  }
   if (must) {
     mustEnrol(root, { done: async () => start(await get("session")), leave: async () => { await remove("session").catch(() => {}); signIn(t("signedOut")); } });
     return;
@@ -522,8 +535,7 @@ async function start({ must_enrol: must }) {
   await app.begin();
   const letter = unfinished;
   unfinished = null;
-  if (letter?.writer === account.address) app.composer.goOnWith(letter);
-  else letter?.gone();
+  if (letter) app.composer.goOnWith(letter);
 }
 
 whenSignedOut(() => signIn());

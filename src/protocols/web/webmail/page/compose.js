@@ -273,7 +273,8 @@ export class Composer {
     if (this.open) this.enter();
   }
 
-  closed() {
+  closed(letter) {
+    if (this.open !== letter) return;
     this.open = null;
     // Unless another one is opened in its place.
     setTimeout(() => { if (!this.open && history.state?.writing) history.back(); });

@@ -1,6 +1,6 @@
 // The address book, which other programs see by CardDAV.
 
-import { get, post, upload } from "./api.js";
+import { addressOf, get, post, upload } from "./api.js";
 import { confirm, open } from "./dialogs.js";
 import { button, h, toast } from "./elements.js";
 import { forgetPeople, write as written } from "./people.js";
@@ -37,7 +37,7 @@ export async function show({ write }) {
     chooser.value = "";
     if (file) told(upload(file, () => {}).done.then((answer) => post("contacts/import", { upload: answer.upload })).then(imported).then(again));
   } } });
-  const out = (form, name) => h("a", { href: `api/contacts/export?form=${form}`, download: `contacts.${form}` }, t(name));
+  const out = (form, name) => h("a", { href: addressOf("contacts/export", { form }), download: `contacts.${form}` }, t(name));
   content.append(h("div", { class: "actionRow" }, button(t("newContact"), null, () => edit(null, again), { text: true, kind: "main newContact" }),
     button(t("importFile"), null, () => chooser.click(), { text: true, kind: "importFile" }), chooser, out("vcf", "exportVcf"), out("csv", "exportCsv")));
   await again();

@@ -230,8 +230,23 @@ export class Folders {
 
   async delete(folder) {
     const { name } = folder, { words } = await Filing.into(name);
-    const sure = await confirm([t("deleteFolderSure", { name, count: folder.messages }), words && t("filtersFile", { name, rules: words })].filter(Boolean).join(" "), t("deleteFolder"));
-    if (sure && await this.wish("folders/delete", { name: folder.name, with_messages: true }) && this.current === folder.name) this.act.open("INBOX");
+    let messages = folder.messages;
+    const sure = () => confirm([t("deleteFolderSure", { name, count: messages }), words && t("filtersFile", { name, rules: words })].filter(Boolean).join(" "), t("deleteFolder"));
+    while (await sure()) {
+      try {
+        await post("folders/delete", { name, messages });
+        await this.load();
+        if (this.current === name) this.act.open("INBOX");
+        return;
+      } catch (error) {
+        if (error.answer?.type !== "folder-full") {
+          toast(error.message, { problem: true });
+          return;
+        }
+        // More have come than anybody was asked about.
+        messages = Number(error.answer.values.count);
+      }
+    }
   }
 }
 

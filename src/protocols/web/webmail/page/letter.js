@@ -1,6 +1,6 @@
 // Writing: the window of one letter. What is typed is kept as a draft in the mailbox a moment later.
 
-import { key, placeOf, post, upload } from "./api.js";
+import { addressOf, key, placeOf, post, upload } from "./api.js";
 import { confirm, menu } from "./dialogs.js";
 import { Editor, PICTURES, WITH_FORMATTING } from "./editor.js";
 import { button, h, icon, isComposed, later, toast } from "./elements.js";
@@ -38,6 +38,10 @@ export class Letter {
     this.facts = { in_reply_to: letter.in_reply_to ?? null, references: letter.references ?? [], answers: letter.answers ?? null };
     this.files = (letter.attachments ?? []).map((file) => ({ ...file }));
     this.saving = Promise.resolve();
+    /** Pending while it is being sent. */
+    this.sending = null;
+    /** Whether it is with the server, so that nothing stops it here. */
+    this.isAway = false;
     /** What was to be kept, and nobody has said whether it was. */
     this.unanswered = null;
     /** What is on its way to the server; each tells whether it has arrived. */
@@ -104,11 +108,6 @@ export class Letter {
     this.before = this.snapshot();
     this.leaving = (event) => { if (this.dirty) event.preventDefault(); };
     addEventListener("beforeunload", this.leaving);
-  }
-
-  /** Whose letter it is. */
-  get writer() {
-    return this.composer.account.address;
   }
 
   shown(address) {
@@ -226,7 +225,7 @@ export class Letter {
         continue;
       }
       await this.goes(upload(file, () => {}).done.then(({ upload: id }) => {
-        if (!this.over) this.editor.insert(this.picture({ upload: id }, file.name.replace(/\.\w+$/, ""), `api/uploads/${id}`));
+        if (!this.over) this.editor.insert(this.picture({ upload: id }, file.name.replace(/\.\w+$/, ""), addressOf(`uploads/${id}`)));
       }), file);
     }
   }
@@ -252,8 +251,10 @@ export class Letter {
     return all;
   }
 
-  /** From plain to formatted text and back. */
+  /** From plain to formatted text and back, once all of it is there. */
   async exchange() {
+    await this.ready;
+    if (this.over) return;
     if (this.formatted) {
       const plain = !this.editor.field.querySelector(WITH_FORMATTING);
       if (!plain && !await confirm(t("loseFormatting"), t("toPlain"), false)) return;
@@ -323,6 +324,7 @@ export class Letter {
 
   /** Exchanges the signature with the address. */
   async signAs(address) {
+    await this.ready;
     const old = this.composer.signature(this.signed), fresh = this.composer.signature(address);
     if (this.formatted) this.signFormatted(await this.formattedSignature(address));
     else if (old && this.text.value.includes(old)) this.text.value = this.text.value.replace(old, () => fresh);
@@ -468,8 +470,13 @@ export class Letter {
     this.state.classList.toggle("problem", problem);
   }
 
-  async send() {
-    if (this.sendButton.disabled) return;
+  /** Whoever sends it twice waits for the same. */
+  send() {
+    this.sending ??= this.sendNow().finally(() => { this.sending = null; });
+    return this.sending;
+  }
+
+  async sendNow() {
     const letter = this.letter();
     const people = [...letter.to, ...letter.cc, ...letter.bcc];
     const bad = people.find((person) => !isAddress(person.address));
@@ -491,6 +498,7 @@ export class Letter {
     }
     this.soon.cancel();
     this.again.cancel();
+    this.isAway = true;
     try {
       await this.saving;
       if (this.unanswered) await this.save();
@@ -505,6 +513,7 @@ export class Letter {
       }
       this.composer.sent(answer);
     } catch (error) {
+      this.isAway = false;
       this.sendButton.disabled = false;
       this.say(error.message, true);
       toast(error.message, { problem: true });
@@ -519,8 +528,12 @@ export class Letter {
     return this.files.length > 0 || !speaksOfAttachment(own) || confirm(t("forgotAttachment"), t("send"), false);
   }
 
-  /** Closes it; what is written stays as a draft. */
+  /** Closes it; what is written stays as a draft. One that is being sent closes by itself, or is still open if it could not be. */
   async leave() {
+    if (this.sending) {
+      await this.sending;
+      return;
+    }
     if (this.dirty) {
       if (!await this.arrived()) {
         this.say(t("fileMissing"), true);
@@ -533,6 +546,8 @@ export class Letter {
 
   async discard() {
     if ((this.dirty || this.draft) && !await confirm(t("discardSure"), t("discard"))) return;
+    if (this.isAway) await this.sending;
+    if (this.over) return;
     const { draft } = this;
     this.gone();
     await this.saving;
@@ -552,7 +567,7 @@ export class Letter {
     for (const file of this.files) if (!file.source) file.abort?.();
     removeEventListener("beforeunload", this.leaving);
     this.element.remove();
-    this.composer.closed();
+    this.composer.closed(this);
     document.querySelector(".rows")?.focus();
   }
 }

@@ -1,7 +1,7 @@
 // Formatted text: what of it is kept, and how it becomes markup. Markup is only ever written here, never read: what others
 // have written comes as the elements of a frame, cleaned by the server, and is copied element by element.
 
-import { address } from "./api.js";
+import { address, addressOf } from "./api.js";
 import { h } from "./elements.js";
 
 /** Elements that are kept, with their attributes. Of all others only the content is. */
@@ -123,22 +123,30 @@ export function tame(element) {
 
 /** The text within an element as it is seen. */
 export function plain(element) {
-  let out = "", depth = 0;
-  const fresh = () => { if (out && !out.endsWith("\n")) out += "\n"; };
+  // In pieces: to look at the end of a text that is put together anew each time takes as long as all of it.
+  const out = [], numbers = new Map();
+  let last = "", depth = 0;
+  const add = (text) => {
+    if (!text) return;
+    out.push(text);
+    last = text.at(-1);
+  };
+  const fresh = () => { if (last && last !== "\n") add("\n"); };
+  const number = (list) => numbers.set(list, (numbers.get(list) ?? 0) + 1).get(list);
   walk(element, (node) => {
     if (node.nodeType === Node.TEXT_NODE) {
-      if (depth > 0 && (out === "" || out.endsWith("\n")) && node.data.trim()) out += `${">".repeat(depth)} `;
-      out += node.data.replace(/\u00a0/g, " ");
+      if (depth > 0 && (last === "" || last === "\n") && node.data.trim()) add(`${">".repeat(depth)} `);
+      add(node.data.replace(/\u00a0/g, " "));
       return false;
     }
     const name = nameOf(node);
     if (name === "br") {
       // The one that keeps an empty line open is no line of its own.
-      if (node.nextSibling || node.parentNode.childNodes.length === 1) out += "\n";
+      if (node.nextSibling || node.parentNode.childNodes.length === 1) add("\n");
       return false;
     }
     if (BLOCKS.has(name)) fresh();
-    if (name === "li") out += node.parentNode.localName === "ol" ? `${[...node.parentNode.children].indexOf(node) + 1}. ` : "- ";
+    if (name === "li") add(node.parentNode.localName === "ol" ? `${number(node.parentNode)}. ` : "- ");
     if (name === "blockquote") depth += 1;
     return true;
   }, (node) => {
@@ -146,7 +154,7 @@ export function plain(element) {
     if (name === "blockquote") depth -= 1;
     if (BLOCKS.has(name)) fresh();
   });
-  return out;
+  return out.join("");
 }
 
 /** Lines of text as elements; lines that begin with `>` are quotes. In the innermost that are made, further ones are text. */
@@ -170,10 +178,10 @@ export function lines(text, depth = 0) {
 export const formatted = (place, picture) => framed(address("page", { ...place, images: 0 }), picture);
 
 /** The formatted signature of an address, as elements. */
-export const signed = (from, picture) => framed(`api/signature?${new URLSearchParams({ address: from.toLowerCase() })}`, picture);
+export const signed = (from, picture) => framed(addressOf("signature", { address: from.toLowerCase() }), picture);
 
 /** A formatted response, likewise. */
-export const canned = (name) => framed(`api/response?${new URLSearchParams({ name })}`, () => null);
+export const canned = (name) => framed(addressOf("response", { name }), () => null);
 
 /** What is on a page that the server has cleaned. */
 function framed(src, picture) {

@@ -25,9 +25,10 @@ export function parse(text) {
   const places = cuts(text);
   const pieces = [...places, text.length].map((place, n) => text.slice(n > 0 ? places[n - 1] + 1 : 0, place));
   return pieces.map((one) => one.trim()).filter(Boolean).map((one) => {
-    const match = /^(.*?)\s*<([^<>]*)>$/s.exec(one);
-    if (!match) return { name: "", address: one };
-    return { name: match[1].replace(/^"(.*)"$/s, "$1").replace(/\\(.)/gs, "$1"), address: match[2].trim() };
+    const angle = one.endsWith(">") ? one.lastIndexOf("<") : -1;
+    const address = one.slice(angle + 1, -1);
+    if (angle < 0 || address.includes(">")) return { name: "", address: one };
+    return { name: one.slice(0, angle).trimEnd().replace(/^"(.*)"$/s, "$1").replace(/\\(.)/gs, "$1"), address: address.trim() };
   });
 }
 

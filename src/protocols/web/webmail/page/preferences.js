@@ -1,6 +1,6 @@
 // Settings of the account.
 
-import { get, post, remove } from "./api.js";
+import { addressOf, get, post, remove } from "./api.js";
 import { HOLD } from "./compose.js";
 import { open } from "./dialogs.js";
 import { browserName, button, h, toast } from "./elements.js";
@@ -128,7 +128,7 @@ async function devices() {
     first.map(({ kind, port, protection }) => row(t(`server_${kind}`), t("serverAt", { hostname, port, protection: t(`protection_${protection}`) }))),
     dav && row(t("serverDav"), dav), row(t("loginName"), login));
   return section("devices", h("p", {}, t("devicesWhy")), list,
-    h("div", { class: "actionRow" }, h("a", { href: "api/devices/apple.mobileconfig", download: "mail.mobileconfig" }, t("appleProfile"))));
+    h("div", { class: "actionRow" }, h("a", { href: addressOf("devices/apple.mobileconfig"), download: "mail.mobileconfig" }, t("appleProfile"))));
 }
 
 async function logins() {

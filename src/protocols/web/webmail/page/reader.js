@@ -417,21 +417,26 @@ function warn(link, inside) {
 
 /** Plain text with links and quoted lines told apart by their depth. */
 export function lines(text, compose) {
-  return text.replace(/\s+$/, "").split("\n").map((line) => {
+  return text.trimEnd().split("\n").map((line) => {
     const quoted = /^((?:>\s?)+)/.exec(line)?.[1];
     const depth = quoted ? Math.min(quoted.replace(/\s/g, "").length, 4) : 0;
     return h("div", { class: depth ? `quote${depth}` : "" }, linked(line, compose), "\n");
   });
 }
 
+/** The addresses of pages, and of people, whose local part begins where such a word does: a search from each of its characters would
+ * take as many steps as the square of its length. */
+const LINKS = /\bhttps?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]]|(?<![\w.+-])[.+-]*(\w[\w.+-]*@[\w-]+(?:\.[\w-]+)+)/g;
+
 function linked(line, compose) {
   const pieces = [];
   let from = 0;
-  for (const match of line.matchAll(/\bhttps?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]]|\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+/g)) {
-    pieces.push(line.slice(from, match.index));
-    from = match.index + match[0].length;
-    if (match[0].includes("://")) pieces.push(h("a", { href: match[0], target: "_blank", rel: "noopener noreferrer" }, match[0]));
-    else pieces.push(h("a", { href: `mailto:${match[0]}`, on: { click: (event) => { event.preventDefault(); compose?.(`mailto:${match[0]}`); } } }, match[0]));
+  for (const match of line.matchAll(LINKS)) {
+    const [page, person] = match, end = match.index + page.length, address = person ?? page;
+    pieces.push(line.slice(from, end - address.length));
+    from = end;
+    if (!person) pieces.push(h("a", { href: page, target: "_blank", rel: "noopener noreferrer" }, page));
+    else pieces.push(h("a", { href: `mailto:${person}`, on: { click: (event) => { event.preventDefault(); compose?.(`mailto:${person}`); } } }, person));
   }
   pieces.push(line.slice(from));
   return pieces;

@@ -1,6 +1,6 @@
 // A text of the settings that is written plain or formatted, as letters are.
 
-import { key, upload } from "./api.js";
+import { addressOf, key, upload } from "./api.js";
 import { confirm } from "./dialogs.js";
 import { Editor, PICTURES, WITH_FORMATTING } from "./editor.js";
 import { button, h, toast } from "./elements.js";
@@ -52,7 +52,7 @@ export class Wording {
         const { upload: id } = await upload(file, () => {}).done;
         const cid = `${key().slice(0, 20)}@webmail`;
         this.pictures.set(cid, { cid, upload: id });
-        this.editor.insert(h("img", { src: `api/uploads/${id}`, alt: file.name.replace(/\.\w+$/, ""), data: { cid } }));
+        this.editor.insert(h("img", { src: addressOf(`uploads/${id}`), alt: file.name.replace(/\.\w+$/, ""), data: { cid } }));
       } catch (error) {
         toast(`${file.name}: ${error.message}`, { problem: true });
       }
