@@ -80,7 +80,7 @@ fn request(client: &mut TcpStream) -> String {
         let head = String::from_utf8(got[..end].to_vec()).unwrap();
         let length = head.lines().filter_map(|line| line.split_once(':'));
         let length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-        let length: usize = length.map(|(_, value)| value.trim().parse().unwrap()).sum();
+        let length: usize = length.map(|(_, value)| value.trim().parse::<usize>().unwrap()).sum();
         if got.len() >= end + 4 + length {
             return head.lines().next().unwrap().to_owned();
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::super::folder::TIME_GRAIN;
 use super::*;
 use crate::foundations::clock::{Clock, Timestamp};
+use crate::foundations::failure::Kind;
 use crate::foundations::settings::Span;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
