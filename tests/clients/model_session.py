@@ -433,9 +433,16 @@ class Session:
         return f"FETCH {as_set(at + 1 for at in unknown)} {items}", False
 
     def learn(self):
+        asked = 0
         while question := self.question():
+            asked += 1
+            if asked > 100:
+                self.wrong(f"{question[0]!r} leaves {[entry for entry in self.selected.entries if not entry.is_known()]}")
             status, code = self.command(question[0], expunges=question[1])
             if code and code[0] == "EXPUNGEISSUED":
+                if self.notify == "none":
+                    # RFC 5465 §3.1: it is not told which are gone.
+                    return
                 self.command("NOOP")
         self.note_checkpoint()
 
