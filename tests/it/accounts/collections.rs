@@ -146,6 +146,14 @@ async fn limits_hold(database: Database) {
         people.iter().map(|person| person.address.as_str()).collect::<Vec<_>>(),
         ["n0@example.test", "n1@example.test"]
     );
+    // There are two of one octet each.
+    let lowered = Limits { objects: 1, octets: 1, ..LIMITS };
+    let put = async |name: &str, content: &str| {
+        collections.put(&ann(), &book, &[draft(name, content)], &Condition::default(), &lowered, NOW).await
+    };
+    assert!(matches!(put("n0", "yy").await, Err(Error::Full(1))));
+    assert!(matches!(put("n2", "").await, Err(Error::TooManyObjects(1))));
+    assert!(matches!(put("n0", "y").await, Ok(Stored::Replaced)), "what takes no more is stored");
 }
 
 async fn objects_move(database: Database) {
