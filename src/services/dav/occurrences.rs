@@ -318,6 +318,28 @@ mod tests {
     }
 
     #[test]
+    fn a_day_of_a_series_may_be_named_by_its_midnight() {
+        let (berlin, tokyo): (Tz, Tz) = ("Europe/Berlin".parse().unwrap(), "Asia/Tokyo".parse().unwrap());
+        let daily = "DTSTART;VALUE=DATE:20260105\r\nRRULE:FREQ=DAILY;COUNT=3";
+        for exception in [
+            "EXDATE;VALUE=DATE:20260106",
+            "EXDATE:20260106T000000",
+            "EXDATE:20260106T000000Z",
+            "EXDATE;TZID=Europe/Berlin:20260106T000000",
+            "EXDATE;TZID=America/New_York:20260106T000000",
+        ] {
+            check_starts(&format!("{daily}\r\n{exception}"), Tz::UTC, "0105T0000 0107T0000");
+            check_starts(&format!("{daily}\r\n{exception}"), berlin, "0104T2300 0106T2300");
+            check_starts(&format!("{daily}\r\n{exception}"), tokyo, "0104T1500 0106T1500");
+            let moved = exception.replace("EXDATE", "END:VEVENT\r\nBEGIN:VEVENT\r\nUID:a\r\nRECURRENCE-ID");
+            let moved = format!("{daily}\r\n{moved}\r\nDTSTART:20260106T120000Z");
+            check_starts(&moved, Tz::UTC, "0105T0000 0106T1200 0107T0000");
+        }
+        // The moment of a day's beginning is meant by any other time.
+        check_starts(&format!("{daily}\r\nEXDATE:20260105T230000Z"), berlin, "0104T2300 0106T2300");
+    }
+
+    #[test]
     fn what_takes_the_place_of_a_series_from_some_time_on_goes_on() {
         let series = "DTSTART;TZID=Europe/Berlin:20260105T090000\r\nRRULE:FREQ=DAILY;COUNT=3\r\nEND:VEVENT";
         for id in ["TZID=Europe/Berlin:20260106T090000", "X=y:20260106T080000Z"] {

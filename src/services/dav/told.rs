@@ -10,7 +10,7 @@ use calcard::icalendar::{
     ICalendar, ICalendarComponent, ICalendarEntry, ICalendarParameterName, ICalendarPeriod, ICalendarProperty,
     ICalendarValue,
 };
-use chrono::{DateTime, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _};
+use chrono::{DateTime, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZone as _};
 
 use super::expand::moment;
 
@@ -160,6 +160,11 @@ pub(super) fn has_time(component: &ICalendarComponent) -> bool {
     matches!(start, Some(ICalendarValue::PartialDateTime(at)) if at.has_time())
 }
 
+/// Whether a component begins on a day and not at a time.
+fn is_of_days(component: &ICalendarComponent) -> bool {
+    component.has_property(&ICalendarProperty::Dtstart) && !has_time(component)
+}
+
 /// The zone of a component's beginning.
 fn written_in(component: &ICalendarComponent, zones: &TzResolver<String>) -> Tz {
     use ICalendarProperty::{Dtstart, Due, RecurrenceId};
@@ -174,8 +179,10 @@ fn written_in(component: &ICalendarComponent, zones: &TzResolver<String>) -> Tz 
 /// The moments that EXDATE and RECURRENCE-ID name (RFC 5545 §3.8.5.1, §3.8.4.4).
 fn left_out(calendar: &ICalendar, ways: &[Way], zones: &TzResolver<String>) -> HashSet<i64> {
     let mut moments = HashSet::new();
-    let components = calendar.components.iter().zip(ways);
-    for (component, way) in components.filter(|(component, _)| component.component_type.has_time_ranges()) {
+    let components = || calendar.components.iter().zip(ways).filter(|(one, _)| one.component_type.has_time_ranges());
+    let series = components().find(|(one, _)| !one.has_property(&ICalendarProperty::RecurrenceId));
+    let days = series.filter(|(one, _)| is_of_days(one)).map(|(_, way)| way.written);
+    for (component, way) in components() {
         let names_others = component.entries.iter().filter(|entry| match entry.name {
             ICalendarProperty::Exdate => true,
             ICalendarProperty::RecurrenceId => !way.follows,
@@ -184,12 +191,22 @@ fn left_out(calendar: &ICalendar, ways: &[Way], zones: &TzResolver<String>) -> H
         for entry in names_others {
             let zone = way.zone_of(entry, zones);
             moments.extend(entry.values.iter().filter_map(|value| match value {
-                ICalendarValue::PartialDateTime(at) => moment_of(at, zone),
+                // Some programs name a day of a series of days by its midnight, in whichever zone.
+                ICalendarValue::PartialDateTime(at) => match days.zip(midnight(at)) {
+                    Some((zone, day)) => moment_in(zone, day),
+                    None => moment_of(at, zone),
+                },
                 _ => None,
             }));
         }
     }
     moments
+}
+
+/// A time of a day that is its beginning.
+fn midnight(at: &PartialDateTime) -> Option<NaiveDateTime> {
+    let time = at.to_date_time().filter(|_| at.has_time())?.date_time;
+    (time.time() == NaiveTime::MIN).then_some(time)
 }
 
 /// Lets times that the clocks of their zone skip or show twice be in UTC.
