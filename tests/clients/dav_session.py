@@ -122,6 +122,14 @@ def objects_are_kept_octet_for_octet(server):
     assert ann.ask("HEAD", home + "one.ics", wanted=200).body == b""
     ann.ask("GET", home + "one.ics", wanted=304, If_None_Match=etag)
     ann.ask("GET", home + "one.ics", wanted=304, If_None_Match=f"W/{etag}")
+    ann.ask("GET", home + "one.ics", wanted=412, If_None_Match=etag, If_Match='"other"')
+    ann.ask("GET", home + "one.ics", wanted=304, If_None_Match=etag, If_Match=etag)
+    stored = ann.ask("GET", home + "one.ics", wanted=200).headers["Last-Modified"]
+    ann.ask("GET", home + "one.ics", wanted=304, If_Modified_Since=stored)
+    for earlier in ("Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "nonsense"):
+        ann.ask("GET", home + "one.ics", wanted=200, If_Modified_Since=earlier)
+        ann.ask("GET", home + "one.ics", wanted=412 if earlier != "nonsense" else 200, If_Unmodified_Since=earlier)
+    ann.ask("GET", home + "one.ics", wanted=200, If_Modified_Since=stored, If_None_Match='"other"')
     ann.ask("PUT", home + "one.ics", text, 412, If_None_Match="*")
     ann.ask("PUT", home + "one.ics", text, 412, If_Match='"other"')
     ann.ask("PUT", home + "two.ics", event("two"), 412, If_Match="*")

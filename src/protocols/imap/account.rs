@@ -240,6 +240,31 @@ impl Selected {
         }
     }
 
+    /// Before the mailbox is left: tells of changed flags, where `tells` says so of a message that the client knows. Numbers stay as
+    /// they are, and what else has changed is not told any more.
+    pub async fn tell_last_flags(
+        &mut self,
+        account: &Account,
+        tells: impl Fn(&Row) -> bool + Send,
+        link: &mut Link,
+    ) -> io::Result<()> {
+        if account.attention.ignores_selected() {
+            return Ok(());
+        }
+        for update in self.view.sync(mailbox::Expunges::Hold) {
+            match update {
+                Update::Keywords => self.tell_flags(link),
+                Update::Flags { sequence, .. } if self.view.row(sequence).is_some_and(|row| tells(&row)) => {
+                    self.tell_flags_of(sequence, account, Own::default(), link);
+                }
+                Update::Gone => self.gone = true,
+                _ => self.has_untold = true,
+            }
+            link.relieve().await?;
+        }
+        Ok(())
+    }
+
     /// After the last command in a mailbox, which has expunged these messages, ascending: of nothing else can the
     /// client be told any more.
     pub fn close(&mut self, expunged: &[Uid]) {

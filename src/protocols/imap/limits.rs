@@ -21,5 +21,11 @@ pub(super) fn limits(settings: &ImapSettings, phase: Phase) -> Limits {
     }
 }
 
+/// Octets of messages in one command (RFC 3502): what an account's messages may have in memory, and one message in any case.
+pub(super) fn most_appended(settings: &ImapSettings) -> u64 {
+    let memory = settings.append_memory.get().min(settings.append_memory_per_user.get());
+    memory.max(settings.append_limit.get())
+}
+
 /// A name and a password, and as many again for those who do not know what they do.
 const LITERALS_BEFORE_LOGIN: usize = 4;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::commands;
-use super::limits::limits;
+use super::limits::{limits, most_appended};
 use super::link::Link;
 use super::outcome::{Done, Outcome, Trouble};
 use super::room::Room;
@@ -100,6 +100,9 @@ const MAILBOX_GONE: &str = "The selected mailbox was deleted or renamed";
 
 /// Why a message is not taken now.
 const TOO_MANY_APPENDED: &str = "Too many messages are being appended; try again";
+
+/// Why the messages of one command are not taken at all.
+const TOO_MUCH_APPENDED: &str = "That is too much for one command; append less at once";
 
 /// What comes next.
 enum Next {
@@ -300,12 +303,15 @@ impl Conversation {
 
     /// Decides about a message before it is sent (RFC 7889, RFC 7888 §4).
     async fn consider(&mut self, announced: &Announced) {
-        let limit = self.settings.append_limit.get();
         let whole = announced.before.saturating_add(announced.size);
         let refusal = match self.state.account() {
             None => Some((Condition::Bad, None, "Log in first")),
-            Some(_) if whole > limit => {
+            // RFC 7889 §1: the limit is that of one message.
+            Some(_) if announced.size > self.settings.append_limit.get() => {
                 Some((Condition::No, Some(Code::Word("TOOBIG")), "The message is larger than this server takes"))
+            }
+            Some(_) if whole > most_appended(&self.settings) => {
+                Some((Condition::No, Some(Code::Word("LIMIT")), TOO_MUCH_APPENDED))
             }
             Some(_) => {
                 let octets = usize::try_from(whole).unwrap_or(usize::MAX);

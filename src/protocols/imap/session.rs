@@ -98,7 +98,7 @@ fn rule(body: &CommandBody) -> Rule {
         B::Compress(_) | B::Unauthenticate => (Authenticated, Selected, Silent),
         // RFC 9051 §6.4: selected.
         B::CancelUpdate(_) | B::Check | B::Expunge(_) => (Selected, Selected, Tell),
-        // RFC 9051 §6.4.1: CLOSE sends no EXPUNGE.
+        // RFC 9051 §6.4.1: CLOSE sends no EXPUNGE. Of flags it tells itself, before it removes anything.
         B::Close | B::Unselect => (Selected, Selected, Silent),
         // RFC 6851 §3.3, RFC 8508 §3.1: MOVE and REPLACE themselves cause EXPUNGE; COPY speaks of no numbers in its answer.
         B::Copy(..) | B::Move(..) | B::Replace(_) => (Selected, Selected, Tell),

@@ -30,7 +30,8 @@ crate::settings! {
         /// `append_patience`, and are then answered NO [LIMIT].
         pub append_memory: ByteSize = ByteSize::mib(256),
         /// Memory for the messages of one account at a time, likewise. A larger message takes all of it, alone. None gets more
-        /// than twice what is left of `append_memory` for others.
+        /// than twice what is left of `append_memory` for others. Several messages that one command brings (RFC 3502) have no more
+        /// than this together: NO [LIMIT].
         pub append_memory_per_user: ByteSize = ByteSize::mib(128),
         /// How long an APPEND waits for memory.
         pub append_patience: Span = Span::seconds(20),

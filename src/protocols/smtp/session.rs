@@ -138,7 +138,8 @@ enum Asked {
     Login,
     Sender(Box<Transaction>),
     Recipient(Box<Recipient>),
-    Data,
+    /// For so many octets of memory.
+    Data(usize),
     Chunk(Chunk),
     Message(usize),
 }
@@ -300,10 +301,7 @@ impl Session {
                 Step::Reply(Reply::new(250, EnhancedStatus::new(2, 1, 0), "Sender accepted"))
             }
             (Asked::Recipient(recipient), Answer::Recipient(result)) => self.recipient_answered(*recipient, result),
-            (Asked::Data, Answer::Memory(Ok(()))) => {
-                self.state = State::Data;
-                Step::Reply(Reply::plain(354, "Send the message, then CRLF.CRLF"))
-            }
+            (Asked::Data(octets), Answer::Memory(Ok(()))) => self.take_data(octets),
             (Asked::Chunk(chunk), Answer::Memory(result)) => {
                 let instead = result.err().map(|refusal| Reply::from(&refusal));
                 self.take_chunk(Chunk { instead, ..chunk })

@@ -131,6 +131,23 @@ fn pipelining_keeps_order() {
 }
 
 #[test]
+fn a_data_that_finds_no_memory_has_begun_nothing() {
+    for mode in [Mode::Relay, Mode::Lmtp] {
+        let mut talk = Talk::new(mode);
+        talk.codes(&[
+            (if mode == Mode::Lmtp { "LHLO a" } else { "EHLO a" }, "250"),
+            ("MAIL FROM:<> SIZE=199", "250"),
+            ("RCPT TO:<ann@example.test>", "250"),
+            ("DATA", "452"),
+            ("DATA", "452"),
+            // What comes by counting has no dots that are doubled.
+            ("BDAT 8 LAST\r\n..a\r\n.", "250"),
+        ]);
+        assert_eq!(talk.taken, [(1, "..a\r\n.\r\n".to_owned())]);
+    }
+}
+
+#[test]
 fn order_of_commands() {
     Talk::new(Mode::Relay).codes(&[
         ("MAIL FROM:<>", "503"),

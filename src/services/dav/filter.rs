@@ -187,10 +187,10 @@ impl ComponentFilter {
         self.name.eq_ignore_ascii_case("VCALENDAR") && self.holds(&question, (0, 0), root)
     }
 
-    /// The only component, and the times, that an object must have to be asked for at all.
+    /// The only component, and the times, that an object must have to be asked for at all. Zones are in objects of any.
     pub fn narrowed(&self) -> (Option<&str>, Option<TimeRange>) {
         match self.components.as_slice() {
-            [one] if !one.absent => (Some(&one.name), one.range),
+            [one] if !one.absent && !one.name.eq_ignore_ascii_case("VTIMEZONE") => (Some(&one.name), one.range),
             _ => (None, None),
         }
     }
@@ -285,8 +285,34 @@ mod tests {
         }
     }
 
+    fn text(text: &str, negate: bool) -> TextMatch {
+        TextMatch { text: text.into(), collation: Collation::AsciiCasemap, kind: MatchKind::Contains, negate }
+    }
+
     fn at(text: &str) -> i64 {
         chrono::NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%S").unwrap().and_utc().timestamp()
+    }
+
+    #[test]
+    fn zones_are_looked_for_in_objects_of_any_component() {
+        const ZONE: &str = "BEGIN:VTIMEZONE\nTZID:Europe/Berlin\nBEGIN:STANDARD\nTZOFFSETFROM:+0200\nTZOFFSETTO:+0100\n\
+            DTSTART:19701025T030000\nEND:STANDARD\nEND:VTIMEZONE";
+        let berlin = PropertyFilter {
+            name: "TZID".into(),
+            absent: false,
+            range: None,
+            text: Some(text("Berlin", false)),
+            parameters: vec![],
+        };
+        let mut filter = asked(None, vec![berlin]);
+        assert_eq!(filter.narrowed(), (Some("VEVENT"), None));
+        filter.components[0].name = "vtimezone".into();
+        assert_eq!(filter.narrowed(), (None, None));
+        let with_zone = object(&format!(
+            "DTSTART:20260105T090000Z\nEND:VEVENT\n{ZONE}\nBEGIN:VEVENT\nUID:a\nRECURRENCE-ID:20260105T090000Z"
+        ));
+        assert!(filter.matches(&with_zone, Tz::UTC, 10));
+        assert!(!filter.matches(&object("DTSTART:20260105T090000Z"), Tz::UTC, 10));
     }
 
     #[test]
@@ -379,12 +405,6 @@ mod tests {
     fn texts_and_parameters() {
         let event =
             object("DTSTART:20260105T090000Z\nSUMMARY:Breakfast\nATTENDEE;PARTSTAT=ACCEPTED:mailto:ann@example.test");
-        let text = |text: &str, negate| TextMatch {
-            text: text.into(),
-            collation: Collation::AsciiCasemap,
-            kind: MatchKind::Contains,
-            negate,
-        };
         let property = |name: &str, absent, text: Option<TextMatch>, parameters| PropertyFilter {
             name: name.into(),
             absent,

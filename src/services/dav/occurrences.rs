@@ -116,6 +116,7 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
             continue;
         }
         let moment = usize::try_from(component).is_ok_and(|id| moments.get(id) == Some(&true));
+        let moment = moment && !told.ends(component, start);
         let (end, local_end) = match event.end {
             _ if moment => (start, local),
             TimeOrDelta::Time(end) => told.when(component, &end),
@@ -315,6 +316,45 @@ mod tests {
             check_starts(&format!("{lines}\r\n{moved}"), Tz::UTC, "0105T0900 0106T0900 0107T1200");
         }
         check_starts(&format!("{added}\r\nRRULE:FREQ=DAILY;COUNT=2"), Tz::UTC, "0105T0900 0106T0900 0107T0900");
+    }
+
+    #[test]
+    fn added_times_may_have_ends_of_their_own() {
+        for length in ["", "\r\nDTEND:20260105T093000Z", "\r\nDURATION:PT30M"] {
+            let text = format!(
+                "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART:20260105T090000Z{length}\r\n\
+                 RDATE;VALUE=PERIOD:20260106T090000Z/PT2H,20260107T090000Z/20260107T120000Z\r\n\
+                 RDATE:20260108T090000Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+            );
+            let calendar = super::super::calendar::parse(&text).unwrap();
+            let mut times = occurrences(&calendar, Tz::UTC, 10).times;
+            times.sort_unstable_by_key(|time| time.start);
+            let lengths: Vec<i64> = times.iter().map(|time| time.end - time.start).collect();
+            let usual = if length.is_empty() { 0 } else { 1_800 };
+            assert_eq!(lengths, [usual, 7_200, 10_800, usual], "{length}");
+        }
+    }
+
+    #[test]
+    fn a_day_of_a_series_may_be_named_by_its_midnight() {
+        let (berlin, tokyo): (Tz, Tz) = ("Europe/Berlin".parse().unwrap(), "Asia/Tokyo".parse().unwrap());
+        let daily = "DTSTART;VALUE=DATE:20260105\r\nRRULE:FREQ=DAILY;COUNT=3";
+        for exception in [
+            "EXDATE;VALUE=DATE:20260106",
+            "EXDATE:20260106T000000",
+            "EXDATE:20260106T000000Z",
+            "EXDATE;TZID=Europe/Berlin:20260106T000000",
+            "EXDATE;TZID=America/New_York:20260106T000000",
+        ] {
+            check_starts(&format!("{daily}\r\n{exception}"), Tz::UTC, "0105T0000 0107T0000");
+            check_starts(&format!("{daily}\r\n{exception}"), berlin, "0104T2300 0106T2300");
+            check_starts(&format!("{daily}\r\n{exception}"), tokyo, "0104T1500 0106T1500");
+            let moved = exception.replace("EXDATE", "END:VEVENT\r\nBEGIN:VEVENT\r\nUID:a\r\nRECURRENCE-ID");
+            let moved = format!("{daily}\r\n{moved}\r\nDTSTART:20260106T120000Z");
+            check_starts(&moved, Tz::UTC, "0105T0000 0106T1200 0107T0000");
+        }
+        // The moment of a day's beginning is meant by any other time.
+        check_starts(&format!("{daily}\r\nEXDATE:20260105T230000Z"), berlin, "0104T2300 0106T2300");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use calcard::icalendar::{
     ICalendar, ICalendarComponent, ICalendarEntry, ICalendarParameterName, ICalendarPeriod, ICalendarProperty,
     ICalendarValue,
 };
-use chrono::{DateTime, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _};
+use chrono::{DateTime, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZone as _};
 
 use super::expand::moment;
 
@@ -21,6 +21,8 @@ pub(super) struct Told {
     ways: Vec<Way>,
     /// When a series does not take place, or otherwise than its rule says.
     left_out: HashSet<i64>,
+    /// When a component begins at times that RDATE gives ends of their own.
+    ending: HashSet<(u32, i64)>,
 }
 
 /// How the times of a component are told.
@@ -42,13 +44,14 @@ impl Told {
         let series = calendar.components.iter().find(|one| has_rule(one)).map(|one| written_in(one, &zones));
         let ways: Vec<Way> = calendar.components.iter().map(|one| Way::of(one, series, &zones)).collect();
         let left_out = left_out(calendar, &ways, &zones);
+        let ending = ending(calendar, &ways, &zones);
         let mut calendar = calendar.clone();
         for (component, way) in calendar.components.iter_mut().zip(&ways) {
             if component.component_type.has_time_ranges() {
                 way.tell(component, &zones);
             }
         }
-        Self { calendar, ways, left_out }
+        Self { calendar, ways, left_out, ending }
     }
 
     /// Whether there are recurrences of a component by a rule.
@@ -64,6 +67,11 @@ impl Told {
     /// Whether a recurrence does not take place, or another component says how it does.
     pub(super) fn leaves_out(&self, component: u32, start: i64) -> bool {
         self.recurs(component) && self.left_out.contains(&start)
+    }
+
+    /// Whether what begins then has an end of its own.
+    pub(super) fn ends(&self, component: u32, start: i64) -> bool {
+        self.ending.contains(&(component, start))
     }
 
     /// The moment of a time of a component, and what the clocks show then, both in seconds.
@@ -160,6 +168,11 @@ pub(super) fn has_time(component: &ICalendarComponent) -> bool {
     matches!(start, Some(ICalendarValue::PartialDateTime(at)) if at.has_time())
 }
 
+/// Whether a component begins on a day and not at a time.
+fn is_of_days(component: &ICalendarComponent) -> bool {
+    component.has_property(&ICalendarProperty::Dtstart) && !has_time(component)
+}
+
 /// The zone of a component's beginning.
 fn written_in(component: &ICalendarComponent, zones: &TzResolver<String>) -> Tz {
     use ICalendarProperty::{Dtstart, Due, RecurrenceId};
@@ -174,8 +187,10 @@ fn written_in(component: &ICalendarComponent, zones: &TzResolver<String>) -> Tz 
 /// The moments that EXDATE and RECURRENCE-ID name (RFC 5545 §3.8.5.1, §3.8.4.4).
 fn left_out(calendar: &ICalendar, ways: &[Way], zones: &TzResolver<String>) -> HashSet<i64> {
     let mut moments = HashSet::new();
-    let components = calendar.components.iter().zip(ways);
-    for (component, way) in components.filter(|(component, _)| component.component_type.has_time_ranges()) {
+    let components = || calendar.components.iter().zip(ways).filter(|(one, _)| one.component_type.has_time_ranges());
+    let series = components().find(|(one, _)| !one.has_property(&ICalendarProperty::RecurrenceId));
+    let days = series.filter(|(one, _)| is_of_days(one)).map(|(_, way)| way.written);
+    for (component, way) in components() {
         let names_others = component.entries.iter().filter(|entry| match entry.name {
             ICalendarProperty::Exdate => true,
             ICalendarProperty::RecurrenceId => !way.follows,
@@ -184,7 +199,34 @@ fn left_out(calendar: &ICalendar, ways: &[Way], zones: &TzResolver<String>) -> H
         for entry in names_others {
             let zone = way.zone_of(entry, zones);
             moments.extend(entry.values.iter().filter_map(|value| match value {
-                ICalendarValue::PartialDateTime(at) => moment_of(at, zone),
+                // Some programs name a day of a series of days by its midnight, in whichever zone.
+                ICalendarValue::PartialDateTime(at) => match days.zip(midnight(at)) {
+                    Some((zone, day)) => moment_in(zone, day),
+                    None => moment_of(at, zone),
+                },
+                _ => None,
+            }));
+        }
+    }
+    moments
+}
+
+/// A time of a day that is its beginning.
+fn midnight(at: &PartialDateTime) -> Option<NaiveDateTime> {
+    let time = at.to_date_time().filter(|_| at.has_time())?.date_time;
+    (time.time() == NaiveTime::MIN).then_some(time)
+}
+
+/// When components begin by an RDATE that names a period (RFC 5545 §3.8.5.2), with their numbers.
+fn ending(calendar: &ICalendar, ways: &[Way], zones: &TzResolver<String>) -> HashSet<(u32, i64)> {
+    let mut moments = HashSet::new();
+    for (number, (component, way)) in (0..).zip(calendar.components.iter().zip(ways)) {
+        for entry in component.properties(&ICalendarProperty::Rdate) {
+            let zone = way.zone_of(entry, zones);
+            moments.extend(entry.values.iter().filter_map(|value| match value {
+                ICalendarValue::Period(
+                    ICalendarPeriod::Range { start, .. } | ICalendarPeriod::Duration { start, .. },
+                ) => Some((number, moment_of(start, zone)?)),
                 _ => None,
             }));
         }

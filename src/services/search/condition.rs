@@ -31,7 +31,7 @@ pub struct Condition {
 enum Test {
     Always(bool),
     And(Vec<Self>),
-    Or(Box<(Self, Self)>),
+    Or(Vec<Self>),
     Not(Box<Self>),
     Flag(Flags),
     Keyword(KeywordSet),
@@ -162,7 +162,7 @@ impl Builder<'_> {
         Ok(match key {
             SearchKey::All => Test::Always(true),
             SearchKey::And(keys) => Test::And(keys.iter().map(|key| self.test(key)).collect::<Result<_, _>>()?),
-            SearchKey::Or(both) => Test::Or(Box::new((self.test(&both.0)?, self.test(&both.1)?))),
+            SearchKey::Or(keys) => Test::Or(keys.iter().map(|key| self.test(key)).collect::<Result<_, _>>()?),
             SearchKey::Not(key) => Test::Not(Box::new(self.test(key)?)),
             SearchKey::Flag(flag) => Test::Flag(system_flag(*flag)),
             SearchKey::Keyword(name) => self.keyword(name),
@@ -274,12 +274,9 @@ impl Test {
         match self {
             Self::Always(always) => Some(*always),
             Self::And(tests) => all(tests.iter().map(|test| test.holds(facts, texts))),
-            Self::Or(both) => match (both.0.holds(facts, texts), both.1.holds(facts, texts)) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (Some(false), Some(false)) => Some(false),
-                _ => None,
-            },
-            Self::Not(test) => test.holds(facts, texts).map(|holds| !holds),
+            // Not so if none of them holds.
+            Self::Or(tests) => not(all(tests.iter().map(|test| not(test.holds(facts, texts))))),
+            Self::Not(test) => not(test.holds(facts, texts)),
             Self::Flag(flag) => Some(row.flags.contains(*flag)),
             Self::Keyword(set) => Some(row.keywords.contains(*set)),
             Self::Recent => Some(facts.recent),
@@ -307,6 +304,10 @@ impl Test {
             Self::Text(needle) => texts().map(|texts| texts.header_or_body_holds(needle)),
         }
     }
+}
+
+fn not(holds: Option<bool>) -> Option<bool> {
+    holds.map(|holds| !holds)
 }
 
 /// False as soon as one is false, unknown as long as one is unknown.

@@ -244,7 +244,7 @@ fn as_of_now(key: &SearchKey, view: &View, saved: &SequenceSet<Uid>) -> SearchKe
     let again = |key: &SearchKey| as_of_now(key, view, saved);
     match key {
         SearchKey::And(keys) => SearchKey::And(keys.iter().map(again).collect()),
-        SearchKey::Or(both) => SearchKey::Or(Box::new((again(&both.0), again(&both.1)))),
+        SearchKey::Or(keys) => SearchKey::Or(keys.iter().map(again).collect()),
         SearchKey::Not(key) => SearchKey::Not(Box::new(again(key))),
         SearchKey::Messages(Messages::Sequence(Numbers::Set(set))) => {
             let uids = view.rows(set).map(|(_, row)| row.uid).collect();
@@ -261,8 +261,7 @@ fn as_of_now(key: &SearchKey, view: &View, saved: &SequenceSet<Uid>) -> SearchKe
 fn weight(key: &SearchKey) -> usize {
     size_of::<SearchKey>()
         + match key {
-            SearchKey::And(keys) => keys.iter().map(weight).sum(),
-            SearchKey::Or(both) => weight(&both.0) + weight(&both.1),
+            SearchKey::And(keys) | SearchKey::Or(keys) => keys.iter().map(weight).sum(),
             SearchKey::Not(key) => weight(key),
             SearchKey::Messages(Messages::Uid(Numbers::Set(set))) => {
                 set.ranges(set.highest()).count() * size_of::<(Uid, Uid)>()

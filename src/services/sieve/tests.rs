@@ -136,6 +136,19 @@ fn scripts_decide() {
             "require \"imap4flags\"; addflag [\"\\\\Seen x\", \"\\\\seen\"]; removeflag \"X\"; addflag \"$y\";",
             "implicit keep \\Seen $y",
         ),
+        // RFC 5232 §4: blanks part flags in keys, too, wherever these come from.
+        (
+            "require [\"imap4flags\", \"variables\"]; set \"f\" \"a  b\"; addflag \"b\"; if hasflag \"${f}\" { discard; }",
+            "discard",
+        ),
+        (
+            "require [\"imap4flags\", \"variables\"]; set \"f\" \"a  c\"; addflag \"b\"; if hasflag \"${f} \" { discard; }",
+            "implicit keep b",
+        ),
+        (
+            "require [\"imap4flags\", \"regex\", \"variables\"]; set \"f\" \"^a ^b\"; addflag \"bc\"; if hasflag :regex \"${f}\" { discard; }",
+            "discard",
+        ),
         ("require [\"fileinto\", \"special-use\"]; fileinto :specialuse \"\\\\junk\" \"Lists\";", "fileinto Spam"),
         (
             "require [\"date\", \"relational\"]; if currentdate :value \"ge\" \"date\" \"2023-11-14\" { discard; }",

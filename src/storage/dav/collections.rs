@@ -51,6 +51,10 @@ impl Collections {
     ) -> Result<Collection, Error> {
         let (kind, name, components) = collection;
         let mut transaction = self.database.begin().await?;
+        // Whoever makes one at the same time for the same account waits here, so that both together keep to the limit.
+        let (email, lock) = (transaction.dialect().folded("email"), transaction.dialect().for_update());
+        let sql = format!("SELECT id FROM virtual_users WHERE {email} = ?{lock}");
+        transaction.fetch_optional(database::Sql::assembled(sql), &[account.key().into()]).await?;
         let sql = "SELECT COUNT(*) FROM dav_collections WHERE account = ? AND kind = ?";
         let row = transaction.fetch_optional(sql, &[account.key().into(), kind.word().into()]).await?;
         if row.map_or(Ok(0), |row| row.int(0))? >= i64::from(limits.collections) {

@@ -4,7 +4,7 @@ use super::collections::locked;
 use super::{Collection, Collections, Error, Limits, Person};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
-use crate::storage::database::{Transaction, Val};
+use crate::storage::database::{self, Transaction, Val};
 
 /// An object to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,11 +117,12 @@ impl Collections {
     ) -> Result<Stored, Error> {
         let mut transaction = self.database.begin().await?;
         locked(&mut transaction, collection.id).await?;
-        let mut stored = Stored::New;
+        let (mut stored, mut growth) = (Stored::New, Growth::default());
         for draft in drafts {
-            stored = store(&mut transaction, collection, draft, condition, now).await?;
+            let (one, by) = store(&mut transaction, collection, draft, condition, now).await?;
+            (stored, growth) = (one, growth.and(by));
         }
-        check_room(&mut transaction, account, collection, limits).await?;
+        check_room(&mut transaction, account, collection, limits, growth).await?;
         transaction.commit().await?;
         Ok(stored)
     }
@@ -140,8 +141,8 @@ impl Collections {
     ) -> Result<Removed, Error> {
         let mut transaction = self.database.begin().await?;
         locked(&mut transaction, collection.id).await?;
-        let found = etag_of(&mut transaction, collection.id, name).await?.ok_or(Error::NoObject)?;
-        if !condition.holds(Some(&found)) {
+        let (etag, _) = known_of(&mut transaction, collection.id, name).await?.ok_or(Error::NoObject)?;
+        if !condition.holds(Some(&etag)) {
             return Err(Error::Condition);
         }
         let sql = "SELECT address FROM dav_addresses WHERE collection = ? AND object = ?";
@@ -182,29 +183,45 @@ impl Collections {
         if ids[0] != ids[1] {
             locked(&mut transaction, ids[1]).await?;
         }
-        let etag = etag_of(&mut transaction, from.0.id, from.1).await?.ok_or(Error::NoObject)?;
+        let (etag, size) = known_of(&mut transaction, from.0.id, from.1).await?.ok_or(Error::NoObject)?;
         // What was read before is what is stored.
         if etag != to.1.etag {
             return Err(Error::Condition);
         }
+        let mut growth = Growth::default();
         if kind == TransferKind::Move {
             take_away(&mut transaction, from.0.id, from.1, limits).await?;
+            growth = Growth { objects: if ids[0] == ids[1] { -1 } else { 0 }, octets: -size };
         }
         let condition = match overwrite {
             Overwrite::Yes => Condition::default(),
             Overwrite::No => Condition::absent(),
         };
-        let stored = store(&mut transaction, to.0, to.1, &condition, now).await?;
-        check_room(&mut transaction, account, to.0, limits).await?;
+        let (stored, by) = store(&mut transaction, to.0, to.1, &condition, now).await?;
+        check_room(&mut transaction, account, to.0, limits, growth.and(by)).await?;
         transaction.commit().await?;
         Ok(stored)
     }
 }
 
-async fn etag_of(transaction: &mut Transaction, collection: i64, name: &str) -> Result<Option<String>, Error> {
-    let sql = "SELECT etag FROM dav_objects WHERE collection = ? AND name = ?";
+/// By how much a collection has grown in objects, and its account in octets.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Growth {
+    objects: i64,
+    octets: i64,
+}
+
+impl Growth {
+    const fn and(self, other: Self) -> Self {
+        Self { objects: self.objects + other.objects, octets: self.octets + other.octets }
+    }
+}
+
+/// The validator of an object, and its octets.
+async fn known_of(transaction: &mut Transaction, collection: i64, name: &str) -> Result<Option<(String, i64)>, Error> {
+    let sql = "SELECT etag, size FROM dav_objects WHERE collection = ? AND name = ?";
     let row = transaction.fetch_optional(sql, &[collection.into(), name.into()]).await?;
-    Ok(row.map(|row| row.text(0)).transpose()?)
+    Ok(row.map(|row| Ok::<_, database::Error>((row.text(0)?, row.int(1)?))).transpose()?)
 }
 
 /// Gives out the next number of a collection that is locked.
@@ -221,10 +238,10 @@ pub(super) async fn store(
     draft: &Draft,
     condition: &Condition,
     now: Timestamp,
-) -> Result<Stored, Error> {
+) -> Result<(Stored, Growth), Error> {
     let id = collection.id;
-    let there = etag_of(transaction, id, &draft.name).await?;
-    if !condition.holds(there.as_deref()) {
+    let there = known_of(transaction, id, &draft.name).await?;
+    if !condition.holds(there.as_ref().map(|(etag, _)| etag.as_str())) {
         return Err(Error::Condition);
     }
     let sql = "SELECT name FROM dav_objects WHERE collection = ? AND uid = ? AND name <> ?";
@@ -270,7 +287,10 @@ pub(super) async fn store(
         .map(|person| vec![id.into(), (&draft.name).into(), (&person.address).into(), (&person.name).into()])
         .collect();
     transaction.insert_many("dav_addresses", &["collection", "object", "address", "name"], &rows).await?;
-    Ok(if there.is_some() { Stored::Replaced } else { Stored::New })
+    Ok(match there {
+        Some((_, before)) => (Stored::Replaced, Growth { objects: 0, octets: size - before }),
+        None => (Stored::New, Growth { objects: 1, octets: size }),
+    })
 }
 
 /// Removes an object that is there, and remembers its name.
@@ -294,23 +314,28 @@ async fn take_away(transaction: &mut Transaction, id: i64, name: &str, limits: &
     Ok(())
 }
 
-/// Whether what was stored is within the limits.
+/// Whether what was stored is within the limits. Who has more than a limit that was lowered may still have less.
 async fn check_room(
     transaction: &mut Transaction,
     account: &Address,
     collection: &Collection,
     limits: &Limits,
+    growth: Growth,
 ) -> Result<(), Error> {
-    let sql = "SELECT COUNT(*) FROM dav_objects WHERE collection = ?";
-    let row = transaction.fetch_optional(sql, &[collection.id.into()]).await?;
-    if row.map_or(Ok(0), |row| row.int(0))? > i64::from(limits.objects) {
-        return Err(Error::TooManyObjects(limits.objects));
+    if growth.objects > 0 {
+        let sql = "SELECT COUNT(*) FROM dav_objects WHERE collection = ?";
+        let row = transaction.fetch_optional(sql, &[collection.id.into()]).await?;
+        if row.map_or(Ok(0), |row| row.int(0))? > i64::from(limits.objects) {
+            return Err(Error::TooManyObjects(limits.objects));
+        }
+    }
+    if growth.octets <= 0 {
+        return Ok(());
     }
     let sum = transaction.dialect().integer("COALESCE(SUM(o.size), 0)");
     let sql =
         format!("SELECT {sum} FROM dav_objects o JOIN dav_collections c ON c.id = o.collection WHERE c.account = ?");
-    let row =
-        transaction.fetch_optional(crate::storage::database::Sql::assembled(sql), &[account.key().into()]).await?;
+    let row = transaction.fetch_optional(database::Sql::assembled(sql), &[account.key().into()]).await?;
     match row.map_or(Ok(0), |row| row.int(0))?.cast_unsigned() > limits.octets {
         true => Err(Error::Full(limits.octets)),
         false => Ok(()),

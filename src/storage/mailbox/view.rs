@@ -303,9 +303,8 @@ impl View {
         let Some(expunged) = self.folder.history.lock().since(since.get()) else {
             return self.absent(known, last);
         };
-        let absent = |uid: &u32| self.base.find(*uid).is_err() && self.ghosts.iter().all(|g| g.record.uid != *uid);
-        let expunged = expunged.into_iter().filter(absent).filter_map(Uid::new);
-        expunged.filter(|uid| known.contains(*uid, last)).collect()
+        let expunged = expunged.into_iter().filter_map(Uid::new).filter(|uid| known.contains(*uid, last));
+        expunged.filter(|uid| self.sequence(*uid).is_none()).collect()
     }
 
     /// All UIDs of a set that no message has.

@@ -1,5 +1,6 @@
 //! Calendars and address books on every engine.
 
+use futures_util::future::join_all;
 use postrider::foundations::address::Address;
 use postrider::foundations::clock::Timestamp;
 use postrider::storage::database::Database;
@@ -9,8 +10,9 @@ use postrider::storage::dav::{
 };
 
 use super::engines::on_every_engine;
+use super::world::World;
 
-on_every_engine!(changes_are_numbered, limits_hold, objects_move);
+on_every_engine!(changes_are_numbered, limits_hold, limits_hold_for_all_at_once, objects_move);
 
 const LIMITS: Limits = Limits { collections: 3, objects: 10, octets: 1000, removed: 3, properties: 3 };
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
@@ -107,6 +109,20 @@ fn name(change: &Change) -> &str {
     }
 }
 
+/// Requests for further calendars that come together: each would find room if it did not wait for the others.
+async fn limits_hold_for_all_at_once(database: Database) {
+    World::new(database.clone()).users(&["ann@example.test"]).await;
+    let collections = &Collections::new(database);
+    let make = |n: u32| async move {
+        let name = n.to_string();
+        let wanted = (CollectionKind::Calendar, name.as_str(), "VEVENT");
+        collections.create(&ann(), wanted, &[], &LIMITS, NOW).await
+    };
+    let made = join_all((0..8).map(make)).await;
+    let refused = made.iter().filter(|one| matches!(one, Err(Error::TooManyCollections(3)))).count();
+    assert_eq!((made.iter().filter(|one| one.is_ok()).count(), refused), (3, 5), "{made:?}");
+}
+
 async fn limits_hold(database: Database) {
     let collections = Collections::new(database);
     let kind = CollectionKind::AddressBook;
@@ -146,6 +162,14 @@ async fn limits_hold(database: Database) {
         people.iter().map(|person| person.address.as_str()).collect::<Vec<_>>(),
         ["n0@example.test", "n1@example.test"]
     );
+    // There are two of one octet each.
+    let lowered = Limits { objects: 1, octets: 1, ..LIMITS };
+    let put = async |name: &str, content: &str| {
+        collections.put(&ann(), &book, &[draft(name, content)], &Condition::default(), &lowered, NOW).await
+    };
+    assert!(matches!(put("n0", "yy").await, Err(Error::Full(1))));
+    assert!(matches!(put("n2", "").await, Err(Error::TooManyObjects(1))));
+    assert!(matches!(put("n0", "y").await, Ok(Stored::Replaced)), "what takes no more is stored");
 }
 
 async fn objects_move(database: Database) {

@@ -107,6 +107,30 @@ async fn what_is_too_large_is_refused_and_the_session_goes_on() {
 }
 
 #[tokio::test]
+async fn each_of_several_messages_may_be_as_large_as_one() {
+    let memory = ImapSettings {
+        append_limit: ByteSize::bytes(1000),
+        append_memory_per_user: ByteSize::bytes(5000),
+        ..settings()
+    };
+    let world = World::new(memory).await;
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    let append = |sizes: &[usize]| {
+        let messages = sizes.iter().map(|size| format!(" {{{size}+}}\r\n{}", "x".repeat(*size)));
+        format!("a APPEND INBOX{}", messages.collect::<String>())
+    };
+    let lines = client.command(&append(&[1000, 1000, 1000, 1000, 1000])).await;
+    assert!(lines[0].starts_with("a OK [APPENDUID ") && lines[0].contains(" 1:5] "), "{lines:?}");
+    let lines = client.command(&append(&[1, 1001, 1])).await;
+    assert_eq!(lines, ["a NO [TOOBIG] The message is larger than this server takes"]);
+    let lines = client.command(&append(&[1000, 1000, 1000, 1000, 1000, 1])).await;
+    assert_eq!(lines, ["a NO [LIMIT] That is too much for one command; append less at once"]);
+    let lines = client.command("b STATUS INBOX (MESSAGES)").await;
+    assert!(lines[0].contains("(MESSAGES 5)"), "{lines:?}");
+}
+
+#[tokio::test]
 async fn memory_for_messages_is_shared() {
     let memory = ImapSettings { append_memory: ByteSize::kib(10), append_patience: Span::millis(50), ..settings() };
     let world = World::new(memory).await;

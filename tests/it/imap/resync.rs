@@ -58,6 +58,37 @@ async fn close_tells_the_new_mod_sequence_when_nobody_else_has_changed_anything(
     assert!(!has(&lines, "VANISHED") && !has(&lines, "FETCH"), "{lines:?}");
 }
 
+/// RFC 7162 §3.2.8: it takes for gone what it has seen marked.
+#[tokio::test]
+async fn a_client_knows_which_marks_others_have_made_and_taken_away_when_it_closes() {
+    let world = World::new(settings()).await;
+    let (mut one, mut other) = two_sessions(&world).await;
+    other.command("b STORE 2 -FLAGS (\\Deleted)").await;
+    other.command("c STORE 3 +FLAGS (\\Deleted marked)").await;
+    other.command("d APPEND INBOX {2+}\r\na:").await;
+    let closed = one.command("e CLOSE").await;
+    assert!(has(&closed, "* FLAGS (") && has(&closed, " marked)"), "{closed:?}");
+    assert!(has(&closed, "* 2 FETCH (UID 2 FLAGS (\\Recent) MODSEQ "), "{closed:?}");
+    assert!(has(&closed, "* 3 FETCH (UID 3 FLAGS (\\Deleted marked \\Recent) MODSEQ "), "{closed:?}");
+    assert!(!has(&closed, "EXISTS") && !has(&closed, "EXPUNGE") && !has(&closed, "VANISHED"), "{closed:?}");
+    // As it does not know of the new message, it is told everything once more.
+    let lines = back(&mut one, code(&closed, "HIGHESTMODSEQ")).await;
+    assert!(has(&lines, "* 3 EXISTS") && has(&lines, "* VANISHED (EARLIER) 3"), "{closed:?} {lines:?}");
+    assert!(has(&lines, "* 2 FETCH (UID 2 ") && has(&lines, "* 3 FETCH (UID 4 "), "{closed:?} {lines:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_is_told_of_all_flags_when_it_closes_comes_back_with_nothing_to_learn() {
+    let world = World::new(settings()).await;
+    let (mut one, mut other) = two_sessions(&world).await;
+    other.command("b STORE 2 -FLAGS (\\Deleted)").await;
+    other.command("c STORE 3 +FLAGS (\\Deleted)").await;
+    let closed = code(&one.command("e CLOSE").await, "HIGHESTMODSEQ");
+    let lines = back(&mut one, closed).await;
+    assert_eq!(code(&lines, "HIGHESTMODSEQ"), closed);
+    assert!(has(&lines, "* 2 EXISTS") && !has(&lines, "VANISHED") && !has(&lines, "FETCH"), "{lines:?}");
+}
+
 #[tokio::test]
 async fn expunge_tells_no_mod_sequence_above_what_notify_has_kept_from_the_client() {
     for notify in ["NOTIFY NONE", "NOTIFY SET (SELECTED (MessageNew MessageExpunge))"] {

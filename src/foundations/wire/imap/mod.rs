@@ -18,6 +18,7 @@ mod mailbox;
 mod messages;
 mod metadata;
 mod name;
+mod nesting;
 mod notify;
 mod search;
 mod sort;

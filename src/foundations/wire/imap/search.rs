@@ -7,13 +7,8 @@ use super::date::date;
 use super::fetch::{FetchItem, MAX_ITEMS};
 use super::flag::{SystemFlag, keyword};
 use super::messages::{Addressing, Messages, PartialRange};
+use super::nesting;
 use crate::foundations::mail::ModSeq;
-
-/// Deepest nesting of keys.
-pub const MAX_DEPTH: usize = 32;
-
-/// Most keys in one command, at all depths.
-pub const MAX_KEYS: usize = 2_000;
 
 /// SEARCH or UID SEARCH.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +83,8 @@ pub enum SearchKey {
     Not(Box<Self>),
     /// The internal date is at least this many seconds ago (RFC 5032).
     Older(u32),
-    /// One of both holds.
-    Or(Box<(Self, Self)>),
+    /// One of them holds.
+    Or(Vec<Self>),
     /// `\Recent` is set (RFC 3501).
     Recent,
     /// Smaller than this many octets.
@@ -142,7 +137,7 @@ impl Search {
             charset = Some(cursor.astring_text("A charset")?);
             cursor.space()?;
         }
-        Ok(Self { addressing, returns, charset, key: SearchKey::parse_program(cursor)? })
+        Ok(Self { addressing, returns, charset, key: nesting::keys(cursor)? })
     }
 
     /// ```abnf
@@ -156,7 +151,7 @@ impl Search {
     ) -> Parsed<Self> {
         let charset = Some(cursor.astring_text("A charset")?);
         cursor.space()?;
-        Ok(Self { addressing, returns, charset, key: SearchKey::parse_program(cursor)? })
+        Ok(Self { addressing, returns, charset, key: nesting::keys(cursor)? })
     }
 }
 
@@ -219,71 +214,22 @@ fn update_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<FetchItem>> {
 }
 
 impl SearchKey {
-    /// One key or several that must all hold.
-    fn parse_program(cursor: &mut Cursor<'_>) -> Parsed<Self> {
-        let mut keys = vec![];
-        let mut budget = MAX_KEYS;
-        loop {
-            keys.push(Self::parse(cursor, 0, &mut budget)?);
-            if !cursor.eat(b' ') {
-                return Ok(Self::all_of(keys));
-            }
-        }
-    }
-
-    fn all_of(mut keys: Vec<Self>) -> Self {
-        match (keys.pop(), keys.is_empty()) {
-            (Some(only), true) => only,
-            (last, _) => {
-                keys.extend(last);
-                Self::And(keys)
-            }
-        }
-    }
-
     fn negated(self) -> Self {
         Self::Not(Box::new(self))
     }
 
     /// ```abnf
-    /// search-key = "ALL" / "ANSWERED" / … / "(" search-key *(SP search-key) ")" / sequence-set
+    /// search-key = "ALL" / "ANSWERED" / … / sequence-set
     /// ```
-    fn parse(cursor: &mut Cursor<'_>, depth: usize, budget: &mut usize) -> Parsed<Self> {
-        if depth >= MAX_DEPTH {
-            return cursor.wanted("A search that is not nested so deeply");
+    /// One that holds no others.
+    pub(super) fn single(cursor: &mut Cursor<'_>) -> Parsed<Self> {
+        if let Some(b'0'..=b'9' | b'*' | b'$') = cursor.peek() {
+            return Messages::parse(cursor, Addressing::Sequence).map(Self::Messages);
         }
-        *budget = match budget.checked_sub(1) {
-            Some(left) => left,
-            None => return cursor.wanted("A search with fewer keys"),
-        };
-        match cursor.peek() {
-            Some(b'(') => {
-                let keys = cursor.list1(MAX_KEYS, |cursor| Self::parse(cursor, depth + 1, budget))?;
-                Ok(Self::all_of(keys))
-            }
-            Some(b'0'..=b'9' | b'*' | b'$') => Messages::parse(cursor, Addressing::Sequence).map(Self::Messages),
-            _ => Self::named(cursor, depth, budget),
-        }
-    }
-
-    fn named(cursor: &mut Cursor<'_>, depth: usize, budget: &mut usize) -> Parsed<Self> {
         let start = cursor.clone();
         let word = cursor.chars(is_astring, "A search key")?.to_ascii_uppercase();
         if let Some(key) = Self::without_argument(&word) {
             return Ok(key);
-        }
-        match word.as_str() {
-            "NOT" => {
-                cursor.space()?;
-                return Ok(Self::parse(cursor, depth + 1, budget)?.negated());
-            }
-            "OR" => {
-                cursor.space()?;
-                let first = Self::parse(cursor, depth + 1, budget)?;
-                cursor.space()?;
-                return Ok(Self::Or(Box::new((first, Self::parse(cursor, depth + 1, budget)?))));
-            }
-            _ => {}
         }
         match Self::with_argument(&word, cursor)? {
             Some(key) => Ok(key),
@@ -367,9 +313,8 @@ impl SearchKey {
     pub fn any(&self, test: &impl Fn(&Self) -> bool) -> bool {
         test(self)
             || match self {
-                Self::And(keys) => keys.iter().any(|key| key.any(test)),
+                Self::And(keys) | Self::Or(keys) => keys.iter().any(|key| key.any(test)),
                 Self::Not(key) => key.any(test),
-                Self::Or(both) => both.0.any(test) || both.1.any(test),
                 _ => false,
             }
     }

@@ -10,7 +10,7 @@ use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
 use crate::protocols::imap::state::State;
 use crate::services::trace::expunged;
-use crate::storage::mailbox::Access;
+use crate::storage::mailbox::{Access, Flags, Row};
 
 /// Removes the messages with `\Deleted`, or of those only the named ones.
 pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
@@ -31,10 +31,15 @@ pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
 }
 
 /// Removes them without a word and leaves the mailbox.
+///
+/// RFC 7162 §3.2.8: the client then takes for gone what it has seen marked. So it is told before which marks others have
+/// made and taken away, as RFC 9051 §6.4.1 keeps only EXPUNGE from it.
 pub async fn close(talk: &mut Conversation) -> Outcome {
-    let State::Selected(_, selected) = &talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    let next = selected.view.uid_next();
+    selected.tell_last_flags(account, |row| row.uid < next, &mut talk.link).await?;
     let mut expunged = Vec::new();
-    if selected.view.access() == Access::ReadWrite {
+    if selected.view.access() == Access::ReadWrite && !selected.is_gone() {
         match selected.view.expunge(None).await {
             Ok(uids) => {
                 record(talk, &uids);
@@ -49,6 +54,9 @@ pub async fn close(talk: &mut Conversation) -> Outcome {
         }
     }
     let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    // A mark of this very moment is told later: what has it stays.
+    let stays = |row: &Row| row.uid < next && !row.flags.contains(Flags::DELETED);
+    selected.tell_last_flags(account, stays, &mut talk.link).await?;
     selected.close(&expunged);
     let closed = done(account, selected, "Closed");
     talk.unselect();

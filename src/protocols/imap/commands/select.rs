@@ -13,13 +13,13 @@ use crate::storage::mailbox::{Access, View};
 
 /// Opens a mailbox. Whatever was selected before is left, even when this fails (RFC 9051 §6.3.2).
 pub async fn run(talk: &mut Conversation, select: Select, access: Access) -> Outcome {
+    // RFC 7162 §3.2.5. As every BAD, it has changed nothing: what is selected stays so.
+    if select.qresync.is_some() && !talk.state.account().is_some_and(|account| account.enabled.qresync) {
+        return Err(Trouble::bad("First enable QRESYNC"));
+    }
     let was_selected = matches!(talk.state, State::Selected(..));
     talk.unselect();
     let State::Authenticated(account) = &mut talk.state else { return Err(Trouble::bad("Log in first")) };
-    if select.qresync.is_some() && !account.enabled.qresync {
-        // RFC 7162 §3.2.3.
-        return Err(Trouble::bad("First enable QRESYNC"));
-    }
     account.enabled.condstore |= select.condstore;
     if was_selected {
         // RFC 9051 §7.1: what follows is about the new mailbox.

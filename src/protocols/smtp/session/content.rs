@@ -48,7 +48,7 @@ impl Session {
     }
 
     pub(super) fn data(&mut self) -> Step {
-        let Some(transaction) = self.transaction.as_mut() else { return Step::Reply(sequence("MAIL first")) };
+        let Some(transaction) = self.transaction.as_ref() else { return Step::Reply(sequence("MAIL first")) };
         if transaction.envelope().recipients.is_empty() {
             // RFC 2033 §4.2: 503 in LMTP. RFC 5321 §3.3 leaves the choice.
             return Step::Reply(sequence("No valid recipients"));
@@ -61,10 +61,17 @@ impl Session {
             return Step::Reply(sequence("BODY=BINARYMIME needs BDAT"));
         }
         let octets = transaction.declared().map_or(FIRST_MEMORY, |size| usize::try_from(size).unwrap_or(FIRST_MEMORY));
-        if let Some(reader) = transaction.reader(Way::Data, &self.profile) {
-            reader.reserve(octets.min(FIRST_MEMORY));
+        let octets = octets.min(FIRST_MEMORY);
+        self.ask(Asked::Data(octets), Question::Memory(octets))
+    }
+
+    /// There is memory for the beginning. Without it DATA has begun nothing, and may be sent once more.
+    pub(super) fn take_data(&mut self, octets: usize) -> Step {
+        if let Some(reader) = self.transaction.as_mut().and_then(|open| open.reader(Way::Data, &self.profile)) {
+            reader.reserve(octets);
         }
-        self.ask(Asked::Data, Question::Memory(octets.min(FIRST_MEMORY)))
+        self.state = State::Data;
+        Step::Reply(Reply::plain(354, "Send the message, then CRLF.CRLF"))
     }
 
     pub(super) fn bdat(&mut self, size: u64, last: Last) -> Step {

@@ -1,8 +1,8 @@
-//! The headers `If` (RFC 4918 §10.4) and `If-Unmodified-Since` (RFC 9110 §13.1.4). There are no locks here, so that no lock
-//! token is ever the one of a resource.
+//! The headers `If` (RFC 4918 §10.4), and `If-Modified-Since` and `If-Unmodified-Since` (RFC 9110 §13.1.3, §13.1.4). There are no
+//! locks here, so that no lock token is ever the one of a resource.
 
 use axum::http::{StatusCode, header};
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDateTime};
 
 use super::answer::{Answer, Problem};
 use super::place::Place;
@@ -56,14 +56,29 @@ async fn by_date(asked: &Asked<'_>) -> Answer<Option<String>> {
     if asked.headers.contains_key(header::IF_MATCH) {
         return Ok(None);
     }
-    let date = asked.header("if-unmodified-since").and_then(|text| DateTime::parse_from_rfc2822(text.trim()).ok());
-    let Some(date) = date else { return Ok(None) };
+    let Some(date) = asked.header("if-unmodified-since").and_then(date) else { return Ok(None) };
     match info(asked, &asked.place).await? {
-        Some(info) if info.modified_at.unix_seconds() > date.timestamp() => {
+        Some(info) if info.modified_at.unix_seconds() > date => {
             Err(Problem::new(StatusCode::PRECONDITION_FAILED, "It has been stored since then."))
         }
         found => Ok(found.map(|info| info.etag)),
     }
+}
+
+/// Whether whoever asks for an object has it already, by `If-Modified-Since`.
+pub(super) fn is_known_by_date(asked: &Asked<'_>, info: &ObjectInfo) -> bool {
+    asked.header("if-modified-since").and_then(date).is_some_and(|date| info.modified_at.unix_seconds() <= date)
+}
+
+/// A date in seconds since 1970, in any of the three forms of RFC 9110 §5.6.7. Two digits are a year from 1970 on.
+fn date(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if let Ok(date) = DateTime::parse_from_rfc2822(text) {
+        return Some(date.timestamp());
+    }
+    let is_form = |form| NaiveDateTime::parse_from_str(text, form).ok();
+    let date = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"].into_iter().find_map(is_form)?;
+    Some(date.and_utc().timestamp())
 }
 
 async fn by_state(asked: &Asked<'_>) -> Answer<Option<Seen>> {
@@ -193,6 +208,23 @@ mod tests {
             ("</dav/x>(not <urn:uuid:1>)([\"b\"])", true, true),
         ] {
             assert_eq!((holds(text, Some("a")), holds(text, None)), (with_a, without), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_have_three_forms() {
+        for (text, wanted) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(784_111_777)),
+            ("Sun Nov  6 08:49:37 1994", Some(784_111_777)),
+            (" Wed Nov 16 08:49:37 1994 ", Some(784_975_777)),
+            ("Friday, 06-Nov-26 08:49:37 GMT", Some(1_793_954_977)),
+            ("Sunday, 06-Nov-94 08:49:37", None),
+            ("Monday, 06-Nov-94 08:49:37 GMT", None),
+            ("1994-11-06T08:49:37Z", None),
+            ("", None),
+        ] {
+            assert_eq!(date(text), wanted, "{text}");
         }
     }
 

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::answer::{Answer, Problem, namespace};
 use super::body;
-use super::conditions::Seen;
+use super::conditions::{Seen, is_known_by_date};
 use super::place::Place;
 use super::properties::{content_type, http_date};
 use super::serve::Asked;
@@ -22,12 +22,18 @@ pub(super) async fn get(asked: &Asked<'_>) -> Answer<Response> {
     };
     let collection = asked.collection(*kind, name).await?;
     let found = asked.room.needs.collections.object(&collection, object).await?.ok_or_else(Problem::missing)?;
-    let condition = believed(asked)?;
-    if condition.is_not.is_some() && !(Condition { is: None, ..condition.clone() }).holds(Some(&found.info.etag)) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, quoted(&found.info.etag))]).into_response());
-    }
-    if !condition.holds(Some(&found.info.etag)) {
+    // RFC 9110 §13.2.2: in this order.
+    let Condition { is, is_not } = believed(asked)?;
+    let etag = Some(found.info.etag.as_str());
+    if !(Condition { is, is_not: None }).holds(etag) {
         return Err(Error::Condition.into());
+    }
+    let is_known = match is_not {
+        Some(_) => !(Condition { is: None, is_not }).holds(etag),
+        None => is_known_by_date(asked, &found.info),
+    };
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, quoted(&found.info.etag))]).into_response());
     }
     let headers = [
         (header::CONTENT_TYPE, content_type(*kind, &found.info.component)),

@@ -75,10 +75,7 @@ impl Sought {
     fn key(&self) -> Option<SearchKey> {
         Some(match self {
             Self::All(some) => SearchKey::And(some.iter().map(Self::key).collect::<Option<_>>()?),
-            Self::Any(some) => {
-                let keys: Vec<SearchKey> = some.iter().map(Self::key).collect::<Option<_>>()?;
-                keys.into_iter().reduce(|a, b| SearchKey::Or(Box::new((a, b))))?
-            }
+            Self::Any(some) => SearchKey::Or(some.iter().map(Self::key).collect::<Option<_>>()?),
             Self::Key(key) => key.clone(),
             Self::Not(one) => SearchKey::Not(Box::new(one.key()?)),
             Self::Attachment | Self::FileName(_) | Self::In(_) => return None,

@@ -171,11 +171,7 @@ fn is(word: &str) -> Option<SearchKey> {
 fn plain(text: &str, scope: Scope) -> SearchKey {
     match scope {
         Scope::Whole => SearchKey::Text(SearchText(text.into())),
-        Scope::Head => {
-            let either = |a, b| SearchKey::Or(Box::new((a, b)));
-            let people = either(header("to", text), header("cc", text));
-            either(either(header("from", text), header("subject", text)), people)
-        }
+        Scope::Head => SearchKey::Or(["from", "subject", "to", "cc"].map(|field| header(field, text)).into()),
     }
 }
 

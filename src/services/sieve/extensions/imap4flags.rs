@@ -181,11 +181,11 @@ fn read_test(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
         }
     }
     let keys = if matching.counts() { arguments.values(&list) } else { flag_keys(arguments, &list) };
-    let matcher = matching.with(arguments, keys);
+    let matcher = matching.with(arguments, keys).by_words();
     arguments.fine(Box::new(HasFlag { variables, matcher }))
 }
 
-/// The keys, one for each flag.
+/// The keys, one for each flag (RFC 5232 §4). Those of variables are known later.
 fn flag_keys(
     arguments: &mut Arguments<'_, '_>,
     list: &crate::services::sieve::syntax::Argument,

@@ -76,6 +76,8 @@ impl Relation {
 pub(super) struct Matcher {
     matching: Matching,
     keys: Vec<Key>,
+    /// A key that depends on variables is as many as it then has words.
+    by_words: bool,
 }
 
 #[derive(Debug)]
@@ -162,7 +164,7 @@ impl Matching {
             Key { value, regex }
         });
         let keys = keys.collect();
-        Matcher { matching: self, keys }
+        Matcher { matching: self, keys, by_words: false }
     }
 
     /// An expression that stands in the script, as long as there is room for it.
@@ -190,6 +192,12 @@ impl Matching {
 }
 
 impl Matcher {
+    /// The same with each word of what variables make of a key as a key of its own.
+    pub(super) fn by_words(mut self) -> Self {
+        self.by_words = true;
+        self
+    }
+
     pub(super) const fn counts(&self) -> bool {
         self.matching.counts()
     }
@@ -201,7 +209,11 @@ impl Matcher {
         }
         let mut keys = Vec::with_capacity(self.keys.len());
         for key in &self.keys {
-            keys.push(self.prepare(run, key)?);
+            if self.by_words && key.value.constant().is_none() {
+                self.prepare_words(run, key, &mut keys)?;
+            } else {
+                keys.push(self.prepare(run, key)?);
+            }
         }
         for value in values {
             let value = value.as_ref();
@@ -242,6 +254,16 @@ impl Matcher {
             _ => None,
         };
         Ok(Prepared { text, regex })
+    }
+
+    fn prepare_words<'k>(&self, run: &mut Run<'_, '_>, key: &'k Key, keys: &mut Vec<Prepared<'k>>) -> Result<(), Halt> {
+        let text = key.value.get(run)?;
+        for word in text.split_ascii_whitespace() {
+            run.spend(WORD + word.len())?;
+            let regex = if self.matching.kind == Kind::Regex { self.regular(run, word)? } else { None };
+            keys.push(Prepared { text: Cow::Owned(word.to_owned()), regex });
+        }
+        Ok(())
     }
 
     /// An expression that depends on variables, compiled again unless it was among the last ones.
@@ -298,6 +320,9 @@ struct Prepared<'k> {
     text: Cow<'k, str>,
     regex: Option<Arc<Regular>>,
 }
+
+/// What a word costs that becomes a key, beside its length, in octets of work: that much memory it may take.
+const WORD: usize = 128;
 
 /// The whole match and 32 groups.
 const MAX_CAPTURES: usize = 33;

@@ -9,7 +9,8 @@ use super::{expunge, quota, trouble, trouble_into};
 use crate::foundations::mail::{Message, SequenceSet, Uid};
 use crate::foundations::settings::ByteSize;
 use crate::foundations::wire::imap::encode::{Code, Condition};
-use crate::foundations::wire::imap::{Append, Appended, Flag, MessageData, Replace};
+use crate::foundations::wire::imap::{Append, Appended, Flag, MessageData, Messages, Numbers, Replace};
+use crate::protocols::imap::account::Selected;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
@@ -63,7 +64,12 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
     selected.demand_write()?;
     let folder = account.folder(&replace.mailbox)?;
     let rows: Vec<_> = selected.rows(&replace.messages)?.map(|(_, row)| row).take(2).collect();
-    let [replaced] = rows[..] else { return Err(Trouble::no("Name one message that is there")) };
+    let [replaced] = rows[..] else {
+        return Err(match rows.is_empty() && was_there(selected, &replace.messages) {
+            true => Trouble::coded("EXPUNGEISSUED", "That message has been removed; nothing is stored"),
+            false => Trouble::no("Name one message that is there"),
+        });
+    };
     let space = Space { quota, in_place_of: Some(replaced.size) };
     let (user, replaced) = (account.user.clone(), replaced.uid);
     let sent = replace.message.data.sent();
@@ -92,6 +98,15 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
     talk.link.out.untagged(Condition::Ok, Some(&code), "The new message is stored");
     selected.tell_updates(account, Expunges::Tell, &mut talk.link).await?;
     Ok(expunge::done(account, selected, "Replaced"))
+}
+
+/// Whether a message was meant that the client may have seen: then an expunge is why it is not there (RFC 5530 §3).
+fn was_there(selected: &Selected, messages: &Messages) -> bool {
+    match messages {
+        Messages::Uid(Numbers::Set(set)) => set.highest().is_some_and(|uid| uid < selected.view.uid_next()),
+        Messages::Uid(Numbers::Saved) | Messages::Sequence(Numbers::Saved) => !selected.saved.is_empty(),
+        Messages::Sequence(Numbers::Set(_)) => false,
+    }
 }
 
 /// TRYCREATE comes before BADURL: whoever makes the mailbox sends the command once more.
