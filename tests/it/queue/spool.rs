@@ -6,7 +6,7 @@ use postrider::foundations::address::ReversePath;
 use postrider::foundations::clock::Clock;
 use postrider::foundations::failure::Kind;
 use postrider::foundations::mail::Recipient;
-use postrider::storage::database::Database;
+use postrider::storage::database::{Database, Dialect, Val};
 use postrider::storage::spool::{
     Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, Note, QUARANTINED, QueueNode, RecipientState,
     Report, Selection, Settled, Settler, forget_node,
@@ -17,6 +17,7 @@ use super::world::{SetUp, World, mail};
 
 crate::accounts::engines::on_every_engine!(
     commits_claims_and_settles,
+    two_nodes_that_settle_the_last_two_recipients_leave_no_entry,
     concurrent_commits_are_all_kept,
     claims_are_exclusive_and_come_back,
     who_was_held_dead_settles_nothing_that_another_has,
@@ -88,6 +89,32 @@ async fn commits_claims_and_settles(database: Database) {
     assert!(matches!(world.spool.message(id).await, Err(Error::BodyMissing(_))));
     assert_eq!(world.spool.counts().await.unwrap().entries, 0);
     assert_eq!(world.spool.entry(id).await.unwrap_err().kind(), Kind::NotFound);
+}
+
+async fn two_nodes_that_settle_the_last_two_recipients_leave_no_entry(database: Database) {
+    // SQLite has one writer at a time.
+    if database.dialect() == Dialect::Sqlite {
+        return;
+    }
+    let world = World::new(database.clone(), SetUp::default());
+    let mail = mail(&[]);
+    let recipients = vec![to("a@x.test", "mx:x.test", &world), to("b@x.test", "mx:x.test", &world)];
+    let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
+    let claimed = world.spool.claim(claim(&[])).await.unwrap();
+    let keys: Vec<i64> = claimed[0].recipients.iter().map(|one| one.key).collect();
+    // What the other node does, as far as its commit.
+    let mut other = database.begin().await.unwrap();
+    other.execute("DELETE FROM queue_recipients WHERE id = ?", &[Val::from(keys[0])]).await.unwrap();
+    let entry = [Val::from(id.to_string())];
+    other.fetch_all("SELECT id FROM queue_entries WHERE id = ? FOR UPDATE", &entry).await.unwrap();
+    let last = [(keys[1], Fate::Done)];
+    let mut settling = std::pin::pin!(world.spool.settle(id, ONE, &last));
+    let early = tokio::time::timeout(Duration::from_secs(1), settling.as_mut()).await;
+    assert!(early.is_err(), "the other node's commit is waited for: {early:?}");
+    other.commit().await.unwrap();
+    assert_eq!(settling.await.unwrap(), Settled::EntryGone);
+    assert_eq!(world.spool.counts().await.unwrap().entries, 0);
+    assert!(matches!(world.spool.message(id).await, Err(Error::BodyMissing(_))));
 }
 
 async fn concurrent_commits_are_all_kept(database: Database) {
