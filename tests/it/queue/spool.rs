@@ -26,6 +26,7 @@ crate::accounts::engines::on_every_engine!(
     what_a_forgotten_node_has_claimed_is_taken_over,
     holds_releases_and_deletes,
     selections_pass_over_the_quarantine,
+    what_is_released_is_not_deleted_with_the_quarantine,
     lists_have_every_message_of_many_recipients,
     reports_and_notifications_change_places,
     what_has_happened_since_is_still_told,
@@ -369,6 +370,25 @@ async fn selections_pass_over_the_quarantine(database: Database) {
     assert_eq!(world.spool.release(&Selection::Entry(kept)).await.unwrap(), 1);
     assert_eq!(world.spool.entry(kept).await.unwrap().entry.hold_reason, None);
     world.spool.delete(other).await.unwrap();
+}
+
+async fn what_is_released_is_not_deleted_with_the_quarantine(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let mut ids = Vec::new();
+    for hold in [QUARANTINED, QUARANTINED, "suspicious"] {
+        let recipients = vec![to("a@x.test", "mx:x.test", &world), to("b@y.test", "mx:y.test", &world)];
+        let new = NewEntry { mail: &mail, recipients, message_id: None, hold: Some(hold.to_owned()) };
+        ids.push(world.spool.commit(new).await.unwrap());
+    }
+    // After whoever deletes what is too old has looked at it.
+    assert_eq!(world.spool.release(&Selection::Entry(ids[0])).await.unwrap(), 2);
+    for (id, deleted) in ids.iter().zip([0, 2, 0]) {
+        assert_eq!(world.spool.delete_quarantined(*id).await.unwrap(), deleted);
+        assert_eq!(world.spool.message(*id).await.is_ok(), deleted == 0);
+    }
+    assert_eq!(world.spool.delete_quarantined(ids[1]).await.unwrap(), 0, "it has gone");
+    assert_eq!(world.spool.claim(claim(&[])).await.unwrap().len(), 2, "the released one goes to both");
 }
 
 async fn lists_have_every_message_of_many_recipients(database: Database) {
