@@ -25,7 +25,7 @@ use crate::services::intake::Intake;
 use crate::services::login::Login;
 use crate::services::moving::{RenameError, rename};
 use crate::services::outbound::Outbound;
-use crate::services::overview::Sources;
+use crate::services::overview::{Disks, Sources};
 use crate::services::posting::PostOffice;
 use crate::services::queue::Queue;
 use crate::services::routing::Routing;
@@ -69,6 +69,8 @@ pub struct Parts {
     pub directory: Directory,
     /// What reports are made of, and those received.
     pub reports: Reports,
+    /// File systems that are watched.
+    pub disks: Disks,
     /// The queue's entries. Roles other than `mta` only count them.
     pub spool: Spool,
     /// TLS.
@@ -148,6 +150,7 @@ impl Parts {
         let intake_here = cluster.as_ref().map(|_| Arc::new(ground.intake_here(&intake, here)));
         let parts = Self {
             since: ground.clock.now(),
+            disks: watched(&ground.config),
             config: ground.config,
             lives: ground.lives,
             roles: ground.roles,
@@ -190,7 +193,7 @@ impl Parts {
             directory: self.directory.clone(),
             journal: self.journal.clone(),
             spool: self.spool.clone(),
-            disks: watched(&self.config),
+            disks: self.disks.clone(),
             clock: Arc::clone(&self.clock),
         }
     }
@@ -209,8 +212,8 @@ impl Parts {
 }
 
 /// The directories whose file systems must not be full.
-pub fn watched(config: &Config) -> Vec<(&'static str, PathBuf)> {
-    vec![("mailboxes", config.storage.mail_root.clone()), ("queue", config.spool.directory.clone())]
+pub fn watched(config: &Config) -> Disks {
+    Disks::new([("mailboxes", config.storage.mail_root.clone()), ("queue", config.spool.directory.clone())])
 }
 
 /// Does something to a user's mailboxes, for a command that runs while nothing else does.

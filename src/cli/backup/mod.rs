@@ -231,7 +231,8 @@ async fn create(place: &Place<'_>, how: Create) -> Outcome {
         said += &format!("\nWithout the secrets in {}", created.secrets_left_out.join(", "));
     }
     place.output().done(&said, &taken);
-    Ok(Exit::Done)
+    // Mail that nothing is wrong with: another run has it.
+    Ok(if created.missed.is_empty() { Exit::Done } else { Exit::Temporary })
 }
 
 /// A backup that was taken, and what of mail and configuration is not in it.
@@ -254,6 +255,7 @@ async fn take(place: &Place<'_>, accounts: &Accounts, how: Create) -> anyhow::Re
     let created = backup::create(&repository, &source, extent, &place.clock, &progress).await?;
     let unnamed = created.unnamed.iter().map(|path| LeftOut::unnamed(path));
     left_out.extend(unnamed);
+    left_out.extend(created.missed.iter().map(|path| LeftOut::missed(path)));
     Ok(Taken { created, left_out })
 }
 

@@ -151,7 +151,7 @@ pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
     };
     say(place.output(), &told);
     Ok(match told.mail.lost {
-        0 if told.accounts_missing.is_empty() => Exit::Done,
+        0 if told.accounts_missing.is_empty() && told.mail.in_the_way.is_empty() => Exit::Done,
         0 => Exit::Exists,
         _ => Exit::Damaged,
     })
@@ -364,6 +364,11 @@ fn say(output: Output, told: &Told) {
         }
         for path in &mail.kept_beside {
             print(&format!("another file is there; the backup's lies beside it: {path}\n"));
+        }
+        for path in &mail.in_the_way {
+            print(&format!(
+                "no directory, and what belongs there was not restored; move it away, and run the same again: {path}\n"
+            ));
         }
         say_lost(mail.lost, &mail.damage);
         if mail.keywords_dropped > 0 {

@@ -41,13 +41,24 @@ pub(super) struct LeftOut {
 impl LeftOut {
     /// Something in the mailboxes whose name is no text.
     pub(super) fn unnamed(path: &Path) -> Self {
-        let mut readable = String::new();
-        for chunk in path.as_os_str().as_bytes().utf8_chunks() {
-            readable.push_str(chunk.valid());
-            chunk.invalid().iter().for_each(|octet| _ = write!(readable, "\\x{octet:02x}"));
-        }
-        Self { path: readable.into(), because: "its name is not UTF-8; give it another one".to_owned() }
+        Self { path: readable(path), because: "its name is not UTF-8; give it another one".to_owned() }
     }
+
+    /// A message that was never where it was looked for.
+    pub(super) fn missed(path: &Path) -> Self {
+        let because = "it was renamed each time it was to be read; take another backup when less changes in its folder";
+        Self { path: readable(path), because: because.to_owned() }
+    }
+}
+
+/// A path as text, also where it is none.
+fn readable(path: &Path) -> PathBuf {
+    let mut readable = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        readable.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|octet| _ = write!(readable, "\\x{octet:02x}"));
+    }
+    readable.into()
 }
 
 /// What this server has, and what of its configuration cannot be had.

@@ -66,8 +66,8 @@ impl Owner {
             self.make_directory(above)?;
         }
         match fs::create_dir(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at("create", path)(error)),
-            _ => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            made => made.map_err(at("create", path))?,
         }
         let directory = File::open(path).map_err(at("create", path))?;
         directory.set_permissions(fs::Permissions::from_mode(0o700)).map_err(at("create", path))?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use rayon::prelude::*;
@@ -39,6 +39,17 @@ pub(super) struct Scanned {
     pub(super) content: Content,
     /// What is in it besides messages, by paths below the folder; of the inbox, its file of UIDs only.
     pub(super) files: Vec<FileRecord>,
+    /// Messages that were called otherwise each time they were to be read, by their last paths below the folder.
+    pub(super) missed: Vec<PathBuf>,
+}
+
+/// The messages of a folder.
+struct Messages {
+    found: Vec<MessageEntry>,
+    /// The times of the directories if they were listed in peace.
+    times: Option<scan::Times>,
+    /// As in [`Scanned`].
+    missed: Vec<PathBuf>,
 }
 
 /// What is in a folder.
@@ -87,8 +98,9 @@ impl Run {
         let Some(scanned) = self.folders(&path, previous)? else { return Ok(None) };
         let mut files: Vec<FileRecord> = Vec::new();
         let mut folders = Vec::new();
-        for Scanned { directory, content, files: of_folder, .. } in scanned {
+        for Scanned { directory, content, files: of_folder, missed, .. } in scanned {
             let place = Path::new(&directory);
+            self.miss(missed.iter().map(|message| path.join(place).join(message)));
             let named =
                 |file: FileRecord| FileRecord { path: place.join(&file.path).to_string_lossy().into_owned(), ..file };
             files.extend(of_folder.into_iter().map(named));
@@ -146,7 +158,7 @@ impl Run {
             }
             // A message that was moved from a folder not yet listed into one that was, is in neither list, nor are those of
             // a folder that was renamed. What has been read is known now, so that another look costs little.
-            for Scanned { directory, identity, content, files } in scanned {
+            for Scanned { directory, identity, content, files, .. } in scanned {
                 let Content::Listed(messages, _) = content else { continue };
                 let seen = before.seen.entry(identity).or_default();
                 by_base::replace_all(&mut seen.messages, messages);
@@ -165,20 +177,20 @@ impl Run {
     /// A folder with its files, read at this path; `None` when it has gone meanwhile.
     pub(super) fn folder(&self, path: &Path, directory: &str, before: &Before) -> Result<Option<Scanned>, Error> {
         let previous = before.previous.get(directory);
-        let mut missed = 0;
+        let mut absences = 0;
         loop {
             let Some(identity) = scan::identity(path)? else { return Ok(None) };
             let validity_before = validity(path);
-            let content = match self.untouched(path, previous) {
-                Some(record) => Content::Same(record),
+            let (content, missed) = match self.untouched(path, previous) {
+                Some(record) => (Content::Same(record), Vec::new()),
                 None => match self
                     .messages(path, self.known(previous, before.seen.get(&identity).map(|seen| &seen.messages)))
                 {
-                    Ok((messages, times)) => Content::Listed(messages, times),
+                    Ok(Messages { found, times, missed }) => (Content::Listed(found, times), missed),
                     Err(_) if !is_there(&path.join("cur"))? => return Ok(None),
                     // It was elsewhere for a moment, as a folder is that is renamed and renamed back.
-                    Err(error) if error.is_absence() && missed < RETRIES => {
-                        missed += 1;
+                    Err(error) if error.is_absence() && absences < RETRIES => {
+                        absences += 1;
                         continue;
                     }
                     Err(error) => return Err(error),
@@ -196,7 +208,7 @@ impl Run {
             self.added.fetch_add(block.added, Ordering::Relaxed);
             // Deleted and made again meanwhile, or another one renamed: another folder of the same name.
             if scan::identity(path)? == Some(identity) && validity(path) == validity_before {
-                return Ok(Some(Scanned { directory: directory.to_owned(), identity, content, files }));
+                return Ok(Some(Scanned { directory: directory.to_owned(), identity, content, files, missed }));
             }
         }
     }
@@ -218,7 +230,7 @@ impl Run {
         known
     }
 
-    fn messages(&self, folder: &Path, mut known: Known) -> Result<(Vec<MessageEntry>, Option<scan::Times>), Error> {
+    fn messages(&self, folder: &Path, mut known: Known) -> Result<Messages, Error> {
         let now = || self.clock.now().unix_micros().saturating_mul(1_000);
         let list = || scan::messages(folder, now).map_err(at("read", folder));
         let (listing, times) = list()?;
@@ -234,20 +246,34 @@ impl Run {
         self.progress.add(messages.len() as u64, 0);
         // In the order in which they came, which is the order in which they will be restored.
         unread.sort_by(|a, b| a.name.cmp(&b.name));
+        let (in_peace, missed) = self.read_all(folder, unread, &mut messages, &|| Ok(list()?.0))?;
+        Ok(Messages { found: messages, times: times.filter(|_| in_peace), missed })
+    }
+
+    /// Reads messages, and looks anew for those that are renamed meanwhile. Returns whether none was, and the last paths of
+    /// those that were called otherwise each time.
+    fn read_all(
+        &self,
+        folder: &Path,
+        mut unread: Vec<Unread>,
+        messages: &mut Vec<MessageEntry>,
+        list: &dyn Fn() -> Result<scan::Listing, Error>,
+    ) -> Result<(bool, Vec<PathBuf>), Error> {
         let mut in_peace = true;
         for _ in 0..RETRIES {
-            let renamed = self.read(folder, unread, &mut messages)?;
+            let renamed = self.read(folder, unread, messages)?;
             if renamed.is_empty() {
-                break;
+                return Ok((in_peace, Vec::new()));
             }
             // Flags have changed meanwhile, or it was expunged.
-            let (names, _) = list()?;
+            let names = list()?;
             let listed = |old: &Unread| names.get(FileName::base_of(&old.name)).map(|ByBase(listed)| listed.clone());
             let again = renamed.iter().filter_map(listed).map(Unread::from);
             unread = again.collect();
             in_peace = false;
         }
-        Ok((messages, times.filter(|_| in_peace)))
+        let missed = unread.iter().map(|message| scan::path_of(Path::new(""), message.place, &message.name));
+        Ok((false, missed.collect()))
     }
 
     /// Reads messages, several threads at a time, and returns those that are no longer where they were.
@@ -384,22 +410,49 @@ mod tests {
     use crate::services::backup::repository::Access;
     use crate::services::backup::{BackupSettings, Destination};
 
-    #[test]
-    fn a_key_behind_a_link_is_as_secret_as_it_was() {
-        let place = tempfile::tempdir().unwrap();
-        let destination = Destination::Directory(place.path().join("repository"));
+    fn run(place: &Path) -> Run {
+        let destination = Destination::Directory(place.join("repository"));
         let repository = Repository::open(&destination, Access::Add, &BackupSettings::default()).unwrap();
-        let run = Run {
+        Run {
             repository: Arc::new(repository),
             previous: HashMap::new(),
             all_is_there: false,
-            mail_root: place.path().join("mail"),
+            mail_root: place.join("mail"),
             clock: Arc::new(SystemClock),
             progress: Arc::default(),
             read: AtomicU64::new(0),
             added: AtomicU64::new(0),
             unnamed: parking_lot::Mutex::default(),
-        };
+            missed: parking_lot::Mutex::default(),
+        }
+    }
+
+    #[test]
+    fn messages_that_are_never_where_they_are_listed_are_told() {
+        let place = tempfile::tempdir().unwrap();
+        let run = run(place.path());
+        let folder = place.path().join("folder");
+        fs::create_dir_all(folder.join("cur")).unwrap();
+        fs::write(folder.join("cur/1.a:2,"), "there").unwrap();
+        let listed = |name: &str| scan::Listed { place: Place::Cur, name: name.as_bytes().to_vec(), size: None };
+        let both = || vec![listed("1.a:2,"), listed("2.b:2,S")];
+        let unread = both().into_iter().map(Unread::from).collect();
+        let mut messages = Vec::new();
+        let list = || Ok(both().into_iter().map(ByBase).collect());
+        let (in_peace, missed) = run.read_all(&folder, unread, &mut messages, &list).unwrap();
+        assert_eq!((messages.len(), in_peace), (1, false));
+        assert_eq!(missed, [Path::new("cur/2.b:2,S")]);
+        // One that is not listed any more was expunged, and nobody misses it.
+        let list = || Ok(scan::Listing::new());
+        let unread = vec![Unread::from(listed("2.b:2,S"))];
+        let (in_peace, missed) = run.read_all(&folder, unread, &mut messages, &list).unwrap();
+        assert_eq!((messages.len(), in_peace, missed.len()), (1, false, 0));
+    }
+
+    #[test]
+    fn a_key_behind_a_link_is_as_secret_as_it_was() {
+        let place = tempfile::tempdir().unwrap();
+        let run = run(place.path());
         let (key, link) = (place.path().join("key.pem"), place.path().join("live.pem"));
         fs::write(&key, "secret").unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();

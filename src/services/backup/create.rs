@@ -48,6 +48,10 @@ pub struct Created {
     /// are many.
     #[serde(skip)]
     pub unnamed: Vec<PathBuf>,
+    /// Messages that are not in it, since they were renamed or moved each time they were to be read; the first of them, where
+    /// there are many.
+    #[serde(skip)]
+    pub missed: Vec<PathBuf>,
 }
 
 /// Takes a backup. When it returns, the backup is on disk.
@@ -80,6 +84,7 @@ pub async fn create(
         read: AtomicU64::new(0),
         added: AtomicU64::new(0),
         unnamed: Mutex::default(),
+        missed: Mutex::default(),
     };
     let seal = Seal::new(&source.recipients, previous.as_ref());
     let paths = source.files.clone();
@@ -97,6 +102,7 @@ pub async fn create(
     totals.read = run.read.load(Ordering::Relaxed);
     totals.new_octets += run.added.load(Ordering::Relaxed);
     let unnamed = run.unnamed.lock().iter().cloned().collect();
+    let missed = run.missed.lock().iter().cloned().collect();
 
     let mut snapshot = Snapshot {
         format: FORMAT,
@@ -122,7 +128,7 @@ pub async fn create(
     .await?;
     let milliseconds = u64::try_from(clock.now().since(begun).as_millis()).unwrap_or(u64::MAX);
     let Snapshot { id, full, totals, secrets_left_out, .. } = snapshot;
-    Ok(Created { id, full, totals, milliseconds, secrets_left_out, unnamed })
+    Ok(Created { id, full, totals, milliseconds, secrets_left_out, unnamed, missed })
 }
 
 /// The database as one moment has it, and the bodies of the messages that were queued then.
@@ -235,6 +241,8 @@ pub(super) struct Run {
     pub(super) added: AtomicU64,
     /// What is not in the backup, since its name is not UTF-8.
     pub(super) unnamed: Mutex<BTreeSet<PathBuf>>,
+    /// Messages that are not in the backup, since they were called otherwise each time they were to be read.
+    pub(super) missed: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Run {
@@ -250,17 +258,26 @@ impl Run {
 
     /// Notes files and directories that are not in the backup, since their names are not UTF-8.
     pub(super) fn leave_out(&self, paths: impl IntoIterator<Item = PathBuf>) {
-        let mut unnamed = self.unnamed.lock();
-        for path in paths {
-            if unnamed.len() < MOST_UNNAMED {
-                unnamed.insert(path);
-            }
+        note(&self.unnamed, paths);
+    }
+
+    /// Notes messages that are not in the backup, since they were called otherwise each time they were to be read.
+    pub(super) fn miss(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        note(&self.missed, paths);
+    }
+}
+
+fn note(noted: &Mutex<BTreeSet<PathBuf>>, paths: impl IntoIterator<Item = PathBuf>) {
+    let mut noted = noted.lock();
+    for path in paths {
+        if noted.len() < MOST_TOLD {
+            noted.insert(path);
         }
     }
 }
 
-/// Most files and directories without a usable name that are told.
-const MOST_UNNAMED: usize = 100;
+/// Most files and directories that are told to be missing for one reason.
+const MOST_TOLD: usize = 100;
 
 /// A user's record.
 pub(super) fn read_record(repository: &Repository, id: &ObjectId) -> Result<UserRecord, Error> {

@@ -115,7 +115,8 @@ fn give_back(scanned: &mut Vec<Scanned>, seen: &mut HashMap<Identity, Seen>) {
     for (identity, seen) in seen.drain() {
         let content = Content::Listed(missed(&seen), None);
         if matches!(&content, Content::Listed(missed, _) if !missed.is_empty()) {
-            scanned.push(Scanned { directory: seen.directory, identity, content, files: seen.files });
+            let Seen { directory, files, .. } = seen;
+            scanned.push(Scanned { directory, identity, content, files, missed: Vec::new() });
         }
     }
 }

@@ -32,7 +32,14 @@ pub fn unpack(archive: &Path, into: &Path) -> Result<u64, Error> {
         let path = into.join(below(Path::new(OsStr::from_bytes(&name))).map_err(wrong)?);
         match entry.header().entry_type() {
             EntryType::Directory => create_directory(&path, 0o700).map_err(|error| wrong(error.source))?,
-            EntryType::Regular | EntryType::Continuous => {
+            // The pieces of such a file, for which nothing here knows the places.
+            EntryType::Regular if is_sparse_by_extension(&mut entry).map_err(wrong)? => {
+                log::warn!(
+                    "`{}` is left out: it is a sparse file in the form of pax; pack it anew without --sparse",
+                    String::from_utf8_lossy(&name)
+                );
+            }
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 write(&path, &mut entry).map_err(wrong)?;
                 files += 1;
             }
@@ -73,6 +80,12 @@ fn make_link(target: &Path, path: &Path) -> io::Result<()> {
 
 fn make_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |above| create_directory(above, 0o700).map_err(|error| error.source))
+}
+
+/// Whether what stands for an entry is a sparse file as GNU tar writes it with `--format=pax`, under another name than its own.
+fn is_sparse_by_extension(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<bool> {
+    let Some(extensions) = entry.pax_extensions()? else { return Ok(false) };
+    Ok(extensions.flatten().any(|extension| extension.key_bytes().starts_with(b"GNU.sparse.")))
 }
 
 fn write(path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
@@ -180,5 +193,38 @@ mod tests {
         }
         assert_eq!(homes(&into).unwrap(), [domain.join("ann"), domain.join("bob")]);
         assert_eq!(homes(&into).unwrap().len(), 2, "looked at again");
+    }
+
+    #[test]
+    fn sparse_files_are_read_as_they_were() {
+        use std::io::{Seek as _, Write as _};
+        let place = tempfile::tempdir().unwrap();
+        let sparse = place.path().join("sparse");
+        let mut file = File::options().read(true).write(true).create_new(true).open(&sparse).unwrap();
+        // With a hole between the two, where the file system knows of holes.
+        file.write_all(b"begin").unwrap();
+        file.seek(io::SeekFrom::Start(1 << 20)).unwrap();
+        file.write_all(b"end").unwrap();
+        file.rewind().unwrap();
+        let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        tar.append_file("x.test/ann/cur/1.M1.host", &mut file).unwrap();
+        let record = b"22 GNU.sparse.major=1\n";
+        let append =
+            |tar: &mut tar::Builder<flate2::write::GzEncoder<Vec<u8>>>, kind: EntryType, name: &str, content: &[u8]| {
+                let mut header = tar::Header::new_ustar();
+                header.set_entry_type(kind);
+                header.set_size(content.len() as u64);
+                header.set_mtime(0);
+                tar.append_data(&mut header, name, content).unwrap();
+            };
+        append(&mut tar, EntryType::XHeader, "x", record);
+        append(&mut tar, EntryType::Regular, "x.test/ann/cur/GNUSparseFile.1/2.M2.host", b"1\n0\n3\nend");
+        append(&mut tar, EntryType::Regular, "x.test/ann/cur/3.M3.host", b"plain");
+        let (archive, into) = (place.path().join("maildirs.tar.gz"), place.path().join("into"));
+        fs::write(&archive, tar.into_inner().unwrap().finish().unwrap()).unwrap();
+        assert_eq!(unpack(&archive, &into).unwrap(), 2, "the pieces of the other are no message");
+        let messages = into.join("x.test/ann/cur");
+        assert_eq!(fs::read(messages.join("1.M1.host")).unwrap(), fs::read(&sparse).unwrap());
+        assert_eq!(fs::read(messages.join("3.M3.host")).unwrap(), b"plain");
     }
 }

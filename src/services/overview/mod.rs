@@ -5,12 +5,14 @@
 //! and its answer shared: however many look at once, the database is asked once in a while. Takes no locks but those of
 //! the shared answers.
 
+mod disks;
 pub mod flows;
 mod read;
 mod shared;
 mod timeline;
 
+pub use disks::{Answers, Disks};
 pub use flows::{Flow, Refusals};
-pub use read::{Disk, Mailbox, Overview, Overviewer, QueueState, Recent, Sources, Talker, disks};
+pub use read::{Disk, Mailbox, Overview, Overviewer, QueueState, Recent, Sources, Talker};
 pub use shared::Shared;
 pub use timeline::{FlowAt, Range, Timeline};

@@ -1,11 +1,10 @@
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::flows::{self, Flow, KINDS, Refusals};
-use super::{Shared, Timeline};
+use super::{Answers, Disks, Shared, Timeline};
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::EventKind;
 use crate::services::backup::{RunReport, history};
@@ -24,8 +23,8 @@ pub struct Sources {
     pub journal: Journal,
     /// The queue.
     pub spool: Spool,
-    /// Directories whose file systems are watched, by what they are for.
-    pub disks: Vec<(&'static str, PathBuf)>,
+    /// File systems that are watched.
+    pub disks: Disks,
     /// The time.
     pub clock: SharedClock,
 }
@@ -189,6 +188,8 @@ impl Overviewer {
         let talkers = self.talkers.get(self.fresh_for * TALKERS_FACTOR, self.read_talkers(at)).await;
         let (senders, recipients) =
             or_note((*talkers).clone(), |e| note("the busiest addresses cannot be counted", &e));
+        let Answers { disks, problems: silent } = disks.read().await;
+        problems.extend(silent);
         let Totals { domains, users, disabled, aliases, usage } = totals;
         Overview {
             at,
@@ -206,7 +207,7 @@ impl Overviewer {
             senders,
             recipients,
             fullest: fullest.into_iter().map(Mailbox::from).collect(),
-            disks: self::disks(disks),
+            disks,
             backups,
             recent: recent
                 .iter()
@@ -246,20 +247,6 @@ fn or_note<T: Default, E>(result: Result<T, E>, note: impl FnOnce(E)) -> T {
     result.unwrap_or_else(|error| {
         note(error);
         T::default()
-    })
-}
-
-/// The file systems of these directories; those that do not exist (yet) are passed over.
-pub fn disks(places: &[(&'static str, PathBuf)]) -> Vec<Disk> {
-    places.iter().filter_map(|(purpose, path)| disk(purpose, path)).collect()
-}
-
-fn disk(purpose: &'static str, path: &std::path::Path) -> Option<Disk> {
-    let found = rustix::fs::statvfs(path).ok()?;
-    Some(Disk {
-        purpose,
-        size: found.f_blocks.saturating_mul(found.f_frsize),
-        free: found.f_bavail.saturating_mul(found.f_frsize),
     })
 }
 

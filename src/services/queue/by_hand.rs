@@ -12,7 +12,7 @@ const MOST_TOLD: usize = 1_000;
 /// Entries that are looked up at once.
 const PAGE: u32 = 500;
 
-/// A change that an administrator makes, whether the queue is at work or not.
+/// A change that an administrator makes, or that is made for one, whether the queue is at work or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Waiting recipients are due now.
@@ -25,6 +25,8 @@ pub enum Change {
     Delete(QueueId),
     /// The same for some of its recipients.
     DeleteFor(QueueId, Whom),
+    /// The same for one that has been in quarantine for too long, unless it was released meanwhile.
+    Expire(QueueId),
 }
 
 impl Change {
@@ -37,7 +39,9 @@ impl Change {
             Self::Retry(selection) => ByHand::prepare(spool, selection, Action::Retry).await?,
             Self::Hold(selection) => ByHand::prepare(spool, selection, Action::Hold).await?,
             Self::Release(selection) => ByHand::prepare(spool, selection, Action::Release).await?,
-            Self::Delete(id) => ByHand::prepare(spool, &Selection::Entry(*id), Action::Delete).await?,
+            Self::Delete(id) | Self::Expire(id) => {
+                ByHand::prepare(spool, &Selection::Entry(*id), Action::Delete).await?
+            }
             Self::DeleteFor(id, whom) => {
                 ByHand::prepare(spool, &Selection::Part(*id, whom.clone()), Action::Delete).await?
             }
@@ -48,6 +52,7 @@ impl Change {
             Self::Release(selection) => spool.release(selection).await?,
             Self::Delete(id) => spool.delete(*id).await.map(|()| 1)?,
             Self::DeleteFor(id, whom) => spool.delete_for(*id, whom).await?,
+            Self::Expire(id) => spool.delete_quarantined(*id).await?,
         };
         met.tell(journal, clock.now(), recipients);
         Ok(recipients)

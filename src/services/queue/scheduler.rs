@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::outcome::{Result as Came, consequence};
 use super::schedule::{longest_wait, spread};
-use super::{Error, Queue, settling, worker};
+use super::{Change, Error, Queue, settling, worker};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
@@ -327,7 +327,7 @@ impl Queue {
                     return Ok(());
                 }
                 if entry.hold_reason.as_deref() == Some(QUARANTINED) {
-                    self.delete(entry.id).await?;
+                    self.change(&Change::Expire(entry.id)).await?;
                 }
             }
             match held.last() {

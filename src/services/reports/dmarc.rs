@@ -19,20 +19,25 @@ const MOST_ADDRESSES: usize = 3;
 /// How long the zones of a report's addresses are asked.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One report for each policy that held on the day, in its letter, and whom it is for; with the policy, as it was counted.
-///
-/// # Errors
-/// There is none, and whether an address agrees is not known now.
+/// Reports about a domain's day.
+pub(super) struct Letters {
+    /// In its letter each, and whom it is for; with the policy, as it was counted.
+    pub(super) ready: Vec<(String, Letter)>,
+    /// Why there are no others now: whether an address agrees is not known.
+    pub(super) unanswered: Option<dns::Error>,
+}
+
+/// One report for each policy that held on the day.
 pub(super) async fn letters(
     resolver: &dyn Resolver,
     sender: &Sender,
     (day, domain): (i64, &str),
     tallies: &[Tally],
-) -> Result<Vec<(String, Letter)>, dns::Error> {
+) -> Letters {
     let mut policies: Vec<&str> = tallies.iter().map(|tally| tally.policy.as_str()).collect();
     policies.sort_unstable();
     policies.dedup();
-    let (mut letters, mut unanswered) = (Vec::new(), None);
+    let (mut ready, mut unanswered) = (Vec::new(), None);
     for policy in policies {
         let Ok(counted) = serde_json::from_str::<CountedPolicy>(policy) else { continue };
         let to = match addressees(resolver, domain, &counted.to, MOST_ADDRESSES).await {
@@ -52,13 +57,10 @@ pub(super) async fn letters(
         let from = sender.from.to_string();
         // Writing into memory does not fail.
         if report.write_rfc5322(sender.hostname.as_str(), from.as_str(), list, &mut octets).is_ok() {
-            letters.push((policy.to_owned(), Letter { to, octets, id: report.report_metadata.report_id.clone() }));
+            ready.push((policy.to_owned(), Letter { to, octets, id: report.report_metadata.report_id.clone() }));
         }
     }
-    match unanswered {
-        Some(error) if letters.is_empty() => Err(error),
-        _ => Ok(letters),
-    }
+    Letters { ready, unanswered }
 }
 
 /// The addresses of URIs that may get reports about a domain, at most `most`. One whose zone does not answer keeps no other from its reports.

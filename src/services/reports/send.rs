@@ -164,13 +164,10 @@ impl Reporter {
         let is_given_up = Reports::day_of(self.0.clock.now()) - day > UNANSWERED;
         match kind {
             Kind::Dmarc => {
-                let letters = match dmarc::letters(resolver, &sender, (day, domain), &tallies).await {
-                    Ok(letters) => letters,
-                    Err(_) if is_given_up => Vec::new(),
-                    Err(error) => return Ok(Err(Refusal::temporary(error))),
-                };
-                let mut posted = Ok(());
-                for (policy, letter) in letters {
+                let letters = dmarc::letters(resolver, &sender, (day, domain), &tallies).await;
+                let unanswered = letters.unanswered.filter(|_| !is_given_up);
+                let mut posted = unanswered.map_or(Ok(()), |error| Err(Refusal::temporary(error)));
+                for (policy, letter) in letters.ready {
                     match self.post(kind, domain, letter, settings).await {
                         // What is in the queue is not sent again with those that are not.
                         Ok(()) => self.0.reports.settle_policy(kind, day, domain, &policy).await?,

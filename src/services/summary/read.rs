@@ -9,7 +9,7 @@ use crate::foundations::address::Domain;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::EventKind;
 use crate::services::backup::{RunReport, history};
-use crate::services::overview::{Disk, Flow, FlowAt, Mailbox, QueueState, Refusals, Sources, Talker, disks, flows};
+use crate::services::overview::{Disk, Flow, FlowAt, Mailbox, QueueState, Refusals, Sources, Talker, flows};
 use crate::storage::directory::{Fullest, Totals};
 
 /// The queue at a moment.
@@ -153,7 +153,7 @@ impl Summary {
             mailboxes,
             senders: busiest(&[EventKind::MessageReceived]).await?,
             recipients: busiest(&[EventKind::Delivered, EventKind::Relayed]).await?,
-            disks: disks(&sources.disks),
+            disks: sources.disks.read().await.disks,
             backups: BackupReport::read(sources).await?,
         })
     }

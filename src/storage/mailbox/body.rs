@@ -242,11 +242,9 @@ impl Folder {
         for (uid, cached) in uids.iter().zip(cached) {
             let summary = match cached {
                 Some(summary) => Ok(summary),
-                None => self.read_whole(*uid).map(|message| {
-                    let summary = Bytes::from((self.environment.summarizer.summarize)(&message));
+                None => self.summarize_file(*uid).inspect(|summary| {
                     self.summaries.add(*uid, summary.clone());
                     made = true;
-                    summary
                 }),
             };
             batch.push((Uid::new(*uid).unwrap_or(Uid::MIN), summary));
@@ -255,6 +253,20 @@ impl Folder {
             self.want_flush();
         }
         Ok(batch)
+    }
+
+    /// Reads a message and makes its summary. Of large ones, which other programs have put there, one is in memory at a time.
+    fn summarize_file(self: &Arc<Self>, uid: u32) -> Result<Bytes, Error> {
+        let known = self.current().by_uid(uid).map_or(0, |(record, _)| record.virtual_size);
+        let most = self.environment.settings.get().summarized_size.get();
+        if known > most {
+            let text = format!("the message has {known} octets, more than mailbox.summarized_size");
+            let error = io::Error::new(io::ErrorKind::FileTooLarge, text);
+            return Err(self.failed("summarise a message")(error));
+        }
+        let _turn = (known > LARGE).then(|| self.environment.summarizing.lock());
+        let message = self.read_whole(uid)?;
+        Ok(Bytes::from((self.environment.summarizer.summarize)(&message)))
     }
 }
 

@@ -4,6 +4,7 @@
 //! once it is complete. Into a folder that is there, messages are put one by one and get new UIDs. A deposit that was cut
 //! off is continued by the next one: what is there already is known by the unique part of its name.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs;
@@ -13,6 +14,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 use super::maildir::filename::{Place, suffix};
 use super::maildir::uid_file::{Takeover, UidFile};
 use super::maildir::{directory, keywords_file, subscriptions};
@@ -21,6 +24,7 @@ use super::{Error, Flags, FolderName, Keyword, KeywordSet, Keywords};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files::{Owner, publish, publish_directory, sync_directory, sync_file_system};
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::mail::crlf_len;
 
 /// The numbers a folder had where it comes from.
@@ -299,7 +303,7 @@ impl Written {
 impl DepositFolder<'_> {
     /// Whether a message is there already.
     pub fn has(&self, unique: &str) -> bool {
-        self.taken.contains(unique.as_bytes())
+        self.taken.contains(fitting(unique).as_bytes())
     }
 
     /// Whether the messages keep their UIDs.
@@ -313,25 +317,26 @@ impl DepositFolder<'_> {
     /// # Errors
     /// The disk fails.
     pub fn put(&mut self, message: &Deposited, content: &[u8]) -> Result<usize, Error> {
+        let unique = fitting(&message.unique).into_owned();
         if !self.deposit.stores() {
-            self.taken.insert(message.unique.clone().into_bytes());
+            self.taken.insert(unique.into_bytes());
             return Ok(0);
         }
         let (keywords, lost) = self.letters(&message.keywords)?;
         let place = if message.flags.is_empty() && keywords.is_empty() { Place::New } else { Place::Cur };
-        let mut name = message.unique.clone();
+        let mut name = unique.clone();
         if let (Some(uid), Some(_)) = (message.uid, self.uids) {
             name.push_str(&format!(",U={uid}"));
             self.highest = self.highest.max(uid);
         }
         name.push_str(&format!(",S={},W={}", content.len(), crlf_len(content)));
         name.push_str(&suffix(place, message.flags, keywords));
-        let temporary = self.path.join("tmp").join(&message.unique);
+        let temporary = self.path.join("tmp").join(&unique);
         // Left by a deposit that was cut off.
         let _ = fs::remove_file(&temporary);
         self.deposit.owner.write_new(&temporary, content, 0o600, message.date.unix_micros().saturating_mul(1_000))?;
         let path = self.path.join(place.directory()).join(&name);
-        self.taken.insert(message.unique.clone().into_bytes());
+        self.taken.insert(unique.into_bytes());
         self.written.add(temporary, path, content.len());
         if self.written.is_due() {
             self.name_written()?;
@@ -385,6 +390,21 @@ impl DepositFolder<'_> {
         }
         Ok(())
     }
+}
+
+/// The longest unique part behind which there is room for all our fields and flags in a name, which has at most 255 octets.
+const LONGEST_UNIQUE: usize = 160;
+/// What is left of a longer one: enough for the time with which it begins, and so for the order of messages.
+const KEPT_OF_UNIQUE: usize = 64;
+
+/// The unique part as it is here: another for one that is too long, and always the same.
+fn fitting(unique: &str) -> Cow<'_, str> {
+    if unique.len() <= LONGEST_UNIQUE {
+        return Cow::Borrowed(unique);
+    }
+    let hash = hexadecimal(&digest(&SHA256, unique.as_bytes()).as_ref()[..16]);
+    let begin = &unique[..unique.floor_char_boundary(KEPT_OF_UNIQUE)];
+    Cow::Owned(format!("{begin}-{hash}"))
 }
 
 /// The unique parts of the names in a folder, of which there are none in one that is not there.
@@ -442,6 +462,22 @@ mod tests {
             assert_eq!(uniques(&folder).unwrap().len(), 1, "{}", folder.display());
         }
         assert!(!hidden_name(&home).exists());
+    }
+
+    #[test]
+    fn names_that_are_too_long_for_our_fields_get_others() {
+        let root = tempfile::tempdir().unwrap();
+        let longest = [format!("1700000000.{}", "ö".repeat(122)), format!("1700000000.{}a", "x".repeat(243))];
+        let names: Vec<&str> = longest.iter().map(String::as_str).collect();
+        assert!(names.iter().all(|name| name.len() == 255));
+        for _ in 0..2 {
+            put(root.path(), &names).finish().unwrap();
+            let found = uniques(&root.path().join("example.test/ann/.Old")).unwrap();
+            assert_eq!(found.len(), 2, "the second time they are known");
+            assert!(found.iter().all(|name| name.starts_with(b"1700000000.")), "{found:?}");
+        }
+        let fields = format!(",U={},S={},W={}:2,DFPRSTabcdefghijklmnopqrstuvwxyz", u32::MAX, u64::MAX, u64::MAX);
+        assert!(LONGEST_UNIQUE + fields.len() <= 255, "{}", fields.len());
     }
 
     #[test]

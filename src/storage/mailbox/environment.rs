@@ -27,6 +27,8 @@ pub(super) struct Environment {
     names: AtomicU64,
     uses: AtomicU64,
     jobs: Arc<Semaphore>,
+    /// Held by whoever has a large message in memory to summarise it.
+    pub summarizing: Mutex<()>,
     /// Folders whose state is newer than their index.
     dirty: Mutex<Vec<Arc<Folder>>>,
     pub dirty_wake: Notify,
@@ -64,6 +66,7 @@ impl Environment {
             names: AtomicU64::new(0),
             uses: AtomicU64::new(0),
             jobs,
+            summarizing: Mutex::default(),
             dirty: Mutex::default(),
             dirty_wake: Notify::new(),
             open: Mutex::default(),

@@ -29,6 +29,10 @@ crate::settings! {
         /// Of these, most jobs of one user; further ones wait, so that nobody keeps the others from their mail. It holds for
         /// users whose mail is opened after it has changed.
         pub jobs_per_user: u32 = 16,
+        /// Largest message that is summarised from its file, as where another program has put it into the folder: it is in memory
+        /// for that, one at a time. What needs the summary of a larger one (ENVELOPE, BODYSTRUCTURE) cannot be answered; its
+        /// source can be read. Not less than `smtp.message_size`.
+        pub summarized_size: ByteSize = ByteSize::mib(512),
         /// How long changes may wait before they are written to the index. A crash loses no mail or flags by it,
         /// only the time it takes to read the directory again.
         pub index_delay: Span = Span::millis(500),

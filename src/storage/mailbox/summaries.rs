@@ -19,10 +19,12 @@ pub(super) const NAME: &str = "postrider.cache";
 const MAGIC: &[u8; 8] = b"PRCACHE\x01";
 const HEADER: u64 = 16;
 const RECORD: usize = 12;
-/// Most octets read at once.
+/// Most octets read at once, and about as many written when the file is rewritten.
 const WINDOW: usize = 256 << 10;
 /// Largest summary that is kept. A larger one is rebuilt each time.
 const MOST: usize = 128 << 10;
+/// Summaries of a file that is rewritten that are in memory at once.
+const REWRITTEN_TOGETHER: usize = 32;
 /// Octets of removed messages that the file may hold beyond those of existing ones.
 const SLACK: u64 = 1 << 20;
 
@@ -30,6 +32,8 @@ const SLACK: u64 = 1 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Summaries {
     inner: Mutex<Inner>,
+    /// Held by whoever rewrites the file.
+    compacting: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -169,7 +173,8 @@ impl Summaries {
     /// Rewrites the file without removed messages when those take up more than is decent. They are counted as they
     /// go, so that it costs nothing to find out, however many messages there are.
     pub fn compact(&self, folder: BorrowedFd<'_>, stamp: Stamp, exists: impl Fn(u32) -> bool) -> io::Result<()> {
-        let live: Vec<Place> = {
+        let Some(_compacting) = self.compacting.try_lock() else { return Ok(()) };
+        let (live, end) = {
             let mut inner = self.inner.lock();
             let Inner { places, dead, waiting, end } = &mut *inner;
             let Some(places) = places else { return Ok(()) };
@@ -178,23 +183,56 @@ impl Summaries {
             if dead <= end.saturating_sub(HEADER + dead) + SLACK || !waiting.is_empty() {
                 return Ok(());
             }
-            places.iter().filter(|place| exists(place.uid)).copied().collect()
+            let live: Vec<u32> = places.iter().map(|place| place.uid).filter(|uid| exists(*uid)).collect();
+            (live, *end)
         };
+        let new = small::Replacement::begin(folder, NAME)?;
+        self.rewrite(folder, stamp, &live, &mut |content| new.write(content))?;
+        let mut inner = self.inner.lock();
+        let file = open(folder, stamp)?;
+        let size = u64::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0);
+        if size < end {
+            // It was emptied meanwhile: what was read from it is of no use any more.
+            return Ok(());
+        }
+        let mut at = end;
+        while at < size {
+            // Written meanwhile.
+            let added = read_at(file.as_fd(), at, WINDOW)?;
+            if added.is_empty() {
+                break;
+            }
+            at += added.len() as u64;
+            new.write(&added)?;
+        }
+        new.publish(NAME)?;
+        inner.places = None;
+        Ok(())
+    }
+
+    /// Hands over a file with these summaries, piece by piece: of a large folder they are hundreds of megabytes.
+    fn rewrite(
+        &self,
+        folder: BorrowedFd<'_>,
+        stamp: Stamp,
+        uids: &[u32],
+        write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut content = header(stamp);
-        for uids in live.chunks(256) {
-            let uids: Vec<u32> = uids.iter().map(|place| place.uid).collect();
-            for (uid, summary) in uids.iter().zip(self.read(folder, stamp, &uids)?) {
+        for uids in uids.chunks(REWRITTEN_TOGETHER) {
+            for (uid, summary) in uids.iter().zip(self.read(folder, stamp, uids)?) {
                 let Some(summary) = summary else { continue };
                 content.extend_from_slice(&uid.to_le_bytes());
                 content.extend_from_slice(&(summary.len() as u32).to_le_bytes());
                 content.extend_from_slice(&crc32fast::hash(&summary).to_le_bytes());
                 content.extend_from_slice(&summary);
+                if content.len() >= WINDOW {
+                    write(&content)?;
+                    content.clear();
+                }
             }
         }
-        let mut inner = self.inner.lock();
-        small::replace_unsynced(folder, NAME, &content, small::Sync::Nothing)?;
-        inner.places = None;
-        Ok(())
+        write(&content)
     }
 }
 
@@ -317,5 +355,28 @@ mod tests {
         assert!(length() < whole / 3, "{} of {whole}", length());
         let found = summaries.read(folder.as_fd(), STAMP, &[30, 31, 40]).unwrap();
         assert_eq!(found, [None, Some(summary(31)), Some(summary(40))]);
+    }
+
+    #[test]
+    fn a_large_file_is_rewritten_piece_by_piece() {
+        const STAMP: Stamp = Stamp { version: 1, uid_validity: 7 };
+        let directory = tempfile::tempdir().unwrap();
+        let folder = std::fs::File::open(directory.path()).unwrap();
+        let summaries = Summaries::default();
+        let uids: Vec<u32> = (1..=100).collect();
+        uids.iter().for_each(|uid| summaries.add(*uid, Bytes::from(vec![7; 100 << 10])));
+        summaries.flush(folder.as_fd(), STAMP).unwrap();
+        let (mut whole, mut largest) = (Vec::new(), 0);
+        let mut write = |piece: &[u8]| {
+            largest = largest.max(piece.len());
+            whole.extend_from_slice(piece);
+            Ok(())
+        };
+        summaries.rewrite(folder.as_fd(), STAMP, &uids, &mut write).unwrap();
+        assert!(largest <= WINDOW + RECORD + MOST, "{largest}");
+        assert_eq!(whole, std::fs::read(directory.path().join(NAME)).unwrap());
+        summaries.compact(folder.as_fd(), STAMP, |uid| uid > 90).unwrap();
+        let files = std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().file_name());
+        assert_eq!(files.collect::<Vec<_>>(), [NAME], "nothing is left beside it");
     }
 }

@@ -104,9 +104,10 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
 }
 
 impl Bodies {
-    /// Opens the directory, creating it if need be.
+    /// Opens the directory, creating it if need be. What counts as safe in it is only as safe as its own name.
     pub(super) fn open(root: PathBuf) -> Result<Self, Error> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&root).map_err(at(&root))?;
+        let failed = |files::Error { path, source, .. }| Error::Body { path, source };
+        files::create_directory(&root, 0o700).map_err(failed)?;
         // On a full disk there is room for a note's name, but none for another directory. If it is full now, it is made later.
         let _ = files::create_directory(&root.join(NOTES), 0o700);
         let syncs = std::iter::repeat_with(SharedSync::default).take(DIRECTORIES).collect();

@@ -293,6 +293,18 @@ impl Spool {
         }
     }
 
+    /// Deletes what of an entry is in quarantine still, without telling anybody. How many recipients that were: none if it was
+    /// released meanwhile.
+    pub async fn delete_quarantined(&self, id: QueueId) -> Result<u64, Error> {
+        let sql = "DELETE FROM queue_recipients WHERE entry = ? AND state = ? \
+                   AND EXISTS (SELECT 1 FROM queue_entries WHERE id = ? AND hold_reason = ?)";
+        let id_value = Val::from(id.to_string());
+        let held = RecipientState::Held.number().into();
+        let mut job = Job::full();
+        job.changes.push(Change::new(sql, vec![id_value.clone(), held, id_value, Val::from(QUARANTINED)]));
+        Ok(self.submit_and_clear(job, id).await?.1.first().copied().unwrap_or(0))
+    }
+
     /// Takes recipients off an entry without telling anybody; the entry goes with the last one. How many that were.
     pub async fn delete_for(&self, id: QueueId, whom: &Whom) -> Result<u64, Error> {
         let (condition, value) = whom.condition();

@@ -6,13 +6,13 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
 use super::bodies::Bodies;
-use super::commit::{GroupCommit, Job, insert_rows};
+use super::commit::{Change, GroupCommit, Job, insert_rows};
 use super::{Error, NewEntry, SpoolSettings};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::Message;
 use crate::foundations::tasks::Tasks;
-use crate::storage::database::Database;
+use crate::storage::database::{Database, Sql, Val};
 
 /// Bodies and rows of queued messages. Cloning gives another handle to the same spool.
 #[derive(Clone)]
@@ -131,10 +131,17 @@ impl Spool {
     /// Does a job that may take the last recipient off an entry; then the entry goes too. Whether it has gone, and how many rows
     /// each change has changed.
     pub(super) async fn submit_and_clear(&self, mut job: Job, id: QueueId) -> Result<(Cleared, Vec<u64>), Error> {
+        let id_value = Val::from(id.to_string());
+        // Of two nodes that take off the last two recipients at once, each would see the other's still there. So the second
+        // waits here for the first's commit, and what it asks for next sees that (READ COMMITTED).
+        let lock = self.0.database.dialect().for_update();
+        if !lock.is_empty() {
+            let sql = Sql::assembled(format!("SELECT id FROM queue_entries WHERE id = ?{lock}"));
+            job.changes.push(Change::new(sql, vec![id_value.clone()]));
+        }
         let clear = "DELETE FROM queue_entries WHERE id = ? \
                      AND NOT EXISTS (SELECT 1 FROM queue_recipients WHERE entry = ?)";
-        let id_value = crate::storage::database::Val::from(id.to_string());
-        job.changes.push(super::commit::Change::new(clear, vec![id_value.clone(), id_value]));
+        job.changes.push(Change::new(clear, vec![id_value.clone(), id_value]));
         let changed = self.0.commits.submit(job).await?;
         if changed.last() != Some(&1) {
             return Ok((Cleared::Kept, changed));

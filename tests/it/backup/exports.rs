@@ -52,6 +52,27 @@ assert body.count("says something") == 3, body
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_files_of_one_uid_are_two_files_of_eml() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let folder = host.mail_root().join("example.test/ann/.Twice/cur");
+    fs::create_dir_all(&folder).unwrap();
+    for name in ["1.M1P1.host,U=7:2,S", "2.M2P2.host,U=7:2,S", "3.M3P3.host,U=8:2,S"] {
+        fs::write(folder.join(name), format!("Subject: {name}\r\n\r\n")).unwrap();
+    }
+    done(&host, &["create"]).await;
+    let target = tempfile::tempdir().unwrap();
+    let to = target.path().join("eml");
+    done(&host, &["export", "--format", "eml", "--user", "ann@example.test", "--to", to.to_str().unwrap()]).await;
+    let exported = fs::read_dir(to.join("example.test/ann/Twice")).unwrap().map(|file| file.unwrap().path());
+    let mut subjects: Vec<String> = exported.map(|path| fs::read_to_string(path).unwrap()).collect();
+    subjects.sort();
+    assert_eq!(subjects.len(), 3, "{subjects:?}");
+    assert!(subjects.iter().zip(1..).all(|(text, n)| text.starts_with(&format!("Subject: {n}."))), "{subjects:?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_earlier_stack_reads_its_archives() {
     let programs = ["tar", "sha256sum", "gunzip", "mariadb"];
     if !programs.iter().all(|program| tools::find(program).is_some()) {

@@ -6,7 +6,7 @@ use postrider::foundations::address::ReversePath;
 use postrider::foundations::clock::Clock;
 use postrider::foundations::failure::Kind;
 use postrider::foundations::mail::Recipient;
-use postrider::storage::database::Database;
+use postrider::storage::database::{Database, Dialect, Val};
 use postrider::storage::spool::{
     Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, Note, QUARANTINED, QueueNode, RecipientState,
     Report, Selection, Settled, Settler, forget_node,
@@ -17,6 +17,7 @@ use super::world::{SetUp, World, mail};
 
 crate::accounts::engines::on_every_engine!(
     commits_claims_and_settles,
+    two_nodes_that_settle_the_last_two_recipients_leave_no_entry,
     concurrent_commits_are_all_kept,
     claims_are_exclusive_and_come_back,
     who_was_held_dead_settles_nothing_that_another_has,
@@ -25,6 +26,7 @@ crate::accounts::engines::on_every_engine!(
     what_a_forgotten_node_has_claimed_is_taken_over,
     holds_releases_and_deletes,
     selections_pass_over_the_quarantine,
+    what_is_released_is_not_deleted_with_the_quarantine,
     lists_have_every_message_of_many_recipients,
     reports_and_notifications_change_places,
     what_has_happened_since_is_still_told,
@@ -88,6 +90,32 @@ async fn commits_claims_and_settles(database: Database) {
     assert!(matches!(world.spool.message(id).await, Err(Error::BodyMissing(_))));
     assert_eq!(world.spool.counts().await.unwrap().entries, 0);
     assert_eq!(world.spool.entry(id).await.unwrap_err().kind(), Kind::NotFound);
+}
+
+async fn two_nodes_that_settle_the_last_two_recipients_leave_no_entry(database: Database) {
+    // SQLite has one writer at a time.
+    if database.dialect() == Dialect::Sqlite {
+        return;
+    }
+    let world = World::new(database.clone(), SetUp::default());
+    let mail = mail(&[]);
+    let recipients = vec![to("a@x.test", "mx:x.test", &world), to("b@x.test", "mx:x.test", &world)];
+    let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
+    let claimed = world.spool.claim(claim(&[])).await.unwrap();
+    let keys: Vec<i64> = claimed[0].recipients.iter().map(|one| one.key).collect();
+    // What the other node does, as far as its commit.
+    let mut other = database.begin().await.unwrap();
+    other.execute("DELETE FROM queue_recipients WHERE id = ?", &[Val::from(keys[0])]).await.unwrap();
+    let entry = [Val::from(id.to_string())];
+    other.fetch_all("SELECT id FROM queue_entries WHERE id = ? FOR UPDATE", &entry).await.unwrap();
+    let last = [(keys[1], Fate::Done)];
+    let mut settling = std::pin::pin!(world.spool.settle(id, ONE, &last));
+    let early = tokio::time::timeout(Duration::from_secs(1), settling.as_mut()).await;
+    assert!(early.is_err(), "the other node's commit is waited for: {early:?}");
+    other.commit().await.unwrap();
+    assert_eq!(settling.await.unwrap(), Settled::EntryGone);
+    assert_eq!(world.spool.counts().await.unwrap().entries, 0);
+    assert!(matches!(world.spool.message(id).await, Err(Error::BodyMissing(_))));
 }
 
 async fn concurrent_commits_are_all_kept(database: Database) {
@@ -342,6 +370,25 @@ async fn selections_pass_over_the_quarantine(database: Database) {
     assert_eq!(world.spool.release(&Selection::Entry(kept)).await.unwrap(), 1);
     assert_eq!(world.spool.entry(kept).await.unwrap().entry.hold_reason, None);
     world.spool.delete(other).await.unwrap();
+}
+
+async fn what_is_released_is_not_deleted_with_the_quarantine(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let mut ids = Vec::new();
+    for hold in [QUARANTINED, QUARANTINED, "suspicious"] {
+        let recipients = vec![to("a@x.test", "mx:x.test", &world), to("b@y.test", "mx:y.test", &world)];
+        let new = NewEntry { mail: &mail, recipients, message_id: None, hold: Some(hold.to_owned()) };
+        ids.push(world.spool.commit(new).await.unwrap());
+    }
+    // After whoever deletes what is too old has looked at it.
+    assert_eq!(world.spool.release(&Selection::Entry(ids[0])).await.unwrap(), 2);
+    for (id, deleted) in ids.iter().zip([0, 2, 0]) {
+        assert_eq!(world.spool.delete_quarantined(*id).await.unwrap(), deleted);
+        assert_eq!(world.spool.message(*id).await.is_ok(), deleted == 0);
+    }
+    assert_eq!(world.spool.delete_quarantined(ids[1]).await.unwrap(), 0, "it has gone");
+    assert_eq!(world.spool.claim(claim(&[])).await.unwrap().len(), 2, "the released one goes to both");
 }
 
 async fn lists_have_every_message_of_many_recipients(database: Database) {

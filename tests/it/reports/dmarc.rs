@@ -203,15 +203,15 @@ impl Queueing for Full {
 }
 
 /// Has a reporter whose messages go into this queue look once what is due at a moment after the host's.
-async fn report_once(host: &Host, queue: &Arc<Full>, later: Duration) {
-    let (clock, zone, tasks, parts) = (TestClock::new(), ZoneResolver::new(), Tasks::new(), host.parts());
-    zone.add(ZONE).unwrap();
+async fn report_once(host: &Host, zone: &str, queue: &Arc<Full>, later: Duration) {
+    let (clock, resolver, tasks, parts) = (TestClock::new(), ZoneResolver::new(), Tasks::new(), host.parts());
+    resolver.add(zone).unwrap();
     clock.advance(later);
     let reporter = Reporter::new(ReporterParts {
         settings: parts.lives.reports.clone(),
         hostname: parts.lives.hostname.clone(),
         reports: parts.reports.clone(),
-        resolver: Arc::new(zone),
+        resolver: Arc::new(resolver),
         filter: Arc::clone(&parts.filter),
         routing: parts.routing.clone(),
         queue: Arc::<Full>::clone(queue),
@@ -240,15 +240,41 @@ async fn a_report_that_is_queued_is_not_sent_again_with_one_that_was_not() {
     reports.flush().await.unwrap();
 
     let queue = Arc::new(Full::default());
-    report_once(&host, &queue, Duration::from_secs(29 * 3600)).await;
+    report_once(&host, ZONE, &queue, Duration::from_secs(29 * 3600)).await;
     assert_eq!(queue.taken.lock().len(), 1, "the other is refused");
-    report_once(&host, &queue, Duration::from_secs(31 * 3600)).await;
-    report_once(&host, &queue, Duration::from_secs(33 * 3600)).await;
+    report_once(&host, ZONE, &queue, Duration::from_secs(31 * 3600)).await;
+    report_once(&host, ZONE, &queue, Duration::from_secs(33 * 3600)).await;
     let taken = queue.taken.lock().clone();
     let sent: Vec<_> =
         taken.iter().map(|content| Report::parse_rfc5322(content.as_bytes(), 1 << 20).unwrap()).collect();
     assert_eq!(sent.len(), 2, "{sent:?}");
     assert_ne!(sent[0].policy_published.p, sent[1].policy_published.p);
     assert_ne!(sent[0].report_metadata.report_id, sent[1].report_metadata.report_id);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_whose_zone_is_silent_waits_while_another_of_the_day_is_sent() {
+    let (host, _peer, _) = start("", ZONE).await;
+    assert_eq!(from_outside(&host, "192.0.2.44", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
+    let reports = &host.parts().reports;
+    reports.flush().await.unwrap();
+    let day = Reports::day_of(host.clock().now());
+    let counted = reports.tallies(Kind::Dmarc, day, "sender.test", 10).await.unwrap().remove(0);
+    let other = counted.policy.replace("agg@sender.test", "agg@mute.test");
+    assert_ne!(other, counted.policy);
+    reports.note(Kind::Dmarc, "sender.test", other, counted.detail, Outcome::Good);
+    reports.flush().await.unwrap();
+
+    let queue = Arc::new(Full { refused: Mutex::new(true), ..Full::default() });
+    let mute = format!("{ZONE}\nsender.test._report._dmarc.mute.test FAIL");
+    report_once(&host, &mute, &queue, Duration::from_secs(29 * 3600)).await;
+    let count = || queue.taken.lock().len();
+    let to = |n: usize, address: &str| queue.taken.lock().get(n).is_some_and(|letter| letter.contains(address));
+    assert!(count() == 1 && to(0, "agg@sender.test"), "{:?}", queue.taken.lock());
+    let agrees = format!("{ZONE}\nsender.test._report._dmarc.mute.test TXT v=DMARC1");
+    report_once(&host, &agrees, &queue, Duration::from_secs(31 * 3600)).await;
+    report_once(&host, &agrees, &queue, Duration::from_secs(33 * 3600)).await;
+    assert!(count() == 2 && to(1, "agg@mute.test"), "{:?}", queue.taken.lock());
     host.stop().await;
 }

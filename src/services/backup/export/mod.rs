@@ -3,7 +3,7 @@
 mod mbox;
 mod seed;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -130,7 +130,7 @@ fn folders(
             Format::Mbox => place.join(format!("{name}.mbox")),
             _ => place.join(&name),
         };
-        let mut mbox = Vec::new();
+        let (mut mbox, mut uids) = (Vec::new(), HashSet::new());
         for (n, message) in (1..).zip(&messages) {
             let Some(content) = content(repository, selection, message)? else { continue };
             progress.add(1, content.len() as u64);
@@ -139,7 +139,12 @@ fn folders(
             if format == Format::Eml {
                 create_directory(&path, 0o700)?;
                 let uid = FileName::parse(&message.name, message.place).and_then(|name| name.uid);
-                let name = uid.map_or_else(|| format!("new-{n}.eml"), |uid| format!("{uid:010}.eml"));
+                let name = match uid {
+                    Some(uid) if uids.insert(uid) => format!("{uid:010}.eml"),
+                    // As of a file that somebody has copied within the folder.
+                    Some(uid) => format!("{uid:010}-{n}.eml"),
+                    None => format!("new-{n}.eml"),
+                };
                 write(&path.join(name), &content)?;
             } else {
                 mbox::append(&mut mbox, message, &content);

@@ -4,6 +4,7 @@ mod accounts;
 mod calendars;
 mod files;
 mod folder;
+mod others;
 mod saved;
 mod selection;
 mod user;
@@ -39,6 +40,8 @@ pub struct Restored {
     pub files: u64,
     /// Files that are there with another content: the backup's lies beside them, under these paths.
     pub kept_beside: Vec<String>,
+    /// Files that stand where a user, a folder or a part of one belongs: what belongs there was not restored.
+    pub in_the_way: BTreeSet<String>,
     /// Keywords that a living folder does not know, and that its restored messages therefore lack.
     pub keywords_dropped: u64,
     /// Messages and files that the backup has lost: what is around them was restored.
@@ -60,6 +63,16 @@ impl Restored {
         Ok(Self { lost: count, damage: BTreeSet::from([because.to_string()]), ..Self::default() })
     }
 
+    /// What belongs at this path cannot be there, for something else is.
+    fn refused(path: &Path) -> Self {
+        Self { in_the_way: BTreeSet::from([path.display().to_string()]), ..Self::default() }
+    }
+
+    /// Whether everything that was meant is there.
+    fn is_complete(&self) -> bool {
+        self.lost == 0 && self.in_the_way.is_empty()
+    }
+
     fn and(mut self, other: Self) -> Self {
         self.messages += other.messages;
         self.octets += other.octets;
@@ -67,6 +80,7 @@ impl Restored {
         self.files += other.files;
         self.keywords_dropped += other.keywords_dropped;
         self.kept_beside.extend(other.kept_beside);
+        self.in_the_way.extend(other.in_the_way);
         self.lost += other.lost;
         self.damage.extend(other.damage);
         while self.damage.len() > MOST_DAMAGE {
@@ -112,7 +126,7 @@ pub fn restore_mail(
         users.try_reduce(Restored::default, |a, b| Ok(a.and(b)))
     })?;
     sync_file_system(mail_root)?;
-    let nothing = restored.messages + restored.present + restored.lost == 0;
+    let nothing = restored.messages + restored.present == 0 && restored.is_complete();
     if nothing && (selection.message_id.is_some() || selection.folder.is_some()) && !restoring.has_folder(snapshot)? {
         return Err(absent());
     }

@@ -1,9 +1,10 @@
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use rayon::prelude::*;
 
-use super::write::{begin, make_maildir, publish};
+use super::others::There;
+use super::write::{begin, forget, in_the_way, make_maildir, publish};
 use super::{Restored, Selection};
 use crate::foundations::files::Owner;
 use crate::services::backup::create::{read_folder, read_record};
@@ -27,18 +28,6 @@ pub struct Restoring<'a> {
 
 /// Files of a folder that the server keeps: in one that is there they stay as they are.
 const KEPT_BY_SERVER: [&str; 4] = [UidFile::NAME, "dovecot-uidlist", "dovecot-keywords", "maildirfolder"];
-/// Whose files are where others are restored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum There {
-    /// Those of a restore that was interrupted, perhaps by a power failure, so that they need not be whole.
-    Begun,
-    /// A user's.
-    Living,
-}
-
-/// By how much the next UID of a folder that is restored lies above those that the backup knows. Messages that came after
-/// it have had UIDs that no other message may get.
-const UIDS_PASSED_OVER: u32 = 100_000;
 
 impl Restoring<'_> {
     /// Restores what is meant of one user.
@@ -50,9 +39,12 @@ impl Restoring<'_> {
         };
         let domain = self.mail_root.join(&entry.domain);
         let home = domain.join(&entry.local);
+        if let Some(obstacle) = in_the_way(&domain).or_else(|| in_the_way(&home)) {
+            return Ok(Restored::refused(&obstacle));
+        }
+        // The store and other programs pass over names that begin with a dot.
+        let hidden = domain.join(format!(".restoring-{}", entry.local));
         if self.selection.whole_users() && !home.exists() {
-            // The store and other programs pass over names that begin with a dot.
-            let hidden = domain.join(format!(".restoring-{}", entry.local));
             let mut restored = Restored::default();
             // Of somebody without mail there are other files only, and the server makes the mailbox.
             begin(self.owner, &hidden, &self.mark)?;
@@ -74,6 +66,10 @@ impl Restoring<'_> {
         if self.selection.whole_users() {
             let others = |path: &str| !KEPT_BY_SERVER.iter().any(|kept| path.rsplit('/').next() == Some(kept));
             restored = restored.and(self.files(&home, There::Living, &record, &others)?);
+            // Whoever an interrupted restore was bringing back has come back otherwise, and has all of it now.
+            if restored.is_complete() {
+                forget(&hidden)?;
+            }
         }
         Ok(restored)
     }
@@ -92,19 +88,32 @@ impl Restoring<'_> {
         if self.selection.message_id.is_some() && messages.is_empty() {
             return Ok(unread);
         }
+        let parts = || {
+            let mut parts =
+                [home, &path].into_iter().flat_map(|maildir| ["tmp", "new", "cur"].map(|part| maildir.join(part)));
+            parts.find_map(|part| in_the_way(&part))
+        };
+        if let Some(obstacle) = in_the_way(&path).or_else(parts) {
+            return Ok(Restored::refused(&obstacle));
+        }
         if !home.join("cur").is_dir() {
             make_maildir(self.owner, home)?;
         }
-        if path.join("cur").is_dir() || self.selection.message_id.is_some() {
+        // Two dots: no folder's directory begins so.
+        let hidden = home.join(format!("..restoring{}", folder.directory));
+        // One without `cur` is no folder yet, but nothing else can get its name.
+        if path.is_dir() || self.selection.message_id.is_some() {
             make_maildir(self.owner, &path)?;
             let (keywords, lost) = match keywords(self.repository, folder, record) {
                 Ok(keywords) => (keywords, Restored::default()),
                 Err(error) => (Vec::new(), Restored::lost(1, error)?),
             };
-            return Ok(self.missing_messages(&path, &messages, &keywords)?.and(unread).and(lost));
+            let restored = self.missing_messages(&path, &messages, &keywords)?.and(unread).and(lost);
+            if self.selection.message_id.is_none() && restored.is_complete() {
+                forget(&hidden)?;
+            }
+            return Ok(restored);
         }
-        // Two dots: no folder's directory begins so.
-        let hidden = home.join(format!("..restoring{}", folder.directory));
         begin(self.owner, &hidden, &self.mark)?;
         let restored = self.whole_folder(&hidden, folder)?;
         let within = format!("{}/", folder.directory);
@@ -148,83 +157,6 @@ impl Restoring<'_> {
             Ok(messages) => self.all_messages(path, &messages),
             Err(error) => Restored::lost(folder.messages, error),
         }
-    }
-
-    /// Files other than messages, those that `wanted` lets pass.
-    fn files(
-        &self,
-        home: &Path,
-        there: There,
-        record: &UserRecord,
-        wanted: &dyn Fn(&str) -> bool,
-    ) -> Result<Restored, Error> {
-        let mut restored = Restored::default();
-        for file in record.files.iter().filter(|file| wanted(&file.path)) {
-            let path = match self.place(home, file) {
-                Ok(path) => path,
-                Err(error) => {
-                    restored = restored.and(Restored::lost(1, error)?);
-                    continue;
-                }
-            };
-            self.owner.make_directory(path.parent().unwrap_or(home))?;
-            let content = match &file.content {
-                FileContent::Link(target) => {
-                    if fs::symlink_metadata(&path).is_err() {
-                        std::os::unix::fs::symlink(target, &path).map_err(at("create", &path))?;
-                        restored.files += 1;
-                    }
-                    continue;
-                }
-                FileContent::Objects(objects) => match self.repository.read_all(objects) {
-                    Ok(content) => content,
-                    Err(error) => {
-                        restored = restored.and(Restored::lost(1, error)?);
-                        continue;
-                    }
-                },
-            };
-            let content = raised(&path, content);
-            match fs::read(&path) {
-                Ok(found) if found == content => {}
-                Ok(_) if there == There::Begun => {
-                    fs::remove_file(&path).map_err(at("remove", &path))?;
-                    self.owner.write_new(&path, &content, file.mode, file.changed)?;
-                    restored.files += 1;
-                }
-                Ok(_) => {
-                    let mut name = path.clone().into_os_string();
-                    name.push(format!(".restored-{}", self.mark));
-                    let beside = PathBuf::from(name);
-                    if !beside.exists() {
-                        self.owner.write_new(&beside, &content, file.mode, file.changed)?;
-                    }
-                    restored.kept_beside.push(beside.display().to_string());
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    self.owner.write_new(&path, &content, file.mode, file.changed)?;
-                    restored.files += 1;
-                }
-                Err(error) => return Err(at("read", &path)(error)),
-            }
-        }
-        Ok(restored)
-    }
-
-    /// Where a file of a user belongs. No link leads out of the user's directory, and nothing is written through one.
-    fn place(&self, home: &Path, file: &FileRecord) -> Result<PathBuf, Error> {
-        let below = safe(&file.path, self.repository.root())?;
-        let wrong = |why: &str| Err(damaged(self.repository.root(), format!("`{}` {why}", file.path)));
-        if let FileContent::Link(target) = &file.content
-            && !stays_within(below, Path::new(target))
-        {
-            return wrong("is a link that leads outside");
-        }
-        let mut above = below.ancestors().skip(1).map(|above| home.join(above)).take_while(|above| above != home);
-        if above.any(|above| fs::symlink_metadata(above).is_ok_and(|found| found.is_symlink())) {
-            return wrong("lies behind a link");
-        }
-        Ok(home.join(below))
     }
 
     /// Whether a folder that is meant is in the backup, be it an empty one.
@@ -276,17 +208,6 @@ impl Restoring<'_> {
     }
 }
 
-/// The file of UIDs, with room for those that were given out after the backup; other files as they are.
-fn raised(path: &Path, content: Vec<u8>) -> Vec<u8> {
-    if path.file_name().is_none_or(|name| name != UidFile::NAME) {
-        return content;
-    }
-    match UidFile::parse(&content) {
-        Some(file) => UidFile { bound: file.bound.saturating_add(UIDS_PASSED_OVER), ..file }.to_text().into_bytes(),
-        None => content,
-    }
-}
-
 /// The keywords that letters stood for in a folder of the backup.
 fn keywords(repository: &Repository, folder: &FolderRecord, record: &UserRecord) -> Result<Vec<(u8, String)>, Error> {
     let path = match folder.directory.as_str() {
@@ -297,23 +218,6 @@ fn keywords(repository: &Repository, folder: &FolderRecord, record: &UserRecord)
         Some(FileContent::Objects(objects)) => Ok(super::folder::read_keywords(&repository.read_all(objects)?)),
         _ => Ok(Vec::new()),
     }
-}
-
-/// Whether a link at a path leads to something below the directory that the path is below.
-fn stays_within(link: &Path, target: &Path) -> bool {
-    let mut depth = link.components().count().saturating_sub(1);
-    target.components().all(|part| match part {
-        Component::Normal(_) => {
-            depth += 1;
-            true
-        }
-        Component::ParentDir if depth > 0 => {
-            depth -= 1;
-            true
-        }
-        Component::CurDir => true,
-        Component::ParentDir | Component::RootDir | Component::Prefix(_) => false,
-    })
 }
 
 /// A path of a backup that leads nowhere else.

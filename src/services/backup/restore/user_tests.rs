@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use super::super::write;
 use super::*;
 use crate::services::backup::repository::{Access, Block, Kind, ObjectId};
@@ -188,4 +191,58 @@ fn lost_names_of_keywords_keep_no_message_from_a_living_folder() {
     let restored = restored_of(place.path(), stored, &Selection::default());
     assert_eq!((restored.messages, restored.lost, restored.keywords_dropped), (1, 1, 1), "{restored:?}");
     assert_eq!(std::fs::read(home.join("cur/1.M1.h,S=5:2,S")).unwrap(), b"whole");
+}
+
+#[test]
+fn files_where_directories_belong_and_the_reverse_end_no_restore() {
+    let place = tempfile::tempdir().unwrap();
+    let domain = place.path().join("mail/example.test");
+    let (home, content) = (domain.join("user0"), || FileContent::Objects(vec![ObjectId::of(b"whole")]));
+    std::fs::create_dir_all(home.join("cur")).unwrap();
+    std::fs::create_dir(home.join("subscriptions")).unwrap();
+    std::fs::create_dir(home.join(".Empty")).unwrap();
+    for file in ["sieve", ".Old", "../user1"] {
+        std::fs::write(home.join(file), "in the way").unwrap();
+    }
+    let page = tree::pages(vec![message("1.M1.h,U=7,S=5:2,S", b"whole")]).remove(0);
+    let full = |directory| FolderRecord { messages: 1, pages: vec![ObjectId::of(&page)], ..folder(directory) };
+    let files = vec![file("sieve/main.sieve", content()), file("subscriptions", content())];
+    let first = UserRecord { folders: vec![full(""), full(".Empty"), full(".Old")], files };
+    let second = UserRecord { folders: vec![full("")], files: vec![] };
+    let stored = stored(place.path(), &[b"whole", &page], vec![first, second]);
+    for messages in [2, 0] {
+        let restored = restored_of(place.path(), stored.clone(), &Selection::default());
+        assert_eq!((restored.messages, restored.lost), (messages, 0), "{restored:?}");
+        let shown = |paths: [PathBuf; 2]| paths.map(|path| path.display().to_string());
+        assert_eq!(restored.in_the_way, BTreeSet::from(shown([home.join(".Old"), domain.join("user1")])));
+        let beside = shown([home.join("sieve.restored-x/main.sieve"), home.join("subscriptions.restored-x")]);
+        assert_eq!(restored.kept_beside, beside);
+        for path in beside {
+            assert_eq!(std::fs::read(&path).unwrap(), b"whole", "{path}");
+        }
+    }
+    assert_eq!(std::fs::read(home.join(".Empty/cur/1.M1.h,S=5:2,S")).unwrap(), b"whole");
+    for file in ["sieve", ".Old", "../user1"] {
+        assert_eq!(std::fs::read(home.join(file)).unwrap(), b"in the way", "{file}");
+    }
+}
+
+#[test]
+fn what_an_interrupted_restore_has_left_goes_where_the_user_has_come_back() {
+    let place = tempfile::tempdir().unwrap();
+    let domain = place.path().join("mail/example.test");
+    let begun = [domain.join(".restoring-user0"), domain.join("user0/..restoring.Old")];
+    for directory in ["user0", "user0/.Old", ".restoring-user0", "user0/..restoring.Old"] {
+        std::fs::create_dir_all(domain.join(directory).join("cur")).unwrap();
+    }
+    let page = tree::pages(vec![message("1.M1.h,U=7,S=5:2,S", b"whole")]).remove(0);
+    let full = |directory, page| FolderRecord { messages: 1, pages: vec![page], ..folder(directory) };
+    let record = |page| UserRecord { folders: vec![full("", page), full(".Old", page)], files: vec![] };
+    // As long as something is lost, what an earlier run has brought is the last of it.
+    let damaged = stored(place.path(), &[b"whole", &page], vec![record(ObjectId::of(b"in no pack"))]);
+    assert_eq!(restored_of(place.path(), damaged, &Selection::default()).lost, 2);
+    assert!(begun.iter().all(|begun| begun.exists()));
+    let whole = stored(place.path(), &[], vec![record(ObjectId::of(&page))]);
+    assert_eq!(restored_of(place.path(), whole, &Selection::default()).messages, 2);
+    assert!(begun.iter().all(|begun| !begun.exists()));
 }

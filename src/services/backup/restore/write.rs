@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::foundations::files::{self, Owner};
 use crate::services::backup::Error;
@@ -26,12 +26,22 @@ pub fn begin(owner: Owner, path: &Path, backup: &str) -> Result<(), Error> {
     if fs::read(&note).is_ok_and(|noted| noted == backup.as_bytes()) {
         return Ok(());
     }
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("remove", path)(error)),
-        _ => {}
-    }
+    forget(path)?;
     owner.make_directory(path)?;
     Ok(owner.write_new(&note, backup.as_bytes(), 0o600, 0)?)
+}
+
+/// Removes a directory that was begun, if there is one.
+pub fn forget(path: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The path, if something is there that is no directory, nor a link to one.
+pub fn in_the_way(path: &Path) -> Option<PathBuf> {
+    (fs::symlink_metadata(path).is_ok() && !path.is_dir()).then(|| path.to_owned())
 }
 
 /// Gives a directory that was begun its name, which nothing else may have.

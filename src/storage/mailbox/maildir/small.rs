@@ -103,6 +103,41 @@ pub fn replace_unsynced(directory: BorrowedFd<'_>, name: &str, content: &[u8], s
     result
 }
 
+/// A new file that is written piece by piece, and then takes the place of the one whose content it replaces. Nothing is synced:
+/// it is for caches that check themselves. Dropped before, it is gone.
+#[derive(Debug)]
+pub struct Replacement<'d> {
+    directory: BorrowedFd<'d>,
+    temporary: String,
+    file: OwnedFd,
+}
+
+impl<'d> Replacement<'d> {
+    /// Begins one for the file of this name.
+    pub fn begin(directory: BorrowedFd<'d>, name: &str) -> io::Result<Self> {
+        let temporary = format!("{name}.tmp");
+        let file = write_unsynced(directory, &temporary, &[])?;
+        Ok(Self { directory, temporary, file })
+    }
+
+    /// Adds octets.
+    pub fn write(&self, content: &[u8]) -> io::Result<()> {
+        write_all(self.file.as_fd(), &[content])
+    }
+
+    /// Puts it in the place of the other.
+    pub fn publish(self, name: &str) -> io::Result<()> {
+        // Its own name has gone then, and dropping it removes nothing.
+        Ok(rustix::fs::renameat(self.directory, &*self.temporary, self.directory, name)?)
+    }
+}
+
+impl Drop for Replacement<'_> {
+    fn drop(&mut self) {
+        let _ = rustix::fs::unlinkat(self.directory, &*self.temporary, AtFlags::empty());
+    }
+}
+
 fn write_new(directory: BorrowedFd<'_>, name: &str, content: &[u8], sync: Sync) -> io::Result<()> {
     let file = write_unsynced(directory, name, content)?;
     if sync == Sync::File {

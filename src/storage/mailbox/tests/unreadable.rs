@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::*;
+use crate::foundations::settings::ByteSize;
 
 /// Runs a test on threads for which permissions count, whoever runs it.
 fn as_anybody<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
@@ -111,4 +112,28 @@ fn what_could_not_be_folded_in_is_tried_again() {
         assert_eq!(uids(&store.view("INBOX").await).len(), 1 + foreign);
         drop(kept);
     });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_too_large_for_memory_is_read_in_pieces_and_not_summarised() {
+    let settings = MailboxSettings { summarized_size: ByteSize::mib(2), ..MailboxSettings::default() };
+    let store = Store::open_with(tempfile::tempdir().unwrap(), settings).await;
+    drop(store.view("INBOX").await);
+    let large = "Subject: large\r\n\r\n".to_owned() + &"line\r\n".repeat(400_000);
+    for (n, content) in [(1, "Subject: small\r\n\r\n"), (2, large.as_str()), (3, &large[..1 << 20])] {
+        std::fs::write(store.path().join(format!("cur/{n}.M1P1Q{n}.h:2,S")), content).unwrap();
+    }
+    let view = store.view("INBOX").await;
+    let mut by_size: Vec<_> = view.rows(&SequenceSet::all()).map(|(_, row)| (row.size, row.uid)).collect();
+    by_size.sort_unstable_by_key(|(size, _)| *size);
+    let uids: Vec<Uid> = by_size.iter().map(|(_, uid)| *uid).collect();
+    assert_eq!(uids.len(), 3);
+    let mut summaries = view.summaries(uids.clone());
+    for wanted in ["Subject: small\r", "Subject: large\r"] {
+        assert_eq!(summaries.next().await.unwrap().1.unwrap(), wanted);
+    }
+    let refused = summaries.next().await.unwrap().1.unwrap_err();
+    assert!(matches!(refused, Error::Io { .. }), "{refused}");
+    let mut bodies = view.bodies(vec![uids[2]]);
+    assert!(matches!(bodies.next().await.unwrap().1, Ok(Content::Large(body)) if body.size() == large.len() as u64));
 }
