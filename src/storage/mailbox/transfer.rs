@@ -72,8 +72,7 @@ impl Folder {
         uids: &[u32],
         received: &mut Received,
     ) -> Result<(), Error> {
-        let slots = self.translate(from, target, uids)?;
-        let (mut from_state, mut state) = lock_both(from, self);
+        let (slots, (mut from_state, mut state)) = self.lock_translated(from, target, uids)?;
         from.still_there()?;
         self.still_there()?;
         state.before_change(target);
@@ -214,16 +213,40 @@ impl Folder {
         Ok(())
     }
 
-    /// This folder's slot for each slot of another folder's table that the messages use.
+    /// Locks both folders, once there is a slot here for every keyword of the messages: until they are locked, another
+    /// session may give them one more.
+    fn lock_translated<'a>(
+        self: &'a Arc<Self>,
+        from: &'a Arc<Self>,
+        target: &Directories,
+        uids: &[u32],
+    ) -> Result<([Option<u8>; 32], Locks<'a>), Error> {
+        let mut used = from.keywords_of(uids);
+        loop {
+            let slots = self.translate(from, target, used)?;
+            let locks = lock_both(from, self);
+            let now = from.keywords_of(uids);
+            if used.contains(now) {
+                return Ok((slots, locks));
+            }
+            used = used.with(now);
+        }
+    }
+
+    /// The keywords that any of the messages has.
+    fn keywords_of(&self, uids: &[u32]) -> KeywordSet {
+        let snapshot = self.current();
+        let known = uids.iter().filter_map(|uid| snapshot.by_uid(*uid));
+        known.map(|(record, _)| record.keywords).fold(KeywordSet::NONE, KeywordSet::with)
+    }
+
+    /// This folder's slot for each of these slots of another folder's table.
     fn translate(
         self: &Arc<Self>,
         from: &Arc<Self>,
         target: &Directories,
-        uids: &[u32],
+        used: KeywordSet,
     ) -> Result<[Option<u8>; 32], Error> {
-        let names = from.current();
-        let used = uids.iter().filter_map(|uid| names.by_uid(*uid)).map(|(record, _)| record.keywords);
-        let used = used.fold(KeywordSet::NONE, KeywordSet::with);
         let table = Arc::clone(&from.current().keywords);
         let mut slots = [None; 32];
         if used.is_empty() {
@@ -239,12 +262,12 @@ impl Folder {
     }
 }
 
+/// Two locked folders, of which the first is missing when it is the second.
+type Locks<'a> = (Option<MutexGuard<'a, State>>, MutexGuard<'a, State>);
+
 /// Locks two folders, which may be the same: then only the second answer is there. Everybody who locks two does it
 /// here, and so in the same order.
-fn lock_both<'a>(
-    first: &'a Arc<Folder>,
-    second: &'a Arc<Folder>,
-) -> (Option<MutexGuard<'a, State>>, MutexGuard<'a, State>) {
+fn lock_both<'a>(first: &'a Arc<Folder>, second: &'a Arc<Folder>) -> Locks<'a> {
     match Arc::as_ptr(first).cmp(&Arc::as_ptr(second)) {
         std::cmp::Ordering::Equal => (None, second.lock()),
         std::cmp::Ordering::Less => {

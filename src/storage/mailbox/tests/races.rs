@@ -1,0 +1,38 @@
+//! What another session or program does between two steps of the store. The steps are taken by hand on one thread, so that
+//! nobody else takes them.
+
+use std::time::Duration;
+
+use super::*;
+
+/// Of two sessions one moves a message, and the other marks it meanwhile.
+#[tokio::test]
+async fn a_keyword_that_is_set_while_a_message_is_moved_goes_with_it() {
+    let store = Store::new().await;
+    for folder in ["One", "Two"] {
+        store.user.create(&name(folder)).await.unwrap();
+        store.append(folder, "x\r\n").await;
+    }
+    let mut both = ["One", "Two"].map(|folder| store.user.folder(&name(folder)).unwrap());
+    // Two folders are locked in this order, so that the one the message is in is not locked while the other is waited for.
+    both.sort_by_key(Arc::as_ptr);
+    let [to, from] = &both;
+    let late =
+        FlagChange { keywords: vec![Keyword::parse("late").unwrap()], ..change(FlagOperation::Add, Flags::NONE) };
+    let held = to.lock();
+    let before = to.used();
+    let moved = std::thread::scope(|scope| {
+        let moving = scope.spawn(|| to.take_over(from, &[1]));
+        // It has looked at the keywords, and waits for the folder.
+        while to.used() == before {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        from.store_flags(&[1], &late, None).unwrap();
+        drop(held);
+        moving.join().unwrap().unwrap()
+    });
+    let there = to.current();
+    let (record, _) = there.by_uid(moved[0].new).unwrap();
+    assert_eq!(there.keywords.names(record.keywords).map(Keyword::as_str).collect::<Vec<_>>(), ["late"]);
+    assert_eq!(from.current().len(), 0);
+}
