@@ -145,7 +145,8 @@ impl Folder {
             directories.sync(Place::Cur).map_err(self.failed("sync the directory"))?;
             directories.sync(Place::New).map_err(self.failed("sync the directory"))?;
             state.after_change(directories);
-            state.stale = !state.watched;
+            // What must be listed for another reason still must.
+            state.stale |= !state.watched;
         }
         // Only now: what fails before this is done again, and would be remembered twice.
         if !plan.missing.is_empty() {

@@ -5,6 +5,12 @@ use std::time::Duration;
 
 use super::*;
 
+/// Puts a file into a folder as another program does.
+fn put(folder: &Path, name: &str) {
+    std::fs::write(folder.join("tmp/x"), "foreign\n").unwrap();
+    std::fs::rename(folder.join("tmp/x"), folder.join("new").join(name)).unwrap();
+}
+
 /// Of two sessions one moves a message, and the other marks it meanwhile.
 #[tokio::test]
 async fn a_keyword_that_is_set_while_a_message_is_moved_goes_with_it() {
@@ -35,4 +41,19 @@ async fn a_keyword_that_is_set_while_a_message_is_moved_goes_with_it() {
     let (record, _) = there.by_uid(moved[0].new).unwrap();
     assert_eq!(there.keywords.names(record.keywords).map(Keyword::as_str).collect::<Vec<_>>(), ["late"]);
     assert_eq!(from.current().len(), 0);
+}
+
+#[tokio::test]
+async fn a_folder_that_must_be_listed_is_listed_whatever_else_is_found() {
+    let store = Store::new().await;
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let directories = folder.directories().unwrap();
+    put(&store.path(), "1700000000.M1P1.h");
+    // As it is when inotify has told of the file, and the disk has failed when the file was looked at.
+    folder.lock().seen = directories.mtimes().unwrap();
+    folder.watch();
+    folder.lock().stale = true;
+    put(&store.path(), "1700000001.M2P2.h");
+    folder.absorb_events(&mut folder.lock(), &directories);
+    assert_eq!(folder.current().len(), 2);
 }
