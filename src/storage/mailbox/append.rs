@@ -56,7 +56,7 @@ impl Folder {
     }
 
     /// Gives a finished file in `tmp/` its UID and name.
-    fn place(
+    pub fn place(
         self: &Arc<Self>,
         directories: &Arc<Directories>,
         unique: &str,

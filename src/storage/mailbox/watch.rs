@@ -252,7 +252,7 @@ impl Folder {
         if !overflow {
             result = self.absorb_appeared(state, directories, &appeared);
         }
-        if result.is_err() || overflow || state.stale || self.has_lost(directories, &vanished) {
+        if result.is_err() || overflow || state.stale || self.has_lost(state, directories, &vanished) {
             state.stale = true;
             if let Err(error) = self.reconcile(state, directories, Known::Live) {
                 log::warn!(error:% = error; "A folder that another program has changed could not be read");
@@ -260,13 +260,14 @@ impl Folder {
         }
     }
 
-    /// Whether a message of ours is among the names that vanished, and not there after all.
-    fn has_lost(&self, directories: &Directories, vanished: &[(Place, Vec<u8>)]) -> bool {
+    /// Whether a message of ours, shown already or not, is among the names that vanished, and not there after all.
+    fn has_lost(&self, state: &State, directories: &Directories, vanished: &[(Place, Vec<u8>)]) -> bool {
         let snapshot = self.current();
         vanished.iter().any(|(place, name)| {
-            let uid = FileName::parse(name, *place).and_then(|name| name.uid);
-            let known = uid.and_then(|uid| snapshot.by_uid(uid));
-            known.is_some_and(|(record, stored)| {
+            let Some(uid) = FileName::parse(name, *place).and_then(|name| name.uid) else { return false };
+            let pending = state.pending.iter().find(|pending| pending.record.uid == uid);
+            let pending = pending.map(|pending| (&pending.record, &pending.name[..]));
+            pending.or_else(|| snapshot.by_uid(uid)).is_some_and(|(record, stored)| {
                 record.place == *place && record.file_name(stored) == *name && !directories.has(*place, name)
             })
         })

@@ -3,7 +3,22 @@
 
 use std::time::Duration;
 
+use super::super::maildir::filename::Place;
+use super::super::snapshot::Record;
 use super::*;
+
+/// A message of one octet, as it is before it has its number.
+const SMALL: Record = Record {
+    uid: 0,
+    mod_seq: 0,
+    size: 1,
+    virtual_size: 1,
+    date: 0,
+    keywords: KeywordSet::NONE,
+    flags: Flags::NONE,
+    place: Place::New,
+    regular: true,
+};
 
 /// Puts a file into a folder as another program does.
 fn put(folder: &Path, name: &str) {
@@ -56,4 +71,19 @@ async fn a_folder_that_must_be_listed_is_listed_whatever_else_is_found() {
     put(&store.path(), "1700000001.M2P2.h");
     folder.absorb_events(&mut folder.lock(), &directories);
     assert_eq!(folder.current().len(), 2);
+}
+
+/// Another program may take it as soon as it has its name.
+#[tokio::test]
+async fn a_message_that_is_taken_away_before_it_is_on_disk_is_not_there() {
+    let store = Store::new().await;
+    let _watched = store.user.open(&name("INBOX"), Access::ReadOnly).await.unwrap();
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let directories = folder.directories().unwrap();
+    std::fs::write(store.path().join("tmp/unique"), "x").unwrap();
+    let (_, ticket) = folder.place(&directories, "unique", SMALL).unwrap();
+    std::fs::remove_file(store.path().join(&files(&store.path())[0])).unwrap();
+    folder.absorb_events(&mut folder.lock(), &directories);
+    folder.commit(&directories, ticket).unwrap();
+    assert_eq!(folder.current().len(), 0);
 }
