@@ -68,6 +68,8 @@ impl Folder {
         directories: &Arc<Directories>,
         known: Known<'_>,
     ) -> Result<(), Error> {
+        // The directories may be those of the same folder under its new name, where others give out the numbers by now.
+        self.still_there()?;
         self.settle_pending(state, directories)?;
         let snapshot = self.current();
         let failed = self.failed("list the messages");

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::super::maildir::filename::Place;
+use super::super::reconcile::Known;
 use super::super::snapshot::Record;
 use super::*;
 
@@ -86,4 +87,19 @@ async fn a_message_that_is_taken_away_before_it_is_on_disk_is_not_there() {
     folder.absorb_events(&mut folder.lock(), &directories);
     folder.commit(&directories, ticket).unwrap();
     assert_eq!(folder.current().len(), 0);
+}
+
+/// A session that was reading when the folder was renamed does not find a file, and looks for it.
+#[tokio::test]
+async fn a_folder_that_has_another_name_is_left_to_who_has_it_by_that_name() {
+    let store = Store::new().await;
+    store.user.create(&name("Old")).await.unwrap();
+    let folder = store.user.folder(&name("Old")).unwrap();
+    let directories = folder.directories().unwrap();
+    store.user.rename(&name("Old"), &name("New")).await.unwrap();
+    let path = store.path().join(".New");
+    put(&path, "1700000000.M1P1.h");
+    let looked = folder.reconcile(&mut folder.lock(), &directories, Known::Live);
+    assert!(matches!(looked, Err(Error::NoFolder(_))));
+    assert_eq!(files(&path), ["new/1700000000.M1P1.h"]);
 }
