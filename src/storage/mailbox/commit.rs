@@ -139,6 +139,7 @@ impl Folder {
 
     /// Takes back messages of which it is not known whether they are on disk: their senders are told that it failed.
     fn drop_pending(self: &Arc<Self>, state: &mut State, directories: &Directories, upto: u64) {
+        state.before_change(directories);
         while let Some(pending) = state.pending.pop_front_if(|pending| pending.ticket <= upto) {
             let _ = directories.remove(pending.record.place, &pending.record.file_name(&pending.name));
             self.summaries.forget(&[pending.record.uid]);

@@ -1,7 +1,7 @@
 //! What another session or program does between two steps of the store. The steps are taken by hand on one thread, so that
 //! nobody else takes them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::super::maildir::filename::Place;
 use super::super::reconcile::Known;
@@ -25,6 +25,11 @@ const SMALL: Record = Record {
 fn put(folder: &Path, name: &str) {
     std::fs::write(folder.join("tmp/x"), "foreign\n").unwrap();
     std::fs::rename(folder.join("tmp/x"), folder.join("new").join(name)).unwrap();
+}
+
+/// Says that a directory changed at this time.
+fn change_at(directory: &Path, time: SystemTime) {
+    std::fs::File::open(directory).unwrap().set_modified(time).unwrap();
 }
 
 /// Of two sessions one moves a message, and the other marks it meanwhile.
@@ -102,4 +107,18 @@ async fn a_folder_that_has_another_name_is_left_to_who_has_it_by_that_name() {
     let looked = folder.reconcile(&mut folder.lock(), &directories, Known::Live);
     assert!(matches!(looked, Err(Error::NoFolder(_))));
     assert_eq!(files(&path), ["new/1700000000.M1P1.h"]);
+}
+
+#[tokio::test]
+async fn what_comes_while_a_sync_fails_is_noticed() {
+    let store = Store::new().await;
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let directories = folder.directories().unwrap();
+    std::fs::write(store.path().join("tmp/unique"), "x").unwrap();
+    folder.place(&directories, "unique", SMALL).unwrap();
+    put(&store.path(), "1700000000.M1P1.h");
+    change_at(&store.path().join("new"), SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    folder.fail_pending(&mut folder.lock(), &directories);
+    folder.refresh().unwrap();
+    assert_eq!(folder.current().len(), 1);
 }
