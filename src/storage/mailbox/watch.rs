@@ -203,6 +203,11 @@ impl Folder {
             return;
         }
         let now = directories.mtimes();
+        if now.as_ref().is_ok_and(|now| self.is_within_tick(*now)) {
+            // What comes in this moment would be told neither by inotify nor by the times, so the next flush ends it.
+            self.want_flush();
+            return;
+        }
         self.absorb_events(&mut state, directories);
         state.watched = false;
         match now {
@@ -212,6 +217,14 @@ impl Folder {
         self.unwatch();
         // What happened between the look and now.
         state.before_change(directories);
+    }
+
+    /// Ends the watch of a folder that is another process's by now, when no session has it open any more.
+    pub fn unwatch_lapsed(&self) {
+        let mut state = self.lock();
+        if self.views.load(std::sync::atomic::Ordering::Acquire) == 0 && std::mem::take(&mut state.watched) {
+            self.unwatch();
+        }
     }
 
     /// Ends the watch.

@@ -16,6 +16,7 @@ impl Folder {
         self.queued.store(false, Ordering::Release);
         if self.account.tenure.check().is_err() {
             // The next owner reads the directories.
+            self.unwatch_lapsed();
             return Ok(());
         }
         self.account.write_maildirsize();
@@ -102,16 +103,21 @@ impl Folder {
             self.absorb_events(state, directories);
             state.seen = now;
         }
-        let clock = self.environment.clock.now().unix_micros().saturating_mul(1000);
         if state.stale || state.passed_over || now != state.seen || !state.pending.is_empty() {
             return Mtimes::default();
         }
-        // A change in the same tick of the file system's clock as ours would go unseen.
-        if Duration::from_nanos(now.latest().abs_diff(clock)) < TIME_GRAIN {
+        if self.is_within_tick(now) {
             self.want_flush();
             return Mtimes::default();
         }
         now
+    }
+
+    /// Whether the directories have changed so shortly before now that they may change again without their times showing it:
+    /// in the same tick of the file system's clock.
+    pub fn is_within_tick(&self, times: Mtimes) -> bool {
+        let clock = self.environment.clock.now().unix_micros().saturating_mul(1000);
+        Duration::from_nanos(times.latest().abs_diff(clock)) < TIME_GRAIN
     }
 
     /// Rebuilds index and cache from the directories.

@@ -1,12 +1,46 @@
 //! What another session or program does between two steps of the store. The steps are taken by hand on one thread, so that
 //! nobody else takes them.
 
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::super::maildir::filename::Place;
 use super::super::reconcile::Known;
 use super::super::snapshot::Record;
 use super::*;
+use crate::foundations::clock::{Clock, Timestamp};
+
+/// A clock that is set by hand, in seconds.
+struct Hand(AtomicU64);
+
+impl Hand {
+    fn time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+
+    fn go_on(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(self.0.load(Ordering::Relaxed).cast_signed())
+    }
+
+    fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A store at some time long before the file system's.
+async fn long_ago() -> (Arc<Hand>, Store) {
+    let clock = Arc::new(Hand(AtomicU64::new(1_500_000_000)));
+    let shared: SharedClock = clock.clone();
+    let store = Store::open_at(tempfile::tempdir().unwrap(), MailboxSettings::default(), shared).await;
+    (clock, store)
+}
 
 /// A message of one octet, as it is before it has its number.
 const SMALL: Record = Record {
@@ -121,4 +155,25 @@ async fn what_comes_while_a_sync_fails_is_noticed() {
     folder.fail_pending(&mut folder.lock(), &directories);
     folder.refresh().unwrap();
     assert_eq!(folder.current().len(), 1);
+}
+
+/// Of two messages that come in the same tick of the file system's clock, the second changes no time.
+#[tokio::test]
+async fn what_comes_when_the_last_session_has_just_closed_a_folder_is_noticed() {
+    let (clock, store) = long_ago().await;
+    drop(store.user.open(&name("INBOX"), Access::ReadOnly).await.unwrap());
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let new = store.path().join("new");
+    change_at(&store.path().join("cur"), clock.time());
+    change_at(&new, clock.time());
+    folder.flush().unwrap();
+    put(&store.path(), "1700000000.M1P1.h");
+    change_at(&new, clock.time());
+    clock.go_on();
+    folder.refresh().unwrap();
+    assert_eq!(folder.current().len(), 1);
+    change_at(&new, clock.time());
+    clock.go_on();
+    folder.flush().unwrap();
+    assert!(!folder.lock().watched, "the watch ends once it can");
 }
