@@ -77,6 +77,8 @@ pub(super) struct State {
     pub seen: Mtimes,
     /// Whether somebody else has changed the directories and they must be read.
     pub stale: bool,
+    /// The directories had changed so shortly before they were listed that another change may have the same time.
+    pub doubtful: bool,
     /// A file could not be read when the directories were listed last, so that whoever loads the folder must look again.
     pub passed_over: bool,
     /// Changes that the index lacks.
@@ -467,6 +469,7 @@ fn begin(
         pending: VecDeque::new(),
         seen,
         stale: !fresh,
+        doubtful: false,
         passed_over: false,
         delta: Delta { whole: !fresh, ..Delta::default() },
         written: Written::default(),

@@ -52,11 +52,26 @@ impl Folder {
             if state.watched {
                 self.absorb_events(&mut state, &directories);
             }
+            self.resolve_doubt(&mut state, &directories)?;
             state.before_change(&directories);
             if !state.stale {
                 return Ok(());
             }
             self.reconcile(&mut state, &directories, Known::Live)?;
+        }
+        Ok(())
+    }
+
+    /// Lists the directories again if that was done too early, once another change would show.
+    pub fn resolve_doubt(self: &Arc<Self>, state: &mut State, directories: &Arc<Directories>) -> Result<(), Error> {
+        if !state.doubtful || (!state.watched && self.is_within_tick(state.seen)) {
+            return Ok(());
+        }
+        state.stale = true;
+        self.reconcile(state, directories, Known::Live)?;
+        if state.stale {
+            // Adopting files has changed the directories.
+            self.reconcile(state, directories, Known::Live)?;
         }
         Ok(())
     }
@@ -74,6 +89,7 @@ impl Folder {
         let snapshot = self.current();
         let failed = self.failed("list the messages");
         let mut before = directories.mtimes().map_err(&failed)?;
+        let mut doubtful = self.is_within_tick(before);
         let mut listing = Listing::read(directories).map_err(&failed)?;
         let mut plan = Plan::make(&snapshot, &listing, state, known, directories);
         let mut quiet = directories.mtimes().map_err(&failed)? == before;
@@ -84,6 +100,7 @@ impl Folder {
             }
             let missing = std::mem::take(&mut plan.missing);
             before = directories.mtimes().map_err(&failed)?;
+            doubtful = self.is_within_tick(before);
             listing = Listing::read(directories).map_err(&failed)?;
             plan = Plan::make(&snapshot, &listing, state, known, directories);
             plan.missing.retain(|uid| missing.binary_search(uid).is_ok());
@@ -91,6 +108,7 @@ impl Folder {
         }
         state.seen = before;
         state.stale = !quiet;
+        state.doubtful = doubtful && !state.watched;
         state.passed_over = false;
         let difference = Difference { from: &snapshot, listing: &listing, plan: &plan, known };
         self.apply(state, directories, difference)

@@ -98,6 +98,10 @@ impl Folder {
         if !state.pending.is_empty() {
             return Mtimes::default();
         }
+        if let Err(error) = self.resolve_doubt(state, directories) {
+            log::warn!(folder:% = self.name, error:% = error; "A folder that another program has changed could not be read");
+            return Mtimes::default();
+        }
         let Ok(now) = directories.mtimes() else { return Mtimes::default() };
         if state.watched {
             self.absorb_events(state, directories);
@@ -106,7 +110,7 @@ impl Folder {
         if state.stale || state.passed_over || now != state.seen || !state.pending.is_empty() {
             return Mtimes::default();
         }
-        if self.is_within_tick(now) {
+        if state.doubtful || self.is_within_tick(now) {
             self.want_flush();
             return Mtimes::default();
         }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use super::super::folder::Folder;
 use super::super::maildir::filename::Place;
 use super::super::reconcile::Known;
 use super::super::snapshot::Record;
@@ -176,4 +177,25 @@ async fn what_comes_when_the_last_session_has_just_closed_a_folder_is_noticed() 
     clock.go_on();
     folder.flush().unwrap();
     assert!(!folder.lock().watched, "the watch ends once it can");
+}
+
+/// The same of a folder that no session has open: whether it is asked for next, or its index is written.
+#[tokio::test]
+async fn what_comes_when_a_folder_has_just_been_listed_is_noticed() {
+    let (clock, store) = long_ago().await;
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let new = store.path().join("new");
+    change_at(&store.path().join("cur"), clock.time());
+    let looks: [fn(&Arc<Folder>) -> Result<(), Error>; 2] = [Folder::refresh, Folder::flush];
+    for (n, look) in looks.into_iter().enumerate() {
+        clock.go_on();
+        change_at(&new, clock.time());
+        folder.refresh().unwrap();
+        put(&store.path(), &format!("170000000{n}.M1P1.h"));
+        change_at(&new, clock.time());
+        clock.go_on();
+        assert_eq!(folder.current().len(), n);
+        look(&folder).unwrap();
+        assert_eq!(folder.current().len(), n + 1);
+    }
 }
