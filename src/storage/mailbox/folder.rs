@@ -13,6 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+pub(super) use self::flush::is_within_tick;
 use self::history::History;
 use self::identity::identity;
 use super::commit::{Group, Touched};

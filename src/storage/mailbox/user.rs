@@ -73,7 +73,7 @@ impl User {
             Ground::at(&path).map_err(|error| Error::io(format!("cannot look for `{}`", path.display()), error))?;
         let user = Self {
             environment: Arc::clone(environment),
-            tree: Tree::new(&path, tenure.clone()),
+            tree: Tree::new(&path, tenure.clone(), Arc::clone(&environment.clock)),
             account: Arc::new(Account::new(address.clone(), &path, tenure, environment.settings.get().jobs_per_user)),
             visits: Arc::default(),
             root: root.to_owned(),

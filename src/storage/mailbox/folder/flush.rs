@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Delta, Folder, State, TIME_GRAIN, UID_BLOCK, usage_of};
+use crate::foundations::clock::Timestamp;
 use crate::storage::mailbox::Error;
 use crate::storage::mailbox::index::{self, Frames, Meta, Written};
 use crate::storage::mailbox::maildir::directory::{Directories, Mtimes};
@@ -103,6 +104,8 @@ impl Folder {
             return Mtimes::default();
         }
         let Ok(now) = directories.mtimes() else { return Mtimes::default() };
+        // Before the news is looked at, which may take its time.
+        let doubtful = self.is_within_tick(now);
         if state.watched {
             self.absorb_events(state, directories);
             state.seen = now;
@@ -110,18 +113,16 @@ impl Folder {
         if state.stale || state.passed_over || now != state.seen || !state.pending.is_empty() {
             return Mtimes::default();
         }
-        if state.doubtful || self.is_within_tick(now) {
+        if doubtful || state.doubtful {
             self.want_flush();
             return Mtimes::default();
         }
         now
     }
 
-    /// Whether the directories have changed so shortly before now that they may change again without their times showing it:
-    /// in the same tick of the file system's clock.
+    /// Whether the directories may change again without their times showing it.
     pub fn is_within_tick(&self, times: Mtimes) -> bool {
-        let clock = self.environment.clock.now().unix_micros().saturating_mul(1000);
-        Duration::from_nanos(times.latest().abs_diff(clock)) < TIME_GRAIN
+        is_within_tick(times.latest(), self.environment.clock.now())
     }
 
     /// Rebuilds index and cache from the directories.
@@ -135,4 +136,10 @@ impl Folder {
         drop(state);
         self.flush()
     }
+}
+
+/// Whether a directory has changed so shortly before now that it may change again without its time showing it: in the same
+/// tick of the file system's clock. The time is in nanoseconds since 1970.
+pub fn is_within_tick(mtime: i64, now: Timestamp) -> bool {
+    Duration::from_nanos(mtime.abs_diff(now.unix_micros().saturating_mul(1000))) < TIME_GRAIN
 }

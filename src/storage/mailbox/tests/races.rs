@@ -199,3 +199,16 @@ async fn what_comes_when_a_folder_has_just_been_listed_is_noticed() {
         assert_eq!(folder.current().len(), n + 1);
     }
 }
+
+/// And of two folders that another program makes.
+#[tokio::test]
+async fn a_folder_that_is_made_when_folders_have_just_been_listed_is_noticed() {
+    let (clock, store) = long_ago().await;
+    store.user.folders().await.unwrap();
+    change_at(&store.path(), clock.time());
+    let before = store.user.folders().await.unwrap().len();
+    std::fs::create_dir_all(store.path().join(".Made/cur")).unwrap();
+    change_at(&store.path(), clock.time());
+    clock.go_on();
+    assert_eq!(store.user.folders().await.unwrap().len(), before + 1);
+}

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
+use crate::foundations::clock::SharedClock;
 use crate::foundations::files::is_directory;
 use crate::storage::cluster::Tenure;
+use crate::storage::mailbox::folder::is_within_tick;
 use crate::storage::mailbox::maildir::directory;
 use crate::storage::mailbox::{Error, FolderName};
 
@@ -18,6 +20,7 @@ pub const REMOVED: &str = "..removed.";
 pub struct Tree {
     root: PathBuf,
     tenure: Tenure,
+    clock: SharedClock,
     found: Mutex<Found>,
 }
 
@@ -30,8 +33,8 @@ struct Found {
 
 impl Tree {
     /// Of a user whose directory is `root`; nothing has been read yet.
-    pub fn new(root: &Path, tenure: Tenure) -> Self {
-        Self { root: root.to_owned(), tenure, found: Mutex::default() }
+    pub fn new(root: &Path, tenure: Tenure, clock: SharedClock) -> Self {
+        Self { root: root.to_owned(), tenure, clock, found: Mutex::default() }
     }
 
     /// Reads which folders there are, if that may have changed. When one of them cannot be looked at, the others are known
@@ -44,6 +47,8 @@ impl Tree {
         if found.mtime == mtime {
             return Ok(());
         }
+        // Listed in the moment of a change, it may change again without its time showing it.
+        let settled = !is_within_tick(mtime, self.clock.now());
         let mut directories = BTreeMap::from([(FolderName::inbox(), String::new())]);
         let (mut names, mut failure) = (Vec::new(), None);
         directory::list(root.as_fd(), &mut |name| names.extend(str::from_utf8(name).map(str::to_owned)))
@@ -78,7 +83,7 @@ impl Tree {
             }
         }
         // What could not be looked at is looked at again.
-        let mtime = if failure.is_none() { mtime } else { 0 };
+        let mtime = if failure.is_none() && settled { mtime } else { 0 };
         *found = Found { directories, mtime };
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
