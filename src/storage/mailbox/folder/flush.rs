@@ -113,7 +113,8 @@ impl Folder {
         if state.stale || state.passed_over || now != state.seen || !state.pending.is_empty() {
             return Mtimes::default();
         }
-        if doubtful || state.doubtful {
+        // What was folded in may have given UIDs to files, and so changed the directories.
+        if doubtful || state.doubtful || !directories.mtimes().is_ok_and(|still| still == now) {
             self.want_flush();
             return Mtimes::default();
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::super::folder::Folder;
+use super::super::index;
 use super::super::maildir::filename::Place;
 use super::super::reconcile::Known;
 use super::super::snapshot::Record;
@@ -211,4 +212,20 @@ async fn a_folder_that_is_made_when_folders_have_just_been_listed_is_noticed() {
     change_at(&store.path(), clock.time());
     clock.go_on();
     assert_eq!(store.user.folders().await.unwrap().len(), before + 1);
+}
+
+/// Otherwise the folder would be listed by whoever loads it, and all mod-sequences would be new.
+#[tokio::test]
+async fn an_index_counts_though_something_was_found_while_it_was_written() {
+    let (clock, store) = long_ago().await;
+    let _watched = store.user.open(&name("INBOX"), Access::ReadOnly).await.unwrap();
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    put(&store.path(), "1700000000.M1P1.h");
+    change_at(&store.path().join("cur"), clock.time());
+    change_at(&store.path().join("new"), clock.time());
+    clock.go_on();
+    for _ in 0..2 {
+        folder.flush().unwrap();
+    }
+    assert_eq!(index::usage(&store.path()).map(|usage| usage.messages), Some(1));
 }
