@@ -152,7 +152,7 @@ impl Folder {
     }
 
     /// Removes messages from where they were copied from; the UIDs there of those that somebody else has removed.
-    fn release(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<BTreeSet<u32>, Error> {
+    pub fn release(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<BTreeSet<u32>, Error> {
         let mut left: BTreeMap<u32, u64> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
         let mut lost = BTreeSet::new();
         for _ in 0..ATTEMPTS {
@@ -194,7 +194,7 @@ impl Folder {
         left: &mut BTreeMap<u32, u64>,
         lost: &mut BTreeSet<u32>,
     ) -> Result<(), Error> {
-        let there = from.current();
+        let (there, target) = (from.current(), self.directories()?);
         for Arrived { old, new, .. } in copied {
             let Some(known) = left.get_mut(old) else { continue };
             let Some((record, _)) = there.by_uid(*old) else {
@@ -203,7 +203,11 @@ impl Folder {
                 continue;
             };
             *known = record.mod_seq;
-            let keywords = there.keywords.names(record.keywords).cloned().collect();
+            let mut keywords: Vec<_> = there.keywords.names(record.keywords).cloned().collect();
+            // As when it was copied: what there is no room for is left out.
+            self.learn(&target, &keywords, NoRoom::LeaveOut)?;
+            let mine = Arc::clone(&self.current().keywords);
+            keywords.retain(|keyword| mine.slot(keyword).is_some());
             self.store_flags(
                 &[*new],
                 &FlagChange { operation: FlagOperation::Replace, flags: record.flags, keywords, unchanged_since: None },

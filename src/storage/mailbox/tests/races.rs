@@ -229,3 +229,20 @@ async fn an_index_counts_though_something_was_found_while_it_was_written() {
     }
     assert_eq!(index::usage(&store.path()).map(|usage| usage.messages), Some(1));
 }
+
+#[tokio::test]
+async fn a_message_that_is_marked_while_it_is_moved_moves_to_a_folder_without_room_for_its_keywords() {
+    let store = Store::new().await;
+    let [from, to] = ["From", "To"];
+    store.append_flagged(from, "x\r\n", Flags::NONE, &["one-more"]).await;
+    let full: Vec<String> = (0..Keywords::MOST).map(|n| format!("k{n}")).collect();
+    store.append_flagged(to, "y\r\n", Flags::NONE, &full.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let [from, to] = [from, to].map(|folder| store.user.folder(&name(folder)).unwrap());
+    let copied = to.receive(&from, &[1]).unwrap();
+    from.store_flags(&[1], &change(FlagOperation::Add, Flags::SEEN), None).unwrap();
+    assert!(to.release(&from, &copied).unwrap().is_empty());
+    let there = to.current();
+    let (record, _) = there.by_uid(copied[0].new).unwrap();
+    assert_eq!((record.flags, record.keywords), (Flags::SEEN, KeywordSet::NONE));
+    assert_eq!(from.current().len(), 0);
+}
