@@ -246,3 +246,13 @@ async fn a_message_that_is_marked_while_it_is_moved_moves_to_a_folder_without_ro
     assert_eq!((record.flags, record.keywords), (Flags::SEEN, KeywordSet::NONE));
     assert_eq!(from.current().len(), 0);
 }
+
+/// As when a client goes away while it logs in. Who gives a user to another node waits for the turn, too.
+#[tokio::test]
+async fn whoever_takes_a_user_next_waits_for_who_is_bringing_it_into_memory() {
+    let store = Store::new().await;
+    let bob: Address = "bob@example.test".parse().unwrap();
+    drop(tokio::time::timeout(Duration::ZERO, store.mailboxes.user(&bob)).await);
+    let _turn = store.mailboxes.inner.turns.wait(&bob.key()).await;
+    assert!(store.mailboxes.known(&bob.key()).is_some());
+}
