@@ -413,10 +413,7 @@ impl State {
 
     /// Notes that a directory has changed and must be synced; the number to wait for.
     pub fn touch(&mut self, place: Place) -> u64 {
-        match place {
-            Place::New => self.touched.new = true,
-            Place::Cur => self.touched.cur = true,
-        }
+        self.touched.add(place);
         self.ticket += 1;
         self.ticket
     }
@@ -428,12 +425,17 @@ impl State {
         }
     }
 
-    /// After a change of ours: it is not one of others.
-    pub fn after_change(&mut self, directories: &Directories) {
-        if !self.watched
-            && let Ok(now) = directories.mtimes()
-        {
-            self.seen = now;
+    /// After a change of ours in these directories: it is not one of others. What has changed in another one is.
+    pub fn after_change(&mut self, directories: &Directories, ours: Touched) {
+        if self.watched {
+            return;
+        }
+        let Ok(now) = directories.mtimes() else { return };
+        if ours.new {
+            self.seen.new = now.new;
+        }
+        if ours.cur {
+            self.seen.cur = now.cur;
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use self::adoption::{Adoption, PATIENCE};
 use self::plan::{Entry, Found, Listing, Plan};
+use super::commit::Touched;
 use super::folder::{Folder, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::{FileName, Place, suffix};
@@ -164,7 +165,7 @@ impl Folder {
             // A UID is in a name on disk before anybody learns it.
             directories.sync(Place::Cur).map_err(self.failed("sync the directory"))?;
             directories.sync(Place::New).map_err(self.failed("sync the directory"))?;
-            state.after_change(directories);
+            state.after_change(directories, Touched { cur: true, new: true });
             // What must be listed for another reason still must.
             state.stale |= !state.watched;
         }

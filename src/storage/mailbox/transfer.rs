@@ -8,6 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::append::NoRoom;
 use super::change::{ATTEMPTS, BATCH, Only};
+use super::commit::Touched;
 use super::folder::{Folder, Pending, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::{self, Place};
@@ -97,7 +98,7 @@ impl Folder {
             }
             Ok(())
         });
-        state.after_change(target);
+        state.after_change(target, Touched { cur: true, new: false });
         result
     }
 

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use super::super::commit::Touched;
 use super::super::folder::Folder;
 use super::super::index;
 use super::super::maildir::filename::Place;
@@ -255,4 +256,20 @@ async fn whoever_takes_a_user_next_waits_for_who_is_bringing_it_into_memory() {
     drop(tokio::time::timeout(Duration::ZERO, store.mailboxes.user(&bob)).await);
     let _turn = store.mailboxes.inner.turns.wait(&bob.key()).await;
     assert!(store.mailboxes.known(&bob.key()).is_some());
+}
+
+/// Flags and copies change only `cur/`, and other programs deliver into `new/`.
+#[tokio::test]
+async fn what_comes_beside_a_change_of_ours_is_noticed() {
+    let store = Store::new().await;
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let directories = folder.directories().unwrap();
+    let mut state = folder.lock();
+    state.before_change(&directories);
+    put(&store.path(), "1700000000.M1P1.h");
+    change_at(&store.path().join("new"), SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    state.after_change(&directories, Touched { cur: true, new: false });
+    drop(state);
+    folder.refresh().unwrap();
+    assert_eq!(folder.current().len(), 1);
 }
