@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::commit::Touched;
 use super::folder::{Folder, Pending};
 use super::maildir::directory::Directories;
 use super::maildir::filename::{self, Place};
@@ -56,7 +57,7 @@ impl Folder {
     }
 
     /// Gives a finished file in `tmp/` its UID and name.
-    fn place(
+    pub fn place(
         self: &Arc<Self>,
         directories: &Arc<Directories>,
         unique: &str,
@@ -69,7 +70,9 @@ impl Folder {
         record.uid = uid;
         let stored = filename::fresh(unique, uid, record.size, record.virtual_size).into_bytes();
         let renamed = directories.publish(unique, record.place, &record.file_name(&stored));
-        state.after_change(directories);
+        let mut ours = Touched::default();
+        ours.add(record.place);
+        state.after_change(directories, ours);
         renamed.map_err(self.failed("store a message"))?;
         let ticket = state.touch(record.place);
         state.pending.push_back(Pending { ticket, record, name: stored });

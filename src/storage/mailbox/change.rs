@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::append::NoRoom;
+use super::commit::Touched;
 use super::folder::{Folder, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::Place;
@@ -56,7 +57,7 @@ impl Storing<'_> {
             // Each batch has its own: clients may have been told that of the batch before as the highest (RFC 7162 §3.1.2).
             let stamp = snapshot.highest + 1;
             state.before_change(self.directories);
-            let mut lost = Vec::new();
+            let (mut lost, mut ours) = (Vec::new(), Touched::default());
             let before = self.stored.changed.len();
             let result = left.iter().try_for_each(|uid| {
                 let Some((record, name)) = snapshot.by_uid(*uid) else {
@@ -74,6 +75,8 @@ impl Storing<'_> {
                 }
                 match rename(self.directories, state, record, name, flags, keywords) {
                     Ok(renamed) => {
+                        ours.add(record.place);
+                        ours.add(Place::Cur);
                         let after = Record { mod_seq: stamp, ..renamed.record };
                         snapshot.update(*uid, renamed.stored.as_deref(), |record| *record = after);
                         state.delta.changed.push(*uid);
@@ -91,7 +94,7 @@ impl Storing<'_> {
                     Err(error) => Err(self.folder.failed("change flags")(error)),
                 }
             });
-            state.after_change(self.directories);
+            state.after_change(self.directories, ours);
             if self.stored.changed.len() > before {
                 self.folder.publish(snapshot);
             }
@@ -183,14 +186,14 @@ impl Folder {
                 self.raise_bound(state, directories)?;
             }
             state.before_change(directories);
-            let mut lost = Vec::new();
-            let mut here = Vec::new();
+            let (mut lost, mut here, mut ours) = (Vec::new(), Vec::new(), Touched::default());
             let mut failure = None;
             for uid in &wanted {
                 let Some((record, name)) = snapshot.by_uid(*uid) else { continue };
                 match directories.remove(record.place, &record.file_name(name)) {
                     Ok(true) => {
                         state.touch(record.place);
+                        ours.add(record.place);
                         here.push(*uid);
                     }
                     Ok(false) => lost.push(*uid),
@@ -200,7 +203,7 @@ impl Folder {
                     }
                 }
             }
-            state.after_change(directories);
+            state.after_change(directories, ours);
             if !here.is_empty() {
                 self.settle_removed(state, directories, &mut snapshot, &here)?;
             }
@@ -272,14 +275,13 @@ impl Folder {
                         state.delta.changed.push(uid);
                     }
                     Err(_) => {
-                        state.after_change(&directories);
                         state.stale = true;
                         self.publish(snapshot);
                         return Ok(());
                     }
                 }
             }
-            state.after_change(&directories);
+            state.after_change(&directories, Touched { cur: true, new: true });
             self.publish(snapshot);
         }
     }

@@ -17,6 +17,15 @@ pub(super) struct Touched {
     pub new: bool,
 }
 
+impl Touched {
+    pub fn add(&mut self, place: Place) {
+        match place {
+            Place::New => self.new = true,
+            Place::Cur => self.cur = true,
+        }
+    }
+}
+
 /// Those who wait for a folder's changes to be on disk. One of them syncs for all.
 #[derive(Debug, Default)]
 pub(super) struct Group {
@@ -139,11 +148,14 @@ impl Folder {
 
     /// Takes back messages of which it is not known whether they are on disk: their senders are told that it failed.
     fn drop_pending(self: &Arc<Self>, state: &mut State, directories: &Directories, upto: u64) {
+        state.before_change(directories);
+        let mut ours = Touched::default();
         while let Some(pending) = state.pending.pop_front_if(|pending| pending.ticket <= upto) {
             let _ = directories.remove(pending.record.place, &pending.record.file_name(&pending.name));
+            ours.add(pending.record.place);
             self.summaries.forget(&[pending.record.uid]);
         }
-        state.after_change(directories);
+        state.after_change(directories, ours);
     }
 
     fn sync(&self, directories: &Directories, touched: Touched) -> std::io::Result<()> {

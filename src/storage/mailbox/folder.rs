@@ -13,6 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+pub(super) use self::flush::is_within_tick;
 use self::history::History;
 use self::identity::identity;
 use super::commit::{Group, Touched};
@@ -77,6 +78,8 @@ pub(super) struct State {
     pub seen: Mtimes,
     /// Whether somebody else has changed the directories and they must be read.
     pub stale: bool,
+    /// The directories had changed so shortly before they were listed that another change may have the same time.
+    pub doubtful: bool,
     /// A file could not be read when the directories were listed last, so that whoever loads the folder must look again.
     pub passed_over: bool,
     /// Changes that the index lacks.
@@ -410,10 +413,7 @@ impl State {
 
     /// Notes that a directory has changed and must be synced; the number to wait for.
     pub fn touch(&mut self, place: Place) -> u64 {
-        match place {
-            Place::New => self.touched.new = true,
-            Place::Cur => self.touched.cur = true,
-        }
+        self.touched.add(place);
         self.ticket += 1;
         self.ticket
     }
@@ -425,12 +425,17 @@ impl State {
         }
     }
 
-    /// After a change of ours: it is not one of others.
-    pub fn after_change(&mut self, directories: &Directories) {
-        if !self.watched
-            && let Ok(now) = directories.mtimes()
-        {
-            self.seen = now;
+    /// After a change of ours in these directories: it is not one of others. What has changed in another one is.
+    pub fn after_change(&mut self, directories: &Directories, ours: Touched) {
+        if self.watched {
+            return;
+        }
+        let Ok(now) = directories.mtimes() else { return };
+        if ours.new {
+            self.seen.new = now.new;
+        }
+        if ours.cur {
+            self.seen.cur = now.cur;
         }
     }
 }
@@ -467,6 +472,7 @@ fn begin(
         pending: VecDeque::new(),
         seen,
         stale: !fresh,
+        doubtful: false,
         passed_over: false,
         delta: Delta { whole: !fresh, ..Delta::default() },
         written: Written::default(),

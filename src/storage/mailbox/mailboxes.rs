@@ -1,13 +1,13 @@
 //! All mailboxes of this process.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use tokio::sync::OwnedMutexGuard;
 
 use super::environment::Environment;
 use super::folder::TIME_GRAIN;
@@ -40,8 +40,6 @@ pub(super) struct Inner {
     pub(super) root: PathBuf,
     pub(super) environment: Arc<Environment>,
     pub(super) users: Mutex<HashMap<String, Arc<User>>>,
-    /// A user is brought into memory once at a time: a second one would take for safe what the first has just made.
-    loading: [Mutex<()>; LOADING],
     /// Locked while this process owns the mail root, or shares it with other nodes.
     lock: Mutex<Option<OwnedFd>>,
     /// Where this process is one of several nodes.
@@ -55,8 +53,6 @@ pub(super) struct Inner {
 const LOCK: &str = ".postrider.lock";
 /// Rounds in which indexes are written at the end.
 const CLOSING_ROUNDS: usize = 4;
-/// Locks for users that are brought into memory; two who share one wait for each other.
-const LOADING: usize = 64;
 /// Memory a user without folders in memory counts for.
 const USER_MEMORY: u64 = 2048;
 
@@ -118,7 +114,6 @@ impl Mailboxes {
             root: mail_root.to_owned(),
             environment: Arc::clone(&environment),
             users: Mutex::default(),
-            loading: std::array::from_fn(|_| Mutex::default()),
             lock: Mutex::new(Some(lock)),
             membership,
             turns: Turns::default(),
@@ -138,11 +133,11 @@ impl Mailboxes {
         }
         match &self.inner.membership {
             None => {
-                let _turn = self.inner.turns.wait(&key).await;
+                let turn = self.inner.turns.wait(&key).await;
                 match self.known(&key) {
                     Some(user) => Ok(user),
                     None if self.is_gone(&key) => Err(Error::Renamed),
-                    None => self.load(account, key, Tenure::alone()).await,
+                    None => self.load(account, key, Tenure::alone(), turn).await,
                 }
             }
             Some(membership) => self.take(account, key, membership).await,
@@ -161,16 +156,20 @@ impl Mailboxes {
         self.inner.users.lock().get(key).filter(|user| user.is_ours()).map(Arc::clone)
     }
 
-    /// Brings a user into memory. The caller has the user's turn, but may go away with it while this is at work.
-    pub(super) async fn load(&self, account: &Address, key: String, tenure: Tenure) -> Result<Arc<User>, Error> {
+    /// Brings a user into memory. The user's turn lasts until that is done, even if the caller goes away meanwhile: who gave the
+    /// user to another node before would have two write there.
+    pub(super) async fn load(
+        &self,
+        account: &Address,
+        key: String,
+        tenure: Tenure,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<Arc<User>, Error> {
         let (inner, account) = (Arc::clone(&self.inner), account.clone());
         self.inner
             .environment
             .job(move || {
-                let _one_at_a_time = inner.loading[shard(&key)].lock();
-                if let Some(user) = inner.users.lock().get(&key).filter(|user| user.is_ours()) {
-                    return Ok(Arc::clone(user));
-                }
+                let _turn = turn;
                 let user = Arc::new(User::load(&inner.environment, &inner.root, &account, tenure)?);
                 inner.users.lock().insert(key, Arc::clone(&user));
                 Ok(user)
@@ -305,12 +304,6 @@ impl Drop for Inner {
         // Folders that wait for their index hold the environment that holds them.
         self.environment.abandon();
     }
-}
-
-fn shard(key: &str) -> usize {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    usize::try_from(hasher.finish() % LOADING as u64).unwrap_or(0)
 }
 
 fn take_lock(root: &Path, operation: FlockOperation) -> Result<OwnedFd, Error> {

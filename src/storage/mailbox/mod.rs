@@ -36,12 +36,14 @@
 //!
 //! 1. `.postrider.lock` in the mail root, `flock`ed by the one process that owns all mailboxes below it, or shared by the
 //!    nodes of a cluster, of which each owns those users for whom it has a [`Tenure`](crate::storage::cluster::Tenure);
-//! 2. `Inner::loading`, while a user is brought into memory;
-//! 3. `User::gate`, for reading by whoever changes messages, for writing by whoever makes, renames or deletes folders;
-//! 4. `User::loaded`, while a folder is looked up or brought into memory;
-//! 5. `Folder::lock`, during renames and bookkeeping of one batch; two folders at once only through `lock_both`. Never
+//! 2. `User::gate`, for reading by whoever changes messages, for writing by whoever makes, renames or deletes folders;
+//! 3. `User::loaded`, while a folder is looked up or brought into memory;
+//! 4. `Folder::lock`, during renames and bookkeeping of one batch; two folders at once only through `lock_both`. Never
 //!    held during the shared `fsync`; held during the one of an expunge;
-//! 6. short ones around a single value (directories, summaries, events, history, usage).
+//! 5. short ones around a single value (directories, summaries, events, history, usage).
+//!
+//! A user's turn (`Turns`) is not one of these: it is waited for, and had while a user is brought into memory, given to another
+//! node, renamed or deleted.
 //!
 //! Work on files runs on blocking threads, at most `parallel_jobs` at once, of which one user has `jobs_per_user`. Sessions
 //! read `Arc`s of immutable snapshots and wait for nobody.

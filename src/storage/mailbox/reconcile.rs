@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use self::adoption::{Adoption, PATIENCE};
 use self::plan::{Entry, Found, Listing, Plan};
+use super::commit::Touched;
 use super::folder::{Folder, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::{FileName, Place, suffix};
@@ -52,11 +53,26 @@ impl Folder {
             if state.watched {
                 self.absorb_events(&mut state, &directories);
             }
+            self.resolve_doubt(&mut state, &directories)?;
             state.before_change(&directories);
             if !state.stale {
                 return Ok(());
             }
             self.reconcile(&mut state, &directories, Known::Live)?;
+        }
+        Ok(())
+    }
+
+    /// Lists the directories again if that was done too early, once another change would show.
+    pub fn resolve_doubt(self: &Arc<Self>, state: &mut State, directories: &Arc<Directories>) -> Result<(), Error> {
+        if !state.doubtful || (!state.watched && self.is_within_tick(state.seen)) {
+            return Ok(());
+        }
+        state.stale = true;
+        self.reconcile(state, directories, Known::Live)?;
+        if state.stale {
+            // Adopting files has changed the directories.
+            self.reconcile(state, directories, Known::Live)?;
         }
         Ok(())
     }
@@ -68,10 +84,13 @@ impl Folder {
         directories: &Arc<Directories>,
         known: Known<'_>,
     ) -> Result<(), Error> {
+        // The directories may be those of the same folder under its new name, where others give out the numbers by now.
+        self.still_there()?;
         self.settle_pending(state, directories)?;
         let snapshot = self.current();
         let failed = self.failed("list the messages");
         let mut before = directories.mtimes().map_err(&failed)?;
+        let mut doubtful = self.is_within_tick(before);
         let mut listing = Listing::read(directories).map_err(&failed)?;
         let mut plan = Plan::make(&snapshot, &listing, state, known, directories);
         let mut quiet = directories.mtimes().map_err(&failed)? == before;
@@ -82,6 +101,7 @@ impl Folder {
             }
             let missing = std::mem::take(&mut plan.missing);
             before = directories.mtimes().map_err(&failed)?;
+            doubtful = self.is_within_tick(before);
             listing = Listing::read(directories).map_err(&failed)?;
             plan = Plan::make(&snapshot, &listing, state, known, directories);
             plan.missing.retain(|uid| missing.binary_search(uid).is_ok());
@@ -89,6 +109,7 @@ impl Folder {
         }
         state.seen = before;
         state.stale = !quiet;
+        state.doubtful = doubtful && !state.watched;
         state.passed_over = false;
         let difference = Difference { from: &snapshot, listing: &listing, plan: &plan, known };
         self.apply(state, directories, difference)
@@ -144,8 +165,9 @@ impl Folder {
             // A UID is in a name on disk before anybody learns it.
             directories.sync(Place::Cur).map_err(self.failed("sync the directory"))?;
             directories.sync(Place::New).map_err(self.failed("sync the directory"))?;
-            state.after_change(directories);
-            state.stale = !state.watched;
+            state.after_change(directories, Touched { cur: true, new: true });
+            // What must be listed for another reason still must.
+            state.stale |= !state.watched;
         }
         // Only now: what fails before this is done again, and would be remembered twice.
         if !plan.missing.is_empty() {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::MutexGuard;
+use tokio::sync::OwnedMutexGuard;
 
 use super::Error;
 use super::mailboxes::Mailboxes;
@@ -26,7 +26,7 @@ pub struct Renaming<'a> {
     mailboxes: &'a Mailboxes,
     from: Address,
     to: Address,
-    _turns: Vec<MutexGuard<'a, ()>>,
+    _turns: Vec<OwnedMutexGuard<()>>,
 }
 
 /// In the old directory: the new address.

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::mailboxes::Mailboxes;
 use super::{Error, User};
@@ -19,28 +19,28 @@ const TURNS: usize = 64;
 /// Keeps a user from being opened while it is given back or its mail is deleted.
 pub(super) struct Turns {
     hasher: RandomState,
-    turns: Vec<Mutex<()>>,
+    turns: Vec<Arc<Mutex<()>>>,
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), turns: (0..TURNS).map(|_| Mutex::new(())).collect() }
+        Self { hasher: RandomState::new(), turns: (0..TURNS).map(|_| Arc::default()).collect() }
     }
 }
 
 impl Turns {
-    pub(super) async fn wait(&self, key: &str) -> MutexGuard<'_, ()> {
+    pub(super) async fn wait(&self, key: &str) -> OwnedMutexGuard<()> {
         let place = self.hasher.hash_one(key) % TURNS as u64;
-        self.turns[usize::try_from(place).unwrap_or(0)].lock().await
+        Arc::clone(&self.turns[usize::try_from(place).unwrap_or(0)]).lock_owned().await
     }
 
     /// The turns of two users, in one order for everybody who waits for two.
-    pub(super) async fn wait_for_both(&self, one: &str, other: &str) -> Vec<MutexGuard<'_, ()>> {
+    pub(super) async fn wait_for_both(&self, one: &str, other: &str) -> Vec<OwnedMutexGuard<()>> {
         let place = |key: &str| usize::try_from(self.hasher.hash_one(key) % TURNS as u64).unwrap_or(0);
         let places = BTreeSet::from([place(one), place(other)]);
         let mut turns = Vec::with_capacity(places.len());
         for place in places {
-            turns.push(self.turns[place].lock().await);
+            turns.push(Arc::clone(&self.turns[place]).lock_owned().await);
         }
         turns
     }
@@ -69,12 +69,12 @@ impl Mailboxes {
         key: String,
         membership: &Membership,
     ) -> Result<Arc<User>, Error> {
-        let _turn = self.inner.turns.wait(&key).await;
+        let turn = self.inner.turns.wait(&key).await;
         if let Some(user) = self.known(&key) {
             return Ok(user);
         }
         match membership.take(&key).await? {
-            Place::Here(tenure) => self.load(account, key, tenure).await,
+            Place::Here(tenure) => self.load(account, key, tenure, turn).await,
             Place::There { node, .. } => Err(Error::Elsewhere(node)),
         }
     }

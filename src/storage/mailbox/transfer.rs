@@ -8,6 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::append::NoRoom;
 use super::change::{ATTEMPTS, BATCH, Only};
+use super::commit::Touched;
 use super::folder::{Folder, Pending, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::{self, Place};
@@ -72,8 +73,7 @@ impl Folder {
         uids: &[u32],
         received: &mut Received,
     ) -> Result<(), Error> {
-        let slots = self.translate(from, target, uids)?;
-        let (mut from_state, mut state) = lock_both(from, self);
+        let (slots, (mut from_state, mut state)) = self.lock_translated(from, target, uids)?;
         from.still_there()?;
         self.still_there()?;
         state.before_change(target);
@@ -98,7 +98,7 @@ impl Folder {
             }
             Ok(())
         });
-        state.after_change(target);
+        state.after_change(target, Touched { cur: true, new: false });
         result
     }
 
@@ -153,7 +153,7 @@ impl Folder {
     }
 
     /// Removes messages from where they were copied from; the UIDs there of those that somebody else has removed.
-    fn release(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<BTreeSet<u32>, Error> {
+    pub fn release(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<BTreeSet<u32>, Error> {
         let mut left: BTreeMap<u32, u64> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
         let mut lost = BTreeSet::new();
         for _ in 0..ATTEMPTS {
@@ -195,7 +195,7 @@ impl Folder {
         left: &mut BTreeMap<u32, u64>,
         lost: &mut BTreeSet<u32>,
     ) -> Result<(), Error> {
-        let there = from.current();
+        let (there, target) = (from.current(), self.directories()?);
         for Arrived { old, new, .. } in copied {
             let Some(known) = left.get_mut(old) else { continue };
             let Some((record, _)) = there.by_uid(*old) else {
@@ -204,7 +204,11 @@ impl Folder {
                 continue;
             };
             *known = record.mod_seq;
-            let keywords = there.keywords.names(record.keywords).cloned().collect();
+            let mut keywords: Vec<_> = there.keywords.names(record.keywords).cloned().collect();
+            // As when it was copied: what there is no room for is left out.
+            self.learn(&target, &keywords, NoRoom::LeaveOut)?;
+            let mine = Arc::clone(&self.current().keywords);
+            keywords.retain(|keyword| mine.slot(keyword).is_some());
             self.store_flags(
                 &[*new],
                 &FlagChange { operation: FlagOperation::Replace, flags: record.flags, keywords, unchanged_since: None },
@@ -214,16 +218,40 @@ impl Folder {
         Ok(())
     }
 
-    /// This folder's slot for each slot of another folder's table that the messages use.
+    /// Locks both folders, once there is a slot here for every keyword of the messages: until they are locked, another
+    /// session may give them one more.
+    fn lock_translated<'a>(
+        self: &'a Arc<Self>,
+        from: &'a Arc<Self>,
+        target: &Directories,
+        uids: &[u32],
+    ) -> Result<([Option<u8>; 32], Locks<'a>), Error> {
+        let mut used = from.keywords_of(uids);
+        loop {
+            let slots = self.translate(from, target, used)?;
+            let locks = lock_both(from, self);
+            let now = from.keywords_of(uids);
+            if used.contains(now) {
+                return Ok((slots, locks));
+            }
+            used = used.with(now);
+        }
+    }
+
+    /// The keywords that any of the messages has.
+    fn keywords_of(&self, uids: &[u32]) -> KeywordSet {
+        let snapshot = self.current();
+        let known = uids.iter().filter_map(|uid| snapshot.by_uid(*uid));
+        known.map(|(record, _)| record.keywords).fold(KeywordSet::NONE, KeywordSet::with)
+    }
+
+    /// This folder's slot for each of these slots of another folder's table.
     fn translate(
         self: &Arc<Self>,
         from: &Arc<Self>,
         target: &Directories,
-        uids: &[u32],
+        used: KeywordSet,
     ) -> Result<[Option<u8>; 32], Error> {
-        let names = from.current();
-        let used = uids.iter().filter_map(|uid| names.by_uid(*uid)).map(|(record, _)| record.keywords);
-        let used = used.fold(KeywordSet::NONE, KeywordSet::with);
         let table = Arc::clone(&from.current().keywords);
         let mut slots = [None; 32];
         if used.is_empty() {
@@ -239,12 +267,12 @@ impl Folder {
     }
 }
 
+/// Two locked folders, of which the first is missing when it is the second.
+type Locks<'a> = (Option<MutexGuard<'a, State>>, MutexGuard<'a, State>);
+
 /// Locks two folders, which may be the same: then only the second answer is there. Everybody who locks two does it
 /// here, and so in the same order.
-fn lock_both<'a>(
-    first: &'a Arc<Folder>,
-    second: &'a Arc<Folder>,
-) -> (Option<MutexGuard<'a, State>>, MutexGuard<'a, State>) {
+fn lock_both<'a>(first: &'a Arc<Folder>, second: &'a Arc<Folder>) -> Locks<'a> {
     match Arc::as_ptr(first).cmp(&Arc::as_ptr(second)) {
         std::cmp::Ordering::Equal => (None, second.lock()),
         std::cmp::Ordering::Less => {

@@ -106,6 +106,11 @@ impl Account {
         parts.complete.then_some(parts.total)
     }
 
+    /// The folders that have contributed.
+    pub fn folders(&self) -> Vec<FolderName> {
+        self.usage.lock().folders.keys().cloned().collect()
+    }
+
     /// Whether a folder has contributed.
     pub fn has(&self, folder: &FolderName) -> bool {
         self.usage.lock().folders.contains_key(folder)

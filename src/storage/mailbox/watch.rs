@@ -203,6 +203,11 @@ impl Folder {
             return;
         }
         let now = directories.mtimes();
+        if now.as_ref().is_ok_and(|now| self.is_within_tick(*now)) {
+            // What comes in this moment would be told neither by inotify nor by the times, so the next flush ends it.
+            self.want_flush();
+            return;
+        }
         self.absorb_events(&mut state, directories);
         state.watched = false;
         match now {
@@ -212,6 +217,14 @@ impl Folder {
         self.unwatch();
         // What happened between the look and now.
         state.before_change(directories);
+    }
+
+    /// Ends the watch of a folder that is another process's by now, when no session has it open any more.
+    pub fn unwatch_lapsed(&self) {
+        let mut state = self.lock();
+        if self.views.load(std::sync::atomic::Ordering::Acquire) == 0 && std::mem::take(&mut state.watched) {
+            self.unwatch();
+        }
     }
 
     /// Ends the watch.
@@ -252,7 +265,7 @@ impl Folder {
         if !overflow {
             result = self.absorb_appeared(state, directories, &appeared);
         }
-        if result.is_err() || overflow || state.stale || self.has_lost(directories, &vanished) {
+        if result.is_err() || overflow || state.stale || self.has_lost(state, directories, &vanished) {
             state.stale = true;
             if let Err(error) = self.reconcile(state, directories, Known::Live) {
                 log::warn!(error:% = error; "A folder that another program has changed could not be read");
@@ -260,13 +273,14 @@ impl Folder {
         }
     }
 
-    /// Whether a message of ours is among the names that vanished, and not there after all.
-    fn has_lost(&self, directories: &Directories, vanished: &[(Place, Vec<u8>)]) -> bool {
+    /// Whether a message of ours, shown already or not, is among the names that vanished, and not there after all.
+    fn has_lost(&self, state: &State, directories: &Directories, vanished: &[(Place, Vec<u8>)]) -> bool {
         let snapshot = self.current();
         vanished.iter().any(|(place, name)| {
-            let uid = FileName::parse(name, *place).and_then(|name| name.uid);
-            let known = uid.and_then(|uid| snapshot.by_uid(uid));
-            known.is_some_and(|(record, stored)| {
+            let Some(uid) = FileName::parse(name, *place).and_then(|name| name.uid) else { return false };
+            let pending = state.pending.iter().find(|pending| pending.record.uid == uid);
+            let pending = pending.map(|pending| (&pending.record, &pending.name[..]));
+            pending.or_else(|| snapshot.by_uid(uid)).is_some_and(|(record, stored)| {
                 record.place == *place && record.file_name(stored) == *name && !directories.has(*place, name)
             })
         })

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Delta, Folder, State, TIME_GRAIN, UID_BLOCK, usage_of};
+use crate::foundations::clock::Timestamp;
 use crate::storage::mailbox::Error;
 use crate::storage::mailbox::index::{self, Frames, Meta, Written};
 use crate::storage::mailbox::maildir::directory::{Directories, Mtimes};
@@ -16,6 +17,7 @@ impl Folder {
         self.queued.store(false, Ordering::Release);
         if self.account.tenure.check().is_err() {
             // The next owner reads the directories.
+            self.unwatch_lapsed();
             return Ok(());
         }
         self.account.write_maildirsize();
@@ -97,21 +99,31 @@ impl Folder {
         if !state.pending.is_empty() {
             return Mtimes::default();
         }
+        if let Err(error) = self.resolve_doubt(state, directories) {
+            log::warn!(folder:% = self.name, error:% = error; "A folder that another program has changed could not be read");
+            return Mtimes::default();
+        }
         let Ok(now) = directories.mtimes() else { return Mtimes::default() };
+        // Before the news is looked at, which may take its time.
+        let doubtful = self.is_within_tick(now);
         if state.watched {
             self.absorb_events(state, directories);
             state.seen = now;
         }
-        let clock = self.environment.clock.now().unix_micros().saturating_mul(1000);
         if state.stale || state.passed_over || now != state.seen || !state.pending.is_empty() {
             return Mtimes::default();
         }
-        // A change in the same tick of the file system's clock as ours would go unseen.
-        if Duration::from_nanos(now.latest().abs_diff(clock)) < TIME_GRAIN {
+        // What was folded in may have given UIDs to files, and so changed the directories.
+        if doubtful || state.doubtful || !directories.mtimes().is_ok_and(|still| still == now) {
             self.want_flush();
             return Mtimes::default();
         }
         now
+    }
+
+    /// Whether the directories may change again without their times showing it.
+    pub fn is_within_tick(&self, times: Mtimes) -> bool {
+        is_within_tick(times.latest(), self.environment.clock.now())
     }
 
     /// Rebuilds index and cache from the directories.
@@ -125,4 +137,10 @@ impl Folder {
         drop(state);
         self.flush()
     }
+}
+
+/// Whether a directory has changed so shortly before now that it may change again without its time showing it: in the same
+/// tick of the file system's clock. The time is in nanoseconds since 1970.
+pub fn is_within_tick(mtime: i64, now: Timestamp) -> bool {
+    Duration::from_nanos(mtime.abs_diff(now.unix_micros().saturating_mul(1000))) < TIME_GRAIN
 }

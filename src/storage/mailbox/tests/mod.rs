@@ -3,6 +3,7 @@
 mod basics;
 mod model;
 mod objects;
+mod races;
 mod replaced;
 mod takeover;
 mod unreadable;

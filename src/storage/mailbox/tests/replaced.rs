@@ -70,3 +70,19 @@ async fn a_user_whose_directory_is_gone_is_a_new_one() {
     // Those that everybody has are there again, and `Work` is not.
     assert_eq!(store.user.folders().await.unwrap().len(), known - 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_was_removed_counts_no_longer_once_folders_are_listed() {
+    for is_in_memory in [true, false] {
+        let mut store = Store::new().await;
+        store.append("INBOX", "here").await;
+        store.append("Work", "there").await;
+        if !is_in_memory {
+            store = store.restart().await;
+        }
+        assert_eq!(store.user.usage().await.unwrap(), Usage { octets: 9, messages: 2 });
+        std::fs::rename(store.path().join(".Work"), store.root.path().join("work-was-here")).unwrap();
+        store.user.folders().await.unwrap();
+        assert_eq!(store.user.usage().await.unwrap(), Usage { octets: 4, messages: 1 });
+    }
+}

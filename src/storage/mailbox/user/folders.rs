@@ -24,6 +24,7 @@ impl User {
         self.job(move || {
             user.prepare()?;
             user.tree.read()?;
+            user.forget_removed();
             let subscribed = user.read_subscriptions()?;
             let there: BTreeSet<FolderName> = user.tree.names().into_iter().collect();
             let entry = |name: &FolderName| FolderEntry {
@@ -266,6 +267,16 @@ impl User {
             folder.end();
         }
         self.account.withdraw(name, &self.environment);
+    }
+
+    /// Stops counting folders that another program has removed.
+    fn forget_removed(&self) {
+        let _gate = self.enter();
+        for name in self.account.folders().iter().filter(|name| !self.tree.has(name)) {
+            if matches!(self.folder(name), Err(Error::NoFolder(_))) {
+                self.account.withdraw(name, &self.environment);
+            }
+        }
     }
 
     /// Before a folder goes whose UIDVALIDITY lies in the future: no later folder of its name may get the same.

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::foundations::clock::SharedClock;
 use crate::foundations::files::is_directory;
 use crate::storage::cluster::Tenure;
-use crate::storage::mailbox::folder::TIME_GRAIN;
+use crate::storage::mailbox::folder::is_within_tick;
 use crate::storage::mailbox::maildir::directory;
 use crate::storage::mailbox::{Error, FolderName};
 
@@ -28,7 +27,7 @@ pub struct Tree {
 #[derive(Default)]
 struct Found {
     directories: BTreeMap<FolderName, String>,
-    /// When the user's directory had last changed when it was read, if that was long enough ago to be told from what comes next.
+    /// When the user's directory had last changed when it was read.
     mtime: i64,
 }
 
@@ -48,9 +47,8 @@ impl Tree {
         if found.mtime == mtime {
             return Ok(());
         }
-        // Another change in the same tick of the file system's clock would go unseen.
-        let clock = self.clock.now().unix_micros().saturating_mul(1_000);
-        let is_certain = Duration::from_nanos(mtime.abs_diff(clock)) >= TIME_GRAIN;
+        // Listed in the moment of a change, it may change again without its time showing it.
+        let settled = !is_within_tick(mtime, self.clock.now());
         let mut directories = BTreeMap::from([(FolderName::inbox(), String::new())]);
         let (mut names, mut failure) = (Vec::new(), None);
         directory::list(root.as_fd(), &mut |name| names.extend(str::from_utf8(name).map(str::to_owned)))
@@ -85,7 +83,7 @@ impl Tree {
             }
         }
         // What could not be looked at is looked at again.
-        let mtime = if failure.is_none() && is_certain { mtime } else { 0 };
+        let mtime = if failure.is_none() && settled { mtime } else { 0 };
         *found = Found { directories, mtime };
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
@@ -132,57 +130,5 @@ impl Tree {
         let mut found = self.found.lock();
         found.directories.remove(from);
         found.directories.insert(to.clone(), directory);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs::{self, File};
-    use std::pin::Pin;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicI64, Ordering};
-
-    use super::*;
-    use crate::foundations::clock::{Clock, Timestamp};
-
-    /// A clock that shows this many microseconds.
-    struct At(AtomicI64);
-
-    impl Clock for At {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_unix_micros(self.0.load(Ordering::SeqCst))
-        }
-
-        fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(std::future::pending())
-        }
-    }
-
-    #[test]
-    fn a_folder_that_is_added_in_the_tick_of_the_last_change_is_seen() {
-        const CHANGED: i64 = 1_700_000_000;
-        let place = tempfile::tempdir().unwrap();
-        let root = place.path();
-        let clock = Arc::new(At(AtomicI64::new(CHANGED * 1_000_000 + 4_000)));
-        let tree = Tree::new(root, Tenure::alone(), Arc::<At>::clone(&clock));
-        // All of it happens in one tick.
-        let add = |directory: &str| {
-            fs::create_dir_all(root.join(directory).join("cur")).unwrap();
-            let at = std::time::UNIX_EPOCH + Duration::from_secs(CHANGED.cast_unsigned());
-            File::open(root).unwrap().set_modified(at).unwrap();
-        };
-        let names = || {
-            tree.read().unwrap();
-            tree.names().iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        add(".One");
-        assert_eq!(names(), ["INBOX", "One"]);
-        add(".Two");
-        assert_eq!(names(), ["INBOX", "One", "Two"]);
-        // Whatever happens so much later has another time.
-        clock.0.store((CHANGED + 1) * 1_000_000, Ordering::SeqCst);
-        assert_eq!(names(), ["INBOX", "One", "Two"]);
-        add(".Three");
-        assert_eq!(names(), ["INBOX", "One", "Two"], "nothing is read while the time stays the same");
     }
 }

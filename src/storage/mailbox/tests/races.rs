@@ -1,0 +1,275 @@
+//! What another session or program does between two steps of the store. The steps are taken by hand on one thread, so that
+//! nobody else takes them.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use super::super::commit::Touched;
+use super::super::folder::Folder;
+use super::super::index;
+use super::super::maildir::filename::Place;
+use super::super::reconcile::Known;
+use super::super::snapshot::Record;
+use super::*;
+use crate::foundations::clock::{Clock, Timestamp};
+
+/// A clock that is set by hand, in seconds.
+struct Hand(AtomicU64);
+
+impl Hand {
+    fn time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+
+    fn go_on(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(self.0.load(Ordering::Relaxed).cast_signed())
+    }
+
+    fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A store at some time long before the file system's.
+async fn long_ago() -> (Arc<Hand>, Store) {
+    let clock = Arc::new(Hand(AtomicU64::new(1_500_000_000)));
+    let shared: SharedClock = clock.clone();
+    let store = Store::open_at(tempfile::tempdir().unwrap(), MailboxSettings::default(), shared).await;
+    (clock, store)
+}
+
+/// A message of one octet, as it is before it has its number.
+const SMALL: Record = Record {
+    uid: 0,
+    mod_seq: 0,
+    size: 1,
+    virtual_size: 1,
+    date: 0,
+    keywords: KeywordSet::NONE,
+    flags: Flags::NONE,
+    place: Place::New,
+    regular: true,
+};
+
+/// Puts a file into a folder as another program does.
+fn put(folder: &Path, name: &str) {
+    std::fs::write(folder.join("tmp/x"), "foreign\n").unwrap();
+    std::fs::rename(folder.join("tmp/x"), folder.join("new").join(name)).unwrap();
+}
+
+/// Says that a directory changed at this time.
+fn change_at(directory: &Path, time: SystemTime) {
+    std::fs::File::open(directory).unwrap().set_modified(time).unwrap();
+}
+
+/// Of two sessions one moves a message, and the other marks it meanwhile.
+#[tokio::test]
+async fn a_keyword_that_is_set_while_a_message_is_moved_goes_with_it() {
+    let store = Store::new().await;
+    for folder in ["One", "Two"] {
+        store.user.create(&name(folder)).await.unwrap();
+        store.append(folder, "x\r\n").await;
+    }
+    let mut both = ["One", "Two"].map(|folder| store.user.folder(&name(folder)).unwrap());
+    // Two folders are locked in this order, so that the one the message is in is not locked while the other is waited for.
+    both.sort_by_key(Arc::as_ptr);
+    let [to, from] = &both;
+    let late =
+        FlagChange { keywords: vec![Keyword::parse("late").unwrap()], ..change(FlagOperation::Add, Flags::NONE) };
+    let held = to.lock();
+    let before = to.used();
+    let moved = std::thread::scope(|scope| {
+        let moving = scope.spawn(|| to.take_over(from, &[1]));
+        // It has looked at the keywords, and waits for the folder.
+        while to.used() == before {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        from.store_flags(&[1], &late, None).unwrap();
+        drop(held);
+        moving.join().unwrap().unwrap()
+    });
+    let there = to.current();
+    let (record, _) = there.by_uid(moved[0].new).unwrap();
+    assert_eq!(there.keywords.names(record.keywords).map(Keyword::as_str).collect::<Vec<_>>(), ["late"]);
+    assert_eq!(from.current().len(), 0);
+}
+
+#[tokio::test]
+async fn a_folder_that_must_be_listed_is_listed_whatever_else_is_found() {
+    let store = Store::new().await;
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let directories = folder.directories().unwrap();
+    put(&store.path(), "1700000000.M1P1.h");
+    // As it is when inotify has told of the file, and the disk has failed when the file was looked at.
+    folder.lock().seen = directories.mtimes().unwrap();
+    folder.watch();
+    folder.lock().stale = true;
+    put(&store.path(), "1700000001.M2P2.h");
+    folder.absorb_events(&mut folder.lock(), &directories);
+    assert_eq!(folder.current().len(), 2);
+}
+
+/// Another program may take it as soon as it has its name.
+#[tokio::test]
+async fn a_message_that_is_taken_away_before_it_is_on_disk_is_not_there() {
+    let store = Store::new().await;
+    let _watched = store.user.open(&name("INBOX"), Access::ReadOnly).await.unwrap();
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let directories = folder.directories().unwrap();
+    std::fs::write(store.path().join("tmp/unique"), "x").unwrap();
+    let (_, ticket) = folder.place(&directories, "unique", SMALL).unwrap();
+    std::fs::remove_file(store.path().join(&files(&store.path())[0])).unwrap();
+    folder.absorb_events(&mut folder.lock(), &directories);
+    folder.commit(&directories, ticket).unwrap();
+    assert_eq!(folder.current().len(), 0);
+}
+
+/// A session that was reading when the folder was renamed does not find a file, and looks for it.
+#[tokio::test]
+async fn a_folder_that_has_another_name_is_left_to_who_has_it_by_that_name() {
+    let store = Store::new().await;
+    store.user.create(&name("Old")).await.unwrap();
+    let folder = store.user.folder(&name("Old")).unwrap();
+    let directories = folder.directories().unwrap();
+    store.user.rename(&name("Old"), &name("New")).await.unwrap();
+    let path = store.path().join(".New");
+    put(&path, "1700000000.M1P1.h");
+    let looked = folder.reconcile(&mut folder.lock(), &directories, Known::Live);
+    assert!(matches!(looked, Err(Error::NoFolder(_))));
+    assert_eq!(files(&path), ["new/1700000000.M1P1.h"]);
+}
+
+#[tokio::test]
+async fn what_comes_while_a_sync_fails_is_noticed() {
+    let store = Store::new().await;
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let directories = folder.directories().unwrap();
+    std::fs::write(store.path().join("tmp/unique"), "x").unwrap();
+    folder.place(&directories, "unique", SMALL).unwrap();
+    put(&store.path(), "1700000000.M1P1.h");
+    change_at(&store.path().join("new"), SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    folder.fail_pending(&mut folder.lock(), &directories);
+    folder.refresh().unwrap();
+    assert_eq!(folder.current().len(), 1);
+}
+
+/// Of two messages that come in the same tick of the file system's clock, the second changes no time.
+#[tokio::test]
+async fn what_comes_when_the_last_session_has_just_closed_a_folder_is_noticed() {
+    let (clock, store) = long_ago().await;
+    drop(store.user.open(&name("INBOX"), Access::ReadOnly).await.unwrap());
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let new = store.path().join("new");
+    change_at(&store.path().join("cur"), clock.time());
+    change_at(&new, clock.time());
+    folder.flush().unwrap();
+    put(&store.path(), "1700000000.M1P1.h");
+    change_at(&new, clock.time());
+    clock.go_on();
+    folder.refresh().unwrap();
+    assert_eq!(folder.current().len(), 1);
+    change_at(&new, clock.time());
+    clock.go_on();
+    folder.flush().unwrap();
+    assert!(!folder.lock().watched, "the watch ends once it can");
+}
+
+/// The same of a folder that no session has open: whether it is asked for next, or its index is written.
+#[tokio::test]
+async fn what_comes_when_a_folder_has_just_been_listed_is_noticed() {
+    let (clock, store) = long_ago().await;
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let new = store.path().join("new");
+    change_at(&store.path().join("cur"), clock.time());
+    let looks: [fn(&Arc<Folder>) -> Result<(), Error>; 2] = [Folder::refresh, Folder::flush];
+    for (n, look) in looks.into_iter().enumerate() {
+        clock.go_on();
+        change_at(&new, clock.time());
+        folder.refresh().unwrap();
+        put(&store.path(), &format!("170000000{n}.M1P1.h"));
+        change_at(&new, clock.time());
+        clock.go_on();
+        assert_eq!(folder.current().len(), n);
+        look(&folder).unwrap();
+        assert_eq!(folder.current().len(), n + 1);
+    }
+}
+
+/// And of two folders that another program makes.
+#[tokio::test]
+async fn a_folder_that_is_made_when_folders_have_just_been_listed_is_noticed() {
+    let (clock, store) = long_ago().await;
+    store.user.folders().await.unwrap();
+    change_at(&store.path(), clock.time());
+    let before = store.user.folders().await.unwrap().len();
+    std::fs::create_dir_all(store.path().join(".Made/cur")).unwrap();
+    change_at(&store.path(), clock.time());
+    clock.go_on();
+    assert_eq!(store.user.folders().await.unwrap().len(), before + 1);
+}
+
+/// Otherwise the folder would be listed by whoever loads it, and all mod-sequences would be new.
+#[tokio::test]
+async fn an_index_counts_though_something_was_found_while_it_was_written() {
+    let (clock, store) = long_ago().await;
+    let _watched = store.user.open(&name("INBOX"), Access::ReadOnly).await.unwrap();
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    put(&store.path(), "1700000000.M1P1.h");
+    change_at(&store.path().join("cur"), clock.time());
+    change_at(&store.path().join("new"), clock.time());
+    clock.go_on();
+    for _ in 0..2 {
+        folder.flush().unwrap();
+    }
+    assert_eq!(index::usage(&store.path()).map(|usage| usage.messages), Some(1));
+}
+
+#[tokio::test]
+async fn a_message_that_is_marked_while_it_is_moved_moves_to_a_folder_without_room_for_its_keywords() {
+    let store = Store::new().await;
+    let [from, to] = ["From", "To"];
+    store.append_flagged(from, "x\r\n", Flags::NONE, &["one-more"]).await;
+    let full: Vec<String> = (0..Keywords::MOST).map(|n| format!("k{n}")).collect();
+    store.append_flagged(to, "y\r\n", Flags::NONE, &full.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let [from, to] = [from, to].map(|folder| store.user.folder(&name(folder)).unwrap());
+    let copied = to.receive(&from, &[1]).unwrap();
+    from.store_flags(&[1], &change(FlagOperation::Add, Flags::SEEN), None).unwrap();
+    assert!(to.release(&from, &copied).unwrap().is_empty());
+    let there = to.current();
+    let (record, _) = there.by_uid(copied[0].new).unwrap();
+    assert_eq!((record.flags, record.keywords), (Flags::SEEN, KeywordSet::NONE));
+    assert_eq!(from.current().len(), 0);
+}
+
+/// As when a client goes away while it logs in. Who gives a user to another node waits for the turn, too.
+#[tokio::test]
+async fn whoever_takes_a_user_next_waits_for_who_is_bringing_it_into_memory() {
+    let store = Store::new().await;
+    let bob: Address = "bob@example.test".parse().unwrap();
+    drop(tokio::time::timeout(Duration::ZERO, store.mailboxes.user(&bob)).await);
+    let _turn = store.mailboxes.inner.turns.wait(&bob.key()).await;
+    assert!(store.mailboxes.known(&bob.key()).is_some());
+}
+
+/// Flags and copies change only `cur/`, and other programs deliver into `new/`.
+#[tokio::test]
+async fn what_comes_beside_a_change_of_ours_is_noticed() {
+    let store = Store::new().await;
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let directories = folder.directories().unwrap();
+    let mut state = folder.lock();
+    state.before_change(&directories);
+    put(&store.path(), "1700000000.M1P1.h");
+    change_at(&store.path().join("new"), SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    state.after_change(&directories, Touched { cur: true, new: false });
+    drop(state);
+    folder.refresh().unwrap();
+    assert_eq!(folder.current().len(), 1);
+}
