@@ -88,11 +88,11 @@ export class Letter {
         row("to", this.to.element, [add("addCc", ccRow, this.cc), add("addBcc", bccRow, this.bcc)]), ccRow, bccRow,
         h("div", { class: "line" }, this.subject)),
       this.text, this.editor.element, this.list,
-      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.responses, this.asks, this.options, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
+      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.responses, this.asks, this.options, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard(), { kind: "discard" })));
     this.element.addEventListener("keydown", (event) => this.keyed(event));
     this.element.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); this.element.classList.add("drop"); } });
     this.element.addEventListener("dragleave", () => this.element.classList.remove("drop"));
-    this.element.addEventListener("drop", (event) => { event.preventDefault(); this.element.classList.remove("drop"); this.attach(event.dataTransfer.files); });
+    this.element.addEventListener("drop", (event) => { event.preventDefault(); this.element.classList.remove("drop"); if (!this.isAway) this.attach(event.dataTransfer.files); });
     this.element.dataset.drop = t("dropFiles");
     this.soon = later(WAIT, () => this.save());
     this.again = later(AGAIN, () => this.keep());
@@ -476,6 +476,19 @@ export class Letter {
     return this.sending;
   }
 
+  /** What is typed while it is with the server would be neither in what is sent nor in a draft: so nothing can be, until it is back. */
+  setAway(on) {
+    const had = this.element.contains(document.activeElement) ? document.activeElement : null;
+    this.isAway = on;
+    for (const part of this.element.querySelectorAll(":scope > :not(header, footer), footer > :not(.state, .discard)")) part.inert = on;
+    // Keys are for the letter still, and not for the page below.
+    if (on && had) {
+      this.had = had;
+      this.element.focus();
+    } else if (had && this.had === this.editor.field) this.editor.goBack();
+    else if (had) this.had?.focus();
+  }
+
   async sendNow() {
     const letter = this.letter();
     const people = [...letter.to, ...letter.cc, ...letter.bcc];
@@ -498,7 +511,7 @@ export class Letter {
     }
     this.soon.cancel();
     this.again.cancel();
-    this.isAway = true;
+    this.setAway(true);
     try {
       await this.saving;
       if (this.unanswered) await this.save();
@@ -513,7 +526,7 @@ export class Letter {
       }
       this.composer.sent(answer);
     } catch (error) {
-      this.isAway = false;
+      this.setAway(false);
       this.sendButton.disabled = false;
       this.say(error.message, true);
       toast(error.message, { problem: true });
