@@ -148,7 +148,7 @@ export class Composer {
     const text = this.signature(from).replace(/^\n+/, "");
     const has = this.account.preferences.identities[from.toLowerCase()]?.html;
     if (!text && !has) return null;
-    const content = has ? await signed(from, picture).then((own) => [h("div", {}, "-- "), own], () => null) : null;
+    const content = has ? await signed(from, picture).then((own) => [h("div", {}, "-- "), own], () => toast(t("formattingNotLoaded"), { problem: true }) && null) : null;
     return h("div", { data: { signature: "" } }, ...(content ?? [lines(text)]));
   }
 
@@ -242,7 +242,7 @@ export class Composer {
     document.body.append(open.element);
     this.enter();
     // Keys are for the letter from now on, and not for the page below, also while its text is on its way.
-    const first = focus === "to" ? open.to.input : open.element;
+    const first = focus === "to" && !letter.content?.html ? open.to.input : open.element;
     first.focus();
     await open.ready;
     if (this.open === open && document.activeElement === first) open.focus(focus, caret);
@@ -251,6 +251,8 @@ export class Composer {
 
   /** Goes on with a letter that was begun in an earlier login. */
   goOnWith(letter) {
+    // What could not be fetched has closed itself meanwhile.
+    if (letter.over) return;
     letter.composer = this;
     this.open = letter;
     document.body.append(letter.element);

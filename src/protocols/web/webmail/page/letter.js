@@ -100,11 +100,14 @@ export class Letter {
     addEventListener("online", this.online);
     this.drawFiles();
     this.say(t("loading"));
+    // What is fetched takes the place of whatever was typed before it is here.
+    if (letter.content?.html) this.rest(true);
     this.ready = this.fill(letter).then(() => {
       this.say("");
+      this.rest(false);
       this.drawFiles();
       this.before = this.touched ? "" : this.snapshot();
-    });
+    }, () => this.unfilled(draft));
     this.before = this.snapshot();
     this.leaving = (event) => { if (this.dirty) event.preventDefault(); };
     addEventListener("beforeunload", this.leaving);
@@ -174,13 +177,28 @@ export class Letter {
     const signature = () => (own ? [h("div", {}, h("br")), own] : []);
     const empty = () => h("div", {}, h("br"));
     if (quoted) {
-      const quote = [h("div", {}, quoted.before), h("blockquote", {}, await this.formattedOf(quoted.message))];
+      const quote = [h("div", {}, quoted.before), h("blockquote", {}, await this.quotedOf(quoted.message))];
       field.append(...(quoted.below ? [...quote, empty(), ...signature()] : [empty(), ...signature(), empty(), ...quote]));
-    } else if (passed) field.append(empty(), ...signature(), empty(), lines(passed.before), await this.formattedOf(passed.message));
+    } else if (passed) field.append(empty(), ...signature(), empty(), lines(passed.before), await this.quotedOf(passed.message));
     else {
       const words = letter.text.slice(0, letter.text.length - this.composer.signature(letter.from).length);
       field.append(words ? lines(words) : empty(), ...signature());
     }
+  }
+
+  /** What could not be fetched is not written on: it would take the place of what is kept. */
+  unfilled(draft) {
+    if (this.over) return;
+    toast(t("letterNotLoaded"), { problem: true, action: t("openDraft"), act: draft && (() => this.composer.resume(draft)) });
+    this.gone();
+  }
+
+  /** As `formattedOf`; the words alone where that cannot be had. */
+  quotedOf(message) {
+    return this.formattedOf(message).catch(() => {
+      toast(t("formattingNotLoaded"), { problem: true });
+      return lines(message.text);
+    });
   }
 
   /** What a message says, with its pictures, which then go along within the text and not as files. */
@@ -194,7 +212,7 @@ export class Letter {
       this.files = this.files.filter((file) => !(file.inline && JSON.stringify(file.source) === JSON.stringify(source)));
       return this.picture(source, image.alt, asked.href);
     };
-    return formatted(placeOf(message), picture).catch(() => lines(message.text));
+    return formatted(placeOf(message), picture);
   }
 
   /** How an address signs, with its pictures. */
@@ -478,13 +496,18 @@ export class Letter {
 
   /** What is typed while it is with the server would be neither in what is sent nor in a draft: so nothing can be, until it is back. */
   setAway(on) {
-    const had = this.element.contains(document.activeElement) ? document.activeElement : null;
     this.isAway = on;
+    this.rest(on);
+  }
+
+  /** Whether nothing can be written. */
+  rest(on) {
+    const had = this.element.contains(document.activeElement) ? document.activeElement : null;
     for (const part of this.element.querySelectorAll(":scope > :not(header, footer), footer > :not(.state, .discard)")) part.inert = on;
     // Keys are for the letter still, and not for the page below.
-    if (on && had) {
+    if (on) {
       this.had = had;
-      this.element.focus();
+      if (had) this.element.focus();
     } else if (had && this.had === this.editor.field) this.editor.goBack();
     else if (had) this.had?.focus();
   }
