@@ -52,6 +52,15 @@ class Writer(Page):
         self.chord(Keys.CONTROL, Keys.ENTER)
         self.until("it is sent", lambda: not self.there("#compose"))
 
+    def next_frame_shows(self, other):
+        """Something else than what it is to fetch."""
+        self.script("""
+            const [other] = arguments, { append } = document.body;
+            document.body.append = function (...all) {
+              for (const one of all) if (one.localName === "iframe") { one.src = other; delete document.body.append; }
+              append.apply(this, all);
+            };""", other)
+
 
 def arrived(server, user, subject):
     client = server.imap(user)
@@ -254,12 +263,7 @@ def a_draft_that_does_not_come_stays_as_it_is(server):
     page.folder("Drafts")
     page.open("Not to be had")
     for other in ("api/message/page?folder=INBOX&uid=999999", "about:blank"):
-        page.script("""
-            const [other] = arguments, { append } = document.body;
-            document.body.append = function (...all) {
-              for (const one of all) if (one.localName === "iframe") { one.src = other; delete document.body.append; }
-              append.apply(this, all);
-            };""", other)
+        page.next_frame_shows(other)
         page.click(".actions .main")
         page.toast("could not be fetched")
         assert not page.there("#compose"), page.text("#compose")

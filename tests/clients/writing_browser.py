@@ -231,9 +231,20 @@ def a_signature_is_formatted(server):
     settings(page)
     page.until("it is there again", lambda: page.text(f"{SIGNATURE} b") == "Lee")
     page.until("and its picture", lambda: page.script("const image = document.querySelector(arguments[0]); return image?.naturalWidth && image.src.includes('signature/picture')", f"{SIGNATURE} img"))
-    # Kept once more as it is.
+    # Kept once more as it is, and once more where it could not be fetched.
     page.click("dialog .settings form button[type=submit]")
     page.toast("Saved")
+    closes_window(page)
+    page.until("earlier words are gone", lambda: not page.there("#toasts .toast"))
+    page.next_frame_shows("about:blank")
+    settings(page)
+    page.toast("could not be fetched")
+    assert page.there("dialog fieldset .editor[inert]"), "it is not written on"
+    page.click("dialog .settings form button[type=submit]")
+    page.toast("Saved")
+    closes_window(page)
+    settings(page)
+    page.until("it is as it was", lambda: page.text(f"{SIGNATURE} b") == "Lee" and page.there(f"{SIGNATURE} img"))
     closes_window(page)
 
 
