@@ -279,7 +279,10 @@ def marks_moves_and_search(server):
     assert put["to"] == "Trash" and len(put["uids"]) == 1
     bob.json("messages/move", {"folder": "INBOX", "uids": uids[:1], "to": "Nowhere"}, wanted=404)
     bob.json("messages/move", {"folder": "INBOX", "uids": uids[:1]}, wanted=400)
-    assert bob.json("folders/empty", {"name": "Trash"}) == {"removed": 1}
+    for count in ({}, {"messages": 0}):
+        refused = bob.json("folders/empty", {"name": "Trash", **count}, wanted=409)
+        assert (refused["type"], refused["values"]) == ("folder-full", {"count": "1"}), refused
+    assert bob.json("folders/empty", {"name": "Trash", "messages": 1}) == {"removed": 1}
     assert bob.get("messages", folder="INBOX")["total"] == len(uids) - 1
 
 

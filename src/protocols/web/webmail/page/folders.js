@@ -222,31 +222,32 @@ export class Folders {
   }
 
   async empty(folder) {
-    if (await confirm(t("emptyFolderSure", { count: folder.messages, name: folderName(folder) }), t("emptyFolder"))) {
-      await this.wish("folders/empty", { name: folder.name });
-      this.act.refresh();
-    }
+    const sure = (count) => confirm(t("emptyFolderSure", { count, name: folderName(folder) }), t("emptyFolder"));
+    if (await this.deletes("folders/empty", folder, sure)) this.act.refresh();
   }
 
   async delete(folder) {
     const { name } = folder, { words } = await Filing.into(name);
-    let messages = folder.messages;
-    const sure = () => confirm([t("deleteFolderSure", { name, count: messages }), words && t("filtersFile", { name, rules: words })].filter(Boolean).join(" "), t("deleteFolder"));
-    while (await sure()) {
+    const sure = (count) => confirm([t("deleteFolderSure", { name, count }), words && t("filtersFile", { name, rules: words })].filter(Boolean).join(" "), t("deleteFolder"));
+    if (await this.deletes("folders/delete", folder, sure) && this.current === name) this.act.open("INBOX");
+  }
+
+  /** Deletes as many messages as somebody was asked about, and asks again where more have come. Whether it was done. */
+  async deletes(path, { name, messages }, sure) {
+    while (await sure(messages)) {
       try {
-        await post("folders/delete", { name, messages });
+        await post(path, { name, messages });
         await this.load();
-        if (this.current === name) this.act.open("INBOX");
-        return;
+        return true;
       } catch (error) {
         if (error.answer?.type !== "folder-full") {
           toast(error.message, { problem: true });
-          return;
+          return false;
         }
-        // More have come than anybody was asked about.
         messages = Number(error.answer.values.count);
       }
     }
+    return false;
   }
 }
 
