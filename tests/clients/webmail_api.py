@@ -394,6 +394,8 @@ def answers_are_kept_for_one_account(server):
     assert server.ann.get("session", of=ann)["address"] == ann
     # The page of who was here before changes nothing for who is here now.
     server.bob.json(f"folders?of={ann}", {"name": "Of Ann"}, wanted=401)
+    status, headers, _ = server.bob.request(f"/api/session?of={ann}", method="DELETE")
+    assert status == 204 and not headers["set-cookie"] and server.bob.get("session")["address"] == bob, "nor is he signed out in her place"
     server.bob.json(f"drafts?of={ann}", {"letter": write([bob], "Of Ann")}, wanted=401)
     assert "Of Ann" not in [folder["name"] for folder in server.bob.json("folders")["folders"]]
 
