@@ -938,6 +938,9 @@ def the_next_one_gets_a_page_of_their_own(server):
     page.script("document.querySelector('.row .mark').click()")
     page.press("e")
     page.until("it can be taken back", lambda: page.there("#toasts button"))
+    page.click("#folders li[data-line=Archive] .twist")
+    kept = lambda: page.script("return JSON.stringify(localStorage)")
+    assert "Archive" in kept(), kept()
     old = page.one("body")
     leaves(page)
     assert not page.text("#toasts"), "what is undone now would be undone in another mailbox"
@@ -945,6 +948,7 @@ def the_next_one_gets_a_page_of_their_own(server):
     page.until("Bob's page", lambda: page.text(".me .address") == bob and page.there("#folders a"))
     assert page.one("body") != old, "the page is another one"
     assert not page.script("return location.hash.includes('q=')")
+    assert "Archive" not in kept(), kept()
     assert not offered(page, "dora")
     leaves(page)
     page.press(server.users[0][0], Keys.TAB, server.users[0][1], Keys.ENTER)

@@ -82,7 +82,7 @@ class App {
     const changed = () => this.refreshSoon();
     this.composer = new Composer(account, { changed, drafts: () => this.folders.role("drafts")?.name, responses: () => told(preferences.show(account, () => this.preferred(), "responses")) });
     this.folders = new Folders({
-      open: (name) => this.openFolder(name), compose: () => this.composer.begin(), drop: (to) => this.move({ to }, this.meant()),
+      account: account.address, open: (name) => this.openFolder(name), compose: () => this.composer.begin(), drop: (to) => this.move({ to }, this.meant()),
       source: () => this.list.across ? null : this.list.question.folder, changed: () => this.title(), refresh: changed,
     });
     this.list = new List({

@@ -12,13 +12,14 @@ const FOLDED = "postrider.folded";
 const MOST_FOLDED = 500;
 const CONTROLS = ["a", ".twist", ".small", ".hide"];
 
-function remembered() {
+/** What an account has folded in this browser. The names of the folders of whoever was here before are nobody else's: they are forgotten. */
+function remembered(account) {
   try {
-    const names = JSON.parse(localStorage.getItem(FOLDED) ?? "[]");
-    return Array.isArray(names) ? names : [];
-  } catch {
-    return [];
-  }
+    const kept = JSON.parse(localStorage.getItem(FOLDED));
+    if (kept?.account === account && Array.isArray(kept.names)) return kept.names;
+    localStorage.removeItem(FOLDED);
+  } catch { /* nothing may be kept here */ }
+  return [];
 }
 
 function byLevels(one, other) {
@@ -27,7 +28,7 @@ function byLevels(one, other) {
   return other[at] === undefined ? 1 : one[at].localeCompare(other[at]);
 }
 
-/** Folders of the account, and the element that shows them. `act` has `open`, `drop` and `changed`. */
+/** Folders of the account, and the element that shows them. `act` has `open`, `drop` and `changed`, and says which `account` it is. */
 export class Folders {
   constructor(act) {
     this.act = act;
@@ -35,7 +36,7 @@ export class Folders {
     this.known = new Map();
     this.current = "INBOX";
     this.showHidden = false;
-    this.folded = new Set(remembered());
+    this.folded = new Set(remembered(act.account));
     this.list = h("ul", { class: "folders" });
     this.usage = h("p", { class: "usage" });
     this.element = h("nav", { id: "folders", "aria-label": t("folders") },
@@ -147,7 +148,7 @@ export class Folders {
   /** Hides what lies in a folder, or shows it again; this browser remembers it. */
   fold(name, on) {
     this.folded[on ? "add" : "delete"](name);
-    try { localStorage.setItem(FOLDED, JSON.stringify([...this.folded].slice(-MOST_FOLDED))); } catch { /* nothing may be kept here */ }
+    try { localStorage.setItem(FOLDED, JSON.stringify({ account: this.act.account, names: [...this.folded].slice(-MOST_FOLDED) })); } catch { /* nothing may be kept here */ }
     this.draw(this.answer);
   }
 
