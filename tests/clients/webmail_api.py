@@ -518,6 +518,8 @@ def preferences_are_kept(server):
     ann.json("preferences", {**wish, "default_identity": "bob@example.test"}, wanted=403)
     ann.json("preferences", {**wish, "unknown": 1}, wanted=422)
     ann.json("preferences", {**wish, "theme": "x" * 270_000}, wanted=413)
+    # Before any of its addresses is looked up.
+    ann.json("preferences", {**wish, "theme": "x" * 270_000, "default_identity": "bob@example.test"}, wanted=413)
     refused = ann.json("preferences", {**wish, "responses": [{"name": " ", "text": "x"}]}, wanted=400)
     assert refused["type"] == "response-nameless", refused
     assert ann.json("account")["preferences"] == wish
