@@ -16,6 +16,9 @@ const covers = () => matchMedia("(max-width: 760px)").matches;
 /** The files of a message, to go along with another. */
 const filesOf = (message) => message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { ...placeOf(message), part: file.part } }));
 
+/** Whether some of what is written, or of the people it is for, is not here. */
+const isPart = (message) => (message.html ? message.html_cut : message.cut) || message.people_cut;
+
 /** Begins letters; `account` is what the server says of the account, `act` has `changed` and `drafts`. */
 export class Composer {
   constructor(account, act) {
@@ -209,7 +212,7 @@ export class Composer {
 
   /** Goes on with a draft. What is here only in part would take the place of the whole. */
   async resume(message) {
-    if (message.html ? message.html_cut : message.cut) {
+    if (isPart(message)) {
       toast(t("draftTooLong"), { problem: true });
       return null;
     }
@@ -219,7 +222,7 @@ export class Composer {
 
   /** A new letter with the content, the people and the files of a message. It answers nothing, and the message stays as it is. */
   asNew(message) {
-    if (message.html ? message.html_cut : message.cut) toast(t("cut"), { problem: true });
+    if (isPart(message)) toast(t("cut"), { problem: true });
     return this.show(this.like(message), message.to.length > 0 ? "text" : "to");
   }
 
