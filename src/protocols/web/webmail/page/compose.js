@@ -187,6 +187,7 @@ export class Composer {
         letter.text = `${this.signature(from)}\n\n${before}${message.text}`;
         letter.passed = { message, before };
         letter.attachments = filesOf(message);
+        this.warnOfCut(message);
       }
       return this.show(letter, "to");
     }
@@ -208,6 +209,12 @@ export class Composer {
     letter.quoted = { message, before, below };
     letter.text = below ? `${quote}\n${this.signature(from)}` : `${this.signature(from)}\n\n${quote}`;
     return this.show(letter, "text", below ? quote.length + 1 : 0);
+  }
+
+  /** What is passed on is what is shown, which of a long message is its beginning. */
+  warnOfCut(message) {
+    const isCut = this.account.preferences.formatted && message.html ? message.html_cut : message.cut;
+    if (isCut) toast(t("forwardCut"), { problem: true, action: t("forwardFile"), act: message.within ? undefined : () => this.answer("forwardFile", message) });
   }
 
   /** Goes on with a draft. What is here only in part would take the place of the whole. */
