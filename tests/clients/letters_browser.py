@@ -209,6 +209,21 @@ def a_page_is_printed_alone(server):
     subject(page, "What I was sent")
 
 
+def it_is_said_of_what_is_shown_whether_it_is_cut(server):
+    """The page of a message may be shown whole where its text is not."""
+    page = server.page
+    message = written("bob@example.test", server.users[0][0], "A very long page")
+    message.set_content(("<p>" + "Some words of many, again and again.\n" * 1_000 + "</p>\n") * 30, subtype="html")
+    put(server, message)
+    page.folder("Inbox")
+    page.open("A very long page")
+    page.until("its words are there", lambda: inside(page, "d.querySelectorAll('p').length") == 30)
+    assert "only its beginning" not in page.text("#reader article"), page.text("#reader .banner")
+    page.script("[...document.querySelectorAll('#reader .actions button')].at(-1).click()")
+    page.script("[...document.querySelectorAll('.menu button')].find(one => one.textContent === 'Show as text').click()")
+    page.until("it is said of the text", lambda: "only its beginning" in page.text("#reader .banner"))
+
+
 def what_is_cut_is_passed_on_whole_as_a_file(server):
     page, (bob, _) = server.page, server.users[1]
     put(server, written(f"Bob <{bob}>", server.users[0][0], "A very long one", "Some words of many, again and again.\n" * 40_000 + "The end.\n"))
@@ -479,6 +494,7 @@ if __name__ == "__main__":
         what_is_attached_is_passed_on,
         a_text_is_printed,
         a_page_is_printed_alone,
+        it_is_said_of_what_is_shown_whether_it_is_cut,
         what_is_cut_is_passed_on_whole_as_a_file,
         writes_one_anew,
         finds_by_file_folder_and_either,
