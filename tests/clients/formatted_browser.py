@@ -52,6 +52,15 @@ class Writer(Page):
         self.chord(Keys.CONTROL, Keys.ENTER)
         self.until("it is sent", lambda: not self.there("#compose"))
 
+    def next_frame_shows(self, other):
+        """Something else than what it is to fetch."""
+        self.script("""
+            const [other] = arguments, { append } = document.body;
+            document.body.append = function (...all) {
+              for (const one of all) if (one.localName === "iframe") { one.src = other; delete document.body.append; }
+              append.apply(this, all);
+            };""", other)
+
 
 def arrived(server, user, subject):
     client = server.imap(user)
@@ -240,6 +249,33 @@ def a_draft_that_is_still_coming_is_not_emptied(server):
     page.folder("Inbox")
 
 
+def a_draft_that_does_not_come_stays_as_it_is(server):
+    """Neither what cannot be fetched nor what something on the way says in its place is written on."""
+    page = server.page
+    page.compose()
+    page.fill(server.users[1][0], "Not to be had")
+    page.press("plain ")
+    page.chord(Keys.CONTROL, "b")
+    page.press("bold")
+    page.saved()
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+    page.folder("Drafts")
+    page.open("Not to be had")
+    for other in ("api/message/page?folder=INBOX&uid=999999", "about:blank"):
+        page.next_frame_shows(other)
+        page.click(".actions .main")
+        page.toast("could not be fetched")
+        assert not page.there("#compose"), page.text("#compose")
+        page.click("#toasts .toast button")
+        page.until("it is there now", lambda: page.text(f"{FIELD} b") == "bold")
+        page.press(Keys.ESCAPE)
+        page.until("closed", lambda: not page.there("#compose"))
+    # That an answer was no page is written into the browser's log.
+    page.driver.get_log("browser")
+    page.folder("Inbox")
+
+
 def answers_quote_what_is_formatted(server):
     page = server.page
     page.open("A newsletter")
@@ -365,6 +401,7 @@ if __name__ == "__main__":
         a_picture_is_pasted,
         drafts_stay_formatted,
         a_draft_that_is_still_coming_is_not_emptied,
+        a_draft_that_does_not_come_stays_as_it_is,
         answers_quote_what_is_formatted,
         what_is_very_deep_is_kept,
         texts_have_as_many_lines_as_they_like,

@@ -209,6 +209,38 @@ def a_page_is_printed_alone(server):
     subject(page, "What I was sent")
 
 
+def it_is_said_of_what_is_shown_whether_it_is_cut(server):
+    """The page of a message may be shown whole where its text is not."""
+    page = server.page
+    message = written("bob@example.test", server.users[0][0], "A very long page")
+    message.set_content(("<p>" + "Some words of many, again and again.\n" * 1_000 + "</p>\n") * 30, subtype="html")
+    put(server, message)
+    page.folder("Inbox")
+    page.open("A very long page")
+    page.until("its words are there", lambda: inside(page, "d.querySelectorAll('p').length") == 30)
+    assert "only its beginning" not in page.text("#reader article"), page.text("#reader .banner")
+    page.script("[...document.querySelectorAll('#reader .actions button')].at(-1).click()")
+    page.script("[...document.querySelectorAll('.menu button')].find(one => one.textContent === 'Show as text').click()")
+    page.until("it is said of the text", lambda: "only its beginning" in page.text("#reader .banner"))
+
+
+def what_is_cut_is_passed_on_whole_as_a_file(server):
+    page, (bob, _) = server.page, server.users[1]
+    put(server, written(f"Bob <{bob}>", server.users[0][0], "A very long one", "Some words of many, again and again.\n" * 40_000 + "The end.\n"))
+    page.folder("Inbox")
+    page.open("A very long one")
+    page.press("f")
+    page.until("the letter", lambda: page.there("#compose textarea"))
+    page.toast("only its beginning is passed on")
+    page.script("[...document.querySelectorAll('#toasts button')].at(-1).click()")
+    page.until("it is a file", lambda: page.text("#compose .attached .name") == "A very long one.eml")
+    page.press(f"{bob},")
+    page.click("#compose footer .main")
+    page.until("sent", lambda: not page.there("#compose"))
+    [file] = arrived(server, 1, "Fwd: A very long one").iter_attachments()
+    assert file.get_content().get_content().rstrip().endswith("The end."), file.get_content_type()
+
+
 def writes_one_anew(server):
     """Of a letter that was sent: people, text and files come along, and nothing makes it an answer."""
     page, (bob, _) = server.page, server.users[1]
@@ -462,6 +494,8 @@ if __name__ == "__main__":
         what_is_attached_is_passed_on,
         a_text_is_printed,
         a_page_is_printed_alone,
+        it_is_said_of_what_is_shown_whether_it_is_cut,
+        what_is_cut_is_passed_on_whole_as_a_file,
         writes_one_anew,
         finds_by_file_folder_and_either,
         a_costly_text_does_not_hold_the_page,

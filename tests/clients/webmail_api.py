@@ -279,7 +279,10 @@ def marks_moves_and_search(server):
     assert put["to"] == "Trash" and len(put["uids"]) == 1
     bob.json("messages/move", {"folder": "INBOX", "uids": uids[:1], "to": "Nowhere"}, wanted=404)
     bob.json("messages/move", {"folder": "INBOX", "uids": uids[:1]}, wanted=400)
-    assert bob.json("folders/empty", {"name": "Trash"}) == {"removed": 1}
+    for count in ({}, {"messages": 0}):
+        refused = bob.json("folders/empty", {"name": "Trash", **count}, wanted=409)
+        assert (refused["type"], refused["values"]) == ("folder-full", {"count": "1"}), refused
+    assert bob.json("folders/empty", {"name": "Trash", "messages": 1}) == {"removed": 1}
     assert bob.get("messages", folder="INBOX")["total"] == len(uids) - 1
 
 
@@ -391,6 +394,8 @@ def answers_are_kept_for_one_account(server):
     assert server.ann.get("session", of=ann)["address"] == ann
     # The page of who was here before changes nothing for who is here now.
     server.bob.json(f"folders?of={ann}", {"name": "Of Ann"}, wanted=401)
+    status, headers, _ = server.bob.request(f"/api/session?of={ann}", method="DELETE")
+    assert status == 204 and not headers["set-cookie"] and server.bob.get("session")["address"] == bob, "nor is he signed out in her place"
     server.bob.json(f"drafts?of={ann}", {"letter": write([bob], "Of Ann")}, wanted=401)
     assert "Of Ann" not in [folder["name"] for folder in server.bob.json("folders")["folders"]]
 
@@ -513,6 +518,8 @@ def preferences_are_kept(server):
     ann.json("preferences", {**wish, "default_identity": "bob@example.test"}, wanted=403)
     ann.json("preferences", {**wish, "unknown": 1}, wanted=422)
     ann.json("preferences", {**wish, "theme": "x" * 270_000}, wanted=413)
+    # Before any of its addresses is looked up.
+    ann.json("preferences", {**wish, "theme": "x" * 270_000, "default_identity": "bob@example.test"}, wanted=413)
     refused = ann.json("preferences", {**wish, "responses": [{"name": " ", "text": "x"}]}, wanted=400)
     assert refused["type"] == "response-nameless", refused
     assert ann.json("account")["preferences"] == wish

@@ -231,9 +231,20 @@ def a_signature_is_formatted(server):
     settings(page)
     page.until("it is there again", lambda: page.text(f"{SIGNATURE} b") == "Lee")
     page.until("and its picture", lambda: page.script("const image = document.querySelector(arguments[0]); return image?.naturalWidth && image.src.includes('signature/picture')", f"{SIGNATURE} img"))
-    # Kept once more as it is.
+    # Kept once more as it is, and once more where it could not be fetched.
     page.click("dialog .settings form button[type=submit]")
     page.toast("Saved")
+    closes_window(page)
+    page.until("earlier words are gone", lambda: not page.there("#toasts .toast"))
+    page.next_frame_shows("about:blank")
+    settings(page)
+    page.toast("could not be fetched")
+    assert page.there("dialog fieldset .editor[inert]"), "it is not written on"
+    page.click("dialog .settings form button[type=submit]")
+    page.toast("Saved")
+    closes_window(page)
+    settings(page)
+    page.until("it is as it was", lambda: page.text(f"{SIGNATURE} b") == "Lee" and page.there(f"{SIGNATURE} img"))
     closes_window(page)
 
 
@@ -363,6 +374,29 @@ def what_is_being_sent_leaves_the_next_one_alone(server):
     page.until("closed", lambda: not page.there("#compose"))
 
 
+def what_is_typed_while_it_is_sent_is_not_lost(server):
+    page = server.page
+    begin(page, server.users[1][0], "Typed while it goes")
+    page.press("Words")
+    page.script("""
+        const honest = window.fetch;
+        let lost = 1;
+        window.fetch = (...wish) => (String(wish[0]).includes("api/send") && lost-- > 0 ? Promise.reject(new TypeError("lost")) : honest(...wish));""")
+    page.chord(Keys.CONTROL, Keys.ENTER)
+    page.until("it is not sent", lambda: page.there("#compose .state.problem"))
+    page.press(" again")
+    page.until("it can be written again, where one was", lambda: value(page) == "Words again")
+    page.waits(1_500)
+    page.chord(Keys.CONTROL, Keys.ENTER)
+    page.until("it is being sent", lambda: page.there("#compose footer .main:disabled"))
+    page.press(" and more")
+    shown, at = value(page), page.script("return document.activeElement.id")
+    page.waits(0)
+    page.until("it is sent", lambda: not page.there("#compose"))
+    assert arrived(server, 1, "Typed while it goes").get_body(("plain",)).get_content().strip() == shown, shown
+    assert at == "compose", "keys are not for the list"
+
+
 def signs_out(server):
     page = server.page
     severe = [entry for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE" and "api/session" not in entry["message"] and "api/messages/import" not in entry["message"]]
@@ -383,5 +417,6 @@ if __name__ == "__main__":
         it_stands_where_it_belongs,
         files_of_messages_are_taken_over,
         what_is_being_sent_leaves_the_next_one_alone,
+        what_is_typed_while_it_is_sent_is_not_lost,
         signs_out,
     )

@@ -75,6 +75,29 @@ async fn a_draft_in_a_full_mailbox_makes_room_for_the_copy_of_what_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_draft_is_given_with_everybody_it_is_for() {
+    let host = Host::start().user(ANN).real_time().await;
+    let cookie = webmail_login(&host).await;
+    let people: Vec<Value> = (0..1_500).map(|n| json!({ "address": format!("one{n}@example.test") })).collect();
+    let mut letter = letter(1);
+    letter["to"] = people.into();
+    let (status, draft) = ask(&host, &cookie, "drafts", &json!({ "letter": letter })).await;
+    assert_eq!(status, 200, "{draft}");
+    let mut imap = host.imap(ANN).await;
+    imap.ok("SELECT Drafts").await;
+    imap.ok("UID COPY 1:* INBOX").await;
+    imap.ok("SELECT INBOX").await;
+    imap.ok(r"STORE 1:* -FLAGS.SILENT (\Draft)").await;
+    for (folder, people, is_cut) in [("Drafts", 1_500, false), ("INBOX", 1_000, true)] {
+        let first = format!("GET /api/message?folder={folder}&uid=1");
+        let (status, message) = read(&page(&host, Protocol::Webmail, &first, &cookie, JSON, "").await);
+        assert_eq!((status, &message["people_cut"]), (200, &is_cut.into()), "{folder}");
+        assert_eq!(message["to"].as_array().map(Vec::len), Some(people), "{folder}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_draft_is_given_whole_however_little_of_a_message_is_shown() {
     let host = Host::start().settings("[webmail]\ntext = \"1K\"\n").user(ANN).real_time().await;
     let cookie = webmail_login(&host).await;

@@ -40,8 +40,15 @@ pub(super) struct Member {
 /// Whose page asks: the account's address as `/account` tells it. A browser has one login for all its windows, and one of them may still
 /// show the page of whoever was signed in before.
 #[derive(Deserialize)]
-struct Whose {
+pub(super) struct Whose {
     of: Option<String>,
+}
+
+impl Whose {
+    /// Whether the page may be of this account: pages that do not say it are of any.
+    pub(super) fn may_be(&self, account: &str) -> bool {
+        self.of.as_deref().is_none_or(|of| of.eq_ignore_ascii_case(account))
+    }
 }
 
 impl FromRequestParts<Arc<Room>> for Member {

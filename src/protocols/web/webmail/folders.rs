@@ -103,14 +103,24 @@ pub(super) async fn rename(reader: Reader, Wish(wish): Wish<Renaming>) -> Answer
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Deletes a folder.
+/// Deletes a folder, or what is in it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Deletion {
     name: String,
-    /// How many messages may go with it: as many as somebody was asked about. Others may have come since.
+    /// How many messages may go: as many as somebody was asked about. Others may have come since.
     #[serde(default)]
     messages: u32,
+}
+
+impl Deletion {
+    /// Refuses to delete more messages than may go.
+    fn covers(&self, messages: u32) -> Answer<()> {
+        if messages > self.messages {
+            return Err(Problem::of(&reasons::FOLDER_FULL).with("count", messages));
+        }
+        Ok(())
+    }
 }
 
 pub(super) async fn delete(
@@ -121,9 +131,7 @@ pub(super) async fn delete(
     let name = folder_name(&wish.name)?;
     changeable(&reader, &name).await?;
     let messages = reader.user.status(&name).await?.messages;
-    if messages > wish.messages {
-        return Err(Problem::of(&reasons::FOLDER_FULL).with("count", messages));
-    }
+    wish.covers(messages)?;
     let gone = match messages {
         0 => Vec::new(),
         _ => every_uid(&reader.user.open(&name, Access::ReadOnly).await?),
@@ -158,14 +166,21 @@ pub(super) async fn subscribe(reader: Reader, Wish(wish): Wish<Subscribing>) -> 
 }
 
 /// Removes every message of the trash or of the folder for unwanted mail, for good.
-pub(super) async fn empty(State(room): State<Arc<Room>>, reader: Reader, Wish(wish): Wish<Named>) -> Answer<Response> {
+pub(super) async fn empty(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Wish(wish): Wish<Deletion>,
+) -> Answer<Response> {
     let name = folder_name(&wish.name)?;
     let may = [SpecialUse::Trash, SpecialUse::Junk];
     if !may.into_iter().any(|special| reader.user.special(special).is_some_and(|known| known == name)) {
         return Err(Problem::of(&reasons::NOT_TO_EMPTY));
     }
     let view = reader.user.open(&name, Access::ReadWrite).await?;
-    let removed = view.remove(&every_uid(&view)).await?;
+    // What comes from now on is not in this view.
+    let uids = every_uid(&view);
+    wish.covers(u32::try_from(uids.len()).unwrap_or(u32::MAX))?;
+    let removed = view.remove(&uids).await?;
     record_expunged(&room, &reader, &name, &removed);
     Ok(Json(serde_json::json!({ "removed": removed.len() })).into_response())
 }

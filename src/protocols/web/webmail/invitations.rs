@@ -17,6 +17,7 @@ use super::read::people;
 use super::reasons;
 use super::send::{self, Occasion, Sending};
 use super::source;
+use crate::foundations::mail::addresses::MAX_ENTRIES;
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
 use crate::protocols::web::caller::Caller;
 use crate::services::dav::{
@@ -204,7 +205,8 @@ async fn find(room: &Arc<Room>, reader: &Reader, at: &Question) -> Answer<Found>
         let (text, is_cut) = source::text(&structure, part, most);
         let header = HeaderSection::of(bytes);
         let id = header.first("Message-ID").map(|field| field.text());
-        let authors = people(&header, "From").into_iter().map(|person| person.address).collect::<Vec<_>>();
+        let (authors, _) = people(&header, "From", MAX_ENTRIES);
+        let authors = authors.into_iter().map(|person| person.address).collect::<Vec<_>>();
         let read = if is_cut { Err(Unfit::Rule("it is too large")) } else { Invitation::read(&text) };
         Some((read, id, authors))
     });

@@ -86,8 +86,6 @@ pub(super) async fn prefer(
     reader: Reader,
     Wish(mut wish): Wish<Preferences>,
 ) -> Answer<StatusCode> {
-    let before = preferences(&room, &reader).await?;
-    leave_out_lost(&room, &reader, &mut wish, Some(&before)).await?;
     if wish.hold.is_some_and(|seconds| seconds > LONGEST_HOLD) {
         return Err(Problem::bad(format!("`hold` is {LONGEST_HOLD} seconds at most.")));
     }
@@ -100,6 +98,9 @@ pub(super) async fn prefer(
     if written(&wish)?.len() > LARGEST {
         return Err(Problem::of(&reasons::PREFERENCES_TOO_LARGE));
     }
+    // Each address is looked up: so only as many as may be kept.
+    let before = preferences(&room, &reader).await?;
+    leave_out_lost(&room, &reader, &mut wish, Some(&before)).await?;
     let mut octets = 0;
     for (address, signature) in &mut wish.identities {
         octets += signature.fill(before.identities.get(address), &room, &reader)?;

@@ -23,7 +23,7 @@ use super::serve::LARGEST_WISH;
 use super::source::{self, Layout, Opened, Within};
 use super::unsubscribing::Unsubscribing;
 use crate::foundations::address::{Address, Domain};
-use crate::foundations::mail::addresses::{self, Entry};
+use crate::foundations::mail::addresses::{self, Entry, MAX_ENTRIES};
 use crate::foundations::mail::{HeaderDate, HeaderSection, Structure, results_of};
 use crate::protocols::web::form;
 use crate::storage::mailbox::{Access, Flags};
@@ -61,6 +61,8 @@ struct Facts {
     to: Vec<Person>,
     cc: Vec<Person>,
     bcc: Vec<Person>,
+    /// Whether there are more of them than are given.
+    people_cut: bool,
     subject: String,
     /// The Date field, in milliseconds.
     sent: Option<i64>,
@@ -156,6 +158,8 @@ impl Facts {
 struct Limits {
     text: usize,
     html: usize,
+    /// People of one field.
+    people: usize,
 }
 
 impl Limits {
@@ -164,7 +168,8 @@ impl Limits {
         let settings = room.needs.settings.get();
         let is_draft = within.is_empty() && opened.row.flags.contains(Flags::DRAFT);
         let least = if is_draft { LARGEST_DRAFT } else { 0 };
-        Self { text: settings.text.len().max(least), html: settings.html.len().max(least) }
+        let people = if is_draft { MOST_PEOPLE_OF_DRAFT } else { MAX_ENTRIES };
+        Self { text: settings.text.len().max(least), html: settings.html.len().max(least), people }
     }
 }
 
@@ -175,13 +180,20 @@ fn facts(bytes: &Bytes, hostname: &Domain, limits: Limits) -> Facts {
     let text = |name: &str| header.first(name).map(|field| clean(&field.text()));
     let (shown, cut) = plain(&structure, &layout, limits.text);
     let page = markup(&structure, &layout, limits.html, Remote::Blocked, |_| String::new());
+    let mut people_cut = false;
+    let mut people = |name: &str| {
+        let (people, is_cut) = people(&header, name, limits.people);
+        people_cut |= is_cut;
+        people
+    };
     Facts {
-        from: people(&header, "From"),
-        sender: people(&header, "Sender"),
-        reply_to: people(&header, "Reply-To"),
-        to: people(&header, "To"),
-        cc: people(&header, "Cc"),
-        bcc: people(&header, "Bcc"),
+        from: people("From"),
+        sender: people("Sender"),
+        reply_to: people("Reply-To"),
+        to: people("To"),
+        cc: people("Cc"),
+        bcc: people("Bcc"),
+        people_cut,
         subject: text("Subject").unwrap_or_default(),
         sent: header.first("Date").and_then(|field| HeaderDate::read(field.body)).map(|date| date.seconds * 1000),
         message_id: text("Message-ID").filter(|id| id.len() <= LONGEST_ID),
@@ -204,14 +216,23 @@ fn facts(bytes: &Bytes, hostname: &Domain, limits: Limits) -> Facts {
     }
 }
 
-/// The mailboxes of a field.
-pub(super) fn people(header: &HeaderSection<'_>, name: &str) -> Vec<Person> {
-    let entries = header.all(name).flat_map(|field| addresses::read(field.body));
-    let mailboxes = entries.filter_map(|entry| match entry {
-        Entry::Mailbox(mailbox) => Some(shown(&mailbox)),
-        Entry::GroupStart(_) | Entry::GroupEnd => None,
-    });
-    mailboxes.filter(|person| !person.address.is_empty()).take(MOST_PEOPLE).collect()
+/// The mailboxes of a field, at most so many, and whether there may be more.
+pub(super) fn people(header: &HeaderSection<'_>, name: &str, most: usize) -> (Vec<Person>, bool) {
+    let (mut people, mut is_cut) = (Vec::new(), false);
+    for field in header.all(name) {
+        let entries = addresses::read_at_most(field.body, most.saturating_add(1));
+        is_cut |= entries.len() > most;
+        let mailboxes = entries.iter().filter_map(|entry| match entry {
+            Entry::Mailbox(mailbox) => Some(shown(mailbox)),
+            Entry::GroupStart(_) | Entry::GroupEnd => None,
+        });
+        people.extend(mailboxes.filter(|person| !person.address.is_empty()));
+        if people.len() > most {
+            people.truncate(most);
+            return (people, true);
+        }
+    }
+    (people, is_cut)
 }
 
 /// The message ids that an answer must refer to (RFC 5322 §3.6.4): References, or else In-Reply-To.
@@ -381,8 +402,8 @@ pub(super) async fn page(
 
 /// Octets of a text that can have been written here: cleaned markup is longer than what was sent of it.
 const LARGEST_DRAFT: usize = 2 * LARGEST_WISH;
-/// Addresses of one field that are shown.
-const MOST_PEOPLE: usize = 1_000;
+/// Addresses of one field of a draft that are given: more than anybody writes to, and few enough to be held.
+const MOST_PEOPLE_OF_DRAFT: usize = 100_000;
 const MOST_ATTACHMENTS: usize = 500;
 /// Octets of HTML that are looked through for names of pictures.
 const LONGEST_PAGE: usize = 8 << 20;
@@ -411,9 +432,22 @@ mod tests {
             four\r\n--b\r\nContent-Type: text/html\r\n\r\n<b>fourteen</b>\r\n--b--\r\n";
         let hostname = "mail.example.test".parse().unwrap();
         for (text, html, wanted) in [(4, 15, (false, false)), (3, 15, (true, false)), (4, 14, (false, true))] {
-            let facts = facts(&Bytes::from_static(message), &hostname, Limits { text, html });
+            let facts = facts(&Bytes::from_static(message), &hostname, Limits { text, html, people: 1 });
             assert_eq!((facts.cut, facts.html_cut), wanted, "{text} {html}");
         }
+    }
+
+    #[test]
+    fn it_is_said_whether_people_are_missing() {
+        let all = |fields: &str, most: usize| {
+            let (people, is_cut) = people(&HeaderSection::of(fields.as_bytes()), "To", most);
+            (people.into_iter().map(|person| person.address).collect::<Vec<_>>().join(" "), is_cut)
+        };
+        let two = "To: Ann <a@x.test>,\r\n b@x.test\r\n";
+        assert_eq!(all(two, 2), ("a@x.test b@x.test".to_owned(), false));
+        assert_eq!(all(two, 1), ("a@x.test".to_owned(), true));
+        assert_eq!(all("To: a@x.test\r\nTo: b@x.test\r\n", 1), ("a@x.test".to_owned(), true));
+        assert_eq!(all("Cc: a@x.test\r\n", 1), (String::new(), false));
     }
 
     #[test]

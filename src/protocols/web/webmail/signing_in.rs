@@ -9,8 +9,8 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
 use super::Room;
-use super::answer::{Answer, Problem, Wish};
-use super::door::{Member, Reader, cookie_name, session};
+use super::answer::{Answer, Asked, Problem, Wish};
+use super::door::{Member, Reader, Whose, cookie_name, session};
 use super::{reasons, remembered};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
@@ -127,14 +127,18 @@ pub(super) async fn who(State(room): State<Arc<Room>>, member: Member) -> Respon
     Json(Signed::of(&room, &member.account)).into_response()
 }
 
-/// Somebody leaves.
+/// Somebody leaves. Where another account has signed in meanwhile, it stays: whoever leaves has no login any more.
 pub(super) async fn leave(
     State(room): State<Arc<Room>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
+    Asked(whose): Asked<Whose>,
 ) -> Answer<Response> {
     if let Some(session) = session(&room, &caller, &headers).await? {
         let login = session.login;
+        if !whose.may_be(&login.account) {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
         room.logins.end(&login.account, Ending::One(login.id)).await?;
         record_end(&room, &login.account, login.id, "signed out");
     }

@@ -75,6 +75,18 @@ function signIn(note = "") {
   address.focus();
 }
 
+/** Whether the login is no more. Where nobody says so it goes on, and the next one at this browser would have it. */
+async function endLogin() {
+  try {
+    await remove("session");
+    return true;
+  } catch (error) {
+    if (error.status === 401) return true;
+    toast(error.message, { problem: true });
+    return false;
+  }
+}
+
 class App {
   constructor(account) {
     this.account = account;
@@ -82,7 +94,7 @@ class App {
     const changed = () => this.refreshSoon();
     this.composer = new Composer(account, { changed, drafts: () => this.folders.role("drafts")?.name, responses: () => told(preferences.show(account, () => this.preferred(), "responses")) });
     this.folders = new Folders({
-      open: (name) => this.openFolder(name), compose: () => this.composer.begin(), drop: (to) => this.move({ to }, this.meant()),
+      account: account.address, open: (name) => this.openFolder(name), compose: () => this.composer.begin(), drop: (to) => this.move({ to }, this.meant()),
       source: () => this.list.across ? null : this.list.question.folder, changed: () => this.title(), refresh: changed,
     });
     this.list = new List({
@@ -495,7 +507,7 @@ class App {
     await this.composer.open?.leave();
     // What could be neither sent nor kept is not thrown away unasked.
     if (this.composer.open) return;
-    await remove("session").catch(() => {});
+    if (!await endLogin()) return;
     location.hash = "";
     signIn(t("signedOut"));
   }
@@ -525,7 +537,7 @@ async function start({ address, must_enrol: must }) {
     return;
   }
   if (must) {
-    mustEnrol(root, { done: async () => start(await get("session")), leave: async () => { await remove("session").catch(() => {}); signIn(t("signedOut")); } });
+    mustEnrol(root, { done: async () => start(await get("session")), leave: async () => { if (await endLogin()) signIn(t("signedOut")); } });
     return;
   }
   const account = await get("account");

@@ -16,6 +16,9 @@ const covers = () => matchMedia("(max-width: 760px)").matches;
 /** The files of a message, to go along with another. */
 const filesOf = (message) => message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { ...placeOf(message), part: file.part } }));
 
+/** Whether some of what is written, or of the people it is for, is not here. */
+const isPart = (message) => (message.html ? message.html_cut : message.cut) || message.people_cut;
+
 /** Begins letters; `account` is what the server says of the account, `act` has `changed` and `drafts`. */
 export class Composer {
   constructor(account, act) {
@@ -148,7 +151,7 @@ export class Composer {
     const text = this.signature(from).replace(/^\n+/, "");
     const has = this.account.preferences.identities[from.toLowerCase()]?.html;
     if (!text && !has) return null;
-    const content = has ? await signed(from, picture).then((own) => [h("div", {}, "-- "), own], () => null) : null;
+    const content = has ? await signed(from, picture).then((own) => [h("div", {}, "-- "), own], () => toast(t("formattingNotLoaded"), { problem: true }) && null) : null;
     return h("div", { data: { signature: "" } }, ...(content ?? [lines(text)]));
   }
 
@@ -184,6 +187,7 @@ export class Composer {
         letter.text = `${this.signature(from)}\n\n${before}${message.text}`;
         letter.passed = { message, before };
         letter.attachments = filesOf(message);
+        this.warnOfCut(message);
       }
       return this.show(letter, "to");
     }
@@ -207,9 +211,15 @@ export class Composer {
     return this.show(letter, "text", below ? quote.length + 1 : 0);
   }
 
+  /** What is passed on is what is shown, which of a long message is its beginning. */
+  warnOfCut(message) {
+    const isCut = this.account.preferences.formatted && message.html ? message.html_cut : message.cut;
+    if (isCut) toast(t("forwardCut"), { problem: true, action: t("forwardFile"), act: message.within ? undefined : () => this.answer("forwardFile", message) });
+  }
+
   /** Goes on with a draft. What is here only in part would take the place of the whole. */
   async resume(message) {
-    if (message.html ? message.html_cut : message.cut) {
+    if (isPart(message)) {
       toast(t("draftTooLong"), { problem: true });
       return null;
     }
@@ -219,7 +229,7 @@ export class Composer {
 
   /** A new letter with the content, the people and the files of a message. It answers nothing, and the message stays as it is. */
   asNew(message) {
-    if (message.html ? message.html_cut : message.cut) toast(t("cut"), { problem: true });
+    if (isPart(message)) toast(t("cut"), { problem: true });
     return this.show(this.like(message), message.to.length > 0 ? "text" : "to");
   }
 
@@ -242,7 +252,7 @@ export class Composer {
     document.body.append(open.element);
     this.enter();
     // Keys are for the letter from now on, and not for the page below, also while its text is on its way.
-    const first = focus === "to" ? open.to.input : open.element;
+    const first = focus === "to" && !letter.content?.html ? open.to.input : open.element;
     first.focus();
     await open.ready;
     if (this.open === open && document.activeElement === first) open.focus(focus, caret);
@@ -251,6 +261,8 @@ export class Composer {
 
   /** Goes on with a letter that was begun in an earlier login. */
   goOnWith(letter) {
+    // What could not be fetched has closed itself meanwhile.
+    if (letter.over) return;
     letter.composer = this;
     this.open = letter;
     document.body.append(letter.element);

@@ -12,13 +12,14 @@ const FOLDED = "postrider.folded";
 const MOST_FOLDED = 500;
 const CONTROLS = ["a", ".twist", ".small", ".hide"];
 
-function remembered() {
+/** What an account has folded in this browser. The names of the folders of whoever was here before are nobody else's: they are forgotten. */
+function remembered(account) {
   try {
-    const names = JSON.parse(localStorage.getItem(FOLDED) ?? "[]");
-    return Array.isArray(names) ? names : [];
-  } catch {
-    return [];
-  }
+    const kept = JSON.parse(localStorage.getItem(FOLDED));
+    if (kept?.account === account && Array.isArray(kept.names)) return kept.names;
+    localStorage.removeItem(FOLDED);
+  } catch { /* nothing may be kept here */ }
+  return [];
 }
 
 function byLevels(one, other) {
@@ -27,7 +28,7 @@ function byLevels(one, other) {
   return other[at] === undefined ? 1 : one[at].localeCompare(other[at]);
 }
 
-/** Folders of the account, and the element that shows them. `act` has `open`, `drop` and `changed`. */
+/** Folders of the account, and the element that shows them. `act` has `open`, `drop` and `changed`, and says which `account` it is. */
 export class Folders {
   constructor(act) {
     this.act = act;
@@ -35,7 +36,7 @@ export class Folders {
     this.known = new Map();
     this.current = "INBOX";
     this.showHidden = false;
-    this.folded = new Set(remembered());
+    this.folded = new Set(remembered(act.account));
     this.list = h("ul", { class: "folders" });
     this.usage = h("p", { class: "usage" });
     this.element = h("nav", { id: "folders", "aria-label": t("folders") },
@@ -147,7 +148,7 @@ export class Folders {
   /** Hides what lies in a folder, or shows it again; this browser remembers it. */
   fold(name, on) {
     this.folded[on ? "add" : "delete"](name);
-    try { localStorage.setItem(FOLDED, JSON.stringify([...this.folded].slice(-MOST_FOLDED))); } catch { /* nothing may be kept here */ }
+    try { localStorage.setItem(FOLDED, JSON.stringify({ account: this.act.account, names: [...this.folded].slice(-MOST_FOLDED) })); } catch { /* nothing may be kept here */ }
     this.draw(this.answer);
   }
 
@@ -222,31 +223,32 @@ export class Folders {
   }
 
   async empty(folder) {
-    if (await confirm(t("emptyFolderSure", { count: folder.messages, name: folderName(folder) }), t("emptyFolder"))) {
-      await this.wish("folders/empty", { name: folder.name });
-      this.act.refresh();
-    }
+    const sure = (count) => confirm(t("emptyFolderSure", { count, name: folderName(folder) }), t("emptyFolder"));
+    if (await this.deletes("folders/empty", folder, sure)) this.act.refresh();
   }
 
   async delete(folder) {
     const { name } = folder, { words } = await Filing.into(name);
-    let messages = folder.messages;
-    const sure = () => confirm([t("deleteFolderSure", { name, count: messages }), words && t("filtersFile", { name, rules: words })].filter(Boolean).join(" "), t("deleteFolder"));
-    while (await sure()) {
+    const sure = (count) => confirm([t("deleteFolderSure", { name, count }), words && t("filtersFile", { name, rules: words })].filter(Boolean).join(" "), t("deleteFolder"));
+    if (await this.deletes("folders/delete", folder, sure) && this.current === name) this.act.open("INBOX");
+  }
+
+  /** Deletes as many messages as somebody was asked about, and asks again where more have come. Whether it was done. */
+  async deletes(path, { name, messages }, sure) {
+    while (await sure(messages)) {
       try {
-        await post("folders/delete", { name, messages });
+        await post(path, { name, messages });
         await this.load();
-        if (this.current === name) this.act.open("INBOX");
-        return;
+        return true;
       } catch (error) {
         if (error.answer?.type !== "folder-full") {
           toast(error.message, { problem: true });
-          return;
+          return false;
         }
-        // More have come than anybody was asked about.
         messages = Number(error.answer.values.count);
       }
     }
+    return false;
   }
 }
 

@@ -88,11 +88,11 @@ export class Letter {
         row("to", this.to.element, [add("addCc", ccRow, this.cc), add("addBcc", bccRow, this.bcc)]), ccRow, bccRow,
         h("div", { class: "line" }, this.subject)),
       this.text, this.editor.element, this.list,
-      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.responses, this.asks, this.options, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
+      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.responses, this.asks, this.options, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard(), { kind: "discard" })));
     this.element.addEventListener("keydown", (event) => this.keyed(event));
     this.element.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); this.element.classList.add("drop"); } });
     this.element.addEventListener("dragleave", () => this.element.classList.remove("drop"));
-    this.element.addEventListener("drop", (event) => { event.preventDefault(); this.element.classList.remove("drop"); this.attach(event.dataTransfer.files); });
+    this.element.addEventListener("drop", (event) => { event.preventDefault(); this.element.classList.remove("drop"); if (!this.isAway) this.attach(event.dataTransfer.files); });
     this.element.dataset.drop = t("dropFiles");
     this.soon = later(WAIT, () => this.save());
     this.again = later(AGAIN, () => this.keep());
@@ -100,11 +100,14 @@ export class Letter {
     addEventListener("online", this.online);
     this.drawFiles();
     this.say(t("loading"));
+    // What is fetched takes the place of whatever was typed before it is here.
+    if (letter.content?.html) this.rest(true);
     this.ready = this.fill(letter).then(() => {
       this.say("");
+      this.rest(false);
       this.drawFiles();
       this.before = this.touched ? "" : this.snapshot();
-    });
+    }, () => this.unfilled(draft));
     this.before = this.snapshot();
     this.leaving = (event) => { if (this.dirty) event.preventDefault(); };
     addEventListener("beforeunload", this.leaving);
@@ -174,13 +177,28 @@ export class Letter {
     const signature = () => (own ? [h("div", {}, h("br")), own] : []);
     const empty = () => h("div", {}, h("br"));
     if (quoted) {
-      const quote = [h("div", {}, quoted.before), h("blockquote", {}, await this.formattedOf(quoted.message))];
+      const quote = [h("div", {}, quoted.before), h("blockquote", {}, await this.quotedOf(quoted.message))];
       field.append(...(quoted.below ? [...quote, empty(), ...signature()] : [empty(), ...signature(), empty(), ...quote]));
-    } else if (passed) field.append(empty(), ...signature(), empty(), lines(passed.before), await this.formattedOf(passed.message));
+    } else if (passed) field.append(empty(), ...signature(), empty(), lines(passed.before), await this.quotedOf(passed.message));
     else {
       const words = letter.text.slice(0, letter.text.length - this.composer.signature(letter.from).length);
       field.append(words ? lines(words) : empty(), ...signature());
     }
+  }
+
+  /** What could not be fetched is not written on: it would take the place of what is kept. */
+  unfilled(draft) {
+    if (this.over) return;
+    toast(t("letterNotLoaded"), { problem: true, action: t("openDraft"), act: draft && (() => this.composer.resume(draft)) });
+    this.gone();
+  }
+
+  /** As `formattedOf`; the words alone where that cannot be had. */
+  quotedOf(message) {
+    return this.formattedOf(message).catch(() => {
+      toast(t("formattingNotLoaded"), { problem: true });
+      return lines(message.text);
+    });
   }
 
   /** What a message says, with its pictures, which then go along within the text and not as files. */
@@ -194,7 +212,7 @@ export class Letter {
       this.files = this.files.filter((file) => !(file.inline && JSON.stringify(file.source) === JSON.stringify(source)));
       return this.picture(source, image.alt, asked.href);
     };
-    return formatted(placeOf(message), picture).catch(() => lines(message.text));
+    return formatted(placeOf(message), picture);
   }
 
   /** How an address signs, with its pictures. */
@@ -476,6 +494,24 @@ export class Letter {
     return this.sending;
   }
 
+  /** What is typed while it is with the server would be neither in what is sent nor in a draft: so nothing can be, until it is back. */
+  setAway(on) {
+    this.isAway = on;
+    this.rest(on);
+  }
+
+  /** Whether nothing can be written. */
+  rest(on) {
+    const had = this.element.contains(document.activeElement) ? document.activeElement : null;
+    for (const part of this.element.querySelectorAll(":scope > :not(header, footer), footer > :not(.state, .discard)")) part.inert = on;
+    // Keys are for the letter still, and not for the page below.
+    if (on) {
+      this.had = had;
+      if (had) this.element.focus();
+    } else if (had && this.had === this.editor.field) this.editor.goBack();
+    else if (had) this.had?.focus();
+  }
+
   async sendNow() {
     const letter = this.letter();
     const people = [...letter.to, ...letter.cc, ...letter.bcc];
@@ -498,7 +534,7 @@ export class Letter {
     }
     this.soon.cancel();
     this.again.cancel();
-    this.isAway = true;
+    this.setAway(true);
     try {
       await this.saving;
       if (this.unanswered) await this.save();
@@ -513,7 +549,7 @@ export class Letter {
       }
       this.composer.sent(answer);
     } catch (error) {
-      this.isAway = false;
+      this.setAway(false);
       this.sendButton.disabled = false;
       this.say(error.message, true);
       toast(error.message, { problem: true });

@@ -183,16 +183,26 @@ export const signed = (from, picture) => framed(addressOf("signature", { address
 /** A formatted response, likewise. */
 export const canned = (name) => framed(addressOf("response", { name }), () => null);
 
+/** How long a page and its pictures may take, in milliseconds. */
+const LONGEST = 60_000;
+/** The title of every page that the server has cleaned: what a proxy says in its place has another. */
+const TITLE = "Message";
+
 /** What is on a page that the server has cleaned. */
 function framed(src, picture) {
   return new Promise((resolve, reject) => {
     const frame = h("iframe", { hidden: true, sandbox: "allow-same-origin", src });
-    frame.addEventListener("load", () => {
-      const inside = frame.contentDocument?.body;
-      if (inside) resolve(copy(inside, picture));
+    let timer = 0;
+    const end = () => {
+      clearTimeout(timer);
+      const inside = frame.contentDocument;
+      // Its words may all be there while a picture is still on its way.
+      if (inside?.body && inside.title === TITLE && inside.readyState !== "loading") resolve(copy(inside.body, picture));
       else reject(new Error());
       frame.remove();
-    });
+    };
+    frame.addEventListener("load", end);
+    timer = setTimeout(end, LONGEST);
     document.body.append(frame);
   });
 }

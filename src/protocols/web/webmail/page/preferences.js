@@ -51,8 +51,8 @@ function identities({ identities: all, address, name, preferences }, store, word
   const fields = all.map((one) => {
     const known = preferences.identities[one.toLowerCase()] ?? {};
     const who = h("input", { type: "text", value: known.name ?? (one === address ? name ?? "" : ""), maxLength: 200, autocomplete: "name" });
-    const { signature: text = "", html } = known;
-    const signature = new Wording({ name: t("signature"), text, rows: 3, load: html ? (picture) => signed(one, picture) : null, pictured: true });
+    const { name: _, signature: text = "", ...formatted } = known;
+    const signature = new Wording({ name: t("signature"), kept: { text, ...formatted }, rows: 3, load: known.html ? (picture) => signed(one, picture) : null, pictured: true });
     wordings.push(signature);
     form.append(h("fieldset", {}, h("legend", {}, one), label("yourName", who), ...signature.elements));
     return [one, who, signature];

@@ -300,7 +300,7 @@ export class Reader {
         h("button", { type: "button", class: "quiet", on: { click: () => this.decide(false) } }, t("receiptRefuse"))));
     }
     if (!message.text.trim() && message.attachments.some((file) => SEALED.includes(file.type))) banners.push(h("p", { class: "banner sealed" }, icon("warn"), t("sealed")));
-    if (message.cut) banners.push(h("p", { class: "banner" }, icon("warn"), t("cut")));
+    if (this.asText ? message.cut : message.html_cut) banners.push(h("p", { class: "banner" }, icon("warn"), t("cut")));
     return banners;
   }
 

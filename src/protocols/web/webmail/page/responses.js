@@ -38,9 +38,9 @@ export function responses(preferences, store, wordings) {
   const list = h("div", { class: "responses" });
   const note = h("p", { class: "problems", role: "alert" });
   const written = new Map();
-  const add = ({ name, text, html } = { name: "", text: "" }) => {
+  const add = ({ name, ...kept } = { name: "", text: "" }) => {
     const called = h("input", { type: "text", value: name, maxLength: 200, class: "name" });
-    const says = new Wording({ name: t("responseText"), text, rows: 4, load: html ? () => canned(name) : null });
+    const says = new Wording({ name: t("responseText"), kept, rows: 4, load: kept.html ? () => canned(name) : null });
     wordings.push(says);
     const one = h("fieldset", {}, h("legend", {}, name || t("newResponse")), h("label", {}, h("span", {}, t("responseName")), called), says.elements);
     says.switch.after(button(t("remove"), "trash", () => { one.remove(); written.delete(one); more.focus(); }, { text: true, kind: "removeResponse" }));

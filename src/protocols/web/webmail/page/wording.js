@@ -7,12 +7,12 @@ import { button, h, toast } from "./elements.js";
 import { t } from "./texts.js";
 
 export class Wording {
-  /** `load` gives the formatted text, if there is one: elements, made with a function that makes a picture of one on the page. `pictured` says whether there may be some. */
-  constructor({ name, text, rows, load = null, pictured = false }) {
+  /** `kept` is what the server has: it stays while what is formatted of it cannot be shown. `load` gives the formatted text, if there is one: elements, made with a function that makes a picture of one on the page. `pictured` says whether there may be some. */
+  constructor({ name, kept, rows, load = null, pictured = false }) {
     this.pictured = pictured;
     /** Pictures in the text, by their Content-ID. */
     this.pictures = new Map();
-    this.text = h("textarea", { value: text, rows, dir: "auto" });
+    this.text = h("textarea", { value: kept.text, rows, dir: "auto" });
     this.label = h("label", {}, h("span", {}, name), this.text);
     this.editor = new Editor({ changed: () => {}, files: (files) => this.add(files), name });
     this.switch = button(t("withFormatting"), "format", () => this.exchange(), { text: true, kind: "exchange", pressed: false });
@@ -20,7 +20,22 @@ export class Wording {
     this.choose = pictured && button(t("insertPicture"), "picture", () => chooser.click(), { text: true, kind: "insertPicture" });
     this.elements = [this.label, this.editor.element, h("div", { class: "actionRow" }, this.switch, this.choose, pictured && chooser)];
     this.show(Boolean(load));
-    load?.((image) => this.known(image)).then((own) => this.editor.field.replaceChildren(own), () => { this.editor.text = text; });
+    /** What stays, since it is not here to be written on. */
+    this.kept = load ? kept : null;
+    this.rest(Boolean(load));
+    load?.((image) => this.known(image)).then((own) => {
+      this.editor.field.replaceChildren(own);
+      this.kept = null;
+      this.rest(false);
+    }, () => {
+      this.editor.text = kept.text;
+      toast(t("formattingNotLoaded"), { problem: true });
+    });
+  }
+
+  /** Whether nothing can be written. */
+  rest(on) {
+    for (const one of [this.label, this.editor.element, this.switch, this.choose]) if (one) one.inert = on;
   }
 
   get formatted() {
@@ -74,6 +89,7 @@ export class Wording {
 
   /** The text, and what is formatted with its pictures, if it is. */
   get value() {
+    if (this.kept) return this.kept;
     const text = (this.formatted ? this.editor.text : this.text.value).trimEnd();
     const shown = [...this.editor.field.querySelectorAll("img[data-cid]")].map((image) => this.pictures.get(image.dataset.cid)).filter(Boolean);
     if (!this.formatted || (!text && shown.length === 0)) return { text };
