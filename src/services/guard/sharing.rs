@@ -74,7 +74,7 @@ pub struct Sharing {
 
 /// Rows are read again from this long before the latest: clocks of several machines differ, and transactions take time.
 const OVERLAP: Duration = Duration::from_secs(120);
-/// Rows read in one go; the others follow at the next look.
+/// Rows of one answer of the database.
 const MOST_ROWS: u32 = 20_000;
 /// Most changes that wait for a database that is away.
 const MOST_UNWRITTEN: usize = 10_000;
@@ -135,9 +135,7 @@ impl Sharing {
             self.write(change, now).await?;
             self.unwritten.remove(0);
         }
-        let others = self.read().await?;
-        self.parts.guard.adopt(&others);
-        self.tell_firewall(&others, now).await;
+        self.read(now).await?;
         let old = [(now - KEPT).into(), (now - KEPT).into()];
         self.parts
             .database
@@ -204,19 +202,34 @@ impl Sharing {
         Ok(self.parts.database.fetch_optional(sql, &values).await?.is_some())
     }
 
-    async fn read(&mut self) -> Result<Vec<Change>, Error> {
-        let sql = "SELECT network, ends_at, reason, origin, bans, changed_at FROM bans WHERE changed_at >= ? \
-                   ORDER BY changed_at LIMIT ?";
+    /// Takes over what has changed since it was read last, some rows at a time. All of them are read before the time from which
+    /// the next look begins moves on: as many as one answer holds may have changed at nearly the same time.
+    async fn read(&mut self, now: Timestamp) -> Result<(), Error> {
+        let sql = "SELECT network, ends_at, reason, origin, bans, changed_at FROM bans \
+                   WHERE changed_at >= ? AND (changed_at > ? OR network > ?) ORDER BY changed_at, network LIMIT ?";
         // What others write after the clock was put back is older than what was read before.
-        self.seen = self.seen.min(self.parts.clock.now());
-        let from = if self.seen == Timestamp::EPOCH { self.seen } else { self.seen - OVERLAP };
-        let rows = self.parts.database.fetch_all(sql, &[from.into(), MOST_ROWS.into()]).await?;
-        let mut changes = Vec::with_capacity(rows.len());
-        for row in &rows {
-            self.seen = self.seen.max(row.time(5)?);
-            changes.extend(change(row)?);
+        self.seen = self.seen.min(now);
+        let mut latest = self.seen;
+        let mut from = if latest == Timestamp::EPOCH { latest } else { latest - OVERLAP };
+        let mut after = String::new();
+        loop {
+            let values = [from.into(), from.into(), after.as_str().into(), MOST_ROWS.into()];
+            let rows = self.parts.database.fetch_all(sql, &values).await?;
+            let mut changes = Vec::with_capacity(rows.len());
+            for row in &rows {
+                changes.extend(change(row)?);
+            }
+            self.parts.guard.adopt(&changes);
+            self.tell_firewall(&changes, now).await;
+            if let Some(last) = rows.last() {
+                (from, after) = (last.time(5)?, last.text(0)?);
+                latest = latest.max(from);
+            }
+            if rows.len() < MOST_ROWS as usize {
+                self.seen = latest;
+                return Ok(());
+            }
         }
-        Ok(changes)
     }
 
     async fn tell_firewall(&mut self, changes: &[Change], now: Timestamp) {

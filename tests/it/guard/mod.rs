@@ -13,7 +13,7 @@ use postrider::foundations::tasks::Tasks;
 use postrider::services::guard::{
     Failure, Guard, GuardSettings, NftablesSettings, Part, Service, Sharing, SharingParts,
 };
-use postrider::storage::database::{Database, Dialect};
+use postrider::storage::database::{Database, Dialect, Val};
 use postrider::storage::journal::{Journal, JournalSettings, Query};
 
 use tokio::io::AsyncReadExt as _;
@@ -99,6 +99,30 @@ async fn bans_are_shared(database: Database) {
     let lifted = events.iter().filter(|event| event.details["action"] == "lifted").count();
     assert_eq!((events.len(), lifted), (5, 2), "{events:#?}");
     tasks.stop(Duration::from_secs(10)).await;
+}
+
+#[test]
+fn more_bans_at_once_than_one_answer_holds_are_all_read() {
+    run(Dialect::Sqlite, |database| async move {
+        let (clock, tasks) = (TestClock::new(), Tasks::new());
+        let journal = journal(&database, &clock, &tasks);
+        let now = postrider::foundations::clock::Clock::now(&clock);
+        let columns = ["network", "ends_at", "reason", "origin", "bans", "changed_at"];
+        let rows: Vec<Vec<Val>> = (0..20_500_u32)
+            .map(|n| {
+                let network = format!("{}/32", std::net::Ipv4Addr::from_bits(0x0a00_0000 + n));
+                let until = now + Duration::from_secs(3_600);
+                vec![network.into(), until.into(), "".into(), "earned".into(), 1_u32.into(), now.into()]
+            })
+            .collect();
+        let mut transaction = database.begin().await.unwrap();
+        transaction.insert_many("bans", &columns, &rows).await.unwrap();
+        transaction.commit().await.unwrap();
+        let mut one = machine(&database, &clock, &journal, NftablesSettings::default());
+        one.sharing.exchange().await.unwrap();
+        assert_eq!(one.guard.bans().len(), rows.len());
+        tasks.stop(Duration::from_secs(10)).await;
+    });
 }
 
 async fn a_ban_by_hand_outlasts_an_earned_one(database: Database) {
