@@ -129,13 +129,13 @@ impl Sharing {
         if forgotten > 0 {
             log::warn!(bans = forgotten; "The oldest bans not shared yet are not shared any more; this process keeps to them");
         }
-        self.tell_firewall_again(now).await;
-        self.tell_firewall(&self.unwritten.clone(), now).await;
+        self.tell_firewall(now).await;
         while let Some(change) = self.unwritten.first() {
             self.write(change, now).await?;
             self.unwritten.remove(0);
         }
         self.read(now).await?;
+        self.tell_firewall(now).await;
         let old = [(now - KEPT).into(), (now - KEPT).into()];
         self.parts
             .database
@@ -220,7 +220,6 @@ impl Sharing {
                 changes.extend(change(row)?);
             }
             self.parts.guard.adopt(&changes);
-            self.tell_firewall(&changes, now).await;
             if let Some(last) = rows.last() {
                 (from, after) = (last.time(5)?, last.text(0)?);
                 latest = latest.max(from);
@@ -232,33 +231,45 @@ impl Sharing {
         }
     }
 
-    async fn tell_firewall(&mut self, changes: &[Change], now: Timestamp) {
+    /// Lets the firewall's sets hold the bans in force, as far as they can hold them together: when a ban begins or ends, others
+    /// may give way to it or take its place.
+    async fn tell_firewall(&mut self, now: Timestamp) {
         let settings = self.parts.settings.get();
-        self.told.retain(|_, until| until.is_none_or(|until| until > now));
-        let is_over = |until: Option<Timestamp>| until.is_some_and(|until| until <= now);
-        let is_news = |change: &&Change| {
-            let known = self.told.get(&change.network);
-            known != Some(&change.until) && (known.is_some() || !is_over(change.until))
-        };
-        let news: Vec<_> = changes.iter().filter(is_news).map(|change| (change.network, change.until)).collect();
-        self.told.extend(nftables::tell(&settings.nftables, &news, now).await);
-        for (network, _) in news.iter().filter(|(_, until)| is_over(*until)) {
-            self.told.remove(network);
-        }
-    }
-
-    /// Repeats what the firewall was told, after a reload of ours and from time to time: its sets are empty when it was
-    /// reloaded.
-    async fn tell_firewall_again(&mut self, now: Timestamp) {
-        let settings = self.parts.settings.get();
-        let (at, with) = &self.told_all;
-        if now.since(*at) < TOLD_ALL_EVERY && Arc::ptr_eq(with, &settings) {
+        if settings.nftables.table.is_none() {
             return;
         }
-        self.told_all = (now, Arc::clone(&settings));
-        let last = self.told.iter().filter(|(_, until)| until.is_none_or(|until| until > now));
-        let elements: Vec<_> = last.map(|(network, until)| (*network, *until)).collect();
-        nftables::tell(&settings.nftables, &elements, now).await;
+        let banned: Vec<_> = self.parts.guard.bans().iter().map(|ban| (ban.network.trunc(), ban.until)).collect();
+        let wanted: HashMap<IpNet, Option<Timestamp>> = nftables::outermost(&banned, now).into_iter().collect();
+        // It ends what is over by itself.
+        self.told.retain(|_, until| nftables::is_lasting(*until, now));
+        // An element that is there keeps its end in older kernels, whatever it is told: it is taken out first.
+        let is_gone = |(network, until): &(&IpNet, &Option<Timestamp>)| wanted.get(*network) != Some(*until);
+        let gone: Vec<IpNet> = self.told.iter().filter(is_gone).map(|(network, _)| *network).collect();
+        if self.is_to_be_told_all(now, &settings) {
+            self.told.retain(|network, _| gone.contains(network));
+        }
+        let is_news = |(network, until): &(&IpNet, &Option<Timestamp>)| self.told.get(*network) != Some(*until);
+        let news: Vec<_> = wanted.iter().filter(is_news).map(|(network, until)| (*network, *until)).collect();
+        if gone.is_empty() && news.is_empty() {
+            return;
+        }
+        let orders = nftables::Orders { gone: &gone, wanted: &news, banned: &banned };
+        let told = nftables::tell(&settings.nftables, &orders, now).await;
+        for network in &told.gone {
+            self.told.remove(network);
+        }
+        self.told.extend(told.wanted);
+    }
+
+    /// Whether the firewall is told again of all bans: after a reload of ours and from time to time, since its sets are empty when
+    /// it was reloaded.
+    fn is_to_be_told_all(&mut self, now: Timestamp, settings: &Arc<GuardSettings>) -> bool {
+        let (at, with) = &self.told_all;
+        if now.since(*at) < TOLD_ALL_EVERY && Arc::ptr_eq(with, settings) {
+            return false;
+        }
+        self.told_all = (now, Arc::clone(settings));
+        true
     }
 
     fn record(&self, change: &Change, now: Timestamp) {

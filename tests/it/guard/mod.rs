@@ -331,6 +331,50 @@ fn the_packet_filter_is_told_of_many_bans_at_once() {
     });
 }
 
+#[test]
+fn bans_that_overlap_are_told_to_the_packet_filter_one_after_the_other() {
+    run(Dialect::Sqlite, |database| async move {
+        let place = tempfile::tempdir().unwrap();
+        let (program, written) = (place.path().join("nft"), place.path().join("calls"));
+        // As the kernel does, it takes no network around one that is in the set.
+        let script = "#!/bin/sh\necho \"$@\" >> CALLS\ncase \"$*\" in *192.0.2.0/24*)\n\
+                      grep -q '^delete .*192.0.2.9/32' CALLS || { echo 'Error: interval overlaps with an existing one' >&2; exit 1; };;\n\
+                      esac\n";
+        std::fs::write(&program, script.replace("CALLS", &written.display().to_string())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let (clock, tasks) = (TestClock::new(), Tasks::new());
+        let journal = journal(&database, &clock, &tasks);
+        let settings = NftablesSettings { table: Some("filter".to_owned()), program, ..NftablesSettings::default() };
+        let ban = |machine: &Machine, network: &str, length| {
+            machine.guard.ban(network.parse().unwrap(), length, "").unwrap();
+        };
+        let mut one = machine(&database, &clock, &journal, settings.clone());
+        ban(&one, "192.0.2.9/32", None);
+        one.sharing.exchange().await.unwrap();
+        std::fs::write(&written, "").unwrap();
+        let mut elsewhere = machine(&database, &clock, &journal, NftablesSettings::default());
+        ban(&elsewhere, "192.0.2.0/24", Some(Duration::from_secs(600)));
+        elsewhere.sharing.exchange().await.unwrap();
+        // A process that has not put the narrow one in itself takes it out all the same.
+        let mut restarted = machine(&database, &clock, &journal, settings);
+        restarted.sharing.exchange().await.unwrap();
+        one.sharing.exchange().await.unwrap();
+        // When the wide one is over, the narrow one takes its place.
+        clock.advance(Duration::from_secs(600));
+        one.sharing.exchange().await.unwrap();
+        let (wide, narrow) = ("filter postrider4 { 192.0.2.0/24 timeout 600s }", "filter postrider4 { 192.0.2.9/32 }");
+        assert_eq!(
+            std::fs::read_to_string(&written).unwrap(),
+            format!(
+                "add element {wide}\ndelete element {narrow}\nadd element {wide}\n\
+                 delete element {narrow}\nadd element {wide}\n\
+                 add element {narrow}\n"
+            )
+        );
+        tasks.stop(Duration::from_secs(10)).await;
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_banned_client_gets_no_handshake() {
     let host = Host::start().settings("[guard]\ntrusted = []").user("ann@example.test").await;
