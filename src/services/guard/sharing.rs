@@ -1,5 +1,5 @@
-//! Bans that survive a restart and are shared between machines, and the use of rates where that is wanted: tables that every
-//! process writes to and reads.
+//! Bans and networks that have logged in, which survive a restart and are shared between machines, and the use of rates where
+//! that is wanted: tables that every process writes to and reads.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::acquaintances::Register;
 use super::ledger::{Ban, Guard};
 use super::nftables;
 use super::settings::GuardSettings;
@@ -55,7 +56,7 @@ pub struct SharingParts {
     pub clock: SharedClock,
 }
 
-/// Carries bans between the memory of this process, the table, and the firewall.
+/// Carries bans between the memory of this process, the table, and the firewall, and what else processes tell each other.
 pub struct Sharing {
     parts: SharingParts,
     /// Changes that could not be written yet.
@@ -70,6 +71,8 @@ pub struct Sharing {
     process: String,
     /// The latest row of shared rates that was read.
     charged: i64,
+    /// Carries the networks that have logged in to accounts.
+    register: Register,
 }
 
 /// Rows are read again from this long before the latest: clocks of several machines differ, and transactions take time.
@@ -94,7 +97,7 @@ impl Sharing {
         let process = SessionId::generate(parts.clock.now()).to_string();
         let told_all = (parts.clock.now(), parts.settings.get());
         let (unwritten, seen, told) = (Vec::new(), Timestamp::EPOCH, HashMap::new());
-        Self { parts, unwritten, seen, told, told_all, process, charged: 0 }
+        Self { parts, unwritten, seen, told, told_all, process, charged: 0, register: Register::default() }
     }
 
     /// Reads all bans, then goes on exchanging them until `tasks` stop; what has changed last is written then.
@@ -136,6 +139,7 @@ impl Sharing {
         }
         self.read(now).await?;
         self.tell_firewall(now).await;
+        self.register.exchange(&self.parts.guard, &self.parts.database, now).await?;
         let old = [(now - KEPT).into(), (now - KEPT).into()];
         self.parts
             .database

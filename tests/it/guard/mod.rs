@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use crate::accounts::engines::{on_every_engine, run};
 use crate::harness::{Host, TestClock};
 
-on_every_engine!(bans_are_shared, a_ban_by_hand_outlasts_an_earned_one, rates_are_shared);
+on_every_engine!(bans_are_shared, a_ban_by_hand_outlasts_an_earned_one, known_networks_are_shared, rates_are_shared);
 
 struct Machine {
     guard: Guard,
@@ -151,6 +151,44 @@ async fn a_ban_by_hand_outlasts_an_earned_one(database: Database) {
         assert!(!machine.refuses());
         assert_eq!(machine.guard.bans(), []);
     }
+    tasks.stop(Duration::from_secs(10)).await;
+}
+
+async fn known_networks_are_shared(database: Database) {
+    let (clock, tasks) = (TestClock::new(), Tasks::new());
+    let journal = journal(&database, &clock, &tasks);
+    let start = || machine(&database, &clock, &journal, NftablesSettings::default());
+    let ann = "ann@example.test";
+    // Whether the peer is let in while others guess passwords from everywhere.
+    let is_let_in = |machine: &Machine, account: &str| {
+        for n in 0..30 {
+            let guesser = Peer::Tcp(format!("10.{n}.0.1:4000").parse().unwrap());
+            machine.guard.failed(&guesser, Failure::Login { account });
+        }
+        let stranger = Peer::Tcp("198.51.100.1:4000".parse().unwrap());
+        assert!(machine.guard.may_log_in(&stranger, account).is_err());
+        machine.guard.may_log_in(&peer(), account).is_ok()
+    };
+    let (mut one, mut other) = (start(), start());
+    assert!(!is_let_in(&start(), ann));
+    one.guard.logged_in(&peer(), "Ann@example.test");
+    one.sharing.exchange().await.unwrap();
+    other.sharing.exchange().await.unwrap();
+    assert!(is_let_in(&other, ann) && !is_let_in(&other, "bob@example.test"));
+    // It logs in again and again, and is known for a month after the last time.
+    for _ in 0..20 {
+        clock.advance(Duration::from_secs(86_400));
+        one.guard.logged_in(&peer(), ann);
+    }
+    one.sharing.exchange().await.unwrap();
+    clock.advance(Duration::from_secs(20 * 86_400));
+    let mut restarted = start();
+    restarted.sharing.exchange().await.unwrap();
+    assert!(is_let_in(&restarted, ann));
+    clock.advance(Duration::from_secs(11 * 86_400));
+    let mut late = start();
+    late.sharing.exchange().await.unwrap();
+    assert!(!is_let_in(&late, ann) && !is_let_in(&restarted, ann));
     tasks.stop(Duration::from_secs(10)).await;
 }
 
