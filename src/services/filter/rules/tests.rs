@@ -390,6 +390,29 @@ endif
 }
 
 #[test]
+fn neither_branch_holds_of_a_condition_that_is_not_understood() {
+    let text = "\
+if (something_else == 7)
+body A /Buy/
+else
+body B /Buy/
+if (version >= 3)
+body C /Buy/
+endif
+endif
+if (version < 3)
+body D /Buy/
+else
+body E /Buy/
+endif
+";
+    assert_eq!(names(text, MAIL), ["E"]);
+    let set = RuleSet::compile([("x.cf", text)]);
+    let found: Vec<_> = set.complaints().iter().map(|c| (c.line, c.severity)).collect();
+    assert_eq!(found, [(1, Severity::Unusable), (9, Severity::Skipped)]);
+}
+
+#[test]
 fn the_client_is_the_outermost_relay() {
     let view = View::new(b"Subject: x\r\n\r\nx\r\n", &LimitSettings::default());
     let rules = "\
