@@ -306,8 +306,12 @@ impl Place<'_> {
                 return self.complain(Severity::Unusable, &format!("score {name}"), reason);
             }
         };
-        let first =
-            || Score { numbers: if relative { [1.0; 4] } else { scores }, file: self.file.to_owned(), line: self.line };
+        if relative && !self.definitions.scores.contains_key(name) {
+            // SpamAssassin takes no such line either: the rule keeps the score of one that has none.
+            let reason = "there is no earlier score to add this to; write the whole score, without brackets".to_owned();
+            return self.complain(Severity::Unusable, &format!("score {name}"), reason);
+        }
+        let first = || Score { numbers: scores, file: self.file.to_owned(), line: self.line };
         let entry = self.definitions.scores.entry(name.to_owned()).or_insert_with(first);
         for (slot, score) in entry.numbers.iter_mut().zip(scores) {
             *slot = if relative { *slot + score } else { score };
