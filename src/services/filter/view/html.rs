@@ -5,7 +5,7 @@ use super::elements::Elements;
 use super::links::from_text;
 use super::markup::{Attributes, breaks_line, comment_end, element_name, is_known, is_void, reference, tag_end};
 use super::style::Style;
-use super::{AsideKind, LinkKind, MAX_LINKS, View, link_of, push_folded, set_aside};
+use super::{AsideKind, LinkKind, View, link_of, push_folded, set_aside};
 
 /// What was noticed in the HTML parts.
 #[derive(Debug, Default, Clone)]
@@ -309,15 +309,13 @@ impl Renderer<'_, '_> {
         if head.starts_with("data:text/html") {
             self.view.html.data_documents += 1;
         }
-        if self.view.links.len() >= MAX_LINKS {
-            return;
-        }
-        if let Some(link) = link_of(url, kind) {
-            self.view.links.push(link);
-            if kind == LinkKind::Anchor {
-                self.unlinked.push(' ');
-                self.anchor = Some(self.view.links.len() - 1);
-            }
+        if self.view.has_room_for(kind)
+            && let Some(link) = link_of(url, kind)
+            && self.view.add_link(link)
+            && kind == LinkKind::Anchor
+        {
+            self.unlinked.push(' ');
+            self.anchor = Some(self.view.links.len() - 1);
         }
     }
 
@@ -353,7 +351,7 @@ impl Renderer<'_, '_> {
             self.view.body.push('\n');
         }
         self.line.clear();
-        from_text(&self.unlinked, &mut self.view.links);
+        from_text(&self.unlinked, self.view);
         self.unlinked.clear();
     }
 }

@@ -292,6 +292,18 @@ fn finds_links_in_text() {
 }
 
 #[test]
+fn many_links_of_one_kind_keep_out_none_of_another() {
+    let text = (0..2_000).map(|n| format!("http://text.test/{n} ")).collect::<String>();
+    let pictures = "<img src='http://picture.test/1'>".repeat(2_000);
+    let message = format!("Content-Type: text/html\n\n{text}<br>{pictures}<a href='http://evil.test/'>x</a>");
+    let view = View::new(message.as_bytes(), &limits());
+    let count = |kind| view.links.iter().filter(|link| link.kind == kind).count();
+    assert_eq!((count(LinkKind::Text), count(LinkKind::Resource), count(LinkKind::Anchor)), (1000, 1000, 1));
+    assert_eq!(view.links.last().map(|link| (link.host.as_str(), link.shown.as_str())), Some(("evil.test", "x")));
+    assert!(view.reached.contains(&Limit::Links));
+}
+
+#[test]
 fn bombs_are_bounded() {
     let mut nested = String::new();
     for n in 0..3000 {
