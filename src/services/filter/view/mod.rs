@@ -11,6 +11,7 @@ mod links;
 mod markup;
 mod parts;
 mod received;
+mod sheet;
 mod style;
 
 pub use fields::{Field, addresses_in};
