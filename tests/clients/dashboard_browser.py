@@ -244,6 +244,33 @@ def finds_events_and_journeys(server):
     page.picture("mailboxes")
 
 
+def later_messages_stay(server):
+    """A refresh that was under way when they were asked for, and whose answer comes after theirs, does not replace them."""
+    page = server.page
+    page.press("2")
+    page.shows("queue")
+    page.until("the queue", lambda: "somebody@silent.test" in page.text("#entries"))
+    shown = page.driver.execute_async_script("""
+        const done = arguments[0];
+        const entry = (sender) => ({ id: "x", received: 0, sender, size: 1, recipients: [], hold_reason: null });
+        import("/search.js").then(async ({ showQueue }) => {
+            let answer = () => {};
+            const first = showQueue(() => new Promise((go) => { answer = () => go({ entries: [entry("early@example.test")], next: "x" }); }));
+            await showQueue(async () => ({ entries: [entry("late@example.test")], next: null }), "x");
+            answer();
+            await first;
+            done(document.querySelector("#entries").textContent);
+        });
+    """)
+    assert "late@example.test" in shown and "early@example.test" not in shown, shown
+    page.press("1")
+    page.shows("overview")
+    page.press("2")
+    page.until("the queue again", lambda: "somebody@silent.test" in page.text("#entries"))
+    page.press("1")
+    page.shows("overview")
+
+
 def tells_what_other_servers_report(server):
     page = server.page
     page.press("6")
@@ -349,6 +376,7 @@ run(
     refreshes_without_a_reload,
     tells_of_a_server_that_does_not_answer,
     finds_events_and_journeys,
+    later_messages_stay,
     tells_what_other_servers_report,
     fits_a_telephone,
     everything_has_a_name_for_screen_readers,

@@ -1,7 +1,7 @@
 //! The guard itself.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use ipnet::IpNet;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::acquaintances::{Acquaintances, Pair};
 use super::client::{Client, account_key};
 use super::pass::Pass;
-use super::rates::{Bounded, Fading, words};
+use super::rates::{Bounded, words};
 use super::refusals::Refusals;
 use super::settings::{GuardSettings, Service};
 use super::sharing::{Change, Origin};
@@ -28,8 +29,6 @@ use crate::foundations::settings::Live;
 pub(super) const EARNED: &str = "too many failures";
 /// Most bans an administrator may set by hand.
 const MOST_SET_BANS: usize = 10_000;
-/// How long a network that has logged in to an account is trusted with it.
-const ACQUAINTANCE: Duration = Duration::from_secs(30 * 86_400);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Decides who may go on. Cloning gives another handle to the same memory.
@@ -50,7 +49,7 @@ struct Memory {
     held: HashMap<(IpNet, Service), u32>,
     rates: Rates,
     strikes: Bounded<Subject, Strikes>,
-    acquaintances: Bounded<(String, IpNet), Seen>,
+    acquaintances: Acquaintances,
     refusals: Bounded<(Option<IpNet>, Service), Refusals>,
     set: HashMap<IpNet, Ban>,
     /// Bans that were set, earned or lifted and not shared yet.
@@ -63,16 +62,6 @@ enum Subject {
     Account(String),
     /// A client, for wrong passwords of accounts that it has logged in to: they slow it down and ban nobody.
     Acquaintance(IpNet),
-}
-
-/// A network has logged in to an account; forgotten at this time.
-#[derive(Debug, Clone, Copy)]
-struct Seen(Timestamp);
-
-impl Fading for Seen {
-    fn gone(&self) -> Timestamp {
-        self.0
-    }
 }
 
 /// What a peer did wrong.
@@ -176,7 +165,7 @@ impl Guard {
         let known = (account.clone(), client.network());
         let blocked = memory.strikes.get(&Subject::Account(account)).and_then(|strikes| strikes.banned_for(now));
         match blocked {
-            Some(left) if memory.acquaintances.get(&known).is_none_or(|seen| seen.0 <= now) => {
+            Some(left) if !memory.acquaintances.knows(&known, now) => {
                 let text = format!("Too many failed logins for this account; try again in {}", words(left));
                 Err(Refusal::new(Kind::TooMany, text).smtp(454, "4.7.0"))
             }
@@ -193,7 +182,7 @@ impl Guard {
         let mut is_acquaintance = false;
         if let Failure::Login { account } = what {
             let known = (account_key(account), client.network());
-            is_acquaintance = memory.acquaintances.get(&known).is_some_and(|seen| seen.0 > now);
+            is_acquaintance = memory.acquaintances.knows(&known, now);
             memory.strike(Subject::Account(known.0), settings.account_failures, now, &settings);
         }
         let count = if is_acquaintance {
@@ -221,11 +210,8 @@ impl Guard {
     pub fn logged_in(&self, peer: &Peer, account: &str) {
         let settings = self.0.settings.get();
         let Some(client) = self.counted(peer, &settings) else { return };
-        let now = self.0.clock.now();
-        let until = now + ACQUAINTANCE;
-        let mut memory = self.0.memory.lock();
         let known = (account_key(account), client.network());
-        memory.acquaintances.entry(known, now, settings.remembered, || Seen(until)).0 = until;
+        self.0.memory.lock().acquaintances.meet(known, self.0.clock.now(), settings.remembered);
     }
 
     /// All bans in force: those set by hand and those that follow from failures, longest first.
@@ -340,6 +326,22 @@ impl Guard {
                 }
             }
         }
+    }
+
+    /// Networks that have logged in to accounts, as far as that is to be written down.
+    pub(super) fn take_acquaintances(&self) -> BTreeMap<Pair, Timestamp> {
+        self.0.memory.lock().acquaintances.take_unwritten()
+    }
+
+    /// Takes back those that could not be written down.
+    pub(super) fn give_acquaintances_back(&self, unwritten: BTreeMap<Pair, Timestamp>) {
+        self.0.memory.lock().acquaintances.give_back(unwritten);
+    }
+
+    /// Takes over networks that have logged in to accounts elsewhere, or before this process.
+    pub(super) fn adopt_acquaintances(&self, known: Vec<(Pair, Timestamp)>) {
+        let (settings, now) = (self.0.settings.get(), self.0.clock.now());
+        self.0.memory.lock().acquaintances.adopt(known, now, settings.remembered);
     }
 
     pub(super) fn release(&self, client: Option<(Client, Service)>) {

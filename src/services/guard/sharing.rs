@@ -1,5 +1,5 @@
-//! Bans that survive a restart and are shared between machines, and the use of rates where that is wanted: tables that every
-//! process writes to and reads.
+//! Bans and networks that have logged in, which survive a restart and are shared between machines, and the use of rates where
+//! that is wanted: tables that every process writes to and reads.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::acquaintances::Register;
 use super::ledger::{Ban, Guard};
 use super::nftables;
 use super::settings::GuardSettings;
@@ -55,7 +56,7 @@ pub struct SharingParts {
     pub clock: SharedClock,
 }
 
-/// Carries bans between the memory of this process, the table, and the firewall.
+/// Carries bans between the memory of this process, the table, and the firewall, and what else processes tell each other.
 pub struct Sharing {
     parts: SharingParts,
     /// Changes that could not be written yet.
@@ -70,11 +71,13 @@ pub struct Sharing {
     process: String,
     /// The latest row of shared rates that was read.
     charged: i64,
+    /// Carries the networks that have logged in to accounts.
+    register: Register,
 }
 
 /// Rows are read again from this long before the latest: clocks of several machines differ, and transactions take time.
 const OVERLAP: Duration = Duration::from_secs(120);
-/// Rows read in one go; the others follow at the next look.
+/// Rows of one answer of the database.
 const MOST_ROWS: u32 = 20_000;
 /// Most changes that wait for a database that is away.
 const MOST_UNWRITTEN: usize = 10_000;
@@ -94,7 +97,7 @@ impl Sharing {
         let process = SessionId::generate(parts.clock.now()).to_string();
         let told_all = (parts.clock.now(), parts.settings.get());
         let (unwritten, seen, told) = (Vec::new(), Timestamp::EPOCH, HashMap::new());
-        Self { parts, unwritten, seen, told, told_all, process, charged: 0 }
+        Self { parts, unwritten, seen, told, told_all, process, charged: 0, register: Register::default() }
     }
 
     /// Reads all bans, then goes on exchanging them until `tasks` stop; what has changed last is written then.
@@ -129,15 +132,14 @@ impl Sharing {
         if forgotten > 0 {
             log::warn!(bans = forgotten; "The oldest bans not shared yet are not shared any more; this process keeps to them");
         }
-        self.tell_firewall_again(now).await;
-        self.tell_firewall(&self.unwritten.clone(), now).await;
+        self.tell_firewall(now).await;
         while let Some(change) = self.unwritten.first() {
             self.write(change, now).await?;
             self.unwritten.remove(0);
         }
-        let others = self.read().await?;
-        self.parts.guard.adopt(&others);
-        self.tell_firewall(&others, now).await;
+        self.read(now).await?;
+        self.tell_firewall(now).await;
+        self.register.exchange(&self.parts.guard, &self.parts.database, now).await?;
         let old = [(now - KEPT).into(), (now - KEPT).into()];
         self.parts
             .database
@@ -204,48 +206,74 @@ impl Sharing {
         Ok(self.parts.database.fetch_optional(sql, &values).await?.is_some())
     }
 
-    async fn read(&mut self) -> Result<Vec<Change>, Error> {
-        let sql = "SELECT network, ends_at, reason, origin, bans, changed_at FROM bans WHERE changed_at >= ? \
-                   ORDER BY changed_at LIMIT ?";
+    /// Takes over what has changed since it was read last, some rows at a time. All of them are read before the time from which
+    /// the next look begins moves on: as many as one answer holds may have changed at nearly the same time.
+    async fn read(&mut self, now: Timestamp) -> Result<(), Error> {
+        let sql = "SELECT network, ends_at, reason, origin, bans, changed_at FROM bans \
+                   WHERE changed_at >= ? AND (changed_at > ? OR network > ?) ORDER BY changed_at, network LIMIT ?";
         // What others write after the clock was put back is older than what was read before.
-        self.seen = self.seen.min(self.parts.clock.now());
-        let from = if self.seen == Timestamp::EPOCH { self.seen } else { self.seen - OVERLAP };
-        let rows = self.parts.database.fetch_all(sql, &[from.into(), MOST_ROWS.into()]).await?;
-        let mut changes = Vec::with_capacity(rows.len());
-        for row in &rows {
-            self.seen = self.seen.max(row.time(5)?);
-            changes.extend(change(row)?);
-        }
-        Ok(changes)
-    }
-
-    async fn tell_firewall(&mut self, changes: &[Change], now: Timestamp) {
-        let settings = self.parts.settings.get();
-        self.told.retain(|_, until| until.is_none_or(|until| until > now));
-        let is_over = |until: Option<Timestamp>| until.is_some_and(|until| until <= now);
-        let is_news = |change: &&Change| {
-            let known = self.told.get(&change.network);
-            known != Some(&change.until) && (known.is_some() || !is_over(change.until))
-        };
-        let news: Vec<_> = changes.iter().filter(is_news).map(|change| (change.network, change.until)).collect();
-        self.told.extend(nftables::tell(&settings.nftables, &news, now).await);
-        for (network, _) in news.iter().filter(|(_, until)| is_over(*until)) {
-            self.told.remove(network);
+        self.seen = self.seen.min(now);
+        let mut latest = self.seen;
+        let mut from = if latest == Timestamp::EPOCH { latest } else { latest - OVERLAP };
+        let mut after = String::new();
+        loop {
+            let values = [from.into(), from.into(), after.as_str().into(), MOST_ROWS.into()];
+            let rows = self.parts.database.fetch_all(sql, &values).await?;
+            let mut changes = Vec::with_capacity(rows.len());
+            for row in &rows {
+                changes.extend(change(row)?);
+            }
+            self.parts.guard.adopt(&changes);
+            if let Some(last) = rows.last() {
+                (from, after) = (last.time(5)?, last.text(0)?);
+                latest = latest.max(from);
+            }
+            if rows.len() < MOST_ROWS as usize {
+                self.seen = latest;
+                return Ok(());
+            }
         }
     }
 
-    /// Repeats what the firewall was told, after a reload of ours and from time to time: its sets are empty when it was
-    /// reloaded.
-    async fn tell_firewall_again(&mut self, now: Timestamp) {
+    /// Lets the firewall's sets hold the bans in force, as far as they can hold them together: when a ban begins or ends, others
+    /// may give way to it or take its place.
+    async fn tell_firewall(&mut self, now: Timestamp) {
         let settings = self.parts.settings.get();
-        let (at, with) = &self.told_all;
-        if now.since(*at) < TOLD_ALL_EVERY && Arc::ptr_eq(with, &settings) {
+        if settings.nftables.table.is_none() {
             return;
         }
-        self.told_all = (now, Arc::clone(&settings));
-        let last = self.told.iter().filter(|(_, until)| until.is_none_or(|until| until > now));
-        let elements: Vec<_> = last.map(|(network, until)| (*network, *until)).collect();
-        nftables::tell(&settings.nftables, &elements, now).await;
+        let banned: Vec<_> = self.parts.guard.bans().iter().map(|ban| (ban.network.trunc(), ban.until)).collect();
+        let wanted: HashMap<IpNet, Option<Timestamp>> = nftables::outermost(&banned, now).into_iter().collect();
+        // It ends what is over by itself.
+        self.told.retain(|_, until| nftables::is_lasting(*until, now));
+        // An element that is there keeps its end in older kernels, whatever it is told: it is taken out first.
+        let is_gone = |(network, until): &(&IpNet, &Option<Timestamp>)| wanted.get(*network) != Some(*until);
+        let gone: Vec<IpNet> = self.told.iter().filter(is_gone).map(|(network, _)| *network).collect();
+        if self.is_to_be_told_all(now, &settings) {
+            self.told.retain(|network, _| gone.contains(network));
+        }
+        let is_news = |(network, until): &(&IpNet, &Option<Timestamp>)| self.told.get(*network) != Some(*until);
+        let news: Vec<_> = wanted.iter().filter(is_news).map(|(network, until)| (*network, *until)).collect();
+        if gone.is_empty() && news.is_empty() {
+            return;
+        }
+        let orders = nftables::Orders { gone: &gone, wanted: &news, banned: &banned };
+        let told = nftables::tell(&settings.nftables, &orders, now).await;
+        for network in &told.gone {
+            self.told.remove(network);
+        }
+        self.told.extend(told.wanted);
+    }
+
+    /// Whether the firewall is told again of all bans: after a reload of ours and from time to time, since its sets are empty when
+    /// it was reloaded.
+    fn is_to_be_told_all(&mut self, now: Timestamp, settings: &Arc<GuardSettings>) -> bool {
+        let (at, with) = &self.told_all;
+        if now.since(*at) < TOLD_ALL_EVERY && Arc::ptr_eq(with, settings) {
+            return false;
+        }
+        self.told_all = (now, Arc::clone(settings));
+        true
     }
 
     fn record(&self, change: &Change, now: Timestamp) {

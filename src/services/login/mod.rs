@@ -34,7 +34,7 @@ mod verify;
 
 pub use app_password::MadeAppPassword;
 pub use keyring::{AppPasswordWish, KeyError, Keyring};
-pub use one_time::{BadSecret, one_time_step};
+pub use one_time::{BadSecret, last_one_time_step, one_time_step};
 pub use password::{Scheme, Unusable, check, hash, recognise, scheme_word};
 pub use remembering::remembered_for;
 pub use seal::{SealError, read_key, reseal};

@@ -87,6 +87,11 @@ pub fn one_time_step(secret: &Secret<String>, code: &str, now: Timestamp) -> Res
     Ok(Code::parse(code).and_then(|code| key.step_of(code, now)))
 }
 
+/// The last step of time whose code is taken now.
+pub fn last_one_time_step(now: Timestamp) -> i64 {
+    now.unix_seconds().div_euclid(STEP) + AROUND
+}
+
 /// A secret that is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("at least 16 octets in base32 are wanted")]

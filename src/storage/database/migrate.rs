@@ -87,6 +87,7 @@ steps! {
     105 "0105_held_letters",
     106 "0106_remembered_browsers",
     110 "0110_clock_seen",
+    111 "0111_known_networks",
 }
 
 /// Tables that may be there before us (the seed's), and the columns we need of them.

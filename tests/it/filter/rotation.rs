@@ -1,12 +1,21 @@
 //! DKIM keys that are exchanged on a schedule.
 
+use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
 
+use postrider::foundations::dns::ZoneResolver;
 use postrider::foundations::event::{Event, EventKind};
-use postrider::services::filter::authentication::dkim::{DkimResult, verify};
-use postrider::storage::journal::Query;
+use postrider::foundations::settings::Live;
+use postrider::foundations::tasks::Tasks;
+use postrider::services::filter::authentication::dkim::{Algorithm, DkimResult, verify};
+use postrider::services::filter::rotation::{Rotation, RotationParts};
+use postrider::services::filter::{DkimRotationSettings, DkimSettings, FilterSettings};
+use postrider::storage::database::Dialect;
+use postrider::storage::journal::{Journal, JournalSettings, Query};
 
-use crate::harness::{Host, Peer, cli, until};
+use crate::accounts::engines::run;
+use crate::harness::{Host, Peer, TestClock, cli, until};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -172,4 +181,42 @@ async fn until_signed(send: &impl AsyncFn(usize) -> String, selector: &str) -> S
         }
     }
     panic!("nothing is signed");
+}
+
+/// A key takes a while to be found, and its files a while to be on disk.
+#[test]
+fn nothing_else_waits_while_keys_are_made() {
+    run(Dialect::Sqlite, |database| async move {
+        let place = tempfile::tempdir().unwrap();
+        let (clock, tasks) = (TestClock::new(), Tasks::new());
+        let directory = Some(place.path().join("dkim"));
+        let rotation = DkimRotationSettings { directory, algorithms: vec![Algorithm::Rsa], ..Default::default() };
+        let dkim = DkimSettings { rotation, ..Default::default() };
+        let journal_settings = Live::new(JournalSettings::default());
+        let rotation = Rotation::new(RotationParts {
+            settings: Live::new(FilterSettings { dkim, ..Default::default() }),
+            resolver: Arc::new(ZoneResolver::new()),
+            journal: Journal::start(database, journal_settings, Arc::new(clock.clone()), &tasks),
+            clock: Arc::new(clock),
+        });
+        let domain = "example.test".parse().unwrap();
+        let is_made = Cell::new(false);
+        let making = async {
+            let pairs = rotation.rotate(&domain).await;
+            is_made.set(true);
+            pairs
+        };
+        let others = async {
+            let mut turns = 0_u32;
+            while !is_made.get() {
+                turns += 1;
+                tokio::task::yield_now().await;
+            }
+            turns
+        };
+        let (pairs, turns) = tokio::join!(making, others);
+        assert_eq!(pairs.unwrap().len(), 1);
+        assert!(turns > 20, "others had only {turns} turns");
+        tasks.stop(Duration::from_secs(10)).await;
+    });
 }

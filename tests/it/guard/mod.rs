@@ -13,7 +13,7 @@ use postrider::foundations::tasks::Tasks;
 use postrider::services::guard::{
     Failure, Guard, GuardSettings, NftablesSettings, Part, Service, Sharing, SharingParts,
 };
-use postrider::storage::database::{Database, Dialect};
+use postrider::storage::database::{Database, Dialect, Val};
 use postrider::storage::journal::{Journal, JournalSettings, Query};
 
 use tokio::io::AsyncReadExt as _;
@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use crate::accounts::engines::{on_every_engine, run};
 use crate::harness::{Host, TestClock};
 
-on_every_engine!(bans_are_shared, a_ban_by_hand_outlasts_an_earned_one, rates_are_shared);
+on_every_engine!(bans_are_shared, a_ban_by_hand_outlasts_an_earned_one, known_networks_are_shared, rates_are_shared);
 
 struct Machine {
     guard: Guard,
@@ -101,6 +101,30 @@ async fn bans_are_shared(database: Database) {
     tasks.stop(Duration::from_secs(10)).await;
 }
 
+#[test]
+fn more_bans_at_once_than_one_answer_holds_are_all_read() {
+    run(Dialect::Sqlite, |database| async move {
+        let (clock, tasks) = (TestClock::new(), Tasks::new());
+        let journal = journal(&database, &clock, &tasks);
+        let now = postrider::foundations::clock::Clock::now(&clock);
+        let columns = ["network", "ends_at", "reason", "origin", "bans", "changed_at"];
+        let rows: Vec<Vec<Val>> = (0..20_500_u32)
+            .map(|n| {
+                let network = format!("{}/32", std::net::Ipv4Addr::from_bits(0x0a00_0000 + n));
+                let until = now + Duration::from_secs(3_600);
+                vec![network.into(), until.into(), "".into(), "earned".into(), 1_u32.into(), now.into()]
+            })
+            .collect();
+        let mut transaction = database.begin().await.unwrap();
+        transaction.insert_many("bans", &columns, &rows).await.unwrap();
+        transaction.commit().await.unwrap();
+        let mut one = machine(&database, &clock, &journal, NftablesSettings::default());
+        one.sharing.exchange().await.unwrap();
+        assert_eq!(one.guard.bans().len(), rows.len());
+        tasks.stop(Duration::from_secs(10)).await;
+    });
+}
+
 async fn a_ban_by_hand_outlasts_an_earned_one(database: Database) {
     let (clock, tasks) = (TestClock::new(), Tasks::new());
     let journal = journal(&database, &clock, &tasks);
@@ -127,6 +151,44 @@ async fn a_ban_by_hand_outlasts_an_earned_one(database: Database) {
         assert!(!machine.refuses());
         assert_eq!(machine.guard.bans(), []);
     }
+    tasks.stop(Duration::from_secs(10)).await;
+}
+
+async fn known_networks_are_shared(database: Database) {
+    let (clock, tasks) = (TestClock::new(), Tasks::new());
+    let journal = journal(&database, &clock, &tasks);
+    let start = || machine(&database, &clock, &journal, NftablesSettings::default());
+    let ann = "ann@example.test";
+    // Whether the peer is let in while others guess passwords from everywhere.
+    let is_let_in = |machine: &Machine, account: &str| {
+        for n in 0..30 {
+            let guesser = Peer::Tcp(format!("10.{n}.0.1:4000").parse().unwrap());
+            machine.guard.failed(&guesser, Failure::Login { account });
+        }
+        let stranger = Peer::Tcp("198.51.100.1:4000".parse().unwrap());
+        assert!(machine.guard.may_log_in(&stranger, account).is_err());
+        machine.guard.may_log_in(&peer(), account).is_ok()
+    };
+    let (mut one, mut other) = (start(), start());
+    assert!(!is_let_in(&start(), ann));
+    one.guard.logged_in(&peer(), "Ann@example.test");
+    one.sharing.exchange().await.unwrap();
+    other.sharing.exchange().await.unwrap();
+    assert!(is_let_in(&other, ann) && !is_let_in(&other, "bob@example.test"));
+    // It logs in again and again, and is known for a month after the last time.
+    for _ in 0..20 {
+        clock.advance(Duration::from_secs(86_400));
+        one.guard.logged_in(&peer(), ann);
+    }
+    one.sharing.exchange().await.unwrap();
+    clock.advance(Duration::from_secs(20 * 86_400));
+    let mut restarted = start();
+    restarted.sharing.exchange().await.unwrap();
+    assert!(is_let_in(&restarted, ann));
+    clock.advance(Duration::from_secs(11 * 86_400));
+    let mut late = start();
+    late.sharing.exchange().await.unwrap();
+    assert!(!is_let_in(&late, ann) && !is_let_in(&restarted, ann));
     tasks.stop(Duration::from_secs(10)).await;
 }
 
@@ -303,6 +365,50 @@ fn the_packet_filter_is_told_of_many_bans_at_once() {
         one.sharing.exchange().await.unwrap();
         assert_eq!((calls_with("192.0.2.7/32"), calls_with("192.0.2.8/32")), (2, 2));
         assert!(calls_with("192.0.2.9/32") > 2);
+        tasks.stop(Duration::from_secs(10)).await;
+    });
+}
+
+#[test]
+fn bans_that_overlap_are_told_to_the_packet_filter_one_after_the_other() {
+    run(Dialect::Sqlite, |database| async move {
+        let place = tempfile::tempdir().unwrap();
+        let (program, written) = (place.path().join("nft"), place.path().join("calls"));
+        // As the kernel does, it takes no network around one that is in the set.
+        let script = "#!/bin/sh\necho \"$@\" >> CALLS\ncase \"$*\" in *192.0.2.0/24*)\n\
+                      grep -q '^delete .*192.0.2.9/32' CALLS || { echo 'Error: interval overlaps with an existing one' >&2; exit 1; };;\n\
+                      esac\n";
+        std::fs::write(&program, script.replace("CALLS", &written.display().to_string())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let (clock, tasks) = (TestClock::new(), Tasks::new());
+        let journal = journal(&database, &clock, &tasks);
+        let settings = NftablesSettings { table: Some("filter".to_owned()), program, ..NftablesSettings::default() };
+        let ban = |machine: &Machine, network: &str, length| {
+            machine.guard.ban(network.parse().unwrap(), length, "").unwrap();
+        };
+        let mut one = machine(&database, &clock, &journal, settings.clone());
+        ban(&one, "192.0.2.9/32", None);
+        one.sharing.exchange().await.unwrap();
+        std::fs::write(&written, "").unwrap();
+        let mut elsewhere = machine(&database, &clock, &journal, NftablesSettings::default());
+        ban(&elsewhere, "192.0.2.0/24", Some(Duration::from_secs(600)));
+        elsewhere.sharing.exchange().await.unwrap();
+        // A process that has not put the narrow one in itself takes it out all the same.
+        let mut restarted = machine(&database, &clock, &journal, settings);
+        restarted.sharing.exchange().await.unwrap();
+        one.sharing.exchange().await.unwrap();
+        // When the wide one is over, the narrow one takes its place.
+        clock.advance(Duration::from_secs(600));
+        one.sharing.exchange().await.unwrap();
+        let (wide, narrow) = ("filter postrider4 { 192.0.2.0/24 timeout 600s }", "filter postrider4 { 192.0.2.9/32 }");
+        assert_eq!(
+            std::fs::read_to_string(&written).unwrap(),
+            format!(
+                "add element {wide}\ndelete element {narrow}\nadd element {wide}\n\
+                 delete element {narrow}\nadd element {wide}\n\
+                 add element {narrow}\n"
+            )
+        );
         tasks.stop(Duration::from_secs(10)).await;
     });
 }

@@ -9,6 +9,7 @@ use axum::{Extension, Form};
 use serde::Deserialize;
 
 use super::{DashboardSettings, Room};
+use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::files;
 use crate::foundations::ids::SessionId;
@@ -69,14 +70,14 @@ pub(super) async fn enter(
     let Ok(waiting) = room.waiting.try_acquire() else {
         return page(&room, StatusCode::SERVICE_UNAVAILABLE, "Too many logins wait for their turn; try again later.");
     };
-    let mut last_step = room.one_login.lock().await;
+    let mut steps = room.one_login.lock().await;
     if let Err(refusal) = room.needs.guard.may_log_in(&caller.client, ADMINISTRATOR) {
         record(&room, EventKind::LoginRefused, &caller, Some("too many failures before"));
         return page(&room, StatusCode::TOO_MANY_REQUESTS, &refusal.public);
     }
-    let reason = match prove(&room, &settings, credentials, &mut last_step).await {
+    let reason = match prove(&room, &settings, credentials, &mut steps).await {
         Ok(password) => {
-            drop((waiting, last_step));
+            drop((waiting, steps));
             return let_in(&room, &settings, &caller, &headers, &password).await;
         }
         Err(reason) => reason,
@@ -85,11 +86,16 @@ pub(super) async fn enter(
     let delay = room.needs.guard.failed(&caller.client, Failure::Login { account: ADMINISTRATOR });
     // Strangers are counted and banned, and must not keep others waiting. Clients of this machine are not: they
     // guess one after the other.
-    let held = (room.needs.guard.trusts(&caller.client) == Trust::Trusted).then_some((waiting, last_step));
+    let is_early = steps.are_early(room.needs.clock.now());
+    let held = (room.needs.guard.trusts(&caller.client) == Trust::Trusted).then_some((waiting, steps));
     tokio::time::sleep(delay.max(settings.wrong_password_delay.duration())).await;
     drop(held);
     let why = match settings.one_time_secret_file {
         None => "That is not the administrator's password.",
+        Some(_) if is_early => {
+            "That is not the administrator's password, or the code is not right. This server has started a moment ago and \
+             cannot tell which codes were used before; try again in a minute."
+        }
         Some(_) => "That is not the administrator's password, or the code is not right or was used already.",
     };
     page(&room, StatusCode::UNAUTHORIZED, why)
@@ -100,16 +106,13 @@ async fn prove(
     room: &Room,
     settings: &DashboardSettings,
     credentials: Credentials,
-    last_step: &mut i64,
+    steps: &mut UsedSteps,
 ) -> Result<String, &'static str> {
     let Some(password) = right_password(settings, credentials.password).await else { return Err("wrong password") };
     match step(room, settings, credentials.code).await {
         Some(Step::Any) => Ok(password),
         // RFC 6238 §5.2: a code is accepted once.
-        Some(Step::Of(step)) if step > *last_step => {
-            *last_step = step;
-            Ok(password)
-        }
+        Some(Step::Of(step)) if steps.use_up(step, room.needs.clock.now()) => Ok(password),
         Some(Step::Of(_)) | None => Err("wrong one-time code, or one used before"),
     }
 }
@@ -231,6 +234,38 @@ pub(super) async fn is_logged_in(
 /// Most tokens of one request. A browser sends several cookies of one name only for parent domains.
 const MOST_TOKENS: usize = 4;
 
+/// Which steps of time have had their code used.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UsedSteps {
+    /// The last one that was used here.
+    last: i64,
+    /// When this process began, and the last step whose code may have been used before.
+    began: Timestamp,
+    before: i64,
+}
+
+impl UsedSteps {
+    /// What a process must take for used that begins now.
+    pub(super) fn before(began: Timestamp) -> Self {
+        Self { last: 0, began, before: login::last_one_time_step(began) }
+    }
+
+    /// Uses the code of a step up, and those of all steps before it; false when it may have been used.
+    fn use_up(&mut self, step: i64, now: Timestamp) -> bool {
+        // A clock that was ahead when the process began, and was put right, must keep nobody out until then.
+        let may_be_used = step <= self.last || (now >= self.began && step <= self.before);
+        if !may_be_used {
+            self.last = step;
+        }
+        !may_be_used
+    }
+
+    /// Whether codes of this time may have been used before this process.
+    fn are_early(&self, now: Timestamp) -> bool {
+        now >= self.began && login::last_one_time_step(now) <= self.before + 1
+    }
+}
+
 /// What a login has shown besides the password.
 enum Step {
     /// Nothing is wanted.
@@ -276,4 +311,27 @@ fn page(room: &Room, status: StatusCode, problem: &str) -> Response {
     let code = if room.needs.settings.get().one_time_secret_file.is_some() { CODE } else { "" };
     let page = page.replace("{{code}}", code);
     (status, Html(page.replace("{{hostname}}", &text(room.needs.hostname.as_str())))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_good_once_also_after_a_restart() {
+        let at = Timestamp::from_unix_seconds;
+        let step = |seconds: i64| seconds.div_euclid(30);
+        let mut steps = UsedSteps::before(at(600));
+        // Each of these might have let somebody in right before.
+        for (of, now) in [(570, 600), (600, 601), (630, 601), (630, 640), (630, 690)] {
+            assert!(!steps.use_up(step(of), at(now)), "{of} at {now}");
+        }
+        assert!(steps.are_early(at(600)) && steps.are_early(at(659)) && !steps.are_early(at(660)));
+        assert!(steps.use_up(step(660), at(660)));
+        assert!(!steps.use_up(step(660), at(661)) && !steps.use_up(step(630), at(661)));
+        assert!(steps.use_up(step(690), at(661)));
+        // The clock was an hour ahead.
+        let mut steps = UsedSteps::before(at(4_200));
+        assert!(steps.use_up(step(600), at(600)) && !steps.use_up(step(600), at(601)));
+    }
 }

@@ -8,6 +8,8 @@ import { quota } from "./tiles.js";
 
 /** Whether a later part of the queue is looked at, which must not be taken away. */
 let later = false;
+/** Which part of the queue is the last one asked for: the answer to an earlier question must not take its place. */
+let part = 0;
 
 /** Whether the queue shown is to be kept fresh. */
 export const isFirstPart = () => !later;
@@ -15,7 +17,10 @@ export const isFirstPart = () => !later;
 /** @param {Ask} ask @param {string} [after] */
 export async function showQueue(ask, after) {
   later = after !== undefined;
+  part += 1;
+  const mine = part;
   const answer = await ask(`queue?limit=50${after ? `&after=${after}` : ""}`);
+  if (mine !== part) return;
   const now = Date.now() * 1000;
   rowsOf("entries", [answer.entries, Math.floor(now / 60e6)], () => answer.entries.map((/** @type {any} */ one) => [
     traced(one.id),

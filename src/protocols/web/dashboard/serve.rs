@@ -71,8 +71,8 @@ pub struct Room {
     pub(super) needs: Needs,
     pub(super) logins: Logins,
     pub(super) waiting: Semaphore,
-    /// Its value is the step of time whose one-time code was used last.
-    pub(super) one_login: Mutex<i64>,
+    /// Its value is which one-time codes were used.
+    pub(super) one_login: Mutex<login::UsedSteps>,
     pub(super) prober: Prober,
     pub(super) probed: Shared<Vec<Probed>>,
     pub(super) trace: Trace,
@@ -85,7 +85,7 @@ impl Room {
         Self {
             logins: Logins::new(needs.logins.clone(), settings.sessions, Outage::KnownStay),
             waiting: Semaphore::new(settings.waiting.max(1) as usize),
-            one_login: Mutex::default(),
+            one_login: Mutex::new(login::UsedSteps::before(needs.clock.now())),
             prober: Prober::new(needs.hostname.clone(), settings.probe_timeout.duration()),
             probed: Shared::default(),
             trace: Trace::new(needs.journal.clone()),

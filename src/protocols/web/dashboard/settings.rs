@@ -20,7 +20,7 @@ crate::settings! {
         pub proxy_decides: bool = false,
         /// File with the secret of one-time codes (RFC 6238) in base32, of 16 octets at least, such as `head -c 20 /dev/urandom |
         /// base32` makes; the same goes into the administrator's authenticator. Set: a login needs a code besides the
-        /// password. A code is good once, as long as the process runs.
+        /// password. A code is good once. In the first minute of the process none is, since it may have been used before.
         pub one_time_secret_file: Option<PathBuf> = None,
         /// Age at which a login ends. Logins are kept in the database, so that they outlive the process; another password in
         /// the file ends them all, within `login.look_again`.

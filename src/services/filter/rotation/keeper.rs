@@ -50,6 +50,9 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The work with files and keys did not come to its end.
+    #[error("the work with keys was broken off: {0}")]
+    Interrupted(String),
     /// No directory is configured.
     #[error("`spam.dkim.rotation.directory` must be set, with the domains in `spam.dkim.rotation.domains`")]
     NotConfigured,
@@ -128,7 +131,7 @@ impl Rotation {
     async fn look(&self, domain: &Domain, known: &mut Known) {
         let now = self.0.clock.now();
         let advanced = self.advance(domain, Urgency::Scheduled).await;
-        let read = self.active(domain).map(|keys| known.keys.insert(domain.clone(), keys));
+        let read = self.active(domain).await.map(|keys| known.keys.insert(domain.clone(), keys));
         let error = match (advanced, read) {
             (Ok(Some(Step::Missing)), Ok(_)) => {
                 if known.may_tell(domain, now) {
@@ -160,24 +163,22 @@ impl Rotation {
     /// is missing.
     async fn advance(&self, domain: &Domain, urgency: Urgency) -> Result<Option<Step>, Error> {
         let settings = self.0.settings.get();
-        let rotation = &settings.dkim.rotation;
-        let directory = rotation.directory.as_deref().ok_or(Error::NotConfigured)?;
-        let place = directory.join(domain.as_str());
-        files::create_directory(&place, 0o700)?;
-        give_to_owner(&place, directory);
-        let _lock = lock(directory)?;
+        let directory = settings.dkim.rotation.directory.clone().ok_or(Error::NotConfigured)?;
+        let place = Place { directory, domain: domain.clone() };
+        let _lock = place.on_thread(Place::open).await?;
         let mut urgency = urgency;
         let mut last = None;
         for _ in 0..MOST_STEPS {
-            let mut state = load(&place)?;
+            let mut state = place.on_thread(Place::load).await?;
             let now = self.0.clock.now();
             let visible = self.is_visible(&state, domain).await;
-            let Some(step) = next(&state, visible, rotation, urgency, now) else { break };
+            let Some(step) = next(&state, visible, &settings.dkim.rotation, urgency, now) else { break };
             last = Some(step);
             match step {
                 Step::Missing => break,
                 Step::Make => {
-                    let pair = make(directory, domain, rotation, &state, now)?;
+                    let (settings, known) = (Arc::clone(&settings), state.clone());
+                    let pair = place.on_thread(move |place| place.make(&settings.dkim.rotation, &known, now)).await?;
                     self.record(domain, &pair, "announced");
                     state.pairs.push(pair);
                     urgency = Urgency::Scheduled;
@@ -186,13 +187,13 @@ impl Rotation {
                     self.switch(domain, &mut state, now);
                     urgency = Urgency::Scheduled;
                 }
-                Step::Delete(place) => {
-                    let pair = state.pairs.remove(place);
+                Step::Delete(at) => {
+                    let pair = state.pairs.remove(at);
                     self.record(domain, &pair, "deleted");
-                    delete(directory, domain, &pair);
+                    place.on_thread(move |place| place.delete(&pair)).await?;
                 }
             }
-            save(&place, &state)?;
+            place.on_thread(move |place| place.save(&state)).await?;
         }
         Ok(last)
     }
@@ -217,7 +218,13 @@ impl Rotation {
     /// No directory is configured, another process is at it, or the files cannot be read or written.
     pub async fn rotate(&self, domain: &Domain) -> Result<Vec<KeyPairState>, Error> {
         self.advance(domain, Urgency::Now).await?;
-        self.pairs(domain)
+        self.read_pairs(domain).await
+    }
+
+    /// The keys of a domain, read on a thread that may wait.
+    async fn read_pairs(&self, domain: &Domain) -> Result<Vec<KeyPairState>, Error> {
+        let (settings, domain) = (self.0.settings.get(), domain.clone());
+        on_thread(move || pairs(&settings.dkim.rotation, &domain)).await
     }
 
     /// The keys of a domain.
@@ -229,10 +236,10 @@ impl Rotation {
     }
 
     /// The keys of a domain that sign.
-    fn active(&self, domain: &Domain) -> Result<Vec<DkimKeySettings>, Error> {
+    async fn active(&self, domain: &Domain) -> Result<Vec<DkimKeySettings>, Error> {
         let settings = self.0.settings.get();
         let directory = settings.dkim.rotation.directory.as_deref().ok_or(Error::NotConfigured)?;
-        let pairs = pairs(&settings.dkim.rotation, domain)?;
+        let pairs = self.read_pairs(domain).await?;
         let keys = pairs.iter().filter(|pair| pair.phase == Phase::Active).flat_map(|pair| &pair.keys);
         Ok(keys
             .map(|key| DkimKeySettings {
@@ -279,39 +286,84 @@ pub fn pairs(settings: &DkimRotationSettings, domain: &Domain) -> Result<Vec<Key
     Ok(load(&directory.join(domain.as_str()))?.pairs)
 }
 
-/// Makes a pair: its files are on disk when this returns.
-fn make(
-    directory: &Path,
-    domain: &Domain,
-    settings: &DkimRotationSettings,
-    state: &DomainState,
-    now: Timestamp,
-) -> Result<KeyPairState, Error> {
-    let date = now.utc().format("%Y%m%d").to_string();
-    let is_taken = |selector: &str| state.pairs.iter().flat_map(|pair| &pair.keys).any(|key| key.selector == selector);
-    let mut keys = Vec::new();
-    for algorithm in &settings.algorithms {
-        // Several in a day are told apart by a number.
-        let base = format!("p{date}{}", &algorithm.word()[..1]);
-        let numbered = (2..1_000).map(|number| format!("{base}{number}"));
-        let selector = std::iter::once(base.clone()).chain(numbered).find(|selector| !is_taken(selector));
-        let pair = generate(*algorithm)?;
-        let key = RotatedKey { selector: selector.unwrap_or(base), record: pair.record };
-        let file = key.file(directory, domain);
-        files::write_durable(&file, pair.private.expose().as_bytes(), 0o600)?;
-        give_to_owner(&file, directory);
-        keys.push(key);
-    }
-    Ok(KeyPairState { phase: Phase::Announced, since: now, keys })
+/// Does what waits for the disk, or for a key to be found, on a thread where nothing else waits for it.
+async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Interrupted(error.to_string()))?
 }
 
-/// Removes the files of keys that sign no more.
-fn delete(directory: &Path, domain: &Domain, pair: &KeyPairState) {
-    for key in &pair.keys {
-        let file = key.file(directory, domain);
-        if let Err(error) = std::fs::remove_file(&file) {
-            log::warn!(file:% = file.display(), cause:% = error; "A retired key cannot be deleted");
+/// Where the keys of a domain are. All that it does blocks.
+#[derive(Clone)]
+struct Place {
+    /// Of all domains.
+    directory: PathBuf,
+    domain: Domain,
+}
+
+impl Place {
+    /// Does this on a thread that may wait.
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let place = self.clone();
+        on_thread(move || work(&place)).await
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join(self.domain.as_str())
+    }
+
+    /// Makes the domain's directory, and excludes other processes until what it gives is dropped.
+    fn open(&self) -> Result<std::fs::File, Error> {
+        let path = self.path();
+        files::create_directory(&path, 0o700)?;
+        give_to_owner(&path, &self.directory);
+        lock(&self.directory)
+    }
+
+    fn load(&self) -> Result<DomainState, Error> {
+        load(&self.path())
+    }
+
+    fn save(&self, state: &DomainState) -> Result<(), Error> {
+        save(&self.path(), state)
+    }
+
+    /// Makes a pair: its files are on disk when this returns.
+    fn make(
+        &self,
+        settings: &DkimRotationSettings,
+        state: &DomainState,
+        now: Timestamp,
+    ) -> Result<KeyPairState, Error> {
+        let date = now.utc().format("%Y%m%d").to_string();
+        let is_taken =
+            |selector: &str| state.pairs.iter().flat_map(|pair| &pair.keys).any(|key| key.selector == selector);
+        let mut keys = Vec::new();
+        for algorithm in &settings.algorithms {
+            // Several in a day are told apart by a number.
+            let base = format!("p{date}{}", &algorithm.word()[..1]);
+            let numbered = (2..1_000).map(|number| format!("{base}{number}"));
+            let selector = std::iter::once(base.clone()).chain(numbered).find(|selector| !is_taken(selector));
+            let pair = generate(*algorithm)?;
+            let key = RotatedKey { selector: selector.unwrap_or(base), record: pair.record };
+            let file = key.file(&self.directory, &self.domain);
+            files::write_durable(&file, pair.private.expose().as_bytes(), 0o600)?;
+            give_to_owner(&file, &self.directory);
+            keys.push(key);
         }
+        Ok(KeyPairState { phase: Phase::Announced, since: now, keys })
+    }
+
+    /// Removes the files of keys that sign no more.
+    fn delete(&self, pair: &KeyPairState) -> Result<(), Error> {
+        for key in &pair.keys {
+            let file = key.file(&self.directory, &self.domain);
+            if let Err(error) = std::fs::remove_file(&file) {
+                log::warn!(file:% = file.display(), cause:% = error; "A retired key cannot be deleted");
+            }
+        }
+        Ok(())
     }
 }
 

@@ -173,9 +173,16 @@ impl Definitions {
     }
 }
 
+/// A condition whose end is still to come.
 struct Condition {
-    holds: bool,
-    reported: bool,
+    /// Whether the lines that follow are in force; of a condition that is not understood neither branch is.
+    holds: Option<bool>,
+}
+
+impl Condition {
+    fn is_met(&self) -> bool {
+        self.holds == Some(true)
+    }
 }
 
 struct Place<'d> {
@@ -200,7 +207,7 @@ impl Place<'_> {
         let (word, rest) = split_word(line);
         match word {
             "ifplugin" => {
-                let skipped = conditions.iter().any(|c| !c.holds);
+                let skipped = conditions.iter().any(|c| !c.is_met());
                 let holds = is_built_in(rest);
                 if !skipped && !holds {
                     let reason =
@@ -208,24 +215,25 @@ impl Place<'_> {
                             .to_owned();
                     self.complain(Severity::Skipped, &format!("ifplugin {rest}"), reason);
                 }
-                conditions.push(Condition { holds, reported: true });
+                conditions.push(Condition { holds: Some(holds) });
             }
             "if" => {
                 let holds = condition(rest);
-                if holds == Some(false) && conditions.iter().all(|c| c.holds) {
+                if holds == Some(false) && conditions.iter().all(Condition::is_met) {
                     self.complain(Severity::Skipped, line, "the condition does not hold here".to_owned());
                 }
                 if holds.is_none() {
                     self.complain(
                         Severity::Unusable,
                         line,
-                        "the condition is not understood; its section is skipped".to_owned(),
+                        "the condition is not understood; its section is skipped, and what stands under `else` too"
+                            .to_owned(),
                     );
                 }
-                conditions.push(Condition { holds: holds.unwrap_or(false), reported: true });
+                conditions.push(Condition { holds });
             }
             "else" => match conditions.last_mut() {
-                Some(condition) => condition.holds = !condition.holds && condition.reported,
+                Some(condition) => condition.holds = condition.holds.map(|holds| !holds),
                 None => self.complain(Severity::Unusable, word, "there is no condition before it".to_owned()),
             },
             "endif" => {
@@ -233,7 +241,7 @@ impl Place<'_> {
                     self.complain(Severity::Unusable, word, "there is no condition before it".to_owned());
                 }
             }
-            _ if conditions.iter().any(|c| !c.holds) => {}
+            _ if conditions.iter().any(|c| !c.is_met()) => {}
             "lang" => {
                 let (language, rest) = split_word(rest);
                 if language.starts_with("en") {
@@ -298,8 +306,12 @@ impl Place<'_> {
                 return self.complain(Severity::Unusable, &format!("score {name}"), reason);
             }
         };
-        let first =
-            || Score { numbers: if relative { [1.0; 4] } else { scores }, file: self.file.to_owned(), line: self.line };
+        if relative && !self.definitions.scores.contains_key(name) {
+            // SpamAssassin takes no such line either: the rule keeps the score of one that has none.
+            let reason = "there is no earlier score to add this to; write the whole score, without brackets".to_owned();
+            return self.complain(Severity::Unusable, &format!("score {name}"), reason);
+        }
+        let first = || Score { numbers: scores, file: self.file.to_owned(), line: self.line };
         let entry = self.definitions.scores.entry(name.to_owned()).or_insert_with(first);
         for (slot, score) in entry.numbers.iter_mut().zip(scores) {
             *slot = if relative { *slot + score } else { score };

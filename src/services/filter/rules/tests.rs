@@ -69,8 +69,11 @@ fn scores_by_case_and_relative() {
             "a.cf",
             "body R /Buy/\nscore R 1 2 3 4\nbody S /Buy/\nscore S 1.5\nbody T_TRY /Buy/\nbody N /Buy/\ntflags N nice",
         ),
-        ("b.cf", "score S (0.5)"),
+        ("b.cf", "score S (0.5)\nscore T_TRY (2)\nscore N (-0.5)"),
     ]);
+    // There is nothing to add to.
+    let found: Vec<_> = rules.complaints().iter().map(|c| (c.line, c.severity, c.subject.as_str())).collect();
+    assert_eq!(found, [(2, Severity::Unusable, "score T_TRY"), (3, Severity::Unusable, "score N")]);
     let view = View::new(MAIL.as_bytes(), &LimitSettings::default());
     let weight =
         |facts: &Facts<'_>, name: &str| rules.evaluate(facts).into_iter().find(|s| s.name == name).map(|s| s.weight);
@@ -387,6 +390,29 @@ endif
     let mut found = names(&format!("{text}\nheader USER_IN_BLOCKLIST eval:signal()"), message);
     found.sort();
     assert_eq!(found, ["USER_IN_BLOCKLIST", "ZIPPED"]);
+}
+
+#[test]
+fn neither_branch_holds_of_a_condition_that_is_not_understood() {
+    let text = "\
+if (something_else == 7)
+body A /Buy/
+else
+body B /Buy/
+if (version >= 3)
+body C /Buy/
+endif
+endif
+if (version < 3)
+body D /Buy/
+else
+body E /Buy/
+endif
+";
+    assert_eq!(names(text, MAIL), ["E"]);
+    let set = RuleSet::compile([("x.cf", text)]);
+    let found: Vec<_> = set.complaints().iter().map(|c| (c.line, c.severity)).collect();
+    assert_eq!(found, [(1, Severity::Unusable), (9, Severity::Skipped)]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! hides text must end here no later than there, else it is hidden from the filter and not from the reader. If it ends earlier, some
 //! text too much is read.
 
-use super::style::{Size, Style, USUAL};
+use super::style::{Size, Style, TINY, USUAL};
 
 /// How text is shown.
 #[derive(Debug, Clone, Copy)]
@@ -14,9 +14,6 @@ pub(super) struct Sight {
     /// Of the font, in pixels.
     size: f32,
 }
-
-/// Largest size of a font that nobody can read, in pixels.
-const TINY: f32 = 2.7;
 
 impl Sight {
     const PLAIN: Self = Self { gone: false, invisible: false, size: USUAL };

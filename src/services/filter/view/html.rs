@@ -3,9 +3,12 @@
 
 use super::elements::Elements;
 use super::links::from_text;
-use super::markup::{Attributes, breaks_line, comment_end, element_name, is_known, is_void, reference, tag_end};
+use super::markup::{
+    Attributes, breaks_line, comment_end, construct_end, element_name, is_known, is_void, raw_end, reference, tag_end,
+};
+use super::sheet::Sheets;
 use super::style::Style;
-use super::{AsideKind, LinkKind, MAX_LINKS, View, link_of, push_folded, set_aside};
+use super::{AsideKind, LinkKind, View, link_of, push_folded, set_aside};
 
 /// What was noticed in the HTML parts.
 #[derive(Debug, Default, Clone)]
@@ -32,7 +35,7 @@ pub struct HtmlFacts {
     pub refreshes: u32,
     /// `<base href>` elsewhere.
     pub bases: u32,
-    /// Elements hidden by their own style, other than by a small font.
+    /// Elements hidden by a style, other than by a small font.
     pub hidden: u32,
     /// Pieces of text in a font of at most two pixels.
     pub tiny: u32,
@@ -55,6 +58,7 @@ pub struct HtmlFacts {
 struct Renderer<'v, 'm> {
     view: &'v mut View<'m>,
     elements: Elements,
+    sheets: Sheets,
     /// The link whose text is being read.
     anchor: Option<usize>,
     /// How many quotes are open, and where in the text the outermost one begins.
@@ -71,9 +75,9 @@ const MAX_SHOWN: usize = 300;
 /// Adds an HTML part's text, links and facts to the view.
 pub fn render(html: &str, view: &mut View<'_>) {
     view.html.parts += 1;
-    let elements = Elements::default();
+    let (elements, sheets) = (Elements::default(), Sheets::of(html));
     let (line, unlinked) = (String::new(), String::new());
-    let mut renderer = Renderer { view, elements, anchor: None, quotes: 0, quote_from: 0, line, unlinked };
+    let mut renderer = Renderer { view, elements, sheets, anchor: None, quotes: 0, quote_from: 0, line, unlinked };
     let bytes = html.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -103,15 +107,9 @@ impl Renderer<'_, '_> {
             }
             return end;
         }
-        let end = match &bytes[at + 1..] {
-            [b'/', c, ..] if c.is_ascii_alphabetic() => tag_end(bytes, at + 2),
-            // No quotes count in what is taken for a comment (HTML §13.2.5.41), nor in a DOCTYPE.
-            [b'/' | b'!' | b'?', rest @ ..] => memchr::memchr(b'>', rest).map_or(bytes.len(), |n| at + 2 + n),
-            [c, ..] if c.is_ascii_alphabetic() => tag_end(bytes, at + 1),
-            _ => {
-                self.text("<");
-                return at + 1;
-            }
+        let Some(end) = construct_end(bytes, at) else {
+            self.text("<");
+            return at + 1;
         };
         let inner = html.get(at + 1..end).unwrap_or_default();
         let after = (end + 1).min(bytes.len());
@@ -153,37 +151,27 @@ impl Renderer<'_, '_> {
         self.elements.before(name);
         let bytes = html.as_bytes();
         let shows = matches!(name, "title" | "textarea" | "xmp" | "plaintext");
-        let mut at = from;
         // Nothing ends plain text.
-        while name != "plaintext"
-            && let Some(found) = memchr::memmem::find(&bytes[at..], b"</")
-        {
-            let start = at + found;
-            let tail = &bytes[start + 2..];
-            if tail.len() > name.len()
-                && tail[..name.len()].eq_ignore_ascii_case(name.as_bytes())
-                && (tail[name.len()].is_ascii_whitespace() || matches!(tail[name.len()], b'/' | b'>'))
-            {
-                if name == "script" && memchr::memmem::find(&bytes[from..start], b"<!--").is_some() {
-                    // It may end later only (HTML §13.2.5.20 to §13.2.5.31).
-                    self.elements.lose_track();
-                }
-                if shows {
-                    self.shown_raw(name, &html[from..start]);
-                }
-                self.elements.close(name);
-                return (tag_end(bytes, start + 1) + 1).min(bytes.len());
+        let end = if name == "plaintext" { None } else { raw_end(bytes, name, from) };
+        let Some(start) = end else {
+            if shows {
+                self.shown_raw(name, &html[from..]);
             }
-            at = start + 2;
+            return bytes.len();
+        };
+        if name == "script" && memchr::memmem::find(&bytes[from..start], b"<!--").is_some() {
+            // It may end later only (HTML §13.2.5.20 to §13.2.5.31).
+            self.elements.lose_track();
         }
         if shows {
-            self.shown_raw(name, &html[from..]);
+            self.shown_raw(name, &html[from..start]);
         }
-        bytes.len()
+        self.elements.close(name);
+        (tag_end(bytes, start + 1) + 1).min(bytes.len())
     }
 
     fn shown_raw(&mut self, name: &str, text: &str) {
-        self.elements.begin(name, &Style::of(name, &Attributes::default()));
+        self.elements.begin(name, &Style::of(name, &Attributes::default(), &Sheets::default()));
         self.text(text);
         self.break_line();
         self.elements.close(name);
@@ -284,7 +272,7 @@ impl Renderer<'_, '_> {
             }
             self.quotes = self.quotes.saturating_add(1);
         }
-        let style = Style::of(name, attributes);
+        let style = Style::of(name, attributes, &self.sheets);
         if style.gone || style.invisible == Some(true) {
             self.view.html.hidden += 1;
         }
@@ -309,15 +297,13 @@ impl Renderer<'_, '_> {
         if head.starts_with("data:text/html") {
             self.view.html.data_documents += 1;
         }
-        if self.view.links.len() >= MAX_LINKS {
-            return;
-        }
-        if let Some(link) = link_of(url, kind) {
-            self.view.links.push(link);
-            if kind == LinkKind::Anchor {
-                self.unlinked.push(' ');
-                self.anchor = Some(self.view.links.len() - 1);
-            }
+        if self.view.has_room_for(kind)
+            && let Some(link) = link_of(url, kind)
+            && self.view.add_link(link)
+            && kind == LinkKind::Anchor
+        {
+            self.unlinked.push(' ');
+            self.anchor = Some(self.view.links.len() - 1);
         }
     }
 
@@ -353,7 +339,7 @@ impl Renderer<'_, '_> {
             self.view.body.push('\n');
         }
         self.line.clear();
-        from_text(&self.unlinked, &mut self.view.links);
+        from_text(&self.unlinked, self.view);
         self.unlinked.clear();
     }
 }

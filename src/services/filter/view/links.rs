@@ -15,6 +15,10 @@ pub enum LinkKind {
     Form,
 }
 
+impl LinkKind {
+    pub(super) const COUNT: usize = Self::Form as usize + 1;
+}
+
 /// One link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -30,6 +34,24 @@ pub struct Link {
 
 /// Longest URL that is kept, in octets.
 const MAX_URL: usize = 2048;
+
+impl View<'_> {
+    /// Whether further links of this kind are collected. Each has a bound of its own, so that many of one kind keep out none of
+    /// another.
+    pub(super) const fn has_room_for(&self, kind: LinkKind) -> bool {
+        self.link_counts[kind as usize] < MAX_LINKS
+    }
+
+    /// Adds a link, if there is room; whether there was.
+    pub(super) fn add_link(&mut self, link: Link) -> bool {
+        let has_room = self.has_room_for(link.kind);
+        if has_room {
+            self.link_counts[link.kind as usize] += 1;
+            self.links.push(link);
+        }
+        has_room
+    }
+}
 
 /// A link from a URL as written in HTML or text; `None` when it is not one that leads anywhere.
 pub fn link_of(url: &str, kind: LinkKind) -> Option<Link> {
@@ -91,7 +113,7 @@ fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
 }
 
 /// Collects the links that stand in running text.
-pub fn from_text(text: &str, links: &mut Vec<Link>) {
+pub fn from_text(text: &str, view: &mut View<'_>) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(found) = memchr::memchr3(b':', b'w', b'W', bytes.get(at..).unwrap_or_default()) {
@@ -115,10 +137,12 @@ pub fn from_text(text: &str, links: &mut Vec<Link>) {
         };
         let length = text[start..].find(ends_url).unwrap_or(text.len() - start);
         let url = text[start..start + length].trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '\'', '*', '_']);
-        if links.len() >= MAX_LINKS {
+        if !view.has_room_for(LinkKind::Text) {
             return;
         }
-        links.extend(link_of(url, LinkKind::Text).filter(|l| l.url.len() > 7));
+        if let Some(link) = link_of(url, LinkKind::Text).filter(|l| l.url.len() > 7) {
+            view.add_link(link);
+        }
         at = start + length.max(1);
     }
 }

@@ -38,6 +38,35 @@ pub(super) fn tag_end(bytes: &[u8], from: usize) -> usize {
     memchr::memchr(b'>', bytes.get(from..).unwrap_or_default()).map_or(bytes.len(), |n| from + n)
 }
 
+/// Where the tag, declaration or odd comment ends that begins with the `<` at this place: its `>`, or the end of the text. `None` if it
+/// begins nothing.
+pub(super) fn construct_end(bytes: &[u8], at: usize) -> Option<usize> {
+    match &bytes[at + 1..] {
+        [b'/', c, ..] if c.is_ascii_alphabetic() => Some(tag_end(bytes, at + 2)),
+        // No quotes count in what is taken for a comment (HTML §13.2.5.41), nor in a DOCTYPE.
+        [b'/' | b'!' | b'?', rest @ ..] => Some(memchr::memchr(b'>', rest).map_or(bytes.len(), |n| at + 2 + n)),
+        [c, ..] if c.is_ascii_alphabetic() => Some(tag_end(bytes, at + 1)),
+        _ => None,
+    }
+}
+
+/// Where the end tag begins of an element whose content is no markup, and begins at `from`.
+pub(super) fn raw_end(bytes: &[u8], name: &str, from: usize) -> Option<usize> {
+    let mut at = from;
+    while let Some(found) = memchr::memmem::find(&bytes[at..], b"</") {
+        let start = at + found;
+        let tail = &bytes[start + 2..];
+        if tail.len() > name.len()
+            && tail[..name.len()].eq_ignore_ascii_case(name.as_bytes())
+            && (tail[name.len()].is_ascii_whitespace() || matches!(tail[name.len()], b'/' | b'>'))
+        {
+            return Some(start);
+        }
+        at = start + 2;
+    }
+    None
+}
+
 /// Where a comment ends whose `<!--` stands at `at`. Not only `-->` ends it (HTML §13.2.5.43 to §13.2.5.52).
 pub(super) fn comment_end(bytes: &[u8], at: usize) -> usize {
     let from = at + b"<!--".len();
@@ -126,6 +155,9 @@ const READ: &[&str] = &[
     "hidden",
     "size",
     "color",
+    "class",
+    "id",
+    "media",
 ];
 
 fn unescape(value: &str) -> String {

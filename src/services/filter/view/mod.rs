@@ -11,6 +11,7 @@ mod links;
 mod markup;
 mod parts;
 mod received;
+mod sheet;
 mod style;
 
 pub use fields::{Field, addresses_in};
@@ -80,13 +81,15 @@ pub struct View<'m> {
     pub hidden: String,
     /// Links in text and HTML.
     pub links: Vec<Link>,
+    /// How many there are of each kind.
+    link_counts: [usize; LinkKind::COUNT],
     /// What was noticed in the HTML.
     pub html: HtmlFacts,
     /// Limits that were reached.
     pub reached: Vec<Limit>,
 }
 
-/// Most links that are collected from one message.
+/// Most links of each kind that are collected from one message.
 const MAX_LINKS: usize = 1000;
 
 impl<'m> View<'m> {
@@ -125,6 +128,7 @@ impl<'m> View<'m> {
             rawbody: String::new(),
             hidden: String::new(),
             links: Vec::new(),
+            link_counts: [0; LinkKind::COUNT],
             html: HtmlFacts::default(),
             reached,
         };
@@ -173,12 +177,12 @@ impl<'m> View<'m> {
             if part.is("text/html") {
                 html::render(&text, self);
             } else {
-                links::from_text(&text, &mut self.links);
+                links::from_text(&text, self);
                 push_paragraphs(&mut self.body, &text, &mut self.aside);
             }
         }
         self.parts = parts;
-        if self.links.len() >= MAX_LINKS {
+        if self.link_counts.iter().any(|count| *count >= MAX_LINKS) {
             self.reached.push(Limit::Links);
         }
         self.reached.dedup();

@@ -1,8 +1,9 @@
-//! What inline styles hide.
+//! What styles hide.
 
 use super::markup::Attributes;
+use super::sheet::Sheets;
 
-/// What an element's own style says about whether its text can be seen.
+/// What an element's own style, and the style sheets around it, say about whether its text can be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Style {
     /// Nothing of it is shown, nor of what is inside.
@@ -24,9 +25,13 @@ pub(super) enum Size {
 /// What text has that nobody has given a size, in pixels.
 pub(super) const USUAL: f32 = 16.0;
 
+/// Largest size of a font that nobody can read, in pixels.
+pub(super) const TINY: f32 = 2.7;
+
 const READABLE: Size = Size::Pixels(USUAL);
 
 /// Whose declaration of a property holds: the last one, unless an earlier one is more important.
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Holding<T> {
     value: Option<T>,
     important: bool,
@@ -44,47 +49,118 @@ impl<T> Holding<T> {
     }
 }
 
-impl Style {
-    /// Of an element of this name. What could be read in two ways hides nothing.
-    pub(super) fn of(name: &str, attributes: &Attributes) -> Self {
-        // Tables do not take sizes over where the page does not say which HTML it is (HTML §15.3.8), and controls never.
-        let is_apart = matches!(name, "table" | "button" | "input" | "select" | "textarea")
-            || (name == "font" && attributes.get("size").is_some());
-        let (is_hidden, apart) = (attributes.get("hidden").is_some(), is_apart.then_some(READABLE));
-        let Some(text) = attributes.get("style") else {
-            return Self { gone: is_hidden, invisible: None, size: apart };
-        };
-        let text = text.to_ascii_lowercase();
-        if is_odd(&text) {
-            return Self { gone: false, invisible: Some(false), size: Some(READABLE) };
+impl<T: Copy> Holding<T> {
+    /// What stands later, or takes precedence otherwise.
+    fn add(&mut self, other: &Self) {
+        if let Some(value) = other.value {
+            self.set(value, other.important);
         }
-        let (mut none, mut faint) = (Holding::nothing(), Holding::nothing());
-        let (mut invisible, mut size) = (Holding::nothing(), Holding::nothing());
-        for declaration in declarations(&text) {
+    }
+
+    /// Only if the value is one of these.
+    fn filter(self, is_one: impl FnOnce(&T) -> bool) -> Self {
+        if self.value.as_ref().is_some_and(is_one) { self } else { Self::nothing() }
+    }
+}
+
+/// What declarations say of the properties that matter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Declared {
+    none: Holding<bool>,
+    faint: Holding<bool>,
+    invisible: Holding<bool>,
+    size: Holding<Size>,
+}
+
+impl Declared {
+    pub(super) const fn nothing() -> Self {
+        let (none, faint, invisible) = (Holding::nothing(), Holding::nothing(), Holding::nothing());
+        Self { none, faint, invisible, size: Holding::nothing() }
+    }
+
+    /// Text that can be seen, whatever else is said.
+    fn shown() -> Self {
+        let mut shown = Self::nothing();
+        shown.show(true);
+        shown
+    }
+
+    fn show(&mut self, important: bool) {
+        for seen in [&mut self.none, &mut self.faint, &mut self.invisible] {
+            seen.set(false, important);
+        }
+        self.size.set(READABLE, important);
+    }
+
+    /// Reads declarations in lower case. What could be read in two ways hides nothing.
+    pub(super) fn read(text: &str) -> Self {
+        if is_odd(text) {
+            return Self::shown();
+        }
+        let mut declared = Self::nothing();
+        for declaration in declarations(text) {
             let Some((property, value)) = declaration.split_once(':') else { continue };
             let value = value.trim_ascii();
             let stripped = value.strip_suffix("important").and_then(|rest| rest.trim_ascii_end().strip_suffix('!'));
             let (value, important) = (stripped.map_or(value, str::trim_ascii_end), stripped.is_some());
             match property.trim_ascii() {
-                "display" => none.set(value == "none", important),
-                "opacity" => faint.set(value.parse().is_ok_and(|n: f32| n <= 0.05), important),
-                "visibility" => invisible.set(value == "hidden", important),
-                "font-size" => size.set(size_of(value), important),
+                "display" => declared.none.set(value == "none", important),
+                "opacity" => declared.faint.set(value.parse().is_ok_and(|n: f32| n <= 0.05), important),
+                "visibility" => declared.invisible.set(value == "hidden", important),
+                "font-size" => declared.size.set(size_of(value), important),
                 // With a size or without, it is one that can be read, or not valid.
-                "font" => size.set(READABLE, important),
-                "all" => {
-                    none.set(false, important);
-                    faint.set(false, important);
-                    invisible.set(false, important);
-                    size.set(READABLE, important);
-                }
+                "font" => declared.size.set(READABLE, important),
+                "all" => declared.show(important),
+                // It may show what all else hides (CSS Cascade §6.1).
+                property if property.trim_start_matches("-webkit-").starts_with("animation") => declared.show(true),
                 _ => {}
             }
         }
+        declared
+    }
+
+    /// Whether nothing is said.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::nothing()
+    }
+
+    /// What takes precedence over what was said so far.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.none.add(&other.none);
+        self.faint.add(&other.faint);
+        self.invisible.add(&other.invisible);
+        self.size.add(&other.size);
+    }
+
+    /// What of it may show text.
+    pub(super) fn showing(&self) -> Self {
+        let seen = |hides: &bool| !hides;
+        let mut size = self.size.filter(|size| !matches!(size, Size::Pixels(size) if *size <= TINY));
+        size.value = size.value.map(|_| READABLE);
         Self {
-            gone: none.value.unwrap_or(is_hidden) || faint.value == Some(true),
-            invisible: invisible.value,
-            size: size.value.or(apart),
+            none: self.none.filter(seen),
+            faint: self.faint.filter(seen),
+            invisible: self.invisible.filter(seen),
+            size,
+        }
+    }
+}
+
+impl Style {
+    /// Of an element of this name.
+    pub(super) fn of(name: &str, attributes: &Attributes, sheets: &Sheets) -> Self {
+        // Tables do not take sizes over where the page does not say which HTML it is (HTML §15.3.8), and controls never.
+        let is_apart = matches!(name, "table" | "button" | "input" | "select" | "textarea")
+            || (name == "font" && attributes.get("size").is_some());
+        let (is_hidden, apart) = (attributes.get("hidden").is_some(), is_apart.then_some(READABLE));
+        let mut declared = sheets.declared(name, attributes);
+        if let Some(text) = attributes.get("style") {
+            declared.add(&Declared::read(&text.to_ascii_lowercase()));
+        }
+        Self {
+            gone: declared.none.value.unwrap_or(is_hidden) || declared.faint.value == Some(true),
+            invisible: declared.invisible.value,
+            size: declared.size.value.or(apart),
         }
     }
 }
@@ -141,7 +217,8 @@ mod tests {
 
     #[test]
     fn only_what_holds_hides() {
-        let style = |text: &str| Style::of("div", &Attributes::parse(&format!(" style=\"{text}\"")));
+        let none = Sheets::default();
+        let style = |text: &str| Style::of("div", &Attributes::parse(&format!(" style=\"{text}\"")), &none);
         for (text, gone) in [
             ("display:none", true),
             ("DISPLAY : none ! important ; display:block", true),
@@ -169,7 +246,7 @@ mod tests {
             assert_eq!(style(text).size, size, "{text}");
         }
         assert_eq!(style("visibility:hidden;visibility:visible").invisible, Some(false));
-        assert!(Style::of("p", &Attributes::parse(" hidden=''")).gone);
-        assert!(!Style::of("p", &Attributes::parse(" hidden='' style='display:block'")).gone);
+        assert!(Style::of("p", &Attributes::parse(" hidden=''"), &none).gone);
+        assert!(!Style::of("p", &Attributes::parse(" hidden='' style='display:block'"), &none).gone);
     }
 }

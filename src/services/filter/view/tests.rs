@@ -254,6 +254,21 @@ fn what_hides_text_ends_where_browsers_end_it() {
 }
 
 #[test]
+fn style_sheets_hide_as_inline_styles_do() {
+    let html = "<p>buy<span class=x>secret</span><i class=y>word<b class=z>now</b></i>\
+                <style>.x{display:none} i.y{font-size:0} .z{font-size:12px}</style>";
+    let view = View::new(format!("Content-Type: text/html\r\n\r\n{html}").as_bytes(), &limits());
+    assert_eq!((view.body.trim(), view.hidden.as_str()), ("buynow", "secretword"));
+    assert_eq!((view.html.hidden, view.html.tiny), (1, 1));
+    let deep = format!("Content-Type: text/html\n\n<style>{}", "@media x{".repeat(10_000));
+    let many =
+        format!("Content-Type: text/html\n\n<style>.x{{display:none}}</style>{}", "<i class='x x x'>".repeat(50_000));
+    for bomb in [deep, many] {
+        assert_eq!(View::new(bomb.as_bytes(), &limits()).body.trim(), "");
+    }
+}
+
+#[test]
 fn links_lead_where_browsers_go() {
     for (html, url) in [
         ("<a href='https:/evil.test/x'>", "https://evil.test/x"),
@@ -289,6 +304,18 @@ fn finds_links_in_text() {
             ("mailto:d@e.test", "")
         ]
     );
+}
+
+#[test]
+fn many_links_of_one_kind_keep_out_none_of_another() {
+    let text = (0..2_000).map(|n| format!("http://text.test/{n} ")).collect::<String>();
+    let pictures = "<img src='http://picture.test/1'>".repeat(2_000);
+    let message = format!("Content-Type: text/html\n\n{text}<br>{pictures}<a href='http://evil.test/'>x</a>");
+    let view = View::new(message.as_bytes(), &limits());
+    let count = |kind| view.links.iter().filter(|link| link.kind == kind).count();
+    assert_eq!((count(LinkKind::Text), count(LinkKind::Resource), count(LinkKind::Anchor)), (1000, 1000, 1));
+    assert_eq!(view.links.last().map(|link| (link.host.as_str(), link.shown.as_str())), Some(("evil.test", "x")));
+    assert!(view.reached.contains(&Limit::Links));
 }
 
 #[test]

@@ -237,6 +237,27 @@ async fn a_thousand_signatures_cost_ten() {
 }
 
 #[tokio::test]
+async fn signatures_hold_beside_a_chain_that_is_too_long() {
+    let (rsa, record) = signer(Algorithm::Rsa, "r1");
+    let message = Message::new(MAIL.to_vec());
+    let field = rsa.sign(&message).unwrap();
+    for (seals, reason) in [(50, None), (51, Some("too many seals"))] {
+        let seals: String = (1..=seals)
+            .map(|n| format!("ARC-Seal: i={}; a=rsa-sha256; cv=none; d=seal{n}.test; s=s; b=YQ==\r\n", n % 50 + 1))
+            .collect();
+        let signed = message.with_prefix(format!("{seals}{field}").as_bytes()).bytes();
+        let zone = zone(&record);
+        let found = verify(&zone, &signed, Duration::MAX).await;
+        assert_eq!(found.dkim.iter().map(|s| s.result).collect::<Vec<_>>(), [DkimResult::Pass], "{reason:?}");
+        let Chain::Fail(why) = found.arc else { panic!("{:?}", found.arc) };
+        if let Some(reason) = reason {
+            // No key of a seal is looked up.
+            assert_eq!((why.as_str(), zone.questions()), (reason, 1));
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_signatures_and_seals_cost_is_bounded() {
     // Each wants another hash of the body.
     let field =

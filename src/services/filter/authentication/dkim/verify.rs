@@ -115,10 +115,7 @@ pub async fn verify(resolver: &dyn Resolver, bytes: &[u8], patience: Duration) -
         return none;
     }
     let Some((mut message, ignored)) = parsed(bytes) else { return none };
-    if message.as_headers.len() > MAX_SEALS {
-        return Signatures { arc: Chain::Fail("too many seals".to_owned()), ignored, ..none };
-    }
-    let flaw = flaw(&mut message);
+    let flaw = if message.as_headers.len() > MAX_SEALS { too_long(&mut message) } else { flaw(&mut message) };
     let bodies = measure(&mut message);
     let keys = Keys::fetch(resolver, &message, patience).await;
     // The authenticator's own resolver is never asked: every name it wants is in `keys`, also those without a key.
@@ -154,6 +151,14 @@ pub(super) fn parsed(bytes: &[u8]) -> Option<(AuthenticatedMessage<'_>, usize)> 
 /// Whether the fields that a signature covers can be looked for: mail-auth compares each name with all others and with all fields.
 fn is_bearable(names: &[String], fields: usize) -> bool {
     names.len().saturating_mul(names.len() + fields) <= MAX_COMPARISONS
+}
+
+/// Puts a chain aside that is longer than one may be (RFC 8617 §4.2.1): nothing of it is looked up or checked.
+fn too_long(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
+    message.as_headers.clear();
+    message.ams_headers.clear();
+    message.aar_headers.clear();
+    Some("too many seals")
 }
 
 /// What RFC 8617 demands of a chain beyond what mail-auth checks; also puts right the default canonical form.
