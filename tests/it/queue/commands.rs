@@ -104,7 +104,7 @@ async fn recipients_that_are_not_named_still_get_the_message() {
 #[tokio::test(flavor = "multi_thread")]
 async fn recipients_that_are_not_named_are_neither_held_nor_released() {
     // Whoever is released is tried, and goes on waiting.
-    let host = Host::start().dns("x.test FAIL").await;
+    let host = Host::start().dns("x.test FAIL\ny.test FAIL").await;
     let config = host.config();
     let id = put(&host, ann(), "a@x.test b@x.test c@y.test", None).await.to_string();
     let states = async || {

@@ -38,7 +38,7 @@ fn decided() -> Answer<Keyword> {
 /// Whom a message asks to tell that it was displayed.
 pub(super) fn wanted(header: &HeaderSection<'_>) -> Option<String> {
     // RFC 8098 §2.1: several addresses ask for as many letters to people who may know nothing of it.
-    let mut asking = people(header, WANTED).into_iter();
+    let mut asking = people(header, WANTED, 2).0.into_iter();
     match (asking.next(), asking.next()) {
         (Some(one), None) if one.address.parse::<Address>().is_ok() => Some(one.address),
         _ => None,
