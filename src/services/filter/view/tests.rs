@@ -257,7 +257,8 @@ fn what_hides_text_ends_where_browsers_end_it() {
 fn style_sheets_hide_as_inline_styles_do() {
     let html = "<p>buy<span class=x>secret</span><i class=y>word<b class=z>now</b></i>\
                 <style>.x{display:none} i.y{font-size:0} .z{font-size:12px}</style>";
-    let view = View::new(format!("Content-Type: text/html\r\n\r\n{html}").as_bytes(), &limits());
+    let message = format!("Content-Type: text/html\r\n\r\n{html}");
+    let view = View::new(message.as_bytes(), &limits());
     assert_eq!((view.body.trim(), view.hidden.as_str()), ("buynow", "secretword"));
     assert_eq!((view.html.hidden, view.html.tiny), (1, 1));
     let deep = format!("Content-Type: text/html\n\n<style>{}", "@media x{".repeat(10_000));
