@@ -5,11 +5,12 @@ use crate::foundations::address::Address;
 use crate::storage::database::Sql;
 
 /// The tables, each with the column that holds [`Address::key`]. Rows that refer to the account's number go with it.
-pub(super) const BY_ADDRESS: [(&str, &str); 13] = [
+pub(super) const BY_ADDRESS: [(&str, &str); 14] = [
     ("browser_logins", "account"),
     ("correspondents", "account"),
     ("dav_collections", "account"),
     ("held_letters", "account"),
+    ("known_networks", "account"),
     ("learned_changes", "owner"),
     ("learned_messages", "owner"),
     ("learned_owners", "owner"),

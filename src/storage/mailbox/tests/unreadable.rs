@@ -121,7 +121,8 @@ async fn a_file_too_large_for_memory_is_read_in_pieces_and_not_summarised() {
     drop(store.view("INBOX").await);
     let large = "Subject: large\r\n\r\n".to_owned() + &"line\r\n".repeat(400_000);
     for (n, content) in [(1, "Subject: small\r\n\r\n"), (2, large.as_str()), (3, &large[..1 << 20])] {
-        std::fs::write(store.path().join(format!("cur/{n}.M1P1Q{n}.h:2,S")), content).unwrap();
+        std::fs::write(store.path().join("tmp/x"), content).unwrap();
+        std::fs::rename(store.path().join("tmp/x"), store.path().join(format!("cur/{n}.M1P1Q{n}.h:2,S"))).unwrap();
     }
     let view = store.view("INBOX").await;
     let mut by_size: Vec<_> = view.rows(&SequenceSet::all()).map(|(_, row)| (row.size, row.uid)).collect();
