@@ -165,8 +165,8 @@ impl Daemon {
     /// level. What only a restart can change stays, with a warning that names it; the keys of that are returned.
     ///
     /// # Errors
-    /// Certificates, declared accounts or some of their passwords, the secrets of SRS or authorities cannot be loaded; everything else is in force then,
-    /// and these stay as they were.
+    /// [`Error::Incomplete`]: certificates, declared accounts or some of their passwords, the secrets of SRS or authorities cannot be
+    /// loaded; everything else is in force then, and these stay as they were. Any other: nothing has changed.
     pub async fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, Error> {
         let waiting = needs_restart(&self.parts.config, &config);
         // Some have it from the start: the others must not go by another one.
@@ -186,16 +186,9 @@ impl Daemon {
             some => Err(Error::Unusable(some.iter().map(ToString::to_string).collect())),
         });
         self.parts.directory.forget();
-        let mut errors: Vec<Error> =
+        let errors: Vec<Error> =
             [certificates, accounts, self.read_again(&config)].into_iter().filter_map(Result::err).collect();
-        match errors.pop() {
-            None => Ok(waiting),
-            Some(only) if errors.is_empty() => Err(only),
-            Some(last) => {
-                errors.push(last);
-                Err(Error::Several(errors))
-            }
-        }
+        if errors.is_empty() { Ok(waiting) } else { Err(Error::Incomplete(errors)) }
     }
 
     /// Reads the files that mail leaves by: the secrets of SRS, which are in force from now on, and the authorities, of which those

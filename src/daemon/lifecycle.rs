@@ -87,17 +87,19 @@ async fn reload(daemon: &Daemon, source: &Source) -> Result<Vec<&'static str>, S
     let (source, roles) = (source.clone(), daemon.parts().roles.clone());
     let loaded = tokio::task::spawn_blocking(move || source.load(&roles)).await;
     let event = Event::new(daemon.parts().clock.now(), EventKind::Configuration);
-    let result = match loaded {
-        Ok(Ok(config)) => Box::pin(daemon.reload(config)).await.map_err(|error| error.to_string()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("reading it was interrupted".to_owned()),
+    let (result, told) = match loaded {
+        Ok(Ok(config)) => match Box::pin(daemon.reload(config)).await {
+            Ok(waiting) => (Ok(waiting), "loaded"),
+            Err(error @ Error::Incomplete(_)) => (Err(error.to_string()), "incomplete"),
+            Err(error) => (Err(error.to_string()), "kept-old"),
+        },
+        Ok(Err(error)) => (Err(error.to_string()), "kept-old"),
+        Err(_) => (Err("reading it was interrupted".to_owned()), "kept-old"),
     };
+    let event = event.with("result", told);
     let event = match &result {
-        Ok(_) => {
-            let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            event.with("result", "loaded").with("milliseconds", took)
-        }
-        Err(error) => event.with("result", "kept-old").with("problem", error.as_str()),
+        Ok(_) => event.with("milliseconds", u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)),
+        Err(error) => event.with("problem", error.as_str()),
     };
     daemon.parts().journal.record(event);
     notify(&[NotifyState::Ready, NotifyState::Status(&status(daemon))]);
