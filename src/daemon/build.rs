@@ -356,6 +356,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("dns", old.dns == new.dns),
         ("spool", old.spool == new.spool),
         ("outbound.authorities", old.outbound.authorities == new.outbound.authorities),
+        // Listeners that began without certificates offer no TLS.
+        ("tls", has_tls(old) || !has_tls(new)),
+        ("dav.public_port", old.dav.public_port == new.dav.public_port),
+        ("webmail.submission", old.webmail.submission == new.webmail.submission),
     ];
     // Sizes of what is shared by all: memory, places, what is remembered.
     macro_rules! sizes {
@@ -364,6 +368,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         };
     }
     let sizes = sizes![
+        dashboard.fresh_for,
         dashboard.waiting,
         dav.logins,
         dav.queries_at_once,
@@ -374,6 +379,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         http.bodies_per_user,
         imap.append_memory,
         imap.append_memory_per_user,
+        journal.waiting,
         login.remembered,
         login.workers,
         mailbox.parallel_jobs,
@@ -384,6 +390,12 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         webmail.searches_at_once,
     ];
     fixed.into_iter().chain(sizes).filter(|(_, same)| !same).map(|(key, _)| key).collect()
+}
+
+/// Whether there is a certificate, or will be one.
+fn has_tls(config: &Config) -> bool {
+    let tls = &config.tls;
+    tls.self_signed.is_some() || !tls.certificates.is_empty() || !tls.acme.is_empty()
 }
 
 /// Whether two configurations listen at the same places. A port that the system was asked to choose may be written
@@ -403,3 +415,32 @@ fn same_places(old: &Config, new: &Config) -> bool {
 
 /// For what has nothing to wait for but itself.
 const SHORT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Checks, load};
+    use crate::foundations::settings::Span;
+
+    #[test]
+    fn what_was_read_once_waits_for_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("postrider.toml");
+        let listener = "[[listener]]\nprotocol = \"smtp\"\nbind = [\"[::]:25\"]\n";
+        std::fs::write(&file, format!("hostname = \"mail.example.test\"\n{listener}")).unwrap();
+        let config = || load(&file, Checks::Syntax, None).unwrap_or_else(|error| panic!("{error}"));
+        let (old, mut new) = (config(), config());
+        assert!(needs_restart(&old, &new).is_empty());
+        new.tls.self_signed = Some(directory.path().join("tls"));
+        new.dav.public_port = Some(8443);
+        new.webmail.submission = Some(directory.path().join("submission.sock"));
+        new.dashboard.fresh_for = Span::seconds(77);
+        new.journal.waiting = 99;
+        let wanted = ["tls", "dav.public_port", "webmail.submission", "dashboard.fresh_for", "journal.waiting"];
+        assert_eq!(needs_restart(&old, &new), wanted);
+        // Who has certificates already is given others while the server runs.
+        let mut others = config();
+        others.tls.self_signed = Some(directory.path().join("others"));
+        assert!(!needs_restart(&new, &others).contains(&"tls"));
+    }
+}
