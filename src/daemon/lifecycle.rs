@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::control::Wish;
 use super::{Daemon, Error, Roles};
@@ -60,14 +60,20 @@ pub async fn run(mut daemon: Daemon, source: Source) -> Result<bool, Error> {
         tokio::select! {
             _ = hangup.recv() => {
                 // What went wrong has been logged.
-                let _ = watchdog.beside(reload(&daemon, &source), alive).await;
+                tokio::select! {
+                    _ = watchdog.beside(reload(&daemon, &source), alive) => {}
+                    () = told_to_stop(&mut terminate, &mut interrupt) => break,
+                }
             }
             Wish::Reload(tell) = daemon.wish() => {
-                let result = watchdog.beside(reload(&daemon, &source), alive).await;
-                let _ = tell.send(result);
+                tokio::select! {
+                    result = watchdog.beside(reload(&daemon, &source), alive) => {
+                        let _ = tell.send(result);
+                    }
+                    () = told_to_stop(&mut terminate, &mut interrupt) => break,
+                }
             }
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = told_to_stop(&mut terminate, &mut interrupt) => break,
             () = watchdog.tick() => alive(),
         }
     }
@@ -75,6 +81,15 @@ pub async fn run(mut daemon: Daemon, source: Source) -> Result<bool, Error> {
     notify(&[NotifyState::Stopping, NotifyState::Status("Waiting for sessions and deliveries in flight")]);
     let patience = daemon.parts().config.server.stop_within.duration();
     Ok(daemon.stop(patience).await)
+}
+
+/// Resolves when the process is to end. A reload is not waited for: it may take longer than systemd waits for the end, and what
+/// it would change counts no more.
+async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
 }
 
 /// Loads the configuration again and puts it in force; a broken one changes nothing.

@@ -121,6 +121,26 @@ async fn systemd_is_told_of_each_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_takes_its_time_does_not_put_off_the_end() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let mut program = Program::start(&path, "").await;
+    told(&socket, "READY=1").await;
+
+    // Whoever opens a pipe waits until somebody writes into it.
+    let config = program.directory.path().join("postrider.toml");
+    fs::remove_file(&config).unwrap();
+    assert!(Command::new("mkfifo").arg(&config).status().await.unwrap().success());
+    program.signal("HUP").await;
+    told(&socket, "RELOADING=1").await;
+    program.signal("TERM").await;
+    told(&socket, "STOPPING=1").await;
+    let ended = tokio::time::timeout(Duration::from_secs(10), program.child.wait()).await.unwrap().unwrap();
+    assert!(ended.success(), "{ended}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sockets_of_systemd_are_used() {
     let Some(activate) = crate::harness::tools::find("systemd-socket-activate") else { return };
     let directory = tempfile::tempdir().unwrap();
