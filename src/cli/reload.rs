@@ -1,27 +1,39 @@
 use std::collections::BTreeSet;
 
 use super::context::Context;
-use super::exit::{Exit, Outcome};
+use super::exit::{Ended, Exit, Outcome};
 use crate::config::Role;
 use crate::daemon::control::{Request, RequestError, Status, ask};
 
-/// Asks every running process once to reload.
+/// Asks every running process once to reload, also where another one could not.
 pub(super) async fn run(context: &Context) -> Outcome {
     let config = context.config()?;
-    let mut reloaded = Vec::new();
+    let (mut asked, mut reloaded, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     let mut waiting = BTreeSet::new();
     for role in Role::ALL {
         let status: Status = match ask(&config.server, *role, &Request::Status).await {
             Ok(status) => status,
             Err(RequestError::NotRunning { .. }) => continue,
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
         };
-        if !reloaded.contains(&status.process) {
-            // Processes of an older program do not say what waits for a restart.
-            let keys: Option<Vec<String>> = ask(&config.server, *role, &Request::Reload).await?;
-            waiting.extend(keys.unwrap_or_default());
-            reloaded.push(status.process);
+        if asked.contains(&status.process) {
+            continue;
         }
+        asked.push(status.process);
+        // Processes of an older program do not say what waits for a restart.
+        match ask::<Option<Vec<String>>>(&config.server, *role, &Request::Reload).await {
+            Ok(keys) => {
+                waiting.extend(keys.unwrap_or_default());
+                reloaded.push(status.process);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    if let Some(error) = together(errors) {
+        return Err(error);
     }
     if reloaded.is_empty() {
         let socket = config.server.control_directory;
@@ -33,4 +45,14 @@ pub(super) async fn run(context: &Context) -> Outcome {
     };
     context.output.done(&text, &serde_json::json!({ "processes": reloaded, "needs_restart": waiting }));
     Ok(Exit::Done)
+}
+
+/// What several processes have said, with the exit code of the first.
+fn together(errors: Vec<RequestError>) -> Option<anyhow::Error> {
+    let texts: BTreeSet<String> = errors.iter().map(ToString::to_string).collect();
+    let first = anyhow::Error::from(errors.into_iter().next()?);
+    if texts.len() == 1 {
+        return Some(first);
+    }
+    Some(Ended::with(Exit::of(&first), texts.into_iter().collect::<Vec<_>>().join("; ")))
 }

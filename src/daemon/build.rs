@@ -165,8 +165,8 @@ impl Daemon {
     /// level. What only a restart can change stays, with a warning that names it; the keys of that are returned.
     ///
     /// # Errors
-    /// Certificates, declared accounts or some of their passwords, the secrets of SRS or authorities cannot be loaded; everything else is in force then,
-    /// and these stay as they were.
+    /// [`Error::Incomplete`]: certificates, declared accounts or some of their passwords, the secrets of SRS or authorities cannot be
+    /// loaded; everything else is in force then, and these stay as they were. Any other: nothing has changed.
     pub async fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, Error> {
         let waiting = needs_restart(&self.parts.config, &config);
         // Some have it from the start: the others must not go by another one.
@@ -186,16 +186,9 @@ impl Daemon {
             some => Err(Error::Unusable(some.iter().map(ToString::to_string).collect())),
         });
         self.parts.directory.forget();
-        let mut errors: Vec<Error> =
+        let errors: Vec<Error> =
             [certificates, accounts, self.read_again(&config)].into_iter().filter_map(Result::err).collect();
-        match errors.pop() {
-            None => Ok(waiting),
-            Some(only) if errors.is_empty() => Err(only),
-            Some(last) => {
-                errors.push(last);
-                Err(Error::Several(errors))
-            }
-        }
+        if errors.is_empty() { Ok(waiting) } else { Err(Error::Incomplete(errors)) }
     }
 
     /// Reads the files that mail leaves by: the secrets of SRS, which are in force from now on, and the authorities, of which those
@@ -363,6 +356,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("dns", old.dns == new.dns),
         ("spool", old.spool == new.spool),
         ("outbound.authorities", old.outbound.authorities == new.outbound.authorities),
+        // Listeners that began without certificates offer no TLS.
+        ("tls", has_tls(old) || !has_tls(new)),
+        ("dav.public_port", old.dav.public_port == new.dav.public_port),
+        ("webmail.submission", old.webmail.submission == new.webmail.submission),
     ];
     // Sizes of what is shared by all: memory, places, what is remembered.
     macro_rules! sizes {
@@ -371,6 +368,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         };
     }
     let sizes = sizes![
+        dashboard.fresh_for,
         dashboard.waiting,
         dav.logins,
         dav.queries_at_once,
@@ -381,6 +379,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         http.bodies_per_user,
         imap.append_memory,
         imap.append_memory_per_user,
+        journal.waiting,
         login.remembered,
         login.workers,
         mailbox.parallel_jobs,
@@ -391,6 +390,12 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         webmail.searches_at_once,
     ];
     fixed.into_iter().chain(sizes).filter(|(_, same)| !same).map(|(key, _)| key).collect()
+}
+
+/// Whether there is a certificate, or will be one.
+fn has_tls(config: &Config) -> bool {
+    let tls = &config.tls;
+    tls.self_signed.is_some() || !tls.certificates.is_empty() || !tls.acme.is_empty()
 }
 
 /// Whether two configurations listen at the same places. A port that the system was asked to choose may be written
@@ -410,3 +415,32 @@ fn same_places(old: &Config, new: &Config) -> bool {
 
 /// For what has nothing to wait for but itself.
 const SHORT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Checks, load};
+    use crate::foundations::settings::Span;
+
+    #[test]
+    fn what_was_read_once_waits_for_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("postrider.toml");
+        let listener = "[[listener]]\nprotocol = \"smtp\"\nbind = [\"[::]:25\"]\n";
+        std::fs::write(&file, format!("hostname = \"mail.example.test\"\n{listener}")).unwrap();
+        let config = || load(&file, Checks::Syntax, None).unwrap_or_else(|error| panic!("{error}"));
+        let (old, mut new) = (config(), config());
+        assert!(needs_restart(&old, &new).is_empty());
+        new.tls.self_signed = Some(directory.path().join("tls"));
+        new.dav.public_port = Some(8443);
+        new.webmail.submission = Some(directory.path().join("submission.sock"));
+        new.dashboard.fresh_for = Span::seconds(77);
+        new.journal.waiting = 99;
+        let wanted = ["tls", "dav.public_port", "webmail.submission", "dashboard.fresh_for", "journal.waiting"];
+        assert_eq!(needs_restart(&old, &new), wanted);
+        // Who has certificates already is given others while the server runs.
+        let mut others = config();
+        others.tls.self_signed = Some(directory.path().join("others"));
+        assert!(!needs_restart(&new, &others).contains(&"tls"));
+    }
+}

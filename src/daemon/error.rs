@@ -26,9 +26,9 @@ pub enum Error {
     /// Files that are read again with the configuration cannot be used; what they held before stays in force.
     #[error("{}; what was read before stays in force", .0.join("; "))]
     Unusable(Vec<String>),
-    /// Several things went wrong.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Several(Vec<Self>),
+    /// A configuration that was loaded again is in force, but for these.
+    #[error("{}; all else of the configuration is in force", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Incomplete(Vec<Self>),
     /// The queue's directory cannot be used.
     #[error("the queue cannot be opened: {0}")]
     Spool(#[from] spool::Error),

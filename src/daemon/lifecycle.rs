@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::control::Wish;
 use super::{Daemon, Error, Roles};
@@ -60,14 +60,20 @@ pub async fn run(mut daemon: Daemon, source: Source) -> Result<bool, Error> {
         tokio::select! {
             _ = hangup.recv() => {
                 // What went wrong has been logged.
-                let _ = watchdog.beside(reload(&daemon, &source), alive).await;
+                tokio::select! {
+                    _ = watchdog.beside(reload(&daemon, &source), alive) => {}
+                    () = told_to_stop(&mut terminate, &mut interrupt) => break,
+                }
             }
             Wish::Reload(tell) = daemon.wish() => {
-                let result = watchdog.beside(reload(&daemon, &source), alive).await;
-                let _ = tell.send(result);
+                tokio::select! {
+                    result = watchdog.beside(reload(&daemon, &source), alive) => {
+                        let _ = tell.send(result);
+                    }
+                    () = told_to_stop(&mut terminate, &mut interrupt) => break,
+                }
             }
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = told_to_stop(&mut terminate, &mut interrupt) => break,
             () = watchdog.tick() => alive(),
         }
     }
@@ -75,6 +81,15 @@ pub async fn run(mut daemon: Daemon, source: Source) -> Result<bool, Error> {
     notify(&[NotifyState::Stopping, NotifyState::Status("Waiting for sessions and deliveries in flight")]);
     let patience = daemon.parts().config.server.stop_within.duration();
     Ok(daemon.stop(patience).await)
+}
+
+/// Resolves when the process is to end. A reload is not waited for: it may take longer than systemd waits for the end, and what
+/// it would change counts no more.
+async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
 }
 
 /// Loads the configuration again and puts it in force; a broken one changes nothing.
@@ -87,17 +102,19 @@ async fn reload(daemon: &Daemon, source: &Source) -> Result<Vec<&'static str>, S
     let (source, roles) = (source.clone(), daemon.parts().roles.clone());
     let loaded = tokio::task::spawn_blocking(move || source.load(&roles)).await;
     let event = Event::new(daemon.parts().clock.now(), EventKind::Configuration);
-    let result = match loaded {
-        Ok(Ok(config)) => Box::pin(daemon.reload(config)).await.map_err(|error| error.to_string()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("reading it was interrupted".to_owned()),
+    let (result, told) = match loaded {
+        Ok(Ok(config)) => match Box::pin(daemon.reload(config)).await {
+            Ok(waiting) => (Ok(waiting), "loaded"),
+            Err(error @ Error::Incomplete(_)) => (Err(error.to_string()), "incomplete"),
+            Err(error) => (Err(error.to_string()), "kept-old"),
+        },
+        Ok(Err(error)) => (Err(error.to_string()), "kept-old"),
+        Err(_) => (Err("reading it was interrupted".to_owned()), "kept-old"),
     };
+    let event = event.with("result", told);
     let event = match &result {
-        Ok(_) => {
-            let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            event.with("result", "loaded").with("milliseconds", took)
-        }
-        Err(error) => event.with("result", "kept-old").with("problem", error.as_str()),
+        Ok(_) => event.with("milliseconds", u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)),
+        Err(error) => event.with("problem", error.as_str()),
     };
     daemon.parts().journal.record(event);
     notify(&[NotifyState::Ready, NotifyState::Status(&status(daemon))]);

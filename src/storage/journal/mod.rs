@@ -2,6 +2,7 @@
 //!
 //! Promises: [`Journal::record`] never waits and never fails its caller. It writes the event's line to the log at once and
 //! puts the event on a bounded channel; a task writes what has gathered there to the table `events`, many rows at a time.
+//! They are written once, also when the answer to a commit is lost.
 //! A power failure may take the last moments of the journal, never anything else. When the database is away, events wait
 //! on the channel; when that is full, further ones are counted and dropped, and the number becomes an event itself.
 //! Beside the rows it keeps counts of events for every five minutes, by kind and outcome, which are small and kept for

@@ -31,6 +31,23 @@ const LONGEST_DETAILS: usize = 32 * 1024;
 
 const COLUMNS: &[&str] = &["at", "kind", "session", "mail", "queue", "subject", "subject_key", "message_id", "details"];
 
+/// Events that are to be written.
+#[derive(Debug, Default)]
+struct Batch {
+    events: Vec<Event>,
+    unheard: Option<Unheard>,
+}
+
+/// An attempt to write the first events of a batch that has failed at its very end: it was committed or undone, and the
+/// answer that says so was lost.
+#[derive(Debug, Clone, Copy)]
+struct Unheard {
+    /// The number that its first event got.
+    first: i64,
+    /// How many it has written, if it has.
+    events: usize,
+}
+
 /// The task between the channel and the table.
 pub(super) struct Writer {
     database: Database,
@@ -96,11 +113,11 @@ impl Writer {
     }
 
     async fn write(&self, notes: impl Iterator<Item = Note>, stop: &CancellationToken) {
-        let mut events = Vec::with_capacity(BATCH);
+        let mut batch = Batch { events: Vec::with_capacity(BATCH), unheard: None };
         let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
         for note in notes {
             match note {
-                Note::Event(event) => events.push(*event),
+                Note::Event(event) => batch.events.push(*event),
                 Note::Flush(done) => waiting.push(done),
             }
         }
@@ -108,26 +125,27 @@ impl Writer {
         if untold > 0 {
             let event = Event::new(self.clock.now(), EventKind::Lifecycle).with("events_dropped", untold);
             super::line::write_line(&event);
-            events.push(event);
+            batch.events.push(event);
         }
         let mut attempts = 0;
-        while !events.is_empty() {
-            let error = match self.insert(&events).await {
+        while !batch.events.is_empty() {
+            let error = match self.attempt(&mut batch).await {
                 Ok(()) => break,
                 Err(error) => error,
             };
             attempts += 1;
             if attempts == 1 {
-                log::warn!(cause:% = error, events = events.len(); "The journal cannot be written; events wait in memory");
+                let waiting = batch.events.len();
+                log::warn!(cause:% = error, events = waiting; "The journal cannot be written; events wait in memory");
             }
             if is_refusal(&error) {
-                events = self.insert_singly(events).await;
-                if events.is_empty() {
+                batch = self.insert_singly(batch).await;
+                if batch.events.is_empty() {
                     break;
                 }
             }
             if stop.is_cancelled() && attempts >= LAST_ATTEMPTS {
-                self.give_up(events.len());
+                self.give_up(batch.events.len());
                 break;
             }
             tokio::time::sleep(PAUSE).await;
@@ -138,36 +156,81 @@ impl Writer {
         }
     }
 
-    async fn insert(&self, events: &[Event]) -> Result<(), Error> {
-        let rows: Vec<Vec<Val>> = events.iter().map(row).collect();
+    /// Writes a batch, but for what an earlier attempt has written unheard.
+    async fn attempt(&self, batch: &mut Batch) -> Result<(), Error> {
+        if let (Some(unheard), Some(first)) = (batch.unheard, batch.events.first()) {
+            if self.has_written(first, unheard.first).await? {
+                batch.events.drain(..unheard.events);
+                self.note_written(unheard.events);
+            }
+            batch.unheard = None;
+        }
+        self.insert(batch).await
+    }
+
+    /// All of them in one transaction, and their counts with them.
+    async fn insert(&self, batch: &mut Batch) -> Result<(), Error> {
+        let rows: Vec<Vec<Val>> = batch.events.iter().map(row).collect();
+        let [first, others @ ..] = rows.as_slice() else { return Ok(()) };
         let mut tally = Tally::default();
-        events.iter().for_each(|event| tally.note(event));
+        batch.events.iter().for_each(|event| tally.note(event));
         let mut transaction = self.database.begin_with(Durability::Relaxed).await?;
-        transaction.insert_many("events", COLUMNS, &rows).await?;
+        let first = transaction.insert("events", COLUMNS, first).await?;
+        transaction.insert_many("events", COLUMNS, others).await?;
         counts::add(&mut transaction, &tally).await?;
-        transaction.commit().await?;
-        let (more, every) = (events.len() as u64, (self.settings.get().keep_at_most / 20).max(LEAST_GROWTH));
+        if let Err(error) = transaction.commit().await {
+            batch.unheard = Some(Unheard { first, events: rows.len() });
+            return Err(error);
+        }
+        self.note_written(rows.len());
+        Ok(())
+    }
+
+    /// Whether an attempt was committed whose first event got this number. To look is not enough: the server may still be
+    /// at it. Whoever takes the number again waits for the end of that attempt, and finds the number taken or free.
+    async fn has_written(&self, event: &Event, number: i64) -> Result<bool, Error> {
+        let columns = [&["id"][..], COLUMNS].concat();
+        let values = [vec![Val::from(number)], row(event)].concat();
+        let mut transaction = self.database.begin_with(Durability::Relaxed).await?;
+        match transaction.insert_many("events", &columns, &[values]).await {
+            Ok(()) => transaction.rollback().await.map(|()| false),
+            Err(Error::Unique(_)) => {
+                transaction.rollback().await?;
+                // An engine that was restarted may have given the number of what it had undone to somebody else.
+                let sql = "SELECT 1 FROM events WHERE id = ? AND at = ? AND kind = ?";
+                let values = [Val::from(number), Val::from(event.at), Val::from(event.kind.word())];
+                Ok(self.database.fetch_optional(sql, &values).await?.is_some())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn note_written(&self, events: usize) {
+        let (more, every) = (events as u64, (self.settings.get().keep_at_most / 20).max(LEAST_GROWTH));
         let before = self.counters.written.fetch_add(more, Ordering::Relaxed);
         if before / every != (before + more) / every {
             self.counters.grown.notify_one();
         }
-        Ok(())
     }
 
     /// One event that the database will not take must not cost the others. Those that it may take another time are returned.
-    async fn insert_singly(&self, events: Vec<Event>) -> Vec<Event> {
-        let mut later = Vec::new();
-        for event in events {
-            match self.insert(std::slice::from_ref(&event)).await {
+    async fn insert_singly(&self, batch: Batch) -> Batch {
+        let mut events = batch.events.into_iter();
+        while let Some(event) = events.next() {
+            let mut single = Batch { events: vec![event], unheard: None };
+            match self.insert(&mut single).await {
                 Err(error) if is_refusal(&error) => {
                     log::error!(cause:% = error; "The database refuses an event; it is lost");
                     self.give_up(1);
                 }
-                Err(_) => later.push(event),
+                Err(_) => {
+                    single.events.extend(events);
+                    return single;
+                }
                 Ok(()) => {}
             }
         }
-        later
+        Batch::default()
     }
 
     fn give_up(&self, events: usize) {
@@ -219,4 +282,42 @@ fn row(event: &Event) -> Vec<Val> {
         Val::from(message_id),
         Val::from(details),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::clock::{SystemClock, Timestamp};
+    use crate::storage::database::{DatabaseSettings, DatabaseUrl};
+
+    #[tokio::test]
+    async fn what_was_committed_unheard_is_not_written_twice() {
+        let place = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite(&place.path().join("journal.sqlite"));
+        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+        database.migrate().await.unwrap();
+        let (settings, clock) = (Live::new(JournalSettings::default()), Arc::new(SystemClock));
+        let writer = Writer::new(database.clone(), settings, clock, Arc::default(), Arc::default());
+        let event = |n| Event::new(Timestamp::from_unix_seconds(n), EventKind::Lifecycle).with("n", n);
+        let number = async |sql: &'static str| {
+            database.fetch_optional(sql, &[]).await.unwrap().map_or(0, |row| row.int(0).unwrap())
+        };
+        let unheard = |first, events| Some(Unheard { first, events });
+
+        let mut written = Batch { events: vec![event(1), event(2)], unheard: None };
+        writer.attempt(&mut written).await.unwrap();
+        let first = number("SELECT MIN(id) FROM events").await;
+        for (events, unheard, rows, what) in [
+            (vec![event(1), event(2)], unheard(first, 2), 2, "it was committed"),
+            (vec![event(1), event(2), event(3)], unheard(first, 2), 3, "and another one is beside it"),
+            (vec![event(4), event(5)], unheard(1_000, 2), 5, "it was undone"),
+            (vec![event(6)], unheard(first, 1), 6, "it was undone, and its number is another's"),
+        ] {
+            writer.attempt(&mut Batch { events, unheard }).await.unwrap();
+            assert_eq!(number("SELECT COUNT(*) FROM events").await, rows, "{what}");
+            assert_eq!(number("SELECT SUM(n) FROM event_counts").await, rows, "{what}: counts");
+        }
+        assert_eq!(number("SELECT COUNT(DISTINCT at) FROM events").await, 6);
+        database.close().await;
+    }
 }

@@ -13,14 +13,14 @@ const REMEMBERED: i64 = 40;
 
 impl Reports {
     /// Domains with counts of days before `day` that were not sent yet and that nobody has claimed lately, at most `most` of
-    /// them.
+    /// them. What is counted of a domain's day after that was sent is not: it is forgotten with the claim.
     ///
     /// # Errors
     /// The database fails.
     pub async fn waiting(&self, day: i64, now: Timestamp, most: u32) -> Result<Vec<(Kind, i64, String)>, Error> {
         let sql = "SELECT DISTINCT t.kind, t.day, t.domain FROM report_tallies t LEFT JOIN report_claims c \
                    ON c.kind = t.kind AND c.day = t.day AND c.domain = t.domain \
-                   WHERE t.day < ? AND (c.claimed_at IS NULL OR c.claimed_at < ?) \
+                   WHERE t.day < ? AND c.sent_at IS NULL AND (c.claimed_at IS NULL OR c.claimed_at < ?) \
                    ORDER BY t.day, t.kind, t.domain LIMIT ?";
         let rows = self.0.database.fetch_all(sql, &[day.into(), (now - LEASE).into(), most.into()]).await?;
         let mut found = Vec::with_capacity(rows.len());

@@ -99,6 +99,12 @@ async fn systemd_is_told_of_each_step() {
     program.signal("HUP").await;
     told(&socket, "READY=1").await;
 
+    // A certificate that cannot be used stays as it was, and all else is taken.
+    fs::write(&config, good).unwrap();
+    fs::write(program.directory.path().join("tls/cert.pem"), "no certificate at all").unwrap();
+    program.signal("HUP").await;
+    told(&socket, "READY=1").await;
+
     program.signal("TERM").await;
     told(&socket, "STOPPING=1").await;
     let ended = tokio::time::timeout(Duration::from_secs(10), program.child.wait()).await.unwrap().unwrap();
@@ -108,7 +114,30 @@ async fn systemd_is_told_of_each_step() {
     while let Some(line) = log.next_line().await.unwrap() {
         said.push(line);
     }
-    assert!(said.iter().any(|line| line.contains("ERROR") && line.contains("nonsense")), "{said:?}");
+    for words in [["the old one stays in force", "nonsense"], ["is in force but for what cannot be used", "cert.pem"]] {
+        let of = |line: &&String| line.contains("ERROR") && words.iter().all(|word| line.contains(word));
+        assert!(said.iter().any(|line| of(&line)), "{words:?}: {said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_takes_its_time_does_not_put_off_the_end() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let mut program = Program::start(&path, "").await;
+    told(&socket, "READY=1").await;
+
+    // Whoever opens a pipe waits until somebody writes into it.
+    let config = program.directory.path().join("postrider.toml");
+    fs::remove_file(&config).unwrap();
+    assert!(Command::new("mkfifo").arg(&config).status().await.unwrap().success());
+    program.signal("HUP").await;
+    told(&socket, "RELOADING=1").await;
+    program.signal("TERM").await;
+    told(&socket, "STOPPING=1").await;
+    let ended = tokio::time::timeout(Duration::from_secs(10), program.child.wait()).await.unwrap().unwrap();
+    assert!(ended.success(), "{ended}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -455,3 +455,17 @@ async fn a_message_goes_where_each_recipient_wants_it_in_the_other_process() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_cannot_reload_keeps_no_other_from_it() {
+    let roles = Roles::new().with_users(&[]).await;
+    let config = roles.path().join("postrider.toml");
+    let missing = format!("\n[routing.srs]\nsecret_file = \"{}/missing\"\n", roles.path().display());
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text + &missing).unwrap();
+    // Only the role through which mail leaves reads the secret, and it is asked first.
+    assert_ne!(roles.administer(&["reload"], "").await, 0);
+    let log = |name: &str| fs::read_to_string(roles.path().join(name)).unwrap();
+    until("the other one has reloaded", async || log("access-0.log").contains("configuration was loaded again")).await;
+    assert!(!log("mta-1.log").contains("configuration was loaded again"));
+}

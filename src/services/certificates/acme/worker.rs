@@ -88,9 +88,12 @@ impl Acme {
         let mut plans = HashMap::new();
         loop {
             let settings = self.settings.get();
-            let wanted = if self.is_on_duty().await { settings.acme.as_slice() } else { &[] };
-            for wanted in wanted {
+            for wanted in &settings.acme {
                 let Some(file) = wanted.file(&settings.acme_state) else { continue };
+                // Before each: several slow ones take longer than the duty lasts.
+                if !self.is_on_duty().await {
+                    break;
+                }
                 tokio::select! {
                     () = self.attend(wanted, &file, &settings.acme_state, &mut plans) => {}
                     () = tasks.stopping() => return,
@@ -310,6 +313,7 @@ mod tests {
     use crate::foundations::clock::{Clock as _, SystemClock};
     use crate::foundations::dns::ZoneResolver;
     use crate::services::certificates::{CertificatesParts, SelfSigned};
+    use crate::storage::database::{Database, DatabaseSettings, DatabaseUrl};
 
     /// What obtains the certificates of these settings, and those that there are so far.
     fn worker(settings: TlsSettings) -> (Acme, Arc<Certificates>) {
@@ -361,6 +365,50 @@ mod tests {
         std::fs::write(&other.key, key).unwrap();
         certificates.reload().await.unwrap();
         assert!(acme.unserved(&file).is_none(), "and now it is");
+    }
+
+    #[tokio::test]
+    async fn who_has_lost_the_duty_meanwhile_orders_nothing_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let within = |name: &str| directory.path().join(name);
+        let root = SelfSigned::make(&["127.0.0.1"], SystemClock.now()).unwrap().authority;
+        std::fs::write(within("root.pem"), root).unwrap();
+        let listen = async || tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (first, second) = (listen().await, listen().await);
+        let wanted = |name: &str, authority: &tokio::net::TcpListener| AcmeCertificate {
+            names: vec![name.parse().unwrap()],
+            authority: format!("https://{}/directory", authority.local_addr().unwrap()),
+            terms_agreed: true,
+            authority_root: Some(within("root.pem")),
+            ..AcmeCertificate::default()
+        };
+        let url = DatabaseUrl::sqlite(&within("test.sqlite"));
+        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+        database.migrate().await.unwrap();
+        let (acme, certificates) = worker(TlsSettings {
+            acme: vec![wanted("mx1.example.test", &first), wanted("mx2.example.test", &second)],
+            acme_state: within("acme"),
+            ..TlsSettings::default()
+        });
+        let (_wish, wishes) = mpsc::channel(1);
+        let tasks = Tasks::new();
+        tasks.spawn(acme.among(Some(Duties::new(database.clone(), "a"))).run(wishes, tasks.clone()));
+
+        // The first authority is silent until another node has the duty.
+        let (silent, _) = tokio::time::timeout(Duration::from_secs(60), first.accept()).await.unwrap().unwrap();
+        let sql = "UPDATE duties SET node = 'b', lease_end = ?";
+        assert_eq!(database.execute(sql, &[i64::MAX.into()]).await.unwrap(), 1);
+        drop(silent);
+        let failed = async {
+            while certificates.states()[0].problem.is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), failed).await.unwrap();
+        let asked = tokio::time::timeout(Duration::from_millis(300), second.accept()).await;
+        assert!(asked.is_err(), "the other node may be asking it now");
+        assert!(tasks.stop(Duration::from_secs(10)).await);
+        database.close().await;
     }
 
     #[tokio::test]
