@@ -147,7 +147,7 @@ fn refuses() -> impl FnMut(&str) -> String + Send + 'static {
             "* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9] x\r\n".to_owned()
         }
         [fetch] if fetch.contains("RFC822.SIZE") && open == "Odd" => {
-            "* 1 FETCH (UID 1 RFC822.SIZE many)\r\n".to_owned()
+            "* 1 FETCH (UID 1 RFC822.SIZE 14\r\n".to_owned()
         }
         [fetch] if fetch.contains("RFC822.SIZE") => {
             let uids = if open == "Half" { 1..=2 } else { 1..=1 };
