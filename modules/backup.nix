@@ -20,7 +20,7 @@ let
   backup = cfg.backup;
   own = import ./lib/types.nix { inherit lib; };
   inherit (import ./lib/hardening.nix { inherit lib; }) harden inHomes outbound;
-  inherit (import ./lib/credentials.nix) credentialsDirectory;
+  inherit (import ./lib/credentials.nix) credentialsDirectory standIns;
   command = "${getExe cfg.package} --config /etc/postrider/postrider.toml backup";
 
   kept =
@@ -110,9 +110,9 @@ let
       ]
       ++ directories
       ++ drillDirectory;
-      SetCredential = optional (
-        cfg.database.localUrls ? root
-      ) "database-url:${cfg.database.localUrls.root}";
+      SetCredential =
+        optional (cfg.database.localUrls ? root) "database-url:${cfg.database.localUrls.root}"
+        ++ standIns cfg.passwordCredentials;
       SupplementaryGroups = [ "postrider" ];
       Type = "oneshot";
     }
