@@ -291,6 +291,8 @@ in
         # The same for those that are renewed while the roles run.
         postrider-certificates-renewed = {
           description = "Postrider: renewed certificates for the roles";
+          # Many files that change one after the other would end what looks for changes, and it stays ended.
+          startLimitIntervalSec = 0;
           serviceConfig = passedOn;
         };
       };
