@@ -20,7 +20,7 @@ let
   backup = cfg.backup;
   own = import ./lib/types.nix { inherit lib; };
   inherit (import ./lib/hardening.nix { inherit lib; }) harden inHomes outbound;
-  inherit (import ./lib/credentials.nix) credentialsDirectory;
+  inherit (import ./lib/credentials.nix) credentialsDirectory standIns;
   command = "${getExe cfg.package} --config /etc/postrider/postrider.toml backup";
 
   kept =
@@ -61,6 +61,7 @@ let
       backup.remoteKeyFile != null
     ) " -o IdentitiesOnly=yes -o IdentityFile=\${CREDENTIALS_DIRECTORY}/backup-remote-key";
   usesBucket = isBucket backup.destination || isBucket backup.remote;
+  goesOut = overSsh || usesBucket || cfg.database.urlFile != null;
   remote = "the backups are copied to another machine";
   reading = {
     CapabilityBoundingSet = {
@@ -84,10 +85,16 @@ let
   unit = description: relax: steps: {
     inherit description;
     documentation = [ "man:postrider(1)" ];
+    # What the machine has missed while it was off is made up for when it starts; one that fails then waits for its next time.
     after = [
       "postrider-access.service"
       "postrider-mta.service"
+    ]
+    ++ optionals goesOut [
+      "network-online.target"
+      "nss-lookup.target"
     ];
+    wants = optional goesOut "network-online.target";
     path =
       optional (backup.ageRecipients != [ ]) pkgs.age
       ++ optional overSsh pkgs.openssh
@@ -110,16 +117,16 @@ let
       ]
       ++ directories
       ++ drillDirectory;
-      SetCredential = optional (
-        cfg.database.localUrls ? root
-      ) "database-url:${cfg.database.localUrls.root}";
+      SetCredential =
+        optional (cfg.database.localUrls ? root) "database-url:${cfg.database.localUrls.root}"
+        ++ standIns cfg.passwordCredentials;
       SupplementaryGroups = [ "postrider" ];
       Type = "oneshot";
     }
     // harden (
       reading
       // inHomes ([ cfg.mailRoot ] ++ directories ++ drillDirectory)
-      // lib.optionalAttrs (overSsh || usesBucket || cfg.database.urlFile != null) (outbound remote)
+      // lib.optionalAttrs goesOut (outbound remote)
       // relax
     );
   };

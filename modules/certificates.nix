@@ -36,7 +36,9 @@ let
       certFile = "${selfSigned}/cert.pem";
       keyFile = "${selfSigned}/key.pem";
     }
-    ++ lib.imap0 (n: files: files // { name = "file${toString n}"; }) certs.files;
+    ++ lib.imap0 (n: files: files // { name = "file${toString n}"; }) given;
+  # A certificate is no secret: as a path literal it is in the store, and with its context it is on the machine, too.
+  given = map (files: files // { certFile = "${files.certFile}"; }) certs.files;
   selfSigned = "/var/lib/postrider-self-signed";
 
   # What systemd gives a unit as a credential stays as it was when the unit started, but a certificate is renewed under
@@ -289,6 +291,8 @@ in
         # The same for those that are renewed while the roles run.
         postrider-certificates-renewed = {
           description = "Postrider: renewed certificates for the roles";
+          # Many files that change one after the other would end what looks for changes, and it stays ended.
+          startLimitIntervalSec = 0;
           serviceConfig = passedOn;
         };
       };
@@ -302,7 +306,7 @@ in
         pathConfig.PathChanged = lib.concatMap (files: [
           files.certFile
           files.keyFile
-        ]) certs.files;
+        ]) given;
       };
     })
     (mkIf certs.builtinAcme.enable {

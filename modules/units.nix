@@ -66,7 +66,7 @@ let
   };
 
   inherit (import ./lib/addresses.nix { inherit lib; }) bracket;
-  inherit (import ./lib/credentials.nix) credentialsDirectory;
+  inherit (import ./lib/credentials.nix) credentialsDirectory standIns;
   databaseUnits = optionals (cfg.database.type != "sqlite" && cfg.database.createLocally) [
     "postrider-database-users.service"
     (if cfg.database.type == "mysql" then "mysql.service" else "postgresql.service")
@@ -384,9 +384,7 @@ in
             "/run/postrider"
           ];
           credentials = map (p: "${p.credential}:${p.file}") cfg.passwordCredentials;
-          # A file that is missing is the fault of one user: without something in its place systemd would not start the role. It
-          # does not take an empty text for something.
-          instead = map (p: "${p.credential}:\\n") cfg.passwordCredentials;
+          instead = standIns cfg.passwordCredentials;
           groups = certificateGroup;
           relax = inHomes [ cfg.mailRoot ];
         })

@@ -1,4 +1,5 @@
-# Promise: a user whose password file is missing has no password from it, and is named; everybody else has mail.
+# Promise: a user whose password file is missing has no password from it, and is named; everybody else has mail, and all of it is
+# in the backups.
 { self }:
 { ... }:
 {
@@ -7,7 +8,10 @@
 
   nodes.server = {
     imports = [ (import ./lib/server.nix { inherit self; }) ];
-    services.postrider.domains."example.test".users.carol.hashedPasswordFile = "/var/lib/secrets/carol";
+    services.postrider = {
+      backup.enable = true;
+      domains."example.test".users.carol.hashedPasswordFile = "/var/lib/secrets/carol";
+    };
   };
 
   testScript = ''
@@ -31,6 +35,9 @@
 
     with subtest("mail for them is kept"):
         send(server, "ann@example.test", "ann", "carol@example.test", "for later")
+
+    with subtest("backups are taken"):
+        server.succeed("systemctl start postrider-backup.service || { journalctl -u postrider-backup --no-pager >&2; false; }")
 
     with subtest("with the file they read it, and keep their password when it is gone again"):
         server.succeed("install -D -m 0400 /etc/secrets/bob /var/lib/secrets/carol")

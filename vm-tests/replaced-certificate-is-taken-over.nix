@@ -84,6 +84,14 @@ in
             server.wait_until_succeeds(f"{shows(port)} | grep -Fx {second}", timeout=60)
         assert processes() == before
 
+    with subtest("so is the last of many, though a unit may not be started that often"):
+        for _ in range(8):
+            server.succeed("/etc/renew >&2; sleep 0.5")
+        last = server.succeed("openssl x509 -in /var/lib/certs/cert.pem -noout -serial").strip()
+        for port in PORTS.values():
+            server.wait_until_succeeds(f"{shows(port)} | grep -Fx {last}", timeout=60)
+        assert processes() == before
+
     with subtest("its key is for the roles that speak TLS"):
         key = "/run/postrider-certificates/file0-key.pem"
         server.succeed(f"test $(stat -c %U:%G:%a {key}) = root:postrider-tls:640")

@@ -2,4 +2,8 @@
 # whoever gets none must be able to read it as well.
 {
   credentialsDirectory = "CREDENTIALS_DIRECTORY=%d";
+
+  # A password file that is missing is the fault of one user: without something in its place systemd would not start the unit at all.
+  # It does not take an empty text for something.
+  standIns = map (password: "${password.credential}:\\n");
 }

@@ -1,5 +1,5 @@
-# A copy on another machine is made with a key and by a name that are given, one in a directory needs no network; either holds
-# every secret.
+# A copy on another machine is made with a key and by a name that are given, and when there is a network; one in a directory needs
+# none; either holds every secret.
 {
   module.services.postrider = {
     domains."example.test".users.ann.hashedPasswordFile = "/run/secrets/ann";
@@ -12,10 +12,15 @@
   holds =
     { lib, also, ... }:
     let
-      offsite =
+      unit = backup: (also { services.postrider.backup = backup; }).systemd.services.postrider-offsite;
+      offsite = backup: (unit backup).serviceConfig;
+      # One that the machine has missed is made when it starts.
+      waits =
         backup:
-        (also { services.postrider = { inherit backup; }; })
-        .systemd.services.postrider-offsite.serviceConfig;
+        lib.all (lib.elem "network-online.target") [
+          (unit backup).after
+          (unit backup).wants
+        ];
       remote = {
         remote = "backup@vault.example.com:postrider";
         remoteHostKeys = [ "vault.example.com ssh-ed25519 AAAA" ];
@@ -31,7 +36,8 @@
         };
       };
       inBucket = (also { services.postrider.backup = bucket; }).services.postrider.settings.backup;
-      directory = offsite { remote = "/mnt/vault/postrider"; };
+      inDirectory.remote = "/mnt/vault/postrider";
+      directory = offsite inDirectory;
     in
     [
       (lib.hasInfix "-o UserKnownHostsFile=/nix/store/" shell)
@@ -41,7 +47,10 @@
       (lib.elem "backup-s3:/run/secrets/backup-s3" (offsite bucket).LoadCredential)
       (inBucket.s3.secret_key_file == "credential:backup-s3")
       (!(offsite remote).PrivateNetwork)
+      (waits remote)
+      (waits bucket)
       directory.PrivateNetwork
+      (!waits inDirectory)
       (lib.elem "/mnt/vault/postrider" directory.ReadWritePaths)
     ];
 }
