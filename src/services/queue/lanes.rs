@@ -380,14 +380,17 @@ impl Lanes {
     ) -> Vec<Claimed> {
         self.regard(destination, Pace::Doubtful);
         let Some(lane) = self.lanes.get_mut(destination) else { return Vec::new() };
-        lane.failures = lane.failures.saturating_add(1);
+        let rests = lane.rest.as_ref().is_some_and(|rest| rest.until > now);
+        // Workers that were at it together fail together: of those who come after the rest has begun, it grows no longer.
+        if !rests || lane.failures < settings.failures_before_rest {
+            lane.failures = lane.failures.saturating_add(1);
+        }
         lane.successes = 0;
         lane.limit = (lane.limit / 2).max(1);
         if lane.failures < settings.failures_before_rest {
             return Vec::new();
         }
-        // Workers that were at it together fail together: that is one failure, not many.
-        if lane.rest.as_ref().is_none_or(|rest| rest.until <= now) {
+        if !rests {
             lane.rest = Some(Rest { until: now + rest(settings, lane.failures), why: why.to_owned() });
         }
         lane.waiting = 0;

@@ -104,6 +104,10 @@ fn a_destination_that_does_not_answer_rests() {
     assert!(lanes.unreached(&dead, "no answer", NOW, &settings()).is_empty());
     assert!(lanes.unreached(&dead, "no answer", NOW, &settings()).is_empty());
     assert_eq!(lanes.unreached(&dead, "no answer", NOW, &settings()).len(), 4);
+    // Others were at it at the same time.
+    for _ in 0..3 {
+        lanes.unreached(&dead, "no answer", NOW, &settings());
+    }
     let rest = lanes.resting(&dead, NOW).unwrap().clone();
     assert_eq!((rest.until, rest.why.as_str()), (NOW + Duration::from_secs(300), "no answer"));
     assert!(matches!(lanes.next(&dead, NOW, &settings()), Next::End));
