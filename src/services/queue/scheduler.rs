@@ -204,7 +204,8 @@ impl Queue {
     }
 
     /// Sorts a claimed group into its lane; what goes elsewhere now, or to a destination that rests, is given back.
-    async fn take_in(&self, group: Claimed) {
+    async fn take_in(&self, mut group: Claimed) {
+        self.0.lanes.lock().leave_out_known(&mut group);
         let now = self.0.parts.clock.now();
         let Claimed { entry, destination, recipients } = group;
         let (mut here, mut elsewhere) = (Vec::with_capacity(recipients.len()), Vec::new());

@@ -314,3 +314,21 @@ fn a_worker_that_lingers_is_woken_before_another_is_started() {
     lanes.stop_lingering(&x);
     assert!(matches!(lanes.next(&x, NOW, &settings()), Next::Group(_)));
 }
+
+#[test]
+fn who_is_claimed_anew_has_one_attempt() {
+    let mut lanes = Lanes::default();
+    let first = group("mx:x.test", 2);
+    lanes.add(first.clone(), &settings());
+    let in_hand = lanes.start_worker(&settings()).unwrap();
+    // The node was taken for dead, and claims what others have freed.
+    let mut anew = group("mx:x.test", 1);
+    anew.recipients.extend(first.recipients.iter().cloned());
+    lanes.leave_out_known(&mut anew);
+    assert_eq!(anew.recipients.len(), 1, "the others have an attempt");
+    assert!(first.recipients.iter().all(|recipient| lanes.holds_recipient(recipient.key)));
+    lanes.finish(&in_hand);
+    let mut later = first;
+    lanes.leave_out_known(&mut later);
+    assert_eq!(later.recipients.len(), 2);
+}
