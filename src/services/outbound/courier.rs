@@ -23,7 +23,13 @@ use crate::storage::spool::Destination;
 pub struct Courier {
     outbound: Outbound,
     destination: Destination,
-    session: Option<Session>,
+    session: Option<Kept>,
+}
+
+/// A session that is kept for the next message, and the settings under which it was opened.
+struct Kept {
+    session: Session,
+    settings: Arc<OutboundSettings>,
 }
 
 /// Results as they come in.
@@ -128,7 +134,7 @@ impl Courier {
         slate.finish()
     }
 
-    async fn try_all(&mut self, group: &Group<'_>, settings: &OutboundSettings, slate: &mut Slate<'_>) {
+    async fn try_all(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>, slate: &mut Slate<'_>) {
         if let Some(session) = self.reuse(group, settings).await {
             self.serve(session, group, settings, slate).await;
         }
@@ -141,7 +147,7 @@ impl Courier {
 
     /// Ends the connection, if there is one.
     pub async fn finish(&mut self) {
-        if let Some(session) = self.session.take() {
+        if let Some(Kept { session, .. }) = self.session.take() {
             session.dialogue.quit(self.outbound.0.settings.get().timeouts.quit.duration()).await;
         }
     }
@@ -152,9 +158,10 @@ impl Courier {
     }
 
     /// The open session, if it still works and is good enough for the group.
-    async fn reuse(&mut self, group: &Group<'_>, settings: &OutboundSettings) -> Option<Session> {
-        let mut session = self.session.take()?;
-        if missing_for_require_tls(group, &session).is_some() {
+    async fn reuse(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>) -> Option<Session> {
+        let Kept { mut session, settings: before } = self.session.take()?;
+        // After a reload the route may demand what this session never had to show.
+        if !Arc::ptr_eq(&before, settings) || missing_for_require_tls(group, &session).is_some() {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
             return None;
         }
@@ -167,7 +174,7 @@ impl Courier {
     async fn seek(
         &mut self,
         group: &Group<'_>,
-        settings: &OutboundSettings,
+        settings: &Arc<OutboundSettings>,
         slate: &mut Slate<'_>,
     ) -> Result<(), Trouble> {
         let (outbound, destination) = (self.outbound.clone(), self.destination.clone());
@@ -228,7 +235,7 @@ impl Courier {
         &mut self,
         mut session: Session,
         group: &Group<'_>,
-        settings: &OutboundSettings,
+        settings: &Arc<OutboundSettings>,
         slate: &mut Slate<'_>,
     ) {
         let contact = Arc::clone(&session.contact);
@@ -267,7 +274,7 @@ impl Courier {
             }
         }
         if session.transactions < session.most_transactions(settings) {
-            self.session = Some(session);
+            self.session = Some(Kept { session, settings: Arc::clone(settings) });
         } else {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
         }
@@ -443,18 +450,53 @@ mod tests {
         })
     }
 
-    #[tokio::test]
-    async fn who_gives_up_waits_for_the_message_on_its_way_and_sends_no_other() {
-        let (near, far) = tokio::io::duplex(1 << 12);
-        let mut courier = outbound(near).courier(Destination::Exchangers("x.test".parse().unwrap()));
-        let envelope = Envelope {
+    fn envelope() -> Envelope {
+        Envelope {
             reverse_path: ReversePath::Null,
             recipients: Vec::new(),
             body: BodyKind::SevenBit,
             smtputf8: false,
             require_tls: false,
             dsn: DsnWish::default(),
+        }
+    }
+
+    /// What comes of a message.
+    async fn sent(courier: &mut Courier) -> Outcome {
+        let group = Group {
+            id: QueueId::generate(Timestamp::EPOCH),
+            envelope: &envelope(),
+            recipients: &[Recipient::plain("a@x.test".parse().unwrap())],
+            message: &Carried::new(Message::new("Subject: x\r\n\r\nx\r\n"), ()),
+            before_end: &|_| Box::pin(std::future::ready(Ok(()))),
         };
+        let haste = Haste { give_up: &CancellationToken::new(), stage: &Stage::default() };
+        courier.attempt(group, haste).await.remove(0).outcome
+    }
+
+    #[tokio::test]
+    async fn a_connection_from_before_a_reload_is_not_used_again() {
+        let (near, far) = tokio::io::duplex(1 << 12);
+        let outbound = outbound(near);
+        let mut courier = outbound.courier(Destination::Exchangers("x.test".parse().unwrap()));
+        let sending = async {
+            let before = [sent(&mut courier).await, sent(&mut courier).await];
+            outbound.0.settings.set(OutboundSettings::default());
+            (before, sent(&mut courier).await)
+        };
+        let unused = CancellationToken::new();
+        let ((before, after), messages) = tokio::join!(sending, one_at_a_time(far, &unused));
+        assert!(before.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{before:?}");
+        // There is no way to the host any more.
+        assert!(matches!(after, Outcome::Deferred(_)), "{after:?}");
+        assert_eq!(messages, 2);
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_waits_for_the_message_on_its_way_and_sends_no_other() {
+        let (near, far) = tokio::io::duplex(1 << 12);
+        let mut courier = outbound(near).courier(Destination::Exchangers("x.test".parse().unwrap()));
+        let envelope = envelope();
         let recipients = ["a@x.test", "b@x.test"].map(|to| Recipient::plain(to.parse().unwrap()));
         let message = Carried::new(Message::new("Subject: x\r\n\r\nx\r\n"), ());
         let (give_up, stage) = (CancellationToken::new(), Stage::default());
