@@ -9,7 +9,8 @@ use crate::foundations::address::ReversePath;
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Recipient};
 use crate::foundations::settings::ByteSize;
-use crate::storage::spool::{Entry, Queued, RecipientState};
+use crate::services::queue::outcome::untried;
+use crate::storage::spool::{Entry, Fate, Queued, RecipientState};
 
 static KEYS: AtomicI64 = AtomicI64::new(0);
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_000_000);
@@ -331,4 +332,17 @@ fn who_is_claimed_anew_has_one_attempt() {
     let mut later = first;
     lanes.leave_out_known(&mut later);
     assert_eq!(later.recipients.len(), 2);
+}
+
+#[test]
+fn a_rest_that_has_ended_is_nobodys_attempt() {
+    // Its time is up, and its last attempt was to come.
+    let group = group("mx:x.test", 1);
+    let rest = Rest { until: NOW + Duration::from_secs(300), why: "no answer".to_owned() };
+    let (fates, events) = untried(&settings(), &group, Some(&rest), NOW);
+    assert!(matches!(&fates[0].1, Fate::Again { reply, .. } if reply == "no answer"), "{fates:?}");
+    assert_eq!(events.len(), 1);
+    // Another worker has reached the destination meanwhile.
+    let (fates, events) = untried(&settings(), &group, None, NOW);
+    assert_eq!((fates[0].1.clone(), events.len()), (Fate::Untried { due_at: NOW }, 0));
 }
