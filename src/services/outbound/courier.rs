@@ -23,7 +23,26 @@ use crate::storage::spool::Destination;
 pub struct Courier {
     outbound: Outbound,
     destination: Destination,
-    session: Option<Session>,
+    session: Option<Kept>,
+}
+
+/// A session that is kept for the next message, and the settings under which it was opened.
+struct Kept {
+    session: Session,
+    settings: Arc<OutboundSettings>,
+}
+
+/// How a session with a host has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    /// There is nothing more to be had of it.
+    Over,
+    /// It takes no more messages in one session, and some recipients are left.
+    Full,
+    /// There was none.
+    Unopened,
+    /// The host is this server.
+    Loop,
 }
 
 /// Results as they come in.
@@ -128,7 +147,7 @@ impl Courier {
         slate.finish()
     }
 
-    async fn try_all(&mut self, group: &Group<'_>, settings: &OutboundSettings, slate: &mut Slate<'_>) {
+    async fn try_all(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>, slate: &mut Slate<'_>) {
         if let Some(session) = self.reuse(group, settings).await {
             self.serve(session, group, settings, slate).await;
         }
@@ -141,7 +160,7 @@ impl Courier {
 
     /// Ends the connection, if there is one.
     pub async fn finish(&mut self) {
-        if let Some(session) = self.session.take() {
+        if let Some(Kept { session, .. }) = self.session.take() {
             session.dialogue.quit(self.outbound.0.settings.get().timeouts.quit.duration()).await;
         }
     }
@@ -152,9 +171,10 @@ impl Courier {
     }
 
     /// The open session, if it still works and is good enough for the group.
-    async fn reuse(&mut self, group: &Group<'_>, settings: &OutboundSettings) -> Option<Session> {
-        let mut session = self.session.take()?;
-        if missing_for_require_tls(group, &session).is_some() {
+    async fn reuse(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>) -> Option<Session> {
+        let Kept { mut session, settings: before } = self.session.take()?;
+        // After a reload the route may demand what this session never had to show.
+        if !Arc::ptr_eq(&before, settings) || missing_for_require_tls(group, &session).is_some() {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
             return None;
         }
@@ -167,7 +187,7 @@ impl Courier {
     async fn seek(
         &mut self,
         group: &Group<'_>,
-        settings: &OutboundSettings,
+        settings: &Arc<OutboundSettings>,
         slate: &mut Slate<'_>,
     ) -> Result<(), Trouble> {
         let (outbound, destination) = (self.outbound.clone(), self.destination.clone());
@@ -205,17 +225,16 @@ impl Courier {
                     return Ok(());
                 }
                 addresses_left -= 1;
-                match approach.open(&host, address, &demand).await {
-                    Ok(session) => {
-                        sessions_left -= 1;
-                        self.serve(session, group, settings, slate).await;
-                    }
-                    Err((trouble, contact)) => {
-                        let is_loop = trouble == loops(&host.name);
-                        slate.note(trouble, Some(Arc::new(contact)));
-                        if is_loop {
-                            return Ok(());
+                loop {
+                    match self.visit(&approach, (&host, address, &demand), group, settings, slate).await {
+                        // RFC 9422 §4.1: it may take the others in another session.
+                        Visit::Full => {}
+                        Visit::Over => {
+                            sessions_left -= 1;
+                            break;
                         }
+                        Visit::Unopened => break,
+                        Visit::Loop => return Ok(()),
                     }
                 }
             }
@@ -223,18 +242,38 @@ impl Courier {
         Ok(())
     }
 
-    /// Sends the message over a session, in as many transactions as it takes.
+    /// One session with a host.
+    async fn visit(
+        &mut self,
+        approach: &Approach<'_>,
+        (host, address, demand): (&Host, IpAddr, &Demand),
+        group: &Group<'_>,
+        settings: &Arc<OutboundSettings>,
+        slate: &mut Slate<'_>,
+    ) -> Visit {
+        match approach.open(host, address, demand).await {
+            Ok(session) => self.serve(session, group, settings, slate).await,
+            Err((trouble, contact)) => {
+                let is_loop = trouble == loops(&host.name);
+                slate.note(trouble, Some(Arc::new(contact)));
+                if is_loop { Visit::Loop } else { Visit::Unopened }
+            }
+        }
+    }
+
+    /// Sends the message over a session, in as many transactions as it takes and the host grants.
     async fn serve(
         &mut self,
         mut session: Session,
         group: &Group<'_>,
-        settings: &OutboundSettings,
+        settings: &Arc<OutboundSettings>,
         slate: &mut Slate<'_>,
-    ) {
+    ) -> Visit {
         let contact = Arc::clone(&session.contact);
         if let Some(trouble) = missing_for_require_tls(group, &session) {
             slate.note(trouble, Some(contact));
-            return session.dialogue.quit(settings.timeouts.quit.duration()).await;
+            session.dialogue.quit(settings.timeouts.quit.duration()).await;
+            return Visit::Over;
         }
         let most = session.extensions.limits.recipients.map_or(usize::MAX, |limit| limit.max(1) as usize);
         loop {
@@ -248,7 +287,7 @@ impl Courier {
                 && let Err(trouble) = session.reset(&settings.timeouts).await
             {
                 slate.note(trouble, Some(contact));
-                return;
+                return Visit::Over;
             }
             slate.stage.send();
             let settled = session.transact(group, &places, others, &settings.timeouts).await;
@@ -259,18 +298,23 @@ impl Courier {
             }
             if let Some(trouble) = settled.over {
                 slate.note(trouble, Some(contact));
-                return;
+                return Visit::Over;
             }
             if !progress {
                 // Cannot happen while a host answers every RCPT, but must not become a circle if one does not.
                 break;
             }
+            if session.transactions >= session.most_transactions(settings) && !slate.is_done() {
+                session.dialogue.quit(settings.timeouts.quit.duration()).await;
+                return Visit::Full;
+            }
         }
         if session.transactions < session.most_transactions(settings) {
-            self.session = Some(session);
+            self.session = Some(Kept { session, settings: Arc::clone(settings) });
         } else {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
         }
+        Visit::Over
     }
 }
 
@@ -368,114 +412,5 @@ fn missing_for_require_tls(group: &Group<'_>, session: &Session) -> Option<Troub
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io;
-
-    use parking_lot::Mutex;
-    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
-
-    use super::*;
-    use crate::foundations::address::ReversePath;
-    use crate::foundations::clock::{SystemClock, Timestamp};
-    use crate::foundations::dns::ZoneResolver;
-    use crate::foundations::ids::QueueId;
-    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
-    use crate::foundations::settings::Live;
-    use crate::services::outbound::{Carried, Connecting, Connector, Io, Roots};
-
-    /// The way to one host, once.
-    struct ToOne(Mutex<Option<DuplexStream>>);
-
-    impl Connector for ToOne {
-        fn connect(&self, _: SocketAddr, _: Option<IpAddr>) -> Connecting<'_> {
-            let stream = self.0.lock().take();
-            Box::pin(async move {
-                let stream = stream.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
-                Ok(Box::new(stream) as Box<dyn Io>)
-            })
-        }
-    }
-
-    /// A host that takes a message for one recipient at a time. Before it answers the end of one, its sender is to give up. How
-    /// many messages it was sent.
-    async fn one_at_a_time(stream: DuplexStream, give_up: &CancellationToken) -> usize {
-        let mut stream = BufReader::new(stream);
-        stream.write_all(b"220 x ESMTP\r\n").await.unwrap();
-        let (mut messages, mut in_message, mut line) = (0, false, String::new());
-        loop {
-            line.clear();
-            if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
-                return messages;
-            }
-            let verb = line.split_whitespace().next().unwrap_or_default();
-            let reply = match verb {
-                "." if in_message => {
-                    messages += 1;
-                    give_up.cancel();
-                    // The sender sees that first, whoever of the two has the next turn.
-                    tokio::task::yield_now().await;
-                    tokio::task::yield_now().await;
-                    "250 2.0.0 Taken"
-                }
-                _ if in_message => continue,
-                "EHLO" => "250-x\r\n250 LIMITS RCPTMAX=1",
-                "DATA" => "354 Go on",
-                _ => "250 2.0.0 Fine",
-            };
-            in_message = verb == "DATA";
-            stream.write_all(format!("{reply}\r\n").as_bytes()).await.unwrap();
-        }
-    }
-
-    fn outbound(host: DuplexStream) -> Outbound {
-        let resolver = ZoneResolver::new();
-        resolver.add("x.test A 192.0.2.1").unwrap();
-        Outbound::new(OutboundParts {
-            settings: Live::default(),
-            hostname: "mail.example.test".parse().unwrap(),
-            resolver: Arc::new(resolver),
-            connector: Arc::new(ToOne(Mutex::new(Some(host)))),
-            roots: Roots::of(rustls::RootCertStore::empty()),
-            clock: Arc::new(SystemClock),
-            reports: None,
-            database: None,
-            filter: None,
-        })
-    }
-
-    #[tokio::test]
-    async fn who_gives_up_waits_for_the_message_on_its_way_and_sends_no_other() {
-        let (near, far) = tokio::io::duplex(1 << 12);
-        let mut courier = outbound(near).courier(Destination::Exchangers("x.test".parse().unwrap()));
-        let envelope = Envelope {
-            reverse_path: ReversePath::Null,
-            recipients: Vec::new(),
-            body: BodyKind::SevenBit,
-            smtputf8: false,
-            require_tls: false,
-            dsn: DsnWish::default(),
-        };
-        let recipients = ["a@x.test", "b@x.test"].map(|to| Recipient::plain(to.parse().unwrap()));
-        let message = Carried::new(Message::new("Subject: x\r\n\r\nx\r\n"), ());
-        let (give_up, stage) = (CancellationToken::new(), Stage::default());
-        let sending = async {
-            let group = Group {
-                id: QueueId::generate(Timestamp::EPOCH),
-                envelope: &envelope,
-                recipients: &recipients,
-                message: &message,
-                before_end: &|_| Box::pin(std::future::ready(Ok(()))),
-            };
-            let attempts = courier.attempt(group, Haste { give_up: &give_up, stage: &stage }).await;
-            courier.finish().await;
-            attempts
-        };
-        let (attempts, messages) = tokio::join!(sending, one_at_a_time(far, &give_up));
-        assert!(matches!(attempts[0].outcome, Outcome::Relayed { .. }), "{attempts:?}");
-        let put_off = match &attempts[1].outcome {
-            Outcome::Deferred(trouble) => trouble.status.to_string(),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!((put_off.as_str(), messages), ("4.4.5", 1));
-    }
-}
+#[path = "courier_tests.rs"]
+mod tests;

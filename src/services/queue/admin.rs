@@ -118,11 +118,11 @@ impl Queue {
             return Ok(());
         }
         let keys: Vec<i64> = groups.iter().flat_map(|group| group.recipients.iter().map(|one| one.key)).collect();
-        let given_back = self.0.parts.spool.give_back(self.owner(), &keys).await;
+        // First: what is claimed anew while it is in memory waits for housekeeping.
         for group in &groups {
             self.0.lanes.lock().finish(group);
         }
-        Ok(given_back?)
+        Ok(self.0.parts.spool.give_back(self.owner(), &keys).await?)
     }
 
     /// An entry when nobody is at the recipients that are meant.

@@ -29,9 +29,8 @@ pub(super) struct Lanes {
     doubtful: u32,
     /// Counts slow attempts.
     numbers: u64,
-    /// Keys of the recipients in backlogs and in hand. A count, because one that is given back may be claimed again before
-    /// its group is finished.
-    recipients: HashMap<i64, u32>,
+    /// Keys of the recipients in backlogs and in hand.
+    recipients: HashSet<i64>,
     /// Groups of each entry in backlogs and in hand.
     entries: HashMap<QueueId, u32>,
     /// Entries whose sender is to be told something when their last group is settled.
@@ -119,7 +118,14 @@ impl Lanes {
 
     /// Whether a recipient is in memory: its node has not only reserved it, but will also see to it.
     pub(super) fn holds_recipient(&self, key: i64) -> bool {
-        self.recipients.contains_key(&key)
+        self.recipients.contains(&key)
+    }
+
+    /// Leaves out of a claim whoever is in memory already. Others that take this node for dead free what it has claimed, and it may
+    /// claim that anew while its own attempts go on: these, and the groups that wait, still see to it. Whoever these have let go
+    /// of meanwhile is given back by housekeeping.
+    pub(super) fn leave_out_known(&self, claimed: &mut Claimed) {
+        claimed.recipients.retain(|recipient| !self.recipients.contains(&recipient.key));
     }
 
     /// How many recipients may still be claimed, and which destinations have so many waiting that none of these shall be
@@ -178,9 +184,7 @@ impl Lanes {
 
     /// Adds a group to its lane.
     pub(super) fn add(&mut self, group: Claimed, settings: &QueueSettings) {
-        for recipient in &group.recipients {
-            *self.recipients.entry(recipient.key).or_default() += 1;
-        }
+        self.recipients.extend(group.recipients.iter().map(|recipient| recipient.key));
         *self.entries.entry(group.entry.id).or_default() += 1;
         let first = first_limit(&group.destination, settings);
         let quick = group.destination == Destination::Local;
@@ -328,10 +332,7 @@ impl Lanes {
     pub(super) fn finish(&mut self, group: &Claimed) -> EntryState {
         let id = group.entry.id;
         for recipient in &group.recipients {
-            match self.recipients.get_mut(&recipient.key) {
-                Some(times) if *times > 1 => *times -= 1,
-                _ => drop(self.recipients.remove(&recipient.key)),
-            }
+            self.recipients.remove(&recipient.key);
         }
         if self.full {
             self.full = false;
@@ -380,14 +381,17 @@ impl Lanes {
     ) -> Vec<Claimed> {
         self.regard(destination, Pace::Doubtful);
         let Some(lane) = self.lanes.get_mut(destination) else { return Vec::new() };
-        lane.failures = lane.failures.saturating_add(1);
+        let rests = lane.rest.as_ref().is_some_and(|rest| rest.until > now);
+        // Workers that were at it together fail together: of those who come after the rest has begun, it grows no longer.
+        if !rests || lane.failures < settings.failures_before_rest {
+            lane.failures = lane.failures.saturating_add(1);
+        }
         lane.successes = 0;
         lane.limit = (lane.limit / 2).max(1);
         if lane.failures < settings.failures_before_rest {
             return Vec::new();
         }
-        // Workers that were at it together fail together: that is one failure, not many.
-        if lane.rest.as_ref().is_none_or(|rest| rest.until <= now) {
+        if !rests {
             lane.rest = Some(Rest { until: now + rest(settings, lane.failures), why: why.to_owned() });
         }
         lane.waiting = 0;

@@ -1,7 +1,13 @@
 //! Telling senders.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
+use parking_lot::Mutex;
+
 use super::dsn::{Notification, compose, headline, is_double_bounce, message_id};
 use super::enqueue::Purpose;
+use super::lanes::Lanes;
 use super::{Error, Queue};
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::event::{Event, EventKind};
@@ -9,19 +15,40 @@ use crate::foundations::ids::{MailId, QueueId, SessionId};
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
 use crate::storage::spool::{self, NewEntry, PendingReport};
 
+/// A sender is being told. Dropped, however that comes, the next one may do it.
+struct Telling<'a> {
+    lanes: &'a Mutex<Lanes>,
+    id: QueueId,
+}
+
+impl<'a> Telling<'a> {
+    /// `None` while somebody else is at it.
+    fn begin(lanes: &'a Mutex<Lanes>, id: QueueId) -> Option<Self> {
+        let begun = lanes.lock().begin_report(id);
+        begun.then(|| Self { lanes, id })
+    }
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        self.lanes.lock().end_report(self.id);
+    }
+}
+
 impl Queue {
     /// Tells the sender of an entry what has gathered for it. What cannot be done now is done by housekeeping later.
     pub(super) async fn notify_sender(&self, id: QueueId) {
-        if !self.0.lanes.lock().begin_report(id) {
-            return;
-        }
-        match self.try_notify(id).await {
-            Ok(()) | Err(Error::Spool(spool::Error::Overtaken)) => {}
-            Err(error) => {
+        let Some(_telling) = Telling::begin(&self.0.lanes, id) else { return };
+        // Whoever asks for it, the scheduler above all, has others to see to.
+        match AssertUnwindSafe(self.try_notify(id)).catch_unwind().await {
+            Ok(Ok(()) | Err(Error::Spool(spool::Error::Overtaken))) => {}
+            Ok(Err(error)) => {
                 log::warn!(queue:% = id, cause:% = error; "A sender cannot be notified yet; it will be tried again");
             }
+            Err(_) => {
+                log::error!(queue:% = id; "A fault of this program has kept a sender from being notified; it will be tried again");
+            }
         }
-        self.0.lanes.lock().end_report(id);
     }
 
     async fn try_notify(&self, id: QueueId) -> Result<(), Error> {
@@ -104,5 +131,26 @@ impl Queue {
         };
         let origin = Origin::internal(SessionId::generate(now), now);
         Mail { id, origin, envelope, message: Message::new(bytes) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+    use crate::foundations::clock::Timestamp;
+
+    #[tokio::test]
+    async fn whoever_goes_away_in_the_middle_leaves_it_to_the_next() {
+        let (lanes, id) = (Mutex::new(Lanes::default()), QueueId::generate(Timestamp::EPOCH));
+        let mut telling = Box::pin(async {
+            let _telling = Telling::begin(&lanes, id);
+            pending::<()>().await;
+        });
+        assert!(futures_util::poll!(&mut telling).is_pending());
+        assert!(Telling::begin(&lanes, id).is_none(), "one is enough");
+        drop(telling);
+        assert!(Telling::begin(&lanes, id).is_some());
     }
 }

@@ -1,15 +1,18 @@
 //! From what an attempt has shown to what is written down, told and recorded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::QueueSettings;
 use super::enqueue::passed_on;
-use super::schedule::next_attempt;
+use super::lanes::Rest;
+use super::schedule::{next_attempt, spread};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::Recipient;
-use crate::services::outbound::{Attempt, By, Contact, Form, NextDsn, Outcome, Trouble, Verified};
-use crate::storage::spool::{Action, Entry, Fate, Queued, Report};
+use crate::foundations::wire::smtp::EnhancedStatus;
+use crate::services::outbound::{Attempt, By, Contact, Form, NextDsn, Outcome, Scope, Trouble, Verified};
+use crate::storage::spool::{Action, Claimed, Entry, Fate, Queued, Report};
 
 /// What became of one recipient, in the queue's own words: attempts over the network and local deliveries alike.
 #[derive(Debug, Clone)]
@@ -108,6 +111,37 @@ pub(super) fn consequence(
             Consequence { fate: Fate::Again { due_at, at: now, reply: trouble.reply, report }, event: Some(event) }
         }
     }
+}
+
+/// What follows for a group whose destination rests: it is put off until then. That counts as an attempt only for recipients whose
+/// time is up or whose sender is to be told that it takes long. Where the rest has ended meanwhile it is nobody's attempt: it may
+/// be tried at once.
+pub(super) fn untried(
+    settings: &QueueSettings,
+    group: &Claimed,
+    rest: Option<&Rest>,
+    now: Timestamp,
+) -> (Vec<(i64, Fate)>, Vec<Event>) {
+    let (mut fates, mut events) = (Vec::with_capacity(group.recipients.len()), Vec::new());
+    for recipient in &group.recipients {
+        let is_up = now >= recipient.expires_at || recipient.warn_at.is_some_and(|at| at <= now);
+        let fate = match rest {
+            None => Fate::Untried { due_at: now },
+            Some(rest) if is_up => {
+                let trouble = Trouble::ours(EnhancedStatus::new(4, 4, 1), rest.why.as_str(), Scope::Destination);
+                let came = consequence(settings, &group.entry, recipient, Result::Trouble(trouble), None, now);
+                events.extend(came.event);
+                came.fate
+            }
+            // Within ten seconds after the rest, so that not all come at the same moment.
+            Some(rest) => {
+                let later = spread(Duration::from_secs(50), recipient.key).saturating_sub(Duration::from_secs(45));
+                Fate::Untried { due_at: rest.until + later }
+            }
+        };
+        fates.push((recipient.key, fate));
+    }
+    (fates, events)
 }
 
 /// Whether it has been tried for long enough (RFC 5321 §4.5.4.1). The clock alone does not say so.

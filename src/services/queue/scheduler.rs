@@ -5,14 +5,13 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::outcome::{Result as Came, consequence};
-use super::schedule::{longest_wait, spread};
+use super::lanes::Rest;
+use super::outcome::untried;
+use super::schedule::longest_wait;
 use super::{Change, Error, Queue, settling, worker};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
-use crate::foundations::wire::smtp::EnhancedStatus;
-use crate::services::outbound::{Scope, Trouble};
 use crate::storage::journal::Believed;
 use crate::storage::spool::{Claim, Claimed, Destination, Fate, QUARANTINED, Queued, Selection};
 
@@ -204,7 +203,8 @@ impl Queue {
     }
 
     /// Sorts a claimed group into its lane; what goes elsewhere now, or to a destination that rests, is given back.
-    async fn take_in(&self, group: Claimed) {
+    async fn take_in(&self, mut group: Claimed) {
+        self.0.lanes.lock().leave_out_known(&mut group);
         let now = self.0.parts.clock.now();
         let Claimed { entry, destination, recipients } = group;
         let (mut here, mut elsewhere) = (Vec::with_capacity(recipients.len()), Vec::new());
@@ -223,7 +223,7 @@ impl Queue {
         let rest = self.0.lanes.lock().resting(&destination, now).cloned();
         if let Some(rest) = rest {
             let group = Claimed { entry, destination, recipients: here };
-            let owed = self.put_off(&group, rest.until, &rest.why).await;
+            let owed = self.put_off(&group, Some(&rest)).await;
             if owed == worker::Owed::Report && !self.0.lanes.lock().holds(group.entry.id) {
                 self.notify_sender(group.entry.id).await;
             }
@@ -242,10 +242,8 @@ impl Queue {
     pub(super) async fn return_to_rest(&self, groups: Vec<Claimed>) {
         for group in groups {
             let rest = self.0.lanes.lock().resting(&group.destination, self.0.parts.clock.now()).cloned();
-            // Without a rest it may be tried at once.
-            let (until, why) = rest.map_or((self.0.parts.clock.now(), String::new()), |rest| (rest.until, rest.why));
             // Held until it is written down, so that housekeeping goes on renewing its lease.
-            if self.put_off(&group, until, &why).await == worker::Owed::Report {
+            if self.put_off(&group, rest.as_ref()).await == worker::Owed::Report {
                 self.0.lanes.lock().owe_report(group.entry.id);
             }
             self.let_go(&group, settling::Written::Yes).await;
@@ -265,26 +263,9 @@ impl Queue {
         })
     }
 
-    /// Gives a group back until its destination has rested. It counts as an attempt only for recipients whose time is
-    /// up or whose sender is to be told that it takes long: that is left to the caller.
-    pub(super) async fn put_off(&self, group: &Claimed, until: Timestamp, why: &str) -> worker::Owed {
-        let now = self.0.parts.clock.now();
-        let settings = self.0.parts.settings.get();
-        let mut fates = Vec::with_capacity(group.recipients.len());
-        let mut events = Vec::new();
-        for recipient in &group.recipients {
-            if now >= recipient.expires_at || recipient.warn_at.is_some_and(|at| at <= now) {
-                let trouble = Trouble::ours(EnhancedStatus::new(4, 4, 1), why, Scope::Destination);
-                let came = consequence(&settings, &group.entry, recipient, Came::Trouble(trouble), None, now);
-                events.extend(came.event);
-                fates.push((recipient.key, came.fate));
-            } else {
-                // Within ten seconds after the rest, so that not all come at the same moment.
-                let due_at =
-                    until + spread(Duration::from_secs(50), recipient.key).saturating_sub(Duration::from_secs(45));
-                fates.push((recipient.key, Fate::Untried { due_at }));
-            }
-        }
+    /// Gives a group back until its destination has rested. To tell the sender is left to the caller.
+    pub(super) async fn put_off(&self, group: &Claimed, rest: Option<&Rest>) -> worker::Owed {
+        let (fates, events) = untried(&self.0.parts.settings.get(), group, rest, self.0.parts.clock.now());
         let owed = fates.iter().any(|(_, fate)| worker::owes_report(fate));
         if self.settle_surely(group.entry.id, &fates).await == settling::Written::No {
             return worker::Owed::Nothing;

@@ -18,7 +18,7 @@ use crate::foundations::event::Event;
 use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::services::outbound::{Carried, Contact, Courier, Group, Haste, Scope, Trouble};
-use crate::storage::spool::{self, Claimed, Destination, Fate};
+use crate::storage::spool::{self, Claimed, Destination, Fate, Queued};
 
 /// How long a message waits whose body could not even be asked for.
 const UNREADABLE: Duration = Duration::from_secs(60);
@@ -145,9 +145,13 @@ impl Queue {
         let units = u32::try_from(group.entry.size.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
         let permit = self.memory(group, units).await;
         // It was claimed some time ago, and an administrator may have held, released or deleted it since.
-        let Some(wanted) = self.confirmed(group).await else {
-            return self.let_go(group, Written::Yes).await;
-        };
+        let (wanted, others) = self.confirmed(group).await;
+        if wanted.recipients.is_empty() {
+            // In this order: what is claimed anew while it is in memory waits for housekeeping.
+            self.let_go(group, Written::Yes).await;
+            return self.give_back(group.entry.id, &others).await;
+        }
+        self.give_back(group.entry.id, &others).await;
         let (fates, events) = match self.0.parts.spool.message(group.entry.id).await {
             Ok(message) => {
                 let message = Carried::new(message, permit);
@@ -161,8 +165,8 @@ impl Queue {
         self.conclude(group, &fates, events).await;
     }
 
-    /// The recipients of a group that may be tried now; the others are given back. `None` when there are none.
-    async fn confirmed(&self, group: &Claimed) -> Option<Claimed> {
+    /// The recipients of a group that may be tried now, perhaps none, and the keys of those who are to be given back.
+    async fn confirmed(&self, group: &Claimed) -> (Claimed, Vec<i64>) {
         let spool = &self.0.parts.spool;
         let keys: Vec<i64> = group.recipients.iter().map(|one| one.key).collect();
         let confirmed = match spool.confirm(self.owner(), &keys).await {
@@ -172,20 +176,26 @@ impl Queue {
                 let fate = Fate::Untried { due_at: self.0.parts.clock.now() + UNCONFIRMED };
                 let fates: Vec<_> = keys.iter().map(|key| (*key, fate.clone())).collect();
                 self.settle_surely(group.entry.id, &fates).await;
-                return None;
+                return (Claimed { recipients: Vec::new(), ..group.clone() }, Vec::new());
             }
         };
         if confirmed.len() == keys.len() {
-            return Some(group.clone());
+            return (group.clone(), Vec::new());
         }
-        let is_confirmed = |key: &i64| confirmed.contains(key);
-        let dropped: Vec<i64> = keys.iter().copied().filter(|key| !is_confirmed(key)).collect();
-        if let Err(error) = spool.give_back(self.owner(), &dropped).await {
+        let (wanted, others): (Vec<Queued>, Vec<Queued>) =
+            group.recipients.iter().cloned().partition(|one| confirmed.contains(&one.key));
+        (Claimed { recipients: wanted, ..group.clone() }, others.iter().map(|one| one.key).collect())
+    }
+
+    /// Gives back recipients who were held, released or deleted since they were claimed.
+    async fn give_back(&self, id: QueueId, keys: &[i64]) {
+        if keys.is_empty() {
+            return;
+        }
+        if let Err(error) = self.0.parts.spool.give_back(self.owner(), keys).await {
             // Housekeeping gives back what nobody works on.
-            log::debug!(queue:% = group.entry.id, cause:% = error; "Held recipients cannot be given back now");
+            log::debug!(queue:% = id, cause:% = error; "Held recipients cannot be given back now");
         }
-        let recipients = group.recipients.iter().filter(|one| is_confirmed(&one.key)).cloned().collect();
-        (!confirmed.is_empty()).then(|| Claimed { recipients, ..group.clone() })
     }
 
     /// Puts off a group whose worker has panicked.

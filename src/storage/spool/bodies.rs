@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -18,6 +19,11 @@ use crate::foundations::mail::Message;
 pub(super) struct Bodies {
     root: PathBuf,
     syncs: Vec<SharedSync>,
+    /// Of the root, which has the names of the sub-directories.
+    root_sync: SharedSync,
+    /// Whether the name of each sub-directory is known to be on disk. Of one that was there before the start it is not, until the
+    /// root has been synced: the process before may have ended in between.
+    named: Vec<AtomicBool>,
 }
 
 /// A sync that concurrent callers share: whoever comes while one runs waits for the next one, which serves them all.
@@ -111,7 +117,12 @@ impl Bodies {
         // On a full disk there is room for a note's name, but none for another directory. If it is full now, it is made later.
         let _ = files::create_directory(&root.join(NOTES), 0o700);
         let syncs = std::iter::repeat_with(SharedSync::default).take(DIRECTORIES).collect();
-        Ok(Self { root, syncs })
+        let named = std::iter::repeat_with(AtomicBool::default).take(DIRECTORIES).collect();
+        let bodies = Self { root, syncs, root_sync: SharedSync::default(), named };
+        let there = bodies.directories()?;
+        File::open(&bodies.root).and_then(|root| root.sync_all()).map_err(at(&bodies.root))?;
+        there.iter().for_each(|name| bodies.named[directory_number(name)].store(true, Ordering::Release));
+        Ok(bodies)
     }
 
     /// The spool's directory.
@@ -128,10 +139,12 @@ impl Bodies {
         let path = self.path(id);
         let text = id.to_string();
         let name = directory(&text);
-        let sync = &self.syncs[directory_number(name)];
-        let failures = sync.failures();
-        let mut file = self.create(&path).map_err(at(&path))?;
-        let written = message.pieces().iter().try_for_each(|piece| file.write_all(piece));
+        let number = directory_number(name);
+        let sync = &self.syncs[number];
+        let (failures, root_failures) = (sync.failures(), self.root_sync.failures());
+        let mut file = self.create(&path, number).map_err(at(&path))?;
+        let named = self.name(number, root_failures);
+        let written = named.and_then(|()| message.pieces().iter().try_for_each(|piece| file.write_all(piece)));
         if let Err(error) = written.and_then(|()| file.sync_data()) {
             // Nobody knows of it yet; the sweep takes what cannot be removed now.
             let _ = fs::remove_file(&path);
@@ -141,15 +154,24 @@ impl Bodies {
         sync.run(failures, || File::open(&folder)?.sync_all()).map_err(at(&folder))
     }
 
-    fn create(&self, path: &Path) -> io::Result<File> {
+    /// Sees to it that the name of a sub-directory is on disk, whoever has made it: what is in it counts only then.
+    fn name(&self, number: usize, failures: u64) -> io::Result<()> {
+        if !self.named[number].load(Ordering::Acquire) {
+            self.root_sync.run(failures, || File::open(&self.root)?.sync_all())?;
+            self.named[number].store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn create(&self, path: &Path, number: usize) -> io::Result<File> {
         let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         match create() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let folder = path.parent().unwrap_or(&self.root);
                 match DirBuilder::new().mode(0o700).create(folder) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                    // Whether this call or another has created it: its entry must be on disk before the body counts.
-                    _ => File::open(&self.root)?.sync_all()?,
+                    // Another may have removed it since the start.
+                    _ => self.named[number].store(false, Ordering::Release),
                 }
                 create()
             }
@@ -200,7 +222,7 @@ impl Bodies {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     #[test]
     fn bodies_come_and_go() {
@@ -217,6 +239,25 @@ mod tests {
         bodies.remove(id).unwrap();
         bodies.remove(id).unwrap();
         assert!(matches!(bodies.read(id), Err(Error::BodyMissing(_))));
+    }
+
+    #[test]
+    fn a_directory_that_another_has_just_made_is_synced_by_whoever_writes_into_it() {
+        let root = tempfile::tempdir().unwrap();
+        let ids = || QueueId::generate(Timestamp::from_unix_millis(1_700_000_000_000));
+        let (old, new) = (ids(), ids());
+        let bodies = Bodies::open(root.path().to_owned()).unwrap();
+        let synced = |bodies: &Bodies| bodies.root_sync.state.lock().finished;
+        // The other one has not come to syncing it yet.
+        fs::create_dir(bodies.path(old).parent().unwrap()).unwrap();
+        bodies.write(old, &Message::new("x\r\n")).unwrap();
+        assert_eq!(synced(&bodies), 1);
+        bodies.write(new, &Message::new("x\r\n")).unwrap();
+        assert_eq!(synced(&bodies), 1, "it is known to be on disk");
+        let again = Bodies::open(root.path().to_owned()).unwrap();
+        again.remove(new).unwrap();
+        again.write(new, &Message::new("x\r\n")).unwrap();
+        assert_eq!(synced(&again), 0, "it was synced at the start");
     }
 
     #[test]

@@ -24,6 +24,7 @@ crate::accounts::engines::on_every_engine!(
     a_body_that_cannot_be_removed_keeps_nobody_waiting,
     a_worker_that_panics_frees_its_place,
     a_clock_put_forward_sends_nothing_twice,
+    a_claim_that_others_have_freed_sends_nothing_twice,
     a_clock_put_back_keeps_nothing_waiting,
     a_clock_put_right_during_a_stop_keeps_nothing_waiting,
     a_release_during_an_attempt_sends_nothing_twice,
@@ -161,6 +162,15 @@ async fn a_release_during_an_attempt_sends_nothing_twice(database: Database) {
 async fn a_clock_put_forward_sends_nothing_twice(database: Database) {
     // Longer than any lease, at once: nothing can have been renewed in between.
     sends_once_though(database, async |world: &World, _| world.clock.advance(Duration::from_secs(6 * 3_600))).await;
+}
+
+async fn a_claim_that_others_have_freed_sends_nothing_twice(database: Database) {
+    sends_once_though(database, async |world: &World, id| {
+        // As other nodes leave it that have taken this one for dead. It lives, and claims what is due.
+        let sql = "UPDATE queue_recipients SET owner = NULL, sending_since = NULL, due_at = ? WHERE entry = ?";
+        world.database.execute(sql, &[world.clock.now().into(), id.to_string().into()]).await.unwrap();
+    })
+    .await;
 }
 
 async fn a_clock_put_back_keeps_nothing_waiting(database: Database) {

@@ -44,19 +44,18 @@ impl Policies {
         settings: &OutboundSettings,
         domain: &str,
     ) -> Option<Arc<Policy>> {
+        let records = parts.resolver.txt(&format!("_mta-sts.{domain}")).await.map(|answer| answer.records);
+        let id = records.ok().and_then(|records| announced(&records));
         let now = parts.clock.now();
         let mut known = self.known.lock().get(domain).cloned().unwrap_or_default();
         if !known.looked && known.policy.is_none() {
             // A table that could not be read is looked at again: without it, whoever takes the announcement away on the wire would
             // take the policy away, until the next restart.
             if let Ok(policy) = stored(parts, domain, now).await {
-                known = Known { policy, looked: true, ..known };
-                self.keep(domain, known.clone(), settings);
+                known = self.change(domain, settings, |known| known.found(policy));
             }
         }
         let valid = known.policy.filter(|(_, _, until)| now < *until);
-        let records = parts.resolver.txt(&format!("_mta-sts.{domain}")).await.map(|answer| answer.records);
-        let id = records.ok().and_then(|records| announced(&records));
         let kept = valid.as_ref().map(|(policy, ..)| Arc::clone(policy));
         let Some(id) = id else { return kept };
         let paused = known.failed.is_some_and(|(failed, at)| failed == id && now.since(at) < PAUSE);
@@ -71,20 +70,22 @@ impl Policies {
                 let until = now + policy.max_age;
                 store(parts, domain, (&policy, &id, until), now).await;
                 let entry = (Arc::clone(&policy), id, until);
-                self.keep(domain, Known { policy: Some(entry), failed: None, looked: true }, settings);
+                let fresh = Known { policy: Some(entry), failed: None, looked: true };
+                self.change(domain, settings, |known| *known = fresh);
                 Some(policy)
             }
             Err(error) => {
                 not_fetched(parts, settings, domain, &error);
                 log::warn!(domain:% = domain; "The MTA-STS policy of {domain} cannot be fetched: {error}");
-                self.keep(domain, Known { policy: valid, failed: Some((id, now)), looked: known.looked }, settings);
-                kept
+                let known = self.change(domain, settings, |known| known.not_fetched(valid, (id, now)));
+                known.policy.map(|(policy, ..)| policy)
             }
         }
     }
 
-    /// Remembers; when there is no room, what ends first is forgotten.
-    fn keep(&self, domain: &str, entry: Known, settings: &OutboundSettings) {
+    /// Changes what is known of a domain, and says what that is now. Others may have changed it since it was looked at: what
+    /// they have learnt stands. When there is no room, what ends first is forgotten.
+    fn change(&self, domain: &str, settings: &OutboundSettings, change: impl FnOnce(&mut Known)) -> Known {
         let mut known = self.known.lock();
         let most = settings.mta_sts.domains.max(1) as usize;
         if known.len() >= most && !known.contains_key(domain) {
@@ -93,7 +94,26 @@ impl Policies {
                 known.remove(&first);
             }
         }
-        known.insert(domain.to_owned(), entry);
+        let entry = known.entry(domain.to_owned()).or_default();
+        change(entry);
+        entry.clone()
+    }
+}
+
+impl Known {
+    /// The table has been looked at.
+    fn found(&mut self, policy: Option<Stored>) {
+        self.looked = true;
+        if self.policy.is_none() {
+            self.policy = policy;
+        }
+    }
+
+    /// The policy of this id could not be fetched then; `valid` was in force when that began. Whoever asked at the same time may have
+    /// got it.
+    fn not_fetched(&mut self, valid: Option<Stored>, (id, at): (String, Timestamp)) {
+        self.policy = self.policy.take().filter(|(_, _, until)| at < *until).or(valid);
+        self.failed = Some((id, at));
     }
 }
 
@@ -127,5 +147,40 @@ async fn store(parts: &OutboundParts, domain: &str, (policy, id, until): (&Polic
     };
     if let Err(error) = work.await {
         log::warn!(domain:% = domain, cause:% = error; "The MTA-STS policy of {domain} cannot be kept for a restart");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_000_000);
+
+    fn policy(id: &str, until: Timestamp) -> Stored {
+        let text = "version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 86400";
+        (Arc::new(Policy::parse(text).unwrap()), id.to_owned(), until)
+    }
+
+    fn id(known: &Known) -> Option<&str> {
+        known.policy.as_ref().map(|(_, id, _)| id.as_str())
+    }
+
+    #[test]
+    fn what_another_has_fetched_stands() {
+        let (policies, settings) = (Policies::default(), OutboundSettings::default());
+        let later = NOW + Duration::from_secs(86_400);
+        // Two ask at the same time. One gets it, the other looks at the table last and does not get it.
+        let fresh = Known { policy: Some(policy("1", later)), failed: None, looked: true };
+        policies.change("x.test", &settings, |known| *known = fresh);
+        let known = policies.change("x.test", &settings, |known| known.found(None));
+        assert_eq!(id(&known), Some("1"));
+        let known = policies.change("x.test", &settings, |known| known.not_fetched(None, ("1".to_owned(), NOW)));
+        assert_eq!((id(&known), known.failed.is_some()), (Some("1"), true));
+        // What has ended counts no longer, and what was in force is not forgotten for want of room.
+        let known = policies.change("x.test", &settings, |known| known.not_fetched(None, ("2".to_owned(), later)));
+        assert_eq!(id(&known), None);
+        let valid = Some(policy("1", later));
+        let known = policies.change("y.test", &settings, |known| known.not_fetched(valid, ("2".to_owned(), NOW)));
+        assert_eq!(id(&known), Some("1"));
     }
 }

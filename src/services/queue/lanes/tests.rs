@@ -9,7 +9,8 @@ use crate::foundations::address::ReversePath;
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Recipient};
 use crate::foundations::settings::ByteSize;
-use crate::storage::spool::{Entry, Queued, RecipientState};
+use crate::services::queue::outcome::untried;
+use crate::storage::spool::{Entry, Fate, Queued, RecipientState};
 
 static KEYS: AtomicI64 = AtomicI64::new(0);
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_000_000);
@@ -104,6 +105,10 @@ fn a_destination_that_does_not_answer_rests() {
     assert!(lanes.unreached(&dead, "no answer", NOW, &settings()).is_empty());
     assert!(lanes.unreached(&dead, "no answer", NOW, &settings()).is_empty());
     assert_eq!(lanes.unreached(&dead, "no answer", NOW, &settings()).len(), 4);
+    // Others were at it at the same time.
+    for _ in 0..3 {
+        lanes.unreached(&dead, "no answer", NOW, &settings());
+    }
     let rest = lanes.resting(&dead, NOW).unwrap().clone();
     assert_eq!((rest.until, rest.why.as_str()), (NOW + Duration::from_secs(300), "no answer"));
     assert!(matches!(lanes.next(&dead, NOW, &settings()), Next::End));
@@ -309,4 +314,35 @@ fn a_worker_that_lingers_is_woken_before_another_is_started() {
     assert!(started(&mut lanes).is_empty());
     lanes.stop_lingering(&x);
     assert!(matches!(lanes.next(&x, NOW, &settings()), Next::Group(_)));
+}
+
+#[test]
+fn who_is_claimed_anew_has_one_attempt() {
+    let mut lanes = Lanes::default();
+    let first = group("mx:x.test", 2);
+    lanes.add(first.clone(), &settings());
+    let in_hand = lanes.start_worker(&settings()).unwrap();
+    // The node was taken for dead, and claims what others have freed.
+    let mut anew = group("mx:x.test", 1);
+    anew.recipients.extend(first.recipients.iter().cloned());
+    lanes.leave_out_known(&mut anew);
+    assert_eq!(anew.recipients.len(), 1, "the others have an attempt");
+    assert!(first.recipients.iter().all(|recipient| lanes.holds_recipient(recipient.key)));
+    lanes.finish(&in_hand);
+    let mut later = first;
+    lanes.leave_out_known(&mut later);
+    assert_eq!(later.recipients.len(), 2);
+}
+
+#[test]
+fn a_rest_that_has_ended_is_nobodys_attempt() {
+    // Its time is up, and its last attempt was to come.
+    let group = group("mx:x.test", 1);
+    let rest = Rest { until: NOW + Duration::from_secs(300), why: "no answer".to_owned() };
+    let (fates, events) = untried(&settings(), &group, Some(&rest), NOW);
+    assert!(matches!(&fates[0].1, Fate::Again { reply, .. } if reply == "no answer"), "{fates:?}");
+    assert_eq!(events.len(), 1);
+    // Another worker has reached the destination meanwhile.
+    let (fates, events) = untried(&settings(), &group, None, NOW);
+    assert_eq!((fates[0].1.clone(), events.len()), (Fate::Untried { due_at: NOW }, 0));
 }

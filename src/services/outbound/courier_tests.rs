@@ -1,0 +1,158 @@
+use std::io;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
+
+use super::*;
+use crate::foundations::address::ReversePath;
+use crate::foundations::clock::{SystemClock, Timestamp};
+use crate::foundations::dns::ZoneResolver;
+use crate::foundations::ids::QueueId;
+use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
+use crate::foundations::settings::Live;
+use crate::services::outbound::{Carried, Connecting, Connector, Io, Roots};
+
+/// The way to one host, once for each of these.
+struct ToOne(Mutex<Vec<DuplexStream>>);
+
+impl Connector for ToOne {
+    fn connect(&self, _: SocketAddr, _: Option<IpAddr>) -> Connecting<'_> {
+        let stream = self.0.lock().pop();
+        Box::pin(async move {
+            let stream = stream.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+            Ok(Box::new(stream) as Box<dyn Io>)
+        })
+    }
+}
+
+/// A host that takes a message for one recipient at a time. Before it answers the end of one, its sender is to give up. How
+/// many messages it was sent.
+async fn one_at_a_time(stream: DuplexStream, limits: &str, give_up: &CancellationToken) -> usize {
+    let hello = format!("250-x\r\n250 LIMITS {limits}");
+    let mut stream = BufReader::new(stream);
+    stream.write_all(b"220 x ESMTP\r\n").await.unwrap();
+    let (mut messages, mut in_message, mut line) = (0, false, String::new());
+    loop {
+        line.clear();
+        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return messages;
+        }
+        let verb = line.split_whitespace().next().unwrap_or_default();
+        let reply = match verb {
+            "." if in_message => {
+                messages += 1;
+                give_up.cancel();
+                // The sender sees that first, whoever of the two has the next turn.
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+                "250 2.0.0 Taken"
+            }
+            _ if in_message => continue,
+            "EHLO" => hello.as_str(),
+            "DATA" => "354 Go on",
+            _ => "250 2.0.0 Fine",
+        };
+        in_message = verb == "DATA";
+        stream.write_all(format!("{reply}\r\n").as_bytes()).await.unwrap();
+    }
+}
+
+fn outbound(host: Vec<DuplexStream>) -> Outbound {
+    let resolver = ZoneResolver::new();
+    resolver.add("x.test A 192.0.2.1").unwrap();
+    Outbound::new(OutboundParts {
+        settings: Live::default(),
+        hostname: "mail.example.test".parse().unwrap(),
+        resolver: Arc::new(resolver),
+        connector: Arc::new(ToOne(Mutex::new(host))),
+        roots: Roots::of(rustls::RootCertStore::empty()),
+        clock: Arc::new(SystemClock),
+        reports: None,
+        database: None,
+        filter: None,
+    })
+}
+
+fn envelope() -> Envelope {
+    Envelope {
+        reverse_path: ReversePath::Null,
+        recipients: Vec::new(),
+        body: BodyKind::SevenBit,
+        smtputf8: false,
+        require_tls: false,
+        dsn: DsnWish::default(),
+    }
+}
+
+/// What comes of a message.
+async fn sent(courier: &mut Courier, to: &[&str]) -> Vec<Outcome> {
+    let recipients: Vec<Recipient> = to.iter().map(|to| Recipient::plain(to.parse().unwrap())).collect();
+    let group = Group {
+        id: QueueId::generate(Timestamp::EPOCH),
+        envelope: &envelope(),
+        recipients: &recipients,
+        message: &Carried::new(Message::new("Subject: x\r\n\r\nx\r\n"), ()),
+        before_end: &|_| Box::pin(std::future::ready(Ok(()))),
+    };
+    let haste = Haste { give_up: &CancellationToken::new(), stage: &Stage::default() };
+    courier.attempt(group, haste).await.into_iter().map(|attempt| attempt.outcome).collect()
+}
+
+#[tokio::test]
+async fn a_host_that_takes_one_message_a_session_gets_several_sessions() {
+    let ((near, far), (other_near, other_far)) = (tokio::io::duplex(1 << 12), tokio::io::duplex(1 << 12));
+    let mut courier = outbound(vec![other_near, near]).courier(Destination::Exchangers("x.test".parse().unwrap()));
+    let sending = async move { sent(&mut courier, &["a@x.test", "b@x.test"]).await };
+    let (limits, unused) = ("MAILMAX=1 RCPTMAX=1", CancellationToken::new());
+    let (first, second) = (one_at_a_time(far, limits, &unused), one_at_a_time(other_far, limits, &unused));
+    let (outcomes, first, second) = tokio::join!(sending, first, second);
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{outcomes:?}");
+    assert_eq!((first, second), (1, 1));
+}
+
+#[tokio::test]
+async fn a_connection_from_before_a_reload_is_not_used_again() {
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let outbound = outbound(vec![near]);
+    let mut courier = outbound.courier(Destination::Exchangers("x.test".parse().unwrap()));
+    let sending = async {
+        let before = [sent(&mut courier, &["a@x.test"]).await, sent(&mut courier, &["b@x.test"]).await].concat();
+        outbound.0.settings.set(OutboundSettings::default());
+        (before, sent(&mut courier, &["c@x.test"]).await)
+    };
+    let unused = CancellationToken::new();
+    let ((before, after), messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
+    assert!(before.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{before:?}");
+    // There is no way to the host any more.
+    assert!(matches!(after[..], [Outcome::Deferred(_)]), "{after:?}");
+    assert_eq!(messages, 2);
+}
+
+#[tokio::test]
+async fn who_gives_up_waits_for_the_message_on_its_way_and_sends_no_other() {
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let mut courier = outbound(vec![near]).courier(Destination::Exchangers("x.test".parse().unwrap()));
+    let envelope = envelope();
+    let recipients = ["a@x.test", "b@x.test"].map(|to| Recipient::plain(to.parse().unwrap()));
+    let message = Carried::new(Message::new("Subject: x\r\n\r\nx\r\n"), ());
+    let (give_up, stage) = (CancellationToken::new(), Stage::default());
+    let sending = async {
+        let group = Group {
+            id: QueueId::generate(Timestamp::EPOCH),
+            envelope: &envelope,
+            recipients: &recipients,
+            message: &message,
+            before_end: &|_| Box::pin(std::future::ready(Ok(()))),
+        };
+        let attempts = courier.attempt(group, Haste { give_up: &give_up, stage: &stage }).await;
+        courier.finish().await;
+        attempts
+    };
+    let (attempts, messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &give_up));
+    assert!(matches!(attempts[0].outcome, Outcome::Relayed { .. }), "{attempts:?}");
+    let put_off = match &attempts[1].outcome {
+        Outcome::Deferred(trouble) => trouble.status.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((put_off.as_str(), messages), ("4.4.5", 1));
+}
