@@ -146,9 +146,7 @@ fn refuses() -> impl FnMut(&str) -> String + Send + 'static {
             open = (*name).to_owned();
             "* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9] x\r\n".to_owned()
         }
-        [fetch] if fetch.contains("RFC822.SIZE") && open == "Odd" => {
-            "* 1 FETCH (UID 1 RFC822.SIZE 14\r\n".to_owned()
-        }
+        [fetch] if fetch.contains("RFC822.SIZE") && open == "Odd" => "* 1 FETCH (UID 1 RFC822.SIZE 14\r\n".to_owned(),
         [fetch] if fetch.contains("RFC822.SIZE") => {
             let uids = if open == "Half" { 1..=2 } else { 1..=1 };
             uids.map(|uid| format!("* {uid} FETCH (UID {uid} FLAGS () RFC822.SIZE 14)\r\n")).collect()
