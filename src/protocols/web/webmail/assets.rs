@@ -40,6 +40,7 @@ assets! {
     "icon.svg" "image/svg+xml";
     "api.js" JAVASCRIPT;
     "app.js" JAVASCRIPT;
+    "body.js" JAVASCRIPT;
     "compose.js" JAVASCRIPT;
     "contacts.js" JAVASCRIPT;
     "dialogs.js" JAVASCRIPT;
