@@ -139,6 +139,7 @@ export default {
   cut: "Diese Nachricht ist lang; nur ihr Anfang wird gezeigt.",
   draftTooLong: "Dieser Entwurf ist länger, als hier geschrieben werden kann. Er bleibt, wie er ist; schreiben Sie ihn in einem anderen Mailprogramm weiter.",
   forwardCut: "Diese Nachricht ist lang; nur ihr Anfang steht in dem Brief, der sie weiterleitet. Als Anhang wird sie ganz weitergeleitet.",
+  peopleCut: "In dieser Nachricht stehen mehr Personen, als hier übernommen werden. Die Antwort geht nur an die, die im Brief stehen.",
   letterNotLoaded: "Der Text dieses Briefs konnte nicht geladen werden. Er bleibt, wie er ist; versuchen Sie es später noch einmal.",
   formattingNotLoaded: "Die Formatierung konnte nicht geladen werden. Die Worte stehen ohne sie hier.",
   sealed: "Der Text dieser Nachricht ist verschlüsselt oder versiegelt (S/MIME oder OpenPGP) und kann hier nicht gezeigt werden. Öffnen Sie die Nachricht in einem Mailprogramm, das Ihren Schlüssel hat.",

@@ -139,6 +139,7 @@ export default {
   cut: "Este mensaje es largo; solo se muestra el principio.",
   draftTooLong: "Este borrador es más largo de lo que se puede escribir aquí. Queda como está; continúelo en otro programa de correo.",
   forwardCut: "Este mensaje es largo; en la carta solo se reenvía el principio. Como adjunto se reenvía entero.",
+  peopleCut: "Este mensaje nombra a más personas de las que se toman aquí. La respuesta va solo a las que figuran en la carta.",
   letterNotLoaded: "No se pudo cargar el texto de esta carta. Queda como está; inténtelo de nuevo más tarde.",
   formattingNotLoaded: "No se pudo cargar el formato. Las palabras están aquí sin él.",
   sealed: "El texto de este mensaje está cifrado o sellado (S/MIME u OpenPGP) y no puede mostrarse aquí. Abra el mensaje en un programa de correo que tenga su clave.",

@@ -139,6 +139,7 @@ export default {
   cut: "Ce message est long ; seul son début est affiché.",
   draftTooLong: "Ce brouillon est plus long que ce qui peut être écrit ici. Il reste tel quel ; continuez-le dans un autre logiciel de messagerie.",
   forwardCut: "Ce message est long ; seul son début est transféré dans la lettre. En pièce jointe, il l’est en entier.",
+  peopleCut: "Ce message nomme plus de personnes qu’il n’en est repris ici. La réponse ne va qu’à celles qui figurent dans la lettre.",
   letterNotLoaded: "Le texte de cette lettre n’a pas pu être chargé. Il reste tel quel ; réessayez plus tard.",
   formattingNotLoaded: "La mise en forme n’a pas pu être chargée. Les mots sont ici sans elle.",
   sealed: "Le texte de ce message est chiffré ou scellé (S/MIME ou OpenPGP) et ne peut pas être affiché ici. Ouvrez le message dans un logiciel de messagerie qui a votre clé.",
