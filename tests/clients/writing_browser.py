@@ -409,6 +409,29 @@ def what_is_typed_while_it_is_sent_is_not_lost(server):
     assert at == "compose", "keys are not for the list"
 
 
+def a_window_over_a_letter_that_is_away_changes_nothing(server):
+    page = server.page
+    begin(page, server.users[1][0], "Away under a window")
+    if not page.one(FIELD).is_displayed():
+        page.click("#compose .exchange")
+        page.until("the field", lambda: page.one(FIELD).is_displayed())
+    page.script("document.querySelector(arguments[0]).focus()", FIELD)
+    page.press("Words ")
+    page.chord(Keys.CONTROL, "k")
+    page.until("the window", lambda: page.there("dialog input"))
+    page.waits(3_000)
+    page.script("document.querySelector('#compose footer .main').click()")
+    page.until("it is away", lambda: page.script("return document.querySelector('#compose .editor').inert"))
+    shown = own_words(page)
+    page.press("late.example", Keys.ENTER)
+    page.toast("on its way already")
+    assert own_words(page) == shown, own_words(page)
+    page.waits(0)
+    page.until("it is sent", lambda: not page.there("#compose"))
+    message = arrived(server, 1, "Away under a window")
+    assert "late.example" not in message.as_string(), message.as_string()
+
+
 def signs_out(server):
     page = server.page
     severe = [entry for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE" and "api/session" not in entry["message"] and "api/messages/import" not in entry["message"]]
@@ -430,5 +453,6 @@ if __name__ == "__main__":
         files_of_messages_are_taken_over,
         what_is_being_sent_leaves_the_next_one_alone,
         what_is_typed_while_it_is_sent_is_not_lost,
+        a_window_over_a_letter_that_is_away_changes_nothing,
         signs_out,
     )

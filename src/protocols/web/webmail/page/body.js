@@ -10,7 +10,7 @@ import { t } from "./texts.js";
 
 const MOST_PICTURES = 50;
 
-/** What is written in a letter; `Letter` is the window around it, and has `changed`, `goes` and `paste`. */
+/** What is written in a letter; `Letter` is the window around it, and has `changed`, `goes`, `isFixed` and `paste`. */
 export class Body {
   constructor(composer, letter) {
     this.composer = composer;
@@ -21,7 +21,7 @@ export class Body {
     this.text = h("textarea", { value: letter.text, "aria-label": t("body"), on: { input: changed, paste: (event) => this.paste(event) } });
     // What is put in before anybody was in the text stands above the signature.
     this.text.setSelectionRange(0, 0);
-    this.editor = new Editor({ changed, files: (files) => this.paste({ clipboardData: { files }, preventDefault: () => {} }) });
+    this.editor = new Editor({ changed, isFixed: () => this.isFixed(), files: (files) => this.paste({ clipboardData: { files }, preventDefault: () => {} }) });
     this.editor.element.hidden = true;
     this.switch = button(t("withFormatting"), "format", () => this.exchange(), { pressed: false, kind: "exchange" });
     this.pictured = h("input", { type: "file", accept: PICTURES.join(), multiple: true, hidden: true, class: "pictured", on: { change: () => { this.addPictures(this.pictured.files); this.pictured.value = ""; } } });
@@ -111,6 +111,7 @@ export class Body {
   }
 
   async addPictures(files) {
+    if (this.isFixed()) return;
     for (const file of files) {
       if (!PICTURES.includes(file.type) || this.inline().length >= MOST_PICTURES) {
         toast(t("notAPicture", { name: file.name }), { problem: true });
@@ -128,7 +129,7 @@ export class Body {
     if (this.over) return;
     if (this.formatted) {
       const plain = !this.editor.field.querySelector(WITH_FORMATTING);
-      if (!plain && !await confirm(t("loseFormatting"), t("toPlain"), false)) return;
+      if (!plain && (!await confirm(t("loseFormatting"), t("toPlain"), false) || this.isFixed())) return;
       this.text.value = this.editor.text;
       this.show(false);
       this.text.focus();
@@ -163,7 +164,7 @@ export class Body {
   /** Puts a response in: with its formatting where this has some. */
   async insertResponse({ name, text, html }) {
     const elements = this.formatted && html ? await canned(name).catch(() => null) : null;
-    if (this.over) return;
+    if (this.isFixed()) return;
     if (elements?.childNodes.length > 0) this.editor.insertElements(elements);
     else this.insertText(text);
   }

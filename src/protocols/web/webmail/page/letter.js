@@ -76,7 +76,7 @@ export class Letter extends Body {
     this.element.addEventListener("keydown", (event) => this.keyed(event));
     this.element.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); this.element.classList.add("drop"); } });
     this.element.addEventListener("dragleave", () => this.element.classList.remove("drop"));
-    this.element.addEventListener("drop", (event) => { event.preventDefault(); this.element.classList.remove("drop"); if (!this.isAway) this.attach(event.dataTransfer.files); });
+    this.element.addEventListener("drop", (event) => { event.preventDefault(); this.element.classList.remove("drop"); this.attach(event.dataTransfer.files); });
     this.element.dataset.drop = t("dropFiles");
     this.soon = later(WAIT, () => this.save());
     this.again = later(AGAIN, () => this.keep());
@@ -223,6 +223,7 @@ export class Letter extends Body {
   }
 
   attach(files) {
+    if (this.isFixed()) return;
     const most = this.composer.account.limits.attachment;
     for (const file of files) {
       if (file.size > most) {
@@ -313,6 +314,12 @@ export class Letter extends Body {
   setAway(on) {
     this.isAway = on;
     this.rest(on);
+  }
+
+  /** Whether it is too late to change anything, of which whoever wants to is told: a window over the letter may be open still. */
+  isFixed() {
+    if (this.isAway) toast(t("letterAway"), { problem: true });
+    return this.isAway || this.over;
   }
 
   /** Whether nothing can be written. */

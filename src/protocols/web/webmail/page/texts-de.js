@@ -141,6 +141,7 @@ export default {
   forwardCut: "Diese Nachricht ist lang; nur ihr Anfang steht in dem Brief, der sie weiterleitet. Als Anhang wird sie ganz weitergeleitet.",
   peopleCut: "In dieser Nachricht stehen mehr Personen, als hier übernommen werden. Die Antwort geht nur an die, die im Brief stehen.",
   letterNotLoaded: "Der Text dieses Briefs konnte nicht geladen werden. Er bleibt, wie er ist; versuchen Sie es später noch einmal.",
+  letterAway: "Der Brief war schon unterwegs und ist, wie er war.",
   formattingNotLoaded: "Die Formatierung konnte nicht geladen werden. Die Worte stehen ohne sie hier.",
   sealed: "Der Text dieser Nachricht ist verschlüsselt oder versiegelt (S/MIME oder OpenPGP) und kann hier nicht gezeigt werden. Öffnen Sie die Nachricht in einem Mailprogramm, das Ihren Schlüssel hat.",
   spamBecause: "Dies wurde für Spam gehalten ({score} Punkte): {reason}",

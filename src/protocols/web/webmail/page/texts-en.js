@@ -141,6 +141,7 @@ export default {
   forwardCut: "This message is long; only its beginning is passed on in the letter. As an attachment all of it is.",
   peopleCut: "This message names more people than are taken over here. The answer goes only to those in the letter.",
   letterNotLoaded: "The text of this letter could not be fetched. It stays as it is; try again later.",
+  letterAway: "The letter was on its way already, and is as it was.",
   formattingNotLoaded: "The formatting could not be fetched. The words are here without it.",
   sealed: "The text of this message is encrypted or sealed (S/MIME or OpenPGP) and cannot be shown here. Open the message in a mail program that has your key.",
   spamBecause: "This was taken for junk ({score} points): {reason}",

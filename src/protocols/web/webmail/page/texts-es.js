@@ -141,6 +141,7 @@ export default {
   forwardCut: "Este mensaje es largo; en la carta solo se reenvía el principio. Como adjunto se reenvía entero.",
   peopleCut: "Este mensaje nombra a más personas de las que se toman aquí. La respuesta va solo a las que figuran en la carta.",
   letterNotLoaded: "No se pudo cargar el texto de esta carta. Queda como está; inténtelo de nuevo más tarde.",
+  letterAway: "La carta ya estaba en camino y queda como estaba.",
   formattingNotLoaded: "No se pudo cargar el formato. Las palabras están aquí sin él.",
   sealed: "El texto de este mensaje está cifrado o sellado (S/MIME u OpenPGP) y no puede mostrarse aquí. Abra el mensaje en un programa de correo que tenga su clave.",
   spamBecause: "Esto se ha tomado por correo no deseado ({score} puntos): {reason}",

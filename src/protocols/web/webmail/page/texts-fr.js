@@ -141,6 +141,7 @@ export default {
   forwardCut: "Ce message est long ; seul son début est transféré dans la lettre. En pièce jointe, il l’est en entier.",
   peopleCut: "Ce message nomme plus de personnes qu’il n’en est repris ici. La réponse ne va qu’à celles qui figurent dans la lettre.",
   letterNotLoaded: "Le texte de cette lettre n’a pas pu être chargé. Il reste tel quel ; réessayez plus tard.",
+  letterAway: "La lettre était déjà en route et reste telle quelle.",
   formattingNotLoaded: "La mise en forme n’a pas pu être chargée. Les mots sont ici sans elle.",
   sealed: "Le texte de ce message est chiffré ou scellé (S/MIME ou OpenPGP) et ne peut pas être affiché ici. Ouvrez le message dans un logiciel de messagerie qui a votre clé.",
   spamBecause: "Ceci a été jugé indésirable ({score} points) : {reason}",
