@@ -270,12 +270,14 @@ export class Reader {
   }
 
   async unsubscribe({ mail, page, one_click: oneClick }) {
+    // It may be gone from the page while the question is open.
+    const { message } = this;
     if (oneClick) {
       const { host } = new URL(page);
-      const { folder, uid } = this.message;
+      const { folder, uid } = message;
       if (await confirm(t("oneClickSure", { host }), t("unsubscribeList"), false)) await post("message/unsubscribe", { folder, uid }).then(() => toast(t("oneClickDone", { host })), (error) => toast(error.message, { problem: true }));
     } else if (mail) {
-      if (await confirm(t("unsubscribeMailSure", { address: asked(mail).to }), t("unsubscribeList"), false) && await this.act.sendTo(mail, this.message)) toast(t("unsubscribeSent"));
+      if (await confirm(t("unsubscribeMailSure", { address: asked(mail).to }), t("unsubscribeList"), false) && await this.act.sendTo(mail, message)) toast(t("unsubscribeSent"));
     } else if (await confirm(t("unsubscribePageSure", { host: new URL(page).host }), t("unsubscribeList"), false)) window.open(page, "_blank", "noopener,noreferrer");
   }
 
