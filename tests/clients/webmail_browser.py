@@ -652,6 +652,20 @@ def contacts_are_kept(server):
     page.until("it is listed, too", lambda: "Erin Day" in listed())
     assert page.there("dialog a[download][href^='api/contacts/export?form=vcf&']") and page.there("dialog a[download][href^='api/contacts/export?form=csv&']")
     page.picture("contacts")
+    # Its window is closed while it is being saved.
+    page.click("dialog .newContact")
+    page.until("the form", lambda: page.there("dialog form.asked [name=addresses]"))
+    page.press("Fay Noon", Keys.TAB, "fay@far.test")
+    page.script("""
+        const honest = window.fetch, wait = new Promise((go) => { window.go = go; });
+        window.fetch = (...wish) => { window.fetch = honest; return wait.then(() => { throw new TypeError("lost"); }); };
+        const form = document.querySelector("dialog form.asked");
+        form.querySelector("button.main").click();
+        form.closest("dialog").close("");""")
+    page.until("its window is closed", lambda: not page.there("dialog form.asked"))
+    page.script("window.go()")
+    page.toast("cannot be reached")
+    assert "Fay Noon" not in listed()
     page.click("dialog .contacts li button[aria-label='Write to Dora Night']")
     page.until("a letter to her", lambda: page.script("return document.querySelector('#compose input')?.value ?? ''").startswith("Dora Night <dora@far.test>"))
     page.press(Keys.ESCAPE)
