@@ -840,6 +840,13 @@ def folds_folders(server):
 
 def speaks_other_languages(server):
     page = server.page
+    message = letter("bob@example.test", server.users[0][0], "A page of many parts")
+    message.set_content("<p>One</p>\n" * 31_000, subtype="html")
+    client = server.imap(0)
+    check(client.append("INBOX", None, None, message.as_bytes().replace(b"\n", b"\r\n")))
+    client.logout()
+    page.open("A page of many parts")
+    rest = {"de": "Der Rest ist weggelassen.", "fr": "Le reste est omis.", "es": "El resto se ha omitido.", "en": "The rest is left out."}
     for language, inbox, settings in (("de", "Posteingang", "Einstellungen"), ("fr", "Boîte de réception", "Paramètres"), ("es", "Bandeja de entrada", "Ajustes"), ("en", "Inbox", "Settings")):
         page.click(".me")
         page.script("document.querySelectorAll('.menu button')[0].click()")
@@ -853,6 +860,8 @@ def speaks_other_languages(server):
         # What the server refuses is said in the same language.
         refused = page.script("return import('./api.js').then((api) => api.post('folders/delete', { name: 'Nowhere' })).catch((error) => error.message)")
         assert refused == {"de": "Den Ordner „Nowhere“ gibt es nicht.", "fr": "Le dossier « Nowhere » n’existe pas.", "es": "La carpeta «Nowhere» no existe.", "en": "The folder “Nowhere” does not exist."}[language], refused
+        page.open("A page of many parts")
+        page.until("what is left out", lambda: rest[language] in page.script("return document.querySelector('iframe.page')?.contentDocument?.body?.lastElementChild?.textContent ?? ''"))
 
 
 def fits_a_telephone(server):

@@ -299,9 +299,6 @@ fn markup(
         } else {
             body.push_str(&format!("<pre>{}</pre>", form::text(&text)));
         }
-        if is_cut {
-            body.push_str(html::REST);
-        }
         cut |= is_cut;
     }
     let with_id = structure.parts().iter().enumerate().filter_map(|(index, part)| {
@@ -310,8 +307,12 @@ fn markup(
         Some((content_id(&String::from_utf8_lossy(id)), address(index)))
     });
     let parts: HashMap<String, String> = with_id.collect();
-    let cleaned = html::clean(&body, parts, remote);
-    Some(html::Clean { cut: cut || cleaned.cut, ..cleaned })
+    let mut cleaned = html::clean(&body, parts, remote);
+    if cut && !cleaned.cut {
+        cleaned.markup.push_str(html::REST);
+        cleaned.cut = true;
+    }
+    Some(cleaned)
 }
 
 /// The parts of a message that are no text.
@@ -435,6 +436,18 @@ mod tests {
             let facts = facts(&Bytes::from_static(message), &hostname, Limits { text, html, people: 1 });
             assert_eq!((facts.cut, facts.html_cut), wanted, "{text} {html}");
         }
+    }
+
+    #[test]
+    fn a_page_that_is_cut_ends_by_saying_so() {
+        let structure = Structure::of(b"Content-Type: text/html\r\n\r\n<p>One</p><p>Two</p>");
+        let page = |limit| {
+            let layout = Layout::of(&structure);
+            markup(&structure, &layout, limit, Remote::Blocked, |_| String::new()).unwrap()
+        };
+        let (whole, part) = (page(1_000), page(10));
+        assert!(!whole.cut && whole.markup == "<p>One</p><p>Two</p>", "{}", whole.markup);
+        assert!(part.cut && part.markup == format!("<p>One</p>{}", html::REST), "{}", part.markup);
     }
 
     #[test]

@@ -5,6 +5,7 @@ import { confirm, menu } from "./dialogs.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
 import { imported } from "./contacts.js";
 import { eventOf, Invitation } from "./invitation.js";
+import { sayCut } from "./markup.js";
 import { asked, called, forgetPeople } from "./people.js";
 import { longDate, shortDate, size, t } from "./texts.js";
 
@@ -339,6 +340,7 @@ export class Reader {
   settle(frame) {
     const inside = frame.contentDocument;
     if (!inside?.body) return;
+    sayCut(inside);
     // What is wider than the frame has a bar below it.
     const fit = () => {
       const { scrollWidth, clientWidth, scrollHeight } = inside.documentElement;

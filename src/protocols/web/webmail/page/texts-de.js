@@ -137,6 +137,7 @@ export default {
   showText: "Als Text zeigen",
   showHtml: "Formatiert zeigen",
   cut: "Diese Nachricht ist lang; nur ihr Anfang wird gezeigt.",
+  restLeftOut: "Der Rest ist weggelassen.",
   draftTooLong: "Dieser Entwurf ist länger, als hier geschrieben werden kann. Er bleibt, wie er ist; schreiben Sie ihn in einem anderen Mailprogramm weiter.",
   forwardCut: "Diese Nachricht ist lang; nur ihr Anfang steht in dem Brief, der sie weiterleitet. Als Anhang wird sie ganz weitergeleitet.",
   peopleCut: "In dieser Nachricht stehen mehr Personen, als hier übernommen werden. Die Antwort geht nur an die, die im Brief stehen.",

@@ -137,6 +137,7 @@ export default {
   showText: "Show as text",
   showHtml: "Show formatted",
   cut: "This message is long; only its beginning is shown.",
+  restLeftOut: "The rest is left out.",
   draftTooLong: "This draft is longer than can be written here. It stays as it is; go on with it in another mail program.",
   forwardCut: "This message is long; only its beginning is passed on in the letter. As an attachment all of it is.",
   peopleCut: "This message names more people than are taken over here. The answer goes only to those in the letter.",

@@ -137,6 +137,7 @@ export default {
   showText: "Mostrar como texto",
   showHtml: "Mostrar con formato",
   cut: "Este mensaje es largo; solo se muestra el principio.",
+  restLeftOut: "El resto se ha omitido.",
   draftTooLong: "Este borrador es más largo de lo que se puede escribir aquí. Queda como está; continúelo en otro programa de correo.",
   forwardCut: "Este mensaje es largo; en la carta solo se reenvía el principio. Como adjunto se reenvía entero.",
   peopleCut: "Este mensaje nombra a más personas de las que se toman aquí. La respuesta va solo a las que figuran en la carta.",

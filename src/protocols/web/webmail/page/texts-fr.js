@@ -137,6 +137,7 @@ export default {
   showText: "Afficher en texte",
   showHtml: "Afficher mis en forme",
   cut: "Ce message est long ; seul son début est affiché.",
+  restLeftOut: "Le reste est omis.",
   draftTooLong: "Ce brouillon est plus long que ce qui peut être écrit ici. Il reste tel quel ; continuez-le dans un autre logiciel de messagerie.",
   forwardCut: "Ce message est long ; seul son début est transféré dans la lettre. En pièce jointe, il l’est en entier.",
   peopleCut: "Ce message nomme plus de personnes qu’il n’en est repris ici. La réponse ne va qu’à celles qui figurent dans la lettre.",
