@@ -1,6 +1,6 @@
 // The text of a letter: plain or formatted, with its pictures, its signature and what is put into it.
 
-import { addressOf, key, placeOf, upload } from "./api.js";
+import { addressedAt, addressOf, key, placeOf, upload } from "./api.js";
 import { confirm } from "./dialogs.js";
 import { Editor, PICTURES, WITH_FORMATTING } from "./editor.js";
 import { button, h, toast } from "./elements.js";
@@ -86,7 +86,7 @@ export class Body {
       this.files = this.files.filter((file) => !(file.inline && JSON.stringify(file.source) === JSON.stringify(source)));
       return this.picture(source, image.alt, asked.href);
     };
-    return formatted(placeOf(message), picture);
+    return formatted(addressedAt(message), picture);
   }
 
   /** How an address signs, with its pictures. */

@@ -1,6 +1,6 @@
 // One message.
 
-import { address, get, placeOf, post } from "./api.js";
+import { address, addressedAt, get, post } from "./api.js";
 import { confirm, menu } from "./dialogs.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
 import { imported } from "./contacts.js";
@@ -168,7 +168,7 @@ export class Reader {
   }
 
   address(what, more = {}) {
-    return address(what, { ...placeOf(this.message), ...more });
+    return address(what, { ...addressedAt(this.message), ...more });
   }
 
   draw() {
