@@ -241,6 +241,20 @@ def what_is_cut_is_passed_on_whole_as_a_file(server):
     assert file.get_content().get_content().rstrip().endswith("The end."), file.get_content_type()
 
 
+def who_is_left_out_of_an_answer_is_told_of(server):
+    page = server.page
+    message = written("bob@example.test", server.users[0][0], "To very many")
+    message["Cc"] = ", ".join(f"p{n}@far.test" for n in range(1_100))
+    put(server, message)
+    page.folder("Inbox")
+    page.open("To very many")
+    page.press("a")
+    page.until("the letter", lambda: page.there("#compose textarea"))
+    page.toast("only to those in the letter")
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+
+
 def writes_one_anew(server):
     """Of a letter that was sent: people, text and files come along, and nothing makes it an answer."""
     page, (bob, _) = server.page, server.users[1]
@@ -496,6 +510,7 @@ if __name__ == "__main__":
         a_page_is_printed_alone,
         it_is_said_of_what_is_shown_whether_it_is_cut,
         what_is_cut_is_passed_on_whole_as_a_file,
+        who_is_left_out_of_an_answer_is_told_of,
         writes_one_anew,
         finds_by_file_folder_and_either,
         a_costly_text_does_not_hold_the_page,

@@ -378,19 +378,25 @@ def answers_are_kept_for_one_account(server):
     server.ann.json("folders", {"name": "Kept"}, wanted=201)
     uid = put(server, message, folder="Kept")
     ann, bob = (user[0] for user in server.users[:2])
-    parts = {file["type"]: file["part"] for file in server.ann.get("message", folder="Kept", uid=uid)["attachments"]}
+    got = server.ann.get("message", folder="Kept", uid=uid)
+    parts, validity = {file["type"]: file["part"] for file in got["attachments"]}, got["uid_validity"]
     files = [f"part?part={parts['image/gif']}&inline=1", f"part?part={parts['application/pdf']}"]
     for path in ("page?images=0", *files, "attachments?", "source?", "source?file=1"):
-        at = f"/api/message/{path}&folder=Kept&uid={uid}"
+        at = f"/api/message/{path}&folder=Kept&uid={uid}&uid_validity={validity}"
         _, kept, octets = server.ann.request(f"{at}&of={ann}")
         assert (kept["cache-control"], kept["vary"]) == ("private, max-age=300", "cookie"), (path, octets, kept)
         _, headers, _ = server.ann.request(at)
         assert headers["cache-control"] == "no-store", (path, headers)
+        # A folder that is made anew under the name has another message of this number.
+        _, headers, _ = server.ann.request(f"/api/message/{path}&folder=Kept&uid={uid}&of={ann}")
+        assert headers["cache-control"] == "no-store", (path, headers)
+        status, headers, _ = server.ann.request(f"{at[:-len(str(validity))]}{validity + 1}&of={ann}")
+        assert status == 404 and headers["cache-control"] == "no-store", (path, status, headers)
         for browser, of in ((server.bob, ann), (server.ann, bob), (server.ann, "")):
             status, headers, octets = browser.request(f"{at}&of={of}")
             assert status == 401 and headers["cache-control"] == "no-store", (path, of, status, octets)
     _, _, octets = server.ann.request(f"/api/message/page?folder=Kept&uid={uid}")
-    assert f"&amp;of={urllib.parse.quote(ann)}&amp;part=" in octets.decode(), octets
+    assert f"&amp;of={urllib.parse.quote(ann)}&amp;part=" in octets.decode() and f"&amp;uid_validity={validity}&amp;" in octets.decode(), octets
     assert server.ann.get("session", of=ann)["address"] == ann
     # The page of who was here before changes nothing for who is here now.
     server.bob.json(f"folders?of={ann}", {"name": "Of Ann"}, wanted=401)

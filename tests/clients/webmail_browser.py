@@ -652,6 +652,20 @@ def contacts_are_kept(server):
     page.until("it is listed, too", lambda: "Erin Day" in listed())
     assert page.there("dialog a[download][href^='api/contacts/export?form=vcf&']") and page.there("dialog a[download][href^='api/contacts/export?form=csv&']")
     page.picture("contacts")
+    # Its window is closed while it is being saved.
+    page.click("dialog .newContact")
+    page.until("the form", lambda: page.there("dialog form.asked [name=addresses]"))
+    page.press("Fay Noon", Keys.TAB, "fay@far.test")
+    page.script("""
+        const honest = window.fetch, wait = new Promise((go) => { window.go = go; });
+        window.fetch = (...wish) => { window.fetch = honest; return wait.then(() => { throw new TypeError("lost"); }); };
+        const form = document.querySelector("dialog form.asked");
+        form.querySelector("button.main").click();
+        form.closest("dialog").close("");""")
+    page.until("its window is closed", lambda: not page.there("dialog form.asked"))
+    page.script("window.go()")
+    page.toast("cannot be reached")
+    assert "Fay Noon" not in listed()
     page.click("dialog .contacts li button[aria-label='Write to Dora Night']")
     page.until("a letter to her", lambda: page.script("return document.querySelector('#compose input')?.value ?? ''").startswith("Dora Night <dora@far.test>"))
     page.press(Keys.ESCAPE)
@@ -734,6 +748,9 @@ def leaves_a_list(server):
     page.open("A letter to many")
     page.click(".unsubscribe")
     page.until("it asks", lambda: bob in page.text("dialog"))
+    # While the question is open, nothing is on the page any more.
+    page.script("location.hash = '#folder=INBOX'")
+    page.until("no message", lambda: page.there("#reader .pick"))
     page.click("dialog footer .main")
     page.toast("The wish to get no more of these is on its way.")
     client = server.imap(1)
@@ -823,6 +840,13 @@ def folds_folders(server):
 
 def speaks_other_languages(server):
     page = server.page
+    message = letter("bob@example.test", server.users[0][0], "A page of many parts")
+    message.set_content("<p>One</p>\n" * 31_000, subtype="html")
+    client = server.imap(0)
+    check(client.append("INBOX", None, None, message.as_bytes().replace(b"\n", b"\r\n")))
+    client.logout()
+    page.open("A page of many parts")
+    rest = {"de": "Der Rest ist weggelassen.", "fr": "Le reste est omis.", "es": "El resto se ha omitido.", "en": "The rest is left out."}
     for language, inbox, settings in (("de", "Posteingang", "Einstellungen"), ("fr", "Boîte de réception", "Paramètres"), ("es", "Bandeja de entrada", "Ajustes"), ("en", "Inbox", "Settings")):
         page.click(".me")
         page.script("document.querySelectorAll('.menu button')[0].click()")
@@ -836,6 +860,8 @@ def speaks_other_languages(server):
         # What the server refuses is said in the same language.
         refused = page.script("return import('./api.js').then((api) => api.post('folders/delete', { name: 'Nowhere' })).catch((error) => error.message)")
         assert refused == {"de": "Den Ordner „Nowhere“ gibt es nicht.", "fr": "Le dossier « Nowhere » n’existe pas.", "es": "La carpeta «Nowhere» no existe.", "en": "The folder “Nowhere” does not exist."}[language], refused
+        page.open("A page of many parts")
+        page.until("what is left out", lambda: rest[language] in page.script("return document.querySelector('iframe.page')?.contentDocument?.body?.lastElementChild?.textContent ?? ''"))
 
 
 def fits_a_telephone(server):

@@ -4,6 +4,7 @@ With WEBMAIL_PICTURES set to a directory, pictures are kept there.
 """
 
 import pathlib
+import re
 
 from formatted_browser import FIELD, Writer, arrived
 from letters_browser import put, written
@@ -374,6 +375,17 @@ def what_is_being_sent_leaves_the_next_one_alone(server):
     page.until("closed", lambda: not page.there("#compose"))
 
 
+def own_words(page):
+    """What was typed into the letter, plain or formatted, above the signature."""
+    text = page.script("const [plain, formatted] = arguments, field = document.querySelector(plain); return field.hidden ? document.querySelector(formatted).innerText : field.value", TEXT, FIELD)
+    return unsigned(text)
+
+
+def unsigned(text):
+    """A text without the signature; as it is shown, the mark before that has no blank at its end."""
+    return re.split(r"^-- ?$", text.replace("\r\n", "\n"), flags=re.MULTILINE)[0].strip()
+
+
 def what_is_typed_while_it_is_sent_is_not_lost(server):
     page = server.page
     begin(page, server.users[1][0], "Typed while it goes")
@@ -385,16 +397,39 @@ def what_is_typed_while_it_is_sent_is_not_lost(server):
     page.chord(Keys.CONTROL, Keys.ENTER)
     page.until("it is not sent", lambda: page.there("#compose .state.problem"))
     page.press(" again")
-    page.until("it can be written again, where one was", lambda: value(page) == "Words again")
+    page.until("it can be written again, where one was", lambda: own_words(page) == "Words again")
     page.waits(1_500)
     page.chord(Keys.CONTROL, Keys.ENTER)
     page.until("it is being sent", lambda: page.there("#compose footer .main:disabled"))
     page.press(" and more")
-    shown, at = value(page), page.script("return document.activeElement.id")
+    shown, at = own_words(page), page.script("return document.activeElement.id")
     page.waits(0)
     page.until("it is sent", lambda: not page.there("#compose"))
-    assert arrived(server, 1, "Typed while it goes").get_body(("plain",)).get_content().strip() == shown, shown
+    assert unsigned(arrived(server, 1, "Typed while it goes").get_body(("plain",)).get_content()) == shown, shown
     assert at == "compose", "keys are not for the list"
+
+
+def a_window_over_a_letter_that_is_away_changes_nothing(server):
+    page = server.page
+    begin(page, server.users[1][0], "Away under a window")
+    if not page.one(FIELD).is_displayed():
+        page.click("#compose .exchange")
+        page.until("the field", lambda: page.one(FIELD).is_displayed())
+    page.script("document.querySelector(arguments[0]).focus()", FIELD)
+    page.press("Words ")
+    page.chord(Keys.CONTROL, "k")
+    page.until("the window", lambda: page.there("dialog input"))
+    page.waits(3_000)
+    page.script("document.querySelector('#compose footer .main').click()")
+    page.until("it is away", lambda: page.script("return document.querySelector('#compose .editor').inert"))
+    shown = own_words(page)
+    page.press("late.example", Keys.ENTER)
+    page.toast("on its way already")
+    assert own_words(page) == shown, own_words(page)
+    page.waits(0)
+    page.until("it is sent", lambda: not page.there("#compose"))
+    message = arrived(server, 1, "Away under a window")
+    assert "late.example" not in message.as_string(), message.as_string()
 
 
 def signs_out(server):
@@ -418,5 +453,6 @@ if __name__ == "__main__":
         files_of_messages_are_taken_over,
         what_is_being_sent_leaves_the_next_one_alone,
         what_is_typed_while_it_is_sent_is_not_lost,
+        a_window_over_a_letter_that_is_away_changes_nothing,
         signs_out,
     )

@@ -4,18 +4,17 @@
 //! once it is complete. Into a folder that is there, messages are put one by one and get new UIDs. A deposit that was cut
 //! off is continued by the next one: what is there already is known by the unique part of its name.
 
-use std::borrow::Cow;
+pub(super) mod unique;
+
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
-
+use self::unique::{fitting, uniques};
 use super::maildir::filename::{Place, suffix};
 use super::maildir::uid_file::{Takeover, UidFile};
 use super::maildir::{directory, keywords_file, subscriptions};
@@ -24,7 +23,6 @@ use super::{Error, Flags, FolderName, Keyword, KeywordSet, Keywords};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files::{Owner, publish, publish_directory, sync_directory, sync_file_system};
-use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::mail::crlf_len;
 
 /// The numbers a folder had where it comes from.
@@ -392,44 +390,9 @@ impl DepositFolder<'_> {
     }
 }
 
-/// The longest unique part behind which there is room for all our fields and flags in a name, which has at most 255 octets.
-const LONGEST_UNIQUE: usize = 160;
-/// What is left of a longer one: enough for the time with which it begins, and so for the order of messages.
-const KEPT_OF_UNIQUE: usize = 64;
-
-/// The unique part as it is here: another for one that is too long, and always the same.
-fn fitting(unique: &str) -> Cow<'_, str> {
-    if unique.len() <= LONGEST_UNIQUE {
-        return Cow::Borrowed(unique);
-    }
-    let hash = hexadecimal(&digest(&SHA256, unique.as_bytes()).as_ref()[..16]);
-    let begin = &unique[..unique.floor_char_boundary(KEPT_OF_UNIQUE)];
-    Cow::Owned(format!("{begin}-{hash}"))
-}
-
-/// The unique parts of the names in a folder, of which there are none in one that is not there.
-fn uniques(path: &Path) -> std::io::Result<HashSet<Vec<u8>>> {
-    let mut found = HashSet::new();
-    for place in [Place::New, Place::Cur] {
-        let entries = match fs::read_dir(path.join(place.directory())) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
-            entries => entries?,
-        };
-        for entry in entries {
-            let name = entry?.file_name();
-            found.insert(unique(name.as_bytes()).to_vec());
-        }
-    }
-    Ok(found)
-}
-
-/// What stands before fields and flags in the name of a file.
-pub(super) fn unique(name: &[u8]) -> &[u8] {
-    name.split(|octet| matches!(octet, b',' | b':')).next().unwrap_or(name)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::unique::LONGEST_UNIQUE;
     use super::*;
 
     fn message(unique: &str) -> Deposited {

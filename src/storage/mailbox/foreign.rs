@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::deposit::unique;
+use super::deposit::unique::unique;
 use super::maildir::filename::{FileName, Place};
 use super::maildir::uid_file::{Takeover, UidFile};
 use super::maildir::uidlist::UidList;

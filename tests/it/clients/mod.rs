@@ -3,6 +3,7 @@
 mod extensions;
 pub mod leaving;
 mod moving;
+mod moving_files;
 mod order;
 mod other_servers;
 mod programs;

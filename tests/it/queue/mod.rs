@@ -12,6 +12,7 @@ mod peer;
 mod policies;
 mod postfix;
 mod relay;
+mod selections;
 mod seven_bit;
 mod spool;
 mod stalling;

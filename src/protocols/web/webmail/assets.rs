@@ -38,8 +38,10 @@ assets! {
     "index.html" "text/html; charset=utf-8";
     "webmail.css" "text/css; charset=utf-8";
     "icon.svg" "image/svg+xml";
+    "acts.js" JAVASCRIPT;
     "api.js" JAVASCRIPT;
     "app.js" JAVASCRIPT;
+    "body.js" JAVASCRIPT;
     "compose.js" JAVASCRIPT;
     "contacts.js" JAVASCRIPT;
     "dialogs.js" JAVASCRIPT;

@@ -128,6 +128,12 @@ impl Reader {
         [(header::CACHE_CONTROL, if self.is_named { kept } else { "no-store" }), (header::VARY, "cookie")]
     }
 
+    /// The same for what belongs to a message. Its address is of that message for good only if it names the UIDVALIDITY of the folder:
+    /// one that is made anew under the same name gives the numbers to other messages (RFC 9051 §2.3.1.1).
+    pub(super) const fn kept_of(&self, uid_validity: Option<u32>) -> [(HeaderName, &'static str); 2] {
+        self.kept(if uid_validity.is_some() { KEPT } else { "no-store" })
+    }
+
     /// The most this mailbox may hold.
     pub(super) fn quota(&self) -> Option<ByteSize> {
         self.account.quota
@@ -252,7 +258,7 @@ pub(super) async fn guard(
 }
 
 /// For what is the same as long as its address is.
-pub(super) const KEPT: &str = "private, max-age=300";
+const KEPT: &str = "private, max-age=300";
 
 /// Every request that changes something carries this field.
 const MARK: &str = "x-postrider";

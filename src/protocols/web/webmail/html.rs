@@ -223,8 +223,9 @@ fn is_length(value: &str) -> bool {
     !number.is_empty() && number.len() <= 6 && number.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.')
 }
 
-/// What stands in place of what is left out.
-pub(super) const REST: &str = "<hr><p>The rest is left out.</p>";
+/// What stands in place of what is left out. The page finds it by its attribute, which nothing of others keeps, and says it in the
+/// language of whoever reads it.
+pub(super) const REST: &str = "<hr><p data-rest>The rest is left out.</p>";
 
 /// A transparent pixel.
 const NOTHING: &str = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";

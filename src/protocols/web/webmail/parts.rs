@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::Room;
 use super::answer::{Answer, Asked, Problem};
 use super::archive::{self, archive};
-use super::door::{KEPT, Reader};
+use super::door::Reader;
 use super::envelope::clean;
 use super::flow::{Flow, Piece, Stage};
 use super::html::PICTURES;
@@ -20,13 +20,14 @@ use super::read::{self, Place};
 use super::reasons;
 use super::source::{self, Layout, Within};
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
-use crate::storage::mailbox::Access;
+use crate::storage::mailbox::{Access, View};
 
 /// Which part of a message.
 #[derive(Deserialize)]
 pub(super) struct PartQuestion {
     folder: String,
     uid: u32,
+    uid_validity: Option<u32>,
     part: usize,
     #[serde(default)]
     within: Within,
@@ -44,6 +45,7 @@ pub(super) async fn part(
     Asked(asked): Asked<PartQuestion>,
 ) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
+    source::same(&view, asked.uid_validity)?;
     let opened = source::open(&room, &view, asked.uid).await?.inside(&asked.within).await?;
     let index = asked.part;
     let found = opened.block(move |bytes| {
@@ -59,12 +61,14 @@ pub(super) async fn part(
     let inline = asked.inline == 1 && PICTURES.contains(&kind.as_str());
     let kind = if is_tame(&kind) { kind } else { "application/octet-stream".to_owned() };
     let way = [opened.way(), vec![stage]].concat();
-    Ok(file(&reader, &name, &kind, inline, opened.send(vec![Piece::Part(way)]).await?, octets))
+    let kept = reader.kept_of(asked.uid_validity);
+    Ok(file(kept, &name, &kind, inline, opened.send(vec![Piece::Part(way)]).await?, octets))
 }
 
 /// All attachments of a message in one file.
 pub(super) async fn all(State(room): State<Arc<Room>>, reader: Reader, Asked(asked): Asked<Place>) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
+    source::same(&view, asked.uid_validity)?;
     let opened = source::open(&room, &view, asked.uid).await?.inside(&asked.within).await?;
     let way = opened.way();
     let files = opened.block(move |bytes| attached(bytes, &way)).await?;
@@ -73,7 +77,8 @@ pub(super) async fn all(State(room): State<Arc<Room>>, reader: Reader, Asked(ask
     }
     let (pieces, octets) = archive(files).ok_or_else(|| Problem::of(&reasons::MESSAGE_TOO_LARGE))?;
     let name = format!("attachments-{}.zip", asked.uid);
-    Ok(file(&reader, &name, "application/zip", false, opened.send(pieces).await?, octets))
+    let kept = reader.kept_of(asked.uid_validity);
+    Ok(file(kept, &name, "application/zip", false, opened.send(pieces).await?, octets))
 }
 
 /// The attachments of a message to which this way leads.
@@ -116,6 +121,7 @@ fn is_word(word: &str) -> bool {
 pub(super) struct SourceQuestion {
     folder: String,
     uid: u32,
+    uid_validity: Option<u32>,
     #[serde(default)]
     within: Within,
     #[serde(default)]
@@ -129,6 +135,7 @@ pub(super) async fn raw(
     Asked(asked): Asked<SourceQuestion>,
 ) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
+    source::same(&view, asked.uid_validity)?;
     let (body, octets) = if asked.within.is_empty() {
         let body = view.body(source::row(&view, asked.uid)?.uid).await?;
         let octets = body.size();
@@ -140,10 +147,11 @@ pub(super) async fn raw(
     };
     let inline = asked.file != 1;
     let kind = if inline { "text/plain; charset=utf-8" } else { "message/rfc822" };
-    Ok(file(&reader, &format!("message-{}.eml", asked.uid), kind, inline, body, octets))
+    let kept = reader.kept_of(asked.uid_validity);
+    Ok(file(kept, &format!("message-{}.eml", asked.uid), kind, inline, body, octets))
 }
 
-fn file(reader: &Reader, name: &str, kind: &str, inline: bool, body: Body, octets: u64) -> Response {
+fn file(kept: [(HeaderName, &str); 2], name: &str, kind: &str, inline: bool, body: Body, octets: u64) -> Response {
     let way = if inline { "inline" } else { "attachment" };
     let headers = [
         (header::CONTENT_TYPE, kind.to_owned()),
@@ -151,7 +159,7 @@ fn file(reader: &Reader, name: &str, kind: &str, inline: bool, body: Body, octet
         (header::CONTENT_DISPOSITION, format!("{way}; {}", parameters(name))),
         (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
     ];
-    let mut response = (reader.kept(KEPT), body).into_response();
+    let mut response = (kept, body).into_response();
     for (name, value) in headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);
@@ -181,9 +189,9 @@ pub(super) fn percent(text: &str) -> String {
 }
 
 /// The place of a message as parameters of an address, and whose it is.
-pub(super) fn query(reader: &Reader, folder: &str, uid: u32, within: &Within) -> String {
-    let of = percent(&reader.account.address.to_string());
-    format!("folder={}&uid={uid}&within={within}&of={of}", percent(folder))
+pub(super) fn query(reader: &Reader, view: &View, uid: u32, within: &Within) -> String {
+    let (folder, of) = (percent(view.folder().as_str()), percent(&reader.account.address.to_string()));
+    format!("folder={folder}&uid={uid}&uid_validity={}&within={within}&of={of}", view.uid_validity())
 }
 
 /// A name for the file of a part: the sender's, as far as it is a name of a file; without one, something that fits.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Room;
 use super::answer::{Answer, Asked};
 use super::build::{Answers, notifies};
-use super::door::{KEPT, Reader};
+use super::door::Reader;
 use super::envelope::{Person, clean, shown};
 use super::html::{self, Remote, content_id};
 use super::list::flags;
@@ -33,6 +33,7 @@ use crate::storage::mailbox::{Access, Flags};
 pub(super) struct Place {
     pub(super) folder: String,
     pub(super) uid: u32,
+    pub(super) uid_validity: Option<u32>,
     /// The message attached to it that is meant, if it is not the message itself.
     #[serde(default)]
     pub(super) within: Within,
@@ -43,6 +44,7 @@ pub(super) struct Place {
 struct Message {
     folder: String,
     uid: u32,
+    uid_validity: u32,
     /// Where in that message it is, if it is attached to it.
     within: String,
     flags: Vec<&'static str>,
@@ -123,6 +125,7 @@ pub(super) async fn message(
     Asked(at): Asked<Place>,
 ) -> Answer<Response> {
     let view = reader.open(&at.folder, Access::ReadOnly).await?;
+    source::same(&view, at.uid_validity)?;
     let opened = source::open(&room, &view, at.uid).await?.inside(&at.within).await?;
     let (hostname, limits) = (room.needs.hostname.get(), Limits::of(&room, &opened, &at.within));
     let mut facts = opened.block(move |bytes| facts(bytes, &hostname, limits)).await?;
@@ -135,6 +138,7 @@ pub(super) async fn message(
     let message = Message {
         folder: at.folder,
         uid: at.uid,
+        uid_validity: u32::from(view.uid_validity()),
         within: at.within.to_string(),
         flags: flags(&opened.row),
         size: if at.within.is_empty() { opened.row.size } else { opened.bytes.len() as u64 },
@@ -299,9 +303,6 @@ fn markup(
         } else {
             body.push_str(&format!("<pre>{}</pre>", form::text(&text)));
         }
-        if is_cut {
-            body.push_str(html::REST);
-        }
         cut |= is_cut;
     }
     let with_id = structure.parts().iter().enumerate().filter_map(|(index, part)| {
@@ -310,8 +311,12 @@ fn markup(
         Some((content_id(&String::from_utf8_lossy(id)), address(index)))
     });
     let parts: HashMap<String, String> = with_id.collect();
-    let cleaned = html::clean(&body, parts, remote);
-    Some(html::Clean { cut: cut || cleaned.cut, ..cleaned })
+    let mut cleaned = html::clean(&body, parts, remote);
+    if cut && !cleaned.cut {
+        cleaned.markup.push_str(html::REST);
+        cleaned.cut = true;
+    }
+    Some(cleaned)
 }
 
 /// The parts of a message that are no text.
@@ -373,6 +378,7 @@ fn spam(header: &HeaderSection<'_>) -> Option<Spam> {
 pub(super) struct PageQuestion {
     folder: String,
     uid: u32,
+    uid_validity: Option<u32>,
     #[serde(default)]
     within: Within,
     #[serde(default)]
@@ -386,10 +392,11 @@ pub(super) async fn page(
     Asked(asked): Asked<PageQuestion>,
 ) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
+    source::same(&view, asked.uid_validity)?;
     let opened = source::open(&room, &view, asked.uid).await?.inside(&asked.within).await?;
     let remote = if asked.images == 1 { Remote::Shown } else { Remote::Blocked };
     let limit = Limits::of(&room, &opened, &asked.within).html;
-    let place = super::parts::query(&reader, &asked.folder, asked.uid, &asked.within);
+    let place = super::parts::query(&reader, &view, asked.uid, &asked.within);
     let cleaned = opened.block(move |bytes| {
         let structure = Structure::of(bytes);
         let address = |part: usize| format!("part?{place}&part={part}&inline=1");
@@ -397,7 +404,7 @@ pub(super) async fn page(
     });
     let page = html::page(&cleaned.await?.unwrap_or_default());
     let headers = [(header::CONTENT_SECURITY_POLICY, html::policy(remote)), (header::X_FRAME_OPTIONS, "SAMEORIGIN")];
-    Ok((reader.kept(KEPT), headers, Html(page)).into_response())
+    Ok((reader.kept_of(asked.uid_validity), headers, Html(page)).into_response())
 }
 
 /// Octets of a text that can have been written here: cleaned markup is longer than what was sent of it.
@@ -435,6 +442,18 @@ mod tests {
             let facts = facts(&Bytes::from_static(message), &hostname, Limits { text, html, people: 1 });
             assert_eq!((facts.cut, facts.html_cut), wanted, "{text} {html}");
         }
+    }
+
+    #[test]
+    fn a_page_that_is_cut_ends_by_saying_so() {
+        let structure = Structure::of(b"Content-Type: text/html\r\n\r\n<p>One</p><p>Two</p>");
+        let page = |limit| {
+            let layout = Layout::of(&structure);
+            markup(&structure, &layout, limit, Remote::Blocked, |_| String::new()).unwrap()
+        };
+        let (whole, part) = (page(1_000), page(10));
+        assert!(!whole.cut && whole.markup == "<p>One</p><p>Two</p>", "{}", whole.markup);
+        assert!(part.cut && part.markup == format!("<p>One</p>{}", html::REST), "{}", part.markup);
     }
 
     #[test]

@@ -154,6 +154,13 @@ fn inner(message: &Bytes, index: usize) -> Option<(Bytes, Step)> {
 /// Octets read in one go.
 const PIECE: usize = 1 << 20;
 
+/// Whether the numbers of a folder are those that were known, where some were: they are of other messages once it has another
+/// UIDVALIDITY.
+pub(super) fn same(view: &View, uid_validity: Option<u32>) -> Answer<()> {
+    let is_same = uid_validity.is_none_or(|known| known == u32::from(view.uid_validity()));
+    if is_same { Ok(()) } else { Err(Problem::of(&reasons::MESSAGE_GONE)) }
+}
+
 /// The row of a message.
 pub(super) fn row(view: &View, uid: u32) -> Answer<Row> {
     let gone = || Problem::of(&reasons::MESSAGE_GONE);

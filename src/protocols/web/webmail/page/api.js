@@ -97,5 +97,8 @@ export const address = (what, parameters) => addressOf(`message/${what}`, parame
 /** Where a message is: in a folder, or attached to a message that is. */
 export const placeOf = ({ folder, uid, within }) => given({ folder, uid, within });
 
+/** The same, for an address: it goes on meaning that message when the folder is made anew under its name. */
+export const addressedAt = (message) => given({ ...placeOf(message), uid_validity: message.uid_validity });
+
 /** Chosen anew for each letter, so that it is sent once. */
 export const key = () => [...crypto.getRandomValues(new Uint8Array(20))].map((octet) => octet.toString(16).padStart(2, "0")).join("");

@@ -201,6 +201,7 @@ export class Composer {
       const others = outgoing ? [] : rest(message.to);
       letter.to = write([...back, ...others]);
       letter.cc = write(rest(message.cc));
+      if (message.people_cut) toast(t("peopleCut"), { problem: true });
     }
     const name = message.from[0]?.name || message.from[0]?.address || "";
     const before = t("wrote", { date: longDate(message.sent ?? message.arrived), name });

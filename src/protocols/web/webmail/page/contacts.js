@@ -90,7 +90,9 @@ async function edit(known, again, begun = {}) {
       form.closest("dialog").close("");
       await again();
     } catch (error) {
-      problem.textContent = error.message;
+      // Whoever has closed the window is told all the same.
+      if (form.isConnected) problem.textContent = error.message;
+      else toast(error.message, { problem: true });
     }
   };
   form.addEventListener("submit", (event) => {

@@ -1,6 +1,6 @@
 // Small windows over the page. Each is a <dialog>, so that the browser keeps the focus in it and Escape closes it.
 
-import { button, h } from "./elements.js";
+import { button, h, toast } from "./elements.js";
 import { t } from "./texts.js";
 
 /** Opens a window and resolves to what it was closed with; `""` when it was left. */
@@ -22,6 +22,12 @@ export function open(title, content, { wide = false, buttons = [], initial } = {
     dialog.showModal();
     (initial ?? dialog.querySelector("[autofocus]") ?? dialog.querySelector("footer button:last-child"))?.focus();
   });
+}
+
+/** Says in a window what is wrong, or at the edge of the page once somebody has closed it. */
+export function complain(list, texts) {
+  if (list.isConnected) list.replaceChildren(...texts.map((text) => h("li", {}, text)));
+  else for (const text of texts) toast(text, { problem: true });
 }
 
 /** Asks whether something is meant. */

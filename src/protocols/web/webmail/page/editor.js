@@ -13,10 +13,11 @@ export const WITH_FORMATTING = "b, strong, i, em, u, h1, h2, h3, h4, a, img, tab
 
 const run = (command, value = null) => document.execCommand(command, false, value);
 
-/** `changed` is told of every change; `files` gets what is pasted and is no text. */
+/** `changed` is told of every change; `files` gets what is pasted and is no text; `isFixed` says whether nothing can be written any more. */
 export class Editor {
-  constructor({ changed, files, name = t("body") }) {
+  constructor({ changed, files, isFixed = () => false, name = t("body") }) {
     this.changed = changed;
+    this.isFixed = isFixed;
     this.field = h("div", { class: "written", contentEditable: "true", role: "textbox", "aria-multiline": "true", "aria-label": name, tabIndex: 0, spellcheck: true, on: {
       input: (event) => {
         if (/^insertFrom(Paste|Drop|Yank)/.test(event.inputType)) tame(this.field);
@@ -135,6 +136,7 @@ export class Editor {
     if (known) selection.selectAllChildren(known);
     const range = selection.rangeCount > 0 ? selection.getRangeAt(0).cloneRange() : null;
     const given = await prompt(t("linkTo"), known?.getAttribute("href") ?? "https://");
+    if (given !== null && this.isFixed()) return;
     this.field.focus();
     if (range) {
       selection.removeAllRanges();

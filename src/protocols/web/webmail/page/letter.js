@@ -1,18 +1,16 @@
 // Writing: the window of one letter. What is typed is kept as a draft in the mailbox a moment later.
 
-import { addressOf, key, placeOf, post, upload } from "./api.js";
+import { key, post, upload } from "./api.js";
+import { Body } from "./body.js";
 import { confirm, menu } from "./dialogs.js";
-import { Editor, PICTURES, WITH_FORMATTING } from "./editor.js";
+import { PICTURES } from "./editor.js";
 import { button, h, icon, isComposed, later, toast } from "./elements.js";
-import { canned, formatted, lines } from "./markup.js";
 import { field, isAddress, parse, write } from "./people.js";
-import { choose } from "./responses.js";
 import { size, t, time } from "./texts.js";
 
 const WAIT = 2_500;
 /** How long until what could not be sent or kept is tried to be kept again. */
 const AGAIN = 10_000;
-const MOST_PICTURES = 50;
 
 /** Whether one of the words for it stands there by itself. */
 function speaksOfAttachment(text) {
@@ -22,9 +20,9 @@ function speaksOfAttachment(text) {
 }
 
 /** A letter that is being written; `composer` is told when it is closed. */
-export class Letter {
+export class Letter extends Body {
   constructor(composer, letter, draft) {
-    this.composer = composer;
+    super(composer, letter);
     this.key = key();
     this.draft = draft?.uid ?? null;
     this.asks = button(t("askReceipt"), "check", () => {
@@ -46,27 +44,13 @@ export class Letter {
     this.unanswered = null;
     /** What is on its way to the server; each tells whether it has arrived. */
     this.uploads = new Set();
-    /** Pictures in the text, by their Content-ID. */
-    this.pictures = new Map();
     const changed = () => this.changed();
     const { account } = composer;
     this.from = h("select", { "aria-label": t("from"), on: { change: () => this.signAs(this.from.value) } }, account.identities.map((address) => h("option", { value: address, selected: address === letter.from }, this.shown(address))));
-    this.signed = letter.from;
     this.to = field(t("to"), letter.to, changed);
     this.cc = field(t("cc"), letter.cc, changed);
     this.bcc = field(t("bcc"), letter.bcc, changed);
     this.subject = h("input", { type: "text", dir: "auto", value: letter.subject, "aria-label": t("subject"), placeholder: t("subject"), maxLength: 900, on: { input: changed } });
-    this.text = h("textarea", { value: letter.text, "aria-label": t("body"), on: { input: changed, paste: (event) => this.paste(event) } });
-    // What is put in before anybody was in the text stands above the signature.
-    this.text.setSelectionRange(0, 0);
-    this.editor = new Editor({ changed, files: (files) => this.paste({ clipboardData: { files }, preventDefault: () => {} }) });
-    this.editor.element.hidden = true;
-    this.switch = button(t("withFormatting"), "format", () => this.exchange(), { pressed: false, kind: "exchange" });
-    const pictured = h("input", { type: "file", accept: PICTURES.join(), multiple: true, hidden: true, class: "pictured", on: { change: () => { this.addPictures(pictured.files); pictured.value = ""; } } });
-    this.pictureButton = button(t("insertPicture"), "picture", () => pictured.click(), { kind: "insertPicture" });
-    this.responses = button(t("responses"), "response", () => choose(this.responses, this), { kind: "responses" });
-    // The text keeps what is selected in it.
-    this.responses.addEventListener("pointerdown", (event) => event.preventDefault());
     this.list = h("ul", { class: "attached", "aria-label": t("attachments") });
     this.state = h("span", { class: "state", role: "status" });
     this.sendButton = button(t("send"), "sent", () => this.send(), { text: true, kind: "main", key: "Ctrl+Enter" });
@@ -88,11 +72,11 @@ export class Letter {
         row("to", this.to.element, [add("addCc", ccRow, this.cc), add("addBcc", bccRow, this.bcc)]), ccRow, bccRow,
         h("div", { class: "line" }, this.subject)),
       this.text, this.editor.element, this.list,
-      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.responses, this.asks, this.options, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard(), { kind: "discard" })));
+      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, this.pictured, this.responses, this.asks, this.options, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard(), { kind: "discard" })));
     this.element.addEventListener("keydown", (event) => this.keyed(event));
     this.element.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); this.element.classList.add("drop"); } });
     this.element.addEventListener("dragleave", () => this.element.classList.remove("drop"));
-    this.element.addEventListener("drop", (event) => { event.preventDefault(); this.element.classList.remove("drop"); if (!this.isAway) this.attach(event.dataTransfer.files); });
+    this.element.addEventListener("drop", (event) => { event.preventDefault(); this.element.classList.remove("drop"); this.attach(event.dataTransfer.files); });
     this.element.dataset.drop = t("dropFiles");
     this.soon = later(WAIT, () => this.save());
     this.again = later(AGAIN, () => this.keep());
@@ -150,102 +134,11 @@ export class Letter {
     this.options.classList.toggle("on", chosen.length > 0);
   }
 
-  get formatted() {
-    return !this.editor.element.hidden;
-  }
-
-  show(formatted) {
-    this.editor.element.hidden = !formatted;
-    this.text.hidden = formatted;
-    this.pictureButton.hidden = !formatted;
-    this.switch.setAttribute("aria-pressed", String(formatted));
-  }
-
-  /** Makes the formatted text of a letter, where it is one. */
-  async fill(letter) {
-    const { content, quoted, passed } = letter;
-    const { preferences } = this.composer.account;
-    const is = content ? content.html : preferences.formatted;
-    this.show(is);
-    if (!is) return;
-    const { field } = this.editor;
-    if (content) {
-      field.append(await this.formattedOf(content));
-      return;
-    }
-    const own = await this.formattedSignature(letter.from);
-    const signature = () => (own ? [h("div", {}, h("br")), own] : []);
-    const empty = () => h("div", {}, h("br"));
-    if (quoted) {
-      const quote = [h("div", {}, quoted.before), h("blockquote", {}, await this.quotedOf(quoted.message))];
-      field.append(...(quoted.below ? [...quote, empty(), ...signature()] : [empty(), ...signature(), empty(), ...quote]));
-    } else if (passed) field.append(empty(), ...signature(), empty(), lines(passed.before), await this.quotedOf(passed.message));
-    else {
-      const words = letter.text.slice(0, letter.text.length - this.composer.signature(letter.from).length);
-      field.append(words ? lines(words) : empty(), ...signature());
-    }
-  }
-
   /** What could not be fetched is not written on: it would take the place of what is kept. */
   unfilled(draft) {
     if (this.over) return;
     toast(t("letterNotLoaded"), { problem: true, action: t("openDraft"), act: draft && (() => this.composer.resume(draft)) });
     this.gone();
-  }
-
-  /** As `formattedOf`; the words alone where that cannot be had. */
-  quotedOf(message) {
-    return this.formattedOf(message).catch(() => {
-      toast(t("formattingNotLoaded"), { problem: true });
-      return lines(message.text);
-    });
-  }
-
-  /** What a message says, with its pictures, which then go along within the text and not as files. */
-  async formattedOf(message) {
-    if (!message.html) return lines(message.text);
-    const picture = (image) => {
-      const asked = new URL(image.src, location.href);
-      const part = Number(asked.searchParams.get("part"));
-      if (asked.origin !== location.origin || !asked.searchParams.has("part") || this.pictures.size >= MOST_PICTURES) return null;
-      const source = { ...placeOf(message), part };
-      this.files = this.files.filter((file) => !(file.inline && JSON.stringify(file.source) === JSON.stringify(source)));
-      return this.picture(source, image.alt, asked.href);
-    };
-    return formatted(placeOf(message), picture);
-  }
-
-  /** How an address signs, with its pictures. */
-  formattedSignature(address) {
-    return this.composer.formattedSignature(address, (image) => {
-      const asked = new URL(image.src, location.href), cid = asked.searchParams.get("cid");
-      if (asked.origin !== location.origin || !cid || this.pictures.size >= MOST_PICTURES) return null;
-      return this.picture({ signature: address.toLowerCase(), cid }, image.alt, asked.href);
-    });
-  }
-
-  picture(source, alt, src) {
-    const cid = `${key().slice(0, 20)}@webmail`;
-    this.pictures.set(cid, source);
-    return h("img", { src, alt, data: { cid } });
-  }
-
-  /** Pictures that are there, in their order. */
-  inline() {
-    const cids = [...this.editor.field.querySelectorAll("img[data-cid]")].map((image) => image.dataset.cid);
-    return [...new Set(cids)].filter((cid) => this.pictures.has(cid)).map((cid) => ({ cid, file: this.pictures.get(cid) }));
-  }
-
-  async addPictures(files) {
-    for (const file of files) {
-      if (!PICTURES.includes(file.type) || this.inline().length >= MOST_PICTURES) {
-        toast(t("notAPicture", { name: file.name }), { problem: true });
-        continue;
-      }
-      await this.goes(upload(file, () => {}).done.then(({ upload: id }) => {
-        if (!this.over) this.editor.insert(this.picture({ upload: id }, file.name.replace(/\.\w+$/, ""), addressOf(`uploads/${id}`)));
-      }), file);
-    }
   }
 
   /** Notes that a file is on its way; resolves to whether it has arrived. Whoever took it back misses nothing. */
@@ -269,24 +162,6 @@ export class Letter {
     return all;
   }
 
-  /** From plain to formatted text and back, once all of it is there. */
-  async exchange() {
-    await this.ready;
-    if (this.over) return;
-    if (this.formatted) {
-      const plain = !this.editor.field.querySelector(WITH_FORMATTING);
-      if (!plain && !await confirm(t("loseFormatting"), t("toPlain"), false)) return;
-      this.text.value = this.editor.text;
-      this.show(false);
-      this.text.focus();
-    } else {
-      this.editor.text = this.text.value;
-      this.show(true);
-      this.editor.focus();
-    }
-    this.changed();
-  }
-
   focus(where, caret) {
     if (where === "text" && this.formatted) {
       this.editor.focus();
@@ -298,66 +173,6 @@ export class Letter {
     element.focus();
     if (where === "text") this.text.setSelectionRange(caret, caret);
     this.text.scrollTop = 0;
-  }
-
-  /** What is selected in the text, or the own words of all of it. */
-  get chosenText() {
-    const { text } = this;
-    const marked = this.formatted ? this.editor.selected : text.value.slice(text.selectionStart, text.selectionEnd);
-    return marked.trim() ? marked : this.ownWords();
-  }
-
-  /** The text without the signature and what is quoted. */
-  ownWords() {
-    const text = this.formatted ? this.editor.text : this.text.value;
-    const lines = text.split(t("forwarded"))[0].split("\n");
-    const end = lines.indexOf("-- ");
-    return (end < 0 ? lines : lines.slice(0, end)).filter((line) => !line.startsWith(">")).join("\n").trim();
-  }
-
-  /** What is selected with its formatting, where there is some. */
-  get chosenHtml() {
-    return this.formatted && this.editor.selected.trim() ? this.editor.selectedHtml : null;
-  }
-
-  /** Puts a response in: with its formatting where this has some. */
-  async insertResponse({ name, text, html }) {
-    const elements = this.formatted && html ? await canned(name).catch(() => null) : null;
-    if (this.over) return;
-    if (elements?.childNodes.length > 0) this.editor.insertElements(elements);
-    else this.insertText(text);
-  }
-
-  /** Puts a text where the caret is, in place of what is selected. */
-  insertText(text) {
-    if (this.formatted) {
-      this.editor.insertText(text);
-      return;
-    }
-    this.text.focus();
-    // So that the browser can take it back.
-    if (!document.execCommand("insertText", false, text)) this.text.setRangeText(text, this.text.selectionStart, this.text.selectionEnd, "end");
-    this.changed();
-  }
-
-  /** Exchanges the signature with the address. */
-  async signAs(address) {
-    await this.ready;
-    const old = this.composer.signature(this.signed), fresh = this.composer.signature(address);
-    if (this.formatted) this.signFormatted(await this.formattedSignature(address));
-    else if (old && this.text.value.includes(old)) this.text.value = this.text.value.replace(old, () => fresh);
-    else if (!old && fresh) this.text.value += fresh;
-    this.signed = address;
-    this.changed();
-  }
-
-  signFormatted(made) {
-    const { field } = this.editor;
-    // In a draft that is gone on with it is what begins with its mark (RFC 3676 §4.3), unless somebody else has written it.
-    const isOne = (one) => /^--\s*\n/.test(one.innerText) && !one.closest("blockquote");
-    const known = field.querySelector("[data-signature]") ?? [...field.querySelectorAll("div")].find(isOne);
-    if (known) known.replaceWith(...(made ? [made] : []));
-    else if (made) field.append(h("div", {}, h("br")), made);
   }
 
   letter() {
@@ -408,6 +223,7 @@ export class Letter {
   }
 
   attach(files) {
+    if (this.isFixed()) return;
     const most = this.composer.account.limits.attachment;
     for (const file of files) {
       if (file.size > most) {
@@ -498,6 +314,12 @@ export class Letter {
   setAway(on) {
     this.isAway = on;
     this.rest(on);
+  }
+
+  /** Whether it is too late to change anything, of which whoever wants to is told: a window over the letter may be open still. */
+  isFixed() {
+    if (this.isAway) toast(t("letterAway"), { problem: true });
+    return this.isAway || this.over;
   }
 
   /** Whether nothing can be written. */

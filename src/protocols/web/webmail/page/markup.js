@@ -3,6 +3,7 @@
 
 import { address, addressOf } from "./api.js";
 import { h } from "./elements.js";
+import { t } from "./texts.js";
 
 /** Elements that are kept, with their attributes. Of all others only the content is. */
 const KEPT = new Map(Object.entries({
@@ -183,6 +184,11 @@ export const signed = (from, picture) => framed(addressOf("signature", { address
 /** A formatted response, likewise. */
 export const canned = (name) => framed(addressOf("response", { name }), () => null);
 
+/** Says on a page that the server has cut that it has, in the language of whoever reads it. */
+export function sayCut(inside) {
+  for (const note of inside.querySelectorAll("[data-rest]")) note.textContent = t("restLeftOut");
+}
+
 /** How long a page and its pictures may take, in milliseconds. */
 const LONGEST = 60_000;
 /** The title of every page that the server has cleaned: what a proxy says in its place has another. */
@@ -197,8 +203,10 @@ function framed(src, picture) {
       clearTimeout(timer);
       const inside = frame.contentDocument;
       // Its words may all be there while a picture is still on its way.
-      if (inside?.body && inside.title === TITLE && inside.readyState !== "loading") resolve(copy(inside.body, picture));
-      else reject(new Error());
+      if (inside?.body && inside.title === TITLE && inside.readyState !== "loading") {
+        sayCut(inside);
+        resolve(copy(inside.body, picture));
+      } else reject(new Error());
       frame.remove();
     };
     frame.addEventListener("load", end);

@@ -1,10 +1,11 @@
 // One message.
 
-import { address, get, placeOf, post } from "./api.js";
+import { address, addressedAt, get, post } from "./api.js";
 import { confirm, menu } from "./dialogs.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
 import { imported } from "./contacts.js";
 import { eventOf, Invitation } from "./invitation.js";
+import { sayCut } from "./markup.js";
 import { asked, called, forgetPeople } from "./people.js";
 import { longDate, shortDate, size, t } from "./texts.js";
 
@@ -167,7 +168,7 @@ export class Reader {
   }
 
   address(what, more = {}) {
-    return address(what, { ...placeOf(this.message), ...more });
+    return address(what, { ...addressedAt(this.message), ...more });
   }
 
   draw() {
@@ -270,12 +271,14 @@ export class Reader {
   }
 
   async unsubscribe({ mail, page, one_click: oneClick }) {
+    // It may be gone from the page while the question is open.
+    const { message } = this;
     if (oneClick) {
       const { host } = new URL(page);
-      const { folder, uid } = this.message;
+      const { folder, uid } = message;
       if (await confirm(t("oneClickSure", { host }), t("unsubscribeList"), false)) await post("message/unsubscribe", { folder, uid }).then(() => toast(t("oneClickDone", { host })), (error) => toast(error.message, { problem: true }));
     } else if (mail) {
-      if (await confirm(t("unsubscribeMailSure", { address: asked(mail).to }), t("unsubscribeList"), false) && await this.act.sendTo(mail, this.message)) toast(t("unsubscribeSent"));
+      if (await confirm(t("unsubscribeMailSure", { address: asked(mail).to }), t("unsubscribeList"), false) && await this.act.sendTo(mail, message)) toast(t("unsubscribeSent"));
     } else if (await confirm(t("unsubscribePageSure", { host: new URL(page).host }), t("unsubscribeList"), false)) window.open(page, "_blank", "noopener,noreferrer");
   }
 
@@ -337,6 +340,7 @@ export class Reader {
   settle(frame) {
     const inside = frame.contentDocument;
     if (!inside?.body) return;
+    sayCut(inside);
     // What is wider than the frame has a bar below it.
     const fit = () => {
       const { scrollWidth, clientWidth, scrollHeight } = inside.documentElement;

@@ -1,6 +1,6 @@
 // One rule: in words, and in a form.
 
-import { open } from "./dialogs.js";
+import { complain, open } from "./dialogs.js";
 import { button, h } from "./elements.js";
 import { size, t } from "./texts.js";
 
@@ -61,26 +61,31 @@ export async function edit(rule, { folders, check }) {
   const form = h("form", { class: "rule" }, known, h("label", {}, h("span", {}, t("ruleName")), name),
     h("label", {}, h("span", {}, t("matching")), matching), first, h("h3", {}, t("thenDo")), second,
     h("label", {}, h("span", {}, t("act_stop")), stop), problems, h("footer", {}, submit));
-  let changed = null;
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  let changed = null, checking = null;
+  const send = async () => {
     submit.disabled = true;
     const every = matching.value === "every";
     const next = { name: name.value.trim(), enabled: rule.enabled, matching: every ? "all" : matching.value, conditions: every ? [] : conditions.map((one) => one.value), actions: [...actions.map((one) => one.value), ...stop.checked ? [{ kind: "stop" }] : []] };
     try {
       const wrongs = await check(next);
-      problems.replaceChildren(...wrongs.map((wrong) => h("li", {}, wrong)));
+      complain(problems, wrongs);
       if (wrongs.length === 0) {
         changed = next;
         form.closest("dialog").close("");
       }
     } catch (error) {
-      problems.replaceChildren(h("li", {}, error.message));
+      complain(problems, [error.message]);
     } finally {
       submit.disabled = false;
     }
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    checking = send();
   });
   await open(t("rule"), form, { wide: true, initial: name });
+  // It may be found good after the window was closed.
+  await checking;
   return changed;
 }
 

@@ -57,20 +57,26 @@ function appPasswords({ app_passwords: all, scopes, most_app_passwords: most }, 
 
 /** A window with a form, which stays until what is asked for has worked; what came of it, or `null`. */
 async function ask(title, content, submit, act) {
-  let result = null;
+  let result = null, asking = null;
   const note = h("p", { class: "problems", role: "alert" });
   const form = h("form", { class: "asked" }, content, note, h("footer", {}, h("button", { class: "main", type: "submit" }, submit)));
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  const send = async () => {
     note.textContent = "";
     try {
       result = await act() ?? true;
       form.closest("dialog").close("done");
     } catch (error) {
-      note.textContent = error.message;
+      if (form.isConnected) note.textContent = error.message;
+      else toast(error.message, { problem: true });
     }
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    asking = send();
   });
   await open(title, form, { initial: form.querySelector("input") });
+  // It may work after the window was closed.
+  await asking;
   return result;
 }
 
