@@ -133,8 +133,10 @@ let
     ]) cfg.settings
     // {
       sizes = map (key: lib.attrByPath (lib.splitString "." key) null cfg.settings) [
+        "dashboard.fresh_for"
         "dashboard.waiting"
         "dav.logins"
+        "dav.public_port"
         "dav.queries_at_once"
         "directory.cache_entries"
         "http.answers"
@@ -143,6 +145,7 @@ let
         "http.bodies_per_user"
         "imap.append_memory"
         "imap.append_memory_per_user"
+        "journal.waiting"
         "login.remembered"
         "login.workers"
         "mailbox.parallel_jobs"
@@ -152,6 +155,7 @@ let
         "smtp.memory_per_network"
         "webmail.opened_at_once"
         "webmail.searches_at_once"
+        "webmail.submission"
       ];
       certificates = cfg.certificates.sources;
       listener = map (listener: removeAttrs listener [ "bind" ]) cfg.settings.listener;

@@ -237,8 +237,8 @@ fn what_waits_for_a_restart_restarts_the_unit() {
     let fixed = within("let fixed = [", "];");
     let fixed = fixed.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split('"').next()).map(str::to_owned);
     let module = text(Path::new("modules/units.nix"));
-    // Those two are there without quotation marks, as they are looked at in part.
-    let named = |key: &str| module.contains(&format!("\"{key}\"")) || ["server", "listener"].contains(&key);
+    // Those are there without quotation marks, as they are looked at in part.
+    let named = |key: &str| module.contains(&format!("\"{key}\"")) || ["server", "listener", "tls"].contains(&key);
     let missing: Vec<String> = sizes.chain(fixed).filter(|key| !named(key)).collect();
     assert!(missing.is_empty(), "modules/units.nix does not restart for {missing:?}");
 }

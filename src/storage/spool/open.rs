@@ -1,5 +1,6 @@
 //! The spool itself: opening, committing, reading.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -26,6 +27,8 @@ struct Inner {
     changed: Notify,
     /// Bodies of no use to anybody that the disk would not let go of.
     leftovers: Mutex<Vec<QueueId>>,
+    /// Bodies whose rows are being written.
+    without_rows: Mutex<HashSet<QueueId>>,
     clock: SharedClock,
     settings: SpoolSettings,
 }
@@ -44,8 +47,17 @@ impl Spool {
         tasks.spawn(writer);
         let writers = Semaphore::new(usize::try_from(settings.writers.max(1)).unwrap_or(1));
         let settings = settings.clone();
-        let (changed, leftovers) = (Notify::new(), Mutex::default());
-        Ok(Self(Arc::new(Inner { database, bodies, commits, writers, changed, leftovers, clock, settings })))
+        Ok(Self(Arc::new(Inner {
+            database,
+            bodies,
+            commits,
+            writers,
+            changed: Notify::new(),
+            leftovers: Mutex::default(),
+            without_rows: Mutex::default(),
+            clock,
+            settings,
+        })))
     }
 
     /// Takes responsibility for a message. When it returns, the entry survives a power failure.
@@ -59,24 +71,24 @@ impl Spool {
 
     /// Takes responsibility for several entries: all of them or none. Ids in the order of the entries.
     pub async fn commit_together(&self, entries: Vec<NewEntry<'_>>) -> Result<Vec<QueueId>, Error> {
-        let mut ids = Vec::with_capacity(entries.len());
+        let mut bodies = Vec::with_capacity(entries.len());
         let done = async {
             let mut job = Job::full();
             for new in &entries {
-                let id = self.write_body(new).await?;
-                job.inserts.push(insert_rows(id, new));
-                ids.push(id);
+                let body = self.write_body(new).await?;
+                job.inserts.push(insert_rows(body.id, new));
+                bodies.push(body);
             }
             self.0.commits.submit(job).await
         };
         if let Err(error) = done.await {
-            for id in ids {
-                self.take_back_body(id, &error).await;
+            for body in bodies {
+                self.take_back_body(body.id, &error).await;
             }
             return Err(error);
         }
         self.notify_changed();
-        Ok(ids)
+        Ok(bodies.iter().map(|body| body.id).collect())
     }
 
     /// Removes the body of an entry whose rows could not be written. When they may have been all the same, it stays: without
@@ -120,12 +132,19 @@ impl Spool {
         self.0.changed.notify_one();
     }
 
-    pub(super) async fn write_body(&self, new: &NewEntry<'_>) -> Result<QueueId, Error> {
+    pub(super) async fn write_body(&self, new: &NewEntry<'_>) -> Result<NewBody<'_>, Error> {
         let id = QueueId::generate(self.0.clock.now());
         let message = new.mail.message.clone();
         let _turn = self.0.writers.acquire().await.map_err(|_| Error::Closed)?;
+        self.0.without_rows.lock().insert(id);
+        let body = NewBody { id, spool: self };
         self.on_disk(move |bodies| bodies.write(id, &message)).await?;
-        Ok(id)
+        Ok(body)
+    }
+
+    /// Whether this process is writing the rows of a body.
+    pub(super) fn gets_rows(&self, id: QueueId) -> bool {
+        self.0.without_rows.lock().contains(&id)
     }
 
     /// Does a job that may take the last recipient off an entry; then the entry goes too. Whether it has gone, and how many rows
@@ -174,6 +193,19 @@ impl Spool {
 
     pub(super) fn clock(&self) -> &SharedClock {
         &self.0.clock
+    }
+}
+
+/// A body on disk, and until it is dropped one that gets its rows: the sweep leaves it alone, however old a clock that was put
+/// forward makes it.
+pub(super) struct NewBody<'s> {
+    pub(super) id: QueueId,
+    spool: &'s Spool,
+}
+
+impl Drop for NewBody<'_> {
+    fn drop(&mut self) {
+        self.spool.0.without_rows.lock().remove(&self.id);
     }
 }
 

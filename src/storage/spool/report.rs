@@ -82,12 +82,13 @@ impl Spool {
         notification: Option<NewEntry<'_>>,
     ) -> Result<Option<QueueId>, Error> {
         let mut job = Job::full();
-        let mut id = None;
+        let mut body = None;
         if let Some(new) = notification {
             let fresh = self.write_body(&new).await?;
-            job.inserts.push(insert_rows(fresh, &new));
-            id = Some(fresh);
+            job.inserts.push(insert_rows(fresh.id, &new));
+            body = Some(fresh);
         }
+        let id = body.as_ref().map(|body| body.id);
         for recipient in &reported.recipients {
             let key = Val::from(recipient.key);
             // Whoever takes a report off first has told the sender.

@@ -166,6 +166,9 @@ async fn a_clock_put_forward_sends_nothing_twice(database: Database) {
 
 async fn a_claim_that_others_have_freed_sends_nothing_twice(database: Database) {
     sends_once_though(database, async |world: &World, id| {
+        let marked = "SELECT id FROM queue_recipients WHERE entry = ? AND sending_since IS NOT NULL";
+        let is_marked = async || !world.database.fetch_all(marked, &[id.to_string().into()]).await.unwrap().is_empty();
+        world.until("it is noted as being sent", is_marked).await;
         // As other nodes leave it that have taken this one for dead. It lives, and claims what is due.
         let sql = "UPDATE queue_recipients SET owner = NULL, sending_since = NULL, due_at = ? WHERE entry = ?";
         world.database.execute(sql, &[world.clock.now().into(), id.to_string().into()]).await.unwrap();

@@ -26,6 +26,7 @@ crate::accounts::engines::on_every_engine!(
     reports_and_notifications_change_places,
     what_has_happened_since_is_still_told,
     sweeps_orphans,
+    what_is_being_queued_is_no_orphan,
     a_body_that_could_not_be_removed_is_removed_later,
     a_body_whose_rows_were_refused_is_removed,
 );
@@ -370,6 +371,27 @@ async fn sweeps_orphans(database: Database) {
     world.clock.advance(Duration::from_secs(2 * 3_600));
     assert_eq!(world.spool.sweep().await.unwrap(), 1);
     assert!(world.spool.message(ids[0]).await.is_err() && world.spool.message(ids[1]).await.is_ok());
+}
+
+async fn what_is_being_queued_is_no_orphan(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    // By a clock that was put forward every body is old.
+    world.clock.advance(Duration::from_secs(2 * 3_600));
+    for _ in 0..20 {
+        let recipients = vec![to("a@x.test", "mx:x.test", &world)];
+        let commit = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None });
+        let sweeping = async {
+            loop {
+                world.spool.sweep().await.unwrap();
+            }
+        };
+        let id = tokio::select! {
+            id = commit => id.unwrap(),
+            () = sweeping => unreachable!("it does not end"),
+        };
+        assert!(world.spool.message(id).await.is_ok());
+    }
 }
 
 async fn a_body_that_could_not_be_removed_is_removed_later(database: Database) {
