@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::super::commit::Touched;
-use super::super::folder::Folder;
 use super::super::index;
 use super::super::maildir::filename::Place;
 use super::super::reconcile::Known;
