@@ -11,7 +11,9 @@
     { lib, config, ... }:
     let
       name = "password-ann_at_example.test";
-      has = key: text: service: lib.elem text (lib.toList (service.serviceConfig.${key} or [ ]));
+      has =
+        key: text: service:
+        lib.elem text (lib.toList (service.serviceConfig.${key} or [ ]));
       reads = has "LoadCredential" "${name}:/run/secrets/ann";
       readers = lib.filterAttrs (_: reads) config.systemd.services;
     in
