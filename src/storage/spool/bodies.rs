@@ -119,10 +119,19 @@ impl Bodies {
         let syncs = std::iter::repeat_with(SharedSync::default).take(DIRECTORIES).collect();
         let named = std::iter::repeat_with(AtomicBool::default).take(DIRECTORIES).collect();
         let bodies = Self { root, syncs, root_sync: SharedSync::default(), named };
-        let there = bodies.directories()?;
-        File::open(&bodies.root).and_then(|root| root.sync_all()).map_err(at(&bodies.root))?;
-        there.iter().for_each(|name| bodies.named[directory_number(name)].store(true, Ordering::Release));
-        Ok(bodies)
+        match bodies.sync_names() {
+            // Roles that only ask the database about the queue may not look in here, and write nothing.
+            Err(Error::Body { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => Ok(bodies),
+            synced => synced.map(|()| bodies),
+        }
+    }
+
+    /// Sees to it that the names of the sub-directories there are are on disk.
+    fn sync_names(&self) -> Result<(), Error> {
+        let there = self.directories()?;
+        File::open(&self.root).and_then(|root| root.sync_all()).map_err(at(&self.root))?;
+        there.iter().for_each(|name| self.named[directory_number(name)].store(true, Ordering::Release));
+        Ok(())
     }
 
     /// The spool's directory.
