@@ -103,6 +103,7 @@ in
         wait_for_mail(server, "bob@example.test", "bob", "renewed")
 
     with subtest("journals without errors"):
-        no_errors(server)
+        # Replaced that often, a key may be looked at before its certificate is there, and that is told.
+        no_errors(server, meant="^-- |does not belong to the certificate")
   '';
 }
