@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use postrider::foundations::clock::Clock;
 use postrider::foundations::failure::Kind;
+use postrider::foundations::ids::QueueId;
 use postrider::foundations::mail::Recipient;
 use postrider::storage::database::{Database, Dialect, Val};
 use postrider::storage::spool::{
@@ -133,15 +134,21 @@ async fn concurrent_commits_are_all_kept(database: Database) {
     assert_eq!(seen, ids.len());
 }
 
-async fn who_was_held_dead_settles_nothing_that_another_has(database: Database) {
-    let world = World::new(database, SetUp::default());
+/// An entry, and the key of its recipient, whose first claimant was held dead, so that another has it now.
+async fn taken_over(world: &World) -> (QueueId, i64) {
     let mail = mail(&[]);
-    let recipients = vec![to("a@x.test", "mx:x.test", &world)];
+    let recipients = vec![to("a@x.test", "mx:x.test", world)];
     let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
     let key = world.spool.claim(claim(&[])).await.unwrap()[0].recipients[0].key;
     world.clock.advance(Duration::from_secs(7_200));
-    let taken_over = world.spool.claim(Claim { owner: "two", ..claim(&[]) }).await.unwrap();
-    assert_eq!(taken_over[0].recipients[0].key, key);
+    let claimed = world.spool.claim(Claim { owner: "two", ..claim(&[]) }).await.unwrap();
+    assert_eq!(claimed[0].recipients[0].key, key);
+    (id, key)
+}
+
+async fn who_was_held_dead_settles_nothing_that_another_has(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let (id, key) = taken_over(&world).await;
     let now = world.clock.now();
     let report = |action| Report { action, status: "5.1.1".to_owned(), diagnostic: None, remote: None, at: now };
     let again = Fate::Again { due_at: now, at: now, reply: "451 no".to_owned(), report: Some(report(Action::Delayed)) };
@@ -169,12 +176,7 @@ async fn who_was_held_dead_settles_nothing_that_another_has(database: Database) 
 
 async fn who_was_held_dead_settles_nothing_that_another_has_settled(database: Database) {
     let world = World::new(database, SetUp::default());
-    let mail = mail(&[]);
-    let recipients = vec![to("a@x.test", "mx:x.test", &world)];
-    let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
-    let key = world.spool.claim(claim(&[])).await.unwrap()[0].recipients[0].key;
-    world.clock.advance(Duration::from_secs(7_200));
-    world.spool.claim(Claim { owner: "two", ..claim(&[]) }).await.unwrap();
+    let (id, key) = taken_over(&world).await;
     let told = async || {
         let pending = world.spool.pending_report(id).await.unwrap().unwrap();
         let one = &pending.recipients[0];

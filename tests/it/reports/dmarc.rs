@@ -231,19 +231,23 @@ async fn report_once(host: &Host, zone: &str, queue: &Arc<Full>, later: Duration
     looking.await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_report_that_is_queued_is_not_sent_again_with_one_that_was_not() {
-    let (host, _peer, _) = start("", ZONE).await;
-    assert_eq!(from_outside(&host, "192.0.2.44", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
+/// Counts a message, and the same once more as if the domain had had another policy on the same day.
+async fn count_under_two_policies(host: &Host, from: &str, to: &str) {
+    assert_eq!(from_outside(host, "192.0.2.44", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
     let reports = &host.parts().reports;
     reports.flush().await.unwrap();
-    // The domain has had another policy on the same day.
     let day = Reports::day_of(host.clock().now());
     let counted = reports.tallies(Kind::Dmarc, day, "sender.test", 10).await.unwrap().remove(0);
-    let other = counted.policy.replace("Quarantine", "Reject");
+    let other = counted.policy.replace(from, to);
     assert_ne!(other, counted.policy);
     reports.note(Kind::Dmarc, "sender.test", other, counted.detail, Outcome::Good);
     reports.flush().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_is_queued_is_not_sent_again_with_one_that_was_not() {
+    let (host, _peer, _) = start("", ZONE).await;
+    count_under_two_policies(&host, "Quarantine", "Reject").await;
 
     let queue = Arc::new(Full::default());
     report_once(&host, ZONE, &queue, Duration::from_secs(29 * 3600)).await;
@@ -262,15 +266,7 @@ async fn a_report_that_is_queued_is_not_sent_again_with_one_that_was_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_whose_zone_is_silent_waits_while_another_of_the_day_is_sent() {
     let (host, _peer, _) = start("", ZONE).await;
-    assert_eq!(from_outside(&host, "192.0.2.44", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
-    let reports = &host.parts().reports;
-    reports.flush().await.unwrap();
-    let day = Reports::day_of(host.clock().now());
-    let counted = reports.tallies(Kind::Dmarc, day, "sender.test", 10).await.unwrap().remove(0);
-    let other = counted.policy.replace("agg@sender.test", "agg@mute.test");
-    assert_ne!(other, counted.policy);
-    reports.note(Kind::Dmarc, "sender.test", other, counted.detail, Outcome::Good);
-    reports.flush().await.unwrap();
+    count_under_two_policies(&host, "agg@sender.test", "agg@mute.test").await;
 
     let queue = Arc::new(Full { refused: Mutex::new(true), ..Full::default() });
     let mute = format!("{ZONE}\nsender.test._report._dmarc.mute.test FAIL");

@@ -46,7 +46,7 @@ fn plain() -> String {
     STANDARD.encode(format!("\0{ANN}\0{PASSWORD}"))
 }
 
-async fn logged_in(host: &Host) -> Talk {
+async fn over_tls(host: &Host) -> Talk {
     let mut talk = host.plain(Protocol::ManageSieve).await;
     let greeting = answer(&mut talk).await;
     assert!(greeting.contains(&"\"STARTTLS\"".to_owned()), "{greeting:?}");
@@ -55,6 +55,11 @@ async fn logged_in(host: &Host) -> Talk {
     let mut talk = talk.start_tls(&host.authority()).await;
     let again = answer(&mut talk).await;
     assert!(again.contains(&"\"SASL\" \"PLAIN LOGIN\"".to_owned()), "{again:?}");
+    talk
+}
+
+async fn logged_in(host: &Host) -> Talk {
+    let mut talk = over_tls(host).await;
     let end = end(&mut talk, &format!("AUTHENTICATE \"PLAIN\" \"{}\"", plain())).await;
     assert_eq!(end, "OK \"Logged in\"");
     talk
@@ -134,12 +139,7 @@ async fn limits_are_told_and_the_session_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_passwords_end_the_session() {
     let host = Host::start().settings("[guard]\nlongest_delay = \"1ms\"\n").user(ANN).await;
-    let mut talk = host.plain(Protocol::ManageSieve).await;
-    answer(&mut talk).await;
-    talk.send("STARTTLS\r\n").await;
-    answer(&mut talk).await;
-    let mut talk = talk.start_tls(&host.authority()).await;
-    answer(&mut talk).await;
+    let mut talk = over_tls(&host).await;
     let wrong = STANDARD.encode(format!("\0{ANN}\0guess"));
     // In two steps, with the response as a literal.
     talk.send("AUTHENTICATE \"PLAIN\"\r\n").await;
@@ -156,12 +156,7 @@ async fn wrong_passwords_end_the_session() {
 async fn an_answer_that_is_refused_ends_the_exchange() {
     let settings = "[managesieve]\ncommand_line = 200\n[guard]\nlongest_delay = \"1ms\"\n";
     let host = Host::start().settings(settings).user(ANN).await;
-    let mut talk = host.plain(Protocol::ManageSieve).await;
-    answer(&mut talk).await;
-    talk.send("STARTTLS\r\n").await;
-    answer(&mut talk).await;
-    let mut talk = talk.start_tls(&host.authority()).await;
-    answer(&mut talk).await;
+    let mut talk = over_tls(&host).await;
     for wrong in [format!("\"{}\"", "A".repeat(300)), "\"A\rA\"".to_owned()] {
         talk.send("AUTHENTICATE \"PLAIN\"\r\n").await;
         assert_eq!(talk.line().await, "\"\"");
