@@ -331,8 +331,10 @@ impl Driver<'_> {
                 Step::Continue => return Ok(()),
                 Step::Reply(reply) => return self.reply(&reply).await,
                 Step::Replies(replies) => {
-                    replies.iter().for_each(|reply| self.write(reply));
-                    return Ok(self.link.flush_if_long().await?);
+                    for reply in &replies {
+                        self.reply(reply).await?;
+                    }
+                    return Ok(());
                 }
                 Step::Ask(question) => {
                     let answer = self.ask(*question).await;

@@ -358,6 +358,19 @@ async fn errors_end_a_session_and_are_remembered() {
 }
 
 #[tokio::test]
+async fn messages_that_are_refused_are_errors_of_their_session() {
+    let world = relay(|wishes| wishes.guard.most_errors = 2).await;
+    let mut client = greeted(&world).await;
+    for wanted in ["5", "250", "5", "5", "421 4.7.0"] {
+        // A line feed that stands alone is refused with the end of the message.
+        let content = if wanted == "250" { "x" } else { "a\nb" };
+        let reply = send(&mut client, &["ann"], content).await;
+        assert!(reply.starts_with(wanted), "{wanted}: {reply}");
+    }
+    assert_eq!(client.line().await, None);
+}
+
+#[tokio::test]
 async fn an_account_has_its_limits() {
     let mut wishes = Wishes::new(Mode::Submission);
     wishes.submission = SubmissionSettings { messages_per_hour: 1, ..SubmissionSettings::default() };
