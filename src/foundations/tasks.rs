@@ -1,8 +1,10 @@
 //! Tracked tasks: everything that runs beside a session can be waited for and told to stop.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +30,33 @@ impl Tasks {
         F::Output: Send + 'static,
     {
         tokio::spawn(self.tracker.track_future(task))
+    }
+
+    /// Runs a duty in the group, on which others rely as long as the process lives. One that ends in a panic begins anew after a pause,
+    /// which gets longer with each panic that follows soon. `name` says in the log what it is.
+    pub fn keep<F>(&self, name: &'static str, duty: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let tasks = self.clone();
+        self.spawn(async move {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                let begun = Instant::now();
+                if AssertUnwindSafe(duty()).catch_unwind().await.is_ok() {
+                    return;
+                }
+                if begun.elapsed() > LONGEST_PAUSE {
+                    pause = FIRST_PAUSE;
+                }
+                log::error!(duty = name, seconds = pause.as_secs(); "A fault of this program has ended {name}; it begins anew");
+                tokio::select! {
+                    () = tasks.stopping() => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        });
     }
 
     /// Resolves when the group is told to stop.
@@ -63,6 +92,10 @@ impl Tasks {
     }
 }
 
+/// Before a duty begins anew that has ended in a panic: the first time, and after many.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// How long a task may keep its thread to itself.
 const TURN: Duration = Duration::from_millis(2);
 
@@ -90,9 +123,28 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_duty_that_panics_begins_anew() {
+        let (tasks, begun) = (Tasks::new(), std::sync::Arc::new(AtomicU32::new(0)));
+        let (stopping, count) = (tasks.clone(), std::sync::Arc::clone(&begun));
+        let (at_work, mut comes) = tokio::sync::mpsc::channel(1);
+        tasks.keep("a duty", move || {
+            let (tasks, at_work) = (stopping.clone(), at_work.clone());
+            let n = count.fetch_add(1, Ordering::SeqCst);
+            async move {
+                assert!(n > 0, "the first time it breaks down, as it shall");
+                at_work.send(()).await.unwrap();
+                tasks.stopping().await;
+            }
+        });
+        tokio::time::timeout(Duration::from_secs(60), comes.recv()).await.unwrap().unwrap();
+        assert!(tasks.stop(Duration::from_secs(60)).await, "one that ends by itself does not begin anew");
+        assert_eq!(begun.load(Ordering::SeqCst), 2);
+    }
 
     /// On one thread a task that always has something to do leaves room for another.
     #[tokio::test]

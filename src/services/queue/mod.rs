@@ -19,7 +19,7 @@
 //!
 //! Called by intake and submission through [`Queueing`](crate::services::handover::Queueing), and by the command line.
 //! Locks: the lanes' mutex, never held across a wait. Every attempt is an event; what is logged besides is the
-//! trouble of the queue itself with disk or database.
+//! trouble of the queue itself with disk or database, and its own faults: a scheduler that panics begins anew (`Tasks::keep`).
 
 mod admin;
 mod by_hand;

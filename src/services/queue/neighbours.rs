@@ -16,7 +16,7 @@ const BREATH: Duration = Duration::from_millis(100);
 
 impl Queue {
     /// Renews this node's lease on what it claims, and frees what those have claimed who are gone.
-    pub(super) async fn look_after_neighbours(&self) {
+    pub(super) async fn look_after_neighbours(self) {
         let (parts, mut apart) = (&self.0.parts, BTreeSet::new());
         let Some(node) = &parts.node else { return };
         loop {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OnceCell, Semaphore};
 
 use super::QueueSettings;
 use super::lanes::Lanes;
@@ -50,6 +50,8 @@ pub struct Queue(pub(super) Arc<Room>);
 pub(super) struct Room {
     pub(super) parts: QueueParts,
     pub(super) lanes: Mutex<Lanes>,
+    /// Set when what an earlier process had claimed has been taken back. From then on there are claims of this one.
+    pub(super) begun: OnceCell<()>,
     /// Something has changed that the scheduler should look at.
     pub(super) stir: Notify,
     /// Octets of messages that may be in memory.
@@ -98,7 +100,8 @@ impl Queue {
     pub fn new(parts: QueueParts) -> Self {
         let octets = parts.settings.get().memory.get();
         let (memory, doubtful_memory) = (Memory::new(octets), Memory::new(octets / 4 * 3));
-        Self(Arc::new(Room { parts, lanes: Mutex::default(), stir: Notify::new(), memory, doubtful_memory }))
+        let (lanes, begun, stir) = (Mutex::default(), OnceCell::new(), Notify::new());
+        Self(Arc::new(Room { parts, lanes, begun, stir, memory, doubtful_memory }))
     }
 
     /// The queue in numbers. Fails when the database does.

@@ -40,14 +40,15 @@ enum Back {
 impl Queue {
     /// Starts the scheduler. It ends, with its workers, when the tasks are told to stop; groups in hand are finished first.
     pub fn start(&self) {
+        let tasks = &self.0.parts.tasks;
         let queue = self.clone();
-        self.0.parts.tasks.spawn(async move { queue.run().await });
+        tasks.keep("the queue's scheduler", move || queue.clone().run());
         let queue = self.clone();
-        self.0.parts.tasks.spawn(async move { queue.sample().await });
+        tasks.keep("the record of the queue's length", move || queue.clone().sample());
     }
 
     /// Writes the queue's length down now and then, for the charts.
-    async fn sample(&self) {
+    async fn sample(self) {
         let tasks = &self.0.parts.tasks;
         loop {
             let every = self.0.parts.settings.get().sample_every.duration();
@@ -65,20 +66,17 @@ impl Queue {
         }
     }
 
-    async fn run(&self) {
+    async fn run(self) {
         let tasks = &self.0.parts.tasks;
-        while let Err(error) = self.begin().await {
+        while let Err(error) = self.0.begun.get_or_try_init(|| self.begin()).await {
             log::warn!(cause:% = error; "The queue cannot be read yet");
             tokio::select! {
                 () = tasks.stopping() => return,
                 () = tokio::time::sleep(PAUSE) => {}
             }
         }
-        if self.0.parts.node.is_some() {
-            let queue = self.clone();
-            tasks.spawn(async move { queue.look_after_neighbours().await });
-        }
         let clock = &self.0.parts.clock;
+        // At once: whoever ran before may have claimed what never came into a lane.
         let mut housekeeping_at = clock.now();
         let mut seen = (clock.now(), Instant::now());
         while !tasks.is_stopping() {
@@ -142,7 +140,7 @@ impl Queue {
         &self.0.parts.claimant
     }
 
-    /// Takes back what an earlier process of this name had claimed.
+    /// Takes back what an earlier process of this name had claimed. Once only: later it would be what workers have in hand.
     async fn begin(&self) -> Result<(), Error> {
         if let Some(node) = &self.0.parts.node {
             self.join(node).await?;
@@ -158,6 +156,10 @@ impl Queue {
         // It is about what nobody waits for.
         if let Err(error) = self.0.parts.spool.sweep().await {
             log::warn!(cause:% = error; "What a crash has left in the spool cannot be removed now; the next start tries again");
+        }
+        if self.0.parts.node.is_some() {
+            let queue = self.clone();
+            self.0.parts.tasks.keep("the care of this node's lease", move || queue.clone().look_after_neighbours());
         }
         Ok(())
     }

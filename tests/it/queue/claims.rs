@@ -23,6 +23,7 @@ crate::accounts::engines::on_every_engine!(
     a_row_that_makes_no_sense_keeps_nobody_waiting,
     a_body_that_cannot_be_removed_keeps_nobody_waiting,
     a_worker_that_panics_frees_its_place,
+    a_scheduler_that_panics_begins_anew,
     a_clock_put_forward_sends_nothing_twice,
     a_claim_that_others_have_freed_sends_nothing_twice,
     a_clock_put_back_keeps_nothing_waiting,
@@ -123,6 +124,25 @@ async fn a_worker_that_panics_frees_its_place(database: Database) {
     world.mailboxes.broken.lock().clear();
     world.clock.advance(Duration::from_secs(6 * 60));
     world.until_empty().await;
+    world.restart().await;
+}
+
+async fn a_scheduler_that_panics_begins_anew(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1").unwrap();
+    let (peer, gate) = slow();
+    let x = world.network.host("192.0.2.1", peer);
+    world.queue.start();
+    world.send(&mail(&["a@x.test"])).await;
+    world.until("it is in flight", async || x.heard.lock().iter().any(|line| line == "DATA")).await;
+    world.clock.break_down();
+    world.send(&mail(&["b@x.test"])).await;
+    world.until("the scheduler has panicked", async || !world.clock.is_about_to_break_down()).await;
+    world.send(&mail(&["c@x.test"])).await;
+    gate.add_permits(9);
+    world.until_empty().await;
+    // What was in flight meanwhile has not been sent again.
+    assert_eq!(x.taken().len(), 3);
     world.restart().await;
 }
 

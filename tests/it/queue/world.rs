@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -38,6 +38,8 @@ pub(crate) struct TestClock(Arc<Hands>);
 struct Hands {
     now: AtomicI64,
     moved: tokio::sync::watch::Sender<()>,
+    /// Who sleeps by it next panics.
+    breaks: AtomicBool,
 }
 
 impl TestClock {
@@ -45,7 +47,16 @@ impl TestClock {
         let moved = tokio::sync::watch::channel(()).0;
         // Files carry the real time, so this world begins with it.
         let now = postrider::foundations::clock::SystemClock.now().unix_micros();
-        Self(Arc::new(Hands { now: AtomicI64::new(now), moved }))
+        Self(Arc::new(Hands { now: AtomicI64::new(now), moved, breaks: AtomicBool::new(false) }))
+    }
+
+    /// Whoever sleeps by it next panics, once.
+    pub(crate) fn break_down(&self) {
+        self.0.breaks.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_about_to_break_down(&self) -> bool {
+        self.0.breaks.load(Ordering::SeqCst)
     }
 
     pub(crate) fn advance(&self, span: Duration) {
@@ -65,6 +76,7 @@ impl Clock for TestClock {
     }
 
     fn sleep_until(&self, at: Timestamp) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        assert!(!self.0.breaks.swap(false, Ordering::SeqCst), "the clock breaks down, as it shall");
         let clock = self.clone();
         let mut moved = clock.0.moved.subscribe();
         Box::pin(async move {
