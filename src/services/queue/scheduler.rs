@@ -21,6 +21,8 @@ const SLICE: usize = 100;
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 /// Held entries that are looked at in one go.
 const SLICE_HELD: u32 = 200;
+/// Entries whose senders are told in one go of housekeeping.
+const SLICE_REPORTS: u32 = 100;
 /// How often leases are renewed and forgotten reports are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// Clocks that are corrected by less than this were not put back.
@@ -78,7 +80,7 @@ impl Queue {
         let clock = &self.0.parts.clock;
         // At once: whoever ran before may have claimed what never came into a lane.
         let mut housekeeping_at = clock.now();
-        let mut seen = (clock.now(), Instant::now());
+        let (mut seen, mut reported) = ((clock.now(), Instant::now()), None);
         while !tasks.is_stopping() {
             if self.follow_back(&mut seen).await == Back::Yes {
                 housekeeping_at = clock.now();
@@ -97,7 +99,7 @@ impl Queue {
             };
             let now = clock.now();
             if now >= housekeeping_at {
-                self.keep_house().await;
+                self.keep_house(&mut reported).await;
                 housekeeping_at = now + HOUSEKEEPING;
             }
             let wake = next.map_or(housekeeping_at, |next| next.min(housekeeping_at));
@@ -339,8 +341,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Renews leases, and sees to what a crash or a failure has left behind: reports and bodies.
-    async fn keep_house(&self) {
+    /// Renews leases, and sees to what a crash or a failure has left behind: reports, after the one up to which that was done the
+    /// last time, and bodies.
+    async fn keep_house(&self, reported: &mut Option<QueueId>) {
         self.0.parts.spool.remove_leftovers().await;
         if let Err(error) = self.renew().await {
             log::warn!(cause:% = error; "The queue's leases cannot be renewed now");
@@ -349,8 +352,10 @@ impl Queue {
         if let Err(error) = self.empty_quarantine().await {
             log::warn!(cause:% = error; "Old messages in quarantine cannot be deleted now; it will be tried again");
         }
-        match self.0.parts.spool.entries_to_report(100).await {
+        match self.0.parts.spool.entries_to_report(*reported, SLICE_REPORTS).await {
             Ok(ids) => {
+                // After the last ones from the beginning: what cannot be told, however much it is, hides nothing that can.
+                *reported = ids.last().copied().filter(|_| ids.len() == SLICE_REPORTS as usize);
                 for id in ids {
                     if !self.0.lanes.lock().holds(id) {
                         self.notify_sender(id).await;

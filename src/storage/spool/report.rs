@@ -50,10 +50,12 @@ pub struct PendingReport {
 }
 
 impl Spool {
-    /// Entries with pending reports, at most `limit`.
-    pub async fn entries_to_report(&self, limit: u32) -> Result<Vec<QueueId>, Error> {
-        let sql = "SELECT DISTINCT entry FROM queue_recipients WHERE report IS NOT NULL LIMIT ?";
-        let rows = self.database().fetch_all(sql, &[Val::from(limit)]).await?;
+    /// Entries with pending reports after this one, in the order of their ids, at most `limit`.
+    pub async fn entries_to_report(&self, after: Option<QueueId>, limit: u32) -> Result<Vec<QueueId>, Error> {
+        let sql =
+            "SELECT DISTINCT entry FROM queue_recipients WHERE report IS NOT NULL AND entry > ? ORDER BY entry LIMIT ?";
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let rows = self.database().fetch_all(sql, &[Val::from(after), Val::from(limit)]).await?;
         let ids = rows.iter().map(|row| {
             let id = row.text(0)?;
             id.parse().map_err(|_| Error::Corrupt { entry: id, what: "id" })

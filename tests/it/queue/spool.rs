@@ -26,6 +26,7 @@ crate::accounts::engines::on_every_engine!(
     what_a_forgotten_node_has_claimed_is_taken_over,
     reports_and_notifications_change_places,
     what_has_happened_since_is_still_told,
+    every_entry_to_be_told_of_has_its_turn,
     sweeps_orphans,
     what_is_being_queued_is_no_orphan,
     a_body_that_could_not_be_removed_is_removed_later,
@@ -325,7 +326,7 @@ async fn reports_and_notifications_change_places(database: Database) {
     let failed = Fate::Reported(report(Action::Failed, &world));
     let fates = [(claimed[0].recipients[0].key, failed), (claimed[0].recipients[1].key, delayed(&world))];
     world.spool.settle(id, ONE, &fates).await.unwrap();
-    assert_eq!(world.spool.entries_to_report(10).await.unwrap(), [id]);
+    assert_eq!(world.spool.entries_to_report(None, 10).await.unwrap(), [id]);
     let pending = world.spool.pending_report(id).await.unwrap().unwrap();
     assert_eq!(pending.recipients.len(), 2);
     let actions = pending.recipients.iter().map(|recipient| recipient.report.as_ref().map(|report| report.action));
@@ -354,6 +355,27 @@ async fn what_has_happened_since_is_still_told(database: Database) {
     assert_eq!(pending.recipients[0].report.as_ref().map(|report| report.action), Some(Action::Failed));
     world.spool.commit_report(&pending, None).await.unwrap();
     assert!(world.spool.entry(id).await.is_err());
+}
+
+async fn every_entry_to_be_told_of_has_its_turn(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let recipients = ["a@x.test", "b@x.test"]
+            .map(|one| NewRecipient { report: Some(report(Action::Failed, &world)), ..to(one, "mx:x.test", &world) });
+        let new = NewEntry { mail: &mail, recipients: recipients.to_vec(), message_id: None, hold: None };
+        ids.push(world.spool.commit(new).await.unwrap());
+    }
+    ids.sort_by_key(ToString::to_string);
+    let (mut found, mut after) = (Vec::new(), None);
+    for _ in 0..3 {
+        let next = world.spool.entries_to_report(after, 1).await.unwrap();
+        after = next.last().copied();
+        found.extend(next);
+    }
+    assert_eq!(found, ids);
+    assert_eq!(world.spool.entries_to_report(after, 1).await.unwrap(), []);
 }
 
 async fn sweeps_orphans(database: Database) {
