@@ -1,6 +1,8 @@
 //! Changes to the queue's tables, as many as have gathered in one transaction.
 
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, NewEntry, RecipientState};
@@ -74,10 +76,14 @@ pub(super) struct GroupCommit {
 
 impl GroupCommit {
     /// The handle, and the task to be spawned. It ends when it is told to stop and nobody waits, or when the last handle
-    /// is gone.
-    pub(super) fn new(database: Database, stop: CancellationToken) -> (Self, impl Future<Output = ()> + Send) {
+    /// is gone. `changed` is notified of new rows, also when whoever wanted them has gone away meanwhile.
+    pub(super) fn new(
+        database: Database,
+        changed: Arc<Notify>,
+        stop: CancellationToken,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        (Self { sender }, run(database, receiver, stop))
+        (Self { sender }, run(database, changed, receiver, stop))
     }
 
     /// Does a job and says how many rows each of its changes has changed.
@@ -92,6 +98,7 @@ impl GroupCommit {
 
 async fn run(
     database: Database,
+    changed: Arc<Notify>,
     mut receiver: mpsc::Receiver<(Job, oneshot::Sender<Answer>)>,
     stop: CancellationToken,
 ) {
@@ -106,13 +113,13 @@ async fn run(
             return;
         }
         let (jobs, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-        match commit(&database, &jobs).await {
-            Ok(changed) => answer_all(answers, changed),
+        match commit(&database, &changed, &jobs).await {
+            Ok(counts) => answer_all(answers, counts),
             // One job's mistake must not be the others' trouble. A database that is away answers all of them the same.
             Err(failure) if failure.is_of_one_job() => {
                 for (job, answer) in jobs.into_iter().zip(answers) {
-                    let result = commit(&database, &[job]).await.map_err(Error::from);
-                    let _ = answer.send(result.map(|mut changed| changed.pop().unwrap_or_default()));
+                    let result = commit(&database, &changed, &[job]).await.map_err(Error::from);
+                    let _ = answer.send(result.map(|mut counts| counts.pop().unwrap_or_default()));
                 }
             }
             Err(failure) => refuse_all(answers, &failure.into()),
@@ -175,13 +182,16 @@ impl Failure {
     }
 }
 
-async fn commit(database: &Database, jobs: &[Job]) -> Result<Vec<Vec<u64>>, Failure> {
+async fn commit(database: &Database, changed: &Notify, jobs: &[Job]) -> Result<Vec<Vec<u64>>, Failure> {
     let full = jobs.iter().any(|job| job.durability == Durability::Full);
     let durability = if full { Durability::Full } else { Durability::Relaxed };
     let mut transaction = database.begin_with(durability).await?;
-    let changed = apply(&mut transaction, jobs).await?;
+    let counts = apply(&mut transaction, jobs).await?;
     transaction.commit().await.map_err(Failure::Commit)?;
-    Ok(changed)
+    if jobs.iter().any(|job| !job.inserts.is_empty()) {
+        changed.notify_one();
+    }
+    Ok(counts)
 }
 
 async fn apply(transaction: &mut Transaction, jobs: &[Job]) -> Result<Vec<Vec<u64>>, Failure> {
@@ -253,4 +263,41 @@ pub(super) fn insert_rows(id: QueueId, new: &NewEntry<'_>) -> Rows {
 /// Envelopes and recipients are made of texts, numbers and truth values, which JSON always has words for.
 pub(super) fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::foundations::clock::Timestamp;
+    use crate::storage::database::{DatabaseSettings, DatabaseUrl};
+
+    #[tokio::test]
+    async fn rows_are_told_of_though_nobody_waits_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite(&folder.path().join("test.sqlite"));
+        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+        database.migrate().await.unwrap();
+        let changed = Arc::new(Notify::new());
+        let (commits, writer) = GroupCommit::new(database.clone(), Arc::clone(&changed), CancellationToken::new());
+        let id = || Val::from(QueueId::generate(Timestamp::EPOCH).to_string());
+        let none = || Val::from(None::<String>);
+        let entry =
+            vec![id(), id(), none(), 0_i64.into(), "".into(), none(), none(), 1_i64.into(), "{}".into(), none()];
+        let rows = Rows { entry, recipients: Vec::new() };
+        let mut submitting = Box::pin(commits.submit(Job { inserts: vec![rows], ..Job::full() }));
+        assert!(futures_util::poll!(&mut submitting).is_pending());
+        // The client has gone away, and whoever served it.
+        drop(submitting);
+        let told = async {
+            tokio::select! {
+                () = changed.notified() => {}
+                () = writer => panic!("it ends with the last handle only"),
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), told).await.unwrap();
+        let row = database.fetch_optional("SELECT COUNT(*) FROM queue_entries", &[]).await.unwrap().unwrap();
+        assert_eq!(row.int(0).unwrap(), 1);
+    }
 }

@@ -24,7 +24,7 @@ struct Inner {
     bodies: Arc<Bodies>,
     commits: GroupCommit,
     writers: Semaphore,
-    changed: Notify,
+    changed: Arc<Notify>,
     /// Bodies of no use to anybody that the disk would not let go of.
     leftovers: Mutex<Vec<QueueId>>,
     /// Bodies whose rows are being written.
@@ -43,7 +43,8 @@ impl Spool {
         tasks: &Tasks,
     ) -> Result<Self, Error> {
         let bodies = Arc::new(Bodies::open(settings.directory.clone())?);
-        let (commits, writer) = GroupCommit::new(database.clone(), tasks.token());
+        let changed = Arc::new(Notify::new());
+        let (commits, writer) = GroupCommit::new(database.clone(), Arc::clone(&changed), tasks.token());
         tasks.spawn(writer);
         let writers = Semaphore::new(usize::try_from(settings.writers.max(1)).unwrap_or(1));
         let settings = settings.clone();
@@ -52,7 +53,7 @@ impl Spool {
             bodies,
             commits,
             writers,
-            changed: Notify::new(),
+            changed,
             leftovers: Mutex::default(),
             without_rows: Mutex::default(),
             clock,
@@ -87,7 +88,6 @@ impl Spool {
             }
             return Err(error);
         }
-        self.notify_changed();
         Ok(bodies.iter().map(|body| body.id).collect())
     }
 

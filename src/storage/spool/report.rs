@@ -110,9 +110,6 @@ impl Spool {
             }
             return Err(error);
         }
-        if id.is_some() {
-            self.notify_changed();
-        }
         Ok(id)
     }
 }
