@@ -152,6 +152,7 @@ fn fate(event: &Event) -> Option<&'static str> {
         EventKind::Relayed => "passed on",
         EventKind::Deferred => "waiting",
         EventKind::Failed => "given up",
+        EventKind::QueueChanged if event.details.contains_key("unreadable_note") => "held",
         EventKind::QueueChanged => match event.details.get("action").and_then(Value::as_str)? {
             "delete" => "deleted by an administrator",
             "hold" => "held by an administrator",

@@ -50,6 +50,9 @@ pub fn sentence(event: &Event) -> String {
         EventKind::QueueChanged if event.details.contains_key("possible_duplicate") => {
             format!("Sent again for {subject}, who may get it twice")
         }
+        EventKind::QueueChanged if event.details.contains_key("unreadable_note") => {
+            format!("Held for {subject}, as what came of the last attempt cannot be read")
+        }
         EventKind::QueueChanged => "The queue was changed by hand".to_owned(),
         EventKind::AccountChanged => format!("The account, alias or domain {subject} was changed"),
         EventKind::AppPassword => format!("The app password {} of {subject}: {}", text("name"), text("change")),

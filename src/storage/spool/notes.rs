@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::bodies::{Bodies, NOTES};
 use super::settle::Settler;
 use super::{Action, Error, Fate, Report, Spool};
-use crate::foundations::event::Event;
+use crate::foundations::event::{Event, EventKind};
 use crate::foundations::files;
 use crate::foundations::ids::QueueId;
 use crate::storage::database::Val;
@@ -29,6 +29,8 @@ pub struct Note {
     pub report: Option<Report>,
     /// The event that tells of it.
     pub event: Option<Event>,
+    /// Why the disk does not give the note back. Nobody knows then what has become of the recipient, who is held.
+    pub unreadable: Option<String>,
 }
 
 /// What a note's file holds; an empty one stands for a message that has arrived.
@@ -39,6 +41,8 @@ struct Content {
     event: Option<Event>,
 }
 
+/// What is added to the name of a note that cannot be read.
+const SET_ASIDE: &str = ".unreadable";
 /// Longest note.
 const LONGEST: u64 = 256 << 10;
 
@@ -50,11 +54,22 @@ impl Note {
             Fate::Reported(report) => Some(report.clone()),
             Fate::Again { .. } | Fate::Untried { .. } | Fate::Redirected { .. } | Fate::Hold { .. } => return None,
         };
-        Some(Self { entry, key: *key, claimant: Some(claimant.to_owned()), report, event })
+        Some(Self { entry, key: *key, claimant: Some(claimant.to_owned()), report, event, unreadable: None })
     }
 
     fn fate(&self) -> Fate {
-        self.report.clone().map_or(Fate::Done, Fate::Reported)
+        match &self.unreadable {
+            Some(why) => {
+                Fate::Hold { reason: format!("the note of what came of the last attempt cannot be read: {why}") }
+            }
+            None => self.report.clone().map_or(Fate::Done, Fate::Reported),
+        }
+    }
+
+    /// Whether it still says something new of a recipient whom `owner` has. Once another has the recipient, only that the message
+    /// has arrived does.
+    fn counts(&self, claimant: &str, owner: Option<&str>) -> bool {
+        self.unreadable.is_some() || self.fate().is_final() || owner.is_none_or(|owner| owner == claimant)
     }
 
     fn name(&self) -> String {
@@ -92,6 +107,16 @@ impl Bodies {
         Ok(())
     }
 
+    /// Puts away a note that was dealt with. What could not be read is left to the administrator, under a name that is no note's.
+    fn put_away(&self, note: &Note) -> Result<(), Error> {
+        if note.unreadable.is_none() {
+            return self.forget_notes(std::slice::from_ref(note));
+        }
+        let path = self.root().join(NOTES).join(note.name());
+        let aside = path.with_file_name(format!("{}{SET_ASIDE}", note.name()));
+        fs::rename(&path, aside).map_err(|source| Error::Body { path, source })
+    }
+
     /// All notes that are there.
     fn notes(&self) -> Result<Vec<Note>, Error> {
         let directory = self.root().join(NOTES);
@@ -107,9 +132,15 @@ impl Bodies {
             match files::read_bounded(&path, LONGEST) {
                 // Another node may have dealt with it meanwhile.
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
-                read => {
-                    let Content { claimant, report, event } = understood(&path, &read.map_err(in_file)?);
-                    notes.push(Note { entry, key, claimant, report, event });
+                Err(error) => {
+                    log::error!(queue:% = entry, cause:% = error;
+                        "A note of what has become of a queued message cannot be read; it is set aside, and its recipient held");
+                    let unreadable = Some(error.to_string());
+                    notes.push(Note { entry, key, claimant: None, report: None, event: None, unreadable });
+                }
+                Ok(content) => {
+                    let Content { claimant, report, event } = understood(&path, &content);
+                    notes.push(Note { entry, key, claimant, report, event, unreadable: None });
                 }
             }
         }
@@ -166,28 +197,31 @@ impl Spool {
     /// `owner` is the node that asks.
     pub async fn settle_noted(&self, owner: &str) -> Result<Vec<Note>, Error> {
         let mut told = Vec::new();
-        for note in self.on_disk(Bodies::notes).await? {
-            let claimant = note.claimant.as_deref().unwrap_or(owner);
+        for mut note in self.on_disk(Bodies::notes).await? {
+            let claimant = note.claimant.clone().unwrap_or_else(|| owner.to_owned());
             // The key alone may be another message's in a database that was restored.
-            let sql = "SELECT owner FROM queue_recipients WHERE id = ? AND entry = ? AND state <> ?";
+            let sql = "SELECT owner, address FROM queue_recipients WHERE id = ? AND entry = ? AND state <> ?";
             let finished = super::RecipientState::Finished.number();
             let values = [Val::from(note.key), Val::from(note.entry.to_string()), Val::from(finished)];
-            let row = self.database().fetch_optional(sql, &values).await?;
-            let owner = row.map(|row| row.opt_text(0)).transpose()?;
-            // Once another has the recipient, only that the message has arrived still counts.
-            let counts = |owner: Option<String>| note.fate().is_final() || owner.is_none_or(|owner| owner == claimant);
-            if owner.is_some_and(counts) {
-                self.settle_one_noted(claimant, &note).await?;
+            if let Some(row) = self.database().fetch_optional(sql, &values).await?
+                && note.counts(&claimant, row.opt_text(0)?.as_deref())
+            {
+                self.settle_one_noted(&claimant, &note).await?;
+                if note.unreadable.is_some() {
+                    note.event = Some(self.held(&note, row.text(1)?));
+                }
                 told.push(note.clone());
             }
-            self.forget_notes(std::slice::from_ref(&note)).await?;
+            self.put_away(note).await;
         }
         Ok(told)
     }
 
     /// What the database refuses, an administrator must look at: the recipient is held, and not tried again.
     async fn settle_one_noted(&self, claimant: &str, note: &Note) -> Result<(), Error> {
-        let settle = async |fate| self.settle(note.entry, Settler::Claimant(claimant), &[(note.key, fate)]).await;
+        // Whoever has a recipient of whom nothing is known, he is not tried again.
+        let by = if note.unreadable.is_some() { Settler::Administrator } else { Settler::Claimant(claimant) };
+        let settle = async |fate| self.settle(note.entry, by, &[(note.key, fate)]).await;
         match settle(note.fate()).await {
             Err(error) if error.is_refusal() => {
                 log::error!(queue:% = note.entry, cause:% = error; "The database refuses what was noted of a message; its recipient is held");
@@ -195,6 +229,21 @@ impl Spool {
                 settle(Fate::Hold { reason }).await.map(|_| ())
             }
             settled => settled.map(|_| ()),
+        }
+    }
+
+    /// The event that tells of a recipient who is held because his note cannot be read.
+    fn held(&self, note: &Note, address: String) -> Event {
+        let event = Event::new(self.clock().now(), EventKind::QueueChanged).queue(note.entry).subject(address.clone());
+        let event = event.with("action", "hold").with("to", vec![address]);
+        event.with("unreadable_note", note.unreadable.clone().unwrap_or_default())
+    }
+
+    /// A note that stays tells the next start nothing new.
+    async fn put_away(&self, note: Note) {
+        let entry = note.entry;
+        if let Err(error) = self.on_disk(move |bodies| bodies.put_away(&note)).await {
+            log::warn!(queue:% = entry, cause:% = error; "A note of what has become of a message cannot be put away; the next start tries again");
         }
     }
 }
@@ -246,5 +295,24 @@ mod tests {
         fs::write(root.path().join(NOTES).join(note.name()), "").unwrap();
         fs::write(root.path().join(NOTES).join(".half.tmp"), "{").unwrap();
         assert_eq!(bodies.notes().unwrap(), [note]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_set_aside() {
+        let root = tempfile::tempdir().unwrap();
+        let bodies = Bodies::open(root.path().to_owned()).unwrap();
+        let (good, bad) = (noted(3, &Fate::Done), noted(4, &Fate::Done));
+        bodies.note(std::slice::from_ref(&good)).unwrap();
+        // The disk gives no octets of a directory.
+        let path = root.path().join(NOTES).join(bad.name());
+        fs::create_dir(&path).unwrap();
+        let found = bodies.notes().unwrap();
+        assert_eq!(found.len(), 2);
+        for note in &found {
+            assert_eq!(note.unreadable.is_some(), note.key == 4);
+            bodies.put_away(note).unwrap();
+        }
+        assert_eq!(bodies.notes().unwrap(), []);
+        assert!(path.with_file_name(format!("{}{SET_ASIDE}", bad.name())).is_dir());
     }
 }

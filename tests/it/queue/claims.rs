@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider::foundations::clock::Clock;
+use postrider::foundations::event::EventKind;
 use postrider::foundations::ids::QueueId;
 use postrider::foundations::mail::Recipient;
 use postrider::services::handover::{Bound, Postponed};
@@ -22,6 +23,7 @@ crate::accounts::engines::on_every_engine!(
     a_claim_whose_answer_was_lost_is_given_back,
     a_row_that_makes_no_sense_keeps_nobody_waiting,
     a_body_that_cannot_be_removed_keeps_nobody_waiting,
+    a_note_that_cannot_be_read_keeps_nobody_waiting,
     a_worker_that_panics_frees_its_place,
     a_scheduler_that_panics_begins_anew,
     a_clock_put_forward_sends_nothing_twice,
@@ -95,6 +97,36 @@ async fn a_body_that_cannot_be_removed_keeps_nobody_waiting(database: Database) 
     world.send(&mail(&["a@x.test"])).await;
     world.until("the message is sent", async || peer.taken().len() == 1).await;
     world.until_empty().await;
+    world.restart().await;
+}
+
+async fn a_note_that_cannot_be_read_keeps_nobody_waiting(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1").unwrap();
+    let x = world.network.host("192.0.2.1", Peer::new());
+    let id = world.send(&mail(&["a@x.test", "b@x.test"])).await;
+    let key = world.queue.show(id).await.unwrap().recipients[0].key;
+    // The disk gives no octets of a directory.
+    let note = world.body(id).parent().unwrap().with_file_name("unsettled").join(format!("{id}.{key}"));
+    std::fs::create_dir_all(&note).unwrap();
+    world.queue.start();
+    world.until("the other one is sent", async || x.taken().len() == 1).await;
+    assert_eq!(x.taken()[0].recipients, ["RCPT TO:<b@x.test>"]);
+    world
+        .until("one is left, held", async || {
+            let left = world.queue.show(id).await.unwrap().recipients;
+            left.len() == 1 && left[0].state == RecipientState::Held
+        })
+        .await;
+    let told = world.events(id, EventKind::QueueChanged).await;
+    assert_eq!(told.len(), 1);
+    assert!(told[0].details.contains_key("unreadable_note") && told[0].subject.as_deref() == Some("a@x.test"));
+    // It is held for good, and once: whoever has looked lets it go.
+    let world = world.restart().await;
+    world.queue.release(&Selection::Entry(id)).await.unwrap();
+    world.queue.start();
+    world.until_empty().await;
+    assert_eq!(x.taken().len(), 2);
     world.restart().await;
 }
 
