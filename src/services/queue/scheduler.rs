@@ -219,7 +219,7 @@ impl Queue {
             }
         }
         if !elsewhere.is_empty() {
-            self.settle_surely(entry.id, &elsewhere).await;
+            self.settle_surely(entry.id, &elsewhere, settling::Sent::No).await;
         }
         if here.is_empty() {
             return;
@@ -271,7 +271,7 @@ impl Queue {
     pub(super) async fn put_off(&self, group: &Claimed, rest: Option<&Rest>) -> worker::Owed {
         let (fates, events) = untried(&self.0.parts.settings.get(), group, rest, self.0.parts.clock.now());
         let owed = fates.iter().any(|(_, fate)| worker::owes_report(fate));
-        if self.settle_surely(group.entry.id, &fates).await == settling::Written::No {
+        if self.settle_surely(group.entry.id, &fates, settling::Sent::No).await == settling::Written::No {
             return worker::Owed::Nothing;
         }
         events.into_iter().for_each(|event| self.0.parts.journal.record(event));

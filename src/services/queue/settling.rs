@@ -20,7 +20,15 @@ const LAST_ATTEMPTS: u32 = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     Yes,
-    /// The server is stopping and the database is away.
+    /// The server is stopping and the database is away, or it refuses what could be forgotten.
+    No,
+}
+
+/// Whether a recipient may have been sent the message in the attempt whose result is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    Perhaps,
+    /// Then nothing can happen twice.
     No,
 }
 
@@ -41,7 +49,7 @@ impl Queue {
         let event = |n: usize| events.get(n).cloned().flatten();
         let note = |(n, fate)| Note::of(id, fate, self.owner(), event(n));
         let notes: Vec<Note> = fates.iter().enumerate().filter_map(note).collect();
-        let mut settling = std::pin::pin!(self.settle_surely(id, fates));
+        let mut settling = std::pin::pin!(self.settle_surely(id, fates, Sent::Perhaps));
         if notes.is_empty() {
             return settling.await;
         }
@@ -77,8 +85,9 @@ impl Queue {
     }
 
     /// Writes fates down, however long the database is away: what has been sent must not be sent again. What the database
-    /// will not have is held.
-    pub(super) async fn settle_surely(&self, id: QueueId, fates: &[(i64, Fate)]) -> Written {
+    /// will not have is held. Where nothing was sent and even that is refused, housekeeping gives the recipient back: nobody, the
+    /// scheduler least of all, waits for a database that does not want.
+    pub(super) async fn settle_surely(&self, id: QueueId, fates: &[(i64, Fate)], sent: Sent) -> Written {
         let error = match self.settle_unless_refused(id, fates).await {
             Ok(written) => return written,
             Err(error) => error,
@@ -90,15 +99,15 @@ impl Queue {
             let one = [(*key, fate.clone())];
             written = written.and(match self.settle_unless_refused(id, &one).await {
                 Ok(written) => written,
-                Err(error) => self.hold_surely(id, *key, fate, &error).await,
+                Err(error) => self.hold_surely(id, (*key, fate), sent, &error).await,
             });
         }
         written
     }
 
     /// Holds a recipient of whom the database will not have what has become of him. When even that is refused, nothing can be
-    /// done but keep him from being tried until somebody has looked.
-    async fn hold_surely(&self, id: QueueId, key: i64, fate: &Fate, error: &spool::Error) -> Written {
+    /// done but keep him from being tried until somebody has looked, unless nothing was sent to him.
+    async fn hold_surely(&self, id: QueueId, (key, fate): (i64, &Fate), sent: Sent, error: &spool::Error) -> Written {
         let reason = format!("the last attempt has ended ({}), but its result cannot be kept: {error}", ended(fate));
         let held = [(key, Fate::Hold { reason })];
         loop {
@@ -107,7 +116,7 @@ impl Queue {
                 Err(error) => error,
             };
             log::error!(queue:% = id, cause:% = error; "The database refuses to hold a recipient; it will be tried again");
-            if self.0.parts.tasks.is_stopping() {
+            if sent == Sent::No || self.0.parts.tasks.is_stopping() {
                 return Written::No;
             }
             tokio::time::sleep(LONGEST_PAUSE).await;

@@ -13,7 +13,7 @@ use super::Queue;
 use super::lanes::{Aside, EntryState, LongAttempt, Next};
 use super::outcome::{Result as Came, consequence, plain};
 use super::room::{MEMORY_UNIT, Memory};
-use super::settling::Written;
+use super::settling::{Sent, Written};
 use crate::foundations::event::Event;
 use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
@@ -175,7 +175,7 @@ impl Queue {
                 log::warn!(queue:% = group.entry.id, cause:% = error; "A message is not tried now: its state cannot be read");
                 let fate = Fate::Untried { due_at: self.0.parts.clock.now() + UNCONFIRMED };
                 let fates: Vec<_> = keys.iter().map(|key| (*key, fate.clone())).collect();
-                self.settle_surely(group.entry.id, &fates).await;
+                self.settle_surely(group.entry.id, &fates, Sent::No).await;
                 return (Claimed { recipients: Vec::new(), ..group.clone() }, Vec::new());
             }
         };

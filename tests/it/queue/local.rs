@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use postrider::foundations::mail::{Notify, Recipient};
 use postrider::services::handover::{Bound, Postponed};
-use postrider::storage::database::Database;
+use postrider::storage::database::{Database, Dialect};
 use postrider::storage::directory::{OldAddress, Owner, Renaming, Source};
 use postrider::storage::spool::Action;
 
 use super::peer::Peer;
 use super::world::{SetUp, World, mail, mail_to};
 
-crate::accounts::engines::on_every_engine!(
+use crate::accounts::engines;
+
+engines::on_every_engine!(
     waits_for_a_full_mailbox,
     what_waits_follows_its_user,
     what_waits_for_another_server_comes_home,
@@ -92,6 +94,35 @@ async fn what_waits_for_another_server_comes_home(database: Database) {
     assert_eq!(stored, ["bob@x.test"]);
     let asked = old.heard.lock().iter().filter(|line| line.starts_with("RCPT")).count();
     assert_eq!((asked, old.taken().len(), other.taken().len()), (1, 0, 1));
+    world.restart().await;
+}
+
+/// One engine is enough: the words of a trigger differ.
+#[test]
+fn a_database_that_refuses_one_recipient_keeps_no_other_waiting() {
+    engines::run(Dialect::Sqlite, refused_to_one);
+}
+
+async fn refused_to_one(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("y.test A 192.0.2.2").unwrap();
+    let other = world.network.host("192.0.2.2", Peer::new());
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.add_domain(&"x.test".parse().unwrap(), Owner::Admin).await.unwrap();
+    edit.add_user(&crate::accounts::world::user("bob@x.test")).await.unwrap();
+    edit.commit().await.unwrap();
+    // He can neither be sent elsewhere nor held.
+    let sql = "CREATE TRIGGER refuse BEFORE UPDATE OF destination, state ON queue_recipients \
+               WHEN NEW.address = 'bob@x.test' AND NEW.owner IS NULL BEGIN SELECT RAISE(ABORT, 'not now'); END";
+    world.database.execute(sql, &[]).await.unwrap();
+    world.send(&mail(&["bob@x.test"])).await;
+    world.send(&mail(&["cat@y.test"])).await;
+    world.queue.start();
+    world.until("the other one is sent", async || other.taken().len() == 1).await;
+    world.database.execute("DROP TRIGGER refuse", &[]).await.unwrap();
+    world.clock.advance(Duration::from_secs(61));
+    world.until_empty().await;
+    assert_eq!(world.mailboxes.stored.lock().len(), 1);
     world.restart().await;
 }
 
