@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,7 @@ use super::opening::{Finding, Session, Target, Unopened, open};
 use super::route::{OutboundParts, Way, way};
 use super::transaction::Others;
 use super::{Group, Haste, Outbound, OutboundSettings, Scope, Stage, Trouble};
+use crate::foundations::clock::Timestamp;
 use crate::foundations::dns::Security;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::storage::spool::Destination;
@@ -24,7 +26,13 @@ pub struct Courier {
     outbound: Outbound,
     destination: Destination,
     session: Option<Kept>,
+    /// When the last session was opened.
+    opened: Timestamp,
 }
+
+/// How long a session is used for further messages. What its host had to show may have changed by then: a policy (DANE, MTA-STS) is
+/// looked for when a session is opened.
+const USED_FOR: Duration = Duration::from_secs(300);
 
 /// A session that is kept for the next message, and the settings under which it was opened.
 struct Kept {
@@ -100,7 +108,7 @@ impl<'a> Slate<'a> {
 
 impl Courier {
     pub(super) const fn new(outbound: Outbound, destination: Destination) -> Self {
-        Self { outbound, destination, session: None }
+        Self { outbound, destination, session: None, opened: Timestamp::EPOCH }
     }
 
     /// Tries to pass a message on to every recipient of the group; one attempt per recipient, in their order.
@@ -173,8 +181,9 @@ impl Courier {
     /// The open session, if it still works and is good enough for the group.
     async fn reuse(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>) -> Option<Session> {
         let Kept { mut session, settings: before } = self.session.take()?;
+        let is_old = self.outbound.0.clock.now().since(self.opened) > USED_FOR;
         // After a reload the route may demand what this session never had to show.
-        if !Arc::ptr_eq(&before, settings) || missing_for_require_tls(group, &session).is_some() {
+        if is_old || !Arc::ptr_eq(&before, settings) || missing_for_require_tls(group, &session).is_some() {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
             return None;
         }
@@ -252,7 +261,10 @@ impl Courier {
         slate: &mut Slate<'_>,
     ) -> Visit {
         match approach.open(host, address, demand).await {
-            Ok(session) => self.serve(session, group, settings, slate).await,
+            Ok(session) => {
+                self.opened = approach.parts.clock.now();
+                self.serve(session, group, settings, slate).await
+            }
             Err((trouble, contact)) => {
                 let is_loop = trouble == loops(&host.name);
                 slate.note(trouble, Some(Arc::new(contact)));

@@ -1,11 +1,12 @@
 use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 
 use super::*;
 use crate::foundations::address::ReversePath;
-use crate::foundations::clock::{SystemClock, Timestamp};
+use crate::foundations::clock::{Clock, SharedClock, SystemClock};
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
@@ -57,7 +58,25 @@ async fn one_at_a_time(stream: DuplexStream, limits: &str, give_up: &Cancellatio
     }
 }
 
+/// A clock that the test moves, in seconds.
+#[derive(Default)]
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(self.0.load(Ordering::SeqCst))
+    }
+
+    fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::pending())
+    }
+}
+
 fn outbound(host: Vec<DuplexStream>) -> Outbound {
+    outbound_at(host, Arc::new(SystemClock))
+}
+
+fn outbound_at(host: Vec<DuplexStream>, clock: SharedClock) -> Outbound {
     let resolver = ZoneResolver::new();
     resolver.add("x.test A 192.0.2.1").unwrap();
     Outbound::new(OutboundParts {
@@ -66,7 +85,7 @@ fn outbound(host: Vec<DuplexStream>) -> Outbound {
         resolver: Arc::new(resolver),
         connector: Arc::new(ToOne(Mutex::new(host))),
         roots: Roots::of(rustls::RootCertStore::empty()),
-        clock: Arc::new(SystemClock),
+        clock,
         reports: None,
         database: None,
         filter: None,
@@ -118,6 +137,26 @@ async fn a_connection_from_before_a_reload_is_not_used_again() {
     let sending = async {
         let before = [sent(&mut courier, &["a@x.test"]).await, sent(&mut courier, &["b@x.test"]).await].concat();
         outbound.0.settings.set(OutboundSettings::default());
+        (before, sent(&mut courier, &["c@x.test"]).await)
+    };
+    let unused = CancellationToken::new();
+    let ((before, after), messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
+    assert!(before.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{before:?}");
+    // There is no way to the host any more.
+    assert!(matches!(after[..], [Outcome::Deferred(_)]), "{after:?}");
+    assert_eq!(messages, 2);
+}
+
+/// Its host may have to show more by now: a policy that was published since is looked for only when a connection is opened.
+#[tokio::test]
+async fn a_connection_is_not_used_for_ever() {
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let clock = Arc::new(Hand::default());
+    let mut courier = outbound_at(vec![near], Arc::clone(&clock) as SharedClock)
+        .courier(Destination::Exchangers("x.test".parse().unwrap()));
+    let sending = async move {
+        let before = [sent(&mut courier, &["a@x.test"]).await, sent(&mut courier, &["b@x.test"]).await].concat();
+        clock.0.fetch_add(301, Ordering::SeqCst);
         (before, sent(&mut courier, &["c@x.test"]).await)
     };
     let unused = CancellationToken::new();

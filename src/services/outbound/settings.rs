@@ -22,7 +22,7 @@ crate::settings! {
         pub addresses_tried: u32 = 5,
         /// Most hosts talked to in one attempt, of those that answered. Beyond it the attempt has failed for now.
         pub sessions_tried: u32 = 2,
-        /// Most messages over one connection. After that it is closed and a new one is opened.
+        /// Most messages over one connection. After that, or after five minutes, it is closed and a new one is opened.
         pub messages_per_connection: u32 = 100,
         /// How hard TLS is insisted on where no route says otherwise.
         pub tls: TlsLevel = TlsLevel::May,
