@@ -1,6 +1,7 @@
 //! Telling users in time that their mailboxes fill up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::letters;
 use super::scripting::Scripting;
@@ -19,15 +20,14 @@ impl Delivery {
     /// is logged and makes no difference to the message.
     pub(super) async fn tell_nearly_full(&self, user: &Arc<User>, item: &Item<'_>) {
         let (Some(quota), Some(scripting)) = (item.recipient.quota, &self.scripting) else { return };
-        if item.settings.nearly_full.is_empty() {
-            return;
-        }
         let account = &item.recipient.account;
         // The quota has just been kept, so that it is known.
         let Some(usage) = user.known_usage() else { return };
         let filling = Filling { stored: usage.octets, quota: quota.get() };
-        let now = self.clock.now();
-        match is_news(scripting, account, item.settings, filling, now).await {
+        let (now, shares) = (self.clock.now(), reached(item.settings, filling));
+        let Some(highest) = shares.last().copied() else { return };
+        let again = item.settings.nearly_full_again;
+        match is_news(scripting, account, highest, now + again.duration().min(TELLING), now).await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
@@ -35,9 +35,12 @@ impl Delivery {
                 return;
             }
         }
-        let message = letter(account, filling, item.settings.nearly_full_again, &scripting.hostname(), now);
+        let message = letter(account, filling, again, &scripting.hostname(), now);
         match append(user, &message, Target::inbox(), item.recipient).await {
             Ok(_) => {
+                if let Err(error) = told(scripting, account, shares, now + again.duration(), now).await {
+                    log::warn!(user:% = account, error:% = error; "that {account} knows that the mailbox is nearly full is not remembered");
+                }
                 let event = self.event(EventKind::NearlyFull, item).with("percent", filling.percent());
                 self.record(event.with("stored", filling.stored).with("quota", filling.quota));
             }
@@ -63,29 +66,43 @@ impl Filling {
     }
 }
 
-/// Whether the user has not been told lately of the highest share that is reached. Those below it count as told with it.
+/// How long whoever has found that there is something to tell has for it. What comes to nothing is told after that.
+const TELLING: Duration = Duration::from_secs(600);
+
+/// The shares that are reached, the highest last.
+fn reached(settings: &DeliverySettings, filling: Filling) -> Vec<u32> {
+    let percent = filling.percent();
+    let mut reached: Vec<u32> = settings.nearly_full.iter().copied().filter(|share| *share <= percent).collect();
+    reached.sort_unstable();
+    reached
+}
+
+fn key(share: u32) -> String {
+    format!("told of a mailbox {share} % full")
+}
+
+/// Whether the user has not been told lately of the highest share that is reached, and is not being told of it by another. It is
+/// left to this caller until then.
 async fn is_news(
     scripting: &Scripting,
     account: &Address,
-    settings: &DeliverySettings,
-    filling: Filling,
+    highest: u32,
+    until: Timestamp,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let percent = filling.percent();
-    let mut reached: Vec<u32> = settings.nearly_full.iter().copied().filter(|share| *share <= percent).collect();
-    if reached.is_empty() {
-        return Ok(false);
-    }
-    reached.sort_unstable();
-    let until = now + settings.nearly_full_again.duration();
-    let claim = move |home: &Home| {
-        let mut news = false;
-        for share in reached {
-            news = home.claim(&format!("told of a mailbox {share} % full"), until, now)? == Known::New;
-        }
-        Ok(news)
-    };
-    scripting.home(account, claim).await
+    scripting.home(account, move |home: &Home| Ok(home.claim(&key(highest), until, now)? == Known::New)).await
+}
+
+/// Remembers what the user has been told. The shares below the highest count as told with it.
+async fn told(
+    scripting: &Scripting,
+    account: &Address,
+    reached: Vec<u32>,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let remember = move |home: &Home| reached.iter().try_for_each(|share| home.remember(&key(*share), until, now));
+    scripting.home(account, remember).await
 }
 
 fn letter(account: &Address, filling: Filling, again: Span, hostname: &Domain, now: Timestamp) -> Message {

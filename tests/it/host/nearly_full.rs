@@ -1,5 +1,7 @@
 //! Users are told in time that their mailboxes fill up.
 
+use std::time::Duration;
+
 use postrider::foundations::event::EventKind;
 use postrider::foundations::settings::ByteSize;
 use postrider::storage::journal::Query;
@@ -11,8 +13,14 @@ const LETTER: &str = "Subject: Your mailbox is";
 
 /// Delivers a message of about so many KiB.
 async fn receive(host: &Host, name: &str, kibibytes: usize) {
+    receive_octets(host, name, kibibytes << 10).await;
+}
+
+/// Delivers a message with so many octets of text.
+async fn receive_octets(host: &Host, name: &str, octets: usize) {
     let mut smtp: Smtp = host.lmtp().await;
-    let filling = format!("{}\r\n", "x".repeat(62)).repeat(kibibytes * 16);
+    let line = format!("{}\r\n", "x".repeat(62));
+    let filling = line.repeat(octets / line.len()) + &"x".repeat(octets % line.len());
     let reply = smtp.deliver("eve@elsewhere.test", &[ANN], &format!("Subject: {name}\r\n\r\n{filling}")).await;
     assert_eq!(reply.code, 250, "{}", reply.text());
 }
@@ -43,6 +51,35 @@ async fn a_user_is_told_once_of_each_share_of_the_quota() {
     assert_eq!(letters(&host).await, ["58 % full", "90 % full"]);
     let told = host.events(&Query { kinds: vec![EventKind::NearlyFull], ..Query::default() }).await;
     assert_eq!(told.iter().map(|event| event.details["percent"].clone()).collect::<Vec<_>>(), [58, 90]);
+    host.stop().await;
+}
+
+/// What Ann's messages occupy, in octets.
+async fn used(host: &Host) -> usize {
+    let user = host.parts().mailboxes.as_ref().unwrap().user(&ANN.parse().unwrap()).await.unwrap();
+    usize::try_from(user.usage().await.unwrap().octets).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_could_not_be_stored_is_written_again() {
+    let host = Host::start().settings("[delivery]\nnearly_full = [99]\n").user("bob@example.test").await;
+    host.add_user(ANN, Some(ByteSize::mib(1))).await;
+    receive(&host, "a", 20).await;
+    let head = used(&host).await - (20 << 10);
+    receive(&host, "b", 980).await;
+    // There is no room for a letter beside this one.
+    let left = (1 << 20) - used(&host).await;
+    receive_octets(&host, "c", left - head - 100).await;
+    assert_eq!(letters(&host).await, [""; 0]);
+    let mut imap = host.imap(ANN).await;
+    imap.ok("SELECT INBOX").await;
+    imap.ok("STORE 1 +FLAGS.SILENT (\\Deleted)").await;
+    imap.ok("EXPUNGE").await;
+    host.clock().advance(Duration::from_secs(11 * 60));
+    receive(&host, "d", 13).await;
+    assert_eq!(letters(&host).await, ["99 % full"]);
+    let told = host.events(&Query { kinds: vec![EventKind::NearlyFull], ..Query::default() }).await;
+    assert_eq!(told.len(), 1);
     host.stop().await;
 }
 
