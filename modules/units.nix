@@ -217,8 +217,8 @@ let
         Sockets = socketUnitsOf role;
         SetCredential = database.credentials.SetCredential ++ instead;
         SupplementaryGroups = [ "postrider" ] ++ groups;
-        # Sessions and then deliveries in flight may take `server.stop_within` each.
-        TimeoutStopSec = 90;
+        # Sessions and then deliveries in flight may take `server.stop_within` each, and all that is written after them 40 seconds.
+        TimeoutStopSec = 100;
         Type = "notify";
         User = user;
         WatchdogSec = 30;

@@ -220,17 +220,21 @@ impl Daemon {
         if let Some(office) = &self.parts.office {
             office.close();
         }
-        if let Some(mailboxes) = &self.parts.mailboxes {
-            mailboxes.close().await;
+        let closed = match &self.parts.mailboxes {
+            Some(mailboxes) => tokio::time::timeout(CLOSING, mailboxes.close()).await.is_ok(),
+            None => true,
+        };
+        if !closed {
+            ::log::warn!("Indexes of mailboxes could not be written in time; the directories will be read");
         }
-        // Only now may others take what was written last.
+        // Only now may others take what was written last. What may still be written keeps them away until the lease ends by itself.
         let kept = ended("lease", &self.stages.lease, SHORT).await;
-        if let Some(keeper) = &self.parts.keeper {
+        if let Some(keeper) = self.parts.keeper.as_ref().filter(|_| closed) {
             keeper.leave().await;
         }
         let stored = ended("storage", &self.stages.storage, SHORT).await;
         self.parts.database.close().await;
-        accepted && finished && served && kept && stored
+        accepted && finished && served && closed && kept && stored
     }
 }
 
@@ -415,6 +419,8 @@ fn same_places(old: &Config, new: &Config) -> bool {
 
 /// For what has nothing to wait for but itself.
 const SHORT: Duration = Duration::from_secs(5);
+/// For indexes that are written at the end, which a storage that does not answer would put off for ever.
+const CLOSING: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -141,6 +141,21 @@ async fn a_reload_that_takes_its_time_does_not_put_off_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_storage_that_does_not_answer_does_not_put_off_the_end() {
+    let mut host = Host::start().user("ann@example.test").await;
+    let reply = host.lmtp().await.deliver("eve@elsewhere.test", &["ann@example.test"], "Subject: x\r\n\r\nx\r\n").await;
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    // Whoever opens a pipe waits until somebody writes into it: with each index, so is the quota in this file read.
+    let file = host.mail_root().join("example.test/ann/maildirsize");
+    assert!(Command::new("mkfifo").arg(&file).status().await.unwrap().success());
+    assert!(!host.halt().await, "it ends, and says that not everything was done");
+    // What waits goes on, so that the test ends, too.
+    let writer = fs::OpenOptions::new().write(true).open(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    drop(writer);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sockets_of_systemd_are_used() {
     let Some(activate) = crate::harness::tools::find("systemd-socket-activate") else { return };
     let directory = tempfile::tempdir().unwrap();
