@@ -283,6 +283,11 @@ class App extends Acts {
   }
 
   async refresh() {
+    // Nothing is asked about a folder that is being deleted or gets another name: it is looked at when that is known.
+    if (this.folders.changing === this.list.question.folder) {
+      this.refreshSoon();
+      return;
+    }
     if (this.reader.lost) this.readAgain();
     await told(Promise.all([this.folders.load(), this.list.refresh()]));
   }
