@@ -567,6 +567,10 @@ def keys_and_help(server):
     page.press("?")
     page.until("the help", lambda: page.there("dialog .keys tr") >= 15)
     page.picture("help")
+    # A click on its words takes the focus away from its button.
+    page.one("dialog .keys td").click()
+    page.press("c", "g", "s")
+    assert not page.there("#compose") and page.text("#folders li.current .name") == "Inbox", "keys are not for the page below a window"
     page.press(Keys.ESCAPE)
     page.until("closed", lambda: not page.there("dialog"))
     page.press("g", "s")
