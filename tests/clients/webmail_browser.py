@@ -649,6 +649,33 @@ def settings_are_kept(server):
     page.until("kept", lambda: page.script("return document.documentElement.dataset.theme") == "dark" and page.there(".row:not(.empty)"))
 
 
+def what_could_not_be_done_is_not_shown_as_done(server):
+    """A login that goes on is still listed; settings that cannot be had say so."""
+    page, other = server.page, Page(server)
+    server.other = other
+    other.sign_in(server.users[0])
+    page.script("""
+        const honest = window.fetch;
+        window.honest = honest;
+        window.fetch = (...wish) => (wish[1]?.method === "DELETE" || window.lost ? Promise.reject(new TypeError("lost")) : honest(...wish));""")
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')][0].click()")
+    end = "[...document.querySelectorAll('dialog li:not(.current) button')].find((one) => one.textContent === 'End')"
+    page.until("the other login", lambda: page.script(f"return Boolean({end})"))
+    page.script(f"{end}.click()")
+    page.until("it is told", lambda: page.there("#toasts .problem"))
+    assert page.script(f"return Boolean({end})"), "it has not ended"
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("dialog"))
+    page.script("document.querySelector('#toasts').replaceChildren(); window.lost = true")
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')][0].click()")
+    page.until("it is told", lambda: page.there("#toasts .problem"))
+    page.script("window.fetch = window.honest")
+    other.end()
+    server.other = None
+
+
 def contacts_are_kept(server):
     page = server.page
     choose = lambda name: page.script("[...document.querySelectorAll('.menu button')].find(b => b.textContent === arguments[0]).click()", name)
@@ -1061,6 +1088,7 @@ if __name__ == "__main__":
         keys_and_help,
         steps_through_unread_mail,
         settings_are_kept,
+        what_could_not_be_done_is_not_shown_as_done,
         contacts_are_kept,
         answers_an_invitation,
         leaves_a_list,

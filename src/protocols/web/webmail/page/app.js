@@ -124,7 +124,7 @@ class App extends Acts {
     for (const box of [this.whole, this.everywhere]) box.addEventListener("change", () => this.find());
     const form = h("form", { role: "search", "aria-label": t("search"), on: { submit: (event) => { event.preventDefault(); find.cancel(); this.find(); } } }, icon("search"), this.search, h("span", { class: "scope" }, h("label", {}, this.everywhere, t("searchEverywhere")), h("label", {}, this.whole, t("searchWhole"))));
     const me = h("button", { type: "button", class: "me", "aria-haspopup": "menu", "aria-label": t("accountMenu", { address: account.address }), on: { click: () => menu(me, [
-      [t("settings"), () => preferences.show(account, () => this.preferred())], [t("contacts"), () => told(contacts.show({ write: (person) => this.composer.begin(`mailto:${encodeURIComponent(person)}`) }))], [t("filters"), () => this.openFilters()], [t("vacation"), () => this.openVacation()], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
+      [t("settings"), () => told(preferences.show(account, () => this.preferred()))], [t("contacts"), () => told(contacts.show({ write: (person) => this.composer.begin(`mailto:${encodeURIComponent(person)}`) }))], [t("filters"), () => this.openFilters()], [t("vacation"), () => this.openVacation()], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
       h("span", { class: "address" }, account.address), icon("down"));
     const open = button(t("menu"), "menu", () => this.drawer(!root.classList.contains("drawer")), { kind: "onlyMedium" });
     const shade = h("div", { class: "shade", on: { click: () => this.drawer(false) } });
