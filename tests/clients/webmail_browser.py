@@ -618,6 +618,32 @@ def steps_through_unread_mail(server):
     page.folder("Inbox")
 
 
+def who_goes_on_after_marking_stays_there(server):
+    page = server.page
+    page.script("document.querySelector('.rows').focus()")
+    page.press(Keys.HOME, "j")
+    first = page.until("a message", lambda: page.text("#reader h1"))
+    page.script("""
+        const honest = window.fetch;
+        window.fetch = async (...wish) => {
+          const answer = await honest(...wish);
+          if (String(wish[0]).includes("messages/mark") && !window.marked) {
+            window.fetch = honest;
+            await new Promise((go) => { window.marked = go; });
+          }
+          return answer;
+        };""")
+    page.press("U")
+    page.until("it is marked", lambda: page.script("return Boolean(window.marked)"))
+    page.press("j")
+    second = page.until("the next one", lambda: page.text("#reader h1") not in ("", first) and page.text("#reader h1"))
+    page.script("window.marked()")
+    page.until("the list has heard of it", lambda: not page.there("#reader[aria-busy]") and not page.there(".rows[aria-busy]"))
+    assert page.script("return new Promise((go) => setTimeout(() => go(document.querySelector('#reader h1')?.textContent), 500))") == second
+    page.press(Keys.ESCAPE)
+    page.until("none is", lambda: not page.there("#reader h1"))
+
+
 def settings_are_kept(server):
     page = server.page
     page.click(".me")
@@ -1087,6 +1113,7 @@ if __name__ == "__main__":
         others_are_seen_at_once,
         keys_and_help,
         steps_through_unread_mail,
+        who_goes_on_after_marking_stays_there,
         settings_are_kept,
         what_could_not_be_done_is_not_shown_as_done,
         contacts_are_kept,
