@@ -1052,6 +1052,18 @@ def the_next_one_gets_a_page_of_their_own(server):
     page.until("Ann's page", lambda: page.text(".me .address") == server.users[0][0] and page.there("#folders a"))
 
 
+def what_is_typed_to_sign_in_stays(server):
+    """Answers that come late say once more that the login has ended."""
+    page = server.page
+    page.script("return import('./api.js').then((api) => api.remove('session'))")
+    page.script("import('./api.js').then((api) => api.get('folders').catch(() => {}))")
+    page.until("the form", lambda: page.there("#password"))
+    page.script("document.querySelector('#address').value = 'typed'")
+    page.script("return import('./api.js').then((api) => api.get('folders').catch(() => {}))")
+    assert page.script("return document.querySelector('#address').value") == "typed"
+    page.sign_in(server.users[0])
+
+
 def signs_out(server):
     page = server.page
     page.script("""
@@ -1126,5 +1138,6 @@ if __name__ == "__main__":
         everything_has_a_name_for_screen_readers,
         nothing_comes_from_elsewhere,
         the_next_one_gets_a_page_of_their_own,
+        what_is_typed_to_sign_in_stays,
         signs_out,
     )

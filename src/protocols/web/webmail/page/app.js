@@ -414,7 +414,8 @@ async function start({ address, must_enrol: must }) {
   if (letter) app.composer.goOnWith(letter);
 }
 
-whenSignedOut(() => signIn());
+// Answers to what was asked before come late: what is typed into the form already stays.
+whenSignedOut(() => { if (!root.querySelector("form.entrance")) signIn(); });
 try {
   await speak();
   await start(await get("session"));
