@@ -5,6 +5,7 @@ import concurrent.futures
 import email
 import email.policy
 import hashlib
+import http.client
 import http.cookiejar
 import imaplib
 import io
@@ -773,6 +774,24 @@ def receipts_are_sent_once(server):
     assert bob.get("message", folder="INBOX", uid=put(server, message, user=1))["receipt"] is None
 
 
+def receipts_go_although_the_browser_leaves(server):
+    """What stands as decided has been sent, in whatever moment the browser was closed."""
+    ann, bob = server.ann, server.bob
+    fields = {"content-type": "application/json", "x-postrider": "1", "cookie": "; ".join(f"{one.name}={one.value}" for one in bob.jar)}
+    for n in range(10):
+        message = letter("ann@example.test", "bob@example.test", f"Please confirm {n}")
+        message["Disposition-Notification-To"] = "ann@example.test"
+        at = {"folder": "INBOX", "uid": put(server, message, user=1)}
+        receipt = {"from": {"name": "Bob", "address": "bob@example.test"}, "subject": f"Displayed {n}", "text": "Yes\n"}
+        leaving = http.client.HTTPConnection(*server.at("webmail"), timeout=60)
+        leaving.request("POST", "/api/message/receipt", json.dumps({**at, "receipt": receipt}), fields)
+        deadline = time.time() + 30
+        while bob.get("message", **at)["receipt"] is not None:
+            assert time.time() < deadline, n
+        leaving.close()
+        arrives(ann, f"Displayed {n}")
+
+
 def invitation(method="REQUEST", sequence=0, organiser="bob@example.test", uid="dinner@client.example", more="", start="20300104T190000"):
     lines = [
         "BEGIN:VCALENDAR", "PRODID:-//client//EN", "VERSION:2.0", f"METHOD:{method}", "BEGIN:VEVENT", f"UID:{uid}", "DTSTAMP:20260101T000000Z",
@@ -1084,6 +1103,7 @@ main(
     contacts_come_by_mail,
     contacts_go_into_files_and_come_back,
     receipts_are_sent_once,
+    receipts_go_although_the_browser_leaves,
     invitations_are_answered,
     answers_are_noted_in_ones_own_event,
     rules_are_a_script,

@@ -284,6 +284,25 @@ def it_stands_where_it_belongs(server):
     page.folder("Inbox")
 
 
+def what_is_sent_at_once_is_signed_anew(server):
+    """The sender is changed, and the letter sent while the signature is on its way."""
+    page = server.page
+    page.compose()
+    page.fill(server.users[1][0], "Signed late")
+    page.until("signed", lambda: page.there(f"{FIELD} [data-signature] b"))
+    page.press("Words")
+    page.script("""
+        document.querySelector("#compose [data-signature]").remove();
+        const { append } = document.body;
+        document.body.append = function (...all) {
+          delete document.body.append;
+          setTimeout(() => append.apply(this, all), 1_000);
+        };
+        document.querySelector("#compose select").dispatchEvent(new Event("change"));""")
+    page.sent()
+    assert "Director" in arrived(server, 1, "Signed late").get_body(("plain",)).get_content()
+
+
 def count(server, folder, user=0):
     client = server.imap(user)
     found = int(check(client.select(folder, readonly=True))[0])
@@ -450,6 +469,7 @@ if __name__ == "__main__":
         it_is_urgent_and_its_delivery_is_told_of,
         a_signature_is_formatted,
         it_stands_where_it_belongs,
+        what_is_sent_at_once_is_signed_anew,
         files_of_messages_are_taken_over,
         what_is_being_sent_leaves_the_next_one_alone,
         what_is_typed_while_it_is_sent_is_not_lost,

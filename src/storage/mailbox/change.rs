@@ -11,7 +11,7 @@ use super::maildir::directory::Directories;
 use super::maildir::filename::Place;
 use super::reconcile::Known;
 use super::snapshot::{Record, Snapshot};
-use super::{Error, FlagChange, FlagOperation, Flags, KeywordSet, Stored};
+use super::{Error, FlagChange, FlagOperation, Flags, KeywordSet, Stored, Unfinished};
 use crate::foundations::mail::{ModSeq, Uid};
 
 /// Messages changed before the folder is let go for a moment, so that others need not wait for the whole.
@@ -156,16 +156,31 @@ impl Folder {
         self: &Arc<Self>,
         uids: impl FnOnce(&Snapshot) -> Vec<u32>,
         only: Only<'_>,
-    ) -> Result<Vec<Uid>, Error> {
+    ) -> Result<Vec<Uid>, Unfinished> {
+        let mut removed = Vec::new();
+        let result = self.expunge_all(uids, only, &mut removed);
+        removed.sort_unstable();
+        let gone = removed.into_iter().filter_map(Uid::new).collect();
+        match result {
+            Ok(()) => Ok(gone),
+            Err(error) => Err(Unfinished { gone, error }),
+        }
+    }
+
+    /// As far as it goes: what went is in `removed`, also when the rest could not.
+    fn expunge_all(
+        self: &Arc<Self>,
+        uids: impl FnOnce(&Snapshot) -> Vec<u32>,
+        only: Only<'_>,
+        removed: &mut Vec<u32>,
+    ) -> Result<(), Error> {
         let directories = self.directories()?;
         let wanted = uids(&self.current());
-        let mut gone = Vec::with_capacity(wanted.len());
         for batch in wanted.chunks(BATCH * 4) {
             let mut state = self.lock();
-            let removed = self.expunge_batch(&mut state, &directories, batch, only)?;
-            gone.extend(removed.into_iter().filter_map(Uid::new));
+            self.expunge_batch(&mut state, &directories, batch, only, removed)?;
         }
-        Ok(gone)
+        Ok(())
     }
 
     fn expunge_batch(
@@ -174,8 +189,8 @@ impl Folder {
         directories: &Arc<Directories>,
         uids: &[u32],
         only: Only<'_>,
-    ) -> Result<Vec<u32>, Error> {
-        let mut removed = Vec::with_capacity(uids.len());
+        removed: &mut Vec<u32>,
+    ) -> Result<(), Error> {
         let mut wanted = uids.to_vec();
         for _ in 0..ATTEMPTS {
             self.still_there()?;
@@ -205,9 +220,9 @@ impl Folder {
             }
             state.after_change(directories, ours);
             if !here.is_empty() {
+                removed.extend(&here);
                 self.settle_removed(state, directories, &mut snapshot, &here)?;
             }
-            removed.extend(here);
             if let Some(error) = failure {
                 return Err(self.failed("remove a message")(error));
             }
@@ -217,8 +232,7 @@ impl Folder {
             self.reconcile(state, directories, Known::Live)?;
             wanted = lost;
         }
-        removed.sort_unstable();
-        Ok(removed)
+        Ok(())
     }
 
     /// Syncs and shows that messages are gone. In this order and with the folder locked: a message that a session was

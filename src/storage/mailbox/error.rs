@@ -11,6 +11,29 @@ use crate::foundations::mail::Uid;
 use super::FolderName;
 use crate::storage::cluster;
 
+/// Messages were to be removed, and not all of them could be. What went does not come back: whoever removes messages
+/// has to say of it that it is gone.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Unfinished {
+    /// The UIDs that went, ascending.
+    pub gone: Vec<Uid>,
+    /// Why the others could not go.
+    pub error: Error,
+}
+
+impl From<Error> for Unfinished {
+    fn from(error: Error) -> Self {
+        Self { gone: Vec::new(), error }
+    }
+}
+
+impl From<Unfinished> for Error {
+    fn from(unfinished: Unfinished) -> Self {
+        unfinished.error
+    }
+}
+
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -93,7 +93,7 @@ mod watch;
 
 pub use body::{Bodies, Body, Content, Summaries};
 pub use deposit::{Deposit, DepositFolder, Deposited, SourceUids};
-pub use error::Error;
+pub use error::{Error, Unfinished};
 pub use flags::{Flags, InvalidKeyword, Keyword, KeywordSet, Keywords};
 pub use foreign::{ForeignFolder, ForeignHome, ForeignMessage, Layout};
 pub use mailboxes::{Mailboxes, Summarizer};

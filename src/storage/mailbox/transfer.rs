@@ -184,7 +184,8 @@ impl Folder {
         }
         let both = copied.iter().filter(|arrived| there.by_uid(arrived.old).is_some());
         let both: Vec<u32> = both.map(|arrived| arrived.new).collect();
-        self.expunge(|_| both, Only::Named).map(|_| ())
+        self.expunge(|_| both, Only::Named)?;
+        Ok(())
     }
 
     /// Gives copies the flags that their originals have now; those without an original are lost.

@@ -12,7 +12,8 @@ use super::snapshot::{Claims, Difference, Record, Snapshot, saved_at};
 use super::transfer::Transfer;
 use super::user::User;
 use super::{
-    Access, Copied, Error, Expunges, FlagChange, Flags, FolderName, Keywords, Missing, Row, Status, Stored, Update,
+    Access, Copied, Error, Expunges, FlagChange, Flags, FolderName, Keywords, Missing, Row, Status, Stored, Unfinished,
+    Update,
 };
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
@@ -344,20 +345,20 @@ impl View {
 
     /// Expunges the messages marked `\Deleted`, of those only the given ones when there is a set (UID EXPUNGE); durable
     /// when it returns. The UIDs that went, ascending. Only messages this view has are touched.
-    pub async fn expunge(&self, among: Option<&SequenceSet<Uid>>) -> Result<Vec<Uid>, Error> {
+    pub async fn expunge(&self, among: Option<&SequenceSet<Uid>>) -> Result<Vec<Uid>, Unfinished> {
         self.writable()?;
         let last = self.last_uid();
         let meant = |uid: &u32| among.is_none_or(|set| Uid::new(*uid).is_some_and(|uid| set.contains(uid, last)));
         // RFC 9051 §6.4.3: what another session has marked in the meantime may go or stay.
         let uids: Vec<u32> = self.base.deleted().map(|record| record.uid).filter(meant).collect();
-        self.work(move |folder| folder.expunge(|_| uids, Only::Deleted)).await
+        self.work(move |folder| Ok(folder.expunge(|_| uids, Only::Deleted))).await?
     }
 
     /// Removes messages whether or not they are marked `\Deleted` (POP3's update state); durable when it returns.
-    pub async fn remove(&self, uids: &[Uid]) -> Result<Vec<Uid>, Error> {
+    pub async fn remove(&self, uids: &[Uid]) -> Result<Vec<Uid>, Unfinished> {
         self.writable()?;
         let uids = bare(uids);
-        self.work(move |folder| folder.expunge(|_| uids, Only::Named)).await
+        self.work(move |folder| Ok(folder.expunge(|_| uids, Only::Named))).await?
     }
 
     /// Copies messages to the end of another (or the same) folder, all or none; durable when it returns.

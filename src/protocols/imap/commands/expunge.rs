@@ -10,7 +10,7 @@ use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
 use crate::protocols::imap::state::State;
 use crate::services::trace::expunged;
-use crate::storage::mailbox::{Access, Flags, Row};
+use crate::storage::mailbox::{Access, Flags, Row, Unfinished};
 
 /// Removes the messages with `\Deleted`, or of those only the named ones.
 pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
@@ -23,7 +23,10 @@ pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
     };
     match selected.view.expunge(among.as_ref()).await {
         Ok(uids) => record(talk, &uids),
-        Err(error) => return Err(trouble(talk, &error)),
+        Err(Unfinished { gone, error }) => {
+            record(talk, &gone);
+            return Err(trouble(talk, &error));
+        }
     }
     let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
     selected.tell_updates(account, Expunges::Tell, &mut talk.link).await?;
@@ -46,10 +49,12 @@ pub async fn close(talk: &mut Conversation) -> Outcome {
                 expunged = uids;
             }
             // The mailbox is left all the same: RFC 9051 §6.4.1 knows no NO.
-            Err(error) => {
+            Err(Unfinished { gone, error }) => {
+                record(talk, &gone);
                 drop(trouble(talk, &error));
-                let text = "What is marked as deleted could not be removed, and is still there";
+                let text = "Not all that is marked as deleted could be removed; the rest is still there";
                 talk.link.out.untagged(Condition::No, None, text);
+                expunged = gone;
             }
         }
     }

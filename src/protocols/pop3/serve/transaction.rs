@@ -7,7 +7,7 @@ use crate::foundations::wire::pop3::{Code, Number, Reply, Stuffer, TopLines};
 use crate::protocols::pop3::maildrop::Listing;
 use crate::protocols::pop3::settings::MarkSeen;
 use crate::services::trace::expunged;
-use crate::storage::mailbox::{self, Body, Content, FlagChange, FlagOperation, Flags};
+use crate::storage::mailbox::{self, Body, Content, FlagChange, FlagOperation, Flags, Unfinished};
 
 /// Octets of a message read at once.
 const PIECE: u64 = 64 * 1024;
@@ -86,14 +86,18 @@ impl Driver<'_> {
     /// RFC 1939 §6: removes the messages; returns when they are gone from the disk.
     pub(super) async fn update(&mut self, uids: &[Uid]) -> Result<(), Reply> {
         let Some(opened) = &self.opened else { return Ok(()) };
-        match opened.view.remove(uids).await {
-            Ok(removed) => {
-                let (now, folder) = (self.room.needs.clock.now(), opened.view.folder());
-                let event = expunged(now, &opened.account, folder.as_str(), &removed).session(self.id);
-                self.room.needs.journal.record(event.with("protocol", "pop3"));
-                Ok(())
-            }
-            Err(error) => {
+        let (removed, failure) = match opened.view.remove(uids).await {
+            Ok(removed) => (removed, None),
+            Err(Unfinished { gone, error }) => (gone, Some(error)),
+        };
+        if !removed.is_empty() {
+            let (now, folder) = (self.room.needs.clock.now(), opened.view.folder());
+            let event = expunged(now, &opened.account, folder.as_str(), &removed).session(self.id);
+            self.room.needs.journal.record(event.with("protocol", "pop3"));
+        }
+        match failure {
+            None => Ok(()),
+            Some(error) => {
                 log::warn!(session:% = self.id; "pop3: the store did not remove messages: {error}");
                 Err(Reply::coded(Code::SysTemp, "Some deleted messages are not removed"))
             }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
 use super::door::{Reader, folder_name};
-use super::folders::record_expunged;
+use super::folders::remove_for_good;
 use super::list::FLAGS;
 use super::reasons;
 use crate::foundations::mail::Uid;
@@ -140,7 +140,6 @@ pub(super) async fn remove(
     Wish(wish): Wish<Removal>,
 ) -> Answer<Response> {
     let view = reader.open(&wish.folder, Access::ReadWrite).await?;
-    let removed = view.remove(&uids(&wish.uids)?).await?;
-    record_expunged(&room, &reader, view.folder(), &removed);
-    Ok(Json(serde_json::json!({ "removed": removed.len() })).into_response())
+    let removed = remove_for_good(room, reader, view, uids(&wish.uids)?).await?;
+    Ok(Json(serde_json::json!({ "removed": removed })).into_response())
 }

@@ -14,7 +14,7 @@ use super::door::{Reader, folder_name, new_folder_name};
 use super::reasons;
 use crate::foundations::mail::{SequenceSet, Uid};
 use crate::services::trace::expunged;
-use crate::storage::mailbox::{Access, FolderName, SpecialUse, Subscription, View};
+use crate::storage::mailbox::{Access, FolderName, SpecialUse, Subscription, Unfinished, View};
 
 /// A folder as the page shows it.
 #[derive(Serialize)]
@@ -136,10 +136,15 @@ pub(super) async fn delete(
         0 => Vec::new(),
         _ => every_uid(&reader.user.open(&name, Access::ReadOnly).await?),
     };
-    reader.user.delete(&name).await?;
-    reader.user.subscribe(&name, Subscription::Off).await?;
-    record_expunged(&room, &reader, &name, &gone);
-    Ok(StatusCode::NO_CONTENT)
+    let tasks = room.needs.tasks.clone();
+    // A browser that goes away in the middle must not leave untold what has gone.
+    let work = tasks.spawn(async move {
+        reader.user.delete(&name).await?;
+        record_expunged(&room, &reader, &name, &gone);
+        reader.user.subscribe(&name, Subscription::Off).await?;
+        Ok::<StatusCode, Problem>(StatusCode::NO_CONTENT)
+    });
+    work.await?
 }
 
 /// Other folders of ours are needed under their names by delivery and by other programs.
@@ -180,9 +185,23 @@ pub(super) async fn empty(
     // What comes from now on is not in this view.
     let uids = every_uid(&view);
     wish.covers(u32::try_from(uids.len()).unwrap_or(u32::MAX))?;
-    let removed = view.remove(&uids).await?;
-    record_expunged(&room, &reader, &name, &removed);
-    Ok(Json(serde_json::json!({ "removed": removed.len() })).into_response())
+    let removed = remove_for_good(room, reader, view, uids).await?;
+    Ok(Json(serde_json::json!({ "removed": removed })).into_response())
+}
+
+/// Removes messages for good; how many went. What did leaves an event, also when the others could not go or the browser has left.
+pub(super) async fn remove_for_good(room: Arc<Room>, reader: Reader, view: View, uids: Vec<Uid>) -> Answer<usize> {
+    let tasks = room.needs.tasks.clone();
+    let work = tasks.spawn(async move {
+        let (gone, result) = match view.remove(&uids).await {
+            Ok(gone) => (gone, Ok(())),
+            Err(Unfinished { gone, error }) => (gone, Err(error)),
+        };
+        record_expunged(&room, &reader, view.folder(), &gone);
+        result?;
+        Ok::<usize, Problem>(gone.len())
+    });
+    work.await?
 }
 
 fn every_uid(view: &View) -> Vec<Uid> {
@@ -190,7 +209,7 @@ fn every_uid(view: &View) -> Vec<Uid> {
 }
 
 /// What is gone for good leaves an event.
-pub(super) fn record_expunged(room: &Room, reader: &Reader, folder: &FolderName, uids: &[Uid]) {
+fn record_expunged(room: &Room, reader: &Reader, folder: &FolderName, uids: &[Uid]) {
     if uids.is_empty() {
         return;
     }

@@ -163,11 +163,18 @@ pub(super) async fn act(
         status: String::new(),
     };
     let sending = reply(&room, &found, &at, (&me, participation), letter)?;
-    let sent = Box::pin(send::fulfil(Arc::clone(&room), caller, reader.clone(), sending, Occasion::Asked)).await?;
-    let mut notes = sent["notes"].as_array().cloned().unwrap_or_default();
-    if let Err(problem) = keep(&room, &reader, &found, wish.act, Some((&me, participation))).await {
-        notes.push(problem.note(&reasons::CALENDAR_AS_IT_WAS));
-    }
+    let act = wish.act;
+    let tasks = room.needs.tasks.clone();
+    // A browser that goes away in the middle must not leave an answer that the calendar knows nothing of.
+    let work = tasks.spawn(async move {
+        let sent = Box::pin(send::fulfil(Arc::clone(&room), caller, reader.clone(), sending, Occasion::Asked)).await?;
+        let mut notes = sent["notes"].as_array().cloned().unwrap_or_default();
+        if let Err(problem) = keep(&room, &reader, &found, act, Some((&me, participation))).await {
+            notes.push(problem.note(&reasons::CALENDAR_AS_IT_WAS));
+        }
+        Ok::<_, Problem>(notes)
+    });
+    let notes = work.await??;
     Ok(Json(serde_json::json!({ "notes": notes })).into_response())
 }
 

@@ -103,12 +103,18 @@ pub(super) async fn decide(
     let mut mail = mail(&room, &caller, &reader, (from.clone(), vec![to.clone()]), message);
     // RFC 8098 §3: so that nothing ever answers it.
     mail.envelope.reverse_path = ReversePath::Null;
-    // Before it is sent: who is faster, here or with another program, is the only one.
-    take(&view, &row).await?;
-    if let Err(refusal) = room.needs.submitting.submit(mail, &reader.login).await {
-        give_back(&view, row.uid).await;
-        return Err(not_taken(refusal));
-    }
+    let tasks = room.needs.tasks.clone();
+    // A browser that goes away in the middle must not leave a receipt that stands as sent and was not.
+    let work = tasks.spawn(async move {
+        // Before it is sent: who is faster, here or with another program, is the only one.
+        take(&view, &row).await?;
+        if let Err(refusal) = room.needs.submitting.submit(mail, &reader.login).await {
+            give_back(&view, row.uid).await;
+            return Err(not_taken(refusal));
+        }
+        Ok(())
+    });
+    work.await??;
     Ok(Json(serde_json::json!({ "to": to.to_string() })).into_response())
 }
 

@@ -2,6 +2,7 @@
 
 use parking_lot::Mutex;
 
+use super::super::change::Only;
 use super::super::maildir::filename::Place;
 use super::*;
 use crate::foundations::failure::Kind;
@@ -43,6 +44,23 @@ async fn a_sync_that_fails_for_one_fails_for_all_who_wait() {
     folder.commit(&directories, later).unwrap();
     folder.commit(&directories, waiting).unwrap_err();
     assert_eq!(store.append("INBOX", "two\r\n").await, 2);
+}
+
+/// On one thread, so that nobody else looks into the folder meanwhile.
+#[tokio::test]
+async fn what_went_is_known_although_the_rest_could_not_go() {
+    let store = Store::new().await;
+    for _ in 1..=3 {
+        store.append("INBOX", "text\r\n").await;
+    }
+    let folder = store.user.folder(&FolderName::inbox()).unwrap();
+    let mut files = std::fs::read_dir(store.path().join("new")).unwrap().map(|entry| entry.unwrap().path());
+    let second = files.find(|file| file.to_string_lossy().contains(",U=2,")).unwrap();
+    // A directory cannot be removed as a file is.
+    std::fs::remove_file(&second).unwrap();
+    std::fs::create_dir(&second).unwrap();
+    let unfinished = folder.expunge(|_| vec![1, 2, 3], Only::Named).unwrap_err();
+    assert_eq!(unfinished.gone, [uid(1)], "{unfinished}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -278,7 +296,7 @@ async fn a_folder_that_another_session_takes_away_is_missing_and_nothing_worse()
             view.store_flags(&[uid], &change).await.map(|_| ()),
             view.copy(&[uid], &target, Missing::Fail, None).await.map(|_| ()),
             view.move_to(&[uid], &target, Missing::Fail).await.map(|_| ()),
-            view.remove(&[uid]).await.map(|_| ()),
+            view.remove(&[uid]).await.map(|_| ()).map_err(Error::from),
             view.body(uid).await.map(|_| ()),
         ];
         for failure in failures {

@@ -16,7 +16,7 @@ use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
 use crate::protocols::imap::state::State;
 use crate::services::search::system_flag;
-use crate::storage::mailbox::{self, Access, AppendOptions, Flags, FolderName, Keyword, Missing, User};
+use crate::storage::mailbox::{self, Access, AppendOptions, Flags, FolderName, Keyword, Missing, Unfinished, User};
 
 /// How much space a message may take.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +83,8 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
             return Err(Trouble::coded("EXPUNGEISSUED", "Another session has removed that message; nothing is stored"));
         }
         Ok(removed) => expunge::record(talk, &removed),
-        Err(error) => {
+        Err(Unfinished { gone, error }) => {
+            expunge::record(talk, &gone);
             // RFC 8508 §3.1: all of it or nothing. What has gone, though its going may not be on disk, does not come back
             // any more, and then the new message is all there is.
             if selected.view.body(replaced).await.is_ok() {
@@ -153,7 +154,7 @@ async fn undo(talk: &Conversation, folder: &FolderName, uids: &SequenceSet<Uid>)
     };
     if let Err(error) = removed.await {
         // The client is told that its command failed; some of its messages are there nevertheless.
-        let _ = trouble(talk, &error);
+        let _ = trouble(talk, &error.error);
     }
 }
 

@@ -56,7 +56,8 @@ export class Acts {
     if (on) message.flags.push(flag);
     this.reader.draw();
     await this.mark(this.opened(), flag, on);
-    if (flag === "seen" && !on) this.back();
+    // Who has gone on meanwhile stays there.
+    if (flag === "seen" && !on && this.current === message) this.back();
   }
 
   /** Shows the message after those that go. */

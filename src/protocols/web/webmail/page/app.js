@@ -124,7 +124,7 @@ class App extends Acts {
     for (const box of [this.whole, this.everywhere]) box.addEventListener("change", () => this.find());
     const form = h("form", { role: "search", "aria-label": t("search"), on: { submit: (event) => { event.preventDefault(); find.cancel(); this.find(); } } }, icon("search"), this.search, h("span", { class: "scope" }, h("label", {}, this.everywhere, t("searchEverywhere")), h("label", {}, this.whole, t("searchWhole"))));
     const me = h("button", { type: "button", class: "me", "aria-haspopup": "menu", "aria-label": t("accountMenu", { address: account.address }), on: { click: () => menu(me, [
-      [t("settings"), () => preferences.show(account, () => this.preferred())], [t("contacts"), () => told(contacts.show({ write: (person) => this.composer.begin(`mailto:${encodeURIComponent(person)}`) }))], [t("filters"), () => this.openFilters()], [t("vacation"), () => this.openVacation()], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
+      [t("settings"), () => told(preferences.show(account, () => this.preferred()))], [t("contacts"), () => told(contacts.show({ write: (person) => this.composer.begin(`mailto:${encodeURIComponent(person)}`) }))], [t("filters"), () => this.openFilters()], [t("vacation"), () => this.openVacation()], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
       h("span", { class: "address" }, account.address), icon("down"));
     const open = button(t("menu"), "menu", () => this.drawer(!root.classList.contains("drawer")), { kind: "onlyMedium" });
     const shade = h("div", { class: "shade", on: { click: () => this.drawer(false) } });
@@ -283,6 +283,11 @@ class App extends Acts {
   }
 
   async refresh() {
+    // Nothing is asked about a folder that is being deleted or gets another name: it is looked at when that is known.
+    if (this.folders.changing === this.list.question.folder) {
+      this.refreshSoon();
+      return;
+    }
     if (this.reader.lost) this.readAgain();
     await told(Promise.all([this.folders.load(), this.list.refresh()]));
   }
@@ -409,7 +414,8 @@ async function start({ address, must_enrol: must }) {
   if (letter) app.composer.goOnWith(letter);
 }
 
-whenSignedOut(() => signIn());
+// Answers to what was asked before come late: what is typed into the form already stays.
+whenSignedOut(() => { if (!root.querySelector("form.entrance")) signIn(); });
 try {
   await speak();
   await start(await get("session"));

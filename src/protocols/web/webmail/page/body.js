@@ -181,11 +181,17 @@ export class Body {
     this.changed();
   }
 
-  /** Exchanges the signature with the address. */
-  async signAs(address) {
-    await this.ready;
+  /** Exchanges the signature with the address: the letter is ready again once that is done, and one exchange waits for the other. */
+  signAs(address) {
+    this.ready = this.ready.then(() => this.exchangeSignature(address));
+  }
+
+  async exchangeSignature(address) {
+    if (this.over) return;
     const old = this.composer.signature(this.signed), fresh = this.composer.signature(address);
-    if (this.formatted) this.signFormatted(await this.formattedSignature(address));
+    const made = this.formatted ? await this.formattedSignature(address) : null;
+    if (this.over) return;
+    if (this.formatted) this.signFormatted(made);
     else if (old && this.text.value.includes(old)) this.text.value = this.text.value.replace(old, () => fresh);
     else if (!old && fresh) this.text.value += fresh;
     this.signed = address;

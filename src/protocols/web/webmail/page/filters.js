@@ -101,9 +101,8 @@ class Filters {
     return h("span", { class: "arrows" }, arrow(up, "ruleUp", "up"), arrow(down, "ruleDown", "down"));
   }
 
-  async openVacation() {
-    await this.vacation();
-    await this.again();
+  openVacation() {
+    return told(this.vacation().then(() => this.again()));
   }
 
   async change(n, rule) {

@@ -36,6 +36,8 @@ export class Folders {
     this.known = new Map();
     this.current = "INBOX";
     this.showHidden = false;
+    /** The folder that something is being done to: it may be gone already. */
+    this.changing = null;
     this.folded = new Set(remembered(act.account));
     this.list = h("ul", { class: "folders" });
     this.usage = h("p", { class: "usage" });
@@ -197,10 +199,20 @@ export class Folders {
     ]);
   }
 
-  async wish(path, wish) {
+  /** Has something done to a folder, and looks what folders there are then. */
+  async change(path, wish) {
+    this.changing = wish.name;
     try {
       await post(path, wish);
       await this.load();
+    } finally {
+      this.changing = null;
+    }
+  }
+
+  async wish(path, wish) {
+    try {
+      await this.change(path, wish);
       return true;
     } catch (error) {
       toast(error.message, { problem: true });
@@ -237,8 +249,7 @@ export class Folders {
   async deletes(path, { name, messages }, sure) {
     while (await sure(messages)) {
       try {
-        await post(path, { name, messages });
-        await this.load();
+        await this.change(path, { name, messages });
         return true;
       } catch (error) {
         if (error.answer?.type !== "folder-full") {

@@ -20,8 +20,10 @@ const OF_MESSAGES = new Set(["#", "Delete", "!", "e", "m", "s", "U", "x", "r", "
 export function listen(act) {
   let going = 0;
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select, dialog, .menu");
-    if ((event.ctrlKey || event.metaKey) && event.key === "p" && !event.defaultPrevented && !event.target.closest?.("dialog") && act.print()) {
+    // A click beside the controls of a window takes the focus out of it; the keys are still not for the page below.
+    const covered = document.querySelector("dialog");
+    const typing = covered || event.target.closest?.("input:not([type=checkbox]), textarea, select, .menu");
+    if ((event.ctrlKey || event.metaKey) && event.key === "p" && !event.defaultPrevented && !covered && act.print()) {
       event.preventDefault();
       return;
     }

@@ -153,12 +153,12 @@ export class Letter extends Body {
 
   /** Waits for what is on its way; whether all of it has arrived. */
   async arrived() {
-    await this.ready;
-    let all = true;
+    let all = true, ready;
     do {
+      await (ready = this.ready);
       all = (await Promise.all(this.uploads)).every(Boolean) && all;
       await this.saving;
-    } while (this.uploads.size > 0);
+    } while (this.uploads.size > 0 || ready !== this.ready);
     return all;
   }
 

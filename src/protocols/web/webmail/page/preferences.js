@@ -72,7 +72,7 @@ function appearance(preferences, store) {
   const choose = (key, options) => h("select", { on: { change: (event) => { preferences[key] = event.target.value; store(); } } },
     options.map(([value, name]) => h("option", { value, selected: value === (preferences[key] || options[0][0]) }, t(name))));
   const check = (key) => h("input", { type: "checkbox", checked: preferences[key], on: { change: (event) => { preferences[key] = event.target.checked; store(); } } });
-  const language = h("select", { class: "language", on: { change: async () => { preferences.language = language.value; await store(); location.reload(); } } },
+  const language = h("select", { class: "language", on: { change: async () => { preferences.language = language.value; if (await store()) location.reload(); } } },
     [["", t("languageBrowser")], ...Object.entries(LANGUAGES)].map(([value, name]) => h("option", { value, selected: value === (preferences.language ?? "") }, name)));
   const hold = h("select", { class: "hold", on: { change: () => { preferences.hold = Number(hold.value); store(); } } },
     HOLDS.map((seconds) => h("option", { value: seconds, selected: seconds === (preferences.hold ?? HOLD) }, seconds === 0 ? t("undoSendOff") : t("seconds", { count: seconds }))));
@@ -136,8 +136,7 @@ async function logins() {
   const list = h("ul", { class: "plain" }, sessions.map((one) => {
     const line = h("li", { class: one.current ? "current" : "" }, h("span", {}, h("strong", {}, browserName(one.browser)), ` ${one.client} `, h("small", {}, one.current ? t("thisLogin") : t("lastUsed", { date: longDate(one.used) }))));
     if (!one.current) line.append(button(t("endLogin"), null, async () => {
-      await remove(`sessions/${one.id}`).catch((error) => toast(error.message, { problem: true }));
-      line.remove();
+      await remove(`sessions/${one.id}`).then(() => line.remove(), (error) => toast(error.message, { problem: true }));
     }, { text: true }));
     return line;
   }));
@@ -155,9 +154,8 @@ async function people() {
   const list = h("ul", { class: "plain people-list" }, all.map((person) => {
     const line = h("li", {}, h("span", {}, h("strong", {}, person.name || person.address), person.name ? ` ${person.address}` : ""));
     line.append(button(t("forget", { name: person.name || person.address }), "close", async () => {
-      await post("people/forget", { address: person.address }).catch((error) => toast(error.message, { problem: true }));
+      await post("people/forget", { address: person.address }).then(() => line.remove(), (error) => toast(error.message, { problem: true }));
       forgetPeople();
-      line.remove();
     }, { kind: "small" }));
     return line;
   }));
