@@ -69,8 +69,10 @@ pub struct Sharing {
     told_all: (Timestamp, Arc<GuardSettings>),
     /// This process's name among those that share rates.
     process: String,
-    /// The latest row of shared rates that was read.
-    charged: i64,
+    /// Up to which row each other process's use of rates is taken over, as far as these rows are still read.
+    charged: HashMap<String, i64>,
+    /// When shared rates were read last.
+    charged_at: Option<Timestamp>,
     /// Carries the networks that have logged in to accounts.
     register: Register,
 }
@@ -97,7 +99,8 @@ impl Sharing {
         let process = SessionId::generate(parts.clock.now()).to_string();
         let told_all = (parts.clock.now(), parts.settings.get());
         let (unwritten, seen, told) = (Vec::new(), Timestamp::EPOCH, HashMap::new());
-        Self { parts, unwritten, seen, told, told_all, process, charged: 0, register: Register::default() }
+        let (charged, charged_at, register) = (HashMap::new(), None, Register::default());
+        Self { parts, unwritten, seen, told, told_all, process, charged, charged_at, register }
     }
 
     /// Reads all bans, then goes on exchanging them until `tasks` stop; what has changed last is written then.
@@ -165,18 +168,38 @@ impl Sharing {
             transaction.insert_many("shared_rates", &["process", "at", "rate", "micros"], &rows).await?;
             transaction.commit().await?;
         }
-        let sql =
-            "SELECT id, rate, micros FROM shared_rates WHERE id > ? AND process <> ? AND at >= ? ORDER BY id LIMIT ?";
-        let recent = now - RATES_KEPT;
-        let values = [self.charged.into(), self.process.as_str().into(), recent.into(), MOST_ROWS.into()];
-        let mut spent = Vec::new();
-        for row in database.fetch_all(sql, &values).await? {
-            self.charged = row.int(0)?;
-            let length = Duration::from_micros(u64::try_from(row.int(2)?).unwrap_or(0)).min(LONGEST_CHARGE);
-            spent.extend(Rate::parse(&row.text(1)?).map(|rate| (rate, length)));
+        self.read_rates(now).await?;
+        let old = [(now - RATES_KEPT).into()];
+        self.parts.database.execute("DELETE FROM shared_rates WHERE at < ?", &old).await?;
+        Ok(())
+    }
+
+    /// Takes over what others have used. The rows of one process appear in the order of their numbers, those of several do not:
+    /// a transaction may end later than one that began after it.
+    async fn read_rates(&mut self, now: Timestamp) -> Result<(), Error> {
+        let sql = "SELECT id, process, rate, micros FROM shared_rates WHERE at >= ? AND process <> ? AND id > ? \
+                   ORDER BY id LIMIT ?";
+        let from = self.charged_at.map_or(now - RATES_KEPT, |last| last.min(now) - OVERLAP);
+        let (mut charged, mut spent, mut after) = (HashMap::new(), Vec::new(), 0_i64);
+        loop {
+            let values = [from.into(), self.process.as_str().into(), after.into(), MOST_ROWS.into()];
+            let rows = self.parts.database.fetch_all(sql, &values).await?;
+            for row in &rows {
+                let process = row.text(1)?;
+                after = row.int(0)?;
+                let known = self.charged.get(&process).copied().unwrap_or(0);
+                if after > known {
+                    let length = Duration::from_micros(u64::try_from(row.int(3)?).unwrap_or(0)).min(LONGEST_CHARGE);
+                    spent.extend(Rate::parse(&row.text(2)?).map(|rate| (rate, length)));
+                }
+                charged.insert(process, after.max(known));
+            }
+            if rows.len() < MOST_ROWS as usize {
+                break;
+            }
         }
         self.parts.guard.charge(spent);
-        self.parts.database.execute("DELETE FROM shared_rates WHERE at < ?", &[recent.into()]).await?;
+        (self.charged, self.charged_at) = (charged, Some(now));
         Ok(())
     }
 
