@@ -29,6 +29,7 @@ on_every_engine!(
     known_networks_are_shared,
     rates_are_shared,
     rates_that_were_committed_late_are_shared,
+    guesses_at_several_processes_are_counted_together,
 );
 
 struct Machine {
@@ -232,6 +233,36 @@ async fn rates_that_were_committed_late_are_shared(database: Database) {
     // Rows that are read again are not counted again.
     machine.sharing.exchange().await.unwrap();
     assert_eq!(machine.guard.take("ann@example.test", &copies(2)), Ok(()));
+    tasks.stop(Duration::from_secs(10)).await;
+}
+
+/// Else who guesses a password would have so many times the tries as there are processes and machines.
+async fn guesses_at_several_processes_are_counted_together(database: Database) {
+    let (clock, tasks) = (TestClock::new(), Tasks::new());
+    let journal = journal(&database, &clock, &tasks);
+    let start = || sharing_rates(false, &database, &clock, &journal);
+    let (mut one, mut other) = (start(), start());
+    let guess = |machine: &Machine, times: u8| {
+        for n in 0..times {
+            let guesser = Peer::Tcp(format!("198.51.100.{n}:4000").parse().unwrap());
+            machine.guard.failed(&guesser, Failure::Login { account: "ann@example.test" });
+        }
+    };
+    let is_open = |machine: &Machine| machine.guard.may_log_in(&peer(), "ann@example.test").is_ok();
+    // Twenty are the most.
+    guess(&one, 12);
+    guess(&other, 8);
+    assert!(is_open(&one) && is_open(&other));
+    for machine in [&mut one, &mut other] {
+        machine.sharing.exchange().await.unwrap();
+    }
+    assert!(!is_open(&other));
+    one.sharing.exchange().await.unwrap();
+    assert!(!is_open(&one));
+    // Nor does a restart give back the tries.
+    let mut restarted = start();
+    restarted.sharing.exchange().await.unwrap();
+    assert!(!is_open(&restarted));
     tasks.stop(Duration::from_secs(10)).await;
 }
 
