@@ -185,7 +185,10 @@ impl Guard {
         if let Failure::Login { account } = what {
             let known = (account_key(account), client.network());
             is_acquaintance = memory.acquaintances.knows(&known, now);
-            memory.fail(known.0, now, &settings);
+            // What a forgotten device does at home must not keep its owner out elsewhere.
+            if !is_acquaintance {
+                memory.fail(known.0, now, &settings);
+            }
         }
         let count = if is_acquaintance {
             // A device with an outdated password must not lock its whole household out, nor make the first mistake of
