@@ -156,6 +156,12 @@ impl Guard {
         }
     }
 
+    /// Whether this peer may try to log in now: it is not banned.
+    pub fn may_try(&self, peer: &Peer) -> Result<(), Refusal> {
+        let Some(client) = self.counted(peer, &self.0.settings.get()) else { return Ok(()) };
+        self.0.memory.lock().check_ban(client, self.0.clock.now())
+    }
+
     /// Whether this peer may try a password for this account now, by the name its failures are counted under.
     pub fn may_log_in(&self, peer: &Peer, account: &str) -> Result<(), Refusal> {
         let settings = self.0.settings.get();

@@ -89,7 +89,7 @@ crate::settings! {
         /// Failures within `memory` after which a client is banned. 0 never bans.
         pub failures: u32 = 10,
         /// Failed logins of one account within `memory` after which only networks that have logged in to it before
-        /// may try again. Those of such networks do not count. 0 is no limit.
+        /// may try again. Those of such networks do not count, and app passwords go on everywhere. 0 is no limit.
         pub account_failures: u32 = 20,
         /// Length of a client's first ban. Each one that follows within a day lasts twice as long.
         pub ban: Span = Span::minutes(10),
