@@ -33,21 +33,21 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Decides who may go on. Cloning gives another handle to the same memory.
 #[derive(Clone)]
-pub struct Guard(Arc<Inner>);
+pub struct Guard(pub(super) Arc<Inner>);
 
-struct Inner {
-    settings: Live<GuardSettings>,
-    clock: SharedClock,
-    memory: Mutex<Memory>,
+pub(super) struct Inner {
+    pub(super) settings: Live<GuardSettings>,
+    pub(super) clock: SharedClock,
+    pub(super) memory: Mutex<Memory>,
     /// Told when there are changes to be shared.
     changed: Notify,
 }
 
 #[derive(Default)]
-struct Memory {
+pub(super) struct Memory {
     connections: u32,
     held: HashMap<(IpNet, Service), u32>,
-    rates: Rates,
+    pub(super) rates: Rates,
     strikes: Bounded<Subject, Strikes>,
     /// Failed logins of accounts that others were not told of yet.
     failed: HashMap<String, u32>,
@@ -371,29 +371,6 @@ impl Guard {
 
     pub(super) fn settings(&self) -> Arc<GuardSettings> {
         self.0.settings.get()
-    }
-
-    pub(super) fn take_rate(&self, rate: Rate, wanted: Wanted) -> Result<(), Duration> {
-        let settings = self.0.settings.get();
-        self.0.memory.lock().rates.take(rate, self.0.clock.now(), wanted, &settings)
-    }
-
-    /// Takes parts of several rates, or of none when not all are left; which one is not.
-    pub(super) fn take_rates(&self, parts: &[(Rate, Wanted)]) -> Result<(), usize> {
-        let (settings, now) = (self.0.settings.get(), self.0.clock.now());
-        let mut memory = self.0.memory.lock();
-        if let Some(short) = parts.iter().position(|(rate, wanted)| memory.rates.look(rate, now, *wanted).is_err()) {
-            return Err(short);
-        }
-        for (place, (rate, wanted)) in parts.iter().enumerate() {
-            memory.rates.take(rate.clone(), now, *wanted, &settings).map_err(|_| place)?;
-        }
-        Ok(())
-    }
-
-    /// Whether so much of a rate is left; nothing is taken.
-    pub(super) fn look_at_rate(&self, rate: &Rate, wanted: Wanted) -> Result<(), Duration> {
-        self.0.memory.lock().rates.look(rate, self.0.clock.now(), wanted)
     }
 
     /// What was counted here since this was asked last, as others are told of it.

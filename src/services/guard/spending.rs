@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::ledger::Guard;
 use super::rates::{Allowance, Bounded};
 use super::settings::{GuardSettings, Service};
 use crate::foundations::clock::Timestamp;
@@ -146,6 +147,31 @@ impl Rates {
     /// What was taken here since this was asked last.
     pub(super) fn take_spent(&mut self) -> impl Iterator<Item = Told> + use<> {
         std::mem::take(&mut self.spent).into_iter().map(|(rate, length)| Told::Spent(rate, length))
+    }
+}
+
+impl Guard {
+    pub(super) fn take_rate(&self, rate: Rate, wanted: Wanted) -> Result<(), Duration> {
+        let settings = self.0.settings.get();
+        self.0.memory.lock().rates.take(rate, self.0.clock.now(), wanted, &settings)
+    }
+
+    /// Takes parts of several rates, or of none when not all are left; which one is not.
+    pub(super) fn take_rates(&self, parts: &[(Rate, Wanted)]) -> Result<(), usize> {
+        let (settings, now) = (self.0.settings.get(), self.0.clock.now());
+        let mut memory = self.0.memory.lock();
+        if let Some(short) = parts.iter().position(|(rate, wanted)| memory.rates.look(rate, now, *wanted).is_err()) {
+            return Err(short);
+        }
+        for (place, (rate, wanted)) in parts.iter().enumerate() {
+            memory.rates.take(rate.clone(), now, *wanted, &settings).map_err(|_| place)?;
+        }
+        Ok(())
+    }
+
+    /// Whether so much of a rate is left; nothing is taken.
+    pub(super) fn look_at_rate(&self, rate: &Rate, wanted: Wanted) -> Result<(), Duration> {
+        self.0.memory.lock().rates.look(rate, self.0.clock.now(), wanted)
     }
 }
 
