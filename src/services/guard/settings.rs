@@ -84,7 +84,8 @@ crate::settings! {
         pub longest_delay: Span = Span::seconds(15),
         /// Errors in one session, since its last message, after which it is closed (SMTP: 421 4.7.0).
         pub most_errors: u32 = 20,
-        /// How long a failed login or a session closed for errors is remembered against the client.
+        /// How long a failed login or a session closed for errors is remembered against the client. With each further one this
+        /// time begins anew for all of them.
         pub memory: Span = Span::minutes(10),
         /// Failures within `memory` after which a client is banned. 0 never bans.
         pub failures: u32 = 10,
