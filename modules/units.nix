@@ -134,7 +134,10 @@ let
     // {
       sizes = map (key: lib.attrByPath (lib.splitString "." key) null cfg.settings) [
         "dashboard.fresh_for"
+        "dashboard.probe_timeout"
+        "dashboard.sessions"
         "dashboard.waiting"
+        "dav.enabled"
         "dav.logins"
         "dav.public_port"
         "dav.queries_at_once"
@@ -153,8 +156,13 @@ let
         "queue.memory"
         "smtp.memory"
         "smtp.memory_per_network"
+        "spam.classifier.account_tokens"
+        "spam.classifier.accounts_in_memory"
+        "spam.classifier.refresh"
+        "spam.classifier.tokens"
         "webmail.opened_at_once"
         "webmail.searches_at_once"
+        "webmail.sessions"
         "webmail.submission"
       ];
       certificates = cfg.certificates.sources;

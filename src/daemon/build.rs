@@ -365,15 +365,18 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("dav.public_port", old.dav.public_port == new.dav.public_port),
         ("webmail.submission", old.webmail.submission == new.webmail.submission),
     ];
-    // Sizes of what is shared by all: memory, places, what is remembered.
+    // Sizes of what is shared by all: memory, places, what is remembered. And what is only told at the start, in part at least.
     macro_rules! sizes {
-        ($($room:ident.$size:ident),+ $(,)?) => {
-            [$((concat!(stringify!($room), ".", stringify!($size)), old.$room.$size == new.$room.$size)),+]
+        ($($room:ident $(.$part:ident)+),+ $(,)?) => {
+            [$((concat!(stringify!($room) $(, ".", stringify!($part))+), old.$room $(.$part)+ == new.$room $(.$part)+)),+]
         };
     }
     let sizes = sizes![
         dashboard.fresh_for,
+        dashboard.probe_timeout,
+        dashboard.sessions,
         dashboard.waiting,
+        dav.enabled,
         dav.logins,
         dav.queries_at_once,
         directory.cache_entries,
@@ -390,8 +393,13 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         queue.memory,
         smtp.memory,
         smtp.memory_per_network,
+        spam.classifier.account_tokens,
+        spam.classifier.accounts_in_memory,
+        spam.classifier.refresh,
+        spam.classifier.tokens,
         webmail.opened_at_once,
         webmail.searches_at_once,
+        webmail.sessions,
     ];
     fixed.into_iter().chain(sizes).filter(|(_, same)| !same).map(|(key, _)| key).collect()
 }
@@ -441,8 +449,21 @@ mod tests {
         new.dav.public_port = Some(8443);
         new.webmail.submission = Some(directory.path().join("submission.sock"));
         new.dashboard.fresh_for = Span::seconds(77);
+        new.dashboard.probe_timeout = Span::seconds(77);
+        // Programs that ask for their settings are told whether there are calendars.
+        new.dav.enabled = false;
         new.journal.waiting = 99;
-        let wanted = ["tls", "dav.public_port", "webmail.submission", "dashboard.fresh_for", "journal.waiting"];
+        new.spam.classifier.refresh = Span::seconds(77);
+        let wanted = [
+            "tls",
+            "dav.public_port",
+            "webmail.submission",
+            "dashboard.fresh_for",
+            "dashboard.probe_timeout",
+            "dav.enabled",
+            "journal.waiting",
+            "spam.classifier.refresh",
+        ];
         assert_eq!(needs_restart(&old, &new), wanted);
         // Who has certificates already is given others while the server runs.
         let mut others = config();

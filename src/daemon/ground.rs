@@ -15,7 +15,6 @@ use crate::foundations::clock::SharedClock;
 use crate::foundations::dns::SharedResolver;
 use crate::foundations::mail::Summary;
 use crate::foundations::net::Bind;
-use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::Certificates;
 use crate::services::certificates::acme::RenewalWish;
@@ -23,7 +22,7 @@ use crate::services::cluster::{AmongNodes, Cluster, Keys, Links};
 use crate::services::delivery::{Delivery, ScriptingParts};
 use crate::services::filter::Filter;
 use crate::services::handover::{LocalDelivery, Posting, Queueing};
-use crate::services::intake::{Intake, IntakeParts, IntakeSettings, LmtpVerdict};
+use crate::services::intake::{Intake, IntakeParts};
 use crate::services::outbound::{Connector, LmtpTarget, Outbound, OutboundParts, OverLmtp, Roots};
 use crate::services::posting::PostOffice;
 use crate::services::queue::{Queue, QueueParts};
@@ -165,6 +164,7 @@ impl Ground {
         });
         IntakeParts {
             settings: self.lives.intake.clone(),
+            is_judged: false,
             hostname: self.lives.hostname.clone(),
             filter: Arc::clone(filter),
             routing: routing.clone(),
@@ -179,9 +179,8 @@ impl Ground {
 
     /// Takes messages in that other nodes pass on, for mailboxes of this one only. The node that has taken a message has judged it, and its
     /// queue keeps it until this one has stored it.
-    pub(super) fn intake_here(&self, intake: &IntakeParts, here: Arc<dyn LocalDelivery>) -> Intake {
-        let settings = Live::new(IntakeSettings { lmtp: LmtpVerdict::Trust, ..self.config.intake.clone() });
-        Intake::new(IntakeParts { settings, delivery: here, queue: Arc::new(NoQueue), ..intake.clone() })
+    pub(super) fn intake_here(intake: &IntakeParts, here: Arc<dyn LocalDelivery>) -> Intake {
+        Intake::new(IntakeParts { is_judged: true, delivery: here, queue: Arc::new(NoQueue), ..intake.clone() })
     }
 
     /// The way to other hosts.

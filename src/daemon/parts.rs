@@ -147,7 +147,7 @@ impl Parts {
             None => Arc::new(NoQueue),
         };
         let intake = ground.intake((&filter, &routing, &reports), delivery, keeping);
-        let intake_here = cluster.as_ref().map(|_| Arc::new(ground.intake_here(&intake, here)));
+        let intake_here = cluster.as_ref().map(|_| Arc::new(Ground::intake_here(&intake, here)));
         let parts = Self {
             since: ground.clock.now(),
             disks: watched(&ground.config),

@@ -1,5 +1,7 @@
 //! The time, handed in. Nothing else in the house asks the operating system what time it is.
 
+mod steady;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -7,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Local, TimeZone, Utc};
+
+pub use steady::Steady;
 
 /// A point in time, in microseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]

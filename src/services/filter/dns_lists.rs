@@ -1,6 +1,5 @@
 //! DNS lists: what others think of the client's address and of domains in the message (RFC 5782).
 
-use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use super::Signal;
 use super::authentication::dkim;
 use super::settings::{DnsListSettings, ListSubject};
 use super::signs::{is_address, registered};
-use super::view::{Link, LinkKind, View, is_public};
+use super::view::{View, is_public};
 use crate::foundations::dns::Resolver;
 
 /// Most domains of one message that are asked about.
@@ -125,7 +124,7 @@ pub fn domains_of(view: &View<'_>, reverse_path: &str) -> Vec<String> {
     let senders = [of_address(view.from_address()), of_address(reverse_path)];
     let signatures = view.all("DKIM-Signature").take(MAX_SIGNERS);
     let signers = signatures.filter_map(|field| dkim::tag(&field.raw, b"d")).map(|domain| domain.to_lowercase());
-    let links = likeliest_first(&view.links).map(|l| l.host.clone());
+    let links = view.likeliest_links().map(|l| l.host.clone());
     let mut domains: Vec<String> = Vec::new();
     for host in senders.into_iter().chain(signers).chain(links) {
         // Lists know names as the DNS has them.
@@ -140,29 +139,6 @@ pub fn domains_of(view: &View<'_>, reverse_path: &str) -> Vec<String> {
         }
     }
     domains
-}
-
-/// Those that readers see come first, and those that they do not follow last. They are taken from both ends, so that no heap of
-/// others before or behind a link hides it.
-fn likeliest_first(links: &[Link]) -> impl Iterator<Item = &Link> {
-    let mut ranks: [VecDeque<&Link>; 3] = Default::default();
-    for link in links {
-        let rank = match link.kind {
-            LinkKind::Text | LinkKind::Form => 0,
-            LinkKind::Anchor if !link.shown.trim().is_empty() => 0,
-            // It may be around an image.
-            LinkKind::Anchor => 1,
-            LinkKind::Resource => 2,
-        };
-        ranks[rank].push_back(link);
-    }
-    ranks.into_iter().flat_map(|mut rank| {
-        let mut from_front = false;
-        std::iter::from_fn(move || {
-            from_front = !from_front;
-            if from_front { rank.pop_front() } else { rank.pop_back() }
-        })
-    })
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::rates::{Bounded, words};
 use super::refusals::Refusals;
 use super::settings::{GuardSettings, Service};
 use super::sharing::{Change, Origin};
-use super::spending::{Rate, Rates, Wanted};
+use super::spending::{LONGEST, MOST_TOLD, Rate, Rates, Told, Wanted};
 use super::strikes::Strikes;
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
@@ -33,22 +33,24 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Decides who may go on. Cloning gives another handle to the same memory.
 #[derive(Clone)]
-pub struct Guard(Arc<Inner>);
+pub struct Guard(pub(super) Arc<Inner>);
 
-struct Inner {
-    settings: Live<GuardSettings>,
-    clock: SharedClock,
-    memory: Mutex<Memory>,
+pub(super) struct Inner {
+    pub(super) settings: Live<GuardSettings>,
+    pub(super) clock: SharedClock,
+    pub(super) memory: Mutex<Memory>,
     /// Told when there are changes to be shared.
     changed: Notify,
 }
 
 #[derive(Default)]
-struct Memory {
+pub(super) struct Memory {
     connections: u32,
     held: HashMap<(IpNet, Service), u32>,
-    rates: Rates,
+    pub(super) rates: Rates,
     strikes: Bounded<Subject, Strikes>,
+    /// Failed logins of accounts that others were not told of yet.
+    failed: HashMap<String, u32>,
     acquaintances: Acquaintances,
     refusals: Bounded<(Option<IpNet>, Service), Refusals>,
     set: HashMap<IpNet, Ban>,
@@ -154,6 +156,12 @@ impl Guard {
         }
     }
 
+    /// Whether this peer may try to log in now: it is not banned.
+    pub fn may_try(&self, peer: &Peer) -> Result<(), Refusal> {
+        let Some(client) = self.counted(peer, &self.0.settings.get()) else { return Ok(()) };
+        self.0.memory.lock().check_ban(client, self.0.clock.now())
+    }
+
     /// Whether this peer may try a password for this account now, by the name its failures are counted under.
     pub fn may_log_in(&self, peer: &Peer, account: &str) -> Result<(), Refusal> {
         let settings = self.0.settings.get();
@@ -183,16 +191,19 @@ impl Guard {
         if let Failure::Login { account } = what {
             let known = (account_key(account), client.network());
             is_acquaintance = memory.acquaintances.knows(&known, now);
-            memory.strike(Subject::Account(known.0), settings.account_failures, now, &settings);
+            // What a forgotten device does at home must not keep its owner out elsewhere.
+            if !is_acquaintance {
+                memory.fail(known.0, now, &settings);
+            }
         }
         let count = if is_acquaintance {
             // A device with an outdated password must not lock its whole household out, nor make the first mistake of
             // somebody else there one too many.
-            memory.strike(Subject::Acquaintance(client.host()), 0, now, &settings)
+            memory.strike(Subject::Acquaintance(client.host()), 1, 0, now, &settings)
         } else {
             let limit = settings.failures;
-            memory.strike(Subject::Address(client.network()), network_limit(limit, &settings), now, &settings);
-            memory.strike(Subject::Address(client.host()), limit, now, &settings)
+            memory.strike(Subject::Address(client.network()), 1, network_limit(limit, &settings), now, &settings);
+            memory.strike(Subject::Address(client.host()), 1, limit, now, &settings)
         };
         let is_changed = !memory.changes.is_empty();
         drop(memory);
@@ -362,40 +373,27 @@ impl Guard {
         self.0.settings.get()
     }
 
-    pub(super) fn take_rate(&self, rate: Rate, wanted: Wanted) -> Result<(), Duration> {
-        let settings = self.0.settings.get();
-        self.0.memory.lock().rates.take(rate, self.0.clock.now(), wanted, &settings)
+    /// What was counted here since this was asked last, as others are told of it.
+    pub(super) fn take_told(&self) -> Vec<(String, i64)> {
+        let mut memory = self.0.memory.lock();
+        let failed = std::mem::take(&mut memory.failed).into_iter();
+        let failed = failed.map(|(account, times)| Told::Failed(account, times));
+        let told = memory.rates.take_spent().chain(failed).map(|told| told.row());
+        told.filter(|(name, _)| name.len() <= LONGEST).collect()
     }
 
-    /// Takes parts of several rates, or of none when not all are left; which one is not.
-    pub(super) fn take_rates(&self, parts: &[(Rate, Wanted)]) -> Result<(), usize> {
+    /// Counts what others have counted.
+    pub(super) fn hear(&self, told: Vec<Told>) {
         let (settings, now) = (self.0.settings.get(), self.0.clock.now());
         let mut memory = self.0.memory.lock();
-        if let Some(short) = parts.iter().position(|(rate, wanted)| memory.rates.look(rate, now, *wanted).is_err()) {
-            return Err(short);
-        }
-        for (place, (rate, wanted)) in parts.iter().enumerate() {
-            memory.rates.take(rate.clone(), now, *wanted, &settings).map_err(|_| place)?;
-        }
-        Ok(())
-    }
-
-    /// Whether so much of a rate is left; nothing is taken.
-    pub(super) fn look_at_rate(&self, rate: &Rate, wanted: Wanted) -> Result<(), Duration> {
-        self.0.memory.lock().rates.look(rate, self.0.clock.now(), wanted)
-    }
-
-    /// What of the rates was used here since this was asked last.
-    pub(super) fn take_spent(&self) -> Vec<(String, Duration)> {
-        self.0.memory.lock().rates.take_spent()
-    }
-
-    /// What of the rates others have used.
-    pub(super) fn charge(&self, spent: impl IntoIterator<Item = (Rate, Duration)>) {
-        let (settings, now) = (self.0.settings.get(), self.0.clock.now());
-        let mut memory = self.0.memory.lock();
-        for (rate, length) in spent {
-            memory.rates.charge(rate, length, now, &settings);
+        for told in told {
+            match told {
+                Told::Spent(rate, length) if settings.share_rates => memory.rates.charge(rate, length, now, &settings),
+                Told::Spent(..) => {}
+                Told::Failed(account, times) => {
+                    memory.strike(Subject::Account(account), times, settings.account_failures, now, &settings);
+                }
+            }
         }
     }
 
@@ -465,10 +463,20 @@ impl Memory {
         Ok(())
     }
 
-    /// Adds a failure and bans at the limit; how many failures are remembered.
-    fn strike(&mut self, subject: Subject, limit: u32, now: Timestamp, settings: &GuardSettings) -> u32 {
+    /// Counts a failed login of an account, here and everywhere: else whoever guesses at several processes or machines would
+    /// have so many times the tries.
+    fn fail(&mut self, account: String, now: Timestamp, settings: &GuardSettings) {
+        let limit = settings.account_failures;
+        if limit > 0 && (self.failed.len() < MOST_TOLD || self.failed.contains_key(&account)) {
+            *self.failed.entry(account.clone()).or_default() += 1;
+        }
+        self.strike(Subject::Account(account), 1, limit, now, settings);
+    }
+
+    /// Adds failures and bans at the limit; how many failures are remembered.
+    fn strike(&mut self, subject: Subject, times: u32, limit: u32, now: Timestamp, settings: &GuardSettings) -> u32 {
         let strikes = self.strikes.entry(subject.clone(), now, settings.remembered, Strikes::none);
-        let count = strikes.add(now, settings);
+        let count = strikes.add(times, now, settings);
         if limit > 0 && count >= limit && strikes.banned_for(now).is_none() {
             let length = strikes.ban(now, settings);
             let bans = strikes.bans();

@@ -132,6 +132,17 @@ fn an_outdated_password_does_not_make_the_next_mistake_a_ban() {
 }
 
 #[test]
+fn an_outdated_password_at_home_keeps_nobody_out_elsewhere() {
+    let (guard, _) = guard(GuardSettings { account_failures: 5, ..Default::default() });
+    let (home, hotel) = (peer("198.51.100.1"), peer("203.0.113.1"));
+    guard.logged_in(&home, "ann@example.test");
+    for _ in 0..50 {
+        guard.failed(&home, Failure::Login { account: "ann@example.test" });
+    }
+    assert!(guard.may_log_in(&hotel, "ann@example.test").is_ok());
+}
+
+#[test]
 fn bans_by_hand() {
     let (guard, clock) = guard(GuardSettings::default());
     guard.ban("198.51.100.7/24".parse().unwrap(), Some(Duration::from_secs(60)), "spam").unwrap();

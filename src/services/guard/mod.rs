@@ -10,9 +10,9 @@
 //! Its answers never ask the network or the disk: it takes one lock, for the length of a few look-ups. Bans are carried beside it, by
 //! [`Sharing`], to a table of the database and back, so that they survive a restart and hold on every machine, and into a
 //! set of the packet filter where one is configured. So are the networks that have logged in to an account, which go on while others guess
-//! its password. With `share_rates` the use of rates is carried too, so that a client has
-//! one allowance on all machines together; else rates are of this process. Rates and failures are lost with the process. In
-//! the log: one line for each ban that begins.
+//! its password, and the failed logins of accounts, which are one account's wherever somebody guesses. With `share_rates` the use of rates
+//! is carried too, so that a client has one allowance on all machines together; else rates are of this process. Rates and failures of
+//! clients are lost with the process. In the log: one line for each ban that begins.
 
 mod acquaintances;
 mod client;

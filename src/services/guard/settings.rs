@@ -84,12 +84,13 @@ crate::settings! {
         pub longest_delay: Span = Span::seconds(15),
         /// Errors in one session, since its last message, after which it is closed (SMTP: 421 4.7.0).
         pub most_errors: u32 = 20,
-        /// How long a failed login or a session closed for errors is remembered against the client.
+        /// How long a failed login or a session closed for errors is remembered against the client. With each further one this
+        /// time begins anew for all of them.
         pub memory: Span = Span::minutes(10),
         /// Failures within `memory` after which a client is banned. 0 never bans.
         pub failures: u32 = 10,
         /// Failed logins of one account within `memory` after which only networks that have logged in to it before
-        /// may try again. 0 is no limit.
+        /// may try again. Those of such networks do not count, and app passwords go on everywhere. 0 is no limit.
         pub account_failures: u32 = 20,
         /// Length of a client's first ban. Each one that follows within a day lasts twice as long.
         pub ban: Span = Span::minutes(10),

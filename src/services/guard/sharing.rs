@@ -1,5 +1,5 @@
-//! Bans and networks that have logged in, which survive a restart and are shared between machines, and the use of rates where
-//! that is wanted: tables that every process writes to and reads.
+//! Bans and networks that have logged in, which survive a restart and are shared between machines, failed logins of accounts, and
+//! the use of rates where that is wanted: tables that every process writes to and reads.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::acquaintances::Register;
 use super::ledger::{Ban, Guard};
 use super::nftables;
 use super::settings::GuardSettings;
-use super::spending::Rate;
+use super::spending::Told;
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::SessionId;
@@ -67,10 +67,12 @@ pub struct Sharing {
     told: HashMap<IpNet, Option<Timestamp>>,
     /// When it was told everything, and with which settings.
     told_all: (Timestamp, Arc<GuardSettings>),
-    /// This process's name among those that share rates.
+    /// This process's name among those that tell each other what they have counted.
     process: String,
-    /// The latest row of shared rates that was read.
-    charged: i64,
+    /// Up to which row each other process was heard, as far as these rows are still read.
+    heard: HashMap<String, i64>,
+    /// When these rows were read last.
+    heard_at: Option<Timestamp>,
     /// Carries the networks that have logged in to accounts.
     register: Register,
 }
@@ -84,12 +86,10 @@ const MOST_UNWRITTEN: usize = 10_000;
 /// How long the row of a ban that is over is kept: so long an earlier ban makes the next one longer.
 const KEPT: Duration = Duration::from_secs(2 * 86_400);
 
-/// How long the use of rates can be read by others.
-const RATES_KEPT: Duration = Duration::from_secs(600);
+/// How long others can read what was counted.
+const TOLD_KEPT: Duration = Duration::from_secs(600);
 /// How often the firewall is told again of all bans, for it may have been reloaded without anybody saying so.
 const TOLD_ALL_EVERY: Duration = Duration::from_secs(3_600);
-/// The most that one row of another process takes of a rate.
-const LONGEST_CHARGE: Duration = Duration::from_secs(86_400);
 
 impl Sharing {
     /// Puts the parts together.
@@ -97,7 +97,8 @@ impl Sharing {
         let process = SessionId::generate(parts.clock.now()).to_string();
         let told_all = (parts.clock.now(), parts.settings.get());
         let (unwritten, seen, told) = (Vec::new(), Timestamp::EPOCH, HashMap::new());
-        Self { parts, unwritten, seen, told, told_all, process, charged: 0, register: Register::default() }
+        let (heard, heard_at, register) = (HashMap::new(), None, Register::default());
+        Self { parts, unwritten, seen, told, told_all, process, heard, heard_at, register }
     }
 
     /// Reads all bans, then goes on exchanging them until `tasks` stop; what has changed last is written then.
@@ -145,38 +146,54 @@ impl Sharing {
             .database
             .execute("DELETE FROM bans WHERE ends_at IS NOT NULL AND ends_at < ? AND changed_at < ?", &old)
             .await?;
-        if self.parts.settings.get().share_rates { self.exchange_rates(now).await } else { Ok(()) }
+        self.exchange_counts(now).await
     }
 
-    /// Tells what of the rates was used here, and takes over what was used elsewhere. What cannot be told is not told later:
-    /// an allowance that is too large for a moment does less harm than a queue of them.
-    async fn exchange_rates(&mut self, now: Timestamp) -> Result<(), Error> {
-        let micros = |length: Duration| Val::from(i64::try_from(length.as_micros()).unwrap_or(i64::MAX));
-        let rows: Vec<Vec<Val>> = self
-            .parts
-            .guard
-            .take_spent()
-            .into_iter()
-            .map(|(rate, length)| vec![self.process.as_str().into(), now.into(), rate.into(), micros(length)])
-            .collect();
-        let database = &self.parts.database;
+    /// Tells what was counted here, and takes over what was counted elsewhere. What cannot be told is not told later: an
+    /// allowance that is too large for a moment does less harm than a queue of them.
+    async fn exchange_counts(&mut self, now: Timestamp) -> Result<(), Error> {
+        let told = self.parts.guard.take_told().into_iter();
+        let row = |(name, number): (String, i64)| -> Vec<Val> {
+            vec![self.process.as_str().into(), now.into(), name.into(), number.into()]
+        };
+        let rows: Vec<Vec<Val>> = told.map(row).collect();
         if !rows.is_empty() {
-            let mut transaction = database.begin_with(Durability::Relaxed).await?;
+            let mut transaction = self.parts.database.begin_with(Durability::Relaxed).await?;
+            // The table was made for rates, whose number is a time.
             transaction.insert_many("shared_rates", &["process", "at", "rate", "micros"], &rows).await?;
             transaction.commit().await?;
         }
-        let sql =
-            "SELECT id, rate, micros FROM shared_rates WHERE id > ? AND process <> ? AND at >= ? ORDER BY id LIMIT ?";
-        let recent = now - RATES_KEPT;
-        let values = [self.charged.into(), self.process.as_str().into(), recent.into(), MOST_ROWS.into()];
-        let mut spent = Vec::new();
-        for row in database.fetch_all(sql, &values).await? {
-            self.charged = row.int(0)?;
-            let length = Duration::from_micros(u64::try_from(row.int(2)?).unwrap_or(0)).min(LONGEST_CHARGE);
-            spent.extend(Rate::parse(&row.text(1)?).map(|rate| (rate, length)));
+        self.hear(now).await?;
+        let old = [(now - TOLD_KEPT).into()];
+        self.parts.database.execute("DELETE FROM shared_rates WHERE at < ?", &old).await?;
+        Ok(())
+    }
+
+    /// Takes over what others have counted. The rows of one process appear in the order of their numbers, those of several do not:
+    /// a transaction may end later than one that began after it.
+    async fn hear(&mut self, now: Timestamp) -> Result<(), Error> {
+        let sql = "SELECT id, process, rate, micros FROM shared_rates WHERE at >= ? AND process <> ? AND id > ? \
+                   ORDER BY id LIMIT ?";
+        let from = self.heard_at.map_or(now - TOLD_KEPT, |last| last.min(now) - OVERLAP);
+        let (mut heard, mut told, mut after) = (HashMap::new(), Vec::new(), 0_i64);
+        loop {
+            let values = [from.into(), self.process.as_str().into(), after.into(), MOST_ROWS.into()];
+            let rows = self.parts.database.fetch_all(sql, &values).await?;
+            for row in &rows {
+                let process = row.text(1)?;
+                after = row.int(0)?;
+                let known = self.heard.get(&process).copied().unwrap_or(0);
+                if after > known {
+                    told.extend(Told::parse(&row.text(2)?, row.int(3)?));
+                }
+                heard.insert(process, after.max(known));
+            }
+            if rows.len() < MOST_ROWS as usize {
+                break;
+            }
         }
-        self.parts.guard.charge(spent);
-        self.parts.database.execute("DELETE FROM shared_rates WHERE at < ?", &[recent.into()]).await?;
+        self.parts.guard.hear(told);
+        (self.heard, self.heard_at) = (heard, Some(now));
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::ledger::Guard;
 use super::rates::{Allowance, Bounded};
 use super::settings::{GuardSettings, Service};
 use crate::foundations::clock::Timestamp;
@@ -53,6 +54,34 @@ impl Rate {
     }
 }
 
+/// What one process tells the others that it has counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Told {
+    /// A part of a rate was taken, which takes so long to be given back.
+    Spent(Rate, Duration),
+    /// So many logins to an account have failed.
+    Failed(String, u32),
+}
+
+impl Told {
+    /// Its name and number, as they stand in the table.
+    pub(super) fn row(&self) -> (String, i64) {
+        match self {
+            Self::Spent(rate, length) => (rate.text(), i64::try_from(length.as_micros()).unwrap_or(i64::MAX)),
+            Self::Failed(account, times) => (format!("failed {account}"), i64::from(*times)),
+        }
+    }
+
+    /// What a name and a number mean; `None` when it is nothing that this version knows.
+    pub(super) fn parse(name: &str, number: i64) -> Option<Self> {
+        if let Some(account) = name.strip_prefix("failed ") {
+            return u32::try_from(number).ok().map(|times| Self::Failed(account.to_owned(), times));
+        }
+        let length = Duration::from_micros(u64::try_from(number).unwrap_or(0)).min(LONGEST_CHARGE);
+        Rate::parse(name).map(|rate| Self::Spent(rate, length))
+    }
+}
+
 /// How much of a rate is wanted: units, of so many in a period.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
@@ -69,10 +98,13 @@ pub(super) struct Rates {
     spent: HashMap<Rate, Duration>,
 }
 
-/// Most rates whose use is told at once; the use of further ones stays untold.
-const MOST_TOLD: usize = 10_000;
+/// The most that another process takes of a rate at once.
+const LONGEST_CHARGE: Duration = Duration::from_secs(86_400);
+
+/// Most rates whose use is told at once, and most accounts whose failures are; further ones stay untold.
+pub(super) const MOST_TOLD: usize = 10_000;
 /// Longest name that is told.
-const LONGEST: usize = 300;
+pub(super) const LONGEST: usize = 300;
 
 impl Rates {
     /// Takes a part of a rate, or says how long until there is so much. `count` 0 is no limit.
@@ -113,13 +145,33 @@ impl Rates {
     }
 
     /// What was taken here since this was asked last.
-    pub(super) fn take_spent(&mut self) -> Vec<(String, Duration)> {
-        let spent = std::mem::take(&mut self.spent);
-        spent
-            .into_iter()
-            .map(|(rate, length)| (rate.text(), length))
-            .filter(|(name, _)| name.len() <= LONGEST)
-            .collect()
+    pub(super) fn take_spent(&mut self) -> impl Iterator<Item = Told> + use<> {
+        std::mem::take(&mut self.spent).into_iter().map(|(rate, length)| Told::Spent(rate, length))
+    }
+}
+
+impl Guard {
+    pub(super) fn take_rate(&self, rate: Rate, wanted: Wanted) -> Result<(), Duration> {
+        let settings = self.0.settings.get();
+        self.0.memory.lock().rates.take(rate, self.0.clock.now(), wanted, &settings)
+    }
+
+    /// Takes parts of several rates, or of none when not all are left; which one is not.
+    pub(super) fn take_rates(&self, parts: &[(Rate, Wanted)]) -> Result<(), usize> {
+        let (settings, now) = (self.0.settings.get(), self.0.clock.now());
+        let mut memory = self.0.memory.lock();
+        if let Some(short) = parts.iter().position(|(rate, wanted)| memory.rates.look(rate, now, *wanted).is_err()) {
+            return Err(short);
+        }
+        for (place, (rate, wanted)) in parts.iter().enumerate() {
+            memory.rates.take(rate.clone(), now, *wanted, &settings).map_err(|_| place)?;
+        }
+        Ok(())
+    }
+
+    /// Whether so much of a rate is left; nothing is taken.
+    pub(super) fn look_at_rate(&self, rate: &Rate, wanted: Wanted) -> Result<(), Duration> {
+        self.0.memory.lock().rates.look(rate, self.0.clock.now(), wanted)
     }
 }
 
@@ -139,6 +191,9 @@ mod tests {
         ] {
             assert_eq!(Rate::parse(&rate.text()), Some(rate));
         }
+        let failed = Told::Failed("ann smith@example.test".to_owned(), 7);
+        let (name, number) = failed.row();
+        assert_eq!(Told::parse(&name, number), Some(failed));
         for text in ["", "messages", "messages x", "later 192.0.2.0/24", "connections no 192.0.2.0/24"] {
             assert_eq!(Rate::parse(text), None, "{text}");
         }
@@ -153,10 +208,13 @@ mod tests {
         let wanted = Wanted { units: 6, count: 10, period: Duration::from_secs(60) };
         assert_eq!(one.take(rate(), now, wanted, &settings), Ok(()));
         assert_eq!(other.take(rate(), now, wanted, &settings), Ok(()));
-        for (name, length) in one.take_spent() {
-            other.charge(Rate::parse(&name).unwrap(), length, now, &settings);
+        for told in one.take_spent() {
+            let (name, number) = told.row();
+            assert_eq!(Told::parse(&name, number), Some(told));
+            let Some(Told::Spent(rate, length)) = Told::parse(&name, number) else { panic!("{name}") };
+            other.charge(rate, length, now, &settings);
         }
-        assert!(one.take_spent().is_empty());
+        assert_eq!(one.take_spent().count(), 0);
         let one_more = Wanted { units: 1, ..wanted };
         assert!(other.take(rate(), now, one_more, &settings).is_err());
         assert_eq!(one.take(rate(), now, one_more, &settings), Ok(()));

@@ -48,9 +48,9 @@ impl Strikes {
         self.banned_until
     }
 
-    /// Adds a failure; how many there are now.
-    pub(super) fn add(&mut self, now: Timestamp, settings: &GuardSettings) -> u32 {
-        self.count = self.count(now, settings).saturating_add(1);
+    /// Adds failures; how many there are now.
+    pub(super) fn add(&mut self, times: u32, now: Timestamp, settings: &GuardSettings) -> u32 {
+        self.count = self.count(now, settings).saturating_add(times);
         self.last = now;
         self.forget_at = self.forget_at.max(now + settings.memory.duration());
         self.count

@@ -27,6 +27,8 @@ use crate::storage::spool::QUARANTINED;
 pub struct IntakeParts {
     /// Its settings.
     pub settings: Live<IntakeSettings>,
+    /// Whether all of it was judged by another node, whatever `intake.lmtp` says.
+    pub is_judged: bool,
     /// Our name.
     pub hostname: Live<Domain>,
     /// Who judges.
@@ -107,6 +109,15 @@ impl Intake {
     /// Puts the parts together.
     pub fn new(parts: IntakeParts) -> Self {
         Self(parts, Copies::default())
+    }
+
+    /// Those in force now.
+    fn settings(&self) -> Arc<IntakeSettings> {
+        let settings = self.0.settings.get();
+        match self.0.is_judged {
+            true => Arc::new(IntakeSettings { lmtp: LmtpVerdict::Trust, ..IntakeSettings::clone(&settings) }),
+            false => settings,
+        }
     }
 
     /// Begins to tell milters of a message that has a sender so far. The refusal is for the client.
@@ -266,7 +277,7 @@ impl Intake {
 
     /// Adds the Received field and asks the filter.
     async fn judge(&self, mut mail: Mail, dialogue: Option<Box<Dialogue>>) -> Result<Wanted, Refusal> {
-        let settings = self.0.settings.get();
+        let settings = self.settings();
         let glance = Glance::of(&mail.message);
         if glance.hops > settings.hops {
             let text = format!("The message has passed {} hosts: mail runs in a circle", glance.hops);

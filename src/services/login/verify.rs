@@ -170,7 +170,13 @@ impl Inner {
     /// Whose password this is. What fails is recorded, counted, and answered when it is time.
     pub(super) async fn identify(&self, attempt: &LoginAttempt, entrance: Entrance) -> Result<(Account, By), Refusal> {
         let name = self.name(attempt);
-        if let Err(refusal) = self.guard.may_log_in(&attempt.peer, &name) {
+        // Whoever guesses at an account keeps none of its devices out: nobody finds their passwords by guessing.
+        let is_device = entrance == Entrance::Program && Made::parse_password(attempt.password.expose()).is_some();
+        let admitted = match is_device {
+            true => self.guard.may_try(&attempt.peer),
+            false => self.guard.may_log_in(&attempt.peer, &name),
+        };
+        if let Err(refusal) = admitted {
             self.refused(attempt, &name, TOO_MANY);
             return Err(refusal);
         }
@@ -185,6 +191,10 @@ impl Inner {
             }
             Failed::Told(reason, refusal) => {
                 self.refused(attempt, &name, reason);
+                // It was looked for although the account is closed.
+                if is_device && reason == TOO_MANY {
+                    self.hold_back(attempt, &name).await;
+                }
                 return Err(refusal);
             }
             Failed::Refused(reason) => self.refused(attempt, &name, reason),

@@ -72,7 +72,7 @@ impl Queue {
         // One that was given up by an administrator need not have left a mark: its disk may have been full.
         let is_gone = |other: &&Neighbour| (other.is_seen || other.is_given_up) && !other.is_alive && other.has_claims;
         for other in others.iter().filter(is_gone) {
-            self.take_over(node, &other.name).await?;
+            self.take_over(node, other).await?;
         }
         Ok(())
     }
@@ -87,10 +87,11 @@ impl Queue {
         }
     }
 
-    async fn take_over(&self, node: &QueueNode, other: &str) -> Result<(), Error> {
+    async fn take_over(&self, node: &QueueNode, other: &Neighbour) -> Result<(), Error> {
         if !node.bury(other).await? {
             return Ok(());
         }
+        let other = other.name.as_str();
         self.settle_noted().await?;
         let uncertain = self.0.parts.spool.recover_from(other).await?;
         log::warn!(node = other, uncertain = uncertain.len(); "What a node that is gone was about to send is sent by others");

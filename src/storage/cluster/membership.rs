@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{ClusterSettings, Error, NodeState, Tenure, Term};
-use crate::foundations::clock::Uptime;
+use crate::foundations::clock::{Steady, Uptime};
 use crate::foundations::random::{self, NoRandomness};
 use crate::storage::database::{Database, Sql, Val};
 
@@ -23,6 +23,8 @@ struct Inner {
     settings: ClusterSettings,
     term: Mutex<Option<Arc<Term>>>,
     draining: std::sync::atomic::AtomicBool,
+    /// The database's clock, by which others' leases are judged.
+    clock: Mutex<Steady>,
 }
 
 /// Who has a user's mailboxes.
@@ -46,6 +48,8 @@ struct Owner {
     address: Option<String>,
     /// Whether the node has joined since with another epoch, or is gone.
     is_stale: bool,
+    /// As it was read; `None` for a node that is gone.
+    lease_end: Option<i64>,
     is_alive: bool,
 }
 
@@ -53,7 +57,7 @@ impl Membership {
     /// A node that has not joined yet.
     pub fn new(database: Database, settings: ClusterSettings) -> Self {
         let (term, draining) = (Mutex::default(), std::sync::atomic::AtomicBool::new(false));
-        Self(Arc::new(Inner { database, settings, term, draining }))
+        Self(Arc::new(Inner { database, settings, term, draining, clock: Mutex::default() }))
     }
 
     /// This node's name.
@@ -116,7 +120,8 @@ impl Membership {
         Ok(Some(term))
     }
 
-    /// Prolongs a term; `false` when it has ended, here or in the database.
+    /// Prolongs a term; `false` when it has ended here, or another node has written down that it has. What the database's clock
+    /// shows does not end it: that may have been put forward.
     ///
     /// # Errors
     /// The database fails; the term lasts as long as it did.
@@ -124,12 +129,17 @@ impl Membership {
         let inner = &self.0;
         let (now, (lease, own)) = (inner.database.dialect().now(), self.lease());
         let begun = Uptime::now();
-        let sql = format!(
-            "UPDATE cluster_nodes SET lease_end = {now} + ? WHERE node = ? AND epoch = ? AND lease_end > {now}"
-        );
+        let sql =
+            format!("UPDATE cluster_nodes SET lease_end = {now} + ? WHERE node = ? AND epoch = ? AND lease_end > 0");
         let values: [Val; 3] = [lease.into(), self.node().into(), term.epoch.into()];
         let renewed = inner.database.execute(Sql::assembled(sql), &values).await? == 1;
         Ok(renewed && term.prolong(begun + own))
+    }
+
+    /// The time by which others' leases are judged, when the database's clock shows so much now.
+    fn judge(&self, shown: i64) -> i64 {
+        let settings = &self.0.settings;
+        self.0.clock.lock().read(shown, Uptime::now(), settings.margin.duration(), settings.lease.duration())
     }
 
     /// Reads what this node is to do about mailboxes.
@@ -137,8 +147,12 @@ impl Membership {
     /// # Errors
     /// The database fails.
     pub async fn read_state(&self) -> Result<NodeState, Error> {
-        let sql = "SELECT state FROM cluster_nodes WHERE node = ?";
-        let row = self.0.database.fetch_optional(sql, &[self.node().into()]).await?;
+        let sql = format!("SELECT state, {} FROM cluster_nodes WHERE node = ?", self.0.database.dialect().now());
+        let row = self.0.database.fetch_optional(Sql::assembled(sql), &[self.node().into()]).await?;
+        if let Some(row) = &row {
+            // A clock that is read often is known before it jumps.
+            self.judge(row.int(1)?);
+        }
         let state = row.map(|row| row.text(0)).transpose()?;
         let state = state.and_then(|word| NodeState::from_word(&word)).unwrap_or(NodeState::Serving);
         self.0.draining.store(state == NodeState::Draining, std::sync::atomic::Ordering::Release);
@@ -202,14 +216,11 @@ impl Membership {
         Ok((least.name, least.epoch))
     }
 
-    /// Writes down that a node's lease has ended, so that it cannot be renewed; `false` when it has not.
+    /// Writes down that a node's lease has ended, so that it cannot be renewed; `false` when it was renewed meanwhile.
     async fn bury(&self, owner: &Owner) -> Result<bool, Error> {
-        let sql = format!(
-            "UPDATE cluster_nodes SET lease_end = 0 WHERE node = ? AND epoch = ? AND lease_end <= {}",
-            self.0.database.dialect().now()
-        );
-        let values: [Val; 2] = [owner.node.as_str().into(), owner.epoch.into()];
-        Ok(self.0.database.execute(Sql::assembled(sql), &values).await? == 1)
+        let sql = "UPDATE cluster_nodes SET lease_end = 0 WHERE node = ? AND epoch = ? AND lease_end = ?";
+        let values: [Val; 3] = [owner.node.as_str().into(), owner.epoch.into(), owner.lease_end.into()];
+        Ok(self.0.database.execute(sql, &values).await? == 1)
     }
 
     async fn owner(&self, home: &str) -> Result<Option<Owner>, Error> {
@@ -221,13 +232,14 @@ impl Membership {
         let Some(row) = self.0.database.fetch_optional(Sql::assembled(sql), &[home.into()]).await? else {
             return Ok(None);
         };
-        let epoch = row.int(1)?;
+        let (epoch, lease_end, now) = (row.int(1)?, row.opt_int(4)?, self.judge(row.int(5)?));
         Ok(Some(Owner {
             node: row.text(0)?,
             epoch,
             address: row.opt_text(2)?,
             is_stale: row.opt_int(3)? != Some(epoch),
-            is_alive: row.opt_int(4)?.is_some_and(|end| row.int(5).is_ok_and(|now| end > now)),
+            lease_end,
+            is_alive: lease_end.is_some_and(|end| end > now),
         }))
     }
 

@@ -14,13 +14,17 @@ pub enum Error {
     /// The row refers to one that is not there, or is referred to. The caller's business.
     #[error("a row that this one needs is missing, or still needed by others: {0}")]
     ForeignKey(Box<sqlx::Error>),
-    /// The server does not answer, has closed the connection, or all connections are busy. Passes by itself or with the
-    /// administrator's help.
+    /// The server does not answer, or has closed the connection. Passes by itself or with the administrator's help.
     #[error("the database cannot be reached: {0}")]
     Unavailable(Box<sqlx::Error>),
     /// The server could not be reached a moment ago, and it is too early to try again.
     #[error("the database could not be reached a moment ago")]
     Resting,
+    /// The server is there, but each of our connections was in use for this long. Passes by itself.
+    #[error(
+        "every connection to the database was in use for {0:?} (`database.max_connections` says how many there are)"
+    )]
+    Busy(Duration),
     /// The statement was given up after this long.
     #[error("the database did not answer within {0:?}")]
     Timeout(Duration),
@@ -109,6 +113,7 @@ impl Error {
             // A broken set-up is mended by the administrator; until then a client should come back later.
             Self::Unavailable(_)
             | Self::Resting
+            | Self::Busy(_)
             | Self::Timeout(_)
             | Self::Conflict(_)
             | Self::ReadOnly(_)

@@ -41,6 +41,8 @@ pub(super) struct Inner {
     retry_after_failure: Duration,
     /// Until when calls fail at once because the server was not there.
     resting_until: Mutex<Option<Instant>>,
+    /// When the server answered last.
+    answered_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -100,6 +102,7 @@ impl Database {
             statement_timeout: settings.statement_timeout.duration(),
             retry_after_failure: settings.retry_after_failure.duration(),
             resting_until: Mutex::new(None),
+            answered_at: Mutex::new(None),
         }))
     }
 
@@ -169,7 +172,7 @@ impl Database {
             }};
         }
         async move {
-            match &self.0.pools {
+            let came = match &self.0.pools {
                 Pools::Sqlite { full, writing, .. } if want == Want::Changes => {
                     let _turn = self.0.turn(writing).await?;
                     on!(full, engine::sqlite)
@@ -177,7 +180,9 @@ impl Database {
                 Pools::Sqlite { read, .. } => on!(read, engine::sqlite),
                 Pools::MySql(pool) => on!(pool, engine::mysql),
                 Pools::Postgres(pool) => on!(pool, engine::postgres),
-            }
+            };
+            self.0.note_answer(&came);
+            came
         }
         .boxed()
     }
@@ -187,9 +192,27 @@ impl Inner {
     /// A connection within `acquire_timeout`; at once an error while the server is known to be away.
     pub(super) async fn acquire<D: sqlx::Database>(&self, pool: &Pool<D>) -> Result<PoolConnection<D>, Error> {
         self.admit()?;
-        let result = pool.acquire().await.map_err(Error::from);
+        let begun = Instant::now();
+        let result = pool.acquire().await.map_err(|error| match error {
+            // The driver says so of a server that is away, too.
+            sqlx::Error::PoolTimedOut if self.has_answered_since(begun) => Error::Busy(self.acquire_timeout),
+            error => error.into(),
+        });
         self.note(&result);
         result
+    }
+
+    /// Whether the server is there: what SQLite opens is.
+    fn has_answered_since(&self, moment: Instant) -> bool {
+        let is_file = matches!(self.pools, Pools::Sqlite { .. });
+        is_file || self.answered_at.lock().is_some_and(|answered| answered >= moment)
+    }
+
+    /// What came of a statement, which is an answer also when the server refuses it.
+    pub(super) fn note_answer<T>(&self, result: &Result<T, Error>) {
+        if result.as_ref().err().is_none_or(|error| !error.is_unreachable()) {
+            *self.answered_at.lock() = Some(Instant::now());
+        }
     }
 
     /// Waits for SQLite's one pen.

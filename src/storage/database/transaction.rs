@@ -29,8 +29,7 @@ pub enum Durability {
 #[derive(Debug)]
 pub struct Transaction {
     inner: Inner,
-    dialect: Dialect,
-    statement_timeout: Duration,
+    database: Database,
     /// SQLite's pen, given back after the transaction's end. Declared last: dropped last.
     _turn: Option<OwnedMutexGuard<()>>,
 }
@@ -134,13 +133,9 @@ impl Database {
             Pools::Postgres(pool) => Open::begin(db.acquire(pool).await?, None, limit).await.map(Inner::Postgres),
         };
         db.note(&begun);
-        let mut transaction = Transaction {
-            inner: begun?,
-            dialect: self.dialect(),
-            statement_timeout: db.statement_timeout,
-            _turn: turn,
-        };
-        if durability == Durability::Relaxed && transaction.dialect == Dialect::Postgres {
+        db.note_answer(&begun);
+        let mut transaction = Transaction { inner: begun?, database: self.clone(), _turn: turn };
+        if durability == Durability::Relaxed && self.dialect() == Dialect::Postgres {
             transaction.execute("SET LOCAL synchronous_commit = off", &[]).await?;
         }
         Ok(transaction)
@@ -176,8 +171,8 @@ impl Database {
             }
         };
         db.note(&begun);
-        let mut transaction =
-            Transaction { inner: begun?, dialect: self.dialect(), statement_timeout: limit, _turn: None };
+        db.note_answer(&begun);
+        let mut transaction = Transaction { inner: begun?, database: self.clone(), _turn: None };
         // SQLite and PostgreSQL choose the moment at the first reading.
         transaction.fetch_optional("SELECT COUNT(*) FROM postrider_migrations", &[]).await?;
         Ok(transaction)
@@ -193,8 +188,13 @@ async fn limited<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::
 
 impl Transaction {
     /// The engine's way of saying things.
-    pub const fn dialect(&self) -> Dialect {
-        self.dialect
+    pub fn dialect(&self) -> Dialect {
+        self.database.dialect()
+    }
+
+    /// Longest wait for the answer to one statement.
+    fn limit(&self) -> Duration {
+        self.database.0.statement_timeout
     }
 
     /// Every row of a SELECT, or of a statement with RETURNING.
@@ -216,9 +216,9 @@ impl Transaction {
 
     /// Inserts one row into a table whose key column `id` the engine numbers, and says the number.
     pub async fn insert(&mut self, table: &str, columns: &[&str], values: &[Val]) -> Result<i64, Error> {
-        let text =
-            format!("INSERT INTO {table} ({}) VALUES {}", columns.join(", "), self.dialect.values(columns.len(), 1));
-        if self.dialect != Dialect::Postgres {
+        let dialect = self.dialect();
+        let text = format!("INSERT INTO {table} ({}) VALUES {}", columns.join(", "), dialect.values(columns.len(), 1));
+        if dialect != Dialect::Postgres {
             return Ok(self.run(&Sql::assembled(text), values, Want::Changes).await?.inserted);
         }
         let row = self.fetch_optional(Sql::assembled(text + " RETURNING id"), values).await?;
@@ -232,7 +232,7 @@ impl Transaction {
             let text = format!(
                 "INSERT INTO {table} ({}) VALUES {}",
                 columns.join(", "),
-                self.dialect.values(columns.len(), chunk.len())
+                self.dialect().values(columns.len(), chunk.len())
             );
             let sql = if matches!(chunk.len(), 1 | 100) { Sql::assembled(text) } else { Sql::rare(text) };
             self.run(&sql, &chunk.concat(), Want::Changes).await?;
@@ -243,7 +243,7 @@ impl Transaction {
     /// Makes everything done in the transaction permanent. After an error it may or may not be (the connection may have
     /// broken in between): the caller must be able to live with both.
     pub async fn commit(self) -> Result<(), Error> {
-        let limit = self.statement_timeout;
+        let limit = self.limit();
         match self.inner {
             Inner::Sqlite(open) => open.commit(limit).await,
             Inner::MySql(open) => open.commit(limit).await,
@@ -253,7 +253,7 @@ impl Transaction {
 
     /// Undoes everything done in the transaction.
     pub async fn rollback(self) -> Result<(), Error> {
-        let limit = self.statement_timeout;
+        let limit = self.limit();
         match self.inner {
             Inner::Sqlite(open) => open.rollback(limit).await,
             Inner::MySql(open) => open.rollback(limit).await,
@@ -267,7 +267,7 @@ impl Transaction {
         sql: &Sql,
         each: &mut (dyn FnMut(Row) -> Result<(), E> + Send),
     ) -> Result<(), E> {
-        let limit = self.statement_timeout;
+        let limit = self.limit();
         let told = match &mut self.inner {
             Inner::Sqlite(open) => engine::sqlite_each(open.connection(), sql, limit, each).await,
             Inner::MySql(open) => engine::mysql_each(open.connection(), sql, limit, each).await,
@@ -290,7 +290,7 @@ impl Transaction {
 
     /// On the heap, as in the pool.
     fn run<'a>(&'a mut self, sql: &'a Sql, values: &'a [Val], want: Want) -> BoxFuture<'a, Result<Answer, Error>> {
-        let limit = self.statement_timeout;
+        let limit = self.limit();
         async move {
             let work = async {
                 match &mut self.inner {
@@ -304,6 +304,7 @@ impl Transaction {
             if came.as_ref().is_err_and(|error| error.condemns() || matches!(error, Error::Timeout(_))) {
                 self.condemn();
             }
+            self.database.0.note_answer(&came);
             came
         }
         .boxed()

@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::hexadecimal::hexadecimal;
+use crate::foundations::ids::SessionId;
 use crate::foundations::tasks::Tasks;
-use crate::storage::database::{Database, Dialect, Durability, Error, Sql};
+use crate::storage::database::{Database, Dialect, Durability, Error, Sql, Val};
 
 crate::words! {
     /// What a report is about.
@@ -59,6 +60,9 @@ pub(super) struct Inner {
     pub(super) database: Database,
     clock: SharedClock,
     pending: Mutex<HashMap<Key, (u64, u64)>>,
+    /// This process among those that write, and the day it began.
+    process: (String, i64),
+    writing: tokio::sync::Mutex<Writing>,
     pub(super) failures: Mutex<Vec<super::Failure>>,
 }
 
@@ -71,6 +75,30 @@ struct Key {
     detail: String,
 }
 
+/// What is to be written with one commit.
+struct Row {
+    key: Key,
+    digest: String,
+    counts: (u64, u64),
+}
+
+impl Row {
+    /// Its place in the table.
+    fn place(&self) -> (&str, i64, &str, &str) {
+        (self.key.kind.word(), self.key.day, &self.key.domain, &self.digest)
+    }
+}
+
+/// Where the writing is.
+struct Writing {
+    /// The number of the next commit.
+    number: i64,
+    /// Its rows, if it is not known what became of it.
+    uncertain: Option<Vec<Row>>,
+}
+
+/// Stands for a kind in the claims, where each process notes the number of its last commit.
+const WRITTEN: &str = "written";
 /// Most different results in memory; further ones are not counted until these are in the tables.
 const MOST_PENDING: usize = 20_000;
 /// Longest policy or detail in octets; a longer one is not counted.
@@ -89,7 +117,11 @@ impl std::fmt::Debug for Reports {
 impl Reports {
     /// The room on a database. Nothing is written before [`Reports::start`] or [`Reports::flush`].
     pub fn new(database: Database, clock: SharedClock) -> Self {
-        Self(Arc::new(Inner { database, clock, pending: Mutex::default(), failures: Mutex::default() }))
+        let now = clock.now();
+        let process = (SessionId::generate(now).to_string(), Self::day_of(now));
+        let writing = tokio::sync::Mutex::new(Writing { number: 1, uncertain: None });
+        let (pending, failures) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { database, clock, pending, process, writing, failures }))
     }
 
     /// The database it is on.
@@ -142,36 +174,57 @@ impl Reports {
     /// # Errors
     /// The database fails; what was not written stays in memory.
     pub async fn flush(&self) -> Result<(), Error> {
+        let mut writing = self.0.writing.lock().await;
         loop {
-            let batch: Vec<(Key, (u64, u64))> = {
-                let mut pending = self.0.pending.lock();
-                let keys: Vec<Key> = pending.keys().take(BATCH).cloned().collect();
-                keys.into_iter().filter_map(|key| pending.remove_entry(&key)).collect()
-            };
+            let batch = writing.uncertain.take().unwrap_or_else(|| self.take_batch());
             if batch.is_empty() {
                 return Ok(());
             }
-            if let Err(error) = self.write(&batch).await {
-                let mut pending = self.0.pending.lock();
-                for (key, counts) in batch {
-                    let kept = pending.entry(key).or_default();
-                    kept.0 += counts.0;
-                    kept.1 += counts.1;
-                }
+            if let Err(error) = self.write(writing.number, &batch).await {
+                writing.uncertain = Some(batch);
                 return Err(error);
             }
+            writing.number += 1;
         }
     }
 
-    async fn write(&self, batch: &[(Key, (u64, u64))]) -> Result<(), Error> {
-        let sql = adding(self.0.database.dialect());
+    /// Takes some of what is in memory, in the order of the table: processes that lock rows in different orders would wait for
+    /// each other.
+    fn take_batch(&self) -> Vec<Row> {
+        let mut pending = self.0.pending.lock();
+        let keys: Vec<Key> = pending.keys().take(BATCH).cloned().collect();
+        let taken = keys.into_iter().filter_map(|key| pending.remove_entry(&key));
+        let row = |(key, counts): (Key, (u64, u64))| {
+            let digest = digest(&[&key.policy, &key.detail]);
+            Row { key, digest, counts }
+        };
+        let mut batch: Vec<Row> = taken.map(row).collect();
+        batch.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
+        batch
+    }
+
+    /// Adds a batch to the tables, unless that was done under this number already and only the answer was lost.
+    async fn write(&self, number: i64, batch: &[Row]) -> Result<(), Error> {
+        let dialect = self.0.database.dialect();
+        let (process, day) = &self.0.process;
         let mut transaction = self.0.database.begin_with(Durability::Relaxed).await?;
-        for (key, (good, bad)) in batch {
+        let conflict = dialect.on_conflict(&["kind", "day", "domain"], &[]);
+        let insert = format!("INSERT INTO report_claims (kind, day, domain, claimed_at) VALUES (?, ?, ?, 0){conflict}");
+        let values: [Val; 3] = [WRITTEN.into(), (*day).into(), process.as_str().into()];
+        transaction.execute(Sql::assembled(insert), &values).await?;
+        let sql =
+            "UPDATE report_claims SET claimed_at = ? WHERE kind = ? AND day = ? AND domain = ? AND claimed_at < ?";
+        let [kind, day, process] = values;
+        if transaction.execute(sql, &[number.into(), kind, day, process, number.into()]).await? == 0 {
+            return transaction.rollback().await;
+        }
+        let sql = adding(dialect);
+        for Row { key, digest, counts: (good, bad) } in batch {
             let values = [
                 key.kind.word().into(),
                 key.day.into(),
                 key.domain.as_str().into(),
-                digest(&[&key.policy, &key.detail]).into(),
+                digest.as_str().into(),
                 key.policy.as_str().into(),
                 key.detail.as_str().into(),
                 int(*good).into(),
@@ -227,4 +280,66 @@ pub(super) fn digest(texts: &[&str]) -> String {
 
 pub(super) fn int(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::foundations::clock::SystemClock;
+    use crate::storage::database::{DatabaseSettings, DatabaseUrl};
+
+    #[tokio::test]
+    async fn what_is_written_again_for_want_of_an_answer_counts_once() {
+        let place = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite(&place.path().join("test.sqlite"));
+        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+        database.migrate().await.unwrap();
+        let reports = Reports::new(database.clone(), Arc::new(SystemClock));
+        let note = |domain: &str| {
+            reports.note(Kind::Dmarc, domain, "{}".to_owned(), "{}".to_owned(), Outcome::Good);
+        };
+        let names = || (0..50).map(|n| format!("d{n}.test"));
+        names().for_each(|domain| note(&domain));
+        // The database has it, and the process does not know.
+        let batch = reports.take_batch();
+        reports.write(1, &batch).await.unwrap();
+        reports.0.writing.lock().await.uncertain = Some(batch);
+        note("d7.test");
+        reports.flush().await.unwrap();
+        let today = Reports::day_of(reports.0.clock.now());
+        let mut counted = 0;
+        for domain in names() {
+            for day in [today - 1, today] {
+                counted +=
+                    reports.tallies(Kind::Dmarc, day, &domain, 9).await.unwrap().iter().map(|t| t.good).sum::<u64>();
+            }
+        }
+        assert_eq!(counted, 51);
+        // Another process has numbers of its own.
+        let other = Reports::new(database.clone(), Arc::new(SystemClock));
+        other.note(Kind::Dmarc, "e.test", "{}".to_owned(), "{}".to_owned(), Outcome::Bad);
+        other.flush().await.unwrap();
+        let waiting = other.waiting(today + 2, other.0.clock.now(), 100).await.unwrap();
+        let domains: BTreeSet<String> = waiting.into_iter().map(|(_, _, domain)| domain).collect();
+        assert_eq!(domains.len(), 51, "{domains:?}");
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn all_processes_lock_rows_in_the_same_order() {
+        let place = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite(&place.path().join("test.sqlite"));
+        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+        let reports = Reports::new(database.clone(), Arc::new(SystemClock));
+        for n in 0..100 {
+            let domain = format!("d{}.test", n % 10);
+            reports.note(Kind::Tls, &domain, "{}".to_owned(), n.to_string(), Outcome::Good);
+        }
+        let batch = reports.take_batch();
+        assert_eq!(batch.len(), 100);
+        assert!(batch.is_sorted_by(|one, other| one.place() < other.place()));
+        database.close().await;
+    }
 }

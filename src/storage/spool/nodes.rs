@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Error;
+use crate::foundations::clock::{Steady, Uptime};
 use crate::foundations::files;
 use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::random;
@@ -15,6 +16,8 @@ use crate::storage::database::{Database, Sql, Val};
 const MARKS: &str = "nodes";
 /// Octets of a mark.
 const LENGTH: u64 = 64;
+/// A jump of the database's clock that is no more than this part of a lease ends none that is renewed in time.
+const TOLERATED: u32 = 10;
 
 /// This process among those that share a queue.
 ///
@@ -28,6 +31,8 @@ pub struct QueueNode {
     name: String,
     lease: Duration,
     mark: Mutex<String>,
+    /// The database's clock, by which others' leases are judged.
+    clock: Mutex<Steady>,
 }
 
 /// Another node.
@@ -35,7 +40,9 @@ pub struct QueueNode {
 pub struct Neighbour {
     /// Its name.
     pub name: String,
-    /// Whether its lease lasts.
+    /// Until when its lease lasts by the database's clock, in microseconds.
+    pub lease_end: i64,
+    /// Whether it lasts.
     pub is_alive: bool,
     /// Whether its mark is in the directory that this node sees.
     pub is_seen: bool,
@@ -49,7 +56,8 @@ pub struct Neighbour {
 impl QueueNode {
     /// A node that has not joined yet, over the spool in `directory`.
     pub fn new(database: Database, directory: &Path, name: String, lease: Duration) -> Self {
-        Self { database, directory: directory.join(MARKS), name, lease, mark: Mutex::default() }
+        let (mark, clock) = (Mutex::default(), Mutex::default());
+        Self { database, directory: directory.join(MARKS), name, lease, mark, clock }
     }
 
     /// How long its lease lasts without being renewed.
@@ -91,14 +99,14 @@ impl QueueNode {
         left
     }
 
-    /// Prolongs the lease; `false` when it has ended or is another process's.
+    /// Prolongs the lease; `false` when another node has written down that it has ended, or it is another process's. What the
+    /// database's clock shows does not end it: that may have been put forward.
     ///
     /// # Errors
     /// The database fails.
     pub async fn renew(&self) -> Result<bool, Error> {
         let now = self.database.dialect().now();
-        let sql =
-            format!("UPDATE queue_nodes SET lease_end = {now} + ? WHERE node = ? AND mark = ? AND lease_end > {now}");
+        let sql = format!("UPDATE queue_nodes SET lease_end = {now} + ? WHERE node = ? AND mark = ? AND lease_end > 0");
         let mark = self.mark.lock().clone();
         let values = [self.lease_micros(), self.name.as_str().into(), mark.into()];
         Ok(self.database.execute(Sql::assembled(sql), &values).await? == 1)
@@ -117,11 +125,13 @@ impl QueueNode {
         let rows = self.database.fetch_all(Sql::assembled(sql), &[self.name.as_str().into()]).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
+            let (lease_end, now) = (row.int(2)?, self.judge(row.int(3)?));
             let neighbour = Neighbour {
                 name: row.text(0)?,
-                is_alive: row.int(2)? > row.int(3)?,
+                lease_end,
+                is_alive: lease_end > now,
                 is_seen: false,
-                is_given_up: row.int(2)? == 0,
+                is_given_up: lease_end == 0,
                 has_claims: row.opt_int(4)?.is_some(),
             };
             found.push((self.mark_of(&neighbour.name), row.text(1)?, neighbour));
@@ -137,14 +147,18 @@ impl QueueNode {
         looked.await.map_err(|_| Error::Closed)
     }
 
-    /// Writes down that another node's lease has ended, so that it cannot be renewed; `false` when it has not.
+    /// The time by which others' leases are judged, when the database's clock shows so much now.
+    fn judge(&self, shown: i64) -> i64 {
+        self.clock.lock().read(shown, Uptime::now(), self.lease / TOLERATED, self.lease)
+    }
+
+    /// Writes down that another node's lease has ended, so that it cannot be renewed; `false` when it was renewed meanwhile.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn bury(&self, other: &str) -> Result<bool, Error> {
-        let now = self.database.dialect().now();
-        let sql = format!("UPDATE queue_nodes SET lease_end = 0 WHERE node = ? AND lease_end <= {now}");
-        Ok(self.database.execute(Sql::assembled(sql), &[other.into()]).await? == 1)
+    pub async fn bury(&self, other: &Neighbour) -> Result<bool, Error> {
+        let sql = "UPDATE queue_nodes SET lease_end = 0 WHERE node = ? AND lease_end = ?";
+        Ok(self.database.execute(sql, &[other.name.as_str().into(), other.lease_end.into()]).await? == 1)
     }
 }
 

@@ -9,9 +9,11 @@ use postrider::foundations::mail::Peer;
 use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::{Live, Span};
 use postrider::services::guard::{Guard, GuardSettings, Service};
-use postrider::services::login::{Login, LoginAttempt, LoginSettings, Rehash, Scheme, hash, recognise};
+use postrider::services::login::{
+    AppPasswordWish, Login, LoginAttempt, LoginSettings, Rehash, Scheme, hash, recognise,
+};
 use postrider::storage::database::Database;
-use postrider::storage::directory::{NewUser, PasswordOwner, Standing};
+use postrider::storage::directory::{NewUser, PasswordOwner, Scopes, Standing};
 use postrider::storage::journal::{Journal, JournalSettings, Query};
 
 use super::world::{World, address, domain, user};
@@ -22,6 +24,7 @@ super::engines::on_every_engine!(
     refusals_are_recorded,
     all_spellings_of_an_address_are_counted_together,
     guesses_sent_together_are_counted_one_by_one,
+    who_guesses_at_an_account_keeps_no_device_out,
     a_dead_database_is_no_wrong_password,
     weak_hashes_are_strengthened_where_wanted,
 );
@@ -96,6 +99,33 @@ async fn guesses_sent_together_are_counted_one_by_one(database: Database) {
     // One may have begun before the failure of another is counted.
     assert!((3..=6).contains(&checked), "{kinds:?}");
     assert!(kinds.iter().all(|kind| matches!(kind, Kind::AuthenticationFailed | Kind::TooMany)), "{kinds:?}");
+}
+
+/// Strangers can close an account to networks that it does not know, such as that of a telephone on its way.
+async fn who_guesses_at_an_account_keeps_no_device_out(database: Database) {
+    let world = World::new(database);
+    world.users(&["ann@a.test"]).await;
+    let guard = GuardSettings { error_delay: Span::seconds(0), failures: 3, account_failures: 5, ..Default::default() };
+    let door = guarded_door(&world, cheap(), guard);
+    let scopes = Scopes::parse("all").unwrap();
+    let wish = AppPasswordWish { name: "Telephone".to_owned(), scopes, ends_at: None };
+    let made = door.login.keyring().add(&address("ann@a.test"), wish, 25, "a test").await.unwrap();
+    let device = made.password.expose().clone();
+    let from = |n: usize, password: &str| LoginAttempt {
+        peer: Peer::Tcp(format!("203.0.{n}.7:4000").parse().unwrap()),
+        ..attempt("ann@a.test", password)
+    };
+    for n in 0..5 {
+        assert!(door.login.verify(from(n, "wrong")).await.is_err());
+    }
+    assert_eq!(door.login.verify(from(98, "pencil")).await.unwrap_err().kind, Kind::TooMany);
+    assert!(door.login.verify(from(99, &device)).await.is_ok());
+    // What only looks like one is no way round the limit, and counts against who tries it.
+    for _ in 0..3 {
+        let guess = "a".repeat(20);
+        assert_eq!(door.login.verify(from(97, &guess)).await.unwrap_err().kind, Kind::TooMany);
+    }
+    assert!(door.login.verify(from(97, &device)).await.is_err(), "it is banned");
 }
 
 async fn the_right_ones_get_in(database: Database) {

@@ -192,6 +192,47 @@ async fn a_lock_in_postgres_takes_no_connections_away() {
     a_lock_takes_no_connections_away(Dialect::Postgres).await;
 }
 
+/// Many who use the database at once do not make it one that is away, of which nobody asks anything for a while.
+async fn a_busy_pool_is_no_server_that_is_away(dialect: Dialect) {
+    let Some(fresh) = Fresh::create(dialect).await else { return };
+    let settings = DatabaseSettings {
+        max_connections: 1,
+        acquire_timeout: Span::millis(500),
+        retry_after_failure: Span::minutes(10),
+        ..Default::default()
+    };
+    let other = fresh.connect().await;
+    other.migrate().await.unwrap();
+    let database = Database::connect(&fresh.url, &settings).await.unwrap();
+    let mut holder = database.begin_reading().await.unwrap();
+    let works = async { while holder.fetch_optional("SELECT 1", &[]).await.is_ok() {} };
+    let waited = tokio::select! {
+        waited = database.check() => waited,
+        () = works => panic!("the one connection is lost"),
+    };
+    assert!(matches!(waited, Err(Error::Busy(_))), "{waited:?}");
+    holder.rollback().await.unwrap();
+    database.check().await.unwrap();
+    other.close().await;
+    database.close().await;
+    fresh.remove().await;
+}
+
+#[tokio::test]
+async fn a_busy_file_is_not_away() {
+    a_busy_pool_is_no_server_that_is_away(Dialect::Sqlite).await;
+}
+
+#[tokio::test]
+async fn a_busy_mariadb_is_not_away() {
+    a_busy_pool_is_no_server_that_is_away(Dialect::MySql).await;
+}
+
+#[tokio::test]
+async fn a_busy_postgres_is_not_away() {
+    a_busy_pool_is_no_server_that_is_away(Dialect::Postgres).await;
+}
+
 #[tokio::test]
 async fn a_database_that_there_is_not_is_a_mistake_of_the_configuration() {
     for dialect in [Dialect::MySql, Dialect::Postgres] {

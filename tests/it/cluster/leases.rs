@@ -13,6 +13,7 @@ use crate::accounts::engines::on_every_engine;
 on_every_engine!(
     only_one_takes_a_user,
     users_of_the_dead_are_taken_and_the_dead_stay_dead,
+    a_clock_put_forward_ends_no_lease_of_the_living,
     what_is_given_back_is_free_at_once,
     a_node_of_the_same_name_waits,
     a_node_being_emptied_gives_to_others,
@@ -86,6 +87,22 @@ async fn users_of_the_dead_are_taken_and_the_dead_stay_dead(database: Database) 
     assert_ne!(again.epoch, dead.epoch);
     assert!(matches!(a.take("ann@example.test").await.unwrap(), Place::There { node, .. } if node == "b"));
     assert!(tenure.check().is_err());
+}
+
+/// Seen from a clock that was put forward, the leases of all nodes have ended long ago.
+async fn a_clock_put_forward_ends_no_lease_of_the_living(database: Database) {
+    let (a, b) = (node(&database, "a", LONG), node(&database, "b", LONG));
+    let term = a.join().await.unwrap().unwrap();
+    b.join().await.unwrap().unwrap();
+    let Place::Here(tenure) = a.take("ann@example.test").await.unwrap() else { panic!("a does not have ann") };
+    database.execute("UPDATE cluster_nodes SET lease_end = 1", &[]).await.unwrap();
+    assert!(a.renew(&term).await.unwrap());
+    assert!(matches!(b.take("ann@example.test").await.unwrap(), Place::There { .. }));
+    assert!(tenure.check().is_ok());
+    // Once another has taken over, nothing is renewed.
+    database.execute("UPDATE cluster_nodes SET lease_end = 1", &[]).await.unwrap();
+    assert!(is_here(&b.take("ann@example.test").await.unwrap()));
+    assert!(!a.renew(&term).await.unwrap());
 }
 
 async fn what_is_given_back_is_free_at_once(database: Database) {

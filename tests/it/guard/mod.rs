@@ -23,7 +23,14 @@ use tokio::net::TcpStream;
 use crate::accounts::engines::{on_every_engine, run};
 use crate::harness::{Host, TestClock};
 
-on_every_engine!(bans_are_shared, a_ban_by_hand_outlasts_an_earned_one, known_networks_are_shared, rates_are_shared);
+on_every_engine!(
+    bans_are_shared,
+    a_ban_by_hand_outlasts_an_earned_one,
+    known_networks_are_shared,
+    rates_are_shared,
+    rates_that_were_committed_late_are_shared,
+    guesses_at_several_processes_are_counted_together,
+);
 
 struct Machine {
     guard: Guard,
@@ -193,17 +200,76 @@ async fn known_networks_are_shared(database: Database) {
     tasks.stop(Duration::from_secs(10)).await;
 }
 
+fn sharing_rates(share_rates: bool, database: &Database, clock: &TestClock, journal: &Journal) -> Machine {
+    let clock: SharedClock = Arc::new(clock.clone());
+    let settings = Live::new(GuardSettings { share_rates, ..GuardSettings::default() });
+    let guard = Guard::new(settings.clone(), Arc::clone(&clock));
+    let (database, journal) = (database.clone(), journal.clone());
+    let parts = SharingParts { guard: guard.clone(), settings: settings.clone(), database, journal, clock };
+    Machine { guard, sharing: Sharing::new(parts), settings }
+}
+
+/// A transaction may end later than one that began after it, and its rows have smaller numbers then.
+async fn rates_that_were_committed_late_are_shared(database: Database) {
+    let (clock, tasks) = (TestClock::new(), Tasks::new());
+    let journal = journal(&database, &clock, &tasks);
+    let mut machine = sharing_rates(true, &database, &clock, &journal);
+    let now = postrider::foundations::clock::Clock::now(&clock);
+    let hour = Duration::from_secs(3_600);
+    let copies = |units| [Part { what: "copies an hour", units, count: 10, period: hour }];
+    for (id, process) in [(1_000, "quick"), (999, "slow")] {
+        let values: [Val; 5] = [
+            i64::from(id).into(),
+            process.into(),
+            now.into(),
+            "named copies an hour ann@example.test".into(),
+            (4 * 360_000_000_i64).into(),
+        ];
+        let sql = "INSERT INTO shared_rates (id, process, at, rate, micros) VALUES (?, ?, ?, ?, ?)";
+        database.execute(sql, &values).await.unwrap();
+        machine.sharing.exchange().await.unwrap();
+    }
+    assert!(machine.guard.take("ann@example.test", &copies(3)).is_err());
+    // Rows that are read again are not counted again.
+    machine.sharing.exchange().await.unwrap();
+    assert_eq!(machine.guard.take("ann@example.test", &copies(2)), Ok(()));
+    tasks.stop(Duration::from_secs(10)).await;
+}
+
+/// Else who guesses a password would have so many times the tries as there are processes and machines.
+async fn guesses_at_several_processes_are_counted_together(database: Database) {
+    let (clock, tasks) = (TestClock::new(), Tasks::new());
+    let journal = journal(&database, &clock, &tasks);
+    let start = || sharing_rates(false, &database, &clock, &journal);
+    let (mut one, mut other) = (start(), start());
+    let guess = |machine: &Machine, times: u8| {
+        for n in 0..times {
+            let guesser = Peer::Tcp(format!("198.51.100.{n}:4000").parse().unwrap());
+            machine.guard.failed(&guesser, Failure::Login { account: "ann@example.test" });
+        }
+    };
+    let is_open = |machine: &Machine| machine.guard.may_log_in(&peer(), "ann@example.test").is_ok();
+    // Twenty are the most.
+    guess(&one, 12);
+    guess(&other, 8);
+    assert!(is_open(&one) && is_open(&other));
+    for machine in [&mut one, &mut other] {
+        machine.sharing.exchange().await.unwrap();
+    }
+    assert!(!is_open(&other));
+    one.sharing.exchange().await.unwrap();
+    assert!(!is_open(&one));
+    // Nor does a restart give back the tries.
+    let mut restarted = start();
+    restarted.sharing.exchange().await.unwrap();
+    assert!(!is_open(&restarted));
+    tasks.stop(Duration::from_secs(10)).await;
+}
+
 async fn rates_are_shared(database: Database) {
     let (clock, tasks) = (TestClock::new(), Tasks::new());
     let journal = journal(&database, &clock, &tasks);
-    let machine = |share_rates: bool| {
-        let clock: SharedClock = Arc::new(clock.clone());
-        let settings = Live::new(GuardSettings { share_rates, ..GuardSettings::default() });
-        let guard = Guard::new(settings.clone(), Arc::clone(&clock));
-        let (database, journal) = (database.clone(), journal.clone());
-        let parts = SharingParts { guard: guard.clone(), settings: settings.clone(), database, journal, clock };
-        Machine { guard, sharing: Sharing::new(parts), settings }
-    };
+    let machine = |share_rates| sharing_rates(share_rates, &database, &clock, &journal);
     let (mut one, mut other, mut alone) = (machine(true), machine(true), machine(false));
     let connect = |machine: &Machine, times: u32| {
         (0..times).filter(|_| machine.guard.admit(&peer(), Service::Smtp).is_ok()).count()

@@ -238,6 +238,7 @@ impl World {
             })),
             intake: Arc::new(Intake::new(IntakeParts {
                 settings: intake.clone(),
+                is_judged: false,
                 hostname,
                 filter: Arc::new(filter),
                 routing,

@@ -81,6 +81,21 @@ fn the_recipient_outweighs_the_site() {
 }
 
 #[test]
+fn no_heap_of_links_hides_one() {
+    let heap: String =
+        (0..300).map(|n| format!("<img src='https://good.test/{n}'><a href='https://good.test/{n}'></a>")).collect();
+    let bare = tokens_of("Content-Type: text/html\n\n<a href='https://evil.test/'>here</a>");
+    let evil: Vec<Token> =
+        bare.into_iter().filter(|token| !tokens_of("Content-Type: text/html\n\nhere").contains(token)).collect();
+    assert!(!evil.is_empty());
+    for (before, behind) in [(heap.as_str(), ""), ("", heap.as_str()), (heap.as_str(), heap.as_str())] {
+        let message = format!("Content-Type: text/html\n\n{before}<a href='https://evil.test/'>here</a>{behind}");
+        let found = tokens_of(&message);
+        assert!(evil.iter().all(|token| found.contains(token)), "{message}");
+    }
+}
+
+#[test]
 fn tokens_are_stable() {
     // Stored tables depend on the values: a change here needs new tables.
     let found = tokens_of("Subject: Hi\n\nHello World");

@@ -223,7 +223,7 @@ fn attachments(view: &View<'_>, sink: &mut Sink) {
 }
 
 fn links(view: &View<'_>, sink: &mut Sink) {
-    for link in view.links.iter().take(200) {
+    for link in view.likeliest_links().take(200) {
         sink.add("u:", &link.host);
         sink.add("u:", registered(&link.host));
         let rest = link.url.split_once("://").map_or(link.url.as_str(), |(_, r)| r);

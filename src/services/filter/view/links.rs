@@ -1,5 +1,7 @@
 //! Links in text and HTML.
 
+use std::collections::VecDeque;
+
 use super::{MAX_LINKS, View};
 
 /// Where a link stands.
@@ -50,6 +52,29 @@ impl View<'_> {
             self.links.push(link);
         }
         has_room
+    }
+
+    /// The links: those that readers see come first, and those that they do not follow last. They are taken from both ends, so that no heap of
+    /// others before or behind a link hides it.
+    pub(in crate::services::filter) fn likeliest_links(&self) -> impl Iterator<Item = &Link> {
+        let mut ranks: [VecDeque<&Link>; 3] = Default::default();
+        for link in &self.links {
+            let rank = match link.kind {
+                LinkKind::Text | LinkKind::Form => 0,
+                LinkKind::Anchor if !link.shown.trim().is_empty() => 0,
+                // It may be around an image.
+                LinkKind::Anchor => 1,
+                LinkKind::Resource => 2,
+            };
+            ranks[rank].push_back(link);
+        }
+        ranks.into_iter().flat_map(|mut rank| {
+            let mut from_front = false;
+            std::iter::from_fn(move || {
+                from_front = !from_front;
+                if from_front { rank.pop_front() } else { rank.pop_back() }
+            })
+        })
     }
 }
 
