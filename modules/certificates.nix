@@ -365,8 +365,9 @@ in
           if [ -e key.pem ] && ${pkgs.openssl}/bin/openssl x509 -in cert.pem -noout -checkhost ${cfg.hostname} | grep -q 'does match'; then
             exit 0
           fi
+          # The name is where it is looked for; as the common name one of more than 64 characters would not fit.
           ${pkgs.openssl}/bin/openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
-            -subj /CN=${cfg.hostname} -addext subjectAltName=DNS:${cfg.hostname},DNS:localhost \
+            -subj '/CN=Postrider self-signed' -addext subjectAltName=DNS:${cfg.hostname},DNS:localhost \
             -keyout key.new -out cert.new
           mv key.new key.pem
           # The last step: the certificate says whether the name is another one.

@@ -52,6 +52,12 @@ in
     description = ''
       Secrets for keys in `settings` that want the path of a file: write `"credential:<name>"` there. systemd hands the
       file to the roles; nobody else on the machine can read it, and it is never copied into the store.
+
+      So it is with all options that name a file with a secret. A switch restarts the roles when the name of a file is another
+      one. When only its content has changed, they go on with what they were started with: have sops-nix restart those that get
+      it by `sops.secrets.<name>.restartUnits`, such as `[ "postrider-mta.service" ]` for keys of DKIM and passwords of
+      smarthosts, and `[ "postrider-access.service" "postrider-mta.service" ]` for the database; with agenix, restart them by
+      hand. Backups, drills and reports read it at their next run.
     '';
   };
 

@@ -120,6 +120,22 @@ let
   };
   tooSmall = lib.filterAttrs (role: least: octets cfg.memoryMax.${role} < octets least) leastMemory;
 
+  # Several modules may want the same, each for a reason of its own.
+  relaxation = types.submodule {
+    options = {
+      value = mkOption {
+        type = types.anything;
+        internal = true;
+        description = "What the key is to be.";
+      };
+      because = mkOption {
+        type = types.separatedString "; ";
+        internal = true;
+        description = "Why.";
+      };
+    };
+  };
+
   # What a running role cannot exchange: `needs_restart` in `src/daemon/build.rs`. A new place of a listener comes with its socket,
   # and new files of certificates must be there before they are read.
   fixed =
@@ -324,7 +340,7 @@ in
 
   # For the other modules, which know what a role needs for them.
   options.services.postrider.relaxed = mkOption {
-    type = types.attrsOf (types.attrsOf types.raw);
+    type = types.attrsOf (types.attrsOf relaxation);
     default = { };
     internal = true;
     description = "What is relaxed of the sandbox of a role, each with its reason, see `lib/hardening.nix`.";

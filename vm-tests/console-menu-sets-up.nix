@@ -22,6 +22,9 @@
 
     ${builtins.readFile ./lib/mail.py}
 
+    # Longer than the common name of a certificate may be.
+    HOST = f"post.{'with-many-letters-' * 3}s.example.net"
+
 
     def menu(*answers: str) -> str:
         """What the menu says to these answers, given one after the other and then the end of the input."""
@@ -82,20 +85,20 @@
             assert why in out, out
 
     with subtest("the server has another name, a domain and a user, and all others as before"):
-        out = menu("7", "post.example.net", "example.net", "dora", "staple", "staple")
-        assert "This server is post.example.net now" in out, out
+        out = menu("7", HOST, "example.net", "dora", "staple", "staple")
+        assert f"This server is {HOST} now" in out, out
         send(server, "dora@example.net", "staple", "ann@example.test", "from the new one")
         wait_for_mail(server, "ann@example.test", "ann", "from the new one")
         send(server, "ann@example.test", "ann", "dora@example.net", "to the new one")
         wait_for_mail(server, "dora@example.net", "staple", "to the new one")
-        server.succeed("timeout 20 bash -c 'exec 3<>/dev/tcp/localhost/25 && read -r line <&3 && [[ $line == \"220 post.example.net\"* ]]'")
-        server.succeed("echo | openssl s_client -connect localhost:993 | openssl x509 -noout -checkhost post.example.net | grep 'does match'")
+        server.succeed(f"timeout 20 bash -c 'exec 3<>/dev/tcp/localhost/25 && read -r line <&3 && [[ $line == \"220 {HOST}\"* ]]'")
+        server.succeed(f"echo | openssl s_client -connect localhost:993 | openssl x509 -noout -checkhost {HOST} | grep 'does match'")
 
     with subtest("an installation shows its plan first, and touches nothing that is not confirmed"):
         server.succeed("truncate -s 10G /var/tmp/disk; truncate -s 1G /var/tmp/small")
         out = install("/var/tmp/disk", "horse", "horse", "yes")
         assert "EVERYTHING ON IT IS ERASED" in out and "(10 GiB)" in out and "/boot, FAT" in out, out
-        assert "post.example.net" in out and "dora@example.net" in out and "192.0.2.77/32" in out, out
+        assert HOST in out and "dora@example.net" in out and "192.0.2.77/32" in out, out
         assert "Nothing is changed." in out, out
         server.succeed("cmp -n 2097152 /var/tmp/disk /dev/zero")
         for disk, why in (("/var/tmp/small", "too small"), ("/var/tmp/none", "is no disk")):

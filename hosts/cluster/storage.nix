@@ -1,8 +1,14 @@
 # Database and storage of the nodes, both on one machine to keep the example short. What fails here fails for everybody: use
 # a replicated database with one primary and a storage that survives a disk.
-{ addresses, lib, ... }:
+{
+  addresses,
+  config,
+  lib,
+  ...
+}:
 let
   nodes = lib.attrValues addresses.nodes;
+  usesNftables = config.networking.nftables.enable;
 in
 {
   imports = [ ./addresses.nix ];
@@ -42,9 +48,15 @@ in
     };
   };
 
-  networking.firewall.extraCommands = ''
-    iptables -A nixos-fw -p tcp -s ${lib.concatStringsSep "," nodes} -m multiport --dports 2049,5432 -j nixos-fw-accept
-  '';
+  # The storage and the database are for the nodes alone.
+  networking.firewall = {
+    extraInputRules = lib.mkIf usesNftables ''
+      ip saddr { ${lib.concatStringsSep ", " nodes} } tcp dport { 2049, 5432 } accept
+    '';
+    extraCommands = lib.mkIf (!usesNftables) ''
+      iptables -A nixos-fw -p tcp -s ${lib.concatStringsSep "," nodes} -m multiport --dports 2049,5432 -j nixos-fw-accept
+    '';
+  };
 
   boot.loader.grub.device = "/dev/vda";
   fileSystems."/" = {

@@ -61,7 +61,7 @@ pkgs.writeShellApplication {
       sed "0,/^hostname *=/s|^hostname *=.*|hostname = \"$name\"|" "$file" >"$mine.new" || return
       umount "$file" 2>/dev/null || true
       mv "$mine.new" "$mine" && mount --bind "$mine" "$file" || return
-      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=$name" \
+      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=Postrider self-signed" \
         -addext "subjectAltName=DNS:$name,DNS:localhost" \
         -keyout "$certificates/key.pem" -out "$certificates/cert.pem" 2>/dev/null || return
       systemctl restart postrider-certificates.service || return

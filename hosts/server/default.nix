@@ -1,5 +1,6 @@
 # A complete mail server for example.com, to copy and change. Everything with `example` in it is yours to replace;
-# the rest can stay. Secrets are files on the machine (agenix, sops-nix or by hand), never texts in here.
+# the rest can stay. Secrets are files on the machine (agenix, sops-nix or by hand), never texts in here. What restarts the roles
+# when the content of one changes says the option `secrets`.
 { pkgs, ... }:
 {
   networking.hostName = "mail";

@@ -45,7 +45,8 @@ impl SelfSigned {
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
 
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, names.first().copied().unwrap_or("localhost"));
+        // The names are where they are looked for (RFC 9525 §2); here a long one would not fit (RFC 5280 §A.1: 64 characters).
+        params.distinguished_name.push(DnType::CommonName, "Postrider self-signed");
         params.subject_alt_names = names.iter().map(|name| alternative(name)).collect::<Result<_, _>>()?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -91,9 +92,24 @@ fn alternative(name: &str) -> Result<SanType, rcgen::Error> {
 
 #[cfg(test)]
 mod tests {
+    use x509_parser::prelude::{FromDer as _, X509Certificate};
+
     use super::super::load::load;
     use super::*;
     use crate::foundations::clock::{Clock as _, SystemClock};
+
+    #[test]
+    fn a_long_name_fits() {
+        let label = "a".repeat(63);
+        let name = format!("{label}.{label}.example.test");
+        let directory = tempfile::tempdir().unwrap();
+        let pair = SelfSigned::keep_in(directory.path(), &[&name], SystemClock.now()).unwrap();
+        let loaded = load(&pair).unwrap();
+        assert!(loaded.covers(&name));
+        let (_, certificate) = X509Certificate::from_der(loaded.leaf()).unwrap();
+        let common: Vec<&str> = certificate.subject().iter_common_name().map(|name| name.as_str().unwrap()).collect();
+        assert!(common.len() == 1 && common[0].len() <= 64, "{common:?}");
+    }
 
     #[test]
     fn those_who_begin_at_once_share_one_certificate() {

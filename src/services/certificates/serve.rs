@@ -319,11 +319,11 @@ impl Certificates {
         }
     }
 
-    /// Loads the files again whenever one of them has changed, looks whether the DNS has the keys of those that wait, and
-    /// warns of certificates that end soon, until `tasks` stop. What was not taken is tried again now and then: a disk
-    /// that failed for a moment, or a clock that was behind, leaves no trace on the files.
+    /// Loads the files again whenever they have changed and a second look finds them the same, looks whether the DNS has
+    /// the keys of those that wait, and warns of certificates that end soon, until `tasks` stop. What was not taken is
+    /// tried again now and then: a disk that failed for a moment, or a clock that was behind, leaves no trace on the files.
     pub async fn watch(self: Arc<Self>, tasks: Tasks) {
-        let mut tried = Fingerprint::default();
+        let (mut tried, mut last) = (Fingerprint::default(), Fingerprint::clone(&self.seen.load()));
         let mut warned = Timestamp::EPOCH;
         // Those that were found waiting at the start are looked at right away.
         let mut asked = Timestamp::EPOCH;
@@ -340,12 +340,14 @@ impl Certificates {
             let found = tokio::task::spawn_blocking(move || fingerprint(&wanted)).await.unwrap_or_default();
             let is_due = self.held() > 0 && now.since(asked) >= settings.dane.look_every.duration();
             let is_new = found != **self.seen.load() && (found != tried || now.since(asked) >= TRY_AGAIN);
-            if is_new || is_due {
+            // Certificate and key are put into place one after the other: what has just changed may be half of a pair.
+            let is_settled = std::mem::replace(&mut last, found.clone()) == found;
+            if is_settled && (is_new || is_due) {
                 (tried, asked) = (found, now);
-                // What went wrong has been said; a half-written pair is complete at the next look.
+                // What went wrong has been said.
                 let _ = self.reload().await;
             }
-            let pause = settings.look_every.duration().max(SHORTEST_PAUSE);
+            let pause = if is_settled { settings.look_every.duration().max(SHORTEST_PAUSE) } else { SHORTEST_PAUSE };
             tokio::select! {
                 () = tasks.stopping() => return,
                 () = self.clock.sleep_until(now + pause) => {}

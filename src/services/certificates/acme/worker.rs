@@ -118,9 +118,13 @@ impl Acme {
             if wish.name.as_ref().is_some_and(|name| !wanted.names.contains(name)) {
                 continue;
             }
-            let plan = plans.entry(file.clone()).or_default();
-            let problem = self.attempt(wanted, &file, &settings.acme_state, plan).await.err();
-            let problem = problem.map(|problem| problem.to_string());
+            let problem = if self.is_on_duty().await {
+                let plan = plans.entry(file.clone()).or_default();
+                let attempt = self.attempt(wanted, &file, &settings.acme_state, plan).await;
+                attempt.err().map(|problem| problem.to_string())
+            } else {
+                Some(OFF_DUTY.to_owned())
+            };
             let problem = problem.or_else(|| self.unserved(&file).map(|_| UNSERVED.to_owned()));
             let now = self.certificates.newest(&file).filter(|newest| !newest.temporary && problem.is_none());
             let in_force = self.certificates.loaded();
@@ -303,6 +307,9 @@ const LOOK: Duration = Duration::from_secs(30);
 const LONGEST_ATTEMPT: Duration = Duration::from_mins(10);
 const LONGEST_QUESTION: Duration = Duration::from_secs(30);
 const SHORTEST_QUESTION_PAUSE: Duration = Duration::from_mins(10);
+/// What an administrator is told who asks a node that does not order certificates now.
+const OFF_DUTY: &str =
+    "another node orders certificates, or the database does not say which one does; ask for it there";
 /// What an administrator is told of a certificate that was obtained and is not served.
 const UNSERVED: &str = "it was obtained, and is served as soon as all certificates can be used; `postrider certificate \
                         list` says which one cannot";
@@ -408,6 +415,35 @@ mod tests {
         let asked = tokio::time::timeout(Duration::from_millis(300), second.accept()).await;
         assert!(asked.is_err(), "the other node may be asking it now");
         assert!(tasks.stop(Duration::from_secs(10)).await);
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_wish_at_a_node_without_the_duty_orders_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite(&directory.path().join("test.sqlite"));
+        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+        database.migrate().await.unwrap();
+        // An attempt would fail at once, and be counted.
+        let names = vec!["mx1.example.test".parse().unwrap()];
+        let wanted = AcmeCertificate { names, terms_agreed: false, ..AcmeCertificate::default() };
+        let (acme, _) = worker(TlsSettings {
+            acme: vec![wanted],
+            acme_state: directory.path().join("acme"),
+            ..TlsSettings::default()
+        });
+        let acme = acme.among(Some(Duties::new(database.clone(), "a")));
+        let other = Duties::new(database.clone(), "b");
+        assert!(other.take(DUTY, DUTY_LEASE).await.unwrap());
+        for (attempts, problem) in [(0, "another node"), (1, "terms")] {
+            let (mut plans, (done, told)) = (HashMap::new(), oneshot::channel());
+            acme.fulfil(RenewalWish { name: None, done }, &mut plans).await;
+            let renewals = told.await.unwrap();
+            let told = renewals[0].problem.as_deref().unwrap();
+            assert!(told.contains(problem), "{told}");
+            assert_eq!(plans.values().map(|plan: &Plan| plan.failures).sum::<u32>(), attempts);
+            other.leave(DUTY).await.unwrap();
+        }
         database.close().await;
     }
 

@@ -1,11 +1,12 @@
 use std::fs;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::foundations::clock::{Clock, SystemClock};
@@ -66,6 +67,28 @@ impl Clock for Hand {
 
     fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(tokio::time::sleep(Duration::from_millis(5)))
+    }
+}
+
+/// A clock on which everybody sleeps until let go.
+struct Steps {
+    asleep: AtomicUsize,
+    go: Arc<Semaphore>,
+}
+
+impl Clock for Steps {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.asleep.fetch_add(1, Ordering::Relaxed);
+        let go = Arc::clone(&self.go);
+        Box::pin(async move {
+            if let Ok(step) = go.acquire_owned().await {
+                step.forget();
+            }
+        })
     }
 }
 
@@ -258,6 +281,47 @@ async fn what_changes_before_files_are_watched_or_becomes_good_later_is_taken() 
     clock.0.store((now + DAY * 4).unix_micros(), Ordering::Relaxed);
     changed().await.expect("a certificate that is valid by now is not taken").unwrap();
     assert_eq!(certificates.states()[0].problem, None);
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
+#[tokio::test]
+async fn half_of_a_pair_is_told_of_only_when_it_stays_so() {
+    let (directory, now) = (tempfile::tempdir().unwrap(), SystemClock.now());
+    let (pair, _) = certificate(directory.path(), "mail.example.test");
+    let clock = Arc::new(Steps { asleep: AtomicUsize::new(0), go: Arc::new(Semaphore::new(0)) });
+    let acme_state = directory.path().join("state");
+    let settings = TlsSettings { certificates: vec![pair.clone()], acme_state, ..TlsSettings::default() };
+    let certificates = open_at(settings, Arc::new(ZoneResolver::new()), Arc::clone(&clock) as _).unwrap();
+    let tasks = Tasks::new();
+    tasks.spawn(Arc::clone(&certificates).watch(tasks.clone()));
+    let looked = async |times: usize| {
+        let looked = async {
+            while clock.asleep.load(Ordering::Relaxed) < times {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), looked).await.unwrap();
+    };
+    let look = async |times: usize| {
+        clock.go.add_permits(1);
+        looked(times).await;
+        certificates.states()[0].problem.clone()
+    };
+    looked(1).await;
+
+    let made = SelfSigned::make(&["mail.example.test"], now).unwrap();
+    files::write_durable(&pair.key, made.key.expose().as_bytes(), 0o600).unwrap();
+    assert_eq!(look(2).await, None, "the certificate may be on its way");
+    files::write_durable(&pair.cert, made.certificate.as_bytes(), 0o600).unwrap();
+    assert_eq!(look(3).await, None);
+    assert_eq!(look(4).await, None);
+    assert_eq!(certificates.loaded()[0].fingerprint(), load(&pair).unwrap().fingerprint(), "it is taken");
+
+    let other = SelfSigned::make(&["mail.example.test"], now).unwrap();
+    files::write_durable(&pair.key, other.key.expose().as_bytes(), 0o600).unwrap();
+    assert_eq!(look(5).await, None);
+    let problem = look(6).await;
+    assert!(problem.as_ref().is_some_and(|problem| problem.contains("does not belong")), "{problem:?}");
     assert!(tasks.stop(Duration::from_secs(5)).await);
 }
 
