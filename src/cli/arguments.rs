@@ -37,6 +37,8 @@ pub(super) struct Arguments {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
+// The arguments of a command are defined when it is called: code that the server never runs takes none of its memory.
+#[command(defer = true)]
 pub(super) enum Command {
     /// Run the server until it is told to stop (SIGTERM); SIGHUP reloads it.
     Serve(serve::Serve),
@@ -77,6 +79,10 @@ pub(super) enum Command {
     /// What is in quarantine is listed too, but only changed when its id is given: see `postrider quarantine`.
     #[command(subcommand)]
     Queue(queue::Queue),
+    /// Take a message from a program of this machine, as `sendmail` does.
+    ///
+    /// The message is read from standard input; it goes to the recipients that are named, with -t to those of its To, Cc and
+    /// Bcc fields. Programs call it by the name `sendmail`: link that name to this program.
     Sendmail(sendmail::Sendmail),
     /// Make the indexes of a user's mailboxes anew from the mail itself. Clients notice nothing.
     Reindex {
@@ -158,7 +164,9 @@ mod tests {
             }
             command.get_subcommands().for_each(|inner| look(inner, &path));
         }
-        look(&Arguments::command(), "");
+        let mut command = Arguments::command().disable_help_subcommand(true);
+        command.build();
+        look(&command, "");
     }
 
     #[test]

@@ -5,7 +5,6 @@ use super::exit::{Exit, Outcome};
 use crate::config::{Checks, Config, LoadError, declaration_mistakes, load, warnings};
 use crate::services::accounts::{Declaration, Secrets};
 
-/// Check a configuration.
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
     /// The file with the configuration; the one of `--config` by default.

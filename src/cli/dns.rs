@@ -19,7 +19,6 @@ use crate::services::mta_sts::announcements;
 use crate::services::records::{DkimRecord, KeyState, Record, Senders, Service, Wanted, zone_lines};
 use crate::storage::directory::{Error, Page};
 
-/// Print every DNS record to publish.
 #[derive(Debug, clap::Args)]
 pub(super) struct Dns {
     /// As lines of a zone file.

@@ -22,7 +22,6 @@ use crate::services::outbound::{Outbound, OutboundParts, Roots, TcpConnector};
 use crate::services::probe::Prober;
 use crate::storage::{database, directory};
 
-/// Find out what keeps mail from coming, going and being believed, and what to do about it. Ends with 1 if something is wrong.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Only this domain, besides the host itself; may be given several times.

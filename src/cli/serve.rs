@@ -4,7 +4,6 @@ use super::word::one_of;
 use crate::daemon::{self, Daemon, Roles, World};
 use crate::foundations::net::Inherited;
 
-/// Run the server.
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
     /// The roles of this process, with commas: mta, access, dashboard. All of them by default.

@@ -9,7 +9,6 @@ use crate::foundations::event::EventKind;
 use crate::services::trace::{Asked, Found, Period, Step, Trace, Traced, Wording};
 use crate::storage::journal::Journal;
 
-/// Tell a message's journey, what an address has met with, or which events hold some words.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub(super) struct Arguments {

@@ -31,7 +31,6 @@ use progress::Shower;
 use report::Report;
 use source::{LeftOut, Secrets};
 
-/// Backups.
 #[derive(Debug, clap::Args)]
 pub(super) struct Backup {
     /// Directory of the backups or `s3://bucket/prefix`, in place of `backup.destination`.
@@ -41,7 +40,6 @@ pub(super) struct Backup {
     action: Action,
 }
 
-/// What to do.
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Take a backup of the server, running or not: accounts, queue, mailboxes, configuration, keys, learned spam data.

@@ -21,7 +21,6 @@ use crate::foundations::net::{Bind, Inherited};
 pub(in crate::cli) use place::InTheWay;
 use place::Place;
 
-/// Try the whole server out.
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
     /// End after the self-check; with an error if a step failed.

@@ -20,10 +20,6 @@ use self::talk::Talk;
 use crate::config::{Checks, Protocol, load};
 use crate::foundations::net::Bind;
 
-/// Take a message from a program of this machine, as `sendmail` does.
-///
-/// The message is read from standard input; it goes to the recipients that are named, with -t to those of its To, Cc and
-/// Bcc fields. Programs call it by the name `sendmail`: link that name to this program.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true, disable_version_flag = true)]
 #[command(override_usage = "sendmail [-t] [-i] [-f ADDRESS] [-F NAME] [-N WHEN] [-R WHAT] [-V ID] [RECIPIENT]...")]
