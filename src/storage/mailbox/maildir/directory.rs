@@ -40,30 +40,21 @@ impl Fresh {
         self.identity.is_some()
     }
 
-    /// Puts the folder on disk. Its name and what lies in it are synced at once: neither needs the other, and waiting for the
-    /// disk is most of what a first message costs.
+    /// Puts the folder on disk.
     pub fn sync(&mut self) -> io::Result<()> {
-        let identity = self.identity.take();
-        std::thread::scope(|scope| {
-            let beside = std::thread::Builder::new().spawn_scoped(scope, || rustix::fs::fsync(&self.parent))?;
-            let within = sync_within(self.root.as_fd(), identity);
-            beside.join().map_err(|_| io::Error::other("the thread that syncs the folder's name has panicked"))??;
-            within
-        })
-    }
-}
-
-fn sync_within(root: BorrowedFd<'_>, identity: Option<OwnedFd>) -> io::Result<()> {
-    match identity {
-        Some(identity) => rustix::fs::fdatasync(identity)?,
-        // Tried before: the system tells of a failure once (fsync(2)), and would call lost octets written.
-        None => {
-            if let Some(identity) = UidFile::read(root)? {
-                identity.write(root)?;
+        match self.identity.take() {
+            Some(identity) => rustix::fs::fdatasync(identity)?,
+            // Tried before: the system tells of a failure once (fsync(2)), and would call lost octets written.
+            None => {
+                if let Some(identity) = UidFile::read(self.root.as_fd())? {
+                    identity.write(self.root.as_fd())?;
+                }
             }
         }
+        rustix::fs::fsync(&self.root)?;
+        rustix::fs::fsync(&self.parent)?;
+        Ok(())
     }
-    Ok(rustix::fs::fsync(root)?)
 }
 
 /// When the directories last changed, in nanoseconds since 1970.
