@@ -298,13 +298,14 @@ fn check_listeners(config: &Config, places: &Places<'_>, problems: &mut Problems
 /// A listener on all addresses of the same port, or on one of them when this one is on all.
 fn covering<'a>(bind: &Bind, taken: &BTreeMap<&'a Bind, usize>) -> Option<(&'a Bind, usize)> {
     let Bind::Tcp(address) = bind else { return None };
-    let collides = |other: &SocketAddr| {
-        other != address
-            && other.port() == address.port()
-            && other.is_ipv4() == address.is_ipv4()
-            && (other.ip().is_unspecified() || address.ip().is_unspecified())
-    };
+    let collides =
+        |other: &SocketAddr| other.port() == address.port() && (includes(other, address) || includes(address, other));
     taken.iter().find_map(|(other, n)| matches!(other, Bind::Tcp(other) if collides(other)).then_some((*other, *n)))
+}
+
+/// Whether a socket on `wide` takes the connections to `one`. `[::]` takes IPv4 too, and leaves it only to `0.0.0.0`.
+fn includes(wide: &SocketAddr, one: &SocketAddr) -> bool {
+    wide.ip().is_unspecified() && !one.ip().is_unspecified() && (wide.is_ipv6() || one.is_ipv4())
 }
 
 /// What can be judged from the files that the configuration names, without starting anything.
