@@ -250,8 +250,9 @@ fn check_listeners(config: &Config, places: &Places<'_>, problems: &mut Problems
         if !places.has(&format!("{key}.protocol")) {
             problems.add(places.problem(format!("{key}.protocol"), "", "a listener needs a protocol"));
         }
-        if listener.bind.is_empty() && !places.has(&format!("{key}.bind.1")) {
-            problems.add(places.problem(format!("{key}.bind"), "", "a listener needs at least one address in `bind`"));
+        let bind = format!("{key}.bind");
+        if listener.bind.is_empty() && !places.has(&format!("{bind}.1")) && !problems.are_about(&bind) {
+            problems.add(places.problem(bind, "", "a listener needs at least one address in `bind`"));
         }
         if let Some(role) = listener.role.filter(|role| *role != listener.protocol.role())
             && listener.protocol != Protocol::Metrics
@@ -336,7 +337,7 @@ pub(super) fn check_files(config: &Config, checks: Checks, places: &Places<'_>, 
             }
         }
     }
-    if !covers_hostname && all_loaded {
+    if !covers_hostname && all_loaded && !problems.are_about("hostname") {
         let theirs = if names.is_empty() { "no name".to_owned() } else { format!("`{}`", names.join("`, `")) };
         let wanted = format!("no certificate is for the host name `{}`; they are for {theirs}", config.hostname);
         problems.add(places.problem("tls.certificates", "", wanted));
