@@ -40,7 +40,7 @@ let
       # An entry that is a domain stands for everything in it.
       refused=$(jq --raw-output --slurpfile allowed "$allowed" '
         .changes[]
-        | select(.change | IN("archive-user", "archive-domain", "disable-user", "disable-domain", "remove-alias"))
+        | select(.destructive)
         | . + { what: (.address // .domain // .source) }
         | .what as $what
         | ($what | split("@") | last) as $domain

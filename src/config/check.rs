@@ -250,8 +250,9 @@ fn check_listeners(config: &Config, places: &Places<'_>, problems: &mut Problems
         if !places.has(&format!("{key}.protocol")) {
             problems.add(places.problem(format!("{key}.protocol"), "", "a listener needs a protocol"));
         }
-        if listener.bind.is_empty() && !places.has(&format!("{key}.bind.1")) {
-            problems.add(places.problem(format!("{key}.bind"), "", "a listener needs at least one address in `bind`"));
+        let bind = format!("{key}.bind");
+        if listener.bind.is_empty() && !places.has(&format!("{bind}.1")) && !problems.are_about(&bind) {
+            problems.add(places.problem(bind, "", "a listener needs at least one address in `bind`"));
         }
         if let Some(role) = listener.role.filter(|role| *role != listener.protocol.role())
             && listener.protocol != Protocol::Metrics
@@ -298,13 +299,14 @@ fn check_listeners(config: &Config, places: &Places<'_>, problems: &mut Problems
 /// A listener on all addresses of the same port, or on one of them when this one is on all.
 fn covering<'a>(bind: &Bind, taken: &BTreeMap<&'a Bind, usize>) -> Option<(&'a Bind, usize)> {
     let Bind::Tcp(address) = bind else { return None };
-    let collides = |other: &SocketAddr| {
-        other != address
-            && other.port() == address.port()
-            && other.is_ipv4() == address.is_ipv4()
-            && (other.ip().is_unspecified() || address.ip().is_unspecified())
-    };
+    let collides =
+        |other: &SocketAddr| other.port() == address.port() && (includes(other, address) || includes(address, other));
     taken.iter().find_map(|(other, n)| matches!(other, Bind::Tcp(other) if collides(other)).then_some((*other, *n)))
+}
+
+/// Whether a socket on `wide` takes the connections to `one`. `[::]` takes IPv4 too, and leaves it only to `0.0.0.0`.
+fn includes(wide: &SocketAddr, one: &SocketAddr) -> bool {
+    wide.ip().is_unspecified() && !one.ip().is_unspecified() && (wide.is_ipv6() || one.is_ipv4())
 }
 
 /// What can be judged from the files that the configuration names, without starting anything.
@@ -335,7 +337,7 @@ pub(super) fn check_files(config: &Config, checks: Checks, places: &Places<'_>, 
             }
         }
     }
-    if !covers_hostname && all_loaded {
+    if !covers_hostname && all_loaded && !problems.are_about("hostname") {
         let theirs = if names.is_empty() { "no name".to_owned() } else { format!("`{}`", names.join("`, `")) };
         let wanted = format!("no certificate is for the host name `{}`; they are for {theirs}", config.hostname);
         problems.add(places.problem("tls.certificates", "", wanted));

@@ -40,6 +40,11 @@ impl Problems {
         self.0
     }
 
+    /// Whether one is about this key, so that nothing more is worth saying about its value.
+    pub fn are_about(&self, key: &str) -> bool {
+        self.0.iter().any(|problem| problem.key == key)
+    }
+
     /// Whether there is none.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()

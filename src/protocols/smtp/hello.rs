@@ -40,11 +40,8 @@ pub(super) fn extensions(profile: &Profile, security: Security, auth: Auth) -> R
         .line(format!("SIZE {size}"))
         .line("8BITMIME")
         .line("SMTPUTF8")
-        .line("CHUNKING");
-    if takes_binary(profile) {
-        reply = reply.line("BINARYMIME");
-    }
-    reply = reply
+        .line("CHUNKING")
+        .line("BINARYMIME")
         .line("DSN")
         .line("ENHANCEDSTATUSCODES")
         // RFC 9422 §4
@@ -62,12 +59,6 @@ pub(super) fn extensions(profile: &Profile, security: Security, auth: Auth) -> R
         reply = reply.line(format!("AUTH {}", names.join(" ")));
     }
     reply
-}
-
-/// Whether content without lines is taken (RFC 3030 §3). Hardly any other server takes it, so that what our users sent in this way
-/// would come back to them.
-pub(super) fn takes_binary(profile: &Profile) -> bool {
-    profile.mode != Mode::Submission || profile.vouches
 }
 
 /// Whether a message may require TLS (RFC 8689 §2: only where the session itself has it). LMTP serves our own

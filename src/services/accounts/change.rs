@@ -1,5 +1,6 @@
 //! What a declaration changes, in words and as data.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -53,18 +54,6 @@ pub(super) fn quota_text(size: Option<ByteSize>) -> Option<String> {
 }
 
 impl Change {
-    /// Whether somebody may lose something by it: mail that is no longer taken, a login, an alias.
-    const fn is_destructive(&self) -> bool {
-        matches!(
-            self,
-            Self::RemoveAlias { .. }
-                | Self::ArchiveUser { .. }
-                | Self::ArchiveDomain { .. }
-                | Self::DisableDomain { .. }
-                | Self::DisableUser { .. }
-        )
-    }
-
     /// The address, alias or domain it is about.
     pub fn subject(&self) -> &str {
         match self {
@@ -157,9 +146,23 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether somebody may lose something by it.
-    fn is_destructive(&self) -> bool {
-        self.changes.iter().any(Change::is_destructive)
+    /// For each step, whether somebody may lose something by it: mail that is no longer taken, a login, an alias. Nobody
+    /// loses what the plan itself brings.
+    fn destructive(&self) -> Vec<bool> {
+        let mut brought = HashSet::new();
+        let each = self.changes.iter().map(|change| match change {
+            Change::AddDomain { domain: name }
+            | Change::RestoreDomain { domain: name }
+            | Change::AddUser { address: name, .. }
+            | Change::RestoreUser { address: name } => {
+                brought.insert(name);
+                false
+            }
+            Change::DisableDomain { domain: name } | Change::DisableUser { address: name } => !brought.contains(name),
+            Change::RemoveAlias { .. } | Change::ArchiveUser { .. } | Change::ArchiveDomain { .. } => true,
+            _ => false,
+        });
+        each.collect()
     }
 }
 
@@ -190,10 +193,11 @@ impl Serialize for Plan {
             destructive: bool,
             words: String,
         }
-        let step = |change| Step { change, destructive: Change::is_destructive(change), words: change.words() };
+        let each = self.destructive();
+        let step = |(change, &destructive): (_, &bool)| Step { change, destructive, words: Change::words(change) };
         let mut plan = serializer.serialize_struct("Plan", 3)?;
-        plan.serialize_field("destructive", &self.is_destructive())?;
-        plan.serialize_field("changes", &self.changes.iter().map(step).collect::<Vec<_>>())?;
+        plan.serialize_field("destructive", &each.contains(&true))?;
+        plan.serialize_field("changes", &self.changes.iter().zip(&each).map(step).collect::<Vec<_>>())?;
         plan.serialize_field("warnings", &self.warnings)?;
         plan.end()
     }

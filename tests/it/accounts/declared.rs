@@ -315,7 +315,7 @@ async fn a_plan_changes_nothing(database: Database) {
     assert!(bench.journal.query(&Query::default()).await.unwrap().is_empty());
 
     let json = serde_json::to_value(&plan).unwrap();
-    assert_eq!(json["destructive"], true, "bob is disabled");
+    assert_eq!(json["destructive"], false, "bob is disabled, but nobody has lost anything");
     assert_eq!(
         json["changes"][0],
         serde_json::json!({
@@ -324,6 +324,12 @@ async fn a_plan_changes_nothing(database: Database) {
     );
     assert!(plan.to_string().ends_with("! alias sales@a.test leads to bbo@a.test, which does not exist\n"));
     assert!(!json.to_string().contains("$2"), "no hash in a plan");
+
+    let bob = "[domains.\"a.test\".users.bob]\n";
+    bench.accounts.reconcile(&bench.declaration(bob)).await.unwrap();
+    let plan = bench.accounts.plan(&bench.declaration(&format!("{bob}enabled = false\n"))).await.unwrap();
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!((&json["destructive"], json["changes"].as_array().unwrap().len()), (&true.into(), 1), "{json}");
 }
 
 async fn several_at_once_agree(database: Database) {

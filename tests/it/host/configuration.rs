@@ -115,11 +115,11 @@ fn certificates_must_fit_key_and_host_name() {
     write("ours", "mail.example.test");
     write("wild", "*.example.test");
     write("other", "mail.other.test");
-    let mistakes = |cert: &str, key: &str| {
+    let mistakes_of = |hostname: &str, cert: &str, key: &str| {
         let path = directory.path().join("postrider.toml");
         let within = |name: &str| directory.path().join(name).display().to_string();
         let text = format!(
-            "hostname = \"mail.example.test\"\n[[listener]]\nprotocol = \"imaps\"\nbind = [\"127.0.0.1:0\"]\n\
+            "hostname = {hostname}\n[[listener]]\nprotocol = \"imaps\"\nbind = [\"127.0.0.1:0\"]\n\
              [[tls.certificates]]\ncert = \"{}\"\nkey = \"{}\"\n",
             within(cert),
             within(key)
@@ -131,6 +131,7 @@ fn certificates_must_fit_key_and_host_name() {
             Err(error) => panic!("{error}"),
         }
     };
+    let mistakes = |cert: &str, key: &str| mistakes_of("\"mail.example.test\"", cert, key);
     assert!(mistakes("ours.pem", "ours.key").is_empty());
     assert!(mistakes("wild.pem", "wild.key").is_empty());
     let mismatch = mistakes("ours.pem", "other.key");
@@ -138,6 +139,9 @@ fn certificates_must_fit_key_and_host_name() {
     assert!(mismatch[0].wanted.contains("does not belong to"));
     let elsewhere = mistakes("other.pem", "other.key");
     assert!(elsewhere.len() == 1 && elsewhere[0].wanted.contains("mail.example.test"), "{elsewhere:?}");
+    // Of no name that is not in the file.
+    let unnamed = mistakes_of("5", "ours.pem", "ours.key");
+    assert!(unnamed.len() == 1 && unnamed[0].key == "hostname", "{unnamed:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::replies::{closing, sequence, too_large};
 use super::{Asked, Question, Session, Step, Text};
 use crate::foundations::address::{ForwardPath, ReversePath};
 use crate::foundations::failure::Refusal;
-use crate::foundations::mail::{BodyKind, Extras, Recipient, With};
+use crate::foundations::mail::{Extras, Recipient, With};
 use crate::foundations::wire::smtp::{EnhancedStatus, MailParameters, RcptParameters, Reply, SyntaxError};
 use crate::protocols::smtp::Mode;
 use crate::protocols::smtp::hello::{self, Extended, Security};
@@ -32,9 +32,6 @@ impl Session {
         // RFC 8689 §4.1: where it is not announced the option does not exist.
         if parameters.require_tls && !hello::takes_require_tls(&self.profile, self.security) {
             return Err(SyntaxError::UnknownParameter("REQUIRETLS".to_owned()).reply());
-        }
-        if parameters.body == Some(BodyKind::BinaryMime) && !hello::takes_binary(&self.profile) {
-            return Err(SyntaxError::UnknownParameter("BODY=BINARYMIME".to_owned()).reply());
         }
         // RFC 6531 §3.5
         if text == Text::International && !parameters.smtputf8 {
