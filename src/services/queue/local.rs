@@ -74,21 +74,9 @@ impl Queue {
             }
             Resolution::Refused(refusal) => return Ok(Way::Refused(refusal)),
         };
-        let own = |account: &crate::foundations::address::Address, tag: Option<&String>| {
-            account.key() == address.key()
-                || tag.is_some_and(|tag| {
-                    address.domain() == account.domain()
-                        && address.local().value().to_lowercase().starts_with(&account.local().value().to_lowercase())
-                        && address.local().value().ends_with(tag.as_str())
-                })
-        };
-        if let Some(reached) = accounts.iter().find(|reached| own(&reached.account.address, reached.tag.as_ref())) {
-            return Ok(Way::Mailbox(LocalRecipient {
-                account: reached.account.address.clone(),
-                quota: reached.account.quota,
-                tag: reached.tag.clone(),
-                recipient: recipient.clone(),
-            }));
+        let mut locals = accounts.iter().map(|reached| LocalRecipient::of(reached, recipient));
+        if let Some(own) = locals.find(|local| local.is_own(address)) {
+            return Ok(Way::Mailbox(own));
         }
         let mut anew = Vec::with_capacity(accounts.len() + forwards.len());
         // Nobody learns who they are by asking to be told of success.
