@@ -113,10 +113,8 @@ pub enum Outcome {
         /// What it was given.
         form: Form,
     },
-    /// Not now; trying again later may help.
-    Deferred(Trouble),
-    /// Never in this form.
-    Failed(Trouble),
+    /// Not now, or never, as the status says.
+    Trouble(Trouble),
 }
 
 /// Whether the next host offered DSN and was given the sender's wishes (RFC 3461 §5.2.1, §5.2.2).
@@ -227,15 +225,15 @@ impl Trouble {
     /// list today. Only 521 is meant for good (RFC 7504 §3).
     pub(super) fn of_host(reply: &Reply) -> Self {
         let mut trouble = Self { scope: Scope::Destination, ..Self::of(reply) };
-        if trouble.status.class() == Class::Permanent && reply.code() != 521 {
+        if trouble.is_permanent() && reply.code() != 521 {
             trouble.status = EnhancedStatus::new(4, trouble.status.subject(), trouble.status.detail());
         }
         trouble
     }
 
-    /// The outcome it means: a status of class 5 fails, any other defers.
-    pub fn outcome(self) -> Outcome {
-        if self.status.class() == Class::Permanent { Outcome::Failed(self) } else { Outcome::Deferred(self) }
+    /// Whether trying again cannot help.
+    pub fn is_permanent(&self) -> bool {
+        self.status.class() == Class::Permanent
     }
 }
 

@@ -101,7 +101,7 @@ impl<'a> Slate<'a> {
             (Trouble::ours(status, "No host of the destination could be talked to", Scope::Destination), None)
         };
         let (trouble, contact) = self.trouble.unwrap_or_else(nobody);
-        let rest = Attempt { outcome: trouble.outcome(), contact };
+        let rest = Attempt { outcome: Outcome::Trouble(trouble), contact };
         self.attempts.into_iter().map(|attempt| attempt.unwrap_or_else(|| rest.clone())).collect()
     }
 }

@@ -8,7 +8,6 @@ use super::lmtp::OverLmtp;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{Mail, Recipient};
-use crate::foundations::wire::smtp::Class;
 use crate::services::filter::{Folder, Verdict, carried};
 use crate::services::handover::{LocalDelivery, Outcome};
 use crate::services::routing::LocalRecipient;
@@ -58,7 +57,7 @@ impl OverLmtp {
         let attempts = self.attempt(group).await.into_iter();
         let results = attempts.map(|attempt| match attempt.outcome {
             Came::Relayed { reply, .. } => Ok(Outcome::HandedOver { reply }),
-            Came::Deferred(trouble) | Came::Failed(trouble) => Err(refusal(&trouble)),
+            Came::Trouble(trouble) => Err(refusal(&trouble)),
         });
         results.collect()
     }
@@ -75,11 +74,10 @@ fn mailbox(recipient: &LocalRecipient) -> Recipient {
 /// What the owner of the mailboxes has said, in the words of a refusal.
 pub(super) fn refusal(trouble: &Trouble) -> Refusal {
     let status = trouble.status.to_string();
-    let is_permanent = trouble.status.class() == Class::Permanent;
     let known = KNOWN.iter().find(|(known, ..)| *known == status);
     let (kind, smtp) = match known {
         Some((status, kind, code)) => (*kind, Some((*code, *status))),
-        None if is_permanent => (Kind::Invalid, None),
+        None if trouble.is_permanent() => (Kind::Invalid, None),
         None => (Kind::Temporary, None),
     };
     let refusal = Refusal::new(kind, trouble.reply.clone());

@@ -41,7 +41,7 @@ impl From<Attempt> for (Result, Option<Arc<Contact>>) {
     fn from(attempt: Attempt) -> Self {
         let result = match attempt.outcome {
             Outcome::Relayed { reply, dsn, form } => Result::Relayed { reply, dsn, form },
-            Outcome::Deferred(trouble) | Outcome::Failed(trouble) => Result::Trouble(trouble),
+            Outcome::Trouble(trouble) => Result::Trouble(trouble),
         };
         (result, attempt.contact)
     }
@@ -92,7 +92,7 @@ pub(super) fn consequence(
         }
         // The new entry's recipients have inherited the wishes.
         Result::Expanded => Consequence { fate: Fate::Done, event: None },
-        Result::Trouble(trouble) if is_final(&trouble) => {
+        Result::Trouble(trouble) if trouble.is_permanent() => {
             let event = with_trouble(event(EventKind::Failed), &trouble);
             let report = report(Action::Failed, trouble.status.to_string(), Some(diagnostic(&trouble)));
             Consequence { fate: reported(settings, entry, wishes.failure, report), event: Some(event) }
@@ -165,11 +165,6 @@ pub(super) fn reported(settings: &QueueSettings, entry: &Entry, wanted: bool, re
         None => report.action == Action::Failed && settings.double_bounces_to.is_some(),
     };
     if somebody { Fate::Reported(report) } else { Fate::Done }
-}
-
-/// Whether trying again cannot help.
-fn is_final(trouble: &Trouble) -> bool {
-    matches!(trouble.clone().outcome(), Outcome::Failed(_))
 }
 
 fn diagnostic(trouble: &Trouble) -> String {
