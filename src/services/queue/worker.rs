@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Queue;
 use super::lanes::{Aside, EntryState, LongAttempt, Next};
-use super::outcome::{Result as Came, consequence, plain};
+use super::outcome::{RecipientResult, consequence, plain};
 use super::room::{MEMORY_UNIT, Memory};
 use super::settling::{Sent, Written};
 use crate::foundations::event::Event;
@@ -45,7 +45,7 @@ enum Connection {
 }
 
 /// What came of a group, recipient by recipient.
-type Results = Vec<(Came, Option<Arc<Contact>>)>;
+type Results = Vec<(RecipientResult, Option<Arc<Contact>>)>;
 
 /// Works on a group, then on others of its lane as long as the lanes say so.
 pub(super) async fn run(queue: Queue, first: Claimed) {
@@ -238,7 +238,7 @@ impl Queue {
             let Some(message) = message.message() else { return Vec::new() };
             let keys: Vec<i64> = group.recipients.iter().map(|one| one.key).collect();
             if let Err(trouble) = self.mark(group.entry.id, &keys).await {
-                return keys.iter().map(|_| (Came::Trouble(trouble.clone()), None)).collect();
+                return keys.iter().map(|_| (RecipientResult::Trouble(trouble.clone()), None)).collect();
             }
             let results = self.deliver_here(&group.entry, &group.recipients, &message).await;
             return results.into_iter().map(|result| (result, None)).collect();
@@ -379,7 +379,7 @@ impl Queue {
     fn failed_here(&self, group: &Claimed, why: &str) -> (Vec<(i64, Fate)>, Vec<Option<Event>>) {
         // RFC 3463 §3.4: X.3.0, mail system status.
         let trouble = Trouble::ours(EnhancedStatus::new(4, 3, 0), why, Scope::Message);
-        let results = group.recipients.iter().map(|_| (Came::Trouble(trouble.clone()), None)).collect();
+        let results = group.recipients.iter().map(|_| (RecipientResult::Trouble(trouble.clone()), None)).collect();
         self.consequences(&self.0.parts.settings.get(), group, results)
     }
 }
@@ -389,7 +389,7 @@ fn unreached(results: &Results) -> Option<&str> {
     let mut why = None;
     for (result, _) in results {
         match result {
-            Came::Trouble(Trouble { scope: Scope::Destination, status, reply, .. })
+            RecipientResult::Trouble(Trouble { scope: Scope::Destination, status, reply, .. })
                 if status.class() == Class::Transient =>
             {
                 why = Some(reply.as_str());
