@@ -2,7 +2,8 @@
 
 use super::glance::Glance;
 use super::receipt::Receipt;
-use super::receive::{Intake, Wanted};
+use super::receive::Intake;
+use super::wanted::Wanted;
 use crate::foundations::address::Address;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::Refusal;
@@ -12,7 +13,7 @@ use crate::services::routing::Routes;
 
 impl Intake {
     fn event(&self, kind: EventKind, mail: &Mail) -> Event {
-        Event::new(self.0.clock.now(), kind).session(mail.origin.session).mail(mail.id)
+        Event::new(self.parts.clock.now(), kind).session(mail.origin.session).mail(mail.id)
     }
 
     pub(super) fn refused(&self, mail: &Mail, glance: &Glance, refusal: Refusal) -> Refusal {
@@ -21,7 +22,7 @@ impl Intake {
         let recipients = mail.envelope.recipients.iter().take(RECIPIENTS_TOLD);
         let to: Vec<String> = recipients.map(|recipient| recipient.address.to_string()).collect();
         let event = event.with("to", to);
-        self.0.journal.record(match &glance.message_id {
+        self.parts.journal.record(match &glance.message_id {
             Some(id) => event.with("message_id", id.clone()),
             None => event,
         });
@@ -37,7 +38,7 @@ impl Intake {
         let event = self.event(EventKind::Verdict, mail).subject(sender(mail));
         let event = event.with("decision", verdict.decision.word()).with("score", verdict.score);
         let event = event.with("signals", signals);
-        self.0.journal.record(match verdict.learned {
+        self.parts.journal.record(match verdict.learned {
             Some(class) => event.with("learned", class.word()),
             None => event,
         });
@@ -45,7 +46,7 @@ impl Intake {
 
     pub(super) fn tell_removed(&self, mail: &Mail, address: &Address, refusal: Option<&Refusal>) {
         let event = self.event(EventKind::Discarded, mail).subject(address.to_string()).with("by", "milter");
-        self.0.journal.record(match refusal {
+        self.parts.journal.record(match refusal {
             Some(refusal) => event.with("reason", refusal.to_string()),
             None => event,
         });
@@ -55,14 +56,14 @@ impl Intake {
     pub(super) fn tell_safe(&self, mail: &Mail, address: &Address) {
         let event = self.event(EventKind::Discarded, mail).subject(address.to_string()).with("by", "intake");
         let reason = "not a second time: it came before, and was refused because others could not get it";
-        self.0.journal.record(event.with("reason", reason));
+        self.parts.journal.record(event.with("reason", reason));
     }
 
     pub(super) fn tell_expansions(&self, mail: &Mail, routes: &Routes) {
         for expansion in &routes.expansions {
             let to: Vec<String> = expansion.to.iter().map(ToString::to_string).collect();
             let event = self.event(EventKind::AliasExpanded, mail).subject(expansion.from.to_string());
-            self.0.journal.record(event.with("to", to));
+            self.parts.journal.record(event.with("to", to));
         }
     }
 
@@ -85,7 +86,7 @@ impl Intake {
         if let Some(id) = &wanted.message_id {
             event = event.with("message_id", id.clone());
         }
-        self.0.journal.record(match &mail.origin.login {
+        self.parts.journal.record(match &mail.origin.login {
             Some(login) => event.with("login", login.address.to_string()),
             None => event,
         });
