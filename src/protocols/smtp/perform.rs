@@ -69,7 +69,7 @@ impl Asker<'_> {
                 let path = self.reverse_path(path, login.as_ref());
                 let origin = self.origin(hello, with, login);
                 let result = self.sender(&path, origin).await;
-                Answer::Sender(self.told(result, || named(&path), None))
+                Answer::Sender(self.told(result, || path.bare(), None))
             }
             Question::Recipient { recipient, sender, size } => {
                 let address = &recipient.address;
@@ -186,7 +186,7 @@ impl Asker<'_> {
                 Answer::Message(taken)
             }
             (_, Some(login)) => {
-                let sender = named(&mail.envelope.reverse_path);
+                let sender = mail.envelope.reverse_path.bare();
                 Answer::Message(match self.room.submission.prepare(mail, &login).await {
                     Ok(mail) => self.room.intake.receive(mail, dialogue).await,
                     Err(refusal) => self.told(Err(refusal), || sender, None),
@@ -210,8 +210,8 @@ impl Asker<'_> {
             let event = Event::new(self.room.clock.now(), EventKind::RecipientRefused).session(self.session);
             let event = event.subject(subject).with("reason", refusal.to_string());
             let event = event.with("peer", self.peer.to_string());
-            self.room.journal.record(match sender.map(named).filter(|sender| !sender.is_empty()) {
-                Some(sender) => event.with("from", sender),
+            self.room.journal.record(match sender.and_then(ReversePath::address) {
+                Some(sender) => event.with("from", sender.to_string()),
                 None => event,
             });
         }
@@ -222,9 +222,4 @@ impl Asker<'_> {
 /// What a script sends without a header would be taken for one as soon as fields stand before it, and nobody would see it.
 fn headed(content: Bytes) -> Bytes {
     if HeaderSection::begins(&content) { content } else { [b"\r\n".as_slice(), &content].concat().into() }
-}
-
-/// The sender as events name it; empty for the null reverse-path.
-fn named(path: &ReversePath) -> String {
-    path.address().map(ToString::to_string).unwrap_or_default()
 }

@@ -17,7 +17,7 @@ impl Intake {
     }
 
     pub(super) fn refused(&self, mail: &Mail, glance: &Glance, refusal: Refusal) -> Refusal {
-        let event = self.event(EventKind::MessageRefused, mail).subject(sender(mail));
+        let event = self.event(EventKind::MessageRefused, mail).subject(mail.envelope.reverse_path.bare());
         let event = event.with("reason", refusal.to_string()).with("peer", mail.origin.peer.to_string());
         let recipients = mail.envelope.recipients.iter().take(RECIPIENTS_TOLD);
         let to: Vec<String> = recipients.map(|recipient| recipient.address.to_string()).collect();
@@ -35,7 +35,7 @@ impl Intake {
         }
         // A list of plain structs always has a JSON form.
         let signals = serde_json::to_value(&verdict.signals).unwrap_or_default();
-        let event = self.event(EventKind::Verdict, mail).subject(sender(mail));
+        let event = self.event(EventKind::Verdict, mail).subject(mail.envelope.reverse_path.bare());
         let event = event.with("decision", verdict.decision.word()).with("score", verdict.score);
         let event = event.with("signals", signals);
         self.parts.journal.record(match verdict.learned {
@@ -82,7 +82,7 @@ impl Intake {
                 self.event(EventKind::MessageRefused, mail).with("reason", refusal.to_string())
             }
         };
-        let mut event = event.subject(sender(mail)).with("peer", mail.origin.peer.to_string());
+        let mut event = event.subject(mail.envelope.reverse_path.bare()).with("peer", mail.origin.peer.to_string());
         if let Some(id) = &wanted.message_id {
             event = event.with("message_id", id.clone());
         }
@@ -95,8 +95,3 @@ impl Intake {
 
 /// Most recipients of a refused message that its event names.
 const RECIPIENTS_TOLD: usize = 20;
-
-/// The sender as events name it; empty for the null reverse-path.
-fn sender(mail: &Mail) -> String {
-    mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default()
-}

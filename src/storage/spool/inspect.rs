@@ -105,10 +105,7 @@ impl Selection {
         match self {
             Self::All => ("1 = 1", Vec::new()),
             Self::Entry(id) | Self::Part(id, _) => ("e.id = ?", vec![Val::from(id.to_string())]),
-            Self::Sender(path) => {
-                let sender = path.address().map(ToString::to_string).unwrap_or_default();
-                ("lower(e.sender) = ?", vec![Val::from(sender.to_lowercase())])
-            }
+            Self::Sender(path) => ("lower(e.sender) = ?", vec![Val::from(path.bare().to_lowercase())]),
             Self::Recipient(address) => (
                 "e.id IN (SELECT entry FROM queue_recipients WHERE lower(address) = ?)",
                 vec![Val::from(address.to_string().to_lowercase())],
