@@ -17,9 +17,9 @@ pub struct Routes {
     pub local: Vec<LocalRecipient>,
     /// Addresses elsewhere that the sender has named, each once.
     pub remote: Vec<Recipient>,
-    /// Addresses elsewhere to which aliases of ours lead, each once and none of the former.
+    /// Addresses elsewhere to which aliases of ours lead, each once, without those in `remote`.
     pub forwards: Vec<Recipient>,
-    /// Recipients whose senders want to be told of success and only learn that others get the message in their place.
+    /// Recipients in whose place others get the message, which is to be reported to the sender.
     pub passed_on: Vec<(Recipient, Action)>,
     /// Recipients nobody gets a copy for, and why.
     pub failed: Vec<(Recipient, Refusal)>,
@@ -160,7 +160,7 @@ impl Gathered {
         }
     }
 
-    /// Whoever the sender has named gets the message from the sender, and once: not also by an alias.
+    /// Whoever the sender has named gets the message once, under the old sender, and not also by an alias.
     fn finish(mut self) -> Routes {
         for recipient in std::mem::take(&mut self.routes.forwards) {
             match self.remote.get(&recipient.address.to_string()).and_then(|at| self.routes.remote.get_mut(*at)) {
