@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn circles_are_seen() {
+    fn a_message_that_was_in_the_mailbox_before_is_known() {
         let message = Message::new("Delivered-To: ANN@example.test\r\n\r\n");
         let ready = Ready::new(&message, &ReversePath::Null);
         assert!(ready.has_visited(&"ann@example.test".parse().unwrap()));

@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_other_servers() {
+    fn inbox_in_front_of_a_folder_name_is_left_out() {
         for (name, wanted) in [
             ("INBOX.Work", "Work"),
             ("inbox/Work", "Work"),

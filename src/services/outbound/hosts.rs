@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn finds_the_hosts() {
+    async fn exchangers_come_by_preference_up_to_this_server() {
         for (zone, wanted) in [
             ("a.test MX 20 two.test\na.test MX 10 one.test", Ok(vec!["one.test", "two.test"])),
             ("a.test A 192.0.2.1", Ok(vec!["a.test"])),
