@@ -238,7 +238,7 @@ fn shown(listing: &Listing) -> EntryShown {
     EntryShown {
         id: entry.id,
         mail: entry.mail.to_string(),
-        sender: entry.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default(),
+        sender: entry.envelope.reverse_path.bare(),
         size: entry.size,
         received: entry.received_at,
         message_id: entry.message_id.clone(),

@@ -21,6 +21,11 @@ impl ReversePath {
             Self::Address(address) => Some(address),
         }
     }
+
+    /// The address without angle brackets, as events and tables have it; empty for the null path.
+    pub fn bare(&self) -> String {
+        self.address().map(ToString::to_string).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for ReversePath {

@@ -84,11 +84,11 @@ pub struct Selected {
     pub saved: SequenceSet<Uid>,
     /// Searches whose results the client is told to follow (RFC 5267 §4.3).
     pub contexts: Vec<Context>,
-    /// The client speaks of UIDs in the present command: flag changes told with it name them too.
+    /// Whether the present command speaks of UIDs. If so, flag changes that are told with it name them, too.
     pub addressing: Addressing,
     /// The client has been told of everything up to this modification sequence.
     told: ModSeq,
-    /// A change of flags was kept from it, as it has asked by NOTIFY, and nothing else will tell of it.
+    /// A change of flags was kept from the client, as it has asked by NOTIFY, and nothing else will tell it.
     has_untold: bool,
     gone: bool,
 }
@@ -99,13 +99,13 @@ impl std::fmt::Debug for Selected {
     }
 }
 
-/// Changes that this session has made itself and that it tells, or need not tell, on its own.
+/// Flag changes that this session has made itself, and that its command tells in its own way or not at all.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Own<'a> {
-    /// The messages, ascending, each with the modification sequence it got: with another one it was changed by others
-    /// since, which is told.
+    /// The messages, ascending, each with the modification sequence it got. If a message has another one by now, others have
+    /// changed it since, and that is told.
     pub changed: &'a [(Uid, ModSeq)],
-    /// Those of them that others had changed before, which the client does not know; ascending.
+    /// Those that others had changed before without the client knowing, ascending.
     pub overtaken: &'a [Uid],
 }
 
@@ -172,28 +172,10 @@ impl Selected {
         tell_expunged(self, &updates, link);
         let arrived = updates.iter().any(|update| matches!(update, Update::Exists(_)));
         if enabled.qresync {
-            // RFC 7162 §3.2.10.2.
-            let vanished = updates.iter().filter_map(|update| match update {
-                Update::Expunged { uid, .. } => Some(*uid),
-                _ => None,
-            });
-            let vanished: SequenceSet<Uid> = vanished.collect();
-            if !vanished.is_empty() {
-                link.out.vanished(&vanished);
-            }
+            tell_vanished(&updates, link);
         }
         for update in updates {
-            match update {
-                Update::Expunged { sequence, .. } if !enabled.qresync => _ = link.out.expunge(sequence),
-                Update::Expunged { .. } => {}
-                Update::Exists(count) => _ = link.out.exists(count),
-                // RFC 9051 Appendix E: IMAP4rev2 has no RECENT.
-                Update::Recent(count) if !enabled.rev2 => _ = link.out.recent(count),
-                Update::Recent(_) => {}
-                Update::Keywords => self.tell_flags(link),
-                Update::Flags { sequence, .. } => self.tell_flags_of(sequence, account, own, link),
-                Update::Gone => self.gone = true,
-            }
+            self.tell_update(&update, account, own, link);
             link.relieve().await?;
         }
         // RFC 5465 §5.2: after EXISTS.
@@ -214,7 +196,22 @@ impl Selected {
         Ok(())
     }
 
-    /// Whether the client knows everything that the view shows, which is noted.
+    fn tell_update(&mut self, update: &Update, account: &Account, own: Own<'_>, link: &mut Link) {
+        let enabled = account.enabled;
+        match *update {
+            Update::Expunged { sequence, .. } if !enabled.qresync => _ = link.out.expunge(sequence),
+            Update::Expunged { .. } => {}
+            Update::Exists(count) => _ = link.out.exists(count),
+            // RFC 9051 Appendix E: IMAP4rev2 has no RECENT.
+            Update::Recent(count) if !enabled.rev2 => _ = link.out.recent(count),
+            Update::Recent(_) => {}
+            Update::Keywords => self.tell_flags(link),
+            Update::Flags { sequence, .. } => self.tell_flags_of(sequence, account, own, link),
+            Update::Gone => self.gone = true,
+        }
+    }
+
+    /// Whether the client now knows everything that the view shows. If so, that is noted.
     fn note_told(&mut self) -> bool {
         let knows_all = !(self.view.holds_expunges() || self.has_untold || self.gone);
         if knows_all {
@@ -223,16 +220,17 @@ impl Selected {
         knows_all
     }
 
-    /// Up to which modification sequence the client knows everything. As it will ask for what comes after it
-    /// (RFC 7162 §3.2.5), this is what it is told, and not the mailbox's own.
+    /// Up to which modification sequence the client knows everything. It is told this one, not the mailbox's own, because it will ask
+    /// for what comes after it (RFC 7162 §3.2.5).
     pub const fn told(&self) -> ModSeq {
         self.told
     }
 
-    /// Before a command ends after which there is more for the client to be told, such as an EXPUNGE that is held back.
+    /// Called before a command ends. If the client does not know everything yet, such as an EXPUNGE that is held back, it is told up to
+    /// which modification sequence it does.
     ///
-    /// RFC 7162 §6: the client takes the highest modification sequence that FETCH has told for the mailbox's own,
-    /// unless it is told a lower one, and would then miss what has not been told.
+    /// RFC 7162 §6: otherwise the client would take the highest one that a FETCH response had for the mailbox's own, and miss
+    /// what it has not been told.
     pub fn tell_behind(&self, account: &Account, link: &mut Link) {
         if account.enabled.qresync && !self.gone && self.told < self.view.highest_mod_seq() {
             let code = Code::HighestModSeq(self.told);
@@ -240,8 +238,8 @@ impl Selected {
         }
     }
 
-    /// Before the mailbox is left: tells of changed flags, where `tells` says so of a message that the client knows. Numbers stay as
-    /// they are, and what else has changed is not told any more.
+    /// Called before the mailbox is left: tells changed flags of the messages for which `tells` holds. Sequence numbers stay as they
+    /// are, and nothing else is told any more.
     pub async fn tell_last_flags(
         &mut self,
         account: &Account,
@@ -265,8 +263,8 @@ impl Selected {
         Ok(())
     }
 
-    /// After the last command in a mailbox, which has expunged these messages, ascending: of nothing else can the
-    /// client be told any more.
+    /// Called after the last command in a mailbox, which has expunged these messages, ascending. The client can be told of nothing else
+    /// any more.
     pub fn close(&mut self, expunged: &[Uid]) {
         let own = |update: Update| match update {
             Update::Expunged { uid, .. } => expunged.binary_search(&uid).is_ok(),
@@ -354,6 +352,18 @@ impl Selected {
             return Ok(());
         }
         Err(Trouble::bad("There are not so many messages"))
+    }
+}
+
+/// RFC 7162 §3.2.10.2: one VANISHED in place of each EXPUNGE.
+fn tell_vanished(updates: &[Update], link: &mut Link) {
+    let vanished = updates.iter().filter_map(|update| match update {
+        Update::Expunged { uid, .. } => Some(*uid),
+        _ => None,
+    });
+    let vanished: SequenceSet<Uid> = vanished.collect();
+    if !vanished.is_empty() {
+        link.out.vanished(&vanished);
     }
 }
 

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sets_keep_their_order() {
+    fn results_keep_their_order_and_runs_become_ranges() {
         for (numbers, want) in
             [(&[][..], ""), (&[7], "7"), (&[5, 6, 7, 3, 2, 4, 5], "5:7,3,2,4:5"), (&[u32::MAX, 1], "4294967295,1")]
         {

@@ -33,7 +33,7 @@ impl Done {
         Self { code: Some(code), text: text.into() }
     }
 
-    /// What was told since the command was done counts too: HIGHESTMODSEQ does not go back behind it.
+    /// Raises HIGHESTMODSEQ to what was told after the command was done, so that it does not go back.
     pub fn after(mut self, told: ModSeq) -> Self {
         if let Some(Code::HighestModSeq(known)) = &mut self.code {
             *known = told.max(*known);

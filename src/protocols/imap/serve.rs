@@ -51,7 +51,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     let Some(connection) = connection.secured().await else { return };
     let mut conversation = Conversation::new(connection, room, settings, pass);
     let talked = conversation.greet_and_talk().await;
-    // Elsewhere, so that the task of a connection that idles has no room for it.
+    // On the heap, so that the task of an idle connection does not hold the space for it.
     Box::pin(conversation.finish(talked)).await;
 }
 
@@ -79,9 +79,9 @@ pub(super) struct Conversation {
     pub stay: Option<Stay>,
     /// Among several nodes: counted while the mailboxes are here.
     pub visit: Option<Visit>,
-    /// The connection to the node where the session goes on.
+    /// The connection to the node where the session is to go on.
     pub away: Option<Box<cluster::Link>>,
-    /// Set where another node has the client's own connection.
+    /// The client's own connection, if that ends at another node.
     pub handed: Option<ClientLink>,
     pub state: State,
     pub pass: Pass,
@@ -92,7 +92,7 @@ pub(super) struct Conversation {
     /// Memory of the messages of the APPEND that is arriving.
     memory: Option<Share<Address>>,
     /// Since when the rest of a command is awaited.
-    begun: Option<Instant>,
+    awaited_since: Option<Instant>,
 }
 
 /// Why a session ends whose mailbox is no longer there.
@@ -134,7 +134,7 @@ impl Conversation {
             failures: 0,
             bad_commands: 0,
             memory: None,
-            begun: None,
+            awaited_since: None,
         }
     }
 
@@ -199,11 +199,11 @@ impl Conversation {
         loop {
             match self.link.framed() {
                 Framed::Command(bytes) => {
-                    self.begun = None;
+                    self.awaited_since = None;
                     return Ok(Next::Command(bytes));
                 }
                 Framed::Refused(fault) => {
-                    self.begun = None;
+                    self.awaited_since = None;
                     return Ok(Next::Refused(fault));
                 }
                 Framed::Message(announced) => return Ok(Next::Message(announced)),
@@ -219,17 +219,17 @@ impl Conversation {
         }
     }
 
-    /// Waits until bytes have arrived; why the conversation ends, when it does.
+    /// Waits until octets have arrived. Returns how the conversation ends, if it does.
     async fn wait(&mut self) -> io::Result<Option<Next>> {
         let now = Instant::now();
-        let begun = *self.begun.get_or_insert(now);
+        let awaited_since = *self.awaited_since.get_or_insert(now);
         if !self.link.in_command() {
-            self.begun = None;
+            self.awaited_since = None;
         }
         let (deadline, late) = match &self.state {
             State::NotAuthenticated { until } => (*until, "You took too long to log in"),
             _ if self.link.in_command() => {
-                let whole = begun + self.settings.command_time.duration();
+                let whole = awaited_since + self.settings.command_time.duration();
                 (whole.min(now + self.settings.stall_timeout.duration()), "The rest of the command did not arrive")
             }
             State::Authenticated(account) | State::Selected(account, _) => {
@@ -249,7 +249,7 @@ impl Conversation {
             biased;
             () = stop.cancelled() => return Ok(Some(Next::Bye(self.farewell()))),
             read = read => match read {
-                // The other node has stopped, or the client has ended its side: what is said goes through there.
+                // The other node has stopped, or its client has closed its side and can still be told something.
                 Ok(Ok(0)) if self.handed.is_some() => return Ok(Some(Next::Bye("The connection has ended"))),
                 Ok(Ok(0)) => return Ok(Some(Next::Gone)),
                 Ok(Ok(_)) => {
@@ -277,7 +277,7 @@ impl Conversation {
         matches!(&self.state, State::Selected(_, selected) if selected.is_gone())
     }
 
-    /// Why a session ends that is told to stop.
+    /// What a session says that is told to stop.
     pub fn farewell(&self) -> &'static str {
         match &self.stay {
             Some(stay) if stay.is_over() => Stay::FAREWELL,
@@ -295,7 +295,7 @@ impl Conversation {
         }
     }
 
-    /// The limits that hold in this state are put in force.
+    /// Puts the limits of the present state in force.
     pub fn apply_limits(&mut self) {
         let limits = limits(&self.settings, self.phase());
         self.link.set_limits(limits);
@@ -363,7 +363,7 @@ impl Conversation {
         self.link.out.tagged(tag.unwrap_or("*"), Condition::Bad, code, text);
     }
 
-    /// Understands, admits and performs one command, and answers it.
+    /// Parses, admits, performs and answers one command.
     async fn perform(&mut self, bytes: &bytes::Bytes) -> io::Result<()> {
         let command = match Command::parse(bytes) {
             Ok(command) => command,
@@ -377,7 +377,7 @@ impl Conversation {
         let (mut outcome, expunges) = match session::admit(self.phase(), &command.body) {
             Ok(rule) => {
                 let expunges = self.timely(rule.expunges, &command.body);
-                (self.dispatch(tag, command.body).await, expunges)
+                (commands::dispatch(self, tag, command.body).await, expunges)
             }
             Err(error) => (Err(Trouble::bad(error.to_string())), Expunges::Silent),
         };
@@ -424,8 +424,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// RFC 9051 §5.5: while a further command is waiting in the buffer, its sequence numbers must mean what the client
-    /// believes, so expunges wait; a command that expunges itself tells in any case.
+    /// RFC 9051 §5.5: if another command waits in the buffer, its sequence numbers must mean what the client believes. So expunges are
+    /// held back, unless the present command is one that expunges.
     fn timely(&self, expunges: Expunges, body: &CommandBody) -> Expunges {
         use CommandBody as B;
         let itself = matches!(body, B::Expunge(_) | B::Move(..) | B::Replace(_) | B::Idle);
@@ -433,10 +433,6 @@ impl Conversation {
             Expunges::Tell if !itself && self.link.has_pipelined() => Expunges::Hold,
             expunges => expunges,
         }
-    }
-
-    async fn dispatch(&mut self, tag: &str, body: CommandBody) -> Outcome {
-        commands::dispatch(self, tag, body).await
     }
 
     /// Waits for one bare line: an answer to a challenge.

@@ -13,12 +13,12 @@ pub enum Phase {
     Selected,
 }
 
-/// What a command does with message sequence numbers.
+/// Whether sequence numbers may change while a command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expunges {
     /// The command does not speak of sequence numbers: they may change before its tagged response.
     Tell,
-    /// It does: no EXPUNGE until it is over (RFC 9051 §7.5.1).
+    /// It does: no EXPUNGE before it is over (RFC 9051 §7.5.1).
     Hold,
     /// No mailbox's changes are told with this command at all.
     Silent,
@@ -98,7 +98,7 @@ fn rule(body: &CommandBody) -> Rule {
         B::Compress(_) | B::Unauthenticate => (Authenticated, Selected, Silent),
         // RFC 9051 §6.4: selected.
         B::CancelUpdate(_) | B::Check | B::Expunge(_) => (Selected, Selected, Tell),
-        // RFC 9051 §6.4.1: CLOSE sends no EXPUNGE. Of flags it tells itself, before it removes anything.
+        // RFC 9051 §6.4.1: CLOSE sends no EXPUNGE. It tells changed flags itself, before it removes anything.
         B::Close | B::Unselect => (Selected, Selected, Silent),
         // RFC 6851 §3.3, RFC 8508 §3.1: MOVE and REPLACE themselves cause EXPUNGE; COPY speaks of no numbers in its answer.
         B::Copy(..) | B::Move(..) | B::Replace(_) => (Selected, Selected, Tell),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_have_their_time() {
+    fn a_command_is_admitted_in_its_states_only() {
         use Phase::{Authenticated, NotAuthenticated, Selected};
         for (text, phases) in [
             ("NOOP", &[NotAuthenticated, Authenticated, Selected][..]),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_stable_while_they_are_spoken_of() {
+    fn expunges_are_held_back_while_a_command_uses_sequence_numbers() {
         for (text, expunges) in [
             ("FETCH 1 UID", Expunges::Hold),
             ("UID FETCH 1 UID", Expunges::Tell),

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_and_unmarks() {
+    fn rset_takes_back_deletions_but_not_what_was_retrieved() {
         let mut drop = maildrop(3);
         assert_eq!(drop.left(), (3, 600));
         drop.retrieve(n(1));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn following_messages() {
+    fn the_following_messages_are_those_not_deleted() {
         let mut drop = maildrop(4);
         drop.delete(n(3));
         let following = |number, most| drop.following(n(number), most).iter().map(|uid| uid.get()).collect::<Vec<_>>();

@@ -61,9 +61,9 @@ pub(super) fn extensions(profile: &Profile, security: Security, auth: Auth) -> R
     reply
 }
 
-/// Whether a message may require TLS (RFC 8689 §2: only where the session itself has it). LMTP serves our own
-/// processes, and front ends in networks that the administrator has named for it: the way from there is a part of this
-/// server, like a pipe between two processes, and what has come to it as it should must not go back because of that.
+/// Whether a message may require TLS (RFC 8689 §2: only if the session itself has it). LMTP serves our own processes, and
+/// front ends in networks that the administrator has named: the way from there counts as a part of this server, so a message that
+/// came to it over TLS must not be returned because of that way.
 pub(super) fn takes_require_tls(profile: &Profile, security: Security) -> bool {
     security == Security::Tls || profile.mode == Mode::Lmtp
 }

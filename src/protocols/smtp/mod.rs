@@ -5,13 +5,13 @@
 //! session is bounded in memory and each wait in time.
 //!
 //! [`run`] is the driver and the room's only I/O. [`session::Session`] is pure: it takes commands and answers of the
-//! services and says what to do next. `daemon` calls [`run`] for each connection; the services called are guard, login,
-//! acceptance, submission and intake. In the log: a line when a session ends for another reason than QUIT, and what the
-//! services record as events.
+//! services and says what to do next. `asker` puts its questions to the services: guard, login, acceptance, submission
+//! and intake. `daemon` calls [`run`] for each connection. In the log: a line when a session ends for another reason than
+//! QUIT, and what the services record as events.
 
+mod asker;
 mod conversation;
 mod hello;
-mod perform;
 mod profile;
 mod serve;
 mod session;

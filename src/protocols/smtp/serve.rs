@@ -10,14 +10,15 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::asker::{self, Asker};
 use super::conversation::{Conversation, early_talker};
-use super::perform::{self, Asker};
 use super::profile::{Auth, Mode, Profile, StartTls};
 use super::session::{Answer, Question, Step};
 use super::settings::{EarlyInput, PlaintextAuth, SmtpSettings};
 use crate::foundations::address::Domain;
 use crate::foundations::budget::{Budget, Enough, Share};
 use crate::foundations::clock::SharedClock;
+use crate::foundations::failure::Refusal;
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, Link, Lost, TlsContext};
 use crate::foundations::settings::Live;
@@ -61,36 +62,20 @@ pub struct Room {
 pub async fn run(connection: Connection, room: Arc<Room>) {
     let (peer, local, session) = (connection.peer, connection.local, connection.session);
     let settings = room.settings.get();
-    let pass = match perform::admit(&room, &settings, &peer) {
+    let pass = match asker::admit(&room, &settings, &peer) {
         Ok(pass) => pass,
-        Err(refusal) => {
-            let service = perform::service(room.mode);
-            if let Some(event) = room.guard.turned_away(&refusal, service, &peer, session) {
-                room.journal.record(event);
-            }
-            // Before a handshake nothing can be said, and a client that is not wanted gets none.
-            if connection.handshake.is_none() {
-                let mut link = Link::new(connection.stream, settings.reply_time.duration());
-                Reply::from(&refusal).encode(&mut link.out);
-                link.close().await;
-            }
-            return;
-        }
+        Err(refusal) => return turn_away(connection, &room, &settings, &refusal).await,
     };
     let Some(Connection { stream, stop, .. }) = connection.secured().await else { return };
     let program = match room.mode {
-        Mode::Programs => Some(perform::program(&room, &stream).await),
-        _ => None,
+        Mode::Programs => asker::program(&room, &stream).await.map(Some),
+        _ => Ok(None),
     };
     let tls = stream.tls();
-    let mut link = Link::new(stream, settings.reply_time.duration());
-    let program = match program.transpose() {
+    let link = Link::new(stream, settings.reply_time.duration());
+    let program = match program {
         Ok(program) => program,
-        Err(refusal) => {
-            Reply::from(&refusal).encode(&mut link.out);
-            link.close().await;
-            return;
-        }
+        Err(refusal) => return refuse(link, &refusal).await,
     };
     let mut conversation = Conversation::new(
         Profile { program, ..profile(&room, &settings, &peer) },
@@ -101,17 +86,39 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         conversation.session_mut().secured();
     }
     let asker = Asker { room: &room, peer, local, session, tls, stay: OnceLock::new(), dialogue: None };
-    let begun = Instant::now();
-    let network = match room.mode {
-        // All programs together, so that they leave something to others.
-        Mode::Programs => Some(IpAddr::V4(Ipv4Addr::LOCALHOST).into()),
-        _ if pass.is_trusted() => None,
-        _ => guard::network(&peer),
-    };
-    let share = room.budget.share(network);
-    let mut driver = Driver { asker, settings, link, conversation, pass, share, begun, stop };
+    let share = room.budget.share(network(room.mode, &pass, &peer));
+    let message_begun = Instant::now();
+    let mut driver = Driver { asker, settings, link, conversation, pass, share, message_begun, stop };
     let end = driver.converse().await;
     driver.finish(end).await;
+}
+
+/// Tells a client that it is not wanted.
+async fn turn_away(connection: Connection, room: &Room, settings: &SmtpSettings, refusal: &Refusal) {
+    let service = asker::service(room.mode);
+    if let Some(event) = room.guard.turned_away(refusal, service, &connection.peer, connection.session) {
+        room.journal.record(event);
+    }
+    // Before a handshake nothing can be said, and a client that is not wanted gets none.
+    if connection.handshake.is_none() {
+        refuse(Link::new(connection.stream, settings.reply_time.duration()), refusal).await;
+    }
+}
+
+/// Says nothing but a refusal.
+async fn refuse(mut link: Link, refusal: &Refusal) {
+    Reply::from(refusal).encode(&mut link.out);
+    link.close().await;
+}
+
+/// The network that a client's messages take memory for; none if it is trusted.
+fn network(mode: Mode, pass: &Pass, peer: &Peer) -> Option<IpNet> {
+    match mode {
+        // All programs of this machine together, so that they leave something to others.
+        Mode::Programs => Some(IpAddr::V4(Ipv4Addr::LOCALHOST).into()),
+        _ if pass.is_trusted() => None,
+        _ => guard::network(peer),
+    }
 }
 
 fn profile(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Profile {
@@ -123,7 +130,7 @@ fn profile(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Profile {
     };
     let (message_size, header_size) = match room.mode {
         Mode::Relay | Mode::Submission | Mode::Programs => (settings.message_size.len(), settings.header_size.len()),
-        // To refuse here what was accepted with less in its header would make a notification of it.
+        // The header has grown since the message was accepted. To refuse it here would cause a notification.
         Mode::Lmtp => (settings.passed_on_size().len(), usize::MAX),
     };
     Profile {
@@ -152,7 +159,7 @@ fn early_input(room: &Room, settings: &SmtpSettings, pass: &Pass) -> EarlyInput 
 /// Why a session is over.
 #[derive(Debug)]
 enum End {
-    /// The client said QUIT, or was told goodbye for a reason that is in the reply.
+    /// The client said QUIT, or the session was closed for the reason given.
     Closed(&'static str),
     /// The client made too many errors.
     Errors,
@@ -160,7 +167,7 @@ enum End {
     Slow,
     /// The server stops.
     Stopped,
-    /// The connection is of no use any more.
+    /// The connection was lost.
     Lost(Lost),
 }
 
@@ -191,8 +198,8 @@ struct Driver<'r> {
     conversation: Conversation,
     pass: Pass,
     share: Share<IpNet>,
-    /// When the message that is on its way began.
-    begun: Instant,
+    /// When the first octets of the message came that is being received.
+    message_begun: Instant,
     stop: CancellationToken,
 }
 
@@ -252,7 +259,7 @@ impl Driver<'_> {
         self.link.shrink();
         let mut deadline = waiting + self.settings.command_time.duration();
         if self.conversation.session().held() > 0 {
-            deadline = deadline.min(self.whole_message());
+            deadline = deadline.min(self.message_deadline());
         }
         let read = tokio::select! {
             read = timeout_at(deadline, self.link.read(COMMAND_BUFFER)) => read,
@@ -268,7 +275,7 @@ impl Driver<'_> {
         self.in_time(read)
     }
 
-    /// What reading came to; a client that took too long is told so.
+    /// The result of reading. A client that took too long is told so.
     fn in_time(&mut self, read: Result<Result<(), Lost>, Elapsed>) -> Result<(), End> {
         match read {
             Ok(read) => Ok(read?),
@@ -285,10 +292,10 @@ impl Driver<'_> {
         self.link.flush().await?;
         let (patience, rate) = (self.settings.data_time.duration(), self.settings.data_rate.get().max(1));
         if self.conversation.session().held() == 0 {
-            self.begun = Instant::now();
+            self.message_begun = Instant::now();
         }
-        let end = self.whole_message();
-        // Each octet moves the deadline, but never further than `patience` from now: who began fast must not fall silent later.
+        let end = self.message_deadline();
+        // Each octet moves the deadline, but never further than `patience` from now: a fast start buys no silence later.
         let mut deadline = (Instant::now() + patience).min(end);
         loop {
             let read = timeout_at(deadline, self.link.read(CONTENT_BUFFER)).await;
@@ -298,17 +305,17 @@ impl Driver<'_> {
             if let Some(step) = self.conversation.advance(&mut self.link.input) {
                 return self.perform(step).await;
             }
-            self.pay().await;
+            self.reserve_memory().await;
         }
     }
 
     /// When a message must be here, however it is cut into chunks (RFC 3030 §2).
-    fn whole_message(&self) -> Instant {
-        self.begun + self.settings.message_time.duration()
+    fn message_deadline(&self) -> Instant {
+        self.message_begun + self.settings.message_time.duration()
     }
 
-    /// Takes memory for what has come of a message so far; without it the rest is thrown away.
-    async fn pay(&mut self) {
+    /// Reserves memory for what has come of a message so far. If there is none, the rest is thrown away.
+    async fn reserve_memory(&mut self) {
         let held = self.conversation.session().held();
         if held <= self.share.octets() {
             return;
@@ -354,7 +361,7 @@ impl Driver<'_> {
             let (patience, held) = (self.settings.memory_time.duration(), self.conversation.session().held());
             if held == 0 {
                 // What comes in the same piece as BDAT is taken without another read.
-                self.begun = Instant::now();
+                self.message_begun = Instant::now();
             }
             let octets = octets + held;
             let enough = self.asker.room.budget.enlarge(&mut self.share, octets, patience).await;
@@ -365,7 +372,7 @@ impl Driver<'_> {
             });
         }
         let login = self.conversation.session().login().cloned();
-        // On the heap, so that a session that waits for a command does not carry the room for a message's whole way.
+        // On the heap, so that a session that waits for a command does not hold the space that taking a message needs.
         let answer = Box::pin(self.asker.ask(question, login)).await;
         match &answer {
             Answer::Login(Ok(_)) => {

@@ -37,7 +37,7 @@ pub enum Step {
     Continue,
 }
 
-/// Something the session cannot know.
+/// What only the services can answer.
 #[derive(Debug)]
 pub enum Question {
     /// Are these credentials right?
@@ -255,7 +255,7 @@ impl Session {
             Command::Helo(name) => self.hello(name, Extended::No),
             Command::Help => self.idle(Reply::new(214, EnhancedStatus::new(2, 0, 0), "RFC 5321 has the commands")),
             Command::Mail { path, international, parameters } => {
-                self.mail(path, if international { Text::International } else { Text::Ascii }, parameters)
+                self.mail(path, Characters::of(international), parameters)
             }
             Command::Noop => self.idle(ok("Nothing done")),
             Command::Quit => {
@@ -263,7 +263,7 @@ impl Session {
                 self.close(Reply::new(221, EnhancedStatus::new(2, 0, 0), text))
             }
             Command::Rcpt { path, international, parameters } => {
-                self.rcpt(path, if international { Text::International } else { Text::Ascii }, parameters)
+                self.rcpt(path, Characters::of(international), parameters)
             }
             Command::Rset => {
                 self.transaction = None;
@@ -367,11 +367,17 @@ impl Session {
     }
 }
 
-/// How an address was written.
+/// The characters of an address as the client has written it (RFC 6531).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Text {
+enum Characters {
     Ascii,
     International,
+}
+
+impl Characters {
+    const fn of(international: bool) -> Self {
+        if international { Self::International } else { Self::Ascii }
+    }
 }
 
 #[cfg(test)]

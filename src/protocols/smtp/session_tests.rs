@@ -104,7 +104,7 @@ impl Talk {
 }
 
 #[test]
-fn a_whole_session() {
+fn a_message_is_taken_with_its_dots_unstuffed() {
     let mut talk = Talk::new(Mode::Relay);
     talk.codes(&[
         ("EHLO client.example", "250"),
@@ -148,7 +148,7 @@ fn a_data_that_finds_no_memory_has_begun_nothing() {
 }
 
 #[test]
-fn order_of_commands() {
+fn commands_out_of_order_are_refused() {
     Talk::new(Mode::Relay).codes(&[
         ("MAIL FROM:<>", "503"),
         ("DATA", "503"),
@@ -177,7 +177,7 @@ fn order_of_commands() {
 }
 
 #[test]
-fn parameters() {
+fn parameters_that_do_not_fit_the_session_are_refused() {
     Talk::new(Mode::Relay).codes(&[
         ("EHLO a", "250"),
         ("MAIL FROM:<a@b.test> SIZE=201", "552"),
@@ -196,7 +196,7 @@ fn parameters() {
 }
 
 #[test]
-fn chunks() {
+fn chunks_make_up_a_message_octet_by_octet() {
     let mut talk = Talk::new(Mode::Relay);
     talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<> BODY=BINARYMIME", "250"), ("RCPT TO:<ann@example.test>", "250")]);
     talk.codes(&[("DATA", "503")]);
@@ -321,7 +321,7 @@ fn too_large_is_refused_at_its_end() {
 }
 
 #[test]
-fn memory_that_runs_out() {
+fn a_message_for_which_memory_runs_out_is_refused_at_its_end() {
     let mut talk = Talk::new(Mode::Relay);
     talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<>", "250"), ("RCPT TO:<ann@example.test>", "250"), ("DATA", "354")]);
     talk.send("half");

@@ -26,11 +26,11 @@ enum Body {
     Broken,
 }
 
-/// How the content comes.
+/// The command by which the content comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Transfer {
     Data,
-    Chunks,
+    Bdat,
 }
 
 impl Transaction {
@@ -69,12 +69,12 @@ impl Transaction {
     }
 
     /// The reader of the content, begun when there is none.
-    pub(super) fn reader(&mut self, way: Way, profile: &Profile) -> Option<&mut BodyReader> {
+    pub(super) fn reader(&mut self, transfer: Transfer, profile: &Profile) -> Option<&mut BodyReader> {
         if matches!(self.body, Body::None) {
-            let framing = match (way, self.envelope.body) {
-                (Way::Data, _) => Framing::Dots,
-                (Way::Chunks, BodyKind::BinaryMime) => Framing::CountedBinary,
-                (Way::Chunks, _) => Framing::CountedText,
+            let framing = match (transfer, self.envelope.body) {
+                (Transfer::Data, _) => Framing::Dots,
+                (Transfer::Bdat, BodyKind::BinaryMime) => Framing::CountedBinary,
+                (Transfer::Bdat, _) => Framing::CountedText,
             };
             self.body = Body::Reading(BodyReader::new(framing, profile.line_endings, profile.message_size));
         }

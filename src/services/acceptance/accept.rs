@@ -15,7 +15,7 @@ pub struct Acceptance {
     routing: Routing,
     directory: Directory,
     settings: Live<AcceptanceSettings>,
-    /// What is said of a mailbox that is full is the same before and after the message has come.
+    /// For the answer about a full mailbox, which is the same at RCPT as after the message.
     delivery: Live<DeliverySettings>,
 }
 
@@ -46,7 +46,7 @@ impl Acceptance {
         self.routing.untagged(address)
     }
 
-    /// Whether a client may send to anywhere.
+    /// Whether a client may send to addresses that are not ours.
     pub fn relaying(&self, peer: &Peer, login: Option<&Login>) -> Relaying {
         let settings = self.settings.get();
         let from_inside = peer.is_in(&settings.relay_networks);
@@ -76,13 +76,13 @@ impl Acceptance {
                 let text = format!("{address} is not an address of {}", login.address);
                 Err(Refusal::new(Kind::NoPermission, text).smtp(553, "5.7.1"))
             }
-            Err(error) => Err(out_of_order(error)),
+            Err(error) => Err(unavailable(error)),
         }
     }
 
     /// Whether a recipient may be written to, with a message of the size that MAIL declared.
     pub async fn recipient(&self, address: &Address, size: Option<u64>, relaying: Relaying) -> Result<(), Refusal> {
-        match self.routing.resolve(address).await.map_err(out_of_order)? {
+        match self.routing.resolve(address).await.map_err(unavailable)? {
             Resolution::Remote if relaying == Relaying::Allowed => Ok(()),
             Resolution::Remote if relaying == Relaying::ToMachineUsers && self.routing.is_of_machine(address) => {
                 Err(Refusal::new(Kind::NotFound, "Nobody here gets mail for users of this machine").smtp(550, "5.1.1"))
@@ -116,13 +116,14 @@ impl Acceptance {
     /// Whether a mailbox can take so many octets more, as far as is known now; delivery looks again.
     async fn has_room(&self, reached: &Reached, size: Option<u64>) -> Result<bool, Refusal> {
         let Some(quota) = reached.account.quota else { return Ok(true) };
-        let usage = self.directory.usage(&reached.account.address).await.map_err(out_of_order)?;
+        let usage = self.directory.usage(&reached.account.address).await.map_err(unavailable)?;
         let used = usage.map_or(0, |usage| usage.bytes);
         // Without a size, one octet must fit.
         Ok(used.saturating_add(size.unwrap_or(0).max(1)) <= quota.get())
     }
 }
 
-fn out_of_order(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Refusal {
+/// The answer when the directory cannot be asked.
+fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Refusal {
     Refusal::temporary(error).smtp(451, "4.3.0")
 }

@@ -15,7 +15,7 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    /// Takes the Return-Path fields out (which copies the message only when there are any) and notes where it has been.
+    /// Takes out Return-Path fields (only if there are any is the message copied), and notes in which mailboxes it has been.
     pub(super) fn new(message: &Message, reverse_path: &ReversePath) -> Self {
         let [added, original] = message.pieces();
         let section = HeaderSection::of(original);
@@ -52,7 +52,7 @@ impl Ready {
     }
 }
 
-/// More mailboxes than that on the way are not remembered; the limit of hops ends the circle then.
+/// Most mailboxes on the way that are remembered. Beyond that, the limit of hops ends a circle.
 const MOST_VISITS: usize = 100;
 
 /// The message as it is passed on: without the field that only final delivery adds (RFC 5321 §4.4).
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn circles_are_seen() {
+    fn a_message_that_was_in_the_mailbox_before_is_known() {
         let message = Message::new("Delivered-To: ANN@example.test\r\n\r\n");
         let ready = Ready::new(&message, &ReversePath::Null);
         assert!(ready.has_visited(&"ann@example.test".parse().unwrap()));

@@ -21,7 +21,7 @@ impl Delivery {
     pub(super) async fn tell_nearly_full(&self, user: &Arc<User>, item: &Item<'_>) {
         let (Some(quota), Some(scripting)) = (item.recipient.quota, &self.scripting) else { return };
         let account = &item.recipient.account;
-        // The quota has just been kept, so that it is known.
+        // Known, because the quota has just been looked at.
         let Some(usage) = user.known_usage() else { return };
         let filling = Filling { stored: usage.octets, quota: quota.get() };
         let (now, shares) = (self.clock.now(), reached(item.settings, filling));
@@ -66,7 +66,7 @@ impl Filling {
     }
 }
 
-/// How long whoever has found that there is something to tell has for it. What comes to nothing is told after that.
+/// How long a delivery has to tell the user before another one tries.
 const TELLING: Duration = Duration::from_secs(600);
 
 /// The shares that are reached, the highest last.
@@ -81,8 +81,8 @@ fn key(share: u32) -> String {
     format!("told of a mailbox {share} % full")
 }
 
-/// Whether the user has not been told lately of the highest share that is reached, and is not being told of it by another. It is
-/// left to this caller until then.
+/// Whether the user has not been told lately of the highest share that is reached, and no other delivery is about to do so. Until
+/// `until` that is left to the caller.
 async fn is_news(
     scripting: &Scripting,
     account: &Address,

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_script_claims_is_seen() {
+    fn a_script_that_names_another_author_or_our_findings_adds_claims() {
         let message = |header: &str| Message::new(format!("{header}\r\nbody").into_bytes());
         let came = "Authentication-Results: mx.test; dmarc=fail\r\nFrom: a@x.test\r\nSubject: x\r\n";
         for (edited, claims) in [

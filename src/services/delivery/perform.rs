@@ -22,7 +22,7 @@ use crate::services::sieve::{Action, FileCopy, Notification, Vacation};
 use crate::storage::mailbox::{Flags, FolderName, Keyword, Missing, User};
 use crate::storage::scripts::{Home, Known};
 
-/// One message, its recipient, and what scripts have decided about it.
+/// What is needed to do what scripts have decided about one message for one recipient.
 pub(super) struct Performance<'a> {
     pub(super) delivery: &'a Delivery,
     pub(super) scripting: &'a Scripting,
@@ -31,7 +31,7 @@ pub(super) struct Performance<'a> {
 }
 
 /// A message that is to be stored somewhere.
-struct Copy<'a> {
+struct Filing<'a> {
     act: &'a Act,
     target: Target,
     message: &'a Message,
@@ -39,7 +39,7 @@ struct Copy<'a> {
 }
 
 impl Performance<'_> {
-    /// First what must be durable: what is passed on, then what is stored. Then what is only told.
+    /// First passes on and stores, both durably, then sends answers and notifications.
     pub(super) async fn perform(&self, mut decided: Decided) -> Result<Outcome, Refusal> {
         self.keep_what_comes_back(&mut decided).await?;
         if self.is_junk() {
@@ -73,7 +73,7 @@ impl Performance<'_> {
         self.item.verdict.folder(&self.item.recipient.account) == Folder::Junk
     }
 
-    /// For junk, only storing and discarding count.
+    /// Leaves out of what scripts want with junk all but storing and discarding.
     fn leave_junk_alone(&self, decided: &mut Decided) {
         decided.acts.retain(|act| {
             let word = match act.action {
@@ -91,7 +91,7 @@ impl Performance<'_> {
         }
     }
 
-    /// A message for the user's own address is kept at once, instead of coming back as one that runs in a circle.
+    /// Keeps a message that a script passes on to the user's own address. It would come back and look like one that runs in a circle.
     async fn keep_what_comes_back(&self, decided: &mut Decided) -> Result<(), Refusal> {
         let (routing, account) = (&self.scripting.parts.routing, &self.item.recipient.account);
         for act in &mut decided.acts {
@@ -109,8 +109,8 @@ impl Performance<'_> {
         Act { script: String::new(), action, why: String::new() }
     }
 
-    /// RFC 5429 §2: a refusal in the SMTP dialogue wherever that is possible. Where it would become a notification, only a
-    /// sender who is shown to be the real one gets it; the message of any other is kept instead.
+    /// RFC 5429 §2: a refusal in the SMTP dialogue wherever that is possible. If it would become a notification, only a sender who
+    /// is known to be the real one gets it. Otherwise the message is kept instead.
     fn refuse_if_wanted(&self, decided: &mut Decided) -> Result<(), Refusal> {
         let Some(at) = decided.acts.iter().position(|act| matches!(act.action, Action::Reject { .. })) else {
             return Ok(());
@@ -130,7 +130,7 @@ impl Performance<'_> {
         Ok(())
     }
 
-    /// Puts what is passed on into the queue; an address that cannot be served is told in an event, and the message kept.
+    /// Puts what is passed on into the queue. If an address cannot be served, an event says so, and the message is kept.
     async fn redirect_all(&self, decided: &mut Decided) -> Result<Option<QueueId>, Refusal> {
         let (mut sent, mut lost) = (None, false);
         let redirects = decided.acts.iter().filter_map(|act| match &act.action {
@@ -166,7 +166,7 @@ impl Performance<'_> {
         let asked = key.clone();
         let known = self.scripting.home(account, move |home| Ok(home.memory()?.has(&asked, now))).await;
         if known.map_err(Refusal::temporary)? {
-            // Attempts may go on for days, as long as the mailbox is full.
+            // While the mailbox is full, attempts may go on for days.
             self.remember_until(&key, until).await;
             self.acted(act, "redirect", |event| event.with("to", to.to_string()).with("reason", "passed on before"));
             return Ok(None);
@@ -178,19 +178,19 @@ impl Performance<'_> {
         let errand = Errand { mail: &passed, account, kind: ErrandKind::Redirect, findings };
         let id = self.scripting.parts.posting.post(errand).await?;
         self.acted(act, "redirect", |event| event.with("to", to.to_string()).queue(id));
-        // Only now that it is on disk: after a crash it is passed on twice rather than not at all.
+        // Only now, when it is on disk: after a crash, better passed on twice than not at all.
         self.remember_until(&key, until).await;
         Ok(Some(id))
     }
 
-    /// Stores the message wherever scripts want it, once in each folder. What an attempt that ends half done has
-    /// stored is remembered, so that the next one does the rest and no more.
+    /// Stores the message wherever scripts want it, once in each folder. If that fails half-way, what has been stored is remembered,
+    /// so that the next attempt stores only the rest.
     async fn store_all(&self, decided: &Decided) -> Result<Option<Outcome>, Refusal> {
-        let mut copies = self.copies(decided);
-        let before = self.leave_out_stored(&mut copies).await?;
+        let mut filings = self.filings(decided);
+        let before = self.leave_out_stored(&mut filings).await?;
         let (mut keys, mut first) = (Vec::<String>::new(), None);
-        for Copy { act, target, message, chosen } in copies {
-            let key = self.copy_key(&target.folder, message);
+        for Filing { act, target, message, chosen } in filings {
+            let key = self.filing_key(&target.folder, message);
             let outcome = match self.delivery.put(self.user, self.item, message, target, chosen).await {
                 Ok(outcome) => outcome,
                 Err(refusal) => {
@@ -208,7 +208,7 @@ impl Performance<'_> {
             }
             first.get_or_insert(outcome);
         }
-        // The same message sent once more is another one.
+        // If the same message is sent once more, it is stored again.
         for key in &before {
             self.forget(key).await;
         }
@@ -216,8 +216,8 @@ impl Performance<'_> {
     }
 
     /// What is to be stored. RFC 5228 §2.10.3: the same message twice into one folder counts once.
-    fn copies<'d>(&self, decided: &'d Decided) -> Vec<Copy<'d>> {
-        let mut copies: Vec<Copy<'d>> = Vec::new();
+    fn filings<'d>(&self, decided: &'d Decided) -> Vec<Filing<'d>> {
+        let mut filings: Vec<Filing<'d>> = Vec::new();
         for act in &decided.acts {
             let (target, message, chosen) = match &act.action {
                 Action::Keep { flags, message, implicit } => {
@@ -231,20 +231,20 @@ impl Performance<'_> {
                 _ => continue,
             };
             let chosen = if self.was_left(act) { Chosen::Here } else { chosen };
-            if !copies.iter().any(|copy| copy.target.folder == target.folder && copy.message == message) {
-                copies.push(Copy { act, target, message, chosen });
+            if !filings.iter().any(|known| known.target.folder == target.folder && known.message == message) {
+                filings.push(Filing { act, target, message, chosen });
             }
         }
-        copies
+        filings
     }
 
-    /// Leaves out what an attempt that ended half done has stored, and returns the keys by which that is remembered. If
-    /// nothing is left to be done, the message is another one, and nothing is left out.
-    async fn leave_out_stored(&self, copies: &mut Vec<Copy<'_>>) -> Result<Vec<String>, Refusal> {
-        if copies.len() < 2 {
+    /// Leaves out what an attempt that failed half-way has stored, and returns the keys by which that is remembered. If everything is
+    /// remembered, the message was sent once more: then nothing is left out.
+    async fn leave_out_stored(&self, filings: &mut Vec<Filing<'_>>) -> Result<Vec<String>, Refusal> {
+        if filings.len() < 2 {
             return Ok(Vec::new());
         }
-        let keys: Vec<String> = copies.iter().map(|copy| self.copy_key(&copy.target.folder, copy.message)).collect();
+        let keys: Vec<String> = filings.iter().map(|one| self.filing_key(&one.target.folder, one.message)).collect();
         let (asked, now) = (keys.clone(), self.delivery.clock.now());
         let look = move |home: &Home| {
             let memory = home.memory()?;
@@ -255,15 +255,15 @@ impl Performance<'_> {
             return Ok(Vec::new());
         }
         let mut stored = known.iter();
-        copies.retain(|_| stored.next() == Some(&false));
+        filings.retain(|_| stored.next() == Some(&false));
         Ok(keys.into_iter().zip(known).filter_map(|(key, known)| known.then_some(key)).collect())
     }
 
-    fn copy_key(&self, folder: &FolderName, message: &Message) -> String {
+    fn filing_key(&self, folder: &FolderName, message: &Message) -> String {
         format!("stored {folder} {}", identity(self.item.mail, message))
     }
 
-    /// Whether no script has a part in this.
+    /// Whether no script has caused this action.
     fn was_left(&self, act: &Act) -> bool {
         act.script.is_empty()
     }
@@ -285,7 +285,7 @@ impl Performance<'_> {
         }
     }
 
-    /// Remembers what has been done. Where that fails it may be done twice.
+    /// Remembers what has been done. If that fails, it may be done twice.
     async fn remember_until(&self, key: &str, until: Timestamp) {
         let (key, now, account) = (key.to_owned(), self.delivery.clock.now(), &self.item.recipient.account);
         let remembered = self.scripting.home(account, move |home| home.remember(&key, until, now)).await;
@@ -365,7 +365,7 @@ impl Performance<'_> {
         let _ = self.delivery.put(self.user, self.item, message, target, Chosen::Letter).await;
     }
 
-    /// Tells of scripts that could not do their work: in events, the log, and once a day in the user's inbox.
+    /// Tells of scripts that have failed: in events, the log, and at most once a day in the user's inbox.
     async fn tell_failures(&self, decided: &Decided) {
         let (account, now) = (&self.item.recipient.account, self.delivery.clock.now());
         for (script, why) in &decided.failures {
@@ -382,7 +382,7 @@ impl Performance<'_> {
         let _ = self.delivery.put(self.user, self.item, &message, Target::inbox(), Chosen::Letter).await;
     }
 
-    /// Whether this is done for the first time, as far as is remembered.
+    /// Remembers that this is done. Returns whether it is for the first time, as far as is known.
     async fn claim(&self, key: &str, until: Timestamp, now: Timestamp) -> Result<bool, Refusal> {
         let key = key.to_owned();
         let claimed = self.scripting.home(&self.item.recipient.account, move |home| home.claim(&key, until, now)).await;

@@ -130,7 +130,7 @@ impl Programs {
         let Ok(name) = name.parse::<ScriptName>() else { return Ok(Included::Missing) };
         let compiled = match location {
             Location::Personal => {
-                // What cannot be looked at may be there all the same: `:optional` does not mean this.
+                // A script that cannot be looked at may exist nevertheless, so `:optional` does not allow to go on without it.
                 let Some(stamp) = home.stamp_of(&name)? else { return Ok(Included::Missing) };
                 self.compiled(&home.path().join("sieve").join(name.as_str()), stamp, || home.read(&name))
             }
@@ -170,7 +170,7 @@ impl Programs {
             }
         }
         let compiled = match read() {
-            // Remembered, it would keep the script from running until somebody changes it.
+            // Not remembered, or else the script would not run until somebody changes it.
             Err(error) if error.is_passing() => return Err(Unusable::Now(error)),
             Err(error) => Err(error.to_string()),
             Ok(source) => compile(&source, &sieve).map(|compiled| compiled.script).map_err(|mistakes| told(&mistakes)),
@@ -183,7 +183,7 @@ impl Programs {
         compiled.map_err(Unusable::Broken)
     }
 
-    /// The site's scripts. While the disk does not give one of them, nobody knows what is wanted of a message, as with a user's.
+    /// The site's scripts. Fails while one of them cannot be read: like with a user's, it is not known then what to do with a message.
     fn site(&self) -> Result<BeforeAndAfter, Error> {
         let (delivery, sieve) = (self.delivery.get(), self.sieve.get());
         let mut site = self.site.lock();
@@ -217,8 +217,8 @@ impl Entry {
 }
 
 impl Cache {
-    /// Forgets what has not been used for longest, a quarter at once, so that it is rare: so many entries, of so many octets, are
-    /// kept at the most.
+    /// Keeps at most so many entries, of so many octets in all. Those unused for longest are forgotten, a quarter at once, so that this
+    /// is rare.
     fn shrink(&mut self, most: usize, octets: u64) {
         if self.entries.len() <= most && self.entries.values().map(Entry::size).sum::<u64>() <= octets {
             return;

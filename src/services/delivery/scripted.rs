@@ -49,8 +49,7 @@ pub(super) struct Decided {
     pub(super) failures: Vec<(String, String)>,
     /// The folders that the actions name, by these names; those that no folder can have are not in it.
     pub(super) folders: HashMap<String, FolderName>,
-    /// Why a script could not be read that another wanted to include, if it may be read the next time: then nothing else of this
-    /// counts.
+    /// Why an included script could not be read this time, if it may be readable the next time. Then nothing else here counts.
     pub(super) unread: Option<Error>,
     /// What each script has tested and decided.
     pub(super) traces: Vec<(String, Vec<Step>)>,
@@ -124,7 +123,7 @@ fn run_all(
             Next::Failed => {}
         }
     }
-    // Nothing kept it only where every script was left out.
+    // Nothing has kept it only if every script was left out.
     decided.acts.push(kept.unwrap_or_else(|| Act {
         script: String::new(),
         action: Action::Keep { flags: Vec::new(), implicit: true, message: facts.message },
@@ -140,7 +139,7 @@ enum Next {
 }
 
 impl Decided {
-    /// Takes over what one script has decided; what keeps the message is set aside, for a later script may decide otherwise.
+    /// Takes over what one script has decided. A keep is set aside, because a later script may decide otherwise.
     fn take(&mut self, program: &Program, mut outcome: Outcome, kept: &mut Option<Act>) -> Next {
         let why = why(&outcome);
         self.traces.push((program.name.clone(), std::mem::take(&mut outcome.trace)));
@@ -283,7 +282,7 @@ pub(super) fn existing(folders: &dyn Folders, name: &str) -> Option<FolderName> 
 pub(super) fn wanted(folders: &dyn Folders, name: &str) -> Option<FolderName> {
     let bare = bare(name);
     let levels = bare.replace('.', "/");
-    // Dots part levels for those who wrote so before: behind `INBOX.`, and where the upper level is there.
+    // Scripts from other servers use dots between levels. So do we after `INBOX.`, and if the upper level exists.
     let upper = levels.split_once('/').and_then(|(upper, _)| FolderName::parse(upper).ok());
     let is_dotted = !bare.contains('/') && (bare != name || upper.is_some_and(|upper| folders.knows(&upper)));
     FolderName::parse(if is_dotted { &levels } else { &bare }).ok()
@@ -312,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_other_servers() {
+    fn inbox_in_front_of_a_folder_name_is_left_out() {
         for (name, wanted) in [
             ("INBOX.Work", "Work"),
             ("inbox/Work", "Work"),

@@ -67,14 +67,14 @@ impl Target {
         AppendOptions { flags, keywords, missing: self.missing, ..AppendOptions::delivery(recipient.quota) }
     }
 
-    /// Where to store after an attempt that has failed, if there is such a place.
+    /// Where to store a message after this one has failed; the error if there is no other place.
     fn after(mut self, error: Error) -> Result<Self, Error> {
         match error {
-            // The folder of the tag or of the script does not exist, or cannot be made: the inbox always can.
+            // The folder of the tag or of the script does not exist or cannot be made. The inbox always can.
             Error::NoFolder(_) | Error::TooManyFolders(_) if !self.folder.is_inbox() => {
                 (self.folder, self.missing) = (FolderName::inbox(), Missing::Create);
             }
-            // Without its marks rather than not at all.
+            // Better without its keywords than not at all.
             Error::TooManyKeywords(_) if !self.keywords.is_empty() => self.keywords.clear(),
             error => return Err(error),
         }
@@ -87,7 +87,7 @@ impl Target {
 pub(super) enum Chosen {
     Here,
     ByScript,
-    /// Nobody: it is no message that came, but one about it.
+    /// Nobody: this is not the message that came, but one about it.
     Letter,
 }
 
@@ -174,7 +174,7 @@ impl Delivery {
     }
 
     /// The recipient's mailboxes.
-    pub(super) async fn user(&self, item: &Item<'_>) -> Result<Arc<User>, Refusal> {
+    async fn user(&self, item: &Item<'_>) -> Result<Arc<User>, Refusal> {
         let opened = self.mailboxes.user(&item.recipient.account).await;
         opened.map_err(|error| self.failed(item, &error))
     }
@@ -242,37 +242,23 @@ pub(super) async fn append(
     }
 }
 
-/// Where a message goes without a script.
+/// Where a message goes if no script says otherwise.
 pub(super) fn usual(user: &User, item: &Item<'_>) -> Target {
-    let (folder, missing) = folder(user, item.verdict, item.recipient, item.settings);
-    Target { folder, missing, flags: Flags::NONE, keywords: Vec::new() }
-}
-
-/// Where a message belongs in the recipient's mailbox.
-fn folder(
-    user: &User,
-    verdict: &Verdict,
-    recipient: &LocalRecipient,
-    settings: &DeliverySettings,
-) -> (FolderName, Missing) {
-    let inbox = (FolderName::inbox(), Missing::Create);
-    match verdict.folder(&recipient.account) {
-        // A message that an administrator has released from quarantine is still not one for the inbox.
-        kind @ (Folder::Quarantine | Folder::Junk) => {
-            let own = settings.quarantine_folder.parse::<FolderName>().ok().filter(|_| kind == Folder::Quarantine);
-            let folder = own.or_else(|| user.special(SpecialUse::Junk));
-            folder.map_or(inbox, |folder| (folder, Missing::Create))
-        }
+    let Item { recipient, settings, .. } = *item;
+    let junk = || user.special(SpecialUse::Junk);
+    let (folder, missing) = match item.verdict.folder(&recipient.account) {
+        Folder::Quarantine => (settings.quarantine_folder.parse::<FolderName>().ok().or_else(junk), Missing::Create),
+        Folder::Junk => (junk(), Missing::Create),
         Folder::Inbox => {
-            let missing = match settings.tag_folder {
-                TagFolder::Ignore => return inbox,
-                TagFolder::Existing => Missing::Fail,
-                TagFolder::Create => Missing::Create,
-            };
-            let folder = recipient.tag.as_ref().and_then(|tag| tag.parse::<FolderName>().ok());
-            folder.map_or(inbox, |folder| (folder, missing))
+            let tag = || recipient.tag.as_ref().and_then(|tag| tag.parse::<FolderName>().ok());
+            match settings.tag_folder {
+                TagFolder::Ignore => (None, Missing::Create),
+                TagFolder::Existing => (tag(), Missing::Fail),
+                TagFolder::Create => (tag(), Missing::Create),
+            }
         }
-    }
+    };
+    folder.map_or_else(Target::inbox, |folder| Target { folder, missing, ..Target::inbox() })
 }
 
 /// The answer to a failure whose cause has been logged already.

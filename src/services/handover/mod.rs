@@ -1,8 +1,8 @@
 //! The last step of a message, as seen by those who hand it over: `intake` for a message just received, `queue` for one
 //! that had to wait. `delivery` takes it in this process, `outbound` passes it to the process that owns the mailboxes.
 //!
-//! No logic: traits, and the types of their questions and answers. `queue` implements [`Queueing`] for
-//! `intake`, and whoever passes on what users write [`Submitting`]; so none needs to know the other.
+//! No logic: traits, and the types of their arguments and results. They keep the rooms that use them from depending on those that
+//! implement them.
 
 use std::borrow::Cow;
 
@@ -34,7 +34,7 @@ pub enum Outcome {
     },
     /// It is in the queue, and on disk.
     Queued(QueueId),
-    /// It was dropped, as someone wished who may.
+    /// It was dropped on purpose.
     Discarded {
         /// Who or what.
         by: Cow<'static, str>,
@@ -62,7 +62,7 @@ pub enum Bound {
     Here,
     /// Other hosts.
     Elsewhere,
-    /// Nowhere: others get the message in their place. The sender is only told so, by this action.
+    /// Nowhere: others get the message in their place. All that is left to do is to report this action to the sender.
     PassedOn(Action),
 }
 
@@ -116,15 +116,14 @@ pub struct Errand<'a> {
     pub findings: Option<&'a Findings>,
 }
 
-/// Sends what scripts want sent. Implemented by `posting` where the queue is, and by the way to that process where it is not;
-/// so `delivery` knows neither.
+/// Sends what scripts want sent. Implemented by `posting` in the process with the queue; in any other, by the way to that process.
 pub trait Posting: Send + Sync {
     /// Puts a message into the queue. When it returns an id, the entry is on disk.
     fn post<'a>(&'a self, errand: Errand<'a>) -> BoxFuture<'a, Result<QueueId, Refusal>>;
 }
 
-/// Leaves mailing lists for users. Implemented by `outbound`, and by the way to the process with the queue for one that has
-/// none, which does not leave the house.
+/// Leaves mailing lists for users. Implemented by `outbound`; in a process that reaches no other hosts, by the way to the one with the
+/// queue.
 pub trait ListLeaving: Send + Sync {
     /// Asks the page of a list to send no more letters (RFC 8058 §3.2). What keeps it from that is told in a sentence.
     fn leave<'a>(&'a self, page: &'a str) -> BoxFuture<'a, Result<(), String>>;

@@ -1,7 +1,7 @@
-//! Copies that are safe though their message had to be refused.
+//! Copies that are safe although their message had to be refused.
 //!
-//! Where some recipients have theirs and the others' cannot even be queued, the client is told to send the message again, for
-//! else it would be lost for those. When it does, whoever has a copy is left out.
+//! If some recipients have their copy and those of the others cannot even be queued, the client is told to send the message again,
+//! so that it is not lost for them. When it does, those who have a copy are left out.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::foundations::mail::Mail;
 use crate::services::handover::Outcome;
 use crate::services::routing::{LocalRecipient, Routes};
 
-/// How long a copy is remembered. Clients try again within hours; what comes later may be the same told once more, as some
-/// devices do.
+/// How long a copy is remembered. Clients try again within hours. Later, the same message may be a new one: some devices always send
+/// the same text.
 const REMEMBERED: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// What is known of such copies. There are few: the queue must fail at the same time as a mailbox.
@@ -30,7 +30,7 @@ struct Known {
     until: Timestamp,
 }
 
-/// What a message has in common with itself when it comes again: who sent it, and every octet of it.
+/// By what a message is recognised when it comes again: a digest of its sender and of every octet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Likeness([u8; 32]);
 
@@ -54,7 +54,7 @@ enum Way {
 }
 
 impl Copies {
-    /// Takes those off the routes who have the message from an attempt before, and says what they have.
+    /// Removes from the routes those who have the message from an earlier attempt. Returns their copies.
     pub(super) fn recall(&self, mail: &Mail, routes: &mut Routes, now: Timestamp) -> Vec<Safe> {
         if self.0.lock().is_empty() {
             return Vec::new();
@@ -102,7 +102,7 @@ impl Likeness {
     }
 }
 
-/// The copies that came of these routes: of all recipients with an outcome but those whose mailboxes have failed.
+/// The copies that were made on these routes: for all recipients with an outcome, except those whose mailbox has failed.
 pub(super) fn made(routes: &Routes, failed: &[Address], outcomes: &[(Address, Outcome)]) -> Vec<Safe> {
     let outcome =
         |address: &Address| outcomes.iter().find(|(one, _)| one == address).map(|(_, outcome)| outcome.clone());

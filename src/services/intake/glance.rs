@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sees_what_it_looks_for() {
+    fn hops_and_message_id_come_from_the_header_only() {
         let message =
             b"received: a\r\nReceived: b\r\n c\r\nMessage-Id:\r\n <1@x>\r\nX-Spam-Flag: yes\r\n\r\nReceived: body\r\n";
         let wanted = Glance { hops: 2, message_id: Some("<1@x>".to_owned()) };

@@ -1,11 +1,11 @@
 //! Takes responsibility for messages: the one way into mailboxes and queue for whatever protocols receive.
 //!
 //! Promises: a [`Receipt`] means that every recipient's copy is durable (law 1). A message for our own users is written
-//! once per mailbox, with no queue file in between; the queue is asked only for recipients elsewhere and for those whose
-//! mailbox cannot be written now. When some mailboxes have taken a message and others cannot, it is not refused: the
-//! others' copies wait in the queue, so nothing is lost and nothing arrives twice. When nothing has been
-//! stored yet, a refusal is given to the client instead of a notification to a perhaps forged sender. If the queue fails in
-//! between, the client must send the message again, and who has it is left out then (`copies`), as long as this process runs.
+//! once per mailbox, with no queue file in between. The queue is asked only for recipients elsewhere and for those whose
+//! mailbox cannot be written now. If some mailboxes have taken a message and others cannot, it is not refused: the
+//! others' copies wait in the queue, so nothing is lost and nothing arrives twice. If nothing has been stored yet, the client
+//! gets a refusal, so that no notification goes to a sender who may be forged. If the queue fails in between, the client must
+//! send the message again; those who have it are then left out (`copies`), as long as this process runs.
 //!
 //! Called by `protocols::smtp`. Asks filter, routing, [`LocalDelivery`](crate::services::handover::LocalDelivery) and
 //! [`Queueing`](crate::services::handover::Queueing). Takes no lock but that of `copies`. Every decision is an event.
@@ -18,6 +18,7 @@ mod receive;
 mod settings;
 mod telling;
 mod trace_field;
+mod wanted;
 
 pub use crate::services::handover::{LocalDelivery, Outcome};
 pub use receipt::Receipt;

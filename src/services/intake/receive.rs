@@ -9,6 +9,7 @@ use super::quarantined;
 use super::receipt::Receipt;
 use super::settings::{IntakeSettings, LmtpVerdict, Quarantine};
 use super::trace_field;
+use super::wanted::{Waiting, Wanted, is_lmtp};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::failure::{Kind, Refusal};
@@ -27,21 +28,21 @@ use crate::storage::spool::QUARANTINED;
 pub struct IntakeParts {
     /// Its settings.
     pub settings: Live<IntakeSettings>,
-    /// Whether all of it was judged by another node, whatever `intake.lmtp` says.
+    /// Whether another node has judged everything that comes, whatever `intake.lmtp` says.
     pub is_judged: bool,
     /// Our name.
     pub hostname: Live<Domain>,
-    /// Who judges.
+    /// What judges messages.
     pub filter: Arc<Filter>,
-    /// Who knows the ways.
+    /// What finds out where messages go.
     pub routing: Routing,
-    /// Who owns the mailboxes.
+    /// What writes to mailboxes.
     pub delivery: Arc<dyn LocalDelivery>,
-    /// Who keeps what must wait.
+    /// What keeps messages that must wait.
     pub queue: Arc<dyn Queueing>,
-    /// Who reads reports about our domains.
+    /// What reads reports about our domains.
     pub reports: Arc<dyn ReportReading>,
-    /// Where it is noted what recipients are to be told of.
+    /// Where messages in quarantine are noted, for the letters to their recipients.
     pub notes: QuarantineNotes,
     /// Where decisions are recorded.
     pub journal: Journal,
@@ -50,71 +51,21 @@ pub struct IntakeParts {
 }
 
 /// The room.
-pub struct Intake(pub(super) IntakeParts, Copies);
-
-/// What one entry of the queue is to be: a message, who is to get it, and why it is held.
-type Waiting<'a> = (Cow<'a, Mail>, Vec<(Recipient, Bound)>, Option<String>);
-
-/// A message that will be taken if it can be stored.
-pub(super) struct Wanted {
-    pub(super) mail: Mail,
-    /// Those in force when it came. With others in the middle it could be held by neither queue nor mailbox, or by both.
-    settings: Arc<IntakeSettings>,
-    verdict: Verdict,
-    /// Recipients that the client has named and a milter has taken off.
-    removed: Vec<Address>,
-    pub(super) message_id: Option<String>,
-}
-
-impl Wanted {
-    /// Whether the front end that has judged the message has chosen the folder too.
-    fn is_final(&self) -> bool {
-        is_lmtp(&self.mail) && self.settings.lmtp == LmtpVerdict::Trust
-    }
-
-    /// Whether it waits in the queue for an administrator.
-    fn is_held(&self, recipient: &LocalRecipient) -> bool {
-        let in_queue = self.settings.quarantine == Quarantine::Queue && !self.is_final();
-        in_queue && self.verdict.folder(&recipient.account) == Folder::Quarantine
-    }
-
-    /// A sender who wants to hear of success hears it from the queue, which writes all notifications (RFC 3461 §5.2.3).
-    /// An LMTP client writes its own.
-    fn must_wait(&self, recipient: &LocalRecipient) -> bool {
-        recipient.recipient.notify.success && !is_lmtp(&self.mail) && !self.is_held(recipient)
-    }
-
-    /// An entry of the queue, divided by the folders its recipients want: the queue knows of the verdict what the message says.
-    fn by_folder<'a>(&self, (mail, mut recipients, hold): Waiting<'a>) -> Vec<Waiting<'a>> {
-        let common = self.verdict.common_folder();
-        let mut entries = Vec::with_capacity(1);
-        for folder in [Folder::Inbox, Folder::Junk, Folder::Quarantine] {
-            let otherwise = |(recipient, bound): &mut (Recipient, Bound)| {
-                folder != common && *bound == Bound::Here && self.verdict.folder(&recipient.address) == folder
-            };
-            let others: Vec<_> = recipients.extract_if(.., otherwise).collect();
-            if !others.is_empty() {
-                // Whoever releases what was held sends it where unwanted mail arrives.
-                let carried = if hold.is_some() && folder == Folder::Quarantine { Folder::Junk } else { folder };
-                let message = mail.message.with_prefix(carried::fields(carried, common).as_bytes());
-                entries.push((Cow::Owned(Mail { message, ..mail.clone().into_owned() }), others, hold.clone()));
-            }
-        }
-        entries.push((mail, recipients, hold));
-        entries
-    }
+pub struct Intake {
+    pub(super) parts: IntakeParts,
+    copies: Copies,
 }
 
 impl Intake {
     /// Puts the parts together.
     pub fn new(parts: IntakeParts) -> Self {
-        Self(parts, Copies::default())
+        Self { parts, copies: Copies::default() }
     }
 
-    /// Those in force now.
+    /// The settings in force now.
     fn settings(&self) -> Arc<IntakeSettings> {
-        let settings = self.0.settings.get();
-        match self.0.is_judged {
+        let settings = self.parts.settings.get();
+        match self.parts.is_judged {
             true => Arc::new(IntakeSettings { lmtp: LmtpVerdict::Trust, ..IntakeSettings::clone(&settings) }),
             false => settings,
         }
@@ -127,11 +78,11 @@ impl Intake {
         origin: Origin,
         reverse_path: ReversePath,
     ) -> Result<Option<Box<Dialogue>>, Refusal> {
-        self.0.filter.dialogue(id, origin, reverse_path).await
+        self.parts.filter.dialogue(id, origin, reverse_path).await
     }
 
-    /// Takes responsibility for a message, for all its recipients at once (SMTP). The refusal is for the client. By the dialogue
-    /// milters have heard of sender and recipients already.
+    /// Takes responsibility for a message, for all its recipients at once (SMTP). The refusal is for the client. In the dialogue,
+    /// milters have already heard of sender and recipients.
     pub async fn receive(&self, mail: Mail, dialogue: Option<Box<Dialogue>>) -> Result<Receipt, Refusal> {
         let mut wanted = self.judge(mail, dialogue).await?;
         let result = match self.take_off(&mut wanted) {
@@ -143,25 +94,26 @@ impl Intake {
         };
         self.tell_end(&wanted, &result);
         if result.is_ok() {
-            self.0.filter.sent(&wanted.mail);
-            self.0.reports.read(&wanted.mail).await;
+            self.parts.filter.sent(&wanted.mail);
+            self.parts.reports.read(&wanted.mail).await;
         }
         result
     }
 
-    /// Takes those off for whom a filter refuses the message. The refusal, where the one answer to the client must be one.
+    /// Takes off the recipients for whom a filter refuses the message. Returns a refusal if the client, which gets one answer for all,
+    /// must be refused.
     fn take_off(&self, wanted: &mut Wanted) -> Option<Refusal> {
         let mut refused = std::mem::take(&mut wanted.verdict.refused);
         let refusal = |address: &Address| refused.iter().find(|(one, _)| one == address).map(|(_, refusal)| refusal);
         let recipients = &mut wanted.mail.envelope.recipients;
         let is_for_nobody = recipients.iter().all(|recipient| refusal(&recipient.address).is_some());
-        // Nobody has it yet. Whoever is to get it later gets it when the client sends it again, as do the others; and a user's
-        // own program can tell who must be taken off.
+        // Nobody has it yet. If some can only get it later, all get it when the client sends it again; and a user is told by their own
+        // program which recipient to remove.
         let is_temporary = refused.iter().any(|(_, refusal)| refusal.is_temporary());
         if is_for_nobody || is_temporary || wanted.mail.origin.login.is_some() {
             return worst(&mut refused);
         }
-        // A notification might go to a sender who was forged: it is the event that tells of them.
+        // The sender may be forged, so no notification is sent: only the events tell of these recipients.
         let taken = recipients.extract_if(.., |recipient| refusal(&recipient.address).is_some());
         let taken: Vec<Address> = taken.map(|recipient| recipient.address).collect();
         for address in &taken {
@@ -171,20 +123,20 @@ impl Intake {
         None
     }
 
-    /// Takes a message for each recipient by itself (LMTP); results in the order of the envelope. What cannot be stored at
-    /// all is refused: the client has a queue of its own. Where some mailboxes behind an alias have it, the others wait in ours.
+    /// Takes a message for each recipient by itself (LMTP); results in the order of the envelope. A message that cannot be stored at
+    /// all is refused: the client has a queue of its own. If some mailboxes behind an alias have it, the others wait in our queue.
     pub async fn receive_each(&self, mail: Mail) -> Vec<Result<Receipt, Refusal>> {
         let named = mail.envelope.recipients.clone();
         let mut wanted = match self.judge(mail, None).await {
             Ok(wanted) => wanted,
             Err(refusal) => return named.iter().map(|_| Err(refusal.again())).collect(),
         };
-        // Those whom a milter has added go with the first who gets the message.
+        // Recipients whom a milter has added go with the first recipient who gets the message.
         let mut added = wanted.verdict.envelope.added.clone();
         let mut results = Vec::with_capacity(named.len());
         let mut taken: Vec<(String, usize)> = Vec::new();
         for recipient in named {
-            // Named twice is one delivery, as by SMTP, with an answer for each.
+            // A recipient who is named twice gets one delivery, as with SMTP, and an answer each time.
             let key = recipient.address.key();
             let before = taken.iter().find(|(known, _)| *known == key).and_then(|(_, at)| results.get(*at));
             if let Some(Ok(receipt)) = before {
@@ -195,7 +147,7 @@ impl Intake {
             let result = self.receive_one(&mut wanted, recipient, &mut added).await;
             self.tell_end(&wanted, &result);
             if result.is_ok() && wanted.settings.lmtp == LmtpVerdict::Judge {
-                self.0.reports.read(&wanted.mail).await;
+                self.parts.reports.read(&wanted.mail).await;
             }
             taken.push((key, results.len()));
             results.push(result);
@@ -226,33 +178,33 @@ impl Intake {
         Ok(receipt)
     }
 
-    /// Stores what has been judged: all of it, or a refusal. What some have nevertheless they do not get again.
+    /// Stores what has been judged: for everybody, or the message is refused. Whoever has it in spite of a refusal does not get it again.
     async fn take(&self, wanted: &Wanted) -> Result<Receipt, Refusal> {
-        let mut routes = self.0.routing.split(&wanted.mail.envelope).await.map_err(later)?;
+        let mut routes = self.parts.routing.split(&wanted.mail.envelope).await.map_err(later)?;
         self.tell_expansions(&wanted.mail, &routes);
         let kept = self.kept_back(wanted, &routes);
-        let mut safe = self.1.recall(&wanted.mail, &mut routes, self.0.clock.now());
+        let mut safe = self.copies.recall(&wanted.mail, &mut routes, self.parts.clock.now());
         safe.iter().for_each(|copy| self.tell_safe(&wanted.mail, &copy.address));
         let stored = self.store(wanted, routes, &mut safe).await;
         if stored.is_err() {
-            self.1.remember(&wanted.mail, safe, self.0.clock.now(), wanted.settings.remembered_copies);
+            self.copies.remember(&wanted.mail, safe, self.parts.clock.now(), wanted.settings.remembered_copies);
         }
         let receipt = stored?;
         self.note(wanted, kept, &receipt).await;
         Ok(receipt)
     }
 
-    /// Stores it for those who do not have it. When that fails, `safe` has all copies that there are.
+    /// Stores it for those who do not have it yet. If that fails, `safe` afterwards has all copies that there are.
     async fn store(&self, wanted: &Wanted, routes: Routes, safe: &mut Vec<Safe>) -> Result<Receipt, Refusal> {
         let queued = self.queue_first(wanted, &routes).await?;
-        let (direct, results) = self.deliver(wanted, &routes).await;
-        self.settle(wanted, routes, (queued, safe), direct, results).await
+        let delivered = self.deliver(wanted, &routes).await;
+        self.settle(wanted, routes, queued, delivered, safe).await
     }
 
-    /// Who is to be told in a letter that the message was put into quarantine: its account, and its address in the queue
-    /// where it is held there.
+    /// Who is to be told in a letter that the message was put into quarantine: each account, and the address under which the queue
+    /// holds the message, if it does.
     fn kept_back(&self, wanted: &Wanted, routes: &Routes) -> Vec<(Address, Option<Address>)> {
-        // Who has judged the message has noted it.
+        // The process that has judged the message has noted it.
         if !wanted.settings.digest.enabled || wanted.is_final() {
             return Vec::new();
         }
@@ -268,14 +220,14 @@ impl Intake {
                 Outcome::Queued(id) if Some(address) == held.as_ref() => Some(id.to_string()),
                 _ => None,
             });
-            let note = quarantined::note(&wanted.mail, &wanted.verdict, entry, self.0.clock.now());
-            if let Err(error) = self.0.notes.note(&account.key(), &note).await {
+            let note = quarantined::note(&wanted.mail, &wanted.verdict, entry, self.parts.clock.now());
+            if let Err(error) = self.parts.notes.note(&account.key(), &note).await {
                 log::warn!(mail:% = wanted.mail.id; "a message in quarantine will be missing in the letter to its recipient: {error}");
             }
         }
     }
 
-    /// Adds the Received field and asks the filter.
+    /// Adds the Received field, asks the filter, and changes the message as the verdict says.
     async fn judge(&self, mut mail: Mail, dialogue: Option<Box<Dialogue>>) -> Result<Wanted, Refusal> {
         let settings = self.settings();
         let glance = Glance::of(&mail.message);
@@ -284,13 +236,13 @@ impl Intake {
             let refusal = Refusal::new(Kind::Invalid, text).smtp(554, "5.4.6");
             return Err(self.refused(&mail, &glance, refusal));
         }
-        let field = trace_field::received(&mail, &self.0.hostname.get());
+        let field = trace_field::received(&mail, &self.parts.hostname.get());
         mail.message = mail.message.with_prefix(field.as_bytes());
         let mut verdict = if is_lmtp(&mail) && settings.lmtp == LmtpVerdict::Trust {
             let decision = carried::decision(&HeaderSection::of(mail.message.original()));
             Verdict { decision, ..Verdict::accept() }
         } else {
-            self.0.filter.judge_after(&mail, dialogue).await
+            self.parts.filter.judge_after(&mail, dialogue).await
         };
         self.tell_verdict(&mail, &verdict);
         match std::mem::replace(&mut verdict.decision, Decision::Accept) {
@@ -302,10 +254,17 @@ impl Intake {
             // For whoever stores it later: the queue, or another process.
             mail.message = mail.message.with_prefix(carried::QUARANTINED.as_bytes());
         }
+        let removed = self.change_envelope(&mut mail, &verdict);
+        Ok(Wanted { mail, settings, verdict, removed, message_id: glance.message_id })
+    }
+
+    /// Changes the envelope as the verdict says: what milters have wished, and no notification of success to a forged sender. Returns
+    /// the recipients that milters have taken off.
+    fn change_envelope(&self, mail: &mut Mail, verdict: &Verdict) -> Vec<Address> {
         let changes = &verdict.envelope;
         let envelope = &mut mail.envelope;
         if !verdict.genuine {
-            // Spam under a forged sender would have us write to the one who was forged.
+            // Spam under a forged sender would have us write to the one whose name was forged.
             envelope.recipients.iter_mut().for_each(|recipient| recipient.notify.success = false);
         }
         if let Some(sender) = &changes.sender {
@@ -316,11 +275,11 @@ impl Intake {
         let removed = envelope.recipients.extract_if(.., is_removed).map(|recipient| recipient.address);
         let removed: Vec<Address> = removed.collect();
         envelope.recipients.extend(changes.added.iter().cloned().map(Recipient::plain));
-        removed.iter().for_each(|address| self.tell_removed(&mail, address, None));
-        Ok(Wanted { mail, settings, verdict, removed, message_id: glance.message_id })
+        removed.iter().for_each(|address| self.tell_removed(mail, address, None));
+        removed
     }
 
-    /// Queues what has to wait in any case, before any mailbox is written: when that fails, nothing has happened yet.
+    /// Queues what has to wait in any case. This comes before any mailbox is written: if it fails, nothing has happened yet.
     async fn queue_first(&self, wanted: &Wanted, routes: &Routes) -> Result<Vec<(Address, Outcome)>, Refusal> {
         let waiting = routes.local.iter().filter(|recipient| wanted.must_wait(recipient)).map(here);
         let held = routes.local.iter().filter(|recipient| wanted.is_held(recipient)).map(here);
@@ -329,33 +288,36 @@ impl Intake {
             list.iter().map(|recipient| (recipient.clone(), Bound::Elsewhere)).collect()
         };
         let (mut now, mut later): (Vec<_>, Vec<_>) = (waiting.collect(), held.collect());
-        // Nothing is told of what is held, nor to an LMTP client, and nothing can be without a sender.
+        // Not of a message that is held, nor to an LMTP client, which writes its own notifications, nor without a sender.
         if !quarantined && !is_lmtp(&wanted.mail) && wanted.mail.envelope.reverse_path.address().is_some() {
             let passed_on = routes.passed_on.iter().cloned();
             now.extend(passed_on.map(|(recipient, action)| (recipient, Bound::PassedOn(action))));
         }
         let mut forwards = elsewhere(&routes.forwards);
-        let passed_on = self.passed_on(wanted, routes).await?;
+        let forwarded = self.forwarded(wanted, routes).await?;
         let others = if quarantined { &mut later } else { &mut now };
         others.extend(elsewhere(&routes.remote));
-        if passed_on.is_none() {
+        if forwarded.is_none() {
             others.append(&mut forwards);
         }
         let hold = || QUARANTINED.to_owned();
         let whole = Cow::Borrowed(&wanted.mail);
-        let mut entries = vec![(whole.clone(), now, None), (whole, later, Some(hold()))];
-        if let Some(mail) = &passed_on {
-            entries.push((Cow::Borrowed(mail), forwards, quarantined.then(hold)));
+        let mut entries = vec![
+            Waiting { mail: whole.clone(), recipients: now, hold: None },
+            Waiting { mail: whole, recipients: later, hold: Some(hold()) },
+        ];
+        if let Some(mail) = &forwarded {
+            entries.push(Waiting { mail: Cow::Borrowed(mail), recipients: forwards, hold: quarantined.then(hold) });
         }
         self.postpone(wanted, entries).await
     }
 
-    /// The message as aliases pass it on to other servers; `None` when that is no other than the message itself.
-    async fn passed_on(&self, wanted: &Wanted, routes: &Routes) -> Result<Option<Mail>, Refusal> {
+    /// The message as aliases pass it on to other servers: under a sender of ours, and sealed. `None` if that changes nothing.
+    async fn forwarded(&self, wanted: &Wanted, routes: &Routes) -> Result<Option<Mail>, Refusal> {
         let Some(alias) = routes.expansions.first().filter(|_| !routes.forwards.is_empty()) else { return Ok(None) };
         let before = &wanted.mail.envelope.reverse_path;
-        let reverse_path = self.0.routing.forwarding_path(before).await.map_err(later)?;
-        let seal = self.0.filter.seal(&wanted.mail.message, &wanted.verdict, alias.from.domain());
+        let reverse_path = self.parts.routing.forwarding_path(before).await.map_err(later)?;
+        let seal = self.parts.filter.seal(&wanted.mail.message, &wanted.verdict, alias.from.domain());
         if reverse_path == *before && seal.is_empty() {
             return Ok(None);
         }
@@ -366,18 +328,14 @@ impl Intake {
     }
 
     /// Writes to all other mailboxes.
-    async fn deliver(&self, wanted: &Wanted, routes: &Routes) -> (Vec<LocalRecipient>, Vec<Result<Outcome, Refusal>>) {
-        let direct: Vec<LocalRecipient> = routes
-            .local
-            .iter()
-            .filter(|recipient| !wanted.is_held(recipient) && !wanted.must_wait(recipient))
-            .cloned()
-            .collect();
+    async fn deliver(&self, wanted: &Wanted, routes: &Routes) -> Vec<(LocalRecipient, Result<Outcome, Refusal>)> {
+        let direct = routes.local.iter().filter(|one| !wanted.is_held(one) && !wanted.must_wait(one));
+        let direct: Vec<LocalRecipient> = direct.cloned().collect();
         if direct.is_empty() {
-            return (direct, Vec::new());
+            return Vec::new();
         }
-        let results = self.0.delivery.deliver(&wanted.mail, &wanted.verdict, &direct).await;
-        (direct, results)
+        let results = self.parts.delivery.deliver(&wanted.mail, &wanted.verdict, &direct).await;
+        direct.into_iter().zip(results).collect()
     }
 
     /// Makes one answer of all results.
@@ -385,13 +343,13 @@ impl Intake {
         &self,
         wanted: &Wanted,
         mut routes: Routes,
-        (queued, safe): (Vec<(Address, Outcome)>, &mut Vec<Safe>),
-        direct: Vec<LocalRecipient>,
-        results: Vec<Result<Outcome, Refusal>>,
+        queued: Vec<(Address, Outcome)>,
+        delivered: Vec<(LocalRecipient, Result<Outcome, Refusal>)>,
+        safe: &mut Vec<Safe>,
     ) -> Result<Receipt, Refusal> {
         let (mut outcomes, mut without) = (queued, Vec::new());
         let mut failed: Vec<((Recipient, Bound), Refusal)> = Vec::new();
-        for (recipient, result) in direct.into_iter().zip(results) {
+        for (recipient, result) in delivered {
             match result {
                 Ok(outcome) => outcomes.push((recipient.account, outcome)),
                 Err(refusal) => {
@@ -410,8 +368,9 @@ impl Intake {
             return Err(refusal);
         }
         // Some have it. The queue tries the others again, and tells the sender about those who never can.
-        let others = failed.into_iter().map(|(recipient, _)| recipient).collect();
-        let postponed = self.postpone(wanted, vec![(Cow::Borrowed(&wanted.mail), others, None)]).await;
+        let recipients = failed.into_iter().map(|(recipient, _)| recipient).collect();
+        let others = Waiting { mail: Cow::Borrowed(&wanted.mail), recipients, hold: None };
+        let postponed = self.postpone(wanted, vec![others]).await;
         if postponed.is_err() {
             safe.extend(made(&routes, &without, &outcomes));
         }
@@ -424,8 +383,8 @@ impl Intake {
     async fn postpone(&self, wanted: &Wanted, entries: Vec<Waiting<'_>>) -> Result<Vec<(Address, Outcome)>, Refusal> {
         let message_id = wanted.message_id.as_deref();
         let entries: Vec<_> = entries.into_iter().flat_map(|waiting| wanted.by_folder(waiting)).collect();
-        let postponed = entries.iter().filter(|(_, recipients, _)| !recipients.is_empty());
-        let postponed = postponed.map(|(mail, recipients, hold)| Postponed {
+        let postponed = entries.iter().filter(|waiting| !waiting.recipients.is_empty());
+        let postponed = postponed.map(|Waiting { mail, recipients, hold }| Postponed {
             mail,
             message_id,
             recipients: recipients.clone(),
@@ -437,19 +396,15 @@ impl Intake {
         }
         let addresses = |one: &Postponed<'_>| one.recipients.iter().map(|(one, _)| one.address.clone()).collect();
         let groups: Vec<Vec<Address>> = postponed.iter().map(addresses).collect();
-        let ids = self.0.queue.postpone_together(postponed).await?;
+        let ids = self.parts.queue.postpone_together(postponed).await?;
         let queued = groups.into_iter().zip(ids);
         Ok(queued.flat_map(|(group, id)| group.into_iter().map(move |one| (one, Outcome::Queued(id)))).collect())
     }
 }
 
-/// What becomes of a message for whom a milter has taken off.
+/// The outcome for a recipient whom a milter has taken off.
 fn by_milter() -> Outcome {
     Outcome::Discarded { by: "a milter".into() }
-}
-
-fn is_lmtp(mail: &Mail) -> bool {
-    mail.origin.with.is_lmtp()
 }
 
 /// A mailbox's recipient as the queue keeps it.

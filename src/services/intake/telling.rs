@@ -2,7 +2,8 @@
 
 use super::glance::Glance;
 use super::receipt::Receipt;
-use super::receive::{Intake, Wanted};
+use super::receive::Intake;
+use super::wanted::Wanted;
 use crate::foundations::address::Address;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::Refusal;
@@ -12,16 +13,16 @@ use crate::services::routing::Routes;
 
 impl Intake {
     fn event(&self, kind: EventKind, mail: &Mail) -> Event {
-        Event::new(self.0.clock.now(), kind).session(mail.origin.session).mail(mail.id)
+        Event::new(self.parts.clock.now(), kind).session(mail.origin.session).mail(mail.id)
     }
 
     pub(super) fn refused(&self, mail: &Mail, glance: &Glance, refusal: Refusal) -> Refusal {
-        let event = self.event(EventKind::MessageRefused, mail).subject(sender(mail));
+        let event = self.event(EventKind::MessageRefused, mail).subject(mail.envelope.reverse_path.bare());
         let event = event.with("reason", refusal.to_string()).with("peer", mail.origin.peer.to_string());
         let recipients = mail.envelope.recipients.iter().take(RECIPIENTS_TOLD);
         let to: Vec<String> = recipients.map(|recipient| recipient.address.to_string()).collect();
         let event = event.with("to", to);
-        self.0.journal.record(match &glance.message_id {
+        self.parts.journal.record(match &glance.message_id {
             Some(id) => event.with("message_id", id.clone()),
             None => event,
         });
@@ -34,10 +35,10 @@ impl Intake {
         }
         // A list of plain structs always has a JSON form.
         let signals = serde_json::to_value(&verdict.signals).unwrap_or_default();
-        let event = self.event(EventKind::Verdict, mail).subject(sender(mail));
+        let event = self.event(EventKind::Verdict, mail).subject(mail.envelope.reverse_path.bare());
         let event = event.with("decision", verdict.decision.word()).with("score", verdict.score);
         let event = event.with("signals", signals);
-        self.0.journal.record(match verdict.learned {
+        self.parts.journal.record(match verdict.learned {
             Some(class) => event.with("learned", class.word()),
             None => event,
         });
@@ -45,7 +46,7 @@ impl Intake {
 
     pub(super) fn tell_removed(&self, mail: &Mail, address: &Address, refusal: Option<&Refusal>) {
         let event = self.event(EventKind::Discarded, mail).subject(address.to_string()).with("by", "milter");
-        self.0.journal.record(match refusal {
+        self.parts.journal.record(match refusal {
             Some(refusal) => event.with("reason", refusal.to_string()),
             None => event,
         });
@@ -55,14 +56,14 @@ impl Intake {
     pub(super) fn tell_safe(&self, mail: &Mail, address: &Address) {
         let event = self.event(EventKind::Discarded, mail).subject(address.to_string()).with("by", "intake");
         let reason = "not a second time: it came before, and was refused because others could not get it";
-        self.0.journal.record(event.with("reason", reason));
+        self.parts.journal.record(event.with("reason", reason));
     }
 
     pub(super) fn tell_expansions(&self, mail: &Mail, routes: &Routes) {
         for expansion in &routes.expansions {
             let to: Vec<String> = expansion.to.iter().map(ToString::to_string).collect();
             let event = self.event(EventKind::AliasExpanded, mail).subject(expansion.from.to_string());
-            self.0.journal.record(event.with("to", to));
+            self.parts.journal.record(event.with("to", to));
         }
     }
 
@@ -81,11 +82,11 @@ impl Intake {
                 self.event(EventKind::MessageRefused, mail).with("reason", refusal.to_string())
             }
         };
-        let mut event = event.subject(sender(mail)).with("peer", mail.origin.peer.to_string());
+        let mut event = event.subject(mail.envelope.reverse_path.bare()).with("peer", mail.origin.peer.to_string());
         if let Some(id) = &wanted.message_id {
             event = event.with("message_id", id.clone());
         }
-        self.0.journal.record(match &mail.origin.login {
+        self.parts.journal.record(match &mail.origin.login {
             Some(login) => event.with("login", login.address.to_string()),
             None => event,
         });
@@ -94,8 +95,3 @@ impl Intake {
 
 /// Most recipients of a refused message that its event names.
 const RECIPIENTS_TOLD: usize = 20;
-
-/// The sender as events name it; empty for the null reverse-path.
-fn sender(mail: &Mail) -> String {
-    mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default()
-}

@@ -23,13 +23,13 @@ pub struct Group<'a> {
     pub recipients: &'a [Recipient],
     /// The message.
     pub message: &'a Carried,
-    /// Called when the message has been transmitted for the recipients with these places in `recipients`, just before
-    /// the end of it is: from then on it may have arrived. A trouble keeps the end back, and so the message.
+    /// Called just before the end of the message is transmitted, with the places in `recipients` of those that get it: from then on it
+    /// may have arrived. If this returns a trouble, the end is not sent, and so the message does not arrive.
     pub before_end: &'a BeforeEnd<'a>,
 }
 
-/// A message, and whatever is held for as long as it is in memory. When the end of it is sent to the last of its recipients, it is
-/// not needed any more: a host that takes long to answer then costs no memory.
+/// A message, and what is held as long as it is in memory. Both are dropped as soon as the end of the message has been sent for the
+/// last of its recipients, so that a host that takes long to answer costs no memory.
 pub struct Carried(Mutex<Option<(Message, Box<dyn Send>)>>);
 
 impl Carried {
@@ -52,15 +52,15 @@ impl Carried {
 pub type BeforeEnd<'a> =
     dyn Fn(Vec<usize>) -> Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + 'a>> + Send + Sync + 'a;
 
-/// How an attempt is hurried.
+/// How an attempt can be made to give up, and how far it is.
 pub struct Haste<'a> {
     /// When it is cancelled, the attempt is given up for now, unless the message may have arrived.
     pub give_up: &'a CancellationToken,
-    /// Where the attempt is.
+    /// How far the attempt is.
     pub stage: &'a Stage,
 }
 
-/// Where an attempt is, for whoever may want it to give up.
+/// How far an attempt is, for those who may want it to give up.
 #[derive(Debug, Default)]
 pub struct Stage(AtomicU8);
 
@@ -113,10 +113,8 @@ pub enum Outcome {
         /// What it was given.
         form: Form,
     },
-    /// Not now; trying again later may help.
-    Deferred(Trouble),
-    /// Never in this form.
-    Failed(Trouble),
+    /// Not now, or never, as the status says.
+    Trouble(Trouble),
 }
 
 /// Whether the next host offered DSN and was given the sender's wishes (RFC 3461 §5.2.1, §5.2.2).
@@ -222,20 +220,20 @@ impl Trouble {
         Self { status, reply: brief(reply.to_string()), by: By::Remote, scope }
     }
 
-    /// What a reply says that comes while no message is under way: it is about the host, and another host, or the same one later, may
-    /// take what waits. RFC 5321 §3.1 lets a host say with 554 that it serves nobody now, and many say it to an address that is on a
-    /// list today. Only 521 is meant for good (RFC 7504 §3).
+    /// What a reply says that comes while no message is under way. It is about the host: another host, or the same one later, may
+    /// take the message. With 554 a host may say that it serves nobody now (RFC 5321 §3.1), and many say it to an address that is on a
+    /// block list today. Only 521 is meant for good (RFC 7504 §3).
     pub(super) fn of_host(reply: &Reply) -> Self {
         let mut trouble = Self { scope: Scope::Destination, ..Self::of(reply) };
-        if trouble.status.class() == Class::Permanent && reply.code() != 521 {
+        if trouble.is_permanent() && reply.code() != 521 {
             trouble.status = EnhancedStatus::new(4, trouble.status.subject(), trouble.status.detail());
         }
         trouble
     }
 
-    /// The outcome it means: a status of class 5 fails, any other defers.
-    pub fn outcome(self) -> Outcome {
-        if self.status.class() == Class::Permanent { Outcome::Failed(self) } else { Outcome::Deferred(self) }
+    /// Whether trying again cannot help.
+    pub fn is_permanent(&self) -> bool {
+        self.status.class() == Class::Permanent
     }
 }
 

@@ -30,8 +30,8 @@ pub struct Courier {
     opened: Timestamp,
 }
 
-/// How long a session is used for further messages. What its host had to show may have changed by then: a policy (DANE, MTA-STS) is
-/// looked for when a session is opened.
+/// How long a session is used for further messages. After that, what its host has to show may have changed: policies (DANE, MTA-STS)
+/// are only looked for when a session is opened.
 const USED_FOR: Duration = Duration::from_secs(300);
 
 /// A session that is kept for the next message, and the settings under which it was opened.
@@ -59,7 +59,7 @@ struct Slate<'a> {
     /// Nothing more is begun.
     over: &'a CancellationToken,
     attempts: Vec<Option<Attempt>>,
-    /// The best reason known for those without a result.
+    /// The best reason known for recipients without a result.
     trouble: Option<(Trouble, Option<Arc<Contact>>)>,
 }
 
@@ -81,16 +81,16 @@ impl<'a> Slate<'a> {
         self.attempts[place] = Some(Attempt { outcome, contact: Some(Arc::clone(contact)) });
     }
 
-    /// Remembers why a host was of no use. While any host may be of use later, the whole may be tried again. A host that is
-    /// that this message alone cannot use could be talked to, whatever became of the others.
+    /// Remembers why a host was of no use. As long as any host may be of use later, the message may be tried again. If a host is of no
+    /// use to this message alone, it could be talked to, so the destination as a whole is not to blame.
     fn note(&mut self, mut trouble: Trouble, contact: Option<Arc<Contact>>) {
         if let Some((kept, _)) = &mut self.trouble {
-            let is_own = kept.scope == Scope::Message || trouble.scope == Scope::Message;
-            let scope = if is_own { Scope::Message } else { Scope::Destination };
+            let is_of_message = kept.scope == Scope::Message || trouble.scope == Scope::Message;
+            let scope = if is_of_message { Scope::Message } else { Scope::Destination };
             (kept.scope, trouble.scope) = (scope, scope);
         }
-        let kept_passes = self.trouble.as_ref().is_some_and(|(kept, _)| kept.status.class() == Class::Transient);
-        if !kept_passes || trouble.status.class() == Class::Transient {
+        let keeps_transient = self.trouble.as_ref().is_some_and(|(kept, _)| kept.status.class() == Class::Transient);
+        if !keeps_transient || trouble.status.class() == Class::Transient {
             self.trouble = Some((trouble, contact));
         }
     }
@@ -101,7 +101,7 @@ impl<'a> Slate<'a> {
             (Trouble::ours(status, "No host of the destination could be talked to", Scope::Destination), None)
         };
         let (trouble, contact) = self.trouble.unwrap_or_else(nobody);
-        let rest = Attempt { outcome: trouble.outcome(), contact };
+        let rest = Attempt { outcome: Outcome::Trouble(trouble), contact };
         self.attempts.into_iter().map(|attempt| attempt.unwrap_or_else(|| rest.clone())).collect()
     }
 }
@@ -113,10 +113,9 @@ impl Courier {
 
     /// Tries to pass a message on to every recipient of the group; one attempt per recipient, in their order.
     ///
-    /// A host that cannot be talked to is followed by the next one, within the limits of the settings. A host's no to
-    /// the message or a recipient is final for this attempt.
-    /// When the time for the whole attempt is over, or it is to make room for others, the connection is closed, but not before
-    /// the reply to a message that may have arrived. Those without a result are put off.
+    /// If a host cannot be talked to, the next one is tried, within the limits of the settings. If a host refuses the message or a
+    /// recipient, that is final for this attempt. When the time for the whole attempt is over, or it must make room for others, the
+    /// connection is closed, but not before the reply to a message that may have arrived. Recipients without a result are put off.
     pub async fn attempt(&mut self, group: Group<'_>, haste: Haste<'_>) -> Vec<Attempt> {
         let settings = self.outbound.0.settings.get();
         let Haste { give_up, stage } = haste;
@@ -142,8 +141,8 @@ impl Courier {
             }
         };
         if cut_short.is_some() && stage.is_ending() {
-            // RFC 5321 §4.5.3.2.6: who does not wait for the reply to the end of a message sends it twice. That wait has a limit
-            // of its own.
+            // RFC 5321 §4.5.3.2.6: without waiting for the reply to the end of a message, it would be sent twice. The wait has its own
+            // limit.
             over.cancel();
             attempt.await;
         } else {
@@ -218,7 +217,7 @@ impl Courier {
                     continue;
                 }
             };
-            // RFC 5321 §5.1: what is no nearer to the goal than this server would send the mail back to it.
+            // RFC 5321 §5.1: a host that is this server itself is no nearer to the goal, nor are those after it.
             if approach.finding == Finding::ByDns && are_ours(&*parts.resolver, &parts.hostname, &addresses).await {
                 return Err(loops(&host.name));
             }
@@ -313,7 +312,7 @@ impl Courier {
                 return Visit::Over;
             }
             if !progress {
-                // Cannot happen while a host answers every RCPT, but must not become a circle if one does not.
+                // Cannot happen if the host answers every RCPT. If it does not, this must not go on for ever.
                 break;
             }
             if session.transactions >= session.most_transactions(settings) && !slate.is_done() {

@@ -43,8 +43,8 @@ pub(super) async fn hosts(
             .into_iter()
             .map(|name| Host { name, vouched: answer.security, is_set: false })
             .collect()),
-        // RFC 5321 §5.1: without MX records the domain itself is the host. RFC 7672 §2.2.2: for DANE it counts when that
-        // there are none is signed.
+        // RFC 5321 §5.1: without MX records the domain itself is the host. RFC 7672 §2.2.2: DANE needs a signed proof that there
+        // are none.
         Err(Error { kind: ErrorKind::NoData, security, .. }) => {
             Ok(vec![Host { name: domain.as_str().to_owned(), vouched: security, is_set: false }])
         }
@@ -120,8 +120,8 @@ pub(super) async fn host_addresses(
     }
 }
 
-/// What it means for mail that a host cannot be reached by any address. One that a route names is the administrator's to mend, and
-/// no fault of the recipients, who would all get their mail back.
+/// What it means for mail that a host has no address. If a route names the host, the administrator must mend that, and the mail waits:
+/// it is not the fault of its senders or recipients.
 fn without_address(host: &Host, what: &str) -> Trouble {
     if host.is_set {
         log::error!(host = host.name; "The host of a route has {what}; mail waits until `outbound.routes` or the DNS is mended");
@@ -133,7 +133,7 @@ fn without_address(host: &Host, what: &str) -> Trouble {
 /// Whether one of these addresses is this server's own, as far as the DNS knows it by its name. Loopback addresses, which
 /// many a hosts file gives it, say nothing.
 pub(super) async fn are_ours(resolver: &dyn Resolver, own: &Domain, found: &[IpAddr]) -> bool {
-    // Who cannot be found in the DNS is recognised by its greeting.
+    // If the DNS does not tell, this server is still recognised by its greeting.
     let Ok(ours) = addresses(resolver, own.as_str()).await else { return false };
     found.iter().any(|address| !address.is_loopback() && ours.records.contains(address))
 }
@@ -145,7 +145,7 @@ pub(super) fn loops(host: &str) -> Trouble {
     trouble(5, 4, 6, text)
 }
 
-/// A place by chance that is the same whenever the same message asks: equals share the load, and a repeated attempt meets
+/// A rank by chance that is always the same for the same message: hosts of equal preference share the load, and a second attempt goes to
 /// the host that has greylisted the first.
 fn shuffle(id: QueueId, what: &impl Hash) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn finds_the_hosts() {
+    async fn exchangers_come_by_preference_up_to_this_server() {
         for (zone, wanted) in [
             ("a.test MX 20 two.test\na.test MX 10 one.test", Ok(vec!["one.test", "two.test"])),
             ("a.test A 192.0.2.1", Ok(vec!["a.test"])),
@@ -209,6 +209,7 @@ mod tests {
             [IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1])]
         );
     }
+
     #[tokio::test]
     async fn who_has_no_address_gets_no_mail_unless_a_route_names_it() {
         let resolver = ZoneResolver::new();

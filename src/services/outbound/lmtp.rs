@@ -90,7 +90,7 @@ impl OverLmtp {
                 None => self.keep(session, &settings).await,
             }
         }
-        let rest = Attempt { outcome: Outcome::Deferred(trouble), contact: None };
+        let rest = Attempt { outcome: Outcome::Trouble(trouble), contact: None };
         attempts.into_iter().map(|attempt| attempt.unwrap_or_else(|| rest.clone())).collect()
     }
 

@@ -5,18 +5,16 @@ use futures_util::future::BoxFuture;
 
 use super::attempt::{Carried, Group, Outcome as Came, Trouble};
 use super::lmtp::OverLmtp;
-use crate::foundations::address::{Address, LocalPart};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{Mail, Recipient};
-use crate::foundations::wire::smtp::Class;
 use crate::services::filter::{Folder, Verdict, carried};
 use crate::services::handover::{LocalDelivery, Outcome};
 use crate::services::routing::LocalRecipient;
 
 impl LocalDelivery for OverLmtp {
-    /// The verdict travels in the fields it has put in front of the message. Recipients who think otherwise of it get it in a
-    /// transaction of their own, with fields that say so.
+    /// The verdict travels in the fields that it has put in front of the message. Recipients for whom the message belongs in another
+    /// folder get it in a transaction of their own, with fields that say so.
     fn deliver<'a>(
         &'a self,
         mail: &'a Mail,
@@ -59,7 +57,7 @@ impl OverLmtp {
         let attempts = self.attempt(group).await.into_iter();
         let results = attempts.map(|attempt| match attempt.outcome {
             Came::Relayed { reply, .. } => Ok(Outcome::HandedOver { reply }),
-            Came::Deferred(trouble) | Came::Failed(trouble) => Err(refusal(&trouble)),
+            Came::Trouble(trouble) => Err(refusal(&trouble)),
         });
         results.collect()
     }
@@ -67,28 +65,19 @@ impl OverLmtp {
 
 /// The mailbox itself in place of the address that led there, so that no alias is followed twice; with its tag.
 fn mailbox(recipient: &LocalRecipient) -> Recipient {
-    let account = &recipient.account;
-    let tagged = recipient.tag.as_ref().and_then(|tag| {
-        // Whatever separates tags in the configuration, it stands behind the user's name in the address itself.
-        let address = &recipient.recipient.address;
-        let name = address.local().value();
-        let user = account.local().value();
-        let is_own = name.len() > user.len() && name.is_char_boundary(user.len()) && name.ends_with(tag.as_str());
-        let is_own = is_own && name[..user.len()].to_lowercase() == user && address.domain() == account.domain();
-        let local: Option<LocalPart> = is_own.then(|| address.local().clone());
-        local.and_then(|local| Address::new(local, account.domain().clone()).ok())
-    });
-    Recipient { address: tagged.unwrap_or_else(|| account.clone()), ..recipient.recipient.clone() }
+    let address = &recipient.recipient.address;
+    let is_tagged = recipient.tag.is_some() && recipient.is_own(address);
+    let address = if is_tagged { address } else { &recipient.account };
+    Recipient { address: address.clone(), ..recipient.recipient.clone() }
 }
 
 /// What the owner of the mailboxes has said, in the words of a refusal.
 pub(super) fn refusal(trouble: &Trouble) -> Refusal {
     let status = trouble.status.to_string();
-    let is_permanent = trouble.status.class() == Class::Permanent;
     let known = KNOWN.iter().find(|(known, ..)| *known == status);
     let (kind, smtp) = match known {
         Some((status, kind, code)) => (*kind, Some((*code, *status))),
-        None if is_permanent => (Kind::Invalid, None),
+        None if trouble.is_permanent() => (Kind::Invalid, None),
         None => (Kind::Temporary, None),
     };
     let refusal = Refusal::new(kind, trouble.reply.clone());
@@ -108,3 +97,24 @@ const KNOWN: &[(&str, Kind, u16)] = &[
     ("5.2.3", Kind::TooLarge, 552),
     ("5.4.6", Kind::Invalid, 554),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_that_begins_like_the_account_is_not_passed_on() {
+        for (address, tag, handed_over) in [
+            ("ann@example.test", None, "ann@example.test"),
+            ("Ann+lists@example.test", Some("lists"), "Ann+lists@example.test"),
+            ("sales+x@example.test", Some("x"), "ann@example.test"),
+            ("annette+x@example.test", Some("x"), "ann@example.test"),
+            ("ann+x@other.test", Some("x"), "ann@example.test"),
+        ] {
+            let recipient = Recipient::plain(address.parse().unwrap());
+            let account = "ann@example.test".parse().unwrap();
+            let local = LocalRecipient { account, quota: None, tag: tag.map(str::to_owned), recipient };
+            assert_eq!(mailbox(&local).address.to_string(), handed_over, "{address}");
+        }
+    }
+}

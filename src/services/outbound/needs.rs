@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_only_for_what_is_needed() {
+    fn extensions_are_asked_for_only_if_the_message_needs_them() {
         let nothing = Extensions::default;
         let bob = "bob@example.net";
         let plain = "Subject: a\r\n\r\nb\r\n";

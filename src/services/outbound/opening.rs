@@ -91,6 +91,7 @@ enum Encryption {
 }
 
 enum NotOpen {
+    /// This is final.
     For(Unopened),
     /// The handshake failed; a new connection without TLS may do.
     Handshake(Trouble, ResultType),
@@ -126,7 +127,7 @@ pub(super) async fn open(
     opened.map_err(|unopened| if target.by == REQUIRETLS { by_sender(unopened) } else { unopened })
 }
 
-/// What the sender of one message demands says nothing of the destination, which may serve all others.
+/// If a host lacks what the sender of one message demands, that is no fault of the destination: it may serve all other messages.
 fn by_sender(mut unopened: Unopened) -> Unopened {
     if unopened.tls.is_some() {
         unopened.trouble.scope = Scope::Message;

@@ -95,7 +95,7 @@ impl Submitting for OverSubmission {
             let settled = session.transact(&group, &places, Others::None, times).await;
             // What was said of a recipient stands before what has kept the message from the others.
             for (_, outcome) in settled.outcomes {
-                if let Outcome::Deferred(trouble) | Outcome::Failed(trouble) = outcome {
+                if let Outcome::Trouble(trouble) = outcome {
                     return Err(refusal(&trouble));
                 }
             }

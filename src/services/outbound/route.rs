@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns() {
+    fn a_pattern_fits_a_domain_or_all_below_it() {
         for (pattern, domain, yes) in [
             ("example.com", "example.com", true),
             ("Example.com", "example.com", true),

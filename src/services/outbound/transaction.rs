@@ -32,6 +32,13 @@ pub(super) struct Settled {
     pub(super) over: Option<Trouble>,
 }
 
+impl Settled {
+    /// Gives the recipients at these places the same trouble.
+    fn refuse(&mut self, places: &[usize], trouble: &Trouble) {
+        self.outcomes.extend(places.iter().map(|place| (*place, Outcome::Trouble(trouble.clone()))));
+    }
+}
+
 /// Whether recipients of the group are left for another transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Others {
@@ -72,7 +79,7 @@ impl Session {
         let mut settled = Settled::default();
         // One international address is no reason to send nobody else the message.
         let refused = |place: &&usize| !self.extensions.smtputf8 && group.recipients[**place].address.needs_smtputf8();
-        settled.outcomes.extend(places.iter().filter(refused).map(|place| (*place, no_utf8().outcome())));
+        settled.outcomes.extend(places.iter().filter(refused).map(|place| (*place, Outcome::Trouble(no_utf8()))));
         let places: Vec<usize> = places.iter().filter(|place| !refused(place)).copied().collect();
         if places.is_empty() {
             return settled;
@@ -82,7 +89,7 @@ impl Session {
             // Only a message that has been sent to everybody is let go.
             let text = "The message is not in memory any more";
             let gone = Trouble::ours(EnhancedStatus::new(4, 3, 0), text, Scope::Message);
-            settled.outcomes.extend(places.iter().map(|place| (*place, gone.clone().outcome())));
+            settled.refuse(&places, &gone);
             return settled;
         };
         let needs = Needs::of(group.envelope, &chosen, &message);
@@ -90,7 +97,7 @@ impl Session {
             match prepare(&needs, group.envelope, message, (&self.extensions, self.filter.clone())).await {
                 Ok(prepared) => prepared,
                 Err(trouble) => {
-                    settled.outcomes.extend(places.iter().map(|place| (*place, trouble.clone().outcome())));
+                    settled.refuse(&places, &trouble);
                     return settled;
                 }
             };
@@ -116,7 +123,7 @@ impl Session {
                 if trouble.scope == Scope::Destination {
                     return Err(trouble);
                 }
-                settled.outcomes.extend(accepted.iter().map(|place| (*place, trouble.clone().outcome())));
+                settled.refuse(&accepted, &trouble);
                 return Ok(());
             }
         }
@@ -133,13 +140,13 @@ impl Session {
             Sent::Answered(early) => {
                 let trouble = no(&early);
                 if trouble.scope != Scope::Destination {
-                    settled.outcomes.extend(accepted.iter().map(|place| (*place, trouble.clone().outcome())));
+                    settled.refuse(&accepted, &trouble);
                 }
                 // Half a message is under way: there is no going on.
                 Err(trouble)
             }
             Sent::Withheld(trouble) => {
-                settled.outcomes.extend(accepted.iter().map(|place| (*place, trouble.clone().outcome())));
+                settled.refuse(&accepted, &trouble);
                 Err(trouble)
             }
         }
@@ -196,7 +203,7 @@ impl Session {
                 if trouble.scope == Scope::Destination {
                     return Err(trouble);
                 }
-                settled.outcomes.extend(places.iter().map(|place| (*place, trouble.clone().outcome())));
+                settled.refuse(places, &trouble);
                 if hung_up { Err(trouble) } else { Ok(Vec::new()) }
             }
             _ => Ok(accepted),
@@ -283,8 +290,7 @@ impl Session {
                     Err(broken) => {
                         // It may have arrived (RFC 1047): another host must not get it too, the next attempt may.
                         let trouble = broken.trouble("the wait for the reply to the message");
-                        let unknown = |place: &usize| (*place, Outcome::Deferred(trouble.clone()));
-                        settled.outcomes.extend(accepted[n..].iter().map(unknown));
+                        settled.refuse(&accepted[n..], &trouble);
                         return Err(trouble);
                     }
                 },
@@ -292,7 +298,7 @@ impl Session {
             let outcome = if reply.is_success() {
                 Outcome::Relayed { reply: brief(reply.to_string()), dsn, form: form.clone() }
             } else {
-                Trouble { scope: Scope::Message, ..no(&reply) }.outcome()
+                Outcome::Trouble(Trouble { scope: Scope::Message, ..no(&reply) })
             };
             settled.outcomes.push((*place, outcome));
             shared = Some(reply);
@@ -345,7 +351,7 @@ fn judge(place: usize, reply: &Reply, accepted: &mut Vec<usize>, settled: &mut S
     if full && !accepted.is_empty() {
         settled.postponed.push(place);
     } else {
-        settled.outcomes.push((place, trouble.outcome()));
+        settled.outcomes.push((place, Outcome::Trouble(trouble)));
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ impl Queue {
         self.change(&Change::Delete(id)).await.map(|_| ())
     }
 
-    /// Makes a change by hand. How many recipients it has met.
+    /// Makes a change by hand. Returns how many recipients it concerned.
     pub async fn change(&self, change: &Change) -> Result<u64, Error> {
         if matches!(change, Change::Retry(_)) {
             self.0.lanes.lock().wake_all();
@@ -70,7 +70,7 @@ impl Queue {
     }
 
     async fn give_up(&self, id: QueueId, selection: &Selection) -> Result<(), Error> {
-        // Whoever has not begun yet does not begin any more.
+        // From now on no attempt begins.
         self.0.parts.spool.hold(selection).await?;
         let mut listing = self.at_rest(id, selection).await?;
         listing.recipients.retain(|one| selection.takes(&one.recipient.address));
@@ -118,18 +118,18 @@ impl Queue {
             return Ok(());
         }
         let keys: Vec<i64> = groups.iter().flat_map(|group| group.recipients.iter().map(|one| one.key)).collect();
-        // First: what is claimed anew while it is in memory waits for housekeeping.
+        // First: a recipient that is claimed again while it is still in memory waits for housekeeping.
         for group in &groups {
             self.0.lanes.lock().finish(group);
         }
         Ok(self.0.parts.spool.give_back(self.owner(), &keys).await?)
     }
 
-    /// An entry when nobody is at the recipients that are meant.
+    /// An entry once no attempt for the selected recipients is under way.
     async fn at_rest(&self, id: QueueId, selection: &Selection) -> Result<Listing, Error> {
         let end = Instant::now() + PATIENCE;
         loop {
-            // Every time: what was claimed just before may not have come into memory yet.
+            // Every time: recipients that were claimed a moment ago may not have been in memory yet.
             self.withdraw(id).await?;
             let listing = self.0.parts.spool.entry(id).await?;
             let meant = listing.recipients.iter().filter(|one| selection.takes(&one.recipient.address));

@@ -65,7 +65,7 @@ impl Queue {
             .session(mail.origin.session)
             .mail(mail.id)
             .queue(id)
-            .subject(mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default())
+            .subject(mail.envelope.reverse_path.bare())
             .with("recipients", addresses)
             .with("size", mail.message.len() as u64);
         if let Some(message_id) = postponed.message_id {

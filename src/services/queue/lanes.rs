@@ -23,9 +23,9 @@ pub(super) struct Lanes {
     /// Destinations with work, in the order of their turns.
     turns: VecDeque<Destination>,
     workers: u32,
-    /// Attempts that take long, the oldest first. Their workers have none of the usual places.
+    /// Attempts that take long, the oldest first. Their workers take none of the usual places.
     slow: VecDeque<Slow>,
-    /// Usual places that belong to lanes which have not lately been quick.
+    /// Usual places that are taken by lanes which have not lately been quick.
     doubtful: u32,
     /// Counts slow attempts.
     numbers: u64,
@@ -46,6 +46,7 @@ pub(super) struct Lanes {
 #[derive(Debug, Default)]
 struct Lane {
     backlog: VecDeque<Claimed>,
+    /// Recipients in the backlog.
     waiting: usize,
     workers: u32,
     /// Workers among them that keep a connection and wait for the next group.
@@ -54,8 +55,11 @@ struct Lane {
     slow: u32,
     /// Its last attempt went well and did not take long.
     quick: bool,
+    /// Most workers, as far as the destination has earned them.
     limit: u32,
+    /// Groups that have reached the destination since the limit was changed.
     successes: u32,
+    /// Attempts in a row that have reached no host.
     failures: u32,
     rest: Option<Rest>,
     wake: Arc<Notify>,
@@ -102,7 +106,7 @@ pub(super) enum EntryState {
 
 /// Recipients in a lane beyond which no more are claimed for it.
 const ENOUGH: usize = 200;
-/// Most lanes remembered without work; then those that have least to say are forgotten.
+/// Most lanes that are remembered. Beyond it those without work are forgotten, slow ones first.
 const MOST_IDLE: usize = 10_000;
 
 impl Lanes {
@@ -116,20 +120,20 @@ impl Lanes {
         self.entries.contains_key(&id)
     }
 
-    /// Whether a recipient is in memory: its node has not only reserved it, but will also see to it.
+    /// Whether a recipient is in memory, so that this node not only has it reserved but also sees to it.
     pub(super) fn holds_recipient(&self, key: i64) -> bool {
         self.recipients.contains(&key)
     }
 
-    /// Leaves out of a claim whoever is in memory already. Others that take this node for dead free what it has claimed, and it may
-    /// claim that anew while its own attempts go on: these, and the groups that wait, still see to it. Whoever these have let go
-    /// of meanwhile is given back by housekeeping.
+    /// Leaves out of a claim the recipients that are in memory already. If other nodes took this one for dead, they freed what it had
+    /// claimed, and it may claim that again while its first attempts still go on: these still see to the recipients. What they
+    /// have let go of meanwhile is given back by housekeeping.
     pub(super) fn leave_out_known(&self, claimed: &mut Claimed) {
         claimed.recipients.retain(|recipient| !self.recipients.contains(&recipient.key));
     }
 
-    /// How many recipients may still be claimed, and which destinations have so many waiting that none of these shall be
-    /// for them: the less room there is, the sooner a destination has enough.
+    /// How many recipients may still be claimed, and which destinations have enough waiting already: the less room there is, the
+    /// sooner a destination has enough.
     pub(super) fn room(&mut self, settings: &QueueSettings) -> (usize, Vec<Destination>) {
         let most = usize::try_from(settings.recipients_in_memory.max(1)).unwrap_or(usize::MAX);
         let slow: usize = self.slow.iter().map(|slow| slow.recipients).sum();
@@ -265,7 +269,7 @@ impl Lanes {
             });
         let Some(lane) = self.lanes.get_mut(destination) else { return Next::End };
         let rests = lane.rest.as_ref().is_some_and(|rest| rest.until > now);
-        // Whoever comes back from a long attempt may find its place taken.
+        // A worker that comes back from a long attempt may find its place taken.
         if starving || rests || over || lane.workers > lane.limit {
             return Next::End;
         }
@@ -303,7 +307,7 @@ impl Lanes {
                 let rests = lane.rest.as_ref().is_some_and(|rest| rest.until > now);
                 lane.workers > 0 || !lane.backlog.is_empty() || rests
             };
-            // Whoever has many destinations must not make the good ones forgotten.
+            // A sender who writes to very many destinations must not cause the good ones to be forgotten.
             self.lanes.retain(|_, lane| lane.quick || is_busy(lane));
             if self.lanes.len() > MOST_IDLE {
                 self.lanes.retain(|_, lane| is_busy(lane));
@@ -357,7 +361,7 @@ impl Lanes {
         lane.failures = 0;
         lane.rest = None;
         lane.successes += 1;
-        if lane.successes >= lane.limit && lane.limit < most(destination, settings) {
+        if lane.successes >= lane.limit && lane.limit < most_workers(destination, settings) {
             lane.limit += 1;
             lane.successes = 0;
         }
@@ -371,7 +375,7 @@ impl Lanes {
         self.lanes.values_mut().for_each(|lane| lane.rest = None);
     }
 
-    /// No host of the destination could be talked to. Whatever waits in its lane is returned when it rests now.
+    /// No host of the destination could be talked to. If it rests now, what waits in its lane is returned.
     pub(super) fn unreached(
         &mut self,
         destination: &Destination,
@@ -382,7 +386,7 @@ impl Lanes {
         self.regard(destination, Pace::Doubtful);
         let Some(lane) = self.lanes.get_mut(destination) else { return Vec::new() };
         let rests = lane.rest.as_ref().is_some_and(|rest| rest.until > now);
-        // Workers that were at it together fail together: of those who come after the rest has begun, it grows no longer.
+        // Workers that tried at the same time fail at the same time. Those that report after the rest has begun do not prolong it.
         if !rests || lane.failures < settings.failures_before_rest {
             lane.failures = lane.failures.saturating_add(1);
         }
@@ -407,7 +411,8 @@ impl Lane {
     }
 }
 
-fn most(destination: &Destination, settings: &QueueSettings) -> u32 {
+/// Most workers of a lane.
+fn most_workers(destination: &Destination, settings: &QueueSettings) -> u32 {
     let most = match destination {
         Destination::Local => settings.local_deliveries,
         Destination::Exchangers(_) | Destination::Host(..) => settings.connections_per_destination,
@@ -415,10 +420,11 @@ fn most(destination: &Destination, settings: &QueueSettings) -> u32 {
     most.max(1)
 }
 
+/// Most workers of a lane about whose destination nothing is known yet.
 fn first_limit(destination: &Destination, settings: &QueueSettings) -> u32 {
     match destination {
-        Destination::Local => most(destination, settings),
-        _ => settings.first_connections.clamp(1, most(destination, settings)),
+        Destination::Local => most_workers(destination, settings),
+        _ => settings.first_connections.clamp(1, most_workers(destination, settings)),
     }
 }
 

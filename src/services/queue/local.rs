@@ -1,12 +1,10 @@
 //! Queued mail for our own mailboxes.
 
-use std::sync::Arc;
-
-use super::outcome::Result as Came;
+use super::outcome::RecipientResult;
 use super::{Error, Queue};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::SessionId;
-use crate::foundations::mail::{HeaderSection, Mail, Message, Notify, Origin, Recipient};
+use crate::foundations::mail::{Envelope, HeaderSection, Mail, Message, Notify, Origin, Recipient};
 use crate::foundations::wire::smtp::Reply;
 use crate::services::filter::{Verdict, carried};
 use crate::services::handover::{Bound, Outcome, Postponed};
@@ -20,7 +18,7 @@ enum Way {
     Mailbox(LocalRecipient),
     /// By an entry of its own: it belongs elsewhere.
     Anew(Recipient),
-    /// By an entry of their own for those whom an alias names.
+    /// By an entry for those whom an alias names.
     Expanded(Vec<(Recipient, Bound)>),
     /// Not, or not now.
     Refused(Refusal),
@@ -28,7 +26,12 @@ enum Way {
 
 impl Queue {
     /// Delivers to mailboxes; one result for each recipient, in their order.
-    pub(super) async fn deliver_here(&self, entry: &Entry, recipients: &[Queued], message: &Message) -> Vec<Came> {
+    pub(super) async fn deliver_here(
+        &self,
+        entry: &Entry,
+        recipients: &[Queued],
+        message: &Message,
+    ) -> Vec<RecipientResult> {
         let mut ways = Vec::with_capacity(recipients.len());
         for queued in recipients {
             ways.push(self.way(&queued.recipient).await.unwrap_or_else(|error| Way::Refused(Refusal::from(error))));
@@ -47,13 +50,13 @@ impl Queue {
         let mut results = Vec::with_capacity(ways.len());
         for way in ways {
             results.push(match way {
-                Way::Mailbox(_) => delivered.next().map_or_else(|| refused(&nothing()), said),
+                Way::Mailbox(_) => delivered.next().map_or_else(|| refused(&no_answer()), of_delivery),
                 Way::Anew(recipient) => {
-                    self.go_on(entry, &mail, vec![(recipient, Bound::Elsewhere)], Came::Expanded).await
+                    self.go_on(entry, &mail, vec![(recipient, Bound::Elsewhere)], RecipientResult::Expanded).await
                 }
                 Way::Expanded(members) => {
-                    let came = Came::PassedOn(passing(members.len()));
-                    self.go_on(entry, &mail, members, came).await
+                    let result = RecipientResult::PassedOn(passing(members.len()));
+                    self.go_on(entry, &mail, members, result).await
                 }
                 Way::Refused(refusal) => refused(&refusal),
             });
@@ -74,21 +77,9 @@ impl Queue {
             }
             Resolution::Refused(refusal) => return Ok(Way::Refused(refusal)),
         };
-        let own = |account: &crate::foundations::address::Address, tag: Option<&String>| {
-            account.key() == address.key()
-                || tag.is_some_and(|tag| {
-                    address.domain() == account.domain()
-                        && address.local().value().to_lowercase().starts_with(&account.local().value().to_lowercase())
-                        && address.local().value().ends_with(tag.as_str())
-                })
-        };
-        if let Some(reached) = accounts.iter().find(|reached| own(&reached.account.address, reached.tag.as_ref())) {
-            return Ok(Way::Mailbox(LocalRecipient {
-                account: reached.account.address.clone(),
-                quota: reached.account.quota,
-                tag: reached.tag.clone(),
-                recipient: recipient.clone(),
-            }));
+        let mut locals = accounts.iter().map(|reached| LocalRecipient::of(reached, recipient));
+        if let Some(own) = locals.find(|local| local.is_own(address)) {
+            return Ok(Way::Mailbox(own));
         }
         let mut anew = Vec::with_capacity(accounts.len() + forwards.len());
         // Nobody learns who they are by asking to be told of success.
@@ -99,17 +90,23 @@ impl Queue {
         Ok(Way::Expanded(anew))
     }
 
-    async fn go_on(&self, entry: &Entry, mail: &Mail, recipients: Vec<(Recipient, Bound)>, came: Came) -> Came {
+    async fn go_on(
+        &self,
+        entry: &Entry,
+        mail: &Mail,
+        recipients: Vec<(Recipient, Bound)>,
+        result: RecipientResult,
+    ) -> RecipientResult {
         let message_id = entry.message_id.as_deref();
         match self.enqueue(Postponed { mail, message_id, recipients, hold: None }).await {
-            Ok(_) => came,
+            Ok(_) => result,
             Err(error) => refused(&Refusal::from(error)),
         }
     }
 
     /// The message of an entry as it goes on.
     pub(super) fn mail(&self, entry: &Entry, recipients: Vec<Recipient>, message: &Message) -> Mail {
-        let envelope = crate::foundations::mail::Envelope { recipients, ..entry.envelope.clone() };
+        let envelope = Envelope { recipients, ..entry.envelope.clone() };
         let origin = Origin::internal(
             entry.session.unwrap_or_else(|| SessionId::generate(entry.received_at)),
             entry.received_at,
@@ -123,25 +120,25 @@ fn verdict(message: &Message) -> Verdict {
     Verdict { decision: carried::decision(&HeaderSection::of(&message.bytes())), ..Verdict::accept() }
 }
 
-fn said(result: Result<Outcome, Refusal>) -> Came {
+fn of_delivery(result: Result<Outcome, Refusal>) -> RecipientResult {
     match result {
-        // RFC 3461 §9.2: where a recipient's mail goes is nothing that senders are told.
-        Ok(Outcome::Stored { .. } | Outcome::Discarded { .. }) => Came::Delivered { reply: None },
-        Ok(Outcome::HandedOver { reply }) => Came::Delivered { reply: Some(reply) },
-        Ok(Outcome::Queued(_)) => Came::Expanded,
+        // RFC 3461 §9.2: senders are not told where a recipient's mail goes.
+        Ok(Outcome::Stored { .. } | Outcome::Discarded { .. }) => RecipientResult::Delivered { reply: None },
+        Ok(Outcome::HandedOver { reply }) => RecipientResult::Delivered { reply: Some(reply) },
+        Ok(Outcome::Queued(_)) => RecipientResult::Expanded,
         Err(refusal) => refused(&refusal),
     }
 }
 
-fn refused(refusal: &Refusal) -> Came {
+fn refused(refusal: &Refusal) -> RecipientResult {
     if let Some(cause) = &refusal.cause {
         log::warn!("A queued message cannot be stored: {cause}");
     }
     let reply = Reply::from(refusal);
-    Came::Trouble(Trouble { by: By::Us, scope: Scope::Message, ..Trouble::of(&reply) })
+    RecipientResult::Trouble(Trouble { by: By::Us, scope: Scope::Message, ..Trouble::of(&reply) })
 }
 
 /// Stands for a result that delivery did not give.
-fn nothing() -> Refusal {
-    Refusal::temporary(Arc::<str>::from("delivery gave fewer results than it had recipients").to_string())
+fn no_answer() -> Refusal {
+    Refusal::temporary("delivery gave fewer results than it had recipients")
 }

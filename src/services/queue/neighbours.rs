@@ -7,9 +7,9 @@ use super::{Error, Queue};
 use crate::foundations::event::{Event, EventKind};
 use crate::storage::spool::{self, Neighbour, QueueNode};
 
-/// How often a lease is renewed while it lasts.
+/// How many times a lease is renewed in the time that it lasts.
 const RENEWALS: u32 = 8;
-/// How often is looked whether another is gone, or was forgotten.
+/// How often to look whether another node is gone, or was forgotten.
 const LOOK: Duration = Duration::from_secs(3);
 /// Shortest pause between two renewals.
 const BREATH: Duration = Duration::from_millis(100);

@@ -15,7 +15,7 @@ use crate::foundations::ids::{MailId, QueueId, SessionId};
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
 use crate::storage::spool::{self, NewEntry, PendingReport};
 
-/// A sender is being told. Dropped, however that comes, the next one may do it.
+/// A sender is being told. Once this is dropped, even by a panic, others may do it.
 struct Telling<'a> {
     lanes: &'a Mutex<Lanes>,
     id: QueueId,
@@ -39,7 +39,7 @@ impl Queue {
     /// Tells the sender of an entry what has gathered for it. What cannot be done now is done by housekeeping later.
     pub(super) async fn notify_sender(&self, id: QueueId) {
         let Some(_telling) = Telling::begin(&self.0.lanes, id) else { return };
-        // Whoever asks for it, the scheduler above all, has others to see to.
+        // A panic must not end the caller, least of all the scheduler.
         match AssertUnwindSafe(self.try_notify(id)).catch_unwind().await {
             Ok(Ok(()) | Err(Error::Spool(spool::Error::Overtaken))) => {}
             Ok(Err(error)) => {

@@ -16,11 +16,11 @@ use crate::storage::spool::{Action, Claimed, Entry, Fate, Queued, Report};
 
 /// What became of one recipient, in the queue's own words: attempts over the network and local deliveries alike.
 #[derive(Debug, Clone)]
-pub(super) enum Result {
+pub(super) enum RecipientResult {
     /// Another host has it.
     Relayed { reply: String, dsn: NextDsn, form: Form },
-    /// It is in a mailbox. Delivery has recorded that itself. The reply is that of the process that has the mailboxes, if it
-    /// is another one.
+    /// It is in a mailbox, which delivery has recorded itself. The reply is that of the process with the mailboxes, if that is
+    /// another one.
     Delivered { reply: Option<String> },
     /// It goes on as another entry of the queue, for whom it was meant.
     Expanded,
@@ -37,11 +37,11 @@ pub(super) struct Consequence {
     pub(super) event: Option<Event>,
 }
 
-impl From<Attempt> for (Result, Option<Arc<Contact>>) {
+impl From<Attempt> for (RecipientResult, Option<Arc<Contact>>) {
     fn from(attempt: Attempt) -> Self {
         let result = match attempt.outcome {
-            Outcome::Relayed { reply, dsn, form } => Result::Relayed { reply, dsn, form },
-            Outcome::Deferred(trouble) | Outcome::Failed(trouble) => Result::Trouble(trouble),
+            Outcome::Relayed { reply, dsn, form } => RecipientResult::Relayed { reply, dsn, form },
+            Outcome::Trouble(trouble) => RecipientResult::Trouble(trouble),
         };
         (result, attempt.contact)
     }
@@ -52,7 +52,7 @@ pub(super) fn consequence(
     settings: &QueueSettings,
     entry: &Entry,
     recipient: &Queued,
-    result: Result,
+    result: RecipientResult,
     contact: Option<&Contact>,
     now: Timestamp,
 ) -> Consequence {
@@ -69,41 +69,33 @@ pub(super) fn consequence(
         remote: contact.map(|contact| contact.host.clone()),
         at: now,
     };
+    let settled = |told, report, event| Consequence { fate: reported(settings, entry, told, report), event };
     let wishes = recipient.recipient.notify;
     match result {
-        Result::Relayed { reply, dsn, form } => {
+        RecipientResult::Relayed { reply, dsn, form } => {
             let told = wishes.success && dsn == NextDsn::EndsHere;
             let report = report(Action::Relayed, "2.0.0".to_owned(), Some(by_remote(&reply)));
-            let mut event = event(EventKind::Relayed).with("reply", reply);
-            if let Form::SevenBit { broken } = form {
-                event = event.with("converted", "7bit");
-                if !broken.is_empty() {
-                    event = event.with("broken_signatures", broken);
-                }
-            }
-            Consequence { fate: reported(settings, entry, told, report), event: Some(event) }
+            settled(told, report, Some(with_form(event(EventKind::Relayed).with("reply", reply), form)))
         }
-        Result::Delivered { reply } => {
+        RecipientResult::Delivered { reply } => {
             let report = report(Action::Delivered, "2.0.0".to_owned(), reply.as_deref().map(by_remote));
-            Consequence { fate: reported(settings, entry, wishes.success, report), event: None }
+            settled(wishes.success, report, None)
         }
-        Result::PassedOn(action) => {
-            Consequence { fate: reported(settings, entry, wishes.success, passed_on(action, now)), event: None }
-        }
+        RecipientResult::PassedOn(action) => settled(wishes.success, passed_on(action, now), None),
         // The new entry's recipients have inherited the wishes.
-        Result::Expanded => Consequence { fate: Fate::Done, event: None },
-        Result::Trouble(trouble) if is_final(&trouble) => {
+        RecipientResult::Expanded => Consequence { fate: Fate::Done, event: None },
+        RecipientResult::Trouble(trouble) if trouble.is_permanent() => {
             let event = with_trouble(event(EventKind::Failed), &trouble);
             let report = report(Action::Failed, trouble.status.to_string(), Some(diagnostic(&trouble)));
-            Consequence { fate: reported(settings, entry, wishes.failure, report), event: Some(event) }
+            settled(wishes.failure, report, Some(event))
         }
-        Result::Trouble(trouble) if is_over(settings, recipient, now) => {
+        RecipientResult::Trouble(trouble) if is_over(settings, recipient, now) => {
             // RFC 3463 §3.5: X.4.7, delivery time expired.
             let event = with_trouble(event(EventKind::Failed), &trouble).with("reason", "the message is too old");
             let report = report(Action::Failed, "4.4.7".to_owned(), Some(diagnostic(&trouble)));
-            Consequence { fate: reported(settings, entry, wishes.failure, report), event: Some(event) }
+            settled(wishes.failure, report, Some(event))
         }
-        Result::Trouble(trouble) => {
+        RecipientResult::Trouble(trouble) => {
             let due_at = next_attempt(settings, now, recipient.expires_at, recipient.attempts + 1, recipient.key);
             let event = with_trouble(event(EventKind::Deferred), &trouble).with("next_attempt", due_at.to_string());
             let report = warning_due(entry, recipient, now)
@@ -113,9 +105,9 @@ pub(super) fn consequence(
     }
 }
 
-/// What follows for a group whose destination rests: it is put off until then. That counts as an attempt only for recipients whose
-/// time is up or whose sender is to be told that it takes long. Where the rest has ended meanwhile it is nobody's attempt: it may
-/// be tried at once.
+/// What follows for a group whose destination rests: it is put off until the rest is over. That counts as an attempt only for
+/// recipients whose time is up, or whose sender is to be told of the delay. If the rest has ended meanwhile, it counts for nobody,
+/// and the group may be tried at once.
 pub(super) fn untried(
     settings: &QueueSettings,
     group: &Claimed,
@@ -129,11 +121,11 @@ pub(super) fn untried(
             None => Fate::Untried { due_at: now },
             Some(rest) if is_up => {
                 let trouble = Trouble::ours(EnhancedStatus::new(4, 4, 1), rest.why.as_str(), Scope::Destination);
-                let came = consequence(settings, &group.entry, recipient, Result::Trouble(trouble), None, now);
+                let came = consequence(settings, &group.entry, recipient, RecipientResult::Trouble(trouble), None, now);
                 events.extend(came.event);
                 came.fate
             }
-            // Within ten seconds after the rest, so that not all come at the same moment.
+            // Spread over the ten seconds after the rest, so that they do not all come at once.
             Some(rest) => {
                 let later = spread(Duration::from_secs(50), recipient.key).saturating_sub(Duration::from_secs(45));
                 Fate::Untried { due_at: rest.until + later }
@@ -144,20 +136,19 @@ pub(super) fn untried(
     (fates, events)
 }
 
-/// Whether it has been tried for long enough (RFC 5321 §4.5.4.1). The clock alone does not say so.
-const fn is_over(settings: &QueueSettings, recipient: &Queued, now: Timestamp) -> bool {
-    now.unix_micros() >= recipient.expires_at.unix_micros()
-        && recipient.attempts + 1 >= settings.attempts_before_giving_up
+/// Whether it has been tried for long enough (RFC 5321 §4.5.4.1). The clock alone does not decide that: it may be wrong.
+fn is_over(settings: &QueueSettings, recipient: &Queued, now: Timestamp) -> bool {
+    now >= recipient.expires_at && recipient.attempts + 1 >= settings.attempts_before_giving_up
 }
 
-/// Whether the sender is to be told now that it takes long.
+/// Whether the sender is to be told of the delay now.
 fn warning_due(entry: &Entry, recipient: &Queued, now: Timestamp) -> bool {
     recipient.recipient.notify.delay
         && entry.envelope.reverse_path.address().is_some()
         && recipient.warn_at.is_some_and(|at| at <= now)
 }
 
-/// A settled recipient's fate: kept until the sender has been told, when the sender is to be told.
+/// A settled recipient's fate. If the sender is to be told, the recipient is kept until that is done.
 pub(super) fn reported(settings: &QueueSettings, entry: &Entry, wanted: bool, report: Report) -> Fate {
     let somebody = match entry.envelope.reverse_path.address() {
         Some(_) => wanted,
@@ -165,11 +156,6 @@ pub(super) fn reported(settings: &QueueSettings, entry: &Entry, wanted: bool, re
         None => report.action == Action::Failed && settings.double_bounces_to.is_some(),
     };
     if somebody { Fate::Reported(report) } else { Fate::Done }
-}
-
-/// Whether trying again cannot help.
-fn is_final(trouble: &Trouble) -> bool {
-    matches!(trouble.clone().outcome(), Outcome::Failed(_))
 }
 
 fn diagnostic(trouble: &Trouble) -> String {
@@ -186,6 +172,13 @@ fn by_remote(reply: &str) -> String {
 
 fn with_trouble(event: Event, trouble: &Trouble) -> Event {
     event.with("status", trouble.status.to_string()).with("reply", trouble.reply.clone())
+}
+
+/// With how the message was changed for the host, if it was.
+fn with_form(event: Event, form: Form) -> Event {
+    let Form::SevenBit { broken } = form else { return event };
+    let event = event.with("converted", "7bit");
+    if broken.is_empty() { event } else { event.with("broken_signatures", broken) }
 }
 
 fn with_contact(mut event: Event, contact: Option<&Contact>) -> Event {

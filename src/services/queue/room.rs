@@ -23,7 +23,7 @@ pub struct QueueParts {
     pub settings: Live<QueueSettings>,
     /// Our name in notifications.
     pub hostname: Domain,
-    /// The owner of the recipients that this process claims. It outlives the process, and no other process that sends has it.
+    /// The name under which this process claims recipients. The next process has it again; no other does at the same time.
     pub claimant: String,
     /// This process among others of the same queue, where there are several nodes.
     pub node: Option<QueueNode>,
@@ -50,7 +50,7 @@ pub struct Queue(pub(super) Arc<Room>);
 pub(super) struct Room {
     pub(super) parts: QueueParts,
     pub(super) lanes: Mutex<Lanes>,
-    /// Set when what an earlier process had claimed has been taken back. From then on there are claims of this one.
+    /// Set when what an earlier process had claimed has been taken back. From then on, claims under our name are this process's.
     pub(super) begun: OnceCell<()>,
     /// Something has changed that the scheduler should look at.
     pub(super) stir: Notify,

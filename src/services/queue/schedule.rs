@@ -7,9 +7,8 @@ use super::QueueSettings;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::settings::Span;
 
-/// The time of the next attempt after `attempts` of them: first, twice that, and so on up to the longest wait, a tenth
-/// more or less so that what failed together does not come back together; while the expiry is to come never beyond it, when a last
-/// attempt is made.
+/// The time of the next attempt after `attempts` of them. Each wait is twice as long as the one before, up to the longest, and a
+/// tenth longer or shorter, so that what failed together does not come back together. The last attempt is made at the expiry.
 pub(super) fn next_attempt(
     settings: &QueueSettings,
     now: Timestamp,
@@ -28,7 +27,7 @@ pub(super) fn rest(settings: &QueueSettings, failures: u32) -> Duration {
     doubled(settings.first_rest.duration(), settings.longest_rest.duration(), count)
 }
 
-/// Longer than any recipient waits for anything.
+/// A time longer than any wait of a recipient.
 pub(super) fn longest_wait(settings: &QueueSettings) -> Duration {
     let waits = [settings.first_retry, settings.longest_retry, settings.first_rest, settings.longest_rest];
     let longest = waits.into_iter().map(Span::duration).max().unwrap_or_default();
@@ -40,7 +39,7 @@ fn doubled(first: Duration, longest: Duration, count: u32) -> Duration {
     first.saturating_mul(1 << (count - 1).min(30)).min(longest.max(first))
 }
 
-/// A span a tenth longer or shorter, by chance that is always the same for the same `what`.
+/// A span made up to a tenth longer or shorter: by chance, but always the same for the same `what`.
 pub(super) fn spread(span: Duration, what: impl Hash) -> Duration {
     let mut hasher = std::hash::DefaultHasher::new();
     what.hash(&mut hasher);

@@ -17,7 +17,7 @@ use crate::storage::spool::{Claim, Claimed, Destination, Fate, QUARANTINED, Queu
 
 /// Most recipients in one claim.
 const SLICE: usize = 100;
-/// When samples are not wanted: how often it is asked whether they are by now.
+/// How often to look whether samples are wanted, while they are not.
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 /// Held entries that are looked at in one go.
 const SLICE_HELD: u32 = 200;
@@ -25,7 +25,7 @@ const SLICE_HELD: u32 = 200;
 const SLICE_REPORTS: u32 = 100;
 /// How often leases are renewed and forgotten reports are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
-/// Clocks that are corrected by less than this were not put back.
+/// A clock that goes back by less than this was only corrected.
 const SET_BACK: Duration = Duration::from_secs(5);
 /// Pause after a failure of the database.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -78,7 +78,7 @@ impl Queue {
             }
         }
         let clock = &self.0.parts.clock;
-        // At once: whoever ran before may have claimed what never came into a lane.
+        // At once: a scheduler that has panicked may have claimed recipients that never came into a lane.
         let mut housekeeping_at = clock.now();
         let (mut seen, mut reported) = ((clock.now(), Instant::now()), None);
         while !tasks.is_stopping() {
@@ -117,8 +117,8 @@ impl Queue {
         }
     }
 
-    /// Notices that the clock was put back since it was last looked at, and lets nothing wait longer for it. `seen` is what it
-    /// showed and when that was.
+    /// Notices that the clock was put back since it was last looked at, and keeps recipients from waiting longer because of that.
+    /// `seen` is what it showed, and when that was.
     async fn follow_back(&self, seen: &mut (Timestamp, Instant)) -> Back {
         let (now, moment) = (self.0.parts.clock.now(), Instant::now());
         let by = seen.0.since(now);
@@ -142,7 +142,8 @@ impl Queue {
         &self.0.parts.claimant
     }
 
-    /// Takes back what an earlier process of this name had claimed. Once only: later it would be what workers have in hand.
+    /// Takes back what an earlier process of this name had claimed. This must happen only once: later it would take from our own
+    /// workers.
     async fn begin(&self) -> Result<(), Error> {
         if let Some(node) = &self.0.parts.node {
             self.join(node).await?;
@@ -155,7 +156,7 @@ impl Queue {
         if forward > 0 {
             log::warn!(recipients = forward; "The clock was ahead when these recipients were tried; they are tried now");
         }
-        // It is about what nobody waits for.
+        // Nobody waits for this.
         if let Err(error) = self.0.parts.spool.sweep().await {
             log::warn!(cause:% = error; "What a crash has left in the spool cannot be removed now; the next start tries again");
         }
@@ -178,7 +179,7 @@ impl Queue {
         }
     }
 
-    /// Claims what is due while there is room. When more will be due, if anything will be.
+    /// Claims what is due while there is room. Returns when more will be due, if anything will be.
     async fn fill(&self) -> Result<Option<Timestamp>, Error> {
         loop {
             let settings = self.0.parts.settings.get();
@@ -254,8 +255,8 @@ impl Queue {
         }
     }
 
-    /// Where a recipient goes by now: routes change, and a domain may have become ours. Whether what was for our own
-    /// mailboxes still is, its delivery asks.
+    /// Where a recipient goes by now: routes change, and a domain may have become ours. Whether mail for our own mailboxes still is
+    /// ours is asked when it is delivered.
     async fn goes_to(&self, destination: &Destination, recipient: &Queued) -> Destination {
         if *destination == Destination::Local {
             return Destination::Local;
@@ -322,10 +323,10 @@ impl Queue {
         }
     }
 
-    /// Renews the leases of what is in memory. What is reserved for this process besides has been forgotten: a claim was
-    /// committed, but the answer was lost, or a worker broke down. Nobody would see to it, so it is given back.
+    /// Renews the leases of what is in memory. Whatever else is reserved for this process has been forgotten: the answer to a
+    /// claim was lost, or a worker broke down. Nobody would see to it, so it is given back.
     ///
-    /// Belongs into the task that claims: between a claim and its lane nothing may look forgotten.
+    /// Must run in the task that claims, or else a claim on its way to a lane would look forgotten.
     async fn renew(&self) -> Result<(), Error> {
         let spool = &self.0.parts.spool;
         let reserved = spool.reserved(self.owner()).await?;
@@ -341,8 +342,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Renews leases, and sees to what a crash or a failure has left behind: reports, after the one up to which that was done the
-    /// last time, and bodies.
+    /// Renews leases, and sees to what a crash or a failure has left behind: bodies, and reports, going on after the last one of the
+    /// time before (`reported`).
     async fn keep_house(&self, reported: &mut Option<QueueId>) {
         self.0.parts.spool.remove_leftovers().await;
         if let Err(error) = self.renew().await {
@@ -354,7 +355,7 @@ impl Queue {
         }
         match self.0.parts.spool.entries_to_report(*reported, SLICE_REPORTS).await {
             Ok(ids) => {
-                // After the last ones from the beginning: what cannot be told, however much it is, hides nothing that can.
+                // After the last ones it begins anew. So reports that cannot be sent, however many, do not hide those that can.
                 *reported = ids.last().copied().filter(|_| ids.len() == SLICE_REPORTS as usize);
                 for id in ids {
                     if !self.0.lanes.lock().holds(id) {

@@ -7,13 +7,13 @@ use crate::foundations::event::Event;
 use crate::foundations::ids::QueueId;
 use crate::storage::spool::{self, Action, Fate, Note, Report, Settler};
 
-/// After which a note is left beside the spool of what the database does not take.
+/// How long the database may take before a note is left beside the spool.
 const NOTED_AFTER: Duration = Duration::from_secs(1);
 /// Longest pause between attempts to write down what has happened.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How often the database may refuse before it is believed.
+/// How often the database must refuse before the refusal is believed.
 const REFUSALS: u32 = 3;
-/// How often that is tried while the server is stopping.
+/// How often a write is tried while the server is stopping.
 const LAST_ATTEMPTS: u32 = 3;
 
 /// Whether fates have been written down.
@@ -28,7 +28,7 @@ pub(super) enum Written {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
     Perhaps,
-    /// Then nothing can happen twice.
+    /// Nothing can happen twice.
     No,
 }
 
@@ -43,8 +43,8 @@ impl Written {
 }
 
 impl Queue {
-    /// Writes down what came of an attempt. While the database does not take it, a note of what must not happen again stands
-    /// beside the spool: should the process end meanwhile, the next one knows. `events` stand beside the fates they tell of.
+    /// Writes down what came of an attempt. While the database does not take it, a note of what must not happen again lies
+    /// beside the spool, so that the next process knows if this one ends. `events` are in the order of the fates.
     pub(super) async fn settle_noting(&self, id: QueueId, fates: &[(i64, Fate)], events: &[Option<Event>]) -> Written {
         let event = |n: usize| events.get(n).cloned().flatten();
         let note = |(n, fate)| Note::of(id, fate, self.owner(), event(n));
@@ -84,9 +84,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Writes fates down, however long the database is away: what has been sent must not be sent again. What the database
-    /// will not have is held. Where nothing was sent and even that is refused, housekeeping gives the recipient back: nobody, the
-    /// scheduler least of all, waits for a database that does not want.
+    /// Writes fates down, however long the database is away: what has been sent must not be sent again. If the database refuses a
+    /// fate, the recipient is held. If it refuses even that and nothing was sent, housekeeping gives the recipient back: nobody, the
+    /// scheduler least of all, waits for a database that refuses.
     pub(super) async fn settle_surely(&self, id: QueueId, fates: &[(i64, Fate)], sent: Sent) -> Written {
         let error = match self.settle_unless_refused(id, fates).await {
             Ok(written) => return written,
@@ -105,8 +105,8 @@ impl Queue {
         written
     }
 
-    /// Holds a recipient of whom the database will not have what has become of him. When even that is refused, nothing can be
-    /// done but keep him from being tried until somebody has looked, unless nothing was sent to him.
+    /// Holds a recipient whose fate the database refuses. If it refuses that, too, all that can be done is to keep the recipient from
+    /// being tried until somebody has looked, unless nothing was sent.
     async fn hold_surely(&self, id: QueueId, (key, fate): (i64, &Fate), sent: Sent, error: &spool::Error) -> Written {
         let reason = format!("the last attempt has ended ({}), but its result cannot be kept: {error}", ended(fate));
         let held = [(key, Fate::Hold { reason })];

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Queue;
 use super::lanes::{Aside, EntryState, LongAttempt, Next};
-use super::outcome::{Result as Came, consequence, plain};
+use super::outcome::{RecipientResult, consequence, plain};
 use super::room::{MEMORY_UNIT, Memory};
 use super::settling::{Sent, Written};
 use crate::foundations::event::Event;
@@ -22,12 +22,12 @@ use crate::storage::spool::{self, Claimed, Destination, Fate, Queued};
 
 /// How long a message waits whose body could not even be asked for.
 const UNREADABLE: Duration = Duration::from_secs(60);
-/// After which a message is tried whose state the database did not tell. It is written down when the database answers again, so
-/// that nothing is to be waited for.
+/// How long a message waits whose state the database did not tell. That is only written down once the database answers again, so there
+/// is nothing more to wait for.
 const UNCONFIRMED: Duration = Duration::from_secs(1);
-/// Wait before a mark is tried again that the database did not take.
+/// Pause before the database is asked again to take a mark.
 const SECOND_THOUGHT: Duration = Duration::from_millis(500);
-/// How often it is looked for room beside the usual places.
+/// How often to look for room beside the usual places, or for memory.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Whether there is something that the sender of an entry is to be told.
@@ -45,7 +45,7 @@ enum Connection {
 }
 
 /// What came of a group, recipient by recipient.
-type Results = Vec<(Came, Option<Arc<Contact>>)>;
+type Results = Vec<(RecipientResult, Option<Arc<Contact>>)>;
 
 /// Works on a group, then on others of its lane as long as the lanes say so.
 pub(super) async fn run(queue: Queue, first: Claimed) {
@@ -59,7 +59,7 @@ pub(super) async fn run(queue: Queue, first: Claimed) {
     let mut group = first;
     loop {
         if AssertUnwindSafe(queue.work(courier.as_mut(), &group)).catch_unwind().await.is_err() {
-            // Nobody knows where the conversation stands: the connection is closed without another word.
+            // It is not known where the conversation stands, so the connection is closed without another word.
             courier = None;
             queue.broke_down(&group).await;
             break;
@@ -75,7 +75,7 @@ pub(super) async fn run(queue: Queue, first: Claimed) {
     }
 }
 
-/// A worker's place in its lane, which is free again when the worker has gone, however that came.
+/// A worker's place in its lane. It is free again when the worker has gone, even by a panic.
 struct Slot {
     queue: Queue,
     destination: Destination,
@@ -147,7 +147,7 @@ impl Queue {
         // It was claimed some time ago, and an administrator may have held, released or deleted it since.
         let (wanted, others) = self.confirmed(group).await;
         if wanted.recipients.is_empty() {
-            // In this order: what is claimed anew while it is in memory waits for housekeeping.
+            // In this order: a recipient that is claimed again while it is still in memory waits for housekeeping.
             self.let_go(group, Written::Yes).await;
             return self.give_back(group.entry.id, &others).await;
         }
@@ -165,7 +165,7 @@ impl Queue {
         self.conclude(group, &fates, events).await;
     }
 
-    /// The recipients of a group that may be tried now, perhaps none, and the keys of those who are to be given back.
+    /// The recipients of a group that may be tried now, perhaps none, and the keys of those that are to be given back.
     async fn confirmed(&self, group: &Claimed) -> (Claimed, Vec<i64>) {
         let spool = &self.0.parts.spool;
         let keys: Vec<i64> = group.recipients.iter().map(|one| one.key).collect();
@@ -234,11 +234,11 @@ impl Queue {
 
     async fn attempt(&self, courier: Option<&mut Courier>, group: &Claimed, message: &Carried) -> Results {
         let Some(courier) = courier else {
-            // Nothing but the end of a transmission lets go of it.
+            // Only the end of a transmission lets go of it.
             let Some(message) = message.message() else { return Vec::new() };
             let keys: Vec<i64> = group.recipients.iter().map(|one| one.key).collect();
             if let Err(trouble) = self.mark(group.entry.id, &keys).await {
-                return keys.iter().map(|_| (Came::Trouble(trouble.clone()), None)).collect();
+                return keys.iter().map(|_| (RecipientResult::Trouble(trouble.clone()), None)).collect();
             }
             let results = self.deliver_here(&group.entry, &group.recipients, &message).await;
             return results.into_iter().map(|result| (result, None)).collect();
@@ -262,9 +262,9 @@ impl Queue {
         self.watched(attempts, group, &long).await.into_iter().map(Into::into).collect()
     }
 
-    /// Marks recipients whom a message may have reached from now on. Where that cannot be written down, what comes of it could not
-    /// be either, and after a restart the message would be sent again: then it does not go. Nor does it where another node, that
-    /// took this one for dead, has them now.
+    /// Marks recipients that the message may reach from now on. If the mark cannot be written, the result could not be either, and
+    /// after a restart the message would be sent again: so it is not sent now. Nor is it if another node took this one for dead and
+    /// has the recipients now.
     async fn mark(&self, id: QueueId, keys: &[i64]) -> Result<(), Trouble> {
         let (spool, owner) = (&self.0.parts.spool, self.owner());
         let mut marked = spool.mark_sending(owner, keys).await;
@@ -319,7 +319,7 @@ impl Queue {
         [of_doubtful, self.part_of(&self.0.memory, units).await]
     }
 
-    /// Who has to wait makes those give up who have memory and take long.
+    /// Memory of one kind. A worker that has to wait for it makes attempts give up that hold memory and take long.
     async fn part_of(&self, memory: &Memory, units: u32) -> Option<OwnedSemaphorePermit> {
         let mut permit = std::pin::pin!(Arc::clone(&memory.permits).acquire_many_owned(units.clamp(1, memory.units)));
         let mut patience = self.0.parts.settings.get().slow_after.duration();
@@ -364,22 +364,22 @@ impl Queue {
     fn unreadable(&self, error: &spool::Error, group: &Claimed) -> (Vec<(i64, Fate)>, Vec<Option<Event>>) {
         log::error!(queue:% = group.entry.id, cause:% = error; "The body of a queued message cannot be read");
         let fate = match error {
-            // A disk may recover. If it does not, the sender is told some day.
+            // A disk may recover. If it does not, the message is given up in the end, and the sender is told.
             spool::Error::Body { .. } => {
                 return self.failed_here(group, "The message cannot be read from the disk of this server");
             }
-            // Restoring the file and releasing the entry mends it; giving the message up would not.
+            // An administrator can restore the file and release the entry.
             spool::Error::BodyMissing(_) => Fate::Hold { reason: "the file with its body is missing".to_owned() },
             _ => Fate::Untried { due_at: self.0.parts.clock.now() + UNREADABLE },
         };
         (group.recipients.iter().map(|recipient| (recipient.key, fate.clone())).collect(), Vec::new())
     }
 
-    /// An attempt that has failed by this server alone. It counts as any other, so that it ends some day.
+    /// An attempt that failed because of this server alone. It counts like any other, so that there is an end to them.
     fn failed_here(&self, group: &Claimed, why: &str) -> (Vec<(i64, Fate)>, Vec<Option<Event>>) {
         // RFC 3463 §3.4: X.3.0, mail system status.
         let trouble = Trouble::ours(EnhancedStatus::new(4, 3, 0), why, Scope::Message);
-        let results = group.recipients.iter().map(|_| (Came::Trouble(trouble.clone()), None)).collect();
+        let results = group.recipients.iter().map(|_| (RecipientResult::Trouble(trouble.clone()), None)).collect();
         self.consequences(&self.0.parts.settings.get(), group, results)
     }
 }
@@ -389,7 +389,7 @@ fn unreached(results: &Results) -> Option<&str> {
     let mut why = None;
     for (result, _) in results {
         match result {
-            Came::Trouble(Trouble { scope: Scope::Destination, status, reply, .. })
+            RecipientResult::Trouble(Trouble { scope: Scope::Destination, status, reply, .. })
                 if status.class() == Class::Transient =>
             {
                 why = Some(reply.as_str());

@@ -97,7 +97,7 @@ impl Receiver {
 
     /// What is kept of it; nothing of what cannot be read.
     fn received(&self, mail: &Mail, found: &Found) -> Option<Received> {
-        let sender = mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default();
+        let sender = mail.envelope.reverse_path.bare();
         let received_at = self.0.clock.now();
         Some(match found {
             Found::Dmarc(report) => of_dmarc(report, sender, received_at),

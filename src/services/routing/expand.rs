@@ -125,9 +125,9 @@ impl Routing {
     /// What becomes of mail for one address.
     pub async fn resolve(&self, address: &Address) -> Result<Resolution, Error> {
         let settings = self.settings.get();
-        if let Some(behind) = self.srs.get().as_ref().as_ref().and_then(|srs| srs.reverse(address)) {
-            return match behind {
-                Ok(sender) => self.behind(sender, &settings).await,
+        if let Some(original) = self.srs.get().as_ref().as_ref().and_then(|srs| srs.reverse(address)) {
+            return match original {
+                Ok(sender) => self.resolve_original(sender, &settings).await,
                 Err(wrong) => {
                     log::info!(address:% = address; "{address} is no rewritten sender of ours: {wrong:?}");
                     Ok(Resolution::Unknown)
@@ -156,8 +156,8 @@ impl Routing {
         }
     }
 
-    /// Mail for a rewritten sender is for whom it stands for, who is elsewhere, or has come here since.
-    async fn behind(&self, sender: Address, settings: &RoutingSettings) -> Result<Resolution, Error> {
+    /// Where mail for a rewritten sender goes: to the original sender, who is elsewhere, or has come here since.
+    async fn resolve_original(&self, sender: Address, settings: &RoutingSettings) -> Result<Resolution, Error> {
         if matches!(self.place(&sender).await?, Place::Elsewhere) {
             return Ok(Resolution::Local { accounts: Vec::new(), forwards: vec![sender], by_alias: ByAlias::Yes });
         }
@@ -291,7 +291,7 @@ impl Walk<'_> {
         Ok(Ok(()))
     }
 
-    /// What an address is, seen from where the walk came: an alias that names itself stands for the mailbox of that name.
+    /// What an address is at this point of the walk: an alias that leads back to itself stands for the mailbox of that name.
     async fn find(&mut self, at: usize, address: &Address) -> Result<Found, Error> {
         let found = self.look_up(address).await?;
         let Found::Alias { key, tag, .. } = &found else { return Ok(found) };
@@ -375,7 +375,7 @@ impl Walk<'_> {
         false
     }
 
-    /// The order of the room's documentation.
+    /// Looks an address up in the order of the room's documentation.
     async fn look_up(&self, address: &Address) -> Result<Found, Error> {
         let (base, tag) = self.settings.untagged(address);
         let whole = [(address, None), (&base, tag.clone())];
@@ -400,7 +400,7 @@ impl Walk<'_> {
         let catch_all = Source::CatchAll(base.domain().clone()).key();
         let destinations = self.routing.directory.aliases(&catch_all).await?;
         if !destinations.is_empty() {
-            // With `@domain` as its destination it leads each name elsewhere: it counts as one alias per name.
+            // With `@domain` as its destination, it leads each name somewhere else. So it counts as one alias for each name.
             let key = format!("{catch_all} for {}", base.key());
             return Ok(Found::Alias { key, destinations, tag: None });
         }

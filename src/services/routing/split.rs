@@ -17,9 +17,9 @@ pub struct Routes {
     pub local: Vec<LocalRecipient>,
     /// Addresses elsewhere that the sender has named, each once.
     pub remote: Vec<Recipient>,
-    /// Addresses elsewhere to which aliases of ours lead, each once and none of the former.
+    /// Addresses elsewhere to which aliases of ours lead, each once, without those in `remote`.
     pub forwards: Vec<Recipient>,
-    /// Recipients whose senders want to be told of success and only learn that others get the message in their place.
+    /// Recipients in whose place others get the message, which is to be reported to the sender.
     pub passed_on: Vec<(Recipient, Action)>,
     /// Recipients nobody gets a copy for, and why.
     pub failed: Vec<(Recipient, Refusal)>,
@@ -42,6 +42,16 @@ pub struct LocalRecipient {
 }
 
 impl LocalRecipient {
+    /// The mailbox that was reached, as a copy for this recipient of the envelope.
+    pub fn of(reached: &Reached, recipient: &Recipient) -> Self {
+        Self {
+            account: reached.account.address.clone(),
+            quota: reached.account.quota,
+            tag: reached.tag.clone(),
+            recipient: recipient.clone(),
+        }
+    }
+
     /// The recipient as the queue keeps it: by the account's own address, with its tag, so that an alias that has been
     /// followed is not followed again. The address the sender used goes along (RFC 3461 §4.2).
     pub fn at_home(&self) -> Recipient {
@@ -55,8 +65,8 @@ impl LocalRecipient {
         recipient
     }
 
-    /// Whether an address is the account's own, perhaps with the tag.
-    fn is_own(&self, address: &Address) -> bool {
+    /// Whether an address is the account's own, perhaps with the tag. An alias may have a name that begins like the account's.
+    pub fn is_own(&self, address: &Address) -> bool {
         if address.key() == self.account.key() {
             return true;
         }
@@ -95,7 +105,7 @@ impl Routing {
                         ByAlias::No => recipient.clone(),
                         ByAlias::Yes | ByAlias::MachineUsers => gathered.note_alias(recipient, &accounts, &forwards),
                     };
-                    for reached in accounts {
+                    for reached in &accounts {
                         gathered.add_local(reached, &member, by_alias);
                     }
                     for address in forwards {
@@ -135,7 +145,7 @@ impl Gathered {
         member
     }
 
-    fn add_local(&mut self, reached: Reached, recipient: &Recipient, by_alias: ByAlias) {
+    fn add_local(&mut self, reached: &Reached, recipient: &Recipient, by_alias: ByAlias) {
         let at = *self.local.entry(reached.account.id).or_insert(self.routes.local.len());
         match self.routes.local.get_mut(at) {
             Some(known) => {
@@ -146,16 +156,11 @@ impl Gathered {
                 }
                 known.recipient.notify = notify;
             }
-            None => self.routes.local.push(LocalRecipient {
-                account: reached.account.address.clone(),
-                quota: reached.account.quota,
-                tag: reached.tag,
-                recipient: recipient.clone(),
-            }),
+            None => self.routes.local.push(LocalRecipient::of(reached, recipient)),
         }
     }
 
-    /// Whoever the sender has named gets the message from the sender, and once: not also by an alias.
+    /// Whoever the sender has named gets the message once, under the old sender, and not also by an alias.
     fn finish(mut self) -> Routes {
         for recipient in std::mem::take(&mut self.routes.forwards) {
             match self.remote.get(&recipient.address.to_string()).and_then(|at| self.routes.remote.get_mut(*at)) {

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_authors() {
+    fn authors_are_all_addresses_in_from() {
         for (message, wanted) in [
             ("From: ann@example.test\r\n\r\n", vec!["ann@example.test"]),
             (
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn a_from_that_is_repeated_or_not_understood_is_a_fault() {
         for message in [
             "From: a@x.test\r\nFROM: b@x.test\r\n\r\n",
             "From: nobody\r\n\r\n",

@@ -17,9 +17,9 @@ use crate::foundations::mail::{Message, Uid};
 /// What is done with keywords for which the folder's table has no slot left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoRoom {
-    /// The client is told, who asked for this keyword.
+    /// The change fails: the client has asked for this very keyword.
     Fail,
-    /// The message goes without: where it is counts more than how it is marked.
+    /// The message does without them: it is more important that it is stored.
     LeaveOut,
 }
 

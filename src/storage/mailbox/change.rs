@@ -14,9 +14,9 @@ use super::snapshot::{Record, Snapshot};
 use super::{Error, FlagChange, FlagOperation, Flags, KeywordSet, Stored, Unfinished};
 use crate::foundations::mail::{ModSeq, Uid};
 
-/// Messages changed before the folder is let go for a moment, so that others need not wait for the whole.
+/// Messages that are changed before the folder is unlocked for a moment, so that others need not wait for all of them.
 pub(super) const BATCH: usize = 256;
-/// Times a message is looked for again because another program renames it.
+/// How many times a message is looked for that another program renames.
 pub(super) const ATTEMPTS: usize = 3;
 
 /// What one flag change means in this folder.
@@ -41,11 +41,21 @@ struct Storing<'a> {
     folder: &'a Arc<Folder>,
     directories: &'a Arc<Directories>,
     wanted: Wanted,
-    /// What whoever changes them believes them to be, if it is a view.
+    /// What the view shows that asks for the change, if one does.
     seen: Option<&'a Snapshot>,
     /// Messages changed after this mod-sequence are left alone.
     unchanged_since: Option<u64>,
     stored: Stored,
+}
+
+/// What came of one message.
+enum Change {
+    /// Nothing was to be done, or may be.
+    None,
+    /// Its file was renamed; it lay there before.
+    Renamed(Place),
+    /// Its file is not where it was.
+    Lost,
 }
 
 impl Storing<'_> {
@@ -54,45 +64,21 @@ impl Storing<'_> {
         for _ in 0..ATTEMPTS {
             self.folder.still_there()?;
             let mut snapshot = (*self.folder.current()).clone();
-            // Each batch has its own: clients may have been told that of the batch before as the highest (RFC 7162 §3.1.2).
+            // One for each batch: clients may have been told that the one of the batch before is the highest (RFC 7162 §3.1.2).
             let stamp = snapshot.highest + 1;
             state.before_change(self.directories);
             let (mut lost, mut ours) = (Vec::new(), Touched::default());
             let before = self.stored.changed.len();
-            let result = left.iter().try_for_each(|uid| {
-                let Some((record, name)) = snapshot.by_uid(*uid) else {
-                    self.stored.gone.extend(Uid::new(*uid));
-                    return Ok(());
-                };
-                if self.unchanged_since.is_some_and(|since| record.mod_seq > since) {
-                    self.stored.modified.extend(Uid::new(*uid));
-                    return Ok(());
-                }
-                let (flags, keywords) = self.wanted.applied(record);
-                let mod_seq = record.mod_seq;
-                if (flags, keywords) == (record.flags, record.keywords) {
-                    return Ok(());
-                }
-                match rename(self.directories, state, record, name, flags, keywords) {
-                    Ok(renamed) => {
-                        ours.add(record.place);
+            let result: Result<(), Error> = left.iter().try_for_each(|uid| {
+                match self.one(state, &mut snapshot, *uid, stamp)? {
+                    Change::None => {}
+                    Change::Renamed(from) => {
+                        ours.add(from);
                         ours.add(Place::Cur);
-                        let after = Record { mod_seq: stamp, ..renamed.record };
-                        snapshot.update(*uid, renamed.stored.as_deref(), |record| *record = after);
-                        state.delta.changed.push(*uid);
-                        self.stored.changed.extend(Uid::new(*uid).zip(ModSeq::new(stamp)));
-                        if self.seen.and_then(|seen| seen.by_uid(*uid)).is_some_and(|(seen, _)| seen.mod_seq != mod_seq)
-                        {
-                            self.stored.overtaken.extend(Uid::new(*uid));
-                        }
-                        Ok(())
                     }
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        lost.push(*uid);
-                        Ok(())
-                    }
-                    Err(error) => Err(self.folder.failed("change flags")(error)),
+                    Change::Lost => lost.push(*uid),
                 }
+                Ok(())
             });
             state.after_change(self.directories, ours);
             if self.stored.changed.len() > before {
@@ -109,10 +95,40 @@ impl Storing<'_> {
         self.stored.gone.extend(left.into_iter().filter_map(Uid::new));
         Ok(())
     }
+
+    /// Changes one message, which gets the mod-sequence `stamp`.
+    fn one(&mut self, state: &mut State, snapshot: &mut Snapshot, uid: u32, stamp: u64) -> Result<Change, Error> {
+        let Some((record, name)) = snapshot.by_uid(uid) else {
+            self.stored.gone.extend(Uid::new(uid));
+            return Ok(Change::None);
+        };
+        if self.unchanged_since.is_some_and(|since| record.mod_seq > since) {
+            self.stored.modified.extend(Uid::new(uid));
+            return Ok(Change::None);
+        }
+        let (flags, keywords) = self.wanted.applied(record);
+        if (flags, keywords) == (record.flags, record.keywords) {
+            return Ok(Change::None);
+        }
+        let (place, mod_seq) = (record.place, record.mod_seq);
+        let renamed = match rename(self.directories, state, record, name, flags, keywords) {
+            Ok(renamed) => renamed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Change::Lost),
+            Err(error) => return Err(self.folder.failed("change flags")(error)),
+        };
+        let after = Record { mod_seq: stamp, ..renamed.record };
+        snapshot.update(uid, renamed.stored.as_deref(), |record| *record = after);
+        state.delta.changed.push(uid);
+        self.stored.changed.extend(Uid::new(uid).zip(ModSeq::new(stamp)));
+        if self.seen.and_then(|seen| seen.by_uid(uid)).is_some_and(|(seen, _)| seen.mod_seq != mod_seq) {
+            self.stored.overtaken.extend(Uid::new(uid));
+        }
+        Ok(Change::Renamed(place))
+    }
 }
 
 impl Folder {
-    /// Changes flags; on disk when this returns. `seen` is what the view shows that changes them. Blocks.
+    /// Changes flags; on disk when this returns. `seen` is what the view shows that asks for it, if one does. Blocks.
     pub fn store_flags(
         self: &Arc<Self>,
         uids: &[u32],
@@ -140,12 +156,12 @@ impl Folder {
             ticket = state.ticket;
         }
         let Storing { mut stored, .. } = storing;
-        // What another program has renamed meanwhile came later.
+        // Messages that another program has renamed meanwhile came last.
         stored.changed.sort_unstable();
         for uids in [&mut stored.overtaken, &mut stored.modified, &mut stored.gone] {
             uids.sort_unstable();
         }
-        // Also when nothing was to change: whoever has set the same flags a moment ago may still be waiting for the disk.
+        // Even if nothing was to be changed: the same change, made a moment ago, may not be on disk yet.
         self.commit(directories, ticket)?;
         Ok(stored)
     }
@@ -167,7 +183,7 @@ impl Folder {
         }
     }
 
-    /// As far as it goes: what went is in `removed`, also when the rest could not.
+    /// Removes as many as it can: `removed` has them even if this fails.
     fn expunge_all(
         self: &Arc<Self>,
         uids: impl FnOnce(&Snapshot) -> Vec<u32>,
@@ -235,8 +251,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Syncs and shows that messages are gone. In this order and with the folder locked: a message that a session was
-    /// told is gone must not come back.
+    /// Syncs and shows that messages are gone. In this order and with the folder locked, because a message must not come back after a
+    /// session was told that it is gone.
     fn settle_removed(
         self: &Arc<Self>,
         state: &mut State,
@@ -258,7 +274,7 @@ impl Folder {
     }
 
     /// Moves messages that have been recent to a session from `new/` to `cur/`, where other programs look for what was
-    /// seen. Neither durable nor visible.
+    /// seen. Our own sessions do not notice, and nothing is synced.
     pub fn settle_recent(self: &Arc<Self>) -> Result<(), Error> {
         let directories = self.directories()?;
         loop {

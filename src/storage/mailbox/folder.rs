@@ -74,13 +74,13 @@ pub(super) struct State {
     pub next_uid: u32,
     /// Messages that have their names but are not known to be on disk; nobody sees them yet.
     pub pending: VecDeque<Pending>,
-    /// When the directories had last changed when they were last known to agree with the state.
+    /// The directories' times when they were last known to agree with the state.
     pub seen: Mtimes,
     /// Whether somebody else has changed the directories and they must be read.
     pub stale: bool,
-    /// The directories had changed so shortly before they were listed that another change may have the same time.
+    /// The directories had changed so shortly before they were listed that a later change may have left the same time.
     pub doubtful: bool,
-    /// A file could not be read when the directories were listed last, so that whoever loads the folder must look again.
+    /// A file could not be read when the directories were last listed, so they must be listed again when the folder is next loaded.
     pub passed_over: bool,
     /// Changes that the index lacks.
     pub delta: Delta,
@@ -91,9 +91,9 @@ pub(super) struct State {
     pub touched: Touched,
     /// Whether inotify tells of changes.
     pub watched: bool,
-    /// Whether the index ends with times that count.
+    /// Whether the times at the end of the index can be relied on.
     pub certain: bool,
-    /// Until when `tmp/` is not looked through for what was left there.
+    /// When `tmp/` is next looked through for what was left there.
     pub tidy_until: Option<Uptime>,
 }
 
@@ -122,7 +122,7 @@ impl Delta {
 
 /// UIDs given out before the durable bound must be raised again.
 const UID_BLOCK: u32 = 256;
-/// More mod-sequences than are given out before the index is written.
+/// More mod-sequences than can be given out before the index is written.
 const UNWRITTEN: u64 = 1_000_000;
 /// Age after which a file in `tmp/` is nobody's any more, as other programs see it too (maildir(5)).
 const LEFT_AFTER: Duration = Duration::from_secs(36 * 60 * 60);
@@ -210,7 +210,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes what somebody who was interrupted has left in `tmp/`, once in a while. It may stay another time if that fails.
+    /// From time to time, removes what interrupted programs have left in `tmp/`. If that fails, the next time will do.
     pub fn tidy(&self, state: &mut State, directories: &Directories) {
         if state.tidy_until.is_some_and(|until| Uptime::now() < until) {
             return;
@@ -247,14 +247,14 @@ impl Folder {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Its directories, opened when they are not. A folder that another session has deleted or renamed has none any more,
-    /// although there may be another one where it was, and neither has one whose directory somebody else has moved away: what
-    /// was put there would be found by nobody. The folder must not be locked.
+    /// Its directories, which are opened if need be. Fails if another session has deleted or renamed the folder, even if another one
+    /// is there now, and if somebody else has moved its directory away: nobody would find what was put there. The folder must not be
+    /// locked.
     pub fn directories(self: &Arc<Self>) -> Result<Arc<Directories>, Error> {
         self.still_there()?;
         let here = self.ground_now()?;
         if !here.is_same_as(self.ground) {
-            // While we rename or delete it nothing lies there, and that may fail; whatever lies there has replaced it.
+            // If nothing is there, we may be renaming or deleting it ourselves, which may yet fail. Another folder has replaced it.
             if here.is_folder() {
                 self.end();
             }
@@ -278,12 +278,13 @@ impl Folder {
         Ok(open)
     }
 
-    /// What lies where it should lie.
+    /// What is at its path now.
     fn ground_now(&self) -> Result<Ground, Error> {
         Ground::at(&self.path).map_err(self.failed("look for the folder"))
     }
 
-    /// Whether it can be used: nobody has deleted, renamed or replaced it. The caller keeps us from doing so meanwhile.
+    /// Whether it can be used: nobody has deleted, renamed or replaced it. The caller holds the user's gate, so that no session does so
+    /// meanwhile.
     pub fn is_in_place(&self) -> Result<bool, Error> {
         Ok(self.still_there().is_ok() && self.ground_now()?.is_same_as(self.ground))
     }
@@ -334,8 +335,8 @@ impl Folder {
         Stamp { version: self.environment.summarizer.version, uid_validity }
     }
 
-    /// Makes sure that no UID given out so far can be given out again when its message goes. Before any message is
-    /// removed whose UID is at or above the bound.
+    /// Makes sure that no UID given out so far is given out again after its message has gone. To be called before a message is removed
+    /// whose UID is at or above the bound.
     pub fn raise_bound(&self, state: &mut State, directories: &Directories) -> Result<(), Error> {
         let bound = state.next_uid.saturating_add(UID_BLOCK);
         self.set_bound(state, directories, bound)
@@ -411,21 +412,21 @@ impl State {
         Ok(uid)
     }
 
-    /// Notes that a directory has changed and must be synced; the number to wait for.
+    /// Notes that a directory has changed and must be synced. Returns the ticket to wait for.
     pub fn touch(&mut self, place: Place) -> u64 {
         self.touched.add(place);
         self.ticket += 1;
         self.ticket
     }
 
-    /// Before a change of ours: notices changes of others.
+    /// Called before a change of ours, to notice changes of others.
     pub fn before_change(&mut self, directories: &Directories) {
         if !self.watched && directories.mtimes().is_ok_and(|now| now != self.seen) {
             self.stale = true;
         }
     }
 
-    /// After a change of ours in these directories: it is not one of others. What has changed in another one is.
+    /// Called after a change of ours in these directories, so that it does not count as one of others.
     pub fn after_change(&mut self, directories: &Directories, ours: Touched) {
         if self.watched {
             return;

@@ -6,8 +6,8 @@ use parking_lot::{Condvar, Mutex};
 
 /// The messages of a folder that are on their way to another one.
 ///
-/// While a message is moved it is in both folders for a moment. Were two to move it, both copies could be seen, and moved on by a
-/// third before one of them is given up; so a second waits, and then finds the message gone.
+/// While a message is moved, it is in both folders for a moment. If two sessions moved it at once, both copies could be seen, and a
+/// third session could move one of them on before it is given up. So the second session waits, and then finds the message gone.
 #[derive(Debug, Default)]
 pub(super) struct Moving {
     uids: Mutex<HashSet<u32>>,

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_its_family() {
+    fn only_what_follows_a_slash_is_below_a_folder() {
         let name = |text| FolderName::parse(text).unwrap();
         assert!(name("A/B").is_below(&name("A")) && !name("AB").is_below(&name("A")));
         assert_eq!(name("A/B").parent(), Some(name("A")));

@@ -119,7 +119,7 @@ impl Folder {
         let (old, new) = (record.file_name(stored), after.file_name(&name));
         let placed = source.link((record.place, &old), target, (after.place, &new));
         if placed.is_err() {
-            // With the folder locked nobody else has taken one since.
+            // The folder is locked, so nobody else has taken a UID since.
             state.next_uid = uid;
         }
         placed.map_err(self.failed("store a message"))?;
@@ -131,9 +131,9 @@ impl Folder {
     /// Moves messages from another folder here; on disk in both when this returns. Those that somebody else has moved or
     /// expunged meanwhile do not come. Blocks.
     ///
-    /// A message goes from there only once its name here is on disk. Renaming it would be one step instead of two, but
-    /// whoever syncs the other folder meanwhile would have the message on disk in neither. Of several that move a message
-    /// at once, the first does; a copy whose original somebody has expunged meanwhile is given up.
+    /// A message is removed there only once its name here is on disk. A rename would be one step instead of two, but if somebody
+    /// synced the other folder in between, the message would be on disk in neither. If several sessions move a message at once, the first
+    /// one does. A copy whose original somebody has expunged meanwhile is given up.
     pub fn take_over(self: &Arc<Self>, from: &Arc<Self>, uids: &[u32]) -> Result<Vec<Arrived>, Error> {
         let _claim = from.moving.claim(uids);
         let mut copied = self.receive(from, uids)?;
@@ -152,7 +152,7 @@ impl Folder {
         Ok(copied)
     }
 
-    /// Removes messages from where they were copied from; the UIDs there of those that somebody else has removed.
+    /// Removes messages from the folder from which they were copied. Returns the UIDs there of those that somebody else has removed.
     pub fn release(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<BTreeSet<u32>, Error> {
         let mut left: BTreeMap<u32, u64> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
         let mut lost = BTreeSet::new();
@@ -175,8 +175,8 @@ impl Folder {
         Ok(lost)
     }
 
-    /// RFC 6851 §3.3: where originals cannot be removed, no copies stay either. A copy whose original is no longer there is all
-    /// there is of its message.
+    /// RFC 6851 §3.3: if originals cannot be removed, their copies do not stay either. But if an original has gone, its copy is all
+    /// that is left of the message.
     fn give_back(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<(), Error> {
         let there = from.current();
         if there.gone {
@@ -206,7 +206,7 @@ impl Folder {
             };
             *known = record.mod_seq;
             let mut keywords: Vec<_> = there.keywords.names(record.keywords).cloned().collect();
-            // As when it was copied: what there is no room for is left out.
+            // As when the message was copied, keywords without room are left out.
             self.learn(&target, &keywords, NoRoom::LeaveOut)?;
             let mine = Arc::clone(&self.current().keywords);
             keywords.retain(|keyword| mine.slot(keyword).is_some());
@@ -219,8 +219,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Locks both folders, once there is a slot here for every keyword of the messages: until they are locked, another
-    /// session may give them one more.
+    /// Locks both folders once there is a slot here for every keyword of the messages. Looks again after locking, because another
+    /// session may have given them one more before.
     fn lock_translated<'a>(
         self: &'a Arc<Self>,
         from: &'a Arc<Self>,
@@ -268,11 +268,10 @@ impl Folder {
     }
 }
 
-/// Two locked folders, of which the first is missing when it is the second.
+/// Two locked folders; the first is missing if both are the same.
 type Locks<'a> = (Option<MutexGuard<'a, State>>, MutexGuard<'a, State>);
 
-/// Locks two folders, which may be the same: then only the second answer is there. Everybody who locks two does it
-/// here, and so in the same order.
+/// Locks two folders, which may be the same. Whoever locks two does it here, so that all do it in the same order.
 fn lock_both<'a>(first: &'a Arc<Folder>, second: &'a Arc<Folder>) -> Locks<'a> {
     match Arc::as_ptr(first).cmp(&Arc::as_ptr(second)) {
         std::cmp::Ordering::Equal => (None, second.lock()),

@@ -19,10 +19,10 @@ use crate::foundations::mail::Message;
 pub(super) struct Bodies {
     root: PathBuf,
     syncs: Vec<SharedSync>,
-    /// Of the root, which has the names of the sub-directories.
+    /// For the root, which holds the names of the sub-directories.
     root_sync: SharedSync,
-    /// Whether the name of each sub-directory is known to be on disk. Of one that was there before the start it is not, until the
-    /// root has been synced: the process before may have ended in between.
+    /// Whether the name of each sub-directory is known to be on disk. For those that were there before the start, that is only
+    /// known once the root has been synced: an earlier process may have ended between the two.
     named: Vec<AtomicBool>,
 }
 
@@ -44,15 +44,15 @@ struct SyncState {
 }
 
 impl SharedSync {
-    /// How many syncs have failed so far: to be asked before anything is changed that is to be synced.
+    /// How many syncs have failed so far. To be asked before the change that is to be synced.
     fn failures(&self) -> u64 {
         self.state.lock().failures
     }
 
     /// Runs `sync` once for everybody who asks for it before it starts.
     ///
-    /// It fails too where another one has failed since `before`, which may have been about this change: the system tells of that
-    /// once (fsync(2)), and the next sync succeeds though the disk has not taken the change.
+    /// It also fails if another sync has failed since `before`, because that may have been about this change: the system reports an
+    /// error only once (fsync(2)), and the next sync succeeds although the change is not on disk.
     fn run(&self, before: u64, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let mut state = self.state.lock();
         // A sync already under way may have missed what this caller has just done.
@@ -110,11 +110,11 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
 }
 
 impl Bodies {
-    /// Opens the directory, creating it if need be. What counts as safe in it is only as safe as its own name.
+    /// Opens the directory. If it must be created, its name is synced, too: without it, nothing in it would be safe.
     pub(super) fn open(root: PathBuf) -> Result<Self, Error> {
         let failed = |files::Error { path, source, .. }| Error::Body { path, source };
         files::create_directory(&root, 0o700).map_err(failed)?;
-        // On a full disk there is room for a note's name, but none for another directory. If it is full now, it is made later.
+        // Made early, because a full disk may have room for a note's name, but not for another directory. If this fails, it is made later.
         let _ = files::create_directory(&root.join(NOTES), 0o700);
         let syncs = std::iter::repeat_with(SharedSync::default).take(DIRECTORIES).collect();
         let named = std::iter::repeat_with(AtomicBool::default).take(DIRECTORIES).collect();
@@ -126,7 +126,7 @@ impl Bodies {
         }
     }
 
-    /// Sees to it that the names of the sub-directories there are are on disk.
+    /// Syncs the names of all sub-directories that exist.
     fn sync_names(&self) -> Result<(), Error> {
         let there = self.directories()?;
         File::open(&self.root).and_then(|root| root.sync_all()).map_err(at(&self.root))?;
@@ -152,7 +152,7 @@ impl Bodies {
         let sync = &self.syncs[number];
         let (failures, root_failures) = (sync.failures(), self.root_sync.failures());
         let mut file = self.create(&path, number).map_err(at(&path))?;
-        let named = self.name(number, root_failures);
+        let named = self.sync_name(number, root_failures);
         let written = named.and_then(|()| message.pieces().iter().try_for_each(|piece| file.write_all(piece)));
         if let Err(error) = written.and_then(|()| file.sync_data()) {
             // Nobody knows of it yet; the sweep takes what cannot be removed now.
@@ -163,8 +163,8 @@ impl Bodies {
         sync.run(failures, || File::open(&folder)?.sync_all()).map_err(at(&folder))
     }
 
-    /// Sees to it that the name of a sub-directory is on disk, whoever has made it: what is in it counts only then.
-    fn name(&self, number: usize, failures: u64) -> io::Result<()> {
+    /// Syncs the name of a sub-directory unless that has been done, whoever has made it. Without it, nothing in it would be safe.
+    fn sync_name(&self, number: usize, failures: u64) -> io::Result<()> {
         if !self.named[number].load(Ordering::Acquire) {
             self.root_sync.run(failures, || File::open(&self.root)?.sync_all())?;
             self.named[number].store(true, Ordering::Release);

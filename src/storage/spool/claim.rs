@@ -42,12 +42,12 @@ const MOST_EXCEPTIONS: usize = 100;
 
 impl Spool {
     /// Takes recipients that are due now, the longest due first, and reserves them for the length of a lease. Another node
-    /// that asks meanwhile gets others. What the node itself has reserved it does not get again, however late its clock says
-    /// it is: it is at work on that, or gives it back.
+    /// that asks meanwhile gets others. A node never gets again what it has reserved itself, whatever its clock says: it works on
+    /// that, or gives it back.
     pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Claimed>, Error> {
         let now = self.clock().now();
         let (condition, values) = self.due(claim, now);
-        // Mostly nothing is due: that is found out without keeping writers waiting.
+        // Mostly nothing is due. To find that out must not keep writers waiting.
         let sql = Sql::assembled(format!("SELECT 1 FROM queue_recipients WHERE {condition} LIMIT 1"));
         if self.database().fetch_optional(&sql, &values).await?.is_none() {
             return Ok(Vec::new());
@@ -56,7 +56,7 @@ impl Spool {
     }
 
     async fn reserve(&self, claim: Claim<'_>, now: Timestamp) -> Result<Vec<Claimed>, Error> {
-        // What is reserved is lost when the power fails, and then nobody is at work either.
+        // A power failure may lose the reservation, but it ends the work on it, too.
         let mut transaction = self.database().begin_with(Durability::Relaxed).await?;
         let (condition, mut values) = self.due(claim, now);
         values.push(Val::from(claim.limit));
@@ -94,14 +94,14 @@ impl Spool {
         values.push(Val::from(RecipientState::Waiting.number()));
         transaction.execute(sql, &values).await?;
         transaction.commit().await?;
-        Ok(groups.0)
+        Ok(groups.claimed)
     }
 
     /// Which recipients a claim may have.
     ///
-    /// A lease is for those who do not come back. It ends by the wall clock, which may be put forward while an attempt is
-    /// under way: so what a node has claimed itself is never claimed by it again, nor what belongs to another one whose
-    /// own lease lasts by the database's clock.
+    /// Leases are for nodes that do not come back. They end by the wall clock, which may be put forward while an attempt is under
+    /// way. So a node never claims again what it has claimed itself, nor what belongs to a node whose own lease still lasts by the
+    /// database's clock.
     fn due(&self, claim: Claim<'_>, now: Timestamp) -> (String, Vec<Val>) {
         let mut condition = format!(
             "state = ? AND due_at <= ? AND (owner IS NULL OR owner <> ? AND NOT EXISTS \
@@ -121,8 +121,7 @@ impl Spool {
         (condition, values)
     }
 
-    /// When the next recipient is due that a claim of this node with these exceptions would get; `None` when there is
-    /// none.
+    /// When the next recipient is due that this node could claim with these exceptions; `None` if there is none.
     pub async fn next_due(&self, owner: &str, except: &[Destination]) -> Result<Option<Timestamp>, Error> {
         let claim = Claim { owner, only: None, except, limit: 1 };
         let (condition, values) = self.due(claim, Timestamp::from_unix_micros(i64::MAX));
@@ -131,7 +130,7 @@ impl Spool {
         Ok(row.map(|row| row.opt_time(0)).transpose()?.flatten())
     }
 
-    /// Makes what waits due sooner by so much: the clock was put back. What is due already stays as it is.
+    /// Makes waiting recipients due sooner by so much, after the clock was put back. What is due already stays as it is.
     pub async fn bring_forward(&self, by: Duration) -> Result<(), Error> {
         let sql = "UPDATE queue_recipients SET due_at = due_at - ? WHERE state = ? AND owner IS NULL AND due_at > ?";
         let by = Val::from(i64::try_from(by.as_micros()).unwrap_or(i64::MAX));
@@ -141,8 +140,8 @@ impl Spool {
         self.submit(job).await.map(|_| ())
     }
 
-    /// Makes due now what nobody has claimed and what would be due after `latest`; how many recipients that were. For the start:
-    /// no wait is so long, so the clock was ahead when they were put off, and has been put right while nobody looked.
+    /// Makes recipients due now that nobody has claimed and that would be due after `latest`. Returns how many. For the start: no
+    /// wait is that long, so the clock was ahead when they were put off, and has been put right since.
     pub async fn none_due_after(&self, latest: Timestamp) -> Result<u64, Error> {
         let sql = "UPDATE queue_recipients SET due_at = ? WHERE state = ? AND owner IS NULL AND due_at > ?";
         let waiting = RecipientState::Waiting.number();
@@ -150,7 +149,7 @@ impl Spool {
         Ok(self.database().execute(sql, &values).await?)
     }
 
-    /// Writes down that the message is about to be transmitted to these recipients: should the node crash now, it may
+    /// Writes down that the message is about to be transmitted to these recipients. If the node crashes now, the message may
     /// arrive twice, and the next start can say so.
     ///
     /// # Errors
@@ -216,7 +215,7 @@ impl Spool {
     /// Gives back everything a node had reserved when it stopped without settling it. Returns the recipients whose
     /// transmission had begun: these may be sent twice.
     pub async fn recover(&self, owner: &str) -> Result<Vec<(QueueId, Queued)>, Error> {
-        self.release_all(owner, "", &[]).await
+        self.give_back_all(owner, "", &[]).await
     }
 
     /// Gives back everything that another node had reserved, if its lease is written down as ended
@@ -225,14 +224,19 @@ impl Spool {
     pub async fn recover_from(&self, node: &str) -> Result<Vec<(QueueId, Queued)>, Error> {
         // One that has joined again meanwhile looks after its own.
         let condition = " AND EXISTS (SELECT 1 FROM queue_nodes WHERE node = ? AND lease_end = 0)";
-        let uncertain = self.release_all(node, condition, &[Val::from(node)]).await?;
+        let uncertain = self.give_back_all(node, condition, &[Val::from(node)]).await?;
         let sql = "DELETE FROM queue_nodes WHERE node = ? AND lease_end = 0";
         self.database().execute(sql, &[Val::from(node)]).await?;
         self.notify_changed();
         Ok(uncertain)
     }
 
-    async fn release_all(&self, owner: &str, condition: &str, values: &[Val]) -> Result<Vec<(QueueId, Queued)>, Error> {
+    async fn give_back_all(
+        &self,
+        owner: &str,
+        condition: &str,
+        values: &[Val],
+    ) -> Result<Vec<(QueueId, Queued)>, Error> {
         let sql = Sql::assembled(format!(
             "SELECT {ENTRY_COLUMNS}, {RECIPIENT_COLUMNS} FROM queue_recipients r JOIN queue_entries e ON e.id = r.entry \
              WHERE r.owner = ? AND r.sending_since IS NOT NULL{condition} ORDER BY r.id LIMIT 1000"
@@ -276,7 +280,12 @@ async fn hold_corrupt(transaction: &mut Transaction, row: &Row, error: &Error) -
 
 /// Rows put together by entry and destination, in the order in which each pair came first.
 #[derive(Default)]
-struct Groups(Vec<Claimed>, HashMap<(QueueId, Destination), usize>, HashMap<QueueId, Arc<Entry>>);
+struct Groups {
+    claimed: Vec<Claimed>,
+    /// Where each pair is in `claimed`.
+    places: HashMap<(QueueId, Destination), usize>,
+    entries: HashMap<QueueId, Arc<Entry>>,
+}
 
 impl Groups {
     fn add(&mut self, row: &Row) -> Result<(), Error> {
@@ -284,21 +293,21 @@ impl Groups {
         let id = row.text(0)?;
         let id: QueueId = id.parse().map_err(|_| Error::Corrupt { entry: id, what: "id" })?;
         let pair = (id, recipient.destination.clone());
-        if let Some(place) = self.1.get(&pair) {
-            self.0[*place].recipients.push(recipient);
+        if let Some(place) = self.places.get(&pair) {
+            self.claimed[*place].recipients.push(recipient);
             return Ok(());
         }
-        let shared = match self.2.get(&id) {
+        let shared = match self.entries.get(&id) {
             Some(shared) => Arc::clone(shared),
             None => {
                 let shared = Arc::new(entry(row)?);
-                self.2.insert(id, Arc::clone(&shared));
+                self.entries.insert(id, Arc::clone(&shared));
                 shared
             }
         };
-        self.1.insert(pair, self.0.len());
+        self.places.insert(pair, self.claimed.len());
         let destination = recipient.destination.clone();
-        self.0.push(Claimed { entry: shared, destination, recipients: vec![recipient] });
+        self.claimed.push(Claimed { entry: shared, destination, recipients: vec![recipient] });
         Ok(())
     }
 }

@@ -221,7 +221,7 @@ async fn apply(transaction: &mut Transaction, jobs: &[Job]) -> Result<Vec<Vec<u6
 pub(super) fn insert_rows(id: QueueId, new: &NewEntry<'_>) -> Rows {
     let mail = new.mail;
     let envelope = crate::foundations::mail::Envelope { recipients: Vec::new(), ..mail.envelope.clone() };
-    let sender = mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default();
+    let sender = mail.envelope.reverse_path.bare();
     let message_id =
         new.message_id.as_ref().map(|id| id.chars().filter(|c| !c.is_control()).take(998).collect::<String>());
     let hold = new.hold.as_ref().map(|reason| reason.chars().filter(|c| !c.is_control()).collect::<String>());

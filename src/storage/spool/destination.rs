@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn round_trip() {
+    fn a_destination_is_read_back_from_its_text() {
         for text in ["local", "mx:example.com", "mx:[192.0.2.1]", "host:[IPv6:2001:db8::1]:2525", "host:r.example:25"] {
             assert_eq!(text.parse::<Destination>().unwrap().to_string(), text);
         }

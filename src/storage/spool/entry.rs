@@ -114,7 +114,7 @@ impl RecipientState {
         }
     }
 
-    const fn from_number(number: i64) -> Option<Self> {
+    pub(super) const fn from_number(number: i64) -> Option<Self> {
         match number {
             0 => Some(Self::Waiting),
             1 => Some(Self::Held),

@@ -2,7 +2,7 @@
 
 use super::commit::{Change, Job};
 use super::entry::{ENTRY_COLUMNS, RECIPIENT_COLUMNS, entry, queued};
-use super::{Entry, Error, QUARANTINED, Queued, RecipientState, Spool};
+use super::{Entry, Error, QUARANTINED, Queued, RecipientState, Settled, Spool};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
@@ -20,8 +20,8 @@ pub struct Listing {
     pub recipients: Vec<Queued>,
 }
 
-/// Which entries are meant, and by changes which of their recipients. Changes pass over what is in quarantine, unless it is
-/// [`Selection::Entry`].
+/// Which entries are meant, and for changes also which of their recipients. Changes leave out what is in quarantine, unless it is
+/// named by [`Selection::Entry`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     /// Every one.
@@ -105,10 +105,7 @@ impl Selection {
         match self {
             Self::All => ("1 = 1", Vec::new()),
             Self::Entry(id) | Self::Part(id, _) => ("e.id = ?", vec![Val::from(id.to_string())]),
-            Self::Sender(path) => {
-                let sender = path.address().map(ToString::to_string).unwrap_or_default();
-                ("lower(e.sender) = ?", vec![Val::from(sender.to_lowercase())])
-            }
+            Self::Sender(path) => ("lower(e.sender) = ?", vec![Val::from(path.bare().to_lowercase())]),
             Self::Recipient(address) => (
                 "e.id IN (SELECT entry FROM queue_recipients WHERE lower(address) = ?)",
                 vec![Val::from(address.to_string().to_lowercase())],
@@ -136,8 +133,8 @@ impl Selection {
 }
 
 impl Spool {
-    /// Entries after `after` in the order of their ids (which is that of their arrival), at most `limit`. They are fewer
-    /// also when they have very many recipients; none are left when there are none in the answer.
+    /// Entries after `after` in the order of their ids (which is that of their arrival), at most `limit`. There are fewer if
+    /// they have very many recipients. An empty answer means that there are no more.
     pub async fn list(&self, selection: &Selection, after: Option<QueueId>, limit: u32) -> Result<Vec<Listing>, Error> {
         let mut after = after.map(|id| id.to_string()).unwrap_or_default();
         loop {
@@ -228,10 +225,10 @@ impl Spool {
         let sql = "SELECT state, COUNT(*) FROM queue_recipients GROUP BY state";
         for row in self.database().fetch_all(sql, &[]).await? {
             let number = row.int(1)?.max(0).cast_unsigned();
-            match row.int(0)? {
-                0 => counts.waiting = number,
-                1 => counts.held = number,
-                _ => counts.finished = number,
+            match RecipientState::from_number(row.int(0)?) {
+                Some(RecipientState::Waiting) => counts.waiting = number,
+                Some(RecipientState::Held) => counts.held = number,
+                Some(RecipientState::Finished) | None => counts.finished = number,
             }
         }
         Ok(counts)
@@ -288,8 +285,8 @@ impl Spool {
         let sql = "DELETE FROM queue_recipients WHERE entry = ?";
         job.changes.push(Change::new(sql, vec![Val::from(id.to_string())]));
         match self.submit_and_clear(job, id).await?.0 {
-            super::open::Cleared::Gone => Ok(()),
-            super::open::Cleared::Kept => Err(Error::NotFound(id)),
+            Settled::EntryGone => Ok(()),
+            Settled::EntryKept => Err(Error::NotFound(id)),
         }
     }
 

@@ -16,14 +16,14 @@ use crate::storage::database::{Database, Sql, Val};
 const MARKS: &str = "nodes";
 /// Octets of a mark.
 const LENGTH: u64 = 64;
-/// A jump of the database's clock that is no more than this part of a lease ends none that is renewed in time.
+/// The part of a lease by which the database's clock may jump without ending leases that are renewed in time.
 const TOLERATED: u32 = 10;
 
 /// This process among those that share a queue.
 ///
-/// A node holds a lease by the database's clock, and leaves a mark in the spool's directory that also stands in its row. Whoever
-/// finds the marks of others sees the directory that they see. What a node had claimed whose lease has ended is free for those who
-/// do: see [`Spool::recover_from`](super::Spool::recover_from).
+/// A node holds a lease by the database's clock, and leaves a mark in the spool's directory that also stands in its row. A node that
+/// finds another's mark sees the same directory. Only then does it take over what the other had claimed when its lease ends: see
+/// [`Spool::recover_from`](super::Spool::recover_from).
 #[derive(Debug)]
 pub struct QueueNode {
     database: Database,

@@ -66,8 +66,7 @@ impl Note {
         }
     }
 
-    /// Whether it still says something new of a recipient whom `owner` has. Once another has the recipient, only that the message
-    /// has arrived does.
+    /// Whether the note still counts for a recipient that `owner` has. If that is no longer the claimant, only what is final counts.
     fn counts(&self, claimant: &str, owner: Option<&str>) -> bool {
         self.unreadable.is_some() || self.fate().is_final() || owner.is_none_or(|owner| owner == claimant)
     }
@@ -148,8 +147,8 @@ impl Bodies {
     }
 }
 
-/// A disk without room for a note may still have room for a name: that says that the message has arrived, which is what counts.
-/// A refusal is not written so: it would be forgotten that the sender is to be told.
+/// A disk without room for a note may still have room for its name. An empty note says that the message has arrived, which matters
+/// most. A refusal is not noted like that: nobody would know any more that the sender is to be told.
 fn write(directory: &Path, note: &Note) -> Result<(), Error> {
     let path = directory.join(note.name());
     let Note { claimant, report, event, .. } = note.clone();
@@ -193,7 +192,7 @@ impl Spool {
         self.on_disk(move |bodies| bodies.forget_notes(&notes)).await
     }
 
-    /// Writes into the database what was noted when it was away, and removes the notes. Those that told it something new.
+    /// Writes into the database what was noted while it was away, and removes the notes. Returns those that told it something new.
     /// `owner` is the node that asks.
     pub async fn settle_noted(&self, owner: &str) -> Result<Vec<Note>, Error> {
         let mut told = Vec::new();
@@ -219,7 +218,7 @@ impl Spool {
 
     /// What the database refuses, an administrator must look at: the recipient is held, and not tried again.
     async fn settle_one_noted(&self, claimant: &str, note: &Note) -> Result<(), Error> {
-        // Whoever has a recipient of whom nothing is known, he is not tried again.
+        // A recipient of whom nothing is known is not tried again, whoever has claimed it.
         let by = if note.unreadable.is_some() { Settler::Administrator } else { Settler::Claimant(claimant) };
         let settle = async |fate| self.settle(note.entry, by, &[(note.key, fate)]).await;
         match settle(note.fate()).await {
@@ -232,14 +231,14 @@ impl Spool {
         }
     }
 
-    /// The event that tells of a recipient who is held because his note cannot be read.
+    /// The event for a recipient that is held because its note cannot be read.
     fn held(&self, note: &Note, address: String) -> Event {
         let event = Event::new(self.clock().now(), EventKind::QueueChanged).queue(note.entry).subject(address.clone());
         let event = event.with("action", "hold").with("to", vec![address]);
         event.with("unreadable_note", note.unreadable.clone().unwrap_or_default())
     }
 
-    /// A note that stays tells the next start nothing new.
+    /// Puts a note away. If that fails it stays, but tells the next start nothing new.
     async fn put_away(&self, note: Note) {
         let entry = note.entry;
         if let Err(error) = self.on_disk(move |bodies| bodies.put_away(&note)).await {

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::bodies::Bodies;
 use super::commit::{Change, GroupCommit, Job, insert_rows};
-use super::{Error, NewEntry, SpoolSettings};
+use super::{Error, NewEntry, Settled, SpoolSettings};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::Message;
@@ -104,7 +104,7 @@ impl Spool {
         let Err(error) = self.on_disk(move |bodies| bodies.remove(id)).await else { return };
         log::warn!(queue:% = id, cause:% = error; "The body of a message {which} cannot be deleted now; it will be tried again");
         let mut leftovers = self.0.leftovers.lock();
-        // Beyond that the sweep of the next start takes them.
+        // The sweep of the next start takes the rest.
         if leftovers.len() < MOST_LEFTOVERS {
             leftovers.push(id);
         }
@@ -147,12 +147,12 @@ impl Spool {
         self.0.without_rows.lock().contains(&id)
     }
 
-    /// Does a job that may take the last recipient off an entry; then the entry goes too. Whether it has gone, and how many rows
-    /// each change has changed.
-    pub(super) async fn submit_and_clear(&self, mut job: Job, id: QueueId) -> Result<(Cleared, Vec<u64>), Error> {
+    /// Does a job that may take the last recipient off an entry; then the entry goes, too. Returns whether it has gone, and how
+    /// many rows each change has changed.
+    pub(super) async fn submit_and_clear(&self, mut job: Job, id: QueueId) -> Result<(Settled, Vec<u64>), Error> {
         let id_value = Val::from(id.to_string());
-        // Of two nodes that take off the last two recipients at once, each would see the other's still there. So the second
-        // waits here for the first's commit, and what it asks for next sees that (READ COMMITTED).
+        // If two nodes take off the last two recipients at once, each would still see the other's. So the second waits here for
+        // the first's commit, and its next statement sees it (READ COMMITTED).
         let lock = self.0.database.dialect().for_update();
         if !lock.is_empty() {
             let sql = Sql::assembled(format!("SELECT id FROM queue_entries WHERE id = ?{lock}"));
@@ -163,11 +163,11 @@ impl Spool {
         job.changes.push(Change::new(clear, vec![id_value.clone(), id_value]));
         let changed = self.0.commits.submit(job).await?;
         if changed.last() != Some(&1) {
-            return Ok((Cleared::Kept, changed));
+            return Ok((Settled::EntryKept, changed));
         }
         // The rows are gone for good.
         self.remove_body(id, "that is finished").await;
-        Ok((Cleared::Gone, changed))
+        Ok((Settled::EntryGone, changed))
     }
 
     pub(super) async fn submit(&self, job: Job) -> Result<Vec<u64>, Error> {
@@ -196,8 +196,8 @@ impl Spool {
     }
 }
 
-/// A body on disk, and until it is dropped one that gets its rows: the sweep leaves it alone, however old a clock that was put
-/// forward makes it.
+/// A body on disk whose rows are being written. Until this is dropped the sweep leaves the body alone, however old it seems after the
+/// clock was put forward.
 pub(super) struct NewBody<'s> {
     pub(super) id: QueueId,
     spool: &'s Spool,
@@ -209,12 +209,5 @@ impl Drop for NewBody<'_> {
     }
 }
 
-/// Most bodies to be removed that are remembered.
+/// Most bodies that are remembered until they can be removed.
 const MOST_LEFTOVERS: usize = 10_000;
-
-/// Whether an entry still has recipients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cleared {
-    Gone,
-    Kept,
-}

@@ -1,7 +1,6 @@
 //! What has become of recipients.
 
 use super::commit::{Change, Job, json};
-use super::open::Cleared;
 use super::{Action, Destination, Error, RecipientState, Report, Spool};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
@@ -10,7 +9,7 @@ use crate::storage::database::{Sql, Val};
 /// The result for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
-    /// Settled; nobody wants to hear of it.
+    /// Settled; nobody wants to be told.
     Done,
     /// Settled; the sender is to be told.
     Reported(Report),
@@ -43,7 +42,7 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// Whether nothing that anybody else tries can be of use any more.
+    /// Whether no further attempt can be of use, whichever node makes it.
     pub(super) fn is_final(&self) -> bool {
         match self {
             Self::Done => true,
@@ -56,17 +55,17 @@ impl Fate {
 /// Who says what has become of a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settler<'a> {
-    /// Who has claimed it under this name. Once another node has taken the recipient over, only what is final counts: the
-    /// message must not be sent again where it has arrived.
+    /// The node that has claimed it under this name. Once another node has taken the recipient over, only what is final counts, so
+    /// that the message is not sent again after it has arrived.
     Claimant(&'a str),
     /// An administrator, whoever has it.
     Administrator,
 }
 
-/// What is left of an entry.
+/// What is left of an entry after a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// Nothing: the last recipient is settled and told about.
+    /// Nothing: its last recipient has gone.
     EntryGone,
     /// Other recipients, or reports to be sent.
     EntryKept,
@@ -85,16 +84,13 @@ impl Spool {
         if fates.iter().all(|(_, fate)| matches!(fate, Fate::Untried { .. } | Fate::Redirected { .. })) {
             job.durability = crate::storage::database::Durability::Relaxed;
         }
-        match self.submit_and_clear(job, id).await?.0 {
-            Cleared::Gone => Ok(Settled::EntryGone),
-            Cleared::Kept => Ok(Settled::EntryKept),
-        }
+        Ok(self.submit_and_clear(job, id).await?.0)
     }
 }
 
 fn changes(id: QueueId, by: Settler<'_>, key: i64, fate: &Fate) -> Vec<Change> {
-    // Without an owner it was given up for its claimant, and nobody else has it yet: what the claimant knows is the latest. Or
-    // somebody else has settled it, and the sender is to be told of that.
+    // Without an owner, and not finished, the recipient was taken from its claimant and nobody else has it yet: then the claimant
+    // knows best. If it is finished, somebody else has settled it, and the sender is to be told of that.
     let (condition, claimant) = match by {
         Settler::Claimant(owner) if !fate.is_final() => (
             " AND state <> ? AND (owner IS NULL OR owner = ?)",

@@ -33,10 +33,10 @@ pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
     Ok(done(account, selected, "Expunged"))
 }
 
-/// Removes them without a word and leaves the mailbox.
+/// Removes the messages with `\Deleted` without telling which, and leaves the mailbox.
 ///
-/// RFC 7162 §3.2.8: the client then takes for gone what it has seen marked. So it is told before which marks others have
-/// made and taken away, as RFC 9051 §6.4.1 keeps only EXPUNGE from it.
+/// RFC 7162 §3.2.8: the client takes for gone what it has seen marked. So it is told first which marks others have set and
+/// removed; RFC 9051 §6.4.1 forbids only EXPUNGE.
 pub async fn close(talk: &mut Conversation) -> Outcome {
     let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
     let next = selected.view.uid_next();
@@ -59,7 +59,7 @@ pub async fn close(talk: &mut Conversation) -> Outcome {
         }
     }
     let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
-    // A mark of this very moment is told later: what has it stays.
+    // A message that was marked only now stays, and the mark is told later.
     let stays = |row: &Row| row.uid < next && !row.flags.contains(Flags::DELETED);
     selected.tell_last_flags(account, stays, &mut talk.link).await?;
     selected.close(&expunged);
@@ -79,7 +79,7 @@ pub(super) fn record(talk: &Conversation, uids: &[Uid]) {
     talk.room.needs.journal.record(event.session(talk.session));
 }
 
-/// RFC 7162 §3.2.7: a client with QRESYNC learns the new highest modification sequence, as far as it knows everything.
+/// RFC 7162 §3.2.7: a client with QRESYNC is told up to which modification sequence it knows everything.
 pub(super) fn done(account: &Account, selected: &Selected, text: &'static str) -> Done {
     if account.enabled.qresync { Done::with(Code::HighestModSeq(selected.told()), text) } else { Done::new(text) }
 }

@@ -2,7 +2,7 @@
 
 use super::trouble;
 use crate::foundations::mail::{SequenceSet, Uid};
-use crate::foundations::wire::imap::encode::{Code, Condition};
+use crate::foundations::wire::imap::encode::{Code, Condition, ListAttributes, ListLine};
 use crate::foundations::wire::imap::{Resync, Select};
 use crate::protocols::imap::account::{Account, Selected};
 use crate::protocols::imap::link::Link;
@@ -13,7 +13,7 @@ use crate::storage::mailbox::{Access, View};
 
 /// Opens a mailbox. Whatever was selected before is left, even when this fails (RFC 9051 §6.3.2).
 pub async fn run(talk: &mut Conversation, select: Select, access: Access) -> Outcome {
-    // RFC 7162 §3.2.5. As every BAD, it has changed nothing: what is selected stays so.
+    // RFC 7162 §3.2.5. Like every BAD, this changes nothing: a selected mailbox stays selected.
     if select.qresync.is_some() && !talk.state.account().is_some_and(|account| account.enabled.qresync) {
         return Err(Trouble::bad("First enable QRESYNC"));
     }
@@ -65,8 +65,8 @@ fn describe(account: &Account, selected: &Selected, link: &mut Link) {
     say(Code::HighestModSeq(view.highest_mod_seq()), "The highest mod-sequence");
     if account.enabled.rev2 {
         // RFC 9051 §6.3.2 REQUIRED: LIST, so that the client learns the name's canonical form.
-        let attributes = crate::foundations::wire::imap::encode::ListAttributes::default();
-        let line = crate::foundations::wire::imap::encode::ListLine {
+        let attributes = ListAttributes::default();
+        let line = ListLine {
             attributes: &attributes,
             delimiter: Some('/'),
             name: view.folder().as_str(),

@@ -78,7 +78,7 @@ fn names_before_tls_do_not_count() {
 }
 
 #[test]
-fn exchanges() {
+fn an_authentication_exchange_ends_in_a_login_or_an_error() {
     let mut session = Session::new(Profile { plaintext: Plaintext::Allowed, ..PROFILE });
     assert_eq!(say(&mut session, "AUTH PLAIN"), "+");
     assert_eq!(say(&mut session, "AGFubgB4"), "login ann x");
@@ -103,7 +103,7 @@ fn failed_logins_end_the_session() {
 }
 
 #[test]
-fn transaction() {
+fn numbers_stay_the_same_while_messages_are_marked_as_deleted() {
     let mut session = in_transaction();
     for (line, answer) in [
         ("STAT", "+OK 3 400"),
@@ -135,7 +135,7 @@ fn transaction() {
 }
 
 #[test]
-fn quit_updates() {
+fn quit_removes_what_is_marked_as_deleted() {
     let mut session = in_transaction();
     session.sent(Number::new(2).unwrap(), None);
     session.sent(Number::new(1).unwrap(), Some(0));

@@ -6,7 +6,7 @@ use crate::foundations::failure::Refusal;
 use crate::foundations::mail::{BodyKind, HeaderSection};
 use crate::foundations::wire::smtp::{BodyFault, Reply};
 use crate::protocols::smtp::profile::Mode;
-use crate::protocols::smtp::transaction::{Transaction, Way};
+use crate::protocols::smtp::transaction::{Transaction, Transfer};
 use crate::services::intake::Receipt;
 
 /// Memory asked for before the size of a message is known, in octets.
@@ -65,9 +65,9 @@ impl Session {
         self.ask(Asked::Data(octets), Question::Memory(octets))
     }
 
-    /// There is memory for the beginning. Without it DATA has begun nothing, and may be sent once more.
+    /// There is memory for the beginning. Without it the client may send DATA again: nothing has begun.
     pub(super) fn take_data(&mut self, octets: usize) -> Step {
-        if let Some(reader) = self.transaction.as_mut().and_then(|open| open.reader(Way::Data, &self.profile)) {
+        if let Some(reader) = self.transaction.as_mut().and_then(|open| open.reader(Transfer::Data, &self.profile)) {
             reader.reserve(octets);
         }
         self.state = State::Data;
@@ -88,8 +88,8 @@ impl Session {
         if size.saturating_add(transaction.held() as u64) > self.profile.message_size as u64 {
             return self.take_chunk(Chunk { instead: Some(too_large(&self.profile)), ..chunk });
         }
-        transaction.reader(Way::Chunks, &self.profile);
-        // What is announced is not here yet: the rest of the room is asked for as octets come.
+        transaction.reader(Transfer::Bdat, &self.profile);
+        // The chunk is only announced yet: memory for the rest of it is asked for as its octets come.
         let octets = usize::try_from(size).unwrap_or(FIRST_MEMORY).min(FIRST_MEMORY);
         self.ask(Asked::Chunk(chunk), Question::Memory(octets))
     }
@@ -172,8 +172,8 @@ impl Session {
     }
 }
 
-/// Whether the header has no more octets than that. All who read a message go through its fields, most of them many times and
-/// some with a piece of memory for each: millions of fields would cost far more than their octets.
+/// Whether the header has at most so many octets. Whatever reads a message goes through its fields, often many times, and sometimes
+/// allocates memory for each: millions of fields would cost far more than their octets.
 fn header_fits(content: &[u8], most: usize) -> bool {
     let beginning = &content[..content.len().min(most.saturating_add(b"\r\n".len()))];
     HeaderSection::of(beginning).lines().len() <= most

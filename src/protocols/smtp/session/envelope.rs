@@ -1,7 +1,7 @@
 //! MAIL and RCPT.
 
 use super::replies::{closing, sequence, too_large};
-use super::{Asked, Question, Session, Step, Text};
+use super::{Asked, Characters, Question, Session, Step};
 use crate::foundations::address::{ForwardPath, ReversePath};
 use crate::foundations::failure::Refusal;
 use crate::foundations::mail::{Extras, Recipient, With};
@@ -11,11 +11,11 @@ use crate::protocols::smtp::hello::{self, Extended, Security};
 use crate::protocols::smtp::transaction::{Transaction, recipient};
 
 impl Session {
-    pub(super) fn mail(&mut self, path: ReversePath, text: Text, parameters: MailParameters) -> Step {
+    pub(super) fn mail(&mut self, path: ReversePath, characters: Characters, parameters: MailParameters) -> Step {
         if self.transaction.is_some() {
             return Step::Reply(sequence("A transaction is open; RSET ends it"));
         }
-        if let Err(reply) = self.check_mail(text, &parameters) {
+        if let Err(reply) = self.check_mail(characters, &parameters) {
             return Step::Reply(reply);
         }
         let Some((hello, with)) = self.greeted(parameters.smtputf8) else {
@@ -25,7 +25,7 @@ impl Session {
         self.ask(Asked::Sender(Box::new(transaction)), Question::Sender { path, hello, with })
     }
 
-    fn check_mail(&self, text: Text, parameters: &MailParameters) -> Result<(), Reply> {
+    fn check_mail(&self, characters: Characters, parameters: &MailParameters) -> Result<(), Reply> {
         if self.plain_smtp() && *parameters != MailParameters::default() {
             return Err(Reply::new(555, EnhancedStatus::new(5, 5, 4), "Parameters need EHLO"));
         }
@@ -34,7 +34,7 @@ impl Session {
             return Err(SyntaxError::UnknownParameter("REQUIRETLS".to_owned()).reply());
         }
         // RFC 6531 §3.5
-        if text == Text::International && !parameters.smtputf8 {
+        if characters == Characters::International && !parameters.smtputf8 {
             return Err(Reply::new(550, EnhancedStatus::new(5, 6, 7), "Such an address needs SMTPUTF8"));
         }
         // RFC 1870 §6.1
@@ -49,7 +49,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn rcpt(&mut self, path: ForwardPath, text: Text, parameters: RcptParameters) -> Step {
+    pub(super) fn rcpt(&mut self, path: ForwardPath, characters: Characters, parameters: RcptParameters) -> Step {
         let Some(transaction) = self.transaction.as_ref().filter(|transaction| !transaction.has_body()) else {
             return Step::Reply(sequence("MAIL first"));
         };
@@ -58,7 +58,7 @@ impl Session {
         }
         let envelope = transaction.envelope();
         // RFC 6531 §3.5
-        if text == Text::International && !envelope.smtputf8 {
+        if characters == Characters::International && !envelope.smtputf8 {
             return Step::Reply(Reply::new(553, EnhancedStatus::new(5, 6, 7), "Such an address needs SMTPUTF8"));
         }
         // RFC 5321 §4.5.3.1.10

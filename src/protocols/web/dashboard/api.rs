@@ -154,7 +154,7 @@ fn entry(listing: &Listing) -> Entry {
     Entry {
         id: of.id.to_string(),
         mail: of.mail.to_string(),
-        sender: of.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default(),
+        sender: of.envelope.reverse_path.bare(),
         size: of.size,
         received: of.received_at,
         message_id: of.message_id.clone(),

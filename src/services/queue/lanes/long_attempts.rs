@@ -18,7 +18,7 @@ pub(super) struct Slow {
     number: u64,
     destination: Destination,
     pub(super) recipients: usize,
-    /// Until then the message may be on its way at a rate that is not wanton.
+    /// Until then the message may be on its way at a fair rate.
     patience: Instant,
     attempt: Arc<LongAttempt>,
 }
@@ -36,11 +36,11 @@ pub(in super::super) struct LongAttempt {
 pub(in super::super) enum Aside {
     /// It has, under this number.
     Stepped(u64),
-    /// There are too many already. The oldest has been asked to go, and it may be tried again soon.
+    /// There are too many already. The oldest has been asked to give up, so it may be worth trying again soon.
     NoRoom,
 }
 
-/// How long a destination rests that takes long to answer, when its recipients are in the way of others.
+/// How long a destination rests if it takes long to answer and its recipients are in the way of others.
 pub(super) const STALL: Duration = Duration::from_secs(60);
 
 impl Lanes {
@@ -94,8 +94,8 @@ impl Lanes {
         }
     }
 
-    /// When there is no room for other recipients: takes out those that wait for destinations where everybody who works for
-    /// them waits too. These rest for a while.
+    /// Makes room for other recipients: takes out those that wait for destinations all of whose workers take long. These destinations
+    /// rest for a while.
     pub(in super::super) fn make_room(&mut self, now: Timestamp) -> Vec<Claimed> {
         let mut returned = Vec::new();
         for lane in self.lanes.values_mut() {

@@ -286,7 +286,7 @@ fn a_backlog_stays_where_somebody_is_quick_enough() {
 }
 
 #[test]
-fn memory_is_shared_out() {
+fn a_destination_with_enough_in_memory_is_excepted_from_claims() {
     let mut lanes = Lanes::default();
     assert_eq!(lanes.room(&settings()), (40, Vec::new()));
     let first = group("mx:large.test", 12);

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn adopts() {
+    fn an_adopted_name_keeps_what_is_not_ours() {
         assert_eq!(adopted(b"1.2.h,S=5,X=1", 7, 5, 6).as_deref(), Some("1.2.h,X=1,U=7,S=5,W=6"));
         assert_eq!(adopted(b"1.2.h,U=3,S=5,W=9", 7, 5, 6).as_deref(), Some("1.2.h,U=7,S=5,W=6"));
         assert_eq!(adopted(&[b'x'; 250], 7, 5, 6), None);

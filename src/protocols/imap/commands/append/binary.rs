@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_are() {
+    fn parts_without_nul_or_not_binary_stay_as_they_are() {
         for message in [&b"A: b\r\n\r\n\0"[..], b"Content-Transfer-Encoding: binary\r\n\r\nx", b"\0", b""] {
             let message = Bytes::from_static(message);
             assert_eq!(without_nul(message.clone()), message);

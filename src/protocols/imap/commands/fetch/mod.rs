@@ -92,7 +92,7 @@ pub async fn tell_some(
         return Ok(());
     }
     let messages = Messages::Uid(Numbers::Set(uids));
-    // As after FETCH with numbers: the UID is there only where it was asked for.
+    // As with FETCH by sequence number: a response has the UID only if the client has asked for it.
     let mut items = items.to_vec();
     if enabled.condstore {
         // RFC 7162 §3.1: in every FETCH response that the client has not asked for at this moment.
@@ -101,7 +101,7 @@ pub async fn tell_some(
     let fetch = Fetch { messages, items, changed_since: None, vanished: false, partial: None };
     let plan = Plan::of(fetch, enabled);
     match answer(&plan, enabled, selected, link).await {
-        // What could not be read now can be fetched as ever.
+        // What cannot be read now can be fetched later.
         Ok(Fetched { unreadable: Some(error), .. }) => {
             log::warn!(error:% = error; "New messages could not be told of");
             Ok(())
@@ -111,16 +111,16 @@ pub async fn tell_some(
     }
 }
 
-/// How it went.
+/// What could not be answered.
 #[derive(Debug, Default)]
 struct Fetched {
     /// Messages that are gone.
     expunged: usize,
-    /// Why the first of those that are there could not be read.
+    /// Why the first of `missed` could not be read.
     unreadable: Option<mailbox::Error>,
-    /// Those that could not be read.
+    /// The messages that could not be read.
     missed: Vec<Uid>,
-    /// RFC 3516 §4.3.
+    /// A part has a transfer encoding that is not known here (RFC 3516 §4.3).
     unknown_encoding: bool,
 }
 
@@ -178,7 +178,7 @@ async fn mark_seen(
     Ok(stored.uids())
 }
 
-/// Takes `\Seen` back from messages that nobody has got to see. The client learns of it as of others' changes.
+/// Removes `\Seen` again from messages that could not be shown. The client learns of that as if others had done it.
 async fn mark_unseen(plan: &Plan, fetched: &Fetched, selected: &Selected) {
     let marked = |uid: &&Uid| plan.newly_seen.binary_search(uid).is_ok();
     let uids: Vec<Uid> = fetched.missed.iter().filter(marked).copied().collect();
@@ -223,7 +223,7 @@ async fn summaries(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mu
     let mut fetched = Fetched::default();
     let mut fields = Vec::new();
     for (sequence, row) in selected.rows(&plan.fetch.messages)?.filter(wanted) {
-        // It ends early behind an error that was about more than one message.
+        // The stream ends early after an error that concerns more than one message.
         let Some((_, stored)) = stream.next().await else { break };
         let stored = match stored {
             Ok(stored) => stored,
@@ -269,7 +269,7 @@ async fn bodies(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut L
     for (sequence, row) in selected.rows(&plan.fetch.messages)?.filter(wanted) {
         let stored = match &mut stored {
             Some(stream) => {
-                // It ends early behind an error that was about more than one message.
+                // The stream ends early after an error that concerns more than one message.
                 let Some((_, stored)) = stream.next().await else { break };
                 Some(stored)
             }

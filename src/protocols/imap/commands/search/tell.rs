@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sets_keep_their_order() {
+    async fn results_keep_their_order_and_runs_become_ranges() {
         for (found, want) in [
             (&[][..], ""),
             (&[7], " ALL 7"),

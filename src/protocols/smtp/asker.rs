@@ -22,7 +22,7 @@ use crate::services::filter::Dialogue;
 use crate::services::guard::{Brought, Pass, Service};
 use crate::services::login::{LoggedIn, LoginAttempt, Stay};
 
-/// Lets a connection in.
+/// Lets a connection in, or says why not.
 pub(super) fn admit(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Result<Pass, Refusal> {
     let service = service(room.mode);
     if room.mode == Mode::Lmtp && !peer.is_local_or_in(&settings.lmtp_networks) {
@@ -39,6 +39,7 @@ pub(super) async fn program(room: &Room, stream: &Stream) -> Result<Login, Refus
     tokio::task::spawn_blocking(move || submission.program(number)).await.map_err(Refusal::temporary)
 }
 
+/// The service that the listener is for the guard and for logins.
 pub(super) const fn service(mode: Mode) -> Service {
     match mode {
         Mode::Relay => Service::Smtp,
@@ -69,7 +70,7 @@ impl Asker<'_> {
                 let path = self.reverse_path(path, login.as_ref());
                 let origin = self.origin(hello, with, login);
                 let result = self.sender(&path, origin).await;
-                Answer::Sender(self.told(result, || named(&path), None))
+                Answer::Sender(self.record_refusal(result, || path.bare(), None))
             }
             Question::Recipient { recipient, sender, size } => {
                 let address = &recipient.address;
@@ -77,7 +78,7 @@ impl Asker<'_> {
                 if let (Ok(()), Some(dialogue)) = (&result, &mut self.dialogue) {
                     result = dialogue.recipient(address).await;
                 }
-                Answer::Recipient(self.told(result, || address.to_string(), Some(&sender)))
+                Answer::Recipient(self.record_refusal(result, || address.to_string(), Some(&sender)))
             }
             // The driver owns the memory and answers this one itself.
             Question::Memory(_) => Answer::Memory(Ok(())),
@@ -85,7 +86,7 @@ impl Asker<'_> {
         }
     }
 
-    /// Whether this sender may send: by our own rules, then by the milters, who are told of the client and its greeting with it.
+    /// Whether this sender may send: by our own rules, then by those of milters, which also hear of the client and its greeting.
     async fn sender(&mut self, path: &ReversePath, origin: Origin) -> Result<(), Refusal> {
         if let Some(before) = self.dialogue.take() {
             before.abandon().await;
@@ -95,7 +96,7 @@ impl Asker<'_> {
             None if self.room.mode == Mode::Relay => self.room.guard.may_bring(&self.peer, Brought::Message)?,
             None => {}
         }
-        // By LMTP each recipient has an answer of their own when the message is there.
+        // With LMTP, each recipient gets an answer of its own at the end of the message.
         if self.room.mode != Mode::Lmtp {
             let id = MailId::generate(origin.at);
             self.dialogue = self.room.intake.dialogue(id, origin, path.clone()).await?;
@@ -121,7 +122,7 @@ impl Asker<'_> {
         }
     }
 
-    /// The mailboxes that a stranger's message counts for. Who names the same recipient again writes no second message.
+    /// The mailboxes for which a stranger's message counts. A recipient who is named twice gets one message.
     fn mailboxes(&self, envelope: &Envelope) -> Vec<Address> {
         let acceptance = &self.room.acceptance;
         if self.room.mode != Mode::Relay || acceptance.relaying(&self.peer, None) != Relaying::Refused {
@@ -168,7 +169,7 @@ impl Asker<'_> {
         let Completed { envelope, content, hello, with } = completed;
         let origin = self.origin(hello, with, login.clone());
         let dialogue = self.dialogue.take();
-        // Milters have heard of it under this name.
+        // The id under which milters have heard of it.
         let id = dialogue.as_ref().map_or_else(|| MailId::generate(origin.at), |dialogue| dialogue.id());
         let reverse_path = self.reverse_path(envelope.reverse_path, login.as_ref());
         let envelope = Envelope { reverse_path, ..envelope };
@@ -186,17 +187,17 @@ impl Asker<'_> {
                 Answer::Message(taken)
             }
             (_, Some(login)) => {
-                let sender = named(&mail.envelope.reverse_path);
+                let sender = mail.envelope.reverse_path.bare();
                 Answer::Message(match self.room.submission.prepare(mail, &login).await {
                     Ok(mail) => self.room.intake.receive(mail, dialogue).await,
-                    Err(refusal) => self.told(Err(refusal), || sender, None),
+                    Err(refusal) => self.record_refusal(Err(refusal), || sender, None),
                 })
             }
         }
     }
 
-    /// Records a refusal, with the sender where it is not about the sender, and logs what only we may know of it.
-    fn told<T>(
+    /// Records a refusal as an event, with the sender unless the refusal is about the sender. Its cause goes to the log only.
+    fn record_refusal<T>(
         &self,
         result: Result<T, Refusal>,
         subject: impl FnOnce() -> String,
@@ -210,8 +211,8 @@ impl Asker<'_> {
             let event = Event::new(self.room.clock.now(), EventKind::RecipientRefused).session(self.session);
             let event = event.subject(subject).with("reason", refusal.to_string());
             let event = event.with("peer", self.peer.to_string());
-            self.room.journal.record(match sender.map(named).filter(|sender| !sender.is_empty()) {
-                Some(sender) => event.with("from", sender),
+            self.room.journal.record(match sender.and_then(ReversePath::address) {
+                Some(sender) => event.with("from", sender.to_string()),
                 None => event,
             });
         }
@@ -219,12 +220,7 @@ impl Asker<'_> {
     }
 }
 
-/// What a script sends without a header would be taken for one as soon as fields stand before it, and nobody would see it.
+/// A message without a header begins with an empty line, so that its text is not taken for fields once fields stand before it.
 fn headed(content: Bytes) -> Bytes {
     if HeaderSection::begins(&content) { content } else { [b"\r\n".as_slice(), &content].concat().into() }
-}
-
-/// The sender as events name it; empty for the null reverse-path.
-fn named(path: &ReversePath) -> String {
-    path.address().map(ToString::to_string).unwrap_or_default()
 }
