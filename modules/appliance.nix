@@ -163,16 +163,16 @@ let
 in
 {
   options.services.postrider.appliance = {
-    enable = mkEnableOption "the settings of a machine that is only a mail server";
+    enable = mkEnableOption "settings for a machine that is only a mail server";
     autoUpgrade = mkOption {
       type = types.nullOr types.nonEmptyStr;
       default = null;
       example = "github:example/mail-server";
       description = ''
         Flake to upgrade from every night, with the newest security fixes of its input `nixpkgs`, whatever its lock file
-        says; `null` leaves upgrades to the administrator. An upgrade after which a listener is silent is undone, see
-        `autoRollback`, and is tried again when there is a newer one. A new kernel is in use only after a start of the machine,
-        see `allowReboot`.
+        says; `null` leaves upgrades to the administrator. An upgrade after which a listener does not answer is undone (see
+        `autoRollback`), and retried once there is a newer one. A new kernel takes effect only after a reboot (see
+        `allowReboot`).
       '';
     };
     allowReboot = mkOption {
@@ -180,8 +180,8 @@ in
       default = false;
       example = true;
       description = ''
-        Whether `autoUpgrade` may start the machine anew when kernel, kernel modules or initrd have changed; otherwise their
-        fixes wait until somebody does. What comes with such a start is not undone by `autoRollback`.
+        Whether `autoUpgrade` may reboot the machine when kernel, kernel modules or initrd have changed; otherwise their
+        fixes wait for a manual reboot. `autoRollback` does not undo what takes effect with a reboot.
       '';
     };
     rebootWindow = mkOption {
@@ -192,13 +192,13 @@ in
               type = timeOfDay;
               default = "03:00";
               example = "23:00";
-              description = "When the time begins, as `HH:MM`.";
+              description = "Start of the window, as `HH:MM`.";
             };
             upper = mkOption {
               type = timeOfDay;
               default = "05:00";
               example = "04:30";
-              description = "When it ends.";
+              description = "End of the window.";
             };
           };
         }
@@ -209,8 +209,8 @@ in
         upper = "05:00";
       };
       description = ''
-        When `allowReboot` may start the machine anew; `null` for whenever an upgrade is done. One that is done at another
-        time is in use after the next start.
+        When `allowReboot` may reboot the machine; `null` means right after an upgrade. An upgrade outside this window takes
+        full effect after the next reboot.
       '';
     };
     nixpkgs = mkOption {
@@ -224,7 +224,7 @@ in
       type = types.ints.positive;
       default = 30;
       example = 120;
-      description = "For how many seconds after a switch listeners may be silent before the switch counts as failed.";
+      description = "How many seconds listeners have to answer after a switch before it counts as failed.";
     };
     autoRollback = mkOption {
       type = types.bool;
@@ -232,8 +232,8 @@ in
       defaultText = lib.literalExpression "appliance.autoUpgrade != null";
       example = true;
       description = ''
-        Whether to go back to the configuration before, when a listener does not answer after a switch. It goes back one
-        step and no further, and never after a start of the machine.
+        Whether to return to the previous configuration if a listener does not answer after a switch. It goes back one
+        step only, and never after a reboot.
       '';
     };
   };

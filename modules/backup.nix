@@ -28,7 +28,7 @@ let
     mkOption {
       type = types.ints.unsigned;
       inherit default example;
-      description = "Of how many ${span} with backups the last one is kept.";
+      description = "For how many ${span} with backups the last backup is kept.";
     };
 
   # A backup holds every file that the configuration names, and so it gets what every role gets.
@@ -147,27 +147,27 @@ in
       default = "/var/backup/postrider";
       example = "s3://mail-backups/mx1";
       description = ''
-        Where the backups are: a directory, which should lie on another disk than the mail, or a bucket of a storage that
-        speaks S3, described by `s3`.
+        Where the backups are: a directory, which should be on another disk than the mail, or a bucket in S3-compatible
+        storage, configured in `s3`.
       '';
     };
     schedule = mkOption {
       type = types.nonEmptyStr;
       default = "02:30";
       example = "*-*-* 00/6:00:00";
-      description = "When a backup is taken, in the words of systemd.time(7). What is no longer to be kept is removed then, too.";
+      description = "When a backup is taken, in systemd.time(7) syntax. Expired backups are removed at the same time.";
     };
     fullEvery = mkOption {
       type = own.span;
       default = "7d";
       example = "30d";
-      description = "After this time the next backup reads every message again, in place of only those that are new.";
+      description = "After this time the next backup reads every message again, instead of only new ones.";
     };
     appendOnly = mkOption {
       type = types.bool;
       default = false;
       example = true;
-      description = "Nothing is ever removed from the destination; another machine, or the storage itself, thins it out.";
+      description = "Never remove anything from the destination; another machine, or the storage itself, prunes it.";
     };
     retention = {
       daily = kept "days" 7 14;
@@ -177,13 +177,13 @@ in
         type = types.ints.unsigned;
         default = 2;
         example = 7;
-        description = "Backups that are younger than so many days are all kept.";
+        description = "All backups younger than this many days are kept.";
       };
       full = mkOption {
         type = types.ints.unsigned;
         default = 2;
         example = 4;
-        description = "Of how many backups that read everything the newest are kept.";
+        description = "How many of the newest full backups (those that read everything) are kept.";
       };
     };
     drill = mkOption {
@@ -191,9 +191,9 @@ in
       default = "weekly";
       example = "Sun 04:00";
       description = ''
-        When the newest backup is proven: a server is made of it in a throw-away directory, some users log in, and what
-        they see is compared. `null` for never. It needs room for all mail: `settings.backup.drill_directory` says where, in
-        place of `/var/tmp`.
+        When the newest backup is tested: a server is built from it in a temporary directory, some users log in, and what
+        they see is compared. `null` for never. It needs room for all mail: `settings.backup.drill_directory` says where,
+        instead of `/var/tmp`.
       '';
     };
     remote = mkOption {
@@ -201,7 +201,7 @@ in
       default = null;
       example = "backup@vault.example.com:postrider";
       description = ''
-        Where the backups are copied to: as rsync writes it, over ssh or into a directory of another disk, or
+        Where the backups are copied to: a destination in rsync syntax, over ssh or a directory on another disk, or
         `s3://bucket/prefix`. Nothing is ever removed there.
       '';
     };
@@ -209,41 +209,41 @@ in
       type = types.nonEmptyStr;
       default = "monthly";
       example = "daily";
-      description = "When what `remote` lacks is copied there.";
+      description = "When backups that `remote` lacks are copied there.";
     };
     remoteShell = mkOption {
       type = types.nonEmptyStr;
       default = "ssh -o BatchMode=yes";
       example = "ssh -o BatchMode=yes -p 23";
-      description = "How rsync reaches the other machine, with options. It must not ask for anything.";
+      description = "Command, with options, by which rsync reaches the other machine. It must not prompt.";
     };
     remoteHostKeys = mkOption {
       type = types.listOf types.str;
       default = [ ];
       example = [ "vault.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI…" ];
       description = ''
-        How the other machine is known: lines of `known_hosts`, as `ssh-keyscan` prints them. Without any, those of
-        `programs.ssh.knownHosts` count; what root has in its home is not seen.
+        Host keys of the other machine: lines of `known_hosts`, as `ssh-keyscan` prints them. Without any, those of
+        `programs.ssh.knownHosts` apply; root's own `known_hosts` is not read.
       '';
     };
     remoteKeyFile = mkOption {
       type = types.nullOr own.secretFile;
       default = null;
       example = "/run/secrets/backup-ssh-key";
-      description = "File with the key that logs in to the other machine, without a passphrase. Only root needs to be able to read it.";
+      description = "File with the private key, without a passphrase, for the other machine. Only root needs to be able to read it.";
     };
     s3 = {
       endpoint = mkOption {
         type = types.str;
         default = "";
         example = "https://s3.eu-central-1.amazonaws.com";
-        description = "The URL of the storage that buckets are in.";
+        description = "URL of the storage service that holds the buckets.";
       };
       region = mkOption {
         type = types.nonEmptyStr;
         default = "us-east-1";
         example = "eu-central-1";
-        description = "Its region, as the storage calls it.";
+        description = "Region, as the storage service names it.";
       };
       addressStyle = mkOption {
         type = types.enum [
@@ -270,20 +270,20 @@ in
         type = types.nullOr types.path;
         default = null;
         example = "/etc/ssl/storage-ca.pem";
-        description = "File with certificates of authorities to trust, in PEM; those of the system otherwise.";
+        description = "PEM file with the certificate authorities to trust; `null` for those of the system.";
       };
     };
     ageRecipients = mkOption {
       type = types.listOf own.ageRecipient;
       default = [ ];
       example = [ "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudjx5u9s0a4xyz" ];
-      description = "Who can read the configuration and the keys in backups; without any they are stored as they are.";
+      description = "age keys that can decrypt the configuration and the keys in backups; without any these are stored unencrypted.";
     };
     withoutSecrets = mkOption {
       type = types.bool;
       default = false;
       example = true;
-      description = "Private keys and other secrets are not in backups: they must be kept elsewhere, for a restored server needs them.";
+      description = "Leave private keys and other secrets out of backups. Keep them elsewhere, because a restored server needs them.";
     };
   };
 

@@ -23,8 +23,8 @@ let
 in
 {
   options.services.postrider.bans.nftables = mkEnableOption ''
-    passing bans on to nftables, where packets of banned clients to the mail ports are dropped. Other ports of the
-    machine stay open to them, so that nobody locks an administrator out'';
+    passing bans on to nftables, which drops packets from banned clients to the mail ports. The machine's other ports
+    stay open to them, so that no administrator is locked out'';
 
   config = mkIf (cfg.enable && cfg.bans.nftables) {
     assertions = [

@@ -134,17 +134,17 @@ in
   options.services.postrider.certificates = {
     acme = {
       enable = mkEnableOption ''
-        a certificate from `security.acme`, renewed without a restart. nginx answers for it with `reverseProxy.enable`;
-        without it `security.acme.certs` must say how the name is shown to be ours'';
+        a certificate from `security.acme`, renewed without a restart. With `reverseProxy.enable`, nginx answers the
+        challenges; without it, `security.acme.certs` must say how they are answered'';
       extraDomainNames = mkOption {
         type = types.listOf own.domain;
         default = [ ];
         example = [ "imap.example.com" ];
-        description = "Further names the certificate holds; clients that connect by them get it by SNI.";
+        description = "Further names in the certificate; clients that connect under them get it by SNI.";
       };
     };
     builtinAcme = {
-      enable = mkEnableOption "a certificate that the server gets and renews by itself, with nothing else on the machine";
+      enable = mkEnableOption "a certificate that the server obtains and renews by itself, with no other software";
       acceptTerms = mkOption {
         type = types.bool;
         default = false;
@@ -155,13 +155,13 @@ in
         type = types.listOf own.domain;
         default = [ ];
         example = [ "imap.example.com" ];
-        description = "Further names the certificate holds.";
+        description = "Further names in the certificate.";
       };
       contact = mkOption {
         type = types.listOf own.address;
         default = [ ];
         example = [ "postmaster@example.com" ];
-        description = "Where the authority may write to.";
+        description = "Addresses at which the authority may contact you.";
       };
       challenge = mkOption {
         type = types.enum [
@@ -170,25 +170,25 @@ in
         ];
         default = "http-01";
         example = "tls-alpn-01";
-        description = "How the names are shown to be ours: on port 80, or in a TLS handshake on port 443. The port is served for it.";
+        description = "How control of the names is proven: on port 80, or in a TLS handshake on port 443. The server listens on that port.";
       };
       authority = mkOption {
         type = types.nonEmptyStr;
         default = "https://acme-v02.api.letsencrypt.org/directory";
         example = "https://ca.example.com/acme/directory";
-        description = "Directory of the authority.";
+        description = "ACME directory URL of the authority.";
       };
       authorityRoot = mkOption {
         type = types.nullOr types.path;
         default = null;
         example = "/etc/ssl/house-ca.pem";
-        description = "PEM file with the root certificate of the authority's own site, for one inside the house; `null` for those of the system.";
+        description = "PEM file with the root certificate for the authority's own site, if it is an internal one; `null` for those of the system.";
       };
     };
     files = mkOption {
       type = types.listOf fileType;
       default = [ ];
-      description = "Certificates from files that something else renews, readable for root; a change is noticed and taken over without a restart.";
+      description = "Certificates from files that something else renews, readable by root; changes are noticed and used without a restart.";
       example = [
         {
           certFile = "/var/lib/certs/fullchain.pem";
@@ -196,16 +196,16 @@ in
         }
       ];
     };
-    selfSigned = mkEnableOption "a certificate made on the spot, which no other server and no client will trust: for trying things out";
+    selfSigned = mkEnableOption "a self-signed certificate, which no other server and no client will trust: for trying things out";
 
     check = mkOption {
       type = types.nullOr types.nonEmptyStr;
       default = "daily";
       example = "*-*-* 04,16:00";
       description = ''
-        When every listener is asked by every name which certificate it serves, as `OnCalendar=` of systemd has it:
-        `postrider-certificate-check.service` fails while one serves another than is meant, one that has ended or none, and while
-        one cannot be read, obtained or used. After each change the server looks by itself. `null` for never.
+        When to check which certificate every listener serves under every name, in the syntax of systemd's `OnCalendar=`:
+        `postrider-certificate-check.service` fails while a listener serves a wrong or expired certificate or none, and while
+        a certificate cannot be read, obtained or used. After each change the server checks by itself. `null` for never.
       '';
     };
 

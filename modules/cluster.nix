@@ -53,15 +53,15 @@ in
       type = types.port;
       default = 2425;
       example = 12425;
-      description = "TCP port on which nodes speak to each other.";
+      description = "TCP port on which nodes talk to each other.";
     };
     secretFile = mkOption {
       type = types.nullOr own.secretFile;
       default = null;
       example = "/run/secrets/postrider-cluster";
       description = ''
-        File with the secret that all nodes share, at least 32 octets: `openssl rand -base64 48`. Whoever has it may act for
-        every user.
+        File with the secret that all nodes share, at least 32 octets: `openssl rand -base64 48`. Anyone who has it can act
+        for every user.
       '';
     };
     peers = mkOption {
@@ -71,15 +71,15 @@ in
         "10.0.0.11"
         "10.0.0.12"
       ];
-      description = "Addresses or networks of the nodes. The firewall lets only them reach the port between nodes.";
+      description = "Addresses or networks of the nodes. The firewall opens the port between nodes to these only.";
     };
     balancers = mkOption {
       type = types.listOf own.network;
       default = [ ];
       example = [ "10.0.0.5/32" ];
       description = ''
-        Networks of load balancers in front of the nodes. They must begin every connection to a port for clients with a PROXY
-        header, which names the real client.
+        Networks of load balancers in front of the nodes. They must begin every connection to a client port with a PROXY
+        header that names the real client.
       '';
     };
   };

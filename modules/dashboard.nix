@@ -20,8 +20,8 @@ in
       default = null;
       example = "/run/secrets/dashboard-password";
       description = ''
-        File with the hash of the administrator's password, as `postrider user hash` prints it. Without it the page is
-        served to this machine alone.
+        File with the hash of the administrator's password, as `postrider user hash` prints it. Without it, the page is
+        served to this machine only.
       '';
     };
   };

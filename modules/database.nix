@@ -125,7 +125,7 @@ in
       example = false;
       description = ''
         Whether to set up the engine on this machine, with one database user per role, authenticated by the socket:
-        the mail roles may write, the monitoring page may only read. Has no meaning for SQLite.
+        the mail roles may write, the monitoring page may only read. Does not apply to SQLite.
       '';
     };
     name = mkOption {
@@ -138,7 +138,7 @@ in
       type = types.nullOr own.secretFile;
       default = null;
       example = "/run/secrets/postrider-database-url";
-      description = "File with the URL of a database elsewhere, with its password, such as `postgres://mail:secret@db.example.com/mail`.";
+      description = "File with the URL of a remote database, including the password, such as `postgres://mail:secret@db.example.com/mail`.";
     };
     localUrls = mkOption {
       type = types.attrsOf types.str;

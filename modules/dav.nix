@@ -17,9 +17,9 @@ in
 {
   options.services.postrider.dav = {
     enable = mkEnableOption ''
-      calendars and contacts (CalDAV, CardDAV). Programs reach them at `/dav/` of the host's name with `reverseProxy.enable` or
-      `listeners.https.enable` (the default beside `certificates.builtinAcme` where no web server runs), or through a proxy of
-      your own that passes `/dav/`, `/.well-known/caldav` and `/.well-known/carddav` to `listeners.webmail`'';
+      calendars and contacts (CalDAV, CardDAV). Programs reach them at `/dav/` under the host's name with `reverseProxy.enable`
+      or `listeners.https.enable` (the default with `certificates.builtinAcme` if no web server runs), or through your own
+      proxy that passes `/dav/`, `/.well-known/caldav` and `/.well-known/carddav` to `listeners.webmail`'';
     publicPort = mkOption {
       type = types.nullOr types.port;
       default =
@@ -31,7 +31,7 @@ in
           null;
       defaultText = lib.literalExpression "443 with reverseProxy.enable, else listeners.https.port if it has them, else null";
       example = 8443;
-      description = "Port at which programs elsewhere reach them over TLS, for `dns.records`; null leaves their records out.";
+      description = "Port at which clients elsewhere reach them over TLS, for `dns.records`; `null` leaves their records out.";
     };
   };
 

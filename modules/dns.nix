@@ -49,8 +49,8 @@ in
     readOnly = true;
     description = ''
       Records to publish for the declared domains, each with `name` (with the final dot), `type` and `value`. The
-      address records of the host itself depend on its network, and keys are not known when this is
-      evaluated: `postrider dns` prints those too. SPF records name a smarthost by `smarthost.spf`.
+      host's own address records depend on its network, and keys are not known at evaluation time: `postrider dns` prints
+      those too. SPF records name a smarthost by `smarthost.spf`.
     '';
     example = [
       {

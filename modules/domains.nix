@@ -36,11 +36,11 @@ let
         example = "/run/secrets/john";
         description = ''
           File with the hash of the first password (`{BLF-CRYPT}$2y$…`, made with `postrider user hash`). It is set
-          once and again only when the file's content changes; a password the user has chosen since is kept. A changed
-          file is read at the next restart of the role `access`: have sops-nix do it by
+          once, and again only when the file's content changes; a password the user has chosen since is kept. A changed
+          file is read at the next restart of the role `access`: have sops-nix do that with
           `sops.secrets.john.restartUnits = [ "postrider-access.service" ]`; with agenix, restart it by hand. Without
-          a file the user has no password until an administrator gives one, or the user chooses one by a link, see
-          `setUpLinks`.
+          a file, the user has no password until an administrator sets one, or the user chooses one through a link (see
+          `setUpLinks`).
         '';
       };
       quota = mkOption {
@@ -56,7 +56,7 @@ let
           "info"
           "john.doe"
         ];
-        description = "Further local parts of the same domain whose mail goes to this user, and which the user may send as.";
+        description = "Further local parts of the same domain whose mail goes to this user, and as which the user may send.";
       };
     };
   };
@@ -90,13 +90,13 @@ let
         type = types.nullOr own.address;
         default = null;
         example = "john@example.com";
-        description = "Who gets mail for addresses of the domain that do not exist; `null` refuses it.";
+        description = "Who gets mail for non-existent addresses of the domain; `null` refuses such mail.";
       };
       requireTwoFactor = mkOption {
         type = types.bool;
         default = false;
         example = true;
-        description = "Whether users of the domain must have two-factor login although others need not, see `twoFactor`.";
+        description = "Whether users of this domain must use two-factor login even if others need not (see `twoFactor`).";
       };
     };
   };
@@ -236,7 +236,7 @@ in
         }
       '';
       description = ''
-        The mail domains of this server. An account that is taken out of here is disabled and archived at the next
+        The mail domains of this server. An account that is removed here is disabled and archived at the next
         switch, never deleted; `postrider plan` shows what a switch will change.
       '';
     };

@@ -22,7 +22,7 @@ in
     default = false;
     example = true;
     description = ''
-      Whether to open the ports of the enabled mail protocols. The monitoring page and the figures for Prometheus are
+      Whether to open the ports of the enabled mail protocols. The monitoring page and the metrics for Prometheus are
       never opened by this; the database is never opened at all.
     '';
   };

@@ -74,9 +74,9 @@ let
               "2001:db8::1"
             ];
             description = ''
-              Addresses to listen on. `::` takes IPv4 too.${
+              Addresses to listen on. `::` includes IPv4.${
                 lib.optionalString (!protocol.public)
-                  " Anything but this machine itself makes the page readable from outside; put a reverse proxy in front instead."
+                  " Any address but loopback exposes the page to the network; put a reverse proxy in front instead."
               }
             '';
           };

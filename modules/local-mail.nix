@@ -32,9 +32,9 @@ in
       defaultText = literalMD "whether `localMail.to` or `localMail.accounts` is set";
       example = true;
       description = ''
-        Whether programs of this machine get a `sendmail` (and `mailq` and `newaliases`) that hands their mail to this
-        server, which knows by the socket which user a program runs as. Programs of users without an account reach
-        addresses of this server only, and their mail is from the user's name at `hostname`. Nothing is kept outside the
+        Whether local programs get a `sendmail` (and `mailq` and `newaliases`) that hands their mail to this server,
+        which sees from the socket which user a program runs as. Programs of users without an account can reach only
+        addresses of this server, and their mail comes from the user's name at `hostname`. Nothing is kept outside the
         server's queue: while the server does not answer, programs wait for a moment and are then told to try again.
       '';
     };
@@ -44,7 +44,7 @@ in
       default = null;
       example = "john@example.com";
       description = ''
-        Who gets what programs of this machine write to `root` and its other users. `null` refuses such mail.
+        Who gets mail that local programs send to `root` and other system users. `null` refuses such mail.
       '';
     };
 
@@ -55,8 +55,8 @@ in
         gitea = "git@example.com";
       };
       description = ''
-        System users whose programs may send to anywhere, each with the account in whose name and within whose limits
-        they do: from its address, its aliases and those with a tag.
+        System users whose programs may send anywhere, each with the account in whose name and within whose limits
+        they send: from its address, its aliases and tagged forms of these.
       '';
     };
   };

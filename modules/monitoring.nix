@@ -22,14 +22,14 @@ in
 {
   options.services.postrider.monitoring = {
     prometheus.enable = mkEnableOption "a scrape job and alert rules in `services.prometheus` on this machine";
-    grafana.enable = mkEnableOption "a dashboard of the figures in `services.grafana` on this machine; it asks for the Prometheus data source, and `services.grafana` itself must be enabled and have its `settings.security.secret_key`";
+    grafana.enable = mkEnableOption "a dashboard of the metrics in `services.grafana` on this machine; select the Prometheus data source in it. `services.grafana` itself must be enabled and have its `settings.security.secret_key`";
     backupAge = mkOption {
       type = types.strMatching "[1-9][0-9]*[hdw]";
       default = "2d";
       example = "8h";
       description = ''
-        How old the last backup may become before there is an alert: somewhat more than the time from one to the next by
-        `backup.schedule`, in hours, days or weeks.
+        Age of the last backup at which an alert fires, in hours, days or weeks: somewhat more than the interval of
+        `backup.schedule`.
       '';
     };
     drillAge = mkOption {
@@ -37,8 +37,8 @@ in
       default = "3w";
       example = "6w";
       description = ''
-        For how long no backup need have been proven before there is an alert: more than the time from one drill to the
-        next by `backup.drill`, in hours, days or weeks.
+        Time since the last successful drill after which an alert fires, in hours, days or weeks: more than the interval
+        of `backup.drill`.
       '';
     };
     copyAge = mkOption {
@@ -46,8 +46,8 @@ in
       default = "5w";
       example = "2d";
       description = ''
-        How old the last copy of the backups to `backup.remote` may become before there is an alert: somewhat more than the
-        time from one to the next by `backup.remoteSchedule`, in hours, days or weeks.
+        Age of the last copy to `backup.remote` at which an alert fires, in hours, days or weeks: somewhat more than the
+        interval of `backup.remoteSchedule`.
       '';
     };
     alertRules = mkOption {

@@ -29,7 +29,7 @@ let
         example = "v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA";
         description = ''
           Its public half, for `dns.records`; `null` leaves it out there. It is the text of the record that `postrider dkim
-          generate` prints: what stands between the quotes, without them and in one piece.
+          generate` prints: what is between the quotes, joined into one string.
         '';
       };
     };
@@ -61,7 +61,7 @@ in
             example = literalExpression ''{ s1.keyFile = "/run/secrets/dkim-s1"; }'';
             description = ''
               Keys that sign the domain's mail. Mail is signed with each of them: an RSA and an Ed25519 key side by side,
-              or the old and the new one while keys are exchanged.
+              or the old and the new one during a key rollover.
             '';
           };
         };
@@ -73,36 +73,36 @@ in
         default = null;
         example = "smtp.provider.example";
         description = ''
-          Host that all mail to others is handed to, where this machine may not send it itself: many providers keep port 25
-          shut. `null` sends it to the servers of its recipients. What `settings.outbound.routes` says of domains comes before.
+          Relay host for all outgoing mail, if this machine cannot send it itself: many providers block port 25. `null`
+          delivers directly to the recipients' servers. Routes in `settings.outbound.routes` take precedence.
         '';
       };
       port = mkOption {
         type = types.port;
         default = 587;
         example = 465;
-        description = "Its port: TLS is spoken from the first octet on 465, and asked for by STARTTLS on others. It is required, with a certificate for the host's name.";
+        description = "Its port: implicit TLS on 465, STARTTLS on others. TLS is required, with a certificate for the host's name.";
       };
       username = mkOption {
         type = types.nullOr types.nonEmptyStr;
         default = null;
         example = "mail@example.com";
-        description = "Whom to log in as there; `null` where it knows this machine by its address.";
+        description = "User name for the login there; `null` if it recognises this machine by its address.";
       };
       spf = mkOption {
         type = types.nullOr types.nonEmptyStr;
         default = null;
         example = "include:_spf.provider.example";
         description = ''
-          The mechanisms by which SPF knows the servers that it sends from, as its operator tells them, for `dns.records`.
-          With `null` these records end in `?all`, which has nobody's mail refused: with `-all` yours would be.
+          SPF mechanisms that cover the servers it sends from, as its operator states them, for `dns.records`. With `null`
+          these records end in `?all`, which causes no refusals; `-all` would have your own mail refused.
         '';
       };
       passwordFile = mkOption {
         type = types.nullOr own.secretFile;
         default = null;
         example = "/run/secrets/smarthost-password";
-        description = "File with the password, in its first line.";
+        description = "File with the password on its first line.";
       };
     };
     forwarding.srsSecretFile = mkOption {
@@ -110,8 +110,8 @@ in
       default = null;
       example = "/run/secrets/srs";
       description = ''
-        File with a secret of at least 16 octets a line, with which the senders of mail that aliases pass on to other
-        servers are rewritten (SRS), so that SPF does not fail there. Without it they are not rewritten.
+        File with secrets, one per line, of at least 16 octets each. They are used to rewrite the senders of mail that
+        aliases forward to other servers (SRS), so that SPF does not fail there. Without it, senders are not rewritten.
       '';
     };
   };

@@ -64,9 +64,9 @@ in
       "old.example.com"
     ];
     description = ''
-      Addresses and domains that may be archived or disabled, and aliases that may be taken away, because they are no
-      longer declared; a domain stands for everything in it. Any other such change stops a switch, a reload and a start
-      with the list of what would be lost. (Mail is never deleted: what is archived comes back when it is declared again.)
+      Addresses and domains that may be archived or disabled, and aliases that may be removed, because they are no
+      longer declared; a domain includes everything in it. Any other such change stops a switch, a reload or a start and
+      lists what would be lost. (Mail is never deleted: what is archived comes back when it is declared again.)
     '';
   };
 

@@ -25,19 +25,19 @@ in
       type = types.nonEmptyStr;
       default = "daily";
       example = "Mon 06:00";
-      description = "When they are made, as `OnCalendar=` of systemd has it.";
+      description = "When they are made, in the syntax of systemd's `OnCalendar=`.";
     };
     since = mkOption {
       type = own.span;
       default = "1d";
       example = "7d";
-      description = "How far back they go.";
+      description = "Period that the reports cover.";
     };
     to = mkOption {
       type = types.nullOr own.address;
       default = null;
       example = "postmaster@example.com";
-      description = "Who gets a summary by mail at the same time; nobody when it is `null`.";
+      description = "Who gets a summary by mail at the same time; `null` for nobody.";
     };
   };
 

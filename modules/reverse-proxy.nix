@@ -87,14 +87,14 @@ let
 in
 {
   options.services.postrider.reverseProxy = {
-    enable = mkEnableOption "nginx in front of what this server has for browsers and mail programs";
+    enable = mkEnableOption "nginx in front of what this server offers to browsers and mail programs";
     dashboard = {
       enable = mkEnableOption "the monitoring page under the name of this host";
       basicAuthFile = mkOption {
         type = types.nullOr own.secretFile;
         default = null;
         example = "/run/secrets/dashboard-htpasswd";
-        description = "File with names and password hashes, as `htpasswd` makes it; who is not in it does not see the page.";
+        description = "File with names and password hashes, as `htpasswd` makes it; nobody else can see the page.";
       };
       allowFrom = mkOption {
         type = types.listOf own.network;
@@ -109,7 +109,7 @@ in
       example = false;
       description = ''
         Whether to serve the settings that mail programs look for at `autoconfig.<domain>` (Thunderbird and others) and
-        `autodiscover.<domain>` (Outlook), for every domain. Apple's devices find theirs at
+        `autodiscover.<domain>` (Outlook), for every domain. Apple devices find theirs at
         `https://<hostname>/apple.mobileconfig?address=<address>`.
       '';
     };

@@ -50,13 +50,13 @@ in
     default = { };
     example = literalExpression ''{ route.file = "/run/secrets/route-password"; }'';
     description = ''
-      Secrets for keys in `settings` that want the path of a file: write `"credential:<name>"` there. systemd hands the
+      Secrets for keys in `settings` that expect the path of a file: write `"credential:<name>"` there. systemd passes the
       file to the roles; nobody else on the machine can read it, and it is never copied into the store.
 
-      So it is with all options that name a file with a secret. A switch restarts the roles when the name of a file is another
-      one. When only its content has changed, they go on with what they were started with: have sops-nix restart those that get
-      it by `sops.secrets.<name>.restartUnits`, such as `[ "postrider-mta.service" ]` for keys of DKIM and passwords of
-      smarthosts, and `[ "postrider-access.service" "postrider-mta.service" ]` for the database; with agenix, restart them by
+      The same applies to all options that name a file with a secret. A switch restarts the roles when the path of a file has
+      changed. When only its content has changed, they keep using the old content: have sops-nix restart the roles that get
+      it with `sops.secrets.<name>.restartUnits`, such as `[ "postrider-mta.service" ]` for DKIM keys and smarthost
+      passwords, and `[ "postrider-access.service" "postrider-mta.service" ]` for the database; with agenix, restart them by
       hand. Backups, drills and reports read it at their next run.
     '';
   };

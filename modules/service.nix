@@ -42,8 +42,8 @@ in
       defaultText = literalExpression "config.networking.fqdn";
       example = "mail.example.com";
       description = ''
-        Name this server greets with. Its A and AAAA records must lead here, the PTR records of those addresses must
-        lead back to it, and the TLS certificate must hold it.
+        Name with which this server greets. Its A and AAAA records must point to this machine, the PTR records of those
+        addresses must point back to it, and the TLS certificate must contain it.
       '';
     };
 
@@ -61,8 +61,8 @@ in
       description = ''
         Keys of the configuration file that have no option of their own, merged last. Every key is described in
         `docs/configuration.md`; the finished file is checked when the system is built, so that a mistake never
-        reaches a switch. The sandboxes know of `spool.directory` and `backup.drill_directory`; other directories that the
-        server writes to must lie in `/var/lib/postrider`.
+        reaches a switch. The sandboxes allow for `spool.directory` and `backup.drill_directory`; any other directory that
+        the server writes to must be in `/var/lib/postrider`.
       '';
     };
 

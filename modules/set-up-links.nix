@@ -14,20 +14,20 @@ in
 {
   options.services.postrider.setUpLinks = {
     enable = mkEnableOption ''
-      the page where users choose their password themselves. `postrider user invite john@example.com` prints the link to
-      it, `postrider user invite --all` one for everybody without a password. The page is served on port 443, or by the
-      reverse proxy where there is one'';
+      the page where users choose their own password. `postrider user invite john@example.com` prints a link to it, and
+      `postrider user invite --all` prints one for everybody without a password. The page is served on port 443, or by the
+      reverse proxy if there is one'';
     valid = mkOption {
       type = own.span;
       default = "7d";
       example = "2d";
-      description = "For how long a link is good, if it has not been used.";
+      description = "How long an unused link stays valid.";
     };
     shortestPassword = mkOption {
       type = types.ints.between 1 71;
       default = 10;
       example = 14;
-      description = "How many characters a password must have at least.";
+      description = "Minimum number of characters in a password.";
     };
   };
 

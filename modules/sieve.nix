@@ -21,7 +21,7 @@ in
       type = scripts;
       default = [ ];
       example = lib.literalExpression "[ ./rest.sieve ]";
-      description = "Scripts that run after those of the users, where these keep the message.";
+      description = "Scripts that run after those of the users, if these keep the message.";
     };
     global = mkOption {
       type = types.nullOr types.path;

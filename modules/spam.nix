@@ -28,7 +28,7 @@ let
       ];
       inherit default;
       example = "later";
-      description = "What happens to a message when no answer comes: it is accepted, its sender is told to try later, or it is refused.";
+      description = "What happens to a message if there is no answer: it is accepted, temporarily refused, or refused.";
     };
   scoreOption =
     description:
@@ -79,7 +79,7 @@ let
         type = score;
         default = 2.0;
         example = 3.5;
-        description = "What being on it adds to the score; negative for a list of good senders.";
+        description = "Score for being on the list; negative for a list of good senders.";
       };
     };
   };
@@ -93,13 +93,13 @@ let
       address = mkOption {
         type = types.nonEmptyStr;
         example = "unix:/run/opendkim/opendkim.sock";
-        description = "Where it listens: `unix:/path` or `127.0.0.1:8891`. The group that may open a Unix socket belongs into `spam.groups`.";
+        description = "Where it listens: `unix:/path` or `127.0.0.1:8891`. Add the group that may open a Unix socket to `spam.groups`.";
       };
       timeout = mkOption {
         type = own.span;
         default = "30s";
         example = "10s";
-        description = "How long one answer may take.";
+        description = "How long to wait for each answer.";
       };
       onFailure = onFailure "accept";
     };
@@ -134,12 +134,12 @@ in
       };
       description = "Other scores and languages for single addresses or domains.";
     };
-    languages = languagesOption "Languages that are read here (ISO 639-1): text in another one speaks against a message. `null` or an empty list for all.";
+    languages = languagesOption "Languages that users read (ISO 639-1): text in another one counts against a message. `null` or an empty list for all.";
     quarantineDigest = mkOption {
       type = types.bool;
       default = false;
       example = true;
-      description = "Whether users get a letter each day that lists their mail in quarantine.";
+      description = "Whether users get a daily letter that lists their mail in quarantine.";
     };
     rules = mkOption {
       type = types.lines;
@@ -149,21 +149,21 @@ in
         score    LOCAL_LOTTERY  4.0
         describe LOCAL_LOTTERY  A lottery nobody here plays
       '';
-      description = "Rules in the syntax of SpamAssassin's `local.cf`, read after those that come with the server; `postrider spam rules` shows what is made of them.";
+      description = "Rules in the syntax of SpamAssassin's `local.cf`, read after the built-in ones; `postrider spam rules` shows how they are understood.";
     };
-    greylist = mkEnableOption "making doubtful strangers try twice";
-    firstContact = mkEnableOption "making senders try twice with whom nobody here has exchanged mail, when their message is not beyond doubt";
+    greylist = mkEnableOption "greylisting: making doubtful unknown senders try twice";
+    firstContact = mkEnableOption "greylisting of senders with whom nobody here has exchanged mail, unless their message is beyond doubt";
     autolearn = mkOption {
       type = types.bool;
       default = true;
       example = false;
-      description = "Whether the classifier learns by itself, cautiously, from messages that leave no doubt without it.";
+      description = "Whether the classifier cautiously learns by itself, from messages that are clear-cut without it.";
     };
     dnsLists = mkOption {
       type = types.listOf listType;
       default = [ ];
       example = [ { zone = "zen.spamhaus.org"; } ];
-      description = "DNS lists to ask about clients and domains. Read their terms of use first; most want a resolver of your own, see `spam.resolver`.";
+      description = "DNS lists to ask about clients and domains. Read their terms of use first; most require your own resolver (see `spam.resolver`).";
     };
     milters = mkOption {
       type = types.listOf milterType;
@@ -174,13 +174,13 @@ in
           address = "unix:/run/opendkim/opendkim.sock";
         }
       ];
-      description = "Filters of others that speak Sendmail's milter protocol, asked in this order.";
+      description = "External filters that speak Sendmail's milter protocol, asked in this order.";
     };
     groups = mkOption {
       type = types.listOf types.str;
       default = [ ];
       example = [ "opendkim" ];
-      description = "Groups the mail transfer role belongs to besides its own, so that it may open the sockets of its helpers.";
+      description = "Additional groups of the mail transfer role, so that it may open the sockets of milters and scanners.";
     };
     rspamd.enable = mkEnableOption "rspamd on this machine as a milter";
     clamav = {
@@ -189,7 +189,7 @@ in
     };
     resolver.enable = mkEnableOption ''
       unbound as a validating resolver on this machine. DNS block lists refuse the resolvers of large providers, and
-      DANE needs answers whose signatures were checked, which is switched on with it'';
+      DANE needs validated answers; DNSSEC is switched on with it'';
   };
 
   config = mkIf cfg.enable (mkMerge [

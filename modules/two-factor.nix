@@ -18,9 +18,9 @@ in
       default = false;
       example = true;
       description = ''
-        Whether every user must have two-factor login. A login to the webmail then leads to the page that turns it on, and
-        mail programs get in by app passwords only. For single domains there is `domains.<domain>.requireTwoFactor`. Where it is
-        not required, users may turn it on themselves.
+        Whether every user must use two-factor login. A login to the webmail then leads to the page that turns it on, and
+        mail programs can log in only with app passwords. For single domains, use `domains.<domain>.requireTwoFactor`. If it
+        is not required, users can turn it on themselves.
       '';
     };
     keyFile = mkOption {
@@ -28,9 +28,9 @@ in
       default = null;
       example = "/run/secrets/postrider-two-factor";
       description = ''
-        File with a key of at least 32 octets, such as `openssl rand -base64 32` makes, under which the secrets of two-factor
-        login are sealed in the database; `null` stores them as they are. Keep a copy: when the key is lost, an administrator
-        has to turn two-factor login off for everybody who has it. Only the role with the webmail gets it.
+        File with a key of at least 32 octets, such as `openssl rand -base64 32` makes, that encrypts the secrets of
+        two-factor login in the database; `null` stores them unencrypted. Keep a copy: if the key is lost, an administrator
+        has to turn two-factor login off for everybody who uses it. Only the role with the webmail gets the key.
       '';
     };
     passwordOpens = mkOption {
@@ -41,8 +41,8 @@ in
       default = "webmail";
       example = "everything";
       description = ''
-        What the password of a user with two-factor login opens: the webmail alone, together with a code, or mail programs too,
-        without one.
+        What the password of a user with two-factor login gives access to: only the webmail, together with a code, or also
+        mail programs, without a code.
       '';
     };
     rememberBrowsers = mkOption {
@@ -50,8 +50,8 @@ in
       default = "30d";
       example = "0s";
       description = ''
-        For how long a browser that has shown a code need show none again, if its user wishes so; `0s` asks for one at every
-        login. The password is asked for each time.
+        How long a browser that has provided a code is not asked for another, if its user chooses so; `0s` asks for one at
+        every login. The password is always required.
       '';
     };
   };

@@ -326,8 +326,8 @@ in
           inherit default;
           example = "8G";
           description = ''
-            How much memory the role `${role}` may use before the kernel ends it (`MemoryMax` of its unit), at least
-            `${leastMemory.${role}}`. What is set aside for messages in flight is kept below, unless `settings` says
+            How much memory the role `${role}` may use before the kernel kills it (`MemoryMax` of its unit), at least
+            `${leastMemory.${role}}`. The memory budget for messages in flight is kept below this, unless `settings` says
             otherwise.
           '';
         }

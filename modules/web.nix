@@ -30,7 +30,7 @@ in
   options.services.postrider.web = {
     autoconfig.enable = mkEnableOption ''
       answers to mail programs that look for their settings at `autoconfig.<domain>` (Thunderbird and others) and
-      `autodiscover.<domain>` (Outlook), and to Apple's devices that fetch
+      `autodiscover.<domain>` (Outlook), and to Apple devices that fetch
       `https://<hostname>/apple.mobileconfig?address=<address>`'';
     mtaSts = import ./lib/mta-sts-option.nix { inherit lib; };
   };

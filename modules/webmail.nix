@@ -16,9 +16,9 @@ in
 {
   options.services.postrider.webmail = {
     enable = mkEnableOption ''
-      the webmail. Browsers reach it at `/webmail/` of the host's name with `reverseProxy.enable`; at the host's name itself
-      with `listeners.https.enable`, which is the default beside `certificates.builtinAcme` where no web server runs; or
-      through a proxy of your own in front of `listeners.webmail`'';
+      the webmail. Browsers reach it at `/webmail/` under the host's name with `reverseProxy.enable`; at the host's name itself
+      with `listeners.https.enable`, which is the default with `certificates.builtinAcme` if no web server runs; or
+      through your own proxy in front of `listeners.webmail`'';
     attachment = mkOption {
       type = own.wholeSize;
       default = "25M";

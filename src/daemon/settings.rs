@@ -5,11 +5,11 @@ use crate::foundations::settings::Span;
 crate::settings! {
     /// The process as a whole: how it stops, what it logs, and where commands reach it (the control sockets).
     pub struct ServerSettings {
-        /// Directory of the control sockets (`mta.sock`, `access.sock`, `dashboard.sock`), through which the command line
-        /// speaks to running roles. Root and the user of a role may open them. Those beside them (`mta-status.sock` and so
-        /// on) are for the group too, and change nothing. Over `mta-post.sock` the role `access` sends what scripts want
-        /// sent, and asks for lists to be left. Where it runs as another user than `mta`, systemd has to make that socket, so
-        /// that `access` may open it and nobody else.
+        /// Directory of the control sockets (`mta.sock`, `access.sock`, `dashboard.sock`), through which the command
+        /// line talks to running roles. Root and the role's user may open them. The status sockets beside them
+        /// (`mta-status.sock` and so on) are open to the group as well, and can change nothing. Over `mta-post.sock`
+        /// the role `access` sends mail from scripts, and requests to leave mailing lists. If it runs as a different
+        /// user from `mta`, systemd must create that socket, so that only `access` may open it.
         pub control_directory: PathBuf = PathBuf::from("/run/postrider"),
         /// Time that sessions and deliveries in flight get to finish when the server stops. What is not done by then is
         /// cut off; nothing that was acknowledged is lost by it.

@@ -69,7 +69,7 @@ crate::settings! {
         /// How much of one such result is kept: runs of UIDs that follow each other, of eight octets each; of a sorted result
         /// messages, which are sorted anew when one comes. A larger result is not followed: NO [NOUPDATE].
         pub search_context_runs: usize = 20_000,
-        /// Decoded text of one message that SEARCH looks into. What lies behind it is not found.
+        /// Decoded text of one message that SEARCH looks into. Text beyond it is not found.
         pub search_text: ByteSize = ByteSize::mib(4),
     }
 }

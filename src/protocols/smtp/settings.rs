@@ -46,7 +46,8 @@ crate::settings! {
         pub command_line: u32 = 12_288,
         /// What happens to a message with a CR or LF that stands alone. Neither ever ends a message.
         pub line_endings: LineEndings = LineEndings::Refuse,
-        /// What happens to clients of port 25 that speak before the greeting, or after DATA before they are told to.
+        /// What happens to clients of port 25 that send before the greeting, or send data after DATA without waiting
+        /// for the reply.
         pub early_input: EarlyInput = EarlyInput::Refuse,
         /// How long port 25 waits with its greeting, to see who speaks early. Trusted networks do not wait.
         pub greeting_delay: Span = Span::millis(500),
@@ -54,8 +55,8 @@ crate::settings! {
         pub plaintext_auth: PlaintextAuth = PlaintextAuth::Never,
         /// The networks that may, if `plaintext_auth` is "networks".
         pub plaintext_networks: Vec<ipnet::IpNet> = vec![],
-        /// Whether whoever may open a Unix socket of the protocol `submission` may send for any account it names there (SASL
-        /// EXTERNAL, RFC 4422 appendix A). For a webmail that runs in another process; see `webmail.submission`.
+        /// Whether anyone who may open a Unix socket of the protocol `submission` may send as any account named there
+        /// (SASL EXTERNAL, RFC 4422 appendix A). For a webmail that runs in another process; see `webmail.submission`.
         pub vouching: bool = false,
         /// The networks LMTP serves over TCP. Others read 554 5.7.1. Whoever may open its Unix socket is served there.
         /// Mail that requires TLS (REQUIRETLS) is taken from both: the way to here counts as a part of this server.

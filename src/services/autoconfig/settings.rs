@@ -1,9 +1,9 @@
 //! Settings of what mail programs are told.
 
 crate::settings! {
-    /// What mail programs that look for their settings are told. It is served by a listener of the protocol `https`, at
-    /// `autoconfig.DOMAIN` (Thunderbird and others) and `autodiscover.DOMAIN` (Outlook); a certificate must hold these names.
-    /// A profile for Apple's devices is at `/apple.mobileconfig?address=ADDRESS` of this host.
+    /// The settings given to mail programs that look for them. They are served by a listener of the protocol `https`,
+    /// at `autoconfig.DOMAIN` (Thunderbird and others) and `autodiscover.DOMAIN` (Outlook); a certificate must hold
+    /// these names. A profile for Apple's devices is at `/apple.mobileconfig?address=ADDRESS` of this host.
     pub struct AutoconfigSettings {
         /// Whether they are answered.
         pub enabled: bool = true,

@@ -33,14 +33,15 @@ crate::settings! {
         pub check_timeout: Span = Span::seconds(10),
         /// Most names that are asked for.
         pub check_names: u32 = 50,
-        /// Certificates whose keys others find in the DNS.
+        /// Certificates whose keys are published in the DNS.
         pub dane: DaneSettings = DaneSettings::default(),
     }
 }
 
 crate::settings! {
-    /// Where TLSA records say which keys are ours (DANE, RFC 7672), a new certificate with a key that they do not name waits: the old
-    /// one is served until the DNS has the new key, since careful senders hold their mail back otherwise.
+    /// If TLSA records say which keys are ours (DANE, RFC 7672), a new certificate whose key they do not name waits:
+    /// the old one is served until the DNS has the new key, because senders that check would otherwise hold back their
+    /// mail.
     pub struct DaneSettings {
         /// When a new certificate waits.
         pub hold_back: HoldBack = HoldBack::Published,
@@ -62,8 +63,8 @@ crate::words! {
     pub enum HoldBack {
         /// Never.
         Never = "never",
-        /// Where the records that stand there vouch for the old certificate and not for the new one. While the DNS does not
-        /// answer, what it said last counts.
+        /// If the published records match the old certificate but not the new one. While the DNS does not answer, its
+        /// last answer counts.
         Published = "published",
         /// Also where there are no records, or the DNS does not answer.
         Always = "always",

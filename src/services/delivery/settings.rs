@@ -6,7 +6,7 @@ use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::settings::{ByteSize, Span};
 
 crate::words! {
-    /// What a sender is told whose message does not fit into a mailbox.
+    /// How a message that does not fit into a mailbox is refused.
     pub enum OverQuota {
         /// 452 4.2.2: the sender's host tries again, for days, and the message arrives when room has been made.
         Defer = "defer",
@@ -51,17 +51,17 @@ crate::words! {
 crate::settings! {
     /// How messages are put into mailboxes: what happens when one is full, and where tagged and quarantined mail goes.
     pub struct DeliverySettings {
-        /// What a sender is told whose message does not fit into a mailbox.
+        /// How a message that does not fit into a mailbox is refused.
         pub over_quota: OverQuota = OverQuota::Defer,
         /// Where mail for `user+tag` goes.
         pub tag_folder: TagFolder = TagFolder::Ignore,
         /// What happens to a message whose Delivered-To field names the mailbox it is for.
         pub circles: Circles = Circles::Refuse,
-        /// Folder for messages that the filter puts into quarantine, where `intake.quarantine` is `"mailbox"`. It is created when it is
-        /// missing. Who moves a message out of it has released it.
+        /// Folder for messages that the filter puts into quarantine, where `intake.quarantine` is `"mailbox"`. It is
+        /// created when it is missing. Moving a message out of it releases the message.
         pub quarantine_folder: String = "Quarantine".to_owned(),
-        /// Shares of a quota in per cent. A user whose mailbox reaches one of them by a delivery is told by a letter in the
-        /// inbox. Empty: nobody is told.
+        /// Shares of a quota in per cent. A user whose mailbox reaches one of them through a delivery gets a letter in
+        /// the inbox. Empty: nobody is notified.
         pub nearly_full: Vec<u32> = vec![80, 95],
         /// How long a user who has been told of such a share is not told of it again.
         pub nearly_full_again: Span = Span::days(7),

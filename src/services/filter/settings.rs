@@ -16,7 +16,7 @@ crate::settings! {
     /// The spam filter: what speaks for and against a message gives it a score, and from which score on it is unwanted,
     /// kept in quarantine or refused stands here.
     pub struct FilterSettings {
-        /// Whether mail from elsewhere is judged at all. When false, everything is accepted without a look.
+        /// Whether incoming mail is filtered at all. When false, everything is accepted unexamined.
         pub enabled: bool = true,
         /// Score from which a message goes into the folder for unwanted mail. A message against which nothing is known has 0, so this
         /// one and the next two are above it.
@@ -25,9 +25,9 @@ crate::settings! {
         pub refuse: f64 = 15.0,
         /// Score from which a message is kept in quarantine instead of the folder for unwanted mail; never when unset.
         pub quarantine: Option<f64> = None,
-        /// Languages that are read here, by ISO 639-1 code (`["de", "en"]`). A text in another one is the signal
-        /// `UNWANTED_LANGUAGE_BODY`, as long as no larger part of it, and nothing that it quotes, is in one of these. An
-        /// empty list stands for every language. When unset, `ok_languages` of the rule files holds.
+        /// Languages that are read here, by ISO 639-1 code (`["de", "en"]`). A text in another language gives the
+        /// signal `UNWANTED_LANGUAGE_BODY`, unless a larger part of it, or anything it quotes, is in one of these. An
+        /// empty list means every language. When unset, `ok_languages` of the rule files applies.
         pub languages: Option<Vec<Language>> = None,
         /// How the language of a message is recognised.
         pub recognition: LanguageSettings = LanguageSettings::default(),
@@ -51,7 +51,7 @@ crate::settings! {
         pub dns_lists: Vec<DnsListSettings> = Vec::new(),
         /// Making doubtful strangers try twice.
         pub greylist: GreylistSettings = GreylistSettings::default(),
-        /// Making senders try twice whom nobody here knows.
+        /// Making unknown senders try twice.
         pub first_contact: FirstContactSettings = FirstContactSettings::default(),
         /// What is remembered of senders.
         pub reputation: ReputationSettings = ReputationSettings::default(),
@@ -61,7 +61,7 @@ crate::settings! {
         pub dkim: DkimSettings = DkimSettings::default(),
         /// The virus scanner.
         pub clamav: ClamavSettings = ClamavSettings::default(),
-        /// Mail filters of others, asked in this order.
+        /// External mail filters, asked in this order.
         pub milters: Vec<MilterSettings> = Vec::new(),
     }
 }
@@ -92,7 +92,7 @@ crate::settings! {
         /// Octets of text by which the language is recognised. Before it counts as unread, eight times as much is searched for a
         /// part in a language that is read. What comes after does not count.
         pub text: ByteSize = ByteSize::kib(1),
-        /// How sure one must be, from 0 to 1. In doubt the language is not known.
+        /// How sure one must be, from 0 to 1. Below this, the language counts as unknown.
         pub confidence: f64 = 0.95,
     }
 }
@@ -133,17 +133,17 @@ crate::settings! {
     pub struct ClassifierSettings {
         /// Whether what was learned counts.
         pub enabled: bool = true,
-        /// Tokens kept for everybody together; 16 octets each in the database. Beyond it the least telling ones are
-        /// forgotten.
+        /// Tokens kept for everybody together; 16 octets each in the database. Beyond it the least significant ones are
+        /// dropped.
         pub tokens: usize = 600_000,
-        /// Tokens kept for each account. Beyond it the least telling ones are forgotten.
+        /// Tokens kept for each account. Beyond it the least significant ones are dropped.
         pub account_tokens: usize = 100_000,
         /// Accounts whose tables are kept in memory; beyond it the one not used for the longest time is dropped.
         pub accounts_in_memory: usize = 32,
         /// Whom messages teach that users move into the folder for unwanted mail, or out of it.
         pub moves: LearnFromMoves = LearnFromMoves::Everybody,
-        /// Messages that users have moved and that wait to be learned from, a quarter of it for one account. Those beyond it teach
-        /// nothing, which the log tells.
+        /// Messages that users have moved and that wait to be learned from, a quarter of it for one account. Those
+        /// beyond it are not learned from, and this is logged.
         pub moves_waiting: usize = 10_000,
         /// How long a loaded table is used before changes by other processes are looked for.
         pub refresh: Span = Span::minutes(1),
@@ -168,7 +168,8 @@ crate::settings! {
     pub struct AuthenticationSettings {
         /// Whether SPF, DKIM, DMARC and ARC are checked at all.
         pub enabled: bool = true,
-        /// What happens when the owner of the author's domain wants mail refused that is not his.
+        /// What happens when mail fails DMARC, and the policy of the author's domain is to refuse it or treat it as
+        /// unwanted.
         pub dmarc: DmarcAction = DmarcAction::Obey,
         /// Domains of forwarders and mailing lists whose ARC seals are believed when they say that the author was real.
         pub trusted_sealers: Vec<String> = Vec::new(),
@@ -229,10 +230,10 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// First contact: a message that is not beyond doubt, from a sender with whom nobody here has exchanged mail, is refused for
-    /// now; until it comes again, lists and scanners may have learned of it. Nobody has to wait whose address or domain
-    /// is shown to be real and has sent wanted mail, or was written to. Needs `spam.reputation.enabled`. How long
-    /// who came back is known stands in `spam.greylist`.
+    /// First contact: a message that is not beyond doubt, from a sender with whom nobody here has exchanged mail, is
+    /// refused for now; until it comes again, lists and scanners may have learned of it. Senders whose address or
+    /// domain is verified need not wait if it has sent wanted mail or was written to. Needs `spam.reputation.enabled`.
+    /// `spam.greylist` sets how long senders that came back are remembered.
     pub struct FirstContactSettings {
         /// Whether it is done.
         pub enabled: bool = false,
@@ -340,12 +341,13 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// A milter: a mail filter that speaks Sendmail's protocol, version 6. It is told of the sender at MAIL, with the client
-    /// and its greeting, of each recipient at RCPT, and of the rest when the whole message is there; the client gets its reply to the same
-    /// command. It is not told of recipients whom this server refuses itself. What the webmail and LMTP bring it hears of when
-    /// the message is there; by LMTP each recipient has an answer of their own. What it wants dropped (`SMFIR_DISCARD`) is kept in
-    /// quarantine, where an administrator finds it. It may change header, body, recipients and sender; who the client's sender is has been
-    /// checked before. Macros that are told: `j`, `v`, `_`, `i`, `{daemon_name}`, `{daemon_addr}`, `{daemon_port}`, `{client_name}`,
+    /// A milter: a mail filter that speaks Sendmail's protocol, version 6. It learns of the sender at MAIL, with the
+    /// client and its greeting, of each recipient at RCPT, and of the rest when the whole message is there; the client
+    /// gets its reply to the same command. It does not learn of recipients that this server refuses itself. For mail
+    /// from the webmail and LMTP, it is asked once the message is complete; over LMTP each recipient gets a separate
+    /// answer. What it asks to discard (`SMFIR_DISCARD`) is kept in quarantine, where an administrator can find it. It
+    /// may change header, body, recipients and sender; who the client's sender is has been checked before. Macros
+    /// passed to it: `j`, `v`, `_`, `i`, `{daemon_name}`, `{daemon_addr}`, `{daemon_port}`, `{client_name}`,
     /// `{client_ptr}`, `{client_addr}`, `{client_port}`, `{tls_version}`, `{cipher}`, `{cipher_bits}`, `{auth_type}`,
     /// `{auth_authen}`, `{mail_addr}`, `{mail_host}`, `{rcpt_addr}`, `{rcpt_host}`.
     pub struct MilterSettings {

@@ -28,7 +28,8 @@ crate::words! {
 crate::settings! {
     /// How often one client may connect.
     pub struct ServiceRates {
-        /// Connections a client may open in a minute. Further ones are told when to come back (SMTP: 421 4.7.0). 0 is no limit.
+        /// Connections a client may open in a minute. Further ones are told to try again later (SMTP: 421 4.7.0). 0 is
+        /// no limit.
         pub per_minute: u32 = 60,
         /// Connections a client may hold at the same time. Further ones are told to close one (SMTP: 421 4.7.0). 0 is no limit.
         pub at_once: u32 = 20,
@@ -98,8 +99,8 @@ crate::settings! {
         pub longest_ban: Span = Span::days(1),
         /// How often bans of other processes and machines are looked for in the database. Own ones are written at once.
         pub share_every: Span = Span::seconds(10),
-        /// Whether what is used of rates (connections, messages, recipients, what accounts send) is told to other machines by the
-        /// database every `share_every`, so that rates hold for all of them together.
+        /// Whether rate counts (connections, messages, recipients, what accounts send) are shared with other machines
+        /// through the database every `share_every`, so that rates apply to all of them together.
         pub share_rates: bool = false,
         /// Bans in the kernel's packet filter.
         pub nftables: NftablesSettings = NftablesSettings::default(),

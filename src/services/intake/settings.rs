@@ -6,9 +6,9 @@ use crate::foundations::settings::Span;
 crate::words! {
     /// What is thought of messages that come by LMTP.
     pub enum LmtpVerdict {
-        /// The front end has judged them: with `X-Spam-Flag: YES` they go to the folder for unwanted mail.
+        /// The front end has filtered them: with `X-Spam-Flag: YES` they go to the folder for unwanted mail.
         Trust = "trust",
-        /// They are judged here.
+        /// They are filtered here.
         Judge = "judge",
     }
 }

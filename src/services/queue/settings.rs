@@ -19,7 +19,7 @@ crate::settings! {
         pub notification_lifetime: Span = Span::days(2),
         /// Age at which messages in quarantine are deleted, with an event; `"0s"` for never.
         pub quarantine_lifetime: Span = Span::days(30),
-        /// Age at which the sender is told that it takes long; `"0s"` for never.
+        /// Age at which the sender is notified of the delay; `"0s"` for never.
         pub warn_after: Span = Span::hours(4),
         /// Most connections to other hosts and to the mailboxes together. Beyond it groups wait in their lanes.
         pub connections: u32 = 100,

@@ -8,8 +8,9 @@ crate::settings! {
     pub struct ReportSettings {
         /// Whether domains that ask for it (`rua=` of their DMARC record) get a daily report on mail in their name.
         pub dmarc: bool = true,
-        /// Whether domains that ask for it (`ruf=`) are told within minutes of each message that has failed DMARC: where it came
-        /// from and the fields of its header that say whom it is from, neither recipients nor text. Few ask, and fewer read it.
+        /// Whether domains that ask for it (`ruf=`) get a report within minutes on each message that has failed DMARC:
+        /// where it came from and the header fields that name its sender, but neither recipients nor text. Few ask for
+        /// these, and fewer read them.
         pub failures: bool = false,
         /// Most such reports to one domain in a day (UTC). Further failures are not told.
         pub failures_per_domain: u32 = 20,
@@ -18,12 +19,12 @@ crate::settings! {
         /// Whether domains that ask for it (`_smtp._tls` in their zone, RFC 8460) get a daily report on our TLS sessions
         /// with their hosts.
         pub tls: bool = true,
-        /// Sender of reports, whom people may write to about them. Without one, `postmaster` at the host name. A key in
+        /// Sender of reports, to whom people may write about them. Without one, `postmaster` at the host name. A key in
         /// `spam.dkim.keys` for its domain, or for one above it, signs them; receivers of TLS reports insist on that.
         pub from: Option<Address> = None,
         /// Reverse-path of reports, which gets to know when one cannot be delivered. Without one, the null reverse-path.
         pub reverse_path: Option<Address> = None,
-        /// Who has made the report, in its text. Without a name, the host name.
+        /// Organisation named in the report. Without one, the host name.
         pub organization: Option<String> = None,
         /// Within how long after midnight (UTC) the reports of the day before go out: each domain's at a moment of its
         /// own, so that not all servers send at once.

@@ -32,8 +32,8 @@ crate::settings! {
         pub machine_users: Option<Address> = None,
         /// What happens to mail for users who may not log in.
         pub disabled_users: DisabledUsers = DisabledUsers::Deliver,
-        /// How many aliases may lead to each other in a row. An address that needs more is answered with 451 4.3.5,
-        /// so that mail waits at its sender until the aliases are mended.
+        /// How many aliases may lead to each other in a row. An address that needs more is answered with 451 4.3.5, so
+        /// that mail waits at its sender until the aliases are fixed.
         pub alias_depth: u32 = 10,
         /// How many destinations one address may expand to, those passed on the way counted too. An address that needs
         /// more is answered with 451 4.3.5.
@@ -59,10 +59,10 @@ impl RoutingSettings {
 }
 
 crate::settings! {
-    /// The Sender Rewriting Scheme: what an alias passes on to another server leaves under a sender of ours, so that SPF
-    /// does not fail there, and notifications for it find their way back. Rewritten senders may have more than the 64 octets
-    /// before the `@` of RFC 5321 §4.5.3.1.1, up to what a path may hold, since most senders of bulk mail have long names already;
-    /// few servers mind. Only what no path could hold stays as it is, with a line in the log.
+    /// The Sender Rewriting Scheme: mail that an alias passes on to another server gets a sender address of ours, so
+    /// that SPF does not fail there and bounces find their way back. Rewritten senders may have more than the 64 octets
+    /// before the `@` of RFC 5321 §4.5.3.1.1, up to the maximum length of a path, because most bulk senders already
+    /// have long names; few servers object. Only a sender too long for any path is left as it is, and logged.
     pub struct SrsSettings {
         /// File with secrets, one of at least 16 octets in each line. The first is for new senders, all are believed. Read
         /// at start. Without a file senders are not rewritten.

@@ -3,9 +3,9 @@
 use crate::foundations::settings::{ByteSize, Span};
 
 crate::settings! {
-    /// What scripts may do, and how much of it. A limit that shows in the text of a script is a mistake with line and
-    /// column when the script is stored; one that shows only while it runs ends the script: what it has decided before is
-    /// forgotten, the message goes to the inbox, and the owner is told.
+    /// What scripts may do, and how much of it. If the text of a script exceeds a limit, storing it fails with an error
+    /// that gives line and column. If a limit is exceeded while the script runs, the script ends: its earlier decisions
+    /// are discarded, the message goes to the inbox, and the owner is notified.
     pub struct SieveSettings {
         /// Largest script. A larger one is not stored.
         pub script_size: ByteSize = ByteSize::mib(1),

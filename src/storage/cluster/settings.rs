@@ -13,8 +13,9 @@ crate::settings! {
         pub node: String = String::new(),
         /// Where the other nodes reach the `cluster` listener of this one, as `"host:port"` or `"address:port"`.
         pub address: String = String::new(),
-        /// A file with the secret that all nodes share, at least 32 octets (`openssl rand -base64 48`). Whoever has it is a
-        /// node and may act for every user. The keys of the TLS connections between nodes are made from it.
+        /// A file with the secret that all nodes share, at least 32 octets (`openssl rand -base64 48`). Anyone who has
+        /// it counts as a node and can act for every user. The keys of the TLS connections between nodes are derived
+        /// from it.
         pub secret: PathBuf = PathBuf::new(),
         /// How long a node owns its users' mailboxes without a renewal. When a node dies its users are served by others
         /// after this time.
@@ -27,11 +28,11 @@ crate::settings! {
         /// How long the mailboxes of a user without sessions and deliveries stay with their node. Afterwards the node that
         /// is asked next takes them.
         pub idle: Span = Span::minutes(5),
-        /// How long another node may take for a connection, its handshake and its first answer. Afterwards a client is told to come back,
-        /// and a message waits in the queue.
+        /// How long another node may take for a connection, its handshake and its first answer. After that, clients are
+        /// told to try again later, and messages wait in the queue.
         pub patience: Span = Span::seconds(5),
-        /// How long another node may be silent about a browser's request that was passed on to it, before its answer and in
-        /// the middle of it. Afterwards the browser is told to come back, or sees the answer end early.
+        /// How long another node may be silent about a browser's request that was passed on to it, before its answer
+        /// and in the middle of it. After that, the browser is told to try again later, or its download ends early.
         pub silence: Span = Span::minutes(1),
     }
 }

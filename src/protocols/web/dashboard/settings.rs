@@ -15,8 +15,8 @@ crate::settings! {
         /// File with the hash of the administrator's password, as `postrider user hash` prints it. Unset: nobody needs a
         /// password, and only clients on this machine are served.
         pub password_file: Option<PathBuf> = None,
-        /// Whether a proxy on this machine decides who sees the page, so that everybody whom it speaks for counts as a client
-        /// on this machine where no password is set.
+        /// Whether a proxy on this machine decides who sees the page, so that all its clients count as being on this
+        /// machine if no password is set.
         pub proxy_decides: bool = false,
         /// File with the secret of one-time codes (RFC 6238) in base32, of 16 octets at least, such as `head -c 20 /dev/urandom |
         /// base32` makes; the same goes into the administrator's authenticator. Set: a login needs a code besides the

@@ -63,10 +63,9 @@ crate::settings! {
         /// octets. Beyond it, the folders unused for longest are forgotten, and read again when somebody looks at them. For one
         /// opened message folders with a quarter as many messages are read at the most; larger ones are left out then, and it is said.
         pub conversation_ids: u32 = 2_000_000,
-        /// Pages of one account that are told of changes as they happen. Further ones are refused with 429 and ask again
-        /// by themselves.
+        /// Pages of one account that get live updates. Further ones are refused with 429 and retry by themselves.
         pub watchers_per_user: u32 = 20,
-        /// How long one page is told of changes over one connection; then it asks again.
+        /// How long a page gets live updates over one connection; it then reconnects.
         pub watch: Span = Span::minutes(10),
         /// People that are remembered because an account has written to them, for completing addresses. Beyond it, those not
         /// written to for longest are forgotten.
