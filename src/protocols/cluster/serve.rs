@@ -72,9 +72,9 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         Ok(Ok(Opening::Session(handed))) => take(connection, *handed, &room).await,
         Ok(Ok(Opening::Request(asked))) => respond(connection, asked, &room).await,
         Ok(Err(error)) => {
-            log::warn!(session:% = session, peer:% = peer, error:% = error; "Another node said something strange")
+            log::warn!(session:% = session, peer:% = peer, error:% = error; "Another node sent something unexpected")
         }
-        Err(_) => log::debug!(session:% = session, peer:% = peer; "Another node said nothing"),
+        Err(_) => log::debug!(session:% = session, peer:% = peer; "Another node sent nothing"),
     }
 }
 
@@ -92,7 +92,7 @@ async fn take(mut connection: Connection, handed: Handed, room: &Room) {
             sessions(connection, handed, logged_in).await;
         }
         Err(refusal) => {
-            log::info!(session = handed.session.as_str(), cause:? = refusal.cause; "A session of another node was not taken");
+            log::info!(session = handed.session.as_str(), cause:? = refusal.cause; "A session from another node was not accepted");
             answer(&mut connection, &Answer::Refused { text: refusal.public.into_owned() }).await;
         }
     }
@@ -106,7 +106,7 @@ async fn respond(mut connection: Connection, asked: Asked, room: &Room) {
             }
         }
         Err(refusal) => {
-            log::info!(session:% = connection.session, cause:? = refusal.cause; "A request of another node was not taken");
+            log::info!(session:% = connection.session, cause:? = refusal.cause; "A request from another node was not accepted");
             answer(&mut connection, &Answer::Refused { text: refusal.public.into_owned() }).await;
         }
     }

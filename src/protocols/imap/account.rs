@@ -138,7 +138,7 @@ impl Selected {
     pub fn demand_write(&self) -> Result<(), Trouble> {
         match self.view.access() {
             Access::ReadWrite => Ok(()),
-            Access::ReadOnly => Err(Trouble::coded("NOPERM", "The mailbox was opened for reading only")),
+            Access::ReadOnly => Err(Trouble::coded("NOPERM", "The mailbox is open read-only")),
         }
     }
 
@@ -234,7 +234,7 @@ impl Selected {
     pub fn tell_behind(&self, account: &Account, link: &mut Link) {
         if account.enabled.qresync && !self.gone && self.told < self.view.highest_mod_seq() {
             let code = Code::HighestModSeq(self.told);
-            link.out.untagged(Condition::Ok, Some(&code), "There is more to tell later");
+            link.out.untagged(Condition::Ok, Some(&code), "More changes will be reported later");
         }
     }
 
@@ -351,7 +351,7 @@ impl Selected {
         if set.has_star() || set.highest() <= last {
             return Ok(());
         }
-        Err(Trouble::bad("There are not so many messages"))
+        Err(Trouble::bad("There is no message with that number"))
     }
 }
 

@@ -155,7 +155,7 @@ impl Conversation {
     async fn finish(mut self, talked: io::Result<()>) {
         let session = self.session;
         if let Err(error) = talked {
-            log::debug!(session:% = session, error:% = error; "An IMAP connection has broken");
+            log::debug!(session:% = session, error:% = error; "An IMAP connection broke");
         } else if let Some(away) = self.away.take() {
             let (stop, stall) = (self.stop.clone(), self.settings.stall_timeout.duration());
             // The right to be connected is held until the end.
@@ -185,7 +185,7 @@ impl Conversation {
                 Next::Gone => return Ok(()),
             }
             if self.bad_commands >= self.settings.bad_commands.max(1) {
-                self.link.out.untagged(Condition::Bye, None, "Too many commands that make no sense");
+                self.link.out.untagged(Condition::Bye, None, "Too many invalid commands");
                 self.state = State::Logout;
             }
             if matches!(self.state, State::Logout) {
@@ -207,7 +207,7 @@ impl Conversation {
                     return Ok(Next::Refused(fault));
                 }
                 Framed::Message(announced) => return Ok(Next::Message(announced)),
-                Framed::Lost => return Ok(Next::Bye("The end of that command is too far away")),
+                Framed::Lost => return Ok(Next::Bye("The command is too long")),
                 Framed::Continue => _ = self.link.out.continuation("Go on"),
                 Framed::More(_) => {
                     self.link.flush().await?;
@@ -282,7 +282,7 @@ impl Conversation {
         match &self.stay {
             Some(stay) if stay.is_over() => Stay::FAREWELL,
             _ if self.visit.as_ref().is_some_and(Visit::is_over) => Visit::FAREWELL,
-            _ => "The server is going down; come back soon",
+            _ => "The server is stopping; try again in a moment",
         }
     }
 
@@ -308,7 +308,7 @@ impl Conversation {
             None => Some((Condition::Bad, None, "Log in first")),
             // RFC 7889 §1: the limit is that of one message.
             Some(_) if announced.size > self.settings.append_limit.get() => {
-                Some((Condition::No, Some(Code::Word("TOOBIG")), "The message is larger than this server takes"))
+                Some((Condition::No, Some(Code::Word("TOOBIG")), "The message exceeds this server's size limit"))
             }
             Some(_) if whole > most_appended(&self.settings) => {
                 Some((Condition::No, Some(Code::Word("LIMIT")), TOO_MUCH_APPENDED))

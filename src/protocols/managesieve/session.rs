@@ -209,7 +209,7 @@ impl Session {
 
     fn authenticate(&mut self, mechanism: &str, initial: Option<&Secret<Vec<u8>>>) -> Step {
         let Some(mechanism) = Mechanism::from_name(mechanism) else {
-            return Step::Reply(Reply::no("This mechanism is not known here"));
+            return Step::Reply(Reply::no("This mechanism is not supported"));
         };
         if !self.may_log_in() {
             let reply = Reply::no("Passwords are accepted only under TLS: use STARTTLS first");
@@ -270,12 +270,14 @@ impl Session {
             Command::SetActive(Some(name)) => name.parse().map(|name| Wish::SetActive(Some(name))),
             Command::Unauthenticate => {
                 self.state = State::Unauthenticated;
-                return Step::Forget(Reply::ok("You are nobody again"));
+                return Step::Forget(Reply::ok("You are logged out"));
             }
             Command::Authenticate { .. } | Command::StartTls => {
                 return Step::Reply(Reply::no("You are logged in already"));
             }
-            Command::Capability | Command::Logout | Command::Noop(_) => return Step::Reply(Reply::no("Not now")),
+            Command::Capability | Command::Logout | Command::Noop(_) => {
+                return Step::Reply(Reply::no("Not allowed now"));
+            }
         };
         match wish {
             Ok(wish) => Step::Perform(wish),

@@ -147,7 +147,7 @@ impl End {
             Self::Errors => Some("too many errors".to_owned()),
             Self::Idle => Some("the client said nothing".to_owned()),
             Self::Stopped => Some("the server stops".to_owned()),
-            Self::Over => Some("its login is good no longer".to_owned()),
+            Self::Over => Some("its login is no longer valid".to_owned()),
             Self::Cut(error) => Some(format!("a message broke off: {error}")),
             Self::Lost(lost) => lost.text(),
         }
@@ -337,7 +337,7 @@ impl Driver<'_> {
     async fn log_in(&mut self, credentials: Credentials) -> Result<LoggedInAt, Reply> {
         // RFC 4616 §2: nobody here may act for another.
         if credentials.authorization.is_some() {
-            return Err(Reply::coded(Code::Auth, "Nobody may log in for another"));
+            return Err(Reply::coded(Code::Auth, "You may act only as yourself"));
         }
         let attempt = LoginAttempt {
             username: credentials.username,

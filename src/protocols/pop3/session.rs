@@ -145,7 +145,7 @@ impl Session {
             (Command::Quit, _) => self.quit(),
             (command, State::Transaction(maildrop)) => transact(command, maildrop, self.profile.uidl_format),
             (command, State::Authorization(_)) => self.authorize(command),
-            (_, State::Exchange(_) | State::Over) => Step::Reply(Reply::err("Not now")),
+            (_, State::Exchange(_) | State::Over) => Step::Reply(Reply::err("Not allowed now")),
         }
     }
 
@@ -272,7 +272,7 @@ impl Session {
 
 /// RFC 1939 §5.
 fn transact(command: Command, maildrop: &mut Maildrop, format: UidlFormat) -> Step {
-    let none = || Step::Reply(Reply::err("There is no message of that number"));
+    let none = || Step::Reply(Reply::err("There is no message with that number"));
     Step::Reply(match command {
         Command::Stat => {
             let (count, octets) = maildrop.left();
@@ -314,7 +314,7 @@ fn transact(command: Command, maildrop: &mut Maildrop, format: UidlFormat) -> St
             Reply::err("You are logged in already")
         }
         // RFC 2595 §4, RFC 6856 §2.1: only before the login.
-        Command::Stls | Command::Utf8 | Command::Capa | Command::Quit => Reply::err("Not after the login"),
+        Command::Stls | Command::Utf8 | Command::Capa | Command::Quit => Reply::err("Not allowed after login"),
     })
 }
 

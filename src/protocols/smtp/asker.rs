@@ -26,7 +26,7 @@ use crate::services::login::{LoggedIn, LoginAttempt, Stay};
 pub(super) fn admit(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Result<Pass, Refusal> {
     let service = service(room.mode);
     if room.mode == Mode::Lmtp && !peer.is_local_or_in(&settings.lmtp_networks) {
-        return Err(Refusal::new(Kind::NoPermission, "LMTP is not for you").smtp(554, "5.7.1"));
+        return Err(Refusal::new(Kind::NoPermission, "LMTP is not available to you").smtp(554, "5.7.1"));
     }
     room.guard.admit(peer, service)
 }
@@ -136,7 +136,7 @@ impl Asker<'_> {
     async fn log_in(&self, credentials: Credentials) -> Result<Login, Refusal> {
         // RFC 4616 §2: nobody here may act for another.
         if credentials.authorization.is_some() {
-            let text = "Nobody may log in for another";
+            let text = "You may act only as yourself";
             return Err(Refusal::new(Kind::AuthenticationFailed, text).smtp(535, "5.7.8"));
         }
         let attempt = LoginAttempt {

@@ -266,7 +266,7 @@ impl Driver<'_> {
             () = self.stop.cancelled() => {
                 if self.asker.stay.get().is_some_and(Stay::is_over) {
                     self.write(&Reply::new(421, EnhancedStatus::new(4, 7, 0), Stay::FAREWELL));
-                    return Err(End::Closed("its login is good no longer"));
+                    return Err(End::Closed("its login is no longer valid"));
                 }
                 self.write(&self.conversation.session().farewell("is stopping; try again in a moment"));
                 return Err(End::Stopped);

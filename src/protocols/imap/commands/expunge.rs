@@ -52,7 +52,7 @@ pub async fn close(talk: &mut Conversation) -> Outcome {
             Err(Unfinished { gone, error }) => {
                 record(talk, &gone);
                 drop(trouble(talk, &error));
-                let text = "Not all that is marked as deleted could be removed; the rest is still there";
+                let text = "Some messages marked as deleted could not be removed";
                 talk.link.out.untagged(Condition::No, None, text);
                 expunged = gone;
             }

@@ -21,7 +21,7 @@ pub async fn create(talk: &mut Conversation, name: &RawName, uses: &[Option<Spec
         if fixed.as_ref() != Some(&folder) {
             let why = match special {
                 Some(_) => "This special use belongs to another mailbox",
-                None => "This special use is not known here",
+                None => "This special use is not supported",
             };
             return Err(Trouble::coded("USEATTR", why));
         }

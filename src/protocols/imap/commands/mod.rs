@@ -129,7 +129,7 @@ fn trouble_with(talk: &Conversation, error: &mailbox::Error, text: &str) -> Trou
     let kind = error.kind();
     let text = match kind {
         Kind::Temporary | Kind::NoSpace | Kind::Corrupt => {
-            log::error!(session:% = talk.session, error:% = error; "The mailbox store failed a client");
+            log::error!(session:% = talk.session, error:% = error; "The mailbox store failed");
             text.to_owned()
         }
         Kind::OverQuota => "That would exceed your quota".to_owned(),

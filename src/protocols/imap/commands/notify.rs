@@ -22,11 +22,11 @@ pub async fn run(talk: &mut Conversation, notify: Notify) -> Outcome {
     };
     let Notify::Set { status, groups } = notify else {
         account.attention = Attention::Quiet;
-        return Ok(Done::new("You are told nothing unasked"));
+        return Ok(Done::new("Notifications are off"));
     };
     if groups.iter().any(|group| group.events.unknown) {
         let code = Some(Code::BadEvent(&EVENTS));
-        return Err(Trouble::No { code, text: "One of these events is not known here".into() });
+        return Err(Trouble::No { code, text: "One of these events is not supported".into() });
     }
     // Listened to before anything is looked at, so that nothing happens unnoticed in between.
     let listener = account.user.listen();
@@ -58,7 +58,7 @@ pub async fn run(talk: &mut Conversation, notify: Notify) -> Outcome {
     if let State::Selected(account, selected) = &mut talk.state {
         selected.tell_updates(account, Expunges::Tell, &mut talk.link).await?;
     }
-    Ok(Done::new("You will be told"))
+    Ok(Done::new("Notifications are on"))
 }
 
 fn forget(talk: &mut Conversation) {
@@ -165,7 +165,7 @@ async fn tell_news(talk: &mut Conversation, news: Result<Arc<News>, Missed>) -> 
     let Ok(news) = news else {
         // RFC 5465 §5.8.
         let code = Code::Word("NOTIFICATIONOVERFLOW");
-        talk.link.out.untagged(Condition::Ok, Some(&code), "There was more to tell than could wait; ask again");
+        talk.link.out.untagged(Condition::Ok, Some(&code), "Too many notifications were pending; ask again");
         if let State::Authenticated(account) | State::Selected(account, _) = &mut talk.state {
             account.attention = Attention::Quiet;
         }

@@ -53,7 +53,7 @@ pub async fn run(talk: &mut Conversation, append: Append) -> Outcome {
     }
     match uid_validity {
         Some(uid_validity) => Ok(Done::with(Code::AppendUid(uid_validity, uids), "Stored")),
-        None => Err(Trouble::bad("A message is wanted")),
+        None => Err(Trouble::bad("A message is required")),
     }
 }
 
@@ -67,7 +67,7 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
     let [replaced] = rows[..] else {
         return Err(match rows.is_empty() && was_there(selected, &replace.messages) {
             true => Trouble::coded("EXPUNGEISSUED", "That message has been removed; nothing is stored"),
-            false => Trouble::no("Name one message that is there"),
+            false => Trouble::no("Name one existing message"),
         });
     };
     let space = Space { quota, in_place_of: Some(replaced.size) };

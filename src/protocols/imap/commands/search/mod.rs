@@ -79,9 +79,10 @@ fn condition_of(talk: &mut Conversation, search: &Search) -> Result<Arc<Conditio
         return Err(Trouble::bad("After UTF8=ACCEPT everything is in UTF-8"));
     }
     let prepared = prepare(search, selected, now, text_limit).and_then(|condition| match condition.texts() {
-        texts if texts > most => {
-            Err(Trouble::coded("LIMIT", format!("This search looks for {texts} texts at once; {most} are the most")))
-        }
+        texts if texts > most => Err(Trouble::coded(
+            "LIMIT",
+            format!("This search looks for {texts} texts at once; at most {most} are allowed"),
+        )),
         _ => Ok(condition),
     });
     let condition = match prepared {
@@ -118,8 +119,8 @@ fn prepare(search: &Search, selected: &Selected, now: Timestamp, text_limit: usi
     Condition::new(&search.key, &wording, &selected.view, now).map_err(|problem| match problem {
         Problem::UnknownCharset => Trouble::No {
             code: Some(Code::BadCharset(&["US-ASCII", "UTF-8", "ISO-8859-1", "ISO-8859-15", "WINDOWS-1252"])),
-            text: "This charset is not known here".into(),
+            text: "This charset is not supported".into(),
         },
-        Problem::NotInCharset => Trouble::bad("The text to search for is not in its charset"),
+        Problem::NotInCharset => Trouble::bad("The search text is not valid in its charset"),
     })
 }
