@@ -228,6 +228,6 @@ pub(super) fn circles<'d>(
     let declared = declaration.aliases.iter().map(|alias| (alias.source.clone(), alias.destination.as_str()));
     let leads = Leads::new(routing, accounts, declared.chain(of_hand));
     let circles = leads.circles(declaration.aliases.iter().map(|alias| alias.source.as_str()));
-    let told = |circle: Vec<String>| format!("mail for alias {} runs in a circle and is refused", circle.join(" to "));
+    let told = |circle: Vec<String>| format!("mail for alias {} loops and is refused", circle.join(" to "));
     circles.into_iter().map(told).collect()
 }

@@ -145,7 +145,7 @@ impl Cluster {
     ) -> Result<Option<Box<Link>>, Refusal> {
         let Some(to) = self.elsewhere(&logged_in.address).await? else { return Ok(None) };
         if client.is_compressed {
-            let text = "Your mailboxes are on another server of this house; connect again";
+            let text = "Your mailboxes are on another server of this site; connect again";
             return Err(Refusal::new(Kind::Temporary, text));
         }
         let login = logged_in.stay.carry().ok_or_else(|| Refusal::temporary(Stay::FAREWELL))?;

@@ -74,7 +74,7 @@ impl Keeper {
                 log::info!(node = self.membership.node(), epoch = term.epoch; "This node has joined");
                 self.record("joined");
             }
-            Ok(None) => log::debug!(node = self.membership.node(); "An earlier lease of this node still lasts"),
+            Ok(None) => log::debug!(node = self.membership.node(); "An earlier lease of this node has not yet expired"),
             Err(error) => log::warn!(error:% = error; "This node cannot join; it serves no mailboxes"),
         }
     }

@@ -290,7 +290,7 @@ impl Performance<'_> {
         let (key, now, account) = (key.to_owned(), self.delivery.clock.now(), &self.item.recipient.account);
         let remembered = self.scripting.home(account, move |home| home.remember(&key, until, now)).await;
         if let Err(error) = remembered {
-            log::warn!(user:% = account, error:% = error; "What a script has done is not remembered");
+            log::warn!(user:% = account, error:% = error; "What a script did could not be recorded");
         }
     }
 
@@ -353,7 +353,7 @@ impl Performance<'_> {
         let posted = self.scripting.parts.posting.post(errand).await;
         posted.inspect_err(|refusal| {
             let cause = refusal.cause.as_ref().map(ToString::to_string).unwrap_or_default();
-            log::warn!(mail:% = self.item.mail.id, user:% = account, cause = cause; "A letter of a script is not sent: {refusal}");
+            log::warn!(mail:% = self.item.mail.id, user:% = account, cause = cause; "A message from a script was not sent: {refusal}");
         })
     }
 

@@ -256,7 +256,7 @@ impl World for Surroundings<'_> {
     fn seen_before(&self, key: &str) -> bool {
         let memory = self.memory.get_or_init(|| {
             self.home.memory().unwrap_or_else(|error| {
-                log::warn!(user:% = self.account, error:% = error; "What scripts remember cannot be read");
+                log::warn!(user:% = self.account, error:% = error; "The scripts' memory cannot be read");
                 Memory::default()
             })
         });

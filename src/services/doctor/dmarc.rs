@@ -6,7 +6,7 @@ use super::{Doctor, Finding, Health};
 use crate::services::filter::authentication::{DmarcResult, Identities, Policy, evaluate_dmarc};
 
 const CHECK: &str = "dmarc";
-const ABSENT: &str = "no DMARC record: anybody may write in its name";
+const ABSENT: &str = "no DMARC record: anybody can send mail in its name";
 
 pub(super) async fn check(doctor: &Doctor<'_>, domain: &str) -> Finding {
     let at = format!("_dmarc.{domain}");
@@ -44,14 +44,14 @@ fn judged(record: &Tags<'_>) -> Result<&'static str, (Health, &'static str)> {
         Some("quarantine") => "quarantine",
         Some("reject") => "reject",
         Some("none") => return Err((Health::Warning, "p=none: forged mail in its name is only reported")),
-        _ => return Err((Health::Wrong, "the record has no policy that anybody understands")),
+        _ => return Err((Health::Wrong, "the record has no valid policy")),
     };
     let tests = record.word("t").is_some_and(|value| value == "y");
     // RFC 7489 §6.6.4, which many receivers still follow: the share of mail that the policy is for.
     let share = record.word("pct").and_then(|value| value.parse::<u32>().ok());
     match (tests, share) {
-        (true, _) => Err((Health::Warning, "t=y: its policy is only being tried")),
-        (false, Some(0)) => Err((Health::Warning, "pct=0: its policy is for no mail at all")),
+        (true, _) => Err((Health::Warning, "t=y: its policy is only being tested")),
+        (false, Some(0)) => Err((Health::Warning, "pct=0: its policy applies to no mail at all")),
         (false, _) => Ok(policy),
     }
 }

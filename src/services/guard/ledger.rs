@@ -253,7 +253,7 @@ impl Guard {
         let mut memory = self.0.memory.lock();
         memory.set.retain(|_, ban| ban.until.is_none_or(|until| until > now));
         if memory.set.len() >= MOST_SET_BANS {
-            return Err(Refusal::new(Kind::TooMany, "10,000 bans are the most; remove some first"));
+            return Err(Refusal::new(Kind::TooMany, "There can be at most 10,000 bans; remove some first"));
         }
         let network = network.trunc();
         let ban = Ban { network, until: length.map(|length| now + length), reason: reason.to_owned().into() };
@@ -449,14 +449,14 @@ impl Memory {
         for (network, limit) in [(client.host(), rates.at_once), (client.network(), wide(rates.at_once))] {
             let held = self.held.get(&(network, service)).copied().unwrap_or(0);
             if limit > 0 && held >= limit {
-                let text = format!("Too many connections from {network} at the same time ({limit} are the most)");
+                let text = format!("Too many connections from {network} at the same time (at most {limit})");
                 return Err(busy(format!("{text}; close one or try again in a minute")));
             }
         }
         for (network, limit) in [(client.host(), rates.per_minute), (client.network(), wide(rates.per_minute))] {
             let wanted = Wanted { units: 1, count: limit, period: MINUTE };
             self.rates.take(Rate::Connections(service, network), now, wanted, settings).map_err(|wait| {
-                let text = format!("Too many connections from {network} in a minute ({limit} are the most)");
+                let text = format!("Too many connections from {network} in a minute (at most {limit})");
                 busy(format!("{text}; try again in {}", words(wait)))
             })?;
         }

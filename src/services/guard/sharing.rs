@@ -131,7 +131,7 @@ impl Sharing {
         }
         let forgotten = gather(&mut self.unwritten, changes);
         if forgotten > 0 {
-            log::warn!(bans = forgotten; "The oldest bans not shared yet are not shared any more; this process keeps to them");
+            log::warn!(bans = forgotten; "The oldest bans not yet shared will not be shared; only this process enforces them");
         }
         self.tell_firewall(now).await;
         while let Some(change) = self.unwritten.first() {

@@ -61,7 +61,7 @@ impl Guard {
             };
             let wanted = Wanted { units: 1, count, period: MINUTE };
             self.take_rate(rate, wanted).map_err(|wait| {
-                let text = format!("Too many {word} from {network} in a minute ({count} are the most)");
+                let text = format!("Too many {word} from {network} in a minute (at most {count})");
                 later("4.7.1", format!("{text}; try again in {}", words(wait)))
             })?;
         }
@@ -91,7 +91,7 @@ impl Guard {
             return Ok(());
         }
         self.look_at_rate(&mailbox_rate(mailbox), Wanted { units: 1, count, period: HOUR }).map_err(|wait| {
-            let text = "This mailbox gets too many messages";
+            let text = "This mailbox is receiving too many messages";
             later("4.2.1", format!("{text}; try again in {}", words(wait)))
         })
     }

@@ -222,7 +222,7 @@ impl Intake {
             });
             let note = quarantined::note(&wanted.mail, &wanted.verdict, entry, self.parts.clock.now());
             if let Err(error) = self.parts.notes.note(&account.key(), &note).await {
-                log::warn!(mail:% = wanted.mail.id; "a message in quarantine will be missing in the letter to its recipient: {error}");
+                log::warn!(mail:% = wanted.mail.id; "a message in quarantine will be missing from the letter to its recipient: {error}");
             }
         }
     }
@@ -232,7 +232,7 @@ impl Intake {
         let settings = self.settings();
         let glance = Glance::of(&mail.message);
         if glance.hops > settings.hops {
-            let text = format!("The message has passed {} hosts: mail runs in a circle", glance.hops);
+            let text = format!("The message has passed through {} hosts: mail loop", glance.hops);
             let refusal = Refusal::new(Kind::Invalid, text).smtp(554, "5.4.6");
             return Err(self.refused(&mail, &glance, refusal));
         }

@@ -94,7 +94,7 @@ pub fn last_one_time_step(now: Timestamp) -> i64 {
 
 /// A secret that is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("at least 16 octets in base32 are wanted")]
+#[error("at least 16 octets in base32 are required")]
 pub struct BadSecret;
 
 /// The address that authenticator programs read from a picture.

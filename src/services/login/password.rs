@@ -18,7 +18,7 @@ const MOST_ARGON2_KIB: u32 = 1 << 20;
 const MOST_ARGON2_PASSES: u32 = 64;
 
 /// What would be a hash, and what makes one.
-const HASHES: &str = "known are {BLF-CRYPT}, {SHA512-CRYPT}, {SHA256-CRYPT}, {ARGON2ID} and {ARGON2I}, and \
+const HASHES: &str = "known schemes are {BLF-CRYPT}, {SHA512-CRYPT}, {SHA256-CRYPT}, {ARGON2ID} and {ARGON2I}, and \
      `postrider user hash` makes one";
 
 /// A way of hashing passwords.
@@ -46,16 +46,16 @@ pub enum Unusable {
     #[error("no password has been set")]
     Missing,
     /// Somebody has put a sign before the hash that nothing matches.
-    #[error("it is locked by `!` or `*` where its hash begins")]
+    #[error("it is locked: its hash begins with `!` or `*`")]
     Locked,
     /// Neither a hash nor a scheme: perhaps the password itself, so nothing of it is told.
     #[error("it is not the hash of a password; {HASHES}")]
     NoHash,
     /// The scheme in braces, or the mark of crypt(3), is another program's and none of ours.
-    #[error("the scheme {0} is not known here; {HASHES}")]
+    #[error("the scheme {0} is not supported; {HASHES}")]
     Scheme(String),
     /// What stands behind the scheme is no hash of it.
-    #[error("what stands there is no whole hash of its scheme; {HASHES}")]
+    #[error("it is not a complete hash of its scheme; {HASHES}")]
     Malformed,
     /// The hash asks for more work or memory than any honest one.
     #[error("the hash asks for too much work; `postrider user hash` makes one that does not")]

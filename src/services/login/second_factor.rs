@@ -183,7 +183,7 @@ impl Login {
         code: &str,
     ) -> Result<Vec<Secret<String>>, Refusal> {
         let inner = &self.0;
-        let nothing = || Refusal::new(Kind::NotFound, "There is no secret that waits for its first code");
+        let nothing = || Refusal::new(Kind::NotFound, "No secret is waiting for its first code");
         let begun = inner.directory.two_factor(account.id).await.map_err(refused)?;
         let begun = begun.filter(|begun| begun.confirmed_at.is_none()).ok_or_else(nothing)?;
         inner.count_try(attempt, account).await?;

@@ -121,7 +121,7 @@ impl Stay {
     }
 
     /// What the client of such a session is told.
-    pub const FAREWELL: &str = "This login is good no longer; log in again";
+    pub const FAREWELL: &str = "This login is no longer valid; log in again";
 }
 
 impl Drop for Stay {
@@ -242,7 +242,7 @@ impl Login {
                 _ = tokio::time::timeout(rest, self.0.directory.changed()) => {}
             }
             if let Err(error) = self.0.look_again().await {
-                log::warn!(cause:% = error; "It cannot be seen whether the accounts of open sessions are still good");
+                log::warn!(cause:% = error; "Cannot check whether the accounts of open sessions are still valid");
             }
             tokio::select! {
                 () = tasks.stopping() => return,

@@ -306,10 +306,10 @@ impl Inner {
             Err(Failed::Told(reason, Refusal::new(Kind::AuthenticationFailed, public).smtp(535, "5.7.8")))
         };
         if found.is_over(self.clock.now()) {
-            return told("app password has ended", "This app password has ended; make a new one in the webmail");
+            return told("app password has ended", "This app password has expired; create a new one in the webmail");
         }
         if !found.scopes.includes(scope(attempt.service)) {
-            let public = "This app password was not made for this; make another one in the webmail";
+            let public = "This app password is not valid for this service; create another one in the webmail";
             return told("app password is for something else", public);
         }
         Ok(Some(found))
@@ -331,7 +331,7 @@ impl Inner {
             }
             Ok(_) => {}
             Err(error) => {
-                log::warn!(cause:% = error, user:% = account.address; "The use of an app password could not be written down");
+                log::warn!(cause:% = error, user:% = account.address; "The use of an app password could not be recorded");
             }
         }
     }
@@ -460,7 +460,7 @@ fn app_passwords_only(account: &Account, settings: &LoginSettings) -> Option<Fai
         Need::Nothing => return None,
         Need::Code => (
             "two-factor login is on; only app passwords count here",
-            "This account has two-factor login: use an app password, which the webmail makes in its settings",
+            "This account has two-factor login: use an app password, which you can create in the webmail's settings",
         ),
         Need::Enrolment => (
             "two-factor login is required; only app passwords count here",

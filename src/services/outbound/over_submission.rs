@@ -55,7 +55,7 @@ impl OverSubmission {
         let reply = reply.map_err(|broken| broken.trouble("AUTH"))?;
         if !reply.is_success() {
             // A mistake in the configuration, which an administrator mends: smtp.vouching.
-            return Err(away(&format!("it does not believe this process: {}", Trouble::of(&reply).reply)));
+            return Err(away(&format!("it does not trust this process: {}", Trouble::of(&reply).reply)));
         }
         let host = "submission".to_owned();
         let contact = Contact { host, address: None, tls: None, verified: Verified::No, policy: "local" };

@@ -99,7 +99,7 @@ impl Roots {
 pub(super) enum TlsError {
     #[error("{0}")]
     Handshake(#[from] std::io::Error),
-    #[error("`{0}` is no name for TLS")]
+    #[error("`{0}` is not a valid name for TLS")]
     Name(String),
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] rustls::Error),

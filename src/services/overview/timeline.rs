@@ -96,7 +96,7 @@ impl Overviewer {
             Vec::new()
         });
         let queue = self.sources.spool.samples(from, step).await.unwrap_or_else(|error| {
-            problems.push(format!("the queue's past cannot be read: {error}"));
+            problems.push(format!("the queue's history cannot be read: {error}"));
             Vec::new()
         });
         let mut flow = Vec::new();

@@ -186,7 +186,7 @@ impl Prober {
 
     async fn encrypted(&self, stream: Box<dyn Io>, witness: &Arc<Judged<Witness>>) -> Result<Box<dyn Io>, String> {
         let name = ServerName::try_from(self.hostname.as_str().to_owned())
-            .map_err(|_| format!("`{}` is no name for TLS", self.hostname))?;
+            .map_err(|_| format!("`{}` is not a valid name for TLS", self.hostname))?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider));
         let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
         let verifier = Arc::clone(witness) as _;

@@ -46,7 +46,7 @@ impl Queue {
                 log::warn!(queue:% = id, cause:% = error; "A sender cannot be notified yet; it will be tried again");
             }
             Err(_) => {
-                log::error!(queue:% = id; "A fault of this program has kept a sender from being notified; it will be tried again");
+                log::error!(queue:% = id; "A fault of this program kept a sender from being notified; it will be tried again");
             }
         }
     }

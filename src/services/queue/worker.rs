@@ -194,14 +194,14 @@ impl Queue {
         }
         if let Err(error) = self.0.parts.spool.give_back(self.owner(), keys).await {
             // Housekeeping gives back what nobody works on.
-            log::debug!(queue:% = id, cause:% = error; "Held recipients cannot be given back now");
+            log::debug!(queue:% = id, cause:% = error; "Held recipients cannot be returned now");
         }
     }
 
     /// Puts off a group whose worker has panicked.
     async fn broke_down(&self, group: &Claimed) {
         let id = group.entry.id;
-        log::error!(queue:% = id; "An attempt has ended in a fault of this program; it will be repeated like one that failed");
+        log::error!(queue:% = id; "An attempt ended in a fault of this program; it will be repeated like a failed one");
         let is_settled = !group.recipients.iter().any(|one| self.0.lanes.lock().holds_recipient(one.key));
         if is_settled {
             return;
@@ -281,7 +281,7 @@ impl Queue {
                 }
                 error => {
                     log::warn!(queue:% = id, cause:% = error; "A message is not sent now: the database cannot be written");
-                    "The database of this server cannot be written now, and nothing is sent whose result could not be kept"
+                    "This server's database cannot be written now; nothing is sent while its result could not be kept"
                 }
             };
             // RFC 3463 §3.4: X.3.0, mail system status.

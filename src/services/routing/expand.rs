@@ -129,7 +129,7 @@ impl Routing {
             return match original {
                 Ok(sender) => self.resolve_original(sender, &settings).await,
                 Err(wrong) => {
-                    log::info!(address:% = address; "{address} is no rewritten sender of ours: {wrong:?}");
+                    log::info!(address:% = address; "{address} is not a rewritten sender of ours: {wrong:?}");
                     Ok(Resolution::Unknown)
                 }
             };
@@ -314,12 +314,12 @@ impl Walk<'_> {
 
     fn conclude(self, start: &Address) -> Resolution {
         if self.met_circle {
-            log::warn!(address:% = start; "The aliases for {start} run in a circle");
+            log::warn!(address:% = start; "The aliases for {start} form a loop");
         }
         if self.accounts.is_empty() && self.forwards.is_empty() {
             return match (self.met_circle, self.met_disabled) {
                 (true, _) => Resolution::Refused(
-                    Refusal::new(Kind::Invalid, "The aliases of this address run in a circle").smtp(554, "5.4.6"),
+                    Refusal::new(Kind::Invalid, "The aliases of this address form a loop").smtp(554, "5.4.6"),
                 ),
                 (_, true) => Resolution::Refused(disabled("mailbox")),
                 _ => Resolution::Unknown,
@@ -350,7 +350,7 @@ impl Walk<'_> {
                 None => None,
             };
             let Some(written) = written else {
-                log::warn!(alias = key.as_str(), destination = text; "A destination of an alias is no address");
+                log::warn!(alias = key.as_str(), destination = text; "A destination of an alias is not an address");
                 continue;
             };
             if self.steps.len() > self.settings.alias_expansion as usize {

@@ -67,7 +67,7 @@ impl Srs {
     ) -> Result<Self, &'static str> {
         let secrets: Vec<&[u8]> = secrets.collect();
         if secrets.is_empty() || secrets.iter().any(|secret| secret.len() < SHORTEST) {
-            return Err("it must hold a secret of at least 16 octets in each line");
+            return Err("it must hold a secret of at least 16 octets on each line");
         }
         let keys = secrets.into_iter().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret)).collect();
         Ok(Self { keys, domain, lifetime, clock })

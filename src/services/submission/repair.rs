@@ -49,7 +49,7 @@ impl Inspection {
             } else if field.is("Sender") {
                 seen.sender_at.push(field.range.clone());
                 if seen.sender.is_some() {
-                    seen.faults.push("Sender stands there twice");
+                    seen.faults.push("The Sender field occurs twice");
                 }
                 seen.sender = addresses(&field).or_else(|| Some(Vec::new()));
             } else if field.is("Date") {
@@ -91,12 +91,12 @@ impl Inspection {
     fn take_author(&mut self, field: &Field<'_>) {
         // RFC 5322 §3.6: exactly once. Readers differ in which of two they show, so neither can be trusted.
         if self.authors.is_some() {
-            self.faults.push("From stands there twice");
+            self.faults.push("The From field occurs twice");
         }
         match addresses(field) {
             Some(addresses) if !addresses.is_empty() => self.authors = Some(addresses),
             _ => {
-                self.faults.push("From holds no address that can be understood");
+                self.faults.push("The From field holds no valid address");
                 self.authors = Some(Vec::new());
             }
         }

@@ -15,7 +15,7 @@ pub enum Error {
     #[error("the queue cannot be read for the report: {0}")]
     Spool(#[from] spool::Error),
     /// What came of backups cannot be read.
-    #[error("what came of backups cannot be read for the report: {0}")]
+    #[error("the results of backups cannot be read for the report: {0}")]
     Backups(#[from] HistoryError),
 }
 

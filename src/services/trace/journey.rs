@@ -254,7 +254,10 @@ impl std::fmt::Display for Traced {
     /// For people: one paragraph for each message.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.journeys.is_empty() && self.besides.is_empty() {
-            return writeln!(f, "Nothing is known about it; events are kept only for a time (journal.keep_for).");
+            return writeln!(
+                f,
+                "Nothing is known about it; events are kept only for a limited time (journal.keep_for)."
+            );
         }
         for journey in &self.journeys {
             writeln!(f, "Message {}: {}", journey.mail, journey.ending)?;

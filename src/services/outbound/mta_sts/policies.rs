@@ -129,7 +129,7 @@ async fn stored(parts: &OutboundParts, domain: &str, now: Timestamp) -> Result<O
         Ok(Some((id, text, until))) => Ok(Policy::parse(&text).ok().map(|policy| (Arc::new(policy), id, until))),
         Ok(None) => Ok(None),
         Err(error) => {
-            log::warn!(domain:% = domain, cause:% = error; "The MTA-STS policies that were kept cannot be read");
+            log::warn!(domain:% = domain, cause:% = error; "The stored MTA-STS policies cannot be read");
             Err(())
         }
     }
@@ -146,7 +146,7 @@ async fn store(parts: &OutboundParts, domain: &str, (policy, id, until): (&Polic
         database.execute("DELETE FROM mta_sts_policies WHERE valid_until < ?", &[now.into()]).await
     };
     if let Err(error) = work.await {
-        log::warn!(domain:% = domain, cause:% = error; "The MTA-STS policy of {domain} cannot be kept for a restart");
+        log::warn!(domain:% = domain, cause:% = error; "The MTA-STS policy of {domain} cannot be stored");
     }
 }
 

@@ -48,13 +48,13 @@ impl Policy {
             }
         }
         if version != Some("STSv1") {
-            return Err("it is no policy of version STSv1");
+            return Err("it is not a policy of version STSv1");
         }
         let mode = match mode {
             Some("enforce") => Mode::Enforce,
             Some("testing") => Mode::Testing,
             Some("none") => Mode::None,
-            _ => return Err("its mode is not known"),
+            _ => return Err("its mode is unknown"),
         };
         let age = age.filter(|age| age.len() <= 10).and_then(|age| age.parse::<u64>().ok());
         let max_age = Duration::from_secs(age.ok_or("it has no max_age")?.min(LONGEST));

@@ -102,7 +102,7 @@ impl Lanes {
             if lane.slow == 0 || lane.slow < lane.workers || lane.backlog.is_empty() {
                 continue;
             }
-            let why = "The destination takes long to answer, and others have mail waiting";
+            let why = "The destination is slow to answer, and mail for others is waiting";
             lane.rest.get_or_insert_with(|| Rest { until: now, why: why.to_owned() });
             if let Some(rest) = &mut lane.rest {
                 rest.until = rest.until.max(now + STALL);
