@@ -36,7 +36,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
             if let Some(event) = room.needs.guard.turned_away(&refusal, Service::Imap, peer, session) {
                 room.needs.journal.record(event);
             }
-            // Before a handshake nothing can be said, and who is not wanted gets none.
+            // Nothing can be said before a handshake, and an unwanted client gets none.
             if connection.handshake.is_some() {
                 return;
             }
@@ -75,7 +75,7 @@ pub(super) struct Conversation {
     pub session: SessionId,
     pub peer: Peer,
     pub stop: CancellationToken,
-    /// How long whoever has logged in may stay.
+    /// How long the user who has logged in may stay.
     pub stay: Option<Stay>,
     /// Among several nodes: counted while the mailboxes are here.
     pub visit: Option<Visit>,
@@ -95,7 +95,7 @@ pub(super) struct Conversation {
     awaited_since: Option<Instant>,
 }
 
-/// Why a session ends whose mailbox is no longer there.
+/// Why a session ends when its mailbox is gone.
 const MAILBOX_GONE: &str = "The selected mailbox was deleted or renamed";
 
 /// Why a message is not taken now.
@@ -277,7 +277,7 @@ impl Conversation {
         matches!(&self.state, State::Selected(_, selected) if selected.is_gone())
     }
 
-    /// What a session says that is told to stop.
+    /// What a session says when told to stop.
     pub fn farewell(&self) -> &'static str {
         match &self.stay {
             Some(stay) if stay.is_over() => Stay::FAREWELL,
@@ -295,7 +295,7 @@ impl Conversation {
         }
     }
 
-    /// Puts the limits of the present state in force.
+    /// Applies the limits of the current state.
     pub fn apply_limits(&mut self) {
         let limits = limits(&self.settings, self.phase());
         self.link.set_limits(limits);
@@ -333,7 +333,7 @@ impl Conversation {
         }
     }
 
-    /// Brings the memory that the messages of the present command have to so many octets.
+    /// Adjusts the memory reserved for the messages of the current command to so many octets.
     pub async fn reserve(&mut self, octets: usize) -> Result<(), Trouble> {
         let Some(account) = self.state.account() else { return Err(Trouble::bad("Log in first")) };
         let budget = &self.room.append_memory;

@@ -53,7 +53,7 @@ pub enum Step {
     LogIn(Credentials),
     /// Send this, drop what has been read, begin TLS, tell [`Session::secured`] and send what it gives.
     StartTls(Reply),
-    /// Do this with the scripts of the account and send what came of it.
+    /// Do this with the scripts of the account and send the result.
     Perform(Wish),
     /// Forget who the client is.
     Forget(Reply),
@@ -140,8 +140,8 @@ impl Session {
         }
     }
 
-    /// A command was not taken, and the client is told so. As an answer to a challenge it was wrong (RFC 5804 §2.1): the exchange
-    /// is over, and what comes next is a command.
+    /// A command was not accepted, and the client is told so. If it answered a challenge (RFC 5804 §2.1), the exchange
+    /// is over and a command comes next.
     pub fn refused(&mut self) {
         if matches!(self.state, State::Exchange(_)) {
             self.state = State::Unauthenticated;

@@ -131,8 +131,8 @@ impl Session {
         }
     }
 
-    /// A line was not taken, and the client is told so. As an answer to a challenge it was wrong (RFC 5034 §4): the exchange is
-    /// over, and the next line is a command.
+    /// A line was not accepted, and the client is told so. If it answered a challenge (RFC 5034 §4), the exchange is
+    /// over and the next line is a command.
     pub fn line_refused(&mut self) {
         if matches!(self.state, State::Exchange(_)) {
             self.state = State::Authorization(None);
@@ -318,7 +318,7 @@ fn transact(command: Command, maildrop: &mut Maildrop, format: UidlFormat) -> St
     })
 }
 
-/// What a client reads when it may not log in, or the maildrop cannot be had.
+/// What a client reads when it may not log in, or the maildrop is not available.
 pub(super) fn refusal(refusal: &Refusal) -> Reply {
     let code = match refusal.kind {
         // RFC 3206 §4.

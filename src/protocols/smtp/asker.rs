@@ -55,7 +55,7 @@ pub(super) struct Asker<'r> {
     pub local: Option<SocketAddr>,
     pub session: SessionId,
     pub tls: Option<TlsFacts>,
-    /// How long whoever has logged in may stay.
+    /// How long the user who has logged in may stay.
     pub stay: OnceLock<Stay>,
     /// What milters have been told of the message that is on its way.
     pub dialogue: Option<Box<Dialogue>>,

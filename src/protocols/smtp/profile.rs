@@ -50,7 +50,7 @@ pub struct Profile {
     pub auth: Auth,
     /// Whom a program of this machine sends for. It need not log in.
     pub program: Option<Login>,
-    /// Whether the client may say for whom it speaks (SASL EXTERNAL): whoever could open this socket has shown who he is.
+    /// Whether the client may say for whom it speaks (SASL EXTERNAL): opening this socket has shown who the client is.
     pub vouches: bool,
     /// Largest message in octets.
     pub message_size: usize,

@@ -107,7 +107,7 @@ async fn verify(talk: &mut Conversation, tag: &str, username: String, password: 
     enter(talk, logged_in).await
 }
 
-/// Lets somebody in whose login is good, to mailboxes that are here.
+/// Lets in a user whose login is valid and whose mailboxes are here.
 pub async fn enter(talk: &mut Conversation, logged_in: LoggedIn) -> Outcome {
     let LoggedIn { address, stay } = logged_in;
     let login = Login::user(address);
@@ -137,7 +137,7 @@ pub async fn enter(talk: &mut Conversation, logged_in: LoggedIn) -> Outcome {
 /// UNAUTHENTICATE (RFC 8437): the connection is as before the login. TLS, compression and the count of failed logins stay.
 pub fn unauthenticate(talk: &mut Conversation) -> Done {
     talk.visit = None;
-    // What becomes of the account is no business of this connection any more.
+    // What happens to the account no longer concerns this connection.
     talk.stay = None;
     talk.state = State::NotAuthenticated { until: Instant::now() + talk.settings.login_timeout.duration() };
     talk.link.out.set_utf8_texts(false);

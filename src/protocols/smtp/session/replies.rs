@@ -39,7 +39,7 @@ pub(super) fn fault_reply(fault: BodyFault, profile: &Profile) -> Reply {
     }
 }
 
-/// The refusal for want of memory.
+/// The refusal for lack of memory.
 pub(in crate::protocols::smtp) fn no_memory() -> Refusal {
     Refusal::new(Kind::NoSpace, "This server is busy with other messages; try again later").smtp(452, "4.3.1")
 }

@@ -130,7 +130,7 @@ async fn copy(
     while start < end {
         let piece = source.piece(&(start..end)).await.map_err(|error| trouble(talk, &error))?;
         if piece.is_empty() {
-            // Another program has made the file shorter: what the URL stands for is there no longer.
+            // Another program has made the file shorter: what the URL stands for no longer exists.
             return Err(Trouble::no("A message changed while it was being read"));
         }
         start += piece.len() as u64;

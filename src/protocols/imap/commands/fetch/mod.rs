@@ -127,7 +127,7 @@ struct Fetched {
 }
 
 impl Fetched {
-    /// Notes that a message has not been told of; the others can be.
+    /// Notes that a message was not reported; the others can be.
     fn miss(&mut self, uid: Uid, error: mailbox::Error) {
         match error {
             mailbox::Error::NoMessage(_) => self.expunged += 1,

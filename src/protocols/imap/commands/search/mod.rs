@@ -45,8 +45,8 @@ pub async fn run(talk: &mut Conversation, tag: &str, search: Search) -> Outcome 
     outcome
 }
 
-/// Finds messages. When some could not be looked into, the client is warned that they are not among them
-/// (RFC 9051 §7.1.2: an untagged NO).
+/// Finds messages. If some could not be searched, the client is warned that they are not among the result (RFC 9051
+/// §7.1.2: an untagged NO).
 async fn found(
     condition: &Arc<Condition>,
     view: &View,
@@ -88,7 +88,7 @@ fn condition_of(talk: &mut Conversation, search: &Search) -> Result<Arc<Conditio
     let condition = match prepared {
         Ok(condition) => Arc::new(condition),
         Err(trouble) => {
-            // RFC 5182 §2.1: a search that fails saves an empty result, one that makes no sense leaves what is there.
+            // RFC 5182 §2.1: a search that fails saves an empty result, an invalid one leaves what is there.
             if is_saved(search) && matches!(trouble, Trouble::No { .. }) {
                 selected.saved = Default::default();
             }
