@@ -113,7 +113,7 @@ impl Acceptance {
         }
     }
 
-    /// Whether a mailbox can take so many octets more, as far as is known now; delivery looks again.
+    /// Whether a mailbox can take so many octets more, as far as is known now; delivery checks again.
     async fn has_room(&self, reached: &Reached, size: Option<u64>) -> Result<bool, Refusal> {
         let Some(quota) = reached.account.quota else { return Ok(true) };
         let usage = self.directory.usage(&reached.account.address).await.map_err(unavailable)?;

@@ -91,7 +91,7 @@ impl Performance<'_> {
         }
     }
 
-    /// Keeps a message that a script passes on to the user's own address. It would come back and look like one that runs in a circle.
+    /// Keeps a message that a script passes on to the user's own address. It would come back and look like a mail loop.
     async fn keep_what_comes_back(&self, decided: &mut Decided) -> Result<(), Refusal> {
         let (routing, account) = (&self.scripting.parts.routing, &self.item.recipient.account);
         for act in &mut decided.acts {

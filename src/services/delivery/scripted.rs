@@ -61,7 +61,7 @@ pub(super) struct Act {
     /// The script.
     pub(super) script: String,
     pub(super) action: Action,
-    /// What the script has tested and decided, for whoever asks why.
+    /// What the script has tested and decided, to explain the result.
     pub(super) why: String,
 }
 

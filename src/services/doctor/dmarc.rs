@@ -1,4 +1,4 @@
-//! What becomes of mail that somebody else writes in the name of a domain.
+//! What happens to mail that others send in the name of a domain.
 
 use super::domains::missing;
 use super::tags::Tags;
@@ -38,7 +38,7 @@ fn remedy_for(health: Health, remedy: String) -> String {
     }
 }
 
-/// What a record has receivers do. Its words may be in any case (RFC 9989 §4.7).
+/// What a record tells receivers to do. Its words may be in any case (RFC 9989 §4.7).
 fn judged(record: &Tags<'_>) -> Result<&'static str, (Health, &'static str)> {
     let policy = match record.word("p").as_deref() {
         Some("quarantine") => "quarantine",

@@ -133,7 +133,7 @@ enum Unfit {
     Testing,
 }
 
-/// The key records of a name beside the one that is meant (RFC 6376 §3.6.1).
+/// Compares the key records of a name with the intended one (RFC 6376 §3.6.1).
 fn compared(published: &[String], meant: &str) -> Result<(), Unfit> {
     let wrong = |found: &str| Err(Unfit::Wrong(found.to_owned()));
     // RFC 6376 §3.6.2.2: of several, receivers take any.
@@ -165,7 +165,7 @@ fn compared(published: &[String], meant: &str) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// A TXT record that makes things better, and without which mail flows too.
+/// A TXT record that is an improvement; mail flows without it too.
 async fn text(
     doctor: &Doctor<'_>,
     check: &'static str,
@@ -209,7 +209,8 @@ fn announced(texts: &[String], version: &str, needed: &str) -> Result<(), String
     }
 }
 
-/// The policy as another server gets it, beside what is meant. Nothing is said where none is meant and none announced.
+/// Compares the policy as another server gets it with the intended one. Says nothing if there is no policy, intended or
+/// announced.
 async fn policy(doctor: &Doctor<'_>, domain: &Domain) -> Vec<Finding> {
     const CHECK: &str = "mta-sts-policy";
     let name = domain.as_str();
@@ -242,7 +243,7 @@ async fn policy(doctor: &Doctor<'_>, domain: &Domain) -> Vec<Finding> {
     findings
 }
 
-/// The policy that is served, beside the one that is meant; without one that is meant, this host must be among its hosts.
+/// Compares the policy that is served with the intended one; if none is intended, this host must be among its hosts.
 fn compare(doctor: &Doctor<'_>, domain: &str, served: &[String], meant: Option<&str>) -> Finding {
     const CHECK: &str = "mta-sts-policy";
     let said = served.join(", ");
@@ -321,7 +322,7 @@ async fn services(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
     findings
 }
 
-/// What is not there, or not known to be.
+/// A record that is missing, or cannot be looked up.
 pub(super) fn missing(check: &'static str, about: &str, error: &dns::Error, absent: &str, remedy: String) -> Finding {
     match error.is_absence() {
         true => Finding::ill(check, about, Health::Wrong, absent, remedy),

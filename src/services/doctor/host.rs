@@ -124,7 +124,7 @@ async fn caa(doctor: &Doctor<'_>, host: &str) -> Finding {
     Finding::ill("caa", host, Health::Warning, "any authority may issue its certificates", remedy)
 }
 
-/// What the authorities that a record names mean for the one that certificates are got from.
+/// What the authorities that a record names mean for the one that issues our certificates.
 fn allowed(authorities: &[String], host: &str, at: &str, issuers: &[String]) -> Finding {
     let named: Vec<&str> = issuers.iter().map(String::as_str).filter(|issuer| !issuer.is_empty()).collect();
     if named.is_empty() {

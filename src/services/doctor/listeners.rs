@@ -10,7 +10,7 @@ use super::{Doctor, Finding, Health};
 use crate::foundations::clock::Timestamp;
 use crate::services::probe::{Encryption, Probe, Probed};
 
-/// From this long before its end on, a certificate should have been renewed.
+/// A certificate should have been renewed this long before it expires.
 const RENEWED_BEFORE: Duration = Duration::from_secs(14 * 86_400);
 /// How long a port may take to be opened.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -99,7 +99,7 @@ fn certificate(doctor: &Doctor<'_>, probe: &Probe, probed: &Probed, now: Timesta
     Some(Finding::well("certificate", about, format!("{} until {}", served.names.join(", "), served.not_after)))
 }
 
-/// Some networks do not lead a machine back to itself, so a closed port is only suspicious.
+/// Some networks do not route a machine's connections back to itself, so a closed port is only suspicious.
 async fn reachable(place: SocketAddr) -> Finding {
     let connected = tokio::time::timeout(PATIENCE, TcpStream::connect(place)).await;
     let problem = match connected {

@@ -109,8 +109,8 @@ fn guarded(guarded: &Guarded) -> Finding {
     }
 }
 
-/// Whether others get at what is in a file or directory. That they see the names of keys in a directory does no harm as long
-/// as they can neither read nor replace any.
+/// Whether others can access what is in a file or directory. Seeing the names of keys in a directory does no harm as
+/// long as they can neither read nor replace any.
 fn is_exposed(path: &Path, metadata: &std::fs::Metadata, forbidden: u32) -> bool {
     let mode = metadata.mode();
     if mode & forbidden == 0 {
@@ -146,7 +146,7 @@ fn files(connections: u64, most: Option<u64>) -> Finding {
 /// Debian and NixOS give) write whenever they have set it.
 const SYNCHRONIZED: [&str; 3] =
     ["/run/systemd/timesync/synchronized", "/var/lib/chrony/drift", "/var/lib/chrony/chrony.drift"];
-/// Both write at least every few hours; what is older was left by one that runs no more, or reaches nobody.
+/// Both write at least every few hours; anything older was left by one that no longer runs, or reaches no server.
 const RECENT: Duration = Duration::from_hours(24);
 
 fn clock(places: &[&Path], now: Timestamp) -> Finding {

@@ -55,7 +55,7 @@ struct Reached {
     refuses_others: bool,
 }
 
-/// How a record is come to.
+/// How a record is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// It is the one asked for, or stands in its place.
@@ -91,8 +91,8 @@ impl Subject<'_> {
         }
     }
 
-    /// Whether the record names the hosts that pass mail on. From which addresses they do is theirs to know, so the
-    /// mechanisms themselves are looked for.
+    /// Whether the record names the hosts that pass mail on. Their addresses are their own affair, so the mechanisms
+    /// themselves are looked for.
     async fn by_relays(&self) -> Finding {
         let senders = &self.doctor.wanted.senders;
         let reached = match self.reached().await {

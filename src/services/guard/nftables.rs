@@ -100,7 +100,7 @@ pub(super) async fn tell(settings: &NftablesSettings, orders: &Orders<'_>, now: 
     told
 }
 
-/// Tells of networks one by one, and returns those of which the set is as it should be.
+/// Passes networks one by one, and returns those for which the set is now as it should be.
 async fn tell_each(
     verb: &str,
     table: &[String],

@@ -1,4 +1,4 @@
-//! The events that say what became of a message.
+//! The events that say what happened to a message.
 
 use super::glance::Glance;
 use super::receipt::Receipt;

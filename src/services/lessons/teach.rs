@@ -20,7 +20,7 @@ pub struct LessonsParts {
     pub filter: Arc<Filter>,
     /// Whether it does.
     pub settings: Live<FilterSettings>,
-    /// Which folder is that of quarantine.
+    /// Which folder is the quarantine.
     pub delivery: Live<DeliverySettings>,
     /// Learning goes on beside the session.
     pub tasks: Tasks,

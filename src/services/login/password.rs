@@ -9,7 +9,7 @@ use crate::foundations::secret::Secret;
 
 /// Octets of a password that bcrypt looks at; what follows is ignored by every implementation.
 const BCRYPT_SEES: usize = 72;
-/// Longest password that is looked at at all. SHA-crypt's work grows with the square of it.
+/// Longest password that is checked at all. SHA-crypt's work grows with the square of it.
 const LONGEST: usize = 512;
 /// The most work a stored hash may ask for: hashes come from a database that others may write.
 const MOST_BCRYPT: u32 = 17;
@@ -54,7 +54,7 @@ pub enum Unusable {
     /// The scheme in braces, or the mark of crypt(3), is another program's and none of ours.
     #[error("the scheme {0} is not supported; {HASHES}")]
     Scheme(String),
-    /// What stands behind the scheme is no hash of it.
+    /// What follows the scheme is not a hash of it.
     #[error("it is not a complete hash of its scheme; {HASHES}")]
     Malformed,
     /// The hash asks for more work or memory than any honest one.
@@ -69,7 +69,7 @@ pub enum Unusable {
     /// A password with a NUL, at which others' bcrypt stops reading.
     #[error("the password holds a NUL character")]
     Nul,
-    /// A new hash could not be made, for want of random numbers.
+    /// A new hash could not be made for lack of random numbers.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
 }

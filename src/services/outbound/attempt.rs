@@ -1,4 +1,4 @@
-//! What is attempted, and what came of it.
+//! What is attempted, and the result.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -129,7 +129,7 @@ pub enum NextDsn {
 /// The form in which a message was passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
-    /// As it stands in the queue.
+    /// As it is in the queue.
     AsItCame,
     /// Its bodies encoded for a host that takes 7-bit lines only (RFC 6152 §3).
     SevenBit {

@@ -74,7 +74,7 @@ pub struct FlowAt {
 }
 
 impl Overviewer {
-    /// Mail and queue over the last time.
+    /// Mail and queue over the recent past.
     pub async fn timeline(&self, range: Range) -> std::sync::Arc<Timeline> {
         let place: &Shared<Timeline> = match range {
             Range::Hours => &self.timelines[0],

@@ -198,8 +198,8 @@ impl Prober {
     }
 }
 
-/// Connects, and says as a proxy does for its health checks that nobody else is spoken for, where the listener takes this
-/// machine for a proxy.
+/// Connects. Where the listener takes this machine for a proxy, says that it speaks for nobody else, as a proxy does
+/// for its health checks.
 async fn connect(address: SocketAddr, proxies: &[IpNet]) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
     if Peer::Tcp(stream.local_addr()?).is_in(proxies) {

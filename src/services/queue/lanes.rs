@@ -37,7 +37,7 @@ pub(super) struct Lanes {
     owed: HashSet<QueueId>,
     /// Entries whose sender is being told at this moment.
     telling: HashSet<QueueId>,
-    /// Nothing more could be claimed for want of room.
+    /// Nothing more could be claimed for lack of room.
     full: bool,
     /// The scheduler should claim more.
     refill: bool,

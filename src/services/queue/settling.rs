@@ -1,4 +1,4 @@
-//! Writing down what has become of recipients, whatever the database says.
+//! Writing down the results for recipients, whatever the state of the database.
 
 use std::time::Duration;
 

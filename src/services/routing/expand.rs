@@ -36,8 +36,8 @@ pub enum Resolution {
         /// Whether an alias or catch-all was followed.
         by_alias: ByAlias,
     },
-    /// It is ours, but mail for it cannot be taken: the aliases run in a circle (554 5.4.6) or are too many (451
-    /// 4.3.5), or the user or domain is disabled (550 5.2.1).
+    /// It is ours, but mail for it cannot be taken: the aliases form a loop (554 5.4.6) or are too many (451 4.3.5), or
+    /// the user or domain is disabled (550 5.2.1).
     Refused(Refusal),
 }
 

@@ -1,10 +1,10 @@
 //! Senders of forwarded mail under a name of ours, and back (the Sender Rewriting Scheme).
 //!
-//! What an alias passes on to another server would fail SPF there under its old sender. `SRS0=hash=time=domain=name@ours`
-//! says where it came from, and only who knows our secret can have made it: notifications that come back in time are
-//! passed on, and nobody can use us to send to whom he likes. A sender that is rewritten already becomes `SRS1`, so that
-//! names do not grow with every hop. Such names may have more than 64 octets before the `@`, up to what a path may hold: most
-//! senders of bulk mail have long names already.
+//! What an alias passes on to another server would fail SPF there under its old sender.
+//! `SRS0=hash=time=domain=name@ours` says where it came from, and only somebody who knows our secret can have made it:
+//! notifications that come back in time are passed on, and nobody can use us to send to addresses of their choice. A
+//! sender that is rewritten already becomes `SRS1`, so that names do not grow with every hop. Such names may have more
+//! than 64 octets before the `@`, up to what a path may hold: most senders of bulk mail have long names already.
 
 use std::path::Path;
 use std::time::Duration;

@@ -18,7 +18,7 @@ pub struct Check {
     pub not_after: Option<Timestamp>,
     /// Why clients that trust the system's authorities would refuse it.
     pub distrust: Option<String>,
-    /// What is not as it is meant; `None` when all is well.
+    /// What is not as intended; `None` when all is well.
     pub problem: Option<String>,
 }
 
@@ -46,7 +46,7 @@ impl Check {
         }
     }
 
-    /// The place and the name, in which what is wrong is told.
+    /// The place and the name, to report what is wrong.
     pub(super) fn place(&self) -> String {
         format!("{} at {} for {}", self.protocol, self.address, self.name)
     }

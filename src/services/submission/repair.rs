@@ -1,4 +1,4 @@
-//! Looking at a submitted header and mending it. Pure.
+//! Examining a submitted header and repairing it. Pure.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ pub(super) struct Inspection {
     pub authors: Option<Vec<Address>>,
     /// The address in Sender; `None` where it is missing.
     pub sender: Option<Vec<Address>>,
-    /// Something in From or Sender could not be understood, or stands there twice.
+    /// Something in From or Sender could not be understood, or is there twice.
     pub faults: Vec<&'static str>,
     /// Whether there is a date that can be understood.
     pub has_date: bool,

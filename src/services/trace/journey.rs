@@ -112,8 +112,8 @@ impl Trace {
         Self { journal, patience: PATIENCE }
     }
 
-    /// The same, with another time for events that only mention an address: for somebody who rather waits than misses one, or less
-    /// for somebody who does not.
+    /// The same, with another time for events that only mention an address: more for somebody who would rather wait
+    /// than miss one, less for others.
     #[must_use]
     pub fn within(self, patience: Duration) -> Self {
         Self { patience, ..self }

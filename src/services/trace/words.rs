@@ -163,7 +163,7 @@ fn fate(event: &Event) -> Option<&'static str> {
     })
 }
 
-/// Whether a Sieve script has had its way with a message.
+/// Whether a Sieve script acted on a message.
 fn is_by_script(event: &Event) -> bool {
     event.details.get("by").and_then(Value::as_str) == Some("sieve")
 }

@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(id(&known), Some("1"));
         let known = policies.change("x.test", &settings, |known| known.not_fetched(None, ("1".to_owned(), NOW)));
         assert_eq!((id(&known), known.failed.is_some()), (Some("1"), true));
-        // What has ended counts no longer, and what was in force is not forgotten for want of room.
+        // What has expired no longer counts, and what was in force is not forgotten for lack of room.
         let known = policies.change("x.test", &settings, |known| known.not_fetched(None, ("2".to_owned(), later)));
         assert_eq!(id(&known), None);
         let valid = Some(policy("1", later));

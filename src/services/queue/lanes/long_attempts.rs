@@ -1,4 +1,4 @@
-//! Attempts that take long: they leave their usual places to others, and go when there are too many.
+//! Attempts that take long: they leave their usual places to others, and are given up when there are too many.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(in super::super) enum Aside {
     NoRoom,
 }
 
-/// How long a destination rests if it takes long to answer and its recipients are in the way of others.
+/// How long a destination rests if it takes long to answer and its recipients hold up others.
 pub(super) const STALL: Duration = Duration::from_secs(60);
 
 impl Lanes {
