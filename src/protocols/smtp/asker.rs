@@ -57,7 +57,7 @@ pub(super) struct Asker<'r> {
     pub tls: Option<TlsFacts>,
     /// How long the user who has logged in may stay.
     pub stay: OnceLock<Stay>,
-    /// What milters have been told of the message that is on its way.
+    /// What milters have been told about the message being received.
     pub dialogue: Option<Box<Dialogue>>,
 }
 
@@ -86,7 +86,8 @@ impl Asker<'_> {
         }
     }
 
-    /// Whether this sender may send: by our own rules, then by those of milters, which also hear of the client and its greeting.
+    /// Whether this sender may send: by our own rules, then by those of milters, which are also told the client and its
+    /// greeting.
     async fn sender(&mut self, path: &ReversePath, origin: Origin) -> Result<(), Refusal> {
         if let Some(before) = self.dialogue.take() {
             before.abandon().await;

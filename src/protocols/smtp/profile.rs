@@ -11,7 +11,7 @@ pub enum Mode {
     Relay,
     /// Our users (ports 587 and 465).
     Submission,
-    /// Programs of this machine, over a socket that tells as which user they run.
+    /// Programs of this machine, over a socket that shows which user they run as.
     Programs,
     /// A front end of ours (RFC 2033).
     Lmtp,

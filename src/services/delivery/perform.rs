@@ -73,7 +73,7 @@ impl Performance<'_> {
         self.item.verdict.folder(&self.item.recipient.account) == Folder::Junk
     }
 
-    /// Leaves out of what scripts want with junk all but storing and discarding.
+    /// Of what scripts want done with junk, leaves only storing and discarding.
     fn leave_junk_alone(&self, decided: &mut Decided) {
         decided.acts.retain(|act| {
             let word = match act.action {

@@ -40,7 +40,7 @@ pub(super) struct Facts {
     pub(super) junk: bool,
 }
 
-/// What came of all scripts together.
+/// The result of all scripts together.
 #[derive(Debug, Default)]
 pub(super) struct Decided {
     pub(super) acts: Vec<Act>,

@@ -29,7 +29,7 @@ pub struct ScriptingParts {
     pub hostname: Live<Domain>,
     /// Whose addresses are whose.
     pub routing: Routing,
-    /// Who sends what scripts want sent.
+    /// Sends what scripts want sent.
     pub posting: Arc<dyn Posting>,
 }
 

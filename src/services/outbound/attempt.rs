@@ -92,7 +92,7 @@ impl Stage {
     }
 }
 
-/// What came of an attempt for one recipient.
+/// The result of an attempt for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// The result.
@@ -180,7 +180,7 @@ pub struct Contact {
     pub tls: Option<TlsFacts>,
     /// Whether its certificate was of a trusted authority and for its name.
     pub verified: Verified,
-    /// Who has decided what the host must show: `opportunistic`, `route`, `requiretls`, `mta-sts`, `dane` or `local`.
+    /// What has decided what the host must show: `opportunistic`, `route`, `requiretls`, `mta-sts`, `dane` or `local`.
     pub policy: &'static str,
 }
 

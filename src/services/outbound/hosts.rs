@@ -120,8 +120,8 @@ pub(super) async fn host_addresses(
     }
 }
 
-/// What it means for mail that a host has no address. If a route names the host, the administrator must mend that, and the mail waits:
-/// it is not the fault of its senders or recipients.
+/// What it means for mail that a host has no address. If a route names the host, the administrator must correct that,
+/// and the mail waits: it is not the fault of its senders or recipients.
 fn without_address(host: &Host, what: &str) -> Trouble {
     if host.is_set {
         log::error!(host = host.name; "The host of a route has {what}; mail waits until `outbound.routes` or the DNS is corrected");
@@ -145,8 +145,8 @@ pub(super) fn loops(host: &str) -> Trouble {
     trouble(5, 4, 6, text)
 }
 
-/// A rank by chance that is always the same for the same message: hosts of equal preference share the load, and a second attempt goes to
-/// the host that has greylisted the first.
+/// A random rank that is always the same for the same message: hosts of equal preference share the load, and a second
+/// attempt goes to the host that has greylisted the first.
 fn shuffle(id: QueueId, what: &impl Hash) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     (id, what).hash(&mut hasher);

@@ -59,7 +59,7 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// The authorities in a PEM file, or those of the system. Certificates that cannot be understood are passed over; fails
+    /// The authorities in a PEM file, or those of the system. Certificates that cannot be understood are skipped; fails
     /// when the file cannot be read or none is left in it. The system's may be empty: then nothing can be verified.
     pub fn load(file: Option<&Path>) -> std::io::Result<Self> {
         let mut store = RootCertStore::empty();

@@ -160,7 +160,7 @@ impl Lanes {
         std::mem::replace(&mut self.refill, false)
     }
 
-    /// Whether the sender of an entry may be told now: not while somebody else is at it.
+    /// Whether the sender of an entry may be told now: not while somebody else is doing it.
     pub(super) fn begin_report(&mut self, id: QueueId) -> bool {
         self.telling.insert(id)
     }

@@ -15,7 +15,7 @@ use crate::foundations::ids::{MailId, QueueId, SessionId};
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
 use crate::storage::spool::{self, NewEntry, PendingReport};
 
-/// A sender is being told. Once this is dropped, even by a panic, others may do it.
+/// A sender is being notified. Once this is dropped, even by a panic, others may do it.
 struct Telling<'a> {
     lanes: &'a Mutex<Lanes>,
     id: QueueId,

@@ -43,7 +43,7 @@ impl Written {
 }
 
 impl Queue {
-    /// Writes down what came of an attempt. While the database does not take it, a note of what must not happen again lies
+    /// Records the result of an attempt. While the database does not take it, a note of what must not happen again lies
     /// beside the spool, so that the next process knows if this one ends. `events` are in the order of the fates.
     pub(super) async fn settle_noting(&self, id: QueueId, fates: &[(i64, Fate)], events: &[Option<Event>]) -> Written {
         let event = |n: usize| events.get(n).cloned().flatten();

@@ -20,7 +20,7 @@ use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::services::outbound::{Carried, Contact, Courier, Group, Haste, Scope, Trouble};
 use crate::storage::spool::{self, Claimed, Destination, Fate, Queued};
 
-/// How long a message waits whose body could not even be asked for.
+/// How long a message waits if its body could not even be asked for.
 const UNREADABLE: Duration = Duration::from_secs(60);
 /// How long a message waits whose state the database did not tell. That is only written down once the database answers again, so there
 /// is nothing more to wait for.
@@ -44,7 +44,7 @@ enum Connection {
     None,
 }
 
-/// What came of a group, recipient by recipient.
+/// The result for a group, recipient by recipient.
 type Results = Vec<(RecipientResult, Option<Arc<Contact>>)>;
 
 /// Works on a group, then on others of its lane as long as the lanes say so.
@@ -139,7 +139,7 @@ impl Queue {
         None
     }
 
-    /// Tries a group and writes down what came of it.
+    /// Tries a group and records the result.
     async fn work(&self, courier: Option<&mut Courier>, group: &Claimed) {
         let settings = self.0.parts.settings.get();
         let units = u32::try_from(group.entry.size.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
@@ -211,7 +211,7 @@ impl Queue {
         self.conclude(group, &fates, events).await;
     }
 
-    /// Writes down what has become of a group, and lets go of it.
+    /// Records the result for a group, and lets go of it.
     async fn conclude(&self, group: &Claimed, fates: &[(i64, Fate)], events: Vec<Option<Event>>) {
         let id = group.entry.id;
         let written = self.settle_noting(id, fates, &events).await;

@@ -20,7 +20,7 @@ pub struct Routing {
     srs: Live<Option<Srs>>,
 }
 
-/// What became of one address.
+/// Where one address leads.
 #[derive(Debug)]
 pub enum Resolution {
     /// Its domain is not ours.
@@ -122,7 +122,7 @@ impl Routing {
         })
     }
 
-    /// What becomes of mail for one address.
+    /// Where mail for one address goes.
     pub async fn resolve(&self, address: &Address) -> Result<Resolution, Error> {
         let settings = self.settings.get();
         if let Some(original) = self.srs.get().as_ref().as_ref().and_then(|srs| srs.reverse(address)) {
@@ -202,7 +202,7 @@ impl Routing {
         self.settings.get().separator()
     }
 
-    /// An address of ours without its tag: what the mailbox is known by, whatever its owner has written behind it.
+    /// An address of ours without its tag: the name of the mailbox, whatever its owner has appended to it.
     pub fn untagged(&self, address: &Address) -> Address {
         self.settings.get().untagged(address).0
     }

@@ -32,7 +32,7 @@ impl std::fmt::Debug for Srs {
     }
 }
 
-/// A name that looks like one of ours and is not to be believed.
+/// A name that looks like one of ours but cannot be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotOurs {
     /// The hash does not fit, or the name is malformed.
@@ -95,7 +95,7 @@ impl Srs {
         Address::new(local.ok()?, self.domain.clone()).ok()
     }
 
-    /// Who stands behind a name of ours; `None` when the address is no such name.
+    /// The sender behind a name of ours; `None` when the address is no such name.
     pub(super) fn reverse(&self, address: &Address) -> Option<Result<Address, NotOurs>> {
         if *address.domain() != self.domain {
             return None;
@@ -150,7 +150,7 @@ fn stamp(now: Timestamp) -> String {
     [letter(day >> 5), letter(day)].into_iter().collect()
 }
 
-/// How many days ago a stamp was made; one from tomorrow is of a clock that goes wrong.
+/// How many days ago a stamp was made; one from tomorrow comes from a clock that is wrong.
 fn age(stamp: &str, now: Timestamp) -> Option<u64> {
     let digits: Vec<i64> = stamp
         .bytes()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What a domain wants of those who send to it.
+/// What a domain demands of those who send to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Policy {
     /// How serious it is.
@@ -31,7 +31,7 @@ const LONGEST_HOST: usize = 255;
 const LONGEST: u64 = 31_557_600;
 
 impl Policy {
-    /// RFC 8461 §3.2: lines of a key, a colon and a value; unknown keys are passed over, of a repeated one the first
+    /// RFC 8461 §3.2: lines of a key, a colon and a value; unknown keys are skipped, of a repeated one the first
     /// counts. The error says what is missing.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let (mut version, mut mode, mut age) = (None, None, None);
