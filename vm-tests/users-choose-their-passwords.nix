@@ -69,7 +69,7 @@
 
       with subtest("the link works once"):
           page = choose(link, "a word of a thief")
-          assert "status 404" in page and "not good any more" in page, page
+          assert "status 404" in page and "no longer valid" in page, page
           wait_for_mail(server, "carol@example.test", "a word of my own", "welcome")
 
       with subtest("a start of the server takes nothing away"):

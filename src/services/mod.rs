@@ -1,4 +1,4 @@
-//! What the server does about mail. May use storage and foundations.
+//! What the server does with mail. May use storage and foundations.
 
 pub mod acceptance;
 pub mod accounts;

@@ -109,7 +109,7 @@ def mail_programs_use_them(server):
     client.quit()
     pop3(server, server.made["Reader"]).quit()
     smtp(server, server.made["Printer"]).quit()
-    refused(smtplib.SMTPAuthenticationError, lambda: smtp(server, server.made["Reader"]), "535", "not made for this")
+    refused(smtplib.SMTPAuthenticationError, lambda: smtp(server, server.made["Reader"]), "535", "not valid for this")
     refused(imaplib.IMAP4.error, lambda: imap(server, server.made["Printer"]), "AUTHENTICATIONFAILED")
     Browser(server).sign_in((ann, server.made["Telephone"]), wanted=401)
     telephone = next(one for one in server.ann.json("security")["app_passwords"] if one["name"] == "Telephone")
@@ -132,7 +132,7 @@ def revoking_ends_sessions(server):
     line = sender.file.readline()
     assert line.startswith(b"421"), line
     line = reader.readline()
-    assert line.startswith(b"* BYE This login is good no longer"), line
+    assert line.startswith(b"* BYE This login is no longer valid"), line
     line = old.file.readline()
     assert line.startswith(b"-ERR [AUTH]"), line
     assert time.time() - begun < 10

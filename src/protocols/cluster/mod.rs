@@ -1,9 +1,9 @@
-//! What other nodes want of this one: messages for its users by LMTP, clients' sessions to go on with, and
-//! requests of browsers.
+//! What other nodes send to this one: messages for its users by LMTP, client sessions to continue, and requests of
+//! browsers.
 //!
-//! [`run`] reads the first line, makes sure that the user is here, and gives the connection to the room that speaks the protocol. Those
-//! rooms are handed in, for no protocol room names another. The listener lets nobody in but nodes: see
-//! [`crate::services::cluster`].
+//! [`run`] reads the first line, checks that the user is here, and hands the connection to the room that speaks the
+//! protocol. Those rooms are passed in, because protocol rooms never name each other. The listener admits only nodes:
+//! see [`crate::services::cluster`].
 
 mod serve;
 

@@ -1,4 +1,4 @@
-//! The first line, and whoever takes the rest.
+//! The first line, and the room that takes the rest.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::services::cluster::{Answer, Asked, Cluster, Handed, Opening, hear, sa
 use crate::services::guard::Service;
 use crate::services::login::{LoggedIn, Login};
 
-/// What a room does with a session that another node has begun.
+/// Takes over a session that another node has begun.
 pub type Sessions = Box<dyn Fn(Connection, Handed, LoggedIn) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// What a room does with a request that a browser has made of another node.
+/// Answers a request that a browser has made to another node.
 pub type Requests = Box<dyn Fn(Connection, Asked) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// What the room needs; filled by `daemon::build`.
 pub struct Needs {
     /// Who is where.
     pub cluster: Cluster,
-    /// Whether a login is still good.
+    /// Whether a login is still valid.
     pub login: Login,
     /// Takes messages.
     pub lmtp: Box<dyn Fn(Connection) -> BoxFuture<'static, ()> + Send + Sync>,
@@ -65,16 +65,16 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     match opening {
         Ok(Ok(Opening::Lmtp)) => {
             if answer(&mut connection, &Answer::Ready).await {
-                // Who speaks has shown that it is one of us, as a process of this machine would.
+                // The peer has proved to be one of our nodes, so it counts as a process of this machine.
                 (room.needs.lmtp)(Connection { peer: Peer::Unix, ..connection }).await;
             }
         }
         Ok(Ok(Opening::Session(handed))) => take(connection, *handed, &room).await,
         Ok(Ok(Opening::Request(asked))) => respond(connection, asked, &room).await,
         Ok(Err(error)) => {
-            log::warn!(session:% = session, peer:% = peer, error:% = error; "Another node said something strange")
+            log::warn!(session:% = session, peer:% = peer, error:% = error; "Another node sent something unexpected")
         }
-        Err(_) => log::debug!(session:% = session, peer:% = peer; "Another node said nothing"),
+        Err(_) => log::debug!(session:% = session, peer:% = peer; "Another node sent nothing"),
     }
 }
 
@@ -92,7 +92,7 @@ async fn take(mut connection: Connection, handed: Handed, room: &Room) {
             sessions(connection, handed, logged_in).await;
         }
         Err(refusal) => {
-            log::info!(session = handed.session.as_str(), cause:? = refusal.cause; "A session of another node was not taken");
+            log::info!(session = handed.session.as_str(), cause:? = refusal.cause; "A session from another node was not accepted");
             answer(&mut connection, &Answer::Refused { text: refusal.public.into_owned() }).await;
         }
     }
@@ -106,7 +106,7 @@ async fn respond(mut connection: Connection, asked: Asked, room: &Room) {
             }
         }
         Err(refusal) => {
-            log::info!(session:% = connection.session, cause:? = refusal.cause; "A request of another node was not taken");
+            log::info!(session:% = connection.session, cause:? = refusal.cause; "A request from another node was not accepted");
             answer(&mut connection, &Answer::Refused { text: refusal.public.into_owned() }).await;
         }
     }

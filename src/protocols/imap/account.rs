@@ -25,7 +25,7 @@ pub struct Account {
     pub user: Arc<User>,
     /// What the client has switched on.
     pub enabled: Enabled,
-    /// What it is told of unasked.
+    /// What it is notified of.
     pub attention: Attention,
     /// When the client last did something: sent octets, or was served.
     pub active: Instant,
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Account {
 /// Extensions that change what the server sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Enabled {
-    /// CONDSTORE: modification sequences are told (RFC 7162 §3.1).
+    /// CONDSTORE: modification sequences are reported (RFC 7162 §3.1).
     pub condstore: bool,
     /// QRESYNC: VANISHED instead of EXPUNGE (RFC 7162 §3.2).
     pub qresync: bool,
@@ -84,11 +84,11 @@ pub struct Selected {
     pub saved: SequenceSet<Uid>,
     /// Searches whose results the client is told to follow (RFC 5267 §4.3).
     pub contexts: Vec<Context>,
-    /// Whether the present command speaks of UIDs. If so, flag changes that are told with it name them, too.
+    /// Whether the current command uses UIDs. If so, flag changes reported with it include them.
     pub addressing: Addressing,
     /// The client has been told of everything up to this modification sequence.
     told: ModSeq,
-    /// A change of flags was kept from the client, as it has asked by NOTIFY, and nothing else will tell it.
+    /// A flag change was withheld from the client, as it asked by NOTIFY, and nothing else will report it.
     has_untold: bool,
     gone: bool,
 }
@@ -99,11 +99,11 @@ impl std::fmt::Debug for Selected {
     }
 }
 
-/// Flag changes that this session has made itself, and that its command tells in its own way or not at all.
+/// Flag changes that this session has made itself, and that its command reports in its own way or not at all.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Own<'a> {
-    /// The messages, ascending, each with the modification sequence it got. If a message has another one by now, others have
-    /// changed it since, and that is told.
+    /// The messages, ascending, each with the modification sequence it got. If a message has another one by now, others
+    /// have changed it since, and that is reported.
     pub changed: &'a [(Uid, ModSeq)],
     /// Those that others had changed before without the client knowing, ascending.
     pub overtaken: &'a [Uid],
@@ -138,7 +138,7 @@ impl Selected {
     pub fn demand_write(&self) -> Result<(), Trouble> {
         match self.view.access() {
             Access::ReadWrite => Ok(()),
-            Access::ReadOnly => Err(Trouble::coded("NOPERM", "The mailbox was opened for reading only")),
+            Access::ReadOnly => Err(Trouble::coded("NOPERM", "The mailbox is open read-only")),
         }
     }
 
@@ -234,7 +234,7 @@ impl Selected {
     pub fn tell_behind(&self, account: &Account, link: &mut Link) {
         if account.enabled.qresync && !self.gone && self.told < self.view.highest_mod_seq() {
             let code = Code::HighestModSeq(self.told);
-            link.out.untagged(Condition::Ok, Some(&code), "There is more to tell later");
+            link.out.untagged(Condition::Ok, Some(&code), "More changes will be reported later");
         }
     }
 
@@ -351,7 +351,7 @@ impl Selected {
         if set.has_star() || set.highest() <= last {
             return Ok(());
         }
-        Err(Trouble::bad("There are not so many messages"))
+        Err(Trouble::bad("There is no message with that number"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a session wants to be told of unasked (RFC 5465).
+//! The notifications that a session has asked for (RFC 5465).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use super::account::Selected;
 use crate::foundations::wire::imap::{Events, FetchItem};
 use crate::storage::mailbox::{FolderName, Listener, Missed, News};
 
-/// What a session is told of unasked.
+/// What a session is notified of.
 #[derive(Debug, Default)]
 pub enum Attention {
-    /// It has never said: changes of the selected mailbox, while commands run.
+    /// The default: changes of the selected mailbox, while commands run.
     #[default]
     Usual,
     /// Nothing (NOTIFY NONE).
@@ -30,7 +30,7 @@ pub struct Watching {
     pub groups: Vec<Group>,
     /// The subscribed names, when a group speaks of them.
     pub subscribed: BTreeSet<FolderName>,
-    /// What the command that is being performed has brought about itself (RFC 5465 §5: not to be told).
+    /// What the current command has caused itself (RFC 5465 §5: not to be reported).
     pub own: Vec<News>,
 }
 
@@ -85,7 +85,7 @@ impl Attention {
         }
     }
 
-    /// Whether nothing is told of the selected mailbox but what commands themselves bring about.
+    /// Whether only what commands themselves cause is reported of the selected mailbox.
     pub fn ignores_selected(&self) -> bool {
         match self {
             Self::Usual => false,
@@ -128,7 +128,7 @@ impl Attention {
 }
 
 impl Watching {
-    /// What is wanted of a folder: of the folder under this name, or under the one it had.
+    /// What is wanted of a folder, by its present name or the one it had.
     pub fn wanted(&self, folder: &FolderName) -> Wanted {
         let events = self.groups.iter().filter(|group| group.names.has(folder, &self.subscribed));
         events.fold(Wanted::default(), |wanted, group| wanted.and(&group.events))

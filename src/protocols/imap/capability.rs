@@ -85,7 +85,7 @@ impl Conversation {
 
     /// Whether STARTTLS is possible now.
     pub fn start_tls(&self) -> StartTls {
-        // Under compression that is in force there is no place for a handshake.
+        // Once compression is in force, there is no place for a handshake.
         if self.link.is_encrypted() || self.link.is_compressed() || self.room.needs.tls.is_none() {
             StartTls::Impossible
         } else {

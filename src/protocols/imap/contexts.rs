@@ -24,7 +24,7 @@ pub struct Context {
     pub fetch: Arc<[FetchItem]>,
     /// The result.
     pub standing: Standing,
-    /// The time by which dates are judged.
+    /// The time that dates are compared with.
     pub clock: SharedClock,
 }
 
@@ -90,7 +90,7 @@ pub async fn tell_touched(
     if touched.all.is_empty() {
         return Ok(());
     }
-    // Away from the session meanwhile, whose view is looked at.
+    // Taken out of the session meanwhile, because its view is borrowed.
     for mut context in std::mem::take(&mut selected.contexts) {
         let now = context.clock.now();
         let changes = match context.standing.look_again(&touched.all, &selected.view, now).await {
@@ -141,7 +141,7 @@ fn written(runs: &[Run], number: impl Fn(Uid) -> Option<u32>) -> Vec<(u32, Strin
     written.filter(|(_, set)| !set.is_empty()).collect()
 }
 
-/// RFC 5267 §3.2: a set whose order is that of the result; numbers that follow each other are written as a range.
+/// RFC 5267 §3.2: a set whose order is that of the result; consecutive numbers are written as a range.
 fn in_order(numbers: impl IntoIterator<Item = u32>) -> String {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for number in numbers {

@@ -27,5 +27,5 @@ pub(super) fn most_appended(settings: &ImapSettings) -> u64 {
     memory.max(settings.append_limit.get())
 }
 
-/// A name and a password, and as many again for those who do not know what they do.
+/// A name and a password, and as many again for clients that get it wrong.
 const LITERALS_BEFORE_LOGIN: usize = 4;

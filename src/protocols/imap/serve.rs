@@ -36,7 +36,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
             if let Some(event) = room.needs.guard.turned_away(&refusal, Service::Imap, peer, session) {
                 room.needs.journal.record(event);
             }
-            // Before a handshake nothing can be said, and who is not wanted gets none.
+            // Nothing can be said before a handshake, and an unwanted client gets none.
             if connection.handshake.is_some() {
                 return;
             }
@@ -75,7 +75,7 @@ pub(super) struct Conversation {
     pub session: SessionId,
     pub peer: Peer,
     pub stop: CancellationToken,
-    /// How long whoever has logged in may stay.
+    /// How long the user who has logged in may stay.
     pub stay: Option<Stay>,
     /// Among several nodes: counted while the mailboxes are here.
     pub visit: Option<Visit>,
@@ -95,7 +95,7 @@ pub(super) struct Conversation {
     awaited_since: Option<Instant>,
 }
 
-/// Why a session ends whose mailbox is no longer there.
+/// Why a session ends when its mailbox is gone.
 const MAILBOX_GONE: &str = "The selected mailbox was deleted or renamed";
 
 /// Why a message is not taken now.
@@ -155,7 +155,7 @@ impl Conversation {
     async fn finish(mut self, talked: io::Result<()>) {
         let session = self.session;
         if let Err(error) = talked {
-            log::debug!(session:% = session, error:% = error; "An IMAP connection has broken");
+            log::debug!(session:% = session, error:% = error; "An IMAP connection broke");
         } else if let Some(away) = self.away.take() {
             let (stop, stall) = (self.stop.clone(), self.settings.stall_timeout.duration());
             // The right to be connected is held until the end.
@@ -185,7 +185,7 @@ impl Conversation {
                 Next::Gone => return Ok(()),
             }
             if self.bad_commands >= self.settings.bad_commands.max(1) {
-                self.link.out.untagged(Condition::Bye, None, "Too many commands that make no sense");
+                self.link.out.untagged(Condition::Bye, None, "Too many invalid commands");
                 self.state = State::Logout;
             }
             if matches!(self.state, State::Logout) {
@@ -207,7 +207,7 @@ impl Conversation {
                     return Ok(Next::Refused(fault));
                 }
                 Framed::Message(announced) => return Ok(Next::Message(announced)),
-                Framed::Lost => return Ok(Next::Bye("The end of that command is too far away")),
+                Framed::Lost => return Ok(Next::Bye("The command is too long")),
                 Framed::Continue => _ = self.link.out.continuation("Go on"),
                 Framed::More(_) => {
                     self.link.flush().await?;
@@ -277,12 +277,12 @@ impl Conversation {
         matches!(&self.state, State::Selected(_, selected) if selected.is_gone())
     }
 
-    /// What a session says that is told to stop.
+    /// What a session says when told to stop.
     pub fn farewell(&self) -> &'static str {
         match &self.stay {
             Some(stay) if stay.is_over() => Stay::FAREWELL,
             _ if self.visit.as_ref().is_some_and(Visit::is_over) => Visit::FAREWELL,
-            _ => "The server is going down; come back soon",
+            _ => "The server is stopping; try again in a moment",
         }
     }
 
@@ -295,7 +295,7 @@ impl Conversation {
         }
     }
 
-    /// Puts the limits of the present state in force.
+    /// Applies the limits of the current state.
     pub fn apply_limits(&mut self) {
         let limits = limits(&self.settings, self.phase());
         self.link.set_limits(limits);
@@ -308,7 +308,7 @@ impl Conversation {
             None => Some((Condition::Bad, None, "Log in first")),
             // RFC 7889 §1: the limit is that of one message.
             Some(_) if announced.size > self.settings.append_limit.get() => {
-                Some((Condition::No, Some(Code::Word("TOOBIG")), "The message is larger than this server takes"))
+                Some((Condition::No, Some(Code::Word("TOOBIG")), "The message exceeds this server's size limit"))
             }
             Some(_) if whole > most_appended(&self.settings) => {
                 Some((Condition::No, Some(Code::Word("LIMIT")), TOO_MUCH_APPENDED))
@@ -333,7 +333,7 @@ impl Conversation {
         }
     }
 
-    /// Brings the memory that the messages of the present command have to so many octets.
+    /// Adjusts the memory reserved for the messages of the current command to so many octets.
     pub async fn reserve(&mut self, octets: usize) -> Result<(), Trouble> {
         let Some(account) = self.state.account() else { return Err(Trouble::bad("Log in first")) };
         let budget = &self.room.append_memory;

@@ -53,7 +53,7 @@ pub(super) fn refused(error: &Error) -> Reply {
     let text = match error {
         // Paths are for the log.
         Error::File(_) | Error::BadUser(_) | Error::Closing => {
-            "The scripts cannot be used now; try again later".to_owned()
+            "The scripts are unavailable right now; try again later".to_owned()
         }
         told => sentence(&told.to_string()),
     };

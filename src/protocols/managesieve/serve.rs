@@ -109,7 +109,7 @@ pub async fn resume(connection: Connection, logged_in: LoggedIn, room: Arc<Room>
 }
 
 fn profile(room: &Room, settings: &ManageSieveSettings, peer: &Peer) -> Profile {
-    // What comes over a Unix socket passes no wire.
+    // What comes over a Unix socket never crosses a wire.
     let plaintext = peer.is_local_or_in(&settings.allow_plaintext);
     Profile {
         plaintext: if plaintext { Plaintext::Allowed } else { Plaintext::UnderTls },
@@ -147,7 +147,7 @@ impl End {
             Self::Errors => Some("too many errors".to_owned()),
             Self::Idle => Some("the client said nothing".to_owned()),
             Self::Stopped => Some("the server stops".to_owned()),
-            Self::Over => Some("its login is good no longer".to_owned()),
+            Self::Over => Some("its login is no longer valid".to_owned()),
             Self::Lost(lost) => lost.text(),
         }
     }
@@ -167,14 +167,14 @@ struct Driver<'r> {
     peer: Peer,
     id: SessionId,
     stop: CancellationToken,
-    /// How long whoever has logged in may stay.
+    /// How long the user who has logged in may stay.
     stay: Option<Stay>,
     pass: Pass,
     link: Link,
     framer: Framer,
     session: Session,
     account: Option<Address>,
-    /// When the client has begun to be nobody: it has limited time to log in.
+    /// Since when the client has not been logged in: its time to log in is limited.
     nobody_since: Instant,
     /// Among several nodes: counted while the mailboxes, and the scripts with them, are here.
     residence: Option<Residence>,
@@ -339,7 +339,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Sends a response, and makes clients wait that err too often.
+    /// Sends a response, and delays clients that err too often.
     async fn reply(&mut self, reply: &Reply) -> Result<(), End> {
         if reply.condition() != Condition::Ok
             && self.pass.hold_back(&mut self.link, &self.stop).await? == Patience::Exhausted
@@ -354,7 +354,7 @@ impl Driver<'_> {
     async fn log_in(&mut self, credentials: Credentials) -> Result<LoggedInAt, Reply> {
         // RFC 4616 §2: nobody here may act for another.
         if credentials.authorization.is_some() {
-            return Err(Reply::no("You may act as yourself only"));
+            return Err(Reply::no("You may act only as yourself"));
         }
         let attempt = LoginAttempt {
             username: credentials.username,
@@ -381,7 +381,7 @@ impl Driver<'_> {
         self.enter(logged_in).await.map(LoggedInAt::Here)
     }
 
-    /// Lets somebody in whose login is good.
+    /// Lets in a user whose login is valid.
     async fn enter(&mut self, logged_in: LoggedIn) -> Result<String, Reply> {
         let LoggedIn { address, stay } = logged_in;
         let name = address.to_string();
@@ -406,7 +406,7 @@ fn later(refused: &Refusal) -> Reply {
     Reply::no(refused.public.clone()).coded(Code::TryLater)
 }
 
-/// RFC 5804 §1.3: what is too large is told by its code to those whose script it may have been.
+/// RFC 5804 §1.3: only clients whose script it may have been get the code for what is too large.
 fn too_large(fault: Fault, authenticated: bool) -> Reply {
     let reply = Reply::no(fault.to_string());
     if authenticated && fault == Fault::Literals { reply.coded(Code::QuotaMaxSize) } else { reply }

@@ -53,7 +53,7 @@ pub enum Step {
     LogIn(Credentials),
     /// Send this, drop what has been read, begin TLS, tell [`Session::secured`] and send what it gives.
     StartTls(Reply),
-    /// Do this with the scripts of the account and send what came of it.
+    /// Do this with the scripts of the account and send the result.
     Perform(Wish),
     /// Forget who the client is.
     Forget(Reply),
@@ -140,8 +140,8 @@ impl Session {
         }
     }
 
-    /// A command was not taken, and the client is told so. As an answer to a challenge it was wrong (RFC 5804 §2.1): the exchange
-    /// is over, and what comes next is a command.
+    /// A command was not accepted, and the client is told so. If it answered a challenge (RFC 5804 §2.1), the exchange
+    /// is over and a command comes next.
     pub fn refused(&mut self) {
         if matches!(self.state, State::Exchange(_)) {
             self.state = State::Unauthenticated;
@@ -209,7 +209,7 @@ impl Session {
 
     fn authenticate(&mut self, mechanism: &str, initial: Option<&Secret<Vec<u8>>>) -> Step {
         let Some(mechanism) = Mechanism::from_name(mechanism) else {
-            return Step::Reply(Reply::no("This mechanism is not known here"));
+            return Step::Reply(Reply::no("This mechanism is not supported"));
         };
         if !self.may_log_in() {
             let reply = Reply::no("Passwords are accepted only under TLS: use STARTTLS first");
@@ -270,12 +270,14 @@ impl Session {
             Command::SetActive(Some(name)) => name.parse().map(|name| Wish::SetActive(Some(name))),
             Command::Unauthenticate => {
                 self.state = State::Unauthenticated;
-                return Step::Forget(Reply::ok("You are nobody again"));
+                return Step::Forget(Reply::ok("You are logged out"));
             }
             Command::Authenticate { .. } | Command::StartTls => {
                 return Step::Reply(Reply::no("You are logged in already"));
             }
-            Command::Capability | Command::Logout | Command::Noop(_) => return Step::Reply(Reply::no("Not now")),
+            Command::Capability | Command::Logout | Command::Noop(_) => {
+                return Step::Reply(Reply::no("Not allowed now"));
+            }
         };
         match wish {
             Ok(wish) => Step::Perform(wish),

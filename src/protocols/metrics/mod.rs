@@ -2,7 +2,7 @@
 //!
 //! Promises: a scrape reads counters and asks the database a few counting questions, nothing else; it changes nothing.
 //! Every name begins with `postrider_` and is listed in `docs/metrics.md`. Called by listeners of the protocol
-//! `metrics`. Takes no locks. A source that fails leaves its figures out and is logged by whoever owns it.
+//! `metrics`. Takes no locks. The figures of a source that fails are left out; its owner logs the failure.
 
 mod encode;
 mod figure;

@@ -49,7 +49,7 @@ async fn metrics(State(room): State<Arc<Room>>) -> Response {
     let mut figures: Vec<Figure> = join_all(room.sources.iter().map(|gather| gather())).await.concat();
     figures.push(Figure::labelled(
         "build_info",
-        "The version that runs",
+        "The running version",
         FigureKind::Gauge,
         "version",
         [(env!("CARGO_PKG_VERSION").to_owned(), 1.0)],

@@ -2,14 +2,14 @@
 //!
 //! Promises: messages are deleted only by QUIT, and its `+OK` is said only when they are gone from the disk; a maildrop
 //! belongs to one session at a time and its numbers do not change under it; unique ids survive restarts, and after a
-//! takeover from Dovecot they are those it gave. Nothing a client sent before a TLS handshake is looked at after it. A
-//! session holds 24 octets for each message of the maildrop, bounded buffers, and while its client fetches one message
-//! after the other what the store reads ahead.
+//! takeover from Dovecot they are those it gave. Whatever a client sent before a TLS handshake is ignored after it. A
+//! session holds 24 octets for each message of the maildrop, bounded buffers and, while its client fetches one message
+//! after another, what the store reads ahead.
 //!
-//! [`run`] is the driver and the room's only I/O. [`Session`] is pure: it takes commands and says what to do next. `daemon` calls
-//! [`run`] for each connection; the services called are guard and login. Messages other sessions deliver or expunge
-//! meanwhile are not noticed, but for those that are gone: RETR says so.
-//! In the log: a line when a session ends for another reason than QUIT or the client's going.
+//! [`run`] is the driver and the room's only I/O. [`Session`] is pure: it takes commands and says what to do next.
+//! `daemon` calls [`run`] for each connection; the services called are guard and login. What other sessions deliver or
+//! expunge meanwhile goes unnoticed, except that RETR reports a message that is gone. In the log: a line when a session
+//! ends for any reason but QUIT or the client leaving.
 
 mod maildrop;
 mod maildrops;

@@ -25,7 +25,7 @@ impl Reading {
         {
             match bodies.next().await {
                 Some((read, content)) if read == uid => return content,
-                // Another than the one expected: some have been deleted or passed over.
+                // Not the expected one: some have been deleted or skipped.
                 _ => {}
             }
         }

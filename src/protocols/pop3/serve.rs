@@ -77,7 +77,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
             if let Some(event) = room.needs.guard.turned_away(&refused, Service::Pop3, &peer, id) {
                 room.needs.journal.record(event);
             }
-            // Before a handshake nothing can be said, and a client that is not wanted gets none.
+            // Nothing can be said before a handshake, and an unwanted client gets none.
             if connection.handshake.is_none() {
                 let mut link = Link::new(connection.stream, settings.stall_timeout.duration());
                 Reply::coded(Code::SysTemp, refused.public).encode(&mut link.out);
@@ -109,7 +109,7 @@ pub async fn resume(connection: Connection, logged_in: LoggedIn, room: Arc<Room>
 }
 
 fn profile(room: &Room, settings: &Pop3Settings, peer: &Peer) -> Profile {
-    // What comes over a Unix socket passes no wire.
+    // What comes over a Unix socket never crosses a wire.
     let plaintext = peer.is_local_or_in(&settings.allow_plaintext);
     Profile {
         plaintext: if plaintext { Plaintext::Allowed } else { Plaintext::UnderTls },
@@ -147,7 +147,7 @@ impl End {
             Self::Errors => Some("too many errors".to_owned()),
             Self::Idle => Some("the client said nothing".to_owned()),
             Self::Stopped => Some("the server stops".to_owned()),
-            Self::Over => Some("its login is good no longer".to_owned()),
+            Self::Over => Some("its login is no longer valid".to_owned()),
             Self::Cut(error) => Some(format!("a message broke off: {error}")),
             Self::Lost(lost) => lost.text(),
         }
@@ -184,7 +184,7 @@ struct Driver<'r> {
     peer: Peer,
     id: SessionId,
     stop: CancellationToken,
-    /// How long whoever has logged in may stay.
+    /// How long the user who has logged in may stay.
     stay: Option<Stay>,
     pass: Pass,
     link: Link,
@@ -315,7 +315,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Sends a line, and makes clients wait that err too often.
+    /// Sends a line, and delays clients that err too often.
     async fn reply(&mut self, reply: &Reply) -> Result<(), End> {
         if reply.is_error() && self.pass.hold_back(&mut self.link, &self.stop).await? == Patience::Exhausted {
             Reply::coded(Code::SysTemp, "Too many errors; try again later").encode(&mut self.link.out);
@@ -337,7 +337,7 @@ impl Driver<'_> {
     async fn log_in(&mut self, credentials: Credentials) -> Result<LoggedInAt, Reply> {
         // RFC 4616 §2: nobody here may act for another.
         if credentials.authorization.is_some() {
-            return Err(Reply::coded(Code::Auth, "Nobody may log in for another"));
+            return Err(Reply::coded(Code::Auth, "You may act only as yourself"));
         }
         let attempt = LoginAttempt {
             username: credentials.username,
@@ -364,7 +364,7 @@ impl Driver<'_> {
         self.enter(logged_in).await.map(LoggedInAt::Here)
     }
 
-    /// Opens the maildrop of somebody whose login is good.
+    /// Opens the maildrop of a user whose login is valid.
     async fn enter(&mut self, logged_in: LoggedIn) -> Result<Maildrop, Reply> {
         let (needs, LoggedIn { address, stay }) = (&self.room.needs, logged_in);
         let lock = self.room.maildrops.lock(&address).ok_or_else(|| {

@@ -131,8 +131,8 @@ impl Session {
         }
     }
 
-    /// A line was not taken, and the client is told so. As an answer to a challenge it was wrong (RFC 5034 §4): the exchange is
-    /// over, and the next line is a command.
+    /// A line was not accepted, and the client is told so. If it answered a challenge (RFC 5034 §4), the exchange is
+    /// over and the next line is a command.
     pub fn line_refused(&mut self) {
         if matches!(self.state, State::Exchange(_)) {
             self.state = State::Authorization(None);
@@ -145,7 +145,7 @@ impl Session {
             (Command::Quit, _) => self.quit(),
             (command, State::Transaction(maildrop)) => transact(command, maildrop, self.profile.uidl_format),
             (command, State::Authorization(_)) => self.authorize(command),
-            (_, State::Exchange(_) | State::Over) => Step::Reply(Reply::err("Not now")),
+            (_, State::Exchange(_) | State::Over) => Step::Reply(Reply::err("Not allowed now")),
         }
     }
 
@@ -272,7 +272,7 @@ impl Session {
 
 /// RFC 1939 §5.
 fn transact(command: Command, maildrop: &mut Maildrop, format: UidlFormat) -> Step {
-    let none = || Step::Reply(Reply::err("There is no message of that number"));
+    let none = || Step::Reply(Reply::err("There is no message with that number"));
     Step::Reply(match command {
         Command::Stat => {
             let (count, octets) = maildrop.left();
@@ -314,11 +314,11 @@ fn transact(command: Command, maildrop: &mut Maildrop, format: UidlFormat) -> St
             Reply::err("You are logged in already")
         }
         // RFC 2595 §4, RFC 6856 §2.1: only before the login.
-        Command::Stls | Command::Utf8 | Command::Capa | Command::Quit => Reply::err("Not after the login"),
+        Command::Stls | Command::Utf8 | Command::Capa | Command::Quit => Reply::err("Not allowed after login"),
     })
 }
 
-/// What a client reads when it may not log in, or the maildrop cannot be had.
+/// What a client reads when it may not log in, or the maildrop is not available.
 pub(super) fn refusal(refusal: &Refusal) -> Reply {
     let code = match refusal.kind {
         // RFC 3206 §4.

@@ -26,7 +26,7 @@ use crate::services::login::{LoggedIn, LoginAttempt, Stay};
 pub(super) fn admit(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Result<Pass, Refusal> {
     let service = service(room.mode);
     if room.mode == Mode::Lmtp && !peer.is_local_or_in(&settings.lmtp_networks) {
-        return Err(Refusal::new(Kind::NoPermission, "LMTP is not for you").smtp(554, "5.7.1"));
+        return Err(Refusal::new(Kind::NoPermission, "LMTP is not available to you").smtp(554, "5.7.1"));
     }
     room.guard.admit(peer, service)
 }
@@ -55,9 +55,9 @@ pub(super) struct Asker<'r> {
     pub local: Option<SocketAddr>,
     pub session: SessionId,
     pub tls: Option<TlsFacts>,
-    /// How long whoever has logged in may stay.
+    /// How long the user who has logged in may stay.
     pub stay: OnceLock<Stay>,
-    /// What milters have been told of the message that is on its way.
+    /// What milters have been told about the message being received.
     pub dialogue: Option<Box<Dialogue>>,
 }
 
@@ -86,7 +86,8 @@ impl Asker<'_> {
         }
     }
 
-    /// Whether this sender may send: by our own rules, then by those of milters, which also hear of the client and its greeting.
+    /// Whether this sender may send: by our own rules, then by those of milters, which are also told the client and its
+    /// greeting.
     async fn sender(&mut self, path: &ReversePath, origin: Origin) -> Result<(), Refusal> {
         if let Some(before) = self.dialogue.take() {
             before.abandon().await;
@@ -136,7 +137,7 @@ impl Asker<'_> {
     async fn log_in(&self, credentials: Credentials) -> Result<Login, Refusal> {
         // RFC 4616 §2: nobody here may act for another.
         if credentials.authorization.is_some() {
-            let text = "Nobody may log in for another";
+            let text = "You may act only as yourself";
             return Err(Refusal::new(Kind::AuthenticationFailed, text).smtp(535, "5.7.8"));
         }
         let attempt = LoginAttempt {

@@ -92,7 +92,7 @@ impl Conversation {
         match bad {
             BadLine::TooLong => Step::Reply(Reply::new(500, EnhancedStatus::new(5, 5, 2), "Line too long")),
             BadLine::LoneControl => {
-                let text = "Lines end in CRLF, and neither CR nor LF stands alone";
+                let text = "Lines must end in CRLF; a bare CR or LF is not allowed";
                 Step::Reply(Reply::new(500, EnhancedStatus::new(5, 5, 2), text))
             }
             BadLine::Endless => {
@@ -112,5 +112,5 @@ fn is_foreign(line: &[u8]) -> bool {
 
 /// The reply to a client that speaks before it may.
 pub(super) fn early_talker() -> Reply {
-    Reply::new(554, EnhancedStatus::new(5, 5, 1), "You speak before it is your turn")
+    Reply::new(554, EnhancedStatus::new(5, 5, 1), "You sent data before the greeting")
 }

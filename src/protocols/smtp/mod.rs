@@ -1,12 +1,12 @@
 //! The conversation with SMTP and LMTP clients: mail from other hosts, from our users, and from front ends.
 //!
-//! Promises: 250 to a message is said only with a [`crate::services::intake::Receipt`] in hand; nothing a client
-//! sent before a TLS handshake is looked at after it; no sequence of octets but CRLF `.` CRLF ends DATA; each
-//! session is bounded in memory and each wait in time.
+//! Promises: 250 to a message is said only with a [`crate::services::intake::Receipt`] in hand; whatever a client sent
+//! before a TLS handshake is ignored after it; no sequence of octets but CRLF `.` CRLF ends DATA; each session is
+//! bounded in memory and each wait in time.
 //!
 //! [`run`] is the driver and the room's only I/O. [`session::Session`] is pure: it takes commands and answers of the
 //! services and says what to do next. `asker` puts its questions to the services: guard, login, acceptance, submission
-//! and intake. `daemon` calls [`run`] for each connection. In the log: a line when a session ends for another reason than
+//! and intake. `daemon` calls [`run`] for each connection. In the log: a line when a session ends for any reason but
 //! QUIT, and what the services record as events.
 
 mod asker;

@@ -11,7 +11,7 @@ pub enum Mode {
     Relay,
     /// Our users (ports 587 and 465).
     Submission,
-    /// Programs of this machine, over a socket that tells as which user they run.
+    /// Programs of this machine, over a socket that shows which user they run as.
     Programs,
     /// A front end of ours (RFC 2033).
     Lmtp,
@@ -50,7 +50,7 @@ pub struct Profile {
     pub auth: Auth,
     /// Whom a program of this machine sends for. It need not log in.
     pub program: Option<Login>,
-    /// Whether the client may say for whom it speaks (SASL EXTERNAL): whoever could open this socket has shown who he is.
+    /// Whether the client may say for whom it speaks (SASL EXTERNAL): opening this socket has shown who the client is.
     pub vouches: bool,
     /// Largest message in octets.
     pub message_size: usize,

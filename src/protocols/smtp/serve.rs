@@ -93,13 +93,13 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     driver.finish(end).await;
 }
 
-/// Tells a client that it is not wanted.
+/// Tells a client that it is refused.
 async fn turn_away(connection: Connection, room: &Room, settings: &SmtpSettings, refusal: &Refusal) {
     let service = asker::service(room.mode);
     if let Some(event) = room.guard.turned_away(refusal, service, &connection.peer, connection.session) {
         room.journal.record(event);
     }
-    // Before a handshake nothing can be said, and a client that is not wanted gets none.
+    // Nothing can be said before a handshake, and an unwanted client gets none.
     if connection.handshake.is_none() {
         refuse(Link::new(connection.stream, settings.reply_time.duration()), refusal).await;
     }
@@ -198,7 +198,7 @@ struct Driver<'r> {
     conversation: Conversation,
     pass: Pass,
     share: Share<IpNet>,
-    /// When the first octets of the message came that is being received.
+    /// When the first octets of the message being received came.
     message_begun: Instant,
     stop: CancellationToken,
 }
@@ -266,7 +266,7 @@ impl Driver<'_> {
             () = self.stop.cancelled() => {
                 if self.asker.stay.get().is_some_and(Stay::is_over) {
                     self.write(&Reply::new(421, EnhancedStatus::new(4, 7, 0), Stay::FAREWELL));
-                    return Err(End::Closed("its login is good no longer"));
+                    return Err(End::Closed("its login is no longer valid"));
                 }
                 self.write(&self.conversation.session().farewell("is stopping; try again in a moment"));
                 return Err(End::Stopped);
@@ -314,7 +314,7 @@ impl Driver<'_> {
         self.message_begun + self.settings.message_time.duration()
     }
 
-    /// Reserves memory for what has come of a message so far. If there is none, the rest is thrown away.
+    /// Reserves memory for the part of a message that has come so far. If there is none, the rest is thrown away.
     async fn reserve_memory(&mut self) {
         let held = self.conversation.session().held();
         if held <= self.share.octets() {

@@ -196,7 +196,7 @@ impl Session {
 
     /// The reply to a client that says nothing for too long (RFC 3463 §3.5: 4.4.2).
     pub fn too_slow(&self) -> Reply {
-        closing(4, 4, 2, format!("{} has waited too long", self.profile.hostname))
+        closing(4, 4, 2, format!("{} has waited too long for you", self.profile.hostname))
     }
 
     /// The account that has logged in.
@@ -253,7 +253,7 @@ impl Session {
             Command::Data => self.data(),
             Command::Ehlo(name) | Command::Lhlo(name) => self.hello(name, Extended::Yes),
             Command::Helo(name) => self.hello(name, Extended::No),
-            Command::Help => self.idle(Reply::new(214, EnhancedStatus::new(2, 0, 0), "RFC 5321 has the commands")),
+            Command::Help => self.idle(Reply::new(214, EnhancedStatus::new(2, 0, 0), "See RFC 5321 for the commands")),
             Command::Mail { path, international, parameters } => {
                 self.mail(path, Characters::of(international), parameters)
             }

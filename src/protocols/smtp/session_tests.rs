@@ -349,7 +349,7 @@ fn early_input_closes() {
     let mut talk = Talk::new(Mode::Relay);
     talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<>", "250"), ("RCPT TO:<ann@example.test>", "250")]);
     let written = talk.send("DATA\r\nSubject: x\r\n");
-    assert_eq!(written, ["554 5.5.1 You speak before it is your turn [closed]"]);
+    assert_eq!(written, ["554 5.5.1 You sent data before the greeting [closed]"]);
 }
 
 #[test]

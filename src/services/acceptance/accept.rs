@@ -62,7 +62,7 @@ impl Acceptance {
         match path {
             ReversePath::Null if self.settings.get().null_sender == NullSender::Allow => Ok(()),
             ReversePath::Null => {
-                Err(Refusal::new(Kind::NoPermission, "The null sender is not for users").smtp(550, "5.7.1"))
+                Err(Refusal::new(Kind::NoPermission, "Users may not send with the null sender").smtp(550, "5.7.1"))
             }
             ReversePath::Address(address) => self.identity(address, login).await,
         }
@@ -88,7 +88,7 @@ impl Acceptance {
                 Err(Refusal::new(Kind::NotFound, "Nobody here gets mail for users of this machine").smtp(550, "5.1.1"))
             }
             Resolution::Remote if relaying == Relaying::ToMachineUsers => {
-                let text = "Programs of this user reach addresses of this server only";
+                let text = "Programs of this user may send only to addresses on this server";
                 Err(Refusal::new(Kind::NoPermission, text).smtp(550, "5.7.1"))
             }
             Resolution::Remote => {
@@ -113,7 +113,7 @@ impl Acceptance {
         }
     }
 
-    /// Whether a mailbox can take so many octets more, as far as is known now; delivery looks again.
+    /// Whether a mailbox can take so many octets more, as far as is known now; delivery checks again.
     async fn has_room(&self, reached: &Reached, size: Option<u64>) -> Result<bool, Refusal> {
         let Some(quota) = reached.account.quota else { return Ok(true) };
         let usage = self.directory.usage(&reached.account.address).await.map_err(unavailable)?;

@@ -1,4 +1,4 @@
-//! Aliases by which mail would go round and round, found before any mail does.
+//! Aliases that would form a mail loop, found before any mail takes it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,7 +30,7 @@ impl<'a> Leads<'a> {
         Self { routing, accounts: accounts.collect(), aliases: by_source }
     }
 
-    /// The circles that can be reached from these sources, each once, as the aliases one comes by.
+    /// The loops that can be reached from these sources, each once, as the aliases on the way.
     pub(super) fn circles<'s>(&self, sources: impl Iterator<Item = &'s str>) -> Vec<Vec<String>> {
         let (mut circles, mut followed) = (Vec::new(), HashSet::new());
         for source in sources {

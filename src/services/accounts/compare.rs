@@ -80,7 +80,7 @@ fn users(declaration: &Declaration, now: &Everything, compared: &Compared, chang
     }
 }
 
-/// Everything but the standing.
+/// Everything but whether the user is enabled.
 fn known_user(user: &DeclaredUser, account: &Account, compared: &Compared, changes: &mut Vec<Change>) {
     let address = || user.address.to_string();
     if account.owner != Owner::Declared {
@@ -146,7 +146,7 @@ fn aliases(declaration: &Declaration, now: &Everything, changes: &mut Vec<Change
     }
 }
 
-/// What was declared once and is no more.
+/// What was declared once and no longer is.
 fn vanished(declaration: &Declaration, now: &Everything, changes: &mut Vec<Change>) {
     let is_named = |entry: &DomainEntry| declaration.domains.contains_key(&entry.name);
     let by_hand = |entry: &DomainEntry| {
@@ -169,7 +169,7 @@ fn vanished(declaration: &Declaration, now: &Everything, changes: &mut Vec<Chang
     let mut users: BTreeMap<String, Change> = BTreeMap::new();
     for account in &now.accounts {
         let key = account.address.key();
-        // Whoever was disabled stays that, as with a domain that is removed by hand, and does not come back with the domain.
+        // Disabled users stay disabled, as when a domain is removed by hand, and do not come back with the domain.
         let stays = account.standing == Standing::Disabled && without_mail.contains(&account.domain_id);
         let is_declared = account.owner == Owner::Declared && account.archived_at.is_none();
         if is_declared && !stays && !declaration.users.contains_key(&key) {
@@ -183,7 +183,7 @@ fn vanished(declaration: &Declaration, now: &Everything, changes: &mut Vec<Chang
     }));
 }
 
-/// Aliases that lead to nobody in a domain of ours, or round in a circle.
+/// Aliases that lead to nobody in a domain of ours, or form a loop.
 fn warn(declaration: &Declaration, now: &Everything, routing: &RoutingSettings, warnings: &mut Vec<String>) {
     let mut known: HashSet<String> = declaration.users.keys().cloned().collect();
     known.extend(declaration.aliases.iter().map(|alias| alias.source.clone()));
@@ -215,7 +215,7 @@ fn passed_over(declaration: &Declaration) -> impl Iterator<Item = String> {
     })
 }
 
-/// Declared aliases by which mail would go round in a circle, beside what else there is.
+/// Declared aliases that would form a loop together with what else there is.
 pub(super) fn circles<'d>(
     declaration: &'d Declaration,
     now: &'d Everything,
@@ -228,6 +228,6 @@ pub(super) fn circles<'d>(
     let declared = declaration.aliases.iter().map(|alias| (alias.source.clone(), alias.destination.as_str()));
     let leads = Leads::new(routing, accounts, declared.chain(of_hand));
     let circles = leads.circles(declaration.aliases.iter().map(|alias| alias.source.as_str()));
-    let told = |circle: Vec<String>| format!("mail for alias {} runs in a circle and is refused", circle.join(" to "));
+    let told = |circle: Vec<String>| format!("mail for alias {} loops and is refused", circle.join(" to "));
     circles.into_iter().map(told).collect()
 }

@@ -57,7 +57,7 @@ pub struct DeclaredUser {
 pub enum DeclaredPassword {
     /// Its hash, with the scheme.
     Hashed(Secret<String>),
-    /// Itself.
+    /// The password itself.
     Plain(Secret<String>),
 }
 

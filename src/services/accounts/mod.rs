@@ -6,10 +6,10 @@
 //!
 //! - What others have made (by the command line, by SQL) is left alone unless the file names it; then the file takes it
 //!   over, field by field.
-//! - What the file once named and names no more is disabled and archived, never deleted; what comes back is
-//!   enabled with its mail. Only rows of aliases are removed.
+//! - What the file once named and no longer names is disabled and archived, never deleted; what comes back is enabled
+//!   with its mail. Only rows of aliases are removed.
 //! - A declared password is applied when it is new or has changed in the declaration; a password the user has chosen
-//!   since stays. One that cannot be used is the misfortune of its user only, who keeps the password in force.
+//!   since stays. One that cannot be used affects its user only, who keeps the password in force.
 //! - A display name that is not declared belongs to the user. Quota and `enabled` belong to the declaration.
 
 mod change;

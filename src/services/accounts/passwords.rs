@@ -93,7 +93,7 @@ fn fingerprint(hash: &Secret<String>) -> String {
     })
 }
 
-/// The password in a file that is named as this key wants it.
+/// The password in a file that is declared under this key.
 pub(super) fn usable(key: &str, path: &Path) -> Result<DeclaredPassword, Unfit> {
     let text = read_text(path, LARGEST_SECRET).map_err(Unfit::Unread)?;
     let line = text.trim_end_matches(['\r', '\n']);

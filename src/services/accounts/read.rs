@@ -27,10 +27,10 @@ const LARGEST: u64 = 64 << 20;
 pub enum Secrets {
     /// Yes: they must be there and hold what can be used.
     Read,
-    /// Yes, but one that cannot be used is no reason to leave all others without their mail: its user comes out without a
-    /// password, and it stands among [`Declaration::unusable`].
+    /// Yes, but one that cannot be used must not leave all others without their mail: its user gets no password, and it
+    /// is listed in [`Declaration::unusable`].
     Usable,
-    /// No: where the file is checked, on another machine perhaps, they are not. Users come out without passwords.
+    /// No: where the file is checked, perhaps on another machine, they do not exist. Users get no passwords.
     Skip,
 }
 
@@ -62,8 +62,8 @@ fn first(problems: &[Problem]) -> String {
 }
 
 impl Declaration {
-    /// Aliases by which mail would go round in a circle, a sentence for each. What the directory holds beside the declaration is
-    /// not looked at.
+    /// Aliases that would form a mail loop, a sentence for each. Considers the declaration only, not what else the
+    /// directory holds.
     pub fn circles(&self, routing: &RoutingSettings) -> Vec<String> {
         circles(self, &Everything::default(), routing)
     }

@@ -17,7 +17,7 @@ use crate::storage::database;
 use crate::storage::directory::{self, Directory, Edit, Everything, NewUser, Owner, PasswordOwner, Source, Standing};
 use crate::storage::journal::Journal;
 
-/// How often the whole is begun again when others change the directory at the same time.
+/// How often everything is begun again when others change the directory at the same time.
 const ATTEMPTS: usize = 5;
 
 /// The declaration could not be compared or put into force. Nothing has changed.
@@ -40,7 +40,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it may have come from somebody doing the same at the same time.
+    /// Whether a concurrent run may have caused it.
     const fn is_collision(&self) -> bool {
         matches!(
             self,
@@ -101,7 +101,7 @@ impl Accounts {
             if plan.changes.is_empty() {
                 return Ok(plan);
             }
-            // Hashing takes its time, which must not pass inside the transaction.
+            // Hashing is slow and must not happen inside the transaction.
             let prepared = self.prepare(declaration, &plan).await?;
             match self.apply(declaration, &plan, &compared, &prepared).await {
                 Ok(Applied::Yes) => {
@@ -185,7 +185,7 @@ enum Applied {
     Changed,
 }
 
-/// Runs something slow beside the async threads.
+/// Runs something slow off the async threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,

@@ -49,7 +49,7 @@ pub enum Way {
     There(Box<Link>),
 }
 
-/// How often a user who is moving is looked for.
+/// How often a user who is moving is looked up.
 const LOOKS: usize = 4;
 
 /// Keeps a user's mailboxes at this node while it lasts, for sessions that do not open them.
@@ -100,13 +100,13 @@ impl Cluster {
     /// The way to the node that has a user's mailboxes now, for one request.
     ///
     /// # Errors
-    /// It is not known, not reached, or does not take the request; the client may come back later. Nothing of the request
-    /// has been sent.
+    /// It is unknown, cannot be reached, or does not take the request; the client may come back later. Nothing of the
+    /// request has been sent.
     pub async fn way(&self, account: &Address, asked: &Asked) -> Result<Way, Refusal> {
         let mut refused: Option<(Elsewhere, std::io::Error)> = None;
         for _ in 0..LOOKS {
             let Some(other) = self.elsewhere(account).await? else { return Ok(Way::Here) };
-            // Who has not taken it and still has the mailboxes would not take it now.
+            // A node that has not taken it and still has the mailboxes would not take it now.
             if refused.as_ref().is_some_and(|(before, _)| *before == other) {
                 break;
             }
@@ -133,11 +133,11 @@ impl Cluster {
         Ok(Residence { _user: user, _visit: visit })
     }
 
-    /// Hands the session of somebody who has just logged in to the node that has the user. When it returns, that node serves the
-    /// session over what is returned; `None` when this one has the user.
+    /// Hands the session of a user who has just logged in to the node that has the user. On return, that node serves
+    /// the session over the returned connection; `None` when this node has the user.
     ///
     /// # Errors
-    /// The other node is not known now, is not reached or does not take it; the client may come back later.
+    /// The other node is unknown now, cannot be reached or does not take it; the client may come back later.
     pub async fn hand_login_over(
         &self,
         logged_in: &LoggedIn,
@@ -145,7 +145,7 @@ impl Cluster {
     ) -> Result<Option<Box<Link>>, Refusal> {
         let Some(to) = self.elsewhere(&logged_in.address).await? else { return Ok(None) };
         if client.is_compressed {
-            let text = "Your mailboxes are on another server of this house; connect again";
+            let text = "Your mailboxes are on another server of this site; connect again";
             return Err(Refusal::new(Kind::Temporary, text));
         }
         let login = logged_in.stay.carry().ok_or_else(|| Refusal::temporary(Stay::FAREWELL))?;
@@ -164,10 +164,10 @@ impl Cluster {
         Ok(Some(Box::new(self.hand_over(&to, handed).await?)))
     }
 
-    /// Hands a session over. When it returns, the other node serves the session over what is returned.
+    /// Hands a session over. On return, the other node serves it over the returned connection.
     ///
     /// # Errors
-    /// The other node is not reached or does not take it; the client may come back later.
+    /// The other node cannot be reached or does not take it; the client may come back later.
     async fn hand_over(&self, to: &Elsewhere, handed: Handed) -> Result<Link, Refusal> {
         let session = handed.session.clone();
         self.links.open(&to.address, &Opening::Session(Box::new(handed))).await.map_err(|error| {

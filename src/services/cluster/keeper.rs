@@ -30,7 +30,7 @@ impl Keeper {
         Self { membership, mailboxes, journal, clock }
     }
 
-    /// Joins, if that is possible at once: so that a node which starts serves its first client.
+    /// Joins if that is possible at once, so that a starting node serves its first client.
     pub async fn begin(&self) {
         self.join().await;
     }
@@ -74,7 +74,7 @@ impl Keeper {
                 log::info!(node = self.membership.node(), epoch = term.epoch; "This node has joined");
                 self.record("joined");
             }
-            Ok(None) => log::debug!(node = self.membership.node(); "An earlier lease of this node still lasts"),
+            Ok(None) => log::debug!(node = self.membership.node(); "An earlier lease of this node has not yet expired"),
             Err(error) => log::warn!(error:% = error; "This node cannot join; it serves no mailboxes"),
         }
     }
@@ -102,8 +102,8 @@ impl Keeper {
         }
     }
 
-    /// What is done beside: users go where they are wished, a node that is to be emptied gives up its own, users whom nobody
-    /// uses are given back.
+    /// What is done besides: users move where they are wanted, a node being emptied gives up its own, unused users are
+    /// given back.
     async fn errands(&self, term: &Arc<Term>) {
         let settings = self.membership.settings();
         let mut seen = IdleUsers::default();

@@ -1,7 +1,8 @@
 //! TLS between nodes, from the one secret they share.
 //!
-//! The secret becomes a key pair, the same on every node, and each side of a connection wants the other to show that it has
-//! the private key of this very pair. So there is no authority, nothing runs out, and nobody is let in who merely has a certificate.
+//! The secret becomes a key pair, the same on every node, and each side of a connection makes the other prove that it
+//! has the private key of this very pair. So there is no authority, nothing expires, and a certificate alone lets
+//! nobody in.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use crate::foundations::net::{CertificateJudge, Judged, Shown, TlsContext, TlsSe
 const FEWEST: usize = 32;
 /// Most octets of the file.
 const MOST: u64 = 1 << 16;
-/// The name nodes call each other in a handshake. It says nothing, keys do.
+/// The name nodes call each other in a handshake. It proves nothing; keys do.
 pub(super) const NAME: &str = "node.postrider.internal";
 
 /// The secret cannot be used.

@@ -38,15 +38,15 @@ pub enum Opening {
     Request(Asked),
 }
 
-/// A request that a browser has made of a node which does not have its user's mailboxes. Who the browser's login is says the
-/// request itself.
+/// A request that a browser has made of a node which does not have its user's mailboxes. The request itself says whose
+/// login it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// The user whose mailboxes are wanted.
     pub account: String,
-    /// Where the client is; behind a proxy that is believed, the one it speaks for.
+    /// The client's address; behind a trusted proxy, that of the client it speaks for.
     pub client: Option<std::net::SocketAddr>,
-    /// Whether nobody on the client's way to us can read along.
+    /// Whether nobody between the client and us can read along.
     pub is_private: bool,
     /// Whether the browser itself speaks TLS.
     pub is_encrypted: bool,
@@ -75,7 +75,7 @@ pub struct Handed {
 pub enum Answer {
     /// What follows is the protocol that was wanted.
     Ready,
-    /// It will not do.
+    /// It refuses.
     Refused {
         /// Why.
         text: String,
@@ -126,10 +126,10 @@ impl Links {
         self.patience
     }
 
-    /// Connects to a node and says what for; when it returns, the other node is ready.
+    /// Connects to a node and says what for; on return, the other node is ready.
     ///
     /// # Errors
-    /// The node is not reached in time, is none of ours, or refuses.
+    /// The node cannot be reached in time, is not one of ours, or refuses.
     pub async fn open(&self, address: &str, opening: &Opening) -> io::Result<Link> {
         let opened = tokio::time::timeout(self.patience, self.connect(address, opening)).await;
         opened.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the other node did not answer in time")))

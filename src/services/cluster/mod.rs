@@ -6,8 +6,9 @@
 //! # What it promises
 //!
 //! - A mailbox that another node owns is never opened here: see [`crate::storage::cluster`].
-//! - Whoever has logged in at the wrong node gets the right one without noticing: octets are passed on both ways in bounded
-//!   memory. If the right one is not reached, the client is told to come back, and is not logged out of this node.
+//! - A client that has logged in at the wrong node is served by the right one without noticing: octets are passed on
+//!   both ways in bounded memory. If the right one cannot be reached, the client is told to come back, and is not
+//!   logged out of this node.
 //! - A request of a browser goes to the node that has the mailboxes when it is made, over a connection of its own. Nothing of it is
 //!   sent before that node has said that it will answer, so a user who moves meanwhile is looked for once more.
 //! - What comes from another node is never passed on to a third: when the owner has changed meanwhile, the answer is a temporary

@@ -15,7 +15,7 @@ pub(super) struct Names {
     others: Vec<u64>,
     /// The base subject, unless it is empty.
     subject: Option<u64>,
-    /// Whether the subject says that it is an answer.
+    /// Whether the subject says that it is a reply.
     is_answer: bool,
 }
 
@@ -156,7 +156,7 @@ impl Links {
         node
     }
 
-    /// The root of a set; the way to it gets shorter each time it is gone.
+    /// The root of a set; the path to it gets shorter each time it is followed.
     fn root(&mut self, mut node: u32) -> u32 {
         while self.parents[node as usize] != node {
             let above = self.parents[self.parents[node as usize] as usize];

@@ -1,9 +1,9 @@
 //! Conversations: which messages of a folder belong together.
 //!
-//! Messages belong together that name each other in References or In-Reply-To, also by way of messages that are not there;
-//! and an answer that names nothing belongs to the latest message before it with the same base subject (RFC 5256 §2.1).
-//! Unlike RFC 5256's REFERENCES, messages that are no answers are never joined for their subject alone: a weekly report is
-//! not one conversation.
+//! Messages belong together if they name each other in References or In-Reply-To, even by way of messages that are not
+//! there; a reply that names nothing belongs to the latest message before it with the same base subject (RFC 5256
+//! §2.1). Unlike RFC 5256's REFERENCES, messages that are not replies are never joined by their subject alone: a weekly
+//! report is not one conversation.
 //!
 //! Promises: a folder's summaries are read once, then only those of new messages; what is remembered is bounded
 //! (`webmail.conversation_ids`), the folders unused for longest going first. Lists are rebuilt only when the folder has

@@ -1,15 +1,15 @@
-//! Subjects without what answering and passing on adds to them, in whatever language.
+//! Subjects without what replying and forwarding add to them, in any language.
 
 use crate::foundations::mail::BaseSubject;
 
-/// What mail programs in German, Dutch and the Scandinavian languages write before the subject of an answer. RFC 5256 §2.1
-/// knows English marks only.
+/// What mail programs in German, Dutch and the Scandinavian languages write before the subject of a reply. RFC 5256
+/// §2.1 knows English marks only.
 const MARKS: [&str; 6] = ["aw", "wg", "sv", "vs", "vb", "antw"];
 
 /// Most marks that are taken away; further ones stay.
 const MOST: usize = 50;
 
-/// The base subject as it is compared, and whether something says that it is an answer.
+/// The base subject for comparison, and whether something marks it as a reply.
 pub(super) fn base_subject(subject: &str) -> (String, bool) {
     let mut base = BaseSubject::of(subject);
     let mut is_answer = base.is_reply_or_forward;

@@ -15,7 +15,8 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    /// Takes out Return-Path fields (only if there are any is the message copied), and notes in which mailboxes it has been.
+    /// Removes Return-Path fields (copying the message only if there are any), and notes in which mailboxes it has
+    /// been.
     pub(super) fn new(message: &Message, reverse_path: &ReversePath) -> Self {
         let [added, original] = message.pieces();
         let section = HeaderSection::of(original);
@@ -52,7 +53,7 @@ impl Ready {
     }
 }
 
-/// Most mailboxes on the way that are remembered. Beyond that, the limit of hops ends a circle.
+/// Most mailboxes on the way that are remembered. Beyond that, the limit of hops ends a loop.
 const MOST_VISITS: usize = 100;
 
 /// The message as it is passed on: without the field that only final delivery adds (RFC 5321 §4.4).

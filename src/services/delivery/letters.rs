@@ -69,7 +69,7 @@ pub(super) fn failure(account: &Address, script: &str, why: &str, hostname: &Dom
     let text = format!(
         "The Sieve script `{}`, which files your mail, could not be run:\n\n    {}\n\n\
          Your mail is not lost: while the script does not work, messages go to your inbox.\n\
-         Please correct the script. You are told this at most once a day.\n",
+         Please correct the script. You get this notice at most once a day.\n",
         printable(script),
         printable(why)
     );

@@ -1,11 +1,11 @@
 //! Final delivery into mailboxes: per recipient the folder, the quota, and the fields of final delivery.
 //!
 //! In front of the message go `Return-Path` (RFC 5321 §4.4; fields of that name that came with it are removed),
-//! `Delivered-To` with the account's address, by which a message that comes back is known as running in a circle, and
+//! `Delivered-To` with the account's address, by which a message that comes back is recognised as looping, and
 //! `X-Original-To` with the address of the envelope where that is another one.
 //!
-//! Then scripts look at the message: those of the site, and in between the user's active one. What they decide is done in
-//! this order: what is passed on goes into the queue, what is kept is stored, and then whoever is to be told is told. A
+//! Then scripts look at the message: those of the site, and in between the user's active one. What they decide is done
+//! in this order: what is passed on goes into the queue, what is kept is stored, and then notifications are sent. A
 //! script that fails loses nothing: the message goes to the inbox, and its owner is told once a day. Users who come
 //! near their quota are told, too.
 //!

@@ -31,7 +31,7 @@ impl Delivery {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
-                log::warn!(user:% = account, error:% = error; "whether {account} knows that the mailbox is nearly full cannot be read");
+                log::warn!(user:% = account, error:% = error; "cannot read whether {account} has been told that the mailbox is nearly full");
                 return;
             }
         }
@@ -39,7 +39,7 @@ impl Delivery {
         match append(user, &message, Target::inbox(), item.recipient).await {
             Ok(_) => {
                 if let Err(error) = told(scripting, account, shares, now + again.duration(), now).await {
-                    log::warn!(user:% = account, error:% = error; "that {account} knows that the mailbox is nearly full is not remembered");
+                    log::warn!(user:% = account, error:% = error; "cannot record that {account} was told that the mailbox is nearly full");
                 }
                 let event = self.event(EventKind::NearlyFull, item).with("percent", filling.percent());
                 self.record(event.with("stored", filling.stored).with("quota", filling.quota));
@@ -108,10 +108,10 @@ async fn told(
 fn letter(account: &Address, filling: Filling, again: Span, hostname: &Domain, now: Timestamp) -> Message {
     let mebibytes = |octets: u64| octets.div_ceil(1 << 20);
     let text = format!(
-        "Your mailbox {account} holds {} MiB of the {} MiB that it may hold.\n\n\
+        "Your mailbox {account} holds {} MiB of the {} MiB it may hold.\n\n\
          When it is full, no message can be delivered to you until there is room again. Please delete what you no\n\
          longer need, and empty the folder for deleted messages, which counts too.\n\n\
-         You are told this again in {again} at the earliest.\n",
+         You will not be told again for at least {again}.\n",
         mebibytes(filling.stored),
         mebibytes(filling.quota),
     );

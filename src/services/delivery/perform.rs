@@ -73,7 +73,7 @@ impl Performance<'_> {
         self.item.verdict.folder(&self.item.recipient.account) == Folder::Junk
     }
 
-    /// Leaves out of what scripts want with junk all but storing and discarding.
+    /// Of what scripts want done with junk, leaves only storing and discarding.
     fn leave_junk_alone(&self, decided: &mut Decided) {
         decided.acts.retain(|act| {
             let word = match act.action {
@@ -91,7 +91,7 @@ impl Performance<'_> {
         }
     }
 
-    /// Keeps a message that a script passes on to the user's own address. It would come back and look like one that runs in a circle.
+    /// Keeps a message that a script passes on to the user's own address. It would come back and look like a mail loop.
     async fn keep_what_comes_back(&self, decided: &mut Decided) -> Result<(), Refusal> {
         let (routing, account) = (&self.scripting.parts.routing, &self.item.recipient.account);
         for act in &mut decided.acts {
@@ -290,7 +290,7 @@ impl Performance<'_> {
         let (key, now, account) = (key.to_owned(), self.delivery.clock.now(), &self.item.recipient.account);
         let remembered = self.scripting.home(account, move |home| home.remember(&key, until, now)).await;
         if let Err(error) = remembered {
-            log::warn!(user:% = account, error:% = error; "What a script has done is not remembered");
+            log::warn!(user:% = account, error:% = error; "What a script did could not be recorded");
         }
     }
 
@@ -353,7 +353,7 @@ impl Performance<'_> {
         let posted = self.scripting.parts.posting.post(errand).await;
         posted.inspect_err(|refusal| {
             let cause = refusal.cause.as_ref().map(ToString::to_string).unwrap_or_default();
-            log::warn!(mail:% = self.item.mail.id, user:% = account, cause = cause; "A letter of a script is not sent: {refusal}");
+            log::warn!(mail:% = self.item.mail.id, user:% = account, cause = cause; "A message from a script was not sent: {refusal}");
         })
     }
 

@@ -40,7 +40,7 @@ pub(super) struct Facts {
     pub(super) junk: bool,
 }
 
-/// What came of all scripts together.
+/// The result of all scripts together.
 #[derive(Debug, Default)]
 pub(super) struct Decided {
     pub(super) acts: Vec<Act>,
@@ -61,7 +61,7 @@ pub(super) struct Act {
     /// The script.
     pub(super) script: String,
     pub(super) action: Action,
-    /// What the script has tested and decided, for whoever asks why.
+    /// What the script has tested and decided, to explain the result.
     pub(super) why: String,
 }
 
@@ -256,7 +256,7 @@ impl World for Surroundings<'_> {
     fn seen_before(&self, key: &str) -> bool {
         let memory = self.memory.get_or_init(|| {
             self.home.memory().unwrap_or_else(|error| {
-                log::warn!(user:% = self.account, error:% = error; "What scripts remember cannot be read");
+                log::warn!(user:% = self.account, error:% = error; "The scripts' memory cannot be read");
                 Memory::default()
             })
         });

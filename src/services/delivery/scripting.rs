@@ -29,7 +29,7 @@ pub struct ScriptingParts {
     pub hostname: Live<Domain>,
     /// Whose addresses are whose.
     pub routing: Routing,
-    /// Who sends what scripts want sent.
+    /// Sends what scripts want sent.
     pub posting: Arc<dyn Posting>,
 }
 
@@ -102,7 +102,7 @@ impl Delivery {
             // What is wanted of the message is known once the disk answers again.
             Err(error) if error.is_passing() => Some(Err(error)),
             Err(error) => {
-                log::warn!(user:% = account, error:% = error; "The scripts of {account} cannot be looked at; none runs");
+                log::warn!(user:% = account, error:% = error; "The scripts of {account} cannot be read; none is run");
                 None
             }
         })

@@ -146,7 +146,7 @@ impl Delivery {
     ) -> Result<Outcome, Refusal> {
         let account = &recipient.account;
         if settings.circles == Circles::Refuse && ready.has_visited(account) {
-            let text = format!("The message has been delivered to {account} before: mail runs in a circle");
+            let text = format!("The message has been delivered to {account} before: mail loop");
             return Err(Refusal::new(Kind::Invalid, text).smtp(554, "5.4.6"));
         }
         let message = ready.message_for(recipient);

@@ -16,7 +16,7 @@ pub(super) struct Contents<'c> {
     pub(super) from: &'c Address,
     /// Our name.
     pub(super) hostname: &'c Domain,
-    /// Where messages lie that the queue does not hold.
+    /// The folder of the messages that the queue does not hold.
     pub(super) folder: &'c str,
     /// How long the queue holds a message, in words; `None` for ever.
     pub(super) lifetime: Option<String>,
@@ -123,7 +123,7 @@ fn entry(note: &Note, text: &mut String) {
     }
 }
 
-/// Text of a stranger that no mail program makes a link of, and that turns the direction of nothing.
+/// A stranger's text, changed so that no mail program finds a link in it and it reverses no text direction.
 fn harmless(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut text = text.replace(turns, " ").replace("://", ": //");

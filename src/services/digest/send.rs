@@ -1,4 +1,4 @@
-//! Sending, when a stretch of time is over.
+//! Sending, when a period is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,11 +57,11 @@ pub enum Error {
     Queue(Address, Refusal),
 }
 
-/// How often it is looked whether letters are due.
+/// How often to check whether letters are due.
 const LOOK_EVERY: Duration = Duration::from_secs(300);
 /// Accounts that are looked for at a time.
 const AT_ONCE: u32 = 500;
-/// Shortest stretch of time, in seconds.
+/// Shortest period, in seconds.
 const SHORTEST: u64 = 60;
 
 impl Digest {
@@ -84,10 +84,10 @@ impl Digest {
         }
     }
 
-    /// Sends a letter to everybody of whom something was noted before the present stretch of time.
+    /// Sends a letter to everybody with notes from before the current period.
     ///
     /// # Errors
-    /// Database or queue fail; whoever was not told yet is told the next time.
+    /// The database or the queue fails; users not told yet are told the next time.
     pub async fn send_due(&self) -> Result<(), Error> {
         let settings = self.0.settings.get();
         if !settings.digest.enabled {
@@ -163,7 +163,7 @@ impl Digest {
     }
 }
 
-/// When the present stretch of time began.
+/// When the current period began.
 fn beginning(now: Timestamp, settings: &DigestSettings) -> Timestamp {
     let every = settings.every.duration().as_secs().max(SHORTEST);
     let at = settings.at.duration().as_secs() % every;

@@ -1,4 +1,4 @@
-//! What becomes of mail that somebody else writes in the name of a domain.
+//! What happens to mail that others send in the name of a domain.
 
 use super::domains::missing;
 use super::tags::Tags;
@@ -6,7 +6,7 @@ use super::{Doctor, Finding, Health};
 use crate::services::filter::authentication::{DmarcResult, Identities, Policy, evaluate_dmarc};
 
 const CHECK: &str = "dmarc";
-const ABSENT: &str = "no DMARC record: anybody may write in its name";
+const ABSENT: &str = "no DMARC record: anybody can send mail in its name";
 
 pub(super) async fn check(doctor: &Doctor<'_>, domain: &str) -> Finding {
     let at = format!("_dmarc.{domain}");
@@ -38,20 +38,20 @@ fn remedy_for(health: Health, remedy: String) -> String {
     }
 }
 
-/// What a record has receivers do. Its words may be in any case (RFC 9989 §4.7).
+/// What a record tells receivers to do. Its words may be in any case (RFC 9989 §4.7).
 fn judged(record: &Tags<'_>) -> Result<&'static str, (Health, &'static str)> {
     let policy = match record.word("p").as_deref() {
         Some("quarantine") => "quarantine",
         Some("reject") => "reject",
         Some("none") => return Err((Health::Warning, "p=none: forged mail in its name is only reported")),
-        _ => return Err((Health::Wrong, "the record has no policy that anybody understands")),
+        _ => return Err((Health::Wrong, "the record has no valid policy")),
     };
     let tests = record.word("t").is_some_and(|value| value == "y");
     // RFC 7489 §6.6.4, which many receivers still follow: the share of mail that the policy is for.
     let share = record.word("pct").and_then(|value| value.parse::<u32>().ok());
     match (tests, share) {
-        (true, _) => Err((Health::Warning, "t=y: its policy is only being tried")),
-        (false, Some(0)) => Err((Health::Warning, "pct=0: its policy is for no mail at all")),
+        (true, _) => Err((Health::Warning, "t=y: its policy is only being tested")),
+        (false, Some(0)) => Err((Health::Warning, "pct=0: its policy applies to no mail at all")),
         (false, _) => Ok(policy),
     }
 }

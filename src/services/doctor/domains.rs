@@ -30,7 +30,7 @@ async fn mx(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
     let mut records = match doctor.resolver.mx(domain).await {
         Ok(answer) => answer.records,
         Err(error) => {
-            return vec![missing("mx", domain, &error, "no MX record: mail does not find this server", remedy)];
+            return vec![missing("mx", domain, &error, "no MX record: mail cannot find this server", remedy)];
         }
     };
     records.sort();
@@ -45,7 +45,7 @@ async fn mx(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
                 "mail goes to {} first, and to {host} (preference {}) only when that does not answer",
                 names[0], mx.preference
             );
-            let remedy = format!("Give {host} the lowest preference, or take the other records away.");
+            let remedy = format!("Give {host} the lowest preference, or remove the other records.");
             Finding::ill("mx", domain, Health::Wrong, found, remedy)
         }
         None => {
@@ -69,9 +69,9 @@ async fn exchanger(doctor: &Doctor<'_>, domain: &str, exchange: &str) -> Option<
         }),
         Err(error) if error.is_absence() => {
             let found = format!("{exchange} has no address");
-            ill(Health::Warning, found, "Publish A and AAAA records for it, or take it out.".to_owned())
+            ill(Health::Warning, found, "Publish A and AAAA records for it, or remove it.".to_owned())
         }
-        Err(error) => ill(Health::Unknown, error.to_string(), "Look again later.".to_owned()),
+        Err(error) => ill(Health::Unknown, error.to_string(), "Check again later.".to_owned()),
     }
 }
 
@@ -92,7 +92,7 @@ async fn dkim(doctor: &Doctor<'_>, domain: &Domain) -> Vec<Finding> {
                  [[spam.dkim.keys]] and publish its record."
             )
         };
-        let found = "no key signs its mail: large providers take it for spam";
+        let found = "no key signs its mail: large providers treat it as spam";
         findings.push(Finding::ill("dkim", name, Health::Warning, found, remedy));
     }
     for key in keys {
@@ -107,15 +107,15 @@ async fn published(doctor: &Doctor<'_>, name: &str, key: &DkimRecord) -> Finding
     let remedy = format!("Publish the TXT record of {at} that `postrider dns` prints.");
     let (health, holds, without) = match key.state {
         KeyState::Signs => (Health::Wrong, "the key that signs", "signatures fail"),
-        KeyState::Announced => (Health::Warning, "the key that will sign", "it does not sign before that"),
-        KeyState::Retired => (Health::Warning, "the key that has signed", "signatures of mail under way fail"),
+        KeyState::Announced => (Health::Warning, "the key that will sign", "it does not sign until that is fixed"),
+        KeyState::Retired => (Health::Warning, "the key that has signed", "signatures on mail in transit fail"),
     };
     match doctor.resolver.txt(&at).await {
         Ok(answer) => match compared(&answer.records, &key.text) {
             Ok(()) => Finding::well("dkim", name, format!("{at} holds {holds}")),
             Err(Unfit::Wrong(found)) => Finding::ill("dkim", name, health, format!("{at} {found}: {without}"), remedy),
             Err(Unfit::Testing) => {
-                let found = format!("{at} is for testing (`t=y`): receivers may take the signatures for none");
+                let found = format!("{at} is marked as a test (`t=y`): receivers may ignore the signatures");
                 Finding::ill("dkim", name, Health::Warning, found, remedy)
             }
         },
@@ -133,11 +133,11 @@ enum Unfit {
     Testing,
 }
 
-/// The key records of a name beside the one that is meant (RFC 6376 §3.6.1).
+/// Compares the key records of a name with the intended one (RFC 6376 §3.6.1).
 fn compared(published: &[String], meant: &str) -> Result<(), Unfit> {
     let wrong = |found: &str| Err(Unfit::Wrong(found.to_owned()));
     // RFC 6376 §3.6.2.2: of several, receivers take any.
-    let [published] = published else { return wrong("holds several texts where there must be one") };
+    let [published] = published else { return wrong("holds several records where there must be one") };
     let (published, meant) = (Tags::read(published), Tags::read(meant));
     if published.without_space("p") != meant.without_space("p") {
         return wrong("holds another key");
@@ -165,7 +165,7 @@ fn compared(published: &[String], meant: &str) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// A TXT record that makes things better, and without which mail flows too.
+/// A TXT record that is an improvement; mail flows without it too.
 async fn text(
     doctor: &Doctor<'_>,
     check: &'static str,
@@ -183,17 +183,17 @@ async fn text(
             }
         },
         Err(error) if error.is_absence() && check == "mta-sts" => {
-            let found = "not used: senders without DANE may be led to an impostor";
+            let found = "not used: senders without DANE may be directed to an impostor";
             let remedy = format!(
                 "Serve a policy at https://mta-sts.{domain}/.well-known/mta-sts.txt, then publish {at} (RFC 8461)."
             );
             Finding::ill(check, domain, Health::Warning, found, remedy)
         }
         Err(error) if error.is_absence() => {
-            let found = format!("no {begins}: nobody tells you when mail cannot be sent to you over TLS");
+            let found = format!("no {begins} record: nobody tells you when mail cannot be sent to you over TLS");
             Finding::ill(check, domain, Health::Warning, found, "Publish what `postrider dns` prints.")
         }
-        Err(error) => Finding::ill(check, domain, Health::Unknown, error.to_string(), "Look again later."),
+        Err(error) => Finding::ill(check, domain, Health::Unknown, error.to_string(), "Check again later."),
     }
 }
 
@@ -202,14 +202,15 @@ async fn text(
 fn announced(texts: &[String], version: &str, needed: &str) -> Result<(), String> {
     let ours: Vec<Tags<'_>> = texts.iter().map(|text| Tags::read(text)).filter(|tags| tags.begins(version)).collect();
     match ours.as_slice() {
-        [] => Err(format!("holds a text that is none of v={version}")),
+        [] => Err(format!("holds a text that is not a v={version} record")),
         [record] if record.get(needed).is_some_and(|value| !value.is_empty()) => Ok(()),
         [_] => Err(format!("has no `{needed}=`")),
         several => Err(format!("holds {} records of v={version} where there must be one", several.len())),
     }
 }
 
-/// The policy as another server gets it, beside what is meant. Nothing is said where none is meant and none announced.
+/// Compares the policy as another server gets it with the intended one. Says nothing if there is no policy, intended or
+/// announced.
 async fn policy(doctor: &Doctor<'_>, domain: &Domain) -> Vec<Finding> {
     const CHECK: &str = "mta-sts-policy";
     let name = domain.as_str();
@@ -224,7 +225,7 @@ async fn policy(doctor: &Doctor<'_>, domain: &Domain) -> Vec<Finding> {
         && !texts.iter().any(|text| id(text) == id(&meant.record))
     {
         let found =
-            format!("{} announces another policy: who knows that one does not look for the new one", meant.name);
+            format!("{} announces another policy: senders that know that one do not fetch the new one", meant.name);
         let remedy = format!("Publish `{}. TXT \"{}\"`.", meant.name, meant.record);
         findings.push(Finding::ill(CHECK, name, Health::Wrong, found, remedy));
     }
@@ -232,8 +233,8 @@ async fn policy(doctor: &Doctor<'_>, domain: &Domain) -> Vec<Finding> {
     findings.push(match doctor.outbound.policy_of(domain).await {
         Err(error) => {
             let remedy = format!(
-                "Let mta-sts.{name} lead to this server, a listener of the protocol `https` have port 443, and a certificate hold \
-                 the name; {at} must answer."
+                "Point mta-sts.{name} to this server, give it an `https` listener on port 443 and a certificate \
+                 for the name; {at} must answer."
             );
             Finding::ill(CHECK, name, Health::Wrong, format!("{at}: {error}"), remedy)
         }
@@ -242,7 +243,7 @@ async fn policy(doctor: &Doctor<'_>, domain: &Domain) -> Vec<Finding> {
     findings
 }
 
-/// The policy that is served, beside the one that is meant; without one that is meant, this host must be among its hosts.
+/// Compares the policy that is served with the intended one; if none is intended, this host must be among its hosts.
 fn compare(doctor: &Doctor<'_>, domain: &str, served: &[String], meant: Option<&str>) -> Finding {
     const CHECK: &str = "mta-sts-policy";
     let said = served.join(", ");
@@ -258,11 +259,11 @@ fn compare(doctor: &Doctor<'_>, domain: &str, served: &[String], meant: Option<&
     }
     let (found, remedy) = match meant {
         Some(meant) => (
-            format!("served is `{said}`, meant is `{}`", meant.lines().collect::<Vec<_>>().join(", ")),
-            "Let the server load its configuration (`postrider reload`), or find out which server answers in its place.",
+            format!("`{said}` is served where `{}` is meant", meant.lines().collect::<Vec<_>>().join(", ")),
+            "Reload the server's configuration (`postrider reload`), or find out which server answers in its place.",
         ),
         None => (
-            format!("served is `{said}`, without {host}: who obeys it sends nothing here"),
+            format!("`{said}` is served, without {host}: senders that obey it send nothing here"),
             "Name this host in the policy, where it is served; or serve it from here, with [[mta_sts.policies]].",
         ),
     };
@@ -277,14 +278,14 @@ fn id(record: &str) -> Option<&str> {
 /// Names by which mail programs look for their settings.
 async fn autoconfig(doctor: &Doctor<'_>, at: &str, addresses: &[IpAddr]) -> Finding {
     let host = doctor.wanted.hostname.as_str();
-    let remedy = format!("Publish `{at}. CNAME {host}.`, and let a certificate hold the name.");
+    let remedy = format!("Publish `{at}. CNAME {host}.`, and get a certificate for the name.");
     match dns::addresses(doctor.resolver, at).await {
         Ok(found) if found.records.iter().any(|address| addresses.contains(address)) => {
-            Finding::well("autoconfig", at, format!("leads to {host}"))
+            Finding::well("autoconfig", at, format!("points to {host}"))
         }
         Ok(found) => {
             let places: Vec<String> = found.records.iter().map(ToString::to_string).collect();
-            let found = format!("leads to {}, which is not {host}", places.join(", "));
+            let found = format!("points to {}, which is not {host}", places.join(", "));
             Finding::ill("autoconfig", at, Health::Warning, found, remedy)
         }
         Err(error) if error.is_absence() => {
@@ -309,7 +310,7 @@ async fn services(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
             Ok(answer) => {
                 let places: Vec<String> =
                     answer.records.iter().map(|srv| format!("{}:{}", srv.target, srv.port)).collect();
-                Finding::ill("srv", at, Health::Warning, format!("leads to {}", places.join(", ")), remedy)
+                Finding::ill("srv", at, Health::Warning, format!("points to {}", places.join(", ")), remedy)
             }
             Err(error) if error.is_absence() => {
                 let found = "not published: mail programs ask their users for names and ports";
@@ -321,7 +322,7 @@ async fn services(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
     findings
 }
 
-/// What is not there, or not known to be.
+/// A record that is missing, or cannot be looked up.
 pub(super) fn missing(check: &'static str, about: &str, error: &dns::Error, absent: &str, remedy: String) -> Finding {
     match error.is_absence() {
         true => Finding::ill(check, about, Health::Wrong, absent, remedy),
@@ -342,7 +343,7 @@ mod tests {
             (&["v=DKIM1; h=sha1:sha256; s=email; p=ABCD"], Ok(())),
             (&["v=DKIM1; p=ABCE"], wrong("holds another key")),
             (&["v=DKIM1"], wrong("holds another key")),
-            (&["v=DKIM1; p=ABCD", "v=DKIM1; p=ABCD"], wrong("holds several texts where there must be one")),
+            (&["v=DKIM1; p=ABCD", "v=DKIM1; p=ABCD"], wrong("holds several records where there must be one")),
             (&["k=rsa; v=DKIM1; p=ABCD"], wrong("does not begin with `v=DKIM1`")),
             (&["v=DKIM2; p=ABCD"], wrong("does not begin with `v=DKIM1`")),
             (&["v=DKIM1; k=ed25519; p=ABCD"], wrong("says `k=ed25519` where the key is `rsa`")),

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 crate::words! {
-    /// How something is.
+    /// The state of something.
     pub enum Health {
         /// As it should be.
         Well = "well",
@@ -34,7 +34,7 @@ pub struct Finding {
     pub check: &'static str,
     /// What was looked at: a domain, an address, a listener, a file.
     pub about: String,
-    /// How it is.
+    /// Its state.
     pub health: Health,
     /// What was found.
     pub found: String,

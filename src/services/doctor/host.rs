@@ -44,8 +44,8 @@ fn of_address(host: &str, address: IpAddr) -> Finding {
     if is_public(address) {
         return Finding::well("address", host, address.to_string());
     }
-    let remedy = format!("Let {host} lead to the address by which the internet reaches this server.");
-    Finding::ill("address", host, Health::Warning, format!("{address} is no public address"), remedy)
+    let remedy = format!("Point {host} to the address at which the internet reaches this server.");
+    Finding::ill("address", host, Health::Warning, format!("{address} is not a public address"), remedy)
 }
 
 /// Many refuse mail from an address whose name does not lead back to it, or is not the one the server greets with.
@@ -116,15 +116,15 @@ async fn caa(doctor: &Doctor<'_>, host: &str) -> Finding {
             }
             Err(error) if error.is_absence() => name = at.split_once('.').map(|(_, above)| above),
             Err(error) => {
-                return Finding::ill("caa", host, Health::Unknown, error.to_string(), "Look again later.");
+                return Finding::ill("caa", host, Health::Unknown, error.to_string(), "Check again later.");
             }
         }
     }
     let remedy = format!("Publish `{host}. CAA 0 issue \"letsencrypt.org\"` with the name of your authority.");
-    Finding::ill("caa", host, Health::Warning, "any authority may issue certificates for it", remedy)
+    Finding::ill("caa", host, Health::Warning, "any authority may issue its certificates", remedy)
 }
 
-/// What the authorities that a record names mean for the one that certificates are got from.
+/// What the authorities that a record names mean for the one that issues our certificates.
 fn allowed(authorities: &[String], host: &str, at: &str, issuers: &[String]) -> Finding {
     let named: Vec<&str> = issuers.iter().map(String::as_str).filter(|issuer| !issuer.is_empty()).collect();
     if named.is_empty() {
@@ -142,11 +142,11 @@ fn allowed(authorities: &[String], host: &str, at: &str, issuers: &[String]) -> 
         let (health, found, name) = match known {
             Some(name) => (Health::Wrong, format!("{at} allows {list}, not {name}: the next renewal fails"), name),
             None => {
-                let found = format!("{at} allows {list}; whether {authority} is one of them only its operator says");
+                let found = format!("{at} allows {list}; only its operator can say whether {authority} is one of them");
                 (Health::Unknown, found, "NAME")
             }
         };
-        let remedy = format!("Publish `{host}. CAA 0 issue \"{name}\"`, by the name the authority documents.");
+        let remedy = format!("Publish `{host}. CAA 0 issue \"{name}\"`, with the name that the authority documents.");
         return Finding::ill("caa", host, health, found, remedy);
     }
     Finding::well("caa", host, format!("{at} allows {list}"))
@@ -169,7 +169,7 @@ async fn tlsa(doctor: &Doctor<'_>, host: &str) -> Finding {
         Err(error) if error.is_absence() => {
             Finding::well("tlsa", name, "none; that is right unless the zone is signed with DNSSEC")
         }
-        Err(error) => Finding::ill("tlsa", name, Health::Unknown, error.to_string(), "Look again later."),
+        Err(error) => Finding::ill("tlsa", name, Health::Unknown, error.to_string(), "Check again later."),
     }
 }
 
@@ -179,18 +179,18 @@ fn compared(name: String, records: Vec<Tlsa>, chains: &[Vec<Vec<u8>>]) -> Findin
     let of_mail = |tlsa: &Tlsa| matches!((tlsa.usage, tlsa.selector, tlsa.matching), (2 | 3, 0 | 1, 0..=2));
     let usable: Vec<Tlsa> = records.into_iter().filter(of_mail).collect();
     if usable.is_empty() {
-        let found = "no record is of a kind that mail servers use";
+        let found = "none of the records is of a kind that mail servers use";
         return Finding::ill("tlsa", name, Health::Warning, found, "Use `3 1 1`; see `postrider dns`.");
     }
     if chains.is_empty() {
-        let found = "there are records, and no certificate here that they could be compared with";
+        let found = "there are records, but no certificate here to compare them with";
         return Finding::ill("tlsa", name, Health::Unknown, found, "Use `3 1 1`; see `postrider dns`.");
     }
     if chains.iter().any(|chain| vouches(&usable, chain.iter().map(Vec::as_slice))) {
-        return Finding::well("tlsa", name, "fits the certificate");
+        return Finding::well("tlsa", name, "matches the certificate");
     }
-    let found = "no record fits the certificate: DANE senders hold mail back";
-    let remedy = "Publish the record that `postrider dns` prints, or take the old one away.";
+    let found = "no record matches the certificate: DANE senders hold mail back";
+    let remedy = "Publish the record that `postrider dns` prints, or remove the old one.";
     Finding::ill("tlsa", name, Health::Wrong, found, remedy)
 }
 

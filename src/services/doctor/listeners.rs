@@ -10,7 +10,7 @@ use super::{Doctor, Finding, Health};
 use crate::foundations::clock::Timestamp;
 use crate::services::probe::{Encryption, Probe, Probed};
 
-/// From this long before its end on, a certificate should have been renewed.
+/// A certificate should have been renewed this long before it expires.
 const RENEWED_BEFORE: Duration = Duration::from_secs(14 * 86_400);
 /// How long a port may take to be opened.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -55,7 +55,7 @@ fn answers(probed: &Probed) -> Finding {
     match &probed.problem {
         None => Finding::well("listener", place(probed), "answers as it should"),
         Some(problem) => {
-            let remedy = "See `postrider status` whether the role runs, and its log.";
+            let remedy = "Check with `postrider status` whether the role is running, and read its log.";
             Finding::ill("listener", place(probed), Health::Wrong, problem.clone(), remedy)
         }
     }
@@ -70,12 +70,12 @@ fn certificate(doctor: &Doctor<'_>, probe: &Probe, probed: &Probed, now: Timesta
         return wants_tls.then(|| Finding::ill("certificate", about, Health::Wrong, "TLS is not offered", remedy));
     };
     if served.not_after <= now {
-        let remedy = "Renew it and let the server load it: `postrider reload`.";
+        let remedy = "Renew it and make the server load it: `postrider reload`.";
         return Some(Finding::ill(
             "certificate",
             about,
             Health::Wrong,
-            format!("ended at {}", served.not_after),
+            format!("expired at {}", served.not_after),
             remedy,
         ));
     }
@@ -87,19 +87,19 @@ fn certificate(doctor: &Doctor<'_>, probe: &Probe, probed: &Probed, now: Timesta
         return Some(Finding::ill("certificate", about, Health::Wrong, distrust.clone(), remedy));
     }
     if served.not_after < now + RENEWED_BEFORE {
-        let remedy = "It should have been renewed by now; look at what renews it.";
+        let remedy = "It should have been renewed by now; check what renews it.";
         return Some(Finding::ill(
             "certificate",
             about,
             Health::Warning,
-            format!("ends at {}", served.not_after),
+            format!("expires at {}", served.not_after),
             remedy,
         ));
     }
     Some(Finding::well("certificate", about, format!("{} until {}", served.names.join(", "), served.not_after)))
 }
 
-/// Some networks do not lead a machine back to itself, so a closed port is only suspicious.
+/// Some networks do not route a machine's connections back to itself, so a closed port is only suspicious.
 async fn reachable(place: SocketAddr) -> Finding {
     let connected = tokio::time::timeout(PATIENCE, TcpStream::connect(place)).await;
     let problem = match connected {

@@ -43,7 +43,8 @@ pub(super) fn check(doctor: &Doctor<'_>) -> Vec<Finding> {
     findings.extend(doctor.volumes.iter().flat_map(volume));
     findings.extend(doctor.guarded.iter().map(guarded));
     findings.extend(doctor.unread.iter().map(|unread| {
-        let remedy = "Put the file where the configuration says, or name the one that is there; run this as a user who may read it.";
+        let remedy =
+            "Put the file where the configuration says, or correct the path there; run this as a user who may read it.";
         Finding::ill("file", &unread.about, Health::Wrong, &unread.because, remedy)
     }));
     findings.push(files(doctor.connections, getrlimit(Resource::Nofile).maximum));
@@ -53,8 +54,8 @@ pub(super) fn check(doctor: &Doctor<'_>) -> Vec<Finding> {
 
 fn database(failure: Option<&str>) -> Finding {
     let Some(failure) = failure else { return Finding::well("database", "accounts and queue", "it answers") };
-    let remedy = "Start it, or mend `storage.database`: mail waits at its senders until it answers. Domains are examined \
-                  then, and now those that `--domain` names.";
+    let remedy = "Start it, or correct `storage.database`: mail waits at its senders until it answers. Until \
+                  then, only the domains that `--domain` names are examined.";
     Finding::ill("database", "accounts and queue", Health::Wrong, failure, remedy)
 }
 
@@ -62,8 +63,8 @@ fn volume(volume: &Volume) -> Vec<Finding> {
     let about = format!("{} ({})", volume.purpose, volume.path.display());
     let there = volume.path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     let Ok(found) = rustix::fs::statvfs(there) else {
-        let remedy = format!("Let this user look at `{}`.", there.display());
-        return vec![Finding::ill("disk", about, Health::Unknown, "cannot be looked at", remedy)];
+        let remedy = format!("Give this user access to `{}`.", there.display());
+        return vec![Finding::ill("disk", about, Health::Unknown, "cannot be examined", remedy)];
     };
     let share = |free: u64, all: u64| if all == 0 { 100 } else { u128::from(free) * 100 / u128::from(all) };
     let room = [
@@ -93,22 +94,23 @@ fn guarded(guarded: &Guarded) -> Finding {
                 return Finding::well("permissions", about, format!("mode {mode:04o}"));
             }
             let remedy = format!("chmod {:04o} {}", mode & !forbidden, path.display());
-            let found = format!("mode {mode:04o} lets others at it");
+            let found = format!("mode {mode:04o} lets others access it");
             Finding::ill("permissions", about, Health::Wrong, found, remedy)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let remedy = "It is made when the server starts; if it runs, the configuration names another place.";
+            let remedy =
+                "The server creates it when it starts; if it is running, the configuration names another place.";
             Finding::ill("permissions", about, Health::Unknown, "does not exist", remedy)
         }
         Err(error) => {
-            let remedy = "Run this as root, or as the user whose file it is.";
+            let remedy = "Run this as root, or as the owner of the file.";
             Finding::ill("permissions", about, Health::Unknown, error.to_string(), remedy)
         }
     }
 }
 
-/// Whether others get at what is in a file or directory. That they see the names of keys in a directory does no harm as long
-/// as they can neither read nor replace any.
+/// Whether others can access what is in a file or directory. Seeing the names of keys in a directory does no harm as
+/// long as they can neither read nor replace any.
 fn is_exposed(path: &Path, metadata: &std::fs::Metadata, forbidden: u32) -> bool {
     let mode = metadata.mode();
     if mode & forbidden == 0 {
@@ -144,7 +146,7 @@ fn files(connections: u64, most: Option<u64>) -> Finding {
 /// Debian and NixOS give) write whenever they have set it.
 const SYNCHRONIZED: [&str; 3] =
     ["/run/systemd/timesync/synchronized", "/var/lib/chrony/drift", "/var/lib/chrony/chrony.drift"];
-/// Both write at least every few hours; what is older was left by one that runs no more, or reaches nobody.
+/// Both write at least every few hours; anything older was left by one that no longer runs, or reaches no server.
 const RECENT: Duration = Duration::from_hours(24);
 
 fn clock(places: &[&Path], now: Timestamp) -> Finding {
@@ -153,9 +155,9 @@ fn clock(places: &[&Path], now: Timestamp) -> Finding {
     let newest = newest.map(|(path, at)| (path, Timestamp::from_unix_seconds(at)));
     let found = match newest {
         Some((path, at)) if now.since(at) < RECENT => {
-            return Finding::well("clock", "the time", format!("is kept (`{path}`)"));
+            return Finding::well("clock", "the time", format!("is synchronized (`{path}`)"));
         }
-        Some((path, at)) => format!("nobody has set it since {at} (`{path}`)"),
+        Some((path, at)) => format!("has not been set since {at} (`{path}`)"),
         None => "nothing here says that it is synchronized".to_owned(),
     };
     let remedy = "Run systemd-timesyncd or chrony: signatures, certificates and retries depend on the time.";

@@ -1,8 +1,9 @@
-//! The self-test: whether others can reach this server, will believe its mail, and what to do where not.
+//! The self-test: whether others can reach this server and will trust its mail, and what to do if not.
 //!
 //! Each check gives findings, each finding says what was looked at, what was found and, where something is amiss, the
-//! remedy. Promises: changes nothing, logs in nowhere and sends no mail; asks the DNS, connects to our own listeners and
-//! looks at our own files. What cannot be found out is a finding too, never a silence. Called by the command line.
+//! remedy. Promises: changes nothing, logs in nowhere and sends no mail; asks the DNS, connects to our own listeners
+//! and looks at our own files. What cannot be determined is a finding too, never passed over in silence. Called by the
+//! command line.
 
 mod dmarc;
 mod domains;
@@ -29,17 +30,17 @@ use crate::services::records::Wanted;
 
 /// What is examined, and with what.
 pub struct Doctor<'d> {
-    /// What should stand in the DNS.
+    /// What should be in the DNS.
     pub wanted: Wanted,
     /// The chains of the host's certificates in DER, each with the host's own first.
     pub chains: Vec<Vec<Vec<u8>>>,
-    /// The hosts of the authorities that certificates are got from by ACME.
+    /// The hosts of the authorities that issue certificates by ACME.
     pub authorities: Vec<String>,
-    /// Who is asked about the DNS.
+    /// Asks the DNS.
     pub resolver: &'d dyn Resolver,
     /// Fetches policies as another server would.
     pub outbound: Outbound,
-    /// The domains whose keys are exchanged on a schedule.
+    /// The domains whose keys are rotated on a schedule.
     pub rotated: &'d [Domain],
     /// Files that the configuration names and that could not be read, so that what depends on them is not examined.
     pub unread: Vec<Unread>,
@@ -49,7 +50,7 @@ pub struct Doctor<'d> {
     pub prober: Prober,
     /// The listeners, as this machine reaches them.
     pub probes: Vec<Probe>,
-    /// Listeners that a running role could not open: whoever answers there is somebody else.
+    /// Listeners that a running role could not open: another program answers there.
     pub unopened: Vec<Shut>,
     /// The ports that others must reach; none are tried when it is empty.
     pub ports: Vec<u16>,
@@ -57,7 +58,7 @@ pub struct Doctor<'d> {
     pub guarded: Vec<Guarded>,
     /// File systems that must not be full.
     pub volumes: Vec<Volume>,
-    /// Why the database cannot be asked, if it cannot. The domains are then no more than those that somebody named.
+    /// Why the database cannot be asked, if so. The domains are then only those that were named.
     pub database: Option<String>,
     /// How many connections may be open at once.
     pub connections: u64,

@@ -40,7 +40,7 @@ pub(super) async fn of_domain(doctor: &Doctor<'_>, name: &str, addresses: &[IpAd
     let subject = Subject { doctor, name, sender, own: "mx", what: "mail", without: Health::Wrong };
     let mut findings = subject.examine(addresses).await;
     if findings.is_empty() {
-        let found = "this server's addresses are not known, so no record can be tried";
+        let found = "this server's addresses are not known, so no record can be evaluated";
         findings.push(subject.ill(Health::Unknown, found, subject.remedy()));
     }
     findings
@@ -55,7 +55,7 @@ struct Reached {
     refuses_others: bool,
 }
 
-/// How a record is come to.
+/// How a record is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// It is the one asked for, or stands in its place.
@@ -85,14 +85,14 @@ impl Subject<'_> {
         match result {
             SpfResult::Pass if self.passes_strangers().await => self.for_anybody(),
             SpfResult::Pass => Finding::well("spf", self.name, found),
-            SpfResult::TempError => self.ill(Health::Unknown, found, "Look again later."),
+            SpfResult::TempError => self.ill(Health::Unknown, found, "Check again later."),
             SpfResult::None => self.ill(self.without, found, self.remedy()),
             _ => self.ill(Health::Wrong, found, self.remedy()),
         }
     }
 
-    /// Whether the record names the hosts that pass mail on. From which addresses they do is theirs to know, so the
-    /// mechanisms themselves are looked for.
+    /// Whether the record names the hosts that pass mail on. Their addresses are their own affair, so the mechanisms
+    /// themselves are looked for.
     async fn by_relays(&self) -> Finding {
         let senders = &self.doctor.wanted.senders;
         let reached = match self.reached().await {
@@ -100,7 +100,7 @@ impl Subject<'_> {
                 return self.ill(self.without, "there is no record", self.remedy());
             }
             Ok(reached) => reached,
-            Err(error) => return self.ill(Health::Unknown, error.to_string(), "Look again later."),
+            Err(error) => return self.ill(Health::Unknown, error.to_string(), "Check again later."),
         };
         if self.passes_strangers().await {
             return self.for_anybody();
@@ -109,11 +109,11 @@ impl Subject<'_> {
         let missing: Vec<&str> = senders.mechanisms.iter().map(String::as_str).filter(|one| !is_there(one)).collect();
         if !missing.is_empty() {
             let health = if reached.refuses_others { Health::Wrong } else { Health::Warning };
-            let found = format!("the record lacks `{}`, the hosts by which mail leaves", missing.join(" "));
+            let found = format!("the record lacks `{}`, the hosts through which mail leaves", missing.join(" "));
             return self.ill(health, found, self.remedy());
         }
         if let Some(relay) = senders.unnamed() {
-            let found = format!("mail leaves by {relay}, and by which mechanism SPF knows it is not configured");
+            let found = format!("mail leaves through {relay}, but the SPF mechanism that covers it is not configured");
             let remedy = "Ask its operator, and set it as `spf` of its route in [[outbound.routes]] (NixOS: \
                           `services.postrider.smarthost.spf`), such as \"include:_spf.example.net\".";
             return self.ill(Health::Unknown, found, remedy);
@@ -121,7 +121,7 @@ impl Subject<'_> {
         Finding::well(
             "spf",
             self.name,
-            format!("names `{}`, the hosts by which mail leaves", senders.mechanisms.join(" ")),
+            format!("names `{}`, the hosts through which mail leaves", senders.mechanisms.join(" ")),
         )
     }
 
@@ -167,7 +167,7 @@ impl Subject<'_> {
     }
 
     fn for_anybody(&self) -> Finding {
-        let remedy = "Let it end with `-all`, and name no more than your own servers.";
+        let remedy = "End it with `-all`, and name only your own servers.";
         self.ill(Health::Wrong, "the record lets anybody send in its name", remedy)
     }
 

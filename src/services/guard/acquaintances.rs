@@ -12,7 +12,7 @@ use crate::storage::database::{Database, Durability, Error};
 
 /// How long a network that has logged in to an account is trusted with it.
 const TRUSTED_FOR: Duration = Duration::from_secs(30 * 86_400);
-/// How often it is written down that a network goes on logging in.
+/// How often it is recorded that a network goes on logging in.
 const WRITTEN_EVERY: Duration = Duration::from_secs(86_400);
 /// Most that wait to be written.
 const MOST_UNWRITTEN: usize = 10_000;

@@ -25,7 +25,7 @@ use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
 use crate::foundations::settings::Live;
 
-/// Why a network is banned that has earned it.
+/// Why a network has earned its ban.
 pub(super) const EARNED: &str = "too many failures";
 /// Most bans an administrator may set by hand.
 const MOST_SET_BANS: usize = 10_000;
@@ -131,7 +131,7 @@ impl Guard {
         Ok(Pass::new(self.clone(), client.map(|client| (client, service)), settings))
     }
 
-    /// The event of a client that was not let in, to be recorded; none for those that its network's next one is to
+    /// The event of a client that was not let in, to be recorded; none for those that its network's next event will
     /// stand for.
     pub fn turned_away(&self, refusal: &Refusal, service: Service, peer: &Peer, session: SessionId) -> Option<Event> {
         let (settings, now) = (self.0.settings.get(), self.0.clock.now());
@@ -216,8 +216,8 @@ impl Guard {
     }
 
     /// Remembers a login that succeeded: for 30 days the client's network is not banned for wrong passwords of this
-    /// account, and stays welcome when others try to guess the password. Failures are not forgotten, else one account
-    /// of his own would let a guesser go on for ever.
+    /// account, and stays welcome when others try to guess the password. Failures are not forgotten, or a guesser could
+    /// go on for ever with one account of their own.
     pub fn logged_in(&self, peer: &Peer, account: &str) {
         let settings = self.0.settings.get();
         let Some(client) = self.counted(peer, &settings) else { return };
@@ -253,7 +253,7 @@ impl Guard {
         let mut memory = self.0.memory.lock();
         memory.set.retain(|_, ban| ban.until.is_none_or(|until| until > now));
         if memory.set.len() >= MOST_SET_BANS {
-            return Err(Refusal::new(Kind::TooMany, "10,000 bans are the most; remove some first"));
+            return Err(Refusal::new(Kind::TooMany, "There can be at most 10,000 bans; remove some first"));
         }
         let network = network.trunc();
         let ban = Ban { network, until: length.map(|length| now + length), reason: reason.to_owned().into() };
@@ -339,12 +339,12 @@ impl Guard {
         }
     }
 
-    /// Networks that have logged in to accounts, as far as that is to be written down.
+    /// Networks that have logged in to accounts, as far as that is to be recorded.
     pub(super) fn take_acquaintances(&self) -> BTreeMap<Pair, Timestamp> {
         self.0.memory.lock().acquaintances.take_unwritten()
     }
 
-    /// Takes back those that could not be written down.
+    /// Takes back those that could not be recorded.
     pub(super) fn give_acquaintances_back(&self, unwritten: BTreeMap<Pair, Timestamp>) {
         self.0.memory.lock().acquaintances.give_back(unwritten);
     }
@@ -414,8 +414,8 @@ impl Memory {
         self.changes.push(change);
     }
 
-    /// Whether an administrator has banned this very network for so long at least. Connections that it holds go on, and what
-    /// they earn must not take the place of that ban, since a network has one row in the table.
+    /// Whether an administrator has banned this very network for at least this long. Connections that it holds go on,
+    /// and what they earn must not take the place of that ban, since a network has one row in the table.
     fn is_set(&self, network: IpNet, until: Timestamp) -> bool {
         self.set.get(&network).is_some_and(|ban| ban.until.is_none_or(|end| end >= until))
     }
@@ -449,22 +449,22 @@ impl Memory {
         for (network, limit) in [(client.host(), rates.at_once), (client.network(), wide(rates.at_once))] {
             let held = self.held.get(&(network, service)).copied().unwrap_or(0);
             if limit > 0 && held >= limit {
-                let text = format!("Too many connections from {network} at the same time ({limit} are the most)");
+                let text = format!("Too many connections from {network} at the same time (at most {limit})");
                 return Err(busy(format!("{text}; close one or try again in a minute")));
             }
         }
         for (network, limit) in [(client.host(), rates.per_minute), (client.network(), wide(rates.per_minute))] {
             let wanted = Wanted { units: 1, count: limit, period: MINUTE };
             self.rates.take(Rate::Connections(service, network), now, wanted, settings).map_err(|wait| {
-                let text = format!("Too many connections from {network} in a minute ({limit} are the most)");
+                let text = format!("Too many connections from {network} in a minute (at most {limit})");
                 busy(format!("{text}; try again in {}", words(wait)))
             })?;
         }
         Ok(())
     }
 
-    /// Counts a failed login of an account, here and everywhere: else whoever guesses at several processes or machines would
-    /// have so many times the tries.
+    /// Counts a failed login of an account, here and everywhere: otherwise guessing at several processes or machines
+    /// would multiply the tries.
     fn fail(&mut self, account: String, now: Timestamp, settings: &GuardSettings) {
         let limit = settings.account_failures;
         if limit > 0 && (self.failed.len() < MOST_TOLD || self.failed.contains_key(&account)) {

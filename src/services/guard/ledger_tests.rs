@@ -181,7 +181,7 @@ fn errors_of_a_session() {
     assert_eq!((0..4).map(|_| pass.error()).collect::<Vec<_>>(), [Penalty::None; 4]);
 }
 
-/// Whoever was let in or kept out while the clock was ahead by a year has not to wait for a year.
+/// Clients let in or kept out while the clock was a year ahead do not have to wait for a year.
 #[test]
 fn a_clock_put_back_keeps_nobody_out() {
     let (guard, clock) = guard(GuardSettings { failures: 3, account_failures: 3, ..Default::default() });

@@ -1,18 +1,19 @@
 //! Rates, strikes and bans: may this peer go on?
 //!
 //! Promises: one view for all protocols; every answer takes constant time from memory that is bounded by the settings;
-//! a refusal says what was too much and when to try again. Whoever is turned away again and again is told of once a
-//! minute ([`Guard::turned_away`]). Peers on Unix sockets, this process itself and the trusted
-//! networks are always let through. Called by each protocol's driver ([`Guard::admit`], [`Pass::hold_back`]), by
-//! `services::login` ([`Guard::may_log_in`], [`Guard::failed`], [`Guard::logged_in`]) and by the command line
-//! ([`Guard::bans`], [`Guard::ban`], [`Guard::unban`]).
+//! a refusal says what was too much and when to try again. A client turned away again and again is reported once a
+//! minute ([`Guard::turned_away`]). Peers on Unix sockets, this process itself and the trusted networks are always let
+//! through. Called by each protocol's driver ([`Guard::admit`], [`Pass::hold_back`]), by `services::login`
+//! ([`Guard::may_log_in`], [`Guard::failed`], [`Guard::logged_in`]) and by the command line ([`Guard::bans`],
+//! [`Guard::ban`], [`Guard::unban`]).
 //!
-//! Its answers never ask the network or the disk: it takes one lock, for the length of a few look-ups. Bans are carried beside it, by
-//! [`Sharing`], to a table of the database and back, so that they survive a restart and hold on every machine, and into a
-//! set of the packet filter where one is configured. So are the networks that have logged in to an account, which go on while others guess
-//! its password, and the failed logins of accounts, which are one account's wherever somebody guesses. With `share_rates` the use of rates
-//! is carried too, so that a client has one allowance on all machines together; else rates are of this process. Rates and failures of
-//! clients are lost with the process. In the log: one line for each ban that begins.
+//! It answers without the network or the disk: it takes one lock, for the length of a few look-ups. Bans are carried
+//! beside it, by [`Sharing`], to a table of the database and back, so that they survive a restart and hold on every
+//! machine, and into a set of the packet filter where one is configured. So are the networks that have logged in to an
+//! account, which go on while others guess its password, and the failed logins of accounts, which are one account's
+//! wherever somebody guesses. With `share_rates` the use of rates is carried too, so that a client has one allowance on
+//! all machines together; otherwise each process has its own rates. Rates and failures of clients are lost with the
+//! process. In the log: one line for each ban that begins.
 
 mod acquaintances;
 mod client;

@@ -100,7 +100,7 @@ pub(super) async fn tell(settings: &NftablesSettings, orders: &Orders<'_>, now: 
     told
 }
 
-/// Tells of networks one by one, and returns those of which the set is as it should be.
+/// Passes networks one by one, and returns those for which the set is now as it should be.
 async fn tell_each(
     verb: &str,
     table: &[String],
@@ -129,7 +129,7 @@ async fn tell_each(
         match outcome {
             Ok(()) => told.push(*element),
             Err(failure) => {
-                log::warn!(network:% = network; "The packet filter does not know of the ban of {network}: {failure}");
+                log::warn!(network:% = network; "The packet filter does not enforce the ban of {network}: {failure}");
             }
         }
     }
@@ -166,7 +166,7 @@ fn words(settings: &NftablesSettings) -> Option<Vec<String>> {
     let sets = [&*settings.set_ipv4, &*settings.set_ipv6];
     let are_names = words.iter().map(String::as_str).chain(sets).all(is_name);
     if !(1..=2).contains(&words.len()) || !are_names {
-        log::warn!("`guard.nftables` names no table and sets; bans are not passed on to the packet filter");
+        log::warn!("`guard.nftables` does not name a table and sets; bans are not passed on to the packet filter");
         return None;
     }
     Some(words)

@@ -54,8 +54,8 @@ impl Pass {
         self.errors = 0;
     }
 
-    /// Counts one more error of the session since it was last of use. Trusted peers are never delayed, but disconnected they are: what
-    /// goes on after so many errors does no work.
+    /// Counts one more error of the session since it last did something useful. Trusted peers are never delayed, but
+    /// they are disconnected: a session with so many errors does no work.
     pub fn error(&mut self) -> Penalty {
         self.errors = self.errors.saturating_add(1);
         if self.errors > self.settings.most_errors {

@@ -1,11 +1,11 @@
-//! Which of many refusals are told, so that whoever is turned away again and again fills neither journal nor log.
+//! Which of many refusals are reported, so that a client turned away again and again fills neither journal nor log.
 
 use std::time::Duration;
 
 use super::rates::Fading;
 use crate::foundations::clock::Timestamp;
 
-/// How long the others are only counted, after one that was told.
+/// After one that was reported, how long the others are only counted.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// The refusals of one network at one service.

@@ -81,7 +81,7 @@ pub struct Sharing {
 const OVERLAP: Duration = Duration::from_secs(120);
 /// Rows of one answer of the database.
 const MOST_ROWS: u32 = 20_000;
-/// Most changes that wait for a database that is away.
+/// Most changes that wait for a database that is unavailable.
 const MOST_UNWRITTEN: usize = 10_000;
 /// How long the row of a ban that is over is kept: so long an earlier ban makes the next one longer.
 const KEPT: Duration = Duration::from_secs(2 * 86_400);
@@ -131,7 +131,7 @@ impl Sharing {
         }
         let forgotten = gather(&mut self.unwritten, changes);
         if forgotten > 0 {
-            log::warn!(bans = forgotten; "The oldest bans not shared yet are not shared any more; this process keeps to them");
+            log::warn!(bans = forgotten; "The oldest bans not yet shared will not be shared; only this process enforces them");
         }
         self.tell_firewall(now).await;
         while let Some(change) = self.unwritten.first() {
@@ -311,7 +311,7 @@ fn change(row: &Row) -> Result<Option<Change>, Error> {
     Ok(Some(Change { network, until: row.opt_time(1)?, reason: row.text(2)?, origin, bans }))
 }
 
-/// Puts changes behind those not written yet; how many of these are forgotten for want of room, the oldest first. Of a
+/// Puts changes behind those not written yet; how many of these are dropped for lack of room, the oldest first. Of a
 /// network only the latest change counts.
 fn gather(unwritten: &mut Vec<Change>, changes: Vec<Change>) -> usize {
     let newer: HashSet<IpNet> = changes.iter().map(|change| change.network).collect();

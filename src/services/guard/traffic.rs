@@ -61,7 +61,7 @@ impl Guard {
             };
             let wanted = Wanted { units: 1, count, period: MINUTE };
             self.take_rate(rate, wanted).map_err(|wait| {
-                let text = format!("Too many {word} from {network} in a minute ({count} are the most)");
+                let text = format!("Too many {word} from {network} in a minute (at most {count})");
                 later("4.7.1", format!("{text}; try again in {}", words(wait)))
             })?;
         }
@@ -79,8 +79,8 @@ impl Guard {
         }
     }
 
-    /// Whether a mailbox, named without a tag, may get one more message from elsewhere now. Asking costs it nothing: else
-    /// who names it again and again, and sends no message, would keep everybody else's out.
+    /// Whether a mailbox, named without a tag, may get one more message from elsewhere now. Asking costs it nothing:
+    /// otherwise a client that names it again and again without sending would keep everybody else's mail out.
     ///
     /// # Errors
     /// It gets too many: 450 4.2.1.
@@ -91,7 +91,7 @@ impl Guard {
             return Ok(());
         }
         self.look_at_rate(&mailbox_rate(mailbox), Wanted { units: 1, count, period: HOUR }).map_err(|wait| {
-            let text = "This mailbox gets too many messages";
+            let text = "This mailbox is receiving too many messages";
             later("4.2.1", format!("{text}; try again in {}", words(wait)))
         })
     }
@@ -109,7 +109,7 @@ impl Guard {
     /// Takes what is wanted of the rates of a name: all of it, or nothing.
     ///
     /// # Errors
-    /// The first of which so much is not left now.
+    /// The first that does not have so much left now.
     pub fn take<'p>(&self, name: &str, parts: &'p [Part]) -> Result<(), &'p Part> {
         let wanted = |part: &Part| {
             let Part { what, units, count, period } = *part;

@@ -36,7 +36,7 @@ impl Fading for Hours {
     }
 }
 
-/// How long an account is known that sends nothing.
+/// How long an account that sends nothing is remembered.
 const REMEMBERED: Duration = Duration::from_secs(60 * 86_400);
 /// Accounts remembered; beyond it those that have not sent for longest are forgotten.
 const MOST: usize = 100_000;
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(usage.count("ann", 60, limits, now), None);
         assert_eq!(usage.count("ann", 50, limits, now), Some(Rise { now: 110, usual: 20 }));
         assert_eq!(usage.count("ann", 1_000, limits, now), None);
-        // Whoever is new has no usual yet.
+        // A new account has no usual amount yet.
         assert_eq!(usage.count("bob", 49, limits, now), None);
         assert_eq!(usage.count("bob", 1, limits, now), Some(Rise { now: 50, usual: 0 }));
         assert_eq!(usage.count("eve", 1_000, (0, 5), now), None);

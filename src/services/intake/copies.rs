@@ -30,7 +30,7 @@ struct Known {
     until: Timestamp,
 }
 
-/// By what a message is recognised when it comes again: a digest of its sender and of every octet.
+/// What identifies a message when it comes again: a digest of its sender and of every octet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Likeness([u8; 32]);
 

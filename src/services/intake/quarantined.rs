@@ -16,7 +16,7 @@ pub(super) fn note(mail: &Mail, verdict: &Verdict, entry: Option<String>, now: T
     let reasons = verdict.signals.iter().filter(|signal| signal.weight > 0.0).take(MAX_REASONS);
     let mut reasons: Vec<&str> = reasons.map(|signal| &*signal.because).collect();
     if reasons.is_empty() {
-        // A milter has wished so.
+        // A milter asked for that.
         reasons = verdict.signals.iter().take(MAX_REASONS).map(|signal| &*signal.because).collect();
     }
     Note {

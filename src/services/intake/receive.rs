@@ -28,7 +28,7 @@ use crate::storage::spool::QUARANTINED;
 pub struct IntakeParts {
     /// Its settings.
     pub settings: Live<IntakeSettings>,
-    /// Whether another node has judged everything that comes, whatever `intake.lmtp` says.
+    /// Whether another node has filtered everything that comes, whatever `intake.lmtp` says.
     pub is_judged: bool,
     /// Our name.
     pub hostname: Live<Domain>,
@@ -178,7 +178,8 @@ impl Intake {
         Ok(receipt)
     }
 
-    /// Stores what has been judged: for everybody, or the message is refused. Whoever has it in spite of a refusal does not get it again.
+    /// Stores a filtered message: for everybody, or the message is refused. Recipients who have it in spite of a
+    /// refusal do not get it again.
     async fn take(&self, wanted: &Wanted) -> Result<Receipt, Refusal> {
         let mut routes = self.parts.routing.split(&wanted.mail.envelope).await.map_err(later)?;
         self.tell_expansions(&wanted.mail, &routes);
@@ -222,7 +223,7 @@ impl Intake {
             });
             let note = quarantined::note(&wanted.mail, &wanted.verdict, entry, self.parts.clock.now());
             if let Err(error) = self.parts.notes.note(&account.key(), &note).await {
-                log::warn!(mail:% = wanted.mail.id; "a message in quarantine will be missing in the letter to its recipient: {error}");
+                log::warn!(mail:% = wanted.mail.id; "a message in quarantine will be missing from the letter to its recipient: {error}");
             }
         }
     }
@@ -232,7 +233,7 @@ impl Intake {
         let settings = self.settings();
         let glance = Glance::of(&mail.message);
         if glance.hops > settings.hops {
-            let text = format!("The message has passed {} hosts: mail runs in a circle", glance.hops);
+            let text = format!("The message has passed through {} hosts: mail loop", glance.hops);
             let refusal = Refusal::new(Kind::Invalid, text).smtp(554, "5.4.6");
             return Err(self.refused(&mail, &glance, refusal));
         }
@@ -251,15 +252,15 @@ impl Intake {
         }
         mail.message = verdict.apply(&mail.message);
         if matches!(verdict.decision, Decision::Quarantine) && settings.quarantine == Quarantine::Mailbox {
-            // For whoever stores it later: the queue, or another process.
+            // For what stores it later: the queue, or another process.
             mail.message = mail.message.with_prefix(carried::QUARANTINED.as_bytes());
         }
         let removed = self.change_envelope(&mut mail, &verdict);
         Ok(Wanted { mail, settings, verdict, removed, message_id: glance.message_id })
     }
 
-    /// Changes the envelope as the verdict says: what milters have wished, and no notification of success to a forged sender. Returns
-    /// the recipients that milters have taken off.
+    /// Changes the envelope as the verdict says: what milters asked for, and no notification of success to a forged
+    /// sender. Returns the recipients that milters have taken off.
     fn change_envelope(&self, mail: &mut Mail, verdict: &Verdict) -> Vec<Address> {
         let changes = &verdict.envelope;
         let envelope = &mut mail.envelope;

@@ -1,4 +1,4 @@
-//! The events that say what became of a message.
+//! The events that say what happened to a message.
 
 use super::glance::Glance;
 use super::receipt::Receipt;
@@ -55,7 +55,7 @@ impl Intake {
     /// Tells that a recipient has the message from an attempt that was refused.
     pub(super) fn tell_safe(&self, mail: &Mail, address: &Address) {
         let event = self.event(EventKind::Discarded, mail).subject(address.to_string()).with("by", "intake");
-        let reason = "not a second time: it came before, and was refused because others could not get it";
+        let reason = "already delivered: it came before, and was refused because others could not get it";
         self.parts.journal.record(event.with("reason", reason));
     }
 

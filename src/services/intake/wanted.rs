@@ -1,4 +1,4 @@
-//! A message that has been judged, and which of its copies must wait.
+//! A message that has been filtered, and which of its copies must wait.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Whether the front end that has judged the message has chosen the folder too.
+    /// Whether the front end that filtered the message has chosen the folder too.
     pub(super) fn is_final(&self) -> bool {
         is_lmtp(&self.mail) && self.settings.lmtp == LmtpVerdict::Trust
     }

@@ -20,7 +20,7 @@ pub struct LessonsParts {
     pub filter: Arc<Filter>,
     /// Whether it does.
     pub settings: Live<FilterSettings>,
-    /// Which folder is that of quarantine.
+    /// Which folder is the quarantine.
     pub delivery: Live<DeliverySettings>,
     /// Learning goes on beside the session.
     pub tasks: Tasks,
@@ -62,7 +62,7 @@ impl Lessons {
         let room = self.waiting.take(user.account(), uids.len(), settings.classifier.moves_waiting);
         if room.count < uids.len() {
             let (account, left_out) = (user.account(), uids.len() - room.count);
-            log::warn!(user:% = account, left_out; "Nothing is learned from {left_out} of the messages that {account} has moved: too many wait to be learned from already (spam.classifier.moves_waiting)");
+            log::warn!(user:% = account, left_out; "{left_out} of the messages that {account} has moved are not learned from: too many are waiting already (spam.classifier.moves_waiting)");
             uids.truncate(room.count);
         }
         if uids.is_empty() {
@@ -83,14 +83,14 @@ impl Lessons {
                 place = places.acquire_owned() => place,
                 () = tasks.stopping() => {
                     let (account, left_out) = (user.account(), room.count);
-                    log::info!(user:% = account, left_out; "Nothing is learned from {left_out} of the messages that {account} has moved: the server stops");
+                    log::info!(user:% = account, left_out; "{left_out} of the messages that {account} has moved are not learned from: the server is stopping");
                     return;
                 }
             };
             let _in_force = (place, room);
             let account = user.account().clone();
             if let Err(error) = learn(&filter, &user, &to, (uids, class, largest), (&owners, correct)).await {
-                log::warn!(user:% = account, cause:% = error; "What a user has shown by moving messages cannot be learned");
+                log::warn!(user:% = account, cause:% = error; "The messages that a user has moved cannot be learned from");
             }
         });
     }

@@ -1,8 +1,8 @@
-//! Wrong passwords that all cost the same, whatever the hash asks for that they are checked against.
+//! Makes all wrong passwords cost the same, whatever hash they are checked against.
 //!
-//! Hashes that came from elsewhere are often cheap: an account whose password takes 5 ms to check would be told by one try from a
-//! name that nobody has and that takes 250 ms. So a check that lets nobody in goes on hashing until the work is that of bcrypt
-//! at the cost of decoys.
+//! Hashes that came from elsewhere are often cheap: one try would tell an account whose password takes 5 ms to check
+//! from an unknown name, which takes 250 ms. So a check that lets nobody in goes on hashing until it has done the work
+//! of bcrypt at the cost of decoys.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ fn go_on(mut done: u64, given: &Secret<String>, wanted: u64) -> Result<u64, Unus
     Ok(done)
 }
 
-/// What a hash of another scheme has taken, the hash of bcrypt included by which it is measured here and now: processors differ too
+/// The work of a hash of another scheme, including the bcrypt hash that measures it here and now: processors differ too
 /// much for a table.
 fn measured(took: Duration, given: &Secret<String>, cost: u32) -> Result<u64, Unusable> {
     let smaller = cost.saturating_sub(SMALLER);

@@ -46,14 +46,14 @@ pub struct AppPasswordWish {
 pub struct Keyring {
     /// Where they are kept.
     pub directory: Directory,
-    /// Where changes are written down.
+    /// Where changes are recorded.
     pub journal: Journal,
     /// The time.
     pub clock: SharedClock,
 }
 
 impl Keyring {
-    /// Makes a password of a device, which is told now and never again. `most` are the most that a user may have.
+    /// Makes a password of a device, which is shown now and never again. A user may have at most `most`.
     ///
     /// # Errors
     /// There is no such user, the name is in use or none, there are too many, or something fails.

@@ -92,9 +92,9 @@ pub fn last_one_time_step(now: Timestamp) -> i64 {
     now.unix_seconds().div_euclid(STEP) + AROUND
 }
 
-/// A secret that is none.
+/// An invalid secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("at least 16 octets in base32 are wanted")]
+#[error("at least 16 octets in base32 are required")]
 pub struct BadSecret;
 
 /// The address that authenticator programs read from a picture.

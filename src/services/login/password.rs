@@ -9,7 +9,7 @@ use crate::foundations::secret::Secret;
 
 /// Octets of a password that bcrypt looks at; what follows is ignored by every implementation.
 const BCRYPT_SEES: usize = 72;
-/// Longest password that is looked at at all. SHA-crypt's work grows with the square of it.
+/// Longest password that is checked at all. SHA-crypt's work grows with the square of it.
 const LONGEST: usize = 512;
 /// The most work a stored hash may ask for: hashes come from a database that others may write.
 const MOST_BCRYPT: u32 = 17;
@@ -18,7 +18,7 @@ const MOST_ARGON2_KIB: u32 = 1 << 20;
 const MOST_ARGON2_PASSES: u32 = 64;
 
 /// What would be a hash, and what makes one.
-const HASHES: &str = "known are {BLF-CRYPT}, {SHA512-CRYPT}, {SHA256-CRYPT}, {ARGON2ID} and {ARGON2I}, and \
+const HASHES: &str = "known schemes are {BLF-CRYPT}, {SHA512-CRYPT}, {SHA256-CRYPT}, {ARGON2ID} and {ARGON2I}, and \
      `postrider user hash` makes one";
 
 /// A way of hashing passwords.
@@ -46,16 +46,16 @@ pub enum Unusable {
     #[error("no password has been set")]
     Missing,
     /// Somebody has put a sign before the hash that nothing matches.
-    #[error("it is locked by `!` or `*` where its hash begins")]
+    #[error("it is locked: its hash begins with `!` or `*`")]
     Locked,
     /// Neither a hash nor a scheme: perhaps the password itself, so nothing of it is told.
     #[error("it is not the hash of a password; {HASHES}")]
     NoHash,
     /// The scheme in braces, or the mark of crypt(3), is another program's and none of ours.
-    #[error("the scheme {0} is not known here; {HASHES}")]
+    #[error("the scheme {0} is not supported; {HASHES}")]
     Scheme(String),
-    /// What stands behind the scheme is no hash of it.
-    #[error("what stands there is no whole hash of its scheme; {HASHES}")]
+    /// What follows the scheme is not a hash of it.
+    #[error("it is not a complete hash of its scheme; {HASHES}")]
     Malformed,
     /// The hash asks for more work or memory than any honest one.
     #[error("the hash asks for too much work; `postrider user hash` makes one that does not")]
@@ -69,7 +69,7 @@ pub enum Unusable {
     /// A password with a NUL, at which others' bcrypt stops reading.
     #[error("the password holds a NUL character")]
     Nul,
-    /// A new hash could not be made, for want of random numbers.
+    /// A new hash could not be made for lack of random numbers.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
 }

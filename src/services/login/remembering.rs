@@ -1,9 +1,10 @@
-//! Browsers that need show no code again for some time, since their user has wished so.
+//! Browsers that need no code for some time, because their user asked for that.
 //!
-//! What a browser keeps is a second thing that somebody has, besides the device that makes codes: a token of 256 random bits,
-//! found by its digest. It alone lets nobody in, for the password is asked for first; and it is good for no change of what
-//! guards the account ([`Login::confirm`]), which a browser that was left open must not be enough for. NIST SP 800-63B asks
-//! for an authenticator at every login of its second level: a house that holds to it sets `login.two_factor_remember` to 0.
+//! What a browser keeps is a second thing that somebody has, besides the device that makes codes: a token of 256 random
+//! bits, found by its digest. It alone lets nobody in, for the password is asked for first; and it does not allow
+//! changes to what protects the account ([`Login::confirm`]), for which a browser left open must not be enough. NIST SP
+//! 800-63B asks for an authenticator at every login of its second level: a site that follows it sets
+//! `login.two_factor_remember` to 0.
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -16,7 +17,7 @@ use crate::foundations::failure::Refusal;
 use crate::foundations::hexadecimal::hexadecimal;
 use crate::storage::directory::{self, Account, RememberedBrowser, RememberedFor};
 
-/// What browsers of this account are remembered for; `None` when none is, or need be.
+/// What a remembered browser of this account is bound to; `None` when none is remembered or needs to be.
 pub fn remembered_for(account: &Account, settings: &LoginSettings) -> Option<RememberedFor> {
     let time = settings.two_factor_remember.duration();
     let two_factor_since = account.two_factor_since.filter(|_| !time.is_zero())?;
@@ -47,7 +48,7 @@ impl Login {
 }
 
 impl Inner {
-    /// Whether one of these digests is of the token of a browser that need show no code.
+    /// Whether one of these digests is of the token of a browser that needs no code.
     pub(super) async fn is_remembered(
         &self,
         attempt: &LoginAttempt,
@@ -66,7 +67,7 @@ impl Inner {
 }
 
 impl Keyring {
-    /// The browsers that need show no code for an account, the one used last first.
+    /// The browsers that need no code for an account, the one used last first.
     ///
     /// # Errors
     /// The database fails.

@@ -29,7 +29,7 @@ pub enum SealError {
     #[error("the file of login.two_factor_key_file holds less than 32 octets; `openssl rand -base64 32` makes a key")]
     Short,
     /// A secret is sealed, and no key is set.
-    #[error("the secret of this account is sealed, and login.two_factor_key_file is not set")]
+    #[error("the secret of this account is sealed, but login.two_factor_key_file is not set")]
     NoKey,
     /// It was sealed under another key, or for another account, or is damaged.
     #[error("the secret of this account was sealed under another key, or is damaged")]

@@ -40,12 +40,12 @@ impl Need {
     }
 }
 
-/// What became of a login to the webmail.
+/// The result of a login to the webmail.
 #[derive(Debug)]
 pub enum Entered {
     /// Somebody is in, with the password of this hash.
     In(Box<Account>),
-    /// The password is right; a code is wanted too.
+    /// The password is right; a code is needed too.
     CodeWanted,
 }
 
@@ -119,8 +119,8 @@ impl Login {
         Ok(self.0.identify(attempt, Entrance::Page).await?.0)
     }
 
-    /// Whether this is the account's password, and the code one of its, where it has two-factor login: before something
-    /// is changed that guards the account.
+    /// Whether this is the account's password and, with two-factor login, the code one of its own: asked before
+    /// something that protects the account is changed.
     ///
     /// # Errors
     /// As [`Login::enter`]; and a code is needed that was not given.
@@ -171,8 +171,8 @@ impl Login {
         Ok(Enrolment { secret: key.text(), address })
     }
 
-    /// Turns two-factor login on, when the code shows that the user has the secret. Returns recovery codes, which are told
-    /// now and never again.
+    /// Turns two-factor login on, when the code shows that the user has the secret. Returns recovery codes, which are
+    /// shown now and never again.
     ///
     /// # Errors
     /// The code is wrong, too many were tried, there is nothing to confirm, or something fails for now.
@@ -183,7 +183,7 @@ impl Login {
         code: &str,
     ) -> Result<Vec<Secret<String>>, Refusal> {
         let inner = &self.0;
-        let nothing = || Refusal::new(Kind::NotFound, "There is no secret that waits for its first code");
+        let nothing = || Refusal::new(Kind::NotFound, "No secret is waiting for its first code");
         let begun = inner.directory.two_factor(account.id).await.map_err(refused)?;
         let begun = begun.filter(|begun| begun.confirmed_at.is_none()).ok_or_else(nothing)?;
         inner.count_try(attempt, account).await?;
@@ -231,7 +231,7 @@ impl Login {
 }
 
 impl Inner {
-    /// Checks a code and uses it up. When this returns, it can be used no second time, whatever happens.
+    /// Checks a code and uses it up. Once this returns, it cannot be used again, whatever happens.
     async fn second_factor(&self, attempt: &LoginAttempt, account: &Account, code: &str) -> Result<Factor, Refusal> {
         self.count_try(attempt, account).await?;
         let reason = match (Code::parse(code), Made::parse_recovery_code(code)) {

@@ -1,4 +1,4 @@
-//! How long a session may stay: as long as its account and the password that opened it are good.
+//! How long a session may stay: as long as its account and the password that opened it are valid.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -68,7 +68,7 @@ struct Open {
     until: Option<CancellationToken>,
 }
 
-/// A login on its way to another process of ours, which can ask again whether it is still good as this one could.
+/// A login on its way to another process of ours, which can check again whether it is still valid, as this one could.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Carried {
     user_id: i64,
@@ -115,13 +115,13 @@ impl Stay {
         Some(Carried { user_id, address, credential: open.credential.clone() })
     }
 
-    /// Whether the session must end because its account or password is no longer good.
+    /// Whether the session must end because its account or password is no longer valid.
     pub fn is_over(&self) -> bool {
         self.over.is_cancelled()
     }
 
     /// What the client of such a session is told.
-    pub const FAREWELL: &str = "This login is good no longer; log in again";
+    pub const FAREWELL: &str = "This login is no longer valid; log in again";
 }
 
 impl Drop for Stay {
@@ -145,7 +145,7 @@ impl Stays {
         Stay { stays: Arc::clone(self), number, over }
     }
 
-    /// Ends those of which `why` has a reason.
+    /// Ends those for which `why` gives a reason.
     fn end(&self, why: impl Fn(&Open) -> Option<&'static str>) -> Vec<(Open, &'static str)> {
         let mut open = self.open.lock();
         let ended: Vec<(u64, &'static str)> =
@@ -206,7 +206,7 @@ impl Open {
 const BREATH: Duration = Duration::from_millis(100);
 
 impl Login {
-    /// Goes on with a session that another process has let in, if its login is still good.
+    /// Goes on with a session that another process has let in, if its login is still valid.
     ///
     /// # Errors
     /// It is not, or that cannot be known now.
@@ -233,7 +233,7 @@ impl Login {
         }
     }
 
-    /// Looks again and again whether open sessions may stay, and ends those that may not.
+    /// Keeps checking whether open sessions may stay, and ends those that may not.
     pub async fn watch_over(self, tasks: Tasks) {
         loop {
             let rest = self.0.settings.get().look_again.duration().max(BREATH);
@@ -242,7 +242,7 @@ impl Login {
                 _ = tokio::time::timeout(rest, self.0.directory.changed()) => {}
             }
             if let Err(error) = self.0.look_again().await {
-                log::warn!(cause:% = error; "It cannot be seen whether the accounts of open sessions are still good");
+                log::warn!(cause:% = error; "Cannot check whether the accounts of open sessions are still valid");
             }
             tokio::select! {
                 () = tasks.stopping() => return,

@@ -23,7 +23,7 @@ use crate::storage::journal::Journal;
 
 /// Longest user name that is looked at and written down.
 const LONGEST_NAME: usize = 320;
-/// By how much wrong passwords may cost more than new ones, in steps of bcrypt, because accounts have dearer hashes.
+/// By how much wrong passwords may cost more than new ones, in steps of bcrypt, because accounts have costlier hashes.
 const MOST_ABOVE: u32 = 2;
 /// Why somebody was not asked for a password.
 const TOO_MANY: &str = "too many failures before";
@@ -78,7 +78,7 @@ impl std::fmt::Debug for Login {
     }
 }
 
-/// Why a login came to nothing; the words are for the journal.
+/// Why a login failed; the words are for the journal.
 pub(super) enum Failed {
     /// The client's fault, or the account's.
     Refused(&'static str),
@@ -170,7 +170,7 @@ impl Inner {
     /// Whose password this is. What fails is recorded, counted, and answered when it is time.
     pub(super) async fn identify(&self, attempt: &LoginAttempt, entrance: Entrance) -> Result<(Account, By), Refusal> {
         let name = self.name(attempt);
-        // Whoever guesses at an account keeps none of its devices out: nobody finds their passwords by guessing.
+        // Guessing at an account keeps none of its devices out: nobody finds their passwords by guessing.
         let is_device = entrance == Entrance::Program && Made::parse_password(attempt.password.expose()).is_some();
         let admitted = match is_device {
             true => self.guard.may_try(&attempt.peer),
@@ -247,7 +247,7 @@ impl Inner {
         let scheme = stored.as_deref().map(password::recognise);
         let cost = self.cost(scheme.as_ref(), &settings);
         let unusable = scheme.and_then(Result::err);
-        // Who asks for a user that is not there must not learn it from a faster answer.
+        // A faster answer must not reveal that a user does not exist.
         let checked = stored.filter(|_| unusable.is_none()).unwrap_or_else(|| decoy(cost));
         let behind = if closed.is_none() { Behind::Account } else { Behind::Nothing };
         let (verdict, from) = self.check(attempt, checked, behind, cost).await?;
@@ -281,8 +281,8 @@ impl Inner {
         Ok((account, closed))
     }
 
-    /// The cost that a wrong password has for everybody. Hashes that are dearer than new ones are to be told from names that
-    /// nobody has no better than cheaper ones; but the work anybody can ask for stays within bounds.
+    /// The cost that a wrong password has for everybody. Accounts with costlier hashes than new ones must be no easier
+    /// to tell from unknown names than those with cheaper ones; but the work that anybody can cause stays bounded.
     fn cost(&self, scheme: Option<&Result<Scheme, Unusable>>, settings: &LoginSettings) -> u32 {
         let own = match scheme {
             Some(Ok(Scheme::Bcrypt { cost })) => *cost,
@@ -292,8 +292,8 @@ impl Inner {
         dearest.clamp(settings.cost, settings.cost.saturating_add(MOST_ABOVE))
     }
 
-    /// The password of a device that was shown, if it is one. It is asked for in the database each time: what is revoked is
-    /// remembered nowhere. It is asked for those of nobody too, which takes as long.
+    /// The password of a device that was shown, if it is one. It is asked for in the database each time: what is
+    /// revoked is remembered nowhere. Unknown users are looked up too, which takes as long.
     async fn app_password(
         &self,
         account: Option<&Account>,
@@ -306,16 +306,16 @@ impl Inner {
             Err(Failed::Told(reason, Refusal::new(Kind::AuthenticationFailed, public).smtp(535, "5.7.8")))
         };
         if found.is_over(self.clock.now()) {
-            return told("app password has ended", "This app password has ended; make a new one in the webmail");
+            return told("app password has ended", "This app password has expired; create a new one in the webmail");
         }
         if !found.scopes.includes(scope(attempt.service)) {
-            let public = "This app password was not made for this; make another one in the webmail";
+            let public = "This app password is not valid for this service; create another one in the webmail";
             return told("app password is for something else", public);
         }
         Ok(Some(found))
     }
 
-    /// Writes down that a password of a device is used, now and then. A failure is no reason to refuse the login.
+    /// Records now and then that a password of a device is used. A failure is no reason to refuse the login.
     async fn note_use(&self, attempt: &LoginAttempt, account: &Account, password: &AppPassword) {
         let now = self.clock.now();
         let known = now - self.settings.get().note_use_every.duration();
@@ -331,7 +331,7 @@ impl Inner {
             }
             Ok(_) => {}
             Err(error) => {
-                log::warn!(cause:% = error, user:% = account.address; "The use of an app password could not be written down");
+                log::warn!(cause:% = error, user:% = account.address; "The use of an app password could not be recorded");
             }
         }
     }
@@ -396,7 +396,7 @@ impl Inner {
         let stored = storing.await;
         match stored {
             Ok(true) => Some(hash),
-            // Another login has been faster, which sets no time, or the password is another one by now.
+            // Another login was faster, which does not change the time, or the password is another one by now.
             Ok(false) => {
                 let now = self.directory.account_now(&account.address).await.ok().flatten()?;
                 let is_same = now.id == account.id && now.password_changed_at == account.password_changed_at;
@@ -451,7 +451,7 @@ fn address(username: &str, settings: &LoginSettings) -> Option<Address> {
     }
 }
 
-/// The refusal of who shows the account's password where only passwords of devices count.
+/// The refusal for the account's password where only passwords of devices count.
 fn app_passwords_only(account: &Account, settings: &LoginSettings) -> Option<Failed> {
     if settings.password_with_two_factor == PasswordReach::Everything {
         return None;
@@ -460,7 +460,7 @@ fn app_passwords_only(account: &Account, settings: &LoginSettings) -> Option<Fai
         Need::Nothing => return None,
         Need::Code => (
             "two-factor login is on; only app passwords count here",
-            "This account has two-factor login: use an app password, which the webmail makes in its settings",
+            "This account has two-factor login: use an app password, which you can create in the webmail's settings",
         ),
         Need::Enrolment => (
             "two-factor login is required; only app passwords count here",

@@ -1,7 +1,7 @@
 //! Our own policies by which others insist on TLS when they send to us (MTA-STS, RFC 8461).
 //!
-//! Promises: `https://mta-sts.DOMAIN/.well-known/mta-sts.txt` answers with the policy of a configured domain and nothing
-//! else is to be had. Called by the site of `protocols::web`, whose TLS shows the certificate for the name, and by
+//! Promises: `https://mta-sts.DOMAIN/.well-known/mta-sts.txt` answers with the policy of a configured domain, and
+//! nothing else is served. Called by the site of `protocols::web`, whose TLS shows the certificate for the name, and by
 //! `records`. Takes no locks, keeps nothing.
 
 mod policy;

@@ -1,4 +1,4 @@
-//! What is attempted, and what came of it.
+//! What is attempted, and the result.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -92,7 +92,7 @@ impl Stage {
     }
 }
 
-/// What came of an attempt for one recipient.
+/// The result of an attempt for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// The result.
@@ -129,7 +129,7 @@ pub enum NextDsn {
 /// The form in which a message was passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
-    /// As it stands in the queue.
+    /// As it is in the queue.
     AsItCame,
     /// Its bodies encoded for a host that takes 7-bit lines only (RFC 6152 §3).
     SevenBit {
@@ -180,7 +180,7 @@ pub struct Contact {
     pub tls: Option<TlsFacts>,
     /// Whether its certificate was of a trusted authority and for its name.
     pub verified: Verified,
-    /// Who has decided what the host must show: `opportunistic`, `route`, `requiretls`, `mta-sts`, `dane` or `local`.
+    /// What has decided what the host must show: `opportunistic`, `route`, `requiretls`, `mta-sts`, `dane` or `local`.
     pub policy: &'static str,
 }
 

@@ -16,7 +16,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
 /// A connection being opened.
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + Send + 'a>>;
 
-/// Who opens connections to other hosts. The daemon has [`TcpConnector`]; tests bring one that leads elsewhere.
+/// Opens connections to other hosts. The daemon has [`TcpConnector`]; tests bring one that leads elsewhere.
 pub trait Connector: Send + Sync + 'static {
     /// Connects to an address, from a local one if given. The caller bounds the time.
     fn connect(&self, address: SocketAddr, source: Option<IpAddr>) -> Connecting<'_>;

@@ -1,4 +1,4 @@
-//! What is transmitted: the message as it stands in the queue, or made fit for the next host.
+//! What is transmitted: the message as it is in the queue, or made fit for the next host.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -98,7 +98,7 @@ impl<'a> Slate<'a> {
     fn finish(self) -> Vec<Attempt> {
         let nobody = || {
             let status = EnhancedStatus::new(4, 4, 1);
-            (Trouble::ours(status, "No host of the destination could be talked to", Scope::Destination), None)
+            (Trouble::ours(status, "No host of the destination could be reached", Scope::Destination), None)
         };
         let (trouble, contact) = self.trouble.unwrap_or_else(nobody);
         let rest = Attempt { outcome: Outcome::Trouble(trouble), contact };

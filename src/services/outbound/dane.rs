@@ -29,7 +29,7 @@ pub(super) async fn records(resolver: &dyn Resolver, host: &str, port: u16) -> R
         Ok(_) => Ok(None),
         Err(Error { kind: ErrorKind::NoData | ErrorKind::NoSuchName | ErrorKind::InvalidName, .. }) => Ok(None),
         Err(Error { kind: kind @ (ErrorKind::Temporary | ErrorKind::Bogus), .. }) => {
-            let text = format!("The TLSA records of {host} cannot be found out now: {kind}");
+            let text = format!("The TLSA records of {host} cannot be looked up now: {kind}");
             let trouble = Trouble::ours(EnhancedStatus::new(4, 7, 5), text, Scope::Destination);
             Err(Unopened { trouble, tls: (kind == ErrorKind::Bogus).then_some(ResultType::DnssecInvalid) })
         }
@@ -69,7 +69,7 @@ pub(super) fn proves(
             return Ok(());
         }
     }
-    Err(rustls::Error::General("no TLSA record fits the certificate".to_owned()))
+    Err(rustls::Error::General("no TLSA record matches the certificate".to_owned()))
 }
 
 /// RFC 6698 §2.1.

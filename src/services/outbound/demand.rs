@@ -62,7 +62,7 @@ pub(super) async fn demand(
     }
     let Some(sts) = sts else { return Ok(demand) };
     if !sts.allows(&host.name) {
-        let text = format!("The MTA-STS policy of the domain does not name {}", host.name);
+        let text = format!("The MTA-STS policy of the domain does not list {}", host.name);
         let trouble = Trouble::ours(EnhancedStatus::new(4, 7, 0), text, Scope::Destination);
         return Err(Unopened { trouble, tls: Some(ResultType::ValidationFailure) });
     }

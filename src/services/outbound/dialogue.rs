@@ -29,13 +29,13 @@ pub(super) enum Broken {
     Closed,
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
-    #[error("the line makes no sense: {0}")]
+    #[error("the line is malformed: {0}")]
     Line(#[from] BadLine),
-    #[error("the reply makes no sense: {0}")]
+    #[error("the reply is malformed: {0}")]
     Reply(#[from] BadReply),
-    #[error("the beginning of a reply came before it was asked for")]
+    #[error("a reply began before it was asked for")]
     Early,
-    #[error("nothing came within {0:?}")]
+    #[error("nothing arrived within {0:?}")]
     Timeout(Duration),
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn hosts(
             Err(trouble(5, 1, 2, format!("The domain {domain} does not exist")))
         }
         Err(error @ Error { kind: ErrorKind::Temporary | ErrorKind::Bogus, .. }) => {
-            Err(trouble(4, 4, 3, format!("The mail exchangers of {domain} cannot be found out now: {}", error.kind)))
+            Err(trouble(4, 4, 3, format!("The mail exchangers of {domain} cannot be looked up now: {}", error.kind)))
         }
     }
 }
@@ -60,7 +60,7 @@ pub(super) async fn hosts(
 fn exchangers(mut records: Vec<Mx>, domain: &Domain, own: &Domain, id: QueueId) -> Result<Vec<String>, Trouble> {
     // RFC 7505 §3: a single "." says that the domain takes no mail.
     if records.iter().all(|mx| mx.exchange.is_empty()) {
-        return Err(trouble(5, 1, 10, format!("The domain {domain} takes no mail (null MX)")));
+        return Err(trouble(5, 1, 10, format!("The domain {domain} accepts no mail (null MX)")));
     }
     records.retain(|mx| !mx.exchange.is_empty());
     records.sort_by_cached_key(|mx| (mx.preference, shuffle(id, &mx.exchange)));
@@ -93,7 +93,7 @@ pub(super) async fn host_addresses(
                 return Err(without_address(host, "no address"));
             }
             Err(error) => {
-                let text = format!("The addresses of {} cannot be found out now: {}", host.name, error.kind);
+                let text = format!("The addresses of {} cannot be looked up now: {}", host.name, error.kind);
                 return Err(trouble(4, 4, 3, text));
             }
         },
@@ -104,7 +104,7 @@ pub(super) async fn host_addresses(
         Families::Ipv6 => address.is_ipv6(),
     });
     if all.is_empty() {
-        return Err(without_address(host, "no address of a kind that is used here"));
+        return Err(without_address(host, "no address of a kind that this server uses"));
     }
     all.sort_by_cached_key(|address| shuffle(id, address));
     let (v6, v4): (Vec<_>, Vec<_>) = all.into_iter().partition(IpAddr::is_ipv6);
@@ -120,11 +120,11 @@ pub(super) async fn host_addresses(
     }
 }
 
-/// What it means for mail that a host has no address. If a route names the host, the administrator must mend that, and the mail waits:
-/// it is not the fault of its senders or recipients.
+/// What it means for mail that a host has no address. If a route names the host, the administrator must correct that,
+/// and the mail waits: it is not the fault of its senders or recipients.
 fn without_address(host: &Host, what: &str) -> Trouble {
     if host.is_set {
-        log::error!(host = host.name; "The host of a route has {what}; mail waits until `outbound.routes` or the DNS is mended");
+        log::error!(host = host.name; "The host of a route has {what}; mail waits until `outbound.routes` or the DNS is corrected");
         return trouble(4, 3, 5, format!("The host {}, which a route of this server names, has {what}", host.name));
     }
     trouble(5, 4, 4, format!("The host {} has {what}", host.name))
@@ -141,12 +141,12 @@ pub(super) async fn are_ours(resolver: &dyn Resolver, own: &Domain, found: &[IpA
 /// What it means for mail when a host of its destination turns out to be this server.
 pub(super) fn loops(host: &str) -> Trouble {
     let text =
-        format!("The mail loops back to this server: {host} is a name of its own, but it does not know the domain");
+        format!("The mail loops back to this server: {host} is one of its names, but it does not know the domain");
     trouble(5, 4, 6, text)
 }
 
-/// A rank by chance that is always the same for the same message: hosts of equal preference share the load, and a second attempt goes to
-/// the host that has greylisted the first.
+/// A random rank that is always the same for the same message: hosts of equal preference share the load, and a second
+/// attempt goes to the host that has greylisted the first.
 fn shuffle(id: QueueId, what: &impl Hash) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     (id, what).hash(&mut hasher);

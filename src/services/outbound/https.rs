@@ -57,9 +57,9 @@ impl Outbound {
     /// In a sentence: the URI is none, the host cannot be reached or trusted, or its answer is no success.
     pub async fn post(&self, uri: &str, content_type: &'static str, body: Vec<u8>) -> Result<(), String> {
         let settings = self.0.settings.get();
-        let parsed: hyper::Uri = uri.parse().map_err(|_| format!("`{uri}` is no URI"))?;
+        let parsed: hyper::Uri = uri.parse().map_err(|_| format!("`{uri}` is not a URI"))?;
         let host = parsed.host().filter(|_| parsed.scheme_str() == Some("https"));
-        let host = host.ok_or_else(|| format!("`{uri}` is no URI for https"))?.to_ascii_lowercase();
+        let host = host.ok_or_else(|| format!("`{uri}` is not an https URI"))?.to_ascii_lowercase();
         let path = parsed.path_and_query().map_or("/", |path| path.as_str());
         let request = Request::post(path).header(CONTENT_TYPE, content_type).body(Full::from(body));
         let request = request.map_err(|error| error.to_string())?;

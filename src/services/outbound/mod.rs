@@ -4,16 +4,16 @@
 //! connection's worth of work for one destination: it finds hosts, connects, keeps the connection between messages
 //! and makes one [`Attempt`] per recipient. What happens after a failure is the queue's business.
 //!
-//! Promises: TLS is used wherever it is offered, and required where a route, a policy or the sender (REQUIRETLS) says so;
-//! nothing that arrives before a TLS handshake is believed after it. Where the DNS vouches for certificates (DANE) or the
-//! domain has a policy (MTA-STS), mail goes with a certificate that fits or not at all. A password is sent over TLS only. Every wait has
-//! the limit that RFC 5321 §4.5.3.2 asks for. A host that accepted the message has accepted it for exactly the
-//! recipients it said yes to.
+//! Promises: TLS is used wherever it is offered, and required where a route, a policy or the sender (REQUIRETLS) says
+//! so; nothing that arrives before a TLS handshake is believed after it. Where the DNS vouches for certificates (DANE)
+//! or the domain has a policy (MTA-STS), mail goes with a matching certificate or not at all. A password is sent over
+//! TLS only. Every wait has the limit that RFC 5321 §4.5.3.2 asks for. A host that accepted the message has accepted it
+//! for exactly the recipients it said yes to.
 //!
 //! Content that a host does not take (8BITMIME, BINARYMIME) is encoded for it, while the queue keeps it as it came.
 //!
-//! Called by the queue. Takes no locks. Failures are part of the attempts; in the log are only
-//! a policy that cannot be fetched and a password that cannot be read.
+//! Called by the queue. Takes no locks. Failures are part of the attempts; the log has only policies that cannot be
+//! fetched and passwords that cannot be read.
 
 mod attempt;
 mod connector;

@@ -80,8 +80,8 @@ impl Needs {
             }
             // Undeclared 8-bit content goes as it came: the sender never asked for more than passing it on.
             Content::EightBit if self.declared == BodyKind::SevenBit => (None, Transfer::Data, Conversion::None),
-            // A notification can be returned to nobody: rather its words arrive wrongly than that nobody learns what became
-            // of the mail.
+            // A notification can be returned to nobody: better that its words arrive garbled than that nobody learns
+            // what became of the mail.
             Content::EightBit if envelope.reverse_path == ReversePath::Null => {
                 (None, Transfer::Data, Conversion::Wanted)
             }

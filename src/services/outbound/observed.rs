@@ -56,7 +56,7 @@ impl<'a> Observer<'a> {
         self.count(demand, failure, far);
     }
 
-    /// A session was not opened, perhaps for want of TLS; other troubles are not of interest.
+    /// A session was not opened, perhaps for lack of TLS; other troubles are not of interest.
     pub(super) fn not_opened(&self, demand: &Demand, why: &Unopened, far: Far<'_>) {
         if why.tls.is_some() {
             self.count(demand, why.tls, far);

@@ -321,7 +321,7 @@ async fn secure(
     Err((destination(4, 7, 5, format!("The TLS handshake with {} failed: {cause}", target.host)), reported))
 }
 
-/// AUTH PLAIN or LOGIN. A refusal is never the recipients' fault: the administrator must mend the route.
+/// AUTH PLAIN or LOGIN. A refusal is never the recipients' fault: the administrator must correct the route.
 async fn log_in(
     dialogue: &mut Dialogue,
     extensions: &Extensions,

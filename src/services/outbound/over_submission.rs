@@ -54,8 +54,8 @@ impl OverSubmission {
         let reply = dialogue.ask(command.as_bytes(), times.hello.duration()).await;
         let reply = reply.map_err(|broken| broken.trouble("AUTH"))?;
         if !reply.is_success() {
-            // A mistake in the configuration, which an administrator mends: smtp.vouching.
-            return Err(away(&format!("it does not believe this process: {}", Trouble::of(&reply).reply)));
+            // A mistake in the configuration, for the administrator to correct: smtp.vouching.
+            return Err(away(&format!("it does not trust this process: {}", Trouble::of(&reply).reply)));
         }
         let host = "submission".to_owned();
         let contact = Contact { host, address: None, tls: None, verified: Verified::No, policy: "local" };
@@ -83,7 +83,8 @@ impl Submitting for OverSubmission {
                 session.dialogue.quit(times.hello.duration()).await;
                 return Err(refusal(&too_many(all)));
             }
-            // The author is told of one result: whoever gets what is called not sent gets it again with the next try.
+            // The author is told one result: recipients who get a message reported as not sent get it again with the
+            // next try.
             let group = Group {
                 id: QueueId::generate(mail.origin.at),
                 envelope: &mail.envelope,
@@ -109,7 +110,7 @@ impl Submitting for OverSubmission {
     }
 }
 
-/// Whether a message may be sent that so many of its recipients were accepted for.
+/// Whether a message may be sent for which so many recipients were accepted.
 fn for_all(accepted: usize, all: usize) -> Result<(), Trouble> {
     if accepted == all { Ok(()) } else { Err(too_many(all)) }
 }

@@ -59,7 +59,7 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// The authorities in a PEM file, or those of the system. Certificates that cannot be understood are passed over; fails
+    /// The authorities in a PEM file, or those of the system. Certificates that cannot be understood are skipped; fails
     /// when the file cannot be read or none is left in it. The system's may be empty: then nothing can be verified.
     pub fn load(file: Option<&Path>) -> std::io::Result<Self> {
         let mut store = RootCertStore::empty();
@@ -99,7 +99,7 @@ impl Roots {
 pub(super) enum TlsError {
     #[error("{0}")]
     Handshake(#[from] std::io::Error),
-    #[error("`{0}` is no name for TLS")]
+    #[error("`{0}` is not a valid name for TLS")]
     Name(String),
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] rustls::Error),

@@ -87,7 +87,7 @@ impl Session {
         let chosen: Vec<Recipient> = places.iter().map(|place| group.recipients[*place].clone()).collect();
         let Some(message) = group.message.message() else {
             // Only a message that has been sent to everybody is let go.
-            let text = "The message is not in memory any more";
+            let text = "The message is no longer in memory";
             let gone = Trouble::ours(EnhancedStatus::new(4, 3, 0), text, Scope::Message);
             settled.refuse(&places, &gone);
             return settled;

@@ -1,4 +1,4 @@
-//! The room on file systems.
+//! The free space on file systems.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,8 @@ struct Watched {
     /// What is kept there.
     purpose: &'static str,
     path: PathBuf,
-    /// Held by whoever asks, until there is an answer: what hangs takes one thread, however often is asked.
+    /// Held by the caller until there is an answer: a file system that hangs takes one thread, however often it is
+    /// asked.
     turn: Arc<Semaphore>,
 }
 
@@ -111,7 +112,7 @@ mod tests {
         {
             let cut = wire.lock().await;
             for _ in 0..3 {
-                // That the one which answers does so within this time is not what is looked at.
+                // Whether the other one answers within this time does not matter here.
                 let answers = disks.read_by(Duration::from_millis(20), look.clone()).await;
                 assert!(answers.problems.iter().any(|problem| problem.contains("`/hangs`")), "{answers:?}");
             }

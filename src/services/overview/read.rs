@@ -15,7 +15,7 @@ use crate::storage::spool::{self, Backlog, Spool};
 
 /// Where an overview is read from.
 pub struct Sources {
-    /// What came of backups.
+    /// The results of backups.
     pub database: Database,
     /// Accounts and usage.
     pub directory: Directory,
@@ -73,7 +73,7 @@ pub struct Overview {
     pub fullest: Vec<Mailbox>,
     /// File systems.
     pub disks: Vec<Disk>,
-    /// What came of backups, their checks and their drills.
+    /// The results of backups, their checks and their drills.
     pub backups: Vec<RunReport>,
     /// The latest events, the newest first.
     pub recent: Vec<Recent>,
@@ -252,7 +252,7 @@ fn or_note<T: Default, E>(result: Result<T, E>, note: impl FnOnce(E)) -> T {
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
-/// Counting who sends most looks at every message of a day, so that is done so many times less often.
+/// Counting who sends most looks at every message of a day, so that is done this many times less often.
 const TALKERS_FACTOR: u32 = 12;
 /// How many of a kind an overview shows.
 const FEW: u32 = 10;

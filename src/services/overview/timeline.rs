@@ -74,7 +74,7 @@ pub struct FlowAt {
 }
 
 impl Overviewer {
-    /// Mail and queue over the last time.
+    /// Mail and queue over the recent past.
     pub async fn timeline(&self, range: Range) -> std::sync::Arc<Timeline> {
         let place: &Shared<Timeline> = match range {
             Range::Hours => &self.timelines[0],
@@ -96,7 +96,7 @@ impl Overviewer {
             Vec::new()
         });
         let queue = self.sources.spool.samples(from, step).await.unwrap_or_else(|error| {
-            problems.push(format!("the queue's past cannot be read: {error}"));
+            problems.push(format!("the queue's history cannot be read: {error}"));
             Vec::new()
         });
         let mut flow = Vec::new();

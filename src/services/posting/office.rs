@@ -39,7 +39,7 @@ impl PostOffice {
 
     async fn send(&self, errand: Errand<'_>) -> Result<QueueId, Refusal> {
         let queue = self.queue.lock().clone();
-        let queue = queue.ok_or_else(|| Refusal::temporary("the queue is not at work"))?;
+        let queue = queue.ok_or_else(|| Refusal::temporary("the queue is not running"))?;
         let mut mail = errand.mail.clone();
         match errand.kind {
             ErrandKind::Redirect => {

@@ -12,7 +12,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 /// A conversation, in lines.
 pub(super) struct Conversation(BufReader<Box<dyn Io>>);
 
-/// Longest line that is read; more is not a greeting of anybody.
+/// Longest line that is read; nobody's greeting is longer.
 const LONGEST_LINE: u64 = 8 << 10;
 /// Most lines of one reply.
 const MOST_LINES: usize = 100;

@@ -186,7 +186,7 @@ impl Prober {
 
     async fn encrypted(&self, stream: Box<dyn Io>, witness: &Arc<Judged<Witness>>) -> Result<Box<dyn Io>, String> {
         let name = ServerName::try_from(self.hostname.as_str().to_owned())
-            .map_err(|_| format!("`{}` is no name for TLS", self.hostname))?;
+            .map_err(|_| format!("`{}` is not a valid name for TLS", self.hostname))?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider));
         let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
         let verifier = Arc::clone(witness) as _;
@@ -198,8 +198,8 @@ impl Prober {
     }
 }
 
-/// Connects, and says as a proxy does for its health checks that nobody else is spoken for, where the listener takes this
-/// machine for a proxy.
+/// Connects. Where the listener takes this machine for a proxy, says that it speaks for nobody else, as a proxy does
+/// for its health checks.
 async fn connect(address: SocketAddr, proxies: &[IpNet]) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
     if Peer::Tcp(stream.local_addr()?).is_in(proxies) {

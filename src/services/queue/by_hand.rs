@@ -1,4 +1,4 @@
-//! Changes that an administrator makes to the queue, and what the journal is told of them.
+//! Changes that an administrator makes to the queue, and what the journal records of them.
 
 use crate::foundations::clock::{Clock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
@@ -6,7 +6,7 @@ use crate::foundations::ids::QueueId;
 use crate::storage::journal::Journal;
 use crate::storage::spool::{Error, Listing, QUARANTINED, Queued, RecipientState, Selection, Spool, Whom};
 
-/// Most messages that are told of one by one; of a change to more, only the selection is told.
+/// Most messages that are recorded one by one; of a change to more, only the selection is recorded.
 const MOST_TOLD: usize = 1_000;
 
 /// Entries that are looked up at once.

@@ -153,7 +153,7 @@ fn is_about_notification(notification: &Notification<'_>) -> bool {
 fn explanation(notification: &Notification<'_>) -> String {
     let mut text = format!("This is the mail server {}.\r\n\r\n", notification.from);
     if is_about_notification(notification) {
-        text.push_str("The notification below has no sender who could be told, so you are told instead.\r\n\r\n");
+        text.push_str("The notification below has no sender to report to, so this report goes to you instead.\r\n\r\n");
     }
     for action in [Action::Failed, Action::Delayed, Action::Delivered, Action::Relayed, Action::Expanded] {
         let about: Vec<_> = reports(notification.pending).filter(|(_, report)| report.action == action).collect();
@@ -191,12 +191,10 @@ fn introduction(action: Action, notification: &Notification<'_>) -> String {
             )
         }
         Action::Delivered => "Your message is in the mailboxes of the following recipients.\r\n".to_owned(),
-        Action::Relayed => "Your message was passed on to where the mail of the following recipients goes. It is not \
-                            reported from there\r\nwhether it reaches the mailbox.\r\n"
+        Action::Relayed => "Your message was passed on to where the mail of the following recipients goes. No \
+                            further report\r\nwill say whether it reaches the mailbox.\r\n"
             .to_owned(),
-        Action::Expanded => {
-            "Your message was passed on to those who stand behind the following addresses.\r\n".to_owned()
-        }
+        Action::Expanded => "Your message was passed on to the members of the following addresses.\r\n".to_owned(),
     }
 }
 

@@ -17,8 +17,8 @@ pub enum Error {
     Routing(#[from] routing::Error),
     /// It cannot be given up now.
     #[error(
-        "{id} is being transmitted to {} at this moment, who may have it already; it is held, and nothing new is tried: give \
-         it up again in a minute, or release it",
+        "{id} is being transmitted to {} right now, which may already have it; it is held and not tried again: \
+         give it up again in a minute, or release it",
         counted(.recipients.to_owned(), "recipient")
     )]
     InFlight {

@@ -37,7 +37,7 @@ pub(super) struct Lanes {
     owed: HashSet<QueueId>,
     /// Entries whose sender is being told at this moment.
     telling: HashSet<QueueId>,
-    /// Nothing more could be claimed for want of room.
+    /// Nothing more could be claimed for lack of room.
     full: bool,
     /// The scheduler should claim more.
     refill: bool,
@@ -160,7 +160,7 @@ impl Lanes {
         std::mem::replace(&mut self.refill, false)
     }
 
-    /// Whether the sender of an entry may be told now: not while somebody else is at it.
+    /// Whether the sender of an entry may be told now: not while somebody else is doing it.
     pub(super) fn begin_report(&mut self, id: QueueId) -> bool {
         self.telling.insert(id)
     }

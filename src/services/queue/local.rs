@@ -64,8 +64,9 @@ impl Queue {
         results
     }
 
-    /// The recipient's own mailbox where there is one: aliases have been followed before the message came here, and whoever
-    /// else they led to has been served. Only what was never expanded (a notification to an alias) is expanded now.
+    /// The recipient's own mailbox where there is one: aliases have been followed before the message came here, and
+    /// everybody else they led to has been served. Only what was never expanded (a notification to an alias) is
+    /// expanded now.
     async fn way(&self, recipient: &Recipient) -> Result<Way, Error> {
         let address = &recipient.address;
         let (accounts, forwards) = match self.0.parts.routing.resolve(address).await? {

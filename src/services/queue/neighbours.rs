@@ -21,7 +21,7 @@ impl Queue {
         let Some(node) = &parts.node else { return };
         loop {
             if let Err(error) = self.look_round(node, &mut apart).await {
-                log::warn!(cause:% = error; "It is not known now how the other nodes of this queue are");
+                log::warn!(cause:% = error; "The state of the other nodes of this queue is unknown now");
             }
             let renewal = tokio::time::Instant::now() + (node.lease() / RENEWALS).max(BREATH);
             while tokio::time::Instant::now() < renewal {
@@ -52,7 +52,7 @@ impl Queue {
     async fn look_round(&self, node: &QueueNode, apart: &mut BTreeSet<String>) -> Result<(), Error> {
         if !node.renew().await? {
             // What it had claimed was free for others meanwhile; each message is confirmed before it is sent.
-            log::warn!("This node was taken for dead by the others of its queue; it joins again");
+            log::warn!("The other nodes of this queue took this node for dead; it joins again");
             self.join(node).await?;
         }
         let others = node.neighbours().await?;
@@ -94,7 +94,7 @@ impl Queue {
         let other = other.name.as_str();
         self.settle_noted().await?;
         let uncertain = self.0.parts.spool.recover_from(other).await?;
-        log::warn!(node = other, uncertain = uncertain.len(); "What a node that is gone was about to send is sent by others");
+        log::warn!(node = other, uncertain = uncertain.len(); "Other nodes send what a lost node was about to send");
         self.record_repeated(uncertain);
         self.record_neighbour(other, "claims taken over");
         Ok(())

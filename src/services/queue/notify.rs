@@ -15,7 +15,7 @@ use crate::foundations::ids::{MailId, QueueId, SessionId};
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
 use crate::storage::spool::{self, NewEntry, PendingReport};
 
-/// A sender is being told. Once this is dropped, even by a panic, others may do it.
+/// A sender is being notified. Once this is dropped, even by a panic, others may do it.
 struct Telling<'a> {
     lanes: &'a Mutex<Lanes>,
     id: QueueId,
@@ -46,7 +46,7 @@ impl Queue {
                 log::warn!(queue:% = id, cause:% = error; "A sender cannot be notified yet; it will be tried again");
             }
             Err(_) => {
-                log::error!(queue:% = id; "A fault of this program has kept a sender from being notified; it will be tried again");
+                log::error!(queue:% = id; "A fault of this program kept a sender from being notified; it will be tried again");
             }
         }
     }

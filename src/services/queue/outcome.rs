@@ -1,4 +1,4 @@
-//! From what an attempt has shown to what is written down, told and recorded.
+//! From the result of an attempt to what is stored, reported and recorded.
 
 use std::sync::Arc;
 use std::time::Duration;

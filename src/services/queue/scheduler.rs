@@ -57,7 +57,7 @@ impl Queue {
             if !every.is_zero()
                 && let Err(error) = self.0.parts.spool.sample().await
             {
-                log::warn!(cause:% = error; "The queue's length cannot be written down now");
+                log::warn!(cause:% = error; "The queue's length cannot be recorded now");
             }
             let pause = if every.is_zero() { LOOK_AGAIN } else { every.max(PAUSE) };
             let clock = &self.0.parts.clock;
@@ -128,10 +128,10 @@ impl Queue {
         }
         let by = by + (moment - seen.1);
         if let Err(error) = self.0.parts.spool.bring_forward(by).await {
-            log::warn!(cause:% = error; "The clock was put back, and messages cannot be made due sooner yet; it will be tried again");
+            log::warn!(cause:% = error; "The clock was set back, and messages cannot be made due sooner yet; it will be tried again");
             return Back::Yes;
         }
-        log::warn!(seconds = by.as_secs(); "The clock was put back; waiting messages are tried when they would have been");
+        log::warn!(seconds = by.as_secs(); "The clock was set back; waiting messages are still tried as originally planned");
         self.0.lanes.lock().wake_all();
         *seen = (now, moment);
         Back::Yes
@@ -158,7 +158,7 @@ impl Queue {
         }
         // Nobody waits for this.
         if let Err(error) = self.0.parts.spool.sweep().await {
-            log::warn!(cause:% = error; "What a crash has left in the spool cannot be removed now; the next start tries again");
+            log::warn!(cause:% = error; "Leftovers of a crash in the spool cannot be removed now; the next start tries again");
         }
         if self.0.parts.node.is_some() {
             let queue = self.clone();
@@ -263,7 +263,7 @@ impl Queue {
         }
         let address = &recipient.recipient.address;
         self.destination_of(address).await.unwrap_or_else(|error| {
-            log::warn!(cause:% = error; "Whether {address} is ours by now is not known; its mail goes on as before");
+            log::warn!(cause:% = error; "It is unknown whether {address} is local by now; its mail is routed as before");
             self.0.parts.outbound.destination(address.domain())
         })
     }
@@ -298,7 +298,7 @@ impl Queue {
             Ok(Believed::Yes) => {}
             Ok(Believed::NotBefore(_)) => return Ok(()),
             Err(error) => {
-                log::warn!(cause:% = error; "It is not known whether the clock was put forward; nothing in quarantine is deleted now");
+                log::warn!(cause:% = error; "It is unknown whether the clock was set forward; nothing in quarantine is deleted now");
                 return Ok(());
             }
         }
@@ -336,7 +336,7 @@ impl Queue {
         };
         spool.renew(self.owner(), &held).await?;
         if !forgotten.is_empty() {
-            log::warn!(recipients = forgotten.len(); "Reserved recipients that nobody worked on are given back to the queue");
+            log::warn!(recipients = forgotten.len(); "Reserved recipients that nobody worked on are returned to the queue");
             spool.give_back(self.owner(), &forgotten).await?;
         }
         Ok(())
@@ -363,7 +363,7 @@ impl Queue {
                     }
                 }
             }
-            Err(error) => log::warn!(cause:% = error; "Reports to senders cannot be looked for now"),
+            Err(error) => log::warn!(cause:% = error; "Pending reports to senders cannot be read now"),
         }
     }
 }

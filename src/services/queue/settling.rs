@@ -1,4 +1,4 @@
-//! Writing down what has become of recipients, whatever the database says.
+//! Writing down the results for recipients, whatever the state of the database.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ impl Written {
 }
 
 impl Queue {
-    /// Writes down what came of an attempt. While the database does not take it, a note of what must not happen again lies
+    /// Records the result of an attempt. While the database does not take it, a note of what must not happen again lies
     /// beside the spool, so that the next process knows if this one ends. `events` are in the order of the fates.
     pub(super) async fn settle_noting(&self, id: QueueId, fates: &[(i64, Fate)], events: &[Option<Event>]) -> Written {
         let event = |n: usize| events.get(n).cloned().flatten();
@@ -60,7 +60,7 @@ impl Queue {
         let spool = &self.0.parts.spool;
         if let Err(error) = spool.note(&notes).await {
             log::error!(queue:% = id, cause:% = error;
-                "The result of an attempt can be noted nowhere: if the server ends before the database takes it, the message is sent again");
+                "The result of an attempt cannot be recorded anywhere: if the server stops before the database takes it, the message is sent again");
         }
         let written = match early {
             Some(written) => written,
@@ -69,7 +69,7 @@ impl Queue {
         if written == Written::Yes
             && let Err(error) = spool.forget_notes(&notes).await
         {
-            log::warn!(queue:% = id, cause:% = error; "A note of what has become of a message cannot be removed; the next start does it");
+            log::warn!(queue:% = id, cause:% = error; "The note of a message's result cannot be removed; the next start removes it");
         }
         written
     }
@@ -78,7 +78,7 @@ impl Queue {
     pub(super) async fn settle_noted(&self) -> Result<(), spool::Error> {
         let told = self.0.parts.spool.settle_noted(self.owner()).await?;
         if !told.is_empty() {
-            log::warn!(recipients = told.len(); "What became of messages while the database was away is written into it now");
+            log::warn!(recipients = told.len(); "The results of attempts made while the database was away are now being written to it");
         }
         told.into_iter().filter_map(|note| note.event).for_each(|event| self.0.parts.journal.record(event));
         Ok(())
@@ -142,7 +142,7 @@ impl Queue {
                 return Err(error);
             }
             if attempts == 1 {
-                log::error!(queue:% = id, cause:% = error; "The result of an attempt cannot be written down yet");
+                log::error!(queue:% = id, cause:% = error; "The result of an attempt cannot be recorded yet");
             }
             if self.0.parts.tasks.is_stopping() && attempts >= LAST_ATTEMPTS {
                 return Ok(Written::No);

@@ -20,7 +20,7 @@ use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::services::outbound::{Carried, Contact, Courier, Group, Haste, Scope, Trouble};
 use crate::storage::spool::{self, Claimed, Destination, Fate, Queued};
 
-/// How long a message waits whose body could not even be asked for.
+/// How long a message waits if its body could not even be asked for.
 const UNREADABLE: Duration = Duration::from_secs(60);
 /// How long a message waits whose state the database did not tell. That is only written down once the database answers again, so there
 /// is nothing more to wait for.
@@ -44,7 +44,7 @@ enum Connection {
     None,
 }
 
-/// What came of a group, recipient by recipient.
+/// The result for a group, recipient by recipient.
 type Results = Vec<(RecipientResult, Option<Arc<Contact>>)>;
 
 /// Works on a group, then on others of its lane as long as the lanes say so.
@@ -139,7 +139,7 @@ impl Queue {
         None
     }
 
-    /// Tries a group and writes down what came of it.
+    /// Tries a group and records the result.
     async fn work(&self, courier: Option<&mut Courier>, group: &Claimed) {
         let settings = self.0.parts.settings.get();
         let units = u32::try_from(group.entry.size.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
@@ -194,14 +194,14 @@ impl Queue {
         }
         if let Err(error) = self.0.parts.spool.give_back(self.owner(), keys).await {
             // Housekeeping gives back what nobody works on.
-            log::debug!(queue:% = id, cause:% = error; "Held recipients cannot be given back now");
+            log::debug!(queue:% = id, cause:% = error; "Held recipients cannot be returned now");
         }
     }
 
     /// Puts off a group whose worker has panicked.
     async fn broke_down(&self, group: &Claimed) {
         let id = group.entry.id;
-        log::error!(queue:% = id; "An attempt has ended in a fault of this program; it will be repeated like one that failed");
+        log::error!(queue:% = id; "An attempt ended in a fault of this program; it will be repeated like a failed one");
         let is_settled = !group.recipients.iter().any(|one| self.0.lanes.lock().holds_recipient(one.key));
         if is_settled {
             return;
@@ -211,7 +211,7 @@ impl Queue {
         self.conclude(group, &fates, events).await;
     }
 
-    /// Writes down what has become of a group, and lets go of it.
+    /// Records the result for a group, and lets go of it.
     async fn conclude(&self, group: &Claimed, fates: &[(i64, Fate)], events: Vec<Option<Event>>) {
         let id = group.entry.id;
         let written = self.settle_noting(id, fates, &events).await;
@@ -281,7 +281,7 @@ impl Queue {
                 }
                 error => {
                     log::warn!(queue:% = id, cause:% = error; "A message is not sent now: the database cannot be written");
-                    "The database of this server cannot be written now, and nothing is sent whose result could not be kept"
+                    "This server's database cannot be written now; nothing is sent while its result could not be kept"
                 }
             };
             // RFC 3463 §3.4: X.3.0, mail system status.

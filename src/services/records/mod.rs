@@ -1,4 +1,4 @@
-//! What must stand in the DNS for mail to work: every record of the host and of each domain.
+//! What must be in the DNS for mail to work: every record of the host and of each domain.
 //!
 //! Pure: computed from the configuration, asks nobody. `modules/lib/dns-records.nix` computes the same for what is
 //! declared there (all but keys and addresses, which it does not know); a test compares the two. Called by the command

@@ -33,7 +33,7 @@ impl Senders {
         }
     }
 
-    /// The relay whose mechanisms nobody has told us.
+    /// The relay whose mechanisms are not configured.
     pub fn unnamed(&self) -> Option<&Domain> {
         self.relay.as_ref().filter(|_| !self.is_relay_named)
     }

@@ -20,7 +20,7 @@ pub struct Routing {
     srs: Live<Option<Srs>>,
 }
 
-/// What became of one address.
+/// Where one address leads.
 #[derive(Debug)]
 pub enum Resolution {
     /// Its domain is not ours.
@@ -36,8 +36,8 @@ pub enum Resolution {
         /// Whether an alias or catch-all was followed.
         by_alias: ByAlias,
     },
-    /// It is ours, but mail for it cannot be taken: the aliases run in a circle (554 5.4.6) or are too many (451
-    /// 4.3.5), or the user or domain is disabled (550 5.2.1).
+    /// It is ours, but mail for it cannot be taken: the aliases form a loop (554 5.4.6) or are too many (451 4.3.5), or
+    /// the user or domain is disabled (550 5.2.1).
     Refused(Refusal),
 }
 
@@ -122,14 +122,14 @@ impl Routing {
         })
     }
 
-    /// What becomes of mail for one address.
+    /// Where mail for one address goes.
     pub async fn resolve(&self, address: &Address) -> Result<Resolution, Error> {
         let settings = self.settings.get();
         if let Some(original) = self.srs.get().as_ref().as_ref().and_then(|srs| srs.reverse(address)) {
             return match original {
                 Ok(sender) => self.resolve_original(sender, &settings).await,
                 Err(wrong) => {
-                    log::info!(address:% = address; "{address} is no rewritten sender of ours: {wrong:?}");
+                    log::info!(address:% = address; "{address} is not a rewritten sender of ours: {wrong:?}");
                     Ok(Resolution::Unknown)
                 }
             };
@@ -202,7 +202,7 @@ impl Routing {
         self.settings.get().separator()
     }
 
-    /// An address of ours without its tag: what the mailbox is known by, whatever its owner has written behind it.
+    /// An address of ours without its tag: the name of the mailbox, whatever its owner has appended to it.
     pub fn untagged(&self, address: &Address) -> Address {
         self.settings.get().untagged(address).0
     }
@@ -314,12 +314,12 @@ impl Walk<'_> {
 
     fn conclude(self, start: &Address) -> Resolution {
         if self.met_circle {
-            log::warn!(address:% = start; "The aliases for {start} run in a circle");
+            log::warn!(address:% = start; "The aliases for {start} form a loop");
         }
         if self.accounts.is_empty() && self.forwards.is_empty() {
             return match (self.met_circle, self.met_disabled) {
                 (true, _) => Resolution::Refused(
-                    Refusal::new(Kind::Invalid, "The aliases of this address run in a circle").smtp(554, "5.4.6"),
+                    Refusal::new(Kind::Invalid, "The aliases of this address form a loop").smtp(554, "5.4.6"),
                 ),
                 (_, true) => Resolution::Refused(disabled("mailbox")),
                 _ => Resolution::Unknown,
@@ -350,7 +350,7 @@ impl Walk<'_> {
                 None => None,
             };
             let Some(written) = written else {
-                log::warn!(alias = key.as_str(), destination = text; "A destination of an alias is no address");
+                log::warn!(alias = key.as_str(), destination = text; "A destination of an alias is not an address");
                 continue;
             };
             if self.steps.len() > self.settings.alias_expansion as usize {

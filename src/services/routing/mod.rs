@@ -6,7 +6,7 @@
 //!    names itself among its destinations: that keeps a copy in the mailbox);
 //! 2. the same two for the address without its `+tag`; the tag goes along to destinations that are ours;
 //! 3. for `postmaster` and `abuse`, the address of the setting `postmaster`;
-//! 4. the catch-all of the domain (`@domain`), which so never takes mail from a user or an alias;
+//! 4. the catch-all of the domain (`@domain`), which thus never takes mail from a user or an alias;
 //! 5. for `postmaster` and `abuse`, the first user of the domain;
 //! 6. at this host's own name, the address of the setting `machine_users`: whom programs of the machine write to.
 //!

@@ -160,7 +160,7 @@ impl Gathered {
         }
     }
 
-    /// Whoever the sender has named gets the message once, under the old sender, and not also by an alias.
+    /// A recipient named by the sender gets the message once, under the old sender, and not also by an alias.
     fn finish(mut self) -> Routes {
         for recipient in std::mem::take(&mut self.routes.forwards) {
             match self.remote.get(&recipient.address.to_string()).and_then(|at| self.routes.remote.get_mut(*at)) {

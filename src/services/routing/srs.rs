@@ -1,10 +1,10 @@
 //! Senders of forwarded mail under a name of ours, and back (the Sender Rewriting Scheme).
 //!
-//! What an alias passes on to another server would fail SPF there under its old sender. `SRS0=hash=time=domain=name@ours`
-//! says where it came from, and only who knows our secret can have made it: notifications that come back in time are
-//! passed on, and nobody can use us to send to whom he likes. A sender that is rewritten already becomes `SRS1`, so that
-//! names do not grow with every hop. Such names may have more than 64 octets before the `@`, up to what a path may hold: most
-//! senders of bulk mail have long names already.
+//! What an alias passes on to another server would fail SPF there under its old sender.
+//! `SRS0=hash=time=domain=name@ours` says where it came from, and only somebody who knows our secret can have made it:
+//! notifications that come back in time are passed on, and nobody can use us to send to addresses of their choice. A
+//! sender that is rewritten already becomes `SRS1`, so that names do not grow with every hop. Such names may have more
+//! than 64 octets before the `@`, up to what a path may hold: most senders of bulk mail have long names already.
 
 use std::path::Path;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl std::fmt::Debug for Srs {
     }
 }
 
-/// A name that looks like one of ours and is not to be believed.
+/// A name that looks like one of ours but cannot be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotOurs {
     /// The hash does not fit, or the name is malformed.
@@ -67,7 +67,7 @@ impl Srs {
     ) -> Result<Self, &'static str> {
         let secrets: Vec<&[u8]> = secrets.collect();
         if secrets.is_empty() || secrets.iter().any(|secret| secret.len() < SHORTEST) {
-            return Err("it must hold a secret of at least 16 octets in each line");
+            return Err("it must hold a secret of at least 16 octets on each line");
         }
         let keys = secrets.into_iter().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret)).collect();
         Ok(Self { keys, domain, lifetime, clock })
@@ -95,7 +95,7 @@ impl Srs {
         Address::new(local.ok()?, self.domain.clone()).ok()
     }
 
-    /// Who stands behind a name of ours; `None` when the address is no such name.
+    /// The sender behind a name of ours; `None` when the address is no such name.
     pub(super) fn reverse(&self, address: &Address) -> Option<Result<Address, NotOurs>> {
         if *address.domain() != self.domain {
             return None;
@@ -150,7 +150,7 @@ fn stamp(now: Timestamp) -> String {
     [letter(day >> 5), letter(day)].into_iter().collect()
 }
 
-/// How many days ago a stamp was made; one from tomorrow is of a clock that goes wrong.
+/// How many days ago a stamp was made; one from tomorrow comes from a clock that is wrong.
 fn age(stamp: &str, now: Timestamp) -> Option<u64> {
     let digits: Vec<i64> = stamp
         .bytes()

@@ -18,7 +18,7 @@ pub struct Check {
     pub not_after: Option<Timestamp>,
     /// Why clients that trust the system's authorities would refuse it.
     pub distrust: Option<String>,
-    /// What is not as it is meant; `None` when all is well.
+    /// What is not as intended; `None` when all is well.
     pub problem: Option<String>,
 }
 
@@ -28,12 +28,11 @@ impl Check {
         let served = probed.certificate;
         let problem = probed.problem.or_else(|| match &served {
             None => Some("TLS is not offered".to_owned()),
-            Some(served) if !meant.contains(&served.fingerprint) => {
-                Some(format!("another certificate is served than the one meant, one for {}", served.names.join(", ")))
-            }
-            Some(served) if served.not_after <= now => {
-                Some(format!("the certificate has ended on {}", served.not_after))
-            }
+            Some(served) if !meant.contains(&served.fingerprint) => Some(format!(
+                "another certificate is served than the intended one; it is for {}",
+                served.names.join(", ")
+            )),
+            Some(served) if served.not_after <= now => Some(format!("the certificate expired on {}", served.not_after)),
             Some(_) => None,
         });
         Self {
@@ -47,7 +46,7 @@ impl Check {
         }
     }
 
-    /// The place and the name, in which what is wrong is told.
+    /// The place and the name, to report what is wrong.
     pub(super) fn place(&self) -> String {
         format!("{} at {} for {}", self.protocol, self.address, self.name)
     }
@@ -81,7 +80,7 @@ mod tests {
         let problem = |probed| Check::of(probed, "mail.example.test", &meant, now).problem;
         assert_eq!(problem(served("bb", 1_900_000_000)), None);
         assert!(problem(served("cc", 1_900_000_000)).unwrap().contains("another certificate"));
-        assert!(problem(served("aa", 1_700_000_000)).unwrap().contains("has ended"));
+        assert!(problem(served("aa", 1_700_000_000)).unwrap().contains("expired on"));
         assert_eq!(problem(Probed { certificate: None, ..served("aa", 0) }).unwrap(), "TLS is not offered");
         let silent = Probed { problem: Some("refused".to_owned()), certificate: None, ..served("aa", 0) };
         assert_eq!(problem(silent).unwrap(), "refused");

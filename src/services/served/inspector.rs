@@ -180,5 +180,5 @@ const AFTER_START: Duration = Duration::from_mins(1);
 /// How much later another process may take a changed certificate, or open its listeners.
 const OTHERS_FOLLOW: Duration = Duration::from_secs(20);
 
-/// More of what is wrong is not told in one event.
+/// Most problems that one event reports.
 const MOST_TOLD: usize = 5;

@@ -1,4 +1,4 @@
-//! Whether every listener serves the certificate that is meant.
+//! Whether every listener serves the intended certificate.
 //!
 //! [`Inspector`] connects to each listener of this process as a client would, once for every name of a certificate,
 //! compares what is served with what [`crate::services::certificates`] means to be served, and remembers the answers for the

@@ -15,10 +15,10 @@ pub enum Error {
     )]
     NoPage,
     /// The link was used, has ended, was replaced by another one, or never was.
-    #[error("This link is not good any more. Ask your administrator for a new one.")]
+    #[error("This link is no longer valid. Ask your administrator for a new one.")]
     NotGood,
     /// The password is too short.
-    #[error("The password is too short: {0} characters are the least.")]
+    #[error("The password is too short: it needs at least {0} characters.")]
     TooShort(u32),
     /// It cannot be hashed, or not now.
     #[error("{0}")]

@@ -6,7 +6,7 @@ use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::random::{self, NoRandomness};
 use crate::foundations::secret::Secret;
 
-/// What makes a link one that nobody can guess: 256 random bits, and therefore no guesses are counted.
+/// What makes a link impossible to guess: 256 random bits, so no guesses are counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token(Secret<String>);
 

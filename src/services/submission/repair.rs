@@ -1,4 +1,4 @@
-//! Looking at a submitted header and mending it. Pure.
+//! Examining a submitted header and repairing it. Pure.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ pub(super) struct Inspection {
     pub authors: Option<Vec<Address>>,
     /// The address in Sender; `None` where it is missing.
     pub sender: Option<Vec<Address>>,
-    /// Something in From or Sender could not be understood, or stands there twice.
+    /// Something in From or Sender could not be understood, or is there twice.
     pub faults: Vec<&'static str>,
     /// Whether there is a date that can be understood.
     pub has_date: bool,
@@ -49,7 +49,7 @@ impl Inspection {
             } else if field.is("Sender") {
                 seen.sender_at.push(field.range.clone());
                 if seen.sender.is_some() {
-                    seen.faults.push("Sender stands there twice");
+                    seen.faults.push("The Sender field occurs twice");
                 }
                 seen.sender = addresses(&field).or_else(|| Some(Vec::new()));
             } else if field.is("Date") {
@@ -91,12 +91,12 @@ impl Inspection {
     fn take_author(&mut self, field: &Field<'_>) {
         // RFC 5322 §3.6: exactly once. Readers differ in which of two they show, so neither can be trusted.
         if self.authors.is_some() {
-            self.faults.push("From stands there twice");
+            self.faults.push("The From field occurs twice");
         }
         match addresses(field) {
             Some(addresses) if !addresses.is_empty() => self.authors = Some(addresses),
             _ => {
-                self.faults.push("From holds no address that can be understood");
+                self.faults.push("The From field holds no valid address");
                 self.authors = Some(Vec::new());
             }
         }

@@ -14,8 +14,8 @@ pub enum Error {
     /// The queue cannot be read.
     #[error("the queue cannot be read for the report: {0}")]
     Spool(#[from] spool::Error),
-    /// What came of backups cannot be read.
-    #[error("what came of backups cannot be read for the report: {0}")]
+    /// The results of backups cannot be read.
+    #[error("the results of backups cannot be read for the report: {0}")]
     Backups(#[from] HistoryError),
 }
 

@@ -9,7 +9,7 @@ use crate::foundations::mail::compose::{Charset, addresses, date, field, message
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
 use crate::foundations::random::distinction;
 
-/// The letter to the one whom the settings name; `None` when they name nobody.
+/// The letter to the configured recipient; `None` when there is none.
 pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> Option<Mail> {
     let to = settings.to.clone()?;
     let postmaster = || format!("postmaster@{}", summary.hostname).parse::<Address>().ok();

@@ -1,4 +1,4 @@
-//! Reports about a stretch of time: as JSON for other programs, as a letter for the postmaster.
+//! Reports about a period: as JSON for other programs, as a letter for the postmaster.
 //!
 //! Reads the counts of events, the queue and the usage of mailboxes, never a message. What cannot be read fails the report
 //! as a whole: a report with silent gaps would be believed. Called by the command line (from a timer) and, to send the

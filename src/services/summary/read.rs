@@ -21,7 +21,7 @@ pub struct QueueReport {
     pub queue: QueueState,
 }
 
-/// Wanted and unwanted mail in a stretch of time.
+/// Wanted and unwanted mail in a period.
 #[derive(Debug, Clone, Serialize)]
 pub struct SpamReport {
     /// From when on.
@@ -53,7 +53,7 @@ pub struct MailboxReport {
     pub mailboxes: Vec<Mailbox>,
 }
 
-/// What came of backups.
+/// The results of backups.
 #[derive(Debug, Clone, Serialize)]
 pub struct BackupReport {
     /// When it was read.

@@ -16,7 +16,7 @@ impl fmt::Display for Summary {
             ("messages received", flow.received),
             ("delivered to mailboxes", flow.delivered),
             ("passed on to other servers", flow.relayed),
-            ("attempts that will be repeated", flow.deferred),
+            ("attempts to be repeated", flow.deferred),
             ("recipients given up", flow.failed),
             ("put among junk or into quarantine", flow.junk),
             ("refused as spam", flow.spam),
@@ -64,12 +64,12 @@ impl Summary {
     fn backups(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nBackups")?;
         if self.backups.runs.is_empty() {
-            writeln!(f, "             none was ever taken")?;
+            writeln!(f, "             none has ever been made")?;
         }
         for run in &self.backups.runs {
             let result = match (&run.problem, run.succeeded_at) {
                 (None, _) => "well".to_owned(),
-                (Some(problem), Some(at)) => format!("failed: {problem}; the last that did not at {}", minute(at)),
+                (Some(problem), Some(at)) => format!("failed: {problem}; the last success was at {}", minute(at)),
                 (Some(problem), None) => format!("failed: {problem}"),
             };
             write!(f, "  {:>9}  at {}: {result}", run.what, minute(run.at))?;

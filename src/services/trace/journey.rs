@@ -112,8 +112,8 @@ impl Trace {
         Self { journal, patience: PATIENCE }
     }
 
-    /// The same, with another time for events that only mention an address: for somebody who rather waits than misses one, or less
-    /// for somebody who does not.
+    /// The same, with another time for events that only mention an address: more for somebody who would rather wait
+    /// than miss one, less for others.
     #[must_use]
     pub fn within(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -254,7 +254,10 @@ impl std::fmt::Display for Traced {
     /// For people: one paragraph for each message.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.journeys.is_empty() && self.besides.is_empty() {
-            return writeln!(f, "Nothing is known about it; events are kept only for a time (journal.keep_for).");
+            return writeln!(
+                f,
+                "Nothing is known about it; events are kept only for a limited time (journal.keep_for)."
+            );
         }
         for journey in &self.journeys {
             writeln!(f, "Message {}: {}", journey.mail, journey.ending)?;

@@ -75,7 +75,7 @@ const fn particulars(kind: EventKind) -> &'static [(&'static str, Detail)] {
             &[("about ", Texts("about")), ("the notification is message ", Text("notification_mail"))]
         }
         EventKind::QueueChanged => {
-            &[("for ", Texts("to")), ("selected were ", Text("selection")), ("of ", Count("recipients", "recipient"))]
+            &[("for ", Texts("to")), ("selection: ", Text("selection")), ("of ", Count("recipients", "recipient"))]
         }
         EventKind::AccountChanged => &[("", Change), ("by ", Text("by"))],
         EventKind::ScriptChanged => &[("it is called ", Text("script")), ("by ", Text("by"))],
@@ -163,7 +163,7 @@ fn fate(event: &Event) -> Option<&'static str> {
     })
 }
 
-/// Whether a Sieve script has had its way with a message.
+/// Whether a Sieve script acted on a message.
 fn is_by_script(event: &Event) -> bool {
     event.details.get("by").and_then(Value::as_str) == Some("sieve")
 }

@@ -176,7 +176,7 @@ async fn app_passwords_are_bounded_and_end(database: Database) {
     door.verify(short.password.expose(), Service::Imap).await.unwrap();
     world.clock.advance(Duration::from_hours(24));
     let refusal = door.verify(short.password.expose(), Service::Imap).await.unwrap_err();
-    assert!(refusal.public.contains("has ended"), "{refusal}");
+    assert!(refusal.public.contains("has expired"), "{refusal}");
     // What has ended makes room.
     add("Third", None).await.unwrap();
     let kept = world.directory.app_passwords(account(&world).await.id).await.unwrap();

@@ -185,7 +185,7 @@ async fn sessions_end_with_their_password(dialect: Dialect) {
     while let Some(line) = client.talk.next_line().await {
         last = line;
     }
-    assert!(last.contains("This login is good no longer"), "{last}");
+    assert!(last.contains("This login is no longer valid"), "{last}");
     drop((owner, client));
     a.stop().await;
     b.stop().await;

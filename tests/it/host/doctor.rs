@@ -26,7 +26,7 @@ struct Patient {
     host: Host,
     directory: tempfile::TempDir,
     healthy: String,
-    /// A host that all mail leaves by, and what its route says besides.
+    /// A host that all mail leaves through, and what its route says besides.
     relay: Option<&'static str>,
 }
 
@@ -455,7 +455,7 @@ async fn keys_that_are_exchanged_and_files_that_are_missing_are_told() {
         .filter(|one| one["name"].to_string().contains("._domainkey.example.test."));
     assert_eq!((code, announced.count()), (0, 2), "{records}");
     let findings = doctor().await;
-    assert!(about(&findings, "dkim", "it does not sign before that"), "{findings:?}");
+    assert!(about(&findings, "dkim", "it does not sign until that is fixed"), "{findings:?}");
     assert!(!about(&findings, "dkim", "dkim generate"), "{findings:?}");
     patient.host.stop().await;
 }

@@ -209,7 +209,7 @@ async fn a_list_is_left_by_the_process_with_the_queue() {
     let leave = async || wish(at, "message/unsubscribe", cookie, r#"{"folder": "INBOX", "uid": 1}"#).await;
     // Said by the other process, which has tried.
     let answer = leave().await;
-    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("`https:///u/1` is no URI"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("`https:///u/1` is not a URI"), "{answer}");
     roles.running[1].kill().await.unwrap();
     let answer = leave().await;
     assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("does not answer"), "{answer}");

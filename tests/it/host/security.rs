@@ -41,7 +41,7 @@ async fn an_administrator_makes_and_revokes_app_passwords() {
     // The process that serves the session is another one than the command.
     assert_eq!(run(&config, &["user", "app-password", "revoke", "ann@example.test", "Laptop"], "").await.1, 0);
     let farewell = soon(imap.response()).await;
-    assert!(farewell.starts_with("* BYE This login is good no longer"), "{farewell}");
+    assert!(farewell.starts_with("* BYE This login is no longer valid"), "{farewell}");
     assert!(!log_in(&host, &password).await.1);
     assert_eq!(run(&config, &["user", "app-password", "revoke", "ann@example.test", "Laptop"], "").await.1, 4);
     let query = Query { kinds: vec![EventKind::AppPassword], ..Query::default() };
@@ -142,7 +142,7 @@ async fn sessions_of_a_disabled_user_end() {
     assert_eq!(run(&config, &["user", "disable", "ann@example.test"], "").await.1, 0);
     for session in [&mut idle, &mut quiet] {
         let farewell = soon(session.response()).await;
-        assert!(farewell.starts_with("* BYE This login is good no longer"), "{farewell} after {tag}");
+        assert!(farewell.starts_with("* BYE This login is no longer valid"), "{farewell} after {tag}");
     }
     let farewell = soon(sender.reply()).await;
     assert_eq!(farewell.code, 421, "{}", farewell.text());

@@ -81,7 +81,7 @@ async fn a_password_is_chosen_once() {
     assert!(!may_log_in(&host, PASSWORD).await);
 
     for gone in [get(&host, &page).await, choose(&host, &page, "one+word+more", "one+word+more").await] {
-        assert!(gone.starts_with("HTTP/1.1 404") && gone.contains("not good any more"), "{gone}");
+        assert!(gone.starts_with("HTTP/1.1 404") && gone.contains("no longer valid"), "{gone}");
     }
     let changed = Query { kinds: vec![EventKind::AccountChanged], ..Query::default() };
     let mut events = host.events(&changed).await;

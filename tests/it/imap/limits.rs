@@ -97,9 +97,9 @@ async fn what_is_too_large_is_refused_and_the_session_goes_on() {
     assert_eq!(client.command(&format!("a NOOP {long}")).await, ["a BAD The command is too long"]);
     assert_eq!(client.command("b SELECT {51}").await, ["b BAD [TOOBIG] The literal is too large"]);
     let lines = client.command("c APPEND INBOX {1001}").await;
-    assert_eq!(lines, ["c NO [TOOBIG] The message is larger than this server takes"]);
+    assert_eq!(lines, ["c NO [TOOBIG] The message exceeds this server's size limit"]);
     let lines = client.command(&format!("d APPEND INBOX {{1001+}}\r\n{}", "x".repeat(1001))).await;
-    assert_eq!(lines, ["d NO [TOOBIG] The message is larger than this server takes"]);
+    assert_eq!(lines, ["d NO [TOOBIG] The message exceeds this server's size limit"]);
     assert_eq!(client.command("e NOOP").await, ["e OK Nothing done"]);
     client.send("f APPEND INBOX {9999+}\r\n").await;
     let rest = client.rest().await;
@@ -123,7 +123,7 @@ async fn each_of_several_messages_may_be_as_large_as_one() {
     let lines = client.command(&append(&[1000, 1000, 1000, 1000, 1000])).await;
     assert!(lines[0].starts_with("a OK [APPENDUID ") && lines[0].contains(" 1:5] "), "{lines:?}");
     let lines = client.command(&append(&[1, 1001, 1])).await;
-    assert_eq!(lines, ["a NO [TOOBIG] The message is larger than this server takes"]);
+    assert_eq!(lines, ["a NO [TOOBIG] The message exceeds this server's size limit"]);
     let lines = client.command(&append(&[1000, 1000, 1000, 1000, 1000, 1])).await;
     assert_eq!(lines, ["a NO [LIMIT] That is too much for one command; append less at once"]);
     let lines = client.command("b STATUS INBOX (MESSAGES)").await;

@@ -21,9 +21,9 @@ use crate::services::login::{LoggedIn, LoginAttempt};
 pub async fn start_tls(talk: &mut Conversation, tag: &str) -> Outcome {
     let context = match (talk.start_tls(), &talk.room.needs.tls) {
         (StartTls::Possible, Some(context)) => context.clone(),
-        _ => return Err(Trouble::bad("TLS cannot begin here")),
+        _ => return Err(Trouble::bad("TLS is not available here")),
     };
-    talk.link.out.tagged(tag, Condition::Ok, None, "Begin TLS");
+    talk.link.out.tagged(tag, Condition::Ok, None, "Begin TLS negotiation now");
     talk.link.flush().await?;
     talk.link.start_tls(&context).await?;
     Ok(Done::silent())
@@ -32,7 +32,7 @@ pub async fn start_tls(talk: &mut Conversation, tag: &str) -> Outcome {
 /// LOGIN.
 pub async fn login(talk: &mut Conversation, tag: &str, username: &[u8], password: &Secret<Vec<u8>>) -> Outcome {
     demand_tls(talk)?;
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| Trouble::bad("UTF-8 is wanted"));
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| Trouble::bad("UTF-8 is required"));
     let (username, password) = (text(username)?, Secret::new(text(password.expose())?));
     verify(talk, tag, username, password).await
 }
@@ -45,7 +45,7 @@ pub async fn authenticate(
     initial: Option<&Secret<Vec<u8>>>,
 ) -> Outcome {
     let Some(mechanism) = Mechanism::from_name(mechanism) else {
-        return Err(Trouble::coded("CANNOT", "This mechanism is not known here"));
+        return Err(Trouble::coded("CANNOT", "This mechanism is not supported"));
     };
     demand_tls(talk)?;
     let begun = Exchange::begin(mechanism, initial.map(|initial| initial.expose().as_slice()));
@@ -64,7 +64,7 @@ pub async fn authenticate(
     let Credentials { authorization, username, password } = credentials;
     if authorization.is_some_and(|authorization| authorization != username) {
         // RFC 4616 §2: nobody may act as somebody else here.
-        return Err(Trouble::coded("AUTHORIZATIONFAILED", "You may act as yourself only"));
+        return Err(Trouble::coded("AUTHORIZATIONFAILED", "You may act only as yourself"));
     }
     verify(talk, tag, username, password).await
 }
@@ -77,7 +77,7 @@ fn sasl_trouble(error: Error) -> Trouble {
 fn demand_tls(talk: &Conversation) -> Result<(), Trouble> {
     match talk.passwords() {
         Passwords::Accepted => Ok(()),
-        Passwords::NeedTls => Err(Trouble::coded("PRIVACYREQUIRED", "First begin TLS")),
+        Passwords::NeedTls => Err(Trouble::coded("PRIVACYREQUIRED", "Start TLS first")),
     }
 }
 
@@ -107,7 +107,7 @@ async fn verify(talk: &mut Conversation, tag: &str, username: String, password: 
     enter(talk, logged_in).await
 }
 
-/// Lets somebody in whose login is good, to mailboxes that are here.
+/// Lets in a user whose login is valid and whose mailboxes are here.
 pub async fn enter(talk: &mut Conversation, logged_in: LoggedIn) -> Outcome {
     let LoggedIn { address, stay } = logged_in;
     let login = Login::user(address);
@@ -137,7 +137,7 @@ pub async fn enter(talk: &mut Conversation, logged_in: LoggedIn) -> Outcome {
 /// UNAUTHENTICATE (RFC 8437): the connection is as before the login. TLS, compression and the count of failed logins stay.
 pub fn unauthenticate(talk: &mut Conversation) -> Done {
     talk.visit = None;
-    // What becomes of the account is no business of this connection any more.
+    // What happens to the account no longer concerns this connection.
     talk.stay = None;
     talk.state = State::NotAuthenticated { until: Instant::now() + talk.settings.login_timeout.duration() };
     talk.link.out.set_utf8_texts(false);

@@ -35,8 +35,8 @@ pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
 
 /// Removes the messages with `\Deleted` without telling which, and leaves the mailbox.
 ///
-/// RFC 7162 §3.2.8: the client takes for gone what it has seen marked. So it is told first which marks others have set and
-/// removed; RFC 9051 §6.4.1 forbids only EXPUNGE.
+/// RFC 7162 §3.2.8: the client assumes that what it has seen marked is gone. So it is first told which marks others
+/// have set and removed; RFC 9051 §6.4.1 forbids only EXPUNGE.
 pub async fn close(talk: &mut Conversation) -> Outcome {
     let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
     let next = selected.view.uid_next();
@@ -52,7 +52,7 @@ pub async fn close(talk: &mut Conversation) -> Outcome {
             Err(Unfinished { gone, error }) => {
                 record(talk, &gone);
                 drop(trouble(talk, &error));
-                let text = "Not all that is marked as deleted could be removed; the rest is still there";
+                let text = "Some messages marked as deleted could not be removed";
                 talk.link.out.untagged(Condition::No, None, text);
                 expunged = gone;
             }

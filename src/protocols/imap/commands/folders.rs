@@ -21,7 +21,7 @@ pub async fn create(talk: &mut Conversation, name: &RawName, uses: &[Option<Spec
         if fixed.as_ref() != Some(&folder) {
             let why = match special {
                 Some(_) => "This special use belongs to another mailbox",
-                None => "This special use is not known here",
+                None => "This special use is not supported",
             };
             return Err(Trouble::coded("USEATTR", why));
         }
@@ -58,7 +58,7 @@ pub async fn rename(talk: &mut Conversation, from: &RawName, to: &RawName) -> Ou
     if renamed.is_ok() && !from.is_inbox() {
         leave(talk, |selected| *selected == from || selected.is_below(&from));
     }
-    // A renamed inbox stays, and what has come of it is a new mailbox.
+    // A renamed inbox stays; its new name is a new mailbox.
     note_own(talk, || if from.is_inbox() { News::Created(to) } else { News::Renamed { from, to } });
     match renamed {
         Ok(()) => Ok(Done::new("Renamed")),

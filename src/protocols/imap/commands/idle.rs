@@ -19,7 +19,7 @@ enum Woken {
     Read(io::Result<usize>),
     /// The mailbox has changed.
     Changed,
-    /// There is something that NOTIFY was asked for.
+    /// Something has happened that the client asked for by NOTIFY.
     Wakeup(Wakeup),
     /// It is time to show that the connection lives.
     KeepAlive,
@@ -32,7 +32,7 @@ enum Woken {
 /// Tells changes as they happen until the client says DONE.
 pub async fn run(talk: &mut Conversation) -> Outcome {
     talk.link.out.continuation("Idling");
-    // By itself: Thunderbird has once been seen to read this line and nothing of what had come together with it.
+    // Sent by itself: Thunderbird was once seen to read this line and ignore what arrived together with it.
     talk.link.flush().await?;
     let until = Instant::now() + talk.settings.idle_timeout.duration();
     loop {
@@ -55,7 +55,7 @@ pub async fn run(talk: &mut Conversation) -> Outcome {
         match wait(talk, until).await {
             Woken::Changed | Woken::Wakeup(Wakeup::Selected) => {}
             Woken::Wakeup(wakeup) => Box::pin(notify::tell(talk, wakeup)).await?,
-            // The other node has stopped, or the client has ended its side: what is said goes through there.
+            // The other node has stopped, or the client has closed its side: the farewell goes by way of that node.
             Woken::Read(Ok(0)) if talk.handed.is_some() => return Ok(say_bye(talk, "The connection has ended")),
             Woken::Read(Ok(0)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             Woken::Read(Ok(_)) => {}

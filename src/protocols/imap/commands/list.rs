@@ -102,7 +102,8 @@ fn patterns(reference: &RawName, patterns: &[RawName], encoding: NameEncoding) -
     patterns.iter().map(|pattern| Ok(Pattern::new(&format!("{reference}{}", decode(pattern)?)))).collect()
 }
 
-/// The names of a user, those marked that match. Many long names and patterns take their time, which others have in between.
+/// The names of a user, with those that match marked. Many long names and patterns take time, so other tasks run in
+/// between.
 async fn tree(folders: Vec<FolderEntry>, patterns: &[Pattern]) -> Tree {
     let above = |folder: &FolderEntry| std::iter::successors(Some(folder.name.clone()), FolderName::parent);
     let names: BTreeSet<FolderName> = folders.iter().flat_map(above).collect();
@@ -128,7 +129,7 @@ struct Node {
     exists: bool,
     subscribed: bool,
     has_children: bool,
-    /// A subscribed name is below that no pattern matches (RFC 5258 §3.5: those that match speak for themselves).
+    /// A subscribed name below it is matched by no pattern (RFC 5258 §3.5: those that match speak for themselves).
     subscribed_below: bool,
     /// Likewise with a special use.
     special_use_below: bool,

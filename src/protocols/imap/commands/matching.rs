@@ -27,7 +27,7 @@ impl Pattern {
                 '%' => Piece::Level,
                 c => Piece::Literal(c),
             };
-            // Of wildcards in a row one does the work: the wider one.
+            // Of consecutive wildcards one does the work: the wider one.
             match (pieces.last(), piece) {
                 (Some(Piece::Any), Piece::Any | Piece::Level) | (Some(Piece::Level), Piece::Level) => {}
                 (Some(Piece::Level), Piece::Any) => _ = pieces.pop().map(|_| pieces.push(Piece::Any)),

@@ -50,7 +50,7 @@ pub async fn get(talk: &mut Conversation, get: GetMetadata) -> Outcome {
         talk.link.out.metadata(name, account.enabled.names(), told);
     }
     Ok(match largest {
-        Some(octets) => Done::with(Code::LongEntries(octets), "Some values are longer than you wanted"),
+        Some(octets) => Done::with(Code::LongEntries(octets), "Some values exceed the size you asked for"),
         None => Done::new("Those are the annotations"),
     })
 }
@@ -64,7 +64,7 @@ pub async fn set(talk: &mut Conversation, set: SetMetadata) -> Outcome {
         Some(_) => entry.as_str() == SPECIAL_USE,
     };
     if set.entries.iter().any(|(entry, _)| is_fixed(entry)) {
-        return Err(Trouble::coded("NOPERM", "This annotation is the administrator's"));
+        return Err(Trouble::coded("NOPERM", "Only the administrator may change this annotation"));
     }
     let changes: Vec<_> = set.entries.into_iter().map(|(entry, value)| (entry.as_str().to_owned(), value)).collect();
     let entries = changes.iter().map(|(entry, _)| entry.clone()).collect();
@@ -77,7 +77,7 @@ pub async fn set(talk: &mut Conversation, set: SetMetadata) -> Outcome {
             Err(Trouble::No { code: Some(Code::MaxSize(most)), text: "The value is too long".into() })
         }
         Err(mailbox::Error::TooMuchMetadata) => {
-            Err(Trouble::coded("METADATA TOOMANY", "There are as many annotations as there may be"))
+            Err(Trouble::coded("METADATA TOOMANY", "There may be no more annotations"))
         }
         Err(error) => Err(trouble(talk, &error)),
     }

@@ -118,7 +118,7 @@ async fn selected(talk: &mut Conversation, tag: &str, body: CommandBody) -> Outc
     }
 }
 
-/// Turns an error of the store into an answer, and writes to the log what the client may not read.
+/// Turns an error of the store into an answer, and logs what the client may not read.
 pub(super) fn trouble(talk: &Conversation, error: &mailbox::Error) -> Trouble {
     trouble_with(talk, error, "The server could not do that now; try again later")
 }
@@ -129,7 +129,7 @@ fn trouble_with(talk: &Conversation, error: &mailbox::Error, text: &str) -> Trou
     let kind = error.kind();
     let text = match kind {
         Kind::Temporary | Kind::NoSpace | Kind::Corrupt => {
-            log::error!(session:% = talk.session, error:% = error; "The mailbox store failed a client");
+            log::error!(session:% = talk.session, error:% = error; "The mailbox store failed");
             text.to_owned()
         }
         Kind::OverQuota => "That would exceed your quota".to_owned(),

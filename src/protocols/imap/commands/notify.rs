@@ -22,13 +22,13 @@ pub async fn run(talk: &mut Conversation, notify: Notify) -> Outcome {
     };
     let Notify::Set { status, groups } = notify else {
         account.attention = Attention::Quiet;
-        return Ok(Done::new("You are told nothing unasked"));
+        return Ok(Done::new("Notifications are off"));
     };
     if groups.iter().any(|group| group.events.unknown) {
         let code = Some(Code::BadEvent(&EVENTS));
-        return Err(Trouble::No { code, text: "One of these events is not known here".into() });
+        return Err(Trouble::No { code, text: "One of these events is not supported".into() });
     }
-    // Listened to before anything is looked at, so that nothing happens unnoticed in between.
+    // Subscribed to before anything is read, so that nothing happens unnoticed in between.
     let listener = account.user.listen();
     let watching = Watching {
         listener,
@@ -58,7 +58,7 @@ pub async fn run(talk: &mut Conversation, notify: Notify) -> Outcome {
     if let State::Selected(account, selected) = &mut talk.state {
         selected.tell_updates(account, Expunges::Tell, &mut talk.link).await?;
     }
-    Ok(Done::new("You will be told"))
+    Ok(Done::new("Notifications are on"))
 }
 
 fn forget(talk: &mut Conversation) {
@@ -133,7 +133,7 @@ pub async fn tell(talk: &mut Conversation, wakeup: Wakeup) -> std::io::Result<()
     }
 }
 
-/// Tells the news there is, before a command ends.
+/// Reports pending news before a command ends.
 pub async fn tell_ready(talk: &mut Conversation) -> std::io::Result<()> {
     loop {
         let (State::Authenticated(account) | State::Selected(account, _)) = &mut talk.state else { return Ok(()) };
@@ -165,7 +165,7 @@ async fn tell_news(talk: &mut Conversation, news: Result<Arc<News>, Missed>) -> 
     let Ok(news) = news else {
         // RFC 5465 §5.8.
         let code = Code::Word("NOTIFICATIONOVERFLOW");
-        talk.link.out.untagged(Condition::Ok, Some(&code), "There was more to tell than could wait; ask again");
+        talk.link.out.untagged(Condition::Ok, Some(&code), "Too many notifications were pending; ask again");
         if let State::Authenticated(account) | State::Selected(account, _) = &mut talk.state {
             account.attention = Attention::Quiet;
         }
@@ -229,7 +229,7 @@ async fn tell_names(
         };
         is_wanted(watching.wanted(name)) || old_name.is_some_and(|old| is_wanted(watching.wanted(old)))
     };
-    // RFC 5465 §6.4: what is subscribed changes with them, so those count that were until now and those that are.
+    // RFC 5465 §6.4: the subscribed names change with them, so both the old and the new ones count.
     let names: Vec<(&FolderName, bool)> = names.map(|name| (name, wants(talk, name))).collect();
     note_subscribed(talk, &folders);
     for (name, wanted) in names {

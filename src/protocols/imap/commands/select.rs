@@ -15,7 +15,7 @@ use crate::storage::mailbox::{Access, View};
 pub async fn run(talk: &mut Conversation, select: Select, access: Access) -> Outcome {
     // RFC 7162 §3.2.5. Like every BAD, this changes nothing: a selected mailbox stays selected.
     if select.qresync.is_some() && !talk.state.account().is_some_and(|account| account.enabled.qresync) {
-        return Err(Trouble::bad("First enable QRESYNC"));
+        return Err(Trouble::bad("Enable QRESYNC first"));
     }
     let was_selected = matches!(talk.state, State::Selected(..));
     talk.unselect();

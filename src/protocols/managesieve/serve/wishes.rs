@@ -32,7 +32,7 @@ impl Driver<'_> {
         let store = &self.room.needs.scripts;
         match wish {
             Wish::Check(source) => match self.compile(source).await? {
-                (_, Ok(compiled)) => alone(answers::fine("The script is without mistakes", &compiled.warnings)),
+                (_, Ok(compiled)) => alone(answers::fine("The script has no errors", &compiled.warnings)),
                 (_, Err(mistakes)) => alone(Reply::no(answers::lines(&mistakes))),
             },
             Wish::Put(name, source) => self.put(account, name, source).await,

@@ -44,7 +44,7 @@ impl Session {
         }
         // RFC 4954 §4: once a session, and not within a transaction.
         if self.login.is_some() || self.transaction.is_some() {
-            return Step::Reply(sequence("Not now"));
+            return Step::Reply(sequence("Not allowed now"));
         }
         let Some(mechanism) = Mechanism::from_name(mechanism) else {
             return Step::Reply(Reply::new(504, EnhancedStatus::new(5, 5, 4), "Mechanism not supported"));
@@ -59,9 +59,7 @@ impl Session {
         let named = STANDARD.decode(initial).ok().and_then(|octets| String::from_utf8(octets).ok());
         match named.and_then(|name| name.parse().ok()) {
             Some(address) => self.login_answered(Ok(Login::user(address))),
-            None => {
-                Step::Reply(Reply::new(501, EnhancedStatus::new(5, 5, 2), "An account's address is wanted, in base64"))
-            }
+            None => Step::Reply(Reply::new(501, EnhancedStatus::new(5, 5, 2), "Send an account's address in base64")),
         }
     }
 

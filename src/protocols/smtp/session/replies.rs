@@ -19,19 +19,19 @@ pub(super) fn closing(class: u16, subject: u16, detail: u16, text: impl Into<Cow
 }
 
 pub(super) fn too_large(profile: &Profile) -> Reply {
-    let text = format!("Messages of at most {} octets are taken here", profile.message_size);
+    let text = format!("This server takes messages of at most {} octets", profile.message_size);
     Reply::new(552, EnhancedStatus::new(5, 3, 4), text)
 }
 
 pub(super) fn header_too_large(profile: &Profile) -> Reply {
-    let text = format!("Headers of at most {} octets are taken here; an empty line ends them", profile.header_size);
+    let text = format!("This server takes headers of at most {} octets; an empty line ends them", profile.header_size);
     Reply::new(552, EnhancedStatus::new(5, 3, 4), text)
 }
 
 pub(super) fn fault_reply(fault: BodyFault, profile: &Profile) -> Reply {
     match fault {
         BodyFault::LoneControl => {
-            let text = "The message holds a CR or LF that stands alone; lines end in CRLF";
+            let text = "The message contains a bare CR or LF; lines must end in CRLF";
             Reply::new(554, EnhancedStatus::new(5, 6, 0), text)
         }
         BodyFault::NoRoom => Reply::from(&no_memory()),
@@ -39,7 +39,7 @@ pub(super) fn fault_reply(fault: BodyFault, profile: &Profile) -> Reply {
     }
 }
 
-/// The refusal for want of memory.
+/// The refusal for lack of memory.
 pub(in crate::protocols::smtp) fn no_memory() -> Refusal {
     Refusal::new(Kind::NoSpace, "This server is busy with other messages; try again later").smtp(452, "4.3.1")
 }

@@ -55,6 +55,6 @@ pub(in super::super) async fn fetch(
     if answer.content_type != "text/plain" {
         return Err(FetchError::Invalid("it is not text/plain"));
     }
-    let text = std::str::from_utf8(&answer.body).map_err(|_| FetchError::Invalid("it is no text"))?;
+    let text = std::str::from_utf8(&answer.body).map_err(|_| FetchError::Invalid("it is not text"))?;
     Policy::parse(text).map_err(FetchError::Invalid)
 }

@@ -129,7 +129,7 @@ async fn stored(parts: &OutboundParts, domain: &str, now: Timestamp) -> Result<O
         Ok(Some((id, text, until))) => Ok(Policy::parse(&text).ok().map(|policy| (Arc::new(policy), id, until))),
         Ok(None) => Ok(None),
         Err(error) => {
-            log::warn!(domain:% = domain, cause:% = error; "The MTA-STS policies that were kept cannot be read");
+            log::warn!(domain:% = domain, cause:% = error; "The stored MTA-STS policies cannot be read");
             Err(())
         }
     }
@@ -146,7 +146,7 @@ async fn store(parts: &OutboundParts, domain: &str, (policy, id, until): (&Polic
         database.execute("DELETE FROM mta_sts_policies WHERE valid_until < ?", &[now.into()]).await
     };
     if let Err(error) = work.await {
-        log::warn!(domain:% = domain, cause:% = error; "The MTA-STS policy of {domain} cannot be kept for a restart");
+        log::warn!(domain:% = domain, cause:% = error; "The MTA-STS policy of {domain} cannot be stored");
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(id(&known), Some("1"));
         let known = policies.change("x.test", &settings, |known| known.not_fetched(None, ("1".to_owned(), NOW)));
         assert_eq!((id(&known), known.failed.is_some()), (Some("1"), true));
-        // What has ended counts no longer, and what was in force is not forgotten for want of room.
+        // What has expired no longer counts, and what was in force is not forgotten for lack of room.
         let known = policies.change("x.test", &settings, |known| known.not_fetched(None, ("2".to_owned(), later)));
         assert_eq!(id(&known), None);
         let valid = Some(policy("1", later));

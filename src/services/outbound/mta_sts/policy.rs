@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What a domain wants of those who send to it.
+/// What a domain demands of those who send to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Policy {
     /// How serious it is.
@@ -31,7 +31,7 @@ const LONGEST_HOST: usize = 255;
 const LONGEST: u64 = 31_557_600;
 
 impl Policy {
-    /// RFC 8461 §3.2: lines of a key, a colon and a value; unknown keys are passed over, of a repeated one the first
+    /// RFC 8461 §3.2: lines of a key, a colon and a value; unknown keys are skipped, of a repeated one the first
     /// counts. The error says what is missing.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let (mut version, mut mode, mut age) = (None, None, None);
@@ -48,13 +48,13 @@ impl Policy {
             }
         }
         if version != Some("STSv1") {
-            return Err("it is no policy of version STSv1");
+            return Err("it is not a policy of version STSv1");
         }
         let mode = match mode {
             Some("enforce") => Mode::Enforce,
             Some("testing") => Mode::Testing,
             Some("none") => Mode::None,
-            _ => return Err("its mode is not known"),
+            _ => return Err("its mode is unknown"),
         };
         let age = age.filter(|age| age.len() <= 10).and_then(|age| age.parse::<u64>().ok());
         let max_age = Duration::from_secs(age.ok_or("it has no max_age")?.min(LONGEST));

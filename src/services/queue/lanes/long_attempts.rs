@@ -1,4 +1,4 @@
-//! Attempts that take long: they leave their usual places to others, and go when there are too many.
+//! Attempts that take long: they leave their usual places to others, and are given up when there are too many.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(in super::super) enum Aside {
     NoRoom,
 }
 
-/// How long a destination rests if it takes long to answer and its recipients are in the way of others.
+/// How long a destination rests if it takes long to answer and its recipients hold up others.
 pub(super) const STALL: Duration = Duration::from_secs(60);
 
 impl Lanes {
@@ -102,7 +102,7 @@ impl Lanes {
             if lane.slow == 0 || lane.slow < lane.workers || lane.backlog.is_empty() {
                 continue;
             }
-            let why = "The destination takes long to answer, and others have mail waiting";
+            let why = "The destination is slow to answer, and mail for others is waiting";
             lane.rest.get_or_insert_with(|| Rest { until: now, why: why.to_owned() });
             if let Some(rest) = &mut lane.rest {
                 rest.until = rest.until.max(now + STALL);

@@ -30,7 +30,10 @@ pub async fn assemble(talk: &mut Conversation, parts: &[CatenatePart], sent: usi
                     Ok(found) => found,
                     Err(NotFound::Url) => {
                         let code = Some(Code::BadUrl(url.clone()));
-                        return Err(Trouble::No { code, text: "One of the URLs leads to no message or part".into() });
+                        return Err(Trouble::No {
+                            code,
+                            text: "One of the URLs does not refer to a message or part".into(),
+                        });
                     }
                     Err(NotFound::Store(error)) => return Err(trouble(talk, &error)),
                 };
@@ -46,7 +49,7 @@ async fn make_room(talk: &mut Conversation, message: &mut Vec<u8>, octets: u64, 
     let whole = (message.len() as u64).saturating_add(octets);
     if whole > talk.settings.append_limit.get() {
         // RFC 4469 §4.2.
-        return Err(Trouble::coded("TOOBIG", "The message would be larger than this server takes"));
+        return Err(Trouble::coded("TOOBIG", "The message would exceed this server's size limit"));
     }
     let whole = usize::try_from(whole).unwrap_or(usize::MAX);
     talk.reserve(sent.saturating_add(whole)).await?;
@@ -127,8 +130,8 @@ async fn copy(
     while start < end {
         let piece = source.piece(&(start..end)).await.map_err(|error| trouble(talk, &error))?;
         if piece.is_empty() {
-            // Another program has made the file shorter: what the URL stands for is there no longer.
-            return Err(Trouble::no("A message was changed while it was read"));
+            // Another program has made the file shorter: what the URL stands for no longer exists.
+            return Err(Trouble::no("A message changed while it was being read"));
         }
         start += piece.len() as u64;
         message.extend_from_slice(&piece);

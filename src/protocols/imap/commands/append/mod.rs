@@ -53,7 +53,7 @@ pub async fn run(talk: &mut Conversation, append: Append) -> Outcome {
     }
     match uid_validity {
         Some(uid_validity) => Ok(Done::with(Code::AppendUid(uid_validity, uids), "Stored")),
-        None => Err(Trouble::bad("A message is wanted")),
+        None => Err(Trouble::bad("A message is required")),
     }
 }
 
@@ -67,7 +67,7 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
     let [replaced] = rows[..] else {
         return Err(match rows.is_empty() && was_there(selected, &replace.messages) {
             true => Trouble::coded("EXPUNGEISSUED", "That message has been removed; nothing is stored"),
-            false => Trouble::no("Name one message that is there"),
+            false => Trouble::no("Name one existing message"),
         });
     };
     let space = Space { quota, in_place_of: Some(replaced.size) };
@@ -101,7 +101,7 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
     Ok(expunge::done(account, selected, "Replaced"))
 }
 
-/// Whether a message was meant that the client may have seen: then an expunge is why it is not there (RFC 5530 §3).
+/// Whether the client may have seen the message it names: then an expunge is why it is missing (RFC 5530 §3).
 fn was_there(selected: &Selected, messages: &Messages) -> bool {
     match messages {
         Messages::Uid(Numbers::Set(set)) => set.highest().is_some_and(|uid| uid < selected.view.uid_next()),
@@ -110,12 +110,12 @@ fn was_there(selected: &Selected, messages: &Messages) -> bool {
     }
 }
 
-/// TRYCREATE comes before BADURL: whoever makes the mailbox sends the command once more.
+/// TRYCREATE comes before BADURL: a client that creates the mailbox sends the command again.
 async fn demand_folder(talk: &Conversation, user: &Arc<User>, folder: &FolderName) -> Result<(), Trouble> {
     user.status(folder).await.map(|_| ()).map_err(|error| trouble_into(talk, folder, &error))
 }
 
-/// Stores one message of a command that has brought so many octets of messages.
+/// Stores one message of a command, which has sent so many octets of messages in all.
 async fn store(
     talk: &mut Conversation,
     user: &Arc<User>,

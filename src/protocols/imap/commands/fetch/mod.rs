@@ -26,7 +26,7 @@ pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
     };
     if fetch.vanished && !account.enabled.qresync {
         // RFC 7162 §3.2.3.
-        return Err(Trouble::bad("First enable QRESYNC"));
+        return Err(Trouble::bad("Enable QRESYNC first"));
     }
     // RFC 7162 §3.1: both enable CONDSTORE.
     if fetch.changed_since.is_some() || fetch.items.contains(&FetchItem::ModSeq) {
@@ -47,7 +47,9 @@ pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
             Ok(uids) => plan.newly_seen = uids,
             Err(Marking::Trouble(trouble)) => return Err(trouble),
             // RFC 9051 says nothing about this; what was asked for can still be given.
-            Err(Marking::Store(error)) => log::warn!(error:% = error; "Messages that were read could not be marked"),
+            Err(Marking::Store(error)) => {
+                log::warn!(error:% = error; "Messages that were read could not be marked as read")
+            }
         }
     }
     let fetched = answer(&plan, account.enabled, selected, &mut talk.link).await?;
@@ -58,7 +60,7 @@ pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
             Err(trouble_with(talk, &error, "Some of the messages cannot be read"))
         }
         Fetched { unknown_encoding: true, .. } => {
-            Err(Trouble::coded("UNKNOWN-CTE", "A part has a transfer encoding that is not known here"))
+            Err(Trouble::coded("UNKNOWN-CTE", "A part has an unknown transfer encoding"))
         }
         Fetched { expunged: 0, .. } => Ok(Done::new("Fetched")),
         // RFC 2180 §4.1.3: the others have been answered; the client learns of the rest with its next NOOP.
@@ -103,7 +105,7 @@ pub async fn tell_some(
     match answer(&plan, enabled, selected, link).await {
         // What cannot be read now can be fetched later.
         Ok(Fetched { unreadable: Some(error), .. }) => {
-            log::warn!(error:% = error; "New messages could not be told of");
+            log::warn!(error:% = error; "New messages could not be announced");
             Ok(())
         }
         Err(Trouble::Gone(error)) => Err(error),
@@ -120,12 +122,12 @@ struct Fetched {
     unreadable: Option<mailbox::Error>,
     /// The messages that could not be read.
     missed: Vec<Uid>,
-    /// A part has a transfer encoding that is not known here (RFC 3516 §4.3).
+    /// A part has an unknown transfer encoding (RFC 3516 §4.3).
     unknown_encoding: bool,
 }
 
 impl Fetched {
-    /// Notes that a message has not been told of; the others can be.
+    /// Notes that a message was not reported; the others can be.
     fn miss(&mut self, uid: Uid, error: mailbox::Error) {
         match error {
             mailbox::Error::NoMessage(_) => self.expunged += 1,

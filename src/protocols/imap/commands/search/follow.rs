@@ -14,7 +14,7 @@ use crate::services::search::{Hit, Standing, StandingLimits, Wish};
 pub fn demand_new_tag(talk: &Conversation, tag: &str, search: &Search) -> Result<(), Trouble> {
     let State::Selected(_, selected) = &talk.state else { return Ok(()) };
     if asks(search) && selected.contexts.iter().any(|context| context.tag == tag) {
-        return Err(Trouble::bad("The result of a command with this tag is followed already"));
+        return Err(Trouble::bad("The result of a command with this tag is already being followed"));
     }
     Ok(())
 }
@@ -72,7 +72,7 @@ pub fn cancel(talk: &mut Conversation, tags: &[String]) -> Outcome {
     let before = selected.contexts.len();
     selected.contexts.retain(|context| !tags.contains(&context.tag));
     match before == selected.contexts.len() {
-        true => Err(Trouble::no("No result is followed by this tag")),
-        false => Ok(Done::new("Followed no longer")),
+        true => Err(Trouble::no("No result with this tag is being followed")),
+        false => Ok(Done::new("No longer followed")),
     }
 }

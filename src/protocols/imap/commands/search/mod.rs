@@ -45,8 +45,8 @@ pub async fn run(talk: &mut Conversation, tag: &str, search: Search) -> Outcome 
     outcome
 }
 
-/// Finds messages. When some could not be looked into, the client is warned that they are not among them
-/// (RFC 9051 §7.1.2: an untagged NO).
+/// Finds messages. If some could not be searched, the client is warned that they are not among the result (RFC 9051
+/// §7.1.2: an untagged NO).
 async fn found(
     condition: &Arc<Condition>,
     view: &View,
@@ -79,15 +79,16 @@ fn condition_of(talk: &mut Conversation, search: &Search) -> Result<Arc<Conditio
         return Err(Trouble::bad("After UTF8=ACCEPT everything is in UTF-8"));
     }
     let prepared = prepare(search, selected, now, text_limit).and_then(|condition| match condition.texts() {
-        texts if texts > most => {
-            Err(Trouble::coded("LIMIT", format!("This search looks for {texts} texts at once; {most} are the most")))
-        }
+        texts if texts > most => Err(Trouble::coded(
+            "LIMIT",
+            format!("This search looks for {texts} texts at once; at most {most} are allowed"),
+        )),
         _ => Ok(condition),
     });
     let condition = match prepared {
         Ok(condition) => Arc::new(condition),
         Err(trouble) => {
-            // RFC 5182 §2.1: a search that fails saves an empty result, one that makes no sense leaves what is there.
+            // RFC 5182 §2.1: a search that fails saves an empty result, an invalid one leaves what is there.
             if is_saved(search) && matches!(trouble, Trouble::No { .. }) {
                 selected.saved = Default::default();
             }
@@ -118,8 +119,8 @@ fn prepare(search: &Search, selected: &Selected, now: Timestamp, text_limit: usi
     Condition::new(&search.key, &wording, &selected.view, now).map_err(|problem| match problem {
         Problem::UnknownCharset => Trouble::No {
             code: Some(Code::BadCharset(&["US-ASCII", "UTF-8", "ISO-8859-1", "ISO-8859-15", "WINDOWS-1252"])),
-            text: "This charset is not known here".into(),
+            text: "This charset is not supported".into(),
         },
-        Problem::NotInCharset => Trouble::bad("The text to search for is not in its charset"),
+        Problem::NotInCharset => Trouble::bad("The search text is not valid in its charset"),
     })
 }

@@ -1,4 +1,4 @@
-//! What was found, on its way to the client: as it fills the output it is sent, for it may be as much as the mailbox.
+//! Results on their way to the client: sent as they fill the output, since they may list the whole mailbox.
 
 use std::io;
 
@@ -78,7 +78,7 @@ impl Esearch<'_> {
     }
 }
 
-/// RFC 5267 §3.2: a set whose order is that of the result; numbers that follow each other are written as a range.
+/// RFC 5267 §3.2: a set whose order is that of the result; consecutive numbers are written as a range.
 async fn set(hits: &[Hit], addressing: Addressing, link: &mut Link) -> io::Result<()> {
     let follow = move |one: &Hit, next: &Hit| one.number(addressing).checked_add(1) == Some(next.number(addressing));
     let mut separator = "";
