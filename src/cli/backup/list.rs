@@ -7,7 +7,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::counted::rounded;
 use crate::services::backup::{Access, Snapshot, SnapshotId, Totals};
 
-/// A backup as it is listed.
+/// A backup in the list.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Row {
@@ -80,7 +80,7 @@ pub(super) async fn run(place: &Place<'_>) -> Outcome {
     let mut worst = Exit::Done;
     for id in repository.snapshots()? {
         match repository.snapshot(&id) {
-            // The file's name counts everywhere else, too.
+            // Everywhere else the file's name counts too.
             Ok(snapshot) => rows.push(Row::from(Snapshot { id, ..snapshot })),
             Err(error) if error.is_out_of_reach() => return Err(error.into()),
             Err(error) => {
