@@ -69,7 +69,7 @@ pub(super) async fn run(arguments: Dns, context: &Context) -> Outcome {
             about: format!("{relay}, by which mail leaves, in the SPF records"),
             because:
                 "its SPF mechanisms are not configured, so the records end in `?all`, which refuses nobody; ask its \
-                operator, and set `spf` of its route"
+                 operator, and set `spf` of its route"
                     .to_owned(),
         });
     }

@@ -69,7 +69,7 @@ fn tell(context: &Context, asked: &Asked, traced: &Traced) -> Exit {
     }
     if let (Asked::Address(sender), Some(back_to)) = (asked, traced.refusals_back_to) {
         eprintln!(
-            "postrider: recipients refused to {sender} as a sender are shown back to {back_to}; for older ones: \
+            "postrider: recipients refused to {sender} as a sender are only shown back to {back_to}; for older ones: \
              `postrider trace --kind recipient-refused --text {sender} --until {back_to}`"
         );
     }

@@ -266,7 +266,7 @@ fn check_listeners(config: &Config, places: &Places<'_>, problems: &mut Problems
         }
         if listener.protocol.has_implicit_tls() && !has_tls {
             let found = format!("\"{}\"", listener.protocol);
-            let wanted = "this protocol begins with TLS: name a certificate in `tls.certificates` or `tls.acme`, or a directory \
+            let wanted = "this protocol requires TLS: name a certificate in `tls.certificates` or `tls.acme`, or a directory \
                           in `tls.self_signed` for a trial";
             problems.add(places.problem(format!("{key}.protocol"), found, wanted));
         }

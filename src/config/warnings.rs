@@ -15,7 +15,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
     if config.storage.database_file.is_none() && config.storage.database.has_password() {
         warnings.push(
             "`storage.database` holds a password, visible to everyone who can read the configuration; name a \
-            file in `database.password_file` instead"
+             file in `database.password_file` instead"
                 .to_owned(),
         );
     }
@@ -36,7 +36,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
         if on_network && listener.protocol == Protocol::Lmtp {
             warnings.push(
                 "the listener \"lmtp\" is on an address that other machines can reach: they can write into every mailbox, \
-                past the filter"
+                 past the filter"
                     .to_owned(),
             );
         }

@@ -120,8 +120,8 @@ pub enum Error {
     Spool(#[from] spool::Error),
     /// The selection is invalid.
     #[error(
-        "`{0}` selects nothing: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>` for notifications), `to:ADDRESS` or \
-         `domain:NAME` is wanted"
+        "`{0}` selects nothing: use `all`, `held`, a queue id, `from:ADDRESS` (`from:<>` for notifications), `to:ADDRESS` or \
+         `domain:NAME`"
     )]
     Selection(String),
     /// Only a running server can notify the sender.

@@ -168,7 +168,7 @@ impl Daemon {
     /// be loaded and stay as they were; everything else is in force. Any other error: nothing has changed.
     pub async fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, Error> {
         let waiting = needs_restart(&self.parts.config, &config);
-        // Some parts keep the one from the start, so the others must not use another one.
+        // Some parts keep the host name from the start, so the others must not use another one.
         config.hostname = self.parts.config.hostname.clone();
         prepare_tls(&mut config, &self.parts.clock)?;
         for key in &waiting {

@@ -38,7 +38,7 @@ impl Unopened {
     /// What to do about it.
     pub fn remedy(&self) -> String {
         format!(
-            "Another program may have the port: `ss -ltnp` names it. End it, then restart the socket's unit, on NixOS \
+            "Another program may use the port: `ss -ltnp` shows it. Stop it, then restart the socket's unit, on NixOS \
              `systemctl restart postrider-{}.socket`, which restarts the role with it.",
             self.protocol
         )
@@ -155,22 +155,22 @@ fn remedy(protocol: Option<Protocol>, bind: &Bind, kind: io::ErrorKind) -> Strin
     match (bind, kind) {
         (Bind::Tcp(address), AddrInUse) => format!(
             "Another program uses this port: as root, `ss -ltnp 'sport = :{}'` shows it. Stop it, or set another port in \
-            `bind` of the `[[listener]]` with `protocol = \"{word}\"`",
+             `bind` of the `[[listener]]` with `protocol = \"{word}\"`",
             address.port()
         ),
         (Bind::Tcp(address), PermissionDenied) if address.port() < PRIVILEGED => format!(
             "Opening ports below {PRIVILEGED} requires root or a capability: set \
-            `AmbientCapabilities=CAP_NET_BIND_SERVICE` in the unit (docs/without-nixos.md), or let a systemd socket unit \
-            with `FileDescriptorName={word}` open the port, and set `bind = \"systemd:{word}\"`"
+             `AmbientCapabilities=CAP_NET_BIND_SERVICE` in the unit (docs/without-nixos.md), or let a systemd socket unit \
+             with `FileDescriptorName={word}` open the port, and set `bind = \"systemd:{word}\"`"
         ),
         (Bind::Tcp(address), AddrNotAvailable) => format!(
             "No interface of this machine has this address now: `ip address` lists the existing ones. Set one of them in \
-            `bind`, or \"[::]:{}\" for all; if it is assigned late, start the server after `network-online.target`",
+             `bind`, or \"[::]:{}\" for all; if it is assigned late, start the server after `network-online.target`",
             address.port()
         ),
         (Bind::Unix(path), AddrInUse) => format!(
             "A process already listens there: as root, `ss -lxp src {}` shows it. It may be this server, already running: stop \
-            it, or set another {}",
+             it, or set another {}",
             path.display(),
             if protocol.is_some() { "path in `bind`" } else { "`server.control_directory`" }
         ),

@@ -222,8 +222,8 @@ fn look_for_room(snapshot: &Snapshot, above: &Path) -> anyhow::Result<()> {
     let wanted = snapshot.totals.octets.saturating_add(snapshot.totals.messages.saturating_mul(BLOCK));
     if wanted > free / 10 * 9 {
         bail!(
-            "the restored server wants {} in `{}`, where {} are free, of which a tenth is left to others: let \
-             `backup.drill_directory` be on a disk that has room for all mail",
+            "the restored server needs {} in `{}`, where {} are free, of which a tenth is kept free: put \
+             `backup.drill_directory` on a disk that has room for all mail",
             amount(wanted),
             above.display(),
             amount(free)

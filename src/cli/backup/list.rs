@@ -92,8 +92,8 @@ pub(super) async fn run(place: &Place<'_>) -> Outcome {
     }
     if worst == Exit::Damaged {
         eprintln!(
-            "postrider: nothing can be restored from what is damaged. `postrider backup prune --damaged` sets it aside; \
-             then `postrider backup pull` gets it whole from a copy, if `backup.remote` has one"
+            "postrider: nothing can be restored from damaged backups. `postrider backup prune --damaged` sets them aside; \
+             then `postrider backup pull` gets intact copies, if `backup.remote` has any"
         );
     }
     place.output().list(&rows);

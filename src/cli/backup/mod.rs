@@ -118,8 +118,8 @@ impl Place<'_> {
         }
         for id in ids.iter().filter(|id| id.is_ahead(now)) {
             eprintln!(
-                "postrider: the backup {id} is from a moment that has not come, so the clock was ahead when it was taken or is \
-                 behind now: others count as the newest. `postrider backup prune --backup {id}` removes it"
+                "postrider: the backup {id} is dated in the future, so the clock was ahead when it was taken or is behind now; \
+                 it does not count as the newest. `postrider backup prune --backup {id}` removes it"
             );
         }
         Ok(())

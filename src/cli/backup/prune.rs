@@ -38,7 +38,7 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
     {
         settings.retention.days = u32::MAX;
         eprintln!(
-            "postrider: the clock was put forward, or the server was off for long: no backup is removed for its age until {until} \
+            "postrider: the clock was set forward, or the server was off for long: no backup is removed because of its age until {until} \
              (`journal.after_jump`)"
         );
     }
@@ -50,8 +50,8 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
     if let Some(accounts) = accounts {
         if matches!(result, Err(Error::Unlisted(_))) && last_made(place, &accounts).await?.is_none() {
             eprintln!(
-                "postrider: there is not one backup yet, only what a first one was made of that was cut off; it stays, and \
-                 `postrider backup create` goes on with it"
+                "postrider: there are no backups yet, only parts of a first one that was interrupted; they are kept, and \
+                 `postrider backup create` continues from them"
             );
             result = Ok(Pruned::default());
         }
@@ -110,7 +110,7 @@ fn held(pruned: &Pruned) -> String {
     let first = pruned.held.first().map(String::as_str).unwrap_or_default();
     format!(
         "{} that should have been removed {} still there: {first}. All listed backups are complete. Grant permission to \
-        remove, or set `backup.append_only` if backups are removed by other means",
+         remove, or set `backup.append_only` if backups are removed by other means",
         counted(pruned.held.len(), "file"),
         are(pruned.held.len())
     )

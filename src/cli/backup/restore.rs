@@ -394,7 +394,7 @@ pub(super) fn say_lost(lost: u64, damage: &BTreeSet<String>) {
 
 /// Where damaged data may still be found.
 const ELSEWHERE: &str = "An earlier backup may have them (`--backup`, see `postrider backup list`), or a copy: `postrider backup pull` \
-     brings back what is missing, and `--destination` reads it where it is";
+     retrieves missing data, and `--destination` reads a copy in place";
 
 /// The message about an account that was restored.
 fn again(account: &AccountRestored) -> String {

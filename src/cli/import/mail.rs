@@ -75,7 +75,7 @@ pub(super) async fn tell_of_nobodys(users: impl Iterator<Item = &Address>, conte
     accounts.closed().await;
     if without > 0 {
         eprintln!(
-            "postrider: mail of {} without an account is taken, too, and nobody can read it: declare them, or make them by \
+            "postrider: the mail of {} without an account is imported too, but nobody can read it: declare them, or add them with \
              `postrider user add`",
             counted(without, "user")
         );

@@ -20,7 +20,7 @@ pub enum RequestError {
     /// No role listens there.
     #[error(
         "no server with the role `{role}` is running: nothing listens on `{}`. Start its service (`systemctl start postrider`, \
-        on NixOS `postrider-{role}`); if it runs with another configuration, name that with `--config`",
+         on NixOS `postrider-{role}`); if it runs with another configuration, name that with `--config`",
         socket.display()
     )]
     NotRunning {
@@ -40,7 +40,7 @@ pub enum RequestError {
     /// The server accepted the connection but did not answer.
     #[error(
         "the running server has not answered over `{}` within {} seconds: it hangs or is overloaded; it may still carry \
-        out the request",
+         out the request",
         socket.display(),
         waited.as_secs()
     )]
@@ -59,7 +59,7 @@ fn remedy(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => {
             ". Only root and the user that the server runs as may use the socket: run this command as one of them, for \
-            example with `sudo`"
+             example with `sudo`"
         }
         _ => "",
     }
