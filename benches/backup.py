@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Backups of 100,000 messages (1 GiB) beside `tar | zstd -T0` of the same files.
+"""Backups of 100,000 messages (1 GiB) compared with `tar | zstd -T0` of the same files.
 
     backup.py [--program target/release/postrider] [--messages 100000] [--rounds 3] [--dir DIRECTORY]
 
-First run, second run with 1 % new mail, and restore. Turns alternate, the best of the rounds counts, everything is read
-once before, so that both find the files in memory. Postrider brings everything to the disk before it ends; `tar` and
-`zstd` do not, and are measured without it and with it (`sync -f` of what they wrote).
+First run, second run with 1 % new mail, and restore. Turns alternate, and the best of the rounds counts. Everything is
+read once beforehand, so that both find the files in memory. Postrider syncs everything to the disk before it ends;
+`tar` and `zstd` do not, and are measured with and without `sync -f` of what they wrote.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
 def content(chance, size):
-    """Half text, half an attachment in base 64, whose octets do not compress."""
+    """Half text, half an incompressible attachment in base64."""
     text = []
     length = 0
     while length < size // 2:

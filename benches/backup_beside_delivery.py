@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What is delivered over LMTP while backups are taken, beside what is delivered without.
+"""LMTP delivery rate while backups are taken, compared with the rate without.
 
     backup_beside_delivery.py [--program target/release/postrider] [--messages 20000] [--seconds 10] [--clients 4] [--rounds 3]
 
-A server with a mailbox of so many messages takes mail from some clients at once; in every other turn `backup create --full`
-runs again and again beside it. The median of the rounds counts.
+A server with a mailbox of the given number of messages accepts mail from several clients at once; in every other turn
+`backup create --full` runs repeatedly at the same time. The median of the rounds counts.
 """
 
 import argparse
@@ -106,7 +106,7 @@ def back_up(command, stop, counted):
 
 
 def deliver(users, port, seconds):
-    """Messages a second, of all clients together."""
+    """Messages per second of all clients together."""
     end = time.monotonic() + seconds
     counts = [0] * len(users)
 

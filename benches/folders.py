@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What an operation costs in a folder of 1,000 messages and in one of 100,000, and what a second login costs.
+"""The cost of operations in a folder of 1,000 messages and in one of 100,000, and of a second login.
 
     folders.py TARGET          a target script of the side-by-side benchmark, here benches/postrider.sh
 
 Run it after the benchmark's `imap` suite, which fills the inboxes of user0801 (1,000 messages) and user0803 (100,000).
-After a restart of the server the first SELECT is the one with a cold index. Turns alternate, so that noise hits both
-folders alike; CPU is that of the server's first processes (`BENCH_PIDS`), their children not counted.
+After a restart of the server, the first SELECT has a cold index. Turns alternate, so that noise affects both folders
+alike. CPU time is that of the server's main processes (`BENCH_PIDS`), without their children.
 """
 
 import re
@@ -57,7 +57,7 @@ def timed(work):
 
 
 def cpu():
-    """Milliseconds of CPU time that the server has used."""
+    """CPU time used by the server, in milliseconds."""
     fields = [open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split() for pid in target["BENCH_PIDS"].split(",")]
     return sum(int(f[11]) + int(f[12]) for f in fields) * 10
 

@@ -3,7 +3,7 @@
 //! Prints one line for each measurement. Rates depend on the disk under the directory (default: the system's temporary
 //! one); `reference` is what the bare file system does at the same concurrency and durability.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a measurement ends at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a measurement ends at the first error")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ fn message(octets: usize) -> Message {
     Message::new(text)
 }
 
-/// Runs `work` for all numbers below `count`, so many at once.
+/// Runs `work` for all numbers below `count`, the given number of them at once.
 async fn at_once<F: Future<Output = ()> + Send + 'static>(
     count: usize,
     concurrency: usize,
@@ -221,7 +221,7 @@ async fn folder(root: &Path, messages: usize) {
     store.close().await;
 }
 
-/// Processor time of this process so far, in seconds.
+/// CPU time used by this process so far, in seconds.
 fn cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let ticks = |n| stat.rsplit(')').next().unwrap().split_whitespace().nth(n).unwrap().parse::<f64>().unwrap();

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""How soon the monitoring page shows something, and all of it, on a server with many users; and how long a search among
-many events takes.
+"""How soon the monitoring page shows its first and its last content on a server with many users, and how long a search
+among many events takes.
 
     page.py PROGRAM [--users 10000] [--events 763000] [--rounds 9]
 
 PROGRAM is the built `postrider`. Needs Chromium with its driver and Python's selenium (Debian: chromium-driver
-python3-selenium). Nothing is cached: the page says `no-store`, and each round is a load anew.
+python3-selenium). Nothing is cached: the page is `no-store`, and each round loads it again.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def paints(driver, at, rounds):
 
 
 def searches(at):
-    """Words that stand in every event, in few, in the very oldest, and in none; the whole time until an answer is complete."""
+    """Searches for words in every event, in few, in only the oldest, and in none, timed until the answer is complete."""
     for name, word in (("frequent", "queued"), ("a user", "user77@"), ("nowhere", "zzz-nothing")):
         begun, first, rounds, found, following = time.time(), None, 0, 0, ""
         while True:

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Postrider as a target of the side-by-side benchmark: the users, ports and answers that the load generator expects.
+# Postrider as a target of the side-by-side benchmark, with the users, ports and answers that the load generator expects.
 #
-#   postrider.sh up       build, write the configuration, make 1,000 accounts, start
-#   postrider.sh down     stop (data stays)
+#   postrider.sh up       build, write the configuration, create 1,000 accounts, start
+#   postrider.sh down     stop (data is kept)
 #   postrider.sh reset    stop, delete $BENCH_DIR, start afresh
 #   postrider.sh env      shell variables for the benchmark
-#   postrider.sh spam off|native    switch the filter of a running server;  spam-modes: their names
+#   postrider.sh spam off|native    switch the filter of a running server;  spam-modes: list the modes
 #
 # Variables, with their defaults:
 : "${BENCH_DIR:=/tmp/postrider-bench}"   # everything lives here; put it on the file system under test
 : "${BENCH_BASE:=13000}"                 # first of the ports: SMTP is base+25, IMAPS base+993, and so on
 : "${BENCH_USERS:=1000}"                 # user0001@bench.test ..., password "benchpass"
-: "${BENCH_CHEAP:=900}"                  # the first so many have bcrypt cost 4, the others cost 12
+: "${BENCH_CHEAP:=900}"                  # this many accounts have bcrypt cost 4, the rest cost 12
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")/.." && pwd)
 D=$BENCH_DIR
@@ -57,7 +57,7 @@ connections_per_user = 1000
 [pop3]
 allow_plaintext = ["127.0.0.0/8"]
 
-# The generator writes foreign addresses into From, and more mail than one person does.
+# The generator uses foreign addresses in From, and sends more mail than a person would.
 [submission]
 header_from = "any"
 messages_per_hour = 0

@@ -3,13 +3,13 @@
 
     spam.py CORPUS [--work DIR] [--postrider BIN] [--only postrider,spamd,rspamd] [--tune]
 
-CORPUS holds the directories `ham` and `spam`, one message a file. Every third message of each is held out; all filters are
-trained with the others, without a network, and then judge what was held out. With `--tune` the held-out part is not
-touched: the training part is divided once more in the same way, for changing rules and weights.
+CORPUS contains the directories `ham` and `spam`, one message per file. Every third message of each is held out; all
+filters are trained with the others, without a network, and then classify those held out. With `--tune` the held-out part
+is not touched: the training part is divided again in the same way, for changing rules and weights.
 
 For each filter: false positives and detections at its own threshold, detections at the threshold where it would have no
-more false positives than spamd, and messages per second of CPU time (of all its processes, start included for `postrider
-spam check`, which is a command; a warm daemon for the others)."""
+more false positives than spamd, and messages per second of CPU time of all its processes (including the start of
+`postrider spam check`, which is a command; the others are warm daemons)."""
 
 import argparse
 import concurrent.futures
@@ -48,7 +48,7 @@ def split(corpus, tune):
 
 
 def cpu_of(root):
-    """Seconds of CPU time of a process and everything below it, the dead included."""
+    """CPU time of a process and all its descendants, including exited ones, in seconds."""
     parents, times = {}, {}
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -72,10 +72,10 @@ def wait_for(number, process, seconds=300):
             return
         except OSError:
             if process.poll() is not None:
-                sys.exit("it did not start")
+                sys.exit("the filter did not start")
             time.sleep(0.1)
     process.kill()
-    sys.exit("it does not answer")
+    sys.exit("the filter does not answer")
 
 
 def stop(process):

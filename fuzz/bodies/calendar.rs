@@ -4,7 +4,7 @@ use calcard::common::timezone::Tz;
 use postrider::foundations::address::Address;
 use postrider::services::dav::{CalendarObject, Card, TimeRange, busy_times, expanded};
 
-/// Recurrences that are looked at.
+/// The number of recurrences to examine.
 const MOST: usize = 200;
 
 pub fn run(data: &[u8]) {
@@ -16,7 +16,7 @@ pub fn run(data: &[u8]) {
         assert!(!draft.uid.is_empty() && draft.content == data);
         for person in &draft.people {
             assert!(!person.name.chars().any(char::is_control), "{:?}", person.name);
-            // Whom a contact offers is whom the webmail may forget.
+            // The webmail may ask to forget any address that a contact offers.
             if let Ok(address) = person.address.to_string().parse::<Address>() {
                 let _ = card.is_collected(data, &address);
             }

@@ -1,4 +1,4 @@
-//! Scripts as rules and back: what the webmail reads out of a script and writes again means the same.
+//! Scripts as rules and back: what the webmail reads from a script and writes again means the same.
 
 use postrider::services::sieve::{SieveSettings, compile, rules};
 

@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) {
     compose_and_read(data);
 }
 
-/// Any text in a field stays one field, and reads back when it has no blanks to be joined.
+/// Any text in a field stays one field, and reads back unchanged if it has no blanks that are joined.
 fn compose_and_read(data: &[u8]) {
     let text = String::from_utf8_lossy(&data[..data.len().min(4096)]);
     for charset in [Charset::Ascii, Charset::Utf8] {

@@ -1,4 +1,4 @@
-//! The IMAP framer and parser, fed whole and in pieces: cuts must not matter.
+//! The IMAP framer and parser, fed whole and in pieces, with the same result.
 
 use bytes::BytesMut;
 use postrider::foundations::wire::imap::{Command, Framed, Framer, Limits};

@@ -9,7 +9,7 @@ pub fn run(data: &[u8]) {
     assert!(encoded.is_ascii());
     assert_eq!(decode_utf7(&encoded).as_deref(), Some(text), "{encoded}");
     if let Some(decoded) = decode_utf7(text) {
-        // One name has one form only, or a folder could be had under two.
+        // Each name has only one form, or a folder could be reached under two.
         assert_eq!(encode_utf7(&decoded), text);
     }
     if let Ok(name) = FolderName::parse(text) {

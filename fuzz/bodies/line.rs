@@ -1,4 +1,4 @@
-//! The cutter of lines: cuts of its input must not matter, and limits hold.
+//! Splitting input into lines: the pieces in which it arrives do not matter, and limits hold.
 
 use bytes::BytesMut;
 use postrider::foundations::wire::line::{BadLine, Lines};
@@ -8,7 +8,7 @@ const LIMIT: usize = 50;
 pub fn run(data: &[u8]) {
     let Some((cut, bytes)) = data.split_first() else { return };
     let (whole, pieces) = (lines(bytes, bytes.len().max(1)), lines(bytes, usize::from(*cut) + 1));
-    // How soon an endless line is given up depends on how much of it comes at once.
+    // When an endless line is given up depends on how much of it arrives at once.
     if bytes.split(|b| *b == b'\n').all(|line| line.len() < 64 * LIMIT) {
         assert_eq!(whole, pieces);
     }

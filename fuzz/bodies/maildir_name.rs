@@ -7,7 +7,7 @@ pub fn run(data: &[u8]) {
         let Some(parsed) = FileName::parse(data, place) else { continue };
         assert!(data.starts_with(parsed.base) && parsed.uid != Some(0));
         parsed.seconds();
-        // The base alone says the same about the message as the whole name, but for its flags.
+        // The base name alone says the same about the message as the whole name, except for the flags.
         if let Some(base) = FileName::parse(parsed.base, Place::New)
             && base.base == parsed.base
         {

@@ -6,7 +6,7 @@ use postrider::foundations::mail::{
 };
 
 pub fn run(data: &[u8]) {
-    // What it writes is a little more than what it has read, in base64.
+    // The output, in base64, is only a little larger than the input.
     assert!(tnef::message(data, &HeaderSection::of(b"\r\n")).is_none_or(|made| made.len() < 200 * data.len() + 1000));
     let structure = Structure::of(data);
     let parts = structure.parts();
@@ -51,7 +51,7 @@ pub fn run(data: &[u8]) {
     seven_bit(&lines);
 }
 
-/// What is made fit for 7-bit lines has the same parts, each with the octets it had.
+/// A message converted to 7-bit lines has the same parts with the same octets.
 fn seven_bit(message: &[u8]) {
     let Ok(converted) = SevenBit::of(message.to_vec().into(), &[]) else { return };
     let made: Vec<u8> = converted.blocks().flatten().collect();
@@ -74,7 +74,7 @@ fn seven_bit(message: &[u8]) {
     }
 }
 
-/// The fields of these names as they stand in a message, and an empty line.
+/// The fields of these names as they are in a message, and an empty line.
 fn chosen(message: &[u8], names: &[&str]) -> Vec<u8> {
     let mut fields = Vec::new();
     for field in HeaderSection::of(message).fields().filter(|field| names.iter().any(|name| field.is(name))) {

@@ -90,7 +90,7 @@ fn check(reply: &Reply) {
     assert!(inner.starts_with(b"+OK") || inner.starts_with(b"-ERR ") || inner.starts_with(b"+ "));
 }
 
-/// In pieces or whole, the same goes out.
+/// The output is the same whether the input arrives whole or in pieces.
 fn content(data: &[u8], lines: Option<u32>) {
     let write = |piece: usize| {
         let (mut stuffer, mut top, mut out) = (Stuffer::new(), lines.map(TopLines::new), Vec::new());

@@ -89,7 +89,7 @@ fn check(outcome: &Outcome, settings: &SieveSettings, message: &Message) {
     }
     for action in &outcome.actions {
         match action {
-            // What is sent has a header that nothing in a script can end early.
+            // The header of a message that is sent cannot be ended early by anything in a script.
             Action::Vacation(vacation) => assert!(vacation.reply.bytes().starts_with(b"Date: ")),
             Action::Notify(notification) => assert!(notification.message.bytes().starts_with(b"Auto-Submitted: ")),
             _ => {}

@@ -26,7 +26,7 @@ pub fn run(data: &[u8]) {
         }
     }
     if let Ok(text) = std::str::from_utf8(data) {
-        // Control characters can be written, but are never taken from anybody.
+        // Control characters can be written, but are never accepted as input.
         let wanted = (!text.chars().any(char::is_control)).then_some(text);
         assert_eq!(decode_xtext(&encode_xtext(text)).as_deref(), wanted);
         decode_xtext(text);

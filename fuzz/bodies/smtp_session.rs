@@ -1,5 +1,5 @@
-//! Whole SMTP and LMTP conversations, fed whole and in pieces: cuts must not matter, and nothing said before a
-//! handshake survives it.
+//! Whole SMTP and LMTP conversations, fed whole and in pieces with the same result; nothing sent before a handshake
+//! survives it.
 
 use bytes::BytesMut;
 use postrider::foundations::failure::{Kind, Refusal};
@@ -10,7 +10,7 @@ use postrider::protocols::smtp::{Answer, Auth, Conversation, EarlyInput, Mode, P
 pub fn run(data: &[u8]) {
     let [choice, cut, bytes @ ..] = data else { return };
     let whole = talk(*choice, bytes, bytes.len().max(1));
-    // What is pipelined behind STARTTLS is dropped, and how much that is depends on the cuts.
+    // Input pipelined after STARTTLS is dropped, and how much that is depends on the pieces.
     if !whole.iter().any(|line| line == "tls") {
         assert_eq!(whole, talk(*choice, bytes, usize::from(*cut) + 1));
     }
@@ -85,7 +85,7 @@ fn perform(conversation: &mut Conversation, mut step: Step, said: &mut Vec<Strin
     }
 }
 
-/// An answer that depends on the question alone.
+/// An answer that depends only on the question.
 fn answer(question: Question, said: &mut Vec<String>) -> Answer {
     let no = || Refusal::new(Kind::NotFound, "No such mailbox");
     let yes_if = |yes: bool| if yes { Ok(()) } else { Err(no()) };

@@ -1,4 +1,4 @@
-//! Stored summaries from a damaged index: read or refused, and never a panic when they are used.
+//! Stored summaries from a damaged index: read or refused, and using them never panics.
 
 use postrider::foundations::mail::{AddressField, BaseSubject, ListedNames, Piece, Sections, Summary, message_ids};
 

@@ -1,5 +1,5 @@
-//! Trees of messages. Every two octets of the input are a message: who it is and whom it answers, out of few ids, so that loops,
-//! doubles and orphans come often.
+//! Trees of messages. Every two octets of the input are a message: its id and the one it answers, out of few ids, so that
+//! loops, duplicates and orphans are frequent.
 
 use postrider::foundations::mail::BaseSubject;
 use postrider::foundations::wire::imap::ThreadAlgorithm;

@@ -12,22 +12,22 @@ use crate::storage::directory::{AliasEntry, Error, Owner, Page, Source, Standing
 /// Addresses that lead to others.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Alias {
-    /// Let an address lead to others, besides those an alias leads it to already. Mail for a user's own address then goes where the
-    /// alias leads, and to the user only if that is one of them.
+    /// Add destinations to an alias, which is created if it does not exist. An alias with a user's own address takes that
+    /// user's mail: it then goes only to the destinations, which may include the user.
     Add {
-        /// `name@domain`, or `@domain` for every address of the domain that nobody has.
+        /// `name@domain`, or `@domain` for every address of the domain that does not exist.
         #[arg(value_parser = typed)]
         source: Source,
-        /// Where it leads: addresses, here or elsewhere, with spaces between them.
+        /// The destinations: local or external addresses, separated by spaces.
         #[arg(required = true, value_parser = typed)]
         destinations: Vec<Source>,
     },
     /// List aliases.
     List {
-        /// Only those of this domain.
+        /// Only aliases of this domain.
         domain: Option<Domain>,
     },
-    /// Show where an alias leads.
+    /// Show the destinations of an alias.
     Show {
         /// The alias: `name@domain` or `@domain`.
         #[arg(value_parser = source)]
@@ -38,16 +38,16 @@ pub(super) enum Alias {
         /// The alias: `name@domain` or `@domain`.
         #[arg(value_parser = source)]
         source: Source,
-        /// Only these of its destinations; without any, the whole alias.
+        /// The destinations to remove; without any, the whole alias is removed.
         destinations: Vec<String>,
     },
-    /// Use an alias again that `disable` has put out of use.
+    /// Enable an alias that was disabled.
     Enable {
         /// The alias: `name@domain` or `@domain`.
         #[arg(value_parser = source)]
         source: Source,
     },
-    /// Do not use an alias for now.
+    /// Disable an alias without removing it.
     Disable {
         /// The alias: `name@domain` or `@domain`.
         #[arg(value_parser = source)]
@@ -56,17 +56,17 @@ pub(super) enum Alias {
 }
 
 fn source(text: &str) -> Result<Source, &'static str> {
-    Source::parse(text).ok_or("name@domain or @domain is wanted")
+    Source::parse(text).ok_or("expected name@domain or @domain")
 }
 
 fn typed(text: &str) -> Result<Source, String> {
     text.parse().map_err(|error: InvalidAddress| match text.contains(',') {
-        true => format!("{error}; several addresses have spaces between them, not commas"),
+        true => format!("{error}; separate several addresses with spaces, not commas"),
         false => error.to_string(),
     })
 }
 
-/// One destination of an alias as it is shown.
+/// One destination of an alias, for output.
 #[derive(Debug, Serialize)]
 struct Row {
     source: String,
@@ -118,7 +118,7 @@ pub(super) async fn run(command: Alias, context: &Context) -> Outcome {
 async fn add(accounts: &Accounts, context: &Context, source: &Source, destinations: &[Source]) -> anyhow::Result<()> {
     let destinations: Vec<String> = destinations.iter().map(Source::to_string).collect();
     let known = accounts.directory.alias(&source.key()).await?;
-    // An alias is in use or not as a whole.
+    // An alias is enabled or disabled as a whole.
     let is_disabled = !known.is_empty() && known.iter().all(|entry| entry.standing == Standing::Disabled);
     let mut edit = accounts.directory.edit().await?;
     for destination in &destinations {
@@ -133,7 +133,7 @@ async fn add(accounts: &Accounts, context: &Context, source: &Source, destinatio
     let mut complaints = complaints(accounts, &destinations).await?;
     complaints.extend(taken_from(accounts, source).await?);
     if is_disabled {
-        complaints.push(format!("the alias is disabled; `postrider alias enable {source}` puts it into use"));
+        complaints.push(format!("the alias is disabled; `postrider alias enable {source}` enables it"));
     }
     let value = serde_json::json!({
         "source": source.to_string(), "destinations": destinations, "complaints": complaints,
@@ -143,7 +143,7 @@ async fn add(accounts: &Accounts, context: &Context, source: &Source, destinatio
     Ok(())
 }
 
-/// Removes some destinations, or the whole alias when none is named.
+/// Removes the given destinations, or the whole alias if none is given.
 async fn remove(
     accounts: &Accounts,
     context: &Context,
@@ -175,7 +175,7 @@ async fn remove(
     Ok(())
 }
 
-/// Whom the alias takes all mail from: a user of that name, unless it leads to the user, too.
+/// Warns if the alias takes all mail of a user with the same address, unless the user is one of its destinations.
 async fn taken_from(accounts: &Accounts, source: &Source) -> anyhow::Result<Option<String>> {
     let Ok(address) = source.key().parse::<Address>() else { return Ok(None) };
     if accounts.directory.account_now(&address).await?.is_none() {
@@ -185,19 +185,19 @@ async fn taken_from(accounts: &Accounts, source: &Source) -> anyhow::Result<Opti
     let stays = entries.iter().any(|entry| same_destination(&source.key(), &entry.destination));
     Ok((!stays).then(|| {
         format!(
-            "{source} is a user, whose mail goes nowhere else from now on; `postrider alias add {source} {source}` lets the user have it, too"
+            "{source} is a user who no longer receives this mail; `postrider alias add {source} {source}` delivers it to the user too"
         )
     }))
 }
 
-/// What is wrong with destinations, so that mail for them will be refused. They may become right: a user may be made later.
+/// Destinations for which mail will be refused. That may change later, for example when the user is created.
 async fn complaints(accounts: &Accounts, destinations: &[String]) -> anyhow::Result<Vec<String>> {
     let config = &accounts.config;
     let routing = Routing::new(accounts.directory.clone(), Live::new(config.routing.clone()), config.hostname.clone());
     let mut complaints = Vec::new();
     for address in destinations.iter().filter_map(|destination| destination.parse::<Address>().ok()) {
         match routing.resolve(&address).await? {
-            Resolution::Unknown => complaints.push(format!("nobody has the address {address} so far")),
+            Resolution::Unknown => complaints.push(format!("the address {address} does not exist yet")),
             Resolution::Refused(refusal) => complaints.push(format!("mail for {address} is refused: {refusal}")),
             Resolution::Remote | Resolution::Local { .. } => {}
         }

@@ -10,19 +10,19 @@ use crate::foundations::settings::Span;
 use crate::services::login::AppPasswordWish;
 use crate::storage::directory::{AppPassword, Error, Scopes};
 
-/// What an administrator does to app passwords.
+/// Managing a user's app passwords.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum AppPasswords {
-    /// Make an app password and print it. It is shown this one time.
+    /// Create an app password and print it. It is shown only once.
     Add {
         /// The user's address.
         address: Address,
-        /// What the device is called.
+        /// A name for it, such as that of the device.
         name: String,
-        /// What it opens: `all`, or some of mail (IMAP and POP3), sending, scripts (ManageSieve) and dav, with commas.
+        /// What it gives access to: `all`, or a comma-separated list of mail (IMAP and POP3), sending, scripts (ManageSieve) and dav.
         #[arg(long, alias = "for", value_name = "WHAT", default_value = "all", value_parser = scopes)]
         scopes: Scopes,
-        /// For how long it is good, such as 12h, 90d or 52w; without it there is no end.
+        /// How long it is valid, such as 12h, 90d or 52w; without this it does not expire.
         #[arg(long, value_name = "SPAN", value_parser = span)]
         valid: Option<Span>,
     },
@@ -31,7 +31,7 @@ pub(super) enum AppPasswords {
         /// The user's address.
         address: Address,
     },
-    /// Revoke an app password: it opens nothing any more, and sessions that it has opened end.
+    /// Revoke an app password. Sessions that were opened with it end.
     Revoke {
         /// The user's address.
         address: Address,
@@ -41,10 +41,10 @@ pub(super) enum AppPasswords {
 }
 
 fn scopes(text: &str) -> Result<Scopes, &'static str> {
-    Scopes::parse(text).ok_or("`all`, or some of mail, sending, scripts and dav, with commas between them, is wanted")
+    Scopes::parse(text).ok_or("expected `all`, or a comma-separated list of mail, sending, scripts and dav")
 }
 
-/// One as it is shown.
+/// An app password, for output.
 #[derive(Debug, Serialize)]
 struct Row {
     id: i64,
@@ -81,7 +81,7 @@ impl Shown for Row {
     }
 }
 
-/// One that was just made.
+/// A newly created app password.
 #[derive(Debug, Serialize)]
 struct Made {
     id: i64,

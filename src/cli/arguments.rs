@@ -10,7 +10,7 @@ use super::{
     quarantine, queue, report, sendmail, serve, sieve, spam, trace, user,
 };
 
-/// Where the configuration is by custom.
+/// The default path of the configuration.
 pub(super) const CONFIG: &str = "/etc/postrider/postrider.toml";
 
 /// A complete mail server: SMTP, IMAP, POP3, Sieve, filter, queue and monitoring in one program.
@@ -27,8 +27,8 @@ pub(super) struct Arguments {
         env = "POSTRIDER_CONFIG"
     )]
     pub(super) config: PathBuf,
-    /// Print the result as JSON. Moments are whole microseconds since 1970 in UTC where they are numbers, RFC 3339 where
-    /// they are text; sizes are octets.
+    /// Print the result as JSON. Times given as numbers are microseconds since 1970 (UTC), those given as text are
+    /// RFC 3339; sizes are in octets.
     #[arg(long, global = true)]
     pub(super) json: bool,
     #[command(subcommand)]
@@ -37,107 +37,107 @@ pub(super) struct Arguments {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-// The arguments of a command are defined when it is called: code that the server never runs takes none of its memory.
+// The arguments of a command are only built when it is called, so they take up no memory in the server.
 #[command(defer = true)]
 pub(super) enum Command {
-    /// Run the server until it is told to stop (SIGTERM); SIGHUP reloads it.
+    /// Run the server. SIGTERM stops it, SIGHUP reloads it.
     Serve(serve::Serve),
-    /// Try the whole server out, in a directory of its own, with nothing else installed.
+    /// Try out the whole server in a separate directory, with nothing else installed.
     Demo(demo::Demo),
-    /// Check a configuration and report every mistake in it, with its line. Ends with 3 if there is a mistake.
+    /// Check a configuration and report every mistake with its line. Exits with 3 if there is one.
     Check(check::Check),
-    /// Print an example or the reference of the configuration.
+    /// Print an example configuration or the configuration reference.
     #[command(subcommand)]
     Config(config::Config),
-    /// Say which roles run, in which process. Ends with 75 if none does.
+    /// Show which roles are running, and in which process. Exits with 75 if none is.
     Status,
-    /// Let the running server load configuration, certificates and declared accounts again.
+    /// Make the running server reload its configuration, certificates and declared accounts.
     Reload,
-    /// Show the certificates of the running server, whether they are really served, and renew them.
+    /// Show the certificates of the running server, check that they are served, and renew them.
     #[command(subcommand)]
     Certificate(certificate::Certificate),
-    /// Say what the declared accounts would change, and change nothing.
+    /// Show what the declared accounts would change, without changing anything.
     Plan {
-        /// Read no password files: what a change of passwords would do is left out, and nothing needs to be readable.
+        /// Do not read password files. They then need not be readable, and changes of passwords are not shown.
         #[arg(long)]
         without_passwords: bool,
     },
-    /// Change and list the domains whose mail is ours.
+    /// List and change the domains this server accepts mail for.
     #[command(subcommand)]
     Domain(domain::Domain),
-    /// Change and list users.
+    /// List and change users.
     #[command(subcommand)]
     User(user::User),
-    /// Change and list aliases.
+    /// List and change aliases.
     #[command(subcommand)]
     Alias(alias::Alias),
-    /// Look at what the filter keeps back, and release it.
+    /// Show and release messages that the filter has quarantined.
     #[command(subcommand)]
     Quarantine(quarantine::Quarantine),
-    /// Look at the queue and change it.
+    /// Show and change the queue.
     ///
-    /// What is in quarantine is listed too, but only changed when its id is given: see `postrider quarantine`.
+    /// Quarantined messages are listed too, but only changed when their ids are given: see `postrider quarantine`.
     #[command(subcommand)]
     Queue(queue::Queue),
-    /// Take a message from a program of this machine, as `sendmail` does.
+    /// Send a message from a program on this machine, as `sendmail` does.
     ///
-    /// The message is read from standard input; it goes to the recipients that are named, with -t to those of its To, Cc and
-    /// Bcc fields. Programs call it by the name `sendmail`: link that name to this program.
+    /// The message is read from standard input and goes to the given recipients, or with -t to those in its To, Cc and Bcc
+    /// fields. For programs that call `sendmail`, link that name to this program.
     Sendmail(sendmail::Sendmail),
-    /// Make the indexes of a user's mailboxes anew from the mail itself. Clients notice nothing.
+    /// Rebuild the indexes of a user's mailboxes from the mail itself. Clients do not notice.
     Reindex {
         /// The user's address.
         #[arg(value_name = "ADDRESS")]
         user: Address,
     },
-    /// Move mail and accounts in from another server. Nothing there is changed.
+    /// Import mail and accounts from another server. Nothing is changed there.
     #[command(subcommand)]
     Import(import::Import),
-    /// Prepare mailboxes for another server.
+    /// Prepare mailboxes for use by another server.
     #[command(subcommand)]
     Export(export::Export),
-    /// Tell a message's journey, what an address has met with, or which events hold some words.
+    /// Show what happened to a message, what happened at an address, or the events that contain given words.
     Trace(trace::Arguments),
-    /// Make reports for other programs and for the postmaster, and show those of other servers.
+    /// Create reports for other programs and the postmaster, and show reports received from other servers.
     #[command(subcommand)]
     Report(report::Report),
-    /// Take backups, check them, restore them.
+    /// Take, check and restore backups.
     Backup(backup::Backup),
-    /// Change and list bans of clients.
+    /// List and change bans of clients.
     ///
-    /// Running roles on all machines that share the database hold them, also after a restart.
+    /// Bans apply to the running roles on all machines that share the database, and survive a restart.
     #[command(subcommand)]
     Ban(ban::Ban),
     /// Show and move what the nodes of a cluster own.
     ///
-    /// The commands work on any machine that reaches the database. Nodes do what is wished when they next renew their lease
+    /// The commands work on any machine that can reach the database. Nodes carry them out when they next renew their lease
     /// (`cluster.renew`).
     #[command(subcommand)]
     Cluster(cluster::Cluster),
-    /// Make, list and exchange the keys that sign outgoing mail (DKIM).
+    /// Create, list and rotate the keys that sign outgoing mail (DKIM).
     #[command(subcommand)]
     Dkim(dkim::Dkim),
     /// Print every DNS record to publish for the host and its domains.
     Dns(dns::Dns),
-    /// Find out what keeps mail from coming, going and being believed, and what to do about it. Ends with 1 if something is
+    /// Find out what prevents mail from being received, sent or trusted, and how to fix it. Exits with 1 if something is
     /// wrong.
     Doctor(doctor::Arguments),
-    /// Explain what the spam filter thinks, teach it, and try changes on mail that is there.
+    /// Explain the spam filter's verdicts, train it, and try changes on existing mail.
     #[command(subcommand)]
     Spam(spam::Spam),
-    /// Look at users' Sieve scripts, change them, and try them out.
+    /// Show, change and try out users' Sieve scripts.
     ///
-    /// The commands work on the files themselves, whether the server runs or not.
+    /// The commands work on the files themselves, whether or not the server is running.
     #[command(subcommand)]
     Sieve(sieve::Sieve),
-    /// Print the script by which a shell completes commands, options and values.
+    /// Print a script with which a shell completes commands, options and values.
     Completions {
-        /// The shell it is for.
+        /// The shell to print it for.
         shell: Shell,
     },
     /// Write the manual pages into a directory.
     Man {
-        /// The directory; it is made if need be.
+        /// The directory; it is created if necessary.
         directory: PathBuf,
     },
 }
@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// What one word says, the name of the argument says already.
+    /// Help of one word says no more than the argument's name.
     #[test]
     fn help_says_what_commands_and_arguments_are() {
         fn look(command: &clap::Command, above: &str) {

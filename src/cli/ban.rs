@@ -11,7 +11,7 @@ use crate::foundations::net::parse_network;
 use crate::foundations::settings::Span;
 use crate::services::guard;
 
-/// Bans of clients. Running roles on all machines that share the database hold them, also after a restart.
+/// Bans of clients. They apply to the running roles on all machines that share the database, and survive a restart.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Ban {
     /// List the bans in force.
@@ -21,10 +21,10 @@ pub(super) enum Ban {
         /// The address or network: `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32`.
         #[arg(value_parser = network)]
         network: IpNet,
-        /// For how long, such as 30m, 4h or 7d; without it, until the ban is removed.
+        /// For how long, such as 30m, 4h or 7d; without this, until the ban is removed.
         #[arg(long = "for", value_name = "SPAN", value_parser = span)]
         length: Option<Span>,
-        /// Why, for the log.
+        /// The reason, for the log.
         #[arg(long, default_value = "by an administrator")]
         reason: String,
     },
@@ -40,7 +40,7 @@ fn network(text: &str) -> Result<IpNet, String> {
     parse_network(text).ok_or_else(|| "an address or a network such as 192.0.2.0/24".to_owned())
 }
 
-/// Whether one of two networks is within the other.
+/// Whether either of two networks contains the other.
 fn touch(one: IpNet, other: IpNet) -> bool {
     one.contains(&other) || other.contains(&one)
 }
@@ -70,7 +70,7 @@ pub(super) async fn run(command: Ban, context: &Context) -> Outcome {
             let value = serde_json::json!({ "network": network, "trusted": trusted });
             context.output.done(&format!("{network} is banned"), &value);
             for one in trusted {
-                eprintln!("postrider: clients in {one} are let in all the same: `guard.trusted` has it");
+                eprintln!("postrider: clients in {one} can still connect: it is in `guard.trusted`");
             }
         }
         Ban::Remove { network } => {
@@ -85,7 +85,7 @@ pub(super) async fn run(command: Ban, context: &Context) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Asks every process that serves clients, each once: each has its own memory of them.
+/// Asks every process that serves clients once: each keeps its own list of bans.
 async fn asked<T: serde::de::DeserializeOwned>(config: &Config, request: &Request) -> anyhow::Result<Vec<T>> {
     let (mut answers, mut processes) = (Vec::new(), Vec::new());
     let mut missing = None;
@@ -102,7 +102,7 @@ async fn asked<T: serde::de::DeserializeOwned>(config: &Config, request: &Reques
         }
     }
     match missing {
-        Some(error) if answers.is_empty() => Err(error).context("bans live in the memory of the running server"),
+        Some(error) if answers.is_empty() => Err(error).context("bans are kept in the memory of the running server"),
         _ => Ok(answers),
     }
 }

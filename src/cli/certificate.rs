@@ -17,17 +17,17 @@ use crate::services::served::{Check, Report};
 /// The certificates of the running server.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Certificate {
-    /// List them: those that are served, and those that wait until the DNS has their keys.
+    /// List certificates: those that are served, and those held back until their keys are published in the DNS.
     List,
-    /// Ask every listener by every name which certificate it serves, and compare. Fails when one serves another than is meant,
-    /// one that has ended, or none, while a new one is held back or stood in for, and while one cannot be read or obtained.
+    /// Connect to every listener with every name and check the certificate it serves. Fails if a listener serves a wrong or
+    /// expired certificate or none, if a new one is held back or temporarily replaced, or if one cannot be read or obtained.
     Check {
-        /// Only this name.
+        /// Check only this name.
         name: Option<Domain>,
     },
-    /// Renew those that the server gets by itself (`tls.acme`) now, and wait for it.
+    /// Renew certificates that the server obtains itself (`tls.acme`) now, and wait for the result.
     Renew {
-        /// Only those for this name.
+        /// Renew only certificates for this name.
         name: Option<Domain>,
     },
 }
@@ -63,8 +63,8 @@ impl Shown for Check {
 
     fn cells(&self) -> Vec<String> {
         let distrusted =
-            || self.distrust.as_ref().map(|why| format!("as meant, but not trusted by this machine: {why}"));
-        let found = self.problem.clone().or_else(distrusted).unwrap_or_else(|| "as meant".to_owned());
+            || self.distrust.as_ref().map(|why| format!("as intended, but not trusted by this machine: {why}"));
+        let found = self.problem.clone().or_else(distrusted).unwrap_or_else(|| "as intended".to_owned());
         vec![
             self.protocol.clone(),
             self.address.clone(),
@@ -83,7 +83,7 @@ impl Shown for Renewal {
         let result = match &self.problem {
             Some(problem) => problem.clone(),
             None if self.held_back => {
-                "obtained; held back until the DNS has its key: see `certificate list`".to_owned()
+                "obtained; held back until its key is in the DNS: see `certificate list`".to_owned()
             }
             None => "obtained and served".to_owned(),
         };
@@ -128,7 +128,7 @@ async fn check(config: &Config, name: Option<Domain>, context: &Context) -> Outc
     if let Some(name) = &name {
         checks.retain(|check| check.name == name.as_str());
         if checks.is_empty() {
-            let text = format!("no certificate of the running server is for `{name}`");
+            let text = format!("the running server has no certificate for `{name}`");
             return Err(Ended::with(Exit::NotFound, text));
         }
     }
@@ -145,7 +145,7 @@ fn concerns(state: &State, name: Option<&Domain>) -> bool {
     name.is_none_or(|name| state.names.iter().any(|one| one == name.as_str()))
 }
 
-/// For people: what to publish, so that what waits can be taken.
+/// For people: the DNS records to publish so that certificates held back can be used.
 fn tell_held<'a>(context: &Context, states: impl Iterator<Item = &'a State>) {
     if matches!(context.output, Output::Json) {
         return;
@@ -159,7 +159,7 @@ fn tell_held<'a>(context: &Context, states: impl Iterator<Item = &'a State>) {
     }
 }
 
-/// What is wrong with the certificates themselves, whatever listeners serve. Two roles may have the same ones.
+/// Reports problems of the certificates themselves, whatever the listeners serve. Two roles may have the same ones.
 fn tell_troubles<'a>(states: impl Iterator<Item = &'a State>) {
     let troubles: BTreeSet<String> = states.filter_map(State::trouble).collect();
     troubles.iter().for_each(|trouble| eprintln!("postrider: {trouble}"));
@@ -169,7 +169,7 @@ fn days_left(until: Timestamp, now: Timestamp) -> i64 {
     (until.unix_seconds() - now.unix_seconds()) / 86_400
 }
 
-/// Asks every process that has certificates, each once.
+/// Asks every process that has certificates once.
 async fn reports(config: &Config, request: &Request) -> anyhow::Result<Vec<Report>> {
     let mut reports: Vec<Report> = Vec::new();
     let mut missing = None;
@@ -185,7 +185,7 @@ async fn reports(config: &Config, request: &Request) -> anyhow::Result<Vec<Repor
     }
     match missing {
         Some(error) if reports.is_empty() => {
-            Err(error).context("which certificates are served only the running server knows")
+            Err(error).context("only the running server knows which certificates are served")
         }
         _ => Ok(reports),
     }
@@ -209,7 +209,7 @@ mod tests {
         let until = Timestamp::EPOCH.to_string();
         for (renewal, until, result) in [
             (obtained, until.as_str(), "obtained and served"),
-            (held, until.as_str(), "obtained; held back until the DNS has its key: see `certificate list`"),
+            (held, until.as_str(), "obtained; held back until its key is in the DNS: see `certificate list`"),
             (refused, "-", "the authority `https://ca.test/dir` did not finish in time"),
         ] {
             assert_eq!(renewal.cells(), ["mx.example.test www.example.test", until, result]);

@@ -7,10 +7,10 @@ use crate::services::accounts::{Declaration, Secrets};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
-    /// The file with the configuration; the one of `--config` by default.
+    /// The configuration file; the one given with `--config` by default.
     file: Option<PathBuf>,
-    /// Judge only what the file itself says, and the scripts and declared accounts it names that are there: for places
-    /// where certificates, secrets and users do not exist.
+    /// Check only the file itself and those of its scripts and declared accounts that exist: for machines without the
+    /// certificates, secrets and users.
     #[arg(long)]
     syntax_only: bool,
 }
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Declared aliases that run in a circle. Where the accounts are declared elsewhere, nothing is known of them.
+/// Declared aliases that form a loop. Nothing is known of accounts that are declared elsewhere.
 fn circles(config: &Config) -> Result<Vec<String>, LoadError> {
     let Some(declared) = config.accounts.declared.as_ref().filter(|path| path.exists()) else { return Ok(Vec::new()) };
     let declaration = Declaration::load(declared, Secrets::Skip, None).map_err(declaration_mistakes)?;

@@ -8,8 +8,8 @@ use crate::storage::cluster::{Node, NodeState, Nodes};
 use crate::storage::database::Database;
 use crate::storage::spool;
 
-/// The nodes over these mailboxes. The commands work on any machine that reaches the database; nodes do what is wished at
-/// their next renewal (`cluster.renew`).
+/// The nodes that serve these mailboxes. The commands work on any machine that can reach the database; nodes carry them
+/// out at their next renewal (`cluster.renew`).
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Cluster {
     /// Show the nodes, their leases and how many users each owns.
@@ -20,7 +20,7 @@ pub(super) enum Cluster {
         #[arg(value_name = "ADDRESS")]
         user: Address,
     },
-    /// Empty a node: it gives up its users, whose sessions end, and takes no others until `resume`.
+    /// Drain a node: it gives up its users, whose sessions end, and takes no others until `resume`.
     Drain {
         /// The node, by its name (`cluster.node`).
         node: String,
@@ -30,7 +30,7 @@ pub(super) enum Cluster {
         /// The node, by its name (`cluster.node`).
         node: String,
     },
-    /// Hand a user over to another node. The user's sessions end; clients connect again by themselves.
+    /// Move a user to another node. The user's sessions end; clients reconnect by themselves.
     Move {
         /// The user's address.
         #[arg(value_name = "ADDRESS")]
@@ -38,7 +38,7 @@ pub(super) enum Cluster {
         /// The node, by its name (`cluster.node`).
         node: String,
     },
-    /// Forget a node that will not come back.
+    /// Remove a node that will not come back.
     Forget {
         /// The node, by its name (`cluster.node`).
         node: String,
@@ -99,7 +99,7 @@ async fn perform(command: Cluster, context: &Context, database: &Database) -> Ou
                 if let Some(there) = nodes.list().await?.into_iter().find(|there| there.name == node) {
                     let left = there.lease_left.max(0) / 1_000;
                     let text = format!(
-                        "{node} is alive: its lease lasts for {left} s, if it does not renew it; stop it first"
+                        "{node} is alive: its lease runs for {left} s more unless renewed; stop the node first"
                     );
                     return Err(Ended::with(Exit::Temporary, text));
                 }
@@ -107,7 +107,7 @@ async fn perform(command: Cluster, context: &Context, database: &Database) -> Ou
             }
             let freed = spool::forget_node(database, &node).await?;
             let text = format!(
-                "{node} is forgotten; {} that it was about to send to {} taken over by the others of its queue",
+                "{node} is forgotten; {} that it was about to send to {} taken over by the other nodes of its queue",
                 counted(freed, "recipient"),
                 are(freed)
             );

@@ -2,12 +2,12 @@ use super::Exit;
 use super::output::print;
 use crate::config;
 
-/// Texts about the configuration.
+/// Texts on the configuration.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Config {
-    /// A configuration to begin with, every default in it as a comment.
+    /// A starting configuration, with every default as a comment.
     Example,
-    /// The reference of every key, in Markdown.
+    /// The reference of all settings, in Markdown.
     Reference,
 }
 

@@ -2,18 +2,18 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use super::exit::{Ended, Exit};
 
-/// Goes on only with `--yes`, or when somebody on a terminal says so.
+/// Asks for confirmation on a terminal, unless `--yes` was given. `what` says what would be done.
 ///
 /// # Errors
-/// Nobody says so. `what` says what would be done.
+/// It was not confirmed.
 pub(super) fn confirm(what: &str, yes: bool) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }
     if !io::stdin().is_terminal() {
-        return Err(Ended::with(Exit::Usage, format!("{what}; with `--yes` it is done")));
+        return Err(Ended::with(Exit::Usage, format!("{what}; confirm with `--yes`")));
     }
-    eprint!("{what}. Type `yes` to do it: ");
+    eprint!("{what}. Type `yes` to continue: ");
     let _ = io::stderr().flush();
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;

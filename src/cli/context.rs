@@ -21,7 +21,7 @@ use crate::storage::database::Database;
 use crate::storage::directory::{Directory, Owner};
 use crate::storage::journal::Journal;
 
-/// What every command has.
+/// What every command is given.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) output: Output,
@@ -37,10 +37,10 @@ pub(super) struct Accounts {
     tasks: Tasks,
 }
 
-/// What is said of a change that the declaration undoes.
-pub(super) const UNTIL_RELOAD: &str = "; it is declared, and the next reload makes it as the declaration says";
+/// The note on a change that the declaration will undo.
+pub(super) const UNTIL_RELOAD: &str = "; it is declared, and the next reload restores what the declaration says";
 
-/// Who has done it, in events.
+/// Who made a change, in events.
 pub(super) const BY: &str = "an administrator";
 
 impl Context {
@@ -49,7 +49,7 @@ impl Context {
         Self { output, config: arguments.config.clone() }
     }
 
-    /// For people, with this configuration.
+    /// A context with output for people and this configuration.
     pub(super) const fn of(config: PathBuf) -> Self {
         Self { output: Output::People, config }
     }
@@ -61,20 +61,20 @@ impl Context {
         Source { path: self.config.clone(), credentials }
     }
 
-    /// The configuration. Files are not looked at: an administrator may not be allowed to read the keys.
+    /// The configuration. The files it names are not read: the administrator may not be allowed to read the keys.
     pub(super) fn config(&self) -> anyhow::Result<Config> {
         let source = self.source();
         Ok(load(&source.path, Checks::Syntax, source.credentials.as_deref())?)
     }
 
-    /// An error, with what to do where the configuration itself cannot be read.
+    /// An error, with what to do if the configuration itself cannot be read.
     pub(super) fn explained(&self, error: anyhow::Error) -> anyhow::Error {
         let remedy = match error.downcast_ref() {
             Some(LoadError::File(file)) if file.path == self.config => match file.kind() {
                 Kind::NotFound => {
-                    "name another with `--config` or POSTRIDER_CONFIG, or begin with what `postrider config example` prints"
+                    "name another with `--config` or POSTRIDER_CONFIG, or start with the output of `postrider config example`"
                 }
-                Kind::NoPermission => "run this as root, or as a user who may read it",
+                Kind::NoPermission => "run this command as root, or as a user who may read it",
                 _ => return error,
             },
             _ => return error,
@@ -83,7 +83,7 @@ impl Context {
         error.context(text)
     }
 
-    /// Runs a command that waits for things, on this thread.
+    /// Runs an asynchronous command on this thread.
     pub(super) fn block_on(&self, command: impl Future<Output = Outcome>) -> Outcome {
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
     }
@@ -101,7 +101,7 @@ impl Context {
     }
 }
 
-/// Has something done to a user's mailboxes: by the role that owns them, or, when it does not run, by this process.
+/// Has something done to a user's mailboxes: by the role that owns them or, if it is not running, by this process.
 pub(super) async fn tend_mailboxes(config: &Config, user: &Address, command: MailboxCommand) -> anyhow::Result<()> {
     let request = Request::Mailboxes { user: user.clone(), command };
     match ask::<()>(&config.server, Role::Access, &request).await {
@@ -111,7 +111,7 @@ pub(super) async fn tend_mailboxes(config: &Config, user: &Address, command: Mai
 }
 
 impl Accounts {
-    /// Whether the declaration decides about something: what is changed by hand, the next reload undoes.
+    /// Whether something is declared, so that the next reload undoes manual changes to it.
     pub(super) fn is_declared(&self, owner: Owner) -> bool {
         owner == Owner::Declared && self.config.accounts.declared.is_some()
     }
@@ -122,7 +122,7 @@ impl Accounts {
             Some(declared) => Err(Ended::with(
                 Exit::Failed,
                 format!(
-                    "{what} is declared, and the next reload would bring it back; take it out of `{}` and `postrider reload`",
+                    "{what} is declared, and the next reload would bring it back; remove it from `{}` and run `postrider reload`",
                     declared.display()
                 ),
             )),
@@ -130,17 +130,17 @@ impl Accounts {
         }
     }
 
-    /// What makes and revokes app passwords; its events are written when the accounts are closed.
+    /// Creates and revokes app passwords; its events are written when the accounts are closed.
     pub(super) fn keyring(&self) -> Keyring {
         Keyring { directory: self.directory.clone(), journal: self.journal.clone(), clock: Arc::new(SystemClock) }
     }
 
-    /// Records that an administrator has changed an account, an alias or a domain.
+    /// Records that an administrator changed an account, an alias or a domain.
     pub(super) async fn record_change(&self, subject: impl ToString, change: impl Into<String>) {
         self.record_changes([(subject.to_string(), change.into())]).await;
     }
 
-    /// The same of several at once.
+    /// The same for several at once.
     pub(super) async fn record_changes(&self, changes: impl IntoIterator<Item = (String, String)>) {
         let now = SystemClock.now();
         let event = |(subject, change): (String, String)| {
@@ -149,11 +149,11 @@ impl Accounts {
         self.record(changes.into_iter().map(event)).await;
     }
 
-    /// Writes events down. They are in the database when this returns, or their loss has been told.
+    /// Records events. When this returns, they are in the database, or their loss has been reported.
     pub(super) async fn record(&self, events: impl IntoIterator<Item = Event>) {
         for (place, event) in events.into_iter().enumerate() {
             self.journal.record(event);
-            // More than these would not find room on their way into the database.
+            // The journal has no room for more than these at once.
             if place % AT_ONCE == AT_ONCE - 1 {
                 self.flush().await;
             }
@@ -162,41 +162,41 @@ impl Accounts {
         let counts = self.journal.counts();
         if counts.written < counts.recorded {
             let lost = counts.recorded - counts.written;
-            eprintln!("postrider: it is done, but {} about it could not be written down", counted(lost, "event"));
+            eprintln!("postrider: done, but {} about it could not be recorded", counted(lost, "event"));
         }
     }
 
     async fn flush(&self) {
-        // A database that is away keeps the journal waiting for as long as it is; what was asked for is done.
+        // The journal waits for as long as the database is unavailable, but the command has already done its work.
         let _ = tokio::time::timeout(PATIENCE, self.journal.flush()).await;
     }
 
-    /// Closes them, when nothing was changed that a running role has to know of.
+    /// Closes the accounts after nothing was changed that running roles must know of.
     pub(super) async fn closed(self) {
         self.tasks.stop(Duration::from_secs(2)).await;
         self.database.close().await;
     }
 
-    /// As [`Self::tell_roles`], at the end.
+    /// Does [`Self::tell_roles`] and closes the accounts.
     pub(super) async fn changed(self) {
         self.tell_roles().await;
         self.closed().await;
     }
 
-    /// Lets running roles know that accounts have changed. Roles that do not run, or that this user may not speak to,
-    /// notice by themselves within `directory.cache_for`.
+    /// Tells running roles that accounts have changed. Those that this user may not contact notice by themselves within
+    /// `directory.cache_for`.
     pub(super) async fn tell_roles(&self) {
         for role in [Role::Mta, Role::Access] {
             let told: Result<(), RequestError> = ask(&self.config.server, role, &Request::Forget).await;
             if let Err(RequestError::Refused(complaint)) = told {
-                eprintln!("postrider: the {role} role runs on with what it remembers: {}", complaint.text);
+                eprintln!("postrider: the {role} role does not know of the change yet: {}", complaint.text);
             }
         }
     }
 }
 
-/// Events that are handed over before they are waited for; the journal has room for at least 16.
+/// The number of events recorded before each flush; the journal has room for at least 16.
 const AT_ONCE: usize = 16;
 
-/// How long events are waited for.
+/// How long to wait for events to be written.
 const PATIENCE: Duration = Duration::from_secs(5);

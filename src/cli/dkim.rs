@@ -22,24 +22,24 @@ use crate::storage::journal::{Journal, JournalSettings};
 /// DKIM keys.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Dkim {
-    /// Make a key, write it into a file that only its owner can read, and print the DNS record that belongs to it.
+    /// Create a key, write it to a file that only its owner can read, and print its DNS record.
     Generate {
         /// The domain whose mail it will sign.
         domain: Domain,
-        /// The selector, which tells keys of one domain apart.
+        /// The selector, which distinguishes the keys of a domain.
         #[arg(long, value_parser = selector)]
         selector: String,
-        /// `rsa` (2048 bits), which everybody understands, or `ed25519`, to be used beside it.
+        /// `rsa` (2048 bits), which every server understands, or `ed25519`, for use in addition to it.
         #[arg(long, default_value = "rsa", hide_possible_values = true)]
         #[arg(value_parser = one_of(Algorithm::ALL.iter().map(|algorithm| algorithm.word()), Algorithm::from_word))]
         algorithm: Algorithm,
-        /// Where the private key goes. A file that is there is never overwritten.
+        /// File for the private key. An existing file is never overwritten.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// List keys: those of the configuration, and those that are exchanged on a schedule, with their records.
+    /// List keys and their records: configured keys, and keys that are rotated automatically.
     List,
-    /// Take the next step in exchanging a domain's keys now: make a new pair, or put the new one in force once the DNS shows it.
+    /// Take the next step in rotating a domain's keys now: create a new pair, or start using it once it is in the DNS.
     Rotate {
         /// The domain, one of `spam.dkim.rotation.domains`.
         domain: Domain,
@@ -47,11 +47,11 @@ pub(super) enum Dkim {
 }
 
 fn selector(text: &str) -> Result<String, &'static str> {
-    let wanted = "letters, digits, `-` and `_` are wanted, in labels with dots between them, such as mail or 2026.rsa";
+    let wanted = "expected labels of letters, digits, `-` and `_`, separated by dots, such as mail or 2026.rsa";
     is_selector(text).then(|| text.to_owned()).ok_or(wanted)
 }
 
-/// A key as it is shown.
+/// A key, for output.
 #[derive(Serialize)]
 struct Line {
     domain: String,
@@ -81,7 +81,7 @@ pub(super) fn run(command: &Dkim, context: &Context) -> Outcome {
 
 fn make(domain: &Domain, selector: &str, algorithm: Algorithm, out: &PathBuf, context: &Context) -> Outcome {
     if out.exists() {
-        let text = format!("`{}` exists already; a key is never overwritten", out.display());
+        let text = format!("`{}` already exists; a key is never overwritten", out.display());
         return Err(Ended::with(Exit::Exists, text));
     }
     let pair = generate(algorithm)?;
@@ -123,7 +123,7 @@ async fn list(context: &Context) -> Outcome {
 async fn rotate(domain: &Domain, context: &Context) -> Outcome {
     let config = context.config()?;
     if !config.spam.dkim.rotation.domains.contains(domain) {
-        return Err(Ended::with(Exit::NotFound, format!("{domain} is none of `spam.dkim.rotation.domains`")));
+        return Err(Ended::with(Exit::NotFound, format!("{domain} is not in `spam.dkim.rotation.domains`")));
     }
     let (rotation, tasks) = rotation(context, &config).await?;
     let before = rotation.pairs(domain)?;
@@ -131,7 +131,7 @@ async fn rotate(domain: &Domain, context: &Context) -> Outcome {
     tasks.stop(std::time::Duration::from_secs(5)).await;
     let lines: Vec<Line> = after.iter().flat_map(|pair| shown(domain, pair)).collect();
     if before == after && matches!(context.output, Output::People) {
-        print("The DNS does not show the records of the announced keys yet; nothing was changed\n");
+        print("The records of the announced keys are not in the DNS yet; nothing was changed\n");
     }
     context.output.list(&lines);
     if matches!(context.output, Output::People) {
@@ -145,7 +145,7 @@ async fn rotate(domain: &Domain, context: &Context) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The keys as the running server sees them; events go into the journal, which is written when the tasks are stopped.
+/// The keys as the running server sees them; events go to the journal, which is flushed when the tasks are stopped.
 async fn rotation(context: &Context, config: &Config) -> anyhow::Result<(Rotation, Tasks)> {
     let accounts = context.accounts().await?;
     let clock: SharedClock = Arc::new(SystemClock);
@@ -175,7 +175,7 @@ fn shown(domain: &Domain, pair: &KeyPairState) -> Vec<Line> {
         .collect()
 }
 
-/// The record as a zone file has it: strings of at most 255 octets (RFC 1035 §3.3).
+/// The record in zone file format: strings of at most 255 octets (RFC 1035 §3.3).
 fn zone_line(name: &str, record: &str) -> String {
     let pieces: Vec<String> =
         record.as_bytes().chunks(255).map(|piece| format!("\"{}\"", String::from_utf8_lossy(piece))).collect();

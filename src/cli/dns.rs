@@ -21,17 +21,17 @@ use crate::storage::directory::{Error, Page};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Dns {
-    /// As lines of a zone file.
+    /// Print lines for a zone file.
     #[arg(long)]
     zone: bool,
-    /// An address of this server as others reach it; may be given several times. Without any, those are taken that a
-    /// listener names, else those that the DNS has now.
+    /// A public address of this server; may be given several times. By default, the addresses named by listeners, or else
+    /// those now in the DNS.
     #[arg(long, value_name = "ADDRESS")]
     address: Vec<IpAddr>,
     /// The authority that issues the host's certificates, for the CAA record, such as `letsencrypt.org`.
     #[arg(long, value_name = "NAME")]
     ca: Vec<String>,
-    /// Only the records of this domain, and those of the host.
+    /// Print only the records of this domain and those of the host.
     domain: Option<Domain>,
 }
 
@@ -68,8 +68,8 @@ pub(super) async fn run(arguments: Dns, context: &Context) -> Outcome {
         unknown.push(Unread {
             about: format!("{relay}, by which mail leaves, in the SPF records"),
             because:
-                "by which mechanisms SPF knows it is not configured, so they end in `?all`, which refuses nobody; ask \
-                      its operator, and set `spf` of its route"
+                "its SPF mechanisms are not configured, so the records end in `?all`, which refuses nobody; ask its \
+                 operator, and set `spf` of its route"
                     .to_owned(),
         });
     }
@@ -88,14 +88,14 @@ pub(super) async fn run(arguments: Dns, context: &Context) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// What is to be published, and what of it cannot be told.
+/// What is to be published, and which parts of it are unknown.
 #[derive(Debug, Serialize)]
 struct Told {
     records: Vec<Record>,
     unknown: Vec<Unread>,
 }
 
-/// The domains in use.
+/// The enabled domains.
 pub(super) async fn domains(accounts: &Accounts) -> anyhow::Result<Vec<Domain>> {
     let mut domains = Vec::new();
     let mut page = Page { domain: None, after: None, limit: Page::USUAL };
@@ -107,7 +107,7 @@ pub(super) async fn domains(accounts: &Accounts) -> anyhow::Result<Vec<Domain>> 
     }
 }
 
-/// What the configuration says about the records, and the files that could not be read for it.
+/// The records according to the configuration, and the files that could not be read for them.
 pub(super) fn wanted(config: &Config, domains: Vec<Domain>, addresses: Vec<IpAddr>) -> (Wanted, Vec<Unread>) {
     let service = |(label, protocol): (&'static str, Protocol)| {
         let listener = config.listener.iter().find(|listener| listener.protocol == protocol)?;
@@ -140,7 +140,7 @@ pub(super) fn wanted(config: &Config, domains: Vec<Domain>, addresses: Vec<IpAdd
     (wanted, unread)
 }
 
-/// Where mail programs are answered: by this server, or by what stands before it.
+/// Where mail programs find their settings: on this server, or on a proxy in front of it.
 fn autoconfig(config: &Config) -> Vec<&'static str> {
     if config.autoconfig.enabled && config.listener.iter().any(|one| one.protocol == Protocol::Https) {
         vec!["autoconfig", "autodiscover"]
@@ -151,7 +151,7 @@ fn autoconfig(config: &Config) -> Vec<&'static str> {
     }
 }
 
-/// The records of the keys that are configured, and of those that are exchanged.
+/// The records of configured keys and of rotated keys.
 fn signing_keys(config: &Config, unread: &mut Vec<Unread>) -> Vec<DkimRecord> {
     let mut records = Vec::new();
     for key in &config.spam.dkim.keys {
@@ -191,15 +191,15 @@ fn rotated(domain: &Domain, pair: KeyPairState) -> impl Iterator<Item = DkimReco
     })
 }
 
-/// The chains of the certificates whose keys others may look for in the DNS, in DER.
+/// The chains of the certificates whose keys others may look up in the DNS, in DER.
 pub(super) fn chains(config: &Config) -> Vec<Vec<Vec<u8>>> {
     let named = config.tls.certificates.iter().map(|pair| pair.cert.clone());
-    // Files that cannot be read are told with their public keys.
+    // Unreadable files are reported with their public keys.
     let chains = named.chain(obtained(config)).filter_map(|file| read_chain(&file).ok());
     chains.map(|chain| chain.into_iter().map(|certificate| certificate.to_vec()).collect()).collect()
 }
 
-/// The files of the host's certificates that the server gets by itself, whether they are there yet or not.
+/// The files of the host's certificates that the server obtains itself, whether or not they exist yet.
 fn obtained(config: &Config) -> impl Iterator<Item = PathBuf> {
     let wanted = config.tls.acme.iter().filter(|wanted| wanted.names.contains(&config.hostname));
     wanted.filter_map(|wanted| wanted.file(&config.tls.acme_state))
@@ -221,9 +221,9 @@ fn public_keys(config: &Config, unread: &mut Vec<Unread>) -> Vec<String> {
     keys
 }
 
-/// Where programs find calendars and contacts (RFC 6764 §3).
+/// Where clients find calendars and contacts (RFC 6764 §3).
 fn dav_services(config: &Config) -> Vec<Service> {
-    // `https` has them only in the process with the mailboxes.
+    // `https` serves them only in the process with the mailboxes.
     let is_here = |listener: &&ListenerSettings| {
         listener.protocol == Protocol::Https && (listener.role() == Role::Access || config.webmail.submission.is_none())
     };
@@ -237,7 +237,7 @@ fn dav_services(config: &Config) -> Vec<Service> {
     }
 }
 
-/// The addresses that a listener for mail names, else those that the DNS has for the host now.
+/// The addresses that a mail listener names, or else those the DNS now has for the host.
 async fn addresses_of(config: &Config) -> Vec<IpAddr> {
     let mail = config.listener.iter().filter(|listener| listener.protocol == Protocol::Smtp);
     let named: Vec<IpAddr> = mail

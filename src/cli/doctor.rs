@@ -24,13 +24,13 @@ use crate::storage::{database, directory};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Only this domain, besides the host itself; may be given several times.
+    /// Check only this domain and the host itself; may be given several times.
     #[arg(long, value_name = "DOMAIN")]
     domain: Vec<Domain>,
-    /// Show also what is well.
+    /// Also show what is fine.
     #[arg(long, short)]
     all: bool,
-    /// Do not try the ports at the public addresses.
+    /// Do not test the ports at the public addresses.
     #[arg(long)]
     no_ports: bool,
 }
@@ -48,7 +48,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let config = &context.config()?;
     let (mut domains, database) = match known_domains(context).await {
         Ok(domains) => (domains, None),
-        // Whoever looks for what is wrong is told that this is, and what can be found out without it.
+        // This is itself a finding; the rest is checked as far as possible without it.
         Err(error) if error.chain().any(|cause| cause.is::<database::Error>()) => {
             (arguments.domain.clone(), Some(told(&error)))
         }
@@ -104,7 +104,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     Ok(if worst == Some(Health::Wrong) { Exit::Failed } else { Exit::Done })
 }
 
-/// The domains in use, as the database has them.
+/// The enabled domains, from the database.
 async fn known_domains(context: &Context) -> anyhow::Result<Vec<Domain>> {
     let accounts = context.accounts().await?;
     let domains = dns::domains(&accounts).await;
@@ -119,7 +119,7 @@ fn host_of(url: &str) -> Option<String> {
     (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
-/// A paragraph for each finding, and a sentence about the rest.
+/// Prints a paragraph for each finding, and a line of totals.
 fn tell(findings: &[Finding], all: bool) {
     let count = |health| findings.iter().filter(|finding| finding.health == health).count();
     for finding in findings.iter().filter(|finding| all || finding.health != Health::Well) {
@@ -129,7 +129,7 @@ fn tell(findings: &[Finding], all: bool) {
         }
     }
     print(&format!(
-        "{} wrong, {} to be better, {} not to be found out from here, {} well\n",
+        "{} wrong, {} to improve, {} that cannot be checked from here, {} fine\n",
         count(Health::Wrong),
         count(Health::Warning),
         count(Health::Unknown),
@@ -137,13 +137,13 @@ fn tell(findings: &[Finding], all: bool) {
     ));
 }
 
-/// What the roles that run could not open.
+/// Listeners that the running roles could not open.
 async fn unopened(config: &Config) -> Vec<Shut> {
     let mut places: Vec<Unopened> = Vec::new();
     for role in Role::ALL {
-        // Roles that do not run, or may not be asked, are found out by their listeners.
+        // Roles that are not running, or may not be asked, are noticed by their listeners.
         let Ok(status) = look_at_status(&config.server, *role).await else { continue };
-        // A process with several roles answers for each of them.
+        // A process with several roles answers once for each.
         let added: Vec<_> = status.unopened.into_iter().filter(|place| !places.contains(place)).collect();
         places.extend(added);
     }
@@ -155,7 +155,7 @@ async fn unopened(config: &Config) -> Vec<Shut> {
     places.into_iter().map(shut).collect()
 }
 
-/// The ports that the world must reach: those of listeners with a standard port that are not for this machine alone.
+/// The ports that must be publicly reachable: standard ports of listeners that are not for this machine alone.
 fn ports(config: &Config) -> Vec<u16> {
     let is_public = |protocol| {
         !matches!(
@@ -185,17 +185,17 @@ fn named(context: &Context, config: &Config) -> anyhow::Result<Vec<(String, Path
         let path = match (text.strip_prefix("credential:"), &source.credentials) {
             (None, _) => PathBuf::from(text),
             (Some(name), Some(directory)) => directory.join(name),
-            // systemd shows them to the roles only.
+            // systemd makes them visible only to the roles.
             (Some(_), None) => return,
         };
         if is_secret(key) && !text.is_empty() {
-            // The certificates beside it are for everybody.
+            // The certificates beside it are public.
             let path = if key == "tls.self_signed" { path.join("key.pem") } else { path };
             named.push((key.to_owned(), path));
         }
     };
     each_path(&Config::shape(), &toml::Value::Table(document), "", &mut take);
-    // One that cannot be read was told of when the configuration was.
+    // An unreadable one was reported together with the configuration.
     if let Some(document) = config.accounts.declared.as_deref().and_then(|path| declared(path).ok().flatten()) {
         each_path(&DeclaredFile::shape(), &document, "", &mut take);
     }
@@ -211,16 +211,16 @@ fn guarded(config: &Config, named: &[(String, PathBuf)]) -> Vec<Guarded> {
     if !config.tls.acme.is_empty() {
         guarded.push(own(&config.tls.acme_state, OTHERS, "keys and certificates by ACME"));
     }
-    // Mail in it is in the clear. The first backup makes it.
+    // Mail in it is unencrypted. The first backup creates it.
     guarded.extend(backups(config).filter(|path| path.exists()).map(|path| own(path, 0o077, "backups")));
-    // Without a password it is no secret, and may well stand where everybody can read it, such as in /nix/store.
+    // Without a password it is no secret, and may be where everybody can read it, such as in /nix/store.
     let has_password = database_url(config).map_or(true, |url| url.has_password());
     let is_one = |(key, _): &&(String, PathBuf)| has_password || key != "storage.database_file";
     guarded.extend(named.iter().filter(is_one).map(|(key, path)| own(path, OTHERS, &content(key))));
     guarded
 }
 
-/// What a setting's file holds, for people.
+/// What a setting's file contains, in words.
 fn content(key: &str) -> String {
     let known = match key {
         "dashboard.password_file" => "the monitoring page's password",
@@ -236,7 +236,7 @@ fn content(key: &str) -> String {
     known.to_owned()
 }
 
-/// The directory of the backups, where it is one of this machine.
+/// The directory of the backups, if it is on this machine.
 fn backups(config: &Config) -> impl Iterator<Item = &Path> {
     match &config.backup.destination {
         Destination::Directory(path) => Some(path.as_path()),
@@ -256,5 +256,5 @@ fn volumes(config: &Config) -> Vec<Volume> {
     volumes
 }
 
-/// A listener may take this long to answer.
+/// How long a listener may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -6,7 +6,7 @@ use super::output::Shown;
 use crate::foundations::address;
 use crate::storage::directory::{DomainEntry, Error, Owner, Page, Standing};
 
-/// The domains whose mail is ours.
+/// The domains this server accepts mail for.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Domain {
     /// Add a domain.
@@ -16,29 +16,29 @@ pub(super) enum Domain {
     },
     /// List the domains.
     List,
-    /// Show a domain: its state, when it was made, and whether it is declared or made by hand.
+    /// Show a domain: its state, when it was created, and whether it is declared or was added by hand.
     Show {
         /// Its name, such as example.com.
         domain: address::Domain,
     },
-    /// Remove a domain with its users: they are archived, nothing is deleted.
+    /// Remove a domain and its users. They are archived; nothing is deleted.
     Remove {
         /// Its name, such as example.com.
         domain: address::Domain,
     },
-    /// Take mail for a domain again, also after a removal.
+    /// Accept mail for a domain again, also after a removal.
     Enable {
         /// Its name, such as example.com.
         domain: address::Domain,
     },
-    /// Refuse mail for a domain for now; its users and their mail stay.
+    /// Refuse mail for a domain. Its users and their mail are kept.
     Disable {
         /// Its name, such as example.com.
         domain: address::Domain,
     },
 }
 
-/// A domain as it is shown.
+/// A domain, for output.
 #[derive(Debug, Serialize)]
 struct Row {
     domain: String,
@@ -90,7 +90,7 @@ pub(super) async fn run(command: Domain, context: &Context) -> Outcome {
             edit.add_domain(&domain, Owner::Admin).await?;
             edit.commit().await?;
             accounts.record_change(&domain, format!("domain {domain} is added")).await;
-            output.done(&format!("{domain} is ours now"), &serde_json::json!({ "domain": domain }));
+            output.done(&format!("{domain} was added"), &serde_json::json!({ "domain": domain }));
         }
         Domain::Remove { domain } => {
             accounts.may_remove(&domain, owner(&accounts, &domain).await?)?;
@@ -115,7 +115,7 @@ pub(super) async fn run(command: Domain, context: &Context) -> Outcome {
             let state = state(Standing::Enabled, false);
             let text = match users {
                 0 => format!("{domain} is {state}"),
-                _ => format!("{domain} is {state}, and so are the {users} of its users who were archived with it"),
+                _ => format!("{domain} is {state}, and so are {users} of its users who were archived with it"),
             };
             let text = text + until_reload(&accounts, &domain).await?;
             let value = serde_json::json!({ "domain": domain, "state": state, "restored_users": users });

@@ -19,28 +19,28 @@ pub enum Exit {
     Done = 0,
     /// It could not; the reason is on standard error.
     Failed = 1,
-    /// The arguments make no command.
+    /// The arguments are wrong.
     Usage = 2,
-    /// The configuration cannot be read or has mistakes, or the database is not there or does not let its user in.
+    /// The configuration cannot be read or has mistakes, or the database does not exist or denies access.
     Configuration = 3,
     /// What was named does not exist.
     NotFound = 4,
-    /// What was to be created exists already.
+    /// What was to be created already exists.
     Exists = 5,
-    /// What was stored is not what is there any more: a backup is damaged.
+    /// A backup is damaged: its contents differ from what was stored.
     Damaged = 6,
     /// It may work later: the database or the server does not answer (`EX_TEMPFAIL`).
     Temporary = 75,
-    /// It did what it may; a place for backups does not let go of what was to be removed (`EX_NOPERM`).
+    /// It did what it could, but may not remove some files from a backup destination (`EX_NOPERM`).
     Held = 77,
 }
 
 /// The same, for `--help`.
 pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 the configuration or its database cannot be used, \
-    4 not found, 5 exists already, 6 a backup is damaged or differs, 75 try again later, \
-    77 a place for backups keeps what was to be removed.";
+    4 not found, 5 already exists, 6 a backup is damaged or differs, 75 try again later, \
+    77 no permission to remove files from a backup destination.";
 
-/// Why a command ends otherwise than done, when nothing below it has failed.
+/// Why a command did not succeed although nothing it called has failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 pub(super) struct Ended {
@@ -54,7 +54,7 @@ impl Ended {
     }
 }
 
-/// What a command returns.
+/// The result of a command.
 pub(super) type Outcome = anyhow::Result<Exit>;
 
 impl From<Exit> for ExitCode {
@@ -64,7 +64,7 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// The code for an error, by what it says it is.
+    /// The exit code for an error.
     pub(super) fn of(error: &anyhow::Error) -> Self {
         if let Some(Ended { exit, .. }) = error.downcast_ref() {
             return *exit;
@@ -109,7 +109,7 @@ impl Exit {
     }
 }
 
-/// Whether a running process could not use its configuration.
+/// Whether a running process cannot use its configuration.
 const fn is_of_configuration(error: &RequestError) -> bool {
     matches!(error, RequestError::Refused(Complaint { nature: Nature::Configuration, .. }))
 }

@@ -7,13 +7,13 @@ use crate::foundations::address::Address;
 use crate::foundations::counted::counted;
 use crate::storage::directory::Error;
 
-/// What leaves this server.
+/// Exports for other servers.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Export {
-    /// Write Dovecot's lists of UIDs into mailboxes, so that it can take them over where they are, and its clients
-    /// download nothing again. Stop this server before Dovecot starts.
+    /// Write Dovecot's UID lists into mailboxes, so that Dovecot can serve them in place and clients need not download
+    /// anything again. Stop this server before starting Dovecot.
     Dovecot {
-        /// The users; all of them when none is given.
+        /// The users; all of them by default.
         #[arg(value_name = "ADDRESS")]
         users: Vec<Address>,
     },
@@ -33,7 +33,7 @@ pub(super) async fn run(command: Export, context: &Context) -> Outcome {
     for user in &users {
         tend_mailboxes(&accounts.config, user, MailboxCommand::WriteUidlists).await?;
     }
-    let said = format!("Dovecot's lists of UIDs are in the mailboxes of {}", counted(users.len(), "user"));
+    let said = format!("Dovecot's UID lists are in the mailboxes of {}", counted(users.len(), "user"));
     context.output.done(&said, &serde_json::json!({ "users": users }));
     Ok(Exit::Done)
 }

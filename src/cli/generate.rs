@@ -10,7 +10,7 @@ use clap_mangen::Man;
 use super::arguments::Arguments;
 use super::exit::{Exit, HELP, Outcome};
 
-/// Prints the completions of a shell.
+/// Prints the completions for a shell.
 pub(super) fn completions(shell: Shell) -> Exit {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "postrider", &mut text);
@@ -24,7 +24,7 @@ pub(super) fn manual(directory: &Path) -> Outcome {
     command.build();
     fs::create_dir_all(directory)
         .and_then(|()| write_pages(command, directory))
-        .with_context(|| format!("the pages cannot be written into `{}`", directory.display()))?;
+        .with_context(|| format!("the manual pages cannot be written into `{}`", directory.display()))?;
     Ok(Exit::Done)
 }
 
@@ -36,8 +36,8 @@ fn write_pages(command: clap::Command, directory: &Path) -> io::Result<()> {
     fs::write(directory.join(page.get_filename()), render(&page, &command)?)
 }
 
-/// A page. Its title is written here: the generator takes a command's own name for that of the program, and the version for
-/// the date.
+/// A page. Its title is replaced here: the generator would use the command's own name for the program's, and the version
+/// for the date.
 fn render(page: &Man, command: &clap::Command) -> io::Result<String> {
     let mut raw = Vec::new();
     page.render(&mut raw)?;
@@ -56,7 +56,7 @@ fn render(page: &Man, command: &clap::Command) -> io::Result<String> {
         text.push('\n');
     }
     if more.is_none() {
-        // Nothing in it means anything to roff.
+        // It contains nothing special to roff.
         text.push_str(&format!("{general}\n{HELP}\n"));
     }
     if name != "postrider" {

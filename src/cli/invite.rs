@@ -12,7 +12,7 @@ use crate::foundations::settings::Span;
 use crate::services::set_up::{Error, PATH, Token, invite};
 use crate::storage::directory::Page;
 
-/// A link as it is shown, once.
+/// A link, for output; it is shown only once.
 #[derive(Debug, Serialize)]
 struct Row {
     address: String,
@@ -28,11 +28,11 @@ impl Shown for Row {
     }
 }
 
-/// One link, or one for everybody without a password.
+/// Creates one link, or one for each user without a password.
 pub(super) async fn run(accounts: Accounts, output: Output, address: Option<Address>, valid: Option<Span>) -> Outcome {
     let site = site(&accounts.config)?;
     let valid = valid.unwrap_or(accounts.config.set_up.valid).duration();
-    let made = |address: &Address| (address.to_string(), format!("{address} may choose a password by a link"));
+    let made = |address: &Address| (address.to_string(), format!("{address} may choose a password through a link"));
     let row = |address: &Address, (token, ends_at): (Token, Timestamp)| Row {
         address: address.to_string(),
         link: format!("{site}{PATH}{}", token.expose()),
@@ -42,7 +42,7 @@ pub(super) async fn run(accounts: Accounts, output: Output, address: Option<Addr
         Some(address) => {
             let account = accounts.directory.account_now(&address).await?;
             if account.is_some_and(|account| !account.may_log_in()) {
-                bail!("{address} is disabled; `postrider user enable {address}` first");
+                bail!("{address} is disabled; run `postrider user enable {address}` first");
             }
             let link = invite(&accounts.directory, &address, valid).await?;
             accounts.record_changes([made(&address)]).await;
@@ -73,7 +73,7 @@ async fn without_password(accounts: &Accounts) -> anyhow::Result<Vec<Address>> {
     }
 }
 
-/// Where browsers reach the page, without the final slash.
+/// The URL of the page, without the final slash.
 fn site(config: &Config) -> Result<String, Error> {
     if let Some(address) = &config.set_up.address {
         return Ok(address.trim_end_matches('/').to_owned());

@@ -1,9 +1,9 @@
 //! The command line: one file per command.
 //!
 //! Every command takes `--config` and `--json`. Results go to standard output, as a table on a terminal or as one JSON
-//! value (`spam check` writes one for each message, on a line of its own, as soon as it has it); everything else goes to standard error. How a command ended says its exit code, listed in [`Exit`].
-//! Commands that a running role must know of ask it over its control socket; the others work on the database directly,
-//! so they work also when nothing runs.
+//! value (`spam check` writes one line for each message as soon as it is examined); everything else goes to standard
+//! error. The exit codes are listed in [`Exit`]. Commands that concern a running role ask it over its control socket;
+//! the others work directly on the database, also when no role is running.
 
 mod alias;
 mod app_password;
@@ -64,7 +64,7 @@ use sendmail::{CalledAs, Errand};
 use crate::daemon::log;
 use crate::services::accounts::Secrets;
 
-/// Runs the command of this process's arguments to its end.
+/// Runs the command given by this process's arguments.
 pub fn run() -> ExitCode {
     let mut words = std::env::args_os();
     let called_as = words.next().and_then(|program| CalledAs::of(Path::new(&program)));
@@ -80,7 +80,7 @@ pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version were asked for; everything else is a mistake.
+            // Help or version were requested; anything else is a mistake.
             if !error.use_stderr() {
                 let _ = error.print();
                 return Exit::Done.into();
@@ -93,7 +93,7 @@ pub fn run() -> ExitCode {
         }
     };
     let context = Context::new(&arguments);
-    // These two log as the configuration wants it.
+    // These two log as configured.
     if !matches!(arguments.command, Command::Serve(_) | Command::Demo(_)) {
         log::start_for_command();
     }

@@ -5,7 +5,7 @@ use chrono::{Days, Local, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _};
 use crate::foundations::clock::{Clock as _, SystemClock, Timestamp};
 use crate::foundations::settings::Span;
 
-/// A time as people write it: a moment, or a minute or a day of the local time.
+/// A time as people write it: a moment, or a minute or day in local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moment {
     begins: Timestamp,
@@ -18,7 +18,7 @@ impl Moment {
         self.begins
     }
 
-    /// Its last microsecond, for what is to be no younger.
+    /// Its last microsecond, for upper limits.
     pub(super) const fn end(self) -> Timestamp {
         self.ends
     }
@@ -45,27 +45,27 @@ impl FromStr for Moment {
             (_, Some(minute), _) => (Some(minute), minute.checked_add_signed(TimeDelta::minutes(1))),
             (_, _, second) => (second, second.and_then(|second| second.checked_add_signed(TimeDelta::seconds(1)))),
         };
-        // An hour that comes twice or not at all (summer time) stands for its first possible reading.
+        // An hour that occurs twice or not at all (daylight saving) is read in the first possible way.
         let local = |time: NaiveDateTime| Some(Local.from_local_datetime(&time).earliest()?.timestamp_micros());
-        let wanted = "2026-11-26, \"2026-11-26 14:30\", 2026-11-26T14:30:00Z or how long ago (90m, 2h, 3d) is wanted";
+        let wanted = "expected 2026-11-26, \"2026-11-26 14:30\", 2026-11-26T14:30:00Z or how long ago (90m, 2h, 3d)";
         let begins = first.and_then(local).ok_or(wanted)?;
-        // A day whose midnight does not come (summer time again) ends a day after it began.
+        // A day whose following midnight does not exist (daylight saving again) ends a day after it began.
         let ends = last.and_then(local).unwrap_or(begins + 86_400_000_000) - 1;
         Ok(Self { begins: Timestamp::from_unix_micros(begins), ends: Timestamp::from_unix_micros(ends) })
     }
 }
 
-/// A span in which something is good.
+/// A span of validity.
 pub(super) fn span(text: &str) -> Result<Span, &'static str> {
     Span::parse(text)
         .filter(|span| !span.duration().is_zero())
-        .ok_or("a span such as 12h or 3d is wanted, longer than none")
+        .ok_or("expected a span greater than zero, such as 12h or 3d")
 }
 
-/// A time that has come, for what looks back from now.
+/// A time in the past.
 pub(super) fn past(text: &str) -> Result<Moment, &'static str> {
     let moment: Moment = text.parse()?;
-    if moment.begins > SystemClock.now() { Err("a time that has come is wanted") } else { Ok(moment) }
+    if moment.begins > SystemClock.now() { Err("expected a time in the past") } else { Ok(moment) }
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! The files that a configuration names, by the shape of its settings, so that a setting that is added is not forgotten.
+//! The files that a configuration names, found by the shape of its settings, so that new settings are not forgotten.
 
 use std::path::{Path, PathBuf};
 
 use crate::foundations::files::read_bounded;
 use crate::foundations::settings::{Setting as _, Shape};
 
-/// Settings with paths to what is in a backup by itself, or belongs to the running server.
+/// Settings with paths that are in a backup anyway, or belong to the running server.
 pub(super) const NO_CONFIGURATION: [&str; 8] = [
     "backup.drill_directory",
     "backup.s3.cache_directory",
@@ -13,12 +13,12 @@ pub(super) const NO_CONFIGURATION: [&str; 8] = [
     "server.control_directory",
     "spool.directory",
     "storage.mail_root",
-    // Taken where it is there.
+    // Included if it exists.
     "tls.acme_state",
     "webmail.submission",
 ];
 
-/// Settings with files that hold no secret. Every other one counts as a secret, so that a setting that is added gives none away.
+/// Settings with files that hold no secrets. All others count as secrets, so that a new setting gives none away.
 pub(super) const PUBLIC: [&str; 9] = [
     "accounts.declared",
     "backup.s3.authorities",
@@ -31,10 +31,10 @@ pub(super) const PUBLIC: [&str; 9] = [
     "tls.certificates.cert",
 ];
 
-/// A declaration of accounts that is larger than this is none.
+/// The largest file of declared accounts.
 const LARGEST_DECLARATION: u64 = 16 << 20;
 
-/// Calls back with the dotted key and the text of every path in a document of this shape.
+/// Calls back with the dotted key and text of every path in a document of this shape.
 pub(super) fn each_path(shape: &Shape, value: &toml::Value, key: &str, each: &mut dyn FnMut(&str, &str)) {
     match (shape, value) {
         (Shape::Value(_), toml::Value::String(text)) if *shape == PathBuf::shape() => each(key, text),
@@ -55,7 +55,7 @@ pub(super) fn each_path(shape: &Shape, value: &toml::Value, key: &str, each: &mu
     }
 }
 
-/// The accounts that a file declares, as a document of the shape of `DeclaredFile`; `None` where it is not there.
+/// The accounts that a file declares, as a document of the shape of `DeclaredFile`; `None` if there is no such file.
 pub(super) fn declared(path: &Path) -> Result<Option<toml::Value>, String> {
     if !path.exists() {
         return Ok(None);
@@ -69,10 +69,10 @@ pub(super) fn declared(path: &Path) -> Result<Option<toml::Value>, String> {
     } else {
         text.parse().map(toml::Value::Table).map_err(|error: toml::de::Error| error.to_string())
     };
-    document.map(Some).map_err(|error| format!("what it names is not known: {error}"))
+    document.map(Some).map_err(|error| format!("the files it names are unknown: {error}"))
 }
 
-/// A key that is null says nothing, and TOML has no word for it.
+/// A null key means nothing, and TOML cannot express it.
 fn without_null(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {
@@ -89,7 +89,7 @@ pub(super) fn joined(key: &str, name: &str) -> String {
     if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
 }
 
-/// Whether a setting names a file or directory that not everybody may read, which lies where the configuration says.
+/// Whether a setting names a file or directory, at the given path, that not everybody may read.
 pub(super) fn is_secret(key: &str) -> bool {
     !NO_CONFIGURATION.contains(&key) && !PUBLIC.contains(&key)
 }

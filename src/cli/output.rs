@@ -22,12 +22,12 @@ pub(super) enum Output {
 pub(super) trait Shown: Serialize {
     /// The headings.
     const COLUMNS: &'static [&'static str];
-    /// What stands under them.
+    /// The cells below them.
     fn cells(&self) -> Vec<String>;
 }
 
 impl Output {
-    /// A list: a table on a terminal, lines with tabs into a pipe, an array in JSON.
+    /// A list: a table on a terminal, tab-separated lines in a pipe, an array in JSON.
     pub(super) fn list<T: Shown>(self, rows: &[T]) {
         match self {
             Self::Json => json(&rows),
@@ -43,7 +43,7 @@ impl Output {
         }
     }
 
-    /// One thing: its headings with what belongs to them, or an object in JSON.
+    /// One item: its headings with their values, or an object in JSON.
     pub(super) fn one<T: Shown>(self, thing: &T) {
         match self {
             Self::Json => json(thing),
@@ -61,7 +61,7 @@ impl Output {
         }
     }
 
-    /// Why the arguments make no command, in JSON.
+    /// What is wrong with the arguments, in JSON.
     pub(super) fn misused(error: &clap::Error) {
         let text = error.to_string();
         let (first, rest) = text.trim().split_once("\n\n").unwrap_or((text.trim(), ""));
@@ -69,7 +69,7 @@ impl Output {
         json(&serde_json::json!({ "error": first, "exit": Exit::Usage as u8, "usage": rest }));
     }
 
-    /// Why nothing was done, on standard error for people and on standard output in JSON.
+    /// Why a command failed, on standard error for people and on standard output in JSON.
     pub(super) fn failure(self, error: &anyhow::Error) {
         match (self, error.downcast_ref()) {
             (Self::Json, Some(LoadError::Mistakes(mistakes))) => {
@@ -86,19 +86,19 @@ impl Output {
     }
 }
 
-/// How results are wished, by arguments that make no command.
+/// The wanted output, read from arguments that are not a valid command.
 pub(super) fn wished() -> Output {
     let mut arguments = std::env::args_os().skip(1).take_while(|argument| argument != "--");
     if arguments.any(|argument| argument == "--json") { Output::Json } else { Output::People }
 }
 
-/// A line of cells for other programs. What tabs and line ends there are is ours: names are what users make them.
+/// A line of cells for other programs. Tabs and line ends in cells are replaced: users can put any character in names.
 fn line(cells: &[String]) -> String {
     let cells: Vec<String> = cells.iter().map(|cell| cell.replace(['\t', '\n', '\r'], " ")).collect();
     cells.join("\t") + "\n"
 }
 
-/// A table; where words would have to be broken to fit, one row after the other instead.
+/// A table; if words would have to be broken to fit, one row after the other instead.
 fn arranged(columns: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
     const GAP: usize = 2;
     let longest = |text: &str| text.split_whitespace().map(|word| word.chars().count()).max().unwrap_or(0);
@@ -122,21 +122,21 @@ fn arranged(columns: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> Str
     format!("{}\n", table.trim_fmt())
 }
 
-/// One of several things, without what it has nothing of.
+/// One of several items, without empty fields.
 fn filled(columns: &[&str], cells: Vec<String>) -> String {
     let (columns, cells): (Vec<&str>, Vec<String>) =
         columns.iter().copied().zip(cells).filter(|(_, cell)| !cell.is_empty()).unzip();
     described(&columns, cells)
 }
 
-/// Headings with what belongs to them, one below the other.
+/// Headings with their values, one per line.
 fn described(columns: &[&str], cells: Vec<String>) -> String {
     let width = columns.iter().map(|name| name.len()).max().unwrap_or(0);
     let lines = columns.iter().zip(cells).map(|(name, cell)| format!("{name:width$}  {cell}"));
     lines.map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// An error with its causes. Many say their cause in their own words; it is not said again.
+/// An error with its causes. Causes that an error already includes in its own text are not repeated.
 pub(super) fn told(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |told, cause| match cause.to_string() {
         words if told.contains(&words) => told,
@@ -150,9 +150,9 @@ fn json(value: &impl Serialize) {
     print(&(text + "\n"));
 }
 
-/// Writes to standard output. A reader that has gone away (`| head`) is no error; anything else is told, once, and ends the
-/// command with a failure: a key or a message may have been cut off. What strangers have written must tell an administrator's
-/// terminal nothing; a file gets it as it is.
+/// Writes to standard output. A closed pipe (`| head`) is no error; any other error is reported once and makes the
+/// command fail: a key or message may have been cut off. On a terminal, control characters written by strangers are
+/// made harmless; a file gets the text as it is.
 pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let text = if out.is_terminal() { Cow::Owned(visible(text)) } else { Cow::Borrowed(text) };
@@ -165,14 +165,14 @@ pub(super) fn print(text: &str) {
     }
 }
 
-/// Whether something could not be written to standard output.
+/// Whether writing to standard output failed.
 pub(super) fn is_lost() -> bool {
     LOST.load(Ordering::Relaxed)
 }
 
 static LOST: AtomicBool = AtomicBool::new(false);
 
-/// A text without characters that move a terminal's cursor, recolour it, or show words in another order than they have.
+/// A text without characters that move a terminal's cursor, change its colours, or reorder words.
 fn visible(text: &str) -> String {
     let is_meant = |c: char| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let text = text.replace("\r\n", "\n");

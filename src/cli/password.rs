@@ -7,10 +7,10 @@ use crate::foundations::secret::Secret;
 use crate::services::login;
 
 /// A password: typed twice without echo on a terminal, or the first line of standard input. Never an argument, which
-/// every process of the machine can read.
+/// every process on the machine can read.
 pub(super) fn ask(what: &str) -> anyhow::Result<Secret<String>> {
     if !std::io::stdin().is_terminal() {
-        return read_line().context("a password is wanted on standard input");
+        return read_line().context("expected a password on standard input");
     }
     let first = typed(what)?;
     if first != typed("Again")? {
@@ -19,10 +19,10 @@ pub(super) fn ask(what: &str) -> anyhow::Result<Secret<String>> {
     Ok(first)
 }
 
-/// A password that somebody else will check: typed once without echo, or the first line of standard input.
+/// A password that another server will check: typed once without echo, or the first line of standard input.
 pub(super) fn ask_once(what: &str) -> anyhow::Result<Secret<String>> {
     if !std::io::stdin().is_terminal() {
-        return read_line().context("a password is wanted on standard input");
+        return read_line().context("expected a password on standard input");
     }
     typed(what)
 }
@@ -47,7 +47,7 @@ fn read_line() -> anyhow::Result<Secret<String>> {
     Ok(Secret::new(password.to_owned()))
 }
 
-/// The terminal shows nothing of what is typed, as long as this lives.
+/// Turns off the terminal's echo until it is dropped.
 struct Quiet(Termios);
 
 impl Quiet {
@@ -66,7 +66,7 @@ impl Drop for Quiet {
     }
 }
 
-/// The hash of a password as the directory keeps it.
+/// The hash of a password as the directory stores it.
 pub(super) fn hash(password: &Secret<String>, cost: u32) -> anyhow::Result<Secret<String>> {
     Ok(login::hash(password, cost)?)
 }

@@ -14,7 +14,7 @@ use crate::services::accounts::{Declaration, Plan, Secrets, plan};
 use crate::storage::database::Database;
 use crate::storage::directory::{Directory, Everything};
 
-/// Says what the declared accounts would change, and changes nothing: neither accounts nor the tables they are in.
+/// Shows what the declared accounts would change. Changes nothing, neither the accounts nor their tables.
 pub(super) async fn run(context: &Context, secrets: Secrets) -> Outcome {
     let config = context.config()?;
     let Some(path) = config.accounts.declared.as_deref() else {
@@ -41,18 +41,18 @@ pub(super) async fn run(context: &Context, secrets: Secrets) -> Outcome {
 
 const NOTHING_DECLARED: &str = "No accounts are declared (`accounts.declared` names no file), so nothing would change";
 
-/// What there is, and what the server would do to the tables before it compares.
+/// The existing accounts, and what the server would do to the tables before it compares.
 async fn present(config: &Config) -> anyhow::Result<(Everything, Option<String>)> {
     let Some(database) = Database::look(&database_url(config)?, &config.database).await? else {
-        let made = "there is no database yet; it is made when the server starts";
+        let made = "there is no database yet; the server creates it when it starts";
         return Ok((Everything::default(), Some(made.to_owned())));
     };
     let (pending, is_new) = (database.pending().await?, !database.has_table("virtual_domains").await?);
     let first = match pending.as_slice() {
         [] => None,
-        _ if is_new => Some("the database has no tables yet; they are made when the server starts".to_owned()),
+        _ if is_new => Some("the database has no tables yet; the server creates them when it starts".to_owned()),
         steps => Some(format!(
-            "the tables of the database are older than this program; they are brought up to date when the server starts ({})",
+            "the database tables are older than this program; the server updates them when it starts ({})",
             steps.join(", ")
         )),
     };
@@ -61,9 +61,10 @@ async fn present(config: &Config) -> anyhow::Result<(Everything, Option<String>)
         Directory::open(database.clone(), Live::new(config.directory.clone()), Arc::new(SystemClock), &tasks);
     let everything = match &first {
         Some(_) if is_new => Everything::default(),
-        Some(first) => {
-            directory.everything().await.with_context(|| format!("{first}, and accounts cannot be compared before"))?
-        }
+        Some(first) => directory
+            .everything()
+            .await
+            .with_context(|| format!("{first}, and accounts cannot be compared before that"))?,
         None => directory.everything().await?,
     };
     tasks.stop(std::time::Duration::from_secs(2)).await;

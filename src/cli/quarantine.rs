@@ -19,12 +19,12 @@ use crate::services::trace::{Asked, Period, Trace};
 use crate::storage::journal::Journal;
 use crate::storage::spool::Spool;
 
-/// Messages that the filter keeps back until somebody has looked at them.
+/// Messages that the filter holds back for review.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Quarantine {
-    /// List the messages in quarantine, the oldest first.
+    /// List the messages in quarantine, oldest first.
     List,
-    /// Show a message: for whom it is, and why it is kept back.
+    /// Show a message: its recipients, and why it is in quarantine.
     Show {
         /// Its queue id, as `list` shows it.
         id: QueueId,
@@ -32,56 +32,56 @@ pub(super) enum Quarantine {
         #[arg(long)]
         message: bool,
     },
-    /// Let a message go on to its recipients. What is marked as unwanted arrives in their folder for that.
+    /// Release a message to its recipients. If it is marked as spam, it arrives in their Junk folder.
     Release {
         /// Its queue id, as `list` shows it.
         id: QueueId,
-        /// Also teach the filter that it is wanted.
+        /// Also teach the filter that the message is wanted.
         #[arg(long)]
         ham: bool,
     },
-    /// Delete a message. Nobody is told.
+    /// Delete a message without notifying anybody.
     Delete {
         /// Its queue id, as `list` shows it.
         id: QueueId,
     },
-    /// Delete all messages, or those to which every option given here applies. Nobody is told. They are counted first, and
-    /// a terminal is asked; elsewhere `--yes` must be given.
+    /// Delete all messages, or those that match all given options, without notifying anybody. Asks for confirmation on a
+    /// terminal; otherwise `--yes` is required.
     Drop(Dropped),
 }
 
-/// Messages that are to leave quarantine for good.
+/// Messages to delete from quarantine.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
 pub(super) struct Dropped {
-    /// All of them.
+    /// Delete all messages.
     #[arg(long, group = "which", conflicts_with_all = ["from", "to", "older_than"])]
     all: bool,
-    /// Those of this sender: an address, `@example.com` for all of a domain, or `<>` for notifications.
+    /// Messages from this sender: an address, `@example.com` for a whole domain, or `<>` for notifications.
     #[arg(long, group = "which", value_name = "ADDRESS", value_parser = party)]
     from: Option<Party>,
-    /// Those for this recipient, whoever else gets them: an address, or `@example.com` for all of a domain.
+    /// Messages to this recipient, even if others receive them too: an address, or `@example.com` for a whole domain.
     #[arg(long, group = "which", value_name = "ADDRESS", value_parser = party)]
     to: Option<Party>,
-    /// Those that came longer ago than this, such as 12h or 30d.
+    /// Messages that arrived longer ago than this, such as 12h or 30d.
     #[arg(long, group = "which", value_name = "SPAN", value_parser = span)]
     older_than: Option<Span>,
-    /// List them, and delete nothing.
+    /// List the messages without deleting them.
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask whether it is really meant.
+    /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
 }
 
-/// Whom an address is compared with.
+/// What an address is compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Party {
-    /// The sender of notifications, who has none.
+    /// The empty sender of notifications.
     Nobody,
-    /// This one.
+    /// One address.
     One(Address),
-    /// All of a domain.
+    /// A whole domain.
     Domain(Domain),
 }
 
@@ -91,7 +91,7 @@ fn party(text: &str) -> Result<Party, &'static str> {
         (_, Some(domain)) => domain.parse().ok().map(Party::Domain),
         (_, None) => text.parse().ok().map(Party::One),
     };
-    party.ok_or("an address, @domain or <> is wanted")
+    party.ok_or("expected an address, @domain or <>")
 }
 
 impl Party {
@@ -161,7 +161,7 @@ async fn drop_some(dropped: &Dropped, context: &Context, config: &Config) -> Out
     end_each(context, config, commands, "deleted").await
 }
 
-/// An entry that is in quarantine; what waits for other reasons is the business of `postrider queue`.
+/// An entry in quarantine; other entries are handled by `postrider queue`.
 async fn quarantined(context: &Context, config: &Config, id: QueueId) -> anyhow::Result<EntryShown> {
     let entry: EntryShown = asked(context, config, QueueCommand::Show { id }).await?;
     if !entry.is_quarantined() {
@@ -189,7 +189,7 @@ async fn show(context: &Context, config: &Config, id: QueueId) -> anyhow::Result
     Ok(())
 }
 
-/// Teaches the filter for everybody that a message is wanted.
+/// Teaches the filter, for all users, that a message is wanted.
 async fn teach(config: &Config, id: QueueId) -> anyhow::Result<()> {
     let (filter, database) = super::spam::filter(config).await?;
     let tasks = Tasks::new();

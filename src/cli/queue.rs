@@ -25,11 +25,12 @@ impl Queue {
     }
 }
 
-/// The queue. WHICH is one or several of `all`, `held`, a queue id, `from:ADDRESS` (`from:<>` for notifications), `to:ADDRESS` and
-/// `domain:NAME`. What is in quarantine is listed, but changed only when its id is given; see `postrider quarantine`.
+/// The queue. WHICH is one or several of `all`, `held`, a queue id, `from:ADDRESS` (`from:<>` for notifications),
+/// `to:ADDRESS` and `domain:NAME`. Quarantined messages are listed, but only changed when their ids are given; see
+/// `postrider quarantine`.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Queue {
-    /// List the messages in the queue: those that wait, are held, or are in quarantine.
+    /// List the messages in the queue: waiting, held, or in quarantine.
     List {
         /// Only these: `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
         #[arg(default_value = "all", value_parser = which)]
@@ -43,38 +44,38 @@ pub(super) enum Queue {
         #[arg(long)]
         message: bool,
     },
-    /// Try messages now, whenever they would be due. Those that are held need `release`. `to:` and `domain:` mean only
-    /// these recipients.
+    /// Try messages now instead of when they are due. Held messages need `release`. `to:` and `domain:` try only these
+    /// recipients.
     Retry {
         /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
         #[arg(required = true, value_parser = which)]
         which: Vec<String>,
     },
-    /// Keep messages back until they are released. `to:` and `domain:` keep them from only these recipients: others still get them.
+    /// Hold messages until they are released. `to:` and `domain:` hold them only for these recipients.
     Hold {
         /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
         #[arg(required = true, value_parser = which)]
         which: Vec<String>,
     },
-    /// Let messages go that were held. `to:` and `domain:` let them go to only these recipients.
+    /// Release held messages. `to:` and `domain:` release them only to these recipients.
     Release {
         /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
         #[arg(required = true, value_parser = which)]
         which: Vec<String>,
     },
-    /// Delete messages. Nobody is told. `to:` and `domain:` take only these recipients off: others still get the message.
+    /// Delete messages without notifying anybody. `to:` and `domain:` only remove these recipients.
     Delete(Ended),
-    /// Give messages up now. Their senders are told. `to:` and `domain:` give up only these recipients: others still get the message.
+    /// Give up on messages now and notify their senders. `to:` and `domain:` give up only on these recipients.
     Bounce(Ended),
 }
 
-/// Messages that are to leave the queue.
+/// Messages to remove from the queue.
 #[derive(Debug, clap::Args)]
 pub(super) struct Ended {
     /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
     #[arg(required = true, value_parser = which)]
     which: Vec<String>,
-    /// Needed with `all`: every message in the queue is meant.
+    /// Confirm, as required with `all`, that every message in the queue is meant.
     #[arg(long)]
     yes: bool,
 }
@@ -141,7 +142,7 @@ pub(super) async fn run(command: Queue, context: &Context) -> Outcome {
             let is_wide = is_wide(&which);
             let count = asked_of_each(context, &config, which, |which| QueueCommand::Retry { which }).await?;
             if count == 0 {
-                eprintln!("postrider: nothing of that waits; what is held is let go by `postrider queue release`");
+                eprintln!("postrider: no such recipients are waiting; use `postrider queue release` for held ones");
             }
             return Ok(ended(told(output, "tried now", count), is_wide));
         }
@@ -173,7 +174,7 @@ pub(super) async fn run(command: Queue, context: &Context) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Takes messages off the queue, one after the other. What is in quarantine goes only by its id.
+/// Removes messages from the queue, one after the other. Quarantined ones are only removed by id.
 async fn end(
     context: &Context,
     config: &Config,
@@ -189,10 +190,10 @@ async fn end(
         return Ok(Exit::Done);
     }
     if which.iter().any(|which| which == "all") && !yes {
-        let text = format!("with `--yes` every message that waits is {what}");
+        let text = format!("every waiting message would be {what}; confirm with `--yes`");
         return Err(super::exit::Ended::with(Exit::Usage, text));
     }
-    // For whom: `None` for everybody.
+    // The recipients: `None` for all.
     let mut meant: BTreeMap<QueueId, BTreeSet<Option<String>>> = BTreeMap::new();
     for which in which {
         if let Ok(id) = which.parse() {
@@ -204,23 +205,23 @@ async fn end(
             meant.entry(entry.id).or_default().insert(whom.clone());
         }
     }
-    // Where everybody is meant, that comes first, and nothing is left to do for the others.
+    // `None` (all recipients) sorts first, and leaves nothing to do for individual ones.
     let commands = meant.into_iter().flat_map(|(id, whom)| whom.into_iter().map(move |whom| (id, whom)));
     let exit = end_each(context, config, commands.map(|(id, whom)| (id, command(id, whom))), what).await?;
     Ok(ended(exit, is_wide(which)))
 }
 
-/// Whether the words name nothing that should be there.
+/// Whether the words may match nothing without that being a mistake.
 fn is_wide(which: &[String]) -> bool {
     which.iter().all(|which| which == "all" || which == "held")
 }
 
-/// Nothing to do is no failure where nothing was named.
+/// Having nothing to do is no failure if nothing specific was named.
 fn ended(exit: Exit, is_wide: bool) -> Exit {
     if is_wide && exit == Exit::NotFound { Exit::Done } else { exit }
 }
 
-/// Takes messages off the queue, or recipients off them, one after the other; not found when there was none.
+/// Removes messages from the queue, or recipients from messages, one after the other; not found if there was none.
 pub(super) async fn end_each(
     context: &Context,
     config: &Config,
@@ -234,7 +235,7 @@ pub(super) async fn end_each(
             Ok(_) => {
                 count += u64::from(last.replace(id) != Some(id));
             }
-            // It has left by itself.
+            // It has left the queue meanwhile.
             Err(error) if Exit::of(&error) == Exit::NotFound => {}
             Err(error) => {
                 desk.close().await;
@@ -250,7 +251,7 @@ pub(super) async fn end_each(
     Ok(if count == 0 { Exit::NotFound } else { Exit::Done })
 }
 
-/// Writes the message of an entry to standard output: as it is, but harmless on a terminal.
+/// Writes the message of an entry to standard output: unchanged, but with control characters made harmless on a terminal.
 pub(super) async fn show_message(context: &Context, config: &Config, id: QueueId) -> anyhow::Result<()> {
     let entry: EntryShown = asked(context, config, QueueCommand::Show { id }).await?;
     let path = body_path(&config.spool.directory, id);
@@ -263,7 +264,7 @@ pub(super) async fn show_message(context: &Context, config: &Config, id: QueueId
     } else {
         let mut out = std::io::stdout().lock();
         match out.write_all(&octets).and_then(|()| out.flush()) {
-            // A reader that has gone away is no error.
+            // A closed pipe is no error.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
             _ => {}
         }
@@ -272,20 +273,20 @@ pub(super) async fn show_message(context: &Context, config: &Config, id: QueueId
 }
 
 impl EntryShown {
-    /// Whether the filter keeps it back.
+    /// Whether the filter has quarantined it.
     pub(super) fn is_quarantined(&self) -> bool {
         self.hold_reason.as_deref() == Some(QUARANTINED)
     }
 }
 
-/// All entries that a word means, page by page.
+/// All entries that a word selects, fetched page by page.
 pub(super) async fn every(context: &Context, config: &Config, which: &str) -> anyhow::Result<Vec<EntryShown>> {
     let mut entries: Vec<EntryShown> = Vec::new();
     loop {
         let after = entries.last().map(|entry| entry.id);
         let command = QueueCommand::List { which: which.to_owned(), after };
         let page: Vec<EntryShown> = asked(context, config, command).await?;
-        // A page with many recipients has fewer messages; only one without any is the end.
+        // A page with many recipients has fewer messages; only an empty page is the end.
         if page.is_empty() {
             return Ok(entries);
         }
@@ -293,7 +294,7 @@ pub(super) async fn every(context: &Context, config: &Config, which: &str) -> an
     }
 }
 
-/// How many recipients something was done to; not found when there was none.
+/// Reports how many recipients a command has affected; not found if there was none.
 pub(super) fn told(output: Output, what: &str, count: u64) -> Exit {
     output.done(
         &format!("{} {} {what}", counted(count, "recipient"), are(count)),
@@ -302,7 +303,7 @@ pub(super) fn told(output: Output, what: &str, count: u64) -> Exit {
     if count == 0 { Exit::NotFound } else { Exit::Done }
 }
 
-/// Has a command done for one selection after the other; how many recipients it was done to.
+/// Sends a command for each selection in turn; returns how many recipients were affected.
 async fn asked_of_each(
     context: &Context,
     config: &Config,
@@ -324,7 +325,7 @@ async fn asked_of_each(
     Ok(count)
 }
 
-/// Has one command done.
+/// Sends one command.
 pub(super) async fn asked<T: DeserializeOwned>(
     context: &Context,
     config: &Config,
@@ -336,14 +337,14 @@ pub(super) async fn asked<T: DeserializeOwned>(
     answer
 }
 
-/// Who does commands: the role that works on the queue; when it does not run, this process works on its storage.
+/// Where commands are carried out: by the role with the queue or, if it is not running, by this process on its storage.
 struct Desk<'a> {
     context: &'a Context,
     config: &'a Config,
     resting: Option<Resting>,
 }
 
-/// The storage of a queue nobody works on.
+/// The storage of a queue that no running role is using.
 struct Resting {
     accounts: Accounts,
     spool: Spool,

@@ -5,7 +5,7 @@ use super::exit::{Ended, Exit, Outcome};
 use crate::config::Role;
 use crate::daemon::control::{Request, RequestError, Status, ask};
 
-/// Asks every running process once to reload, also where another one could not.
+/// Asks every running process once to reload, even if another one failed to.
 pub(super) async fn run(context: &Context) -> Outcome {
     let config = context.config()?;
     let (mut asked, mut reloaded, mut errors) = (Vec::new(), Vec::new(), Vec::new());
@@ -23,7 +23,7 @@ pub(super) async fn run(context: &Context) -> Outcome {
             continue;
         }
         asked.push(status.process);
-        // Processes of an older program do not say what waits for a restart.
+        // Processes of an older version do not report what needs a restart.
         match ask::<Option<Vec<String>>>(&config.server, *role, &Request::Reload).await {
             Ok(keys) => {
                 waiting.extend(keys.unwrap_or_default());
@@ -41,13 +41,13 @@ pub(super) async fn run(context: &Context) -> Outcome {
     }
     let text = match waiting.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => "Reloaded".to_owned(),
-        some => format!("Reloaded; what has changed in {some} takes effect at the next restart"),
+        some => format!("Reloaded; changes to {some} take effect at the next restart"),
     };
     context.output.done(&text, &serde_json::json!({ "processes": reloaded, "needs_restart": waiting }));
     Ok(Exit::Done)
 }
 
-/// What several processes have said, with the exit code of the first.
+/// The answers of several processes, with the exit code of the first.
 fn together(errors: Vec<RequestError>) -> Option<anyhow::Error> {
     let texts: BTreeSet<String> = errors.iter().map(ToString::to_string).collect();
     let first = anyhow::Error::from(errors.into_iter().next()?);

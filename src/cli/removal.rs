@@ -6,7 +6,7 @@ use crate::foundations::address::Address;
 use crate::foundations::counted::{amount, counted};
 use crate::storage::directory::{Account, Error, Page, same_destination};
 
-/// Archives a user: nothing is deleted.
+/// Archives a user; nothing is deleted.
 pub(super) async fn archive(accounts: &Accounts, output: Output, address: &Address) -> anyhow::Result<()> {
     let account = removable(accounts, address).await?;
     put_away(accounts, &account.address).await?;
@@ -15,8 +15,8 @@ pub(super) async fn archive(accounts: &Accounts, output: Output, address: &Addre
     Ok(())
 }
 
-/// Deletes a user, mail and all. The account is out of use before the first file goes, and the last to go: what was cut off
-/// is completed by the same again.
+/// Deletes a user with all mail. The account is archived before the first file is deleted, and itself deleted last: an
+/// interrupted run is completed by running it again.
 pub(super) async fn for_good(accounts: &Accounts, output: Output, address: &Address, yes: bool) -> anyhow::Result<()> {
     let account = removable(accounts, address).await?;
     let usage = accounts.directory.usage(&account.address).await?.unwrap_or_default();
@@ -25,7 +25,7 @@ pub(super) async fn for_good(accounts: &Accounts, output: Output, address: &Addr
     if account.archived_at.is_none() {
         put_away(accounts, &account.address).await?;
     }
-    // Before the mail goes nobody may be let in or get mail any more.
+    // Logins and deliveries must end before the mail is deleted.
     accounts.tell_roles().await;
     tend_mailboxes(&accounts.config, &account.address, MailboxCommand::Discard).await?;
     let mut edit = accounts.directory.edit().await?;
@@ -33,9 +33,9 @@ pub(super) async fn for_good(accounts: &Accounts, output: Output, address: &Addr
     edit.commit().await?;
     accounts.record_change(address, format!("user {address} is deleted with {mail}")).await;
     let aliases = aliases_to(accounts, address).await?;
-    let mut said = format!("{address} is deleted with {mail}; only backups still have them");
+    let mut said = format!("{address} is deleted with {mail}; only backups still have copies");
     if !aliases.is_empty() {
-        said += &format!("\nBut these aliases still lead there: {}", aliases.join(", "));
+        said += &format!("\nThese aliases still lead there: {}", aliases.join(", "));
     }
     let value = serde_json::json!({
         "address": address, "state": "deleted", "messages": usage.messages, "bytes": usage.bytes, "aliases": aliases,
@@ -44,11 +44,11 @@ pub(super) async fn for_good(accounts: &Accounts, output: Output, address: &Addr
     Ok(())
 }
 
-/// A user that no reload would bring back.
+/// A user that the next reload would not bring back.
 async fn removable(accounts: &Accounts, address: &Address) -> anyhow::Result<Account> {
     let account = accounts.directory.account_now(address).await?.ok_or_else(|| Error::NoUser(address.clone()))?;
     let domain = accounts.directory.domain(account.address.domain()).await?;
-    // What the declaration names no more is in the archive, by itself or with its domain.
+    // Anything removed from the declaration is archived already, by itself or with its domain.
     let is_gone = account.archived_at.is_some() || domain.is_some_and(|domain| domain.archived_at.is_some());
     if !is_gone {
         accounts.may_remove(address, account.owner)?;

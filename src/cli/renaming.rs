@@ -7,7 +7,8 @@ use crate::daemon::rename_user;
 use crate::foundations::address::Address;
 use crate::storage::directory::{Error, OldAddress, Renaming};
 
-/// Gives a user another address, in the process that owns the mailboxes: the role that does, or this one when it does not run.
+/// Gives a user another address, in the process that owns the mailboxes: the `access` role, or this one if that is not
+/// running.
 pub(super) async fn run(
     accounts: &Accounts,
     output: Output,
@@ -16,7 +17,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let account = accounts.directory.account_now(from).await?.ok_or_else(|| Error::NoUser(from.clone()))?;
     if accounts.is_declared(account.owner) && account.archived_at.is_none() {
-        let text = format!("{from} is declared, and the next reload would make it anew and archive {to}");
+        let text = format!("{from} is declared, and the next reload would create it again and archive {to}");
         return Err(Ended::with(Exit::Failed, text));
     }
     let request = Request::Rename { from: from.clone(), to: to.clone(), old };

@@ -6,10 +6,10 @@ use crate::foundations::net::Inherited;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
-    /// The roles of this process, with commas: mta, access, dashboard. All of them by default.
+    /// Comma-separated roles of this process: mta, access, dashboard. All of them by default.
     #[arg(long, value_name = "ROLES")]
     role: Option<Roles>,
-    /// How log lines are written, in place of `server.log_format`: auto, journal, text or json.
+    /// The format of log lines, overriding `server.log_format`: auto, journal, text or json.
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     #[arg(value_parser = one_of(daemon::LogFormat::ALL.iter().map(|form| form.word()), daemon::LogFormat::from_word))]
     log_format: Option<daemon::LogFormat>,
@@ -29,12 +29,12 @@ pub(super) fn run(arguments: &Serve, context: &Context) -> Outcome {
         let daemon = Box::pin(Daemon::build(config, roles, world)).await?;
         Box::pin(daemon::run(daemon, source)).await
     })?;
-    // Whatever still runs on a blocking thread (a slow disk) is not waited for a second time.
+    // Anything still running on a blocking thread (a slow disk) is not waited for again.
     runtime.shutdown_background();
     Ok(if ended { Exit::Done } else { Exit::Failed })
 }
 
-/// The sockets systemd has passed, taken over while there is only this thread.
+/// The sockets passed by systemd, taken over while this is the only thread.
 #[expect(clippy::disallowed_methods, reason = "the command line may read the environment")]
 fn inherited() -> std::io::Result<Inherited> {
     let names = std::env::var("LISTEN_FDNAMES").ok();

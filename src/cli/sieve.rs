@@ -18,7 +18,7 @@ use crate::services::sieve::{Mistake, SieveSettings, compile};
 use crate::storage::directory::Error;
 use crate::storage::scripts::{Entry, Home, ScriptName, Scripts};
 
-/// Sieve scripts of users. They work on the files themselves, whether the server runs or not.
+/// Users' Sieve scripts. The commands work on the files themselves, whether or not the server is running.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Sieve {
     /// List a user's scripts.
@@ -32,24 +32,24 @@ pub(super) enum Sieve {
         /// The user's address.
         #[arg(value_name = "ADDRESS")]
         user: Address,
-        /// Its name; without it, the active script.
+        /// The script's name; by default the active script.
         name: Option<ScriptName>,
     },
-    /// Store a script that has no mistakes.
+    /// Store a script, if it has no mistakes.
     Put {
         /// The user's address.
         #[arg(value_name = "ADDRESS")]
         user: Address,
-        /// The script's name. One of that name is replaced.
+        /// The script's name. An existing script of that name is replaced.
         name: ScriptName,
-        /// The file with it; `-` for standard input.
+        /// The file with the script; `-` for standard input.
         #[arg(default_value = "-")]
         file: PathBuf,
-        /// Make it the active one, too.
+        /// Also make it the active script.
         #[arg(long)]
         activate: bool,
     },
-    /// Make a script the active one.
+    /// Make a script active.
     Activate {
         /// The user's address.
         #[arg(value_name = "ADDRESS")]
@@ -57,13 +57,13 @@ pub(super) enum Sieve {
         /// The script's name.
         name: ScriptName,
     },
-    /// Let no script be active.
+    /// Deactivate the active script.
     Deactivate {
         /// The user's address.
         #[arg(value_name = "ADDRESS")]
         user: Address,
     },
-    /// Delete a script that is not active.
+    /// Delete a script. It must not be active.
     Delete {
         /// The user's address.
         #[arg(value_name = "ADDRESS")]
@@ -71,24 +71,24 @@ pub(super) enum Sieve {
         /// The script's name.
         name: ScriptName,
     },
-    /// Say what is wrong in scripts, line by line.
+    /// Check scripts and report mistakes line by line.
     Check {
         /// The files; `-` for standard input.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Explain step by step what scripts would do with a message, and do nothing.
+    /// Explain step by step what scripts would do with a message, without doing it.
     Test {
-        /// The user whose scripts are tried.
+        /// The user whose scripts to try.
         #[arg(long, value_name = "ADDRESS")]
         user: Address,
-        /// A script to try in the place of the active one.
+        /// A script to try instead of the active one.
         #[arg(long, value_name = "FILE")]
         script: Option<PathBuf>,
-        /// The sender of the envelope; without it the one of the Return-Path or From field.
+        /// The envelope sender; by default taken from the Return-Path or From field.
         #[arg(long, value_name = "ADDRESS")]
         from: Option<Address>,
-        /// The recipient of the envelope; the user without it.
+        /// The envelope recipient; by default the user.
         #[arg(long, value_name = "ADDRESS")]
         to: Option<Address>,
         /// The message; `-` for standard input.
@@ -161,7 +161,7 @@ fn done(sentence: &str, user: &Address, name: Option<&ScriptName>, context: &Con
     Ok(Exit::Done)
 }
 
-/// Records what was done to a user's scripts.
+/// Records changes to a user's scripts.
 async fn record(user: &Address, name: Option<&ScriptName>, changes: &[&str], context: &Context) -> anyhow::Result<()> {
     let accounts = context.accounts().await?;
     let event = |what: &&str| {
@@ -177,7 +177,7 @@ async fn record(user: &Address, name: Option<&ScriptName>, changes: &[&str], con
     Ok(())
 }
 
-/// The scripts of a user who exists.
+/// The scripts of a user, who must exist.
 async fn home(user: &Address, context: &Context) -> anyhow::Result<(Config, Home)> {
     let accounts: Accounts = context.accounts().await?;
     let account = accounts.directory.account_now(user).await?.ok_or_else(|| Error::NoUser(user.clone()))?;
@@ -243,7 +243,7 @@ fn check(files: &[PathBuf], context: &Context) -> Outcome {
     Ok(report(&found, context))
 }
 
-/// Says what was found.
+/// Reports what was found.
 fn report(found: &[Checked], context: &Context) -> Exit {
     if matches!(context.output, Output::Json) {
         context.output.done("", &found);
@@ -262,7 +262,7 @@ fn report(found: &[Checked], context: &Context) -> Exit {
     if found.iter().all(|file| file.mistakes.is_empty()) { Exit::Done } else { Exit::Failed }
 }
 
-/// The limits of scripts: those of the configuration where there is one.
+/// The limits of scripts, from the configuration if there is one.
 fn settings(context: &Context) -> anyhow::Result<SieveSettings> {
     let source = context.source();
     if !source.path.exists() {
@@ -311,7 +311,7 @@ async fn test(
     Ok(if explained.failures.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-/// The sender that a stored message tells of.
+/// The sender of a stored message.
 fn sender(message: &Message) -> ReversePath {
     let bytes = message.bytes();
     let header = HeaderSection::of(&bytes);
@@ -338,7 +338,7 @@ fn told(explained: &Explained) -> String {
     for failure in &explained.failures {
         text += &format!("Failed: {failure}\n");
     }
-    text += "The message would be treated so:\n";
+    text += "What would happen to the message:\n";
     for action in &explained.actions {
         text += &format!("  {action}\n");
     }

@@ -2,7 +2,7 @@ use crate::foundations::settings::ByteSize;
 
 /// A size as an argument.
 pub(super) fn size(text: &str) -> Result<ByteSize, &'static str> {
-    ByteSize::parse(text).filter(|size| !size.is_empty()).ok_or("a size such as 500M or 5G is wanted")
+    ByteSize::parse(text).filter(|size| !size.is_empty()).ok_or("expected a size such as 500M or 5G")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::output::Shown;
 use crate::config::Role;
 use crate::daemon::control::{Request, RequestError, Status, ask};
 
-/// A role and the process that has it.
+/// A role and the process that runs it.
 #[derive(Debug, Serialize)]
 struct Running {
     role: &'static str,
@@ -28,7 +28,7 @@ impl Shown for Running {
     }
 }
 
-/// Says which roles run; temporary failure when none does.
+/// Shows which roles are running; a temporary failure if none is.
 pub(super) async fn run(context: &Context) -> Outcome {
     let config = context.config()?;
     let mut running = Vec::new();

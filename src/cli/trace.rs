@@ -15,8 +15,8 @@ pub(super) struct Arguments {
     /// A Message-ID, an address, or the id of a queue entry, message or session.
     #[arg(group = "what", value_name = "WHAT")]
     asked: Option<Asked>,
-    /// Look for events that hold this word anywhere in what was recorded (a host, a reply, a subject of an event, an id),
-    /// whatever its case; may be given several times, and all must be there.
+    /// Find events that contain this word anywhere (in a host, reply, subject or id), ignoring case; may be given several
+    /// times, and all words must match.
     #[arg(long, short, group = "what", value_name = "WORD", conflicts_with = "asked")]
     text: Vec<String>,
     /// Only events of this kind; may be given several times.
@@ -29,19 +29,19 @@ pub(super) struct Arguments {
     /// Before this time.
     #[arg(long, group = "what", value_name = "TIME")]
     until: Option<Moment>,
-    /// Show at most this many events, the newest, where they are looked for by words, kind or time; 10000 at most.
+    /// Show at most this many of the newest events when searching by word, kind or time; at most 10000.
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
 }
 
-/// Tells what is known, in plain words.
+/// Shows what is known, in plain words.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let accounts = context.accounts().await?;
     let trace = Trace::new(Journal::read_only(accounts.database.clone()));
     let at = |moment: Option<Moment>| moment.map(Moment::timestamp);
     let period = Period { since: at(arguments.since), until: at(arguments.until) };
     if let Some(asked) = &arguments.asked {
-        // Whoever asks here can wait, and can stop waiting.
+        // An administrator can wait, or cancel.
         let traced = trace.within(Duration::MAX).find(asked, period).await?;
         return Ok(tell(context, asked, &traced));
     }
@@ -69,14 +69,14 @@ fn tell(context: &Context, asked: &Asked, traced: &Traced) -> Exit {
     }
     if let (Asked::Address(sender), Some(back_to)) = (asked, traced.refusals_back_to) {
         eprintln!(
-            "postrider: recipients refused to {sender} as a sender are shown back to {back_to}; for older ones: \
+            "postrider: recipients refused to {sender} as a sender are only shown back to {back_to}; for older ones: \
              `postrider trace --kind recipient-refused --text {sender} --until {back_to}`"
         );
     }
     if is_empty { Exit::NotFound } else { Exit::Done }
 }
 
-/// The newest stands last, next to the prompt.
+/// The newest comes last, next to the prompt.
 fn list(context: &Context, mut found: Found) -> Exit {
     let is_empty = found.events.is_empty();
     match context.output {
@@ -98,5 +98,5 @@ fn lines(steps: &[Step]) -> String {
     steps.iter().map(|step| format!("  {}  {}{}\n", step.event.at, id(step), step.words)).collect()
 }
 
-const NOTHING: &str = "Nothing is known about that, or it is forgotten by now\n";
-const MORE: &str = "There is more; ask for something narrower to see it\n";
+const NOTHING: &str = "Nothing is known about that, or no longer\n";
+const MORE: &str = "There is more; narrow the search to see it\n";

@@ -8,35 +8,35 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::counted::counted;
 use crate::storage::directory::{Error, RememberedBrowser};
 
-/// What an administrator does about two-factor login.
+/// Managing a user's two-factor login.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum TwoFactor {
-    /// Say whether it is on for a user, since when, and how many recovery codes are left.
+    /// Show whether two-factor login is on for a user, since when, and how many recovery codes are left.
     Status {
         /// The user's address.
         address: Address,
     },
-    /// List the browsers of a user that need show no code for some time (`login.two_factor_remember`).
+    /// List a user's browsers that need no code for some time (`login.two_factor_remember`).
     Browsers {
         /// The user's address.
         address: Address,
     },
-    /// Ask a user's browsers for a code again, or one of them.
+    /// Ask for a code again in all of a user's browsers, or in one of them.
     Forget {
         /// The user's address.
         address: Address,
-        /// Its name, as `browsers` shows it; without it, all are forgotten.
+        /// The browser's name, as `browsers` shows it; by default, all are forgotten.
         id: Option<String>,
     },
-    /// Turn it off, for a user who has lost the device and the recovery codes. The password alone opens everything again,
-    /// and the user can turn it on anew.
+    /// Turn it off, for a user who has lost the device and the recovery codes. The password alone is then sufficient again,
+    /// and the user can turn it back on.
     Disable {
         /// The user's address.
         address: Address,
     },
 }
 
-/// What is shown of it.
+/// Its state, for output.
 #[derive(Debug, Serialize)]
 struct Row {
     address: String,
@@ -61,7 +61,7 @@ impl Shown for Row {
     }
 }
 
-/// A browser that need show no code.
+/// A browser that needs no code.
 #[derive(Debug, Serialize)]
 struct Browser {
     id: String,
@@ -125,7 +125,7 @@ pub(super) async fn run(accounts: Accounts, output: Output, command: TwoFactor) 
         }
         TwoFactor::Disable { address } => {
             let was_on = accounts.keyring().turn_off_two_factor(&address, BY).await?;
-            let sentence = if was_on { "is off now" } else { "was off already" };
+            let sentence = if was_on { "is now off" } else { "was already off" };
             let value = serde_json::json!({ "address": address, "was_on": was_on });
             output.done(&format!("two-factor login of {address} {sentence}"), &value);
             accounts.changed().await;

@@ -21,20 +21,20 @@ pub(super) enum User {
     Add {
         /// The address, such as ann@example.com; its domain must be one of this server's.
         address: Address,
-        /// The most its mail may take, such as 500M or 5G (units of 1024: K, M, G, T); without it there is no
+        /// Maximum size of the user's mail, such as 500M or 5G (units of 1024: K, M, G, T); by default there is no
         /// limit.
         #[arg(long, value_parser = size)]
         quota: Option<ByteSize>,
-        /// The name that people see, such as "Ann Example".
+        /// The display name, such as "Ann Example".
         #[arg(long)]
         name: Option<String>,
-        /// Ask for no password: nobody can log in until one is set.
+        /// Do not ask for a password. The user cannot log in until one is set.
         #[arg(long)]
         no_password: bool,
     },
     /// List users.
     List {
-        /// Only those of this domain.
+        /// Only users of this domain.
         domain: Option<Domain>,
     },
     /// Show a user: state, mail and quota, password and name.
@@ -51,19 +51,19 @@ pub(super) enum User {
     Quota {
         /// The user's address.
         address: Address,
-        /// The most its mail may take, such as 500M or 5G (units of 1024: K, M, G, T); `none` for no limit.
+        /// Maximum size of the user's mail, such as 500M or 5G (units of 1024: K, M, G, T); `none` for no limit.
         #[arg(value_parser = quota)]
         quota: Quota,
     },
-    /// Set the name of a user that people see.
+    /// Set a user's display name.
     Name {
         /// The user's address.
         address: Address,
-        /// The name; '' for none.
+        /// The display name; '' for none.
         name: String,
     },
-    /// Give a user another address: mail, scripts, calendars, contacts and passwords go along, aliases and queued mail lead
-    /// there.
+    /// Give a user another address. Mail, scripts, calendars, contacts and passwords are kept, and aliases and queued mail
+    /// lead to the new address.
     Rename {
         /// The user's address.
         address: Address,
@@ -73,46 +73,46 @@ pub(super) enum User {
         #[arg(long)]
         keep_alias: bool,
     },
-    /// Make a link by which a user chooses a password, once; an earlier link of the user is good no longer.
+    /// Create a link with which a user can choose a password, once. It replaces any earlier link of the user.
     #[command(group = clap::ArgGroup::new("who").required(true))]
     Invite {
         /// The user's address.
         #[arg(group = "who")]
         address: Option<Address>,
-        /// One link for each user who may log in and has no password yet.
+        /// Create a link for each user who may log in and has no password yet.
         #[arg(long, group = "who")]
         all: bool,
-        /// For how long it is good, such as 12h, 3d or 2w; `set_up.valid` of the configuration unless given.
+        /// How long the link is valid, such as 12h, 3d or 2w; `set_up.valid` by default.
         #[arg(long, value_name = "SPAN", value_parser = span)]
         valid: Option<Span>,
     },
-    /// Make, list and revoke app passwords: passwords of single devices.
+    /// Create, list and revoke app passwords: separate passwords for single devices.
     #[command(subcommand)]
     AppPassword(app_password::AppPasswords),
-    /// Look at two-factor login of the webmail, and turn it off for who has lost the device.
+    /// Show two-factor login to the webmail, and turn it off for a user who has lost the device.
     #[command(subcommand)]
     TwoFactor(two_factor::TwoFactor),
-    /// Print the hash of a password, for declared accounts, `dashboard.password_file` and scripts. It is asked for on a
-    /// terminal, else it is the first line of standard input.
+    /// Print the hash of a password, for declared accounts, `dashboard.password_file` and scripts. The password is asked for
+    /// on a terminal, or read from the first line of standard input.
     Hash,
-    /// Remove a user: the account is archived, no mail is deleted.
+    /// Remove a user. The account is archived; no mail is deleted.
     Remove {
         /// The user's address.
         address: Address,
-        /// Delete for good: account, mail, scripts, calendars and contacts. A terminal is asked first; elsewhere `--yes` must
-        /// be given.
+        /// Delete permanently: account, mail, scripts, calendars and contacts. Asks for confirmation on a terminal; otherwise
+        /// `--yes` is required.
         #[arg(long)]
         with_mail: bool,
-        /// Do not ask whether it is really meant.
+        /// Do not ask for confirmation.
         #[arg(long)]
         yes: bool,
     },
-    /// Let a user log in again, also after a removal.
+    /// Allow a user to log in again, also after a removal.
     Enable {
         /// The user's address.
         address: Address,
     },
-    /// Let a user no longer log in. Mail still arrives, unless `routing.disabled_users` says otherwise.
+    /// Stop a user from logging in. Mail still arrives, unless `routing.disabled_users` says otherwise.
     Disable {
         /// The user's address.
         address: Address,
@@ -127,7 +127,7 @@ fn quota(text: &str) -> Result<Quota, &'static str> {
     if text == "none" { Ok(Quota(None)) } else { size(text).map(|size| Quota(Some(size))) }
 }
 
-/// A user as it is shown.
+/// A user, for output.
 #[derive(Debug, Serialize)]
 struct Row {
     address: String,
@@ -137,9 +137,9 @@ struct Row {
     messages: u64,
     owner: &'static str,
     name: Option<String>,
-    /// Whether a login can use it.
+    /// Whether it can be used to log in.
     has_password: bool,
-    /// Why none can, where there is something in its place.
+    /// Why it cannot be used, if something is stored in its place.
     password_problem: Option<String>,
     #[serde(skip)]
     password: String,
@@ -152,7 +152,7 @@ impl Row {
             address: account.address.to_string(),
             state: state(account.standing, account.archived_at.is_some()),
             quota: account.quota.map(ByteSize::get),
-            // Before the first message nothing is noted.
+            // Usage is not recorded before the first message.
             used: usage.map_or(0, |usage| usage.bytes),
             messages: usage.map_or(0, |usage| usage.messages),
             owner: account.owner.word(),
@@ -164,7 +164,7 @@ impl Row {
     }
 }
 
-/// What is said of a password, and why no login can use it: hashes may have been written by others.
+/// The state of a password in words, and why it cannot be used: other programs may have written the hash.
 fn password_shown(account: &Account) -> (String, Option<Unusable>) {
     let stored = account.password.expose();
     match recognise(stored) {
@@ -234,7 +234,7 @@ pub(super) async fn run(command: User, context: &Context) -> Outcome {
             let mut edit = accounts.directory.edit().await?;
             edit.set_quota(&address, quota).await?;
             edit.commit().await?;
-            // What is stored: whole mebibytes.
+            // The stored value, in whole mebibytes.
             let quota = quota.map(|quota| ByteSize::mib(quota.get().div_ceil(1 << 20)));
             let shown = quota.map_or_else(|| "no limit".to_owned(), |quota| quota.to_string());
             accounts.record_change(&address, format!("quota of {address}: {shown}")).await;
@@ -270,13 +270,13 @@ async fn set_name(accounts: &Accounts, output: Output, address: &Address, name: 
     accounts.record_change(address, format!("name of {address}: {shown}")).await;
     let mut said = format!("the name of {address}: {shown}");
     if accounts.is_declared(account.owner) {
-        said += "; it is declared, and where the declaration gives a name, the next reload brings that back";
+        said += "; the user is declared, and if the declaration gives a name, the next reload restores that";
     }
     output.done(&said, &serde_json::json!({ "address": address, "name": name }));
     Ok(())
 }
 
-/// What new passwords cost when there is no configuration.
+/// The hash cost of new passwords if there is no configuration.
 fn default_cost() -> u32 {
     crate::services::login::LoginSettings::default().cost
 }
@@ -302,13 +302,13 @@ async fn add(
     no_password: bool,
 ) -> anyhow::Result<()> {
     if !no_password {
-        // Nobody should think of a password, and type it twice, for what cannot be added.
+        // Nobody should have to type a password twice for a user that cannot be added.
         can_be_added(accounts, &address).await?;
     }
     let password = if no_password {
         None
     } else {
-        let typed = password::ask("Password").context("give `--no-password` to add a user without one")?;
+        let typed = password::ask("Password").context("use `--no-password` to add a user without one")?;
         Some(password::hash(&typed, accounts.config.login.cost)?)
     };
     let mut edit = accounts.directory.edit().await?;
@@ -330,7 +330,7 @@ async fn add(
     Ok(())
 }
 
-/// Whether the domain is ours and the address free, as far as one can tell beforehand.
+/// Checks beforehand whether the domain is ours and the address is free.
 async fn can_be_added(accounts: &Accounts, address: &Address) -> Result<(), Error> {
     if accounts.directory.domain(address.domain()).await?.is_none() {
         return Err(Error::NoDomain(address.domain().clone()));
@@ -366,7 +366,7 @@ async fn set(accounts: &Accounts, output: Output, address: &Address, standing: S
     Ok(())
 }
 
-/// Says when the domain keeps a user out.
+/// Adds a note if the domain's state prevents logins.
 async fn held_by_domain(
     accounts: &Accounts,
     address: &Address,
@@ -377,7 +377,8 @@ async fn held_by_domain(
     if let Some(domain) = domain.filter(|domain| !domain.is_active()) {
         let held = super::domain::state(domain.standing, domain.archived_at.is_some());
         let name = &domain.name;
-        *text += &format!(", but {name} is {held}: nobody of it can log in or gets mail until `domain enable {name}`");
+        *text +=
+            &format!(", but {name} is {held}: its users cannot log in or receive mail until `domain enable {name}`");
         value["domain_state"] = held.into();
     }
     Ok(())

@@ -1,6 +1,6 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-/// Reads an argument that is one of a few words. Help, completions and manual pages know them, too.
+/// Reads an argument that is one of a few words, which help, completions and manual pages list.
 pub(super) fn one_of<T, F>(
     words: impl IntoIterator<Item = &'static str>,
     meaning: F,

@@ -1,4 +1,4 @@
-//! What no room can check alone.
+//! Checks across rooms, which no room can do alone.
 
 mod backups;
 
@@ -23,7 +23,7 @@ use crate::services::login::{SealError, one_time_step, read_key};
 use crate::storage::database::{DatabaseUrl, Dialect};
 use crate::storage::mailbox::FolderName;
 
-/// Where keys stand in the file.
+/// The positions of keys in the file.
 pub(super) struct Places<'a>(&'a DeValue<'a>);
 
 impl<'a> Places<'a> {
@@ -31,7 +31,7 @@ impl<'a> Places<'a> {
         Self(root)
     }
 
-    /// The place of a dotted key (`listener.2.bind.1`, numbers from 1), or of the innermost table on the way to it.
+    /// The position of a dotted key (`listener.2.bind.1`, numbers from 1), or of the innermost existing table above it.
     pub(super) fn of(&self, key: &str) -> Range<usize> {
         self.walk(key).0
     }
@@ -70,7 +70,7 @@ impl<'a> Places<'a> {
     }
 }
 
-/// What belongs to trust and delivery: policies, quarantine, quotas, keys.
+/// Checks trust and delivery: policies, quarantine, quotas, keys.
 fn check_trust(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     for (n, _) in config.mta_sts.policies.iter().enumerate().filter(|(_, policy)| policy.domain.is_none()) {
         let key = format!("mta_sts.policies.{}.domain", n + 1);
@@ -112,7 +112,7 @@ fn check_trust(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     }
 }
 
-/// What one of several nodes needs.
+/// Checks the settings of a cluster node.
 fn check_cluster(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     let cluster = &config.cluster;
     let listens = config.listener.iter().position(|listener| listener.protocol == Protocol::Cluster);
@@ -129,8 +129,7 @@ fn check_cluster(config: &Config, places: &Places<'_>, problems: &mut Problems) 
         problems.add(places.problem("cluster.node", found, "letters, digits, `-` and `.`, at most 64"));
     }
     if config.storage.database_file.is_none() && config.storage.database.dialect() == Dialect::Sqlite {
-        let wanted =
-            "a MariaDB or PostgreSQL that all nodes share: SQLite belongs to one machine, and `[cluster]` to several";
+        let wanted = "a MariaDB or PostgreSQL database shared by all nodes: SQLite belongs to one machine, and `[cluster]` to several";
         problems.add(places.problem("storage.database", format!("\"{}\"", config.storage.database), wanted));
     }
     if listens.is_none() {
@@ -146,23 +145,23 @@ fn check_cluster(config: &Config, places: &Places<'_>, problems: &mut Problems) 
     }
     let (lease, renew, margin) = (cluster.lease.duration(), cluster.renew.duration(), cluster.margin.duration());
     if renew.is_zero() || renew * 3 > lease {
-        let wanted = "more than nothing, and at most a third of `cluster.lease`, so that one lost renewal does no harm";
+        let wanted = "above zero, and at most a third of `cluster.lease`, so that one lost renewal does no harm";
         problems.add(places.problem("cluster.renew", format!("\"{}\"", cluster.renew), wanted));
     }
     if margin.is_zero() || margin * 3 > lease {
-        let wanted = "more than nothing, and at most a third of `cluster.lease`";
+        let wanted = "above zero, and at most a third of `cluster.lease`";
         problems.add(places.problem("cluster.margin", format!("\"{}\"", cluster.margin), wanted));
     }
     if config.spool.node_lease.duration().is_zero() {
-        let wanted = "more than nothing: a node that is gone for so long has its queue taken over by the others";
+        let wanted = "above zero: the queue of a node that is gone for this long is taken over by the others";
         problems.add(places.problem("spool.node_lease", format!("\"{}\"", config.spool.node_lease), wanted));
     }
 }
 
-/// Longest name of a host at which every user of the machine has an address: `uid-4294967295@` goes before it.
+/// The longest host name at which every user of the machine has an address, which begins with up to `uid-4294967295@`.
 const LONGEST_HOSTNAME: usize = Address::MAX_LENGTH - "uid-4294967295@".len();
 
-/// What can be judged from the file alone.
+/// Checks that need only the file itself.
 pub(super) fn check_rooms(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     check_trust(config, places, problems);
     if !places.has("hostname") {
@@ -193,16 +192,17 @@ pub(super) fn check_rooms(config: &Config, places: &Places<'_>, problems: &mut P
     }
 }
 
-/// What an ACME certificate needs around it; the authority is not asked.
+/// What an ACME certificate requires elsewhere in the configuration; the authority is not contacted.
 fn check_acme(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     let mut files = BTreeMap::new();
     for (n, wanted) in config.tls.acme.iter().enumerate() {
         let key = format!("tls.acme.{}", n + 1);
         match wanted.names.first() {
-            None => problems.add(places.problem(format!("{key}.names"), "", "at least one host name is wanted")),
+            None => problems.add(places.problem(format!("{key}.names"), "", "at least one host name is needed")),
             Some(first) => {
                 if let Some(other) = files.insert(first, n + 1) {
-                    let wanted = format!("another first name: certificate {other} has this one, and it names the file");
+                    let wanted =
+                        format!("another first name: certificate {other} has this one, and the file is named after it");
                     problems.add(places.problem(format!("{key}.names.1"), format!("\"{first}\""), wanted));
                 }
             }
@@ -239,7 +239,7 @@ fn check_acme(config: &Config, places: &Places<'_>, problems: &mut Problems) {
 
 fn check_listeners(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     if config.listener.is_empty() && !places.has("listener") {
-        let wanted = "at least one [[listener]] with `protocol` and `bind` is wanted";
+        let wanted = "at least one [[listener]] with `protocol` and `bind` is needed";
         problems.add(places.problem("listener", "", wanted));
     }
     let has_tls =
@@ -259,21 +259,21 @@ fn check_listeners(config: &Config, places: &Places<'_>, problems: &mut Problems
             && (listener.protocol, role) != (Protocol::Https, Role::Access)
         {
             let wanted = format!(
-                "\"{}\" or nothing: only figures, and `https` for the webmail, can be served by another role",
+                "\"{}\" or unset: only figures, and `https` for the webmail, can be served by another role",
                 listener.protocol.role()
             );
             problems.add(places.problem(format!("{key}.role"), format!("\"{role}\""), wanted));
         }
         if listener.protocol.has_implicit_tls() && !has_tls {
             let found = format!("\"{}\"", listener.protocol);
-            let wanted = "this protocol begins with TLS: name a certificate in `tls.certificates` or `tls.acme`, or a directory \
+            let wanted = "this protocol requires TLS: name a certificate in `tls.certificates` or `tls.acme`, or a directory \
                           in `tls.self_signed` for a trial";
             problems.add(places.problem(format!("{key}.protocol"), found, wanted));
         }
         if listener.protocol == Protocol::Sendmail {
             let by_port = listener.bind.iter().position(|bind| matches!(bind, Bind::Tcp(_)));
             if let Some(m) = by_port {
-                let wanted = "\"unix:\" and a path: over a port nobody could say which user a program runs as";
+                let wanted = "\"unix:\" and a path: over a TCP port, the user of the program would be unknown";
                 let found = format!("\"{}\"", listener.bind[m]);
                 problems.add(places.problem(format!("{key}.bind.{}", m + 1), found, wanted));
             }
@@ -284,7 +284,7 @@ fn check_listeners(config: &Config, places: &Places<'_>, problems: &mut Problems
                 continue;
             }
             if let Some(other) = taken.insert(bind, n + 1) {
-                let wanted = format!("an address that no other listener has; listener {other} listens there already");
+                let wanted = format!("an address that no other listener has; listener {other} already listens there");
                 problems.add(places.problem(format!("{key}.bind.{}", m + 1), format!("\"{bind}\""), wanted));
             } else if let Some((wide, other)) = covering(bind, &taken) {
                 let wanted = format!(
@@ -309,7 +309,7 @@ fn includes(wide: &SocketAddr, one: &SocketAddr) -> bool {
     wide.ip().is_unspecified() && !one.ip().is_unspecified() && (wide.is_ipv6() || one.is_ipv4())
 }
 
-/// What can be judged from the files that the configuration names, without starting anything.
+/// Checks that need the files named in the configuration, without starting anything.
 pub(super) fn check_files(config: &Config, checks: Checks, places: &Places<'_>, problems: &mut Problems) {
     let obtained = config.tls.acme.iter().any(|wanted| wanted.names.contains(&config.hostname));
     let none = config.tls.certificates.is_empty() && config.tls.acme.is_empty();
@@ -351,10 +351,10 @@ pub(super) fn check_files(config: &Config, checks: Checks, places: &Places<'_>, 
     check_storage(config, checks, places, problems);
 }
 
-/// The Sieve scripts of the site that are meant, with every mistake in them.
+/// Checks the site's Sieve scripts, and reports every mistake in them.
 pub(super) fn check_scripts(config: &Config, checks: Checks, places: &Places<'_>, problems: &mut Problems) {
     let sieve = &config.delivery.sieve;
-    // What a build has not got will be on the machine.
+    // A script that is missing in a build may exist on the machine.
     let meant = |path: &Path| checks != Checks::Texts || path.exists();
     let mut judge = |key: String, path: &Path| {
         if let Err(mistakes) = site_script(path, &config.sieve) {
@@ -370,7 +370,7 @@ pub(super) fn check_scripts(config: &Config, checks: Checks, places: &Places<'_>
     let key = "delivery.sieve.global";
     let Some(directory) = sieve.global.as_ref().filter(|path| meant(path)) else { return };
     match global_scripts(directory) {
-        // A mistake in one of them ends the scripts that include it, and is no reason to stop the server.
+        // A mistake in one of them makes scripts that include it fail, but is no reason to stop the server.
         Ok(scripts) if matches!(checks, Checks::Texts | Checks::EveryFile) => {
             scripts.iter().for_each(|script| judge(key.to_owned(), script));
         }
@@ -382,7 +382,7 @@ pub(super) fn check_scripts(config: &Config, checks: Checks, places: &Places<'_>
     }
 }
 
-/// Files of which each role reads only its own, or that are read when they are needed.
+/// Checks files of which each role reads only its own, or that are only read when needed.
 pub(super) fn check_secrets(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     // One that is missing has been reported already.
     let cluster =
@@ -450,7 +450,7 @@ fn check_storage(config: &Config, checks: Checks, places: &Places<'_>, problems:
     if checks.include(Role::Access) {
         check_scripts(config, checks, places, problems);
     }
-    // These: only the role that serves the pages may be able to read it.
+    // Only the role that serves the pages may be able to read this one.
     if let Some(path) = &config.dashboard.password_file
         && let Ok(text) = std::fs::read_to_string(path)
         && let Err(error) = crate::services::login::recognise(text.trim())
@@ -477,7 +477,7 @@ fn check_storage(config: &Config, checks: Checks, places: &Places<'_>, problems:
     }
 }
 
-/// What only the role that signs mail and obtains certificates is given.
+/// Checks files that only the role that signs mail and obtains certificates can read.
 fn check_files_of_mta(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     let mut readable = |key: String, path: Option<&Path>| check_readable(&key, path, places, problems);
     for (n, wanted) in config.tls.acme.iter().enumerate() {

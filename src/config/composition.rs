@@ -123,7 +123,7 @@ crate::settings! {
     }
 }
 
-/// What stands for a host name until one is given; the loader refuses a file without.
+/// A placeholder until a host name is given; the loader refuses a file without one.
 fn unnamed() -> Domain {
     "localhost".parse().expect("`localhost` is a domain")
 }

@@ -13,23 +13,23 @@ use crate::foundations::files;
 use crate::foundations::settings::{ALL_KEYS, Place, Problem, Problems, Setting, Shape, UNKNOWN_KEY};
 use crate::services::accounts::{Declaration, DeclarationError, Secrets};
 
-/// How much of a configuration is looked at.
+/// How much of a configuration is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checks {
-    /// Only what the file says, for places where certificates and secrets do not exist (a build).
+    /// Only the file itself, where certificates and secrets do not exist (a build).
     Syntax,
-    /// Also the texts it names that are there, scripts and declared accounts, but no secrets: for a build.
+    /// Also scripts and declared accounts it names that exist, but no secrets: for a build.
     Texts,
     /// Also the files it names.
     Files,
-    /// Also the files it names, but none that only another role reads: this one may not be given them.
+    /// Also the files it names, except those that only other roles read, which may be unreadable here.
     FilesOf(Role),
-    /// Also secrets that only some roles may read, or that are read when they are needed: for administrators who ask.
+    /// Also secrets that only some roles may read, or that are only read when needed: for administrators who run a check.
     EveryFile,
 }
 
 impl Checks {
-    /// Whether the files are looked at that a role reads and others need not.
+    /// Whether files are checked that not every role reads.
     pub(super) fn include(self, role: Role) -> bool {
         match self {
             Self::Syntax | Self::Texts => false,
@@ -48,7 +48,7 @@ pub enum LoadError {
     /// The file is not UTF-8 text.
     #[error("`{0}` is not a text in UTF-8")]
     NotText(String),
-    /// It has mistakes; all of them, in their order in the file.
+    /// It has mistakes: all of them, in the order of the file.
     #[error("the configuration has {}:\n{}", counted(.0.len(), "mistake"), lines(.0))]
     Mistakes(Vec<Mistake>),
 }
@@ -74,7 +74,7 @@ pub fn load(path: &Path, checks: Checks, credentials: Option<&Path>) -> Result<C
 /// It has mistakes.
 pub fn understand(text: &str, path: &Path, checks: Checks, credentials: Option<&Path>) -> Result<Config, LoadError> {
     let Reading { config, mut problems, declared_at } = read(text, checks, credentials);
-    // The mistakes of the accounts are in another file, and are told together with those of this one.
+    // Mistakes in the accounts are in another file, and are reported together with those in this one.
     let elsewhere = match check_declared(&config, checks, credentials) {
         Ok(()) => Vec::new(),
         Err(DeclarationError::File { path, because }) => {
@@ -94,11 +94,11 @@ pub fn understand(text: &str, path: &Path, checks: Checks, credentials: Option<&
     if mistakes.is_empty() { Ok(config) } else { Err(LoadError::Mistakes(mistakes)) }
 }
 
-/// Judges the file of declared accounts, where there is one and it is to be looked at.
+/// Checks the file of declared accounts, if there is one and it is to be checked.
 fn check_declared(config: &Config, checks: Checks, credentials: Option<&Path>) -> Result<(), DeclarationError> {
     let Some(declared) = &config.accounts.declared else { return Ok(()) };
     if checks.include(Role::Access) {
-        // A server starts without the password of one user; an administrator who asks wants to know.
+        // A server starts even if a user's password is missing; a check by an administrator reports it.
         let secrets = if checks == Checks::EveryFile { Secrets::Read } else { Secrets::Usable };
         Declaration::load(declared, secrets, credentials)?;
     } else if checks == Checks::Texts && declared.exists() {
@@ -107,7 +107,7 @@ fn check_declared(config: &Config, checks: Checks, credentials: Option<&Path>) -
     Ok(())
 }
 
-/// The mistakes of a file of declared accounts, in the form of those of the configuration.
+/// The mistakes in a file of declared accounts, in the same form as those in the configuration.
 pub fn declaration_mistakes(error: DeclarationError) -> LoadError {
     LoadError::Mistakes(match error {
         DeclarationError::Mistakes { path, text, problems } => {
@@ -120,11 +120,11 @@ pub fn declaration_mistakes(error: DeclarationError) -> LoadError {
     })
 }
 
-/// What a text says, as far as it can be understood.
+/// A text, as far as it can be understood.
 struct Reading {
-    /// The settings; the defaults stand where something is wrong.
+    /// The settings, with defaults where something is wrong.
     config: Config,
-    /// Everything that is wrong, in the order of the text.
+    /// All mistakes, in the order of the text.
     problems: Vec<Problem>,
     /// Where the file of declared accounts is named.
     declared_at: Range<usize>,
@@ -141,7 +141,7 @@ fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Reading {
     put_credentials(&mut root, credentials, checks, &mut problems);
     let places = Places::new(&root);
     let config = Config::read(&Place::root(&root, span), &mut problems).unwrap_or_default();
-    // What a syntax error has swallowed would be reported as missing.
+    // Otherwise keys hidden by a syntax error would be reported as missing.
     if errors.is_empty() {
         check_rooms(&config, &places, &mut problems);
         check_values(&config, &places, &mut problems);
@@ -156,7 +156,7 @@ fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Reading {
         }
     }
     let declared_at = places.of("accounts.declared");
-    // Behind the first syntax error a key may stand in another table than its author meant.
+    // After the first syntax error, a key may appear in a different table than intended.
     let reliable = errors.iter().filter_map(|error| error.span()).map(|span| span.start).min().unwrap_or(usize::MAX);
     let mut problems = problems.into_sorted();
     problems.retain(|problem| problem.key.is_empty() || problem.at.start < reliable);
@@ -164,26 +164,26 @@ fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Reading {
     Reading { config, problems, declared_at }
 }
 
-/// A place that is not TOML, or gives a key twice.
+/// The problem for text that is not TOML, or that gives a key twice.
 fn not_toml(text: &str, error: &toml::de::Error) -> Problem {
     let at = error.span().unwrap_or(0..0);
     let (found, wanted) = match (error.message(), text.get(at.clone())) {
         ("duplicate key", Some(key)) => {
-            (format!("`{key}`"), "is there already: give each key once, in one table of its name".to_owned())
+            (format!("`{key}`"), "already exists: give each key only once, in one table of its name".to_owned())
         }
         (message, _) => (String::new(), message.to_owned()),
     };
     Problem { key: String::new(), at, found, wanted }
 }
 
-/// Says more where the nearest word would lead astray: a key that belongs to another table, and names that other mail servers have.
+/// Replaces misleading suggestions: for a key that belongs to another table, and for names used by other mail servers.
 fn hint(problem: &mut Problem) {
     if problem.found == UNKNOWN_KEY && problem.wanted.starts_with(ALL_KEYS) {
         let name = problem.key.rsplit('.').next().unwrap_or_default();
         let mut places = Vec::new();
         find_key(&Config::shape(), "", name, &mut places);
         if (1..=3).contains(&places.len()) {
-            problem.wanted = format!("one that exists here; this name has `{}`", places.join("`, `"));
+            problem.wanted = format!("one that exists here; did you mean `{}`?", places.join("`, `"));
         }
     }
     if problem.key.ends_with(".protocol")
@@ -194,7 +194,7 @@ fn hint(problem: &mut Problem) {
     }
 }
 
-/// The keys of this name, wherever they are.
+/// Collects the keys of this name in all tables.
 fn find_key(shape: &Shape, table: &str, name: &str, found: &mut Vec<String>) {
     match shape {
         Shape::Table { entries, .. } => {
@@ -211,7 +211,7 @@ fn find_key(shape: &Shape, table: &str, name: &str, found: &mut Vec<String>) {
     }
 }
 
-/// What Postfix and Dovecot call some protocols of listeners.
+/// Postfix's and Dovecot's names for some listener protocols.
 const OTHERS_PROTOCOLS: [(&str, &str); 3] = [("smtps", "submissions"), ("sieve", "managesieve"), ("lmtps", "lmtp")];
 
 /// Replaces `credential:NAME` by the path of that credential, everywhere.
@@ -225,13 +225,13 @@ fn put_credentials(value: &mut DeValue<'_>, directory: Option<&Path>, checks: Ch
         let Some(name) = text.strip_prefix("credential:") else { return };
         let is_plain = !name.is_empty() && !name.contains('/') && name != "..";
         let wanted = match directory {
-            _ if !is_plain => "the bare name of a credential behind `credential:`",
+            _ if !is_plain => "the bare name of a credential after `credential:`",
             Some(directory) => {
                 *text = Cow::Owned(directory.join(name).display().to_string());
                 return;
             }
             None if matches!(checks, Checks::Syntax | Checks::Texts) => return,
-            None => "a path, or to be started by systemd with LoadCredential= (CREDENTIALS_DIRECTORY is not set)",
+            None => "a path, or a start by systemd with LoadCredential= (CREDENTIALS_DIRECTORY is not set)",
         };
         problems.add(Problem { key: String::new(), at, found: format!("\"{text}\""), wanted: wanted.to_owned() });
     };
@@ -242,7 +242,7 @@ fn put_credentials(value: &mut DeValue<'_>, directory: Option<&Path>, checks: Ch
     }
 }
 
-/// More than anyone would write; a wrong path must not fill the memory.
+/// More than anyone would write: a wrong path must not fill the memory.
 const LARGEST_FILE: u64 = 4 << 20;
 
 #[cfg(test)]

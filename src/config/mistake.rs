@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use crate::foundations::settings::Problem;
 
-/// One mistake of a configuration, as people and editors want it.
+/// One mistake in a configuration, with its position.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Mistake {
     /// The file.
@@ -12,11 +12,11 @@ pub struct Mistake {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// Dotted name of the key; empty when the file is not TOML there.
+    /// Dotted name of the key; empty if the file is not TOML there.
     pub key: String,
-    /// What stands there; empty when something is missing.
+    /// What was found; empty if something is missing.
     pub found: String,
-    /// What would be right.
+    /// What was expected.
     pub wanted: String,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Mistake {
             ("", "") => write!(f, "{}", self.wanted),
             (key, "") => write!(f, "`{key}`: {}", self.wanted),
             ("", found) => write!(f, "{found}: {}", self.wanted),
-            (key, found) => write!(f, "`{key}` is {found}; wanted: {}", self.wanted),
+            (key, found) => write!(f, "`{key}` is {found}; expected: {}", self.wanted),
         }
     }
 }

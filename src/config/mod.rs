@@ -1,9 +1,9 @@
 //! The whole configuration: one TOML file, composed of the rooms' own settings.
 //!
-//! [`load`] reads it, collects every mistake with its line and what would be right, and then checks what no room can see
-//! alone (ports used twice, certificates that do not fit the host name, listeners without TLS). [`reference`] and
-//! [`example`] are written from the doc comments of the settings. Called by `cli` and `daemon`; nothing below the roof
-//! can name [`Config`]. Never writes anything.
+//! [`load`] reads it, collects every mistake with its line and what was expected, and then checks what no room can check
+//! alone (ports used twice, certificates that do not match the host name, listeners without TLS). [`reference`] and
+//! [`example`] are generated from the doc comments of the settings. Called by `cli` and `daemon`; no floor below can name
+//! [`Config`]. Never writes anything.
 
 mod check;
 mod composition;

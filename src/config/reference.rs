@@ -19,7 +19,7 @@ pub fn reference() -> String {
     text
 }
 
-/// One table: its plain keys as a list, then the tables inside it as sections of their own.
+/// One table: its plain keys as a list, then the tables inside it as separate sections.
 fn section(text: &mut String, prefix: &str, entries: &[Entry]) {
     let (tables, keys): (Vec<&Entry>, Vec<&Entry>) =
         entries.iter().partition(|entry| inner_table(&entry.shape).is_some());
@@ -42,17 +42,17 @@ fn section(text: &mut String, prefix: &str, entries: &[Entry]) {
         let heading = brackets.replace("NAME", &name);
         let level = "#".repeat(name.matches('.').count().min(3) + 2);
         let (about, inside) = (paragraph(entry.doc), paragraph(doc));
-        // Where the longer one begins with the other, once is enough.
+        // If one text begins with the other, it is enough to show the longer one.
         let both = if inside.starts_with(about.trim_end_matches('.')) { inside } else { format!("{about} {inside}") };
         let _ = writeln!(text, "\n{level} `{heading}`\n\n{both}");
         section(text, &name, inner);
     }
 }
 
-/// An example with every key: what must be given is given, everything else is a comment with its default.
+/// An example with every key: required keys are set, all others are comments with their defaults.
 pub fn example() -> String {
     let mut text = String::from(
-        "# Configuration of Postrider. What is commented out is the default.\n\n\
+        "# Configuration of Postrider. Commented-out lines show the defaults.\n\n\
          hostname = \"mail.example.com\"\n\n\
          [[listener]]\nprotocol = \"smtp\"\nbind = [\"[::]:25\"]\n\n\
          [[listener]]\nprotocol = \"submission\"\nbind = [\"[::]:587\"]\n\n\
@@ -60,12 +60,12 @@ pub fn example() -> String {
          [[listener]]\nprotocol = \"imap\"\nbind = [\"[::]:143\"]\n\n\
          [[listener]]\nprotocol = \"imaps\"\nbind = [\"[::]:993\"]\n\n\
          [[listener]]\nprotocol = \"managesieve\"\nbind = [\"[::]:4190\"]\n\n\
-         # The webmail, calendars and contacts, links to choose a password by, and what mail programs ask for their settings.\n\
+         # The webmail, calendars and contacts, links for choosing a password, and settings for mail programs.\n\
          [[listener]]\nprotocol = \"https\"\nbind = [\"[::]:443\"]\n\n\
-         # Leads to https, and answers authorities that prove names by HTTP (ACME).\n\
+         # Redirects to https, and answers authorities that verify names over HTTP (ACME).\n\
          [[listener]]\nprotocol = \"http\"\nbind = [\"[::]:80\"]\n\n\
-         # The monitoring page, without a password for this machine only: `ssh -L 8080:127.0.0.1:8080 SERVER` brings it to another.\n\
-         # See `dashboard.password_file` before it listens elsewhere.\n\
+         # The monitoring page, without a password and only on this machine: reach it from another with `ssh -L 8080:127.0.0.1:8080 SERVER`.\n\
+         # Set `dashboard.password_file` before it listens elsewhere.\n\
          [[listener]]\nprotocol = \"dashboard\"\nbind = [\"127.0.0.1:8080\"]\n\n\
          # Figures for Prometheus.\n\
          [[listener]]\nprotocol = \"metrics\"\nbind = [\"127.0.0.1:9325\"]\n\n\
@@ -82,7 +82,7 @@ pub fn example() -> String {
 fn example_table(text: &mut String, prefix: &str, entries: &[Entry]) {
     let (tables, keys): (Vec<&Entry>, Vec<&Entry>) =
         entries.iter().partition(|entry| inner_table(&entry.shape).is_some());
-    // Tables of the first level must be opened before their keys; the ones of the whole file are above.
+    // A first-level table must be opened before its keys; top-level keys are above.
     if !prefix.is_empty() && !keys.is_empty() {
         let _ = write!(text, "\n[{prefix}]\n");
         for entry in keys {
@@ -101,7 +101,7 @@ fn example_table(text: &mut String, prefix: &str, entries: &[Entry]) {
     }
 }
 
-/// The table behind a shape, if it is one, a list of them or a map of them, and how its heading is written.
+/// The table in a shape that is a table, or a list or map of tables, and how its heading is written.
 fn inner_table(shape: &Shape) -> Option<(&'static str, &[Entry], &'static str)> {
     match shape {
         Shape::Table { doc, entries } => Some((doc, entries, "[NAME]")),
@@ -143,7 +143,7 @@ fn paragraph(doc: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Whoever reads a section for the first time learns what it is about, and reads nothing twice.
+    /// Every section says what it is about, and says nothing twice.
     #[test]
     fn every_section_says_first_what_it_is_about() {
         let text = reference();

@@ -1,4 +1,4 @@
-//! Values that are of the right kind and mean nothing, and files that do not hold what they should.
+//! Checks for values that have the right type but make no sense, and for files with wrong contents.
 
 use std::fmt::Display;
 use std::net::Ipv4Addr;
@@ -16,7 +16,7 @@ use crate::services::outbound::Roots;
 use crate::services::routing::Srs;
 use crate::storage::mailbox::FolderName;
 
-/// Mistakes as they are found.
+/// Collects mistakes as they are found.
 struct Finder<'a> {
     places: &'a Places<'a>,
     problems: &'a mut Problems,
@@ -27,7 +27,7 @@ impl Finder<'_> {
         self.problems.add(self.places.problem(key, format!("\"{found}\""), wanted));
     }
 
-    /// What must be there and is not. A value of the wrong kind has been reported as that.
+    /// Reports a required key that is missing. A value of the wrong kind has already been reported as such.
     fn need(&mut self, key: impl Into<String>, wanted: impl Into<String>) {
         let key = key.into();
         if !self.places.has(&key) {
@@ -36,7 +36,7 @@ impl Finder<'_> {
     }
 }
 
-/// What can be judged without looking at any file.
+/// Checks that need no other file.
 pub(super) fn check_values(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     let mut finder = Finder { places, problems };
     check_folders(config, &mut finder);
@@ -47,7 +47,7 @@ pub(super) fn check_values(config: &Config, places: &Places<'_>, problems: &mut 
         finder.add(
             "smtp.message_size",
             config.smtp.message_size,
-            "a size such as \"50M\": with nothing no mail would be taken",
+            "a size such as \"50M\": with 0, no mail would be accepted",
         );
     }
     if config.queue.first_retry.duration() > config.queue.longest_retry.duration() {
@@ -59,29 +59,29 @@ pub(super) fn check_values(config: &Config, places: &Places<'_>, problems: &mut 
     }
 }
 
-/// Where things are kept.
+/// Checks where things are stored.
 fn check_places(config: &Config, finder: &mut Finder<'_>) {
     let storage = &config.storage;
-    // With `database_file` it is the default, which nobody has written.
+    // With `database_file`, this is just the default.
     if storage.database_file.is_none() {
         if storage.database.path().is_some_and(|path| path.is_relative()) {
             let wanted = "a path that begins with /, such as \"sqlite:/var/lib/postrider/postrider.sqlite\"";
             finder.add("storage.database", &storage.database, wanted);
         }
         if storage.database.lacks_name() {
-            let wanted = "the name of the database behind the host, such as \"mysql://user@host/database\"";
+            let wanted = "the name of the database after the host, such as \"mysql://user@host/database\"";
             finder.add("storage.database", &storage.database, wanted);
         }
     }
-    // A directory there would pass for a domain's, and a domain's for one of the queue.
+    // A queue directory there would be taken for a domain's, and a domain's for one of the queue.
     let (spool, mail) = (without_dots(&config.spool.directory), without_dots(&storage.mail_root));
     if spool.starts_with(&mail) || mail.starts_with(&spool) {
-        let wanted = "a directory neither in nor above `storage.mail_root`, whose directories are those of domains";
+        let wanted = "a directory neither in nor above `storage.mail_root`, which only contains directories of domains";
         finder.add("spool.directory", config.spool.directory.display(), wanted);
     }
 }
 
-/// The path as it is meant where `..` leads above a directory that is no link.
+/// The path with `..` resolved, assuming that no directory is a link.
 fn without_dots(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -108,7 +108,7 @@ fn check_folders(config: &Config, finder: &mut Finder<'_>) {
         match name.parse::<FolderName>() {
             _ if name.is_empty() => {}
             Ok(folder) if known.contains(&folder) => {
-                finder.add(key, name, "a folder of its own: another purpose has this one");
+                finder.add(key, name, "a separate folder: this one already has another purpose");
             }
             Ok(folder) => known.push(folder),
             Err(error) => finder.add(key, name, format!("the name of a folder: {error}")),
@@ -116,7 +116,7 @@ fn check_folders(config: &Config, finder: &mut Finder<'_>) {
     }
 }
 
-/// How mail leaves.
+/// Checks outgoing mail.
 fn check_outbound(config: &Config, finder: &mut Finder<'_>) {
     let outbound = &config.outbound;
     if let Some(address) = outbound.source_ipv4.filter(|address| !address.is_ipv4()) {
@@ -136,7 +136,7 @@ fn check_outbound(config: &Config, finder: &mut Finder<'_>) {
                 finder.add(format!("outbound.routes.{n}.domains.{m}"), pattern, wanted);
             }
         }
-        // A name of digits only is no host's; whoever writes one means an address.
+        // A name of only digits is not a host name; an address is meant.
         if let Some(host) = route.host.as_ref().filter(|host| host.as_str().parse::<Ipv4Addr>().is_ok()) {
             let wanted = format!("a name, or an address in brackets: \"[{host}]\"");
             finder.add(format!("outbound.routes.{n}.host"), host, wanted);
@@ -148,14 +148,14 @@ fn check_outbound(config: &Config, finder: &mut Finder<'_>) {
         if route.username.is_some() != route.password_file.is_some() {
             let (missing, wanted) = match route.username {
                 Some(_) => ("password_file", "the file with the password of `username`"),
-                None => ("username", "the name that the password of `password_file` belongs to"),
+                None => ("username", "the name for the password in `password_file`"),
             };
             finder.add(format!("outbound.routes.{n}.{missing}"), "", wanted);
         }
     }
 }
 
-/// What the filter asks and for whom.
+/// Checks the filter's lists, keys, milters and recipients.
 fn check_spam(config: &Config, finder: &mut Finder<'_>) {
     for (n, list) in (1..).zip(&config.spam.dns_lists) {
         if list.zone.parse::<Domain>().is_err() {
@@ -167,17 +167,16 @@ fn check_spam(config: &Config, finder: &mut Finder<'_>) {
     }
     for (n, key) in (1..).zip(&config.spam.dkim.keys) {
         if key.domain.is_none() {
-            finder.need(format!("spam.dkim.keys.{n}.domain"), "a key needs the domain that it signs for");
+            finder.need(format!("spam.dkim.keys.{n}.domain"), "a key needs the domain it signs for");
         }
         if key.file.as_os_str().is_empty() {
-            let wanted = "a key needs the file with its private half, as `postrider dkim generate` writes it";
+            let wanted = "a key needs the file with its private key, as written by `postrider dkim generate`";
             finder.need(format!("spam.dkim.keys.{n}.file"), wanted);
         }
     }
     for (n, milter) in (1..).zip(&config.spam.milters) {
         if milter.address.is_none() {
-            let wanted =
-                "a milter needs the address where it listens, such as \"unix:/run/milter.sock\" or \"127.0.0.1:8891\"";
+            let wanted = "a milter needs the address on which it listens, such as \"unix:/run/milter.sock\" or \"127.0.0.1:8891\"";
             finder.need(format!("spam.milters.{n}.address"), wanted);
         }
     }
@@ -189,7 +188,7 @@ fn check_spam(config: &Config, finder: &mut Finder<'_>) {
     check_thresholds(config, finder);
 }
 
-/// From which scores mail is unwanted: the same for everybody, and for some.
+/// Checks the score thresholds, for everybody and for individual recipients.
 fn check_thresholds(config: &Config, finder: &mut Finder<'_>) {
     let spam = &config.spam;
     let site = [("threshold", Some(spam.threshold)), ("refuse", Some(spam.refuse)), ("quarantine", spam.quarantine)];
@@ -200,12 +199,13 @@ fn check_thresholds(config: &Config, finder: &mut Finder<'_>) {
     });
     for (key, score) in site.into_iter().chain(personal) {
         if let Some(score) = score.filter(|score| *score <= 0.0) {
-            finder.add(key, score, "a score above 0, which a message has against which nothing is known");
+            finder.add(key, score, "a score above 0, which is the score of an inconspicuous message");
         }
     }
 }
 
-/// What files hold that the process reads when it starts, or when it needs them. That they can be read is judged elsewhere.
+/// Checks the contents of files that the process reads when it starts, or when it needs them. Whether they are readable
+/// is checked elsewhere.
 pub(super) fn check_contents(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     let mut finder = Finder { places, problems };
     if let Some(path) = config.routing.srs.secret_file.as_deref().filter(|path| is_there(path))

@@ -1,21 +1,21 @@
-//! What is allowed and hardly meant.
+//! Warnings about settings that are valid but probably not intended.
 
 use super::{Config, Protocol};
 use crate::foundations::net::Bind;
 
-/// What an administrator should know about a configuration without mistakes, a sentence for each.
+/// Warnings about a valid configuration, one sentence each.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     if !config.hostname.as_str().contains('.') {
         warnings.push(format!(
-            "`hostname` is \"{}\", a name without a domain: other servers refuse mail from a host of such a name",
+            "`hostname` is \"{}\", a name without a domain: other servers refuse mail from such hosts",
             config.hostname
         ));
     }
     if config.storage.database_file.is_none() && config.storage.database.has_password() {
         warnings.push(
-            "`storage.database` holds a password: whoever reads the configuration has it; name a file in \
-             `database.password_file` instead"
+            "`storage.database` holds a password, visible to everyone who can read the configuration; name a \
+             file in `database.password_file` instead"
                 .to_owned(),
         );
     }
@@ -35,7 +35,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
         }
         if on_network && listener.protocol == Protocol::Lmtp {
             warnings.push(
-                "the listener \"lmtp\" is on an address that other machines reach: whoever does can write into every mailbox, \
+                "the listener \"lmtp\" is on an address that other machines can reach: they can write into every mailbox, \
                  past the filter"
                     .to_owned(),
             );
@@ -44,7 +44,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
-/// Whether clients of a protocol log in, and begin TLS themselves for that.
+/// Whether clients of a protocol log in, and use STARTTLS for that.
 const fn wants_starttls(protocol: Protocol) -> bool {
     matches!(protocol, Protocol::Submission | Protocol::Imap | Protocol::Pop3 | Protocol::ManageSieve)
 }

@@ -1,4 +1,4 @@
-//! What an administrator does to the queue, whether its owner runs or not.
+//! Commands of an administrator to the queue, whether or not the role that owns it is running.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,83 +14,83 @@ use crate::storage::spool::{self, Listing, Queued, RecipientState, Selection, Sp
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum QueueCommand {
-    /// Entries after one, a page of them.
+    /// A page of entries.
     List {
         /// Which: see [`selection`].
         which: String,
-        /// The last entry of the page before.
+        /// The last entry of the previous page.
         after: Option<QueueId>,
     },
-    /// One entry with everything about it.
+    /// One entry in full.
     Show {
         /// Which.
         id: QueueId,
     },
-    /// Try recipients that wait now.
+    /// Try waiting recipients now.
     Retry {
         /// Which.
         which: String,
     },
-    /// Let recipients wait for an administrator.
+    /// Hold recipients until an administrator releases them.
     Hold {
         /// Which.
         which: String,
     },
-    /// Let held recipients go.
+    /// Release held recipients.
     Release {
         /// Which.
         which: String,
     },
-    /// Remove an entry and tell nobody.
+    /// Remove an entry without notifying anybody.
     Delete {
         /// Which.
         id: QueueId,
     },
-    /// Take recipients off an entry and tell nobody.
+    /// Remove recipients from an entry without notifying anybody.
     DeleteFor {
         /// Which entry.
         id: QueueId,
-        /// Whom: `to:ADDRESS` or `domain:NAME`.
+        /// Which recipients: `to:ADDRESS` or `domain:NAME`.
         whom: String,
     },
-    /// Give an entry up and tell its sender.
+    /// Give up on an entry and notify its sender.
     Bounce {
         /// Which.
         id: QueueId,
     },
-    /// Give an entry up for some of its recipients and tell its sender.
+    /// Give up on some recipients of an entry and notify its sender.
     BounceFor {
         /// Which entry.
         id: QueueId,
-        /// Whom: `to:ADDRESS` or `domain:NAME`.
+        /// Which recipients: `to:ADDRESS` or `domain:NAME`.
         whom: String,
     },
 }
 
-/// An entry of the queue as it is shown.
+/// A queue entry, for output.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EntryShown {
-    /// Its name.
+    /// Its queue id.
     pub id: QueueId,
-    /// The message's name in events.
+    /// The message's id in events.
     pub mail: String,
     /// Its sender; empty for notifications.
     pub sender: String,
     /// Size in octets.
     pub size: u64,
-    /// When it came.
+    /// When it was received.
     pub received: Timestamp,
     /// Its Message-ID.
     pub message_id: Option<String>,
     /// The account that submitted it.
     pub login: Option<String>,
-    /// Why an administrator must release it.
+    /// Why it must be released by an administrator.
     pub hold_reason: Option<String>,
-    /// Those still to be served.
+    /// Recipients that are not finished yet.
     pub recipients: Vec<RecipientShown>,
 }
 
-/// A recipient of an entry as it is shown.
+/// A recipient of an entry, for output.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecipientShown {
     /// The address.
@@ -103,13 +103,13 @@ pub struct RecipientShown {
     pub attempts: u32,
     /// When it is tried next.
     pub due: Timestamp,
-    /// When it is given up.
+    /// When delivery is given up.
     pub expires: Timestamp,
-    /// What the last attempt brought.
+    /// The result of the last attempt.
     pub last_reply: Option<String>,
 }
 
-/// Why a command came to nothing.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The queue failed.
@@ -118,14 +118,14 @@ pub enum Error {
     /// Its storage failed.
     #[error(transparent)]
     Spool(#[from] spool::Error),
-    /// The selection is none.
+    /// The selection is invalid.
     #[error(
-        "`{0}` selects nothing: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>` for notifications), `to:ADDRESS` or \
-         `domain:NAME` is wanted"
+        "`{0}` selects nothing: use `all`, `held`, a queue id, `from:ADDRESS` (`from:<>` for notifications), `to:ADDRESS` or \
+         `domain:NAME`"
     )]
     Selection(String),
-    /// Only a running server can tell the sender.
-    #[error("a message is given up by the running server, which tells its sender; start it, or `queue delete` it")]
+    /// Only a running server can notify the sender.
+    #[error("only a running server can give up on a message and notify its sender; start it, or use `queue delete`")]
     NeedsServer,
     /// The answer does not fit JSON.
     #[error(transparent)]
@@ -133,7 +133,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The kind of failure, when storage says it.
+    /// The kind of failure, if storage reports one.
     pub fn kind(&self) -> Option<Kind> {
         match self {
             Self::Queue(error) => Some(error.kind()),
@@ -144,19 +144,19 @@ impl Error {
     }
 }
 
-/// Who keeps the queue now.
+/// Who has the queue open.
 #[derive(Clone, Copy)]
 pub enum Keeper<'a> {
-    /// The role that works on it.
+    /// The role that owns it.
     Running(&'a Queue),
-    /// Nobody: only its storage is there, and the journal that is told.
+    /// Nobody: there are only its storage, and the journal for events.
     Resting(&'a Spool, &'a Journal),
 }
 
 /// Entries on one page of a list.
 pub const PAGE: u32 = 500;
 
-/// Which entries a word means: `all`, `held`, a queue id, `from:ADDRESS`, `from:<>`, `to:ADDRESS`, `domain:NAME`.
+/// Which entries a word selects: `all`, `held`, a queue id, `from:ADDRESS`, `from:<>`, `to:ADDRESS`, `domain:NAME`.
 ///
 /// # Errors
 /// It is none of these.
@@ -174,7 +174,7 @@ pub fn selection(which: &str) -> Result<Selection, Error> {
     selection.ok_or_else(|| Error::Selection(which.to_owned()))
 }
 
-/// Which recipients of an entry a word means; `None` for a word that means all of them.
+/// Which recipients of an entry a word selects; `None` for a word that selects all of them.
 ///
 /// # Errors
 /// It selects nothing.
@@ -186,10 +186,10 @@ pub fn whom(which: &str) -> Result<Option<Whom>, Error> {
     })
 }
 
-/// Does what is asked: entries for `List` and `Show`, the number of recipients it has changed for the others.
+/// Carries out a command: returns entries for `List` and `Show`, and the number of changed recipients for the others.
 ///
 /// # Errors
-/// There is no such entry, or database or disk fail.
+/// There is no such entry, or the database or disk fails.
 pub async fn perform(command: QueueCommand, keeper: Keeper<'_>) -> Result<serde_json::Value, Error> {
     use Keeper::{Resting, Running};
     let change = match command {

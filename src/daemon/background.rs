@@ -9,8 +9,8 @@ use crate::services::guard::{Sharing, SharingParts};
 use crate::services::reports::{Reporter, ReporterParts};
 use crate::storage::quarantine::QuarantineNotes;
 
-/// Starts what goes on without a client, besides the queue: bans are shared and results counted in every role that may change
-/// something; sessions end whose logins are no longer good; reports and letters are sent and keys exchanged where the queue is.
+/// Starts the background tasks besides the queue. Every role that may change something shares bans, counts results and
+/// ends sessions whose logins are no longer valid; the role with the queue also sends reports and letters and rotates keys.
 pub(super) fn start(parts: &Parts, resolver: SharedResolver, stages: &Stages) {
     let (lives, tasks) = (&parts.lives, &stages.services);
     let clock = || Arc::clone(&parts.clock);

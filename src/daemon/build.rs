@@ -35,33 +35,32 @@ pub struct Daemon {
     listening: Vec<Listening>,
     stages: Stages,
     wishes: mpsc::Receiver<Wish>,
-    /// Given back when everything has ended.
+    /// Released when everything has ended.
     _spool: Option<Possession>,
 }
 
-/// Tasks by the order in which they stop.
+/// Tasks, in the order in which they stop.
 #[derive(Debug, Default)]
 pub(super) struct Stages {
-    /// Those that accept connections.
+    /// Accepting connections.
     pub(super) accepting: Tasks,
     /// Conversations.
     pub(super) sessions: Tasks,
-    /// What goes on without a client: the queue, watching files, the control socket.
+    /// Background work: the queue, watching files, the control socket.
     pub(super) services: Tasks,
-    /// The lease on users' mailboxes, where there are several nodes.
+    /// The lease on users' mailboxes, if there are several nodes.
     pub(super) lease: Tasks,
-    /// What must be written at the very end: the journal, usage, indexes.
+    /// What must be written last: the journal, usage, indexes.
     pub(super) storage: Tasks,
 }
 
 impl Daemon {
-    /// Builds everything, from the bottom to the top, and begins to serve. When it returns, every listener accepts.
+    /// Builds everything, bottom up, and starts serving. When it returns, every listener accepts connections.
     ///
-    /// With a database that does not answer it waits, and says so in the log; `World` brings everything that a test wants
-    /// to be different.
+    /// If the database does not answer, it waits and logs this. `World` holds everything that tests replace.
     ///
     /// # Errors
-    /// Something the roles need cannot be had. Nothing goes on running then.
+    /// Something the roles need is unavailable. Nothing is left running then.
     pub async fn build(mut config: Config, roles: Roles, world: World) -> Result<Self, Error> {
         let World { clock, resolver, connector, credentials, mut inherited } = world;
         prepare_tls(&mut config, &clock)?;
@@ -136,7 +135,7 @@ impl Daemon {
         set_going(&parts, &stages, wanted_renewals).await;
         let listening = rooms::serve(&parts, &stages, bound);
         for name in inherited.names() {
-            ::log::warn!(socket = name; "systemd passed a socket that this process has no use for; it stays unserved");
+            ::log::warn!(socket = name; "systemd passed a socket that this process has no use for; it is not served");
         }
         let event = Event::new(parts.clock.now(), EventKind::Lifecycle);
         parts.journal.record(event.with("what", "started").with("roles", parts.roles.to_string()));
@@ -153,7 +152,7 @@ impl Daemon {
         &self.parts
     }
 
-    /// What somebody asks of the process as a whole. Never ends while the daemon lives.
+    /// The next request to the process as a whole. Pending for as long as there is none.
     pub async fn wish(&mut self) -> Wish {
         match self.wishes.recv().await {
             Some(wish) => wish,
@@ -161,19 +160,19 @@ impl Daemon {
         }
     }
 
-    /// Puts another configuration in force: settings for sessions and messages from now on, certificates, the log's
-    /// level. What only a restart can change stays, with a warning that names it; the keys of that are returned.
+    /// Applies another configuration: settings for sessions and messages from now on, certificates, the log level. What
+    /// only a restart can change stays as it is, with a warning; the keys of those settings are returned.
     ///
     /// # Errors
-    /// [`Error::Incomplete`]: certificates, declared accounts or some of their passwords, the secrets of SRS or authorities cannot be
-    /// loaded; everything else is in force then, and these stay as they were. Any other: nothing has changed.
+    /// [`Error::Incomplete`]: certificates, declared accounts or some of their passwords, SRS secrets or authorities cannot
+    /// be loaded and stay as they were; everything else is in force. Any other error: nothing has changed.
     pub async fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, Error> {
         let waiting = needs_restart(&self.parts.config, &config);
-        // Some have it from the start: the others must not go by another one.
+        // Some parts keep the host name from the start, so the others must not use another one.
         config.hostname = self.parts.config.hostname.clone();
         prepare_tls(&mut config, &self.parts.clock)?;
         for key in &waiting {
-            ::log::warn!(key = key; "This part of the configuration has changed; it takes effect at the next restart");
+            ::log::warn!(key = key; "This setting has changed; it takes effect at the next restart");
         }
         log::set_level(config.server.log_level);
         self.parts.lives.set(&config);
@@ -191,14 +190,14 @@ impl Daemon {
         if errors.is_empty() { Ok(waiting) } else { Err(Error::Incomplete(errors)) }
     }
 
-    /// Reads the files that mail leaves by: the secrets of SRS, which are in force from now on, and the authorities, of which those
-    /// read at the start stay in force.
+    /// Reads the files for outgoing mail: the SRS secrets, which are used from now on, and the authorities, of which those
+    /// read at the start stay in use.
     fn read_again(&self, config: &Config) -> Result<(), Error> {
         if !self.parts.roles.has(Role::Mta) {
             return Ok(());
         }
         let mut problems = Vec::new();
-        // The host's name changes at a restart only.
+        // The host name only changes at a restart.
         match Srs::load(&config.routing.srs, &self.parts.config.hostname, SharedClock::clone(&self.parts.clock)) {
             Ok(srs) => self.parts.routing.rewrite_by(srs),
             Err(error) => problems.push(format!("`routing.srs.secret_file`: {error}")),
@@ -209,8 +208,8 @@ impl Daemon {
         if problems.is_empty() { Ok(()) } else { Err(Error::Unusable(problems)) }
     }
 
-    /// Stops: accepts nobody new, lets conversations and deliveries in flight finish for at most `patience`, then ends
-    /// everything else. Whether all of it ended in time.
+    /// Stops: accepts no new connections, lets conversations and deliveries in flight finish for at most `patience`, then
+    /// ends everything else. Returns whether all of it ended in time.
     pub async fn stop(self, patience: Duration) -> bool {
         let accepted = ended("listeners", &self.stages.accepting, SHORT).await;
         let finished = ended("sessions", &self.stages.sessions, patience).await;
@@ -225,9 +224,9 @@ impl Daemon {
             None => true,
         };
         if !closed {
-            ::log::warn!("Indexes of mailboxes could not be written in time; the directories will be read");
+            ::log::warn!("Mailbox indexes could not be written in time; the directories will be read again");
         }
-        // Only now may others take what was written last. What may still be written keeps them away until the lease ends by itself.
+        // Only now may others take over. If something may still be written, they are kept away until the lease expires.
         let kept = ended("lease", &self.stages.lease, SHORT).await;
         if let Some(keeper) = self.parts.keeper.as_ref().filter(|_| closed) {
             keeper.leave().await;
@@ -238,11 +237,11 @@ impl Daemon {
     }
 }
 
-/// Sets going what works by itself: the care of certificates, the queue, the lease of a node.
+/// Starts what runs by itself: certificate renewal, the queue, a node's lease.
 async fn set_going(parts: &Arc<Parts>, stages: &Stages, renewals: mpsc::Receiver<RenewalWish>) {
     stages.services.spawn(Arc::clone(&parts.certificates).watch(stages.services.clone()));
     stages.services.spawn(Arc::clone(&parts.certificates).follow_dns(stages.services.clone()));
-    // Listeners that are being closed are not asked.
+    // Listeners that are being closed are not checked.
     stages.accepting.spawn(Arc::clone(&parts.inspector).run(stages.accepting.clone()));
     if let Some(queue) = &parts.queue {
         queue.start();
@@ -258,7 +257,7 @@ async fn set_going(parts: &Arc<Parts>, stages: &Stages, renewals: mpsc::Receiver
     }
 }
 
-/// Stops a stage; whether all of it ended in time. What did not is cut off when the process ends.
+/// Stops a stage; returns whether all of it ended in time. Remaining tasks are cut off when the process ends.
 async fn ended(stage: &'static str, tasks: &Tasks, patience: Duration) -> bool {
     let ended = tasks.stop(patience).await;
     if !ended {
@@ -267,7 +266,7 @@ async fn ended(stage: &'static str, tasks: &Tasks, patience: Duration) -> bool {
     ended
 }
 
-/// Where a self-signed certificate is wanted, makes it or finds it.
+/// Creates or finds the self-signed certificate, if one is configured.
 fn prepare_tls(config: &mut Config, clock: &SharedClock) -> Result<(), Error> {
     let Some(directory) = &config.tls.self_signed else { return Ok(()) };
     let names = [config.hostname.as_str(), "localhost", "127.0.0.1", "::1"];
@@ -291,21 +290,22 @@ fn prepare_directories(config: &Config, roles: &Roles) -> Result<(), Error> {
     Ok(())
 }
 
-/// The database's address, from its file when there is one.
+/// The database's URL, from its file if there is one.
 ///
 /// # Errors
 /// The file cannot be read or holds something else.
 pub fn database_url(config: &Config) -> Result<DatabaseUrl, Error> {
     let Some(path) = &config.storage.database_file else { return Ok(config.storage.database.clone()) };
     let unreadable = |error: files::Error| {
-        let wanted = "It must hold the database's address in one line, readable for the user that the server runs as";
+        let wanted =
+            "It must contain the database's address on one line, and be readable by the user that the server runs as";
         Error::DatabaseUrl(format!("{error}. {wanted}"))
     };
     let text = String::from_utf8_lossy(&files::read_bounded(path, 1 << 16).map_err(unreadable)?).trim().to_owned();
     text.parse::<DatabaseUrl>().map_err(|error| Error::DatabaseUrl(error.to_string()))
 }
 
-/// The node's settings, with the port that was chosen in place of port 0.
+/// The node's settings, with the actual port instead of port 0.
 fn reachable(settings: &ClusterSettings, listening: &[Listening]) -> ClusterSettings {
     let mut settings = settings.clone();
     let place = listening.iter().find(|place| place.protocol == Protocol::Cluster).map(|place| &place.bind);
@@ -318,10 +318,10 @@ fn reachable(settings: &ClusterSettings, listening: &[Listening]) -> ClusterSett
     settings
 }
 
-/// For how long a server may answer without letting us in: whoever starts both may be about to make the database.
+/// How long a database server may refuse us: whoever started both may be about to create the database.
 const UNUSABLE: Duration = Duration::from_secs(10);
 
-/// Brings the tables up to date. A server that cannot be reached yet is waited for: it may be starting too.
+/// Brings the tables up to date. Waits for a server that cannot be reached yet: it may be starting too.
 async fn migrate(database: &Database, roles: &Roles) -> Result<(), Error> {
     let mut pause = Duration::from_millis(200);
     let mut refused: Option<Instant> = None;
@@ -329,7 +329,7 @@ async fn migrate(database: &Database, roles: &Roles) -> Result<(), Error> {
         let result = if roles.may_change() { patiently(database.migrate()).await } else { database.check().await };
         match result {
             Ok(()) => return Ok(()),
-            // Nothing here would change it. What supervises us tries again, and shows that we have failed.
+            // Waiting would not help. The service manager tries again, and shows that we have failed.
             Err(error) if error.is_set_up() && refused.get_or_insert_with(Instant::now).elapsed() >= UNUSABLE => {
                 return Err(error.into());
             }
@@ -346,7 +346,7 @@ async fn migrate(database: &Database, roles: &Roles) -> Result<(), Error> {
     }
 }
 
-/// What differs between two configurations and cannot be exchanged in a running process.
+/// What differs between two configurations and cannot be changed in a running process.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let level = new.server.log_level;
     let server = super::ServerSettings { log_level: level, ..old.server.clone() };
@@ -360,12 +360,12 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("dns", old.dns == new.dns),
         ("spool", old.spool == new.spool),
         ("outbound.authorities", old.outbound.authorities == new.outbound.authorities),
-        // Listeners that began without certificates offer no TLS.
+        // Listeners that started without certificates offer no TLS.
         ("tls", has_tls(old) || !has_tls(new)),
         ("dav.public_port", old.dav.public_port == new.dav.public_port),
         ("webmail.submission", old.webmail.submission == new.webmail.submission),
     ];
-    // Sizes of what is shared by all: memory, places, what is remembered. And what is only told at the start, in part at least.
+    // Sizes of shared resources and caches, and settings that are read only at the start, at least in part.
     macro_rules! sizes {
         ($($room:ident $(.$part:ident)+),+ $(,)?) => {
             [$((concat!(stringify!($room) $(, ".", stringify!($part))+), old.$room $(.$part)+ == new.$room $(.$part)+)),+]
@@ -410,8 +410,8 @@ fn has_tls(config: &Config) -> bool {
     tls.self_signed.is_some() || !tls.certificates.is_empty() || !tls.acme.is_empty()
 }
 
-/// Whether two configurations listen at the same places. A port that the system was asked to choose may be written
-/// down since.
+/// Whether two configurations listen at the same places. A port chosen by the system may since have been written into
+/// the configuration.
 fn same_places(old: &Config, new: &Config) -> bool {
     let chosen = |old: &Bind, new: &Bind| match (old, new) {
         (Bind::Tcp(old), Bind::Tcp(new)) => old.port() == 0 && old.ip() == new.ip(),
@@ -425,9 +425,9 @@ fn same_places(old: &Config, new: &Config) -> bool {
     old.listener.len() == new.listener.len() && old.listener.iter().zip(&new.listener).all(same)
 }
 
-/// For what has nothing to wait for but itself.
+/// For tasks that wait for nothing outside.
 const SHORT: Duration = Duration::from_secs(5);
-/// For indexes that are written at the end, which a storage that does not answer would put off for ever.
+/// For indexes written at the end, which a storage that does not answer would delay forever.
 const CLOSING: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -450,7 +450,7 @@ mod tests {
         new.webmail.submission = Some(directory.path().join("submission.sock"));
         new.dashboard.fresh_for = Span::seconds(77);
         new.dashboard.probe_timeout = Span::seconds(77);
-        // Programs that ask for their settings are told whether there are calendars.
+        // The settings served to mail programs say whether there are calendars.
         new.dav.enabled = false;
         new.journal.waiting = 99;
         new.spam.classifier.refresh = Span::seconds(77);
@@ -465,7 +465,7 @@ mod tests {
             "spam.classifier.refresh",
         ];
         assert_eq!(needs_restart(&old, &new), wanted);
-        // Who has certificates already is given others while the server runs.
+        // Certificates can be replaced in a running server if it already has some.
         let mut others = config();
         others.tls.self_signed = Some(directory.path().join("others"));
         assert!(!needs_restart(&new, &others).contains(&"tls"));

@@ -1,10 +1,10 @@
 //! The control socket: how the command line speaks to a running role.
 //!
-//! One line of JSON is a request, one line is the answer, on one connection as many as the client likes. Whoever may
-//! open the socket is an administrator: its file has mode 0600, so that only root and the user the role runs as may. A
-//! second socket of each role, for the monitoring page, answers only what changes nothing; the group may open it. A
-//! third one, of the role with the queue, takes only what scripts send and the lists that users leave, from the role
-//! with the mailboxes. Requests are small, and a line that is longer than 64 KiB ends the connection.
+//! A request is one line of JSON, and so is its answer; a connection carries any number of them. Anyone who can open the
+//! socket is an administrator: its file has mode 0600, so only root and the role's user can. A second socket of each
+//! role, for the monitoring page, only accepts requests that change nothing, and is open to the group. A third one, of
+//! the role with the queue, only accepts mail from scripts and requests to leave mailing lists, from the role with the
+//! mailboxes. Requests are small: a line longer than 64 KiB ends the connection.
 
 mod client;
 mod request;
@@ -40,11 +40,11 @@ pub use self::request::{Complaint, MailboxCommand, Nature, Request, Status};
 /// Something only the process as a whole can do.
 #[derive(Debug)]
 pub enum Wish {
-    /// Load everything again, and tell what came of it: what has changed and only a restart can put into force.
+    /// Reload everything, and report the result: the changed settings that need a restart.
     Reload(oneshot::Sender<Result<Vec<&'static str>, String>>),
 }
 
-/// Opens the control sockets of each role of this process, but those that systemd has passed.
+/// Opens the control sockets of each role of this process, except those passed by systemd.
 pub(super) fn listen(parts: &Arc<Parts>, inherited: &mut Inherited, tasks: &Tasks) -> Result<(), Error> {
     let server = &parts.config.server;
     crate::foundations::files::create_directory(&server.control_directory, 0o750)?;
@@ -70,14 +70,14 @@ pub(super) fn listen(parts: &Arc<Parts>, inherited: &mut Inherited, tasks: &Task
     Ok(())
 }
 
-/// What may be asked over a socket.
+/// Which requests a socket accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
-    /// All of it.
+    /// All of them.
     Everything,
-    /// What changes nothing.
+    /// Those that change nothing.
     Looking,
-    /// What scripts send, and the lists that users leave.
+    /// Mail from scripts, and requests to leave mailing lists.
     Posting,
 }
 
@@ -87,7 +87,7 @@ impl Reach {
     /// Mode of the socket's file.
     const fn mode(self) -> u32 {
         match self {
-            // Whoever posts may write for every account: where `access` is another user, systemd makes that socket.
+            // This socket allows sending for every account: if `access` runs as another user, systemd creates it.
             Self::Everything | Self::Posting => 0o600,
             Self::Looking => 0o660,
         }
@@ -102,10 +102,10 @@ impl Reach {
         )
     }
 
-    /// To a request that it does not include.
+    /// The answer to a request that it does not include.
     const fn refusal(self) -> &'static str {
         match self {
-            Self::Posting => "nothing but messages of scripts and wishes to leave lists is taken over this socket",
+            Self::Posting => "this socket accepts only messages from scripts and requests to leave lists",
             _ => "nothing can be changed over this socket",
         }
     }
@@ -136,7 +136,7 @@ async fn serve(connection: Connection, parts: Arc<Parts>, reach: Reach) {
         let answer = match serde_json::from_slice(&line) {
             Ok(request) if !reach.includes(&request) => Answer::Failed(Complaint::other(reach.refusal())),
             Ok(Request::Post { errand, size }) => {
-                // Without the message the next line could not be found.
+                // Without reading the message, the next line could not be found.
                 let Some(message) = attached(&mut stream, size, &parts, &stop).await else { return };
                 match super::posting::perform(*errand, message, &parts).await {
                     Ok(id) => done(id).map_or_else(Answer::Failed, Answer::Done),
@@ -157,7 +157,7 @@ async fn serve(connection: Connection, parts: Arc<Parts>, reach: Reach) {
     }
 }
 
-/// The octets that follow a request; `None` when they are too many or do not come.
+/// The octets that follow a request; `None` if there are too many or they do not arrive.
 async fn attached(
     stream: &mut BufReader<Stream>,
     size: u64,
@@ -176,7 +176,7 @@ async fn attached(
     (read.ok()? as u64 == size).then_some(octets)
 }
 
-/// Does what is asked.
+/// Carries out a request.
 async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, Complaint> {
     match request {
         Request::Status => done(Status {
@@ -248,7 +248,7 @@ async fn send_summary(parts: &Parts, length: Duration) -> Result<serde_json::Val
     let summary = Summary::read(&parts.sources(), parts.config.hostname.clone(), now - length).await;
     let summary = summary.map_err(|error| Complaint::new(Some(error.kind()), error))?;
     let Some(mail) = letter(&summary, &parts.lives.summary.get(), now) else {
-        return Err(Complaint::other("nobody is to get the summary; set summary.to in the configuration"));
+        return Err(Complaint::other("the summary has no recipients; set `summary.to` in the configuration"));
     };
     let to = mail.envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect::<Vec<_>>();
     match parts.intake.receive(mail, None).await {
@@ -266,7 +266,7 @@ async fn renew(parts: &Parts, name: Option<Domain>) -> Result<serde_json::Value,
     if renewals.is_empty() {
         let which = asked.map_or_else(|| "no certificate".to_owned(), |name| format!("no certificate for `{name}`"));
         let text = format!(
-            "{which} is obtained by this server: `tls.acme` names those; others are renewed where they come from"
+            "{which} is obtained by this server: only those in `tls.acme` are; others must be renewed where they come from"
         );
         return Err(Complaint::new(Some(Kind::NotFound), text));
     }

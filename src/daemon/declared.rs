@@ -6,8 +6,8 @@ use crate::config::Config;
 use crate::foundations::event::{Event, EventKind};
 use crate::services::accounts::{Accounts, Declaration, DeclarationError, Secrets, UnusablePassword};
 
-/// Puts the declared accounts into force, if there are any. Each change is an event. Says which passwords could not be used;
-/// all else is in force then.
+/// Applies the declared accounts, if there are any. Each change is an event. Returns the passwords that could not be
+/// used; everything else is applied.
 pub(super) async fn reconcile(parts: &Parts, config: &Config) -> Result<Vec<UnusablePassword>, Error> {
     let Some(path) = config.accounts.declared.clone() else { return Ok(Vec::new()) };
     let declaration = read(path, parts.credentials.clone()).await?;
@@ -16,12 +16,12 @@ pub(super) async fn reconcile(parts: &Parts, config: &Config) -> Result<Vec<Unus
         Accounts::new(parts.directory.clone(), parts.journal.clone(), login, routing, Arc::clone(&parts.clock));
     let plan = accounts.reconcile(&declaration).await?;
     if !plan.changes.is_empty() {
-        log::info!(changes = plan.changes.len(); "Declared accounts were put into force");
+        log::info!(changes = plan.changes.len(); "Declared accounts were applied");
     }
     Ok(declaration.unusable.clone())
 }
 
-/// Tells of passwords that could not be used when the server started, each to the log and as an event.
+/// Reports passwords that could not be used when the server started, each in the log and as an event.
 pub(super) fn tell(parts: &Parts, unusable: &[UnusablePassword]) {
     for password in unusable {
         let event = Event::new(parts.clock.now(), EventKind::Configuration);

@@ -11,7 +11,7 @@ use crate::storage::{database, mailbox, spool};
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A directory or file cannot be made or read.
+    /// A directory or file cannot be created or read.
     #[error(transparent)]
     File(#[from] files::Error),
     /// The database cannot be opened or migrated.
@@ -20,14 +20,14 @@ pub enum Error {
     /// The file with the database's address holds something else.
     #[error("`storage.database_file`: {0}")]
     DatabaseUrl(String),
-    /// Certificates cannot be loaded; all of them.
+    /// All certificates that cannot be loaded.
     #[error("certificates cannot be loaded: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Certificates(Vec<certificates::Error>),
-    /// Files that are read again with the configuration cannot be used; what they held before stays in force.
-    #[error("{}; what was read before stays in force", .0.join("; "))]
+    /// Files that are reloaded with the configuration cannot be used; their previous contents stay in force.
+    #[error("{}; the old version stays in force", .0.join("; "))]
     Unusable(Vec<String>),
-    /// A configuration that was loaded again is in force, but for these.
-    #[error("{}; all else of the configuration is in force", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    /// A reloaded configuration is in force, except for these parts.
+    #[error("{}; the rest of the configuration is in force", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Incomplete(Vec<Self>),
     /// The queue's directory cannot be used.
     #[error("the queue cannot be opened: {0}")]
@@ -38,10 +38,10 @@ pub enum Error {
     /// The file of declared accounts cannot be used.
     #[error(transparent)]
     Declaration(#[from] accounts::DeclarationError),
-    /// The declared accounts cannot be put into force.
-    #[error("the declared accounts cannot be put into force: {0}")]
+    /// The declared accounts cannot be applied.
+    #[error("the declared accounts cannot be applied: {0}")]
     Accounts(#[from] accounts::Error),
-    /// The secret of the cluster cannot be used.
+    /// The cluster secret cannot be used.
     #[error("`cluster.secret`: {0}")]
     Cluster(#[from] BadSecret),
     /// DNS cannot be set up.
@@ -50,15 +50,15 @@ pub enum Error {
     /// An address cannot be listened on.
     #[error("{}", listeners::complaint(*protocol, bind, source))]
     Listen {
-        /// What would be spoken there; `None` for a control socket.
+        /// The protocol; `None` for a control socket.
         protocol: Option<Protocol>,
         /// The address.
         bind: Bind,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// An owner of a socket does not exist.
-    #[error("`{0}` is no user or group of this machine")]
+    #[error("`{0}` is not a user or group of this machine")]
     Owner(String),
     /// Signals or the control socket cannot be set up.
     #[error("the process cannot be set up: {0}")]

@@ -13,7 +13,7 @@ use crate::services::overview::{Flow, flows};
 use crate::services::served::{Inspection, Report};
 use crate::storage::cluster::{Node, Nodes};
 
-/// The figures' room: where they come from in this process.
+/// Builds the figures' room, with this process's sources.
 pub(super) fn room(parts: &Arc<Parts>) -> Room {
     Room {
         http: parts.lives.http.clone(),
@@ -30,7 +30,7 @@ pub(super) fn room(parts: &Arc<Parts>) -> Room {
     }
 }
 
-/// Ready is who can reach the database; everything else was there before the first connection was accepted.
+/// A process is ready if it can reach the database; everything else was there before the first connection was accepted.
 pub(super) fn readiness(parts: &Arc<Parts>) -> Readiness {
     let parts = Arc::clone(parts);
     Arc::new(move || {
@@ -39,7 +39,7 @@ pub(super) fn readiness(parts: &Arc<Parts>) -> Readiness {
     })
 }
 
-/// What a process counts itself: no other one knows it.
+/// Figures that only the process itself knows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProcessFigures {
     pub(super) roles: String,
@@ -49,12 +49,12 @@ pub struct ProcessFigures {
     written: u64,
     dropped: u64,
     places: Vec<PlaceFigures>,
-    /// A process of another version may not tell.
+    /// A process of another version may not report it.
     #[serde(default)]
     unopened: Vec<Unopened>,
 }
 
-/// What has happened at a listener.
+/// The figures of a listener.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct PlaceFigures {
     protocol: String,
@@ -64,7 +64,7 @@ struct PlaceFigures {
     failed: u64,
 }
 
-/// Those of this process.
+/// The figures of this process.
 pub(super) fn own(parts: &Parts) -> ProcessFigures {
     let counts = parts.journal.counts();
     let place = |place: &Listening| PlaceFigures {
@@ -86,7 +86,7 @@ pub(super) fn own(parts: &Parts) -> ProcessFigures {
     }
 }
 
-/// What each process counts, by its role.
+/// The figures of each process, by its roles.
 fn processes(parts: &Arc<Parts>) -> Gather {
     let ask = Arc::new(others::figures(parts));
     Arc::new(move || {
@@ -130,7 +130,7 @@ fn connections(processes: &[ProcessFigures]) -> Vec<Figure> {
     ]
 }
 
-/// Each place with 0 when it is served and 1 when not, so that a rule sees the change.
+/// Each listener, with 0 if it is served and 1 if not, so that an alert rule sees the change.
 fn unopened(processes: &[ProcessFigures]) -> Figure {
     let mut samples = Vec::new();
     for process in processes {
@@ -145,7 +145,7 @@ fn unopened(processes: &[ProcessFigures]) -> Figure {
         process.places.iter().for_each(|place| sample(&place.protocol, &place.listener, 0.0));
         process.unopened.iter().for_each(|place| sample(&place.protocol, &place.listener, 1.0));
     }
-    let help = "1 for a listener whose socket systemd has not passed, so that nobody is served there";
+    let help = "1 for a listener that is not served because systemd has not passed its socket";
     Figure { name: "listener_unopened", help, kind: FigureKind::Gauge, samples }
 }
 
@@ -161,7 +161,7 @@ fn counted(processes: &[ProcessFigures]) -> Vec<Figure> {
         figure("events_written", "Decisions written to the database since the start", counter, |process| {
             process.written as f64
         }),
-        figure("events_dropped", "Decisions lost since the database was away", counter, |process| {
+        figure("events_dropped", "Decisions lost because the database was unavailable", counter, |process| {
             process.dropped as f64
         }),
         figure("bans", "Networks that may not connect", FigureKind::Gauge, |process| process.bans as f64),
@@ -171,7 +171,7 @@ fn counted(processes: &[ProcessFigures]) -> Vec<Figure> {
     ]
 }
 
-/// Accounts that look as if their password had been stolen, wherever they were noticed.
+/// Accounts whose password may have been stolen, as noticed by any process.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
 fn rises(parts: &Arc<Parts>) -> Gather {
     let (journal, clock) = (parts.journal.clone(), Arc::clone(&parts.clock));
@@ -193,7 +193,7 @@ fn rises(parts: &Arc<Parts>) -> Gather {
     })
 }
 
-/// What became of mail, as the monitoring page counts it.
+/// The fates of messages, as the monitoring page counts them.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
 fn flow(parts: &Arc<Parts>) -> Gather {
     let (journal, clock) = (parts.journal.clone(), Arc::clone(&parts.clock));
@@ -227,7 +227,7 @@ fn flow(parts: &Arc<Parts>) -> Gather {
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// The nodes, where there are several.
+/// The nodes, if there are several.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
 fn nodes(parts: &Arc<Parts>) -> Gather {
     let nodes = parts.config.cluster.is_on().then(|| Nodes::new(parts.database.clone()));
@@ -235,14 +235,14 @@ fn nodes(parts: &Arc<Parts>) -> Gather {
         let nodes = nodes.clone();
         Box::pin(async move {
             let Some(nodes) = nodes else { return Vec::new() };
-            // That the database is away is said by others.
+            // Other figures report that the database is unavailable.
             let Ok(list) = nodes.list().await else { return Vec::new() };
             let figure = |name, help, value: fn(&Node) -> f64| {
                 let sample = |node: &Node| Sample { labels: vec![("node", node.name.clone())], value: value(node) };
                 Figure { name, help, kind: FigureKind::Gauge, samples: list.iter().map(sample).collect() }
             };
             vec![
-                figure("cluster_lease_seconds", "What is left of a node's lease; 0 when it has none", |node| {
+                figure("cluster_lease_seconds", "Remaining time of a node's lease; 0 if it has none", |node| {
                     node.lease_left as f64 / 1_000.0
                 }),
                 figure("cluster_users", "Users whose mailboxes a node owns", |node| node.users as f64),
@@ -251,7 +251,7 @@ fn nodes(parts: &Arc<Parts>) -> Gather {
     })
 }
 
-/// What the database knows: accounts, mailboxes, the queue.
+/// Figures from the database: accounts, mailboxes, the queue.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
 fn stored(parts: &Arc<Parts>) -> Gather {
     let (directory, spool, clock) = (parts.directory.clone(), parts.spool.clone(), Arc::clone(&parts.clock));
@@ -263,7 +263,7 @@ fn stored(parts: &Arc<Parts>) -> Gather {
                 Ok(totals) => figures.extend([
                     Figure::gauge("domains", "Domains in use", totals.domains as f64),
                     Figure::gauge("users", "Users", totals.users as f64),
-                    Figure::gauge("users_disabled", "Users that may not log in", totals.disabled as f64),
+                    Figure::gauge("users_disabled", "Users who may not log in", totals.disabled as f64),
                     Figure::gauge("aliases", "Alias addresses", totals.aliases as f64),
                     Figure::gauge("mailbox_bytes", "Octets in all mailboxes", totals.usage.bytes as f64),
                     Figure::gauge("mailbox_messages", "Messages in all mailboxes", totals.usage.messages as f64),
@@ -288,8 +288,7 @@ fn stored(parts: &Arc<Parts>) -> Gather {
     })
 }
 
-/// What came of the last backups and drills. Those that never ran are shown too, with zeros: that is what an alert looks
-/// for.
+/// The results of the last backups and drills. Those that never ran are included with zeros, for alerts.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
 fn backups(parts: &Arc<Parts>) -> Gather {
     let database = parts.database.clone();
@@ -329,7 +328,7 @@ fn backups(parts: &Arc<Parts>) -> Gather {
                 ),
                 Figure::gauge(
                     "backup_drill_differences",
-                    "In how much the server that the last drill made differs from the backup",
+                    "Number of differences the last drill found between the restored server and the backup",
                     differences as f64,
                 ),
             ]
@@ -349,37 +348,37 @@ fn certificates(parts: &Arc<Parts>) -> Gather {
             let waiting = |state: &&State| state.standing == Standing::HeldBack;
             let problems = reports.iter().filter_map(|report| report.inspection.as_ref()).map(Inspection::problems);
             let stands_in = |state: &&State| state.standing == Standing::StandingIn;
-            // That one which nobody trusts is valid for long comforts nobody.
+            // The expiry of an untrusted certificate is meaningless.
             let trusted = states().filter(|state| !waiting(state) && !stands_in(state));
             let earliest = trusted.map(|state| state.not_after).min();
             let mut figures = vec![
                 Figure::gauge(
                     "certificates_held",
-                    "Certificates that wait until the DNS has their keys",
+                    "Certificates held back until their keys are in the DNS",
                     states().filter(waiting).count() as f64,
                 ),
                 Figure::gauge(
                     "certificates_not_served",
-                    "Listeners and names that did not serve the certificate meant, at the last check",
+                    "Listeners and names that did not serve the intended certificate at the last check",
                     problems.sum::<usize>() as f64,
                 ),
                 Figure::gauge(
                     "certificates_standing_in",
-                    "Certificates that nobody trusts, served until others have been obtained",
+                    "Untrusted certificates that are served until others have been obtained",
                     states().filter(stands_in).count() as f64,
                 ),
                 failed(&reports),
             ];
             figures.extend(earliest.map(|end| {
                 let left = end.since(now).as_secs_f64();
-                Figure::gauge("certificate_seconds", "Time until the first certificate ends, in seconds", left)
+                Figure::gauge("certificate_seconds", "Time until the first certificate expires, in seconds", left)
             }));
             figures
         })
     })
 }
 
-/// Each certificate in force with 1 when the one meant to be there could not be read or obtained, so that a rule sees the
+/// Each certificate in use, with 1 if the intended one could not be read or obtained, so that an alert rule sees the
 /// change.
 fn failed(reports: &[Report]) -> Figure {
     let sample = |report: &Report, state: &State| Sample {

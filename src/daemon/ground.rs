@@ -1,4 +1,4 @@
-//! What [`super::Parts`] are made from (settings, database, certificates …), and how the larger parts are made from it.
+//! What [`super::Parts`] are built from (settings, database, certificates …), and how the larger parts are built from it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ use crate::storage::reports::Reports;
 use crate::storage::scripts::Scripts;
 use crate::storage::spool::{QueueNode, Spool};
 
-/// What is there before the parts: see [`super::Daemon::build`].
+/// What exists before the parts: see [`super::Daemon::build`].
 pub(super) struct Ground {
     pub(super) config: Config,
     pub(super) lives: Lives,
@@ -61,12 +61,12 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// The clock, for one more part.
+    /// The clock, shared with another part.
     pub(super) fn time(&self) -> SharedClock {
         Arc::clone(&self.clock)
     }
 
-    /// The mailboxes in the `access` role and, where this is one of several nodes, who has which.
+    /// The mailboxes in the `access` role and, if this is one of several nodes, which node has which.
     pub(super) fn mailboxes(
         &self,
         directory: &Directory,
@@ -88,7 +88,7 @@ impl Ground {
 
     /// Aliases, and which domains are ours.
     pub(super) fn routing(&self, directory: &Directory) -> Result<Routing, Error> {
-        // Senders are rewritten where mail leaves: no other role is given the secret.
+        // Senders are rewritten where mail leaves; no other role gets the secret.
         let srs = match self.roles.has(Role::Mta) {
             true => Srs::load(&self.config.routing.srs, &self.config.hostname, self.time())?,
             false => None,
@@ -97,7 +97,7 @@ impl Ground {
         Ok(Routing::new(directory.clone(), settings, hostname).with_srs(srs))
     }
 
-    /// The filter, with all it asks.
+    /// The filter, with everything it queries.
     pub(super) fn filter(&self, reports: &Reports, routing: &Routing) -> Arc<Filter> {
         let filter = Filter::new(self.lives.spam.clone(), self.time())
             .with_hostname(self.lives.hostname.clone())
@@ -108,8 +108,8 @@ impl Ground {
         Arc::new(filter)
     }
 
-    /// Delivery into the mailboxes of this process. What scripts send goes to `office` or, without one, to the process with the
-    /// queue.
+    /// Delivery into the mailboxes of this process. Mail from scripts goes to `office` or, without one, to the process with
+    /// the queue.
     pub(super) fn delivery(
         &self,
         mailboxes: &Mailboxes,
@@ -132,13 +132,13 @@ impl Ground {
         }))
     }
 
-    /// Delivery by the process that has the mailboxes.
+    /// Delivery through the process that has the mailboxes.
     pub(super) fn delivery_elsewhere(&self) -> Arc<dyn LocalDelivery> {
         let (hostname, settings) = (self.config.hostname.clone(), self.lives.outbound.clone());
         Arc::new(OverLmtp::new(lmtp_target(&self.config), hostname, settings))
     }
 
-    /// Delivery to whichever node has the mailbox: `here` alone, or one of several.
+    /// Delivery to the node that has the mailbox: only `here`, or one of several.
     pub(super) fn delivery_among_nodes(
         &self,
         cluster: Option<&Cluster>,
@@ -149,7 +149,7 @@ impl Ground {
         Arc::new(AmongNodes::new(cluster.clone(), here, hostname, settings))
     }
 
-    /// What intake needs.
+    /// The parts that intake needs.
     pub(super) fn intake(
         &self,
         (filter, routing, reports): (&Arc<Filter>, &Routing, &Reports),
@@ -177,13 +177,13 @@ impl Ground {
         }
     }
 
-    /// Takes messages in that other nodes pass on, for mailboxes of this one only. The node that has taken a message has judged it, and its
-    /// queue keeps it until this one has stored it.
+    /// Accepts messages passed on by other nodes, only for mailboxes of this one. The node that received a message has
+    /// filtered it, and its queue keeps it until this one has stored it.
     pub(super) fn intake_here(intake: &IntakeParts, here: Arc<dyn LocalDelivery>) -> Intake {
         Intake::new(IntakeParts { is_judged: true, delivery: here, queue: Arc::new(NoQueue), ..intake.clone() })
     }
 
-    /// The way to other hosts.
+    /// Delivery to other hosts.
     pub(super) fn outbound(&self, reports: &Reports, filter: &Arc<Filter>) -> Result<Outbound, Error> {
         Ok(Outbound::new(OutboundParts {
             settings: self.lives.outbound.clone(),
@@ -198,7 +198,7 @@ impl Ground {
         }))
     }
 
-    /// The queue, which begins its work when it is told to.
+    /// The queue; it is started separately.
     pub(super) fn queue(
         &self,
         spool: Spool,
@@ -210,7 +210,7 @@ impl Ground {
         Queue::new(QueueParts {
             settings: self.lives.queue.clone(),
             hostname: self.config.hostname.clone(),
-            // Nodes have one host name for the world, and one queue.
+            // To the outside, nodes share one host name and one queue.
             claimant: match self.config.cluster.is_on() {
                 true => self.config.cluster.node.clone(),
                 false => self.config.hostname.to_string(),
@@ -230,7 +230,7 @@ impl Ground {
     }
 }
 
-/// Opens the mailboxes and lets their sizes be written to the directory.
+/// Opens the mailboxes; their sizes are written to the directory.
 fn open_mailboxes(
     ground: &Ground,
     directory: &Directory,
@@ -250,7 +250,7 @@ fn open_mailboxes(
     Ok(mailboxes)
 }
 
-/// How the store has messages summarised for IMAP.
+/// How the store summarises messages for IMAP.
 pub(super) const SUMMARIZER: Summarizer = Summarizer {
     version: u32::from_be_bytes([0, 0, 0, Summary::VERSION]),
     summarize: |message| {
@@ -260,7 +260,7 @@ pub(super) const SUMMARIZER: Summarizer = Summarizer {
     },
 };
 
-/// Where the process with the mailboxes takes mail: the first place of an `lmtp` listener.
+/// Where the process with the mailboxes accepts mail: the first address of an `lmtp` listener.
 fn lmtp_target(config: &Config) -> LmtpTarget {
     let mut places = config.listener.iter().filter(|listener| listener.protocol == Protocol::Lmtp);
     let target = places.find_map(|listener| {

@@ -9,7 +9,7 @@ use super::{Daemon, Error, Roles};
 use crate::config::{Checks, Config, LoadError, Role, load};
 use crate::foundations::event::{Event, EventKind};
 
-/// Where the configuration comes from, to load it again.
+/// Where the configuration comes from, for reloading it.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The file.
@@ -19,9 +19,9 @@ pub struct Source {
 }
 
 impl Source {
-    /// The configuration as a process with these roles needs it. Keys and passwords that only other roles use may be out
-    /// of its reach: the monitoring page has no certificate, and the declared accounts are put into force by the role
-    /// that keeps the mailboxes. Blocks while files are read.
+    /// The configuration as a process with these roles needs it. Keys and passwords that only other roles use may be
+    /// unreadable: the monitoring page has no certificate, and the declared accounts are applied by the role with the
+    /// mailboxes. Blocks while files are read.
     ///
     /// # Errors
     /// The file cannot be read, or it has mistakes.
@@ -45,8 +45,8 @@ impl Source {
     }
 }
 
-/// The life of a server that has been built: tells systemd that it is ready, then reloads on SIGHUP and stops on SIGTERM
-/// or SIGINT. Whether everything ended in time.
+/// Runs a server that has been built: tells systemd that it is ready, then reloads on SIGHUP and stops on SIGTERM or
+/// SIGINT. Returns whether everything ended in time.
 ///
 /// # Errors
 /// Signals cannot be caught.
@@ -59,7 +59,7 @@ pub async fn run(mut daemon: Daemon, source: Source) -> Result<bool, Error> {
     loop {
         tokio::select! {
             _ = hangup.recv() => {
-                // What went wrong has been logged.
+                // Errors have been logged.
                 tokio::select! {
                     _ = watchdog.beside(reload(&daemon, &source), alive) => {}
                     () = told_to_stop(&mut terminate, &mut interrupt) => break,
@@ -77,14 +77,14 @@ pub async fn run(mut daemon: Daemon, source: Source) -> Result<bool, Error> {
             () = watchdog.tick() => alive(),
         }
     }
-    log::info!("Stopping: sessions are told, deliveries in flight finish");
+    log::info!("Stopping: notifying sessions and finishing deliveries in flight");
     notify(&[NotifyState::Stopping, NotifyState::Status("Waiting for sessions and deliveries in flight")]);
     let patience = daemon.parts().config.server.stop_within.duration();
     Ok(daemon.stop(patience).await)
 }
 
-/// Resolves when the process is to end. A reload is not waited for: it may take longer than systemd waits for the end, and what
-/// it would change counts no more.
+/// Resolves when the process is to end. Does not wait for a reload: it may take longer than systemd waits for the end,
+/// and no longer matters.
 async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
     tokio::select! {
         _ = terminate.recv() => {}
@@ -92,10 +92,10 @@ async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-/// Loads the configuration again and puts it in force; a broken one changes nothing.
+/// Reloads the configuration and applies it; a broken one changes nothing.
 async fn reload(daemon: &Daemon, source: &Source) -> Result<Vec<&'static str>, String> {
     let mut states = vec![NotifyState::Reloading];
-    // Type=notify-reload wants to know since when.
+    // Type=notify-reload requires the time at which the reload began.
     states.extend(NotifyState::monotonic_usec_now().ok());
     notify(&states);
     let begun = Instant::now();
@@ -131,19 +131,19 @@ fn status(daemon: &Daemon) -> String {
     status
 }
 
-/// Tells systemd, if there is one. That it cannot be told is no reason to stop serving mail.
+/// Notifies systemd, if there is one. A failure is no reason to stop serving mail.
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        log::warn!(error:% = error; "systemd cannot be told about the state of this process");
+        log::warn!(error:% = error; "systemd cannot be notified of the state of this process");
     }
 }
 
-/// Tells systemd that this process lives.
+/// Tells systemd that this process is alive.
 fn alive() {
     notify(&[NotifyState::Watchdog]);
 }
 
-/// Waits for what may take longer than systemd gives a unit to start, and asks for more time meanwhile.
+/// Waits for something that may take longer than systemd's start timeout, and keeps asking for more time.
 pub(super) async fn patiently<T>(work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     let mut ask = tokio::time::interval(ASK_EVERY);
@@ -156,11 +156,11 @@ pub(super) async fn patiently<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
-/// Well within the time that is asked for.
+/// Well below the time that is requested.
 const ASK_EVERY: Duration = Duration::from_secs(20);
 const MORE_MICROSECONDS: u32 = 90_000_000;
 
-/// When to tell systemd that this process lives: twice as often as it wants; never when it does not ask.
+/// When to tell systemd that this process is alive: twice as often as required, or never if it is not required.
 fn watchdog() -> Watchdog {
     Watchdog(
         sd_notify::watchdog_enabled().map(|limit| tokio::time::interval((limit / 2).max(Duration::from_millis(10)))),
@@ -179,7 +179,8 @@ impl Watchdog {
         }
     }
 
-    /// Does what may take longer than systemd waits for a word: a reload asks the DNS and the database, which may not answer.
+    /// Does work that may take longer than the watchdog interval: a reload uses the DNS and the database, which may not
+    /// answer.
     async fn beside<T>(&mut self, work: impl Future<Output = T>, alive: impl Fn()) -> T {
         let mut work = std::pin::pin!(work);
         loop {
@@ -200,7 +201,7 @@ mod tests {
     async fn a_long_reload_is_seen_to_live() {
         let mut watchdog = Watchdog(Some(tokio::time::interval(Duration::from_millis(1))));
         let told = tokio::sync::Semaphore::new(0);
-        // It ends only after systemd has heard three times.
+        // It ends only after systemd has been notified three times.
         let work = async { told.acquire_many(3).await.is_ok() };
         assert!(watchdog.beside(work, || told.add_permits(1)).await);
     }

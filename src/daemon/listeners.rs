@@ -12,25 +12,25 @@ use crate::services::certificates::Certificates;
 /// A place where the server listens.
 #[derive(Debug, Clone)]
 pub struct Listening {
-    /// What is spoken there.
+    /// The protocol.
     pub protocol: Protocol,
-    /// Where, with the port that was given for port 0.
+    /// The address, with the actual port instead of port 0.
     pub bind: Bind,
-    /// What has happened there.
+    /// Its connection counts.
     pub counters: Arc<Counters>,
-    /// From where a PROXY header is wanted there.
+    /// The networks from which a PROXY header is expected.
     pub proxies: Vec<IpNet>,
 }
 
-/// A place where the server should listen and does not: systemd has passed other sockets and not this one, and the process
-/// could not open it itself.
+/// A listener that could not be opened: systemd has passed other sockets but not this one, and the process could not
+/// open it itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unopened {
-    /// What would be spoken there: [`Protocol::word`].
+    /// The protocol: [`Protocol::word`].
     pub protocol: String,
-    /// Where, as the configuration says it.
+    /// The address, as in the configuration.
     pub listener: String,
-    /// What the system said.
+    /// The system's error.
     pub reason: String,
 }
 
@@ -38,30 +38,31 @@ impl Unopened {
     /// What to do about it.
     pub fn remedy(&self) -> String {
         format!(
-            "Another program may have the port: `ss -ltnp` names it. End it, then restart the socket's unit, on NixOS \
+            "Another program may use the port: `ss -ltnp` shows it. Stop it, then restart the socket's unit, on NixOS \
              `systemctl restart postrider-{}.socket`, which restarts the role with it.",
             self.protocol
         )
     }
 }
 
-/// What became of the places of a process.
+/// The listeners of a process, opened or not.
 pub(super) struct Places {
     pub(super) bound: Vec<Bound>,
     pub(super) unopened: Vec<Unopened>,
 }
 
-/// A bound socket that accepts nobody yet.
+/// A bound socket that does not accept connections yet.
 pub(super) struct Bound {
     pub(super) listening: Listening,
     pub(super) listener: Listener,
 }
 
-/// Binds everything that the roles of this process serve. Nobody is accepted yet, but clients may connect and wait.
+/// Binds everything that the roles of this process serve. No connections are accepted yet, but clients may connect and
+/// wait.
 ///
-/// Under systemd each port has a socket unit of its own, and one whose port another program has taken is not passed: the
-/// others are served all the same. Where systemd has passed none, or nothing at all could be served, the process ends: a
-/// service manager starts it again, and an administrator sees why.
+/// Under systemd each port has its own socket unit, and a socket whose port is taken by another program is not passed:
+/// the others are still served. If systemd has passed none, or nothing at all could be served, the process ends: the
+/// service manager restarts it, and an administrator sees why.
 pub(super) fn bind(
     config: &Config,
     roles: &Roles,
@@ -75,7 +76,7 @@ pub(super) fn bind(
     for settings in config.listener.iter().filter(|listener| roles.has(listener.role())) {
         let protocol = settings.protocol;
         if protocol == Protocol::Cluster && nodes.is_none() {
-            // `check` has refused it; without keys nobody may be let in.
+            // `check` has refused it; without keys nobody may log in.
             continue;
         }
         let options = ListenerOptions {
@@ -126,12 +127,12 @@ fn tell_of((protocol, place, error): &(Protocol, &Bind, io::Error)) -> Unopened 
     let unopened = Unopened { protocol: protocol.to_string(), listener: place.to_string(), reason };
     log::error!(
         protocol = unopened.protocol, listener = unopened.listener, error = unopened.reason, remedy = unopened.remedy();
-        "{} on {} is not served, only the other listeners are: {}", unopened.protocol, unopened.listener, unopened.reason
+        "{} on {} is not served, but the other listeners are: {}", unopened.protocol, unopened.listener, unopened.reason
     );
     unopened
 }
 
-/// What a protocol's handshakes need when it begins with one.
+/// What a protocol needs for its handshakes if it begins with one.
 fn implicit_tls(protocol: Protocol, certificates: &Certificates) -> Option<TlsContext> {
     match protocol {
         Protocol::Https => certificates.web_context(),
@@ -140,7 +141,7 @@ fn implicit_tls(protocol: Protocol, certificates: &Certificates) -> Option<TlsCo
     }
 }
 
-/// Why a place cannot be listened on, and what to do about it. Without a protocol it is a control socket.
+/// Why an address cannot be listened on, and what to do about it. Without a protocol it is a control socket.
 pub(super) fn complaint(protocol: Option<Protocol>, bind: &Bind, error: &io::Error) -> String {
     let what = protocol
         .map_or_else(|| "the control socket".to_owned(), |protocol| format!("the listener `{}`", protocol.word()));
@@ -153,35 +154,35 @@ fn remedy(protocol: Option<Protocol>, bind: &Bind, kind: io::ErrorKind) -> Strin
     let word = protocol.map_or("control", Protocol::word);
     match (bind, kind) {
         (Bind::Tcp(address), AddrInUse) => format!(
-            "Another program has this port: `ss -ltnp 'sport = :{}'` names it to root. End it, or write another port into \
+            "Another program uses this port: as root, `ss -ltnp 'sport = :{}'` shows it. Stop it, or set another port in \
              `bind` of the `[[listener]]` with `protocol = \"{word}\"`",
             address.port()
         ),
         (Bind::Tcp(address), PermissionDenied) if address.port() < PRIVILEGED => format!(
-            "Ports below {PRIVILEGED} are opened by root, or by services that may: write \
-             `AmbientCapabilities=CAP_NET_BIND_SERVICE` into the unit (docs/without-nixos.md), or let a socket unit of systemd \
-             with `FileDescriptorName={word}` open the port, with `bind = \"systemd:{word}\"`"
+            "Opening ports below {PRIVILEGED} requires root or a capability: set \
+             `AmbientCapabilities=CAP_NET_BIND_SERVICE` in the unit (docs/without-nixos.md), or let a systemd socket unit \
+             with `FileDescriptorName={word}` open the port, and set `bind = \"systemd:{word}\"`"
         ),
         (Bind::Tcp(address), AddrNotAvailable) => format!(
-            "No interface of this machine has this address now: `ip address` lists those there are. Write one of them into \
-             `bind`, or \"[::]:{}\" for all; if it comes late, start the server after `network-online.target`",
+            "No interface of this machine has this address now: `ip address` lists the existing ones. Set one of them in \
+             `bind`, or \"[::]:{}\" for all; if it is assigned late, start the server after `network-online.target`",
             address.port()
         ),
         (Bind::Unix(path), AddrInUse) => format!(
-            "A process listens there: `ss -lxp src {}` names it to root. It may be this server, already running: stop it, or \
-             name another {}",
+            "A process already listens there: as root, `ss -lxp src {}` shows it. It may be this server, already running: stop \
+             it, or set another {}",
             path.display(),
             if protocol.is_some() { "path in `bind`" } else { "`server.control_directory`" }
         ),
         (Bind::Unix(path), NotFound | NotADirectory | PermissionDenied | ReadOnlyFilesystem) => format!(
-            "The directory `{}` must be there, and the user this process runs as must be allowed to write in it",
+            "The directory `{}` must exist, and the user this process runs as must be allowed to write in it",
             path.parent().unwrap_or(path).display()
         ),
         _ => String::new(),
     }
 }
 
-/// The first port that everybody may open, as Linux has it by default.
+/// The first port that everybody may open by default on Linux.
 const PRIVILEGED: u16 = 1024;
 
 #[cfg(test)]
@@ -205,7 +206,7 @@ mod tests {
                 &["`imaps`", "[::]:993", "CAP_NET_BIND_SERVICE", "systemd:imaps"],
             ),
             (Some(Protocol::Smtp), "192.0.2.1:25", AddrNotAvailable, &["192.0.2.1:25", "`ip address`", "\"[::]:25\""]),
-            (Some(Protocol::Lmtp), "unix:/nowhere/l.sock", NotFound, &["`lmtp`", "`/nowhere` must be there"]),
+            (Some(Protocol::Lmtp), "unix:/nowhere/l.sock", NotFound, &["`lmtp`", "`/nowhere` must exist"]),
             (None, "unix:/run/postrider/mta.sock", AddrInUse, &["the control socket", "`server.control_directory`"]),
         ] {
             let told = complaint(protocol, &bind.parse().unwrap(), &kind.into());

@@ -32,7 +32,7 @@ use crate::storage::journal::JournalSettings;
 use crate::storage::mailbox::MailboxSettings;
 use crate::storage::scripts::ScriptSettings;
 
-/// The settings a reload may exchange, each as its room holds it.
+/// The settings that a reload may replace, each as its room holds it.
 macro_rules! lives {
     ($($field:ident : $type:ty),+ $(,)?) => {
         /// Handles to all settings that can change while the server runs.
@@ -47,7 +47,7 @@ macro_rules! lives {
                 Self { $($field: Live::new(config.$field.clone()),)+ }
             }
 
-            /// Puts another configuration in force for sessions and messages that begin from now on.
+            /// Applies another configuration to sessions and messages that begin from now on.
             pub fn set(&self, config: &Config) {
                 $(self.$field.set(config.$field.clone());)+
             }

@@ -9,9 +9,9 @@ use log::{LevelFilter, Log, Metadata, Record};
 use super::{LogFormat, LogLevel};
 use crate::foundations::clock::{Clock, SystemClock};
 
-/// Begins to log. To be called once; a second call changes only the level.
+/// Starts logging. To be called once; a second call only changes the level.
 ///
-/// When the journal was asked for and cannot be reached, lines go to standard error and say so.
+/// If the journal is configured but cannot be reached, lines go to standard error, the first of which says so.
 pub fn start(format: LogFormat, level: LogLevel) {
     set_level(level);
     let journal = match format {
@@ -36,13 +36,13 @@ pub fn start(format: LogFormat, level: LogLevel) {
     begin(if format == LogFormat::Json { Form::Json } else { Form::Text });
 }
 
-/// Lets a command say on standard error what it has to warn of. What libraries warn of is none of its business.
+/// Prints a command's warnings on standard error, without those of libraries.
 pub fn start_for_command() {
     set_level(LogLevel::Warn);
     let _ = log::set_boxed_logger(Box::new(CommandLines));
 }
 
-/// Lets the log tell of panics: a task that panics ends alone. It is always a defect of this program.
+/// Logs panics: a task that panics ends alone. It is always a defect of this program.
 pub fn tell_of_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -51,7 +51,7 @@ pub fn tell_of_panics() {
     }));
 }
 
-/// Changes how much is logged.
+/// Changes the log level.
 pub fn set_level(level: LogLevel) {
     log::set_max_level(level.filter());
 }
@@ -66,7 +66,7 @@ enum Form {
     Json,
 }
 
-/// Lets pass what is ours, and of the libraries only what went wrong, unless everything is wanted.
+/// Passes our own lines, and of the libraries only warnings and errors, unless everything is logged.
 struct OwnLines<L>(L);
 
 fn is_wanted(metadata: &Metadata<'_>) -> bool {
@@ -76,8 +76,8 @@ fn is_wanted(metadata: &Metadata<'_>) -> bool {
     ours || most == LevelFilter::Trace || metadata.level() <= LevelFilter::Warn && !ABOUT_OTHERS.into_iter().any(is_of)
 }
 
-/// Libraries that warn of what is odd in messages and handshakes: whoever sends one could fill the log. What fails because of it
-/// is told by whoever it fails for.
+/// Libraries that warn of oddities in messages and handshakes, with which strangers could fill the log. Failures they
+/// cause are reported by the code concerned.
 const ABOUT_OTHERS: [&str; 4] = ["ammonia", "html5ever", "markup5ever", "rustls"];
 
 impl<L: Log> Log for OwnLines<L> {
@@ -108,25 +108,25 @@ impl Log for StandardError {
             Form::Text => text(record),
             Form::Json => json(record),
         };
-        // One write per line, so that lines of several threads do not mix. Nobody can be told that it failed.
+        // One write per line, so that lines of several threads do not mix. A failure cannot be reported anywhere.
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
 
     fn flush(&self) {}
 }
 
-/// The room that says what is wrong with aliases whenever mail meets it; of a command it is the answer.
+/// The room that logs what is wrong with aliases whenever mail is affected; commands report it in their answer.
 const ROUTING: &str = "postrider::services::routing";
 
 /// The target of events' lines (`storage::journal`).
 const EVENTS: &str = "postrider::events";
 
-/// Warnings beside what else a command says on standard error.
+/// Prints warnings on standard error, beside a command's own messages.
 struct CommandLines;
 
 impl Log for CommandLines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // What a command has done, or why it failed, it says itself: the event is for the journal.
+        // A command itself says what it did or why it failed; events are for the journal.
         let is_answered = metadata.target() == EVENTS || metadata.target().starts_with(ROUTING);
         metadata.target().starts_with(env!("CARGO_CRATE_NAME")) && !is_answered
     }
@@ -151,8 +151,8 @@ fn message_with_fields(record: &Record<'_>) -> String {
     record.args().to_string().replace(misleads, " ") + &fields.0
 }
 
-/// A line break in a message of a client must not look like another line of ours, nor tell a terminal anything, and what turns
-/// the direction of text must not make a reader see another one.
+/// Whether a character may mislead: line breaks in client data could look like another log line, control characters
+/// affect a terminal, and direction marks could make a line read differently.
 fn misleads(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,10 +1,10 @@
-//! The server as a process: what builds everything, and how it starts, reloads and stops.
+//! The server process: building everything, and starting, reloading and stopping.
 //!
-//! [`Daemon::build`] is the only place where rooms are put together, from the bottom to the top; what a room needs, it gets
-//! here and nowhere else. [`run`] is the life of the process: ready, reload on SIGHUP, stop on SIGTERM, with systemd told
-//! of each. [`control`] answers the command line over a Unix socket per role.
+//! [`Daemon::build`] is the only place where rooms are put together, bottom up; rooms get what they need here and nowhere
+//! else. [`run`] is the life of the process: ready, reload on SIGHUP, stop on SIGTERM, with systemd notified of each.
+//! [`control`] answers the command line over one Unix socket per role.
 //!
-//! Promises: what was acknowledged before a stop is durable; a stop is bounded by `server.stop_within`; a reload with a
+//! Promises: anything acknowledged before a stop is durable; a stop takes at most `server.stop_within`; a reload with a
 //! broken configuration changes nothing; a reload never drops a connection. Called by `cli` and by the tests' harness.
 
 pub mod administration;

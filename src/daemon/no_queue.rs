@@ -5,8 +5,8 @@ use crate::foundations::failure::Refusal;
 use crate::foundations::ids::QueueId;
 use crate::services::handover::{Postponed, Queueing};
 
-/// The queue of a process that has none: it serves LMTP, whose recipients have been resolved before. What would have
-/// to wait is left with the client, who has a queue.
+/// Stands in for the queue in a process without one, which serves LMTP to recipients that have been resolved already.
+/// Anything that would have to wait is left to the client, which has a queue.
 pub(super) struct NoQueue;
 
 fn no_queue() -> Refusal {

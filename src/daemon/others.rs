@@ -1,4 +1,4 @@
-//! What the processes of other roles say, asked over the sockets that change nothing.
+//! Information from the processes of other roles, over their read-only sockets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn others(parts: &Parts) -> (ServerSettings, Vec<Role>) {
     (parts.config.server.clone(), others)
 }
 
-/// What other roles answer. One that does not answer in time is left out, and keeps no other from being heard.
+/// The answers of other roles. One that does not answer in time is left out, and does not delay the others.
 async fn asked<T, F>(others: &[Role], ask: impl Fn(Role) -> F) -> Vec<T>
 where
     F: Future<Output = Result<T, RequestError>>,
@@ -28,7 +28,7 @@ where
     answers.into_iter().flatten().flatten().collect()
 }
 
-/// Roles that other processes have, and that do not answer, have no bans to show.
+/// The bans of other processes; those that do not answer are left out.
 pub(super) fn bans(parts: &Parts) -> dashboard::Asking<Ban> {
     let (server, others) = others(parts);
     Box::new(move || {
@@ -40,8 +40,8 @@ pub(super) fn bans(parts: &Parts) -> dashboard::Asking<Ban> {
     })
 }
 
-/// The certificates of all processes, those of this one first. One that has neither certificates nor listeners that show
-/// some has nothing to say.
+/// The certificates of all processes, those of this one first. Processes without certificates and without listeners that
+/// serve some are left out.
 pub(super) fn certificates(parts: &Arc<Parts>) -> dashboard::Asking<Report> {
     let (server, others) = others(parts);
     let own = Arc::downgrade(parts);
@@ -52,7 +52,7 @@ pub(super) fn certificates(parts: &Arc<Parts>) -> dashboard::Asking<Report> {
             let own = own.map(|parts| parts.inspector.report(&parts.roles.to_string()));
             let mut reports: Vec<Report> = Vec::new();
             for report in own.into_iter().chain(answers) {
-                // A process with several roles answers for each of them.
+                // A process with several roles answers once for each.
                 if !report.certificates.is_empty() && !reports.iter().any(|known| known.roles == report.roles) {
                     reports.push(report);
                 }
@@ -62,7 +62,7 @@ pub(super) fn certificates(parts: &Arc<Parts>) -> dashboard::Asking<Report> {
     })
 }
 
-/// What all processes count themselves, this one first. One that does not answer in time is left out.
+/// The figures of all processes, this one first. One that does not answer in time is left out.
 pub(super) fn figures(parts: &Arc<Parts>) -> dashboard::Asking<ProcessFigures> {
     let (server, others) = others(parts);
     let own = Arc::downgrade(parts);
@@ -72,7 +72,7 @@ pub(super) fn figures(parts: &Arc<Parts>) -> dashboard::Asking<ProcessFigures> {
             let answers = asked(&others, |role| look_at_figures(&server, role)).await;
             let mut processes: Vec<ProcessFigures> = own.iter().map(|parts| figures::own(parts)).collect();
             for answer in answers {
-                // A process with several roles answers for each of them.
+                // A process with several roles answers once for each.
                 if !processes.iter().any(|known| known.roles == answer.roles) {
                     processes.push(answer);
                 }
@@ -82,5 +82,5 @@ pub(super) fn figures(parts: &Arc<Parts>) -> dashboard::Asking<ProcessFigures> {
     })
 }
 
-/// Roles on this machine answer within this time.
+/// The time within which roles on this machine must answer.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -39,13 +39,13 @@ use crate::storage::reports::Reports;
 use crate::storage::scripts::Scripts;
 use crate::storage::spool::Spool;
 
-/// What the roles of a process share, from the bottom to the top.
+/// What the roles of a process share, bottom up.
 pub struct Parts {
     /// The configuration this process was started with.
     pub config: Config,
     /// The settings in force.
     pub lives: Lives,
-    /// What this process does.
+    /// The roles of this process.
     pub roles: Roles,
     /// When this process was started.
     pub since: Timestamp,
@@ -59,17 +59,17 @@ pub struct Parts {
     pub clock: SharedClock,
     /// Accounts, queue and events.
     pub database: Database,
-    /// Where this process listens.
+    /// The listeners of this process.
     pub listening: Vec<Listening>,
-    /// Listeners that systemd passed no socket for, so that they are not served.
+    /// Listeners that are not served because systemd passed no socket for them.
     pub unopened: Vec<Unopened>,
     /// Where decisions are recorded.
     pub journal: Journal,
     /// Domains, users and aliases.
     pub directory: Directory,
-    /// What reports are made of, and those received.
+    /// Data for reports, and received reports.
     pub reports: Reports,
-    /// File systems that are watched.
+    /// Monitored file systems.
     pub disks: Disks,
     /// The queue's entries. Roles other than `mta` only count them.
     pub spool: Spool,
@@ -77,7 +77,7 @@ pub struct Parts {
     pub certificates: Arc<Certificates>,
     /// Checks that listeners serve the certificates they should.
     pub inspector: Arc<Inspector>,
-    /// Judges messages: authentication, rules, classifier, milters.
+    /// Filters messages: authentication, rules, classifier, milters.
     pub filter: Arc<Filter>,
     /// Rates, failures and bans of this process.
     pub guard: Guard,
@@ -85,30 +85,30 @@ pub struct Parts {
     pub login: Login,
     /// Aliases, and which domains are ours.
     pub routing: Routing,
-    /// Which senders and recipients are taken.
+    /// Which senders and recipients are accepted.
     pub acceptance: Acceptance,
     /// The mailboxes, in the `access` role.
     pub mailboxes: Option<Mailboxes>,
-    /// The lease on them, where this is one of several nodes.
+    /// The lease on them, if this is one of several nodes.
     pub keeper: Option<Keeper>,
-    /// Which node has which mailboxes, where this is one of several.
+    /// Which node has which mailboxes, if this is one of several.
     pub cluster: Option<Cluster>,
-    /// The way to other hosts.
+    /// Delivery to other hosts.
     pub outbound: Outbound,
-    /// Who takes messages in that other nodes pass on: for mailboxes of this one only.
+    /// Accepts messages passed on by other nodes, only for mailboxes of this one.
     pub intake_here: Option<Arc<Intake>>,
     /// The users' scripts, in the `access` role.
     pub scripts: Option<Scripts>,
-    /// Sends what scripts want sent, in the `mta` role.
+    /// Sends mail from scripts, in the `mta` role.
     pub office: Option<Arc<PostOffice>>,
-    /// The queue at work, in the `mta` role.
+    /// The running queue, in the `mta` role.
     pub queue: Option<Queue>,
-    /// Who takes messages in, in the `mta` and `access` roles.
+    /// Accepts messages, in the `mta` and `access` roles.
     pub intake: Arc<Intake>,
 }
 
 impl Parts {
-    /// Puts services together over storage.
+    /// Builds the services on top of storage.
     pub(super) fn assemble(ground: Ground, stages: &Stages) -> Result<Self, Error> {
         let (config, lives) = (&ground.config, &ground.lives);
         let (database, journal) = (&ground.database, &ground.journal);
@@ -186,7 +186,7 @@ impl Parts {
         Ok(parts)
     }
 
-    /// Where figures about the server are read.
+    /// Where figures on the server are read from.
     pub(super) fn sources(&self) -> Sources {
         Sources {
             database: self.database.clone(),
@@ -198,7 +198,7 @@ impl Parts {
         }
     }
 
-    /// What our users may send; one for all listeners, since limits count over all of them.
+    /// What our users may send; shared by all listeners, since limits apply across all of them.
     pub(super) fn submission(&self) -> Arc<Submission> {
         Arc::new(Submission::new(SubmissionParts {
             settings: self.lives.submission.clone(),
@@ -211,12 +211,12 @@ impl Parts {
     }
 }
 
-/// The directories whose file systems must not be full.
+/// The directories whose file systems must not fill up.
 pub fn watched(config: &Config) -> Disks {
     Disks::new([("mailboxes", config.storage.mail_root.clone()), ("queue", config.spool.directory.clone())])
 }
 
-/// Does something to a user's mailboxes, for a command that runs while nothing else does.
+/// Carries out a command to a user's mailboxes while no server is running.
 ///
 /// # Errors
 /// The mail root cannot be opened, or another process owns the mailboxes.
@@ -225,7 +225,7 @@ pub async fn tend_mailboxes(config: &Config, user: &Address, command: MailboxCom
     Ok(())
 }
 
-/// Gives a user another address, for a command that runs while nothing else does.
+/// Gives a user another address while no server is running.
 ///
 /// # Errors
 /// The mail root cannot be opened, another process owns the mailboxes, or the address cannot be given.
@@ -238,7 +238,7 @@ pub async fn rename_user(
     with_mailboxes(config, async |mailboxes| rename(directory, mailboxes, renaming, key_file).await).await
 }
 
-/// Opens all mailboxes for one piece of work, and closes them whatever comes of it.
+/// Opens all mailboxes for one piece of work, and closes them whether or not it succeeds.
 async fn with_mailboxes<T>(config: &Config, work: impl AsyncFnOnce(&Mailboxes) -> T) -> Result<T, Error> {
     let tasks = Tasks::new();
     let clock = Arc::new(SystemClock);

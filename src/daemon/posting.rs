@@ -1,5 +1,5 @@
-//! Messages of scripts, and lists that users leave, on their way from the process that has the mailboxes to the one
-//! that has the queue, over the socket it has for them.
+//! Passes mail from scripts, and requests to leave mailing lists, from the process with the mailboxes to the one with
+//! the queue, over a socket of the latter.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -27,7 +27,7 @@ pub struct Posted {
     findings: Option<(String, usize)>,
 }
 
-/// The way to the process that has the queue.
+/// The connection to the process that has the queue.
 #[derive(Debug)]
 pub(super) struct OverControl {
     server: ServerSettings,
@@ -76,10 +76,10 @@ impl ListLeaving for OverControl {
             let request = Request::LeaveList { page: page.to_owned() };
             post(&self.server, &request, &[]).await.map_err(|error| match error {
                 RequestError::Refused(complaint) => complaint.text,
-                // The sentence is for the user: the socket is the administrator's.
+                // The user sees this sentence; details of the socket are for the administrator.
                 error => {
                     log::warn!("a list cannot be left: {error}");
-                    "the part of this server that reaches other hosts does not answer".to_owned()
+                    "the part of this server that connects to other hosts does not answer".to_owned()
                 }
             })
         };
@@ -87,11 +87,11 @@ impl ListLeaving for OverControl {
     }
 }
 
-/// Posts what another process has sent.
+/// Posts a message received from another process.
 pub(super) async fn perform(posted: Posted, message: Vec<u8>, parts: &Parts) -> Result<QueueId, Refusal> {
     let Some(office) = &parts.office else { return Err(Refusal::new(Kind::Invalid, "this process has no queue")) };
     let kind = ErrandKind::from_word(&posted.kind);
-    let kind = kind.ok_or_else(|| Refusal::new(Kind::Invalid, "an errand of an unknown kind"))?;
+    let kind = kind.ok_or_else(|| Refusal::new(Kind::Invalid, "an unknown kind of errand"))?;
     let origin = Origin::internal(posted.session, posted.at);
     let mail = Mail { id: posted.mail, origin, envelope: posted.envelope, message: Message::new(message) };
     let findings = posted.findings.map(|(results, sets)| Findings { results, sets });

@@ -7,18 +7,18 @@ use crate::config::{Config, Protocol, Role};
 use crate::foundations::net::Bind;
 use crate::services::probe::{Encryption, Probe, Speech, Target};
 
-/// The listeners to try, as a client on this machine reaches them: those of this process where it really listens, the
-/// others where the configuration says.
+/// The listeners to check, as a client on this machine reaches them: those of this process at their actual addresses,
+/// the others as configured.
 pub fn probes(config: &Config, roles: &Roles, listening: &[Listening]) -> Vec<Probe> {
     let mut probes = own_probes(listening);
     probes.extend(probes_elsewhere(config, roles, listening));
     probes
 }
 
-/// The listeners whose certificates this process looks at: its own, and those of other processes.
+/// The listeners whose certificates this process checks: its own, and those of other processes.
 ///
-/// The sandbox of a role may leave it nothing but the sockets it was handed, so that it cannot knock at its own door. The role
-/// that speaks to other hosts in any case looks at all listeners therefore.
+/// A role's sandbox may allow only the sockets it was passed, so that it cannot connect to its own listeners. Therefore
+/// the role that connects to other hosts anyway checks all listeners.
 pub(super) fn inspected(config: &Config, roles: &Roles, listening: &[Listening]) -> (Vec<Probe>, Vec<Probe>) {
     if !has_network() {
         return (Vec::new(), Vec::new());
@@ -28,7 +28,7 @@ pub(super) fn inspected(config: &Config, roles: &Roles, listening: &[Listening])
     (own_probes(listening), elsewhere)
 }
 
-/// Whether this process may open sockets of the internet protocols at all.
+/// Whether this process may open internet sockets at all.
 fn has_network() -> bool {
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     loopback.into_iter().any(|address| UdpSocket::bind((address, 0)).is_ok())
@@ -48,7 +48,7 @@ fn probes_elsewhere<'a>(
         .iter()
         .filter(|listener| listening.is_empty() || !roles.has(listener.role()))
         .flat_map(|listener| listener.bind.iter().map(move |bind| (listener, bind.clone())))
-        // Whoever may open it can put mail into mailboxes, and that is not for a process that only looks.
+        // Opening it allows writing to mailboxes, which a process that only checks must not have.
         .filter(|(listener, bind)| {
             listener.protocol != Protocol::Lmtp || !matches!(bind, Bind::Unix(_)) || roles.may_change()
         })
@@ -59,14 +59,14 @@ fn probe(protocol: Protocol, bind: Bind, proxies: &[IpNet]) -> Option<Probe> {
     let target = match bind {
         Bind::Tcp(address) => Target::Tcp(reachable(address)),
         Bind::Unix(path) => Target::Unix(path),
-        // Where systemd listens is its own affair.
+        // Only systemd knows where it listens.
         Bind::Systemd(_) => return None,
     };
     let (speech, encryption) = manner(protocol)?;
     Some(Probe { protocol: protocol.word(), target, speech, encryption, proxies: proxies.to_vec() })
 }
 
-/// How a listener is spoken to; `None` for the page itself, which is seen to work.
+/// How to talk to a listener; `None` for the monitoring page itself, which evidently works.
 const fn manner(protocol: Protocol) -> Option<(Speech, Encryption)> {
     Some(match protocol {
         Protocol::Smtp | Protocol::Submission => (Speech::Smtp, Encryption::OnRequest),
@@ -80,12 +80,12 @@ const fn manner(protocol: Protocol) -> Option<(Speech, Encryption)> {
         Protocol::ManageSieve => (Speech::ManageSieve, Encryption::OnRequest),
         Protocol::Metrics | Protocol::Http | Protocol::Webmail => (Speech::Http, Encryption::None),
         Protocol::Https => (Speech::Http, Encryption::Immediate),
-        // Only other nodes are let in.
+        // Only other nodes are accepted.
         Protocol::Dashboard | Protocol::Cluster => return None,
     })
 }
 
-/// Where a listener of all addresses is reached from this machine.
+/// Where a listener on all addresses is reached from this machine.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {

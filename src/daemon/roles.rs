@@ -18,7 +18,7 @@ impl Roles {
         self.0.contains(&role)
     }
 
-    /// Whether this process may change the database. The monitoring page may only read, also in the database's eyes.
+    /// Whether this process may change the database. The monitoring page may only read, which the database also enforces.
     pub fn may_change(&self) -> bool {
         self.has(Role::Mta) || self.has(Role::Access)
     }
@@ -31,7 +31,7 @@ impl Roles {
 
 /// The text names no role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no role; the roles are mta, access and dashboard, several with commas between them")]
+#[error("`{0}` is not a role; use mta, access or dashboard, or several of them separated by commas")]
 pub struct InvalidRole(String);
 
 impl FromStr for Roles {

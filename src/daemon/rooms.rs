@@ -38,7 +38,7 @@ struct Rooms<'a> {
     metrics: Arc<metrics::Room>,
 }
 
-/// The SMTP room by whom it serves.
+/// The SMTP room, by the clients it serves.
 struct SmtpRooms {
     relay: Arc<smtp::Room>,
     submission: Arc<smtp::Room>,
@@ -48,7 +48,7 @@ struct SmtpRooms {
     here: Option<Arc<smtp::Room>>,
 }
 
-/// Gives each listener the room of its protocol, and lets it accept.
+/// Gives each listener the room of its protocol, and starts accepting.
 pub(super) fn serve(parts: &Arc<Parts>, stages: &Stages, bound: Vec<Bound>) -> Vec<Listening> {
     let listening: Vec<Listening> = bound.iter().map(|bound| bound.listening.clone()).collect();
     let submission = parts.submission();
@@ -199,7 +199,7 @@ fn webmail_room(
         sieve: parts.lives.sieve.clone(),
         submitting: submitting(parts, submission),
         cluster: parts.cluster.clone(),
-        // A process without the queue does not leave the house (its sandbox sees to it).
+        // A process without the queue makes no outside connections (its sandbox prevents them).
         leaving: match parts.queue {
             Some(_) => Arc::new(parts.outbound.clone()),
             None => Arc::new(OverControl::new(parts.config.server.clone())),
@@ -211,7 +211,7 @@ fn webmail_room(
     })))
 }
 
-/// Calendars and contacts, which the webmail's listeners serve too.
+/// Calendars and contacts, also served by the webmail's listeners.
 fn dav_pages(parts: &Parts, contacts: &Contacts, bodies: Bodies) -> webmail::Beside {
     let room = Arc::new(dav::Room::new(dav::Needs {
         settings: parts.lives.dav.clone(),
@@ -231,7 +231,7 @@ fn dav_pages(parts: &Parts, contacts: &Contacts, bodies: Bodies) -> webmail::Bes
     })
 }
 
-/// How what users write in the webmail is sent.
+/// How mail written in the webmail is sent.
 fn submitting(parts: &Parts, submission: &Arc<Submission>) -> Arc<dyn Submitting> {
     let socket = parts.config.webmail.submission.clone().filter(|_| parts.queue.is_none());
     let elsewhere = socket.map(|socket| -> Arc<dyn Submitting> {
@@ -248,7 +248,7 @@ fn submitting(parts: &Parts, submission: &Arc<Submission>) -> Arc<dyn Submitting
     })
 }
 
-/// What other nodes pass on.
+/// For what other nodes pass on.
 fn cluster_room(
     parts: &Parts,
     smtp: &SmtpRooms,
@@ -350,7 +350,7 @@ fn site_room(
     }
 }
 
-/// What listeners offer to mail programs: those of this process where it really listens, others where the configuration says.
+/// What listeners offer to mail programs: those of this process at their actual addresses, others as configured.
 fn offer(config: &Config, listening: &[Listening], has_pages: bool) -> Offer {
     let port = |protocol, usual| {
         let listener = config.listener.iter().find(|listener| listener.protocol == protocol)?;

@@ -6,10 +6,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::ServerSettings;
 
-/// The runtime of a server: a thread for each processor, and more for files and passwords that end when they are idle.
+/// The runtime of a server: a thread for each processor, and additional ones for files and passwords that end when idle.
 ///
 /// # Errors
-/// The system gives no threads or no event queue.
+/// The system provides no threads or no event queue.
 pub fn runtime(settings: &ServerSettings) -> io::Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
     if settings.threads > 0 {
@@ -23,8 +23,8 @@ pub fn runtime(settings: &ServerSettings) -> io::Result<Runtime> {
         .build()
 }
 
-/// Allows this process as many open files as it may have at all: every connection is one, and the usual limit of 1,024 is
-/// there for programs that use `select`.
+/// Raises the limit of open files to the maximum: every connection is one, and the usual limit of 1,024 only exists for
+/// programs that use `select`.
 pub fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
@@ -33,5 +33,5 @@ pub fn raise_file_limit() {
     }
 }
 
-/// After this long without work an additional thread ends.
+/// How long an additional thread stays idle before it ends.
 const IDLE: Duration = Duration::from_secs(5);

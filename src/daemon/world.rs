@@ -6,22 +6,22 @@ use crate::foundations::dns::SharedResolver;
 use crate::foundations::net::Inherited;
 use crate::services::outbound::{Connector, TcpConnector};
 
-/// What the server finds outside itself, and what tests put in its place.
+/// The outside world of the server, which tests replace.
 pub struct World {
     /// The time.
     pub clock: SharedClock,
-    /// Names and addresses; `None` for the one that `dns` of the configuration describes.
+    /// The DNS resolver; `None` for the one configured in `dns`.
     pub resolver: Option<SharedResolver>,
-    /// What opens connections to other hosts.
+    /// Opens connections to other hosts.
     pub connector: Arc<dyn Connector>,
     /// The directory of this process's credentials, for declared accounts.
     pub credentials: Option<PathBuf>,
-    /// Sockets that systemd has passed.
+    /// Sockets passed by systemd.
     pub inherited: Inherited,
 }
 
 impl World {
-    /// The world as it is.
+    /// The real world.
     pub fn real(inherited: Inherited) -> Self {
         Self {
             clock: Arc::new(SystemClock),

@@ -1,4 +1,4 @@
-//! What a client of the restored server sees, beside what the backup says.
+//! Compares what a client of the restored server sees with what is in the backup.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use crate::foundations::counted::counted;
 use crate::foundations::mail::crlf;
 use crate::services::backup::{ExpectedFolder, ExpectedMessage, Repository, UserEntry, expected_folders};
 
-/// One user's comparison.
+/// The comparison for one user.
 pub(super) struct Comparison {
     client: Client,
     commands: u32,
@@ -23,7 +23,7 @@ pub(super) struct Comparison {
     pub(super) differences: Vec<String>,
 }
 
-/// What a client is told of a message.
+/// What the server tells a client about a message.
 struct Seen {
     size: u64,
     flags: BTreeSet<String>,
@@ -48,7 +48,7 @@ impl Comparison {
         Ok(comparison)
     }
 
-    /// Compares every folder; the content of at most so many messages, or of all.
+    /// Compares every folder, with the content of all messages or of at most the given number.
     pub(super) async fn compare(
         &mut self,
         repository: &Arc<Repository>,
@@ -62,7 +62,7 @@ impl Comparison {
         let listed = self.command("LIST \"\" \"*\"").await?;
         let name = |line: &str| line.rsplit_once("\"/\" ").map(|(_, name)| unquoted(name));
         let there: BTreeSet<String> = listed.iter().filter_map(|(line, _)| name(line)).collect();
-        // Every n-th message, so that old and new ones are among them.
+        // Every n-th message, so that both old and new ones are included.
         let every = match u64::from(most) {
             0 => 1,
             most => user.messages.div_ceil(most).max(1),
@@ -72,7 +72,7 @@ impl Comparison {
             if there.contains(folder.name.as_str()) {
                 self.folder(repository, folder, every).await?;
             } else {
-                self.differs(folder, "is not there");
+                self.differs(folder, "is missing");
             }
         }
         self.command("LOGOUT").await?;
@@ -90,19 +90,19 @@ impl Comparison {
             |line: &str, before: &str| line.split_once(before)?.1.split([']', ' ']).next()?.parse::<u32>().ok();
         let validity = opened.iter().find_map(|(line, _)| number(line, "[UIDVALIDITY "));
         if folder.uid_validity.is_some() && folder.uid_validity != validity {
-            self.differs(folder, &format!("has UIDVALIDITY {validity:?} in place of {:?}", folder.uid_validity));
+            self.differs(folder, &format!("has UIDVALIDITY {validity:?} instead of {:?}", folder.uid_validity));
         }
         let seen = self.seen().await?;
         self.messages += seen.len() as u64;
         if seen.len() != folder.messages.len() {
             self.differs(
                 folder,
-                &format!("has {} in place of {}", counted(seen.len(), "message"), folder.messages.len()),
+                &format!("has {} instead of {}", counted(seen.len(), "message"), folder.messages.len()),
             );
         }
         let mut count = 0;
         for message in &folder.messages {
-            // A file that the server had not seen yet, or a folder whose UIDs it had not fixed: both get new ones.
+            // A file that the server had not seen yet, or a folder without assigned UIDs: both get new ones.
             let (Some(uid), Some(_)) = (message.uid, folder.uid_validity) else {
                 self.unnumbered += 1;
                 continue;
@@ -113,13 +113,13 @@ impl Comparison {
             };
             if found.flags != message.flags {
                 let (found, wanted) = (&found.flags, &message.flags);
-                self.differs(folder, &format!("UID {uid} has the flags {found:?} in place of {wanted:?}"));
+                self.differs(folder, &format!("UID {uid} has the flags {found:?} instead of {wanted:?}"));
             }
-            // Lines that end without CR are served with it.
+            // The server adds missing CRs at line ends.
             if found.size < message.size {
                 self.differs(
                     folder,
-                    &format!("UID {uid} has {} in place of {}", counted(found.size, "octet"), message.size),
+                    &format!("UID {uid} has {} instead of {}", counted(found.size, "octet"), message.size),
                 );
             }
             if count % every == 0 {
@@ -158,9 +158,9 @@ impl Comparison {
             let (repository, objects) = (Arc::clone(repository), message.objects.clone());
             tokio::task::spawn_blocking(move || repository.read_all(&objects)).await??
         };
-        // The server adds the CRs to what another program has stored with bare line feeds.
+        // The server adds CRs to messages that another program stored with bare line feeds.
         if found.is_none_or(|found| found != wanted && found != *crlf(&wanted)) {
-            self.differs(folder, &format!("UID {uid} has another content"));
+            self.differs(folder, &format!("UID {uid} has different content"));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Proving a backup: a server is made of it, started, and asked by clients for what must be there.
+//! Proving a backup: a server is restored from it and started, and clients check that everything is there.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -35,10 +35,10 @@ pub(super) struct Drill {
     /// The backup; the newest by default.
     #[arg(long, value_name = "BACKUP")]
     backup: Option<SnapshotId>,
-    /// How many users are looked at, in place of `backup.drill_users`; 0 for all.
+    /// How many users to check, overriding `backup.drill_users`; 0 for all.
     #[arg(long, value_name = "NUMBER")]
     users: Option<u32>,
-    /// Leave the restored server there, to look at it.
+    /// Keep the restored server for inspection.
     #[arg(long)]
     keep: bool,
 }
@@ -55,15 +55,15 @@ pub(super) struct Drilled {
     messages: u64,
     /// Messages whose content was compared too.
     contents: u64,
-    /// Messages that had no UID in the backup, since the server had not seen them yet: they were counted only.
+    /// Messages that had no UID in the backup, since the server had not seen them yet: they were only counted.
     unnumbered: u64,
     /// Seconds until the first user had logged in.
     recovery_seconds: Option<f64>,
-    /// Where the restored server is, when it was kept.
+    /// Where the restored server is, if it was kept.
     directory: Option<PathBuf>,
-    /// In how much it differs from the backup.
+    /// The number of differences from the backup.
     different: u64,
-    /// What differs; the first of it, where it is much.
+    /// The differences; only the first ones if there are many.
     differences: Vec<String>,
 }
 
@@ -87,9 +87,9 @@ impl Drilled {
     }
 }
 
-/// Most differences that are told.
+/// The largest number of differences that are reported.
 const MOST_DIFFERENCES: usize = 100;
-/// The cost of the passwords of the throw-away server, which only this machine can reach for a moment.
+/// The hash cost of passwords on the temporary server, which is short-lived and reachable only from this machine.
 const COST: u32 = 4;
 
 pub(super) async fn run(arguments: Drill, place: &Place<'_>) -> Outcome {
@@ -107,7 +107,7 @@ pub(super) async fn run(arguments: Drill, place: &Place<'_>) -> Outcome {
         }
         Err(error) => Report::failed("drill", begun, &told(error)),
     };
-    // A drill is also possible where the database is lost.
+    // A drill is possible even if the database is lost.
     if let Ok(accounts) = place.context.accounts().await {
         report.write(&accounts, &place.clock).await;
         accounts.closed().await;
@@ -125,11 +125,11 @@ fn say(output: Output, drilled: &Drilled) {
     };
     let found = match (drilled.differences.is_empty(), drilled.contents) {
         (false, _) => "there are differences",
-        (true, 0) => "no difference was seen, but no content compared",
-        (true, _) => "all is as it was",
+        (true, 0) => "no differences were found, but no content was compared",
+        (true, _) => "no differences",
     };
     let said = format!(
-        "The backup {} became a server{seconds}. Logged in: {}; compared: {} with {}{unnumbered}, and the content of {}: {found}",
+        "The backup {} was restored to a working server{seconds}. Logged in: {}; compared: {} with {}{unnumbered}, and the content of {}: {found}",
         drilled.backup,
         counted(drilled.users, "user"),
         counted(drilled.folders, "folder"),
@@ -147,10 +147,10 @@ fn say(output: Output, drilled: &Drilled) {
     }
 }
 
-/// How long a drill that was told to end may take to do so by itself.
+/// How long a drill may take to end by itself after a signal.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Does the work until a signal ends it. What it has restored is removed in either case.
+/// Does the work until a signal ends it. The restored server is removed in either case.
 async fn unless_told_to_end(
     work: impl Future<Output = anyhow::Result<Drilled>>,
     progress: &Progress,
@@ -165,7 +165,7 @@ async fn unless_told_to_end(
         _ = interrupt.recv() => {}
         _ = hangup.recv() => {}
     }
-    // Threads that write are waited for; whoever waits for an answer is not.
+    // Waits for threads that write, but not for those that wait for an answer.
     progress.stop();
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(result) => result,
@@ -185,13 +185,13 @@ async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -
     };
     let (id, snapshot) = (snapshot.id.clone(), Arc::new(snapshot));
     let mut drilled = Drilled { backup: id.to_string(), ..Drilled::default() };
-    // The older one may be proven, but what was newer is lost: that is for somebody to know.
-    let told = |(other, error)| format!("the backup {other} cannot be read, {id} was taken in its place: {error}");
+    // The older backup may be good, but newer data is lost: an administrator must know.
+    let told = |(other, error)| format!("the backup {other} cannot be read; {id} was used instead: {error}");
     drilled.differs(passed_over.into_iter().map(told));
     let above = &place.settings.drill_directory;
     let abandoned = scratch::remove_abandoned(above);
     if abandoned > 0 {
-        eprintln!("postrider: removed {} of drills that were broken off", counted(abandoned, "restored server"));
+        eprintln!("postrider: removed {} left by interrupted drills", counted(abandoned, "restored server"));
     }
     look_for_room(&snapshot, above)?;
     let scratch = Scratch::create(above, &random()?, arguments.keep)?;
@@ -207,23 +207,23 @@ async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -
         .map(|because| format!("{} {} lost: {because}", counted(told.mail.lost, "file"), are(told.mail.lost)));
     drilled.differs(lost);
 
-    let daemon = start(&scratch.path).await.context("the restored server does not start")?;
+    let daemon = start(&scratch.path).await.context("the restored server cannot be started")?;
     let users = sample(&snapshot, arguments.users.unwrap_or(place.settings.drill_users));
     let result = ask(&work, &daemon, &users, begun, &scratch.path, &mut drilled).await;
     daemon.stop(Duration::from_secs(10)).await;
     result.map(|()| drilled)
 }
 
-/// Refuses to fill a disk: the queue and the database may be on it, and would take nothing more until the drill gives up.
+/// Refuses to fill a disk: the queue or the database may be on it, and could not be written until the drill gives up.
 fn look_for_room(snapshot: &Snapshot, above: &Path) -> anyhow::Result<()> {
-    // A directory that cannot be asked says why when it is written to; some file systems do not know what they have.
+    // If the free space cannot be read, writing reports any error; some file systems do not know their free space.
     let Some(disk) = rustix::fs::statvfs(above).ok().filter(|disk| disk.f_blocks > 0) else { return Ok(()) };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let wanted = snapshot.totals.octets.saturating_add(snapshot.totals.messages.saturating_mul(BLOCK));
     if wanted > free / 10 * 9 {
         bail!(
-            "the restored server wants {} in `{}`, where {} are free, of which a tenth is left to others: let \
-             `backup.drill_directory` be on a disk that has room for all mail",
+            "the restored server needs {} in `{}`, where {} are free, of which a tenth is kept free: put \
+             `backup.drill_directory` on a disk that has room for all mail",
             amount(wanted),
             above.display(),
             amount(free)
@@ -232,10 +232,10 @@ fn look_for_room(snapshot: &Snapshot, above: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Octets by which a file takes more on a disk than it has, at the most.
+/// The most octets by which the disk space of a file exceeds its length.
 const BLOCK: u64 = 4096;
 
-/// The newest backup that can be read, and those that are newer and cannot.
+/// The newest readable backup, and any newer ones that cannot be read.
 fn newest_whole(
     repository: &Repository,
     now: Timestamp,
@@ -252,7 +252,7 @@ fn newest_whole(
     Err(newest.map_or_else(|| backup::Error::NoRepository(repository.root().to_owned()), |(_, error)| error))
 }
 
-/// Lets each of some users log in and compares what they see.
+/// Logs in as each of the selected users and compares what they see.
 async fn ask(
     work: &Work<'_>,
     daemon: &Daemon,
@@ -271,7 +271,7 @@ async fn ask(
     let mut with_account = Vec::new();
     for user in users {
         let Ok(account) = user.address().parse() else { continue };
-        // Mail of an account that is gone stays on the disk, but nobody can log in to see it.
+        // Mail of a deleted account stays on the disk, but nobody can log in to see it.
         if daemon.parts().directory.account_now(&account).await?.is_some() {
             edit.set_user(&account, Standing::Enabled).await?;
             edit.set_password(&account, &hash, PasswordOwner::Admin).await?;
@@ -283,8 +283,8 @@ async fn ask(
     daemon.parts().directory.forget();
     if with_account.is_empty() && !users.is_empty() {
         let who = match users.len() {
-            1 => "the user with mail that was looked at has no account".to_owned(),
-            count => format!("none of the {count} users with mail that were looked at has an account"),
+            1 => "the user with mail that was checked has no account".to_owned(),
+            count => format!("none of the {count} users with mail that were checked has an account"),
         };
         drilled.differs([format!("{who} in the backup, so nobody could log in")]);
     }
@@ -294,7 +294,7 @@ async fn ask(
         let authority = directory.join("tls/ca.pem");
         let mut comparison = match Comparison::begin(address, &authority, &account, &password).await {
             Ok(comparison) => comparison,
-            // One who cannot log in says nothing of the others.
+            // If one user cannot log in, the others may still be able to.
             Err(error) => {
                 drilled.differs([format!("{account} cannot log in to the restored server: {}", told(&error))]);
                 continue;
@@ -307,8 +307,8 @@ async fn ask(
     Ok(())
 }
 
-/// Starts a server on a restored directory, for IMAP on this machine only. It has no role that could send anything. The
-/// password it gives to users is known to nobody else, so that it is enough for those with two-factor login, too.
+/// Starts a server on a restored directory, for IMAP on this machine only. It has no role that could send anything.
+/// Nobody else knows the password it sets for users, so it is sufficient even for those with two-factor login.
 async fn start(directory: &Path) -> anyhow::Result<Daemon> {
     let quoted = |path: PathBuf| toml::Value::String(path.display().to_string());
     let within = |name: &str| quoted(directory.join(name));
@@ -328,7 +328,7 @@ async fn start(directory: &Path) -> anyhow::Result<Daemon> {
     Ok(Box::pin(Daemon::build(config, "access".parse()?, World::real(Inherited::default()))).await?)
 }
 
-/// Some of the users with mail, spread over all of them, others for each backup.
+/// A selection of the users with mail, spread evenly, and different for each backup.
 fn sample(snapshot: &Snapshot, count: u32) -> Vec<&UserEntry> {
     let users: Vec<&UserEntry> = snapshot.users.iter().filter(|user| user.messages > 0).collect();
     let count = if count == 0 { users.len() } else { users.len().min(count as usize) };
@@ -339,7 +339,7 @@ fn sample(snapshot: &Snapshot, count: u32) -> Vec<&UserEntry> {
 
 fn random() -> anyhow::Result<String> {
     let mut octets = [0; 16];
-    aws_lc_rs::rand::fill(&mut octets).context("the system gives no random numbers")?;
+    aws_lc_rs::rand::fill(&mut octets).context("the system provides no random numbers")?;
     Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
 }
 

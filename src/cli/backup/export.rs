@@ -15,11 +15,11 @@ use crate::services::backup::{Access, Format, Progress, export};
 pub(super) struct Export {
     #[command(flatten)]
     what: What,
-    /// The form: maildir, mbox, eml, or seed (the three archives of the earlier container stack).
+    /// The format: maildir, mbox, eml, or seed (the three archives of the earlier container stack).
     #[arg(long, hide_possible_values = true)]
     #[arg(value_parser = one_of(Format::ALL.iter().map(|format| format.word()), Format::from_word))]
     format: Format,
-    /// Into this directory, which must be empty.
+    /// Write into this directory, which must be empty.
     #[arg(long, value_name = "DIRECTORY")]
     to: PathBuf,
 }

@@ -7,7 +7,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::counted::rounded;
 use crate::services::backup::{Access, Snapshot, SnapshotId, Totals};
 
-/// A backup as it is listed.
+/// A backup in the list.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Row {
@@ -80,7 +80,7 @@ pub(super) async fn run(place: &Place<'_>) -> Outcome {
     let mut worst = Exit::Done;
     for id in repository.snapshots()? {
         match repository.snapshot(&id) {
-            // The file's name counts everywhere else, too.
+            // Everywhere else the file's name counts too.
             Ok(snapshot) => rows.push(Row::from(Snapshot { id, ..snapshot })),
             Err(error) if error.is_out_of_reach() => return Err(error.into()),
             Err(error) => {
@@ -92,8 +92,8 @@ pub(super) async fn run(place: &Place<'_>) -> Outcome {
     }
     if worst == Exit::Damaged {
         eprintln!(
-            "postrider: nothing can be restored from what is damaged. `postrider backup prune --damaged` sets it aside; \
-             then `postrider backup pull` gets it whole from a copy, if `backup.remote` has one"
+            "postrider: nothing can be restored from damaged backups. `postrider backup prune --damaged` sets them aside; \
+             then `postrider backup pull` gets intact copies, if `backup.remote` has any"
         );
     }
     place.output().list(&rows);

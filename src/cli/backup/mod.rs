@@ -33,7 +33,7 @@ use source::{LeftOut, Secrets};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Backup {
-    /// Directory of the backups or `s3://bucket/prefix`, in place of `backup.destination`.
+    /// Directory of the backups or `s3://bucket/prefix`, overriding `backup.destination`.
     #[arg(long, global = true, value_name = "PLACE")]
     destination: Option<Destination>,
     #[command(subcommand)]
@@ -42,54 +42,55 @@ pub(super) struct Backup {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Take a backup of the server, running or not: accounts, queue, mailboxes, configuration, keys, learned spam data.
+    /// Take a backup of the server, running or not: accounts, queue, mailboxes, configuration, keys, spam filter data.
     Create {
-        /// Read every message again, in place of only those that no backup has.
+        /// Read every message again, not only those that are in no backup yet.
         #[arg(long)]
         full: bool,
-        /// Begin anew where a backup was made before and there is none now. Without it that is refused: a disk may not be mounted.
+        /// Start new backups although earlier ones have disappeared from the destination. Without this the command fails, since
+        /// a disk may not be mounted.
         #[arg(long)]
         new: bool,
-        /// Take it also when there is not one message any more, and the newest backup has some.
+        /// Take the backup even if no messages are left while the newest backup has some.
         #[arg(long)]
         empty: bool,
-        /// Leave private keys and other secrets out that the configuration names, as `backup.without_secrets` does.
+        /// Leave out private keys and other secrets that the configuration refers to, as `backup.without_secrets` does.
         #[arg(long)]
         without_secrets: bool,
     },
-    /// List the backups there are.
+    /// List the backups.
     List,
-    /// Check that backups are complete, and every octet in them.
+    /// Check that backups are complete and undamaged, reading every octet.
     Verify {
         /// The backup, by its id in `backup list`; all of them by default.
         backup: Option<SnapshotId>,
-        /// Only look whether everything is there, without reading it.
+        /// Only check that everything is there, without reading it.
         #[arg(long)]
         quick: bool,
     },
     /// Restore, without overwriting anything.
     Restore(restore::Restore),
-    /// Write mail out of a backup in a form that other programs read.
+    /// Write mail from a backup in a format that other programs can read.
     Export(export::Export),
-    /// Copy the backups to `backup.remote`, which is only ever added to.
+    /// Copy the backups to `backup.remote`. Nothing is ever removed or overwritten there.
     Push {
-        /// Where to, in place of `backup.remote`.
+        /// Where to, overriding `backup.remote`.
         #[arg(long, value_name = "PLACE")]
         remote: Option<Remote>,
     },
-    /// Copy backups back from `backup.remote`, to a machine that has lost them.
+    /// Copy backups from `backup.remote` back to a machine that has lost them.
     Pull {
-        /// Where from, in place of `backup.remote`.
+        /// Where from, overriding `backup.remote`.
         #[arg(long, value_name = "PLACE")]
         remote: Option<Remote>,
     },
-    /// Remove backups that `backup.retention` does not keep, and what only they needed.
+    /// Remove backups that `backup.retention` does not keep, and data that only they needed.
     Prune(prune::Prune),
-    /// Prove a backup: make a server of it in a throw-away directory, log in as some users, and compare what they see.
+    /// Prove a backup: restore it to a temporary server, log in as some users, and compare what they see.
     Drill(drill::Drill),
 }
 
-/// What the commands have in common.
+/// What the commands share.
 struct Place<'a> {
     context: &'a Context,
     config: Config,
@@ -103,12 +104,12 @@ impl Place<'_> {
         let opened = tokio::task::spawn_blocking(move || Repository::open(&settings.destination, access, &settings));
         let repository = opened.await??;
         for error in repository.damage() {
-            eprintln!("postrider: {error}; what it held counts as missing");
+            eprintln!("postrider: {error}; its contents are treated as missing");
         }
         Ok(Arc::new(repository))
     }
 
-    /// Says which backups are from a moment that has not come, and are passed over therefore.
+    /// Warns of backups dated in the future, which are therefore ignored.
     fn say_what_is_ahead(&self, repository: &Repository) -> Result<(), backup::Error> {
         let now = self.clock.now();
         let ids = repository.snapshots()?;
@@ -117,14 +118,14 @@ impl Place<'_> {
         }
         for id in ids.iter().filter(|id| id.is_ahead(now)) {
             eprintln!(
-                "postrider: the backup {id} is from a moment that has not come, so the clock was ahead when it was taken or is \
-                 behind now: others count as the newest. `postrider backup prune --backup {id}` removes it"
+                "postrider: the backup {id} is dated in the future, so the clock was ahead when it was taken or is behind now; \
+                 it does not count as the newest. `postrider backup prune --backup {id}` removes it"
             );
         }
         Ok(())
     }
 
-    /// Refuses a directory that what backups are made of lies in, or that lies in it.
+    /// Refuses a destination that contains the data to be backed up, or lies within it.
     fn keep_apart(&self, path: &Path) -> Result<(), backup::Error> {
         for (other, what) in self.saved() {
             if backup::overlap(path, other) {
@@ -134,7 +135,7 @@ impl Place<'_> {
         Ok(())
     }
 
-    /// What is saved, and what it is to the server.
+    /// The directories to be backed up, and what the server uses them for.
     fn saved(&self) -> [(&Path, &'static str); 2] {
         [
             (&self.config.storage.mail_root, "where the server's mail is"),
@@ -159,8 +160,8 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
     let place = Place { context, config, settings, clock: Arc::new(SystemClock) };
     if matches!(command.action, Action::Create { .. } | Action::Verify { .. } | Action::Prune(_) | Action::Push { .. })
     {
-        // Linux does this for the thread that asks and for those it makes later: there are no others yet. That it is
-        // refused is no reason not to work.
+        // Linux applies this to the calling thread and those it creates later; there are no others yet. A refusal is no
+        // reason not to work.
         let _ = rustix::process::nice(i32::from(place.settings.nice.min(19)));
     }
     match command.action {
@@ -229,11 +230,11 @@ async fn create(place: &Place<'_>, how: Create) -> Outcome {
         said += &format!("\nWithout the secrets in {}", created.secrets_left_out.join(", "));
     }
     place.output().done(&said, &taken);
-    // Mail that nothing is wrong with: another run has it.
+    // Nothing is wrong with the messages that were missed: the next run includes them.
     Ok(if created.missed.is_empty() { Exit::Done } else { Exit::Temporary })
 }
 
-/// A backup that was taken, and what of mail and configuration is not in it.
+/// A backup that was taken, and the mail and configuration that is not in it.
 #[derive(Debug, Serialize)]
 struct Taken {
     #[serde(flatten)]
@@ -257,8 +258,8 @@ async fn take(place: &Place<'_>, accounts: &Accounts, how: Create) -> anyhow::Re
     Ok(Taken { created, left_out })
 }
 
-/// Refuses to begin anew where the journal knows of a backup: most likely the disk is not mounted, and what is written now
-/// would fill the one below.
+/// Refuses to start new backups where the journal has a record of earlier ones: most likely the disk is not mounted, and
+/// the backup would fill the disk below.
 async fn still_there(place: &Place<'_>, accounts: &Accounts) -> anyhow::Result<()> {
     let settings = place.settings.clone();
     let has_one = tokio::task::spawn_blocking(move || Repository::is_there(&settings.destination, &settings)).await??;
@@ -271,7 +272,7 @@ async fn still_there(place: &Place<'_>, accounts: &Accounts) -> anyhow::Result<(
     }
 }
 
-/// When a backup was last made there, as far as the journal knows.
+/// When a backup was last taken there, according to the journal.
 async fn last_made(place: &Place<'_>, accounts: &Accounts) -> anyhow::Result<Option<Timestamp>> {
     let query = Query { kinds: vec![EventKind::Backup], order: Order::NewestFirst, ..Query::default() };
     let destination = serde_json::Value::from(place.settings.destination.to_string());
@@ -287,9 +288,9 @@ async fn last_made(place: &Place<'_>, accounts: &Accounts) -> anyhow::Result<Opt
 fn full_is_due(repository: &Repository, place: &Place<'_>) -> anyhow::Result<bool> {
     let now = place.clock.now();
     let every = place.settings.full_every.duration();
-    // Of one whose moment has not come nobody knows how old it is.
+    // The age of one dated in the future is unknown.
     for id in repository.newest_first(now)?.iter().take_while(|id| !id.is_ahead(now)) {
-        // One that cannot be read any more is no reason to trust what others know.
+        // If one is unreadable, the others are not trusted either, and everything is read again.
         let Ok(snapshot) = repository.snapshot(id) else { return Ok(true) };
         if snapshot.full {
             return Ok(now.since(snapshot.at) >= every);
@@ -311,7 +312,7 @@ async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> O
     let repository = place.open(Access::Read).await?;
     let mut snapshots = repository.snapshots()?;
     if let Some(id) = backup {
-        // That there is none says nothing of those there are.
+        // An unknown id says nothing about the backups that exist.
         if !snapshots.contains(&id) {
             return Err(backup::Error::NoSnapshot(format!("is named {id}")).into());
         }
@@ -334,7 +335,7 @@ async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> O
         None => Report::done("verified", begun),
         Some(problem) => Report::failed("verified", begun, problem),
     };
-    // That the database cannot be reached is no reason not to say what was found.
+    // The result is shown even if the database cannot be reached.
     if let Ok(accounts) = place.context.accounts().await {
         report.write(&accounts, &place.clock).await;
         accounts.closed().await;
@@ -388,10 +389,10 @@ async fn copy(place: &Place<'_>, remote: Option<Remote>, way: Way) -> Outcome {
             && backup::overlap(&directory, path)
         {
             let (path, other) = (directory, path.clone());
-            return Err(backup::Error::Overlap { path, other, what: "of which it would be the copy" }.into());
+            return Err(backup::Error::Overlap { path, other, what: "which it would be a copy of" }.into());
         }
     }
-    // Nothing is removed while it is copied.
+    // Nothing may be removed while it is being copied.
     let locked = match way {
         Way::There => Some(place.open(Access::Read).await?),
         Way::Back => None,

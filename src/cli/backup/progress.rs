@@ -10,7 +10,7 @@ use crate::cli::output::Output;
 use crate::foundations::counted::{counted, rounded};
 use crate::services::backup::Progress;
 
-/// Draws how far a run has come, on a terminal, until it is dropped.
+/// A progress bar on a terminal, drawn until it is dropped.
 pub(super) struct Shower {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -20,14 +20,14 @@ const WIDTH: u64 = 30;
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Shower {
-    /// Begins, where somebody looks. `expected` is how many messages there will be.
+    /// Starts drawing if standard error is a terminal. `expected` is the number of messages there will be.
     pub(super) fn start(output: Output, what: &'static str, progress: &Arc<Progress>, expected: Option<u64>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let looks = matches!(output, Output::People) && std::io::stderr().is_terminal();
         let thread = looks.then(|| {
             let (progress, stop) = (Arc::clone(progress), Arc::clone(&stop));
             std::thread::spawn(move || {
-                // The end is drawn, too.
+                // The end is drawn too.
                 loop {
                     let is_over = stop.load(Ordering::Relaxed);
                     let text = format!("{what} {}", line(&progress, expected));
@@ -59,12 +59,12 @@ fn line(progress: &Progress, expected: Option<u64>) -> String {
     }
 }
 
-/// As much of a text as one line of so many columns shows; 0 when nobody knows how many there are. What went on in a
-/// second line would stay there.
+/// As much of a text as fits one line of the given number of columns; 0 if that number is unknown. Text wrapped into a
+/// second line would stay on the screen.
 fn within(text: &str, columns: u16) -> &str {
     match usize::from(columns) {
         0 => text,
-        // The last column stays free: some terminals begin a new line after it.
+        // The last column stays free: some terminals start a new line after it.
         columns => text.get(..columns - 1).unwrap_or(text),
     }
 }

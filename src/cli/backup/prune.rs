@@ -11,15 +11,15 @@ use crate::storage::journal::Believed;
 /// Prune.
 #[derive(Debug, clap::Args)]
 pub(super) struct Prune {
-    /// Say what would be removed, and remove nothing.
+    /// Show what would be removed, without removing anything.
     #[arg(long)]
     dry_run: bool,
-    /// Put backups and packs that cannot be read into the directory `damaged`, where they are no part of the backups any
-    /// more, and go on without them. What only they needed is removed.
+    /// Move unreadable backups and packs into the directory `damaged`, where they no longer count as backups, and continue
+    /// without them. Data that only they needed is removed.
     #[arg(long)]
     damaged: bool,
-    /// Remove this backup too, whatever the rules say; as often as there are such. For one that was taken while the clock
-    /// was wrong.
+    /// Remove this backup too, whatever the retention rules say, for example one taken while the clock was wrong. May be
+    /// given several times.
     #[arg(long = "backup", value_name = "BACKUP")]
     named: Vec<SnapshotId>,
 }
@@ -30,7 +30,7 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
     let begun = place.clock.now();
     let repository = place.open(if dry_run { Access::Read } else { Access::Remove }).await?;
     let mut settings = place.settings.clone();
-    // On another machine than the server's there may be no database.
+    // On a machine other than the server there may be no database.
     let accounts = place.context.accounts().await.ok();
     if let Some(accounts) = &accounts
         && settings.retention.days > 0
@@ -38,7 +38,7 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
     {
         settings.retention.days = u32::MAX;
         eprintln!(
-            "postrider: the clock was put forward, or the server was off for long: no backup is removed for its age until {until} \
+            "postrider: the clock was set forward, or the server was off for long: no backup is removed because of its age until {until} \
              (`journal.after_jump`)"
         );
     }
@@ -50,8 +50,8 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
     if let Some(accounts) = accounts {
         if matches!(result, Err(Error::Unlisted(_))) && last_made(place, &accounts).await?.is_none() {
             eprintln!(
-                "postrider: there is not one backup yet, only what a first one was made of that was cut off; it stays, and \
-                 `postrider backup create` goes on with it"
+                "postrider: there are no backups yet, only parts of a first one that was interrupted; they are kept, and \
+                 `postrider backup create` continues from them"
             );
             result = Ok(Pruned::default());
         }
@@ -63,12 +63,12 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
     let pruned = result?;
     let (removed, kept) = (pruned.removed.len(), pruned.kept.len());
     let verb = if dry_run { "would be" } else { are(removed) };
-    let freed = if dry_run { String::new() } else { format!("; {} became free", amount(pruned.freed)) };
+    let freed = if dry_run { String::new() } else { format!("; {} freed", amount(pruned.freed)) };
     place.output().done(
         &format!(
             "{} {verb} removed, {kept} {}{freed}",
             counted(removed, "backup"),
-            if kept == 1 { "stays" } else { "stay" }
+            if kept == 1 { "remains" } else { "remain" }
         ),
         &pruned,
     );
@@ -77,7 +77,7 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
         pruned.removed.iter().for_each(|id| print(&format!("{word}\t{id}\n")));
         let word = if dry_run { "would be set aside" } else { "set aside" };
         pruned.set_aside.iter().for_each(|id| print(&format!("{word}\t{id}\n")));
-        pruned.aside.iter().for_each(|path| print(&format!("damaged, is now\t{}\n", path.display())));
+        pruned.aside.iter().for_each(|path| print(&format!("damaged, now at\t{}\n", path.display())));
         pruned.given_up.iter().for_each(|what| print(&format!("cannot be read\t{what}\n")));
     }
     if pruned.held.is_empty() {
@@ -87,7 +87,7 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
     Ok(Exit::Held)
 }
 
-/// Records what came of it. What was only asked for wrongly is no failure of the timer's runs.
+/// Records the result. A mistaken request does not count as a failed run.
 async fn report(result: &Result<Pruned, Error>, begun: Timestamp, accounts: &Accounts, place: &Place<'_>) {
     let report = match result {
         Ok(pruned) if pruned.held.is_empty() => Report::done("pruned", begun).with("pruned", pruned),
@@ -102,15 +102,15 @@ async fn report(result: &Result<Pruned, Error>, begun: Timestamp, accounts: &Acc
     report.write(accounts, &place.clock).await;
 }
 
-/// Files of those that are held that the event names.
+/// The number of undeletable files that the event names.
 const HELD_TOLD: usize = 3;
 
-/// Says that a place does not let go of what was to be removed, and what to do.
+/// The message for files that could not be removed, and what to do.
 fn held(pruned: &Pruned) -> String {
     let first = pruned.held.first().map(String::as_str).unwrap_or_default();
     format!(
-        "{} of what was to go {} kept: {first}. All backups that are listed are whole. Give the right to remove, or set \
-         `backup.append_only` where somebody else thins out",
+        "{} that should have been removed {} still there: {first}. All listed backups are complete. Grant permission to \
+         remove, or set `backup.append_only` if backups are removed by other means",
         counted(pruned.held.len(), "file"),
         are(pruned.held.len())
     )

@@ -10,7 +10,7 @@ use crate::foundations::tasks::Tasks;
 use crate::services::backup::{Run, note_run};
 use crate::storage::journal::Journal;
 
-/// What came of a run, for the journal and the figures.
+/// The result of a run, for the journal and the metrics.
 pub(super) struct Report {
     what: &'static str,
     begun: Timestamp,
@@ -20,40 +20,40 @@ pub(super) struct Report {
     details: Vec<(&'static str, serde_json::Value)>,
 }
 
-/// Longest reason that is kept.
+/// The longest reason that is recorded.
 const LONGEST: usize = 1000;
 
 impl Report {
-    /// It was done.
+    /// A successful run.
     pub(super) const fn done(what: &'static str, begun: Timestamp) -> Self {
         Self { what, begun, problem: None, recovery: None, differences: None, details: Vec::new() }
     }
 
-    /// It was not.
+    /// A failed run.
     pub(super) fn failed(what: &'static str, begun: Timestamp, because: &str) -> Self {
         let because = because.chars().take(LONGEST).collect();
         Self { problem: Some(because), ..Self::done(what, begun) }
     }
 
-    /// With one more detail.
+    /// Adds a detail.
     pub(super) fn with(mut self, name: &'static str, value: impl Serialize) -> Self {
         self.details.push((name, serde_json::to_value(value).unwrap_or_default()));
         self
     }
 
-    /// With the time it took until a user could log in again.
+    /// Adds the time until a user could log in again.
     pub(super) const fn recovered_within(mut self, recovery: Option<Duration>) -> Self {
         self.recovery = recovery;
         self
     }
 
-    /// With how much a drill has found to differ.
+    /// Adds the number of differences that a drill found.
     pub(super) const fn differing(mut self, differences: u64) -> Self {
         self.differences = Some(differences);
         self
     }
 
-    /// Records it. That it cannot be recorded does not change what was done.
+    /// Records it. A failure to record does not affect the run itself.
     pub(super) async fn write(self, accounts: &Accounts, clock: &SharedClock) {
         let now = clock.now();
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
@@ -67,7 +67,7 @@ impl Report {
             problem: self.problem.clone(),
         };
         if let Err(error) = note_run(&accounts.database, &run).await {
-            eprintln!("postrider: what came of it cannot be recorded: {error}");
+            eprintln!("postrider: the result cannot be recorded: {error}");
         }
         let result = if self.problem.is_none() { "ok" } else { "failed" };
         let event = Event::new(now, EventKind::Backup).with("what", self.what).with("result", result);

@@ -26,14 +26,14 @@ use crate::storage::database::{Database, DatabaseUrl};
 use crate::storage::dav::{Collections, PutBack};
 use crate::storage::mailbox::FolderName;
 
-/// Which part of which backup.
+/// Which backup, and which part of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct What {
     /// The backup; the newest by default.
     #[arg(long, value_name = "BACKUP", conflicts_with = "at")]
     backup: Option<SnapshotId>,
-    /// The newest backup that is not younger than this: `2026-01-31` (its end), `2026-01-31 14:30` (local), RFC 3339, or how
-    /// long ago (`2h`).
+    /// The newest backup from no later than this: `2026-01-31` (its end), `2026-01-31 14:30` (local), RFC 3339, or how long
+    /// ago (`2h`).
     #[arg(long, value_name = "TIME", value_parser = latest)]
     at: Option<Timestamp>,
     /// Only the mail of this domain.
@@ -78,19 +78,19 @@ impl What {
 pub(super) struct Restore {
     #[command(flatten)]
     what: What,
-    /// Into this directory: `mail/`, and with everything also `postrider.sqlite`, `spool/` and `files/`.
+    /// Restore into this directory: `mail/`, and for a full restore also `postrider.sqlite`, `spool/` and `files/`.
     #[arg(long, value_name = "DIRECTORY", group = "target")]
     to: Option<PathBuf>,
-    /// Into the server, running or not: what is missing in its mailboxes, and with everything also accounts and queue,
-    /// where it has none.
+    /// Restore into the server, running or not: whatever is missing in its mailboxes and, for a full restore, also accounts
+    /// and queue if it has none.
     #[arg(long, group = "target")]
     live: bool,
-    /// What becomes of queued messages, which may have been sent since: `held` until they are released, `released` now, or
+    /// What happens to queued messages, which may have been sent since: `held` until they are released, `released` now, or
     /// `dropped`.
     #[arg(long, value_name = "FATE", default_value = "held", value_parser = one_of(["held", "released", "dropped"], fate))]
     #[arg(hide_possible_values = true)]
     queue: QueueFate,
-    /// The file with the key of `age` that opens configuration and keys; without it they stay encrypted.
+    /// File with the `age` key that decrypts configuration and keys; without it they stay encrypted.
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
 }
@@ -104,7 +104,7 @@ fn fate(word: &str) -> Option<QueueFate> {
     }
 }
 
-/// The last moment that a backup may be from: of a day, a minute or another backup.
+/// The latest time a backup may be from: the end of a day or minute, or the time of another backup.
 fn latest(text: &str) -> Result<Timestamp, &'static str> {
     text.parse::<SnapshotId>().map_or_else(|_| Ok(text.parse::<Moment>()?.end()), |id| Ok(id.moment()))
 }
@@ -115,20 +115,20 @@ pub(super) struct Told {
     backup: SnapshotId,
     #[serde(flatten)]
     pub(super) mail: Restored,
-    /// Rows of the database; `None` when it was not asked for, or has accounts already.
+    /// Database rows; `None` if they were not requested, or the database already has accounts.
     rows: Option<u64>,
-    /// Files of configuration and keys.
+    /// Configuration and key files.
     configuration: u64,
-    /// Files and directories of secrets that the backup was taken without.
+    /// Files and directories with secrets that were left out of the backup.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     secrets_left_out: Vec<String>,
-    /// Accounts that were gone and are there again.
+    /// Deleted accounts that were restored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     accounts: Vec<AccountRestored>,
-    /// Accounts of the backup that are gone and stay so, for the database was left as it is.
+    /// Deleted accounts in the backup that were not restored, since the database was left unchanged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     accounts_missing: Vec<Address>,
-    /// Calendars and contacts; `None` when they were not asked for, or are among the rows.
+    /// Calendars and contacts; `None` if they were not requested, or are among the rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     calendars: Option<PutBack>,
 }
@@ -157,7 +157,7 @@ pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
     })
 }
 
-/// Refuses a directory of the server that runs, where what is restored would be domains and mail, and one of the backups.
+/// Refuses a directory of the backups, and one of the running server, which would take restored files for domains and mail.
 fn keep_out(directory: &Path, place: &Place<'_>) -> Result<(), backup::Error> {
     let repository = match &place.settings.destination {
         Destination::Directory(path) => Some((path.as_path(), "where the backups are")),
@@ -172,11 +172,11 @@ fn keep_out(directory: &Path, place: &Place<'_>) -> Result<(), backup::Error> {
     }
 }
 
-/// Names the file in a directory that says which backup was restored there.
+/// The file in a directory that records which backup was restored there.
 const MARK: &str = "restored-from";
 
-/// Notes which backup is restored into a directory. A restore may be continued there, and others of the same backup may join
-/// it, but two backups would make a server that never was.
+/// Records which backup is being restored into a directory. That restore may be continued, and others of the same backup
+/// added, but mixing two backups would produce a server that never existed.
 fn begin_in(directory: &Path, snapshot: &Snapshot) -> anyhow::Result<()> {
     let mark = directory.join(MARK);
     let own = format!("{} of {}\n", snapshot.id, snapshot.hostname);
@@ -190,19 +190,20 @@ fn begin_in(directory: &Path, snapshot: &Snapshot) -> anyhow::Result<()> {
     match files::read_bounded(&mark, 1 << 10) {
         Ok(noted) if noted == own.as_bytes() => Ok(()),
         Ok(_) => {
-            Err(backup::Error::Exists { path: there, advice: "it is of another backup; name another directory" }.into())
+            Err(backup::Error::Exists { path: there, advice: "it is from another backup; choose another directory" }
+                .into())
         }
         Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
-            Err(backup::Error::Exists { path: there, advice: "name another directory" }.into())
+            Err(backup::Error::Exists { path: there, advice: "choose another directory" }.into())
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// What a restore makes in a directory.
+/// What a restore creates in a directory.
 const PLACES: [&str; 4] = ["mail", "files", "spool", "postrider.sqlite"];
 
-/// What every restore has.
+/// What every restore needs.
 pub(super) struct Work<'a> {
     pub(super) place: &'a Place<'a>,
     pub(super) repository: &'a Arc<Repository>,
@@ -219,7 +220,7 @@ async fn mail(work: &Work<'_>, selection: Selection, root: PathBuf) -> anyhow::R
     Ok(tokio::task::spawn_blocking(work).await??)
 }
 
-/// A restored server, with its accounts in SQLite whatever it had before.
+/// A restored server, with its accounts in SQLite whichever database it used before.
 pub(super) async fn into_directory(
     work: &Work<'_>,
     selection: Selection,
@@ -246,7 +247,7 @@ pub(super) async fn into_directory(
     told.configuration = restore_files(repository, snapshot, &directory.join("files"), identity)?;
     let path = directory.join("postrider.sqlite");
     if path.exists() {
-        // An earlier run of the same restore has come so far: it gets its name only when it is complete.
+        // An earlier run of the same restore got this far: the file gets its name only when it is complete.
         return Ok(told);
     }
     let unfinished = directory.join("unfinished.sqlite");
@@ -261,7 +262,7 @@ pub(super) async fn into_directory(
     Ok(told)
 }
 
-/// Into the server that the configuration describes.
+/// Restores into the server that the configuration describes.
 async fn into_server(work: &Work<'_>, selection: Selection, fate: QueueFate) -> anyhow::Result<Told> {
     let Work { place, repository, snapshot, .. } = *work;
     let begun = place.clock.now();
@@ -270,13 +271,13 @@ async fn into_server(work: &Work<'_>, selection: Selection, fate: QueueFate) -> 
     let whole = selection.is_everything();
     if !config.storage.mail_root.is_dir() {
         bail!(
-            "the mail root `{}` does not exist; make it, owned by the server's user",
+            "the mail root `{}` does not exist; create it, owned by the server's user",
             config.storage.mail_root.display()
         );
     }
     let what = selection.to_string();
     let meant = selection.whole_users().then(|| selection.clone());
-    // Somebody may have an account, and nothing below the mail root yet.
+    // A user may have an account but no directory below the mail root yet.
     let has_mail = snapshot.users.iter().any(|user| selection.takes(user));
     let restored = if !has_mail && selection.whole_users() && has_account(repository, snapshot, &selection)? {
         Restored::default()
@@ -288,7 +289,7 @@ async fn into_server(work: &Work<'_>, selection: Selection, fate: QueueFate) -> 
         mail: restored,
         rows: None,
         configuration: 0,
-        // Files are not restored into a server: it has its own.
+        // Files are not restored into a server, which has its own.
         secrets_left_out: vec![],
         accounts: vec![],
         accounts_missing: vec![],
@@ -306,7 +307,7 @@ async fn into_server(work: &Work<'_>, selection: Selection, fate: QueueFate) -> 
             Err(error) => return Err(error.into()),
         }
     }
-    // What users have beside their mail, when all they have is meant and the database did not come back as a whole.
+    // Users' data besides mail, if all of it was requested and the database was not restored as a whole.
     if let Some(selection) = meant.filter(|_| told.rows.is_none()) {
         if !whole {
             told.accounts = restore_missing_accounts(repository, snapshot, &selection, &accounts.directory).await?;
@@ -337,7 +338,7 @@ fn say(output: Output, told: &Told) {
     let mut said =
         format!("From the backup {}: {} ({})", told.backup, counted(mail.messages, "message"), amount(mail.octets));
     if mail.present > 0 {
-        said += &format!(", {} there already", mail.present);
+        said += &format!(", {} already there", mail.present);
     }
     if let Some(rows) = told.rows {
         said += &format!(", {} of the database", counted(rows, "row"));
@@ -354,55 +355,57 @@ fn say(output: Output, told: &Told) {
     output.done(&said, told);
     if matches!(output, Output::People) {
         for secret in &told.secrets_left_out {
-            print(&format!("bring from elsewhere, for the backup was taken without secrets: {secret}\n"));
+            print(&format!("get this from elsewhere, since the backup was taken without secrets: {secret}\n"));
         }
         for account in &told.accounts {
             print(&format!("{}\n", again(account)));
         }
         for address in &told.accounts_missing {
-            print(&format!("the account {address} is gone and was not restored; `--user {address}` brings it back\n"));
+            print(&format!(
+                "the account {address} no longer exists and was not restored; `--user {address}` restores it\n"
+            ));
         }
         for path in &mail.kept_beside {
-            print(&format!("another file is there; the backup's lies beside it: {path}\n"));
+            print(&format!("a different file exists; the one from the backup was written beside it: {path}\n"));
         }
         for path in &mail.in_the_way {
             print(&format!(
-                "no directory, and what belongs there was not restored; move it away, and run the same again: {path}\n"
+                "not a directory, so its contents were not restored; move it away and run the command again: {path}\n"
             ));
         }
         say_lost(mail.lost, &mail.damage);
         if mail.keywords_dropped > 0 {
             print(&format!(
-                "{} had no room in the folders that are there: names of files have 26\n",
+                "{} did not fit into the existing folders, which have room for 26\n",
                 counted(mail.keywords_dropped, "keyword")
             ));
         }
     }
 }
 
-/// Says what the backup has lost, if anything.
+/// Reports what the backup has lost, if anything.
 pub(super) fn say_lost(lost: u64, damage: &BTreeSet<String>) {
     if lost > 0 {
-        print(&format!("LOST: {} that cannot be read from the backup any more\n", counted(lost, "file")));
+        print(&format!("LOST: {} can no longer be read from the backup\n", counted(lost, "file")));
         damage.iter().for_each(|because| print(&format!("{because}\n")));
         print(&format!("{ELSEWHERE}\n"));
     }
 }
 
-/// Where what is damaged may still be.
+/// Where damaged data may still be found.
 const ELSEWHERE: &str = "An earlier backup may have them (`--backup`, see `postrider backup list`), or a copy: `postrider backup pull` \
-     brings back what is missing, and `--destination` reads it where it is";
+     retrieves missing data, and `--destination` reads a copy in place";
 
-/// What is said of an account that was made again.
+/// The message about an account that was restored.
 fn again(account: &AccountRestored) -> String {
     let password = if account.password { "with its password" } else { "without a password" };
     let quota = account.quota.map_or_else(|| "no quota".to_owned(), |quota| format!("a quota of {quota}"));
-    let mut said = format!("the account {} was gone and is there again: {password}, {quota}", account.address);
+    let mut said = format!("the account {} no longer existed and was restored: {password}, {quota}", account.address);
     if !account.enabled {
         said += ", disabled as it was";
     }
     if account.domain {
-        said += &format!("; its domain {} was gone, too", account.address.domain());
+        said += &format!("; its domain {} was restored too", account.address.domain());
     }
     for alias in &account.aliases {
         said += &format!("; alias {alias}");
@@ -433,7 +436,7 @@ mod tests {
         begin_in(place.path(), &one).unwrap();
         let refused = begin_in(place.path(), &two).unwrap_err();
         assert_eq!(Exit::of(&refused), Exit::Exists, "{refused}");
-        // One of which nobody knows what it is.
+        // A directory of unknown origin.
         std::fs::remove_file(place.path().join(MARK)).unwrap();
         assert_eq!(Exit::of(&begin_in(place.path(), &one).unwrap_err()), Exit::Exists);
     }

@@ -1,4 +1,4 @@
-//! Directories of throw-away servers: a whole copy of mail, accounts and keys, which must not stay.
+//! Directories of temporary servers: a whole copy of mail, accounts and keys, which must not be left behind.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::foundations::files;
 
-/// Names of the directories begin with it.
+/// The prefix of the directories' names.
 const PREFIX: &str = "postrider-drill-";
-/// The file that is locked as long as the drill lives. One that is to be kept loses it.
+/// The file that is locked while the drill runs. A server that is to be kept loses it.
 const LOCK: &str = "drill.lock";
 
-/// The directory of a throw-away server, which goes when this is dropped.
+/// The directory of a temporary server, removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Scratch {
     pub(super) path: PathBuf,
@@ -20,11 +20,11 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one in a directory.
+    /// Creates one in a directory.
     pub(super) fn create(above: &Path, name: &str, keep: bool) -> anyhow::Result<Self> {
         let path = above.join(format!("{PREFIX}{name}"));
         files::create_directory(&path, 0o700)?;
-        // It gets its name when it is locked: nobody may find it free in between.
+        // It gets its name only once it is locked, so that it is never found unlocked.
         let unnamed = path.join("unnamed.lock");
         let lock = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unnamed)?;
         lock.lock()?;
@@ -39,7 +39,7 @@ impl Drop for Scratch {
             let _ = fs::remove_file(self.path.join(LOCK));
             return;
         }
-        // What a thread has not yet given up writing may come in between.
+        // A thread that is still writing may interfere.
         for _ in 0..ATTEMPTS {
             if fs::remove_dir_all(&self.path).is_ok() && !self.path.exists() {
                 break;
@@ -52,19 +52,19 @@ impl Drop for Scratch {
 const ATTEMPTS: usize = 20;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// Removes what earlier drills of this user have left behind when they were killed; how many there were.
+/// Removes what earlier drills of this user left behind when they were killed; returns how many there were.
 pub(super) fn remove_abandoned(above: &Path) -> usize {
     let entries = fs::read_dir(above).into_iter().flatten().flatten();
     let own = rustix::process::geteuid().as_raw();
     let abandoned = entries.filter(|entry| {
-        // Others may write there, too.
+        // Others may write there too.
         let is_own = entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == own);
         entry.file_name().to_string_lossy().starts_with(PREFIX) && is_own && is_free(&entry.path().join(LOCK))
     });
     abandoned.filter(|entry| fs::remove_dir_all(entry.path()).is_ok()).count()
 }
 
-/// Whether there is a lock that nobody holds.
+/// Whether there is a lock file that nobody holds.
 fn is_free(lock: &Path) -> bool {
     let Ok(file) = File::open(lock) else { return false };
     match file.try_lock() {

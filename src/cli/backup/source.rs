@@ -15,23 +15,23 @@ use crate::services::accounts::DeclaredFile;
 use crate::services::backup::{Destination, Source};
 use crate::storage::database::Database;
 
-/// Files that the configuration names and that are larger than this are no configuration.
+/// Files named in the configuration that are larger than this are not treated as configuration.
 const LARGEST_FILE: u64 = 16 << 20;
-/// Depth to which directories of configuration are followed.
+/// The depth to which configuration directories are followed.
 const DEPTH: usize = 8;
-/// More files are in no directory of configuration.
+/// The most files in a configuration directory.
 const MOST_FILES: usize = 20_000;
-/// What stands in a file with a private key, whatever it was named for.
+/// The text that marks a file with a private key, whatever setting names it.
 const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
 
-/// Whether a backup has files with secrets.
+/// Whether a backup includes files with secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Secrets {
     Taken,
     LeftOut,
 }
 
-/// What the configuration names, or a mailbox has, and the backup will not have.
+/// Something that the configuration names, or that is in a mailbox, and will not be in the backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct LeftOut {
     pub(super) path: PathBuf,
@@ -39,19 +39,20 @@ pub(super) struct LeftOut {
 }
 
 impl LeftOut {
-    /// Something in the mailboxes whose name is no text.
+    /// Something in the mailboxes whose name is not text.
     pub(super) fn unnamed(path: &Path) -> Self {
-        Self { path: readable(path), because: "its name is not UTF-8; give it another one".to_owned() }
+        Self { path: readable(path), because: "its name is not UTF-8; rename it".to_owned() }
     }
 
-    /// A message that was never where it was looked for.
+    /// A message that was renamed every time before it could be read.
     pub(super) fn missed(path: &Path) -> Self {
-        let because = "it was renamed each time it was to be read; take another backup when less changes in its folder";
+        let because =
+            "it was renamed each time before it could be read; take another backup when its folder is less busy";
         Self { path: readable(path), because: because.to_owned() }
     }
 }
 
-/// A path as text, also where it is none.
+/// A path as readable text, even if it is not UTF-8.
 fn readable(path: &Path) -> PathBuf {
     let mut readable = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
@@ -61,7 +62,7 @@ fn readable(path: &Path) -> PathBuf {
     readable.into()
 }
 
-/// What this server has, and what of its configuration cannot be had.
+/// What this server has, and which of its configuration files cannot be read.
 pub(super) fn of(
     context: &Context,
     config: &Config,
@@ -86,7 +87,7 @@ pub(super) fn of(
     }
     let table: toml::Table = std::fs::read_to_string(&source.path)?.parse()?;
     found.named(&Config::shape(), &toml::Value::Table(table));
-    // It need not be in the text, and the server makes it with its first certificate.
+    // It may be absent from the text, and the server creates it with its first certificate.
     if !config.tls.acme.is_empty() && config.tls.acme_state.exists() {
         let state = &config.tls.acme_state;
         match secrets {
@@ -115,22 +116,22 @@ pub(super) fn of(
     Ok((source, left_out))
 }
 
-/// Every file that a configuration names: certificates, keys, secrets, rules, scripts, declared accounts, and what lies in
-/// the directories it names. Taken from the text rather than from the settings, so that a setting that is added is not
-/// forgotten here.
+/// Every file that a configuration names: certificates, keys, secrets, rules, scripts, declared accounts, and the
+/// contents of the directories it names. Taken from the text rather than from the settings, so that new settings are
+/// not forgotten here.
 struct Found {
     credentials: Option<PathBuf>,
-    /// Directories that are never part of another one here.
+    /// Directories that are never included as part of another one.
     apart: Vec<PathBuf>,
     files: BTreeSet<PathBuf>,
     left_out: Vec<LeftOut>,
     secrets: Secrets,
-    /// Files and directories that are not taken for their secrets, and how the configuration names them.
+    /// Files and directories left out because they hold secrets, and how the configuration names them.
     secret: BTreeMap<PathBuf, String>,
 }
 
 impl Found {
-    /// The files that a document of this shape names.
+    /// Adds the files that a document of this shape names.
     fn named(&mut self, shape: &Shape, document: &toml::Value) {
         let mut paths = BTreeMap::new();
         each_path(shape, document, "", &mut |key, text| {
@@ -154,7 +155,7 @@ impl Found {
                 self.take(&path);
             }
         }
-        // Whatever else is a path, such as one in a command line.
+        // Other paths, such as those in a command line.
         each_text(document, &mut |text| {
             let path = Path::new(text);
             if path.is_absolute() && is_configuration(path) {
@@ -163,36 +164,36 @@ impl Found {
         });
     }
 
-    /// The files of passwords that the declared accounts name.
+    /// Adds the password files that the declared accounts name.
     fn declared(&mut self, path: &Path) -> Result<(), String> {
-        // That it is not there was said.
+        // A missing file has been reported already.
         let Some(document) = declared(path)? else { return Ok(()) };
         self.named(&DeclaredFile::shape(), &document);
         Ok(())
     }
 
-    /// A file, or all files in a directory.
+    /// Adds a file, or all files in a directory.
     fn take(&mut self, path: &Path) {
         match std::fs::metadata(path) {
             Ok(found) if found.is_dir() => self.take_directory(path, DEPTH),
-            Ok(found) if !found.is_file() => self.leaves_out(path, "it is no plain file"),
+            Ok(found) if !found.is_file() => self.leaves_out(path, "it is not a regular file"),
             Ok(found) if found.len() > LARGEST_FILE => {
                 self.leaves_out(path, &format!("it has more than {} MiB", LARGEST_FILE >> 20));
             }
             Ok(_) => _ = self.files.insert(plain(path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.leaves_out(path, "it is not there"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.leaves_out(path, "it does not exist"),
             Err(error) => self.leaves_out(path, &error.to_string()),
         }
     }
 
-    /// Leaves a file or directory out for its secrets, if secrets are.
+    /// Leaves out a file or directory with secrets, if secrets are to be left out.
     fn keeps_secret(&mut self, path: &Path, named: &str) {
         if self.secrets == Secrets::LeftOut {
             self.secret.insert(plain(path), named.to_owned());
         }
     }
 
-    /// Takes out again what another setting or a directory has brought along with the secrets.
+    /// Removes secrets that another setting or a directory has brought in.
     fn sort_secrets_out(&mut self) {
         if self.secrets == Secrets::Taken {
             return;
@@ -219,7 +220,7 @@ impl Found {
         for path in entries.into_iter().map(|entry| entry.path()) {
             let Ok(found) = std::fs::metadata(&path) else { continue };
             if self.files.len() >= MOST_FILES {
-                return self.leaves_out(&path, "there are too many files for a directory of configuration");
+                return self.leaves_out(&path, "its directory has too many files to be configuration");
             }
             if found.is_file() {
                 self.take(&path);
@@ -243,7 +244,7 @@ fn each_text(value: &toml::Value, each: &mut dyn FnMut(&str)) {
     }
 }
 
-/// The path from the root on, with nothing in it that a restore would refuse.
+/// The absolute path, without anything that a restore would refuse.
 fn plain(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if !absolute.components().any(|part| part == Component::ParentDir) {
@@ -297,7 +298,7 @@ mod tests {
         let files: Vec<_> =
             all.files.iter().map(|file| file.strip_prefix(place.path()).unwrap().to_str().unwrap()).collect();
         assert_eq!(files, ["keys/a.pem", "keys/old/b.pem", "listed", "scripts/one.sieve", "secret"]);
-        let gone = LeftOut { path: path("gone.pem"), because: "it is not there".to_owned() };
+        let gone = LeftOut { path: path("gone.pem"), because: "it does not exist".to_owned() };
         assert_eq!(all.left_out, [gone]);
         let mut without = found(None);
         without.named(&Config::shape(), &document);
@@ -341,7 +342,7 @@ mod tests {
         wanted.push("credential:secret".to_owned());
         wanted.sort();
         assert_eq!(named, wanted);
-        assert_eq!(all.left_out, [LeftOut { path: path("gone"), because: "it is not there".to_owned() }]);
+        assert_eq!(all.left_out, [LeftOut { path: path("gone"), because: "it does not exist".to_owned() }]);
     }
 
     #[test]
@@ -364,7 +365,7 @@ mod tests {
 
     #[test]
     fn files_named_by_a_relative_path_are_found() {
-        // Tests run in the directory of the package.
+        // Tests run in the package directory.
         let text = "[[spam.dkim.keys]]\nfile = \"Cargo.toml\"\n[spam.rules]\nfiles = [\"src/../build.rs\"]\n";
         let mut all = found(None);
         all.named(&Config::shape(), &toml::Value::Table(text.parse().unwrap()));

@@ -20,13 +20,13 @@ pub(super) async fn run(
     users: &[User],
     steps: &mut Steps,
 ) -> anyhow::Result<()> {
-    let [ann, bob] = users else { bail!("there are two users") };
+    let [ann, bob] = users else { bail!("exactly two users are needed") };
     let check = async {
         let subject = format!("Self-check {}", std::process::id());
         submit(address(listening, Protocol::Submissions)?, authority, ann, bob, &subject, steps).await?;
         read(address(listening, Protocol::Imaps)?, authority, bob, &subject, steps).await
     };
-    tokio::time::timeout(PATIENCE, check).await.context("it took too long")?
+    tokio::time::timeout(PATIENCE, check).await.context("the self-check took too long")?
 }
 
 async fn submit(
@@ -80,12 +80,12 @@ async fn read(
     let message = fetched.iter().find(|(_, literal)| !literal.is_empty()).context("the message is empty")?;
     let text = String::from_utf8_lossy(&message.1);
     if !text.ends_with(BODY) || !text.contains(&format!("Subject: {subject}\r\n")) {
-        bail!("the message has changed on its way");
+        bail!("the message was changed in transit");
     }
     client.imap("e", "LOGOUT").await?;
-    steps.done(&format!("read it back: {} octets, as they were sent", message.1.len()));
+    steps.done(&format!("read it back unchanged: {} octets", message.1.len()));
     Ok(())
 }
 
-/// More than any machine needs.
+/// Longer than any machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! A client as small as the self-check needs: lines over TLS.
+//! A minimal client for the self-check: lines over TLS.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -34,14 +34,14 @@ impl Client {
     pub(in crate::cli) async fn line(&mut self) -> anyhow::Result<String> {
         let mut line = Vec::new();
         if self.0.read_until(b'\n', &mut line).await? == 0 {
-            bail!("the server has closed the connection");
+            bail!("the server closed the connection");
         }
         Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
     }
 
     pub(in crate::cli) async fn send(&mut self, text: &str) -> anyhow::Result<()> {
         self.0.write_all(text.as_bytes()).await?;
-        self.0.flush().await.context("the server does not read")
+        self.0.flush().await.context("nothing can be sent to the server")
     }
 
     pub(in crate::cli) async fn octets(&mut self, count: usize) -> anyhow::Result<Vec<u8>> {
@@ -50,7 +50,7 @@ impl Client {
         Ok(octets)
     }
 
-    /// Sends an SMTP command and wants a reply with this code.
+    /// Sends an SMTP command and expects a reply with this code.
     pub(in crate::cli) async fn smtp(&mut self, command: &str, code: &str) -> anyhow::Result<()> {
         if !command.is_empty() {
             self.send(&format!("{command}\r\n")).await?;
@@ -59,7 +59,7 @@ impl Client {
             let line = self.line().await?;
             if !line.starts_with(code) {
                 let verb = command.split(' ').next().unwrap_or_default();
-                bail!("{code} was expected after `{verb}`, the server said `{line}`");
+                bail!("expected {code} after `{verb}`, but the server said `{line}`");
             }
             // RFC 5321 §4.2.1: a hyphen behind the code means that more lines follow.
             if line.as_bytes().get(3) != Some(&b'-') {
@@ -77,7 +77,7 @@ impl Client {
             if let Some(end) = line.strip_prefix(tag) {
                 if !end.starts_with(" OK") {
                     let verb = command.split(' ').next().unwrap_or_default();
-                    bail!("OK was expected after `{verb}`, the server said `{line}`");
+                    bail!("expected OK after `{verb}`, but the server said `{line}`");
                 }
                 return Ok(lines);
             }

@@ -1,4 +1,4 @@
-//! A whole mail server to try out, in one directory, with nothing else installed.
+//! A complete mail server to try out, in one directory, with nothing else installed.
 
 mod check;
 pub(in crate::cli) mod client;
@@ -23,16 +23,16 @@ use place::Place;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
-    /// End after the self-check; with an error if a step failed.
+    /// Exit after the self-check, with an error if a step failed.
     #[arg(long)]
     once: bool,
-    /// Keep everything in this directory; without it, a temporary one that is removed at the end. A configuration there
-    /// that no demonstration wrote is not touched (exit code 5).
+    /// Keep everything in this directory; without this, a temporary one is used and removed at the end. A configuration
+    /// there that was not written by `postrider demo` is not touched (exit code 5).
     #[arg(long, value_name = "PATH")]
     dir: Option<PathBuf>,
 }
 
-/// One of the users to try.
+/// One of the demo users.
 #[derive(Debug, Clone, Serialize)]
 struct User {
     address: String,
@@ -52,7 +52,7 @@ struct Ready<'a> {
     mail_root: PathBuf,
 }
 
-/// Tells of each step with the time it took. In JSON the steps go to standard error.
+/// Reports each step with the time it took, on standard error for JSON output.
 struct Steps {
     output: Output,
     begun: Instant,
@@ -85,10 +85,10 @@ pub(super) fn run(arguments: &Demo, context: &Context) -> Outcome {
 async fn serve(arguments: &Demo, output: Output, place: &Place, config: Config) -> Outcome {
     let mut steps = Steps { output, begun: Instant::now() };
     let database = config.storage.database.to_string();
-    // The demonstration asks no name server: it works without a network, and tells nobody that it runs.
+    // The demonstration uses no name server: it works without a network, and nobody learns that it is running.
     let world = World { resolver: Some(Arc::new(ZoneResolver::new())), ..World::real(Inherited::default()) };
     let daemon = Box::pin(Daemon::build(config, Roles::all(), world)).await?;
-    // Not before the mail root is ours: the file may be that of a demonstration that runs.
+    // Only once we own the mail root: the file may belong to a running demonstration.
     place.write_config(daemon.listening())?;
     steps.done(&format!("started every role with {} listeners", daemon.listening().len()));
     let users = place::make_users(&daemon.parts().directory).await?;
@@ -115,7 +115,7 @@ async fn serve(arguments: &Demo, output: Output, place: &Place, config: Config) 
     Ok(if ended { Exit::Done } else { Exit::Failed })
 }
 
-/// Addresses, users and files: one line of JSON, or a page for people who will try by hand.
+/// Prints addresses, users and files: one line of JSON, or a page for people trying it by hand.
 fn announce(output: Output, ready: &Ready<'_>, arguments: &Demo) {
     match output {
         Output::Json => print(&(serde_json::to_string(ready).unwrap_or_default() + "\n")),
@@ -139,7 +139,7 @@ fn announce(output: Output, ready: &Ready<'_>, arguments: &Demo) {
                 page += &format!("Monitoring page:     http://{address}/\n");
             }
             page += &format!("\nTry:  postrider --config {} user list\n", ready.config.display());
-            page += "Ctrl-C ends it.\n";
+            page += "Press Ctrl-C to stop.\n";
             print(&page);
         }
     }

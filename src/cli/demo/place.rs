@@ -13,9 +13,9 @@ use crate::storage::directory::{Directory, Error, NewUser, Owner, PasswordOwner,
 /// The first line of configurations that may be overwritten.
 const MARK: &str = "# Written by `postrider demo`.";
 
-/// The directory has a configuration that no demonstration wrote.
+/// The directory has a configuration that was not written by a demonstration.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}` was not written by `postrider demo` and is not overwritten; name another directory", .0.display())]
+#[error("`{}` was not written by `postrider demo` and is not overwritten; choose another directory", .0.display())]
 pub(in crate::cli) struct InTheWay(PathBuf);
 
 /// The directory of a demonstration.
@@ -25,7 +25,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Makes it: the named one, or one of its own that is removed at the end.
+    /// Creates it: the given directory, or a temporary one that is removed at the end.
     pub(super) fn make(named: Option<&Path>) -> anyhow::Result<Self> {
         let directory = match named {
             Some(named) => std::path::absolute(named)?,
@@ -37,7 +37,7 @@ impl Place {
         Ok(place)
     }
 
-    /// Somebody's own configuration is not to be overwritten.
+    /// Refuses to overwrite a configuration that was not written by a demonstration.
     fn refuse_other_config(&self) -> anyhow::Result<()> {
         let path = self.config();
         match std::fs::read(&path) {
@@ -60,13 +60,13 @@ impl Place {
         self.directory.join("mail")
     }
 
-    /// Writes the configuration with the ports that are listened on, so that the command line finds the server that runs.
+    /// Writes the configuration with the actual ports, so that the command line finds the running server.
     pub(super) fn write_config(&self, listening: &[Listening]) -> anyhow::Result<()> {
         files::write_durable(&self.config(), self.text(listening).as_bytes(), 0o600)?;
         Ok(())
     }
 
-    /// The configuration; ports that are not known are for the system to choose.
+    /// The configuration; unknown ports are left for the system to choose.
     pub(super) fn text(&self, listening: &[Listening]) -> String {
         let quoted = |path: PathBuf| toml::Value::String(path.display().to_string());
         let within = |name: &str| quoted(self.directory.join(name));
@@ -83,7 +83,7 @@ impl Place {
             within("backup"),
             quoted(self.directory.clone()),
         );
-        // There is one node, which speaks to no other.
+        // There is only one node.
         for protocol in Protocol::ALL.iter().filter(|protocol| **protocol != Protocol::Cluster) {
             let bound = listening.iter().find(|place| place.protocol == *protocol);
             let bind = match (protocol, bound) {
@@ -144,13 +144,13 @@ pub(super) async fn make_users(directory: &Directory) -> anyhow::Result<Vec<User
     Ok(users)
 }
 
-/// Letters and digits that cannot be mistaken for each other.
+/// A password of letters and digits that cannot be mistaken for each other.
 fn random(length: usize) -> anyhow::Result<String> {
     let mut octets = vec![0; length];
-    aws_lc_rs::rand::fill(&mut octets).context("the system gives no random numbers")?;
+    aws_lc_rs::rand::fill(&mut octets).context("the system provides no random numbers")?;
     let alphabet = b"abcdefghjkmnpqrstuvwxyz23456789";
     Ok(octets.iter().map(|octet| char::from(alphabet[usize::from(*octet) % alphabet.len()])).collect())
 }
 
-/// The cost of these passwords: they guard a server that only this machine can reach.
+/// The hash cost of these passwords: they protect a server that only this machine can reach.
 const COST: u32 = 8;

@@ -33,7 +33,7 @@ pub(super) async fn home(
     report(&[moved], how.dry_run, context).await
 }
 
-/// Every user below a mail root, `DOMAIN/USER` as the container stack has them, which may be homes with the mail within.
+/// Every user below a mail root, as `DOMAIN/USER` in the container stack; these may be homes that contain the mail.
 pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Context) -> Outcome {
     let (mover, config) = (mover(how, context)?, context.config()?);
     let mut homes = Vec::new();
@@ -44,9 +44,9 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
             match format!("{local_part}@{domain}").parse::<Address>() {
                 Ok(user) => match ForeignHome::at(&local).or_else(|| ForeignHome::dbox(&local)) {
                     Some(mail) => homes.push((user, mail)),
-                    None => eprintln!("`{}` is passed over: there is no Maildir in it", local.display()),
+                    None => eprintln!("`{}` was skipped: it contains no Maildir", local.display()),
                 },
-                Err(error) => eprintln!("`{}` is passed over: {error}", local.display()),
+                Err(error) => eprintln!("`{}` was skipped: {error}", local.display()),
             }
         }
     }
@@ -58,12 +58,11 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
     let users: Vec<UserMoved> = moved.collect();
     let declared: Vec<_> =
         users.iter().map(|moved| DeclaredUser { address: moved.user.clone(), quota: None, enabled: true }).collect();
-    eprintln!("\nWhat declares these users in a NixOS configuration:\n\n{}", declaration(&[], &declared, &[]));
+    eprintln!("\nTo declare these users in a NixOS configuration:\n\n{}", declaration(&[], &declared, &[]));
     report(&users, how.dry_run, context).await
 }
 
-/// Says of which users there is no account here, before any mail is moved in: it is theirs as soon as there is one, and until
-/// then nobody sees it.
+/// Warns of users without an account here before any mail is imported: nobody sees their mail until there is one.
 pub(super) async fn tell_of_nobodys(users: impl Iterator<Item = &Address>, context: &Context) -> anyhow::Result<()> {
     let accounts = context.accounts().await?;
     let mut without = 0;
@@ -76,7 +75,7 @@ pub(super) async fn tell_of_nobodys(users: impl Iterator<Item = &Address>, conte
     accounts.closed().await;
     if without > 0 {
         eprintln!(
-            "postrider: mail of {} without an account is taken, too, and nobody can read it: declare them, or make them by \
+            "postrider: the mail of {} without an account is imported too, but nobody can read it: declare them, or add them with \
              `postrider user add`",
             counted(without, "user")
         );
@@ -84,17 +83,17 @@ pub(super) async fn tell_of_nobodys(users: impl Iterator<Item = &Address>, conte
     Ok(())
 }
 
-/// Moves in the mail of one of several users. What goes wrong is told, and keeps nobody else's out.
+/// Imports the mail of one of several users. Errors are reported, and do not affect other users.
 pub(super) fn one_of_many(mover: &Mover, path: &Path, user: Address, layout: Layout, config: &Config) -> UserMoved {
     let mut moved = UserMoved::of(user, Vec::new(), mover.dry_run);
     if let Err(error) = move_home(mover, path, &mut moved, None, layout, config) {
-        eprintln!("postrider: not everything of {} is moved in: {error}", moved.user);
+        eprintln!("postrider: not everything of {} was imported: {error}", moved.user);
         moved.problem = Some(error.to_string());
     }
     moved
 }
 
-/// Moves in a user's mail and scripts, and notes what became of them.
+/// Imports a user's mail and scripts, and records the results.
 fn move_home(
     mover: &Mover,
     path: &Path,
@@ -110,10 +109,10 @@ fn move_home(
     moved.unnamed.clone_from(&home.unnamed);
     moved.links.clone_from(&home.links);
     for unnamed in &home.unnamed {
-        eprintln!("`{}` is passed over: no client could say its name", unnamed.display());
+        eprintln!("`{}` was skipped: clients could not use its name", unnamed.display());
     }
     for link in &home.links {
-        eprintln!("`{}` is passed over: it is a link to what is not its owner's", link.display());
+        eprintln!("`{}` was skipped: it links to something its owner does not own", link.display());
     }
     let UserMoved { user, folders, .. } = moved;
     mover.home(user, &home, |folder| {
@@ -126,7 +125,7 @@ fn move_home(
     Ok(())
 }
 
-/// Directories in a directory, in the order of their names; hidden ones are none.
+/// The subdirectories of a directory except hidden ones, sorted by name.
 fn directories(path: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
     let failed = |source| files::Error { verb: "read", path: path.to_owned(), source };
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Moving in.
+//! Importing mail and accounts from other servers.
 
 mod mail;
 mod remote;
@@ -23,91 +23,92 @@ use crate::storage::mailbox::{FolderName, Layout, measure};
 /// Where mail and accounts come from.
 #[derive(Debug, Subcommand)]
 pub(super) enum Import {
-    /// The mail of a Dovecot server, with UIDs, flags, keywords, subscriptions and Sieve scripts. To use it where it is, name its root in
-    /// `storage.mail_root` instead: then nothing needs to be moved.
+    /// Import the mail of a Dovecot server, with UIDs, flags, keywords, subscriptions and Sieve scripts. To use it in place,
+    /// set `storage.mail_root` to its root instead: then nothing needs to be imported.
     Dovecot {
-        /// The directory with `DOMAIN/USER` below it, where the mail is there or in its `mail` or `Maildir`; with `--user`, this user's
-        /// mail directory.
+        /// The directory that contains `DOMAIN/USER`, with the mail there or in `mail` or `Maildir` below; with `--user`, that
+        /// user's mail directory.
         path: PathBuf,
-        /// Whose mail it is, when the path is one user's.
+        /// The user, if the path is one user's mail directory.
         #[arg(long, value_name = "ADDRESS")]
         user: Option<Address>,
-        /// The user's home with `sieve/` and `.dovecot.sieve`, where that is not the mail directory or the one around it.
+        /// The user's home with `sieve/` and `.dovecot.sieve`, if it is neither the mail directory nor its parent.
         #[arg(long, value_name = "DIRECTORY", requires = "user")]
         home: Option<PathBuf>,
-        /// How its folders are laid out.
+        /// The folder layout.
         #[arg(long, value_enum, default_value_t = LayoutArgument::Maildirplusplus)]
         layout: LayoutArgument,
         #[command(flatten)]
         how: How,
     },
-    /// One Maildir, into one folder.
+    /// Import one Maildir into one folder.
     Maildir {
-        /// The directory of the Maildir, with `cur` and `new` in it.
+        /// The Maildir, which contains `cur` and `new`.
         path: PathBuf,
         #[command(flatten)]
         into: Into,
         #[command(flatten)]
         how: How,
     },
-    /// An mbox, or every mbox in a directory (of Thunderbird or Apple Mail) or an archive (of Google Takeout).
+    /// Import an mbox, or every mbox in a directory (from Thunderbird or Apple Mail) or archive (from Google Takeout).
     ///
-    /// Files may be compressed with gzip or zstd. Flags and keywords come along where a mail program has noted them in the messages
-    /// (Status, X-Keywords, X-Mozilla-Status and others), and so do the labels of Gmail, as English accounts have them.
+    /// Files may be compressed with gzip or zstd. Flags and keywords that a mail program stored in the messages (Status,
+    /// X-Keywords, X-Mozilla-Status and others) are imported, as are Gmail labels of accounts in English.
     Mbox {
         /// The file, archive (.zip) or directory.
         path: PathBuf,
-        /// The user whose mail it becomes.
+        /// The user to import it for.
         #[arg(long, value_name = "ADDRESS")]
         user: Address,
-        /// The folder, with `/` between its levels; for a directory, the one above its folders. Without it those of a directory keep
-        /// their names, and messages of a file go to INBOX, or where the labels of Gmail say.
+        /// The folder, with `/` between levels; for a directory, the parent of its folders. By default those of a directory keep
+        /// their names, and messages of a file go to INBOX or where their Gmail labels say.
         #[arg(long)]
         folder: Option<FolderName>,
         #[command(flatten)]
         how: How,
     },
-    /// All mailboxes of an account on another server, over IMAP. May be run again at any time: it goes on where it was.
+    /// Import all mailboxes of an account on another server over IMAP. May be run again at any time to continue.
     Imap(remote::Arguments),
-    /// The accounts in the database of a Postfix and Dovecot stack (`virtual_domains`, `virtual_users`,
+    /// Import the accounts in the database of a Postfix and Dovecot stack (`virtual_domains`, `virtual_users`,
     /// `virtual_aliases`), with their passwords. To use that database itself, name it in `storage.database` instead.
     Seed {
-        /// Its address: `mysql://USER@HOST/NAME`. A password in it (`USER:PASSWORD@`) is seen by everybody who lists processes.
+        /// Its URL: `mysql://USER@HOST/NAME`. A password in it (`USER:PASSWORD@`) is visible in the process list.
         database: DatabaseUrl,
-        /// File with the password there.
+        /// File with the database password.
         #[arg(long, value_name = "PATH")]
         password_file: Option<PathBuf>,
-        /// Only say what would be done.
+        /// Only show what would be done.
         #[arg(long)]
         dry_run: bool,
     },
-    /// Accounts and mail out of a backup of that stack, or of `backup export --format seed`.
+    /// Import accounts and mail from a backup of that stack, or from `backup export --format seed`.
     SeedBackup(stack::Arguments),
 }
 
-/// Into which folder.
+/// Which folder to import into.
 #[derive(Debug, Args)]
 pub(super) struct Into {
-    /// The user whose mail it becomes.
+    /// The user to import it for.
     #[arg(long, value_name = "ADDRESS")]
     user: Address,
-    /// The folder, with `/` between its levels. It is made when it is not there.
+    /// The folder, with `/` between levels. It is created if it does not exist.
     #[arg(long, default_value = "INBOX")]
     folder: FolderName,
 }
 
-/// How it is done.
+/// Options of every import.
 #[derive(Debug, Args)]
 pub(super) struct How {
-    /// Only say what would be done.
+    /// Only show what would be done.
     #[arg(long)]
     dry_run: bool,
-    /// Largest message that is taken, such as 64M (units of 1024: K, M, G). Larger ones are named and left out, and the command ends with 1.
+    /// Largest message to import, such as 64M (units of 1024: K, M, G). Larger ones are skipped and reported, and the
+    /// command exits with 1.
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size)]
     largest: ByteSize,
 }
 
-/// Layouts by their names on the command line.
+/// Folder layouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LayoutArgument {
     /// `.Archive.2026`: Dovecot's default.
@@ -126,7 +127,7 @@ impl From<LayoutArgument> for Layout {
     }
 }
 
-/// What became of a user.
+/// The result for one user.
 #[derive(Debug, serde::Serialize)]
 struct UserMoved {
     user: Address,
@@ -135,13 +136,13 @@ struct UserMoved {
     /// Of a Dovecot server.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scripts: Vec<ScriptMoved>,
-    /// Directories or mailboxes with mail that were passed over, since no client could say their names here.
+    /// Directories or mailboxes with mail that were skipped, since clients could not use their names here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unnamed: Vec<PathBuf>,
-    /// Directories that were passed over, since they are links to what is not their owner's.
+    /// Directories that were skipped, since they link to something their owner does not own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     links: Vec<PathBuf>,
-    /// Why the rest was not moved in.
+    /// Why the rest was not imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
@@ -152,12 +153,12 @@ impl UserMoved {
         Self { user, dry_run, folders, scripts, unnamed, links, problem: None }
     }
 
-    /// Links to what is not their owner's, in the place of folders and messages.
+    /// Links in place of folders and messages to something their owner does not own.
     fn all_links(&self) -> u64 {
         self.links.len() as u64 + self.folders.iter().map(|folder| folder.links).sum::<u64>()
     }
 
-    /// Whether nothing was left out that an administrator should look at.
+    /// Whether nothing was skipped that an administrator should look at.
     fn is_whole(&self) -> bool {
         let is_whole = |folder: &FolderMoved| folder.too_large == 0 && folder.unreadable == 0;
         self.problem.is_none() && self.unnamed.is_empty() && self.all_links() == 0 && self.folders.iter().all(is_whole)
@@ -182,7 +183,7 @@ pub(super) async fn run(command: Import, context: &Context) -> Outcome {
     }
 }
 
-/// Wants a user that there is: mail of a name that nobody has would be hidden from everybody.
+/// Requires that the user exists: otherwise nobody would see the mail.
 async fn existing(user: &Address, context: &Context) -> anyhow::Result<()> {
     let accounts = context.accounts().await?;
     let found = accounts.directory.account_now(user).await?;
@@ -191,7 +192,7 @@ async fn existing(user: &Address, context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What moves mail for a command.
+/// The mover for a command.
 fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
     let mail_root = context.config()?.storage.mail_root;
     if !how.dry_run {
@@ -200,54 +201,54 @@ fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
     Ok(Mover { mail_root, largest: how.largest.get(), dry_run: how.dry_run })
 }
 
-/// Says what became of a folder while others are still to come.
+/// Reports the result for a folder as soon as it is done.
 fn progress(user: &Address, moved: &FolderMoved) {
     let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
     eprintln!(
-        "{user}: {}: {}, {}, {uids}; {} there already{}{}{}{}{}{}{}{}",
+        "{user}: {}: {}, {}, {uids}; {} already there{}{}{}{}{}{}{}{}",
         moved.folder,
         counted(moved.messages, "message"),
         counted(moved.octets, "octet"),
         moved.present,
         match moved.elsewhere {
             0 => String::new(),
-            elsewhere => format!("; {elsewhere} in other folders left out"),
+            elsewhere => format!("; {elsewhere} in other folders skipped"),
         },
         match moved.empty {
             0 => String::new(),
-            empty => format!("; {} left out", counted(empty, "empty file")),
+            empty => format!("; {} skipped", counted(empty, "empty file")),
         },
         match moved.links {
             0 => String::new(),
-            links => format!("; {} left out", counted(links, "link")),
+            links => format!("; {} skipped", counted(links, "link")),
         },
         match moved.withheld {
             0 => String::new(),
-            withheld => format!("; {} that the server lists it does not give", counted(withheld, "message")),
+            withheld => format!("; {} listed but not delivered by the server", counted(withheld, "message")),
         },
         match moved.too_large {
             0 => String::new(),
-            large => format!("; {} larger than `--largest` left out", counted(large, "message")),
+            large => format!("; {} larger than `--largest` skipped", counted(large, "message")),
         },
         match moved.unreadable {
             0 => String::new(),
-            unreadable => format!("; {} that nothing here can read left out", counted(unreadable, "message")),
+            unreadable => format!("; {} in an unreadable format skipped", counted(unreadable, "message")),
         },
         match moved.lost_keywords {
             0 => String::new(),
-            lost => format!("; {} had no room in names of files", counted(lost, "keyword")),
+            lost => format!("; {} did not fit into file names", counted(lost, "keyword")),
         },
-        moved.refused.as_ref().map_or_else(String::new, |why| format!("; not everything: {why}"))
+        moved.refused.as_ref().map_or_else(String::new, |why| format!("; incomplete: {why}"))
     );
 }
 
-/// Says what became of a script.
+/// Reports the result for a script.
 fn script_progress(user: &Address, moved: &ScriptMoved) {
     let done = match &moved.done {
-        ScriptDone::Moved => "moved in".to_owned(),
-        ScriptDone::Present => "there already".to_owned(),
-        ScriptDone::Taken => "not moved in: another one of that name is there".to_owned(),
-        ScriptDone::Refused(why) => format!("not moved in: {why}"),
+        ScriptDone::Moved => "imported".to_owned(),
+        ScriptDone::Present => "already there".to_owned(),
+        ScriptDone::Taken => "not imported: a different one with that name exists".to_owned(),
+        ScriptDone::Refused(why) => format!("not imported: {why}"),
     };
     let active = if moved.active { ", active" } else { "" };
     eprintln!("{user}: Sieve script `{}`: {done}{active}", moved.name);
@@ -256,10 +257,10 @@ fn script_progress(user: &Address, moved: &ScriptMoved) {
     }
 }
 
-/// Notes what mailboxes hold now, which nobody would count before the next delivery.
+/// Records what the mailboxes now hold, which would otherwise not be counted before the next delivery.
 async fn note_usage(users: &[UserMoved], context: &Context) {
     if let Err(error) = try_to_note_usage(users, context).await {
-        eprintln!("postrider: what the mailboxes hold now could not be noted: {error:#}");
+        eprintln!("postrider: the new usage of the mailboxes could not be recorded: {error:#}");
     }
 }
 
@@ -275,22 +276,22 @@ async fn try_to_note_usage(users: &[UserMoved], context: &Context) -> anyhow::Re
     Ok(())
 }
 
-/// Says what became of everybody.
+/// Reports the result for all users.
 async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcome {
     if !dry_run {
         note_usage(users, context).await;
     }
     let all = |of: fn(&FolderMoved) -> u64| users.iter().flat_map(|user| &user.folders).map(of).sum::<u64>();
     let messages = all(|folder| folder.messages);
-    let done = if dry_run { "would be moved in; nothing was done" } else { "moved in" };
+    let done = if dry_run { "would be imported; nothing was done" } else { "imported" };
     let left_out = match all(|folder| folder.empty) {
         0 => String::new(),
-        empty => format!("; left out: {} without an octet; look whether a backup has them", counted(empty, "message")),
+        empty => format!("; skipped: {} with no content; check whether a backup has them", counted(empty, "message")),
     };
     let withheld = match all(|folder| folder.withheld) {
         0 => String::new(),
         withheld => format!(
-            "; {} the server lists but does not give: see the warnings, and say the same again",
+            "; {} the server lists but does not deliver: see the warnings, and run the command again",
             counted(withheld, "message")
         ),
     };
@@ -298,7 +299,7 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
     let larger = match too_large {
         0 => String::new(),
         large => format!(
-            "; {} {} larger than `--largest` allows: say the same with more",
+            "; {} {} larger than `--largest` allows: run the command again with a higher limit",
             counted(large, "message"),
             are(large)
         ),
@@ -306,7 +307,7 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
     let compressed = match all(|folder| folder.unreadable) {
         0 => String::new(),
         unreadable => format!(
-            "; {} cannot be read: see above why (uncompress it, or get it from a backup), and say the same again",
+            "; {} cannot be read: see the reasons above (uncompress them, or get them from a backup), and run the command again",
             counted(unreadable, "message")
         ),
     };
@@ -314,21 +315,20 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
     let passed_over = match unnamed {
         0 => String::new(),
         unnamed => format!(
-            "; passed over: {}; give each another name there, and say the same again",
+            "; skipped: {} with unusable names; rename them on the other server, and run the command again",
             counted(unnamed, "folder")
         ),
     };
     let linked = match users.iter().map(UserMoved::all_links).sum::<u64>() {
         0 => String::new(),
         links => format!(
-            "; passed over: {} to what is not its owner's; look where it leads, put what belongs there in its place, and say \
-             the same again",
+            "; skipped: {} to something the user does not own; replace links by what belongs there, and run the command again",
             counted(links, "link")
         ),
     };
     let failed = match users.iter().filter(|user| user.problem.is_some()).count() {
         0 => String::new(),
-        failed => format!("; of {failed} of them not everything: see above why, and say the same again"),
+        failed => format!("; incomplete for {failed} of them: see the reasons above, and run the command again"),
     };
     let said = format!(
         "{} of {} {done}{failed}{left_out}{withheld}{larger}{compressed}{passed_over}{linked}",

@@ -19,34 +19,34 @@ use crate::storage::mailbox::{Deposit, FolderName};
 /// Another server, and an account on it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
-    /// The other server's name, as its certificate has it.
+    /// The other server's name, as in its certificate.
     host: String,
     /// The port it listens on.
     #[arg(long, default_value_t = 993)]
     port: u16,
-    /// How it is encrypted; without it, port 993 from the start and every other one by STARTTLS.
+    /// How the connection is encrypted; by default, TLS from the start on port 993 and STARTTLS on any other.
     #[arg(long, value_enum, conflicts_with = "insecure")]
     tls: Option<Tls>,
-    /// The name to log in with there; without it the user's address.
+    /// The login name there; by default the user's address.
     #[arg(long)]
     login: Option<String>,
-    /// File with the password there; without it, it is asked for, or read from standard input.
+    /// File with the password there; without it, the password is asked for, or read from standard input.
     #[arg(long, value_name = "PATH")]
     password_file: Option<PathBuf>,
-    /// Whose mail it becomes here.
+    /// The user here to import it for.
     #[arg(long, value_name = "ADDRESS")]
     user: Address,
-    /// PEM file with the authority that vouches for the other server, in place of the system's.
+    /// PEM file with the certificate authority of the other server, instead of the system's authorities.
     #[arg(long, value_name = "PATH")]
     authority: Option<PathBuf>,
-    /// Speak without TLS: only to this machine.
+    /// Connect without TLS: only to this machine.
     #[arg(long)]
     insecure: bool,
     #[command(flatten)]
     how: How,
 }
 
-/// How another server is encrypted.
+/// How the connection to another server is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Tls {
     /// From the start.
@@ -87,10 +87,10 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
             remote.log_out().await;
             None
         }
-        // An inbox that is seen before it is complete loses its UIDs. The next run goes on with it, unseen.
+        // An inbox that clients see before it is complete loses its UIDs. The next run continues before they see it.
         Err(error) if !has_inbox => return Err(error),
         Err(error) => {
-            eprintln!("postrider: not everything of {} is moved in: {error:#}", moved.user);
+            eprintln!("postrider: not everything of {} was imported: {error:#}", moved.user);
             moved.problem = Some(format!("{error:#}"));
             Some(Exit::of(&error))
         }
@@ -106,7 +106,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     Ok(exit.unwrap_or(told))
 }
 
-/// Moves in one mailbox after the other, and notes what became of them. What the server refuses keeps no other out.
+/// Imports one mailbox after the other, and records the results. What the server refuses does not affect the others.
 async fn take_over(
     remote: &mut Remote,
     listed: &[Listed],
@@ -115,7 +115,7 @@ async fn take_over(
 ) -> Result<(), Error> {
     for listed in listed {
         let Some(name) = &listed.name else {
-            eprintln!("the mailbox `{}` is passed over: it cannot be called that here", listed.wire);
+            eprintln!("the mailbox `{}` was skipped: its name is not possible here", listed.wire);
             moved.unnamed.push(PathBuf::from(&listed.wire));
             continue;
         };

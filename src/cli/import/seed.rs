@@ -13,9 +13,9 @@ pub(super) async fn run(
     dry_run: bool,
     context: &Context,
 ) -> Outcome {
-    // The password of the server's own database is nothing for another one.
+    // The password of the server's own database must not be sent to another one.
     let settings = DatabaseSettings { password_file, ..context.config()?.database };
-    // SQLite would make the file that a wrong path names.
+    // SQLite would create a file at a wrong path.
     let Some(other) = Database::look(url, &settings).await? else {
         return Err(Ended::with(Exit::NotFound, format!("there is no database `{url}`")));
     };
@@ -27,7 +27,7 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-/// Says what declares these accounts, but for what was removed.
+/// Prints a declaration of these accounts, except removed ones.
 pub(super) fn declare(found: &SeedAccounts) {
     let out_of_use = &found.out_of_use;
     let declared =
@@ -42,10 +42,10 @@ pub(super) fn declare(found: &SeedAccounts) {
         .filter(is_used)
         .map(|alias| (alias.source.to_string(), alias.destination.clone()))
         .collect();
-    eprintln!("What declares these accounts in a NixOS configuration:\n\n{}", declaration(&domains, &users, &aliases));
+    eprintln!("To declare these accounts in a NixOS configuration:\n\n{}", declaration(&domains, &users, &aliases));
 }
 
-/// Makes those that are missing here; a sentence and figures about it.
+/// Creates those that are missing here; returns a sentence and figures about it.
 pub(super) async fn take_over(
     found: &SeedAccounts,
     dry_run: bool,
@@ -59,7 +59,7 @@ pub(super) async fn take_over(
     if dry_run {
         let (domains, users, aliases) = (found.domains.len(), found.users.len(), found.aliases.len());
         let (domain, user, alias) = (counted(domains, "domain"), counted(users, "user"), counted(aliases, "alias"));
-        let said = format!("there: {domain}, {user}, {alias}; nothing was done");
+        let said = format!("found: {domain}, {user}, {alias}; nothing was done");
         return Ok((
             said,
             serde_json::json!({ "domains": domains, "users": users, "aliases": aliases, "unusable": unusable }),
@@ -77,7 +77,7 @@ pub(super) async fn take_over(
         passwords => format!("; {} for users who had none", counted(passwords, "password")),
     };
     let said = format!(
-        "New: {}, {} and {}; here already: {}{passwords}",
+        "New: {}, {} and {}; already here: {}{passwords}",
         counted(moved.domains, "domain"),
         counted(moved.users, "user"),
         counted(moved.aliases, "alias"),

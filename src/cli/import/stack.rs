@@ -14,9 +14,9 @@ use crate::storage::mailbox::Layout;
 /// A backup of the container stack.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
-    /// The directory with `mysql_*.sql.gz`, `maildirs_*.tar.gz` and their checksums; the newest of each are taken.
+    /// The directory with `mysql_*.sql.gz`, `maildirs_*.tar.gz` and their checksums; the newest of each is used.
     directory: PathBuf,
-    /// Directory in which the mail is unpacked before it is moved in. It needs room for all of it.
+    /// Directory in which the mail is unpacked before it is imported. It needs room for all of it.
     #[arg(long, value_name = "DIRECTORY", default_value = "/var/tmp")]
     work: PathBuf,
     #[command(flatten)]
@@ -32,7 +32,7 @@ impl Drop for Scratch {
     }
 }
 
-/// What became of it all.
+/// The result.
 #[derive(Debug, serde::Serialize)]
 struct Told {
     compared: usize,
@@ -45,7 +45,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let backup = StackBackup::find(&directory)?;
     let files = [&backup.dump, &backup.mail].into_iter().flatten().count();
     if backup.compared < files {
-        eprintln!("postrider: {} of {files} archives have no checksum to be compared with", files - backup.compared);
+        eprintln!("postrider: {} of {files} archives have no checksum to compare with", files - backup.compared);
     }
     let accounts = match backup.accounts()? {
         None => None,
@@ -62,10 +62,10 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     for home in homes {
         match owner(&home) {
             Ok(user) => owned.push((user, home)),
-            Err(because) => eprintln!("`{}` is passed over: {because}", home.display()),
+            Err(because) => eprintln!("`{}` was skipped: {because}", home.display()),
         }
     }
-    // What a dry run would make is not there yet.
+    // A dry run has not created them.
     if !how.dry_run || accounts.is_none() {
         mail::tell_of_nobodys(owned.iter().map(|(user, _)| user), context).await?;
     }
@@ -77,10 +77,10 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         Some((said, value)) => (said, Some(value)),
         None => ("there is no dump of accounts".to_owned(), None),
     };
-    let done = if how.dry_run { "would be moved in; nothing was done" } else { "moved in" };
+    let done = if how.dry_run { "would be imported; nothing was done" } else { "imported" };
     let failed = match users.iter().filter(|user| user.problem.is_some()).count() {
         0 => String::new(),
-        failed => format!("; of {failed} of them not everything: see above why, and say the same again"),
+        failed => format!("; incomplete for {failed} of them: see the reasons above, and run the command again"),
     };
     let said = format!("{verb}; {} of {} {done}{failed}", counted(messages, "message"), counted(users.len(), "user"));
     if !how.dry_run {
@@ -91,7 +91,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     Ok(if complete { Exit::Done } else { Exit::Failed })
 }
 
-/// Whose directory it is: `DOMAIN/USER` at the end of its path.
+/// The owner of a directory: `DOMAIN/USER` at the end of its path.
 fn owner(home: &Path) -> Result<Address, String> {
     let name = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
     let (local, domain) = (name(Some(home)), name(home.parent()));

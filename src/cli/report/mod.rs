@@ -12,55 +12,55 @@ use super::context::Context;
 use super::exit::Outcome;
 use crate::storage::reports::Kind;
 
-/// Reports of this server, to be made by a timer, and those of other servers about our domains.
+/// Reports on this server, suitable for a timer, and reports from other servers on our domains.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Report {
     /// The queue, as JSON.
     Queue(Place),
-    /// Wanted and unwanted mail and refusals, as JSON.
+    /// Wanted mail, spam and rejections, as JSON.
     Spam {
         #[command(flatten)]
         period: Period,
         #[command(flatten)]
         place: Place,
     },
-    /// The usage of mailboxes, as JSON.
+    /// Mailbox usage, as JSON.
     Mailboxes(Place),
-    /// What came of the last backups, their checks and their drills, as JSON.
+    /// The results of the last backups, checks and drills, as JSON.
     Backups(Place),
-    /// All four, as `queue.json`, `spam.json`, `mailboxes.json` and `backups.json` in a directory.
+    /// Write all four to a directory, as `queue.json`, `spam.json`, `mailboxes.json` and `backups.json`.
     All {
         #[command(flatten)]
         period: Period,
-        /// The directory; it is made if need be.
+        /// The directory; it is created if necessary.
         #[arg(value_name = "DIRECTORY")]
         into: PathBuf,
     },
-    /// Print the summary that the postmaster gets.
+    /// Print the summary that the postmaster receives.
     Summary(Period),
-    /// Let the running server send the summary to the postmaster (`summary.to`).
+    /// Make the running server send the summary to the postmaster (`summary.to`).
     Mail(Period),
-    /// Who has sent mail in our domains' names, as DMARC aggregate reports of other servers say.
+    /// Who sent mail in the names of our domains, according to DMARC aggregate reports from other servers.
     Dmarc {
         #[command(flatten)]
         which: Which,
-        /// Show the rows of each report: which address has sent how much, and how it was judged.
+        /// Show the rows of each report: how much each address sent, and how it was evaluated.
         #[arg(long)]
         rows: bool,
     },
-    /// How sessions with our hosts were protected, as TLS reports of other servers say (RFC 8460).
+    /// How sessions with our hosts were protected, according to TLS reports from other servers (RFC 8460).
     Tlsrpt {
         #[command(flatten)]
         which: Which,
-        /// Show the rows of each report: how often each policy was followed, and at which host what failed.
+        /// Show the rows of each report: how often each policy was followed, and what failed at which host.
         #[arg(long)]
         rows: bool,
     },
-    /// Single messages in our domains' names that have failed DMARC elsewhere, as other servers tell (`ruf=`).
+    /// Single messages in the names of our domains that failed DMARC elsewhere, as reported by other servers (`ruf=`).
     Failures {
         #[command(flatten)]
         which: Which,
-        /// Show the rows of each report: from which address the message came, and what failed.
+        /// Show the rows of each report: which address the message came from, and what failed.
         #[arg(long)]
         rows: bool,
     },

@@ -21,23 +21,23 @@ use crate::services::summary::{BackupReport, MailboxReport, QueueReport, SpamRep
 use crate::storage::journal::Journal;
 use crate::storage::spool::Spool;
 
-/// Where a report goes.
+/// Where to write a report.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Place {
-    /// Write it into this file instead of standard output; readers see the old one or the new one, never half of it.
+    /// Write the report to this file instead of standard output. The file is replaced atomically.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
-/// Which time a report is about.
+/// The time a report covers.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Period {
-    /// From when on: `2026-11-26`, `2026-11-26 14:30` (local), RFC 3339, or how long ago (`7d`).
+    /// Start of the report: `2026-11-26`, `2026-11-26 14:30` (local), RFC 3339, or how long ago (`7d`).
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = past)]
     since: Moment,
 }
 
-/// Makes a report of this server.
+/// Creates a report on this server.
 pub(super) async fn run(report: Report, context: &Context) -> Outcome {
     if let Report::Mail(period) = &report {
         let request = Request::Summary { seconds: SystemClock.now().since(period.since.timestamp()).as_secs() };
@@ -76,7 +76,7 @@ pub(super) async fn run(report: Report, context: &Context) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The server's figures, read beside it.
+/// The server's metrics, read independently of it.
 fn sources(accounts: &Accounts, tasks: &Tasks) -> anyhow::Result<Sources> {
     let clock: SharedClock = Arc::new(SystemClock);
     let spool = Spool::open(accounts.database.clone(), &accounts.config.spool, Arc::clone(&clock), tasks)?;

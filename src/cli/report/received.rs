@@ -9,21 +9,21 @@ use crate::foundations::clock::SystemClock;
 use crate::services::reports::{self, ReportRow};
 use crate::storage::reports::{Kind, Received, ReceivedQuery, Reports};
 
-/// Which reports are shown.
+/// Which reports to show.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Which {
-    /// Only those about this domain.
+    /// Only reports on this domain.
     #[arg(long)]
     domain: Option<Domain>,
     /// Not before this time: `2026-11-26`, `2026-11-26 14:30` (local), RFC 3339, or how long ago (`7d`).
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = past)]
     since: Moment,
-    /// Show at most this many reports, the newest first.
+    /// Show at most this many reports, newest first.
     #[arg(long, value_name = "NUMBER", alias = "most", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
 }
 
-/// What people see of each report.
+/// How much of each report is shown to people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// One line.

@@ -1,17 +1,17 @@
-//! Addresses in fields and arguments that people and programs have written, with or without a domain.
+//! Addresses in fields and arguments written by people and programs, with or without a domain.
 
 use std::ops::Range;
 
-/// One thing between the commas of a list.
+/// One item between the commas of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Item {
-    /// Where an address stands: what is between angle brackets, or a word alone.
+    /// The position of an address: the text between angle brackets, or a single word.
     Address(Range<usize>),
-    /// Something that is none.
+    /// Something that is not an address.
     Other(Range<usize>),
 }
 
-/// The things in a list. Comments, display names and the names of groups are no part of them (RFC 5322 §3.4).
+/// The items of a list, without comments, display names and group names (RFC 5322 §3.4).
 pub(super) fn items(list: &[u8]) -> Vec<Item> {
     let mut items = Vec::new();
     let mut item = Open::default();
@@ -38,7 +38,7 @@ pub(super) fn items(list: &[u8]) -> Vec<Item> {
                 continue;
             }
             b':' => {
-                // What stood before it names a group.
+                // The text before it is a group name.
                 item = Open::default();
                 at += 1;
                 continue;
@@ -57,12 +57,12 @@ pub(super) fn items(list: &[u8]) -> Vec<Item> {
     items
 }
 
-/// What is known of an item that is not over yet.
+/// What is known of an item that is not complete yet.
 #[derive(Debug, Default)]
 struct Open {
     words: Option<Range<usize>>,
     angle: Option<Range<usize>>,
-    /// Whether blanks or a comment have ended a word.
+    /// Whether a blank or comment has ended a word.
     gap: bool,
     /// Whether there are several words.
     phrase: bool,
@@ -79,7 +79,7 @@ impl Open {
         match (self.angle, self.words) {
             (Some(angle), _) => {
                 let mut inner = list[angle.clone()].trim_ascii_start();
-                // RFC 5322 §4.4: a route before the address counts for nothing.
+                // RFC 5322 §4.4: a route before the address is ignored.
                 if inner.starts_with(b"@")
                     && let Some(colon) = inner.iter().position(|octet| *octet == b':')
                 {
@@ -96,7 +96,7 @@ impl Open {
     }
 }
 
-/// The place behind the end of something that begins here; the end of the list where it has none.
+/// The position after the end of something that begins here, or the end of the list if it is not closed.
 fn behind(list: &[u8], begin: usize, end: u8) -> usize {
     let mut at = begin + 1;
     let mut quoted = false;

@@ -1,4 +1,4 @@
-//! From what a program has written to a message with its envelope. Pure.
+//! Turns a program's input into a message with its envelope. Pure.
 
 use std::collections::HashSet;
 
@@ -8,21 +8,21 @@ use super::{Failure, sysexits};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::mail::{Field, HeaderSection, compose};
 
-/// Fields whose addresses are completed, in RFC 5322 and in the Resent- form.
+/// Fields whose addresses are completed, also in their Resent- form.
 const OF_ADDRESSES: [&str; 6] = ["From", "Sender", "Reply-To", "To", "Cc", "Bcc"];
 const OF_RECIPIENTS: [&str; 3] = ["To", "Cc", "Bcc"];
 
-/// A message and where it goes.
+/// A message and its envelope.
 #[derive(Debug)]
 pub(super) struct Letter {
     pub(super) sender: ReversePath,
     pub(super) recipients: Vec<Address>,
-    /// With lines that end in CRLF.
+    /// Its lines end in CRLF.
     pub(super) message: Vec<u8>,
 }
 
 impl Letter {
-    /// `host` completes addresses without a domain; `own` is what the server calls the program's user.
+    /// `host` completes addresses without a domain; `own` is the address the server gives the program's user.
     pub(super) fn new(input: &[u8], options: &Options, host: &Domain, own: &Address) -> Result<Self, Failure> {
         let text = lines(input, options.lone_dot);
         let header_end = header_end(&text);
@@ -39,7 +39,7 @@ impl Letter {
         let mut seen = HashSet::new();
         recipients.retain(|address| seen.insert(address.key()));
         if recipients.is_empty() {
-            return Err(Failure::new(sysexits::DATAERR, "neither the arguments nor the message name a recipient"));
+            return Err(Failure::new(sysexits::DATAERR, "no recipient in the arguments or in the message"));
         }
         let sender = match options.sender.as_deref().map(str::trim) {
             None => ReversePath::Address(own.clone()),
@@ -52,7 +52,7 @@ impl Letter {
             message.extend_from_slice(field.as_bytes());
         }
         header.fields().for_each(|field| complete(&field, host, &mut message));
-        // An empty line ends the header, also where there is none.
+        // An empty line ends the header, even an empty one.
         if !text[header_end..].starts_with(b"\r\n") {
             message.extend_from_slice(b"\r\n");
         }
@@ -61,12 +61,12 @@ impl Letter {
     }
 }
 
-/// The same lines, each with CRLF behind it, up to a lone dot where that ends the message. A CR that stands alone, as
-/// programs print it to overwrite a line on a terminal, ends a line: no server would take it.
+/// The same lines, each ended by CRLF, up to a lone dot if that ends the message. A lone CR, which programs print to
+/// overwrite a line on a terminal, ends a line: no server would accept it.
 fn lines(input: &[u8], lone_dot: LoneDot) -> Vec<u8> {
     let mut text = Vec::with_capacity(input.len() + input.len() / 32);
     let mut rest = input;
-    // What begins a message in a file of type mbox.
+    // The line that begins a message in an mbox.
     if rest.starts_with(b"From ") {
         rest = &rest[memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1)..];
     }
@@ -84,14 +84,14 @@ fn lines(input: &[u8], lone_dot: LoneDot) -> Vec<u8> {
     text
 }
 
-/// Where the fields end: at an empty line, or where something else than a field stands.
+/// Where the fields end: at an empty line, or at something other than a field.
 fn header_end(text: &[u8]) -> usize {
     let section = HeaderSection::of(text);
     let stranger = section.fields().find(|field| field.name.is_empty());
     stranger.map_or(section.lines().len(), |field| field.range.start)
 }
 
-/// RFC 5322 §3.6.6: of a message that is sent on, those of the Resent- fields.
+/// RFC 5322 §3.6.6: for a resent message, those of the Resent- fields.
 fn recipient_fields(header: HeaderSection<'_>) -> impl Iterator<Item = Field<'_>> {
     let is_of = |field: &Field<'_>, prefix: &str| OF_RECIPIENTS.iter().any(|name| field.is(&format!("{prefix}{name}")));
     let is_resent = header.fields().any(|field| is_of(&field, "Resent-"));
@@ -126,7 +126,7 @@ fn no_address(text: &[u8]) -> Failure {
     Failure::new(sysexits::DATAERR, format!("`{}` is not an address", text.escape_debug()))
 }
 
-/// Writes the field with a domain behind each address that has none.
+/// Writes the field, adding the domain to each address without one.
 fn complete(field: &Field<'_>, host: &Domain, out: &mut Vec<u8>) {
     let is_of = |prefix: &str| OF_ADDRESSES.iter().any(|name| field.is(&format!("{prefix}{name}")));
     if !is_of("") && !is_of("Resent-") {

@@ -1,8 +1,8 @@
-//! `sendmail`, as programs call it that know nothing of SMTP: cron, smartd, PHP, `git send-email`, `mail`.
+//! `sendmail`, for programs that do not speak SMTP: cron, smartd, PHP, `git send-email`, `mail`.
 //!
-//! The options are those of Postfix's and Sendmail's. The message goes to the server over the socket of a listener with
-//! `protocol = "sendmail"`, which is told by the system which user asks. Nothing is kept here: a message that the server
-//! has not taken is the caller's, who learns it from the exit code (sysexits.h).
+//! The options are those of Postfix and Sendmail. The message goes to the server over the socket of a listener with
+//! `protocol = "sendmail"`, where the system tells the server which user is sending. Nothing is stored here: until the
+//! server accepts a message, the caller remains responsible, and learns so from the exit code (sysexits.h).
 
 mod address_list;
 mod letter;
@@ -25,12 +25,12 @@ use crate::foundations::net::Bind;
 #[command(override_usage = "sendmail [-t] [-i] [-f ADDRESS] [-F NAME] [-N WHEN] [-R WHAT] [-V ID] [RECIPIENT]...")]
 #[command(after_help = options::HELP)]
 pub(super) struct Sendmail {
-    /// Options as those of other programs of this name, and recipients.
+    /// Options as in other programs of this name, and recipients.
     #[arg(allow_hyphen_values = true, trailing_var_arg = true, value_name = "OPTION|RECIPIENT")]
     arguments: Vec<OsString>,
 }
 
-/// What this program is when it is called by another name.
+/// The program's role when it is called by another name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CalledAs {
     Sendmail,
@@ -41,7 +41,7 @@ pub(super) enum CalledAs {
 }
 
 impl CalledAs {
-    /// By the name in `argv[0]`.
+    /// Selected by the name in `argv[0]`.
     pub(super) fn of(program: &Path) -> Option<Self> {
         match program.file_name()?.to_str()? {
             "sendmail" => Some(Self::Sendmail),
@@ -52,15 +52,15 @@ impl CalledAs {
     }
 }
 
-/// What is to be done once the options are understood.
+/// What remains to be done.
 pub(super) enum Errand {
-    /// It is done.
+    /// Nothing.
     Ended(ExitCode),
-    /// The queue is to be listed.
+    /// List the queue.
     ListQueue,
 }
 
-/// Why a message was not taken, with the code of sysexits.h that says it.
+/// Why a message was not accepted, with the matching code of sysexits.h.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 struct Failure {
@@ -79,7 +79,7 @@ pub(super) fn run(sendmail: Sendmail, config: &Path) -> Errand {
     perform(Options::parse(sendmail.arguments), config)
 }
 
-/// Under one of the names that programs know.
+/// Called by one of the names that programs use.
 pub(super) fn run_as(name: CalledAs, arguments: impl Iterator<Item = OsString>, config: &Path) -> Errand {
     let mode = match name {
         CalledAs::Sendmail => None,
@@ -95,7 +95,7 @@ fn perform(options: Result<Options, Failure>, config: &Path) -> Errand {
         Mode::Speak => talk::pass(&socket(config)).map(|()| Errand::Ended(ExitCode::SUCCESS)),
         Mode::ListQueue => Ok(Errand::ListQueue),
         Mode::RenewAliases => {
-            super::output::print("Aliases are in force as soon as they are changed: `postrider alias`.\n");
+            super::output::print("Alias changes take effect immediately: see `postrider alias`.\n");
             Ok(Errand::Ended(ExitCode::SUCCESS))
         }
         Mode::Help => {
@@ -114,22 +114,22 @@ fn perform(options: Result<Options, Failure>, config: &Path) -> Errand {
 
 fn deliver(options: &Options, config: &Path) -> Result<(), Failure> {
     if options.recipients.is_empty() && !options.from_header {
-        return Err(Failure::new(sysexits::USAGE, "name a recipient, or give -t for those in the message"));
+        return Err(Failure::new(sysexits::USAGE, "name a recipient, or use -t for those in the message"));
     }
     let mut input = Vec::new();
-    // One octet more than is taken shows that there is more.
+    // One octet above the limit shows that there is more.
     let read = io::stdin().lock().take(LARGEST + 1).read_to_end(&mut input);
     read.map_err(|error| Failure::new(sysexits::IOERR, format!("the message cannot be read: {error}")))?;
     if input.len() as u64 > LARGEST {
-        return Err(Failure::new(sysexits::DATAERR, "the message is larger than any server takes"));
+        return Err(Failure::new(sysexits::DATAERR, "the message is larger than any server accepts"));
     }
     let talk = Talk::open(&socket(config))?;
     let letter = Letter::new(&input, options, talk.host(), talk.sender())?;
     talk.hand_over(&letter, options)
 }
 
-/// Where the server takes messages of programs: as the configuration says, if this user may read it, or where that listener
-/// is by custom.
+/// The socket on which the server accepts messages from programs: from the configuration, if this user may read it, or
+/// the default path.
 fn socket(config: &Path) -> PathBuf {
     let config = load(config, Checks::Syntax, None).ok();
     let listeners = config.iter().flat_map(|config| &config.listener);
@@ -141,10 +141,10 @@ fn socket(config: &Path) -> PathBuf {
     place.unwrap_or_else(|| PathBuf::from("/run/postrider-sendmail.sock"))
 }
 
-/// What is read at the most, in octets; how large a message may be is the server's to say.
+/// The most octets that are read; the server decides how large a message may be.
 const LARGEST: u64 = 1 << 30;
 
-/// The exit codes that other programs of this name have.
+/// The exit codes of other programs of this name.
 mod sysexits {
     pub(super) const USAGE: u8 = 64;
     pub(super) const DATAERR: u8 = 65;

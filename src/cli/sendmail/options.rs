@@ -12,26 +12,26 @@ pub(super) const USAGE: &str =
     "Usage: sendmail [-t] [-i] [-f ADDRESS] [-F NAME] [-N WHEN] [-R WHAT] [-V ID] [RECIPIENT]...\n\n";
 
 pub(super) const HELP: &str = "Options:
-  -t          also to the recipients in To, Cc and Bcc of the message
-  -i, -oi     a line with nothing but a dot does not end the message
-  -f ADDRESS  the sender, to whom notifications go; -r is the same
+  -t          also send to the recipients in To, Cc and Bcc of the message
+  -i, -oi     a line with only a dot does not end the message
+  -f ADDRESS  the sender, who receives notifications; -r is the same
   -F NAME     the sender's name, for a message without From
-  -N WHEN     notify the sender of success, failure, delay (several with
+  -N WHEN     notify the sender of success, failure, delay (separated by
               commas) or never
-  -R WHAT     what of the message notifications hold: full or hdrs
+  -R WHAT     how much of the message notifications contain: full or hdrs
   -V ID       the sender's own identifier of the message, for notifications
-  -bm         take a message, as without an option
+  -bm         send a message (the default)
   -bs         speak SMTP over standard input and output
-  -bp         list the queue, as `mailq` does
-  -bi         do nothing, as `newaliases` does: aliases are in force at once
-Others of Sendmail's and Postfix's are taken and do nothing.
+  -bp         list the queue, like `mailq`
+  -bi         do nothing, like `newaliases`: aliases take effect immediately
+Other options of Sendmail and Postfix are accepted and ignored.
 
-Programs of a system user in `submission.programs` send for the account that is
-named there. Others reach addresses of this server only, from their user's name
-at this host. Nothing is kept: the server has taken the message, or the program
-is told that it has not.
+Programs of a system user in `submission.programs` send as the account named
+there. Others can only reach addresses of this server, and send as their user's
+name at this host. Nothing is stored locally: either the server has accepted the
+message, or the exit code says that it has not.
 
-Exit codes: 0 taken, 64 wrong options, 65 wrong message or address, 67 no such
+Exit codes: 0 accepted, 64 wrong options, 65 wrong message or address, 67 no such
 recipient, 69 refused, 74 not readable, 75 try again later, 77 not allowed.
 ";
 
@@ -45,7 +45,7 @@ pub(super) enum Mode {
     Help,
 }
 
-/// What a line with nothing but a dot is.
+/// The meaning of a line with only a dot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LoneDot {
     End,
@@ -56,7 +56,7 @@ pub(super) enum LoneDot {
 pub(super) struct Options {
     pub(super) mode: Mode,
     pub(super) lone_dot: LoneDot,
-    /// Whether the recipients in the header get the message too.
+    /// Whether the recipients in the header receive the message too.
     pub(super) from_header: bool,
     pub(super) sender: Option<String>,
     pub(super) name: Option<String>,
@@ -103,9 +103,9 @@ impl Options {
                 'i' => self.lone_dot = LoneDot::Text,
                 't' => self.from_header = true,
                 'I' => self.mode = Mode::RenewAliases,
-                // What Postfix takes and does not heed, or what has no meaning here: -v for a mailer that is asked to talk.
+                // Options that Postfix ignores, or that have no meaning here, such as -v for verbose output.
                 'G' | 'U' | 'c' | 'm' | 'n' | 'v' => {}
-                // Their value stands in the same word or nowhere.
+                // Their value is in the same word or absent.
                 'd' | 'q' => return Ok(()),
                 _ => {
                     let value = value_of(letter, word, &mut letters, more)?;
@@ -123,7 +123,7 @@ impl Options {
             'f' | 'r' => self.sender = Some(value),
             'F' => self.name = Some(value),
             'N' => {
-                let words = "`never`, or some of `success`, `failure` and `delay` with commas between them";
+                let words = "`never`, or a comma-separated list of `success`, `failure` and `delay`";
                 self.notify = Some(parse_notify(&value).ok_or_else(|| wrong(words))?);
             }
             'R' => self.ret = Some(parse_return(&value).ok_or_else(|| wrong("`full` or `hdrs`"))?),
@@ -146,7 +146,7 @@ fn value_of(
         return Err(unknown(&format!("-{letter}")));
     }
     let rest = letters.peek().map(|(at, _)| word[*at..].to_owned());
-    let missing = || Failure::new(sysexits::USAGE, format!("-{letter} wants a value behind it"));
+    let missing = || Failure::new(sysexits::USAGE, format!("-{letter} needs a value"));
     rest.or_else(|| more.next()).ok_or_else(missing)
 }
 
@@ -158,13 +158,13 @@ fn mode(value: &str) -> Result<Mode, Failure> {
         "i" => Ok(Mode::RenewAliases),
         _ => Err(Failure::new(
             sysexits::USAGE,
-            format!("-b{value} cannot be done here; the server itself is run by `postrider serve`"),
+            format!("-b{value} is not supported; use `postrider serve` to run the server"),
         )),
     }
 }
 
 fn unknown(option: &str) -> Failure {
-    Failure::new(sysexits::USAGE, format!("there is no option {option}; `sendmail --help` lists those there are"))
+    Failure::new(sysexits::USAGE, format!("there is no option {option}; `sendmail --help` lists the options"))
 }
 
 #[cfg(test)]
@@ -211,10 +211,10 @@ mod tests {
         for (line, said) in [
             ("-N sometimes x@a.test", "-N takes"),
             ("-R some x@a.test", "-R takes"),
-            ("-bd", "-bd cannot"),
+            ("-bd", "-bd is not"),
             ("-y x@a.test", "no option -y"),
             ("--quick", "no option --quick"),
-            ("x@a.test -f", "-f wants"),
+            ("x@a.test -f", "-f needs"),
         ] {
             let failure = parsed(line).expect_err(line);
             assert!(failure.code == sysexits::USAGE && failure.text.contains(said), "{line}: {failure}");

@@ -37,13 +37,13 @@ impl Talk {
         if !told.is_success() {
             return Err(refused(None, &told));
         }
-        // The server's name, and behind it what it calls the user of this program.
+        // The server's name, followed by the address it gives this program's user.
         let mut words = told.lines().next().unwrap_or_default().split(' ');
         let host = words.next().and_then(|word| word.parse().ok());
         let sender = words.next().and_then(|word| word.parse().ok());
         match (host, sender) {
             (Some(host), Some(sender)) => Ok(Self { stream, host, sender }),
-            _ => Err(broken("this is no listener with `protocol = \"sendmail\"`")),
+            _ => Err(broken("this is not a listener with `protocol = \"sendmail\"`")),
         }
     }
 
@@ -52,12 +52,12 @@ impl Talk {
         &self.host
     }
 
-    /// Whom the server takes this program's user for.
+    /// The address the server gives this program's user.
     pub(super) const fn sender(&self) -> &Address {
         &self.sender
     }
 
-    /// Hands a message over. Where some recipients are refused the others get it all the same.
+    /// Hands over a message. If some recipients are refused, the others still receive it.
     pub(super) fn hand_over(mut self, letter: &Letter, options: &Options) -> Result<(), Failure> {
         let reply = self.ask(&mail(letter, options))?;
         if !reply.is_success() {
@@ -83,7 +83,7 @@ impl Talk {
                 return Err(refused(None, &reply));
             }
         }
-        // It is taken already, whatever the server says to this.
+        // The message has been accepted, whatever the server answers now.
         let _ = self.ask(&Command::Quit);
         let Some(code) = failures.iter().map(|failure| failure.code).max() else { return Ok(()) };
         let texts: Vec<String> = failures.into_iter().map(|failure| failure.text).collect();
@@ -109,13 +109,13 @@ fn mail(letter: &Letter, options: &Options) -> Command {
     Command::Mail { path: letter.sender.clone(), international, parameters }
 }
 
-/// For `-bs`: passes on what is said, both ways, until the server has said its last.
+/// For `-bs`: passes data on in both directions until the server closes the connection.
 pub(super) fn pass(socket: &Path) -> Result<(), Failure> {
     let stream = connect(socket)?;
     let failed = |error: io::Error| broken(&error.to_string());
     let mut sending = stream.try_clone().map_err(failed)?;
     let mut receiving = stream;
-    // Ends with the process: nobody can end a read from standard input.
+    // Ends with the process: a read from standard input cannot be interrupted.
     std::thread::spawn(move || {
         let _ = io::copy(&mut io::stdin().lock(), &mut sending);
         let _ = sending.shutdown(Shutdown::Write);
@@ -130,7 +130,7 @@ pub(super) fn pass(socket: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Where the server is just being started again, it is there in a moment.
+/// Waits a moment in case the server is just being restarted.
 fn connect(socket: &Path) -> Result<UnixStream, Failure> {
     let mut left = ATTEMPTS;
     loop {
@@ -142,7 +142,7 @@ fn connect(socket: &Path) -> Result<UnixStream, Failure> {
                     || error.kind() == io::ErrorKind::WouldBlock;
                 if left == 0 || !may_come {
                     let text = format!(
-                        "the mail server does not answer at `{}` ({error}); the message was not taken",
+                        "the mail server does not answer at `{}` ({error}); the message was not accepted",
                         socket.display()
                     );
                     let code = if may_come { sysexits::TEMPFAIL } else { sysexits::NOPERM };
@@ -182,11 +182,11 @@ fn reply(stream: &mut BufReader<UnixStream>) -> Result<Reply, Failure> {
 fn broken(cause: &str) -> Failure {
     Failure::new(
         sysexits::TEMPFAIL,
-        format!("the mail server cannot be spoken with ({cause}); the message was not taken"),
+        format!("the conversation with the mail server failed ({cause}); the message was not accepted"),
     )
 }
 
-/// A refusal in the codes of sysexits.h.
+/// A refusal as a code of sysexits.h.
 fn refused(recipient: Option<&Address>, reply: &Reply) -> Failure {
     let subject = reply.status().map(|status| status.subject());
     let code = match (reply.class(), subject) {
@@ -201,7 +201,7 @@ fn refused(recipient: Option<&Address>, reply: &Reply) -> Failure {
 }
 
 const LONGEST_LINE: u64 = 4096;
-/// For one reply: the filter of the server may take its time.
+/// The timeout for one reply: the server's filter may take a while.
 const PATIENCE: Duration = Duration::from_secs(600);
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);

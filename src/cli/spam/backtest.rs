@@ -15,18 +15,18 @@ use crate::services::filter::{Examiner, LimitSettings};
 /// Try a changed configuration.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Backtest {
-    /// The account whose mail is judged again.
+    /// The account whose mail to evaluate again.
     #[arg(long, value_name = "ADDRESS")]
     user: Address,
-    /// The configuration in force, which the one of `--config` is compared with.
+    /// The current configuration, to compare the one given with `--config` to.
     #[arg(long, value_name = "FILE", default_value = "/etc/postrider/postrider.toml")]
     current: PathBuf,
-    /// Further rule files of the changed configuration.
+    /// Additional rule files for the changed configuration.
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
 }
 
-/// A message that would change sides.
+/// A message with a different verdict.
 #[derive(Debug, Serialize)]
 struct Change {
     file: PathBuf,
@@ -55,9 +55,9 @@ impl Shown for Change {
 
 pub(super) fn run(arguments: &Backtest, context: &Context) -> Outcome {
     let changed = context.config()?;
-    // Compared with itself, the changed one would change nothing.
-    let current = super::configuration_at(&arguments.current)
-        .context("`--current` names the configuration that the changed one is compared with")?;
+    // Comparing the changed configuration with itself would show no changes.
+    let current =
+        super::configuration_at(&arguments.current).context("`--current` names the configuration to compare with")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let user = Some(&arguments.user);
     let experience = runtime.block_on(Experience::load(&current, user))?;
@@ -102,6 +102,6 @@ pub(super) fn run(arguments: &Backtest, context: &Context) -> Outcome {
     }
     runtime.block_on(experience.close());
     context.output.list(&changes);
-    eprintln!("{} of {} would change sides", changes.len(), counted(files.len(), "message"));
+    eprintln!("{} of {} would get a different verdict", changes.len(), counted(files.len(), "message"));
     Ok(Exit::Done)
 }

@@ -14,21 +14,21 @@ use crate::services::filter::Examined;
 /// Explain what messages score.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Check {
-    /// Message files, mboxes, directories or Maildirs, also packed by gzip or zstd; `-` for standard input.
+    /// Message files, mboxes, directories or Maildirs, optionally compressed with gzip or zstd; `-` for standard input.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Leave the DNS out: no sender authentication, no DNS lists.
+    /// Do not use the DNS: no sender authentication, no DNS lists.
     #[arg(long)]
     no_network: bool,
-    /// Count what this account has been taught and whom it knows, too, and judge by its thresholds.
+    /// Include what this account has taught the filter and whom it corresponds with, and use its thresholds.
     #[arg(long, value_name = "ADDRESS")]
     user: Option<Address>,
-    /// Further rule files.
+    /// Additional rule files.
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
 }
 
-/// Files that are judged between two writes of the output.
+/// The number of files examined between two writes of the output.
 const BATCH: usize = 512;
 
 pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
             let inquiry = handle.block_on(examiner.recall(message, &hostname));
             return examiner.examine_with(message, &inquiry);
         };
-        // Signatures are made over lines that end in CRLF.
+        // Signatures are computed over lines that end in CRLF.
         let wire = crlf(message);
         let inquiry = handle.block_on(examiner.inquire(&wire, resolver, &hostname));
         examiner.examine_with(&wire, &inquiry)
@@ -101,16 +101,16 @@ fn resolver(config: Option<&Config>, arguments: &Check) -> anyhow::Result<Option
     Ok(Some(Arc::new(SystemResolver::new(&settings)?)))
 }
 
-/// The line of a file that could not be read.
+/// The output line for a file that could not be read.
 fn failure(path: &Path, error: &anyhow::Error) -> String {
     format!("{}\n", serde_json::json!({ "file": path.display().to_string(), "error": told(error) }))
 }
 
-/// Writes what was found of a file's message, or of the one with this number in an mbox.
+/// Writes the result for a file's message, or for the one with this number in an mbox.
 fn write(output: Output, path: &Path, number: Option<usize>, examined: &Examined, text: &mut String) {
     use std::fmt::Write as _;
     let name = path.display().to_string();
-    // Writing to a text cannot fail.
+    // Writing to a string cannot fail.
     let _ = match output {
         Output::Json => {
             let mut value = serde_json::json!({

@@ -6,10 +6,10 @@ use super::super::exit::{Exit, Outcome};
 use crate::foundations::files;
 use crate::services::filter::classifier::read_spamassassin;
 
-/// Take over what SpamAssassin has learned.
+/// Import SpamAssassin's training data.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Import {
-    /// What `sa-learn --backup` has written; `-` for standard input.
+    /// Output of `sa-learn --backup`; `-` for standard input.
     backup: PathBuf,
 }
 
@@ -30,7 +30,7 @@ pub(super) async fn run(arguments: &Import, context: &Context) -> Outcome {
     }
     database.close().await;
     let sentence = format!(
-        "took over {tokens} words of {ham} wanted and {spam} unwanted messages; they count until enough has been learned here"
+        "imported {tokens} words from {ham} wanted and {spam} unwanted messages; they are used until enough has been learned here"
     );
     context.output.done(&sentence, &serde_json::json!({ "tokens": tokens, "ham": ham, "spam": spam }));
     Ok(Exit::Done)

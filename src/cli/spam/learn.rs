@@ -9,20 +9,20 @@ use crate::foundations::mail::mbox;
 use crate::services::filter::classifier::{Class, Learned, Owner, Token};
 use crate::services::filter::{Filter, FilterSettings, lesson};
 
-/// Teach the filter.
+/// Train the filter.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub(in crate::cli) struct Learn {
-    /// Wanted messages: files, mboxes, directories, Maildirs, also packed by gzip or zstd; `-` for standard input.
+    /// Wanted messages: files, mboxes, directories, Maildirs, optionally compressed with gzip or zstd; `-` for standard input.
     #[arg(long, group = "what", value_name = "PATH", num_args = 1..)]
     ham: Vec<PathBuf>,
     /// Unwanted messages, in the same forms.
     #[arg(long, group = "what", value_name = "PATH", num_args = 1..)]
     spam: Vec<PathBuf>,
-    /// Messages whose lesson is to be taken back.
+    /// Messages to unlearn, in the same forms.
     #[arg(long, group = "what", value_name = "PATH", num_args = 1..)]
     forget: Vec<PathBuf>,
-    /// Teach it for this account only; without it, for everybody.
+    /// Train the filter for this account only; by default, for everybody.
     #[arg(long, value_name = "ADDRESS")]
     user: Option<Address>,
 }
@@ -30,7 +30,7 @@ pub(in crate::cli) struct Learn {
 /// Messages learned in one transaction.
 const BATCH: usize = 500;
 
-/// What became of the messages.
+/// The results for the messages.
 #[derive(Debug, Default, serde::Serialize)]
 struct Tally {
     ham: usize,
@@ -52,14 +52,14 @@ pub(super) async fn run(arguments: &Learn, context: &Context) -> Outcome {
     {
         teach(&filter, &config.spam, &owner, paths, class, &mut tally).await?;
     }
-    // Everything in one piece: the next to load it has less to do.
+    // All in one piece, which is faster to load next time.
     if let Some(store) = filter.store() {
         store.fold(&owner).await?;
     }
     database.close().await;
     let Tally { ham, spam, forgotten, known } = tally;
     let sentence = format!(
-        "learned {} and {}, forgot {forgotten}; {known} {} known already",
+        "learned {} and {}, forgot {forgotten}; {known} {} already known",
         counted(ham, "wanted message"),
         counted(spam, "unwanted message"),
         if known == 1 { "was" } else { "were" }

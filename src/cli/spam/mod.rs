@@ -25,16 +25,16 @@ use crate::storage::directory::Error;
 /// The spam filter.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Spam {
-    /// Explain, line by line, what messages score and why. With `--json` each message is an object on a line of its own.
+    /// Explain how messages score and why. With `--json`, each message is an object on a separate line.
     Check(check::Check),
-    /// Teach the filter which messages are wanted and which are not.
+    /// Train the filter with wanted and unwanted messages.
     Learn(learn::Learn),
-    /// Take over what SpamAssassin has learned, from `sa-learn --backup`.
+    /// Import SpamAssassin's training data, from `sa-learn --backup`.
     Import(import::Import),
-    /// Try a changed configuration on an account's own mail, and list the messages that would change sides. `--config`
-    /// names the changed one.
+    /// Try a changed configuration on an account's own mail, and list the messages that would get a different verdict.
+    /// `--config` names the changed configuration.
     Backtest(backtest::Backtest),
-    /// Read the rule files and report every line that is not in force as it stands.
+    /// Read the rule files and report every line that does not take effect as written.
     Rules(rules::Rules),
 }
 
@@ -48,12 +48,12 @@ pub(super) fn run(command: Spam, context: &Context) -> Outcome {
     }
 }
 
-/// The configuration, or `None` where there is no file: then the defaults hold and nothing has been learned.
+/// The configuration, or `None` if there is no file: then the defaults apply and nothing has been learned.
 fn configuration(context: &Context) -> anyhow::Result<Option<Config>> {
     if context.source().path.exists() { context.config().map(Some) } else { Ok(None) }
 }
 
-/// Refuses an account that is not there.
+/// Refuses an account that does not exist.
 async fn known(user: &Address, context: &Context) -> anyhow::Result<()> {
     let accounts = context.accounts().await?;
     accounts.directory.account_now(user).await?.ok_or_else(|| Error::NoUser(user.clone()))?;
@@ -66,8 +66,8 @@ fn configuration_at(path: &std::path::Path) -> anyhow::Result<Config> {
     Ok(load(path, Checks::Syntax, None)?)
 }
 
-/// The filter's settings, with further rule files. The server goes on without one that it cannot read; whoever asks about
-/// rules wants to know.
+/// The filter's settings, with additional rule files. The server ignores unreadable rule files, but these commands
+/// report them.
 fn settings(config: Option<&Config>, rules: &[PathBuf]) -> anyhow::Result<FilterSettings> {
     let mut settings = config.map(|c| c.spam.clone()).unwrap_or_default();
     settings.rules.files.extend(rules.iter().cloned());
@@ -87,7 +87,7 @@ pub(super) async fn filter(config: &Config) -> anyhow::Result<(Filter, Database)
     Ok((filter, database))
 }
 
-/// What has been learned by everybody and by one account, and what is remembered of senders.
+/// What has been learned for everybody and for one account, and what is known of senders.
 #[derive(Default)]
 struct Experience {
     site: Option<Arc<Table>>,
@@ -114,7 +114,7 @@ impl Experience {
         Ok(experience)
     }
 
-    /// An examiner with this experience.
+    /// An examiner with this knowledge.
     fn examiner(&self, settings: FilterSettings, user: Option<&Address>) -> Examiner {
         let examiner = Examiner::new(settings, self.site.clone(), self.own.clone());
         examiner.with_book(self.book.clone()).with_recipient(user)

@@ -9,14 +9,14 @@ use crate::foundations::counted::{are, counted};
 use crate::services::filter::load_rules;
 use crate::services::filter::rules::{Complaint, Severity};
 
-/// Read rule files.
+/// Check rule files.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Rules {
-    /// Files to read after those of the configuration.
+    /// Files to read after those in the configuration.
     files: Vec<PathBuf>,
 }
 
-/// A complaint, as it is shown.
+/// A complaint, for output.
 #[derive(Debug, Serialize)]
 struct Line {
     file: String,
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Rules, context: &Context) -> anyhow::Result<Exit> 
     context.output.list(&lines);
     let (in_force, told) = (rules.len(), lines.len());
     eprintln!(
-        "{} {} in force, {} {} told of",
+        "{} {} in force, {} {} reported",
         counted(in_force, "rule"),
         are(in_force),
         counted(told, "line"),

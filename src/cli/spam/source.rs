@@ -6,10 +6,10 @@ use anyhow::Context as _;
 
 use crate::foundations::files;
 
-/// Largest file or mailbox that is read.
+/// The largest file or mailbox that is read.
 const LARGEST: u64 = 2 << 30;
 
-/// A file, or standard input for `-`; unpacked, if it is packed by gzip or zstd.
+/// A file, or standard input for `-`; decompressed if it is compressed with gzip or zstd.
 pub(in crate::cli) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let failed = |source| files::Error { verb: "read", path: path.to_owned(), source };
     let bytes = if path.as_os_str() == "-" {
@@ -20,17 +20,20 @@ pub(in crate::cli) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes.and_then(unpacked).map_err(failed)?)
 }
 
-/// All there is to read; of a part nobody would know that it is one.
+/// Reads everything, or fails: a truncated text would go unnoticed.
 fn whole(reader: &mut dyn std::io::Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "more than 2 GiB, packed or unpacked"));
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::FileTooLarge,
+            "more than 2 GiB, compressed or decompressed",
+        ));
     }
     Ok(bytes)
 }
 
-/// What was packed, by the first octets (RFC 1952 §2.3.1, RFC 8878 §3.1.1). No message begins with those.
+/// Detects compression by the first octets (RFC 1952 §2.3.1, RFC 8878 §3.1.1). No message begins with them.
 fn unpacked(bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
         whole(&mut flate2::read::MultiGzDecoder::new(&*bytes))
@@ -41,7 +44,7 @@ fn unpacked(bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
     }
 }
 
-/// The message files that a path stands for: itself, those in a Maildir's `cur` and `new`, or those in a directory.
+/// The message files at a path: the file itself, those in a Maildir's `cur` and `new`, or those in a directory.
 pub(super) fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if path.as_os_str() == "-" || !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -63,7 +66,7 @@ pub(super) fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Does something with every item, on all processors; the results stand in the order of the items.
+/// Processes all items on all processors; the results are in the order of the items.
 pub(super) fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(items.len().max(1));
     let next = AtomicUsize::new(0);

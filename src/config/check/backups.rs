@@ -1,11 +1,11 @@
-//! Where backups are, and for whom their keys are encrypted.
+//! Checks the destinations of backups, and the recipients for whom keys are encrypted.
 
 use std::path::Path;
 
 use super::{Config, Places, Problems};
 use crate::services::backup::{Destination, Remote, is_recipient, overlap};
 
-/// What backups need of their places: each apart from what it is to save, and reached without a guess.
+/// Checks that the destinations of backups are separate from the data to be saved and from each other, and absolute.
 pub(super) fn check_backups(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     let backup = &config.backup;
     let remote = match backup.remote.parse::<Remote>() {
@@ -21,9 +21,9 @@ pub(super) fn check_backups(config: &Config, places: &Places<'_>, problems: &mut
         Destination::Bucket(_) => None,
     };
     let copy = remote.as_ref().and_then(Remote::directory);
-    let mail = (config.storage.mail_root.as_path(), "`storage.mail_root`, which they are to save");
-    let spool = (config.spool.directory.as_path(), "`spool.directory`, which they are to save");
-    let own = destination.map(|path| (path, "`backup.destination`, of which it is the copy"));
+    let mail = (config.storage.mail_root.as_path(), "`storage.mail_root`, which is to be backed up");
+    let spool = (config.spool.directory.as_path(), "`spool.directory`, which is to be backed up");
+    let own = destination.map(|path| (path, "`backup.destination`, of which it is a copy"));
     for (key, path, others) in [
         ("backup.destination", destination, vec![mail, spool]),
         ("backup.remote", copy, [Some(mail), Some(spool), own].into_iter().flatten().collect()),
@@ -40,16 +40,16 @@ pub(super) fn check_backups(config: &Config, places: &Places<'_>, problems: &mut
         problems.add(places.problem("backup.s3.endpoint", "", wanted));
     }
     for (n, _) in backup.age_recipients.iter().enumerate().filter(|(_, text)| !is_recipient(text)) {
-        // What is there may be a secret key: it is not repeated.
+        // The value may be a secret key, so it is not repeated.
         let wanted = "a recipient of `age`: `age1…` or a public SSH key, and never a secret key";
         problems.add(places.problem(format!("backup.age_recipients.{}", n + 1), "", wanted));
     }
 }
 
-/// What a directory for backups should be, if this one is not.
+/// What the directory should be, if it is unsuitable for backups.
 fn amiss(path: &Path, others: &[(&Path, &str)]) -> Option<String> {
     if !path.is_absolute() {
-        return Some("a path that begins with /; another machine is reached by `backup.remote`".to_owned());
+        return Some("a path that begins with /; use `backup.remote` for another machine".to_owned());
     }
     let (other, what) = others.iter().find(|(other, _)| overlap(path, other))?;
     Some(format!("a directory apart from \"{}\", {what}", other.display()))

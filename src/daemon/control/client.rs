@@ -1,4 +1,4 @@
-//! Asking a running role.
+//! The client side of the control sockets: requests to running roles.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,8 +19,8 @@ use crate::services::served::Report;
 pub enum RequestError {
     /// No role listens there.
     #[error(
-        "no server with the role `{role}` runs: nobody listens on `{}`. Start its service (`systemctl start postrider`, on \
-         NixOS `postrider-{role}`); if it runs with another configuration, name that with `--config`",
+        "no server with the role `{role}` is running: nothing listens on `{}`. Start its service (`systemctl start postrider`, \
+         on NixOS `postrider-{role}`); if it runs with another configuration, name that with `--config`",
         socket.display()
     )]
     NotRunning {
@@ -30,24 +30,24 @@ pub enum RequestError {
         socket: PathBuf,
     },
     /// The socket cannot be used.
-    #[error("the running server cannot be asked over `{}`: {source}{}", socket.display(), remedy(source))]
+    #[error("the running server cannot be reached over `{}`: {source}{}", socket.display(), remedy(source))]
     Socket {
         /// The socket.
         socket: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// The server took the connection and said nothing.
+    /// The server accepted the connection but did not answer.
     #[error(
-        "the running server has not answered over `{}` within {} seconds: it hangs or has too much to do; it may still do \
-         what it was asked for",
+        "the running server has not answered over `{}` within {} seconds: it hangs or is overloaded; it may still carry \
+         out the request",
         socket.display(),
         waited.as_secs()
     )]
     NoAnswer {
         /// The socket.
         socket: PathBuf,
-        /// How long it was waited for.
+        /// How long the client waited.
         waited: Duration,
     },
     /// The server answered with an error.
@@ -58,17 +58,17 @@ pub enum RequestError {
 fn remedy(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => {
-            ". Only root and the user that the server runs as may use the socket: run this command as one of them, such as \
-             with `sudo`"
+            ". Only root and the user that the server runs as may use the socket: run this command as one of them, for \
+             example with `sudo`"
         }
         _ => "",
     }
 }
 
-/// Asks the running server that has a role.
+/// Sends a request to the running server that has a role.
 ///
 /// # Errors
-/// None runs, it cannot be reached, or it refuses.
+/// No such server is running, it cannot be reached, or it refuses.
 pub async fn ask<T: DeserializeOwned>(
     server: &ServerSettings,
     role: Role,
@@ -77,7 +77,7 @@ pub async fn ask<T: DeserializeOwned>(
     ask_over(socket(server, role, Reach::Everything), role, request, &[]).await
 }
 
-/// Posts a message, whose octets follow the request, by the role with the queue.
+/// Posts a message, whose octets follow the request, through the role with the queue.
 ///
 /// # Errors
 /// As [`ask`].
@@ -89,7 +89,7 @@ pub(in crate::daemon) async fn post<T: DeserializeOwned>(
     ask_over(socket(server, Role::Mta, Reach::Posting), Role::Mta, request, pieces).await
 }
 
-/// The certificates of a running role, asked over the socket that changes nothing.
+/// The certificates of a running role, over the read-only socket.
 ///
 /// # Errors
 /// As [`ask`].
@@ -100,7 +100,7 @@ pub(in crate::daemon) async fn look_at_certificates(
     ask_over(socket(server, role, Reach::Looking), role, &Request::Certificates, &[]).await
 }
 
-/// What runs in the process of a role, asked over the socket that changes nothing.
+/// The status of a role's process, over the read-only socket.
 ///
 /// # Errors
 /// As [`ask`].
@@ -108,7 +108,7 @@ pub async fn look_at_status(server: &ServerSettings, role: Role) -> Result<Statu
     ask_over(socket(server, role, Reach::Looking), role, &Request::Status, &[]).await
 }
 
-/// What the process of a running role counts, asked over the socket that changes nothing.
+/// The figures of a running role's process, over the read-only socket.
 ///
 /// # Errors
 /// As [`ask`].
@@ -119,7 +119,7 @@ pub(in crate::daemon) async fn look_at_figures(
     ask_over(socket(server, role, Reach::Looking), role, &Request::Figures, &[]).await
 }
 
-/// The bans that a running role has, asked over the socket that changes nothing.
+/// The bans of a running role, over the read-only socket.
 ///
 /// # Errors
 /// As [`ask`].
@@ -198,7 +198,7 @@ mod tests {
     async fn a_server_that_hangs_is_not_waited_for_for_ever() {
         let place = tempfile::tempdir().unwrap();
         let socket = place.path().join("mta");
-        // Connections are taken by the system, and nobody reads.
+        // The system accepts connections, but nobody reads from them.
         let _silent = tokio::net::UnixListener::bind(&socket).unwrap();
         let large = vec![b'x'; 4 << 20];
         for pieces in [&[][..], &[large.as_slice()]] {

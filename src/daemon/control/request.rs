@@ -1,4 +1,4 @@
-//! What is said over a control socket, either way.
+//! The requests and answers of the control sockets.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use crate::foundations::failure::Kind;
 use crate::storage::directory::OldAddress;
 use crate::storage::mailbox::{self, Mailboxes};
 
-/// What the command line may ask a running role.
+/// A request to a running role.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub enum Request {
-    /// What runs here: [`Status`].
+    /// The status of this process: [`Status`].
     Status,
-    /// Load configuration, certificates and declared accounts again.
+    /// Reload configuration, certificates and declared accounts.
     Reload,
-    /// Forget what is remembered about domains, users and aliases, for they have been changed.
+    /// Drop cached domains, users and aliases, since they have changed.
     Forget,
-    /// Something for the queue: [`crate::daemon::administration`].
+    /// A command to the queue: [`crate::daemon::administration`].
     Queue {
         /// What.
         command: QueueCommand,
     },
-    /// Something for a user's mailboxes.
+    /// A command to a user's mailboxes.
     Mailboxes {
         /// Whose.
         user: Address,
@@ -41,36 +41,36 @@ pub enum Request {
         from: Address,
         /// The new address.
         to: Address,
-        /// What becomes of the old one.
+        /// What happens to the old one.
         old: OldAddress,
     },
-    /// Send the summary of the last so many seconds to the postmaster; whom it went to.
+    /// Send the postmaster a summary of the given number of seconds; returns the recipients.
     Summary {
         /// How far back it goes.
         seconds: u64,
     },
-    /// The certificates, and how listeners have served them: [`Report`].
+    /// The certificates, and how listeners served them at the last check: [`Report`].
     Certificates,
-    /// Ask the listeners of this process for their certificates now: [`Report`].
+    /// Check the certificates that the listeners of this process serve now: [`Report`].
     CertificateCheck,
-    /// Renew certificates now, or those for a name: a list of [`crate::services::certificates::acme::Renewal`].
+    /// Renew all certificates or those for a name now: a list of [`crate::services::certificates::acme::Renewal`].
     CertificateRenew {
         /// Which.
         name: Option<Domain>,
     },
-    /// Put a message of a user's script into the queue: the name of its entry. The message follows the line, so many octets.
+    /// Put a message from a user's script into the queue; returns its queue id. The message follows the line.
     Post {
         /// Who sends what to whom.
         errand: Box<crate::daemon::posting::Posted>,
-        /// Octets of the message.
+        /// Size of the message in octets.
         size: u64,
     },
-    /// Ask the page of a mailing list to send no more letters to a user (RFC 8058 §3.2).
+    /// Unsubscribe a user from a mailing list through its web page (RFC 8058 §3.2).
     LeaveList {
         /// Its address.
         page: String,
     },
-    /// What this process counts: [`crate::daemon::figures::ProcessFigures`].
+    /// The figures of this process: [`crate::daemon::figures::ProcessFigures`].
     Figures,
     /// The bans in force: a list of [`crate::services::guard::Ban`].
     BanList,
@@ -78,12 +78,12 @@ pub enum Request {
     BanAdd {
         /// Whom.
         network: IpNet,
-        /// For how many seconds; unset for no end.
+        /// For how many seconds; unset for an unlimited ban.
         seconds: Option<u64>,
-        /// Why, for the log.
+        /// The reason, for the log.
         reason: String,
     },
-    /// Lift the bans of a network; how many there were.
+    /// Lift the bans of a network; returns how many there were.
     BanRemove {
         /// Whose.
         network: IpNet,
@@ -91,7 +91,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// How long an answer may take. Who hears nothing longer does not wait for a process that hangs.
+    /// How long an answer may take. After that, the process is assumed to hang.
     pub(super) const fn patience(&self) -> Duration {
         match self {
             Self::Status
@@ -101,10 +101,10 @@ impl Request {
             | Self::BanList
             | Self::BanAdd { .. }
             | Self::BanRemove { .. } => Duration::from_secs(60),
-            // A script, and whoever sent the message, waits; or a reader.
+            // A script and the sender of its message are waiting, or a reader.
             Self::Post { .. } | Self::LeaveList { .. } => Duration::from_secs(120),
             Self::CertificateCheck | Self::Queue { .. } | Self::Summary { .. } => Duration::from_secs(600),
-            // As long as there are messages, accounts or authorities that are slow.
+            // These take as long as the number of messages or accounts, or slow authorities, require.
             Self::Reload | Self::Mailboxes { .. } | Self::Rename { .. } | Self::CertificateRenew { .. } => {
                 Duration::from_secs(3600)
             }
@@ -112,20 +112,20 @@ impl Request {
     }
 }
 
-/// What an administrator can have done to a user's mailboxes as a whole.
+/// An administrator's command to a user's mailboxes as a whole.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MailboxCommand {
     /// Rebuild their indexes.
     Reindex,
-    /// Write Dovecot's lists of UIDs into them, so that it can take them over.
+    /// Write Dovecot's UID lists into them, so that Dovecot can take them over.
     WriteUidlists,
-    /// Delete them all, with everything beside them.
+    /// Delete them, with everything else of the user's.
     Discard,
 }
 
 impl MailboxCommand {
-    /// Does it, in the process that has the mailboxes.
+    /// Carries it out, in the process that has the mailboxes.
     ///
     /// # Errors
     /// Files cannot be read or written.
@@ -138,23 +138,23 @@ impl MailboxCommand {
     }
 }
 
-/// What runs in a process.
+/// The status of a process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
     /// The program's version.
     pub version: String,
-    /// Its roles, with commas.
+    /// Its roles, separated by commas.
     pub roles: String,
     /// When it was started.
     pub since: Timestamp,
     /// Its process id.
     pub process: u32,
-    /// Where it should listen and does not. A process of another version may not tell.
+    /// Listeners that it could not open. A process of another version may not report them.
     #[serde(default)]
     pub unopened: Vec<Unopened>,
 }
 
-/// What comes back.
+/// The answer to a request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Answer {
@@ -162,24 +162,24 @@ pub(super) enum Answer {
     Failed(Complaint),
 }
 
-/// Why a running role did not do what was asked.
+/// Why a running role did not carry out a request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Complaint {
-    /// What it means for whoever asked.
+    /// What it means for the caller.
     pub nature: Nature,
     /// The reason, for the administrator.
     pub text: String,
 }
 
-/// What a complaint means.
+/// The nature of a complaint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Nature {
     /// What was named does not exist.
     NotFound,
-    /// What was to be created exists already.
+    /// What was to be created already exists.
     Exists,
-    /// It may work later.
+    /// It may succeed later.
     Temporary,
     /// The configuration, or a file that it names, cannot be used.
     Configuration,

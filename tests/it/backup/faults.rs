@@ -354,7 +354,7 @@ async fn a_damaged_backup_does_not_stand_in_the_way_of_the_others() {
     assert!(differences.len() == 1 && differences[0].as_str().unwrap().contains(&new), "{drilled}");
     let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
     let drill = runs.iter().find(|run| run.what == "drill").unwrap();
-    assert!(drill.problem.as_deref().unwrap().contains("was taken in its place"), "{drill:?}");
+    assert!(drill.problem.as_deref().unwrap().contains("was used instead"), "{drill:?}");
     assert_eq!(drill.differences, Some(1));
 
     // Nothing is removed unasked, and the way out is named.

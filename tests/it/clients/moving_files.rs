@@ -180,7 +180,7 @@ async fn mail_within_homes_comes_from_a_root() {
 
     let told = cli::output(&host.config(), &["import", "dovecot", &root.path().display().to_string()], "").await;
     let said = String::from_utf8_lossy(&told.stderr).into_owned();
-    assert!(said.contains("example.test/carl` is passed over: there is no Maildir in it"), "{said}");
+    assert!(said.contains("example.test/carl` was skipped: it contains no Maildir"), "{said}");
     let moved: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
     assert_eq!(moved.as_array().map(Vec::len), Some(2), "{moved}");
     assert!(message(&mut host.imap(USER).await, "Work", 1).await.contains("Number one"));

@@ -25,7 +25,7 @@ async fn accounts_that_are_made_count_at_once() {
     let (alias, code) = run(&config, &["alias", "add", "sales@new.test", "cid@new.test", "ann@example.test"], "").await;
     assert_eq!((&alias["complaints"], code), (&serde_json::json!([]), 0));
     for (destination, complaint) in
-        [("round@new.test", "round@new.test"), ("nobody@new.test", "nobody has the address nobody@new.test so far")]
+        [("round@new.test", "round@new.test"), ("nobody@new.test", "the address nobody@new.test does not exist yet")]
     {
         let arguments = ["alias", "add", "round@new.test", destination];
         let told = output(&config, &arguments, "").await;
@@ -300,8 +300,8 @@ async fn failures_are_told_in_json_and_by_the_exit_code() {
     assert_eq!(run(&config, &generate, "").await.1, 0);
     assert_eq!(run(&config, &["alias", "add", "sales@example.test", "ann@example.test"], "").await.1, 0);
     for (arguments, wanted, words) in [
-        (&generate[..], 5, "exists already"),
-        (&["dkim", "rotate", "nope.test"], 4, "nope.test is none of"),
+        (&generate[..], 5, "already exists"),
+        (&["dkim", "rotate", "nope.test"], 4, "nope.test is not in"),
         (&["dns", "nope.test"], 4, "nope.test"),
         (&["sieve", "show", "ann@example.test"], 4, "no script is active"),
         (&["alias", "remove", "sales@example.test", "ann@example.test", "no@example.test"], 4, "to no@example.test"),

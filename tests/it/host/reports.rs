@@ -95,6 +95,6 @@ async fn say_what_has_happened() {
 async fn go_to_nobody_unless_somebody_is_named() {
     let host = Host::start().await;
     let (code, said) = report(&host, &["mail"]).await;
-    assert!(code == 1 && said.contains("set summary.to"), "{code} {said}");
+    assert!(code == 1 && said.contains("set `summary.to`"), "{code} {said}");
     host.stop().await;
 }

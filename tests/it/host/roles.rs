@@ -225,7 +225,7 @@ async fn refuses_all_but_messages(socket: &Path) {
         tokio::io::AsyncWriteExt::write_all(&mut post, request.as_bytes()).await.unwrap();
         let mut refused = String::new();
         tokio::io::AsyncBufReadExt::read_line(&mut tokio::io::BufReader::new(post), &mut refused).await.unwrap();
-        assert!(refused.contains("nothing but messages of scripts"), "{request}: {refused}");
+        assert!(refused.contains("accepts only messages from scripts"), "{request}: {refused}");
     }
 }
 
