@@ -1,8 +1,8 @@
 //! Which elements are open, and whether their text can be seen.
 //!
-//! Hardly any mail closes what it opens. Browsers make up for it: they end elements by themselves, and take others out of tables. What
-//! hides text must end here no later than there, else it is hidden from the filter and not from the reader. If it ends earlier, some
-//! text too much is read.
+//! Hardly any mail closes all its elements. Browsers compensate: they end elements by themselves, and move others out of tables. An
+//! element that hides text must not end later here than there, or the text is hidden from the filter but not from the reader. If it
+//! ends earlier, the filter only reads too much text.
 
 use super::style::{Size, Style, TINY, USUAL};
 
@@ -48,7 +48,7 @@ struct Element {
 #[derive(Default)]
 pub(super) struct Elements {
     open: Vec<Element>,
-    /// What is hidden cannot be told any more.
+    /// It is no longer known what is hidden.
     is_lost: bool,
 }
 

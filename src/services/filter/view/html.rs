@@ -1,5 +1,5 @@
 //! HTML as a reader sees it, and what it tries to hide. One pass, no tree: what matters is the text, the links and the
-//! tricks, and a tree of hostile HTML costs more than it tells.
+//! tricks, and a tree of hostile HTML costs more than it is worth.
 
 use super::elements::Elements;
 use super::links::from_text;

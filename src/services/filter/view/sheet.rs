@@ -1,8 +1,8 @@
-//! Style sheets inside of messages: what their rules say about whether the text of an element can be seen.
+//! Style sheets in messages: what their rules say about whether the text of an element is visible.
 //!
-//! Followed are rules for elements, classes and ids. Of all other rules (conditions, places in the tree) it cannot be told here
-//! whether they hold: none of these hides anything, and whatever one of them may show is taken to be shown. What cannot be
-//! followed at all, or is too much, leaves everything to the elements' own styles.
+//! Rules for elements, classes and ids are evaluated. For all other rules (conditions, positions in the tree) it is unknown here
+//! whether they apply: none of these hides anything, and whatever one of them may show counts as shown. If a style sheet cannot
+//! be understood, or is too large, only the elements' own styles count.
 
 use std::collections::HashMap;
 
