@@ -32,7 +32,7 @@ fn warn(arguments: &mut Arguments<'_, '_>, at: crate::services::sieve::syntax::P
         value.constant().and_then(|text| text.split(' ').find(|flag| !flag.is_empty() && !is_flag(flag)))
     {
         let shown: String = wrong.chars().take(40).collect();
-        arguments.checker.warn(at, format!("'{}' is no flag and will be ignored; there are \\Answered, \\Deleted, \\Draft, \\Flagged, \\Seen and keywords without a backslash", shown.escape_debug()));
+        arguments.checker.warn(at, format!("'{}' is not a flag and will be ignored; valid are \\Answered, \\Deleted, \\Draft, \\Flagged, \\Seen and keywords without a backslash", shown.escape_debug()));
     }
 }
 
