@@ -60,7 +60,7 @@ fn text(content: &[u8]) -> Result<&str, Unfit> {
     Ok(text)
 }
 
-/// The validator (ETag) of a content: its SHA-256.
+/// The validator (`ETag`) of a content: its SHA-256.
 pub fn etag(content: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
     crate::foundations::hexadecimal::hexadecimal(&digest.as_ref()[..16])

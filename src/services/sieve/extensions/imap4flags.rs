@@ -47,7 +47,7 @@ pub(super) fn flags(given: Option<&[Value]>, run: &mut Run<'_, '_>) -> Result<Ve
     }
 }
 
-/// What it costs to compare one octet of a flag with all that are there already, in octets of work.
+/// The cost of comparing one octet of a flag with all existing ones, in octets of work.
 const COMPARED: usize = 32;
 
 /// The flags in texts of the script or its variables.
@@ -57,7 +57,7 @@ fn read_flags<T: AsRef<str>>(texts: &[T], run: &mut Run<'_, '_>) -> Result<Vec<S
     Ok(split(texts))
 }
 
-/// RFC 5232 §2: one string may hold several flags parted by blanks. What is no flag is left out, and none is twice there.
+/// RFC 5232 §2: one string may contain several flags separated by blanks. Invalid flags and duplicates are left out.
 fn split<T: AsRef<str>>(texts: &[T]) -> Vec<String> {
     let mut flags: Vec<String> = Vec::new();
     for flag in texts.iter().flat_map(|text| text.as_ref().split_ascii_whitespace()) {

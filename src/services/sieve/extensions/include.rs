@@ -95,7 +95,7 @@ impl Perform for Include {
         run.tell(format!("includes the {shown}"));
         let program = script.program();
         run.frames.push(Frame::of(Some(shown), &program));
-        // A loop of the script outside is not one of the script inside.
+        // A loop of the including script is not one of the included script.
         let part = run.part;
         let result = run.commands(&program.commands);
         run.part = part;

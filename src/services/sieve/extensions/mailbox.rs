@@ -13,7 +13,7 @@ pub(super) fn read_create(arguments: &mut Arguments<'_, '_>) -> bool {
     arguments.tag("create", "mailbox").is_some()
 }
 
-/// What it costs to ask whether there is a folder, in octets of work.
+/// The cost of asking whether a folder exists, in octets of work.
 const LOOK_UP: usize = 1_000;
 
 /// Longest name of a folder in octets.

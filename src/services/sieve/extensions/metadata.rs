@@ -82,7 +82,7 @@ fn entries_of(arguments: &mut Arguments<'_, '_>, given: &Argument) -> Vec<Value>
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
-/// What it costs to ask for an annotation, in octets of work.
+/// The cost of asking for an annotation, in octets of work.
 const LOOK_UP: usize = 5_000;
 
 /// The value of an annotation, if there is one.

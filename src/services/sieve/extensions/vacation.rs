@@ -96,7 +96,7 @@ impl Perform for Answer {
 }
 
 impl Answer {
-    /// All addresses that mean the owner.
+    /// All addresses of the owner.
     fn own_addresses(&self, run: &mut Run<'_, '_>) -> Result<Vec<Address>, Halt> {
         let situation = run.situation;
         let mut own = vec![situation.recipient.clone(), situation.account.clone()];
@@ -196,7 +196,7 @@ fn name_of(run: &Run<'_, '_>, sender: &Address) -> String {
     named.map_or_else(String::new, |name| encoded_words::decode(&name))
 }
 
-/// What it costs to see whom a message comes from and is addressed to, in octets of work for each of its header.
+/// The cost of finding a message's sender and recipients, in octets of work for each octet of its header.
 const READ_HEADER: usize = 16;
 
 /// RFC 5230 §4.5: the address of the owner that the message is addressed to. The owner may have many, and the message, too.
