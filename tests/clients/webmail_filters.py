@@ -111,7 +111,7 @@ def a_wrong_rule_is_told(server):
     press_button(page, "New rule")
     page.until("the form", lambda: page.there("form.rule"))
     press_button(page, "Save")
-    page.until("what is wrong", lambda: "looked for" in page.text("form.rule .problems") and "folder" in page.text("form.rule .problems"))
+    page.until("what is wrong", lambda: "look for" in page.text("form.rule .problems") and "folder" in page.text("form.rule .problems"))
     page.script("document.querySelector('form.rule').closest('dialog').close('')")
     page.until("no form", lambda: not page.there("form.rule"))
     assert page.there(".rules > li") == 1

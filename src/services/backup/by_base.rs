@@ -12,15 +12,15 @@ pub trait Named {
     fn name(&self) -> &[u8];
 }
 
-/// It, equal to whatever has the same base name. The base is not kept beside the name: of a hundred thousand messages
-/// that would be as many pieces of memory.
+/// A file that equals any other with the same base name. The base is not stored separately: for a hundred thousand messages
+/// that would be as many allocations.
 #[derive(Debug, Clone)]
 pub struct ByBase<T>(pub T);
 
-/// Many of them, one for each base name.
+/// A set of them, one for each base name.
 pub type Set<T> = HashSet<ByBase<T>>;
 
-/// Adds them to a set. What it has of the same base name gives way.
+/// Adds files to a set. They replace those with the same base name.
 pub fn replace_all<T: Named>(set: &mut Set<T>, newer: impl IntoIterator<Item = T>) {
     for one in newer {
         set.replace(ByBase(one));

@@ -28,7 +28,7 @@ pub(super) type Known = by_base::Set<MessageEntry>;
 struct Unread {
     place: Place,
     name: Vec<u8>,
-    /// Octets, as its name says.
+    /// Octets, according to its name.
     size: u64,
 }
 
@@ -37,44 +37,44 @@ pub(super) struct Scanned {
     pub(super) directory: String,
     pub(super) identity: Identity,
     pub(super) content: Content,
-    /// What is in it besides messages, by paths below the folder; of the inbox, its file of UIDs only.
+    /// What is in it besides messages, by paths below the folder; for the inbox, only its UID list.
     pub(super) files: Vec<FileRecord>,
-    /// Messages that were called otherwise each time they were to be read, by their last paths below the folder.
+    /// Messages that had been renamed each time they were to be read, by their last paths below the folder.
     pub(super) missed: Vec<PathBuf>,
 }
 
 /// The messages of a folder.
 struct Messages {
     found: Vec<MessageEntry>,
-    /// The times of the directories if they were listed in peace.
+    /// The times of the directories, if nothing changed while they were listed.
     times: Option<scan::Times>,
     /// As in [`Scanned`].
     missed: Vec<PathBuf>,
 }
 
-/// What is in a folder.
+/// The messages in a folder.
 pub(super) enum Content {
-    /// What the newest backup knows: not a name in its directories has changed.
+    /// Those that the newest backup has: no name in its directories has changed.
     Same(FolderRecord),
-    /// These messages, and the times of the directories if they were listed in peace.
+    /// These messages, and the times of the directories if nothing changed while they were listed.
     Listed(Vec<MessageEntry>, Option<scan::Times>),
 }
 
-/// What is known of a user's folders: by their names what the newest backup has, by their directories what earlier looks of this
-/// run have seen, which is the same folder under whatever name.
+/// What is known about a user's folders: what the newest backup has, by their names, and what earlier passes of this run have
+/// seen, by their directories, which identify a folder whatever its name.
 pub(super) struct Before {
     pub(super) previous: HashMap<String, FolderRecord>,
     pub(super) seen: HashMap<Identity, Seen>,
 }
 
-/// A folder as earlier looks have seen it.
+/// A folder as earlier passes have seen it.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// As it was called last.
+    /// Its last name.
     pub(super) directory: String,
     /// All messages that were ever in it.
     pub(super) messages: Known,
-    /// What else was in it last.
+    /// Everything else that was in it last.
     pub(super) files: Vec<FileRecord>,
 }
 
@@ -87,12 +87,12 @@ impl Run {
         entries.filter_map(Result::transpose).collect()
     }
 
-    /// One user; `None` when the directory has gone meanwhile.
+    /// One user; `None` when the directory has disappeared meanwhile.
     fn user(&self, domain: String, local: String) -> Result<Option<UserEntry>, Error> {
         let path = self.mail_root.join(&domain).join(&local);
         let key = (domain, local);
         let record = self.previous.get(&key).and_then(|record| read_record(&self.repository, record).ok());
-        // Of a user whose record is damaged nothing is known: everything is read.
+        // If a user's record is damaged, nothing is known: everything is read.
         let folders = record.into_iter().flat_map(|record| record.folders);
         let previous = folders.map(|folder| (folder.directory.clone(), folder)).collect();
         let Some(scanned) = self.folders(&path, previous)? else { return Ok(None) };
@@ -131,7 +131,7 @@ impl Run {
         Ok(Some(UserEntry { domain, local, messages, octets, record }))
     }
 
-    /// A user's folders, looked at until nothing has come or gone meanwhile, or often enough; `None` when the user has gone.
+    /// A user's folders, read until none has appeared or disappeared meanwhile, or often enough; `None` when the user is gone.
     fn folders(&self, path: &Path, previous: HashMap<String, FolderRecord>) -> Result<Option<Vec<Scanned>>, Error> {
         let mut before = Before { previous, seen: HashMap::new() };
         let mut pass = 0;
@@ -148,7 +148,7 @@ impl Run {
             let at_first: Vec<_> = times().collect();
             let scanned = directories.par_iter().map(|name| self.folder(&path.join(name), name, &before));
             let scanned: Vec<Scanned> = scanned.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-            // One that was renamed and is back again has the same times, but may have been away when it was to be read.
+            // A folder that was renamed and renamed back has the same times, but may have been away when it was to be read.
             let are_all = || scanned.len() == directories.len() && scan::folders(path).is_ok_and(|now| now == folders);
             if folders.in_peace && at_first.into_iter().eq(times()) && are_all() {
                 return Ok(Some(scanned));
@@ -156,8 +156,8 @@ impl Run {
             if pass == PASSES {
                 return self.last_look(path, scanned, before).map(Some);
             }
-            // A message that was moved from a folder not yet listed into one that was, is in neither list, nor are those of
-            // a folder that was renamed. What has been read is known now, so that another look costs little.
+            // A message that was moved from a folder not yet listed into one already listed is in neither list, nor are those of
+            // a folder that was renamed. What has been read is known now, so another pass costs little.
             for Scanned { directory, identity, content, files, .. } in scanned {
                 let Content::Listed(messages, _) = content else { continue };
                 let seen = before.seen.entry(identity).or_default();
@@ -174,7 +174,7 @@ impl Run {
         Ok(ids)
     }
 
-    /// A folder with its files, read at this path; `None` when it has gone meanwhile.
+    /// A folder with its files, read at this path; `None` when it has disappeared meanwhile.
     pub(super) fn folder(&self, path: &Path, directory: &str, before: &Before) -> Result<Option<Scanned>, Error> {
         let previous = before.previous.get(directory);
         let mut absences = 0;
@@ -188,7 +188,7 @@ impl Run {
                 {
                     Ok(Messages { found, times, missed }) => (Content::Listed(found, times), missed),
                     Err(_) if !is_there(&path.join("cur"))? => return Ok(None),
-                    // It was elsewhere for a moment, as a folder is that is renamed and renamed back.
+                    // It was elsewhere for a moment, like a folder that is renamed and renamed back.
                     Err(error) if error.is_absence() && absences < RETRIES => {
                         absences += 1;
                         continue;
@@ -196,7 +196,7 @@ impl Run {
                     Err(error) => return Err(error),
                 },
             };
-            // The file of UIDs comes last: what it says is above every UID that was seen, also of messages that went.
+            // The UID list comes last: its next UID is above every UID that was seen, also of messages that are gone.
             let mut block = Block::new(&self.repository, Kind::Content)?;
             let mut files = Vec::new();
             let others = if directory.is_empty() { Vec::new() } else { scan::other_files(path)? };
@@ -206,14 +206,14 @@ impl Run {
             files.extend(self.file(path, Path::new(UidFile::NAME), &mut block)?);
             block.flush()?;
             self.added.fetch_add(block.added, Ordering::Relaxed);
-            // Deleted and made again meanwhile, or another one renamed: another folder of the same name.
+            // Deleted and created again meanwhile, or another one was renamed: a different folder of the same name.
             if scan::identity(path)? == Some(identity) && validity(path) == validity_before {
                 return Ok(Some(Scanned { directory: directory.to_owned(), identity, content, files, missed }));
             }
         }
     }
 
-    /// What the newest backup has of a folder, if no name in it has come or gone since and nothing of it can be lost.
+    /// What the newest backup has of a folder, if no name in it has appeared or disappeared since and nothing of it can be lost.
     fn untouched(&self, path: &Path, previous: Option<&FolderRecord>) -> Option<FolderRecord> {
         let record = previous.filter(|record| self.all_is_there && record.times.is_some())?;
         if scan::times(path).ok() != record.times {
@@ -223,7 +223,7 @@ impl Run {
         Some(record.clone())
     }
 
-    /// What is known of a folder's messages. Of lists that are damaged nothing is known.
+    /// What is known about a folder's messages; nothing if the lists are damaged.
     fn known(&self, previous: Option<&FolderRecord>, seen: Option<&Known>) -> Known {
         let mut known = previous.and_then(|folder| known_messages(&self.repository, folder).ok()).unwrap_or_default();
         by_base::replace_all(&mut known, seen.into_iter().flatten().map(|ByBase(message)| message.clone()));
@@ -244,14 +244,14 @@ impl Run {
             }
         }
         self.progress.add(messages.len() as u64, 0);
-        // In the order in which they came, which is the order in which they will be restored.
+        // In the order of arrival, in which they will also be restored.
         unread.sort_by(|a, b| a.name.cmp(&b.name));
         let (in_peace, missed) = self.read_all(folder, unread, &mut messages, &|| Ok(list()?.0))?;
         Ok(Messages { found: messages, times: times.filter(|_| in_peace), missed })
     }
 
-    /// Reads messages, and looks anew for those that are renamed meanwhile. Returns whether none was, and the last paths of
-    /// those that were called otherwise each time.
+    /// Reads messages, and looks again for those that are renamed meanwhile. Returns whether there were none, and the last paths of
+    /// those that had been renamed each time.
     fn read_all(
         &self,
         folder: &Path,
@@ -265,7 +265,7 @@ impl Run {
             if renamed.is_empty() {
                 return Ok((in_peace, Vec::new()));
             }
-            // Flags have changed meanwhile, or it was expunged.
+            // Its flags have changed meanwhile, or it was expunged.
             let names = list()?;
             let listed = |old: &Unread| names.get(FileName::base_of(&old.name)).map(|ByBase(listed)| listed.clone());
             let again = renamed.iter().filter_map(listed).map(Unread::from);
@@ -323,7 +323,7 @@ impl Run {
         Ok((read, renamed))
     }
 
-    /// A file other than a message, by its path below `root`; `None` when it is not there or no plain file.
+    /// A file other than a message, by its path below `root`; `None` when it does not exist or is not a regular file.
     pub(super) fn file(&self, root: &Path, path: &Path, block: &mut Block<'_>) -> Result<Option<FileRecord>, Error> {
         let whole = root.join(path);
         let failed = at("read", &whole);
@@ -336,7 +336,7 @@ impl Run {
             self.leave_out([whole.clone()]);
             return Ok(None);
         };
-        // Configuration is often a link to where it really is, and is wanted itself; a link in a mailbox says which
+        // Configuration is often a link to the real file, whose content is needed; a link in a mailbox says which
         // script is active.
         let is_mail = root != Path::new("/");
         let (content, metadata) = if metadata.is_symlink() && is_mail {
@@ -348,10 +348,10 @@ impl Run {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(failed(error)),
             };
-            // A link to it may be read by everybody, whatever it is.
+            // A link to it is always world-readable, so the file itself is asked.
             let metadata = file.metadata().map_err(&failed)?;
             if !metadata.is_file() {
-                log::warn!(file:% = whole.display(); "This is no plain file and is not in the backup");
+                log::warn!(file:% = whole.display(); "This is not a regular file and is not in the backup");
                 return Ok(None);
             }
             (FileContent::Objects(block.add_file(&mut file, metadata.len())?.map_err(&failed)?.0), metadata)
@@ -364,20 +364,20 @@ impl Run {
 
 /// Octets of messages that one thread reads at a time.
 const BATCH: u64 = 1 << 20;
-/// How often messages are looked for that were renamed while they were to be read.
+/// How often to look again for messages that were renamed while they were to be read.
 const RETRIES: usize = 50;
-/// How often all folders of a user are looked at while messages come and go.
+/// How often to read all folders of a user while messages come and go.
 const PASSES: usize = 3;
 
 fn known_messages(repository: &Repository, folder: &FolderRecord) -> Result<Known, Error> {
     let messages = read_folder(repository, folder)?;
-    // Should a pack have been lost, what it held is read again.
+    // If a pack has been lost, what it held is read again.
     let there = messages.into_iter().filter(|message| message.objects.iter().all(|id| repository.has(id)));
     Ok(there.map(ByBase).collect())
 }
 
-/// Whether a file is the message that a backup knows. Maildir files never change; a name with the size in it says enough,
-/// for others size and date are looked at.
+/// Whether a file is the message that a backup knows. Maildir files never change: a name that contains the size is enough,
+/// for others size and date are compared.
 fn is_same(folder: &Path, known: &MessageEntry, listed: &scan::Listed) -> bool {
     match listed.size {
         Some(size) => size == known.size,
@@ -393,7 +393,7 @@ impl From<scan::Listed> for Unread {
     }
 }
 
-/// UIDVALIDITY as the folder's file says it.
+/// UIDVALIDITY from the folder's file.
 fn validity(folder: &Path) -> Option<u32> {
     let content = fs::read(folder.join(UidFile::NAME)).ok()?;
     UidFile::parse(&content).map(|file| file.validity)
@@ -442,7 +442,7 @@ mod tests {
         let (in_peace, missed) = run.read_all(&folder, unread, &mut messages, &list).unwrap();
         assert_eq!((messages.len(), in_peace), (1, false));
         assert_eq!(missed, [Path::new("cur/2.b:2,S")]);
-        // One that is not listed any more was expunged, and nobody misses it.
+        // A message that is no longer listed was expunged, and nobody misses it.
         let list = || Ok(scan::Listing::new());
         let unread = vec![Unread::from(listed("2.b:2,S"))];
         let (in_peace, missed) = run.read_all(&folder, unread, &mut messages, &list).unwrap();
@@ -461,7 +461,7 @@ mod tests {
         let record = run.file(Path::new("/"), &link, &mut block).unwrap().unwrap();
         assert_eq!((record.mode, record.path.as_str()), (0o640, link.to_str().unwrap()));
         assert_eq!(record.content, FileContent::Objects(vec![ObjectId::of(b"secret")]));
-        // In a mailbox the link itself is meant.
+        // In a mailbox, the link itself is stored.
         let record = run.file(place.path(), Path::new("live.pem"), &mut block).unwrap().unwrap();
         assert_eq!(record.content, FileContent::Link("key.pem".to_owned()));
     }

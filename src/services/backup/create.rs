@@ -44,11 +44,11 @@ pub struct Created {
     pub milliseconds: u64,
     /// Files and directories of secrets that were left out on purpose.
     pub secrets_left_out: Vec<String>,
-    /// Files and directories of mail that are not in it, since their names are not UTF-8; the first of them, where there
+    /// Files and directories of mail that are not in it because their names are not UTF-8; only the first ones if there
     /// are many.
     #[serde(skip)]
     pub unnamed: Vec<PathBuf>,
-    /// Messages that are not in it, since they were renamed or moved each time they were to be read; the first of them, where
+    /// Messages that are not in it because they were renamed or moved each time they were to be read; only the first ones if
     /// there are many.
     #[serde(skip)]
     pub missed: Vec<PathBuf>,
@@ -57,8 +57,8 @@ pub struct Created {
 /// Takes a backup. When it returns, the backup is on disk.
 ///
 /// # Errors
-/// Database or disk fail, or are full, or all mail that the newest backup has is gone. Then there is no new backup, the earlier ones are as they were, and the packs that
-/// were finished shorten the next run.
+/// Database or disk fail or are full, or all mail that the newest backup has is gone. Then there is no new backup, the earlier
+/// ones are unchanged, and the finished packs shorten the next run.
 pub async fn create(
     repository: &Arc<Repository>,
     source: &Source,
@@ -131,7 +131,7 @@ pub async fn create(
     Ok(Created { id, full, totals, milliseconds, secrets_left_out, unnamed, missed })
 }
 
-/// The database as one moment has it, and the bodies of the messages that were queued then.
+/// The database at one moment, and the bodies of the messages that were queued then.
 struct Stored {
     database: DatabaseRecord,
     bodies: Vec<FileRecord>,
@@ -151,7 +151,7 @@ async fn store_database(repository: &Arc<Repository>, source: &Source) -> Result
     Ok(Stored { database, bodies, added: of_bodies + of_rows })
 }
 
-/// The newest backup. One that is damaged is as good as none: everything is read.
+/// The newest backup. A damaged one counts as none: everything is read.
 fn newest(repository: &Repository, now: Timestamp) -> Result<Option<Snapshot>, Error> {
     let id = match repository.newest(None, now) {
         Err(Error::NoRepository(_)) => return Ok(None),
@@ -167,7 +167,7 @@ fn newest(repository: &Repository, now: Timestamp) -> Result<Option<Snapshot>, E
     }
 }
 
-/// Refuses when the newest backup that can be read has mail: most likely the disk of the mailboxes is not mounted, and
+/// Refuses when the newest readable backup has mail: most likely the disk with the mailboxes is not mounted, and
 /// `prune` would in time leave only backups without mail.
 fn still_there(repository: &Repository, mail_root: &Path, now: Timestamp) -> Result<(), Error> {
     let newest = repository.newest_first(now)?.into_iter().find_map(|id| repository.snapshot(&id).ok());
@@ -183,14 +183,14 @@ fn still_there(repository: &Repository, mail_root: &Path, now: Timestamp) -> Res
 pub(super) async fn on_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    // It ends without a result only where it panics, or where the whole program ends.
+    // It ends without a result only if it panics or the whole program ends.
     tokio::task::spawn_blocking(work).await.map_err(|error| match error.is_panic() {
         true => Error::Fault(error.to_string()),
         false => Error::Interrupted(error.to_string()),
     })?
 }
 
-/// The name for a backup of this moment: the next second that has none yet.
+/// The name for a backup of this moment: the next second that has no backup yet.
 fn free_id(repository: &Repository, at: Timestamp) -> Result<SnapshotId, Error> {
     let there = repository.snapshots()?;
     let mut moment = at;
@@ -207,7 +207,7 @@ fn known_users(snapshot: &Snapshot) -> HashMap<(String, String), ObjectId> {
     snapshot.users.iter().map(|user| ((user.domain.clone(), user.local.clone()), user.record)).collect()
 }
 
-/// Stores the bodies of queued messages. One that is not there any more was passed on since.
+/// Stores the bodies of queued messages. One that no longer exists has been delivered since.
 fn save_bodies(repository: &Repository, root: &Path, queued: &[String]) -> Result<(Vec<FileRecord>, u64), Error> {
     let mut block = Block::new(repository, Kind::Content)?;
     let mut bodies = Vec::new();
@@ -227,7 +227,7 @@ fn save_bodies(repository: &Repository, root: &Path, queued: &[String]) -> Resul
     Ok((bodies, block.added))
 }
 
-/// What the threads of one run share.
+/// What the threads of a run share.
 pub(super) struct Run {
     pub(super) repository: Arc<Repository>,
     /// The record that the newest backup has of a user.
@@ -239,9 +239,9 @@ pub(super) struct Run {
     pub(super) progress: Arc<Progress>,
     pub(super) read: AtomicU64,
     pub(super) added: AtomicU64,
-    /// What is not in the backup, since its name is not UTF-8.
+    /// What is not in the backup because its name is not UTF-8.
     pub(super) unnamed: Mutex<BTreeSet<PathBuf>>,
-    /// Messages that are not in the backup, since they were called otherwise each time they were to be read.
+    /// Messages that are not in the backup because they had been renamed each time they were to be read.
     pub(super) missed: Mutex<BTreeSet<PathBuf>>,
 }
 
@@ -256,12 +256,12 @@ impl Run {
         Ok(files)
     }
 
-    /// Notes files and directories that are not in the backup, since their names are not UTF-8.
+    /// Notes files and directories that are not in the backup because their names are not UTF-8.
     pub(super) fn leave_out(&self, paths: impl IntoIterator<Item = PathBuf>) {
         note(&self.unnamed, paths);
     }
 
-    /// Notes messages that are not in the backup, since they were called otherwise each time they were to be read.
+    /// Notes messages that are not in the backup because they had been renamed each time they were to be read.
     pub(super) fn miss(&self, paths: impl IntoIterator<Item = PathBuf>) {
         note(&self.missed, paths);
     }
@@ -276,7 +276,7 @@ fn note(noted: &Mutex<BTreeSet<PathBuf>>, paths: impl IntoIterator<Item = PathBu
     }
 }
 
-/// Most files and directories that are told to be missing for one reason.
+/// Most files and directories that are reported as missing for one reason.
 const MOST_TOLD: usize = 100;
 
 /// A user's record.

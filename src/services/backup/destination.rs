@@ -8,15 +8,15 @@ use crate::foundations::settings::{Place, Problems, Setting, Shape};
 /// Where backups are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// In a directory of this machine.
+    /// In a directory on this machine.
     Directory(PathBuf),
-    /// In a bucket of a storage that speaks S3.
+    /// In a bucket of an S3 storage.
     Bucket(BucketPlace),
 }
 
-/// The text is no place for backups.
+/// The text is not a destination for backups.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no place for backups: a directory or `s3://bucket/prefix` is wanted")]
+#[error("`{0}` is not a destination for backups: expected a directory or `s3://bucket/prefix`")]
 pub struct InvalidDestination(String);
 
 impl FromStr for Destination {

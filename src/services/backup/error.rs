@@ -29,18 +29,20 @@ pub enum Error {
     /// There is no repository yet, or no backup in it.
     #[error("`{}` holds no backups; `postrider backup create` makes the first", .0.display())]
     NoRepository(PathBuf),
-    /// There was one, and it has gone.
-    #[error("`{place}` holds no backups, but one was made there at {at}: is the disk mounted? `--new` begins anew")]
+    /// There was one, and it is gone.
+    #[error(
+        "`{place}` holds no backups, but one was made there at {at}: is the disk mounted? `--new` starts a new repository"
+    )]
     Gone {
         /// Where.
         place: String,
         /// When.
         at: Timestamp,
     },
-    /// There was mail, and it has gone.
+    /// There was mail, and it is gone.
     #[error(
-        "`{}` has not one message, and the backup {snapshot} has {messages}: is the disk mounted? `--empty` takes a backup of it \
-         all the same", mail_root.display()
+        "`{}` has no messages, but the backup {snapshot} has {messages}: is the disk mounted? `--empty` takes a backup \
+         anyway", mail_root.display()
     )]
     NoMail {
         /// The mailboxes.
@@ -51,10 +53,10 @@ pub enum Error {
         messages: u64,
     },
     /// The directory is something else.
-    #[error("`{}` is no repository of backups, and not empty: name another directory", .0.display())]
+    #[error("`{}` is not a backup repository, and not empty: name another directory", .0.display())]
     NotRepository(PathBuf),
     /// It was written by a later version.
-    #[error("`{}` has format {format} and this program knows {}: use the program that wrote it", path.display(), super::repository::FORMAT)]
+    #[error("`{}` has format {format}, but this program knows {}: use the program that wrote it", path.display(), super::repository::FORMAT)]
     Format {
         /// The repository or snapshot.
         path: PathBuf,
@@ -62,20 +64,20 @@ pub enum Error {
         format: u32,
     },
     /// Somebody else works on it.
-    #[error("another process works on the backups in `{}`; try again when it is done", .0.display())]
+    #[error("another process is working on the backups in `{}`; try again when it is done", .0.display())]
     Busy(PathBuf),
-    /// There are packs, and not one snapshot that says what is in them.
+    /// There are packs, but no snapshot that says what is in them.
     #[error(
-        "`{}` holds what backups are made of, and not one backup: where its `snapshots` were lost, get them from a copy \
-         (`postrider backup pull`); after a first backup that was cut off, `postrider backup create` goes on. Nothing is removed",
+        "`{}` holds data of backups, but no backup: if its `snapshots` were lost, get them from a copy \
+         (`postrider backup pull`); after an interrupted first backup, run `postrider backup create` again. Nothing is removed",
         .0.display()
     )]
     Unlisted(PathBuf),
-    /// No snapshot is meant.
-    #[error("no backup {0}; `postrider backup list` shows those there are")]
+    /// There is no such snapshot.
+    #[error("there is no backup {0}; `postrider backup list` shows the existing ones")]
     NoSnapshot(String),
-    /// The backup that is to be removed by its name is the only one.
-    #[error("the backup {0} is the only one that is whole and is not removed; `postrider backup create` makes another")]
+    /// The backup to remove by name is the only one.
+    #[error("the backup {0} is the only intact one and is not removed; `postrider backup create` makes another")]
     OnlyOne(String),
     /// What was to be restored is not in the backup.
     #[error("the backup {snapshot} has no {what}")]
@@ -85,7 +87,7 @@ pub enum Error {
         /// What was asked for.
         what: String,
     },
-    /// A file of the repository is not as it was written.
+    /// A file of the repository is no longer as it was written.
     #[error("`{}` is damaged: {because}", path.display())]
     Damaged {
         /// The file.
@@ -96,26 +98,26 @@ pub enum Error {
     /// An object that a snapshot names is in no pack.
     #[error(
         "the object {0} is missing: the pack that held it is gone. `postrider backup verify` says what else is lost with it; \
-         `postrider backup pull` brings it back from a copy, and earlier backups (`--backup`) may do without it"
+         `postrider backup pull` gets it back from a copy, and earlier backups (`--backup`) may not need it"
     )]
     Missing(ObjectId),
-    /// What cannot be overwritten is there.
-    #[error("`{}` is there already and is not overwritten: {advice}", path.display())]
+    /// Something that cannot be overwritten already exists.
+    #[error("`{}` exists already and is not overwritten: {advice}", path.display())]
     Exists {
-        /// What is there.
+        /// The existing file or directory.
         path: PathBuf,
         /// What to do.
         advice: &'static str,
     },
     /// The database has accounts or queued mail.
     #[error(
-        "the database has accounts or queued mail already and is left as it is, so that passwords and queue of the backup do not \
-         come back: begin with an empty database if they must (docs/backup.md); `--domain` or `--user` brings back accounts that \
+        "the database has accounts or queued mail already and is left as it is, so passwords and queue of the backup are not \
+         restored: start with an empty database if you need them (docs/backup.md); `--domain` or `--user` restores accounts that \
          are gone, and `--to` restores everything into a directory"
     )]
     AccountsThere,
     /// Two directories that must be apart are not.
-    #[error("`{}` is not apart from `{}`, {what}: name another directory", path.display(), other.display())]
+    #[error("`{}` overlaps with `{}`, {what}: name another directory", path.display(), other.display())]
     Overlap {
         /// What was asked for.
         path: PathBuf,
@@ -128,23 +130,23 @@ pub enum Error {
     #[error("`backup.append_only` is set: nothing is removed from `{}`", .0.display())]
     AppendOnly(PathBuf),
     /// Rows that this program's tables do not have a place for.
-    #[error("the backup's table `{table}` does not fit the tables of this program: {because}")]
+    #[error("the backup's table `{table}` does not match the tables of this program: {because}")]
     Table {
         /// The table.
         table: String,
         /// What does not fit.
         because: String,
     },
-    /// A backup that stays cannot be read, so that it is not known what it needs.
+    /// A backup that stays cannot be read, so it is not known what it needs.
     #[error(
-        "{0}. Nothing is removed, for it is not known what that backup needs: `postrider backup prune --damaged` sets aside \
-         what cannot be read and goes on without it"
+        "{0}. Nothing is removed, because it is not known what that backup needs: `postrider backup prune --damaged` sets aside \
+         what cannot be read and continues without it"
     )]
     NeedsUnknown(Box<Error>),
-    /// There are backups, and not one of them can be read.
-    #[error("not one backup in `{}` can be read: nothing is removed before `postrider backup create` has made one", .0.display())]
+    /// There are backups, but none of them can be read.
+    #[error("no backup in `{}` can be read: nothing is removed before `postrider backup create` has made one", .0.display())]
     NoneWhole(PathBuf),
-    /// A program that others wrote did not do its part.
+    /// An external program failed.
     #[error("`{program}` failed: {because}")]
     Program {
         /// Which.
@@ -154,20 +156,20 @@ pub enum Error {
         /// Whether it can do it later.
         remedy: Remedy,
     },
-    /// What is in memory cannot be written, or a thread ended in the middle of its work: the program has a fault.
+    /// Data in memory cannot be written, or a thread ended in the middle of its work: a bug in this program.
     #[error("the work cannot be done: {0}")]
     Fault(String),
-    /// Memory or a thread that was to do the work could not be had, or it was told to end.
+    /// Memory or a thread was not available, or the work was told to end.
     #[error("the work was interrupted: {0}")]
     Interrupted(String),
 }
 
-/// What helps against the failure of another program.
+/// What helps when another program has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// To try again: a host or a disk did not answer.
+    /// Trying again: a host or a disk did not answer.
     Patience,
-    /// To change something: the program is not there, or was asked for what it cannot do.
+    /// Changing something: the program is not installed, or was asked for something it cannot do.
     Change,
 }
 
@@ -182,8 +184,8 @@ impl Remedy {
 }
 
 impl Error {
-    /// Whether what was stored is not what is there: a file that is not as it was written, one that is missing, one that
-    /// the disk does not give back.
+    /// Whether what was stored is damaged: a file has changed or is missing, or
+    /// the disk does not return it.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Damaged { .. } | Self::Missing(_) => true,
@@ -192,12 +194,12 @@ impl Error {
         }
     }
 
-    /// Whether a file is not where it was to be read.
+    /// Whether a file to read does not exist.
     pub(super) fn is_absence(&self) -> bool {
         matches!(self, Self::File(error) if error.source.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Whether the storage could not be asked, so that nothing is known of what it holds: that is no damage.
+    /// Whether the storage could not be asked, so that nothing is known about its content: that is no damage.
     pub fn is_out_of_reach(&self) -> bool {
         matches!(self, Self::Storage(error) if error.kind == Kind::Temporary)
     }
@@ -205,9 +207,9 @@ impl Error {
     /// The kind of failure.
     pub fn kind(&self) -> Kind {
         match self {
-            // It is the directory above that is missing: nothing that anybody has asked for.
+            // The directory above is missing, which is not what was asked for.
             Self::File(error) if error.verb == "create" && error.kind() == Kind::NotFound => Kind::Invalid,
-            // Nobody makes it writable by waiting, as nobody gives the right to write by it.
+            // Waiting does not make it writable, just as it does not grant permission.
             Self::File(error) if error.source.kind() == io::ErrorKind::ReadOnlyFilesystem => Kind::NoPermission,
             Self::File(error) => error.kind(),
             Self::Database(error) => error.kind(),

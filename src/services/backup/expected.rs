@@ -1,4 +1,4 @@
-//! What a client must see of a user, according to a backup.
+//! What a client must see of a user's mail, according to a backup.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::storage::mailbox::{FileName, Flags, FolderName, UidFile};
 pub struct ExpectedFolder {
     /// Its name.
     pub name: FolderName,
-    /// UIDVALIDITY, where the server had fixed it.
+    /// UIDVALIDITY, if the server had set it.
     pub uid_validity: Option<u32>,
     /// Every message.
     pub messages: Vec<ExpectedMessage>,
@@ -31,7 +31,7 @@ pub struct ExpectedMessage {
     pub objects: Vec<ObjectId>,
 }
 
-/// A user's folders. Directories whose names no client could say are left out, as the server leaves them out.
+/// A user's folders. Directories whose names no client could use are left out, as the server does.
 ///
 /// # Errors
 /// The lists are missing or damaged.

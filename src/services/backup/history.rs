@@ -1,4 +1,4 @@
-//! What came of backups, as people want to know it: the last run of each kind, with what it said of itself.
+//! The results of backups, as people want to know them: the last run of each kind and what it reported.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::storage::journal::{self, Journal, Query};
 /// The last run of a kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunReport {
-    /// Of which kind: `created`, `verified`, `pruned`, `drill`, `pushed`.
+    /// The kind: `created`, `verified`, `pruned`, `drill`, `pushed`.
     pub what: String,
     /// When it ended.
     pub at: Timestamp,
@@ -22,11 +22,11 @@ pub struct RunReport {
     pub succeeded_at: Option<Timestamp>,
     /// How long it took, in milliseconds.
     pub milliseconds: u64,
-    /// How long a drill took until the first user had logged in, in milliseconds.
+    /// How long a drill took until the first user was logged in, in milliseconds.
     pub recovery_milliseconds: Option<u64>,
     /// Why it failed; `None` when it did not.
     pub problem: Option<String>,
-    /// The backup it was about; `None` when that is forgotten (`journal.keep_for`), as is all that follows.
+    /// The backup it was about; `None`, like everything below, when its event has expired (`journal.keep_for`).
     pub backup: Option<String>,
     /// Messages in the backup, or those that a drill compared.
     pub messages: Option<u64>,
@@ -36,31 +36,31 @@ pub struct RunReport {
     pub stored: Option<u64>,
     /// Users who logged in during a drill.
     pub users: Option<u64>,
-    /// In how much a drill has found its server to differ from the backup; `None` when none came so far.
+    /// How many differences a drill has found between its server and the backup; `None` when no drill came that far.
     pub different: Option<u64>,
-    /// What differs; the first of it, where it is much.
+    /// The differences; only the first ones if there are many.
     pub differences: Vec<String>,
 }
 
 /// The history cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
-    /// The runs cannot.
+    /// The runs cannot be read.
     #[error(transparent)]
     Runs(#[from] super::Error),
-    /// Their events cannot.
+    /// Their events cannot be read.
     #[error(transparent)]
     Events(#[from] journal::Error),
 }
 
-/// The last run of each kind there was, by kind.
+/// The last run of each kind, sorted by kind.
 ///
 /// # Errors
 /// The database fails.
 pub async fn history(database: &Database, journal: &Journal) -> Result<Vec<RunReport>, HistoryError> {
     let mut reports = Vec::new();
     for run in last_runs(database).await? {
-        // A run is recorded with the time that its event has.
+        // A run is recorded with the time of its event.
         let query = Query {
             kinds: vec![EventKind::Backup],
             since: Some(run.at),

@@ -1,4 +1,4 @@
-//! The end of looking at the folders of somebody who does not stop changing them.
+//! The last passes over the folders of a user who keeps changing them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::fd::AsRawFd as _;
@@ -13,13 +13,13 @@ use super::scan::{self, Identity};
 use super::tree::MessageEntry;
 use crate::foundations::files::is_there;
 
-/// How often folders are looked for that were somewhere else whenever they were to be read.
+/// How often to look for folders that were somewhere else whenever they were to be read.
 const LOOKS: usize = 100;
 
 impl Run {
-    /// Adds what a pass has missed: folders that were called otherwise when they were to be read, and messages that an earlier pass
-    /// has seen in a folder and that were moved into one that had been read already. A message that was expunged meanwhile may
-    /// so be in the backup: it was there while that was taken.
+    /// Adds what a pass has missed: folders that had been renamed when they were to be read, and messages that an earlier pass
+    /// saw in a folder and that were moved into one that had been read already. So a message that was expunged meanwhile may
+    /// be in the backup: it existed while the backup was taken.
     pub(super) fn last_look(
         &self,
         user: &Path,
@@ -49,7 +49,7 @@ impl Run {
                 scanned.extend(found.filter(|found| found.identity == *identity));
             }
         }
-        // One that was renamed while names were listed may have been listed under both.
+        // A folder that was renamed while names were listed may have been listed under both names.
         let mut known = HashSet::new();
         scanned.retain(|folder| known.insert(folder.identity));
         give_back(&mut scanned, &mut before.seen);
@@ -58,7 +58,7 @@ impl Run {
     }
 }
 
-/// A directory that stays the same under this path, however it is renamed.
+/// A path that keeps leading to the same directory, even when that is renamed.
 struct Pinned {
     path: PathBuf,
     _directory: std::fs::File,
@@ -68,13 +68,13 @@ impl Pinned {
     fn open(path: &Path) -> Option<Self> {
         let directory = std::fs::File::open(path).ok()?;
         let pinned = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
-        // Without `/proc` it is read by its name.
+        // Without `/proc`, it is read by its name.
         let path = if pinned.join("cur").is_dir() { pinned } else { path.to_owned() };
         Some(Self { path, _directory: directory })
     }
 }
 
-/// Gives each folder the name it was last seen under. One that was not seen any more keeps its name, unless another has that now.
+/// Gives each folder the name it was last seen under. One that was not seen again keeps its name, unless another has that now.
 fn named(scanned: &mut [Scanned], names: &HashMap<Identity, String>) {
     let mut taken: BTreeSet<String> = names.values().cloned().collect();
     for folder in scanned.iter_mut() {
@@ -90,8 +90,8 @@ fn named(scanned: &mut [Scanned], names: &HashMap<Identity, String>) {
     scanned.sort_by(|a, b| a.directory.cmp(&b.directory));
 }
 
-/// Puts what earlier passes have seen, and what is in no folder now, back into the folder it was seen in, also where that was
-/// removed. A message is known by what it holds, for it gets another name where it is moved to.
+/// Puts messages that earlier passes have seen and that are in no folder now back into the folder they were seen in, even if that
+/// was removed. A message is recognised by its content, because it gets another name when it is moved.
 fn give_back(scanned: &mut Vec<Scanned>, seen: &mut HashMap<Identity, Seen>) {
     let listed = scanned.iter().filter_map(|folder| match &folder.content {
         Content::Listed(messages, _) => Some(messages),
@@ -107,7 +107,7 @@ fn give_back(scanned: &mut Vec<Scanned>, seen: &mut HashMap<Identity, Seen>) {
         let Content::Listed(messages, times) = &mut folder.content else { continue };
         let missed = missed(&seen);
         if !missed.is_empty() {
-            // It is not what is there, and must not be taken for it by the next backup.
+            // This is not the present state, and the next backup must not take it for that.
             *times = None;
             messages.extend(missed);
         }

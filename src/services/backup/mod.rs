@@ -1,26 +1,26 @@
-//! Backups: taken while mail flows, checked, and proven by restoring them.
+//! Backups: taken while mail flows, verified, and tested by restoring them.
 //!
 //! A backup goes into a repository (`repository/`): a directory of packs, which hold the content of files as objects named
-//! by their SHA-256, and of snapshots, each a small document that says what was there at one moment. A message that was
-//! there before is not even opened again: Maildir files never change, only their names do, with the flags.
+//! by their SHA-256, and of snapshots, each a small document that says what existed at one moment. A message that is in an
+//! earlier backup is not even opened again: Maildir files never change, only their names do, with the flags.
 //!
 //! # What it promises
 //!
-//! - A backup is taken from the living server without stopping it. The database is read in one transaction first, then
-//!   the bodies of the queue as that transaction sees it, then the mailboxes: what was in the queue and was delivered
+//! - A backup is taken from the running server without stopping it. The database is read in one transaction first, then
+//!   the bodies of the queue as that transaction sees it, then the mailboxes: a queued message that is delivered
 //!   meanwhile is in the backup twice rather than not at all.
 //! - A snapshot is written last and durably, when everything it names is on disk. An interruption at any point leaves the
-//!   earlier backups as they were, and the next run finds the packs that were finished.
+//!   earlier backups unchanged, and the next run finds the finished packs.
 //! - Every object is checked against its SHA-256 whenever it is read. `verify` reads everything.
-//! - Restoring overwrites nothing: a message that is there already stays as it is, another file of the same name is kept
-//!   beside the restored one, a database with accounts is left alone.
+//! - Restoring overwrites nothing: a message that exists already stays as it is, another file of the same name is kept
+//!   beside the restored one, and a database with accounts is left alone.
 //! - One process writes to a repository at a time, and nothing is removed from it while somebody reads.
 //!
-//! Called by the command line, which reads the directories of the server it belongs to, whether that runs or not. It never
-//! takes the mail root's lock: it reads Maildirs as any other program may, and writes to them as Maildir demands (in
-//! `tmp/`, then a rename). All functions but those that speak to the database block.
+//! Called by the command line, which reads the directories of its server, whether that is running or not. It never
+//! takes the mail root's lock: it reads Maildirs as any other program may, and writes to them as Maildir requires (in
+//! `tmp/`, then a rename). All functions block, except those that talk to the database.
 //!
-//! In the log: warnings for files that could not be read because they are no plain files.
+//! In the log: warnings about files that are not read because they are not regular files.
 
 mod by_base;
 mod collect;

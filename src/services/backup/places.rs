@@ -1,18 +1,18 @@
-//! Which directories must be apart: what is written into one would be taken for what belongs to another.
+//! Checks that directories do not overlap: files written into one would be taken for files of another.
 
 use std::path::{Path, PathBuf};
 
-/// Whether the path is the directory or lies in it, whatever links lead there.
+/// Whether the path is the directory or is inside it, also through links.
 pub fn lies_in(path: &Path, directory: &Path) -> bool {
     path.starts_with(directory) || resolved(path).starts_with(resolved(directory))
 }
 
-/// Whether one of two directories is the other or lies in it.
+/// Whether two directories are the same or one is inside the other.
 pub fn overlap(one: &Path, other: &Path) -> bool {
     lies_in(one, other) || lies_in(other, one)
 }
 
-/// The path without links, as far as it is there.
+/// The path with links resolved, as far as it exists.
 fn resolved(path: &Path) -> PathBuf {
     let resolve = |above: &Path| Some((above.canonicalize().ok()?, path.strip_prefix(above).ok()?.to_owned()));
     match path.ancestors().find_map(resolve) {

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::Error;
 
-/// How far a long run has come, and whether it is to go on. Read by whoever shows it, while others count.
+/// How far a long run has come, and whether it should continue. Some threads count while another shows the progress.
 #[derive(Debug, Default)]
 pub struct Progress {
     messages: AtomicU64,
@@ -11,7 +11,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Counts messages and octets that are done.
+    /// Counts finished messages and octets.
     pub fn add(&self, messages: u64, octets: u64) {
         self.messages.fetch_add(messages, Ordering::Relaxed);
         self.octets.fetch_add(octets, Ordering::Relaxed);
@@ -27,19 +27,19 @@ impl Progress {
         self.octets.load(Ordering::Relaxed)
     }
 
-    /// Has the run end as soon as it can.
+    /// Makes the run end as soon as it can.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the run is to go on.
+    /// Whether the run should continue.
     ///
     /// # Errors
-    /// It is not.
+    /// It should not.
     pub fn goes_on(&self) -> Result<(), Error> {
         match self.stopped.load(Ordering::Relaxed) {
             false => Ok(()),
-            true => Err(Error::Interrupted("it was told to end".to_owned())),
+            true => Err(Error::Interrupted("it was told to stop".to_owned())),
         }
     }
 }

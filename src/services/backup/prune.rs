@@ -1,4 +1,4 @@
-//! Removing backups, and then what none of the others needs.
+//! Removing backups, and then what no other backup needs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -15,24 +15,24 @@ use crate::foundations::failure;
 pub struct Pruned {
     /// Snapshots that stay.
     pub kept: Vec<SnapshotId>,
-    /// Snapshots that went.
+    /// Snapshots that were removed.
     pub removed: Vec<SnapshotId>,
-    /// Snapshots that cannot be read and were set aside.
+    /// Unreadable snapshots that were set aside.
     pub set_aside: Vec<SnapshotId>,
-    /// Where the files that were set aside are, those of packs among them.
+    /// Where the files are that were set aside, including packs.
     pub aside: Vec<PathBuf>,
-    /// What of the snapshots that stay cannot be read, as sentences, at most 100: what only that would have named went.
+    /// What cannot be read of the remaining snapshots, as sentences, at most 100: objects that only this would have named were removed.
     pub given_up: Vec<String>,
-    /// Octets of packs that went.
+    /// Octets of packs that were removed.
     pub freed: u64,
-    /// Octets that were written again, from packs most of which nothing needed any more.
+    /// Octets that were written again, from packs that were mostly unused.
     pub written: u64,
-    /// Why each file that was to go is still there: the place does not let go of it.
+    /// Why each file that should have been removed is still there: the storage does not allow its removal.
     pub held: Vec<String>,
 }
 
 impl Pruned {
-    /// What came of removing a file, or `None` when the place holds it.
+    /// The result of removing a file, or `None` when the storage does not allow it.
     fn unless_held<T>(&mut self, removed: Result<T, Error>) -> Result<Option<T>, Error> {
         match removed {
             Ok(removed) => Ok(Some(removed)),
@@ -45,29 +45,29 @@ impl Pruned {
     }
 }
 
-/// What becomes of snapshots and packs that cannot be read.
+/// What happens to unreadable snapshots and packs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damaged {
-    /// They stay, and while a snapshot that stays cannot be read nothing is removed.
+    /// They stay, and as long as a remaining snapshot cannot be read, nothing is removed.
     Stay,
-    /// They are put where they are no part of the repository, and what only they needed goes.
+    /// They are moved out of the repository, and what only they needed is removed.
     SetAside,
 }
 
-/// A pack of which less than this share (in percent) is needed is written anew with only that.
+/// A pack of which less than this share (in percent) is needed is rewritten with only that.
 const WORTH_KEEPING: u64 = 50;
 
 /// Removes snapshots that the rules do not keep, and what only they needed. An interruption at any point leaves the other
-/// snapshots whole; what was not removed is removed by the next run. The repository must be open to remove.
+/// snapshots intact; the next run removes the rest. The repository must have been opened for removing.
 ///
-/// The backups in `named` go too, whatever the rules say.
+/// The backups in `named` are removed too, whatever the rules say.
 ///
-/// A place may hold what is to go: an append-only directory, a bucket whose key may not delete. A snapshot that is held
-/// stays, with what it needs, and the others are gone through.
+/// The storage may not allow removal: an append-only directory, a bucket whose key may not delete. Then a snapshot
+/// stays, with what it needs, and the run continues with the others.
 ///
 /// # Errors
-/// Removing is forbidden, the disk fails, not one snapshot is there or can be read, one that is named is not there or the only one, or
-/// one that stays is damaged and is not to be set aside: then it is not known what it needs, and nothing it might need is
+/// Removing is forbidden, the disk fails, there is no readable snapshot, a named one does not exist or is the only one, or
+/// a remaining one is damaged and must not be set aside: then it is not known what it needs, and nothing it might need is
 /// removed.
 pub fn prune(
     repository: &Repository,
@@ -100,7 +100,7 @@ pub fn prune(
     Ok(pruned)
 }
 
-/// Puts snapshots and packs aside that cannot be read.
+/// Sets unreadable snapshots and packs aside.
 fn set_aside(repository: &Repository, damaged: Damaged, pruned: &mut Pruned) -> Result<(), Error> {
     if damaged == Damaged::Stay {
         return Ok(());
@@ -120,7 +120,7 @@ fn set_aside(repository: &Repository, damaged: Damaged, pruned: &mut Pruned) -> 
     Ok(())
 }
 
-/// Removes the packs that nothing needs, and writes those anew of which little is needed.
+/// Removes unused packs, and rewrites mostly unused ones.
 fn remove_packs(repository: &Repository, needed: &HashMap<ObjectId, Kind>, pruned: &mut Pruned) -> Result<(), Error> {
     let mut packs: BTreeMap<u32, Vec<(Location, ObjectId)>> = BTreeMap::new();
     for (location, id) in repository.by_place() {
@@ -131,11 +131,11 @@ fn remove_packs(repository: &Repository, needed: &HashMap<ObjectId, Kind>, prune
     };
     let mut thin = Vec::new();
     for number in 0..repository.packs() {
-        // A pack whose objects all lie elsewhere too is not among them.
+        // A pack whose objects are all in other packs too is not among them.
         let objects = packs.remove(&number).unwrap_or_default();
         let all = octets(&mut objects.iter());
         let live = octets(&mut objects.iter().filter(|(_, id)| needed.contains_key(id)));
-        // One without octets may be needed, too.
+        // An empty object may be needed, too.
         let some_needed = objects.iter().any(|(_, id)| needed.contains_key(id));
         let all_needed = some_needed && objects.iter().all(|(_, id)| needed.contains_key(id));
         if all_needed || (live > 0 && live * 100 >= all * WORTH_KEEPING) {
@@ -147,11 +147,11 @@ fn remove_packs(repository: &Repository, needed: &HashMap<ObjectId, Kind>, prune
             pruned.freed += pruned.unless_held(repository.remove_pack(number))?.unwrap_or(0);
         }
     }
-    // Where one file is held others may be, and what is written beside them would only take more room.
+    // If one file cannot be removed, others may not be either, and rewriting them would only take more space.
     if !pruned.held.is_empty() {
         return Ok(());
     }
-    // One with a damaged object is left as it is: what can be read of it can be read where it lies.
+    // A pack with a damaged object is left as it is: its readable objects can be read where they are.
     let mut whole = Vec::new();
     for (number, objects) in thin {
         if can_be_read(repository, &objects, needed)? {
@@ -172,7 +172,7 @@ fn remove_packs(repository: &Repository, needed: &HashMap<ObjectId, Kind>, prune
 /// What would be removed.
 ///
 /// # Errors
-/// The snapshots cannot be listed, not one of them is there or can be read, or one that is named is not there or the
+/// The snapshots cannot be listed, there is no readable one, or a named one does not exist or is the
 /// only one.
 pub fn plan(
     repository: &Repository,
@@ -185,7 +185,7 @@ pub fn plan(
     if let Some(unknown) = named.iter().find(|id| !ids.contains(id)) {
         return Err(Error::NoSnapshot(format!("is named {unknown}")));
     }
-    // Without any it is not known either what the packs hold: the list may have been lost, and they with it.
+    // Without any snapshot it is not known what the packs are for: the snapshots may have been lost.
     if ids.is_empty() && repository.packs() > 0 {
         return Err(Error::Unlisted(repository.root().to_owned()));
     }
@@ -207,14 +207,14 @@ pub fn plan(
     if !all.is_empty() && all.len() == unreadable.len() {
         return Err(Error::NoneWhole(repository.root().to_owned()));
     }
-    // A damaged one keeps its place until the rules are done with it, but takes none from another.
+    // A damaged one stays as long as the rules would keep it, but does not take the place of another.
     let mut stays = kept(&all, &settings.retention, now);
     stays.retain(|id| unreadable.contains(id));
     all.retain(|(id, _)| !unreadable.contains(id));
     if let Some(only) = named.first().filter(|_| all.iter().all(|(id, _)| named.contains(id))) {
         return Err(Error::OnlyOne(only.to_string()));
     }
-    // What goes by its name takes no place from another either.
+    // A backup removed by name does not take the place of another either.
     let (gone, all): (Vec<_>, Vec<_>) = all.into_iter().partition(|(id, _)| named.contains(id));
     stays.retain(|id| !named.contains(id));
     stays.extend(kept(&all, &settings.retention, now));
@@ -236,10 +236,10 @@ pub fn plan(
     Ok(Pruned { kept, removed, set_aside, ..Pruned::default() })
 }
 
-/// Most of what cannot be read that is told one by one.
+/// Most unreadable things that are reported individually.
 const MOST_TOLD: usize = 100;
 
-/// What snapshots need, and what is not known of it.
+/// What snapshots need, as far as it is known.
 type Needs = (HashMap<ObjectId, Kind>, Vec<String>);
 
 fn needed(repository: &Repository, kept: &[SnapshotId], damaged: Damaged) -> Result<Needs, Error> {
@@ -266,7 +266,7 @@ fn needed(repository: &Repository, kept: &[SnapshotId], damaged: Damaged) -> Res
     Ok((needed, unknown))
 }
 
-/// Whether what is needed of a pack is as it was stored.
+/// Whether the needed objects of a pack are as they were stored.
 fn can_be_read(
     repository: &Repository,
     objects: &[(Location, ObjectId)],
@@ -282,7 +282,7 @@ fn can_be_read(
     Ok(true)
 }
 
-/// Writes what is needed of a pack into another one; its octets.
+/// Writes the needed objects of a pack into another one, and returns their octets.
 fn copy(
     repository: &Repository,
     objects: &[(Location, ObjectId)],

@@ -4,8 +4,8 @@ use super::create::{read_folder, read_record};
 use super::repository::{FileContent, FileRecord, Kind, ObjectId, Repository, Snapshot};
 use super::{Error, rows};
 
-/// Calls back with each object, which packs it belongs into, and whose it is. A list that cannot be read is reported too, as an error, and what it
-/// would have named is passed over.
+/// Calls back with each object, the kind of pack it belongs in, and its owner. A list that cannot be read is also reported, as an
+/// error, and what it would have named is skipped.
 pub fn each_reference(
     repository: &Repository,
     snapshot: &Snapshot,

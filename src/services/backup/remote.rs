@@ -1,9 +1,9 @@
 //! Copies of a repository elsewhere: in a bucket, or wherever `rsync` reaches.
 //!
-//! Packs go first and snapshots after them, so that a copy that was interrupted names nothing that it lacks. Nothing that
-//! is there is changed or removed: files of a repository never change, and a file that was cut off has another name until
-//! it is complete, or in a bucket is not there. What is to be copied is compared with its SHA-256 before, what is there already
-//! by its size.
+//! Packs go first and snapshots after them, so that an interrupted copy never names anything that it lacks. Nothing there
+//! is changed or removed: files of a repository never change, and an incomplete file has another name until
+//! it is complete, or in a bucket does not exist. Files are checked against their SHA-256 before they are copied; those that
+//! exist already are compared by size.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -14,16 +14,16 @@ use super::repository::{check, copy, other_size};
 use super::s3::BucketPlace;
 use super::{BackupSettings, Destination, Error};
 
-/// Where a copy is.
+/// Where a copy is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remote {
-    /// What `rsync` takes.
+    /// A location for `rsync`.
     Rsync(String),
     /// A bucket.
     Bucket(BucketPlace),
 }
 
-/// The text is no place to copy to.
+/// The text is not a location to copy to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no place for a copy: `s3://bucket/prefix`, or for `rsync` `host:path`, `user@host:path`, \
@@ -32,7 +32,7 @@ pub enum Remote {
 pub struct InvalidRemote(String);
 
 impl Remote {
-    /// The directory of this machine, if it is one; as for `rsync`, a colon before the first slash ends a host's name.
+    /// The directory on this machine, if it is one; as for `rsync`, a colon before the first slash ends a host name.
     pub fn directory(&self) -> Option<&Path> {
         match self {
             Self::Rsync(place) if place.split('/').next().is_some_and(|first| !first.contains(':')) => {
@@ -52,7 +52,7 @@ impl std::str::FromStr for Remote {
         if is_bucket {
             return text.parse().map(Self::Bucket).map_err(|_| invalid());
         }
-        // What begins with a hyphen would be an option.
+        // A location that begins with a hyphen would be an option.
         let is_plain = !text.is_empty() && !text.starts_with('-') && !text.chars().any(char::is_control);
         let is_known = text.starts_with("rsync://") || !text.contains("://");
         if is_plain && is_known { Ok(Self::Rsync(text.to_owned())) } else { Err(invalid()) }
@@ -68,10 +68,10 @@ impl std::fmt::Display for Remote {
     }
 }
 
-/// Copies what the remote place lacks. Blocks.
+/// Copies what the remote copy lacks. Blocks.
 ///
 /// # Errors
-/// A file that is to be copied is damaged, or one that is there has another size; `rsync` is not there or fails, or the
+/// A file to be copied is damaged, or an existing one has another size; `rsync` is missing or fails, or the
 /// storage does. What was copied stays and shortens the next run.
 pub fn push(settings: &BackupSettings, remote: &Remote) -> Result<(), Error> {
     match (&settings.destination, remote) {
@@ -81,7 +81,7 @@ pub fn push(settings: &BackupSettings, remote: &Remote) -> Result<(), Error> {
             let missing = Differing::Missing.files(settings, &from, &to)?;
             check(here, &missing, settings)?;
             in_order(settings, &from, &to, &missing)?;
-            // What is damaged here is not missing there, and not for this command to say.
+            // What is damaged here is not missing there, and is not this command's business.
             let others = Differing::InSize.files(settings, &from, &to)?;
             let is_whole = |name: &&String| check(here, std::slice::from_ref(*name), settings).is_ok();
             match others.iter().find(is_whole) {
@@ -93,11 +93,11 @@ pub fn push(settings: &BackupSettings, remote: &Remote) -> Result<(), Error> {
     }
 }
 
-/// Copies back what this place lacks, for a machine that has lost its backups. Blocks.
+/// Copies back what is missing here, for a machine that has lost its backups. Blocks.
 ///
 /// # Errors
-/// `rsync` is not there or fails, or the storage does. What came over by `rsync` and is damaged stays, for most of it can be
-/// read, and is an error, too.
+/// `rsync` is missing or fails, or the storage does. Damaged files that arrived by `rsync` stay, since most of their content can
+/// be read, but are an error, too.
 pub fn pull(settings: &BackupSettings, remote: &Remote) -> Result<(), Error> {
     match (&settings.destination, remote) {
         (here, Remote::Bucket(place)) => copy(&Destination::Bucket(place.clone()), here, settings),
@@ -114,17 +114,16 @@ pub fn pull(settings: &BackupSettings, remote: &Remote) -> Result<(), Error> {
 }
 
 fn out_of_reach(place: &BucketPlace) -> Error {
-    let because =
-        format!("it does not reach into `{place}`: copy to another bucket, or keep the backups in a directory");
+    let because = format!("it cannot read `{place}`: copy to another bucket, or keep the backups in a directory");
     Error::Program { program: "rsync", because, remedy: Remedy::Change }
 }
 
-/// In which way files at two places differ.
+/// How files at two places differ.
 #[derive(Debug, Clone, Copy)]
 enum Differing {
     /// The other place lacks them.
     Missing,
-    /// They are at both and have different sizes.
+    /// Both have them, in different sizes.
     InSize,
 }
 
@@ -145,8 +144,8 @@ impl Differing {
     }
 }
 
-/// The packs and the mark, then those of the files that are snapshots and name what is in the packs: not one that was made
-/// meanwhile, whose packs may not be among those that were copied.
+/// The packs and the mark, then the snapshots among the files, which name what is in the packs: not one that was made
+/// meanwhile, whose packs may not be among the copied ones.
 fn in_order(settings: &BackupSettings, from: &str, to: &str, files: &[String]) -> Result<(), Error> {
     let shell = format!("--rsh={}", settings.remote_shell);
     let always = ["--ignore-existing", "--fsync", &shell];
@@ -159,7 +158,7 @@ fn in_order(settings: &BackupSettings, from: &str, to: &str, files: &[String]) -
     rsync(&[&always[..], &["--files-from=-"]].concat(), from, to, &names).map(drop)
 }
 
-/// Runs `rsync` and gives it an input; what it prints.
+/// Runs `rsync` with an input, and returns its output.
 fn rsync(more: &[&str], from: &str, to: &str, input: &str) -> Result<String, Error> {
     let failed = |because: String, remedy| Error::Program { program: "rsync", because, remedy };
     let mut command = Command::new("rsync");
@@ -167,7 +166,7 @@ fn rsync(more: &[&str], from: &str, to: &str, input: &str) -> Result<String, Err
     command.arg("--exclude=.unfinished.*").arg("--exclude=.*.tmp").args(more).args(["--", from, to]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = command.spawn().and_then(|mut child| {
-        // One that ends before it has read all of it says why.
+        // If it ends before it has read everything, it says why.
         let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
         child.wait_with_output()
     });
@@ -175,8 +174,8 @@ fn rsync(more: &[&str], from: &str, to: &str, input: &str) -> Result<String, Err
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    // rsync(1): wrong use, versions that do not fit each other, files that cannot be chosen, what is not supported. The
-    // remote shell's 127 says that there is no rsync at the other end.
+    // rsync(1): wrong usage, incompatible protocol versions, errors selecting files, unsupported actions. The
+    // remote shell's 127 means that there is no rsync at the other end.
     let remedy = match output.status.code() {
         Some(1..=4 | 126 | 127) => Remedy::Change,
         _ => Remedy::Patience,

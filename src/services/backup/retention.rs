@@ -11,8 +11,8 @@ use crate::foundations::clock::Timestamp;
 /// The number of the day, week or month of a snapshot.
 type Period = fn(&SnapshotId) -> i32;
 
-/// The snapshots that are kept, out of all there are, each with whether it is a full one. Those whose moment has not come
-/// are kept and take no place from the others, for it may be this clock that is wrong.
+/// The snapshots to keep, out of all snapshots, each with whether it is a full one. Those from the future
+/// are kept and do not take the place of others, since it may be this clock that is wrong.
 pub fn kept(snapshots: &[(SnapshotId, bool)], rules: &RetentionSettings, now: Timestamp) -> BTreeSet<SnapshotId> {
     let (ahead, mut newest_first): (Vec<_>, Vec<_>) = snapshots.iter().partition(|(id, _)| id.is_ahead(now));
     newest_first.sort_by(|a, b| b.0.cmp(&a.0));
@@ -90,7 +90,7 @@ mod tests {
         let mut with_one = kept(&all, &RetentionSettings::default(), now);
         assert!(with_one.remove(&ahead), "nobody knows yet which clock is wrong");
         assert_eq!(with_one, alone);
-        // With a clock that is behind, all are.
+        // With a clock that is behind, all are kept.
         assert_eq!(kept(&all, &NONE, Timestamp::EPOCH).len(), all.len());
     }
 

@@ -1,4 +1,4 @@
-//! The database's rows as objects: one JSON array a line.
+//! The database's rows as objects: one JSON array per line.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,10 +10,10 @@ use crate::storage::database::{ColumnKind, Database, Table, Transaction, Val};
 
 /// Octets of lines at which an object is full.
 const FULL: usize = 1 << 20;
-/// Rows that are inserted together.
+/// Rows that are inserted at once.
 const TOGETHER: usize = 500;
 
-/// Reads all tables in a transaction that is open.
+/// Reads all tables in an open transaction.
 pub async fn save(
     repository: &Repository,
     database: &Database,
@@ -42,7 +42,7 @@ pub async fn save(
     Ok((record, block.added))
 }
 
-/// Inserts all rows of all tables that `keep` lets pass, in one transaction. The tables must be there and fit.
+/// Inserts all rows of all tables that `keep` accepts, in one transaction. The tables must exist and match.
 pub async fn restore(
     repository: &Repository,
     record: &DatabaseRecord,
@@ -60,7 +60,7 @@ pub async fn restore(
             for line in content.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()) {
                 let mut row = read_line(line, &target).ok_or_else(|| Error::Table {
                     table: target.name.clone(),
-                    because: "a row has other values than its columns".to_owned(),
+                    because: "a row does not match the columns".to_owned(),
                 })?;
                 if keep(&target, &mut row) {
                     rows.push(row);
@@ -85,7 +85,7 @@ pub fn each_row(content: &[u8], table: &Table, each: &mut dyn FnMut(&[Val])) -> 
     for line in content.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()) {
         let row = read_line(line, table).ok_or_else(|| Error::Table {
             table: table.name.clone(),
-            because: "a row has other values than its columns".to_owned(),
+            because: "a row does not match the columns".to_owned(),
         })?;
         each(&row);
     }
@@ -97,7 +97,7 @@ fn fitting(saved: &Table, there: &[Table]) -> Result<Table, Error> {
     let refused = |because: String| Error::Table { table: saved.name.clone(), because };
     let target = there.iter().find(|table| table.name == saved.name);
     let target =
-        target.ok_or_else(|| refused("there is no such table: the backup is of a later version".to_owned()))?;
+        target.ok_or_else(|| refused("there is no such table: the backup is from a later version".to_owned()))?;
     let mut columns = Vec::new();
     for column in &saved.columns {
         let found = target.columns.iter().find(|other| other.name == column.name);
@@ -117,7 +117,7 @@ fn write_line(values: &[Val], line: &mut Vec<u8>) {
             Val::Blob(octets) => STANDARD.encode(octets).into(),
         })
         .collect();
-    // A vector of values always has a form in JSON.
+    // A vector of values can always be written as JSON.
     line.extend_from_slice(Value::from(values).to_string().as_bytes());
     line.push(b'\n');
 }

@@ -1,4 +1,4 @@
-//! What came of the last run of each kind, for the figures.
+//! The result of the last run of each kind, for the metrics.
 
 use super::Error;
 use crate::foundations::clock::Timestamp;
@@ -7,7 +7,7 @@ use crate::storage::database::{Database, Val};
 /// The last run of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// Of which kind: `created`, `verified`, `pruned`, `drill`, `pushed`.
+    /// The kind: `created`, `verified`, `pruned`, `drill`, `pushed`.
     pub what: String,
     /// When it ended.
     pub at: Timestamp,
@@ -15,15 +15,15 @@ pub struct Run {
     pub succeeded_at: Option<Timestamp>,
     /// How long it took, in milliseconds.
     pub milliseconds: u64,
-    /// How long a drill took until the first user had logged in, in milliseconds.
+    /// How long a drill took until the first user was logged in, in milliseconds.
     pub recovery_milliseconds: Option<u64>,
-    /// In how much a drill has found its server to differ from the backup; `None` when none came so far.
+    /// How many differences a drill has found between its server and the backup; `None` when no drill came that far.
     pub differences: Option<u64>,
     /// Why it failed; `None` when it did not.
     pub problem: Option<String>,
 }
 
-/// Notes a run in the place of the one before it.
+/// Records a run, replacing the one before it.
 ///
 /// # Errors
 /// The database fails.
@@ -31,7 +31,7 @@ pub async fn note_run(database: &Database, run: &Run) -> Result<(), Error> {
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let succeeded = run.problem.is_none().then_some(run.at);
     let keys: &[&str] = &["what"];
-    // A failure does not make the last success forgotten.
+    // A failure does not erase the last success.
     let mut others = vec!["at", "milliseconds", "recovery_milliseconds", "problem"];
     let mut values: Vec<Val> = vec![
         run.what.as_str().into(),
@@ -53,12 +53,12 @@ pub async fn note_run(database: &Database, run: &Run) -> Result<(), Error> {
     Ok(())
 }
 
-/// The last run of each kind there was.
+/// The last run of each kind.
 ///
 /// # Errors
 /// The database fails.
 pub async fn last_runs(database: &Database) -> Result<Vec<Run>, Error> {
-    // A run that was noted by an older program has no row of its own there.
+    // A run recorded by an older program has no row of its own.
     let sql = "SELECT r.what, r.at, r.succeeded_at, r.milliseconds, r.recovery_milliseconds, r.problem, d.differences \
                FROM backup_runs r LEFT JOIN backup_differences d ON d.what = r.what AND d.at = r.at ORDER BY r.what";
     let number = |n: i64| u64::try_from(n).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Looking at a user's mail while others change it.
+//! Listing a user's mail while others change it.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,13 +17,13 @@ use crate::foundations::address::Address;
 use crate::foundations::files::{is_directory, is_there};
 use crate::storage::mailbox::{FileName, Place};
 
-/// Times a folder is listed again because it changes while it is read.
+/// How often a folder is listed again because it changes while it is read.
 const ATTEMPTS: usize = 5;
-/// How long a directory can change without its time showing it, in nanoseconds, and some more.
+/// How long a directory can change without its time showing it, in nanoseconds, with a margin.
 const GRAIN: i64 = 50_000_000;
-/// Octets of names that the system is asked for at a time.
+/// Octets of names to ask the system for at a time.
 const LISTED_AT_ONCE: usize = 64 << 10;
-/// Depth to which directories that are no folders are followed.
+/// Depth to which directories that are not folders are followed.
 const DEPTH: usize = 8;
 
 /// The message files of a folder.
@@ -34,7 +34,7 @@ pub type Listing = by_base::Set<Listed>;
 pub struct Listed {
     pub place: Place,
     pub name: Vec<u8>,
-    /// Octets, where the name says it.
+    /// Octets, if the name says so.
     pub size: Option<u64>,
 }
 
@@ -47,12 +47,12 @@ impl by_base::Named for Listed {
 /// When the directories `new` and `cur` of a folder last changed, in nanoseconds since 1970.
 pub type Times = [i64; 2];
 
-/// What tells a folder from every other, whatever it is called.
+/// What identifies a folder, whatever its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
     device: u64,
     inode: u64,
-    /// Where the file system knows when the directory was made: numbers of those that were removed are soon used anew.
+    /// When the directory was created, if the file system knows: inode numbers of removed directories are soon reused.
     made: Option<SystemTime>,
 }
 
@@ -63,14 +63,14 @@ pub struct Folders {
     pub directories: Vec<String>,
     /// Directories of folders whose names are not UTF-8.
     pub unnamed: Vec<PathBuf>,
-    /// Whether none came or went meanwhile. One that is renamed just then may be missing.
+    /// Whether none appeared or disappeared meanwhile. One that is renamed just then may be missing.
     pub in_peace: bool,
 }
 
 /// Domain and local part of users, and directories whose names are not UTF-8.
 pub type Users = (Vec<(String, String)>, Vec<PathBuf>);
 
-/// Who has a directory of mail below a mail root, or of what users have before the first mail, such as a script; sorted.
+/// The users with a directory below a mail root, of mail or of what they have before the first mail, such as a script; sorted.
 pub fn users(mail_root: &Path) -> Result<Users, Error> {
     let mut users = Vec::new();
     let (domains, mut unnamed) = directories(mail_root)?;
@@ -113,7 +113,7 @@ fn directories(path: &Path) -> Result<Directories, Error> {
     Ok((names, unnamed))
 }
 
-/// Looks at which folders a user has.
+/// Lists the folders of a user.
 pub fn folders(user: &Path) -> Result<Folders, Error> {
     let changed = || fs::metadata(user).map(|user| (user.ctime(), user.ctime_nsec())).map_err(at("look for", user));
     let before = changed()?;
@@ -121,12 +121,12 @@ pub fn folders(user: &Path) -> Result<Folders, Error> {
     for entry in fs::read_dir(user).map_err(at("read", user))? {
         let entry = entry.map_err(at("read", user))?;
         let name = entry.file_name();
-        // A second dot is the store's mark for what is being removed or restored.
+        // A second dot is the store's mark for folders being removed or restored.
         if !name.as_bytes().starts_with(b".") || name.as_bytes().starts_with(b"..") {
             continue;
         }
         if !is_directory(&entry.path().join("cur"))? {
-            // The clock of the file system is too coarse to tell of every change, but a name that has gone tells of one.
+            // The clock of the file system is too coarse to show every change, but a name that is gone shows one.
             found.in_peace &= is_there(&entry.path())?;
             continue;
         }
@@ -143,8 +143,8 @@ pub fn folders(user: &Path) -> Result<Folders, Error> {
 /// The messages of a folder, and the times of its directories if nothing has changed meanwhile. `now` is the time in
 /// nanoseconds.
 ///
-/// A file that is renamed while its directory is listed may be passed over or seen twice. So the listings are put together
-/// until one of them was made in peace, and a message is the same by its base name.
+/// A file that is renamed while its directory is listed may be missed or seen twice. So listings are merged
+/// until one of them was made without changes, and messages are identified by their base names.
 pub fn messages(folder: &Path, now: impl Fn() -> i64) -> io::Result<(Listing, Option<Times>)> {
     let mut all = Listing::new();
     for _ in 0..ATTEMPTS {
@@ -167,7 +167,7 @@ fn list(folder: &Path, place: Place, listing: &mut Listing) -> io::Result<()> {
     let path = folder.join(place.directory());
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = match rustix::fs::open(&path, flags, Mode::empty()) {
-        // A folder that was just made, or one that another program made without it.
+        // A folder that was just created, or one that another program created without it.
         Err(Errno::NOENT) if place == Place::New => return Ok(()),
         directory => directory?,
     };
@@ -179,7 +179,7 @@ fn list(folder: &Path, place: Place, listing: &mut Listing) -> io::Result<()> {
         let Some(parsed) = FileName::parse(name, place) else { continue };
         let is_file = match entry.file_type() {
             FileType::RegularFile => true,
-            // Not every file system says it here.
+            // Not every file system says this here.
             FileType::Unknown => fs::symlink_metadata(path_of(folder, place, name)).is_ok_and(|file| file.is_file()),
             _ => false,
         };
@@ -190,8 +190,8 @@ fn list(folder: &Path, place: Place, listing: &mut Listing) -> io::Result<()> {
     Ok(())
 }
 
-/// When the directories of a folder last changed. The time of the last change of status: unlike that of content, no program
-/// can set it, and it changes with every name that comes or goes.
+/// When the directories of a folder last changed, by the change time of the inode: unlike the modification time, no program
+/// can set it, and it changes with every name that is added or removed.
 pub fn times(folder: &Path) -> io::Result<Times> {
     let time = |place: Place| match fs::metadata(folder.join(place.directory())) {
         Ok(metadata) => Ok(metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec())),
@@ -206,18 +206,18 @@ pub fn path_of(folder: &Path, place: Place, name: &[u8]) -> PathBuf {
     folder.join(place.directory()).join(std::ffi::OsStr::from_bytes(name))
 }
 
-/// Opens a message's file, but nothing that would wait or lead elsewhere.
+/// Opens a message's file, but nothing that would block or lead elsewhere.
 pub fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOATIME;
     match rustix::fs::open(path, flags, Mode::empty()) {
-        // Only the owner of a file may leave its time of access alone.
+        // Only the owner of a file may leave its access time unchanged.
         Err(Errno::PERM) => Ok(rustix::fs::open(path, flags - OFlags::NOATIME, Mode::empty())?.into()),
         opened => Ok(opened?.into()),
     }
 }
 
 /// Everything else in a user's or a folder's directory that is worth keeping, without that of other folders: paths below it,
-/// sorted. A folder that has gone has nothing.
+/// sorted. Empty for a folder that is gone.
 pub fn other_files(home: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     collect(home, Path::new(""), DEPTH, &mut found)?;
@@ -225,7 +225,7 @@ pub fn other_files(home: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// Which folder this is; `None` when there is none.
+/// The identity of this folder; `None` when it does not exist.
 pub fn identity(folder: &Path) -> Result<Option<Identity>, Error> {
     match fs::metadata(folder) {
         Ok(directory) => {
@@ -240,7 +240,7 @@ pub fn identity(folder: &Path) -> Result<Option<Identity>, Error> {
 fn collect(home: &Path, below: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Error> {
     let directory = home.join(below);
     let entries = match fs::read_dir(&directory) {
-        // A folder that was removed or renamed since it was listed takes its files along.
+        // A folder that was removed or renamed since it was listed takes its files with it.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(at("read", &directory))?,
     };
@@ -254,7 +254,7 @@ fn collect(home: &Path, below: &Path, depth: usize, found: &mut Vec<PathBuf>) ->
         let path = below.join(&name);
         if kind.is_dir() {
             let of_maildir = name == "cur" || name == "new" || name == "tmp" || entry.path().join("cur").is_dir();
-            // Names with two dots are the store's marks for what is being removed or restored.
+            // Names with two dots are the store's marks for folders being removed or restored.
             if !of_maildir && depth > 0 && !name.to_string_lossy().starts_with("..") {
                 collect(home, &path, depth - 1, found)?;
             }
@@ -265,7 +265,7 @@ fn collect(home: &Path, below: &Path, depth: usize, found: &mut Vec<PathBuf>) ->
     Ok(())
 }
 
-/// Whether a file is more than a cache that can be made anew.
+/// Whether a file is more than a cache that can be rebuilt.
 fn is_kept(name: &str) -> bool {
     let is_cache = ["postrider.index", "postrider.cache", "dovecot.index", "maildirsize", "dovecot.list.index"]
         .iter()

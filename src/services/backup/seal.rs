@@ -1,4 +1,4 @@
-//! Configuration and keys, encrypted by the program `age` for those who may read them.
+//! Encrypting configuration and keys with the program `age`, for those who may read them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,13 +16,13 @@ use crate::foundations::files::read_bounded;
 /// How files are encrypted.
 pub struct Seal {
     recipients: Vec<String>,
-    /// What the newest backup has, by path. What has not changed is not encrypted again, for the result would be another
+    /// What the newest backup has, by path. Unchanged files are not encrypted again, since the result would differ
     /// each time.
     before: HashMap<String, FileRecord>,
 }
 
-/// Whether the text is of a kind that `age` encrypts for: a key's public half, of `age` or of SSH. A secret key is none, and
-/// must not become an argument of a program, which others can see, nor part of what is said about it.
+/// Whether the text is something that `age` encrypts for: a public key of `age` or SSH. A secret key is not, and
+/// must not become an argument of a program, which others can see, or part of a message.
 pub fn is_recipient(text: &str) -> bool {
     let is_plain = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let is_ssh = ["ssh-ed25519 ", "ssh-rsa "].iter().any(|kind| text.starts_with(kind));
@@ -33,19 +33,19 @@ pub fn is_recipient(text: &str) -> bool {
 const LARGEST: u64 = 16 << 20;
 
 impl Seal {
-    /// For these recipients; for none of them, nothing is encrypted.
+    /// For these recipients; without any, nothing is encrypted.
     pub fn new(recipients: &[String], previous: Option<&Snapshot>) -> Self {
         let before = previous.iter().flat_map(|snapshot| &snapshot.files);
         Self { recipients: recipients.to_vec(), before: before.map(|file| (file.path.clone(), file.clone())).collect() }
     }
 
-    /// Stores a file of configuration; `None` when it is not there.
+    /// Stores a configuration file; `None` when it does not exist.
     pub fn file(&self, run: &Run, path: &Path, block: &mut Block<'_>) -> Result<Option<FileRecord>, Error> {
         if self.recipients.is_empty() {
             return run.file(Path::new("/"), path, block);
         }
         if !self.recipients.iter().all(|recipient| is_recipient(recipient)) {
-            let because = "one of `backup.age_recipients` is no recipient: `age1…` or a public SSH key is wanted";
+            let because = "one of `backup.age_recipients` is not a recipient: expected `age1…` or a public SSH key";
             return Err(Error::Program { program: "age", because: because.to_owned(), remedy: Remedy::Change });
         }
         let metadata = match fs::metadata(path) {
@@ -72,8 +72,8 @@ impl Seal {
         Ok(Some(FileRecord { path: name, mode: metadata.mode() & 0o7777, changed, sealed: Some(mark), content }))
     }
 
-    /// Says for whom a file is encrypted, and which file that is. Its date alone does not: in the Nix store all have the same,
-    /// and a link leads to another one when its content changes. A digest of the content would help to guess a secret.
+    /// Identifies the recipients and the file. Its date alone is not enough: in the Nix store all files have the same date,
+    /// and a link points to another file when the content changes. A digest of the content would help to guess a secret.
     fn mark(&self, path: &Path, metadata: &fs::Metadata) -> ObjectId {
         let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let (number, length) = (metadata.ino(), metadata.len());
@@ -83,12 +83,12 @@ impl Seal {
     }
 }
 
-/// Decrypts what was encrypted, with the key in a file.
+/// Decrypts something with the key in a file.
 pub fn open(sealed: &[u8], identity: &Path) -> Result<Vec<u8>, Error> {
     age(&["-d", "-i", &identity.to_string_lossy()], sealed)
 }
 
-/// Runs `age` on some octets.
+/// Runs `age` with some input.
 fn age(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Error> {
     let failed = |because: String, remedy| Error::Program { program: "age", because, remedy };
     let mut command = Command::new("age");
@@ -99,7 +99,7 @@ fn age(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Error> {
     let output = std::thread::scope(|scope| {
         // It begins to write before it has read everything.
         scope.spawn(move || {
-            // That it stopped reading, it says itself.
+            // It reports itself if it stopped reading.
             let _ = pipe.as_mut().map(|pipe| pipe.write_all(input));
         });
         child.wait_with_output()
@@ -108,7 +108,7 @@ fn age(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Error> {
     if output.status.success() {
         return Ok(output.stdout);
     }
-    // What it refuses, a key or what is to be encrypted, is the same the next time; a signal ended it from outside.
+    // A refused key or input is refused again the next time; a signal came from outside.
     let remedy = if output.status.code().is_some() { Remedy::Change } else { Remedy::Patience };
     Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned(), remedy))
 }

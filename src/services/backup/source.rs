@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use crate::storage::database::Database;
 
-/// What a backup is taken of.
+/// What a backup is taken from.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The server's name.
@@ -15,10 +15,10 @@ pub struct Source {
     pub database: Database,
     /// Configuration, keys and certificates, as absolute paths.
     pub files: Vec<PathBuf>,
-    /// Files and directories of secrets that are meant not to be in it, as the configuration names them.
+    /// Files and directories with secrets that must not be in it, as the configuration names them.
     pub secrets_left_out: Vec<String>,
-    /// Recipients of `age` for whom those files are encrypted; none to leave them as they are.
+    /// `age` recipients for whom those files are encrypted; none to leave them as they are.
     pub recipients: Vec<String>,
-    /// Whether mailboxes without a single message are meant, although an earlier backup has some.
+    /// Whether mailboxes without any message are accepted, although an earlier backup has some.
     pub may_be_empty: bool,
 }

@@ -1,7 +1,7 @@
 //! The lists of messages in a folder, as objects.
 //!
-//! A page has one line for each message: `<c or n> <date> <size> <objects> <name>`: whether it lay in `cur/` or `new/`, the
-//! file's date in seconds since 1970, its octets, the names of its objects with commas between them, and the file's name
+//! A page has one line for each message: `<c or n> <date> <size> <objects> <name>`: whether it was in `cur/` or `new/`, the
+//! file's date in seconds since 1970, its octets, the names of its objects separated by commas, and the file's name
 //! with `%` and control characters as `%xx`. Messages share a page by their UIDs, so that a page of old messages stays the
 //! same object as long as none of them is expunged or flagged.
 
@@ -14,10 +14,10 @@ use crate::storage::mailbox::{FileName, Place};
 /// UIDs of a page.
 const UIDS: u32 = 1024;
 
-/// A message as a backup knows it.
+/// A message in a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageEntry {
-    /// In which directory it lies.
+    /// The directory it is in.
     pub place: Place,
     /// The file's name.
     pub name: Vec<u8>,
@@ -25,7 +25,7 @@ pub struct MessageEntry {
     pub size: u64,
     /// The file's date, in seconds since 1970: INTERNALDATE.
     pub date: i64,
-    /// What it holds.
+    /// Its content.
     pub objects: Vec<ObjectId>,
 }
 
@@ -46,7 +46,7 @@ impl Named for MessageEntry {
     }
 }
 
-/// The part of a base name that was there before any field was added: it names the message also after a mail program has
+/// The part of a base name before any fields were added: it identifies the message even after a mail program has
 /// given it another UID.
 pub fn unique(base: &[u8]) -> &[u8] {
     base.split(|octet| *octet == b',').next().unwrap_or(base)
@@ -114,8 +114,8 @@ pub fn read_page(page: &[u8]) -> Option<Vec<MessageEntry>> {
     Some(messages)
 }
 
-/// Whether this is the name of a file, and no path to another place: whoever can write to a repository must not thereby write
-/// anywhere a restore is made.
+/// Whether this is a file name and not a path to another place: someone who can write to a repository must not be able to
+/// write outside the restored directory.
 pub fn is_file_name(name: &[u8]) -> bool {
     !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/') && !name.contains(&0)
 }

@@ -1,4 +1,4 @@
-//! Whether backups are what was stored.
+//! Checks that backups are as they were stored.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -12,10 +12,10 @@ use super::repository::{Kind, Location, ObjectId, Repository, SnapshotId};
 use super::{Error, Progress};
 use crate::foundations::counted::{are, counted};
 
-/// How much is looked at.
+/// How much to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Whether everything that snapshots name is there.
+    /// Whether everything that snapshots name exists.
     Structure,
     /// Also every octet of every pack.
     Everything,
@@ -24,25 +24,25 @@ pub enum Depth {
 /// What was found.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Verified {
-    /// Snapshots looked at.
+    /// Snapshots checked.
     pub snapshots: u64,
     /// Objects that they need.
     pub objects: u64,
     /// Octets of objects that were read and compared with their SHA-256.
     pub octets: u64,
-    /// Snapshots that were taken without secrets: whoever restores one has to bring these.
+    /// Snapshots that were taken without secrets: to restore one, these are needed from elsewhere.
     pub without_secrets: u64,
     /// What is wrong, as sentences.
     pub problems: Vec<String>,
 }
 
-/// Most problems that are told one by one.
+/// Most problems that are reported individually.
 const MOST_TOLD: usize = 100;
 
 /// Checks snapshots, and with [`Depth::Everything`] the whole repository.
 ///
 /// # Errors
-/// The directory cannot be read, or the storage not be asked. Damage is not an error but among the problems.
+/// The directory cannot be read, or the storage does not answer. Damage is not an error but among the problems.
 pub fn verify(
     repository: &Repository,
     snapshots: &[SnapshotId],
@@ -121,7 +121,7 @@ fn read_everything(repository: &Repository, progress: &Progress) -> Result<(u64,
     })
 }
 
-/// Reads every object of a pack out of its file on this machine.
+/// Reads every object of a pack from its file on this machine.
 fn read_pack(
     repository: &Repository,
     path: &Path,

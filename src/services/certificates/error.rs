@@ -9,10 +9,10 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] files::Error),
     /// The file holds no certificate in PEM.
-    #[error("`{}` holds no certificate: a block `-----BEGIN CERTIFICATE-----` is wanted", .0.display())]
+    #[error("`{}` holds no certificate: expected a block `-----BEGIN CERTIFICATE-----`", .0.display())]
     NoCertificate(PathBuf),
     /// The file holds no private key in PEM.
-    #[error("`{}` holds no private key: a block `-----BEGIN PRIVATE KEY-----` (or RSA, or EC) is wanted", .0.display())]
+    #[error("`{}` holds no private key: expected a block `-----BEGIN PRIVATE KEY-----` (or RSA, or EC)", .0.display())]
     NoKey(PathBuf),
     /// A block of the file is not what it says it is.
     #[error("`{}` is damaged: {reason}", path.display())]
@@ -44,7 +44,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the mistake is in this file.
+    /// Whether the error is about this file.
     pub fn is_about(&self, file: &Path) -> bool {
         match self {
             Self::File(error) => error.path == file,

@@ -6,39 +6,39 @@ use super::tlsa::{Published, vouched};
 use super::{DaneSettings, HoldBack, Loaded};
 use crate::foundations::clock::Timestamp;
 
-/// What is to be done with a new certificate.
+/// What to do with a new certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Decision {
     /// It is put in force.
     Take,
-    /// It is put in force although senders that go by the DNS will refuse it: the old one is about to end.
+    /// It is put in force although senders that check the DNS will refuse it: the old one is about to expire.
     TakeUnpublished(Vec<String>),
     /// It waits until the DNS has its key under these names.
     Hold(Vec<String>),
-    /// The DNS has its key; it waits until nobody remembers the records from before.
+    /// The DNS has its key; it waits until nobody has the earlier records cached.
     Settle,
 }
 
-/// By how much a certificate may begin in the future.
+/// How far in the future a certificate's validity may begin.
 const CLOCKS_APART: Duration = Duration::from_mins(10);
 
-/// A certificate that waits already.
+/// A certificate that is waiting already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Waited {
     /// When its key was first found in the DNS.
     pub(super) seen: Option<Timestamp>,
 }
 
-/// Why a certificate must not replace another one; `None` when it may. `lost` is the host's own name, where none of the
-/// new certificates is for it.
+/// Why a certificate must not replace another one; `None` when it may. `lost` is the host's own name if none of the
+/// new certificates covers it.
 pub(super) fn unfit(old: &Loaded, new: &Loaded, lost: Option<&str>, now: Timestamp) -> Option<String> {
     if new.temporary {
-        return Some("its file is gone, and nobody trusts what would stand in for it".to_owned());
+        return Some("its file is gone, and nobody would trust the temporary one in its place".to_owned());
     }
     if new.not_after <= now && old.not_after > now {
-        return Some(format!("it has ended on {}", new.not_after));
+        return Some(format!("it expired on {}", new.not_after));
     }
-    // The clocks of authorities are not ours.
+    // An authority's clock may differ from ours.
     if new.not_before > now + CLOCKS_APART && old.not_before <= now {
         return Some(format!("it is not valid before {}", new.not_before));
     }
@@ -57,9 +57,9 @@ pub(super) fn decide(
     if settings.hold_back == HoldBack::Never {
         return Decision::Take;
     }
-    // A DNS that is silent has not vouched for what waits already.
+    // If the DNS does not answer, it has not vouched for a waiting certificate.
     let is_missing = |at: &&Published| match &at.records {
-        // Where the old key is not vouched for either, waiting helps nobody.
+        // If the DNS does not have the old key either, waiting helps nobody.
         Some(records) if !records.is_empty() => !vouched(records, new) && vouched(records, old),
         Some(_) => settings.hold_back == HoldBack::Always && old.covers(&at.host),
         None => (settings.hold_back == HoldBack::Always || waited.is_some()) && old.covers(&at.host),

@@ -1,5 +1,5 @@
-//! Certificates that wait, and the old ones kept meanwhile: their files have been overwritten, and a restart must not
-//! forget what the DNS vouches for.
+//! Certificates that wait, and the old ones that stay in force meanwhile. Their files have been overwritten, but after a restart
+//! the certificate that the DNS vouches for must still be known.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::foundations::hexadecimal::hexadecimal;
 pub(super) struct Held {
     pub(super) certificate: Loaded,
     pub(super) since: Timestamp,
-    /// The names in the DNS that lack its key; empty while it only settles.
+    /// The names in the DNS that lack its key; empty while only old records expire from caches.
     pub(super) missing: Vec<String>,
     pub(super) waited: Waited,
     /// Whether the old one was found in its file at the start.
@@ -23,19 +23,19 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// As it waits from now on, or goes on as before.
+    /// Starts to wait, or goes on waiting as before.
     pub(super) fn begin(certificate: Loaded, before: Option<&Self>, now: Timestamp) -> Self {
         let since = before.map_or(now, |before| before.since);
         let taken_up = before.is_some_and(|before| before.taken_up);
         Self { certificate, since, missing: Vec::new(), waited: Waited::default(), taken_up }
     }
 
-    /// Whether another role has put it in force meanwhile and let go of the old one. This one may have no DNS to ask.
+    /// Whether another role has put it in force meanwhile and dropped the old one. This role may have no DNS to ask.
     pub(super) fn is_taken_elsewhere(&self, state: &Path) -> bool {
         self.taken_up && !place(state, &self.certificate.file).exists()
     }
 
-    /// The records to publish beside those that are there.
+    /// The records to publish in addition to those that are there.
     pub(super) fn publish(&self) -> Vec<String> {
         self.missing.iter().map(|at| record(at, &self.certificate)).collect()
     }
@@ -50,7 +50,7 @@ impl Held {
     }
 }
 
-/// The record of a certificate's key, as a zone file has it.
+/// The record of a certificate's key, in zone file format.
 pub(super) fn record(at: &str, certificate: &Loaded) -> String {
     format!("{at}. IN TLSA 3 1 1 {}", certificate.public_key())
 }
@@ -63,8 +63,8 @@ fn place(state: &Path, file: &Path) -> PathBuf {
     state.join("kept").join(format!("{name}.pem"))
 }
 
-/// Keeps the certificate in force where its file has another one. A role that may not write there goes on without: what
-/// it loses is the old certificate after a restart.
+/// Keeps a copy of the certificate in force if its file has another one. A role that may not write there goes on without; it
+/// only loses the old certificate at a restart.
 pub(super) fn keep(state: &Path, old: &Loaded) {
     let path = place(state, &old.file);
     if path.exists() {
@@ -75,18 +75,18 @@ pub(super) fn keep(state: &Path, old: &Loaded) {
     if let Err(error) = kept {
         log::warn!(
             error:% = error;
-            "The certificate in force cannot be kept in a file; after a restart the new one is served, known to the DNS or not"
+            "The certificate in force cannot be saved in a file; after a restart the new one is served, whether the DNS has its key or not"
         );
     }
 }
 
-/// Takes the kept one away, when it is not needed any more.
+/// Removes the copy when it is no longer needed.
 pub(super) fn forget(state: &Path, file: &Path) {
-    // Another role may have done it, or the only one that may.
+    // Another role may have done it, perhaps the only one that is allowed to.
     let _ = std::fs::remove_file(place(state, file));
 }
 
-/// At a start: for files whose old certificate was kept, that one goes on and the file's waits.
+/// At the start: where the old certificate was kept, it stays in force, and the one in the file waits.
 pub(super) fn take_up(state: &Path, from_files: Vec<Loaded>, now: Timestamp) -> (Vec<Loaded>, Vec<Held>) {
     let (mut loaded, mut held) = (Vec::new(), Vec::new());
     for certificate in from_files {

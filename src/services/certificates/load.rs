@@ -16,12 +16,12 @@ use crate::foundations::files;
 use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::secret::Secret;
 
-/// One certificate with its key, ready to be shown, and what it says about itself.
+/// One certificate with its key, ready to be served, and what it says about itself.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// What rustls signs with.
     pub(super) key: Arc<CertifiedKey>,
-    /// Chain and key in PEM, to be kept when the files have others already.
+    /// Chain and key in PEM, to be saved when the files already have other ones.
     pub(super) pem: Arc<Secret<String>>,
     /// The host names it is for, in lower case; `*.` in front stands for one label.
     pub names: Vec<String>,
@@ -31,17 +31,17 @@ pub struct Loaded {
     pub not_after: Timestamp,
     /// The file with its chain.
     pub file: PathBuf,
-    /// Whether it only stands in, until the one it is called after has been obtained.
+    /// Whether it is only a stand-in until the real one has been obtained.
     pub temporary: bool,
 }
 
 impl Loaded {
-    /// The certificate itself in DER, without those behind it.
+    /// The certificate itself in DER, without its intermediates.
     pub fn leaf(&self) -> &[u8] {
         self.key.cert.first().map(AsRef::as_ref).unwrap_or_default()
     }
 
-    /// The certificate and those behind it in DER.
+    /// The certificate and its intermediates in DER.
     pub(super) fn chain(&self) -> impl Iterator<Item = &[u8]> {
         self.key.cert.iter().map(AsRef::as_ref)
     }
@@ -67,7 +67,7 @@ impl Loaded {
     }
 }
 
-/// Reads one certificate and its key, and makes sure that they belong together. Blocks.
+/// Reads one certificate and its key, and checks that they belong together. Blocks.
 ///
 /// # Errors
 /// A file cannot be read or holds something else, or the key is another certificate's.
@@ -77,7 +77,7 @@ pub fn load(pair: &CertificateFiles) -> Result<Loaded, Error> {
     assemble(pair, &chain, &key)
 }
 
-/// Makes what stands in for a certificate that has not been obtained yet: for its names, vouched for by nobody.
+/// Makes a stand-in for a certificate that has not been obtained yet: for the same names, but trusted by nobody.
 ///
 /// # Errors
 /// A name is not one a certificate can hold.
@@ -99,7 +99,7 @@ fn assemble(pair: &CertificateFiles, cert_pem: &[u8], key_pem: &[u8]) -> Result<
     let key = CertifiedKey::new(chain, signer);
     match key.keys_match() {
         Ok(()) => {}
-        // The key type cannot tell its public half; a handshake will show it.
+        // This key type cannot give its public half; a handshake will show whether it fits.
         Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
         Err(rustls::Error::InconsistentKeys(_)) => {
             return Err(Error::Mismatch { cert: pair.cert.clone(), key: pair.key.clone() });
@@ -125,7 +125,7 @@ fn assemble(pair: &CertificateFiles, cert_pem: &[u8], key_pem: &[u8]) -> Result<
 pub fn public_key_digest(path: &Path) -> Result<String, Error> {
     let chain = read_chain(path)?;
     let first = chain.first().ok_or_else(|| Error::NoCertificate(path.to_owned()))?;
-    key_digest(first).ok_or_else(|| malformed(path, &"it is no certificate"))
+    key_digest(first).ok_or_else(|| malformed(path, &"it is not a certificate"))
 }
 
 fn key_digest(der: &[u8]) -> Option<String> {
@@ -188,7 +188,7 @@ fn describe(path: &Path, chain: &[CertificateDer<'_>]) -> Result<(Vec<String>, T
 #[derive(Debug, Default)]
 pub(super) struct Table {
     exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
-    /// By the name behind `*.`.
+    /// By the name after `*.`.
     wildcard: HashMap<String, Vec<Arc<CertifiedKey>>>,
     /// In the order of the configuration.
     all: Vec<Arc<CertifiedKey>>,
@@ -210,14 +210,14 @@ impl Table {
         table
     }
 
-    /// What fits a name best: the name itself, then a wildcard, then the first certificate of the configuration.
+    /// The best match for a name: the name itself, then a wildcard, then the first certificate of the configuration.
     fn candidates(&self, name: Option<&str>) -> &[Arc<CertifiedKey>] {
         let Some(name) = name else { return &self.all };
         let above = || name.split_once('.').and_then(|(_, above)| self.wildcard.get(above));
         self.exact.get(name).or_else(above).unwrap_or(&self.all)
     }
 
-    /// The fingerprints of what may be served to clients that ask for a name: several, where it has several certificates.
+    /// The fingerprints of the certificates that may be served to clients that ask for a name; a name may have several.
     pub(super) fn meant(&self, name: &str) -> Vec<String> {
         let leaves = self.candidates(Some(name)).iter().filter_map(|key| key.cert.first());
         leaves.map(|leaf| fingerprint(leaf)).collect()
@@ -231,7 +231,7 @@ impl Table {
     }
 }
 
-/// The table now in force, as rustls asks it, and what authorities are shown.
+/// The table now in force, as rustls uses it, and what authorities are shown.
 #[derive(Debug, Default)]
 pub(super) struct BySni {
     pub(super) table: arc_swap::ArcSwap<Table>,
@@ -251,5 +251,5 @@ impl ResolvesServerCert for BySni {
 /// The protocol in which an authority asks for a challenge's certificate (RFC 8737 §6.2).
 pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
 
-/// More than any chain has; a wrong path to something huge must not fill the memory.
+/// More than any chain has; a wrong path to something huge must not fill up memory.
 const LARGEST_FILE: u64 = 1 << 20;

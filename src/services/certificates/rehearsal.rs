@@ -1,4 +1,4 @@
-//! A handshake in memory, before a certificate is shown to anybody.
+//! A handshake in memory before a certificate is served.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use super::Loaded;
 use crate::foundations::net::{CertificateJudge, Judged, Shown};
 
-/// Shakes hands with a certificate as its listeners would, and makes sure that its key really signs.
+/// Makes a handshake with a certificate as its listeners would, and checks that its key really signs.
 ///
 /// # Errors
-/// In a sentence: no client could use it.
+/// As part of a sentence: why no client could use it.
 pub(super) fn rehearse(certificate: &Loaded) -> Result<(), String> {
-    let failed = |error: rustls::Error| format!("no handshake can be made with it: {error}");
+    let failed = |error: rustls::Error| format!("the TLS handshake with it fails: {error}");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let shown = Arc::new(SingleCertAndKey::from(certificate.key.as_ref().clone()));
     let server = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
@@ -23,7 +23,7 @@ pub(super) fn rehearse(certificate: &Loaded) -> Result<(), String> {
     let verifier = Arc::new(Judged::new(AnyName, provider));
     let client = client.map_err(failed)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     let name = certificate.names.iter().find(|name| !name.starts_with('*')).map_or("localhost", String::as_str);
-    let name = ServerName::try_from(name.to_owned()).map_err(|_| format!("`{name}` is no name for TLS"))?;
+    let name = ServerName::try_from(name.to_owned()).map_err(|_| format!("`{name}` is not a valid TLS server name"))?;
     let mut client = ClientConnection::new(Arc::new(client), name).map_err(failed)?;
     let mut server = ServerConnection::new(Arc::new(server)).map_err(failed)?;
     for _ in 0..MOST_FLIGHTS {
@@ -49,13 +49,13 @@ pub(super) fn rehearse(certificate: &Loaded) -> Result<(), String> {
             return Ok(());
         }
     }
-    Err("a handshake with it does not come to an end".to_owned())
+    Err("a handshake with it does not finish".to_owned())
 }
 
-/// A handshake of TLS 1.3 has two in each direction.
+/// A TLS 1.3 handshake has two in each direction.
 const MOST_FLIGHTS: usize = 8;
 
-/// Does not ask whether anybody vouches for the certificate: only the key is to fit.
+/// Does not check who issued the certificate: only the key must match.
 #[derive(Debug)]
 struct AnyName;
 

@@ -12,7 +12,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
 use crate::foundations::secret::Secret;
 
-/// A certificate authority made on the spot, and a certificate signed by it: for trying things out and for tests.
+/// A certificate authority created on the spot, and a certificate signed by it: for trying things out and for tests.
 /// The authority's key is dropped, so nobody can sign anything else with it.
 #[derive(Debug)]
 pub struct SelfSigned {
@@ -25,7 +25,7 @@ pub struct SelfSigned {
 }
 
 impl SelfSigned {
-    /// Makes both, for these host names and addresses, valid from the day before `now` for about two years.
+    /// Creates both, for these host names and addresses, valid from the day before `now` for about two years.
     ///
     /// # Errors
     /// A name is not one a certificate can hold.
@@ -45,7 +45,7 @@ impl SelfSigned {
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
 
         let mut params = CertificateParams::default();
-        // The names are where they are looked for (RFC 9525 §2); here a long one would not fit (RFC 5280 §A.1: 64 characters).
+        // Clients look for names elsewhere (RFC 9525 §2), and a long one would not fit here (RFC 5280 §A.1: 64 characters).
         params.distinguished_name.push(DnType::CommonName, "Postrider self-signed");
         params.subject_alt_names = names.iter().map(|name| alternative(name)).collect::<Result<_, _>>()?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -57,11 +57,11 @@ impl SelfSigned {
         Ok(Self { authority: authority.pem(), certificate: certificate.pem(), key: Secret::new(key.serialize_pem()) })
     }
 
-    /// The files of a certificate of this kind in `directory`, made there first when they are missing: `ca.pem`,
+    /// The files of such a certificate in `directory`, created there when they are missing: `ca.pem`,
     /// `cert.pem` and `key.pem`. Blocks.
     ///
     /// # Errors
-    /// The directory cannot be made or written, or a name is not one a certificate can hold.
+    /// The directory cannot be created or written, or a name is not one a certificate can hold.
     pub fn keep_in(directory: &Path, names: &[&str], now: Timestamp) -> Result<CertificateFiles, Error> {
         let pair = CertificateFiles { cert: directory.join("cert.pem"), key: directory.join("key.pem") };
         let complete = || Ok::<_, Error>(files::is_there(&pair.cert)? && files::is_there(&pair.key)?);
@@ -69,7 +69,7 @@ impl SelfSigned {
             return Ok(pair);
         }
         files::create_directory(directory, 0o750)?;
-        // The roles start at the same time, and the key of one does not fit the certificate of another.
+        // The roles start at the same time, and one role's key would not match another's certificate.
         let _turn = files::lock_directory(directory)?;
         if complete()? {
             return Ok(pair);

@@ -31,9 +31,9 @@ use crate::storage::journal::Journal;
 pub struct CertificatesParts {
     /// The settings.
     pub settings: Live<TlsSettings>,
-    /// The name this server greets with.
+    /// The host name of this server.
     pub hostname: Live<Domain>,
-    /// Who is asked which keys others expect.
+    /// The DNS, which says which keys others expect.
     pub resolver: SharedResolver,
     /// The time.
     pub clock: SharedClock,
@@ -53,10 +53,10 @@ pub struct Certificates {
     held: ArcSwap<Vec<Held>>,
     /// What the files looked like right before those in force were read from them.
     seen: ArcSwap<Fingerprint>,
-    /// What the DNS said last, by the names of its records.
+    /// The last answer of the DNS, by the names of the records.
     known: Lock<HashMap<String, Vec<Tlsa>>>,
     troubles: Troubles,
-    /// One reload after the other.
+    /// One reload at a time.
     reloading: Mutex<()>,
     changes: watch::Sender<u64>,
     context: TlsContext,
@@ -64,10 +64,10 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Loads them for the first time. Blocks for as long as it takes to read a few small files.
+    /// Loads them for the first time. Blocks while a few small files are read.
     ///
     /// # Errors
-    /// Every certificate that cannot be used; a server that starts wants all of them.
+    /// Every certificate that cannot be used; at the start all of them must be usable.
     pub fn open(parts: CertificatesParts) -> Result<Arc<Self>, Vec<Error>> {
         let CertificatesParts { settings, hostname, resolver, clock, journal } = parts;
         let (snapshot, now) = (settings.get(), clock.now());
@@ -101,12 +101,12 @@ impl Certificates {
         (!self.loaded.load().is_empty()).then(|| self.context.clone())
     }
 
-    /// The same for HTTPS, where authorities ask for challenges too; `None` when no certificate is configured.
+    /// The same for HTTPS, where authorities check challenges too; `None` when no certificate is configured.
     pub fn web_context(&self) -> Option<TlsContext> {
         (!self.loaded.load().is_empty()).then(|| self.web.clone())
     }
 
-    /// What authorities are answered while a certificate is obtained.
+    /// The answers for authorities while a certificate is being obtained.
     pub fn challenges(&self) -> &Challenges {
         &self.by_name.challenges
     }
@@ -123,19 +123,19 @@ impl Certificates {
         held.or_else(|| self.loaded.load().iter().find(|loaded| loaded.file == file).cloned())
     }
 
-    /// How many wait for the DNS.
+    /// How many certificates wait for the DNS.
     pub fn held(&self) -> usize {
         self.held.load().len()
     }
 
-    /// All of them, those that wait after those that are served.
+    /// All certificates, the served ones first, then the waiting ones.
     pub fn states(&self) -> Vec<State> {
         let (loaded, held) = (self.loaded.load(), self.held.load());
         let in_force = |one: &Loaded| State { problem: self.troubles.of(&one.file), ..State::of(one) };
         loaded.iter().map(in_force).chain(held.iter().map(Held::state)).collect()
     }
 
-    /// Notes what came of asking an authority for the certificate of a file: why it gave none, or that it gave one.
+    /// Notes the result of asking an authority for a file's certificate: why it issued none, or that it did.
     pub(super) fn note_obtaining(&self, file: &Path, problem: Option<&str>) {
         self.troubles.obtained(file, problem);
     }
@@ -145,16 +145,16 @@ impl Certificates {
         self.by_name.table.load().meant(&name.to_ascii_lowercase())
     }
 
-    /// Tells whenever other certificates are in force.
+    /// Signals whenever other certificates are put in force.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    /// Loads the files again and puts them in force if all of them are good, but for those that wait until the DNS has
+    /// Loads the files again and puts them in force if all of them are good, except those that wait until the DNS has
     /// their keys; otherwise everything stays as it is.
     ///
     /// # Errors
-    /// What is wrong, certificate by certificate. It has been logged and recorded.
+    /// What is wrong with each certificate. It has been logged and recorded.
     pub async fn reload(&self) -> Result<(), Vec<Error>> {
         let _one = self.reloading.lock().await;
         let settings = self.settings.get();
@@ -162,7 +162,7 @@ impl Certificates {
         let read = tokio::task::spawn_blocking(move || (fingerprint(&wanted), load_all(&wanted, now))).await;
         let (seen, loaded) = read.unwrap_or_else(|_| (Fingerprint::default(), Err(vec![])));
         let loaded = loaded.and_then(|loaded| {
-            // A context that was handed out must go on working.
+            // A context that was handed out must keep working.
             if loaded.is_empty() && self.context().is_some() { Err(vec![Error::None]) } else { Ok(loaded) }
         });
         match loaded.and_then(|loaded| self.judge(loaded, now)) {
@@ -184,7 +184,7 @@ impl Certificates {
         }
     }
 
-    /// Makes sure that nothing new is worse than what it replaces, and that clients can shake hands with it.
+    /// Checks that no new certificate is worse than the one it replaces, and that clients can make a handshake with it.
     fn judge(&self, candidates: Vec<Loaded>, now: Timestamp) -> Result<Vec<Loaded>, Vec<Error>> {
         let (in_force, hostname) = (self.loaded.load(), self.hostname.get());
         let is_for_us = |new: &Loaded| !new.temporary && new.not_after > now && new.covers(hostname.as_str());
@@ -203,7 +203,7 @@ impl Certificates {
         if errors.is_empty() { Ok(candidates) } else { Err(errors) }
     }
 
-    /// Which of the new ones are taken, and which wait.
+    /// Which of the new certificates are put in force, and which wait.
     async fn choose(
         &self,
         candidates: Vec<Loaded>,
@@ -247,8 +247,8 @@ impl Certificates {
         (loaded, held)
     }
 
-    /// What the DNS has for a certificate. That it does not answer now does not mean that there is nothing: what it said last
-    /// counts, unless silence itself keeps a certificate waiting.
+    /// What the DNS has for a certificate. If it does not answer now, its last answer
+    /// counts, unless a certificate is kept waiting because there is no answer.
     async fn published(&self, certificate: &Loaded, settings: &DaneSettings) -> Vec<Published> {
         let mut published = tlsa::look_up(&*self.resolver, settings, certificate).await;
         let mut known = self.known.lock();
@@ -264,7 +264,7 @@ impl Certificates {
         published
     }
 
-    /// Asks the DNS now and then what it has for the certificates in force, until `tasks` stop: it may be silent when one of
+    /// Asks the DNS regularly what it has for the certificates in force, until `tasks` stop: it may not answer when one of
     /// them is to be replaced.
     pub async fn follow_dns(self: Arc<Self>, tasks: Tasks) {
         loop {
@@ -282,7 +282,7 @@ impl Certificates {
         }
     }
 
-    /// Asks once; whether something is known of every name.
+    /// Asks once, and returns whether something is known about every name.
     async fn learn(&self) -> bool {
         let settings = self.settings.get();
         if settings.dane.hold_back != HoldBack::Published {
@@ -319,17 +319,17 @@ impl Certificates {
         }
     }
 
-    /// Loads the files again whenever they have changed and a second look finds them the same, looks whether the DNS has
-    /// the keys of those that wait, and warns of certificates that end soon, until `tasks` stop. What was not taken is
-    /// tried again now and then: a disk that failed for a moment, or a clock that was behind, leaves no trace on the files.
+    /// Loads the files again whenever they have changed and a second look finds them stable, checks whether the DNS has
+    /// the keys of waiting certificates, and warns of certificates that expire soon, until `tasks` stop. Rejected files are
+    /// tried again from time to time: a disk that failed briefly, or a clock that was behind, leaves no trace on the files.
     pub async fn watch(self: Arc<Self>, tasks: Tasks) {
         let (mut tried, mut last) = (Fingerprint::default(), Fingerprint::clone(&self.seen.load()));
         let mut warned = Timestamp::EPOCH;
-        // Those that were found waiting at the start are looked at right away.
+        // Those found waiting at the start are checked right away.
         let mut asked = Timestamp::EPOCH;
         loop {
             let now = self.clock.now();
-            // A clock that was ahead keeps nothing waiting for as long as it was ahead.
+            // A clock that was ahead must not delay anything by as long as it was ahead.
             (warned, asked) = (warned.min(now), asked.min(now));
             if now.since(warned) >= DAY {
                 warned = now;
@@ -340,11 +340,11 @@ impl Certificates {
             let found = tokio::task::spawn_blocking(move || fingerprint(&wanted)).await.unwrap_or_default();
             let is_due = self.held() > 0 && now.since(asked) >= settings.dane.look_every.duration();
             let is_new = found != **self.seen.load() && (found != tried || now.since(asked) >= TRY_AGAIN);
-            // Certificate and key are put into place one after the other: what has just changed may be half of a pair.
+            // Certificate and key are replaced one after the other: a file that has just changed may be half of a pair.
             let is_settled = std::mem::replace(&mut last, found.clone()) == found;
             if is_settled && (is_new || is_due) {
                 (tried, asked) = (found, now);
-                // What went wrong has been said.
+                // Errors have been logged already.
                 let _ = self.reload().await;
             }
             let pause = if is_settled { settings.look_every.duration().max(SHORTEST_PAUSE) } else { SHORTEST_PAUSE };
@@ -365,7 +365,7 @@ impl Certificates {
         }
     }
 
-    /// Tells once that a certificate waits, and what to do.
+    /// Logs once that a certificate waits, and what to do.
     fn record_held(&self, held: &Held, before: Option<&Held>, settings: &TlsSettings) {
         if before.is_some_and(|before| before.missing == held.missing) {
             return;
@@ -373,7 +373,7 @@ impl Certificates {
         let (names, publish) = (held.certificate.names.join(" "), held.publish().join(" and "));
         log::error!(
             names = names, publish = publish, file:% = held.certificate.file.display();
-            "A new certificate is held back: the DNS does not vouch for its key; publish the record"
+            "A new certificate is held back because the DNS does not have its key; publish the record"
         );
         let problem = format!(
             "the new certificate for {names} is held back and the old one served: publish {publish}; it is taken {} after \
@@ -451,15 +451,15 @@ fn setup(settings: &TlsSettings, by_name: &Arc<BySni>, protocols: &[&[u8]]) -> T
         .with_no_client_auth()
         .with_cert_resolver(Arc::clone(by_name) as Arc<_>);
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    // One ticket resumes a session as well as two, and is half as much work (RFC 8446 §4.6.1).
+    // One ticket resumes a session as well as two, with half the work (RFC 8446 §4.6.1).
     config.send_tls13_tickets = 1;
     TlsSetup { config: Arc::new(config), handshake: settings.handshake_timeout.duration() }
 }
 
-/// Of every file its inode, size and the time of its last change.
+/// Inode, size and last change of every file.
 type Fingerprint = Vec<(u64, u64, i64, i64)>;
 
-/// Changes whenever a file is replaced or rewritten, or others may read it (which is no change of its content). Blocks.
+/// Changes whenever a file is replaced or rewritten, or becomes readable by others (which is no change of its content). Blocks.
 fn fingerprint(settings: &TlsSettings) -> Fingerprint {
     let given = settings.certificates.iter().flat_map(|pair| [pair.cert.clone(), pair.key.clone()]);
     let obtained = settings.acme.iter().filter_map(|wanted| wanted.file(&settings.acme_state));
@@ -470,13 +470,13 @@ fn fingerprint(settings: &TlsSettings) -> Fingerprint {
     given.chain(obtained).map(|path| of(path).unwrap_or_default()).collect()
 }
 
-/// What is spoken over HTTPS, for ALPN (RFC 7301).
+/// The protocols over HTTPS, for ALPN (RFC 7301).
 const WEB: &[&[u8]] = &[b"http/1.1", ACME_TLS];
 const DAY: Duration = Duration::from_secs(86_400);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often the DNS is asked what it has for the certificates in force.
 const LEARN_AGAIN: Duration = Duration::from_hours(1);
-/// After how long files that were not taken are read again as they are.
+/// After how long rejected files are read again even if they have not changed.
 const TRY_AGAIN: Duration = Duration::from_mins(10);
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ crate::words! {
     pub enum Standing {
         /// It is served.
         InForce = "in-force",
-        /// It is served until the one it is called after has been obtained; nobody trusts it.
+        /// It is served until the real one has been obtained; nobody trusts it.
         StandingIn = "standing-in",
         /// It waits until its key is published in the DNS.
         HeldBack = "held-back",
@@ -45,17 +45,17 @@ pub struct State {
     pub fingerprint: String,
     /// SHA-256 of its public key, in hexadecimal: the data of a TLSA record `3 1 1`.
     pub public_key: String,
-    /// Since when it waits, for one that is held back.
+    /// Since when it has been held back, if it is.
     pub held_since: Option<Timestamp>,
-    /// The records to publish, as in a zone file, for one that is held back.
+    /// The records to publish, in zone file format, if it is held back.
     pub publish: Vec<String>,
-    /// Why it is not another by now: the file cannot be used, or the authority gave none.
+    /// Why it has not been replaced: the file cannot be used, or the authority issued none.
     #[serde(default)]
     pub problem: Option<String>,
 }
 
 impl State {
-    /// For one that is served.
+    /// The state of a certificate that is served.
     pub(super) fn of(certificate: &Loaded) -> Self {
         let standing = if certificate.temporary { Standing::StandingIn } else { Standing::InForce };
         Self {
@@ -72,8 +72,8 @@ impl State {
         }
     }
 
-    /// What is wrong for clients, or soon will be, in words; `None` when all is well. One that is held back is not
-    /// amiss: the old one goes on, and is another state.
+    /// What is or soon will be wrong for clients, in words; `None` when all is well. A held-back certificate is no
+    /// problem: the old one stays in force, and has its own state.
     pub fn trouble(&self) -> Option<String> {
         let names = self.names.join(", ");
         match (self.standing, &self.problem) {

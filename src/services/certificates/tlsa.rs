@@ -8,14 +8,14 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::{DaneSettings, Loaded};
 use crate::foundations::dns::{Resolver, Tlsa};
 
-/// What stands under one name in the DNS.
+/// The records under one name in the DNS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Published {
     /// `_25._tcp.mail.example.com`.
     pub(super) at: String,
-    /// The host name within.
+    /// The host name in it.
     pub(super) host: String,
-    /// The records; `None` when the DNS has no answer now.
+    /// The records; `None` when the DNS does not answer now.
     pub(super) records: Option<Vec<Tlsa>>,
 }
 
@@ -38,8 +38,8 @@ pub(super) async fn look_up(resolver: &dyn Resolver, settings: &DaneSettings, ce
     join_all(asked).await
 }
 
-/// Whether one of the records vouches for a certificate or, with a trust anchor, for one behind it. Whether a chain is
-/// valid is not looked at (RFC 7672 §3.1.1 does not want it for the host's own key).
+/// Whether one of the records matches a certificate or, as a trust anchor, one of its issuers. Whether the chain is
+/// valid is not checked (RFC 7672 §3.1.1 does not require it for the host's own key).
 pub(super) fn vouched(records: &[Tlsa], certificate: &Loaded) -> bool {
     vouches(records, certificate.chain())
 }

@@ -1,4 +1,4 @@
-//! What keeps certificates from being the ones that are meant: files that cannot be used, authorities that give none.
+//! Why certificates are not the intended ones: files that cannot be used, authorities that issue none.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use arc_swap::ArcSwap;
 
 use super::{CertificateFiles, Error, Loaded, TlsSettings};
 
-/// By the file of the certificate, why the one in force is not what is meant.
+/// Why the certificate in force is not the intended one, by the certificate's file.
 type ByFile = BTreeMap<PathBuf, String>;
 
-/// Known until the next attempt, which may go well.
+/// Kept until the next attempt, which may succeed.
 #[derive(Debug, Default)]
 pub(super) struct Troubles {
     loading: ArcSwap<ByFile>,
@@ -19,8 +19,8 @@ pub(super) struct Troubles {
 }
 
 impl Troubles {
-    /// Notes what came of reading the files, for the certificates in force. As one that cannot be used keeps all of them
-    /// from being exchanged, what is wrong with a file that none of them is from is noted with the first.
+    /// Notes the result of reading the files, for the certificates in force. Since one unusable certificate keeps all of them
+    /// from being exchanged, an error in a file that none of them is from is noted with the first.
     pub(super) fn loaded(&self, errors: &[Error], settings: &TlsSettings, in_force: &[Loaded]) {
         let mut found = ByFile::new();
         for error in errors {
@@ -33,7 +33,7 @@ impl Troubles {
         self.loading.store(Arc::new(found));
     }
 
-    /// Notes what came of asking an authority.
+    /// Notes the result of asking an authority.
     pub(super) fn obtained(&self, file: &Path, problem: Option<&str>) {
         self.obtaining.rcu(|known| {
             let mut known = ByFile::clone(known);

@@ -1,4 +1,4 @@
-//! Looking into address books and changing them, for the webmail.
+//! Reading and changing address books, for the webmail.
 
 use super::contacts::{Contacts, DEFAULT_ADDRESS_BOOK};
 use crate::foundations::address::Address;
@@ -6,7 +6,7 @@ use crate::foundations::clock::Timestamp;
 use crate::storage::dav::{Collection, CollectionKind, Condition, Draft, Error, Limits, Object, Stored};
 
 impl Contacts {
-    /// The account's address books. Everybody has one, made when it is first asked for, with the people written to until then.
+    /// The account's address books. Everybody has one, created on first use, with the people written to until then.
     ///
     /// # Errors
     /// The database fails.
@@ -25,7 +25,7 @@ impl Contacts {
         self.collections.all(account, kind).await
     }
 
-    /// At most `most` contacts of an address book after the one of this name.
+    /// At most `most` contacts of an address book, after the one with this name.
     ///
     /// # Errors
     /// The database fails.
@@ -57,7 +57,7 @@ impl Contacts {
         self.collections.put(account, book, std::slice::from_ref(draft), condition, limits, now).await
     }
 
-    /// Removes a contact. Addresses that are then in none are offered no more.
+    /// Removes a contact. Addresses that are then in no contact are no longer offered.
     ///
     /// # Errors
     /// The condition is not met, the contact is gone, or the database fails.

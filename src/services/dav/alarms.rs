@@ -1,4 +1,4 @@
-//! When alarms go off.
+//! When alarms fire.
 
 use calcard::icalendar::{
     ICalendarComponent, ICalendarParameterName, ICalendarParameterValue, ICalendarProperty, ICalendarRelated,
@@ -8,12 +8,12 @@ use calcard::icalendar::{
 use super::filter::Question;
 use super::occurrences::{Occurrence, TimeRange};
 
-/// What the first time of an alarm is told by (RFC 5545 §3.8.6.3), in seconds.
+/// What the first time of an alarm is relative to (RFC 5545 §3.8.6.3), in seconds.
 #[derive(Debug, Clone, Copy)]
 enum Trigger {
     /// Since 1970.
     At(i64),
-    /// From the beginning of what the alarm belongs to.
+    /// From the beginning of the component.
     FromStart(i64),
     /// From its end.
     FromEnd(i64),
@@ -35,7 +35,7 @@ impl Trigger {
     }
 }
 
-/// An alarm that is repeated some times after its first (RFC 5545 §3.8.6.2), `every` so many seconds.
+/// An alarm that is repeated after its first time (RFC 5545 §3.8.6.2), every `every` seconds.
 #[derive(Debug, Clone, Copy)]
 struct Repeated {
     every: i64,
@@ -54,7 +54,7 @@ impl Repeated {
         }
     }
 
-    /// Whether one of the times from the first one on lies within a range.
+    /// Whether one of its times is within a range, counted from the first one.
     const fn touches(self, first: i64, range: &TimeRange) -> bool {
         let missing = range.start.saturating_sub(first);
         // The first of them that is not before the range.
@@ -64,8 +64,8 @@ impl Repeated {
     }
 }
 
-/// Whether an alarm of the component with this number goes off within a range (RFC 4791 §9.9), or may: where there is more to
-/// look through than is looked through, so that no client misses it.
+/// Whether an alarm of the component with this number fires within a range (RFC 4791 §9.9), or may fire: if there is more to
+/// check than the limit allows, the answer is yes, so that no client misses it.
 pub(super) fn goes_off(question: &Question<'_>, parent: u32, alarm: &ICalendarComponent, range: &TimeRange) -> bool {
     let Some(trigger) = Trigger::of(alarm) else { return false };
     let repeated = Repeated::of(alarm);
@@ -74,7 +74,7 @@ pub(super) fn goes_off(question: &Question<'_>, parent: u32, alarm: &ICalendarCo
         Trigger::FromStart(offset) => (offset, |time| time.start),
         Trigger::FromEnd(offset) => (offset, |time| time.end),
     };
-    // What begins or ends where its alarm would go off within the range.
+    // Components that begin or end where their alarm would fire within the range.
     let start = range.start.saturating_sub(offset).saturating_sub(repeated.last).saturating_sub(1);
     let end = range.end.saturating_sub(offset).saturating_add(1);
     let Some(found) = question.happening(&TimeRange { start, end }) else { return true };

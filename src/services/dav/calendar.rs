@@ -1,4 +1,4 @@
-//! Objects of a calendar.
+//! Calendar objects.
 
 use calcard::common::timezone::Tz;
 use calcard::icalendar::{ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarProperty, ICalendarValue};
@@ -10,9 +10,9 @@ use crate::storage::dav::Draft;
 
 /// Longest UID that is kept, in characters.
 const LONGEST_UID: usize = 255;
-/// Components with a rule: one that fits no day at all costs hundredths of a second until that is known.
+/// Components with a rule: a rule that matches no day costs hundredths of a second before that is known.
 const MOST_RULES: usize = 16;
-/// Seconds that times without a zone may be off, in either direction.
+/// Seconds by which times without a zone may be off, in either direction.
 const DAY: i64 = 86_400;
 
 /// An event, a task or a journal entry, with all its exceptions.
@@ -24,16 +24,16 @@ pub struct CalendarObject {
 }
 
 impl CalendarObject {
-    /// Reads an object and checks what RFC 4791 §4.1 wants of it.
+    /// Reads an object and checks the requirements of RFC 4791 §4.1.
     ///
     /// # Errors
-    /// It is none.
+    /// It is not valid.
     pub fn read(content: &[u8]) -> Result<Self, Unfit> {
         let text = text(content)?;
         let calendar = parse(text)?;
         check_lines(text)?;
         if !calendar.components.iter().all(has_real_times) {
-            return Err(Unfit::Malformed("a time is none (RFC 5545 §3.3.5)"));
+            return Err(Unfit::Malformed("a time is invalid (RFC 5545 §3.3.5)"));
         }
         check_rules(&calendar)?;
         let root = calendar.components.first().ok_or(Unfit::Malformed("there is no VCALENDAR"))?;
@@ -41,7 +41,7 @@ impl CalendarObject {
             return Err(Unfit::Malformed("there is no VCALENDAR"));
         }
         if root.has_property(&ICalendarProperty::Method) {
-            return Err(Unfit::Rule("what is stored has no METHOD"));
+            return Err(Unfit::Rule("a stored object must not have a METHOD"));
         }
         let mut kind: Option<(&ICalendarComponentType, &str)> = None;
         let mut masters = 0;
@@ -53,20 +53,20 @@ impl CalendarObject {
                 | ICalendarComponentType::VJournal
                 | ICalendarComponentType::VFreebusy
                 | ICalendarComponentType::VAvailability => {}
-                _ => return Err(Unfit::Rule("it has a component that no calendar here keeps")),
+                _ => return Err(Unfit::Rule("it has a component of a kind that calendars here do not store")),
             }
             let uid = component.uid().filter(|uid| !uid.is_empty()).ok_or(Unfit::Rule("a component has no UID"))?;
             let this = (&component.component_type, uid);
-            // RFC 5545 §3.8.4.4: what changes a single recurrence names it. Each rule costs time, so one it is.
+            // RFC 5545 §3.8.4.4: what changes a single recurrence names it. Each rule costs time, so there is only one.
             let is_exception = component.has_property(&ICalendarProperty::RecurrenceId);
             masters += u32::from(!is_exception);
             if masters > 1 || is_exception && component.has_property(&ICalendarProperty::Rrule) {
                 return Err(Unfit::Rule(
-                    "but for one component, all name the recurrence that they change, and do not recur",
+                    "all components except one must name the recurrence that they change, and must not recur",
                 ));
             }
             if *kind.get_or_insert(this) != this {
-                return Err(Unfit::Rule("all components of an object are of one kind and have one UID"));
+                return Err(Unfit::Rule("all components of an object must be of one kind and have one UID"));
             }
         }
         let (kind, uid) = kind.ok_or(Unfit::Rule("it has no event, task or journal entry"))?;
@@ -82,7 +82,7 @@ impl CalendarObject {
         &self.component
     }
 
-    /// As it is stored. Recurrences beyond `most` count as going on for ever.
+    /// The form to be stored. More than `most` recurrences count as endless.
     pub fn draft(&self, name: &str, content: &[u8], most: usize) -> Draft {
         let (begins_at, ends_at) = self.span(most);
         Draft {
@@ -97,9 +97,9 @@ impl CalendarObject {
         }
     }
 
-    /// The first and the last moment it has to do with; a side is `None` where there is no bound.
+    /// The first and the last moment that concern it; a side is `None` if it is unbounded.
     fn span(&self, most: usize) -> (Option<i64>, Option<i64>) {
-        // What has an alarm or no time at all is asked about each time.
+        // Objects with an alarm or without any time are always checked.
         let times = |component: &ICalendarComponent| {
             component.component_type.has_time_ranges() && component.property(&ICalendarProperty::Dtstart).is_none()
         };
@@ -108,7 +108,7 @@ impl CalendarObject {
             return (None, None);
         }
         let first = found.times.iter().map(|time| time.start).min();
-        // Some end before they begin.
+        // Some objects end before they begin.
         let last = found.times.iter().map(|time| time.end.max(time.start)).max().filter(|_| !found.cut);
         (first.map(|at| at.saturating_sub(DAY)), last.map(|at| at.saturating_add(DAY)))
     }
@@ -133,7 +133,7 @@ pub(super) fn parse(text: &str) -> Result<ICalendar, Unfit> {
     }
 }
 
-/// Checks that recurrences can be made.
+/// Checks that recurrences can be expanded.
 pub(super) fn check_rules(calendar: &ICalendar) -> Result<(), Unfit> {
     let recurs = |component: &&ICalendarComponent| {
         component.component_type.has_time_ranges() && component.has_property(&ICalendarProperty::Rrule)
@@ -147,7 +147,7 @@ pub(super) fn check_rules(calendar: &ICalendar) -> Result<(), Unfit> {
     }
 }
 
-/// Checks what the parser passes over in silence: other clients would read it differently or not at all.
+/// Checks what the parser ignores silently: other clients would read it differently or not at all.
 pub(super) fn check_lines(text: &str) -> Result<(), Unfit> {
     let lines = unfolded(text);
     let mut open: Vec<String> = Vec::new();
@@ -156,14 +156,14 @@ pub(super) fn check_lines(text: &str) -> Result<(), Unfit> {
         match name.as_str() {
             "BEGIN" => open.push(value.trim().to_ascii_uppercase()),
             "END" if open.pop().is_none_or(|opened| opened != value.trim().to_ascii_uppercase()) => {
-                return Err(Unfit::Malformed("an END does not end what was begun last"));
+                return Err(Unfit::Malformed("an END does not match the last BEGIN"));
             }
-            // It is no property of the VCALENDAR itself (RFC 5545 §3.6), and would be passed over when recurrences are written out.
+            // It is not a property of the VCALENDAR itself (RFC 5545 §3.6), and would be ignored when recurrences are expanded.
             "RRULE" | "EXRULE" if open.len() < 2 => {
-                return Err(Unfit::Malformed("a recurrence rule stands outside of any component"));
+                return Err(Unfit::Malformed("a recurrence rule is outside any component"));
             }
             "RRULE" | "EXRULE" if !is_rule(value) => {
-                return Err(Unfit::Malformed("a recurrence rule is none (RFC 5545 §3.3.10)"));
+                return Err(Unfit::Malformed("a recurrence rule is invalid (RFC 5545 §3.3.10)"));
             }
             _ => {}
         }
@@ -183,7 +183,7 @@ fn unfolded(text: &str) -> Vec<String> {
     lines
 }
 
-/// Whether a rule has a frequency, and numbers above zero where they are wanted.
+/// Whether a rule has a frequency, and positive numbers where required.
 fn is_rule(value: &str) -> bool {
     let mut frequency = false;
     for part in value.trim().split(';').filter(|part| !part.is_empty()) {
@@ -197,7 +197,7 @@ fn is_rule(value: &str) -> bool {
     frequency
 }
 
-/// Whether the times of a component are days and hours that there are.
+/// Whether the times of a component are days and hours that exist.
 fn has_real_times(component: &ICalendarComponent) -> bool {
     use ICalendarProperty::{Dtend, Dtstart, Due, RecurrenceId};
     [Dtstart, Dtend, Due, RecurrenceId].iter().filter_map(|name| component.property(name)).all(|entry| {
@@ -209,7 +209,7 @@ fn has_real_times(component: &ICalendarComponent) -> bool {
     })
 }
 
-/// The zone that a `VTIMEZONE` in a `VCALENDAR` describes, for times that name none; UTC where it cannot be told.
+/// The zone that a `VTIMEZONE` in a `VCALENDAR` describes, for times that name none; UTC if it is unclear.
 pub fn zone_of(text: Option<&str>) -> Tz {
     let known = || {
         let calendar = parse(text?).ok()?;

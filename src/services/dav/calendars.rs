@@ -1,11 +1,11 @@
-//! The calendars of accounts, for whatever is not CalDAV.
+//! The calendars of accounts, for everything except CalDAV.
 
 use super::contacts::DEFAULT_CALENDAR;
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::storage::dav::{Collection, CollectionKind, Collections, Condition, Draft, Error, Limits, Object, Stored};
 
-/// What a calendar may hold unless its maker says less.
+/// What a calendar may hold unless its creator restricts it.
 pub const CALENDAR_COMPONENTS: &str = "VEVENT,VTODO,VJOURNAL";
 
 /// Calendars. Cloning gives another handle.
@@ -15,12 +15,12 @@ pub struct Calendars {
 }
 
 impl Calendars {
-    /// Over the store.
+    /// Calendars in this store.
     pub const fn new(collections: Collections) -> Self {
         Self { collections }
     }
 
-    /// The account's calendars. Everybody has one, made when it is first asked for.
+    /// The account's calendars. Everybody has one, created on first use.
     ///
     /// # Errors
     /// The database fails.
@@ -37,7 +37,7 @@ impl Calendars {
         }
     }
 
-    /// Which of the calendars has the event of a UID, and the event.
+    /// The event with a UID, and the calendar that has it.
     ///
     /// # Errors
     /// The database fails.
@@ -50,7 +50,7 @@ impl Calendars {
         Ok(None)
     }
 
-    /// Where a new event goes: the calendar that everybody has, or else the first that holds events.
+    /// Where a new event goes: the calendar that everybody has, or else the first one for events.
     pub fn for_events(calendars: &[Collection]) -> Option<&Collection> {
         let mut holding = calendars.iter().filter(|one| one.components.split(',').any(|held| held == "VEVENT"));
         let first = holding.clone().next();

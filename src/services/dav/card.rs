@@ -11,7 +11,7 @@ use crate::storage::dav::{Draft, Person};
 const LONGEST_UID: usize = 255;
 /// Longest name that is kept beside an address, in characters.
 const LONGEST_NAME: usize = 200;
-/// Most addresses of one contact that are offered by the webmail.
+/// Most addresses of one contact that the webmail offers.
 const MOST_ADDRESSES: usize = 50;
 
 /// A contact.
@@ -22,10 +22,10 @@ pub struct Card {
 }
 
 impl Card {
-    /// Reads a contact and checks what RFC 6352 §5.1 wants of it.
+    /// Reads a contact and checks the requirements of RFC 6352 §5.1.
     ///
     /// # Errors
-    /// It is none.
+    /// It is not valid.
     pub fn read(content: &[u8]) -> Result<Self, Unfit> {
         let text = text(content)?;
         let mut parser = Parser::new(text);
@@ -33,7 +33,7 @@ impl Card {
             return Err(Unfit::Malformed("it does not begin with BEGIN:VCARD, or does not end"));
         };
         if !matches!(parser.entry(), Entry::Eof) {
-            return Err(Unfit::Rule("an object holds one contact"));
+            return Err(Unfit::Rule("an object must hold exactly one contact"));
         }
         if card.property(&VCardProperty::Version).is_none() {
             return Err(Unfit::Malformed("it has no VERSION"));
@@ -50,7 +50,7 @@ impl Card {
         Ok(Self { card, uid })
     }
 
-    /// As it is stored.
+    /// The form to be stored.
     pub fn draft(&self, name: &str, content: &[u8]) -> Draft {
         Draft {
             name: name.to_owned(),
@@ -85,14 +85,14 @@ impl Card {
         people
     }
 
-    /// Whether it is just what [`collected_card`] has made for an address, so that nobody has added anything.
+    /// Whether it is exactly what [`collected_card`] creates for an address, so nobody has added anything.
     pub fn is_collected(&self, content: &[u8], address: &Address) -> bool {
         let made = |name: &str| collected_card(name, address).1 == content;
         made(&self.shown()) || made("")
     }
 }
 
-/// The name of the object and the text of a contact for somebody who was written to.
+/// The name of the object and the text of a contact for somebody to whom the account has written.
 pub fn collected_card(name: &str, address: &Address) -> (String, Vec<u8>) {
     let key = address.key();
     let id = format!("collected-{}", etag(key.as_bytes()));
@@ -106,7 +106,7 @@ pub fn collected_card(name: &str, address: &Address) -> (String, Vec<u8>) {
     (format!("{id}.vcf"), text.into_bytes())
 }
 
-/// A text in a property's value (RFC 2426 §5).
+/// A text as a property's value (RFC 2426 §5).
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -118,7 +118,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// The texts of a property, each by itself and, of one with parts, all together.
+/// The texts of a property: each part separately, and all together if there are several.
 pub(super) fn texts(values: &[VCardValue]) -> Vec<String> {
     let mut texts: Vec<String> =
         values.iter().filter_map(|value| value.clone().into_text().map(std::borrow::Cow::into_owned)).collect();

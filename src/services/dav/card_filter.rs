@@ -1,34 +1,34 @@
-//! What a query for contacts asks (RFC 6352 §10.5).
+//! Queries for contacts (RFC 6352 §10.5).
 
 use super::card::{Card, texts};
 use super::filter::{ParameterFilter, TextMatch};
 
-/// What is asked of a contact.
+/// The conditions on a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CardFilter {
     /// Whether all conditions must hold, or any.
     pub all: bool,
-    /// The conditions; none is everything.
+    /// The conditions; none means everything.
     pub properties: Vec<CardPropertyFilter>,
 }
 
-/// What is asked of a property.
+/// The conditions on a property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CardPropertyFilter {
     /// Its name.
     pub name: String,
-    /// Whether it must not be there.
+    /// Whether it must be absent.
     pub absent: bool,
-    /// Whether all that follows must hold, or any.
+    /// Whether all of the following must hold, or any.
     pub all: bool,
-    /// What its value must be.
+    /// The conditions on its value.
     pub texts: Vec<TextMatch>,
-    /// What its parameters must be.
+    /// The conditions on its parameters.
     pub parameters: Vec<ParameterFilter>,
 }
 
 impl CardFilter {
-    /// Whether a contact is asked for.
+    /// Whether a contact matches.
     pub fn matches(&self, card: &Card) -> bool {
         let mut holds = self.properties.iter().map(|filter| filter.holds(card));
         self.properties.is_empty() || if self.all { holds.all(|it| it) } else { holds.any(|it| it) }

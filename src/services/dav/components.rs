@@ -1,4 +1,4 @@
-//! A calendar's components by their lines (RFC 5545 §3.4), so that what is not changed stays octet for octet.
+//! A calendar's components as lines (RFC 5545 §3.4), so that unchanged lines stay octet for octet.
 
 use calcard::common::timezone::Tz;
 use chrono::{NaiveDateTime, TimeZone as _};
@@ -11,13 +11,13 @@ const LONGEST: usize = 1_000;
 /// Most people that are shown.
 const MOST_PEOPLE: usize = 200;
 
-/// A calendar in its parts.
+/// A calendar split into its parts.
 pub(super) struct Whole<'a> {
     properties: Vec<Line<'a>>,
     pub(super) components: Vec<Component<'a>>,
 }
 
-/// A component directly in a calendar, with all within it, from its BEGIN to its END.
+/// A component directly in a calendar, with everything in it, from its BEGIN to its END.
 pub(super) struct Component<'a> {
     pub(super) kind: String,
     pub(super) lines: Vec<Line<'a>>,
@@ -48,7 +48,7 @@ impl<'a> Whole<'a> {
         self.components.iter().filter(|component| component.kind == "VEVENT")
     }
 
-    /// What an event takes the place of: the same one or, where it is a new exception, the series.
+    /// What an event replaces: the same event or, if it is a new exception, the series.
     pub(super) fn former<'b>(&'b self, event: &Component<'_>) -> Option<&'b Component<'a>> {
         let id = event.exception();
         let same = self.events().find(|one| one.exception() == id);
@@ -66,7 +66,7 @@ impl<'a> Whole<'a> {
         }
     }
 
-    /// The beginning as it is stored: without METHOD (RFC 4791 §4.1).
+    /// The beginning in its stored form: without METHOD (RFC 4791 §4.1).
     pub(super) fn head(&self) -> String {
         let kept = self.properties.iter().filter(|line| line.property() != "METHOD");
         std::iter::once("BEGIN:VCALENDAR\r\n".to_owned()).chain(kept.map(|line| folded(&line.whole))).collect()
@@ -74,7 +74,7 @@ impl<'a> Whole<'a> {
 }
 
 impl Component<'_> {
-    /// Its own lines, without those of what is in it.
+    /// Its own lines, without those of nested components.
     pub(super) fn own(&self) -> impl Iterator<Item = &Line<'_>> {
         let mut depth = 0usize;
         self.lines.iter().filter(move |line| match line.property().as_str() {
@@ -98,12 +98,12 @@ impl Component<'_> {
         self.line(name).map(Line::value)
     }
 
-    /// Which time of an event that recurs it is about.
+    /// Which time of a recurring event it is about.
     pub(super) fn exception(&self) -> Option<String> {
         self.time("RECURRENCE-ID")
     }
 
-    /// The time that a property names.
+    /// The time in a property.
     pub(super) fn time(&self, name: &str) -> Option<String> {
         let (pieces, value) = pieces(&self.line(name)?.whole);
         Some(comparable(&pieces, value))
@@ -133,7 +133,7 @@ impl Component<'_> {
         self.lines.iter().for_each(|line| out.push_str(&folded(&line.whole)));
     }
 
-    /// Writes an event with somebody's answer, if there is one, and with the alarms of what it takes the place of: they are not the
+    /// Writes an event with somebody's answer, if there is one, and with the alarms of what it replaces: they are not the
     /// organiser's (RFC 6638 §3.2.2.1).
     pub(super) fn write_entered(
         &self,
@@ -187,7 +187,7 @@ pub(super) fn attending(line: Option<&str>, me: &Participant, answer: Participat
         let parameters: String = kept.map(|piece| format!(";{piece}")).collect();
         return format!("ATTENDEE;PARTSTAT={word}{parameters}:{value}");
     }
-    // RFC 5545 §3.1: a quotation mark stands in no parameter.
+    // RFC 5545 §3.1: a parameter cannot contain a quotation mark.
     let name: String = me.name.chars().filter(|c| !c.is_control() && *c != '"').collect();
     let name = if name.trim().is_empty() { String::new() } else { format!(";CN=\"{}\"", name.trim()) };
     format!("ATTENDEE;PARTSTAT={word}{name}:mailto:{}", me.address)
@@ -237,8 +237,8 @@ pub(super) fn pieces(line: &str) -> (Vec<&str>, &str) {
     (pieces, "")
 }
 
-/// A time in the one form that every program's writing of it leads to: in UTC, unless it is a day or in no known zone. Whoever
-/// answers may name in UTC what the organiser has named in a zone (RFC 5545 §3.8.4.4).
+/// A time in canonical form: in UTC, unless it is a day or in no known zone. A reply may
+/// name in UTC what the organiser has named in a zone (RFC 5545 §3.8.4.4).
 fn comparable(pieces: &[&str], time: &str) -> String {
     let time = time.trim().to_ascii_uppercase();
     let zone = pieces.iter().skip(1).filter(|piece| named(piece, "TZID")).find_map(|piece| {

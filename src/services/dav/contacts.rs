@@ -1,4 +1,4 @@
-//! The webmail's people and the users' address books, kept in step.
+//! Keeps the webmail's list of people and the users' address books in sync.
 
 use std::collections::HashSet;
 
@@ -9,26 +9,26 @@ use crate::storage::database;
 use crate::storage::dav::{Collection, CollectionKind, Collections, Condition, Error, Limits, Removed};
 use crate::storage::personal::{Correspondent, Personal};
 
-/// The address book that everybody has, by the last part of its path.
+/// The last part of the path of the address book that everybody has.
 pub const DEFAULT_ADDRESS_BOOK: &str = "Contacts";
-/// The calendar that everybody has, by the last part of its path.
+/// The last part of the path of the calendar that everybody has.
 pub const DEFAULT_CALENDAR: &str = "Personal";
-/// Most contacts that are looked at when somebody is to be forgotten.
+/// Most contacts that are checked when somebody is to be forgotten.
 const MOST_NAMING: u32 = 20;
 
-/// People of accounts, wherever they are kept. Cloning gives another handle.
+/// The people of accounts, wherever they are stored. Cloning gives another handle.
 #[derive(Debug, Clone)]
 pub struct Contacts {
     personal: Personal,
     pub(super) collections: Collections,
 }
 
-/// What has become of a wish to forget somebody.
+/// The result of a request to forget somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forgotten {
-    /// Nobody is offered any more.
+    /// The address is no longer offered.
     Entirely,
-    /// A contact that the user has written names the address; it stays.
+    /// A contact written by the user contains the address; it stays.
     IsContact,
 }
 
@@ -56,11 +56,11 @@ impl Contacts {
         Ok(people)
     }
 
-    /// The account has written to these people: they are remembered, and those who are in none of its address books become
+    /// Records that the account has written to these people: they are remembered, and those in none of its address books become
     /// contacts, once it has the default one.
     ///
     /// # Errors
-    /// The database fails. That the address books are full is none: the people are remembered then.
+    /// The database fails. Full address books are no error: the people are still remembered.
     pub async fn wrote_to(
         &self,
         account: &Address,
@@ -77,7 +77,7 @@ impl Contacts {
         }
     }
 
-    /// Makes contacts of everybody the account has written to, in an address book that is new.
+    /// Creates contacts for everybody the account has written to, in a new address book.
     ///
     /// # Errors
     /// The database fails.
@@ -121,7 +121,7 @@ impl Contacts {
         }
     }
 
-    /// Somebody is not to be offered any more. A contact that was made because the account has written to him goes; one that
+    /// Stops offering somebody. A contact that was created because the account has written to them is removed; one that
     /// the user has written stays.
     ///
     /// # Errors
@@ -146,7 +146,7 @@ impl Contacts {
         Ok(forgotten)
     }
 
-    /// A client has removed the last contact with these addresses: the webmail does not offer them any more.
+    /// Records that a client has removed the last contact with these addresses: the webmail no longer offers them.
     ///
     /// # Errors
     /// The database fails.

@@ -1,4 +1,4 @@
-//! Recurrences as events of their own, and the times at which somebody is busy.
+//! Recurrences expanded to separate events, and busy times.
 
 use std::fmt::Write as _;
 
@@ -15,11 +15,11 @@ use super::filter::{has_value, timed};
 use super::occurrences::{Occurrence, TimeRange, within};
 use super::told::in_utc;
 
-/// Most octets of recurrences of one object that are written out.
+/// Most octets of one object's recurrences that are expanded.
 const MOST_WRITTEN: usize = 4 << 20;
 
-/// The object with every recurrence in the range as a component of its own, in UTC (RFC 4791 §9.6.5). `size` is that of the
-/// object in octets; `None` when it is too large to be written out so often.
+/// The object with every recurrence in the range as a separate component, in UTC (RFC 4791 §9.6.5). `size` is that of the
+/// object in octets; `None` when the result would be too large.
 pub fn expanded(object: &CalendarObject, size: usize, range: &TimeRange, zone: Tz, most: usize) -> Option<String> {
     let calendar = &object.calendar;
     let mut found = within(calendar, zone, range, most).times;
@@ -31,7 +31,7 @@ pub fn expanded(object: &CalendarObject, size: usize, range: &TimeRange, zone: T
     if let Some(root) = calendar.components.first() {
         components.push(ICalendarComponent { component_ids: Vec::new(), ..root.clone() });
     }
-    // What is in a VTIMEZONE recurs by itself.
+    // The components of a VTIMEZONE recur by themselves.
     let recurs = timed(calendar).any(ICalendarComponent::is_recurrent_or_override);
     let zones = calendar.build_owned_tz_resolver().with_default(zone);
     for time in &found {
@@ -51,7 +51,7 @@ pub fn expanded(object: &CalendarObject, size: usize, range: &TimeRange, zone: T
     Some(ICalendar { components }.to_string())
 }
 
-/// A component as it happens once. Times that name a zone are in UTC, others stay days and local times.
+/// A component for one recurrence. Times that name a zone are converted to UTC, others stay days and local times.
 fn instance(
     component: &ICalendarComponent,
     time: &Occurrence,
@@ -73,7 +73,7 @@ fn instance(
         params: Vec::new(),
         values: vec![ICalendarValue::PartialDateTime(Box::new(value(at)))],
     };
-    // A day has no zone: it is the local one.
+    // A day has no zone: it is the local day.
     let has_zone = !is_date && !is_local;
     let (start, end) = if has_zone { (time.start, time.end) } else { (time.local, time.local_end) };
     let mut copy = component.clone();
@@ -133,13 +133,13 @@ pub(super) fn moment(at: i64, is_date: bool) -> PartialDateTime {
     }
 }
 
-/// When the events of an object keep somebody busy within a range, and whether that is only tentative (RFC 4791 §7.10).
+/// When the events of an object make somebody busy within a range, and whether only tentatively (RFC 4791 §7.10).
 pub fn busy_times(object: &CalendarObject, range: &TimeRange, zone: Tz, most: usize) -> Vec<(TimeRange, bool)> {
     let calendar = &object.calendar;
     if !timed(calendar).any(|component| component.component_type == ICalendarComponentType::VEvent) {
         return Vec::new();
     }
-    // Once for each component and not for each of its times. For what keeps nobody busy there is nothing.
+    // Once for each component, not for each of its times. `None` for components that make nobody busy.
     let tentative = |component: &ICalendarComponent| {
         let free = has_value(component, &ICalendarProperty::Transp, "TRANSPARENT")
             || has_value(component, &ICalendarProperty::Status, "CANCELLED");
@@ -159,7 +159,7 @@ pub fn busy_times(object: &CalendarObject, range: &TimeRange, zone: Tz, most: us
 }
 
 impl TimeRange {
-    /// The answer to a question for busy times, which are put in order and together.
+    /// The answer to a free-busy query, with the times sorted and merged.
     pub fn free_busy(&self, mut busy: Vec<(Self, bool)>, now: i64) -> String {
         busy.sort_by_key(|(time, tentative)| (*tentative, time.start));
         let mut merged: Vec<(Self, bool)> = Vec::new();
@@ -177,7 +177,7 @@ impl TimeRange {
         );
         for (time, tentative) in merged {
             let kind = if tentative { "BUSY-TENTATIVE" } else { "BUSY" };
-            // A string takes everything.
+            // Writing to a string cannot fail.
             let _ = write!(text, "FREEBUSY;FBTYPE={kind}:{}/{}\r\n", utc(time.start), utc(time.end));
         }
         text + "END:VFREEBUSY\r\nEND:VCALENDAR\r\n"
@@ -222,12 +222,12 @@ mod tests {
         assert_eq!(busy, [1_767_571_200 + 9 * 3_600]);
     }
 
-    /// The components of an object, written out for the beginning of 2026.
+    /// The components of an object, expanded for the beginning of 2026.
     fn written(inner: &str) -> String {
         written_in(inner, Tz::UTC)
     }
 
-    /// The same where times without a zone are in this one.
+    /// The same with times without a zone in this one.
     fn written_in(inner: &str, zone: Tz) -> String {
         const ZONE: &str = "BEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\nBEGIN:STANDARD\r\nTZOFFSETFROM:+0200\r\nTZOFFSETTO:+0100\r\n\
             DTSTART:19701025T030000\r\nRRULE:FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n";

@@ -1,4 +1,4 @@
-//! What a query for events and tasks asks (RFC 4791 §9.7).
+//! Queries for events and tasks (RFC 4791 §9.7).
 
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
@@ -25,10 +25,10 @@ pub enum Collation {
     UnicodeCasemap,
 }
 
-/// Where a text must be found (RFC 6352 §10.5.4).
+/// Where a text must occur (RFC 6352 §10.5.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MatchKind {
-    /// It is all.
+    /// It is the whole value.
     Equals,
     /// Anywhere.
     Contains,
@@ -38,7 +38,7 @@ pub enum MatchKind {
     EndsWith,
 }
 
-/// A text that is looked for.
+/// A text to search for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextMatch {
     /// The text.
@@ -47,7 +47,7 @@ pub struct TextMatch {
     pub collation: Collation,
     /// Where it must be.
     pub kind: MatchKind,
-    /// Whether it must not be there.
+    /// Whether it must be absent.
     pub negate: bool,
 }
 
@@ -71,14 +71,14 @@ impl TextMatch {
     }
 }
 
-/// What is asked of a parameter.
+/// The conditions on a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterFilter {
     /// Its name.
     pub name: String,
-    /// Whether it must not be there.
+    /// Whether it must be absent.
     pub absent: bool,
-    /// What its value must be.
+    /// The conditions on its value.
     pub text: Option<TextMatch>,
 }
 
@@ -94,44 +94,44 @@ impl ParameterFilter {
     }
 }
 
-/// What is asked of a property.
+/// The conditions on a property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PropertyFilter {
     /// Its name.
     pub name: String,
-    /// Whether it must not be there.
+    /// Whether it must be absent.
     pub absent: bool,
-    /// When its value must lie.
+    /// The range its value must be in.
     pub range: Option<TimeRange>,
-    /// What its value must be.
+    /// The conditions on its value.
     pub text: Option<TextMatch>,
-    /// What its parameters must be.
+    /// The conditions on its parameters.
     pub parameters: Vec<ParameterFilter>,
 }
 
-/// What is asked of a component.
+/// The conditions on a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentFilter {
     /// Its name.
     pub name: String,
-    /// Whether it must not be there.
+    /// Whether it must be absent.
     pub absent: bool,
-    /// When it must happen.
+    /// The range in which it must happen.
     pub range: Option<TimeRange>,
-    /// What its properties must be.
+    /// The conditions on its properties.
     pub properties: Vec<PropertyFilter>,
-    /// What the components in it must be.
+    /// The conditions on the components in it.
     pub components: Vec<Self>,
 }
 
-/// What evaluating needs to know beside the filter.
+/// What evaluation needs besides the filter.
 pub(super) struct Question<'a> {
     calendar: &'a ICalendar,
     zone: Tz,
     most: usize,
     /// The zones that the object names.
     zones: OnceCell<TzResolver<String>>,
-    /// What happens within ranges. An object has up to thousands of components of which the same is asked.
+    /// What happens within ranges. An object may have thousands of components with the same condition.
     happening: RefCell<HashMap<TimeRange, Rc<Happening>>>,
 }
 
@@ -139,7 +139,7 @@ pub(super) struct Question<'a> {
 pub(super) struct Happening {
     pub(super) times: Vec<Occurrence>,
     components: HashSet<u32>,
-    /// Whether other recurrences may happen there, too.
+    /// Whether further recurrences may happen there, too.
     pub(super) cut: bool,
 }
 
@@ -148,10 +148,10 @@ impl<'a> Question<'a> {
         Self { calendar, zone, most, zones: OnceCell::new(), happening: RefCell::default() }
     }
 
-    /// Ranges that one object is looked through for: alarms with times of their own ask for others each.
+    /// Most ranges evaluated for one object: alarms with different offsets each need their own.
     const MOST_RANGES: usize = 64;
 
-    /// What happens within a range; `None` when that has been asked of too many ranges.
+    /// What happens within a range; `None` when too many ranges have been asked for.
     pub(super) fn happening(&self, range: &TimeRange) -> Option<Rc<Happening>> {
         let mut known = self.happening.borrow_mut();
         if let Some(known) = known.get(range) {
@@ -180,14 +180,14 @@ impl<'a> Question<'a> {
 }
 
 impl ComponentFilter {
-    /// Whether an object is asked for; `self` is the filter for its `VCALENDAR`. Times without a zone are in `zone`.
+    /// Whether an object matches; `self` is the filter for its `VCALENDAR`. Times without a zone are in `zone`.
     pub fn matches(&self, object: &CalendarObject, zone: Tz, most: usize) -> bool {
         let question = Question::new(&object.calendar, zone, most);
         let Some(root) = object.calendar.components.first() else { return false };
         self.name.eq_ignore_ascii_case("VCALENDAR") && self.holds(&question, (0, 0), root)
     }
 
-    /// The only component, and the times, that an object must have to be asked for at all. Zones are in objects of any.
+    /// The kind of component and the times that an object must have to match at all. Zones occur in objects of any kind.
     pub fn narrowed(&self) -> (Option<&str>, Option<TimeRange>) {
         match self.components.as_slice() {
             [one] if !one.absent && !one.name.eq_ignore_ascii_case("VTIMEZONE") => (Some(&one.name), one.range),
@@ -195,7 +195,7 @@ impl ComponentFilter {
         }
     }
 
-    /// Whether it holds for a component. Its number comes behind that of the one it is in.
+    /// Whether it holds for a component. Its number follows that of its parent.
     fn holds(&self, question: &Question<'_>, (parent, number): (u32, u32), component: &ICalendarComponent) -> bool {
         let happens = |range: &TimeRange| match component.component_type {
             ICalendarComponentType::VAlarm => goes_off(question, parent, component, range),
@@ -260,7 +260,7 @@ pub(super) fn has_value(component: &ICalendarComponent, property: &ICalendarProp
     component.properties(property).any(|entry| text_of(entry).eq_ignore_ascii_case(value))
 }
 
-/// The top components of an object that happen at times.
+/// The top-level components of an object that have times.
 pub(super) fn timed(calendar: &ICalendar) -> impl Iterator<Item = &ICalendarComponent> {
     calendar.components.first().into_iter().flat_map(|root| children(calendar, root))
 }
@@ -371,7 +371,7 @@ mod tests {
             ("DTSTART;TZID=Europe/Berlin:20260105T090000", "DTSTART", "20260105T080000", "20260105T080001", true),
             ("DTSTART;TZID=Europe/Berlin:20260105T090000", "DTSTART", "20260105T090000", "20260105T090001", false),
             ("DTSTART:20260105T090000Z", "DTSTART", "20260105T090000", "20260105T090001", true),
-            // What names no zone is in that of the calendar, where it is thirteen hours later.
+            // Times without a zone are in that of the calendar, where it is thirteen hours later.
             ("DTSTART:20260105T090000", "DTSTART", "20260104T200000", "20260104T200001", true),
             ("DTSTART:20260105T090000", "DTSTART", "20260105T090000", "20260105T090001", false),
             ("DTSTART;VALUE=DATE:20260105", "DTSTART", "20260104T110000", "20260104T110001", true),

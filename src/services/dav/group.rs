@@ -1,17 +1,17 @@
-//! Groups of contacts, as address books have them: cards that name others.
+//! Groups of contacts in address books: cards that refer to others.
 
 use super::particulars::{lines, text};
 
-/// What a card says of groups.
+/// What a card says about groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Membership {
-    /// By which groups name it.
+    /// The UID by which groups refer to it.
     pub uid: String,
-    /// Whom it names, if it is a group.
+    /// Its members, if it is a group.
     pub members: Vec<Member>,
 }
 
-/// Somebody in a group.
+/// A member of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Member {
     /// By the address.
@@ -20,7 +20,7 @@ pub enum Member {
     Card(String),
 }
 
-/// Members of a group that are looked at.
+/// Most members of a group that are read.
 const MOST: usize = 1_000;
 
 impl Membership {
@@ -46,7 +46,7 @@ impl Membership {
 }
 
 impl Member {
-    /// RFC 6350 §6.6.5: a URI, of a card by its UID as a rule.
+    /// RFC 6350 §6.6.5: a URI, usually of a card by its UID.
     fn of(uri: &str) -> Self {
         match uri.get(..MAILTO.len()) {
             Some(scheme) if scheme.eq_ignore_ascii_case(MAILTO) => Self::Address(uri[MAILTO.len()..].to_owned()),
@@ -55,7 +55,7 @@ impl Member {
     }
 }
 
-/// A UID without what makes a URI of it, which some programs write on one side only.
+/// A UID without its URI prefix, which some programs write on one side only.
 fn identity(uid: &str) -> &str {
     let scheme = uid.get(..URN.len()).filter(|scheme| scheme.eq_ignore_ascii_case(URN));
     scheme.map_or(uid, |_| &uid[URN.len()..])

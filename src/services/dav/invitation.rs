@@ -1,5 +1,5 @@
-//! What programs for calendars send by mail (iTIP, RFC 5546; iMIP, RFC 6047): what is shown of it, the answer, and what of it
-//! is entered into a calendar. Lines of others stay as they are but for the ones that say whether somebody comes.
+//! What calendar programs send by mail (iTIP, RFC 5546; iMIP, RFC 6047): what is shown, the reply, and what is
+//! entered into a calendar. Lines written by others stay as they are, except those that say whether somebody comes.
 
 use std::collections::HashSet;
 
@@ -20,27 +20,27 @@ use crate::foundations::clock::Timestamp;
 const LONGEST: usize = 1_000;
 /// Most characters of a description.
 const LONGEST_DESCRIPTION: usize = 20_000;
-/// Recurrences that are looked at to find the first.
+/// Recurrences that are checked to find the first.
 const RECURRENCES: usize = 4;
 const DAY: i64 = 86_400;
 
-/// What a message about an event wants (RFC 5546 §1.4).
+/// The purpose of a message about an event (RFC 5546 §1.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// Somebody is invited, or the event has changed.
     Request,
-    /// It does not take place.
+    /// The event is cancelled.
     Cancel,
-    /// Somebody has answered.
+    /// Somebody has replied.
     Reply,
-    /// It is made known; nobody is asked.
+    /// It is announced; nobody is asked to reply.
     Publish,
-    /// Something that is only shown.
+    /// Anything else; it is only shown.
     Other,
 }
 
-/// How somebody answers.
+/// A reply to an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Participation {
@@ -53,7 +53,7 @@ pub enum Participation {
 }
 
 impl Participation {
-    /// What a status says.
+    /// The participation for a status.
     pub(super) fn of(status: &str) -> Option<Self> {
         match status {
             "accepted" => Some(Self::Accepted),
@@ -72,26 +72,26 @@ impl Participation {
     }
 }
 
-/// Somebody who has to do with an event.
+/// Somebody involved in an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Participant {
-    /// The name; empty where none is told.
+    /// The name; empty if none is given.
     pub name: String,
     /// The address.
     pub address: String,
-    /// What is known of whether they come: `accepted`, `tentative`, `declined`, `delegated` or `needs-action`.
+    /// Their status: `accepted`, `tentative`, `declined`, `delegated` or `needs-action`.
     pub status: String,
 }
 
-/// A moment of an event.
+/// A time of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum When {
     /// In milliseconds since 1970.
     At(i64),
-    /// A whole day; as an end the last one.
+    /// A whole day; as an end, the last one.
     Date(String),
-    /// A time wherever one is (RFC 5545 §3.3.5, form 1).
+    /// A local time, wherever one is (RFC 5545 §3.3.5, form 1).
     Local(String),
 }
 
@@ -104,36 +104,36 @@ pub struct Shown {
     pub summary: String,
     /// Where.
     pub location: String,
-    /// Anything.
+    /// The description.
     pub description: String,
     /// Who invites.
     pub organiser: Option<Participant>,
     /// Who is invited.
     pub attendees: Vec<Participant>,
-    /// When it begins, for the first time.
+    /// When it begins for the first time.
     pub start: Option<When>,
-    /// When it ends, for the first time.
+    /// When it ends for the first time.
     pub end: Option<When>,
     /// How it recurs: `daily`, `weekly`, `monthly`, `yearly` or `often`.
     pub repeats: Option<&'static str>,
-    /// Whether it is about single times of an event that recurs.
+    /// Whether it is about single times of a recurring event.
     pub exception: bool,
 }
 
-/// How an invitation stands to what the calendar has of its event.
+/// How an invitation relates to its event in the calendar.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Standing {
-    /// Whether the event is there.
+    /// Whether the event exists.
     pub kept: bool,
-    /// How it was answered, as the calendar has it.
+    /// How it was answered, according to the calendar.
     pub status: Option<String>,
     /// Whether the calendar has a later version.
     pub newer: bool,
-    /// Whether the calendar has an earlier version, or another time than is proposed: what was answered was something else.
+    /// Whether the calendar has an earlier version, or another time than is proposed: the answer was to something else.
     pub outdated: bool,
-    /// Whether the event there is of another organiser.
+    /// Whether the event there has another organiser.
     pub foreign: bool,
-    /// For an answer to an event of one's own: whether the event has it.
+    /// For a reply to one's own event: whether the event has it.
     pub reply: Option<Recorded>,
 }
 
@@ -149,22 +149,22 @@ impl Invitation {
     /// Reads it.
     ///
     /// # Errors
-    /// It is none, or is about several events.
+    /// It is invalid, or is about several events.
     pub fn read(content: &str) -> Result<Self, Unfit> {
         utf8(content.as_bytes())?;
         check_lines(content)?;
         let whole = Whole::of(content);
         let mut uids = whole.events().filter_map(|event| event.value("UID")).map(str::to_owned);
-        let uid = uids.next().filter(|uid| !uid.is_empty()).ok_or(Unfit::Rule("it is about no event"))?;
+        let uid = uids.next().filter(|uid| !uid.is_empty()).ok_or(Unfit::Rule("it contains no event"))?;
         if uids.any(|other| other != uid) {
             return Err(Unfit::Rule("it is about several events"));
         }
-        // What only a parser of our own understood would be refused by the calendar later.
+        // Anything that only our own parser understood would be refused by the calendar later.
         let calendar = parse(content)?;
         check_rules(&calendar)?;
         let first = occurrences(&calendar, Tz::UTC, RECURRENCES).times.into_iter().min_by_key(|time| time.start);
         let event = whole.events().find(|event| !event.is_exception()).or_else(|| whole.events().next());
-        let event = event.ok_or(Unfit::Rule("it is about no event"))?;
+        let event = event.ok_or(Unfit::Rule("it contains no event"))?;
         let shown = shown(whole.method(), event, first);
         let shown = Shown { exception: whole.events().all(Component::is_exception), ..shown };
         Ok(Self { content: content.to_owned(), uid, shown })
@@ -186,7 +186,7 @@ impl Invitation {
         self.shown.attendees.iter().find(is_one)
     }
 
-    /// How it stands to what a calendar has, for whoever has these addresses.
+    /// How it relates to what a calendar has, for a user with these addresses.
     pub fn standing(&self, stored: &str, addresses: &[String]) -> Standing {
         let (own, stored) = (Whole::of(&self.content), Whole::of(stored));
         let like = own.events().next().and_then(Component::exception);
@@ -206,7 +206,7 @@ impl Invitation {
         };
         let is_own = |one: &Participant| addresses.iter().any(|known| known.eq_ignore_ascii_case(&one.address));
         let is_answer = self.shown.method == Method::Reply && organiser.as_ref().is_some_and(is_own);
-        // RFC 5545 §3.8.5.1: what was declined of an event that recurs is no longer among its times.
+        // RFC 5545 §3.8.5.1: declined times of a recurring event are no longer among its times.
         let is_out = like.as_deref().is_some_and(|id| kept.exception().is_none() && kept.leaves_out(id));
         let outdated = !is_out && self.differs(&own, kept, sequence);
         let status = me.map(|one| one.status.clone()).filter(|_| !outdated);
@@ -220,8 +220,8 @@ impl Invitation {
         }
     }
 
-    /// Whether it says something else than the calendar has: a later version (RFC 5546 §2.1.4), a single time that the calendar
-    /// does not know of yet, or the time that a guest proposes (RFC 5546 §3.2.7).
+    /// Whether it differs from what the calendar has: a later version (RFC 5546 §2.1.4), a single time that the calendar
+    /// does not know yet, or a time that a guest proposes (RFC 5546 §3.2.7).
     fn differs(&self, own: &Whole<'_>, kept: &Component<'_>, sequence: u32) -> bool {
         let others = |event: &Component<'_>, names: &[&str]| {
             names.iter().any(|name| event.value(name).is_some_and(|value| kept.value(name) != Some(value)))
@@ -242,7 +242,7 @@ impl Invitation {
         }
     }
 
-    /// The answer for the organiser (RFC 5546 §3.2.3).
+    /// The reply to the organiser (RFC 5546 §3.2.3).
     pub fn reply(&self, me: &Participant, answer: Participation, now: Timestamp) -> String {
         const COPIED: [&str; 8] =
             ["UID", "SEQUENCE", "RECURRENCE-ID", "ORGANIZER", "SUMMARY", "DTSTART", "DTEND", "DURATION"];
@@ -263,8 +263,8 @@ impl Invitation {
         out
     }
 
-    /// What the calendar is to have: the event as it was sent, with the answer of somebody, if there is one, and the alarms that it
-    /// has there. Where it is only about single times of an event that recurs, these in what is there.
+    /// What to store in the calendar: the event as it was sent, with the answer of somebody, if there is one, and the alarms that it
+    /// has there. If it is only about single times of a recurring event, these are put into the stored event.
     pub fn entered(&self, stored: Option<&str>, answer: Option<(&Participant, Participation)>) -> String {
         let own = Whole::of(&self.content);
         let stored = stored.map(Whole::of);
@@ -293,15 +293,15 @@ impl Invitation {
         out + "END:VCALENDAR\r\n"
     }
 
-    /// The organiser's event with the answer in it (RFC 5546 §3.2.3).
+    /// The organiser's event with the reply in it (RFC 5546 §3.2.3).
     ///
     /// # Errors
-    /// Whoever answers is not invited, or the time that the answer is about cannot be told.
+    /// The sender of the reply is not invited, or it is unclear which time the reply is about.
     pub fn noted_in(&self, stored: &str, now: Timestamp) -> Result<String, Unfit> {
         noted(&Whole::of(&self.content), &Whole::of(stored), now)
     }
 
-    /// What stays of what the calendar has once this does not take place; `None` when nothing does.
+    /// What remains in the calendar after this cancellation; `None` when nothing does.
     pub fn taken_out(&self, stored: &str) -> Option<String> {
         let (own, there) = (Whole::of(&self.content), Whole::of(stored));
         if !self.shown.exception || !there.events().any(|event| event.value("RRULE").is_some()) {
@@ -355,7 +355,7 @@ fn shown(method: Method, event: &Component<'_>, first: Option<Occurrence>) -> Sh
     }
 }
 
-/// When it begins and ends, in the form in which its beginning is written.
+/// When it begins and ends, in the form of its beginning.
 fn times(event: &Component<'_>, time: &Occurrence) -> (Option<When>, Option<When>) {
     let Some(line) = event.line("DTSTART") else { return (None, None) };
     let (pieces, value) = pieces(&line.whole);

@@ -1,11 +1,12 @@
-//! What calendars and contacts mean: whether an object is one, when an event happens, and what a query asks for.
+//! The meaning of calendars and contacts: whether an object is valid, when an event happens, and what a query matches.
 //!
-//! Promises: what programs send is only read; where a user changes a contact in the webmail ([`Particulars`]), only the lines that
-//! say something else are rewritten; work is bounded by the caller's number of recurrences. Nothing
-//! here asks a network or a clock. [`Contacts`] keeps the webmail's list of people and the default address book in step: people
-//! written to become contacts there, contacts of every address book are offered by the webmail, and whoever is removed in one
-//! place is not offered by the other. [`Invitation`] is what comes by mail (iTIP, RFC 5546): shown, answered, entered into [`Calendars`]. Called by `protocols/web/dav` and the webmail. Reading an object may take some milliseconds,
-//! so callers do many of them on a blocking thread.
+//! Promises: objects from programs are never modified; when a user changes a contact in the webmail ([`Particulars`]), only the changed lines
+//! are rewritten; work is bounded by the caller's number of recurrences. Nothing
+//! here uses the network or a clock. [`Contacts`] keeps the webmail's list of people and the default address book in sync: people
+//! written to become contacts there, the webmail offers contacts of every address book, and people removed in one
+//! place are not offered by the other. [`Invitation`] is what arrives by mail (iTIP, RFC 5546): shown, answered, entered into
+//! [`Calendars`]. Called by `protocols/web/dav` and the webmail. Reading an object may take some milliseconds,
+//! so callers read many objects on a blocking thread.
 
 mod address_books;
 mod alarms;
@@ -36,21 +37,21 @@ pub use invitation::{Invitation, Method, Participant, Participation, Recorded, S
 pub use occurrences::TimeRange;
 pub use particulars::Particulars;
 
-/// Why something is no object of a calendar or address book.
+/// Why something cannot be stored in a calendar or address book.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// It is not what it should be at all.
+    /// It cannot be parsed.
     #[error("this cannot be read: {0}")]
     Malformed(&'static str),
-    /// It can be read, and breaks a rule of what may be stored together (RFC 4791 §4.1, RFC 6352 §5.1).
+    /// It can be parsed, but breaks a rule for stored objects (RFC 4791 §4.1, RFC 6352 §5.1).
     #[error("{0}")]
     Rule(&'static str),
-    /// It is written in a way that is not kept here.
+    /// It is in a format that is not stored here.
     #[error("{0}")]
     Version(&'static str),
 }
 
-/// The text of an object. Control characters are in no calendar and no card, and XML could not carry them to a client.
+/// The text of an object. Control characters are not allowed in calendars and cards, and XML could not carry them to a client.
 fn text(content: &[u8]) -> Result<&str, Unfit> {
     let text = std::str::from_utf8(content).map_err(|_| Unfit::Malformed("it is not UTF-8"))?;
     if text.chars().any(|c| c < ' ' && !matches!(c, '\t' | '\r' | '\n') || matches!(c, '\u{fffe}' | '\u{ffff}')) {
@@ -59,7 +60,7 @@ fn text(content: &[u8]) -> Result<&str, Unfit> {
     Ok(text)
 }
 
-/// The validator of a content: its SHA-256.
+/// The validator (`ETag`) of a content: its SHA-256.
 pub fn etag(content: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
     crate::foundations::hexadecimal::hexadecimal(&digest.as_ref()[..16])

@@ -10,7 +10,7 @@ use calcard::icalendar::{
 
 use super::told::{Told, has_time};
 
-/// From the first moment up to and without the last, in seconds since 1970.
+/// A range without its end, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimeRange {
     /// The first moment.
@@ -20,7 +20,7 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
-    /// Whether something has to do with it (RFC 4791 §9.9): a moment without length when it lies within.
+    /// Whether something overlaps with it (RFC 4791 §9.9); a single moment does if it is within.
     pub const fn touches(&self, start: i64, end: i64) -> bool {
         if start >= end { start >= self.start && start < self.end } else { start < self.end && end > self.start }
     }
@@ -33,27 +33,27 @@ pub(super) struct Occurrence {
     pub(super) component: u32,
     pub(super) start: i64,
     pub(super) end: i64,
-    /// The local time less the offset from UTC, for texts without a zone.
+    /// The local time minus the offset from UTC, for texts without a zone.
     pub(super) local: i64,
     /// The same for the end.
     pub(super) local_end: i64,
 }
 
-/// All of them, as far as they were looked for.
+/// All occurrences, as far as they were computed.
 #[derive(Debug, Default)]
 pub(super) struct Occurrences {
     pub(super) times: Vec<Occurrence>,
-    /// Whether there may be others after those of a rule.
+    /// Whether a rule may have more after these.
     pub(super) cut: bool,
     /// When the last one of a rule begins.
     last: Option<i64>,
 }
 
-/// Times that the rules of a calendar may have in one of their periods, all of which are made before the first is looked at.
+/// Times that the rules of a calendar may have in one of their periods, all of which are generated before the first is used.
 /// Every quarter of an hour of a year are 35,000.
 const MOST_IN_A_PERIOD: usize = 100_000;
 
-/// Whether the recurrences of a calendar can be made without taking all the memory there is.
+/// Whether the recurrences of a calendar can be generated without exhausting memory.
 pub(super) fn is_bounded(calendar: &ICalendar) -> bool {
     let rules = |component: &ICalendarComponent| {
         let entries = component.entries.iter().flat_map(|entry| &entry.values);
@@ -66,8 +66,8 @@ pub(super) fn is_bounded(calendar: &ICalendar) -> bool {
     calendar.components.iter().map(rules).fold(0, usize::saturating_add) <= MOST_IN_A_PERIOD
 }
 
-/// An upper bound of the recurrences of a rule in one of its periods (RFC 5545 §3.3.10: each part of it multiplies them, or
-/// picks some).
+/// An upper bound of the recurrences of a rule in one of its periods (RFC 5545 §3.3.10: each part of it multiplies or
+/// limits them).
 fn in_a_period(rule: &ICalendarRecurrenceRule) -> usize {
     use ICalendarFrequency::{Daily, Monthly, Weekly, Yearly};
     let picks_days =
@@ -98,19 +98,19 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
     }
     let told = Told::of(calendar, zone);
     let found = told.calendar.expand_dates(Tz::Floating, most);
-    // Once for each component and not for each of its times: both may be ten thousands.
+    // Once for each component, not for each of its times: there may be tens of thousands of both.
     let moments: Vec<bool> = calendar.components.iter().map(is_moment).collect();
     let (mut times, mut known) = (Vec::with_capacity(found.events.len()), HashSet::new());
     let (mut followed, mut last) = (0_usize, None::<i64>);
     for event in found.events {
         let component = event.comp_id;
         let (start, local) = told.when(component, &event.start);
-        // Times that are left out have been looked at like the others.
+        // Excluded times have been processed like the others.
         if told.follows(component) && event.start.timezone().is_floating() {
             followed += 1;
             last = last.max(Some(start));
         }
-        // RFC 5545 §3.8.5.2: what RDATE and a rule both name is one recurrence. Those of RDATE, which may have ends of their own,
+        // RFC 5545 §3.8.5.2: a time in both RDATE and a rule is one recurrence. Those of RDATE, which may have their own ends,
         // come first.
         if told.leaves_out(component, start) || told.recurs(component) && !known.insert((component, start)) {
             continue;
@@ -129,8 +129,8 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
     Occurrences { times, cut: followed > 0 && followed >= most, last }
 }
 
-/// Those that have to do with a range. No more recurrences are looked for than there can be up to its end; where even `most`
-/// are too few, what comes after counts as within, so that no client misses an event.
+/// Those that overlap with a range. No more recurrences are computed than there can be up to its end; if even `most`
+/// are too few, later ones count as within, so that no client misses an event.
 pub(super) fn within(calendar: &ICalendar, zone: Tz, range: &TimeRange, most: usize) -> Occurrences {
     let wanted = needed(calendar, range.end).min(most);
     let mut found = occurrences(calendar, zone, wanted);
@@ -225,7 +225,7 @@ mod tests {
         }
     }
 
-    /// When an event begins, where times that name no zone are in this one.
+    /// When an event begins, with times without a zone in this one.
     fn check_starts(lines: &str, zone: Tz, wanted: &str) {
         let text = format!(
             "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\n{lines}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
@@ -353,7 +353,7 @@ mod tests {
             let moved = format!("{daily}\r\n{moved}\r\nDTSTART:20260106T120000Z");
             check_starts(&moved, Tz::UTC, "0105T0000 0106T1200 0107T0000");
         }
-        // The moment of a day's beginning is meant by any other time.
+        // Any other time stands for the beginning of the day.
         check_starts(&format!("{daily}\r\nEXDATE:20260105T230000Z"), berlin, "0104T2300 0106T2300");
     }
 

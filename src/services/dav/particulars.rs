@@ -1,4 +1,4 @@
-//! What people see of a contact and change in it, line by line: whatever else a program has written there stays as it is.
+//! The parts of a contact that people see and change, line by line; everything else in it stays as it is.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ const MOST: usize = 50;
 /// Octets of a line, without its end (RFC 2426 §2.6).
 const LINE: usize = 75;
 
-/// What is shown of a contact.
+/// The parts of a contact that are shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Particulars {
@@ -27,14 +27,14 @@ pub struct Particulars {
     pub addresses: Vec<String>,
     /// Telephone numbers.
     pub telephones: Vec<String>,
-    /// Where somebody works.
+    /// The organisation.
     pub organisation: String,
-    /// Anything.
+    /// The note.
     pub note: String,
 }
 
 impl Particulars {
-    /// Those of a card.
+    /// The particulars of a card.
     pub fn of(card: &str) -> Self {
         let mut shown = Self::default();
         let mut in_parts = String::new();
@@ -57,10 +57,10 @@ impl Particulars {
         shown
     }
 
-    /// Without spaces at the ends and lines that are empty.
+    /// Without surrounding spaces and empty entries.
     ///
     /// # Errors
-    /// It is no contact, or too much.
+    /// It is not a contact, or exceeds a limit.
     pub fn checked(mut self) -> Result<Self, Unfit> {
         for text in [&mut self.name, &mut self.organisation, &mut self.note] {
             *text = text.trim().replace("\r\n", "\n");
@@ -71,24 +71,24 @@ impl Particulars {
         let single = [&self.name, &self.organisation].into_iter().chain(&self.telephones);
         if single.into_iter().any(|text| text.chars().count() > LONGEST || text.contains(char::is_control)) {
             return Err(Unfit::Rule(
-                "a name, an organisation and a telephone number are one line of 200 characters at most",
+                "a name, an organisation and a telephone number must be one line of at most 200 characters",
             ));
         }
         if self.note.chars().count() > LONGEST_NOTE {
             return Err(Unfit::Rule("the note is longer than 10000 characters"));
         }
         if self.addresses.len() > MOST || self.telephones.len() > MOST {
-            return Err(Unfit::Rule("a contact has 50 addresses and 50 telephone numbers at most"));
+            return Err(Unfit::Rule("a contact can have at most 50 addresses and 50 telephone numbers"));
         }
         if self.addresses.iter().any(|address| address.parse::<Address>().is_err()) {
-            return Err(Unfit::Rule("one of the addresses is none"));
+            return Err(Unfit::Rule("one of the addresses is invalid"));
         }
         if self.name.is_empty() {
-            // RFC 2426 §3.1.1: a card has a name.
+            // RFC 2426 §3.1.1: a card must have a name.
             let known = self.addresses.first().or_else(|| self.telephones.first());
             self.name = known.unwrap_or(&self.organisation).clone();
         }
-        if self.name.is_empty() { Err(Unfit::Rule("a contact has a name or an address")) } else { Ok(self) }
+        if self.name.is_empty() { Err(Unfit::Rule("a contact needs a name or an address")) } else { Ok(self) }
     }
 
     /// A new card.
@@ -100,7 +100,7 @@ impl Particulars {
         self.written_into(&bare, now)
     }
 
-    /// The card with these instead of what it has of them. Lines that say the same stay, with all their parameters.
+    /// The card with these particulars instead of its own. Unchanged lines stay, with all their parameters.
     pub fn written_into(&self, card: &str, now: Timestamp) -> String {
         let (before, all) = (Self::of(card), lines(card));
         let is_renamed = before.name != self.name;
@@ -123,7 +123,7 @@ impl Particulars {
                 false => dropped_groups.extend(line.group()),
             }
         }
-        // Apple's name for what is gone.
+        // Apple's label for what is gone.
         kept.retain(|line| {
             line.property() != "X-ABLABEL" || line.group().is_none_or(|group| !dropped_groups.contains(group))
         });
@@ -148,7 +148,7 @@ impl Particulars {
     }
 }
 
-/// A content line as it stands there, and in one piece (RFC 6350 §3.2).
+/// A content line as written, and unfolded (RFC 6350 §3.2).
 pub(super) struct Line<'a> {
     raw: &'a str,
     pub(super) whole: String,
@@ -169,7 +169,7 @@ impl Line<'_> {
         self.head().rsplit_once('.').map(|(group, _)| group)
     }
 
-    /// What follows the first colon that is not in a quoted parameter.
+    /// The text after the first colon that is not in a quoted parameter.
     pub(super) fn value(&self) -> &str {
         let mut quoted = false;
         let colon = self.whole.char_indices().find(|(_, c)| {
@@ -199,7 +199,7 @@ pub(super) fn lines(card: &str) -> Vec<Line<'_>> {
     lines
 }
 
-/// Takes the value out of a list; whether it was there.
+/// Removes the value from a list, and returns whether it was there.
 fn take(list: &mut Vec<&str>, value: &str) -> bool {
     let at = list.iter().position(|one| *one == value);
     at.map(|at| list.remove(at)).is_some()
@@ -234,7 +234,7 @@ fn organisation(value: &str) -> String {
     parts.join(", ")
 }
 
-/// A name out of its parts: family's, given, additional, before and behind it (RFC 6350 §6.2.2).
+/// A name from its parts: family, given, additional, prefixes and suffixes (RFC 6350 §6.2.2).
 fn joined(value: &str) -> String {
     let parts = components(value);
     let order = [3, 1, 2, 0, 4].into_iter().filter_map(|n| parts.get(n)).filter(|part| !part.is_empty());
@@ -267,13 +267,13 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// A name in its parts, as far as it can be told: the last word is the family's (RFC 6350 §6.2.2).
+/// A name split into parts, by a guess: the last word is the family name (RFC 6350 §6.2.2).
 fn parted(name: &str) -> String {
     let (given, family) = name.rsplit_once(' ').unwrap_or((name, ""));
     format!("{};{};;;", escaped(family), escaped(given))
 }
 
-/// A line with its end, in pieces of 75 octets.
+/// A line with its end, folded at 75 octets.
 pub(super) fn folded(line: &str) -> String {
     let mut out = String::with_capacity(line.len() + 4);
     let mut octets = 0;

@@ -1,4 +1,4 @@
-//! Answers to one's own invitations (iTIP REPLY, RFC 5546 §3.2.3), noted in the event.
+//! Replies to one's own invitations (iTIP REPLY, RFC 5546 §3.2.3), recorded in the event.
 
 use chrono::{NaiveDate, NaiveDateTime};
 use serde::Serialize;
@@ -9,19 +9,19 @@ use super::invitation::{Participant, Participation};
 use super::particulars::{folded, lines};
 use crate::foundations::clock::Timestamp;
 
-/// Whether an event has an answer to it.
+/// Whether an event already contains a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Recorded {
-    /// It says what the answer says.
+    /// It says the same as the reply.
     Yes,
-    /// It says something else of whoever answers.
+    /// It says something else about the sender of the reply.
     No,
-    /// Nobody has invited them, or they answer otherwise than by coming or not.
+    /// The sender is not invited, or the reply is not about coming or not.
     Never,
 }
 
-/// How the event that the organiser has stands to an answer.
+/// How the organiser's event relates to a reply.
 pub(super) fn recorded(answer: &Whole<'_>, stored: &Whole<'_>) -> Recorded {
     let mut all = Recorded::Yes;
     for event in answer.events() {
@@ -37,7 +37,7 @@ pub(super) fn recorded(answer: &Whole<'_>, stored: &Whole<'_>) -> Recorded {
     all
 }
 
-/// The event with the answer in it. An answer about one time of an event that recurs makes that time an exception.
+/// The event with the reply in it. A reply about one time of a recurring event makes that time an exception.
 pub(super) fn noted(answer: &Whole<'_>, stored: &Whole<'_>, now: Timestamp) -> Result<String, Unfit> {
     let mut written: Vec<(Option<String>, Vec<String>)> = Vec::new();
     for component in &stored.components {
@@ -45,16 +45,16 @@ pub(super) fn noted(answer: &Whole<'_>, stored: &Whole<'_>, now: Timestamp) -> R
         written.push((component.exception().or_else(|| (component.kind != "VEVENT").then(|| "-".to_owned())), lines));
     }
     for event in answer.events() {
-        let (who, participation) = answering(event).ok_or(Unfit::Rule("nobody answers in it"))?;
+        let (who, participation) = answering(event).ok_or(Unfit::Rule("it does not say who replies"))?;
         let of = event.exception();
         if !written.iter().any(|(id, _)| *id == of) {
-            let of = of.clone().ok_or(Unfit::Rule("it is about no event that is there"))?;
-            let master = master(stored).ok_or(Unfit::Rule("it is about no event that is there"))?;
+            let of = of.clone().ok_or(Unfit::Rule("the event it is about does not exist"))?;
+            let master = master(stored).ok_or(Unfit::Rule("the event it is about does not exist"))?;
             written.push((Some(of), single(event, master, now)?));
         }
         let lines = written.iter_mut().find(|(id, _)| *id == of).map(|(_, lines)| lines);
-        let lines = lines.ok_or(Unfit::Rule("it is about no event that is there"))?;
-        let at = attendee_at(lines, &who.address).ok_or(Unfit::Rule("who answers is not invited"))?;
+        let lines = lines.ok_or(Unfit::Rule("the event it is about does not exist"))?;
+        let at = attendee_at(lines, &who.address).ok_or(Unfit::Rule("the sender of the reply is not invited"))?;
         lines[at] = attending(Some(&lines[at]), &who, participation);
     }
     let mut out = stored.head();
@@ -62,7 +62,7 @@ pub(super) fn noted(answer: &Whole<'_>, stored: &Whole<'_>, now: Timestamp) -> R
     Ok(out + "END:VCALENDAR\r\n")
 }
 
-/// The line of a component that invites somebody; those within it, of alarms, invite nobody.
+/// The line of a component that invites somebody; lines of alarms in it invite nobody.
 fn attendee_at(component: &[String], address: &str) -> Option<usize> {
     let mut depth = 0_usize;
     component.iter().position(|line| {
@@ -76,14 +76,14 @@ fn attendee_at(component: &[String], address: &str) -> Option<usize> {
     })
 }
 
-/// Who answers, and how.
+/// Who replies, and how.
 fn answering(event: &Component<'_>) -> Option<(Participant, Participation)> {
     let who = event.people("ATTENDEE").into_iter().next()?;
     let participation = Participation::of(&who.status)?;
     Some((who, participation))
 }
 
-/// The component that an answer is about.
+/// The component that a reply is about.
 fn meant<'a, 'b>(event: &Component<'_>, stored: &'b Whole<'a>) -> Option<&'b Component<'a>> {
     let of = event.exception();
     stored.events().find(|one| one.exception() == of)
@@ -93,10 +93,10 @@ fn master<'a, 'b>(stored: &'b Whole<'a>) -> Option<&'b Component<'a>> {
     stored.events().find(|one| !one.is_exception())
 }
 
-/// One time of an event that recurs, as it would be without an exception (RFC 5545 §3.8.4.4).
+/// One time of a recurring event, as it would be without an exception (RFC 5545 §3.8.4.4).
 fn single(event: &Component<'_>, master: &Component<'_>, now: Timestamp) -> Result<Vec<String>, Unfit> {
-    let unclear = Unfit::Rule("the time it is about cannot be told");
-    let id = event.line("RECURRENCE-ID").ok_or(Unfit::Rule("the time it is about cannot be told"))?.whole.clone();
+    let unclear = Unfit::Rule("it is unclear which time it is about");
+    let id = event.line("RECURRENCE-ID").ok_or(Unfit::Rule("it is unclear which time it is about"))?.whole.clone();
     let (start, value) = pieces(&id);
     let kept = start.iter().skip(1).filter(|piece| !named(piece, "RANGE"));
     let at: String = kept.map(|piece| format!(";{piece}")).collect::<String>() + ":" + value;

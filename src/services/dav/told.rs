@@ -1,5 +1,5 @@
-//! Calendars as calcard can make recurrences of them. It knows no moment for a local time that the clocks skip or show twice, so
-//! rules are followed by what the clocks show, and what comes of them, leaves them out or changes them is compared here, by moments.
+//! Prepares calendars so that calcard can expand their recurrences. It cannot handle local times that the clocks skip or show twice,
+//! so rules are evaluated in local time, and results, exclusions and changes are compared here, as moments.
 
 use std::collections::HashSet;
 
@@ -14,26 +14,26 @@ use chrono::{DateTime, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZon
 
 use super::expand::moment;
 
-/// A calendar whose recurrences are to be made in [`Tz::Floating`]: what has no zone then is what the clocks show.
+/// A calendar whose recurrences are expanded in [`Tz::Floating`]: times without a zone are local times.
 pub(super) struct Told {
     pub(super) calendar: ICalendar,
-    /// Of each component.
+    /// For each component.
     ways: Vec<Way>,
-    /// When a series does not take place, or otherwise than its rule says.
+    /// When a series does not take place, or differs from its rule.
     left_out: HashSet<i64>,
-    /// When a component begins at times that RDATE gives ends of their own.
+    /// When a component begins at times for which RDATE gives an end.
     ending: HashSet<(u32, i64)>,
 }
 
-/// How the times of a component are told.
+/// How the times of a component are written.
 struct Way {
-    /// The zone that they are in, unless they name another.
+    /// Their zone, unless they name another.
     written: Tz,
-    /// The zone whose clocks they are told by.
+    /// The zone whose local time they are in.
     zone: Tz,
-    /// Whether there are recurrences of it by a rule.
+    /// Whether it has recurrences by a rule.
     follows: bool,
-    /// Whether there are any.
+    /// Whether it has any recurrences.
     recurs: bool,
 }
 
@@ -54,27 +54,27 @@ impl Told {
         Self { calendar, ways, left_out, ending }
     }
 
-    /// Whether there are recurrences of a component by a rule.
+    /// Whether a component has recurrences by a rule.
     pub(super) fn follows(&self, component: u32) -> bool {
         self.way(component).is_some_and(|way| way.follows)
     }
 
-    /// Whether there are recurrences of a component at all.
+    /// Whether a component has recurrences at all.
     pub(super) fn recurs(&self, component: u32) -> bool {
         self.way(component).is_some_and(|way| way.recurs)
     }
 
-    /// Whether a recurrence does not take place, or another component says how it does.
+    /// Whether a recurrence does not take place, or is replaced by another component.
     pub(super) fn leaves_out(&self, component: u32, start: i64) -> bool {
         self.recurs(component) && self.left_out.contains(&start)
     }
 
-    /// Whether what begins then has an end of its own.
+    /// Whether what begins then has its own end.
     pub(super) fn ends(&self, component: u32, start: i64) -> bool {
         self.ending.contains(&(component, start))
     }
 
-    /// The moment of a time of a component, and what the clocks show then, both in seconds.
+    /// The moment of a component's time, and the local time then, both in seconds.
     pub(super) fn when(&self, component: u32, at: &DateTime<Tz>) -> (i64, i64) {
         let zone = self.way(component).map_or(Tz::UTC, |way| way.zone);
         if at.timezone().is_floating() {
@@ -91,7 +91,7 @@ impl Told {
 }
 
 impl Way {
-    /// Where a series has a rule, what takes its place from some time on (RFC 5545 §3.2.13) is told as the series is.
+    /// If a series has a rule, a component that replaces it from some time on (RFC 5545 §3.2.13) is written in the same way.
     fn of(component: &ICalendarComponent, series: Option<Tz>, zones: &TzResolver<String>) -> Self {
         let written = written_in(component, zones);
         let (follows, is_changed) = (has_rule(component), component.is_recurrence_override());
@@ -112,7 +112,7 @@ impl Way {
         let (has_time, is_changed) = (has_time(component), component.is_recurrence_override());
         component.entries.retain(|entry| !matches!(entry.name, Sequence | Exdate));
         if is_changed && !self.follows {
-            // So calcard puts it into no other's place: it compares the SEQUENCE as well.
+            // So calcard does not let it replace another: it also compares the SEQUENCE.
             let values = vec![ICalendarValue::Integer(0)];
             component.entries.push(ICalendarEntry { name: Sequence, params: Vec::new(), values });
         }
@@ -128,7 +128,7 @@ impl Way {
         }
     }
 
-    /// Lets a time be what the clocks show.
+    /// Turns a time into local time.
     fn follow(&self, entry: &mut ICalendarEntry, zone: Tz) {
         if let Some(ICalendarValue::PartialDateTime(at)) = entry.values.first_mut()
             && at.has_time()
@@ -140,7 +140,7 @@ impl Way {
         entry.params.retain(|parameter| parameter.name != ICalendarParameterName::Tzid);
     }
 
-    /// Lets UNTIL, which is in UTC beside a local DTSTART (RFC 5545 §3.3.10), be what the clocks show.
+    /// Turns UNTIL, which is in UTC with a local DTSTART (RFC 5545 §3.3.10), into local time.
     fn bound(&self, rule: &mut ICalendarEntry) {
         for value in &mut rule.values {
             if let ICalendarValue::RecurrenceRule(rule) = value
@@ -168,7 +168,7 @@ pub(super) fn has_time(component: &ICalendarComponent) -> bool {
     matches!(start, Some(ICalendarValue::PartialDateTime(at)) if at.has_time())
 }
 
-/// Whether a component begins on a day and not at a time.
+/// Whether a component begins on a day rather than at a time.
 fn is_of_days(component: &ICalendarComponent) -> bool {
     component.has_property(&ICalendarProperty::Dtstart) && !has_time(component)
 }
@@ -199,7 +199,7 @@ fn left_out(calendar: &ICalendar, ways: &[Way], zones: &TzResolver<String>) -> H
         for entry in names_others {
             let zone = way.zone_of(entry, zones);
             moments.extend(entry.values.iter().filter_map(|value| match value {
-                // Some programs name a day of a series of days by its midnight, in whichever zone.
+                // Some programs name a day in a series of days by its midnight, in whatever zone.
                 ICalendarValue::PartialDateTime(at) => match days.zip(midnight(at)) {
                     Some((zone, day)) => moment_in(zone, day),
                     None => moment_of(at, zone),
@@ -211,13 +211,13 @@ fn left_out(calendar: &ICalendar, ways: &[Way], zones: &TzResolver<String>) -> H
     moments
 }
 
-/// A time of a day that is its beginning.
+/// A time of day that is the day's beginning.
 fn midnight(at: &PartialDateTime) -> Option<NaiveDateTime> {
     let time = at.to_date_time().filter(|_| at.has_time())?.date_time;
     (time.time() == NaiveTime::MIN).then_some(time)
 }
 
-/// When components begin by an RDATE that names a period (RFC 5545 §3.8.5.2), with their numbers.
+/// When components begin according to an RDATE with a period (RFC 5545 §3.8.5.2), with their numbers.
 fn ending(calendar: &ICalendar, ways: &[Way], zones: &TzResolver<String>) -> HashSet<(u32, i64)> {
     let mut moments = HashSet::new();
     for (number, (component, way)) in (0..).zip(calendar.components.iter().zip(ways)) {
@@ -234,7 +234,7 @@ fn ending(calendar: &ICalendar, ways: &[Way], zones: &TzResolver<String>) -> Has
     moments
 }
 
-/// Lets times that the clocks of their zone skip or show twice be in UTC.
+/// Turns times that the clocks of their zone skip or show twice into UTC.
 fn tell_unclear(entry: &mut ICalendarEntry, zone: Tz) {
     let names_zone = entry.tz_id().is_some();
     for at in entry.values.iter_mut().flat_map(times) {
@@ -246,7 +246,7 @@ fn tell_unclear(entry: &mut ICalendarEntry, zone: Tz) {
     }
 }
 
-/// Lets times that name a zone be in UTC.
+/// Turns times with a zone into UTC.
 pub(super) fn in_utc(entry: &mut ICalendarEntry, zones: &TzResolver<String>) {
     let Some(zone) = entry.tz_id().map(|id| zones.resolve_or_default(Some(id))) else { return };
     for at in entry.values.iter_mut().flat_map(times).filter(|at| at.has_time()) {
@@ -257,7 +257,7 @@ pub(super) fn in_utc(entry: &mut ICalendarEntry, zones: &TzResolver<String>) {
     entry.params.retain(|parameter| parameter.name != ICalendarParameterName::Tzid);
 }
 
-/// From when to when the times of a property of a component last. A day lasts to the next one; as an end it is not within
+/// The ranges of a property's times. A day lasts until the next one; as an end it is excluded
 /// (RFC 5545 §3.8.2.2).
 pub(super) fn lasting(
     component: &ICalendarComponent,
@@ -294,7 +294,7 @@ fn moment_of(at: &PartialDateTime, zone: Tz) -> Option<i64> {
     }
 }
 
-/// A local time that there is not just once is told by the offset before the clocks are changed (RFC 5545 §3.3.5).
+/// A local time that does not exist exactly once is read with the offset before the clock change (RFC 5545 §3.3.5).
 fn moment_in(zone: Tz, local: NaiveDateTime) -> Option<i64> {
     let offset = zone.offset_from_local_datetime(&local).single();
     let before = || zone.offset_from_local_datetime(&(local - TimeDelta::days(1))).earliest();
@@ -302,7 +302,7 @@ fn moment_in(zone: Tz, local: NaiveDateTime) -> Option<i64> {
     Some((local - offset.fix()).and_utc().timestamp())
 }
 
-/// What the clocks of a zone show at a moment.
+/// The local time of a zone at a moment.
 fn shown(at: i64, zone: Tz) -> PartialDateTime {
     let local = DateTime::from_timestamp(at, 0).unwrap_or_default().with_timezone(&zone).naive_local();
     PartialDateTime { tz_hour: None, tz_minute: None, ..moment(local.and_utc().timestamp(), false) }

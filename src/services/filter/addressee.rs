@@ -1,4 +1,4 @@
-//! Whose settings, lessons and acquaintances hold for a recipient: those of the account that gets the mail.
+//! Whose settings, lessons and known senders apply to a recipient: those of the account that gets the mail.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::foundations::address::Address;
 use crate::foundations::mail::Recipient;
 use crate::services::routing::{Resolution, Routing, RoutingSettings};
 
-/// Most recipients whose own tables, languages and acquaintances are looked at.
+/// Most recipients whose own tables, languages and known senders are used.
 pub(super) const MAX_LOOKED_AT: usize = 50;
 
 /// A recipient of a message.
 #[derive(Debug, Clone)]
 pub struct Addressee {
-    /// As the envelope names it, by [`Address::key`].
+    /// The address in the envelope, by [`Address::key`].
     pub written: String,
-    /// The account that it leads to. Where it leads to several or to other servers, itself without its tag.
+    /// The account that it leads to. If it leads to several or to other servers, the address itself without its tag.
     pub account: Address,
     /// The account by [`Address::key`].
     pub account_key: String,
@@ -33,12 +33,12 @@ impl Addressee {
         Self { written: written.key(), account_key: account.key(), account }
     }
 
-    /// The names under which settings may speak of it, the nearest first.
+    /// The names under which settings may apply to it, the most specific first.
     pub fn names(&self) -> [&str; 2] {
         [&self.written, &self.account_key]
     }
 
-    /// All recipients of an envelope. Whoever is not found in time is known by the address alone.
+    /// All recipients of an envelope. Those not resolved in time are known by the address alone.
     pub(super) async fn all(routing: Option<&Routing>, recipients: &[Recipient], patience: Duration) -> Vec<Self> {
         let until = Instant::now() + patience;
         let mut addressees = Vec::with_capacity(recipients.len());
@@ -66,14 +66,14 @@ async fn account(routing: &Routing, address: &Address) -> Option<Address> {
         },
         Ok(_) => None,
         Err(error) => {
-            log::warn!(address:% = address; "filter: to whom {address} leads cannot be read, its own settings hold: {error}");
+            log::warn!(address:% = address; "filter: cannot find out where {address} leads; the settings for the address itself apply: {error}");
             None
         }
     }
 }
 
 impl Filter {
-    /// What has been learned by everybody and by each recipient, as far as it is had in time.
+    /// What has been learned by everybody and by each recipient, as far as it can be loaded in time.
     pub(super) async fn tables(
         &self,
         settings: &FilterSettings,
@@ -88,7 +88,7 @@ impl Filter {
             match tokio::time::timeout_at(until, store.table(&owner)).await {
                 Ok(Ok(table)) => Some(table),
                 Ok(Err(error)) => {
-                    log::warn!("filter: what was learned cannot be read: {error}");
+                    log::warn!("filter: learned data cannot be read: {error}");
                     None
                 }
                 Err(_) => None,
@@ -106,8 +106,8 @@ impl Filter {
         (site, own)
     }
 
-    /// What is thought of the sender: by everybody, or by the recipient where there is one; and by how much recipients
-    /// think otherwise where there are several.
+    /// The sender's reputation: with everybody, or with the recipient if there is one; and how much the
+    /// recipients differ if there are several.
     pub(super) async fn standings(
         &self,
         settings: &FilterSettings,
@@ -125,7 +125,7 @@ impl Filter {
         let found = match tokio::time::timeout(patience, book.read(reputation, &owners, &parties)).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
-                log::warn!("filter: what is remembered of senders cannot be read, they count as unknown: {error}");
+                log::warn!("filter: sender reputation cannot be read, senders count as unknown: {error}");
                 return Default::default();
             }
             Err(_) => return Default::default(),

@@ -10,39 +10,39 @@ use super::reputation::{Claims, Standing};
 use super::rules::Points;
 use crate::foundations::clock::Timestamp;
 
-/// What a message is judged by.
+/// What decides about learning a message.
 pub struct Case<'c> {
     /// Its score without classifier and reputation.
     pub points: Points,
     /// What the classifier thinks.
     pub probability: Option<f64>,
-    /// What is thought of its sender.
+    /// The sender's reputation.
     pub standing: &'c Standing,
 }
 
-/// The class a message leaves no doubt of, whatever the classifier says; but where that contradicts, nobody is sure.
+/// The class that a message undoubtedly belongs to, without the classifier; if that contradicts, there is doubt.
 pub fn class(settings: &AutolearnSettings, case: &Case<'_>) -> Option<Class> {
     let Points { total, header, body } = case.points;
     let is_thought = |range: std::ops::RangeInclusive<f64>| case.probability.is_none_or(|p| range.contains(&p));
     if total >= settings.unwanted && header >= settings.each_side && body >= settings.each_side {
         return is_thought(SURE..=1.0).then_some(Class::Spam);
     }
-    // That a message has no faults can be arranged. That one of us has written to its author cannot.
+    // Anybody can write a message without faults. That one of us has written to its author cannot be faked.
     let is_wanted = total <= settings.wanted && case.standing.is_correspondent;
     (is_wanted && is_thought(0.0..=1.0 - SURE)).then_some(Class::Ham)
 }
 
-/// A probability below it contradicts that a message is unwanted; the same from above for a wanted one.
+/// A probability below this contradicts that a message is unwanted; one above the counterpart, that it is wanted.
 const SURE: f64 = 0.2;
 /// Most lessons waiting to be learned; further ones are left out.
 const MOST_WAITING: usize = 200;
-/// Most senders counted in a day; nobody else's mail teaches on it.
+/// Most senders counted in a day; mail from further ones teaches nothing that day.
 const MOST_SENDERS: usize = 10_000;
 
-/// What is to be learned: a digest and tokens, as [`super::lesson`] makes them.
+/// A lesson: a digest and tokens, as [`super::lesson`] makes them.
 pub type Lesson = (String, Vec<Token>);
 
-/// How much was learned today, and what waits to be learned.
+/// How much was learned today, and what is waiting to be learned.
 #[derive(Debug, Default)]
 pub struct Autolearner(Mutex<State>);
 
@@ -55,7 +55,7 @@ struct State {
 }
 
 impl Autolearner {
-    /// Takes one of the places there are for a class and a sender today; whether there was one.
+    /// Takes one of today's places for a class and a sender, and returns whether there was one left.
     pub fn take_place(&self, settings: &AutolearnSettings, class: Class, claims: &Claims, now: Timestamp) -> bool {
         let mut state = self.0.lock();
         let day = now.unix_seconds().div_euclid(86_400);
@@ -83,12 +83,12 @@ impl Autolearner {
         true
     }
 
-    /// Puts a lesson where it waits to be learned.
+    /// Queues a lesson to be learned.
     pub fn put(&self, class: Class, lesson: Lesson) {
         self.0.lock().waiting.push((class, lesson));
     }
 
-    /// What waits, by class.
+    /// Waiting lessons, by class.
     pub fn waiting(&self) -> [(Class, Vec<Lesson>); 2] {
         let all = std::mem::take(&mut self.0.lock().waiting);
         let (ham, spam): (Vec<_>, Vec<_>) = all.into_iter().partition(|(class, _)| *class == Class::Ham);
@@ -139,7 +139,7 @@ mod tests {
         // One network with many names, one name from many networks.
         assert_eq!(taken(&|n| format!("198.51.100.{}", n % 250), &|n| format!("a@b{n}.test"), now), 3);
         assert_eq!(taken(&|n| format!("10.{}.{}.1", n / 250, n % 250), &|_| "a@one.test".to_owned(), now), 3);
-        // Many of both: the day has its bound.
+        // Many of both: the day has its limit.
         assert_eq!(taken(&|n| format!("11.{}.{}.1", n / 250, n % 250), &|n| format!("a@c{n}.test"), now), 194);
         assert!(learner.take_place(&settings, Class::Ham, &claims("11.0.0.1", "a@b.test"), now));
         let tomorrow = now + Duration::from_secs(86_400);

@@ -1,6 +1,6 @@
-//! The verdict as the message itself carries it to whoever stores it later: the queue, or the process that owns the mailboxes.
+//! The verdict as the message itself carries it to whatever stores it later: the queue, or the process that owns the mailboxes.
 //!
-//! What holds for one recipient stands above what holds for the message as a whole, so the first field of a name counts.
+//! Fields for one recipient are above those for the whole message, so the first field of a name counts.
 
 use super::{Decision, Folder};
 use crate::foundations::mail::HeaderSection;
@@ -8,10 +8,10 @@ use crate::foundations::mail::HeaderSection;
 const FLAG: &str = "X-Spam-Flag";
 const QUARANTINE: &str = "X-Postrider-Quarantine";
 
-/// Marks a message for the folder of quarantine.
+/// Marks a message for the quarantine folder.
 pub const QUARANTINED: &str = "X-Postrider-Quarantine: yes\r\n";
 
-/// Fields to put in front of a message, which as a whole belongs into `common`, for recipients for whom it belongs into `folder`.
+/// Fields to put before a message that in general belongs in `common`, for recipients for whom it belongs in `folder`.
 pub const fn fields(folder: Folder, common: Folder) -> &'static str {
     match (folder, common) {
         (Folder::Inbox, Folder::Inbox) | (Folder::Junk, Folder::Junk) | (Folder::Quarantine, Folder::Quarantine) => "",
@@ -23,7 +23,7 @@ pub const fn fields(folder: Folder, common: Folder) -> &'static str {
     }
 }
 
-/// What the header says of an earlier verdict.
+/// What the header says about an earlier verdict.
 pub fn decision(header: &HeaderSection<'_>) -> Decision {
     let says_yes = |name: &str| header.first(name).is_some_and(|field| field.value().eq_ignore_ascii_case(b"yes"));
     if says_yes(QUARANTINE) {

@@ -15,7 +15,7 @@ pub enum Answer {
     Infected(String),
 }
 
-/// The scanner cannot be asked.
+/// The scanner cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No connection, or it broke.
@@ -24,9 +24,9 @@ pub enum Error {
     /// It did not answer in time.
     #[error("clamd did not answer in time")]
     Timeout,
-    /// It wants less at once than it was sent.
+    /// It accepts less at once than it was sent.
     #[error(
-        "clamd does not take messages as large as this one: let its `StreamMaxLength` be no less than `spam.clamav.largest`"
+        "clamd does not accept messages as large as this one: set its `StreamMaxLength` to at least `spam.clamav.largest`"
     )]
     TooLarge,
     /// It says something else.
@@ -39,7 +39,7 @@ const CHUNK: usize = 64 * 1024;
 /// Longest answer that is read.
 const MAX_ANSWER: u64 = 4096;
 
-/// Has the pieces of one message scanned. `None` when scanning is not set up or the message is too large.
+/// Scans a message given in pieces. `None` when scanning is not set up or the message is too large.
 pub async fn scan(settings: &ClamavSettings, pieces: &[&[u8]]) -> Option<Result<Answer, Error>> {
     let endpoint = settings.address.as_ref()?;
     if pieces.iter().map(|p| p.len()).sum::<usize>() > settings.largest.len() {
@@ -50,14 +50,14 @@ pub async fn scan(settings: &ClamavSettings, pieces: &[&[u8]]) -> Option<Result<
         let mut wire = endpoint.connect(patience).await?;
         let sent = send(&mut wire, pieces).await;
         let (answer, read) = read(&mut wire).await;
-        // It breaks off where it is sent too much, and has said so before.
+        // It closes the connection when it is sent too much, and has said so before.
         if answer.is_empty() {
             sent?;
             read?;
             return understand("");
         }
         match understand(&String::from_utf8_lossy(&answer))? {
-            // Nothing is clean of which it has not seen the end.
+            // A message is not clean unless the scanner has seen its end.
             Answer::Clean => sent.map(|()| Answer::Clean).map_err(Error::Io),
             found @ Answer::Infected(_) => Ok(found),
         }
@@ -75,8 +75,8 @@ async fn send(wire: &mut (impl AsyncWrite + Unpin), pieces: &[&[u8]]) -> std::io
     wire.flush().await
 }
 
-/// The answer to one command in its `z` form, which ends with NUL, or what came of it. Whoever passes clamd's words on need not end
-/// the connection then.
+/// The answer to a command in its `z` form, which ends with NUL, or what arrived of it. A proxy in front of clamd need not close
+/// the connection after it.
 async fn read(wire: &mut (impl AsyncRead + Unpin)) -> (Vec<u8>, std::io::Result<()>) {
     let (mut answer, mut wire) = (Vec::new(), wire.take(MAX_ANSWER));
     while !answer.contains(&0) {

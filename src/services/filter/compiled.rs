@@ -9,7 +9,7 @@ use super::rules::{BUILTIN, RuleSet};
 use super::settings::RuleSettings;
 use crate::foundations::processor;
 
-/// The rules of the settings for which they were compiled last. Cloning gives another handle.
+/// The rules for the most recent settings. Cloning gives another handle.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Compiled(Arc<Mutex<Option<Known>>>);
 
@@ -20,10 +20,10 @@ struct Known {
 }
 
 impl Compiled {
-    /// The rules of these settings. When they are others than before, their files are read and compiled by a thread that may
-    /// block, and what cannot be used is logged line by line.
+    /// The rules for these settings. If they have changed, their files are read and compiled on a thread that may
+    /// block, and unusable lines are logged.
     pub(super) async fn of(&self, settings: &Arc<FilterSettings>) -> Arc<RuleSet> {
-        // Locked for long only by whoever compiles.
+        // Locked for long only while rules are compiled.
         if let Some(rules) = self.0.try_lock().and_then(|known| same(known.as_ref(), settings)) {
             return rules;
         }

@@ -15,21 +15,21 @@ use super::{Decision, EnvelopeChanges, FilterSettings, Folder, Thresholds, Verdi
 use crate::foundations::address::ReversePath;
 use crate::foundations::failure::{Kind, Refusal};
 
-/// What a decision is made of.
+/// The facts for a decision.
 pub struct Evidence<'e> {
-    /// Scanner and milters.
+    /// The results of scanner and milters.
     pub helpers: Helpers,
     /// The score.
     pub weighed: Weighed,
-    /// Who sent it.
+    /// The sender.
     pub authentication: Option<&'e Authentication>,
-    /// Whom the message is for.
+    /// The recipients.
     pub addressees: &'e [Addressee],
     /// The fields to be put in front.
     pub header: String,
     /// What a seal may say.
     pub findings: Option<Findings>,
-    /// Lines of the message that pretend to be ours.
+    /// Lines of the message that claim to be ours.
     pub strip: Vec<std::ops::Range<usize>>,
     /// Whether the sender must come back later, and why.
     pub wait: Option<Wait>,
@@ -45,7 +45,7 @@ pub fn outgoing(helpers: Helpers, strip: Vec<std::ops::Range<usize>>) -> Verdict
         (None, None) => Decision::Accept,
     };
     verdict.decision = decision;
-    // What a milter has rewritten was shown to it without these lines.
+    // A milter that rewrote the message saw it without these lines.
     if helpers.rewritten.is_none() {
         verdict.strip = strip;
     }
@@ -65,7 +65,7 @@ pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
     verdict.signals.append(&mut helpers.signals);
     verdict.headers = header.into_bytes();
     verdict.findings = findings;
-    // What a milter has rewritten was shown to it without these lines.
+    // A milter that rewrote the message saw it without these lines.
     if helpers.rewritten.is_none() {
         verdict.strip = strip;
     }
@@ -97,7 +97,7 @@ pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
         Decision::Quarantine if helpers.held.is_none() => Folder::Quarantine,
         Decision::Quarantine | Decision::Refuse(_) | Decision::Later(_) => return verdict,
     };
-    // Mailboxes are known by their accounts: for one speaks the recipient who has its address, else the first who leads there.
+    // Mailboxes are identified by account: the recipient with its address decides, else the first one that leads there.
     let written: HashSet<&str> = addressees.iter().map(|addressee| addressee.written.as_str()).collect();
     let mut decided: HashSet<&str> = HashSet::new();
     for addressee in addressees {
@@ -145,7 +145,7 @@ fn refused(refusal: Refusal) -> Decision {
     if refusal.is_temporary() { Decision::Later(refusal) } else { Decision::Refuse(refusal) }
 }
 
-/// A message is refused only when no recipient would take it.
+/// A message is refused only when no recipient would accept it.
 fn everybody_refuses(settings: &FilterSettings, addressees: &[Addressee], score: f64, own: &[(String, f64)]) -> bool {
     let would = |addressee: &Addressee| {
         let score = own.iter().find(|(who, _)| *who == addressee.written).map_or(score, |(_, s)| *s);
@@ -166,7 +166,7 @@ pub fn wish(settings: &FilterSettings, authentication: &Authentication) -> Polic
     dmarc.policy
 }
 
-/// What a milter calls a sender, without angle brackets.
+/// A sender as given by a milter, without angle brackets.
 fn reverse_path(text: &str) -> Option<ReversePath> {
     if text.is_empty() { Some(ReversePath::Null) } else { text.parse().ok().map(ReversePath::Address) }
 }
@@ -180,7 +180,9 @@ fn changes(wishes: Vec<Change>) -> EnvelopeChanges {
             Change::Sender(text) => match reverse_path(&text) {
                 Some(path) => changes.sender = Some(path),
                 None => {
-                    log::warn!("filter: a milter wants `{text}` as the sender, which is no address; it stays as it is")
+                    log::warn!(
+                        "filter: a milter wants `{text}` as the sender, which is not an address; the sender stays as it is"
+                    )
                 }
             },
             Change::Add(..) | Change::Insert(..) | Change::Replace(..) | Change::Body(_) => {}

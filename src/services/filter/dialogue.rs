@@ -1,4 +1,4 @@
-//! What milters are told while a client speaks, and what holds when one of them does not answer.
+//! What milters are told during the SMTP dialogue, and what applies when one of them does not answer.
 
 use std::sync::Arc;
 
@@ -21,15 +21,15 @@ use crate::foundations::wire::smtp::EnhancedStatus;
 pub struct Surroundings<'s> {
     /// Our name.
     pub hostname: &'s str,
-    /// By whom the client's name is found.
+    /// Looks up the client's name.
     pub resolver: Option<&'s SharedResolver>,
 }
 
-/// One message at all milters of the settings, from MAIL to its end. A milter is told only what those before it have let pass.
+/// One message at all configured milters, from MAIL to its end. A milter is told only what those before it have let pass.
 pub struct Dialogue {
     settings: Arc<FilterSettings>,
     told: Told,
-    /// One for each milter; none with one that does not answer.
+    /// One per milter; `None` for one that does not answer.
     conversations: Vec<Option<Conversation>>,
     /// What has been said so far.
     said: Helpers,
@@ -88,7 +88,7 @@ impl Dialogue {
         self.said.refusal.as_ref().map(Refusal::again)
     }
 
-    /// Tells of a recipient. The refusal is for this one, or for all who follow if a milter does not answer.
+    /// Announces a recipient. The refusal is for this one, or for all that follow if a milter does not answer.
     pub async fn recipient(&mut self, address: &Address) -> Result<(), Refusal> {
         if let Some(refusal) = self.refusal() {
             return Err(refusal);
@@ -114,7 +114,7 @@ impl Dialogue {
         Ok(())
     }
 
-    /// Notes a recipient who is refused and whom the client learns of with the message only. The refusal names them: it may
+    /// Notes a refused recipient about whom the client learns only with the message. The refusal names the recipient: it may
     /// be the answer for all.
     pub(super) fn note_refused(&mut self, address: &Address, mut refusal: Refusal) {
         if self.said.is_final() {
@@ -124,7 +124,7 @@ impl Dialogue {
         self.said.refused.push((address.clone(), refusal));
     }
 
-    /// Whether nobody of so many recipients is left.
+    /// Whether none of this many recipients is left.
     pub(super) fn refuses(&self, recipients: usize) -> bool {
         self.said.is_final() || (recipients > 0 && self.said.refused.len() == recipients)
     }
@@ -152,7 +152,7 @@ impl Dialogue {
                 match processor::in_turn(move || milter::apply(&before, &content)).await {
                     Ok(changed) => message = changed,
                     Err(error) => {
-                        log::error!(mail:% = self.told.id, milter:% = milter.name; "filter: a milter's changes cannot be made: {error}");
+                        log::error!(mail:% = self.told.id, milter:% = milter.name; "filter: a milter's changes cannot be applied: {error}");
                         failed(milter.on_failure, &milter.name, &mut self.said);
                         continue;
                     }
@@ -165,21 +165,21 @@ impl Dialogue {
         self.end(helpers).await
     }
 
-    /// Says goodbye, and adds to `helpers` what all have said.
+    /// Ends the conversations, and adds to `helpers` what all have said.
     pub(super) async fn end(self, mut helpers: Helpers) -> Helpers {
         futures_util::future::join_all(self.conversations.into_iter().flatten().map(Conversation::end)).await;
         helpers.signals.extend(self.said.signals);
         Helpers { asked: true, signals: helpers.signals, ..self.said }
     }
 
-    /// Says goodbye: the message will not come.
+    /// Ends the conversations: the message will not come.
     pub async fn abandon(self) {
         self.end(Helpers::default()).await;
     }
 }
 
 fn silent(told: &Told, name: &str, error: &milter::Error) {
-    log::warn!(mail:% = told.id, milter:% = name; "filter: the milter cannot be asked: {error}");
+    log::warn!(mail:% = told.id, milter:% = name; "filter: the milter cannot be used: {error}");
 }
 
 /// The client's name, if it leads back to its address.
@@ -202,7 +202,7 @@ fn heed(answer: Answer, name: &str, helpers: &mut Helpers) {
     }
     match answer {
         Answer::Accept | Answer::Reject(_) | Answer::Later(_) => {}
-        // Mail is never dropped without a trace: what a milter wants dropped is kept where an administrator finds it.
+        // Mail is never dropped without a trace: a message that a milter discards is kept where an administrator finds it.
         Answer::Discard => {
             tell("DISCARD", String::new());
             helpers.held = Some(format!("milter `{name}` wants it dropped"));
@@ -223,8 +223,8 @@ fn refusal_of(answer: &Answer) -> Option<Refusal> {
     }
 }
 
-/// A milter's own reply, such as `550 5.7.1 No thanks`, or a standard one. Lines of a longer one are joined, for a refusal
-/// has one; each begins with the code, and with the enhanced status if there is one (RFC 5321 §4.2.1, RFC 2034 §4).
+/// A milter's own reply, such as `550 5.7.1 No thanks`, or a standard one. The lines of a longer one are joined, since a refusal
+/// has only one; each begins with the code, and with the enhanced status if there is one (RFC 5321 §4.2.1, RFC 2034 §4).
 fn replied(reply: Option<&str>, standard: (u16, &'static str), kind: Kind) -> Refusal {
     let reply = reply.unwrap_or_default();
     let (mut code, mut status) = (standard.0, None);
@@ -251,7 +251,7 @@ fn replied(reply: Option<&str>, standard: (u16, &'static str), kind: Kind) -> Re
     }
 }
 
-/// Most characters of a reply that are passed on: with an address before them they fit a line (RFC 5321 §4.5.3.1.5).
+/// Most characters of a reply that are passed on: with an address before them they fit on a line (RFC 5321 §4.5.3.1.5).
 const LONGEST: usize = 240;
 
 /// The code at the start of a line of a reply, and what follows it.

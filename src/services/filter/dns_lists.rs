@@ -16,11 +16,11 @@ use crate::foundations::dns::Resolver;
 /// Most domains of one message that are asked about.
 const MAX_DOMAINS: usize = 20;
 
-/// Most signatures whose domains are among them, so that a heap of signatures hides no link.
+/// Most signatures whose domains are among them, so that many signatures cannot hide a link.
 const MAX_SIGNERS: usize = 5;
 
-/// Asks every list about everything it is about, all at the same time. A list that does not answer in time gives nothing, and
-/// takes nothing from the others.
+/// Queries every list for everything it covers, all at the same time. A list that does not answer in time contributes nothing, and
+/// does not delay the others.
 pub async fn ask(
     resolver: &dyn Resolver,
     lists: &[DnsListSettings],
@@ -44,7 +44,7 @@ pub async fn ask(
     let mut signals: Vec<Signal> = Vec::new();
     for (list, shown, weight) in answers.into_iter().flatten() {
         let signal = Signal::new(signal_name(list), weight, format!("`{shown}` is listed by {}", list.zone));
-        // When several domains are on one list, the worst counts.
+        // If several domains are on one list, the worst counts.
         match signals.iter_mut().find(|s| s.name == signal.name) {
             Some(known) if known.weight.abs() >= weight.abs() => {}
             Some(known) => *known = signal,
@@ -54,14 +54,14 @@ pub async fn ask(
     signals
 }
 
-/// Why a list that gives no hit for a client tells nothing about it; `None` when it has answered.
+/// Why a list without a hit for a client says nothing about it; `None` when it has answered.
 pub async fn silence(resolver: &dyn Resolver, list: &DnsListSettings, client: IpAddr) -> Option<String> {
     if !is_public(client) {
         return None;
     }
     match resolver.a(&format!("{}.{}", reversed(client), list.zone.trim_matches('.'))).await {
         Ok(answer) => answer.records.iter().find(|answer| is_refusal(**answer)).map(|answer| {
-            format!("it refuses to answer ({answer}), as lists do for public resolvers and for too many questions")
+            format!("it refuses to answer ({answer}), as lists do for public resolvers and too many queries")
         }),
         Err(error) if error.is_absence() => None,
         Err(error) => Some(error.to_string()),
@@ -73,16 +73,16 @@ fn is_refusal(answer: Ipv4Addr) -> bool {
     answer.octets().starts_with(&[127, 255, 255])
 }
 
-/// What the answers of a list weigh together; `None` when they are no hit.
+/// The total weight of a list's answers; `None` when they are no hit.
 fn weigh(list: &DnsListSettings, answers: &[Ipv4Addr]) -> Option<f64> {
     let mut heaviest: Option<f64> = None;
     for answer in answers {
-        // Answers outside 127.0.0.0/8 come from a zone that was given up or a resolver that lies.
+        // Answers outside 127.0.0.0/8 come from an abandoned zone or a lying resolver.
         if !answer.is_loopback() {
             continue;
         }
         if is_refusal(*answer) {
-            log::warn!(zone:% = list.zone, answer:% = answer; "filter: the DNS list refuses to answer; ask it through a name server of your own");
+            log::warn!(zone:% = list.zone, answer:% = answer; "filter: the DNS list refuses to answer; query it through your own name server");
             continue;
         }
         let weight = list.answers.get(&answer.to_string()).copied().unwrap_or(list.weight);
@@ -117,8 +117,8 @@ fn reversed(address: IpAddr) -> String {
     }
 }
 
-/// The domains of a message that lists are asked about, each once: of its author and its envelope's sender, of those who say that
-/// they have signed it, and of its links. The reverse-path is without brackets; empty when it is null.
+/// The domains of a message to look up in lists, each once: of its author and envelope sender, of those that claim to
+/// have signed it, and of its links. The reverse-path is without brackets; empty when it is null.
 pub fn domains_of(view: &View<'_>, reverse_path: &str) -> Vec<String> {
     let of_address = |address: &str| address.rsplit_once('@').map_or("", |(_, d)| d).to_lowercase();
     let senders = [of_address(view.from_address()), of_address(reverse_path)];

@@ -1,5 +1,5 @@
-//! Judging a message that lies in a file, after the fact: the same rules, the same classifier, the same weights as in
-//! the SMTP dialogue, with the hop by which it came read from its Received fields.
+//! Judging a message in a file after the fact: the same rules, classifier and weights as in
+//! the SMTP dialogue; the hop by which it came is read from its Received fields.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,14 +28,14 @@ pub struct Examiner {
     recipient: Option<Address>,
 }
 
-/// What came out for one message.
+/// The result for one message.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Examined {
     /// Sum of the weights.
     pub score: f64,
     /// `accept`, `junk`, `quarantine` or `refuse`.
     pub verdict: &'static str,
-    /// The language it is in, if somebody had to know and it is beyond doubt: its ISO 639-1 code.
+    /// The ISO 639-1 code of its language, if it was needed and is beyond doubt.
     pub language: Option<&'static str>,
     /// What was noticed, the heaviest first.
     pub signals: Vec<Signal>,
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Examiner {
     }
 }
 
-/// What others say about a message: the network, and what is remembered of its sender.
+/// What others say about a message: the network, and its sender's reputation.
 #[derive(Debug, Default)]
 pub struct Inquiry {
     authentication: Option<Authentication>,
@@ -56,20 +56,20 @@ pub struct Inquiry {
 }
 
 impl Examiner {
-    /// With these settings and what has been learned by everybody and by one account.
+    /// An examiner with these settings and what has been learned by everybody and by one account.
     pub fn new(settings: FilterSettings, site: Option<Arc<Table>>, own: Option<Arc<Table>>) -> Self {
         let rules = super::load_rules(&settings.rules);
         Self { settings, rules, site, own, book: None, recipient: None }
     }
 
-    /// Adds what is remembered of senders.
+    /// Adds sender reputation.
     #[must_use]
     pub fn with_book(mut self, book: Option<Arc<Book>>) -> Self {
         self.book = book;
         self
     }
 
-    /// For a recipient with thresholds and acquaintances of his own.
+    /// For a recipient with their own thresholds and known senders.
     #[must_use]
     pub fn with_recipient(mut self, recipient: Option<&Address>) -> Self {
         self.recipient = recipient.cloned();
@@ -148,7 +148,7 @@ impl Examiner {
         Inquiry { authentication: Some(authentication), listed, standing }
     }
 
-    /// Looks up what is remembered of a message's sender, as this server has named him when it came. No network.
+    /// Looks up the reputation of a message's sender, as this server recorded the sender on arrival. No network.
     pub async fn recall(&self, message: &[u8], hostname: &str) -> Inquiry {
         if self.book.is_none() {
             return Inquiry::default();
@@ -167,14 +167,14 @@ impl Examiner {
         match book.read(settings, &owners, &parties).await {
             Ok(found) => standing(settings, claims, &found, account.as_deref()),
             Err(error) => {
-                log::warn!("filter: what is remembered of senders cannot be read, they count as unknown: {error}");
+                log::warn!("filter: sender reputation cannot be read, senders count as unknown: {error}");
                 Standing::default()
             }
         }
     }
 }
 
-/// The reverse-path as delivery has written it down.
+/// The reverse-path as delivery recorded it.
 fn reverse_path(view: &View<'_>) -> String {
     view.field("Return-Path").map_or("", |f| f.address()).to_owned()
 }

@@ -1,4 +1,4 @@
-//! What must be known about a message before others are asked about it.
+//! What must be known about a message before external look-ups.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::{authentication, dns_lists, headers};
 use crate::foundations::mail::HeaderSection;
 use crate::foundations::mail::addresses::{self, Entry};
 
-/// What is seen at first sight.
+/// The first facts about a message.
 pub(super) struct Glance {
     /// The domains of its authors, in ASCII, each once.
     pub(super) authors: Vec<String>,
@@ -42,8 +42,8 @@ impl Glance {
     }
 }
 
-/// Everybody whom some reader could take for the author, in lower case, each once. Readers differ: whether a line that is no field
-/// ends the header, how many fields they look at, and what of a broken field is an address. So all are asked about.
+/// Everybody whom some mail program could take for the author, in lower case, each once. Programs differ in whether an invalid line
+/// ends the header, how many fields they read, and what in a broken field is an address. So all are checked.
 fn author_addresses(header: &HeaderSection<'_>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for field in header.all("From").take(MOST_FIELDS) {
@@ -60,7 +60,7 @@ fn author_addresses(header: &HeaderSection<'_>) -> Vec<String> {
     found
 }
 
-/// Lines of a message that are ours, or pretend to be, ascending and disjoint.
+/// Lines of a message that are ours, or claim to be, ascending and disjoint.
 pub fn forged(bytes: &[u8], hostname: &str) -> Vec<Range<usize>> {
     let header = HeaderSection::of(bytes);
     let mut lines = authentication::forged(&header, hostname);

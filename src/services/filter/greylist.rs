@@ -1,4 +1,4 @@
-//! Greylisting: a stranger whose message is doubtful is asked to come back.
+//! Greylisting: an unknown sender of a doubtful message is asked to try again.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use crate::storage::database::{self, Database};
 
 use super::settings::GreylistSettings;
 
-/// What is to be done with a stranger.
+/// What to do with an unknown sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// He has come back, or is known.
+    /// The sender has come back, or is known.
     Known,
-    /// He must wait.
+    /// The sender must wait.
     Wait,
 }
 
-/// Looks a sender up, given by everything that makes him the same again, and remembers him. How long he is remembered stands
-/// in the settings; `delay` is how long he must wait.
+/// Looks up and remembers a sender, given by everything that identifies the same sender again. The settings say how long
+/// senders are remembered; `delay` is how long they must wait.
 pub async fn ask(
     database: &Database,
     settings: &GreylistSettings,
@@ -32,7 +32,7 @@ pub async fn ask(
         .fetch_optional("SELECT first_seen, last_seen, passed FROM greylist WHERE triplet = ?", &[key.as_str().into()])
         .await?;
     let (first, last, passed) = match row {
-        // Who came while the clock was ahead came now at the latest.
+        // A sender who came while the clock was ahead counts as having come now.
         Some(row) => (row.time(0)?.min(now), row.time(1)?.min(now), row.truth(2)?),
         None => (now, Timestamp::EPOCH, false),
     };
@@ -43,14 +43,14 @@ pub async fn ask(
     let known = !stale && (passed || waited);
     let upsert = database.dialect().upsert("greylist", &["triplet"], &["first_seen", "last_seen", "passed"]);
     database.execute(upsert, &[key.into(), first.into(), now.into(), known.into()]).await?;
-    // Now and then, so that strangers who never come back do not fill the table.
+    // From time to time, so that senders who never come back do not fill the table.
     if now.unix_micros() % 256 == 0 {
         prune(database, settings, now).await?;
     }
     Ok(if known { Answer::Known } else { Answer::Wait })
 }
 
-/// Forgets senders that are not known any more.
+/// Deletes expired senders.
 async fn prune(database: &Database, settings: &GreylistSettings, now: Timestamp) -> Result<u64, database::Error> {
     let stale = now - settings.window.duration();
     let forgotten = now - settings.remember.duration();
@@ -58,7 +58,7 @@ async fn prune(database: &Database, settings: &GreylistSettings, now: Timestamp)
     database.execute(sql, &[stale.into(), forgotten.into()]).await
 }
 
-/// A hash, so that the table does not tell who writes to whom.
+/// A hash, so that the table does not reveal who writes to whom.
 fn digest(name: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.to_lowercase().as_bytes());
     hexadecimal(digest.as_ref())

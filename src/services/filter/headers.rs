@@ -1,11 +1,11 @@
-//! The fields that tell what was decided.
+//! The header fields with the decision.
 
 use std::ops::Range;
 
 use super::score::Assessment;
 use crate::foundations::mail::HeaderSection;
 
-/// Fields of ours; those that come with a message from elsewhere are removed, so that nobody can vouch for himself.
+/// Our fields; those in a message from elsewhere are removed, so that senders cannot vouch for themselves.
 const OURS: &[&str] = &[
     "X-Spam-Status",
     "X-Spam-Score",
@@ -15,7 +15,7 @@ const OURS: &[&str] = &[
     "X-Spam-Report",
     "X-Postrider-Quarantine",
 ];
-/// Most reasons that are told.
+/// Most reasons that are given.
 const MAX_REASONS: usize = 8;
 /// Longest X-Spam-Level.
 const MAX_STARS: usize = 50;

@@ -1,4 +1,4 @@
-//! The virus scanner and the milters, with what holds when they do not answer.
+//! The virus scanner and the milters, and what applies when they do not answer.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::foundations::mail::Mail;
 /// What the helpers say together.
 #[derive(Debug, Default)]
 pub struct Helpers {
-    /// Whether there is anybody to ask.
+    /// Whether any are configured.
     pub asked: bool,
-    /// To be refused, for good or for now.
+    /// A permanent or temporary refusal.
     pub refusal: Option<Refusal>,
-    /// To be kept, with the reason.
+    /// The reason to quarantine the message, if any.
     pub held: Option<String>,
     /// The message as milters have left it, when they have changed it.
     pub rewritten: Option<Bytes>,
@@ -27,7 +27,7 @@ pub struct Helpers {
     pub envelope: Vec<Change>,
     /// Recipients for whom a milter refuses the message, though others may have it.
     pub refused: Vec<(Address, Refusal)>,
-    /// What is to be told.
+    /// Signals to report.
     pub signals: Vec<Signal>,
 }
 
@@ -38,7 +38,7 @@ impl Helpers {
     }
 }
 
-/// Asks the scanner and then the milters; `shown` is the message as milters see it. In a dialogue they have heard of the
+/// Asks the scanner and then the milters; `shown` is the message as milters see it. In a dialogue they know the
 /// sender and the recipients already.
 pub async fn ask(
     settings: &Arc<FilterSettings>,
@@ -85,11 +85,11 @@ async fn scanned(settings: &ClamavSettings, mail: &Mail, helpers: &mut Helpers) 
         None | Some(Ok(clamav::Answer::Clean)) => {}
         Some(Ok(clamav::Answer::Infected(name))) => {
             helpers.signals.push(Signal::new("CLAMAV_INFECTED", 100.0, name.clone()));
-            let text = format!("The message holds a virus ({name})");
+            let text = format!("The message contains a virus ({name})");
             helpers.refusal = Some(Refusal::new(Kind::Invalid, text).smtp(550, "5.7.1"));
         }
         Some(Err(error)) => {
-            log::warn!(mail:% = mail.id; "filter: the virus scanner cannot be asked: {error}");
+            log::warn!(mail:% = mail.id; "filter: the virus scanner cannot be used: {error}");
             failed(settings.on_failure, "clamav", helpers);
         }
     }

@@ -14,12 +14,12 @@ use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::mail::Mail;
 use crate::foundations::tasks::Tasks;
 
-/// A message to more recipients is no letter to any of them.
+/// A message to more recipients does not count as written to any of them.
 const MOST_CORRESPONDENTS: usize = 25;
 
 impl Filter {
-    /// Learns a person's judgement about a message. Durable when it returns; learning it again changes nothing, and the
-    /// other judgement replaces this one.
+    /// Learns a person's judgement of a message. Durable when it returns; learning it again changes nothing, and the
+    /// opposite judgement replaces this one.
     ///
     /// # Errors
     /// The database fails.
@@ -45,7 +45,7 @@ impl Filter {
         Ok(learned)
     }
 
-    /// Takes back what was learned from a message.
+    /// Undoes what was learned from a message.
     ///
     /// # Errors
     /// The database fails.
@@ -55,8 +55,8 @@ impl Filter {
         Ok(results.first().copied().unwrap_or(Learned::Before))
     }
 
-    /// A person has called a message this, but must not teach everybody: a lesson to the contrary that everybody's table
-    /// has had from the message is taken back.
+    /// A person has judged a message, but must not teach everybody: if everybody's table has learned the opposite
+    /// from the message, that is undone.
     ///
     /// # Errors
     /// The database fails.
@@ -65,7 +65,7 @@ impl Filter {
         store.correct(&Owner::Site, class, &lesson(message, &self.settings.get())).await
     }
 
-    /// Our user has sent this message: whoever it is for is known to him from now on.
+    /// Our user has sent this message: its recipients are known to the user from now on.
     pub fn sent(&self, mail: &Mail) {
         let settings = self.settings.get();
         let Some(book) = self.book.as_ref().filter(|_| settings.reputation.enabled) else { return };
@@ -80,7 +80,7 @@ impl Filter {
         }
     }
 
-    /// What a verdict itself says about its sender, and teaches. Never waits.
+    /// Records what a verdict itself says about its sender, and what it teaches. Never waits.
     pub(super) fn remember(
         &self,
         settings: &FilterSettings,
@@ -111,14 +111,14 @@ impl Filter {
             return;
         }
         if self.autolearner.take_place(&settings.autolearn, class, &known.claims, self.now()) {
-            // As it will lie in the mailbox, so that what is learned is what a correction takes back.
+            // As it will be in the mailbox, so that a correction undoes exactly what is learned here.
             let lesson = lesson(&verdict.apply(&mail.message).bytes(), settings);
             self.autolearner.put(class, lesson);
             verdict.learned = Some(class);
         }
     }
 
-    /// Writes what was noted and learned beside judging, now and then until `tasks` stop, and then once more.
+    /// Regularly writes what was noted and learned while judging, until `tasks` stop, and then once more.
     pub async fn run(self: Arc<Self>, tasks: Tasks) {
         loop {
             let pause = self.settings.get().reputation.write_every.duration();
@@ -127,7 +127,7 @@ impl Filter {
                 () = tasks.stopping() => {}
             }
             if let Err(error) = self.write_down().await {
-                log::warn!("filter: what was noted of senders cannot be written now: {error}");
+                log::warn!("filter: sender reputation cannot be written now: {error}");
             }
             if tasks.is_stopping() {
                 return;
@@ -135,7 +135,7 @@ impl Filter {
         }
     }
 
-    /// Writes what was noted and learned beside judging.
+    /// Writes what was noted and learned while judging.
     ///
     /// # Errors
     /// The database fails. What was noted of senders stays in memory; lessons are lost.
@@ -158,7 +158,7 @@ impl Filter {
         self.store.as_ref()
     }
 
-    /// What is remembered of senders, when there is a database.
+    /// The sender reputation, when there is a database.
     pub fn book(&self) -> Option<Arc<Book>> {
         self.book.clone()
     }
@@ -169,8 +169,8 @@ impl Filter {
     }
 }
 
-/// What is learned from a message: a digest that tells it from others, and its tokens. Fields that this or another
-/// server has added on the way are no part of the digest.
+/// What is learned from a message: a digest that identifies it, and its tokens. Fields that this or another
+/// server has added on the way are not part of the digest.
 pub fn lesson(message: &[u8], settings: &FilterSettings) -> Lesson {
     let view = View::new(message, &settings.limits);
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);

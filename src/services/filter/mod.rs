@@ -1,12 +1,12 @@
-//! Is this message wanted? Sender authentication, rules, classifier, DNS lists, virus scan and milters, and the one
-//! [`Verdict`] they lead to.
+//! Is this message wanted? Sender authentication, rules, classifier, DNS lists, virus scan and milters, and the
+//! [`Verdict`] that results from them.
 //!
 //! Promises: [`Filter::judge`] always answers, within the deadline of the settings, whatever is broken in the message,
 //! the DNS, the virus scanner or a milter; its memory is bounded by the settings and not by the message's structure;
 //! the score is a pure function of the signals, and every signal says why it is there.
 //!
 //! `services::intake` calls it once per message. It never delivers, never answers a client, and never reads a mailbox.
-//! In the log its lines begin with `filter:`; a signal source that fails is one warning with the source's name.
+//! Its log lines begin with `filter:`; a signal source that fails causes one warning with the source's name.
 
 mod addressee;
 pub mod authentication;

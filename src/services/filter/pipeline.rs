@@ -37,7 +37,7 @@ use crate::services::routing::Routing;
 use crate::storage::database::Database;
 use crate::storage::reports::{Failure, Reports};
 
-/// Judges messages. Cheap to share; holds compiled rules, caches and what has been learned.
+/// Judges messages. Cheap to share; holds compiled rules, caches and learned data.
 pub struct Filter {
     pub(super) settings: Live<FilterSettings>,
     clock: SharedClock,
@@ -48,7 +48,7 @@ pub struct Filter {
     pub(super) book: Option<Arc<Book>>,
     pub(super) autolearner: Autolearner,
     reports: Option<Reports>,
-    /// Says to whom recipients lead. Without it, only a tag is taken off.
+    /// Resolves recipients to accounts. Without it, only the tag is removed.
     routing: Option<Routing>,
     compiled: Compiled,
     signing: Signing,
@@ -60,10 +60,10 @@ impl std::fmt::Debug for Filter {
     }
 }
 
-/// Largest message that is weighed on the spot; a larger one goes to a thread where it may take its time.
+/// Largest message that is weighed directly; a larger one goes to a thread that may block.
 const QUICK: usize = 64 * 1024;
 
-/// What rules and classifier are told, in a form that can go to another thread.
+/// The input of rules and classifier, in a form that can be sent to another thread.
 pub(super) struct Known {
     bytes: Bytes,
     settings: Arc<FilterSettings>,
@@ -74,7 +74,7 @@ pub(super) struct Known {
     pub(super) authentication: Option<Authentication>,
     pub(super) claims: Claims,
     pub(super) standing: Standing,
-    /// Recipients who think otherwise of the sender, and by how much.
+    /// Recipients for whom the sender's reputation differs, and by how much.
     shifts: Vec<(String, f64)>,
     pub(super) reverse_path: String,
     /// As the envelope names them.
@@ -88,23 +88,23 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// The author's address, or what comes nearest to it.
+    /// The author's address, or the closest thing to it.
     pub(super) fn author(&self) -> &str {
         if self.claims.author.is_empty() { &self.reverse_path } else { &self.claims.author }
     }
 }
 
-/// What came out of weighing.
+/// The result of weighing.
 pub(super) struct Weighed {
     pub assessment: Assessment,
-    /// The score without what was learned.
+    /// The score without learned data.
     pub points: Points,
-    /// For recipients who have taught or known otherwise than the others.
+    /// The scores for recipients whose learned data or known senders differ.
     pub own: Vec<(String, f64)>,
 }
 
 impl Filter {
-    /// A filter that looks at the message alone: no network and nothing learned.
+    /// A filter that uses the message alone: no network and nothing learned.
     pub fn new(settings: Live<FilterSettings>, clock: SharedClock) -> Self {
         Self {
             settings,
@@ -129,7 +129,7 @@ impl Filter {
         self
     }
 
-    /// With routing, by which recipients are known by the accounts that they lead to.
+    /// With routing, which resolves recipients to accounts.
     #[must_use]
     pub fn with_routing(mut self, routing: Routing) -> Self {
         self.routing = Some(routing);
@@ -143,7 +143,7 @@ impl Filter {
         self
     }
 
-    /// With a database: what has been learned, what is remembered of senders, and greylisting.
+    /// With a database: learned data, sender reputation and greylisting.
     #[must_use]
     pub fn with_database(mut self, database: Database) -> Self {
         let classifier = &self.settings.get().classifier;
@@ -159,7 +159,7 @@ impl Filter {
         self
     }
 
-    /// With somewhere to count results for the reports that domains ask for.
+    /// With a store that counts results for the reports that domains ask for.
     #[must_use]
     pub fn with_reports(mut self, reports: Reports) -> Self {
         self.reports = Some(reports);
@@ -172,12 +172,12 @@ impl Filter {
         self.signing.fields(&self.settings.get(), message)
     }
 
-    /// Also signs with these keys, in place of those it was given so before.
+    /// Also signs with these keys, replacing those given in this way before.
     pub(super) fn sign_with(&self, keys: Vec<DkimKeySettings>) {
         self.signing.sign_with(keys);
     }
 
-    /// Reads the rule files of the settings, so that their mistakes are told before the first message comes. Our own rules
+    /// Reads the configured rule files, so that mistakes are reported before the first message comes. Our own rules
     /// have none, and take memory that a server without mail does not need.
     pub async fn read_rules(&self) {
         let settings = self.settings.get();
@@ -186,7 +186,7 @@ impl Filter {
         }
     }
 
-    /// Begins to tell the milters of a message that has a sender so far; none if nobody is to be told. The refusal is that of
+    /// Starts a dialogue with the milters about a message that has only a sender so far; `None` without milters. The refusal is for
     /// the client, its greeting or the sender.
     pub async fn dialogue(
         &self,
@@ -210,12 +210,12 @@ impl Filter {
         }
     }
 
-    /// What is to be done with the message. Never fails, and takes no longer than the deadlines of the settings.
+    /// Decides what to do with the message. Never fails, and takes no longer than the deadlines of the settings.
     pub async fn judge(&self, mail: &Mail) -> Verdict {
         self.judge_after(mail, None).await
     }
 
-    /// The same for a message of whose sender and recipients milters have heard in a dialogue.
+    /// The same for a message whose sender and recipients the milters already know from a dialogue.
     pub async fn judge_after(&self, mail: &Mail, dialogue: Option<Box<Dialogue>>) -> Verdict {
         let settings = self.settings.get();
         let trusted = is_ours(&settings, &mail.origin);
@@ -243,9 +243,9 @@ impl Filter {
         }
     }
 
-    /// The verdict on what one of our own users sends, with signatures. Such mail is scanned and shown to milters, not weighed.
+    /// The verdict on mail from our own users, with signatures. Such mail is scanned and shown to milters, but not weighed.
     fn signed(&self, mut verdict: Verdict, settings: &Arc<FilterSettings>, mail: &Mail, who: Who) -> Verdict {
-        // A program without an account writes whose name it likes into From, and an alias may pass that on.
+        // A program without an account can write any name into From, and an alias may pass that on.
         if who != Who::MachineUser {
             // Signed last, so that no milter changes what is signed.
             verdict.headers = self.signing.fields(settings, &verdict.apply(&mail.message)).into_bytes();
@@ -253,7 +253,7 @@ impl Filter {
         verdict
     }
 
-    /// Weighs what a stranger sends. `strip` are the fields in our name that it came with.
+    /// Weighs mail from elsewhere. `strip` are the fields in it that claim to be ours.
     async fn judge_incoming(
         &self,
         settings: &Arc<FilterSettings>,
@@ -324,7 +324,7 @@ impl Filter {
         Signatures::of(&self.signing, &self.settings.get(), message, self.clock.now()).await
     }
 
-    /// Everything that has to be asked of others, all at the same time.
+    /// All external look-ups, at the same time.
     async fn gather(&self, settings: &Arc<FilterSettings>, mail: &Mail, glance: &Glance, hostname: &str) -> Arc<Known> {
         let bytes = mail.message.original().clone();
         let client = mail.origin.peer.ip();
@@ -381,7 +381,7 @@ impl Filter {
     }
 }
 
-/// Whether a message comes from where nothing is judged.
+/// Whether a message comes from a source that is not judged.
 fn is_ours(settings: &FilterSettings, origin: &Origin) -> bool {
     origin.peer.is_in(&settings.trusted) || matches!(origin.peer, Peer::Internal)
 }
@@ -407,7 +407,7 @@ async fn weigh_where_it_fits(known: &Arc<Known>) -> Weighed {
     match tokio::task::spawn_blocking(move || weigh(&moved)).await {
         Ok(weighed) => weighed,
         Err(error) => {
-            log::error!("filter: weighing a message failed, it goes on without a score: {error}");
+            log::error!("filter: weighing a message failed; it continues without a score: {error}");
             let assessment = Assessment { score: 0.0, signals: Vec::new(), probability: None };
             Weighed { assessment, points: Points::default(), own: Vec::new() }
         }

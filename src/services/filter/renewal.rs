@@ -1,4 +1,4 @@
-//! Our own signatures and seals, made again where a message must be changed on its way.
+//! Renewing our own signatures and seals when a message must be changed in transit.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::mail::{Field, HeaderSection, Message};
 
-/// What is known of the signatures of a message.
+/// What is known about the signatures of a message.
 pub struct Signatures {
     keys: Arc<Keys>,
-    /// The keys of ours whose signatures fit.
+    /// Our keys whose signatures verify.
     ours: Vec<usize>,
-    /// The key of ours that has made the newest seal, and what that says. The chain stands with it: of the signatures of the
-    /// sets before nobody wants that they still fit (RFC 8617 §5.2).
+    /// Our key that made the newest seal, and what the seal says. The chain depends only on it: the signatures of earlier
+    /// sets need not verify any more (RFC 8617 §5.2).
     seal: Option<(usize, Findings)>,
     fields: Vec<Range<usize>>,
     foreign: Vec<String>,
@@ -25,7 +25,7 @@ pub struct Signatures {
 }
 
 impl Signatures {
-    /// Looks at the signatures of a message. Whoever writes one may name our keys in it: only those that fit are ours.
+    /// Checks the signatures of a message. Anybody can name our keys in a signature: only those that verify are ours.
     pub(super) async fn of(signing: &Signing, settings: &Arc<FilterSettings>, message: &[u8], at: Timestamp) -> Self {
         let keys = signing.keys(settings);
         let header = HeaderSection::of(message);
@@ -34,7 +34,7 @@ impl Signatures {
             fields.iter().map(|field| keys.signers.iter().position(|signer| names(field, signer))).collect();
         let zone = ZoneResolver::new();
         for key in named.iter().flatten() {
-            // A key of which no record can be made makes no signature that fits.
+            // A key without a possible record makes no valid signature.
             let _ = zone.add(&keys.signers[*key].published());
         }
         let found = match named.iter().any(Option::is_some) {
@@ -78,12 +78,12 @@ impl Signatures {
         Self { keys: Arc::clone(&keys), ours, seal, fields: ranges, foreign, at }
     }
 
-    /// Where the fields of our own signatures and of our seal lie in the header, which do not fit any more once the message is changed.
+    /// The positions of our own signatures and our seal in the header, which become invalid once the message is changed.
     pub fn fields(&self) -> &[Range<usize>] {
         &self.fields
     }
 
-    /// The domains whose signatures and seals nobody here can make again.
+    /// The domains whose signatures and seals cannot be renewed here.
     pub fn foreign(&self) -> &[String] {
         &self.foreign
     }
@@ -93,13 +93,13 @@ impl Signatures {
         !self.ours.is_empty() || self.seal.is_some()
     }
 
-    /// The fields in place of our own signatures and our seal, for the changed message.
+    /// The fields that replace our own signatures and our seal, for the changed message.
     pub fn renewed(&self, message: &Message) -> String {
         let mut fields = String::new();
         for signer in self.ours.iter().map(|key| &self.keys.signers[*key]) {
             match signer.sign(message) {
                 Ok(field) => fields.push_str(&field),
-                Err(error) => log::error!(domain:% = signer.domain(); "filter: a message goes out unsigned: {error}"),
+                Err(error) => log::error!(domain:% = signer.domain(); "filter: a message is sent unsigned: {error}"),
             }
         }
         let Some((key, says)) = &self.seal else { return fields };
@@ -114,10 +114,10 @@ impl Signatures {
     }
 }
 
-/// Most domains that are told.
+/// Most domains that are reported.
 const MOST_NAMED: usize = 10;
 
-/// Whether a signature says that it was made by this key.
+/// Whether a signature claims to be made by this key.
 fn names(field: &Field<'_>, signer: &Signer) -> bool {
     let is = |name: &[u8], wanted: &str| tag(field.body, name).is_some_and(|value| value.eq_ignore_ascii_case(wanted));
     is(b"d", signer.domain().as_str()) && is(b"s", signer.selector())
@@ -161,7 +161,7 @@ mod tests {
         let renewed = changed.with_prefix(found.renewed(&changed).as_bytes()).bytes();
         let found = Signatures::of(&signing, &settings, &renewed, AT).await;
         assert_eq!((found.ours.len(), found.fields().len()), (2, 2));
-        // A stranger can write the names of our keys, and nothing that fits.
+        // A stranger can write the names of our keys, but no valid signature.
         let forged = Message::new(MESSAGE.replace("body", "forged")).with_prefix(fields.as_bytes()).bytes();
         let found = Signatures::of(&signing, &settings, &forged, AT).await;
         assert!(!found.has_ours() && found.fields().is_empty() && found.renewed(&changed).is_empty());
@@ -185,7 +185,7 @@ mod tests {
         let found = Signatures::of(&signing, &settings, &sealed.bytes(), AT).await;
         assert!(found.has_ours() && found.foreign().is_empty());
         assert_eq!(found.fields().iter().map(|range| range.len()).sum::<usize>(), set.len());
-        // Over the changed message the chain is whole again.
+        // The chain of the changed message is intact again.
         let changed = Message::new(String::from_utf8(before.bytes().to_vec()).unwrap().replace("body", "other"));
         let renewed = changed.with_prefix(found.renewed(&changed).as_bytes()).bytes();
         let zone = ZoneResolver::new();

@@ -26,7 +26,7 @@ pub struct CountedPolicy {
 /// Most signatures that a report names for one message.
 const MOST_SIGNATURES: usize = 10;
 
-/// Counts what was found out about a message, if the owner of the author's domain wants to know.
+/// Counts the results for a message, if the owner of the author's domain wants reports.
 pub(super) fn count(reports: &Reports, settings: &FilterSettings, mail: &Mail, found: &Authentication) {
     let Some(published) = found.dmarc.published.as_ref().filter(|p| !p.reports.is_empty()) else { return };
     let outcome = match found.dmarc.result {
@@ -55,16 +55,16 @@ pub(super) fn count(reports: &Reports, settings: &FilterSettings, mail: &Mail, f
         auth_results: AuthResult { dkim: signatures(found), spf: spf(found) },
         extensions: Vec::new(),
     };
-    // Plain structs of texts and numbers always have a JSON form.
+    // Plain structs of strings and numbers can always be written as JSON.
     let (Ok(policy), Ok(record)) = (serde_json::to_string(&policy), serde_json::to_string(&record)) else { return };
     reports.note(Kind::Dmarc, &found.dmarc.record_domain, policy, record, outcome);
 }
 
-/// The failure that the owner of the author's domain wants to hear of, if the message is one. What became of it is added
-/// by the caller.
+/// The failure to report to the owner of the author's domain, if the message is one. The caller adds what became of
+/// the message.
 pub(super) fn failure(mail: &Mail, found: &Authentication, results: &str) -> Option<Failure> {
     let published = found.dmarc.published.as_ref().filter(|published| !published.failures.is_empty())?;
-    // A report about a report, or about a notification, would come back.
+    // A report about a report, or about a notification, could cause a loop.
     let reverse_path = mail.envelope.reverse_path.address()?;
     let Failing { any, dkim, spf } = published.failing;
     let broken = || found.signatures.dkim.iter().any(|s| matches!(s.result, DkimResult::Fail | DkimResult::PermError));
@@ -98,7 +98,7 @@ pub(super) fn failure(mail: &Mail, found: &Authentication, results: &str) -> Opt
     })
 }
 
-/// Fields that tell where a message is from. Those that tell for whom it is stay here (RFC 7489 §9.5).
+/// Fields that say where a message is from. Those that say for whom it is are not reported (RFC 7489 §9.5).
 const TOLD: &[&str] = &["From", "Sender", "Reply-To", "Date", "Message-ID", "Subject", "DKIM-Signature"];
 /// Octets of header in a report.
 const LONGEST_HEADER: usize = 8_192;
@@ -124,7 +124,7 @@ fn quoted(domain: &str, published: &Published) -> PolicyPublished {
     }
 }
 
-/// What was done with the message for its policy's sake, and why if it was something else.
+/// What was done with the message because of its policy, or why something else was done.
 fn evaluated(settings: &FilterSettings, found: &Authentication, published: &Published) -> PolicyEvaluated {
     let result = |aligned: bool| if aligned { ReportedDmarc::Pass } else { ReportedDmarc::Fail };
     let done = decide::wish(settings, found);
@@ -194,7 +194,7 @@ fn spf(found: &Authentication) -> Vec<SPFAuthResult> {
     outcome.map(one).into_iter().collect()
 }
 
-/// What a stranger has written, no longer than a name in the DNS.
+/// A string written by a stranger, cut to the length of a DNS name.
 fn short(text: &str) -> String {
     text.chars().take(253).collect()
 }

@@ -1,4 +1,4 @@
-//! Turns what is known about a message into its score. Pure: the same facts give the same score.
+//! Turns the facts about a message into its score. Pure: the same facts give the same score.
 
 use super::Signal;
 use super::classifier::{Table, spamassassin_tokens, tokens};

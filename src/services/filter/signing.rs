@@ -55,7 +55,7 @@ impl Signing {
         for signer in of_domain(&keys.signers, Signer::domain, &author) {
             match signer.sign(message) {
                 Ok(field) => fields.push_str(&field),
-                Err(error) => log::error!(domain:% = signer.domain(); "filter: a message goes out unsigned: {error}"),
+                Err(error) => log::error!(domain:% = signer.domain(); "filter: a message is sent unsigned: {error}"),
             }
         }
         fields
@@ -147,7 +147,7 @@ fn load<'k>(all: impl Iterator<Item = &'k DkimKeySettings>) -> Keys {
         match text.and_then(|text| signer(domain, key, &text)) {
             Ok(signer) => keys.signers.push(signer),
             Err(error) => {
-                log::error!(domain:% = domain, selector:% = key.selector; "filter: the DKIM key cannot be used, mail goes out without its signature: {error}");
+                log::error!(domain:% = domain, selector:% = key.selector; "filter: the DKIM key cannot be used, mail is sent without its signature: {error}");
             }
         }
     }

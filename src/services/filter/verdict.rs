@@ -12,7 +12,7 @@ use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::failure::Refusal;
 use crate::foundations::mail::Message;
 
-/// What is to be done with a message.
+/// What to do with a message.
 #[derive(Debug)]
 pub enum Decision {
     /// Deliver it.
@@ -60,7 +60,7 @@ pub struct Verdict {
     pub judged: bool,
     /// Sum of the weights.
     pub score: f64,
-    /// Everything that was noticed, the heaviest first.
+    /// All signals, the heaviest first.
     pub signals: Vec<Signal>,
     /// Complete header lines (each ending in CRLF) to put in front.
     pub headers: Vec<u8>,
@@ -68,18 +68,19 @@ pub struct Verdict {
     pub strip: Vec<Range<usize>>,
     /// The message as a milter has rewritten it; `strip` then refers to these bytes.
     pub rewritten: Option<Bytes>,
-    /// Recipients, and the accounts that they lead to, for whom their own thresholds or training say otherwise, by [`Address::key`].
+    /// Recipients, and the accounts that they lead to, for whom their own thresholds or training give another result, by
+    /// [`Address::key`].
     pub personal: BTreeMap<String, Folder>,
     /// Changes of the envelope that milters have asked for.
     pub envelope: EnvelopeChanges,
     /// Recipients for whom a milter refuses the message, though others may have it.
     pub refused: Vec<(Address, Refusal)>,
-    /// Whether the sender of the envelope is taken as real: a user of ours, a client we trust, or shown by SPF. To others
-    /// nothing is sent of its own accord once the message was accepted.
+    /// Whether the envelope sender counts as genuine: a user of ours, a trusted client, or verified by SPF. Nothing is sent
+    /// automatically to other senders once the message was accepted.
     pub genuine: bool,
     /// What a seal may say when the message is passed on.
     pub findings: Option<Findings>,
-    /// As what the classifier learns the message, by itself.
+    /// The class as which the classifier learns the message by itself.
     pub learned: Option<Class>,
 }
 
@@ -95,7 +96,7 @@ pub struct EnvelopeChanges {
 }
 
 impl Verdict {
-    /// Accepted without a look.
+    /// Accepted unchecked.
     pub const fn accept() -> Self {
         Self {
             decision: Decision::Accept,
@@ -128,7 +129,7 @@ impl Verdict {
         self.personal.get(&recipient.key()).copied().unwrap_or_else(|| self.common_folder())
     }
 
-    /// Where the message belongs for those who do not think otherwise, when it is accepted at all.
+    /// Where the message belongs for recipients without their own result, when it is accepted at all.
     pub const fn common_folder(&self) -> Folder {
         match self.decision {
             Decision::Junk => Folder::Junk,

@@ -1,4 +1,4 @@
-//! Senders who are asked to come back.
+//! Senders who are asked to try again later.
 
 use super::authentication::Authentication;
 use super::greylist::{self, Answer};
@@ -7,26 +7,26 @@ use super::pipeline::{Filter, Known, Weighed};
 use super::{FilterSettings, Signal};
 use crate::foundations::failure::{Kind, Refusal};
 
-/// Why somebody must wait.
+/// Why a sender must wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// His message is doubtful.
+    /// The message is doubtful.
     Greylist,
-    /// Nobody here has heard of him, and his message is not beyond doubt.
+    /// The sender is unknown here, and the message is not beyond doubt.
     FirstContact,
 }
 
 impl Wait {
-    /// What the client is told.
+    /// The reply to the client.
     pub fn refusal(self) -> Refusal {
         let text = match self {
-            Self::Greylist => "We do not know you yet; try again in some minutes",
+            Self::Greylist => "We do not know you yet; try again in a few minutes",
             Self::FirstContact => "This is your first message to us; try again in a few minutes",
         };
         Refusal::new(Kind::Temporary, text).smtp(451, "4.7.1")
     }
 
-    /// What the event tells.
+    /// The reason in the event.
     pub fn signal(self) -> Signal {
         match self {
             Self::Greylist => Signal::new("GREYLISTED", 0.0, "A doubtful message from a stranger"),
@@ -59,7 +59,7 @@ impl Filter {
             let name = format!("{} {} {recipient}", greylist::network(client), known.reverse_path);
             (Wait::Greylist, grey.delay, name)
         } else if is_new && score >= first.from && score < until {
-            // Whoever is shown to be real may come back from another of his machines.
+            // An authenticated sender may come back from another machine.
             let from = if known.claims.is_shown() { String::new() } else { greylist::network(client) };
             (Wait::FirstContact, first.delay, format!("first {from} {}", known.author()))
         } else {
@@ -69,7 +69,7 @@ impl Filter {
         match tokio::time::timeout(settings.deadline.duration(), asked).await {
             Ok(Ok(answer)) => (answer == Answer::Wait).then_some(wait),
             Ok(Err(error)) => {
-                log::warn!(client:% = client; "filter: the greylist cannot be asked, the message goes on: {error}");
+                log::warn!(client:% = client; "filter: the greylist cannot be read, the message continues: {error}");
                 None
             }
             Err(_) => None,

@@ -19,7 +19,7 @@ pub struct SeedAccounts {
     pub users: Vec<SeedUser>,
     /// Its aliases.
     pub aliases: Vec<SeedAlias>,
-    /// Which of them were removed or disabled, where that is noted.
+    /// Which of them were removed or disabled, if that is recorded.
     pub out_of_use: OutOfUse,
 }
 
@@ -39,26 +39,26 @@ pub struct SeedUser {
 /// An alias there.
 #[derive(Debug)]
 pub struct SeedAlias {
-    /// What it is for: an address, or `@domain`.
+    /// The address it stands for, or `@domain`.
     pub source: Source,
     /// Where it leads.
     pub destination: String,
 }
 
-/// How many of them are new here.
+/// What was imported.
 #[derive(Debug, Default, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct AccountsMoved {
-    /// Domains made.
+    /// Domains created.
     pub domains: usize,
-    /// Users made.
+    /// Users created.
     pub users: usize,
-    /// Aliases made.
+    /// Aliases created.
     pub aliases: usize,
-    /// What was here already, and was left as it is but for passwords.
+    /// What existed here already and was left as it is, except for passwords.
     pub present: usize,
-    /// Of the users here those who had no password, as after a declaration, and have the one from there now.
+    /// Users here who had no password, as after a declaration, and now have the one from there.
     pub passwords: usize,
-    /// Each that is new with what to say of it.
+    /// Each new one, with its message.
     #[serde(skip)]
     pub made: Vec<(String, String)>,
 }
@@ -67,7 +67,7 @@ impl SeedAccounts {
     /// Reads all of them.
     ///
     /// # Errors
-    /// The database does not answer or has no such tables, or an address in it is none.
+    /// The database does not answer or has no such tables, or an address in it is invalid.
     pub async fn read(database: &Database) -> Result<Self, Error> {
         let domains = database.fetch_all("SELECT name FROM virtual_domains ORDER BY name", &[]).await?;
         let domains = domains.iter().map(|row| parsed(row, 0, "domain")).collect::<Result<_, _>>()?;
@@ -89,10 +89,10 @@ impl SeedAccounts {
         Ok(Self { domains, users, aliases, out_of_use })
     }
 
-    /// Those in a dump of that database, as `mysqldump` writes it.
+    /// The accounts in a dump of that database, as `mysqldump` writes it.
     ///
     /// # Errors
-    /// The dump is not understood or has no such tables, or an address in it is none.
+    /// The dump is not understood or has no such tables, or an address in it is invalid.
     pub fn from_dump(dump: impl BufRead) -> Result<Self, Error> {
         let wanted = ["virtual_domains", "virtual_users", "virtual_aliases"].into_iter().chain(TABLES);
         let mut tables = dump::read(dump, &wanted.collect::<Vec<_>>())?;
@@ -130,8 +130,8 @@ impl SeedAccounts {
         self.users.iter().filter_map(move |user| Some((&user.address, why(user)?)))
     }
 
-    /// Makes those that are missing here, all or none, and gives users here without a password theirs. Passwords count
-    /// as the users' own, so that a declaration does not change them. What was removed or disabled there is so here.
+    /// Creates those that are missing here, all or none, and gives users here who have no password the one from there. Passwords
+    /// count as the users' own, so that a declaration does not change them. What was removed or disabled there is so here, too.
     ///
     /// # Errors
     /// The database here fails, or refuses one of them.
@@ -143,7 +143,7 @@ impl SeedAccounts {
         for domain in &self.domains {
             if count(edit.add_domain(domain, Owner::Admin).await, &mut moved.domains, &mut moved.present)? {
                 made.domains.push(domain.clone());
-                moved.made.push((domain.to_string(), format!("domain {domain} is moved in")));
+                moved.made.push((domain.to_string(), format!("domain {domain} imported")));
             }
         }
         for user in &self.users {
@@ -158,7 +158,7 @@ impl SeedAccounts {
             let address = &user.address;
             if count(edit.add_user(&new).await, &mut moved.users, &mut moved.present)? {
                 made.users.push(address.clone());
-                moved.made.push((address.to_string(), format!("user {address} is moved in")));
+                moved.made.push((address.to_string(), format!("user {address} imported")));
                 if !user.enabled {
                     edit.set_user(address, Standing::Disabled).await?;
                 }
@@ -166,7 +166,7 @@ impl SeedAccounts {
                 && edit.set_missing_password(address, &user.password, PasswordOwner::User).await?
             {
                 moved.passwords += 1;
-                moved.made.push((address.to_string(), format!("the password of {address} is moved in")));
+                moved.made.push((address.to_string(), format!("password of {address} imported")));
             }
         }
         for alias in &self.aliases {
@@ -176,7 +176,7 @@ impl SeedAccounts {
                 if !known.contains(&source.key()) {
                     made.aliases.push(source.clone());
                 }
-                moved.made.push((source.to_string(), format!("alias {source} to {destination} is moved in")));
+                moved.made.push((source.to_string(), format!("alias {source} to {destination} imported")));
             }
         }
         self.out_of_use.apply(&mut edit, &made).await?;
@@ -185,11 +185,11 @@ impl SeedAccounts {
     }
 }
 
-/// Whether it was made.
+/// Whether it was created.
 fn count<T>(result: Result<T, directory::Error>, made: &mut usize, present: &mut usize) -> Result<bool, Error> {
     match result {
         Ok(_) => *made += 1,
-        // Who was removed here stays so.
+        // Users who were removed here stay removed.
         Err(directory::Error::Exists(_) | directory::Error::Archived(_)) => {
             *present += 1;
             return Ok(false);
@@ -215,7 +215,7 @@ fn quota(mebibytes: i64) -> Option<ByteSize> {
 fn source(text: &str) -> Result<Source, Error> {
     Source::parse(text).ok_or_else(|| Error::BadAccount {
         what: format!("alias {text}"),
-        reason: "an address, or @ and a domain, is wanted".to_owned(),
+        reason: "expected an address, or @ and a domain".to_owned(),
     })
 }
 

@@ -1,4 +1,4 @@
-//! A tar of Maildirs, unpacked to be moved in.
+//! Unpacking a tar archive of Maildirs to import them.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,14 +13,14 @@ use super::Error;
 use super::scripts::{LINK, has_scripts};
 use crate::foundations::files::create_directory;
 
-/// Depth at which homes are looked for: `var/mail/vhosts/example.com/ann` has five.
+/// Depth to which home directories are looked for: `var/mail/vhosts/example.com/ann` has five.
 const DEPTH: usize = 8;
 
-/// Unpacks files, directories, hard links, and the links to active scripts of a compressed tar below a directory,
-/// whatever else it holds. Names that lead elsewhere are refused. Blocks.
+/// Unpacks files, directories, hard links, and the links to active scripts from a compressed tar below a directory,
+/// and ignores everything else. Names that lead outside are refused. Blocks.
 ///
 /// # Errors
-/// It cannot be read, holds a name that leads elsewhere, or the disk fails.
+/// It cannot be read, holds a name that leads outside, or the disk fails.
 pub fn unpack(archive: &Path, into: &Path) -> Result<u64, Error> {
     let wrong = |error: io::Error| Error::Archive { path: archive.to_owned(), because: error.to_string() };
     let file = File::open(archive).map_err(wrong)?;
@@ -32,10 +32,10 @@ pub fn unpack(archive: &Path, into: &Path) -> Result<u64, Error> {
         let path = into.join(below(Path::new(OsStr::from_bytes(&name))).map_err(wrong)?);
         match entry.header().entry_type() {
             EntryType::Directory => create_directory(&path, 0o700).map_err(|error| wrong(error.source))?,
-            // The pieces of such a file, for which nothing here knows the places.
+            // The pieces of such a file, whose positions are unknown here.
             EntryType::Regular if is_sparse_by_extension(&mut entry).map_err(wrong)? => {
                 log::warn!(
-                    "`{}` is left out: it is a sparse file in the form of pax; pack it anew without --sparse",
+                    "`{}` is left out: it is a sparse file in pax format; create the archive again without --sparse",
                     String::from_utf8_lossy(&name)
                 );
             }
@@ -57,18 +57,18 @@ pub fn unpack(archive: &Path, into: &Path) -> Result<u64, Error> {
             _ => {}
         }
     }
-    // Nothing is written any more that could go through one of them.
+    // From here on, nothing is written that could go through one of them.
     for (path, target) in links {
         if leads_down(&target) {
             make_parent(&path).and_then(|()| make_link(&target, &path)).map_err(wrong)?;
         } else {
-            log::warn!("The link to `{}` is left out: it leads out of the user's directory", target.display());
+            log::warn!("The link to `{}` is left out: it points outside the user's directory", target.display());
         }
     }
     Ok(files)
 }
 
-/// Whether a link leads to something below the directory that it lies in, through whatever other links of this kind.
+/// Whether a link leads to something below its own directory, also through other links of this kind.
 fn leads_down(target: &Path) -> bool {
     target.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
@@ -82,7 +82,7 @@ fn make_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |above| create_directory(above, 0o700).map_err(|error| error.source))
 }
 
-/// Whether what stands for an entry is a sparse file as GNU tar writes it with `--format=pax`, under another name than its own.
+/// Whether an entry is a sparse file as GNU tar writes it with `--format=pax`, under another name than its own.
 fn is_sparse_by_extension(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<bool> {
     let Some(extensions) = entry.pax_extensions()? else { return Ok(false) };
     Ok(extensions.flatten().any(|extension| extension.key_bytes().starts_with(b"GNU.sparse.")))
@@ -90,7 +90,7 @@ fn is_sparse_by_extension(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<b
 
 fn write(path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
     make_parent(path)?;
-    // A name that comes twice is the newer file.
+    // If a name occurs twice, the later file is the newer one.
     let _ = fs::remove_file(path);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     io::copy(entry, &mut file)?;
@@ -98,7 +98,7 @@ fn write(path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
     date.map_or(Ok(()), |date| file.set_modified(date))
 }
 
-/// A name as it lies below another directory.
+/// A name relative to another directory.
 fn below(name: &Path) -> io::Result<PathBuf> {
     let mut path = PathBuf::new();
     for part in name.components() {
@@ -113,11 +113,11 @@ fn below(name: &Path) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// The directories of users in what was unpacked: those with a `cur` in them, but for their folders, and those with
-/// scripts alone, which get an empty inbox.
+/// The users' directories among what was unpacked: those that contain `cur`, except for folders, and those with
+/// scripts only, which get an empty inbox.
 ///
 /// # Errors
-/// A directory cannot be read, or no inbox be made.
+/// A directory cannot be read, or an inbox cannot be created.
 pub fn homes(below: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     collect(below, DEPTH, &mut found)
@@ -141,7 +141,7 @@ fn collect(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()
             collect(&entry.path(), depth - 1, found)?;
         }
     }
-    // Scripts beside the directories of users are those of the server.
+    // Scripts next to the users' directories are those of the server.
     if found.len() == before && has_scripts(path) {
         fs::create_dir(path.join("cur"))?;
         found.push(path.to_owned());
@@ -201,7 +201,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let sparse = place.path().join("sparse");
         let mut file = File::options().read(true).write(true).create_new(true).open(&sparse).unwrap();
-        // With a hole between the two, where the file system knows of holes.
+        // With a hole between the two, if the file system supports holes.
         file.write_all(b"begin").unwrap();
         file.seek(io::SeekFrom::Start(1 << 20)).unwrap();
         file.write_all(b"end").unwrap();

@@ -1,14 +1,14 @@
-//! What `mysqldump` writes, as far as it is needed to read some tables back: `CREATE TABLE` for the order of the columns and
-//! `INSERT` for the rows. Everything else is passed over.
+//! Reads as much of a `mysqldump` as is needed to get some tables back: `CREATE TABLE` for the order of the columns and
+//! `INSERT` for the rows. Everything else is skipped.
 
 use std::collections::HashMap;
 use std::io::BufRead;
 
 use super::Error;
 
-/// Longest statement of a wanted table. `mysqldump` itself keeps below 16 MiB.
+/// Longest statement of a wanted table. `mysqldump` itself stays below 16 MiB.
 const LONGEST: usize = 64 << 20;
-/// How much of a statement shows what it is.
+/// How much of a statement is needed to see what it is.
 const BEGINNING: usize = 512;
 /// Most rows of all wanted tables together.
 const MOST_ROWS: usize = 5_000_000;
@@ -60,22 +60,22 @@ struct Statements<'a, R> {
     wanted: &'a [&'a str],
 }
 
-/// In what an octet stands.
+/// What kind of text an octet is in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Within {
     Plain,
     /// In quotes of this kind.
     Quotes(u8),
-    /// Behind a backslash in such quotes.
+    /// After a backslash in such quotes.
     Escape(u8),
-    /// In a comment that goes to the end of the line.
+    /// In a comment that runs to the end of the line.
     Line,
     /// In `/* … */`.
     Block,
 }
 
 impl<R: BufRead> Statements<'_, R> {
-    /// The next one and the line on which it begins. Of one that nobody wants there is only the beginning.
+    /// The next statement and the line on which it begins; if it is not needed, only its beginning.
     fn next(&mut self) -> Result<Option<(u64, Vec<u8>)>, Error> {
         let (mut statement, mut within) = (Vec::new(), Within::Plain);
         let (mut begun, mut before, mut is_wanted) = (self.line, 0, true);
@@ -95,7 +95,7 @@ impl<R: BufRead> Statements<'_, R> {
             within = step(was, before, octet);
             before = if was == within || matches!(was, Within::Plain) { octet } else { 0 };
             match (was, within) {
-                // The first sign of two has been taken already.
+                // The first of the two characters has been consumed already.
                 (Within::Plain, Within::Block) => statement.truncate(statement.len().saturating_sub(1)),
                 (Within::Plain, Within::Line) if octet == b'-' => statement.truncate(statement.len().saturating_sub(1)),
                 (Within::Line | Within::Block, _) | (Within::Plain, Within::Line) => {}
@@ -125,7 +125,7 @@ impl<R: BufRead> Statements<'_, R> {
     }
 }
 
-/// Where the next octet stands, after an octet and the one before it.
+/// What kind of text the next octet is in, after an octet and the one before it.
 fn step(within: Within, before: u8, octet: u8) -> Within {
     match (within, octet) {
         (Within::Plain, b'\'' | b'"' | b'`') => Within::Quotes(octet),
@@ -163,7 +163,7 @@ fn what(words: &mut Words<'_>) -> Option<(Verb, String)> {
     Some((verb, words.name()?))
 }
 
-/// What is left of a statement.
+/// The rest of a statement.
 struct Words<'a>(&'a [u8]);
 
 impl Words<'_> {
@@ -171,7 +171,7 @@ impl Words<'_> {
         self.0 = self.0.trim_ascii_start();
     }
 
-    /// Takes this word, in any case.
+    /// Takes this word, upper or lower case.
     fn keyword(&mut self, word: &str) -> bool {
         self.skip();
         let is_it = self.0.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
@@ -206,7 +206,7 @@ impl Words<'_> {
         (!name.is_empty()).then_some(name)
     }
 
-    /// The columns in front of `VALUES`; `None` when none are said.
+    /// The columns before `VALUES`; `None` when none are named.
     fn names(&mut self) -> Result<Option<Vec<String>>, ()> {
         if !self.sign(b'(') {
             return Ok(None);
@@ -223,7 +223,7 @@ impl Words<'_> {
         }
     }
 
-    /// The columns of `CREATE TABLE`: what every part between commas begins with, but for keys and constraints.
+    /// The columns of `CREATE TABLE`: the first word of every part between commas, except for keys and constraints.
     fn columns_created(&mut self) -> Option<Vec<String>> {
         const OTHERS: [&str; 9] =
             ["PRIMARY", "KEY", "INDEX", "UNIQUE", "CONSTRAINT", "FOREIGN", "FULLTEXT", "SPATIAL", "CHECK"];
@@ -254,7 +254,7 @@ impl Words<'_> {
         }
     }
 
-    /// The rows behind `VALUES`, as long as `each` wants more; `None` when something else is there.
+    /// The rows after `VALUES`, as long as `each` wants more; `None` when something else is there.
     fn rows(&mut self, each: &mut dyn FnMut(Vec<Option<String>>) -> bool) -> Option<()> {
         (self.keyword("VALUES") || self.keyword("VALUE")).then_some(())?;
         loop {
@@ -291,7 +291,7 @@ impl Words<'_> {
         (!plain.is_empty()).then(|| Some(plain.to_owned()))
     }
 
-    /// The rest of a text in quotes.
+    /// The rest of a quoted string.
     fn quoted(&mut self) -> Option<String> {
         let mut text = Vec::new();
         loop {

@@ -5,7 +5,7 @@ use crate::foundations::failure::Kind;
 use crate::foundations::files;
 use crate::storage::{database, directory, mailbox, scripts};
 
-/// Why something could not be moved in.
+/// Why something could not be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The mailboxes here, or a Maildir there.
@@ -18,23 +18,23 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] files::Error),
     /// The path holds no mail.
-    #[error("there is no Maildir in `{}`: a directory with `cur`, `new` and `tmp` is wanted", .0.display())]
+    #[error("there is no Maildir in `{}`: expected a directory with `cur`, `new` and `tmp`", .0.display())]
     NoMail(PathBuf),
     /// The path holds mail in a format that only Dovecot reads.
     #[error(
         "`{}` holds mail in Dovecot's own format (dbox): let Dovecot write a Maildir (`doveadm backup -u USER maildir:DIRECTORY`) \
-         and name that, or say `postrider import imap`",
+         and name that, or use `postrider import imap`",
         .0.display()
     )]
     Dbox(PathBuf),
     /// The file is no mbox.
-    #[error("`{}` is no mbox: it does not begin with a line `From …` and a header behind it", .0.display())]
+    #[error("`{}` is not an mbox: it does not begin with a line `From …` followed by a header", .0.display())]
     NoMbox(PathBuf),
-    /// Nothing in the directory or archive is one.
+    /// The directory or archive contains no mbox.
     #[error("there is no mbox in `{}`", .0.display())]
     NoMboxes(PathBuf),
-    /// A message has gone while it was read.
-    #[error("`{}` has gone: stop the other server, so that nothing changes meanwhile, and say the same again", .0.display())]
+    /// A message disappeared while it was read.
+    #[error("`{}` has disappeared: stop the other server, so that nothing changes meanwhile, and run the same command again", .0.display())]
     Gone(PathBuf),
     /// A message is compressed in a way that is not understood, or is damaged.
     #[error("`{}` is compressed with {how} and cannot be read: {reason}", path.display())]
@@ -46,9 +46,9 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// A message can be read only with keys that Dovecot has.
+    /// A message can only be read with keys that Dovecot has.
     #[error(
-        "`{}` is encrypted by Dovecot's mail_crypt: say `postrider import imap`, or let `doveadm` write the mail \
+        "`{}` is encrypted by Dovecot's mail_crypt: use `postrider import imap`, or let `doveadm` write the mail \
          decrypted and name that",
         .0.display()
     )]
@@ -86,19 +86,19 @@ pub enum Error {
         /// What is wrong.
         because: String,
     },
-    /// A file of a backup is not what it was.
-    #[error("`{}` is damaged: it has not the SHA-256 that `{}` says", path.display(), list.display())]
+    /// A file of a backup has changed.
+    #[error("`{}` is damaged: its SHA-256 differs from the one in `{}`", path.display(), list.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// The list of checksums.
         list: PathBuf,
     },
-    /// The directory is no backup of the stack.
+    /// The directory is not a backup of the stack.
     #[error("`{}` has neither `mysql_*.sql.gz` nor `maildirs_*.tar.gz`", .0.display())]
     NoBackup(PathBuf),
-    /// An account there cannot be one here.
-    #[error("`{what}` of the other database cannot be taken over: {reason}")]
+    /// An account there cannot be created here.
+    #[error("`{what}` of the other database cannot be imported: {reason}")]
     BadAccount {
         /// The row.
         what: String,

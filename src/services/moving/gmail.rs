@@ -1,7 +1,7 @@
-//! The labels that Gmail gives by itself, in the languages in which it is known how archives of Google Takeout or folders of
-//! IMAP call them. In any other they look like labels of the user's.
+//! The labels that Gmail sets itself, in the languages for which their names in Google Takeout archives or IMAP folders
+//! are known. In other languages they look like the user's own labels.
 
-/// What such a label says.
+/// What such a label means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Label {
     Drafts,
@@ -12,12 +12,12 @@ pub(super) enum Label {
     Starred,
     Trash,
     Unread,
-    /// Nothing that has a place here.
+    /// Nothing that exists here.
     Other,
 }
 
 impl Label {
-    /// `None` for a label that the user has made.
+    /// `None` for one of the user's own labels.
     pub(super) fn of(label: &str) -> Option<Self> {
         let label = label.to_lowercase();
         let is_category = CATEGORIES.iter().any(|beginning| label.starts_with(beginning));

@@ -1,4 +1,4 @@
-//! What mail programs keep about a message in fields of its header: flags, keywords, labels. Pure.
+//! What mail programs store about a message in its header fields: flags, keywords, labels. Pure.
 
 use super::gmail::Label;
 use crate::foundations::mail::{HeaderSection, encoded_words};
@@ -18,37 +18,37 @@ const FIELDS: [&str; 10] = [
     "X-Mozilla-Keys",
 ];
 
-/// A message as it was sent, and what was kept about it.
+/// A message as it was sent, and what was stored about it.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) flags: Flags,
     pub(super) keywords: Vec<Keyword>,
-    /// What cannot be a keyword here.
+    /// The number of labels that cannot be keywords here.
     pub(super) lost: u64,
-    /// Where Gmail has it, if the message comes from there.
+    /// Its folder according to Gmail, if the message comes from there.
     pub(super) folder: Option<FolderName>,
     pub(super) content: Vec<u8>,
-    /// Whether it is no message, but what UW-IMAP keeps at the beginning of a file.
+    /// Whether it is not a message but the internal data that UW-IMAP keeps at the beginning of a file.
     pub(super) is_internal: bool,
 }
 
-/// The folders that other programs have names of their own for.
+/// The folders for which other programs have their own names.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// For what was archived.
+    /// For archived mail.
     pub archive: FolderName,
-    /// For what is not finished.
+    /// For drafts.
     pub drafts: FolderName,
     /// For spam.
     pub junk: FolderName,
-    /// For what was sent.
+    /// For sent mail.
     pub sent: FolderName,
-    /// For what is to be deleted.
+    /// For mail to be deleted.
     pub trash: FolderName,
 }
 
 impl Places {
-    /// Those that clients are told of.
+    /// The names announced to clients.
     pub fn of(settings: &MailboxSettings) -> Self {
         let named = |name: &str| name.parse().unwrap_or_else(|_| FolderName::inbox());
         Self {
@@ -92,7 +92,7 @@ impl Kept {
         }
     }
 
-    /// A message has many labels and is in one folder: that of the most telling one. Those that users have made and that do not
+    /// A message may have many labels but is in one folder: that of the most specific label. The user's own labels that do not
     /// name the folder become keywords.
     fn take_labels(&mut self, labels: &str, places: &Places) {
         let labels = split(labels);
@@ -126,12 +126,12 @@ impl Kept {
     }
 }
 
-/// The name of a folder, with what no folder here may have in its name replaced.
+/// The name of a folder, with characters replaced that no folder name here may contain.
 pub(super) fn folder(name: &str) -> Option<FolderName> {
     name.replace(['%', '*'], "_").parse().ok()
 }
 
-/// Labels are parted by commas; one with a comma in it stands in quotes.
+/// Labels are separated by commas; one that contains a comma is in quotes.
 fn split(labels: &str) -> Vec<String> {
     let (mut found, mut label, mut quoted) = (Vec::new(), String::new(), false);
     for c in labels.chars() {
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(thunderbird.flags, Flags::SEEN | Flags::FLAGGED);
         assert_eq!(words(&thunderbird), ["$label1", "NonJunk"]);
         assert_eq!(thunderbird.content, b"Subject: 1\r\n\r\nx\r\n");
-        // What has been deleted there and not yet been cleared away stays deleted.
+        // Messages that are marked as deleted there stay marked.
         assert_eq!(kept("X-Mozilla-Status: 0009\n\nx\n").flags, Flags::SEEN | Flags::DELETED);
         assert_eq!(kept("X-Mozilla-Status: 1003\n\nx\n").flags, Flags::SEEN | Flags::ANSWERED | Flags::FORWARDED);
         let dovecot =

@@ -13,12 +13,12 @@ use crate::storage::mailbox::FolderName;
 /// An mbox that is being read.
 pub type Reading<'r> = mbox::Messages<Box<dyn BufRead + 'r>>;
 
-/// Reads every mbox of a path, one after the other: those of a directory (of Thunderbird, Apple Mail and others) into a
-/// folder each, below `into` if that is given; those of an archive (as Google makes them) and a file itself into that folder,
-/// or as Gmail's labels say. What is compressed with gzip or zstd is unpacked on the way. Blocks.
+/// Reads every mbox of a path, one after the other: those in a directory (of Thunderbird, Apple Mail and others) into a
+/// folder each, below `into` if that is given; those in an archive (as from Google) and a single file into that folder,
+/// or as Gmail's labels say. Files compressed with gzip or zstd are unpacked on the way. Blocks.
 ///
 /// # Errors
-/// Nothing there is an mbox, it cannot be read, or `take` fails.
+/// There is no mbox, one cannot be read, or `take` fails.
 pub fn mboxes(
     path: &Path,
     into: Option<&FolderName>,
@@ -66,7 +66,7 @@ fn open(path: &Path) -> Result<BufReader<File>, Error> {
     File::open(path).map(|file| BufReader::with_capacity(1 << 18, file)).map_err(failed(path))
 }
 
-/// `None` for what is no mbox.
+/// `None` if it is not an mbox.
 fn begin<'r>(path: &Path, mut reader: impl BufRead + 'r, largest: u64) -> Result<Option<Reading<'r>>, Error> {
     let failed = failed(path);
     let reader: Box<dyn BufRead + 'r> = match reader.fill_buf().map_err(&failed)? {
@@ -74,13 +74,13 @@ fn begin<'r>(path: &Path, mut reader: impl BufRead + 'r, largest: u64) -> Result
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(BufReader::new(zstd::Decoder::with_buffer(reader).map_err(&failed)?)),
         _ => Box::new(reader),
     };
-    // Fields that are taken out of a message do not count.
+    // Fields that are removed from a message do not count.
     let most = usize::try_from(largest).unwrap_or(usize::MAX).saturating_add(MOST_KEPT_BESIDE);
     mbox::Messages::begin(reader, most).map_err(failed)
 }
 
-/// Finds mboxes with the folder that each is. `Work.sbd` (Thunderbird) has the folders within `Work`, and so may `Work.mbox` (Apple
-/// Mail), whose own messages are in a file `mbox`. What is no mbox is an index or a setting of those programs.
+/// Finds mboxes and the folder for each. `Work.sbd` (Thunderbird) has the folders within `Work`, and so may `Work.mbox` (Apple
+/// Mail), whose own messages are in a file `mbox`. Files that are not mboxes are indexes or settings of those programs.
 fn walk(directory: &Path, above: Option<&str>, found: &mut Vec<(PathBuf, FolderName)>) -> Result<(), Error> {
     let entries = std::fs::read_dir(directory).map_err(failed(directory))?;
     let mut entries = entries.collect::<io::Result<Vec<_>>>().map_err(failed(directory))?;
@@ -96,7 +96,7 @@ fn walk(directory: &Path, above: Option<&str>, found: &mut Vec<(PathBuf, FolderN
         let named = match above {
             Some(above) if is_of_directory => above.to_owned(),
             Some(above) => format!("{above}/{own}"),
-            // The path that was named is such a directory itself.
+            // The given path is such a directory itself.
             None if is_of_directory => directory.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             None => own.to_owned(),
         };
@@ -115,7 +115,7 @@ fn walk(directory: &Path, above: Option<&str>, found: &mut Vec<(PathBuf, FolderN
 fn holds_messages(path: &Path) -> Result<bool, Error> {
     let mut first = [0];
     let is_empty = File::open(path).and_then(|mut file| file.read(&mut first)).map_err(failed(path))? == 0;
-    // What looks compressed and is not is no mbox either.
+    // A file that only looks compressed is not an mbox either.
     Ok(!is_empty && begin(path, open(path)?, 0).is_ok_and(|reading| reading.is_some()))
 }
 

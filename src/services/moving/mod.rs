@@ -1,12 +1,12 @@
-//! Moving in: mail and accounts from other servers.
+//! Import of mail and accounts from other servers.
 //!
-//! Folders that are not there yet keep UIDVALIDITY and UIDs of where they come from, so that clients need not download
-//! anything again; into folders that are there, only messages that are missing are put, with new UIDs. Everything can be
-//! said twice: what is there already is known by its name, and a move that was cut off goes on where it was.
+//! Folders that do not exist here yet keep the UIDVALIDITY and UIDs of their source, so that clients need not download
+//! anything again; existing folders only get the messages that they lack, with new UIDs. Every import can be repeated:
+//! messages that are there already are recognised by their names, and an interrupted import continues where it stopped.
 //!
 //! Promises: nothing at the source is changed; nothing here is overwritten; a folder becomes visible when it is complete.
-//! [`rename`] moves a user's mail from one address to another, in the process that owns it. All else
-//! works on the mail root as another program would, beside a running server or without one; called by `cli`.
+//! [`rename`] moves a user's mail from one address to another, in the process that owns it. Everything else
+//! works on the mail root as another program would, with or without a running server; called by `cli`.
 
 mod accounts;
 mod archive;

@@ -16,67 +16,67 @@ use crate::foundations::mail::mbox::{self, Wrapped};
 use crate::foundations::mail::{HeaderDate, HeaderSection};
 use crate::storage::mailbox::{Deposit, DepositFolder, Deposited, FolderName, ForeignFolder, ForeignHome};
 
-/// Puts mail into the mailboxes below a mail root. All of it blocks.
+/// Imports mail into the mailboxes below a mail root. All functions block.
 #[derive(Debug, Clone)]
 pub struct Mover {
     /// The mail root here.
     pub mail_root: PathBuf,
     /// Largest message in octets.
     pub largest: u64,
-    /// Whether it is only said what would be done.
+    /// Whether to only say what would be done.
     pub dry_run: bool,
 }
 
-/// Into which folder the messages of an mbox go.
+/// The folders into which the messages of an mbox go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sorting {
     /// All into this one.
     Into(FolderName),
-    /// Each into the one that Gmail's labels name; those that have none into the inbox.
+    /// Each into the one that its Gmail labels name; those without labels into the inbox.
     ByLabels,
 }
 
 /// How the messages of an mbox are sorted.
 #[derive(Debug)]
 pub struct Sort<'a> {
-    /// Into which folder.
+    /// Into which folders.
     pub sorting: Sorting,
-    /// The folders that Gmail has names of its own for.
+    /// The folders for which Gmail has its own names.
     pub places: &'a Places,
-    /// When messages came that say nothing of it.
+    /// The date of messages that have none.
     pub now: Timestamp,
 }
 
-/// What became of a folder.
+/// The result for a folder.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FolderMoved {
     /// Its name.
     pub folder: String,
-    /// Messages put there, or that would be.
+    /// Messages imported, or that would be.
     pub messages: u64,
     /// Octets of them.
     pub octets: u64,
     /// Messages that were there already.
     pub present: u64,
-    /// Files without an octet: no messages, and not put there.
+    /// Empty files: not messages, and not imported.
     pub empty: u64,
-    /// Links in the place of messages to what is not their owner's: not put there.
+    /// Links in place of messages to files of somebody else: not imported.
     pub links: u64,
-    /// Messages that are larger than what was allowed: not put there.
+    /// Messages that are larger than allowed: not imported.
     pub too_large: u64,
-    /// Messages that are encrypted, compressed in a way that is not understood, or damaged so that nothing can unpack
-    /// them: not put there.
+    /// Messages that are encrypted, compressed in an unknown way, or too damaged to be unpacked:
+    /// not imported.
     pub unreadable: u64,
-    /// Messages that other folders have brought, of a mailbox that shows those of others: not put there.
+    /// Messages already imported with other folders, in a mailbox that shows the messages of others: not imported again.
     pub elsewhere: u64,
-    /// Messages that the source listed and then did not give: expunged meanwhile, or damaged there.
+    /// Messages that the source listed but did not deliver: expunged meanwhile, or damaged there.
     pub withheld: u64,
-    /// Why the source has refused it, or some of it.
+    /// Why the source refused the folder, or some of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// Whether UIDVALIDITY and UIDs are those of the source.
     pub keeps_uids: bool,
-    /// Keywords that messages had to lose.
+    /// Keywords that messages lost.
     pub lost_keywords: u64,
 }
 
@@ -101,10 +101,10 @@ impl FolderMoved {
 }
 
 impl Mover {
-    /// Moves in what another program left for a user.
+    /// Imports what another program left for a user.
     ///
     /// # Errors
-    /// Something there cannot be read, or the disk fails; what was complete until then is kept.
+    /// Something there cannot be read, or the disk fails; what was complete by then is kept.
     pub fn home(&self, user: &Address, home: &ForeignHome, mut tell: impl FnMut(FolderMoved)) -> Result<(), Error> {
         let deposit = self.deposit(user)?;
         for folder in &home.folders {
@@ -114,7 +114,7 @@ impl Mover {
         Ok(deposit.finish()?)
     }
 
-    /// Opens a user's mailboxes, for reading only where it is only said what would be done.
+    /// Opens a user's mailboxes; for reading only if nothing is to be changed.
     ///
     /// # Errors
     /// The mail root cannot be read, or the address cannot be a directory's name.
@@ -129,7 +129,7 @@ impl Mover {
         moved.keeps_uids = target.keeps_uids();
         moved.links = folder.links.len() as u64;
         for link in &folder.links {
-            log::warn!("`{}` is left out: it is a link to what is not its owner's", link.display());
+            log::warn!("`{}` is left out: it is a link to a file of somebody else", link.display());
         }
         for message in &folder.messages {
             if target.has(&message.message.unique) {
@@ -138,7 +138,7 @@ impl Mover {
             }
             let content = match self.read(&folder.home, &message.path) {
                 Ok(None) => {
-                    log::warn!("`{}` is left out: it is a link to what is not its owner's", message.path.display());
+                    log::warn!("`{}` is left out: it is a link to a file of somebody else", message.path.display());
                     moved.links += 1;
                     continue;
                 }
@@ -156,7 +156,7 @@ impl Mover {
             };
             if content.is_empty() {
                 log::warn!(file:% = message.path.display();
-                    "A message without an octet is left out: its file was emptied; restore it and say the same again");
+                    "An empty message file is left out: it has lost its content; restore it and run the same command again");
                 moved.empty += 1;
                 continue;
             }
@@ -168,7 +168,7 @@ impl Mover {
         Ok(moved)
     }
 
-    /// A message below a home; `None` when it has become a link to what is not its owner's.
+    /// A message below a home directory; `None` when it has become a link to a file of somebody else.
     fn read(&self, home: &Path, path: &Path) -> Result<Option<Vec<u8>>, Error> {
         let below = path.strip_prefix(home).unwrap_or(path);
         let file = match files::open_own(home, below) {
@@ -187,7 +187,7 @@ impl Mover {
         compressed::message(path, octets, self.largest).map(Some)
     }
 
-    /// Moves in the messages of an mbox. The same message of the same file is known again.
+    /// Imports the messages of an mbox. The same message in the same file is recognised the next time.
     ///
     /// # Errors
     /// The file cannot be read, or the disk fails.
@@ -248,7 +248,7 @@ impl Mover {
             let subject = HeaderSection::of(&content).first("Subject").map(|field| field.text()).unwrap_or_default();
             let separator = first_line(&wrapped.octets).trim_end().to_owned();
             log::warn!(octets = wrapped.size, subject:% = subject;
-                "The message behind `{separator}` is left out: it is larger than `--largest` allows");
+                "The message after `{separator}` is left out: it is larger than `--largest` allows");
             moved.too_large += 1;
             return Ok(());
         }
@@ -261,7 +261,7 @@ impl Mover {
     }
 }
 
-/// What stands in the name of a message without a name of its own.
+/// The unique part of the file name for a message that has no file name yet.
 pub(super) fn name_for(content: &[u8]) -> String {
     let hash = digest(&SHA256, content);
     hexadecimal(&hash.as_ref()[..10])
@@ -272,8 +272,8 @@ fn first_line(content: &[u8]) -> String {
     String::from_utf8_lossy(&line[..line.len().min(80)]).into_owned()
 }
 
-/// When a message came, by its own header, where the line before it does not say so (RFC 4155 wants the time of its delivery
-/// there): what the last host on its way has written behind its last semicolon (RFC 5321 §4.4), or else when it was written.
+/// When a message arrived, by its own header, if the line before it does not say so (RFC 4155 requires the time of delivery
+/// there): the time after the last semicolon in the last host's Received field (RFC 5321 §4.4), or else when it was written.
 pub(super) fn date_within(content: &[u8]) -> Option<Timestamp> {
     let header = HeaderSection::of(content);
     let newest = header.first("Received").map(|field| field.value().into_owned());
@@ -307,7 +307,7 @@ mod tests {
         };
         assert_eq!(move_in(), [(1, 0, 1)]);
         assert_eq!(std::fs::read_dir(mail_root.join("example.test/ann/cur")).unwrap().count(), 1);
-        // What has come back is moved in by the next run.
+        // A message that has reappeared is imported by the next run.
         std::fs::write(source.join("cur/1.M1.host,S=12:2,S"), "Subject: 1\n\n").unwrap();
         assert_eq!(move_in(), [(1, 1, 0)]);
         std::fs::remove_file(source.join("cur/2.M2.host:2,S")).unwrap();
@@ -317,7 +317,7 @@ mod tests {
         assert!(gone.to_string().contains("2.M2.host:2,S` has gone"), "{gone}");
     }
 
-    /// Moves an mbox into INBOX of a user below a directory.
+    /// Imports an mbox into the INBOX of a user below a directory.
     fn move_mbox(mover: &Mover, text: &str, now: i64) -> FolderMoved {
         let user = "ann@example.test".parse().unwrap();
         let places = Places::of(&MailboxSettings::default());

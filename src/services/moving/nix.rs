@@ -15,7 +15,7 @@ pub struct DeclaredUser {
     pub enabled: bool,
 }
 
-/// What a domain has.
+/// The content of a domain.
 #[derive(Default)]
 struct DomainParts<'a> {
     users: Vec<&'a DeclaredUser>,
@@ -23,7 +23,7 @@ struct DomainParts<'a> {
     aliases: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
-/// What declares these accounts in a NixOS configuration. Passwords are not in it: the users keep theirs.
+/// A declaration of these accounts for a NixOS configuration. It does not contain passwords: the users keep theirs.
 pub fn declaration(domains: &[Domain], users: &[DeclaredUser], aliases: &[(String, String)]) -> String {
     let mut by_domain: BTreeMap<&str, DomainParts<'_>> = BTreeMap::new();
     for domain in domains {
@@ -57,7 +57,7 @@ pub fn declaration(domains: &[Domain], users: &[DeclaredUser], aliases: &[(Strin
             let _ = match (*source, list.as_slice()) {
                 ("@", [one]) => writeln!(out, "    catchAll = {one};"),
                 ("@", [first, more @ ..]) => {
-                    writeln!(out, "    catchAll = {first}; # one is all it takes; left out: {}", more.join(" "))
+                    writeln!(out, "    catchAll = {first}; # only one is possible; left out: {}", more.join(" "))
                 }
                 (source, _) => writeln!(out, "    aliases.{} = [ {} ];", quoted(source), list.join(" ")),
             };
@@ -68,7 +68,7 @@ pub fn declaration(domains: &[Domain], users: &[DeclaredUser], aliases: &[(Strin
     out
 }
 
-/// A size as the module's options want it: `"5G"`.
+/// A size as the module's options expect it: `"5G"`.
 fn size(size: ByteSize) -> String {
     let units = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
     let exact = units.into_iter().find(|(_, bits)| size.get() > 0 && size.get().is_multiple_of(1 << bits));
@@ -78,7 +78,7 @@ fn size(size: ByteSize) -> String {
     }
 }
 
-/// A string of Nix.
+/// A Nix string.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${"))
 }

@@ -1,4 +1,4 @@
-//! What was removed or put out of use where accounts come from: it must not come back by being moved in. Only this server notes
+//! Accounts that were removed or disabled where they come from: an import must not bring them back. Only this server records
 //! that, in tables beside those of the accounts.
 
 use std::collections::{BTreeSet, HashMap};
@@ -18,16 +18,16 @@ pub struct OutOfUse {
     disabled_domains: BTreeSet<String>,
     removed_users: BTreeSet<String>,
     disabled_aliases: BTreeSet<String>,
-    /// Those with a destination that is in use.
+    /// Those with a destination in use.
     used_aliases: BTreeSet<String>,
 }
 
-/// What was made here just now.
+/// What was just created here.
 #[derive(Debug, Default)]
 pub(super) struct Made {
     pub(super) domains: Vec<Domain>,
     pub(super) users: Vec<Address>,
-    /// Without those that led elsewhere here already.
+    /// Without those that already led elsewhere here.
     pub(super) aliases: Vec<Source>,
 }
 
@@ -38,7 +38,7 @@ impl OutOfUse {
     /// The database does not answer.
     pub(super) async fn read(database: &Database) -> Result<Self, Error> {
         let mut found = Self::default();
-        // They are made in this order, one step after the other.
+        // The tables were created in this order, in separate migrations.
         if !database.has_table("alias_state").await? {
             return Ok(found);
         }
@@ -91,7 +91,7 @@ impl OutOfUse {
 
     fn note_user(&mut self, address: &str, removed_at: Option<i64>, domain_removed_at: Option<i64>) {
         let Ok(address) = address.parse::<Address>() else { return };
-        // Who was removed before the domain was does not come back with it, and is disabled like all who were removed.
+        // A user who was removed before the domain was does not come back with it, and is disabled like every removed user.
         if removed_at.is_some() && (domain_removed_at.is_none() || domain_removed_at == removed_at) {
             self.removed_users.insert(address.key());
         }
@@ -118,7 +118,7 @@ impl OutOfUse {
         self.disabled_aliases.contains(&source.key()) && !self.used_aliases.contains(&source.key())
     }
 
-    /// Removes or disables what was made here, as it was there.
+    /// Removes or disables what was created here, as it was there.
     ///
     /// # Errors
     /// The database here fails.
@@ -145,7 +145,7 @@ fn rows<'a>(tables: &'a HashMap<String, Vec<dump::Row>>, table: &str) -> &'a [du
     tables.get(table).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// The rows of a table by the number of what they are about.
+/// The rows of a table by the id of what they are about.
 fn states<'a>(
     tables: &'a HashMap<String, Vec<dump::Row>>,
     table: &str,
@@ -154,7 +154,7 @@ fn states<'a>(
     rows(tables, table).iter().filter_map(|row| Some((value(row, column)?, row))).collect()
 }
 
-/// A number in the state of what a row names in a column.
+/// A number in the state of whatever a row's column refers to.
 fn number(states: &HashMap<&str, &dump::Row>, row: &dump::Row, column: &str, wanted: &str) -> Option<i64> {
     value(states.get(value(row, column)?)?, wanted)?.parse().ok()
 }

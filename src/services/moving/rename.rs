@@ -1,4 +1,4 @@
-//! Another address for a user, with all that belongs to it.
+//! Changing a user's address, with everything that belongs to it.
 
 use std::path::Path;
 
@@ -13,11 +13,13 @@ pub enum RenameError {
     /// The directory refused or failed.
     #[error(transparent)]
     Directory(#[from] directory::Error),
-    /// The mail could not be given the address.
+    /// The mail could not be moved to the new address.
     #[error(transparent)]
     Mailbox(#[from] mailbox::Error),
-    /// The secret of the second factor is sealed for the old address, and cannot be for the new one.
-    #[error("two-factor login cannot go along: {0}; `postrider user two-factor disable` turns it off")]
+    /// The secret of the second factor is encrypted for the old address, and cannot be re-encrypted for the new one.
+    #[error(
+        "two-factor login cannot be moved to the new address: {0}; `postrider user two-factor disable` turns it off"
+    )]
     TwoFactor(#[from] SealError),
 }
 
@@ -32,11 +34,11 @@ impl RenameError {
     }
 }
 
-/// Gives a user another address: in the directory, in one transaction, and then the mail, whose sessions end. For the process
-/// that owns the mailboxes. `key_file` is that of the settings under whose key second factors are sealed.
+/// Gives a user another address: first in the directory, in one transaction, then for the mail, whose sessions end. For the process
+/// that owns the mailboxes. `key_file` is the file from the settings with the key that encrypts second factors.
 ///
 /// # Errors
-/// Nothing has changed, or only the mail's directory could not be renamed: that is tried again when the mail is opened next.
+/// Nothing has changed, or only the mail's directory could not be renamed; that is tried again the next time the mail is opened.
 pub async fn rename(
     directory: &Directory,
     mailboxes: &Mailboxes,
@@ -51,7 +53,7 @@ pub async fn rename(
     Ok(mail.finish().await?)
 }
 
-/// The secret of a second factor is sealed for the address of its account.
+/// The secret of a second factor is encrypted for the address of its account.
 async fn take_second_factor_along(
     edit: &mut Edit,
     renaming: &Renaming<'_>,

@@ -11,7 +11,7 @@ use crate::foundations::settings::Live;
 use crate::services::sieve::{SieveSettings, compile};
 use crate::storage::scripts::{self, ScriptName, ScriptSettings, Scripts};
 
-/// What became of a script.
+/// The result for a script.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ScriptMoved {
     /// Its name here.
@@ -20,7 +20,7 @@ pub struct ScriptMoved {
     pub done: ScriptDone,
     /// Whether it is the active one here now, or would be.
     pub active: bool,
-    /// What is wrong with it: it does not run here until that is mended.
+    /// What is wrong with it: it does not run here until that is fixed.
     pub mistakes: Vec<String>,
 }
 
@@ -30,15 +30,15 @@ pub struct ScriptMoved {
 pub enum ScriptDone {
     /// It was put there.
     Moved,
-    /// The same is there already.
+    /// The same script is there already.
     Present,
-    /// Another one of that name is there, and stays.
+    /// A different script of that name is there, and stays.
     Taken,
     /// It could not be put there.
     Refused(String),
 }
 
-/// The scripts that another program left.
+/// Scripts from another program.
 struct Found {
     scripts: Vec<(ScriptName, Vec<u8>)>,
     active: Option<ScriptName>,
@@ -46,12 +46,12 @@ struct Found {
 
 /// Dovecot's link to the active script.
 pub(super) const LINK: &str = ".dovecot.sieve";
-/// What a script is called that had no name.
+/// The name for a script that had none.
 const UNNAMED: &str = "imported";
 
 impl Mover {
-    /// Moves in the scripts of a user: those in `sieve/` of the home, and the one that `.dovecot.sieve` is or leads to, which
-    /// becomes active unless another one is, or it has mistakes.
+    /// Imports the scripts of a user: those in `sieve/` in the home directory, and the one that `.dovecot.sieve` is or links to, which
+    /// becomes active unless another one already is or it has errors.
     ///
     /// # Errors
     /// Something there cannot be read, or the disk fails.
@@ -93,7 +93,7 @@ impl Mover {
     }
 }
 
-/// Where the scripts of a mail directory are: in it, or in the home around it, as Dovecot has it with `mail = maildir:~/Maildir`.
+/// Where the scripts for a mail directory are: in it, or in the home directory around it, as with Dovecot's `mail = maildir:~/Maildir`.
 pub fn script_home(mail: &Path) -> PathBuf {
     let is_within = mail
         .file_name()
@@ -104,7 +104,7 @@ pub fn script_home(mail: &Path) -> PathBuf {
     }
 }
 
-/// Whether a directory is the home of somebody with scripts.
+/// Whether a directory is the home directory of a user with scripts.
 pub(super) fn has_scripts(home: &Path) -> bool {
     home.join(LINK).exists() || home.join("sieve").is_dir()
 }
@@ -134,7 +134,7 @@ fn read(home: &Path, most: u64) -> Result<Found, Error> {
     Ok(Found { scripts, active })
 }
 
-/// Whether a directory of scripts is the user's; a link to what somebody else owns is passed over.
+/// Whether a directory of scripts is the user's; a link to somebody else's files is skipped.
 fn is_own(path: &Path) -> Result<bool, Error> {
     let own = files::leads_to_own(path)?;
     if !own {
@@ -144,10 +144,10 @@ fn is_own(path: &Path) -> Result<bool, Error> {
 }
 
 fn pass_over(path: &Path) {
-    log::warn!("`{}` is passed over: it is a link to what is not its owner's, or to nothing", path.display());
+    log::warn!("`{}` is left out: it is a link to a file of somebody else, or to nothing", path.display());
 }
 
-/// The active script, which is added when it is none of those that have names.
+/// The active script, which is added if it is not one of the named ones.
 fn active(home: &Path, most: u64, scripts: &mut Vec<(ScriptName, Vec<u8>)>) -> Result<Option<ScriptName>, Error> {
     let link = home.join(LINK);
     let source = match files::read_own(home, Path::new(LINK), most) {
@@ -160,7 +160,7 @@ fn active(home: &Path, most: u64, scripts: &mut Vec<(ScriptName, Vec<u8>)>) -> R
     };
     let target = fs::read_link(&link).ok();
     let stem = target.as_deref().and_then(|target| target.file_stem()?.to_str()?.parse::<ScriptName>().ok());
-    // The same text under the name that the link leads to, or under any, is that script.
+    // A script with the same text, under the link's target name or any other, is that script.
     let same = |name: &ScriptName| stem.as_ref().is_none_or(|stem| stem == name);
     if let Some((name, _)) = scripts.iter().find(|(name, text)| same(name) && *text == source) {
         return Ok(Some(name.clone()));

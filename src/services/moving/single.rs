@@ -1,4 +1,4 @@
-//! One message as a file, or as an mbox holds it. Pure.
+//! One message from a file or from an mbox. Pure.
 
 use std::borrow::Cow;
 
@@ -14,17 +14,17 @@ use crate::storage::mailbox::{Flags, Keyword, MailboxSettings};
 pub struct Single {
     /// As it was sent, with CRLF line ends.
     pub content: Vec<u8>,
-    /// What the program had noted that kept it.
+    /// What the program that stored it had noted.
     pub flags: Flags,
     /// The same.
     pub keywords: Vec<Keyword>,
-    /// When it came, if it or the line before it says so.
+    /// When it arrived, if it or the line before it says so.
     pub date: Option<Timestamp>,
 }
 
-/// Reads a message, which may have the line of an mbox before it. `None` for what is none.
+/// Reads a message, possibly with an mbox line before it. `None` if it is not a message.
 pub fn single(octets: &[u8]) -> Option<Single> {
-    // Only folders that labels of Gmail name go by these.
+    // Only folders named by Gmail labels depend on these.
     let places = Places::of(&MailboxSettings::default());
     let is_wrapped = mbox::is_mbox(octets);
     let Kept { flags, keywords, content, is_internal, .. } =
@@ -43,7 +43,7 @@ pub fn single(octets: &[u8]) -> Option<Single> {
     Some(Single { content, flags, keywords, date })
 }
 
-/// Whether it has a header with a field that messages have: pictures and letters of office programs have none.
+/// Whether it has a header with a field that messages have: pictures and office documents have none.
 fn is_message(content: &[u8]) -> bool {
     let header = HeaderSection::of(content);
     FIELDS.iter().any(|name| header.first(name).is_some())

@@ -11,9 +11,9 @@ use crate::foundations::hexadecimal::hexadecimal;
 /// A backup of the container stack: `mysql_*.sql.gz`, `maildirs_*.tar.gz` and lists of checksums in one directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackBackup {
-    /// The dump of the database, the last one by its name.
+    /// The dump of the database, the last one by name.
     pub dump: Option<PathBuf>,
-    /// The mail, the last one by its name.
+    /// The mail, the last one by name.
     pub mail: Option<PathBuf>,
     /// Files whose checksums were compared.
     pub compared: usize,
@@ -23,17 +23,17 @@ pub struct StackBackup {
 const LARGEST_LIST: u64 = 1 << 20;
 
 impl StackBackup {
-    /// Finds the newest of each, and compares both with the checksums that are there. Blocks.
+    /// Finds the newest of each, and compares both with the available checksums. Blocks.
     ///
     /// # Errors
-    /// Neither is there, one is damaged, or the directory cannot be read.
+    /// Neither exists, one is damaged, or the directory cannot be read.
     pub fn find(directory: &Path) -> Result<Self, Error> {
         let failed = |source| files::Error { verb: "read", path: directory.to_owned(), source };
         let mut names = Vec::new();
         for entry in fs::read_dir(directory).map_err(failed)? {
             names.extend(entry.map_err(failed)?.file_name().into_string().ok());
         }
-        // The time stands at the end, so that the last name is the newest.
+        // The time is at the end of the name, so that the last name is the newest.
         let last = |begin: &str, end: &str| {
             let those = names.iter().filter(|name| name.starts_with(begin) && name.ends_with(end));
             those.max_by_key(|name| stamp(name)).map(|name| directory.join(name))
@@ -48,12 +48,12 @@ impl StackBackup {
         Ok(found)
     }
 
-    /// Compares what a list of `sha256sum` says with what is there.
+    /// Compares a `sha256sum` list with the files.
     fn compare(&mut self, list: &Path) -> Result<(), Error> {
         let text = String::from_utf8_lossy(&files::read_bounded(list, LARGEST_LIST)?).into_owned();
         for line in text.lines() {
             let Some((sum, name)) = line.split_once(char::is_whitespace) else { continue };
-            // Written where the backup was made, with or without that place in front.
+            // Written where the backup was made, with or without that directory in front.
             let name = Path::new(name.trim_start_matches([' ', '*'])).file_name();
             for path in [&self.dump, &self.mail].into_iter().flatten() {
                 if path.file_name() != name {
@@ -79,7 +79,7 @@ impl StackBackup {
         SeedAccounts::from_dump(BufReader::with_capacity(1 << 18, unpacked)).map(Some)
     }
 
-    /// Unpacks the mail below a directory; the users' own directories in it, none without an archive. Blocks.
+    /// Unpacks the mail below a directory, and returns the users' directories in it; none without an archive. Blocks.
     ///
     /// # Errors
     /// The archive cannot be read, or the disk fails.

@@ -1,4 +1,4 @@
-//! What received reports say, row by row and added up.
+//! The content of received reports, row by row and added up.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct ReportRow {
     pub source: String,
     /// The policy that was applied.
     pub policy: String,
-    /// Whether it was in order.
+    /// Whether it passed.
     pub passed: bool,
     /// What was found.
     pub result: String,
@@ -26,7 +26,7 @@ pub struct ReportRow {
     pub count: u64,
 }
 
-/// The rows of a report; none for one that cannot be read any more.
+/// The rows of a report; none if it can no longer be read.
 pub fn rows(report: &Received) -> Vec<ReportRow> {
     match report.kind {
         Kind::Dmarc => dmarc(report),
@@ -90,8 +90,8 @@ fn tls(report: &Received) -> Vec<ReportRow> {
     rows
 }
 
-/// Rows of several reports that differ only in their count, added up: what failed first, then the most frequent. The rest
-/// beyond `most` is left out.
+/// Rows of several reports that differ only in their count, added up: failures first, then the most frequent ones. Rows
+/// beyond `most` are left out.
 pub fn added_up(rows: impl IntoIterator<Item = ReportRow>, most: usize) -> Vec<ReportRow> {
     let mut counts: BTreeMap<ReportRow, u64> = BTreeMap::new();
     for row in rows.into_iter().filter(|row| row.count > 0) {
@@ -103,7 +103,7 @@ pub fn added_up(rows: impl IntoIterator<Item = ReportRow>, most: usize) -> Vec<R
     rows
 }
 
-/// The word by which a report names something.
+/// The word a report uses for something.
 fn word_of(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(word)) => word,

@@ -16,18 +16,18 @@ use crate::storage::reports::Tally;
 
 /// Most addresses one report goes to.
 const MOST_ADDRESSES: usize = 3;
-/// How long the zones of a report's addresses are asked.
+/// How long to wait for the zones of a report's addresses.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Reports about a domain's day.
+/// The reports about a domain for one day.
 pub(super) struct Letters {
-    /// In its letter each, and whom it is for; with the policy, as it was counted.
+    /// Each in its mail, with its recipients and the policy it was counted under.
     pub(super) ready: Vec<(String, Letter)>,
-    /// Why there are no others now: whether an address agrees is not known.
+    /// Why the others cannot be sent now: it is not known whether an address agrees.
     pub(super) unanswered: Option<dns::Error>,
 }
 
-/// One report for each policy that held on the day.
+/// One report for each policy that was in force on the day.
 pub(super) async fn letters(
     resolver: &dyn Resolver,
     sender: &Sender,
@@ -63,10 +63,11 @@ pub(super) async fn letters(
     Letters { ready, unanswered }
 }
 
-/// The addresses of URIs that may get reports about a domain, at most `most`. One whose zone does not answer keeps no other from its reports.
+/// The addresses in URIs that may get reports about a domain, at most `most`. An address whose zone does not answer does not
+/// keep reports from the others.
 ///
 /// # Errors
-/// There is none, and a zone does not answer.
+/// There are none, and a zone did not answer.
 pub(super) async fn addressees(
     resolver: &dyn Resolver,
     domain: &str,
@@ -115,7 +116,7 @@ fn report<'t>(
             org_name: sender.organization.clone(),
             email: sender.from.to_string(),
             extra_contact_info: None,
-            // It is that of the same report at every try, whichever others were sent before.
+            // The same report has the same id at every attempt, whichever others were sent before.
             report_id: format!("{begin}.{}.{domain}@{}", digest(policy), sender.hostname),
             date_range: DateRange { begin, end: begin + 86_399 },
             error: Vec::new(),
@@ -132,7 +133,7 @@ fn digest(policy: &str) -> String {
     hexadecimal(&aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, policy.as_bytes()).as_ref()[..8])
 }
 
-/// The address of a `mailto:` URI; a size limit behind it (RFC 7489 §6.2) is left off: our reports are small.
+/// The address of a `mailto:` URI; a size limit after it (RFC 7489 §6.2) is ignored: our reports are small.
 pub(super) fn mailbox(uri: &str) -> Option<Address> {
     let (scheme, rest) = uri.trim().split_once(':')?;
     if !scheme.eq_ignore_ascii_case("mailto") {
@@ -142,7 +143,7 @@ pub(super) fn mailbox(uri: &str) -> Option<Address> {
     address.trim().parse().ok()
 }
 
-/// RFC 7489 §7.1: another organization's address gets reports only when its own zone says that it wants them.
+/// RFC 7489 §7.1: an address of another organization gets reports only if its own zone asks for them.
 async fn agrees(resolver: &dyn Resolver, domain: &str, destination: &str) -> Result<bool, dns::Error> {
     if domain == destination {
         return Ok(true);

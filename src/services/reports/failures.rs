@@ -12,7 +12,7 @@ use super::send::{Letter, Sender};
 use crate::foundations::dns::Resolver;
 use crate::storage::reports::Failure;
 
-/// How many were sent today, by domain.
+/// The number sent today, by domain.
 #[derive(Debug, Default)]
 pub(super) struct Sent(Mutex<(i64, u32, HashMap<String, u32>)>);
 
@@ -20,7 +20,7 @@ pub(super) struct Sent(Mutex<(i64, u32, HashMap<String, u32>)>);
 const MOST_ADDRESSES: usize = 2;
 
 impl Sent {
-    /// Takes one of the places there are today; whether there was one.
+    /// Takes one of today's places, and returns whether there was one left.
     pub(super) fn take_place(&self, domain: &str, settings: &ReportSettings, today: i64) -> bool {
         let mut sent = self.0.lock();
         if sent.0 != today {
@@ -29,7 +29,7 @@ impl Sent {
         if sent.1 >= settings.failures_per_day {
             return false;
         }
-        // There are no more domains than reports.
+        // There are never more domains than reports.
         let own = sent.2.entry(domain.to_owned()).or_default();
         if *own >= settings.failures_per_domain {
             return false;
@@ -40,9 +40,9 @@ impl Sent {
     }
 }
 
-/// A failure in its letter; `None` when nobody is to get it.
+/// A failure report as a mail; `None` when nobody should get it.
 pub(super) async fn letter(resolver: &dyn Resolver, sender: &Sender, failure: &Failure) -> Option<Letter> {
-    // Such a letter is worth little later: it is not kept until a zone answers.
+    // Such a report is worth little later: it is not kept until a zone answers.
     let to = addressees(resolver, &failure.domain, &failure.to, MOST_ADDRESSES).await.unwrap_or_default();
     if to.is_empty() {
         return None;
@@ -75,7 +75,7 @@ pub(super) async fn letter(resolver: &dyn Resolver, sender: &Sender, failure: &F
     }
     let addresses = to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let from = sender.from.to_string();
-    let subject = format!("Report of a message that has failed DMARC: {}", failure.domain);
+    let subject = format!("Report of a message that failed DMARC: {}", failure.domain);
     let mut octets = Vec::new();
     // Writing into memory does not fail.
     feedback.write_rfc5322(from.as_str(), &addresses, &subject, &mut octets).ok()?;

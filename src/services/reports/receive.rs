@@ -23,18 +23,18 @@ pub struct ReceiverParts {
     pub settings: Live<ReportSettings>,
     /// Where reports are kept.
     pub reports: Reports,
-    /// Where what was received is recorded.
+    /// Where received reports are recorded.
     pub journal: Journal,
     /// The time.
     pub clock: SharedClock,
 }
 
-/// Reads reports out of mail to the configured addresses.
+/// Reads reports from mail to the configured addresses.
 pub struct Receiver(ReceiverParts, Semaphore);
 
 /// Messages that are unpacked at once: one may take a hundred megabytes.
 const AT_ONCE: usize = 1;
-/// How long one waits for its turn. Its sender waits too, and would send it again.
+/// How long a message waits for its turn. Its sender waits too, and would send it again.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 impl Receiver {
@@ -52,7 +52,7 @@ impl Receiver {
         }
         let (octets, limit) = (mail.message.bytes(), settings.unpacked.len() as u64);
         let Ok(_turn) = tokio::time::timeout(LONGEST_WAIT, self.1.acquire()).await else {
-            let why = "too many reports came at once to read it; it is still in the mail it came with";
+            let why = "too many reports arrived at once to read this one; it is still in the mail it came with";
             return self.0.journal.record(self.unreadable(mail, &Found::Unreadable(why.to_owned())));
         };
         // Unpacking megabytes takes its time.
@@ -95,7 +95,7 @@ impl Receiver {
         }
     }
 
-    /// What is kept of it; nothing of what cannot be read.
+    /// What is kept of a report; nothing if it cannot be read.
     fn received(&self, mail: &Mail, found: &Found) -> Option<Received> {
         let sender = mail.envelope.reverse_path.bare();
         let received_at = self.0.clock.now();
@@ -114,7 +114,7 @@ impl ReportReading for Receiver {
     }
 }
 
-/// Seconds that a stranger has written, within what a clock can hold.
+/// Seconds as written by a stranger, limited to what a clock can represent.
 fn seconds(at: u64) -> Timestamp {
     Timestamp::from_unix_seconds(i64::try_from(at).unwrap_or(0).min(253_402_300_799))
 }
@@ -149,7 +149,7 @@ fn of_dmarc(report: &Report, sender: String, received_at: Timestamp) -> Received
 fn of_failure(report: &Feedback<'_>, sender: String, received_at: Timestamp) -> Received {
     let at = report.arrival_date().map_or(received_at, |at| seconds(u64::try_from(at).unwrap_or(0)));
     let domain = report.reported_domain().first().map(|domain| domain.to_ascii_lowercase()).unwrap_or_default();
-    // What tells it from others: there is no id in the format.
+    // What distinguishes it from others: the format has no id.
     let source = report.source_ip().map(|address| address.to_string()).unwrap_or_default();
     let report_id = format!("{} {source} {}", at.unix_seconds(), report.original_mail_from().unwrap_or_default());
     Received {

@@ -34,15 +34,15 @@ pub struct ReporterParts {
     pub reports: Reports,
     /// The DNS.
     pub resolver: SharedResolver,
-    /// Who signs.
+    /// Signs mail.
     pub filter: Arc<Filter>,
-    /// Which addresses are ours.
+    /// Knows which addresses are ours.
     pub routing: Routing,
-    /// Who sends mail.
+    /// Sends mail.
     pub queue: Arc<dyn Queueing>,
-    /// Who speaks HTTPS with others.
+    /// Sends over HTTPS.
     pub outbound: Outbound,
-    /// Where what was sent is recorded.
+    /// Where sent reports are recorded.
     pub journal: Journal,
     /// The time.
     pub clock: SharedClock,
@@ -51,14 +51,14 @@ pub struct ReporterParts {
 /// Sends reports.
 pub struct Reporter(ReporterParts, Sent);
 
-/// Who reports, as reports say it.
+/// The organisation named in reports.
 pub(super) struct Sender {
     pub(super) hostname: Domain,
     pub(super) from: Address,
     pub(super) organization: String,
 }
 
-/// A report in a message, and whom it is for.
+/// A report as a mail, with its recipients.
 pub(super) struct Letter {
     pub(super) to: Vec<Address>,
     pub(super) octets: Vec<u8>,
@@ -66,13 +66,13 @@ pub(super) struct Letter {
     pub(super) id: String,
 }
 
-/// How often it is looked whether a report is due.
+/// How often to check whether a report is due.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
-/// Domains that are looked at in one go; the others follow at the next look.
+/// Domains handled in one go; the others follow at the next check.
 const MOST_AT_ONCE: u32 = 10_000;
-/// Days after which counts that could not be sent are forgotten.
+/// Days after which counts that could not be sent are dropped.
 const TOO_OLD: i64 = 7;
-/// Days after which the DNS is not waited for any more that does not say who wants a report.
+/// Days after which to stop waiting for the DNS to say who wants a report.
 const UNANSWERED: i64 = 2;
 
 impl Reporter {
@@ -81,12 +81,12 @@ impl Reporter {
         Self(parts, Sent::default())
     }
 
-    /// Sends what is due, now and then, until `tasks` stop.
+    /// Regularly sends what is due, until `tasks` stop.
     pub async fn run(self, tasks: Tasks) {
         loop {
             self.send_failures().await;
             if let Err(error) = self.send_due().await {
-                log::warn!(cause:% = error; "reports: what is due cannot be sent now; it will be tried again");
+                log::warn!(cause:% = error; "reports: due reports cannot be sent now; they will be tried again");
             }
             tokio::select! {
                 () = tasks.stopping() => return,
@@ -95,7 +95,7 @@ impl Reporter {
         }
     }
 
-    /// Sends the reports of days that are over, each when its moment has come.
+    /// Sends the reports of days that are over, each at its own time.
     ///
     /// # Errors
     /// The database fails; what was not sent is still there.
@@ -125,7 +125,7 @@ impl Reporter {
                 false => Ok(()),
             };
             if let Err(refusal) = sent {
-                // The claim ends by itself, and somebody tries again.
+                // The claim expires, and somebody tries again.
                 let cause = refusal.cause.as_ref().map(ToString::to_string);
                 log::info!(domain:% = domain, cause:? = cause; "reports: a report for {domain} cannot be sent now: {refusal}");
                 continue;
@@ -135,7 +135,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// Tells of messages that have failed DMARC since this was done last.
+    /// Reports messages that have failed DMARC since the last time.
     async fn send_failures(&self) {
         let settings = self.0.settings.get();
         let failures = self.0.reports.take_failures();
@@ -169,7 +169,7 @@ impl Reporter {
                 let mut posted = unanswered.map_or(Ok(()), |error| Err(Refusal::temporary(error)));
                 for (policy, letter) in letters.ready {
                     match self.post(kind, domain, letter, settings).await {
-                        // What is in the queue is not sent again with those that are not.
+                        // Reports that are in the queue already are not sent again with those that are not.
                         Ok(()) => self.0.reports.settle_policy(kind, day, domain, &policy).await?,
                         Err(refusal) => posted = Err(refusal),
                     }
@@ -186,7 +186,7 @@ impl Reporter {
         }
     }
 
-    /// By mail first: where that fails, all of it is tried again, and what HTTPS does is not waited for twice.
+    /// By mail first: if that fails, everything is tried again, and HTTPS is not waited for twice.
     async fn send_tls(&self, domain: &str, prepared: Prepared, settings: &ReportSettings) -> Result<(), Refusal> {
         let Prepared { letter, uris, packed } = prepared;
         if let Some(letter) = letter {
@@ -207,7 +207,7 @@ impl Reporter {
         Some(Sender { hostname, from, organization })
     }
 
-    /// Puts a letter into the queue, signed.
+    /// Signs a mail and puts it into the queue.
     async fn post(&self, kind: Kind, domain: &str, letter: Letter, settings: &ReportSettings) -> Result<(), Refusal> {
         let Letter { to, octets, id } = letter;
         let now = self.0.clock.now();

@@ -1,4 +1,4 @@
-//! Reports about TLS (RFC 8460).
+//! TLS reports (RFC 8460).
 
 use std::collections::BTreeMap;
 
@@ -15,20 +15,20 @@ use crate::storage::reports::Tally;
 /// Most places one report goes to.
 const MOST_PLACES: usize = 3;
 
-/// Where a domain wants its reports, and the report.
+/// A report, and where the domain wants it sent.
 pub(super) struct Prepared {
-    /// For its addresses, if it has some.
+    /// The mail for its addresses, if there are any.
     pub(super) letter: Option<Letter>,
-    /// URIs for HTTPS.
+    /// HTTPS URIs.
     pub(super) uris: Vec<String>,
-    /// The report as gzip, for those.
+    /// The report as gzip, for these.
     pub(super) packed: Vec<u8>,
 }
 
-/// The report of a day; `None` when the domain wants none.
+/// The report for a day; `None` when the domain wants none.
 ///
 /// # Errors
-/// The DNS does not say now whether it does.
+/// The DNS cannot say now whether it does.
 pub(super) async fn prepare(
     resolver: &dyn Resolver,
     sender: &Sender,
@@ -43,7 +43,7 @@ pub(super) async fn prepare(
     Ok(wanted(&records).and_then(|places| put_together(sender, report(sender, day, domain, tallies), domain, &places)))
 }
 
-/// A report in the forms that its places want; `None` where it says nothing.
+/// A report in the forms its destinations need; `None` if it is empty.
 fn put_together(sender: &Sender, report: TlsReport, domain: &str, places: &[String]) -> Option<Prepared> {
     if report.policies.is_empty() {
         return None;
@@ -69,7 +69,7 @@ fn gzip(text: &[u8]) -> Option<Vec<u8>> {
     encoder.finish().ok()
 }
 
-/// The URIs of the one record (RFC 8460 §3); several records are none.
+/// The URIs of the record (RFC 8460 §3); several records count as none.
 fn wanted(records: &[String]) -> Option<Vec<String>> {
     let mut ours = records.iter().filter(|text| text.split(';').next().is_some_and(|tag| tag.trim() == "v=TLSRPTv1"));
     let (Some(record), None) = (ours.next(), ours.next()) else { return None };
@@ -77,7 +77,7 @@ fn wanted(records: &[String]) -> Option<Vec<String>> {
     Some(list.split(',').map(|uri| uri.trim().to_owned()).take(MOST_PLACES).collect())
 }
 
-/// Counts by policy: successes are counted, failures each with their details.
+/// Counts by policy: successes as a number, failures each with details.
 fn report(sender: &Sender, day: i64, domain: &str, tallies: &[Tally]) -> TlsReport {
     let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let mut policies: BTreeMap<&str, Policy> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Reports out of messages: attachments, packed or not, within bounds.
+//! Extracting reports from messages: attachments, compressed or not, within limits.
 
 use std::borrow::Cow;
 use std::io::{Cursor, Read};
@@ -10,13 +10,13 @@ use mail_auth::report::{Feedback, FeedbackType, Report};
 use mail_parser::{ContentType, MessageParser, MessagePart, MimeHeaders as _, PartType};
 use serde_json::Value;
 
-/// A report, whichever it is.
+/// A report of either kind.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Found {
     Dmarc(Box<Report>),
     Tls(TlsReport),
     Failure(Box<Feedback<'static>>),
-    /// A report, or what is packed like one, that cannot be read; why.
+    /// A report, or something packed like one, that cannot be read, and why.
     Unreadable(String),
 }
 
@@ -25,9 +25,9 @@ const MOST_PARTS: usize = 4;
 /// Most files of an archive that are unpacked.
 const MOST_FILES: usize = 4;
 
-/// The reports of a message, given whole. What is longer than `limit` when it is unpacked is [`Found::Unreadable`].
+/// The reports in a complete message. A report that is longer than `limit` when unpacked is [`Found::Unreadable`].
 ///
-/// What a part is says its beginning, not its name or type, which senders choose as they like.
+/// The beginning of a part decides what it is, not its name or type, which senders choose as they like.
 pub(super) fn unpack(message: &[u8], limit: u64) -> Vec<Found> {
     let failure = Feedback::parse_rfc5322(message).ok().filter(|f| f.feedback_type() == FeedbackType::AuthFailure);
     if let Some(failure) = failure {
@@ -43,21 +43,21 @@ pub(super) fn unpack(message: &[u8], limit: u64) -> Vec<Found> {
     files.filter_map(|file| file.map_or_else(|why| Some(Found::Unreadable(why)), |file| read(&file, limit))).collect()
 }
 
-/// Whether a text is none for people, such as `text/xml`.
+/// Whether a text is not meant for people, such as `text/xml`.
 fn is_data(part: &MessagePart<'_>) -> bool {
     let subtype = part.content_type().and_then(ContentType::subtype).unwrap_or_default();
     ["xml", "json"].iter().any(|kind| subtype.to_ascii_lowercase().ends_with(kind))
 }
 
-/// What a part holds: the files of a ZIP archive, the content of a gzip file, or itself; or why it cannot be had.
+/// The content of a part: the files of a ZIP archive, the content of a gzip file, or the part itself; or why it cannot be read.
 fn files(octets: &[u8], limit: u64) -> Vec<Result<Vec<u8>, String>> {
     if octets.starts_with(b"PK\x03\x04") {
         let mut archive = match zip::ZipArchive::new(Cursor::new(octets)) {
             Ok(archive) => archive,
-            Err(error) => return vec![Err(format!("the archive is broken: {error}"))],
+            Err(error) => return vec![Err(format!("the archive is damaged: {error}"))],
         };
         let count = archive.len().min(MOST_FILES);
-        let broken = |error: zip::result::ZipError| format!("the archive is broken: {error}");
+        let broken = |error: zip::result::ZipError| format!("the archive is damaged: {error}");
         return (0..count).map(|n| bounded(archive.by_index(n).map_err(broken)?, limit)).collect();
     }
     if octets.starts_with(&[0x1f, 0x8b]) {
@@ -66,16 +66,16 @@ fn files(octets: &[u8], limit: u64) -> Vec<Result<Vec<u8>, String>> {
     vec![bounded(octets, limit)]
 }
 
-/// All that comes out of a reader, if that is not too much.
+/// Everything from a reader, if it is not too much.
 fn bounded(reader: impl Read, limit: u64) -> Result<Vec<u8>, String> {
     let mut content = Vec::new();
     reader.take(limit + 1).read_to_end(&mut content).map_err(|error| format!("it cannot be unpacked: {error}"))?;
     if content.len() as u64 > limit { Err(format!("it has more than {limit} octets")) } else { Ok(content) }
 }
 
-/// The report that a file is; `None` for what is none.
+/// The report in a file; `None` if it is not a report.
 fn read(content: &[u8], limit: u64) -> Option<Found> {
-    // A mark at the beginning says in which form of Unicode it is written; without one it is UTF-8, or what XML says of itself.
+    // A byte order mark says which form of Unicode it is; without one it is UTF-8, or the encoding that the XML declares.
     let marked = Encoding::for_bom(content).map(|(encoding, _)| encoding);
     let declared = || std::str::from_utf8(content).err().and_then(|_| declared(content));
     let text = match marked.or_else(declared) {
@@ -84,7 +84,7 @@ fn read(content: &[u8], limit: u64) -> Option<Found> {
     };
     let first = *text.iter().find(|octet| !octet.is_ascii_whitespace())?;
     if matches!(first, b'<' | b'{') && grown(&text, first) > limit.saturating_mul(MOST_GROWTH) {
-        return Some(Found::Unreadable("it has more parts than any report needs".to_owned()));
+        return Some(Found::Unreadable("the message has more parts than any report needs".to_owned()));
     }
     let found = match first {
         b'<' => Report::parse_xml(&text).map(|report| Found::Dmarc(Box::new(report))),
@@ -94,7 +94,7 @@ fn read(content: &[u8], limit: u64) -> Option<Found> {
     Some(found.unwrap_or_else(Found::Unreadable))
 }
 
-/// About how many octets of memory a report takes when it is read and written down again. A few octets of text may stand for a
+/// About how many octets of memory a report takes when it is parsed and serialised again. A few octets of text may stand for a
 /// record with dozens of fields.
 fn grown(text: &[u8], first: u8) -> u64 {
     if first == b'<' {
@@ -109,10 +109,10 @@ fn grown(text: &[u8], first: u8) -> u64 {
     octets.sum()
 }
 
-/// Tags of a DMARC report that become values of their own, and about how large these are, with their JSON.
+/// Tags of a DMARC report that become separate values, and about how large these are, including their JSON.
 const XML_TAGS: [(&str, u64); 6] =
     [("<record", 1_500), ("<dkim", 400), ("<spf", 400), ("<reason", 300), ("<extension", 200), ("<error", 100)];
-/// How many times `unpacked` that may be.
+/// How many times `unpacked` the memory may be.
 const MOST_GROWTH: u64 = 6;
 
 /// The encoding that the first line of an XML file names.
@@ -124,7 +124,7 @@ fn declared(content: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label(label.as_bytes())
 }
 
-/// A report about TLS (RFC 8460 §4.4), also with a text where a list of texts belongs, as many send it.
+/// A TLS report (RFC 8460 §4.4), also with a string where a list of strings belongs, as many send it.
 fn tls(text: &[u8]) -> Result<Found, String> {
     let mut value: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     for policy in value["policies"].as_array_mut().into_iter().flatten() {
@@ -141,7 +141,7 @@ fn tls(text: &[u8]) -> Result<Found, String> {
             }
         }
     }
-    // As text again: times are read from borrowed text only.
+    // As text again: times can only be read from borrowed text.
     serde_json::from_str(&value.to_string()).map(Found::Tls).map_err(|error| error.to_string())
 }
 
@@ -253,7 +253,7 @@ mod tests {
             let found = unpack(&message("application/gzip", &gzip(report(100).as_bytes())), limit as u64);
             assert!(matches!(found.as_slice(), [Found::Dmarc(_) | Found::Tls(_)]), "{part}: {found:?}");
         }
-        // What a report looks like is no reason, however large it is.
+        // A report is not rejected for its form, however large it is.
         let record = "<record><row><source_ip>192.0.2.1</source_ip><count>1</count><policy_evaluated><disposition>none</disposition>\
             <dkim>pass</dkim><spf>pass</spf></policy_evaluated></row><identifiers><envelope_to>recipient.example</envelope_to>\
             <envelope_from>bounces.example.com</envelope_from><header_from>example.com</header_from></identifiers><auth_results>\

@@ -1,4 +1,4 @@
-//! The condition of a search, ready to be asked about messages.
+//! A search condition, prepared for evaluation on messages.
 
 use std::cmp::Ordering;
 use std::sync::OnceLock;
@@ -14,16 +14,16 @@ use crate::foundations::mail::{EmailId, HeaderDate, ModSeq, SequenceNumber, Sequ
 use crate::foundations::wire::imap::{DateOf, Messages, Numbers, SearchKey, SystemFlag, When};
 use crate::storage::mailbox::{Flags, Keyword, KeywordSet, Row, View};
 
-/// A search key with everything looked up that does not depend on the message.
+/// A search key with everything resolved that does not depend on the message.
 #[derive(Debug)]
 pub struct Condition {
     test: Test,
     asks_summaries: bool,
     asks_saved: bool,
     has_mod_seq: bool,
-    /// Decoded octets of one message that are looked at.
+    /// Decoded octets of one message that are searched.
     text_limit: usize,
-    /// Texts that are looked for in messages.
+    /// Texts that are searched for in messages.
     texts: usize,
 }
 
@@ -46,7 +46,7 @@ enum Test {
     EmailId(EmailId),
     /// The message belongs to this thread.
     ThreadId(ThreadId),
-    /// Arrived at this time or later.
+    /// The message arrived at this time or later.
     ArrivedSince(Timestamp),
     Field(Field, Needle),
     Header(String, Needle),
@@ -54,7 +54,7 @@ enum Test {
     Text(Needle),
 }
 
-/// Header fields that summaries hold decoded.
+/// Header fields that summaries contain in decoded form.
 #[derive(Debug, Clone, Copy)]
 enum Field {
     Bcc,
@@ -64,7 +64,7 @@ enum Field {
     To,
 }
 
-/// What is known about a message at some stage.
+/// What is known about a message at a given stage.
 pub(super) struct Facts<'a> {
     /// Its number.
     pub sequence: SequenceNumber,
@@ -72,7 +72,7 @@ pub(super) struct Facts<'a> {
     pub row: &'a Row,
     /// Whether it is recent.
     pub recent: bool,
-    /// When it came into the folder, where that is asked and known.
+    /// When it was added to the folder, if that is needed and known.
     pub saved: Option<Timestamp>,
     /// Its summary, once read.
     pub summary: Option<&'a Summary>,
@@ -92,7 +92,7 @@ impl Condition {
     /// Prepares a search of this view at this time.
     ///
     /// # Errors
-    /// A text is in no charset that is known here, or not in the one it is said to be in.
+    /// A text's charset is unknown here, or the text is not valid in it.
     pub fn new(key: &SearchKey, wording: &Wording<'_>, view: &View, now: Timestamp) -> Result<Self, Problem> {
         if wording.charset.is_some_and(|label| !is_charset(label)) {
             return Err(Problem::UnknownCharset);
@@ -109,27 +109,27 @@ impl Condition {
         self.asks_summaries
     }
 
-    /// Whether it asks when messages came into the folder.
+    /// Whether it depends on when messages were added to the folder.
     pub(super) const fn asks_saved(&self) -> bool {
         self.asks_saved
     }
 
-    /// Decoded octets of one message that are looked at.
+    /// Decoded octets of one message that are searched.
     pub(super) const fn text_limit(&self) -> usize {
         self.text_limit
     }
 
-    /// How many texts are looked for in the messages themselves: what a search costs for each octet of them.
+    /// How many texts are searched for in the messages themselves: the cost of the search for each of their octets.
     pub const fn texts(&self) -> usize {
         self.texts
     }
 
-    /// Whether it speaks of modification sequences.
+    /// Whether it contains modification sequences.
     pub const fn has_mod_seq(&self) -> bool {
         self.has_mod_seq
     }
 
-    /// Whether it holds; `None` when that cannot be said from what is known.
+    /// Whether it holds; `None` when what is known does not decide that.
     pub(super) fn holds(&self, facts: &Facts<'_>) -> Option<bool> {
         let texts = OnceLock::new();
         let limit = self.text_limit;
@@ -137,14 +137,14 @@ impl Condition {
     }
 }
 
-/// How the texts of a search are to be understood, and what `$` stands for.
+/// How to interpret the texts of a search, and what `$` stands for.
 #[derive(Debug, Clone, Copy)]
 pub struct Wording<'a> {
     /// The charset of texts; UTF-8 when `None`.
     pub charset: Option<&'a str>,
-    /// The messages found by the search before (RFC 5182).
+    /// The messages found by the previous search (RFC 5182).
     pub saved: &'a SequenceSet<Uid>,
-    /// Decoded octets of one message that are looked at.
+    /// Decoded octets of one message that are searched.
     pub text_limit: usize,
 }
 
@@ -182,7 +182,7 @@ impl Builder<'_> {
             SearchKey::Header { field, text } => {
                 let needle = decode(&text.0, self.wording.charset)?;
                 match summary_field(field) {
-                    // RFC 9051 §6.4.4: an empty text asks whether the field is there, which summaries do not say.
+                    // RFC 9051 §6.4.4: an empty text asks whether the field exists, which summaries do not say.
                     Some(field) if !needle.is_empty() => {
                         self.asks_summaries = true;
                         Test::Field(field, Needle::new(&needle))
@@ -198,7 +198,7 @@ impl Builder<'_> {
                     self.asks_summaries = true;
                     Test::EmailId(id)
                 }
-                // It is that of no message here.
+                // It belongs to no message here.
                 Err(_) => Test::Always(false),
             },
             SearchKey::ThreadId(id) => match id.parse() {
@@ -274,7 +274,7 @@ impl Test {
         match self {
             Self::Always(always) => Some(*always),
             Self::And(tests) => all(tests.iter().map(|test| test.holds(facts, texts))),
-            // Not so if none of them holds.
+            // True unless none of them holds.
             Self::Or(tests) => not(all(tests.iter().map(|test| not(test.holds(facts, texts))))),
             Self::Not(test) => not(test.holds(facts, texts)),
             Self::Flag(flag) => Some(row.flags.contains(*flag)),
@@ -286,7 +286,7 @@ impl Test {
             Self::Uid(set, max) => Some(set.contains(row.uid, *max)),
             Self::ModSeq(least) => Some(row.mod_seq >= *least),
             Self::Date(DateOf::Internal, when, day) => Some(is_so(*when, day.order(row.internal_date))),
-            // RFC 8514 §4.3: where it is not known, the internal date stands for it.
+            // RFC 8514 §4.3: if it is not known, the internal date is used instead.
             Self::Date(DateOf::Saved, when, day) => {
                 Some(is_so(*when, day.order(facts.saved.unwrap_or(row.internal_date))))
             }

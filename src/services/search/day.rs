@@ -1,4 +1,4 @@
-//! Days of the calendar, for messages to be compared with.
+//! Calendar days to compare messages with.
 
 use std::cmp::Ordering;
 
@@ -6,12 +6,12 @@ use chrono::{NaiveDate, Offset as _, TimeZone};
 
 use crate::foundations::clock::Timestamp;
 
-/// A day by the clocks of a place.
+/// A day in local time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Day<Zone> {
     date: NaiveDate,
     zone: Zone,
-    /// Its first moment and the first one after it, where it has one noon.
+    /// Its first moment and the first one after it, if it has exactly one noon.
     midnights: Option<[Midnight; 2]>,
 }
 
@@ -19,18 +19,18 @@ pub(super) struct Day<Zone> {
 #[derive(Debug, Clone, Copy)]
 enum Midnight {
     At(i64),
-    /// Clocks were changed near it: within `UNSETTLED` the zone must be asked.
+    /// The clocks were changed near it: within `UNSETTLED` the zone must be asked.
     Near(i64),
 }
 
 /// Half a day, in seconds.
 const HALF: i64 = 12 * 3_600;
 
-/// Seconds around midnight in which a change of the clocks changes the date.
+/// Seconds around midnight in which a clock change changes the date.
 const UNSETTLED: i64 = 3 * 3_600;
 
 impl Midnight {
-    /// The one that is at this moment if the clocks go as they do at noon.
+    /// The moment of this midnight if the clocks are set as at noon.
     fn new<Zone: TimeZone>(zone: &Zone, moment: i64, noon: i32) -> Self {
         let as_at_noon = |seconds| shift(zone, Timestamp::from_unix_seconds(seconds)) == noon;
         if as_at_noon(moment - UNSETTLED) && as_at_noon(moment + UNSETTLED) {
@@ -40,7 +40,7 @@ impl Midnight {
         }
     }
 
-    /// Whether a moment is at or after it. Nothing, where the zone must be asked.
+    /// Whether a moment is at or after it; `None` if the zone must be asked.
     const fn has_passed(self, moment: i64) -> Option<bool> {
         match self {
             Self::At(midnight) => Some(moment >= midnight),
@@ -51,7 +51,7 @@ impl Midnight {
     }
 }
 
-/// How many seconds the clocks of a place are ahead of UTC.
+/// How many seconds local time is ahead of UTC.
 fn shift<Zone: TimeZone>(zone: &Zone, at: Timestamp) -> i32 {
     zone.offset_from_utc_datetime(&at.utc().naive_utc()).fix().local_minus_utc()
 }
@@ -71,8 +71,8 @@ impl<Zone: TimeZone> Day<Zone> {
         self.date.signed_duration_since(NaiveDate::default()).num_days()
     }
 
-    /// Whether a moment lies before this day, within it or after it: the date that is shown there counts (RFC 9051 §6.4.4). To
-    /// ask the zone costs more than all other tests of a search, so it is done only where the clocks were changed.
+    /// Whether a moment is before, on or after this day: the local date counts (RFC 9051 §6.4.4). Asking
+    /// the zone costs more than all other tests of a search, so it is done only if the clocks were changed.
     pub(super) fn order(&self, at: Timestamp) -> Ordering {
         let moment = at.unix_seconds();
         match self.midnights.map(|midnights| midnights.map(|midnight| midnight.has_passed(moment))) {
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_of_the_day_that_is_shown() {
-        // Ordinary ones, clocks changed at midnight in either direction, half hours, and days that were left out.
+        // Ordinary ones, clock changes at midnight in either direction, half hours, and days that were left out.
         for (zone, date) in [
             ("UTC", "2024-02-29"),
             ("Europe/Berlin", "2024-03-31"),

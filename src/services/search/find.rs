@@ -10,19 +10,19 @@ use crate::foundations::processor::{self, Parties};
 use crate::foundations::tasks::Turn;
 use crate::storage::mailbox::{self, Content, Row, Unreadable, View};
 
-/// Octets of files held at once.
+/// Octets of files in memory at once.
 const BATCH_OCTETS: usize = 8 << 20;
 
-/// Summaries looked at in one go.
+/// Summaries read in one go.
 const BATCH_SUMMARIES: usize = 512;
 
-/// Those whose searches read messages: one batch of each is in memory at a time.
+/// Accounts whose searches read messages: one batch of each is in memory at a time.
 static READERS: LazyLock<Parties> = LazyLock::new(Parties::default);
 
-/// How long messages are looked into before others have their turn.
+/// How long messages are searched before others have their turn.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Rows looked at before others have their turn.
+/// Rows checked before others have their turn.
 const ROWS_AT_ONCE: usize = 16;
 
 /// A message that was found.
@@ -41,8 +41,8 @@ pub struct Hit {
 pub struct Found {
     /// The messages that satisfy the condition, ascending.
     pub hits: Vec<Hit>,
-    /// Messages that could not be looked into although that was needed. They are no hits, whatever was asked: whoever
-    /// expunges what lacks a word (`NOT`) must not expunge what nobody has read.
+    /// Messages that could not be read although that was needed. They are never hits: a client that
+    /// expunges messages without a word (`NOT`) must not expunge messages that were not read.
     pub unreadable: Unreadable,
 }
 
@@ -63,12 +63,12 @@ impl Open {
 /// All messages that satisfy the condition. Files are read in batches of at most `batch`.
 ///
 /// # Errors
-/// The store cannot read what must be looked at.
+/// The store cannot read what is needed.
 pub async fn find(condition: &Arc<Condition>, view: &View, batch: usize) -> Result<Found, mailbox::Error> {
     find_among(&SequenceSet::all(), condition, view, batch).await
 }
 
-/// As [`find`], among these messages only.
+/// Like [`find`], but among these messages only.
 pub(super) async fn find_among(
     uids: &SequenceSet<Uid>,
     condition: &Arc<Condition>,
@@ -105,7 +105,7 @@ fn uids(open: &[Open]) -> Vec<Uid> {
     open.iter().map(|open| open.row.uid).collect()
 }
 
-/// Decides what summaries can; what is left.
+/// Decides what summaries can decide, and returns the rest.
 async fn by_summary(
     condition: &Arc<Condition>,
     open: Vec<Open>,
@@ -117,7 +117,7 @@ async fn by_summary(
     for batch in open.chunks(BATCH_SUMMARIES) {
         let mut known = Vec::with_capacity(batch.len());
         for open in batch {
-            // A message that is gone matches nothing.
+            // A message that no longer exists matches nothing.
             if let Some(stored) = found.unreadable.pass(stream.next().await)? {
                 known.push((*open, view.is_recent(open.row.uid), stored));
             }
@@ -172,7 +172,7 @@ async fn by_body(
             None => None,
         };
         let next = match contents.next().await {
-            // Twice the text that is looked at, for its transfer encoding.
+            // Twice the searched text, because of its transfer encoding.
             Some((uid, Ok(content))) => Some((uid, read(content, condition.text_limit().saturating_mul(2)).await)),
             Some((uid, Err(error))) => Some((uid, Err(error))),
             None => None,
@@ -236,7 +236,7 @@ async fn decide(condition: &Arc<Condition>, batch: Vec<Read>, hits: &mut Vec<Hit
     Ok(())
 }
 
-/// The beginning of a message, as much as is looked at.
+/// The beginning of a message, as much as is searched.
 async fn read(content: Content, most: usize) -> Result<bytes::Bytes, mailbox::Error> {
     match content {
         Content::Whole(bytes) => Ok(bytes.slice(..bytes.len().min(most))),
@@ -254,7 +254,7 @@ async fn read(content: Content, most: usize) -> Result<bytes::Bytes, mailbox::Er
     }
 }
 
-/// Runs work that takes the processor for a while, when it has its turn.
+/// Runs work that needs the processor for a while, when its turn comes.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, mailbox::Error> {

@@ -26,12 +26,12 @@ pub(super) fn trees(threader: Threader) -> Forest {
     work.forest
 }
 
-/// Steps 2 and 3: messages that are not there go, and their children take their places; but at the root one stays when
-/// it has several children.
+/// Steps 2 and 3: missing messages are removed, and their children take their places; but at the root a missing one stays
+/// if it has several children.
 fn without_missing(threader: &Threader) -> Forest {
     let nodes = &threader.nodes;
     let mut forest = Forest::of(nodes);
-    // Where what hangs below a missing node comes to hang; found once for each of them.
+    // The new parent for the children of a missing node; found once for each.
     let mut anchors: Vec<u32> = vec![NONE; nodes.len()];
     let mut path = Vec::new();
     for (node, at) in (0_u32..).zip(nodes) {
@@ -78,7 +78,7 @@ impl Work {
         self.forest.message(node).is_none()
     }
 
-    /// The message by which a root is judged: itself, or its first child where it is missing.
+    /// The message that represents a root: itself, or its first child if it is missing.
     fn head(&self, root: u32) -> Option<&Facts> {
         let message = self.forest.message(root);
         let message = message.or_else(|| self.forest.message(*self.forest.children(root).first()?))?;
@@ -105,7 +105,7 @@ impl Work {
         self.forest.children[node as usize] = self.sort(children);
     }
 
-    /// A root that is missing is judged by its first child, which must be known first.
+    /// A missing root is represented by its first child, which must be determined first.
     fn sort_below_missing(&mut self) {
         for at in 0..self.forest.roots.len() {
             let root = self.forest.roots[at];
@@ -183,7 +183,7 @@ impl Work {
     /// Step 5.C.
     fn merge(&mut self, mut table: HashMap<u32, u32>) {
         let roots = std::mem::take(&mut self.forest.roots);
-        // Those that are a root no longer.
+        // Those that are no longer roots.
         let mut gone = vec![false; self.forest.letters.len()];
         let mut added = Vec::new();
         for root in roots.iter().copied() {
@@ -216,7 +216,7 @@ impl Work {
         self.forest.roots = left.chain(added).collect();
     }
 
-    /// A root of which the message is missing.
+    /// A root whose message is missing.
     fn add_missing(&mut self, children: Vec<u32>) -> u32 {
         let node = u32::try_from(self.forest.letters.len()).unwrap_or(NONE - 1);
         self.forest.letters.push(NONE);

@@ -5,12 +5,12 @@ use super::find::blocking;
 use crate::foundations::mail::{Heading, Summary};
 use crate::storage::mailbox::{self, Row, Unreadable, View};
 
-/// Heads looked at in one go on a blocking thread.
+/// Heads read in one go on a blocking thread.
 const BATCH: usize = 1_024;
 
-/// What is gathered from heads.
+/// Something that is computed from heads.
 pub(super) trait Gather: Send + 'static {
-    /// Looks at one message. Its head is `None` when the message has gone meanwhile, or cannot be read.
+    /// Handles one message. Its head is `None` when the message is gone by now or cannot be read.
     fn add(&mut self, row: &Row, heading: Option<&Heading<'_>>);
 }
 
@@ -39,7 +39,7 @@ pub(super) async fn gather<G: Gather>(mut gather: G, hits: &[Hit], view: &View) 
     Ok(gather)
 }
 
-/// RFC 5256 §2.2: when a message was sent, in seconds; when it arrived, where its Date field does not say.
+/// RFC 5256 §2.2: when a message was sent, in seconds, or when it arrived, if its Date field does not say.
 pub(super) fn sent(row: &Row, heading: Option<&Heading<'_>>) -> i64 {
     match heading.and_then(|heading| heading.sent) {
         Some(sent) => sent.seconds,

@@ -1,7 +1,7 @@
-//! Finding messages in a folder, by the conditions of SEARCH (RFC 9051 §6.4.4, RFC 5032, RFC 7162 §3.1.5), and putting
-//! them in order or into trees (RFC 5256), or following what changes in the result (RFC 5267).
+//! Finding messages in a folder, by the conditions of SEARCH (RFC 9051 §6.4.4, RFC 5032, RFC 7162 §3.1.5), and sorting
+//! or threading them (RFC 5256), or following changes of the result (RFC 5267).
 //!
-//! Most conditions are decided by rows in memory. What is left asks the cached summaries, and only then files are
+//! Most conditions are decided by rows in memory. The others need the cached summaries, and only as a last resort are files
 //! read, in batches of bounded size on a blocking thread. Called by `protocols::imap` and by the webmail; takes no locks.
 
 mod condition;
@@ -20,13 +20,13 @@ pub use sort::sort;
 pub use standing::{Changes, Run, Standing, StandingLimits, Unfollowed, Wish};
 pub use thread::{Forest, Letter, Threader, thread};
 
-/// Why a search makes no sense.
+/// Why a search is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// The charset has no meaning here.
+    /// The charset is unknown here.
     #[error("this charset is not known here")]
     UnknownCharset,
-    /// The octets are no text of the charset.
+    /// The octets are not valid text in the charset.
     #[error("the text to search for is not in its charset")]
     NotInCharset,
 }

@@ -1,4 +1,4 @@
-//! Messages in the order that SORT asks for (RFC 5256 §2.2, RFC 5957).
+//! Sorting messages for SORT (RFC 5256 §2.2, RFC 5957).
 
 use std::cmp::Ordering;
 
@@ -10,11 +10,11 @@ use crate::foundations::mail::{AddressField, BaseSubject, Heading};
 use crate::foundations::wire::imap::{Direction, SortCriterion, SortKey};
 use crate::storage::mailbox::{self, Row, View};
 
-/// Octets of a text that are compared. Among texts that begin with so many equal octets the order is that of the
+/// Octets of a text that are compared. Texts that begin with this many equal octets stay in the order of the
 /// mailbox.
 const MOST: usize = 256;
 
-/// Puts messages of a view in order. Messages that are equal stay in the order in which they are.
+/// Sorts messages of a view. Equal messages keep their order.
 ///
 /// # Errors
 /// The store cannot read its summaries.
@@ -30,10 +30,10 @@ pub async fn sort(criteria: &[SortCriterion], hits: Vec<Hit>, view: &View) -> Re
     blocking(move || sorter.order().into_iter().filter_map(|at| hits.get(at).copied()).collect()).await
 }
 
-/// What is compared of messages, one after the other.
+/// The values of messages to compare, one after the other.
 struct Sorter {
     criteria: Vec<SortCriterion>,
-    /// For each message, as many as there are criteria.
+    /// For each message, one per criterion.
     values: Vec<Value>,
 }
 
@@ -47,7 +47,7 @@ impl Sorter {
     fn new(wanted: &[SortCriterion], messages: usize) -> Self {
         let mut criteria: Vec<SortCriterion> = Vec::new();
         for criterion in wanted {
-            // A key that comes again decides nothing any more.
+            // A repeated key decides nothing.
             if criteria.iter().all(|known| known.key != criterion.key) {
                 criteria.push(*criterion);
             }
@@ -56,12 +56,12 @@ impl Sorter {
         Self { criteria, values }
     }
 
-    /// Whether rows are not enough.
+    /// Whether rows alone are not enough.
     fn asks_headings(&self) -> bool {
         self.criteria.iter().any(|criterion| !matches!(criterion.key, SortKey::Arrival | SortKey::Size))
     }
 
-    /// The messages' places, in the order that is asked for.
+    /// The messages' indexes in the requested order.
     fn order(&self) -> Vec<usize> {
         let width = self.criteria.len().max(1);
         let mut order: Vec<usize> = (0..self.values.len() / width).collect();

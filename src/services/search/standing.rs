@@ -1,7 +1,7 @@
-//! Searches whose results are followed (RFC 5267 §4.3): what comes into them and goes out of them.
+//! Searches whose results are followed (RFC 5267 §4.3): messages that enter or leave the result.
 //!
-//! A result is kept as UIDs, in runs or in its order. Only messages that are new or have changed are looked at again, so
-//! that what depends on the time alone (RFC 5032) moves nothing.
+//! A result is kept as UIDs, in runs or in its order. Only new or changed messages are evaluated again, so
+//! a condition that depends only on the time (RFC 5032) changes nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::foundations::mail::{SequenceSet, Uid};
 use crate::foundations::wire::imap::{Messages, Numbers, SearchKey, SortCriterion};
 use crate::storage::mailbox::{self, View};
 
-/// What is looked for, as the client has put it.
+/// The search as the client has put it.
 #[derive(Debug)]
 pub struct Wish<'a> {
     /// The condition.
@@ -22,14 +22,14 @@ pub struct Wish<'a> {
     pub charset: Option<&'a str>,
     /// What `$` stands for.
     pub saved: &'a SequenceSet<Uid>,
-    /// The order of the result; `None` is that of the mailbox.
+    /// The order of the result; `None` for the order of the mailbox.
     pub criteria: Option<&'a [SortCriterion]>,
 }
 
 /// How much of one result is kept, and how much is read to follow it.
 #[derive(Debug, Clone, Copy)]
 pub struct StandingLimits {
-    /// Runs of UIDs that follow each other; of a sorted result messages.
+    /// Runs of consecutive UIDs; for a sorted result, messages.
     pub runs: usize,
     /// Decoded octets of one message that are looked at.
     pub text: usize,
@@ -50,47 +50,47 @@ pub struct Standing {
 enum Kept {
     /// In the order of the mailbox.
     Plain(SequenceSet<Uid>),
-    /// In an order of its own.
+    /// In its own order.
     Sorted(Vec<SortCriterion>, Vec<Uid>),
 }
 
-/// Messages that follow each other in a result.
+/// Consecutive messages in a result.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Run {
-    /// The place of the first one, from 1; 0 where the result is in the order of the mailbox.
+    /// The position of the first one, from 1; 0 if the result is in the order of the mailbox.
     pub place: u32,
     /// The messages, in the order of the result.
     pub uids: Vec<Uid>,
 }
 
-/// What has changed in a result: first all of the one, then all of the other, each run with the place it has by then.
+/// What has changed in a result: first all removals, then all additions, each run with its position at that point.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// What has gone out of it.
+    /// What has left it.
     pub removed: Vec<Run>,
-    /// What has come into it.
+    /// What has entered it.
     pub added: Vec<Run>,
 }
 
 /// Why a result is not followed, or no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfollowed {
-    /// The result, or what is looked for, is larger than what is kept.
+    /// The result or the search is larger than the limit.
     #[error("the result of the search is too large to be followed")]
     TooLarge,
-    /// The search makes no sense.
+    /// The search is invalid.
     #[error(transparent)]
     Problem(#[from] Problem),
-    /// Messages could not be looked at.
+    /// Messages could not be read.
     #[error(transparent)]
     Store(#[from] mailbox::Error),
 }
 
-/// Octets that a condition may take.
+/// Octets that a condition may occupy.
 const MOST_CONDITION: usize = 64 << 10;
 
 impl Standing {
-    /// Follows what was found from now on.
+    /// Starts following a result.
     ///
     /// # Errors
     /// It is too large.
@@ -117,7 +117,7 @@ impl Standing {
         if runs > self.limits.runs { Err(Unfollowed::TooLarge) } else { Ok(()) }
     }
 
-    /// Takes messages that are gone out of the result, ascending; which of them were in it.
+    /// Removes expunged messages, given in ascending order, from the result, and returns those that were in it.
     pub fn lose(&mut self, gone: &[Uid]) -> Vec<Run> {
         match &mut self.result {
             Kept::Plain(uids) => {
@@ -136,7 +136,7 @@ impl Standing {
                     match (is_lost(uid), runs.last_mut().filter(|_| open)) {
                         (true, Some(run)) => run.uids.push(*uid),
                         (true, None) => runs.push(Run { place, uids: vec![*uid] }),
-                        // What is lost takes no place any more.
+                        // Removed messages no longer occupy a position.
                         (false, _) => place += 1,
                     }
                     open = is_lost(uid);
@@ -147,10 +147,10 @@ impl Standing {
         }
     }
 
-    /// Looks at messages that are new or have changed; what that changes in the result.
+    /// Evaluates new or changed messages, and returns how that changes the result.
     ///
     /// # Errors
-    /// They could not be looked at, or the result has become too large.
+    /// They could not be read, or the result has become too large.
     pub async fn look_again(
         &mut self,
         changed: &SequenceSet<Uid>,
@@ -159,7 +159,7 @@ impl Standing {
     ) -> Result<Changes, Unfollowed> {
         let saved = SequenceSet::new();
         let wording = Wording { charset: self.charset.as_deref(), saved: &saved, text_limit: self.limits.text };
-        // Made again, since the mailbox may know more keywords than before.
+        // Prepared again, since the mailbox may know more keywords than before.
         let condition = Arc::new(Condition::new(&self.key, &wording, view, now)?);
         let found = find_among(changed, &condition, view, self.limits.batch).await?;
         found.unreadable.refuse()?;
@@ -213,8 +213,8 @@ fn plain(uids: Vec<Uid>) -> Vec<Run> {
     if uids.is_empty() { Vec::new() } else { vec![Run { place: 0, uids }] }
 }
 
-/// Puts new messages into a result, each behind the known one that the order has before it: the client keeps the known ones
-/// as they were told to it.
+/// Inserts new messages into a result, each after the known one that precedes it in the order: the client keeps the known ones
+/// where it was told they are.
 fn merge(known: &[Uid], new: &[Uid], order: impl Iterator<Item = Uid>) -> (Vec<Uid>, Vec<Run>) {
     let new: HashSet<Uid> = new.iter().copied().collect();
     let mut behind: HashMap<Option<Uid>, Vec<Uid>> = HashMap::new();
@@ -239,7 +239,7 @@ fn merge(known: &[Uid], new: &[Uid], order: impl Iterator<Item = Uid>) -> (Vec<U
     (merged, runs)
 }
 
-/// The condition with the messages that it names by number, or as `$`, being those that are meant now (RFC 5267 §4.3).
+/// The condition with numbers and `$` fixed to the messages that they mean now (RFC 5267 §4.3).
 fn as_of_now(key: &SearchKey, view: &View, saved: &SequenceSet<Uid>) -> SearchKey {
     let again = |key: &SearchKey| as_of_now(key, view, saved);
     match key {
@@ -257,7 +257,7 @@ fn as_of_now(key: &SearchKey, view: &View, saved: &SequenceSet<Uid>) -> SearchKe
     }
 }
 
-/// About how many octets a condition takes.
+/// Approximate size of a condition in octets.
 fn weight(key: &SearchKey) -> usize {
     size_of::<SearchKey>()
         + match key {
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn what_goes_out_is_told_by_place() {
         let mut sorted = standing(Kept::Sorted(Vec::new(), uids(&[9, 3, 5, 1, 7])));
-        // After the first run 5 is the first one.
+        // After the first run, 5 is the first one.
         assert_eq!(sorted.lose(&uids(&[1, 3, 9])), [run(1, &[9, 3]), run(2, &[1])]);
         assert_eq!(sorted.lose(&uids(&[1, 2, 7])), [run(2, &[7])]);
         assert_eq!(sorted.lose(&uids(&[2])), []);
@@ -308,7 +308,7 @@ mod tests {
             |known: &[u32], new: &[u32], order: &[u32]| merge(&uids(known), &uids(new), uids(order).into_iter());
         let (result, runs) = merged(&[9, 3, 5], &[1, 2, 4, 8], &[8, 9, 3, 4, 2, 5, 1]);
         assert_eq!((result, runs), (uids(&[8, 9, 3, 4, 2, 5, 1]), vec![run(1, &[8]), run(4, &[4, 2]), run(7, &[1])]));
-        // A known one that has gone meanwhile is sorted elsewhere, and stays where the client has it.
+        // A known one that has changed meanwhile would be sorted elsewhere, but stays where the client has it.
         let (result, runs) = merged(&[9, 3, 5], &[1], &[5, 1, 9, 3]);
         assert_eq!((result, runs), (uids(&[9, 3, 5, 1]), vec![run(4, &[1])]));
         assert_eq!(merged(&[], &[1, 2], &[2, 1]), (uids(&[2, 1]), vec![run(1, &[2, 1])]));

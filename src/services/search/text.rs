@@ -1,4 +1,4 @@
-//! Texts to look for, and texts to look into.
+//! Texts to search for, and texts to search in.
 
 use std::sync::Arc;
 
@@ -23,13 +23,13 @@ pub(super) fn is_charset(label: &str) -> bool {
     charset_of(label).is_some()
 }
 
-/// Without those whose names are known and whose octets are not read, such as ISO-2022-KR: what asks for them fails, and is no
-/// mistake (RFC 9051 §6.4.4).
+/// Excludes charsets that are known by name but cannot be decoded, such as ISO-2022-KR: a search in them fails with NO, not
+/// BAD (RFC 9051 §6.4.4).
 fn charset_of(label: &str) -> Option<&'static Encoding> {
     Encoding::for_label_no_replacement(label.as_bytes())
 }
 
-/// Everything of a message that TEXT and BODY look into.
+/// Everything in a message that TEXT and BODY search.
 #[derive(Debug, Clone)]
 pub(super) struct Texts(Arc<Found>);
 
@@ -47,18 +47,18 @@ impl Texts {
         Self(Arc::new(Found { header, body: text::texts(&structure, limit).collect() }))
     }
 
-    /// Whether the body holds it.
+    /// Whether the body contains it.
     pub fn body_holds(&self, needle: &Needle) -> bool {
         self.0.body.iter().any(|text| needle.is_in(text))
     }
 
-    /// Whether header or body hold it.
+    /// Whether header or body contain it.
     pub fn header_or_body_holds(&self, needle: &Needle) -> bool {
         needle.is_in(&self.0.header) || self.body_holds(needle)
     }
 }
 
-/// Whether a field of that name holds the needle; an empty needle is in every field.
+/// Whether a field of that name contains the needle; an empty needle is in every field.
 pub(super) fn header_holds(message: &[u8], name: &str, needle: &Needle) -> bool {
     HeaderSection::of(message).all(name).any(|field| needle.is_in(&field.text()))
 }

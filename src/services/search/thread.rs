@@ -1,6 +1,6 @@
-//! Messages in trees (RFC 5256 §3): who answers whom.
+//! Threads of messages (RFC 5256 §3): trees of who answers whom.
 //!
-//! [`Threader`] knows nothing of mailboxes: it is told the facts of one message after the other and gives a [`Forest`].
+//! [`Threader`] knows nothing about mailboxes: it is given the facts of one message after the other and returns a [`Forest`].
 //! Its memory is bounded by the number of messages, however many others they refer to, and no shape of tree makes it
 //! recurse.
 
@@ -15,29 +15,29 @@ use crate::foundations::mail::{BaseSubject, Heading, message_ids};
 use crate::foundations::wire::imap::ThreadAlgorithm;
 use crate::storage::mailbox::{self, Row, View};
 
-/// Most message ids of one message's References that are looked at: the first one and the last ones.
+/// Most message ids of one message's References that are used: the first one and the last ones.
 const MOST_REFERENCES: usize = 100;
 
-/// How many messages that are not there are remembered, for each that is. Beyond that references to unknown messages
-/// are passed over, as if the field had been cut.
+/// How many missing messages are remembered for each existing one. Further references to unknown messages
+/// are ignored, as if the field had been cut.
 const MISSING_PER_MESSAGE: usize = 4;
 
-/// Steps up through trees, for each message, in search of loops. Once they are used up, no link is made any more that
-/// would need more of them. Real mail needs next to none.
+/// Steps up through trees, for each message, when checking for loops. Once they are used up, links that would need more are
+/// no longer made. Real mail needs almost none.
 const STEPS_PER_MESSAGE: u64 = 1_000;
 
-/// Allowance that even the smallest mailbox has.
+/// Steps that even the smallest mailbox gets.
 const AT_LEAST: usize = 1_000;
 
 /// No node.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// What threading knows of one message.
+/// The facts about a message that threading needs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Letter<'a, R> {
     /// Its message id, as [`message_ids`] gives them.
     pub message_id: Option<&'a [u8]>,
-    /// The messages it refers to, the oldest first: References, or the first of In-Reply-To where that is missing.
+    /// The messages it refers to, the oldest first: References, or the first of In-Reply-To if that is missing.
     pub references: R,
     /// Its subject, decoded.
     pub subject: &'a str,
@@ -45,11 +45,11 @@ pub struct Letter<'a, R> {
     pub sent: i64,
 }
 
-/// Puts messages into trees.
+/// Arranges messages in trees.
 #[derive(Debug)]
 pub struct Threader {
     algorithm: ThreadAlgorithm,
-    /// Keys of the hashes by which message ids are known: nobody outside can make two that are equal.
+    /// Keys of the hashes of message ids: nobody outside can make two ids collide.
     hashers: [RandomState; 2],
     by_id: HashMap<u128, u32>,
     missing_left: usize,
@@ -59,13 +59,13 @@ pub struct Threader {
     pub(super) letters: Vec<Facts>,
 }
 
-/// A message, or one that others speak of.
+/// A message, or one that others refer to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
     pub parent: u32,
-    /// Which message; [`NONE`] when it is not there.
+    /// Which message; [`NONE`] when it is missing.
     pub letter: u32,
-    /// Whether any node has had it as its parent.
+    /// Whether any node has ever had it as its parent.
     has_children: bool,
 }
 
@@ -73,13 +73,13 @@ pub(super) struct Node {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
     pub sent: i64,
-    /// Number of the base subject; 0 is the empty one.
+    /// Number of the base subject; 0 for the empty one.
     pub subject: u32,
     pub is_reply_or_forward: bool,
     node: u32,
 }
 
-/// Trees of messages. Nodes are numbers; a node without a message stands for one that is not there.
+/// Trees of messages. Nodes are numbers; a node without a message stands for a missing one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Forest {
     /// The roots in order.
@@ -91,8 +91,8 @@ pub struct Forest {
 }
 
 impl Forest {
-    /// Which message a node is, counted from 0 in the order in which they were added; `None` when it is not there, which
-    /// is so with roots only.
+    /// Which message a node is, counted from 0 in the order in which they were added; `None` when it is missing, which
+    /// only happens with roots.
     pub fn message(&self, node: u32) -> Option<usize> {
         self.letters.get(node as usize).filter(|letter| **letter != NONE).map(|letter| *letter as usize)
     }
@@ -104,7 +104,7 @@ impl Forest {
 }
 
 impl Threader {
-    /// For about so many messages.
+    /// For about this many messages.
     pub fn new(algorithm: ThreadAlgorithm, messages: usize) -> Self {
         let allowance = messages.max(AT_LEAST);
         Self {
@@ -119,7 +119,7 @@ impl Threader {
         }
     }
 
-    /// Adds a message; they come in the order of the mailbox.
+    /// Adds a message; messages are added in the order of the mailbox.
     pub fn add<'r, R>(&mut self, letter: Letter<'_, R>)
     where
         R: IntoIterator<Item = &'r [u8]>,
@@ -172,7 +172,7 @@ impl Threader {
     /// RFC 5256 §3, REFERENCES, step 1.
     fn place<'r>(&mut self, letter: u32, id: Option<&[u8]>, references: impl IntoIterator<Item = &'r [u8]>) -> u32 {
         let node = match id.map(|id| self.hash(id)) {
-            // A message without an id, or with one that another has already, has one of its own.
+            // A message without an id, or with the same id as another, gets its own node.
             None => self.push(letter),
             Some(hash) => match self.by_id.get(&hash).copied() {
                 Some(known) if self.nodes[known as usize].letter == NONE => {
@@ -196,7 +196,7 @@ impl Threader {
             }
             last = next;
         }
-        // Step 1.B: what the message itself says of its parent counts more than what others have said.
+        // Step 1.B: what the message itself says about its parent counts more than what others have said.
         if self.nodes[node as usize].parent != last {
             self.nodes[node as usize].parent = NONE;
             if last != NONE {
@@ -206,7 +206,7 @@ impl Threader {
         node
     }
 
-    /// The node of a message that is referred to.
+    /// The node of a referenced message.
     fn referred(&mut self, id: &[u8]) -> Option<u32> {
         let hash = self.hash(id);
         if let Some(known) = self.by_id.get(&hash) {
@@ -223,7 +223,7 @@ impl Threader {
         if self.nodes[child as usize].parent != NONE || parent == child {
             return;
         }
-        // A node without children is nobody's ancestor.
+        // A node without children is no ancestor.
         if self.nodes[child as usize].has_children {
             let mut at = parent;
             while at != NONE {
@@ -255,7 +255,7 @@ impl Threader {
         forest
     }
 
-    /// What siblings are sorted by: the date of sending, then the order of the mailbox (RFC 5256 §3).
+    /// The sort key of siblings: the date of sending, then the order of the mailbox (RFC 5256 §3).
     pub(super) fn key(&self, node: u32) -> (i64, u32) {
         let letter = self.nodes[node as usize].letter;
         (self.letters.get(letter as usize).map_or(i64::MAX, |facts| facts.sent), letter)
@@ -279,7 +279,7 @@ fn shortened<'r>(references: impl IntoIterator<Item = &'r [u8]>) -> Vec<&'r [u8]
     all
 }
 
-/// Puts messages of a view into trees; which hit each node is, [`Forest::message`] says.
+/// Arranges messages of a view in trees; [`Forest::message`] says which hit a node is.
 ///
 /// # Errors
 /// The store cannot read its summaries.
@@ -299,7 +299,7 @@ impl Gather for Threader {
         let mut references: Vec<_> = heading.references().collect();
         let answered = heading.in_reply_to();
         if references.is_empty() {
-            // RFC 5256 §3: In-Reply-To, where References says nothing; of several ids the first.
+            // RFC 5256 §3: In-Reply-To if there are no References; of several ids the first.
             references.extend(answered.as_deref().and_then(|value| message_ids(value).next()));
         }
         self.add(Letter {

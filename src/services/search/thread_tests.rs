@@ -40,10 +40,10 @@ fn written(forest: &Forest) -> String {
 fn references() {
     for (lines, trees) in [
         (&[][..], ""),
-        // Answers, in any order of arrival.
+        // Replies, in any order of arrival.
         (&[("a", "", "x", 1), ("b", "a", "Re: x", 2), ("c", "a b", "Re: x", 3)], "(1(2(3)))"),
         (&[("c", "a b", "Re: x", 3), ("b", "a", "Re: x", 2), ("a", "", "x", 1)], "(3(2(1)))"),
-        // A missing one in the middle goes, a missing root stays with several children only.
+        // A missing one in the middle is removed, a missing root stays only if it has several children.
         (&[("a", "", "x", 1), ("c", "a b", "y", 2)], "(1(2))"),
         (&[("b", "a", "x", 2), ("c", "a", "y", 1)], "(-(2)(1))"),
         (&[("b", "a", "x", 2)], "(1)"),
@@ -51,9 +51,9 @@ fn references() {
         // Loops.
         (&[("a", "b", "x", 1), ("b", "a", "y", 2)], "(2(1))"),
         (&[("a", "a", "x", 1)], "(1)"),
-        // An id that is there twice.
+        // An id that occurs twice.
         (&[("a", "", "x", 1), ("a", "", "y", 2), ("b", "a", "z", 3)], "(1(3))(2)"),
-        // What a message says itself counts more.
+        // What the message itself says counts more.
         (&[("c", "a b", "x", 3), ("b", "", "y", 2), ("a", "", "z", 1)], "(3)(2(1))"),
         // Siblings by date, then by place.
         (&[("a", "", "x", 1), ("b", "a", "Re: x", 5), ("c", "a", "Re: x", 4), ("d", "a", "Re: x", 4)], "(1(3)(4)(2))"),
@@ -65,7 +65,7 @@ fn references() {
 #[test]
 fn subjects_are_gathered() {
     for (lines, trees) in [
-        // An answer without references hangs below what it answers.
+        // A reply without references is placed below what it answers.
         (&[("", "", "x", 1), ("", "", "Re: x", 2)][..], "(1(2))"),
         (&[("", "", "Re: x", 1), ("", "", "x", 2)], "(2(1))"),
         // Two of equal rank get a missing parent.
@@ -149,7 +149,7 @@ fn long_threads_and_hostile_ones_take_little_time() {
         }
         assert_eq!(threader.finish().roots.len(), 1);
     }
-    // Every message claims that the beginning of the chain hangs at its end.
+    // Every message claims that the beginning of the chain is below its end.
     let mut threader = Threader::new(ThreadAlgorithm::References, HOSTILE);
     let many: Vec<String> = (0..2_000).map(|n| format!("m{n}")).collect();
     for n in 0..HOSTILE {

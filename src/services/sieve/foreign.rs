@@ -130,7 +130,7 @@ impl Foreign {
         let before = run.situation.message;
         let message = run.message()?;
         let Some(host) = run.host.as_mut() else {
-            return Err(Halt::new(format!("'{}' means nothing here", self.name)));
+            return Err(Halt::new(format!("'{}' has no meaning here", self.name)));
         };
         let stage = Stage {
             situation: &mut run.situation,

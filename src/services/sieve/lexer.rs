@@ -32,7 +32,7 @@ impl Token {
     }
 }
 
-/// A comment with its marks, and where it begins.
+/// A comment with its markers, and where it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Comment<'a> {
     pub(super) at: Position,
@@ -42,12 +42,12 @@ pub(super) struct Comment<'a> {
 /// Longest identifier or tag in octets.
 const MAX_IDENTIFIER: usize = 64;
 
-/// Cuts a script into tokens. What is no token is a mistake and is left out.
+/// Splits a script into tokens. Anything else is a mistake and is left out.
 pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
     position: Position,
-    /// The comments passed over, when somebody wants them.
+    /// The skipped comments, if they are wanted.
     pub(super) comments: Option<Vec<Comment<'a>>>,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Lexer<'a> {
         &self.text[start..self.at]
     }
 
-    /// The next token, the place and offset where it begins.
+    /// The next token, with the position and offset where it begins.
     pub(super) fn next(&mut self, mistakes: &mut Vec<Mistake>) -> (Position, usize, Token) {
         loop {
             self.skip_blanks(mistakes);
@@ -116,7 +116,7 @@ impl<'a> Lexer<'a> {
                     Some(Token::Mark(first))
                 }
                 _ => {
-                    // One mistake for a whole run of what belongs nowhere.
+                    // One mistake for a whole run of invalid characters.
                     let run = self.step_while(|c| {
                         !c.is_ascii_alphanumeric() && !c.is_whitespace() && !"_\"#:[](){},;/".contains(c)
                     });
@@ -126,7 +126,10 @@ impl<'a> Lexer<'a> {
                     let shown: String = if run.is_empty() { first.to_string() } else { run.chars().take(20).collect() };
                     mistakes.push(Mistake::at(
                         position,
-                        format!("'{}' belongs to no command; strings stand in quotation marks", shown.escape_debug()),
+                        format!(
+                            "'{}' is not part of a command; strings are written in quotation marks",
+                            shown.escape_debug()
+                        ),
                     ));
                     None
                 }
@@ -147,7 +150,7 @@ impl<'a> Lexer<'a> {
             } else if self.rest().starts_with("/*") {
                 let end = self.rest().find("*/").map_or(self.text.len(), |end| self.at + end + 2);
                 if !self.text[..end].ends_with("*/") || end - self.at < 4 {
-                    mistakes.push(Mistake::at(position, "this comment has no end; '*/' is wanted"));
+                    mistakes.push(Mistake::at(position, "this comment has no end; expected '*/'"));
                 }
                 while self.at < end {
                     self.step();
@@ -169,7 +172,7 @@ impl<'a> Lexer<'a> {
         if name.len() > MAX_IDENTIFIER {
             mistakes.push(Mistake::at(
                 position,
-                format!("this name is too long; {MAX_IDENTIFIER} characters are the most"),
+                format!("this name is too long; the maximum is {MAX_IDENTIFIER} characters"),
             ));
         }
         name.chars().take(MAX_IDENTIFIER).collect::<String>().to_ascii_lowercase()
@@ -223,12 +226,12 @@ impl<'a> Lexer<'a> {
                 Some('"') => return Some(Token::Text(text)),
                 Some('\\') => text.extend(self.step()),
                 Some('\0') => {
-                    mistakes.push(Mistake::at(position, "this string holds a NUL character, which no string may"))
+                    mistakes.push(Mistake::at(position, "this string contains a NUL character, which is not allowed"))
                 }
                 Some('\n') if !text.ends_with('\r') => text.push_str("\r\n"),
                 Some(other) => text.push(other),
                 None => {
-                    mistakes.push(Mistake::at(position, "this string has no end; a quotation mark is wanted"));
+                    mistakes.push(Mistake::at(position, "this string has no end; expected a quotation mark"));
                     return None;
                 }
             }
@@ -246,7 +249,7 @@ impl<'a> Lexer<'a> {
         }
         self.step_while(|c| c == '\r');
         if self.peek() != Some('\n') {
-            mistakes.push(Mistake::at(position, "the lines of the text begin on the line after 'text:'"));
+            mistakes.push(Mistake::at(position, "the text must begin on the line after 'text:'"));
             return None;
         }
         self.step();
@@ -264,7 +267,7 @@ impl<'a> Lexer<'a> {
                 text.push_str("\r\n");
             }
         }
-        mistakes.push(Mistake::at(position, "this text has no end; a line with nothing but a dot is wanted"));
+        mistakes.push(Mistake::at(position, "this text has no end; expected a line with only a dot"));
         None
     }
 }

@@ -1,14 +1,14 @@
 //! Sieve: the language in which users say what happens to their mail (RFC 5228 and its extensions).
 //!
-//! [`compile`] turns the text into a [`Script`], or gives *all* its mistakes with line, column and what would be right. [`run`]
-//! gives an [`Outcome`]: the actions, and a trace in plain words of why. Pure: no files, sockets, clock or database; facts are
-//! handed in by [`Situation`] and [`World`]. The caller performs the actions, remembers what is to be remembered, and records
+//! [`compile`] turns the text into a [`Script`], or returns *all* its mistakes with line, column and a correction. [`run`]
+//! returns an [`Outcome`]: the actions, and a trace in plain words that explains them. Pure: no files, sockets, clock or database;
+//! [`Situation`] and [`World`] provide the facts. The caller performs the actions, stores what must be remembered, and records
 //! events.
 //!
-//! On the way: `lexer` and `parser` know the grammar alone, `check` knows what names mean and reads arguments, each word of the
+//! `lexer` and `parser` know only the grammar, `check` knows what names mean and reads arguments, each word of the
 //! language is in `extensions` (its arguments, and what it does), `run` has the state of a run and its limits.
 //!
-//! [`rules`] is the other way in: what people put together from lists of conditions and actions, as a script and back.
+//! [`rules`] is the other way in: it converts what people put together from lists of conditions and actions to a script and back.
 //!
 //! Promises: neither panics, whatever the script and the message hold; the work is bounded by [`SieveSettings`]; a script that
 //! fails keeps the message (RFC 5228 §2.10.6).

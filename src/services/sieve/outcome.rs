@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::mail::Message;
 
-/// What is to be done with a message, and why.
+/// What to do with a message, and why.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// The actions in the order of the script, the implicit keep already among them (RFC 5228 §2.10.2). Never empty.
+    /// The actions in the order of the script, including the implicit keep (RFC 5228 §2.10.2). Never empty.
     pub actions: Vec<Action>,
     /// The message as the script has left it: the one given, unless header fields were edited (RFC 5293).
     pub message: Message,
     /// What the caller remembers for `duplicate`, once the actions have been performed.
     pub remember: Vec<Remember>,
-    /// Why the script ended before its end. Then `actions` is one keep, and the owner should be told.
+    /// Why the script was aborted. Then `actions` is a single keep, and the owner should be notified.
     pub failure: Option<Failure>,
     /// What was tested and decided, in order; at most [`Outcome::MAX_TRACE`] steps.
     pub trace: Vec<Step>,
@@ -47,7 +47,7 @@ pub enum Action {
         /// The message to send.
         message: Message,
     },
-    /// Do nothing with it: no other action has taken the implicit keep away (RFC 5228 §4.4).
+    /// Discard it: no other action stores it (RFC 5228 §4.4).
     Discard,
     /// Refuse it (RFC 5429).
     Reject {
@@ -93,7 +93,7 @@ pub struct FileCopy {
 /// An automatic reply. Whether the message may be answered at all (RFC 5230 §4.5, §4.6; RFC 3834 §2) has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vacation {
-    /// What tells this reply from others: replies with the same handle to the same sender are the same. At most 64 octets.
+    /// What identifies this reply: replies with the same handle to the same sender are the same. At most 64 octets.
     pub handle: String,
     /// For how long the sender is not answered again; zero: every message is answered (RFC 6131 §2).
     pub period: Duration,

@@ -1,4 +1,4 @@
-//! The grammar (RFC 5228 §8.2): tokens to [`Call`]s. After a mistake reading goes on at the next command.
+//! The grammar (RFC 5228 §8.2): tokens to [`Call`]s. After a mistake, parsing continues at the next command.
 
 use super::lexer::{Comment, Lexer, Token};
 use super::syntax::{Argument, Call, Given, Position};
@@ -24,7 +24,7 @@ fn read<'a>(
     mistakes: &mut Vec<Mistake>,
     comments: Option<Vec<Comment<'a>>>,
 ) -> (Vec<Call>, Vec<Comment<'a>>) {
-    // A byte order mark is no part of the script.
+    // A byte order mark is not part of the script.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lexer = Lexer::new(text);
     lexer.comments = comments;
@@ -33,7 +33,7 @@ fn read<'a>(
         Parser { text, lexer, token, at, start, end: 0, settings, mistakes, depth: 0, calls: 0, stopped: false };
     let mut calls = parser.commands();
     while parser.token != Token::End && !parser.stopped {
-        // Only a brace ends the commands before the end.
+        // Only a brace can end the commands before the end of the script.
         parser.mistake("this '}' closes nothing");
         parser.advance();
         calls.extend(parser.commands());
@@ -53,14 +53,14 @@ struct Parser<'a, 'm> {
     mistakes: &'m mut Vec<Mistake>,
     depth: u32,
     calls: u32,
-    /// A limit was reached: nothing more is read.
+    /// A limit was reached: parsing stops.
     stopped: bool,
 }
 
 /// Most mistakes that are collected; nobody reads more at once.
 pub(super) const MAX_MISTAKES: usize = 100;
 
-/// Deepest nesting that can be set.
+/// Deepest nesting that the settings can allow.
 const MAX_NESTING: u32 = 100;
 
 /// Most arguments of one command or test.
@@ -90,7 +90,7 @@ impl Parser<'_, '_> {
         self.token == Token::Mark(mark)
     }
 
-    /// Takes the mark if it is next.
+    /// Consumes the character if it is next.
     fn take(&mut self, mark: char) -> bool {
         let is_next = self.is_mark(mark);
         if is_next {
@@ -99,7 +99,7 @@ impl Parser<'_, '_> {
         is_next
     }
 
-    /// Commands up to a `}`, which is not taken, or the end.
+    /// Commands up to a `}`, which is not consumed, or the end.
     fn commands(&mut self) -> Vec<Call> {
         let mut calls = Vec::new();
         loop {
@@ -107,12 +107,12 @@ impl Parser<'_, '_> {
                 Token::End | Token::Mark('}') => return calls,
                 Token::Identifier(_) => calls.extend(self.command()),
                 Token::Mark(';') => {
-                    self.mistake("a command is wanted before this ';'");
+                    self.mistake("expected a command before this ';'");
                     self.advance();
                 }
                 other => {
                     let noun = other.noun();
-                    self.mistake(format!("a command is wanted here, but {noun} was found"));
+                    self.mistake(format!("expected a command here, but found {noun}"));
                     self.advance();
                     self.skip_command();
                 }
@@ -129,8 +129,8 @@ impl Parser<'_, '_> {
             call.block = Some(self.block());
         } else if !self.take(';') {
             let noun = self.token.noun();
-            self.mistake(format!("';' or a block is wanted after '{}', but {noun} was found", call.name));
-            // What begins like the next command probably is one: only the semicolon is missing.
+            self.mistake(format!("expected ';' or a block after '{}', but found {noun}", call.name));
+            // If it looks like the next command, only the semicolon is missing.
             if !matches!(self.token, Token::Identifier(_)) {
                 self.skip_command();
             }
@@ -148,7 +148,7 @@ impl Parser<'_, '_> {
         let calls = self.commands();
         self.depth -= 1;
         if !self.take('}') && !self.stopped {
-            let text = format!("this '{{' is never closed; '}}' is wanted before {}", self.token.noun());
+            let text = format!("this '{{' is never closed; expected '}}' before {}", self.token.noun());
             self.mistakes.push(Mistake::at(opened, text));
         }
         calls
@@ -156,10 +156,10 @@ impl Parser<'_, '_> {
 
     /// Whether one more level of nesting is allowed.
     fn deeper(&mut self) -> bool {
-        // What is checked and run is as deep as the script: the stack must hold it, whatever is set.
+        // Checking and running recurse as deep as the script is nested: the stack must be large enough, whatever the settings say.
         let most = self.settings.nesting.min(MAX_NESTING);
         if self.depth >= most {
-            self.mistake(format!("blocks and tests stand too deep in each other; {most} levels are the most"));
+            self.mistake(format!("blocks and tests are nested too deeply; the maximum is {most} levels"));
             return false;
         }
         self.depth += 1;
@@ -175,7 +175,10 @@ impl Parser<'_, '_> {
         let (name, at, start) = (name.clone(), self.at, self.start);
         self.calls += 1;
         if self.calls > self.settings.commands {
-            self.mistake(format!("the script is too long; {} commands and tests are the most", self.settings.commands));
+            self.mistake(format!(
+                "the script is too long; the maximum is {} commands and tests",
+                self.settings.commands
+            ));
             self.stop();
             return None;
         }
@@ -206,7 +209,7 @@ impl Parser<'_, '_> {
         loop {
             if !matches!(self.token, Token::Identifier(_)) {
                 let noun = self.token.noun();
-                self.mistake(format!("a test is wanted here, but {noun} was found"));
+                self.mistake(format!("expected a test here, but found {noun}"));
                 self.skip_to(&[')', '{', ';', '}']);
                 break;
             }
@@ -218,7 +221,7 @@ impl Parser<'_, '_> {
         self.depth -= 1;
         if !self.take(')') {
             let noun = self.token.noun();
-            self.mistake(format!("',' or ')' is wanted in the list of tests, but {noun} was found"));
+            self.mistake(format!("expected ',' or ')' in the list of tests, but found {noun}"));
             self.skip_to(&['{', ';', '}']);
         }
     }
@@ -246,7 +249,7 @@ impl Parser<'_, '_> {
             }
             if arguments.len() >= MAX_ARGUMENTS {
                 self.mistakes
-                    .push(Mistake::at(at, format!("'{name}' has too many arguments; {MAX_ARGUMENTS} are the most")));
+                    .push(Mistake::at(at, format!("'{name}' has too many arguments; the maximum is {MAX_ARGUMENTS}")));
                 self.skip_command();
                 return None;
             }
@@ -266,7 +269,7 @@ impl Parser<'_, '_> {
                 other => {
                     let noun = other.noun();
                     self.token = other;
-                    self.mistake(format!("a string is wanted in the list, but {noun} was found"));
+                    self.mistake(format!("expected a string in the list, but found {noun}"));
                     self.skip_command();
                     return None;
                 }
@@ -276,14 +279,14 @@ impl Parser<'_, '_> {
             }
             if !self.take(',') {
                 let noun = self.token.noun();
-                self.mistake(format!("',' or ']' is wanted in the list of strings, but {noun} was found"));
+                self.mistake(format!("expected ',' or ']' in the list of strings, but found {noun}"));
                 self.skip_command();
                 return None;
             }
         }
     }
 
-    /// Skips to after the end of the command: its semicolon or block; not beyond the block it is in.
+    /// Skips to the end of the command, its semicolon or block, but not beyond the enclosing block.
     fn skip_command(&mut self) {
         self.skip_to(&[';', '{', '}']);
         match self.token {
@@ -321,7 +324,7 @@ impl Parser<'_, '_> {
     }
 }
 
-/// The text of a call on one line, as long as a line of a trace may be.
+/// The text of a call on one line, cut to the length of a trace line.
 fn shown(text: &str) -> String {
     const LONGEST: usize = 100;
     let mut shown = String::new();

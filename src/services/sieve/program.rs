@@ -96,9 +96,7 @@ impl Value {
             let length = run.piece(piece).len();
             run.spend(PIECE + length)?;
             if text.len() + length > LONGEST {
-                return Err(Halt::new(format!(
-                    "with what its variables hold, a text gets longer than {LONGEST} octets"
-                )));
+                return Err(Halt::new(format!("with its variables expanded, a text is longer than {LONGEST} octets")));
             }
             text.push_str(run.piece(piece));
         }
@@ -106,7 +104,7 @@ impl Value {
     }
 }
 
-/// What a text of a script costs beside its length, in octets of work, and a piece of it: loops come by lists of very many again
+/// The cost of a text, and of a piece of it, besides its length, in octets of work: loops process very long lists again
 /// and again.
 pub(super) const TEXT: usize = 16;
 const PIECE: usize = 2;

@@ -14,16 +14,16 @@ use super::{Location, Outcome, SieveSettings, Situation};
 #[derive(Debug, Clone)]
 pub struct Script(Arc<Program>);
 
-/// Octets that a compiled script takes for each of its text, about.
+/// About how many octets a compiled script takes for each octet of its text.
 const COMPILED: u64 = 8;
 
 impl Script {
-    /// The scripts that it includes by a fixed name and that must be there, in the order of the text.
+    /// The scripts that it includes by a fixed name and that must exist, in the order of the text.
     pub fn includes(&self) -> &[(Location, String)] {
         &self.0.includes
     }
 
-    /// Octets that it takes in memory, about.
+    /// About how many octets it takes in memory.
     pub fn size(&self) -> u64 {
         self.0.size
     }
@@ -40,7 +40,7 @@ pub struct Mistake {
     pub line: u32,
     /// The column in characters, from 1.
     pub column: u32,
-    /// What is wrong and what would be right.
+    /// What is wrong and what would be correct.
     pub text: String,
 }
 
@@ -59,13 +59,13 @@ impl fmt::Display for Mistake {
 /// A script that may run.
 #[derive(Debug, Clone)]
 pub struct Compiled {
-    /// It.
+    /// The script.
     pub script: Script,
-    /// What is allowed and yet probably not meant.
+    /// What is allowed but probably not intended.
     pub warnings: Vec<Mistake>,
 }
 
-/// Compiles a script, or gives everything that is wrong with it, in the order of the text.
+/// Compiles a script, or returns all its mistakes in the order of the text.
 pub fn compile(source: &[u8], settings: &SieveSettings) -> Result<Compiled, Vec<Mistake>> {
     compile_with(source, settings, None)
 }
@@ -77,7 +77,7 @@ pub fn compile_with(
     vocabulary: Option<&dyn Vocabulary>,
 ) -> Result<Compiled, Vec<Mistake>> {
     if source.len() > settings.script_size.len() {
-        let text = format!("the script has {} octets; {} are the most", source.len(), settings.script_size.len());
+        let text = format!("the script has {} octets; the maximum is {}", source.len(), settings.script_size.len());
         return Err(vec![Mistake { line: 1, column: 1, text }]);
     }
     let text = std::str::from_utf8(source).map_err(|error| vec![not_utf8(source, error.valid_up_to())])?;
@@ -99,7 +99,7 @@ fn not_utf8(source: &[u8], at: usize) -> Mistake {
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let text = "the octets here are no UTF-8, which scripts are written in".to_owned();
+    let text = "the text here is not valid UTF-8".to_owned();
     Mistake { line: count(line), column: count(column), text }
 }
 
@@ -108,7 +108,7 @@ pub fn run(script: &Script, situation: &Situation<'_>, settings: &SieveSettings)
     super::run::run(&script.0, situation, settings, None)
 }
 
-/// The same for an embedding program, which is asked what its words mean.
+/// The same for an embedding program, which defines the meaning of its words.
 pub fn run_with<'a>(
     script: &Script,
     situation: &Situation<'a>,

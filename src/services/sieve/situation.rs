@@ -1,4 +1,4 @@
-//! What a script may ask about: handed in, never looked up.
+//! The facts that a script may ask about: passed in, never looked up.
 
 use chrono::{DateTime, FixedOffset};
 
@@ -46,7 +46,7 @@ pub struct Spam {
     pub threshold: f32,
 }
 
-/// What a script may ask beyond the message. Answers come from memory, or at most from a quick look: they are waited for.
+/// What a script may ask beyond the message. The script waits for the answers, so they come from memory or a quick look-up.
 pub trait World: std::fmt::Debug + Sync {
     /// Whether the account has a folder of that name, in UTF-8 with `.` or `/` as the script has it (RFC 5490 §3.1).
     fn folder_exists(&self, name: &str) -> bool;

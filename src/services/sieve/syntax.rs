@@ -1,4 +1,4 @@
-//! What the grammar of RFC 5228 §8.2 gives: commands, tests and arguments, before anything is known about their names.
+//! The syntax tree of RFC 5228 §8.2: commands, tests and arguments, before anything is known about their names.
 
 /// A place in the text of a script; both count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -7,7 +7,7 @@ pub(super) struct Position {
     pub(super) column: u32,
 }
 
-/// A command or a test: the two look the same.
+/// A command or a test: both look the same.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     /// In lower case: identifiers ignore case (RFC 5228 §2.1).

@@ -184,8 +184,8 @@ fn mistakes_are_all_told_with_their_places() {
         ("line 1, column 22: ", "did you mean 'vacation'?"),
         ("line 2, column 11: ", "did you mean ':contains'?"),
         ("line 3, column 3: ", "did you mean 'fileinto'?"),
-        ("line 5, column 10: ", "no address"),
-        ("line 6, column 5: ", "';' or a block is wanted"),
+        ("line 5, column 10: ", "not an address"),
+        ("line 6, column 5: ", "expected ';' or a block"),
     ] {
         assert!(
             told.iter().any(|told| told.starts_with(line) && told.contains(part)),

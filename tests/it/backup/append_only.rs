@@ -81,7 +81,7 @@ async fn a_locked_bucket_takes_backups_and_keeps_them() {
     configure(&host, |text| text.replace(&destination.path().display().to_string(), "s3://mail/one"));
     three_backups(&host, || {}).await;
     let keys = storage.keys("mail");
-    prune_is_held(&host, "the storage keeps it").await;
+    prune_is_held(&host, "the storage does not allow its removal").await;
     assert_eq!(storage.keys("mail"), keys);
     prune_is_forbidden(&host).await;
     let next = done(&host, &["create"]).await;

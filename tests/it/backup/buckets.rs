@@ -142,7 +142,7 @@ async fn what_a_storage_refuses_is_said_and_leaves_nothing() {
     storage.put("mail", "holiday.jpg", b"x");
     let (said, code) = backup(&host, &["--destination", "s3://mail", "create"]).await;
     assert_eq!(code, 1, "{said}");
-    assert!(said["error"].as_str().unwrap().contains("no repository"), "{said}");
+    assert!(said["error"].as_str().unwrap().contains("not a backup repository"), "{said}");
     done(&host, &["--destination", "s3://mail/below", "create"]).await;
     // Nobody answers.
     let config = host.config();

@@ -242,7 +242,7 @@ async fn mail_that_has_gone_is_no_backup() {
     for arguments in [&["create"][..], &["create", "--full"]] {
         let (said, code) = backup(&host, arguments).await;
         assert_eq!(code, 4, "{said}");
-        assert!(said["error"].as_str().unwrap().contains("has not one message"), "{said}");
+        assert!(said["error"].as_str().unwrap().contains("has no messages"), "{said}");
     }
     assert_eq!(done(&host, &["list"]).await.as_array().unwrap().len(), 1);
     assert_eq!(done(&host, &["create", "--empty"]).await["messages"], 0);

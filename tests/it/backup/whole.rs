@@ -281,7 +281,7 @@ async fn what_is_saved_restored_and_copied_is_kept_apart() {
     ] {
         let (said, code) = backup(&host, &arguments).await;
         assert_eq!(code, 1, "{arguments:?}: {said}");
-        assert!(said["error"].as_str().unwrap().contains("is not apart from"), "{arguments:?}: {said}");
+        assert!(said["error"].as_str().unwrap().contains("overlaps with"), "{arguments:?}: {said}");
     }
     assert!(!Path::new(&inside).exists() && !Path::new(&mail).join("files").exists());
     host.stop().await;

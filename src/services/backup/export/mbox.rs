@@ -1,5 +1,5 @@
-//! mbox as `mboxrd` has it (RFC 4155 and the reversible quoting): a `From ` line, the message with bare line feeds and every
-//! line that could be taken for a `From ` line quoted, an empty line.
+//! mbox in the `mboxrd` form (RFC 4155 with reversible quoting): a `From ` line, the message with bare line feeds and every
+//! line that could be taken for a `From ` line quoted, and an empty line.
 
 use chrono::DateTime;
 
@@ -18,7 +18,7 @@ pub fn append(mbox: &mut Vec<u8>, message: &MessageEntry, content: &[u8]) {
             mbox.extend_from_slice(status(message).as_bytes());
             in_header = false;
         }
-        // What the file says of itself, and not what some other file once said of it.
+        // The status of this file, not one that some other file once recorded.
         if in_header && (starts(line, b"status:") || starts(line, b"x-status:")) {
             continue;
         }
@@ -40,7 +40,7 @@ fn starts(line: &[u8], name: &[u8]) -> bool {
     line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
 }
 
-/// Flags as mbox programs have them: R read, O old, A answered, F flagged, T draft, D deleted.
+/// Flags as mbox programs write them: R read, O old, A answered, F flagged, T draft, D deleted.
 fn status(message: &MessageEntry) -> String {
     let flags = FileName::parse(&message.name, message.place).map_or(Flags::NONE, |name| name.flags);
     let letter = |flag, letter: &'static str| if flags.contains(flag) { letter } else { "" };

@@ -1,4 +1,4 @@
-//! Mail out of a backup in forms that other programs read.
+//! Mail from a backup in formats that other programs read.
 
 mod mbox;
 mod seed;
@@ -16,7 +16,7 @@ use crate::foundations::files::create_directory;
 use crate::storage::mailbox::{FileName, FolderName};
 
 crate::words! {
-    /// A form of mail.
+    /// A format for mail.
     pub enum Format {
         /// Maildir++ directories, as the server keeps them.
         Maildir = "maildir",
@@ -24,7 +24,7 @@ crate::words! {
         Mbox = "mbox",
         /// One file for each message, in directories for the folders.
         Eml = "eml",
-        /// The three archives with checksums that the earlier container stack wrote: `mysql_*.sql.gz`, `maildirs_*.tar.gz`,
+        /// The three archives with checksums as the earlier container stack wrote them: `mysql_*.sql.gz`, `maildirs_*.tar.gz`,
         /// `configs_*.tar.gz`.
         Seed = "seed",
     }
@@ -37,19 +37,19 @@ pub struct Exported {
     pub messages: u64,
     /// Their octets.
     pub octets: u64,
-    /// Files that were written, for forms with few of them.
+    /// Files that were written, for formats with few of them.
     pub files: Vec<PathBuf>,
-    /// Messages and files that the backup has lost, for the form that goes on without them: Maildir.
+    /// Messages and files that the backup has lost, for the format that goes on without them: Maildir.
     pub lost: u64,
     /// Why, as in [`super::Restored`].
     pub damage: BTreeSet<String>,
 }
 
-/// Writes mail into a directory, which must be empty or not be there. As Maildirs, what is whole is written, and what
+/// Writes mail into a directory, which must be empty or not exist. As Maildirs, everything intact is written, and what
 /// is lost is counted. Blocks.
 ///
 /// # Errors
-/// The directory is not empty, nothing in the backup is meant, an object is missing or damaged, or the disk fails.
+/// The directory is not empty, nothing in the backup is selected, an object is missing or damaged, or the disk fails.
 pub fn export(
     repository: &Repository,
     snapshot: &Snapshot,
@@ -83,7 +83,7 @@ pub fn export(
 /// Called with domain, local part, directory and messages of a folder.
 type EachFolder<'a> = dyn FnMut(&str, &str, &str, Vec<MessageEntry>) -> Result<(), Error> + 'a;
 
-/// Goes through the folders that are meant, each with its name and its messages in the order of their UIDs.
+/// Goes through the selected folders, each with its name and its messages in the order of their UIDs.
 fn each_folder(
     repository: &Repository,
     snapshot: &Snapshot,
@@ -99,7 +99,7 @@ fn each_folder(
     Ok(())
 }
 
-/// A message, if it is one that is meant.
+/// A message, if it is selected.
 fn content(repository: &Repository, selection: &Selection, message: &MessageEntry) -> Result<Option<Vec<u8>>, Error> {
     let content = repository.read_all(&message.objects)?;
     let is_meant = selection.message_id.as_ref().is_none_or(|id| {
@@ -120,7 +120,7 @@ fn folders(
 ) -> Result<Exported, Error> {
     let mut exported = Exported::default();
     each_folder(repository, snapshot, selection, &mut |domain, local, folder, messages| {
-        // Levels of a folder become directories; its own name is kept free of what a path could take for something else.
+        // A folder's levels become directories; characters with a meaning in paths are replaced in its name.
         let name = match folder {
             "" => "INBOX".to_owned(),
             folder => FolderName::from_directory(folder).map_or_else(|| folder.to_owned(), |name| name.to_string()),
@@ -141,7 +141,7 @@ fn folders(
                 let uid = FileName::parse(&message.name, message.place).and_then(|name| name.uid);
                 let name = match uid {
                     Some(uid) if uids.insert(uid) => format!("{uid:010}.eml"),
-                    // As of a file that somebody has copied within the folder.
+                    // As with a file that somebody has copied within the folder.
                     Some(uid) => format!("{uid:010}-{n}.eml"),
                     None => format!("new-{n}.eml"),
                 };
@@ -162,7 +162,7 @@ fn folders(
     Ok(exported)
 }
 
-/// Octets of an mbox that are written together.
+/// Octets of an mbox that are written at once.
 const MBOX_BUFFER: usize = 4 << 20;
 
 fn append(path: &Path, content: &[u8]) -> Result<(), Error> {

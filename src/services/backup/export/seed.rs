@@ -28,7 +28,7 @@ pub fn write(
     directory: &Path,
     progress: &Progress,
 ) -> Result<Exported, Error> {
-    // The stack's names have the time as 20260131_020000.
+    // The stack's names contain the time as 20260131_020000.
     let stamp = snapshot.id.to_string().replace('T', "_").replace('Z', "");
     let path = |name: &str, ending: &str| directory.join(format!("{name}_{stamp}.{ending}"));
     let mut exported = Exported::default();
@@ -92,7 +92,7 @@ fn write_maildirs(
     let mut archive = Builder::new(create(path)?);
     each_folder(repository, snapshot, selection, &mut |domain, local, folder, messages| {
         let place = Path::new(domain).join(local).join(folder);
-        // Also of a folder without messages: by its directories it is known.
+        // Also for a folder without messages: its directories make it a folder.
         for directory in ["cur", "new", "tmp"] {
             put_directory(&mut archive, &place.join(directory)).map_err(at("write", path))?;
         }

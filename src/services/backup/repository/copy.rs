@@ -15,7 +15,7 @@ use crate::services::backup::{BackupSettings, Destination, Error};
 /// Copies what the other place lacks, packs before the snapshots that name what is in them. Blocks.
 ///
 /// # Errors
-/// There is no repository at the one place or something else at the other, a file is damaged, or disk or storage fail.
+/// There is no repository at the source or something else at the target, a file is damaged, or disk or storage fail.
 /// What was copied stays and shortens the next run.
 pub fn copy(from: &Destination, to: &Destination, settings: &BackupSettings) -> Result<(), Error> {
     let (from, to) = (shelf::open(from, settings)?, shelf::open(to, settings)?);
@@ -26,7 +26,7 @@ pub fn copy(from: &Destination, to: &Destination, settings: &BackupSettings) -> 
     let threads = rayon::ThreadPoolBuilder::new().num_threads(usize::from(settings.threads)).build();
     let threads = threads.map_err(|error| Error::Interrupted(error.to_string()))?;
     let mut others = Vec::new();
-    // A backup may be made meanwhile. The packs of a snapshot that is listed before them are all among them.
+    // A backup may be made meanwhile. Snapshots are listed before packs, so all their packs are among those listed.
     let snapshots = from.list("snapshots")?;
     for (directory, files) in [("packs", from.list("packs")?), ("snapshots", snapshots)] {
         let there: HashMap<String, u64> = to.list(directory)?.into_iter().map(|file| (file.name, file.size)).collect();
@@ -34,22 +34,22 @@ pub fn copy(from: &Destination, to: &Destination, settings: &BackupSettings) -> 
         threads.install(|| missing.par_iter().try_for_each(|file| copy_file(&*from, &*to, file)))?;
         others.extend(known.into_iter().filter(|file| there.get(&file.name) != Some(&file.size)));
     }
-    // Which of the two is not what was written, only its content says.
+    // Only the content says which of the two is damaged.
     match others.iter().find(|file| whole(&*from, file).is_ok()) {
         Some(file) => Err(other_size(&to.shown(&file.name))),
         None => Ok(()),
     }
 }
 
-/// A file at the other place is not as long as the one here, which is whole. Nothing is overwritten there.
+/// The file at the target differs in length from the one here, which is intact. Nothing is overwritten there.
 pub fn other_size(path: &Path) -> Error {
-    damaged(path, "it has another size than it was written with; move it away, and copy again")
+    damaged(path, "its size has changed since it was written; move it away, and copy again")
 }
 
 /// Checks some files of a repository in a directory by the SHA-256 in them or in their names. Blocks.
 ///
 /// # Errors
-/// One is damaged or has gone, or the disk fails.
+/// One is damaged or has disappeared, or the disk fails.
 pub fn check(root: &Path, names: &[String], settings: &BackupSettings) -> Result<(), Error> {
     let shelf = DirectoryShelf::new(root);
     let threads = rayon::ThreadPoolBuilder::new().num_threads(usize::from(settings.threads)).build();
@@ -58,7 +58,7 @@ pub fn check(root: &Path, names: &[String], settings: &BackupSettings) -> Result
     threads.install(|| names.par_iter().try_for_each(|name| whole(&shelf, &file(name)).map(drop)))
 }
 
-/// A file that is what it was when it was written.
+/// A file that is intact.
 enum Whole {
     Snapshot(Vec<u8>),
     Pack(Fetched, ObjectId),
@@ -70,7 +70,8 @@ enum Whole {
 fn whole(shelf: &dyn Shelf, file: &Listed) -> Result<Whole, Error> {
     let shown = shelf.shown(&file.name);
     if file.name.starts_with("snapshots/") {
-        let content = shelf.read(&file.name, LARGEST)?.ok_or_else(|| damaged(&shown, "it has gone meanwhile"))?;
+        let content =
+            shelf.read(&file.name, LARGEST)?.ok_or_else(|| damaged(&shown, "it has disappeared meanwhile"))?;
         Snapshot::from_octets(&shown, &content)?;
         return Ok(Whole::Snapshot(content));
     }
@@ -78,12 +79,12 @@ fn whole(shelf: &dyn Shelf, file: &Listed) -> Result<Whole, Error> {
     let Ok(id) = stem.parse::<ObjectId>() else { return Ok(Whole::Other) };
     let fetched = shelf.fetch(file)?;
     if pack::hash_file(&fetched.path)? != id {
-        return Err(damaged(&shown, "its SHA-256 is no longer the one in its name"));
+        return Err(damaged(&shown, "its SHA-256 does not match its name"));
     }
     Ok(Whole::Pack(fetched, id))
 }
 
-/// Copies a file, if it is what it was when it was written.
+/// Copies a file if it is intact.
 fn copy_file(from: &dyn Shelf, to: &dyn Shelf, file: &Listed) -> Result<(), Error> {
     match whole(from, file)? {
         Whole::Snapshot(content) => to.put(&file.name, &content),

@@ -5,7 +5,7 @@ use super::ObjectId;
 use super::pack::Pack;
 use super::shelf::Listed;
 
-/// Where an object lies.
+/// Where an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
     /// Number of the pack in the index.
@@ -41,7 +41,7 @@ pub struct Index {
     objects: HashMap<ObjectId, Location, BuildHasherDefault<FirstOctets>>,
 }
 
-/// In a pack that is not finished.
+/// Objects in unfinished packs.
 const UNFINISHED: u32 = u32::MAX;
 
 impl Index {
@@ -69,12 +69,12 @@ impl Index {
         self.objects.get(id).copied().filter(|location| location.pack != UNFINISHED)
     }
 
-    /// Whether the object is there or on its way.
+    /// Whether the object is stored or being stored.
     pub fn has(&self, id: &ObjectId) -> bool {
         self.objects.contains_key(id)
     }
 
-    /// Takes it upon the caller to store an object; `false` when it is there or somebody else does.
+    /// Claims the storing of an object for the caller; `false` when it exists or somebody else stores it.
     pub fn claim(&mut self, id: ObjectId) -> bool {
         let on_its_way = Location { pack: UNFINISHED, block: 0, offset: 0, length: 0 };
         match self.objects.entry(id) {
@@ -93,7 +93,7 @@ impl Index {
     }
 }
 
-/// A SHA-256 is as good as a hash can be: its first octets will do.
+/// A SHA-256 is already a good hash: its first octets are enough.
 #[derive(Debug, Default)]
 pub struct FirstOctets(u64);
 

@@ -10,7 +10,7 @@ use super::pack::{ObjectEntry, PackWriter};
 use super::{ObjectId, Repository};
 use crate::services::backup::Error;
 
-/// What goes into packs of its own, so that reading one kind does not drag the other along.
+/// Kinds of objects with separate packs, so that reading one kind does not read the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Contents of files.
@@ -57,7 +57,7 @@ impl<'a> Block<'a> {
         Ok(Self { repository, kind, raw: Vec::new(), objects: Vec::new(), compressor, added: 0 })
     }
 
-    /// Stores an object, unless it is there.
+    /// Stores an object, unless it exists already.
     pub fn add(&mut self, content: &[u8]) -> Result<ObjectId, Error> {
         let id = ObjectId::of(content);
         if self.repository.claim(id) {
@@ -68,14 +68,14 @@ impl<'a> Block<'a> {
         Ok(id)
     }
 
-    /// Stores an object again that lies elsewhere.
+    /// Stores an object again that is in another pack.
     pub fn copy(&mut self, id: ObjectId, content: &[u8]) -> Result<(), Error> {
         let offset = self.raw.len();
         self.raw.extend_from_slice(content);
         self.note(id, offset)
     }
 
-    /// Stores what a file holds, in pieces if it is large; with its length.
+    /// Stores the content of a file, in pieces if it is large, and returns its length.
     pub fn add_file(&mut self, file: &mut File, expected: u64) -> Result<io::Result<(Vec<ObjectId>, u64)>, Error> {
         let (mut objects, mut total) = (Vec::new(), 0);
         loop {
@@ -113,7 +113,7 @@ impl<'a> Block<'a> {
         if self.raw.len() >= BLOCK { self.flush() } else { Ok(()) }
     }
 
-    /// Writes what has gathered.
+    /// Writes what has accumulated.
     pub fn flush(&mut self) -> Result<(), Error> {
         if self.objects.is_empty() {
             return Ok(());

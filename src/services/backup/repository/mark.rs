@@ -25,13 +25,13 @@ pub fn is_there(shelf: &dyn Shelf) -> Result<bool, Error> {
     Ok(shelf.read(MARK, LARGEST)?.is_some() || has_backups(shelf)?)
 }
 
-/// Makes a repository where that is wanted, and looks at what is there.
+/// Creates a repository if that is wanted, and checks what is there.
 pub fn prepare(shelf: &dyn Shelf, access: Access) -> Result<(), Error> {
     let mark = shelf.shown(MARK);
     let content = match shelf.read(MARK, LARGEST)? {
         Some(content) => content,
         None if has_backups(shelf)? => {
-            log::warn!(file:% = mark.display(); "The file that says that these are backups is missing");
+            log::warn!(file:% = mark.display(); "The file that marks this as a repository of backups is missing");
             if access != Access::Read {
                 write_mark_anew(shelf, None);
             }
@@ -50,7 +50,7 @@ pub fn prepare(shelf: &dyn Shelf, access: Access) -> Result<(), Error> {
         Ok(found) => Err(Error::Format { path: mark, format: found.format }),
         Err(error) if has_backups(shelf)? => {
             let path = mark.display();
-            log::warn!(file:% = path, error:% = error; "The file that says that these are backups is damaged");
+            log::warn!(file:% = path, error:% = error; "The file that marks this as a repository of backups is damaged");
             if access != Access::Read {
                 write_mark_anew(shelf, Some(content.len() as u64));
             }
@@ -79,7 +79,7 @@ fn has_backups(shelf: &dyn Shelf) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Writes the mark anew, and sets the damaged one of so many octets aside. Where that cannot be done, the backups can
+/// Writes the mark again, and sets the damaged one of this size aside. If that fails, the backups can
 /// still be used.
 fn write_mark_anew(shelf: &dyn Shelf, damaged: Option<u64>) {
     let written = shelf
@@ -90,8 +90,8 @@ fn write_mark_anew(shelf: &dyn Shelf, damaged: Option<u64>) {
         })
         .and_then(|()| shelf.put(MARK, mark_text().as_bytes()));
     match written {
-        Ok(()) => log::info!(file:% = shelf.shown(MARK).display(); "The file was written anew"),
-        Err(error) => log::warn!(error:% = error; "The file cannot be written anew"),
+        Ok(()) => log::info!(file:% = shelf.shown(MARK).display(); "The file was written again"),
+        Err(error) => log::warn!(error:% = error; "The file cannot be written again"),
     }
 }
 

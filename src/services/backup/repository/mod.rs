@@ -7,7 +7,7 @@
 //! writing.lock, reading.lock         locked while somebody writes, or reads
 //! ```
 //!
-//! These files lie on a shelf (`shelf/`): in a directory, or under a prefix of a bucket, where there are no locks but those
+//! These files are on a shelf (`shelf/`): in a directory, or under a prefix of a bucket, where the only locks are those
 //! of this machine.
 //!
 //! Packs and snapshots are never changed, so that any tool may copy them elsewhere: packs first, then snapshots. An object

@@ -9,10 +9,10 @@ pub struct ObjectId(pub(super) [u8; 32]);
 
 /// The text is not a SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not the name of an object: 64 hexadecimal digits are wanted")]
+#[error("`{0}` is not the name of an object: expected 64 hexadecimal digits")]
 pub struct InvalidObjectId(String);
 
-/// The values of hexadecimal digits, and more than 15 for everything else.
+/// The values of hexadecimal digits, and more than 15 for all other characters.
 const VALUES: [u8; 256] = {
     let mut values = [0xff; 256];
     let mut value = 0;

@@ -2,7 +2,7 @@
 //!
 //! All numbers are little-endian. The list has, for each block: offset (64 bits), length, length before compression, number
 //! of objects (32 bits each), and for each object: its name (32 octets), offset and length in the block (32 bits each).
-//! The file ends with the offset of the list (64 bits), the SHA-256 of the list and eight octets that say what it is.
+//! The file ends with the offset of the list (64 bits), the SHA-256 of the list and eight octets that identify the format.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -40,7 +40,7 @@ pub struct ObjectEntry {
     pub length: u32,
 }
 
-/// A pack that is complete and there to stay.
+/// A pack that is complete and durable.
 #[derive(Debug)]
 pub struct Pack {
     pub id: ObjectId,
@@ -48,7 +48,7 @@ pub struct Pack {
     pub blocks: Vec<BlockEntry>,
 }
 
-/// A pack that is being written. Dropped unfinished it leaves nothing behind.
+/// A pack that is being written. If dropped unfinished, it leaves nothing behind.
 pub struct PackWriter {
     file: File,
     temporary: PathBuf,
@@ -58,7 +58,7 @@ pub struct PackWriter {
 }
 
 impl PackWriter {
-    /// Begins a pack in the directory for those that are not finished.
+    /// Starts a pack in the directory for unfinished ones.
     pub fn create(workshop: &Path, number: u64) -> Result<Self, Error> {
         let temporary = workshop.join(format!("{TEMPORARY}{}.{number}", std::process::id()));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
@@ -87,7 +87,7 @@ impl PackWriter {
         Ok(())
     }
 
-    /// Writes the list, and puts the pack where it belongs. When it returns, it is there to stay.
+    /// Writes the list, and moves the pack to its place. When it returns, the pack is durable.
     pub fn finish(mut self, shelf: &dyn Shelf) -> Result<Pack, Error> {
         let list = list_of(&self.blocks);
         let begin = self.length;
@@ -105,14 +105,14 @@ impl PackWriter {
 
 impl Drop for PackWriter {
     fn drop(&mut self) {
-        // Once it is finished it is not there any more.
+        // Once finished, it is no longer here.
         let _ = fs::remove_file(&self.temporary);
     }
 }
 
 /// Names of unfinished packs begin with it.
 pub const TEMPORARY: &str = ".unfinished.";
-/// Behind that, in the name of a copy that somebody reads.
+/// After that, in the name of a copy for a reader.
 pub const FETCHED: &str = ".fetched.";
 
 /// `packs/3f/3f0c….pack`.
@@ -155,13 +155,13 @@ impl Pack {
                 list_in(&path, file.size, end)?
             }
         };
-        let blocks = parse(&list).ok_or_else(|| damaged(&path, "its list ends in the middle"))?;
+        let blocks = parse(&list).ok_or_else(|| damaged(&path, "its list is truncated"))?;
         Ok(Self { id, file, blocks })
     }
 }
 
 fn short(path: &Path) -> Error {
-    damaged(path, "it is cut off")
+    damaged(path, "it is truncated")
 }
 
 /// Where the list begins, as the last octets of a pack of this size say.
@@ -197,7 +197,7 @@ fn list_in(path: &Path, size: u64, mut end: Vec<u8>) -> Result<Vec<u8>, Error> {
     }
     let footer = end.split_off(end.len() - FOOTER as usize);
     if ObjectId::of(&end).0 != footer[8..40] {
-        return Err(damaged(path, "its list does not have the checksum it was written with"));
+        return Err(damaged(path, "the checksum of its list does not match"));
     }
     Ok(end)
 }

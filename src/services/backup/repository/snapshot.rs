@@ -1,4 +1,4 @@
-//! What was there at one moment.
+//! What existed at one moment.
 
 use std::fmt;
 use std::io::{self, Read as _};
@@ -16,36 +16,36 @@ use crate::services::backup::error::damaged;
 use crate::services::backup::tree::is_file_name;
 use crate::storage::database::Table;
 
-/// The name of a snapshot: its moment, to the second, in UTC: `20260131T020000Z`.
+/// The name of a snapshot: its time to the second, in UTC: `20260131T020000Z`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnapshotId(String);
 
-/// The text names no snapshot.
+/// The text is not the name of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no backup: its moment in UTC is wanted, such as 20260131T020000Z")]
+#[error("`{0}` is not the name of a backup: expected its time in UTC, such as 20260131T020000Z")]
 pub struct InvalidSnapshotId(String);
 
 const FORM: &str = "%Y%m%dT%H%M%SZ";
 
 impl SnapshotId {
-    /// The name for a moment.
+    /// The name for a time.
     pub fn at(moment: Timestamp) -> Self {
         Self(moment.utc().format(FORM).to_string())
     }
 
-    /// The moment, to the second.
+    /// The time, to the second.
     pub fn moment(&self) -> Timestamp {
         let moment = NaiveDateTime::parse_from_str(&self.0, FORM).unwrap_or_default();
         Timestamp::from_unix_seconds(moment.and_utc().timestamp())
     }
 
-    /// Whether its moment has not come, by more than clocks differ: the clock was ahead when it was taken, or is behind.
+    /// Whether its time is in the future by more than clocks differ: the clock was ahead when it was taken, or is behind now.
     pub fn is_ahead(&self, now: Timestamp) -> bool {
         self.moment() > now + DIFFERENCE_OF_CLOCKS
     }
 }
 
-/// Backups that are this much younger than the clock are believed.
+/// How far a backup's time may be ahead of the clock.
 const DIFFERENCE_OF_CLOCKS: Duration = Duration::from_hours(24);
 
 impl fmt::Display for SnapshotId {
@@ -83,7 +83,7 @@ pub struct Snapshot {
     pub format: u32,
     /// Its name.
     pub id: SnapshotId,
-    /// When it was begun, which is the moment the database is from.
+    /// When it was begun, which is the time of the database's content.
     pub at: Timestamp,
     /// When it was complete.
     pub finished: Timestamp,
@@ -93,12 +93,12 @@ pub struct Snapshot {
     pub version: String,
     /// The server's name.
     pub hostname: String,
-    /// How much there is.
+    /// How much it contains.
     pub totals: Totals,
-    /// The SHA-256 of the names of all packs there were, this backup's own among them.
+    /// The SHA-256 of the names of all packs at that time, including this backup's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packs: Option<ObjectId>,
-    /// Whoever had a mailbox, sorted.
+    /// Everybody with a mailbox, sorted.
     pub users: Vec<UserEntry>,
     /// The database.
     pub database: DatabaseRecord,
@@ -106,7 +106,7 @@ pub struct Snapshot {
     pub spool: Vec<FileRecord>,
     /// Configuration, keys and certificates, by their absolute paths.
     pub files: Vec<FileRecord>,
-    /// Files and directories of secrets that were left out on purpose: a restored server needs them from elsewhere.
+    /// Files and directories with secrets that were left out on purpose: a restored server needs them from elsewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets_left_out: Vec<String>,
 }
@@ -183,21 +183,21 @@ pub struct FileRecord {
     pub mode: u32,
     /// When it was changed last, in nanoseconds since 1970.
     pub changed: i64,
-    /// That `age` has encrypted it: a digest that says for whom, and what the file system knew of the file. `None` when it is as it was.
+    /// Set if `age` has encrypted it: a digest of the recipients and the file's metadata. `None` when it is not encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<ObjectId>,
-    /// What it holds.
+    /// Its content.
     #[serde(flatten)]
     pub content: FileContent,
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileContent {
     /// These objects, one after the other.
     Objects(Vec<ObjectId>),
-    /// It is a symbolic link to this place.
+    /// It is a symbolic link with this target.
     Link(String),
 }
 
@@ -206,7 +206,7 @@ pub enum FileContent {
 pub struct DatabaseRecord {
     /// Which engine it was taken from.
     pub engine: String,
-    /// Its tables, each after those its rows refer to.
+    /// Its tables, each after those that its rows refer to.
     pub tables: Vec<TableRecord>,
 }
 
@@ -218,24 +218,24 @@ pub struct TableRecord {
     pub table: Table,
     /// Its rows.
     pub rows: u64,
-    /// Objects with the rows: one JSON array a line.
+    /// Objects with the rows: one JSON array per line.
     pub objects: Vec<ObjectId>,
 }
 
-/// How the names of snapshots' files end.
+/// The end of snapshot file names.
 pub(super) const ENDING: &str = "snapshot";
 /// Largest snapshot that is written or read, compressed or not.
 pub(super) const LARGEST: u64 = 1 << 30;
 const DIGEST: usize = 32;
 
 impl Snapshot {
-    /// As it is stored: compressed JSON, then the SHA-256 of that.
+    /// The stored form: compressed JSON, then its SHA-256.
     pub(super) fn to_octets(&self) -> Result<Vec<u8>, Error> {
         let fault = |error: String| Error::Fault(error);
         let json = serde_json::to_vec(self).map_err(|error| fault(error.to_string()))?;
         if json.len() as u64 > LARGEST {
             return Err(fault(format!(
-                "the backup's list would have {} octets, and at most {LARGEST} are read",
+                "the backup's list would have {} octets, but at most {LARGEST} are read",
                 json.len()
             )));
         }
@@ -244,12 +244,12 @@ impl Snapshot {
         Ok(content)
     }
 
-    /// From what was stored under this path.
+    /// From the content stored under this path.
     pub(super) fn from_octets(path: &Path, content: &[u8]) -> Result<Self, Error> {
-        let split = content.len().checked_sub(DIGEST).ok_or_else(|| damaged(path, "it is cut off"))?;
+        let split = content.len().checked_sub(DIGEST).ok_or_else(|| damaged(path, "it is truncated"))?;
         let (compressed, digest) = content.split_at(split);
         if ObjectId::of(compressed).0 != digest {
-            return Err(damaged(path, "it does not have the checksum it was written with"));
+            return Err(damaged(path, "its checksum does not match"));
         }
         let json = decompressed(compressed, LARGEST).map_err(|error| damaged(path, error))?;
         let head: Head = serde_json::from_slice(&json).map_err(|error| damaged(path, error))?;
@@ -259,13 +259,13 @@ impl Snapshot {
         let snapshot: Self = serde_json::from_slice(&json).map_err(|error| damaged(path, error))?;
         let is_place = |user: &UserEntry| [&user.domain, &user.local].iter().all(|name| is_file_name(name.as_bytes()));
         match snapshot.users.iter().find(|user| !is_place(user)) {
-            Some(user) => Err(damaged(path, format!("the mail of {} lies outside", user.address()))),
+            Some(user) => Err(damaged(path, format!("the mail of {} is outside the mail root", user.address()))),
             None => Ok(snapshot),
         }
     }
 }
 
-/// What was compressed, at most so many octets: where others may write, a few can stand for more than there is memory.
+/// Decompressed content of at most this many octets: a few octets written by others may expand to more than fits in memory.
 fn decompressed(compressed: &[u8], largest: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     let read = zstd::Decoder::new(compressed)?.take(largest.saturating_add(1)).read_to_end(&mut content)?;
@@ -275,7 +275,7 @@ fn decompressed(compressed: &[u8], largest: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// What every format has.
+/// The part that every format has.
 #[derive(Deserialize)]
 struct Head {
     format: u32,

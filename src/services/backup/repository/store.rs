@@ -18,26 +18,26 @@ use crate::foundations::clock::Timestamp;
 use crate::services::backup::error::{at, damaged};
 use crate::services::backup::{BackupSettings, Destination, Error};
 
-/// Largest pack that is begun: what S3 takes in one request is 5 GiB, and a last block is added.
+/// Size up to which a pack is filled: S3 accepts 5 GiB in one request, and a last block is added.
 const LARGEST_PACK: u64 = 4 << 30;
-/// Blocks kept decompressed.
+/// Decompressed blocks kept in memory.
 const BLOCKS_KEPT: usize = 8;
 
-/// What somebody wants of a repository.
+/// What a repository is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// To read; any number at the same time.
     Read,
-    /// To add; one at a time, beside those who read. Made if there is none.
+    /// To add; one process at a time, besides readers. Created if there is none.
     Add,
-    /// To remove; alone.
+    /// To remove; exclusively.
     Remove,
 }
 
 /// Pack and block, and what is in it.
 type RecentBlock = (u32, u32, Arc<Vec<u8>>);
 
-/// A place with backups, opened. A damaged pack does not keep it from being opened.
+/// An opened repository. A damaged pack does not prevent opening.
 pub struct Repository {
     root: PathBuf,
     shelf: Box<dyn Shelf>,
@@ -64,7 +64,7 @@ impl Repository {
     /// Opens the repository in a directory or a bucket. Blocks.
     ///
     /// # Errors
-    /// There is none, somebody else works on it, it is damaged, or disk or storage fail.
+    /// There is none, another process is working on it, it is damaged, or disk or storage fail.
     pub fn open(destination: &Destination, access: Access, settings: &BackupSettings) -> Result<Self, Error> {
         let shelf = shelf::open(destination, settings)?;
         prepare(&*shelf, access)?;
@@ -86,7 +86,7 @@ impl Repository {
             match pack {
                 Ok(pack) => index.insert(pack),
                 Err((_, error)) if error.is_out_of_reach() => return Err(error),
-                // What the other packs hold can be restored, and what this one held is stored again by the next backup.
+                // The other packs can be restored from, and the next backup stores the content of this one again.
                 Err(damaged) => damage.push(damaged),
             }
         }
@@ -115,7 +115,7 @@ impl Repository {
         mark::is_there(&*shelf::open(destination, settings)?)
     }
 
-    /// Packs that could not be opened; what they held counts as missing.
+    /// Packs that could not be opened; their content counts as missing.
     pub fn damage(&self) -> impl Iterator<Item = &Error> {
         self.damage.iter().map(|(_, error)| error)
     }
@@ -132,21 +132,21 @@ impl Repository {
         found.ok_or_else(|| Error::NoSnapshot(format!("is named {id}")))
     }
 
-    /// Puts a damaged file where it is no part of the repository and can be looked at; where that is.
+    /// Moves a damaged file out of the repository, so that it can be examined, and returns its new path.
     pub(in crate::services::backup) fn set_aside(&self, file: &Listed) -> Result<PathBuf, Error> {
         let name = shelf::aside(&file.name);
         self.shelf.set_aside(file, &name)?;
         Ok(self.shelf.shown(&name))
     }
 
-    /// Every object in packs that could be opened, by where it lies.
+    /// Every object in packs that could be opened, ordered by position.
     pub(in crate::services::backup) fn by_place(&self) -> Vec<(Location, ObjectId)> {
         let mut objects: Vec<_> = self.index.read().objects().map(|(id, location)| (location, id)).collect();
         objects.sort_unstable();
         objects
     }
 
-    /// Looks at a pack's whole file: whether it is, octet for octet, what was written. Then calls back with the file.
+    /// Checks that a pack's file is, octet for octet, what was written, and then calls back with the file.
     pub(in crate::services::backup) fn with_pack<T>(
         &self,
         number: u32,
@@ -159,7 +159,7 @@ impl Repository {
         };
         let fetched = self.shelf.fetch(&file)?;
         let is_whole = pack::hash_file(&fetched.path)? == id;
-        let damage = || damaged(&self.shelf.shown(&file.name), "its SHA-256 is no longer the one in its name");
+        let damage = || damaged(&self.shelf.shown(&file.name), "its SHA-256 does not match its name");
         Ok(work(&fetched.path, (!is_whole).then(damage)))
     }
 
@@ -168,7 +168,7 @@ impl Repository {
         u32::try_from(self.index.read().packs.len()).unwrap_or(u32::MAX)
     }
 
-    /// What people call it.
+    /// Its name for people.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -192,7 +192,7 @@ impl Repository {
         self.stored.load(Ordering::Relaxed)
     }
 
-    /// The snapshots there are, oldest first.
+    /// The snapshots, oldest first.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -208,7 +208,7 @@ impl Repository {
         Ok(found)
     }
 
-    /// The snapshots there are, newest first, and after them those whose moment has not come.
+    /// The snapshots, newest first, followed by those whose time is in the future.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -220,8 +220,8 @@ impl Repository {
         Ok(found)
     }
 
-    /// The newest snapshot, or the newest that is not younger than `at`. One whose moment has not come is the newest only
-    /// where there is no other.
+    /// The newest snapshot, or the newest that is not younger than `at`. One whose time is in the future is the newest only
+    /// if there is no other.
     ///
     /// # Errors
     /// There is none.
@@ -236,7 +236,7 @@ impl Repository {
     /// Reads a snapshot.
     ///
     /// # Errors
-    /// It is not there, or damaged.
+    /// It does not exist or is damaged.
     pub fn snapshot(&self, id: &SnapshotId) -> Result<Snapshot, Error> {
         let name = snapshot_name(id);
         let content = self.shelf.read(&name, LARGEST)?;
@@ -244,7 +244,7 @@ impl Repository {
         Snapshot::from_octets(&self.shelf.shown(&name), &content)
     }
 
-    /// Puts everything that was added on disk and then the snapshot. When it returns, the backup exists.
+    /// Writes everything that was added to disk, and then the snapshot. When it returns, the backup exists.
     ///
     /// # Errors
     /// The disk fails or is full; then there is no such backup.
@@ -258,13 +258,13 @@ impl Repository {
         Ok(())
     }
 
-    /// Puts everything that was added on disk.
+    /// Writes everything that was added to disk.
     pub(in crate::services::backup) fn finish_packs(&self) -> Result<(), Error> {
         let finish = |kind| {
             let open = self.lanes.of(kind).lock().take();
             open.map_or(Ok(()), |writer| self.close(writer))
         };
-        // The disk takes as long for two as for one.
+        // Syncing two takes the disk as long as one.
         let (content, list) = self.threads.join(|| finish(Kind::Content), || finish(Kind::List));
         content.and(list)
     }
@@ -278,12 +278,12 @@ impl Repository {
         ObjectId::of(&names)
     }
 
-    /// Removes a snapshot. What only it needed stays until packs are thinned out.
+    /// Removes a snapshot. What only it needed stays until unused packs are removed.
     pub(in crate::services::backup) fn remove_snapshot(&self, id: &SnapshotId) -> Result<(), Error> {
         self.shelf.remove(&snapshot_name(id))
     }
 
-    /// Removes a pack that nothing needs any more; its octets.
+    /// Removes a pack that nothing needs any more, and returns its octets.
     pub(in crate::services::backup) fn remove_pack(&self, number: u32) -> Result<u64, Error> {
         let file = self.index.read().packs[number as usize].file.clone();
         self.shelf.remove(&file.name)?;
@@ -322,7 +322,7 @@ impl Repository {
             *open = Some(writer);
             return Ok(());
         }
-        // Others go on with another pack while this one is brought to the disk.
+        // Others continue with another pack while this one is written to disk.
         drop(open);
         self.close(writer)
     }
@@ -334,7 +334,7 @@ impl Repository {
         Ok(())
     }
 
-    /// Where an object lies.
+    /// Where an object is.
     pub(in crate::services::backup) fn locate(&self, id: &ObjectId) -> Result<Location, Error> {
         self.index.read().find(id).ok_or(Error::Missing(*id))
     }
@@ -375,7 +375,7 @@ impl Repository {
         Ok(block)
     }
 
-    /// The whole block that an object lies in, decompressed.
+    /// The whole block that contains an object, decompressed.
     pub(in crate::services::backup) fn block(&self, location: Location) -> Result<Vec<u8>, Error> {
         let (name, place) = {
             let index = self.index.read();
@@ -386,7 +386,7 @@ impl Repository {
         self.decompress(&name, place, &compressed)
     }
 
-    /// The same block, out of its pack's file on this machine.
+    /// The same block, from its pack's file on this machine.
     pub(in crate::services::backup) fn block_in(&self, file: &File, location: Location) -> Result<Vec<u8>, Error> {
         let (name, place) = {
             let index = self.index.read();
@@ -415,7 +415,7 @@ impl Repository {
         let content = block.get(begin..begin + location.length as usize);
         content.filter(|content| ObjectId::of(content) == *id).ok_or_else(|| {
             let name = self.index.read().packs[location.pack as usize].file.name.clone();
-            damaged(&self.shelf.shown(&name), format!("the object {id} is not what was stored"))
+            damaged(&self.shelf.shown(&name), format!("the object {id} does not match its SHA-256"))
         })
     }
 }
@@ -424,7 +424,7 @@ fn snapshot_name(id: &SnapshotId) -> String {
     format!("snapshots/{id}.{ENDING}")
 }
 
-/// Takes away packs that somebody who was interrupted had begun, and copies for readers once nobody reads.
+/// Removes unfinished packs of an interrupted process, and readers' copies once nobody reads.
 fn remove_unfinished(workshop: &Path, access: Access) -> Result<(), Error> {
     for entry in fs::read_dir(workshop).map_err(at("read", workshop))? {
         let entry = entry.map_err(at("read", workshop))?;

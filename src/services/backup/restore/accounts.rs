@@ -1,4 +1,4 @@
-//! Accounts that are gone while their mail is restored.
+//! Accounts that no longer exist when their mail is restored.
 
 use std::collections::HashSet;
 
@@ -14,14 +14,14 @@ use crate::storage::directory::{
     self, Account, Directory, Edit, NewAppPassword, NewUser, Owner, PasswordOwner, Scopes, Source, Standing, listed,
 };
 
-/// An account that was made again.
+/// An account that was created again.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct AccountRestored {
     /// Its address.
     pub address: Address,
-    /// Whether its domain was gone, too.
+    /// Whether its domain had been missing, too.
     pub domain: bool,
-    /// Whether it has the password that it had.
+    /// Whether it has its old password.
     pub password: bool,
     /// The most its mail may take.
     #[serde(serialize_with = "shown")]
@@ -39,7 +39,7 @@ fn shown<S: serde::Serializer>(quota: &Option<ByteSize>, s: S) -> Result<S::Ok, 
     }
 }
 
-/// The selected users who had an account, with mail or without. One that was in the archive is among them only when it is
+/// The selected users who had an account, with or without mail. An archived one is included only when it is
 /// named or had mail.
 ///
 /// # Errors
@@ -68,7 +68,7 @@ pub fn saved_accounts(
     Ok(found)
 }
 
-/// Those among the accounts of [`saved_accounts`] that are not here any more.
+/// Those among the accounts of [`saved_accounts`] that no longer exist here.
 ///
 /// # Errors
 /// An object is missing or damaged, or the database fails.
@@ -87,8 +87,8 @@ pub async fn missing_accounts(
     Ok(missing)
 }
 
-/// Makes the accounts of the selected users again that are not here any more: with password, second factor, app passwords, quota, name
-/// and aliases, and with their domain where that is gone, too. Those that are here stay as they are, be they disabled or in the archive.
+/// Creates the selected users' accounts again if they no longer exist here: with password, second factor, app passwords, quota, name
+/// and aliases, and with their domain if that is missing, too. Existing accounts stay as they are, even if disabled or archived.
 ///
 /// # Errors
 /// An object is missing or damaged, or the database fails or refuses; then no account was made.
@@ -156,7 +156,7 @@ struct Saved {
 }
 
 impl Saved {
-    /// The second factor and the app passwords of a user: an account that comes back is guarded as it was.
+    /// The second factor and the app passwords of a user: a restored account is protected as it was.
     async fn put_credentials_back(&self, edit: &mut Edit, id: i64, user_id: i64) -> Result<(), Error> {
         let own = |row: &&Row| number(row, "user_id") == Some(id);
         for row in self.two_factor.iter().filter(own) {
@@ -177,7 +177,7 @@ impl Saved {
         Ok(())
     }
 
-    /// A user as it can be added, its number, and whether it could log in; `None` when it had no account.
+    /// A user in the form to be added, its id, and whether it could log in; `None` when it had no account.
     fn user(&self, address: &Address) -> Option<(NewUser, i64, bool)> {
         let key = address.key();
         let is_it = |row: &&Row| text(row, "email").is_some_and(|email| email.eq_ignore_ascii_case(&key));

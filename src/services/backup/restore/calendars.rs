@@ -11,19 +11,19 @@ use crate::services::backup::repository::{Repository, Snapshot};
 use crate::storage::database::Val;
 use crate::storage::dav::{CollectionKind, Collections, Draft, Earlier, Person, Property, PropertyName, PutBack};
 
-/// Objects that are put back together.
+/// Objects that are restored at once.
 const TOGETHER: usize = 500;
 
-/// A collection of the backup, and whose it was.
+/// A collection in the backup, and its owner.
 struct Saved {
     account: Address,
     earlier: Earlier,
 }
 
-/// Puts calendars and contacts of the selected users back where they are gone. What is there stays as it is.
+/// Restores calendars and contacts of the selected users that are gone. What exists stays as it is.
 ///
 /// # Errors
-/// An object of the backup is missing or damaged, or the database fails; what was put back until then stays.
+/// An object of the backup is missing or damaged, or the database fails; what was restored by then stays.
 pub async fn restore_missing_calendars(
     repository: &Repository,
     snapshot: &Snapshot,
@@ -61,7 +61,7 @@ pub async fn restore_missing_calendars(
     Ok(done)
 }
 
-/// The collections of the selected users by their numbers in the backup.
+/// The collections of the selected users, by their ids in the backup.
 fn saved_collections(
     repository: &Repository,
     snapshot: &Snapshot,
@@ -89,7 +89,7 @@ fn saved_collections(
     Ok(found)
 }
 
-/// Whom the contacts are about, by collection and object.
+/// The people in the contacts, by collection and object.
 fn people(
     repository: &Repository,
     snapshot: &Snapshot,

@@ -1,4 +1,4 @@
-//! What is not mail: the database, the queue, configuration and keys.
+//! Everything except mail: the database, the queue, configuration and keys.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::services::backup::{Error, rows, seal};
 use crate::storage::database::{Database, Table, Val};
 use crate::storage::spool;
 
-/// What becomes of restored messages in the queue. Since the backup they may have been passed on.
+/// What happens to restored messages in the queue. They may have been delivered since the backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueFate {
-    /// An administrator lets them go with `postrider queue release`; what was in quarantine stays in quarantine.
+    /// They wait until an administrator uses `postrider queue release`; messages in quarantine stay in quarantine.
     Held,
     /// They are tried at once.
     Released,
@@ -22,7 +22,7 @@ pub enum QueueFate {
     Dropped,
 }
 
-/// Restores the database into one whose tables are there and empty but for the journal, and the bodies of queued messages.
+/// Restores the database into one whose tables exist and are empty except for the journal, and the bodies of queued messages.
 /// Returns the number of rows.
 ///
 /// # Errors
@@ -49,7 +49,7 @@ pub async fn restore_accounts(
         }
         let at = |name: &str| table.columns.iter().position(|column| column.name == name);
         let entry = match table.name.as_str() {
-            // Programs may know changes from after the backup: none of their numbers holds any more, and none comes again.
+            // Programs may know changes from after the backup: their numbers are no longer valid, and must not be used again.
             "dav_collections" => {
                 if let (Some(token), Some(forgotten)) = (at("token"), at("forgotten"))
                     && let Val::Int(last) = row[token]
@@ -59,7 +59,7 @@ pub async fn restore_accounts(
                 }
                 return true;
             }
-            // One that was ended since the backup must not come back.
+            // A login that was ended since the backup must not come back.
             "browser_logins" | "remembered_browsers" => return false,
             // It was sent long ago, or is a draft.
             "held_letters" => return false,
@@ -69,7 +69,7 @@ pub async fn restore_accounts(
             "queue_recipients" => at("entry"),
             _ => return true,
         };
-        // A body that is not in the backup was passed on while it was taken.
+        // A message whose body is not in the backup was delivered while it was taken.
         let has_body = matches!(entry.map(|at| &row[at]), Some(Val::Text(id)) if bodies.contains(id.as_str()));
         if !has_body || fate == QueueFate::Dropped {
             return false;
@@ -78,11 +78,11 @@ pub async fn restore_accounts(
             row[at] = table.columns[at].kind.absent();
         }
         if fate == QueueFate::Held {
-            // What was in quarantine stays there, so that releasing the queue does not let it go.
+            // What was in quarantine stays there, so that releasing the queue does not release it.
             if let Some(at) = at("hold_reason").filter(|at| row[*at] != Val::from(spool::QUARANTINED)) {
                 row[at] = Val::from(reason.as_str());
             }
-            // What only waits for its report goes on doing so.
+            // What only waits for its report continues to wait.
             if let Some(at) = at("state").filter(|at| row[*at] == Val::Int(spool::RecipientState::Waiting.number())) {
                 row[at] = Val::Int(spool::RecipientState::Held.number());
             }
@@ -92,7 +92,7 @@ pub async fn restore_accounts(
     rows::restore(repository, &snapshot.database, database, keep).await
 }
 
-/// More changes than a calendar or address book can have seen between a backup and its being restored.
+/// More changes than a calendar or address book can have had between a backup and its restoration.
 const CHANGES_AFTER: i64 = 1 << 32;
 
 async fn tables_in_use(database: &Database) -> Result<HashSet<String>, Error> {
@@ -122,8 +122,8 @@ fn restore_bodies(repository: &Repository, snapshot: &Snapshot, directory: &Path
     Ok(files::sync_file_system(directory)?)
 }
 
-/// Restores configuration, keys and certificates below a directory, each at its own path there. Those that were encrypted
-/// are opened with the key of `age` in the file `identity`, or else stay encrypted, with `.age` behind their names.
+/// Restores configuration, keys and certificates below a directory, each at its own path there. Encrypted ones
+/// are decrypted with the `age` key in the file `identity`, or else stay encrypted, with `.age` after their names.
 /// Returns their number.
 ///
 /// # Errors
@@ -146,7 +146,7 @@ pub fn restore_files(
                 let content = seal::open(&repository.read_all(objects)?, identity)?;
                 put(&path, &content, file, owner)?;
             }
-            // Whoever has the key can open it with `age`.
+            // Anyone with the key can decrypt it with `age`.
             (Some(_), None) => {
                 let mut name = path.into_os_string();
                 name.push(".age");
@@ -166,7 +166,7 @@ fn write_unless_there(repository: &Repository, file: &FileRecord, path: &Path, o
 fn put(path: &Path, content: &[u8], file: &FileRecord, owner: Owner) -> Result<(), Error> {
     match std::fs::read(path) {
         Ok(there) if there == content => Ok(()),
-        Ok(_) => Err(Error::Exists { path: path.to_owned(), advice: "it has another content; name another directory" }),
+        Ok(_) => Err(Error::Exists { path: path.to_owned(), advice: "its content differs; name another directory" }),
         Err(_) => Ok(owner.write_new(path, content, file.mode, file.changed)?),
     }
 }

@@ -18,19 +18,19 @@ use crate::services::backup::tree::{MessageEntry, unique};
 use crate::services::backup::{Error, scan};
 use crate::storage::mailbox::{FileName, Keyword, Place, learn_keywords};
 
-/// Messages that share a block, with where they lie in it.
+/// Messages that share a block, with their positions in it.
 type Group<'a> = Vec<(Location, &'a MessageEntry)>;
 
 /// Called with each message and its content.
 type EachContent<'a> = dyn Fn(&MessageEntry, &[u8]) -> Result<Restored, Error> + Sync + 'a;
 
 impl Restoring<'_> {
-    /// Writes all messages under their own names, into a folder that nobody else knows of yet.
+    /// Writes all messages under their own names, into a folder that nobody else sees yet.
     pub fn all_messages(&self, folder: &Path, messages: &[MessageEntry]) -> Result<Restored, Error> {
         self.each_content(messages, &|message, content| {
             let path = scan::path_of(folder, message.place, &message.name);
-            // Left by a run that was interrupted: a whole one is not written twice. After a power failure a file may be as long
-            // as it should be and hold something else.
+            // Left by an interrupted run: an intact one is not written twice. After a power failure, a file may have the right
+            // length and the wrong content.
             match fs::read(&path) {
                 Ok(there) if there == content => {}
                 Ok(_) => {
@@ -43,7 +43,7 @@ impl Restoring<'_> {
         })
     }
 
-    /// Puts the messages that are missing into a folder that may be in use, as Maildir demands.
+    /// Adds the missing messages to a folder that may be in use, as Maildir requires.
     pub fn missing_messages(
         &self,
         folder: &Path,
@@ -66,7 +66,7 @@ impl Restoring<'_> {
             let keywords_dropped = dropped;
             Ok(Restored { messages: 1, octets: content.len() as u64, keywords_dropped, ..Restored::default() })
         })?;
-        // By its name a message counts as present for the next run, so what it holds is on disk before it has the name.
+        // The next run takes a message as present if its name exists, so its content is on disk before it gets the name.
         sync_file_system(folder)?;
         for (temporary, path) in written.into_inner() {
             fs::rename(&temporary, &path).map_err(at("rename", &temporary))?;
@@ -80,7 +80,7 @@ impl Restoring<'_> {
         Ok(self.owner.write_new(path, content, 0o600, message.date.saturating_mul(1_000_000_000))?)
     }
 
-    /// Does something with each message and its content, several threads at a time. A block is decompressed once, for all
+    /// Processes each message with its content, in several threads. A block is decompressed once for all
     /// messages in it.
     fn each_content(&self, messages: &[MessageEntry], each: &EachContent<'_>) -> Result<Restored, Error> {
         let (groups, missing) = self.by_block(messages)?;
@@ -107,11 +107,11 @@ impl Restoring<'_> {
         Ok(restored.try_reduce(Restored::default, |a, b| Ok::<_, Error>(a.and(b)))?.and(missing))
     }
 
-    /// Messages by the block in which they begin, and what became of those that are in none.
+    /// Messages by the block in which they begin, and the result for those that are in none.
     pub fn by_block<'m>(&self, messages: &'m [MessageEntry]) -> Result<(Vec<Group<'m>>, Restored), Error> {
         let (mut placed, mut missing) = (Vec::with_capacity(messages.len()), Restored::default());
         for message in messages {
-            let none = || damaged(self.repository.root(), "a message without content is listed");
+            let none = || damaged(self.repository.root(), "it lists a message without content");
             match message.objects.first().ok_or_else(none).and_then(|first| self.repository.locate(first)) {
                 Ok(location) => placed.push((location, message)),
                 Err(error) => missing = missing.and(Restored::lost(1, error)?),
@@ -138,8 +138,8 @@ fn used(messages: &[MessageEntry], saved: &[(u8, String)]) -> Vec<Keyword> {
     used.filter_map(|(_, name)| Keyword::parse(name).ok()).collect()
 }
 
-/// The name under which a message goes into a folder that is there: without our UID, since the folder has others now, and
-/// with the letters that its keywords have there. With the number of keywords that have none.
+/// The name of a message in an existing folder: without our UID, since the folder has assigned others, and
+/// with the letters that its keywords have there; and the number of keywords that have none.
 fn foreign_name(message: &MessageEntry, saved: &[(u8, String)], known: &[(u8, String)]) -> (Vec<u8>, u64) {
     let base = message.base();
     let info = &message.name[base.len()..];

@@ -1,4 +1,4 @@
-//! Restoring, into a directory or beside a living server. Nothing is overwritten.
+//! Restoring, into a directory or into a running server. Nothing is overwritten.
 
 mod accounts;
 mod calendars;
@@ -27,35 +27,35 @@ use super::{Error, Progress};
 use crate::foundations::files::{Owner, sync_file_system};
 use user::Restoring;
 
-/// What was restored, and what was there.
+/// What was restored, and what existed already.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Restored {
     /// Messages that were written.
     pub messages: u64,
     /// Their octets.
     pub octets: u64,
-    /// Messages that were there already and stayed as they are.
+    /// Messages that existed already and stayed as they are.
     pub present: u64,
     /// Other files that were written.
     pub files: u64,
-    /// Files that are there with another content: the backup's lies beside them, under these paths.
+    /// Files that exist with different content: the backup's versions are beside them, under these paths.
     pub kept_beside: Vec<String>,
-    /// Files that stand where a user, a folder or a part of one belongs: what belongs there was not restored.
+    /// Files in the place of a user, a folder or a part of one: what belongs there was not restored.
     pub in_the_way: BTreeSet<String>,
-    /// Keywords that a living folder does not know, and that its restored messages therefore lack.
+    /// Keywords that an existing folder does not know, and that its restored messages therefore lack.
     pub keywords_dropped: u64,
-    /// Messages and files that the backup has lost: what is around them was restored.
+    /// Messages and files that the backup has lost: everything around them was restored.
     pub lost: u64,
-    /// Why, once for each cause and no more than some.
+    /// Why, once for each cause, up to a limit.
     pub damage: BTreeSet<String>,
 }
 
-/// Most causes of a loss that are told.
+/// Most causes of a loss that are reported.
 const MOST_DAMAGE: usize = 20;
 
 impl Restored {
-    /// So many messages or files cannot be read from the backup any more. What only could not be asked for is not lost:
-    /// whoever goes on without it would make a folder that lacks it.
+    /// So many messages or files can no longer be read from the backup. If the storage just did not answer, they are not lost:
+    /// continuing without them would create a folder that lacks them.
     fn lost(count: u64, because: Error) -> Result<Self, Error> {
         if because.is_out_of_reach() {
             return Err(because);
@@ -63,12 +63,12 @@ impl Restored {
         Ok(Self { lost: count, damage: BTreeSet::from([because.to_string()]), ..Self::default() })
     }
 
-    /// What belongs at this path cannot be there, for something else is.
+    /// What belongs at this path cannot be restored because something else is there.
     fn refused(path: &Path) -> Self {
         Self { in_the_way: BTreeSet::from([path.display().to_string()]), ..Self::default() }
     }
 
-    /// Whether everything that was meant is there.
+    /// Whether everything selected was restored.
     fn is_complete(&self) -> bool {
         self.lost == 0 && self.in_the_way.is_empty()
     }
@@ -90,16 +90,16 @@ impl Restored {
     }
 }
 
-/// Restores mail to a mail root: that of a living server, or an empty directory. When it returns, everything is on disk.
+/// Restores mail to a mail root: that of a running server, or an empty directory. When it returns, everything is on disk.
 ///
-/// A user or folder that is not there appears all at once, with its UIDVALIDITY and UIDs. Messages that are missing in a
-/// folder that is there are put into it as new ones, with new UIDs, as another mail program would: the server gives no UID
-/// twice. An interrupted run is continued by the next one.
+/// A missing user or folder appears all at once, with its UIDVALIDITY and UIDs. Messages missing in an existing
+/// folder are added as new ones, with new UIDs, as another mail program would: the server assigns no UID
+/// twice. The next run continues an interrupted one.
 ///
-/// Damage in the backup is no error: what is whole is restored, and what is lost is counted.
+/// Damage in the backup is no error: what is intact is restored, and what is lost is counted.
 ///
 /// # Errors
-/// Nothing in the backup is meant, the disk fails, the storage cannot be asked any more, or `progress` was told to end.
+/// Nothing in the backup is selected, the disk fails, the storage no longer answers, or `progress` was told to stop.
 pub fn restore_mail(
     repository: &Repository,
     snapshot: &Snapshot,

@@ -11,27 +11,27 @@ use crate::services::backup::error::{at, damaged};
 use crate::services::backup::repository::{FileContent, FileRecord, UserRecord};
 use crate::storage::mailbox::UidFile;
 
-/// Whose files are where others are restored.
+/// What the existing files are, where others are restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum There {
-    /// Those of a restore that was interrupted, perhaps by a power failure, so that they need not be whole.
+    /// Those of an interrupted restore, perhaps by a power failure, so they may be incomplete.
     Begun,
     /// A user's.
     Living,
 }
 
-/// By how much the next UID of a folder that is restored lies above those that the backup knows. Messages that came after
-/// it have had UIDs that no other message may get.
+/// How far the next UID of a restored folder is above those that the backup knows. Messages that arrived after
+/// the backup have had UIDs that no other message may get.
 const UIDS_PASSED_OVER: u32 = 100_000;
 
-/// What a file is to hold.
+/// The intended content of a file.
 enum Wanted<'f> {
     Link(&'f str),
     Octets(Vec<u8>),
 }
 
 impl Restoring<'_> {
-    /// Files other than messages, those that `wanted` lets pass.
+    /// Restores files other than messages, if `wanted` accepts them.
     pub fn files(
         &self,
         home: &Path,
@@ -74,7 +74,7 @@ impl Restoring<'_> {
             Err(error) => return Err(at("look for", &path)(error)),
         };
         let is_same = match &wanted {
-            // Which one is meant is chosen anew by whoever is there.
+            // The existing user chooses again which one is active.
             Wanted::Link(_) => found.is_symlink(),
             Wanted::Octets(content) => {
                 let is_file = fs::metadata(&path).is_ok_and(|found| found.is_file());
@@ -92,7 +92,7 @@ impl Restoring<'_> {
         }
     }
 
-    /// The path that the backup's version of something gets where another is there.
+    /// The path for the backup's version of a file when another exists.
     fn beside(&self, path: &Path) -> PathBuf {
         let mut name = path.to_owned().into_os_string();
         name.push(format!(".restored-{}", self.mark));
@@ -116,24 +116,24 @@ impl Restoring<'_> {
         Ok(Restored { files: 1, ..Restored::default() })
     }
 
-    /// Where a file of a user belongs. No link leads out of the user's directory, and nothing is written through one.
+    /// Where a user's file belongs. No link leads out of the user's directory, and nothing is written through one.
     fn place(&self, home: &Path, file: &FileRecord) -> Result<PathBuf, Error> {
         let below = safe(&file.path, self.repository.root())?;
         let wrong = |why: &str| Err(damaged(self.repository.root(), format!("`{}` {why}", file.path)));
         if let FileContent::Link(target) = &file.content
             && !stays_within(below, Path::new(target))
         {
-            return wrong("is a link that leads outside");
+            return wrong("is a link that points outside the user's directory");
         }
         let mut above = below.ancestors().skip(1).map(|above| home.join(above)).take_while(|above| above != home);
         if above.any(|above| fs::symlink_metadata(above).is_ok_and(|found| found.is_symlink())) {
-            return wrong("lies behind a link");
+            return wrong("is below a link");
         }
         Ok(home.join(below))
     }
 }
 
-/// The file of UIDs, with room for those that were given out after the backup; other files as they are.
+/// The UID list, with room for UIDs assigned after the backup; other files as they are.
 fn raised(path: &Path, content: Vec<u8>) -> Vec<u8> {
     if path.file_name().is_none_or(|name| name != UidFile::NAME) {
         return content;

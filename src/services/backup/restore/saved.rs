@@ -9,7 +9,7 @@ use crate::storage::database::Val;
 /// A row by the names of its columns.
 pub(super) type Row = HashMap<String, Val>;
 
-/// A table of the backup; none when it is older than the table.
+/// A table of the backup; none when the backup is older than the table.
 pub(super) fn record<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a TableRecord> {
     snapshot.database.tables.iter().find(|saved| saved.table.name == name)
 }

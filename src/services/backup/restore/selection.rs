@@ -4,7 +4,7 @@ use crate::foundations::address::{Address, Domain};
 use crate::services::backup::repository::UserEntry;
 use crate::storage::mailbox::FolderName;
 
-/// What is to be restored: the mail of everybody, less whatever one of these leaves out.
+/// What to restore: everybody's mail, except what one of these filters excludes.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     /// Only users of this domain.
@@ -18,30 +18,30 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Whether nothing is left out.
+    /// Whether nothing is excluded.
     pub const fn is_everything(&self) -> bool {
         self.domain.is_none() && self.user.is_none() && self.folder.is_none() && self.message_id.is_none()
     }
 
-    /// Whether users are taken with all they have.
+    /// Whether users are restored with everything they have.
     pub const fn whole_users(&self) -> bool {
         self.folder.is_none() && self.message_id.is_none()
     }
 
-    /// Whether something of this user may be meant.
+    /// Whether something of this user may be selected.
     pub fn takes(&self, user: &UserEntry) -> bool {
         // Directories have the names of keys: lower case.
         let domain = self.domain.as_ref().is_none_or(|domain| user.domain.eq_ignore_ascii_case(domain.as_str()));
         domain && self.user.as_ref().is_none_or(|wanted| wanted.key() == user.address())
     }
 
-    /// Whether what this account has may be meant.
+    /// Whether something of this account may be selected.
     pub fn takes_account(&self, account: &Address) -> bool {
         let domain = self.domain.as_ref().is_none_or(|domain| account.domain() == domain);
         domain && self.user.as_ref().is_none_or(|wanted| wanted.key() == account.key())
     }
 
-    /// Whether a folder with this directory is meant.
+    /// Whether a folder with this directory is selected.
     pub fn takes_folder(&self, directory: &str) -> bool {
         let Some(wanted) = &self.folder else { return true };
         let name = if directory.is_empty() { Some(FolderName::inbox()) } else { FolderName::from_directory(directory) };

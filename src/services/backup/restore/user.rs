@@ -15,22 +15,22 @@ use crate::services::backup::repository::{
 use crate::services::backup::{Error, Progress, tree};
 use crate::storage::mailbox::UidFile;
 
-/// What all threads of a restore have in common.
+/// What all threads of a restore share.
 pub struct Restoring<'a> {
     pub repository: &'a Repository,
     pub selection: &'a Selection,
     pub mail_root: &'a Path,
     pub owner: Owner,
     pub progress: &'a Progress,
-    /// The backup's name, which stands also in the name of a file that lies beside another.
+    /// The backup's name, which is also part of the name of a file restored beside another.
     pub mark: String,
 }
 
-/// Files of a folder that the server keeps: in one that is there they stay as they are.
+/// A folder's files that the server maintains: in an existing folder they stay as they are.
 const KEPT_BY_SERVER: [&str; 4] = [UidFile::NAME, "dovecot-uidlist", "dovecot-keywords", "maildirfolder"];
 
 impl Restoring<'_> {
-    /// Restores what is meant of one user.
+    /// Restores what is selected of one user.
     pub fn user(&self, entry: &UserEntry) -> Result<Restored, Error> {
         self.progress.goes_on()?;
         let record = match read_record(self.repository, &entry.record) {
@@ -42,11 +42,11 @@ impl Restoring<'_> {
         if let Some(obstacle) = in_the_way(&domain).or_else(|| in_the_way(&home)) {
             return Ok(Restored::refused(&obstacle));
         }
-        // The store and other programs pass over names that begin with a dot.
+        // The store and other programs skip names that begin with a dot.
         let hidden = domain.join(format!(".restoring-{}", entry.local));
         if self.selection.whole_users() && !home.exists() {
             let mut restored = Restored::default();
-            // Of somebody without mail there are other files only, and the server makes the mailbox.
+            // A user without mail has only other files, and the server creates the mailbox.
             begin(self.owner, &hidden, &self.mark)?;
             if !record.folders.is_empty() {
                 make_maildir(self.owner, &hidden)?;
@@ -66,7 +66,7 @@ impl Restoring<'_> {
         if self.selection.whole_users() {
             let others = |path: &str| !KEPT_BY_SERVER.iter().any(|kept| path.rsplit('/').next() == Some(kept));
             restored = restored.and(self.files(&home, There::Living, &record, &others)?);
-            // Whoever an interrupted restore was bringing back has come back otherwise, and has all of it now.
+            // A user whom an interrupted restore had begun has since come back in another way, and has everything now.
             if restored.is_complete() {
                 forget(&hidden)?;
             }
@@ -74,7 +74,7 @@ impl Restoring<'_> {
         Ok(restored)
     }
 
-    /// One folder of a user who may be there.
+    /// One folder of a user who may exist.
     fn folder(&self, home: &Path, folder: &FolderRecord, record: &UserRecord) -> Result<Restored, Error> {
         let path = home.join(&folder.directory);
         let messages = match read_folder(self.repository, folder) {
@@ -99,9 +99,9 @@ impl Restoring<'_> {
         if !home.join("cur").is_dir() {
             make_maildir(self.owner, home)?;
         }
-        // Two dots: no folder's directory begins so.
+        // Two dots: no folder's directory begins like this.
         let hidden = home.join(format!("..restoring{}", folder.directory));
-        // One without `cur` is no folder yet, but nothing else can get its name.
+        // A directory without `cur` is not a folder yet, but nothing else can get its name.
         if path.is_dir() || self.selection.message_id.is_some() {
             make_maildir(self.owner, &path)?;
             let (keywords, lost) = match keywords(self.repository, folder, record) {
@@ -134,7 +134,7 @@ impl Restoring<'_> {
         Ok(restored)
     }
 
-    /// Leaves the server to give a folder another MAILBOXID where the folder it was saved from lives on under another name
+    /// Lets the server assign a new MAILBOXID to a folder if the original folder still exists under another name
     /// (RFC 8474 §4: no two mailboxes have the same).
     fn tell_apart(&self, hidden: &Path, home: &Path) -> Result<(), Error> {
         let identity = |folder: &Path| fs::read(folder.join(UidFile::NAME)).ok().and_then(|text| UidFile::parse(&text));
@@ -150,7 +150,7 @@ impl Restoring<'_> {
         Ok(())
     }
 
-    /// A folder that is not there, with the names and so the UIDs of its messages.
+    /// A folder that does not exist, with the names and thus the UIDs of its messages.
     fn whole_folder(&self, path: &Path, folder: &FolderRecord) -> Result<Restored, Error> {
         make_maildir(self.owner, path)?;
         match read_folder(self.repository, folder) {
@@ -159,7 +159,7 @@ impl Restoring<'_> {
         }
     }
 
-    /// Whether a folder that is meant is in the backup, be it an empty one.
+    /// Whether a selected folder is in the backup, even an empty one.
     pub fn has_folder(&self, snapshot: &Snapshot) -> Result<bool, Error> {
         if self.selection.message_id.is_some() {
             return Ok(false);
@@ -220,12 +220,12 @@ fn keywords(repository: &Repository, folder: &FolderRecord, record: &UserRecord)
     }
 }
 
-/// A path of a backup that leads nowhere else.
+/// A path in a backup that does not lead outside.
 pub fn safe<'a>(path: &'a str, repository: &Path) -> Result<&'a Path, Error> {
     let below = path.strip_prefix('/').unwrap_or(path);
     let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
     if below.is_empty() || !Path::new(below).components().all(is_plain) {
-        return Err(damaged(repository, format!("it names a file `{path}`, which lies outside")));
+        return Err(damaged(repository, format!("it names a file `{path}` outside its directory")));
     }
     Ok(Path::new(below))
 }

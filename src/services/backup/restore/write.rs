@@ -8,10 +8,10 @@ use crate::foundations::files::{self, Owner};
 use crate::services::backup::Error;
 use crate::services::backup::error::at;
 
-/// In a directory that is being filled: from which backup.
+/// In a directory that is being filled: the backup it comes from.
 pub const NOTE: &str = "postrider-restored-from";
 
-/// Makes a Maildir. `cur/`, by which it is known, comes last.
+/// Creates a Maildir. `cur/`, which identifies it, comes last.
 pub fn make_maildir(owner: Owner, path: &Path) -> Result<(), Error> {
     for directory in ["tmp", "new", "cur"] {
         owner.make_directory(&path.join(directory))?;
@@ -19,8 +19,8 @@ pub fn make_maildir(owner: Owner, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes a directory that is filled before anybody sees it. What a restore of the same backup has left there, when it was
-/// interrupted, is gone on with; what one of another backup has left would be mixed with what comes now, and goes.
+/// Creates a directory that is filled before anybody sees it. What an interrupted restore of the same backup has left there
+/// is continued; what a restore of another backup has left would get mixed up with this one, and is removed.
 pub fn begin(owner: Owner, path: &Path, backup: &str) -> Result<(), Error> {
     let note = path.join(NOTE);
     if fs::read(&note).is_ok_and(|noted| noted == backup.as_bytes()) {
@@ -39,19 +39,19 @@ pub fn forget(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// The path, if something is there that is no directory, nor a link to one.
+/// The path, if something is there that is neither a directory nor a link to one.
 pub fn in_the_way(path: &Path) -> Option<PathBuf> {
     (fs::symlink_metadata(path).is_ok() && !path.is_dir()).then(|| path.to_owned())
 }
 
-/// Gives a directory that was begun its name, which nothing else may have.
+/// Gives a finished directory its name, which nothing else may have.
 pub fn publish(from: &Path, to: &Path) -> Result<(), Error> {
     let note = from.join(NOTE);
     fs::remove_file(&note).map_err(at("remove", &note))?;
     files::publish_directory(from, to).map_err(|error| match error.source.kind() {
         io::ErrorKind::AlreadyExists => Error::Exists {
             path: to.to_owned(),
-            advice: "it was made meanwhile; run the same command again, and what is missing is put into it",
+            advice: "it was created meanwhile; run the same command again to add what is missing",
         },
         _ => error.into(),
     })

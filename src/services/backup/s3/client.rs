@@ -29,20 +29,20 @@ use crate::services::outbound::Roots;
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 type Http = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Body>;
 
-/// Time for a connection to come about.
+/// Time to establish a connection.
 const CONNECT: Duration = Duration::from_secs(15);
-/// How long a signature is good for: longer than a request may take.
+/// How long a signature is valid: longer than a request may take.
 const SIGNED_FOR: Duration = Duration::from_secs(6 * 3600);
 /// The first pause between two attempts, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// Most octets read of an answer that only says how it went.
+/// Most octets read of an answer that is only a status.
 const LARGEST_ANSWER: usize = 64 << 10;
 /// Most octets of a page of a listing.
 const LARGEST_PAGE: usize = 16 << 20;
-/// Octets for which a request gets another second.
+/// Octets for which a request gets one more second.
 const PER_SECOND: u64 = 64 << 10;
 
-/// A part of a bucket that can be talked to.
+/// A client for a part of a bucket.
 pub struct Client {
     place: BucketPlace,
     bucket: Bucket,
@@ -55,7 +55,7 @@ pub struct Client {
     runtime: Option<tokio::runtime::Runtime>,
 }
 
-/// An object that is there.
+/// An existing object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// Its key, without the prefix.
@@ -71,20 +71,20 @@ pub enum Payload {
     None,
     /// These octets.
     Octets(Bytes),
-    /// What is in this file, which has so many octets.
+    /// The content of this file, which has this many octets.
     File(PathBuf, u64),
 }
 
-/// Where the answer goes.
+/// Where to put the answer.
 #[derive(Debug, Clone)]
 enum Sink {
-    /// Into memory, so many octets at most.
+    /// Into memory, at most this many octets.
     Memory(usize),
-    /// Into this file, and so many octets it must be.
+    /// Into this file, exactly this many octets.
     File(PathBuf, u64),
 }
 
-/// One request, without what differs at each attempt.
+/// One request, without the parts that differ between attempts.
 struct Wanted<'a> {
     verb: &'static str,
     object: String,
@@ -94,7 +94,7 @@ struct Wanted<'a> {
     headers: Vec<(&'static str, String)>,
     payload: Payload,
     sink: Sink,
-    /// Octets that are expected to go one way or the other.
+    /// Octets expected to be transferred in either direction.
     octets: u64,
 }
 
@@ -104,21 +104,21 @@ struct Answer {
 }
 
 impl Client {
-    /// Gets ready to talk; asks nothing yet.
+    /// Sets up the client; sends nothing yet.
     ///
     /// # Errors
-    /// The settings make no sense, a file that they name cannot be read, or there are no threads.
+    /// The settings are invalid, a file that they name cannot be read, or no thread can be started.
     pub fn open(place: BucketPlace, settings: &S3Settings) -> Result<Self, Error> {
         let refused = |because: String| Error { verb: "use", object: place.to_string(), because, kind: Kind::Invalid };
         if settings.endpoint.is_empty() {
-            return Err(refused("`backup.s3.endpoint` says nothing: the URL of the storage is wanted".to_owned()));
+            return Err(refused("`backup.s3.endpoint` is empty: set it to the URL of the storage".to_owned()));
         }
         let bad = |because: &dyn std::fmt::Display| {
             refused(format!("`backup.s3.endpoint` is `{}`: {because}", settings.endpoint))
         };
         let endpoint: url::Url = settings.endpoint.parse().map_err(|error| bad(&error))?;
         if endpoint.scheme() != "https" && !is_this_machine(&endpoint) {
-            return Err(bad(&"without `https://`, mail would cross the network for everybody to read"));
+            return Err(bad(&"without `https://`, everybody on the network could read the mail"));
         }
         let style = match settings.address_style {
             AddressStyle::Path => UrlStyle::Path,
@@ -128,7 +128,9 @@ impl Client {
         let bucket = bucket.map_err(|error| bad(&format!("{error:?}")))?;
         let credentials = match (&settings.secret_key_file, settings.access_key.as_str()) {
             (None, "") => None,
-            (Some(_), "") => return Err(refused("`backup.s3.access_key` is missing beside its secret".to_owned())),
+            (Some(_), "") => {
+                return Err(refused("`backup.s3.access_key` is missing, but its secret is set".to_owned()));
+            }
             (None, _) => return Err(refused("`backup.s3.secret_key_file` is missing".to_owned())),
             (Some(file), key) => {
                 let secret = read_bounded(file, 4096).map_err(|error| refused(error.to_string()))?;
@@ -165,15 +167,15 @@ impl Client {
         &self.place
     }
 
-    /// An object as it is told to people.
+    /// The name of an object for people.
     pub fn shown(&self, name: &str) -> String {
         format!("{}{}/{}", BucketPlace::SCHEME, self.place.bucket, self.place.key(name))
     }
 
-    /// Everything whose name begins so, sorted by name.
+    /// All objects whose names begin like this, sorted by name.
     ///
     /// # Errors
-    /// The storage does not answer or refuses, or does not come to the end of its list.
+    /// The storage does not answer or refuses, or does not finish its list.
     pub fn list(&self, begin: &str) -> Result<Vec<Listed>, Error> {
         let prefix = self.place.key(begin);
         let (mut found, mut token, mut given) = (Vec::new(), None::<String>, HashSet::new());
@@ -199,8 +201,8 @@ impl Client {
             }
             let Some(next) = page.next_continuation_token else { break };
             if !given.insert(next.clone()) {
-                // What has not been listed by now never is, and would be taken to have gone.
-                let because = "the storage does not go on with its list and gives a part again that it has given";
+                // Objects not listed by now would never be, and would be taken for missing.
+                let because = "the storage repeats a part of its list instead of continuing it";
                 return Err(self.failed("list", begin, &because, Kind::Invalid));
             }
             token = Some(next);
@@ -209,10 +211,10 @@ impl Client {
         Ok(found)
     }
 
-    /// What an object holds, if that is at most `largest` octets; `None` when it is not there.
+    /// The content of an object of at most `largest` octets; `None` when it does not exist.
     ///
     /// # Errors
-    /// The storage does not answer or refuses, or there is more.
+    /// The storage does not answer or refuses, or the object is larger.
     pub fn read(&self, name: &str, largest: usize) -> Result<Option<Bytes>, Error> {
         let key = self.place.key(name);
         let sign = || self.bucket.get_object(self.credentials.as_ref(), &key).sign(SIGNED_FOR).into();
@@ -227,7 +229,7 @@ impl Client {
     /// A piece of an object.
     ///
     /// # Errors
-    /// It is not there or shorter, or the storage does not answer or refuses.
+    /// It does not exist or is shorter, or the storage does not answer or refuses.
     pub fn read_at(&self, name: &str, offset: u64, length: u64) -> Result<Bytes, Error> {
         let key = self.place.key(name);
         let sign = || self.bucket.get_object(self.credentials.as_ref(), &key).sign(SIGNED_FOR).into();
@@ -243,14 +245,14 @@ impl Client {
         if answer.status == StatusCode::PARTIAL_CONTENT && answer.body.len() == most {
             return Ok(answer.body);
         }
-        let because = format!("the storage answers {length} octets at {offset} with {} octets", answer.body.len());
+        let because = format!("the storage was asked for {length} octets at {offset} and sent {}", answer.body.len());
         Err(self.failed("read", name, &because, Kind::Corrupt))
     }
 
     /// Writes an object into a file.
     ///
     /// # Errors
-    /// It is not there, the storage does not answer or refuses, or the disk fails.
+    /// It does not exist, the storage does not answer or refuses, or the disk fails.
     pub fn download(&self, name: &str, size: u64, path: &Path) -> Result<(), Error> {
         let key = self.place.key(name);
         let sign = || self.bucket.get_object(self.credentials.as_ref(), &key).sign(SIGNED_FOR).into();
@@ -259,7 +261,7 @@ impl Client {
         self.ask(&wanted).map(|_| ())
     }
 
-    /// Puts an object whose SHA-256 is this; `false` when there is one of its name already, which stays.
+    /// Stores an object with this SHA-256; `false` when one of its name exists already, which stays.
     ///
     /// # Errors
     /// The storage does not answer or refuses; then there is no such object.
@@ -267,7 +269,7 @@ impl Client {
         let key = self.place.key(name);
         let checksum = STANDARD.encode(sha256);
         let put = |conditional: bool| {
-            // Some storages take the one for the checksum that Object Lock demands, some the other.
+            // Some storages accept one of these as the checksum that Object Lock requires, some the other.
             let mut headers = vec![
                 ("x-amz-checksum-sha256", checksum.clone()),
                 ("x-amz-sdk-checksum-algorithm", "SHA256".to_owned()),
@@ -293,7 +295,7 @@ impl Client {
         match put(true) {
             Ok(_) => Ok(true),
             Err(error) if error.kind == Kind::Exists => Ok(false),
-            // A storage that knows no conditions. No name is given twice, so that they are a second wall only.
+            // A storage that does not support conditions. No name is used twice, so they are only a second safeguard.
             Err(error) if error.because.starts_with(NOT_IMPLEMENTED) => put(false).map(|_| true),
             Err(error) => Err(error),
         }
@@ -326,7 +328,7 @@ impl Client {
         Error { verb, object: self.shown(name), because: because.to_string(), kind }
     }
 
-    /// Asks until there is an answer that will not be another next time.
+    /// Repeats a request until there is a final answer.
     fn ask(&self, wanted: &Wanted<'_>) -> Result<Answer, Error> {
         let mut pause = PAUSES.0;
         let mut attempt = 1;
@@ -350,7 +352,7 @@ impl Client {
                 );
                 return Err(Error { because, ..error });
             }
-            log::info!(attempt, error:% = error; "A request to the storage of backups is tried again");
+            log::info!(attempt, error:% = error; "A request to the backup storage is tried again");
             std::thread::sleep(pause);
             pause = (pause * 2).min(PAUSES.1);
             attempt += 1;
@@ -369,7 +371,7 @@ impl Client {
             let request = request.header(CONTENT_LENGTH, length).body(body).map_err(|error| error.to_string())?;
             let response = http.request(request).await.map_err(|error| causes(&error))?;
             let status = response.status();
-            // A failure is told in a few words of XML, whatever was asked for.
+            // A failure is reported in a few words of XML, whatever was asked for.
             let sink = if status.is_success() { sink } else { Sink::Memory(LARGEST_ANSWER) };
             let body = receive(response.into_body(), sink).await.map_err(|error| causes(error.as_ref()))?;
             Ok(Answer { status, body })
@@ -383,13 +385,13 @@ impl Client {
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let Some(runtime) = &self.runtime else { return Err("the client has ended".to_owned()) };
         runtime.spawn(async move { tell.send(bounded.await) });
-        told.recv().unwrap_or_else(|_| Err("the request was broken off".to_owned()))
+        told.recv().unwrap_or_else(|_| Err("the request was aborted".to_owned()))
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // A runtime may not be waited for on a thread of another one.
+        // A runtime must not be waited for on a thread of another one.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -441,7 +443,7 @@ async fn receive(mut body: Incoming, sink: Sink) -> Result<Bytes, AnyError> {
                 }
             }
             file.flush().await?;
-            // An answer without a length that is cut off looks like a whole one.
+            // A truncated answer without a length looks like a complete one.
             if received != size {
                 return Err(format!("the answer ended after {received} of {size} octets").into());
             }
@@ -450,7 +452,7 @@ async fn receive(mut body: Incoming, sink: Sink) -> Result<Bytes, AnyError> {
     }
 }
 
-/// What an error says, with what is behind it: hyper's own words are few.
+/// An error with its causes: hyper's own messages say little.
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();
@@ -464,10 +466,10 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     said
 }
 
-/// What begins the reason of a failure when the storage does not know what was asked for.
-const NOT_IMPLEMENTED: &str = "it does not know how";
+/// How the reason of a failure begins when the storage does not support the request.
+const NOT_IMPLEMENTED: &str = "not supported by the storage";
 
-/// What an answer that is no success means.
+/// The error for an answer that is no success.
 fn refusal(wanted: &Wanted<'_>, answer: &Answer) -> Error {
     let text = String::from_utf8_lossy(&answer.body);
     let element = |name: &str| {
@@ -481,16 +483,20 @@ fn refusal(wanted: &Wanted<'_>, answer: &Answer) -> Error {
     };
     let (kind, because) = match (answer.status.as_u16(), code.as_str()) {
         (_, "NoSuchBucket") => (Kind::Invalid, format!("there is no such bucket; {said}")),
-        // What Amazon's own clients try again, though some of it is told as if the request were wrong.
+        // Amazon's own clients try these again, although some are reported as if the request were wrong.
         (_, "RequestTimeout" | "SlowDown" | "InternalError" | "PriorRequestNotComplete") => (Kind::Temporary, said),
         (_, "RequestTimeTooSkewed") => (Kind::Invalid, format!("the clock of this machine is wrong; {said}")),
-        (404, _) => (Kind::NotFound, format!("it is not there; {said}")),
-        (401 | 403, _) if wanted.verb == "remove" => (Kind::NoPermission, format!("the storage keeps it; {said}")),
+        (404, _) => (Kind::NotFound, format!("it does not exist; {said}")),
+        (401 | 403, _) if wanted.verb == "remove" => {
+            (Kind::NoPermission, format!("the storage does not allow its removal; {said}"))
+        }
         (401 | 403, _) => (
             Kind::NoPermission,
-            format!("the storage refuses; check `backup.s3` (key, secret, region) and what the key may do; {said}"),
+            format!(
+                "the storage refuses; check `backup.s3` (key, secret, region) and the permissions of the key; {said}"
+            ),
         ),
-        // A condition that was not met, and two writers at once, of which one has won.
+        // A condition was not met, or one of two simultaneous writers has won.
         (412, _) => (Kind::Exists, said),
         (501, _) => (Kind::Invalid, format!("{NOT_IMPLEMENTED}; {said}")),
         (507, _) | (_, "QuotaExceeded" | "XMinioStorageFull" | "EntityTooLarge") => (Kind::NoSpace, said),

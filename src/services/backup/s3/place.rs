@@ -6,20 +6,20 @@ use std::str::FromStr;
 pub struct BucketPlace {
     /// The bucket.
     pub bucket: String,
-    /// What all keys begin with: empty, or with a slash at its end.
+    /// What all keys begin with: empty, or ending in a slash.
     pub prefix: String,
 }
 
-/// The text names no bucket.
+/// The text is not a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no bucket: `s3://bucket` or `s3://bucket/prefix` is wanted")]
+#[error("`{0}` is not a bucket: expected `s3://bucket` or `s3://bucket/prefix`")]
 pub struct InvalidBucketPlace(String);
 
 impl BucketPlace {
-    /// What such places begin with.
+    /// How such places begin.
     pub const SCHEME: &'static str = "s3://";
 
-    /// The whole key of what is called so below the prefix.
+    /// The whole key of an object with this name below the prefix.
     pub fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
@@ -34,7 +34,7 @@ impl FromStr for BucketPlace {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = prefix.trim_end_matches('/');
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        // What a server or a library could take for a step upwards, or for nothing.
+        // Parts that a server or a library could take for a step upwards, or ignore.
         let is_plain = |part: &str| !part.is_empty() && !matches!(part, "." | "..") && !part.contains(char::is_control);
         if bucket.is_empty() || !bucket.chars().all(is_name) || !(prefix.is_empty() || prefix.split('/').all(is_plain))
         {

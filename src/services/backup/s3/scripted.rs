@@ -1,4 +1,4 @@
-//! A storage that answers as a test says.
+//! A storage with scripted answers for tests.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,7 +15,7 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    /// Gives these answers, a status with a body each, to as many requests.
+    /// Gives these answers, each a status with a body, to as many requests.
     pub fn answering(answers: Vec<(&'static str, Vec<u8>)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -33,7 +33,7 @@ impl Scripted {
         Self { address, requests }
     }
 
-    /// How it is reached.
+    /// Its endpoint.
     pub fn settings(&self) -> S3Settings {
         S3Settings { endpoint: self.address.clone(), attempts: 2, ..S3Settings::default() }
     }
@@ -64,12 +64,12 @@ pub fn page(objects: &[(&str, usize)], next: Option<&str>) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A failure as a storage tells it.
+/// A failure as a storage reports it.
 pub fn failure(code: &str) -> Vec<u8> {
     format!("<Error><Code>{code}</Code><Message>No.</Message></Error>").into_bytes()
 }
 
-/// Reads a request with its body; its first line.
+/// Reads a request with its body, and returns its first line.
 fn request(client: &mut TcpStream) -> String {
     let (mut got, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
     loop {

@@ -8,11 +8,10 @@ use super::http::Http;
 use super::{AcmeCertificate, Error};
 use crate::foundations::files;
 
-/// The account with a certificate's authority: the one that is kept in `state`, or a new one that is kept there from now
-/// on.
+/// The account at a certificate's authority: the one stored in `state`, or a new one, which is then stored there.
 ///
 /// # Errors
-/// The authority gives no account, or it cannot be kept.
+/// The authority gives no account, or the account cannot be stored.
 pub(super) async fn open(wanted: &AcmeCertificate, state: &Path) -> Result<Account, Error> {
     let failed = |source| Error::Authority { authority: wanted.authority.clone(), did: "gave no account", source };
     let path = file(wanted, state);

@@ -18,7 +18,7 @@ struct Answers {
     tls: HashMap<String, Arc<CertifiedKey>>,
 }
 
-/// An answer that is given for as long as this lives.
+/// An answer that is given until this is dropped.
 #[derive(Debug)]
 #[must_use = "the answer is forgotten when this is dropped"]
 pub(super) struct Given {
@@ -43,13 +43,13 @@ impl Challenges {
         self.0.lock().tls.get(name).cloned()
     }
 
-    /// Begins to answer over HTTP.
+    /// Starts answering over HTTP.
     pub(super) fn give_http(&self, token: &str, key_authorization: &str) -> Given {
         self.0.lock().http.insert(token.to_owned(), key_authorization.to_owned());
         Given { challenges: self.clone(), key: Key::Token(token.to_owned()) }
     }
 
-    /// Begins to answer in TLS handshakes: with a certificate for the name that holds the digest of the key
+    /// Starts answering in TLS handshakes, with a certificate for the name that holds the digest of the key
     /// authorization.
     ///
     /// # Errors

@@ -11,12 +11,12 @@ pub enum Error {
     Authority {
         /// Its directory URL.
         authority: String,
-        /// What went wrong: "gave no account", "took no order".
+        /// What went wrong: "gave no account", "did not accept the order".
         did: &'static str,
         /// What it said.
         source: instant_acme::Error,
     },
-    /// The authority could not convince itself that a name is ours.
+    /// The authority could not verify that a name is ours.
     #[error("the authority `{authority}` did not accept that `{name}` is ours: {reason}")]
     NotOurs {
         /// Its directory URL.
@@ -37,13 +37,15 @@ pub enum Error {
         wanted: String,
     },
     /// `terms_agreed` is not set.
-    #[error("the authority `{0}` wants you to agree to its terms of service: read them and set `terms_agreed = true`")]
+    #[error(
+        "the authority `{0}` requires you to agree to its terms of service: read them and set `terms_agreed = true`"
+    )]
     Terms(String),
     /// The key of the external account is not base64url.
-    #[error("`{}` is not the key of an external account: base64url as the authority gave it is wanted", .0.display())]
+    #[error("`{}` is not the key of an external account: expected base64url, as the authority gave it", .0.display())]
     ExternalAccountKey(PathBuf),
-    /// What is kept of the account cannot be read.
-    #[error("`{}` holds no ACME account: {reason}. Remove it, and a new account is made", path.display())]
+    /// The stored account cannot be read.
+    #[error("`{}` holds no ACME account: {reason}. If you remove it, a new account is created", path.display())]
     Account {
         /// The file.
         path: PathBuf,
@@ -51,23 +53,23 @@ pub enum Error {
         reason: String,
     },
     /// A key or a request could not be made.
-    #[error("no request for a certificate could be made: {0}")]
+    #[error("the certificate request could not be created: {0}")]
     Request(#[from] rcgen::Error),
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// What the authority gave cannot be used.
-    #[error("the authority gave a certificate that cannot be used, the old one stays: {0}")]
+    /// The certificate from the authority cannot be used.
+    #[error("the authority issued a certificate that cannot be used, so the old one stays: {0}")]
     Unusable(CertificateError),
-    /// What the authority gave is for other names or other times.
-    #[error("the authority gave a certificate that cannot be used, the old one stays: it {0}")]
+    /// The certificate from the authority is for other names or another time.
+    #[error("the authority issued a certificate that cannot be used, so the old one stays: it {0}")]
     Unfit(String),
     /// It took too long.
     #[error("the authority `{0}` did not finish in time")]
     Late(String),
 }
 
-/// The problem with its parts: each name has its own.
+/// The problem with its subproblems: each name has its own.
 fn explained(error: &instant_acme::Error) -> String {
     match error {
         instant_acme::Error::Api(problem) => {

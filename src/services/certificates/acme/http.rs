@@ -1,4 +1,4 @@
-//! How authorities are spoken with: over HTTPS alone, and with an end to what they answer.
+//! The HTTP client for authorities: HTTPS only, with bounded answers.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -14,14 +14,14 @@ use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 
 use crate::services::outbound::Roots;
 
-/// Most octets of an answer that are read. A chain of certificates has some ten thousand.
+/// Most octets of an answer that are read. A certificate chain has about ten thousand.
 const LARGEST_ANSWER: usize = 1 << 20;
 
-/// A client that reads no answer beyond its bound.
+/// A client that reads answers up to a limit.
 pub(super) struct Http(Client<HttpsConnector<HttpConnector>, BodyWrapper<Bytes>>);
 
 impl Http {
-    /// Believes hosts for whom those in a PEM file vouch, or those whom the system believes.
+    /// Trusts the certificate authorities in a PEM file, or those of the system.
     ///
     /// # Errors
     /// The file cannot be read or has no certificate in it.
@@ -69,7 +69,7 @@ mod tests {
         TlsAcceptor::from(Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap()))
     }
 
-    /// Gives one client an answer of so many octets.
+    /// Gives one client an answer of this many octets.
     async fn answer(listener: &TcpListener, acceptor: &TlsAcceptor, octets: usize) {
         let (stream, _) = listener.accept().await.unwrap();
         let mut stream = acceptor.accept(stream).await.unwrap();
@@ -79,7 +79,7 @@ mod tests {
         }
         let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {octets}\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
-        // Who has read enough hangs up.
+        // A client that has read enough hangs up.
         let _ = stream.write_all(&vec![b'x'; octets]).await;
         let _ = stream.shutdown().await;
     }

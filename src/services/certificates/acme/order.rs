@@ -16,7 +16,7 @@ pub(super) struct Obtained {
     pub(super) key: KeyPair,
 }
 
-/// Orders a certificate, shows that its names are ours, and fetches it.
+/// Orders a certificate, proves that its names are ours, and fetches it.
 ///
 /// # Errors
 /// The authority refuses, or does not finish in time.
@@ -30,9 +30,9 @@ pub(super) async fn obtain(
     let failed = |did| move |source| Error::Authority { authority: wanted.authority.clone(), did, source };
     let names: Vec<String> = wanted.names.iter().map(|name| name.as_str().to_owned()).collect();
     let identifiers: Vec<Identifier> = names.iter().cloned().map(Identifier::Dns).collect();
-    let mut order = place(account, &identifiers, replaces).await.map_err(failed("took no order"))?;
+    let mut order = place(account, &identifiers, replaces).await.map_err(failed("did not accept the order"))?;
     let given = answer(wanted, &mut order, challenges).await?;
-    let status = order.poll_ready(&PATIENT).await.map_err(failed("did not judge the order"))?;
+    let status = order.poll_ready(&PATIENT).await.map_err(failed("did not decide about the order"))?;
     if status == OrderStatus::Invalid {
         return Err(refusal(wanted, &mut order).await);
     }
@@ -40,13 +40,13 @@ pub(super) async fn obtain(
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = DistinguishedName::new();
     let csr = params.serialize_request(&key)?;
-    order.finalize_csr(csr.der()).await.map_err(failed("took no request"))?;
-    let chain = order.poll_certificate(&PATIENT).await.map_err(failed("gave no certificate"))?;
+    order.finalize_csr(csr.der()).await.map_err(failed("did not accept the certificate request"))?;
+    let chain = order.poll_certificate(&PATIENT).await.map_err(failed("issued no certificate"))?;
     Ok(Obtained { chain, key })
 }
 
-/// Places an order. What it replaces is a courtesy that brings it forward (RFC 9773 §5): an authority that does not want to
-/// hear it, as when an earlier order has replaced the same certificate and what came of it was lost, is asked without.
+/// Places an order. Saying what it replaces is a courtesy that gives it priority (RFC 9773 §5). If the authority refuses that,
+/// as when an earlier order replaced the same certificate and its result was lost, the order is placed without it.
 async fn place(
     account: &Account,
     identifiers: &[Identifier],
@@ -55,21 +55,23 @@ async fn place(
     if let Some(replaces) = replaces {
         match account.new_order(&NewOrder::new(identifiers).replaces(replaces)).await {
             Ok(order) => return Ok(order),
-            Err(error) => log::warn!(error:% = error; "The authority takes no order that says what it replaces"),
+            Err(error) => {
+                log::warn!(error:% = error; "The authority does not accept an order that names the certificate it replaces")
+            }
         }
     }
     account.new_order(&NewOrder::new(identifiers)).await
 }
 
-/// Gives the answer to each challenge and says so. The answers are there for as long as what is returned.
+/// Prepares the answer to each challenge and reports it ready. The answers are served until the returned value is dropped.
 async fn answer(wanted: &AcmeCertificate, order: &mut Order, challenges: &Challenges) -> Result<Vec<Given>, Error> {
     let failed = |did| move |source| Error::Authority { authority: wanted.authority.clone(), did, source };
     let mut given = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
-        let mut authorization = authorization.map_err(failed("showed no challenge"))?;
+        let mut authorization = authorization.map_err(failed("sent no challenge"))?;
         match authorization.status {
-            // Shown already, for an order before.
+            // Proven already, for an earlier order.
             AuthorizationStatus::Valid => continue,
             AuthorizationStatus::Pending => {}
             status => {
@@ -92,12 +94,12 @@ async fn answer(wanted: &AcmeCertificate, order: &mut Order, challenges: &Challe
             AcmeChallenge::Http01 => challenges.give_http(&challenge.token, key_authorization.as_str()),
             AcmeChallenge::TlsAlpn01 => challenges.give_tls(&name, key_authorization.digest().as_ref())?,
         });
-        challenge.set_ready().await.map_err(failed("did not look at the answer"))?;
+        challenge.set_ready().await.map_err(failed("did not check the answer"))?;
     }
     Ok(given)
 }
 
-/// What the authority has against the order: the errors stand with the challenges (RFC 8555 §7.1.6).
+/// Why the authority rejects the order: the errors are in the challenges (RFC 8555 §7.1.6).
 async fn refusal(wanted: &AcmeCertificate, order: &mut Order) -> Error {
     let authority = wanted.authority.clone();
     let mut authorizations = order.authorizations();
@@ -112,10 +114,10 @@ async fn refusal(wanted: &AcmeCertificate, order: &mut Order) -> Error {
     Error::NotOurs { authority, name, reason: "it gave no reason".to_owned() }
 }
 
-/// The key for a certificate: the one of the file where it is to be kept, else a new one.
+/// The key for a certificate: the one in the file where the certificate will be stored, else a new one.
 ///
 /// # Errors
-/// The file holds no key that can be used again.
+/// The file holds no key that can be reused.
 pub(super) fn key(wanted: &AcmeCertificate, file: &Path) -> Result<KeyPair, Error> {
     if wanted.keep_key && crate::foundations::files::is_there(file)? {
         let pem = crate::foundations::files::read_bounded(file, 1 << 20)?;
@@ -124,7 +126,7 @@ pub(super) fn key(wanted: &AcmeCertificate, file: &Path) -> Result<KeyPair, Erro
     Ok(KeyPair::generate()?)
 }
 
-/// The private key's block of a file with several.
+/// The private key's block in a file with several blocks.
 fn private_key(pem: &str) -> String {
     let inside = pem.lines().scan(false, |inside, line| {
         *inside |= line.starts_with("-----BEGIN") && line.contains("PRIVATE KEY");
@@ -135,7 +137,7 @@ fn private_key(pem: &str) -> String {
     inside.flatten().collect::<Vec<_>>().join("\n")
 }
 
-/// Authorities may take their time with a look at our answers; the whole is bounded by the worker.
+/// Authorities may take their time to check our answers; the worker limits the whole.
 const PATIENT: RetryPolicy =
     RetryPolicy::new().initial_delay(Duration::from_millis(500)).backoff(1.5).timeout(Duration::from_mins(3));
 
@@ -172,7 +174,7 @@ mod tests {
 
     const DIRECTORY: &str =
         r#"{"newNonce":"/nonce","newAccount":"/account","newOrder":"/order","renewalInfo":"/renewal"}"#;
-    /// Without what it replaces, which a client that has said it does not take.
+    /// Without what it replaces, which a client that has sent it does not accept in the answer.
     const PLAIN: (u16, &str) = (201, r#"{"status":"pending","authorizations":[],"finalize":"/f"}"#);
     const REPLACING: (u16, &str) = (
         201,

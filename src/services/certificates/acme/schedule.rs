@@ -6,16 +6,16 @@ use super::super::Loaded;
 use super::AcmeCertificate;
 use crate::foundations::clock::Timestamp;
 
-/// What the worker knows of one certificate besides its file.
+/// What the worker knows about a certificate besides its file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
     /// When the authority would like the certificate to be renewed (RFC 9773 §4.2).
     pub(super) window: Option<(Timestamp, Timestamp)>,
-    /// When the authority is asked again about that.
+    /// When to ask the authority about that again.
     pub(super) ask_at: Timestamp,
-    /// Attempts that failed since the last that did not.
+    /// Failed attempts since the last success.
     pub(super) failures: u32,
-    /// Nothing is tried before.
+    /// No attempt is made before this.
     pub(super) rest_until: Timestamp,
 }
 
@@ -26,22 +26,22 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// Notes a failure: the next attempt is after a rest that doubles, from five minutes to half a day, so that an
-    /// authority's limits are not used up by a mistake that needs somebody's hand.
+    /// Notes a failure: the pause before the next attempt doubles each time, from five minutes to half a day, so that a mistake
+    /// that an administrator has to fix does not use up the authority's limits.
     pub(super) fn failed(&mut self, now: Timestamp) {
         let rest = SHORTEST_REST.saturating_mul(1 << self.failures.min(20)).min(LONGEST_REST);
         self.failures += 1;
         self.rest_until = now + rest;
     }
 
-    /// Brings near what a clock that was ahead has put off for as long as it was ahead.
+    /// Corrects times that were set far in the future because the clock was ahead.
     pub(super) fn follow(&mut self, now: Timestamp) {
         self.rest_until = self.rest_until.min(now + LONGEST_REST);
         self.ask_at = self.ask_at.min(now + ASK_EVERY);
     }
 }
 
-/// When a certificate is to be obtained: now, if it is the temporary one or lacks a name.
+/// When to obtain a certificate: now, if the present one is temporary or lacks a name.
 pub(super) fn due(wanted: &AcmeCertificate, loaded: Option<&Loaded>, plan: &Plan, now: Timestamp) -> Timestamp {
     let Some(loaded) = loaded else { return now };
     if loaded.temporary || wanted.names.iter().any(|name| !loaded.covers(name.as_str())) {
@@ -56,8 +56,8 @@ pub(super) fn due(wanted: &AcmeCertificate, loaded: Option<&Loaded>, plan: &Plan
     }
 }
 
-/// A point between the two, always the same for a certificate and different ones for different certificates, so that not
-/// all of the world comes at once (RFC 9773 §4.2 wants a random one).
+/// A point between the two, always the same for one certificate and different for different ones, so that not
+/// everybody renews at once (RFC 9773 §4.2 asks for a random one).
 fn place_in(start: Timestamp, end: Timestamp, loaded: &Loaded) -> Timestamp {
     let hash = digest(&SHA256, loaded.leaf());
     let first = hash.as_ref().first_chunk().copied().unwrap_or_default();
@@ -66,7 +66,7 @@ fn place_in(start: Timestamp, end: Timestamp, loaded: &Loaded) -> Timestamp {
 
 const SHORTEST_REST: Duration = Duration::from_mins(5);
 const LONGEST_REST: Duration = Duration::from_hours(12);
-/// How often an authority is asked when it would like a certificate to be renewed.
+/// How often the authority is asked when it would like a certificate to be renewed.
 pub(super) const ASK_EVERY: Duration = Duration::from_hours(24);
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl AcmeCertificate {
     /// Where the certificate is kept, with its chain and its key in one file so that they change together; `None` when
     /// it has no name.
     pub fn file(&self, state: &Path) -> Option<PathBuf> {
-        // A domain has no `/`, and `..` is none.
+        // A domain has no `/`, and `..` is not a domain.
         self.names.first().map(|name| state.join(format!("{name}.pem")))
     }
 }

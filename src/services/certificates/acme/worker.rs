@@ -20,29 +20,29 @@ use crate::services::certificates::{CertificateFiles, Certificates, Loaded, TlsS
 use crate::storage::cluster::Duties;
 use crate::storage::journal::Journal;
 
-/// An administrator's wish to have certificates renewed at once, whether they are due or not.
+/// An administrator's request to renew certificates at once, whether they are due or not.
 #[derive(Debug)]
 pub struct RenewalWish {
-    /// Only those for this name.
+    /// Only those for this name, if set.
     pub name: Option<Domain>,
-    /// Told what came of it.
+    /// Where the result goes.
     pub done: oneshot::Sender<Vec<Renewal>>,
 }
 
-/// What came of one.
+/// The result for one certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renewal {
     /// The names of the certificate.
     pub names: Vec<String>,
-    /// Until when the new one is valid.
+    /// When the new one expires.
     pub until: Option<Timestamp>,
-    /// Whether it waits until the DNS has its key.
+    /// Whether it waits until its key is in the DNS.
     pub held_back: bool,
-    /// Why there is none.
+    /// Why there is no new one.
     pub problem: Option<String>,
 }
 
-/// Gets certificates and renews them.
+/// Obtains and renews certificates.
 pub struct Acme {
     settings: Live<TlsSettings>,
     certificates: Arc<Certificates>,
@@ -53,11 +53,11 @@ pub struct Acme {
 
 /// Ordering certificates.
 const DUTY: &str = "acme";
-/// Longer than an order takes, and than the rest between two looks.
+/// Longer than an order takes, and longer than the interval between two checks.
 const DUTY_LEASE: Duration = Duration::from_secs(1800);
 
 impl Acme {
-    /// Over the certificates that are in force.
+    /// A worker for these certificates.
     pub fn new(
         settings: Live<TlsSettings>,
         certificates: Arc<Certificates>,
@@ -67,7 +67,7 @@ impl Acme {
         Self { settings, certificates, clock, journal, duties: None }
     }
 
-    /// As one of several nodes, which share `tls.acme_state`: one of them orders, the others find what it got.
+    /// As one of several nodes, which share `tls.acme_state`: one of them orders, the others read what it obtained.
     #[must_use]
     pub fn among(mut self, duties: Option<Duties>) -> Self {
         self.duties = duties;
@@ -78,19 +78,19 @@ impl Acme {
     async fn is_on_duty(&self) -> bool {
         let Some(duties) = &self.duties else { return true };
         duties.take(DUTY, DUTY_LEASE).await.unwrap_or_else(|error| {
-            log::warn!(error:% = error; "It is not known which node orders certificates; this one does not");
+            log::warn!(error:% = error; "Cannot tell which node orders certificates; this one does not");
             false
         })
     }
 
-    /// Works until `tasks` stop. Wishes are fulfilled one after the other.
+    /// Works until `tasks` stop. Requests are handled one after the other.
     pub async fn run(self, mut wishes: mpsc::Receiver<RenewalWish>, tasks: Tasks) {
         let mut plans = HashMap::new();
         loop {
             let settings = self.settings.get();
             for wanted in &settings.acme {
                 let Some(file) = wanted.file(&settings.acme_state) else { continue };
-                // Before each: several slow ones take longer than the duty lasts.
+                // Before each one: several slow ones take longer than the duty lasts.
                 if !self.is_on_duty().await {
                     break;
                 }
@@ -136,11 +136,11 @@ impl Acme {
                 problem,
             });
         }
-        // Whoever asked may have gone.
+        // The one who asked may have gone.
         let _ = wish.done.send(renewals);
     }
 
-    /// Gets one certificate if it is time to.
+    /// Obtains one certificate if it is due.
     async fn attend(&self, wanted: &AcmeCertificate, file: &Path, state: &Path, plans: &mut HashMap<PathBuf, Plan>) {
         let plan = plans.entry(file.to_owned()).or_default();
         let loaded = self.certificates.newest(file);
@@ -155,24 +155,24 @@ impl Acme {
         if due(wanted, loaded.as_ref(), plan, now) > now && !is_of_another(wanted, file) {
             return;
         }
-        // Another would have to wait as well, and authorities count what they give (RFC 8555 §6.6). What this one has
-        // advised is about the certificate in force.
+        // Another would have to wait too, and authorities count what they issue (RFC 8555 §6.6). Its advice about renewal
+        // concerns the certificate in force.
         if self.unserved(file).is_some_and(|kept| due(wanted, Some(&kept), &Plan::default(), now) > now) {
             return;
         }
-        // What goes wrong has been recorded.
+        // Failures have been recorded already.
         let _ = self.attempt(wanted, file, state, plan).await;
     }
 
-    /// What a file has that is neither served nor held back: as one certificate that cannot be used keeps all of them
-    /// from being exchanged, it waits for somebody's hand.
+    /// A file's certificate that is neither served nor held back: one unusable certificate keeps all of them
+    /// from being exchanged, so this one waits until somebody repairs the other.
     fn unserved(&self, file: &Path) -> Option<Loaded> {
         let kept = load(&CertificateFiles { cert: file.to_owned(), key: file.to_owned() }).ok()?;
         let newest = self.certificates.newest(file);
         newest.is_none_or(|newest| newest.leaf() != kept.leaf()).then_some(kept)
     }
 
-    /// Gets one certificate now.
+    /// Obtains one certificate now.
     async fn attempt(&self, wanted: &AcmeCertificate, file: &Path, state: &Path, plan: &mut Plan) -> Result<(), Error> {
         let old = self.certificates.newest(file);
         let obtaining = self.obtain(wanted, file, state, old.as_ref(), plan.window.is_some());
@@ -194,8 +194,8 @@ impl Acme {
         result
     }
 
-    /// Asks the authority when it would like the certificate to be renewed. That it does not know such a thing, or
-    /// does not answer, is no failure: a third of the lifetime is always good.
+    /// Asks the authority when it would like the certificate to be renewed. If it does not support that or
+    /// does not answer, that is no failure: a third of the lifetime is always good.
     async fn ask_when(&self, wanted: &AcmeCertificate, state: &Path, loaded: &Loaded, plan: &mut Plan) {
         let now = self.clock.now();
         plan.ask_at = now + ASK_EVERY;
@@ -209,7 +209,7 @@ impl Acme {
             let at = |point: i64| Timestamp::from_unix_seconds(point);
             let window = &info.suggested_window;
             let (start, end) = (at(window.start.unix_timestamp()), at(window.end.unix_timestamp()));
-            // A window without a length, or one that reaches beyond the end, is no advice (RFC 9773 §4.2).
+            // An empty window, or one that reaches beyond the expiry, is no advice (RFC 9773 §4.2).
             plan.window = (start < end && end <= loaded.not_after).then_some((start, end));
             plan.ask_at = now + again.clamp(SHORTEST_QUESTION_PAUSE, ASK_EVERY);
         }
@@ -228,11 +228,11 @@ impl Acme {
         let key = order::key(wanted, file)?;
         let replaces = old.filter(|old| says_what_it_replaces && !old.temporary).and_then(identifier);
         let obtained = order::obtain(wanted, &account, self.certificates.challenges(), replaces, key).await?;
-        // RFC 7468 §5.2: what stands before the first boundary is no part of it.
+        // RFC 7468 §5.2: text before the first boundary is not part of it.
         let (chain, key) = (obtained.chain.trim_end(), obtained.key.serialize_pem());
         let text = format!("{AUTHORITY}{}\n{chain}\n{key}", wanted.authority);
         let until = self.keep(wanted, file, &text)?;
-        // What could be wrong has been looked at, and would be logged.
+        // Possible problems have been checked already, and would be logged.
         let _ = self.certificates.reload().await;
         let names = wanted.names.iter().map(ToString::to_string).collect::<Vec<_>>();
         log::info!(names = names.join(" "), until:% = until, authority = wanted.authority; "A certificate was obtained");
@@ -241,7 +241,7 @@ impl Acme {
         Ok(())
     }
 
-    /// Puts a certificate into its place if it can be used; until when it is valid.
+    /// Stores a certificate in its place if it can be used, and returns when it expires.
     fn keep(&self, wanted: &AcmeCertificate, file: &Path, text: &str) -> Result<Timestamp, Error> {
         let candidate = file.with_extension("new");
         files::write_durable(&candidate, text.as_bytes(), 0o640)?;
@@ -261,7 +261,7 @@ impl Acme {
             return Err(Error::Unfit(format!("is not for `{name}`")));
         }
         if loaded.not_after <= self.clock.now() {
-            return Err(Error::Unfit(format!("ended on {}", loaded.not_after)));
+            return Err(Error::Unfit(format!("expired on {}", loaded.not_after)));
         }
         Ok(loaded.not_after)
     }
@@ -274,8 +274,8 @@ impl Acme {
     }
 }
 
-/// Whether a file has a certificate of another authority than the one that is wanted. Of one that does not say where it comes
-/// from that is not known.
+/// Whether a file's certificate is from another authority than the configured one. If the file does not say where it comes
+/// from, this is not known.
 fn is_of_another(wanted: &AcmeCertificate, file: &Path) -> bool {
     let Ok(octets) = files::read_bounded(file, LARGEST_FILE) else { return false };
     let text = String::from_utf8_lossy(&octets);
@@ -302,15 +302,15 @@ fn identifier(loaded: &Loaded) -> Option<CertificateIdentifier<'static>> {
     })
 }
 
-/// How often it is looked whether a certificate is due. Also how soon a new configuration is followed.
+/// How often certificates are checked for being due. Also how soon a new configuration takes effect.
 const LOOK: Duration = Duration::from_secs(30);
 const LONGEST_ATTEMPT: Duration = Duration::from_mins(10);
 const LONGEST_QUESTION: Duration = Duration::from_secs(30);
 const SHORTEST_QUESTION_PAUSE: Duration = Duration::from_mins(10);
-/// What an administrator is told who asks a node that does not order certificates now.
+/// The answer to an administrator who asks a node that is not ordering certificates at the moment.
 const OFF_DUTY: &str =
     "another node orders certificates, or the database does not say which one does; ask for it there";
-/// What an administrator is told of a certificate that was obtained and is not served.
+/// The answer to an administrator about a certificate that was obtained but is not served.
 const UNSERVED: &str = "it was obtained, and is served as soon as all certificates can be used; `postrider certificate \
                         list` says which one cannot";
 
@@ -322,7 +322,7 @@ mod tests {
     use crate::services::certificates::{CertificatesParts, SelfSigned};
     use crate::storage::database::{Database, DatabaseSettings, DatabaseUrl};
 
-    /// What obtains the certificates of these settings, and those that there are so far.
+    /// A worker for the certificates of these settings, and the certificates so far.
     fn worker(settings: TlsSettings) -> (Acme, Arc<Certificates>) {
         let settings = Live::new(settings);
         let parts = CertificatesParts {
@@ -341,7 +341,7 @@ mod tests {
     async fn what_was_obtained_and_waits_for_another_file_is_not_ordered_again() {
         let (directory, now) = (tempfile::tempdir().unwrap(), SystemClock.now());
         let other = SelfSigned::keep_in(&directory.path().join("other"), &["other.example.test"], now).unwrap();
-        // Whose terms are not agreed to, an authority is not even asked: the attempt fails at once.
+        // An authority whose terms are not agreed to is not even asked: the attempt fails at once.
         let names = vec!["mx1.example.test".parse().unwrap()];
         let wanted = AcmeCertificate { names, terms_agreed: false, ..AcmeCertificate::default() };
         let state = directory.path().join("acme");
@@ -359,7 +359,7 @@ mod tests {
         };
         assert_eq!(attempts().await, 1, "something stands in");
 
-        // As an attempt leaves them, while the key of another certificate cannot be read.
+        // As an attempt leaves them while the key of another certificate cannot be read.
         let made = SelfSigned::make(&["mx1.example.test"], now).unwrap();
         let text = format!("{}\n{}", made.certificate, made.key.expose());
         files::write_durable(&file, text.as_bytes(), 0o640).unwrap();

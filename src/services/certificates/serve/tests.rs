@@ -92,7 +92,7 @@ impl Clock for Steps {
     }
 }
 
-/// Shakes hands as a client that trusts `authority` and asks for `name`; whether both sides are content.
+/// Makes a handshake as a client that trusts `authority` and asks for `name`; returns whether both sides succeed.
 async fn shake(context: &TlsContext, authority: &str, name: &str) -> bool {
     let (near, far) = tokio::io::duplex(1 << 16);
     let mut roots = rustls::RootCertStore::empty();

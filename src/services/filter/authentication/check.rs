@@ -12,25 +12,25 @@ use crate::foundations::dns::SharedResolver;
 use crate::foundations::mail::results_in;
 use crate::services::filter::Signal;
 
-/// How a message came, as far as its authentication is concerned.
+/// How a message arrived, as far as authentication is concerned.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'c> {
-    /// The client's address; `None` when it did not come over the Internet.
+    /// The client's address; `None` when the message did not come over the Internet.
     pub address: Option<IpAddr>,
     /// The name it gave.
     pub hello: &'c str,
     /// The reverse-path without brackets; empty when it is null.
     pub reverse_path: &'c str,
-    /// The domains of the authors in lower case, each once.
+    /// The authors' domains in lower case, each once.
     pub authors: &'c [String],
-    /// When it came.
+    /// When it arrived.
     pub at: Timestamp,
 }
 
-/// What was found out about the sender of a message.
+/// The authentication results of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authentication {
-    /// The client's name; `None` when it was not looked at.
+    /// The client's name; `None` when it was not checked.
     pub iprev: Option<Iprev>,
     /// SPF for the name the client gave.
     pub spf_hello: Option<Outcome>,
@@ -40,7 +40,7 @@ pub struct Authentication {
     pub signatures: Signatures,
     /// DMARC.
     pub dmarc: Dmarc,
-    /// Whether the chain of seals is whole and one of its sealers, which says that the author was real, is trusted.
+    /// Whether the chain of seals is intact and a trusted sealer in it says that the author was real.
     pub vouched: Option<String>,
 }
 
@@ -57,12 +57,12 @@ impl std::fmt::Debug for Authenticator {
 }
 
 impl Authenticator {
-    /// Asks this resolver; `receiver` is our own name, for explanations.
+    /// Uses this resolver; `receiver` is our own name, for explanations.
     pub const fn new(resolver: SharedResolver, receiver: String) -> Self {
         Self { resolver, receiver }
     }
 
-    /// Checks a message, given as it came. What has no answer after `patience` counts as a passing failure.
+    /// Checks a message as received. A look-up without an answer after `patience` counts as a temporary error.
     pub async fn check(
         &self,
         bytes: &[u8],
@@ -109,8 +109,8 @@ impl Authenticator {
         Authentication { iprev, spf_hello, spf, signatures, dmarc, vouched }
     }
 
-    /// `open` are those that only the DNS has kept from passing. What one of them could have made good has not failed: the
-    /// same message would pass a minute later, and a policy that refuses it would refuse it for good.
+    /// `open` are those that only the DNS has kept from passing. If one of them could have passed the message, it has not failed: the
+    /// same message might pass a minute later, but a rejection would be permanent.
     async fn evaluate(&self, author: &str, passed: Identities<'_>, open: Identities<'_>, patience: Duration) -> Dmarc {
         let evaluation = async {
             let found = dmarc::evaluate(&*self.resolver, author, passed).await;
@@ -126,8 +126,8 @@ impl Authenticator {
         tokio::time::timeout(patience, evaluation).await.unwrap_or_else(late)
     }
 
-    /// Of several authors the one whose policy is broken most counts, so that nobody gets past a policy by naming another author
-    /// beside the one he pretends to be (RFC 9989 §11.5).
+    /// Of several authors, the one with the worst violation counts, so that nobody evades a policy by naming another author
+    /// in addition to the forged one (RFC 9989 §11.5).
     async fn dmarc(
         &self,
         authors: &[String],
@@ -160,20 +160,20 @@ impl Authenticator {
     }
 }
 
-/// Domains of authors that are asked about. A message in the name of more is none of anybody's.
+/// Most author domains that are checked. A message in the name of more has no author domain.
 const MOST_AUTHORS: usize = 10;
 
 fn unanswered(domain: &str) -> Outcome {
     Outcome { result: SpfResult::TempError, domain: domain.to_ascii_lowercase(), explanation: None }
 }
 
-/// The trusted sealer of a whole chain that says DMARC, or SPF and DKIM, had passed when the message reached it.
+/// The trusted sealer of an intact chain who says that DMARC, or SPF and DKIM, had passed when the message reached them.
 fn vouched(arc: &Chain, trusted: &[String], authors: &[String]) -> Option<String> {
     let Chain::Pass { sealers, results } = arc else { return None };
     // The newest sealer must be trusted: it is the one whose results are read.
     let sealer = sealers.last().filter(|s| trusted.iter().any(|t| t == *s))?;
     let results = results.to_ascii_lowercase();
-    // Not anywhere in the text: the sender of the envelope stands in it, too.
+    // Not anywhere in the text: the envelope sender is in it, too.
     let mut passed = results_in(&results).filter(|result| result.starts_with("dmarc=pass"));
     let is_of_author = |result: &str| {
         let from = result.split_whitespace().find_map(|word| word.strip_prefix("header.from="));
@@ -183,7 +183,7 @@ fn vouched(arc: &Chain, trusted: &[String], authors: &[String]) -> Option<String
 }
 
 impl Authentication {
-    /// Whether the author's domain is shown to be real.
+    /// Whether the author's domain is authenticated.
     pub fn is_authentic(&self) -> bool {
         let author = self.dmarc.domain.as_str();
         let signed = self.signatures.dkim.iter().any(|s| s.result == DkimResult::Pass && s.domain == author);
@@ -197,7 +197,7 @@ impl Authentication {
         spf.chain(signed).any(|d| domains.iter().any(|known| known.eq_ignore_ascii_case(d)))
     }
 
-    /// The signals of what was found; their weights stand in the rules.
+    /// The signals for the results; their weights are in the rules.
     pub fn signals(&self) -> Vec<Signal> {
         let mut signals = Vec::new();
         let mut add = |name: &'static str, because: String| signals.push(Signal::new(name, 0.0, because));
@@ -275,7 +275,7 @@ mod tests {
         (message.with_prefix(field.as_bytes()).bytes().to_vec(), pair.record)
     }
 
-    /// A name server that does not answer now is no reason to refuse mail for good.
+    /// A name server that does not answer now is no reason for a permanent rejection.
     #[tokio::test]
     async fn what_the_dns_leaves_open_has_not_failed() {
         use DmarcResult::{Fail, Pass, TempError};

@@ -6,14 +6,14 @@
 use crate::foundations::address::is_within;
 use crate::foundations::dns::Resolver;
 
-/// What a domain's owner wants done with mail that is not his.
+/// What a domain's owner wants done with mail that is not from the domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Policy {
     /// Nothing.
     None,
-    /// To be looked at with suspicion.
+    /// Treat it with suspicion.
     Quarantine,
-    /// To be refused.
+    /// Refuse it.
     Reject,
 }
 
@@ -48,7 +48,7 @@ impl Policy {
 /// The results of RFC 8601 §2.7 for DMARC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DmarcResult {
-    /// The author's domain is shown to be real.
+    /// The author's domain is authenticated.
     Pass,
     /// It is not.
     Fail,
@@ -82,21 +82,21 @@ pub struct Dmarc {
     pub policy: Policy,
     /// The author's domain.
     pub domain: String,
-    /// The domain whose record holds.
+    /// The domain whose record applies.
     pub record_domain: String,
-    /// What the record says, where its owner wants reports.
+    /// What the record says, if its owner wants reports.
     pub published: Option<Published>,
 }
 
 impl Dmarc {
-    /// A result that no record has led to.
+    /// A result without a record.
     pub fn without_record(result: DmarcResult, author: &str) -> Self {
         let (domain, record_domain) = (author.to_owned(), String::new());
         Self { result, policy: Policy::None, domain, record_domain, published: None }
     }
 }
 
-/// A record whose owner wants reports, as reports quote it, and what was found by it.
+/// A record whose owner wants reports, as reports quote it, and the results under it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
     /// `p=`.
@@ -119,7 +119,7 @@ pub struct Published {
     pub failing: Failing,
     /// Whether a signature is of the author's domain or of one that may speak for it.
     pub dkim_aligned: bool,
-    /// Whether the same is so for the domain for which SPF has passed.
+    /// The same for the domain for which SPF has passed.
     pub spf_aligned: bool,
 }
 
@@ -150,7 +150,7 @@ impl Identities<'_> {
     }
 }
 
-/// A record that holds (§4.7).
+/// A valid record (§4.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Record {
     policy: Policy,
@@ -175,10 +175,10 @@ enum Suffix {
 
 /// Most steps of a walk (§4.10).
 const MAX_STEPS: usize = 8;
-/// Most addresses for reports that are heeded.
+/// Most addresses for reports that are used.
 const MAX_REPORTS: usize = 5;
 
-/// A passing problem of the DNS.
+/// A temporary DNS error.
 struct Unanswered;
 
 /// Evaluates the policy of the author's domain, given in lower case.
@@ -208,7 +208,7 @@ pub async fn evaluate(resolver: &dyn Resolver, domain: &str, identities: Identit
     let mut alignment = Alignment { resolver, domain, organization: &organization, unanswered: false };
     let wanted = !record.reports.is_empty() || !record.failures.is_empty();
     let dkim = alignment.any(identities.dkim, record.strict_dkim).await;
-    // Who is not to report need not know the other half.
+    // Without reports, the other half is not needed.
     let spf = (wanted || !dkim) && alignment.any(identities.spf.as_slice(), record.strict_spf).await;
     let result = match (dkim || spf, alignment.unanswered) {
         (true, _) => DmarcResult::Pass,
@@ -322,7 +322,7 @@ impl Record {
         if self.testing { policy.milder() } else { policy }
     }
 
-    /// What reports tell of the record, and whether signatures and SPF were aligned.
+    /// What reports say about the record, and whether signatures and SPF were aligned.
     fn published(&self, dkim_aligned: bool, spf_aligned: bool) -> Published {
         Published {
             policy: self.policy,
@@ -339,7 +339,7 @@ impl Record {
         }
     }
 
-    /// §4.7; `None` when the text is no DMARC record.
+    /// §4.7; `None` when the text is not a DMARC record.
     fn parse(text: &str) -> Option<Self> {
         let mut tags = text.split(';').map(str::trim);
         let (name, version) = tags.next()?.split_once('=')?;

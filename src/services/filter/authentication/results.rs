@@ -65,7 +65,7 @@ pub fn header(authentication: &Authentication, client: &Client<'_>, hostname: &s
     format!("Authentication-Results: {};\r\n\t{}\r\n", value(hostname), results.join(";\r\n\t"))
 }
 
-/// What a seal of ours may say, by our field; `None` when there is a chain that is not whole: nobody believes what follows.
+/// What our seal may say, from our field; `None` when there is a broken chain: nobody believes what follows.
 pub fn findings(authentication: &Authentication, header: &str) -> Option<Findings> {
     let sets = match &authentication.signatures.arc {
         Chain::None => 0,
@@ -76,8 +76,8 @@ pub fn findings(authentication: &Authentication, header: &str) -> Option<Finding
     Some(Findings { results, sets })
 }
 
-/// Fields that claim to be ours (RFC 8601 §5): ranges of the message, whole lines. Every field is looked at that a reader could
-/// find, however many there are.
+/// Fields that claim to be ours (RFC 8601 §5), as ranges of whole lines in the message. Every field that a reader could find is
+/// checked, however many there are.
 pub fn forged(header: &HeaderSection<'_>, hostname: &str) -> Vec<Range<usize>> {
     let claims = header.all("Authentication-Results").filter(|field| {
         let text = field.text();
@@ -87,8 +87,8 @@ pub fn forged(header: &HeaderSection<'_>, hostname: &str) -> Vec<Range<usize>> {
     claims.map(|field| field.range).collect()
 }
 
-/// A sender. Of one whose local part would have to be quoted only the domain is told (RFC 8601 §2.2: the local part may be
-/// left out): not every reader of the field knows quotes.
+/// A sender. If the local part would have to be quoted, only the domain is given (RFC 8601 §2.2: the local part may be
+/// left out): not every reader of the field understands quotes.
 fn sender(path: &str) -> String {
     match path.rsplit_once('@') {
         Some((local, domain)) if local.is_empty() || !local.chars().all(is_token) => format!("@{}", value(domain)),
@@ -96,7 +96,7 @@ fn sender(path: &str) -> String {
     }
 }
 
-/// What a value may consist of without quotes.
+/// Characters that a value may contain without quotes.
 fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric()
         || "!#$%&'*+-.^_`{|}~@".contains(c)
@@ -104,7 +104,7 @@ fn is_token(c: char) -> bool {
 }
 
 /// A value as a token where that is possible, else quoted (RFC 8601 §2.2). What could end the quotes, or the result for a reader
-/// who knows none, becomes a question mark, and so do control characters.
+/// that does not understand quotes, becomes a question mark, and so do control characters.
 fn value(text: &str) -> String {
     let harmless = |c: char| if c.is_control() || matches!(c, '"' | '\\' | ';') { '?' } else { c };
     let clean: String = text.chars().take(256).map(harmless).collect();
@@ -114,7 +114,7 @@ fn value(text: &str) -> String {
     format!("\"{clean}\"")
 }
 
-/// Text that may stand in a comment.
+/// Text for a comment.
 fn comment(text: &str) -> String {
     text.chars()
         .take(120)

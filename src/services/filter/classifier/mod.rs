@@ -1,13 +1,13 @@
-//! A statistical classifier: learns from messages that people have called wanted or unwanted, and tells how likely a new
+//! A statistical classifier: learns from messages that people have marked as wanted or unwanted, and says how likely a new
 //! one is unwanted.
 //!
-//! Promises: memory is bounded by the settings (16 octets a token on disk, about 40 in memory); classifying costs no SQL;
+//! Promises: memory is bounded by the settings (16 octets per token on disk, about 40 in memory); classifying needs no SQL;
 //! learning is durable when it returns; learning a message twice changes nothing, and what was learned wrongly
 //! can be unlearned. What it learns from is words, pairs of words, links, structure and parts of the header; no
 //! text of a message can be read back from the stored hashes.
 //!
-//! Called by the pipeline for scoring, and by whoever notices a person's judgement (a move into or out of Junk, `postrider
-//! spam learn`) for learning. A database that is down makes learning fail and leaves scoring as it was.
+//! Called by the pipeline for scoring, and for learning when a person has judged (a move into or out of Junk, `postrider
+//! spam learn`). If the database is down, learning fails and scoring continues as before.
 
 mod chi;
 mod packed;

@@ -1,4 +1,4 @@
-//! How tables and their changes are written: fixed widths, little endian.
+//! The storage format of tables and their changes: fixed widths, little endian.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ pub(super) fn pack(table: &Table) -> Vec<Vec<u8>> {
     pieces
 }
 
-/// Puts what a piece holds into a table; `None` for what is none.
+/// Adds a piece to a table; `None` if it is invalid.
 pub(super) fn unpack(piece: &[u8], table: &mut Table) -> Option<()> {
     let (entries, rest) = piece.as_chunks::<ENTRY>();
     if !rest.is_empty() {
@@ -44,7 +44,7 @@ pub(super) fn unpack(piece: &[u8], table: &mut Table) -> Option<()> {
     Some(())
 }
 
-/// Changes: the day, then for each token the token and what is added to its two counts.
+/// Changes: the day, then each token with what is added to its two counts.
 pub(super) fn pack_changes(delta: &HashMap<Token, (i32, i32)>, day: u16) -> Vec<u8> {
     let mut packed = Vec::with_capacity(2 + delta.len() * 16);
     packed.extend_from_slice(&day.to_le_bytes());
@@ -56,7 +56,7 @@ pub(super) fn pack_changes(delta: &HashMap<Token, (i32, i32)>, day: u16) -> Vec<
     packed
 }
 
-/// Makes changes in a table; `None` for what is none.
+/// Applies changes to a table; `None` if they are invalid.
 pub(super) fn apply(table: &mut Table, packed: &[u8]) -> Option<()> {
     let (day, rest) = packed.split_first_chunk::<2>()?;
     let day = u16::from_le_bytes(*day);

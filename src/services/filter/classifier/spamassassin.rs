@@ -1,8 +1,8 @@
-//! What SpamAssassin has learned, taken over from `sa-learn --backup`.
+//! What SpamAssassin has learned, imported from `sa-learn --backup`.
 //!
-//! Its tokens are kept as hashes, so its way of cutting words out of a message has to be followed to look them up. That
-//! goes for words of the text and of the subject, which carry most of the weight; the others of its tokens (further header
-//! fields, addresses, MIME parts) are never asked for. What was taken over counts until enough has been learned here.
+//! Its tokens are stored as hashes, so messages must be split into words in the same way to look them up. This is done
+//! for words of the text and the subject, which carry most of the weight; its other tokens (further header
+//! fields, addresses, MIME parts) are never looked up. The imported data counts until enough has been learned here.
 
 use std::io::BufRead;
 
@@ -12,14 +12,14 @@ use super::table::Counts;
 use super::{Table, Token};
 use crate::services::filter::view::View;
 
-/// The backup cannot be taken over.
+/// The backup cannot be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// It cannot be read.
     #[error("the backup cannot be read: {0}")]
     Read(#[from] std::io::Error),
     /// It is something else.
-    #[error("line {line} is not one of `sa-learn --backup`: {reason}")]
+    #[error("line {line} is not from `sa-learn --backup`: {reason}")]
     Line {
         /// Counted from 1.
         line: usize,
@@ -28,16 +28,16 @@ pub enum ImportError {
     },
 }
 
-/// Most tokens of a message that are asked for.
+/// Most tokens of a message that are looked up.
 const MOST_WORDS: usize = 6_000;
 /// Longest word that is whole in SpamAssassin's tables, in octets.
 const LONGEST: usize = 15;
-/// Longest name of a host, in octets (RFC 1035 §2.3.4). What is longer would cost its length for each of its dots.
+/// Longest name of a host, in octets (RFC 1035 §2.3.4). A longer one would cost its length for each of its dots.
 const LONGEST_NAME: usize = 253;
 /// Most tokens that are read; SpamAssassin's own default limit is 150,000.
 const MOST_TOKENS: usize = 2_000_000;
 
-/// Reads a backup: lines of a letter and fields, parted by tabs.
+/// Reads a backup: lines with a letter and fields, separated by tabs.
 pub fn read(backup: impl BufRead) -> Result<Table, ImportError> {
     let mut table = Table::default();
     let mut version = None;
@@ -46,7 +46,7 @@ pub fn read(backup: impl BufRead) -> Result<Table, ImportError> {
         let line = String::from_utf8_lossy(&line);
         let wrong = |reason| ImportError::Line { line: number + 1, reason };
         let fields: Vec<&str> = line.trim_end_matches('\r').split('\t').collect();
-        let count = |text: &str| text.trim().parse::<u32>().map_err(|_| wrong("a number is wanted"));
+        let count = |text: &str| text.trim().parse::<u32>().map_err(|_| wrong("expected a number"));
         match fields.as_slice() {
             ["v", number, name] => match name.split_whitespace().next() {
                 Some("db_version") => version = Some(count(number)?),
@@ -56,26 +56,26 @@ pub fn read(backup: impl BufRead) -> Result<Table, ImportError> {
             },
             ["t", spam, ham, at, token] => {
                 let value = u64::from_str_radix(token.trim(), 16).ok().filter(|_| token.trim().len() == 10);
-                let value = value.ok_or_else(|| wrong("a token of ten hexadecimal digits is wanted"))?;
-                let day = at.trim().parse::<u64>().map_err(|_| wrong("a time is wanted"))? / 86_400;
+                let value = value.ok_or_else(|| wrong("expected a token of ten hexadecimal digits"))?;
+                let day = at.trim().parse::<u64>().map_err(|_| wrong("expected a time"))? / 86_400;
                 if table.counts.len() < MOST_TOKENS {
                     let day = u16::try_from(day).unwrap_or(u16::MAX);
                     table.counts.insert(spread(value), Counts { ham: count(ham)?, spam: count(spam)?, day });
                 }
             }
-            // Messages that were learned: only SpamAssassin knows them by these names.
+            // Learned messages: only SpamAssassin knows them by these ids.
             ["s", ..] | [""] => {}
-            _ => return Err(wrong("it begins with none of `v`, `t` and `s`")),
+            _ => return Err(wrong("it does not begin with `v`, `t` or `s`")),
         }
     }
     match version {
         Some(2..=3) => Ok(table),
-        Some(_) => Err(ImportError::Line { line: 1, reason: "this version of its tables is not known" }),
+        Some(_) => Err(ImportError::Line { line: 1, reason: "this version of the tables is not supported" }),
         None => Err(ImportError::Line { line: 1, reason: "the version of the tables is missing" }),
     }
 }
 
-/// The tokens of a message as SpamAssassin has them, as far as they are asked for.
+/// The tokens of a message as in SpamAssassin, as far as they are looked up.
 pub(in crate::services::filter) fn tokens(view: &View<'_>) -> Vec<Token> {
     let mut found = Vec::with_capacity(1_024);
     let body = view.body.split_once('\n').map_or("", |(_, rest)| rest);
@@ -93,7 +93,7 @@ pub(in crate::services::filter) fn tokens(view: &View<'_>) -> Vec<Token> {
     found
 }
 
-/// Characters that SpamAssassin takes for parts of words; all others part them.
+/// Characters that SpamAssassin takes for parts of words; all others separate words.
 fn words(line: &str) -> impl Iterator<Item = &str> {
     let is_inside = |c: char| c.is_ascii_alphanumeric() || "-,@*!_'\"$.".contains(c) || !c.is_ascii();
     line.split(move |c| !is_inside(c))
@@ -135,7 +135,7 @@ fn body_words(line: &str, found: &mut Vec<Token>) {
     }
 }
 
-/// The first word of a sentence without its capital, when that is its only one.
+/// A capitalised word without its capital, if that is its only one.
 fn without_title_case(word: &str) -> String {
     let rest = word.get(1..).unwrap_or_default();
     let is_title = word.as_bytes().first().is_some_and(u8::is_ascii_uppercase);
@@ -163,7 +163,7 @@ fn add(prefix: &str, word: &str, found: &mut Vec<Token>) {
     found.push(spread(tail.fold(0, |value, octet| (value << 8) | u64::from(*octet))));
 }
 
-/// Spreads the bits as tables want them. All count as words of the text.
+/// Spreads the bits as tables need them. All count as words of the text.
 const fn spread(value: u64) -> Token {
     value.wrapping_mul(0x9e37_79b9_7f4a_7c15) & !1
 }

@@ -1,8 +1,8 @@
 //! What has been learned, in the database.
 //!
-//! A table is kept as 64 packed pieces (`learned_shards`) and a list of changes since (`learned_changes`): learning a
+//! A table is stored as 64 packed pieces (`learned_shards`) and a list of later changes (`learned_changes`): learning a
 //! message writes one row, loading a table reads a few large ones, and neither grows with the other. When many changes
-//! have gathered they are folded into the pieces, and what the table has no room for is forgotten.
+//! have accumulated they are merged into the pieces, and what does not fit into the table is forgotten.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Database(#[from] database::Error),
-    /// A piece of a table is not what was written.
-    #[error("what was learned for `{0}` cannot be read; learn it anew or delete its rows in `learned_shards`")]
+    /// A piece of a table is damaged.
+    #[error("what was learned for `{0}` cannot be read; learn it again or delete its rows in `learned_shards`")]
     Corrupt(String),
 }
 
-/// Whose table it is.
+/// The owner of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// Everybody's.
@@ -37,7 +37,7 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// The owner as the tables name him; empty for everybody.
+    /// The owner's name in the database; empty for everybody.
     pub fn key(&self) -> String {
         match self {
             Self::Site => String::new(),
@@ -46,35 +46,35 @@ impl Owner {
     }
 }
 
-/// What became of a message that was to be learned.
+/// The result of learning a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Learned {
     /// It was learned.
     Now,
-    /// It had been learned as this already.
+    /// It had already been learned as this.
     Before,
-    /// It had been learned as the other class, which was taken back first.
+    /// It had been learned as the other class, which was undone first.
     Again,
 }
 
-/// Tables of all owners, loaded when they are asked for.
+/// The tables of all owners, loaded on demand.
 pub struct Store {
     database: Database,
     clock: SharedClock,
     limits: Limits,
     loaded: Mutex<HashMap<String, Loaded>>,
-    /// Held by whoever looks for changes of a table, for all who wait for it.
+    /// Held while looking for changes of a table, on behalf of all who wait for it.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// How large tables may get.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Tokens of the site's table.
+    /// Most tokens of the site's table.
     pub site: usize,
-    /// Tokens of an account's table.
+    /// Most tokens of an account's table.
     pub account: usize,
-    /// Account tables kept in memory; the one not used for the longest time goes first.
+    /// Most account tables kept in memory; the least recently used one is dropped first.
     pub accounts: usize,
     /// How long a loaded table is used before changes by others are looked for.
     pub fresh: Duration,
@@ -88,11 +88,11 @@ struct Loaded {
     checked: Timestamp,
 }
 
-/// The key of what was taken over from SpamAssassin; no account has it, since it is no address.
+/// The key of the data imported from SpamAssassin; no account has it, since it is not an address.
 const IMPORTED: &str = "spamassassin";
-/// Changes after which a table is folded.
+/// Changes after which a table is merged.
 const FOLD_AFTER: i64 = 200;
-/// How long it is known that a message has been learned. After that it could be learned a second time.
+/// How long to remember that a message has been learned. After that it could be learned a second time.
 const REMEMBERED: Duration = Duration::from_secs(400 * 86_400);
 
 impl std::fmt::Debug for Store {
@@ -107,8 +107,8 @@ impl Store {
         Self { database, clock, limits, loaded: Mutex::default(), turns: Mutex::default() }
     }
 
-    /// The owner's table, as it was at most [`Limits::fresh`] ago. When the database does not answer, the table last
-    /// loaded; the failure only when there is none.
+    /// The owner's table, at most [`Limits::fresh`] old. When the database does not answer, the table last
+    /// loaded; an error only when there is none.
     pub async fn table(&self, owner: &Owner) -> Result<Arc<Table>, Error> {
         let key = owner.key();
         if let Some(table) = self.fresh(&key) {
@@ -116,7 +116,7 @@ impl Store {
         }
         let turn = self.turn(&key);
         let _turn = turn.lock().await;
-        // Whoever went first may have loaded it.
+        // Another task may have loaded it meanwhile.
         if let Some(table) = self.fresh(&key) {
             return Ok(table);
         }
@@ -130,7 +130,7 @@ impl Store {
             }
             Err(error) => match known {
                 Some(mut known) => {
-                    log::warn!(owner:% = key; "filter: what was learned cannot be read again, the older table is used: {error}");
+                    log::warn!(owner:% = key; "filter: learned data cannot be reloaded, the older table is used: {error}");
                     known.checked = now;
                     let table = Arc::clone(&known.table);
                     self.keep(key, known);
@@ -141,7 +141,7 @@ impl Store {
         }
     }
 
-    /// The table in memory, if changes need not be looked for yet.
+    /// The table in memory, if it need not be checked for changes yet.
     fn fresh(&self, key: &str) -> Option<Arc<Table>> {
         let now = self.clock.now();
         let loaded = self.loaded.lock();
@@ -195,7 +195,7 @@ impl Store {
         {
             return Ok(Loaded { checked: now, ..known.clone() });
         }
-        // Only now, when there is something to add: a table is large.
+        // Copied only when there is something to add: a table is large.
         let mut table = Arc::unwrap_or_clone(base);
         for row in rows {
             change = row.int(0)?;
@@ -210,7 +210,7 @@ impl Store {
         Ok(Loaded { table: Arc::new(table), generation, change, checked: now })
     }
 
-    /// What was taken over from SpamAssassin, if anything was.
+    /// The data imported from SpamAssassin, if any.
     async fn imported(&self) -> Result<Option<Arc<Table>>, Error> {
         let sql = "SELECT ham, spam FROM learned_owners WHERE owner = ?";
         let Some(row) = self.database.fetch_optional(sql, &[IMPORTED.into()]).await? else { return Ok(None) };
@@ -220,11 +220,11 @@ impl Store {
         Ok(Some(Arc::new(table)))
     }
 
-    /// Keeps what SpamAssassin has learned, in place of what was taken over before; how many tokens there was room for.
+    /// Stores what SpamAssassin has learned, replacing an earlier import, and returns how many tokens there was room for.
     pub async fn import(&self, mut table: Table) -> Result<usize, Error> {
         table.expire(self.limits.site);
         let mut tx = self.database.begin().await?;
-        // The site's own table gets another generation, so that every process looks at it again.
+        // The site's own table gets a new generation, so that every process reloads it.
         for (owner, ham, spam) in [(String::new(), 0, 0), (IMPORTED.to_owned(), table.ham, table.spam)] {
             let conflict = tx.dialect().on_conflict(&["owner"], &[]);
             let insert = "INSERT INTO learned_owners (owner, ham, spam, generation) VALUES (?, 0, 0, 0)";
@@ -250,13 +250,13 @@ impl Store {
         Ok(table)
     }
 
-    /// Learns a message, given by its tokens and a digest that tells it from all others. Durable when it returns.
+    /// Learns a message, given by its tokens and a digest that identifies it. Durable when it returns.
     pub async fn learn(&self, owner: &Owner, class: Class, digest: &str, tokens: &[Token]) -> Result<Learned, Error> {
         let results = self.learn_many(owner, class, &[(digest.to_owned(), tokens.to_vec())]).await?;
         Ok(results.first().copied().unwrap_or(Learned::Before))
     }
 
-    /// Learns several messages in one transaction; the results stand in their order.
+    /// Learns several messages in one transaction; the results are in the same order.
     pub async fn learn_many(
         &self,
         owner: &Owner,
@@ -266,7 +266,7 @@ impl Store {
         self.change(owner, messages, |_| Some(class)).await
     }
 
-    /// As [`Store::learn_many`], but whatever was learned from a message before stays.
+    /// Like [`Store::learn_many`], but whatever was learned from a message before stays.
     ///
     /// # Errors
     /// The database fails.
@@ -279,7 +279,7 @@ impl Store {
         self.change(owner, messages, |before| before.or(Some(class))).await
     }
 
-    /// Takes back what was learned from a message if that was the other class.
+    /// Undoes what was learned from a message if that was the other class.
     ///
     /// # Errors
     /// The database fails.
@@ -289,7 +289,7 @@ impl Store {
         Ok(results.first().copied().unwrap_or(Learned::Before))
     }
 
-    /// Takes back what was learned from messages.
+    /// Undoes what was learned from messages.
     ///
     /// # Errors
     /// The database fails.
@@ -308,7 +308,7 @@ impl Store {
         let mut tx = self.database.begin().await?;
         let insert = tx.dialect().upsert("learned_owners", &["owner"], &[]);
         tx.execute(insert, &[key.as_str().into()]).await?;
-        // Whoever changes this row goes first; the others wait. So ids of changes are given in the order of commits, and a
+        // The transaction that changes this row goes first; the others wait. So change ids are assigned in the order of commits, and a
         // reader that has seen one has seen all before it.
         tx.execute("UPDATE learned_owners SET touched = touched + 1 WHERE owner = ?", &[key.as_str().into()]).await?;
         let mut delta: HashMap<Token, (i32, i32)> = HashMap::new();
@@ -351,7 +351,7 @@ impl Store {
             .await?;
         tx.commit().await?;
         self.fold_when_due(owner, &key).await?;
-        // Whoever looks at this moment may have looked too early, and must not say afterwards that the table is fresh.
+        // A task that checks at this moment may have checked too early, and must not mark the table as fresh afterwards.
         let turn = self.turn(&key);
         let _turn = turn.lock().await;
         if let Some(loaded) = self.loaded.lock().get_mut(&key) {
@@ -369,7 +369,7 @@ impl Store {
         self.fold(owner).await
     }
 
-    /// Folds the changes of an owner into the pieces, and forgets what there is no room for.
+    /// Merges the changes of an owner into the pieces, and forgets what there is no room for.
     pub async fn fold(&self, owner: &Owner) -> Result<(), Error> {
         let key = owner.key();
         let most = match owner {
@@ -377,7 +377,7 @@ impl Store {
             Owner::Account(_) => self.limits.account,
         };
         let mut tx = self.database.begin().await?;
-        // The row is locked by changing it, so that two processes do not fold the same changes.
+        // The row is locked by changing it, so that two processes do not merge the same changes.
         tx.execute("UPDATE learned_owners SET generation = generation + 1 WHERE owner = ?", &[key.as_str().into()])
             .await?;
         let mut table = Table::default();
@@ -404,7 +404,7 @@ impl Store {
     }
 }
 
-/// Puts a table in place of the one that is there.
+/// Replaces the stored table.
 async fn write_pieces(tx: &mut Transaction, key: &str, table: &Table) -> Result<(), Error> {
     tx.execute("DELETE FROM learned_shards WHERE owner = ?", &[key.into()]).await?;
     for (shard, packed) in pack(table).into_iter().enumerate() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::chi::combine;
 use super::{Token, tokens::is_of_header};
 
-/// What a person has called a message.
+/// A person's judgement of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Wanted.
@@ -29,15 +29,15 @@ impl Class {
 /// Counts of one token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Wanted messages that hold it.
+    /// Wanted messages that contain it.
     pub ham: u32,
-    /// Unwanted messages that hold it.
+    /// Unwanted messages that contain it.
     pub spam: u32,
     /// Day of the last message learned with it, since 1970.
     pub day: u16,
 }
 
-/// The hashes are spread already.
+/// The hashes are well distributed already.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Spread(u64);
 
@@ -63,20 +63,20 @@ pub struct Table {
     /// Unwanted messages learned.
     pub spam: u32,
     pub(super) counts: HashMap<Token, Counts, BuildHasherDefault<Spread>>,
-    /// What was taken over from SpamAssassin, as long as this table has no opinion of its own.
+    /// The data imported from SpamAssassin, used as long as this table has no opinion of its own.
     pub(super) imported: Option<Arc<Self>>,
 }
 
 /// Fewest messages of each class before the table has an opinion.
 pub const LEAST_MESSAGES: u32 = 50;
-/// How strongly a token that was seen once is believed: Robinson's `s`.
+/// How much weight a token seen only once gets: Robinson's `s`.
 const STRENGTH: f64 = 0.3;
-/// Tokens whose probability is nearer to a half than this say nothing.
+/// Tokens whose probability is closer to a half than this are ignored.
 const LEAST_DEVIATION: f64 = 0.2;
-/// Tokens of the header that are combined, the most telling ones. There are few: they hang together (what one mailing list
-/// adds comes always all at once), and many would drown the text.
+/// Tokens of the header that are combined, the most significant ones. There are few because they are correlated (what a mailing
+/// list adds always comes together), and many would outweigh the text.
 const MOST_OF_HEADER: usize = 10;
-/// Fewest telling tokens, of header and text together, for an opinion: a few words of nobody's mail are no evidence.
+/// Fewest significant tokens, of header and text together, for an opinion: a few words are no evidence.
 const LEAST_TELLING: usize = 5;
 /// Tokens of the text that are combined.
 const MOST_OF_TEXT: usize = 40;
@@ -87,7 +87,7 @@ impl Table {
         self.ham >= LEAST_MESSAGES && self.spam >= LEAST_MESSAGES
     }
 
-    /// What was taken over from SpamAssassin, as long as this table has no opinion of its own.
+    /// The data imported from SpamAssassin, used as long as this table has no opinion of its own.
     pub fn imported(&self) -> Option<&Self> {
         self.imported.as_deref().filter(|imported| !self.is_ready() && imported.is_ready())
     }
@@ -118,7 +118,7 @@ impl Table {
         }
     }
 
-    /// Takes one message away again.
+    /// Removes one message again.
     pub fn forget(&mut self, class: Class, tokens: &[Token]) {
         match class {
             Class::Ham => self.ham = self.ham.saturating_sub(1),
@@ -136,7 +136,7 @@ impl Table {
         }
     }
 
-    /// Forgets the least telling and oldest tokens until at most `most` are left (then a tenth more, so that this does
+    /// Forgets the least significant and oldest tokens until at most `most` are left (and a tenth more, so that this does
     /// not happen at every message).
     pub fn expire(&mut self, most: usize) {
         if self.counts.len() <= most {
@@ -157,24 +157,24 @@ impl Table {
         }
     }
 
-    /// The probability that a message with these tokens is unwanted; `None` as long as too little has been learned,
-    /// or next to nothing of it is in the message.
+    /// The probability that a message with these tokens is unwanted; `None` if too little has been learned,
+    /// or almost none of it occurs in the message.
     /// What `other` (the recipient's own table) knows counts several times.
     pub fn probability(&self, tokens: &[Token], other: Option<&Self>) -> Option<f64> {
         let (mut header, mut text) = self.telling(tokens, other)?;
-        // Two opinions, which may contradict each other: unwanted words on a well-known way are neither.
+        // Two opinions, which may contradict each other: unwanted words by a well-known route are neither.
         let header = combine(most_telling(&mut header, MOST_OF_HEADER));
         let text = combine(most_telling(&mut text, MOST_OF_TEXT));
         Some(f64::midpoint(header, text))
     }
 
-    /// The same for a table that does not tell header and text apart.
+    /// The same for a table that does not distinguish header and text.
     pub fn probability_of_text(&self, tokens: &[Token]) -> Option<f64> {
         let (_, mut text) = self.telling(tokens, None)?;
         Some(combine(most_telling(&mut text, MOST_OF_TEXT)))
     }
 
-    /// The probabilities of tokens that say something, those of the header and those of the text.
+    /// The probabilities of significant tokens, those of the header and those of the text.
     fn telling(&self, tokens: &[Token], other: Option<&Self>) -> Option<(Vec<f64>, Vec<f64>)> {
         let other = other.filter(|o| o.is_ready());
         if !self.is_ready() && other.is_none() {
@@ -206,7 +206,7 @@ impl Table {
     }
 }
 
-/// The probabilities that are furthest from a half.
+/// The probabilities furthest from a half.
 fn most_telling(all: &mut [f64], most: usize) -> &[f64] {
     if all.len() <= most {
         return all;
@@ -219,7 +219,7 @@ fn most_telling(all: &mut [f64], most: usize) -> &[f64] {
 /// How many messages of the site one message of the recipient's own outweighs.
 const OWN_WEIGHT: u32 = 4;
 
-/// What a token is worth keeping for: how often it was seen, once being next to nothing.
+/// The value of keeping a token: how often it was seen, where once is almost nothing.
 fn rank(counts: &Counts) -> u32 {
     match counts.ham.saturating_add(counts.spam) {
         0 | 1 => 0,

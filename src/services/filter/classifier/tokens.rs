@@ -1,4 +1,4 @@
-//! What a message is made of, for the classifier: hashes of words, pairs of words, links and header fields.
+//! The tokens of a message for the classifier: hashes of words, pairs of words, links and header fields.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -8,7 +8,7 @@ use crate::services::filter::view::{Field, View};
 /// The hash of a token. Its lowest bit says where the token comes from: see [`is_of_header`].
 pub type Token = u64;
 
-/// Whether a token comes from the header. The header is written by programs and tells by which way a message came; the
+/// Whether a token comes from the header. The header is written by programs and says how a message came; the
 /// rest is what its author wanted to say.
 pub const fn is_of_header(token: Token) -> bool {
     token & 1 == 1
@@ -16,7 +16,7 @@ pub const fn is_of_header(token: Token) -> bool {
 
 /// Most words of a text that are read.
 const MAX_WORDS: usize = 6000;
-/// Longest word in octets; a longer one is known by its beginning and its length.
+/// Longest word in octets; a longer one is represented by its beginning and its length.
 const MAX_WORD: usize = 30;
 
 /// The tokens of a message, each once, ascending.
@@ -56,7 +56,7 @@ impl Sink {
 
     /// Words, and pairs of neighbouring words.
     fn words(&mut self, kind: &str, text: &str, most: usize) {
-        // Two spellings of one letter are one letter; ASCII has only one spelling.
+        // Two encodings of a letter count as one; ASCII has only one.
         let mut folded = std::mem::take(&mut self.folded);
         folded.clear();
         if text.is_ascii() {
@@ -81,7 +81,7 @@ impl Sink {
     }
 }
 
-/// Words as people see them; prices and percentages stay whole, numbers are kept short.
+/// Words as people see them; prices and percentages are kept together, numbers are shortened.
 fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '$' | '%' | '\'' | '-' | '!' | '€' | '£' | '@' | '.')))
         .map(|w| w.trim_matches(['\'', '-', '.', '@']))
@@ -101,7 +101,7 @@ fn word_hash(seed: u64, word: &str) -> u64 {
 const SEED: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// FNV-1a: the stored hashes must mean the same for ever and on every machine.
+/// FNV-1a: the stored hashes must mean the same forever and on every machine.
 fn feed(mut hash: u64, bytes: &[u8]) -> u64 {
     for byte in bytes {
         hash = (hash ^ u64::from(*byte)).wrapping_mul(PRIME);
@@ -115,7 +115,7 @@ const fn finish(hash: u64) -> u64 {
     mixed ^ (mixed >> 29)
 }
 
-/// Fields of which the words count.
+/// Fields whose words count.
 const READ: &[(&str, &str)] = &[
     ("Subject", "s:"),
     ("X-Mailer", "m:"),
@@ -146,7 +146,7 @@ fn header(view: &View<'_>, sink: &mut Sink) {
             sink.add(kind, address.rsplit_once('@').map_or("", |(_, d)| registered(d)));
         }
     }
-    // Only the hop that handed the message to us can be trusted to tell of the sender; the others are his own words.
+    // Only the hop that handed the message to us says something reliable about the sender; the sender may have forged the others.
     for received in view.all("Received").take(6) {
         for word in received.decoded().split(|c: char| c.is_whitespace() || "()[]=".contains(c)).take(30) {
             if let Ok(address) = word.parse::<std::net::Ipv4Addr>() {
@@ -163,7 +163,7 @@ fn header(view: &View<'_>, sink: &mut Sink) {
     sink.add("d:", registered(&id.rsplit_once('@').map_or("", |(_, h)| h).trim_end_matches('>').to_ascii_lowercase()));
 }
 
-/// Fields whose names say how a message came here, not what it is.
+/// Fields whose names say how a message got here, not what it is.
 const UNREAD: &[&str] = &[
     "delivered-to",
     "received",
@@ -187,7 +187,7 @@ const UNREAD: &[&str] = &[
     "envelope-to",
 ];
 
-/// That a field is there says something about the program that wrote it.
+/// The presence of a field says something about the program that wrote it.
 fn names(field: &Field<'_>, sink: &mut Sink) {
     let name = String::from_utf8_lossy(&field.name).to_ascii_lowercase();
     if name == "in-reply-to" || name == "references" || !UNREAD.iter().any(|u| name.starts_with(u)) {
@@ -213,7 +213,7 @@ fn shape(text: &str) -> String {
 }
 
 /// Kinds of attachments. Whether a message is HTML, and what its markup looks like, is left to the rules: in most people's
-/// mail it tells newsletters from letters, not unwanted mail from wanted.
+/// mail it distinguishes newsletters from letters, not unwanted mail from wanted.
 fn attachments(view: &View<'_>, sink: &mut Sink) {
     for part in view.parts.iter().take(100) {
         if let Some((_, extension)) = part.file_name.as_deref().and_then(|n| n.rsplit_once('.')) {

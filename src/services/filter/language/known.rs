@@ -10,7 +10,7 @@ pub struct Language(&'static Entry);
 
 #[derive(Debug)]
 struct Entry {
-    /// By ISO 639-1; for some also what others call it.
+    /// Its ISO 639-1 code; for some also other codes in use.
     codes: &'static [&'static str],
     name: &'static str,
     kind: Kind,
@@ -31,7 +31,7 @@ impl Language {
         ENTRIES.iter().find(|entry| entry.codes.contains(&code)).map(Self)
     }
 
-    /// The language that a text was recognised as.
+    /// The language for a recognition result.
     pub(super) fn of(found: Lang) -> Option<Self> {
         ENTRIES.iter().find(|entry| matches!(entry.kind, Kind::Known(lang) if lang == found)).map(Self)
     }
@@ -59,8 +59,8 @@ impl Language {
         self.lang().is_some()
     }
 
-    /// Whether who reads it may have written a text that was recognised as `found` in `script`: it is that language, one
-    /// that is often mistaken for it, or nothing but letters is known of it.
+    /// Whether a text recognised as `found` in `script` may be in this language: it is that language, one
+    /// that is often mistaken for it, or one known by its letters only.
     pub(super) fn covers(self, found: Lang, script: Script) -> bool {
         match self.0.kind {
             Kind::Known(lang) => lang == found || NEAR.iter().any(|near| near.contains(&lang) && near.contains(&found)),
@@ -68,7 +68,7 @@ impl Language {
         }
     }
 
-    /// Whether nothing else is known of it than that it is written in these letters.
+    /// Whether only its script is known, and it is this one.
     pub(super) fn is_only_letters(self, script: Script) -> bool {
         matches!(self.0.kind, Kind::Letters(letters) if letters == script)
     }
@@ -110,8 +110,8 @@ impl Setting for Language {
     }
 }
 
-/// Languages so close that who reads one can make out the other, or that are taken for each other: Serbian in Latin letters
-/// nearly always for Croatian.
+/// Languages so close that a reader of one understands the other, or that are confused in recognition: Serbian in Latin letters
+/// almost always looks like Croatian.
 const NEAR: &[&[Lang]] = &[
     &[Lang::Dan, Lang::Nob, Lang::Swe],
     &[Lang::Ces, Lang::Slk],

@@ -1,7 +1,7 @@
 //! In which language is a message written, and does its recipient read it?
 //!
-//! Promises: a text is looked at only when somebody asks, once, and no further than the settings allow; what is short,
-//! doubtful or partly in a language that is read counts as read; the same text gives the same answer.
+//! Promises: a text is analysed only on demand, once, and no further than the settings allow; a text that is short,
+//! doubtful or partly in a language the recipient reads counts as readable; the same text gives the same answer.
 //!
 //! Languages are told apart by `whatlang` (trigrams and alphabets, no model file). It always answers with one of those it
 //! knows, so a language it does not know is told from others by its letters alone.

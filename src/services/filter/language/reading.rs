@@ -1,4 +1,4 @@
-//! What a message is written in.
+//! The language of a message.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use super::Language;
 use crate::services::filter::LanguageSettings;
 use crate::services::filter::view::{Aside, AsideKind, View};
 
-/// The language of one message, found when it is first asked for.
+/// The language of one message, recognised on first use.
 #[derive(Debug)]
 pub struct Reading<'m> {
     view: &'m View<'m>,
@@ -23,7 +23,7 @@ struct Found {
     info: Info,
 }
 
-/// Letters of a piece of text that is looked at by itself.
+/// Letters of a piece of text that is analysed separately.
 const PIECE: usize = 60;
 /// Most pieces.
 const MAX_PIECES: usize = 12;
@@ -33,23 +33,23 @@ const SEARCHED: usize = 8;
 const SURE_OF_PIECE: f64 = 0.5;
 
 impl<'m> Reading<'m> {
-    /// Nothing is looked at yet.
+    /// Nothing is analysed yet.
     pub const fn new(view: &'m View<'m>, settings: &'m LanguageSettings) -> Self {
         Self { view, settings, found: OnceCell::new() }
     }
 
-    /// The language of what the author has written; `None` when that is too little or in doubt.
+    /// The language of what the author has written; `None` when that is too short or in doubt.
     pub fn language(&self) -> Option<Language> {
         self.found().map(|found| found.language)
     }
 
-    /// What was found so far; does not look itself.
+    /// The result so far; does not analyse anything.
     pub fn noted(&self) -> Option<Language> {
         self.found.get()?.as_ref().map(|found| found.language)
     }
 
-    /// The language, when somebody who reads these cannot read the message. Nobody is taken to read nothing: without
-    /// languages there is no answer and no work.
+    /// The language, when somebody who reads these languages cannot read the message. An empty list does not mean that nothing
+    /// is read: without languages there is no answer and no work.
     pub fn unread(&self, reads: &[Language]) -> Option<Language> {
         if reads.is_empty() {
             return None;
@@ -59,7 +59,7 @@ impl<'m> Reading<'m> {
         if reads.iter().any(|language| language.covers(lang, found.info.script())) {
             return None;
         }
-        // Among all languages: of few, another one of the same letters would be taken for the one that is read.
+        // Recognised among all languages: among few, another one in the same script would be taken for the one that is read.
         let detector = Detector::new();
         let room = self.settings.text.len().saturating_mul(SEARCHED);
         if is_partly_read(&self.own(room), &detector, reads) {
@@ -92,7 +92,7 @@ impl<'m> Reading<'m> {
         self.text(outside(&self.view.aside, self.view.body.len()), room)
     }
 
-    /// The words in these ranges of the body, subject left out, so many octets of them.
+    /// The words in these ranges of the body, without the subject, at most this many octets.
     fn text(&self, ranges: impl Iterator<Item = Range<usize>>, room: usize) -> Text {
         let body = &self.view.body;
         let subject = body.find('\n').map_or(0, |at| at + 1);
@@ -168,7 +168,7 @@ impl Text {
     }
 }
 
-/// How many letters of an alphabet a character stands for: one of China, Japan or Korea says as much as several.
+/// How many letters of an alphabet a character stands for: a Chinese, Japanese or Korean one says as much as several.
 fn letters(c: char) -> usize {
     match c {
         '\u{2e80}'.. if c.is_alphabetic() => 3,
@@ -176,7 +176,7 @@ fn letters(c: char) -> usize {
     }
 }
 
-/// Addresses, numbers, names of files and what stands for nothing in any language tell none.
+/// Addresses, numbers, file names and the like say nothing about a language.
 fn is_word(word: &str) -> bool {
     let odd = |b: u8| b.is_ascii_digit() || b"@/\\_=<>{}|#$%&+*~^`".contains(&b);
     let too_long = word.is_ascii() && word.len() > LONGEST_WORD;

@@ -1,4 +1,4 @@
-//! What milters want changed, and changing it.
+//! Changes requested by milters, and applying them.
 
 use bytes::{Bytes, BytesMut};
 
@@ -13,26 +13,26 @@ pub enum Change {
     Replace(usize, String, String),
     /// Another body.
     Body(Vec<u8>),
-    /// Another recipient.
+    /// An additional recipient.
     AddRecipient(String),
-    /// A recipient less.
+    /// Removal of a recipient.
     RemoveRecipient(String),
-    /// Another sender of the envelope; empty for none.
+    /// Another envelope sender; empty for none.
     Sender(String),
 }
 
 impl Change {
-    /// Whether it is about the envelope, and not about the message.
+    /// Whether it is about the envelope rather than the message.
     pub const fn is_of_envelope(&self) -> bool {
         matches!(self, Self::AddRecipient(_) | Self::RemoveRecipient(_) | Self::Sender(_))
     }
 
-    /// Whether it depends on the fields that are there.
+    /// Whether it depends on the existing fields.
     const fn counts_fields(&self) -> bool {
         matches!(self, Self::Insert(..) | Self::Replace(..))
     }
 
-    /// The field or the body that it brings.
+    /// The field or the body that it contains.
     fn text(&self) -> Bytes {
         match self {
             Self::Add(name, value) | Self::Insert(_, name, value) | Self::Replace(_, name, value) => field(name, value),
@@ -45,8 +45,8 @@ impl Change {
 /// Most changes of one milter.
 pub const MAX_CHANGES: usize = 1000;
 
-/// The message with the changes of header and body applied in order. Line ends in new fields and bodies are made CRLF. Of
-/// a large header it takes a while: not for a thread on which others wait.
+/// The message with the changes of header and body applied in order. Line ends in new fields and bodies become CRLF. With
+/// a large header this takes a while: not for a thread on which others wait.
 pub fn apply(message: &Bytes, changes: &[Change]) -> Bytes {
     let made: Vec<Bytes> = changes.iter().map(Change::text).collect();
     let (header, mut body) = split(message);
@@ -97,7 +97,7 @@ pub fn split(message: &[u8]) -> (&[u8], &[u8]) {
     (message, &[])
 }
 
-/// The fields of a header, each with its lines. They are counted by senders, and therefore not copied.
+/// The fields of a header, each with its lines. Senders choose their number, so they are not copied.
 pub fn fields(mut header: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let mut end = line(header).len();
@@ -135,8 +135,8 @@ fn is_named(field: &[u8], name: &str) -> bool {
     })
 }
 
-/// A field that cannot become two: the name is reduced to what a name may hold, lines of the value are folded, and half a
-/// line end counts as one (RFC 5322 §2.3).
+/// A field that cannot become two: the name is reduced to valid characters, lines of the value are folded, and a bare CR
+/// or LF counts as a line end (RFC 5322 §2.3).
 fn field(name: &str, value: &str) -> Bytes {
     let name: String = name.chars().filter(|c| c.is_ascii_graphic() && *c != ':').collect();
     let mut out = format!("{name}: ");

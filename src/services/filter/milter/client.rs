@@ -14,7 +14,7 @@ use crate::foundations::mail::{Origin, Peer};
 use crate::services::filter::endpoint::Wire;
 use crate::services::filter::settings::MilterSettings;
 
-/// A milter cannot be asked.
+/// A milter cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No connection, or it broke.
@@ -26,7 +26,7 @@ pub enum Error {
     /// It has no address in the settings.
     #[error("the milter has no address")]
     NoAddress,
-    /// It does not keep to the protocol.
+    /// It violates the protocol.
     #[error("the milter sent {0}")]
     Nonsense(&'static str),
 }
@@ -34,15 +34,15 @@ pub enum Error {
 /// What a milter decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Nothing against it.
+    /// It has no objection.
     Accept,
-    /// To be refused, with the reply when it names one.
+    /// Refuse it, with the milter's reply if there is one.
     Reject(Option<String>),
-    /// To be refused for now.
+    /// Refuse it for now.
     Later(Option<String>),
-    /// To be dropped without a word.
+    /// Drop it silently.
     Discard,
-    /// To be kept, with its reason.
+    /// Quarantine it, with the reason.
     Quarantine(String),
 }
 
@@ -51,7 +51,7 @@ pub enum Answer {
 pub struct Outcome {
     /// The decision.
     pub answer: Answer,
-    /// What is to be changed, in order.
+    /// The changes, in order.
     pub changes: Vec<Change>,
 }
 
@@ -65,7 +65,7 @@ impl Outcome {
 /// What a milter is told besides recipients and message.
 #[derive(Debug, Clone)]
 pub struct Told {
-    /// The name of the message.
+    /// The id of the message.
     pub id: MailId,
     /// Where it comes from.
     pub origin: Origin,
@@ -79,7 +79,7 @@ pub struct Told {
 
 /// What we let milters do (`SMFIF_*`): all changes of header, body, recipients and sender, quarantine.
 const ACTIONS: u32 = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20 | 0x40 | 0x80;
-/// Steps that a milter may leave out or not answer (`SMFIP_*`): all, and body skipping. It is not told of recipients whom
+/// Steps that a milter may skip or leave unanswered (`SMFIP_*`): all, and body skipping. It is not told about recipients that
 /// we refuse ourselves (`SMFIP_RCPT_REJ`).
 const STEPS: u32 = 0x1f_ffff & !0x800;
 const VERSION: u32 = 6;
@@ -105,18 +105,18 @@ const LEADING_SPACE: u32 = 0x10_0000;
 /// Body octets of one packet.
 const CHUNK: usize = 65_535;
 
-/// The conversation about one message, which goes on while the client speaks.
+/// The conversation about one message, in parallel with the SMTP dialogue.
 pub struct Conversation {
     wire: Box<dyn Wire>,
     steps: u32,
     patience: Duration,
-    /// How long the milter may still take for this message.
+    /// Time that the milter has left for this message.
     left: Duration,
     /// Octets of changes that may still come.
     changes: usize,
-    /// Packets that may still come without being the answer to something.
+    /// Packets that may still come without being an answer.
     extra: u32,
-    /// What was decided before the end: nothing more is told.
+    /// A decision before the end: the milter is told nothing more.
     decided: Option<Answer>,
 }
 
@@ -183,7 +183,7 @@ impl Conversation {
         timeout(self.left, self.content(told, message)).await.unwrap_or(Err(Error::Timeout))
     }
 
-    /// Says that this is the end. The milter may have gone already.
+    /// Ends the conversation. The milter may have closed the connection already.
     pub async fn end(mut self) {
         let _ = timeout(self.patience, send(&mut *self.wire, b'Q', &[])).await;
     }
@@ -276,7 +276,7 @@ impl Conversation {
         self.step(NO_HEADERS, SILENT_HEADER, b'L', &joined(&[&name, value])).await
     }
 
-    /// Tells one thing and hears the answer, unless the milter does not want it or does not answer it.
+    /// Sends one step and reads the answer, unless the milter skips the step or does not answer it.
     async fn step(&mut self, unwanted: u32, silent: u32, command: u8, data: &[u8]) -> Result<Stage, Error> {
         if self.steps & unwanted != 0 {
             return Ok(Stage::Next);
@@ -339,7 +339,7 @@ impl Conversation {
         }
     }
 
-    /// Counts a packet that answers nothing: whoever sends them without an end would keep a processor busy until its time is up.
+    /// Counts a packet that is not an answer: an endless stream of them would keep a processor busy until the time is up.
     fn count_extra(&mut self) -> Result<(), Error> {
         let left = self.extra.checked_sub(1);
         self.extra = left.ok_or(Error::Nonsense("packets without an end"))?;
@@ -380,7 +380,7 @@ fn decision(packet: &Packet) -> Option<Answer> {
         b'd' => Answer::Discard,
         b'y' => {
             let reply = texts(&packet.data).next().unwrap_or_default();
-            // Sendmail takes it as a format, so that milters double what is to be one.
+            // Sendmail treats it as a format, so milters double a literal percent sign.
             let reply = reply.replace("%%", "%");
             if reply.starts_with('4') { Answer::Later(Some(reply)) } else { Answer::Reject(Some(reply)) }
         }

@@ -1,4 +1,4 @@
-//! Macros: what a milter is told about a stage, by the names that Sendmail and Postfix give it. What is not known is left out.
+//! Macros: what a milter is told about a stage, with the names used by Sendmail and Postfix. Unknown values are left out.
 
 use super::client::Told;
 use crate::foundations::address::Address;
@@ -56,7 +56,7 @@ pub fn hello(told: &Told) -> Macros {
 pub fn sender(told: &Told) -> Macros {
     let address = told.reverse_path.address();
     let login = told.origin.login.as_ref().map(|login| login.address.to_string()).unwrap_or_default();
-    // Every way to log in hands over a name and a password, as this one does. Milters ask whether there was one.
+    // Every login method passes a name and a password, as this one does. Milters only need to know whether there was a login.
     let mechanism = if login.is_empty() { "" } else { "PLAIN" };
     vec![
         ("i", told.id.to_string()),

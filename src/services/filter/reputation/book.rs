@@ -1,4 +1,4 @@
-//! What is remembered, in memory and in the table.
+//! The stored reputation, in memory and in the table.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ type Key = (String, String);
 pub struct Found(HashMap<Key, Evidence>);
 
 impl Found {
-    /// What an owner knows of a party.
+    /// What an owner knows about a party.
     pub fn get(&self, owner: &str, party: &Party) -> Evidence {
         self.0.get(&(owner.to_owned(), party.key())).copied().unwrap_or_default()
     }
@@ -29,12 +29,12 @@ impl Found {
     }
 }
 
-/// The memory of senders, of all owners.
+/// The reputation of senders, for all owners.
 pub struct Book {
     database: Database,
     clock: SharedClock,
     state: Mutex<State>,
-    /// Whoever writes goes alone, so that what is being written is known.
+    /// Only one writes at a time, so that it is known what is being written.
     writing: tokio::sync::Mutex<Timestamp>,
 }
 
@@ -53,11 +53,11 @@ struct Cached {
     read: Timestamp,
 }
 
-/// Most rows waiting to be written; what is noted beyond it is forgotten.
+/// Most rows waiting to be written; further ones are dropped.
 const MOST_PENDING: usize = 20_000;
 /// Rows in one transaction, so that the database's other writers are not kept waiting.
 const BATCH: usize = 200;
-/// How often rows are looked for that are to be forgotten.
+/// How often to look for rows to delete.
 const PRUNE_EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
 /// Columns of numbers, in their order.
 const COUNTS: [&str; 4] = ["told_wanted", "told_unwanted", "seen_wanted", "seen_unwanted"];
@@ -75,7 +75,7 @@ impl Book {
         Self { database, clock, state: Mutex::default(), writing }
     }
 
-    /// What some owners know of some parties: from memory, or by one SELECT for all of them.
+    /// What some owners know about some parties: from memory, or by one SELECT for all of them.
     ///
     /// # Errors
     /// The database fails.
@@ -141,7 +141,7 @@ impl Book {
         }
     }
 
-    /// Writes what was noted, and now and then forgets what is old or too much.
+    /// Writes what was noted, and from time to time deletes what is old or too much.
     ///
     /// # Errors
     /// The database fails; what was not written stays in memory.
@@ -183,7 +183,7 @@ impl Book {
         let sql = adding(self.database.dialect());
         let now = self.clock.now();
         let mut transaction = self.database.begin_with(Durability::Relaxed).await?;
-        // In one order, so that two processes do not wait for each other's rows.
+        // In a fixed order, so that two processes do not wait for each other's rows.
         let mut batch: Vec<&(Key, Evidence)> = batch.iter().collect();
         batch.sort_by(|(a, _), (b, _)| a.cmp(b));
         for ((owner, party), change) in batch {
@@ -191,7 +191,7 @@ impl Book {
             let mut values: Vec<Val> = vec![owner.into(), party.into()];
             values.extend(counts.map(|count| Val::from(count.max(0.0))));
             values.push(now.into());
-            // A row that is there is changed by the count itself, which may be negative: something is taken back.
+            // An existing row is changed by adding the count, which may be negative when something is undone.
             values.extend(counts.iter().flat_map(|count| [*count, *count]).map(Val::from));
             values.push(now.into());
             transaction.execute(&sql, &values).await?;
@@ -199,7 +199,7 @@ impl Book {
         transaction.commit().await
     }
 
-    /// Forgets senders that were not heard of for long and, when there are too many, those that have been silent longest.
+    /// Deletes senders that have been silent for long and, if there are too many, those that have been silent longest.
     ///
     /// # Errors
     /// The database fails.
@@ -228,7 +228,7 @@ impl State {
         noted.fold(kept, |sum, noted| sum + *noted)
     }
 
-    /// Drops the rows read longest ago when there is no room for so many more.
+    /// Drops the least recently read rows when there is no room for this many more.
     fn make_room(&mut self, most: usize, more: usize) {
         if self.rows.len() + more <= most {
             return;
@@ -255,7 +255,7 @@ fn evidence(row: &Row) -> Result<Evidence, Error> {
     })
 }
 
-/// Inserts a row, or adds to the counts of the one that is there without letting them fall below nothing.
+/// Inserts a row, or adds to the counts of an existing one without letting them fall below zero.
 fn adding(dialect: Dialect) -> Sql {
     let insert = format!(
         "INSERT INTO sender_reputation (owner, party, {}, touched) VALUES (?, ?, ?, ?, ?, ?, ?)",

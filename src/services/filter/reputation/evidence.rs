@@ -4,45 +4,45 @@ use std::ops::{Add, AddAssign, Neg};
 
 use crate::foundations::clock::Timestamp;
 
-/// How much wanted and unwanted mail has come from somewhere, old mail counting less.
+/// How much wanted and unwanted mail has come from somewhere; old mail counts less.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Evidence {
-    /// Messages that people have called wanted; for a correspondent, messages written to him.
+    /// Messages that people have marked as wanted; for a correspondent, messages written to them.
     pub told_wanted: f64,
-    /// Messages that people have called unwanted.
+    /// Messages that people have marked as unwanted.
     pub told_unwanted: f64,
-    /// Messages that a verdict has called wanted.
+    /// Messages that a verdict has found wanted.
     pub seen_wanted: f64,
-    /// Messages that a verdict has called unwanted.
+    /// Messages that a verdict has found unwanted.
     pub seen_unwanted: f64,
 }
 
 /// After this time experience counts half.
 const HALF_LIFE: f64 = 30.0 * 86_400.0;
-/// From here weights grow (2025-01-01): far enough from the end of what a double can hold, which is in 2109.
+/// The time from which weights grow (2025-01-01): a double overflows only in 2109.
 const LANDMARK: i64 = 1_735_689_600;
-/// What one verdict counts, in people's judgements.
+/// The weight of a verdict, relative to a person's judgement.
 const VERDICT: f64 = 0.2;
-/// What all verdicts together can count, so that no sender makes a name for himself by their number.
+/// The most that all verdicts together can count, so that no sender gains a reputation by their number alone.
 const MOST_OF_VERDICTS: f64 = 1.0;
 
 impl Evidence {
-    /// A person has called a message wanted, or somebody was written to.
+    /// A person has marked a message as wanted, or somebody was written to.
     pub const WANTED: Self = Self { told_wanted: 1.0, told_unwanted: 0.0, seen_wanted: 0.0, seen_unwanted: 0.0 };
-    /// A person has called a message unwanted.
+    /// A person has marked a message as unwanted.
     pub const UNWANTED: Self = Self { told_wanted: 0.0, told_unwanted: 1.0, seen_wanted: 0.0, seen_unwanted: 0.0 };
-    /// A verdict has called a message wanted.
+    /// A verdict has found a message wanted.
     pub const SEEN_WANTED: Self = Self { told_wanted: 0.0, told_unwanted: 0.0, seen_wanted: 1.0, seen_unwanted: 0.0 };
-    /// A verdict has called a message unwanted.
+    /// A verdict has found a message unwanted.
     pub const SEEN_UNWANTED: Self = Self { told_wanted: 0.0, told_unwanted: 0.0, seen_wanted: 0.0, seen_unwanted: 1.0 };
 
-    /// As it is kept: instead of letting every count fade, new ones grow. So a count is changed by adding, by several
-    /// processes at once and without reading it first, and only its reader divides.
+    /// The stored form: instead of letting old counts fade, new ones get a larger weight. So several processes can add to a count
+    /// at once without reading it first, and only the reader divides.
     pub(super) fn grown(self, at: Timestamp) -> Self {
         self.map(|n| n * growth(at))
     }
 
-    /// What was kept, as it counts now.
+    /// A stored value, as it counts now.
     pub(super) fn faded(self, at: Timestamp) -> Self {
         self.map(|n| (n / growth(at)).max(0.0))
     }
@@ -69,7 +69,7 @@ impl Evidence {
     }
 }
 
-/// What an event of that time weighs beside one at the landmark.
+/// The weight of an event at that time, relative to one at the landmark.
 fn growth(at: Timestamp) -> f64 {
     // Seconds of some centuries are exact in a double.
     #[expect(clippy::cast_precision_loss, reason = "seconds since 2025")]
@@ -113,7 +113,7 @@ mod tests {
         let kept = Evidence::WANTED.grown(start) + Evidence::UNWANTED.grown(start + Duration::from_secs(30 * 86_400));
         let now = kept.faded(start + Duration::from_secs(60 * 86_400));
         assert!((now.told_wanted - 0.25).abs() < 1e-9 && (now.told_unwanted - 0.5).abs() < 1e-9, "{now:?}");
-        // Taking back more than is there leaves nothing, not a debt.
+        // Undoing more than there is leaves zero, not a negative count.
         assert_eq!((-Evidence::WANTED).grown(start).faded(start).told_wanted, 0.0);
     }
 

@@ -1,13 +1,13 @@
-//! What is remembered of senders: how much wanted and unwanted mail has come from an address, a domain, a signature's domain
+//! The reputation of senders: how much wanted and unwanted mail has come from an address, a domain, a signing domain
 //! and a network, and to whom our own users have written.
 //!
-//! Promises: a name that anyone can write is believed only together with the network it came from; what people have said
-//! (moves into and out of Junk) outweighs what verdicts have, whose part is bounded however often they come; old experience
-//! fades by half every 30 days. Judging a message costs at most one SELECT, and none when its sender was seen lately; noting
-//! costs a few look-ups in memory, which is bounded by the settings. What is noted reaches the table within seconds; a
+//! Promises: an unverified name counts only together with the network it came from; people's judgements
+//! (moves into and out of Junk) outweigh verdicts, whose total weight is limited; old experience
+//! fades by half every 30 days. Judging a message costs at most one SELECT, and none when its sender was seen recently; noting
+//! costs a few look-ups in memory, whose size the settings limit. What is noted reaches the table within seconds; a
 //! crash loses those seconds, which only means that a sender is a little less known.
 //!
-//! [`Book`] is asked and told by the pipeline. A database that is down leaves senders unknown, with one warning.
+//! The pipeline reads and writes [`Book`]. If the database is down, senders are unknown, with one warning.
 
 mod book;
 mod evidence;

@@ -1,4 +1,4 @@
-//! Under which names a sender is remembered.
+//! The names under which a sender is remembered.
 
 use std::net::IpAddr;
 
@@ -12,15 +12,15 @@ use crate::services::filter::authentication::{Authentication, DmarcResult};
 use crate::services::filter::view::{View, hop, is_public};
 
 crate::words! {
-    /// What a name is the name of.
+    /// Kinds of names.
     pub enum PartyKind {
-        /// An author's address that is shown to be real.
+        /// An author's verified address.
         Author = "author",
-        /// An author's address that could be anybody's, with the network it came from.
+        /// An author's unverified address, with the network it came from.
         Address = "address",
         /// The domain of a valid DKIM signature.
         Signer = "signer",
-        /// The domain of an author's address that is shown to be real.
+        /// The domain of an author's verified address.
         Domain = "domain",
         /// The client's network: IPv4 /24, IPv6 /56.
         Network = "network",
@@ -32,7 +32,7 @@ crate::words! {
 /// One name under which a sender is remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Party {
-    /// What it is the name of.
+    /// Its kind.
     pub kind: PartyKind,
     /// The name, in lower case.
     pub name: String,
@@ -50,13 +50,13 @@ impl Party {
         (!name.is_empty() && name.len() <= LONGEST).then_some(Self { kind, name })
     }
 
-    /// As it is written in the table.
+    /// Its form in the table.
     pub fn key(&self) -> String {
         format!("{} {}", self.kind.word(), self.name)
     }
 }
 
-/// Who a message says it is from, and what of it is shown to be true.
+/// Who a message claims to be from, and which of the claims are verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
     /// The one address in From, in lower case; empty when there is none or several.
@@ -72,7 +72,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// As they were found when the message came.
+    /// The claims as checked when the message arrived.
     pub fn of(author: &str, found: Option<&Authentication>, client: Option<IpAddr>) -> Self {
         let mut claims = Self { author: author.to_owned(), client, ..Self::default() };
         if let Some(found) = found {
@@ -89,7 +89,7 @@ impl Claims {
         claims.tidied()
     }
 
-    /// As the Authentication-Results field tells them that this server has put in front of a message it has delivered.
+    /// The claims according to the Authentication-Results field that this server added to a message it has delivered.
     pub fn of_delivered(view: &View<'_>, hostname: &str) -> Self {
         let mut authors = view.all("From").flat_map(|f| f.addresses());
         let author = match (authors.next(), authors.next()) {
@@ -134,10 +134,10 @@ impl Claims {
         self.author.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
-    /// Whether the author's domain, or one above it, is shown to have sent the message.
+    /// Whether the author's domain, or one above it, is verified to have sent the message.
     pub fn is_shown(&self) -> bool {
         let domain = self.domain();
-        // No single label speaks for all the domains below it.
+        // A top-level domain does not speak for all the domains below it.
         let speaks_for = |shown: &String| domain == shown || (shown.contains('.') && is_within(domain, shown));
         !self.is_forged && !domain.is_empty() && self.shown.iter().any(speaks_for)
     }
@@ -149,7 +149,7 @@ impl Claims {
         IpNet::new(client, length).ok().map(|network| network.trunc())
     }
 
-    /// The names under which the sender is remembered, the most telling one first.
+    /// The names under which the sender is remembered, the most significant one first.
     pub fn parties(&self) -> Vec<Party> {
         let mut parties = Vec::with_capacity(6);
         let network = self.network();
@@ -166,7 +166,7 @@ impl Claims {
         parties
     }
 
-    /// The author as somebody our users may have written to.
+    /// The author as a possible correspondent of our users.
     pub fn correspondent(&self) -> Option<Party> {
         if self.is_forged { None } else { Party::new(PartyKind::Correspondent, &*self.author) }
     }
@@ -197,7 +197,7 @@ mod tests {
             keys(&format!("{ours}From: Ann <Ann@mail.Far.test>\r\n\r\nx")),
             ["author ann@mail.far.test", "signer news.test", "domain mail.far.test", "network 192.0.2.0/24"]
         );
-        // Neither the field of another host nor a second one of ours is believed.
+        // Neither another host's field nor a second one of ours is trusted.
         let theirs = ours.replace("mx.example.test", "mx.other.test");
         assert_eq!(keys(&format!("{theirs}From: ann@far.test\r\n\r\nx")), Vec::<String>::new());
         assert_eq!(

@@ -5,19 +5,19 @@ use super::party::{Claims, PartyKind};
 use super::settings::ReputationSettings;
 use crate::services::filter::Signal;
 
-/// What is thought of a sender before the message is read.
+/// The reputation of a sender before the message is read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Standing {
     /// What it adds to the score, and why.
     pub signals: Vec<Signal>,
-    /// Whether nobody here has exchanged mail with the author, his domain or who has signed.
+    /// Whether nobody here has exchanged mail with the author, the author's domain or a signer.
     pub is_stranger: bool,
-    /// Whether the author is somebody the recipient, or anybody here, has written to, and it is shown that it is he.
+    /// Whether the author is somebody the recipient, or anybody here, has written to, and is authenticated.
     pub is_correspondent: bool,
 }
 
 impl Standing {
-    /// What all of it adds to the score.
+    /// What it adds to the score in total.
     pub fn weight(&self) -> f64 {
         self.signals.iter().map(|signal| signal.weight).sum()
     }
@@ -28,18 +28,18 @@ impl Standing {
     }
 }
 
-/// A reputation that weighs so much is a good one.
+/// A reputation with this weight is a good one.
 const GOOD: f64 = -0.5;
-/// Experience with which a reputation is believed half.
+/// The amount of experience at which a reputation gets half its weight.
 const HALF_BELIEVED: f64 = 2.0;
 /// How many judgements of others one of the recipient's own outweighs.
 const OWN: f64 = 4.0;
-/// What weighs less is not worth a signal.
+/// A smaller weight is not worth a signal.
 const LEAST: f64 = 0.05;
-/// What an address counts that could be anybody's, in parts of one that is shown to be real.
+/// What an unverified address counts, relative to a verified one.
 const UNSHOWN: f64 = 0.25;
 
-/// What is thought of a sender by everybody, and by one account when `account` is given.
+/// The reputation of a sender with everybody, and with one account when `account` is given.
 pub fn standing(settings: &ReputationSettings, claims: &Claims, found: &Found, account: Option<&str>) -> Standing {
     let mut standing = Standing { is_stranger: true, ..Standing::default() };
     let (mut weight, mut left, mut reasons) = (0.0, 1.0, Vec::new());
@@ -54,7 +54,7 @@ pub fn standing(settings: &ReputationSettings, claims: &Claims, found: &Found, a
         if count < 0.01 {
             continue;
         }
-        // What is known of the more telling name leaves less to be said by the others.
+        // The more is known about the more significant name, the less the others count.
         let belief = count / (count + HALF_BELIEVED);
         let balance = (unwanted - wanted) / count;
         weight += left * belief * balance * most(party.kind, balance);
@@ -64,14 +64,14 @@ pub fn standing(settings: &ReputationSettings, claims: &Claims, found: &Found, a
     let weight: f64 = weight * settings.weight;
     if weight.abs() >= LEAST {
         let name = if weight < 0.0 { "REPUTATION_WANTED" } else { "REPUTATION_UNWANTED" };
-        let because = format!("What came before from {}", reasons.join(", "));
+        let because = format!("Earlier mail from {}", reasons.join(", "));
         standing.signals.push(Signal::new(name, rounded(weight), because));
     }
     written_to(settings, claims, found, account, &mut standing);
     standing
 }
 
-/// Somebody our users write to is no stranger.
+/// Somebody our users write to is not a stranger.
 fn written_to(
     settings: &ReputationSettings,
     claims: &Claims,
@@ -92,7 +92,7 @@ fn written_to(
         return;
     }
     let who = if by_recipient { "The recipient has" } else { "Somebody here has" };
-    let doubt = if shown { "" } else { ", if it is he" };
+    let doubt = if shown { "" } else { ", if the address is genuine" };
     let because = format!("{who} written to {}{doubt}", party.name);
     standing.signals.push(Signal::new("KNOWN_CORRESPONDENT", rounded(-settings.correspondent * part), because));
 }
@@ -103,7 +103,7 @@ fn most(kind: PartyKind, balance: f64) -> f64 {
         PartyKind::Author => 1.0,
         PartyKind::Signer | PartyKind::Domain => 0.8,
         PartyKind::Address => 0.6,
-        // That good mail comes from a network says less than that bad mail does: anybody can rent the machine next door.
+        // Good mail from a network says less than bad mail does: anybody can rent the machine next door.
         PartyKind::Network if balance < 0.0 => 0.2,
         PartyKind::Network => 0.6,
         PartyKind::Correspondent => 0.0,
@@ -170,7 +170,7 @@ mod tests {
         let shown = weigh(true, &[("", PartyKind::Author, "ann@far.test", told(5.0, 0.0))]).0;
         let address = weigh(false, &[("", PartyKind::Address, "ann@far.test 198.51.100.0/24", told(5.0, 0.0))]).0;
         assert!(shown < address && address < 0.0, "{shown} {address}");
-        // What is known of the real one says nothing about whoever uses its address.
+        // What is known about the real sender says nothing about others who use the address.
         assert_eq!(weigh(false, &[("", PartyKind::Author, "ann@far.test", told(5.0, 0.0))]).0, 0.0);
     }
 

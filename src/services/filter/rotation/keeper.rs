@@ -1,4 +1,4 @@
-//! Doing what is to be done: files, the DNS, events.
+//! Carrying out the steps: files, the DNS, events.
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -28,10 +28,10 @@ pub enum Error {
     /// The directory.
     #[error(transparent)]
     Files(#[from] files::Error),
-    /// Another process is at it.
-    #[error("another process exchanges keys in `{}` right now; try again in a minute", .0.display())]
+    /// Another process is exchanging keys.
+    #[error("another process is exchanging keys in `{}`; try again in a minute", .0.display())]
     Busy(PathBuf),
-    /// The lock cannot be had at all.
+    /// The lock file cannot be opened.
     #[error("`{}` cannot be opened: {source}; the directory must belong to the user of the server", path.display())]
     Lock {
         /// The file.
@@ -39,19 +39,19 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A key cannot be made.
+    /// A key cannot be generated.
     #[error(transparent)]
     Key(#[from] dkim::Error),
-    /// The state is not what was written.
-    #[error("`{}` is not what was written there: {reason}; restore it, or move the directory away to begin anew", path.display())]
+    /// The state file is damaged.
+    #[error("`{}` is damaged: {reason}; restore it, or move the directory away to start over", path.display())]
     State {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         reason: String,
     },
-    /// The work with files and keys did not come to its end.
-    #[error("the work with keys was broken off: {0}")]
+    /// The work with files and keys did not finish.
+    #[error("the work with keys was aborted: {0}")]
     Interrupted(String),
     /// No directory is configured.
     #[error("`spam.dkim.rotation.directory` must be set, with the domains in `spam.dkim.rotation.domains`")]
@@ -62,7 +62,7 @@ pub enum Error {
 pub struct RotationParts {
     /// The filter's settings.
     pub settings: Live<FilterSettings>,
-    /// Whether records are there.
+    /// Tells whether records are published.
     pub resolver: SharedResolver,
     /// Where steps are recorded.
     pub journal: Journal,
@@ -73,17 +73,17 @@ pub struct RotationParts {
 /// Exchanges keys.
 pub struct Rotation(RotationParts);
 
-/// What is remembered between two looks.
+/// The state between two checks.
 #[derive(Default)]
 struct Known {
-    /// For each domain the keys that sign, as they could be read last.
+    /// For each domain the signing keys as last read.
     keys: HashMap<Domain, Vec<DkimKeySettings>>,
-    /// When it was told last that something is wrong with a domain.
+    /// When a problem with a domain was last reported.
     told: HashMap<Domain, Timestamp>,
 }
 
 impl Known {
-    /// Whether something may be told about a domain: once a day.
+    /// Whether something may be reported about a domain: once a day.
     fn may_tell(&mut self, domain: &Domain, now: Timestamp) -> bool {
         let is_due = self.told.get(domain).is_none_or(|told| now.since(*told) >= Duration::from_secs(86_400));
         if is_due {
@@ -93,9 +93,9 @@ impl Known {
     }
 }
 
-/// How often it is looked whether something is to be done, and whether the command line has done something.
+/// How often to check whether something is due, or whether the command line has done something.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// Most steps for one domain at a time; the others follow at the next look.
+/// Most steps for one domain at a time; the others follow at the next check.
 const MOST_STEPS: usize = 8;
 /// Largest state file.
 const LARGEST: u64 = 1 << 20;
@@ -106,7 +106,7 @@ impl Rotation {
         Self(parts)
     }
 
-    /// Does what is due and gives the filter the keys that sign, until `tasks` stop.
+    /// Does what is due and gives the filter the signing keys, until `tasks` stop.
     pub async fn run(self, filter: Arc<Filter>, tasks: Tasks) {
         let mut known = Known::default();
         loop {
@@ -127,7 +127,7 @@ impl Rotation {
         }
     }
 
-    /// Does what is due for a domain and learns which of its keys sign. What cannot be read leaves it with those it had.
+    /// Does what is due for a domain and finds out which of its keys sign. If they cannot be read, the domain keeps those it had.
     async fn look(&self, domain: &Domain, known: &mut Known) {
         let now = self.0.clock.now();
         let advanced = self.advance(domain, Urgency::Scheduled).await;
@@ -140,7 +140,7 @@ impl Rotation {
                 return;
             }
             (Ok(_) | Err(Error::Busy(_)), Ok(_)) => None,
-            // Both have read the same files: one word about them is enough.
+            // Both have read the same files: one message about them is enough.
             (_, Err(error)) | (Err(error), Ok(_)) => Some(error),
         };
         match error {
@@ -159,7 +159,7 @@ impl Rotation {
         }
     }
 
-    /// Takes the next steps for a domain; an administrator's wish is one for the first step only. What was done last, or
+    /// Takes the next steps for a domain; an administrator's request is for the first step only. Returns what was done last, or
     /// is missing.
     async fn advance(&self, domain: &Domain, urgency: Urgency) -> Result<Option<Step>, Error> {
         let settings = self.0.settings.get();
@@ -198,7 +198,7 @@ impl Rotation {
         Ok(last)
     }
 
-    /// Lets the announced pair sign, and the one that has signed until now retire.
+    /// Puts the announced pair in force, and retires the one that has signed until now.
     fn switch(&self, domain: &Domain, state: &mut DomainState, now: Timestamp) {
         for pair in &mut state.pairs {
             let phase = match pair.phase {
@@ -211,8 +211,8 @@ impl Rotation {
         }
     }
 
-    /// Takes the next step for a domain now, whatever the schedule says. A pair is still not put in force before its
-    /// records are in the DNS. The domain's keys then.
+    /// Takes the next step for a domain now, whatever the schedule says, and returns the domain's keys. A pair is still not put
+    /// in force before its records are in the DNS.
     ///
     /// # Errors
     /// No directory is configured, another process is at it, or the files cannot be read or written.
@@ -221,7 +221,7 @@ impl Rotation {
         self.read_pairs(domain).await
     }
 
-    /// The keys of a domain, read on a thread that may wait.
+    /// The keys of a domain, read on a thread that may block.
     async fn read_pairs(&self, domain: &Domain) -> Result<Vec<KeyPairState>, Error> {
         let (settings, domain) = (self.0.settings.get(), domain.clone());
         on_thread(move || pairs(&settings.dkim.rotation, &domain)).await
@@ -235,7 +235,7 @@ impl Rotation {
         pairs(&self.0.settings.get().dkim.rotation, domain)
     }
 
-    /// The keys of a domain that sign.
+    /// The signing keys of a domain.
     async fn active(&self, domain: &Domain) -> Result<Vec<DkimKeySettings>, Error> {
         let settings = self.0.settings.get();
         let directory = settings.dkim.rotation.directory.as_deref().ok_or(Error::NotConfigured)?;
@@ -277,7 +277,7 @@ impl Rotation {
     }
 }
 
-/// The keys of a domain, for those who only look.
+/// The keys of a domain, for reading only.
 ///
 /// # Errors
 /// No directory is configured, or its files cannot be read.
@@ -286,21 +286,21 @@ pub fn pairs(settings: &DkimRotationSettings, domain: &Domain) -> Result<Vec<Key
     Ok(load(&directory.join(domain.as_str()))?.pairs)
 }
 
-/// Does what waits for the disk, or for a key to be found, on a thread where nothing else waits for it.
+/// Does work that waits for the disk or for key generation, on a thread that may block.
 async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::Interrupted(error.to_string()))?
 }
 
-/// Where the keys of a domain are. All that it does blocks.
+/// Where the keys of a domain are. All methods block.
 #[derive(Clone)]
 struct Place {
-    /// Of all domains.
+    /// The directory of all domains.
     directory: PathBuf,
     domain: Domain,
 }
 
 impl Place {
-    /// Does this on a thread that may wait.
+    /// Does this on a thread that may block.
     async fn on_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
@@ -313,7 +313,7 @@ impl Place {
         self.directory.join(self.domain.as_str())
     }
 
-    /// Makes the domain's directory, and excludes other processes until what it gives is dropped.
+    /// Creates the domain's directory, and excludes other processes until the returned value is dropped.
     fn open(&self) -> Result<std::fs::File, Error> {
         let path = self.path();
         files::create_directory(&path, 0o700)?;
@@ -329,7 +329,7 @@ impl Place {
         save(&self.path(), state)
     }
 
-    /// Makes a pair: its files are on disk when this returns.
+    /// Creates a pair: its files are on disk when this returns.
     fn make(
         &self,
         settings: &DkimRotationSettings,
@@ -341,7 +341,7 @@ impl Place {
             |selector: &str| state.pairs.iter().flat_map(|pair| &pair.keys).any(|key| key.selector == selector);
         let mut keys = Vec::new();
         for algorithm in &settings.algorithms {
-            // Several in a day are told apart by a number.
+            // Several in a day are distinguished by a number.
             let base = format!("p{date}{}", &algorithm.word()[..1]);
             let numbered = (2..1_000).map(|number| format!("{base}{number}"));
             let selector = std::iter::once(base.clone()).chain(numbered).find(|selector| !is_taken(selector));
@@ -355,7 +355,7 @@ impl Place {
         Ok(KeyPairState { phase: Phase::Announced, since: now, keys })
     }
 
-    /// Removes the files of keys that sign no more.
+    /// Removes the files of keys that no longer sign.
     fn delete(&self, pair: &KeyPairState) -> Result<(), Error> {
         for key in &pair.keys {
             let file = key.file(&self.directory, &self.domain);
@@ -396,8 +396,8 @@ fn lock(directory: &Path) -> Result<std::fs::File, Error> {
     Ok(file)
 }
 
-/// Gives what an administrator has made to the owner of the directory, who must be able to read it. Who is no administrator
-/// makes nothing of others', so a failure means nothing.
+/// Gives what an administrator has created to the owner of the directory, who must be able to read it. Anybody else already
+/// owns what they create, so a failure means nothing.
 fn give_to_owner(path: &Path, directory: &Path) {
     if let (Ok(made), Ok(owner)) = (std::fs::metadata(path), std::fs::metadata(directory))
         && (made.uid(), made.gid()) != (owner.uid(), owner.gid())

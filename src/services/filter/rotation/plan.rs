@@ -1,13 +1,13 @@
-//! What is to be done with a domain's keys. Pure.
+//! What to do with a domain's keys. Pure.
 
 use super::state::{DomainState, Phase};
 use crate::foundations::clock::Timestamp;
 use crate::services::filter::DkimRotationSettings;
 
-/// Whether the schedule counts.
+/// Whether to follow the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
-    /// By the schedule.
+    /// Follow the schedule.
     Scheduled,
     /// An administrator wants the next step now.
     Now,
@@ -18,11 +18,11 @@ pub enum Urgency {
 pub(super) enum Step {
     /// Make a new pair.
     Make,
-    /// Let the announced pair sign, and retire the one that does.
+    /// Put the announced pair in force, and retire the present one.
     Switch,
     /// The announced pair should sign by now, but its records are not in the DNS.
     Missing,
-    /// Delete the retired pair at this place.
+    /// Delete the retired pair at this index.
     Delete(usize),
 }
 
@@ -52,7 +52,7 @@ pub(super) fn next(
         None => is_due(settings.ahead.duration()).then_some(Step::Make),
         Some(_) if !is_due(std::time::Duration::ZERO) => None,
         Some(_) if visible => Some(Step::Switch),
-        // The first pair of a domain has no date by which it should be there.
+        // The first pair of a domain has no due date.
         Some(_) => age.is_some().then_some(Step::Missing),
     }
 }

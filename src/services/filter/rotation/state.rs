@@ -1,4 +1,4 @@
-//! What is known of a domain's keys.
+//! The state of a domain's keys.
 
 use std::path::{Path, PathBuf};
 
@@ -13,26 +13,26 @@ pub(super) struct DomainState {
     pub(super) pairs: Vec<KeyPairState>,
 }
 
-/// Keys that are made, put in force and retired together.
+/// Keys that are created, put in force and retired together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyPairState {
-    /// Where it is in its life.
+    /// Its stage.
     pub phase: Phase,
-    /// When that began.
+    /// When this stage began.
     pub since: Timestamp,
     /// One key for each kind.
     pub keys: Vec<RotatedKey>,
 }
 
-/// Where keys are in their life.
+/// Stages of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Made; their records are to be put into the DNS.
+    /// Created; their records have to be put into the DNS.
     Announced,
     /// They sign.
     Active,
-    /// They sign no more; their records stay for mail that is under way.
+    /// They no longer sign; their records stay for mail in transit.
     Retired,
 }
 

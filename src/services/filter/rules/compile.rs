@@ -1,4 +1,4 @@
-//! From definitions to rules that can be run.
+//! Compiling definitions to rules that can be run.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -22,7 +22,7 @@ pub struct RuleSet {
     complaints: Vec<Complaint>,
 }
 
-/// What rule files say besides rules.
+/// What rule files contain besides rules.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Options {
     /// `use_bayes 0`.
@@ -55,7 +55,7 @@ pub enum Test {
     Native(Native),
 }
 
-/// Which text of the header a rule is about.
+/// The part of the header that a rule is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source {
     pub field: Field,
@@ -73,7 +73,7 @@ pub enum Field {
     Languages,
     /// Every field that may hold a message id.
     MessageId,
-    /// What SpamAssassin makes of Received fields: the hosts that brought the message, those of the site or all others.
+    /// SpamAssassin's pseudo-fields from Received fields: the relays of the message, those of the site or all others.
     Relays { ours: bool },
     /// By name, in lower case.
     Named(String),
@@ -100,7 +100,7 @@ pub enum Which {
 #[derive(Debug, Default)]
 pub struct Scanners {
     pub headers: Vec<(Source, Scanner)>,
-    /// Header rules that must be run whatever the text: negated ones and those with a text for a missing field.
+    /// Header rules that must always be run: negated ones and those with a text for a missing field.
     pub header_always: Vec<u32>,
     pub body: Scanner,
     pub raw_body: Scanner,
@@ -110,8 +110,8 @@ pub struct Scanners {
 }
 
 impl RuleSet {
-    /// Compiles rule files, given by name and text; what a later file says wins. Never fails: what cannot be used is
-    /// left out and told in [`RuleSet::complaints`].
+    /// Compiles rule files, given by name and text; later files take precedence. Never fails: unusable lines are
+    /// left out and reported in [`RuleSet::complaints`].
     pub fn compile<'t>(files: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
         let mut definitions = Definitions::default();
         for (name, text) in files {
@@ -120,12 +120,12 @@ impl RuleSet {
         Compiler::default().run(definitions)
     }
 
-    /// Lines that are not in force as they stand, in the order of the files.
+    /// Lines that are not in force as written, in the order of the files.
     pub fn complaints(&self) -> &[Complaint] {
         &self.complaints
     }
 
-    /// What the files say besides rules.
+    /// What the files contain besides rules.
     pub const fn options(&self) -> &Options {
         &self.options
     }
@@ -155,7 +155,7 @@ impl Compiler {
         for (name, definition) in &definitions.rules {
             let scores = definitions.scores.get(name).map(|score| score.numbers);
             if scores == Some([0.0; 4]) && !name.starts_with("__") {
-                // A score of nothing switches the rule off.
+                // A score of zero switches the rule off.
                 continue;
             }
             let Some(test) = self.test(name, definition) else {
@@ -220,7 +220,7 @@ impl Compiler {
                 Some(Test::MimeHeader { field, pattern, negated })
             }
             Kind::Body => self.pattern(name, definition, test, Division::Lines).map(Test::Body),
-            // As SpamAssassin has it: what is to hold for each line says so by `/m`.
+            // As in SpamAssassin: a pattern that should match at each line says so with `/m`.
             Kind::RawBody => self.pattern(name, definition, test, Division::Whole).map(Test::RawBody),
             Kind::Full => self.pattern(name, definition, test, Division::Whole).map(Test::Full),
             Kind::Uri => {
@@ -253,7 +253,7 @@ impl Compiler {
         let equal = test.find("=~").map(|at| (at, false));
         let unequal = test.find("!~").map(|at| (at, true));
         let Some((at, negated)) = [equal, unequal].into_iter().flatten().min() else {
-            let reason = "`Field =~ /pattern/` is wanted".to_owned();
+            let reason = "expected `Field =~ /pattern/`".to_owned();
             self.complain(definition, Severity::Unusable, name, reason);
             return None;
         };
@@ -299,11 +299,11 @@ impl Compiler {
         }
     }
 
-    /// Leaves out meta rules that match too often for want of rules that could not be compiled (`__A && !__FAILED`), and tells of
+    /// Leaves out meta rules that would match too often because other rules could not be compiled (`__A && !__FAILED`), and reports
     /// those that match less often. `weaker` are the names that have fewer hits than they should.
     fn leave_out(&mut self, mut weaker: BTreeSet<String>, definitions: &BTreeMap<String, Definition>) {
         let mut found: BTreeMap<String, (Severity, String)> = BTreeMap::new();
-        // Until nothing new is found: what depends on a rule that is weaker by now may stand before it.
+        // Repeated until nothing new is found: a rule that depends on a weaker one may come before it.
         loop {
             let mut news = BTreeMap::new();
             for rule in &self.rules {
@@ -346,7 +346,7 @@ impl Compiler {
         let mut state: HashMap<u32, bool> = HashMap::new();
         let mut complaints: Vec<(u32, String)> = Vec::new();
         for start in (0..).zip(&self.rules).filter(|(_, r)| matches!(r.test, Test::Meta(_))).map(|(n, _)| n) {
-            // Depth first, with a stack of our own: (rule, whether what it refers to has been visited).
+            // Depth first, with an explicit stack: (rule, whether what it refers to has been visited).
             let mut stack = vec![(start, false)];
             while let Some((rule, done)) = stack.pop() {
                 let Test::Meta(expression) = &self.rules[rule as usize].test else { continue };
@@ -364,7 +364,7 @@ impl Compiler {
                 stack.push((rule, true));
                 expression.rules(&mut |name, _| match by_name.get(name) {
                     Some(other) if state.get(other) == Some(&false) => {
-                        complaints.push((rule, format!("it depends on itself by way of `{name}`, which counts as 0")));
+                        complaints.push((rule, format!("it depends on itself through `{name}`, which counts as 0")));
                     }
                     Some(other) => stack.push((*other, false)),
                     None if definitions.contains_key(name) || EXTERNAL.iter().any(|p| name.starts_with(p)) => {}
@@ -424,7 +424,7 @@ impl Compiler {
 /// Names of signals that come from elsewhere and need no definition.
 const EXTERNAL: &[&str] = &["RCVD_IN_", "URIBL_", "CLAMAV", "MILTER_", "USER_IN_"];
 
-/// A rule without a score weighs 1, one on trial hardly anything, a nice one speaks for the message.
+/// A rule without a score weighs 1, one on trial almost nothing, and a `nice` one speaks for the message.
 fn default_score(name: &str, flags: Flags) -> [f64; 4] {
     let score: f64 = if name.starts_with("T_") { 0.01 } else { 1.0 };
     [if flags.nice { -score } else { score }; 4]
@@ -445,7 +445,7 @@ impl Source {
             "x-spam-relays-external" | "x-spam-relays-untrusted" => Field::Relays { ours: false },
             "x-spam-relays-internal" | "x-spam-relays-trusted" => Field::Relays { ours: true },
             pseudo if pseudo.starts_with("x-spam-relays-") || pseudo.starts_with("all-") => {
-                return Err(format!("the made-up field `{name}` is not available here"));
+                return Err(format!("the pseudo-field `{name}` is not available here"));
             }
             other if other.bytes().all(|b| b.is_ascii_graphic()) => Field::Named(other.to_owned()),
             _ => return Err(format!("`{name}` is not the name of a field")),

@@ -1,9 +1,9 @@
-//! What rule files may say that means nothing, or nothing new, here.
+//! Directives in rule files that have no effect here.
 
-/// Plugins whose directives are all built in, so that sections for them hold.
+/// Plugins whose directives are all built in, so that sections for them are in force.
 const BUILT_IN_PLUGINS: &[&str] = &["DKIM", "MIMEHeader", "SPF", "TextCat", "WLBLEval"];
 
-/// What `if can(...)` asks about that is so here: the newer names of lists, and patterns as Perl 5.10 has them.
+/// Features that `if can(...)` finds here: the newer names of lists, and patterns as in Perl 5.10.
 const BUILT_IN_FEATURES: &[&str] = &["feature_blocklist_welcomelist", "perl_min_version_5010000"];
 
 /// Whether a plugin, given as `Mail::SpamAssassin::Plugin::Name`, is built in.
@@ -12,7 +12,7 @@ pub(super) fn is_built_in(plugin: &str) -> bool {
     name.is_some_and(|name| BUILT_IN_PLUGINS.contains(&name))
 }
 
-/// Whether a feature, given as `Mail::SpamAssassin::Conf::name`, is there.
+/// Whether a feature, given as `Mail::SpamAssassin::Conf::name`, is available.
 pub(super) fn is_feature(path: &str) -> bool {
     path.trim().rsplit_once("::").is_some_and(|(_, name)| BUILT_IN_FEATURES.contains(&name))
 }
@@ -43,8 +43,8 @@ pub(super) const WITHOUT_EFFECT: &[(&[&str], &str)] = &[
     ),
     (
         &["trusted_networks", "internal_networks"],
-        "the client that brings a message is judged, and no earlier relay; networks whose mail is accepted without a look, such as a \
-         front end that judges it, are a setting: see `spam.trusted`",
+        "the client that delivers a message is judged, and no earlier relay; networks whose mail is accepted unchecked, such as a \
+         front end that filters it, are a setting: see `spam.trusted`",
     ),
     (
         &["use_auto_whitelist", "use_auto_welcomelist", "auto_whitelist_path", "auto_whitelist_factor", "txrep_factor"],
@@ -143,7 +143,7 @@ pub(super) const WITHOUT_EFFECT: &[(&[&str], &str)] = &[
             "spamcop_from_address",
             "spamcop_to_address",
         ],
-        "it steers another program and is not needed here",
+        "it controls another program and is not needed here",
     ),
     (
         &[
@@ -173,7 +173,7 @@ pub(super) const WITHOUT_EFFECT: &[(&[&str], &str)] = &[
             "textcat_acceptable_score",
             "textcat_acceptable_prob",
         ],
-        "languages are recognised in another way; how sure one must be stands in `spam.recognition`",
+        "languages are recognised in another way; see `spam.recognition` for how sure the recognition must be",
     ),
     (&["include"], "name every rule file in the settings instead: `spam.rules.files`"),
 ];

@@ -85,7 +85,7 @@ impl<'f> Facts<'f> {
         }
     }
 
-    /// Which of the four scores of a rule holds.
+    /// Which of the four scores of a rule applies.
     pub const fn score_set(&self) -> usize {
         (self.probability.is_some() as usize) * 2 + self.network as usize
     }
@@ -131,7 +131,7 @@ impl RuleSet {
         for field in ["To", "Cc"] {
             recipients.extend(facts.view.all(field).flat_map(|f| f.addresses()).take(100));
         }
-        // What is shown of the author says nothing about the sender of the envelope, whom SPF is about.
+        // What is verified about the author says nothing about the envelope sender, whom SPF is about.
         let by_spf = facts.others.iter().any(|signal| signal.name == "SPF_PASS");
         let shown = [(from, facts.authenticated), (facts.reverse_path, by_spf)];
         let shown: Vec<&str> = shown.into_iter().filter(|(_, is_shown)| *is_shown).map(|(sender, _)| sender).collect();
@@ -238,13 +238,13 @@ impl Run<'_, '_> {
         for n in &rules.scanners.others {
             let hits = match &rules.rules[*n as usize].test {
                 Test::Exists(source) => {
-                    // A field may be there and say nothing, the envelope's sender is not there then.
+                    // A field may exist and be empty; an empty envelope sender counts as missing.
                     let may_be_empty = matches!(source.field, Field::Named(_) | Field::ToCc | Field::MessageId);
                     let text = header_text(self.facts, source);
                     u32::from(text.is_some_and(|text| may_be_empty || !text.is_empty()))
                 }
                 Test::MimeHeader { field, pattern, negated } => {
-                    // The message is a part itself, and often the only one.
+                    // The message itself is a part, and often the only one.
                     let all = view.fields.iter().chain(view.parts.iter().flat_map(|p| &p.header));
                     let mut fields = all.filter(|f| f.is(field));
                     u32::from(
@@ -308,7 +308,7 @@ impl Run<'_, '_> {
     }
 }
 
-/// The text of the header that a rule is about; `None` when no such field is there.
+/// The text of the header that a rule is about; `None` when there is no such field.
 fn header_text<'f>(facts: &Facts<'f>, source: &Source) -> Option<Cow<'f, str>> {
     let view = facts.view;
     match &source.field {
@@ -329,7 +329,7 @@ fn header_text<'f>(facts: &Facts<'f>, source: &Source) -> Option<Cow<'f, str>> {
         Field::Languages => {
             Some(Cow::Borrowed(facts.reading.and_then(Reading::language).map_or("", |language| language.code())))
         }
-        // Nobody of the site is asked about: the client that brings a message is the first that is judged.
+        // Relays of the site do not count: the client that delivers a message is the first that is judged.
         Field::Relays { ours } => Some(Cow::Owned(if *ours { String::new() } else { relay(facts) })),
         Field::ToCc => joined(facts, &["to", "cc"], source),
         Field::MessageId => joined(facts, &["message-id", "resent-message-id", "x-message-id"], source),
@@ -337,7 +337,7 @@ fn header_text<'f>(facts: &Facts<'f>, source: &Source) -> Option<Cow<'f, str>> {
     }
 }
 
-/// The client as SpamAssassin writes a relay. What is not known is left out, since `rdns= ` says that there is no name.
+/// The client as SpamAssassin writes a relay. Unknown values are left out, since `rdns= ` means that there is no name.
 fn relay(facts: &Facts<'_>) -> String {
     let Some(address) = facts.client else { return String::new() };
     let name = match facts.client_name {
@@ -345,7 +345,7 @@ fn relay(facts: &Facts<'_>) -> String {
         ClientName::Missing => " rdns=".to_owned(),
         ClientName::Verified(name) => format!(" rdns={name}"),
     };
-    // What a stranger calls himself must not end the entry or begin another one.
+    // The name that a client gives must not end the entry or begin another one.
     let unsafe_here = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '[' | ']');
     let hello = facts.hello.replace(unsafe_here, "!");
     format!("[ ip={address}{name} helo={hello} by= ident= envfrom= intl=0 id= auth= msa=0 ]")

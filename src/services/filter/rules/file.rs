@@ -6,7 +6,7 @@ use super::directives::{WITHOUT_EFFECT, is_built_in, is_feature};
 use super::lists::Lists;
 use crate::services::filter::language::{Language, Locale};
 
-/// A line of a rule file that is not in force as it stands.
+/// A line of a rule file that is not in force as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
     /// The file.
@@ -30,7 +30,7 @@ impl std::fmt::Display for Complaint {
 /// How bad a complaint is, from harmless to wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Skipped knowingly: it stands under a condition that does not hold here.
+    /// Skipped knowingly: it is under a condition that does not hold here.
     Skipped,
     /// Known, and without effect in this server.
     WithoutEffect,
@@ -117,18 +117,18 @@ pub struct Flags {
     pub no_subject: bool,
 }
 
-/// What `score` says of a rule.
+/// What `score` says about a rule.
 #[derive(Debug)]
 pub struct Score {
     /// For the four cases: neither network nor classifier, network, classifier, both.
     pub numbers: [f64; 4],
-    /// The file of the line that was the first to say it.
+    /// The file of the first line that sets it.
     pub file: String,
     /// That line.
     pub line: usize,
 }
 
-/// Everything that rule files say, before it is compiled.
+/// The content of rule files, before it is compiled.
 #[derive(Debug, Default)]
 pub struct Definitions {
     /// Rules by name; a later definition replaces an earlier one.
@@ -155,7 +155,7 @@ pub struct Definitions {
 const VERSION: f64 = 4.000_002;
 
 impl Definitions {
-    /// Adds a file; what it says later wins over what was said earlier.
+    /// Adds a file; later lines take precedence over earlier ones.
     pub fn read(&mut self, file: &str, text: &str) {
         let mut conditions: Vec<Condition> = Vec::new();
         for (number, line) in text.lines().enumerate() {
@@ -173,9 +173,9 @@ impl Definitions {
     }
 }
 
-/// A condition whose end is still to come.
+/// A condition that is still open.
 struct Condition {
-    /// Whether the lines that follow are in force; of a condition that is not understood neither branch is.
+    /// Whether the following lines are in force; `None` for a condition that is not understood: then neither branch is.
     holds: Option<bool>,
 }
 
@@ -211,7 +211,7 @@ impl Place<'_> {
                 let holds = is_built_in(rest);
                 if !skipped && !holds {
                     let reason =
-                        "the section is for a plugin of another program; what it does is built in here, or not there"
+                        "the section is for a SpamAssassin plugin; what it does is built in here, or not available"
                             .to_owned();
                     self.complain(Severity::Skipped, &format!("ifplugin {rest}"), reason);
                 }
@@ -226,7 +226,7 @@ impl Place<'_> {
                     self.complain(
                         Severity::Unusable,
                         line,
-                        "the condition is not understood; its section is skipped, and what stands under `else` too"
+                        "the condition is not understood; its section is skipped, and the `else` section too"
                             .to_owned(),
                     );
                 }
@@ -273,7 +273,7 @@ impl Place<'_> {
                 }
                 match WITHOUT_EFFECT.iter().find(|(names, _)| names.contains(&word)) {
                     Some((_, reason)) => self.complain(Severity::WithoutEffect, word, (*reason).to_owned()),
-                    None => self.complain(Severity::Unusable, word, "this directive is not known".to_owned()),
+                    None => self.complain(Severity::Unusable, word, "this directive is unknown".to_owned()),
                 }
             }
         }
@@ -302,12 +302,12 @@ impl Place<'_> {
             Some([one]) => [*one; 4],
             Some([a, b, c, d]) => [*a, *b, *c, *d],
             _ => {
-                let reason = format!("one number or four are wanted, not `{numbers}`");
+                let reason = format!("expected one number or four, not `{numbers}`");
                 return self.complain(Severity::Unusable, &format!("score {name}"), reason);
             }
         };
         if relative && !self.definitions.scores.contains_key(name) {
-            // SpamAssassin takes no such line either: the rule keeps the score of one that has none.
+            // SpamAssassin rejects such a line, too: the rule keeps its default score.
             let reason = "there is no earlier score to add this to; write the whole score, without brackets".to_owned();
             return self.complain(Severity::Unusable, &format!("score {name}"), reason);
         }
@@ -342,7 +342,7 @@ impl Place<'_> {
         self.definitions.flags.insert(name.to_owned(), flags);
     }
 
-    /// `all`, or codes; a later line replaces what an earlier one says.
+    /// `all`, or codes; a later line replaces an earlier one.
     fn languages(&mut self, rest: &str) {
         let mut languages = Vec::new();
         let mut all = false;
@@ -353,7 +353,7 @@ impl Place<'_> {
                 Some(language) => {
                     if !language.is_recognised() {
                         let reason = format!(
-                            "{} cannot be told from other languages in the same letters; none of them counts as unwanted",
+                            "{} cannot be distinguished from other languages in the same script; none of them counts as unwanted",
                             language.name()
                         );
                         self.complain(Severity::Changed, &format!("ok_languages {word}"), reason);
@@ -362,7 +362,7 @@ impl Place<'_> {
                 }
                 None if code == "all" => all = true,
                 None => {
-                    let reason = "it is no code of a language that is known here".to_owned();
+                    let reason = "it is not the code of a language that is known here".to_owned();
                     self.complain(Severity::Unusable, &format!("ok_languages {word}"), reason);
                 }
             }
@@ -370,7 +370,7 @@ impl Place<'_> {
         if all {
             languages.clear();
         } else if languages.is_empty() {
-            let reason = "no language is left, so that every language counts as wanted".to_owned();
+            let reason = "no language is left, so every language counts as wanted".to_owned();
             self.complain(Severity::Unusable, "ok_languages", reason);
         }
         self.definitions.ok_languages = languages;
@@ -385,7 +385,7 @@ impl Place<'_> {
                 Some(locale) => locales.push(locale),
                 None if word.eq_ignore_ascii_case("all") => all = true,
                 None => {
-                    let reason = "one of en, ja, ko, ru, th, zh or all is wanted".to_owned();
+                    let reason = "expected one of en, ja, ko, ru, th, zh or all".to_owned();
                     self.complain(Severity::Unusable, &format!("ok_locales {word}"), reason);
                 }
             }
@@ -401,7 +401,7 @@ impl Place<'_> {
 fn condition(text: &str) -> Option<bool> {
     let mut simple = String::new();
     let mut rest = text;
-    // Functions about parts of another program that are not here are false.
+    // Functions about parts of SpamAssassin that do not exist here are false.
     while let Some(at) =
         ["plugin", "can", "has", "local_tests_only"].iter().filter_map(|f| rest.find(f).map(|n| (n, f))).min()
     {

@@ -1,4 +1,4 @@
-//! Addresses and hosts with a good or a bad name: `welcomelist_from` and its kin.
+//! Addresses and hosts with a good or a bad name: `welcomelist_from` and similar directives.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ pub struct Parties<'p> {
     pub senders: &'p [&'p str],
     /// Recipients in lower case: the envelope's, and those of To and Cc.
     pub recipients: &'p [String],
-    /// Those among them whose own domain is shown to have sent the message.
+    /// Those among them whose own domain is verified to have sent the message.
     pub shown: &'p [&'p str],
     /// The verified name of the client, in lower case.
     pub client_name: Option<&'p str>,
@@ -37,7 +37,7 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// Adds what a directive says; whether it is one of the lists' directives.
+    /// Adds the entries of a directive; returns whether it is one of the lists' directives.
     pub fn add(&mut self, directive: &str, rest: &str) -> bool {
         let name = directive.replace("whitelist", "welcomelist").replace("blacklist", "blocklist");
         let list = match name.as_str() {

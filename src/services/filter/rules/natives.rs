@@ -120,7 +120,7 @@ pub fn find(rule: &str, call: &str) -> Result<Native, String> {
             let mut numbers = arguments.iter().map(|a| a.parse::<f64>());
             return match (numbers.next(), numbers.next()) {
                 (Some(Ok(low)), Some(Ok(high))) => Ok(Native::Probability(low, high)),
-                _ => Err("`check_bayes` wants two numbers from 0 to 1".to_owned()),
+                _ => Err("`check_bayes` needs two numbers from 0 to 1".to_owned()),
             };
         }
         "check_for_mime" => {
@@ -137,13 +137,13 @@ pub fn find(rule: &str, call: &str) -> Result<Native, String> {
         | "check_rbl_from_host"
         | "check_rbl_envfrom"
         | "check_uridnsbl" => {
-            return Err(format!("`{name}` asks a DNS list; these are settings: see `spam.dns_lists`"));
+            return Err(format!("`{name}` queries a DNS list; these are settings: see `spam.dns_lists`"));
         }
         "body_language" => {
             if let Some(code) =
                 arguments.iter().find(|code| !Language::from_code(code).is_some_and(|l| l.is_recognised()))
             {
-                return Err(format!("`{code}` is no language that can be recognised"));
+                return Err(format!("`{code}` is not a language that can be recognised"));
             }
         }
         _ => {}
@@ -152,7 +152,7 @@ pub fn find(rule: &str, call: &str) -> Result<Native, String> {
         return Err(format!("the test function `{name}` is not available here"));
     };
     if arguments.len() < *least {
-        return Err(format!("`{name}` wants at least {least} arguments"));
+        return Err(format!("`{name}` needs at least {least} arguments"));
     }
     Ok(Native::Call(*function, arguments, side(name)))
 }

@@ -1,4 +1,4 @@
-//! From Perl's regular expressions to those of the `regex` crate.
+//! Translating Perl's regular expressions to those of the `regex` crate.
 //!
 //! Both languages agree on most of what rules use. The differences are translated here one by one; what has no
 //! counterpart in a linear-time engine is refused by name.
@@ -24,13 +24,13 @@ pub struct Translated {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Not `/.../` or `m{...}`.
-    #[error("a pattern between slashes is wanted, such as /text/i")]
+    #[error("expected a pattern between slashes, such as /text/i")]
     NoDelimiter,
     /// The closing delimiter is missing.
     #[error("the pattern has no end")]
     NoEnd,
     /// A modifier that does not exist.
-    #[error("`{0}` is no modifier of a pattern")]
+    #[error("`{0}` is not a modifier of a pattern")]
     Modifier(char),
     /// Look-ahead or look-behind.
     #[error("look-around `{0}...)` cannot be run in linear time; rewrite it as a meta rule of two patterns")]

@@ -108,7 +108,7 @@ pub fn direction_override(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     named(facts).map(|(_, name)| name).find(|n| n.contains(['\u{202e}', '\u{202d}', '\u{2067}'])).map(shortened)
 }
 
-/// An archive that holds a program, by the names in it.
+/// An archive that contains a program, by the names in it.
 pub fn program_inside(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     archives(facts)
         .find_map(|bytes| {
@@ -144,7 +144,7 @@ pub fn unterminated(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     (!cut && facts.view.parts.iter().any(|p| p.unterminated)).then(String::new)
 }
 
-/// Plain ASCII text in base64: nobody needs that but those who hide from filters.
+/// Plain ASCII text in base64: only useful for hiding from filters.
 pub fn encoded_text(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     let part = facts.view.parts.iter().find(|p| p.is_text() && p.encoding == "base64")?;
     let start = part.octets(4096);
@@ -164,7 +164,7 @@ pub fn only_images(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     (images > 0 && facts.view.body.len() <= most).then(|| format!("{images} images"))
 }
 
-/// A limit of the filter was reached: what lies beyond was not looked at.
+/// A limit of the filter was reached: the rest was not read.
 pub fn limit_reached(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let reached = facts.view.reached.iter().map(|l| format!("{l:?}").to_lowercase());
     let found: Vec<String> = reached.filter(|l| arguments.is_empty() || arguments.contains(l)).collect();
@@ -193,7 +193,7 @@ struct Member {
     encrypted: bool,
 }
 
-/// The members of a zip archive by their local headers; nothing is unpacked, so that nothing can explode.
+/// The members of a zip archive by their local headers; nothing is unpacked, so archive bombs have no effect.
 fn members(zip: &[u8]) -> Vec<Member> {
     let mut found = Vec::new();
     for at in memchr::memmem::find_iter(zip, b"PK\x03\x04").take(1000) {

@@ -1,4 +1,4 @@
-//! Signs in the header and in how the message came.
+//! Signs in the header and in how the message arrived.
 
 use super::scripts::{is_invisible, mixed_word};
 use super::{is_address, number, registered};
@@ -29,14 +29,14 @@ pub fn date_off(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     (hours >= low && hours < high).then(|| format!("{hours} hours"))
 }
 
-/// A Date field that is no date.
+/// An invalid Date field.
 pub fn date_unreadable(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     let value = facts.view.field("Date")?.decoded();
     let readable = mail_parser::DateTime::parse_rfc822(value).is_some_and(|d| d.is_valid());
     (!readable).then(|| value.chars().take(40).collect())
 }
 
-/// A field that may stand once stands more often (RFC 5322 §3.6).
+/// A field that may occur only once occurs more often (RFC 5322 §3.6).
 pub fn repeated(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     arguments.iter().find(|name| facts.view.all(name).nth(1).is_some()).cloned()
 }
@@ -53,7 +53,7 @@ pub fn name_is_other_address(facts: &Facts<'_>, _: &[String]) -> Option<String> 
     (!real.is_empty() && registered(&seen) != registered(real)).then(|| format!("`{shown}` from `{real}`"))
 }
 
-/// Names that thieves like to borrow, with the registered domains that may bear them.
+/// Names that phishers like to use, with the registered domains that may use them.
 const BRANDS: &[(&str, &[&str])] = &[
     ("paypal", &["paypal.com"]),
     ("amazon", &["amazon.", "amazonses.com", "amazon-", "aws."]),
@@ -184,7 +184,7 @@ pub fn mixed_scripts(facts: &Facts<'_>, arguments: &[String]) -> Option<String> 
     mixed_word(text).map(|w| w.chars().take(40).collect())
 }
 
-/// At least so many characters that take no room, in the subject, the sender's name or the text.
+/// At least this many zero-width characters in the subject, the sender's name or the text.
 pub fn invisible_characters(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let view = facts.view;
     let text = match arguments.first()?.as_str() {
@@ -232,7 +232,7 @@ pub fn encoded_needlessly(facts: &Facts<'_>, arguments: &[String]) -> Option<Str
     (encoded.is_some() && field.decoded().is_ascii()).then(String::new)
 }
 
-/// A local part that no person chose: long, and full of digits or without vowels.
+/// A local part that was not chosen by a person: long, and full of digits or without vowels.
 pub fn random_local_part(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     let (local, _) = facts.view.from_address().split_once('@')?;
     if local.contains(['=', '+', '-', '.', '_']) || local.len() < 8 {
@@ -245,12 +245,12 @@ pub fn random_local_part(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     random.then(|| local.to_owned())
 }
 
-/// The client called itself by a bare address, against RFC 5321 §4.1.3.
+/// The client greeted with a bare address, against RFC 5321 §4.1.3.
 pub fn hello_is_address(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     (!facts.hello.starts_with('[') && is_address(facts.hello)).then(|| facts.hello.to_owned())
 }
 
-/// The client called itself by a name that cannot be one in the public DNS.
+/// The client greeted with a name that cannot exist in the public DNS.
 pub fn hello_without_dot(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     let plain = !facts.hello.is_empty() && !facts.hello.contains(['.', ':', '[']);
     (plain && facts.client.is_some_and(is_public)).then(|| facts.hello.to_owned())
@@ -293,7 +293,7 @@ const SUBSCRIBER: &[&str] = &[
     "wireless",
 ];
 
-/// The client's name is that of a subscriber's line: it holds the address, or words such as `dsl`.
+/// The client's name is that of a subscriber's line: it contains the address, or words such as `dsl`.
 pub fn client_subscriber(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     let (name, address) = (facts.client_name.verified()?, facts.client?);
     let IpAddr::V4(v4) = address else { return None };
@@ -305,7 +305,7 @@ pub fn client_subscriber(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     (own >= 3 || (own >= 2 && word) || (word && numbers.len() >= 3)).then(|| name.to_owned())
 }
 
-/// The client calls itself by the name of a large service that its own name does not belong to.
+/// The client greets with the name of a large service that its own name does not belong to.
 pub fn hello_borrowed(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     let hello = facts.hello.to_ascii_lowercase();
     let domain = registered(&hello);

@@ -1,4 +1,4 @@
-//! Signs in what a message is written in.
+//! Signs in the language of a message.
 
 use crate::services::filter::language::{Language, is_far_away};
 use crate::services::filter::rules::Facts;
@@ -23,12 +23,12 @@ pub fn is(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     arguments.iter().any(|code| Language::from_code(code) == Some(language)).then(|| language.name().to_owned())
 }
 
-/// The message's text as a whole says that it is in a character set of far away.
+/// The message's text as a whole says that it is in a foreign character set.
 pub fn far_away_charset(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     charset(facts, |part| part.depth == 0)
 }
 
-/// A part of the message says that it is in a character set of far away.
+/// A part of the message says that it is in a foreign character set.
 pub fn far_away_part(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     charset(facts, |part| part.depth > 0)
 }
@@ -38,7 +38,7 @@ fn charset(facts: &Facts<'_>, pick: fn(&Part<'_>) -> bool) -> Option<String> {
     texts.filter_map(|part| part.charset.clone()).find(|charset| is_far_away(charset, facts.locales))
 }
 
-/// Subject or sender are in a character set of far away (encoded words, RFC 2047 §2).
+/// Subject or sender are in a foreign character set (encoded words, RFC 2047 §2).
 pub fn far_away_header(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     let fields = ["From", "Subject"].into_iter().flat_map(|name| facts.view.all(name));
     for field in fields {

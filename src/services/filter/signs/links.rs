@@ -132,7 +132,7 @@ pub fn shortener(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     clickable(facts).find(|l| SHORTENERS.contains(&l.host.trim_start_matches("www."))).map(|l| l.host.clone())
 }
 
-/// A link that carries another one to a different host.
+/// A link that contains another one to a different host.
 pub fn redirected(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     clickable(facts).filter(|l| !l.host.is_empty()).find_map(|l| {
         let rest = l.url.split_once("://")?.1.to_ascii_lowercase();

@@ -1,5 +1,5 @@
-//! Signs of unwanted mail that patterns cannot express. Each is a function of the facts that gives its reason when it
-//! holds; `rules::natives` makes them callable from rule files, and the weights stand there.
+//! Signs of unwanted mail that patterns cannot express. Each is a function of the facts that returns its reason when it
+//! applies; `rules::natives` makes them callable from rule files, which contain the weights.
 
 pub mod attachments;
 pub mod header;

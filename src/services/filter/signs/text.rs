@@ -14,7 +14,7 @@ pub fn length(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     (length >= low && length < high).then(|| length.to_string())
 }
 
-/// At least so many words that no language has: long, of letters and digits mixed, or without vowels.
+/// At least this many words that exist in no language: long, of letters and digits mixed, or without vowels.
 pub fn random_words(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let least: usize = number(arguments, 0)?;
     let mut example = None;
@@ -56,7 +56,7 @@ pub fn gappy(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     (count >= least).then(|| count.to_string())
 }
 
-/// The text begins with the subject and holds little else.
+/// The text begins with the subject and contains little else.
 pub fn repeats_subject(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     let (subject, text) = facts.view.body.split_once('\n')?;
     let text = text.trim();

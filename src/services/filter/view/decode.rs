@@ -1,4 +1,4 @@
-//! Transfer encodings and character sets, decoded forgivingly and no further than asked.
+//! Transfer encodings and character sets, decoded tolerantly and no further than asked.
 
 use crate::foundations::mail::charset;
 

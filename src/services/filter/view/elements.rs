@@ -1,8 +1,8 @@
 //! Which elements are open, and whether their text can be seen.
 //!
-//! Hardly any mail closes what it opens. Browsers make up for it: they end elements by themselves, and take others out of tables. What
-//! hides text must end here no later than there, else it is hidden from the filter and not from the reader. If it ends earlier, some
-//! text too much is read.
+//! Hardly any mail closes all its elements. Browsers compensate: they end elements by themselves, and move others out of tables. An
+//! element that hides text must not end later here than there, or the text is hidden from the filter but not from the reader. If it
+//! ends earlier, the filter only reads too much text.
 
 use super::style::{Size, Style, TINY, USUAL};
 
@@ -23,7 +23,7 @@ impl Sight {
         self.gone || self.invisible || self.size <= TINY
     }
 
-    /// Whether it could be seen if it were larger.
+    /// Whether it would be visible if it were larger.
     pub(super) fn is_tiny(self) -> bool {
         !self.gone && !self.invisible && self.size <= TINY
     }
@@ -48,15 +48,15 @@ struct Element {
 #[derive(Default)]
 pub(super) struct Elements {
     open: Vec<Element>,
-    /// What is hidden cannot be told any more.
+    /// It is no longer known what is hidden.
     is_lost: bool,
 }
 
-/// Deepest nesting that is followed; browsers follow twice as much.
+/// Deepest nesting that is followed; browsers follow twice that.
 const DEEPEST: usize = 256;
 
 impl Elements {
-    /// How text is shown that stands here.
+    /// How text at this place is shown.
     pub(super) fn sight(&self) -> Sight {
         match self.open.last() {
             Some(_) if self.is_lost => Sight::PLAIN,
@@ -66,7 +66,7 @@ impl Elements {
         }
     }
 
-    /// Ends what browsers end before an element of this name begins (HTML §13.2.6.4).
+    /// Ends the elements that browsers end before an element of this name begins (HTML §13.2.6.4).
     pub(super) fn before(&mut self, name: &str) {
         let kind = kind_of(name);
         match kind {
@@ -97,13 +97,13 @@ impl Elements {
     /// An element begins.
     pub(super) fn begin(&mut self, name: &str, style: &Style) {
         let kind = kind_of(name);
-        // No form begins in another one, and in a table it holds nothing.
+        // A form cannot begin inside another one, and in a table it contains nothing.
         if name == "form" && (self.is_in_table() || self.open.iter().any(|element| element.name == "form")) {
             return;
         }
         let is_of_table = kind & (IN_TABLE | CELL | CAPTION) != 0;
         if is_of_table && kind != TABLE && !self.open.iter().any(|element| element.kind == TABLE) {
-            // Outside of tables these are passed over.
+            // Outside tables, these are ignored.
             return;
         }
         if self.open.len() >= DEEPEST {
@@ -111,14 +111,14 @@ impl Elements {
             return;
         }
         if kind == FOREIGN {
-            // Not every program shows them, and in those that do they hold further HTML or not.
+            // Not every program shows them, and if they are shown, they may or may not contain further HTML.
             self.lose_track();
         }
         let around = match self.open.last() {
             Some(last) if is_of_table && kind != TABLE => last.sight,
             _ => self.sight(),
         };
-        // What a page says of these is not kept by programs that show it within another.
+        // Programs that show the message inside another page drop the attributes of these.
         let sight = if matches!(name, "html" | "head" | "body" | "frameset") { around } else { around.with(style) };
         self.open.push(Element { name: name.to_owned(), kind, sight });
     }
@@ -146,7 +146,7 @@ impl Elements {
         kind_of(name) == FOREIGN || self.open.iter().any(|element| element.kind == FOREIGN)
     }
 
-    /// What stands directly in a table is shown before it.
+    /// Content directly in a table is shown before it.
     fn around_table(&self) -> Sight {
         let table = self.open.iter().rposition(|element| element.kind == TABLE).unwrap_or(0);
         table.checked_sub(1).and_then(|at| self.open.get(at)).map_or(Sight::PLAIN, |element| element.sight)
@@ -156,7 +156,7 @@ impl Elements {
         self.open.last().is_some_and(|last| last.kind & IN_TABLE != 0)
     }
 
-    /// Ends the innermost element of these kinds, with all inside it, unless there is one of the barriers in it.
+    /// Ends the innermost element of these kinds, with everything in it, unless it contains one of the barriers.
     fn end(&mut self, kinds: u32, barriers: u32) {
         let found = self.open.iter().rposition(|element| element.kind & (kinds | barriers) != 0);
         if let Some(at) = found.filter(|at| self.open[*at].kind & kinds != 0) {
@@ -164,7 +164,7 @@ impl Elements {
         }
     }
 
-    /// Ends what is open in the innermost table, but for these kinds at its beginning.
+    /// Ends the open elements in the innermost table, except these kinds at its beginning.
     fn end_in_table(&mut self, kept: u32) {
         let Some(table) = self.open.iter().rposition(|element| element.kind == TABLE) else { return };
         let kept = self.open[table + 1..].iter().take_while(|element| element.kind & kept != 0).count();
@@ -194,9 +194,9 @@ const CAPTION: u32 = 1 << 18;
 const OBJECT: u32 = 1 << 19;
 const RUBY: u32 = 1 << 20;
 
-/// Where nothing stands but cells and captions.
+/// Where only cells and captions are allowed.
 const IN_TABLE: u32 = TABLE | GROUP | ROW | COLUMNS;
-/// What is inside these ends nothing outside of them.
+/// Elements inside these end nothing outside.
 const SCOPE: u32 = TABLE | CELL | CAPTION | OBJECT;
 
 /// The bit of an element that matters to others; 0 for all other names.

@@ -13,7 +13,7 @@ use super::{Limit, LimitSettings};
 pub struct Field<'m> {
     /// The name as written.
     pub name: Cow<'m, [u8]>,
-    /// What stands after the colon, folded as it came, without the final line end.
+    /// The text after the colon, folded as received, without the final line end.
     pub raw: Cow<'m, [u8]>,
     decoded: OnceCell<String>,
     mailbox: OnceCell<Mailbox>,
@@ -51,7 +51,7 @@ impl<'m> Field<'m> {
         addresses_in(&self.raw)
     }
 
-    /// The same, with octets of its own.
+    /// The same, with its own copy of the octets.
     pub(super) fn into_owned<'o>(self) -> Field<'o> {
         let Self { name, raw, decoded, mailbox } = self;
         Field { name: Cow::Owned(name.into_owned()), raw: Cow::Owned(raw.into_owned()), decoded, mailbox }
@@ -78,7 +78,7 @@ pub fn addresses_in(raw: &[u8]) -> Vec<String> {
     list.iter().filter_map(|a| a.address.as_ref()).take(100).map(|a| a.to_lowercase()).collect()
 }
 
-/// The parsers of field bodies want a final line end.
+/// The parsers of field bodies require a final line end.
 fn terminated(raw: &[u8]) -> Vec<u8> {
     let mut value = Vec::with_capacity(raw.len() + 1);
     value.extend_from_slice(raw);
@@ -102,8 +102,8 @@ fn decode(raw: &[u8]) -> String {
     out.trim().to_owned()
 }
 
-/// Splits the header into its fields; also where the body begins. Lines that belong to no field are passed over, as
-/// readers do; where no empty line follows, the body begins at the first of them.
+/// Splits the header into its fields, and returns also where the body begins. Lines that belong to no field are skipped, as
+/// mail programs do; without an empty line, the body begins at the first of them.
 pub fn split<'m>(raw: &'m [u8], limits: &LimitSettings, reached: &mut Vec<Limit>) -> (Vec<Field<'m>>, usize) {
     let mut fields: Vec<Field<'m>> = Vec::with_capacity(32);
     let mut start: Option<(usize, usize)> = None;

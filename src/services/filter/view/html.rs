@@ -1,5 +1,5 @@
 //! HTML as a reader sees it, and what it tries to hide. One pass, no tree: what matters is the text, the links and the
-//! tricks, and a tree of hostile HTML costs more than it tells.
+//! tricks, and a tree of hostile HTML costs more than it is worth.
 
 use super::elements::Elements;
 use super::links::from_text;
@@ -49,7 +49,7 @@ pub struct HtmlFacts {
     pub script_links: u32,
     /// `href` or `src` with a whole document inside (`data:text/html`).
     pub data_documents: u32,
-    /// Tags that no HTML knows.
+    /// Unknown tags.
     pub unknown_tags: u32,
     /// Names of elements that occur, in lower case, each once (at most 100).
     pub elements: Vec<String>,
@@ -65,7 +65,7 @@ struct Renderer<'v, 'm> {
     quotes: u32,
     quote_from: usize,
     line: String,
-    /// The same without the text of links: programs make links of addresses in it.
+    /// The same without the text of links: programs turn addresses in it into links.
     unlinked: String,
 }
 
@@ -139,7 +139,7 @@ impl Renderer<'_, '_> {
         after
     }
 
-    /// Elements whose content is no markup: script, style, title. Some of them show it.
+    /// Elements whose content is not markup: script, style, title. Some of them show it.
     fn raw_text(&mut self, html: &str, name: &str, from: usize) -> usize {
         self.note_element(name);
         if name == "script" {

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use super::{MAX_LINKS, View};
 
-/// Where a link stands.
+/// Where a link is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkKind {
     /// In running text.
     Text,
     /// `<a href>` or `<area href>`.
     Anchor,
-    /// `<img src>` and other things a reader's program loads by itself.
+    /// `<img src>` and other things that mail programs load by themselves.
     Resource,
     /// `<form action>`.
     Form,
@@ -24,13 +24,13 @@ impl LinkKind {
 /// One link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// As written, entities decoded, white space removed, with two slashes behind the scheme where browsers read them.
+    /// As written, entities decoded, white space removed, with two slashes after the scheme where browsers assume them.
     pub url: String,
     /// The host in lower case; empty for `mailto:` and the like.
     pub host: String,
     /// The text a reader clicks on.
     pub shown: String,
-    /// Where it stands.
+    /// Where it is.
     pub kind: LinkKind,
 }
 
@@ -38,7 +38,7 @@ pub struct Link {
 const MAX_URL: usize = 2048;
 
 impl View<'_> {
-    /// Whether further links of this kind are collected. Each has a bound of its own, so that many of one kind keep out none of
+    /// Whether further links of this kind are collected. Each kind has its own limit, so that many of one do not displace
     /// another.
     pub(super) const fn has_room_for(&self, kind: LinkKind) -> bool {
         self.link_counts[kind as usize] < MAX_LINKS
@@ -54,8 +54,8 @@ impl View<'_> {
         has_room
     }
 
-    /// The links: those that readers see come first, and those that they do not follow last. They are taken from both ends, so that no heap of
-    /// others before or behind a link hides it.
+    /// The links: visible ones first, and those that readers do not follow last. They are taken from both ends, so that a link cannot
+    /// hide before or after many others.
     pub(in crate::services::filter) fn likeliest_links(&self) -> impl Iterator<Item = &Link> {
         let mut ranks: [VecDeque<&Link>; 3] = Default::default();
         for link in &self.links {
@@ -88,7 +88,7 @@ pub fn link_of(url: &str, kind: LinkKind) -> Option<Link> {
     Some(Link { host, url, shown: String::new(), kind })
 }
 
-/// Schemes behind which any slashes and backslashes, or none, are two slashes (URL §4.4).
+/// Schemes after which any slashes and backslashes, or none, count as two slashes (URL §4.4).
 const SPECIAL: [&str; 3] = ["http", "https", "ftp"];
 
 /// The scheme of such a URL, and what follows the slashes.
@@ -137,7 +137,7 @@ fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
     text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
-/// Collects the links that stand in running text.
+/// Collects the links in running text.
 pub fn from_text(text: &str, view: &mut View<'_>) {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -172,7 +172,7 @@ pub fn from_text(text: &str, view: &mut View<'_>) {
     }
 }
 
-/// The links, one a line, as rules are written for: one without a scheme once more with it, and the addresses in the text as
+/// The links, one per line, as rules expect them: one without a scheme again with it, and the addresses in the text as
 /// the links that mail programs make of them.
 pub fn lines_for_rules(view: &View<'_>) -> String {
     let mut lines = String::new();

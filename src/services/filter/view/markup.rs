@@ -1,6 +1,6 @@
-//! The words of HTML: tags, attributes and references, as browsers read them.
+//! The syntax of HTML: tags, attributes and references, as browsers read them.
 
-/// What of a tag is being read (HTML §13.2.5.8 to §13.2.5.39).
+/// The part of a tag that is being read (HTML §13.2.5.8 to §13.2.5.39).
 #[derive(Clone, Copy)]
 enum Within {
     Element,
@@ -43,7 +43,7 @@ pub(super) fn tag_end(bytes: &[u8], from: usize) -> usize {
 pub(super) fn construct_end(bytes: &[u8], at: usize) -> Option<usize> {
     match &bytes[at + 1..] {
         [b'/', c, ..] if c.is_ascii_alphabetic() => Some(tag_end(bytes, at + 2)),
-        // No quotes count in what is taken for a comment (HTML §13.2.5.41), nor in a DOCTYPE.
+        // Quotes have no meaning in bogus comments (HTML §13.2.5.41) and in a DOCTYPE.
         [b'/' | b'!' | b'?', rest @ ..] => Some(memchr::memchr(b'>', rest).map_or(bytes.len(), |n| at + 2 + n)),
         [c, ..] if c.is_ascii_alphabetic() => Some(tag_end(bytes, at + 1)),
         _ => None,
@@ -141,7 +141,7 @@ impl Attributes {
     }
 }
 
-/// Attributes that tell something.
+/// Attributes that matter.
 const READ: &[&str] = &[
     "href",
     "src",

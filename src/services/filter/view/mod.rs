@@ -43,7 +43,7 @@ pub enum Limit {
     Links,
 }
 
-/// A piece of the text that its author has not written for this message.
+/// A piece of the text that the author did not write for this message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aside {
     /// Where in the text.
@@ -55,25 +55,25 @@ pub struct Aside {
 /// Kinds of such pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AsideKind {
-    /// What is answered, or passed on.
+    /// Text that is replied to or forwarded.
     Quote,
     /// A signature, or the footer of a list.
     Signature,
 }
 
-/// A message, taken apart.
+/// A parsed message.
 #[derive(Debug)]
 pub struct View<'m> {
-    /// The bytes, as far as they are looked at.
+    /// The bytes, as far as they are read.
     pub raw: &'m [u8],
     /// The header fields in order.
     pub fields: Vec<Field<'m>>,
-    /// The parts in order, multiparts before what they hold.
+    /// The parts in order, multiparts before their content.
     pub parts: Vec<Part<'m>>,
     /// Subject and text as a reader sees it: one line per paragraph, white space folded, HTML rendered.
     pub body: String,
-    /// Where `body` holds what the author has not written for this message: quotes, signatures, messages passed on. In
-    /// order; of more than a thousand pieces the last one holds the rest.
+    /// Where `body` contains text that the author did not write for this message: quotes, signatures, forwarded messages. In
+    /// order; of more than a thousand pieces, the last one covers the rest.
     pub aside: Vec<Aside>,
     /// Decoded text of all text parts, HTML not rendered.
     pub rawbody: String,
@@ -215,7 +215,7 @@ fn push_lines(out: &mut String, text: &str) {
 fn set_aside(aside: &mut Vec<Aside>, range: Range<usize>, kind: AsideKind) {
     let is_full = aside.len() >= MAX_ASIDE;
     match aside.last_mut() {
-        // White space between two pieces is nobody's.
+        // White space between two pieces belongs to neither the author nor others.
         Some(last) if is_full || (last.kind == kind && range.start <= last.range.end + 1) => last.range.end = range.end,
         _ => aside.push(Aside { range, kind }),
     }
@@ -232,7 +232,7 @@ fn rest_from(line: &str) -> Option<AsideKind> {
         // `-----Original Message-----`, in whatever language.
         return Some(AsideKind::Quote);
     }
-    // RFC 3676 §4.3; programs that cut white space at the end of lines leave two hyphens. Lists draw a line.
+    // RFC 3676 §4.3; programs that strip trailing white space leave two hyphens. Mailing lists draw a line.
     let is_line = line.len() >= 20 && line.bytes().all(|b| b == b'_');
     (matches!(line, "-- " | "--") || is_line).then_some(AsideKind::Signature)
 }

@@ -20,9 +20,9 @@ pub struct Part<'m> {
     pub attachment: bool,
     /// Content-Transfer-Encoding in lower case.
     pub encoding: String,
-    /// The content, encoded as it came; nothing where a part of an encoded message holds others.
+    /// The content, encoded as received; empty for a part of an encoded message that contains others.
     pub content: Cow<'m, [u8]>,
-    /// How deep it lies; the message itself is at 0.
+    /// Its depth; the message itself is at 0.
     pub depth: usize,
     /// Raw Content-Type fields and the like, for rules on MIME headers.
     pub header: Vec<Field<'m>>,
@@ -36,12 +36,12 @@ impl Part<'_> {
         self.media_type == media_type
     }
 
-    /// Whether it is text that a reader is shown.
+    /// Whether it is text that is shown to the reader.
     pub fn is_text(&self) -> bool {
         self.media_type.starts_with("text/") && !self.attachment
     }
 
-    /// Whether it holds other parts.
+    /// Whether it contains other parts.
     pub fn is_container(&self) -> bool {
         self.media_type.starts_with("multipart/") || self.is_message()
     }
@@ -88,12 +88,12 @@ impl Part<'_> {
     }
 }
 
-/// The way through the parts.
+/// Traverses the parts.
 pub struct Walk<'l, 'm> {
     limits: &'l LimitSettings,
     pub parts: Vec<Part<'m>>,
     pub reached: Vec<Limit>,
-    /// Parts that were found before this way began.
+    /// Parts found before this traversal.
     before: usize,
     /// Octets that messages may have which have to be decoded.
     room: usize,
@@ -114,7 +114,7 @@ impl<'l, 'm> Walk<'l, 'm> {
             return;
         }
         let content_type = fields.iter().find(|f| f.is("Content-Type")).map(|f| &*f.raw);
-        // What decides how a part is taken apart, and what it is called, is read as whoever shows it reads it.
+        // How a part is parsed, and its name, is decided as in mail programs.
         let content_type = content_type.and_then(ContentType::read);
         let disposition = fields.iter().find(|f| f.is("Content-Disposition")).and_then(|f| Disposition::read(&f.raw));
         let given = disposition.as_ref().and_then(|given| name(&given.parameters, "filename"));
@@ -173,7 +173,7 @@ impl<'l, 'm> Walk<'l, 'm> {
         }
     }
 
-    /// A message that was encoded, against RFC 2045 §6.4. Readers show it all the same.
+    /// A message that was encoded, against RFC 2045 §6.4. Mail programs show it nevertheless.
     fn decoded(&mut self, message: &[u8], depth: usize) {
         if message.len() >= self.room {
             self.reach(Limit::Message);
@@ -191,15 +191,15 @@ impl<'l, 'm> Walk<'l, 'm> {
         }
     }
 
-    /// What a multipart holds that no delimiter divides: readers show it as text.
+    /// The content of a multipart without delimiters: mail programs show it as text.
     fn undivided(&mut self, content: &'m [u8], depth: usize) {
         if !content.trim_ascii().is_empty() {
             self.part(&[], content, depth, "text/plain");
         }
     }
 
-    /// RFC 2046 §5.1.1. What follows the end is read too: where a multipart in this one has the same boundary, it is its end for those
-    /// who look for the innermost.
+    /// RFC 2046 §5.1.1. The text after the end is read too: if a nested multipart has the same boundary, programs that look for the innermost
+    /// take this for the end of the nested one.
     fn multipart(&mut self, index: usize, content: &'m [u8], boundary: &[u8], depth: usize, default: &str) {
         let mut delimiter = Vec::with_capacity(boundary.len() + 2);
         delimiter.extend_from_slice(b"--");
@@ -257,7 +257,7 @@ impl<'l, 'm> Walk<'l, 'm> {
     }
 }
 
-/// A file name that says something.
+/// A file name that is not empty.
 fn name(parameters: &Parameters<'_>, parameter: &str) -> Option<String> {
     parameters.text(parameter).filter(|name| !name.trim().is_empty())
 }

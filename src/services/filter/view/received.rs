@@ -1,4 +1,4 @@
-//! The hop by which a message came to this site, as its Received fields tell it.
+//! The hop by which a message came to this site, according to its Received fields.
 
 use std::net::IpAddr;
 

@@ -1,8 +1,8 @@
-//! Style sheets inside of messages: what their rules say about whether the text of an element can be seen.
+//! Style sheets in messages: what their rules say about whether the text of an element is visible.
 //!
-//! Followed are rules for elements, classes and ids. Of all other rules (conditions, places in the tree) it cannot be told here
-//! whether they hold: none of these hides anything, and whatever one of them may show is taken to be shown. What cannot be
-//! followed at all, or is too much, leaves everything to the elements' own styles.
+//! Rules for elements, classes and ids are evaluated. For all other rules (conditions, positions in the tree) it is unknown here
+//! whether they apply: none of these hides anything, and whatever one of them may show counts as shown. If a style sheet cannot
+//! be understood, or is too large, only the elements' own styles count.
 
 use std::collections::HashMap;
 
@@ -13,18 +13,18 @@ use super::style::Declared;
 const MOST_OCTETS: usize = 128 << 10;
 /// Most rules that matter.
 const MOST_RULES: usize = 5_000;
-/// Most of them that may hold for one element, class or id.
+/// Most of them that may apply to one element, class or id.
 const MOST_OF_ONE: usize = 30;
 /// Most classes of one element.
 const MOST_CLASSES: usize = 20;
 /// Deepest nesting of conditions.
 const DEEPEST: u32 = 4;
 
-/// The rules that matter. They are kept under an element, `.class` or `#id` in lower case, or under nothing if they hold for all.
+/// The rules that matter, by element, `.class` or `#id` in lower case, or under the empty key if they apply to all.
 #[derive(Default)]
 pub(super) struct Sheets {
     rules: HashMap<String, Vec<Rule>>,
-    /// What may be shown by rules of which it is not known whether they hold.
+    /// What may be shown by rules of which it is unknown whether they apply.
     perhaps: HashMap<String, Declared>,
     count: usize,
     octets: usize,
@@ -33,7 +33,7 @@ pub(super) struct Sheets {
 
 struct Rule {
     selector: Selector,
-    /// Where it stands among all rules.
+    /// Its position among all rules.
     place: usize,
     declared: Declared,
 }
@@ -46,7 +46,7 @@ struct Selector {
     ids: Vec<String>,
 }
 
-/// Whether a rule holds for an element.
+/// Whether a rule applies to an element.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Holds {
     Yes,
@@ -56,7 +56,7 @@ enum Holds {
 }
 
 impl Sheets {
-    /// Reads those of an HTML part, wherever they stand: they hold for all of it.
+    /// Reads the style sheets of an HTML part, wherever they are: they apply to all of it.
     pub(super) fn of(html: &str) -> Self {
         let mut sheets = Self::default();
         let bytes = html.as_bytes();
@@ -93,7 +93,7 @@ impl Sheets {
                     at = to;
                 }
                 "plaintext" => break,
-                // What is a style sheet in these depends on the program.
+                // What counts as a style sheet in these depends on the program.
                 "svg" | "math" | "template" | "select" | "frameset" => sheets.is_lost = true,
                 _ => {}
             }
@@ -104,7 +104,7 @@ impl Sheets {
         sheets
     }
 
-    /// What they say about an element.
+    /// What the rules say about an element.
     pub(super) fn declared(&self, name: &str, attributes: &Attributes) -> Declared {
         let mut declared = Declared::nothing();
         if self.is_lost || self.count == 0 {
@@ -157,7 +157,7 @@ impl Sheets {
         }
     }
 
-    /// Rules one after the other; `is_sure` where they hold without a condition.
+    /// Reads consecutive rules; `is_sure` if they apply unconditionally.
     fn rules(&mut self, text: &str, is_sure: bool, depth: u32) {
         let mut rest = text;
         while !self.is_lost {
@@ -168,7 +168,7 @@ impl Sheets {
             }
             let is_at = rest.starts_with('@');
             let wanted: &[char] = if is_at { &['{', ';'] } else { &['{'] };
-            // What has no block says nothing.
+            // A rule without a block says nothing.
             let Some(open) = outside(rest, wanted) else {
                 self.is_lost |= is_at && !is_harmless(rest);
                 return;
@@ -202,7 +202,7 @@ impl Sheets {
         if declared.is_empty() {
             return;
         }
-        // One selector that is not valid takes the force from all others beside it (Selectors §4.1).
+        // One invalid selector invalidates the whole list (Selectors §4.1).
         let parsed: Option<Vec<Selector>> = selectors.split(',').map(Selector::parse).collect();
         match parsed.filter(|_| is_sure) {
             Some(parsed) => {
@@ -250,7 +250,7 @@ impl Selector {
         Some(selector)
     }
 
-    /// What its rule is kept under.
+    /// The key of its rule.
     fn key(&self) -> String {
         let class = || self.classes.first().map(|class| format!(".{}", class.to_ascii_lowercase()));
         let id = self.ids.first().map(|id| format!("#{}", id.to_ascii_lowercase()));
@@ -299,7 +299,7 @@ fn is_harmless(head: &str) -> bool {
     at_word(head).is_some_and(|word| HARMLESS.contains(&word))
 }
 
-/// What the elements have for which rules with these selectors may hold: the keys of all that stands last in each.
+/// The keys of elements to which rules with these selectors may apply: those of the last part of each selector.
 fn subjects(selectors: &str) -> Vec<String> {
     if selectors.contains('\\') {
         return vec![String::new()];
@@ -326,7 +326,7 @@ fn subjects(selectors: &str) -> Vec<String> {
     bare.split(',').map(subject).collect()
 }
 
-/// Where one of these characters stands first that is not in a string, in brackets or in a block of its own.
+/// The first position of one of these characters outside strings, brackets and nested blocks.
 fn outside(text: &str, wanted: &[char]) -> Option<usize> {
     let (mut closers, mut quote, mut is_escaped) = (Vec::new(), None, false);
     for (at, c) in text.char_indices() {
@@ -353,8 +353,8 @@ fn outside(text: &str, wanted: &[char]) -> Option<usize> {
     None
 }
 
-/// A style sheet with a space for each comment, and without what stands in bare addresses: nothing in these, or in strings, is a
-/// comment, bracket or quote. `None` where it cannot be told what is an address.
+/// A style sheet with each comment replaced by a space, and without the content of unquoted URLs: nothing in these, or in strings,
+/// is a comment, bracket or quote. `None` if it is unclear what is a URL.
 fn without_comments(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let (mut rest, mut quote) = (text, None);

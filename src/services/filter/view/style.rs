@@ -3,34 +3,34 @@
 use super::markup::Attributes;
 use super::sheet::Sheets;
 
-/// What an element's own style, and the style sheets around it, say about whether its text can be seen.
+/// What an element's own style and the style sheets say about whether its text is visible.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Style {
-    /// Nothing of it is shown, nor of what is inside.
+    /// Neither it nor its content is shown.
     pub(super) gone: bool,
-    /// `visibility`, as far as it is said.
+    /// `visibility`, if set.
     pub(super) invisible: Option<bool>,
-    /// The size of its font, as far as it is said.
+    /// The font size, if set.
     pub(super) size: Option<Size>,
 }
 
-/// The size of a font.
+/// A font size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Size {
     Pixels(f32),
-    /// That of what is around it, times this.
+    /// The parent's size times this.
     Times(f32),
 }
 
-/// What text has that nobody has given a size, in pixels.
+/// The default size of text, in pixels.
 pub(super) const USUAL: f32 = 16.0;
 
-/// Largest size of a font that nobody can read, in pixels.
+/// Largest unreadable font size, in pixels.
 pub(super) const TINY: f32 = 2.7;
 
 const READABLE: Size = Size::Pixels(USUAL);
 
-/// Whose declaration of a property holds: the last one, unless an earlier one is more important.
+/// Which declaration of a property applies: the last one, unless an earlier one is more important.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Holding<T> {
     value: Option<T>,
@@ -50,7 +50,7 @@ impl<T> Holding<T> {
 }
 
 impl<T: Copy> Holding<T> {
-    /// What stands later, or takes precedence otherwise.
+    /// The later one, or the one that takes precedence otherwise.
     fn add(&mut self, other: &Self) {
         if let Some(value) = other.value {
             self.set(value, other.important);
@@ -63,7 +63,7 @@ impl<T: Copy> Holding<T> {
     }
 }
 
-/// What declarations say of the properties that matter.
+/// What declarations say about the properties that matter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Declared {
     none: Holding<bool>,
@@ -78,7 +78,7 @@ impl Declared {
         Self { none, faint, invisible, size: Holding::nothing() }
     }
 
-    /// Text that can be seen, whatever else is said.
+    /// Text that is visible, whatever else is set.
     fn shown() -> Self {
         let mut shown = Self::nothing();
         shown.show(true);
@@ -92,7 +92,7 @@ impl Declared {
         self.size.set(READABLE, important);
     }
 
-    /// Reads declarations in lower case. What could be read in two ways hides nothing.
+    /// Reads declarations in lower case. Ambiguous ones hide nothing.
     pub(super) fn read(text: &str) -> Self {
         if is_odd(text) {
             return Self::shown();
@@ -111,7 +111,7 @@ impl Declared {
                 // With a size or without, it is one that can be read, or not valid.
                 "font" => declared.size.set(READABLE, important),
                 "all" => declared.show(important),
-                // It may show what all else hides (CSS Cascade §6.1).
+                // It may show what everything else hides (CSS Cascade §6.1).
                 property if property.trim_start_matches("-webkit-").starts_with("animation") => declared.show(true),
                 _ => {}
             }
@@ -119,12 +119,12 @@ impl Declared {
         declared
     }
 
-    /// Whether nothing is said.
+    /// Whether nothing is set.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::nothing()
     }
 
-    /// What takes precedence over what was said so far.
+    /// Adds declarations that take precedence over the earlier ones.
     pub(super) fn add(&mut self, other: &Self) {
         self.none.add(&other.none);
         self.faint.add(&other.faint);
@@ -194,7 +194,7 @@ fn declarations(text: &str) -> Vec<&str> {
     found
 }
 
-/// A size in lower case. What cannot be told is one that can be read.
+/// A size in lower case. An unknown one counts as readable.
 fn size_of(text: &str) -> Size {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let Ok(number) = text[..digits].parse::<f32>() else {

@@ -15,7 +15,7 @@ pub(super) struct Connection {
     stream: BufReader<Box<dyn Stream>>,
     tag: u32,
     largest: u64,
-    /// How long nothing may come.
+    /// How long to wait for data.
     patience: Duration,
 }
 
@@ -25,13 +25,13 @@ impl Connection {
         Self { server: server.to_owned(), stream, tag: 0, largest, patience: PATIENCE }
     }
 
-    /// The stream underneath, for TLS. What the server has said before is forgotten (RFC 2595 §3.1).
+    /// The underlying stream, for TLS. What the server has sent before is discarded (RFC 2595 §3.1).
     pub(super) fn into_stream(self) -> Box<dyn Stream> {
         self.stream.into_inner()
     }
 
-    /// Asks something, hands every untagged response to `each`, and returns the text of the OK. `shown` is what errors
-    /// call the command.
+    /// Sends a command, hands every untagged response to `each`, and returns the text of the OK. `shown` is the command's
+    /// name in errors.
     pub(super) async fn command(
         &mut self,
         command: &str,
@@ -85,7 +85,7 @@ impl Connection {
         }
     }
 
-    /// Octets of a literal. However slow the way is, something has to come now and then. Only what comes takes memory.
+    /// Octets of a literal. However slow the connection, some data has to arrive regularly. Only received data takes memory.
     async fn octets(&mut self, size: u64) -> Result<Vec<u8>, Error> {
         let mut octets = Vec::new();
         let mut rest = (&mut self.stream).take(size);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::response::Value;
 
-/// What a server tells a message by, in whatever mailbox it is shown.
+/// What identifies a message on a server, in whatever mailbox it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Identity {
     /// EMAILID of OBJECTID (RFC 8474 §5.1).
@@ -40,7 +40,7 @@ impl Identity {
     }
 }
 
-/// The messages that were seen.
+/// The messages seen so far.
 #[derive(Debug)]
 pub(super) struct Identities {
     kind: Identity,
@@ -56,7 +56,7 @@ impl Identities {
         self.kind
     }
 
-    /// Whether a message was seen; one that the server tells by nothing was not.
+    /// Whether a message was seen; one without an identity counts as not seen.
     pub(super) fn has(&self, identity: Option<&str>) -> bool {
         identity.is_some_and(|identity| self.seen.contains(identity))
     }

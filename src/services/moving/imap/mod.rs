@@ -1,7 +1,7 @@
-//! Mail of another server, over IMAP (RFC 3501, RFC 9051): as a client that looks only.
+//! Mail from another server over IMAP (RFC 3501, RFC 9051), as a client that only reads.
 //!
 //! Promises: mailboxes there are opened with EXAMINE, and messages are read with PEEK, so that nothing changes there. A
-//! server that says something else than IMAP, or too much of it, ends the move with an error.
+//! server that sends something other than IMAP, or too much of it, ends the import with an error.
 
 mod connection;
 mod identity;
@@ -17,7 +17,7 @@ use crate::foundations::failure::Kind;
 /// Why the other server could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The connection cannot be made or broke.
+    /// The connection cannot be established, or broke.
     #[error("the connection to `{server}`")]
     Connection {
         /// The server.
@@ -25,7 +25,7 @@ pub enum Error {
         /// What happened.
         source: std::io::Error,
     },
-    /// Its certificate is none that this machine trusts for the host.
+    /// This machine does not trust its certificate for the host.
     #[error(
         "the certificate of `{server}` cannot be trusted: say the host as its certificate has it, or name the authority that \
          vouches for it with `--authority`"
@@ -49,8 +49,8 @@ pub enum Error {
         /// What it said.
         answer: String,
     },
-    /// It says something that is not IMAP.
-    #[error("`{server}` says something that is not understood: {what}")]
+    /// It sends something that is not IMAP.
+    #[error("`{server}` sent something that is not understood: {what}")]
     Syntax {
         /// The server.
         server: String,
@@ -60,8 +60,8 @@ pub enum Error {
     /// It has no TLS on this port.
     #[error("`{0}` offers no STARTTLS, and passwords are only sent encrypted: use port 993")]
     NoTls(String),
-    /// It says nothing before TLS.
-    #[error("`{server}` does not greet without TLS; if it wants TLS from the start, say `--tls implicit`")]
+    /// It sends nothing before TLS.
+    #[error("`{server}` does not greet without TLS; if it expects TLS from the start, use `--tls implicit`")]
     NoGreeting {
         /// The server.
         server: String,
@@ -71,7 +71,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What became of a handshake: waiting helps a connection, but no certificate.
+    /// The error for a failed handshake: a broken connection may recover, a bad certificate does not.
     fn of_handshake(server: &str, source: std::io::Error) -> Self {
         let server = server.to_owned();
         let tls = source.get_ref().and_then(|error| error.downcast_ref());

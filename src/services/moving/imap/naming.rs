@@ -1,5 +1,5 @@
-//! What the mailboxes of another server are called here: without the prefix that all of a user's mailboxes have there
-//! (RFC 2342), and those with a purpose (RFC 6154) as this server calls the folders for it.
+//! The names that another server's mailboxes get here: without the prefix that all of a user's mailboxes have there
+//! (RFC 2342), and special-use mailboxes (RFC 6154) with this server's names for such folders.
 
 use super::response::{Response, Value};
 use crate::storage::mailbox::{FolderName, MailboxSettings, SpecialUse};
@@ -7,9 +7,9 @@ use crate::storage::mailbox::{FolderName, MailboxSettings, SpecialUse};
 /// A mailbox there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// What it is called there, as it goes on the wire.
+    /// Its name there, as sent on the wire.
     pub wire: String,
-    /// What it is called here; `None` when it cannot be.
+    /// Its name here; `None` when it cannot have one.
     pub name: Option<FolderName>,
     /// What it is for.
     purpose: Option<SpecialUse>,
@@ -17,14 +17,14 @@ pub struct Listed {
     pub(super) view: View,
 }
 
-/// Whose messages a mailbox shows. Of the others come first those whose messages are to be found there.
+/// Whose messages a mailbox shows. Mailboxes with messages of their own come before those that show the messages of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum View {
     /// Its own.
     Own,
-    /// Those of all mailboxes, and perhaps some that are in no other one, as what Gmail has archived.
+    /// Those of all mailboxes, and perhaps some that are in no other one, such as archived mail in Gmail.
     All,
-    /// Those of other mailboxes that stand out.
+    /// Selected messages of other mailboxes.
     Some,
 }
 
@@ -39,7 +39,7 @@ impl View {
     }
 }
 
-/// Where the names of the user's own mailboxes begin there, and those of others.
+/// The prefixes of the user's own mailboxes there, and of other users' mailboxes.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
     own: Vec<String>,
@@ -90,12 +90,12 @@ pub(super) fn listed(values: &[Value], namespaces: &Namespaces) -> Option<Option
     };
     let name = FolderName::from_levels(levels.into_iter());
     let purpose = SpecialUse::ALL.into_iter().find(|purpose| has(purpose.attribute()));
-    // INBOX is nobody's view, whatever is said of it.
+    // INBOX never shows others' messages, whatever its attributes say.
     let view = if wire.eq_ignore_ascii_case("INBOX") { View::Own } else { View::of(has) };
     Some(Some(Listed { wire, name, purpose, view }))
 }
 
-/// Calls mailboxes with a purpose as the folders for it are called here, unless another one has that name there.
+/// Gives special-use mailboxes the names of such folders here, unless another mailbox has that name there.
 pub(super) fn assign(mailboxes: &mut [Listed], settings: &MailboxSettings) {
     for purpose in SpecialUse::ALL {
         let Some(folder) = purpose.folder(settings) else { continue };

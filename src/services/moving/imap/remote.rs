@@ -16,18 +16,18 @@ use crate::services::moving::{self, FolderMoved};
 use crate::services::outbound::Roots;
 use crate::storage::mailbox::{Deposit, Deposited, Flags, FolderName, Keyword, MailboxSettings, SourceUids};
 
-/// Where another server is.
+/// The address of another server.
 #[derive(Debug, Clone)]
 pub struct Server {
     /// Its name, which its certificate must hold.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// How it is spoken to.
+    /// How to connect to it.
     pub security: Security,
 }
 
-/// How another server is spoken to.
+/// How to connect to another server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
     /// TLS from the start (port 993).
@@ -38,12 +38,12 @@ pub enum Security {
     None,
 }
 
-/// A session at another server.
+/// A session with another server.
 pub struct Remote {
     connection: Connection,
     server: Server,
     largest: u64,
-    /// What has been seen, where mailboxes show the messages of others.
+    /// The messages seen so far, for mailboxes that show the messages of others.
     identities: Option<Identities>,
 }
 
@@ -61,7 +61,7 @@ impl Remote {
     /// Connects and logs in.
     ///
     /// # Errors
-    /// The server cannot be reached, cannot prove who it is, or refuses the password.
+    /// The server cannot be reached, cannot prove its identity, or refuses the password.
     pub async fn log_in(
         server: Server,
         roots: &Roots,
@@ -98,8 +98,8 @@ impl Remote {
         Ok(Self { connection, server, largest, identities: None })
     }
 
-    /// The user's own mailboxes there that can be opened, with the names of `settings` for those with a purpose, and those
-    /// that are subscribed to. Mailboxes that show the messages of others come last.
+    /// The user's own mailboxes there that can be opened, special-use ones with their names from `settings`, and the
+    /// subscribed ones. Mailboxes that show the messages of others come last.
     ///
     /// # Errors
     /// The connection breaks, or the server does not speak IMAP.
@@ -141,7 +141,7 @@ impl Remote {
             }
             Ok(())
         };
-        self.connection.command("CAPABILITY", "what it is capable of", each).await?;
+        self.connection.command("CAPABILITY", "the list of its capabilities", each).await?;
         Ok(found)
     }
 
@@ -163,12 +163,12 @@ impl Remote {
         Ok(found)
     }
 
-    /// Moves a mailbox in, with UIDVALIDITY and UIDs where the folder is not there yet. What the server refuses of it
+    /// Imports a mailbox, with UIDVALIDITY and UIDs if the folder does not exist here yet. What the server refuses
     /// is noted.
     ///
     /// # Errors
-    /// The connection breaks, the server does not speak IMAP, or the disk fails; what was complete until then is kept, and
-    /// the same again goes on from there.
+    /// The connection breaks, the server does not speak IMAP, or the disk fails; what was complete by then is kept, and
+    /// the next run continues from there.
     pub async fn take_over(
         &mut self,
         listed: &Listed,
@@ -196,7 +196,7 @@ impl Remote {
         let mut messages = self.messages(listed).await?;
         if listed.view != View::Own {
             moved.elsewhere = self.leave_elsewhere(listed, &mut messages);
-            // A folder of nothing but what others have need not be.
+            // A folder that has only what others have is not needed.
             if messages.is_empty() && moved.elsewhere > 0 {
                 return Ok(());
             }
@@ -234,7 +234,7 @@ impl Remote {
             let mut waiting: BTreeSet<u32> = batch.iter().map(|(uid, _)| *uid).collect();
             let mut contents = Vec::with_capacity(batch.len());
             match self.fetch(batch, &mut contents).await {
-                // RFC 3501 §6.4.5: some it cannot give. The others have come before it says so.
+                // RFC 3501 §6.4.5: some messages cannot be fetched. The others have arrived before the server says so.
                 Err(error @ Error::Refused { .. }) => refused = Some(error),
                 answer => answer?,
             }
@@ -249,7 +249,7 @@ impl Remote {
             }
             for uid in &waiting {
                 log::warn!(server = self.shown(), mailbox = listed.wire.as_str(), uid = *uid;
-                    "The server does not give the message with UID {uid} of `{}`, which it has listed: it was expunged meanwhile, or is damaged there", listed.wire);
+                    "The server lists the message with UID {uid} of `{}` but does not deliver it: it was expunged meanwhile, or is damaged there", listed.wire);
             }
             moved.withheld += waiting.len() as u64;
             // Another mailbox may give it.
@@ -260,11 +260,11 @@ impl Remote {
         refused.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Takes messages out that other mailboxes have brought; how many.
+    /// Removes messages that were imported from other mailboxes, and returns how many.
     fn leave_elsewhere(&self, listed: &Listed, messages: &mut BTreeMap<u32, Found>) -> u64 {
         let Some(identities) = &self.identities else {
             log::warn!(server = self.shown(), mailbox = listed.wire.as_str();
-                "`{}` shows messages of other mailboxes, too, and the server does not tell which: they come twice", listed.wire);
+                "`{}` also shows messages of other mailboxes, and the server does not say which: they are imported twice", listed.wire);
             return 0;
         };
         let all = messages.len();
@@ -278,7 +278,7 @@ impl Remote {
         }
     }
 
-    /// Opens a mailbox for reading; its numbers.
+    /// Opens a mailbox for reading, and returns its numbers.
     async fn examine(&mut self, listed: &Listed) -> Result<Option<SourceUids>, Error> {
         let (mut validity, mut next) = (None, None);
         let each = |response: Response| {
@@ -329,7 +329,7 @@ impl Remote {
         Ok(())
     }
 
-    /// Says goodbye. That nobody answers does not matter any more.
+    /// Logs out. A missing answer no longer matters.
     pub async fn log_out(mut self) {
         let _ = self.connection.command("LOGOUT", "the end", |_| Ok(())).await;
     }
@@ -352,7 +352,7 @@ async fn shake_hands(
     Ok(Box::new(connector.connect(name, stream).await?))
 }
 
-/// A quoted string; what cannot stand in one makes a command that the server refuses.
+/// A quoted string; characters that cannot be in one give a command that the server refuses.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace(['\r', '\n'], ""))
 }
@@ -364,7 +364,7 @@ fn starts_with(line: &[u8], word: &str) -> bool {
 /// The items of a FETCH response; `None` for any other.
 ///
 /// # Errors
-/// It is a FETCH response that is not understood: passed over, its message would be left out and nobody told.
+/// It is a FETCH response that is not understood: if it were skipped, its message would be left out silently.
 fn fetched(response: Response, server: &str) -> Result<Option<Vec<Value>>, Error> {
     let mut words = response.line.split(|octet| *octet == b' ');
     let is_number = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_digit);
@@ -386,7 +386,7 @@ fn item<'a>(items: &'a [Value], name: &str) -> Option<&'a Value> {
     pair.map(|pair| &pair[1])
 }
 
-/// A message; without a UID it is one that changed on its own (RFC 9051 §7.5.2). A date that is none is as if it had none.
+/// A message; without a UID it is one that changed on its own (RFC 9051 §7.5.2). An invalid date counts as none.
 fn found(items: &[Value]) -> (Option<u32>, Found) {
     let mut found = Found { size: item(items, "RFC822.SIZE").and_then(Value::number).unwrap_or(0), ..Found::default() };
     if let Some(date) = item(items, "INTERNALDATE").and_then(Value::text) {
@@ -408,7 +408,7 @@ fn found(items: &[Value]) -> (Option<u32>, Found) {
     (item(items, "UID").and_then(Value::number), found)
 }
 
-/// Messages that are asked for at once: not too many, and not too much.
+/// Messages to fetch at once: not too many, and not too much.
 fn batches(wanted: &[(u32, u64)]) -> Vec<&[(u32, u64)]> {
     let mut batches = Vec::new();
     let (mut from, mut octets) = (0, 0);

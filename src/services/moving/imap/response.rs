@@ -1,4 +1,4 @@
-//! What a server says.
+//! The responses of a server.
 
 /// A value of a response (RFC 3501 §4).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,19 +41,19 @@ impl Value {
     }
 }
 
-/// A response: its line, with the literals that were in it.
+/// A response: its line and the literals in it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Response {
-    /// The text; a literal is left out behind its `{n}`.
+    /// The text; of a literal only `{n}` is in it.
     pub(super) line: Vec<u8>,
     /// The literals, in their order.
     pub(super) literals: Vec<Vec<u8>>,
 }
 
-/// Items that a section may follow (RFC 9051 §7.5.2).
+/// Items that may be followed by a section (RFC 9051 §7.5.2).
 const SECTIONED: [&[u8]; 3] = [b"BODY", b"BINARY", b"BINARY.SIZE"];
 
-/// Lists in lists are no deeper than this; a BODYSTRUCTURE, which nobody asked for, could be.
+/// Greatest nesting of lists; an unrequested BODYSTRUCTURE could be deeper.
 const DEEPEST: usize = 32;
 
 impl Response {
@@ -121,7 +121,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An atom, with a section in brackets if one follows: `BODY[HEADER.FIELDS (DATE)]`. In a keyword a bracket is a sign like
+    /// An atom, with a section in brackets if one follows: `BODY[HEADER.FIELDS (DATE)]`. In a keyword a bracket is a character like
     /// any other (RFC 9051 §9).
     fn atom(&mut self) -> Option<String> {
         let mut end = 0;

@@ -1,4 +1,4 @@
-//! The arguments of one command or test: tags are taken by name, then what is left must be the positional ones.
+//! The arguments of one command or test: tags are taken by name, and the rest must be the positional ones.
 
 use super::{Checker, Tests};
 use crate::foundations::address::{Address, InvalidDomain, LocalPart};
@@ -74,7 +74,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
         self.checker.mistake(at, text);
     }
 
-    /// Whether the tests and the block are as they must be.
+    /// Checks that tests and block are as required.
     pub(in crate::services::sieve) fn structure(&mut self, tests: Tests, has_block: bool) -> bool {
         let (given, subject) = (self.call.tests.len(), self.subject());
         let text = match tests {
@@ -94,7 +94,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
             self.wrong(text);
         }
         match (has_block, self.call.block.is_some()) {
-            (false, true) => self.wrong(format!("{subject} accepts no block; ';' is wanted")),
+            (false, true) => self.wrong(format!("{subject} accepts no block; expected ';'")),
             (true, false) if self.noun == "command" => self.wrong(format!("{subject} requires a block in braces")),
             _ => {}
         }
@@ -112,7 +112,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
         Some(at)
     }
 
-    /// Takes a tag; says where it stands. An extension that brings it must have been required.
+    /// Takes a tag, and returns where it is. The extension that defines it must have been required.
     pub(in crate::services::sieve) fn tag(&mut self, tag: &'static str, extension: &str) -> Option<Position> {
         self.find(tag).map(|at| self.may(at, tag, extension))
     }
@@ -137,7 +137,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
                 return Some(argument.clone());
             }
             Some(argument) => {
-                // Not a positional argument either, unless it is of the kind that is wanted there.
+                // Not a positional argument either, unless it is of the kind expected there.
                 self.taken[at + 1] = true;
                 let found = argument.value.noun();
                 self.wrong_at(
@@ -163,7 +163,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
         }
     }
 
-    /// The text itself, in which no variables may stand.
+    /// The text itself, which may not contain variables.
     pub(in crate::services::sieve) fn tag_literal(
         &mut self,
         tag: &'static str,
@@ -202,7 +202,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
         self.positional_with(wanted, N).and_then(|given| given.try_into().ok())
     }
 
-    /// The same with some of the last ones left out.
+    /// The same with optional last ones.
     pub(in crate::services::sieve) fn positional_with<const N: usize>(
         &mut self,
         wanted: [(&str, Wanted); N],
@@ -245,7 +245,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
                 format!("{subject} accepts no positional arguments, but {} was found", extra.value.noun())
             } else {
                 format!(
-                    "{subject} accepts at most {N} positional argument{} ({}), but {} was found as one more",
+                    "{subject} accepts at most {N} positional argument{} ({}), but {} was found as well",
                     if N == 1 { "" } else { "s" },
                     names(&wanted),
                     extra.value.noun()
@@ -314,7 +314,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
         for (at, value) in &values {
             if let Some(name) = value.constant().filter(|name| !is_field_name(name)) {
                 let text = format!(
-                    "'{}' is no name of a header field, so nothing is found; it is written without a colon and blanks",
+                    "'{}' is not the name of a header field, so nothing is found; write it without colon and blanks",
                     name.escape_debug()
                 );
                 self.checker.warn(*at, text);
@@ -328,7 +328,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
         if let Some(text) = value.constant()
             && let Err(why) = mailbox(text)
         {
-            self.wrong_at(at, format!("'{}' is no address for {}: {why}", text.escape_debug(), self.subject()));
+            self.wrong_at(at, format!("'{}' is not an address for {}: {why}", text.escape_debug(), self.subject()));
         }
     }
 
@@ -376,10 +376,10 @@ pub(in crate::services::sieve) fn mailbox(text: &str) -> Result<(String, Address
     use crate::foundations::mail::addresses::{Entry, read};
     let mut entries = read(text.as_bytes()).into_iter();
     let (Some(Entry::Mailbox(mailbox)), None) = (entries.next(), entries.next()) else {
-        return Err("exactly one address is wanted, such as name@example.com".to_owned());
+        return Err("expected exactly one address, such as name@example.com".to_owned());
     };
     if text.contains('<') != text.contains('>') {
-        return Err("an angle bracket has no counterpart".to_owned());
+        return Err("an angle bracket is not closed".to_owned());
     }
     let local = String::from_utf8_lossy(&mailbox.local).into_owned();
     let escaped = local.replace('\\', "\\\\").replace('"', "\\\"");
@@ -387,7 +387,7 @@ pub(in crate::services::sieve) fn mailbox(text: &str) -> Result<(String, Address
     let domain = String::from_utf8_lossy(&mailbox.domain).parse().map_err(|error: InvalidDomain| error.to_string())?;
     // A name before an address without angle brackets would otherwise become a part of it.
     if !text.contains('<') && local.contains(char::is_whitespace) && !text.trim_start().starts_with('"') {
-        return Err("it holds blanks; an address with a name stands in angle brackets".to_owned());
+        return Err("it contains blanks; write an address with a name in angle brackets".to_owned());
     }
     let local = quoted.map_err(|error| error.to_string())?;
     let address = Address::new(local, domain).map_err(|error| error.to_string())?;

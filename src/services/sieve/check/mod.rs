@@ -1,4 +1,4 @@
-//! From the grammar to a program: what names mean, which arguments they take, and everything that is wrong with them.
+//! From the syntax tree to a program: what names mean, which arguments they take, and all mistakes.
 
 mod arguments;
 mod control;
@@ -47,7 +47,7 @@ pub(super) fn check(
     Program { commands, variables: checker.variables.len(), includes: checker.includes, size }
 }
 
-/// Characters of a name that are told of; no capability has as many.
+/// Characters of a name that are shown; no capability has as many.
 const LONGEST_SHOWN: usize = 80;
 
 /// What is known so far.
@@ -66,15 +66,15 @@ pub(super) struct Checker<'c> {
     includes: Vec<(Location, String)>,
     /// The loops that are open, with their names (RFC 5703 §3).
     loops: Vec<Option<String>>,
-    /// No command but `require` has come yet.
+    /// No command except `require` has come yet.
     is_beginning: bool,
     /// Not inside a block.
     is_top: bool,
-    /// What `ihave` has made certain about the test that was read last.
+    /// What `ihave` has determined about the last test.
     ihave: Certainty,
 }
 
-/// Whether a test has the same answer always, because of `ihave` (RFC 5463 §4).
+/// Whether a test always has the same answer, because of `ihave` (RFC 5463 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Certainty {
     True,
@@ -95,7 +95,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether so much is wrong that nothing more needs to be looked at.
+    /// Whether there are so many mistakes that checking can stop.
     fn is_full(&self) -> bool {
         self.mistakes.len() >= MAX_MISTAKES
     }
@@ -149,7 +149,7 @@ impl Checker<'_> {
     /// RFC 5228 §3.2.
     fn require(&mut self, call: &Call) {
         if !self.is_beginning || !self.is_top {
-            self.mistake(call.at, "'require' must stand before all other commands");
+            self.mistake(call.at, "'require' must come before all other commands");
         }
         let mut arguments = Arguments::new(self, call, "command");
         if !arguments.structure(Tests::None, false) {
@@ -262,7 +262,7 @@ impl Checker<'_> {
         let (is_test, is_command) = (extensions::test(&call.name).is_some(), extensions::command(&call.name).is_some());
         let is_control = matches!(call.name.as_str(), "if" | "elsif" | "else" | "require");
         let text = match noun {
-            "command" if is_test => format!("cannot use test '{}' as command; tests stand after 'if'", call.name),
+            "command" if is_test => format!("cannot use test '{}' as command; tests are written after 'if'", call.name),
             "test" if is_command || is_control => format!("cannot use command '{}' as test", call.name),
             _ => {
                 let names: Vec<&str> = if noun == "test" {

@@ -1,4 +1,4 @@
-//! What stands in strings: encoded characters (RFC 5228 §2.4.2.4) and variables (RFC 5229 §3).
+//! The content of strings: encoded characters (RFC 5228 §2.4.2.4) and variables (RFC 5229 §3).
 
 use super::Checker;
 use crate::services::sieve::program::{Piece, Value};
@@ -8,7 +8,7 @@ use crate::services::sieve::syntax::Position;
 const MAX_MATCH: usize = 32;
 
 impl Checker<'_> {
-    /// A string with everything in it that the required extensions give a meaning.
+    /// A string with everything in it that has a meaning in the required extensions.
     pub(in crate::services::sieve) fn value(&mut self, at: Position, text: &str) -> Value {
         let text = if self.has("encoded-character") { self.decode(at, text) } else { text.to_owned() };
         if !self.has("variables") || !text.contains("${") {
@@ -49,7 +49,7 @@ impl Checker<'_> {
         if name.bytes().all(|b| b.is_ascii_digit()) {
             let number = name.parse::<usize>().ok().filter(|number| *number <= MAX_MATCH);
             if number.is_none() {
-                self.mistake(at, format!("there is no match variable ${{{name}}}; {MAX_MATCH} is the highest"));
+                self.mistake(at, format!("there is no match variable ${{{name}}}; the highest is {MAX_MATCH}"));
             }
             return number.map(Piece::Match);
         }
@@ -78,7 +78,7 @@ impl Checker<'_> {
             self.mistake(
                 at,
                 format!(
-                    "the name of the variable '{}…' is too long; {} characters are the most",
+                    "the name of the variable '{}…' is too long; the maximum is {} characters",
                     name.chars().take(20).collect::<String>(),
                     self.settings.variable_name
                 ),
@@ -86,7 +86,7 @@ impl Checker<'_> {
             return None;
         }
         if self.variables.len() >= self.settings.variables as usize {
-            self.mistake(at, format!("there are too many variables; {} are the most", self.settings.variables));
+            self.mistake(at, format!("there are too many variables; the maximum is {}", self.settings.variables));
             return None;
         }
         let slot = self.variables.len();
@@ -97,7 +97,7 @@ impl Checker<'_> {
     /// The variable that a command writes to.
     pub(in crate::services::sieve) fn variable(&mut self, at: Position, name: &str) -> Option<Piece> {
         if !is_reference(name) || name.starts_with(|c: char| c.is_ascii_digit()) {
-            self.mistake(at, format!("'{}' is no name of a variable that may be set: letters, digits and '_' are allowed, beginning with no digit", name.escape_debug()));
+            self.mistake(at, format!("'{}' is not the name of a variable that can be set: use letters, digits and '_', not beginning with a digit", name.escape_debug()));
             return None;
         }
         self.reference(at, name)
@@ -109,7 +109,7 @@ impl Checker<'_> {
             self.mistake(
                 at,
                 format!(
-                    "'{}' is no name of a variable: letters, digits and '_' are allowed, beginning with no digit",
+                    "'{}' is not the name of a variable: use letters, digits and '_', not beginning with a digit",
                     name.escape_debug()
                 ),
             );
@@ -119,7 +119,7 @@ impl Checker<'_> {
                 format!("the variable '{name}' is in use already; it must be declared global before that"),
             );
         } else if self.globals.len() >= self.settings.variables as usize {
-            self.mistake(at, format!("there are too many variables; {} are the most", self.settings.variables));
+            self.mistake(at, format!("there are too many variables; the maximum is {}", self.settings.variables));
         } else {
             self.globals.insert(name.to_ascii_lowercase());
         }
@@ -152,7 +152,7 @@ impl Checker<'_> {
         }
         decoded.extend_from_slice(rest.as_bytes());
         String::from_utf8(decoded).unwrap_or_else(|error| {
-            self.mistake(at, "the octets that ${hex:…} stands for here are no UTF-8, and strings must be that");
+            self.mistake(at, "the octets of ${hex:…} here are not valid UTF-8, which strings must be");
             String::from_utf8_lossy(error.as_bytes()).into_owned()
         })
     }
@@ -178,7 +178,7 @@ impl Checker<'_> {
     }
 }
 
-/// What stands before a closing brace, if it is all of a class. Where something else comes first nothing is looked at behind it,
+/// The text before a closing brace, if all of it is of one class. Reading stops at the first other character,
 /// so that a text of a thousand `${` is not read a thousand times.
 fn enclosed(text: &str, class: impl Fn(u8) -> bool) -> Option<&str> {
     let length = text.bytes().take_while(|b| class(*b)).count();

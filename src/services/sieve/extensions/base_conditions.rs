@@ -217,7 +217,7 @@ fn read_address(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
             arguments.wrong_at(
                 at,
                 format!(
-                    "the header '{}' is not allowed for the address test: it holds no addresses",
+                    "the header '{}' is not allowed for the address test: it contains no addresses",
                     name.escape_debug()
                 ),
             );

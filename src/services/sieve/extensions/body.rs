@@ -20,7 +20,7 @@ enum Transform {
     Text,
 }
 
-/// Whether the tags of HTML are a part of its text.
+/// Whether HTML tags are part of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Markup {
     Kept,
@@ -43,7 +43,7 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
         given.push((at, Transform::Content(types.into_iter().map(|(_, value)| value).collect())));
     }
     if let Some((at, _)) = given.get(1) {
-        arguments.wrong_at(*at, "unexpected second body transform; only one of :raw, :content, :text can be");
+        arguments.wrong_at(*at, "unexpected second body transform; use only one of :raw, :content, :text");
     }
     let [keys] = arguments.positional([("key list", Wanted::Texts)])?;
     let keys = arguments.values(&keys);

@@ -43,7 +43,7 @@ fn read_zone(arguments: &mut Arguments<'_, '_>, allows_original: bool) -> Zone {
         (Some((at, value)), None) => {
             if let Some(text) = value.constant().filter(|text| offset(text).is_none()) {
                 arguments
-                    .wrong_at(at, format!("'{}' is no time zone; it is written as in \"+0100\"", text.escape_debug()));
+                    .wrong_at(at, format!("'{}' is not a time zone; write it as in \"+0100\"", text.escape_debug()));
             }
             Zone::Given(value)
         }
@@ -71,7 +71,7 @@ fn read_date(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
     let at = name.at;
     let name = arguments.value(&name);
     if name.constant().is_some_and(|name| !is_field_name(name)) {
-        arguments.wrong_at(at, "this is no name of a header field");
+        arguments.wrong_at(at, "this is not the name of a header field");
     }
     finish(arguments, Some(source.with(vec![name])), zone, &part, &keys, matching)
 }
@@ -124,7 +124,7 @@ impl Date {
             Zone::Given(zone) => {
                 let zone = zone.get(run)?;
                 offset(&zone)
-                    .ok_or_else(|| Halt::new(format!("'{zone}' is no time zone; it is written as in \"+0100\"")))?
+                    .ok_or_else(|| Halt::new(format!("'{zone}' is not a time zone; write it as in \"+0100\"")))?
             }
         };
         Ok(date_part(date.with_timezone(&zone), part))

@@ -44,7 +44,7 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
         }
         (Some((at, name)), None) => {
             if name.constant().is_some_and(|name| !is_field_name(name)) {
-                arguments.wrong_at(at, "this is no name of a header field");
+                arguments.wrong_at(at, "this is not the name of a header field");
             }
             Identity::Header(name)
         }

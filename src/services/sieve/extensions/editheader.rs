@@ -27,7 +27,7 @@ fn read_add(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     let (name, value) = (arguments.value(&name), arguments.value(&value));
     check_name(arguments, name_at, &name);
     if value.constant().is_some_and(|value| !is_field_value(value)) {
-        arguments.wrong_at(value_at, "invalid value of a header field: it must not hold control characters");
+        arguments.wrong_at(value_at, "invalid value of a header field: it must not contain control characters");
     }
     arguments.fine(Box::new(AddHeader { last, name, value }))
 }
@@ -71,7 +71,7 @@ impl Perform for AddHeader {
             return Err(Halt::new(format!("'{name}' is an invalid header field name")));
         }
         if !is_field_value(&value) {
-            return Err(Halt::new(format!("the value for the header field '{name}' holds control characters")));
+            return Err(Halt::new(format!("the value for the header field '{name}' contains control characters")));
         }
         let most = run.settings.added_field_size.len();
         if name.len() + value.len() > most {

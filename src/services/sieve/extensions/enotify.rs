@@ -52,7 +52,7 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     if let Some((at, importance)) = &importance
         && importance.constant().is_some_and(|text| mailto::importance(text).is_none())
     {
-        arguments.wrong_at(*at, "':importance' is followed by \"1\", \"2\" or \"3\", for high, normal and low");
+        arguments.wrong_at(*at, "':importance' must be followed by \"1\", \"2\" or \"3\", for high, normal or low");
     }
     let (from, importance) = (from.map(|(_, value)| value), importance.map(|(_, value)| value));
     arguments.fine(Box::new(Notify { from, importance, message, fcc, method }))

@@ -26,7 +26,7 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
         if let Some(name) = value.constant().filter(|name| !is_part(name)) {
             arguments.wrong_at(
                 *at,
-                format!("'{}' is no part of the envelope; there are 'from', 'to' and 'auth'", name.escape_debug()),
+                format!("'{}' is not a part of the envelope; use 'from', 'to' or 'auth'", name.escape_debug()),
             );
         }
     }

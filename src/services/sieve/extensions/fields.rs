@@ -1,4 +1,4 @@
-//! Which header fields a test looks at, and what of them.
+//! Which header fields a test looks at, and which part of them.
 
 use super::index::Index;
 use super::mime::{Mime, Piece};
@@ -14,7 +14,7 @@ pub(super) struct Source {
     mime: Option<Mime>,
 }
 
-/// Octets of work that holding a value costs beside its length: as many as it takes of memory.
+/// The cost of holding a value besides its length, in octets of work: the memory it takes.
 pub(super) const HELD: usize = 512;
 
 impl Source {

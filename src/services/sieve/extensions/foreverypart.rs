@@ -29,7 +29,7 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     let name = arguments.tag_literal("name", "").map(|(_, name)| name);
     arguments.positional([])?;
     if arguments.checker.loops().len() >= MAX_LOOPS {
-        arguments.wrong(format!("loops stand too deep in each other; {MAX_LOOPS} levels are the most"));
+        arguments.wrong(format!("loops are nested too deeply; the maximum is {MAX_LOOPS} levels"));
     }
     arguments.checker.open_loop(name.clone());
     let block = arguments.block();
@@ -70,7 +70,7 @@ fn read_break(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     arguments.positional([])?;
     let loops = arguments.checker.loops().to_vec();
     match &name {
-        _ if loops.is_empty() => arguments.wrong("'break' ends a foreverypart loop, and there is none around it"),
+        _ if loops.is_empty() => arguments.wrong("'break' ends a foreverypart loop, but is not inside one"),
         Some((at, name)) if !loops.iter().any(|open| open.as_ref() == Some(name)) => {
             arguments.wrong_at(*at, format!("there is no loop named '{}' around this 'break'", name.escape_debug()));
         }
@@ -100,7 +100,7 @@ fn read_extract(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     }
     if arguments.checker.loops().is_empty() {
         // RFC 5703 §7.
-        arguments.wrong("the extracttext command stands inside a foreverypart loop only");
+        arguments.wrong("the extracttext command is only allowed inside a foreverypart loop");
     }
     let modifiers = read_modifiers(arguments);
     let first = arguments.tag_number("first", "");

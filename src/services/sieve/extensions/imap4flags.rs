@@ -32,7 +32,7 @@ fn warn(arguments: &mut Arguments<'_, '_>, at: crate::services::sieve::syntax::P
         value.constant().and_then(|text| text.split(' ').find(|flag| !flag.is_empty() && !is_flag(flag)))
     {
         let shown: String = wrong.chars().take(40).collect();
-        arguments.checker.warn(at, format!("'{}' is no flag and will be ignored; there are \\Answered, \\Deleted, \\Draft, \\Flagged, \\Seen and keywords without a backslash", shown.escape_debug()));
+        arguments.checker.warn(at, format!("'{}' is not a flag and will be ignored; valid are \\Answered, \\Deleted, \\Draft, \\Flagged, \\Seen and keywords without a backslash", shown.escape_debug()));
     }
 }
 
@@ -47,7 +47,7 @@ pub(super) fn flags(given: Option<&[Value]>, run: &mut Run<'_, '_>) -> Result<Ve
     }
 }
 
-/// What it costs to compare one octet of a flag with all that are there already, in octets of work.
+/// The cost of comparing one octet of a flag with all existing ones, in octets of work.
 const COMPARED: usize = 32;
 
 /// The flags in texts of the script or its variables.
@@ -57,7 +57,7 @@ fn read_flags<T: AsRef<str>>(texts: &[T], run: &mut Run<'_, '_>) -> Result<Vec<S
     Ok(split(texts))
 }
 
-/// RFC 5232 §2: one string may hold several flags parted by blanks. What is no flag is left out, and none is twice there.
+/// RFC 5232 §2: one string may contain several flags separated by blanks. Invalid flags and duplicates are left out.
 fn split<T: AsRef<str>>(texts: &[T]) -> Vec<String> {
     let mut flags: Vec<String> = Vec::new();
     for flag in texts.iter().flat_map(|text| text.as_ref().split_ascii_whitespace()) {

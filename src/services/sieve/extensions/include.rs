@@ -61,7 +61,7 @@ impl Perform for Include {
         let place = if self.location == Location::Global { "global script" } else { "script" };
         let shown = format!("{place} '{name}'");
         if !is_name(&name) {
-            return Err(Halt::new(format!("cannot include the {shown}: this is no name of a script")));
+            return Err(Halt::new(format!("cannot include the {shown}: this is not the name of a script")));
         }
         if self.once && run.included_names.contains(&shown) {
             return Ok(Flow::Next);
@@ -71,20 +71,20 @@ impl Perform for Include {
         }
         if run.frames.len() > run.settings.include_depth as usize {
             return Err(Halt::new(format!(
-                "cannot include the {shown}: scripts include each other deeper than {} levels",
+                "cannot include the {shown}: scripts include each other more than {} levels deep",
                 run.settings.include_depth
             )));
         }
         if run.included >= run.settings.includes {
             return Err(Halt::new(format!(
-                "cannot include the {shown}: {} included scripts are the most",
+                "cannot include the {shown}: the maximum is {} included scripts",
                 run.settings.includes
             )));
         }
         let script = match run.situation.world.included(self.location, &name) {
             Included::Script(script) => script,
             Included::Missing if self.optional => {
-                run.tell(format!("the {shown} is not there, and need not be"));
+                run.tell(format!("the {shown} does not exist, but is optional"));
                 return Ok(Flow::Next);
             }
             Included::Missing => return Err(Halt::new(format!("the included {shown} does not exist"))),
@@ -95,7 +95,7 @@ impl Perform for Include {
         run.tell(format!("includes the {shown}"));
         let program = script.program();
         run.frames.push(Frame::of(Some(shown), &program));
-        // A loop of the script outside is not one of the script inside.
+        // A loop of the including script is not one of the included script.
         let part = run.part;
         let result = run.commands(&program.commands);
         run.part = part;

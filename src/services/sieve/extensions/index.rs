@@ -22,7 +22,7 @@ impl Index {
         let last = arguments.tag("last", extension);
         match (number, last) {
             (None, Some(at)) => {
-                arguments.wrong_at(at, "':last' counts from the end and goes with ':index' only");
+                arguments.wrong_at(at, "':last' counts from the end and is only used with ':index'");
                 None
             }
             (Some((at, 0)), _) => {

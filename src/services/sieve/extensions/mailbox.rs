@@ -13,7 +13,7 @@ pub(super) fn read_create(arguments: &mut Arguments<'_, '_>) -> bool {
     arguments.tag("create", "mailbox").is_some()
 }
 
-/// What it costs to ask whether there is a folder, in octets of work.
+/// The cost of asking whether a folder exists, in octets of work.
 const LOOK_UP: usize = 1_000;
 
 /// Longest name of a folder in octets.
@@ -26,7 +26,7 @@ pub(super) fn valid(name: &str) -> Result<(), &'static str> {
     } else if name.len() > MAX_NAME {
         Err("the name is longer than 255 octets")
     } else if name.chars().any(char::is_control) {
-        Err("the name holds control characters")
+        Err("the name contains control characters")
     } else {
         Ok(())
     }
@@ -50,7 +50,7 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
     let names = arguments.values(&names);
     for (at, name) in &names {
         if let Some(constant) = name.constant().filter(|name| valid(name).is_err()) {
-            arguments.checker.warn(*at, format!("there is never a folder '{}'", constant.escape_debug()));
+            arguments.checker.warn(*at, format!("a folder '{}' cannot exist", constant.escape_debug()));
         }
     }
     Some(Box::new(Exists(names.into_iter().map(|(_, name)| name).collect())))

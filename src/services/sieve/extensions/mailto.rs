@@ -83,7 +83,7 @@ impl Mailto {
     pub(super) fn read(uri: &str) -> Result<Self, String> {
         let rest = match uri.split_once(':') {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("mailto") => rest,
-            _ => return Err("only mailto is known, as in \"mailto:name@example.com\"".to_owned()),
+            _ => return Err("only mailto is supported, as in \"mailto:name@example.com\"".to_owned()),
         };
         if uri.len() > MAX_URI {
             return Err(format!("it is longer than {MAX_URI} octets"));
@@ -111,7 +111,7 @@ impl Mailto {
     fn add_recipients(&mut self, list: &str, field: Field) -> Result<(), String> {
         for text in split_list(list) {
             let recipient =
-                mailbox(text.trim()).map_err(|why| format!("'{}' in it is no address: {why}", text.trim()))?;
+                mailbox(text.trim()).map_err(|why| format!("'{}' in it is not an address: {why}", text.trim()))?;
             let is_known = self.to.iter().chain(&self.cc).any(|(_, known)| known.key() == recipient.1.key());
             if is_known {
                 continue;
@@ -129,7 +129,7 @@ impl Mailto {
 
     fn add_field(&mut self, name: &str, value: String) -> Result<(), String> {
         if !is_field_name(name) {
-            return Err(format!("'{}' in it is no name of a header field", name.escape_debug()));
+            return Err(format!("'{}' in it is not the name of a header field", name.escape_debug()));
         }
         let lower = name.to_ascii_lowercase();
         match lower.as_str() {
@@ -137,7 +137,7 @@ impl Mailto {
             "cc" => return self.add_recipients(&value, Field::Cc),
             "body" => self.body = self.body.take().or(Some(value)),
             _ if value.contains(['\r', '\n', '\0']) => {
-                return Err(format!("the value of '{name}' in it holds line ends"));
+                return Err(format!("the value of '{name}' in it contains line ends"));
             }
             "subject" => self.subject = self.subject.take().or(Some(value)),
             reserved if RESERVED.contains(&reserved) => {}
@@ -187,7 +187,7 @@ fn decode(text: &str) -> Result<String, String> {
         };
         octets.extend(u8::try_from(high * 16 + low));
     }
-    String::from_utf8(octets).map_err(|_| "what is percent-encoded in it is no UTF-8".to_owned())
+    String::from_utf8(octets).map_err(|_| "a percent-encoded part of it is not valid UTF-8".to_owned())
 }
 
 /// RFC 5435 §3.4.
@@ -204,7 +204,7 @@ pub(super) fn importance(text: &str) -> Option<u8> {
 pub(super) fn compose(run: &Run<'_, '_>, mut uri: Mailto, wish: Wish) -> Result<Notification, String> {
     // RFC 5436 §2.7: the answer to a program would not end.
     if original(run, "Auto-Submitted").is_some_and(|text| !text.to_ascii_lowercase().starts_with("no")) {
-        return Err("the field Auto-Submitted of the message says that a program has sent it".to_owned());
+        return Err("the message's Auto-Submitted field says that a program has sent it".to_owned());
     }
     let is_known = |address: &Address| {
         run.actions.iter().any(|action| match action {

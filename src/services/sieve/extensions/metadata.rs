@@ -76,13 +76,13 @@ fn entries_of(arguments: &mut Arguments<'_, '_>, given: &Argument) -> Vec<Value>
     let entries = arguments.values(given);
     for (at, entry) in &entries {
         if let Some(constant) = entry.constant().filter(|name| EntryName::parse(name).is_none()) {
-            arguments.checker.warn(*at, format!("there is never an annotation '{}'", constant.escape_debug()));
+            arguments.checker.warn(*at, format!("an annotation '{}' cannot exist", constant.escape_debug()));
         }
     }
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
-/// What it costs to ask for an annotation, in octets of work.
+/// The cost of asking for an annotation, in octets of work.
 const LOOK_UP: usize = 5_000;
 
 /// The value of an annotation, if there is one.

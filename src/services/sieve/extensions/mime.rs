@@ -41,12 +41,12 @@ impl Mime {
             }
         }
         if let Some((at, _)) = found.get(1) {
-            arguments.wrong_at(*at, "only one of :type, :subtype, :contenttype, :param can be");
+            arguments.wrong_at(*at, "use only one of :type, :subtype, :contenttype, :param");
         }
         if mime.is_none()
             && let Some(at) = any_child.or(found.first().map(|(at, _)| *at))
         {
-            arguments.wrong_at(at, "this tag looks into parts and goes with ':mime' only");
+            arguments.wrong_at(at, "this tag looks into parts and is only used with ':mime'");
         }
         mime?;
         let piece = found.into_iter().next().map_or(Piece::Whole, |(_, piece)| piece);

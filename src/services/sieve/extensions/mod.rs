@@ -32,7 +32,7 @@ mod variables;
 
 pub(super) use subaddress::AddressPart;
 
-/// What it costs to read an address that stands in a script, in octets of work for each of its own.
+/// The cost of parsing an address in a script, in octets of work for each of its octets.
 const READ_ADDRESS: usize = 64;
 
 use super::check::{CommandWord, TestWord};

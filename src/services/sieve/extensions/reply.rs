@@ -17,7 +17,7 @@ pub(super) fn fingerprint(texts: &[&[u8]]) -> String {
     hexadecimal(digest(&SHA256, &whole).as_ref())
 }
 
-/// The fields every message has, for the moment of this run. The Message-ID is made of what the message answers, so that nothing
+/// The fields every message has, for the moment of this run. The Message-ID is derived from what the message answers, so that nothing
 /// random is needed and yet no two are the same.
 pub(super) fn beginning(run: &Run<'_, '_>, seed: &str) -> String {
     let situation = &run.situation;
@@ -45,14 +45,14 @@ pub(super) fn original(run: &Run<'_, '_>, name: &str) -> Option<String> {
 pub(super) fn threading(run: &Run<'_, '_>) -> String {
     let Some(id) = original(run, "Message-ID").filter(|id| id.len() <= MAX_ID) else { return String::new() };
     let references = original(run, "References").or_else(|| original(run, "In-Reply-To")).unwrap_or_default();
-    // The oldest are the least missed.
+    // The oldest are the least important.
     let all: Vec<&str> = references.split_whitespace().filter(|id| id.len() <= MAX_ID).collect();
     let recent = &all[all.len().saturating_sub(MAX_REFERENCES)..];
     let references = recent.iter().copied().chain([id.as_str()]).collect::<Vec<_>>().join(" ");
     format!("{}{}", field("In-Reply-To", &id, Charset::Ascii), field("References", &references, Charset::Ascii))
 }
 
-/// Longest message id that is repeated: a line cannot be longer.
+/// Longest message id that is copied: a line cannot be longer.
 const MAX_ID: usize = 900;
 const MAX_REFERENCES: usize = 20;
 
@@ -66,7 +66,7 @@ pub(super) fn with_text(mut fields: String, text: &str) -> Message {
     in_lines(fields)
 }
 
-/// A message of these fields and a MIME entity, of whose header only the fields about its content are taken.
+/// A message of these fields and a MIME entity; only the content fields of the entity's header are used.
 pub(super) fn with_entity(mut fields: String, entity: &str) -> Message {
     let section = HeaderSection::of(entity.as_bytes());
     fields.push_str("MIME-Version: 1.0\r\n");
@@ -80,7 +80,7 @@ pub(super) fn with_entity(mut fields: String, entity: &str) -> Message {
     in_lines(fields)
 }
 
-/// The message; encoded, as far as it can be, if it is not made of lines that hosts must take (RFC 5321 §4.5.3.1.6).
+/// The message; encoded, as far as possible, if its lines are longer than hosts must accept (RFC 5321 §4.5.3.1.6).
 fn in_lines(message: String) -> Message {
     let message = Message::new(message);
     if cut_in_lines(message.original()) == CutInLines::Yes {
@@ -92,7 +92,7 @@ fn in_lines(message: String) -> Message {
     Message::new(bytes)
 }
 
-/// A subject that a script gives: encoded words in it are meant as what they stand for, and nobody reads on without end.
+/// A subject from a script: encoded words in it are decoded, and its length is limited.
 pub(super) fn subject_line(subject: &str) -> String {
     const LONGEST: usize = 256;
     let subject = encoded_words::decode(subject.as_bytes());

@@ -19,7 +19,7 @@ fn check(arguments: &mut Arguments<'_, '_>, at: Position, value: &Value) {
     if let Some(text) = value.constant().filter(|text| !is_attribute(text)) {
         arguments.wrong_at(
             at,
-            format!("'{}' is no special use; it is written with a backslash, as in \"\\\\Junk\"", text.escape_debug()),
+            format!("'{}' is not a special use; write it with a backslash, as in \"\\\\Junk\"", text.escape_debug()),
         );
     }
 }

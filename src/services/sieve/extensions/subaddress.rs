@@ -32,7 +32,7 @@ impl AddressPart {
             let subject = arguments.subject();
             arguments.wrong_at(
                 *at,
-                format!("unexpected second address part for {subject}; only one of :all, :localpart, :domain can be"),
+                format!("unexpected second address part for {subject}; use only one of :all, :localpart, :domain"),
             );
         }
         found.first().map_or(Self::All, |(_, part)| *part)

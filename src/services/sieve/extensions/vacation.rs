@@ -63,7 +63,7 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     arguments.fine(Box::new(Answer { period, subject, from, addresses: own, is_mime, handle, fcc, reason }))
 }
 
-/// RFC 5230 §4.1: what the site does not allow is brought within its bounds without a word.
+/// RFC 5230 §4.1: values outside the site's limits are silently adjusted.
 fn period(asked: Option<Duration>, settings: &SieveSettings) -> Duration {
     let least = settings.vacation_least.duration();
     let most = settings.vacation_most.duration().max(least);
@@ -96,7 +96,7 @@ impl Perform for Answer {
 }
 
 impl Answer {
-    /// All addresses that mean the owner.
+    /// All addresses of the owner.
     fn own_addresses(&self, run: &mut Run<'_, '_>) -> Result<Vec<Address>, Halt> {
         let situation = run.situation;
         let mut own = vec![situation.recipient.clone(), situation.account.clone()];
@@ -143,11 +143,11 @@ impl Answer {
     }
 }
 
-/// Whom to answer and under which address of the owner; or, as a part of a sentence, why not (RFC 5230 §4.5, §4.6;
+/// Whom to answer, and from which of the owner's addresses; or, as a part of a sentence, why not (RFC 5230 §4.5, §4.6;
 /// RFC 3834 §2).
 fn may_answer(run: &Run<'_, '_>, own: &[Address]) -> Result<(Address, Address), String> {
     let ReversePath::Address(sender) = run.situation.reverse_path else {
-        return Err("it has no sender to answer to".to_owned());
+        return Err("it has no sender to reply to".to_owned());
     };
     if own.iter().any(|address| address.key() == sender.key()) {
         return Err("it comes from the owner".to_owned());
@@ -159,25 +159,25 @@ fn may_answer(run: &Run<'_, '_>, own: &[Address]) -> Result<(Address, Address), 
     for field in crate::foundations::mail::Fields::new(lines) {
         if field.name.len() > 5 && field.name[..5].eq_ignore_ascii_case(b"list-") {
             return Err(format!(
-                "its field {} says that it comes from a mailing list",
+                "its {} field says that it comes from a mailing list",
                 String::from_utf8_lossy(field.name)
             ));
         }
     }
     let value = |name: &str| original(run, name).map(|text| text.to_ascii_lowercase());
     if value("Auto-Submitted").is_some_and(|text| text.split([';', ' ', '(']).next() != Some("no")) {
-        return Err("its field Auto-Submitted says that a program has sent it".to_owned());
+        return Err("its Auto-Submitted field says that a program has sent it".to_owned());
     }
     if value("Precedence").is_some_and(|text| ["bulk", "junk", "list"].contains(&text.as_str())) {
-        return Err("its field Precedence says that nobody waits for an answer".to_owned());
+        return Err("its Precedence field says that nobody expects a reply".to_owned());
     }
     if value("X-Auto-Response-Suppress")
         .is_some_and(|text| text.split(',').any(|word| ["all", "oof", "autoreply"].contains(&word.trim())))
     {
-        return Err("its field X-Auto-Response-Suppress asks for no automatic answer".to_owned());
+        return Err("its X-Auto-Response-Suppress field asks for no automatic reply".to_owned());
     }
     if run.situation.junk {
-        return Err("it is taken for junk".to_owned());
+        return Err("it is considered junk".to_owned());
     }
     let found =
         addressed_to(lines, own).ok_or("no address of the owner is among its recipients in To, Cc and the like")?;
@@ -196,7 +196,7 @@ fn name_of(run: &Run<'_, '_>, sender: &Address) -> String {
     named.map_or_else(String::new, |name| encoded_words::decode(&name))
 }
 
-/// What it costs to see whom a message comes from and is addressed to, in octets of work for each of its header.
+/// The cost of finding a message's sender and recipients, in octets of work for each octet of its header.
 const READ_HEADER: usize = 16;
 
 /// RFC 5230 §4.5: the address of the owner that the message is addressed to. The owner may have many, and the message, too.

@@ -34,7 +34,7 @@ impl Comparator {
         })
     }
 
-    /// What one octet of a text that is compared as a whole costs, in octets of work.
+    /// The cost per octet of a text that is compared as a whole, in octets of work.
     pub(super) const fn cost(self) -> usize {
         match self {
             Self::AsciiCasemap | Self::AsciiNumeric | Self::Octet => 1,

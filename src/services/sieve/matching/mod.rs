@@ -76,7 +76,7 @@ impl Relation {
 pub(super) struct Matcher {
     matching: Matching,
     keys: Vec<Key>,
-    /// A key that depends on variables is as many as it then has words.
+    /// A key that depends on variables counts as one per word in its value.
     by_words: bool,
 }
 
@@ -104,7 +104,7 @@ impl Matching {
             if let Some((at, word)) = arguments.tag_literal(tag, "relational") {
                 match Relation::read(&word) {
                     Some(relation) => kinds.push((at, kind(relation))),
-                    None => arguments.wrong_at(at, format!("'{}' is no relation; :{tag} is followed by \"gt\", \"ge\", \"lt\", \"le\", \"eq\" or \"ne\"", word.escape_debug())),
+                    None => arguments.wrong_at(at, format!("'{}' is not a relation; :{tag} must be followed by \"gt\", \"ge\", \"lt\", \"le\", \"eq\" or \"ne\"", word.escape_debug())),
                 }
             }
         }
@@ -112,12 +112,12 @@ impl Matching {
             let subject = arguments.subject();
             arguments.wrong_at(
                 *at,
-                format!("unexpected second match type for {subject}; one of :is, :contains, :matches is enough"),
+                format!("unexpected second match type for {subject}; use only one of :is, :contains, :matches"),
             );
         }
         let (at, kind) = kinds.first().copied().unwrap_or((arguments.call.at, Kind::Is));
         if comparator == Comparator::AsciiNumeric && matches!(kind, Kind::Contains | Kind::Matches | Kind::Regex) {
-            arguments.wrong_at(at, "the i;ascii-numeric comparator compares whole numbers: :is, :value and :count go with it, no part of a text");
+            arguments.wrong_at(at, "the i;ascii-numeric comparator compares whole numbers: use it with :is, :value or :count, not with parts of a text");
         }
         Self { comparator, kind, captures: arguments.checker.has("variables") }
     }
@@ -167,7 +167,7 @@ impl Matching {
         Matcher { matching: self, keys, by_words: false }
     }
 
-    /// An expression that stands in the script, as long as there is room for it.
+    /// A constant expression in the script, as long as there is room for it.
     fn regular(comparator: Comparator, checker: &mut Checker<'_>, text: &str) -> Result<Regular, String> {
         let settings = checker.settings;
         let full = || {
@@ -178,7 +178,7 @@ impl Matching {
             return Err(full());
         }
         let compiled = regular::compile(text, comparator, settings);
-        // One that is refused has been as much work.
+        // A rejected one has been as much work.
         let size = compiled.as_ref().map_or(settings.regex_size.get(), Regular::size);
         match checker.regular_room.checked_sub(size) {
             Some(left) => checker.regular_room = left,
@@ -192,7 +192,7 @@ impl Matching {
 }
 
 impl Matcher {
-    /// The same with each word of what variables make of a key as a key of its own.
+    /// The same, with each word of an expanded key as a separate key.
     pub(super) fn by_words(mut self) -> Self {
         self.by_words = true;
         self
@@ -284,7 +284,7 @@ impl Matcher {
                 run.regulars.push((comparator, text.to_owned(), Arc::clone(&regular)));
                 Ok(Some(regular))
             }
-            // It may come from the message: then nothing matches, and the script goes on.
+            // It may come from the message: then nothing matches, and the script continues.
             Err(why) => {
                 let text = short(text);
                 run.tell(format!("“{text}” matches nothing, because it is an invalid regular expression: {why}"));
@@ -321,13 +321,13 @@ struct Prepared<'k> {
     regex: Option<Arc<Regular>>,
 }
 
-/// What a word costs that becomes a key, beside its length, in octets of work: that much memory it may take.
+/// The cost of a word that becomes a key, besides its length, in octets of work: the memory it may take.
 const WORD: usize = 128;
 
 /// The whole match and 32 groups.
 const MAX_CAPTURES: usize = 33;
 
-/// What compiling one octet of an expression costs, in octets of work.
+/// The cost of compiling one octet of an expression, in octets of work.
 const COMPILED_OCTET: usize = 2048;
 
 /// How many expressions made of variables are kept for the next time.

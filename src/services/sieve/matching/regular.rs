@@ -11,14 +11,14 @@ use crate::services::sieve::SieveSettings;
 #[derive(Debug, Clone)]
 pub(in crate::services::sieve) struct Regular {
     regex: Regex,
-    /// What looking at one octet costs, in octets of work.
+    /// The cost of matching one octet, in octets of work.
     cost: usize,
     /// Octets it was given when it was compiled.
     size: u64,
 }
 
-/// Sizes that are tried one after the other, and what expressions of that size cost for each octet they look at: the larger an
-/// expression is, the more ways through it may have to be followed at the same time.
+/// Sizes that are tried one after the other, and the cost per octet of expressions of that size: the larger an
+/// expression, the more paths through it may have to be followed at the same time.
 const CLASSES: &[(usize, usize)] = &[(4 << 10, 8), (16 << 10, 16), (64 << 10, 32)];
 const COST_OF_LARGER: usize = 128;
 /// Octets of an expression.
@@ -33,7 +33,7 @@ pub(super) fn compile(text: &str, comparator: Comparator, settings: &SieveSettin
     if text.len() > LONGEST {
         return Err(format!("it is longer than {LONGEST} octets"));
     }
-    // What the size of the compiled expression does not bound: each of these stands for hundreds of ranges, which are there before
+    // Not bounded by the size of the compiled expression: each of these stands for hundreds of ranges, which exist before
     // anything is measured.
     let is_class = |pair: &[u8]| pair[0] == b'\\' && b"pPwWdDsSbB".contains(&pair[1]);
     if text.as_bytes().windows(2).filter(|pair| is_class(pair)).count() > MOST_CLASSES {

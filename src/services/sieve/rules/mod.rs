@@ -1,9 +1,9 @@
-//! Rules: what people can put together without writing Sieve.
+//! Rules: filters that people can put together without writing Sieve.
 //!
 //! [`RuleSet::script`] writes rules as an ordinary script that every client of ManageSieve can read and edit; [`read`] makes
 //! rules of a script again, from its syntax tree, so that nothing beside the script can disagree with it. Only the names of
 //! rules stand in comments, as Roundcube writes them: `# rule:[name]`. A script that says more than rules can say is not
-//! read, and [`Foreign`] says why: whoever edits rules must not lose what somebody has written.
+//! read, and [`Foreign`] says why: editing rules must not lose what somebody has written.
 //!
 //! Pure, as the rest of this room.
 

@@ -1,4 +1,4 @@
-//! A script as rules, when it says no more than they can.
+//! Reading a script as rules, if it says no more than rules can.
 
 use chrono::NaiveDate;
 
@@ -15,7 +15,7 @@ use crate::services::sieve::{Mistake, SieveSettings};
 pub struct Foreign {
     /// The line, from 1.
     pub line: u32,
-    /// What stands there, as a part of a sentence.
+    /// What is there, as a part of a sentence.
     pub text: String,
 }
 
@@ -25,7 +25,7 @@ impl Foreign {
     }
 }
 
-/// What scripts of rules may require: strings mean the same with and without.
+/// What scripts of rules may require: extensions that do not change the meaning of strings.
 const KNOWN: &[&str] = &[
     "body",
     "comparator-i;ascii-casemap",
@@ -77,9 +77,9 @@ impl Reader<'_> {
             "require" => required(call),
             "if" => self.rule(name, call, next),
             "vacation" => self.vacation(vacation(call)?, call),
-            "elsif" | "else" => Err(Foreign::at(call.at, format!("'{}' belongs to no single rule", call.name))),
+            "elsif" | "else" => Err(Foreign::at(call.at, format!("'{}' does not fit into a single rule", call.name))),
             _ => {
-                // What stands alone is done with every message.
+                // Commands outside an `if` apply to every message.
                 let action = action(call)?;
                 match self.set.rules.last_mut().filter(|last| name.is_empty() && last.is_alone(&action)) {
                     Some(last) => last.actions.push(action),

@@ -95,7 +95,7 @@ impl Writer {
             Comparison::Begins => ("matches", values.iter().map(|value| format!("{}*", literal(value))).collect()),
             Comparison::Ends => ("matches", values.iter().map(|value| format!("*{}", literal(value))).collect()),
         };
-        // Whoever looks for a part may mean the name; whoever compares the whole means the address.
+        // A search for a part may mean the name; a comparison of the whole means the address.
         let people = if comparison == Comparison::Contains { "header" } else { "address" };
         let (test, fields) = match of {
             Of::From => (people, quoted("from")),

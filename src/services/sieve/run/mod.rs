@@ -1,4 +1,4 @@
-//! Running a program: its state, its limits, and what becomes of its actions.
+//! Running a program: its state, its limits, and its actions.
 
 mod content;
 mod decide;
@@ -63,7 +63,7 @@ pub(super) struct Run<'r, 'a> {
     pub(super) part: Option<usize>,
     /// Expressions made of variables that were compiled last.
     pub(super) regulars: Vec<(Comparator, String, Arc<Regular>)>,
-    /// What made the last test true, for the trace.
+    /// The reason why the last test was true, for the trace.
     pub(super) because: Option<String>,
     pub(super) trace: Vec<Step>,
     work: u64,
@@ -116,7 +116,7 @@ pub(super) fn run<'r, 'a>(
 }
 
 impl Run<'_, '_> {
-    /// Runs commands up to the end, or to where one of them leads elsewhere.
+    /// Runs commands up to the end, or until one of them transfers control.
     pub(super) fn commands(&mut self, commands: &[Command]) -> Result<Flow, Halt> {
         for command in commands {
             self.line = command.line;
@@ -151,7 +151,7 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Takes this much of the work that is allowed.
+    /// Uses up this much of the allowed work.
     pub(super) fn spend(&mut self, octets: usize) -> Result<(), Halt> {
         match self.work.checked_sub(octets as u64) {
             Some(left) => {
@@ -161,7 +161,7 @@ impl Run<'_, '_> {
             None => {
                 self.work = 0;
                 Err(Halt::new(
-                    "the script takes too much work for this message; look for long patterns and repeated tests of the body",
+                    "the script needs too much work for this message; look for long patterns and repeated tests of the body",
                 ))
             }
         }
@@ -181,8 +181,8 @@ impl Run<'_, '_> {
         }
     }
 
-    /// The message as it is now, for an action that is done later. A header that was edited since the last one makes another copy of
-    /// the whole.
+    /// The message as it is now, for an action that is done later. If the header was edited since the last action, the whole
+    /// message is copied again.
     pub(super) fn message(&mut self) -> Result<Message, Halt> {
         if self.content.is_to_be_joined() {
             self.spend(self.content.len())?;
@@ -208,7 +208,7 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Sets a variable of the running script, cut to the longest length there is.
+    /// Sets a variable of the running script, cut to the maximum length.
     fn set_variable(&mut self, slot: usize, mut value: String) {
         self.cut(&mut value);
         if let Some(variable) = self.frames.last_mut().and_then(|frame| frame.variables.get_mut(slot)) {
@@ -235,7 +235,7 @@ impl Run<'_, '_> {
             Ok(()) => None,
             Err(Halt(text)) => {
                 self.tell(format!("the script ended here: {text}"));
-                // RFC 5228 §2.10.6: what has been decided is forgotten, so that nothing is done half, and the message is kept.
+                // RFC 5228 §2.10.6: earlier decisions are discarded, so that nothing is done by halves, and the message is kept.
                 self.actions.clear();
                 self.remember.clear();
                 let message = self.situation.message.clone();
@@ -265,5 +265,5 @@ impl Run<'_, '_> {
     }
 }
 
-/// What a command or test costs at least, in octets of work.
+/// The minimum cost of a command or test, in octets of work.
 const COMMAND: usize = 100;

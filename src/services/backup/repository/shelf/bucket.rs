@@ -11,8 +11,8 @@ use crate::services::backup::Error;
 use crate::services::backup::error::{at, damaged};
 use crate::services::backup::s3::{BucketPlace, Client, Payload, S3Settings};
 
-/// A part of a bucket, with a directory of this machine for what is on its way and for what would take long to read
-/// again. Locks are of this machine, too: one machine writes to one prefix.
+/// A part of a bucket, with a directory on this machine for files being transferred and for what would take long to read
+/// again. Locks are on this machine, too: one machine writes to one prefix.
 pub struct BucketShelf {
     client: Client,
     workshop: PathBuf,
@@ -38,8 +38,8 @@ impl BucketShelf {
         Some(self.ends.join(Path::new(name).file_stem()?))
     }
 
-    /// Whether what the storage did not overwrite is what was to be put there. It is where the first of two attempts has
-    /// succeeded without an answer. It need not be where a pack that cannot be opened any more is made again.
+    /// Whether the object that the storage did not overwrite is the one to be stored. It is if the first of two attempts
+    /// succeeded without an answer. It may not be if an unreadable pack is created again.
     fn compare(&self, name: &str, size: u64, id: ObjectId) -> Result<(), Error> {
         let found = self.client.list(name)?.into_iter().find(|found| found.name == name);
         let found = found.map(|found| Listed { name: found.name, size: found.size });
@@ -102,7 +102,7 @@ impl Shelf for BucketShelf {
         // The first of two attempts may have succeeded without an answer.
         match self.read(name, content.len() as u64 + 1)? {
             Some(there) if there == content => Ok(()),
-            _ => Err(Error::Exists { path: self.shown(name), advice: "another machine has put it there" }),
+            _ => Err(Error::Exists { path: self.shown(name), advice: "another machine has written it" }),
         }
     }
 
@@ -115,7 +115,7 @@ impl Shelf for BucketShelf {
         if self.client.put(name, Payload::File(source.to_owned(), length), &id.0)? {
             return Ok(());
         }
-        // Its name says that it had this content once.
+        // According to its name, it had this content once.
         self.compare(name, length, id)
     }
 
@@ -132,7 +132,7 @@ impl Shelf for BucketShelf {
         let fetched = self.fetch(file)?;
         let length = fs::metadata(&fetched.path).map_err(at("read", &fetched.path))?.len();
         let id = pack::hash_file(&fetched.path)?;
-        // One that was put there before is as damaged, and not written over.
+        // A copy that was put there before is damaged in the same way, and is not overwritten.
         self.client.put(name, Payload::File(fetched.path.clone(), length), &id.0)?;
         self.remove(&file.name)
     }
@@ -143,9 +143,9 @@ impl Shelf for BucketShelf {
 
     fn keep_end(&self, name: &str, end: &[u8]) {
         let Some(path) = self.end_of(name) else { return };
-        // A file that was cut off has not the checksum in it and is read again from the bucket.
+        // A truncated file does not match its checksum and is read again from the bucket.
         if let Err(error) = fs::write(&path, end) {
-            log::warn!(path:% = path.display(), error:% = error; "A list of what is in the backups cannot be kept");
+            log::warn!(path:% = path.display(), error:% = error; "A list of the backups' contents cannot be cached");
         }
     }
 

@@ -9,14 +9,14 @@ use crate::foundations::files;
 use crate::services::backup::Error;
 use crate::services::backup::error::at;
 
-/// A directory of this machine. What is not finished lies in a directory of its own, so that in the others names only ever
-/// appear: they may be append-only (`chattr +a`), and the files in them immutable (`chattr +i`).
+/// A directory on this machine. Unfinished files are in a separate directory, so that in the others names only ever
+/// appear: these may be append-only (`chattr +a`), and the files in them immutable (`chattr +i`).
 pub struct DirectoryShelf {
     root: PathBuf,
     workshop: PathBuf,
 }
 
-/// The directory for what is not finished.
+/// The directory for unfinished files.
 const WORKSHOP: &str = "unfinished";
 
 impl DirectoryShelf {
@@ -44,7 +44,7 @@ impl Shelf for DirectoryShelf {
     }
 
     fn has_strangers(&self) -> Result<bool, Error> {
-        // Somebody may have been interrupted while making a repository.
+        // The creation of a repository may have been interrupted.
         let known = ["packs", "snapshots", ASIDE, WORKSHOP, "lost+found"];
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -134,7 +134,7 @@ impl Shelf for DirectoryShelf {
     }
 }
 
-/// Files in a directory and those directly below it; hidden ones are not finished.
+/// Files in a directory and those directly below it; hidden ones are unfinished.
 fn collect(path: &Path, name: &str, found: &mut Vec<Listed>) -> Result<(), Error> {
     for entry in fs::read_dir(path).map_err(at("read", path))? {
         let entry = entry.map_err(at("read", path))?;

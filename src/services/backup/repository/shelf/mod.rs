@@ -1,4 +1,4 @@
-//! Where the files of a repository lie: in a directory, or in a bucket.
+//! Where the files of a repository are: in a directory or in a bucket.
 
 mod bucket;
 mod directory;
@@ -15,16 +15,16 @@ use crate::services::backup::destination::Destination;
 use crate::services::backup::error::at;
 use crate::services::backup::{BackupSettings, Error};
 
-/// Where damaged files are put, so that they are no part of a repository any more.
+/// Where damaged files are moved, out of the repository.
 pub const ASIDE: &str = "damaged";
 
-/// The name of a damaged file where it is set aside.
+/// The name of a damaged file that is set aside.
 pub fn aside(name: &str) -> String {
     let own = name.rsplit_once('/').map_or(name, |(_, own)| own);
     format!("{}/{own}", ASIDE)
 }
 
-/// A file that is there.
+/// An existing file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listed {
     /// Its name below the root, with slashes.
@@ -33,7 +33,7 @@ pub struct Listed {
     pub size: u64,
 }
 
-/// The file of a whole pack on this machine. A copy that was made for it is removed with it.
+/// The file of a whole pack on this machine. A copy made for this is removed when it is dropped.
 pub struct Fetched {
     /// Where it is.
     pub path: PathBuf,
@@ -48,64 +48,64 @@ impl Drop for Fetched {
     }
 }
 
-/// Where the files of a repository lie. Names have slashes and lead nowhere else. All of it blocks.
+/// Where the files of a repository are. Names have slashes and do not lead outside. All functions block.
 pub trait Shelf: Send + Sync {
-    /// What people call a file, and for an empty name all of it.
+    /// The name of a file for people, or of the whole shelf if the name is empty.
     fn shown(&self, name: &str) -> PathBuf;
 
     /// The files in `packs` or `snapshots`, sorted by name.
     fn list(&self, directory: &str) -> Result<Vec<Listed>, Error>;
 
-    /// Whether something is there that no repository has.
+    /// Whether there is something that does not belong in a repository.
     fn has_strangers(&self) -> Result<bool, Error>;
 
-    /// Makes what is missing of what holds a repository.
+    /// Creates whatever a repository needs and does not have yet.
     fn furnish(&self) -> Result<(), Error>;
 
-    /// A whole file of at most `largest` octets; `None` when it is not there.
+    /// A whole file of at most `largest` octets; `None` when it does not exist.
     fn read(&self, name: &str, largest: u64) -> Result<Option<Vec<u8>>, Error>;
 
     /// A piece of a file.
     fn read_at(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, Error>;
 
-    /// A whole file as one of this machine.
+    /// A whole file as a file on this machine.
     fn fetch(&self, file: &Listed) -> Result<Fetched, Error>;
 
-    /// Puts a file there. When it returns, it is there to stay.
+    /// Stores a file. When it returns, the file is durable.
     fn put(&self, name: &str, content: &[u8]) -> Result<(), Error>;
 
-    /// Directory on this machine for packs that are being written.
+    /// Directory on this machine for packs being written.
     fn workshop(&self) -> &Path;
 
-    /// Puts a copy of a file of this machine there, whose SHA-256 is `id`. When it returns, it is there to stay.
+    /// Stores a copy of a file on this machine whose SHA-256 is `id`. When it returns, the copy is durable.
     fn add(&self, source: &Path, name: &str, id: ObjectId) -> Result<(), Error>;
 
-    /// Puts a finished file there, whose SHA-256 is `id` and which goes out of the workshop. When it returns, it is there
-    /// to stay.
+    /// Stores a finished file whose SHA-256 is `id`, and removes it from the workshop. When it returns, the file is
+    /// durable.
     fn take(&self, finished: &Path, name: &str, id: ObjectId) -> Result<(), Error>;
 
     /// Removes a file.
     fn remove(&self, name: &str) -> Result<(), Error>;
 
-    /// Gives a file another name, in the place of what has it.
+    /// Renames a file, replacing any file of that name.
     fn set_aside(&self, file: &Listed, name: &str) -> Result<(), Error>;
 
-    /// The end of a pack, from the list on, as it was kept on this machine.
+    /// The end of a pack, from the list on, as cached on this machine.
     fn kept_end(&self, _name: &str) -> Option<Vec<u8>> {
         None
     }
 
-    /// Keeps the end of a pack on this machine, where reading it again would take long.
+    /// Caches the end of a pack on this machine if reading it again would take long.
     fn keep_end(&self, _name: &str, _end: &[u8]) {}
 
-    /// Forgets the ends of packs that are not among these.
+    /// Drops the cached ends of packs that are not among these.
     fn forget_ends(&self, _packs: &[Listed]) {}
 
-    /// Directory with the files that are locked while somebody writes or reads.
+    /// Directory with the lock files for writers and readers.
     fn locks(&self) -> &Path;
 }
 
-/// The shelf that a destination means.
+/// The shelf for a destination.
 pub fn open(destination: &Destination, settings: &BackupSettings) -> Result<Box<dyn Shelf>, Error> {
     Ok(match destination {
         Destination::Directory(root) => Box::new(DirectoryShelf::new(root)),
@@ -113,16 +113,16 @@ pub fn open(destination: &Destination, settings: &BackupSettings) -> Result<Box<
     })
 }
 
-/// Locks a shelf for what somebody wants; it is unlocked when the files are dropped.
+/// Locks a shelf for a purpose; it is unlocked when the files are dropped.
 pub fn lock(shelf: &dyn Shelf, access: Access) -> Result<Vec<File>, Error> {
     let take = |name: &str, alone: bool| {
         let path = shelf.locks().join(name);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        // A file that may not be changed can be locked all the same.
+        // A read-only file can be locked nevertheless.
         let file =
             file.or_else(|error| if read_only(&error) { File::open(&path).map_err(|_| error) } else { Err(error) });
         let file = match file {
-            // Somebody who may only read does without: nothing is removed where nobody may write.
+            // A process that may only read does without a lock: nothing is removed where nobody may write.
             Err(error) if access == Access::Read && read_only(&error) => return Ok(None),
             file => file.map_err(at("lock", &path))?,
         };

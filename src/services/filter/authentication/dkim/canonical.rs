@@ -1,6 +1,6 @@
-//! Where mail-auth's canonical forms are not those of RFC 6376.
+//! Corrections where mail-auth's canonical forms differ from RFC 6376.
 
-/// The body without what its relaxed form ignores at its end, line ends aside. RFC 6376 §3.4.4 removes white space at the end of lines
+/// The body without what its relaxed form ignores at the end, except line ends. RFC 6376 §3.4.4 removes white space at the end of lines
 /// before it ignores empty lines at the end of the body; mail-auth keeps the first of the lines there that are blank but not empty.
 pub(super) fn relaxed_body(body: &[u8]) -> &[u8] {
     let end = body.iter().rposition(|octet| !is_blank(*octet)).map_or(0, |last| last + 1);

@@ -1,4 +1,4 @@
-//! Making and reading keys.
+//! Generating and reading keys.
 
 use std::path::Path;
 
@@ -17,14 +17,14 @@ use crate::foundations::secret::Secret;
 crate::words! {
     /// Kinds of keys for DKIM.
     pub enum Algorithm {
-        /// RSA with 2048 bits (RFC 6376), which everybody understands.
+        /// RSA with 2048 bits (RFC 6376), which every verifier supports.
         Rsa = "rsa",
         /// Ed25519 (RFC 8463), short and fast; to be used beside an RSA key.
         Ed25519 = "ed25519",
     }
 }
 
-/// A new pair of keys.
+/// A new key pair.
 #[derive(Debug)]
 pub struct KeyPair {
     /// PKCS #8 in PEM, to be written into a file that only the server can read.
@@ -33,7 +33,7 @@ pub struct KeyPair {
     pub record: String,
 }
 
-/// Makes a pair of keys.
+/// Generates a key pair.
 pub fn generate(algorithm: Algorithm) -> Result<KeyPair, Error> {
     let wrong = |_| Error::Generate;
     match algorithm {

@@ -1,5 +1,5 @@
 //! DKIM (RFC 6376, RFC 8463) and ARC (RFC 8617): canonical forms, hashes and signatures are mail-auth's; which signatures
-//! are looked at, where keys come from and what counts is decided here.
+//! are checked, where keys come from and what counts is decided here.
 
 mod canonical;
 mod keys;

@@ -1,5 +1,5 @@
-//! Sealing what is passed on (ARC, RFC 8617): what we have found out about a message, signed, so that the next server can
-//! believe it although SPF, and perhaps a signature, no longer fits there.
+//! Sealing forwarded mail (ARC, RFC 8617): our signed results for a message, so that the next server can
+//! believe them although SPF, and perhaps a signature, no longer passes there.
 
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ use crate::foundations::secret::Secret;
 pub struct Findings {
     /// The value of our Authentication-Results field.
     pub results: String,
-    /// How many sets the message has, all of them whole.
+    /// How many sets the message has, all of them complete.
     pub sets: usize,
 }
 
@@ -41,7 +41,7 @@ impl std::fmt::Debug for Sealer {
 
 /// Most sets of a message (RFC 8617 §4.2.1).
 const MOST: usize = 50;
-/// Fields that are signed, those that are there.
+/// Fields that are signed if present.
 const SIGNED: &[&str] = &[
     "From",
     "To",
@@ -61,7 +61,7 @@ const SIGNED: &[&str] = &[
 ];
 
 impl Sealer {
-    /// A sealer with a key in PEM; `None` when it is no RSA key, which every verifier knows.
+    /// A sealer with a key in PEM; `None` when it is not an RSA key, the only kind every verifier supports.
     pub fn new(domain: Domain, selector: &str, pem: &Secret<String>) -> Option<Self> {
         let der = PrivateKeyDer::from_pem_slice(pem.expose().as_bytes()).ok()?;
         let key = RsaKey::<Sha256>::from_key_der(der).ok()?;
@@ -81,8 +81,8 @@ impl Sealer {
         Ok(self.set(&header, body, findings, at)?.concat())
     }
 
-    /// The newest set of a message, if it was made by this sealer and fits: what it says, and where its fields lie. A signature
-    /// of RSA is always the same for the same text (RFC 8017 §8.2), so that such a set is one that would be made again.
+    /// The newest set of a message, if it was made by this sealer and verifies: what it says, and where its fields are. An RSA
+    /// signature is always the same for the same text (RFC 8017 §8.2), so this is the set that would be made again.
     pub fn newest(&self, message: &[u8]) -> Option<(Findings, [Range<usize>; 3])> {
         let header = HeaderSection::of(message);
         let instance = header.all(SEAL).filter_map(|field| number(&field)).max()?;

@@ -14,13 +14,13 @@ use crate::foundations::address::Domain;
 use crate::foundations::mail::{HeaderSection, Message};
 use crate::foundations::secret::Secret;
 
-/// A key cannot be made, read or used.
+/// A key cannot be generated, read or used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system's generator failed.
     #[error("a key cannot be generated")]
     Generate,
-    /// The file is no private key.
+    /// The file is not a private key.
     #[error("{path} holds no private key in PEM (PKCS #8 or PKCS #1): {reason}")]
     Key {
         /// The file.

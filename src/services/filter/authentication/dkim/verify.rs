@@ -27,15 +27,15 @@ use crate::foundations::mail::HeaderSection;
 /// The results of RFC 8601 §2.7.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DkimResult {
-    /// The signature fits.
+    /// The signature verifies.
     Pass,
-    /// It does not.
+    /// It does not verify.
     Fail,
     /// It means nothing here: malformed, expired, or for a part of the body only.
     Neutral,
     /// The DNS did not answer.
     TempError,
-    /// It can never fit: no key, revoked key, malformed, forbidden algorithm.
+    /// It can never verify: no key, revoked key, malformed, forbidden algorithm.
     PermError,
 }
 
@@ -55,7 +55,7 @@ impl DkimResult {
 /// One signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
-    /// Whether it fits.
+    /// Whether it verifies.
     pub result: DkimResult,
     /// The signing domain in lower case; empty when the field is malformed.
     pub domain: String,
@@ -65,9 +65,9 @@ pub struct Signature {
     pub algorithm: &'static str,
     /// The beginning of the signature in base64, to tell several of one domain apart (RFC 6008).
     pub head: String,
-    /// Why it does not fit.
+    /// Why it does not verify.
     pub reason: Option<String>,
-    /// Whether the signer only tests (`t=y` of the key): the message counts as not signed, also where it does not fit.
+    /// Whether the signer is only testing (`t=y` of the key): the message counts as unsigned, even if the signature fails.
     pub is_test: bool,
 }
 
@@ -76,7 +76,7 @@ pub struct Signature {
 pub enum Chain {
     /// There is none.
     None,
-    /// It is whole.
+    /// It is intact.
     Pass {
         /// The domains of the sealers, the first one first.
         sealers: Vec<String>,
@@ -92,23 +92,23 @@ pub enum Chain {
 pub struct Signatures {
     /// DKIM signatures in the order of the header, at most [`MAX_SIGNATURES`].
     pub dkim: Vec<Signature>,
-    /// How many more there were, which were not looked at.
+    /// How many more there were that were not checked.
     pub ignored: usize,
     /// ARC.
     pub arc: Chain,
 }
 
-/// Most DKIM signatures that are looked at; each costs a look-up and a verification.
+/// Most DKIM signatures that are checked; each costs a look-up and a verification.
 pub const MAX_SIGNATURES: usize = 10;
 /// Longest ARC chain that is followed; RFC 8617 allows 50.
 const MAX_SEALS: usize = 50;
-/// Most comparisons of names of fields that one signature may cost.
+/// Most comparisons of field names that one signature may cost.
 const MAX_COMPARISONS: usize = 10_000_000;
 /// Most tags of a seal; RFC 8617 §4.1.3 knows seven.
 const MAX_TAGS: usize = 100;
 
-/// Checks all signatures of a message. Keys come from the resolver, all at the same time; one that is not there after
-/// `patience` is a passing failure of the signatures that want it, and of no others.
+/// Checks all signatures of a message. Keys come from the resolver, all at the same time; one that is missing after
+/// `patience` is a temporary error of the signatures that need it, and of no others.
 pub async fn verify(resolver: &dyn Resolver, bytes: &[u8], patience: Duration) -> Signatures {
     let none = Signatures { dkim: Vec::new(), ignored: 0, arc: Chain::None };
     if !bytes.contains(&b'\n') || !has_signature(bytes) {
@@ -118,7 +118,7 @@ pub async fn verify(resolver: &dyn Resolver, bytes: &[u8], patience: Duration) -
     let flaw = if message.as_headers.len() > MAX_SEALS { too_long(&mut message) } else { flaw(&mut message) };
     let bodies = measure(&mut message);
     let keys = Keys::fetch(resolver, &message, patience).await;
-    // The authenticator's own resolver is never asked: every name it wants is in `keys`, also those without a key.
+    // The authenticator's own resolver is never asked: every name it needs is in `keys`, also those without a key.
     let Ok(authenticator) = MessageAuthenticator::new(ResolverConfig::default(), ResolverOpts::default()) else {
         return none;
     };
@@ -131,11 +131,11 @@ pub async fn verify(resolver: &dyn Resolver, bytes: &[u8], patience: Duration) -
     Signatures { dkim, ignored, arc }
 }
 
-/// The message without a hash of its body, which mail-auth makes for every signature there is; and how many of these are not
-/// looked at.
+/// The message without body hashes, which mail-auth would compute for every signature; and how many signatures are not
+/// checked.
 pub(super) fn parsed(bytes: &[u8]) -> Option<(AuthenticatedMessage<'_>, usize)> {
     let header = &bytes[..HeaderSection::of(bytes).body_start()];
-    // What is signed in part is looked at like the rest, so that the result says whose signature it is.
+    // Signatures of a part of the body are checked like the rest, so that the result says whose they are.
     let mut message = AuthenticatedMessage::parse_with_opts(header, None, false)?;
     message.raw_message = bytes;
     let all = message.dkim_headers.len();
@@ -148,12 +148,12 @@ pub(super) fn parsed(bytes: &[u8]) -> Option<(AuthenticatedMessage<'_>, usize)> 
     Some((message, ignored))
 }
 
-/// Whether the fields that a signature covers can be looked for: mail-auth compares each name with all others and with all fields.
+/// Whether a signature covers few enough fields: mail-auth compares each name with all others and with all fields.
 fn is_bearable(names: &[String], fields: usize) -> bool {
     names.len().saturating_mul(names.len() + fields) <= MAX_COMPARISONS
 }
 
-/// Puts a chain aside that is longer than one may be (RFC 8617 §4.2.1): nothing of it is looked up or checked.
+/// Sets aside a chain that is too long (RFC 8617 §4.2.1): nothing of it is looked up or checked.
 fn too_long(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
     message.as_headers.clear();
     message.ams_headers.clear();
@@ -161,7 +161,7 @@ fn too_long(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
     Some("too many seals")
 }
 
-/// What RFC 8617 demands of a chain beyond what mail-auth checks; also puts right the default canonical form.
+/// What RFC 8617 requires of a chain beyond what mail-auth checks; also corrects the default canonical form.
 fn flaw(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
     if message.ams_headers.is_empty() {
         let rest = message.as_headers.is_empty() && message.aar_headers.is_empty();
@@ -198,8 +198,8 @@ fn flaw(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
     None
 }
 
-/// Hashes the body as the signatures want it that are looked at; of seals only the newest is compared with it. Gives the lengths of
-/// the canonical body, for the forms in which a part of it is signed (`l=`). Hashes of such parts are ours: RFC 6376 §3.5 counts octets
+/// Hashes the body as the checked signatures need it; of seals, only the newest is compared with it. Returns the lengths of
+/// the canonical body, for the forms in which a part of it is signed (`l=`). We hash such parts ourselves: RFC 6376 §3.5 counts octets
 /// of the canonical body, mail-auth those of the body as it came. So are those of relaxed bodies with blank lines at their end.
 pub(super) fn measure(message: &mut AuthenticatedMessage<'_>) -> Vec<(Canonicalization, u64)> {
     let whole = message.raw_message.get(message.body_offset as usize..).unwrap_or_default();
@@ -291,7 +291,7 @@ fn signature(output: &mail_auth::DkimOutput<'_>, keys: &Keys, bodies: &[(Canonic
     use mail_auth::DkimResult as Theirs;
     let (mut result, mut reason) = match output.result() {
         Theirs::Pass => (DkimResult::Pass, None),
-        // RFC 8601 §2.7.1: a signature that was checked and does not fit has failed, be it for the body.
+        // RFC 8601 §2.7.1: a signature that was checked and does not verify has failed, even if only because of the body.
         Theirs::Neutral(error @ Error::Dkim(DkimError::FailedBodyHashMatch)) => {
             (DkimResult::Fail, Some(error.to_string()))
         }
@@ -326,7 +326,7 @@ fn signature(output: &mail_auth::DkimOutput<'_>, keys: &Keys, bodies: &[(Canonic
     {
         (result, reason) = (worse, Some(why.to_owned()));
     }
-    // RFC 6376 §3.6.1: not to be treated otherwise than a message without a signature, even should it fail.
+    // RFC 6376 §3.6.1: to be treated like an unsigned message, even if the signature fails.
     let is_test = key.is_some_and(|key| key.is_test);
     if is_test && result != DkimResult::TempError {
         (result, reason) = (DkimResult::Neutral, Some("the signer only tests".to_owned()));
@@ -344,7 +344,7 @@ fn signature(output: &mail_auth::DkimOutput<'_>, keys: &Keys, bodies: &[(Canonic
     }
 }
 
-/// Why a signature that is right proves less than it should.
+/// Why a valid signature proves less than it should.
 fn objection(
     signature: &mail_auth::dkim::Signature,
     bodies: &[(Canonicalization, u64)],
@@ -385,10 +385,10 @@ fn chain(output: &mail_auth::ArcOutput<'_>) -> Chain {
 /// The keys a message refers to, by name with its final dot.
 struct Keys(HashMap<String, Key>);
 
-/// What is known of a key.
+/// What is known about a key.
 struct Key {
     txt: Txt,
-    /// Why the record holds none for us.
+    /// Why the record has no usable key.
     flaw: Option<&'static str>,
     /// `t=y`.
     is_test: bool,
@@ -439,13 +439,13 @@ async fn key(resolver: &dyn Resolver, name: &str) -> Key {
             }
             result
         }
-        // A name that cannot be is the signer's choice and no passing failure, which would spare him the policy.
+        // An impossible name is the signer's choice and not a temporary error, which would exempt the message from the policy.
         Err(error) if error.is_absence() || error.kind == ErrorKind::InvalidName => none(),
         Err(error) => Key::none(Error::Dns(DnsError::Resolver(error.kind.to_string()))),
     }
 }
 
-/// A name as the DNS has it, and whoever compares (RFC 8616 §5).
+/// A name in the form of the DNS, for comparisons (RFC 8616 §5).
 fn in_ascii(name: &str) -> String {
     match name.is_ascii() {
         true => name.to_ascii_lowercase(),
@@ -453,7 +453,7 @@ fn in_ascii(name: &str) -> String {
     }
 }
 
-/// Why a record is to be ignored although it holds a key (RFC 6376 §3.6.1, §6.1.2).
+/// Why a record is ignored although it has a key (RFC 6376 §3.6.1, §6.1.2).
 fn unfit(record: &str) -> Option<&'static str> {
     let lacks = |name, wanted: &[&str]| {
         listed(record, name)
@@ -469,7 +469,7 @@ fn unfit(record: &str) -> Option<&'static str> {
     }
 }
 
-/// The values of a tag, which stand between colons.
+/// The values of a tag, separated by colons.
 fn listed(record: &str, name: &[u8]) -> Option<impl Iterator<Item = String>> {
     let list = tag(record.as_bytes(), name)?;
     Some(list.split(':').map(str::to_owned).collect::<Vec<_>>().into_iter())
@@ -485,7 +485,7 @@ impl ResolverCache<Box<str>, Txt> for Keys {
             let key: Box<str> = key.as_str().into();
             key.borrow() == name
         });
-        // What is not here is not asked for either: reports to signers are not sent from here.
+        // Names that are not here are not needed: reports to signers are not sent from here.
         let none = Txt::Error(mail_auth::Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
         Some(found.map_or(none, |(_, key)| key.txt.clone()))
     }

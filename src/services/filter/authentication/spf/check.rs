@@ -10,7 +10,7 @@ use super::record::{Directive, Mechanism, Prefixes, Record};
 use crate::foundations::address::is_within;
 use crate::foundations::dns::{Answer, Error, ErrorKind, Resolver};
 
-/// Who sends what.
+/// The facts to evaluate.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'q> {
     /// The client's address; IPv4-mapped IPv6 addresses count as IPv4.
@@ -25,14 +25,14 @@ pub struct Question<'q> {
     pub time: i64,
 }
 
-/// What came out.
+/// The result of an evaluation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The result.
     pub result: SpfResult,
     /// The domain that was checked, in lower case.
     pub domain: String,
-    /// The domain's own words for a failure.
+    /// The domain's own explanation of a failure.
     pub explanation: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl<'c> Checker<'c> {
         let question = Question { address: question.address.to_canonical(), ..question };
         let sender = format!("{local}@{domain}");
         let mut checker = Self { resolver, question, sender, lookups: 0, voids: 0, name: None };
-        // §4.3: a domain that cannot be one gives none.
+        // §4.3: an invalid domain gives `none`.
         if !is_domain(&domain) || !domain.contains('.') {
             return Outcome { result: SpfResult::None, domain, explanation: None };
         }
@@ -210,7 +210,7 @@ impl<'c> Checker<'c> {
     /// §5.5: names of the client's address that lead back to it, at most ten.
     async fn validated_names(&mut self) -> Result<Vec<String>, Stop> {
         let found = self.resolver.ptr(self.question.address).await.map(|a| a.records);
-        // A passing problem makes the mechanism not match.
+        // A temporary error makes the mechanism not match.
         let names = match found {
             Err(error) if !is_absence(&error) => return Ok(Vec::new()),
             found => self.counted(found)?,

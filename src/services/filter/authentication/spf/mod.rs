@@ -1,7 +1,7 @@
 //! SPF (RFC 7208): may this host send for this domain?
 //!
-//! Written here, and not bought, because it must pass every case of the RFC's own test suite: the choice among several
-//! records, the limits on look-ups, and macros are where evaluations differ.
+//! Our own implementation, because it must pass every case of the RFC's test suite: the choice among several
+//! records, the limits on look-ups, and macros are where implementations differ.
 
 mod check;
 mod macros;
@@ -23,7 +23,7 @@ pub enum SpfResult {
     Fail,
     /// The host probably may not send.
     SoftFail,
-    /// The DNS had a passing problem.
+    /// The DNS had a temporary problem.
     TempError,
     /// The record cannot be interpreted.
     PermError,
