@@ -8,7 +8,7 @@ pub enum Error {
     #[error("this node owns no mailboxes at the moment")]
     NoLease,
     /// Every node that runs is being emptied.
-    #[error("no node takes mailboxes at the moment")]
+    #[error("no node accepts mailboxes at the moment")]
     NoTaker,
     /// Others changed the row again and again.
     #[error("the owner of these mailboxes is changing")]

@@ -71,7 +71,7 @@ struct Hold {
 
 /// The mail is another node's, or may be by now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this node does not own the mailbox any more")]
+#[error("this node no longer owns the mailbox")]
 pub struct Lapsed;
 
 impl From<Lapsed> for io::Error {

@@ -9,7 +9,7 @@ use crate::foundations::failure::Kind;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A row with this key exists already. The caller's business.
-    #[error("the database has a row with this key already: {0}")]
+    #[error("the database already has a row with this key: {0}")]
     Unique(Box<sqlx::Error>),
     /// The row refers to one that is not there, or is referred to. The caller's business.
     #[error("a row that this one needs is missing, or still needed by others: {0}")]
@@ -53,7 +53,7 @@ pub enum Error {
         column: usize,
     },
     /// The tables found are not the ones this program knows, nor the seed's.
-    #[error("the table {table} exists, but not as this program needs it: {because}")]
+    #[error("the table {table} exists, but lacks what this program needs: {because}")]
     ForeignSchema {
         /// The table.
         table: &'static str,
@@ -73,7 +73,7 @@ pub enum Error {
     },
     /// The file with the password cannot be read.
     #[error(
-        "`{path}` of `database.password_file` cannot be read: {because}. It must hold the password in one line, readable for \
+        "`{path}` of `database.password_file` cannot be read: {because}. It must hold the password on one line and be readable for \
          the user that the server runs as"
     )]
     Password {
@@ -85,7 +85,7 @@ pub enum Error {
     /// The server knows no such database or user, or the password is wrong, or the file is no database. The administrator's
     /// business; until then it is as if the database were away.
     #[error(
-        "the database cannot be used as it is configured: {0}. Make the database and let its user use it, or mend \
+        "the database cannot be used as configured: {0}. Create the database and grant its user access, or correct \
          `storage.database` and `database.password_file`"
     )]
     SetUp(Box<sqlx::Error>),
@@ -171,16 +171,16 @@ fn remedy(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
-            ". The file is made when it is missing, its directory is not: make that, as the property of the user that the \
+            ". The file is created when it is missing, but not its directory: create that, owned by the user that the \
              server runs as, or name another path"
         }
         ErrorKind::PermissionDenied => {
             ". The file and its directory must belong to the user that the server runs as; commands are run as that user or \
              as root"
         }
-        ErrorKind::IsADirectory => ". Name a file in it",
+        ErrorKind::IsADirectory => ". Name a file inside it",
         ErrorKind::ReadOnlyFilesystem => {
-            ". The file system can only be read: mount it for writing, and let `ReadWritePaths=` or `StateDirectory=` of the \
+            ". The file system is read-only: mount it for writing, and let `ReadWritePaths=` or `StateDirectory=` of the \
              unit name the directory"
         }
         _ => "",

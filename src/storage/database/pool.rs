@@ -377,9 +377,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("file"), "").unwrap();
         for (path, wanted) in [
-            ("missing/postrider.sqlite", "its directory is not: make that"),
-            ("file/postrider.sqlite", "its directory is not: make that"),
-            ("", "Name a file in it"),
+            ("missing/postrider.sqlite", "but not its directory: create that"),
+            ("file/postrider.sqlite", "but not its directory: create that"),
+            ("", "Name a file inside it"),
         ] {
             // Without a slash at the end of the directory itself.
             let path: PathBuf = place.path().join(path).components().collect();

@@ -26,7 +26,7 @@ pub struct DatabaseUrl {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     /// Not one of the known schemes.
-    #[error("the database is written `sqlite:PATH`, `mysql://…` or `postgres://…`")]
+    #[error("a database is written as `sqlite:PATH`, `mysql://…` or `postgres://…`")]
     Scheme,
     /// A SQLite database without a file, or in memory, which several connections cannot share.
     #[error("SQLite needs the path of a file")]

@@ -11,22 +11,22 @@ pub enum Error {
     #[error("there is no such object")]
     NoObject,
     /// There is a collection of this name already.
-    #[error("there is a collection of this name already")]
+    #[error("a collection of this name already exists")]
     Exists,
     /// The object is not as the client believes it to be (`If-Match`, `If-None-Match`, `Overwrite`).
-    #[error("the object is not as the client believes it to be")]
+    #[error("the object has changed since the client read it")]
     Condition,
     /// Another object of the collection has the UID, or the object of this name has another.
     #[error("the object `{0}` of the collection has the same UID, or the same name and another UID")]
     UidTaken(String),
     /// The account has as many collections of the kind as it may.
-    #[error("the account has {0} collections of this kind, and may have no more")]
+    #[error("the account has {0} collections of this kind and cannot have more")]
     TooManyCollections(u32),
     /// The collection has as many objects as it may.
-    #[error("the collection has {0} objects, and may have no more")]
+    #[error("the collection has {0} objects and cannot have more")]
     TooManyObjects(u32),
     /// The collection has as many properties as it may.
-    #[error("the collection has {0} properties, and may have no more")]
+    #[error("the collection has {0} properties and cannot have more")]
     TooManyProperties(u32),
     /// All objects of the account would take more than they may.
     #[error("the account's calendars and contacts would take more than {0} octets")]

@@ -156,7 +156,7 @@ impl Edit {
         let name = new.name.trim();
         let why = match name.chars().count() {
             0 => Some("it is empty".to_owned()),
-            length if length > LONGEST_NAME => Some(format!("{LONGEST_NAME} characters are the most")),
+            length if length > LONGEST_NAME => Some(format!("at most {LONGEST_NAME} characters are allowed")),
             _ if name.contains(char::is_control) => Some("it holds a control character".to_owned()),
             _ => None,
         };

@@ -47,7 +47,7 @@ impl Directory {
 
 pub(super) fn fits(what: &'static str, text: &str) -> Result<(), Error> {
     let why = match text.chars().count() {
-        length if length > LONGEST => format!("it has {length} characters; {LONGEST} are the most"),
+        length if length > LONGEST => format!("it has {length} characters; at most {LONGEST} are allowed"),
         _ if text.contains(char::is_control) => "it holds a control character".to_owned(),
         _ => return Ok(()),
     };
@@ -57,7 +57,7 @@ pub(super) fn fits(what: &'static str, text: &str) -> Result<(), Error> {
 /// Whether an address can be a user's.
 pub(super) fn can_be_a_user(address: &Address) -> Result<(), Error> {
     if !address.is_taken_everywhere() {
-        let why = format!("{} octets are the most before the @", LocalPart::TAKEN_EVERYWHERE);
+        let why = format!("at most {} octets are allowed before the @", LocalPart::TAKEN_EVERYWHERE);
         return Err(Error::Invalid { what: "the address", why });
     }
     fits("the address", &address.key())
@@ -68,10 +68,10 @@ fn quota_column(quota: Option<ByteSize>) -> Result<Val, Error> {
     let mebibytes = quota.map_or(0, |size| size.get().div_ceil(1 << 20));
     match i32::try_from(mebibytes) {
         Ok(0) if quota.is_some() => {
-            Err(Error::Invalid { what: "the quota", why: "0 would mean no limit; leave it out for that".to_owned() })
+            Err(Error::Invalid { what: "the quota", why: "0 would mean no limit; leave it out instead".to_owned() })
         }
         Ok(column) => Ok(column.into()),
-        Err(_) => Err(Error::Invalid { what: "the quota", why: "2047T is the most".to_owned() }),
+        Err(_) => Err(Error::Invalid { what: "the quota", why: "at most 2047T is allowed".to_owned() }),
     }
 }
 

@@ -24,7 +24,7 @@ pub enum Error {
     Exists(String),
     /// MariaDB's usual collations take accents for equal.
     #[error(
-        "the database cannot tell {0} from an address that is there: to MariaDB letters with accents are those without"
+        "the database cannot tell {0} from an address that is there: MariaDB treats letters with and without accents as equal"
     )]
     Alike(String),
     /// It was removed, and is kept in the archive: enable it to have it back with its mail.
@@ -37,7 +37,7 @@ pub enum Error {
     #[error("no browser `{0}` is remembered; `postrider user two-factor browsers` lists them")]
     NoBrowser(String),
     /// A user has as many of something as one may have.
-    #[error("{most} {what} are the most; remove one first")]
+    #[error("at most {most} {what} are allowed; remove one first")]
     TooMany {
         /// What there are too many of.
         what: &'static str,

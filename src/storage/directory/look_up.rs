@@ -193,7 +193,7 @@ async fn find_destinations(database: &Database, key: &str) -> Result<Vec<String>
 pub(super) fn domain_entry(row: &Row) -> Result<Option<DomainEntry>, Error> {
     let stored = row.text(1)?;
     let Ok(name) = stored.parse() else {
-        log::warn!(name = stored.as_str(); "A row of virtual_domains is passed over because its name is no domain");
+        log::warn!(name = stored.as_str(); "A row of virtual_domains is skipped because its name is not a domain");
         return Ok(None);
     };
     Ok(Some(DomainEntry {
@@ -211,7 +211,7 @@ pub(super) fn account(row: &Row) -> Result<Option<Account>, Error> {
     let stored = row.text(2)?;
     // Through the key, so that the address (and the folder named by it) is in lower case whatever the row holds.
     let Some(address) = from_key(&stored).and_then(|address| from_key(&address.key())) else {
-        log::warn!(email = stored.as_str(); "A row of virtual_users is passed over because its e-mail is no address");
+        log::warn!(email = stored.as_str(); "A row of virtual_users is skipped because its e-mail is not an address");
         return Ok(None);
     };
     let quota = row.opt_int(4)?.and_then(|mb| u64::try_from(mb).ok()).filter(|mb| *mb > 0);

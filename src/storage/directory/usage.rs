@@ -139,11 +139,11 @@ impl Directory {
                 () = self.0.clock.sleep_until(next) => {}
             }
             if let Err(error) = self.flush_usage().await {
-                log::warn!(cause:% = error; "The sizes of mailboxes could not be written; they are kept for the next time");
+                log::warn!(cause:% = error; "The sizes of mailboxes could not be written; this is tried again later");
             }
         }
         if let Err(error) = self.flush_usage().await {
-            log::warn!(cause:% = error; "The last sizes of mailboxes could not be written before the end");
+            log::warn!(cause:% = error; "The last sizes of mailboxes could not be written before the server stopped");
         }
     }
 }

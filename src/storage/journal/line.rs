@@ -29,16 +29,16 @@ pub fn sentence(event: &Event) -> String {
     let subject = event.subject.as_deref().unwrap_or_default();
     let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
     let mut out = match event.kind {
-        EventKind::ConnectionRefused => "A client was not allowed to go on".to_owned(),
+        EventKind::ConnectionRefused => "A client was turned away".to_owned(),
         EventKind::LoginAccepted => format!("{subject} logged in"),
-        EventKind::LoginEnded => format!("a login of {subject} was ended"),
+        EventKind::LoginEnded => format!("A login of {subject} was ended"),
         EventKind::LoginRefused => format!("A login as {subject} was refused"),
         EventKind::RecipientRefused => format!("{subject} was refused as a recipient or sender"),
         EventKind::MessageReceived => format!("A message from {} was accepted", named(subject)),
         EventKind::MessageRefused => format!("A message from {} was refused", named(subject)),
         EventKind::Verdict => format!("The filter's verdict is {}", text("decision")),
         EventKind::SieveAction => return by_script(event, subject),
-        EventKind::AliasExpanded => format!("{subject} stands for other addresses"),
+        EventKind::AliasExpanded => format!("{subject} is an alias for other addresses"),
         EventKind::Delivered => format!("Stored for {subject}"),
         EventKind::NearlyFull => format!("The mailbox of {subject} is nearly full, and its user was told"),
         EventKind::Discarded => format!("Dropped on purpose for {subject}"),
@@ -51,7 +51,7 @@ pub fn sentence(event: &Event) -> String {
             format!("Sent again for {subject}, who may get it twice")
         }
         EventKind::QueueChanged if event.details.contains_key("unreadable_note") => {
-            format!("Held for {subject}, as what came of the last attempt cannot be read")
+            format!("Held for {subject}: the result of the last attempt cannot be read")
         }
         EventKind::QueueChanged => "The queue was changed by hand".to_owned(),
         EventKind::AccountChanged => format!("The account, alias or domain {subject} was changed"),
@@ -65,7 +65,7 @@ pub fn sentence(event: &Event) -> String {
         }
         EventKind::ReportSent => format!("A report was sent to {subject}"),
         EventKind::ReportReceived if event.details.contains_key("problem") => {
-            format!("A report of {subject} could not be read")
+            format!("A report from {subject} could not be read")
         }
         EventKind::ReportReceived => format!("A report about {subject} was received"),
         EventKind::Ban => format!("The ban of {subject}"),
@@ -73,9 +73,9 @@ pub fn sentence(event: &Event) -> String {
         EventKind::SigningKey => format!("A signing key of {subject}"),
         EventKind::Expunged => format!("Messages of {subject} were expunged by a client"),
         EventKind::Certificate => of_certificates(event),
-        EventKind::Configuration if text("result") == "loaded" => "The configuration was loaded again".to_owned(),
+        EventKind::Configuration if text("result") == "loaded" => "The configuration was reloaded".to_owned(),
         EventKind::Configuration if text("result") == "incomplete" => {
-            "The configuration is in force but for what cannot be used".to_owned()
+            "The configuration is in force, except for what cannot be used".to_owned()
         }
         EventKind::Configuration => "The configuration cannot be loaded; the old one stays in force".to_owned(),
         EventKind::Backup => format!("Backups: {}, {}", text("what"), text("result")),
@@ -85,11 +85,11 @@ pub fn sentence(event: &Event) -> String {
             "Events were lost because the database was away for too long".to_owned()
         }
         EventKind::Lifecycle if text("what") == "clock-jumped" => format!(
-            "The clock shows much more than when it was last seen ({}): nothing is deleted for its age until {}",
+            "The clock has jumped ahead since it was last checked ({}): nothing is deleted by age until {}",
             text("clock_last_seen"),
             text("nothing_deleted_until")
         ),
-        EventKind::Lifecycle if text("what") == "stopping" => "The server stops".to_owned(),
+        EventKind::Lifecycle if text("what") == "stopping" => "The server is stopping".to_owned(),
         EventKind::Lifecycle => "The server has started".to_owned(),
     };
     for (name, before) in [("folder", " in "), ("host", " via "), ("address", " at "), ("action", ": ")] {
@@ -116,7 +116,7 @@ fn of_certificates(event: &Event) -> String {
         "kept-old" => "A certificate cannot be used; the old ones stay in use".to_owned(),
         "held-back" => "A certificate waits for its TLSA record".to_owned(),
         "taken-unpublished" => "A certificate is served that the DNS does not vouch for".to_owned(),
-        "served" => format!("Every listener serves the certificates that are meant, by the names {names}"),
+        "served" => format!("Every listener serves the intended certificates, for the names {names}"),
         "not-served" => "A listener does not serve the certificate that is meant".to_owned(),
         other => format!("Certificates: {other}"),
     }
@@ -144,7 +144,7 @@ fn by_script(event: &Event, subject: &str) -> String {
         "discard" => format!("Discarded by Sieve for {subject}"),
         "reject" => format!("Rejected by Sieve for {subject}"),
         "vacation" => format!("Answered by Sieve for {subject} to {to}"),
-        "notify" => format!("Told by Sieve for {subject} to {to}"),
+        "notify" => format!("Notification sent by Sieve for {subject} to {to}"),
         "failed" => format!("A Sieve script of {subject} failed"),
         other => format!("A Sieve script of {subject} acted: {other}"),
     };

@@ -136,7 +136,7 @@ impl Writer {
             attempts += 1;
             if attempts == 1 {
                 let waiting = batch.events.len();
-                log::warn!(cause:% = error, events = waiting; "The journal cannot be written; events wait in memory");
+                log::warn!(cause:% = error, events = waiting; "The journal cannot be written; events are kept in memory");
             }
             if is_refusal(&error) {
                 batch = self.insert_singly(batch).await;
@@ -220,7 +220,7 @@ impl Writer {
             let mut single = Batch { events: vec![event], unheard: None };
             match self.insert(&mut single).await {
                 Err(error) if is_refusal(&error) => {
-                    log::error!(cause:% = error; "The database refuses an event; it is lost");
+                    log::error!(cause:% = error; "The database refused an event; it is lost");
                     self.give_up(1);
                 }
                 Err(_) => {

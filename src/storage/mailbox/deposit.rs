@@ -240,7 +240,7 @@ fn clear_away(left: &Path, home: &Path) -> Result<(), Error> {
     for (from, to) in folders {
         if !uniques(&from).map_err(failed)?.is_subset(&uniques(&to).map_err(failed)?) {
             log::warn!(directory:% = left.display();
-                "`{}` holds messages of an import that was cut off and are not in the mailboxes: say that import again", left.display());
+                "`{}` holds messages of an interrupted import that are not in the mailboxes yet: run that import again", left.display());
             return Ok(());
         }
     }

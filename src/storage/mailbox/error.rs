@@ -41,19 +41,19 @@ pub enum Error {
     #[error("the folder `{0}` does not exist")]
     NoFolder(FolderName),
     /// A folder of that name is there already.
-    #[error("the folder `{0}` exists already")]
+    #[error("the folder `{0}` already exists")]
     FolderExists(FolderName),
     /// INBOX can be neither created nor deleted (RFC 9051 §6.3.4, §6.3.5).
     #[error("INBOX cannot be created, deleted or made a child of itself")]
     Inbox,
     /// The message is not there (any more): expunged by this or another session.
-    #[error("the message with UID {0} is not there any more")]
+    #[error("the message with UID {0} no longer exists")]
     NoMessage(Uid),
     /// The view was opened for reading only.
     #[error("the folder `{0}` was opened for reading only")]
     ReadOnly(FolderName),
     /// The user's quota would be exceeded.
-    #[error("{} are in use and {wanted} more exceed the quota of {quota}", counted(*.used, "octet"))]
+    #[error("{} are in use, and {wanted} more would exceed the quota of {quota}", counted(*.used, "octet"))]
     OverQuota {
         /// Octets stored now.
         used: u64,
@@ -63,7 +63,7 @@ pub enum Error {
         quota: u64,
     },
     /// A folder can hold 26 different keywords, one letter each.
-    #[error("the folder `{0}` has 26 keywords already, which is all that file names can hold")]
+    #[error("the folder `{0}` already has 26 keywords, the most that file names can hold")]
     TooManyKeywords(FolderName),
     /// The user has as many folders as `folders_per_user` allows.
     #[error("the user has {0} folders, which is the limit")]
@@ -72,10 +72,10 @@ pub enum Error {
     #[error("an annotation has at most {0} octets")]
     MetadataTooLarge(u64),
     /// There would be more annotations than `metadata_entries` and `metadata_total` allow.
-    #[error("there are as many annotations as there may be")]
+    #[error("no more annotations are allowed")]
     TooMuchMetadata,
     /// All 2³² UIDs of the folder are used up; only deleting and creating it again helps.
-    #[error("the folder `{0}` has given out its last UID")]
+    #[error("the folder `{0}` has used up its UIDs; create a new one and move the mail there")]
     UidsExhausted(FolderName),
     /// The address cannot be the name of a directory.
     #[error("`{0}` cannot be the name of a mail directory")]
@@ -87,7 +87,7 @@ pub enum Error {
     #[error("the mail in `{0}` is in use by another process")]
     Busy(String),
     /// Another node owns this user's mail.
-    #[error("the mail of this user is with another node, `{0}`")]
+    #[error("another node, `{0}`, owns the mail of this user")]
     Elsewhere(String),
     /// It is not known who owns this user's mail, or this node does not any more.
     #[error(transparent)]
@@ -96,14 +96,14 @@ pub enum Error {
     #[error(transparent)]
     Lapsed(#[from] cluster::Lapsed),
     /// The user has got another address a moment ago.
-    #[error("this user has another address now; try again in a minute")]
+    #[error("this user's address has changed; try again in a minute")]
     Renamed,
     /// Something lies where the mail of a new address would.
-    #[error("`{}` is there already; move it away", .0.display())]
+    #[error("`{}` already exists; move it away", .0.display())]
     MailThere(PathBuf),
     /// Other nodes may remember the address of a user for a while.
     #[error(
-        "one of several nodes renames nobody, since the others may remember the address: stop all of them, and do it then"
+        "users cannot be renamed while several nodes run, since the others may remember the address: stop all nodes first"
     )]
     SeveralNodes,
     /// The operating system refused.

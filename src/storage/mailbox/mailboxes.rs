@@ -105,7 +105,7 @@ impl Mailboxes {
         // it does not look.
         let watcher = if membership.is_some() { None } else { Some(Watcher::new()) };
         let watcher = watcher.transpose().unwrap_or_else(|error| {
-            log::warn!(error:% = error; "No inotify: changes by other programs are noticed when a folder is opened");
+            log::warn!(error:% = error; "inotify is not available: changes by other programs are noticed only when a folder is opened");
             None
         });
         let node = membership.as_ref().map(Membership::node);

@@ -136,7 +136,7 @@ fn read(path: &Path, file: &str) -> Result<Metadata, Error> {
     let Some(content) = content else { return Ok(Metadata::new()) };
     let (all, whole) = parse(&content);
     if !whole {
-        log::warn!(file:% = path.join(file).display(); "A file of annotations is damaged; what can be read of it is kept");
+        log::warn!(file:% = path.join(file).display(); "A file of annotations is damaged; its readable lines are kept");
     }
     Ok(all)
 }

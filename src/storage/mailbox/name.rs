@@ -12,13 +12,13 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFolderName {
     /// Nothing between two separators, or nothing at all.
-    #[error("a folder name has no empty parts: no / at its beginning or end and no two together")]
+    #[error("a folder name cannot have empty parts: no / at its beginning or end, and no two in a row")]
     Empty,
     /// A control character, or a wildcard of LIST.
-    #[error("a folder name has no control characters and none of % and *")]
+    #[error("a folder name cannot contain control characters, % or *")]
     Character,
     /// A level that other programs would take for the directory itself or the one above.
-    #[error("no part of a folder name is . or ..")]
+    #[error("no part of a folder name can be . or ..")]
     Relative,
     /// The directory's name would be longer than file systems take.
     #[error("the folder name is too long")]

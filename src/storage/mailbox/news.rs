@@ -110,7 +110,7 @@ pub struct Listener(broadcast::Receiver<Arc<News>>);
 
 /// Some news was lost because the listener did not keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("some changes were not noticed in time")]
+#[error("some changes were missed")]
 pub struct Missed;
 
 impl Listener {

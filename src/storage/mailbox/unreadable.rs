@@ -40,7 +40,7 @@ impl Unreadable {
     pub fn log(&self, view: &View) {
         if let Some(error) = &self.first {
             log::warn!(user:% = view.account(), folder:% = view.folder(), error:% = error;
-                "Messages that cannot be read are passed over");
+                "Messages that cannot be read are skipped");
         }
     }
 

@@ -422,7 +422,7 @@ impl User {
                     Err(error) if is_lasting(&error) => {
                         let address = &self.account.address;
                         log::error!(user:% = address, folder:% = name, error:% = error;
-                            "The folder {name} of {address} cannot be used, and does not count; let the server write there");
+                            "The folder {name} of {address} cannot be used and is left out of the usage; make it writable for the server");
                     }
                     Err(error) => return Err(error),
                 },

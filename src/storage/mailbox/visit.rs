@@ -54,7 +54,7 @@ impl Visit {
     }
 
     /// What the client of such a session is told.
-    pub const FAREWELL: &str = "Your mailboxes have moved to another server of this house; connect again";
+    pub const FAREWELL: &str = "Your mailboxes have moved to another server; connect again";
 }
 
 impl Drop for Visit {

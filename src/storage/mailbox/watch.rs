@@ -137,7 +137,7 @@ impl Watcher {
                 let jobs = Arc::clone(&strong);
                 strong.tasks.spawn(async move {
                     if let Err(error) = jobs.job(move || folder.absorb()).await {
-                        log::warn!(error:% = error; "Changes by another program could not be read; they will be with the next one");
+                        log::warn!(error:% = error; "Changes by another program could not be read; they are read with the next change");
                     }
                 });
             }
@@ -268,7 +268,7 @@ impl Folder {
         if result.is_err() || overflow || state.stale || self.has_lost(state, directories, &vanished) {
             state.stale = true;
             if let Err(error) = self.reconcile(state, directories, Known::Live) {
-                log::warn!(error:% = error; "A folder that another program has changed could not be read");
+                log::warn!(error:% = error; "A folder changed by another program could not be read");
             }
         }
     }

@@ -140,7 +140,7 @@ impl Reports {
                     () = running.stopping() => {}
                 }
                 if let Err(error) = reports.flush().await {
-                    log::warn!(cause:% = error; "Results for reports cannot be written now; they stay in memory");
+                    log::warn!(cause:% = error; "Results for reports cannot be written at the moment; they stay in memory");
                 }
             }
         });

@@ -16,7 +16,7 @@ pub enum Error {
     #[error("there is no script `{0}`")]
     NoScript(ScriptName),
     /// There is one already.
-    #[error("there is a script `{0}` already")]
+    #[error("a script `{0}` already exists")]
     Exists(ScriptName),
     /// Its text is not the one that was to be replaced.
     #[error("the script `{0}` has been changed elsewhere in the meantime")]
@@ -25,7 +25,7 @@ pub enum Error {
     #[error("`{0}` is the active script; activate another one first, or none")]
     IsActive(ScriptName),
     /// The user has as many as allowed.
-    #[error("{0} scripts are the most one may keep")]
+    #[error("a user may keep at most {0} scripts")]
     TooMany(u32),
     /// The script is larger than allowed.
     #[error("a script may have at most {0} octets")]

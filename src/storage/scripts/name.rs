@@ -14,7 +14,7 @@ pub enum InvalidName {
     #[error("a script's name must not be empty")]
     Empty,
     /// It holds a character that no name may hold.
-    #[error("a script's name holds no control characters, no line ends and no `/`")]
+    #[error("a script's name cannot contain control characters, line ends or `/`")]
     Character,
     /// The file system could not hold it.
     #[error("a script's name has at most {} octets", ScriptName::LONGEST)]

@@ -249,7 +249,7 @@ impl Spool {
                 Ok(found) => uncertain.push(found),
                 // A newer version may have written it. It must not keep the others waiting, and is held once it is claimed.
                 Err(error @ Error::Corrupt { .. }) => {
-                    log::warn!(cause:% = error; "A message that may arrive twice cannot be told of");
+                    log::warn!(cause:% = error; "A message that may arrive twice cannot be reported");
                 }
                 Err(error) => return Err(error),
             }
@@ -269,7 +269,7 @@ impl Spool {
 async fn hold_corrupt(transaction: &mut Transaction, row: &Row, error: &Error) -> Result<(), Error> {
     let (id, key) = (row.text(0)?, row.int(ENTRY_WIDTH)?);
     log::error!(queue:% = id, recipient = key, cause:% = error;
-        "A queued recipient is held because its row cannot be understood; mend the row and release it, or delete the entry");
+        "A queued recipient is held because its row makes no sense; repair the row and release the recipient, or delete the entry");
     let held = RecipientState::Held.number();
     let sql = "UPDATE queue_recipients SET state = ?, owner = NULL, sending_since = NULL WHERE id = ?";
     transaction.execute(sql, &[Val::from(held), Val::from(key)]).await?;

@@ -18,7 +18,7 @@ pub enum Destination {
 
 /// The text is no destination.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no destination: local, mx:example.com or host:relay.example.com:587 is wanted")]
+#[error("`{0}` is not a destination such as local, mx:example.com or host:relay.example.com:587")]
 pub struct InvalidDestination(String);
 
 impl fmt::Display for Destination {

@@ -20,7 +20,7 @@ pub enum Error {
     },
     /// Another process passes on what is in this spool.
     #[error(
-        "another process is passing on the mail in `{}`: stop it, or set another `spool.directory` (and another database) here",
+        "another process is already sending the mail in `{}`: stop it, or set another `spool.directory` (and another database) here",
         .0.display()
     )]
     Busy(PathBuf),
@@ -58,7 +58,7 @@ pub enum Error {
     #[error("there is no {0} in the queue")]
     NotFound(QueueId),
     /// Somebody else has done it meanwhile: nothing has been changed, and nothing is left to do.
-    #[error("another worker has done it already")]
+    #[error("another worker has already done it")]
     Overtaken,
     /// The server is stopping.
     #[error("the spool is closed")]

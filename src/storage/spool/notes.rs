@@ -59,9 +59,7 @@ impl Note {
 
     fn fate(&self) -> Fate {
         match &self.unreadable {
-            Some(why) => {
-                Fate::Hold { reason: format!("the note of what came of the last attempt cannot be read: {why}") }
-            }
+            Some(why) => Fate::Hold { reason: format!("the note of the last attempt's result cannot be read: {why}") },
             None => self.report.clone().map_or(Fate::Done, Fate::Reported),
         }
     }
@@ -133,7 +131,7 @@ impl Bodies {
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     log::error!(queue:% = entry, cause:% = error;
-                        "A note of what has become of a queued message cannot be read; it is set aside, and its recipient held");
+                        "The result noted for a queued message cannot be read; the note is set aside and the recipient is held");
                     let unreadable = Some(error.to_string());
                     notes.push(Note { entry, key, claimant: None, report: None, event: None, unreadable });
                 }
@@ -169,7 +167,7 @@ fn understood(path: &Path, content: &[u8]) -> Content {
     }
     serde_json::from_slice(content).unwrap_or_else(|error| {
         log::error!(file:% = path.display(), cause:% = error;
-            "A note of what has become of a queued message cannot be understood; it is taken to say that the message has arrived");
+            "The result noted for a queued message makes no sense; the message is taken to have arrived");
         Content::default()
     })
 }
@@ -223,8 +221,8 @@ impl Spool {
         let settle = async |fate| self.settle(note.entry, by, &[(note.key, fate)]).await;
         match settle(note.fate()).await {
             Err(error) if error.is_refusal() => {
-                log::error!(queue:% = note.entry, cause:% = error; "The database refuses what was noted of a message; its recipient is held");
-                let reason = format!("the last attempt has ended for good, but its result cannot be kept: {error}");
+                log::error!(queue:% = note.entry, cause:% = error; "The database refuses the noted result of a message; its recipient is held");
+                let reason = format!("the last attempt had a final result, but the database refuses it: {error}");
                 settle(Fate::Hold { reason }).await.map(|_| ())
             }
             settled => settled.map(|_| ()),
@@ -242,7 +240,7 @@ impl Spool {
     async fn put_away(&self, note: Note) {
         let entry = note.entry;
         if let Err(error) = self.on_disk(move |bodies| bodies.put_away(&note)).await {
-            log::warn!(queue:% = entry, cause:% = error; "A note of what has become of a message cannot be put away; the next start tries again");
+            log::warn!(queue:% = entry, cause:% = error; "The noted result of a message cannot be removed; the next start tries again");
         }
     }
 }

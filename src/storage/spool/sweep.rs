@@ -30,7 +30,7 @@ impl Spool {
         job.changes.push(Change::new(sql, vec![Val::from(before)]));
         self.submit(job).await?;
         if removed > 0 {
-            log::info!(bodies = removed; "Bodies without an entry were removed from the spool");
+            log::info!(bodies = removed; "Removed bodies without an entry from the spool");
         }
         Ok(removed)
     }

@@ -59,7 +59,7 @@ async fn a_second_process_does_not_take_the_queue() {
     let served = tokio::time::timeout(Duration::from_secs(60), output(&second, &["serve", "--role", "mta"], "")).await;
     let told = served.expect("it serves beside the other one");
     let words = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(!told.status.success() && words.contains("another process is passing on the mail in"), "{words}");
+    assert!(!told.status.success() && words.contains("another process is already sending the mail in"), "{words}");
     host.stop().await;
 }
 

@@ -114,7 +114,7 @@ async fn of_mail_that_is_taken() {
     world.ends("passed-on", "passed on for eve@elsewhere.test", &["via mx.elsewhere.test"]).await;
     let reply = world.others_send("forwarded", "joe@far.test", "away@example.test", "Hello").await;
     assert_eq!(reply.code, 250, "{}", reply.text());
-    let words = "away@example.test stands for other addresses; for eve@elsewhere.test";
+    let words = "away@example.test is an alias for other addresses; for eve@elsewhere.test";
     world.ends("forwarded", "passed on for eve@elsewhere.test", &[words]).await;
     world.ann_sends("deferred", "x@silent.test").await;
     let words = ["it will be tried again", "the next attempt is at "];

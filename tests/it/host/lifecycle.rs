@@ -114,7 +114,9 @@ async fn systemd_is_told_of_each_step() {
     while let Some(line) = log.next_line().await.unwrap() {
         said.push(line);
     }
-    for words in [["the old one stays in force", "nonsense"], ["is in force but for what cannot be used", "cert.pem"]] {
+    for words in
+        [["the old one stays in force", "nonsense"], ["is in force, except for what cannot be used", "cert.pem"]]
+    {
         let of = |line: &&String| line.contains("ERROR") && words.iter().all(|word| line.contains(word));
         assert!(said.iter().any(|line| of(&line)), "{words:?}: {said:?}");
     }

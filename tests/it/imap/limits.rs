@@ -178,7 +178,7 @@ async fn nonsense_ends() {
     client.send("a X\r\nb NOOP\r\n\r\n+\r\nc FETCH\r\nd NOOP\r\n").await;
     let rest = client.rest().await;
     assert!(rest.contains("a BAD Unknown command") && rest.contains("b OK"), "{rest}");
-    assert!(rest.contains("* BAD A tag wanted at octet 0") && rest.contains("* BYE"), "{rest}");
+    assert!(rest.contains("* BAD A tag expected at octet 0") && rest.contains("* BYE"), "{rest}");
     assert!(!rest.contains("d OK"), "{rest}");
 }
 

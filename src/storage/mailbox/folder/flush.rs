@@ -100,7 +100,7 @@ impl Folder {
             return Mtimes::default();
         }
         if let Err(error) = self.resolve_doubt(state, directories) {
-            log::warn!(folder:% = self.name, error:% = error; "A folder that another program has changed could not be read");
+            log::warn!(folder:% = self.name, error:% = error; "A folder changed by another program could not be read");
             return Mtimes::default();
         }
         let Ok(now) = directories.mtimes() else { return Mtimes::default() };

@@ -96,7 +96,7 @@ impl Adoption<'_> {
             Err(error) if is_about_one_file(&error) => {
                 let (folder, file) = (&self.folder.name, String::from_utf8_lossy(found.name));
                 log::error!(folder:% = folder, error:% = error;
-                    "The file `{file}` in the folder {folder} cannot be read and is passed over; let the server read it, and say `postrider reindex`");
+                    "The file `{file}` in the folder {folder} cannot be read and is skipped; make it readable for the server, then run `postrider reindex`");
                 state.passed_over = true;
                 return Ok(None);
             }

@@ -257,7 +257,7 @@ impl User {
         });
         let removed = is_empty.and_then(|is_empty| if is_empty { self.delete_folder(name) } else { Ok(()) });
         if let Err(error) = removed {
-            log::warn!(folder:% = name, error:% = error; "A folder that was made in vain cannot be removed");
+            log::warn!(folder:% = name, error:% = error; "A folder whose creation failed cannot be removed");
         }
     }
 

@@ -21,7 +21,7 @@ impl User {
         }
         if let Err(error) = self.tree.read() {
             let address = &self.account.address;
-            log::error!(user:% = address, error:% = error; "Not every folder of {address} can be looked at; the others are served");
+            log::error!(user:% = address, error:% = error; "Some folders of {address} cannot be read; the others are served");
         }
         *self.ground.lock() = self.ground_now()?;
         Ok(())
@@ -57,7 +57,7 @@ impl User {
         // Below the place of a disk that is not mounted there are no domains either: what came there would be hidden later.
         directory::open(self.path.parent().unwrap_or(&self.root)).map_err(self.failed("look for the inbox"))?;
         let address = &self.account.address;
-        log::warn!(user:% = address; "The mail directory of {address} was replaced or removed; what lies there now is served");
+        log::warn!(user:% = address; "The mail directory of {address} was replaced or removed; its present content is served");
         for (_, folder) in self.loaded.lock().drain() {
             folder.end();
         }

@@ -79,7 +79,7 @@ impl Tree {
             } else {
                 let path = self.root.join(&name);
                 log::warn!(path:% = path.display();
-                    "No client can say the name of this folder, and nobody sees its mail: rename its directory, or import it");
+                    "The name of this folder cannot be shown to clients, so nobody sees its mail: rename its directory, or import it");
             }
         }
         // What could not be looked at is looked at again.
