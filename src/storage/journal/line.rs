@@ -1,4 +1,4 @@
-//! The log line of an event: one place, so that services need not log what they record.
+//! The log line of an event: a single place, so that services need not log what they record.
 
 use std::fmt::Write as _;
 
@@ -24,7 +24,7 @@ pub(super) fn write_line(event: &Event) {
     );
 }
 
-/// The event in one sentence for people, without its ids. Nothing in it can start another line.
+/// The event in one readable sentence, without its ids. It never contains a line break.
 pub fn sentence(event: &Event) -> String {
     let subject = event.subject.as_deref().unwrap_or_default();
     let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
@@ -104,7 +104,7 @@ pub fn sentence(event: &Event) -> String {
     out.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// What has become of certificates, in plain words.
+/// Results about certificates, in plain words.
 fn of_certificates(event: &Event) -> String {
     let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
     let names = listed(event, "names");
@@ -133,7 +133,7 @@ fn listed(event: &Event, name: &str) -> String {
     }
 }
 
-/// What a Sieve script has done, in plain words.
+/// Actions of a Sieve script, in plain words.
 fn by_script(event: &Event, subject: &str) -> String {
     let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
     let to = listed(event, "to");
@@ -165,7 +165,7 @@ fn level(event: &Event) -> Level {
         EventKind::Lifecycle if event.details.contains_key("events_dropped") => Level::Error,
         EventKind::Lifecycle if event.details.contains_key("nothing_deleted_until") => Level::Warn,
         EventKind::Cluster if event.details.get("what").is_some_and(|what| what == "lost") => Level::Error,
-        // These carry the bad news of a reload or a run; the rooms that record them say so in `problem`.
+        // These report the failures of a reload or a run; the callers put the reason in `problem`.
         EventKind::Backup | EventKind::Certificate | EventKind::Configuration | EventKind::Lifecycle
             if event.details.contains_key("problem") =>
         {
