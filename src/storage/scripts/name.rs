@@ -7,7 +7,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScriptName(String);
 
-/// Why a text is no name of a script.
+/// Why a text is not a script name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
     /// It is empty.
@@ -21,11 +21,11 @@ pub enum InvalidName {
     TooLong,
 }
 
-/// What the names of scripts' files end with.
+/// Extension of script files.
 pub(super) const ENDING: &str = ".sieve";
 
 impl ScriptName {
-    /// Octets a name may have: what is left of a file name for it.
+    /// Most octets of a name: what a file name leaves for it.
     pub const LONGEST: usize = 255 - ENDING.len();
 
     /// As text.
