@@ -398,7 +398,7 @@ async fn a_database_that_nobody_has_made_is_not_waited_for_for_ever() {
         let ended = roles.command().args(["serve", "--role", "access"]).stderr(Stdio::piped()).output();
         let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it ends").unwrap();
         let said = String::from_utf8_lossy(&ended.stderr);
-        assert!(!ended.status.success() && said.contains("Make the database"), "{dialect:?}: {said}");
+        assert!(!ended.status.success() && said.contains("Create the database"), "{dialect:?}: {said}");
     }
 }
 

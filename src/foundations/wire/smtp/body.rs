@@ -3,11 +3,11 @@
 use bytes::BytesMut;
 
 crate::words! {
-    /// What to do with a message that holds a bare carriage return or line feed.
+    /// What happens to a message with a carriage return or line feed that stands alone.
     pub enum LineEndings {
         /// It is refused with 554 5.6.0 after its true end.
         Refuse = "refuse",
-        /// A bare line feed becomes CRLF, a bare carriage return is removed. Neither can end the message.
+        /// A lone line feed becomes CRLF, a lone carriage return is removed. Neither can end the message.
         Normalise = "normalise",
     }
 }
