@@ -1,7 +1,7 @@
-//! Memory that many share, and of which none may take more than their part.
+//! Shared memory of which no party may take more than its part.
 //!
-//! Promises: all shares together hold no more than there is, and those of one party no more than a party may, nor more than
-//! twice what it leaves to others; who wants more waits, but never for somebody who waits in turn.
+//! Promises: all shares together never exceed the total; one party's shares never exceed the limit per party, nor twice
+//! what they leave to others; a session that needs more waits, but never for one that is itself waiting.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -33,11 +33,11 @@ struct Whole<P> {
     given_back: Notify,
 }
 
-/// Who has memory.
+/// The parties that hold memory.
 #[derive(Debug)]
 struct Holders<P> {
     all: Crowd,
-    /// Those who hold something.
+    /// Sessions by party.
     parties: HashMap<P, Crowd>,
 }
 
@@ -51,13 +51,13 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// Whether nobody would give anything back if one more of them waited.
+    /// Whether one more waiting session would leave nobody to give memory back.
     fn would_be_stuck(&self) -> bool {
         self.waiting + 1 >= self.sessions
     }
 }
 
-/// What one session holds; given back when dropped.
+/// The share of one session; released when dropped.
 #[derive(Debug)]
 pub struct Share<P: Eq + Hash> {
     whole: Arc<Whole<P>>,
@@ -65,12 +65,12 @@ pub struct Share<P: Eq + Hash> {
     units: usize,
 }
 
-/// Why a session may not have more now.
+/// Why a session cannot have more now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lack {
-    /// Its party must give some back first.
+    /// Its own party must release some first.
     OfParty,
-    /// Anybody must.
+    /// Any party must.
     OfAll,
 }
 
@@ -87,12 +87,12 @@ impl<P: Eq + Hash> Drop for Waiting<'_, P> {
 /// The unit in which memory is counted.
 const UNIT: usize = 4096;
 
-/// So many times what it leaves to others a party may hold. So two that want all they can leave enough for a third, and
-/// whoever comes next finds a third of what was left to the one before.
+/// A party may hold at most this multiple of what it leaves to others. So two parties that want everything leave enough
+/// for a third, and each newcomer finds a third of what was left to the one before.
 const OF_WHAT_IS_LEFT: usize = 2;
 
 impl<P: Clone + Eq + Hash> Budget<P> {
-    /// So many octets, and so many for each party.
+    /// A total, and a limit for each party, in octets.
     pub fn new(size: ByteSize, per_party: ByteSize) -> Self {
         let units = |size: ByteSize| size.len().div_ceil(UNIT).max(1);
         let held = Mutex::new(Holders { all: Crowd::default(), parties: HashMap::new() });
@@ -100,15 +100,15 @@ impl<P: Clone + Eq + Hash> Budget<P> {
         Self(Arc::new(Whole { size: units(size), per_party: units(per_party), held, given_back }))
     }
 
-    /// An empty share for a session of this party; without one, only the whole bounds it.
+    /// An empty share for a session of this party; without a party, only the total bounds it.
     pub fn share(&self, party: Option<P>) -> Share<P> {
         Share { whole: Arc::clone(&self.0), party, units: 0 }
     }
 
-    /// Brings a share to so many octets at least, waiting at most `patience`; whether it has them. It does not wait where
-    /// all would wait for each other: the last one goes without, and what it gives back is for the others.
+    /// Grows a share to at least this many octets, waiting at most `patience`; says whether it succeeded. It does not
+    /// wait where all would wait for each other: the last session goes without, and what it releases is for the others.
     pub async fn enlarge(&self, share: &mut Share<P>, octets: usize, patience: Duration) -> Enough {
-        // A message larger than everything there is gets all of it, alone.
+        // A message larger than the total gets all of it, alone.
         let wanted = octets.div_ceil(UNIT).min(self.0.size);
         if wanted <= share.units {
             return Enough::Yes;
@@ -125,13 +125,13 @@ impl<P: Clone + Eq + Hash> Budget<P> {
 }
 
 impl<P: Clone + Eq + Hash> Whole<P> {
-    /// Waits until the session may have so much, and counts it as held. There is nothing to wait for between that and the
-    /// return: a caller that gives up has taken nothing.
+    /// Waits until the session may have this much, and counts it as held. There is no await between that and the
+    /// return: a cancelled caller has taken nothing.
     async fn grant(&self, share: &Share<P>, wanted: usize) -> Enough {
         let mut waiting = None;
         loop {
             let mut given_back = pin!(self.given_back.notified());
-            // From here on nothing is missed.
+            // From here on no notification is missed.
             given_back.as_mut().enable();
             {
                 let mut held = self.held.lock();
@@ -139,7 +139,7 @@ impl<P: Clone + Eq + Hash> Whole<P> {
                     held.take(share, wanted);
                     return Enough::Yes;
                 };
-                // Who holds nothing keeps nobody waiting.
+                // A session that holds nothing keeps nobody waiting.
                 if share.units > 0 {
                     let already = usize::from(waiting.is_some());
                     let others = held.of(share.party.as_ref(), lack);
@@ -183,7 +183,7 @@ impl<P: Eq + Hash> Holders<P> {
         }
     }
 
-    /// Among whom somebody must give back.
+    /// Where memory must be released.
     fn of(&self, party: Option<&P>, lack: Lack) -> Crowd {
         match lack {
             Lack::OfParty => party.and_then(|party| self.parties.get(party)).copied().unwrap_or_default(),
@@ -216,7 +216,7 @@ impl<P: Clone + Eq + Hash> Holders<P> {
     }
 }
 
-/// Whether a share has what was asked for.
+/// The result of asking for memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Enough {
     /// It has.
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(budget.enlarge(&mut one, 700 << 10, soon).await, Enough::Yes);
         assert_eq!(budget.enlarge(&mut other, 700 << 10, soon).await, Enough::No);
         assert_eq!(budget.enlarge(&mut stranger, 700 << 10, soon).await, Enough::Yes);
-        // More than a party may have is for one session alone.
+        // Only a single session may exceed the limit of a party.
         assert_eq!(budget.enlarge(&mut one, 2 << 20, soon).await, Enough::Yes);
         assert_eq!(one.octets(), 2 << 20);
         one.release();
@@ -307,7 +307,7 @@ mod tests {
             while budget.0.held.lock().all.waiting == 0 {
                 tokio::task::yield_now().await;
             }
-            // It would wait for the first, which waits for it.
+            // It would wait for the first, which is waiting for it.
             let more = budget.enlarge(&mut second, 900 << 10, long).await;
             second.release();
             more
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!((held.all.sessions, held.all.waiting), (2, 0));
     }
 
-    /// Takes as much as it can by sessions of 64 KiB; how much that is.
+    /// Takes as much as possible in sessions of 64 KiB; returns the total.
     async fn greedy(budget: &Budget<u8>, party: u8, held: &mut Vec<Share<u8>>) -> usize {
         let mut octets = 0;
         loop {
@@ -342,7 +342,7 @@ mod tests {
             assert!(taken >= 512 << 10 && taken <= (12 << 20).min(2 * left), "{party}: {taken} of {left}");
         }
         assert!(left >= 256 << 10, "{left}");
-        // What they give back is for those who are left with less.
+        // What they release is for those left with less.
         let mut stranger = budget.share(Some(9));
         let soon = Duration::from_millis(10);
         assert_eq!(budget.enlarge(&mut stranger, 4 << 20, soon).await, Enough::No);

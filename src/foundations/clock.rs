@@ -1,4 +1,4 @@
-//! The time, handed in. Nothing else in the house asks the operating system what time it is.
+//! The time, passed in. No other code in this program asks the operating system for it.
 
 mod steady;
 
@@ -92,8 +92,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// How long this machine has been up, in microseconds, the time it slept included. No clock that is set, corrected or made up
-/// for a test: for promises that must hold whatever those do.
+/// How long this machine has been up, in microseconds, including time asleep. It cannot be set, corrected or faked for
+/// a test: it is for promises that must hold whatever other clocks do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Uptime(i64);
 
@@ -117,7 +117,7 @@ impl std::ops::Add<Duration> for Uptime {
     }
 }
 
-/// How long the processor has worked for this thread: what a piece of work took, whatever else the machine was doing.
+/// CPU time used by this thread: the cost of a piece of work, whatever else the machine was doing.
 pub fn processor_time() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     let seconds = Duration::from_secs(now.tv_sec.max(0).cast_unsigned());
@@ -131,7 +131,7 @@ pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
 
-    /// Resolves once the clock shows `at` or later, or once as much time has passed as there was until then.
+    /// Resolves once the clock shows `at` or later, or once the time that remained at the call has passed.
     fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
@@ -155,11 +155,11 @@ impl Clock for SystemClock {
     }
 }
 
-/// How soon a jump of the system's clock is noticed by those who sleep.
+/// How soon sleepers notice a jump of the system's clock.
 const SLICE: Duration = Duration::from_secs(60);
 
-/// Sleeps until the clock shows a time, but no longer than that was away: a clock that is put back by a year must not keep
-/// for a year asleep what is done every hour.
+/// Sleeps until the clock shows a time, but never longer than the time that remained at the call: when a clock is set
+/// back by a year, hourly work must not sleep for a year.
 async fn sleep_until(now: impl Fn() -> Timestamp, at: Timestamp) {
     let (begun, longest) = (tokio::time::Instant::now(), at.since(now()));
     loop {

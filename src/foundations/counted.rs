@@ -1,4 +1,4 @@
-//! Numbers and sizes with what they count, for people.
+//! Numbers and sizes together with what they count, in readable form.
 
 use std::fmt::Display;
 
@@ -23,7 +23,7 @@ pub fn rounded(octets: u64) -> String {
     }
 }
 
-/// The same within a sentence, where a bare number would be one of anything.
+/// The same within a sentence, where a bare number of octets needs its unit.
 pub fn amount(octets: u64) -> String {
     match octets {
         1 => "1 octet".to_owned(),

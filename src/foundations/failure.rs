@@ -1,4 +1,4 @@
-//! What kind of thing went wrong, in a closed set that every protocol can put into its own words.
+//! Kinds of failure: a closed set that every protocol maps to its own codes.
 
 use std::borrow::Cow;
 
@@ -9,13 +9,13 @@ pub enum Kind {
     NotFound,
     /// What was to be created is there already.
     Exists,
-    /// The account's quota would be exceeded.
+    /// It would exceed the account's quota.
     OverQuota,
     /// The disk, or another resource of the whole server, is full.
     NoSpace,
-    /// The asker may not do this.
+    /// The caller may not do this.
     NoPermission,
-    /// Who the asker is has not been shown, or wrongly.
+    /// The caller has not authenticated, or failed to.
     AuthenticationFailed,
     /// A limit of the configuration was reached.
     TooMany,
@@ -25,11 +25,11 @@ pub enum Kind {
     Temporary,
     /// Stored data contradicts itself.
     Corrupt,
-    /// What was asked for is malformed or makes no sense here.
+    /// The request is malformed or makes no sense here.
     Invalid,
 }
 
-/// Why a client's wish is not fulfilled: what the peer may read, and what only the log gets.
+/// Why a client's request is refused: what the peer may read, and what only the log gets.
 #[derive(Debug, thiserror::Error)]
 #[error("{public}")]
 pub struct Refusal {
@@ -37,7 +37,7 @@ pub struct Refusal {
     pub kind: Kind,
     /// A sentence for the peer, without paths, settings or names of others.
     pub public: Cow<'static, str>,
-    /// The SMTP reply to give where the kind alone is too coarse: reply code and enhanced status (RFC 3463).
+    /// The exact SMTP reply code and enhanced status (RFC 3463), where the kind alone is too coarse.
     pub smtp: Option<(u16, Cow<'static, str>)>,
     /// The cause, for the log.
     #[source]
@@ -66,10 +66,10 @@ impl Refusal {
 
     /// "Try again later", with the cause for the log.
     pub fn temporary(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::new(Kind::Temporary, "This server has a passing problem; try again later").because(cause)
+        Self::new(Kind::Temporary, "This server has a temporary problem; try again later").because(cause)
     }
 
-    /// The same answer once more; the cause is logged with the first.
+    /// The same refusal for a further use, without the cause, which was logged with the first.
     #[must_use]
     pub fn again(&self) -> Self {
         Self { kind: self.kind, public: self.public.clone(), smtp: self.smtp.clone(), cause: None }

@@ -14,11 +14,11 @@ const LENGTH: usize = 16;
 
 /// The text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an identifier: 16 characters of 0-9 and A-Z without I, L, O, U are wanted")]
+#[error("`{0}` is not an identifier: expected 16 characters of 0-9 and A-Z without I, L, O, U")]
 pub struct InvalidId(pub String);
 
 fn fresh(at: Timestamp) -> u128 {
-    // Where the system gives no random numbers the tail is zero: identifiers still sort by time, and the database's
+    // When the system provides no random numbers the tail is zero: identifiers still sort by time, and the database's
     // primary keys refuse a collision.
     let tail = u128::from(distinction() & ((1 << 36) - 1));
     let millis = at.unix_millis().max(0).cast_unsigned();
@@ -103,7 +103,7 @@ id! {
     SessionId
 }
 id! {
-    /// One message on its way through this server, from the client's DATA to the last recipient's fate.
+    /// One message on its way through this server, from the client's DATA to the fate of the last recipient.
     MailId
 }
 id! {

@@ -1,22 +1,22 @@
-//! Work for the processor that clients can ask for as often as they like.
+//! CPU-bound work that clients can request as often as they like.
 
 use std::sync::{Arc, LazyLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 
-/// As many turns as there are processors: with more at the same time everybody else would wait, and threads that may block,
-/// of which there are only so many, would be missing where files are read.
+/// As many permits as processors: with more at once everybody else would wait, and blocking threads, whose number is
+/// limited, would be missing where files are read.
 static TURNS: LazyLock<Arc<Semaphore>> =
     LazyLock::new(|| Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, Into::into))));
 
-/// Does it on a thread that may block, when it has its turn, which lasts to the end of the work even if whoever asked goes
+/// Runs the work on a blocking thread when it gets a permit, which is held until the work ends even if the caller goes
 /// away.
 ///
 /// # Errors
 /// The work panicked, or the runtime is ending.
 pub async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
-    // Nobody closes the turns.
+    // Nobody closes the semaphore.
     let turn = Arc::clone(&TURNS).acquire_owned().await.ok();
     let job = tokio::task::spawn_blocking(move || {
         let result = work();
@@ -26,10 +26,10 @@ pub async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
     job.await
 }
 
-/// Parties such as accounts, each of which has one place, so that nobody waits for more than one piece of work of another's.
+/// Parties such as accounts, each with one place, so that nobody waits for more than one piece of another party's work.
 pub struct Parties(moka::sync::Cache<String, Arc<Semaphore>>);
 
-/// The place of a party, free again when it is dropped.
+/// The place of a party; free again when dropped.
 #[derive(Debug)]
 pub struct Place {
     // Nobody closes a place.
@@ -55,7 +55,7 @@ impl Parties {
         Place { _permit: place.acquire_owned().await.ok() }
     }
 
-    /// Does it as [`in_turn`], after whatever else the party has asked for.
+    /// Like [`in_turn`], after whatever else the party has requested.
     ///
     /// # Errors
     /// The work panicked, or the runtime is ending.
@@ -74,7 +74,7 @@ impl Parties {
     }
 }
 
-/// Parties whose places are remembered; the party not seen for longest gets a new one.
+/// Parties whose places are kept; the one unused for longest is replaced.
 const REMEMBERED: u64 = 10_000;
 
 #[cfg(test)]
@@ -98,7 +98,7 @@ mod tests {
                 now.fetch_sub(1, Ordering::AcqRel);
             })
         });
-        // Those of other tests of this process are counted nowhere here, but wait with these.
+        // Work of other tests in this process is not counted here, but waits along with these.
         assert!(join_all(jobs).await.iter().all(Result::is_ok));
         assert!((1..=turns).contains(&most.load(Ordering::Acquire)));
     }

@@ -1,11 +1,11 @@
-//! Random numbers of the system.
+//! Random numbers from the system.
 
 /// The system's source of random numbers failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the system gives no random numbers; try again")]
+#[error("the system provides no random numbers; try again")]
 pub struct NoRandomness;
 
-/// Octets that nobody can guess.
+/// Unpredictable octets.
 ///
 /// # Errors
 /// The system's source of random numbers failed.
@@ -15,8 +15,8 @@ pub fn octets<const N: usize>() -> Result<[u8; N], NoRandomness> {
     Ok(octets)
 }
 
-/// A number that tells two names of the same moment apart. Never a secret: it is zero where the system gives no random
-/// numbers, and then the time alone makes the difference.
+/// A number that distinguishes names made at the same moment. Never a secret: it is zero when the system provides no
+/// random numbers, and then only the time distinguishes them.
 pub fn distinction() -> u64 {
     octets().map_or(0, u64::from_le_bytes)
 }

@@ -1,14 +1,14 @@
-//! The users of this machine, as its file has them.
+//! The users in this machine's passwd file.
 
 use std::path::Path;
 
-/// The name of the user with this number. Users that only other services know (LDAP, systemd's dynamic ones) have none.
+/// The name of the user with this number. Users known only to other services (LDAP, systemd's dynamic ones) have none.
 pub fn name(number: u32) -> Option<String> {
     let text = std::fs::read_to_string(Path::new("/etc/passwd")).ok()?;
     named(&text, number).map(str::to_owned)
 }
 
-/// passwd(5): name, password, number, and what does not matter here.
+/// passwd(5): name, password, number, and fields that do not matter here.
 fn named(text: &str, number: u32) -> Option<&str> {
     text.lines().find_map(|line| {
         let mut fields = line.split(':');

@@ -1,4 +1,4 @@
-//! Tracked tasks: everything that runs beside a session can be waited for and told to stop.
+//! Tracked tasks: all background work can be told to stop and waited for.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -32,8 +32,8 @@ impl Tasks {
         tokio::spawn(self.tracker.track_future(task))
     }
 
-    /// Runs a duty in the group, on which others rely as long as the process lives. One that ends in a panic begins anew after a pause,
-    /// which gets longer with each panic that follows soon. `name` says in the log what it is.
+    /// Runs a duty that others rely on as long as the process lives. If it panics, it is restarted after a pause, which
+    /// grows with each further panic in quick succession. `name` identifies it in the log.
     pub fn keep<F>(&self, name: &'static str, duty: impl Fn() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -49,7 +49,7 @@ impl Tasks {
                 if begun.elapsed() > LONGEST_PAUSE {
                     pause = FIRST_PAUSE;
                 }
-                log::error!(duty = name, seconds = pause.as_secs(); "A fault of this program has ended {name}; it begins anew");
+                log::error!(duty = name, seconds = pause.as_secs(); "{name} ended because of a bug in this program; restarting it");
                 tokio::select! {
                     () = tasks.stopping() => return,
                     () = tokio::time::sleep(pause) => {}
@@ -92,15 +92,15 @@ impl Tasks {
     }
 }
 
-/// Before a duty begins anew that has ended in a panic: the first time, and after many.
+/// Pause before restarting a duty that panicked: after the first panic, and after many.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long a task may keep its thread to itself.
 const TURN: Duration = Duration::from_millis(2);
 
-/// A conversation's time on its thread. A client that sends many commands at once never makes its task wait: octets that are
-/// there already, and all that come from a little when they are decompressed, are no I/O after which the runtime would turn to others.
+/// A conversation's time on its thread. A client that sends many commands at once never makes its task wait: octets
+/// that have already arrived, or that a few decompress into, involve no I/O at which the runtime would switch tasks.
 #[derive(Debug)]
 pub struct Turn {
     since: Instant,
@@ -112,7 +112,7 @@ impl Turn {
         Self { since: Instant::now() }
     }
 
-    /// Lets others go on first, when this task has had its time.
+    /// Yields to other tasks when this one has used up its time.
     pub async fn share(&mut self) {
         if self.since.elapsed() >= TURN {
             tokio::task::yield_now().await;
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(begun.load(Ordering::SeqCst), 2);
     }
 
-    /// On one thread a task that always has something to do leaves room for another.
+    /// Even on a single thread, a task that always has work leaves room for another.
     #[tokio::test]
     async fn a_busy_task_gives_way() {
         let heard = std::sync::Arc::new(AtomicBool::new(false));

@@ -1,4 +1,4 @@
-//! The bodies of the fuzz targets, held against their seeds and against every input that has ever broken one.
+//! The bodies of the fuzz targets, run on their seeds and on every input that has ever broken one.
 //!
 //! `fuzz/regressions/<target>/<what-went-wrong>` holds those inputs; adding the file adds the test.
 
@@ -23,7 +23,7 @@ fn seeds_and_regressions_break_nothing() {
             println!("{}", path.display());
             let input = std::fs::read(&path).unwrap();
             body(&input);
-            // What stands before the end of the input is what a connection has brought so far.
+            // Everything before the end of the input is what a connection has received so far.
             for cut in 0..input.len().min(300) {
                 body(&input[..cut]);
             }

@@ -1,4 +1,4 @@
-//! The rules of the house, read from its own files.
+//! The project's own rules, checked against its files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +8,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All files below a directory with this ending, as paths from the project's root.
+/// All files below a directory with this extension, as paths from the project's root.
 fn files(below: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![root().join(below)];
@@ -108,7 +108,7 @@ fn rooms_of_a_floor_make_no_circle() {
         let others = crate_paths(&code(&path)).into_iter().filter(|other| other.0 == own.0 && other.1 != own.1);
         uses.entry(own.clone()).or_default().extend(others);
     }
-    // Takes away rooms that use nothing that is left, until nothing changes.
+    // Removes rooms that use no remaining room, until nothing changes.
     loop {
         let rooms: BTreeSet<_> = uses.keys().cloned().collect();
         let before = uses.len();
@@ -214,7 +214,7 @@ fn nothing_is_left_unfinished() {
     let mut wrong = Vec::new();
     for path in files("src", "rs").into_iter().chain(files("tests", "rs")).chain(files("modules", "nix")) {
         for (number, line) in text(&path).lines().enumerate() {
-            // A task of iCalendar is nothing that is left to be done here.
+            // A task of iCalendar is no unfinished work of this project.
             let line = line.replace(&["VTO", "DO"].concat(), "");
             if marks.iter().any(|mark| line.contains(mark.as_str())) {
                 wrong.push(format!("{}:{}: {line}", path.display(), number + 1));
@@ -224,7 +224,8 @@ fn nothing_is_left_unfinished() {
     assert!(wrong.is_empty(), "unfinished:\n{}", wrong.join("\n"));
 }
 
-/// What a running role cannot exchange is known in two places: to the server, which warns, and to the NixOS module, which restarts.
+/// The settings that a running role cannot exchange are listed twice: in the server, which warns, and in the NixOS
+/// module, which restarts.
 #[test]
 fn what_waits_for_a_restart_restarts_the_unit() {
     let code = code(Path::new("src/daemon/build.rs"));
@@ -237,13 +238,13 @@ fn what_waits_for_a_restart_restarts_the_unit() {
     let fixed = within("let fixed = [", "];");
     let fixed = fixed.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split('"').next()).map(str::to_owned);
     let module = text(Path::new("modules/units.nix"));
-    // Those are there without quotation marks, as they are looked at in part.
+    // Those occur there without quotation marks, since they are inspected in part.
     let named = |key: &str| module.contains(&format!("\"{key}\"")) || ["server", "listener", "tls"].contains(&key);
     let missing: Vec<String> = sizes.chain(fixed).filter(|key| !named(key)).collect();
     assert!(missing.is_empty(), "modules/units.nix does not restart for {missing:?}");
 }
 
-/// What the documents say about the code, in backticks, is there: files, directories, and names as Rust writes them.
+/// Everything the documents name in backticks exists: files, directories, and names as Rust writes them.
 #[test]
 fn documents_name_what_there_is() {
     let sources: Vec<(String, BTreeSet<String>)> = files("src", "rs")
@@ -287,7 +288,7 @@ fn links_of_documents_lead_somewhere() {
     assert!(wrong.is_empty(), "these are not there: {wrong:#?}");
 }
 
-/// A newcomer looks up in ARCHITECTURE.md what a directory is for.
+/// A newcomer looks up a directory's purpose in ARCHITECTURE.md.
 #[test]
 fn every_room_is_in_the_map() {
     let map = text(Path::new("ARCHITECTURE.md"));
@@ -315,7 +316,8 @@ fn alternatives(name: &str) -> Vec<String> {
     inside.split(',').map(|one| format!("{before}{one}{after}")).collect()
 }
 
-/// Whether a path names a file or directory: from the root or the modules, or below any directory of the sources.
+/// Whether a path names an existing file or directory: from the root or the modules, or below any directory of the
+/// sources.
 fn is_place(path: &str) -> bool {
     let path = path.trim_end_matches('/');
     let from_root = ["", "src", "modules"].iter().any(|base| root().join(base).join(path).exists());
@@ -332,10 +334,10 @@ fn is_file(name: &str) -> bool {
         || ["src", "modules"].iter().flat_map(|below| files(below, ending)).any(|file| file.ends_with(name))
 }
 
-/// Whether `a::b::Type::function` is there: the file or directory `a/b`, and in it the other names.
+/// Whether `a::b::Type::function` exists: the file or directory `a/b`, and the other names in it.
 fn is_in_code(sources: &[(String, BTreeSet<String>)], path: &str) -> bool {
     let names: Vec<&str> = path.split("::").collect();
-    // The longest beginning that is a place.
+    // The longest prefix that is a place.
     for modules in (0..names.len()).rev() {
         let place = names[..modules].join("::");
         let is_within = |module: &str| place.is_empty() || format!("::{module}::").contains(&format!("::{place}::"));

@@ -1,4 +1,4 @@
-//! Behaviour of the whole server, spoken to as clients do, and the rules of the house.
+//! Behaviour of the whole server, tested as clients see it, and the project's own rules.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the answer to what must not happen")]
 
 mod accounts;

@@ -11,13 +11,13 @@ pub enum InvalidDomain {
     #[error("the domain is empty")]
     Empty,
     /// Longer than RFC 5321 §4.5.3.1.2 and RFC 1035 §2.3.4 allow.
-    #[error("the domain `{0}` is too long: 253 octets in all and 63 between two dots are the most")]
+    #[error("the domain `{0}` is too long: at most 253 octets in all and 63 between two dots are allowed")]
     TooLong(String),
     /// Not letters, digits, hyphens and dots, nor a name that IDNA can turn into them.
     #[error("`{0}` is not a domain: letters, digits and inner hyphens between single dots are allowed")]
     Syntax(String),
     /// `[...]` around something that is not an IP address.
-    #[error("`{0}` is not an address literal: [192.0.2.1] or [IPv6:2001:db8::1] is wanted")]
+    #[error("`{0}` is not an address literal such as [192.0.2.1] or [IPv6:2001:db8::1]")]
     Literal(String),
 }
 
@@ -61,7 +61,7 @@ impl Domain {
 
 fn is_label(label: &str) -> bool {
     let edges_fine = !label.starts_with('-') && !label.ends_with('-');
-    // The underscore is no host name character, but real mail hosts carry it.
+    // The underscore is not allowed in host names, but real mail hosts use it.
     !label.is_empty() && edges_fine && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
@@ -113,7 +113,7 @@ impl<'de> serde::Deserialize<'de> for Domain {
     }
 }
 
-/// Whether a name is a domain or below it. Both are written alike, as [`Domain::as_str`] gives them.
+/// Whether a name is a domain or a subdomain of it. Both must be in the form of [`Domain::as_str`].
 pub fn is_within(name: &str, domain: &str) -> bool {
     name == domain || name.strip_suffix(domain).is_some_and(|head| head.ends_with('.'))
 }

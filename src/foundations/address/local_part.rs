@@ -20,14 +20,15 @@ pub enum InvalidLocalPart {
     Dots,
 }
 
-/// A local part, kept by its meaning: quotes and backslashes of the wire form are removed, and put back by `Display`
-/// only where they are needed (RFC 5321 §4.1.2: the quoted form and the plain form are the same mailbox).
+/// A local part, stored unquoted: quotes and backslashes of the wire form are removed, and restored by `Display` only
+/// where they are needed (RFC 5321 §4.1.2: the quoted form and the plain form are the same mailbox).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LocalPart(String);
 
 impl LocalPart {
-    /// Octets of a local part that every server has to take (RFC 5321 §4.5.3.1.1). Those of others may have what the path leaves
-    /// (§4.5.3.1: no more limits than one must): senders of bulk mail hold the recipient's address, rewritten ones somebody else's.
+    /// Octets of a local part that every server must accept (RFC 5321 §4.5.3.1.1). Other servers' addresses may be as
+    /// long as the path allows (§4.5.3.1: impose no more limits than necessary): senders of bulk mail embed the
+    /// recipient's address, rewritten senders somebody else's.
     pub const TAKEN_EVERYWHERE: usize = 64;
 
     /// The name without quotes or escapes.
@@ -42,7 +43,8 @@ impl LocalPart {
         Some((base, self.0[at + separator.len_utf8()..].to_owned()))
     }
 
-    /// What follows `SRS0` or `SRS1` in a rewritten sender (SRS), from the separator on, which may be one of three.
+    /// The text after `SRS0` or `SRS1` in a rewritten sender (SRS), starting with the separator, which may be one of
+    /// three.
     pub fn after_srs<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
         let (head, rest) = (text.get(..4)?, text.get(4..)?);
         (head.eq_ignore_ascii_case(scheme) && rest.starts_with(['=', '+', '-'])).then_some(rest)

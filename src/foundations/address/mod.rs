@@ -28,7 +28,7 @@ pub enum InvalidAddress {
     #[error(transparent)]
     Domain(#[from] InvalidDomain),
     /// Longer than RFC 5321 §4.5.3.1.3 allows for a path.
-    #[error("the address has {0} octets; 254 are the most")]
+    #[error("the address has {0} octets; at most 254 are allowed")]
     TooLong(usize),
 }
 
@@ -76,7 +76,8 @@ impl Address {
         }
     }
 
-    /// Whether every server has to take it, as far as the length of its local part goes (RFC 5321 §4.5.3.1.1). Those of our users should.
+    /// Whether every server must accept it, as far as the length of its local part goes (RFC 5321 §4.5.3.1.1). Our
+    /// users' addresses should be like that.
     pub fn is_taken_everywhere(&self) -> bool {
         self.local.value().len() <= LocalPart::TAKEN_EVERYWHERE
     }

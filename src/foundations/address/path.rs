@@ -22,7 +22,7 @@ impl ReversePath {
         }
     }
 
-    /// The address without angle brackets, as events and tables have it; empty for the null path.
+    /// The address without angle brackets, as in events and tables; empty for the null path.
     pub fn bare(&self) -> String {
         self.address().map(ToString::to_string).unwrap_or_default()
     }

@@ -1,26 +1,27 @@
-//! A clock that several machines share, for judging whether what they promise by it has ended.
+//! A clock shared by several machines, for judging whether a lease measured by it has ended.
 
 use std::time::Duration;
 
 use super::Uptime;
 
-/// Another machine's clock without its jumps forward. Seen from there, all leases end at once when it is put forward, while those
-/// who hold them go on. So a jump counts only after they had time to renew them; until then the clock is taken to go on as before.
+/// Another machine's clock without its jumps forward. When that clock is set forward, all leases seem to end at once
+/// although their holders carry on. So a jump counts only after the holders have had time to renew; until then the
+/// clock is taken to continue as before.
 #[derive(Debug, Default)]
 pub struct Steady(Option<Lead>);
 
 /// In microseconds.
 #[derive(Debug, Clone, Copy)]
 struct Lead {
-    /// How much that clock shows more than our uptime.
+    /// Difference between that clock and our uptime.
     by: i64,
-    /// Since when it shows yet more.
+    /// Since when it has been further ahead.
     jumped: Option<Uptime>,
 }
 
 impl Steady {
-    /// The time to judge by, in microseconds like `shown`, which is what the clock shows at `now`. What it goes forward by more than
-    /// `tolerance` since it was read last counts only after `wait`.
+    /// The time to judge by, in microseconds like `shown`, which is the clock's reading at `now`. An advance of more
+    /// than `tolerance` since the last reading counts only after `wait`.
     pub fn read(&mut self, shown: i64, now: Uptime, tolerance: Duration, wait: Duration) -> i64 {
         let by = shown.saturating_sub(now.micros());
         let lead = self.0.get_or_insert(Lead { by, jumped: None });
@@ -50,14 +51,14 @@ mod tests {
             (judged - 1_000_000_000) / 1_000_000
         };
         assert_eq!(read(0, 0), 0);
-        // A little too fast.
+        // Slightly fast.
         assert_eq!(read(11, 10), 11);
-        // Ten minutes too many.
+        // Ten minutes ahead.
         assert_eq!([read(612, 11), read(616, 15), read(626, 25)], [12, 16, 26]);
         assert_eq!(read(627, 26), 627);
-        // Put back, and forward again.
+        // Set back, then forward again.
         assert_eq!([read(28, 27), read(629, 28), read(30, 29)], [28, 29, 30]);
-        // The wait begins anew.
+        // The wait starts over.
         assert_eq!([read(631, 30), read(645, 44), read(646, 45)], [31, 45, 646]);
     }
 }

@@ -1,4 +1,4 @@
-//! What a resolver says.
+//! Answers of a resolver.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,22 +8,22 @@ use super::Resolver;
 /// The records of one name and type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<T> {
-    /// At least one.
+    /// At least one record.
     pub records: Vec<T>,
     /// How long they may be kept.
     pub ttl: Duration,
     /// Whether DNSSEC vouches for them.
     pub security: Security,
-    /// The name that has them, where the one asked for is an alias of it (CNAME).
+    /// The name that holds the records, if the one asked for is an alias of it (CNAME).
     pub canonical: Option<String>,
 }
 
-/// What DNSSEC says about an answer (RFC 4035 §4.3). A forged one is an [`Error`].
+/// The DNSSEC state of an answer (RFC 4035 §4.3). A forged one is an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Security {
-    /// Not signed, or nobody has checked.
+    /// Not signed, or not checked.
     Insecure,
-    /// Signed, and every signature up to the root fits.
+    /// Signed, with every signature up to the root valid.
     Secure,
 }
 
@@ -77,23 +77,23 @@ pub struct Caa {
 pub struct Error {
     /// The name that was asked for.
     pub name: String,
-    /// Which kind of no.
+    /// The kind of failure.
     pub kind: ErrorKind,
-    /// Whether DNSSEC vouches for it that there is nothing.
+    /// Whether DNSSEC proves that there is nothing.
     pub security: Security,
     /// The resolver's own words.
     #[source]
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// The kinds of "no" that matter to a caller.
+/// The kinds of failure that matter to a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ErrorKind {
-    /// The answer is forged, or the zone's signatures are broken. To be treated as [`ErrorKind::Temporary`], except
-    /// that it does not pass by itself.
-    #[error("the answer does not fit its DNSSEC signature")]
+    /// The answer is forged, or the zone's signatures are broken. Treat like [`ErrorKind::Temporary`], except that it
+    /// does not pass by itself.
+    #[error("the answer does not match its DNSSEC signature")]
     Bogus,
-    /// The name cannot stand in the DNS. The caller's business.
+    /// The name cannot exist in the DNS; a mistake of the caller.
     #[error("not a name the DNS can hold")]
     InvalidName,
     /// The name exists, but has no record of this type.
@@ -102,18 +102,18 @@ pub enum ErrorKind {
     /// The name does not exist.
     #[error("no such name")]
     NoSuchName,
-    /// No server answered, or one had a passing problem.
-    #[error("no answer from the name servers now")]
+    /// No server answered, or one had a temporary problem.
+    #[error("no answer from the name servers at the moment")]
     Temporary,
 }
 
 impl Error {
-    /// A failure without words of the resolver.
+    /// A failure without a message from the resolver.
     pub fn new(name: impl Into<String>, kind: ErrorKind) -> Self {
         Self { name: name.into(), kind, security: Security::Insecure, cause: None }
     }
 
-    /// Whether the DNS has said definitely that there is nothing.
+    /// Whether the DNS has said definitively that there is nothing.
     pub const fn is_absence(&self) -> bool {
         matches!(self.kind, ErrorKind::NoData | ErrorKind::NoSuchName)
     }
@@ -121,8 +121,8 @@ impl Error {
 
 /// The addresses of a host, of both families, asked for at the same time; those of one family when the other has none.
 ///
-/// Fails as [`Resolver`]'s methods do when there is none at all: a passing failure of either family outweighs
-/// the other's definite "no", because addresses might be there.
+/// Fails like [`Resolver`]'s methods when there is no address at all: a temporary failure of either family outweighs
+/// the other's definite "no", because addresses might exist.
 pub async fn addresses(resolver: &dyn Resolver, name: &str) -> Result<Answer<IpAddr>, Error> {
     let (v4, v6) = tokio::join!(resolver.a(name), resolver.aaaa(name));
     match (v4, v6) {

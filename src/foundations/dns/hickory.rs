@@ -18,9 +18,9 @@ use super::{Answer, Caa, DnsSettings, Dnssec, Error, ErrorKind, Lookup, Mx, Reso
 /// Asks the configured name servers, or those of the system. Keeps answers for as long as they allow.
 pub struct SystemResolver {
     resolver: TokioResolver,
-    /// What large answers take in its memory.
+    /// Memory that large answers take in its cache.
     large: Large,
-    /// Who is asked where signatures matter, if another's word on them counts.
+    /// The resolver asked where signatures matter, if another's AD bit is trusted.
     trusted: Option<Stub>,
 }
 
@@ -69,7 +69,7 @@ impl SystemResolver {
         }
         let answer = self.resolver.lookup(query, kind).await;
         if self.large.is_too_much_with(&answer) {
-            log::info!("Large answers fill the memory for what the DNS has said; all of it is forgotten");
+            log::info!("Large answers have filled the DNS cache; it is emptied");
             self.resolver.clear_cache();
         }
         let lookup = answer.map_err(|cause| failure(name, cause))?;
@@ -79,7 +79,7 @@ impl SystemResolver {
 
 fn apply(settings: &DnsSettings, options: &mut ResolverOpts) {
     options.timeout = settings.timeout.duration();
-    // Those after the first.
+    // Every link after the first.
     options.attempts = usize::try_from(settings.attempts.saturating_sub(1)).unwrap_or(0);
     options.cache_size = settings.cache_size.into();
     options.positive_max_ttl = Some(settings.longest_ttl.duration());
@@ -91,7 +91,7 @@ fn apply(settings: &DnsSettings, options: &mut ResolverOpts) {
     options.edns0 = true;
 }
 
-/// Types whose signatures matter to somebody.
+/// Record types whose signatures matter to a caller.
 const SIGNED: &[RecordType] = &[RecordType::MX, RecordType::A, RecordType::AAAA, RecordType::TLSA];
 
 /// The resolver of this machine, where one is among the name servers.
@@ -112,7 +112,7 @@ fn trusted(settings: &DnsSettings) -> Option<Stub> {
     stub
 }
 
-/// What a trusted resolver says.
+/// Answers of a trusted resolver.
 fn of_trusted<T>(
     name: &str,
     answer: std::io::Result<Message>,
@@ -263,7 +263,7 @@ mod tests {
 
     use super::*;
 
-    /// How often a server is asked that has a passing problem each time.
+    /// How often a server is asked that has a temporary problem each time.
     async fn questions(attempts: u32, dnssec: Dnssec) -> u32 {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let servers = vec![socket.local_addr().unwrap()];

@@ -1,9 +1,9 @@
 //! Questions to the DNS, behind a trait so that tests can answer them from a table.
 //!
-//! Promises: an answer says how long it may be kept and whether DNSSEC has vouched for it; a failure says which of "there
-//! is no such name", "the name has no such record", "no answer now" and "the answer is forged" it is. Names are
-//! given and returned in ASCII, lower case, without a final dot; the search list of the system is never applied.
-//! Waiting is bounded by `timeout` times `attempts`, memory by `cache_size`.
+//! Promises: an answer says how long it may be kept and whether DNSSEC vouches for it; a failure is one of "there is no
+//! such name", "the name has no such record", "no answer now" and "the answer is forged". Names are given and returned
+//! in ASCII, lower case, without a final dot; the system's search list is never applied. Waiting is bounded by
+//! `timeout` times `attempts`, memory by `cache_size`.
 //!
 //! Called by the SMTP rooms, the filter and outbound delivery. Takes no locks of its own. A failure is returned, never
 //! logged here.
@@ -25,10 +25,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// A question under way.
+/// A pending question.
 pub type Lookup<'a, T> = Pin<Box<dyn Future<Output = Result<Answer<T>, Error>> + Send + 'a>>;
 
-/// Who answers questions about names. The daemon has [`SystemResolver`]; tests bring a [`ZoneResolver`].
+/// A resolver. The daemon uses [`SystemResolver`]; tests bring a [`ZoneResolver`].
 ///
 /// Every method fails as [`Error`] says; an [`Answer`] holds at least one record.
 pub trait Resolver: Send + Sync + 'static {

@@ -1,5 +1,5 @@
-//! Questions to a validating resolver on this machine, whose word on signatures counts (RFC 6840 §5.7, §5.8): the AD bit
-//! asks for it and gives it. The way to it does not leave the machine, so nobody can forge the bit.
+//! Queries to a validating resolver on this machine whose AD bit is trusted (RFC 6840 §5.7, §5.8): the query sets the
+//! bit to ask for it. The path to it does not leave the machine, so nobody can forge the bit.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -24,7 +24,7 @@ pub(super) struct Stub {
 }
 
 impl Stub {
-    /// Only servers on this machine are asked; `None` when there is none among them.
+    /// Uses only servers on this machine; `None` when there is none among them.
     pub(super) fn new(servers: &[SocketAddr], timeout: Duration, attempts: u32) -> Option<Self> {
         let servers: Vec<SocketAddr> = servers.iter().copied().filter(|server| server.ip().is_loopback()).collect();
         (!servers.is_empty()).then_some(Self { servers, timeout, attempts: attempts.max(1) })
@@ -37,7 +37,7 @@ impl Stub {
             for server in &self.servers {
                 match tokio::time::timeout(self.timeout, ask(*server, name, kind)).await {
                     Ok(Ok(message)) if message.metadata.response_code == ResponseCode::ServFail => {
-                        last = io::Error::other("the resolver failed, or the answer does not fit its signature");
+                        last = io::Error::other("the resolver failed, or the answer does not match its signature");
                     }
                     Ok(Ok(message)) => return Ok(message),
                     Ok(Err(error)) => last = error,
@@ -69,7 +69,7 @@ async fn ask(server: SocketAddr, name: &Name, kind: RecordType) -> io::Result<Me
         match read(&block[..count], &question) {
             Some(answer) if answer.metadata.truncation => break,
             Some(answer) => return Ok(answer),
-            // An answer to something else.
+            // An answer to some other question.
             None => {}
         }
     }
@@ -79,7 +79,7 @@ async fn ask(server: SocketAddr, name: &Name, kind: RecordType) -> io::Result<Me
     let length = stream.read_u16().await?;
     let mut block = vec![0; usize::from(length)];
     stream.read_exact(&mut block).await?;
-    read(&block, &question).ok_or_else(|| io::Error::other("the resolver answers another question"))
+    read(&block, &question).ok_or_else(|| io::Error::other("the resolver answered a different question"))
 }
 
 /// The answer to this question.
@@ -135,7 +135,7 @@ mod tests {
         tokio::spawn(async move {
             let mut block = [0; 2048];
             while let Ok((count, from)) = socket.recv_from(&mut block).await {
-                // A stranger's guess, which must not count.
+                // A forged guess, which must not be accepted.
                 let _ = socket.send_to(b"nonsense", from).await;
                 let _ = socket.send_to(&answer(&block[..count], false), from).await;
             }

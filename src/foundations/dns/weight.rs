@@ -1,5 +1,5 @@
-//! What answers take in the resolver's memory. It bounds only their number, and whoever is asked about his own domain chooses how
-//! large they are.
+//! The memory that answers take in the resolver's cache. The cache bounds only their number, and the owner of a domain
+//! chooses how large its answers are.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +9,7 @@ use hickory_resolver::proto::rr::{RData, Record};
 
 use crate::foundations::settings::ByteSize;
 
-/// Octets of large answers that have come since everything was forgotten last.
+/// Octets of large answers received since the cache was last emptied.
 #[derive(Debug)]
 pub(super) struct Large {
     most: u64,
@@ -18,9 +18,9 @@ pub(super) struct Large {
 
 /// Answers up to this size are bounded well enough by their number.
 const SMALL: u64 = 4096;
-/// What a record takes besides its data: its own fields, and a name.
+/// Memory of a record besides its data: its own fields, and a name.
 const RECORD: u64 = 300;
-/// What a text within a record takes besides its octets.
+/// Memory of a text within a record besides its octets.
 const TEXT: u64 = 48;
 
 impl Large {
@@ -28,8 +28,8 @@ impl Large {
         Self { most: most.get(), come: AtomicU64::new(0) }
     }
 
-    /// Whether this answer makes them too much; then they count anew. An answer out of the memory counts too, since nobody tells
-    /// which are: at worst it is forgotten somewhat early.
+    /// Whether this answer exceeds the limit; then the count restarts. Answers from the cache are counted too, since
+    /// they cannot be told apart: at worst the cache is emptied somewhat early.
     pub(super) fn is_too_much_with(&self, answer: &Result<Lookup, NetError>) -> bool {
         let weight = weight(answer);
         if weight <= SMALL {

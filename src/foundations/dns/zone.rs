@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 
 use super::{Answer, Caa, Error, ErrorKind, Lookup, Mx, Resolver, Security, Srv, Tlsa};
 
-/// Answers from records given to it, for machines without a network (the demonstration) and for tests.
+/// Answers from its own records, for machines without a network (the demonstration) and for tests.
 ///
 /// The table is changed through a shared reference, so that records can come and go while a server runs.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! Files that are on the disk when the call returns.
 //!
-//! Promises: after [`write_durable`] a crash leaves either the old file or the new one, whole, and after success the new
-//! one; after [`sync_directory`] the names in a directory are as they were seen. Every error names the path and the verb.
-//! All functions block: async callers run them with `spawn_blocking`.
+//! Promises: after a crash during [`write_durable`] there is either the old file or the new one, whole, and after
+//! success the new one; [`sync_directory`] makes the present names in a directory durable. Every error names the path
+//! and the operation. All functions block: async callers run them with `spawn_blocking`.
 
 mod own;
 mod owner;
@@ -25,9 +25,9 @@ use crate::foundations::failure::Kind;
 pub struct Error {
     /// What was tried: `read`, `write`, `sync`, `rename`, `create`, `look for`.
     pub verb: &'static str,
-    /// With what.
+    /// On which path.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub source: io::Error,
 }
 
@@ -45,7 +45,7 @@ impl Error {
     }
 }
 
-/// Gives an I/O error the verb and path it needs to be understood.
+/// Adds the operation and the path to an I/O error.
 fn at<'a>(verb: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
     move |source| Error { verb, path: path.to_owned(), source }
 }
@@ -89,7 +89,7 @@ fn temporary_beside(path: &Path) -> PathBuf {
 /// Renames within one file system and syncs the directories on both sides.
 ///
 /// # Errors
-/// The rename or a sync fails; after a failed sync the new name may be there or not after a crash.
+/// The rename or a sync fails; after a failed sync, a crash may leave the new name or not.
 pub fn rename_durable(from: &Path, to: &Path) -> Result<(), Error> {
     fs::rename(from, to).map_err(at("rename", from))?;
     sync_directory(parent(to))?;
@@ -99,15 +99,15 @@ pub fn rename_durable(from: &Path, to: &Path) -> Result<(), Error> {
 /// Makes the names in a directory durable.
 ///
 /// # Errors
-/// The directory cannot be opened or the disk does not take it.
+/// The directory cannot be opened or the disk fails.
 pub fn sync_directory(path: &Path) -> Result<(), Error> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(at("sync", path))
 }
 
-/// Waits until no other process has this directory locked, and keeps it from the others until what is returned is dropped.
+/// Waits until no other process has this directory locked, and keeps it locked until the returned file is dropped.
 ///
 /// # Errors
-/// The directory cannot be opened, or its file system knows no locks.
+/// The directory cannot be opened, or its file system does not support locks.
 pub fn lock_directory(path: &Path) -> Result<fs::File, Error> {
     let directory = fs::File::open(path).map_err(at("open", path))?;
     directory.lock().map_err(at("lock", path))?;
@@ -147,8 +147,8 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     Ok(content)
 }
 
-/// Whether a path is no symbolic link, or one that its owner, or root, has set to what the link's owner has: such a link
-/// tells nothing that its owner could not read. A link that leads nowhere is none of these.
+/// Whether a path is not a symbolic link, or a link set by root, or by a user to something that user owns: such a link
+/// reveals nothing that its owner could not read. For a link to nothing the answer is no.
 ///
 /// # Errors
 /// The path is not there, or cannot be looked at.
@@ -164,7 +164,7 @@ pub fn leads_to_own(path: &Path) -> Result<bool, Error> {
     }
 }
 
-/// Whether something is there. A disk that does not answer has not said no.
+/// Whether something is there. A disk that fails does not count as "no".
 ///
 /// # Errors
 /// The disk cannot be asked.
@@ -172,7 +172,7 @@ pub fn is_there(path: &Path) -> Result<bool, Error> {
     path.try_exists().map_err(at("look for", path))
 }
 
-/// Whether a directory is there, as far as this program may look.
+/// Whether a directory is there, as far as this process may look.
 ///
 /// # Errors
 /// The disk cannot be asked.
@@ -181,7 +181,7 @@ pub fn is_directory(path: &Path) -> Result<bool, Error> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(metadata.is_dir()),
         Err(error) if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) => Ok(false),
-        // A link that leads to itself.
+        // A link to itself.
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Ok(false),
         Err(error) => Err(at("look for", path)(error)),
     }

@@ -1,4 +1,4 @@
-//! Files below a directory whose owner may change it meanwhile.
+//! Files below a directory whose owner may change it at any time.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -12,9 +12,9 @@ use rustix::io::Errno;
 
 use super::{Error, at};
 
-/// Opens a plain file below a directory for reading; `None` where a part of the path below is a link of somebody to what is not
-/// theirs ([`super::leads_to_own`]), or where there is no plain file. What is judged is what has been opened: a link that
-/// is set after somebody has looked changes nothing.
+/// Opens a plain file below a directory for reading; `None` if part of the path below is a link to something its owner
+/// does not own ([`super::leads_to_own`]), or if there is no plain file. The check is made on what was opened: a link
+/// set after the check changes nothing.
 ///
 /// # Errors
 /// It is not there, or cannot be read.
@@ -27,7 +27,7 @@ pub fn open_own(home: &Path, below: &Path) -> Result<Option<File>, Error> {
         let Component::Normal(name) = part else { return Ok(None) };
         let flags = match parts.peek() {
             Some(_) => OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            // A pipe in the place of a file would keep who opens it waiting.
+            // Opening a pipe in place of a file would block.
             None => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
         };
         match step(&here, name, flags).map_err(failed)? {
@@ -54,10 +54,10 @@ pub fn read_own(home: &Path, below: &Path, limit: u64) -> Result<Option<Vec<u8>>
     Ok(Some(content))
 }
 
-/// One part of the way; `None` for a link that leads to what is not its owner's, or to nothing.
+/// One component of the path; `None` for a link to something its owner does not own, or to nothing.
 fn step(here: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<Option<OwnedFd>, Errno> {
     let link = match openat(here, name, flags | OFlags::NOFOLLOW, Mode::empty()) {
-        // Which of the two answers a link gets depends on what was wanted.
+        // Which of the two errors a link gives depends on the flags.
         Err(Errno::LOOP | Errno::NOTDIR) => {
             openat(here, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?
         }
@@ -108,7 +108,7 @@ mod tests {
             return;
         }
         chown(place.path().join("other"), Some(1001), None).unwrap();
-        // What root has set is meant.
+        // A link set by root is trusted.
         assert_eq!(read("cur/theft").unwrap().as_deref(), Some("not mine"));
         for link in ["cur/link", "cur/dangling", "cur/theft", "new"] {
             lchown(home.join(link), Some(1002), None).unwrap();

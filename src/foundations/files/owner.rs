@@ -1,4 +1,4 @@
-//! Files made for somebody else: by an administrator who is root, for the server's user.
+//! Files made on behalf of another user: by root, for the server's user.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -9,15 +9,15 @@ use rustix::fs::{Gid, Timespec, Timestamps, Uid};
 
 use super::{Error, at, is_directory, sync_directory};
 
-/// Who new files belong to.
+/// Owner of new files.
 #[derive(Debug, Clone, Copy)]
 pub struct Owner(Option<(u32, u32)>);
 
 impl Owner {
-    /// Whoever runs this.
+    /// The user that runs this process.
     pub const SELF: Self = Self(None);
 
-    /// As [`super::write_durable`], for the owner.
+    /// Like [`super::write_durable`], for the owner.
     ///
     /// # Errors
     /// Any of its steps fails; then `path` is as it was and the temporary file is gone.
@@ -25,7 +25,7 @@ impl Owner {
         super::replace(path, content, mode, self)
     }
 
-    /// The owner of a directory, where that is another than whoever runs this.
+    /// The owner of a directory, if it is not the user that runs this process.
     ///
     /// # Errors
     /// The directory cannot be looked at.
@@ -35,7 +35,7 @@ impl Owner {
         Ok(Self(is_other.then_some((metadata.uid(), metadata.gid()))))
     }
 
-    /// Gives a file that is there to the owner.
+    /// Gives an existing file to the owner.
     ///
     /// # Errors
     /// It cannot be given.
@@ -54,7 +54,7 @@ impl Owner {
         }
     }
 
-    /// Makes a directory for its owner alone, and those above it that are missing.
+    /// Makes a directory that only its owner can enter, and the missing ones above it.
     ///
     /// # Errors
     /// It cannot be made.
@@ -74,7 +74,7 @@ impl Owner {
         self.give(&directory).map_err(at("change the owner of", path))
     }
 
-    /// Writes a new file with permission bits `mode` and a date of its own, in nanoseconds since 1970. It is not synced.
+    /// Writes a new file with permission bits `mode` and the given date, in nanoseconds since 1970. It is not synced.
     ///
     /// # Errors
     /// It is there already, or cannot be written; then no part of it is left.
@@ -92,7 +92,7 @@ impl Owner {
     }
 }
 
-/// Puts everything that was written to a file system on its disk, in one go.
+/// Syncs everything written to a file system at once.
 ///
 /// # Errors
 /// The disk fails.
@@ -101,7 +101,7 @@ pub fn sync_file_system(path: &Path) -> Result<(), Error> {
     rustix::fs::syncfs(&directory).map_err(|error| at("sync", path)(error.into()))
 }
 
-/// Gives a directory whose content is complete its name, which nothing else may have.
+/// Gives a complete directory its final name, which must be free.
 ///
 /// # Errors
 /// The name is taken, or the disk fails.
@@ -111,7 +111,7 @@ pub fn publish_directory(from: &Path, to: &Path) -> Result<(), Error> {
     sync_directory(to.parent().unwrap_or(to))
 }
 
-/// Gives what is on disk already its name, which nothing else may have. The directory is still to be synced.
+/// Gives a synced file or directory its final name, which must be free. The directory around it still needs a sync.
 ///
 /// # Errors
 /// The name is taken, or the disk fails.

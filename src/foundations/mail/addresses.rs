@@ -1,7 +1,7 @@
 //! Address lists in header fields (RFC 5322 §3.4), in whatever state they are.
 //!
-//! Gives the pieces as ENVELOPE shows them; nothing is checked, so what comes out need not be deliverable. A list is
-//! read in linear time and, unless something else is said, at most [`MAX_ENTRIES`] entries of it.
+//! Gives the pieces as ENVELOPE shows them; nothing is checked, so the result need not be deliverable. A list is read
+//! in linear time and, unless stated otherwise, at most [`MAX_ENTRIES`] entries of it.
 
 use memchr::{memchr, memrchr};
 
@@ -19,7 +19,7 @@ pub enum Entry {
     Mailbox(Mailbox),
 }
 
-/// One address with its name, octets as written less quotes and escapes; encoded words are left as they are.
+/// One address with its name; quotes and escapes are removed, encoded words left as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mailbox {
     /// The display name, or the comment after an address without one.
@@ -49,7 +49,7 @@ pub fn read(value: &[u8]) -> Vec<Entry> {
     read_at_most(value, MAX_ENTRIES)
 }
 
-/// Reads at most so many entries of a field's value, and one more where they end within a group.
+/// Reads at most this many entries of a field's value, and one more if the limit falls within a group.
 pub fn read_at_most(value: &[u8], most: usize) -> Vec<Entry> {
     let last_quote = memrchr(b'"', value).unwrap_or(0);
     let mut reader =
@@ -64,7 +64,7 @@ pub fn read_at_most(value: &[u8], most: usize) -> Vec<Entry> {
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Offset of the last quotation mark: one that no other follows opens nothing.
+    /// Offset of the last quotation mark: without a later one it opens nothing.
     last_quote: usize,
     in_group: bool,
     /// The last entry ended with `>` and no separator has come since.

@@ -12,12 +12,12 @@ pub fn decode(label: &[u8], octets: &[u8]) -> String {
         return guess(octets).into_owned();
     }
     match Encoding::for_label(label) {
-        // What the web does not read any more, since it can hide markup; here markup is looked for in what was decoded.
+        // Browsers no longer decode it because it can hide markup; here markup is looked for after decoding.
         Some(encoding) if encoding == REPLACEMENT => of_seven_bits(label, octets),
         // RFC 2781 §4.1: the mark at the beginning says in which order the octets are.
         Some(encoding) if encoding == UTF_16LE || encoding == UTF_16BE => encoding.decode(octets).0.into_owned(),
         Some(encoding) => encoding.decode_without_bom_handling(octets).0.into_owned(),
-        // What the web does not know but mail has: UTF-7 and code pages.
+        // Unknown to the web but used in mail: UTF-7 and code pages.
         None => match mail_parser::decoders::charsets::map::charset_decoder(label) {
             Some(decoder) => decoder(octets),
             None => guess(octets).into_owned(),
@@ -25,12 +25,13 @@ pub fn decode(label: &[u8], octets: &[u8]) -> String {
     }
 }
 
-/// Octets of unknown charset: UTF-8 when they are valid UTF-8, also when they were cut within the last character or are
-/// damaged here and there; else windows-1252.
+/// Octets of unknown charset: UTF-8 when they are valid UTF-8, even if cut within the last character or damaged here
+/// and there; else windows-1252.
 pub fn guess(octets: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(octets) {
         Ok(text) => Cow::Borrowed(text),
-        // Nothing before shows that it is UTF-8 when all before is ASCII: it may be the last letter of a word in windows-1252.
+        // When everything before is ASCII, nothing indicates UTF-8: this may be the last letter of a word in
+        // windows-1252.
         Err(error) if error.error_len().is_none() && !octets[..error.valid_up_to()].is_ascii() => {
             String::from_utf8_lossy(octets)
         }
@@ -39,7 +40,7 @@ pub fn guess(octets: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// The charset that a page names in its head, where it cannot be UTF-8. Browsers look as far as this (HTML §13.2.3.2).
+/// The charset that a page names in its head, unless it is UTF-8. Browsers look this far (HTML §13.2.3.2).
 pub fn declared(octets: &[u8]) -> Option<&[u8]> {
     if std::str::from_utf8(octets).is_ok() {
         return None;
@@ -79,7 +80,7 @@ fn of_seven_bits(label: &[u8], octets: &[u8]) -> String {
     guess(octets).into_owned()
 }
 
-/// Lifts what stands between two shifts into the upper half, where the charset of eight bits has it. A line ends in ASCII.
+/// Moves the text between two shifts into the upper half, where the eight-bit charset has it. Each line ends in ASCII.
 fn shifted(octets: &[u8], into: &[u8], out: &[u8], encoding: &'static Encoding) -> String {
     let mut lifted = Vec::with_capacity(octets.len());
     let (mut rest, mut is_lifted) = (octets, false);
@@ -125,7 +126,8 @@ mod tests {
             ("utf-8", b"\xd0\xbf\xd1\x80\xd0", "пр\u{fffd}"),
             ("us-ascii", b"\xd0\xbf\xd1\x80\xd0", "пр\u{fffd}"),
             ("utf-8", b"caf\xc9", "cafÉ"),
-            // Neither is it another charset for one damaged octet, nor UTF-8 for two that look like it by chance.
+            // One damaged octet does not make it another charset, nor do two that resemble UTF-8 by chance make it
+            // UTF-8.
             ("utf-8", b"gr\xc3\xbcn \xff bl\xc3\xa4u", "grün \u{fffd} bläu"),
             ("x-nonsense", b"\xd0\xbf\xd1\x80\xd0... \xd0\xbf", "пр\u{fffd}... п"),
             ("utf-8", b"MEN\xdc\x94 f\xfcr \xe9", "MENÜ” für é"),

@@ -33,7 +33,8 @@ pub fn field(name: &str, text: &str, charset: Charset) -> String {
     let mut line = Folded::begin(name);
     let words: Vec<&str> =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
-    // What reads like an encoded word must be encoded, or it would be decoded; and what fits no line can be folded so.
+    // A word that looks like an encoded word must be encoded, or it would be decoded; encoding also allows overlong
+    // words to be folded.
     let is_plain = |word: &str| {
         !word.contains("=?") && word.len() <= LONGEST_WORD && (word.is_ascii() || charset == Charset::Utf8)
     };
@@ -43,7 +44,7 @@ pub fn field(name: &str, text: &str, charset: Charset) -> String {
             line.word(first);
             rest = others;
         } else {
-            // RFC 2047 §6.2: blanks between encoded words are not shown, so a run of them is encoded as one text.
+            // RFC 2047 §6.2: blanks between encoded words are not shown, so a run of such words is encoded as one text.
             let run = rest.iter().take_while(|word| !is_plain(word)).count();
             line.encoded(&rest[..run].join(" "));
             rest = &rest[run..];
@@ -110,7 +111,7 @@ impl Folded {
         self.line += 1 + word.len();
     }
 
-    /// Whether there is more than the field's name, which alone on a line some readers take for an empty field.
+    /// Whether anything follows the field's name; some readers take a line with the name alone for an empty field.
     fn has_words(&self) -> bool {
         self.text.contains(' ')
     }
@@ -119,7 +120,7 @@ impl Folded {
     fn encoded(&mut self, mut text: &str) {
         use base64::Engine as _;
         while !text.is_empty() {
-            // What is left of this line, unless that is so little that the next line is better.
+            // Fills the rest of this line, unless so little is left that the next line is better.
             let left = LINE.saturating_sub(self.line + 1 + "=?utf-8?b??=".len()) / 4 * 3;
             let room = if left < WORD / 3 { WORD } else { left.min(WORD) };
             let (now, later) = text.split_at(text.floor_char_boundary(room));

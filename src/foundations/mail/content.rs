@@ -47,7 +47,7 @@ impl<'a> ContentType<'a> {
         Some(Self { media, subtype, parameters: Parameters::read(cursor) })
     }
 
-    /// What holds without a usable field (RFC 2045 §5.2), or for parts of a multipart/digest (RFC 2046 §5.1.5).
+    /// The default without a usable field (RFC 2045 §5.2), or for parts of a multipart/digest (RFC 2046 §5.1.5).
     pub const fn default_in(container: Container) -> Self {
         let (media, subtype): (&[u8], &[u8]) = match container {
             Container::Digest => (b"message", b"rfc822"),
@@ -67,7 +67,7 @@ impl<'a> ContentType<'a> {
     }
 }
 
-/// What a part is in, as far as its default type depends on it.
+/// What a part is contained in, as far as its default type depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Container {
     /// multipart/digest.
@@ -170,8 +170,8 @@ fn join_continuations<'a>(given: Vec<(&'a [u8], Cow<'a, [u8]>)>) -> Parameters<'
     for (at, (name, value)) in given.iter().enumerate() {
         match continuation(name) {
             None => joined.push((Cow::Borrowed(name), value.clone())),
-            // The whole value stands where its first piece stands; later pieces have been taken along by it. Pieces
-            // without a beginning mean nothing, nor do further beginnings: each would hold all of it once more.
+            // The whole value stands in place of its first piece, which has collected the later ones. Pieces without a
+            // first one are meaningless, and so are repeated first pieces: each would hold the whole value again.
             Some(first) if first.number == 0 && !given[..at].iter().any(|(name, _)| begins(name, first.base)) => {
                 joined.push(join(first.base, &given));
             }

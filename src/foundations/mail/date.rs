@@ -19,7 +19,7 @@ impl HeaderDate {
     }
 
     /// Reads a Date field's value, tolerating missing weekdays, missing seconds, comments, two-digit years (RFC 5322
-    /// §4.3), named zones, `14-Nov-2023` and the order of ctime. `None` when there is no date to be seen in it.
+    /// §4.3), named zones, `14-Nov-2023` and the order of ctime. `None` when no date can be made out.
     pub fn read(value: &[u8]) -> Option<Self> {
         let mut parts = Parts::default();
         for word in words(&value[..value.len().min(MAX_VALUE)]) {

@@ -21,7 +21,7 @@ pub struct Envelope {
     pub dsn: DsnWish,
 }
 
-/// One recipient of an envelope, with what the sender wants to be told about it.
+/// One recipient of an envelope, with the notifications the sender asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
     /// The address; `<Postmaster>` has been completed with our own host name.

@@ -1,4 +1,4 @@
-//! Header sections over raw bytes: where they end, which fields they hold, in whatever state they are.
+//! Header sections over raw bytes: where they end and which fields they hold, however malformed.
 //!
 //! Nothing is copied and nothing refused. A line that is no field (no colon, a name with blanks or control
 //! characters) is kept as a field without a name: it stays in the bytes but no look-up finds it.
@@ -35,7 +35,7 @@ impl<'a> HeaderSection<'a> {
     /// Whether a message begins with a header, which may be empty. One that does not is all body.
     pub fn begins(message: &[u8]) -> bool {
         let line = &message[..line_end(message, 0)];
-        // The line of an mbox stands before many a header.
+        // Many a header follows the `From ` line of an mbox.
         matches!(line, b"" | b"\r\n" | b"\n") || line.starts_with(b"From ") || split_name(line).is_some()
     }
 

@@ -15,7 +15,7 @@ pub fn crlf(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(result)
 }
 
-/// Appends what [`crlf`] makes of these bytes.
+/// Appends the result of [`crlf`] for these bytes.
 pub fn crlf_onto(bytes: &[u8], out: &mut Vec<u8>) {
     let mut copied = 0;
     for at in memchr_iter(b'\n', bytes) {
@@ -28,7 +28,7 @@ pub fn crlf_onto(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&bytes[copied..]);
 }
 
-/// Length of what [`crlf`] makes of these bytes: RFC822.SIZE of a file with any line ends.
+/// Length of the result of [`crlf`]: RFC822.SIZE of a file with any line ends.
 pub fn crlf_len(bytes: &[u8]) -> usize {
     bytes.len() + memchr_iter(b'\n', bytes).filter(|at| *at == 0 || bytes[at - 1] != b'\r').count()
 }

@@ -1,13 +1,13 @@
-//! Compressed RTF (MS-OXRTFCP), as Outlook keeps formatted texts.
+//! Compressed RTF (MS-OXRTFCP), Outlook's format for formatted text.
 
-/// Octets that the dictionary holds; it is written round and round.
+/// Size of the dictionary in octets; it is a ring buffer.
 const DICTIONARY: usize = 4096;
-/// Octets of a text at most: nobody writes more by hand, and pictures are files.
+/// Largest text in octets: nobody writes more by hand, and pictures are files.
 const LONGEST: usize = 16 << 20;
 /// What the dictionary begins with (MS-OXRTFCP §2.1.2.1).
 const BEGINNING: &[u8; 207] = b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \\fdecor MS Sans SerifSymbolArialTimes New RomanCourier{\\colortbl\\red0\\green0\\blue0\r\n\\par \\pard\\plain\\f0\\fs20\\b\\i\\u\\tab\\tx";
 
-/// The text; `None` when it is compressed in no way that is known. What is cut off is missing.
+/// The text; `None` when the compression is unknown. Truncated input gives the part that is there.
 pub(super) fn decompress(octets: &[u8]) -> Option<Vec<u8>> {
     let (header, rest) = octets.split_at_checked(16)?;
     match &header[8..12] {
@@ -17,7 +17,8 @@ pub(super) fn decompress(octets: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// MS-OXRTFCP §2.2.2: eight times an octet or a place in the dictionary, as the bits of the octet before say.
+/// MS-OXRTFCP §2.2.2: eight items, each a literal octet or a reference into the dictionary, as the bits of the control
+/// octet say.
 fn unpacked(octets: &[u8]) -> Vec<u8> {
     let mut dictionary = [b' '; DICTIONARY];
     dictionary[..BEGINNING.len()].copy_from_slice(BEGINNING);
@@ -41,7 +42,7 @@ fn unpacked(octets: &[u8]) -> Vec<u8> {
             }
             let Some(second) = rest.next() else { break 'text };
             let place = (usize::from(first) << 4) | usize::from(second >> 4);
-            // Where the next octet would be written stands nothing yet: the end.
+            // A reference to the current write position marks the end.
             if place == at {
                 break 'text;
             }

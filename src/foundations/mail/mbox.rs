@@ -4,17 +4,17 @@ mod reader;
 
 pub use reader::{Messages, Wrapped};
 
-/// The messages in a file: those of an mbox, each with the line before it, else the one that the file is. An empty file has
-/// none.
+/// The messages in a file: for an mbox, each with the line before it; otherwise the file itself as one message. An
+/// empty file has none.
 pub fn messages(octets: &[u8]) -> Vec<&[u8]> {
     if !is_mbox(octets) {
         return if octets.is_empty() { vec![] } else { vec![octets] };
     }
-    // Some programs write no dates, and then in no line of a file. Newer versions of Thunderbird write nothing at all
-    // behind `From`, also into files that older ones have begun with dates.
+    // Some programs never write dates. Newer versions of Thunderbird write nothing at all after `From`, even into files
+    // that older versions began with dates.
     let undated = !is_separator(octets);
     let mut starts = vec![0];
-    // Behind an empty line, of which programs on Windows make CR and LF.
+    // After an empty line; programs on Windows end it with CRLF.
     let behind_empty = |at: &usize| octets[..*at].ends_with(b"\n\n") || octets[..*at].ends_with(b"\n\r\n");
     let candidates = memchr::memmem::find_iter(octets, b"\nFrom ").map(|at| at + 1);
     starts.extend(candidates.filter(behind_empty).filter(|at| {
@@ -30,7 +30,7 @@ pub fn is_mbox(octets: &[u8]) -> bool {
     is_separator(octets) || is_undated_separator(octets)
 }
 
-/// `From`, and behind this line a field of a header.
+/// `From`, followed by a line that is a header field.
 fn is_undated_separator(octets: &[u8]) -> bool {
     let rest = octets.get(first_line(octets).len() + 1..).unwrap_or_default();
     let name = first_line(rest).split(|octet| *octet == b':').next().unwrap_or_default();
@@ -38,7 +38,7 @@ fn is_undated_separator(octets: &[u8]) -> bool {
     octets.starts_with(b"From ") && is_field
 }
 
-/// `From` with nothing behind it, which no sentence begins with.
+/// `From` with nothing after it: no sentence begins like that.
 fn is_bare(octets: &[u8]) -> bool {
     first_line(octets).trim_ascii_end() == b"From"
 }
@@ -57,8 +57,8 @@ fn first_line(octets: &[u8]) -> &[u8] {
     &octets[..memchr::memchr(b'\n', octets).unwrap_or(octets.len())]
 }
 
-/// A message of an mbox as it was before it was put there: without the line before it and the empty one behind it, and
-/// with lines that begin with `From ` as they were (every `>` in front of one was added, as mboxrd does it).
+/// A message of an mbox as it was before it was stored: without the line before it and the empty one after it, and with
+/// `From ` lines restored (one `>` in front was added to each, as mboxrd does it).
 pub fn unwrap(message: &[u8]) -> Vec<u8> {
     let body = if is_mbox(message) { &message[(first_line(message).len() + 1).min(message.len())..] } else { message };
     let body = match body {
@@ -75,11 +75,11 @@ pub fn unwrap(message: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What the line before a message says: the date, as `ctime` writes it, in UTC.
+/// The date in the line before a message, as `ctime` writes it, in UTC.
 pub fn separator_date(message: &[u8]) -> Option<chrono::NaiveDateTime> {
     let line = is_separator(message).then(|| String::from_utf8_lossy(first_line(message)).into_owned())?;
     let words: Vec<&str> = line.split_whitespace().collect();
-    // Some add a time zone behind or before the year.
+    // Some programs add a time zone after or before the year.
     let time = words.iter().position(|word| word.matches(':').count() == 2)?;
     let (month, day) = (words.get(time.checked_sub(2)?)?, words.get(time - 1)?);
     let year = words[time + 1..].iter().find(|word| word.len() == 4 && word.bytes().all(|b| b.is_ascii_digit()))?;

@@ -1,4 +1,4 @@
-//! The numbers by which messages of a mailbox are named (RFC 9051 §2.3.1).
+//! The numbers that identify messages in a mailbox (RFC 9051 §2.3.1).
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// The text or value is not such a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a number from 1 to {max} is wanted")]
+#[error("expected a number from 1 to {max}")]
 pub struct InvalidNumber {
     max: u64,
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::ContentDigest;
 use crate::foundations::clock::Timestamp;
 
-/// MAILBOXID: stays when a mailbox is renamed, and is never that of another one.
+/// MAILBOXID: stays when a mailbox is renamed, and is never reused for another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MailboxId(u64);
 
@@ -29,8 +29,8 @@ impl fmt::Display for MailboxId {
     }
 }
 
-/// EMAILID: made from what never changes about a message, its octets and its internal date. So it is the same for copies,
-/// and the same again when everything but the files was lost.
+/// EMAILID: derived from what never changes about a message, its octets and its internal date. So it is the same for
+/// copies, and comes out the same again when everything but the files was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EmailId {
     content: ContentDigest,
@@ -57,8 +57,8 @@ impl fmt::Display for EmailId {
     }
 }
 
-/// THREADID: made from the id of the message that a thread began with, as its answers name it. So it needs no memory, is the
-/// same in all mailboxes, and never changes whatever comes later.
+/// THREADID: derived from the id of the message that began the thread, as its answers name it. So it needs no storage,
+/// is the same in all mailboxes, and never changes, whatever arrives later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ThreadId(ContentDigest);
 
@@ -110,7 +110,7 @@ impl FromStr for EmailId {
         let content = u128::from_str_radix(content, 16).map_err(|_| InvalidEmailId)?;
         let date = u64::from_str_radix(date, 16).map_err(|_| InvalidEmailId)?.cast_signed();
         let id = Self { content: ContentDigest(content.to_be_bytes()), date };
-        // There is one way to write each, so that comparing texts and comparing identifiers is the same.
+        // Each has exactly one written form, so comparing texts equals comparing identifiers.
         if id.to_string() == text { Ok(id) } else { Err(InvalidEmailId) }
     }
 }

@@ -44,7 +44,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// For a message that this process makes itself, or goes on with; `session` is where it began.
+    /// For a message that this process made itself or processes further; `session` is where it began.
     pub const fn internal(session: SessionId, at: Timestamp) -> Self {
         let (peer, local) = (Peer::Internal, None);
         Self { session, peer, local, hello: String::new(), with: With::Local, tls: None, login: None, at }
@@ -108,11 +108,11 @@ pub struct TlsFacts {
 pub struct Login {
     /// The account's own address; of [`Who::MachineUser`], the user's name at this host.
     pub address: Address,
-    /// How it is known.
+    /// How their identity is known.
     pub who: Who,
 }
 
-/// How somebody is known.
+/// How somebody's identity is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
     /// By something that only the user of the account has.

@@ -1,10 +1,11 @@
 //! Reading Authentication-Results fields (RFC 8601 §2.2).
 //!
-//! Values come from strangers and may stand in quotes, semicolons and all: whoever splits at every semicolon can be told anything.
+//! Values come from strangers and may be quoted, semicolons included: a reader that splits at every semicolon can be
+//! told anything.
 
 use std::borrow::Cow;
 
-/// The name of whoever has written a field, without comments and quotes; empty when there is none.
+/// The name of the host that wrote a field, without comments and quotes; empty when there is none.
 pub fn author_of_results(text: &str) -> Cow<'_, str> {
     let text = after_comments(text);
     match text.strip_prefix('"') {
@@ -16,7 +17,7 @@ pub fn author_of_results(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// What a quoted string stands for, after its opening quote (RFC 5322 §3.2.4): a backslash stands for what follows it.
+/// The content of a quoted string, after its opening quote (RFC 5322 §3.2.4), with backslashes resolved.
 fn unquoted(quoted: &str) -> String {
     let mut value = String::new();
     let mut chars = quoted.chars();
@@ -30,7 +31,7 @@ fn unquoted(quoted: &str) -> String {
     value
 }
 
-/// The results in a field that this host has written; `None` when another has, or nobody.
+/// The results in a field that this host has written; `None` when another host has, or none is named.
 pub fn results_of<'t>(text: &'t str, host: &str) -> Option<Vec<&'t str>> {
     if !author_of_results(text).eq_ignore_ascii_case(host) {
         return None;
@@ -38,7 +39,7 @@ pub fn results_of<'t>(text: &'t str, host: &str) -> Option<Vec<&'t str>> {
     Some(results_in(text).skip(1).collect())
 }
 
-/// The parts between semicolons that stand in neither quotes nor comments, without blanks around them.
+/// The parts between semicolons outside quotes and comments, trimmed.
 pub fn results_in(text: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut depth, mut escaped) = (false, 0_u32, false);
     let parts = text.split(move |c: char| {
@@ -58,7 +59,7 @@ pub fn results_in(text: &str) -> impl Iterator<Item = &str> {
     parts.map(str::trim)
 }
 
-/// What follows blanks and comments at the beginning (RFC 5322 §3.2.2).
+/// The text after leading blanks and comments (RFC 5322 §3.2.2).
 fn after_comments(text: &str) -> &str {
     let mut rest = text.trim_start();
     while rest.starts_with('(') {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// What of a message, or of the part that a section part number names, is wanted.
+/// Which piece of a message, or of the part that a part number names, is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Piece {
     /// All of it: the whole message, or the body of the part without the part's MIME header.
@@ -40,7 +40,7 @@ pub(super) struct Entry {
 /// What the body of a part is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Nothing that is looked into.
+    /// A leaf.
     Leaf,
     /// Parts between boundaries.
     Multipart,
@@ -49,7 +49,7 @@ pub enum Kind {
 }
 
 impl Sections {
-    /// The octets that a section means, or `None` when the message has no such part or the part no such piece.
+    /// The octets that a section means, or `None` when the message has no such part or the part has no such piece.
     ///
     /// `path` is the section part number, `[1, 2]` for `1.2`, empty for the message itself.
     pub fn find(&self, path: &[u32], piece: Piece) -> Option<Range<u64>> {

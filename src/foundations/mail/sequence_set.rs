@@ -1,4 +1,4 @@
-//! Sets of the numbers by which messages of a mailbox are named (RFC 9051 §9).
+//! Sets of the numbers that identify messages in a mailbox (RFC 9051 §9).
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -11,16 +11,16 @@ use super::{Numbered, Uid};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSequenceSet {
     /// Not of the form `1,3:5,7:*`.
-    #[error("a set of numbers such as 1,3:5,7:* is wanted")]
+    #[error("expected a set of numbers such as 1,3:5,7:*")]
     Malformed,
     /// More ranges than [`SequenceSet::MAX_RANGES`] after merging.
-    #[error("a set of numbers may have {} ranges", SequenceSet::<Uid>::MAX_RANGES)]
+    #[error("a set of numbers may have at most {} ranges", SequenceSet::<Uid>::MAX_RANGES)]
     TooManyRanges,
 }
 
 /// A set of message numbers (RFC 9051 §9 `sequence-set`): sorted, merged ranges and perhaps `*`.
 ///
-/// `*` stands for the largest number in use, so everything that looks into a set takes that maximum; `None` says that
+/// `*` stands for the largest number in use, so every method that looks into a set takes that maximum; `None` says that
 /// the folder is empty. Numbers above the maximum are never produced. As RFC 9051 §9 demands, `9:*` in a folder whose
 /// largest number is 5 means 5.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -223,7 +223,7 @@ impl<T: Numbered> SequenceSet<T> {
 }
 
 impl<T: Numbered> Open<T> {
-    /// What two open ends make together; `n:*` always includes `*`.
+    /// The union of two open ends; `n:*` always includes `*`.
     fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::From(a), Self::From(b)) => Self::From(a.min(b)),

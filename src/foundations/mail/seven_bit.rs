@@ -1,10 +1,11 @@
-//! A message made fit for hosts that take 7-bit lines only (RFC 6152 §3, RFC 3030 §3).
+//! Conversion of a message for hosts that take only 7-bit lines (RFC 6152 §3, RFC 3030 §3).
 //!
-//! [`SevenBit::of`] decides what is copied, encoded and rewritten, and [`SevenBit::blocks`] makes the result piece by piece, so that a
-//! long message is in memory once. What a part means is the same before and after, octet by octet. Its cost is linear in the length.
+//! [`SevenBit::of`] decides what is copied, encoded and rewritten, and [`SevenBit::blocks`] produces the result piece
+//! by piece, so that a long message is in memory only once. The decoded content of every part stays the same, octet for
+//! octet. The cost is linear in the length.
 //!
-//! Octets outside ASCII in *header fields* stay: 8BITMIME does not allow them either, no encoding of a body makes them better, and
-//! whoever wants them taken as UTF-8 needs SMTPUTF8.
+//! Octets outside ASCII in *header fields* stay: 8BITMIME does not allow them either, encoding a body does not help,
+//! and a sender who wants them read as UTF-8 needs SMTPUTF8.
 
 use std::ops::Range;
 
@@ -34,26 +35,26 @@ pub enum Unconvertible {
     /// RFC 1847 §2.1, §2.2: what is signed or encrypted must arrive as it was made.
     #[error("a signed or encrypted part must not be changed")]
     Secured,
-    /// RFC 2046 §5.2: the parts of type message, but for whole messages, are in 7 bits and without an encoding.
-    #[error("a part of a type that has no encodings holds such octets")]
+    /// RFC 2046 §5.2: parts of type message, except whole messages, are 7-bit and have no encoding.
+    #[error("a part whose type allows no encoding holds octets outside ASCII")]
     Message,
-    /// It says that it is encoded and is not, or in a way that nobody knows.
-    #[error("a part has a transfer encoding already, and holds such octets nevertheless")]
+    /// It claims an encoding but is not encoded, or uses an unknown one.
+    #[error("a part declares a transfer encoding and still holds octets outside ASCII")]
     Encoded,
     /// The parts cannot be told apart.
-    #[error("its parts are nested too deeply, too many, or cannot be told apart")]
+    #[error("its parts are too deeply nested, too many, or cannot be told apart")]
     Structure,
-    /// NUL or a line end that is none, where nothing can be encoded.
-    #[error("its header or what stands between its parts is not made of lines")]
+    /// NUL or a stray CR or LF where nothing can be encoded.
+    #[error("its header or the text between its parts is not made of lines")]
     Lines,
 }
 
 /// A stretch of the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Segment {
-    /// As it stands in the message.
+    /// Copied unchanged.
     Copied(Range<usize>),
-    /// What stands around the parts of a multipart and is for nobody to read (RFC 2046 §5.1.1): `?` for octets outside ASCII.
+    /// The text around the parts of a multipart, which nobody reads (RFC 2046 §5.1.1): `?` for octets outside ASCII.
     Masked(Range<usize>),
     /// Quoted-printable.
     Text(Range<usize>),
@@ -94,7 +95,7 @@ impl SevenBit {
     }
 }
 
-/// What changes in the header of a part.
+/// Changes to the header of a part.
 #[derive(Default)]
 struct Edits {
     /// The new Content-Transfer-Encoding.
@@ -154,7 +155,7 @@ impl Plan<'_> {
         self.between(self.bytes.len())
     }
 
-    /// What stands between parts: delimiters, and text for nobody.
+    /// What stands between parts: delimiters, and text that nobody reads.
     fn between(&mut self, end: usize) -> Result<(), Unconvertible> {
         let range = self.at..end.max(self.at);
         if self.bytes[range.clone()].is_ascii() {
@@ -170,7 +171,7 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// A part with nothing inside that is looked at.
+    /// A leaf part.
     fn leaf(
         &mut self,
         structure: &Structure<'_>,
@@ -185,7 +186,7 @@ impl Plan<'_> {
             return self.copy(part.end);
         }
         if part.start == part.body {
-            // A multipart without delimiters: there is no header that could name an encoding.
+            // A multipart without delimiters: no part's header could name an encoding.
             return Err(Unconvertible::Structure);
         }
         encoding_of(part)?;
@@ -196,7 +197,7 @@ impl Plan<'_> {
             _ => {}
         }
         if header.first("Content-Type").is_none() {
-            // RFC 1428 §3: the name for octets of which nobody has said what they mean.
+            // RFC 1428 §3: the name for octets whose charset nobody has declared.
             edits.added.push_str("Content-Type: text/plain; charset=unknown-8bit\r\n");
         }
         let body = part.body..part.end;
@@ -251,7 +252,7 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// Long lines are let through: they are no danger, and most hosts take them.
+    /// Long lines are let through: they are harmless, and most hosts take them.
     fn in_lines(&self, range: &Range<usize>) -> Result<(), Unconvertible> {
         match cut_in_lines(&self.bytes[range.clone()]) {
             CutInLines::No => Err(Unconvertible::Lines),
@@ -260,7 +261,7 @@ impl Plan<'_> {
     }
 }
 
-/// For each part, whether there is something in its body that 7-bit lines cannot hold.
+/// For each part, whether its body holds something that 7-bit lines cannot.
 fn must_change(structure: &Structure<'_>) -> Vec<bool> {
     let parts = structure.parts();
     let mut found = vec![false; parts.len()];
@@ -268,8 +269,8 @@ fn must_change(structure: &Structure<'_>) -> Vec<bool> {
         let body = structure.body(part);
         found[index] = match part.kind {
             Kind::Leaf => is_beyond(body) || is_too_long(part, body),
-            // What is not changed is looked at with all that stands between its parts. Such parts do not nest: only the outermost is
-            // looked at twice.
+            // An unchanged part is checked together with everything between its parts. Such parts do not nest: only the
+            // outermost is checked twice.
             _ if is_secured(&part.content) || is_global(&part.content) => false,
             _ => structure.children(index).any(|child| found[child]),
         };
@@ -292,30 +293,30 @@ fn is_beyond(body: &[u8]) -> bool {
     !body.is_ascii() || cut_in_lines(body) == CutInLines::No
 }
 
-/// Lines that hosts need not take, where an encoding can cut them.
+/// Lines longer than hosts must take, where an encoding can break them.
 fn is_too_long(part: &Part<'_>, body: &[u8]) -> bool {
     !part.content.is("message") && encoding_of(part).is_ok() && cut_in_lines(body) == CutInLines::TooLong
 }
 
-/// Parts that must arrive as they were made.
+/// Parts that must arrive exactly as they were made.
 fn is_secured(content: &ContentType<'_>) -> bool {
     content.is_exactly("multipart", "signed") || content.is_exactly("multipart", "encrypted")
 }
 
-/// message/global and its kin, which may have any encoding (RFC 6532 §3.7, RFC 6533 §6).
+/// message/global and related types, which may have any encoding (RFC 6532 §3.7, RFC 6533 §6).
 fn is_global(content: &ContentType<'_>) -> bool {
     let subtype = content.subtype;
     content.is("message") && subtype.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"global"))
 }
 
-/// What a part calls the way its octets stand there, which must be none that means an encoding.
+/// A part's declared encoding, which must be one that leaves octets as they are.
 fn encoding_of<'a>(part: &Part<'a>) -> Result<&'a [u8], Unconvertible> {
     let word = part.fields.encoding.map(content::word).unwrap_or_default();
     let is_none = ["", "7bit", "8bit", "binary"].iter().any(|known| word.eq_ignore_ascii_case(known.as_bytes()));
     if is_none { Ok(word) } else { Err(Unconvertible::Encoded) }
 }
 
-/// The new label of a part that is 7-bit now and says that it is more.
+/// The new label of a part that is 7-bit now but declares more.
 fn relabelled(part: &Part<'_>) -> Result<Option<&'static str>, Unconvertible> {
     let word = encoding_of(part)?;
     Ok((word.eq_ignore_ascii_case(b"8bit") || word.eq_ignore_ascii_case(b"binary")).then_some("7bit"))

@@ -6,9 +6,9 @@
 //!
 //! Where the message is broken:
 //! - a multipart in which no delimiter is found has one part without a header: all of its body, as text/plain;
-//! - a missing closing delimiter is made up for by the delimiter of an outer multipart or the end of the message;
+//! - a missing closing delimiter is replaced by the delimiter of an outer multipart or the end of the message;
 //! - a header without an empty line ends at a delimiter or at the end;
-//! - what is nested deeper than [`MAX_DEPTH`] is a leaf of type application/octet-stream, whatever it says it is;
+//! - anything nested deeper than [`MAX_DEPTH`] is a leaf of type application/octet-stream, whatever it declares;
 //! - after [`MAX_PARTS`] parts no more are told apart: the last one holds the rest of the message.
 
 use std::borrow::Cow;
@@ -260,8 +260,8 @@ impl<'a> Scanner<'a> {
         while self.open.len() > keep {
             let Some(Open { index, .. }) = self.open.pop() else { return };
             let part = &mut self.parts[index];
-            // The line end before a delimiter may be the last one of the header; then the body is empty, and what is
-            // around it must not end before it.
+            // The line end before a delimiter may be the last one of the header; then the body is empty, and no
+            // enclosing part may end before it.
             end = end.max(part.body);
             part.end = end;
             part.lines = self.lines.up_to(self.bytes, end) - part.lines;
@@ -289,7 +289,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The end of the content before a delimiter line: without the line end that belongs to the delimiter.
+/// The end of the content before a delimiter line, excluding the line end that belongs to the delimiter.
 fn content_end(bytes: &[u8], delimiter: usize) -> usize {
     match &bytes[..delimiter] {
         [.., b'\r', b'\n'] => delimiter - 2,

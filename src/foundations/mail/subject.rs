@@ -1,4 +1,4 @@
-//! Base subjects (RFC 5256 §2.1): what is left of a subject without the marks of replies, forwards and lists.
+//! Base subjects (RFC 5256 §2.1): a subject without the marks of replies, forwards and lists.
 
 /// What a subject says beneath its marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct BaseSubject<'a> {
 const MOST: usize = 2_048;
 
 impl<'a> BaseSubject<'a> {
-    /// Takes the marks away from a decoded subject on one line.
+    /// Strips the marks from a decoded subject on one line.
     ///
     /// ```abnf
     /// subject         = *subj-leader [subj-middle] *subj-trailer
@@ -64,7 +64,7 @@ const fn is_blank(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\r' | '\n')
 }
 
-/// Takes an ASCII word away from the beginning, whatever its case.
+/// Strips an ASCII word from the beginning, ignoring case.
 fn strip_prefix<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let (head, rest) = text.split_at_checked(word.len())?;
     head.eq_ignore_ascii_case(word).then_some(rest)
@@ -86,9 +86,9 @@ fn without_trailers<'a>(mut text: &'a str, is_forward: &mut bool) -> &'a str {
 
 const FORWARDED: &str = "(fwd)";
 
-/// One round of steps 3 and 4, or `None` when nothing was there to be taken away.
+/// One round of steps 3 and 4, or `None` when there was nothing to strip.
 ///
-/// All blobs go at once: what stands behind them decides about each of them, so that looking at them once is enough.
+/// All blobs go at once: whether each one goes depends on what follows them, so one look is enough.
 fn without_leader<'a>(text: &'a str, is_reply: &mut bool) -> Option<&'a str> {
     let trimmed = text.trim_start_matches(is_blank);
     let (mut rest, mut last) = (trimmed, trimmed);

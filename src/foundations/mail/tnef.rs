@@ -1,5 +1,5 @@
-//! TNEF (MS-OXTNEF): what Outlook makes of a message when it takes the recipient for another Outlook, as `winmail.dat`. It is turned
-//! into the message that everybody else would have sent.
+//! TNEF (MS-OXTNEF): the `winmail.dat` that Outlook sends when it takes the recipient for another Outlook. It is turned
+//! into the message that any other program would have sent.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ struct Container<'a> {
     /// The text in Outlook's own form.
     rich: &'a [u8],
     files: Vec<File<'a>>,
-    /// Whether there are more files than are taken.
+    /// Whether there are more files than the limit.
     is_full: bool,
     /// The charset of texts that are not in Unicode.
     charset: String,
@@ -39,8 +39,8 @@ const MOST_FILES: usize = 500;
 /// Most properties of a message or a file.
 const MOST_PROPERTIES: u32 = 10_000;
 
-/// The message in a container, with the fields of the header of the message that brought it; `None` when it is no container. What cannot
-/// be read ends it, and what was read until then is there.
+/// The message in a container, with the header fields of the message that carried it; `None` when it is no container.
+/// Reading stops at the first unreadable part and keeps what was read before it.
 pub fn message(octets: &[u8], header: &HeaderSection<'_>) -> Option<Vec<u8>> {
     Container::read(octets).map(|container| container.message(header))
 }
@@ -59,7 +59,7 @@ impl<'a> Container<'a> {
         Some(container)
     }
 
-    /// MS-OXTNEF §2.1.3.3: the lower half of an attribute's number is its name, the upper one its type.
+    /// MS-OXTNEF §2.1.3.3: the lower half of an attribute's number is its name, the upper half its type.
     fn note(&mut self, id: u32, data: &'a [u8]) {
         match id & 0xffff {
             OEM_CODE_PAGE => self.charset = code_page(Octets(data).u32().unwrap_or_default()),
@@ -147,7 +147,7 @@ impl<'a> Container<'a> {
             part(&mut rest, EITHER, "Content-Type: text/html\r\n", page);
         }
         let _ = write!(rest, "--{EITHER}--\r\n");
-        // Where there is no other text this one is a file, which any word processor opens.
+        // Where there is no other text, this one becomes a file, which any word processor opens.
         if self.text.is_empty()
             && page.is_none()
             && let Some(content) = lzfu::decompress(self.rich)
@@ -193,12 +193,12 @@ impl File<'_> {
     }
 }
 
-/// Neither can stand in base64.
+/// Neither occurs in base64.
 const MIXED: &str = "=_mixed";
 const EITHER: &str = "=_either";
 /// Octets of a file's name and of an identifier.
 const LONGEST_NAME: usize = 300;
-/// What containers are sent as.
+/// The types under which containers are sent.
 const KIND: &str = "application/ms-tnef";
 /// Octets of base64 in a line (RFC 2045 §6.8).
 const LINE: usize = 76;
@@ -245,7 +245,7 @@ struct Property<'a> {
     value: &'a [u8],
 }
 
-/// Reads properties (MS-OXTNEF §2.1.3.4) as far as they can be.
+/// Reads properties (MS-OXTNEF §2.1.3.4) as far as possible.
 fn properties<'a>(data: &'a [u8], mut note: impl FnMut(Property<'a>)) {
     let mut rest = Octets(data);
     let count = rest.u32().unwrap_or_default().min(MOST_PROPERTIES);
@@ -319,7 +319,7 @@ impl<'a> Octets<'a> {
         self.take(4).and_then(|octets| octets.try_into().ok()).map(u32::from_le_bytes)
     }
 
-    /// A length, as many octets, and what fills them up to a multiple of four.
+    /// A length, that many octets, and padding to a multiple of four.
     fn sized(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.u32()?).ok()?;
         let value = self.take(length)?;

@@ -1,4 +1,4 @@
-//! Content-Transfer-Encoding undone (RFC 2045 §6), as far as somebody wants to read.
+//! Decoding Content-Transfer-Encoding (RFC 2045 §6), up to the length a caller needs.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use memchr::{memchr, memrchr};
 use super::charset::hex_octet;
 use super::content;
 
-/// Decodes a body, at most `limit` octets of the result. Damaged content gives what can be made of it; an unknown
-/// encoding is taken for none.
+/// Decodes a body to at most `limit` octets. Damaged content is decoded as far as possible; an unknown encoding counts
+/// as none.
 pub fn decode<'a>(encoding: Option<&[u8]>, body: &'a [u8], limit: usize) -> Cow<'a, [u8]> {
     let word = encoding.map(content::word).unwrap_or_default();
     if word.eq_ignore_ascii_case(b"base64") {
@@ -24,16 +24,16 @@ pub fn decode<'a>(encoding: Option<&[u8]>, body: &'a [u8], limit: usize) -> Cow<
     }
 }
 
-/// How a message within a message is really encoded, when its field says this. RFC 2046 §5.2.1: it is not encoded again; RFC 6532
-/// §3.5 allows it, some programs always do it, and some only say so.
+/// How a nested message is really encoded when its field declares an encoding. RFC 2046 §5.2.1 forbids encoding it
+/// again; RFC 6532 §3.5 allows it, some programs always do it, and some only declare it.
 pub fn of_message<'e>(encoding: &'e [u8], body: &[u8]) -> Option<&'e [u8]> {
     let says_so = encoding.trim_ascii().eq_ignore_ascii_case(b"base64");
     let first_line = body.split(|octet| *octet == b'\n').next().unwrap_or_default();
     (!(says_so && first_line.contains(&b':'))).then_some(encoding)
 }
 
-/// Undoes an encoding for whoever has the body piece by piece. All pieces together give what [`decode`] does, unless a line holds
-/// 64 KiB of nothing but blanks or `=`.
+/// Decodes a body that arrives piece by piece. All pieces together give the same result as [`decode`], unless a line
+/// holds 64 KiB of nothing but blanks or `=`.
 #[derive(Debug)]
 pub struct Decoder(State);
 
@@ -59,7 +59,7 @@ impl Decoder {
         })
     }
 
-    /// Appends what the next piece stands for, as far as it can be told yet.
+    /// Appends the decoded next piece, as far as it is determined yet.
     pub fn feed(&mut self, piece: &[u8], octets: &mut Vec<u8>) {
         match &mut self.0 {
             State::None => octets.extend_from_slice(piece),
@@ -113,8 +113,9 @@ fn feed_base64(text: &[u8], digits: &mut Vec<u8>, limit: usize, octets: &mut Vec
     }
 }
 
-/// Where a line that has no end yet can be cut so that both halves mean what they mean together: behind no `=` or blank that could
-/// go on. `None` where it is short enough to be waited for. Lines of quoted-printable have 76 characters (RFC 2045 §6.7 (5)).
+/// Where a line that has no end yet can be cut without changing its meaning: not behind an `=` or blank that may
+/// continue. `None` while it is short enough to wait for its end. Lines of quoted-printable have at most 76 characters
+/// (RFC 2045 §6.7 (5)).
 fn seam(line: &[u8]) -> Option<usize> {
     let plain = |octet: u8| !matches!(octet, b'=' | b' ' | b'\t' | b'\r');
     let is_seam = |at: &usize| plain(line[at - 1]) && line[at - 2] != b'=';
@@ -132,7 +133,7 @@ fn decode_digits(digits: &mut Vec<u8>, octets: &mut Vec<u8>) {
         // One digit over is less than an octet.
         digits.pop();
     }
-    // Does not fail: there are only digits, of a possible number, and padding and trailing bits do not matter.
+    // Cannot fail: there are only digits, in a valid number, and padding and trailing bits do not matter.
     let decoded = LENIENT.decode_vec(&*digits, octets);
     debug_assert!(decoded.is_ok(), "{decoded:?}");
     digits.clear();

@@ -3,7 +3,7 @@
 /// The protocol, as the Received field names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum With {
-    /// None: this process has made it, or goes on with it.
+    /// None: this process made the message, or processes it further.
     Local,
     /// SMTP after HELO.
     Smtp,
@@ -17,7 +17,7 @@ pub enum With {
     Https,
 }
 
-/// What was in use beside the protocol.
+/// What was in use in addition to the protocol.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extras {
     /// TLS.

@@ -9,7 +9,7 @@ use super::{Counters, Stream, TlsContext};
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
 
-/// One client's connection, as a protocol gets it.
+/// One client's connection, as handed to a protocol.
 #[derive(Debug)]
 pub struct Connection {
     /// The bytes. Where `handshake` is set, nothing can be said over them yet.
@@ -20,10 +20,10 @@ pub struct Connection {
     pub local: Option<SocketAddr>,
     /// The connection's name in every event and log line.
     pub session: SessionId,
-    /// Cancelled when the server stops: tell the client, finish what is in flight, end.
+    /// Cancelled when the server stops: tell the client, finish what is in flight, then end.
     pub stop: CancellationToken,
-    /// Set on ports where TLS begins at once. The handshake waits for [`Connection::secured`], so that the protocol first
-    /// decides whether it wants the client: a handshake costs a place, time and arithmetic.
+    /// Set on ports where TLS begins at once. The handshake waits for [`Connection::secured`], so that the protocol can
+    /// first decide whether to serve the client: a handshake costs a place, time and CPU.
     pub handshake: Option<Handshake>,
 }
 

@@ -51,8 +51,7 @@ crate::settings! {
 /// Serves requests on a connection until the client leaves, a limit is reached or the server stops. The pages are made for the
 /// first request: routes take a hundred kilobytes, too much for a client that connects and asks for nothing.
 ///
-/// # Errors
-/// What the client did wrong or the network did to it; nothing that needs an administrator.
+/// Errors of the client or the network; none that an administrator must act on.
 pub async fn serve_http(
     connection: Connection,
     pages: impl FnOnce() -> Router + Send + 'static,
@@ -84,20 +83,20 @@ pub async fn serve_http(
         () = tokio::time::sleep(settings.lifetime.duration()) => {}
     }
     serving.as_mut().graceful_shutdown();
-    // A client that sends or takes an octet now and then never stands still; it is not served for ever either.
+    // A client that moves one octet now and then never stalls; its connection ends nevertheless.
     tokio::time::timeout(settings.lifetime.duration(), serving).await.unwrap_or(Ok(()))
 }
 
-/// RFC 9112 §3.2: a request says once which host it is for; HTTP/1.0 need not. Whoever passes requests on could take another
-/// one for it than we do.
+/// RFC 9112 §3.2: a request names its host exactly once; HTTP/1.0 need not. With several, a proxy might choose another
+/// host than we do.
 fn names_one_host(request: &Request<Incoming>) -> bool {
     let hosts = request.headers().get_all(header::HOST).iter().count();
     matches!((hosts, request.version()), (1, _) | (0, Version::HTTP_10 | Version::HTTP_09))
 }
 
 fn nameless() -> Response {
-    let why = "a request says in one Host field, and no more than one, which host it is for\n";
-    // What may follow on the connection was perhaps meant for another server.
+    let why = "a request must have exactly one Host field\n";
+    // What follows on the connection may have been meant for another server.
     (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")], why).into_response()
 }
 

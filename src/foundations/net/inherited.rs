@@ -16,7 +16,7 @@ pub(super) enum InheritedSocket {
 }
 
 impl Inherited {
-    /// Takes them over. To be called once, by the main thread, before any other thread exists, since it removes the
+    /// Takes them over. Must be called once, by the main thread, before any other thread exists: it removes the
     /// variables from the environment so that no child process takes the sockets for its own.
     ///
     /// # Errors
@@ -45,8 +45,8 @@ impl Inherited {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Takes the sockets for a place: those of that name, or those that listen at that address. None when they have been
-    /// taken or were never passed.
+    /// Takes the sockets for a place: those of that name, or those that listen at that address. Empty when they have
+    /// been taken already or were never passed.
     pub(super) fn take_for(&mut self, bind: &Bind) -> Vec<InheritedSocket> {
         let fits = |(name, socket): &mut (String, InheritedSocket)| match (bind, socket) {
             (Bind::Systemd(wanted), _) => name == wanted,

@@ -6,7 +6,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
-/// The certificates that a server has shown in a handshake, and what to judge them by.
+/// The certificates that a server has shown in a handshake, and what is needed to judge them.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'a> {
     /// Its own.
@@ -15,22 +15,22 @@ pub struct Shown<'a> {
     pub intermediates: &'a [CertificateDer<'a>],
     /// The name it was called by.
     pub server_name: &'a ServerName<'a>,
-    /// What an authority says of its being revoked; empty for nothing.
+    /// The authority's word on revocation (stapled OCSP); empty if there was none.
     pub ocsp_response: &'a [u8],
     /// The time of the handshake.
     pub now: UnixTime,
 }
 
-/// Decides as a client about a server's certificate.
+/// A client's decision about a server's certificate.
 pub trait CertificateJudge: Debug + Send + Sync {
-    /// Whether the handshake goes on.
+    /// Accepts or refuses the handshake.
     ///
     /// # Errors
-    /// It does not.
+    /// The certificate is refused.
     fn judge(&self, shown: Shown<'_>) -> Result<(), rustls::Error>;
 }
 
-/// A judge at work. That the server has the certificate's key is made sure of whatever the judge says.
+/// A judge at work. Proof that the server holds the certificate's key is always demanded, whatever the judge says.
 #[derive(Debug)]
 pub struct Judged<J> {
     judge: J,

@@ -11,10 +11,10 @@ use super::{Stream, TlsContext};
 use crate::foundations::mail::TlsFacts;
 use crate::foundations::tasks::Turn;
 
-/// What is to be sent is gathered up to this size while more commands wait in the input.
+/// Output is gathered up to this size while more commands wait in the input.
 const FLUSH_AT: usize = 64 * 1024;
 
-/// A buffer larger than this is given back as soon as it is empty.
+/// A buffer larger than this is released as soon as it is empty.
 const KEEP: usize = 4 * 1024;
 
 /// The connection of a protocol in which the client commands and the server answers: octets in, octets out, both in
@@ -23,15 +23,15 @@ const KEEP: usize = 4 * 1024;
 pub struct Link {
     /// `None` while TLS begins, and once something could not be sent.
     stream: Option<Stream>,
-    /// What has arrived and was not taken yet.
+    /// Received and not yet taken.
     pub input: BytesMut,
-    /// What has not been sent yet.
+    /// Not yet sent.
     pub out: BytesMut,
     stall: Duration,
     turn: Turn,
 }
 
-/// Why nothing more can be said or heard.
+/// Why nothing more can be sent or received.
 #[derive(Debug)]
 pub enum Lost {
     /// The client went away.
@@ -43,7 +43,7 @@ pub enum Lost {
 }
 
 impl Lost {
-    /// Why a session that was lost has ended; `None` where the client has just gone away.
+    /// Why a lost session ended; `None` where the client simply went away.
     pub fn text(&self) -> Option<String> {
         match self {
             Self::Gone => None,
@@ -85,7 +85,7 @@ impl Link {
     pub async fn read(&mut self, most: usize) -> Result<(), Lost> {
         let Some(stream) = self.stream.as_mut() else { return Err(Lost::Gone) };
         self.input.reserve(most);
-        // There may be more already: a client that does not wait for answers must not keep others waiting.
+        // There may be more already: a client that pipelines must not keep others waiting.
         self.turn.share().await;
         let mut read = pin!(stream.read_buf(&mut self.input));
         let mut waited = false;
@@ -119,7 +119,7 @@ impl Link {
             let sent = timeout(self.stall, write).await;
             self.out.clear();
             if !matches!(sent, Ok(Ok(()))) {
-                // Part of it may have gone: whatever followed would be taken for the rest.
+                // Part of it may have been sent: anything that followed would be taken for the rest.
                 self.stream = None;
             }
             match sent {
@@ -130,7 +130,7 @@ impl Link {
         Ok(())
     }
 
-    /// Sends what has gathered if it is much.
+    /// Sends the gathered output if there is much of it.
     ///
     /// # Errors
     /// As [`Link::flush`].
@@ -138,7 +138,7 @@ impl Link {
         if self.out.len() >= FLUSH_AT { self.flush().await } else { Ok(()) }
     }
 
-    /// Gives large buffers back: called when the client is waited for.
+    /// Releases large buffers; called before waiting for the client.
     pub fn shrink(&mut self) {
         for buffer in [&mut self.input, &mut self.out] {
             if buffer.is_empty() && buffer.capacity() > KEEP {
@@ -147,8 +147,8 @@ impl Link {
         }
     }
 
-    /// Begins TLS. Octets that have arrived already are dropped: nothing said before the handshake counts inside it
-    /// (RFC 3207 §4.2). The caller forgets what it knew of an unfinished command.
+    /// Begins TLS. Octets that have already arrived are dropped: nothing sent before the handshake counts inside it
+    /// (RFC 3207 §4.2). The caller must drop what it has of an unfinished command.
     ///
     /// # Errors
     /// The handshake fails or exceeds its time.
@@ -160,17 +160,17 @@ impl Link {
         Ok(())
     }
 
-    /// The transport, and what has arrived over it and was not taken, for whoever goes on with the connection.
+    /// The transport and the received octets that were not taken, for the code that continues the connection.
     pub fn into_transport(self) -> Option<(Stream, Bytes)> {
         Some((self.stream?, self.input.freeze()))
     }
 
-    /// Sends what is left and says goodbye to the transport, for as long as the client takes it.
+    /// Sends what is left and closes the transport, waiting only as long as the client keeps taking it.
     pub async fn close(&mut self) {
         if self.flush().await.is_ok()
             && let Some(stream) = self.stream.as_mut()
         {
-            // Whether the client hears the end makes no difference any more.
+            // Whether the client receives the close no longer matters.
             let _ = timeout(self.stall, stream.shutdown()).await;
         }
     }
@@ -180,8 +180,8 @@ impl Link {
 mod tests {
     use super::*;
 
-    /// A client that has stopped reading for too long, and goes on while it is sent away, must not take octets that are sent
-    /// once more for the rest of what it was reading.
+    /// A client that had stopped reading and resumes while its session is being closed must not receive octets a second
+    /// time and take them for the rest of what it was reading.
     #[tokio::test]
     async fn what_a_client_did_not_take_in_time_is_not_sent_again() {
         let (mut client, server) = tokio::io::duplex(64);

@@ -28,18 +28,18 @@ pub struct Listener {
     counters: Arc<Counters>,
 }
 
-/// What holds for every connection of a listener.
+/// Settings for every connection of a listener.
 #[derive(Debug, Clone)]
 pub struct ListenerOptions {
-    /// For the log: the protocol's word.
+    /// The protocol's name for the log.
     pub name: &'static str,
-    /// Connections at once; further clients wait in the kernel's queue.
+    /// Most connections at once; further clients wait in the kernel's queue.
     pub connections: usize,
     /// Set for ports where TLS begins at once.
     pub implicit_tls: Option<TlsContext>,
     /// Networks whose hosts must begin with a PROXY header; nobody else's header is read.
     pub proxies: Vec<IpNet>,
-    /// How long a proxy may take for its header; then it is closed.
+    /// How long a proxy may take to send its header; after that the connection is closed.
     pub proxy_timeout: Duration,
 }
 
@@ -61,7 +61,7 @@ pub struct Counters {
     pub accepted: AtomicU64,
     /// Connections now open.
     pub open: AtomicUsize,
-    /// Connections that ended before a word was said: failed handshakes and bad PROXY headers.
+    /// Connections that ended before the protocol began: failed handshakes and bad PROXY headers.
     pub failed: AtomicU64,
 }
 
@@ -83,9 +83,9 @@ fn leaves_ipv4(address: SocketAddr, others: &[Bind]) -> bool {
 }
 
 impl Listener {
-    /// Begins to listen, on the sockets that systemd passed for this place if there are any. `systemd:NAME` may stand for
-    /// several, hence the list; `others` are all places of the configuration, so that `[::]` and `0.0.0.0` on one port do
-    /// not collide.
+    /// Begins to listen, on the sockets that systemd passed for this place if there are any. Returns a list because
+    /// `systemd:NAME` may stand for several; `others` are all places in the configuration, so that `[::]` and `0.0.0.0`
+    /// on one port do not collide.
     ///
     /// Must be called within the runtime.
     ///
@@ -115,7 +115,7 @@ impl Listener {
     /// Where it listens, with the port the system chose for port 0.
     ///
     /// # Errors
-    /// The system does not know its own socket.
+    /// The system cannot name the socket's address.
     pub fn local(&self) -> io::Result<Bind> {
         match &self.socket {
             Socket::Tcp(socket) => socket.local_addr().map(Bind::Tcp),
@@ -133,7 +133,7 @@ impl Listener {
 
     /// Accepts until `accepting` is told to stop, and runs `protocol` for each connection in a task of `sessions`.
     ///
-    /// Two groups, so that a stopping server first accepts nobody new and then waits for those who are there.
+    /// Two groups, so that a stopping server first stops accepting and then waits for the sessions that are open.
     pub async fn serve<P, F>(self, accepting: Tasks, sessions: Tasks, clock: SharedClock, protocol: P)
     where
         P: Fn(Connection) -> F + Clone + Send + 'static,
@@ -160,7 +160,7 @@ impl Listener {
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(LONGEST_PAUSE);
                     }
-                    // Everything else concerns one client that went away again (accept(2)).
+                    // All other errors concern a single client that has gone away again (accept(2)).
                     continue;
                 }
             };
@@ -180,7 +180,7 @@ impl Listener {
     }
 }
 
-/// What comes before the protocol; `None` when the connection ends before it has begun.
+/// The steps before the protocol; `None` when the connection ends during them.
 async fn begin(
     accepted: Accepted,
     options: &ListenerOptions,
@@ -212,7 +212,7 @@ async fn begin(
     }
 }
 
-/// Counts a connection as open as long as it lives, also when its task panics.
+/// Counts a connection as open for as long as it lives, even when its task panics.
 struct Open(Arc<Counters>);
 
 impl Open {
@@ -246,7 +246,7 @@ impl Socket {
     }
 }
 
-/// What happens before a protocol takes over: the PROXY header where one is due.
+/// The steps before a protocol takes over: reading the PROXY header where one is due.
 async fn prepare(accepted: Accepted, options: &ListenerOptions) -> io::Result<(Stream, Peer, Option<SocketAddr>)> {
     let (mut stream, peer, local) = match accepted {
         Accepted::Unix(stream) => (Stream::from(stream), Peer::Unix, None),
@@ -269,7 +269,7 @@ async fn prepare(accepted: Accepted, options: &ListenerOptions) -> io::Result<(S
     Ok((stream, peer, local))
 }
 
-/// Descriptors or memory have run out: it is no use to try again at once.
+/// Descriptors or memory have run out: trying again at once is useless.
 fn is_shortage(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
@@ -286,7 +286,7 @@ fn tcp(address: SocketAddr, ipv6_only: bool) -> io::Result<Socket> {
     socket.listen(BACKLOG).map(Socket::Tcp)
 }
 
-/// Binds a Unix socket, in place of one that a process which no longer runs has left behind.
+/// Binds a Unix socket, replacing one left behind by a process that no longer runs.
 fn unix(path: &Path, access: UnixAccess) -> io::Result<Socket> {
     match std::os::unix::net::UnixStream::connect(path) {
         Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens on this socket")),

@@ -1,4 +1,4 @@
-//! Networks as people write them.
+//! Networks in their written form.
 
 use std::net::IpAddr;
 

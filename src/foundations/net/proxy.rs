@@ -1,4 +1,4 @@
-//! The PROXY protocol, versions 1 and 2, as its specification (haproxy.org, "The PROXY protocol", 2020) has it.
+//! The PROXY protocol, versions 1 and 2, as specified by haproxy.org ("The PROXY protocol", 2020).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// What a proxy says about the connection it passes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyHeader {
-    /// It speaks for itself (a health check), or cannot name its client.
+    /// It speaks for itself (a health check) or cannot name its client.
     Local,
     /// It speaks for a client.
     Client {
@@ -25,7 +25,7 @@ pub enum ProxyHeader {
 pub struct InvalidProxyHeader(&'static str);
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// What a proxy sends that speaks for itself: version 2, command LOCAL, no addresses.
+/// What a proxy sends when it speaks for itself: version 2, command LOCAL, no addresses.
 pub const LOCAL_HEADER: [u8; 16] = *b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 /// Longest version 1 line with its CRLF.
 const LONGEST_LINE: usize = 107;
@@ -53,7 +53,7 @@ pub(super) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Pro
         return binary(head[0], head[1], &block).map_err(|e| invalid(e.0));
     }
     if !start.starts_with(b"PROXY ") {
-        return Err(invalid("neither signature is there"));
+        return Err(invalid("it starts with neither signature"));
     }
     let mut line = start.to_vec();
     while !line.ends_with(b"\r\n") {
@@ -72,10 +72,10 @@ fn text(line: &[u8]) -> Result<ProxyHeader, InvalidProxyHeader> {
     let (family, rest) = match words[..] {
         ["PROXY", "UNKNOWN", ..] => return Ok(ProxyHeader::Local),
         ["PROXY", family @ ("TCP4" | "TCP6"), ref rest @ ..] => (family, rest),
-        _ => return Err(InvalidProxyHeader("an unknown family")),
+        _ => return Err(InvalidProxyHeader("the address family is unknown")),
     };
     let [source, destination, source_port, destination_port] = *rest else {
-        return Err(InvalidProxyHeader("four addresses and ports are wanted"));
+        return Err(InvalidProxyHeader("two addresses and two ports are expected"));
     };
     let address = |ip: &str, port: &str| -> Option<SocketAddr> {
         let ip: IpAddr = ip.parse().ok()?;
@@ -93,7 +93,7 @@ fn binary(version: u8, family: u8, block: &[u8]) -> Result<ProxyHeader, InvalidP
     match version {
         0x20 => return Ok(ProxyHeader::Local),
         0x21 => {}
-        _ => return Err(InvalidProxyHeader("an unknown version or command")),
+        _ => return Err(InvalidProxyHeader("the version or command is unknown")),
     }
     let port = |at: usize| block.get(at..at + 2).map(|b| u16::from_be_bytes([b[0], b[1]]));
     let short = InvalidProxyHeader("the addresses are cut off");

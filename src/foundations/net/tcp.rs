@@ -1,4 +1,4 @@
-//! A TCP connection whose other end does not wait for acknowledgements.
+//! A TCP connection whose peer need not wait for acknowledgements.
 
 use std::io;
 use std::pin::Pin;
@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A TCP stream that acknowledges at once what it will not answer yet.
+/// A TCP stream that acknowledges data at once when no answer to it is due yet.
 ///
-/// A client that sends one command in two writes has its second one kept back until the first is acknowledged (RFC 896,
-/// Nagle's algorithm), and Linux acknowledges after 40 ms what it hopes to answer sooner (RFC 1122 §4.2.3.2). When more is
-/// wanted before there is anything to answer, both would wait for nothing.
+/// A client that sends one command in two writes has the second one held back until the first is acknowledged (RFC 896,
+/// Nagle's algorithm), and Linux delays an acknowledgement by 40 ms in the hope of sending it with an answer (RFC 1122
+/// §4.2.3.2). When more input is needed before there is anything to answer, both sides would wait for nothing.
 #[derive(Debug)]
 pub(super) struct Tcp {
     stream: TcpStream,
@@ -36,7 +36,7 @@ impl AsyncRead for Tcp {
             Poll::Ready(_) => self.unanswered = true,
             Poll::Pending if self.unanswered => {
                 self.unanswered = false;
-                // Nothing but time is lost without it.
+                // Failure costs only time.
                 let _ = self.stream.set_quickack(true);
             }
             Poll::Pending => {}

@@ -26,7 +26,7 @@ impl<T> Live<T> {
         self.0.load_full()
     }
 
-    /// Puts new settings in force for everybody who asks from now on.
+    /// Puts new settings in force for every later call of [`Live::get`].
     pub fn set(&self, settings: T) {
         self.0.store(Arc::new(settings));
     }

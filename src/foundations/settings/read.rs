@@ -1,4 +1,4 @@
-//! Reading settings from a TOML document whose values know where they stand.
+//! Reading settings from a TOML document whose values know their position.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,9 +18,9 @@ pub struct Problem {
     pub key: String,
     /// Where in the text it stands, in octets from the start.
     pub at: std::ops::Range<usize>,
-    /// What is there, shortened.
+    /// The value found, shortened.
     pub found: String,
-    /// What would be right.
+    /// What is expected instead.
     pub wanted: String,
 }
 
@@ -40,7 +40,7 @@ impl Problems {
         self.0
     }
 
-    /// Whether one is about this key, so that nothing more is worth saying about its value.
+    /// Whether a problem with this key is recorded, so that its value needs no further message.
     pub fn are_about(&self, key: &str) -> bool {
         self.0.iter().any(|problem| problem.key == key)
     }
@@ -117,7 +117,7 @@ fn shown(value: &DeValue<'_>) -> String {
     text.chars().take(60).collect()
 }
 
-/// The entries of a table, each taken once.
+/// The entries of a table, each of which can be taken once.
 #[derive(Debug)]
 pub struct Table<'a> {
     place: Place<'a>,
@@ -132,9 +132,9 @@ impl<'a> Table<'a> {
     }
 }
 
-/// What is said of a key that its table does not know.
+/// Describes a key that its table does not know.
 pub const UNKNOWN_KEY: &str = "an unknown key";
-/// What is said before all keys of a table, where none of them is like the unknown one.
+/// Introduces the list of all keys of a table, when none resembles the unknown one.
 pub const ALL_KEYS: &str = "one that exists: ";
 
 /// Opens a table and reports every key in it that is not `known`, with the nearest one that is.
@@ -217,7 +217,7 @@ pub struct Entry {
     pub doc: &'static str,
     /// What its value looks like.
     pub shape: Shape,
-    /// The default as it would be written; `None` for tables and for what is unset.
+    /// The default in its written form; `None` for tables and for settings that are unset.
     pub default: Option<String>,
 }
 
@@ -225,14 +225,14 @@ pub struct Entry {
 pub trait Setting: Sized {
     /// Reads the value; `None` after having recorded at least one problem.
     fn read(value: &Place<'_>, problems: &mut Problems) -> Option<Self>;
-    /// Reads the value where `unset` holds without one: a table that names some of its keys leaves the others as they
+    /// Reads the value, with `unset` as its default: a table that sets only some of its keys leaves the others as they
     /// are there, which need not be the defaults of its type.
     fn read_over(_unset: &Self, value: &Place<'_>, problems: &mut Problems) -> Option<Self> {
         Self::read(value, problems)
     }
     /// What it looks like.
     fn shape() -> Shape;
-    /// What it looks like where `self` holds without a value.
+    /// The shape when `self` is the default.
     fn shape_unset(&self) -> Shape {
         Self::shape()
     }

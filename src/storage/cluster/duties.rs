@@ -1,4 +1,4 @@
-//! Work that one process of all does at a time.
+//! Work that only one of all processes does at a time.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ pub struct Duties {
 }
 
 impl Duties {
-    /// As this node.
+    /// For this node.
     pub fn new(database: Database, node: &str) -> Self {
         Self { database, node: node.to_owned() }
     }
 
-    /// Makes a duty this node's business for a while, by the database's clock; `false` when another node has it. Whoever has it
-    /// already has it for longer then.
+    /// Takes a duty for this node for a while, by the database's clock; `false` when another node has it. If this node
+    /// already has it, its time is extended.
     ///
     /// # Errors
     /// The database fails.
@@ -38,7 +38,7 @@ impl Duties {
         Ok(taken == 1)
     }
 
-    /// Leaves a duty to whoever wants it next.
+    /// Leaves a duty to the next node that wants it.
     ///
     /// # Errors
     /// The database fails.

@@ -7,10 +7,10 @@ pub enum Error {
     /// This node has no lease now: it has just started, or the database did not answer for too long.
     #[error("this node owns no mailboxes at the moment")]
     NoLease,
-    /// Every node that runs is being emptied.
-    #[error("no node takes mailboxes at the moment")]
+    /// Every running node is being emptied.
+    #[error("no node accepts mailboxes at the moment")]
     NoTaker,
-    /// Others changed the row again and again.
+    /// Others kept changing the row.
     #[error("the owner of these mailboxes is changing")]
     Contended,
     /// There is no such node.
@@ -22,7 +22,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The kind, for those who answer a client.
+    /// The kind, for code that answers a client.
     pub const fn kind(&self) -> Kind {
         match self {
             Self::NoNode(_) => Kind::NotFound,

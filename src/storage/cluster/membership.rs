@@ -10,10 +10,10 @@ use crate::foundations::clock::{Steady, Uptime};
 use crate::foundations::random::{self, NoRandomness};
 use crate::storage::database::{Database, Sql, Val};
 
-/// Times a row that others are changing is looked at again.
+/// How often to retry a row that others are changing.
 const ATTEMPTS: usize = 8;
 
-/// The node's lease and what it owns by it. Cloning gives another handle.
+/// The node's lease and what it owns through it. Cloning gives another handle.
 #[derive(Debug, Clone)]
 pub struct Membership(Arc<Inner>);
 
@@ -27,7 +27,7 @@ struct Inner {
     clock: Mutex<Steady>,
 }
 
-/// Who has a user's mailboxes.
+/// The owner of a user's mailboxes.
 #[derive(Debug, Clone)]
 pub enum Place {
     /// This node, now.
@@ -36,17 +36,17 @@ pub enum Place {
     There {
         /// Its name.
         node: String,
-        /// Where it is reached.
+        /// Its address.
         address: String,
     },
 }
 
-/// A row of an owner.
+/// The row of an owner.
 struct Owner {
     node: String,
     epoch: i64,
     address: Option<String>,
-    /// Whether the node has joined since with another epoch, or is gone.
+    /// Whether the node has since joined with another epoch, or is gone.
     is_stale: bool,
     /// As it was read; `None` for a node that is gone.
     lease_end: Option<i64>,
@@ -65,12 +65,12 @@ impl Membership {
         &self.0.settings.node
     }
 
-    /// The settings it was made with.
+    /// Its settings.
     pub fn settings(&self) -> &ClusterSettings {
         &self.0.settings
     }
 
-    /// The term that lasts.
+    /// The current term.
     pub fn term(&self) -> Option<Arc<Term>> {
         self.0.term.lock().clone().filter(|term| term.is_good())
     }
@@ -87,7 +87,8 @@ impl Membership {
         (i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 2), own)
     }
 
-    /// Begins a term; `None` while an earlier lease of a node of this name lasts, for its process may still live.
+    /// Begins a term; `None` while an earlier lease of a node of this name is valid, since its process may still be
+    /// alive.
     ///
     /// # Errors
     /// The database fails.
@@ -97,7 +98,7 @@ impl Membership {
         let (now, (lease, own)) = (dialect.now(), self.lease());
         let begun = Uptime::now();
         let (node, address, epoch) = (inner.settings.node.as_str(), inner.settings.address.as_str(), fresh_epoch());
-        // The row may be new; its lease is none, so that the next statement decides in any case.
+        // The row may be new; its lease is initially none, so that the next statement decides in any case.
         let insert = format!(
             "INSERT INTO cluster_nodes (node, address, epoch, lease_end, joined_at, state) VALUES (?, ?, 0, 0, 0, ?){}",
             dialect.on_conflict(&["node"], &[])
@@ -113,18 +114,18 @@ impl Membership {
             return Ok(None);
         }
         let term = Term::begin(epoch, begun + own);
-        // What an earlier life owned is nobody's.
+        // Whatever a previous process of this node owned is now free.
         let sql = "DELETE FROM mailbox_owners WHERE node = ? AND epoch <> ?";
         inner.database.execute(sql, &[node.into(), epoch.into()]).await?;
         *inner.term.lock() = Some(Arc::clone(&term));
         Ok(Some(term))
     }
 
-    /// Prolongs a term; `false` when it has ended here, or another node has written down that it has. What the database's clock
-    /// shows does not end it: that may have been put forward.
+    /// Extends a term; `false` when it has ended here, or another node has recorded that it has. The reading of the
+    /// database's clock does not end it: that may have been set forward.
     ///
     /// # Errors
-    /// The database fails; the term lasts as long as it did.
+    /// The database fails; the term keeps its end.
     pub async fn renew(&self, term: &Term) -> Result<bool, Error> {
         let inner = &self.0;
         let (now, (lease, own)) = (inner.database.dialect().now(), self.lease());
@@ -136,13 +137,13 @@ impl Membership {
         Ok(renewed && term.prolong(begun + own))
     }
 
-    /// The time by which others' leases are judged, when the database's clock shows so much now.
+    /// The time by which others' leases are judged when the database's clock shows this.
     fn judge(&self, shown: i64) -> i64 {
         let settings = &self.0.settings;
         self.0.clock.lock().read(shown, Uptime::now(), settings.margin.duration(), settings.lease.duration())
     }
 
-    /// Reads what this node is to do about mailboxes.
+    /// Reads how this node is to treat mailboxes.
     ///
     /// # Errors
     /// The database fails.
@@ -159,7 +160,7 @@ impl Membership {
         Ok(state)
     }
 
-    /// Who has a user's mailboxes; this node from now on, when nobody has.
+    /// The owner of a user's mailboxes; this node from now on, if there is none.
     ///
     /// # Errors
     /// This node has no lease, or the database fails.
@@ -205,7 +206,7 @@ impl Membership {
         Ok(())
     }
 
-    /// The node that takes what nobody has: this one, or while it is being emptied the one that has least.
+    /// The node that takes free mailboxes: this one, or while it is being emptied the one that owns least.
     async fn taker(&self, term: &Term) -> Result<(String, i64), Error> {
         if !self.is_draining() {
             return Ok((self.node().to_owned(), term.epoch));
@@ -216,7 +217,7 @@ impl Membership {
         Ok((least.name, least.epoch))
     }
 
-    /// Writes down that a node's lease has ended, so that it cannot be renewed; `false` when it was renewed meanwhile.
+    /// Records that a node's lease has ended, so that it cannot be renewed; `false` when it was renewed meanwhile.
     async fn bury(&self, owner: &Owner) -> Result<bool, Error> {
         let sql = "UPDATE cluster_nodes SET lease_end = 0 WHERE node = ? AND epoch = ? AND lease_end = ?";
         let values: [Val; 3] = [owner.node.as_str().into(), owner.epoch.into(), owner.lease_end.into()];
@@ -243,20 +244,20 @@ impl Membership {
         }))
     }
 
-    /// Gives a user back, after everything of it is on disk.
+    /// Gives a user back, after all its data is on disk.
     ///
     /// # Errors
-    /// The database fails; then the user stays with this node until its lease ends or somebody asks for it here.
+    /// The database fails; then the user stays with this node until its lease ends or somebody requests it here.
     pub async fn give_back(&self, home: &str, term: &Term) -> Result<(), Error> {
         let sql = "DELETE FROM mailbox_owners WHERE home = ? AND node = ? AND epoch = ?";
         self.0.database.execute(sql, &[home.into(), self.node().into(), term.epoch.into()]).await?;
         Ok(())
     }
 
-    /// Hands a user over to another node, after everything of it is on disk; to nobody when that node is not there.
+    /// Hands a user over to another node, after all its data is on disk; to nobody when that node is absent.
     ///
     /// # Errors
-    /// The database fails; then the user stays with this node until its lease ends or somebody asks for it here.
+    /// The database fails; then the user stays with this node until its lease ends or somebody requests it here.
     pub async fn hand_over(&self, home: &str, term: &Term, to: &str) -> Result<(), Error> {
         let sql = format!(
             "SELECT epoch FROM cluster_nodes WHERE node = ? AND lease_end > {}",
@@ -286,7 +287,7 @@ impl Membership {
         rows.iter().map(|row| Ok(row.text(0)?)).collect()
     }
 
-    /// Users of this node that are to be with another, at most `most`.
+    /// Users of this node that are to move to another, at most `most`.
     ///
     /// # Errors
     /// The database fails.
@@ -315,7 +316,7 @@ impl Membership {
 fn fresh_epoch() -> i64 {
     match random::octets() {
         Ok(octets) => i64::from_le_bytes(octets) & i64::MAX,
-        // The second best: two nodes may have the same epoch, but the lease is of one of them only.
+        // A fallback: two nodes may have the same epoch, but only one of them holds the lease.
         Err(NoRandomness) => Uptime::now().micros(),
     }
 }

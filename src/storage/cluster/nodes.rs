@@ -1,11 +1,11 @@
-//! The nodes as everybody sees them: for status, and for whoever moves users.
+//! The nodes as seen from outside: for status, and for moving users.
 
 use super::Error;
 use crate::foundations::clock::Timestamp;
 use crate::storage::database::{Database, Row, Sql};
 
 crate::words! {
-    /// What a node does about mailboxes that nobody owns.
+    /// How a node treats mailboxes that nobody owns.
     pub enum NodeState {
         /// It takes them.
         Serving = "serving",
@@ -19,15 +19,15 @@ crate::words! {
 pub struct Node {
     /// Its name.
     pub name: String,
-    /// Where the others reach it.
+    /// The address at which the others reach it.
     pub address: String,
     /// The epoch of its lease.
     pub epoch: i64,
-    /// What is left of its lease by the database's clock, in milliseconds; zero when it has none.
+    /// The rest of its lease by the database's clock, in milliseconds; zero when it has none.
     pub lease_left: i64,
     /// When it last joined.
     pub joined_at: Timestamp,
-    /// What it does about mailboxes.
+    /// How it treats mailboxes.
     #[serde(serialize_with = "word")]
     pub state: NodeState,
     /// How many users it owns.
@@ -35,7 +35,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Whether its lease lasts.
+    /// Whether its lease is valid.
     pub const fn is_alive(&self) -> bool {
         self.lease_left > 0
     }
@@ -82,7 +82,7 @@ impl Nodes {
         Ok(row.map(|row| row.text(0)).transpose()?)
     }
 
-    /// Says what a node is to do about mailboxes; it does so at its next renewal.
+    /// Sets how a node treats mailboxes; it follows at its next renewal.
     ///
     /// # Errors
     /// There is no such node, or the database fails.
@@ -94,10 +94,10 @@ impl Nodes {
         }
     }
 
-    /// Wishes a user to be with a node; its owner hands it over at its next renewal. `false` when nobody owns it.
+    /// Requests that a user move to a node; its owner hands it over at its next renewal. `false` when nobody owns it.
     ///
     /// # Errors
-    /// There is no such node that lives, or the database fails.
+    /// There is no such live node, or the database fails.
     pub async fn wish(&self, home: &str, node: &str) -> Result<bool, Error> {
         let alive = self.list().await?.into_iter().any(|known| known.name == node && known.is_alive());
         if !alive {
@@ -108,7 +108,7 @@ impl Nodes {
         Ok(wished || self.owner(home).await?.is_some())
     }
 
-    /// Forgets a node that will not come back. `false` when its lease still lasts, or there is no such node.
+    /// Forgets a node that will not come back. `false` when its lease is still valid, or there is no such node.
     ///
     /// # Errors
     /// The database fails.

@@ -1,4 +1,4 @@
-//! For how long this process may touch a user's mail.
+//! How long this process may touch a user's mail.
 
 use std::io;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use crate::foundations::clock::Uptime;
 /// This node's lease from joining to losing it.
 #[derive(Debug)]
 pub struct Term {
-    /// What tells this term from every other of a node of this name.
+    /// Distinguishes this term from every other of a node of this name.
     pub epoch: i64,
-    /// Until when, by the machine's own clock, in microseconds.
+    /// When it ends, by the machine's own clock, in microseconds.
     until: AtomicI64,
     over: CancellationToken,
 }
@@ -24,7 +24,7 @@ impl Term {
         Arc::new(Self { epoch, until: AtomicI64::new(until.micros()), over: CancellationToken::new() })
     }
 
-    /// Prolongs the term. One that has ended stays ended: whoever has seen its end has acted upon it.
+    /// Extends the term. An ended one stays ended: others have already acted upon the end.
     pub(super) fn prolong(&self, until: Uptime) -> bool {
         if !self.is_good() {
             return false;
@@ -33,7 +33,7 @@ impl Term {
         true
     }
 
-    /// Whether it lasts.
+    /// Whether it is still running.
     pub fn is_good(&self) -> bool {
         !self.over.is_cancelled() && Uptime::now().micros() < self.until.load(Ordering::Acquire)
     }
@@ -44,7 +44,7 @@ impl Term {
         Duration::from_micros(left.max(0).cast_unsigned())
     }
 
-    /// Ends it, for good.
+    /// Ends it for good.
     pub fn end(&self) {
         self.over.cancel();
     }
@@ -57,21 +57,21 @@ impl Term {
 
 /// This process's right to a user's mail.
 ///
-/// Whoever changes files asks [`Tenure::check`] right before a name appears, changes or goes, and again before a client is told
-/// that it has.
+/// Code that changes files calls [`Tenure::check`] right before a name appears, changes or goes, and again before a
+/// client is told that it has.
 #[derive(Debug, Clone)]
 pub struct Tenure(Arc<Hold>);
 
 #[derive(Debug)]
 struct Hold {
-    /// `None` for a process that is alone with the mail root.
+    /// `None` for a process that has the mail root to itself.
     term: Option<Arc<Term>>,
     given_up: AtomicBool,
 }
 
-/// The mail is another node's, or may be by now.
+/// Another node owns the mail, or may own it by now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this node does not own the mailbox any more")]
+#[error("this node no longer owns the mailbox")]
 pub struct Lapsed;
 
 impl From<Lapsed> for io::Error {
@@ -81,7 +81,7 @@ impl From<Lapsed> for io::Error {
 }
 
 impl Tenure {
-    /// For a process that is alone with the mail root.
+    /// For a process that has the mail root to itself.
     pub fn alone() -> Self {
         Self(Arc::new(Hold { term: None, given_up: AtomicBool::new(false) }))
     }
@@ -99,7 +99,7 @@ impl Tenure {
         if lasts && !self.0.given_up.load(Ordering::Acquire) { Ok(()) } else { Err(Lapsed) }
     }
 
-    /// Nothing is written any more under it.
+    /// Stops all writing under it.
     pub fn give_up(&self) {
         self.0.given_up.store(true, Ordering::Release);
     }

@@ -1,14 +1,14 @@
-//! Whole tables out of a database and into another one, of whichever engine.
+//! Copying whole tables out of a database and into another one, of any engine.
 //!
-//! A value travels as what it means and not as an engine writes it: whole numbers, floating-point numbers, texts, octets,
-//! and the engine's own times as `YYYY-MM-DD HH:MM:SS` in UTC.
+//! Values travel by their meaning, not in an engine's notation: integers, floating-point numbers, texts, octets, and
+//! times of the engine's own type as `YYYY-MM-DD HH:MM:SS` in UTC.
 
 use serde::{Deserialize, Serialize};
 
 use super::migrate::table_names;
 use super::{Absent, Database, Dialect, Error, Row, Sql, Transaction, Val};
 
-/// What a column holds, whichever engine keeps it.
+/// The kind of value in a column, whichever engine keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ColumnKind {
@@ -43,7 +43,7 @@ pub struct Table {
 }
 
 impl ColumnKind {
-    /// From the engine's name of a type.
+    /// From the engine's name for a type.
     fn of(name: &str) -> Self {
         let name = name.to_ascii_lowercase();
         let is = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
@@ -60,7 +60,7 @@ impl ColumnKind {
         }
     }
 
-    /// What selects a column of this kind.
+    /// The SELECT expression for a column of this kind.
     fn selected(self, dialect: Dialect, column: &str) -> String {
         match (self, dialect) {
             (Self::Int, Dialect::Postgres) => format!("CAST({column} AS BIGINT)"),
@@ -76,7 +76,7 @@ impl ColumnKind {
         }
     }
 
-    /// What stands for a value of this kind in an INSERT.
+    /// The placeholder for a value of this kind in an INSERT.
     const fn inserted(self, dialect: Dialect) -> &'static str {
         match (self, dialect) {
             // The session's time zone is UTC.
@@ -94,7 +94,7 @@ impl ColumnKind {
         }
     }
 
-    /// The absence of a value of this kind.
+    /// NULL of this kind.
     pub const fn absent(self) -> Val {
         Val::Null(match self {
             Self::Int => Absent::Int,
@@ -105,7 +105,7 @@ impl ColumnKind {
     }
 }
 
-/// A name as the engine wants it where it could be a word of its own.
+/// A name, quoted for the engine since it could be a reserved word.
 fn quoted(dialect: Dialect, name: &str) -> String {
     match dialect {
         Dialect::MySql => format!("`{name}`"),
@@ -114,7 +114,7 @@ fn quoted(dialect: Dialect, name: &str) -> String {
 }
 
 impl Database {
-    /// Our tables with their columns; each after those its rows refer to.
+    /// Our tables with their columns; each after the tables it refers to.
     ///
     /// # Errors
     /// The database does not answer.
@@ -183,13 +183,13 @@ impl Transaction {
         Ok(())
     }
 
-    /// Lets the engine's own numbers go on above those of rows that came with theirs.
+    /// Advances the engine's own numbering beyond the numbers of inserted rows.
     ///
     /// # Errors
     /// The database fails.
     pub async fn continue_numbers(&mut self, table: &Table) -> Result<(), Error> {
         let numbered = table.columns.iter().any(|column| column.name == "id" && column.kind == ColumnKind::Int);
-        // The other engines look at the highest number themselves.
+        // The other engines use the highest number present.
         if numbered && self.dialect() == Dialect::Postgres {
             let name = &table.name;
             let sql = format!(

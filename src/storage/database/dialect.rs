@@ -1,8 +1,8 @@
-//! Where the three engines' languages differ.
+//! Differences between the three engines' SQL.
 
 use super::Sql;
 
-/// An engine's way of saying things.
+/// An engine's SQL dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// SQLite.
@@ -26,8 +26,8 @@ impl Dialect {
         }
     }
 
-    /// Inserts a row with `keys` then `others`, or, where a row with these keys exists, gives it the others' new values.
-    /// Without `others` an existing row is left alone. The number of rows that MariaDB reports for it means nothing.
+    /// Inserts a row with `keys` and `others`; if a row with these keys exists, its other columns are updated instead.
+    /// Without `others` an existing row is left alone. The row count that MariaDB reports for it means nothing.
     pub fn upsert(self, table: &str, keys: &[&str], others: &[&str]) -> Sql {
         let columns = [keys, others].concat();
         let insert =
@@ -35,7 +35,7 @@ impl Dialect {
         Sql::assembled(insert + &self.on_conflict(keys, others))
     }
 
-    /// What follows an INSERT (of values or of a SELECT with a WHERE) to make it an upsert.
+    /// The suffix that makes an INSERT (of values or of a SELECT with a WHERE) an upsert.
     pub fn on_conflict(self, keys: &[&str], others: &[&str]) -> String {
         if self == Self::MySql {
             let assign: Vec<String> = match others {
@@ -52,7 +52,7 @@ impl Dialect {
         format!(" ON CONFLICT ({keys}) DO UPDATE SET {}", assign.join(", "))
     }
 
-    /// Inserts rows with `keys` and a number, or adds the number to that of the row with these keys.
+    /// Inserts rows with `keys` and a number, or adds the number to the row with these keys.
     pub fn add_up(self, table: &str, keys: &[&str], number: &str, rows: usize) -> Sql {
         let columns = [keys, &[number]].concat();
         let values = self.values(columns.len(), rows);
@@ -66,8 +66,8 @@ impl Dialect {
         Sql::rare(format!("INSERT INTO {table} ({}) VALUES {values} {conflict}", columns.join(", ")))
     }
 
-    /// What follows a SELECT in a transaction to take rows nobody else is working on; others' rows are passed over.
-    /// SQLite needs nothing: its writing transactions exclude each other.
+    /// The suffix of a SELECT in a transaction that takes rows nobody else is working on; rows locked by others are
+    /// skipped. SQLite needs nothing: its writing transactions exclude each other.
     pub const fn skip_locked(self) -> &'static str {
         match self {
             Self::Sqlite => "",
@@ -75,7 +75,7 @@ impl Dialect {
         }
     }
 
-    /// What follows a SELECT in a transaction to keep its rows from changing until the end of it.
+    /// The suffix of a SELECT in a transaction that keeps its rows from changing until the end of it.
     pub const fn for_update(self) -> &'static str {
         match self {
             Self::Sqlite => "",
@@ -83,9 +83,9 @@ impl Dialect {
         }
     }
 
-    /// A column of addresses or domains as it must stand in a comparison with a lower-case key, so that the
-    /// engine finds rows in any case by an index. MariaDB's collation (the seed's) does it by itself, and takes accents
-    /// for equal too: callers compare once more what they have found.
+    /// A column of addresses or domains in the form for comparison with a lower-case key, so that the engine finds rows
+    /// in any case by an index. MariaDB's collation (the seed's) does so by itself, but also treats accented letters as
+    /// equal: callers compare the rows again.
     pub fn folded(self, column: &str) -> String {
         match self {
             Self::MySql => column.to_owned(),
@@ -93,7 +93,7 @@ impl Dialect {
         }
     }
 
-    /// An expression as a 64-bit whole number, for what the engines give other types (SUM, DECIMAL).
+    /// Casts an expression to a 64-bit integer where engines give it other types (SUM, DECIMAL).
     pub fn integer(self, expression: &str) -> String {
         match self {
             Self::MySql => format!("CAST({expression} AS SIGNED)"),
@@ -101,8 +101,8 @@ impl Dialect {
         }
     }
 
-    /// What the database's own clock shows, in microseconds since 1970. Never later than the moment at which the statement
-    /// takes effect.
+    /// The reading of the database's own clock, in microseconds since 1970. Never later than the moment at which the
+    /// statement takes effect.
     pub const fn now(self) -> &'static str {
         match self {
             Self::Sqlite => "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",

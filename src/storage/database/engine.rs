@@ -19,12 +19,12 @@ pub(super) enum Want {
     Changes,
 }
 
-/// What came of it.
+/// The result of a statement.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     pub(super) rows: Vec<Row>,
     pub(super) changed: u64,
-    /// The number the engine has given the inserted row; PostgreSQL says it only with RETURNING.
+    /// The number the engine gave the inserted row; PostgreSQL reports it only with RETURNING.
     pub(super) inserted: i64,
 }
 
@@ -63,8 +63,8 @@ macro_rules! engine {
             Ok(answer)
         }
 
-        /// Calls back with each row of a SELECT as it comes, so that a table of any size takes no memory. `limit` is for
-        /// the wait for one row.
+        /// Calls back with each row of a SELECT as it arrives, so that memory does not grow with the table. `limit`
+        /// bounds the wait for one row.
         pub(super) async fn $each<E: From<Error>>(
             connection: &mut $connection,
             $sql: &Sql,

@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::DatabaseUrl;
 use crate::foundations::failure::Kind;
 
-/// A failure of the database. Its text holds the driver's words too, so that one field in a log line tells all.
+/// A failure of the database. Its text includes the driver's message, so that one field of a log line is enough.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A row with this key exists already. The caller's business.
-    #[error("the database has a row with this key already: {0}")]
+    /// A row with this key exists already. For the caller to handle.
+    #[error("the database already has a row with this key: {0}")]
     Unique(Box<sqlx::Error>),
-    /// The row refers to one that is not there, or is referred to. The caller's business.
+    /// The row refers to one that does not exist, or is still referred to. For the caller to handle.
     #[error("a row that this one needs is missing, or still needed by others: {0}")]
     ForeignKey(Box<sqlx::Error>),
     /// The server does not answer, or has closed the connection. Passes by itself or with the administrator's help.
@@ -38,7 +38,7 @@ pub enum Error {
     /// No space left.
     #[error("the disk of the database is full: {0}")]
     Full(Box<sqlx::Error>),
-    /// A column of an answer is not what the statement's author expected.
+    /// A column of the answer does not have the expected type.
     #[error("column {column} of the answer is of another type: {driver}")]
     Column {
         /// Its place, from 0.
@@ -52,12 +52,12 @@ pub enum Error {
         /// Its place, from 0.
         column: usize,
     },
-    /// The tables found are not the ones this program knows, nor the seed's.
-    #[error("the table {table} exists, but not as this program needs it: {because}")]
+    /// The tables found are neither this program's nor the seed's.
+    #[error("the table {table} exists, but lacks what this program needs: {because}")]
     ForeignSchema {
         /// The table.
         table: &'static str,
-        /// What asking for its columns gave.
+        /// The error when asking for its columns.
         because: Box<Error>,
     },
     /// Bringing the tables up to date failed.
@@ -73,7 +73,7 @@ pub enum Error {
     },
     /// The file with the password cannot be read.
     #[error(
-        "`{path}` of `database.password_file` cannot be read: {because}. It must hold the password in one line, readable for \
+        "`{path}` of `database.password_file` cannot be read: {because}. It must hold the password on one line and be readable for \
          the user that the server runs as"
     )]
     Password {
@@ -82,19 +82,19 @@ pub enum Error {
         /// Why.
         because: std::io::Error,
     },
-    /// The server knows no such database or user, or the password is wrong, or the file is no database. The administrator's
-    /// business; until then it is as if the database were away.
+    /// The server does not know the database or user, the password is wrong, or the file is not a database. For the
+    /// administrator to fix; until then it counts as a database that is away.
     #[error(
-        "the database cannot be used as it is configured: {0}. Make the database and let its user use it, or mend \
+        "the database cannot be used as configured: {0}. Create the database and grant its user access, or correct \
          `storage.database` and `database.password_file`"
     )]
     SetUp(Box<sqlx::Error>),
-    /// What came of the first contact with a database.
+    /// The result of the first contact with a database.
     #[error("{database}: {because}")]
     At {
         /// Its address, without the password.
         database: String,
-        /// What came of it.
+        /// The error.
         because: Box<Error>,
     },
     /// Anything else: a mistake in a statement, in the set-up or in the server.
@@ -103,14 +103,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// The kind, for those who answer a client.
+    /// The kind, for code that answers a client.
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Unique(_) => Kind::Exists,
             Self::ForeignKey(_) => Kind::NotFound,
             Self::Full(_) => Kind::NoSpace,
             Self::Column { .. } | Self::Null { .. } | Self::ForeignSchema { .. } => Kind::Corrupt,
-            // A broken set-up is mended by the administrator; until then a client should come back later.
+            // A broken set-up is fixed by the administrator; until then a client should come back later.
             Self::Unavailable(_)
             | Self::Resting
             | Self::Busy(_)
@@ -126,7 +126,7 @@ impl Error {
         }
     }
 
-    /// Whether it will not pass before somebody changes the configuration or the database's own.
+    /// Whether it persists until somebody changes the configuration or the database.
     pub fn is_set_up(&self) -> bool {
         use std::io::ErrorKind;
         match self {
@@ -144,7 +144,7 @@ impl Error {
         }
     }
 
-    /// The same with the address of the database, where that helps to understand it.
+    /// The same, prefixed with the database's address where that helps.
     pub(super) fn at(self, url: &DatabaseUrl) -> Self {
         match self {
             Self::Unavailable(_) | Self::Resting | Self::Timeout(_) | Self::SetUp(_) => {
@@ -154,33 +154,33 @@ impl Error {
         }
     }
 
-    /// Whether another connection is to be opened in place of the one that told of it. What SQLite could not open for writing
-    /// for a moment, it has opened for reading only, and goes on to read what the disk gave it wrongly.
+    /// Whether the connection that reported it should be replaced. A file that SQLite briefly could not open for
+    /// writing stays open read-only, and data the disk returned wrongly is read again.
     pub(super) const fn condemns(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::ReadOnly(_))
     }
 
-    /// Whether the server was not there, as opposed to having refused.
+    /// Whether the server was away, as opposed to having refused.
     pub(super) const fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Timeout(_))
     }
 }
 
-/// What to do about a file that SQLite cannot have.
+/// Advice for a file that SQLite cannot open.
 fn remedy(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
-            ". The file is made when it is missing, its directory is not: make that, as the property of the user that the \
+            ". The file is created when it is missing, but not its directory: create that, owned by the user that the \
              server runs as, or name another path"
         }
         ErrorKind::PermissionDenied => {
             ". The file and its directory must belong to the user that the server runs as; commands are run as that user or \
              as root"
         }
-        ErrorKind::IsADirectory => ". Name a file in it",
+        ErrorKind::IsADirectory => ". Name a file inside it",
         ErrorKind::ReadOnlyFilesystem => {
-            ". The file system can only be read: mount it for writing, and let `ReadWritePaths=` or `StateDirectory=` of the \
+            ". The file system is read-only: mount it for writing, and let `ReadWritePaths=` or `StateDirectory=` of the \
              unit name the directory"
         }
         _ => "",
@@ -208,7 +208,8 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Sorts the engines' own codes. SQLite's are its extended result codes, MySQL's its error numbers, PostgreSQL's SQLSTATE.
+/// Classifies the engines' own codes. SQLite's are its extended result codes, MySQL's its error numbers, PostgreSQL's
+/// SQLSTATE.
 fn classify(error: &dyn sqlx::error::DatabaseError) -> fn(Box<sqlx::Error>) -> Error {
     if let Some(mysql) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
         return match mysql.number() {
@@ -241,10 +242,9 @@ fn classify(error: &dyn sqlx::error::DatabaseError) -> fn(Box<sqlx::Error>) -> E
         5 | 6 => Error::Conflict,
         8 => Error::ReadOnly,
         13 => Error::Full,
-        // The disk fails, or what it gives makes no sense: it may do better the next time, and nothing that is to be written
-        // is wrong.
+        // The disk fails or returns nonsense: a retry may succeed, and the data to be written is not at fault.
         10 | 11 | 14 => Error::Unavailable,
-        // The file is no database.
+        // The file is not a database.
         26 => Error::SetUp,
         _ => Error::Other,
     }

@@ -1,4 +1,4 @@
-//! Bringing the tables up to date. The statements are in `migrations/`, with the rules for adding some.
+//! Bringing the tables up to date. The statements are in `migrations/`, along with the rules for adding some.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection,
 use super::pool::Pools;
 use super::{Database, Dialect, Error};
 
-/// Where the applied migrations are written down.
+/// The table that records the applied migrations.
 const LEDGER: &str = "postrider_migrations";
-/// Longest time for all migrations together; changing a large table takes its time.
+/// Longest time for all migrations together; changing a large table is slow.
 const LIMIT: Duration = Duration::from_secs(1800);
 
 /// One step, in the three dialects.
@@ -90,7 +90,7 @@ steps! {
     111 "0111_known_networks",
 }
 
-/// Tables that may be there before us (the seed's), and the columns we need of them.
+/// Tables that may already exist (the seed's), and the columns we need of them.
 const ADOPTABLE: &[(&str, &str)] = &[
     ("virtual_domains", "id, name, created_at"),
     ("virtual_users", "id, domain_id, email, password, quota_mb, enabled, created_at"),
@@ -98,7 +98,7 @@ const ADOPTABLE: &[(&str, &str)] = &[
     ("mailbox_usage", "email, usage_mb, last_updated"),
 ];
 
-/// The tables that the steps create, each after those its rows refer to.
+/// The tables that the steps create, each after the tables it refers to.
 pub(super) fn table_names() -> impl Iterator<Item = &'static str> {
     STEPS.iter().flat_map(|step| step.sqlite.lines()).filter_map(|line| {
         let rest = line.strip_prefix("CREATE TABLE ")?;
@@ -106,7 +106,7 @@ pub(super) fn table_names() -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// The statements that make the tables on MariaDB and MySQL, each of which may be run where its table is there.
+/// The statements that make the tables on MariaDB and MySQL, each of which can be run again where its table exists.
 pub fn mysql_tables() -> impl Iterator<Item = &'static str> {
     STEPS.iter().map(|step| step.mysql)
 }
@@ -123,34 +123,34 @@ fn migrator(dialect: Dialect) -> Migrator {
     });
     let mut migrator = Migrator::with_migrations(migrations.collect());
     migrator.dangerous_set_table_name(LEDGER);
-    // An older program beside a newer one (a rolled-back upgrade) goes on working: see migrations/README.md.
+    // An older program beside a newer one (a rolled-back upgrade) keeps working: see migrations/README.md.
     migrator.set_ignore_missing(true);
     // On MariaDB and MySQL the lock is taken here: see `take_turn`.
     migrator.set_locking(dialect != Dialect::MySql);
     migrator
 }
 
-/// Applies what is missing, while no other process does.
+/// Applies missing steps, while no other process does.
 async fn apply_to_mysql(migrator: &Migrator, pool: &MySqlPool) -> Result<(), MigrateError> {
-    // Never given back to the pool: the lock ends with the connection, also where this is cut off.
+    // Never returned to the pool: the lock ends with the connection, even if this is cancelled.
     let mut connection = pool.acquire().await?.detach();
     take_turn(&mut connection).await?;
     let mut applied = migrator.run_direct(None, &mut connection, false).await;
-    // MariaDB cannot undo half a step, so a crash leaves a mark that it was begun. Each of its steps is one statement
-    // that may be run again.
+    // MariaDB cannot undo half a step, so each step is marked when it begins. There each step is a single statement
+    // that can be run again.
     if let Err(MigrateError::Dirty(number)) = applied {
         log::warn!(step = number; "A step of the database's tables was interrupted; it is run again");
         let forget = "DELETE FROM postrider_migrations WHERE version = ? AND success = 0";
         sqlx::query(forget).bind(number).execute(&mut connection).await?;
         applied = migrator.run_direct(None, &mut connection, false).await;
     }
-    // What was applied stays applied, however the connection ends.
+    // Steps already applied remain applied, however the connection ends.
     let _ = connection.close().await;
     applied
 }
 
-/// Waits until no other process migrates this database. The driver's own lock is none on MariaDB, which takes its endless
-/// wait (-1) for a mistake and goes on without.
+/// Waits until no other process migrates this database. The driver's own lock does not work on MariaDB, which rejects
+/// its endless wait (-1) and carries on without.
 async fn take_turn(connection: &mut MySqlConnection) -> Result<(), MigrateError> {
     let sql = "SELECT GET_LOCK(CONCAT('postrider ', SHA1(DATABASE())), ?)";
     let got: Option<i64> =
@@ -161,9 +161,9 @@ async fn take_turn(connection: &mut MySqlConnection) -> Result<(), MigrateError>
     }
 }
 
-/// Waits until no other process changes how SQLite's file is built. SQLite has no lock for this that spans several
-/// transactions, and none that is waited for while the log of a new file is turned on; the directory of the file is
-/// locked instead, for which nobody has to be allowed to write anything.
+/// Waits until no other process changes the structure of SQLite's file. SQLite has no lock that spans several
+/// transactions, and none that waits while the log of a new file is turned on; so the directory of the file is locked
+/// instead, which needs no write permission.
 pub(super) async fn take_file_turn(database: &Path) -> Result<File, Error> {
     let directory = match database.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -182,8 +182,8 @@ pub(super) async fn take_file_turn(database: &Path) -> Result<File, Error> {
 }
 
 impl Database {
-    /// Creates what is missing and brings the tables up to date. Safe to call from several processes at once, and when
-    /// there is nothing to do. Tables of the seed that are there already are kept with every row.
+    /// Creates missing tables and brings all up to date. Safe to call from several processes at once, and when there is
+    /// nothing to do. Existing tables of the seed keep every row.
     pub async fn migrate(&self) -> Result<(), Error> {
         match self.bring_up_to_date().await {
             Err(Error::Unavailable(cause)) if matches!(*cause, sqlx::Error::PoolTimedOut) => {
@@ -193,7 +193,7 @@ impl Database {
         }
     }
 
-    /// Why no connection was to be had: the pool goes on trying until its time is up, and then only says that.
+    /// Why no connection could be had: the pool retries until its time is up, and then reports only that.
     async fn reason(&self) -> Option<Error> {
         let connect = async {
             match &self.0.pools {

@@ -1,13 +1,13 @@
 //! One SQL for three engines: pools, statements, transactions, migrations.
 //!
 //! Promises: a statement is written once, with `?` for its values, and means the same on SQLite, MariaDB/MySQL and
-//! PostgreSQL; where the engines' languages differ, [`Dialect`] has the words. Waiting is bounded: for a connection
-//! by `acquire_timeout`, for an answer by `statement_timeout`. Nothing is repeated behind the caller's back. A database
-//! that is down makes every call fail fast with [`Kind::Temporary`](crate::foundations::failure::Kind), and is used
-//! again as soon as it answers.
+//! PostgreSQL; where the engines' languages differ, [`Dialect`] provides the SQL. Waiting is bounded: for a connection
+//! by `acquire_timeout`, for an answer by `statement_timeout`. Nothing is retried behind the caller's back. While a
+//! database is down every call fails fast with [`Kind::Temporary`](crate::foundations::failure::Kind); it is used again
+//! as soon as it answers.
 //!
-//! What callers must know: with SQLite, `fetch_*` on [`Database`] reads on connections that cannot write; whatever
-//! changes data goes through [`Database::execute`] or a [`Transaction`].
+//! Note for callers: with SQLite, `fetch_*` on [`Database`] uses connections that cannot write; any change of data goes
+//! through [`Database::execute`] or a [`Transaction`].
 
 mod copy;
 mod dialect;

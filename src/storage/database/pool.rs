@@ -1,4 +1,4 @@
-//! The pools, and the calls that need no transaction.
+//! The pools, and calls outside a transaction.
 
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -22,7 +22,7 @@ use super::engine::{self, Answer, Want};
 use super::migrate::take_file_turn;
 use super::{DatabaseSettings, DatabaseUrl, Dialect, Error, Row, Sql, Val};
 
-/// A connection that was used within this time is handed out without asking whether it still lives.
+/// A connection used within this time is handed out without testing it.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// Pages of SQLite's log are folded into the database at its default of 1000; a log grown larger is cut to this.
 const WAL_KEPT: &str = "67108864";
@@ -39,7 +39,7 @@ pub(super) struct Inner {
     pub(super) acquire_timeout: Duration,
     pub(super) statement_timeout: Duration,
     retry_after_failure: Duration,
-    /// Until when calls fail at once because the server was not there.
+    /// Until when calls fail at once because the server was away.
     resting_until: Mutex<Option<Instant>>,
     /// When the server answered last.
     answered_at: Mutex<Option<Instant>>,
@@ -48,9 +48,9 @@ pub(super) struct Inner {
 #[derive(Debug)]
 pub(super) enum Pools {
     Sqlite {
-        /// One connection, `synchronous=FULL`: what is committed is on disk.
+        /// One connection, `synchronous=FULL`: commits are on disk.
         full: SqlitePool,
-        /// One connection, `synchronous=NORMAL`: a power failure may take the last moments.
+        /// One connection, `synchronous=NORMAL`: a power failure may lose the latest commits.
         relaxed: SqlitePool,
         /// Several, which cannot write.
         read: SqlitePool,
@@ -78,8 +78,8 @@ impl Database {
         Ok(Self::over(pools, url, settings))
     }
 
-    /// Opens what is there and makes nothing, for those who only look. There is none when SQLite's file is missing;
-    /// writing to one that is there fails.
+    /// Opens an existing database and creates nothing, for callers that only read. Fails when SQLite's file is missing;
+    /// writing to an existing one fails.
     pub async fn look(url: &DatabaseUrl, settings: &DatabaseSettings) -> Result<Option<Self>, Error> {
         let Some(path) = url.path() else { return Self::connect(url, settings).await.map(Some) };
         match tokio::fs::try_exists(&path).await {
@@ -106,7 +106,7 @@ impl Database {
         }))
     }
 
-    /// The engine's way of saying things.
+    /// The engine's SQL dialect.
     pub fn dialect(&self) -> Dialect {
         self.0.url.dialect()
     }
@@ -121,7 +121,7 @@ impl Database {
         Ok(self.run(&sql.into(), values, Want::First).await?.rows.pop())
     }
 
-    /// Runs one statement that changes data, durably (law 1), and says how many rows it has changed.
+    /// Runs one statement that changes data, durably (law 1), and returns how many rows it changed.
     pub async fn execute(&self, sql: impl Into<Sql>, values: &[Val]) -> Result<u64, Error> {
         Ok(self.run(&sql.into(), values, Want::Changes).await?.changed)
     }
@@ -131,8 +131,8 @@ impl Database {
         self.fetch_optional("SELECT 1", &[]).await.map(|_| ())
     }
 
-    /// Closes every connection; calls after it fail. SQLite's log is folded into its file. A connection that is still lent
-    /// after [`CLOSED_WITHIN`] ends with the process, so that nobody who stops waits for ever.
+    /// Closes every connection; calls after it fail. SQLite's log is folded into its file. A connection still in use
+    /// after [`CLOSED_WITHIN`] ends with the process, so that stopping never waits for ever.
     pub async fn close(&self) {
         let closed = async {
             match &self.0.pools {
@@ -150,8 +150,8 @@ impl Database {
         }
     }
 
-    /// On the heap: a future has room for all that it may wait for, and whoever finds an answer remembered should not carry
-    /// around what three drivers need for the question.
+    /// On the heap: a future reserves room for everything it may await, and a caller that finds a cached answer should
+    /// not carry the state of three drivers around.
     fn run<'a>(&'a self, sql: &'a Sql, values: &'a [Val], want: Want) -> BoxFuture<'a, Result<Answer, Error>> {
         macro_rules! on {
             ($pool:expr, $engine:path) => {{
@@ -164,7 +164,7 @@ impl Database {
                     }
                     Ok(answer) => answer,
                     Err(_) => {
-                        // Its answer may still come: the connection is of no more use to anybody.
+                        // Its answer may still arrive: the connection cannot be reused.
                         drop(connection.detach());
                         Err(Error::Timeout(self.0.statement_timeout))
                     }
@@ -189,12 +189,12 @@ impl Database {
 }
 
 impl Inner {
-    /// A connection within `acquire_timeout`; at once an error while the server is known to be away.
+    /// A connection within `acquire_timeout`; fails at once while the server is known to be away.
     pub(super) async fn acquire<D: sqlx::Database>(&self, pool: &Pool<D>) -> Result<PoolConnection<D>, Error> {
         self.admit()?;
         let begun = Instant::now();
         let result = pool.acquire().await.map_err(|error| match error {
-            // The driver says so of a server that is away, too.
+            // The driver reports this for a server that is away, too.
             sqlx::Error::PoolTimedOut if self.has_answered_since(begun) => Error::Busy(self.acquire_timeout),
             error => error.into(),
         });
@@ -202,20 +202,20 @@ impl Inner {
         result
     }
 
-    /// Whether the server is there: what SQLite opens is.
+    /// Whether the server is there: always, for an open SQLite file.
     fn has_answered_since(&self, moment: Instant) -> bool {
         let is_file = matches!(self.pools, Pools::Sqlite { .. });
         is_file || self.answered_at.lock().is_some_and(|answered| answered >= moment)
     }
 
-    /// What came of a statement, which is an answer also when the server refuses it.
+    /// The result of a statement; a refusal also counts as an answer of the server.
     pub(super) fn note_answer<T>(&self, result: &Result<T, Error>) {
         if result.as_ref().err().is_none_or(|error| !error.is_unreachable()) {
             *self.answered_at.lock() = Some(Instant::now());
         }
     }
 
-    /// Waits for SQLite's one pen.
+    /// Waits for the right to write to SQLite.
     pub(super) async fn turn(
         &self,
         writing: &Arc<tokio::sync::Mutex<()>>,
@@ -230,7 +230,7 @@ impl Inner {
         match *resting {
             Some(until) if Instant::now() < until => Err(Error::Resting),
             Some(_) => {
-                // This call is the one that tries; the others go on resting until it knows more.
+                // This call makes the attempt; the others keep failing fast until it knows more.
                 *resting = Some(Instant::now() + self.acquire_timeout);
                 Ok(())
             }
@@ -282,10 +282,11 @@ async fn open_sqlite(url: &DatabaseUrl, settings: &DatabaseSettings) -> Result<P
             .max_lifetime(None)
             .idle_timeout(None)
             // SQLite itself undoes a transaction when the disk is full or fails. The driver's own ROLLBACK then finds
-            // nothing to undo, and it takes the connection to be within a transaction forever: another one is opened.
+            // nothing to undo, and the driver takes the connection to be within a transaction for ever: another one is
+            // opened.
             .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
     };
-    // Two that turn the log of a new file on at once would be told that it is locked, without any waiting.
+    // Two connections that turn on the log of a new file at once would get "locked" without any waiting.
     let _turn = take_file_turn(&path).await?;
     // The writers come first: opening one turns the log on, without which a reader could not read beside them.
     Ok(Pools::Sqlite {
@@ -296,8 +297,8 @@ async fn open_sqlite(url: &DatabaseUrl, settings: &DatabaseSettings) -> Result<P
     })
 }
 
-/// SQLite only says that it cannot open a file. The system knows why; the file is not opened for that, since closing it
-/// again would take this process's locks on it away.
+/// SQLite only says that it cannot open a file. The system knows why; the file is not opened to find out, since closing
+/// it again would drop this process's locks on it.
 fn explained(error: Error, url: &DatabaseUrl) -> Error {
     let is_vague = matches!(error, Error::Unavailable(_) | Error::ReadOnly(_));
     let Some(path) = url.path().filter(|_| is_vague) else { return error };
@@ -322,7 +323,7 @@ fn create_private(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Asks a connection that has been idle whether its server is still there.
+/// Tests whether the server of an idle connection is still there.
 macro_rules! ask_if_idle {
     () => {
         |connection, idle| {
@@ -348,7 +349,8 @@ fn open_mysql(url: &DatabaseUrl, password: Option<&str>, settings: &DatabaseSett
                 // have committed, as with PostgreSQL.
                 connection.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')").await?;
                 connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
-                // A server that is set to 0 would undo every statement outside a transaction when the connection ends.
+                // On a server that sets this to 0, every statement outside a transaction would be undone when the
+                // connection ends.
                 connection.execute("SET SESSION autocommit = 1").await?;
                 Ok(())
             })
@@ -377,11 +379,11 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("file"), "").unwrap();
         for (path, wanted) in [
-            ("missing/postrider.sqlite", "its directory is not: make that"),
-            ("file/postrider.sqlite", "its directory is not: make that"),
-            ("", "Name a file in it"),
+            ("missing/postrider.sqlite", "but not its directory: create that"),
+            ("file/postrider.sqlite", "but not its directory: create that"),
+            ("", "Name a file inside it"),
         ] {
-            // Without a slash at the end of the directory itself.
+            // Without a trailing slash for the directory itself.
             let path: PathBuf = place.path().join(path).components().collect();
             let connected = Database::connect(&DatabaseUrl::sqlite(&path), &DatabaseSettings::default()).await;
             let error = connected.unwrap_err();

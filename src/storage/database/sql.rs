@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 /// A statement with `?` for each value.
 ///
-/// A literal becomes one by itself; a text put together at run time only by [`Sql::assembled`], so that a value can never
-/// slip into the text unnoticed.
+/// A literal converts by itself; a text assembled at run time needs [`Sql::assembled`], so that a value can never slip
+/// into the text unnoticed.
 #[derive(Debug, Clone)]
 pub struct Sql {
     text: Cow<'static, str>,
@@ -33,12 +33,12 @@ impl From<&Sql> for Sql {
 }
 
 impl Sql {
-    /// A statement put together from our own words (column names, a number of `?`), never from data.
+    /// A statement assembled from our own words (column names, a number of `?`), never from data.
     pub fn assembled(text: String) -> Self {
         Self { text: Cow::Owned(text), reuse: Reuse::Often }
     }
 
-    /// As [`Sql::assembled`], for a text that will hardly come again, so that no prepared statement is kept for it.
+    /// Like [`Sql::assembled`], for a text unlikely to recur, so that no prepared statement is kept for it.
     pub fn rare(text: String) -> Self {
         Self { text: Cow::Owned(text), reuse: Reuse::Once }
     }
@@ -70,7 +70,7 @@ pub(super) fn numbered(sql: &str) -> String {
                 out.push_str(&count.to_string());
             }
             '\'' | '"' => {
-                // A doubled quote ends one string and starts the next, which comes to the same.
+                // A doubled quote ends one string and starts the next, which has the same effect here.
                 out.push(c);
                 for inner in chars.by_ref() {
                     out.push(inner);

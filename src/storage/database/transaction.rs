@@ -14,13 +14,13 @@ use super::engine::{self, Answer, Want};
 use super::pool::Pools;
 use super::{Database, Dialect, Error, Row, Sql, Val};
 
-/// What a commit promises.
+/// What a commit guarantees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
     /// When `commit` returns, the data survives a power failure (law 1).
     Full,
-    /// The data survives a crash of this program; a power failure may take the last moments. For the journal. MariaDB
-    /// and MySQL know no such choice per transaction and stay with what the server is set to.
+    /// The data survives a crash of this program; a power failure may lose the latest commits. For the journal. MariaDB
+    /// and MySQL have no such choice per transaction and keep the server's setting.
     Relaxed,
 }
 
@@ -30,7 +30,7 @@ pub enum Durability {
 pub struct Transaction {
     inner: Inner,
     database: Database,
-    /// SQLite's pen, given back after the transaction's end. Declared last: dropped last.
+    /// The right to write to SQLite, released after the transaction's end. Declared last: dropped last.
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
@@ -41,19 +41,19 @@ enum Inner {
     Postgres(Open<sqlx::Postgres>),
 }
 
-/// A connection with a transaction on it. The driver's own transactions give the connection back to the pool also when a
-/// BEGIN was cut off by its time limit and may have happened: whoever got it next would work inside a transaction that
-/// nobody commits. Here a connection goes back only when it is known what became of the transaction.
+/// A connection with a transaction on it. The driver's own transactions return the connection to the pool even when a
+/// BEGIN was cut off by its time limit and may have taken effect: the next user would work inside a transaction that
+/// nobody commits. Here a connection is returned only when the fate of the transaction is known.
 #[derive(Debug)]
 struct Open<D: sqlx::Database> {
-    /// Always there until the transaction's end.
+    /// Present until the transaction's end.
     connection: Option<PoolConnection<D>>,
     state: State,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A BEGIN, COMMIT or ROLLBACK was sent, and nothing is known of it.
+    /// A BEGIN, COMMIT or ROLLBACK was sent, and its result is unknown.
     Uncertain,
     /// The transaction is open.
     Within,
@@ -83,7 +83,7 @@ impl<D: sqlx::Database> Open<D> {
         Ok(())
     }
 
-    /// The connection is not to be used for anything else.
+    /// The connection must not be reused.
     const fn condemn(&mut self) {
         self.state = State::Uncertain;
     }
@@ -99,7 +99,7 @@ impl<D: sqlx::Database> Drop for Open<D> {
         match self.state {
             // The pool waits for the answer before it gives the connection to somebody else.
             State::Within => D::TransactionManager::start_rollback(&mut connection),
-            // Closed: the server undoes what is open.
+            // Closed: the server undoes the open transaction.
             State::Uncertain => drop(connection.detach()),
             State::Ended => {}
         }
@@ -143,8 +143,8 @@ impl Database {
 }
 
 impl Database {
-    /// Begins a transaction that only reads, and sees everything as it was at one moment, however long it takes. It keeps
-    /// no writer waiting.
+    /// Begins a transaction that only reads, and sees everything as it was at one moment, however long it takes. It
+    /// blocks no writer.
     pub async fn begin_reading(&self) -> Result<Transaction, Error> {
         let db = &self.0;
         let limit = db.statement_timeout;
@@ -154,7 +154,7 @@ impl Database {
             }
             Pools::MySql(pool) => {
                 let mut connection = db.acquire(pool).await?;
-                // Counts for the next transaction only.
+                // Applies to the next transaction only.
                 let level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
                 let chosen = limited(limit, sqlx::Executor::execute(&mut *connection, level)).await;
                 if let Err(error) = chosen {
@@ -173,7 +173,7 @@ impl Database {
         db.note(&begun);
         db.note_answer(&begun);
         let mut transaction = Transaction { inner: begun?, database: self.clone(), _turn: None };
-        // SQLite and PostgreSQL choose the moment at the first reading.
+        // SQLite and PostgreSQL fix the snapshot at the first read.
         transaction.fetch_optional("SELECT COUNT(*) FROM postrider_migrations", &[]).await?;
         Ok(transaction)
     }
@@ -187,7 +187,7 @@ async fn limited<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::
 }
 
 impl Transaction {
-    /// The engine's way of saying things.
+    /// The engine's SQL dialect.
     pub fn dialect(&self) -> Dialect {
         self.database.dialect()
     }
@@ -207,14 +207,14 @@ impl Transaction {
         Ok(self.run(&sql.into(), values, Want::First).await?.rows.pop())
     }
 
-    /// Runs one statement and says how many rows it has changed.
+    /// Runs one statement and returns how many rows it changed.
     ///
     /// After an error PostgreSQL accepts nothing more in this transaction: drop it.
     pub async fn execute(&mut self, sql: impl Into<Sql>, values: &[Val]) -> Result<u64, Error> {
         Ok(self.run(&sql.into(), values, Want::Changes).await?.changed)
     }
 
-    /// Inserts one row into a table whose key column `id` the engine numbers, and says the number.
+    /// Inserts one row into a table whose key column `id` the engine numbers, and returns the number.
     pub async fn insert(&mut self, table: &str, columns: &[&str], values: &[Val]) -> Result<i64, Error> {
         let dialect = self.dialect();
         let text = format!("INSERT INTO {table} ({}) VALUES {}", columns.join(", "), dialect.values(columns.len(), 1));
@@ -241,7 +241,7 @@ impl Transaction {
     }
 
     /// Makes everything done in the transaction permanent. After an error it may or may not be (the connection may have
-    /// broken in between): the caller must be able to live with both.
+    /// broken in between): the caller must be able to handle both.
     pub async fn commit(self) -> Result<(), Error> {
         let limit = self.limit();
         match self.inner {
@@ -261,7 +261,7 @@ impl Transaction {
         }
     }
 
-    /// Calls back with each row of a SELECT as it comes.
+    /// Calls back with each row of a SELECT as it arrives.
     pub(super) async fn for_each<E: From<Error>>(
         &mut self,
         sql: &Sql,
@@ -273,7 +273,7 @@ impl Transaction {
             Inner::MySql(open) => engine::mysql_each(open.connection(), sql, limit, each).await,
             Inner::Postgres(open) => engine::postgres_each(open.connection(), sql, limit, each).await,
         };
-        // The rest of the rows would still come.
+        // The rest of the rows would still arrive.
         if told.is_err() {
             self.condemn();
         }
@@ -300,7 +300,7 @@ impl Transaction {
                 }
             };
             let came = tokio::time::timeout(limit, work).await.unwrap_or(Err(Error::Timeout(limit)));
-            // What was given up may still be answered: the pool would wait for that, without a limit.
+            // A cancelled statement may still be answered: the pool would wait for that, without a limit.
             if came.as_ref().is_err_and(|error| error.condemns() || matches!(error, Error::Timeout(_))) {
                 self.condemn();
             }

@@ -26,12 +26,12 @@ pub struct DatabaseUrl {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     /// Not one of the known schemes.
-    #[error("the database is written `sqlite:PATH`, `mysql://…` or `postgres://…`")]
+    #[error("a database is written as `sqlite:PATH`, `mysql://…` or `postgres://…`")]
     Scheme,
-    /// A SQLite database without a file, or in memory, which several connections cannot share.
+    /// A SQLite database without a file, or in memory, which cannot be shared by several connections.
     #[error("SQLite needs the path of a file")]
     Path,
-    /// The driver does not understand it.
+    /// The driver cannot parse it.
     #[error("the address of the database is malformed: {0}")]
     Malformed(String),
 }
@@ -63,7 +63,7 @@ impl DatabaseUrl {
             || parameters.split('&').any(|parameter| parameter.starts_with("password="))
     }
 
-    /// Whether it names no database of a MariaDB or MySQL, which has none that would be meant then.
+    /// Whether it is of a MariaDB or MySQL server but names no database; there is no default.
     pub fn lacks_name(&self) -> bool {
         self.dialect == Dialect::MySql
             && MySqlConnectOptions::from_str(&self.text)
@@ -112,7 +112,7 @@ impl FromStr for DatabaseUrl {
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // scheme://user:password@host: what lies between the first ':' after the scheme and the last '@' is hidden.
+        // scheme://user:password@host: everything between the first ':' after the scheme and the last '@' is hidden.
         let Some((scheme, rest)) = self.text.split_once("://").filter(|_| self.dialect != Dialect::Sqlite) else {
             return f.write_str(&self.text);
         };
@@ -123,7 +123,7 @@ impl fmt::Display for DatabaseUrl {
             }
             None => rest.to_owned(),
         };
-        // A `password=` parameter is dropped with all the others.
+        // A `password=` parameter is dropped along with all other parameters.
         write!(f, "{scheme}://{}", rest.split('?').next().unwrap_or_default())
     }
 }
@@ -167,7 +167,7 @@ mod tests {
         ] {
             match text.parse::<DatabaseUrl>() {
                 Ok(url) => assert_eq!((url.to_string().as_str(), url.dialect()), (shown, dialect)),
-                // A password with an unescaped @ may also be refused; it must only never be shown.
+                // A password with an unescaped @ may be refused; it must only never be shown.
                 Err(e) => assert!(text.contains("s3cr") && !e.to_string().contains("s3cr"), "{text}: {e}"),
             }
         }

@@ -152,17 +152,17 @@ impl Row {
         get!(self, column, Option<Vec<u8>>)
     }
 
-    /// A time kept by us: microseconds since 1970.
+    /// A time of ours: microseconds since 1970.
     pub fn time(&self, column: usize) -> Result<Timestamp, Error> {
         Ok(Timestamp::from_unix_micros(self.int(column)?))
     }
 
-    /// A time kept by us, or NULL.
+    /// A time of ours, or NULL.
     pub fn opt_time(&self, column: usize) -> Result<Option<Timestamp>, Error> {
         Ok(self.opt_int(column)?.map(Timestamp::from_unix_micros))
     }
 
-    /// A time kept by the engine's own type for it (`created_at` of the seed's tables), or NULL.
+    /// A time of the engine's own type (`created_at` of the seed's tables), or NULL.
     pub fn opt_datetime(&self, column: usize) -> Result<Option<Timestamp>, Error> {
         let micros = match self {
             // SQLite's CURRENT_TIMESTAMP is text without a zone, in UTC.

@@ -25,7 +25,7 @@ impl Collections {
         Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// One of them.
+    /// A single one.
     ///
     /// # Errors
     /// The database fails.
@@ -51,7 +51,8 @@ impl Collections {
     ) -> Result<Collection, Error> {
         let (kind, name, components) = collection;
         let mut transaction = self.database.begin().await?;
-        // Whoever makes one at the same time for the same account waits here, so that both together keep to the limit.
+        // Anyone making one at the same time for the same account waits here, so that both together stay within the
+        // limit.
         let (email, lock) = (transaction.dialect().folded("email"), transaction.dialect().for_update());
         let sql = format!("SELECT id FROM virtual_users WHERE {email} = ?{lock}");
         transaction.fetch_optional(database::Sql::assembled(sql), &[account.key().into()]).await?;
@@ -92,14 +93,14 @@ impl Collections {
                    ON d.id = b.collection WHERE b.address = a.address AND d.account = c.account AND d.id <> c.id)";
         let rows = transaction.fetch_all(sql, &[collection.id.into()]).await?;
         let addresses = rows.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?;
-        // What belongs to it goes by the tables' references to it.
+        // Its content is removed through the tables' references to it.
         transaction.execute("DELETE FROM dav_collections WHERE id = ?", &[collection.id.into()]).await?;
         transaction.commit().await?;
         Ok(Removed { addresses })
     }
 }
 
-/// The collection as it is now, kept from changing until the transaction's end.
+/// The collection as it is now, locked until the transaction's end.
 pub(super) async fn locked(transaction: &mut Transaction, id: i64) -> Result<Collection, Error> {
     let lock = transaction.dialect().for_update();
     let sql = format!("SELECT {COLUMNS} FROM dav_collections WHERE id = ?{lock}");

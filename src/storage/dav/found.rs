@@ -1,4 +1,4 @@
-//! What is found in collections.
+//! Results of queries on collections.
 
 use crate::foundations::clock::Timestamp;
 
@@ -26,7 +26,7 @@ pub struct Object {
     pub content: Vec<u8>,
 }
 
-/// Which objects may be asked for at all, in seconds since 1970; objects without times are never left out.
+/// Which objects may be requested at all, in seconds since 1970; objects without times are never excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Those that end after it.
@@ -35,22 +35,22 @@ pub struct Window {
     pub to: i64,
 }
 
-/// What has become of an object.
+/// A change to an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// It is new or has another content.
+    /// It is new or has new content.
     Stored(ObjectInfo),
     /// It is gone.
     Removed(String),
 }
 
-/// How much somebody knows of a collection.
+/// How much a client knows of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
-    /// The number of the last change that they were told of.
+    /// The number of the last change it was told of.
     pub told: i64,
-    /// The collection's last number when they asked for everything, while they have not been told of all that was there.
-    /// What was removed before was never theirs, so that numbers below it are not too old for them.
+    /// The collection's last number when it requested everything, as long as it has not received all that was there.
+    /// Objects removed before that were never known to it, so lower numbers are not too old.
     pub begun: Option<i64>,
 }
 
@@ -60,7 +60,7 @@ impl Known {
         Self { told, begun: None }
     }
 
-    /// The same after they were told of one more change.
+    /// The same after one more change was reported.
     pub fn told(self, told: i64) -> Self {
         Self { told, begun: self.begun.filter(|begun| told < *begun) }
     }
@@ -69,11 +69,11 @@ impl Known {
 /// Changes of a collection, each object once, the oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
-    /// What has changed, each with its number.
+    /// The changes, each with its number.
     pub changes: Vec<(i64, Change)>,
-    /// What was known before them.
+    /// The state known before them.
     pub before: Known,
-    /// What is known after them.
+    /// The state known after them.
     pub known: Known,
     /// Whether there are more.
     pub more: bool,

@@ -1,10 +1,10 @@
-//! Calendars and address books of users: collections, the objects in them, their properties, and what has changed.
+//! Users' calendars and address books: collections, the objects in them, their properties, and their changes.
 //!
-//! Promises: an object is kept octet for octet, and what is answered done is on disk. Every change of a collection has a
-//! number of its own, higher than all before it (the sync token of RFC 6578), so that a client is told what has changed since
-//! the one it knows; names of removed objects are remembered for that up to a limit, and a client that knows less is told
-//! to begin again. Changes of one collection exclude each other by a lock on its row, on every machine. What an object means
-//! is none of this room's business: whoever stores one brings its UID, its times and its addresses along.
+//! Promises: an object is kept octet for octet, and a change that has returned is on disk. Every change of a collection
+//! has a number of its own, higher than all before it (the sync token of RFC 6578), so that a client learns what has
+//! changed since the one it knows; names of removed objects are kept for that up to a limit, and a client whose number
+//! is older must start over. Changes of one collection exclude each other by a lock on its row, across machines. What
+//! an object means does not matter here: the caller supplies its UID, its times and its addresses.
 //!
 //! Called by `services::dav`, and by `protocols/web/dav`. Failures are returned, nothing is logged.
 
@@ -27,7 +27,7 @@ pub use write::{Condition, Draft, Overwrite, Removed, Stored, Transfer, Transfer
 use crate::storage::database::Database;
 
 crate::words! {
-    /// What a collection is for.
+    /// The kind of a collection.
     pub enum CollectionKind {
         /// Events and tasks (RFC 4791).
         Calendar = "calendar",
@@ -36,7 +36,7 @@ crate::words! {
     }
 }
 
-/// How much an account may keep. Each limit has its error.
+/// An account's limits. Each has its error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Collections of one kind.
@@ -54,13 +54,13 @@ pub struct Limits {
 /// A calendar or an address book.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collection {
-    /// Its number; never given out again.
+    /// Its number; never reused.
     pub id: i64,
     /// What it is for.
     pub kind: CollectionKind,
     /// The last part of its path.
     pub name: String,
-    /// The components that its objects may have, separated by commas; of no meaning in an address book.
+    /// The components that its objects may have, separated by commas; meaningless for an address book.
     pub components: String,
     /// The number of its last change.
     pub token: i64,

@@ -31,7 +31,7 @@ impl Collections {
         Ok(rows.iter().map(info).collect::<Result<_, _>>()?)
     }
 
-    /// One object.
+    /// A single object.
     ///
     /// # Errors
     /// The database fails.
@@ -41,7 +41,7 @@ impl Collections {
         Ok(row.as_ref().map(object).transpose()?)
     }
 
-    /// The object that is about a UID.
+    /// The object with a UID.
     ///
     /// # Errors
     /// The database fails.
@@ -51,8 +51,8 @@ impl Collections {
         Ok(row.as_ref().map(object).transpose()?)
     }
 
-    /// At most `most` objects after the one of the name, by name: those of the component, if one is named, that may have
-    /// something to do with the window.
+    /// At most `most` objects after the one of this name, by name: those of the component, if one is given, that may
+    /// overlap the window.
     ///
     /// # Errors
     /// The database fails.
@@ -80,7 +80,7 @@ impl Collections {
         Ok(rows.iter().map(object).collect::<Result<_, _>>()?)
     }
 
-    /// What has changed since that was known; all there is since nothing was. At most `most` changes.
+    /// The changes since a known state; everything if nothing is known. At most `most` changes.
     ///
     /// # Errors
     /// The number was never given out or is too old, the collection is gone, or the database fails.

@@ -1,4 +1,4 @@
-//! Whom the contacts of an account are about.
+//! The people in an account's contacts.
 
 use super::{Collections, Error};
 use crate::foundations::address::Address;
@@ -26,7 +26,7 @@ impl Collections {
         rows.iter().map(read).collect()
     }
 
-    /// The objects that name an address: the collection's number and the object's name, at most `most`.
+    /// The objects that contain an address: the collection's number and the object's name, at most `most`.
     ///
     /// # Errors
     /// The database fails.

@@ -18,16 +18,16 @@ pub struct PropertyName {
 pub struct Property {
     /// Its name.
     pub name: PropertyName,
-    /// What stands in its element, as well-formed XML.
+    /// The content of its element, as well-formed XML.
     pub value: String,
 }
 
-/// What becomes of a property.
+/// A change to a property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PropertyChange {
     /// It gets this value.
     Set(Property),
-    /// It goes; it need not be there.
+    /// It is removed; it need not exist.
     Remove(PropertyName),
 }
 
@@ -79,7 +79,7 @@ impl Collections {
     }
 }
 
-/// Sets properties in a transaction that has the collection for itself.
+/// Sets properties in a transaction that has locked the collection.
 pub(super) async fn set_all(
     transaction: &mut Transaction,
     collection: i64,

@@ -1,4 +1,4 @@
-//! Putting back what was lost, from a backup.
+//! Restoring lost objects from a backup.
 
 use super::properties::set_all;
 use super::write::store;
@@ -10,7 +10,7 @@ use crate::storage::database::{Transaction, Val};
 /// A collection as it was.
 #[derive(Debug, Clone)]
 pub struct Earlier {
-    /// What it is for.
+    /// Its kind.
     pub kind: CollectionKind,
     /// The last part of its path.
     pub name: String,
@@ -20,14 +20,14 @@ pub struct Earlier {
     pub properties: Vec<Property>,
 }
 
-/// What was put back.
+/// What was restored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct PutBack {
-    /// Calendars and address books that were gone.
+    /// Calendars and address books that were missing.
     pub collections: u64,
-    /// Events, tasks and contacts that were gone.
+    /// Events, tasks and contacts that were missing.
     pub objects: u64,
-    /// Those that are there, as they were or changed since, and stayed as they are.
+    /// Those that exist, unchanged or changed since, and were left as they are.
     pub present: u64,
 }
 
@@ -39,13 +39,14 @@ impl std::ops::AddAssign for PutBack {
     }
 }
 
-/// Nothing that was once taken in is refused.
+/// Nothing that was accepted once is refused.
 const UNLIMITED: Limits =
     Limits { collections: u32::MAX, objects: u32::MAX, octets: u64::MAX, removed: u32::MAX, properties: u32::MAX };
 
 impl Collections {
-    /// Stores those objects of an earlier collection that are not there any more, all of them or none, and makes the collection
-    /// with its properties if it is gone. An object whose name or UID is there stays as it is. For clients they are new.
+    /// Stores those objects of an earlier collection that no longer exist, all of them or none, and makes the
+    /// collection with its properties if it is gone. An object whose name or UID exists stays as it is. To clients the
+    /// restored objects are new.
     ///
     /// # Errors
     /// The database fails.

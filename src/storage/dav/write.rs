@@ -11,7 +11,7 @@ use crate::storage::database::{self, Transaction, Val};
 pub struct Draft {
     /// The last part of its path.
     pub name: String,
-    /// What names the event, task or contact, whatever its path.
+    /// Identifies the event, task or contact, whatever its path.
     pub uid: String,
     /// Its component; empty for a contact.
     pub component: String,
@@ -19,7 +19,7 @@ pub struct Draft {
     pub content: Vec<u8>,
     /// Its validator.
     pub etag: String,
-    /// The first and the last moment it has to do with, in seconds since 1970, where there are such.
+    /// The first and the last moment it covers, in seconds since 1970, if it has any.
     pub begins_at: Option<i64>,
     /// See `begins_at`.
     pub ends_at: Option<i64>,
@@ -27,7 +27,7 @@ pub struct Draft {
     pub people: Vec<Person>,
 }
 
-/// What the client believes the object to be (RFC 9110 §13.1).
+/// The client's precondition on the object (RFC 9110 §13.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Condition {
     /// One of these, by `If-Match`; any is `*`.
@@ -47,14 +47,14 @@ impl Condition {
         Self { is: Some(vec![etag.to_owned()]), is_not: None }
     }
 
-    /// Whether the object, if there is one, is as the client believes.
+    /// Whether the object, or its absence, meets the precondition.
     pub fn holds(&self, etag: Option<&str>) -> bool {
         let among = |list: &[String]| etag.is_some_and(|etag| list.iter().any(|one| one == "*" || one == etag));
         self.is.as_deref().is_none_or(among) && !self.is_not.as_deref().is_some_and(among)
     }
 }
 
-/// Whether what is in the way of a copied or moved object is replaced (RFC 4918 §10.6).
+/// Whether an object in the way of a copied or moved one is replaced (RFC 4918 §10.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overwrite {
     /// It is.
@@ -63,20 +63,20 @@ pub enum Overwrite {
     No,
 }
 
-/// An object on its way from one place to another.
+/// An object being copied or moved.
 #[derive(Debug, Clone, Copy)]
 pub struct Transfer<'a> {
-    /// Whether the object stays where it was.
+    /// Whether the original stays.
     pub kind: TransferKind,
     /// The collection it is in, and its name there.
     pub from: (&'a Collection, &'a str),
     /// The collection it goes into, and what is stored there.
     pub to: (&'a Collection, &'a Draft),
-    /// What happens to an object that is in the way.
+    /// What to do with an object in the way.
     pub overwrite: Overwrite,
 }
 
-/// What becomes of the object that is transferred.
+/// What happens to the original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransferKind {
     /// It stays (RFC 4918 §9.8).
@@ -85,7 +85,7 @@ pub enum TransferKind {
     Move,
 }
 
-/// What storing has done.
+/// The result of storing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
     /// There was no object of the name.
@@ -94,10 +94,10 @@ pub enum Stored {
     Replaced,
 }
 
-/// What was removed.
+/// The removed object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
-    /// The addresses that it named and no other object of the account does.
+    /// The addresses that it named and that no other object of the account names.
     pub addresses: Vec<String>,
 }
 
@@ -165,8 +165,8 @@ impl Collections {
     /// Stores a copy of an object in a collection.
     ///
     /// # Errors
-    /// There is one of the name and it may not be replaced, another object has the UID, a limit is reached, the object
-    /// or a collection is gone, or the database fails.
+    /// An object of this name exists and may not be replaced, another object has the UID, a limit is reached, the
+    /// object or a collection is gone, or the database fails.
     pub async fn transfer(
         &self,
         account: &Address,
@@ -176,7 +176,7 @@ impl Collections {
     ) -> Result<Stored, Error> {
         let Transfer { kind, from, to, overwrite } = transfer;
         let mut transaction = self.database.begin().await?;
-        // Always in the same order, so that two of these cannot wait for each other.
+        // Always in the same order, so that two of these calls cannot wait for each other.
         let mut ids = [from.0.id, to.0.id];
         ids.sort_unstable();
         locked(&mut transaction, ids[0]).await?;
@@ -184,7 +184,7 @@ impl Collections {
             locked(&mut transaction, ids[1]).await?;
         }
         let (etag, size) = known_of(&mut transaction, from.0.id, from.1).await?.ok_or(Error::NoObject)?;
-        // What was read before is what is stored.
+        // The object is stored as it was read before.
         if etag != to.1.etag {
             return Err(Error::Condition);
         }
@@ -204,7 +204,7 @@ impl Collections {
     }
 }
 
-/// By how much a collection has grown in objects, and its account in octets.
+/// The growth of a collection in objects, and of its account in octets.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Growth {
     objects: i64,
@@ -249,7 +249,7 @@ pub(super) async fn store(
     if let Some(row) = transaction.fetch_optional(sql, &values).await? {
         return Err(Error::UidTaken(row.text(0)?));
     }
-    // RFC 4791 §5.3.2.1, RFC 6352 §6.3.2.1: nor is an object overwritten by one of another UID.
+    // RFC 4791 §5.3.2.1, RFC 6352 §6.3.2.1: nor may an object be overwritten by one with another UID.
     if there.is_some() {
         let sql = "SELECT 1 FROM dav_objects WHERE collection = ? AND name = ? AND uid <> ?";
         let values = [id.into(), Val::from(&draft.name), Val::from(&draft.uid)];
@@ -301,7 +301,7 @@ async fn take_away(transaction: &mut Transaction, id: i64, name: &str, limits: &
     transaction.execute("DELETE FROM dav_addresses WHERE collection = ? AND object = ?", &values).await?;
     let sql = transaction.dialect().upsert("dav_removed", &["collection", "name"], &["changed"]);
     transaction.execute(sql, &[id.into(), name.into(), changed.into()]).await?;
-    // Beyond the limit the oldest names are forgotten, and with them the numbers of those who would have to be told.
+    // Beyond the limit the oldest names are forgotten, and sync tokens that would need them become invalid.
     let sql = "SELECT changed FROM dav_removed WHERE collection = ? ORDER BY changed DESC LIMIT 1 OFFSET ?";
     let oldest = transaction.fetch_optional(sql, &[id.into(), limits.removed.into()]).await?;
     if let Some(row) = oldest {
@@ -314,7 +314,7 @@ async fn take_away(transaction: &mut Transaction, id: i64, name: &str, limits: &
     Ok(())
 }
 
-/// Whether what was stored is within the limits. Who has more than a limit that was lowered may still have less.
+/// Whether the result is within the limits. An account above a lowered limit may still shrink.
 async fn check_room(
     transaction: &mut Transaction,
     account: &Address,

@@ -1,6 +1,6 @@
-//! Passwords of single devices.
+//! App passwords: passwords of single devices.
 //!
-//! A password is known here by its digest only. A user has a bounded number of them; one that has ended makes room.
+//! Only the digest of a password is stored. Their number per user is limited; an expired one makes room.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::foundations::clock::Timestamp;
 use crate::storage::database::{self, Durability, Row};
 
 crate::words! {
-    /// What a password of a device opens.
+    /// What an app password gives access to.
     pub enum Scope {
         /// Reading mail by IMAP and POP3.
         Mail = "mail",
@@ -24,17 +24,17 @@ crate::words! {
     }
 }
 
-/// Several of them, none twice.
+/// A set of scopes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
-    /// Everything a password of a device can open.
+    /// Everything an app password can give access to.
     pub fn all() -> Self {
         Self(Scope::ALL.to_vec())
     }
 
-    /// From words with commas between them; `all` stands for all of them. `None` for unknown words, or none at all.
+    /// From words separated by commas; `all` stands for all of them. `None` for unknown words, or none at all.
     pub fn parse(text: &str) -> Option<Self> {
         if text.trim() == "all" {
             return Some(Self::all());
@@ -66,44 +66,44 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// A password of a device, without the password.
+/// An app password, without the password itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppPassword {
     /// Its number.
     pub id: i64,
     /// Number of the account.
     pub user_id: i64,
-    /// What its owner calls it.
+    /// The name its owner gave it.
     pub name: String,
-    /// What it opens.
+    /// Its scopes.
     pub scopes: Scopes,
     /// When it was made.
     pub made_at: Timestamp,
-    /// When it ends.
+    /// When it expires.
     pub ends_at: Option<Timestamp>,
-    /// When it was used last, as far as written down.
+    /// Last use, as far as recorded.
     pub used_at: Option<Timestamp>,
-    /// From where it was used last, as far as written down.
+    /// The address of the last use, as far as recorded.
     pub used_from: Option<String>,
 }
 
 impl AppPassword {
-    /// Whether it has ended.
+    /// Whether it has expired.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.ends_at.is_some_and(|ends_at| ends_at <= now)
     }
 }
 
-/// A password of a device to be kept.
+/// A new app password.
 #[derive(Debug, Clone)]
 pub struct NewAppPassword {
-    /// What its owner calls it; no other of the same user has the same name.
+    /// The name its owner gave it, unique for the user.
     pub name: String,
     /// The digest of the password, in hexadecimal.
     pub digest: String,
-    /// What it opens.
+    /// Its scopes.
     pub scopes: Scopes,
-    /// When it ends.
+    /// When it expires.
     pub ends_at: Option<Timestamp>,
 }
 
@@ -113,12 +113,12 @@ const LONGEST_NAME: usize = 60;
 const COLUMNS: &str = "SELECT id, user_id, name, scopes, made_at, ends_at, used_at, used_from FROM app_passwords";
 
 impl Directory {
-    /// The passwords of a user's devices, the newest first.
+    /// A user's app passwords, the newest first.
     pub async fn app_passwords(&self, user_id: i64) -> Result<Vec<AppPassword>, Error> {
         of(&mut Reader::Database(&self.0.database), user_id).await
     }
 
-    /// The password of a device of this user with this digest, whether it has ended or not.
+    /// This user's app password with this digest, expired or not.
     pub async fn app_password(&self, user_id: i64, digest: &str) -> Result<Option<AppPassword>, Error> {
         let sql = "SELECT id, user_id, name, scopes, made_at, ends_at, used_at, used_from FROM app_passwords \
              WHERE digest = ? AND user_id = ?";
@@ -126,8 +126,8 @@ impl Directory {
         row.map_or(Ok(None), |row| app_password(&row).map(Some))
     }
 
-    /// Writes down that it was used, unless it is written down that it was after `known`; whether this was news. It may
-    /// be lost with the power: it is there for people to look at.
+    /// Records a use, unless one after `known` is recorded; returns whether it did. It may be lost in a power failure:
+    /// it is only information for people.
     pub async fn note_app_password(
         &self,
         password: &AppPassword,
@@ -146,7 +146,7 @@ impl Directory {
 }
 
 impl Edit {
-    /// Keeps a password of a device. Those that have ended are removed; `most` are the most that are left.
+    /// Stores an app password. Expired ones are removed; `most` is the limit.
     pub async fn add_app_password(
         &mut self,
         address: &Address,
@@ -156,7 +156,7 @@ impl Edit {
         let name = new.name.trim();
         let why = match name.chars().count() {
             0 => Some("it is empty".to_owned()),
-            length if length > LONGEST_NAME => Some(format!("{LONGEST_NAME} characters are the most")),
+            length if length > LONGEST_NAME => Some(format!("at most {LONGEST_NAME} characters are allowed")),
             _ if name.contains(char::is_control) => Some("it holds a control character".to_owned()),
             _ => None,
         };
@@ -164,7 +164,7 @@ impl Edit {
             return Err(Error::Invalid { what: "the name of the app password", why });
         }
         let user_id = self.user(address).await?.id;
-        // Whoever adds at the same time for the same user waits here, so that both together keep to the limit.
+        // Anyone adding one for the same user at the same time waits here, so that both together stay within the limit.
         let lock = format!("SELECT id FROM virtual_users WHERE id = ?{}", self.transaction.dialect().for_update());
         self.transaction.fetch_optional(database::Sql::assembled(lock), &[user_id.into()]).await?;
         let sql = "DELETE FROM app_passwords WHERE user_id = ? AND ends_at <= ?";
@@ -189,7 +189,7 @@ impl Edit {
         })
     }
 
-    /// Gives an account a password of a device that it had; its number.
+    /// Restores an app password that an account had; returns its number.
     pub async fn put_app_password_back(&mut self, user_id: i64, new: &NewAppPassword) -> Result<i64, Error> {
         let columns = ["user_id", "name", "digest", "scopes", "made_at", "ends_at"];
         let values = [
@@ -203,7 +203,7 @@ impl Edit {
         Ok(self.transaction.insert("app_passwords", &columns, &values).await?)
     }
 
-    /// Removes the password of a device that has this name, or else this number.
+    /// Removes the app password with this name, or else with this number.
     pub async fn revoke_app_password(&mut self, address: &Address, which: &str) -> Result<AppPassword, Error> {
         let user_id = self.user(address).await?.id;
         let there = of(&mut Reader::Transaction(&mut self.transaction), user_id).await?;
@@ -224,7 +224,7 @@ async fn of(reader: &mut Reader<'_>, user_id: i64) -> Result<Vec<AppPassword>, E
 
 fn app_password(row: &Row) -> Result<AppPassword, Error> {
     let words = row.text(3)?;
-    // Words of a later release are passed over: it may open no more than this one knows.
+    // Scopes of a later release are skipped: it cannot open more than this one knows.
     let known = words.split(',').filter_map(Scope::from_word).collect();
     Ok(AppPassword {
         id: row.int(0)?,

@@ -1,4 +1,4 @@
-//! What is kept of a user in tables that know it by its address.
+//! A user's data in tables that refer to the user by address.
 
 use super::{Edit, Error};
 use crate::foundations::address::Address;
@@ -26,8 +26,7 @@ pub(super) const DELETE_USAGE: &str =
     "DELETE FROM mailbox_usage WHERE email IN (SELECT email FROM virtual_users WHERE id = ?)";
 
 impl Edit {
-    /// Deletes a user with everything that tables keep of it. Its mail is not the directory's, and what has happened stays
-    /// in the journal.
+    /// Deletes a user with all rows about them. The mail is not the directory's, and past events stay in the journal.
     pub async fn delete_user(&mut self, address: &Address) -> Result<(), Error> {
         let account = self.user(address).await?;
         let key = account.address.key();
@@ -35,7 +34,7 @@ impl Edit {
             let sql = format!("DELETE FROM {table} WHERE {column} = ?");
             self.transaction.execute(Sql::assembled(sql), &[key.as_str().into()]).await?;
         }
-        // A table that others may have made without the reference that would take the row along.
+        // Other programs may have created this table without the reference that would delete the row.
         self.transaction.execute(DELETE_USAGE, &[account.id.into()]).await?;
         self.transaction.execute("DELETE FROM virtual_users WHERE id = ?", &[account.id.into()]).await?;
         Ok(())
@@ -49,15 +48,15 @@ mod tests {
 
     use super::*;
 
-    /// Columns of these names that hold something else than a user's address, or what is not deleted with the user.
+    /// Columns with these names that hold something other than a user's address, or that are not deleted with the user.
     const OTHERS: [(&str, &str); 5] = [
-        // Whoever decides about an entry.
+        // The authority over an entry.
         ("alias_state", "owner"),
         ("domain_state", "owner"),
         ("user_state", "owner"),
         // The process that sends.
         ("queue_recipients", "owner"),
-        // Given back by the node that had it.
+        // Given back by the node that owned it.
         ("mailbox_owners", "home"),
     ];
 

@@ -1,4 +1,4 @@
-//! Answers remembered for a moment.
+//! A short-lived cache of answers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::foundations::clock::Timestamp;
 #[derive(Debug)]
 pub(super) struct Cache<V: Clone + Send + Sync + 'static> {
     entries: moka::sync::Cache<String, Stamped<V>>,
-    /// Grows with every clear; an entry of an earlier age is not there.
+    /// Increases with every clear; entries of earlier generations are invalid.
     age: AtomicU64,
 }
 
@@ -20,7 +20,7 @@ struct Stamped<V> {
     value: V,
 }
 
-/// When a look-up began: an answer read before a clear must not be remembered after it.
+/// When a look-up began: an answer read before a clear must not be cached after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Age(u64);
 
@@ -29,7 +29,7 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
         Self { entries: moka::sync::Cache::new(entries.into()), age: AtomicU64::new(0) }
     }
 
-    /// To be taken before the database is asked.
+    /// Must be taken before the query.
     pub(super) fn age(&self) -> Age {
         Age(self.age.load(Ordering::Acquire))
     }
@@ -67,7 +67,7 @@ mod tests {
         let before = cache.age();
         cache.clear();
         assert_eq!(cache.get("k", at(101), keep), None);
-        // An answer that was read before the change is not taken for one read after it.
+        // An answer read before the change does not count as read after it.
         cache.put("k".to_owned(), 1, at(101), before);
         assert_eq!(cache.get("k", at(101), keep), None);
     }

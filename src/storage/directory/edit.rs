@@ -11,8 +11,8 @@ use crate::storage::database::{self, Absent, Dialect, Sql, Transaction, Val};
 /// Longest text of a column of the seed's tables, in characters.
 const LONGEST: usize = 255;
 
-/// Changes that happen together. Dropped without [`Edit::commit`] none of them happens. After an error of the kind
-/// `Temporary` or `Exists` the only thing left to do is to drop it.
+/// Changes that happen together. Dropped without [`Edit::commit`] none of them happens. After an error of kind
+/// `Temporary` or `Exists` it can only be dropped.
 #[derive(Debug)]
 pub struct Edit {
     pub(super) transaction: Transaction,
@@ -25,20 +25,20 @@ pub struct Edit {
 pub struct NewUser {
     /// Its address. The domain must exist.
     pub address: Address,
-    /// The password's hash with its scheme; without one nobody can log in yet.
+    /// The password's hash with its scheme; without one the user cannot log in yet.
     pub password: Option<Secret<String>>,
     /// Who has set the password.
     pub password_owner: PasswordOwner,
-    /// The most its mail may take, rounded up to whole mebibytes; `None` is without limit.
+    /// The quota, rounded up to whole mebibytes; `None` for no limit.
     pub quota: Option<ByteSize>,
-    /// The name for people.
+    /// The display name.
     pub display_name: Option<String>,
-    /// Who decides about the account.
+    /// The authority over the account.
     pub owner: Owner,
 }
 
 impl Directory {
-    /// Begins to change something.
+    /// Begins a change.
     pub async fn edit(&self) -> Result<Edit, Error> {
         let transaction = self.0.database.begin().await?;
         Ok(Edit { transaction, directory: self.clone(), now: self.0.clock.now() })
@@ -47,7 +47,7 @@ impl Directory {
 
 pub(super) fn fits(what: &'static str, text: &str) -> Result<(), Error> {
     let why = match text.chars().count() {
-        length if length > LONGEST => format!("it has {length} characters; {LONGEST} are the most"),
+        length if length > LONGEST => format!("it has {length} characters; at most {LONGEST} are allowed"),
         _ if text.contains(char::is_control) => "it holds a control character".to_owned(),
         _ => return Ok(()),
     };
@@ -57,21 +57,21 @@ pub(super) fn fits(what: &'static str, text: &str) -> Result<(), Error> {
 /// Whether an address can be a user's.
 pub(super) fn can_be_a_user(address: &Address) -> Result<(), Error> {
     if !address.is_taken_everywhere() {
-        let why = format!("{} octets are the most before the @", LocalPart::TAKEN_EVERYWHERE);
+        let why = format!("at most {} octets are allowed before the @", LocalPart::TAKEN_EVERYWHERE);
         return Err(Error::Invalid { what: "the address", why });
     }
     fits("the address", &address.key())
 }
 
-/// Whole mebibytes for `quota_mb`; 0 is without limit.
+/// Whole mebibytes for `quota_mb`; 0 means no limit.
 fn quota_column(quota: Option<ByteSize>) -> Result<Val, Error> {
     let mebibytes = quota.map_or(0, |size| size.get().div_ceil(1 << 20));
     match i32::try_from(mebibytes) {
         Ok(0) if quota.is_some() => {
-            Err(Error::Invalid { what: "the quota", why: "0 would mean no limit; leave it out for that".to_owned() })
+            Err(Error::Invalid { what: "the quota", why: "0 would mean no limit; leave it out instead".to_owned() })
         }
         Ok(column) => Ok(column.into()),
-        Err(_) => Err(Error::Invalid { what: "the quota", why: "2047T is the most".to_owned() }),
+        Err(_) => Err(Error::Invalid { what: "the quota", why: "at most 2047T is allowed".to_owned() }),
     }
 }
 
@@ -83,7 +83,7 @@ pub(super) fn exists(what: &impl ToString) -> impl FnOnce(database::Error) -> Er
     }
 }
 
-/// For a user whom nobody was found to be: in MariaDB it is then most likely the collation that finds another.
+/// When no such user was found: on MariaDB the collation then most likely matches a different one.
 pub(super) fn alike(key: &str, dialect: Dialect) -> impl FnOnce(database::Error) -> Error {
     let key = key.to_owned();
     move |error| match (error, dialect) {
@@ -96,7 +96,7 @@ impl Edit {
     /// Makes all the changes permanent; every remembered answer is forgotten.
     pub async fn commit(self) -> Result<(), Error> {
         let result = self.transaction.commit().await;
-        // Also after an error: the commit may have happened all the same.
+        // Even after an error: the commit may have taken effect.
         self.directory.forget();
         Ok(result?)
     }
@@ -119,7 +119,7 @@ impl Edit {
         Ok(id)
     }
 
-    /// Puts a domain in or out of use. Enabling brings a removed one back, but not its users: see
+    /// Enables or disables a domain. Enabling brings a removed one back, but not its users: see
     /// [`Edit::restore_domain`].
     pub async fn set_domain(&mut self, name: &Domain, standing: Standing) -> Result<(), Error> {
         let id = self.domain(name).await?.id;
@@ -129,14 +129,14 @@ impl Edit {
         self.set_domain_state(id, "enabled", standing.stored().into()).await
     }
 
-    /// Says who decides about a domain.
+    /// Sets the authority over a domain.
     pub async fn set_domain_owner(&mut self, name: &Domain, owner: Owner) -> Result<(), Error> {
         let id = self.domain(name).await?.id;
         self.set_domain_state(id, "owner", owner.word().into()).await
     }
 
-    /// Removes a domain: it and its users are archived, nothing is deleted. Returns the addresses of these users. Those who
-    /// were disabled stay that, so that they are not among those who come back with the domain.
+    /// Removes a domain: it and its users are archived, nothing is deleted. Returns the addresses of these users.
+    /// Disabled users only stay disabled, so that they do not come back with the domain.
     pub async fn archive_domain(&mut self, name: &Domain) -> Result<Vec<String>, Error> {
         let domain = self.domain(name).await?;
         let sql = "SELECT u.id, u.email FROM virtual_users u LEFT JOIN user_state s ON s.user_id = u.id \
@@ -152,8 +152,8 @@ impl Edit {
         Ok(archived)
     }
 
-    /// Puts a domain into use; one that was removed comes back with the users who were archived with it. Returns the
-    /// addresses of these users.
+    /// Enables a domain; a removed one comes back with the users who were archived with it. Returns the addresses of
+    /// these users.
     pub async fn restore_domain(&mut self, name: &Domain) -> Result<Vec<String>, Error> {
         let domain = self.domain(name).await?;
         let sql = "SELECT u.id, u.email FROM virtual_users u JOIN user_state s ON s.user_id = u.id \
@@ -202,7 +202,7 @@ impl Edit {
         Ok(id)
     }
 
-    /// Lets a user log in or not. Enabling brings a removed one back, with its mail.
+    /// Enables or disables a user. Enabling brings a removed one back, with its mail.
     pub async fn set_user(&mut self, address: &Address, standing: Standing) -> Result<(), Error> {
         let id = self.user(address).await?.id;
         match standing {
@@ -233,7 +233,7 @@ impl Edit {
         self.set_user_state(id, "password_changed_at", self.now.into()).await
     }
 
-    /// Gives a user who has no password, and is not archived, this one; whether it was given.
+    /// Gives a password to a user who has none and is not archived; returns whether it did.
     pub async fn set_missing_password(
         &mut self,
         address: &Address,
@@ -256,13 +256,13 @@ impl Edit {
         Ok(self.transaction.execute(sql, &values).await? == 1)
     }
 
-    /// Notes which declared password has been applied.
+    /// Records which declared password has been applied.
     pub async fn set_declared_password(&mut self, address: &Address, fingerprint: Option<&str>) -> Result<(), Error> {
         let id = self.user(address).await?.id;
         self.set_user_state(id, "declared_password", fingerprint.into()).await
     }
 
-    /// Sets the most a user's mail may take, rounded up to whole mebibytes; `None` is without limit.
+    /// Sets a user's quota, rounded up to whole mebibytes; `None` for no limit.
     pub async fn set_quota(&mut self, address: &Address, quota: Option<ByteSize>) -> Result<(), Error> {
         let id = self.user(address).await?.id;
         let values = [quota_column(quota)?, id.into()];
@@ -270,14 +270,14 @@ impl Edit {
         Ok(())
     }
 
-    /// Sets a user's name for people.
+    /// Sets a user's display name.
     pub async fn set_display_name(&mut self, address: &Address, name: Option<&str>) -> Result<(), Error> {
         fits("the name", name.unwrap_or_default())?;
         let id = self.user(address).await?.id;
         self.set_user_state(id, "display_name", name.into()).await
     }
 
-    /// Says who decides about a user.
+    /// Sets the authority over a user.
     pub async fn set_user_owner(&mut self, address: &Address, owner: Owner) -> Result<(), Error> {
         let id = self.user(address).await?.id;
         self.set_user_state(id, "owner", owner.word().into()).await
@@ -306,7 +306,7 @@ impl Edit {
         Ok(id)
     }
 
-    /// Removes one destination of an alias, or all of them. Returns how many rows that were.
+    /// Removes one destination of an alias, or all of them. Returns the number of rows.
     pub async fn remove_alias(&mut self, source: &Source, destination: Option<&str>) -> Result<usize, Error> {
         let mut removed = 0;
         for (id, known) in self.alias_rows(&source.key()).await? {
@@ -322,7 +322,7 @@ impl Edit {
         }
     }
 
-    /// Puts an alias with all its destinations in or out of use.
+    /// Enables or disables an alias with all its destinations.
     pub async fn set_alias(&mut self, source: &Source, standing: Standing) -> Result<(), Error> {
         let rows = self.alias_rows(&source.key()).await?;
         if rows.is_empty() {
@@ -334,7 +334,7 @@ impl Edit {
         Ok(())
     }
 
-    /// Says who decides about one row of an alias.
+    /// Sets the authority over one row of an alias.
     pub async fn set_alias_owner(&mut self, id: i64, owner: Owner) -> Result<(), Error> {
         self.set_alias_state(id, "owner", owner.word().into()).await
     }
@@ -392,7 +392,7 @@ impl Edit {
         self.set_state("alias_state", "alias_id", id, column, value).await
     }
 
-    /// One column of a row of ours beside one of the seed's; the row is made when it is missing.
+    /// Sets one column of our row beside a row of the seed's; the row is made when it is missing.
     async fn set_state(&mut self, table: &str, key: &str, id: i64, column: &str, value: Val) -> Result<(), Error> {
         let sql = self.transaction.dialect().upsert(table, &[key], &[column]);
         self.transaction.execute(sql, &[id.into(), value]).await?;
@@ -400,7 +400,7 @@ impl Edit {
     }
 }
 
-/// Two destinations are the same when they differ in case only (an external host may tell cases apart, but nobody who
+/// Two destinations are equal when they differ only in case (an external host may distinguish case, but nobody who
 /// writes both into one alias means two mailboxes).
 pub fn same_destination(a: &str, b: &str) -> bool {
     match (Source::parse(a), Source::parse(b)) {

@@ -9,9 +9,9 @@ use crate::foundations::secret::Secret;
 use crate::foundations::settings::ByteSize;
 
 crate::words! {
-    /// Who decides whether an entry exists.
+    /// The authority that decides whether an entry exists.
     pub enum Owner {
-        /// An administrator, by the command line or by SQL.
+        /// An administrator, through the command line or SQL.
         Admin = "admin",
         /// The file of declared accounts.
         Declared = "declared",
@@ -19,13 +19,13 @@ crate::words! {
 }
 
 crate::words! {
-    /// Who has set a password last.
+    /// Who set a password last.
     pub enum PasswordOwner {
         /// An administrator.
         Admin = "admin",
         /// The file of declared accounts.
         Declared = "declared",
-        /// The user. A declaration does not overwrite it unless it declares a new one.
+        /// The user. A declaration does not overwrite it unless it declares a new password.
         User = "user",
     }
 }
@@ -35,7 +35,7 @@ crate::words! {
 pub enum Standing {
     /// In use.
     Enabled,
-    /// Out of use for now: a user cannot log in, a domain or alias is as if it were not there.
+    /// Disabled for now: a user cannot log in, a domain or alias counts as absent.
     Disabled,
 }
 
@@ -58,7 +58,7 @@ pub struct DomainEntry {
     pub name: Domain,
     /// Whether mail for it is taken.
     pub standing: Standing,
-    /// Who decides about it.
+    /// The authority over it.
     pub owner: Owner,
     /// When it was removed; its rows and mail are kept.
     pub archived_at: Option<Timestamp>,
@@ -80,34 +80,34 @@ pub struct Account {
     pub id: i64,
     /// Number of its domain.
     pub domain_id: i64,
-    /// Its address in the directory's form: everything in lower case. Names the mailbox's folder.
+    /// Its address in the directory's form: everything in lower case. Determines the mailbox's directory.
     pub address: Address,
     /// The password's hash with its scheme, such as `{BLF-CRYPT}$2b$…`.
     pub password: Secret<String>,
-    /// The most its mail may take; `None` is without limit (stored as NULL or 0). Stored in whole mebibytes.
+    /// Its quota; `None` for no limit (stored as NULL or 0). Stored in whole mebibytes.
     pub quota: Option<ByteSize>,
     /// Whether it may log in.
     pub standing: Standing,
-    /// The name for people.
+    /// The display name.
     pub display_name: Option<String>,
-    /// Who decides about it.
+    /// The authority over it.
     pub owner: Owner,
     /// When it was removed; its rows and mail are kept, it cannot log in and gets no mail.
     pub archived_at: Option<Timestamp>,
-    /// Who has set the password, as far as known.
+    /// Who set the password, as far as known.
     pub password_owner: Option<PasswordOwner>,
     /// When the password was set, as far as known.
     pub password_changed_at: Option<Timestamp>,
-    /// A fingerprint of the password that was declared last, so that a declaration is applied once.
+    /// A fingerprint of the last declared password, so that a declaration is applied once.
     pub declared_password: Option<String>,
     /// When it was created, where the database says so.
     pub created_at: Option<Timestamp>,
-    /// Since when a login with the password needs a second factor; `None` when it does not.
+    /// Since when a password login needs a second factor; `None` when it does not.
     pub two_factor_since: Option<Timestamp>,
 }
 
 impl Account {
-    /// What the password column holds for a user who has none yet: a scheme with a hash that nothing matches.
+    /// The content of the password column for a user who has none yet: a scheme with a hash that nothing matches.
     pub const NO_PASSWORD: &'static str = "{BLF-CRYPT}!";
 
     /// Whether it may log in.
@@ -122,7 +122,7 @@ impl Account {
     }
 }
 
-/// What an alias catches.
+/// The addresses an alias matches.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// One address.
@@ -132,7 +132,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// From a row, where names have no quotes. What people type is held to the grammar by `FromStr`.
+    /// From a row, where names have no quotes. User input is validated by `FromStr`.
     pub fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix('@') {
             Some(domain) => domain.parse().ok().map(Self::CatchAll),
@@ -140,7 +140,7 @@ impl Source {
         }
     }
 
-    /// The form under which the directory knows it.
+    /// The form under which the directory stores it.
     pub fn key(&self) -> String {
         match self {
             Self::Address(address) => address.key(),
@@ -182,28 +182,27 @@ impl fmt::Display for Source {
 pub struct AliasEntry {
     /// Its number.
     pub id: i64,
-    /// What it catches, in the directory's form.
+    /// What it matches, in the directory's form.
     pub source: String,
     /// Where it leads: an address here or elsewhere, `@domain` (the same name in another domain), or, in databases
     /// kept by others, several of these with commas.
     pub destination: String,
     /// Whether it is in use.
     pub standing: Standing,
-    /// Who decides about it.
+    /// The authority over it.
     pub owner: Owner,
 }
 
-/// How full a mailbox is.
+/// A mailbox's usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Octets of all messages.
     pub bytes: u64,
-    /// Number of messages; 0 when the row was written by another program, which does not say.
+    /// Number of messages; 0 when the row was written by another program, which does not count them.
     pub messages: u64,
 }
 
-/// The destinations in one row: Postfix allows several, with commas between them. A comma within quotes is part of a
-/// name.
+/// The destinations in one row: Postfix allows several, separated by commas. A comma within quotes is part of a name.
 pub fn listed(row: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     row.split(move |c| {
@@ -214,7 +213,7 @@ pub fn listed(row: &str) -> impl Iterator<Item = &str> {
     .filter(|text| !text.is_empty())
 }
 
-/// The address a key stands for. Keys have no quotes, so a local part such as `a b` needs them put back.
+/// The address a key stands for. Keys have no quotes, so a local part such as `a b` needs them restored.
 pub(super) fn from_key(key: &str) -> Option<Address> {
     let key = key.trim();
     if let Ok(address) = key.parse() {
@@ -225,7 +224,7 @@ pub(super) fn from_key(key: &str) -> Option<Address> {
     format!("\"{escaped}\"@{domain}").parse().ok()
 }
 
-/// The key of what a row holds; `None` when it is no address at all.
+/// The key of a row's address; `None` when it is not an address.
 pub(super) fn key_of(stored: &str) -> Option<String> {
     Source::parse(stored).map(|source| source.key())
 }

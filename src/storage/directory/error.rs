@@ -1,4 +1,4 @@
-//! What can go wrong with the directory.
+//! Errors of the directory.
 
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::failure::Kind;
@@ -19,12 +19,12 @@ pub enum Error {
     /// No alias has this source (and destination).
     #[error("there is no alias {0}")]
     NoAlias(String),
-    /// It is there already.
+    /// It already exists.
     #[error("{0} exists already")]
     Exists(String),
-    /// MariaDB's usual collations take accents for equal.
+    /// MariaDB's usual collations treat accented letters as equal to plain ones.
     #[error(
-        "the database cannot tell {0} from an address that is there: to MariaDB letters with accents are those without"
+        "the database cannot tell {0} from an address that is there: MariaDB treats letters with and without accents as equal"
     )]
     Alike(String),
     /// It was removed, and is kept in the archive: enable it to have it back with its mail.
@@ -36,12 +36,12 @@ pub enum Error {
     /// No browser of this name is remembered for the user.
     #[error("no browser `{0}` is remembered; `postrider user two-factor browsers` lists them")]
     NoBrowser(String),
-    /// A user has as many of something as one may have.
-    #[error("{most} {what} are the most; remove one first")]
+    /// The user has reached a limit.
+    #[error("at most {most} {what} are allowed; remove one first")]
     TooMany {
-        /// What there are too many of.
+        /// What is limited.
         what: &'static str,
-        /// How many.
+        /// The limit.
         most: u32,
     },
     /// A value the tables cannot hold.
@@ -49,13 +49,13 @@ pub enum Error {
     Invalid {
         /// The value's name.
         what: &'static str,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
 }
 
 impl Error {
-    /// The kind, for those who answer a client.
+    /// The kind, for code that answers a client.
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Database(error) => error.kind(),

@@ -5,14 +5,14 @@ use super::{Account, AliasEntry, DomainEntry, Error, Source, Standing};
 use crate::foundations::address::{Address, Domain};
 use crate::storage::database::{Row, Sql, Val};
 
-/// A piece of a list in the order of its keys.
+/// Selects a piece of a list in the order of its keys.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     /// Only entries of this domain.
     pub domain: Option<Domain>,
     /// Only entries whose key comes after this one; the last key of the page before.
     pub after: Option<String>,
-    /// At most this many; 0 is taken for [`Page::USUAL`].
+    /// At most this many; 0 means [`Page::USUAL`].
     pub limit: u32,
 }
 
@@ -25,7 +25,7 @@ impl Page {
     }
 }
 
-/// The whole directory at one moment, for comparing it with a declaration.
+/// The whole directory at one moment, for comparison with a declaration.
 #[derive(Debug, Default)]
 pub struct Everything {
     /// Every domain, archived ones too.
@@ -55,8 +55,8 @@ impl Directory {
         rows.iter().filter_map(|row| account(row).transpose()).collect()
     }
 
-    /// The rows of aliases in the order of their sources. A page ends between two sources, never within one: it may be
-    /// longer than asked for by the rest of the last source.
+    /// The rows of aliases in the order of their sources. A page ends between two sources, never within one: it may
+    /// exceed the limit by the remaining rows of the last source.
     pub async fn alias_entries(&self, page: &Page) -> Result<Vec<AliasEntry>, Error> {
         let rows = self.page(ALIAS_COLUMNS, "a.source", "a.domain_id", page).await?;
         let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= page.limit();
@@ -81,8 +81,8 @@ impl Directory {
         Ok(entries.into_iter().filter(|entry| entry.source == key).collect())
     }
 
-    /// Addresses whose aliases name this one as their destination, at most `most`. Where they lead in the end is routing's
-    /// affair: this is only where to look.
+    /// Addresses whose aliases name this one as their destination, at most `most`. Routing decides where they finally
+    /// lead: this only says where to look.
     pub async fn sources_to(&self, destination: &Address, most: u32) -> Result<Vec<Address>, Error> {
         let folded = self.0.database.dialect().folded("a.destination");
         let sql =
@@ -98,7 +98,7 @@ impl Directory {
         Ok(sources)
     }
 
-    /// The active account that was created first: in a domain, or of all.
+    /// The active account created first: of a domain, or of all.
     pub async fn oldest_account(&self, domain_id: Option<i64>) -> Result<Option<Account>, Error> {
         let mut sql = format!("{ACCOUNT_COLUMNS} WHERE u.enabled <> 0 AND s.archived_at IS NULL");
         let mut values: Vec<Val> = Vec::new();
@@ -110,7 +110,7 @@ impl Directory {
         row.map_or(Ok(None), |row| account(&row))
     }
 
-    /// Everything, for comparing it with a declaration.
+    /// Everything, for comparison with a declaration.
     pub async fn everything(&self) -> Result<Everything, Error> {
         everything(&mut Reader::Database(&self.0.database)).await
     }
@@ -144,7 +144,7 @@ fn alias_entry(row: &Row) -> Result<AliasEntry, Error> {
     let stored = row.text(1)?;
     Ok(AliasEntry {
         id: row.int(0)?,
-        // A source that is no address matches nothing; it is shown as it is.
+        // A source that is not an address matches nothing; it is shown unchanged.
         source: super::entry::key_of(&stored).unwrap_or(stored),
         destination: row.text(2)?,
         standing: Standing::of(row.opt_int(3)?.unwrap_or(1) != 0),

@@ -1,4 +1,4 @@
-//! Looking things up.
+//! Look-ups.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) struct Inner {
     aliases: Cache<Arc<[String]>>,
     pub(super) usage: Cache<Option<Usage>>,
     pub(super) pending: Pending,
-    /// Told when something here was changed.
+    /// Notified of changes.
     changed: Notify,
 }
 
@@ -61,8 +61,8 @@ impl Reader<'_> {
 }
 
 impl Directory {
-    /// A directory over a migrated database. A task of `tasks` writes mailbox sizes from time to time and once more
-    /// when the tasks are told to stop.
+    /// A directory over a migrated database. A task in `tasks` writes mailbox sizes at intervals and once more when the
+    /// tasks are told to stop.
     pub fn open(database: Database, settings: Live<DirectorySettings>, clock: SharedClock, tasks: &Tasks) -> Self {
         let entries = settings.get().cache_entries;
         let directory = Self(Arc::new(Inner {
@@ -80,7 +80,7 @@ impl Directory {
         directory
     }
 
-    /// A domain, unless it is not ours at all. Disabled and archived ones are found: ask
+    /// A domain, unless it is not ours at all. Disabled and archived ones are included: check
     /// [`DomainEntry::is_active`].
     pub async fn domain(&self, domain: &Domain) -> Result<Option<Arc<DomainEntry>>, Error> {
         let inner = &self.0;
@@ -94,8 +94,8 @@ impl Directory {
         Ok(found)
     }
 
-    /// The account with this very address (no alias, no tag), as it was at most `cache_for` ago. Disabled and archived
-    /// ones are found.
+    /// The account with exactly this address (no alias, no tag), as it was at most `cache_for` ago. Disabled and
+    /// archived ones are included.
     pub async fn account(&self, address: &Address) -> Result<Option<Arc<Account>>, Error> {
         let inner = &self.0;
         let (now, keep, key) = (inner.clock.now(), inner.settings.get().cache_for.duration(), address.key());
@@ -108,7 +108,7 @@ impl Directory {
         Ok(found)
     }
 
-    /// The account as it is now. For logins: a new password or a disabled account counts at once.
+    /// The account as it is now. For logins: a new password or a disabled account takes effect at once.
     pub async fn account_now(&self, address: &Address) -> Result<Option<Account>, Error> {
         find_account(&mut Reader::Database(&self.0.database), &address.key()).await
     }
@@ -128,7 +128,7 @@ impl Directory {
         Ok(found)
     }
 
-    /// Forgets every remembered answer. Our own changes do it by themselves; a reload does it for those of others.
+    /// Clears the cache. Our own changes do so by themselves; a reload does it for changes by others.
     pub fn forget(&self) {
         self.0.domains.clear();
         self.0.accounts.clear();
@@ -137,8 +137,8 @@ impl Directory {
         self.0.changed.notify_one();
     }
 
-    /// Waits until something was changed here since the last wait, by this process or by one that has told it so. For one
-    /// who waits.
+    /// Waits for a change since the last wait, by this process or by one that has reported it here. For a single
+    /// waiter.
     pub async fn changed(&self) {
         self.0.changed.notified().await;
     }
@@ -169,7 +169,7 @@ pub(super) async fn find_account(reader: &mut Reader<'_>, key: &str) -> Result<O
     let sql = format!("{ACCOUNT_COLUMNS} WHERE {} = ?", reader.dialect().folded("u.email"));
     let rows = reader.fetch_all(Sql::assembled(sql), &[key.into()]).await?;
     let found: Vec<Account> = rows.iter().filter_map(|row| account(row).transpose()).collect::<Result<_, _>>()?;
-    // The seed's collation takes accents for equal and ignores spaces at the end: those are others' addresses.
+    // The seed's collation treats accents as equal and ignores trailing spaces: those are different addresses.
     Ok(found.into_iter().find(|account| account.address.key() == key))
 }
 
@@ -189,11 +189,11 @@ async fn find_destinations(database: &Database, key: &str) -> Result<Vec<String>
     Ok(destinations)
 }
 
-/// The entry in a row; `None`, with a warning, when its name is no domain.
+/// The entry in a row; `None`, with a warning, when its name is not a domain.
 pub(super) fn domain_entry(row: &Row) -> Result<Option<DomainEntry>, Error> {
     let stored = row.text(1)?;
     let Ok(name) = stored.parse() else {
-        log::warn!(name = stored.as_str(); "A row of virtual_domains is passed over because its name is no domain");
+        log::warn!(name = stored.as_str(); "A row of virtual_domains is skipped because its name is not a domain");
         return Ok(None);
     };
     Ok(Some(DomainEntry {
@@ -206,12 +206,12 @@ pub(super) fn domain_entry(row: &Row) -> Result<Option<DomainEntry>, Error> {
     }))
 }
 
-/// The account in a row; `None`, with a warning, when its e-mail is no address.
+/// The account in a row; `None`, with a warning, when its e-mail is not an address.
 pub(super) fn account(row: &Row) -> Result<Option<Account>, Error> {
     let stored = row.text(2)?;
-    // Through the key, so that the address (and the folder named by it) is in lower case whatever the row holds.
+    // Through the key, so that the address (and the directory named after it) is in lower case whatever the row holds.
     let Some(address) = from_key(&stored).and_then(|address| from_key(&address.key())) else {
-        log::warn!(email = stored.as_str(); "A row of virtual_users is passed over because its e-mail is no address");
+        log::warn!(email = stored.as_str(); "A row of virtual_users is skipped because its e-mail is not an address");
         return Ok(None);
     };
     let quota = row.opt_int(4)?.and_then(|mb| u64::try_from(mb).ok()).filter(|mb| *mb > 0);
@@ -234,6 +234,6 @@ pub(super) fn account(row: &Row) -> Result<Option<Account>, Error> {
 }
 
 pub(super) fn owner(row: &Row, column: usize) -> Result<Owner, Error> {
-    // No row of ours: another program has made the entry, by an administrator's hand.
+    // No row of ours: another program has made the entry, which counts as made by an administrator.
     Ok(row.opt_text(column)?.and_then(|word| Owner::from_word(&word)).unwrap_or(Owner::Admin))
 }

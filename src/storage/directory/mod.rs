@@ -1,12 +1,12 @@
-//! Domains, users, aliases and how full the mailboxes are: the seed's tables, and what we add beside them.
+//! Domains, users, aliases and mailbox usage: the seed's tables, and our additions beside them.
 //!
-//! Promises: an address is asked for by [`Address::key`](crate::foundations::address::Address::key) and found in whatever
-//! case it is stored; nothing is found that differs in more than case. Look-ups for recipients come from a small
-//! cache that our own writes empty at once and that forgets after `cache_for`; [`Directory::account_now`], which
-//! logins use, always asks the database. Removing an account or a domain archives it and keeps every row; only
+//! Promises: an address is looked up by [`Address::key`](crate::foundations::address::Address::key) and found in
+//! whatever case it is stored; nothing is found that differs in more than case. Look-ups for recipients use a small
+//! cache that our own writes clear at once and whose entries expire after `cache_for`; [`Directory::account_now`],
+//! which logins use, always asks the database. Removing an account or a domain archives it and keeps every row; only
 //! [`Edit::delete_user`] does not.
 //!
-//! Every change goes through [`Edit`]: one transaction, then the cache is emptied.
+//! Every change goes through [`Edit`]: one transaction, then the cache is cleared.
 
 mod app_password;
 mod belongings;

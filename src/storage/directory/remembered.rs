@@ -1,8 +1,8 @@
-//! Browsers that need show no one-time code for some time.
+//! Browsers that need no one-time code for some time.
 //!
-//! A browser is known by the digest of its token only: who reads the table, or a backup of it, cannot be one. It is remembered for
-//! the password and the second factor that an account had then; another of either, whoever has set it, ends that. The end
-//! does not move when it is used: now and then a code is to be shown.
+//! Only the digest of a browser's token is stored: reading the table, or a backup of it, does not allow posing as one.
+//! A browser is remembered for the password and the second factor that the account had then; changing either, whoever
+//! does it, ends that. Use does not extend the time: a code must be shown now and then.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::storage::database::{Durability, Row, Sql, Val};
 
-/// A browser that is remembered.
+/// A remembered browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RememberedBrowser {
     /// The digest of its token.
@@ -20,7 +20,7 @@ pub struct RememberedBrowser {
     pub id: String,
     /// When it did.
     pub made_at: Timestamp,
-    /// When the browser was spared a code last, or showed one.
+    /// When the browser was last let in without a code, or showed one.
     pub used_at: Timestamp,
     /// From where, at most 64 characters.
     pub client: String,
@@ -28,14 +28,14 @@ pub struct RememberedBrowser {
     pub browser: String,
 }
 
-/// What browsers of an account are remembered for.
+/// What an account's browsers are remembered for.
 #[derive(Debug, Clone)]
 pub struct RememberedFor {
     /// Number of the account.
     pub user_id: i64,
     /// A digest of its stored password.
     pub password: String,
-    /// Since when it has its second factor.
+    /// Since when its second factor has been in force.
     pub two_factor_since: Timestamp,
     /// For how long.
     pub time: Duration,
@@ -44,7 +44,7 @@ pub struct RememberedFor {
 const WHICH: &str = "user_id = ? AND password = ? AND two_factor_since = ? AND made_at > ?";
 
 impl Directory {
-    /// The browsers that are remembered, the one used last first.
+    /// The remembered browsers, the one used last first.
     pub async fn remembered_browsers(&self, of: &RememberedFor) -> Result<Vec<RememberedBrowser>, Error> {
         let sql = format!(
             "SELECT digest, id, made_at, used_at, client, browser FROM remembered_browsers WHERE {WHICH} \
@@ -55,8 +55,8 @@ impl Directory {
         Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Whether a browser with this digest is remembered, and notes that it was used. The note may be lost with the power: it is
-    /// there for people to look at.
+    /// Whether a browser with this digest is remembered; records its use. That record may be lost in a power failure:
+    /// it is only information for people.
     pub async fn use_remembered_browser(&self, of: &RememberedFor, digest: &str, client: &str) -> Result<bool, Error> {
         let now = self.0.clock.now();
         let sql = format!("UPDATE remembered_browsers SET used_at = ?, client = ? WHERE digest = ? AND {WHICH}");
@@ -71,14 +71,14 @@ impl Directory {
 }
 
 impl Edit {
-    /// Remembers a browser. Those that count no longer are removed, and beyond `most` those used longest ago.
+    /// Remembers a browser. Invalid ones are removed, and beyond `most` those used longest ago.
     pub async fn remember_browser(
         &mut self,
         of: &RememberedFor,
         browser: &RememberedBrowser,
         most: u32,
     ) -> Result<(), Error> {
-        // Whoever adds at the same time for the same user waits here, so that both together keep to the limit.
+        // Anyone adding one for the same user at the same time waits here, so that both together stay within the limit.
         let lock = format!("SELECT id FROM virtual_users WHERE id = ?{}", self.transaction.dialect().for_update());
         self.transaction.fetch_optional(Sql::assembled(lock), &[of.user_id.into()]).await?;
         let over = format!("DELETE FROM remembered_browsers WHERE user_id = ? AND NOT ({WHICH})");
@@ -110,7 +110,7 @@ impl Edit {
         Ok(())
     }
 
-    /// Forgets the browsers of an account, or the one that the login with this name has had remembered; how many there were.
+    /// Forgets the browsers of an account, or the one remembered for this login; returns how many there were.
     pub async fn forget_browsers(&mut self, address: &Address, id: Option<&str>) -> Result<u64, Error> {
         let user_id = self.user(address).await?.id;
         Ok(match id {

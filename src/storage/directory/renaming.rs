@@ -25,22 +25,22 @@ pub struct Renaming<'a> {
     pub from: &'a Address,
     /// The new address.
     pub to: &'a Address,
-    /// What becomes of the old one.
+    /// What happens to the old one.
     pub old: OldAddress,
-    /// What separates a tag from a name, if anything does.
+    /// The separator of tags, if any.
     pub tag_separator: Option<char>,
 }
 
 impl Renaming<'_> {
-    /// A row of an alias with the new address in place of the old one; `None` where that is not in it, and the row stays as it
-    /// was written. Databases kept by others may have several destinations in one row.
+    /// A row of an alias with the new address in place of the old one; `None` if it does not contain that, and then the
+    /// row stays as written. Databases kept by others may have several destinations in one row.
     fn row_led_on(&self, row: &str) -> Option<String> {
         let led_on = |one: &str| one.parse().ok().and_then(|address| self.led_on(&address));
         let new = |one: &str| led_on(one).map_or_else(|| one.to_owned(), |new| new.to_string());
         listed(row).any(|one| led_on(one).is_some()).then(|| listed(row).map(new).collect::<Vec<_>>().join(","))
     }
 
-    /// The new address of what was for the old one. Tags stay: what was for `ann+shop` is for `anna+shop`.
+    /// The new form of an address that was the old one. Tags stay: `ann+shop` becomes `anna+shop`.
     fn led_on(&self, address: &Address) -> Option<Address> {
         if address.key() == self.from.key() {
             return Some(self.to.clone());
@@ -53,9 +53,9 @@ impl Renaming<'_> {
 }
 
 impl Edit {
-    /// Gives a user another address. Password, app passwords and all that belongs to the account stay with it; aliases that led
-    /// to the old address lead to the new one, and so does mail that waits in the queue or in quarantine. Logins of
-    /// browsers end. The mail itself is not the directory's.
+    /// Gives a user another address. Password, app passwords and everything that belongs to the account stay with it;
+    /// aliases to the old address lead to the new one, and so does mail waiting in the queue or in quarantine. Browser
+    /// logins end. The mail itself is not the directory's.
     pub async fn rename_user(&mut self, renaming: &Renaming<'_>) -> Result<(), Error> {
         let Renaming { from, to, old, .. } = *renaming;
         let account = self.user(from).await?;
@@ -83,7 +83,7 @@ impl Edit {
             let usage = Usage { bytes: count(row.int(0)?), messages: count(row.int(1)?) };
             write_one(&mut self.transaction, account.id, usage, self.now).await?;
         }
-        // What the address itself does, such as passing mail on besides, goes on under the new one.
+        // Aliases of the address itself, such as forwarding, continue under the new one.
         for (id, _) in self.alias_rows(&old_key).await? {
             let sql = "UPDATE virtual_aliases SET source = ?, domain_id = ? WHERE id = ?";
             let values: [Val; 3] = [new_key.as_str().into(), domain.id.into(), id.into()];
@@ -99,10 +99,10 @@ impl Edit {
     }
 
     async fn take_belongings_along(&mut self, old: &str, new: &str) -> Result<(), Error> {
-        // A browser shows the address it was let in with.
+        // A browser shows the address it logged in with.
         self.transaction.execute("DELETE FROM browser_logins WHERE account = ?", &[old.into()]).await?;
         for (table, column) in BY_ADDRESS {
-            // What a user of that address has left who was deleted by another program.
+            // Remains of a former user of that address, deleted by another program.
             let sql = format!("DELETE FROM {table} WHERE {column} = ?");
             self.transaction.execute(Sql::assembled(sql), &[new.into()]).await?;
             let sql = format!("UPDATE {table} SET {column} = ? WHERE {column} = ?");

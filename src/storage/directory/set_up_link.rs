@@ -1,7 +1,7 @@
-//! Links by which users give themselves a password, once.
+//! One-time links with which users choose their password.
 //!
-//! A link is known here by the digest of its token only: who reads the table, or a backup of it, cannot use one. A user
-//! has one at the most. It is good until it ends, and as long as nobody has set the password since it was made.
+//! Only the digest of a link's token is stored: reading the table, or a backup of it, does not allow using a link. A
+//! user has at most one. It is valid until it expires or somebody sets the password.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::foundations::clock::Timestamp;
 use crate::storage::database::Sql;
 
 impl Directory {
-    /// Whose password the link with this digest sets, if it is good.
+    /// Whose password the link with this digest sets, if it is valid.
     pub async fn set_up_link(&self, digest: &str) -> Result<Option<Address>, Error> {
         find(&mut Reader::Database(&self.0.database), digest, self.0.clock.now()).await
     }
 }
 
 impl Edit {
-    /// Gives a user a link; one that was given before is no longer good. Returns when it ends.
+    /// Gives a user a link; an earlier one becomes invalid. Returns when it expires.
     pub async fn give_set_up_link(
         &mut self,
         address: &Address,
@@ -35,7 +35,7 @@ impl Edit {
         Ok(ends_at)
     }
 
-    /// Uses a link up, and says whose it was. `None` when it is not good, or somebody else was faster.
+    /// Uses up a link and returns its user. `None` when it is invalid, or somebody else was faster.
     pub async fn use_set_up_link(&mut self, digest: &str) -> Result<Option<Address>, Error> {
         let now = self.now;
         let found = find(&mut Reader::Transaction(&mut self.transaction), digest, now).await?;

@@ -1,4 +1,4 @@
-//! What has become of accounts and passwords that sessions were opened with, many at a time.
+//! The present state of the accounts and passwords behind open sessions, many at a time.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,14 +8,14 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::secret::Secret;
 use crate::storage::database::{Row, Sql, Val};
 
-/// What the accounts and passwords that were asked for are now.
+/// The state of the requested accounts and passwords.
 #[derive(Debug, Default)]
 pub struct Standings {
     accounts: HashMap<i64, AccountStanding>,
     app_passwords: HashSet<i64>,
 }
 
-/// What an account is now.
+/// The state of an account.
 #[derive(Debug, Clone)]
 pub struct AccountStanding {
     /// Whether it and its domain are in use.
@@ -34,17 +34,17 @@ impl Standings {
         self.accounts.get(&id)
     }
 
-    /// Whether a password of a device is there and has not ended.
+    /// Whether an app password exists and has not expired.
     pub fn has_app_password(&self, id: i64) -> bool {
         self.app_passwords.contains(&id)
     }
 }
 
-/// Numbers in one question: every engine takes so many.
+/// Numbers per query: every engine allows this many.
 const AT_ONCE: usize = 200;
 
 impl Directory {
-    /// What accounts and passwords of devices with these numbers are now, asked from the database.
+    /// The state of accounts and app passwords with these numbers, read from the database.
     pub async fn standings(&self, accounts: &[i64], app_passwords: &[i64]) -> Result<Standings, Error> {
         let mut found = Standings::default();
         for ids in accounts.chunks(AT_ONCE) {

@@ -1,41 +1,41 @@
-//! The directory in numbers.
+//! Totals of the directory.
 
 use super::look_up::Directory;
 use super::{Error, Usage};
 use crate::foundations::settings::ByteSize;
 
-/// How much there is.
+/// The counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// Domains, archived ones not counted.
     pub domains: u64,
     /// Users, archived ones not counted.
     pub users: u64,
-    /// Those among them that may not log in.
+    /// Those among them that are disabled.
     pub disabled: u64,
     /// Sources of aliases.
     pub aliases: u64,
-    /// What all mailboxes hold.
+    /// The usage of all mailboxes.
     pub usage: Usage,
 }
 
-/// A mailbox and how full it is.
+/// A mailbox and its usage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fullness {
     /// The user's address, as the directory has it.
     pub address: String,
-    /// What the mailbox holds.
+    /// Its usage.
     pub usage: Usage,
-    /// What it may hold; `None` without a limit.
+    /// Its quota; `None` for no limit.
     pub quota: Option<ByteSize>,
 }
 
-/// What makes a mailbox the fullest.
+/// How mailboxes are ranked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fullest {
-    /// What it holds.
+    /// By usage.
     BySize,
-    /// How much of what it may hold that is.
+    /// By the used share of the quota.
     ByQuota,
 }
 
@@ -78,7 +78,7 @@ impl Directory {
         Ok(totals)
     }
 
-    /// The mailboxes that are fullest, by size or by their quota, at most `limit` (and 1,000).
+    /// The fullest mailboxes, by size or by share of the quota, at most `limit` (and 1,000).
     pub async fn fullest(&self, by: Fullest, limit: u32) -> Result<Vec<Fullness>, Error> {
         let order = match by {
             Fullest::BySize => "e.bytes DESC",

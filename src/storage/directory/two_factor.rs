@@ -1,7 +1,7 @@
-//! The second factor of an account: the secret its one-time codes are made of, and codes for when the device is lost.
+//! The second factor of an account: the secret for its one-time codes, and recovery codes for a lost device.
 //!
-//! The secret is stored as it is given, sealed or not: that is for `services::login` to decide. Recovery codes are known by
-//! their digests only. That a code was used is committed before anybody is let in by it.
+//! The secret is stored as given, sealed or not: `services::login` decides that. Only digests of recovery codes are
+//! stored. The use of a code is committed before anybody is let in by it.
 
 use std::time::Duration;
 
@@ -18,18 +18,18 @@ pub struct TwoFactor {
     pub secret: Secret<String>,
     /// When it was made.
     pub made_at: Timestamp,
-    /// When a first code has shown that the user has it; before that it counts for nothing.
+    /// When a first code proved that the user has it; before that it is not in force.
     pub confirmed_at: Option<Timestamp>,
-    /// Recovery codes that are left.
+    /// Number of remaining recovery codes.
     pub recovery_codes: u32,
 }
 
-/// How often codes may be tried.
+/// Limits on trying codes.
 #[derive(Debug, Clone, Copy)]
 pub struct Tries {
-    /// In a row, without the right one.
+    /// Wrong codes in a row.
     pub most: u32,
-    /// After this time without a try they may be tried again.
+    /// After this time without a try, tries are allowed again.
     pub rest: Duration,
 }
 
@@ -50,13 +50,13 @@ impl Directory {
         }))
     }
 
-    /// Counts a try of a code; whether it may be made. Committed before the code is looked at, so that tries at the same
-    /// time are as many as they are.
+    /// Counts an attempt; returns whether it is allowed. Committed before the code is checked, so that concurrent
+    /// attempts are all counted.
     pub async fn try_second_factor(&self, user_id: i64, tries: Tries) -> Result<bool, Error> {
         let now = self.0.clock.now();
         let rested = now - tries.rest;
         let mut transaction = self.0.database.begin().await?;
-        // MariaDB assigns from left to right: the count looks at the time before it is set.
+        // MariaDB assigns from left to right: the count uses the time before it is set.
         let sql = "UPDATE two_factor SET tries = CASE WHEN tried_at <= ? THEN 1 ELSE tries + 1 END, tried_at = ? \
              WHERE user_id = ? AND (tries < ? OR tried_at <= ?)";
         let values = [rested.into(), now.into(), user_id.into(), tries.most.into(), rested.into()];
@@ -67,7 +67,7 @@ impl Directory {
 }
 
 impl Edit {
-    /// Gives an account a secret that a first code will confirm. One that is confirmed already stays.
+    /// Gives an account a secret that a first code must confirm. A confirmed one stays.
     pub async fn begin_two_factor(&mut self, address: &Address, secret: &Secret<String>) -> Result<(), Error> {
         let account = self.user(address).await?;
         if account.two_factor_since.is_some() {
@@ -88,7 +88,7 @@ impl Edit {
         Ok(())
     }
 
-    /// Puts a secret into force, with new recovery codes. False when it is in force already, or is not there.
+    /// Puts a secret into force, with new recovery codes. False when it is already in force, or missing.
     pub async fn confirm_two_factor(&mut self, user_id: i64, digests: &[String]) -> Result<bool, Error> {
         let sql = "UPDATE two_factor SET confirmed_at = ? WHERE user_id = ? AND confirmed_at IS NULL";
         if self.transaction.execute(sql, &[self.now.into(), user_id.into()]).await? != 1 {
@@ -98,7 +98,7 @@ impl Edit {
         Ok(true)
     }
 
-    /// The secret of an account as it is stored, confirmed or not.
+    /// The stored secret of an account, confirmed or not.
     pub async fn two_factor_secret(&mut self, address: &Address) -> Result<Option<Secret<String>>, Error> {
         let account = self.user(address).await?;
         let sql = "SELECT secret FROM two_factor WHERE user_id = ?";
@@ -106,7 +106,7 @@ impl Edit {
         Ok(row.map(|row| row.text(0)).transpose()?.map(Secret::new))
     }
 
-    /// Stores the secret of an account, which stays the same, in another form.
+    /// Stores the same secret of an account in another form.
     pub async fn store_two_factor_secret(&mut self, address: &Address, secret: &Secret<String>) -> Result<(), Error> {
         let account = self.user(address).await?;
         let sql = "UPDATE two_factor SET secret = ? WHERE user_id = ?";
@@ -114,7 +114,7 @@ impl Edit {
         Ok(())
     }
 
-    /// Gives a new account the second factor that it had: what was used of it stays used.
+    /// Restores the second factor of an account, in which used codes stay used.
     pub async fn put_two_factor_back(
         &mut self,
         user_id: i64,
@@ -139,13 +139,13 @@ impl Edit {
         Ok(())
     }
 
-    /// Uses the code of a step of time up, and with it those of all steps before; false when it was used before.
+    /// Uses up the code of a time step, and with it those of all earlier steps; false when it was used before.
     pub async fn use_step(&mut self, user_id: i64, step: i64) -> Result<bool, Error> {
         let sql = "UPDATE two_factor SET last_step = ?, tries = 0 WHERE user_id = ? AND last_step < ?";
         Ok(self.transaction.execute(sql, &[step.into(), user_id.into(), step.into()]).await? == 1)
     }
 
-    /// Uses a recovery code up; false when there is none with this digest.
+    /// Uses up a recovery code; false when there is none with this digest.
     pub async fn use_recovery_code(&mut self, user_id: i64, digest: &str) -> Result<bool, Error> {
         let sql = "DELETE FROM recovery_codes WHERE user_id = ? AND digest = ?";
         if self.transaction.execute(sql, &[user_id.into(), digest.into()]).await? != 1 {
@@ -155,7 +155,7 @@ impl Edit {
         Ok(true)
     }
 
-    /// Takes the second factor away, with its recovery codes and the browsers that need show none; whether there was one in force.
+    /// Removes the second factor, with its recovery codes and remembered browsers; returns whether one was in force.
     pub async fn remove_two_factor(&mut self, address: &Address) -> Result<bool, Error> {
         let account = self.user(address).await?;
         for rows in [

@@ -1,4 +1,4 @@
-//! How full the mailboxes are: counted by the mailbox room, written here in batches.
+//! Usage of mailboxes: counted by the mailbox store, written here in batches.
 
 use std::collections::HashMap;
 
@@ -22,13 +22,13 @@ const MOST_HUNDREDTHS: u64 = 9_999_999_999;
 pub(super) struct Pending(Mutex<HashMap<String, Usage>>);
 
 impl Directory {
-    /// Notes how full a mailbox is. Returns at once; the database learns of it within `usage_interval`.
+    /// Records a mailbox's usage. Returns at once; the database is updated within `usage_interval`.
     pub fn set_usage(&self, account: &Address, usage: Usage) {
         self.0.pending.0.lock().insert(account.key(), usage);
     }
 
-    /// How full a mailbox is, as it was at most `cache_for` ago; `None` when nobody has counted yet. Rows that only
-    /// another program has written are exact to a hundredth of a mebibyte.
+    /// A mailbox's usage, as it was at most `cache_for` ago; `None` when nobody has counted yet. Rows that only another
+    /// program has written are exact to a hundredth of a mebibyte.
     pub async fn usage(&self, account: &Address) -> Result<Option<Usage>, Error> {
         let inner = &self.0;
         let (now, keep, key) = (inner.clock.now(), inner.settings.get().cache_for.duration(), account.key());
@@ -45,7 +45,7 @@ impl Directory {
         Ok(found)
     }
 
-    /// How full some mailboxes are, by the accounts' numbers, asked all at once; those that nobody has counted yet are missing.
+    /// The usage of several mailboxes by account number, in one query; those that nobody has counted yet are missing.
     pub async fn usages(&self, accounts: &[Account]) -> Result<HashMap<i64, Usage>, Error> {
         let numbers: Vec<i64> = accounts.iter().map(|account| account.id).collect();
         let mut found = self.written(&numbers).await?;
@@ -85,13 +85,13 @@ impl Directory {
         Ok(found)
     }
 
-    /// Writes every size noted so far. Called by the directory's own task; what cannot be written is kept for the
-    /// next time.
+    /// Writes all pending sizes. Called by the directory's own task; those that cannot be written are kept for the next
+    /// time.
     pub async fn flush_usage(&self) -> Result<(), Error> {
         let taken = {
             let mut pending = self.0.pending.0.lock();
             let (cache, now) = (&self.0.usage, self.0.clock.now());
-            // For whoever asks while they are being written.
+            // For queries while they are being written.
             pending.iter().for_each(|(key, usage)| cache.put(key.clone(), Some(*usage), now, cache.age()));
             std::mem::take(&mut *pending)
         };
@@ -102,7 +102,7 @@ impl Directory {
         if result.is_err() {
             let mut pending = self.0.pending.0.lock();
             for (key, usage) in taken {
-                // What was noted in the meantime is newer.
+                // Sizes recorded in the meantime are newer.
                 pending.entry(key).or_insert(usage);
             }
         }
@@ -117,11 +117,11 @@ impl Directory {
                 rows.push((account.id, *usage));
             }
         }
-        // In one order, so that two processes never wait for each other's rows.
+        // In a fixed order, so that two processes never wait for each other's rows.
         rows.sort_unstable_by_key(|(id, _)| *id);
         let now = self.0.clock.now();
         for chunk in rows.chunks(SLICE) {
-            // The mailbox is the truth and is counted again after a crash.
+            // The mailbox is authoritative and is counted again after a crash.
             let mut transaction = self.0.database.begin_with(Durability::Relaxed).await?;
             for (id, usage) in chunk {
                 write_one(&mut transaction, *id, *usage, now).await?;
@@ -139,11 +139,11 @@ impl Directory {
                 () = self.0.clock.sleep_until(next) => {}
             }
             if let Err(error) = self.flush_usage().await {
-                log::warn!(cause:% = error; "The sizes of mailboxes could not be written; they are kept for the next time");
+                log::warn!(cause:% = error; "The sizes of mailboxes could not be written; this is tried again later");
             }
         }
         if let Err(error) = self.flush_usage().await {
-            log::warn!(cause:% = error; "The last sizes of mailboxes could not be written before the end");
+            log::warn!(cause:% = error; "The last sizes of mailboxes could not be written before the server stopped");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the clock can be believed where something is to be deleted for its age.
+//! Whether the clock can be trusted when something is to be deleted by age.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::settings::Live;
 use crate::storage::database::{Database, Val};
 
-/// What is known of the clock, in the one row of the table `clock_seen`, and by this process besides. Cloning gives another
-/// handle.
+/// What is known of the clock: the one row of the table `clock_seen`, and this process's own observations. Cloning
+/// gives another handle.
 #[derive(Clone)]
 pub(super) struct Ages {
     database: Database,
@@ -30,11 +30,11 @@ impl std::fmt::Debug for Ages {
 #[derive(Debug, Default)]
 struct Known {
     last: Option<Look>,
-    /// Since when the clock of this process shows less than it did.
+    /// Since when this process's clock has been behind its earlier readings.
     behind_since: Option<Instant>,
 }
 
-/// A look at the clock, and what came of it.
+/// A check of the clock, with its result.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     at: Timestamp,
@@ -42,26 +42,26 @@ struct Look {
     believed: Believed,
 }
 
-/// Whether something may be deleted for its age.
+/// Whether something may be deleted by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Believed {
     /// It may.
     Yes,
-    /// The clock has jumped not long ago: not before this moment.
+    /// The clock has jumped recently: not before this moment.
     NotBefore(Timestamp),
 }
 
-/// What the table holds.
+/// The content of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
-    /// The latest that a clock has shown.
+    /// The latest reading of any clock.
     at: Timestamp,
     pause_until: Timestamp,
 }
 
-/// How long a look is good for, and how far clocks may drift apart meanwhile.
+/// How long a check is valid, and how far clocks may drift apart meanwhile.
 const GOOD_FOR: Duration = Duration::from_secs(300);
-/// How long a clock must show less than it did to be believed: machines without a battery begin in the past.
+/// How long a clock must be behind its earlier readings to be believed: machines without a battery boot in the past.
 const BEHIND: Duration = Duration::from_secs(86_400);
 
 impl Ages {
@@ -69,7 +69,7 @@ impl Ages {
         Self { database, settings, clock, known: Arc::default() }
     }
 
-    /// Looks at the clock; with the moment it was last seen, if it has jumped since.
+    /// Checks the clock; also returns the last reading before a jump, if it has jumped since.
     pub(super) async fn look(&self) -> Result<(Believed, Option<Timestamp>), Error> {
         let mut known = self.known.lock().await;
         let (now, moment) = (self.clock.now(), Instant::now());
@@ -88,7 +88,7 @@ impl Ages {
             let behind_for =
                 if now < old.at { known.behind_since.get_or_insert(moment).elapsed() } else { Duration::ZERO };
             let (new, jumped) = judge(old, now, behind_for, &self.settings.get());
-            // Another process may have looked at the same moment.
+            // Another process may have checked at the same moment.
             if new == old || self.replace(old, new).await? {
                 break (new, jumped.then_some(old.at));
             }
@@ -98,7 +98,7 @@ impl Ages {
         Ok((believed, jumped_from))
     }
 
-    /// What the table holds; before anything was noted, the moment of the newest event.
+    /// The content of the table; before the first entry, the moment of the newest event.
     async fn seen(&self, now: Timestamp) -> Result<Seen, Error> {
         let sql = "SELECT seen, pause_until FROM clock_seen WHERE id = 1";
         if let Some(row) = self.database.fetch_optional(sql, &[]).await? {
@@ -121,11 +121,11 @@ impl Ages {
     }
 }
 
-/// What is to be noted when a clock shows `now`, and whether it has jumped.
+/// What to record when a clock shows `now`, and whether it has jumped.
 fn judge(old: Seen, now: Timestamp, behind_for: Duration, settings: &JournalSettings) -> (Seen, bool) {
     let pause_until = now + settings.after_jump.duration();
     if now < old.at {
-        // What was seen before was wrong, and so is a pause that a wrong clock began.
+        // The earlier reading was wrong, and so is a pause that began because of it.
         let believed = Seen { at: now, pause_until: old.pause_until.min(pause_until) };
         return (if behind_for >= BEHIND { believed } else { old }, false);
     }
@@ -147,10 +147,10 @@ mod tests {
             (seen(100, 0), 101, at_once, seen(101, 0), false),
             (seen(100, 0), 103, at_once, seen(103, 106), true),
             (seen(103, 106), 104, at_once, seen(104, 106), false),
-            // Put back, at first not believed.
+            // Set back, at first not believed.
             (seen(130, 133), 100, at_once, seen(130, 133), false),
             (seen(130, 133), 101, later, seen(101, 104), false),
-            // A machine that begins in the past.
+            // A machine that boots in the past.
             (seen(100, 0), 0, at_once, seen(100, 0), false),
         ] {
             assert_eq!(judge(old, day(now), behind_for, &settings), (wanted, jumped), "{old:?} {now}");

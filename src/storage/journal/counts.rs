@@ -1,4 +1,4 @@
-//! How many events there were, by time, kind and outcome: small enough to be kept for years and read in one breath.
+//! Numbers of events by time, kind and outcome: small enough to keep for years and to read at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::storage::database::{self, Sql, Transaction, Val};
 
-/// The finest step of counts.
+/// The shortest interval of counts.
 pub const BUCKET: Duration = Duration::from_secs(300);
 
-/// How many events of one kind and outcome there were in one step of time.
+/// How many events of one kind and outcome there were in one interval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {
-    /// When the step began.
+    /// When the interval began.
     pub at: Timestamp,
     /// Their kind.
     pub kind: EventKind,
@@ -25,8 +25,8 @@ pub struct Count {
 }
 
 impl Journal {
-    /// Counts of these kinds from a time on, in steps of at least [`BUCKET`], oldest first. Fails when the database does,
-    /// or when this journal keeps nothing.
+    /// Counts of these kinds from a time on, in intervals of at least [`BUCKET`], oldest first. Fails when the database
+    /// does, or when this journal keeps nothing.
     pub async fn counted(&self, kinds: &[EventKind], since: Timestamp, step: Duration) -> Result<Vec<Count>, Error> {
         let database = self.database.as_ref().ok_or(Error::NotKept)?;
         let marks = vec!["?"; kinds.len()].join(", ");
@@ -40,7 +40,7 @@ impl Journal {
         ));
         let mut counts = Vec::new();
         for row in database.fetch_all(&sql, &values).await? {
-            // A kind that a newer version wrote is passed over.
+            // A kind that a newer version wrote is skipped.
             if let Some(kind) = EventKind::from_word(&row.text(1)?) {
                 let number = u64::try_from(row.int(3)?).unwrap_or(0);
                 counts.push(Count { at: row.time(0)?, kind, outcome: row.text(2)?, number });
@@ -49,8 +49,8 @@ impl Journal {
         Ok(counts)
     }
 
-    /// The subjects (senders of received messages, recipients of delivered ones) that most events of these kinds are
-    /// about, the busiest first. Looks at the newest 100,000 events since then at the most.
+    /// The subjects (senders of received messages, recipients of delivered ones) of most events of these kinds, the
+    /// most frequent first. Looks at no more than the newest 100,000 events since then.
     pub async fn busiest(
         &self,
         kinds: &[EventKind],
@@ -99,13 +99,13 @@ impl Tally {
     }
 }
 
-/// How many refusals one stands for that is told.
+/// How many refusals one recorded event stands for.
 fn times(event: &Event) -> i64 {
     let told = matches!(event.kind, EventKind::ConnectionRefused).then(|| event.details.get("times")).flatten();
     told.and_then(serde_json::Value::as_i64).unwrap_or(1)
 }
 
-/// When the step began that a time belongs to, in microseconds.
+/// When the interval that contains a time began, in microseconds.
 fn begin(at: Timestamp, step: Duration) -> i64 {
     let at = at.unix_micros();
     at - at.rem_euclid(micros(step))
@@ -115,7 +115,7 @@ fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// What came of it, in few enough different words to be counted by.
+/// The outcome, in few enough distinct words to count by.
 fn outcome(event: &Event) -> String {
     let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
     match event.kind {
@@ -128,8 +128,8 @@ fn outcome(event: &Event) -> String {
     }
 }
 
-/// A reason without what differs from one client to the next: numbers, addresses, names, and what follows a semicolon
-/// or colon.
+/// A reason without the parts that differ between clients: numbers, addresses, names, and the text after a semicolon or
+/// colon.
 fn in_general(reason: &str) -> String {
     let first = reason.split([';', ':', '\r', '\n']).next().unwrap_or_default();
     let particular = |word: &str| {
@@ -140,9 +140,9 @@ fn in_general(reason: &str) -> String {
     words.join(" ").chars().filter(|c| !c.is_control()).take(LONGEST_OUTCOME).collect()
 }
 
-/// In characters; MariaDB's column is made for as many.
+/// In characters, as in MariaDB's column.
 const LONGEST_OUTCOME: usize = 120;
-/// Rows of one answer: 90 steps of many outcomes.
+/// Rows of one answer: 90 intervals with many outcomes.
 const MOST_ROWS: u32 = 50_000;
 const MOST_LOOKED_AT: u32 = 100_000;
 

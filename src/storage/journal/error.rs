@@ -3,10 +3,10 @@
 use crate::foundations::failure::Kind;
 use crate::storage::database;
 
-/// A failure of a question to the journal. Recording never fails.
+/// A failure to read the journal. Recording never fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database. Passes by itself, or see its own words.
+    /// The database failed; its message says whether that passes by itself.
     #[error("the journal's table cannot be used: {0}")]
     Database(#[from] database::Error),
     /// This journal keeps no events; it only writes log lines.
@@ -15,7 +15,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The kind, for those who answer a client.
+    /// The kind, for code that answers a client.
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Database(error) => error.kind(),

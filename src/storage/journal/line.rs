@@ -1,4 +1,4 @@
-//! The log line of an event: one place, so that services need not log what they record.
+//! The log line of an event: a single place, so that services need not log what they record.
 
 use std::fmt::Write as _;
 
@@ -24,21 +24,21 @@ pub(super) fn write_line(event: &Event) {
     );
 }
 
-/// The event in one sentence for people, without its ids. Nothing in it can start another line.
+/// The event in one readable sentence, without its ids. It never contains a line break.
 pub fn sentence(event: &Event) -> String {
     let subject = event.subject.as_deref().unwrap_or_default();
     let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
     let mut out = match event.kind {
-        EventKind::ConnectionRefused => "A client was not allowed to go on".to_owned(),
+        EventKind::ConnectionRefused => "A client was turned away".to_owned(),
         EventKind::LoginAccepted => format!("{subject} logged in"),
-        EventKind::LoginEnded => format!("a login of {subject} was ended"),
+        EventKind::LoginEnded => format!("A login of {subject} was ended"),
         EventKind::LoginRefused => format!("A login as {subject} was refused"),
         EventKind::RecipientRefused => format!("{subject} was refused as a recipient or sender"),
         EventKind::MessageReceived => format!("A message from {} was accepted", named(subject)),
         EventKind::MessageRefused => format!("A message from {} was refused", named(subject)),
         EventKind::Verdict => format!("The filter's verdict is {}", text("decision")),
         EventKind::SieveAction => return by_script(event, subject),
-        EventKind::AliasExpanded => format!("{subject} stands for other addresses"),
+        EventKind::AliasExpanded => format!("{subject} is an alias for other addresses"),
         EventKind::Delivered => format!("Stored for {subject}"),
         EventKind::NearlyFull => format!("The mailbox of {subject} is nearly full, and its user was told"),
         EventKind::Discarded => format!("Dropped on purpose for {subject}"),
@@ -51,7 +51,7 @@ pub fn sentence(event: &Event) -> String {
             format!("Sent again for {subject}, who may get it twice")
         }
         EventKind::QueueChanged if event.details.contains_key("unreadable_note") => {
-            format!("Held for {subject}, as what came of the last attempt cannot be read")
+            format!("Held for {subject}: the result of the last attempt cannot be read")
         }
         EventKind::QueueChanged => "The queue was changed by hand".to_owned(),
         EventKind::AccountChanged => format!("The account, alias or domain {subject} was changed"),
@@ -65,7 +65,7 @@ pub fn sentence(event: &Event) -> String {
         }
         EventKind::ReportSent => format!("A report was sent to {subject}"),
         EventKind::ReportReceived if event.details.contains_key("problem") => {
-            format!("A report of {subject} could not be read")
+            format!("A report from {subject} could not be read")
         }
         EventKind::ReportReceived => format!("A report about {subject} was received"),
         EventKind::Ban => format!("The ban of {subject}"),
@@ -73,9 +73,9 @@ pub fn sentence(event: &Event) -> String {
         EventKind::SigningKey => format!("A signing key of {subject}"),
         EventKind::Expunged => format!("Messages of {subject} were expunged by a client"),
         EventKind::Certificate => of_certificates(event),
-        EventKind::Configuration if text("result") == "loaded" => "The configuration was loaded again".to_owned(),
+        EventKind::Configuration if text("result") == "loaded" => "The configuration was reloaded".to_owned(),
         EventKind::Configuration if text("result") == "incomplete" => {
-            "The configuration is in force but for what cannot be used".to_owned()
+            "The configuration is in force, except for what cannot be used".to_owned()
         }
         EventKind::Configuration => "The configuration cannot be loaded; the old one stays in force".to_owned(),
         EventKind::Backup => format!("Backups: {}, {}", text("what"), text("result")),
@@ -85,11 +85,11 @@ pub fn sentence(event: &Event) -> String {
             "Events were lost because the database was away for too long".to_owned()
         }
         EventKind::Lifecycle if text("what") == "clock-jumped" => format!(
-            "The clock shows much more than when it was last seen ({}): nothing is deleted for its age until {}",
+            "The clock has jumped ahead since it was last checked ({}): nothing is deleted by age until {}",
             text("clock_last_seen"),
             text("nothing_deleted_until")
         ),
-        EventKind::Lifecycle if text("what") == "stopping" => "The server stops".to_owned(),
+        EventKind::Lifecycle if text("what") == "stopping" => "The server is stopping".to_owned(),
         EventKind::Lifecycle => "The server has started".to_owned(),
     };
     for (name, before) in [("folder", " in "), ("host", " via "), ("address", " at "), ("action", ": ")] {
@@ -104,7 +104,7 @@ pub fn sentence(event: &Event) -> String {
     out.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// What has become of certificates, in plain words.
+/// Results about certificates, in plain words.
 fn of_certificates(event: &Event) -> String {
     let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
     let names = listed(event, "names");
@@ -116,7 +116,7 @@ fn of_certificates(event: &Event) -> String {
         "kept-old" => "A certificate cannot be used; the old ones stay in use".to_owned(),
         "held-back" => "A certificate waits for its TLSA record".to_owned(),
         "taken-unpublished" => "A certificate is served that the DNS does not vouch for".to_owned(),
-        "served" => format!("Every listener serves the certificates that are meant, by the names {names}"),
+        "served" => format!("Every listener serves the intended certificates, for the names {names}"),
         "not-served" => "A listener does not serve the certificate that is meant".to_owned(),
         other => format!("Certificates: {other}"),
     }
@@ -133,7 +133,7 @@ fn listed(event: &Event, name: &str) -> String {
     }
 }
 
-/// What a Sieve script has done, in plain words.
+/// Actions of a Sieve script, in plain words.
 fn by_script(event: &Event, subject: &str) -> String {
     let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
     let to = listed(event, "to");
@@ -144,7 +144,7 @@ fn by_script(event: &Event, subject: &str) -> String {
         "discard" => format!("Discarded by Sieve for {subject}"),
         "reject" => format!("Rejected by Sieve for {subject}"),
         "vacation" => format!("Answered by Sieve for {subject} to {to}"),
-        "notify" => format!("Told by Sieve for {subject} to {to}"),
+        "notify" => format!("Notification sent by Sieve for {subject} to {to}"),
         "failed" => format!("A Sieve script of {subject} failed"),
         other => format!("A Sieve script of {subject} acted: {other}"),
     };
@@ -165,7 +165,7 @@ fn level(event: &Event) -> Level {
         EventKind::Lifecycle if event.details.contains_key("events_dropped") => Level::Error,
         EventKind::Lifecycle if event.details.contains_key("nothing_deleted_until") => Level::Warn,
         EventKind::Cluster if event.details.get("what").is_some_and(|what| what == "lost") => Level::Error,
-        // These carry the bad news of a reload or a run; the rooms that record them say so in `problem`.
+        // These report the failures of a reload or a run; the callers put the reason in `problem`.
         EventKind::Backup | EventKind::Certificate | EventKind::Configuration | EventKind::Lifecycle
             if event.details.contains_key("problem") =>
         {

@@ -10,20 +10,20 @@ use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::{MailId, QueueId, SessionId};
 use crate::storage::database::{self, Dialect, Row, Sql, Val};
 
-/// Which events are wanted. What is left empty does not restrict.
+/// Which events are wanted. Empty fields do not restrict.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query {
     /// What they are about.
     pub search: Option<Search>,
     /// Their kinds; none means all.
     pub kinds: Vec<EventKind>,
-    /// Words that must all stand somewhere in the subject, the ids or the details, whatever their case; at most eight.
+    /// Words that must all occur in the subject, the ids or the details, in any case; at most eight.
     pub words: Vec<String>,
     /// Not before this time.
     pub since: Option<Timestamp>,
     /// Before this time.
     pub until: Option<Timestamp>,
-    /// Which come first, and therefore which are left out beyond the limit.
+    /// The order, which also decides what the limit cuts off.
     pub order: Order,
     /// Most events in the answer; at most 10,000, and 0 stands for 1,000.
     pub limit: u32,
@@ -62,8 +62,8 @@ const MOST_WORDS: usize = 8;
 const LONGEST_ID: usize = 16;
 
 impl Journal {
-    /// The events that a query asks for. Those recorded within the last moments may be missing; see
-    /// [`Journal::flush`]. Fails when the database does, or when this journal keeps nothing.
+    /// The events that match a query. Those recorded within the last moments may be missing; see [`Journal::flush`].
+    /// Fails when the database does, or when this journal keeps nothing.
     pub async fn query(&self, query: &Query) -> Result<Vec<Event>, Error> {
         let database = self.database.as_ref().ok_or(Error::NotKept)?;
         let (condition, mut values) = condition(query, database.dialect());
@@ -101,7 +101,7 @@ fn condition(query: &Query, dialect: Dialect) -> (String, Vec<Val>) {
     (format!("{about} AND {matching}"), values)
 }
 
-/// What a query says about the ids of events.
+/// A query's condition on the ids of events.
 fn about(query: &Query) -> (String, Vec<Val>) {
     match &query.search {
         Some(Search::Mails(ids)) => {
@@ -124,7 +124,7 @@ fn about(query: &Query) -> (String, Vec<Val>) {
     }
 }
 
-/// What a query says about kinds, words and times of events.
+/// A query's condition on kinds, words and times of events.
 pub(super) fn matching(query: &Query, dialect: Dialect) -> (String, Vec<Val>) {
     let mut parts = vec!["1 = 1".to_owned()];
     let mut values = Vec::new();
@@ -134,7 +134,7 @@ pub(super) fn matching(query: &Query, dialect: Dialect) -> (String, Vec<Val>) {
     }
     for word in query.words.iter().take(MOST_WORDS) {
         let mut places = vec!["details", "subject"];
-        // Ids are letters and digits: most words need not be looked for in them.
+        // Ids are letters and digits: most words cannot occur in them.
         if word.len() <= LONGEST_ID && word.bytes().all(|octet| octet.is_ascii_alphanumeric()) {
             places.extend(["mail", "queue", "session"]);
         }
@@ -151,31 +151,31 @@ pub(super) fn matching(query: &Query, dialect: Dialect) -> (String, Vec<Val>) {
     (parts.join(" AND "), values)
 }
 
-/// Whether a column holds a word, whatever the case of its letters. The words of most searches are ASCII, and a search that
-/// finds little reads everything: there each engine gets the way that costs it least (about half on both).
+/// Whether a column contains a word, ignoring case. The words of most searches are ASCII, and a search that finds
+/// little reads everything: so each engine uses its cheapest method (about half the cost on both).
 fn holds(column: &str, word: &str, dialect: Dialect) -> String {
     match dialect {
-        // LIKE does not look at the case of ASCII letters, and `lower` knows no others.
+        // LIKE ignores the case of ASCII letters, and `lower` knows no others.
         Dialect::Sqlite => format!("{column} LIKE ? ESCAPE '!'"),
         Dialect::MySql if word.is_ascii() => format!("{column} REGEXP ?"),
         Dialect::MySql => format!("lower({column}) LIKE ? ESCAPE '!'"),
-        // Rules of other languages for upper and lower case are not needed, and cost more than reading the row.
+        // Case rules of other languages are not needed, and cost more than reading the row.
         Dialect::Postgres if word.is_ascii() => format!("lower({column} COLLATE \"C\") LIKE ? ESCAPE '!'"),
         Dialect::Postgres => format!("{column} ILIKE ? ESCAPE '!'"),
     }
 }
 
-/// The word as [`holds`] wants it.
+/// The word in the form that [`holds`] needs.
 fn pattern(word: &str, dialect: Dialect) -> String {
     if dialect != Dialect::MySql || !word.is_ascii() {
         return format!("%{}%", escaped(&word.to_lowercase()));
     }
-    // In a regular expression a backslash before what is no letter or digit makes it stand for itself.
+    // In a regular expression, a backslash before anything but a letter or digit makes it literal.
     let literal = word.chars().flat_map(|c| (!c.is_ascii_alphanumeric()).then_some('\\').into_iter().chain([c]));
     format!("(?i){}", literal.collect::<String>())
 }
 
-/// A word in which nothing stands for anything else in LIKE.
+/// A word with LIKE's wildcards escaped.
 fn escaped(word: &str) -> String {
     word.replace('!', "!!").replace('%', "!%").replace('_', "!_")
 }

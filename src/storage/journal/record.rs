@@ -1,4 +1,4 @@
-//! Taking events.
+//! Recording events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,12 +21,12 @@ pub struct Journal {
     pub(super) database: Option<Database>,
     sender: Option<mpsc::Sender<Note>>,
     pub(super) counters: Arc<Counters>,
-    /// Tells the writer not to gather any longer.
+    /// Tells the writer to stop gathering.
     hurry: Arc<Notify>,
     ages: Option<Ages>,
 }
 
-/// What travels to the writer.
+/// A message to the writer.
 #[derive(Debug)]
 pub(super) enum Note {
     Event(Box<Event>),
@@ -39,13 +39,13 @@ pub(super) struct Counters {
     recorded: AtomicU64,
     pub(super) written: AtomicU64,
     pub(super) dropped: AtomicU64,
-    /// Dropped ones that no event tells about yet.
+    /// Dropped events that no event reports yet.
     pub(super) untold: AtomicU64,
-    /// Told when so many were written that the oldest may have to go.
+    /// Signalled when enough were written that old events may have to be deleted.
     pub(super) grown: Notify,
 }
 
-/// How many events there were since the start, for the metrics.
+/// Numbers of events since the start, for the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct JournalCounts {
     /// Recorded by the services.
@@ -57,8 +57,8 @@ pub struct JournalCounts {
 }
 
 impl Journal {
-    /// A journal in the database, with its tasks running in `tasks`. What has been recorded when the tasks are told to stop
-    /// is still written.
+    /// A journal in the database, with its tasks running in `tasks`. Events recorded before the tasks are told to stop
+    /// are still written.
     pub fn start(database: Database, settings: Live<JournalSettings>, clock: SharedClock, tasks: &Tasks) -> Self {
         let waiting = usize::try_from(settings.get().waiting).unwrap_or(usize::MAX).clamp(16, 1 << 20);
         let (sender, receiver) = mpsc::channel(waiting);
@@ -73,17 +73,19 @@ impl Journal {
         journal
     }
 
-    /// A journal that writes log lines and keeps nothing, for what is tried without a database.
+    /// A journal that writes log lines and keeps nothing, for code that runs without a database.
     pub fn lines_only() -> Self {
         Self { database: None, sender: None, counters: Arc::default(), hurry: Arc::default(), ages: None }
     }
 
-    /// A journal that is read, for those who may not write to the database. What it is given becomes a log line only.
+    /// A journal for reading, for processes that may not write to the database. Events recorded in it become log lines
+    /// only.
     pub fn read_only(database: Database) -> Self {
         Self { database: Some(database), sender: None, counters: Arc::default(), hurry: Arc::default(), ages: None }
     }
 
-    /// Records an event: its log line is written now, its row soon. Never waits; see the room's promises for a full channel.
+    /// Records an event: its log line is written now, its row soon. Never waits; see the module's promises for a full
+    /// channel.
     pub fn record(&self, event: Event) {
         self.counters.recorded.fetch_add(1, Ordering::Relaxed);
         write_line(&event);
@@ -104,19 +106,19 @@ impl Journal {
         let (done, wait) = oneshot::channel();
         if sender.send(Note::Flush(done)).await.is_ok() {
             self.hurry.notify_one();
-            // The writer drops the other end only when it has ended, after writing everything.
+            // The writer drops its end only after writing everything.
             let _ = wait.await;
         }
     }
 
-    /// Deletes what is older than `keep_for` or beyond `keep_at_most`, and says how many events that were.
+    /// Deletes events older than `keep_for` or beyond `keep_at_most`, and returns how many.
     pub async fn prune(&self, settings: &JournalSettings, clock: &SharedClock) -> Result<u64, Error> {
         let database = self.database.as_ref().ok_or(Error::NotKept)?;
         retention::prune(database, settings, clock.now(), self.believes_the_clock().await?).await
     }
 
-    /// Whether something may be deleted for its age. It may not for a while after the clock has shown much more than when it was
-    /// last looked at, which is told once.
+    /// Whether something may be deleted by age. It may not for a while after the clock was found far ahead of its last
+    /// check; each jump is reported once.
     ///
     /// # Errors
     /// The database fails.

@@ -1,4 +1,4 @@
-//! Forgetting old events.
+//! Deleting old events.
 
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ const SLICE: i64 = 1_000;
 /// Octets of an event besides its details: the other columns, and its entries in the indexes.
 const OTHERS: u64 = 300;
 
-/// Prunes now and then, and when many were written, until it is told to stop.
+/// Prunes at intervals, and after many events were written, until it is told to stop.
 pub(super) async fn run(
     journal: Journal,
     settings: Live<JournalSettings>,
@@ -40,7 +40,7 @@ pub(super) async fn run(
     }
 }
 
-/// Deletes everything that is too old, if the clock is believed, too many or too large.
+/// Deletes events that are too old (if the clock is trusted), too many or too large.
 pub(super) async fn prune(
     database: &Database,
     settings: &JournalSettings,
@@ -71,7 +71,7 @@ async fn prune_by_age(database: &Database, settings: &JournalSettings, now: Time
     for sql in ["DELETE FROM event_counts WHERE bucket < ?", "DELETE FROM queue_samples WHERE at < ?"] {
         database.execute(sql, &forgotten).await?;
     }
-    // Not by id: what a clock that was ahead has dated stands before older events.
+    // Not by id: events dated by a clock that was ahead come before older ones.
     let slice = "SELECT MAX(at) FROM (SELECT at FROM events WHERE at < ? ORDER BY at LIMIT ?) AS slice";
     let mut deleted = 0;
     loop {
@@ -81,7 +81,7 @@ async fn prune_by_age(database: &Database, settings: &JournalSettings, now: Time
     }
 }
 
-/// How much room an event takes, by the newest thousand.
+/// The room an event takes, estimated from the newest thousand.
 async fn size_of_one(database: &Database) -> Result<u64, Error> {
     let average = database.dialect().integer("AVG(LENGTH(details))");
     let sql = format!("SELECT {average} FROM (SELECT details FROM events ORDER BY id DESC LIMIT 1000) AS newest");

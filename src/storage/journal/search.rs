@@ -1,9 +1,10 @@
-//! Finding events by their words: from the newest back, piece by piece, for as long as somebody likes to wait.
+//! Finding events by words: from the newest back, in pieces, within the time the caller allows.
 //!
-//! Words are parts of words: `silent.te` is found in `mx.silent.test`, which no engine's index of whole words would find, and
-//! every engine is to find the same. No index holds the words: an event has dozens, and writing them would cost more than everything else that is done for
-//! a message. Reading back from the newest finds what is frequent at once, and what is rare after a time that the
-//! caller bounds: an answer says how far it has looked, and the next question goes on from there.
+//! Words match parts of words: `silent.te` is found in `mx.silent.test`, which no engine's full-text index would find,
+//! and every engine must find the same. There is no index of words: an event has dozens, and writing them would cost
+//! more than everything else that is done for a message. Reading back from the newest finds frequent words at once, and
+//! rare ones within a time that the caller bounds: an answer says how far it has looked, and the next search continues
+//! from there.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -16,28 +17,28 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::event::Event;
 use crate::storage::database::{Database, Row, Sql, Val};
 
-/// What a search has found.
+/// The result of a search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Searched {
     /// Events, the newest first.
     pub events: Vec<Event>,
-    /// Where to go on, when not everything was looked at: what the next search is given as `from`.
+    /// Where to continue when not everything was searched: the `from` of the next search.
     pub next: Option<i64>,
-    /// Everything that is younger has been looked at; `None` when there is nothing older.
+    /// Everything newer than this has been searched; `None` when there is nothing older.
     pub back_to: Option<Timestamp>,
 }
 
-/// Events looked at by the first statement. Later ones look at more while they are quick.
+/// Events searched by the first statement. Later ones search more while they are quick.
 const FIRST_PIECE: i64 = 10_000;
 const LARGEST_PIECE: i64 = 160_000;
-/// A statement that took less is followed by a larger one. It also bounds by how much a search outlasts its time.
+/// A faster statement is followed by a larger one. This also bounds how far a search exceeds its time.
 const QUICK: Duration = Duration::from_millis(250);
-/// Ids grow with time but for the moments between two writers: how far they may be apart.
+/// Ids grow with time, except between two concurrent writers: this is how far they may be out of order.
 const SLACK: i64 = 10_000;
 
 impl Journal {
-    /// Events that hold all words of a query, the newest first whatever its order; what they are about (`search`) is not
-    /// looked at. Looks from `from` back, until the limit of the query is reached, `within` is over or nothing is left.
+    /// Events that contain all words of a query, the newest first whatever its order; its subject (`search`) is
+    /// ignored. Searches back from `from` until the query's limit is reached, `within` is over or nothing is left.
     /// Fails when the database does, or when this journal keeps nothing.
     pub async fn search(&self, query: &Query, from: Option<i64>, within: Duration) -> Result<Searched, Error> {
         let database = self.database.as_ref().ok_or(Error::NotKept)?;
@@ -59,7 +60,7 @@ impl Journal {
                 Some(last) => last.int(7)?,
                 None => begin,
             };
-            // A kind that a newer version wrote is passed over.
+            // A kind that a newer version wrote is skipped.
             events.extend(rows.iter().map(event).collect::<Result<Vec<_>, _>>()?.into_iter().flatten());
             if is_full || begun.elapsed() >= within {
                 break;

@@ -23,8 +23,8 @@ pub(super) const BATCH: usize = 500;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often a batch is tried while the server is stopping.
 const LAST_ATTEMPTS: u32 = 3;
-/// With each twentieth of the events kept, but not with fewer than so many, it is looked whether the oldest must go:
-/// many can come within `prune_every`.
+/// After each twentieth of the events kept, but no fewer than this many, old events are looked for: many can be
+/// recorded within `prune_every`.
 const LEAST_GROWTH: u64 = 10_000;
 /// Longest details of one event in octets; longer ones are replaced by a note, so that nobody can fill the table.
 const LONGEST_DETAILS: usize = 32 * 1024;
@@ -38,13 +38,13 @@ struct Batch {
     unheard: Option<Unheard>,
 }
 
-/// An attempt to write the first events of a batch that has failed at its very end: it was committed or undone, and the
-/// answer that says so was lost.
+/// An attempt to write the first events of a batch that failed at the very end: it was committed or undone, and the
+/// answer was lost.
 #[derive(Debug, Clone, Copy)]
 struct Unheard {
     /// The number that its first event got.
     first: i64,
-    /// How many it has written, if it has.
+    /// How many events it wrote, if it did.
     events: usize,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Writer {
     settings: Live<JournalSettings>,
     clock: SharedClock,
     counters: Arc<Counters>,
-    /// Told when there is no time to gather.
+    /// Signalled when there is no time to gather.
     hurry: Arc<Notify>,
 }
 
@@ -92,7 +92,7 @@ impl Writer {
         }
     }
 
-    /// Lets events come together. It sleeps meanwhile: to be woken by each would cost more than to write it down.
+    /// Lets events gather. It sleeps meanwhile: waking for each would cost more than writing it.
     async fn gather(
         &self,
         receiver: &mut mpsc::Receiver<Note>,
@@ -136,7 +136,7 @@ impl Writer {
             attempts += 1;
             if attempts == 1 {
                 let waiting = batch.events.len();
-                log::warn!(cause:% = error, events = waiting; "The journal cannot be written; events wait in memory");
+                log::warn!(cause:% = error, events = waiting; "The journal cannot be written; events are kept in memory");
             }
             if is_refusal(&error) {
                 batch = self.insert_singly(batch).await;
@@ -150,13 +150,13 @@ impl Writer {
             }
             tokio::time::sleep(PAUSE).await;
         }
-        // Those who asked for it may have stopped waiting.
+        // The callers may have stopped waiting.
         for done in waiting {
             let _ = done.send(());
         }
     }
 
-    /// Writes a batch, but for what an earlier attempt has written unheard.
+    /// Writes a batch, except for events that an earlier attempt turns out to have written.
     async fn attempt(&self, batch: &mut Batch) -> Result<(), Error> {
         if let (Some(unheard), Some(first)) = (batch.unheard, batch.events.first()) {
             if self.has_written(first, unheard.first).await? {
@@ -186,8 +186,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether an attempt was committed whose first event got this number. To look is not enough: the server may still be
-    /// at it. Whoever takes the number again waits for the end of that attempt, and finds the number taken or free.
+    /// Whether an attempt whose first event got this number was committed. Looking is not enough: the server may still
+    /// be working on it. Inserting the number again waits for the end of that attempt, and finds the number taken or
+    /// free.
     async fn has_written(&self, event: &Event, number: i64) -> Result<bool, Error> {
         let columns = [&["id"][..], COLUMNS].concat();
         let values = [vec![Val::from(number)], row(event)].concat();
@@ -196,7 +197,7 @@ impl Writer {
             Ok(()) => transaction.rollback().await.map(|()| false),
             Err(Error::Unique(_)) => {
                 transaction.rollback().await?;
-                // An engine that was restarted may have given the number of what it had undone to somebody else.
+                // A restarted engine may have given the number of an undone row to somebody else.
                 let sql = "SELECT 1 FROM events WHERE id = ? AND at = ? AND kind = ?";
                 let values = [Val::from(number), Val::from(event.at), Val::from(event.kind.word())];
                 Ok(self.database.fetch_optional(sql, &values).await?.is_some())
@@ -213,14 +214,14 @@ impl Writer {
         }
     }
 
-    /// One event that the database will not take must not cost the others. Those that it may take another time are returned.
+    /// One event that the database refuses must not cost the others. Those worth another try are returned.
     async fn insert_singly(&self, batch: Batch) -> Batch {
         let mut events = batch.events.into_iter();
         while let Some(event) = events.next() {
             let mut single = Batch { events: vec![event], unheard: None };
             match self.insert(&mut single).await {
                 Err(error) if is_refusal(&error) => {
-                    log::error!(cause:% = error; "The database refuses an event; it is lost");
+                    log::error!(cause:% = error; "The database refused an event; it is lost");
                     self.give_up(1);
                 }
                 Err(_) => {
@@ -238,14 +239,14 @@ impl Writer {
     }
 }
 
-/// Whether the database will not have it another time either.
+/// Whether the database will refuse it again, too.
 fn is_refusal(error: &Error) -> bool {
     !matches!(error.kind(), Kind::Temporary | Kind::NoSpace) || matches!(error, Error::Other(_))
 }
 
 /// The form of an address under which events are found.
 pub(super) fn subject_key(subject: &str) -> String {
-    // A path stands in angle brackets, an account does not: both are found by the address.
+    // A path has angle brackets, an account does not: both are found by the address.
     let subject = subject.strip_prefix('<').and_then(|path| path.strip_suffix('>')).unwrap_or(subject);
     let key = subject.parse::<Address>().map_or_else(|_| subject.to_lowercase(), |address| address.key());
     storable(&key)
@@ -256,7 +257,7 @@ pub(super) fn message_id_key(id: &str) -> String {
     storable(id.trim().trim_start_matches('<').trim_end_matches('>'))
 }
 
-/// Without control characters (PostgreSQL's text holds no NUL) and no longer than an index bears.
+/// Without control characters (PostgreSQL's text cannot hold NUL), and short enough for an index.
 fn storable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(LONGEST_KEY).collect()
 }

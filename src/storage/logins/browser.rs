@@ -7,9 +7,9 @@ use crate::foundations::ids::SessionId;
 use crate::storage::database::{Database, Error, Row, Transaction, Val};
 
 crate::words! {
-    /// What somebody has signed in to.
+    /// The page that a login is for.
     pub enum Page {
-        /// One's own mail.
+        /// The user's own mail.
         Webmail = "webmail",
         /// The monitoring page.
         Dashboard = "dashboard",
@@ -21,16 +21,16 @@ crate::words! {
 pub struct BrowserLogin {
     /// Its name in events, and for ending it from another browser.
     pub id: SessionId,
-    /// Whose it is: the key of an address, or a word for whoever has none.
+    /// The owner: the key of an address, or a fixed word where there is no account.
     pub account: String,
-    /// A digest of the stored password it was made with: another password ends it.
+    /// A digest of the stored password it was made with: a new password ends it.
     pub password: String,
-    /// Since when two-factor login was on for the account when it passed: if it was turned on later, the login has to be made
-    /// again.
+    /// When two-factor login had been turned on at the time the login passed it; if it was turned on later, a new login
+    /// is needed.
     pub two_factor_since: Option<Timestamp>,
     /// When it began.
     pub begun: Timestamp,
-    /// When it was used last, as far as that is written down.
+    /// Last use, as far as recorded.
     pub used: Timestamp,
     /// Where from, at most 64 characters.
     pub client: String,
@@ -38,7 +38,7 @@ pub struct BrowserLogin {
     pub browser: String,
 }
 
-/// How long and how many.
+/// Limits of logins.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// How long a login lasts without being used.
@@ -51,7 +51,7 @@ pub struct Limits {
     pub all: u32,
 }
 
-/// Which logins of an account end.
+/// Which logins of an account to end.
 #[derive(Debug, Clone, Copy)]
 pub enum Ending {
     /// This one.
@@ -61,7 +61,7 @@ pub enum Ending {
 }
 
 impl BrowserLogin {
-    /// Whether it has ended by itself.
+    /// Whether it has expired.
     pub fn is_over(&self, now: Timestamp, limits: &Limits) -> bool {
         self.used + limits.idle <= now || self.begun + limits.whole <= now
     }
@@ -82,10 +82,10 @@ impl BrowserLogins {
         Self { database, page }
     }
 
-    /// Writes down a login. Those that are over are removed; beyond the limits, those unused for longest end, whose digests
+    /// Records a login. Expired ones are removed; beyond the limits, those unused for longest end, and their digests
     /// are returned.
     ///
-    /// # Errors
+    /// The database fails; then the login has not begun.
     /// The database fails; nothing has begun then.
     pub async fn begin(&self, digest: &str, login: &BrowserLogin, limits: &Limits) -> Result<Vec<String>, Error> {
         let (page, now) = (Val::from(self.page.word()), login.used);
@@ -122,7 +122,7 @@ impl BrowserLogins {
         Ok(ended)
     }
 
-    /// The login that a token with this digest stands for; it may be over.
+    /// The login for a token with this digest; it may have expired.
     ///
     /// # Errors
     /// The database fails.
@@ -152,7 +152,7 @@ impl BrowserLogins {
         Ok(found)
     }
 
-    /// Writes down that a login was used; whoever knows of a later use stays right.
+    /// Records that a login was used; a later use already recorded is kept.
     ///
     /// # Errors
     /// The database fails.
@@ -162,7 +162,7 @@ impl BrowserLogins {
         Ok(())
     }
 
-    /// Says of a login that it has passed two-factor login as it is since then.
+    /// Records that a login has passed two-factor login as turned on at that time.
     ///
     /// # Errors
     /// The database fails.
@@ -172,7 +172,7 @@ impl BrowserLogins {
         Ok(())
     }
 
-    /// The account's password has been changed by this login, which stays.
+    /// Records that this login has changed the account's password; it stays valid.
     ///
     /// # Errors
     /// The database fails.
@@ -182,7 +182,7 @@ impl BrowserLogins {
         Ok(())
     }
 
-    /// Ends logins of an account; how many there were.
+    /// Ends logins of an account; returns how many.
     ///
     /// # Errors
     /// The database fails.
@@ -205,7 +205,7 @@ async fn remove(transaction: &mut Transaction, rows: &[Row]) -> Result<Vec<Strin
     Ok(ended)
 }
 
-/// `None` when the row was not written by us.
+/// `None` for a row that this program did not write.
 fn read(row: &Row) -> Result<Option<BrowserLogin>, Error> {
     let Ok(id) = row.text(0)?.parse() else { return Ok(None) };
     Ok(Some(BrowserLogin {

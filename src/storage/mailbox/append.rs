@@ -14,12 +14,12 @@ use super::{AppendOptions, Appended, Error, Keyword, KeywordSet, Keywords};
 use crate::foundations::files::lock_directory;
 use crate::foundations::mail::{Message, Uid};
 
-/// What is done with keywords for which the folder's table has no slot left.
+/// What to do with keywords for which the folder's table has no free slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoRoom {
     /// The change fails: the client has asked for this very keyword.
     Fail,
-    /// The message does without them: it is more important that it is stored.
+    /// The message goes without them: storing it is more important.
     LeaveOut,
 }
 

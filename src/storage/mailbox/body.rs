@@ -1,8 +1,8 @@
 //! Reading messages: one in pieces, or many one after the other.
 //!
-//! Messages are served with CRLF line ends. A file whose size and size with CRLF line ends (`S` and `W` in its name)
-//! differ has bare LFs, as Dovecot writes by default, and is translated on the way; all others, among them every one
-//! of ours, are served octet by octet, so positions in the message are positions in the file.
+//! Messages are served with CRLF line ends. A file whose size differs from its size with CRLF line ends (`S` and `W` in
+//! its name) has bare LFs, as Dovecot writes by default, and is converted on reading; all others, including all of
+//! ours, are served octet by octet, so positions in the message are positions in the file.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -58,7 +58,7 @@ impl Body {
 
 /// A file and how it is read.
 enum Reader {
-    /// As it is.
+    /// Unchanged.
     Plain(File),
     /// With a CR before each bare LF.
     Translated(Translator),
@@ -73,17 +73,17 @@ impl Reader {
     }
 }
 
-/// Reads a file with bare LFs as if they were CRLF. Reading on where the last read ended costs nothing extra; going
-/// back begins at the file's beginning.
+/// Reads a file with bare LFs as if they were CRLF. Continuing where the last read ended costs nothing extra; going
+/// back starts over at the beginning of the file.
 struct Translator {
     file: File,
-    /// Where in the file the next octet comes from.
+    /// Position in the file of the next octet.
     at: u64,
-    /// Which octet of the message that is.
+    /// Its position in the message.
     offset: u64,
     /// The octet before it in the file.
     before: u8,
-    /// Whether its CR has been produced already and the LF is due.
+    /// Whether its CR has already been produced and the LF is due.
     due: bool,
 }
 
@@ -151,9 +151,9 @@ fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
 /// A message as [`Bodies`] hands it out.
 #[derive(Debug)]
 pub enum Content {
-    /// The whole of it.
+    /// All of it.
     Whole(Bytes),
-    /// It is too large to be held in memory unasked.
+    /// Too large to be loaded unless asked for.
     Large(Body),
 }
 
@@ -255,7 +255,8 @@ impl Folder {
         Ok(batch)
     }
 
-    /// Reads a message and makes its summary. Of large ones, which other programs have put there, one is in memory at a time.
+    /// Reads a message and computes its summary. Of large ones, which other programs have put there, one is in memory
+    /// at a time.
     fn summarize_file(self: &Arc<Self>, uid: u32) -> Result<Bytes, Error> {
         let known = self.current().by_uid(uid).map_or(0, |(record, _)| record.virtual_size);
         let most = self.environment.settings.get().summarized_size.get();
@@ -270,7 +271,7 @@ impl Folder {
     }
 }
 
-/// Messages read one behind the other into the same memory.
+/// Messages read one after another into the same memory.
 #[derive(Default)]
 struct Batched {
     octets: Vec<u8>,
@@ -278,22 +279,22 @@ struct Batched {
     bare: Vec<u8>,
     name: Vec<u8>,
     messages: Vec<(u32, Placed)>,
-    /// Octets of messages that are elsewhere.
+    /// Octets of messages stored separately.
     apart: u64,
-    /// Where the message begins that was read last.
+    /// Where the message read last begins.
     start: usize,
 }
 
-/// Where a message of a batch is.
+/// Where a message of a batch is stored.
 enum Placed {
-    /// Among the octets that were read together.
+    /// Among the octets read together.
     Inside(Range<usize>),
-    /// Elsewhere.
+    /// Separately.
     Apart(Result<Content, Error>),
 }
 
 impl Batched {
-    /// Makes room for messages of these sizes, as many as there will be.
+    /// Reserves room for messages of these sizes.
     fn expect(&mut self, sizes: impl Iterator<Item = u64>) {
         let mut octets = 0;
         for size in sizes {
@@ -305,7 +306,7 @@ impl Batched {
         self.octets.reserve(usize::try_from(octets).unwrap_or(0));
     }
 
-    /// Reads a message; whether its file is there, whole.
+    /// Reads a message; returns whether its file is there, complete.
     fn read(&mut self, directories: &Directories, record: &Record, stored: &[u8]) -> bool {
         let Ok(size) = usize::try_from(record.size) else { return false };
         self.name.clear();
@@ -320,7 +321,7 @@ impl Batched {
             crlf_onto(&self.bare, &mut self.octets);
             Ok(())
         });
-        // Another program may have written a name that is not true.
+        // Another program may have written a name with a wrong size.
         let whole = read.is_ok() && (self.octets.len() - self.start) as u64 == record.virtual_size;
         if !whole {
             self.octets.truncate(self.start);
@@ -328,7 +329,7 @@ impl Batched {
         whole
     }
 
-    /// Adds a message: this, or the one that was read last.
+    /// Adds a message: this one, or the one read last.
     fn push(&mut self, uid: u32, content: Option<Result<Content, Error>>) {
         let placed = match content {
             Some(content) => {
@@ -345,7 +346,7 @@ impl Batched {
         self.messages.push((uid, placed));
     }
 
-    /// Whether there is enough in memory.
+    /// Whether enough is in memory.
     fn is_full(&self) -> bool {
         self.octets.len() as u64 + self.apart >= BATCH_OCTETS
     }
@@ -360,7 +361,7 @@ impl Batched {
     }
 }
 
-/// Appends the first octets of a file, fewer only where it ends before.
+/// Appends the first octets of a file; fewer only if it ends before.
 fn read_onto(file: &File, length: usize, out: &mut Vec<u8>) -> io::Result<()> {
     let end = out.len() + length;
     out.reserve(length);
@@ -442,7 +443,7 @@ impl Bodies {
         Self(Batches { folder, left, ready: VecDeque::new(), ahead: None, most: BATCH, read })
     }
 
-    /// The next message in the given order; `None` after the last. A message that is gone is an error of its own.
+    /// The next message in the given order; `None` after the last. For a message that is gone the result is an error.
     pub async fn next(&mut self) -> Option<(Uid, Result<Content, Error>)> {
         self.0.next().await
     }

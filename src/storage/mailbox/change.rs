@@ -1,4 +1,4 @@
-//! Changing what is there: flags and expunging.
+//! Changing existing messages: flags and expunging.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,9 +14,9 @@ use super::snapshot::{Record, Snapshot};
 use super::{Error, FlagChange, FlagOperation, Flags, KeywordSet, Stored, Unfinished};
 use crate::foundations::mail::{ModSeq, Uid};
 
-/// Messages that are changed before the folder is unlocked for a moment, so that others need not wait for all of them.
+/// Messages changed before the folder is unlocked for a moment, so that others need not wait for all of them.
 pub(super) const BATCH: usize = 256;
-/// How many times a message is looked for that another program renames.
+/// How many times to look for a message that another program renames.
 pub(super) const ATTEMPTS: usize = 3;
 
 /// What one flag change means in this folder.
@@ -36,25 +36,25 @@ impl Wanted {
     }
 }
 
-/// One command that changes flags, on its way through the batches.
+/// One command that changes flags, carried out in batches.
 struct Storing<'a> {
     folder: &'a Arc<Folder>,
     directories: &'a Arc<Directories>,
     wanted: Wanted,
-    /// What the view shows that asks for the change, if one does.
+    /// What the requesting view shows, if a view requested the change.
     seen: Option<&'a Snapshot>,
     /// Messages changed after this mod-sequence are left alone.
     unchanged_since: Option<u64>,
     stored: Stored,
 }
 
-/// What came of one message.
+/// The result for one message.
 enum Change {
-    /// Nothing was to be done, or may be.
+    /// Nothing was to be done, or nothing may be done.
     None,
-    /// Its file was renamed; it lay there before.
+    /// Its file was renamed; this was its old place.
     Renamed(Place),
-    /// Its file is not where it was.
+    /// Its file is not at its known place.
     Lost,
 }
 
@@ -64,7 +64,7 @@ impl Storing<'_> {
         for _ in 0..ATTEMPTS {
             self.folder.still_there()?;
             let mut snapshot = (*self.folder.current()).clone();
-            // One for each batch: clients may have been told that the one of the batch before is the highest (RFC 7162 §3.1.2).
+            // One per batch: clients may have been told that the previous batch's is the highest (RFC 7162 §3.1.2).
             let stamp = snapshot.highest + 1;
             state.before_change(self.directories);
             let (mut lost, mut ours) = (Vec::new(), Touched::default());
@@ -128,7 +128,7 @@ impl Storing<'_> {
 }
 
 impl Folder {
-    /// Changes flags; on disk when this returns. `seen` is what the view shows that asks for it, if one does. Blocks.
+    /// Changes flags; on disk when this returns. `seen` is what the requesting view shows, if there is one. Blocks.
     pub fn store_flags(
         self: &Arc<Self>,
         uids: &[u32],
@@ -156,18 +156,17 @@ impl Folder {
             ticket = state.ticket;
         }
         let Storing { mut stored, .. } = storing;
-        // Messages that another program has renamed meanwhile came last.
+        // Messages that another program renamed meanwhile came last.
         stored.changed.sort_unstable();
         for uids in [&mut stored.overtaken, &mut stored.modified, &mut stored.gone] {
             uids.sort_unstable();
         }
-        // Even if nothing was to be changed: the same change, made a moment ago, may not be on disk yet.
+        // Even without changes: the same change, made a moment ago, may not be on disk yet.
         self.commit(directories, ticket)?;
         Ok(stored)
     }
 
-    /// Removes messages; their absence is on disk when this returns. Those that are gone already are passed over.
-    /// Blocks.
+    /// Removes messages; their absence is on disk when this returns. Messages already gone are skipped. Blocks.
     pub fn expunge(
         self: &Arc<Self>,
         uids: impl FnOnce(&Snapshot) -> Vec<u32>,
@@ -183,7 +182,7 @@ impl Folder {
         }
     }
 
-    /// Removes as many as it can: `removed` has them even if this fails.
+    /// Removes as many as it can: `removed` lists them even if this fails.
     fn expunge_all(
         self: &Arc<Self>,
         uids: impl FnOnce(&Snapshot) -> Vec<u32>,
@@ -251,8 +250,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Syncs and shows that messages are gone. In this order and with the folder locked, because a message must not come back after a
-    /// session was told that it is gone.
+    /// Syncs, then shows that messages are gone. In this order and with the folder locked, because a message must not
+    /// come back after a session was told that it is gone.
     fn settle_removed(
         self: &Arc<Self>,
         state: &mut State,
@@ -273,8 +272,8 @@ impl Folder {
         })
     }
 
-    /// Moves messages that have been recent to a session from `new/` to `cur/`, where other programs look for what was
-    /// seen. Our own sessions do not notice, and nothing is synced.
+    /// Moves messages that have been recent to a session from `new/` to `cur/`, where other programs expect messages
+    /// that have been seen. Our own sessions do not notice, and nothing is synced.
     pub fn settle_recent(self: &Arc<Self>) -> Result<(), Error> {
         let directories = self.directories()?;
         loop {
@@ -317,7 +316,7 @@ impl Folder {
     }
 }
 
-/// Which of the messages that are named go.
+/// Which of the named messages to remove.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Only<'a> {
     /// All.
@@ -340,11 +339,11 @@ impl Only<'_> {
 
 struct Renamed {
     record: Record,
-    /// The stored name, when it is another one now.
+    /// The new stored name, if it changes.
     stored: Option<Vec<u8>>,
 }
 
-/// Gives a message's file the name for other flags; with any flag it lies in `cur/`.
+/// Renames a message's file for other flags; with any flag it belongs in `cur/`.
 fn rename(
     directories: &Directories,
     state: &mut State,

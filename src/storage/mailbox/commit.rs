@@ -26,7 +26,7 @@ impl Touched {
     }
 }
 
-/// Those who wait for a folder's changes to be on disk. One of them syncs for all.
+/// Callers waiting for a folder's changes to be on disk. One of them syncs for all.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     progress: Mutex<Progress>,
@@ -44,7 +44,7 @@ struct Progress {
 }
 
 impl Progress {
-    /// Notes that whatever is not on disk yet, up to this ticket, will not be.
+    /// Marks all unsynced changes up to this ticket as failed.
     fn fail(&mut self, upto: u64) {
         if upto <= self.done {
             return;
@@ -57,12 +57,12 @@ impl Progress {
     }
 }
 
-/// Most failed ranges that are remembered. Those who waited for older ones have long been told.
+/// Most failed ranges remembered. Callers waiting for older ones have long been told.
 const MOST_FAILED: usize = 64;
 
 impl Folder {
-    /// Waits until the change with this ticket is on disk; if nobody is syncing, syncs for all who wait. This makes new messages
-    /// visible. Blocks; the folder must not be locked.
+    /// Waits until the change with this ticket is on disk; if nobody is syncing, syncs for all who wait. This makes new
+    /// messages visible. Blocks; the folder must not be locked.
     pub fn commit(self: &Arc<Self>, directories: &Arc<Directories>, ticket: u64) -> Result<(), Error> {
         let mut progress = self.group.progress.lock();
         loop {
@@ -107,7 +107,7 @@ impl Folder {
         (upto, result)
     }
 
-    /// Syncs and shows everything that is pending, before other messages get higher UIDs. The folder is locked.
+    /// Syncs and publishes everything that is pending, before other messages get higher UIDs. The folder is locked.
     pub fn settle_pending(self: &Arc<Self>, state: &mut State, directories: &Directories) -> Result<(), Error> {
         if state.pending.is_empty() {
             return Ok(());
@@ -121,8 +121,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Takes back everything that is pending, after any sync of this folder has failed: the system reports an error only once
-    /// (fsync(2)), so the next sync may succeed although the change is not on disk. The folder is locked.
+    /// Takes back everything that is pending, after any sync of this folder has failed: the system reports an error
+    /// only once (fsync(2)), so the next sync may succeed although the change is not on disk. The folder is locked.
     pub fn fail_pending(self: &Arc<Self>, state: &mut State, directories: &Directories) {
         let upto = state.ticket;
         self.drop_pending(state, directories, upto);
@@ -146,7 +146,7 @@ impl Folder {
         self.publish(snapshot);
     }
 
-    /// Takes back messages that may not be on disk; those who store them are told that it failed.
+    /// Takes back messages that may not be on disk; those who store them get an error.
     fn drop_pending(self: &Arc<Self>, state: &mut State, directories: &Directories, upto: u64) {
         state.before_change(directories);
         let mut ours = Touched::default();

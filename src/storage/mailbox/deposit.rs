@@ -1,8 +1,8 @@
-//! Mail from elsewhere, put into mailboxes as another program would put it there: beside a running server or without one.
+//! Imported mail, stored in mailboxes as any other mail program would: beside a running server or without one.
 //!
-//! A folder that is not there yet is made under a hidden name, with the UIDs of where it comes from, and gets its own name
-//! once it is complete. Into a folder that is there, messages are put one by one and get new UIDs. A deposit that was cut
-//! off is continued by the next one: what is there already is known by the unique part of its name.
+//! A folder that does not exist yet is made under a hidden name, with the UIDs of its source, and gets its own name
+//! once it is complete. Into an existing folder, messages are put one by one and get new UIDs. An interrupted deposit
+//! is continued by the next one: messages already there are recognised by the unique part of their names.
 
 pub(super) mod unique;
 
@@ -25,7 +25,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::files::{Owner, publish, publish_directory, sync_directory, sync_file_system};
 use crate::foundations::mail::crlf_len;
 
-/// The numbers a folder had where it comes from.
+/// The numbers a folder had at its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceUids {
     /// UIDVALIDITY.
@@ -34,12 +34,12 @@ pub struct SourceUids {
     pub next: u32,
 }
 
-/// A message from elsewhere.
+/// An imported message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deposited {
-    /// What its file is called without fields and flags: always the same for the same message, and without `,`, `:`, `/`.
+    /// Its file name without fields and flags: always the same for the same message, and without `,`, `:`, `/`.
     pub unique: String,
-    /// Its UID there.
+    /// Its UID at the source.
     pub uid: Option<u32>,
     /// System flags.
     pub flags: Flags,
@@ -49,22 +49,22 @@ pub struct Deposited {
     pub date: Timestamp,
 }
 
-/// A user's mailboxes, open for mail from elsewhere. All of it blocks.
+/// A user's mailboxes, open for imported mail. All methods block.
 #[derive(Debug)]
 pub struct Deposit {
     /// The user's directory.
     home: PathBuf,
-    /// Where it is made, when it was not there.
+    /// Where it is made, if it did not exist.
     hidden: Option<PathBuf>,
     owner: Owner,
     purpose: Purpose,
 }
 
-/// What a deposit is for.
+/// The purpose of a deposit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Storing,
-    /// To see what would be done.
+    /// A dry run.
     Looking,
 }
 
@@ -86,7 +86,7 @@ impl Deposit {
         Ok(Self { home, hidden, owner, purpose: Purpose::Storing })
     }
 
-    /// As [`Self::begin`], only to see what would be done: nothing is made or written.
+    /// Like [`Self::begin`], but a dry run: nothing is made or written.
     ///
     /// # Errors
     /// The address cannot be a directory's name.
@@ -165,8 +165,8 @@ impl Deposit {
     /// Makes all of it visible, durably.
     ///
     /// # Errors
-    /// The disk fails, or somebody has made the mailboxes meanwhile: then nothing is lost, and the same again puts what is
-    /// missing into them.
+    /// The disk fails, or somebody has made the mailboxes meanwhile: then nothing is lost, and repeating the import
+    /// adds what is missing.
     pub fn finish(self) -> Result<(), Error> {
         match &self.hidden {
             _ if !self.stores() => {}
@@ -174,7 +174,7 @@ impl Deposit {
                 for directory in ["tmp", "new", "cur"] {
                     self.owner.make_directory(&hidden.join(directory))?;
                 }
-                // Scripts are there before the first mail is, in the same directory.
+                // Scripts are there before the first mail arrives, in the same directory.
                 if self.home.is_dir() && !self.home.join("cur").exists() {
                     move_into(hidden, &self.home)?;
                 } else {
@@ -190,18 +190,18 @@ impl Deposit {
     }
 }
 
-/// Folders on their way begin with this; no folder's directory does.
+/// Prefix of unfinished folders; no folder's directory begins like this.
 const ARRIVING: &str = "..arriving";
 
-/// Where mailboxes are made: the store and other programs pass over names that begin with a dot.
+/// Where mailboxes are made: the store and other programs skip names that begin with a dot.
 pub(super) fn hidden_name(home: &Path) -> PathBuf {
     let mut name = OsStr::new(".arriving-").to_owned();
     name.push(home.file_name().unwrap_or_default());
     home.with_file_name(name)
 }
 
-/// Moves what is complete into a directory that is there without mailboxes. `cur`, by which mailboxes are known, comes last,
-/// so that a deposit that is cut off here goes on here.
+/// Moves complete content into an existing directory without mailboxes. `cur`, by which mailboxes are recognised, comes
+/// last, so that an interrupted deposit continues here.
 fn move_into(hidden: &Path, home: &Path) -> Result<(), Error> {
     let failed = |error| Error::io(format!("read {}", hidden.display()), error);
     let names = fs::read_dir(hidden).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
@@ -222,7 +222,7 @@ fn move_into(hidden: &Path, home: &Path) -> Result<(), Error> {
     fs::remove_dir(hidden).map_err(|error| Error::io(format!("remove {}", hidden.display()), error))
 }
 
-/// Removes what a deposit that was cut off has left, once all of it is in the mailboxes.
+/// Removes the remains of an interrupted deposit, once all of it is in the mailboxes.
 fn clear_away(left: &Path, home: &Path) -> Result<(), Error> {
     if !left.is_dir() {
         return Ok(());
@@ -240,14 +240,14 @@ fn clear_away(left: &Path, home: &Path) -> Result<(), Error> {
     for (from, to) in folders {
         if !uniques(&from).map_err(failed)?.is_subset(&uniques(&to).map_err(failed)?) {
             log::warn!(directory:% = left.display();
-                "`{}` holds messages of an import that was cut off and are not in the mailboxes: say that import again", left.display());
+                "`{}` holds messages of an interrupted import that are not in the mailboxes yet: run that import again", left.display());
             return Ok(());
         }
     }
     fs::remove_dir_all(left).map_err(|error| Error::io(format!("remove {}", left.display()), error))
 }
 
-/// A folder, open for mail from elsewhere.
+/// A folder, open for imported mail.
 #[derive(Debug)]
 pub struct DepositFolder<'a> {
     deposit: &'a Deposit,
@@ -263,7 +263,7 @@ pub struct DepositFolder<'a> {
     written: Written,
 }
 
-/// Files that are complete, and get their names once they are on disk.
+/// Complete files, which get their names once they are on disk.
 #[derive(Debug)]
 struct Written {
     /// Where each is, and its name.
@@ -278,7 +278,7 @@ impl Written {
     const FILES: usize = 1_000;
     /// How many octets are synced in one go.
     const OCTETS: u64 = 64 << 20;
-    /// How long one waits for others. What has no name yet is brought again after an interruption.
+    /// How long a file waits for more to gather. Files without a final name are imported again after an interruption.
     const WAIT: Duration = Duration::from_secs(5);
 
     fn none() -> Self {
@@ -299,7 +299,7 @@ impl Written {
 }
 
 impl DepositFolder<'_> {
-    /// Whether a message is there already.
+    /// Whether a message is already there.
     pub fn has(&self, unique: &str) -> bool {
         self.taken.contains(fitting(unique).as_bytes())
     }
@@ -309,8 +309,8 @@ impl DepositFolder<'_> {
         self.uids.is_some()
     }
 
-    /// Puts a message there, for others to see when some have gathered; how many of its keywords it had to lose, because
-    /// names of files have only room for 26 different ones.
+    /// Adds a message; others see it once some have gathered. Returns how many of its keywords were lost because file
+    /// names have room for only 26 different ones.
     ///
     /// # Errors
     /// The disk fails.
@@ -330,7 +330,7 @@ impl DepositFolder<'_> {
         name.push_str(&format!(",S={},W={}", content.len(), crlf_len(content)));
         name.push_str(&suffix(place, message.flags, keywords));
         let temporary = self.path.join("tmp").join(&unique);
-        // Left by a deposit that was cut off.
+        // Left by an interrupted deposit.
         let _ = fs::remove_file(&temporary);
         self.deposit.owner.write_new(&temporary, content, 0o600, message.date.unix_micros().saturating_mul(1_000))?;
         let path = self.path.join(place.directory()).join(&name);
@@ -342,8 +342,8 @@ impl DepositFolder<'_> {
         Ok(lost)
     }
 
-    /// Gives what was written its names. By its name a message counts as present for the next deposit, so what it holds is on
-    /// disk before it has the name.
+    /// Gives written files their names. The name makes a message count as present for the next deposit, so its content
+    /// must be on disk first.
     fn name_written(&mut self) -> Result<(), Error> {
         let written = std::mem::replace(&mut self.written, Written::none());
         if written.files.is_empty() {
@@ -364,7 +364,7 @@ impl DepositFolder<'_> {
         Ok((self.keywords.set(wanted), lost))
     }
 
-    /// Makes the folder visible, if it was not there, with the UIDs of its source.
+    /// Makes a new folder visible, with the UIDs of its source.
     ///
     /// # Errors
     /// The disk fails.

@@ -1,4 +1,4 @@
-//! What every folder needs of the process it lives in.
+//! What every folder needs from the process it lives in.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,18 +27,18 @@ pub(super) struct Environment {
     names: AtomicU64,
     uses: AtomicU64,
     jobs: Arc<Semaphore>,
-    /// Held by whoever has a large message in memory to summarise it.
+    /// Held while a large message is in memory to be summarised.
     pub summarizing: Mutex<()>,
     /// Folders whose state is newer than their index.
     dirty: Mutex<Vec<Arc<Folder>>>,
     pub dirty_wake: Notify,
     /// Folders whose directories are open, in the order of opening.
     open: Mutex<VecDeque<Weak<Folder>>>,
-    /// Who is told what accounts occupy.
+    /// Receives accounts' usage.
     pub usage_told: OnceLock<Box<UsageTold>>,
 }
 
-/// Takes what an account occupies.
+/// Receives an account's usage.
 pub(super) type UsageTold = dyn Fn(&Address, Usage) + Send + Sync;
 
 impl Environment {
@@ -51,7 +51,7 @@ impl Environment {
         node: Option<&str>,
     ) -> Self {
         let jobs = Arc::new(Semaphore::new(settings.get().parallel_jobs.max(1) as usize));
-        // Two nodes may believe to be the same host; they never have the same name as nodes.
+        // Two nodes may share a host name, but never a node name.
         let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let host = node.map_or_else(machine, str::to_owned);
         let host: String =
@@ -74,8 +74,8 @@ impl Environment {
         }
     }
 
-    /// Runs work on files on a thread that may block; waits for its turn when too many do. Once begun, the work is
-    /// done to its end even when the caller goes away.
+    /// Runs file work on a blocking thread; waits for its turn when too many do. Once begun, the work is finished even
+    /// when the caller goes away.
     pub async fn job<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
@@ -89,7 +89,7 @@ impl Environment {
         job.await.unwrap_or(Err(Error::Closing))
     }
 
-    /// A name that no file on this machine has.
+    /// A name unique among files on this machine.
     pub fn unique(&self) -> String {
         let now = self.clock.now();
         let n = self.names.fetch_add(1, Ordering::Relaxed);
@@ -97,7 +97,7 @@ impl Environment {
         format!("{}.M{micros}P{}Q{n}.{}", now.unix_seconds(), std::process::id(), self.host)
     }
 
-    /// An identifier that no folder has: from the time, and counted within it.
+    /// A new folder identifier: from the time, with a counter.
     pub fn fresh_mailbox_id(&self) -> MailboxId {
         let micros = self.clock.now().unix_micros().max(0).cast_unsigned();
         MailboxId::new((micros << 12) | (self.names.fetch_add(1, Ordering::Relaxed) & 0xfff))
@@ -125,7 +125,7 @@ impl Environment {
         }
     }
 
-    /// Notes that a folder has opened its directories, and closes those that have been open longest beyond the limit.
+    /// Notes that a folder has opened its directories, and closes those open longest beyond the limit.
     pub fn opened(&self, folder: &Arc<Folder>) {
         let most = self.settings.get().open_directories.max(1) as usize;
         let mut open = self.open.lock();
@@ -137,7 +137,7 @@ impl Environment {
         }
     }
 
-    /// Tells of an account's new usage.
+    /// Reports an account's new usage.
     pub fn usage_changed(&self, account: &Address, usage: Usage) {
         if let Some(tell) = self.usage_told.get() {
             tell(account, usage);

@@ -1,4 +1,4 @@
-//! What can go wrong in the store.
+//! Errors of the store.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ use crate::foundations::mail::Uid;
 use super::FolderName;
 use crate::storage::cluster;
 
-/// Messages were to be removed, and not all of them could be. What went does not come back: whoever removes messages
-/// has to say of it that it is gone.
+/// Some messages were to be removed, and not all could be. Those removed do not come back: the caller must report them
+/// as gone.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Unfinished {
-    /// The UIDs that went, ascending.
+    /// The removed UIDs, ascending.
     pub gone: Vec<Uid>,
-    /// Why the others could not go.
+    /// Why the others could not be removed.
     pub error: Error,
 }
 
@@ -34,26 +34,26 @@ impl From<Unfinished> for Error {
     }
 }
 
-/// Why the store could not do something.
+/// Why an operation of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder is not there (any more).
+    /// The folder does not exist (any more).
     #[error("the folder `{0}` does not exist")]
     NoFolder(FolderName),
-    /// A folder of that name is there already.
-    #[error("the folder `{0}` exists already")]
+    /// A folder of that name already exists.
+    #[error("the folder `{0}` already exists")]
     FolderExists(FolderName),
     /// INBOX can be neither created nor deleted (RFC 9051 §6.3.4, §6.3.5).
     #[error("INBOX cannot be created, deleted or made a child of itself")]
     Inbox,
-    /// The message is not there (any more): expunged by this or another session.
-    #[error("the message with UID {0} is not there any more")]
+    /// The message is gone: expunged by this or another session.
+    #[error("the message with UID {0} no longer exists")]
     NoMessage(Uid),
     /// The view was opened for reading only.
     #[error("the folder `{0}` was opened for reading only")]
     ReadOnly(FolderName),
     /// The user's quota would be exceeded.
-    #[error("{} are in use and {wanted} more exceed the quota of {quota}", counted(*.used, "octet"))]
+    #[error("{} are in use, and {wanted} more would exceed the quota of {quota}", counted(*.used, "octet"))]
     OverQuota {
         /// Octets stored now.
         used: u64,
@@ -63,55 +63,55 @@ pub enum Error {
         quota: u64,
     },
     /// A folder can hold 26 different keywords, one letter each.
-    #[error("the folder `{0}` has 26 keywords already, which is all that file names can hold")]
+    #[error("the folder `{0}` already has 26 keywords, the most that file names can hold")]
     TooManyKeywords(FolderName),
     /// The user has as many folders as `folders_per_user` allows.
     #[error("the user has {0} folders, which is the limit")]
     TooManyFolders(usize),
-    /// A value of an annotation is larger than `metadata_value` allows: so many octets.
+    /// A value of an annotation is larger than `metadata_value` allows, which is this many octets.
     #[error("an annotation has at most {0} octets")]
     MetadataTooLarge(u64),
     /// There would be more annotations than `metadata_entries` and `metadata_total` allow.
-    #[error("there are as many annotations as there may be")]
+    #[error("no more annotations are allowed")]
     TooMuchMetadata,
     /// All 2³² UIDs of the folder are used up; only deleting and creating it again helps.
-    #[error("the folder `{0}` has given out its last UID")]
+    #[error("the folder `{0}` has used up its UIDs; create a new one and move the mail there")]
     UidsExhausted(FolderName),
     /// The address cannot be the name of a directory.
     #[error("`{0}` cannot be the name of a mail directory")]
     BadUser(String),
-    /// A folder cannot be moved below itself, nor where a folder of its family would get an impossible name.
+    /// A folder cannot be moved below itself, nor where a folder below it would get an invalid name.
     #[error("the folder `{0}` cannot be moved there")]
     IntoItself(FolderName),
     /// Another process owns this mail root.
     #[error("the mail in `{0}` is in use by another process")]
     Busy(String),
     /// Another node owns this user's mail.
-    #[error("the mail of this user is with another node, `{0}`")]
+    #[error("another node, `{0}`, owns the mail of this user")]
     Elsewhere(String),
-    /// It is not known who owns this user's mail, or this node does not any more.
+    /// It is unknown who owns this user's mail, or this node no longer does.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
-    /// This node owns the user's mail no longer.
+    /// This node no longer owns the user's mail.
     #[error(transparent)]
     Lapsed(#[from] cluster::Lapsed),
-    /// The user has got another address a moment ago.
-    #[error("this user has another address now; try again in a minute")]
+    /// The user's address was changed a moment ago.
+    #[error("this user's address has changed; try again in a minute")]
     Renamed,
-    /// Something lies where the mail of a new address would.
-    #[error("`{}` is there already; move it away", .0.display())]
+    /// Something already exists at the place for the mail of a new address.
+    #[error("`{}` already exists; move it away", .0.display())]
     MailThere(PathBuf),
     /// Other nodes may remember the address of a user for a while.
     #[error(
-        "one of several nodes renames nobody, since the others may remember the address: stop all of them, and do it then"
+        "users cannot be renamed while several nodes run, since the others may remember the address: stop all nodes first"
     )]
     SeveralNodes,
     /// The operating system refused.
     #[error("{doing}: {source}")]
     Io {
-        /// What was tried, and on what.
+        /// The operation and its object.
         doing: String,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
     /// A file cannot be read or written.
@@ -135,7 +135,7 @@ impl Error {
             Self::TooManyKeywords(_) | Self::TooManyFolders(_) | Self::TooMuchMetadata | Self::UidsExhausted(_) => {
                 Kind::TooMany
             }
-            // Which file that was is no client's business.
+            // Which file that was does not concern clients.
             Self::File(error) => match error.kind() {
                 Kind::NoSpace => Kind::NoSpace,
                 _ => Kind::Temporary,
@@ -152,7 +152,7 @@ impl Error {
         }
     }
 
-    /// Wraps an answer of the system with what was being done.
+    /// Wraps a system error with the operation that failed.
     pub(super) fn io(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::Io { doing: doing.into(), source: source.into() }
     }

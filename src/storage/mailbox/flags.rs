@@ -202,7 +202,7 @@ impl Keywords {
         Self { names: Vec::new() }
     }
 
-    /// The keyword in a slot; `None` when files use a letter that has no name.
+    /// The keyword in a slot; `None` when files use a letter without a name.
     pub fn name(&self, slot: u8) -> Option<&Keyword> {
         self.names.get(usize::from(slot)).and_then(Option::as_ref)
     }
@@ -213,7 +213,7 @@ impl Keywords {
         u8::try_from(at).ok()
     }
 
-    /// The set of those of the given keywords that the folder knows.
+    /// The slots of those given keywords that the folder knows.
     pub fn set<'a>(&self, keywords: impl IntoIterator<Item = &'a Keyword>) -> KeywordSet {
         keywords
             .into_iter()

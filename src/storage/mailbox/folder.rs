@@ -43,17 +43,17 @@ pub(super) struct Folder {
     ground: Ground,
     pub environment: Arc<Environment>,
     pub account: Arc<Account>,
-    /// MAILBOXID; `None` when it cannot be written down.
+    /// MAILBOXID; `None` when it cannot be stored.
     pub id: Option<MailboxId>,
     pub summaries: Summaries,
     /// How many views are open.
     pub views: AtomicUsize,
     pub history: Mutex<History>,
-    /// News from inotify that has not been looked at.
+    /// Unprocessed news from inotify.
     pub events: Mutex<Events>,
-    /// Messages below this UID have been recent to some session already.
+    /// Messages below this UID have already been recent to some session.
     pub claimed: AtomicU32,
-    /// Messages from this UID on have come since the folder was loaded.
+    /// Messages from this UID on arrived after the folder was loaded.
     arrived: AtomicU32,
     /// Whether messages are being moved from `new/` to `cur/`.
     pub settling: AtomicBool,
@@ -67,7 +67,7 @@ pub(super) struct Folder {
     queued: AtomicBool,
 }
 
-/// What only those who change the folder see.
+/// State visible only to code that changes the folder.
 pub(super) struct State {
     pub uid_file: UidFile,
     /// The next UID to give out.
@@ -76,28 +76,28 @@ pub(super) struct State {
     pub pending: VecDeque<Pending>,
     /// The directories' times when they were last known to agree with the state.
     pub seen: Mtimes,
-    /// Whether somebody else has changed the directories and they must be read.
+    /// Whether somebody else has changed the directories, so that they must be read.
     pub stale: bool,
-    /// The directories had changed so shortly before they were listed that a later change may have left the same time.
+    /// The directories changed so shortly before they were listed that a later change may have left the same time.
     pub doubtful: bool,
     /// A file could not be read when the directories were last listed, so they must be listed again when the folder is next loaded.
     pub passed_over: bool,
-    /// Changes that the index lacks.
+    /// Changes missing from the index.
     pub delta: Delta,
     pub written: Written,
     /// Counts changes to the directories.
     pub ticket: u64,
-    /// Which directories have changes that are not synced.
+    /// Which directories have unsynced changes.
     pub touched: Touched,
-    /// Whether inotify tells of changes.
+    /// Whether inotify reports changes.
     pub watched: bool,
     /// Whether the times at the end of the index can be relied on.
     pub certain: bool,
-    /// When `tmp/` is next looked through for what was left there.
+    /// When `tmp/` is next searched for leftovers.
     pub tidy_until: Option<Uptime>,
 }
 
-/// A message that is not on disk for certain.
+/// A message not known to be on disk.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub ticket: u64,
@@ -105,7 +105,7 @@ pub(super) struct Pending {
     pub name: Vec<u8>,
 }
 
-/// What the index lacks.
+/// Changes missing from the index.
 #[derive(Debug, Default)]
 pub(super) struct Delta {
     pub changed: Vec<u32>,
@@ -124,11 +124,11 @@ impl Delta {
 const UID_BLOCK: u32 = 256;
 /// More mod-sequences than can be given out before the index is written.
 const UNWRITTEN: u64 = 1_000_000;
-/// Age after which a file in `tmp/` is nobody's any more, as other programs see it too (maildir(5)).
+/// Age after which a file in `tmp/` counts as abandoned, as in other programs (maildir(5)).
 const LEFT_AFTER: Duration = Duration::from_secs(36 * 60 * 60);
-/// How often that is looked for.
+/// How often to look for such files.
 const TIDY_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// A directory that changed less than this ago may change again without its time showing it.
+/// A directory changed less than this ago may change again without its time showing it.
 pub(super) const TIME_GRAIN: Duration = Duration::from_millis(50);
 
 impl Folder {
@@ -210,7 +210,7 @@ impl Folder {
         Ok(())
     }
 
-    /// From time to time, removes what interrupted programs have left in `tmp/`. If that fails, the next time will do.
+    /// From time to time, removes leftovers of interrupted programs from `tmp/`. A failure is left to the next attempt.
     pub fn tidy(&self, state: &mut State, directories: &Directories) {
         if state.tidy_until.is_some_and(|until| Uptime::now() < until) {
             return;
@@ -226,12 +226,12 @@ impl Folder {
         Claims { claimed: self.claimed.load(Ordering::Acquire), arrived: self.arrived.load(Ordering::Acquire) }
     }
 
-    /// The state as everybody sees it now.
+    /// The state that everybody currently sees.
     pub fn current(&self) -> Arc<Snapshot> {
         Arc::clone(&self.published.borrow())
     }
 
-    /// A handle that tells when the state changes.
+    /// A handle that reports changes of the state.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.published.subscribe()
     }
@@ -242,19 +242,20 @@ impl Folder {
         self.state.lock()
     }
 
-    /// When it was last used, as a number that grows.
+    /// The time of last use, as a number that grows.
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Its directories, which are opened if need be. Fails if another session has deleted or renamed the folder, even if another one
-    /// is there now, and if somebody else has moved its directory away: nobody would find what was put there. The folder must not be
-    /// locked.
+    /// Its directories, opened if need be. Fails if another session has deleted or renamed the folder, even if there is
+    /// a new one in its place, and if somebody else has moved its directory away: nobody would find anything stored
+    /// there. The folder must not be locked.
     pub fn directories(self: &Arc<Self>) -> Result<Arc<Directories>, Error> {
         self.still_there()?;
         let here = self.ground_now()?;
         if !here.is_same_as(self.ground) {
-            // If nothing is there, we may be renaming or deleting it ourselves, which may yet fail. Another folder has replaced it.
+            // If nothing is there, we may be renaming or deleting it ourselves, and that may yet fail. If another
+            // folder is there, it has replaced this one.
             if here.is_folder() {
                 self.end();
             }
@@ -278,33 +279,33 @@ impl Folder {
         Ok(open)
     }
 
-    /// What is at its path now.
+    /// What currently lies at its path.
     fn ground_now(&self) -> Result<Ground, Error> {
         Ground::at(&self.path).map_err(self.failed("look for the folder"))
     }
 
-    /// Whether it can be used: nobody has deleted, renamed or replaced it. The caller holds the user's gate, so that no session does so
-    /// meanwhile.
+    /// Whether it can be used: nobody has deleted, renamed or replaced it. The caller holds the user's gate, so no
+    /// session can do so meanwhile.
     pub fn is_in_place(&self) -> Result<bool, Error> {
         Ok(self.still_there().is_ok() && self.ground_now()?.is_same_as(self.ground))
     }
 
-    /// Refuses when another session has deleted or renamed it.
+    /// Fails when another session has deleted or renamed it.
     pub fn still_there(&self) -> Result<(), Error> {
         if self.published.borrow().gone { Err(Error::NoFolder(self.name.clone())) } else { Ok(()) }
     }
 
     /// Closes its directories until they are needed again.
     pub fn close_directories(&self) {
-        // Somebody who is about to open them will not wait for this.
+        // Anyone about to open them will not wait for this.
         if let Some(mut directories) = self.directories.try_lock() {
             *directories = None;
         }
     }
 
-    /// Makes a changed state the one that everybody sees.
+    /// Publishes a changed state.
     pub fn publish(self: &Arc<Self>, snapshot: Snapshot) {
-        // What was under way when it ended says nothing about the folder that is there now.
+        // Work that was under way when the folder ended says nothing about the folder that is there now.
         if !snapshot.gone {
             self.account.contribute(&self.name, usage_of(&snapshot), &self.environment);
             self.account.hub.tell_difference(&self.name, &self.current(), &snapshot);
@@ -313,15 +314,15 @@ impl Folder {
         self.want_flush();
     }
 
-    /// Asks for the index to be written soon.
+    /// Requests that the index be written soon.
     pub fn want_flush(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::AcqRel) {
             self.environment.add_dirty(Arc::clone(self));
         }
     }
 
-    /// An error with what was being done to this folder. What is missing because another session has deleted the folder is
-    /// no failure of the system.
+    /// An error with what was being done to this folder. Files missing because another session deleted the folder are
+    /// no system failure.
     pub fn failed<'a>(&'a self, doing: &'a str) -> impl Fn(std::io::Error) -> Error + 'a {
         move |error| match (error.kind(), self.still_there()) {
             (std::io::ErrorKind::NotFound, Err(gone)) => gone,
@@ -329,14 +330,14 @@ impl Folder {
         }
     }
 
-    /// Which summaries belong to this folder.
+    /// The identity of this folder's summaries.
     pub fn stamp(&self) -> Stamp {
         let uid_validity = self.published.borrow().uid_validity.get();
         Stamp { version: self.environment.summarizer.version, uid_validity }
     }
 
-    /// Makes sure that no UID given out so far is given out again after its message has gone. To be called before a message is removed
-    /// whose UID is at or above the bound.
+    /// Makes sure that no UID given out so far can be given out again after its message has gone. Must be called before
+    /// a message is removed whose UID is at or above the bound.
     pub fn raise_bound(&self, state: &mut State, directories: &Directories) -> Result<(), Error> {
         let bound = state.next_uid.saturating_add(UID_BLOCK);
         self.set_bound(state, directories, bound)
@@ -352,7 +353,7 @@ impl Folder {
         state.uid_file.write(root).map_err(self.failed("write `postrider-uid`"))
     }
 
-    /// Remembers expunged messages.
+    /// Records expunged messages.
     pub fn remember_removed(&self, state: &mut State, mod_seq: u64, uids: &[u32]) {
         state.delta.removed.extend(uids.iter().map(|uid| (mod_seq, *uid)));
         self.summaries.forget(uids);
@@ -377,7 +378,7 @@ impl Folder {
     /// Writes a list of UIDs for Dovecot.
     pub fn write_uidlist(self: &Arc<Self>) -> Result<(), Error> {
         let directories = self.directories()?;
-        // Dovecot begins at our bound, so that a list with a higher next UID shows that it has worked here.
+        // Dovecot starts from our bound, so a list with a higher next UID shows that it has worked here.
         let next = {
             let mut state = self.lock();
             let next = state.uid_file.bound.max(state.next_uid);
@@ -419,14 +420,14 @@ impl State {
         self.ticket
     }
 
-    /// Called before a change of ours, to notice changes of others.
+    /// Called before a change of ours, to detect changes by others.
     pub fn before_change(&mut self, directories: &Directories) {
         if !self.watched && directories.mtimes().is_ok_and(|now| now != self.seen) {
             self.stale = true;
         }
     }
 
-    /// Called after a change of ours in these directories, so that it does not count as one of others.
+    /// Called after a change of ours in these directories, so that it does not count as a change by others.
     pub fn after_change(&mut self, directories: &Directories, ours: Touched) {
         if self.watched {
             return;
@@ -449,7 +450,7 @@ fn not_opened(name: &FolderName, path: &Path, error: std::io::Error) -> Error {
     }
 }
 
-/// A mod-sequence above all that were ever given out: the time, unless the clock was ahead and was put right since.
+/// A mod-sequence above all ever given out: the time, unless the clock was ahead and has been corrected since.
 fn seed_at(now: Timestamp, loaded: Option<&index::Loaded>) -> u64 {
     let now = now.unix_micros().max(1).cast_unsigned();
     match loaded.map(|loaded| loaded.snapshot.highest) {
@@ -458,7 +459,7 @@ fn seed_at(now: Timestamp, loaded: Option<&index::Loaded>) -> u64 {
     }
 }
 
-/// What a folder knows at first, from its index if there is one. `seed` is a mod-sequence above all that were ever given out.
+/// A folder's initial state, from its index if there is one. `seed` is a mod-sequence above all ever given out.
 fn begin(
     loaded: Option<index::Loaded>,
     uid_file: UidFile,
@@ -483,7 +484,7 @@ fn begin(
         certain: fresh,
         tidy_until: None,
     };
-    // Messages may have come and gone since an index that is not up to date was written.
+    // Messages may have come and gone since an outdated index was written.
     let mut history = History { entries: VecDeque::new(), floor: seed };
     let snapshot = match loaded {
         Some(loaded) => {

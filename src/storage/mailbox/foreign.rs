@@ -1,4 +1,4 @@
-//! Maildirs of other programs, read for moving in.
+//! Maildirs of other programs, read for import.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,36 +16,36 @@ use super::{Deposited, Error, FolderName, Keywords, SourceUids};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
 
-/// How another program lays out folders.
+/// How another program arranges folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// Beside each other, with `.` before every level: `.Archive.2026`.
+    /// Side by side, with `.` before every level: `.Archive.2026`.
     MaildirPlusPlus,
-    /// In each other: `Archive/2026`.
+    /// Nested: `Archive/2026`.
     FileSystem,
 }
 
 /// A folder of another program.
 #[derive(Debug, Clone)]
 pub struct ForeignFolder {
-    /// The directory that it lies in or is, whose owner may change what is below.
+    /// The directory that contains the folder or is it; its owner may change what is below.
     pub home: PathBuf,
     /// Its name.
     pub name: FolderName,
-    /// Its numbers, when there is a `dovecot-uidlist`, or a file of UIDs of this program.
+    /// Its UIDs, when there is a `dovecot-uidlist` or this program's file of UIDs.
     pub uids: Option<SourceUids>,
     /// Its messages in the order of their UIDs, then of their names.
     pub messages: Vec<ForeignMessage>,
-    /// Links in the place of messages to what others own: nobody's mail until somebody has looked at them.
+    /// Links in the place of messages to files of other owners: not imported until somebody has checked them.
     pub links: Vec<PathBuf>,
 }
 
 /// A message of another program.
 #[derive(Debug, Clone)]
 pub struct ForeignMessage {
-    /// What is known of it.
+    /// What is known about it.
     pub message: Deposited,
-    /// Where it lies, below the home of its folder.
+    /// Its path below the home of its folder.
     pub path: PathBuf,
 }
 
@@ -56,22 +56,23 @@ pub struct ForeignHome {
     pub folders: Vec<ForeignFolder>,
     /// Those the user is subscribed to.
     pub subscribed: BTreeSet<FolderName>,
-    /// Directories that look like folders, and whose names clients could not say.
+    /// Directories that look like folders but whose names cannot be shown to clients.
     pub unnamed: Vec<PathBuf>,
-    /// Directories in the place of folders that are links to what others own.
+    /// Links in the place of folders to directories of other owners.
     pub links: Vec<PathBuf>,
 }
 
 impl ForeignHome {
-    /// The mail of the user whose directory this is: itself, or within it where it is the home around the mail, as Dovecot has it with
-    /// `mail = maildir:~/mail` or `~/Maildir`.
+    /// The mail of the user whose directory this is: the directory itself, or one within it if it is the home around
+    /// the mail, as with Dovecot's `mail = maildir:~/mail` or `~/Maildir`.
     pub fn at(path: &Path) -> Option<PathBuf> {
         let looks_like_mail =
             |path: &Path| ["cur", "INBOX/cur", ".INBOX/cur"].iter().any(|inbox| path.join(inbox).is_dir());
         [path.to_owned(), path.join("mail"), path.join("Maildir")].into_iter().find(|path| looks_like_mail(path))
     }
 
-    /// Where mail in Dovecot's own formats (dbox) lies: in this directory, or in one within it. No other program reads these.
+    /// Where mail in Dovecot's own formats (dbox) lies: in this directory, or in one within it. No other program reads
+    /// these.
     pub fn dbox(path: &Path) -> Option<PathBuf> {
         let is_dbox = |path: &PathBuf| {
             path.join("mailboxes/INBOX/dbox-Mails").is_dir()
@@ -84,7 +85,7 @@ impl ForeignHome {
     /// Reads the folders below a user's directory. Blocks.
     ///
     /// # Errors
-    /// It cannot be read, or there is no Maildir in it.
+    /// It cannot be read, or contains no Maildir.
     pub fn read(path: &Path, layout: Layout) -> Result<Self, Error> {
         let failed = |error: io::Error| Error::io(format!("read {}", path.display()), error);
         let mut home = Self::default();
@@ -104,8 +105,8 @@ impl ForeignHome {
         Ok(home)
     }
 
-    /// Where the inbox is a directory of its own, the one around it is often there, too, and empty: its numbers are nobody's. Where
-    /// it is not empty, its messages get new numbers, for two folders have numbered theirs alike.
+    /// Where the inbox is a directory of its own, an empty one often exists around it; its UIDs are ignored. If it is
+    /// not empty, its messages get new UIDs, since two folders have used the same ones.
     fn one_inbox(&mut self) {
         if self.folders.iter().filter(|folder| folder.name.is_inbox()).count() > 1 {
             self.folders.retain(|folder| !folder.name.is_inbox() || !folder.messages.is_empty());
@@ -180,7 +181,7 @@ impl ForeignFolder {
     pub fn read(path: &Path, name: FolderName) -> Result<Self, Error> {
         let failed = |error: io::Error| Error::io(format!("read {}", path.display()), error);
         let folder = directory::open(path).map_err(failed)?;
-        // Mail of this program has its UIDs in the names, whatever Dovecot has left beside them.
+        // Mail of this program has its UIDs in the file names, whatever lists Dovecot has left beside them.
         let own = UidFile::read(folder.as_fd()).map_err(failed)?.filter(|own| own.takeover == Takeover::Done);
         let list = UidList::read(folder.as_fd()).map_err(failed)?.filter(|_| own.is_none());
         let keywords = keywords_file::read(folder.as_fd()).map_err(failed)?;
@@ -198,7 +199,7 @@ impl ForeignFolder {
                     links.push(directory);
                     continue;
                 }
-                // Programs make it with the first message that is put there.
+                // Some programs make it only with the first message.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(failed(error)),
             }
@@ -222,7 +223,7 @@ impl ForeignFolder {
         Ok(folder)
     }
 
-    /// Gives UIDs to those that the list does not know: Dovecot would give them the next ones.
+    /// Gives UIDs to messages missing from the list: the next ones, as Dovecot would.
     fn number(&mut self) {
         let Some(uids) = &mut self.uids else { return };
         for message in self.messages.iter_mut().filter(|message| message.message.uid.is_none()) {
@@ -270,7 +271,8 @@ fn message(
     Ok(Listed::Message(ForeignMessage { message, path }))
 }
 
-/// Whether a link leads to what its owner has, too: an administrator reads what no user of the other server could.
+/// Whether a link leads to something its owner also owns: an administrator can read files that no user of the other
+/// server could.
 fn leads_to_own(path: &Path) -> io::Result<bool> {
     files::leads_to_own(path).map_err(|error| error.source)
 }
@@ -278,7 +280,7 @@ fn leads_to_own(path: &Path) -> io::Result<bool> {
 /// Largest file of subscriptions.
 const LARGEST_LIST: u64 = 16 << 20;
 
-/// `subscriptions`, whose first form has the layout's own separator.
+/// `subscriptions`; in its first format, names use the layout's own separator.
 fn subscribed(path: &Path, layout: Layout) -> io::Result<BTreeSet<FolderName>> {
     let text = match files::read_own(path, Path::new(subscriptions::NAME), LARGEST_LIST) {
         Ok(None) => return Ok(BTreeSet::new()),

@@ -1,8 +1,8 @@
 //! `postrider.index`: a folder's state in one file, so that opening it need not list its directories.
 //!
 //! A header and frames, each with its length and CRC-32; the first frames hold all messages, later ones what changed.
-//! When the later ones have outgrown the first, the file is rewritten. It is a cache: a damaged, old or missing one is
-//! made from the directories. What is in it counts only together with the directories' times in its last frame.
+//! When the later ones have outgrown the first, the file is rewritten. It is a cache: a damaged, outdated or missing
+//! one is rebuilt from the directories. Its content counts only together with the directories' times in its last frame.
 
 use std::fs::File;
 use std::io;
@@ -23,20 +23,20 @@ use super::snapshot::{Record, Snapshot};
 pub(super) const NAME: &str = "postrider.index";
 const MAGIC: &[u8; 8] = b"PRINDEX\x01";
 const HEADER: usize = 12;
-/// Frames of changes may have this many octets more than those of the whole before the file is rewritten.
+/// By how many octets the frames of changes may exceed the initial ones before the file is rewritten.
 const SLACK: u64 = 64 << 10;
 const ROWS_PER_FRAME: usize = 1024;
 
-/// What a folder's index says besides the messages.
+/// The content of a folder's index besides the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Meta {
     pub uid_next: u32,
     pub highest: u64,
-    /// When the directories had last changed when this was written; zero when that was not certain.
+    /// The directories' change times when this was written; zero if uncertain.
     pub mtimes: Mtimes,
     /// Expunges up to this mod-sequence are no longer remembered.
     pub history_floor: u64,
-    /// What the messages occupy.
+    /// The space the messages occupy.
     pub usage: Usage,
 }
 
@@ -45,7 +45,8 @@ pub(super) struct Meta {
 pub(super) struct Loaded {
     pub snapshot: Snapshot,
     pub meta: Meta,
-    /// Whether the file ends with its `meta` and has what that counts; otherwise more was written that cannot be read.
+    /// Whether the file ends with its `meta` and has the messages counted there; otherwise more was written that cannot
+    /// be read.
     pub complete: bool,
     /// Expunged messages, by mod-sequence.
     pub history: Vec<(u64, u32)>,
@@ -66,7 +67,7 @@ impl Written {
     }
 }
 
-/// Reads a folder's index into an empty state; `None` when there is none of this UIDVALIDITY.
+/// Reads a folder's index into an empty state; `None` when there is none with this UIDVALIDITY.
 pub(super) fn read(folder: BorrowedFd<'_>, empty: Snapshot) -> io::Result<Option<Loaded>> {
     match small::read_within(folder, NAME, small::LISTING) {
         Ok(content) => Ok(content.and_then(|content| parse(&content, empty))),
@@ -78,7 +79,7 @@ pub(super) fn read(folder: BorrowedFd<'_>, empty: Snapshot) -> io::Result<Option
     }
 }
 
-/// What a folder occupies, from the end of its index alone; `None` when the directories have changed since.
+/// A folder's usage, from the end of its index alone; `None` when the directories have changed since.
 pub(super) fn usage(folder: &Path) -> Option<Usage> {
     let file = File::open(folder.join(NAME)).ok()?;
     let length = file.metadata().ok()?.len();
@@ -126,7 +127,7 @@ fn parse(content: &[u8], empty: Snapshot) -> Option<Loaded> {
         loaded.complete = payload.first() == Some(&META);
         rest = after;
     }
-    // What was counted must be there, or messages stay unseen until somebody changes the directories.
+    // All messages counted must be there, or some stay unseen until somebody changes the directories.
     let counted = loaded.snapshot.len() as u64 == loaded.meta.usage.messages;
     loaded.complete &= rest.is_empty() && counted;
     loaded.snapshot.uid_next = loaded.snapshot.uid_next.max(loaded.meta.uid_next);
@@ -337,7 +338,7 @@ mod tests {
         Record { uid, mod_seq: 9, size: 1, virtual_size: 2, date: -5, keywords, flags, place, regular: true }
     }
 
-    /// An index whose end counts so many messages; there are 2,997.
+    /// An index whose end counts this many messages; there are 2,997.
     fn content(left: u64) -> Vec<u8> {
         let rows: Vec<Record> = (1..=3000).map(|uid| record(uid, Flags::NONE)).collect();
         let mut frames = Frames::default();

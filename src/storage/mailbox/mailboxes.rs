@@ -24,7 +24,7 @@ use crate::storage::cluster::{Membership, Tenure};
 /// store keeps it as opaque octets.
 #[derive(Debug, Clone, Copy)]
 pub struct Summarizer {
-    /// Changes when the form of summaries changes; cached ones of other versions are rebuilt.
+    /// Changes with the format of summaries; cached ones of other versions are rebuilt.
     pub version: u32,
     /// Makes a summary from a whole message with CRLF line ends. Must not panic, whatever the bytes.
     pub summarize: fn(&[u8]) -> Vec<u8>,
@@ -40,20 +40,20 @@ pub(super) struct Inner {
     pub(super) root: PathBuf,
     pub(super) environment: Arc<Environment>,
     pub(super) users: Mutex<HashMap<String, Arc<User>>>,
-    /// Locked while this process owns the mail root, or shares it with other nodes.
+    /// Locked while this process owns the mail root or shares it with other nodes.
     lock: Mutex<Option<OwnedFd>>,
-    /// Where this process is one of several nodes.
+    /// Set when this process is one of several nodes.
     pub(super) membership: Option<Membership>,
     pub(super) turns: Turns,
-    /// Addresses that were given up for others, and until when nobody is opened by them.
+    /// Former addresses, and until when nobody is opened by them.
     pub(super) gone: Mutex<HashMap<String, Uptime>>,
 }
 
-/// The file in the mail root that is locked by the process that owns it.
+/// The file in the mail root that its owning process locks.
 const LOCK: &str = ".postrider.lock";
-/// Rounds in which indexes are written at the end.
+/// Rounds of writing indexes at the end.
 const CLOSING_ROUNDS: usize = 4;
-/// Memory a user without folders in memory counts for.
+/// Memory counted for a user without folders in memory.
 const USER_MEMORY: u64 = 2048;
 
 impl std::fmt::Debug for Mailboxes {
@@ -63,8 +63,8 @@ impl std::fmt::Debug for Mailboxes {
 }
 
 impl Mailboxes {
-    /// Opens the mail root, which must exist, and takes it into possession; [`Error::Busy`] when another process has
-    /// it. Nothing is read before a user is asked for. Must be called within the runtime.
+    /// Opens the mail root, which must exist, and takes ownership of it; [`Error::Busy`] when another process owns it.
+    /// Nothing is read before a user is asked for. Must be called within the runtime.
     pub fn open(
         mail_root: &Path,
         settings: Live<MailboxSettings>,
@@ -75,7 +75,7 @@ impl Mailboxes {
         Self::open_as(mail_root, settings, clock, tasks, summarizer, None)
     }
 
-    /// As [`Mailboxes::open`], as one of several nodes: nobody's mail is opened that another node owns.
+    /// Like [`Mailboxes::open`], as one of several nodes: nobody's mail is opened that another node owns.
     pub fn open_shared(
         mail_root: &Path,
         settings: Live<MailboxSettings>,
@@ -95,17 +95,17 @@ impl Mailboxes {
         summarizer: Summarizer,
         membership: Option<Membership>,
     ) -> Result<Self, Error> {
-        // Nodes share the lock, so that a process that believes to be alone finds it taken, and the other way round.
+        // Nodes share the lock, so that a process outside the cluster finds it taken, and vice versa.
         let operation = match membership {
             None => FlockOperation::NonBlockingLockExclusive,
             Some(_) => FlockOperation::NonBlockingLockShared,
         };
         let lock = take_lock(mail_root, operation)?;
-        // Among several nodes there is no use in inotify: it tells nothing of what other machines do, and whoever relies on
+        // With several nodes inotify is useless: it does not report changes by other machines, and code that relies on
         // it does not look.
         let watcher = if membership.is_some() { None } else { Some(Watcher::new()) };
         let watcher = watcher.transpose().unwrap_or_else(|error| {
-            log::warn!(error:% = error; "No inotify: changes by other programs are noticed when a folder is opened");
+            log::warn!(error:% = error; "inotify is not available: changes by other programs are noticed only when a folder is opened");
             None
         });
         let node = membership.as_ref().map(Membership::node);
@@ -124,8 +124,8 @@ impl Mailboxes {
         Ok(Self { inner })
     }
 
-    /// A user's mail, whose directory is made when it is missing. Whether the account exists is the directory's
-    /// business. One of several nodes takes it first; [`Error::Elsewhere`] when another has it.
+    /// A user's mail, whose directory is made when it is missing. Whether the account exists is for the directory to
+    /// know. One of several nodes takes ownership first; [`Error::Elsewhere`] when another owns it.
     pub async fn user(&self, account: &Address) -> Result<Arc<User>, Error> {
         let key = account.key();
         if let Some(user) = self.known(&key) {
@@ -156,8 +156,8 @@ impl Mailboxes {
         self.inner.users.lock().get(key).filter(|user| user.is_ours()).map(Arc::clone)
     }
 
-    /// Brings a user into memory. The user's turn lasts until that is done, even if the caller goes away meanwhile: who gave the
-    /// user to another node before would have two write there.
+    /// Brings a user into memory. The user's turn lasts until that is done, even if the caller goes away: otherwise the
+    /// user could be given to another node too early, and both would write.
     pub(super) async fn load(
         &self,
         account: &Address,
@@ -177,15 +177,14 @@ impl Mailboxes {
             .await
     }
 
-    /// Has somebody told what an account occupies, whenever that changes; asked once. It is told in the middle of the change,
-    /// so it must neither wait nor ask back.
+    /// Sets who is told an account's usage whenever it changes; called once. The callback runs in the middle of the
+    /// change, so it must neither wait nor call back.
     pub fn tell_usage(&self, tell: impl Fn(&Address, Usage) + Send + Sync + 'static) {
         let first = self.inner.environment.usage_told.set(Box::new(tell)).is_ok();
         debug_assert!(first, "somebody is told already");
     }
 
-    /// Writes everything that waits to be written to indexes and gives the mail root free. Called at the end, when
-    /// sessions are gone.
+    /// Writes all pending indexes and releases the mail root. Called at the end, when sessions are gone.
     pub async fn close(&self) {
         let inner = Arc::clone(&self.inner);
         let closed = self.inner.environment.job(move || {
@@ -196,8 +195,8 @@ impl Mailboxes {
                 if !inner.flush() {
                     break;
                 }
-                // A directory that changed a moment ago could change again without its time showing it, so its index
-                // counts only when it is written a little later.
+                // A directory that has just changed could change again without its time showing it, so its index counts
+                // only when it is written a little later.
                 std::thread::sleep(TIME_GRAIN);
             }
             let users: Vec<Arc<User>> = inner.users.lock().values().cloned().collect();
@@ -213,7 +212,7 @@ impl Mailboxes {
     }
 }
 
-/// Writes indexes behind the changes and keeps memory within its bound, until the store is gone.
+/// Writes indexes after changes and keeps memory within its bound, until the store is gone.
 async fn keep_up(inner: Weak<Inner>) {
     loop {
         let Some((environment, delay)) = inner.upgrade().map(|inner| {
@@ -243,7 +242,7 @@ async fn keep_up(inner: Weak<Inner>) {
 }
 
 impl Inner {
-    /// Writes the indexes of all folders that wait for it; whether there were any.
+    /// Writes the indexes of all folders that wait for it; returns whether there were any.
     fn flush(&self) -> bool {
         let dirty = self.environment.take_dirty();
         for folder in &dirty {
@@ -257,7 +256,7 @@ impl Inner {
         !dirty.is_empty()
     }
 
-    /// Drops the states that have been unused longest until the rest fits.
+    /// Drops the states unused for longest until the rest fits.
     fn shrink(&self) {
         let most = self.environment.settings.get().idle_memory.get();
         let users: Vec<(String, Arc<User>)> =
@@ -282,7 +281,7 @@ impl Inner {
             users.iter().filter(|(_, user)| user.is_empty()).map(|(key, user)| (user.used(), key.clone())).collect();
         drop(users);
         if self.membership.is_some() {
-            // Whoever is taken out of memory must be given back: that is done after `cluster.idle`.
+            // Users dropped from memory must be given back, and that is done after `cluster.idle`.
             return;
         }
         empty.sort_unstable();
@@ -301,7 +300,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Folders that wait for their index hold the environment that holds them.
+        // Folders waiting for their index hold the environment that holds them.
         self.environment.abandon();
     }
 }

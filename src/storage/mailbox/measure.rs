@@ -1,4 +1,4 @@
-//! What mailboxes occupy on disk, for commands that run beside the server: nothing is made, and no index is touched.
+//! Disk usage of mailboxes, for commands that run beside the server: nothing is created, and no index is touched.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,17 +9,17 @@ use super::user::directory_of;
 use super::{Error, Usage};
 use crate::foundations::address::Address;
 
-/// What a user's mail occupies, by a look at every file. It blocks.
+/// The usage of a user's mail, by looking at every file. Blocks.
 ///
 /// # Errors
-/// A directory cannot be read, or the address cannot be one's name.
+/// A directory cannot be read, or the address cannot be a directory's name.
 pub fn measure(mail_root: &Path, user: &Address) -> Result<Usage, Error> {
     let home = directory_of(mail_root, user)?;
     let mut folders = vec![home.clone()];
     for entry in entries(&home)? {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        // Two dots are no folder's: one is on its way there, or out.
+        // No folder's name has two dots: this is one being made or deleted.
         if name.starts_with('.') && !name.starts_with("..") {
             folders.push(entry.path());
         }
@@ -28,7 +28,7 @@ pub fn measure(mail_root: &Path, user: &Address) -> Result<Usage, Error> {
     for folder in folders {
         for place in [Place::New, Place::Cur] {
             for entry in entries(&folder.join(place.directory()))? {
-                // A file that has gone meanwhile is none any more.
+                // A file that has just disappeared does not count.
                 let Ok(metadata) = entry.metadata() else { continue };
                 if metadata.is_file() {
                     usage.octets += metadata.len();

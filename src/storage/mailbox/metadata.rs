@@ -1,8 +1,8 @@
 //! Annotations of folders and of a user's account (RFC 5464): a small file beside the messages of each.
 //!
-//! `postrider-metadata` has one line for each entry, name and value in base 64, and at its end a line with the CRC-32 of
-//! what stands before. It belongs to what users have made and cannot be found out again: it is replaced durably and is in
-//! backups. A damaged file keeps the lines that can be read.
+//! `postrider-metadata` has one line for each entry, name and value in base 64, and at its end a line with the CRC-32
+//! of everything before. It holds user data that cannot be rebuilt: it is replaced durably and included in backups. A
+//! damaged file keeps the lines that can be read.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -38,8 +38,8 @@ impl User {
         .await
     }
 
-    /// Sets annotations, and removes those without a value: all of them or, when one cannot be set, none. Durable when it
-    /// returns.
+    /// Sets annotations, and removes those without a value: all of them or, when one cannot be set, none. Durable when
+    /// it returns.
     pub async fn set_metadata(
         self: &Arc<Self>,
         of: Option<&FolderName>,
@@ -73,14 +73,14 @@ impl User {
         .await
     }
 
-    /// The value of an annotation of a folder, or of the account; `None` where there is none, or none that is text. One look
-    /// at the disk, which is waited for.
+    /// The value of an annotation of a folder, or of the account; `None` where there is none, or none that is text. One
+    /// look at the disk, which blocks.
     pub fn annotation(&self, of: Option<&FolderName>, entry: &str) -> Option<String> {
         let (path, file) = self.metadata_file(of).ok()?;
         text_of(&path, file, entry)
     }
 
-    /// Refuses what would go beyond the limits; what is there already may stay and shrink.
+    /// Refuses annotations beyond the limits; existing ones may stay and shrink.
     fn check_metadata(&self, before: &Metadata, all: &Metadata) -> Result<(), Error> {
         let settings = self.environment.settings.get();
         let largest = settings.metadata_value.get();
@@ -116,7 +116,7 @@ impl User {
     }
 }
 
-/// As [`User::annotation`], of a user's directory that no server has open.
+/// Like [`User::annotation`], for a user's directory that no server has open.
 pub fn annotation(home: &Path, of: Option<&FolderName>, entry: &str) -> Option<String> {
     match of {
         None => text_of(home, OF_ACCOUNT, entry),
@@ -125,7 +125,7 @@ pub fn annotation(home: &Path, of: Option<&FolderName>, entry: &str) -> Option<S
 }
 
 fn text_of(path: &Path, file: &str, entry: &str) -> Option<String> {
-    // What cannot be read is not there, for a script.
+    // An annotation that cannot be read does not exist for a script.
     read(path, file).ok()?.remove(entry).and_then(|value| String::from_utf8(value).ok())
 }
 
@@ -136,7 +136,7 @@ fn read(path: &Path, file: &str) -> Result<Metadata, Error> {
     let Some(content) = content else { return Ok(Metadata::new()) };
     let (all, whole) = parse(&content);
     if !whole {
-        log::warn!(file:% = path.join(file).display(); "A file of annotations is damaged; what can be read of it is kept");
+        log::warn!(file:% = path.join(file).display(); "A file of annotations is damaged; its readable lines are kept");
     }
     Ok(all)
 }
@@ -167,10 +167,10 @@ fn format(all: &Metadata) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// What begins the last line; no line of an entry does.
+/// How the last line begins; no entry's line begins like that.
 const END: &str = "#";
 
-/// The entries that can be read, and whether those are all.
+/// The readable entries, and whether they are all.
 fn parse(content: &[u8]) -> (Metadata, bool) {
     let mut all = Metadata::new();
     let (mut whole, mut at) = (false, 0);
@@ -209,7 +209,7 @@ mod tests {
             damaged[at] ^= 1;
             let (read, whole) = parse(&damaged);
             assert!(!whole || read == all, "{at}");
-            // Without the last line end everything is there.
+            // Without the final line end, all entries are still there.
             assert!(!parse(&content[..at]).1 || at + 1 == content.len(), "{at}");
         }
         assert_eq!(parse(b""), (Metadata::new(), false));

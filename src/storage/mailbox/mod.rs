@@ -1,20 +1,21 @@
-//! The mailbox store: Maildir directories that any mail program could read, and what makes them fast.
+//! The mailbox store: Maildir directories that any mail program could read, and the files that make them fast.
 //!
-//! Called by `services::delivery`, `protocols::imap`, `protocols::pop3` and whatever else owns mailboxes. It knows
-//! nothing of accounts (whether one exists, what its quota is), of protocols, or of what is inside a message: the cached
+//! Called by `services::delivery`, `protocols::imap`, `protocols::pop3` and others that access mailboxes. It knows
+//! nothing of accounts (whether one exists, what its quota is), of protocols, or of a message's content: the cached
 //! summaries are opaque octets made by the [`Summarizer`] it is given.
 //!
 //! # What it promises
 //!
 //! - [`User::append`], [`View::store_flags`], [`View::copy`], [`View::move_to`], [`View::expunge`] and [`View::remove`]
 //!   return after the files *and* their directory entries are synced (`fdatasync` of the file, rename, `fsync` of the
-//!   directory). Those who wait for one directory at the same time share one `fsync` (`commit.rs`). An inbox that is made
-//!   for its first message is synced beside it (`unsynced.rs`).
+//!   directory). Callers that wait for one directory at the same time share one `fsync` (`commit.rs`). An inbox made
+//!   for its first message is synced at the same time as the message (`unsynced.rs`).
 //! - Nobody sees a message before it is on disk, or the absence of one before that is. Flags are seen at once and
 //!   acknowledged when they are on disk.
-//! - The UID is in the file's name, so that the rename that makes a message visible fixes it. No UID is given out twice:
-//!   the next one lies above all in names and above the bound in `postrider-uid`, and that bound is raised, durably,
-//!   before a message goes whose UID is not below it (`uid_file.rs`). After a crash UIDNEXT may skip numbers.
+//! - The UID is in the file's name, so that the rename that makes a message visible fixes it. No UID is given out
+//!   twice: the next one lies above all in names and above the bound in `postrider-uid`, and that bound is raised,
+//!   durably, before a message is removed whose UID is not below it (`uid_file.rs`). After a crash UIDNEXT may skip
+//!   numbers.
 //! - Index (`postrider.index`) and cache (`postrider.cache`) may vanish or be damaged at any time. The index counts only
 //!   if the directories have not changed since it was written; otherwise they are listed, every message gets a new
 //!   mod-sequence (from the time, above all earlier ones) and the history of expunges begins again, so that a client that
@@ -24,15 +25,15 @@
 //! # Other programs
 //!
 //! Files that others add, rename or remove are noticed by inotify while a session has the folder open, and by the
-//! directories' times otherwise. A file without our `U=` is adopted by renaming it; a name that claims a UID which is
-//! another message's gets a new one. Others must work as Maildir demands: write in `tmp/`, then rename or link.
-//! Where another directory lies than the one that was opened, or none any more, what is known of the folder is dropped: its
-//! sessions end, and what lies there now is read (`maildir/ground.rs`). Of a user without a directory the inbox is made anew.
-//! Messages with bare LF, as Dovecot writes them, are served with CRLF (`body.rs`); our own are stored as they came.
+//! directories' times otherwise. A file without our `U=` is adopted by renaming it; a file whose name claims another
+//! message's UID gets a new one. Others must work as Maildir demands: write in `tmp/`, then rename or link. If the
+//! directory that was opened has been replaced or removed, everything known of the folder is dropped: its sessions end,
+//! and the directory now at its path is read (`maildir/ground.rs`). A user without a directory gets a new inbox.
+//! Messages with bare LF, as Dovecot writes them, are served with CRLF (`body.rs`); our own are stored as received.
 //!
 //! # Locks
 //!
-//! From outside to inside; nobody takes one while holding a later one, and none is held across an `await`:
+//! From outer to inner; nobody takes one while holding a later one, and none is held across an `await`:
 //!
 //! 1. `.postrider.lock` in the mail root, `flock`ed by the one process that owns all mailboxes below it, or shared by the
 //!    nodes of a cluster, of which each owns those users for whom it has a [`Tenure`](crate::storage::cluster::Tenure);
@@ -42,18 +43,19 @@
 //!    held during the shared `fsync`; held during the one of an expunge;
 //! 5. short ones around a single value (directories, summaries, events, history, usage).
 //!
-//! A user's turn (`Turns`) is not one of these: it is waited for, and had while a user is brought into memory, given to another
-//! node, renamed or deleted.
+//! A user's turn (`Turns`) is not one of these: it is awaited, and held while a user is loaded into memory, given to
+//! another node, renamed or deleted.
 //!
-//! Work on files runs on blocking threads, at most `parallel_jobs` at once, of which one user has `jobs_per_user`. Sessions
-//! read `Arc`s of immutable snapshots and wait for nobody.
+//! File operations run on blocking threads, at most `parallel_jobs` at once, of which one user has `jobs_per_user`.
+//! Sessions read `Arc`s of immutable snapshots and wait for nobody.
 //!
 //! # In the log
 //!
-//! Warnings: an index or cache could not be written (nothing is lost), inotify is not available, a folder that another
-//! program changed could not be read, a user's directory was replaced, a message cannot be read and is passed over
-//! ([`Unreadable`]). An error: a folder cannot be used, and the mail of its user goes on without it. What callers were to
-//! do and could not goes to them, with paths for the log and a [`Kind`](crate::foundations::failure::Kind) for the client.
+//! Warnings: an index or cache could not be written (nothing is lost), inotify is not available, a folder changed by
+//! another program could not be read, a user's directory was replaced, a message cannot be read and is skipped
+//! ([`Unreadable`]). An error: a folder cannot be used, and the user's other mail is served without it. Failed
+//! operations are returned to the caller, with paths for the log and a [`Kind`](crate::foundations::failure::Kind) for
+//! the client.
 
 mod append;
 mod body;

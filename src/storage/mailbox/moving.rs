@@ -1,4 +1,4 @@
-//! Who moves a message.
+//! Keeps two sessions from moving the same message.
 
 use std::collections::HashSet;
 
@@ -6,8 +6,9 @@ use parking_lot::{Condvar, Mutex};
 
 /// The messages of a folder that are on their way to another one.
 ///
-/// While a message is moved, it is in both folders for a moment. If two sessions moved it at once, both copies could be seen, and a
-/// third session could move one of them on before it is given up. So the second session waits, and then finds the message gone.
+/// While a message is moved, it is in both folders for a moment. If two sessions moved it at once, both copies could be
+/// seen, and a third session could move one of them on before it is given up. So the second session waits, and then
+/// finds the message gone.
 #[derive(Debug, Default)]
 pub(super) struct Moving {
     uids: Mutex<HashSet<u32>>,
@@ -22,8 +23,8 @@ pub(super) struct Claim<'a> {
 }
 
 impl Moving {
-    /// Waits until nobody else moves any of these. All are claimed at once and no lock is held meanwhile, so nobody waits in a
-    /// circle. Blocks.
+    /// Waits until nobody else moves any of these. All are claimed at once and no lock is held meanwhile, so there is
+    /// no deadlock. Blocks.
     pub fn claim<'a>(&'a self, uids: &'a [u32]) -> Claim<'a> {
         let mut moved = self.uids.lock();
         while uids.iter().any(|uid| moved.contains(uid)) {

@@ -1,4 +1,4 @@
-//! Names of folders: as clients say them, and as Maildir++ directories.
+//! Names of folders: as clients use them, and as Maildir++ directories.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,13 +12,13 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFolderName {
     /// Nothing between two separators, or nothing at all.
-    #[error("a folder name has no empty parts: no / at its beginning or end and no two together")]
+    #[error("a folder name cannot have empty parts: no / at its beginning or end, and no two in a row")]
     Empty,
     /// A control character, or a wildcard of LIST.
-    #[error("a folder name has no control characters and none of % and *")]
+    #[error("a folder name cannot contain control characters, % or *")]
     Character,
-    /// A level that other programs would take for the directory itself or the one above.
-    #[error("no part of a folder name is . or ..")]
+    /// A level that other programs would take for the directory itself or its parent.
+    #[error("no part of a folder name can be . or ..")]
     Relative,
     /// The directory's name would be longer than file systems take.
     #[error("the folder name is too long")]
@@ -31,8 +31,8 @@ pub enum InvalidFolderName {
 /// The name of a folder: UTF-8, levels separated by `/`, valid as a directory's name. Cheap to clone.
 ///
 /// Clients see `/` and not Maildir++'s `.`, because people put dots into names (`example.com`, `v1.0`) and never
-/// slashes. On disk levels are separated by `.`; a dot inside a level is written `\2e` and a backslash `\5c`, which is
-/// what Dovecot's name escaping reads. Other characters than printable ASCII are in modified UTF-7 (RFC 3501 §5.1.3).
+/// slashes. On disk levels are separated by `.`; a dot inside a level is written `\2e` and a backslash `\5c`, which
+/// Dovecot's name escaping understands. Characters other than printable ASCII are in modified UTF-7 (RFC 3501 §5.1.3).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FolderName(Arc<str>);
 
@@ -49,7 +49,7 @@ impl FolderName {
         Self("INBOX".into())
     }
 
-    /// Parses what a client says, already decoded to UTF-8. `INBOX` is recognised in any case (RFC 9051 §5.1).
+    /// Parses a client's name, already decoded to UTF-8. `INBOX` is recognised in any case (RFC 9051 §5.1).
     pub fn parse(text: &str) -> Result<Self, InvalidFolderName> {
         if text.len() > Self::MAX_DIRECTORY * 4 {
             return Err(InvalidFolderName::TooLong);
@@ -121,7 +121,7 @@ impl FolderName {
         directory
     }
 
-    /// The levels as they stand in names of directories.
+    /// The levels in the form used in directory names.
     pub(super) fn encoded_levels(&self) -> impl Iterator<Item = String> {
         self.0.split(Self::SEPARATOR).map(|level| {
             let mut escaped = String::with_capacity(level.len());
@@ -138,13 +138,13 @@ impl FolderName {
         })
     }
 
-    /// The folder a directory's name stands for; `None` when it is not one that clients could name. Names in plain
-    /// UTF-8, which Dovecot writes with `mailbox_list_utf8`, are understood too.
+    /// The folder a directory's name stands for; `None` when clients could not name it. Names in plain UTF-8, which
+    /// Dovecot writes with `mailbox_list_utf8`, are understood too.
     pub fn from_directory(directory: &str) -> Option<Self> {
         Self::from_levels(directory.strip_prefix('.')?.split('.')).filter(|name| !name.is_inbox())
     }
 
-    /// The folder with the given levels as they stand in names of directories.
+    /// The folder with the given levels in the form used in directory names.
     pub fn from_levels<'a>(levels: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut name = String::new();
         for (n, level) in levels.enumerate() {
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn hostile_names_are_refused() {
-        // Clients that keep folders as directories would be led out of theirs by `..`.
+        // Clients that store folders as directories would be led out of theirs by `..`.
         for name in ["..", "../../etc/passwd", "a/./b", "a/.."] {
             assert_eq!(FolderName::parse(name), Err(InvalidFolderName::Relative), "{name:?}");
         }

@@ -1,6 +1,6 @@
-//! What happens to a user's mailboxes, told to sessions that have asked for it (RFC 5465).
+//! News about a user's mailboxes, for sessions that have asked for it (RFC 5465).
 //!
-//! Made only while somebody listens. Whoever does not keep up is told so and has missed something.
+//! Created only while somebody listens. A listener that falls behind is told that it has missed something.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use super::snapshot::{Difference, Snapshot};
 use super::{FolderName, Status};
 
-/// Something that has happened.
+/// A change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// Messages of a folder have changed.
     Messages {
         /// The folder.
         folder: FolderName,
-        /// What it holds now; RECENT is not counted.
+        /// The folder's present counts, except RECENT.
         status: Status,
         /// Whether messages have come or gone.
         messages: bool,
@@ -36,25 +36,25 @@ pub enum News {
         /// Its name.
         to: FolderName,
     },
-    /// A name has been added to the subscribed ones, or removed.
+    /// A name has been subscribed or unsubscribed.
     Subscription(FolderName),
     /// Annotations have been set or removed.
     Metadata {
-        /// Of which folder; of the user's account when `None`.
+        /// The folder; `None` for the user's account.
         folder: Option<FolderName>,
         /// Their names.
         entries: Vec<String>,
     },
 }
 
-/// Where a user's news is told.
+/// The sender of a user's news.
 #[derive(Debug, Default)]
 pub(super) struct Hub {
     sender: Mutex<Option<broadcast::Sender<Arc<News>>>>,
 }
 
 impl Hub {
-    /// Listens from now on; at most so many news wait for whoever listens first.
+    /// Starts to listen; the first listener determines how much news may wait.
     pub fn listen(&self, most: usize) -> Listener {
         let mut sender = self.sender.lock();
         let receiver = match &*sender {
@@ -68,14 +68,14 @@ impl Hub {
         Listener(receiver)
     }
 
-    /// Tells something, if anybody listens.
+    /// Sends news, if anybody listens.
     pub fn tell(&self, news: impl FnOnce() -> News) {
         let mut sender = self.sender.lock();
         if let Some(open) = &*sender {
             if open.receiver_count() == 0 {
                 *sender = None;
             } else {
-                // The last listener may have gone in this moment.
+                // The last listener may have just gone.
                 let _ = open.send(Arc::new(news()));
             }
         }
@@ -86,7 +86,7 @@ impl Hub {
         self.sender.lock().as_ref().is_some_and(|sender| sender.receiver_count() > 0)
     }
 
-    /// Tells in what two states of a folder differ.
+    /// Sends the differences between two states of a folder.
     pub fn tell_difference(&self, folder: &FolderName, old: &Snapshot, new: &Snapshot) {
         if !self.is_heard() {
             return;
@@ -104,13 +104,13 @@ impl Hub {
 /// Most news that may wait.
 const MOST: usize = 1 << 16;
 
-/// Who listens to a user's news.
+/// A listener to a user's news.
 #[derive(Debug)]
 pub struct Listener(broadcast::Receiver<Arc<News>>);
 
 /// Some news was lost because the listener did not keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("some changes were not noticed in time")]
+#[error("some changes were missed")]
 pub struct Missed;
 
 impl Listener {
@@ -119,7 +119,7 @@ impl Listener {
         match self.0.recv().await {
             Ok(news) => Ok(news),
             Err(RecvError::Lagged(_)) => Err(Missed),
-            // The user is kept by the session that listens, so there will always be a sender.
+            // The listening session holds the user, so there will always be a sender.
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }

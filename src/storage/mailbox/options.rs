@@ -1,4 +1,4 @@
-//! What callers say to the store, and what it answers.
+//! Arguments and results of the store's operations.
 
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{MailboxId, ModSeq, SequenceNumber, Uid, UidValidity};
@@ -11,11 +11,11 @@ use super::{Flags, FolderName, Keyword, MailboxSettings};
 pub enum Access {
     /// SELECT: may change it, and takes the `\Recent` marks.
     ReadWrite,
-    /// EXAMINE: looks only.
+    /// EXAMINE: read only.
     ReadOnly,
 }
 
-/// What to do when the folder to store into does not exist.
+/// What to do when the target folder does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     /// Create and subscribe it (delivery).
@@ -24,12 +24,12 @@ pub enum Missing {
     Fail,
 }
 
-/// Whether expunged messages may be told now (RFC 9051 §7.5.1: not during FETCH, STORE and SEARCH).
+/// Whether expunged messages may be reported now (RFC 9051 §7.5.1: not during FETCH, STORE and SEARCH).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expunges {
-    /// Tell them; sequence numbers shift.
+    /// Report them; sequence numbers shift.
     Tell,
-    /// Keep them in the numbering for now.
+    /// Keep them numbered for now.
     Hold,
 }
 
@@ -49,18 +49,19 @@ pub struct AppendOptions {
     pub flags: Flags,
     /// Its keywords.
     pub keywords: Vec<Keyword>,
-    /// INTERNALDATE; the present when `None`.
+    /// INTERNALDATE; now when `None`.
     pub internal_date: Option<Timestamp>,
     /// The user's quota; `None` for no limit.
     pub quota: Option<ByteSize>,
-    /// What to do without the folder.
+    /// What to do if the folder does not exist.
     pub missing: Missing,
-    /// The octets of a message that goes once this one is there: it makes room within every limit. `None` for none.
+    /// The size of a message that is removed once this one is stored: it makes room within every limit. `None` for
+    /// none.
     pub in_place_of: Option<u64>,
 }
 
 impl AppendOptions {
-    /// As a delivery stores: no flags, now, folder created when missing.
+    /// As for a delivery: no flags, now, folder created when missing.
     pub const fn delivery(quota: Option<ByteSize>) -> Self {
         Self {
             flags: Flags::NONE,
@@ -82,12 +83,12 @@ pub struct Appended {
     pub uid: Uid,
 }
 
-/// What has become of a message that was to be stored unless something else was to be done.
+/// The result of storing a message unless something else is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unless<T> {
     /// It is stored.
     Appended(Appended),
-    /// It is not: this is to be done.
+    /// It is not stored: do this instead.
     Instead(T),
 }
 
@@ -96,7 +97,7 @@ pub enum Unless<T> {
 pub struct Copied {
     /// The epoch of the new UIDs.
     pub uid_validity: UidValidity,
-    /// Old and new UID of each message, ascending in both. Messages that were gone already are not in it.
+    /// Old and new UID of each message, ascending in both. Messages already gone are missing.
     pub uids: Vec<(Uid, Uid)>,
 }
 
@@ -124,17 +125,17 @@ pub enum FlagOperation {
     Replace,
 }
 
-/// What a flag change did, durably.
+/// The result of a flag change, durable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stored {
-    /// Messages whose flags are now different, ascending, each with the mod-sequence it got. One that the view then
-    /// shows with another one has been changed by somebody else since.
+    /// Messages whose flags are now different, ascending, each with its new mod-sequence. One that the view then shows
+    /// with a different mod-sequence has been changed by somebody else since.
     pub changed: Vec<(Uid, ModSeq)>,
-    /// Those of `changed` that somebody else had changed before, which the view has not shown yet; ascending.
+    /// Those of `changed` that somebody else had changed before without the view having shown it yet; ascending.
     pub overtaken: Vec<Uid>,
     /// Messages left alone because of UNCHANGEDSINCE, ascending (the MODIFIED code).
     pub modified: Vec<Uid>,
-    /// Messages that were gone already, ascending.
+    /// Messages already gone, ascending.
     pub gone: Vec<Uid>,
 }
 
@@ -145,10 +146,10 @@ impl Stored {
     }
 }
 
-/// News for a session, from [`View::sync`](super::View::sync), in the order in which they must be told.
+/// News for a session, from [`View::sync`](super::View::sync), in the order in which it must be reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Update {
-    /// A message is gone. Highest first, so each number is right when it is told (RFC 9051 §7.5.1).
+    /// A message is gone. Highest first, so each number is right when it is reported (RFC 9051 §7.5.1).
     Expunged {
         /// Its number until now.
         sequence: SequenceNumber,
@@ -193,7 +194,7 @@ pub struct Status {
     pub uid_validity: UidValidity,
     /// HIGHESTMODSEQ (RFC 7162 §3.1.7).
     pub highest_mod_seq: ModSeq,
-    /// MAILBOXID (RFC 8474); `None` where it was not asked, and for a folder whose identifier cannot be written down.
+    /// MAILBOXID (RFC 8474); `None` if not requested, and for a folder whose identifier cannot be stored.
     pub mailbox_id: Option<MailboxId>,
 }
 

@@ -1,4 +1,4 @@
-//! Bringing a folder's state and its directories to agree, whoever changed the directories.
+//! Reconciling a folder's state with its directories, whoever changed them.
 
 mod adoption;
 mod plan;
@@ -16,38 +16,38 @@ use super::maildir::uidlist::UidList;
 use super::snapshot::{Record, Snapshot};
 use super::{Error, Flags, Keyword, KeywordSet, Keywords};
 
-/// How much the state is to be trusted.
+/// How far the state can be trusted.
 #[derive(Clone, Copy)]
 pub(super) enum Known<'a> {
     /// It is complete: a file it does not know is foreign, whatever UID its name claims.
     Live,
     /// It comes from an index that may lack the latest changes, or there was none.
     Loading {
-        /// Mod-sequence above all that were ever given out; every message gets it, as it is not known which changed.
+        /// A mod-sequence above all ever given out; every message gets it, as it is unknown which changed.
         seed: u64,
         /// UIDs of files that do not have them in their names yet.
         takeover: Option<&'a UidList>,
     },
 }
 
-/// What was found in the directories, beside the state it was compared with.
+/// The content of the directories, beside the state it was compared with.
 #[derive(Clone, Copy)]
 struct Difference<'a> {
     from: &'a Snapshot,
     listing: &'a Listing,
-    /// What becomes of the files of the listing.
+    /// What is to be done with the listed files.
     plan: &'a Plan,
     known: Known<'a>,
 }
 
-/// Times a directory is listed again because it changes while it is read.
+/// How often a directory is listed again because it changes while it is read.
 const ATTEMPTS: usize = 5;
 
 impl Folder {
-    /// Reads the directories when somebody else may have changed them and nobody told.
+    /// Reads the directories when somebody else may have changed them unnoticed.
     pub fn refresh(self: &Arc<Self>) -> Result<(), Error> {
         let directories = self.directories()?;
-        // Adopting files changes the directories, so it takes a second look to see that nothing else did.
+        // Adopting files changes the directories, so only a second look shows that nothing else did.
         for _ in 0..3 {
             let mut state = self.lock();
             if state.watched {
@@ -63,7 +63,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Lists the directories again if that was done too early, once another change would show.
+    /// Lists the directories again if that was done too early, once a further change would show.
     pub fn resolve_doubt(self: &Arc<Self>, state: &mut State, directories: &Arc<Directories>) -> Result<(), Error> {
         if !state.doubtful || (!state.watched && self.is_within_tick(state.seen)) {
             return Ok(());
@@ -94,7 +94,7 @@ impl Folder {
         let mut listing = Listing::read(directories).map_err(&failed)?;
         let mut plan = Plan::make(&snapshot, &listing, state, known, directories);
         let mut quiet = directories.mtimes().map_err(&failed)? == before;
-        // A file that is renamed while its directory is listed may be passed over: only what is missing twice is gone.
+        // A file that is renamed while its directory is listed may be missed: only one missing twice is gone.
         for _ in 1..ATTEMPTS {
             if quiet || plan.missing.is_empty() {
                 break;
@@ -115,7 +115,7 @@ impl Folder {
         self.apply(state, directories, difference)
     }
 
-    /// Makes what was planned the state of the folder. When that fails, the directories are to be listed again.
+    /// Makes the plan the state of the folder. On failure the directories must be listed again.
     fn apply(
         self: &Arc<Self>,
         state: &mut State,
@@ -135,7 +135,7 @@ impl Folder {
     ) -> Result<(), Error> {
         let mut snapshot = from.clone();
         if plan.entries().any(|at| has_unknown_letter(listing.entry(at), &snapshot.keywords)) {
-            // Whoever put the file there has taught the folder a keyword before.
+            // The program that put the file there has added a keyword to the folder before.
             let table = keywords_file::read(directories.root()).map_err(self.failed("read the keywords"))?;
             snapshot.keywords = Arc::new(table);
         }
@@ -166,10 +166,10 @@ impl Folder {
             directories.sync(Place::Cur).map_err(self.failed("sync the directory"))?;
             directories.sync(Place::New).map_err(self.failed("sync the directory"))?;
             state.after_change(directories, Touched { cur: true, new: true });
-            // What must be listed for another reason still must.
+            // Anything that must be listed for another reason still must.
             state.stale |= !state.watched;
         }
-        // Only now: what fails before this is done again, and would be remembered twice.
+        // Only now: work that fails before this is repeated, and would be recorded twice.
         if !plan.missing.is_empty() {
             self.remember_removed(state, mod_seq, &plan.missing);
         }
@@ -194,8 +194,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Folds in that a file has appeared under a name: a message of ours with other flags, or a foreign one. With the
-    /// folder locked. For news from inotify; the answer is whether the directories must be listed after all.
+    /// Folds in a file that has appeared under a name: a message of ours with other flags, or a foreign one. With the
+    /// folder locked. For news from inotify; returns whether the directories must be listed after all.
     pub fn absorb_appeared(
         self: &Arc<Self>,
         state: &mut State,
@@ -239,7 +239,7 @@ impl State {
     }
 }
 
-/// Whether a file is the one the state means.
+/// Whether a file is the one the state refers to.
 fn is_recorded(record: &Record, stored: &[u8], found: Found<'_>) -> bool {
     if record.place != found.place {
         return false;
@@ -251,7 +251,7 @@ fn is_recorded(record: &Record, stored: &[u8], found: Found<'_>) -> bool {
     }
 }
 
-/// What a file's name says, with `$Forwarded` as the flag it is to us where Dovecot has made it a keyword.
+/// The content of a file's name, with `$Forwarded` as the flag it is to us where Dovecot has made it a keyword.
 fn read_name<'a>(found: Found<'a>, keywords: &Keywords) -> Option<FileName<'a>> {
     let mut parsed = FileName::parse(found.name, found.place)?;
     let forwarded = Keyword::parse("$Forwarded").ok().and_then(|keyword| keywords.slot(&keyword));

@@ -14,9 +14,9 @@ use crate::foundations::files::sync_directory;
 use crate::storage::cluster::Place;
 
 impl Mailboxes {
-    /// Deletes a user's directory: mail, scripts, subscriptions, and what an import that was cut off has left. Sessions end,
-    /// and what they had begun fails. Whoever asks for the user afterwards gets an empty mailbox, so the account must be out
-    /// of use before. One that was cut off is completed by the same again.
+    /// Deletes a user's directory: mail, scripts, subscriptions, and the remains of an interrupted import. Sessions
+    /// end, and operations in progress fail. Anyone who opens the user afterwards gets an empty mailbox, so the account
+    /// must be out of use before. An interrupted removal is completed by calling this again.
     ///
     /// # Errors
     /// Another node has the user, or the disk fails; then some of the mail is gone.
@@ -49,7 +49,7 @@ impl Mailboxes {
 
 fn delete(path: &Path) -> Result<(), Error> {
     let failed = |error: io::Error| Error::io(format!("cannot delete `{}`", path.display()), error);
-    // Where the directory lies on another disk, behind a link, the link alone would leave the mail there.
+    // Where the directory lies on another disk, behind a link, removing only the link would leave the mail there.
     let behind = match fs::canonicalize(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         found => found.map_err(failed)?,

@@ -1,9 +1,10 @@
-//! Giving a user's mail to another address.
+//! Moving a user's mail to another address.
 //!
-//! Under which address a user is known says the directory, and the mail follows: [`Mailboxes::begin_rename`] notes what is about
-//! to happen, the caller commits the new address, and [`Renaming::finish`] renames the directory. Users are only opened by
-//! addresses that the directory knows, so whoever is opened next makes up for a process that died in between: opened by the
-//! new address, the directory is renamed then; opened by the old one, nothing was committed, and the notes count no longer.
+//! The directory decides under which address a user is known, and the mail follows: [`Mailboxes::begin_rename`] records
+//! the intention, the caller commits the new address, and [`Renaming::finish`] renames the mail directory. Users are
+//! only opened by addresses that the directory knows, so the next opening repairs an interruption: if the user is
+//! opened by the new address, the mail directory is renamed then; if by the old one, nothing was committed and the
+//! notes are void.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -29,21 +30,21 @@ pub struct Renaming<'a> {
     _turns: Vec<OwnedMutexGuard<()>>,
 }
 
-/// In the old directory: the new address.
+/// Stored in the old mail directory: the new address.
 const BECOMES: &str = "postrider-becomes";
-/// Before the local part, beside the new directory: the old address.
+/// Prefix before the local part, beside the new mail directory; the file holds the old address.
 const WAS: &str = ".was-";
 /// Longest address in a note.
 const LONGEST: u64 = 4096;
-/// How long nobody is opened by the old address: whoever had looked it up before has to do so again.
+/// How long nobody is opened by the old address: cached look-ups must have expired.
 const GONE_FOR: Duration = Duration::from_secs(60);
 
 impl Mailboxes {
-    /// Ends the sessions of a user and notes that its mail is to be known by another address.
+    /// Ends a user's sessions and records that its mail is to move to another address.
     ///
     /// # Errors
-    /// There is mail under the new address, or the disk fails: then nothing has changed. Other nodes may remember the old
-    /// address: one of several renames nobody.
+    /// There is mail under the new address, or the disk fails: then nothing has changed. Fails also in a cluster, since
+    /// other nodes may remember the old address.
     pub async fn begin_rename(&self, from: &Address, to: &Address) -> Result<Renaming<'_>, Error> {
         if self.inner.membership.is_some() {
             return Err(Error::SeveralNodes);
@@ -65,10 +66,10 @@ impl Mailboxes {
 }
 
 impl Renaming<'_> {
-    /// The directory knows the new address: the mail gets it, too.
+    /// The directory has the new address: now the mail gets it, too.
     ///
     /// # Errors
-    /// The disk fails; the next one to open the mail by its new address tries again.
+    /// The disk fails; the next opening by the new address tries again.
     pub async fn finish(self) -> Result<(), Error> {
         let inner = &self.mailboxes.inner;
         {
@@ -114,7 +115,7 @@ fn move_over(old: &Path, new: &Path) -> Result<(), Error> {
     take_away(&note_beside(new))
 }
 
-/// Before a user is opened: completes what a process that died has left, or drops it.
+/// Called before a user is opened: completes what an interrupted process has left, or drops it.
 pub(super) fn make_up(root: &Path, address: &Address, path: &Path) -> Result<(), Error> {
     if is_directory(&path.join("cur"))? {
         return take_away(&path.join(BECOMES));
@@ -127,11 +128,11 @@ pub(super) fn make_up(root: &Path, address: &Address, path: &Path) -> Result<(),
     take_away(&note_beside(path))
 }
 
-/// What a note says; `None` where there is none.
+/// The content of a note; `None` where there is none.
 fn read_note(path: &Path) -> Result<Option<Address>, Error> {
     match read_bounded(path, LONGEST) {
         Ok(note) => Ok(String::from_utf8(note).ok().and_then(|note| note.parse().ok())),
-        // A note that cannot be read now is not taken to say nothing: the mail would stay behind.
+        // A note that cannot be read now must not count as empty: the mail would stay behind.
         Err(error) if error.source.raw_os_error().is_some() && error.source.kind() != ErrorKind::NotFound => {
             Err(error.into())
         }
@@ -160,7 +161,8 @@ mod tests {
         fs::create_dir_all(old.join("cur")).unwrap();
         fs::write(old.join("cur/1.M1.host"), "x").unwrap();
 
-        // Nothing was committed: the old address is opened next, and the new one, should it ever be somebody's, has no mail.
+        // Nothing was committed: the old address is opened next, and the new one, should anybody ever get it, has no
+        // mail.
         note(root.path(), &ann, &anna).unwrap();
         make_up(root.path(), &ann, &old).unwrap();
         make_up(root.path(), &anna, &new).unwrap();

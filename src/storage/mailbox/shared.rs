@@ -1,4 +1,4 @@
-//! Mailboxes among several nodes: taking users, and giving them back.
+//! Mailboxes among several nodes: taking and releasing users.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
@@ -13,7 +13,7 @@ use crate::foundations::address::Address;
 use crate::foundations::clock::Uptime;
 use crate::storage::cluster::{Membership, Place, Term};
 
-/// Users are opened and given back one after the other, in as many rows as there are turns.
+/// Users are opened and given back one at a time in each of this many lanes.
 const TURNS: usize = 64;
 
 /// Keeps a user from being opened while it is given back or its mail is deleted.
@@ -34,7 +34,7 @@ impl Turns {
         Arc::clone(&self.turns[usize::try_from(place).unwrap_or(0)]).lock_owned().await
     }
 
-    /// The turns of two users, in one order for everybody who waits for two.
+    /// The turns of two users, always taken in the same order.
     pub(super) async fn wait_for_both(&self, one: &str, other: &str) -> Vec<OwnedMutexGuard<()>> {
         let place = |key: &str| usize::try_from(self.hasher.hash_one(key) % TURNS as u64).unwrap_or(0);
         let places = BTreeSet::from([place(one), place(other)]);
@@ -50,14 +50,14 @@ impl Turns {
 #[derive(Debug, Default)]
 pub struct IdleUsers(HashMap<String, (u64, Uptime)>);
 
-/// Which users are given back.
+/// Which users to give back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release<'a> {
-    /// Those whom nobody uses now.
+    /// Those not in use.
     Unused,
-    /// Whoever uses them: sessions end.
+    /// Even if in use: sessions end.
     Anyway,
-    /// Whoever uses them; the node of this name has them then.
+    /// Even if in use; the named node owns them then.
     To(&'a str),
 }
 
@@ -79,10 +79,11 @@ impl Mailboxes {
         }
     }
 
-    /// The other node that has a user, with its address; `None` when it is here, from now on if nobody had it.
+    /// The other node that owns a user, with its address; `None` when it is this node, which takes users that nobody
+    /// owns.
     ///
     /// # Errors
-    /// It cannot be known now.
+    /// It cannot be determined now.
     pub async fn whereabouts(&self, account: &Address) -> Result<Option<(String, String)>, Error> {
         let key = account.key();
         let Some(membership) = &self.inner.membership else { return Ok(None) };
@@ -96,17 +97,18 @@ impl Mailboxes {
         }
     }
 
-    /// Gives a user back: what was begun is finished and written, then others may take it.
+    /// Gives a user back: changes in progress are finished and written, then others may take the user.
     ///
     /// # Errors
-    /// The database fails. The user's mail is closed then, and this node's until its lease ends or it is asked for here.
+    /// The database fails. The user's mail is closed then, and stays this node's until its lease ends or it is
+    /// requested here.
     pub async fn release(&self, key: &str, term: &Term, release: Release<'_>) -> Result<(), Error> {
         let Some(membership) = &self.inner.membership else { return Ok(()) };
         let _turn = self.inner.turns.wait(key).await;
         let (user, in_use) = {
             let mut users = self.inner.users.lock();
             let user = users.get(key).map(Arc::clone);
-            // One is in the map, one is here.
+            // One reference is in the map, one is here.
             let in_use = user.as_ref().is_some_and(|user| Arc::strong_count(user) > 2);
             if !in_use {
                 users.remove(key);
@@ -136,7 +138,7 @@ impl Mailboxes {
         self.inner.users.lock().keys().cloned().collect()
     }
 
-    /// Users whom nobody has used for so long.
+    /// Users not used for this long.
     pub fn unused(&self, idle: Duration, seen: &mut IdleUsers) -> Vec<String> {
         let now = Uptime::now();
         let users = self.inner.users.lock();
@@ -154,7 +156,7 @@ impl Mailboxes {
         unused
     }
 
-    /// Lets go of everybody at once, without a word to the disk: the lease has ended.
+    /// Releases everybody at once, without touching the disk: the lease has ended.
     pub fn abandon(&self) {
         let users = std::mem::take(&mut *self.inner.users.lock());
         for user in users.values() {

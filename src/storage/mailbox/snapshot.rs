@@ -1,4 +1,4 @@
-//! The state of a folder at one moment: never changed, shared by everybody who looks at it.
+//! The state of a folder at one moment: immutable, shared by everybody who looks at it.
 //!
 //! Messages lie in chunks of at most [`Chunk::MOST`]. A change copies the chunk it touches and shares the others, so it
 //! costs the same in a folder of a thousand messages and of a million, and two states are compared by comparing the
@@ -74,15 +74,15 @@ pub(super) fn base(stored: &[u8]) -> &[u8] {
     FileName::parse(stored, Place::Cur).map_or(stored, |name| name.base)
 }
 
-/// When a message came into its folder, from its file's name: a new message, a copy and what was moved here are named
-/// when they come; a file of another program was named by that program at the same occasion, as Maildir has it.
+/// When a message came into its folder, from its file's name: new messages, copies and moved messages are named on
+/// arrival; other programs also name a file on arrival, as Maildir requires.
 pub(super) fn saved_at(stored: &[u8]) -> Option<Timestamp> {
     let seconds = FileName::parse(stored, Place::Cur)?.seconds();
     i64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Timestamp::from_unix_seconds)
 }
 
-/// What tells which messages are recent (RFC 3501 §2.3.2): those in `new/`, and those that came with flags, and so
-/// into `cur/`, since the folder was loaded; but none that a session has claimed.
+/// Determines which messages are recent (RFC 3501 §2.3.2): those in `new/`, and those that arrived with flags, and so
+/// in `cur/`, since the folder was loaded; but none that a session has claimed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claims {
     /// UIDs below it have been recent to some session already.
@@ -146,7 +146,7 @@ impl Chunk {
     }
 }
 
-/// What a folder holds, counted.
+/// Totals of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Counts {
     pub messages: u32,
@@ -189,7 +189,7 @@ pub(super) struct Snapshot {
     /// Whether the folder is no longer there.
     pub gone: bool,
     chunks: Vec<Arc<Chunk>>,
-    /// How many messages lie before each chunk.
+    /// How many messages precede each chunk.
     starts: Vec<u32>,
 }
 
@@ -225,7 +225,7 @@ impl Snapshot {
         self.locate(index).map(|(chunk, inside)| &self.chunks[chunk].records[inside])
     }
 
-    /// Where a UID is: its position, or the one it would have.
+    /// The position of a UID, or the one it would have.
     pub fn find(&self, uid: u32) -> Result<usize, usize> {
         let (chunk, inside) = self.find_inside(uid);
         match inside {
@@ -258,7 +258,7 @@ impl Snapshot {
         self.chunks.iter().flat_map(|chunk| chunk.records.iter().enumerate().map(|(n, record)| (record, chunk.name(n))))
     }
 
-    /// The messages marked `\Deleted`, ascending; chunks without any are passed over.
+    /// The messages marked `\Deleted`, ascending; chunks without any are skipped.
     pub fn deleted(&self) -> impl Iterator<Item = &Record> {
         let chunks = self.chunks.iter().filter(|chunk| chunk.deleted > 0);
         chunks.flat_map(|chunk| chunk.records.iter().filter(|record| record.deleted() == 1))
@@ -391,7 +391,7 @@ impl Snapshot {
     }
 }
 
-/// What differs between two states of the same folder.
+/// The difference between two states of the same folder.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Difference {
     /// Messages only the old one has, ascending.
@@ -454,7 +454,7 @@ impl<'a> Walk<'a> {
         Self { chunks, inside: 0 }
     }
 
-    /// Passes over a whole chunk when both stand at the beginning of the same one.
+    /// Skips a whole chunk when both stand at the beginning of the same one.
     fn skip_shared(&mut self, other: &mut Self) -> bool {
         if self.inside != 0 || other.inside != 0 {
             return false;

@@ -1,8 +1,8 @@
 //! `postrider.cache`: a summary of each message, so that listing a folder opens no message.
 //!
-//! A header, then one record after the other: UID, length, CRC-32, octets. Where each begins is found by reading the
-//! file once, when the first summary is asked for; what was added since is kept in memory until it is written. It is a
-//! cache: damaged or missing summaries are rebuilt.
+//! A header, then one record after the other: UID, length, CRC-32, octets. Positions are found by reading the file
+//! once, when the first summary is asked for; later additions are kept in memory until they are written. It is a cache:
+//! damaged or missing summaries are rebuilt.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,7 +23,7 @@ const RECORD: usize = 12;
 const WINDOW: usize = 256 << 10;
 /// Largest summary that is kept. A larger one is rebuilt each time.
 const MOST: usize = 128 << 10;
-/// Summaries of a file that is rewritten that are in memory at once.
+/// Most summaries in memory at once while a file is rewritten.
 const REWRITTEN_TOGETHER: usize = 32;
 /// Octets of removed messages that the file may hold beyond those of existing ones.
 const SLACK: u64 = 1 << 20;
@@ -53,7 +53,7 @@ struct Place {
     at: u64,
 }
 
-/// To which folder and form of summaries a file belongs.
+/// The folder and format of summaries that a file belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub version: u32,
@@ -68,7 +68,7 @@ impl Summaries {
         }
     }
 
-    /// Notes that messages are gone.
+    /// Notes that messages have been removed.
     pub fn forget(&self, uids: &[u32]) {
         let mut inner = self.inner.lock();
         let Inner { places, dead, waiting, .. } = &mut *inner;
@@ -96,7 +96,7 @@ impl Summaries {
         (waiting + inner.places.as_ref().map_or(0, |places| places.capacity() * size_of::<Place>())) as u64
     }
 
-    /// Writes what waits to be written.
+    /// Writes pending summaries.
     pub fn flush(&self, folder: BorrowedFd<'_>, stamp: Stamp) -> io::Result<()> {
         let mut inner = self.inner.lock();
         if inner.waiting.is_empty() {
@@ -130,7 +130,7 @@ impl Summaries {
         Ok(())
     }
 
-    /// The summaries of some messages; `None` for those that must be made.
+    /// The summaries of some messages; `None` for those that must be computed.
     pub fn read(&self, folder: BorrowedFd<'_>, stamp: Stamp, uids: &[u32]) -> io::Result<Vec<Option<Bytes>>> {
         let mut inner = self.inner.lock();
         if inner.places.is_none() {
@@ -170,8 +170,8 @@ impl Summaries {
         Ok(found)
     }
 
-    /// Rewrites the file without removed messages when those take up more than is decent. They are counted as they
-    /// go, so that it costs nothing to find out, however many messages there are.
+    /// Rewrites the file without removed messages when those take up too much. They are counted as they go, so that
+    /// checking costs nothing, however many messages there are.
     pub fn compact(&self, folder: BorrowedFd<'_>, stamp: Stamp, exists: impl Fn(u32) -> bool) -> io::Result<()> {
         let Some(_compacting) = self.compacting.try_lock() else { return Ok(()) };
         let (live, end) = {
@@ -192,7 +192,7 @@ impl Summaries {
         let file = open(folder, stamp)?;
         let size = u64::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0);
         if size < end {
-            // It was emptied meanwhile: what was read from it is of no use any more.
+            // It was emptied meanwhile: the data read from it is obsolete.
             return Ok(());
         }
         let mut at = end;
@@ -210,7 +210,7 @@ impl Summaries {
         Ok(())
     }
 
-    /// Hands over a file with these summaries, piece by piece: of a large folder they are hundreds of megabytes.
+    /// Provides a file with these summaries, piece by piece: a large folder has hundreds of megabytes of them.
     fn rewrite(
         &self,
         folder: BorrowedFd<'_>,
@@ -237,14 +237,14 @@ impl Summaries {
 }
 
 impl Place {
-    /// What it occupies in the file.
+    /// The octets it occupies in the file.
     fn octets(&self) -> u64 {
         u64::from(self.length) + RECORD as u64
     }
 }
 
 impl Inner {
-    /// Reads where each summary lies.
+    /// Reads the position of each summary.
     fn load(&mut self, folder: BorrowedFd<'_>, stamp: Stamp) -> io::Result<()> {
         let file = open(folder, stamp)?;
         let size = u64::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0);
@@ -272,7 +272,7 @@ impl Inner {
             at = after;
         }
         if at < size {
-            // Written behind half a record, nothing would be found again.
+            // After an incomplete record, nothing written would be found again.
             rustix::fs::ftruncate(&file, at)?;
         }
         places.sort_by_key(|place| place.uid);
@@ -298,7 +298,7 @@ fn header(stamp: Stamp) -> Vec<u8> {
     header
 }
 
-/// Opens the file for reading and adding; one of another form is emptied first.
+/// Opens the file for reading and appending; one of another format is emptied first.
 fn open(folder: BorrowedFd<'_>, stamp: Stamp) -> io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::openat(folder, NAME, flags, Mode::RUSR | Mode::WUSR)?;

@@ -16,7 +16,7 @@ use super::reconcile::Known;
 use super::snapshot::Record;
 use super::{Error, FlagChange, FlagOperation, KeywordSet};
 
-/// Whether messages stay where they come from.
+/// Whether messages stay at their source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transfer {
     /// They do.
@@ -25,14 +25,14 @@ pub(super) enum Transfer {
     Move,
 }
 
-/// What has come from another folder so far.
+/// What has arrived from another folder so far.
 struct Received {
     messages: Vec<Arrived>,
     /// What to wait for until all of it is on disk.
     ticket: u64,
 }
 
-/// A message that has come from another folder.
+/// A message that has arrived from another folder.
 pub(super) struct Arrived {
     /// The UID it has there.
     pub old: u32,
@@ -128,12 +128,12 @@ impl Folder {
         Ok(uid)
     }
 
-    /// Moves messages from another folder here; on disk in both when this returns. Those that somebody else has moved or
-    /// expunged meanwhile do not come. Blocks.
+    /// Moves messages from another folder here; on disk in both when this returns. Those that somebody else has moved
+    /// or expunged meanwhile do not arrive. Blocks.
     ///
-    /// A message is removed there only once its name here is on disk. A rename would be one step instead of two, but if somebody
-    /// synced the other folder in between, the message would be on disk in neither. If several sessions move a message at once, the first
-    /// one does. A copy whose original somebody has expunged meanwhile is given up.
+    /// A message is removed there only once its name here is on disk. A rename would be one step instead of two, but if
+    /// somebody synced the other folder in between, the message would be on disk in neither. If several sessions move a
+    /// message at once, the first one does. A copy whose original somebody has expunged meanwhile is dropped.
     pub fn take_over(self: &Arc<Self>, from: &Arc<Self>, uids: &[u32]) -> Result<Vec<Arrived>, Error> {
         let _claim = from.moving.claim(uids);
         let mut copied = self.receive(from, uids)?;
@@ -152,7 +152,8 @@ impl Folder {
         Ok(copied)
     }
 
-    /// Removes messages from the folder from which they were copied. Returns the UIDs there of those that somebody else has removed.
+    /// Removes messages from the folder they were copied from. Returns the UIDs there of those that somebody else has
+    /// removed.
     pub fn release(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<BTreeSet<u32>, Error> {
         let mut left: BTreeMap<u32, u64> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
         let mut lost = BTreeSet::new();
@@ -175,8 +176,8 @@ impl Folder {
         Ok(lost)
     }
 
-    /// RFC 6851 §3.3: if originals cannot be removed, their copies do not stay either. But if an original has gone, its copy is all
-    /// that is left of the message.
+    /// RFC 6851 §3.3: if originals cannot be removed, their copies do not stay either. But if an original has gone, its
+    /// copy is all that is left of the message.
     fn give_back(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<(), Error> {
         let there = from.current();
         if there.gone {
@@ -188,7 +189,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Gives copies the flags that their originals have now; those without an original are lost.
+    /// Gives copies the present flags of their originals; those without an original are dropped.
     fn follow(
         self: &Arc<Self>,
         from: &Arc<Self>,
@@ -219,8 +220,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Locks both folders once there is a slot here for every keyword of the messages. Looks again after locking, because another
-    /// session may have given them one more before.
+    /// Locks both folders once there is a slot here for every keyword of the messages. Checks again after locking,
+    /// because another session may have given them one more before.
     fn lock_translated<'a>(
         self: &'a Arc<Self>,
         from: &'a Arc<Self>,
@@ -271,7 +272,7 @@ impl Folder {
 /// Two locked folders; the first is missing if both are the same.
 type Locks<'a> = (Option<MutexGuard<'a, State>>, MutexGuard<'a, State>);
 
-/// Locks two folders, which may be the same. Whoever locks two does it here, so that all do it in the same order.
+/// Locks two folders, which may be the same. All code that locks two uses this, so that the order is always the same.
 fn lock_both<'a>(first: &'a Arc<Folder>, second: &'a Arc<Folder>) -> Locks<'a> {
     match Arc::as_ptr(first).cmp(&Arc::as_ptr(second)) {
         std::cmp::Ordering::Equal => (None, second.lock()),

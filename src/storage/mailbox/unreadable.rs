@@ -1,10 +1,10 @@
-//! Going on where single messages cannot be read.
+//! Continuing when single messages cannot be read.
 
 use super::{Error, View};
 use crate::foundations::mail::Uid;
 
-/// Notes messages that are there and cannot be read (a bad sector, a file of another user), for whoever can do without
-/// them.
+/// Collects messages that exist but cannot be read (a bad sector, a file of another user), for callers that can do
+/// without them.
 #[derive(Debug, Default)]
 pub struct Unreadable {
     /// Why the first of them cannot be read.
@@ -12,11 +12,11 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    /// What [`Summaries`](super::Summaries) or [`Bodies`](super::Bodies) have given for one of the messages that were
-    /// asked for; `None` for one that is gone or cannot be read.
+    /// Takes a result of [`Summaries`](super::Summaries) or [`Bodies`](super::Bodies) for one of the requested
+    /// messages; returns `None` for one that is gone or cannot be read.
     ///
     /// # Errors
-    /// More than one message cannot be read.
+    /// The error concerns more than one message.
     pub fn pass<T>(&mut self, next: Option<(Uid, Result<T, Error>)>) -> Result<Option<T>, Error> {
         match next {
             Some((_, Ok(item))) => Ok(Some(item)),
@@ -26,7 +26,7 @@ impl Unreadable {
                 Ok(None)
             }
             Some((_, Err(error))) => Err(error),
-            // It has ended early: its last error was about all that were left.
+            // It ended early: its last error was about all the remaining messages.
             None => Err(self.first.take().unwrap_or(Error::Closing)),
         }
     }
@@ -36,15 +36,15 @@ impl Unreadable {
         self.first.is_none()
     }
 
-    /// Says in the log that there are some in the folder, once for all of them.
+    /// Logs once for all of them that there are some in the folder.
     pub fn log(&self, view: &View) {
         if let Some(error) = &self.first {
             log::warn!(user:% = view.account(), folder:% = view.folder(), error:% = error;
-                "Messages that cannot be read are passed over");
+                "Messages that cannot be read are skipped");
         }
     }
 
-    /// For whoever cannot do without them.
+    /// For callers that cannot do without them.
     ///
     /// # Errors
     /// There are some.

@@ -1,7 +1,7 @@
-//! An inbox that was just made for its first message, and the syncs it still needs.
+//! An inbox just made for its first message, and the syncs it still needs.
 //!
-//! The message needs two syncs of its own, and a first delivery mostly waits for the disk. So another thread syncs the inbox at the
-//! same time. Nobody is told of anything in the inbox before that is done.
+//! The message needs two syncs of its own, and a first delivery mostly waits for the disk. So another thread syncs the
+//! inbox at the same time. Nobody is told of anything in the inbox before that is done.
 
 use std::io;
 
@@ -24,7 +24,7 @@ impl Unsynced {
         self.0.lock().is_some()
     }
 
-    /// Syncs it, unless that is done already. After a failure, the next caller tries again. Blocks.
+    /// Syncs it, unless that has been done. After a failure, the next caller tries again. Blocks.
     pub fn sync(&self) -> io::Result<()> {
         let mut owed = self.0.lock();
         if let Some(inbox) = &mut *owed {

@@ -1,4 +1,4 @@
-//! What an account's mail occupies, and its quota.
+//! An account's usage and quota.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::storage::cluster::Tenure;
 /// An account, as its folders see it.
 pub(super) struct Account {
     pub address: Address,
-    /// Where news of its folders is told.
+    /// Receives news about its folders.
     pub hub: Hub,
     /// The right to its mail.
     pub tenure: Tenure,
@@ -37,11 +37,11 @@ pub(super) struct Account {
 struct Parts {
     folders: HashMap<FolderName, Usage>,
     total: Usage,
-    /// What is promised to messages that are being stored.
+    /// Room promised to messages that are being stored.
     reserved: Usage,
-    /// Whether every folder has contributed.
+    /// Whether every folder's usage is known.
     complete: bool,
-    /// Whether `maildirsize` says something else.
+    /// Whether `maildirsize` is outdated.
     changed: bool,
 }
 
@@ -61,7 +61,7 @@ impl Account {
         account
     }
 
-    /// As [`Environment::job`], when it is the turn of this job among the account's own and among all.
+    /// Like [`Environment::job`], once it is this job's turn among the account's own and among all.
     pub async fn job<T: Send + 'static>(
         &self,
         environment: &Environment,
@@ -76,7 +76,7 @@ impl Account {
         environment.job(work).await
     }
 
-    /// Notes what one folder occupies now.
+    /// Records one folder's current usage.
     pub fn contribute(&self, folder: &FolderName, usage: Usage, environment: &Environment) {
         let mut parts = self.usage.lock();
         let before = match parts.folders.get_mut(folder) {
@@ -100,23 +100,23 @@ impl Account {
         self.usage.lock().folders.remove(folder);
     }
 
-    /// What all folders occupy; `None` while some have not contributed.
+    /// The usage of all folders; `None` while that of some is unknown.
     pub fn usage(&self) -> Option<Usage> {
         let parts = self.usage.lock();
         parts.complete.then_some(parts.total)
     }
 
-    /// The folders that have contributed.
+    /// The folders whose usage is known.
     pub fn folders(&self) -> Vec<FolderName> {
         self.usage.lock().folders.keys().cloned().collect()
     }
 
-    /// Whether a folder has contributed.
+    /// Whether a folder's usage is known.
     pub fn has(&self, folder: &FolderName) -> bool {
         self.usage.lock().folders.contains_key(folder)
     }
 
-    /// Notes that every folder has contributed.
+    /// Notes that every folder's usage is known.
     pub fn complete(&self, environment: &Environment) {
         self.look_for_limits();
         let mut parts = self.usage.lock();
@@ -126,12 +126,12 @@ impl Account {
         }
     }
 
-    /// Notes that some folder may not have contributed.
+    /// Notes that some folder's usage may be unknown.
     pub fn doubt(&self) {
         self.usage.lock().complete = false;
     }
 
-    /// Forgets what every folder has contributed.
+    /// Forgets every folder's usage.
     pub fn forget_usage(&self) {
         let mut parts = self.usage.lock();
         parts.folders.clear();
@@ -143,16 +143,16 @@ impl Account {
         self.limits.lock().as_ref().map_or((None, None), |limits| (limits.octets, limits.messages))
     }
 
-    /// Reads `maildirsize` again: whoever administers the mailbox may have changed or removed it. What cannot be read now is as
-    /// it was.
+    /// Reads `maildirsize` again: an administrator may have changed or removed it. If it cannot be read now, the
+    /// earlier limits stay.
     fn look_for_limits(&self) {
         if let Ok(limits) = maildirsize::read(&self.path) {
             *self.limits.lock() = limits;
         }
     }
 
-    /// Promises room to messages, if the quota has it once others have gone. The promise ends when the result is dropped; by
-    /// then the messages count themselves.
+    /// Promises room to messages, if the quota has it once others have gone. The promise ends when the result is
+    /// dropped; by then the messages are counted themselves.
     pub fn reserve(&self, wanted: Usage, going: Usage, quota: Option<ByteSize>) -> Result<Reservation<'_>, Error> {
         if self.own_limits() != (None, None) {
             self.look_for_limits();
@@ -175,7 +175,7 @@ impl Account {
 }
 
 impl Account {
-    /// Keeps `maildirsize` right for other programs, when it is there.
+    /// Keeps `maildirsize` right for other programs, if it exists.
     pub fn write_maildirsize(&self) {
         self.look_for_limits();
         let limits = self.limits.lock().clone();

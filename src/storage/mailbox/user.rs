@@ -42,17 +42,17 @@ pub struct User {
     /// The mail root.
     root: PathBuf,
     pub(super) path: PathBuf,
-    /// What lay there when it was last looked for.
+    /// What lay there when it was last looked at.
     ground: Mutex<Ground>,
-    /// Held for reading while something is changed, for writing while folders are made, renamed or deleted.
+    /// Held for reading while messages are changed, for writing while folders are made, renamed or deleted.
     gate: RwLock<()>,
     tree: Tree,
     loaded: Mutex<HashMap<FolderName, Arc<Folder>>>,
-    /// The highest UIDVALIDITY known of.
+    /// The highest UIDVALIDITY known.
     validity: AtomicU32,
-    /// Folders whose UIDVALIDITY is in that.
+    /// Folders whose UIDVALIDITY is included in that.
     asked: Mutex<HashSet<FolderName>>,
-    /// Whether the default folders have been seen to.
+    /// Whether the default folders have been dealt with.
     prepared: AtomicBool,
     used: AtomicU64,
     visits: Arc<Visits>,
@@ -90,8 +90,8 @@ impl User {
         Ok(user)
     }
 
-    /// Counts a session whose `end` is cancelled when this process must let go of the user's mail, until what is returned is
-    /// dropped.
+    /// Counts a session until the returned value is dropped. Its `end` is cancelled when this process must release the
+    /// user's mail.
     pub fn visit(&self, end: CancellationToken) -> Visit {
         Visits::enter(&self.visits, end)
     }
@@ -119,8 +119,8 @@ impl User {
         }
     }
 
-    /// As [`Self::append`], unless there is something else to do instead. What says so may block, and runs on the thread
-    /// that would store: changing threads takes longer than a look at the disk.
+    /// Like [`Self::append`], unless `instead` has something else to do. It may block and runs on the storing thread:
+    /// changing threads takes longer than a look at the disk.
     pub async fn append_unless<T: Send + 'static>(
         self: &Arc<Self>,
         folder: &FolderName,
@@ -146,7 +146,7 @@ impl User {
             .await
     }
 
-    /// Is told from now on what happens to the user's folders.
+    /// Subscribes to news about the user's folders.
     pub fn listen(&self) -> Listener {
         self.account.hub.listen(self.environment.settings.get().waiting_news as usize)
     }
@@ -183,7 +183,7 @@ impl User {
         .await
     }
 
-    /// What all folders together occupy.
+    /// The usage of all folders together.
     pub async fn usage(self: &Arc<Self>) -> Result<Usage, Error> {
         let user = Arc::clone(self);
         self.job(move || {
@@ -219,7 +219,7 @@ impl User {
         .await
     }
 
-    /// Forgets all indexes and caches and rebuilds them from the directories.
+    /// Drops all indexes and caches and rebuilds them from the directories.
     pub async fn reindex(self: &Arc<Self>) -> Result<(), Error> {
         let user = Arc::clone(self);
         self.job(move || {
@@ -235,13 +235,13 @@ impl User {
 }
 
 impl User {
-    /// Keeps folders from being deleted or renamed while something is changed. Only on threads that may block.
+    /// Keeps folders from being deleted or renamed while something is changed. Only on blocking threads.
     pub(super) fn enter(&self) -> RwLockReadGuard<'_, ()> {
         self.used.store(self.environment.use_number(), Ordering::Relaxed);
         self.gate.read()
     }
 
-    /// As [`User::enter`], after making the folder if it is missing and that is wanted, or if it is a default one.
+    /// Like [`User::enter`], after making the folder if it is missing and that is requested, or if it is a default one.
     pub(super) fn enter_with(&self, folder: &FolderName, missing: Missing) -> Result<RwLockReadGuard<'_, ()>, Error> {
         if missing == Missing::Fail {
             self.prepare_for(folder)?;
@@ -261,7 +261,7 @@ impl User {
         Ok(self.enter())
     }
 
-    /// Whether a folder lies where it is known to.
+    /// Whether a folder is at its known place.
     fn finds(&self, folder: &FolderName) -> Result<bool, Error> {
         match self.tree.path_of(folder) {
             Some(path) => Ok(is_directory(&path.join("cur"))?),
@@ -269,7 +269,7 @@ impl User {
         }
     }
 
-    /// Runs work on the user's files on a thread that may block, when the inbox is where it should be and on disk.
+    /// Runs work on the user's files on a blocking thread, once the inbox is in its place and on disk.
     pub(super) async fn job<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
@@ -291,7 +291,7 @@ impl User {
         move |error| Error::io(format!("cannot {doing} in `{}`", self.path.display()), error)
     }
 
-    /// Keeps everybody else from changing the folders. Only on threads that may block.
+    /// Keeps everybody else from changing the folders. Only on blocking threads.
     pub(super) fn gate_for_change(&self) -> RwLockWriteGuard<'_, ()> {
         self.used.store(self.environment.use_number(), Ordering::Relaxed);
         self.gate.write()
@@ -310,7 +310,7 @@ impl User {
         self.visits.end();
     }
 
-    /// Writes what indexes lack and then nothing more: changes that have begun are waited for, later ones fail. Blocks.
+    /// Writes what indexes lack and then nothing more: changes in progress are waited for, later ones fail. Blocks.
     pub(super) fn settle(&self) {
         self.send_away();
         let _gate = self.gate.write();
@@ -360,7 +360,7 @@ impl User {
         let now = u32::try_from(self.environment.clock.now().unix_seconds().max(1)).unwrap_or(u32::MAX);
         let mut highest = self.validity.load(Ordering::Acquire);
         let mut asked = self.asked.lock();
-        // Each folder is asked once: those that are made or loaded here are counted as they are.
+        // Each folder is asked once: those made or loaded here are counted as they are.
         for name in self.tree.names().into_iter().filter(|name| asked.insert(name.clone())) {
             let file = self.tree.path_of(&name).and_then(|path| directory::open(&path).ok());
             let file = file.and_then(|root| UidFile::read(root.as_fd()).ok().flatten());
@@ -371,7 +371,7 @@ impl User {
         validity
     }
 
-    /// Of a folder that is about to be made.
+    /// For a folder about to be made.
     fn fresh_identity(&self) -> UidFile {
         UidFile::first(self.fresh_validity(), self.environment.fresh_mailbox_id())
     }
@@ -394,7 +394,7 @@ impl User {
                 let _reserved = self.account.reserve(sizes.fold(Usage::default(), add), Usage::default(), quota)?;
                 target.receive(from, uids)?
             }
-            // What is moved is counted already. Whoever is over the quota moves it to Trash, too.
+            // Moved messages are already counted. A user over the quota must be able to move mail to Trash, too.
             Transfer::Move => target.take_over(from, uids)?,
         };
         let uid = |uid: u32| Uid::new(uid).unwrap_or(Uid::MIN);
@@ -402,7 +402,7 @@ impl User {
         Ok(Copied { uid_validity: target.current().uid_validity, uids })
     }
 
-    /// Makes sure that every folder has said what it occupies. Not after [`User::enter`]: it waits for the gate itself.
+    /// Makes sure that every folder's usage is known. Not after [`User::enter`]: it waits for the gate itself.
     pub(super) fn know_usage(&self) -> Result<(), Error> {
         if self.account.usage().is_some() {
             return Ok(());
@@ -418,11 +418,11 @@ impl User {
                 Some(usage) => self.account.contribute(&name, usage, &self.environment),
                 None => match self.folder(&name) {
                     Ok(_) | Err(Error::NoFolder(_)) => {}
-                    // All mail would wait until somebody has put it right.
+                    // Otherwise all mail would wait until somebody has fixed it.
                     Err(error) if is_lasting(&error) => {
                         let address = &self.account.address;
                         log::error!(user:% = address, folder:% = name, error:% = error;
-                            "The folder {name} of {address} cannot be used, and does not count; let the server write there");
+                            "The folder {name} of {address} cannot be used and is left out of the usage; make it writable for the server");
                     }
                     Err(error) => return Err(error),
                 },
@@ -452,7 +452,7 @@ impl User {
         self.loaded.lock().is_empty() && !self.account.unsynced.is_owed()
     }
 
-    /// When it was last used, as a number that grows.
+    /// The time of last use, as a number that grows.
     pub(super) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
@@ -463,7 +463,7 @@ impl User {
     }
 }
 
-/// Whether a folder is refused for what it is, such as one of another program's own: trying again does not help.
+/// Whether a folder is refused for good, such as another program's own: trying again does not help.
 fn is_lasting(error: &Error) -> bool {
     use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
     let Error::Io { source, .. } = error else { return false };

@@ -26,7 +26,7 @@ pub struct View {
     folder: Arc<Folder>,
     access: Access,
     base: Arc<Snapshot>,
-    /// Messages that are gone but still in the numbering, ascending.
+    /// Messages that are gone but still numbered, ascending.
     ghosts: Vec<Ghost>,
     /// UIDs of messages that are recent here, ascending.
     recent: Vec<u32>,
@@ -48,7 +48,7 @@ impl View {
         Self { user, folder, access, base, ghosts: Vec::new(), recent: Vec::new(), receiver }
     }
 
-    /// The same view of the folder as it is now, for the access that is wanted.
+    /// The same view of the folder as it is now, with the given access.
     pub(super) fn renewed(mut self, access: Access) -> Self {
         self.access = access;
         self.base = Arc::clone(&self.receiver.borrow_and_update());
@@ -59,7 +59,7 @@ impl View {
         self
     }
 
-    /// Whose it is.
+    /// The account.
     pub fn account(&self) -> &Address {
         self.user.account()
     }
@@ -99,7 +99,7 @@ impl View {
         ModSeq::new(self.base.highest).unwrap_or(ModSeq::MIN)
     }
 
-    /// Whether it still has messages that are gone, because the client could not be told of that yet.
+    /// Whether it still numbers messages that are gone, because the client could not be told yet.
     pub const fn holds_expunges(&self) -> bool {
         !self.ghosts.is_empty()
     }
@@ -152,7 +152,7 @@ impl View {
         SequenceNumber::from_index(index)
     }
 
-    /// The folder's counts as they are now, whatever this view has been told.
+    /// The folder's current counts, whatever this view has been told.
     pub fn status(&self) -> Status {
         self.folder.current().status(self.recent())
     }
@@ -197,7 +197,7 @@ impl View {
         ranges.into_iter().flat_map(|range| self.rows_between(range.start().index(), range.end().index() + 1))
     }
 
-    /// The messages of a set of UIDs, ascending; UIDs that do not exist are passed over.
+    /// The messages of a set of UIDs, ascending; UIDs that do not exist are skipped.
     pub fn rows_by_uid(&self, set: &SequenceSet<Uid>) -> impl Iterator<Item = (SequenceNumber, Row)> + Send {
         let ranges: Vec<_> = set.ranges(self.last_uid()).collect();
         ranges.into_iter().flat_map(|range| {
@@ -210,7 +210,7 @@ impl View {
         (start..end).filter_map(|index| Some((SequenceNumber::from_index(index)?, self.record(index)?.row())))
     }
 
-    /// Brings the view up to date and says what must be told for it, in that order.
+    /// Brings the view up to date and returns the news for the client, in the order in which it must be told.
     pub fn sync(&mut self, expunges: Expunges) -> Vec<Update> {
         let new = Arc::clone(&self.receiver.borrow_and_update());
         let mut updates = Vec::new();
@@ -254,7 +254,7 @@ impl View {
         gone.sort_unstable_by_key(|ghost| ghost.record.uid);
         match expunges {
             Expunges::Tell => {
-                // Highest first, so that each number is still right when it is told.
+                // Highest first, so that each number is still right when it is reported.
                 updates.extend(gone.iter().rev().filter_map(|ghost| {
                     let sequence = SequenceNumber::from_index(ghost.index)?;
                     Some(Update::Expunged { sequence, uid: Uid::new(ghost.record.uid)? })
@@ -272,7 +272,7 @@ impl View {
         }
     }
 
-    /// What is recent to this session; if it may change the folder, to no other one.
+    /// Messages recent to this session; if it may change the folder, to no other one.
     fn claim(&self) -> Claims {
         let mut claims = self.folder.claims();
         if self.access == Access::ReadWrite {
@@ -289,7 +289,7 @@ impl View {
         }
     }
 
-    /// Waits until there is something for [`View::sync`] to tell. Cancel-safe.
+    /// Waits until [`View::sync`] has something to report. Cancel-safe.
     pub async fn changed(&mut self) {
         if self.receiver.changed().await.is_err() {
             // The folder holds the sender and this view the folder, so there will always be one.
@@ -334,8 +334,8 @@ impl View {
         }
     }
 
-    /// Changes flags; durable when it returns. UIDs that are gone are passed over. The view itself learns of the change
-    /// in its next [`View::sync`].
+    /// Changes flags; durable when it returns. UIDs that are gone are skipped. The view itself learns of the change in
+    /// its next [`View::sync`].
     pub async fn store_flags(&self, uids: &[Uid], change: &FlagChange) -> Result<Stored, Error> {
         self.writable()?;
         let uids = bare(uids);
@@ -343,13 +343,13 @@ impl View {
         self.work(move |folder| folder.store_flags(&uids, &change, Some(&seen))).await
     }
 
-    /// Expunges the messages marked `\Deleted`, of those only the given ones when there is a set (UID EXPUNGE); durable
-    /// when it returns. The UIDs that went, ascending. Only messages this view has are touched.
+    /// Expunges the messages marked `\Deleted`, or only those in the set if there is one (UID EXPUNGE); durable when it
+    /// returns. Returns the expunged UIDs, ascending. Only messages in this view are touched.
     pub async fn expunge(&self, among: Option<&SequenceSet<Uid>>) -> Result<Vec<Uid>, Unfinished> {
         self.writable()?;
         let last = self.last_uid();
         let meant = |uid: &u32| among.is_none_or(|set| Uid::new(*uid).is_some_and(|uid| set.contains(uid, last)));
-        // RFC 9051 §6.4.3: what another session has marked in the meantime may go or stay.
+        // RFC 9051 §6.4.3: messages that another session has marked in the meantime may go or stay.
         let uids: Vec<u32> = self.base.deleted().map(|record| record.uid).filter(meant).collect();
         self.work(move |folder| Ok(folder.expunge(|_| uids, Only::Deleted))).await?
     }
@@ -409,12 +409,12 @@ impl View {
         Bodies::new(Arc::clone(&self.folder), &uids)
     }
 
-    /// Reads the cached summaries of many messages, and makes those that are missing.
+    /// Reads the cached summaries of many messages, and computes missing ones.
     pub fn summaries(&self, uids: Vec<Uid>) -> Summaries {
         Summaries::new(Arc::clone(&self.folder), &uids)
     }
 
-    /// Changes the folder on a thread that may block, while no folder of the user is deleted or renamed.
+    /// Changes the folder on a blocking thread, while no folder of the user is deleted or renamed.
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(Arc<Folder>) -> Result<T, Error> + Send + 'static,
@@ -441,7 +441,7 @@ impl Drop for View {
 }
 
 impl Folder {
-    /// Has messages that are recent to some session moved to `cur/`, beside everything else.
+    /// Has messages that are recent to some session moved to `cur/`, in the background.
     fn settle_recent_soon(self: &Arc<Self>) {
         if self.settling.swap(true, Ordering::AcqRel) {
             return;

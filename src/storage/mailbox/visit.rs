@@ -1,4 +1,4 @@
-//! Sessions of a user, which end when the process lets go of the user's mail.
+//! A user's sessions, which end when the process releases the user's mail.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// The sessions of one user. There are no more than connections.
+/// The sessions of one user. Their number is bounded by that of connections.
 #[derive(Debug, Default)]
 pub(super) struct Visits(Mutex<Open>);
 
@@ -37,7 +37,7 @@ impl Visits {
         Visit { visits: Arc::clone(visits), number }
     }
 
-    /// Ends those that are there, and at once those that come.
+    /// Ends the present sessions, and later ones at once.
     pub(super) fn end(&self) {
         let mut open = self.0.lock();
         open.is_over = true;
@@ -48,13 +48,13 @@ impl Visits {
 }
 
 impl Visit {
-    /// Whether the session ends because the process lets go of the user's mail.
+    /// Whether the session ends because the process releases the user's mail.
     pub fn is_over(&self) -> bool {
         self.visits.0.lock().is_over
     }
 
     /// What the client of such a session is told.
-    pub const FAREWELL: &str = "Your mailboxes have moved to another server of this house; connect again";
+    pub const FAREWELL: &str = "Your mailboxes have moved to another server; connect again";
 }
 
 impl Drop for Visit {

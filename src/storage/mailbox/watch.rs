@@ -1,8 +1,8 @@
-//! Learning from inotify what other programs do in folders that sessions have open.
+//! Learns from inotify about changes by other programs in folders that sessions have open.
 //!
 //! One inotify instance for the process, two watches for each open folder. Names are taken from the events, so that a
-//! file another program adds is found without listing the directory. Events that our own changes cause are known by
-//! the state agreeing with them already.
+//! file added by another program is found without listing the directory. Events caused by our own changes are
+//! recognised because the state already agrees with them.
 
 use std::collections::HashMap;
 use std::io;
@@ -35,12 +35,12 @@ struct Inner {
     watched: HashMap<WatchDescriptor, (Weak<Folder>, Place)>,
 }
 
-/// What inotify has said about a folder.
+/// What inotify has reported about a folder.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     appeared: Vec<(Place, Vec<u8>)>,
     vanished: Vec<(Place, Vec<u8>)>,
-    /// Whether there was more than can be told.
+    /// Whether there was more than could be kept.
     overflow: bool,
     watches: Vec<WatchDescriptor>,
 }
@@ -76,7 +76,7 @@ impl Watcher {
         Ok(added)
     }
 
-    /// Lets go of every folder.
+    /// Releases every folder.
     pub fn abandon(&self) {
         self.left.lock().clear();
         self.inner.lock().watched.clear();
@@ -91,7 +91,7 @@ impl Watcher {
         }
     }
 
-    /// Passes on all events there are; the folders that got some.
+    /// Distributes all pending events; returns the folders that got some.
     pub fn drain(&self) -> Vec<Arc<Folder>> {
         let mut touched: Vec<Arc<Folder>> = Vec::new();
         let mut buffer = [0; 16 << 10];
@@ -119,7 +119,7 @@ impl Watcher {
         touched
     }
 
-    /// Waits for events and has them looked at, until the tasks are told to stop or the store is gone.
+    /// Waits for events and has them processed, until the tasks are told to stop or the store is gone.
     pub async fn run(environment: Weak<Environment>) {
         let Some((ready, stop)) = environment.upgrade().and_then(|environment| {
             let inner = environment.watcher.as_ref()?.inner.lock();
@@ -137,7 +137,7 @@ impl Watcher {
                 let jobs = Arc::clone(&strong);
                 strong.tasks.spawn(async move {
                     if let Err(error) = jobs.job(move || folder.absorb()).await {
-                        log::warn!(error:% = error; "Changes by another program could not be read; they will be with the next one");
+                        log::warn!(error:% = error; "Changes by another program could not be read; they are read with the next change");
                     }
                 });
             }
@@ -172,7 +172,7 @@ impl Events {
 }
 
 impl Folder {
-    /// Watches the folder while a session has it open; without inotify its directories' times must do.
+    /// Watches the folder while a session has it open; without inotify its directories' times must suffice.
     pub fn watch(self: &Arc<Self>) {
         let Some(watcher) = &self.environment.watcher else { return };
         let Ok(directories) = self.directories() else { return };
@@ -204,7 +204,7 @@ impl Folder {
         }
         let now = directories.mtimes();
         if now.as_ref().is_ok_and(|now| self.is_within_tick(*now)) {
-            // What comes in this moment would be told neither by inotify nor by the times, so the next flush ends it.
+            // Changes at this moment would be reported neither by inotify nor by the times, so the next flush ends it.
             self.want_flush();
             return;
         }
@@ -215,11 +215,11 @@ impl Folder {
             Err(_) => state.stale = true,
         }
         self.unwatch();
-        // What happened between the look and now.
+        // Changes between that look and now.
         state.before_change(directories);
     }
 
-    /// Ends the watch of a folder that is another process's by now, when no session has it open any more.
+    /// Ends the watch of a folder now owned by another process, when no session has it open any more.
     pub fn unwatch_lapsed(&self) {
         let mut state = self.lock();
         if self.views.load(std::sync::atomic::Ordering::Acquire) == 0 && std::mem::take(&mut state.watched) {
@@ -235,7 +235,7 @@ impl Folder {
         }
     }
 
-    /// Looks at what inotify has said.
+    /// Processes inotify's reports.
     fn absorb(self: &Arc<Self>) -> Result<(), Error> {
         let directories = self.directories()?;
         let mut state = self.lock();
@@ -243,7 +243,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Folds in what inotify has said so far, with the folder locked. What cannot be folded in makes the state stale.
+    /// Folds in inotify's reports so far, with the folder locked. Anything that cannot be folded in marks the state as
+    /// outdated.
     pub fn absorb_events(self: &Arc<Self>, state: &mut State, directories: &Arc<Directories>) {
         if let Some(watcher) = &self.environment.watcher {
             let mut others = watcher.drain();
@@ -268,12 +269,12 @@ impl Folder {
         if result.is_err() || overflow || state.stale || self.has_lost(state, directories, &vanished) {
             state.stale = true;
             if let Err(error) = self.reconcile(state, directories, Known::Live) {
-                log::warn!(error:% = error; "A folder that another program has changed could not be read");
+                log::warn!(error:% = error; "A folder changed by another program could not be read");
             }
         }
     }
 
-    /// Whether a message of ours, shown already or not, is among the names that vanished, and not there after all.
+    /// Whether a message of ours, shown already or not, is among the names that vanished, and really gone.
     fn has_lost(&self, state: &State, directories: &Directories, vanished: &[(Place, Vec<u8>)]) -> bool {
         let snapshot = self.current();
         vanished.iter().any(|(place, name)| {

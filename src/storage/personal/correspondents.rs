@@ -1,4 +1,4 @@
-//! People somebody has written to.
+//! The people an account has written to.
 
 use super::Personal;
 use crate::foundations::address::Address;
@@ -32,10 +32,10 @@ impl Personal {
         rows.iter().map(read).collect()
     }
 
-    /// An account has written to these people. Beyond `most`, those not written to for longest are forgotten. A name that
-    /// is empty leaves a known one.
+    /// Records that an account has written to these people. Beyond `most`, those not written to for longest are
+    /// forgotten. An empty name keeps a known one.
     ///
-    /// # Errors
+    /// The database fails; then nothing is recorded.
     /// The database fails; nothing is remembered then.
     pub async fn wrote_to(
         &self,

@@ -1,4 +1,4 @@
-//! Letters that are to be sent in a moment, and can be taken back until then.
+//! Letters waiting to be sent, which can be taken back until then.
 
 use super::Personal;
 use crate::foundations::address::Address;
@@ -8,18 +8,18 @@ use crate::storage::database::{Error, Row};
 /// A letter that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// Whose it is, as [`Address::key`] writes it.
+    /// The account, as [`Address::key`] writes it.
     pub account: String,
-    /// The name of the wish to send it, of 64 characters at the most.
+    /// The id of the request to send it, of 64 characters at the most.
     pub wish: String,
-    /// The letter, in the words of whoever holds it.
+    /// The letter, in the caller's format.
     pub content: String,
     /// When it is to be sent.
     pub due: Timestamp,
 }
 
 impl Personal {
-    /// Holds a letter until it is due, in place of what the same wish has held before.
+    /// Holds a letter until it is due, replacing the one held for the same request.
     ///
     /// # Errors
     /// The database fails.
@@ -49,7 +49,7 @@ impl Personal {
         row.map_or(Ok(0), |row| row.int(0))
     }
 
-    /// Holds a letter no longer; whether it was held.
+    /// Stops holding a letter; returns whether it was held.
     ///
     /// # Errors
     /// The database fails.
@@ -67,8 +67,8 @@ impl Personal {
         Ok(self.database.fetch_optional(sql, &[account.key().into(), wish.into()]).await?.is_some())
     }
 
-    /// The letters that were due before a moment, the first first, at most `most`; with them those that would be due after
-    /// `latest`, which cannot be meant: the clock was ahead.
+    /// The letters due before a moment, the earliest first, at most `most`; also those due after `latest`, a time that
+    /// can only come from a clock that was ahead.
     ///
     /// # Errors
     /// The database fails.

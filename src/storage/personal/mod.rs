@@ -1,8 +1,8 @@
-//! What users keep beside their mail: preferences of the webmail, and the people they have written to,
-//! which letters were sent and which are to be sent in a moment.
+//! What users keep beside their mail: preferences of the webmail, the people they have written to, the letters already
+//! sent, and those to be sent in a moment.
 //!
-//! Promises: durable when a call returns; bounded for each account, the people not written to for longest go first. Nothing
-//! here is looked up while mail is received or fetched. Called by the webmail.
+//! Promises: durable when a call returns; bounded for each account, the people not written to for longest go first.
+//! Nothing here is looked up while mail is received or fetched. Called by the webmail.
 
 mod correspondents;
 mod held;

@@ -1,34 +1,34 @@
-//! Letters that were sent, so that none is sent twice by several processes.
+//! Letters that were sent, so that several processes do not send one twice.
 
 use super::Personal;
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::storage::database::{Error, Sql};
 
-/// A wish to send a letter, and the process that is asked to fulfil it.
+/// A request to send a letter, and the process asked to do it.
 #[derive(Debug, Clone, Copy)]
 pub struct Wish<'a> {
     /// Whose it is.
     pub account: &'a Address,
-    /// The wish's own name, of 64 characters at the most.
+    /// The request's id, of 64 characters at the most.
     pub name: &'a str,
-    /// The process's own name, likewise.
+    /// The process's id, likewise.
     pub process: &'a str,
 }
 
-/// What has become of a wish so far.
+/// The state of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begun {
-    /// It is this process's to fulfil; an earlier attempt of it, if there was one, has sent nothing.
+    /// It is for this process to send; an earlier attempt of it, if any, has sent nothing.
     Here,
-    /// It was fulfilled.
+    /// It was sent.
     Sent,
-    /// Another process has begun at that time, and has not told how it went.
+    /// Another process began at that time, and has not reported the result.
     Elsewhere(Timestamp),
 }
 
 impl Personal {
-    /// Reserves a wish for a process. What is older than `forget` is forgotten.
+    /// Reserves a request for a process. Requests older than `forget` are forgotten.
     ///
     /// # Errors
     /// The database fails.
@@ -40,7 +40,7 @@ impl Personal {
         self.database.execute(Sql::assembled(format!("{insert}{conflict}")), &values).await?;
         let sql = "SELECT process, begun_at, sent_at FROM sendings WHERE account = ? AND wish = ?";
         let row = self.database.fetch_optional(sql, &[wish.account.key().into(), wish.name.into()]).await?;
-        // Only somebody whose clock is far ahead forgets it meanwhile.
+        // Only a process whose clock is far ahead would forget it meanwhile.
         let Some(row) = row else { return Ok(Begun::Elsewhere(now)) };
         Ok(match (row.opt_time(2)?, row.text(0)? == wish.process) {
             (Some(_), _) => Begun::Sent,
@@ -49,7 +49,7 @@ impl Personal {
         })
     }
 
-    /// A wish was fulfilled.
+    /// Records that a request was carried out.
     ///
     /// # Errors
     /// The database fails.
@@ -60,7 +60,7 @@ impl Personal {
         Ok(())
     }
 
-    /// Nothing was sent, and any process may try again.
+    /// Records that nothing was sent; any process may try again.
     ///
     /// # Errors
     /// The database fails.

@@ -1,8 +1,9 @@
-//! What was put into quarantine, noted until its recipient has been told.
+//! Quarantined messages, recorded until their recipients have been told.
 //!
-//! Promises: a note is on disk when a call returns, each message once for each account, with texts of bounded length.
-//! An account's notes are claimed before a letter about them is sent, so that of several processes one sends it; a claim ends by
-//! itself. Called by intake, which notes, and by `services::digest`, which tells. Failures are returned, nothing is logged.
+//! Promises: a note is on disk when a call returns, once per message and account, with texts of bounded length. An
+//! account's notes are claimed before a letter about them is sent, so that only one of several processes sends it; a
+//! claim expires by itself. Called by intake, which records, and by `services::digest`, which sends the letters.
+//! Failures are returned, nothing is logged.
 
 mod notes;
 

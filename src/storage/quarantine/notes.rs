@@ -1,18 +1,18 @@
-//! The table of notes, and who is about to tell of them.
+//! The table of notes, and the claims on them.
 
 use std::time::Duration;
 
 use crate::foundations::clock::Timestamp;
 use crate::storage::database::{Database, Error, Row, Sql, Val};
 
-/// A message in quarantine, as its recipient is told of it.
+/// A message in quarantine, as reported to its recipient.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Note {
     /// The message's name in the journal.
     pub mail: String,
     /// When it came.
     pub noted_at: Timestamp,
-    /// Its id in the queue, if it is held there; else it lies in the recipient's folder.
+    /// Its id in the queue, if it is held there; otherwise it is in the recipient's folder.
     pub entry: Option<String>,
     /// Its From field.
     pub author: String,
@@ -20,9 +20,9 @@ pub struct Note {
     pub subject: String,
     /// Its Date field.
     pub sent: String,
-    /// What it scores.
+    /// Its score.
     pub score: f64,
-    /// Why, in words.
+    /// The reason, in words.
     pub because: String,
 }
 
@@ -47,7 +47,7 @@ impl QuarantineNotes {
         Self { database }
     }
 
-    /// Notes a message for an account; a second note of the same message changes nothing.
+    /// Records a message for an account; recording it again changes nothing.
     ///
     /// # Errors
     /// The database fails.
@@ -81,7 +81,7 @@ impl QuarantineNotes {
         rows.iter().map(|row| row.text(0)).collect()
     }
 
-    /// Makes an account's notes this process's business; `false` when another is about to tell of them.
+    /// Claims an account's notes for this process; `false` when another has claimed them.
     ///
     /// # Errors
     /// The database fails.
@@ -89,15 +89,15 @@ impl QuarantineNotes {
         let conflict = self.database.dialect().on_conflict(&["account"], &[]);
         let insert = format!("INSERT INTO quarantine_letters (account, claimed_at) VALUES (?, 0){conflict}");
         self.database.execute(Sql::assembled(insert), &[account.into()]).await?;
-        // A claim from the time to come was made while the clock was ahead.
+        // A claim from the future was made while the clock was ahead.
         let sql =
             "UPDATE quarantine_letters SET claimed_at = ? WHERE account = ? AND (claimed_at < ? OR claimed_at > ?)";
         let values: [Val; 4] = [now.into(), account.into(), (now - LEASE).into(), (now + LEASE).into()];
         Ok(self.database.execute(sql, &values).await? == 1)
     }
 
-    /// An account's notes from before a moment, the oldest first. After a claim only: whoever had it before may have told of
-    /// them and gone.
+    /// An account's notes from before a moment, the oldest first. Only after a claim: an earlier claimant may have sent
+    /// them meanwhile.
     ///
     /// # Errors
     /// The database fails.
@@ -120,7 +120,7 @@ impl QuarantineNotes {
         rows.iter().map(note).collect()
     }
 
-    /// An account has been told of what came before a moment: it is forgotten, and the claim ends.
+    /// Records that an account has been told of notes from before a moment: they are deleted, and the claim ends.
     ///
     /// # Errors
     /// The database fails.
@@ -133,7 +133,7 @@ impl QuarantineNotes {
     }
 }
 
-/// A text on one line, no longer than that.
+/// A text on one line, cut to this length.
 fn line(text: &str, longest: usize) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(longest).collect()
 }
@@ -169,12 +169,12 @@ mod tests {
         assert!(!notes.claim("ann@example.test", at(20)).await.unwrap());
         let found = notes.of("ann@example.test", at(1), 10).await.unwrap();
         assert_eq!((found.len(), found[0].author.as_str(), found[0].subject.len()), (1, "Eve  Bcc: x", LINE));
-        // Who had the claim has gone away without a word.
+        // The claimant has gone away silently.
         assert!(notes.claim("ann@example.test", at(700)).await.unwrap());
         notes.settle("ann@example.test", at(1)).await.unwrap();
         assert!(notes.claim("ann@example.test", at(701)).await.unwrap());
         assert!(notes.of("ann@example.test", at(1), 10).await.unwrap().is_empty());
-        // Who claimed while the clock was ahead has gone too.
+        // The claimant from the time when the clock was ahead has gone, too.
         assert!(notes.claim("ann@example.test", at(9_000_000)).await.unwrap());
         assert!(notes.claim("ann@example.test", at(800)).await.unwrap());
     }

@@ -12,8 +12,8 @@ const LEASE: Duration = Duration::from_secs(3600);
 const REMEMBERED: i64 = 40;
 
 impl Reports {
-    /// Domains with counts of days before `day` that were not sent yet and that nobody has claimed lately, at most `most` of
-    /// them. What is counted of a domain's day after that was sent is not: it is forgotten with the claim.
+    /// Domains with unsent counts of days before `day` that nobody has claimed lately, at most `most`. Counts added to
+    /// a domain's day after it was sent are not sent: they are deleted along with the claim.
     ///
     /// # Errors
     /// The database fails.
@@ -32,7 +32,7 @@ impl Reports {
         Ok(found)
     }
 
-    /// Makes the counts of a domain this process's business. `false` when somebody else has sent them or is about to.
+    /// Claims the counts of a domain for this process. `false` when somebody else has sent them or is about to.
     ///
     /// # Errors
     /// The database fails.
@@ -49,7 +49,7 @@ impl Reports {
         Ok(database.execute(sql, &values).await? == 1)
     }
 
-    /// What was counted for a domain under one of its policies has been sent: it is forgotten, and the rest is still there.
+    /// The counts of a domain under one of its policies have been sent: they are deleted, the others stay.
     ///
     /// # Errors
     /// The database fails.
@@ -59,7 +59,7 @@ impl Reports {
         self.0.database.execute(sql, &values).await.map(|_| ())
     }
 
-    /// The counts of a domain have been sent, or nobody wants them: they are forgotten.
+    /// The counts of a domain have been sent, or nobody wants them: they are deleted.
     ///
     /// # Errors
     /// The database fails.

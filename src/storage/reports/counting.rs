@@ -15,11 +15,12 @@ use crate::storage::database::{Database, Dialect, Durability, Error, Sql, Val};
 crate::words! {
     /// What a report is about.
     pub enum Kind {
-        /// Who has sent mail in a domain's name (DMARC aggregate reports).
+        /// Mail sent in a domain's name (DMARC aggregate reports).
         Dmarc = "dmarc",
         /// How sessions with a domain's hosts were protected (TLS-RPT, RFC 8460).
         Tls = "tlsrpt",
-        /// A single message that was not what it said (DMARC failure reports, RFC 6591). They are received, not counted.
+        /// A single message that was not what it claimed (DMARC failure reports, RFC 6591). They are received, not
+        /// counted.
         Failure = "failure",
     }
 }
@@ -30,10 +31,10 @@ impl serde::Serialize for Kind {
     }
 }
 
-/// How something that is counted came out.
+/// The outcome of something that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// As the domain's owner wants it.
+    /// As the domain's owner intends.
     Good,
     /// Otherwise.
     Bad,
@@ -42,13 +43,13 @@ pub enum Outcome {
 /// How often something was seen for a domain on one day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// The policy that held, as JSON.
+    /// The policy in force, as JSON.
     pub policy: String,
-    /// What was seen, as JSON; empty for successes that are only counted.
+    /// The observation, as JSON; empty for successes that are only counted.
     pub detail: String,
-    /// How often it came out as the owner wants it.
+    /// Number of good outcomes.
     pub good: u64,
-    /// How often it did not.
+    /// Number of bad outcomes.
     pub bad: u64,
 }
 
@@ -60,7 +61,7 @@ pub(super) struct Inner {
     pub(super) database: Database,
     clock: SharedClock,
     pending: Mutex<HashMap<Key, (u64, u64)>>,
-    /// This process among those that write, and the day it began.
+    /// This process as one of the writers, and the day it began.
     process: (String, i64),
     writing: tokio::sync::Mutex<Writing>,
     pub(super) failures: Mutex<Vec<super::Failure>>,
@@ -75,7 +76,7 @@ struct Key {
     detail: String,
 }
 
-/// What is to be written with one commit.
+/// The rows of one commit.
 struct Row {
     key: Key,
     digest: String,
@@ -89,21 +90,21 @@ impl Row {
     }
 }
 
-/// Where the writing is.
+/// The state of writing.
 struct Writing {
     /// The number of the next commit.
     number: i64,
-    /// Its rows, if it is not known what became of it.
+    /// Its rows, if its result is unknown.
     uncertain: Option<Vec<Row>>,
 }
 
-/// Stands for a kind in the claims, where each process notes the number of its last commit.
+/// Stands for a kind in the claims, where each process records the number of its last commit.
 const WRITTEN: &str = "written";
 /// Most different results in memory; further ones are not counted until these are in the tables.
 const MOST_PENDING: usize = 20_000;
 /// Longest policy or detail in octets; a longer one is not counted.
 const LONGEST: usize = 16_384;
-/// How often the tables are brought up to date.
+/// How often the tables are updated.
 const EVERY: Duration = Duration::from_secs(60);
 /// Rows in one transaction, so that the database's other writers are not kept waiting.
 const BATCH: usize = 200;
@@ -129,7 +130,7 @@ impl Reports {
         &self.0.database
     }
 
-    /// Writes what was counted, now and then and at the end.
+    /// Writes counts at intervals and at the end.
     pub fn start(&self, tasks: &Tasks) {
         let (reports, running) = (self.clone(), tasks.clone());
         tasks.spawn(async move {
@@ -140,7 +141,7 @@ impl Reports {
                     () = running.stopping() => {}
                 }
                 if let Err(error) = reports.flush().await {
-                    log::warn!(cause:% = error; "Results for reports cannot be written now; they stay in memory");
+                    log::warn!(cause:% = error; "Results for reports cannot be written at the moment; they stay in memory");
                 }
             }
         });
@@ -151,7 +152,7 @@ impl Reports {
         at.unix_seconds().div_euclid(86_400)
     }
 
-    /// Counts one result of now.
+    /// Counts one result now.
     pub fn note(&self, kind: Kind, domain: &str, policy: String, detail: String, outcome: Outcome) {
         if domain.is_empty() || domain.len() > 253 || policy.len() > LONGEST || detail.len() > LONGEST {
             return;
@@ -169,10 +170,10 @@ impl Reports {
         }
     }
 
-    /// Adds what was counted to the tables.
+    /// Adds pending counts to the tables.
     ///
     /// # Errors
-    /// The database fails; what was not written stays in memory.
+    /// The database fails; unwritten counts stay in memory.
     pub async fn flush(&self) -> Result<(), Error> {
         let mut writing = self.0.writing.lock().await;
         loop {
@@ -188,8 +189,8 @@ impl Reports {
         }
     }
 
-    /// Takes some of what is in memory, in the order of the table: processes that lock rows in different orders would wait for
-    /// each other.
+    /// Takes some pending counts, in the order of the table: processes that lock rows in different orders would wait
+    /// for each other.
     fn take_batch(&self) -> Vec<Row> {
         let mut pending = self.0.pending.lock();
         let keys: Vec<Key> = pending.keys().take(BATCH).cloned().collect();
@@ -203,7 +204,7 @@ impl Reports {
         batch
     }
 
-    /// Adds a batch to the tables, unless that was done under this number already and only the answer was lost.
+    /// Adds a batch to the tables, unless that was already done under this number and only the answer was lost.
     async fn write(&self, number: i64, batch: &[Row]) -> Result<(), Error> {
         let dialect = self.0.database.dialect();
         let (process, day) = &self.0.process;
@@ -235,7 +236,7 @@ impl Reports {
         transaction.commit().await
     }
 
-    /// What was counted for a domain on a day, what was seen most first, at most `most` of it.
+    /// The counts of a domain on a day, the most frequent first, at most `most`.
     ///
     /// # Errors
     /// The database fails.
@@ -254,7 +255,7 @@ impl Reports {
     }
 }
 
-/// Adds to the counts of a row that is there, else inserts it.
+/// Adds to the counts of an existing row, else inserts it.
 fn adding(dialect: Dialect) -> Sql {
     let insert = "INSERT INTO report_tallies (kind, day, domain, digest, policy, detail, good, bad) \
                   VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
@@ -302,7 +303,7 @@ mod tests {
         };
         let names = || (0..50).map(|n| format!("d{n}.test"));
         names().for_each(|domain| note(&domain));
-        // The database has it, and the process does not know.
+        // The database has it, but the process does not know.
         let batch = reports.take_batch();
         reports.write(1, &batch).await.unwrap();
         reports.0.writing.lock().await.uncertain = Some(batch);

@@ -1,11 +1,11 @@
-//! Single messages that were not what they said, for domains that want to hear of each (RFC 7489 §7.3).
+//! Single messages that were not what they claimed, for domains that want a report of each (RFC 7489 §7.3).
 
 use std::net::IpAddr;
 
 use super::Reports;
 use crate::foundations::clock::Timestamp;
 
-/// A message that has failed DMARC, as far as its domain may know of it: no recipient, no text.
+/// A message that has failed DMARC, limited to what its domain may know: no recipient, no text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The domain whose record asks for it.
@@ -14,15 +14,15 @@ pub struct Failure {
     pub to: Vec<String>,
     /// When it came.
     pub at: Timestamp,
-    /// From where.
+    /// The client's address.
     pub client: Option<IpAddr>,
     /// Its reverse-path.
     pub reverse_path: String,
     /// Our Authentication-Results.
     pub results: String,
-    /// The fields of its header that tell where it is from.
+    /// The header fields that show its origin.
     pub header: String,
-    /// What became of it, as the filter's decisions are called.
+    /// What was done with it, in the terms of the filter's decisions.
     pub decision: &'static str,
     /// Whether a signature was of the author's domain.
     pub dkim_aligned: bool,
@@ -30,11 +30,11 @@ pub struct Failure {
     pub spf_aligned: bool,
 }
 
-/// Most failures in memory; further ones are not told.
+/// Most failures in memory; further ones are dropped.
 const MOST: usize = 200;
 
 impl Reports {
-    /// Remembers a failure until [`Reports::take_failures`]. Never waits; a crash forgets it.
+    /// Keeps a failure until [`Reports::take_failures`]. Never waits; lost in a crash.
     pub fn note_failure(&self, failure: Failure) {
         let mut failures = self.0.failures.lock();
         if failures.len() < MOST {
@@ -42,7 +42,7 @@ impl Reports {
         }
     }
 
-    /// The failures since this was asked last.
+    /// The failures since the last call.
     pub fn take_failures(&self) -> Vec<Failure> {
         std::mem::take(&mut self.0.failures.lock())
     }

@@ -1,4 +1,4 @@
-//! Reports that others have sent.
+//! Reports received from others.
 
 use serde::Serialize;
 
@@ -14,21 +14,21 @@ pub struct Received {
     pub kind: Kind,
     /// Our domain.
     pub domain: String,
-    /// Who has made it.
+    /// The organization that made it.
     pub organization: String,
-    /// Its name among that organization's reports.
+    /// Its id, unique among that organization's reports.
     pub report_id: String,
     /// The reverse-path it came with.
     pub sender: String,
-    /// The beginning of the time it is about.
+    /// The beginning of the period it covers.
     pub begins_at: Timestamp,
-    /// The end of it.
+    /// The end of the period.
     pub ends_at: Timestamp,
     /// When it came.
     pub received_at: Timestamp,
-    /// How much of what it counts was in order.
+    /// Number of good results it counts.
     pub passed: u64,
-    /// How much was not.
+    /// Number of bad ones.
     pub failed: u64,
     /// The whole report, as JSON.
     pub content: String,
@@ -41,9 +41,9 @@ pub struct ReceivedQuery {
     pub kind: Kind,
     /// Only those of this domain.
     pub domain: Option<String>,
-    /// Only those about times that end after this.
+    /// Only those whose period ends after this.
     pub since: Timestamp,
-    /// Most of them, the newest first.
+    /// Most reports, the newest first.
     pub most: u32,
 }
 
@@ -51,7 +51,7 @@ const COLUMNS: &str =
     "kind, domain, organization, report_id, sender, begins_at, ends_at, received_at, passed, failed, content";
 
 impl Reports {
-    /// Keeps a report. One that is there already, by its organization and id, is not kept twice; whether it was new.
+    /// Stores a report. One already there, by its organization and id, is not stored again; returns whether it was new.
     ///
     /// # Errors
     /// The database fails.
@@ -82,7 +82,7 @@ impl Reports {
         Ok(true)
     }
 
-    /// Reports that were kept, those about the latest times first.
+    /// Stored reports, those about the latest periods first.
     ///
     /// # Errors
     /// The database fails.
@@ -99,7 +99,7 @@ impl Reports {
         rows.iter().map(|row| received(query.kind, row)).collect()
     }
 
-    /// Forgets reports that came before a moment; how many there were.
+    /// Deletes reports received before a moment; returns their number.
     ///
     /// # Errors
     /// The database fails.
@@ -125,7 +125,7 @@ fn received(kind: Kind, row: &Row) -> Result<Received, Error> {
     })
 }
 
-/// What others write is cut to what a column holds.
+/// Foreign texts are cut to the length of the column.
 fn cut(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(190).collect()
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with scripts.
+//! Errors of the script store.
 
 use crate::foundations::failure::Kind;
 use crate::foundations::files;
@@ -6,26 +6,26 @@ use crate::foundations::settings::ByteSize;
 
 use super::{InvalidName, ScriptName};
 
-/// Why something could not be done with a script.
+/// Why an operation on a script failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The text is no name of a script.
+    /// The text is not a valid script name.
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// There is no script of that name.
     #[error("there is no script `{0}`")]
     NoScript(ScriptName),
     /// There is one already.
-    #[error("there is a script `{0}` already")]
+    #[error("a script `{0}` already exists")]
     Exists(ScriptName),
-    /// Its text is not the one that was to be replaced.
+    /// Its text has changed since the caller read it.
     #[error("the script `{0}` has been changed elsewhere in the meantime")]
     Changed(ScriptName),
     /// It is the active one, which cannot be deleted (RFC 5804 §2.10).
     #[error("`{0}` is the active script; activate another one first, or none")]
     IsActive(ScriptName),
     /// The user has as many as allowed.
-    #[error("{0} scripts are the most one may keep")]
+    #[error("a user may keep at most {0} scripts")]
     TooMany(u32),
     /// The script is larger than allowed.
     #[error("a script may have at most {0} octets")]
@@ -45,7 +45,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the disk was asked in vain, and may answer the next time.
+    /// Whether the disk failed, so that a retry may succeed.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::File(error) if error.source.raw_os_error().is_some() && error.kind() == Kind::Temporary)
     }

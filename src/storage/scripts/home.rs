@@ -16,7 +16,7 @@ use crate::foundations::files::{self, Owner};
 const DIRECTORY: &str = "sieve";
 /// The link to the active one.
 const LINK: &str = ".dovecot.sieve";
-/// What a plain file in the place of the link is kept as.
+/// The name under which a plain file in place of the link is kept.
 const RESCUED: &str = "dovecot.orig";
 
 /// One user's scripts.
@@ -41,18 +41,18 @@ pub struct Entry {
 /// The active script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Active {
-    /// Its name, when it is one of the user's scripts and no plain file.
+    /// Its name, if it is one of the user's scripts rather than a plain file.
     pub name: Option<ScriptName>,
     /// Its text.
     pub source: Vec<u8>,
 }
 
-/// What becomes of a script's text when another takes its place.
+/// What happens to a script's text when another replaces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Old {
-    /// It stays as a script of another name.
+    /// It is kept under another name.
     Kept,
-    /// It is gone.
+    /// It is dropped.
     Dropped,
 }
 
@@ -87,7 +87,7 @@ impl Home {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(files::Error { verb: "read", path: entry.path(), source: error }.into());
                 }
-                // Deleted since, or no script.
+                // Deleted since, or not a script.
                 _ => {}
             }
         }
@@ -106,7 +106,7 @@ impl Home {
         }
     }
 
-    /// Whether there is an active script, and which version of it: one look at the disk.
+    /// Whether there is an active script, and its version: one look at the disk.
     ///
     /// # Errors
     /// The disk cannot be asked.
@@ -181,11 +181,11 @@ impl Home {
         Ok(self.owner()?.write_durable(&self.path_of(name), source, MODE)?)
     }
 
-    /// Stores a script in place of one that the caller has seen: `is_known` is asked about the present text, `None` when there
-    /// is none of that name. The old text may be kept under another name, which is returned.
+    /// Stores a script in place of one the caller has seen: `is_known` is called with the present text, `None` when
+    /// there is none of that name. The old text may be kept under another name, which is returned.
     ///
     /// # Errors
-    /// The present text is another one, there is no room, or the disk fails; then the old one is as it was.
+    /// The present text is a different one, there is no room, or the disk fails; then the old one is as it was.
     pub fn replace(
         &self,
         name: &ScriptName,
@@ -217,7 +217,7 @@ impl Home {
         Ok(kept.map(|(kept, _)| kept))
     }
 
-    /// A name that is not taken, for what a script was before.
+    /// A free name for the earlier version of a script.
     fn free_name(&self, name: &ScriptName) -> Result<ScriptName, Error> {
         let short = &name.as_str()[..name.as_str().floor_char_boundary(ScriptName::LONGEST - 12)];
         let mut kept: ScriptName = format!("{short} (old)").parse()?;
@@ -280,7 +280,7 @@ impl Home {
         let _lock = self.lock()?;
         let (old, new) = (self.path_of(from), self.path_of(to));
         let was_active = self.active_name()?.as_ref() == Some(from);
-        // Two names for a moment, so that a crash between them loses neither the script nor that it is active.
+        // Two names for a moment, so that a crash in between loses neither the script nor its being active.
         match fs::hard_link(&old, &new) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NoScript(from.clone())),
@@ -290,7 +290,7 @@ impl Home {
         let renamed = files::sync_directory(&self.directory()).map_err(Error::from);
         let renamed = renamed.and_then(|()| if was_active { self.point_to(to) } else { Ok(()) });
         if let Err(error) = renamed {
-            // Unless the link leads there already, the new name would be in the way of the next attempt.
+            // Unless the link already leads there, the new name would be in the way of the next attempt.
             if self.active_name()?.as_ref() != Some(to) {
                 let _ = fs::remove_file(&new);
             }
@@ -300,7 +300,7 @@ impl Home {
         Ok(files::sync_directory(&self.directory())?)
     }
 
-    /// A path below the user's directory that belongs to scripts, for those who keep something beside them.
+    /// A path below the user's directory for files kept beside the scripts.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -336,7 +336,7 @@ impl Home {
         Ok(Lock(file))
     }
 
-    /// Lets the link lead to a script, by one rename.
+    /// Points the link to a script, by one rename.
     fn point_to(&self, name: &ScriptName) -> Result<(), Error> {
         let (link, new) = (self.link(), self.path.join(format!("{LINK}.new")));
         // Left by a crash.
@@ -346,7 +346,7 @@ impl Home {
         Ok(files::rename_durable(&new, &link)?)
     }
 
-    /// Keeps a plain file that stands in the place of the link.
+    /// Keeps a plain file found in place of the link.
     fn rescue(&self) -> Result<(), Error> {
         let mut kept = self.directory().join(format!("{RESCUED}{ENDING}"));
         let mut number = 1u32;
@@ -358,7 +358,7 @@ impl Home {
     }
 }
 
-/// Whether what was looked at is a plain file.
+/// Whether this is a plain file.
 fn is_file(found: io::Result<fs::Metadata>, path: &Path) -> Result<bool, Error> {
     match found {
         Ok(metadata) => Ok(metadata.is_file()),

@@ -1,7 +1,7 @@
-//! What scripts have to remember between messages: whom they have answered, what they have passed on, what they have seen.
+//! What scripts must remember between messages: senders answered, messages passed on, messages seen.
 //!
-//! A line for each key, in `<home>/.postrider-sieve`: when it is forgotten, in seconds since 1970, and the key's digest. Lines
-//! are added at the end; a later line about a key takes the place of an earlier one.
+//! A line for each key, in `<home>/.postrider-sieve`: when it expires, in seconds since 1970, and the key's digest.
+//! Lines are appended; a later line about a key replaces an earlier one.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -20,12 +20,12 @@ use crate::foundations::hexadecimal::hexadecimal;
 const FILE: &str = ".postrider-sieve";
 /// Octets of a digest in hexadecimal.
 const DIGEST: usize = 32;
-/// A line is never longer.
+/// Upper bound for the length of a line.
 const LINE: u64 = 64;
-/// Octets of a file that is read in any case: more may have been remembered before `remembered` was lowered.
+/// A file of up to this size is always read: more may have been remembered before `remembered` was lowered.
 const READ: u64 = 64 << 20;
 
-/// What is known of one user's messages.
+/// The memory of one user's scripts.
 #[derive(Debug, Default)]
 pub struct Memory(HashMap<String, i64>);
 
@@ -36,12 +36,12 @@ impl Memory {
     }
 }
 
-/// Whether something was remembered before.
+/// The result of remembering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
-    /// It was, and is not forgotten yet.
+    /// It was remembered before and has not expired.
     Before,
-    /// It is from now on.
+    /// It is newly remembered.
     New,
 }
 
@@ -51,7 +51,7 @@ impl Home {
     /// # Errors
     /// The file cannot be read.
     pub fn memory(&self) -> Result<Memory, Error> {
-        // Twice what it is thinned out at: another line may always come.
+        // Twice the size at which it is thinned out, since further lines may be added.
         let most = u64::from(self.settings.remembered).saturating_mul(2 * LINE).max(READ);
         match files::read_bounded(&self.memory_file(), most) {
             Ok(octets) => Ok(Memory(parse(&String::from_utf8_lossy(&octets)))),
@@ -60,8 +60,8 @@ impl Home {
         }
     }
 
-    /// Remembers a key unless it is remembered already. On disk when it returns; of two who do it at the same time, one is
-    /// told that it is new.
+    /// Remembers a key unless it is remembered already. On disk when it returns; of two callers at the same time, one
+    /// is told that it is new.
     ///
     /// # Errors
     /// The disk fails.
@@ -75,7 +75,7 @@ impl Home {
         Ok(Known::New)
     }
 
-    /// Remembers a key until a time, whatever was; a time that has passed makes it forgotten.
+    /// Remembers a key until a time, replacing an earlier entry; a time in the past makes it forgotten.
     ///
     /// # Errors
     /// The disk fails.
@@ -93,7 +93,7 @@ impl Home {
         // The same keys again and again make the file longer, too.
         let is_long = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > most as u64 * LINE);
         if memory.0.len() > most || is_long {
-            // What would be forgotten first goes, and some more, so that this is rare.
+            // The entries that expire first go, and some more, so that this is rare.
             let mut kept: Vec<(&String, i64)> = memory.0.iter().map(|(key, until)| (key, *until)).collect();
             kept.retain(|(_, until)| *until > now);
             kept.sort_unstable_by_key(|(_, until)| std::cmp::Reverse(*until));
@@ -122,7 +122,7 @@ impl Home {
     }
 }
 
-/// Whether a crash has left a line without its end, to which another one must not be added.
+/// Whether a crash has left an incomplete line, to which no other must be appended.
 fn has_half_a_line(file: &File) -> io::Result<bool> {
     let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(false) };
     let mut octet = [0];
@@ -144,7 +144,7 @@ fn parse(text: &str) -> HashMap<String, i64> {
     text.lines().filter_map(entry).collect()
 }
 
-/// So that nobody learns from the file who has written, and no key can break a line.
+/// So that the file does not reveal who has written, and no key can break a line.
 fn hashed(key: &str) -> String {
     hexadecimal(&digest(&SHA256, key.as_bytes()).as_ref()[..DIGEST / 2])
 }
@@ -199,7 +199,7 @@ mod tests {
         assert!(std::fs::metadata(path).unwrap().len() <= 9 * LINE);
     }
 
-    /// What is longer than is remembered now could not be read, and no script could pass anything on any more.
+    /// A file longer than the present limit must remain readable, or no script could pass anything on any more.
     #[test]
     fn what_was_remembered_before_the_limit_was_lowered_is_thinned_out() {
         let directory = tempfile::tempdir().unwrap();

@@ -2,12 +2,13 @@
 //! symbolic link to the active one, where the home is the user's directory below the mail root.
 //!
 //! Promises: when a change returns, it is on disk with its directory entries; a crash leaves either the state before or
-//! the one after; names lead to no file outside `sieve/`. Changes of one user exclude each other, also between processes
-//! (a lock on `sieve/`), so that the command line works beside the running server. A plain file in the place of the link,
-//! as people make it by hand, is the active script too; before another one becomes active it is kept as `dovecot.orig`.
+//! the one after; names lead to no file outside `sieve/`. Changes of one user exclude each other, even between
+//! processes (a lock on `sieve/`), so that the command line works beside the running server. A plain file in place of
+//! the link, as people create it by hand, counts as the active script too; before another one becomes active it is kept
+//! as `dovecot.orig`.
 //!
-//! What a script means is none of this room's business. Called by delivery, ManageSieve, the command line and moving.
-//! Everything blocks, except what [`Scripts::job`] does for callers that must not. Failures are returned, nothing is logged.
+//! The content of scripts does not matter here. Called by delivery, ManageSieve, the command line and import.
+//! Everything blocks, except [`Scripts::job`], for async callers. Failures are returned, nothing is logged.
 
 mod error;
 mod home;
@@ -43,7 +44,7 @@ impl Scripts {
         Self { root: mail_root.into().into(), settings }
     }
 
-    /// One user's. Whether the account exists is the directory's business.
+    /// One user's scripts. Whether the account exists is for the directory to know.
     ///
     /// # Errors
     /// The address cannot be the name of a directory.
@@ -52,7 +53,7 @@ impl Scripts {
         Ok(Home::new(home, Arc::clone(&self.root), self.settings.get()))
     }
 
-    /// Does something with one user's scripts, on a thread that may block.
+    /// Runs work on one user's scripts on a blocking thread.
     ///
     /// # Errors
     /// Those of the work.

@@ -7,25 +7,25 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScriptName(String);
 
-/// Why a text is no name of a script.
+/// Why a text is not a script name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
     /// It is empty.
     #[error("a script's name must not be empty")]
     Empty,
     /// It holds a character that no name may hold.
-    #[error("a script's name holds no control characters, no line ends and no `/`")]
+    #[error("a script's name cannot contain control characters, line ends or `/`")]
     Character,
     /// The file system could not hold it.
     #[error("a script's name has at most {} octets", ScriptName::LONGEST)]
     TooLong,
 }
 
-/// What the names of scripts' files end with.
+/// Extension of script files.
 pub(super) const ENDING: &str = ".sieve";
 
 impl ScriptName {
-    /// Octets a name may have: what is left of a file name for it.
+    /// Most octets of a name: what a file name leaves for it.
     pub const LONGEST: usize = 255 - ENDING.len();
 
     /// As text.

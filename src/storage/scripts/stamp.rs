@@ -1,4 +1,4 @@
-//! Versions of scripts' files.
+//! Versions of script files.
 
 use std::fs;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::foundations::files;
 
-/// What tells one content of the active script from another without reading it.
+/// Distinguishes contents of the active script without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stamp {
     file: (u64, u64),
@@ -17,7 +17,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The version of a file; `None` when it is not there, which a link to nothing counts as.
+    /// The version of a file; `None` when it is not there, or is a link to nothing.
     ///
     /// # Errors
     /// The disk cannot be asked.

@@ -21,12 +21,12 @@ pub(super) struct Bodies {
     syncs: Vec<SharedSync>,
     /// For the root, which holds the names of the sub-directories.
     root_sync: SharedSync,
-    /// Whether the name of each sub-directory is known to be on disk. For those that were there before the start, that is only
+    /// Whether the name of each sub-directory is known to be on disk. For those from before the start, that is only
     /// known once the root has been synced: an earlier process may have ended between the two.
     named: Vec<AtomicBool>,
 }
 
-/// A sync that concurrent callers share: whoever comes while one runs waits for the next one, which serves them all.
+/// A sync that concurrent callers share: callers that arrive during a run wait for the next one, which serves them all.
 #[derive(Debug, Default)]
 struct SharedSync {
     state: Mutex<SyncState>,
@@ -44,18 +44,18 @@ struct SyncState {
 }
 
 impl SharedSync {
-    /// How many syncs have failed so far. To be asked before the change that is to be synced.
+    /// How many syncs have failed so far. Must be read before the change that is to be synced.
     fn failures(&self) -> u64 {
         self.state.lock().failures
     }
 
-    /// Runs `sync` once for everybody who asks for it before it starts.
+    /// Runs `sync` once for all callers that ask for it before it starts.
     ///
-    /// It also fails if another sync has failed since `before`, because that may have been about this change: the system reports an
-    /// error only once (fsync(2)), and the next sync succeeds although the change is not on disk.
+    /// It also fails if another sync has failed since `before`, because that may have been about this change: the
+    /// system reports an error only once (fsync(2)), and the next sync succeeds although the change is not on disk.
     fn run(&self, before: u64, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let mut state = self.state.lock();
-        // A sync already under way may have missed what this caller has just done.
+        // A sync already in progress may have missed this caller's change.
         let ticket = state.started + 1;
         while state.finished < ticket {
             if state.started > state.finished {
@@ -88,7 +88,7 @@ pub(super) const NOTES: &str = "unsettled";
 const DIRECTORIES: usize = 1024;
 const DIGITS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// The sub-directory of an id: its sixth and seventh character. They change twice a second and come round every nine
+/// The sub-directory of an id: its sixth and seventh characters. They change twice a second and recur every nine
 /// minutes: entries of one moment share a directory, and so its sync; over time all directories fill evenly.
 fn directory(id: &str) -> &str {
     id.get(5..7).unwrap_or("00")
@@ -110,17 +110,18 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
 }
 
 impl Bodies {
-    /// Opens the directory. If it must be created, its name is synced, too: without it, nothing in it would be safe.
+    /// Opens the directory. If it must be created, its name is synced, too: without it, nothing inside would be safe.
     pub(super) fn open(root: PathBuf) -> Result<Self, Error> {
         let failed = |files::Error { path, source, .. }| Error::Body { path, source };
         files::create_directory(&root, 0o700).map_err(failed)?;
-        // Made early, because a full disk may have room for a note's name, but not for another directory. If this fails, it is made later.
+        // Made early, because a full disk may have room for a note's name, but not for another directory. If this
+        // fails, it is made later.
         let _ = files::create_directory(&root.join(NOTES), 0o700);
         let syncs = std::iter::repeat_with(SharedSync::default).take(DIRECTORIES).collect();
         let named = std::iter::repeat_with(AtomicBool::default).take(DIRECTORIES).collect();
         let bodies = Self { root, syncs, root_sync: SharedSync::default(), named };
         match bodies.sync_names() {
-            // Roles that only ask the database about the queue may not look in here, and write nothing.
+            // Roles that only query the database about the queue may have no access here, and write nothing.
             Err(Error::Body { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => Ok(bodies),
             synced => synced.map(|()| bodies),
         }
@@ -155,7 +156,7 @@ impl Bodies {
         let named = self.sync_name(number, root_failures);
         let written = named.and_then(|()| message.pieces().iter().try_for_each(|piece| file.write_all(piece)));
         if let Err(error) = written.and_then(|()| file.sync_data()) {
-            // Nobody knows of it yet; the sweep takes what cannot be removed now.
+            // Nobody knows of it yet; the sweep removes it if this fails.
             let _ = fs::remove_file(&path);
             return Err(at(&path)(error));
         }
@@ -163,7 +164,8 @@ impl Bodies {
         sync.run(failures, || File::open(&folder)?.sync_all()).map_err(at(&folder))
     }
 
-    /// Syncs the name of a sub-directory unless that has been done, whoever has made it. Without it, nothing in it would be safe.
+    /// Syncs the name of a sub-directory unless that has been done, whoever has made it. Without it, nothing inside
+    /// would be safe.
     fn sync_name(&self, number: usize, failures: u64) -> io::Result<()> {
         if !self.named[number].load(Ordering::Acquire) {
             self.root_sync.run(failures, || File::open(&self.root)?.sync_all())?;
@@ -198,7 +200,7 @@ impl Bodies {
         }
     }
 
-    /// Deletes a body. It is no failure when it is gone already.
+    /// Deletes a body. It is no failure when it is already gone.
     pub(super) fn remove(&self, id: QueueId) -> Result<(), Error> {
         let path = self.path(id);
         match fs::remove_file(&path) {
@@ -257,7 +259,7 @@ mod tests {
         let (old, new) = (ids(), ids());
         let bodies = Bodies::open(root.path().to_owned()).unwrap();
         let synced = |bodies: &Bodies| bodies.root_sync.state.lock().finished;
-        // The other one has not come to syncing it yet.
+        // The other one has not got round to syncing it yet.
         fs::create_dir(bodies.path(old).parent().unwrap()).unwrap();
         bodies.write(old, &Message::new("x\r\n")).unwrap();
         assert_eq!(synced(&bodies), 1);
@@ -291,7 +293,7 @@ mod tests {
         let begun = sync.failures();
         let failure = sync.run(begun, || Err(io::Error::from(io::ErrorKind::StorageFull)));
         assert_eq!(failure.unwrap_err().kind(), io::ErrorKind::StorageFull);
-        // Whoever had begun by then may be the one whose change was not taken.
+        // A sync that had begun by then may be the one that missed the change.
         assert_eq!(sync.run(begun, || Ok(())).unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert!(sync.run(sync.failures(), || Ok(())).is_ok());
     }

@@ -1,4 +1,4 @@
-//! Taking recipients that are due.
+//! Claiming recipients that are due.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
 use crate::storage::database::{Durability, Row, Sql, Transaction, Val};
 
-/// What a node wants to work on.
+/// A node's request for work.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
     /// The node's name.
     pub owner: &'a str,
     /// Only this destination, or all but those.
     pub only: Option<&'a Destination>,
-    /// Destinations that have enough to do already; at most 100 are looked at.
+    /// Destinations that are already busy enough; at most 100 are considered.
     pub except: &'a [Destination],
     /// Most recipients.
     pub limit: u32,
@@ -41,13 +41,13 @@ const SLICE: usize = 500;
 const MOST_EXCEPTIONS: usize = 100;
 
 impl Spool {
-    /// Takes recipients that are due now, the longest due first, and reserves them for the length of a lease. Another node
-    /// that asks meanwhile gets others. A node never gets again what it has reserved itself, whatever its clock says: it works on
-    /// that, or gives it back.
+    /// Claims recipients that are due now, the longest due first, for the length of a lease. Another node that asks
+    /// meanwhile gets others. A node never gets its own claims again, whatever its clock says: it works on them or
+    /// gives them back.
     pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Claimed>, Error> {
         let now = self.clock().now();
         let (condition, values) = self.due(claim, now);
-        // Mostly nothing is due. To find that out must not keep writers waiting.
+        // Mostly nothing is due. Finding that out must not keep writers waiting.
         let sql = Sql::assembled(format!("SELECT 1 FROM queue_recipients WHERE {condition} LIMIT 1"));
         if self.database().fetch_optional(&sql, &values).await?.is_none() {
             return Ok(Vec::new());
@@ -56,7 +56,7 @@ impl Spool {
     }
 
     async fn reserve(&self, claim: Claim<'_>, now: Timestamp) -> Result<Vec<Claimed>, Error> {
-        // A power failure may lose the reservation, but it ends the work on it, too.
+        // A power failure may lose the claim, but it ends the work on it, too.
         let mut transaction = self.database().begin_with(Durability::Relaxed).await?;
         let (condition, mut values) = self.due(claim, now);
         values.push(Val::from(claim.limit));
@@ -80,7 +80,7 @@ impl Spool {
         ));
         let mut groups = Groups::default();
         for row in &transaction.fetch_all(sql, &keys).await? {
-            // One row that nobody understands must not keep the others waiting.
+            // A single invalid row must not keep the others waiting.
             if let Err(error) = groups.add(row) {
                 hold_corrupt(&mut transaction, row, &error).await?;
             }
@@ -97,11 +97,11 @@ impl Spool {
         Ok(groups.claimed)
     }
 
-    /// Which recipients a claim may have.
+    /// Which recipients can be claimed.
     ///
-    /// Leases are for nodes that do not come back. They end by the wall clock, which may be put forward while an attempt is under
-    /// way. So a node never claims again what it has claimed itself, nor what belongs to a node whose own lease still lasts by the
-    /// database's clock.
+    /// Leases are for nodes that do not come back. They end by the wall clock, which may be set forward while an
+    /// attempt is in progress. So a node never claims its own claims again, nor those of a node whose own lease is
+    /// still valid by the database's clock.
     fn due(&self, claim: Claim<'_>, now: Timestamp) -> (String, Vec<Val>) {
         let mut condition = format!(
             "state = ? AND due_at <= ? AND (owner IS NULL OR owner <> ? AND NOT EXISTS \
@@ -130,7 +130,8 @@ impl Spool {
         Ok(row.map(|row| row.opt_time(0)).transpose()?.flatten())
     }
 
-    /// Makes waiting recipients due sooner by so much, after the clock was put back. What is due already stays as it is.
+    /// Makes waiting recipients due sooner by this much, after the clock was set back. Recipients already due stay as
+    /// they are.
     pub async fn bring_forward(&self, by: Duration) -> Result<(), Error> {
         let sql = "UPDATE queue_recipients SET due_at = due_at - ? WHERE state = ? AND owner IS NULL AND due_at > ?";
         let by = Val::from(i64::try_from(by.as_micros()).unwrap_or(i64::MAX));
@@ -140,8 +141,8 @@ impl Spool {
         self.submit(job).await.map(|_| ())
     }
 
-    /// Makes recipients due now that nobody has claimed and that would be due after `latest`. Returns how many. For the start: no
-    /// wait is that long, so the clock was ahead when they were put off, and has been put right since.
+    /// Makes unclaimed recipients due now that would be due after `latest`; returns their number. For the start: no
+    /// wait is that long, so the clock was ahead when they were postponed, and has been corrected since.
     pub async fn none_due_after(&self, latest: Timestamp) -> Result<u64, Error> {
         let sql = "UPDATE queue_recipients SET due_at = ? WHERE state = ? AND owner IS NULL AND due_at > ?";
         let waiting = RecipientState::Waiting.number();
@@ -149,12 +150,12 @@ impl Spool {
         Ok(self.database().execute(sql, &values).await?)
     }
 
-    /// Writes down that the message is about to be transmitted to these recipients. If the node crashes now, the message may
-    /// arrive twice, and the next start can say so.
+    /// Records that the message is about to be transmitted to these recipients. If the node crashes now, the message
+    /// may arrive twice, and the next start can say so.
     ///
     /// # Errors
-    /// [`Error::Overtaken`] when the node does not have all of them any more: nothing is written down, and the message must not
-    /// be sent to any.
+    /// [`Error::Overtaken`] when the node no longer holds all of them: nothing is recorded, and the message must not be
+    /// sent to any.
     pub async fn mark_sending(&self, owner: &str, keys: &[i64]) -> Result<(), Error> {
         let mut job = Job::relaxed();
         let marks = vec!["?"; keys.len()].join(", ");
@@ -165,32 +166,32 @@ impl Spool {
         self.submit(job).await.map(|_| ())
     }
 
-    /// The keys of all recipients that are reserved for a node.
+    /// The keys of all recipients claimed by a node.
     pub async fn reserved(&self, owner: &str) -> Result<Vec<i64>, Error> {
         let sql = "SELECT id FROM queue_recipients WHERE owner = ?";
         let rows = self.database().fetch_all(sql, &[Val::from(owner)]).await?;
         Ok(rows.iter().map(|row| row.int(0)).collect::<Result<_, _>>()?)
     }
 
-    /// Which of these recipients may be tried: those that are still reserved for the node and not held or deleted meanwhile.
+    /// Which of these recipients may be tried: those still claimed by the node and not held or deleted meanwhile.
     pub async fn confirm(&self, owner: &str, keys: &[i64]) -> Result<Vec<i64>, Error> {
         let marks = vec!["?"; keys.len()].join(", ");
         let sql = format!("SELECT id FROM queue_recipients WHERE id IN ({marks}) AND owner = ? AND state = ?");
         let mut values: Vec<Val> = keys.iter().copied().map(Val::from).collect();
         values.extend([Val::from(owner), Val::from(RecipientState::Waiting.number())]);
-        // Most groups have one recipient, hardly any two have the same number of them.
+        // Most groups have one recipient, and hardly any two have the same size.
         let sql = if keys.len() == 1 { Sql::assembled(sql) } else { Sql::rare(sql) };
         let rows = self.database().fetch_all(&sql, &values).await?;
         Ok(rows.iter().map(|row| row.int(0)).collect::<Result<_, _>>()?)
     }
 
-    /// Prolongs the leases of these recipients, as far as the node has them reserved.
+    /// Extends the leases of these recipients, as far as the node has claimed them.
     pub async fn renew(&self, owner: &str, keys: &[i64]) -> Result<(), Error> {
         let lease_end = self.clock().now() + self.settings().lease.duration();
         self.change_reserved("due_at = ?", lease_end, owner, keys).await
     }
 
-    /// Gives back recipients that the node has reserved but does not work on. They are due now.
+    /// Gives back recipients that the node has claimed but does not work on. They are due now.
     pub async fn give_back(&self, owner: &str, keys: &[i64]) -> Result<(), Error> {
         let assign = "owner = NULL, sending_since = NULL, due_at = ?";
         self.change_reserved(assign, self.clock().now(), owner, keys).await?;
@@ -212,17 +213,17 @@ impl Spool {
         Ok(())
     }
 
-    /// Gives back everything a node had reserved when it stopped without settling it. Returns the recipients whose
-    /// transmission had begun: these may be sent twice.
+    /// Gives back all unsettled claims of a node that stopped. Returns the recipients whose transmission had begun:
+    /// these may be sent twice.
     pub async fn recover(&self, owner: &str) -> Result<Vec<(QueueId, Queued)>, Error> {
         self.give_back_all(owner, "", &[]).await
     }
 
-    /// Gives back everything that another node had reserved, if its lease is written down as ended
-    /// ([`QueueNode::bury`](super::QueueNode::bury)), and forgets the node, which joins anew should it come back. Returns the
-    /// recipients whose transmission had begun, as [`Spool::recover`].
+    /// Gives back all claims of another node, if its lease is recorded as ended
+    /// ([`QueueNode::bury`](super::QueueNode::bury)), and forgets the node, which joins anew if it comes back. Returns
+    /// the recipients whose transmission had begun, like [`Spool::recover`].
     pub async fn recover_from(&self, node: &str) -> Result<Vec<(QueueId, Queued)>, Error> {
-        // One that has joined again meanwhile looks after its own.
+        // A node that has joined again meanwhile takes care of its own claims.
         let condition = " AND EXISTS (SELECT 1 FROM queue_nodes WHERE node = ? AND lease_end = 0)";
         let uncertain = self.give_back_all(node, condition, &[Val::from(node)]).await?;
         let sql = "DELETE FROM queue_nodes WHERE node = ? AND lease_end = 0";
@@ -247,9 +248,10 @@ impl Spool {
         for row in &rows {
             match entry(row).and_then(|entry| Ok((entry.id, queued(row, ENTRY_WIDTH)?))) {
                 Ok(found) => uncertain.push(found),
-                // A newer version may have written it. It must not keep the others waiting, and is held once it is claimed.
+                // A newer version may have written it. It must not keep the others waiting, and is held once it is
+                // claimed.
                 Err(error @ Error::Corrupt { .. }) => {
-                    log::warn!(cause:% = error; "A message that may arrive twice cannot be told of");
+                    log::warn!(cause:% = error; "A message that may arrive twice cannot be reported");
                 }
                 Err(error) => return Err(error),
             }
@@ -265,11 +267,11 @@ impl Spool {
     }
 }
 
-/// Lets an administrator see to a recipient whose row, or whose entry's, makes no sense.
+/// Holds for an administrator a recipient whose row, or whose entry's, makes no sense.
 async fn hold_corrupt(transaction: &mut Transaction, row: &Row, error: &Error) -> Result<(), Error> {
     let (id, key) = (row.text(0)?, row.int(ENTRY_WIDTH)?);
     log::error!(queue:% = id, recipient = key, cause:% = error;
-        "A queued recipient is held because its row cannot be understood; mend the row and release it, or delete the entry");
+        "A queued recipient is held because its row makes no sense; repair the row and release the recipient, or delete the entry");
     let held = RecipientState::Held.number();
     let sql = "UPDATE queue_recipients SET state = ?, owner = NULL, sending_since = NULL WHERE id = ?";
     transaction.execute(sql, &[Val::from(held), Val::from(key)]).await?;
@@ -278,11 +280,11 @@ async fn hold_corrupt(transaction: &mut Transaction, row: &Row, error: &Error) -
     Ok(())
 }
 
-/// Rows put together by entry and destination, in the order in which each pair came first.
+/// Rows grouped by entry and destination, in the order of first appearance.
 #[derive(Default)]
 struct Groups {
     claimed: Vec<Claimed>,
-    /// Where each pair is in `claimed`.
+    /// The position of each pair in `claimed`.
     places: HashMap<(QueueId, Destination), usize>,
     entries: HashMap<QueueId, Arc<Entry>>,
 }

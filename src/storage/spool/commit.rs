@@ -1,4 +1,4 @@
-//! Changes to the queue's tables, as many as have gathered in one transaction.
+//! Changes to the queue's tables, all pending ones in one transaction.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::storage::database::{self, Database, Durability, Sql, Transaction, Val
 
 /// Most jobs in one transaction.
 const BATCH: usize = 128;
-/// Most jobs that wait. Beyond it callers wait for room.
+/// Most pending jobs. Beyond it callers wait.
 const WAITING: usize = 1024;
 
 const ENTRY: &[&str] =
@@ -24,7 +24,7 @@ const RECIPIENT: &[&str] =
 pub(super) struct Change {
     sql: Sql,
     values: Vec<Val>,
-    /// How many rows it must change, or else somebody else has been there first and the job is not done at all.
+    /// How many rows it must change; otherwise somebody else was faster, and the whole job is not done.
     wanted: Option<u64>,
 }
 
@@ -33,7 +33,7 @@ impl Change {
         Self { sql: sql.into(), values, wanted: None }
     }
 
-    /// A statement that must change so many rows.
+    /// A statement that must change this many rows.
     pub(super) fn of_rows(rows: u64, sql: impl Into<Sql>, values: Vec<Val>) -> Self {
         Self { sql: sql.into(), values, wanted: Some(rows) }
     }
@@ -46,7 +46,7 @@ pub(super) struct Rows {
     recipients: Vec<Vec<Val>>,
 }
 
-/// What one caller wants to happen together: new rows first, then changes in order.
+/// One caller's changes, made together: new rows first, then changes in order.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
     pub(super) durability: Durability,
@@ -55,12 +55,12 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Nothing yet, to be on disk when done.
+    /// An empty job, to be on disk when done.
     pub(super) const fn full() -> Self {
         Self { durability: Durability::Full, inserts: Vec::new(), changes: Vec::new() }
     }
 
-    /// Nothing yet, to survive a crash of this program only.
+    /// An empty job that need only survive a crash of this program.
     pub(super) const fn relaxed() -> Self {
         Self { durability: Durability::Relaxed, inserts: Vec::new(), changes: Vec::new() }
     }
@@ -68,15 +68,15 @@ impl Job {
 
 type Answer = Result<Vec<u64>, Error>;
 
-/// The task that writes. Cloning gives another handle to it.
+/// The writing task. Cloning gives another handle to it.
 #[derive(Debug, Clone)]
 pub(super) struct GroupCommit {
     sender: mpsc::Sender<(Job, oneshot::Sender<Answer>)>,
 }
 
 impl GroupCommit {
-    /// The handle, and the task to be spawned. It ends when it is told to stop and nobody waits, or when the last handle
-    /// is gone. `changed` is notified of new rows, also when whoever wanted them has gone away meanwhile.
+    /// The handle, and the task to be spawned. It ends when it is told to stop and nobody waits, or when the last
+    /// handle is gone. `changed` is notified of new rows, even if the caller has gone away meanwhile.
     pub(super) fn new(
         database: Database,
         changed: Arc<Notify>,
@@ -86,9 +86,10 @@ impl GroupCommit {
         (Self { sender }, run(database, changed, receiver, stop))
     }
 
-    /// Does a job and says how many rows each of its changes has changed.
+    /// Does a job and returns how many rows each of its changes affected.
     ///
-    /// After an error from the commit itself the job may have been done nevertheless: the caller must live with both.
+    /// After an error from the commit itself the job may have been done nevertheless: the caller must handle both
+    /// cases.
     pub(super) async fn submit(&self, job: Job) -> Answer {
         let (answer, wait) = oneshot::channel();
         self.sender.send((job, answer)).await.map_err(|_| Error::Closed)?;
@@ -115,7 +116,7 @@ async fn run(
         let (jobs, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
         match commit(&database, &changed, &jobs).await {
             Ok(counts) => answer_all(answers, counts),
-            // One job's mistake must not be the others' trouble. A database that is away answers all of them the same.
+            // A mistake in one job must not affect the others. If the database is away, all of them get the same error.
             Err(failure) if failure.is_of_one_job() => {
                 for (job, answer) in jobs.into_iter().zip(answers) {
                     let result = commit(&database, &changed, &[job]).await.map_err(Error::from);
@@ -129,7 +130,7 @@ async fn run(
 
 fn answer_all(answers: Vec<oneshot::Sender<Answer>>, changed: Vec<Vec<u64>>) {
     for (answer, changed) in answers.into_iter().zip(changed) {
-        // A caller that has gone away (its session ended) does not want to know.
+        // A caller that has gone away (its session ended) needs no result.
         let _ = answer.send(Ok(changed));
     }
 }
@@ -147,7 +148,7 @@ fn refuse_all(answers: Vec<oneshot::Sender<Answer>>, error: &Error) {
 /// Where a transaction failed.
 enum Failure {
     Statement(database::Error),
-    /// It may nevertheless have happened, so it is never repeated.
+    /// It may have taken effect, so it is never repeated.
     Commit(database::Error),
     Overtaken,
 }
@@ -260,7 +261,7 @@ pub(super) fn insert_rows(id: QueueId, new: &NewEntry<'_>) -> Rows {
     }
 }
 
-/// Envelopes and recipients are made of texts, numbers and truth values, which JSON always has words for.
+/// Envelopes and recipients consist of texts, numbers and booleans, which JSON can always represent.
 pub(super) fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
@@ -288,7 +289,7 @@ mod tests {
         let rows = Rows { entry, recipients: Vec::new() };
         let mut submitting = Box::pin(commits.submit(Job { inserts: vec![rows], ..Job::full() }));
         assert!(futures_util::poll!(&mut submitting).is_pending());
-        // The client has gone away, and whoever served it.
+        // The client has gone away, and the session with it.
         drop(submitting);
         let told = async {
             tokio::select! {

@@ -1,11 +1,11 @@
-//! Where a recipient's mail goes next.
+//! The next hop for a recipient's mail.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::foundations::address::Domain;
 
-/// The next hop of a recipient: what shares connections, limits and pauses. Its text is a column of the queue.
+/// The next hop of a recipient: the unit that shares connections, limits and pauses. Its text is a column of the queue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Destination {
     /// Mailboxes of this server: `local`.
@@ -16,9 +16,9 @@ pub enum Destination {
     Host(Domain, u16),
 }
 
-/// The text is no destination.
+/// The text is not a destination.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no destination: local, mx:example.com or host:relay.example.com:587 is wanted")]
+#[error("`{0}` is not a destination such as local, mx:example.com or host:relay.example.com:587")]
 pub struct InvalidDestination(String);
 
 impl fmt::Display for Destination {

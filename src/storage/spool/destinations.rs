@@ -1,14 +1,14 @@
-//! Where the queue's mail is going.
+//! The destinations of the queue's mail.
 
 use super::{Error, RecipientState, Spool};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
 use crate::storage::database::{Sql, Val};
 
-/// What waits for one destination.
+/// The mail waiting for one destination.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Backlog {
-    /// The destination, as the queue's column has it: `mx:example.com`.
+    /// The destination, as in the queue's column: `mx:example.com`.
     pub destination: String,
     /// Recipients that wait for an attempt.
     pub waiting: u64,
@@ -16,9 +16,9 @@ pub struct Backlog {
     pub held: u64,
     /// When the oldest of their messages was taken.
     pub oldest: Option<Timestamp>,
-    /// Most attempts that one of them has had.
+    /// Most attempts made for one of them.
     pub attempts: u64,
-    /// What the newest attempt brought.
+    /// The result of the latest attempt.
     pub last_reply: Option<String>,
 }
 

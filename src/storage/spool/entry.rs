@@ -9,16 +9,16 @@ use crate::storage::database::Row;
 /// The `hold_reason` of what the filter has put into quarantine.
 pub const QUARANTINED: &str = "quarantined by the filter";
 
-/// What is to be put into the queue.
+/// A new entry for the queue.
 #[derive(Debug)]
 pub struct NewEntry<'a> {
-    /// The message, its sender and origin. The recipients of its envelope are not looked at.
+    /// The message, its sender and origin. The recipients of its envelope are ignored.
     pub mail: &'a Mail,
-    /// Whom to send it to, at least one.
+    /// The recipients, at least one.
     pub recipients: Vec<NewRecipient>,
     /// The Message-ID of its header, to find it by.
     pub message_id: Option<String>,
-    /// Why it shall wait for an administrator, if it shall.
+    /// Why it must wait for an administrator, if it must.
     pub hold: Option<String>,
 }
 
@@ -33,9 +33,9 @@ pub struct NewRecipient {
     pub due_at: Timestamp,
     /// When it is given up.
     pub expires_at: Timestamp,
-    /// When the sender is told that it takes long; `None` for never.
+    /// When the sender is told of the delay; `None` for never.
     pub warn_at: Option<Timestamp>,
-    /// What the sender is to be told at once; then there is nothing else to do for it.
+    /// A report for the sender, to be sent at once; then nothing else is to be done for this recipient.
     pub report: Option<Report>,
 }
 
@@ -73,23 +73,23 @@ pub struct Queued {
     pub destination: Destination,
     /// Whether it waits, is held, or only waits for its report.
     pub state: RecipientState,
-    /// When it is tried next, or the end of the lease of the node that is at it.
+    /// When it is tried next, or the end of the lease of the node that is working on it.
     pub due_at: Timestamp,
     /// When it is given up.
     pub expires_at: Timestamp,
-    /// When the sender is told that it takes long; `None` when that has been done or is not wanted.
+    /// When the sender is told of the delay; `None` when that has been done or is not wanted.
     pub warn_at: Option<Timestamp>,
     /// How often it has been tried.
     pub attempts: u32,
     /// When it was tried last.
     pub last_at: Option<Timestamp>,
-    /// What came of that.
+    /// The result of that attempt.
     pub last_reply: Option<String>,
-    /// What the sender is still to be told.
+    /// A report still to be sent to the sender.
     pub report: Option<Report>,
-    /// The node that is at it.
+    /// The node that is working on it.
     pub owner: Option<String>,
-    /// Since when its message is being transmitted: when the node crashed meanwhile, it may have arrived.
+    /// Since when its message is being transmitted: if the node crashed meanwhile, it may have arrived.
     pub sending_since: Option<Timestamp>,
 }
 

@@ -10,7 +10,7 @@ use crate::storage::database;
 /// A failure of the spool.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The body's file cannot be written, synced or read. The disk's business.
+    /// The body's file cannot be written, synced or read, because of the disk.
     #[error("{path}: {source}")]
     Body {
         /// The file or directory.
@@ -18,16 +18,16 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// Another process passes on what is in this spool.
+    /// Another process passes on the messages of this spool.
     #[error(
-        "another process is passing on the mail in `{}`: stop it, or set another `spool.directory` (and another database) here",
+        "another process is already sending the mail in `{}`: stop it, or set another `spool.directory` (and another database) here",
         .0.display()
     )]
     Busy(PathBuf),
     /// The entry is in the database, but its body is not on disk: somebody has deleted it, or a restored backup is older.
     #[error("the body of {0} is missing")]
     BodyMissing(QueueId),
-    /// The database. Passes by itself, or see its own words.
+    /// The database failed; its message says whether that passes by itself.
     #[error("the queue's tables cannot be used: {0}")]
     Database(#[from] database::Error),
     /// The database refused a transaction that several callers shared, for the reason given.
@@ -38,7 +38,7 @@ pub enum Error {
         /// The reason in words.
         message: String,
     },
-    /// The database was lost while it committed: it may have been done all the same.
+    /// The database connection was lost during the commit: it may have been done all the same.
     #[error("the queue's tables cannot be used, and it is not known whether the last change was made: {message}")]
     Uncertain {
         /// The kind of the reason.
@@ -54,11 +54,11 @@ pub enum Error {
         /// Which part.
         what: &'static str,
     },
-    /// No such entry. The caller's business.
+    /// No such entry. For the caller to handle.
     #[error("there is no {0} in the queue")]
     NotFound(QueueId),
-    /// Somebody else has done it meanwhile: nothing has been changed, and nothing is left to do.
-    #[error("another worker has done it already")]
+    /// Somebody else has done it meanwhile: nothing was changed, and nothing is left to do.
+    #[error("another worker has already done it")]
     Overtaken,
     /// The server is stopping.
     #[error("the spool is closed")]
@@ -66,7 +66,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the database has understood what it was told and does not want to do it: it will not want to next time.
+    /// Whether the database understood the statement and refused it: it will refuse it the next time, too.
     pub const fn is_refusal(&self) -> bool {
         use database::Error as E;
         match self {
@@ -79,11 +79,11 @@ impl Error {
 
     /// Whether a change that ended in this error has certainly not been made.
     pub(super) const fn is_certain(&self) -> bool {
-        // `Closed` may also mean that the writer has ended before it answered.
+        // `Closed` may also mean that the writer ended before it answered.
         !matches!(self, Self::Uncertain { .. } | Self::Closed)
     }
 
-    /// The kind, for those who answer a client.
+    /// The kind, for code that answers a client.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Body { source, .. } => match source.kind() {

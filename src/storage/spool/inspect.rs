@@ -1,4 +1,4 @@
-//! What an administrator sees and does.
+//! Administrators' view of the queue, and their changes.
 
 use super::commit::{Change, Job};
 use super::entry::{ENTRY_COLUMNS, RECIPIENT_COLUMNS, entry, queued};
@@ -20,7 +20,7 @@ pub struct Listing {
     pub recipients: Vec<Queued>,
 }
 
-/// Which entries are meant, and for changes also which of their recipients. Changes leave out what is in quarantine, unless it is
+/// Which entries to select and, for changes, which of their recipients. Changes leave out quarantined entries unless
 /// named by [`Selection::Entry`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
@@ -30,13 +30,13 @@ pub enum Selection {
     Entry(QueueId),
     /// Those from this sender; notifications have none.
     Sender(ReversePath),
-    /// Those with this recipient; changes concern no other.
+    /// Those with this recipient; changes affect only this recipient.
     Recipient(Address),
-    /// Those with a recipient of this domain; changes concern no others.
+    /// Those with a recipient of this domain; changes affect only such recipients.
     Domain(Domain),
     /// Those that wait for an administrator.
     Held,
-    /// Of this one, some of its recipients.
+    /// Some recipients of this entry.
     Part(QueueId, Whom),
 }
 
@@ -78,19 +78,19 @@ pub struct Counts {
     pub waiting: u64,
     /// Recipients that wait for an administrator.
     pub held: u64,
-    /// Recipients whose sender is still to be told.
+    /// Recipients with a pending report to the sender.
     pub finished: u64,
     /// When the oldest entry came.
     pub oldest: Option<Timestamp>,
 }
 
 impl Selection {
-    /// Whether a recipient of a selected entry is meant.
+    /// Whether a recipient of a selected entry is included.
     pub fn takes(&self, address: &Address) -> bool {
         self.whom().is_none_or(|whom| whom.is(address))
     }
 
-    /// Which recipients of the selected entries are meant; `None` for all of them.
+    /// Which recipients of the selected entries are included; `None` for all of them.
     fn whom(&self) -> Option<Whom> {
         match self {
             Self::Part(_, whom) => Some(whom.clone()),
@@ -121,7 +121,7 @@ impl Selection {
         }
     }
 
-    /// The same for changes: what is in quarantine is meant only by who names it.
+    /// The same for changes: quarantined entries are included only if named.
     fn condition_of_change(&self) -> (String, Vec<Val>) {
         let (condition, mut values) = self.condition();
         if matches!(self, Self::Entry(_)) {
@@ -133,21 +133,21 @@ impl Selection {
 }
 
 impl Spool {
-    /// Entries after `after` in the order of their ids (which is that of their arrival), at most `limit`. There are fewer if
-    /// they have very many recipients. An empty answer means that there are no more.
+    /// Entries after `after` in the order of their ids (which is that of their arrival), at most `limit`. There are
+    /// fewer if they have very many recipients. An empty answer means that there are no more.
     pub async fn list(&self, selection: &Selection, after: Option<QueueId>, limit: u32) -> Result<Vec<Listing>, Error> {
         let mut after = after.map(|id| id.to_string()).unwrap_or_default();
         loop {
             let (listings, last) = self.page(selection, &after, limit).await?;
             match last {
-                // All of them were settled between two questions, or nobody understands their rows.
+                // All of them were settled between two queries, or their rows make no sense.
                 Some(last) if listings.is_empty() => after = last,
                 _ => return Ok(listings),
             }
         }
     }
 
-    /// Entries after one, and the last one that was looked at, if there was any.
+    /// Entries after one, and the last one looked at, if any.
     async fn page(
         &self,
         selection: &Selection,
@@ -164,7 +164,7 @@ impl Spool {
         let (Some(first), Some(mut last)) = (ids.first(), ids.last()) else { return Ok((Vec::new(), None)) };
         let mut recipients = self.recipients(selection, first, last, Some(MOST_ROWS)).await?;
         if recipients.len() >= MOST_ROWS as usize {
-            // The last entry of the answer may go on beyond it. When it is the first, too, it is fetched whole.
+            // The last entry of the answer may be incomplete. If it is also the first, it is fetched whole.
             let cut = recipients.last().map(|row| row.text(0)).transpose()?.unwrap_or_default();
             match ids.iter().rev().find(|id| **id < cut) {
                 Some(whole) => last = whole,
@@ -185,12 +185,12 @@ impl Spool {
                 listings[place].recipients.extend(understood(selection, queued(row, 1))?);
             }
         }
-        // Between the two questions an entry may have been settled.
+        // Between the two queries an entry may have been settled.
         listings.retain(|listing| !listing.recipients.is_empty());
         Ok((listings, Some(last.clone())))
     }
 
-    /// The recipients of selected entries from `first` to `last`, behind the ids of these; at most `limit`.
+    /// The recipients of selected entries from `first` to `last`, preceded by the entries' ids; at most `limit`.
     async fn recipients(
         &self,
         selection: &Selection,
@@ -234,7 +234,7 @@ impl Spool {
         Ok(counts)
     }
 
-    /// Makes the waiting recipients of the selection due now. How many that were.
+    /// Makes the waiting recipients of the selection due now; returns their number.
     pub async fn retry(&self, selection: &Selection) -> Result<u64, Error> {
         let now = self.clock().now();
         let changed = self
@@ -250,15 +250,15 @@ impl Spool {
         Ok(changed)
     }
 
-    /// Keeps the waiting recipients of the selection until they are released. Attempts under way are finished. How many
-    /// that were.
+    /// Holds the waiting recipients of the selection until they are released. Attempts in progress are finished.
+    /// Returns the number of recipients.
     pub async fn hold(&self, selection: &Selection) -> Result<u64, Error> {
         let waiting = vec![RecipientState::Waiting.number().into()];
         self.change(selection, "state = ?", vec![RecipientState::Held.number().into()], "state = ?", waiting).await
     }
 
-    /// Lets held recipients of the selection go, due now. How many that were. The attempt under way for one that was held
-    /// too late goes on; it is due when that has ended.
+    /// Releases held recipients of the selection, due now; returns their number. If one was held during an attempt,
+    /// that continues; the recipient is due when it has ended.
     pub async fn release(&self, selection: &Selection) -> Result<u64, Error> {
         let values = vec![RecipientState::Waiting.number().into(), Val::from(self.clock().now())];
         let held = vec![RecipientState::Held.number().into()];
@@ -266,7 +266,7 @@ impl Spool {
         let changed = self.change(selection, assign, values, "state = ?", held).await?;
         let (condition, mut values) = selection.condition_of_change();
         values.push(RecipientState::Held.number().into());
-        // For those that are still held it is the reason as before.
+        // Those still held keep their reason.
         let sql = Sql::assembled(format!(
             "UPDATE queue_entries SET hold_reason = NULL WHERE hold_reason IS NOT NULL AND id IN ({}) \
              AND id NOT IN (SELECT entry FROM queue_recipients WHERE state = ?)",
@@ -279,7 +279,7 @@ impl Spool {
         Ok(changed)
     }
 
-    /// Deletes an entry without telling anybody.
+    /// Deletes an entry without notifying anybody.
     pub async fn delete(&self, id: QueueId) -> Result<(), Error> {
         let mut job = Job::full();
         let sql = "DELETE FROM queue_recipients WHERE entry = ?";
@@ -290,8 +290,8 @@ impl Spool {
         }
     }
 
-    /// Deletes what of an entry is in quarantine still, without telling anybody. How many recipients that were: none if it was
-    /// released meanwhile.
+    /// Deletes the recipients of an entry that are still in quarantine, without notifying anybody. Returns their
+    /// number: none if the entry was released meanwhile.
     pub async fn delete_quarantined(&self, id: QueueId) -> Result<u64, Error> {
         let sql = "DELETE FROM queue_recipients WHERE entry = ? AND state = ? \
                    AND EXISTS (SELECT 1 FROM queue_entries WHERE id = ? AND hold_reason = ?)";
@@ -302,7 +302,8 @@ impl Spool {
         Ok(self.submit_and_clear(job, id).await?.1.first().copied().unwrap_or(0))
     }
 
-    /// Takes recipients off an entry without telling anybody; the entry goes with the last one. How many that were.
+    /// Removes recipients from an entry without notifying anybody; the entry goes with the last one. Returns their
+    /// number.
     pub async fn delete_for(&self, id: QueueId, whom: &Whom) -> Result<u64, Error> {
         let (condition, value) = whom.condition();
         let sql = Sql::assembled(format!("DELETE FROM queue_recipients WHERE entry = ? AND {condition}"));
@@ -341,7 +342,7 @@ impl Spool {
     }
 }
 
-/// One row that nobody understands must not hide the others: it fails only who asks for its entry.
+/// A single invalid row must not hide the others: it fails only queries for its entry.
 fn understood<T>(selection: &Selection, read: Result<T, Error>) -> Result<Option<T>, Error> {
     match read {
         Err(error @ Error::Corrupt { .. }) if !matches!(selection, Selection::Entry(_)) => {

@@ -1,21 +1,22 @@
 //! The spool: messages that this server has taken responsibility for and has not yet passed on.
 //!
-//! Promises (law 1): when [`Spool::commit`] returns, the body is on disk with its directory entry, and the envelope is in
-//! the database, committed. A crash at any moment leaves either nothing visible or the whole entry: the body comes first
-//! and is nothing without its row. Concurrent commits share the directory's sync and the database's transaction. When
-//! the last recipient has been settled the rows go first and the body after them; a body that a crash left without rows is
-//! swept away when it is older than `orphans_after`. A file that the disk would not let go of is tried again by
-//! [`Spool::remove_leftovers`].
+//! Promises (law 1): when [`Spool::commit`] returns, the body is on disk with its directory entry, and the envelope is
+//! committed to the database. A crash at any moment leaves either nothing visible or the whole entry: the body is
+//! written first and does not count without its row. Concurrent commits share the directory's sync and the database's
+//! transaction. When the last recipient has been settled the rows go first and the body after them; a body left without
+//! rows by a crash is swept away when it is older than `orphans_after`. Files that the disk refused to delete are tried
+//! again by [`Spool::remove_leftovers`].
 //!
 //! A recipient is claimed by moving its due time to the end of a lease and writing the owner's name beside it, so that
-//! several nodes can share one queue and a crashed node's recipients come back by themselves. Nodes of a cluster hold a lease besides
-//! ([`QueueNode`]): when it ends, what a node had claimed is freed by another that has seen its mark in the same directory.
+//! several nodes can share one queue and a crashed node's recipients become due again by themselves. Nodes of a cluster
+//! also hold a lease of their own ([`QueueNode`]): when it ends, the node's claims are freed by another that has seen
+//! its mark in the same directory.
 //!
-//! While the database does not take what has become of a recipient, that is written down beside the bodies ([`Note`]), so that a
-//! process which ends before the database is back does not make the next one send the message again.
+//! While the database does not accept a recipient's result, that is written down beside the bodies ([`Note`]), so that
+//! if the process ends before the database is back, the next one does not send the message again.
 //!
-//! Called by the queue, which is told by [`Spool::changed`] that something new is due. Never asks where a message
-//! goes: destinations are given to it. Failures are returned; only the sweep logs.
+//! Called by the queue, which [`Spool::changed`] tells that something new is due. Never decides where a message goes:
+//! destinations are given to it. Failures are returned; only the sweep logs.
 
 mod bodies;
 mod claim;

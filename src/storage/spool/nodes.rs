@@ -1,4 +1,4 @@
-//! The nodes that share a queue: which of them live, and whether they see the same directory.
+//! The nodes that share a queue: which of them are alive, and whether they see the same directory.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::storage::database::{Database, Sql, Val};
 const MARKS: &str = "nodes";
 /// Octets of a mark.
 const LENGTH: u64 = 64;
-/// The part of a lease by which the database's clock may jump without ending leases that are renewed in time.
+/// The part of a lease by which the database's clock may jump without ending leases renewed in time.
 const TOLERATED: u32 = 10;
 
-/// This process among those that share a queue.
+/// This process as one of those that share a queue.
 ///
-/// A node holds a lease by the database's clock, and leaves a mark in the spool's directory that also stands in its row. A node that
-/// finds another's mark sees the same directory. Only then does it take over what the other had claimed when its lease ends: see
-/// [`Spool::recover_from`](super::Spool::recover_from).
+/// A node holds a lease by the database's clock, and leaves a mark in the spool's directory that is also stored in its
+/// row. A node that finds another's mark sees the same directory. Only then does it take over the other's claims when
+/// its lease ends: see [`Spool::recover_from`](super::Spool::recover_from).
 #[derive(Debug)]
 pub struct QueueNode {
     database: Database,
@@ -40,32 +40,32 @@ pub struct QueueNode {
 pub struct Neighbour {
     /// Its name.
     pub name: String,
-    /// Until when its lease lasts by the database's clock, in microseconds.
+    /// When its lease ends by the database's clock, in microseconds.
     pub lease_end: i64,
-    /// Whether it lasts.
+    /// Whether the lease is still valid.
     pub is_alive: bool,
     /// Whether its mark is in the directory that this node sees.
     pub is_seen: bool,
-    /// Whether its lease was ended by others: an administrator has said that it will not come back ([`forget_node`]), or
-    /// somebody is taking over what it has claimed.
+    /// Whether others have ended its lease: an administrator has said that it will not come back ([`forget_node`]), or
+    /// somebody is taking over its claims.
     pub is_given_up: bool,
-    /// Whether it has claimed something.
+    /// Whether it has claims.
     pub has_claims: bool,
 }
 
 impl QueueNode {
-    /// A node that has not joined yet, over the spool in `directory`.
+    /// A node that has not joined yet, for the spool in `directory`.
     pub fn new(database: Database, directory: &Path, name: String, lease: Duration) -> Self {
         let (mark, clock) = (Mutex::default(), Mutex::default());
         Self { database, directory: directory.join(MARKS), name, lease, mark, clock }
     }
 
-    /// How long its lease lasts without being renewed.
+    /// How long its lease lasts without renewal.
     pub const fn lease(&self) -> Duration {
         self.lease
     }
 
-    /// Where a node leaves its mark. No name of a node is a path.
+    /// The file for a node's mark. A node's name is never a path.
     fn mark_of(&self, node: &str) -> PathBuf {
         self.directory.join(format!("node-{node}"))
     }
@@ -74,10 +74,11 @@ impl QueueNode {
         i64::try_from(self.lease.as_micros()).unwrap_or(i64::MAX / 2).into()
     }
 
-    /// Leaves a new mark and begins a lease, whatever an earlier process of this name had. Nothing is claimed before.
+    /// Leaves a new mark and begins a lease, whatever an earlier process of this name held. Nothing is claimed before.
     ///
     /// # Errors
-    /// The database fails. Or the disk does ([`Error::Body`]): then the lease has begun, and others do not find the mark.
+    /// The database fails, or the disk does ([`Error::Body`]): then the lease has begun, but others do not find the
+    /// mark.
     pub async fn join(&self) -> Result<(), Error> {
         let mark = fresh_mark()?;
         let (directory, path, content) = (self.directory.clone(), self.mark_of(&self.name), mark.clone());
@@ -88,7 +89,7 @@ impl QueueNode {
         let on_disk = |error: files::Error| Error::Body { path: error.path, source: error.source };
         let left = left.await.map_err(|_| Error::Closed)?.map_err(on_disk);
         let dialect = self.database.dialect();
-        // The lease is none at first, so that the next statement decides by the database's clock.
+        // The lease is initially none, so that the next statement decides by the database's clock.
         let insert = "INSERT INTO queue_nodes (node, mark, lease_end) VALUES (?, ?, 0)";
         let insert = format!("{insert}{}", dialect.on_conflict(&["node"], &[]));
         let name = || Val::from(self.name.as_str());
@@ -99,8 +100,8 @@ impl QueueNode {
         left
     }
 
-    /// Prolongs the lease; `false` when another node has written down that it has ended, or it is another process's. What the
-    /// database's clock shows does not end it: that may have been put forward.
+    /// Renews the lease; `false` when another node has recorded that it has ended, or it belongs to another process.
+    /// The reading of the database's clock does not end it: that may have been set forward.
     ///
     /// # Errors
     /// The database fails.
@@ -138,7 +139,7 @@ impl QueueNode {
         }
         let looked = tokio::task::spawn_blocking(move || {
             let look = |(path, mark, neighbour): (PathBuf, String, Neighbour)| Neighbour {
-                // What cannot be read is not seen.
+                // A mark that cannot be read counts as not seen.
                 is_seen: files::read_bounded(&path, LENGTH).is_ok_and(|content| content == mark.as_bytes()),
                 ..neighbour
             };
@@ -147,12 +148,13 @@ impl QueueNode {
         looked.await.map_err(|_| Error::Closed)
     }
 
-    /// The time by which others' leases are judged, when the database's clock shows so much now.
+    /// The time by which others' leases are judged when the database's clock shows this.
     fn judge(&self, shown: i64) -> i64 {
         self.clock.lock().read(shown, Uptime::now(), self.lease / TOLERATED, self.lease)
     }
 
-    /// Writes down that another node's lease has ended, so that it cannot be renewed; `false` when it was renewed meanwhile.
+    /// Records that another node's lease has ended, so that it cannot be renewed; `false` when it was renewed
+    /// meanwhile.
     ///
     /// # Errors
     /// The database fails.
@@ -162,8 +164,8 @@ impl QueueNode {
     }
 }
 
-/// Ends the lease of a node that will not come back, so that the others take over at once what it had claimed, as they do
-/// with one whose lease has ended by itself. Returns how many recipients that is.
+/// Ends the lease of a node that will not come back, so that the others take over its claims at once, as with one whose
+/// lease has expired. Returns the number of recipients concerned.
 ///
 /// # Errors
 /// The database fails.

@@ -1,4 +1,4 @@
-//! Results that the database does not take, kept beside the bodies until it does.
+//! Results that the database did not accept, kept beside the bodies until it does.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -15,8 +15,8 @@ use crate::foundations::files;
 use crate::foundations::ids::QueueId;
 use crate::storage::database::Val;
 
-/// What has become of one recipient, written down beside the bodies. It says only what must not happen again: the message has
-/// arrived, or was refused for good.
+/// A recipient's result, written down beside the bodies. Kept only for final results, which must not be repeated: the
+/// message has arrived, or was refused for good.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Note {
     /// The entry.
@@ -25,15 +25,15 @@ pub struct Note {
     pub key: i64,
     /// Who had claimed the recipient; unknown in notes of earlier versions.
     pub claimant: Option<String>,
-    /// What the sender is still to be told.
+    /// A report still to be sent to the sender.
     pub report: Option<Report>,
-    /// The event that tells of it.
+    /// The event about it.
     pub event: Option<Event>,
-    /// Why the disk does not give the note back. Nobody knows then what has become of the recipient, who is held.
+    /// Why the note cannot be read. The recipient's result is then unknown, and the recipient is held.
     pub unreadable: Option<String>,
 }
 
-/// What a note's file holds; an empty one stands for a message that has arrived.
+/// The content of a note's file; an empty one stands for a message that has arrived.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Content {
     claimant: Option<String>,
@@ -41,13 +41,13 @@ struct Content {
     event: Option<Event>,
 }
 
-/// What is added to the name of a note that cannot be read.
+/// Suffix for the name of a note that cannot be read.
 const SET_ASIDE: &str = ".unreadable";
 /// Longest note.
 const LONGEST: u64 = 256 << 10;
 
 impl Note {
-    /// A note of a fate, if it is one of which a note is kept.
+    /// A note of a result, if notes are kept for it.
     pub fn of(entry: QueueId, (key, fate): &(i64, Fate), claimant: &str, event: Option<Event>) -> Option<Self> {
         let report = match fate {
             Fate::Done => None,
@@ -59,14 +59,13 @@ impl Note {
 
     fn fate(&self) -> Fate {
         match &self.unreadable {
-            Some(why) => {
-                Fate::Hold { reason: format!("the note of what came of the last attempt cannot be read: {why}") }
-            }
+            Some(why) => Fate::Hold { reason: format!("the note of the last attempt's result cannot be read: {why}") },
             None => self.report.clone().map_or(Fate::Done, Fate::Reported),
         }
     }
 
-    /// Whether the note still counts for a recipient that `owner` has. If that is no longer the claimant, only what is final counts.
+    /// Whether the note still counts for a recipient claimed by `owner`. If that is no longer the claimant, only final
+    /// results count.
     fn counts(&self, claimant: &str, owner: Option<&str>) -> bool {
         self.unreadable.is_some() || self.fate().is_final() || owner.is_none_or(|owner| owner == claimant)
     }
@@ -80,7 +79,7 @@ impl Note {
         Some((entry.parse().ok()?, key.parse().ok()?))
     }
 
-    /// Whether the recipient was refused, which the sender must hear.
+    /// Whether the recipient was refused, so that the sender must be told.
     fn is_failure(&self) -> bool {
         self.report.as_ref().is_some_and(|report| report.action == Action::Failed)
     }
@@ -106,7 +105,8 @@ impl Bodies {
         Ok(())
     }
 
-    /// Puts away a note that was dealt with. What could not be read is left to the administrator, under a name that is no note's.
+    /// Removes a note that was processed. One that could not be read is left to the administrator, under a name that no
+    /// note has.
     fn put_away(&self, note: &Note) -> Result<(), Error> {
         if note.unreadable.is_none() {
             return self.forget_notes(std::slice::from_ref(note));
@@ -116,7 +116,7 @@ impl Bodies {
         fs::rename(&path, aside).map_err(|source| Error::Body { path, source })
     }
 
-    /// All notes that are there.
+    /// All present notes.
     fn notes(&self) -> Result<Vec<Note>, Error> {
         let directory = self.root().join(NOTES);
         let failed = |source| Error::Body { path: directory.clone(), source };
@@ -129,11 +129,11 @@ impl Bodies {
             let path = entry.map_err(failed)?.path();
             let Some((entry, key)) = path.file_name().and_then(|name| Note::named(name.to_str()?)) else { continue };
             match files::read_bounded(&path, LONGEST) {
-                // Another node may have dealt with it meanwhile.
+                // Another node may have processed it meanwhile.
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     log::error!(queue:% = entry, cause:% = error;
-                        "A note of what has become of a queued message cannot be read; it is set aside, and its recipient held");
+                        "The result noted for a queued message cannot be read; the note is set aside and the recipient is held");
                     let unreadable = Some(error.to_string());
                     notes.push(Note { entry, key, claimant: None, report: None, event: None, unreadable });
                 }
@@ -147,8 +147,8 @@ impl Bodies {
     }
 }
 
-/// A disk without room for a note may still have room for its name. An empty note says that the message has arrived, which matters
-/// most. A refusal is not noted like that: nobody would know any more that the sender is to be told.
+/// A disk without room for a note may still have room for its name. An empty note says that the message has arrived,
+/// which matters most. A refusal is not noted like that: the report to the sender would be lost.
 fn write(directory: &Path, note: &Note) -> Result<(), Error> {
     let path = directory.join(note.name());
     let Note { claimant, report, event, .. } = note.clone();
@@ -169,7 +169,7 @@ fn understood(path: &Path, content: &[u8]) -> Content {
     }
     serde_json::from_slice(content).unwrap_or_else(|error| {
         log::error!(file:% = path.display(), cause:% = error;
-            "A note of what has become of a queued message cannot be understood; it is taken to say that the message has arrived");
+            "The result noted for a queued message makes no sense; the message is taken to have arrived");
         Content::default()
     })
 }
@@ -179,26 +179,26 @@ fn in_file(error: files::Error) -> Error {
 }
 
 impl Spool {
-    /// Writes down beside the bodies what the database does not take now. When it returns, it survives a power failure, and
-    /// [`Spool::settle_noted`] of the next start finds it.
+    /// Writes down beside the bodies what the database does not accept now. When it returns, it survives a power
+    /// failure, and [`Spool::settle_noted`] of the next start finds it.
     pub async fn note(&self, notes: &[Note]) -> Result<(), Error> {
         let notes = notes.to_vec();
         self.on_disk(move |bodies| bodies.note(&notes)).await
     }
 
-    /// Removes notes of what the database has taken.
+    /// Removes notes that the database has accepted.
     pub async fn forget_notes(&self, notes: &[Note]) -> Result<(), Error> {
         let notes = notes.to_vec();
         self.on_disk(move |bodies| bodies.forget_notes(&notes)).await
     }
 
-    /// Writes into the database what was noted while it was away, and removes the notes. Returns those that told it something new.
-    /// `owner` is the node that asks.
+    /// Writes results noted during an outage into the database, and removes the notes. Returns those that were new to
+    /// it. `owner` is the calling node.
     pub async fn settle_noted(&self, owner: &str) -> Result<Vec<Note>, Error> {
         let mut told = Vec::new();
         for mut note in self.on_disk(Bodies::notes).await? {
             let claimant = note.claimant.clone().unwrap_or_else(|| owner.to_owned());
-            // The key alone may be another message's in a database that was restored.
+            // In a restored database, the key alone may be another message's.
             let sql = "SELECT owner, address FROM queue_recipients WHERE id = ? AND entry = ? AND state <> ?";
             let finished = super::RecipientState::Finished.number();
             let values = [Val::from(note.key), Val::from(note.entry.to_string()), Val::from(finished)];
@@ -216,15 +216,15 @@ impl Spool {
         Ok(told)
     }
 
-    /// What the database refuses, an administrator must look at: the recipient is held, and not tried again.
+    /// A result that the database refuses needs an administrator: the recipient is held, and not tried again.
     async fn settle_one_noted(&self, claimant: &str, note: &Note) -> Result<(), Error> {
-        // A recipient of whom nothing is known is not tried again, whoever has claimed it.
+        // A recipient with an unknown result is not tried again, whoever has claimed it.
         let by = if note.unreadable.is_some() { Settler::Administrator } else { Settler::Claimant(claimant) };
         let settle = async |fate| self.settle(note.entry, by, &[(note.key, fate)]).await;
         match settle(note.fate()).await {
             Err(error) if error.is_refusal() => {
-                log::error!(queue:% = note.entry, cause:% = error; "The database refuses what was noted of a message; its recipient is held");
-                let reason = format!("the last attempt has ended for good, but its result cannot be kept: {error}");
+                log::error!(queue:% = note.entry, cause:% = error; "The database refuses the noted result of a message; its recipient is held");
+                let reason = format!("the last attempt had a final result, but the database refuses it: {error}");
                 settle(Fate::Hold { reason }).await.map(|_| ())
             }
             settled => settled.map(|_| ()),
@@ -238,11 +238,11 @@ impl Spool {
         event.with("unreadable_note", note.unreadable.clone().unwrap_or_default())
     }
 
-    /// Puts a note away. If that fails it stays, but tells the next start nothing new.
+    /// Removes a note. On failure it stays, but tells the next start nothing new.
     async fn put_away(&self, note: Note) {
         let entry = note.entry;
         if let Err(error) = self.on_disk(move |bodies| bodies.put_away(&note)).await {
-            log::warn!(queue:% = entry, cause:% = error; "A note of what has become of a message cannot be put away; the next start tries again");
+            log::warn!(queue:% = entry, cause:% = error; "The noted result of a message cannot be removed; the next start tries again");
         }
     }
 }
@@ -302,7 +302,7 @@ mod tests {
         let bodies = Bodies::open(root.path().to_owned()).unwrap();
         let (good, bad) = (noted(3, &Fate::Done), noted(4, &Fate::Done));
         bodies.note(std::slice::from_ref(&good)).unwrap();
-        // The disk gives no octets of a directory.
+        // A directory cannot be read as a file.
         let path = root.path().join(NOTES).join(bad.name());
         fs::create_dir(&path).unwrap();
         let found = bodies.notes().unwrap();

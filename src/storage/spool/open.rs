@@ -25,7 +25,7 @@ struct Inner {
     commits: GroupCommit,
     writers: Semaphore,
     changed: Arc<Notify>,
-    /// Bodies of no use to anybody that the disk would not let go of.
+    /// Obsolete bodies that the disk refused to delete.
     leftovers: Mutex<Vec<QueueId>>,
     /// Bodies whose rows are being written.
     without_rows: Mutex<HashSet<QueueId>>,
@@ -34,8 +34,8 @@ struct Inner {
 }
 
 impl Spool {
-    /// Opens the spool in its directory, which is created if need be. Its writing task runs in `tasks`, which must be told
-    /// to stop after the tasks of those who use the spool: from then on nothing can be committed.
+    /// Opens the spool in its directory, which is created if need be. Its writing task runs in `tasks`, which must be
+    /// told to stop after the tasks that use the spool: from then on nothing can be committed.
     pub fn open(
         database: Database,
         settings: &SpoolSettings,
@@ -63,8 +63,8 @@ impl Spool {
 
     /// Takes responsibility for a message. When it returns, the entry survives a power failure.
     ///
-    /// Fails when the disk or the database does. After an error the entry may exist nevertheless (when the database was
-    /// lost in the middle of the commit); the sender's next attempt then makes a second one, but nothing is lost.
+    /// Fails when the disk or the database does. After an error the entry may exist nevertheless (when the database
+    /// connection was lost during the commit); the sender's next attempt then makes a second one, but nothing is lost.
     pub async fn commit(&self, new: NewEntry<'_>) -> Result<QueueId, Error> {
         let ids = self.commit_together(vec![new]).await?;
         ids.into_iter().next().ok_or(Error::Closed)
@@ -91,26 +91,26 @@ impl Spool {
         Ok(bodies.iter().map(|body| body.id).collect())
     }
 
-    /// Removes the body of an entry whose rows could not be written. When they may have been all the same, it stays: without
-    /// rows it is an orphan, which the sweep removes.
+    /// Removes the body of an entry whose rows could not be written. If they may have been written after all, it stays:
+    /// without rows it is an orphan, which the sweep removes.
     pub(super) async fn take_back_body(&self, id: QueueId, error: &Error) {
         if error.is_certain() {
             self.remove_body(id, "that was not queued").await;
         }
     }
 
-    /// Removes the body of a message that is not in the queue (any more). What cannot be removed now is tried again later.
+    /// Removes the body of a message that is not in the queue (any more). Failed removals are tried again later.
     async fn remove_body(&self, id: QueueId, which: &str) {
         let Err(error) = self.on_disk(move |bodies| bodies.remove(id)).await else { return };
         log::warn!(queue:% = id, cause:% = error; "The body of a message {which} cannot be deleted now; it will be tried again");
         let mut leftovers = self.0.leftovers.lock();
-        // The sweep of the next start takes the rest.
+        // The sweep of the next start removes the rest.
         if leftovers.len() < MOST_LEFTOVERS {
             leftovers.push(id);
         }
     }
 
-    /// Tries again to remove the bodies that the disk would not let go of.
+    /// Tries again to remove the bodies that the disk refused to delete.
     pub async fn remove_leftovers(&self) {
         let leftovers = std::mem::take(&mut *self.0.leftovers.lock());
         for id in leftovers {
@@ -147,12 +147,12 @@ impl Spool {
         self.0.without_rows.lock().contains(&id)
     }
 
-    /// Does a job that may take the last recipient off an entry; then the entry goes, too. Returns whether it has gone, and how
-    /// many rows each change has changed.
+    /// Does a job that may remove the last recipient of an entry; then the entry goes, too. Returns whether it has
+    /// gone, and how many rows each change affected.
     pub(super) async fn submit_and_clear(&self, mut job: Job, id: QueueId) -> Result<(Settled, Vec<u64>), Error> {
         let id_value = Val::from(id.to_string());
-        // If two nodes take off the last two recipients at once, each would still see the other's. So the second waits here for
-        // the first's commit, and its next statement sees it (READ COMMITTED).
+        // If two nodes remove the last two recipients at once, each would still see the other's. So the second waits
+        // here for the first's commit, and its next statement sees it (READ COMMITTED).
         let lock = self.0.database.dialect().for_update();
         if !lock.is_empty() {
             let sql = Sql::assembled(format!("SELECT id FROM queue_entries WHERE id = ?{lock}"));
@@ -196,8 +196,8 @@ impl Spool {
     }
 }
 
-/// A body on disk whose rows are being written. Until this is dropped the sweep leaves the body alone, however old it seems after the
-/// clock was put forward.
+/// A body on disk whose rows are being written. Until this is dropped the sweep leaves the body alone, however old it
+/// seems after the clock was set forward.
 pub(super) struct NewBody<'s> {
     pub(super) id: QueueId,
     spool: &'s Spool,
@@ -209,5 +209,5 @@ impl Drop for NewBody<'_> {
     }
 }
 
-/// Most bodies that are remembered until they can be removed.
+/// Most bodies remembered for a later removal.
 const MOST_LEFTOVERS: usize = 10_000;

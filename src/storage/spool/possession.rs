@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::Error;
 
-/// The one process that passes on what is in a spool, as long as it lives. A second one would take what the first has in flight
-/// for the leavings of a crash, and send it again. Commands that look at the queue or change it need none.
+/// Marks the one process that passes on the messages of a spool, for as long as it lives. A second one would take
+/// messages in flight for the remains of a crash, and send them again. Commands that view or change the queue need
+/// none.
 #[derive(Debug)]
 pub struct Possession {
     _all: File,
@@ -13,7 +14,7 @@ pub struct Possession {
 }
 
 impl Possession {
-    /// Takes the spool in a directory, which must exist: alone, or as one of the nodes that share it.
+    /// Takes possession of the spool in a directory, which must exist: alone, or as one of the nodes that share it.
     ///
     /// # Errors
     /// Another process has it ([`Error::Busy`]), or the file for the lock cannot be made.

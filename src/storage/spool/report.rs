@@ -1,4 +1,4 @@
-//! What senders are still to be told.
+//! Pending reports to senders.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
 use crate::storage::database::{Sql, Val};
 
-/// What has become of one recipient, for a delivery status notification (RFC 3464 §2.3).
+/// The result for one recipient, for a delivery status notification (RFC 3464 §2.3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// What was done.
@@ -18,7 +18,7 @@ pub struct Report {
     pub status: String,
     /// The remote's reply on one line, or our own reason.
     pub diagnostic: Option<String>,
-    /// The host that gave it.
+    /// The host that sent it.
     pub remote: Option<String>,
     /// When.
     pub at: Timestamp,
@@ -28,24 +28,24 @@ pub struct Report {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Given up.
+    /// Failed.
     Failed,
-    /// Not yet passed on; attempts go on.
+    /// Delayed; attempts continue.
     Delayed,
     /// In the recipient's mailbox.
     Delivered,
     /// Passed on to a host that will not report success.
     Relayed,
-    /// Passed on as several messages.
+    /// Expanded into several messages.
     Expanded,
 }
 
-/// An entry whose sender is to be told something.
+/// An entry with a pending report to its sender.
 #[derive(Debug, Clone)]
 pub struct PendingReport {
     /// The entry.
     pub entry: Entry,
-    /// The recipients that the sender is to be told about, each with its report.
+    /// The recipients concerned, each with its report.
     pub recipients: Vec<Queued>,
 }
 
@@ -63,7 +63,7 @@ impl Spool {
         ids.collect()
     }
 
-    /// What the sender of an entry is to be told; `None` when there is nothing (any more).
+    /// The pending report of an entry; `None` when there is nothing (any more).
     pub async fn pending_report(&self, id: QueueId) -> Result<Option<PendingReport>, Error> {
         let sql = Sql::assembled(format!(
             "SELECT {ENTRY_COLUMNS}, {RECIPIENT_COLUMNS} FROM queue_recipients r JOIN queue_entries e ON e.id = r.entry \
@@ -75,9 +75,10 @@ impl Spool {
         Ok(Some(PendingReport { entry: entry(first)?, recipients }))
     }
 
-    /// Puts a notification into the queue and takes its recipients' reports off the entry, both or neither. Without a
-    /// notification the reports are only taken off. Recipients that waited for nothing else are gone afterwards. Fails with
-    /// [`Error::Overtaken`] when somebody else has told the sender meanwhile, or when there is something else to be told by now.
+    /// Puts a notification into the queue and removes its recipients' reports from the entry, both or neither. Without
+    /// a notification the reports are only removed. Recipients that waited for nothing else are gone afterwards. Fails
+    /// with [`Error::Overtaken`] when somebody else has told the sender meanwhile, or when the reports have changed by
+    /// now.
     pub async fn commit_report(
         &self,
         reported: &PendingReport,
@@ -93,11 +94,11 @@ impl Spool {
         let id = body.as_ref().map(|body| body.id);
         for recipient in &reported.recipients {
             let key = Val::from(recipient.key);
-            // Whoever takes a report off first has told the sender.
+            // Whoever removes a report first has told the sender.
             let change = if recipient.state == RecipientState::Finished {
                 Change::of_rows(1, "DELETE FROM queue_recipients WHERE id = ? AND report IS NOT NULL", vec![key])
             } else {
-                // Who was settled meanwhile has another report, which is still to be told.
+                // Recipients settled meanwhile have another report, which is still to be sent.
                 let sql = "UPDATE queue_recipients SET report = NULL, warn_at = NULL \
                            WHERE id = ? AND report IS NOT NULL AND state <> ?";
                 Change::of_rows(1, sql, vec![key, Val::from(RecipientState::Finished.number())])

@@ -6,12 +6,12 @@ use super::{Counts, Error, Spool};
 use crate::foundations::clock::Timestamp;
 use crate::storage::database::{Sql, Val};
 
-/// How the queue was at a time.
+/// The state of the queue at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Sample {
-    /// When the step began that it stands for.
+    /// When the interval it stands for began.
     pub at: Timestamp,
-    /// Most messages within the step.
+    /// Most messages within the interval.
     pub entries: u64,
     /// Most recipients that waited for an attempt.
     pub waiting: u64,
@@ -23,7 +23,7 @@ pub struct Sample {
 const MOST_ROWS: u32 = 10_000;
 
 impl Spool {
-    /// Writes down how the queue is now. Of several nodes the first one in a moment is believed.
+    /// Records the present state of the queue. Of several nodes, the first at a moment counts.
     pub async fn sample(&self) -> Result<Counts, Error> {
         let counts = self.counts().await?;
         let sql = self.database().dialect().upsert("queue_samples", &["at"], &["entries", "waiting", "held", "oldest"]);
@@ -39,7 +39,7 @@ impl Spool {
         Ok(counts)
     }
 
-    /// How the queue has been since a time, in steps, oldest first.
+    /// The history of the queue since a time, in intervals, oldest first.
     pub async fn samples(&self, since: Timestamp, step: Duration) -> Result<Vec<Sample>, Error> {
         let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX).max(1);
         let sql = Sql::assembled(format!(

@@ -1,4 +1,4 @@
-//! What has become of recipients.
+//! Recording results for recipients.
 
 use super::commit::{Change, Job, json};
 use super::{Action, Destination, Error, RecipientState, Report, Spool};
@@ -9,9 +9,9 @@ use crate::storage::database::{Sql, Val};
 /// The result for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
-    /// Settled; nobody wants to be told.
+    /// Settled; nobody needs to be told.
     Done,
-    /// Settled; the sender is to be told.
+    /// Settled; the sender must be told.
     Reported(Report),
     /// To be tried again.
     Again {
@@ -19,17 +19,17 @@ pub enum Fate {
         due_at: Timestamp,
         /// When it was tried.
         at: Timestamp,
-        /// What came of it, on one line.
+        /// The result, on one line.
         reply: String,
-        /// What the sender is to be told meanwhile.
+        /// A report for the sender meanwhile.
         report: Option<Report>,
     },
-    /// Not tried after all (the destination rests, the server stops); the count of attempts stays.
+    /// Not tried after all (the destination is paused, the server is stopping); the count of attempts stays.
     Untried {
         /// When it may be tried.
         due_at: Timestamp,
     },
-    /// Not tried: it goes somewhere else now (the routes have changed, or the domain is no longer ours). Due at once.
+    /// Not tried: it has a new destination (the routes have changed, or the domain is no longer ours). Due at once.
     Redirected {
         /// Where.
         destination: Destination,
@@ -42,7 +42,7 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// Whether no further attempt can be of use, whichever node makes it.
+    /// Whether the result is final, so that no node needs to try again.
     pub(super) fn is_final(&self) -> bool {
         match self {
             Self::Done => true,
@@ -52,13 +52,13 @@ impl Fate {
     }
 }
 
-/// Who says what has become of a recipient.
+/// Who reports a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settler<'a> {
-    /// The node that has claimed it under this name. Once another node has taken the recipient over, only what is final counts, so
-    /// that the message is not sent again after it has arrived.
+    /// The node that has claimed it under this name. Once another node has taken the recipient over, only final results
+    /// count, so that the message is not sent again after it has arrived.
     Claimant(&'a str),
-    /// An administrator, whoever has it.
+    /// An administrator, regardless of claims.
     Administrator,
 }
 
@@ -75,12 +75,12 @@ pub enum Settled {
 const LONGEST_REPLY: usize = 1_000;
 
 impl Spool {
-    /// Writes down what has become of recipients of one entry. When it returns, that survives a power failure, so that
-    /// none of them is sent the message again.
+    /// Records results for recipients of one entry. When it returns, they survive a power failure, so that none of the
+    /// recipients is sent the message again.
     pub async fn settle(&self, id: QueueId, by: Settler<'_>, fates: &[(i64, Fate)]) -> Result<Settled, Error> {
         let mut job = Job::full();
         job.changes.extend(fates.iter().flat_map(|(key, fate)| changes(id, by, *key, fate)));
-        // A message that was only put off needs no sync: after a power failure it is tried early, which does no harm.
+        // A postponed attempt needs no sync: after a power failure it is made early, which does no harm.
         if fates.iter().all(|(_, fate)| matches!(fate, Fate::Untried { .. } | Fate::Redirected { .. })) {
             job.durability = crate::storage::database::Durability::Relaxed;
         }
@@ -89,8 +89,8 @@ impl Spool {
 }
 
 fn changes(id: QueueId, by: Settler<'_>, key: i64, fate: &Fate) -> Vec<Change> {
-    // Without an owner, and not finished, the recipient was taken from its claimant and nobody else has it yet: then the claimant
-    // knows best. If it is finished, somebody else has settled it, and the sender is to be told of that.
+    // Without an owner, and not finished, the recipient was taken from its claimant and nobody else has it yet: then
+    // the claimant knows best. If it is finished, somebody else has settled it, and the sender is to be told of that.
     let (condition, claimant) = match by {
         Settler::Claimant(owner) if !fate.is_final() => (
             " AND state <> ? AND (owner IS NULL OR owner = ?)",

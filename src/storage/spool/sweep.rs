@@ -1,4 +1,4 @@
-//! Removing what a crash has left behind.
+//! Removing the remains of a crash.
 
 use std::time::Duration;
 
@@ -7,14 +7,15 @@ use super::{Error, Spool};
 use crate::foundations::ids::QueueId;
 use crate::storage::database::{Sql, Val};
 
-/// Ids in one question.
+/// Ids per query.
 const SLICE: usize = 500;
-/// A younger body may belong to rows that are being written, or to a commit whose end the database does not know yet.
+/// A younger body may belong to rows that are being written, or to a commit whose result the database does not know
+/// yet.
 const LONGEST_COMMIT: Duration = Duration::from_secs(600);
 
 impl Spool {
-    /// Deletes bodies without an entry that are older than `orphans_after`, and entries without recipients. How many
-    /// bodies that were.
+    /// Deletes bodies without an entry that are older than `orphans_after`, and entries without recipients. Returns the
+    /// number of bodies.
     pub async fn sweep(&self) -> Result<u64, Error> {
         let before = self.clock().now() - self.settings().orphans_after.duration().max(LONGEST_COMMIT);
         let mut removed = 0;
@@ -30,13 +31,13 @@ impl Spool {
         job.changes.push(Change::new(sql, vec![Val::from(before)]));
         self.submit(job).await?;
         if removed > 0 {
-            log::info!(bodies = removed; "Bodies without an entry were removed from the spool");
+            log::info!(bodies = removed; "Removed bodies without an entry from the spool");
         }
         Ok(removed)
     }
 
     async fn sweep_slice(&self, ids: &[QueueId]) -> Result<u64, Error> {
-        // Asked before the database: whatever is not among them any more has its rows by now, or will not get them.
+        // Asked before the database: a body no longer listed here has its rows by now, or will not get them.
         let ids: Vec<QueueId> = ids.iter().copied().filter(|id| !self.gets_rows(*id)).collect();
         if ids.is_empty() {
             return Ok(0);

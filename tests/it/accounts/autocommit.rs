@@ -1,4 +1,4 @@
-//! A MariaDB that is set to commit nothing by itself.
+//! A MariaDB configured not to commit by itself.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

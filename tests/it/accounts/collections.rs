@@ -73,7 +73,7 @@ async fn changes_are_numbered(database: Database) {
     assert!(matches!(collections.changes(&made, None, 10).await, Err(Error::NoCollection)));
 }
 
-/// Also where removals are forgotten: whoever began after them has nothing to be told of them (RFC 6578 §3.6).
+/// Even where removals are forgotten: a client that started after them need not be told of them (RFC 6578 §3.6).
 async fn everything_is_told_in_pieces(collections: &Collections, made: &Collection) {
     for name in ["c", "d", "e"] {
         let any = Condition::default();
@@ -84,7 +84,7 @@ async fn everything_is_told_in_pieces(collections: &Collections, made: &Collecti
         let piece = collections.changes(made, known, 1).await.unwrap();
         told.extend(piece.changes.iter().map(|(_, change)| name(change).to_owned()));
         if told.len() == 2 {
-            // Told already, and not told yet: the first must be told of, and the second may.
+            // Reported already, and not reported yet: the first must be told, the second may.
             for name in ["B", "d"] {
                 collections.remove_object(&ann(), made, name, &Condition::default(), &LIMITS).await.unwrap();
             }
@@ -109,7 +109,7 @@ fn name(change: &Change) -> &str {
     }
 }
 
-/// Requests for further calendars that come together: each would find room if it did not wait for the others.
+/// Simultaneous requests for further calendars: each would find room if it did not wait for the others.
 async fn limits_hold_for_all_at_once(database: Database) {
     World::new(database.clone()).users(&["ann@example.test"]).await;
     let collections = &Collections::new(database);

@@ -1,4 +1,4 @@
-//! A connection to SQLite's file that can only read, as after a moment in which the system let nobody write.
+//! A connection to SQLite's file that can only read, as after a moment when the system refused writes.
 
 use postrider::storage::database::{Database, DatabaseSettings, Error};
 

@@ -60,7 +60,7 @@ impl Door {
         self.login.enter(attempt(password, Service::Web), Second { code, browsers: &[] }).await
     }
 
-    /// Comes with a token of this digest and no code.
+    /// Presents a token with this digest and no code.
     async fn enter_known(&self, password: &str, digest: &str) -> Result<Entered, Refusal> {
         let browsers = ["f".repeat(64), digest.to_owned()];
         self.login.enter(attempt(password, Service::Web), Second { code: None, browsers: &browsers }).await
@@ -141,7 +141,7 @@ async fn app_passwords_open_what_they_are_for(database: Database) {
     assert!(door.login.verify(others).await.is_err(), "it is nobody else's");
     let kept = database.fetch_all("SELECT digest FROM app_passwords", &[]).await.unwrap();
     assert!(kept.iter().all(|row| row.text(0).is_ok_and(|digest| digest.len() == 64 && !digest.contains(&mail[..5]))));
-    // Revoking, disabling and enabling count at once, although each has just been right.
+    // Revoking, disabling and enabling take effect at once, although each was valid a moment before.
     door.keyring().revoke(&address("ann@a.test"), "Laptop", "a test").await.unwrap();
     assert!(door.verify(&all, Service::Imap).await.is_err());
     door.verify(&mail, Service::Imap).await.unwrap();
@@ -177,7 +177,7 @@ async fn app_passwords_are_bounded_and_end(database: Database) {
     world.clock.advance(Duration::from_hours(24));
     let refusal = door.verify(short.password.expose(), Service::Imap).await.unwrap_err();
     assert!(refusal.public.contains("has expired"), "{refusal}");
-    // What has ended makes room.
+    // An expired one makes room.
     add("Third", None).await.unwrap();
     let kept = world.directory.app_passwords(account(&world).await.id).await.unwrap();
     let mut names: Vec<&str> = kept.iter().map(|one| one.name.as_str()).collect();
@@ -208,7 +208,7 @@ async fn the_use_of_app_passwords_is_written_down_now_and_then(database: Databas
     assert_eq!(used().await.used_at, Some(world.shared_clock().now()));
 }
 
-/// A code of another program for this secret, some seconds from now.
+/// Another program's code for this secret, some seconds from now.
 async fn code(world: &World, secret: &str, seconds: i64) -> Option<String> {
     let at = format!("@{}", world.shared_clock().now().unix_seconds() + seconds);
     let program = tools::find("oathtool")?;
@@ -236,7 +236,7 @@ async fn codes_are_asked_for_and_good_once(database: Database) {
     let (world, door) = open(database, LoginSettings::default()).await;
     let ann = account(&world).await;
     assert!(is_in(&door.enter("pencil", None).await));
-    // A secret that was not confirmed counts for nothing; a wrong first code confirms nothing.
+    // An unconfirmed secret is not in force; a wrong first code confirms nothing.
     door.login.begin_two_factor(&ann, &domain("mail.a.test")).await.unwrap();
     let wrong = door.login.confirm_two_factor(&attempt("", Service::Web), &ann, "000 000x").await.unwrap_err();
     assert_eq!(wrong.kind, Kind::Invalid);
@@ -256,7 +256,7 @@ async fn codes_are_asked_for_and_good_once(database: Database) {
     assert!(is_in(&door.enter("pencil", Some(&next)).await), "a wrong password has not used the code up");
     assert!(door.enter("pencil", Some(&next)).await.is_err(), "it is good once");
     assert!(door.enter("pencil", Some(&used)).await.is_err(), "and no earlier one");
-    // A clock that is half a minute fast is forgiven, one of two minutes is not.
+    // A clock half a minute fast is accepted, one two minutes fast is not.
     world.clock.advance(Duration::from_secs(30));
     let fast = code(&world, &secret, 30).await.unwrap();
     let faster = code(&world, &secret, 120).await.unwrap();
@@ -325,12 +325,12 @@ async fn a_remembered_browser_is_spared_codes_for_some_time(database: Database) 
     assert_eq!(door.keyring().forget_browsers(&ann, Some("login-c"), "a test").await.unwrap(), 1);
     assert_eq!(door.keyring().forget_browsers(&address("bob@a.test"), None, "a test").await.unwrap(), 0);
     assert_eq!((known("c").await, names().await), (false, vec!["login-a".to_owned()]));
-    // Using it does not move the end.
+    // Using it does not extend its time.
     world.clock.advance(Duration::from_hours(30 * 24) - Duration::from_secs(121));
     assert!(known("a").await);
     world.clock.advance(Duration::from_secs(1));
     assert!(!known("a").await && names().await.is_empty());
-    // Another password ends it, whoever has set it, and so does another second factor.
+    // A new password ends it, whoever sets it, and so does another second factor.
     assert!(remember("d").await && known("d").await);
     let old = account(&world).await.password;
     let mut edit = world.directory.edit().await.unwrap();
@@ -361,7 +361,7 @@ async fn a_remembered_browser_is_spared_codes_for_some_time(database: Database) 
 async fn guessing_codes_ends_soon(database: Database) {
     let (world, door) = open(database, LoginSettings { two_factor_tries: 5, ..Default::default() }).await;
     let Some((secret, codes)) = enrol(&world, &door).await else { return };
-    // At the same time, so that none waits for the answer to another.
+    // At the same time, so that none waits for another's answer.
     let guesses = (0..20).map(|n| {
         let (door, code) = (&door, format!("{n:06}"));
         async move { door.enter("pencil", Some(&code)).await.unwrap_err().kind }
@@ -376,7 +376,7 @@ async fn guessing_codes_ends_soon(database: Database) {
     world.clock.advance(Duration::from_mins(15));
     let right = code(&world, &secret, 0).await.unwrap();
     assert!(is_in(&door.enter("pencil", Some(&right)).await));
-    // The right one clears the count.
+    // The right one resets the count.
     for _ in 0..4 {
         assert_eq!(door.enter("pencil", Some("000000")).await.unwrap_err().kind, Kind::AuthenticationFailed);
     }
@@ -438,7 +438,7 @@ async fn secrets_are_sealed_under_the_key(database: Database) {
     assert_eq!(door.enter("pencil", Some(&right)).await.unwrap_err().kind, Kind::Temporary, "not: a wrong code");
     std::fs::write(&file, "0123456789abcdef0123456789abcdef\n").unwrap();
     assert!(is_in(&door.enter("pencil", Some(&right)).await));
-    // Another address takes the second factor along, or is not given.
+    // A new address keeps the second factor, or is refused.
     let (ann, anna) = (address("ann@a.test"), address("anna@a.test"));
     let (root, summarizer) = (directory.path().join("mail"), Summarizer { version: 1, summarize: |_| Vec::new() });
     std::fs::create_dir(&root).unwrap();
@@ -455,7 +455,7 @@ async fn secrets_are_sealed_under_the_key(database: Database) {
 }
 
 async fn sessions_end_with_what_opened_them(database: Database) {
-    // The period is long: what this process changes, it looks at by itself.
+    // The interval is long: after its own changes this process checks by itself.
     let settings = LoginSettings { look_again: Span::hours(1), ..Default::default() };
     let (world, door) = open(database.clone(), settings).await;
     let watching = world.tasks.spawn(door.login.clone().watch_over(world.tasks.clone()));

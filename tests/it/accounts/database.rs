@@ -1,4 +1,4 @@
-//! The database room itself: one SQL, three engines.
+//! The database layer itself: one SQL, three engines.
 
 use postrider::foundations::failure::Kind;
 use postrider::storage::database::{Absent, Database, Dialect, Durability, Error, Sql, Val};

@@ -52,7 +52,7 @@ impl Bench {
         Arc::new(Declaration::parse(toml, Format::Toml, Secrets::Read, Some(folder)).unwrap())
     }
 
-    /// Plans, checks that the plan is what happens, and that nothing is left to do. Returns the steps in words.
+    /// Plans, checks that the plan is carried out, and that nothing is left to do. Returns the steps in words.
     async fn apply(&self, toml: &str) -> Vec<String> {
         let declaration = self.declaration(toml);
         let planned = self.accounts.plan(&declaration).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_declaration_is_put_into_force(database: Database) {
     bench.journal.flush().await;
     assert_eq!(bench.journal.query(&Query::default()).await.unwrap().len(), steps.len());
 
-    // Each field by itself.
+    // Each field separately.
     let changed =
         SMALL.replace("5G", "1500M").replace("\"Ann\"", "\"Anna\"").replace("enabled = false", "enabled = true");
     let changed = changed.replace(", \"bob\"", "").replace("aliases = [\"info\"]", "aliases = [\"info\", \"hello\"]");
@@ -129,7 +129,7 @@ async fn a_declaration_is_put_into_force(database: Database) {
             "- alias sales@a.test no longer leads to bob@a.test",
         ]
     );
-    // A name that is not declared is the user's.
+    // A name that is not declared is for the user to choose.
     let unnamed = changed.replace("display_name = \"Anna\"", "");
     assert!(bench.apply(&unnamed).await.is_empty());
     assert_eq!(
@@ -197,7 +197,7 @@ async fn who_was_disabled_by_hand_does_not_come_back_with_the_domain(database: D
     for (name, may) in [("ann@a.test", true), ("bob@a.test", false)] {
         assert_eq!(directory.account(&address(name)).await.unwrap().unwrap().may_log_in(), may, "{name}");
     }
-    // The declaration still decides about whom it names.
+    // The declaration still decides about the users it names.
     assert!(bench.apply(all).await.contains(&"~ user bob@a.test may log in again".to_owned()));
 }
 
@@ -211,7 +211,7 @@ async fn passwords_belong_to_the_user(database: Database) {
     bench.apply(toml).await;
     assert!(bench.password_is("bob@a.test", "first").await);
 
-    // The users change theirs; the declaration stays as it is, and so do the passwords.
+    // Users change theirs; the declaration stays as it is, and so do the passwords.
     let mut edit = bench.world.directory.edit().await.unwrap();
     for name in ["ann@a.test", "bob@a.test"] {
         let own = hash(&Secret::new("my own".to_owned()), 4).unwrap();
@@ -221,7 +221,7 @@ async fn passwords_belong_to_the_user(database: Database) {
     assert!(bench.apply(toml).await.is_empty());
     assert!(bench.password_is("ann@a.test", "my own").await && bench.password_is("bob@a.test", "my own").await);
 
-    // A new declaration is a wish to change it.
+    // A new declaration is a request to change it.
     bench.secret("bob", "second");
     assert_eq!(bench.apply(toml).await, ["~ password of bob@a.test: the declared one, which is new"]);
     assert!(bench.password_is("ann@a.test", "my own").await && bench.password_is("bob@a.test", "second").await);
@@ -230,7 +230,7 @@ async fn passwords_belong_to_the_user(database: Database) {
     assert_eq!(bench.apply(toml).await, ["~ password of ann@a.test: the declared one, which is new"]);
     assert!(bench.password_is("ann@a.test", "third").await);
 
-    // To declare none any more leaves it.
+    // No longer declaring one leaves it.
     assert!(bench.apply("[domains.\"a.test\".users]\nann = {}\nbob = {}").await.is_empty());
     assert!(bench.password_is("ann@a.test", "third").await);
 }
@@ -271,7 +271,7 @@ async fn what_others_made_is_left_alone(database: Database) {
     let everything = bench.world.directory.everything().await.unwrap();
     assert_eq!(everything.aliases.len(), 7, "both rows made by hand are still there");
 
-    // The domain goes from the declaration, but not from under the user made by hand.
+    // The domain is removed from the declaration, but not from under the user made by hand.
     let steps = bench.apply("").await;
     assert_eq!(
         steps.last().unwrap(),

@@ -190,7 +190,7 @@ async fn case_does_not_matter_but_accents_do(database: Database) {
     assert!(directory.account_now(&address("jose@mixed.test")).await.unwrap().is_none());
     assert_eq!(directory.accounts(&Page::default()).await.unwrap().len(), 2);
 
-    // What the engine cannot tell apart is refused, not mixed up.
+    // Names the engine cannot tell apart are refused, not mixed up.
     let mut edit = directory.edit().await.unwrap();
     let result = edit.add_user(&user("jose@mixed.test")).await;
     match directory.database().dialect() {
@@ -312,7 +312,7 @@ async fn the_cache_forgets(database: Database) {
     assert!(world.directory.account(&ann).await.unwrap().unwrap().may_log_in());
     assert!(world.directory.account(&bob).await.unwrap().is_none());
 
-    // Another process changes things: recipients learn of it in time, logins at once.
+    // Another process makes changes: recipients take effect in time, logins at once.
     database.execute("UPDATE virtual_users SET enabled = 0", &[]).await.unwrap();
     let insert = "INSERT INTO virtual_users (domain_id, email, password) SELECT id, 'bob@example.test', 'x' FROM virtual_domains";
     database.execute(insert, &[]).await.unwrap();
@@ -323,7 +323,7 @@ async fn the_cache_forgets(database: Database) {
     assert!(!world.directory.account(&ann).await.unwrap().unwrap().may_log_in());
     assert!(world.directory.account(&bob).await.unwrap().is_some());
 
-    // Our own changes count at once.
+    // Our own changes take effect at once.
     let mut edit = world.directory.edit().await.unwrap();
     edit.set_user(&ann, Standing::Enabled).await.unwrap();
     edit.commit().await.unwrap();

@@ -1,8 +1,8 @@
 //! A fresh database on each of the three engines.
 //!
 //! SQLite is always there. MariaDB and PostgreSQL are looked for at `POSTRIDER_TEST_MYSQL` and
-//! `POSTRIDER_TEST_POSTGRES` (URLs without a database), else on this machine's usual ports. A test whose engine does not
-//! answer says so and passes, unless `POSTRIDER_TEST_REQUIRE_ALL=1` makes that a failure.
+//! `POSTRIDER_TEST_POSTGRES` (URLs without a database), else on this machine's usual ports. A test whose engine does
+//! not answer says so and passes, unless `POSTRIDER_TEST_REQUIRE_ALL=1` makes that a failure.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -115,7 +115,7 @@ impl Fresh {
     }
 }
 
-/// Runs one test on a fresh, migrated database and removes it, also after a failure.
+/// Runs one test on a fresh, migrated database and removes it, even after a failure.
 pub(crate) fn run<F: Future<Output = ()>>(dialect: Dialect, test: fn(Database) -> F) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");

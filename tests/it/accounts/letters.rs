@@ -1,4 +1,4 @@
-//! Letters that wait to be sent, in the table.
+//! The table of letters waiting to be sent.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn they_wait_until_they_are_due(database: Database) {
     assert_eq!(due(10).await, []);
     assert_eq!(due(11).await, [row(&bob, "one", "b")]);
     assert_eq!(due(21).await, [row(&bob, "one", "b"), row(&ann, "one", "{\"text\":\"grün 📮\"}")]);
-    // Asked for again, or put off.
+    // Requested again, or postponed.
     personal.hold(&ann, "one", "a", at(30)).await.unwrap();
     let all = personal.due_before(at(99), at(3_699), 1).await.unwrap();
     assert_eq!(
@@ -41,7 +41,7 @@ async fn they_wait_until_they_are_due(database: Database) {
     assert!(personal.let_go(&bob, "one").await.unwrap());
     assert!(!personal.let_go(&bob, "one").await.unwrap(), "only once");
     assert_eq!(due(99).await, [row(&ann, "one", "a")]);
-    // The clock was ahead by a day.
+    // The clock was a day ahead.
     personal.hold(&ann, "one", "a", at(86_400)).await.unwrap();
     assert_eq!(due(86_400 - 3_601).await, [row(&ann, "one", "a")]);
     assert_eq!(due(86_400 - 3_600).await, []);
@@ -52,7 +52,7 @@ async fn none_that_was_taken_back_is_put_off(database: Database) {
     let ann: Address = "ann@example.test".parse().unwrap();
     let at = Timestamp::from_unix_seconds;
     personal.hold(&ann, "one", "a", at(10)).await.unwrap();
-    // Neither another letter of the account nor one of the same name of another's is meant.
+    // Neither another letter of the account nor one with the same id in another account is affected.
     let bob: Address = "bob@example.test".parse().unwrap();
     for (account, wish, due) in [(&ann, "two", 11), (&bob, "one", 12)] {
         personal.hold(account, wish, "b", at(due)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Logins: who gets in, who does not, and what it costs.
+//! Logins: who gets in, who does not, and the cost.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ struct Door {
 }
 
 fn door(world: &World, settings: LoginSettings) -> Door {
-    // Delays and bans are the guard's own business; here they would only slow the test down.
+    // Delays and bans are the guard's business; here they would only slow the test down.
     let quiet = GuardSettings { error_delay: Span::seconds(0), failures: 0, account_failures: 0, ..Default::default() };
     guarded_door(world, settings, quiet)
 }
@@ -63,7 +63,7 @@ fn cheap() -> LoginSettings {
     LoginSettings { cost: 4, default_domain: Some(domain("a.test")), ..Default::default() }
 }
 
-/// An address can be written in more ways than anybody can guess passwords; a limit for each of them would be none.
+/// An address can be written in more ways than anybody can guess passwords; a limit for each of them would be useless.
 async fn all_spellings_of_an_address_are_counted_together(database: Database) {
     let world = World::new(database);
     world.users(&["ann@a.test"]).await;
@@ -84,7 +84,7 @@ async fn all_spellings_of_an_address_are_counted_together(database: Database) {
     }
 }
 
-/// Else whoever sends all guesses at once would have as many as there are connections, and keep everybody's logins waiting.
+/// Otherwise a guesser who sends everything at once would have as many tries as connections, and block all logins.
 async fn guesses_sent_together_are_counted_one_by_one(database: Database) {
     let world = World::new(database);
     world.users(&["ann@a.test"]).await;
@@ -101,7 +101,7 @@ async fn guesses_sent_together_are_counted_one_by_one(database: Database) {
     assert!(kinds.iter().all(|kind| matches!(kind, Kind::AuthenticationFailed | Kind::TooMany)), "{kinds:?}");
 }
 
-/// Strangers can close an account to networks that it does not know, such as that of a telephone on its way.
+/// Strangers can lock an account for networks that it does not know, such as that of a phone on the move.
 async fn who_guesses_at_an_account_keeps_no_device_out(database: Database) {
     let world = World::new(database);
     world.users(&["ann@a.test"]).await;
@@ -120,7 +120,7 @@ async fn who_guesses_at_an_account_keeps_no_device_out(database: Database) {
     }
     assert_eq!(door.login.verify(from(98, "pencil")).await.unwrap_err().kind, Kind::TooMany);
     assert!(door.login.verify(from(99, &device)).await.is_ok());
-    // What only looks like one is no way round the limit, and counts against who tries it.
+    // A guess that only looks like one does not get around the limit, and counts against the guesser.
     for _ in 0..3 {
         let guess = "a".repeat(20);
         assert_eq!(door.login.verify(from(97, &guess)).await.unwrap_err().kind, Kind::TooMany);
@@ -291,11 +291,11 @@ async fn a_login_that_comes_again_costs_nothing() {
     again.sort();
     eprintln!("first {first:?}, again {:?} (median)", again[10]);
     assert!(again[10] < Duration::from_millis(20), "{again:?}");
-    // An unknown user takes as long as a known one; within wide limits, for the machine is shared.
+    // An unknown user takes as long as a known one; within wide limits, since the machine is shared.
     let (_, wrong) = timed("ann@a.test", "wrong").await;
     let (_, unknown) = timed("nobody@a.test", "wrong").await;
     assert!(unknown > wrong / 4 && unknown < wrong * 4, "{wrong:?} {unknown:?}");
-    // One with a cheap hash too: it took a 256th of the time.
+    // One with a cheap hash, too: computing it took a 256th of the time.
     let cheap = hash(&Secret::new("pencil".to_owned()), 4).unwrap();
     set_password(&world, &cheap).await;
     let (_, cheap) = timed("ann@a.test", "wrong again").await;
@@ -306,11 +306,11 @@ async fn a_login_that_comes_again_costs_nothing() {
     assert!(timed("ann@a.test", "pencil").await.1 > Duration::from_millis(50));
 }
 
-/// What a hash asks for that is dearer than those of today, a wrong password costs for every name, within bounds.
+/// When a hash costs more than today's defaults, a wrong password costs as much for every name, within bounds.
 #[tokio::test]
 async fn a_dear_hash_of_another_scheme_is_not_to_be_told() {
     let Some((_fresh, world)) = world_of_ann().await else { return };
-    // Many times the work of the cost below; no password has it.
+    // Many times the cost below; no password has it.
     let dear = "$6$rounds=900000$saltstring$Dst5SzMCiLiSWQN0EnEgf8DNbHOJRybf7gWFoq4HhaAWnZcpnsBwYgTSajPGyhfsjkr51qmiDafX//8bUiGTO1";
     set_password(&world, &Secret::new(dear.to_owned())).await;
     let door = door(&world, LoginSettings { cost: 8, ..cheap() });

@@ -63,11 +63,11 @@ fn mysql_steps_are_one_statement_that_may_be_repeated() {
     }
 }
 
-/// Roles of one machine, and several machines, may start at the same moment on one fresh database.
+/// Roles of one machine, and several machines, may start at the same moment on a fresh database.
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_start_at_once_wait_for_each_other() {
     for dialect in Dialect::ALL {
-        // Of a new file of SQLite the moment is short in which one could be in the way of another.
+        // With a new SQLite file, the moment in which they could collide is short.
         let rounds = if dialect == Dialect::Sqlite { 50 } else { 1 };
         for _ in 0..rounds {
             let Some(fresh) = Fresh::create(dialect).await else { break };

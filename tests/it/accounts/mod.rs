@@ -1,4 +1,4 @@
-//! Accounts on every engine: the database room, the directory, routing, logins, declared accounts.
+//! Accounts on every engine: database, directory, routing, logins, declared accounts.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 

@@ -17,7 +17,7 @@ const OPEN: u8 = 0;
 const CUT: u8 = 1;
 const HUNG: u8 = 2;
 
-/// A way to the server that can be cut or stopped up.
+/// A path to the server that can be cut or blocked.
 struct Proxy {
     port: u16,
     state: Arc<AtomicU8>,
@@ -101,7 +101,7 @@ async fn recovers(dialect: Dialect) {
         database.check().await.unwrap();
         proxy.set(state);
         tokio::time::sleep(Duration::from_millis(50)).await;
-        // Many at once: all fail within the limits, with the right kind, whether they were first or came later.
+        // Many at once: all fail within the limits, with the right kind, early or late.
         let start = Instant::now();
         let calls = (0..50).map(|n| {
             let database = database.clone();
@@ -127,7 +127,7 @@ async fn recovers(dialect: Dialect) {
             assert!(start.elapsed() < Duration::from_secs(10), "{name}: it does not come back");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        // And wholly so: every connection of the pool works.
+        // And completely: every connection of the pool works.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let calls = (0..20).map(|_| {
             let database = database.clone();
@@ -153,7 +153,7 @@ async fn postgres_comes_back() {
     recovers(Dialect::Postgres).await;
 }
 
-/// Whoever waits in the database for somebody else, gives up and keeps no connection.
+/// A statement that waits in the database for somebody else's lock gives up and keeps no connection.
 async fn a_lock_takes_no_connections_away(dialect: Dialect) {
     let Some(fresh) = Fresh::create(dialect).await else { return };
     let settings = DatabaseSettings {
@@ -192,7 +192,7 @@ async fn a_lock_in_postgres_takes_no_connections_away() {
     a_lock_takes_no_connections_away(Dialect::Postgres).await;
 }
 
-/// Many who use the database at once do not make it one that is away, of which nobody asks anything for a while.
+/// Many concurrent users do not make the database count as away, which would block everybody for a while.
 async fn a_busy_pool_is_no_server_that_is_away(dialect: Dialect) {
     let Some(fresh) = Fresh::create(dialect).await else { return };
     let settings = DatabaseSettings {
@@ -242,7 +242,7 @@ async fn a_database_that_there_is_not_is_a_mistake_of_the_configuration() {
             let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
             let error = database.migrate().await.unwrap_err();
             assert!(error.is_set_up(), "{error:?}");
-            // A server that runs is to wait until it is mended.
+            // A running server is to wait until it is fixed.
             assert_eq!(error.kind(), Kind::Temporary);
             assert!(error.to_string().contains(&format!("{port}/there_is_none")), "{error}");
         }
@@ -262,7 +262,7 @@ async fn a_server_that_was_never_there_is_no_reason_not_to_start() {
         let start = Instant::now();
         assert_eq!(database.check().await.unwrap_err().kind(), Kind::Temporary);
         assert!(start.elapsed() < Duration::from_secs(3));
-        // Who runs a command is told the reason instead of that the time was up.
+        // A command reports the reason rather than just a timeout.
         tokio::time::sleep(settings.retry_after_failure.duration()).await;
         let error = database.migrate().await.unwrap_err();
         assert!(!error.is_set_up() && error.kind() == Kind::Temporary, "{error:?}");

@@ -24,7 +24,7 @@ fn routing(world: &World, settings: RoutingSettings) -> Routing {
     Routing::new(world.directory.clone(), Live::new(settings), domain("mx.host.test"))
 }
 
-/// The outcome in one line: mailboxes (with `+tag`), then addresses elsewhere behind `>`.
+/// The outcome in one line: mailboxes (with `+tag`), then external addresses after `>`.
 async fn outcome(routing: &Routing, text: &str) -> String {
     match routing.resolve(&address(text)).await.unwrap() {
         Resolution::Remote => "remote".to_owned(),
@@ -123,7 +123,7 @@ async fn circles_and_floods_end(database: Database) {
         ("self@a.test".to_owned(), "self@a.test".to_owned()),
         ("mixed@a.test".to_owned(), "one@a.test".to_owned()),
         ("mixed@a.test".to_owned(), "ann@a.test".to_owned()),
-        // Both ways lead to the same alias: no circle, one copy.
+        // Both paths lead to the same alias: no loop, one copy.
         ("left@a.test".to_owned(), "both@a.test".to_owned()),
         ("top@a.test".to_owned(), "left@a.test".to_owned()),
         ("top@a.test".to_owned(), "both@a.test".to_owned()),
@@ -235,7 +235,7 @@ async fn envelopes_are_split(database: Database) {
     ];
     let envelope = envelope_to(recipients);
     let routes = routing(&world, RoutingSettings::default()).split(&envelope).await.unwrap();
-    // An alias is told about itself, and its members are asked for success no more.
+    // An alias is told about itself, and its members are no longer asked for success.
     let quiet = Notify { success: false, ..loud };
     let local: Vec<_> =
         routes.local.iter().map(|l| (l.account.to_string(), l.tag.clone(), l.recipient.notify)).collect();
@@ -279,7 +279,7 @@ async fn success_is_told_of_those_who_are_named(database: Database) {
     let alone = routing.split(&envelope_to(vec![to("info@a.test")])).await.unwrap();
     assert!(!alone.local[0].recipient.notify.success && alone.local[0].recipient.notify.failure);
     assert_eq!(alone.passed_on, [(to("info@a.test"), Action::Relayed)]);
-    // In either order it is the user's own address of which success is told.
+    // In either order the success is reported for the user's own address.
     for names in [["info@a.test", "ann@a.test"], ["ann@a.test", "info@a.test"]] {
         let routes = routing.split(&envelope_to(names.map(to).to_vec())).await.unwrap();
         let [local] = &routes.local[..] else { panic!("{:?}", routes.local) };

@@ -1,4 +1,4 @@
-//! Links by which users choose a password.
+//! Links through which users choose a password.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ super::engines::on_every_engine!(
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A link of Ann's as the table knows it, beside the one that was given out before.
+/// A link of Ann's as stored in the table, beside the one that was issued before.
 async fn digest(world: &World, digest: &str) {
     let mut edit = world.directory.edit().await.unwrap();
     edit.give_set_up_link(&address("ann@example.test"), digest, DAY).await.unwrap();
@@ -41,7 +41,7 @@ async fn a_link_is_good_once(database: Database) {
     digest(&world, "one").await;
     assert_eq!(world.directory.set_up_link("one").await.unwrap(), Some(address("ann@example.test")));
     assert_eq!(world.directory.set_up_link("two").await.unwrap(), None);
-    // Another one takes the place of the first.
+    // A new one replaces the first.
     digest(&world, "two").await;
     assert!(!is_good(&world, "one").await && is_good(&world, "two").await);
 
@@ -64,7 +64,7 @@ async fn a_link_ends(database: Database) {
     world.clock.advance(Duration::from_secs(1));
     assert!(!is_good(&world, "one").await);
     assert_eq!(world.directory.edit().await.unwrap().use_set_up_link("one").await.unwrap(), None);
-    // What has ended does not stay in the table for ever.
+    // Expired ones do not stay in the table for ever.
     invite(&world.directory, &address("bob@example.test"), DAY).await.unwrap();
 }
 

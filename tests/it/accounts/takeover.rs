@@ -62,7 +62,7 @@ async fn every_row_and_column_is_kept() {
     assert_eq!(&*sales, ["john@example.com", "jane@example.com"]);
     assert_eq!(world.directory.accounts(&Page::default()).await.unwrap().len(), 2);
 
-    // Removed by somebody else, with everything that hangs on it.
+    // Removed by somebody else, with all dependent rows.
     world.directory.set_usage(&john.address, Usage { bytes: 5, messages: 1 });
     world.directory.flush_usage().await.unwrap();
     database.execute("DELETE FROM virtual_domains", &[]).await.unwrap();
@@ -151,7 +151,7 @@ async fn who_was_declared_before_gets_the_password_from_there() {
     own.remove().await;
 }
 
-/// The other database has a password of its own, and a file that is not there is not made.
+/// The other database has its own password, and a missing file is not created.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_database_is_opened_with_its_own_password() {
     let Some(fresh) = Fresh::create(Dialect::MySql).await else { return };

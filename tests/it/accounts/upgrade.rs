@@ -40,7 +40,7 @@ async fn ann_can_be_changed(world: &World) {
     assert_eq!(world.directory.account_now(&ann).await.unwrap().unwrap().password.expose(), "{BLF-CRYPT}new");
 }
 
-/// As if only the last step, and then as if every step after those of the accounts themselves, had come with this release.
+/// As if only the last step, and then every step after those of the accounts themselves, had come with this release.
 async fn earlier_tables_are_brought_up_to_date(database: Database) {
     let world = World::new(database.clone());
     world.users(&["ann@example.test"]).await;
@@ -59,7 +59,7 @@ async fn earlier_tables_are_brought_up_to_date(database: Database) {
     ann_can_be_changed(&world).await;
 }
 
-/// A rolled-back upgrade: the release after this one has added what this one does not know.
+/// A rolled-back upgrade: the next release has added steps that this one does not know.
 async fn later_tables_are_left_alone(database: Database) {
     let world = World::new(database.clone());
     world.users(&["ann@example.test"]).await;

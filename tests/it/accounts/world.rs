@@ -1,4 +1,4 @@
-//! What the account tests stand on: a directory over a fresh database, with a clock the test can move.
+//! The environment of the account tests: a directory over a fresh database, with a clock the test can move.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

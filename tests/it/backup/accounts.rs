@@ -1,4 +1,4 @@
-//! Accounts that were lost, and come back with their mail.
+//! Lost accounts restored with their mail.
 
 use super::whole::furnished;
 use super::world::{backup, deliver, done, message, settings};
@@ -9,7 +9,7 @@ use postrider::foundations::clock::Timestamp;
 use postrider::services::login::AppPasswordWish;
 use postrider::storage::directory::Scopes;
 
-/// Takes an account out of the database, as somebody with SQL does.
+/// Deletes an account from the database, as somebody with SQL does.
 async fn forget(host: &Host, statements: &[&'static str]) {
     for sql in statements {
         host.parts().database.execute(*sql, &[]).await.unwrap();
@@ -31,7 +31,7 @@ async fn a_lost_account_comes_back_with_its_mail() {
     done(&host, &["create"]).await;
     let gone = ["DELETE FROM virtual_aliases", "DELETE FROM virtual_users WHERE email = 'ann@example.test'"];
     forget(&host, &gone).await;
-    // A folder alone is no reason to make an account.
+    // A folder alone is no reason to create an account.
     let folder = done(&host, &["restore", "--live", "--user", "ann@example.test", "--folder", "INBOX"]).await;
     assert!(folder["accounts"].is_null(), "{folder}");
     let restored = done(&host, &["restore", "--live", "--user", "ann@example.test"]).await;
@@ -48,7 +48,7 @@ async fn a_lost_account_comes_back_with_its_mail() {
     let reply = host.smtp().await.deliver("eve@elsewhere.test", &["sales@example.test"], &message("n@x", 1)).await;
     assert_eq!(reply.code, 250, "{}", reply.text());
 
-    // One that is there stays as it is.
+    // An existing one stays as it is.
     let changed = postrider::foundations::secret::Secret::new("{BLF-CRYPT}$2y$04$another".to_owned());
     let mut edit = host.parts().directory.edit().await.unwrap();
     edit.set_password(&ann, &changed, postrider::storage::directory::PasswordOwner::User).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_lost_domain_comes_back_with_its_users() {
     assert_eq!(restored["accounts"].as_array().unwrap().len(), 2, "{restored}");
     assert_eq!(restored["present"], 38);
     host.parts().directory.forget();
-    // The one who had a second factor has it again: the password alone opens nothing.
+    // The user with a second factor has it again: the password alone opens nothing.
     let ann = host.parts().directory.account_now(&"ann@example.test".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(ann.two_factor_since, Some(Timestamp::from_unix_micros(2)));
     assert_eq!(host.parts().directory.two_factor(ann.id).await.unwrap().unwrap().recovery_codes, 1);
@@ -104,7 +104,7 @@ async fn users_without_mail_come_back_too() {
     std::fs::remove_dir_all(host.mail_root().join("example.test/carl")).unwrap();
     forget(&host, &["DELETE FROM virtual_users WHERE email <> 'ann@example.test'"]).await;
 
-    // The database is not empty, so nobody comes back unless it is asked for.
+    // The database is not empty, so nobody is restored unless requested.
     let (said, code) = backup(&host, &["restore", "--live"]).await;
     assert_eq!(code, 5, "{said}");
     assert_eq!(said["accounts_missing"], serde_json::json!(["carl@example.test", "dora@example.test"]));
@@ -113,7 +113,7 @@ async fn users_without_mail_come_back_too() {
     let restored = done(&host, &["restore", "--live", "--user", "carl@example.test"]).await;
     assert_eq!(restored["accounts"][0]["address"], "carl@example.test", "{restored}");
     assert_eq!(std::fs::read_to_string(&script).unwrap(), "keep;");
-    // Of the other one there is not even a directory.
+    // For the other one there is not even a directory.
     let restored = done(&host, &["restore", "--live", "--domain", "example.test"]).await;
     assert_eq!(restored["accounts"].as_array().unwrap().len(), 1, "{restored}");
     assert_eq!(restored["accounts"][0]["address"], "dora@example.test");

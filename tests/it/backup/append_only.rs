@@ -1,4 +1,5 @@
-//! Places that let nothing go: buckets with Object Lock whose key may not delete, directories that only grow.
+//! Storage from which nothing can be removed: buckets with Object Lock whose key may not delete, append-only
+//! directories.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ fn configure(host: &Host, change: impl FnOnce(String) -> String) {
     fs::write(&config, change(fs::read_to_string(&config).unwrap())).unwrap();
 }
 
-/// Three backups, each checked and of which the newest is restored.
+/// Three backups, each of which is checked, and the newest is restored.
 async fn three_backups(host: &Host, mut between: impl FnMut()) {
     let first = done(host, &["create"]).await;
     assert_eq!((&first["full"], &first["messages"]), (&true.into(), &38.into()));
@@ -39,7 +40,7 @@ async fn three_backups(host: &Host, mut between: impl FnMut()) {
     restored.stop().await;
 }
 
-/// Thinning out ends with 77, says what stayed and why, and whatever is listed is whole.
+/// Pruning exits with 77, says what stayed and why, and every listed backup is whole.
 async fn prune_is_held(host: &Host, because: &str) {
     let planned = done(host, &["prune", "--dry-run"]).await;
     assert_eq!(planned["removed"].as_array().unwrap().len(), 2);
@@ -87,7 +88,7 @@ async fn a_locked_bucket_takes_backups_and_keeps_them() {
     let next = done(&host, &["create"]).await;
     assert_eq!((&next["full"], &next["read"]), (&false.into(), &0.into()));
 
-    // A key that may delete hides what is locked, and does not free it: every version stays until its time is over.
+    // A key that may delete hides locked objects without freeing them: every version stays until its time is over.
     let versions =
         || String::from_utf8(storage.curl(&[&format!("{}/mail?versions", storage.address)]).unwrap()).unwrap();
     let before = versions().matches("<Version>").count();
@@ -105,7 +106,7 @@ fn chattr(arguments: &[&str], paths: &[PathBuf]) -> bool {
     paths.is_empty() || done.is_ok_and(|status| status.success())
 }
 
-/// The directories and the files of a repository, but for what is not finished.
+/// The directories and files of a repository, except unfinished ones.
 fn parts(root: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let below = |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
     let (packs, snapshots) = (root.join("packs"), root.join("snapshots"));
@@ -116,7 +117,7 @@ fn parts(root: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     (directories, files)
 }
 
-/// From now on names may only be added to directories, and files not be changed; not even by root.
+/// From now on names can only be added to directories, and files cannot be changed; not even by root.
 fn harden(root: &Path) -> bool {
     let (directories, files) = parts(root);
     chattr(&["+a"], &directories) && chattr(&["+i"], &files)
@@ -143,7 +144,7 @@ async fn a_directory_that_only_grows_takes_backups_and_keeps_them() {
     let next = done(&host, &["create"]).await;
     assert_eq!((&next["full"], &next["read"]), (&false.into(), &0.into()));
 
-    // Somebody lets go of one of them: it goes, what the others need stays.
+    // One of them is unlocked: it goes, and what the others need stays.
     let (directories, files) = parts(&root);
     let oldest = files.iter().filter(|path| path.extension().is_some_and(|ending| ending == "snapshot")).min().unwrap();
     assert!(chattr(&["-a"], &[root.join("snapshots")]) && chattr(&["-i"], std::slice::from_ref(oldest)));

@@ -1,4 +1,4 @@
-//! Backups in storage that speaks S3, served by moto.
+//! Backups in S3 storage, served by moto.
 
 use std::fs;
 
@@ -49,7 +49,7 @@ async fn a_bucket_is_a_destination_like_any_other() {
     assert_eq!(pruned["removed"], serde_json::json!([]));
     let keys = storage.keys("mail");
     assert!(keys.iter().all(|key| key.starts_with("one/host/")), "{keys:?}");
-    // What is not in the bucket any more, and what is there with a flipped bit, is known.
+    // Objects missing from the bucket, or with a flipped bit, are detected.
     let pack =
         keys.iter().filter(|key| key.ends_with(".pack")).max_by_key(|key| storage.get("mail", key).len()).unwrap();
     let whole = storage.get("mail", pack);
@@ -84,7 +84,7 @@ async fn prune_empties_a_bucket_of_what_no_backup_needs() {
     assert_eq!((pruned["removed"].as_array().unwrap().len(), pruned["kept"].as_array().unwrap().len()), (1, 1));
     assert!(storage.keys("mail").len() < before);
     run(&["verify"]).await;
-    // What is damaged is set aside within the bucket.
+    // Damaged objects are set aside within the bucket.
     let newest = run(&["create"]).await["id"].as_str().unwrap().to_owned();
     let key = format!("snapshots/{newest}.snapshot");
     storage.put("mail", &key, b"nothing that could be read, and long enough for a checksum at its end");
@@ -106,7 +106,7 @@ async fn copies_go_into_a_bucket_and_come_back() {
     done(&host, &["push", "--remote", remote]).await;
     deliver(&host, "ann@example.test", ["more@x".to_owned()]).await;
     done(&host, &["create"]).await;
-    // What is damaged here does not reach the copy, and is said.
+    // Data damaged here does not reach the copy, and is reported.
     let known = storage.keys("offsite");
     let new: Vec<_> = packs(destination.path())
         .into_iter()

@@ -1,4 +1,4 @@
-//! Calendars and contacts that were lost, and come back.
+//! Lost calendars and contacts restored.
 
 use super::whole::furnished;
 use super::world::done;
@@ -56,7 +56,7 @@ async fn what_is_gone_comes_back_and_what_is_there_stays() {
     all.put(&ann, &calendar, &[event("changed", "After")], &Condition::default(), &LIMITS, NOW).await.unwrap();
     all.remove(&book).await.unwrap();
 
-    // Mail of one folder alone has nothing to do with them.
+    // Restoring mail of a single folder does not touch them.
     let folder = done(&host, &["restore", "--live", "--user", "ann@example.test", "--folder", "INBOX"]).await;
     assert!(folder["calendars"].is_null(), "{folder}");
     let restored = done(&host, &["restore", "--live", "--user", "ann@example.test"]).await;
@@ -76,7 +76,7 @@ async fn what_is_gone_comes_back_and_what_is_there_stays() {
     assert_eq!(all.properties(std::slice::from_ref(&book)).await.unwrap(), [(book.id, colour())]);
     assert_eq!(all.people(&ann, 9).await.unwrap(), contact().people);
 
-    // All of it, with the database as it is: what is there stays, what bob lost comes back.
+    // All of it, with the database as it is: existing data stays, and bob's lost data comes back.
     let restored = done(&host, &["restore", "--live"]).await;
     assert_eq!(restored["calendars"], serde_json::json!({"collections": 0, "objects": 1, "present": 6}), "{restored}");
     host.stop().await;

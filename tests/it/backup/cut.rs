@@ -1,4 +1,4 @@
-//! Connections to the storage that end too early, and a storage that has too much to do.
+//! Connections to the storage that end too early, and an overloaded storage.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -42,7 +42,7 @@ async fn run(host: &Host, arguments: &[&str]) -> serde_json::Value {
     done(host, &[&["--destination", BUCKET], arguments].concat()).await
 }
 
-/// How often each object was put, whatever came of it.
+/// How often each object was put, whatever the result.
 fn attempts(seen: &[Seen]) -> BTreeMap<&str, usize> {
     let mut attempts = BTreeMap::new();
     seen.iter()
@@ -65,7 +65,7 @@ async fn an_upload_that_is_cut_harms_nothing_and_is_continued() {
     fill(&host, 200);
     let mut arrived: Vec<String> = Vec::new();
     for fate in [Fate::Cut, Fate::CutBeyond, Fate::SlowDown, Fate::Failed] {
-        // One more pack passes each time, and then nothing does any more.
+        // One more pack passes each time, and then nothing more.
         let mut passed = None::<String>;
         between.treats(move |method, path| match method {
             "PUT" if passed.as_deref().is_none_or(|passed| passed == path) => {
@@ -87,7 +87,7 @@ async fn an_upload_that_is_cut_harms_nothing_and_is_continued() {
         assert_eq!(new.len(), 1, "{seen:?}");
         assert!(!arrived.contains(&new[0]), "{} was sent again", new[0]);
         arrived.extend(new);
-        // What was there is as good as ever.
+        // The earlier backup is undamaged.
         between.treats(|_, _| Fate::Passed);
         let listed = run(&host, &["list"]).await;
         assert_eq!((listed.as_array().unwrap().len(), &listed[0]["id"]), (1, &first["id"]));
@@ -131,7 +131,7 @@ async fn what_fails_a_few_times_is_tried_again() {
     between.treats_next("PUT", "/packs/", &[Fate::Cut, Fate::SlowDown, Fate::Failed]);
     run(&host, &["create"]).await;
     assert_eq!(once("/packs/"), 3);
-    // The storage has it, and nobody was told.
+    // The storage has it, but the client was not told.
     deliver(&host, "ann@example.test", ["second@x".to_owned()]).await;
     between.treats_next("PUT", "/packs/", &[Fate::Unanswered, Fate::Passed, Fate::Unanswered]);
     assert_eq!(run(&host, &["create"]).await["messages"], 2);
@@ -151,7 +151,7 @@ async fn what_fails_a_few_times_is_tried_again() {
     between.treats_next("GET", "/packs/", &[Fate::AnsweredInPart; 3]);
     assert_eq!(run(&host, &["restore", "--to", target.path().to_str().unwrap()]).await["messages"], 2);
 
-    // What never comes whole is no damage: it is said that it may be had later.
+    // Data that never arrives whole is not damaged: the message says that it may be available later.
     let config = host.config();
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replace("attempts = 4", "attempts = 1")).unwrap();

@@ -1,4 +1,4 @@
-//! A backup proven by a server made of it.
+//! A backup proven by a server made from it.
 
 use std::fs;
 use std::time::Duration;
@@ -45,16 +45,16 @@ async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
     let config = host.config();
     let setting = format!("[backup]\ndrill_directory = \"{}\"\n", scratch.path().display());
     fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
-    // A file of another program, that the server has not seen yet, with bare line feeds.
+    // A file of another program that the server has not seen yet, with bare line feeds.
     fs::write(host.mail_root().join("example.test/ann/.Work.2026 v1\\2e0/cur/1.foreign.host:2,S"), "Subject: x\n\ny\n")
         .unwrap();
-    // Somebody whose password alone opens the webmail only.
+    // A user whose password alone opens only the webmail.
     let database = &host.parts().database;
     let confirmed = "INSERT INTO two_factor (user_id, secret, made_at, confirmed_at) \
                      SELECT id, 'plain:', 1, 2 FROM virtual_users WHERE email = 'ann@example.test'";
     assert_eq!(database.execute(confirmed, &[]).await.unwrap(), 1);
     done(&host, &["create"]).await;
-    // What comes later is not in it, and the drill does not ask the living server.
+    // Later mail is not in it, and the drill does not ask the running server.
     deliver(&host, "ann@example.test", ["later@x".to_owned()]).await;
     let drilled = done(&host, &["drill"]).await;
     assert_eq!(drilled["differences"], serde_json::json!([]));
@@ -73,7 +73,7 @@ async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
     assert!(value("postrider_backup_recovery_seconds") > 0.0);
     assert!(value("postrider_backup_failed{run=\"drill\"}") < 0.5);
     assert!(value("postrider_backup_drill_differences") < 0.5);
-    // What never ran is seen, too.
+    // A drill that never ran is reported, too.
     assert!(value("postrider_backup_succeeded_seconds{run=\"pushed\"}") < 0.5);
     let query = Query { kinds: vec![EventKind::Backup], ..Query::default() };
     let events = host.events(&query).await;
@@ -81,7 +81,7 @@ async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
     assert_eq!(what.len(), 2);
     assert!(what.contains(&(&"drill".into(), &"ok".into())) && what.contains(&(&"created".into(), &"ok".into())));
 
-    // With a flipped bit in a pack the backup is no server any more, and that is known.
+    // With a flipped bit in a pack the backup no longer makes a server, and that is reported.
     let largest = packs(destination.path()).into_iter().max_by_key(|pack| fs::metadata(pack).unwrap().len()).unwrap();
     let mut content = fs::read(&largest).unwrap();
     content[100] ^= 2;
@@ -143,7 +143,7 @@ async fn a_drill_that_is_broken_off_leaves_no_mail_behind() {
         let left = fs::read_dir(scratch.path()).unwrap().count();
         assert_eq!(left, usize::from(signal == Signal::KILL), "{signal:?}");
     }
-    // What nobody could remove any more, the next one does.
+    // Remains that nobody could remove are removed by the next drill.
     done(&host, &["drill"]).await;
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
     host.stop().await;

@@ -1,4 +1,4 @@
-//! The database out of one engine and into every other.
+//! Moving the database from one engine to every other.
 
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ async fn fill(database: &Database, spool: &std::path::Path) {
     tasks.stop(std::time::Duration::from_secs(5)).await;
     let shard: Vec<Val> = vec!["ann".into(), 3i64.into(), vec![0u8, 255, 10].into()];
     database.execute("INSERT INTO learned_shards (owner, shard, tokens) VALUES (?, ?, ?)", &shard).await.unwrap();
-    // One entry whose body is there, one whose message was passed on while the backup was taken, and one in quarantine.
+    // One entry whose body exists, one whose message was passed on during the backup, and one in quarantine.
     for (id, body, hold) in [
         ("01ARZ3NDEKTSV4RR", true, None),
         ("01ARZ3NDEKTSV4RS", false, None),
@@ -140,7 +140,7 @@ async fn goes_into_every_engine(database: Database) {
             }
             assert_eq!(before, after, "{sql} from {} into {dialect}", database.dialect());
         }
-        // Numbers that the engine gives go on above those that came.
+        // The engine's own numbering continues above the inserted numbers.
         let world = World::new(target.clone());
         world.users(&["cid@third.test"]).await;
         world.tasks.stop(std::time::Duration::from_secs(5)).await;

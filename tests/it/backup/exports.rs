@@ -1,4 +1,4 @@
-//! Mail and keys in forms that other programs read, and copies elsewhere.
+//! Exporting mail and keys in forms that other programs read, and copies to other places.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -134,7 +134,7 @@ async fn a_copy_elsewhere_is_a_repository_too() {
     deliver(&host, "ann@example.test", ["more@x".to_owned()]).await;
     done(&host, &["create"]).await;
     done(&host, &["push", "--remote", remote]).await;
-    // A copy that was cut off is said, and nothing is overwritten.
+    // An interrupted copy is reported, and nothing is overwritten.
     let cut = first.last().unwrap();
     let content = fs::read(cut).unwrap();
     fs::write(cut, &content[..content.len() - 1]).unwrap();
@@ -142,7 +142,7 @@ async fn a_copy_elsewhere_is_a_repository_too() {
     assert_eq!(code, 6, "{said}");
     assert!(said["error"].as_str().unwrap().contains(cut.to_str().unwrap()), "{said}");
     fs::remove_file(cut).unwrap();
-    // What is damaged here is not copied, and neither is the backup that needs it.
+    // Data damaged here is not copied, and neither is the backup that needs it.
     let here = destination.path().join(cut.strip_prefix(remote).unwrap());
     let mut flipped = content.clone();
     flipped[5] ^= 1;
@@ -153,14 +153,14 @@ async fn a_copy_elsewhere_is_a_repository_too() {
     fs::write(&here, &content).unwrap();
     done(&host, &["push", "--remote", remote]).await;
     assert_eq!(fs::read(cut).unwrap(), content);
-    // What is damaged here later does not reach the copy.
+    // Data damaged here later does not reach the copy.
     let pack = &packs(destination.path())[0];
     fs::write(pack, "nothing").unwrap();
     done(&host, &["push", "--remote", remote]).await;
     let verified = done(&host, &["--destination", remote, "verify"]).await;
     assert_eq!(verified["snapshots"], 2);
 
-    // The machine is lost, and its backups come back from afar; what is damaged there is said.
+    // The machine is lost, and its backups come back from the remote copy; damaged data there is reported.
     fs::remove_dir_all(destination.path()).unwrap();
     fs::write(cut, &flipped).unwrap();
     let (said, code) = backup(&host, &["pull", "--remote", remote]).await;

@@ -45,7 +45,7 @@ async fn flipped_bits_are_noticed_and_what_is_whole_is_restored() {
     assert_eq!(code, 6);
     fs::write(&snapshot, &content).unwrap();
 
-    // A bit in a block costs what is in that block; everything else is restored, and the loss is said.
+    // A bit in a block costs only that block's content; everything else is restored, and the loss is reported.
     let largest = packs(destination.path()).into_iter().max_by_key(|pack| fs::metadata(pack).unwrap().len()).unwrap();
     let whole = fs::read(&largest).unwrap();
     let mut partly = 0;
@@ -70,7 +70,7 @@ async fn flipped_bits_are_noticed_and_what_is_whole_is_restored() {
     assert!(partly > 0, "no bit cost some messages and left others");
     fs::write(&largest, &whole).unwrap();
 
-    // Without a pack, what it held is missing, and the next backup that reads everything has it again.
+    // Without a pack, its content is missing, and the next backup that reads everything stores it again.
     fs::remove_file(&largest).unwrap();
     assert_eq!(backup(&host, &["verify", "--quick"]).await.1, 6);
     let healed = done(&host, &["create"]).await;
@@ -170,7 +170,7 @@ async fn an_interrupted_restore_is_continued() {
     let target = tempfile::tempdir().unwrap();
     let to = target.path().to_str().unwrap();
     done(&host, &["restore", "--to", to]).await;
-    // As a run leaves it that was cut off in the middle of ann, before bob and the database.
+    // The state after a run was cut off in the middle of ann, before bob and the database.
     let mail = target.path().join("mail/example.test");
     fs::rename(mail.join("ann"), mail.join(".restoring-ann")).unwrap();
     fs::write(mail.join(".restoring-ann/postrider-restored-from"), id).unwrap();
@@ -203,13 +203,13 @@ async fn other_directories_and_other_writers_are_respected() {
     assert_eq!(code, 4, "{said}");
     let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
     assert!(runs.iter().all(|run| run.what != "verified"), "{runs:?}");
-    // A place without a single backup holds nothing that could be as it was.
+    // A place without a single backup holds nothing to verify.
     let empty = tempfile::tempdir().unwrap();
     fs::copy(destination.path().join("postrider-backup.json"), empty.path().join("postrider-backup.json")).unwrap();
     ["packs", "snapshots"].into_iter().for_each(|directory| fs::create_dir(empty.path().join(directory)).unwrap());
     let (said, code) = backup(&host, &["--destination", empty.path().to_str().unwrap(), "verify"]).await;
     assert_eq!(code, 4, "{said}");
-    // Where nothing can be made, nothing was asked for that is not there; the reason is told once, also later.
+    // Where nothing can be created, the failure is not that something is missing; the reason is given once, also later.
     let (said, code) = backup(&host, &["--destination", "/proc/backups", "create"]).await;
     assert_eq!(code, 1, "{said}");
     let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
@@ -262,7 +262,7 @@ async fn a_killed_restore_is_continued() {
     let hidden = target.path().join("mail/example.test/.restoring-ann/new");
     let count = || fs::read_dir(&hidden).map_or(0, Iterator::count);
     let mut child = command(&host, &["restore", "--to", to]).spawn().unwrap();
-    // In its middle, unless it is faster than this loop; then there is only nothing left to do.
+    // In the middle of it, unless it is faster than this loop; then there is just nothing left to do.
     while count() == 0 && child.try_wait().unwrap().is_none() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -290,7 +290,7 @@ async fn untouched_folders_are_known_by_their_times_and_a_lost_pack_makes_them_r
     done(&host, &["create"]).await;
     let again = done(&host, &["create"]).await;
     assert_eq!((&again["read"], &again["messages"]), (&0.into(), &38.into()));
-    // Another program puts a message there, without telling anybody.
+    // Another program stores a message there without notice.
     let folder = host.mail_root().join("example.test/ann/cur");
     fs::write(folder.join("9.foreign.host:2,S"), "Subject: x\n\ny\n").unwrap();
     let more = done(&host, &["create"]).await;
@@ -346,7 +346,7 @@ async fn a_damaged_backup_does_not_stand_in_the_way_of_the_others() {
     assert_eq!(listed[1]["id"], new);
     assert!(listed[1]["damaged"].as_str().unwrap().contains("checksum"), "{listed}");
 
-    // The drill takes the newest one that can be read, and says that it is not the newest.
+    // The drill takes the newest readable one, and says that it is not the newest.
     let (drilled, code) = backup(&host, &["drill"]).await;
     assert_eq!((code, &drilled["backup"]), (6, &old.as_str().into()), "{drilled}");
     assert_eq!((&drilled["users"], &drilled["messages"]), (&2.into(), &38.into()));
@@ -357,7 +357,7 @@ async fn a_damaged_backup_does_not_stand_in_the_way_of_the_others() {
     assert!(drill.problem.as_deref().unwrap().contains("was used instead"), "{drill:?}");
     assert_eq!(drill.differences, Some(1));
 
-    // Nothing is removed unasked, and the way out is named.
+    // Nothing is removed without being asked, and the way out is named.
     let (said, code) = backup(&host, &["prune"]).await;
     assert_eq!(code, 6);
     assert!(said["error"].as_str().unwrap().contains("prune --damaged"), "{said}");
@@ -373,7 +373,7 @@ async fn a_damaged_backup_does_not_stand_in_the_way_of_the_others() {
         done(&host, arguments).await;
     }
 
-    // Without one that can be read, nothing says what is needed: nothing goes.
+    // Without a readable one, nothing says what is needed: so nothing is removed.
     spoil(&file(&old));
     let there = packs(destination.path());
     let (said, code) = backup(&host, &["prune", "--damaged"]).await;
@@ -445,7 +445,7 @@ async fn the_file_that_says_what_backups_are_is_not_what_they_hang_on() {
         assert_eq!(fs::read(&mark).unwrap(), good);
     }
     assert_eq!(done(&host, &["list"]).await[0]["id"], first["id"]);
-    // Without a single backup there is nothing to be kept, and it may be anything.
+    // Without a single backup there is nothing to keep, and the place may hold anything.
     let other = tempfile::tempdir().unwrap();
     fs::write(other.path().join("postrider-backup.json"), "").unwrap();
     let (said, code) = backup(&host, &["--destination", other.path().to_str().unwrap(), "create"]).await;

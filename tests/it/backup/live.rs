@@ -1,4 +1,4 @@
-//! Into a server that goes on serving.
+//! Restoring into a running server.
 
 use std::fs;
 
@@ -23,7 +23,7 @@ async fn what_is_missing_comes_back_and_nothing_else_changes() {
     let restored = done(&host, &["restore", "--live", "--user", "ann@example.test"]).await;
     assert_eq!(restored["messages"], 3 + 7, "{restored}");
     assert_eq!(restored["kept_beside"], serde_json::json!([]));
-    // The open session is told of them like of any new mail.
+    // The open session is told of them as of any new mail.
     let seen = imap.ok("NOOP").await;
     assert_eq!(seen.number("EXISTS"), Some(30));
     let (after, _) = picture(&host, "ann@example.test").await;
@@ -34,7 +34,7 @@ async fn what_is_missing_comes_back_and_nothing_else_changes() {
     for old in &before["INBOX"].messages {
         assert!(inbox.messages.iter().any(|new| content(new) == content(old)), "{old}");
     }
-    // They are new messages to the client, with the flags and keywords of old.
+    // They are new messages to the client, with their old flags and keywords.
     let back = inbox.messages.iter().find(|line| line.contains("Subject: a1@x\r\n")).unwrap();
     assert!(back.contains("\\Flagged") && back.contains("urgent") && back.contains("$Forwarded"), "{back}");
     let highest = before["INBOX"].messages.len();
@@ -141,7 +141,7 @@ async fn nothing_is_overwritten() {
     assert_eq!(fs::read_to_string(home.join("sieve/main.sieve")).unwrap(), "discard;");
     assert_eq!(restored["rows"], serde_json::Value::Null, "the accounts that are there stay as they are");
 
-    // A user who is gone comes back whole, with the script that was active.
+    // A deleted user comes back whole, with the script that was active.
     fs::rename(host.mail_root().join("example.test/bob"), host.directory().join("bob-was-here")).unwrap();
     fs::rename(&home, host.directory().join("ann-was-here")).unwrap();
     let restored = done(&host, &["restore", "--live"]).await;

@@ -1,4 +1,4 @@
-//! Backups, taken from a living server by the built program and proven by restoring them.
+//! Backups of a running server, made by the built program and proven by restoring them.
 
 mod accounts;
 mod append_only;

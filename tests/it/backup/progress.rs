@@ -1,4 +1,4 @@
-//! How far a run has come, as somebody at a terminal sees it.
+//! The progress of a run, as shown at a terminal.
 
 use super::whole::furnished;
 use crate::harness::tools;

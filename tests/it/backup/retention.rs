@@ -6,7 +6,7 @@ use super::whole::furnished;
 use super::world::{backup, command, deliver, done, packs, picture};
 use crate::harness::Host;
 
-/// Gives a snapshot the name of another moment, as if it had been taken then.
+/// Renames a snapshot as if it had been taken at another moment.
 fn backdate(destination: &std::path::Path, from: &str, to: &str) {
     let path = |id: &str| destination.join("snapshots").join(format!("{id}.snapshot"));
     fs::rename(path(from), path(to)).unwrap();
@@ -16,7 +16,7 @@ fn backdate(destination: &std::path::Path, from: &str, to: &str) {
 async fn what_no_backup_needs_goes_and_the_others_stay_whole() {
     let destination = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
-    // Much that only the first backup has: its packs are worth writing anew.
+    // Much data that only the first backup has: its packs are worth rewriting.
     let mut imap = host.imap("ann@example.test").await;
     let noise: String = (0..4000u64).map(|n| format!("{:016x}\r\n", n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
     let large = format!("From: a@b.test\r\nMessage-ID: <large@x>\r\n\r\n{noise}");
@@ -105,7 +105,7 @@ async fn what_was_taken_while_the_clock_was_ahead_is_not_the_newest() {
     host.stop().await;
 }
 
-/// What a first backup leaves that was cut off is no failure of the timer that thins out.
+/// The remains of an interrupted first backup do not make the pruning timer fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn prune_has_nothing_to_do_before_the_first_backup() {
     let destination = tempfile::tempdir().unwrap();
@@ -130,7 +130,7 @@ async fn prune_has_nothing_to_do_before_the_first_backup() {
         runs.iter().find(|run| run.what == "pruned").unwrap().problem.clone()
     };
     assert_eq!(pruned(&runs), None);
-    // A backup that was named wrongly is a mistake of whoever has typed it, not of the runs.
+    // A mistyped backup name is the caller's mistake, not a failure of the runs.
     let (_, code) = backup(&host, &["prune", "--backup", AHEAD, "--destination", place]).await;
     assert_eq!(code, 4);
     let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();

@@ -21,7 +21,7 @@ async fn rsync_copies_over_ssh_and_back() {
         tools::assert_success("ssh-keygen", &made);
     }
     fs::copy(path("client.pub"), path("authorized")).unwrap();
-    // OpenSSH wants the directory for its unprivileged half; a machine on which it never ran has none.
+    // OpenSSH needs the directory for its unprivileged half; a machine on which it never ran has none.
     let _ = fs::create_dir_all("/run/sshd");
     let port = tools::free_port();
     let config = format!(

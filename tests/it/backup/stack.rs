@@ -1,4 +1,4 @@
-//! Backups of the earlier stack, moved in.
+//! Importing backups of the earlier stack.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::accounts::engines::Fresh;
 use crate::harness::cli::printed;
 use crate::harness::{Host, PASSWORD, tools};
 
-/// Runs `postrider import seed-backup`; what it prints and how it ends.
+/// Runs `postrider import seed-backup`; returns its output and status.
 async fn import(host: &Host, directory: &Path, more: &[&str]) -> (Value, i32) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
     command.arg("--json").arg("--config").arg(host.config());
@@ -51,7 +51,7 @@ async fn what_was_exported_is_the_same_to_every_client_after_it_was_moved_in() {
     let (again, _) = import(&other, &exported, &[]).await;
     assert_eq!((&again["accounts"]["users"], &again["accounts"]["present"]), (&0.into(), &4.into()), "{again}");
 
-    // A bit that was flipped on the way.
+    // A bit flipped in transit.
     let mut files = fs::read_dir(&exported).unwrap().map(|entry| entry.unwrap().path());
     let dump = files.find(|path| path.to_str().unwrap().contains("mysql_")).unwrap();
     let mut content = fs::read(&dump).unwrap();
@@ -159,7 +159,7 @@ async fn what_mysqldump_and_tar_have_written_is_moved_in() {
     make_mail(&place.path().join("vhosts/example.com/john"));
     let backups = place.path().join("backups");
     fs::create_dir(&backups).unwrap();
-    // As the stack's own script has it.
+    // As the stack's own script stores it.
     let script = "set -e; mariadb-dump --single-transaction -h \"$1\" -P \"$2\" -u \"$3\" \"$4\" | gzip > \
         mysql_20260131_020000.sql.gz; tar czf maildirs_full_20260131_020000.tar.gz -C ../vhosts .; \
         sha256sum *.gz > checksums_20260131_020000.sha256";

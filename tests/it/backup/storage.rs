@@ -1,4 +1,4 @@
-//! A storage that speaks S3: moto.
+//! An S3 storage: moto.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// Starts one with these buckets; `None`, said aloud, when moto is not installed.
+    /// Starts one with these buckets; `None`, with a message, when moto is not installed.
     pub async fn start(buckets: &[&str], tls: bool) -> Option<Self> {
         let program = find_moto()?;
         let directory = tempfile::tempdir().unwrap();
@@ -40,7 +40,7 @@ impl Storage {
         Some(storage)
     }
 
-    /// Makes a bucket, as soon as the storage answers.
+    /// Makes a bucket, once the storage answers.
     async fn until_made(&self, bucket: &str) {
         for _ in 0..600 {
             if self.curl(&["-X", "PUT", &format!("{}/{bucket}", self.address)]).is_some() {
@@ -60,7 +60,7 @@ impl Storage {
         output.status.success().then_some(output.stdout)
     }
 
-    /// The keys in a bucket, as a client that somebody else wrote sees them.
+    /// The keys in a bucket, as an independent client sees them.
     pub fn keys(&self, bucket: &str) -> Vec<String> {
         let listed = self.curl(&[&format!("{}/{bucket}?list-type=2", self.address)]).unwrap();
         let text = String::from_utf8(listed).unwrap();
@@ -77,7 +77,7 @@ impl Storage {
         self.curl(&["-T", file.to_str().unwrap(), &format!("{}/{bucket}/{key}", self.address)]).unwrap();
     }
 
-    /// Adds to a server's configuration how this storage is reached.
+    /// Adds the access to this storage to a server's configuration.
     pub fn settings(&self, host: &Host, more: &str) {
         self.settings_at(&self.address, host, more);
     }
@@ -97,8 +97,8 @@ impl Storage {
         fs::write(&config, fs::read_to_string(&config).unwrap() + &text).unwrap();
     }
 
-    /// From now on a bucket lets nobody remove an object, and what is put into it stays for 30 days, whoever asks.
-    /// Such a bucket can only be made, so this makes it.
+    /// Makes a bucket from which nobody can remove an object: everything put into it stays for 30 days. Object Lock can
+    /// only be set at creation.
     pub async fn lock(&self, bucket: &str) {
         let at = format!("{}/{bucket}", self.address);
         self.curl(&["-X", "PUT", "-H", "x-amz-bucket-object-lock-enabled: true", &at]).unwrap();

@@ -1,4 +1,4 @@
-//! What lies between a server and its storage, and lets both down.
+//! An unreliable proxy between a server and its storage.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What becomes of a request.
+/// The fate of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It is answered by the storage.
+    /// The storage answers it.
     Passed,
-    /// The connection ends when half of its body is there; the storage sees nothing of it.
+    /// The connection ends after half of its body; the storage sees nothing of it.
     Cut,
-    /// The connection ends when half of its body is there, and so does the one to the storage.
+    /// The connection ends after half of its body, and so does the one to the storage.
     CutBeyond,
     /// It reaches the storage, and the connection ends before an answer.
     Unanswered,
@@ -31,11 +31,11 @@ pub enum Fate {
     Failed,
 }
 
-/// A request that came by.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub method: String,
-    /// Without what follows a question mark.
+    /// Without the query.
     pub path: String,
     headers: Vec<(String, String)>,
     /// Octets of its body, as far as it came.
@@ -43,7 +43,7 @@ pub struct Seen {
     /// The SHA-256 of its body in Base64.
     digest: String,
     pub fate: Fate,
-    /// Whether the storage said that all is well; what it said to requests that were cut nobody knows.
+    /// Whether the storage reported success; for requests cut off that is unknown.
     pub succeeded: bool,
 }
 
@@ -52,7 +52,7 @@ impl Seen {
         self.headers.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
     }
 
-    /// Whether it says of its body what a bucket with Object Lock demands, and truly.
+    /// Whether it declares the checksum that a bucket with Object Lock demands, correctly.
     pub fn has_checksum(&self) -> bool {
         self.header("x-amz-checksum-sha256") == Some(&self.digest)
             && self.header("x-amz-sdk-checksum-algorithm") == Some("SHA256")
@@ -85,7 +85,7 @@ impl Drop for Unreliable {
 }
 
 impl Unreliable {
-    /// Lies from now on in front of the storage at `address` (`http://localhost:port`).
+    /// Starts in front of the storage at `address` (`http://localhost:port`).
     pub async fn before(address: &str) -> Self {
         let upstream = address.strip_prefix("http://localhost:").expect("moto listens here").parse::<u16>().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -97,7 +97,7 @@ impl Unreliable {
             let shared = Arc::clone(&shared);
             async move {
                 while let Ok((client, _)) = listener.accept().await {
-                    // Who hangs up ends only their own connection.
+                    // A client that hangs up ends only its own connection.
                     connections.spawn(serve(client, upstream, Arc::clone(&shared)));
                 }
             }
@@ -105,14 +105,14 @@ impl Unreliable {
         Self { address, shared, task }
     }
 
-    /// Treats requests so from now on, and forgets what came by.
+    /// Treats requests like this from now on, and drops the record.
     pub fn treats(&self, rule: impl FnMut(&str, &str) -> Fate + Send + 'static) {
         let mut shared = self.shared.lock();
         shared.rule = Box::new(rule);
         shared.seen.clear();
     }
 
-    /// The next requests of a method whose path has this in it meet these fates, one after the other; all others pass.
+    /// The next requests of a method whose path contains this meet these fates, one after the other; all others pass.
     pub fn treats_next(&self, method: &'static str, part: &'static str, fates: &[Fate]) {
         let mut fates: VecDeque<Fate> = fates.iter().copied().collect();
         self.treats(move |asked, path| {
@@ -124,7 +124,7 @@ impl Unreliable {
         });
     }
 
-    /// What came by.
+    /// The recorded requests.
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.lock().seen.clone()
     }
@@ -174,7 +174,7 @@ async fn serve(mut client: TcpStream, upstream: u16, shared: Arc<Mutex<Shared>>)
     client.shutdown().await.ok()
 }
 
-/// The head of a request with its empty line, and what of the body came with it.
+/// The head of a request with its empty line, and the part of the body that came with it.
 async fn head_of(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let (mut got, mut buffer) = (Vec::new(), vec![0; 16 << 10]);
     loop {
@@ -189,7 +189,7 @@ async fn head_of(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     }
 }
 
-/// What the storage answers; nothing when it is asked only in part.
+/// The storage's answer; empty when only part of the request is sent.
 async fn ask(upstream: u16, head: &[u8], body: &[u8], fate: Fate) -> Option<Vec<u8>> {
     let mut storage = TcpStream::connect(("127.0.0.1", upstream)).await.ok()?;
     storage.write_all(head).await.ok()?;

@@ -1,4 +1,4 @@
-//! Everything, out of one server and into another.
+//! A whole server, moved to another one by backup and restore.
 
 use std::fs;
 use std::path::Path;
@@ -51,7 +51,7 @@ pub async fn furnished_at(destination: &Path) -> Host {
     imap.ok("EXPUNGE").await;
     assert!(imap.append("Entw&APw-rfe", "\\Draft", &message("draft@x", 40_000)).await.is_ok());
     imap.ok("LOGOUT").await;
-    // The first look makes the default folders, whose UIDVALIDITY is of that moment.
+    // The first look makes the default folders, whose UIDVALIDITY comes from that moment.
     picture(&host, "bob@example.test").await;
     host
 }
@@ -77,7 +77,7 @@ async fn a_living_server_is_restored_with_everything() {
     assert_eq!(fs::read(config.join("postrider.toml")).unwrap(), fs::read(host.config()).unwrap());
     assert!(config.join("tls/key.pem").exists() || fs::read_dir(config.join("tls")).unwrap().count() > 1);
 
-    // A second server on what was restored.
+    // A second server on the restored data.
     let second = Host::start().on(target).await;
     let after = (picture(&second, "ann@example.test").await, picture(&second, "bob@example.test").await);
     assert_eq!(before, after);
@@ -90,7 +90,7 @@ async fn a_living_server_is_restored_with_everything() {
     let id = queue[0]["id"].as_str().unwrap().parse().unwrap();
     let body = second.parts().spool.message(id).await.unwrap();
     assert!(String::from_utf8_lossy(&body.bytes()).contains("A line of queued@x"));
-    // What comes now gets no UID that may have been given out after the backup.
+    // New messages get no UID that may have been given out after the backup.
     let mut imap = second.imap("ann@example.test").await;
     let next = imap.ok("STATUS INBOX (UIDNEXT)").await.untagged.remove(0);
     let next: u32 = next.rsplit_once(' ').unwrap().1.trim_end_matches(')').parse().unwrap();
@@ -113,7 +113,7 @@ async fn a_second_backup_reads_only_what_is_new() {
     let first = done(&host, &["create"]).await;
     let mut imap = host.imap("ann@example.test").await;
     imap.ok("SELECT INBOX").await;
-    // Flags change names, and with them no content.
+    // Flags change file names but not content.
     imap.ok("STORE 1:* -FLAGS (\\Flagged)").await;
     imap.ok("STORE 7:12 +FLAGS (\\Answered)").await;
     imap.ok("MOVE 20 Trash").await;
@@ -121,7 +121,7 @@ async fn a_second_backup_reads_only_what_is_new() {
     let second = done(&host, &["create"]).await;
     assert_eq!(second["full"], false);
     assert_eq!(second["messages"], 40);
-    // The two, and the one that has another name in another folder, whose content is not stored again.
+    // The two, and the one with another name in another folder, whose content is not stored again.
     assert_eq!(second["read"], 3);
     let third = done(&host, &["create"]).await;
     assert_eq!((&third["read"], &third["messages"]), (&0.into(), &40.into()));
@@ -136,7 +136,7 @@ async fn a_second_backup_reads_only_what_is_new() {
     let verified = done(&host, &["verify"]).await;
     assert_eq!((&verified["snapshots"], &verified["problems"]), (&4.into(), &serde_json::json!([])));
 
-    // As of the first one, the messages are as they were then.
+    // Restored from the first backup, the messages are as they were then.
     let target = tempfile::tempdir().unwrap();
     let (to, at) = (target.path().to_str().unwrap(), first["id"].as_str().unwrap());
     let restored = done(&host, &["restore", "--at", at, "--to", to]).await;
@@ -199,7 +199,7 @@ async fn a_backup_is_whole_while_mail_flows() {
     host.stop().await;
 }
 
-/// Folders that are removed, renamed and made anew while a backup reads them keep none from being taken.
+/// Folders removed, renamed and recreated during a backup do not make it fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn folders_come_and_go_while_a_backup_is_taken() {
     let destination = tempfile::tempdir().unwrap();
@@ -221,7 +221,7 @@ async fn folders_come_and_go_while_a_backup_is_taken() {
     let taking = async {
         for _ in 0..8 {
             let created = done(&host, &["create", "--full"]).await;
-            // What is renamed is there, whatever it was called whenever it was to be read.
+            // Renamed folders are included, whatever their name was when they were read.
             assert!(created["messages"].as_u64().unwrap() >= 38, "{created}");
         }
         stop.store(true, Ordering::SeqCst);
@@ -234,7 +234,7 @@ async fn folders_come_and_go_while_a_backup_is_taken() {
     host.stop().await;
 }
 
-/// A folder that another program renames all the time is in every backup, under one of its names.
+/// A folder that another program keeps renaming is in every backup, under one of its names.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_never_rests_is_in_every_backup() {
     let destination = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the backup tests stand on.
+//! The environment of the backup tests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::harness::cli::printed;
 use crate::harness::{Host, cli};
 
-/// Runs `postrider backup …` beside a server; what it prints as JSON and how it ends.
+/// Runs `postrider backup …` beside a server; returns its JSON output and its status.
 pub async fn backup(host: &Host, arguments: &[&str]) -> (Value, i32) {
     let output = command(host, arguments).output().await.unwrap();
     (printed(arguments, &output), output.status.code().unwrap())
@@ -29,7 +29,7 @@ pub fn command(host: &Host, arguments: &[&str]) -> Command {
     command
 }
 
-/// Settings that put backups into a directory.
+/// Settings that store backups in a directory.
 pub fn settings(destination: &Path) -> String {
     format!("[backup]\ndestination = \"{}\"\n", destination.display())
 }
@@ -42,7 +42,7 @@ pub struct Folder {
     pub messages: Vec<String>,
 }
 
-/// What a user's client sees: every folder, and the subscribed ones.
+/// A user's client's view: every folder, and the subscribed ones.
 pub async fn picture(host: &Host, user: &str) -> (BTreeMap<String, Folder>, Vec<String>) {
     let mut imap = host.imap(user).await;
     let names = |lines: &[String]| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Extensions of IMAP answer as Dovecot answers: the same commands to both, by the same client.
+//! IMAP extensions answer as in Dovecot: the same commands to both, by the same client.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::moving::{MAIL_USER, USER, dovecot, folder, user_at};
 use crate::harness::tools::{Program, assert_success};
 use crate::harness::{Host, Imap, Response};
 
-/// Longer than a loaded machine takes; Dovecot itself waits up to half a second before it tells.
+/// Longer than a loaded machine takes; Dovecot itself waits up to half a second before it reports.
 const PATIENCE: Duration = Duration::from_secs(25);
 
 /// A Dovecot and a server of ours, each with an empty account.
@@ -98,7 +98,7 @@ const QUESTIONS: &[&str] = &[
     "NOTIFY NONE",
 ];
 
-/// Where the two are not meant to say the same.
+/// Where the two are not meant to agree.
 fn is_own_business(question: &str) -> bool {
     // UIDVALIDITY, identifiers, texts.
     question.starts_with("SELECT")
@@ -118,7 +118,7 @@ async fn extensions_answer_as_dovecot_does() {
     let mut differences = Vec::new();
     for question in QUESTIONS {
         let (mut theirs, mut ours) = (answers(&theirs.command(question).await), answers(&ours.command(question).await));
-        // After an EXPUNGE Dovecot counts what is recent anew, which RFC 3501 §7.3.2 does not ask for.
+        // After an EXPUNGE Dovecot counts recent messages anew, which RFC 3501 §7.3.2 does not require.
         theirs.retain(|line| question != &"EXPUNGE" || !line.ends_with(" RECENT"));
         if question.starts_with("STORE") {
             // Flags before results, or after them: RFC 5267 §4.3.2 leaves that to servers.
@@ -141,8 +141,8 @@ fn status(line: &str) -> Option<(String, BTreeMap<String, String>)> {
     Some((name.trim_matches('"').to_owned(), items))
 }
 
-/// Appends to a mailbox until that is told; what is said of it then. Dovecot may pass over a change in the second in which
-/// it has looked last, as times of directories do not show it.
+/// Appends to a mailbox until that is reported; returns the report. Dovecot may miss a change in the second of its last
+/// look, since directory times do not show it.
 async fn told(watcher: &mut Imap, other: &mut Imap, mailbox: &str) -> BTreeMap<String, String> {
     let append = format!("APPEND {mailbox} {{{}+}}\r\n{LETTER}", LETTER.len());
     let wait = async {
@@ -159,7 +159,7 @@ async fn told(watcher: &mut Imap, other: &mut Imap, mailbox: &str) -> BTreeMap<S
     tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{mailbox} is not told"))
 }
 
-/// Waits until a name is told with LIST; its attributes without those that depend on the server.
+/// Waits until a name is reported with LIST; returns its attributes without those that depend on the server.
 async fn listed(imap: &mut Imap, mailbox: &str) -> Vec<String> {
     let wait = async {
         loop {
@@ -177,7 +177,7 @@ async fn listed(imap: &mut Imap, mailbox: &str) -> Vec<String> {
     tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{mailbox} is not told"))
 }
 
-/// What one server tells a client that waits without a command.
+/// What one server reports to a client that waits without a command.
 async fn watched(mut watcher: Imap, mut other: Imap) -> Vec<String> {
     let mut seen = Vec::new();
     other.ok("CREATE Work").await;
@@ -194,7 +194,7 @@ async fn watched(mut watcher: Imap, mut other: Imap) -> Vec<String> {
     seen.push(format!("Play is {:?}", listed(&mut watcher, "Play").await));
     other.ok("DELETE Play").await;
     let mut attributes = listed(&mut watcher, "Play").await;
-    // The name is subscribed still: Dovecot does not say so of one that is gone.
+    // The name is still subscribed: Dovecot does not report that for a mailbox that is gone.
     attributes.retain(|attribute| attribute != "\\subscribed");
     seen.push(format!("Play is {attributes:?}"));
     seen

@@ -1,4 +1,4 @@
-//! Leaving a list by one request (RFC 8058), which the server makes for the user.
+//! One-click unsubscription (RFC 8058), carried out by the server for the user.
 
 use std::sync::Arc;
 
@@ -34,13 +34,13 @@ async fn ask(host: &Host, cookie: &str, path: &str, wish: Option<&Value>) -> (u1
     (status, head.to_owned(), serde_json::from_str(body.trim()).unwrap_or_default())
 }
 
-/// When a list's server has been asked, and when it may answer.
+/// When a list's server was asked, and when it may answer.
 struct Gate {
     asked: Semaphore,
     answer: Semaphore,
 }
 
-/// A web server with a certificate, which writes down every connection with what it was asked over it; where it is, and the file to trust it by.
+/// A web server with a certificate, which records every connection and request; returns its address and the trust file.
 async fn list_server(
     tasks: &Tasks,
     asked: &Arc<Mutex<Vec<String>>>,
@@ -75,7 +75,7 @@ async fn list_server(
     (address, file)
 }
 
-/// A letter to many whose signature covers what it says about leaving.
+/// A mass mailing whose signature covers its unsubscription fields.
 pub fn letter(page: &str) -> String {
     format!(
         "Authentication-Results: mail.example.test;\r\n\tdkim=pass header.d=shop.test header.s=s1 header.b=AbCd1234\r\n\
@@ -117,10 +117,10 @@ async fn a_list_is_left_by_one_request_where_that_can_be_trusted() {
         (status, told["type"].as_str().unwrap_or_default().to_owned())
     };
     assert_eq!(leave(2).await, (409, "not-one-click".to_owned()));
-    // A stranger does not make this server ask its own network.
+    // A stranger cannot make this server send requests into its own network.
     assert_eq!(leave(3).await, (502, "list-silent".to_owned()));
     assert!(asked.lock().is_empty());
-    // However long the list's server takes, messages are opened meanwhile.
+    // However long the list's server takes, messages can be opened meanwhile.
     let open = async {
         gate.asked.acquire().await.unwrap().forget();
         let opened = ask(&host, cookie, "message?folder=INBOX&uid=1", None).await;
@@ -129,7 +129,7 @@ async fn a_list_is_left_by_one_request_where_that_can_be_trusted() {
     };
     let (left, opened) = tokio::join!(leave(1), open);
     assert_eq!((left.0, opened), (204, 200));
-    // As a process without the queue has it done.
+    // As done for a process without the queue.
     let socket = host.directory().join("run/mta-post.sock");
     let mut other = tokio::net::UnixStream::connect(socket).await.unwrap();
     let wish = b"{\"request\":\"leave-list\",\"page\":\"https://shop.test/u/2\"}\n";

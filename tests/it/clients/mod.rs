@@ -1,4 +1,4 @@
-//! Sessions of clients that nobody here wrote; the scripts are in `tests/clients`.
+//! Sessions of external clients; the scripts are in `tests/clients`.
 
 mod extensions;
 pub mod leaving;
@@ -91,7 +91,7 @@ async fn thunderbird() {
     run("thunderbird_session.py", &["thunderbird", "certutil"]).await;
 }
 
-/// A server whose monitoring page wants a password.
+/// A server whose monitoring page requires a password.
 async fn run_dashboard(script: &str, module: &str, programs: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     let password = directory.path().join("dashboard-password");
@@ -110,7 +110,7 @@ async fn run_dashboard(script: &str, module: &str, programs: &[&str]) {
     host.stop().await;
 }
 
-/// A backup, and a drill of it that has found something.
+/// A backup, and a drill of it that found a problem.
 async fn note_backups(host: &Host) {
     let at = SystemClock.now();
     let totals = json!({ "messages": 1234, "octets": 5_000_000, "stored": 4_000_000 });
@@ -178,7 +178,7 @@ async fn dashboard_in_chromium() {
     run_dashboard("dashboard_browser.py", "selenium", &["chromium", "chromedriver"]).await;
 }
 
-/// A server with two users; answers to wrong passwords are not held back.
+/// A server with two users; answers to wrong passwords are not delayed.
 async fn run_webmail(script: &str, module: &str, programs: &[&str]) {
     let settings = "[guard]\nlongest_delay = \"10ms\"\n[webmail]\nattachment = \"1M\"\n";
     let host = Host::start().settings(settings).user("ann@example.test").user("bob@example.test").real_time().await;
@@ -206,7 +206,7 @@ async fn app_passwords_and_two_factor() {
     run_webmail("security_session.py", "pyotp", &[]).await;
 }
 
-/// A server that asks the users of one domain for two-factor login.
+/// A server that demands two-factor login from the users of one domain.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_factor_in_chromium() {
     let settings = "[guard]\nlongest_delay = \"10ms\"\n[login]\ntwo_factor_domains = [\"strict.test\"]\n";
@@ -225,7 +225,8 @@ async fn two_factor_in_chromium() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn webmail_in_chromium() {
-    // A browser on a machine that is very busy may lose a key press. What fails twice, on servers of their own, is a defect.
+    // A browser on a very busy machine may lose a key press. A test that fails twice, on servers of its own, shows a
+    // defect.
     let attempt = || run_webmail("webmail_browser.py", "selenium", &["chromium", "chromedriver"]);
     if std::panic::AssertUnwindSafe(attempt()).catch_unwind().await.is_err() {
         eprintln!("once more, with another server");
@@ -233,7 +234,7 @@ async fn webmail_in_chromium() {
     }
 }
 
-/// Telephones, large letters, the keyboard alone, a bad line.
+/// Phones, large fonts, the keyboard alone, a slow line.
 #[tokio::test(flavor = "multi_thread")]
 async fn access_in_chromium() {
     let attempt = || run_webmail("access_browser.py", "selenium", &["chromium", "chromedriver"]);
@@ -252,7 +253,7 @@ async fn formatted_messages_in_chromium() {
     }
 }
 
-/// What a letter is written with: responses, signatures, a priority, files of messages.
+/// Everything about composing a letter: responses, signatures, a priority, message files.
 #[tokio::test(flavor = "multi_thread")]
 async fn writing_in_chromium() {
     let attempt = || run_webmail("writing_browser.py", "selenium", &["chromium", "chromedriver"]);
@@ -284,7 +285,7 @@ async fn caldav_and_vdirsyncer() {
         "{kinds:?}"
     );
     let logins = host.events(&Query { kinds: vec![EventKind::LoginAccepted], ..Query::default() }).await;
-    // Programs send the password with every request; one proof is good for some minutes.
+    // Programs send the password with every request; one proof is valid for some minutes.
     assert!(logins.len() < 20, "{} logins", logins.len());
     host.stop().await;
 }

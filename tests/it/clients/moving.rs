@@ -1,5 +1,5 @@
-//! Moving in from a real Dovecot and out again, with mbsync as the user's client: its state must stay good, so that it
-//! transfers nothing.
+//! Importing from a real Dovecot and exporting again, with mbsync as the user's client: its state must stay valid, so
+//! that it transfers nothing.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,14 @@ pub(super) const USER: &str = "ann@example.test";
 /// Debian's `nobody`: Dovecot refuses to work for root.
 pub(super) const MAIL_USER: &str = "65534";
 
-/// A folder for Dovecot's own files. Its processes drop root's rights, and must reach their sockets.
+/// A directory for Dovecot's own files. Its processes drop root's rights, and must reach their sockets.
 pub(super) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     folder
 }
 
-/// Starts Dovecot over a user's mail; `None`, said aloud, where it is not installed.
+/// Starts Dovecot over a user's mail; `None`, with a message, where it is not installed.
 pub(super) async fn dovecot(folder: &Path, mail: &Path) -> Option<(Program, u16)> {
     dovecot_with(folder, mail, "separator = /").await
 }
@@ -64,7 +64,7 @@ struct Client {
 }
 
 impl Client {
-    /// Synchronises with a server; what it said it had to do.
+    /// Synchronises with a server; returns what it had to do.
     async fn sync(&self, port: u16, tls: Option<&Path>) -> String {
         let local = self.folder.path().display();
         let security = match tls {
@@ -85,7 +85,7 @@ impl Client {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     }
 
-    /// Every file it keeps of messages, with when it was written.
+    /// Every file it keeps of messages, with its time of writing.
     fn messages(&self) -> Vec<(PathBuf, std::time::SystemTime)> {
         let mut open = vec![self.folder.path().join("mail")];
         let mut found = Vec::new();
@@ -174,7 +174,7 @@ async fn a_client_of_dovecot_notices_nothing_on_the_way_in_and_out() {
     }
     let selected = imap.ok("SELECT INBOX").await;
     assert!(format!("{selected:?}").contains("$Important"), "{selected:?}");
-    // What happens here is seen by the client, and goes back with the mail.
+    // The client sees changes made here, and they go back with the mail.
     imap.append("INBOX", "\\Seen", "Subject: from Postrider\r\n\r\nhere\r\n").await;
     imap.ok("STORE 1 +FLAGS (\\Flagged Later)").await;
     imap.ok("LOGOUT").await;
@@ -196,14 +196,14 @@ async fn a_client_of_dovecot_notices_nothing_on_the_way_in_and_out() {
     host.stop().await;
 }
 
-/// How many messages a command says that it has moved, and how many were there.
+/// The numbers of messages a command reports as moved, and as already there.
 pub(super) fn counts(result: &serde_json::Value) -> (u64, u64) {
     let folders = result[0]["folders"].as_array().unwrap();
     let sum = |key: &str| folders.iter().map(|folder| folder[key].as_u64().unwrap()).sum();
     (sum("messages"), sum("present"))
 }
 
-/// Reads a message of a folder, by its place.
+/// Reads a message of a folder, by its position.
 pub(super) async fn message(imap: &mut Imap, folder: &str, number: u32) -> String {
     imap.ok(&format!("SELECT {folder}")).await;
     format!("{:?}", imap.ok(&format!("FETCH {number} (UID FLAGS BODY[])")).await)
@@ -246,7 +246,7 @@ async fn mail_comes_over_imap_and_can_be_asked_for_again() {
     let first = message(&mut imap, "INBOX", 3).await;
     assert!(first.contains("Number 12") && first.contains("$Important") && first.contains("UID 4"), "{first}");
 
-    // Into mailboxes that are in use, only what is missing comes, and the rest comes later.
+    // Into mailboxes in use, only missing mail is imported, and the rest comes later.
     let mut bob = host.imap("bob@example.test").await;
     bob.append("INBOX", "", "Subject: before\r\n\r\nx\r\n").await;
     let moved = postrider(&host, &arguments("bob@example.test")).await;
@@ -303,7 +303,7 @@ async fn tls_from_the_start_is_asked_for_on_any_port() {
     arguments.extend(["--user", "bob@example.test", "--authority", &authority, "--tls", "implicit"]);
     assert_eq!(counts(&postrider(&host, &arguments).await), (1, 0));
 
-    // Waiting makes no certificate a better one.
+    // Waiting does not make a certificate any better.
     let mut arguments =
         vec!["import", "imap", "localhost", "--port", &port, "--login", USER, "--password-file", &password];
     arguments.extend(["--user", "bob@example.test", "--tls", "implicit"]);

@@ -1,4 +1,4 @@
-//! Moving in from files: Maildirs, mbox files and archives of other programs.
+//! Importing from files: Maildirs, mbox files and archives of other programs.
 
 use std::io::Write as _;
 
@@ -34,7 +34,8 @@ async fn mail_comes_from_files() {
     assert!(message(&mut imap, "Work/2026", 1).await.contains("Number two"));
     assert!(format!("{:?}", imap.ok("LSUB \"\" *").await).contains("Work/2026"));
 
-    // An inbox that is a directory of its own, beside one that is empty; folders below it; and one that nobody can name.
+    // An inbox that is a directory of its own, beside an empty one; folders below it; and one whose name cannot be
+    // shown.
     let home = place.path().join("dovecot");
     for folder in ["", ".INBOX", ".INBOX.Work", ".&A-"] {
         for directory in ["cur", "new", "tmp"] {
@@ -112,7 +113,7 @@ async fn an_archive_of_gmail_is_sorted_by_its_labels() {
             "{folder}: {found}"
         );
     }
-    // Into one folder, and compressed otherwise.
+    // Into one folder, and compressed differently.
     let path = place.path().join("all.mbox.gz");
     let mut gzip = flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), flate2::Compression::fast());
     gzip.write_all(mbox.as_bytes()).unwrap();
@@ -144,7 +145,7 @@ async fn folders_of_thunderbird_and_apple_mail_keep_their_names() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
-    // Another's file is not read by way of a link.
+    // A link does not give access to another user's file.
     std::os::unix::fs::symlink(place.path().join("Inbox"), place.path().join("Linked")).unwrap();
     let path = place.path().display().to_string();
     let moved = postrider(&host, &["import", "mbox", &path, "--user", USER]).await;
@@ -190,7 +191,7 @@ async fn mail_within_homes_comes_from_a_root() {
     host.stop().await;
 }
 
-/// What a user without an account here has is told of before, not after.
+/// Mail of a user without an account here is reported before, not after.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_of_nobody_here_is_told_of_first() {
     let host = Host::start().user(USER).real_time().await;
@@ -213,7 +214,8 @@ async fn mail_of_nobody_here_is_told_of_first() {
     host.stop().await;
 }
 
-/// An administrator reads every file; a user of the other server could not, and a link gives nobody what others own.
+/// An administrator can read every file; a user of the other server could not, and a link gives nobody another owner's
+/// data.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_to_what_others_own_are_passed_over() {
     use std::os::unix::fs::{lchown, symlink};
@@ -232,7 +234,8 @@ async fn links_to_what_others_own_are_passed_over() {
         ("subscriptions", "/etc/passwd".into()),
         (".dovecot.sieve", "/etc/passwd".into()),
     ];
-    // Only root can give a link away; without that, all links are of whoever runs this, as `.Other` is, which nothing keeps out then.
+    // Only root can give a link away; without that, all links belong to the user running this, like `.Other`, and
+    // nothing is kept out.
     let is_root = rustix::process::geteuid().is_root();
     for (name, target) in links.into_iter().filter(|(name, _)| is_root || *name != ".Other") {
         symlink(target, place.path().join(name)).unwrap();
@@ -291,14 +294,14 @@ async fn mail_comes_in_only_for_users_that_there_are() {
     host.stop().await;
 }
 
-/// One whose mail cannot be read keeps nobody's out who comes after, and what was moved in before counts.
+/// Unreadable mail of one user does not stop the next ones, and mail imported before counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_that_cannot_be_read_keeps_nobody_elses_out() {
     let (bob, carl) = ("bob@example.test", "carl@example.test");
     let host = Host::start().user(USER).user(bob).user(carl).real_time().await;
     let root = tempfile::tempdir().unwrap();
     let domain = root.path().join("example.test");
-    // Some programs make `new` with the first message only.
+    // Some programs make `new` only with the first message.
     for user in ["ann", "bob", "carl"] {
         std::fs::create_dir_all(domain.join(user).join("cur")).unwrap();
         std::fs::write(domain.join(user).join("cur/1700000000.M1P1.h:2,S"), "Subject: 1\n\nx\n").unwrap();
@@ -316,7 +319,7 @@ async fn mail_that_cannot_be_read_keeps_nobody_elses_out() {
     host.stop().await;
 }
 
-/// Dovecot's own formats are mail, too, and whoever leaves them behind is told.
+/// Dovecot's own formats are mail, too, and the administrator is told if they are left behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_that_only_dovecot_reads_is_told_of() {
     let host = Host::start().user(USER).user("bob@example.test").real_time().await;

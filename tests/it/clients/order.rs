@@ -1,4 +1,4 @@
-//! SORT and THREAD give what Dovecot gives: the same mail in both, the same questions to both.
+//! SORT and THREAD give the same results as Dovecot: the same mail in both, the same queries to both.
 
 use std::fmt::Write as _;
 
@@ -89,7 +89,7 @@ const DATES: &[&str] = &[
     "Date: Sun, 1 Jan 2023 00:00:00 GMT",
 ];
 
-/// One message of many kinds, and when it arrived.
+/// One of several kinds of message, and its arrival time.
 fn letter(chance: &mut Chance, number: u32) -> (String, String) {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
@@ -187,7 +187,7 @@ async fn sort_and_thread_answer_as_dovecot_does() {
     fill(&mut ours).await;
     let mut differences = Vec::new();
     for question in QUESTIONS {
-        // The tags are the same, since both have been asked as often as each other.
+        // The tags are the same, since both have received equally many commands.
         let tagless = |lines: Vec<String>| -> Vec<String> {
             let without = |line: String| line.split_once("\") ").map_or(line.clone(), |(_, rest)| rest.to_owned());
             lines.into_iter().map(without).collect()

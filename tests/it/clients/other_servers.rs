@@ -1,4 +1,4 @@
-//! Moving in from servers that are not here: what they say is written down.
+//! Importing from servers that are not here: their answers are scripted.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 use super::moving::{USER, counts, postrider};
 use crate::harness::{Host, PASSWORD, cli};
 
-/// A server that answers one client after the other; what it says to a command comes from `untagged`, which may end
-/// with the answer `NO …`.
+/// A server that answers one client after the other; `untagged` gives its response to a command, which may end with the
+/// answer `NO …`.
 async fn scripted(tasks: &Tasks, mut untagged: impl FnMut(&str) -> String + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -38,7 +38,7 @@ async fn scripted(tasks: &Tasks, mut untagged: impl FnMut(&str) -> String + Send
     port
 }
 
-/// A server that lists three messages and gives one of them: the second has nothing to read, the third is passed over.
+/// A server that lists three messages and returns one: the second has no content, the third is omitted.
 fn withholds(command: &str) -> String {
     match command.to_ascii_uppercase() {
         command if command.starts_with("LIST") => "* LIST () \"/\" INBOX\r\n".to_owned(),
@@ -69,7 +69,7 @@ async fn what_a_server_lists_but_does_not_give_is_told() {
     host.stop().await;
 }
 
-/// A server like Gmail's: 1 and 2 lie in INBOX, 3 is archived and starred, 1 is starred, too.
+/// A server like Gmail: 1 and 2 are in INBOX, 3 is archived and starred, and 1 is starred, too.
 fn labels() -> impl FnMut(&str) -> String + Send + 'static {
     let mut open = String::new();
     move |command: &str| {
@@ -119,7 +119,7 @@ async fn mailboxes_that_show_what_others_have_bring_the_rest_only() {
     assert_eq!(counts(&moved), (3, 0), "{moved}");
     let elsewhere: Vec<_> = moved[0]["folders"].as_array().unwrap().iter().map(|folder| &folder["elsewhere"]).collect();
     assert_eq!(elsewhere, [0, 2, 2], "{moved}");
-    // The server tells no dates, and what is known again does not hang on the second in which it came.
+    // The server gives no dates, and recognising a message again does not depend on the second of its arrival.
     tokio::time::sleep(Duration::from_millis(1001)).await;
     assert_eq!(counts(&postrider(&host, &arguments).await), (0, 3));
 
@@ -134,7 +134,7 @@ async fn mailboxes_that_show_what_others_have_bring_the_rest_only() {
     host.stop().await;
 }
 
-/// A server that does not open one mailbox, gives one of two messages of another, and says nonsense of a third.
+/// A server that fails to open one mailbox, returns one of two messages of another, and nonsense for a third.
 fn refuses() -> impl FnMut(&str) -> String + Send + 'static {
     let mut open = String::new();
     move |command: &str| match command.split('"').collect::<Vec<_>>().as_slice() {

@@ -1,11 +1,11 @@
-//! Mail of programs of this machine, which hand it to `sendmail`.
+//! Mail from programs on this machine, which hand it to `sendmail`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 
 use crate::harness::{Host, Peer, tools};
 
-/// The number of the user that the tests run as; programs are known by it.
+/// The number of the user that runs the tests; programs are recognised by it.
 fn number() -> u32 {
     rustix::process::getuid().as_raw()
 }
@@ -18,7 +18,7 @@ async fn the_ways_that_programs_call_sendmail() {
     host.stop().await;
 }
 
-/// Says each line to the socket and gives the code of each reply.
+/// Sends each line to the socket and returns the code of each reply.
 async fn said(host: &Host, lines: &[&str]) -> Vec<String> {
     let socket = host.directory().join("sendmail.sock");
     let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
@@ -53,7 +53,7 @@ async fn a_program_with_an_account_reaches_others() {
     let host = host.dns("far.test MX 10 mx.far.test\nmx.far.test A 192.0.2.25").await;
     host.detour().lead("192.0.2.25".parse().unwrap(), peer.address);
     let message = "Subject: out\r\n\r\nx\r\n.";
-    // Its user's own address is the account's; another's is not for it, neither in the envelope nor in the message.
+    // Its user's own address is the account's; another's is not allowed, neither in the envelope nor in the message.
     let codes =
         said(&host, &["EHLO x", "MAIL FROM:<bob+x@example.test>", "RCPT TO:<eve@far.test>", "DATA", message]).await;
     assert_eq!(codes, ["220", "250", "250", "250", "354", "250"]);

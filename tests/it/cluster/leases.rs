@@ -1,4 +1,4 @@
-//! Who owns whom, by the database alone.
+//! Ownership of users, by the database alone.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn is_here(place: &Place) -> bool {
     matches!(place, Place::Here(tenure) if tenure.check().is_ok())
 }
 
-/// Who has a user, asked by somebody.
+/// The owner of a user, as seen by a node.
 async fn asked(membership: &Membership, home: &str) -> String {
     match membership.take(home).await.unwrap() {
         Place::Here(_) => membership.node().to_owned(),
@@ -74,7 +74,7 @@ async fn users_of_the_dead_are_taken_and_the_dead_stay_dead(database: Database) 
     assert!(tenure.check().is_ok());
     let takes = async {
         while !is_here(&b.take("ann@example.test").await.unwrap()) {
-            // While another has it, whoever had it before has it still by his own clock, or nobody does.
+            // While another owns it, the previous owner still owns it by its own clock, or nobody does.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -89,7 +89,7 @@ async fn users_of_the_dead_are_taken_and_the_dead_stay_dead(database: Database) 
     assert!(tenure.check().is_err());
 }
 
-/// Seen from a clock that was put forward, the leases of all nodes have ended long ago.
+/// Seen from a clock that was set forward, the leases of all nodes have ended long ago.
 async fn a_clock_put_forward_ends_no_lease_of_the_living(database: Database) {
     let (a, b) = (node(&database, "a", LONG), node(&database, "b", LONG));
     let term = a.join().await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Users who move between nodes, wished for and not.
+//! Users who move between nodes, intentionally or not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -55,7 +55,7 @@ async fn deliver(address: std::net::SocketAddr, name: &'static str, done: Acknow
             }
             match lmtp.say(&format!("Subject: {subject}\r\n\r\nx\r\n.")).await {
                 Some(250) => _ = done.lock().insert(subject),
-                // To be tried again later; here with another message.
+                // Would be retried later; here with another message.
                 Some(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 None => return,
             }
@@ -63,7 +63,7 @@ async fn deliver(address: std::net::SocketAddr, name: &'static str, done: Acknow
     }
 }
 
-/// A client that takes the end of its connection as it comes.
+/// A client that tolerates the end of its connection.
 struct Lines(tokio::io::BufReader<tokio::net::TcpStream>);
 
 impl Lines {
@@ -122,7 +122,7 @@ fn uids_on_disk(home: &Path) -> BTreeSet<u32> {
     found.into_keys().collect()
 }
 
-/// What clients are told of must hold: no message twice under one UID, none of the acknowledged missing, none changed.
+/// What clients were told must hold: no UID used for two messages, no acknowledged message missing or changed.
 async fn compare(world: &World, node: &Node, done: &Acknowledged, seen: &BTreeMap<u32, String>) {
     let mut imap = node.imap(ANN).await;
     let now = subjects(&mut imap).await;
@@ -223,7 +223,7 @@ async fn a_node_without_its_database_lets_go_and_comes_back(dialect: Dialect) {
     let mut imap = a.imap(ANN).await;
     assert!(imap.append("INBOX", "", "Subject: before\r\n\r\nx\r\n").await.is_ok());
     proxy.set(Way::Cut);
-    // The session is ended before anybody else may have the user.
+    // The session is ended before anybody else may own the user.
     let mut last = String::new();
     while let Some(line) = imap.talk.next_line().await {
         last = line;
@@ -236,7 +236,7 @@ async fn a_node_without_its_database_lets_go_and_comes_back(dialect: Dialect) {
     .await;
     let mut at_b = b.imap(ANN).await;
     assert!(at_b.append("INBOX", "", "Subject: meanwhile\r\n\r\nx\r\n").await.is_ok());
-    // What comes to the node without a database is not acknowledged.
+    // A node without its database acknowledges nothing.
     let lmtp = tokio::net::TcpStream::connect(a.address(Protocol::Lmtp)).await.unwrap();
     let mut lmtp = Lines::new(lmtp);
     lmtp.reply().await;
@@ -265,7 +265,7 @@ async fn a_node_without_its_database_lets_go_and_comes_back(dialect: Dialect) {
     world.end().await;
 }
 
-/// Mailboxes of one node without the rest of it, and without anybody who renews its lease.
+/// Mailboxes of one node without the rest of it, and with nobody to renew its lease.
 async fn mailboxes(world: &World, name: &str, lease: u64) -> (Mailboxes, Membership) {
     let settings = ClusterSettings {
         node: name.to_owned(),
@@ -307,7 +307,7 @@ async fn whoever_wakes_up_late_changes_nothing(dialect: Dialect) {
     let theirs = opened.unwrap();
     let second = theirs.append(&inbox, &message("second"), AppendOptions::delivery(None)).await.unwrap();
     assert_ne!(second.uid, first.uid);
-    // It goes on where it was, and is not let.
+    // It resumes where it was, and is stopped.
     let late = user.append(&inbox, &message("late"), AppendOptions::delivery(None)).await;
     assert!(late.is_err(), "{late:?}");
     let expunged = view.remove(&[first.uid]).await;
@@ -318,7 +318,8 @@ async fn whoever_wakes_up_late_changes_nothing(dialect: Dialect) {
     assert!(matches!(a.user(&ann).await, Err(Error::Elsewhere(node)) if node == "b"));
     a.abandon();
     a.close().await;
-    // What was between the last look and the rename when the process was frozen: the message comes, under a UID of its own.
+    // The state if the process was frozen between the last check and the rename: the message appears, under a UID of
+    // its own.
     let home = world.mail_root().join("example.test/ann");
     let claimed = format!("1700000000.M1P1Q1.a,U={},S=22,W=22", second.uid);
     std::fs::write(home.join("tmp/frozen"), "Subject: frozen\r\n\r\nx\r\n").unwrap();
@@ -333,7 +334,7 @@ async fn whoever_wakes_up_late_changes_nothing(dialect: Dialect) {
     world.end().await;
 }
 
-/// What the command line of a node says.
+/// The output of a node's command line.
 pub async fn command(node: &Node, words: &[&str]) -> String {
     let description: serde_json::Value = serde_json::from_slice(&std::fs::read(&node.description).unwrap()).unwrap();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
@@ -343,7 +344,7 @@ pub async fn command(node: &Node, words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Nothing of SMTP is different at either node.
+/// SMTP is the same at both nodes.
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_from_outside_reaches_the_owner() {
     let Some(world) = World::new(Dialect::MySql).await else { return };

@@ -1,4 +1,4 @@
-//! The queue that nodes share.
+//! The queue shared by nodes.
 
 use postrider::config::Protocol;
 use postrider::storage::cluster::Nodes;
@@ -40,7 +40,7 @@ async fn what_a_node_sends_is_its_own(dialect: Dialect) {
     let (connection, _) = silent.accept().await.unwrap();
     until("a claims what it sends", async || claimant(&world).await.as_deref() == Some("a")).await;
 
-    // Another node of the same host name takes nothing away: not when it starts, nor while it works.
+    // Another node with the same host name takes nothing away: not when it starts, nor while it works.
     let b = world.node_with("b", BRISK, more, exchanger).await;
     b.imap("bob@example.test").await.ok("SELECT INBOX").await;
     assert_eq!(claimant(&world).await.as_deref(), Some("a"));
@@ -63,7 +63,7 @@ async fn what_a_node_sends_is_its_own(dialect: Dialect) {
     world.end().await;
 }
 
-/// Has a node take a letter for another host.
+/// Makes a node accept a letter for another host.
 async fn submit(node: &Node) {
     let mut smtp = Smtp::hello(node.tls(Protocol::Submissions).await, "EHLO client.example").await;
     smtp.log_in("ann@example.test", PASSWORD).await;
@@ -72,7 +72,7 @@ async fn submit(node: &Node) {
     assert_eq!(reply.code, 250, "{}", reply.text());
 }
 
-/// How often something was recorded of a node.
+/// How often something was recorded about a node.
 async fn recorded(world: &World, node: &str, what: &str) -> i64 {
     let sql = "SELECT COUNT(*) FROM events WHERE kind = 'cluster' AND subject = ? AND details LIKE ?";
     let values: [Val; 2] = [node.into(), format!("%{what}%").into()];
@@ -88,7 +88,7 @@ async fn what_a_dead_node_was_sending_is_sent_by_another(dialect: Dialect) {
     let (connection, _) = silent.accept().await.unwrap();
     until("a claims what it sends", async || claimant(&world).await.as_deref() == Some("a")).await;
     let b = world.node_with("b", BRISK, ROUTE, exchanger).await;
-    // As long as it lives nobody takes anything from it: its lease ends and is renewed many times meanwhile.
+    // As long as it is alive nobody takes anything from it: its lease ends and is renewed many times meanwhile.
     let renewed = async || {
         let row = world.database.fetch_optional("SELECT lease_end FROM queue_nodes WHERE node = 'a'", &[]).await;
         row.unwrap().unwrap().int(0).unwrap()

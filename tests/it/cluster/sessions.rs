@@ -74,11 +74,11 @@ async fn idle_hears_of_a_delivery_at_the_other_node(dialect: Dialect) {
     idle.talk.send("DONE\r\n").await;
     assert!(idle.finish(&tag).await.is_ok());
     assert_eq!(owner.ok("NOOP").await.number("EXISTS"), Some(2));
-    // The other recipient of the first message is with the node that took it.
+    // The other recipient of the first message is with the node that accepted it.
     let mut bob = b.imap("bob@example.test").await;
     assert_eq!(bob.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
     assert_eq!(world.owner("bob@example.test").await.as_deref(), Some("a"));
-    // When the node that has the connection stops, the client hears of it.
+    // When the node that holds the connection stops, the client is told.
     drop((owner, bob));
     let tag = idle.begin("IDLE").await;
     assert!(idle.talk.line().await.starts_with('+'));
@@ -137,7 +137,7 @@ async fn pop3_and_managesieve_go_through(dialect: Dialect) {
     assert!(owner.append("INBOX", "", "Subject: one\r\n\r\nx\r\n").await.is_ok());
     let mut pop = a.tls(Protocol::Pop3s).await;
     assert!(pop.line().await.starts_with("+OK"));
-    // In one piece: what comes behind the login is for the other node.
+    // In one piece: everything after the login is for the other node.
     pop.send(format!("USER {ANN}\r\nPASS {PASSWORD}\r\nSTAT\r\nDELE 1\r\nQUIT\r\n")).await;
     let mut lines = Vec::new();
     while let Some(line) = pop.next_line().await {
@@ -197,7 +197,7 @@ fn base64(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
-/// Programs that nobody here wrote, all through the wrong node.
+/// External programs, all through the wrong node.
 async fn foreign(script: &str, programs: &[&str]) {
     let Some(world) = World::new(Dialect::Postgres).await else { return };
     let (a, b) = (world.node("a", CALM).await, world.node("b", CALM).await);

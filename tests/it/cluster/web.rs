@@ -1,4 +1,4 @@
-//! Browsers that ask a node which does not own their mailboxes.
+//! Browsers that connect to a node which does not own their mailboxes.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -28,10 +28,10 @@ on_shared_engines!(
 
 const ANN: &str = "ann@example.test";
 const BOB: &str = "bob@example.test";
-/// Answers to wrong passwords are not held back.
+/// Answers to wrong passwords are not delayed.
 const SWIFT: &str = "[guard]\nlongest_delay = \"10ms\"\n";
 
-/// A browser as far as cookies and requests go: curl.
+/// A browser, as far as cookies and requests go: curl.
 struct Browser {
     jar: PathBuf,
 }
@@ -57,7 +57,7 @@ impl Answer {
 }
 
 impl Browser {
-    /// Signs in at a node; `None`, said aloud, without curl.
+    /// Signs in at a node; `None`, with a message, without curl.
     async fn sign_in(world: &World, node: &Node) -> Option<Self> {
         tools::find("curl")?;
         let browser = Self { jar: world.mail_root().join("../cookies") };
@@ -101,7 +101,7 @@ impl Browser {
         self.ask(node, path, &["--data-binary", &wish.to_string()]).await
     }
 
-    /// Is told what happens in the inbox; returns once that has begun.
+    /// Subscribes to the inbox's news; returns once that has begun.
     async fn watch(&self, node: &Node) -> Events {
         let mut child = self.curl(node, "changes?folder=INBOX").arg("-N").stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -172,7 +172,7 @@ async fn requests_reach_the_owner(dialect: Dialect) {
     assert_eq!(owner.ok(&format!("SELECT {folder}")).await.number("EXISTS"), Some(1));
     assert_eq!(world.owner(ANN).await.as_deref(), Some("b"));
 
-    // What happens at the owner is told to a page at the other node.
+    // A page at the other node is told of changes at the owner.
     let mut events = browser.watch(&a).await;
     let reply = b.smtp().await.deliver("x@peer.example", &[ANN], "Subject: hello\r\n\r\nx\r\n").await;
     assert_eq!(reply.code, 250, "{}", reply.text());
@@ -195,7 +195,7 @@ async fn requests_reach_the_owner(dialect: Dialect) {
     let foreign = ["-H", "sec-fetch-site: cross-site", "--data-binary", &wish];
     assert_eq!(browser.ask(&a, "password", &foreign).await.status, 403);
 
-    // A node that stops ends the streams that it passes on.
+    // A stopping node ends the streams that it passes on.
     a.stop().await;
     events.end().await;
     drop(owner);
@@ -221,7 +221,7 @@ async fn a_letter_is_sent_once_at_whichever_node(dialect: Dialect) {
     until("it arrives", async || count(&mut bob, "INBOX").await == Some(1)).await;
     assert_eq!(count(&mut ann, "Sent").await, Some(1));
 
-    // The mailboxes move, and whoever has them then knows of the letter, although there is no copy.
+    // The mailboxes move, and their new owner knows of the letter, although there is no copy.
     ann.ok("STORE 1 +FLAGS (\\Deleted)").await;
     ann.ok("EXPUNGE").await;
     drop(ann);
@@ -236,7 +236,7 @@ async fn a_letter_is_sent_once_at_whichever_node(dialect: Dialect) {
     ann.ok("STORE 1 +FLAGS (\\Deleted)").await;
     ann.ok("EXPUNGE").await;
 
-    // Another process was asked to send this one, and may still be at it; or has died over it.
+    // Another process was asked to send this one, and may still be doing so; or it died while sending.
     let key = "fedcba9876543210fedc";
     let wish = json!({ "key": key, "letter": letter("Once") });
     let begin = async |at: i64| {
@@ -277,7 +277,7 @@ async fn what_waits_is_sent_by_whoever_is_left(dialect: Dialect) {
     until("it arrives", async || count(&mut bob, "INBOX").await == Some(1)).await;
     let mut ann = b.imap(ANN).await;
     until("there is a copy", async || count(&mut ann, "Sent").await == Some(1)).await;
-    // Whoever asks again learns that it was sent, and nothing is sent twice.
+    // Another request is told that it was sent, and nothing is sent twice.
     let again = browser.post(&b, "send", &json!({ "key": wish["key"], "letter": wish["letter"] })).await;
     assert_eq!((again.status, again.json()["sent"].clone()), (200, true.into()), "{}", again.told());
     assert_eq!(count(&mut bob, "INBOX").await, Some(1));
@@ -304,19 +304,19 @@ async fn an_owner_that_is_not_there_is_told(dialect: Dialect) {
     proxy.set(Way::Stopped);
     let slow = browser.get(&a, "folders").await;
     assert!(slow.says_later(), "{}", slow.told());
-    // Who has signed in stays so, and may leave.
+    // Signed-in users stay signed in, and may sign out.
     assert_eq!(browser.get(&a, "session").await.status, 200);
     proxy.set(Way::Open);
     until("the owner answers again", async || browser.get(&a, "folders").await.status == 200).await;
 
-    // It dies, and a page that it told of changes hears so.
+    // It dies, and a page that it was telling of changes is told.
     let events = browser.watch(&a).await;
     b.kill();
     until("it is dead", async || browser.get(&a, "folders").await.says_later()).await;
     let mut events = events;
     let end = async { while let Ok(Some(_)) = events.lines.next_line().await {} };
     assert!(tokio::time::timeout(PATIENCE, end).await.is_ok(), "the stream does not end");
-    // As if the time of its lease had passed.
+    // As if its lease had expired.
     world.database.execute("UPDATE cluster_nodes SET lease_end = 0 WHERE node = 'b'", &[]).await.unwrap();
     until("the other node serves", async || browser.get(&a, "folders").await.status == 200).await;
     assert_eq!(world.owner(ANN).await.as_deref(), Some("a"));
@@ -348,7 +348,7 @@ async fn a_lost_database_is_told(dialect: Dialect) {
     world.end().await;
 }
 
-/// Programs that nobody here wrote, all through the wrong node.
+/// External programs, all through the wrong node.
 async fn foreign(script: &str, modules: &[&str], programs: &[&str]) {
     let Some(world) = World::new(Dialect::Postgres).await else { return };
     let more = format!(
@@ -379,7 +379,8 @@ async fn caldav_and_vdirsyncer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn chromium() {
     use futures_util::FutureExt as _;
-    // A browser on a machine that is very busy may lose a key press. What fails twice, on servers of their own, is a defect.
+    // A browser on a very busy machine may lose a key press. A test that fails twice, on servers of its own, shows a
+    // defect.
     let attempt = || foreign("webmail_browser.py", &["selenium"], &["chromium", "chromedriver"]);
     if std::panic::AssertUnwindSafe(attempt()).catch_unwind().await.is_err() {
         eprintln!("once more, with other servers");
@@ -399,7 +400,7 @@ async fn a_login_that_has_changed_its_password_stays() {
     let new = "a password that is long enough";
     let changed = browser.post(&a, "password", &json!({ "old": PASSWORD, "new": new })).await;
     assert_eq!(changed.status, 204, "{}", changed.told());
-    // Node a hears of the new password by somebody else who uses it.
+    // Node a learns of the new password through somebody else who uses it.
     let other = Browser { jar: world.mail_root().join("../other") };
     let signed = other.post(&a, "session", &json!({ "address": ANN, "password": new })).await;
     assert_eq!(signed.status, 200, "{}", signed.told());

@@ -20,7 +20,7 @@ pub struct World {
     directory: tempfile::TempDir,
 }
 
-/// How a node keeps its lease.
+/// How a node renews its lease.
 #[derive(Clone, Copy)]
 pub struct Pace {
     pub lease: &'static str,
@@ -74,7 +74,7 @@ impl World {
         self.node_through(name, pace, &self.fresh.url.to_string()).await
     }
 
-    /// A node that reaches the database by another way.
+    /// A node that reaches the database over another path.
     pub async fn node_through(&self, name: &str, pace: Pace, database: &str) -> Node {
         boot(self.settings(name, pace, database), "", None).await
     }
@@ -84,7 +84,7 @@ impl World {
         boot(self.settings(name, pace, &self.fresh.url.to_string()), more, None).await
     }
 
-    /// A node with further settings. Whatever it sends to this machine goes to `exchanger`.
+    /// A node with further settings. Everything it sends to this machine goes to `exchanger`.
     pub async fn node_with(&self, name: &str, pace: Pace, more: &str, exchanger: SocketAddr) -> Node {
         boot(self.settings(name, pace, &self.fresh.url.to_string()), more, Some(exchanger)).await
     }
@@ -125,7 +125,7 @@ async fn boot(settings: String, more: &str, exchanger: Option<SocketAddr>) -> No
             host.stop().await;
             let _ = end.send(());
         } else {
-            // Killed with the runtime.
+            // Killed along with the runtime.
             std::future::pending::<()>().await;
         }
     });
@@ -167,7 +167,7 @@ impl Node {
         self.runtime.take().unwrap().shutdown_background();
     }
 
-    /// Everything of it ends at once, wherever it is.
+    /// All of it ends at once, whatever it is doing.
     pub fn kill(mut self) {
         self.runtime.take().unwrap().shutdown_background();
     }

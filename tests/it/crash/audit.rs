@@ -1,4 +1,4 @@
-//! Compares what the server shows, and what lies on disk, with the books.
+//! Compares what the server shows, and what is on disk, with the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use super::letter;
 use crate::faults::imap::Imap;
 use crate::faults::server::{Server, USERS};
 
-/// What must never change, over all restarts.
+/// What must never change, across all restarts.
 #[derive(Default)]
 struct Memory {
     uid_validity: Option<u64>,
@@ -28,7 +28,7 @@ struct Row {
 /// Everything shown in a folder, by Message-ID.
 type Shown = BTreeMap<String, Row>;
 
-/// How much is read.
+/// How thorough an audit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
     /// Lists over IMAP, every file on disk.
@@ -37,7 +37,7 @@ pub(super) enum Depth {
     Bodies,
 }
 
-/// Remembers what it has seen, and what was wrong.
+/// Keeps what it has seen, and the problems found.
 #[derive(Default)]
 pub(super) struct Auditor {
     memory: BTreeMap<Place, Memory>,
@@ -49,7 +49,7 @@ pub(super) struct Auditor {
 }
 
 impl Auditor {
-    /// Looks at everything. Doubts are settled by what is there: from then on it must stay so.
+    /// Checks everything. Doubtful copies are settled by what is there: from then on it must stay so.
     pub(super) fn look(&mut self, server: &Server, ledgers: &mut [&mut Ledger], depth: Depth) -> Result<(), String> {
         let mut shown = BTreeMap::new();
         (self.temporary, self.messages) = (0, 0);
@@ -192,7 +192,7 @@ fn is_past(copy: &Copy, place: Place, uid: u32) -> bool {
     copy.place == place && copy.presence == Presence::Gone && copy.uid == Some(uid)
 }
 
-/// Compares the latest copy in a folder with what is shown there, and settles what was in doubt.
+/// Compares the latest copy in a folder with what is shown there, and settles doubts.
 fn check(copy: &mut Copy, row: Option<&Row>) -> Option<String> {
     let Some(row) = row else {
         let lost = copy.presence == Presence::Here;

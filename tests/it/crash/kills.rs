@@ -1,7 +1,8 @@
-//! Kills the server (SIGKILL) again and again while clients work, and looks each time whether it has kept its word.
+//! Kills the server (SIGKILL) again and again while clients work, and checks each time whether it has kept its
+//! promises.
 //!
-//! `POSTRIDER_TEST_KILLS` says how often (20), `POSTRIDER_TEST_SEED` repeats a run's decisions; what the scheduler makes
-//! of them differs, so a failure comes back only often, not always.
+//! `POSTRIDER_TEST_KILLS` sets the number of kills (20), `POSTRIDER_TEST_SEED` repeats a run's decisions; the scheduler
+//! varies, so a failure recurs often but not always.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -87,7 +88,7 @@ impl Run {
                 scope.spawn(move || worker.run(server, progress));
             }
             progress.wait(wanted, ROUND);
-            // No event says when the server is in the middle of something: a random moment is what is wanted here.
+            // Nothing signals when the server is in the middle of something: a random moment is just right here.
             thread::sleep(further);
             progress.over.store(true, Ordering::SeqCst);
             server.kill();

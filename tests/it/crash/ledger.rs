@@ -1,19 +1,19 @@
-//! What the server has acknowledged, and what it may have done without having said so.
+//! What the server has acknowledged, and what it may have done without an acknowledgement.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A user's folder.
 pub(super) type Place = (&'static str, &'static str);
 
-/// The folders that mail is put into and moved between.
+/// The folders that mail is stored in and moved between.
 pub(super) const FOLDERS: [&str; 3] = ["INBOX", "Work", "Archive"];
 
 /// Whether a letter is in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// The server has said so.
+    /// The server has confirmed it.
     Here,
-    /// The server has said that it is not, or no more.
+    /// The server has said that it is not, or no longer.
     Gone,
     /// The answer was never received.
     Doubtful,
@@ -25,7 +25,7 @@ pub(super) struct Copy {
     pub(super) presence: Presence,
     /// Its UID, when known.
     pub(super) uid: Option<u32>,
-    /// What its flags may be: one set when all changes were acknowledged.
+    /// Its possible flags: a single set when all changes were acknowledged.
     pub(super) flags: Vec<BTreeSet<String>>,
     pub(super) place: Place,
 }
@@ -41,28 +41,28 @@ impl Copy {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Entry {
     pub(super) copies: Vec<Copy>,
-    /// Whether at least one copy must be there, though for each it is doubtful: it was being moved.
+    /// Whether at least one copy must exist, though each is doubtful: it was being moved.
     pub(super) somewhere: bool,
 }
 
 impl Entry {
-    /// The latest copy in a folder. A letter can come back to a folder that it has left; the earlier copy is gone then.
+    /// The latest copy in a folder. A letter can return to a folder that it has left; the earlier copy is gone then.
     pub(super) fn at(&mut self, place: Place) -> Option<&mut Copy> {
         self.copies.iter_mut().rev().find(|copy| copy.place == place)
     }
 }
 
-/// What one worker knows: nobody else touches its letters.
+/// The knowledge of one worker: nobody else touches its letters.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     pub(super) letters: BTreeMap<String, Entry>,
-    /// Letters for elsewhere that the server has taken.
+    /// Letters for other hosts that the server has accepted.
     pub(super) sent: BTreeSet<String>,
     /// Operations acknowledged, by name.
     pub(super) done: BTreeMap<&'static str, u64>,
     /// Operations whose answer never came.
     pub(super) cut: u64,
-    /// Copies left in doubt that were there afterwards, and that were not.
+    /// Doubtful copies that were there afterwards, and that were not.
     pub(super) settled: [u64; 2],
 }
 

@@ -7,7 +7,7 @@ use crate::faults::dice::Dice;
 /// The whole text of the message with this id (with its angle brackets).
 pub(super) fn text(id: &str) -> String {
     let mut dice = Dice::new(id);
-    // Mostly small; some take long enough to write that a kill meets them half-way.
+    // Mostly small; some take long enough to write that a kill hits them half-way.
     let lines = match dice.below(20) {
         0 => 2000 + dice.below(3000),
         1..=3 => 100 + dice.below(400),
@@ -30,7 +30,7 @@ pub(super) fn id_in(header: &[u8]) -> Option<String> {
     text.lines().find(is_id).map(|line| line[11..].trim().to_owned())
 }
 
-/// Whether a stored message is whole: what the server has put in front, then exactly what was sent.
+/// Whether a stored message is whole: the lines added by the server, then exactly what was sent.
 pub(super) fn is_whole(stored: &[u8]) -> bool {
     id_in(stored).is_some_and(|id| stored.ends_with(text(&id).as_bytes()))
 }

@@ -1,4 +1,4 @@
-//! A client that delivers, appends, flags, moves, copies, expunges and submits, and keeps books about it.
+//! A client that delivers, appends, flags, moves, copies, expunges and submits, and keeps a ledger of it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,12 +15,12 @@ use crate::faults::pipe::is_over;
 use crate::faults::server::Server;
 use crate::faults::smtp::{Reply, Smtp};
 
-/// How far all workers together have come in this round.
+/// The progress of all workers together in this round.
 #[derive(Default)]
 pub(super) struct Progress {
     acknowledged: Mutex<u64>,
     more: Condvar,
-    /// Whether the server is being killed: broken connections are no surprise any more.
+    /// Whether the server is being killed, so that broken connections are expected.
     pub(super) over: AtomicBool,
 }
 
@@ -97,7 +97,7 @@ impl Worker {
         format!("<{}-{}-{:x}@load.test>", self.name, self.letters, self.dice.next())
     }
 
-    /// Writes down that a letter is about to arrive somewhere.
+    /// Records that a letter is about to arrive somewhere.
     fn expect(&mut self, id: &str, places: &[Place], flags: &BTreeSet<String>) {
         let copies = places.iter().map(|place| Copy::arriving(*place, flags.clone())).collect();
         self.ledger.letters.insert(id.to_owned(), Entry { copies, somewhere: false });
@@ -221,7 +221,7 @@ impl Worker {
         self.ledger.letters.get_mut(id).unwrap().at(place).unwrap()
     }
 
-    /// A copy of which everything is known.
+    /// A copy without doubts.
     fn any_copy(&mut self) -> Option<(String, Place, u32)> {
         let known: Vec<_> = (self.ledger.letters.iter())
             .flat_map(|(id, entry)| entry.copies.iter().map(move |copy| (id, copy)))

@@ -10,7 +10,7 @@ use super::imap::Imap;
 use super::pipe::{Pipe, is_over};
 use super::server::Server;
 
-/// How long a bystander may have to wait for an answer, on a machine that runs other tests at the same time.
+/// How long a bystander may wait for an answer, on a machine that runs other tests at the same time.
 const BYSTANDER: Duration = Duration::from_secs(20);
 
 /// Runs an attack. Meanwhile a bystander gets mail and reads it, and the server's memory must grow by no more than `mib`
@@ -33,7 +33,7 @@ pub(super) fn during<T>(server: &Server, name: &str, mib: u64, attack: impl FnOn
                 }
             }
         });
-        // Also when the attack panics: the scope waits for the bystander before it passes the panic on.
+        // Even when the attack panics: the scope waits for the bystander before it passes the panic on.
         let result = panic::catch_unwind(AssertUnwindSafe(attack));
         done.store(true, Ordering::SeqCst);
         let result = result.unwrap_or_else(|cause| panic::resume_unwind(cause));
@@ -54,7 +54,7 @@ pub(super) fn during<T>(server: &Server, name: &str, mib: u64, attack: impl FnOn
     result
 }
 
-/// What an uninvolved client does: bob gets a message and sees it.
+/// An uninvolved client: bob gets a message and sees it.
 fn serve_bystander(server: &Server) -> io::Result<()> {
     let text = b"From: a@elsewhere.test\r\nSubject: meanwhile\r\n\r\nhello\r\n";
     let replies = server.lmtp()?.send("a@elsewhere.test", &["bob@example.test"], text)?;
@@ -67,7 +67,8 @@ fn serve_bystander(server: &Server) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends the same octets again and again until the server has had enough or `most` have gone; what it said.
+/// Sends the same octets again and again until the server refuses more or `most` have been sent; returns the server's
+/// output.
 pub(super) fn flood(pipe: &mut Pipe, piece: &[u8], most: usize) -> Vec<u8> {
     let mut sent = 0;
     while sent < most {
@@ -81,7 +82,7 @@ pub(super) fn flood(pipe: &mut Pipe, piece: &[u8], most: usize) -> Vec<u8> {
     pipe.rest().unwrap()
 }
 
-/// Stores a message in ann's INBOX over LMTP; a session that has selected it, and its UID.
+/// Stores a message in ann's INBOX over LMTP; returns a session that has selected it, and its UID.
 pub(super) fn stored(server: &Server, content: &[u8]) -> (Imap, u32) {
     let replies = server.lmtp().unwrap().send("a@elsewhere.test", &["ann@example.test"], content).unwrap();
     assert!(replies.iter().all(|reply| reply.code == 250), "{replies:?}");

@@ -10,7 +10,7 @@ use super::proxy::{Proxy, Way};
 use super::server::{Layout, PASSWORD, Server};
 use crate::accounts::engines::Fresh;
 
-/// How long an answer may take while the database says nothing, and how long the recovery.
+/// How long an answer may take while the database is silent, and how long the recovery.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn letter(id: &str) -> Vec<u8> {
@@ -64,7 +64,7 @@ fn goes_on(proxy: &Proxy, database: String) {
         let mut imap = server.imap_stranger().unwrap();
         let answer = imap.command(&format!("LOGIN ann@example.test \"{PASSWORD}\"")).unwrap();
         assert_eq!((answer.status.as_str(), answer.code.as_str()), ("NO", "UNAVAILABLE"), "{way:?}: {answer:?}");
-        // Sessions that are open go on.
+        // Open sessions continue.
         let fetched = open.fetch("1:*", "(UID FLAGS BODY.PEEK[TEXT])").unwrap();
         assert_eq!(fetched[0].octets("BODY[TEXT]"), b"text\r\n", "{way:?}");
         for command in ["UID STORE 1 +FLAGS (\\Seen)", "UID STORE 1 -FLAGS (\\Seen)", "UID SEARCH TEXT text", "NOOP"] {
@@ -76,7 +76,7 @@ fn goes_on(proxy: &Proxy, database: String) {
         let begun = Instant::now();
         while let Err(error) = server.imap("ann") {
             assert!(begun.elapsed() < PATIENCE, "{way:?}: it does not come back: {error}");
-            // Nobody tells when the server looks again.
+            // Nothing announces when the server looks again.
             thread::sleep(Duration::from_millis(50));
         }
         eprintln!("database {way:?}: back {:.0?} after it was there again", begun.elapsed());
@@ -86,7 +86,7 @@ fn goes_on(proxy: &Proxy, database: String) {
             thread::sleep(Duration::from_millis(50));
         }
     }
-    // What was accepted before is passed on; what was refused is nowhere.
+    // Accepted messages are passed on; refused ones are nowhere.
     let elsewhere = Exchanger::start(server.port(2525));
     let arrived = elsewhere.wait_for(PATIENCE * 2, |arrived| arrived.contains_key("<accepted@down.test>"));
     assert!(arrived, "accepted mail does not arrive\n{}", server.log());

@@ -1,5 +1,5 @@
-//! A database that can be read and not written: nothing is sent whose result could not be kept, and what had been sent when that
-//! began is not sent again by the next process.
+//! A database that can be read but not written: nothing is sent whose result could not be stored, and messages sent
+//! just before are not sent again by the next process.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -17,20 +17,20 @@ use super::server::{Layout, Server};
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where a host stops in its conversation until it is told to go on.
+/// Where a host pauses in its conversation until it is told to continue.
 #[derive(Clone, Copy, PartialEq)]
 enum Stop {
     /// When the message is announced.
     AtData,
-    /// When all of it is there.
+    /// When all of it has arrived.
     AtEnd,
 }
 
-/// A host that stops in its first conversation.
+/// A host that pauses in its first conversation.
 struct Host {
     stopped: Receiver<()>,
     go: SyncSender<()>,
-    /// Whether each message came to its end.
+    /// Whether each message was transmitted completely.
     came: Receiver<bool>,
 }
 
@@ -103,7 +103,7 @@ impl World {
         Self { server, database, runtime }
     }
 
-    /// A message is on its way to a host, which waits there to be told to go on.
+    /// A message is on its way to a host, which pauses until told to continue.
     fn sending(&self, stop: Stop) -> Host {
         let host = Host::start(self.server.port(2525), stop);
         self.submit();
@@ -160,10 +160,10 @@ fn nothing_is_sent_whose_result_could_not_be_kept() {
     assert!(host.came.try_recv().is_err(), "and once");
 }
 
-/// How many notes there are in a spool.
+/// Number of notes in a spool.
 fn noted(spool: &Path) -> usize {
     let notes = std::fs::read_dir(spool.join("unsettled"));
-    // A name with a dot in front is being written.
+    // A name with a leading dot is still being written.
     notes.map_or(0, |notes| notes.flatten().filter(|one| !one.file_name().as_encoded_bytes().starts_with(b".")).count())
 }
 
@@ -199,7 +199,7 @@ fn what_is_noted_is_forgotten_when_the_database_can_be_written() {
     assert!(host.came.try_recv().is_ok() && host.came.try_recv().is_err());
 }
 
-/// A disk that has room for a name, and no octet more.
+/// A disk that has room for a name, and not one octet more.
 #[test]
 fn what_has_arrived_when_the_disk_was_full_is_not_sent_again() {
     let Some(disk) = Disk::mount(24) else { return };

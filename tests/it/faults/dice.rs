@@ -1,4 +1,4 @@
-//! Chance that can be repeated.
+//! Reproducible random numbers.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 pub(crate) struct Dice(u64);
 
 impl Dice {
-    /// From anything.
+    /// From any seed.
     pub(crate) fn new(seed: impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
         seed.hash(&mut hasher);
@@ -21,7 +21,7 @@ impl Dice {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    /// From 0 to `below`, without it.
+    /// From 0 up to but excluding `below`.
     pub(crate) const fn below(&mut self, below: u64) -> u64 {
         (self.next() >> 11) % below
     }

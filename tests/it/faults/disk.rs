@@ -1,4 +1,4 @@
-//! A small disk of the test's own, to be filled.
+//! A small disk of the test's own, to be filled up.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -16,7 +16,8 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Mounts a new one of so many mebibytes: ext4 on a file, or else memory. `None`, with a word about it, where that is
+    /// Mounts a new one of this many mebibytes: ext4 on a file, or else memory. `None`, with a message, where that is
+    /// not permitted.
     /// not permitted.
     pub(crate) fn mount(mib: u64) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
@@ -47,7 +48,7 @@ impl Disk {
         self.path.join("ballast")
     }
 
-    /// Leaves not an octet free.
+    /// Leaves not one octet free.
     pub(crate) fn fill(&self) {
         let mut file = File::options().create(true).append(true).open(self.ballast()).unwrap();
         for size in [1 << 20, 64 << 10, 4096, 1024, 1] {
@@ -59,7 +60,7 @@ impl Disk {
                     Err(error) => panic!("{error}"),
                 }
             }
-            // What the system has only promised room for must have it now.
+            // Room that the system has only promised must be allocated now.
             match file.sync_all() {
                 Err(error) if error.kind() != ErrorKind::StorageFull => panic!("{error}"),
                 _ => {}
@@ -67,14 +68,14 @@ impl Disk {
         }
     }
 
-    /// Gives so many octets back.
+    /// Frees this many octets.
     pub(crate) fn loosen(&self, octets: u64) {
         let file = File::options().write(true).open(self.ballast()).unwrap();
         file.set_len(file.metadata().unwrap().len().saturating_sub(octets)).unwrap();
         file.sync_all().unwrap();
     }
 
-    /// Gives everything back.
+    /// Frees everything.
     pub(crate) fn empty(&self) {
         self.loosen(u64::MAX);
     }

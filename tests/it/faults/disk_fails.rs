@@ -1,5 +1,5 @@
-//! A disk that fails for a moment: whatever command was at work, no message is lost by it, what cannot be looked at is not taken to
-//! be missing, and all is well again when the disk is.
+//! A disk that fails for a moment: whatever command was running, no message is lost by it, nothing unreadable is taken
+//! to be missing, and all is well again when the disk is.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -11,16 +11,16 @@ use super::imap::Value;
 use super::server::{Layout, Server};
 use super::variable;
 
-/// A tracer that lets one call of the server fail; it lets go of it when dropped.
+/// A tracer that makes one system call of the server fail; detaches when dropped.
 struct Fault(Child);
 
 impl Fault {
-    /// Lets the `nth` sync of a thread from now on fail. `None`, with a word about it, where that cannot be done.
+    /// Makes the `nth` sync of a thread from now on fail. `None`, with a message, where that cannot be done.
     fn at_sync(server: &Server, nth: u32) -> Option<Self> {
         Self::of(server, &[&format!("fsync,fdatasync:error=EIO:when={nth}")], &[])
     }
 
-    /// Lets calls fail as strace's `inject=` says, with these files only, if any are named.
+    /// Makes calls fail as strace's `inject=` says, only for these files if any are named.
     fn of(server: &Server, injections: &[&str], files: &[PathBuf]) -> Option<Self> {
         let calls: Vec<&str> = injections.iter().filter_map(|one| one.split(':').next()).collect();
         let mut strace = Command::new("strace");
@@ -68,7 +68,8 @@ fn subjects(server: &Server) -> BTreeSet<String> {
     found
 }
 
-/// What is done while the disk fails, and the subjects that must be somewhere afterwards, of a message before and after it.
+/// An operation during the failure, and the subjects that must be somewhere afterwards, of a message before and after
+/// it.
 struct Work {
     name: &'static str,
     command: &'static str,
@@ -95,7 +96,7 @@ fn no_message_is_lost_when_a_sync_fails() {
                 assert!(imap.append("INBOX", "", &letter(subject)).unwrap().is_ok());
             }
             assert!(imap.select("INBOX").unwrap().is_ok());
-            // Both folders have been written to, so that only what the command itself must sync is left.
+            // Both folders have been written to, so only what the command itself must sync is left.
             assert!(imap.command("UID MOVE 4 Archive").unwrap().is_ok());
             assert!(imap.command("UID STORE 1:* +FLAGS (\\Seen)").unwrap().is_ok());
 
@@ -132,7 +133,7 @@ fn no_message_is_lost_when_a_sync_fails() {
     }
 }
 
-/// Makes a folder with a message in it, and leaves nothing of it in the server's memory.
+/// Makes a folder with a message in it, with nothing of it left in the server's memory.
 fn with_folder(folder: &str, subject: &str) -> Server {
     let server = Server::start(Layout::default());
     let mut imap = server.imap("ann").unwrap();
@@ -225,8 +226,8 @@ fn a_message_that_could_not_be_looked_at_for_a_moment_keeps_its_uid() {
     assert_eq!(uids, [1]);
 }
 
-/// Mail is put off as long as the disk does not give a script, whichever call fails, and then filed by it: the folder has so many
-/// messages in the end.
+/// Mail is deferred as long as the disk does not return a script, whichever call fails, and then filed by it: in the
+/// end the folder has this many messages.
 fn is_waited_for(server: &Server, script: &Path, calls: &[&str], (folder, messages): (&str, usize)) {
     let deliver = |subject: &str| {
         server.lmtp().unwrap().send("a@elsewhere.test", &["ann@example.test"], &letter(subject)).unwrap()[0].code
@@ -298,7 +299,8 @@ fn a_folder_that_could_not_be_put_on_disk_is_not_there() {
     assert!(failed > 0, "no failing sync was noticed");
 }
 
-/// The file in ann's INBOX that has these words in it; there is one. It must have flags, so that it stays where it is.
+/// The file in ann's INBOX that contains these words; there is only one. It must have flags, so that it stays where it
+/// is.
 fn file_with(server: &Server, words: &str) -> PathBuf {
     let mut files = std::fs::read_dir(server.maildir("ann").join("cur")).unwrap().map(|file| file.unwrap().path());
     files.find(|file| String::from_utf8_lossy(&std::fs::read(file).unwrap()).contains(words)).unwrap()

@@ -1,4 +1,4 @@
-//! No room left: said so in each protocol's words, nothing half-visible, and over as soon as there is room again.
+//! No room left: reported in each protocol's terms, nothing half-visible, and over as soon as there is room again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,7 +48,7 @@ fn the_mail_root_is_full() {
     assert_eq!(before.len(), 4);
 
     disk.fill();
-    // Not even the beginning of it fits, then the beginning does and the rest does not.
+    // First not even its beginning fits, then the beginning fits and the rest does not.
     for room in [0, 64 << 10] {
         disk.loosen(room);
         let large = letter(100, 1 << 20);
@@ -65,7 +65,7 @@ fn the_mail_root_is_full() {
         assert_eq!(files(&server), (4, 0), "nothing is left behind");
         disk.fill();
     }
-    // With room for nothing, and for one directory of it after the other.
+    // With no room at all, and for one directory of it after the other.
     for room in (0..5).map(|blocks| blocks * 4096) {
         disk.loosen(room);
         let answer = open.command("CREATE Half").unwrap();
@@ -75,11 +75,11 @@ fn the_mail_root_is_full() {
         assert!(!answer.is_ok() || open.command("DELETE Half").unwrap().is_ok());
         disk.fill();
     }
-    // A copy may need no room; a folder of its own does. Neither may half succeed.
+    // A copy may need no room; a new folder does. Neither may half succeed.
     let answer = open.command("UID COPY 1:4 Archive").unwrap();
     let copied = messages(&server, "Archive").len();
     assert!(matches!((answer.status.as_str(), copied), ("OK", 4) | ("NO", 0)), "{answer:?}, {copied} copied");
-    // What makes room is possible, and what needs none.
+    // Operations that free room, or need none, work.
     assert!(open.command("UID STORE 1 +FLAGS (\\Seen \\Flagged)").unwrap().is_ok());
     assert!(open.command("UID STORE 2 +FLAGS (\\Deleted)").unwrap().is_ok());
     let answer = open.command("UID EXPUNGE 2").unwrap();
@@ -128,13 +128,13 @@ fn the_spool_and_the_database_are_full() {
         assert_eq!((code, status.as_str()), (452, "4.3.1"), "with room for {room}");
         disk.fill();
     }
-    // Mail for mailboxes needs neither, and people can read.
+    // Mail for mailboxes needs neither, and users can read.
     assert_eq!(deliver(&server, &letter(3, 10_000)).0, 250);
     assert_eq!(messages(&server, "INBOX").len(), 1);
 
     disk.empty();
     assert_eq!(submit(4, 10_000).0, 250, "without a restart");
-    // What was accepted before and after arrives; what was refused does not.
+    // Accepted mail arrives; refused mail does not.
     let elsewhere = Exchanger::start(server.port(2525));
     let wanted = ["<1@full.test>", "<4@full.test>"];
     let all = elsewhere.wait_for(Duration::from_secs(60), |arrived| wanted.iter().all(|id| arrived.contains_key(*id)));

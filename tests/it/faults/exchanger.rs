@@ -1,4 +1,4 @@
-//! Another host that takes mail: it notes what arrives, and when.
+//! Another host that accepts mail: it records what arrives, and when.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -33,14 +33,14 @@ impl Exchanger {
         thread::spawn(move || {
             for socket in listener.incoming() {
                 let shared = Arc::clone(&shared);
-                // A conversation that breaks off has not taken the message it was about.
+                // A conversation that breaks off has not accepted its message.
                 thread::spawn(move || socket.and_then(Pipe::over).and_then(|pipe| converse(pipe, &shared)));
             }
         });
         host
     }
 
-    /// Another epoch begins: between two of them the server is not alive.
+    /// Starts another epoch: between two epochs the server is not alive.
     pub(crate) fn next_epoch(&self) {
         *self.0.epoch.lock() += 1;
     }
@@ -50,7 +50,7 @@ impl Exchanger {
         self.0.arrived.lock().clone()
     }
 
-    /// Waits until a condition on the arrivals holds; whether it does within `patience`.
+    /// Waits until a condition on the arrivals holds; returns whether it does within `patience`.
     pub(crate) fn wait_for(&self, patience: Duration, condition: impl Fn(&Arrivals) -> bool) -> bool {
         let deadline = Instant::now() + patience;
         let mut arrived = self.0.arrived.lock();
@@ -72,7 +72,7 @@ fn converse(mut pipe: Pipe, shared: &Shared) -> io::Result<()> {
             "DATA" => {
                 pipe.send(b"354 go on\r\n")?;
                 let id = content(&mut pipe)?;
-                // Noted before the answer, as a host would that keeps its promises.
+                // Recorded before the answer, as a reliable host would.
                 let epoch = *shared.epoch.lock();
                 shared.arrived.lock().entry(id).or_default().push(epoch);
                 shared.more.notify_all();
@@ -84,7 +84,7 @@ fn converse(mut pipe: Pipe, shared: &Shared) -> io::Result<()> {
     }
 }
 
-/// Reads a message to its end; its Message-ID.
+/// Reads a message to its end; returns its Message-ID.
 fn content(pipe: &mut Pipe) -> io::Result<String> {
     let mut id = None;
     loop {

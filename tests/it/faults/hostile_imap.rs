@@ -1,4 +1,4 @@
-//! IMAP clients that mean no good.
+//! Malicious IMAP clients.
 
 use std::io::Write;
 use std::thread::available_parallelism;
@@ -73,7 +73,7 @@ fn deep_and_long_arguments() {
     });
 }
 
-/// Names lead nowhere but to folders of the user's own.
+/// Names lead only to folders of the user's own.
 #[test]
 fn names_of_folders() {
     let server = Server::start(Layout::default());
@@ -124,7 +124,7 @@ fn names_of_folders() {
             }
         }
     }
-    // Everything is in ann's directory still; beside and above it is nothing new.
+    // Everything is still in ann's directory; beside and above it there is nothing new.
     let above = server.maildir("ann").parent().unwrap().to_owned();
     let beside: Vec<_> = std::fs::read_dir(&above).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(beside.iter().all(|name| name == "ann" || name == "bob"), "{beside:?}");
@@ -137,8 +137,8 @@ fn names_of_folders() {
     assert!(strange.is_empty(), "{strange:?}");
 }
 
-/// Clients that send commands without a pause, as many as there are processors and more: millions of them fit into a few octets
-/// once COMPRESS is in force. Others have their turn all the same.
+/// Clients that send commands without a pause, at least as many as there are processors: millions of commands fit into
+/// a few octets with COMPRESS. Others must still get their turn.
 #[test]
 fn commands_without_a_pause() {
     let server = Server::start(Layout::default());
@@ -161,7 +161,7 @@ fn commands_without_a_pause() {
     drop(attackers);
 }
 
-/// As many searches at once as one user may have connections, each for as many texts as one may look for, in long messages.
+/// As many concurrent searches as one user may have connections, each for as many texts as allowed, in long messages.
 #[test]
 fn searches_for_texts() {
     let server = Server::start(Layout { more: "[imap]\nsearch_texts = 50\n".to_owned(), ..Layout::default() });

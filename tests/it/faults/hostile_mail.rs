@@ -1,4 +1,4 @@
-//! Messages made to hurt whoever reads them: stored as they came, and fetched without harm.
+//! Messages made to harm their readers: stored as received, and fetched without harm.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ fn server() -> Server {
     Server::start(Layout { more: "[smtp]\nmessage_size = \"12M\"\n".to_owned(), ..Layout::default() })
 }
 
-/// Everything a client may ask of one message; the answers are well formed, or the client could not read them.
+/// Everything a client may request of one message; the client checks that the answers are well formed.
 fn fetch_all(imap: &mut Imap, uid: u32) {
     for item in [
         "ENVELOPE",
@@ -43,12 +43,12 @@ fn fetch_all(imap: &mut Imap, uid: u32) {
     assert!(answer.is_ok(), "{answer:?}");
 }
 
-/// What IMAP shows of octets: no literal holds NUL (RFC 9051 §4.3.1).
+/// The IMAP form of octets: no literal holds NUL (RFC 9051 §4.3.1).
 fn shown(octets: &[u8]) -> Vec<u8> {
     octets.iter().map(|octet| if *octet == 0 { 0x80 } else { *octet }).collect()
 }
 
-/// Takes a message in and has everything of it fetched; the stored octets end with those that were sent.
+/// Accepts a message and fetches everything of it; the stored octets must end with those that were sent.
 fn survives(server: &Server, name: &str, mib: u64, content: &[u8]) {
     during(server, name, mib, || {
         let (mut imap, uid) = stored(server, content);
@@ -103,7 +103,8 @@ fn mime_bombs() {
     survives(&server, "a boundary of 5 MB", 160, long.as_bytes());
 }
 
-/// Any octets at all, by every way in, come out as they went in, but for NUL, which IMAP's literals may not hold (RFC 9051 §4.3.1).
+/// Arbitrary octets, by every way in, come out unchanged, except for NUL, which IMAP's literals may not hold (RFC 9051
+/// §4.3.1).
 #[test]
 fn binary_garbage_comes_out_as_it_went_in() {
     let server = server();
@@ -149,7 +150,8 @@ fn binary_garbage_comes_out_as_it_went_in() {
     assert_eq!(fetched[0].octets("BODY[]"), shown(&binary));
 }
 
-/// Sends a message by SMTP, where the filter reads it before it is answered; it is taken or refused, for good.
+/// Sends a message by SMTP, where the filter reads it before it is answered; it must be accepted or refused
+/// permanently.
 fn is_judged(server: &Server, name: &str, mib: u64, content: &[u8]) {
     during(server, name, mib, || {
         let begun = Instant::now();
@@ -161,7 +163,7 @@ fn is_judged(server: &Server, name: &str, mib: u64, content: &[u8]) {
     });
 }
 
-/// The longest that judging may take, on a machine that runs other tests at the same time.
+/// The longest that filtering may take, on a machine that runs other tests at the same time.
 const JUDGED: Duration = Duration::from_secs(60);
 
 /// A message with one attachment.
@@ -221,7 +223,7 @@ fn bombs_for_the_filter() {
     is_judged(&server, "judging: a zip of 60,000 files", 160, &with_attachment("application/zip", "a.zip", &crowd));
 }
 
-/// Archives that come to where reports are read, which are unpacked.
+/// Archives sent to the address for reports, which are unpacked.
 #[test]
 fn bombs_among_reports() {
     let more = "[smtp]\nmessage_size = \"12M\"\n[reports]\naddresses = [\"ann@example.test\"]\n".to_owned();

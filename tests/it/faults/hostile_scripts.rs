@@ -1,4 +1,4 @@
-//! Users whose Sieve scripts mean no good.
+//! Users with malicious Sieve scripts.
 
 use std::fs;
 use std::thread;
@@ -35,7 +35,7 @@ fn a_value_named_thousands_of_times() {
     assert_eq!(ann.command("FETCH 1 (UID)").unwrap().fetched().len(), 1, "the message is kept all the same");
 }
 
-/// Far more of them than there are threads for work that takes time.
+/// Far more of them than there are threads for slow work.
 #[test]
 fn scripts_that_take_long() {
     let server = Server::start(Layout::default());

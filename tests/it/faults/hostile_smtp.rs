@@ -1,4 +1,4 @@
-//! SMTP clients that mean no good.
+//! Malicious SMTP clients.
 
 use std::io;
 use std::thread;
@@ -8,7 +8,7 @@ use super::attack::{during, flood};
 use super::pipe::Pipe;
 use super::server::{Layout, Server};
 
-/// More than any client needs, and enough to be seen in the memory of the server.
+/// More than any client needs, and enough to show in the server's memory.
 const FLOOD: usize = 96 << 20;
 
 fn server() -> Server {
@@ -68,7 +68,7 @@ fn a_hundred_thousand_recipients() {
     assert_eq!(accepted, 1000, "as many as the settings allow");
 }
 
-/// Clients that say nothing cost little and keep nobody out; after a while they are sent away.
+/// Silent clients cost little and keep nobody out; after a while they are disconnected.
 #[test]
 fn half_open_connections() {
     let more = "[smtp]\ncommand_time = \"3s\"\n[imap]\nlogin_timeout = \"3s\"\n".to_owned();
@@ -87,7 +87,7 @@ fn half_open_connections() {
     });
 }
 
-/// One octet now and then keeps no connection open: the time is that of the whole command.
+/// One octet now and then keeps no connection open: the time limit is for the whole command.
 #[test]
 fn slow_writers() {
     let more = "[smtp]\ncommand_time = \"2s\"\ndata_time = \"2s\"\ndata_rate = \"1K\"\n\
@@ -127,7 +127,7 @@ fn slow_writers() {
     });
 }
 
-/// Whatever comes, in whatever order, is answered or ends the session; never the server.
+/// Any input, in any order, is answered or ends the session; never the server.
 #[test]
 fn garbage() {
     let server = server();

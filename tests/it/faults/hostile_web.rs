@@ -1,4 +1,4 @@
-//! Browsers that misuse the webmail.
+//! Browsers that abuse the webmail.
 
 use std::io::{Cursor, Read as _};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub(super) fn server() -> Server {
     Server::start(Layout { more: more.to_owned(), ..Layout::default() })
 }
 
-/// Asks over a connection of its own and reads the header of the answer; its fields with it.
+/// Sends a request over a connection of its own and reads the header of the answer; returns its fields.
 pub(super) fn ask(server: &Server, request: &str, body: &str) -> (Pipe, Vec<String>) {
     let mut pipe = Pipe::tcp(server.port(PORT)).unwrap();
     let length = body.len();
@@ -34,7 +34,7 @@ pub(super) fn ask(server: &Server, request: &str, body: &str) -> (Pipe, Vec<Stri
     }
 }
 
-/// Lets ann in; the cookie that says so.
+/// Logs ann in; returns the session cookie.
 pub(super) fn sign_in(server: &Server) -> String {
     let body = serde_json::json!({ "address": "ann@example.test", "password": PASSWORD }).to_string();
     let (_, lines) = ask(server, "POST /api/session HTTP/1.1\r\n", &body);
@@ -62,14 +62,14 @@ fn message(subject: &str, boundary: &str, parts: &[(&str, &str, &[u8])]) -> Stri
     text + &format!("--{boundary}--\r\n")
 }
 
-/// Who takes an octet now and then holds what is sent for hours; it must not be held in memory.
+/// A client that takes an octet now and then holds its response for hours; that must not be kept in memory.
 #[test]
 fn slow_readers_of_files() {
     let server = server();
     let one: Vec<u8> = (0..3 << 20).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let other: Vec<u8> = one.iter().rev().copied().collect();
     let inner = message("inner", "b", &[("application/x-one", "one", &one)]);
-    // Encoded though it need not be (RFC 2046 §5.2.1), as some programs do.
+    // Encoded although it need not be (RFC 2046 §5.2.1), as some programs do.
     let parts = [("message/rfc822", "inner.eml", inner.as_bytes()), ("application/x-other", "other", &other)];
     let (_, uid) = stored(&server, message("outer", "c", &parts).as_bytes());
     let cookie = sign_in(&server);
@@ -104,7 +104,7 @@ fn slow_readers_of_files() {
     }
 }
 
-/// One client holds no more connections than others leave room for, also where only authorities and other servers come.
+/// One client cannot take connections that others need, even where only authorities and other servers connect.
 #[test]
 fn connections_to_the_public_site_are_counted() {
     let more = "[guard]\ntrusted = []\n\n[guard.web]\nat_once = 3\n\n\

@@ -1,4 +1,4 @@
-//! A blocking client for IMAP that turns responses into values.
+//! A blocking IMAP client that parses responses into values.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -28,7 +28,7 @@ impl Value {
         self.word().parse().unwrap()
     }
 
-    /// How many lists contain each other.
+    /// Nesting depth of lists.
     pub(crate) fn depth(&self) -> usize {
         if let Self::List(list) = self { 1 + list.iter().map(Self::depth).max().unwrap_or(0) } else { 0 }
     }
@@ -46,7 +46,7 @@ pub(crate) struct Answer {
     pub(crate) untagged: Vec<Vec<Value>>,
 }
 
-/// What FETCH told of one message.
+/// FETCH data of one message.
 #[derive(Debug, Clone)]
 pub(crate) struct Fetched {
     items: Vec<(String, Value)>,
@@ -223,7 +223,7 @@ fn values(line: &[u8]) -> Vec<Value> {
     reader.list(None)
 }
 
-/// Reads values one after the other, without recursion on what the server sends deeper than it may.
+/// Reads values one after the other, without recursing deeper than the server may nest.
 struct Reader<'a> {
     octets: &'a [u8],
     at: usize,

@@ -1,6 +1,6 @@
-//! Bad input and faults of the world: the real program, its clients' tricks, full disks, a database that is away.
+//! Bad input and failing surroundings: the real program, its clients' tricks, full disks, a database that is away.
 //!
-//! Variables: `POSTRIDER_TEST_REQUIRE_ALL=1` makes tests fail that could not get what they need of the machine.
+//! Variables: `POSTRIDER_TEST_REQUIRE_ALL=1` makes tests fail that lack something they need on this machine.
 
 mod attack;
 mod database_down;

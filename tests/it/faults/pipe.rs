@@ -1,4 +1,4 @@
-//! A blocking connection that is read by lines and by counted octets.
+//! A blocking connection, read line by line or by counted octets.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 /// How long the server may keep a client waiting before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What carries the octets.
+/// The transport.
 enum Socket {
     Unix(UnixStream),
     Tcp(TcpStream),
@@ -52,8 +52,8 @@ impl Pipe {
         Ok(Self { socket: Socket::Tcp(socket), input: Vec::new(), taken: 0 })
     }
 
-    /// Begins TLS with a server whose certificate this authority (a PEM file) has signed for `localhost`. What has been
-    /// received in plain text and not been read is an error: the server must not have sent it.
+    /// Begins TLS with a server whose certificate this authority (a PEM file) has signed for `localhost`. Unread
+    /// plain-text input is an error: the server must not have sent it.
     pub(crate) fn start_tls(self, authority: &Path) -> io::Result<Self> {
         assert_eq!(self.taken, self.input.len(), "plain text behind the answer to STARTTLS: {:?}", self.input);
         let Socket::Tcp(socket) = self.socket else { return Err(io::ErrorKind::Unsupported.into()) };
@@ -105,7 +105,7 @@ impl Pipe {
         }
     }
 
-    /// So many octets.
+    /// This many octets.
     pub(crate) fn exact(&mut self, length: usize) -> io::Result<Vec<u8>> {
         while self.input.len() - self.taken < length {
             self.more()?;
@@ -115,7 +115,7 @@ impl Pipe {
         Ok(octets)
     }
 
-    /// Waits for the server to close the connection; what it says before.
+    /// Waits for the server to close the connection; returns its output before that.
     pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
         loop {
             match self.more() {
@@ -145,7 +145,7 @@ impl Pipe {
     }
 }
 
-/// Whether an error says that the other end has gone, and not that it keeps us waiting.
+/// Whether an error says that the other end has gone, rather than keeping us waiting.
 pub(crate) fn is_over(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof};
     matches!(

@@ -1,4 +1,4 @@
-//! A way to a server that can be cut or stopped up.
+//! A path to a server that can be cut or blocked.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,9 +12,9 @@ use parking_lot::{Condvar, Mutex};
 pub(crate) enum Way {
     /// They pass.
     Open,
-    /// Connections are closed, and new ones at once.
+    /// Connections are closed, new ones at once.
     Cut,
-    /// They stay where they are, and connections stay open.
+    /// Octets are held back, and connections stay open.
     Stopped,
 }
 
@@ -41,7 +41,7 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let shared = Arc::clone(&inside);
-                // A connection that cannot be made is closed, which is what a client without a server sees.
+                // A connection that cannot be made is closed, which is what a client sees without a server.
                 let _ = connect(client, server, shared);
             }
         });

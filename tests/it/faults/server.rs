@@ -1,4 +1,4 @@
-//! The real program as a child process: started, asked for its memory, killed, started again.
+//! The real program as a child process: started, measured, killed, started again.
 
 use std::fs::{self, File};
 use std::io;
@@ -21,10 +21,10 @@ pub(crate) const PASSWORD: &str = "open sesame";
 /// The users, all at `example.test`.
 pub(crate) const USERS: [&str; 2] = ["ann", "bob"];
 
-/// How long the program may take to get ready, on a machine that does other things too.
+/// How long the program may take to start, on a machine with other load.
 const START: Duration = Duration::from_secs(60);
 
-/// What differs from the usual.
+/// Deviations from the default.
 #[derive(Default)]
 pub(crate) struct Layout {
     /// Where mail is kept.
@@ -54,8 +54,7 @@ pub(crate) struct Memory {
     pub(crate) peak: u64,
 }
 
-/// A loopback address that nobody else in this run of the tests has, nor in another run at the same time: so each server
-/// can have fixed ports.
+/// A loopback address that no other test has, in this run or a concurrent one: so each server can have fixed ports.
 fn own_address() -> Ipv4Addr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let n = std::process::id().wrapping_mul(61).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % (190 << 16);
@@ -64,7 +63,7 @@ fn own_address() -> Ipv4Addr {
 }
 
 impl Server {
-    /// Writes a configuration and accounts, and starts the program. Every message is judged, and none goes to Junk for it:
+    /// Writes a configuration and accounts, and starts the program. Every message is filtered, but none goes to Junk:
     /// the tests look for mail in INBOX.
     pub(crate) fn start(layout: Layout) -> Self {
         let server = Self::prepare(layout);
@@ -113,7 +112,7 @@ impl Server {
         Self { directory, address, mail_root, child: Mutex::new(None) }
     }
 
-    /// Starts the program and waits until it is ready; how long that took.
+    /// Starts the program and waits until it is ready; returns how long that took.
     pub(crate) fn resume(&self) -> Duration {
         let begun = Instant::now();
         let ready = self.launch();
@@ -133,7 +132,7 @@ impl Server {
         }
     }
 
-    /// Starts the program without waiting; what it says to systemd arrives in the socket.
+    /// Starts the program without waiting; its messages to systemd arrive in the socket.
     pub(crate) fn launch(&self) -> UnixDatagram {
         assert!(self.child.lock().is_none(), "the server runs already");
         let notify = self.directory.path().join("notify.sock");
@@ -154,7 +153,7 @@ impl Server {
         ready
     }
 
-    /// Kills it as a failing machine would: at once, without a word (SIGKILL).
+    /// Kills it as a failing machine would: at once, without warning (SIGKILL).
     pub(crate) fn kill(&self) {
         let mut child = self.child.lock().take().expect("the server runs");
         assert!(child.try_wait().unwrap().is_none(), "the server ended by itself\n{}", self.log());
@@ -172,7 +171,7 @@ impl Server {
         self.child.lock().as_mut().and_then(|child| child.try_wait().unwrap())
     }
 
-    /// The end of what it has logged.
+    /// The end of its log.
     pub(crate) fn log(&self) -> String {
         let log = fs::read(self.directory.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(20_000)..]).into_owned()
@@ -193,7 +192,7 @@ impl Server {
         self.path("tls/ca.pem")
     }
 
-    /// Where a port of this server is.
+    /// The address of one of this server's ports.
     pub(crate) fn port(&self, port: u16) -> SocketAddr {
         (self.address, port).into()
     }
@@ -228,7 +227,7 @@ impl Server {
         if answer.is_ok() { Ok(client) } else { Err(io::Error::other(format!("{answer:?}"))) }
     }
 
-    /// What the program's memory is.
+    /// The program's memory.
     pub(crate) fn memory(&self) -> Memory {
         let status = fs::read_to_string(self.proc("status")).unwrap();
         let kib = |name: &str| {
@@ -238,7 +237,7 @@ impl Server {
         Memory { now: kib("VmRSS:") << 10, peak: kib("VmHWM:") << 10 }
     }
 
-    /// Lets the peak begin anew with what is in use now (`proc_pid_clear_refs(5)`).
+    /// Resets the peak to what is in use now (`proc_pid_clear_refs(5)`).
     pub(crate) fn forget_peak(&self) {
         fs::write(self.proc("clear_refs"), "5").unwrap();
     }

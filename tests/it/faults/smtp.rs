@@ -80,7 +80,8 @@ impl Smtp {
         self.command(&format!("AUTH PLAIN {secret}"))
     }
 
-    /// Sends a message. What was refused before its content, then the final reply or, with LMTP, that for each recipient.
+    /// Sends a message. Returns the refusals before its content, then the final reply or, with LMTP, that for each
+    /// recipient.
     pub(crate) fn send(&mut self, from: &str, to: &[&str], content: &[u8]) -> io::Result<Vec<Reply>> {
         let mut commands = format!("MAIL FROM:<{from}>\r\n");
         to.iter().for_each(|recipient| commands += &format!("RCPT TO:<{recipient}>\r\n"));

@@ -1,10 +1,10 @@
-//! Tricks with line ends and with commands sent ahead of their time.
+//! Tricks with line ends and with commands sent too early.
 
 use super::pipe::Pipe;
 use super::server::{Layout, PASSWORD, Server};
 use super::smtp::Smtp;
 
-/// What some server somewhere takes for the end of a message, and we must not.
+/// Sequences that some server takes for the end of a message, and we must not.
 const NEARLY_ENDS: &[&str] = &[
     "\n.\n",
     "\n.\r\n",
@@ -28,7 +28,7 @@ const NEARLY_ENDS: &[&str] = &[
 const SECOND: &str =
     "MAIL FROM:<ceo@example.test>\r\nRCPT TO:<ann@example.test>\r\nDATA\r\nSubject: second\r\n\r\nsmuggled\r\n";
 
-/// Sends a message that hides a second one behind `end`; the codes of all replies to it.
+/// Sends a message that hides a second one behind `end`; returns the codes of all replies.
 fn smuggle(server: &Server, end: &str) -> Vec<u16> {
     let mut client = server.relay().unwrap();
     for command in ["MAIL FROM:<a@elsewhere.test>", "RCPT TO:<ann@example.test>", "DATA"] {
@@ -44,7 +44,7 @@ fn smuggle(server: &Server, end: &str) -> Vec<u16> {
     codes
 }
 
-/// How many messages ann has.
+/// Number of ann's messages.
 fn messages(server: &Server) -> u64 {
     let mut imap = server.imap("ann").unwrap();
     let answer = imap.command("STATUS INBOX (MESSAGES)").unwrap();
@@ -82,12 +82,12 @@ fn normalised_line_ends_smuggle_nothing_either() {
         let fetched = imap.command("FETCH * BODY.PEEK[]").unwrap().fetched();
         let text = String::from_utf8_lossy(fetched[0].octets("BODY[]")).into_owned();
         assert!(text.contains("Subject: first") && text.ends_with("smuggled\r\n"), "{end:?}: {text:?}");
-        // What goes on from here can be mistaken by nobody.
+        // The continuation is unambiguous.
         assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{end:?}: {text:?}");
     }
 }
 
-/// CVE-2011-0411: what is sent in plain text behind STARTTLS must not count as sent under TLS.
+/// CVE-2011-0411: plain text sent behind STARTTLS must not count as sent under TLS.
 #[test]
 fn nothing_sent_before_the_handshake_survives_it() {
     let server = Server::start(Layout::default());
@@ -96,12 +96,12 @@ fn nothing_sent_before_the_handshake_survives_it() {
         client.pipe.send(b"STARTTLS\r\nEHLO evil.test\r\nMAIL FROM:<evil@elsewhere.test>\r\n").unwrap();
         let reply = client.reply().unwrap();
         if reply.code != 220 {
-            // Refused for having been sent ahead: as good.
+            // Refused for having been sent ahead: just as good.
             continue;
         }
         let pipe = client.pipe.start_tls(&server.authority()).unwrap();
         let mut client = SecureSmtp { pipe };
-        // Neither the greeting nor the sender is known.
+        // The greeting and the sender are forgotten.
         assert_eq!(client.code("RCPT TO:<ann@example.test>"), 503);
         assert_eq!(client.code("MAIL FROM:<a@elsewhere.test>"), 503);
         assert_eq!(client.code("QUIT"), 221);

@@ -1,4 +1,4 @@
-//! ClamAV's daemon, with a signature of its own for the harmless test file of EICAR.
+//! The ClamAV daemon, with a signature of its own for the harmless EICAR test file.
 
 use postrider::foundations::settings::{ByteSize, Span};
 use postrider::services::filter::{ClamavSettings, Decision, Endpoint, FilterSettings, OnFailure};
@@ -39,13 +39,13 @@ async fn finds_what_it_knows_and_passes_the_rest() {
     let Decision::Refuse(refusal) = verdict.decision else { panic!("{verdict:?}") };
     assert!(refusal.public.contains("Test-File") && refusal.smtp == Some((550, "5.7.1".into())), "{refusal:?}");
 
-    // Larger than clamd takes: it breaks off, and the configured answer holds.
+    // Larger than clamd accepts: it breaks off, and the configured answer holds.
     let huge = format!("{PLAIN}{}", "0123456789abcdef\n".repeat(100_000));
     let (verdict, _) = judge(settings(OnFailure::Later, large), &mail(&huge)).await;
     assert!(matches!(verdict.decision, Decision::Later(_)), "{:?}", verdict.decision);
     let (verdict, _) = judge(settings(OnFailure::Accept, large), &mail(&huge)).await;
     assert!(matches!(verdict.decision, Decision::Accept), "{:?}", verdict.decision);
-    // Larger than we want scanned: accepted unscanned.
+    // Above our limit for scanning: accepted unscanned.
     let (verdict, _) = judge(settings(OnFailure::Refuse, ByteSize::mib(1)), &mail(&huge)).await;
     assert!(matches!(verdict.decision, Decision::Accept), "{:?}", verdict.decision);
 }

@@ -1,4 +1,4 @@
-//! Letters to users about what was kept from them.
+//! Letters to users about messages kept from them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn count(imap: &mut Imap) -> u32 {
     status.split("MESSAGES ").nth(1).unwrap().split(')').next().unwrap().parse().unwrap()
 }
 
-/// Moves the clock to the next day and waits for a letter; the letter.
+/// Moves the clock to the next day and waits for a letter; returns it.
 async fn letter(host: &Host, user: &str, number: u32) -> String {
     host.clock().advance(DAY);
     letter_of_the_day(host, user, number).await
@@ -56,7 +56,7 @@ async fn each_message_is_told_once() {
     let host = start(&place.path().join("local.cf"), "[intake]\nquarantine = \"mailbox\"").await;
     deliver(&host, 1, &[ANN]).await;
     deliver(&host, 2, &[ANN]).await;
-    // What was noted outlives the process.
+    // Notes outlive the process.
     let host = host.restart().await;
     let first = letter(&host, ANN, 1).await;
     for part in [
@@ -71,7 +71,7 @@ async fn each_message_is_told_once() {
     ] {
         assert!(first.contains(part), "{part}: {first}");
     }
-    // After a restart only what is new is told, and nobody else is told anything.
+    // After a restart only new messages are reported, and nobody else is told anything.
     let host = host.restart().await;
     deliver(&host, 3, &[ANN]).await;
     let second = letter(&host, ANN, 2).await;
@@ -93,7 +93,7 @@ async fn what_the_queue_holds_is_named_by_its_number() {
     let spool = &host.parts().spool;
     let held = spool.list(&postrider::storage::spool::Selection::Held, None, 10).await.unwrap();
     assert_eq!(held.len(), 2, "{held:?}");
-    // What an administrator has deleted meanwhile is told nobody.
+    // Messages that an administrator has deleted meanwhile are not reported.
     let gone = held.iter().find(|listing| listing.recipients.len() == 1).unwrap().entry.id;
     queue.delete(gone).await.unwrap();
     let kept = held.iter().find(|listing| listing.entry.id != gone).unwrap().entry.id;
@@ -110,7 +110,7 @@ async fn what_the_queue_holds_is_named_by_its_number() {
         }
         assert!(!letter.contains("offer number 2"), "{letter}");
     }
-    // Deleted before the host is stopped, which wants an empty queue.
+    // Deleted before the host is stopped, which requires an empty queue.
     queue.delete(kept).await.unwrap();
     host.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Mail to show those programs.
+//! Mail for external programs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub fn mail(text: &str) -> Mail {
 /// A plain message.
 pub const PLAIN: &str = "From: Ann <ann@sender.test>\nTo: bob@example.test\nSubject: Tomorrow\nDate: Tue, 24 Nov 2026 04:00:00 +0000\nMessage-ID: <1@sender.test>\n\nHello Bob,\nsee you at ten.\n";
 
-/// What a filter with these settings says about a message, and the message it makes of it.
+/// The verdict of a filter with these settings about a message, and the resulting message.
 pub async fn judge(settings: FilterSettings, mail: &Mail) -> (Verdict, String) {
     let filter = Filter::new(Live::new(settings), Arc::new(SystemClock))
         .with_hostname(Live::new("mx.example.test".parse().unwrap()));

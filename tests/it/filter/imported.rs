@@ -1,4 +1,4 @@
-//! What SpamAssassin has learned, taken over.
+//! Importing what SpamAssassin has learned.
 
 use std::path::Path;
 use std::process::Command;
@@ -23,7 +23,7 @@ fn write_messages(place: &Path, subjects: &[&str]) {
 }
 
 fn sa_learn(program: &Path, place: &Path, arguments: &[&str]) -> Vec<u8> {
-    // Its database alone counts: no preferences of this machine's users.
+    // Only its database counts: no preferences of this machine's users.
     let output = Command::new(program)
         .arg(format!("--dbpath={}", place.join("bayes").display()))
         .args(arguments)

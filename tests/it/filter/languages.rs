@@ -29,7 +29,7 @@ async fn start(rules: &Path) -> Host {
     start.user("bob@example.test").user("eve@example.test").await
 }
 
-/// How many messages a user has in the inbox, and how many in the folder for unwanted mail.
+/// How many messages a user has in the inbox, and how many in the junk folder.
 async fn counts(host: &Host, user: &str) -> (u32, u32) {
     let mailboxes = host.parts().mailboxes.as_ref().unwrap();
     let junk = mailboxes.user(&user.parse().unwrap()).await.unwrap().special(SpecialUse::Junk).unwrap();
@@ -60,7 +60,7 @@ async fn tags_and_aliases_have_what_is_set_for_their_user() {
         ("bob+shop@example.test", true),
         ("help@example.test", true),
         ("Help+shop@example.test", true),
-        // One that has its own, and one that is nobody's alone.
+        // One with its own setting, and one that belongs to nobody alone.
         ("own@example.test", false),
         ("all@example.test", false),
     ] {
@@ -72,7 +72,7 @@ async fn tags_and_aliases_have_what_is_set_for_their_user() {
         assert_eq!(now, expected, "{recipient}");
         before = now;
     }
-    // Beside somebody for whom it is unwanted.
+    // Together with a user for whom it is unwanted.
     for (n, recipient) in ["bob+shop@example.test", "help@example.test"].into_iter().enumerate() {
         let message = message().replace("<1@", &format!("<beside-{n}@"));
         let recipients = ["ann@example.test", recipient];
@@ -94,7 +94,7 @@ async fn each_recipient_has_languages() {
     assert_eq!(counts(&host, "ann@example.test").await, (0, 1));
     assert_eq!(counts(&host, "bob@example.test").await, (1, 0));
     assert_eq!(counts(&host, "eve@example.test").await, (1, 0));
-    // For her alone the header says so, too.
+    // For her alone, the header says so, too.
     let reply = smtp.deliver("ivan@elsewhere.test", &["ann@example.test"], &message()).await;
     assert_eq!(reply.code, 250, "{reply:?}");
     let mut imap = host.imap("ann@example.test").await;
@@ -132,7 +132,7 @@ async fn commands_explain_it() {
     let checked = run(&host, &["spam", "check", "--no-network", "--user", "bob@example.test", &file]).await;
     assert_eq!(checked["verdict"].as_str(), Some("accept"), "{checked}");
     assert!(!checked["signals"].to_string().contains("UNWANTED_LANGUAGE"), "{checked}");
-    // Languages of a rule file hold where the settings say nothing.
+    // Languages of a rule file apply where the settings say nothing.
     let plain = place.path().join("plain.toml");
     let own = std::fs::read_to_string(host.directory().join("postrider.toml")).unwrap();
     assert!(own.contains("languages = [\"de\", \"en\"]"));
@@ -176,7 +176,7 @@ async fn a_changed_list_is_tried_on_old_mail() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("UNWANTED_LANGUAGE_BODY") && text.contains("\"junk\""), "{text}");
-    // What is not there can neither be compared with nor be judged by.
+    // Missing data can be neither compared nor used for a decision.
     let absent = place.path().join("absent");
     let (absent, file) = (absent.to_str().unwrap(), current.to_str().unwrap());
     for (arguments, code) in [

@@ -1,4 +1,4 @@
-//! What was learned, on each engine: kept, shared between processes, folded, bounded, taken back.
+//! Learned data, on each engine: kept, shared between processes, merged, bounded, unlearned.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn store(database: &Database, site: usize) -> Store {
     Store::new(database.clone(), Arc::new(SystemClock), limits)
 }
 
-/// Tokens of the nth message: ten that all of its class share and ten of its own.
+/// Tokens of the nth message: ten common to all of its class and ten of its own.
 fn message(class: u64, n: u64) -> (String, Vec<u64>) {
     let shared = (0..10).map(|t| class * 1000 + t + 1);
     let own = (0..10).map(|t| 1_000_000 + class * 500_000 + n * 10 + t);
@@ -65,7 +65,7 @@ async fn is_folded_and_bounded(database: Database) {
         let after = store.table(&Owner::Site).await.unwrap();
         assert_eq!((after.ham, after.spam), (150, 150));
         assert!(after.len() <= 2000 && after.len() > 1700, "{}", after.len());
-        // What many messages share outlives what one message held.
+        // Tokens of many messages outlive those of a single one.
         assert!(after.probability(&message(1, 999).1, None).unwrap() > 0.99);
     }
 }

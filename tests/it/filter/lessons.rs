@@ -1,13 +1,13 @@
-//! What users teach the filter with their mail clients.
+//! Users train the filter with their mail clients.
 
 use postrider::services::filter::Filter;
 use postrider::services::filter::classifier::Owner;
 
 use crate::harness::Host;
 
-/// Waits until so many wanted and unwanted messages have been learned.
+/// Waits until this many wanted and unwanted messages have been learned.
 async fn learned(host: &Host, owner: &Owner, ham: u32, spam: u32) {
-    // Another look at the tables each time: the server's own are fresh for a minute.
+    // Reads the tables each time: the server's own data is cached for a minute.
     let mut found = (0, 0);
     for _ in 0..4_000 {
         let store = postrider::services::filter::classifier::Store::new(
@@ -30,7 +30,7 @@ async fn learned(host: &Host, owner: &Owner, ham: u32, spam: u32) {
     panic!("{owner:?}: {found:?} instead of {:?}", (ham, spam));
 }
 
-/// One move after the other, faster than they are learned from.
+/// One move after the other, faster than they are learned.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_many_moves_teaches() {
     const MOVES: u32 = 60;
@@ -77,7 +77,7 @@ async fn moving_messages_teaches() {
     for owner in [&own, &all] {
         learned(&host, owner, 0, 2).await;
     }
-    // One of them was wanted after all; what is thrown away says nothing.
+    // One of them was wanted after all; throwing a message away says nothing.
     imap.ok(&format!("SELECT \"{junk}\"")).await;
     imap.ok("MOVE 1 INBOX").await;
     for owner in [&own, &all] {

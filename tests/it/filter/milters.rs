@@ -40,7 +40,7 @@ async fn opendkim_signs_and_checks() {
     }
     let (verdict, signed) = judge(with_milter("opendkim", endpoints[0].clone()), &mail(PLAIN)).await;
     assert!(matches!(verdict.decision, Decision::Accept) && signed.contains("DKIM-Signature: "), "{signed}");
-    // What we have put in front is taken off again: it was signed without it.
+    // The lines we added in front are removed again: the signature was made without them.
     let at = signed.find("DKIM-Signature: ").unwrap();
     let zone = ZoneResolver::new();
     zone.add(&format!("s1._domainkey.sender.test TXT {}", pair.record)).unwrap();

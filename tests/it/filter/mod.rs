@@ -1,4 +1,4 @@
-//! The filter beside programs that others wrote: scanners, milters, signers.
+//! The filter together with external programs: scanners, milters, signers.
 
 mod clamd;
 mod digest;

@@ -1,4 +1,4 @@
-//! Messages that the filter keeps back, and how they come out again.
+//! Messages that the filter holds, and how they are released.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ async fn an_administrator_releases_or_deletes_them() {
     let listed = run(&host, &["quarantine", "list"]).await.0;
     let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), 2, "{listed}");
-    // Another process sees what has been written down.
+    // Another process sees the notes.
     host.parts().journal.flush().await;
     let shown = run(&host, &["quarantine", "show", ids[0]]).await.0;
     assert!(shown["journey"].to_string().contains("LOCAL_BAD"), "{shown}");
@@ -99,7 +99,7 @@ async fn an_administrator_drops_many_at_once() {
     }
     let count = async || run(&host, &["quarantine", "list"]).await.0.as_array().unwrap().len();
     for (arguments, dropped, code, left) in [
-        // Nothing goes that was not said, and nothing unasked.
+        // Nothing is deleted that was not announced, and nothing without confirmation.
         (&["--yes"][..], None, 2, 4),
         (&["--all", "--to", "ann@example.test", "--yes"], None, 2, 4),
         (&["--all"], None, 2, 4),
@@ -127,7 +127,7 @@ async fn recipients_find_them_in_a_folder_of_their_own() {
     let host = start(&place.path().join("local.cf"), "[intake]\nquarantine = \"mailbox\"").await;
     let reply = host.smtp().await.deliver("eve@elsewhere.test", &["ann@example.test"], MESSAGE).await;
     assert_eq!(reply.code, 250);
-    // What another process has put into quarantine comes by LMTP and stays there.
+    // Messages quarantined by another process arrive by LMTP and stay there.
     let marked = format!("X-Postrider-Quarantine: yes\r\n{MESSAGE}");
     let reply = host.lmtp().await.deliver("eve@elsewhere.test", &["ann@example.test"], &marked).await;
     assert_eq!(reply.code, 250);
@@ -156,11 +156,11 @@ async fn what_nobody_wants_is_deleted_in_the_end() {
     host.clock().advance(day * 20);
     deliver().await;
     assert_eq!(entries().await, 2);
-    // A clock that jumps deletes nothing: it may be put back.
+    // A clock that jumps deletes nothing: it may be set back.
     host.clock().advance(day * 11);
     clock_is_seen(&host).await;
     assert_eq!(entries().await, 2);
-    // Nobody has put it back.
+    // Nobody has set it back.
     for _ in 0..4 {
         host.clock().advance(day);
         clock_is_seen(&host).await;
@@ -172,7 +172,7 @@ async fn what_nobody_wants_is_deleted_in_the_end() {
     host.stop().await;
 }
 
-/// Waits until the clock was looked at, and a moment more for what follows from it.
+/// Waits until the clock was checked, and a moment more for the consequences.
 async fn clock_is_seen(host: &Host) {
     let now = host.parts().clock.now();
     for _ in 0..4_000 {

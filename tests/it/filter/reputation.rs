@@ -1,4 +1,4 @@
-//! What is remembered of senders, on each engine, and over a whole server.
+//! What is remembered about senders, on each engine, and in a whole server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn is_shared_by_adding(database: Database) {
     let owners = [String::new(), "bob@example.test".to_owned()];
     let (ann, eve) = (party("ann@far.test"), party("eve@far.test"));
     one.note("", &[ann.clone(), eve.clone()], Evidence::WANTED);
-    // What was noted counts at once where it was noted.
+    // Observations count at once in the process that made them.
     let found = one.read(&settings, &owners, &[ann.clone(), eve.clone()]).await.unwrap();
     assert!(close(found.get("", &ann).told_wanted, 1.0));
     one.flush(&settings).await.unwrap();
@@ -41,11 +41,11 @@ async fn is_shared_by_adding(database: Database) {
         assert!(close(found.get("bob@example.test", &ann).seen_unwanted, 1.0));
         assert!(close(found.get("bob@example.test", &eve).told_wanted, 0.0));
     }
-    // The first one has looked already, and looks again after a while. Old experience counts half then.
+    // The first one has already looked, and looks again after a while. Old observations then count half.
     clock.advance(Duration::from_secs(30 * 86_400));
     let found = one.read(&settings, &owners, std::slice::from_ref(&ann)).await.unwrap();
     assert!(close(found.get("", &ann).told_wanted, 1.0), "{found:?}");
-    // Nothing falls below nothing.
+    // No count falls below zero.
     for _ in 0..3 {
         one.note("", std::slice::from_ref(&ann), -Evidence::WANTED);
     }
@@ -95,7 +95,8 @@ async fn an_answer_is_known_as_one() {
     let mut imap = host.imap("ann@example.test").await;
     imap.ok("SELECT INBOX").await;
     let lines = format!("{:?}", imap.ok("FETCH 1:* BODY.PEEK[HEADER.FIELDS (X-Spam-Status)]").await);
-    // The host of Bob cannot be reached: that it was tried may have been told before. From this machine nothing shows that it is he.
+    // Bob's host cannot be reached: the attempt may have been reported before. From this machine nothing shows that it
+    // is he.
     assert!(lines.contains("KNOWN_CORRESPONDENT=-0.50"), "{lines}");
     host.stop().await;
 }

@@ -1,4 +1,4 @@
-//! `postrider dkim rotate`: an administrator takes the steps himself, against a real name server.
+//! `postrider dkim rotate`: an administrator takes the steps manually, against a real name server.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ impl Place {
         self.directory.path()
     }
 
-    /// Runs a command against a name server that shows what was published so far; its exit code and its JSON.
+    /// Runs a command against a name server with the records published so far; returns its exit code and its JSON.
     async fn run(&self, arguments: &[&str]) -> (i32, Value) {
         let server = NameServer::start(&self.zone).await;
         let settings = std::fs::read_to_string(self.path().join("settings")).unwrap();
@@ -44,7 +44,7 @@ impl Place {
         (code, json.unwrap_or_else(|_| Value::String(format!("{text}{}", String::from_utf8_lossy(&output.stderr)))))
     }
 
-    /// Takes a step; the keys with their states then.
+    /// Takes a step; returns the keys with their states.
     async fn rotate(&self) -> Vec<(String, String)> {
         let (code, json) = self.run(&["dkim", "rotate", "example.test"]).await;
         assert_eq!(code, 0, "{json}");
@@ -72,7 +72,7 @@ async fn keys_are_made_published_exchanged_and_retired() {
     let mut place = Place::new("algorithms = [\"rsa\", \"ed25519\"]\noverlap = \"30s\"\n");
     let first = place.rotate().await;
     assert_eq!(first.iter().map(|(_, state)| state.as_str()).collect::<Vec<_>>(), ["announced", "announced"]);
-    // Nothing is put in force that the DNS does not show, nor half of it.
+    // Nothing is put in force that is missing in the DNS, wholly or in part.
     assert_eq!(place.rotate().await, first);
     place.publish().await;
     let both = std::mem::take(&mut place.zone);
@@ -81,7 +81,7 @@ async fn keys_are_made_published_exchanged_and_retired() {
     place.zone = both;
     let active = place.rotate().await;
     assert!(active.iter().all(|(_, state)| state == "active") && active.len() == 2, "{active:?}");
-    // The next pair stands beside the one that signs.
+    // The next pair exists beside the one that signs.
     let second = place.rotate().await;
     assert_eq!(second.len(), 4);
     assert_eq!(second[..2], active);
@@ -92,7 +92,7 @@ async fn keys_are_made_published_exchanged_and_retired() {
         |wanted: &str| third.iter().filter(|(_, state)| state == wanted).map(|(s, _)| s.clone()).collect::<Vec<_>>();
     assert_eq!(of("retired"), first.iter().map(|(s, _)| s.clone()).collect::<Vec<_>>());
     assert_eq!(of("active"), second[2..].iter().map(|(s, _)| s.clone()).collect::<Vec<_>>());
-    // The retired files go when their time is over, with the next step whichever it is.
+    // The retired files are deleted when their time is over, with the next step of any kind.
     let file = |selector: &str| place.path().join(format!("dkim/example.test/{selector}.pem"));
     assert!(file(&first[0].0).exists());
     let mut last = Vec::new();

@@ -1,4 +1,4 @@
-//! DKIM keys that are exchanged on a schedule.
+//! DKIM keys rotated on a schedule.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::harness::{Host, Peer, TestClock, cli, until};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Waits until so many steps have been recorded; all of them, the first one first, as action and selector.
+/// Waits until this many steps have been recorded; returns all, the first one first, as action and selector.
 async fn steps(host: &Host, count: usize) -> Vec<(String, String)> {
     for _ in 0..4_000 {
         let events = events(host).await;
@@ -43,7 +43,7 @@ async fn events(host: &Host) -> Vec<Event> {
     events
 }
 
-/// Publishes what is to be published for a domain.
+/// Publishes a domain's pending records.
 async fn publish(host: &Host, domain: &str) {
     let events = events(host).await;
     let of_domain = events.iter().filter(|event| event.subject.as_deref() == Some(domain));
@@ -66,7 +66,7 @@ async fn keys_are_announced_put_in_force_and_retired() {
     let host = host.dns("far.test MX 10 mx.far.test\nmx.far.test A 192.0.2.25").await;
     host.detour().lead("192.0.2.25".parse().unwrap(), peer.address);
     let first = steps(&host, 1).await[0].1.clone();
-    // Nothing signs whose record is not there.
+    // A key without a published record does not sign.
     let message = "From: ann@example.test\r\nSubject: x\r\n\r\nx\r\n";
     let send = async |count: usize| {
         let mut smtp = host.submission("ann@example.test").await;
@@ -80,12 +80,12 @@ async fn keys_are_announced_put_in_force_and_retired() {
     let signed = until_signed(&send, &first).await;
     let signatures = verify(host.zone(), signed.as_bytes(), Duration::MAX).await;
     assert_eq!(signatures.dkim.iter().map(|s| s.result).collect::<Vec<_>>(), [DkimResult::Pass]);
-    // The next pair is made ahead, and waits for its record and its day.
+    // The next pair is made in advance, and waits for its record and its day.
     host.clock().advance(DAY * 84);
     let second = steps(&host, 3).await[2].clone();
     assert_eq!(second.0, "announced");
     host.clock().advance(DAY * 7);
-    // It is late: the old one goes on.
+    // It is late: the old one continues.
     assert_eq!(steps(&host, 3).await.len(), 3);
     publish(&host, "example.test").await;
     host.clock().advance(Duration::from_secs(61));
@@ -111,7 +111,7 @@ async fn keys_are_announced_put_in_force_and_retired() {
     host.stop().await;
 }
 
-/// Waits until a step for a domain has been recorded so often.
+/// Waits until a step for a domain has been recorded this often.
 async fn until_recorded(host: &Host, domain: &str, action: &str, count: usize) {
     until(&format!("{count} times {action} of {domain}"), async || {
         let events = events(host).await;
@@ -141,7 +141,7 @@ async fn a_state_that_cannot_be_read_takes_no_signature_away() {
         assert_eq!(smtp.deliver("ann@example.test", &["bob@far.test"], message).await.code, 250);
         peer.wait_for(count).await[count - 1].content.clone()
     };
-    // What is wrong with one domain is nothing to the others.
+    // A problem with one domain does not affect the others.
     until_recorded(&host, "last.test", "announced", 1).await;
     publish(&host, "example.test").await;
     host.clock().advance(Duration::from_secs(61));
@@ -150,7 +150,8 @@ async fn a_state_that_cannot_be_read_takes_no_signature_away() {
     let key = key.details["selector"].as_str().unwrap().to_owned();
     send(1).await;
     until_signed(&send, &key).await;
-    // Nor does it take away what a domain had. The second step of the last domain comes after the look that follows the first.
+    // Nor does it take away what a domain had. The second step of the last domain comes after the look that follows the
+    // first.
     std::fs::write(directory.join("example.test/state.json"), "{").unwrap();
     publish(&host, "last.test").await;
     host.clock().advance(Duration::from_secs(61));
@@ -159,7 +160,7 @@ async fn a_state_that_cannot_be_read_takes_no_signature_away() {
     until_recorded(&host, "last.test", "announced", 2).await;
     let sent = peer.messages().len();
     assert!(send(sent + 1).await.contains(&format!("s={key};")));
-    // Where a reload ends the exchange, its keys sign no more.
+    // Where a reload ends the rotation, its keys no longer sign.
     let mut spam = (*host.parts().lives.spam.get()).clone();
     (spam.dkim.rotation.directory, spam.dkim.rotation.domains) = (None, Vec::new());
     host.parts().lives.spam.set(spam);
@@ -172,7 +173,7 @@ async fn a_state_that_cannot_be_read_takes_no_signature_away() {
     host.stop().await;
 }
 
-/// Sends until the filter has taken the key over, which follows its event by a moment.
+/// Sends until the filter has adopted the key, a moment after its event.
 async fn until_signed(send: &impl AsyncFn(usize) -> String, selector: &str) -> String {
     for count in 2..200 {
         let content = send(count).await;

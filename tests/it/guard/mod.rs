@@ -84,7 +84,7 @@ async fn bans_are_shared(database: Database) {
     let mut again = start();
     again.sharing.exchange().await.unwrap();
     assert_eq!(again.guard.bans(), one.guard.bans());
-    // What one lifts is lifted everywhere, and stays so.
+    // A ban lifted by one is lifted everywhere, and stays lifted.
     assert_eq!(other.guard.unban("192.0.2.7/32".parse().unwrap()), 1);
     assert_eq!(other.guard.unban("2001:db8::/48".parse().unwrap()), 1);
     for machine in [&mut other, &mut one, &mut again] {
@@ -141,17 +141,17 @@ async fn a_ban_by_hand_outlasts_an_earned_one(database: Database) {
     let network = "192.0.2.7/32".parse().unwrap();
     one.guard.ban(network, None, "by hand").unwrap();
     one.sharing.exchange().await.unwrap();
-    // The client holds connections to both, of which the other does not know of the ban yet.
+    // The client holds connections to both; the other does not know of the ban yet.
     one.misbehave();
     other.misbehave();
     one.sharing.exchange().await.unwrap();
     other.sharing.exchange().await.unwrap();
-    // What it has earned is over, and what was set by hand survives a restart.
+    // Its own ban has expired, and the manual one survives a restart.
     clock.advance(Duration::from_secs(11 * 60));
     let mut again = start();
     again.sharing.exchange().await.unwrap();
     assert!(again.refuses());
-    // When both are lifted, no machine keeps one of them.
+    // When both are lifted, no machine keeps either.
     again.misbehave();
     assert_eq!(again.guard.unban(network), 2);
     for machine in [&mut again, &mut one, &mut other] {
@@ -183,7 +183,7 @@ async fn known_networks_are_shared(database: Database) {
     one.sharing.exchange().await.unwrap();
     other.sharing.exchange().await.unwrap();
     assert!(is_let_in(&other, ann) && !is_let_in(&other, "bob@example.test"));
-    // It logs in again and again, and is known for a month after the last time.
+    // It logs in repeatedly, and is known for a month after the last time.
     for _ in 0..20 {
         clock.advance(Duration::from_secs(86_400));
         one.guard.logged_in(&peer(), ann);
@@ -209,7 +209,7 @@ fn sharing_rates(share_rates: bool, database: &Database, clock: &TestClock, jour
     Machine { guard, sharing: Sharing::new(parts), settings }
 }
 
-/// A transaction may end later than one that began after it, and its rows have smaller numbers then.
+/// A transaction may end later than one that began after it, and its rows then have smaller numbers.
 async fn rates_that_were_committed_late_are_shared(database: Database) {
     let (clock, tasks) = (TestClock::new(), Tasks::new());
     let journal = journal(&database, &clock, &tasks);
@@ -236,7 +236,7 @@ async fn rates_that_were_committed_late_are_shared(database: Database) {
     tasks.stop(Duration::from_secs(10)).await;
 }
 
-/// Else who guesses a password would have so many times the tries as there are processes and machines.
+/// Otherwise a password guesser would have as many times the tries as there are processes and machines.
 async fn guesses_at_several_processes_are_counted_together(database: Database) {
     let (clock, tasks) = (TestClock::new(), Tasks::new());
     let journal = journal(&database, &clock, &tasks);
@@ -249,7 +249,7 @@ async fn guesses_at_several_processes_are_counted_together(database: Database) {
         }
     };
     let is_open = |machine: &Machine| machine.guard.may_log_in(&peer(), "ann@example.test").is_ok();
-    // Twenty are the most.
+    // Twenty is the limit.
     guess(&one, 12);
     guess(&other, 8);
     assert!(is_open(&one) && is_open(&other));
@@ -259,7 +259,7 @@ async fn guesses_at_several_processes_are_counted_together(database: Database) {
     assert!(!is_open(&other));
     one.sharing.exchange().await.unwrap();
     assert!(!is_open(&one));
-    // Nor does a restart give back the tries.
+    // Nor does a restart restore the tries.
     let mut restarted = start();
     restarted.sharing.exchange().await.unwrap();
     assert!(!is_open(&restarted));
@@ -285,7 +285,7 @@ async fn rates_are_shared(database: Database) {
     assert_eq!(connect(&other, 30), 10);
     assert!(other.guard.take("ann@example.test", &copies(3)).is_err());
     assert_eq!(connect(&alone, 40), 30);
-    // Nothing is told twice, and what was told comes back with time.
+    // Nothing is reported twice, and what was used up comes back with time.
     for _ in 0..2 {
         one.sharing.exchange().await.unwrap();
         other.sharing.exchange().await.unwrap();
@@ -317,7 +317,7 @@ async fn strangers_bring_so_much_and_no_more() {
     }
     let reply = smtp.deliver("eve@far.test", &["bob@example.test"], message).await;
     assert!(reply.text().starts_with("450 4.7.1"), "{}", reply.text());
-    // Our users are counted otherwise.
+    // Our users are counted separately.
     let mut ours = host.submission("ann@example.test").await;
     let own = "From: ann@example.test\r\nSubject: x\r\n\r\nx\r\n";
     for _ in 0..6 {
@@ -325,7 +325,7 @@ async fn strangers_bring_so_much_and_no_more() {
     }
     host.clock().advance(Duration::from_secs(61));
     smtp.ok("MAIL FROM:<eve@far.test>").await;
-    // The client may name six in a minute. A mailbox that is only named loses nothing of what it may get.
+    // The client may name six in a minute. A mailbox that is only named keeps its own allowance.
     for _ in 0..6 {
         smtp.ok("RCPT TO:<bob@example.test>").await;
     }
@@ -333,7 +333,7 @@ async fn strangers_bring_so_much_and_no_more() {
     assert!(reply.text().starts_with("450 4.7.1"), "{}", reply.text());
     smtp.ok("RSET").await;
     host.clock().advance(Duration::from_secs(61));
-    // Nor does who is named twice get two messages.
+    // Nor does a recipient named twice get two messages.
     for (to, wanted) in [
         (&["bob@example.test"; 2][..], "250"),
         (&["bob@example.test"], "250"),
@@ -350,7 +350,7 @@ async fn strangers_bring_so_much_and_no_more() {
 async fn asking_for_many_who_do_not_exist_leads_to_a_ban() {
     let settings = "[guard]\ntrusted = []\nfailures = 3\n[guard.traffic]\nunknown_recipients_per_hour = 2";
     let host = Host::start().settings(settings).user("ann@example.test").await;
-    // A new session each time, as those do who look for addresses.
+    // A new session each time, as address harvesters do.
     for n in 0..5 {
         let mut smtp = host.smtp().await;
         smtp.ok("MAIL FROM:<eve@far.test>").await;
@@ -365,19 +365,19 @@ async fn a_banned_client_gets_no_handshake() {
     let host = Host::start().settings("[guard]\ntrusted = []").user("ann@example.test").await;
     host.parts().guard.ban("127.0.0.0/8".parse().unwrap(), None, "").unwrap();
     for protocol in [Protocol::Submissions, Protocol::Imaps, Protocol::Pop3s] {
-        // It says nothing: a server that waits for its handshake would wait for half a minute.
+        // It sends nothing: a server that waits for its handshake would wait for half a minute.
         let mut client = TcpStream::connect(host.address(protocol)).await.unwrap();
         let closed = tokio::time::timeout(Duration::from_secs(20), client.read(&mut [0; 1])).await;
         assert_eq!(closed.unwrap().unwrap(), 0, "{protocol:?}");
     }
-    // Where there is no TLS yet, it is told why.
+    // Where TLS has not begun, it is told why.
     for protocol in [Protocol::Smtp, Protocol::Submission, Protocol::Imap, Protocol::Pop3] {
         let mut client = TcpStream::connect(host.address(protocol)).await.unwrap();
         let mut said = String::new();
         client.read_to_string(&mut said).await.unwrap();
         assert!(said.contains("Your address is not served here"), "{protocol:?}: {said}");
     }
-    // Each service tells of it once.
+    // Each service reports it once.
     let events = host.events(&Query { kinds: vec![EventKind::ConnectionRefused], ..Query::default() }).await;
     let mut services: Vec<&str> = events.iter().filter_map(|event| event.details["service"].as_str()).collect();
     services.sort_unstable();
@@ -405,7 +405,7 @@ async fn who_is_turned_away_again_and_again_does_not_fill_the_journal() {
     connect().await;
     let events = host.events(&query).await;
     let times: Vec<Option<u64>> = events.iter().map(|event| event.details.get("times")?.as_u64()).collect();
-    // It and the 39 before it that were not told.
+    // It and the 39 unreported ones before it.
     assert_eq!(times, [None, Some(40)]);
     host.stop().await;
 }
@@ -446,7 +446,7 @@ async fn a_sudden_rise_is_an_event() {
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!(events[0].subject.as_deref(), Some("ann@example.test"));
     assert_eq!(events[0].details["copies"], 3);
-    // The figure that alerts look at.
+    // The metric that alerts use.
     let mut talk = host.plain(postrider::config::Protocol::Metrics).await;
     talk.send("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned()).await;
     let mut figure = String::new();

@@ -33,7 +33,7 @@ fn the_packet_filter_is_told() {
         // After a restart the set is filled again.
         let mut again = machine(&database, &clock, &journal, settings);
         again.sharing.exchange().await.unwrap();
-        // And after a reload, and from time to time, since the filter may have been loaded anew.
+        // Also after a reload, and from time to time, since the filter may have been loaded anew.
         again.sharing.exchange().await.unwrap();
         again.settings.set(GuardSettings::clone(&again.settings.get()));
         again.sharing.exchange().await.unwrap();
@@ -58,7 +58,7 @@ fn the_packet_filter_is_told_of_many_bans_at_once() {
     run(Dialect::Sqlite, |database| async move {
         let place = tempfile::tempdir().unwrap();
         let (program, written) = (place.path().join("nft"), place.path().join("calls"));
-        // As the kernel does, it refuses all of what it was told when it refuses one of them.
+        // Like the kernel, it refuses a whole batch when it refuses one entry.
         let script = "#!/bin/sh\necho \"$@\" >> CALLS\ncase \"$*\" in *192.0.2.9*) exit 1;; esac\n";
         std::fs::write(&program, script.replace("CALLS", &written.display().to_string())).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
@@ -75,7 +75,7 @@ fn the_packet_filter_is_told_of_many_bans_at_once() {
         one.sharing.exchange().await.unwrap();
         one.sharing.exchange().await.unwrap();
         assert_eq!(calls_with("add element"), 1);
-        // What it refuses keeps nothing else out, and is tried again.
+        // A refused entry keeps nothing else out, and is tried again.
         for n in 7..=9 {
             one.guard.ban(format!("192.0.2.{n}/32").parse().unwrap(), None, "").unwrap();
         }
@@ -92,7 +92,7 @@ fn bans_that_overlap_are_told_to_the_packet_filter_one_after_the_other() {
     run(Dialect::Sqlite, |database| async move {
         let place = tempfile::tempdir().unwrap();
         let (program, written) = (place.path().join("nft"), place.path().join("calls"));
-        // As the kernel does, it takes no network around one that is in the set.
+        // Like the kernel, it accepts no network that contains one in the set.
         let script = "#!/bin/sh\necho \"$@\" >> CALLS\ncase \"$*\" in *192.0.2.0/24*)\n\
                       grep -q '^delete .*192.0.2.9/32' CALLS || { echo 'Error: interval overlaps with an existing one' >&2; exit 1; };;\n\
                       esac\n";
@@ -111,11 +111,11 @@ fn bans_that_overlap_are_told_to_the_packet_filter_one_after_the_other() {
         let mut elsewhere = machine(&database, &clock, &journal, NftablesSettings::default());
         ban(&elsewhere, "192.0.2.0/24", Some(Duration::from_secs(600)));
         elsewhere.sharing.exchange().await.unwrap();
-        // A process that has not put the narrow one in itself takes it out all the same.
+        // A process that did not add the narrow one removes it all the same.
         let mut restarted = machine(&database, &clock, &journal, settings);
         restarted.sharing.exchange().await.unwrap();
         one.sharing.exchange().await.unwrap();
-        // When the wide one is over, the narrow one takes its place.
+        // When the wide one expires, the narrow one takes its place.
         clock.advance(Duration::from_secs(600));
         one.sharing.exchange().await.unwrap();
         let (wide, narrow) = ("filter postrider4 { 192.0.2.0/24 timeout 600s }", "filter postrider4 { 192.0.2.9/32 }");

@@ -22,7 +22,7 @@ pub async fn output(config: &Path, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().await.unwrap()
 }
 
-/// Runs a command that reads `input`; what it prints and how it ends.
+/// Runs a command that reads `input`; returns its output and its status.
 pub async fn run(config: &Path, arguments: &[&str], input: &str) -> (Value, i32) {
     let output = output(config, arguments, input).await;
     (printed(arguments, &output), output.status.code().unwrap())

@@ -1,4 +1,4 @@
-//! A name server on loopback, for what asks by the wire.
+//! A name server on loopback, for code that sends real DNS queries.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -50,7 +50,7 @@ impl Drop for NameServer {
     }
 }
 
-/// RFC 1035 §4.1; `None` for what is no query.
+/// RFC 1035 §4.1; `None` for anything but a query.
 fn answer(zone: &Zone, query: &[u8]) -> Option<Vec<u8>> {
     let mut labels = Vec::new();
     let mut at = 12;
@@ -68,7 +68,7 @@ fn answer(zone: &Zone, query: &[u8]) -> Option<Vec<u8>> {
         zone.get(name).into_iter().flatten().filter(|(of, _)| *of == kind).map(|(_, data)| data).collect()
     };
     let asked = labels.join(".");
-    // The name in the question, by its place.
+    // The name in the question, by its offset.
     let itself = || vec![0xc0, 12];
     let mut records: Vec<_> = of(&asked, kind).into_iter().map(|data| (itself(), kind, data)).collect();
     if let (true, [alias]) = (records.is_empty(), of(&asked, CNAME).as_slice()) {
@@ -125,7 +125,7 @@ fn name(text: &str) -> Vec<u8> {
     labels.chain([0]).collect()
 }
 
-/// The name that goes over the wire like this.
+/// The wire form of this name.
 fn text(mut wire: &[u8]) -> String {
     let mut labels = Vec::new();
     while let [length, rest @ ..] = wire

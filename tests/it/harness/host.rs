@@ -21,7 +21,7 @@ use super::{Detour, Imap, Smtp, Talk, TestClock};
 
 /// The password of every user.
 pub const PASSWORD: &str = "correct-horse";
-/// bcrypt of it, of the lowest cost, so that tests do not wait.
+/// Its bcrypt hash, of the lowest cost, so that tests do not wait.
 const COST: u32 = 4;
 
 /// A running server.
@@ -103,7 +103,7 @@ impl Host {
         }
     }
 
-    /// Adds a user, and the domain if need be; one that is there already stays.
+    /// Adds a user, and the domain if need be; an existing one stays.
     pub async fn add_user(&self, address: &str, quota: Option<postrider::foundations::settings::ByteSize>) {
         let address: Address = address.parse().unwrap();
         self.add_domain(address.domain()).await;
@@ -124,7 +124,7 @@ impl Host {
         }
     }
 
-    /// What the server is made of.
+    /// The server's parts.
     pub fn parts(&self) -> &Arc<Parts> {
         self.daemon.as_ref().expect("a host that was not stopped has a daemon").parts()
     }
@@ -138,12 +138,12 @@ impl Host {
         &self.zone
     }
 
-    /// Where connections to other hosts lead.
+    /// Where connections to other hosts are sent.
     pub const fn detour(&self) -> &Detour {
         &self.detour
     }
 
-    /// The temporary directory of everything.
+    /// The temporary directory of all files.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -162,7 +162,7 @@ impl Host {
         self.directory().join("tls/ca.pem")
     }
 
-    /// Where a protocol is served.
+    /// The address at which a protocol is served.
     pub fn address(&self, protocol: Protocol) -> SocketAddr {
         let daemon = self.daemon.as_ref().expect("a host that was not stopped has a daemon");
         let place = daemon.listening().iter().find(|place| place.protocol == protocol);
@@ -212,7 +212,7 @@ impl Host {
         self.parts().journal.query(query).await.unwrap()
     }
 
-    /// The same facts as `postrider demo --json` prints, in a file, for the scripts of foreign clients.
+    /// The same facts as `postrider demo --json` prints, in a file, for the scripts of external clients.
     pub fn description(&self) -> PathBuf {
         let daemon = self.daemon.as_ref().expect("a host that was not stopped has a daemon");
         let listeners: serde_json::Map<String, serde_json::Value> = daemon
@@ -236,12 +236,12 @@ impl Host {
         path
     }
 
-    /// Puts another configuration in force, as SIGHUP does.
+    /// Loads another configuration, as SIGHUP does.
     pub async fn reload(&self, config: postrider::config::Config) {
         self.try_reload(config).await.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// The same where it may fail; what it says then. Else what waits for a restart.
+    /// The same where it may fail; returns its messages, or what waits for a restart.
     pub async fn try_reload(&self, config: postrider::config::Config) -> Result<Vec<&'static str>, String> {
         let daemon = self.daemon.as_ref().expect("a host that was not stopped has a daemon");
         Box::pin(daemon.reload(config)).await.map_err(|error| error.to_string())
@@ -259,7 +259,7 @@ impl Host {
         assert!(self.halt().await, "something did not end in time");
     }
 
-    /// Stops, and says whether everything has ended in time.
+    /// Stops, and says whether everything ended in time.
     pub async fn halt(&mut self) -> bool {
         match self.daemon.take() {
             Some(daemon) => daemon.stop(Duration::from_secs(10)).await,
@@ -269,7 +269,7 @@ impl Host {
 }
 
 impl Drop for Host {
-    /// What must hold after every test: nothing half-delivered lies about.
+    /// Holds after every test: nothing half-delivered is left.
     fn drop(&mut self) {
         if std::thread::panicking() || self.daemon.is_some() {
             return;
@@ -289,7 +289,7 @@ impl Drop for Host {
 }
 
 impl Start {
-    /// More configuration; a key given here wins over the harness's own.
+    /// Further configuration; a key given here overrides the harness's own.
     pub fn settings(mut self, text: &str) -> Self {
         merge(&mut self.0.settings, text.parse().unwrap());
         self
@@ -313,13 +313,13 @@ impl Start {
         self
     }
 
-    /// On a directory that is there, with whatever lies in it.
+    /// On an existing directory, with whatever it contains.
     pub fn on(mut self, directory: TempDir) -> Self {
         self.0.directory = Some(Arc::new(directory));
         self
     }
 
-    /// With the system's clock, for foreign clients that wait for things.
+    /// With the system's clock, for external clients that wait for something.
     pub const fn real_time(mut self) -> Self {
         self.0.real_time = true;
         self
@@ -341,7 +341,7 @@ impl IntoFuture for Start {
     }
 }
 
-/// The harness's own configuration with that of the test laid over it.
+/// The harness's own configuration overlaid with that of the test.
 fn configuration(directory: &Path, settings: &toml::Table) -> String {
     let base = format!(
         "hostname = \"mail.example.test\"\n\
@@ -367,7 +367,7 @@ fn configuration(directory: &Path, settings: &toml::Table) -> String {
     toml::to_string(&table).unwrap()
 }
 
-/// Lays one table over another, table by table.
+/// Overlays one table on another, recursively.
 fn merge(under: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
         match (under.get_mut(&key), value) {

@@ -6,10 +6,10 @@ pub struct Imap {
     commands: u32,
 }
 
-/// What came back for one command.
+/// The responses to one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// Untagged lines without `* `; a literal stands in its line where it came, behind its `{length}`.
+    /// Untagged lines without `* `; a literal stays in its line, behind its `{length}`.
     pub untagged: Vec<String>,
     /// The tagged line without its tag: `OK ...`, `NO ...`, `BAD ...`.
     pub tagged: String,
@@ -41,7 +41,7 @@ impl Imap {
         Self { talk, commands: 0 }
     }
 
-    /// Goes on under TLS.
+    /// Continues under TLS.
     pub async fn start_tls(mut self, authority: &std::path::Path) -> Self {
         self.ok("STARTTLS").await;
         Self { talk: self.talk.start_tls(authority).await, ..self }
@@ -81,7 +81,7 @@ impl Imap {
         }
     }
 
-    /// One response with the literals in it; `+` continuations come out as they are.
+    /// One response with its literals; `+` continuations are returned unchanged.
     pub async fn response(&mut self) -> String {
         let mut whole = String::new();
         loop {

@@ -1,4 +1,4 @@
-//! A whole server in this process, for tests that speak to it as clients do.
+//! A whole server in this process, for tests that talk to it as clients do.
 //!
 //! `Host::start().user("ann@example.test").settings("[smtp]\nrecipients = 3").await` binds every listener to a port of the
 //! system's choice, in a temporary directory, with its own certificate authority, a clock that stands still until the test

@@ -1,4 +1,4 @@
-//! Other hosts: where outbound connections lead, and what stands there.
+//! Other hosts: where outbound connections are sent, and the servers there.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,7 +11,7 @@ use postrider::services::outbound::{Connecting, Connector, Io};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Leads connections to invented addresses to sockets of this machine. What is not led anywhere is refused.
+/// Sends connections to invented addresses to sockets of this machine. All others are refused.
 #[derive(Clone, Default)]
 pub struct Detour(Arc<Mutex<HashMap<IpAddr, SocketAddr>>>);
 
@@ -32,7 +32,7 @@ impl Connector for Detour {
     }
 }
 
-/// A mail server that takes everything, or answers as told, and remembers what it got.
+/// A mail server that accepts everything, or answers as told, and records what it gets.
 pub struct Peer {
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -40,13 +40,13 @@ pub struct Peer {
 
 #[derive(Default)]
 struct State {
-    /// What to say in place of the usual reply, by verb.
+    /// What to say instead of the usual reply, by verb.
     replies: HashMap<String, String>,
     messages: Vec<Received>,
     changed: Option<Arc<tokio::sync::Notify>>,
 }
 
-/// A message that a peer has taken.
+/// A message that a peer has accepted.
 #[derive(Debug, Clone)]
 pub struct Received {
     pub from: String,
@@ -77,7 +77,7 @@ impl Peer {
         self.state.lock().replies.insert(verb.to_owned(), reply.to_owned());
     }
 
-    /// Takes everything again.
+    /// Accepts everything again.
     pub fn relent(&self) {
         self.state.lock().replies.clear();
     }
@@ -86,7 +86,7 @@ impl Peer {
         self.state.lock().messages.clone()
     }
 
-    /// Waits until there are so many messages.
+    /// Waits until there are this many messages.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         let changed = self.state.lock().changed.clone().expect("set at the start");
         let wait = async {

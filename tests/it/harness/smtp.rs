@@ -24,7 +24,7 @@ impl Reply {
 }
 
 impl Smtp {
-    /// Waits for the greeting and says hello.
+    /// Waits for the greeting and sends EHLO or LHLO.
     pub async fn hello(talk: Talk, hello: &str) -> Self {
         let mut smtp = Self { talk };
         assert_eq!(smtp.reply().await.code, 220);
@@ -61,7 +61,7 @@ impl Smtp {
         self.ok(&format!("AUTH PLAIN {plain}")).await;
     }
 
-    /// Sends a message (lines with CRLF, dots not yet stuffed) and returns the last reply; refusals on the way end it.
+    /// Sends a message (lines with CRLF, dots not yet stuffed) and returns the last reply; a refusal ends it early.
     pub async fn deliver(&mut self, from: &str, to: &[&str], message: &str) -> Reply {
         let mut commands = vec![format!("MAIL FROM:<{from}>")];
         commands.extend(to.iter().map(|to| format!("RCPT TO:<{to}>")));
@@ -77,7 +77,7 @@ impl Smtp {
         self.reply().await
     }
 
-    /// What follows the 354 to DATA.
+    /// The part after the 354 to DATA.
     pub async fn content(&mut self, message: &str) {
         let mut stuffed = message.replace("\r\n.", "\r\n..");
         if stuffed.starts_with('.') {

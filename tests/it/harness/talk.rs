@@ -34,7 +34,7 @@ impl Talk {
         Self::plain(address).await.shake_hands(authority, name).await
     }
 
-    /// Shakes hands on this connection. What the server has sent before is lost.
+    /// Does the handshake on this connection. Anything the server has sent before is lost.
     pub async fn start_tls(self, authority: &Path) -> Self {
         self.shake_hands(authority, "mail.example.test").await
     }

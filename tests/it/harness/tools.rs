@@ -1,4 +1,4 @@
-//! Programs that others wrote, for tests that need them.
+//! Programs by other authors, for tests that need them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -21,7 +21,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
     found
 }
 
-/// Runs one of the scripts in `tests/clients` against a described server, if all the programs are there.
+/// Runs one of the scripts in `tests/clients` against a server described in a file, if all the programs are there.
 pub async fn run_script(script: &str, programs: &[&str], description: &Path) {
     let all = ["python3"].iter().chain(programs).all(|program| find(program).is_some());
     if !all {
@@ -32,7 +32,7 @@ pub async fn run_script(script: &str, programs: &[&str], description: &Path) {
     assert_success(script, &output);
 }
 
-/// As [`run_script`], for scripts that use modules of Debian's own Python.
+/// Like [`run_script`], for scripts that use modules of Debian's own Python.
 #[expect(clippy::disallowed_methods, reason = "the variable is for tests only")]
 pub async fn run_system_script(script: &str, modules: &[&str], programs: &[&str], description: &Path) {
     const PYTHON: &str = "/usr/bin/python3";
@@ -52,7 +52,7 @@ pub async fn run_system_script(script: &str, modules: &[&str], programs: &[&str]
     assert_success(script, &output);
 }
 
-/// Stops with everything a program has written when it failed.
+/// Fails with everything a program has written if the program failed.
 pub fn assert_success(program: &str, output: &Output) {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{program} failed with {}\n{out}\n{err}", output.status);
@@ -62,7 +62,7 @@ pub fn assert_success(program: &str, output: &Output) {
 pub struct Program(Child);
 
 impl Drop for Program {
-    /// Asks it to end, as only then rspamd ends its workers; who does not end in time is killed.
+    /// Asks it to end, since only then rspamd ends its workers; if it does not end in time it is killed.
     fn drop(&mut self) {
         let pid = Pid::from_child(&self.0);
         let _ = kill_process(pid, Signal::TERM);
@@ -77,7 +77,7 @@ impl Drop for Program {
     }
 }
 
-/// A program that runs until the test ends; `None`, said aloud, when it is not installed.
+/// A program that runs until the test ends; `None`, with a message, when it is not installed.
 pub fn start(program: &str, arguments: &[&str], log: &Path) -> Option<Program> {
     let path =
         [PathBuf::from("/usr/sbin").join(program)].into_iter().find(|p| p.is_file()).or_else(|| find(program))?;
@@ -92,8 +92,8 @@ pub fn start(program: &str, arguments: &[&str], log: &Path) -> Option<Program> {
     Some(Program(child))
 }
 
-/// A port of the loopback that nobody uses, for a program that binds it itself, later. It lies below those the kernel
-/// gives to connections and to listeners that ask for any, so that no other test comes in between.
+/// A free port of the loopback address, for a program that binds it itself later. It lies below those the kernel
+/// assigns automatically, so that no other test takes it in between.
 pub fn free_port() -> u16 {
     const PORTS: std::ops::Range<u32> = 20_000..32_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);

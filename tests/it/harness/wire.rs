@@ -1,4 +1,4 @@
-//! A connection in memory, for tests of one protocol without a whole server. It takes line ends as they are.
+//! A connection in memory, for tests of one protocol without a whole server. It accepts any line ends.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ impl Wire {
         Self { stream, read: Vec::new() }
     }
 
-    /// Sends octets; what the server has closed before is found out by reading.
+    /// Sends octets; if the server has closed, reading finds out.
     pub async fn send(&mut self, octets: &[u8]) {
         let _ = self.stream.write_all(octets).await;
     }

@@ -1,5 +1,5 @@
-//! Certificates from a real ACME server: Pebble, which Let's Encrypt made to find clients that do not behave. It rejects
-//! nonces at random and takes its time with a look at the answers.
+//! Certificates from a real ACME server: Pebble, which Let's Encrypt made to find misbehaving clients. It rejects
+//! nonces at random and is slow to check the answers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,7 +23,7 @@ struct Place {
     management: u16,
 }
 
-/// The authority at work, with the DNS it asks.
+/// A running authority, with the DNS it asks.
 struct Authority {
     place: Place,
     _programs: [Program; 2],
@@ -50,7 +50,7 @@ impl Place {
         )
     }
 
-    /// Starts it; it asks at the host's ports. `None`, said aloud, where Pebble is not installed.
+    /// Starts it; it connects to the host's ports. `None`, with a message, where Pebble is not installed.
     fn open(self, host: &Host, external_account: bool) -> Option<Authority> {
         let dns = free_port();
         let config = serde_json::json!({ "pebble": {
@@ -96,7 +96,7 @@ impl Place {
 const EXTERNAL_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
 impl Authority {
-    /// The root of what it gives; it makes a new one whenever it starts.
+    /// The root of its certificates; it makes a new one at every start.
     async fn root(&self) -> PathBuf {
         let path = self.place.path("root.pem");
         let url = format!("https://localhost:{}/roots/0", self.place.management);
@@ -115,7 +115,7 @@ async fn until_obtained(host: &Host, name: &str, authority: &Authority) {
         if host.parts().certificates.loaded().iter().any(|one| one.covers(name) && !one.temporary) {
             return;
         }
-        // Longer than any rest between two attempts would take too many steps, and shorter than a session's patience.
+        // Longer than any pause between two attempts would take too many steps, and shorter than a session's patience.
         host.clock().advance(Duration::from_secs(1));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -159,7 +159,7 @@ async fn are_obtained_over_http_and_widened_under_open_connections() {
     let mut imap = Imap::greeted(talk).await;
     imap.ok(&format!("LOGIN \"ann@example.test\" \"{PASSWORD}\"")).await;
 
-    // One more name: a new certificate at once, in the same file, and who is connected notices nothing.
+    // One more name: a new certificate at once, in the same file, and connected clients notice nothing.
     let path = host.config();
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("\"mx1.example.test\"", "\"mx1.example.test\", \"mx2.example.test\"")).unwrap();
@@ -172,7 +172,7 @@ async fn are_obtained_over_http_and_widened_under_open_connections() {
         }
     }
 
-    // An administrator does not wait until it is due.
+    // An administrator need not wait until it is due.
     let before = served(&host);
     let path = host.config();
     let renewing = run(&path, &["certificate", "renew", "mx2.example.test"], "");

@@ -15,7 +15,7 @@ const MESSAGE: &str = "From: ann@example.test\r\nMessage-ID: <one@example.test>\
 async fn accounts_that_are_made_count_at_once() {
     let host = Host::start().user("ann@example.test").await;
     let config = host.config();
-    // The server has looked and remembers that there is nobody.
+    // The server has looked and remembers that there is no such user.
     let refused = host.smtp().await.deliver("eve@elsewhere.test", &["cid@new.test"], MESSAGE).await;
     assert_eq!(refused.code, 550);
     assert_eq!(run(&config, &["domain", "add", "new.test"], "").await.1, 0);
@@ -130,7 +130,7 @@ async fn bans_and_status_need_a_running_server() {
     assert_eq!(run(&config, &["ban", "remove", "127.0.0.0/8"], "").await.1, 0);
     assert_eq!(run(&config, &["ban", "remove", "127.0.0.0/8"], "").await.1, 4);
     host.smtp().await.ok("NOOP").await;
-    // Clients that are trusted are let in whatever is banned, which whoever bans them should know.
+    // Trusted clients are let in despite any ban, which administrators who ban them should know.
     let text = std::fs::read_to_string(&config).unwrap().replace("trusted = []", "trusted = [\"192.0.2.0/28\"]");
     std::fs::write(&config, text).unwrap();
     let said = output(&config, &["ban", "add", "192.0.2.0/24"], "").await;
@@ -206,7 +206,7 @@ async fn without_a_configuration() {
     let output = output(nowhere, &["man", &pages.path().display().to_string()], "").await;
     assert!(output.status.success() && pages.path().join("postrider.1").exists());
     let page = std::fs::read_to_string(pages.path().join("postrider-queue-list.1")).unwrap();
-    // Name, section, date, program, manual: what stands for the date is shown as one.
+    // Name, section, date, program, manual: the date's placeholder is shown as one.
     let title = page.lines().find(|line| line.starts_with(".TH ")).unwrap();
     assert!(title.starts_with(".TH \"postrider-queue-list\" \"1\" \"\" \"Postrider "), "{title}");
     assert!(
@@ -271,7 +271,7 @@ async fn a_plan_leaves_the_database_as_it_is() {
     assert_eq!((code, plan["changes"].as_array().unwrap().len()), (0, 2), "{plan}");
     assert!(plan["warnings"].to_string().contains("no database yet") && !database.exists(), "{plan}");
 
-    // One that an older program has left: its last steps were not taken yet.
+    // One left by an older program: its last steps were not applied yet.
     assert_eq!(run(&config, &["domain", "add", "new.test"], "").await.1, 0);
     let opened = Database::connect(&DatabaseUrl::sqlite(&database), &DatabaseSettings::default()).await.unwrap();
     for sql in ["DROP TABLE quarantine_letters", "DELETE FROM postrider_migrations WHERE version = 99"] {
@@ -282,7 +282,8 @@ async fn a_plan_leaves_the_database_as_it_is() {
     assert!(plan["warnings"].to_string().contains("0099_quarantine_letters"), "{plan}");
     assert_eq!(opened.pending().await.unwrap(), ["0099_quarantine_letters"]);
 
-    // A database of the stack that this server takes over has no such ledger at all, nor our tables beside its own.
+    // A database of the old stack that this server takes over has no such table of steps, nor our tables beside its
+    // own.
     for sql in ["DROP TABLE postrider_migrations", "DROP TABLE domain_state"] {
         opened.execute(sql, &[]).await.unwrap();
     }
@@ -356,7 +357,7 @@ async fn what_is_not_there_is_told_with_what_to_do() {
     let missing = directory.path().join("missing").display().to_string();
     let (answer, code) = run(&config, &["user", "list"], "").await;
     assert!(code == 3 && answer["error"].as_str().unwrap().contains("postrider config example"), "{answer}");
-    // Without a configuration these go by the defaults.
+    // Without a configuration these use the defaults.
     for command in [["spam", "import"], ["spam", "rules"], ["spam", "check"], ["sieve", "check"]] {
         let (answer, code) = run(&config, &[command[0], command[1], &missing], "").await;
         assert!(code == 4 && answer["error"].as_str().unwrap().contains(&missing), "{command:?}: {answer}");

@@ -1,4 +1,4 @@
-//! Commands: what they say of mistakes and of what cannot be used.
+//! Commands: how they report mistakes and unusable files.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ async fn a_second_process_does_not_take_the_queue() {
     let served = tokio::time::timeout(Duration::from_secs(60), output(&second, &["serve", "--role", "mta"], "")).await;
     let told = served.expect("it serves beside the other one");
     let words = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(!told.status.success() && words.contains("another process is passing on the mail in"), "{words}");
+    assert!(!told.status.success() && words.contains("another process is already sending the mail in"), "{words}");
     host.stop().await;
 }
 
@@ -166,7 +166,7 @@ async fn a_password_that_cannot_be_used_keeps_nobody_else_from_their_mail() {
     let within = |name: &str| folder.path().join(name);
     let hash = postrider::services::login::hash(&Secret::new(PASSWORD.to_owned()), 4).unwrap();
     std::fs::write(within("ann"), hash.expose()).unwrap();
-    // What systemd puts in the place of a credential that is not there.
+    // What systemd puts in place of a missing credential.
     std::fs::write(within("john"), "").unwrap();
     let user = |name: &str| format!("[domains.\"d.test\".users.{name}]\nhashed_password_file = {:?}\n", within(name));
     std::fs::write(within("accounts.toml"), user("ann") + &user("john") + &user("kim")).unwrap();
@@ -183,7 +183,7 @@ async fn a_password_that_cannot_be_used_keeps_nobody_else_from_their_mail() {
     let (checked, code) = run(&host.config(), &["check"], "").await;
     assert_eq!((code, checked["mistakes"].as_array().map(Vec::len)), (3, Some(2)), "{checked}");
 
-    // The user's own stays while the file is away, and what is declared later is put into force.
+    // The user's own password stays while the file is away, and later declarations take effect.
     std::fs::copy(within("ann"), within("john")).unwrap();
     std::fs::remove_file(within("ann")).unwrap();
     let load = || postrider::config::load(&host.config(), postrider::config::Checks::Files, None).unwrap();

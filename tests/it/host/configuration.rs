@@ -1,4 +1,4 @@
-//! Mistakes in configurations, and the texts made from the settings.
+//! Mistakes in configurations, and the texts generated from the settings.
 
 use std::fs;
 use std::path::Path;
@@ -51,13 +51,13 @@ fn the_example_can_be_used() {
     let path = directory.path().join("postrider.toml");
     fs::write(&path, example()).unwrap();
     let config = load(&path, Checks::Syntax, None).unwrap_or_else(|error| panic!("{error}"));
-    // What the README names is served.
+    // The names in the README are served.
     for wanted in
         [Protocol::Smtp, Protocol::Submissions, Protocol::Imaps, Protocol::Https, Protocol::Http, Protocol::Dashboard]
     {
         assert!(config.listener.iter().any(|listener| listener.protocol == wanted), "{wanted:?}");
     }
-    // Every default in a comment is one that would be taken.
+    // Every default in a comment would be accepted.
     let uncommented: String = example()
         .lines()
         .map(|line| match line.strip_prefix("# ") {
@@ -139,7 +139,7 @@ fn certificates_must_fit_key_and_host_name() {
     assert!(mismatch[0].wanted.contains("does not belong to"));
     let elsewhere = mistakes("other.pem", "other.key");
     assert!(elsewhere.len() == 1 && elsewhere[0].wanted.contains("mail.example.test"), "{elsewhere:?}");
-    // Of no name that is not in the file.
+    // For no name that is not in the file.
     let unnamed = mistakes_of("5", "ours.pem", "ours.key");
     assert!(unnamed.len() == 1 && unnamed[0].key == "hostname", "{unnamed:?}");
 }
@@ -160,7 +160,7 @@ fn files_that_other_roles_read_are_missed_by_who_asks() {
         short.display()
     );
     fs::write(&path, text).unwrap();
-    // A role starts without what it cannot read and does not need.
+    // A role starts without files it cannot read and does not need.
     load(&path, Checks::Files, None).unwrap_or_else(|error| panic!("{error}"));
     let Err(LoadError::Mistakes(found)) = load(&path, Checks::EveryFile, None) else { panic!("no mistakes") };
     let found: Vec<String> =

@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::harness::cli::run;
 
-/// A configuration of one's own stays; so does that of a demonstration that runs, which a second one must not get at.
+/// An existing configuration stays; so does that of a running demonstration, which a second one must not touch.
 #[tokio::test]
 async fn overwrites_nobodys_configuration() {
     let directory = tempfile::tempdir().unwrap();
@@ -77,6 +77,6 @@ async fn checks_itself_and_says_where_everything_is() {
     let config = directory.path().join("new/postrider.toml");
     assert_eq!(run(&config, &["backup", "create"], "").await.1, 0);
     assert!(directory.path().join("new/backup").is_dir());
-    // A second time in the same directory, with what is there.
+    // A second time in the same directory, with its existing content.
     demo(&directory.path().join("new")).await;
 }

@@ -1,4 +1,4 @@
-//! The self-test and the records to publish, asked of a name server by the wire.
+//! The self-test and the records to publish, with real DNS queries to a name server.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ struct Patient {
     host: Host,
     directory: tempfile::TempDir,
     healthy: String,
-    /// A host that all mail leaves through, and what its route says besides.
+    /// A host through which all mail leaves, and further settings of its route.
     relay: Option<&'static str>,
 }
 
@@ -66,14 +66,14 @@ impl Patient {
         Self { host, directory, healthy, relay: None }
     }
 
-    /// Runs a command against a name server with these records; its exit code and its JSON.
+    /// Runs a command against a name server with these records; returns its exit code and its JSON.
     async fn ask(&self, records: &str, arguments: &[&str]) -> (i32, serde_json::Value) {
         let server = NameServer::start(records).await;
         let (json, code) = cli::run(&self.configuration(&server), arguments, "").await;
         (code, json)
     }
 
-    /// The host's own, with the ports it was given and this name server.
+    /// The host's own configuration, with the assigned ports and this name server.
     fn configuration(&self, server: &NameServer) -> PathBuf {
         let text = std::fs::read_to_string(self.host.config()).unwrap();
         let mut table: toml::Table = text.parse().unwrap();
@@ -95,7 +95,7 @@ impl Patient {
         path
     }
 
-    /// The worst health of each check, and everything that was said.
+    /// The worst health of each check, and all its messages.
     async fn examined(&self, records: &str) -> (i32, BTreeMap<String, String>, String) {
         let (code, json) = self.ask(records, &["doctor", "--no-ports"]).await;
         let order = ["well", "unknown", "warning", "wrong"];
@@ -116,7 +116,7 @@ impl Patient {
 const MX: &str = "example.test MX 10 mail.example.test";
 const DMARC: &str = "_dmarc.example.test TXT v=DMARC1; p=quarantine";
 
-/// Checks that this machine decides, not the test.
+/// Checks whose result depends on this machine, not on the test.
 const LOCAL: [&str; 4] = ["clock", "disk", "inodes", "limits"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -384,7 +384,7 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
     assert!(found.len() == 2 && found.iter().all(|(health, _)| *health == Health::Wrong), "{found:?}");
     assert!(found[0].1.contains("announces another policy") && found[1].1.contains("max_age: 86400"), "{found:?}");
 
-    // Announced, and answered by a host that has no policy for it.
+    // Announced, but the host that answers has no policy for it.
     zone.add("_mta-sts.other.test TXT v=STSv1; id=1").unwrap();
     let found = examine(vec![], "other.test").await;
     assert!(found[0].0 == Health::Wrong && found[0].1.contains("404"), "{found:?}");
@@ -405,7 +405,7 @@ async fn keys_that_are_exchanged_and_files_that_are_missing_are_told() {
     spam.insert("dkim".to_owned(), toml::Value::Table(rotation.parse().unwrap()));
     let missing = "certificates = [{ cert = \"/nowhere/cert.pem\", key = \"/nowhere/key.pem\" }]";
     table.insert("tls".to_owned(), toml::Value::Table(missing.parse().unwrap()));
-    // A key and backups that everybody may read.
+    // A world-readable key and world-readable backups.
     let (second, backups) = (patient.directory.path().join("second.key"), patient.directory.path().join("backups"));
     std::fs::create_dir(&backups).unwrap();
     std::fs::write(&second, "0123456789abcdef0123456789abcdef").unwrap();

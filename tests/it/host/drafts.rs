@@ -1,4 +1,4 @@
-//! Drafts of the webmail: in a mailbox that is full, and long ones.
+//! Webmail drafts: in a full mailbox, and long ones.
 
 use postrider::config::Protocol;
 use postrider::foundations::settings::ByteSize;
@@ -9,13 +9,13 @@ use crate::harness::Host;
 
 const ANN: &str = "ann@example.test";
 
-/// A letter of about so many KiB.
+/// A letter of about this many KiB.
 fn letter(kibibytes: usize) -> Value {
     let line = format!("{}\n", "x".repeat(62));
     json!({ "from": { "address": ANN }, "to": [{ "address": ANN }], "text": line.repeat(kibibytes * 16) })
 }
 
-/// The status and the JSON of the answer to a wish.
+/// The status and the JSON of the answer to a request.
 pub(super) async fn ask(host: &Host, cookie: &str, path: &str, wish: &Value) -> (u16, Value) {
     read(&page(host, Protocol::Webmail, &format!("POST /api/{path}"), cookie, JSON, &wish.to_string()).await)
 }

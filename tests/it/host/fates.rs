@@ -1,4 +1,4 @@
-//! Whatever has become of a message, its journey says so.
+//! Whatever happens to a message, its trace shows it.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const RULES: &str = "header ASKS_JUNK Subject =~ /^junk/\nscore ASKS_JUNK 6\n\
 const ZONE: &str = "elsewhere.test MX 10 mx.elsewhere.test\nmx.elsewhere.test A 192.0.2.25\nsilent.test FAIL\n\
     null.test MX 0 .\n_dmarc.strict.test TXT v=DMARC1; p=reject\nstrict.test A 192.0.2.77";
 
-/// A server on which every fate can be met.
+/// A server on which a message can meet every fate.
 struct World {
     host: Host,
     peer: Peer,
@@ -30,7 +30,7 @@ impl World {
         let rules = tempfile::tempdir().unwrap();
         let path = rules.path().join("rules.cf");
         std::fs::write(&path, RULES).unwrap();
-        // Clients come from an address of the internet, through a load balancer.
+        // Clients connect from an Internet address, through a load balancer.
         let settings = format!(
             "[spam]\nquarantine = 10.0\n[spam.rules]\nbuiltin = false\nfiles = [\"{}\"]\n[spam.classifier]\nenabled = false\n\
              {more}\n[[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\nproxies = [\"127.0.0.1/32\"]\n\
@@ -63,7 +63,7 @@ impl World {
         assert_eq!(reply.code, 250, "{}", reply.text());
     }
 
-    /// Waits until a message's journey has this ending and says all of this.
+    /// Waits until a message's trace has this ending and contains all of this.
     async fn ends(&self, name: &str, ending: &str, words: &[&str]) {
         let asked: Asked = format!("<{name}@fates.test>").parse().unwrap();
         let mut last = None;
@@ -114,7 +114,7 @@ async fn of_mail_that_is_taken() {
     world.ends("passed-on", "passed on for eve@elsewhere.test", &["via mx.elsewhere.test"]).await;
     let reply = world.others_send("forwarded", "joe@far.test", "away@example.test", "Hello").await;
     assert_eq!(reply.code, 250, "{}", reply.text());
-    let words = "away@example.test stands for other addresses; for eve@elsewhere.test";
+    let words = "away@example.test is an alias for other addresses; for eve@elsewhere.test";
     world.ends("forwarded", "passed on for eve@elsewhere.test", &[words]).await;
     world.ann_sends("deferred", "x@silent.test").await;
     let words = ["it will be tried again", "the next attempt is at "];

@@ -59,7 +59,7 @@ impl Program {
     }
 }
 
-/// What the program tells systemd, line by line, until one begins like this.
+/// The program's messages to systemd, line by line, until one begins like this.
 async fn told(socket: &tokio::net::UnixDatagram, wanted: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let wait = async {
@@ -99,7 +99,7 @@ async fn systemd_is_told_of_each_step() {
     program.signal("HUP").await;
     told(&socket, "READY=1").await;
 
-    // A certificate that cannot be used stays as it was, and all else is taken.
+    // A certificate that cannot be used is not replaced, and everything else is applied.
     fs::write(&config, good).unwrap();
     fs::write(program.directory.path().join("tls/cert.pem"), "no certificate at all").unwrap();
     program.signal("HUP").await;
@@ -114,7 +114,9 @@ async fn systemd_is_told_of_each_step() {
     while let Some(line) = log.next_line().await.unwrap() {
         said.push(line);
     }
-    for words in [["the old one stays in force", "nonsense"], ["is in force but for what cannot be used", "cert.pem"]] {
+    for words in
+        [["the old one stays in force", "nonsense"], ["is in force, except for what cannot be used", "cert.pem"]]
+    {
         let of = |line: &&String| line.contains("ERROR") && words.iter().all(|word| line.contains(word));
         assert!(said.iter().any(|line| of(&line)), "{words:?}: {said:?}");
     }

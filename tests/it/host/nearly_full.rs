@@ -1,4 +1,4 @@
-//! Users are told in time that their mailboxes fill up.
+//! Users are warned in time that their mailboxes are filling up.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::harness::{Host, Smtp};
 const ANN: &str = "ann@example.test";
 const LETTER: &str = "Subject: Your mailbox is";
 
-/// Delivers a message of about so many KiB.
+/// Delivers a message of about this many KiB.
 async fn receive(host: &Host, name: &str, kibibytes: usize) {
     receive_octets(host, name, kibibytes << 10).await;
 }
 
-/// Delivers a message with so many octets of text.
+/// Delivers a message with this many octets of text.
 async fn receive_octets(host: &Host, name: &str, octets: usize) {
     let mut smtp: Smtp = host.lmtp().await;
     let line = format!("{}\r\n", "x".repeat(62));
@@ -43,7 +43,7 @@ async fn a_user_is_told_once_of_each_share_of_the_quota() {
     receive(&host, "b", 200).await;
     receive(&host, "c", 10).await;
     assert_eq!(letters(&host).await, ["58 % full"]);
-    // Not again after a restart, and the next share is news.
+    // Not again after a restart, and the next threshold is reported.
     let host = host.restart().await;
     receive(&host, "d", 10).await;
     assert_eq!(letters(&host).await, ["58 % full"]);
@@ -54,7 +54,7 @@ async fn a_user_is_told_once_of_each_share_of_the_quota() {
     host.stop().await;
 }
 
-/// What Ann's messages occupy, in octets.
+/// The size of Ann's messages, in octets.
 async fn used(host: &Host) -> usize {
     let user = host.parts().mailboxes.as_ref().unwrap().user(&ANN.parse().unwrap()).await.unwrap();
     usize::try_from(user.usage().await.unwrap().octets).unwrap()
@@ -67,7 +67,7 @@ async fn a_letter_that_could_not_be_stored_is_written_again() {
     receive(&host, "a", 20).await;
     let head = used(&host).await - (20 << 10);
     receive(&host, "b", 980).await;
-    // There is no room for a letter beside this one.
+    // There is no room for a warning beside this one.
     let left = (1 << 20) - used(&host).await;
     receive_octets(&host, "c", left - head - 100).await;
     assert_eq!(letters(&host).await, [""; 0]);

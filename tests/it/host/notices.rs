@@ -1,4 +1,4 @@
-//! What senders and next hosts get of a message: notifications of success, and signatures that fit.
+//! What senders and next hosts receive about a message: success notifications, and valid signatures.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The monitoring page and the figures.
+//! The monitoring page and the metrics.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;

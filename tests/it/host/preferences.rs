@@ -1,4 +1,4 @@
-//! Preferences of the webmail for addresses that come and go.
+//! Webmail preferences for addresses that come and go.
 
 use postrider::config::Protocol;
 use serde_json::{Value, json};
@@ -31,14 +31,14 @@ async fn an_alias_that_was_removed_leaves_the_preferences_free() {
     assert_eq!(run(&config, &["alias", "remove", SALES], "").await.1, 0);
     let prefers_none = async || account().await["preferences"]["default_identity"].is_null();
     until("the alias is gone", prefers_none).await;
-    // As the page keeps them that was loaded before.
+    // As a page loaded before still has them.
     let mut wish = wish;
     wish["theme"] = "dark".into();
     assert_eq!(ask(&host, &cookie, "preferences", &wish).await.0, 204);
     let kept = account().await["preferences"].take();
     assert_eq!((&kept["theme"], &kept["default_identity"]), (&"dark".into(), &Value::Null), "{kept}");
     assert_eq!((&kept["identities"][ANN]["name"], kept["identities"].get(SALES)), (&"Ann".into(), None), "{kept}");
-    // What is gone was not kept, and never was somebody else's.
+    // Preferences for missing addresses were not kept, nor was anybody else's address ever included.
     for address in [SALES, "bob@example.test"] {
         let wish = json!({ "identities": { address: { "name": "x" } } });
         assert_eq!(ask(&host, &cookie, "preferences", &wish).await.0, 403, "{address}");

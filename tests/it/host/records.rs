@@ -8,7 +8,7 @@ use postrider::services::records::{Senders, Service, Wanted};
 
 use crate::harness::tools;
 
-/// The ways that mail takes, and the same as the module has them.
+/// The routes of mail, and the same as in the module.
 fn routes() -> [(Vec<RouteSettings>, &'static str); 3] {
     let route = |domains: &str, spf: Option<&str>| RouteSettings {
         domains: vec![domains.to_owned()],
@@ -72,13 +72,13 @@ fn compare(senders: &Senders, routes: &str) {
     );
     let output = std::process::Command::new(nix)
         .args(["--eval", "--strict", "--json", "--expr", &expression])
-        // Nothing is built: no store is wanted.
+        // Nothing is built: no store is needed.
         .env("NIX_REMOTE", "dummy://")
         .output()
         .unwrap();
     tools::assert_success("nix-instantiate", &output);
     let theirs: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    // What depends on something is for people to decide, and the host's own record belongs to no domain.
+    // Records that depend on something are for people to decide, and the host's own record belongs to no domain.
     let (host, ours): (Vec<_>, Vec<_>) = wanted
         .records()
         .into_iter()

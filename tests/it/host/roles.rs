@@ -27,7 +27,7 @@ impl Roles {
         Self::on(directory, &database, "")
     }
 
-    /// Writes one configuration for all of them; `more` stands at its end.
+    /// Writes one configuration for all of them; `more` is appended.
     fn on(directory: tempfile::TempDir, database: &str, more: &str) -> Self {
         let mut config = format!(
             "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = \"{0}/run\"\nstop_within = \"3s\"\n\
@@ -84,7 +84,7 @@ impl Roles {
         command
     }
 
-    /// Starts a role and waits until it says that it is ready.
+    /// Starts a role and waits until it reports that it is ready.
     async fn start(&mut self, role: &'static str) {
         self.begin(role).until_ready().await;
     }
@@ -126,7 +126,7 @@ const PROTOCOLS: &[Protocol] = &[
 ];
 const MESSAGE: &str = "From: ann@example.test\r\nTo: bob@example.test\r\nSubject: One\r\n\r\nAcross two processes\r\n";
 
-/// One request to the webmail, as its page makes it; the whole answer.
+/// One request to the webmail, as its page sends it; returns the whole answer.
 async fn wish(address: std::net::SocketAddr, path: &str, cookie: &str, body: &str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -166,7 +166,7 @@ async fn what_is_written_in_the_webmail_goes_through_the_process_with_the_queue(
     assert!(message.contains("Across two processes") && message.contains("From: ann@example.test"), "{message}");
 }
 
-/// A letter of which its author reads that it was not sent has reached nobody.
+/// A letter whose author was told that it was not sent has reached nobody.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_webmail_calls_not_sent_reaches_nobody() {
     const REFUSING: Script = &[("cat", &[(b'y', b"550 5.7.1 Not for Cat\0")])];
@@ -194,7 +194,8 @@ async fn what_the_webmail_calls_not_sent_reaches_nobody() {
     assert_eq!(roles.imap("bob").await.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
 }
 
-/// The process with the mailboxes reaches no other hosts: it has lists left by the one with the queue (RFC 8058).
+/// The process with the mailboxes reaches no other hosts: the one with the queue unsubscribes from lists for it (RFC
+/// 8058).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_left_by_the_process_with_the_queue() {
     let mut roles = Roles::new().with_users(&["ann"]).await;
@@ -207,7 +208,7 @@ async fn a_list_is_left_by_the_process_with_the_queue() {
     let answer = wish(at, "session", "", r#"{"address": "ann@example.test", "password": "the-word"}"#).await;
     let cookie = answer.split("set-cookie: ").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
     let leave = async || wish(at, "message/unsubscribe", cookie, r#"{"folder": "INBOX", "uid": 1}"#).await;
-    // Said by the other process, which has tried.
+    // Reported by the other process, which has tried.
     let answer = leave().await;
     assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("`https:///u/1` is not a URI"), "{answer}");
     roles.running[1].kill().await.unwrap();
@@ -216,7 +217,7 @@ async fn a_list_is_left_by_the_process_with_the_queue() {
     assert!(!answer.contains("mta-post.sock"), "{answer}");
 }
 
-/// The socket over which scripts' messages come serves for nothing else.
+/// The socket for scripts' messages serves nothing else.
 async fn refuses_all_but_messages(socket: &Path) {
     for request in
         ["{\"request\":\"status\"}\n", "{\"request\":\"queue\",\"command\":{\"action\":\"retry\",\"which\":\"all\"}}\n"]
@@ -229,7 +230,7 @@ async fn refuses_all_but_messages(socket: &Path) {
     }
 }
 
-/// What scripts send needs no more than the socket for it: the one that does everything may be out of reach.
+/// Scripts need only that socket to send: the one that does everything may be out of reach.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_sends_over_the_socket_that_takes_nothing_else() {
     let roles = Roles::new().with_users(&["ann", "bob"]).await;
@@ -241,7 +242,7 @@ async fn a_script_sends_over_the_socket_that_takes_nothing_else() {
     arrive(&mut roles.imap("ann").await, 1).await;
 }
 
-/// What the one has answered for, the other does not refuse because of the way between them.
+/// What one process has accepted, the other does not refuse because of the way between them.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_process_has_taken_the_other_takes_too() {
     let roles = Roles::new();
@@ -266,13 +267,13 @@ async fn what_one_process_has_taken_the_other_takes_too() {
     assert_eq!(ann.deliver("ann@example.test", &["bob@example.test"], &larger).await.code, 552);
 }
 
-/// Waits until so many messages are in the inbox.
+/// Waits until this many messages are in the inbox.
 async fn arrive(imap: &mut Imap, messages: usize) {
     let wanted = format!("MESSAGES {messages}");
     until(&wanted, async || imap.ok("STATUS INBOX (MESSAGES)").await.untagged[0].contains(&wanted)).await;
 }
 
-/// A role that will say over the socket that it is ready.
+/// A role that will report over the socket that it is ready.
 struct Starting {
     role: &'static str,
     socket: UnixDatagram,
@@ -294,7 +295,7 @@ impl Starting {
                 }
             }
         };
-        // The tables of a fresh database take their time where many tests share one server and its disk.
+        // Creating the tables takes a while where many tests share one database server and its disk.
         let in_time = tokio::time::timeout(Duration::from_secs(180), ready).await;
         let said = || fs::read_to_string(&self.log).unwrap_or_default();
         in_time.unwrap_or_else(|_| panic!("{} does not say {wanted}:\n{}", self.role, said()));
@@ -312,7 +313,7 @@ async fn mail_goes_from_one_process_to_the_other() {
     assert_eq!(bob.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
     assert!(bob.ok("FETCH 1 BODY.PEEK[]").await.untagged[0].contains("Across two processes"));
 
-    // A script runs where the mailboxes are; what it sends goes back to the process with the queue.
+    // A script runs where the mailboxes are; its messages go back to the process with the queue.
     crate::sieve::activate_in(
         &roles.path().join("mail"),
         "bob@example.test",
@@ -332,7 +333,7 @@ async fn mail_goes_from_one_process_to_the_other() {
     crate::sieve::activate_in(&roles.path().join("mail"), "bob@example.test", "keep;");
     refuses_all_but_messages(&roles.path().join("run/mta-post.sock")).await;
 
-    // Without the mailboxes' process mail waits in the queue, and comes when it is back.
+    // Without the mailboxes' process mail waits in the queue, and arrives when it is back.
     let mut access = roles.running.remove(0);
     access.kill().await.unwrap();
     let reply = ann.deliver("ann@example.test", &["bob@example.test"], MESSAGE).await;
@@ -345,7 +346,7 @@ async fn mail_goes_from_one_process_to_the_other() {
     let mut bob = roles.imap("bob").await;
     arrive(&mut bob, 3).await;
 
-    // The page is told of the bans of the others, over sockets that change nothing.
+    // The page learns of the others' bans over sockets that change nothing.
     assert_eq!(roles.administer(&["ban", "add", "203.0.113.0/24"], "").await, 0);
     for (socket, mode) in [("mta.sock", 0o600), ("mta-status.sock", 0o660), ("mta-post.sock", 0o600)] {
         let file = std::fs::metadata(roles.path().join("run").join(socket)).unwrap();
@@ -379,7 +380,7 @@ async fn mail_goes_from_one_process_to_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_waits_for_the_tables_asks_systemd_for_time() {
     let mut roles = Roles::new();
-    // As another process does that changes the tables.
+    // Like another process that changes the tables.
     let turn = fs::File::open(roles.path()).unwrap();
     turn.lock().unwrap();
     let access = roles.begin("access");
@@ -398,7 +399,7 @@ async fn a_database_that_nobody_has_made_is_not_waited_for_for_ever() {
         let ended = roles.command().args(["serve", "--role", "access"]).stderr(Stdio::piped()).output();
         let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it ends").unwrap();
         let said = String::from_utf8_lossy(&ended.stderr);
-        assert!(!ended.status.success() && said.contains("Make the database"), "{dialect:?}: {said}");
+        assert!(!ended.status.success() && said.contains("Create the database"), "{dialect:?}: {said}");
     }
 }
 
@@ -421,7 +422,7 @@ async fn a_message_goes_where_each_recipient_wants_it_in_the_other_process() {
     fs::write(&rules, "header SOME Subject =~ /some/\nscore SOME 3\nheader MUCH Subject =~ /much/\nscore MUCH 7\n")
         .unwrap();
     let database = format!("sqlite:{}/p.sqlite", directory.path().display());
-    // Nobody answers questions about the sender.
+    // Nobody answers queries about the sender.
     let more = format!(
         "[dns]\nservers = [\"127.0.0.1:{}\"]\ntimeout = \"200ms\"\nattempts = 1\n[delivery]\nquarantine_folder = \"Held\"\n\
          [intake]\nquarantine = \"mailbox\"\n[spam.rules]\nbuiltin = false\nfiles = [\"{}\"]\n\
@@ -466,6 +467,6 @@ async fn a_role_that_cannot_reload_keeps_no_other_from_it() {
     // Only the role through which mail leaves reads the secret, and it is asked first.
     assert_ne!(roles.administer(&["reload"], "").await, 0);
     let log = |name: &str| fs::read_to_string(roles.path().join(name)).unwrap();
-    until("the other one has reloaded", async || log("access-0.log").contains("configuration was loaded again")).await;
-    assert!(!log("mta-1.log").contains("configuration was loaded again"));
+    until("the other one has reloaded", async || log("access-0.log").contains("configuration was reloaded")).await;
+    assert!(!log("mta-1.log").contains("configuration was reloaded"));
 }

@@ -1,4 +1,4 @@
-//! What an administrator does about app passwords and two-factor login, and what becomes of open sessions.
+//! Administrators' changes to app passwords and two-factor login, and their effect on open sessions.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn an_administrator_makes_and_revokes_app_passwords() {
     assert_eq!((&listed[0]["name"], &listed[0]["scopes"][0]), (&"Laptop".into(), &"mail".into()), "{listed}");
     assert!(listed[0]["used_at"].is_i64() && listed[0]["used_from"] == "127.0.0.1", "{listed}");
     assert!(!listed.to_string().contains(&password));
-    // The process that serves the session is another one than the command.
+    // The process that serves the session is a different one from the command.
     assert_eq!(run(&config, &["user", "app-password", "revoke", "ann@example.test", "Laptop"], "").await.1, 0);
     let farewell = soon(imap.response()).await;
     assert!(farewell.starts_with("* BYE This login is no longer valid"), "{farewell}");
@@ -111,7 +111,7 @@ async fn the_monitoring_page_asks_for_a_code() {
         tools::assert_success("oathtool", &output);
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
-    // The process before this one may have taken it.
+    // The process before this one may have used it.
     let early = format!("password={PASSWORD}&code={}", code().await);
     assert!(look(&host, &early).await.starts_with("HTTP/1.1 401"), "it may have been used before the start");
     host.clock().advance(Duration::from_secs(60));
@@ -127,7 +127,7 @@ async fn the_monitoring_page_asks_for_a_code() {
     host.stop().await;
 }
 
-/// Disabling ends what is open: in every protocol, in a command and between two.
+/// Disabling ends open sessions: in every protocol, during a command and between two.
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_of_a_disabled_user_end() {
     let host = Host::start().user("ann@example.test").user("bob@example.test").real_time().await;
@@ -205,7 +205,7 @@ async fn a_login_to_the_webmail_outlives_the_process_and_ends_from_elsewhere() {
     }
     let host = host.restart().await;
     assert!(is_in(&host, &first).await && is_in(&host, &second).await, "a restart ends nothing");
-    // As another process does with the same database.
+    // As another process does on the same database.
     let one = first.split_once('=').unwrap().1;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, one.as_bytes());
     let digest: String = digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();

@@ -1,4 +1,4 @@
-//! Certificates that are exchanged while the server runs: what every listener serves, and what waits for the DNS.
+//! Certificates replaced while the server runs: what every listener serves, and what waits for the DNS.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Users choose their password by a link.
+//! Users choose their password through a link.
 
 use postrider::config::Protocol;
 use postrider::foundations::event::EventKind;
@@ -8,7 +8,7 @@ use crate::harness::{Host, Imap, PASSWORD, cli};
 
 const PATH: &str = "/set-up/";
 
-/// What the command prints, and how it ends.
+/// The command's output and status.
 async fn invite(host: &Host, arguments: &[&str]) -> (serde_json::Value, i32) {
     cli::run(&host.config(), &[&["user", "invite"][..], arguments].concat(), "").await
 }

@@ -1,4 +1,4 @@
-//! What an administrator does to users beyond making them.
+//! Administrators' operations on users beyond creating them.
 
 use postrider::foundations::address::Address;
 use postrider::foundations::secret::Secret;
@@ -78,7 +78,7 @@ async fn a_user_is_deleted_for_good() {
     let mut session = host.imap("ann@example.test").await;
     session.ok("SELECT INBOX").await;
 
-    // Nothing goes unasked, nor by `--yes` alone.
+    // Nothing is deleted without confirmation, nor by `--yes` alone.
     let (refused, code) = run(&config, &["user", "remove", "ann@example.test", "--with-mail"], "").await;
     assert!(code == 2 && refused["error"].as_str().unwrap().contains("--yes"), "{refused}");
     assert_eq!(run(&config, &["user", "show", "ann@example.test"], "").await.0["state"], "enabled");
@@ -96,7 +96,7 @@ async fn a_user_is_deleted_for_good() {
     assert_eq!(host.smtp().await.deliver("eve@elsewhere.test", &["ann@example.test"], MESSAGE).await.code, 550);
     assert!(host.mail_root().join("example.test/bob/new").is_dir());
 
-    // Whoever gets the address next begins with nothing.
+    // The next user of the address begins with nothing.
     let (added, code) = run(&config, &["user", "add", "ann@example.test"], &format!("{PASSWORD}\n")).await;
     assert_eq!(code, 0, "{added}");
     let selected = host.imap("ann@example.test").await.ok("SELECT INBOX").await;

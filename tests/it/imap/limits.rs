@@ -178,7 +178,7 @@ async fn nonsense_ends() {
     client.send("a X\r\nb NOOP\r\n\r\n+\r\nc FETCH\r\nd NOOP\r\n").await;
     let rest = client.rest().await;
     assert!(rest.contains("a BAD Unknown command") && rest.contains("b OK"), "{rest}");
-    assert!(rest.contains("* BAD A tag wanted at octet 0") && rest.contains("* BYE"), "{rest}");
+    assert!(rest.contains("* BAD A tag expected at octet 0") && rest.contains("* BYE"), "{rest}");
     assert!(!rest.contains("d OK"), "{rest}");
 }
 
@@ -233,7 +233,7 @@ async fn who_does_not_read_what_was_asked_for_is_told_so() {
     other.log_in("ann").await;
     let lines = watcher.command("a NOTIFY SET (personal (SubscriptionChange MailboxName))").await;
     assert!(lines.last().unwrap().starts_with("a OK"), "{lines:?}");
-    // The watcher's end is not read meanwhile: what is told fills the pipe, and then news has to wait.
+    // The watcher's end is not read meanwhile: news fills the pipe, and further news has to wait.
     let name = "n".repeat(200);
     for n in 0..2_500 {
         let word = if n % 2 == 0 { "SUBSCRIBE" } else { "UNSUBSCRIBE" };

@@ -1,8 +1,8 @@
-//! The modification sequences with which QRESYNC leaves a client, and what it is told when it comes back with them.
+//! The modification sequences that QRESYNC leaves a client with, and what it is told when it returns with them.
 
 use super::world::{Client, World, settings};
 
-/// A client with QRESYNC in an inbox of three messages, the second of which it has marked, and another session there.
+/// A client with QRESYNC in an inbox of three messages, the second marked `\Deleted`, and another session there.
 async fn two_sessions(world: &World) -> (Client, Client) {
     let (mut one, mut other) = (world.connect(), world.connect());
     one.log_in("ann").await;
@@ -24,7 +24,7 @@ fn code(lines: &[String], name: &str) -> u64 {
     found.unwrap_or_else(|| panic!("no {name} in {lines:?}")).0.parse().unwrap()
 }
 
-/// What comes when the client selects the inbox again with what it was told.
+/// The responses when the client selects the inbox again with what it was told.
 async fn back(client: &mut Client, mod_seq: u64) -> Vec<String> {
     let validity = code(&client.command("y EXAMINE INBOX").await, "UIDVALIDITY");
     client.command("z UNSELECT").await;
@@ -58,7 +58,7 @@ async fn close_tells_the_new_mod_sequence_when_nobody_else_has_changed_anything(
     assert!(!has(&lines, "VANISHED") && !has(&lines, "FETCH"), "{lines:?}");
 }
 
-/// RFC 7162 §3.2.8: it takes for gone what it has seen marked.
+/// RFC 7162 §3.2.8: it takes messages that it saw flagged as deleted for gone.
 #[tokio::test]
 async fn a_client_knows_which_marks_others_have_made_and_taken_away_when_it_closes() {
     let world = World::new(settings()).await;
@@ -113,7 +113,7 @@ async fn a_mod_sequence_that_is_told_hides_no_expunge_that_is_held_back() {
     other.command("b STORE 3 +FLAGS (\\Deleted)").await;
     one.command("e NOOP").await;
     other.command("c UID EXPUNGE 3").await;
-    // Its FETCH tells a modification sequence above that of the expunge.
+    // Its FETCH reports a modification sequence above that of the expunge.
     let stored = one.command("f STORE 1 +FLAGS (\\Flagged)").await;
     let told = code(&stored, "HIGHESTMODSEQ");
     let lines = back(&mut one, told).await;

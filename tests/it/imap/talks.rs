@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::world::{Client, World, settings};
 
-/// Less than the client's own patience, so that the line is named.
+/// Less than the client's own patience, so that the failing line is named.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn expect(client: &mut Client, pattern: &str, skip: bool) -> Result<(), St
     }
 }
 
-/// Whether a line has the pattern's pieces in their order, with anything where `…` stands.
+/// Whether a line has the pattern's pieces in order, with anything where `…` stands.
 fn matches(pattern: &str, line: &str) -> bool {
     let mut pieces = pattern.split('…');
     let Some(mut rest) = pieces.next().and_then(|first| line.strip_prefix(first)) else { return false };

@@ -1,4 +1,4 @@
-//! Messages that cannot be read, between others that can.
+//! Messages that cannot be read, among others that can.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -6,19 +6,19 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::world::{Client, World, settings};
 
-/// Runs a test on threads for which permissions count, whoever runs it.
+/// Runs a test on threads subject to permissions, even when run by root.
 fn as_anybody<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     let run = move || {
         let mut sets = capabilities(None).unwrap();
         sets.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
         set_capabilities(None, sets).unwrap();
-        // The threads that block are made by this one, and are as it is.
+        // The blocking threads are created by this one, and inherit its permissions.
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test());
     };
     std::thread::spawn(run).join().unwrap();
 }
 
-/// A client in an inbox as another server has left it: the second of its three messages cannot be read.
+/// A client in an inbox left by another server: the second of its three messages cannot be read.
 async fn three_messages(world: &World) -> Client {
     let folder = world.maildir("ann");
     for place in ["cur", "new", "tmp"] {
@@ -40,7 +40,7 @@ async fn three_messages(world: &World) -> Client {
     client
 }
 
-/// The numbers of the messages that FETCH has told of.
+/// The numbers of the messages that FETCH has returned.
 fn told(lines: &[String]) -> Vec<&str> {
     lines.iter().filter_map(|line| Some(line.strip_prefix("* ")?.split_once(" FETCH (")?.0)).collect()
 }
@@ -64,7 +64,7 @@ fn the_others_are_fetched() {
         let lines = client.command("g UID FETCH 1:* FLAGS").await;
         assert_eq!(told(&lines), ["1", "2", "3"], "{lines:?}");
         assert!(lines.last().unwrap().starts_with("g OK "), "{lines:?}");
-        // Nobody has seen what cannot be read.
+        // An unreadable message has not been seen.
         client.command("h UID FETCH 1:* BODY[]").await;
         let lines = client.command("i UID FETCH 1:* FLAGS").await;
         let seen: Vec<bool> = ["* 1 ", "* 2 ", "* 3 "]
@@ -79,7 +79,7 @@ fn the_others_are_searched_and_all_are_sorted() {
     as_anybody(|| async {
         let world = World::new(settings()).await;
         let mut client = three_messages(&world).await;
-        // What nobody has read matches nothing that asks for it, also where that is turned round.
+        // An unreadable message matches no search for its content, even when negated.
         for (key, found) in [
             ("SUBJECT three", "* SEARCH 3"),
             ("NOT SUBJECT three", "* SEARCH 1"),

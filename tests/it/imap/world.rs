@@ -1,4 +1,4 @@
-//! An IMAP room with two accounts, in a directory of its own.
+//! An IMAP server with two accounts, in a directory of its own.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! `tests/golden/structure/NN-name.eml`: each message with its envelope, structure and sections in `NN-name.want`.
 //!
-//! A case is added by adding the message and running the test with `UPDATE_GOLDEN=1`, which writes what is missing or
-//! different; then the new `.want` is read with care.
+//! To add a case, add the message and run the test with `UPDATE_GOLDEN=1`, which writes missing or changed files; then
+//! review the new `.want` carefully.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -51,7 +51,7 @@ fn show(summary: &Summary) -> String {
     shown
 }
 
-/// Octets as text, with everything that is no printable ASCII escaped, but quotes left alone.
+/// Octets as text, with everything but printable ASCII escaped, except that quotes are left alone.
 fn readable(octets: &[u8]) -> String {
     octets.iter().fold(String::new(), |mut text, octet| {
         match octet {

@@ -7,7 +7,7 @@ use postrider::foundations::mail::structure::{MAX_DEPTH, MAX_PARTS};
 use postrider::foundations::mail::{HeaderSection, Piece, Structure, Summary};
 use rustix::time::{ClockId, clock_gettime};
 
-/// The processor time this thread has used: what else the machine does in the meantime does not count.
+/// The CPU time of this thread: other load on the machine does not count.
 fn processor_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap()
 }

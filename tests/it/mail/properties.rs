@@ -1,4 +1,4 @@
-//! Properties that hold for the structure of every sequence of octets.
+//! Properties that hold for the structure of any octets.
 
 use postrider::foundations::mail::{HeaderSection, Kind, Piece, Structure, Summary, text};
 use proptest::prelude::*;

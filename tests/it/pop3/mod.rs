@@ -1,4 +1,4 @@
-//! The POP3 room with real services over a database and real Maildirs, spoken to line by line.
+//! The POP3 server with real services over a database and real Maildirs, tested line by line.
 
 mod promises;
 mod retrieval;

@@ -1,4 +1,4 @@
-//! What POP3 promises about the maildrop.
+//! POP3's guarantees about the maildrop.
 
 use super::world::World;
 
@@ -103,7 +103,7 @@ async fn what_was_retrieved_is_seen() {
     assert_eq!(world.view().await.unseen(), 1);
 }
 
-/// The command behind it had been taken for one more answer.
+/// The command behind it used to be taken for one more answer.
 #[tokio::test]
 async fn an_answer_that_is_refused_ends_the_exchange() {
     let world = World::new().await;

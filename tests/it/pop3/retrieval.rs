@@ -1,4 +1,4 @@
-//! Getting messages.
+//! Retrieving messages.
 
 use postrider::foundations::mail::Uid;
 

@@ -1,4 +1,4 @@
-//! A room with everything behind it real.
+//! A POP3 server with everything behind it real.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -105,7 +105,7 @@ impl World {
         user.usage().await.unwrap()
     }
 
-    /// Connects a client from a network that may do without TLS, and reads the greeting.
+    /// Connects a client from a network where TLS is not required, and reads the greeting.
     pub async fn connect(&self) -> Client {
         self.connect_from("192.0.2.1:40000").await
     }
@@ -163,7 +163,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Sends octets; what the server has closed before is found out by reading.
+    /// Sends octets; if the server has closed, reading finds out.
     pub async fn send(&mut self, octets: &str) {
         self.wire.send(octets.as_bytes()).await;
     }

@@ -1,4 +1,4 @@
-//! What is claimed is seen to, once.
+//! Claimed recipients are handled, once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ async fn a_claim_whose_answer_was_lost_is_given_back(database: Database) {
     let mail = mail(&[]);
     let new = NewEntry { mail: &mail, recipients: vec![recipient], message_id: None, hold: None };
     let id = world.spool.commit(new).await.unwrap();
-    // The row as a claim leaves it; the server of the database has committed, and nobody here has heard of it.
+    // The row as a claim leaves it; the database server has committed, but nobody here has received the answer.
     let sql = "UPDATE queue_recipients SET owner = ? WHERE entry = ?";
     world.database.execute(sql, &["mail.example.test".into(), id.to_string().into()]).await.unwrap();
     world.clock.advance(Duration::from_secs(61));
@@ -68,7 +68,7 @@ async fn a_row_that_makes_no_sense_keeps_nobody_waiting(database: Database) {
     world.zone.add("x.test A 192.0.2.1").unwrap();
     let peer = world.network.host("192.0.2.1", Peer::new());
     let (bad, _) = (world.send(&mail(&["a@x.test"])).await, world.send(&mail(&["b@x.test"])).await);
-    // As it is after a crash in the middle of sending, when the queue looks at it first of all.
+    // The state after a crash in the middle of sending, before the queue looks at it for the first time.
     let sql = "UPDATE queue_recipients SET recipient = ?, owner = ?, sending_since = ? WHERE entry = ?";
     let (claimant, now) = ("mail.example.test", world.clock.now());
     world.database.execute(sql, &["{".into(), claimant.into(), now.into(), bad.to_string().into()]).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_body_that_cannot_be_removed_keeps_nobody_waiting(database: Database) 
     let world = World::new(database, SetUp::default());
     world.zone.add("x.test A 192.0.2.1").unwrap();
     let peer = world.network.host("192.0.2.1", Peer::new());
-    // It belongs to no entry, and is no file that could be removed as one.
+    // It belongs to no entry, and is not a file that could be deleted as one.
     std::fs::create_dir_all(world.body(QueueId::generate(world.clock.now()))).unwrap();
     world.clock.advance(Duration::from_secs(2 * 3_600));
     assert!(world.spool.sweep().await.is_err());
@@ -106,7 +106,7 @@ async fn a_note_that_cannot_be_read_keeps_nobody_waiting(database: Database) {
     let x = world.network.host("192.0.2.1", Peer::new());
     let id = world.send(&mail(&["a@x.test", "b@x.test"])).await;
     let key = world.queue.show(id).await.unwrap().recipients[0].key;
-    // The disk gives no octets of a directory.
+    // A directory cannot be read as a file.
     let note = world.body(id).parent().unwrap().with_file_name("unsettled").join(format!("{id}.{key}"));
     std::fs::create_dir_all(&note).unwrap();
     world.queue.start();
@@ -121,7 +121,7 @@ async fn a_note_that_cannot_be_read_keeps_nobody_waiting(database: Database) {
     let told = world.events(id, EventKind::QueueChanged).await;
     assert_eq!(told.len(), 1);
     assert!(told[0].details.contains_key("unreadable_note") && told[0].subject.as_deref() == Some("a@x.test"));
-    // It is held for good, and once: whoever has looked lets it go.
+    // It is held for good, and once: a process that has looked lets it go.
     let world = world.restart().await;
     world.queue.release(&Selection::Entry(id)).await.unwrap();
     world.queue.start();
@@ -173,18 +173,18 @@ async fn a_scheduler_that_panics_begins_anew(database: Database) {
     world.send(&mail(&["c@x.test"])).await;
     gate.add_permits(9);
     world.until_empty().await;
-    // What was in flight meanwhile has not been sent again.
+    // Messages in flight meanwhile were not sent again.
     assert_eq!(x.taken().len(), 3);
     world.restart().await;
 }
 
-/// A host that answers the end of a message when the test lets it.
+/// A host that answers the end of a message when the test allows it.
 fn slow() -> (Peer, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     (Peer::new().waits_for(Arc::clone(&gate)), gate)
 }
 
-/// Does something while a message is in flight, and sees that it was sent once, over one connection.
+/// Does something while a message is in flight, and checks that it was sent once, over one connection.
 async fn sends_once_though(database: Database, meanwhile: impl AsyncFnOnce(&World, QueueId)) {
     let world = World::new(database, SetUp::default());
     world.zone.add("x.test A 192.0.2.1\ny.test A 192.0.2.2").unwrap();
@@ -194,7 +194,7 @@ async fn sends_once_though(database: Database, meanwhile: impl AsyncFnOnce(&Worl
     let id = world.send(&mail(&["a@x.test"])).await;
     world.until("it is in flight", async || x.heard.lock().iter().any(|line| line == "DATA")).await;
     meanwhile(&world, id).await;
-    // What comes later is claimed after whatever is due by then.
+    // Anything that arrives later is claimed after what is due by then.
     world.send(&mail(&["b@y.test"])).await;
     world.until("the other one is sent", async || y.taken().len() == 1).await;
     gate.add_permits(9);
@@ -212,7 +212,7 @@ async fn a_release_during_an_attempt_sends_nothing_twice(database: Database) {
 }
 
 async fn a_clock_put_forward_sends_nothing_twice(database: Database) {
-    // Longer than any lease, at once: nothing can have been renewed in between.
+    // Longer than any lease, in one step: nothing can have been renewed in between.
     sends_once_though(database, async |world: &World, _| world.clock.advance(Duration::from_secs(6 * 3_600))).await;
 }
 
@@ -221,7 +221,7 @@ async fn a_claim_that_others_have_freed_sends_nothing_twice(database: Database) 
         let marked = "SELECT id FROM queue_recipients WHERE entry = ? AND sending_since IS NOT NULL";
         let is_marked = async || !world.database.fetch_all(marked, &[id.to_string().into()]).await.unwrap().is_empty();
         world.until("it is noted as being sent", is_marked).await;
-        // As other nodes leave it that have taken this one for dead. It lives, and claims what is due.
+        // The state after other nodes have taken this one for dead. It is alive, and claims what is due.
         let sql = "UPDATE queue_recipients SET owner = NULL, sending_since = NULL, due_at = ? WHERE entry = ?";
         world.database.execute(sql, &[world.clock.now().into(), id.to_string().into()]).await.unwrap();
     })

@@ -1,4 +1,4 @@
-//! What an administrator does to many messages, and how one is looked at.
+//! Bulk changes by an administrator, and viewing a message.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::world::mail;
 use crate::harness::cli::{output, run};
 use crate::harness::{Host, until};
 
-/// Puts a message into the queue that waits for an administrator.
+/// Puts a message into the queue, held for an administrator.
 async fn hold(host: &Host, from: ReversePath, to: &str, reason: &str) -> QueueId {
     put(host, from, to, Some(reason.to_owned())).await
 }
 
-/// Puts a message into the queue that waits for an administrator, or till tomorrow.
+/// Puts a message into the queue, held or waiting until tomorrow.
 async fn put(host: &Host, from: ReversePath, to: &str, hold: Option<String>) -> QueueId {
     let mut mail = mail(&[]);
     mail.envelope.reverse_path = from;
@@ -103,7 +103,7 @@ async fn recipients_that_are_not_named_still_get_the_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recipients_that_are_not_named_are_neither_held_nor_released() {
-    // Whoever is released is tried, and goes on waiting.
+    // Released recipients are tried, and keep waiting.
     let host = Host::start().dns("x.test FAIL\ny.test FAIL").await;
     let config = host.config();
     let id = put(&host, ann(), "a@x.test b@x.test c@y.test", None).await.to_string();
@@ -131,7 +131,7 @@ async fn recipients_that_are_not_named_are_neither_held_nor_released() {
     host.stop().await;
 }
 
-/// By the server, and by a command that finds none.
+/// By the server, and by a command without a running server.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_done_by_hand_is_part_of_the_journey() {
     let host = Host::start().await;
@@ -188,7 +188,7 @@ async fn without_a_server_or_a_database_it_is_said_how_to_go_on() {
         std::fs::write(&config, text).unwrap();
     };
     write("postrider.sqlite");
-    // Only a running server can tell the sender: it may work later.
+    // Only a running server can notify the sender: it may work later.
     let (answer, code) = run(&config, &["queue", "bounce", "01ARZ3NDEKTSV4RR"], "").await;
     assert_eq!(code, 75, "{answer}");
     assert_eq!(run(&config, &["queue", "delete", "all", "--yes"], "").await, (serde_json::json!({"messages": 0}), 0));

@@ -1,4 +1,4 @@
-//! Hosts that answer before they are asked, or in pieces: only the reply to the end of a message says that it was taken.
+//! Hosts that answer too early, or in pieces: only the reply to the end of a message says that it was accepted.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ crate::accounts::engines::on_every_engine!(
 
 const BINARY: &[&str] = &["PIPELINING", "8BITMIME", "BINARYMIME", "CHUNKING"];
 
-/// A message that is sent by BDAT, if `binary`, so long that a host can speak before the end of it.
+/// A message sent by BDAT, if `binary`, long enough for a host to speak before the end of it.
 fn long(binary: bool) -> Mail {
     let mut mail = mail(&["a@x.test"]);
     let line = if binary { "x\0\n" } else { "line after line\r\n" };
@@ -40,7 +40,7 @@ async fn world(database: Database) -> World {
     world
 }
 
-/// Sends a message; the last reply of the attempt, after which it is still here.
+/// Sends a message; returns the last reply of the attempt, after which it is still here.
 async fn put_off(world: &World, mail: &Mail) -> String {
     let id = world.send(mail).await;
     world.until_tried(id, 1).await;

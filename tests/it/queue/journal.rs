@@ -1,4 +1,4 @@
-//! Events are kept, found and forgotten.
+//! Events are kept, found and deleted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +88,7 @@ async fn gathers_no_longer_than_there_is_room(database: Database) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    // Half of what may wait is written at once. What the writer took before it began to gather does not wait any more, so
+    // Half of the waiting limit is written at once. Events the writer took before it began to gather no longer wait, so
     // the first round may leave too few.
     record(20);
     if tokio::time::timeout(Duration::from_secs(5), written()).await.is_err() {
@@ -124,7 +124,7 @@ async fn tells_what_it_could_not_keep(database: Database) {
         journal.record(Event::new(SystemClock.now(), EventKind::Queued));
     }
     journal.flush().await;
-    // What was dropped after the last writing is told with the next event.
+    // Events dropped after the last write are reported with the next event.
     journal.record(Event::new(SystemClock.now(), EventKind::Queued));
     journal.flush().await;
     let dropped = journal.counts().dropped;
@@ -215,9 +215,9 @@ async fn forgets_when_much_has_come(database: Database) {
     assert!(tasks.stop(Duration::from_secs(5)).await);
 }
 
-/// A clock that was put forward by mistake costs nothing, if it is put back before long, and else only time.
+/// A clock set forward by mistake costs nothing if it is set back soon, and otherwise only time.
 async fn forgets_nothing_because_a_clock_has_jumped(database: Database) {
-    // What works by itself in the background would be counted there.
+    // Background work would be counted there.
     let settings = JournalSettings { prune_every: Span::days(1_000), ..JournalSettings::default() };
     let (tasks, test_clock) = (Tasks::new(), TestClock::new());
     let clock: SharedClock = Arc::new(test_clock.clone());
@@ -228,7 +228,7 @@ async fn forgets_nothing_because_a_clock_has_jumped(database: Database) {
         journal.record(Event::new(clock.now(), EventKind::Queued));
     }
     journal.flush().await;
-    // Another process, or the same one after a restart: it has not seen the clock before.
+    // Another process, or the same one after a restart: it has not checked the clock before.
     test_clock.advance(day * 40);
     let journal = begin();
     assert_eq!(journal.prune(&settings, &clock).await.unwrap(), 0);
@@ -250,7 +250,7 @@ async fn counts_by_time_kind_and_outcome(database: Database) {
     let (journal, tasks) = open(database, settings.clone());
     let clock: SharedClock = Arc::new(SystemClock);
     let step = Duration::from_secs(900);
-    // The middle of a step, some days ago.
+    // The middle of an interval, some days ago.
     let whole = i64::try_from(step.as_micros()).unwrap();
     let then = clock.now() - Duration::from_secs(2 * 86_400);
     let begin = Timestamp::from_unix_micros(then.unix_micros() - then.unix_micros() % whole);
@@ -287,7 +287,7 @@ async fn survives_odd_texts(database: Database) {
     let odd = "nul \0, newline \n, quote ' \" \\, smile \u{1f600}";
     journal.record(Event::new(now, EventKind::Failed).subject(odd).with("message_id", odd).with("reply", odd));
     journal.record(Event::new(now, EventKind::Failed).subject("x".repeat(5_000)).with("huge", "y".repeat(100_000)));
-    // What is recorded when everything stops is written all the same.
+    // Events recorded while everything stops are still written.
     assert!(tasks.stop(Duration::from_secs(5)).await);
     assert_eq!(journal.counts().written, 2);
     let found = journal.query(&Query::default()).await.unwrap();
@@ -338,7 +338,7 @@ async fn searches_in_pieces(database: Database) {
         assert_eq!(found.events.len(), wanted, "{word}");
     }
 
-    // Who has no time gets a piece, and goes on from there.
+    // A caller without time gets a part, and continues from there.
     let (mut from, mut rounds, mut found) = (None, 0, Vec::new());
     loop {
         let piece = journal.search(&asked(&["needle"]), from, Duration::ZERO).await.unwrap();
@@ -352,7 +352,7 @@ async fn searches_in_pieces(database: Database) {
     }
     assert!(rounds > 2 && found.len() == 1 && found[0].kind == EventKind::Failed, "{rounds}: {found:?}");
 
-    // What has refused a sender is found by whoever waits; others are told how far back was looked.
+    // A patient caller finds the refusal of a sender; others are told how far the search got.
     let (trace, eva) = (Trace::new(journal.clone()), "eva@far.test".parse::<Asked>().unwrap());
     let waited = trace.clone().within(Duration::MAX).find(&eva, Period::default()).await.unwrap();
     assert_eq!((waited.besides.len(), waited.refusals_back_to, waited.cut), (1, None, false));
@@ -360,7 +360,7 @@ async fn searches_in_pieces(database: Database) {
     assert_eq!((hasty.besides.len(), hasty.cut), (0, false));
     assert!(hasty.refusals_back_to.is_some());
 
-    // A full answer says where it has ended, and nothing is shown twice or left out.
+    // A full answer says where it ended, and nothing is repeated or left out.
     let few = Query { limit: 1_000, kinds: vec![EventKind::Lifecycle], ..Query::default() };
     let (mut from, mut count) = (None, 0);
     loop {

@@ -97,7 +97,7 @@ async fn what_waits_for_another_server_comes_home(database: Database) {
     world.restart().await;
 }
 
-/// One engine is enough: the words of a trigger differ.
+/// One engine is enough: triggers are written differently on each.
 #[test]
 fn a_database_that_refuses_one_recipient_keeps_no_other_waiting() {
     engines::run(Dialect::Sqlite, refused_to_one);
@@ -184,7 +184,7 @@ async fn success_is_told(database: Database) {
     assert!(told.contains("rfc822; later@sender.test\r\nAction: relayed\r\n"), "{told}");
     // Not of whom aliases lead to.
     assert_eq!(told.matches("Action: delivered").count(), 1, "{told}");
-    // RFC 3461 §9.2: which folder it is in is nobody's business; `smtp` is for replies.
+    // RFC 3461 §9.2: the folder is nobody's business; `smtp` is for replies.
     assert!(!told.contains("INBOX") && told.matches("Diagnostic-Code: ").count() == 1, "{told}");
     assert!(told.contains("Diagnostic-Code: smtp; 250 2.0.0 Taken\r\n"), "{told}");
     assert!(!told.contains("a@y.test"), "the next host tells about that one: {told}");

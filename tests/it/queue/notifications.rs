@@ -1,4 +1,4 @@
-//! Who is told what, and who is not.
+//! Who is notified of what, and who is not.
 
 use postrider::foundations::address::ReversePath;
 use postrider::foundations::event::EventKind;
@@ -52,7 +52,7 @@ async fn the_postmaster_may_see_double_bounces(database: Database) {
     world.restart().await;
 }
 
-/// Loses a notification whose postmaster cannot be told of it.
+/// Loses a notification because the postmaster cannot be told of it.
 async fn tells_once(database: Database, postmaster: &str) {
     let queue = QueueSettings { double_bounces_to: Some(postmaster.parse().unwrap()), ..QueueSettings::default() };
     let world = World::new(database, SetUp { queue, ..SetUp::default() });

@@ -45,7 +45,7 @@ impl Connector for Network {
     }
 }
 
-/// What a host has taken.
+/// What a host has accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub(crate) mail: String,
@@ -106,13 +106,13 @@ impl Peer {
         self
     }
 
-    /// Answers a message after its first octets, reads the rest and says nothing more to it.
+    /// Answers a message after its first octets, reads the rest and sends no further reply to it.
     pub(crate) fn impatient(mut self, reply: &'static str) -> Self {
         self.impatient = Some(reply);
         self
     }
 
-    /// Takes so long for each reply.
+    /// Delays each reply by this much.
     pub(crate) fn slow(mut self, pause: Duration) -> Self {
         self.pause = Some(pause);
         self
@@ -167,7 +167,8 @@ impl Peer {
             let verb = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
             let friendly = self.friendly(&verb, over_tls);
             let reply = self.reply(&line, &friendly);
-            // The data comes without being asked for, and is noted before the reply: who has that may look.
+            // The data arrives without being asked for, and is recorded before the reply: once a test has the reply, it
+            // may look.
             if verb == "BDAT" {
                 let size = line.split(' ').nth(1).and_then(|size| size.parse().ok()).unwrap_or(0);
                 let mut data = vec![0; size];

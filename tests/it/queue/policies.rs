@@ -1,4 +1,4 @@
-//! What domains demand of those who send to them: DANE and MTA-STS.
+//! Domains' requirements for senders: DANE and MTA-STS.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ fn by_authority(host: &str) -> (CertificateDer<'static>, TlsAcceptor) {
     (root.der().clone(), acceptor(vec![own.der().clone(), root.der().clone()], &own_key))
 }
 
-/// Sends one message and waits until it was tried; the policy that its event names when it was passed on.
+/// Sends one message and waits until it was tried; returns the policy that its event names when it was relayed.
 async fn tried(world: &World) -> Option<String> {
     let id = world.send(&mail(&["a@x.test"])).await;
     world
@@ -81,7 +81,7 @@ fn signed_records_vouch_for_certificates() {
             // Records that cannot be used ask for TLS with any certificate.
             (format!("SECURE TLSA 1 1 1 {nothing}"), Some(&shown), Some("dane")),
             (format!("SECURE TLSA 1 1 1 {nothing}"), None, None),
-            // Unsigned ones count for nothing, and what cannot be looked up may be an attack.
+            // Unsigned ones are ignored, and a failed look-up may be an attack.
             (format!("TLSA 3 1 1 {nothing}"), Some(&shown), Some("opportunistic")),
             ("FAIL".to_owned(), Some(&shown), None),
             ("BOGUS".to_owned(), Some(&shown), None),
@@ -154,7 +154,7 @@ struct Web {
     network: Arc<Network>,
     acceptor: TlsAcceptor,
     page: Arc<Mutex<Option<String>>>,
-    /// Bodies that were sent to it.
+    /// Request bodies it received.
     posted: Arc<Mutex<Vec<Vec<u8>>>>,
     tasks: Tasks,
 }
@@ -219,7 +219,7 @@ fn policy(mode: &str, host: &str) -> Option<String> {
     Some(format!("version: STSv1\r\nmode: {mode}\r\nmx: {host}\r\nmax_age: 86400\r\n"))
 }
 
-/// Forgets the policies that worlds before have kept.
+/// Drops the policies that earlier worlds have kept.
 async fn forget(database: &postrider::storage::database::Database) {
     database.execute("DELETE FROM mta_sts_policies", &[]).await.unwrap();
 }
@@ -248,12 +248,12 @@ fn policies_are_obeyed() {
         for (page, secure, wanted) in [
             (policy("enforce", "mx.x.test"), true, Some("mta-sts")),
             (policy("enforce", "*.x.test"), true, Some("mta-sts")),
-            // Without TLS, or at another host than the policy names, it is not sent.
+            // Without TLS, or at a host the policy does not name, it is not sent.
             (policy("enforce", "mx.x.test"), false, None),
             (policy("enforce", "other.x.test"), true, None),
             (policy("testing", "other.x.test"), false, Some("none")),
             (policy("none", "other.x.test"), false, Some("none")),
-            // Without a policy that can be had there is none.
+            // If no policy can be fetched, there is none.
             (None, false, Some("none")),
             (Some("nonsense".to_owned()), false, Some("none")),
         ] {
@@ -304,7 +304,7 @@ fn a_policy_once_seen_holds_until_its_time_is_over() {
         // It is known after a restart, too.
         let world = world.restart().await;
         world.queue.start();
-        // Somebody takes the announcement, the policy and the host's TLS away.
+        // Somebody removes the announcement, the policy and the host's TLS.
         world.zone.remove("_mta-sts.x.test");
         *web.page.lock() = None;
         let plain = web.network.host("192.0.2.1", Peer::new());
@@ -336,7 +336,7 @@ fn a_policy_that_could_not_be_read_is_looked_for_again() {
         world.database.execute("ALTER TABLE mta_sts_policies RENAME TO away", &[]).await.unwrap();
         world.queue.start();
         let _ = tried(&world).await;
-        // A connection that is still there would be used again, as it was opened.
+        // A connection that is still open would be reused as it was opened.
         world.until_quiet().await;
         world.database.execute("ALTER TABLE away RENAME TO mta_sts_policies", &[]).await.unwrap();
         let before = plain.taken().len();
@@ -346,7 +346,7 @@ fn a_policy_that_could_not_be_read_is_looked_for_again() {
     });
 }
 
-/// Though it is announced as the same one, so that it does not end just when it cannot be fetched.
+/// Although it is announced unchanged, so that it does not expire just when it cannot be fetched.
 #[test]
 fn a_policy_is_fetched_again_before_its_time_is_over() {
     on_sqlite(|database| async move {
@@ -359,7 +359,7 @@ fn a_policy_is_fetched_again_before_its_time_is_over() {
         for (hours, wanted) in [(0, "mta-sts"), (20, "mta-sts")] {
             world.clock.advance(Duration::from_secs(hours * 3600));
             assert_eq!(tried(&world).await.as_deref(), Some(wanted), "{hours}");
-            // Over a connection that is still open no policy is asked for.
+            // Over an open connection no policy is requested.
             world.until_quiet().await;
         }
         *web.page.lock() = None;
@@ -369,7 +369,7 @@ fn a_policy_is_fetched_again_before_its_time_is_over() {
     });
 }
 
-/// What was counted for x.test, as policy types with what failed and how often it went well and did not.
+/// The counts for x.test, as policy types with the failure and the numbers of successes and failures.
 async fn counted(world: &World) -> Vec<(PolicyType, Option<ResultType>, u64, u64)> {
     world.reports.flush().await.unwrap();
     let day = Reports::day_of(world.clock.now());
@@ -389,7 +389,7 @@ fn what_was_seen_is_counted_for_reports() {
     use PolicyType::{NoPolicyFound, Sts};
     use ResultType::{CertificateNotTrusted, StartTlsNotSupported, StsPolicyFetchError, ValidationFailure};
     on_sqlite(|database| async move {
-        // The policy, whether the host has TLS, and with the certificate that is trusted; what is counted.
+        // The policy, whether the host has TLS, and with the trusted certificate; returns the counts.
         for (page, secure, proper, wanted) in [
             (policy("enforce", "mx.x.test"), true, true, vec![(Sts, None, 1, 0)]),
             (policy("enforce", "mx.x.test"), false, true, vec![(Sts, Some(StartTlsNotSupported), 0, 1)]),

@@ -1,5 +1,5 @@
-//! Delivery to a Postfix that knows nothing of us. It needs root, which Postfix's master does; without Postfix or root the
-//! test says so and passes, unless `POSTRIDER_TEST_REQUIRE_ALL=1` makes that a failure.
+//! Delivery to an unmodified Postfix. It needs root, as Postfix's master does; without Postfix or root the test says so
+//! and passes, unless `POSTRIDER_TEST_REQUIRE_ALL=1` makes that a failure.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ postlog unix-dgram n - n - 1 postlogd
 ";
 
 impl Postfix {
-    /// Starts one that takes mail for `peer.test` into one Maildir; `None` where that cannot be.
+    /// Starts one that accepts mail for `peer.test` into one Maildir; `None` where that is impossible.
     fn start(extra: &str) -> Option<Self> {
         let root = Command::new("id").arg("-u").output().ok()?.stdout == b"0\n";
         let found =
@@ -112,7 +112,7 @@ fn required() -> bool {
     std::env::var("POSTRIDER_TEST_REQUIRE_ALL").is_ok_and(|value| value == "1")
 }
 
-/// A Postfix with a line more in its settings; `None`, where that may be, after saying so.
+/// A Postfix with one more line in its settings; `None`, with a message, where that is allowed.
 fn started(extra: &str) -> Option<Postfix> {
     let postfix = Postfix::start(extra);
     if postfix.is_none() {
@@ -137,7 +137,7 @@ for part in message.walk():
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// Postfix without 8BITMIME, and a foreign reader of what has arrived there.
+/// Postfix without 8BITMIME, and an independent reader of what has arrived there.
 #[test]
 fn gets_what_its_lines_can_hold() {
     crate::accounts::engines::run(Dialect::Sqlite, |database: Database| async move {
@@ -201,7 +201,7 @@ fn takes_our_mail() {
         let more = world.send(&mail(&["bob@peer.test"])).await;
         world
             .until("both are there", async || {
-                // While Postfix is starting nobody listens; the wait until the next attempt is not waited for.
+                // Nobody listens while Postfix is starting; the pause until the next attempt is skipped.
                 let _ = world.queue.retry(&postrider::storage::spool::Selection::All).await;
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 postfix.messages().len() == 2

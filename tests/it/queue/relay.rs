@@ -1,4 +1,4 @@
-//! Messages reach other hosts, later if not now.
+//! Messages reach other hosts, if not now then later.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ on_every_engine!(
     replies_that_end_in_a_line_feed_are_understood,
 );
 
-/// The replies to the RCPT commands that were sent along do not come any more.
+/// The replies to the pipelined RCPT commands no longer arrive.
 async fn a_refused_sender_is_told_so_though_the_host_hangs_up(database: Database) {
     let world = World::new(database, SetUp::default());
     world.zone.add("x.test A 192.0.2.1\nsender.test A 192.0.2.2").unwrap();
@@ -66,7 +66,7 @@ async fn replies_that_end_in_a_line_feed_are_understood(database: Database) {
     world.restart().await;
 }
 
-/// To a host that does not take such addresses.
+/// To a host that does not accept such addresses.
 async fn one_international_address_keeps_the_message_from_nobody_else(database: Database) {
     let world = World::new(database, SetUp::default());
     world.zone.add("x.test A 192.0.2.1\nsender.test A 192.0.2.2").unwrap();
@@ -163,7 +163,7 @@ async fn goes_to_the_next_host_only_when_the_first_does_not_talk(database: Datab
     world.restart().await;
 }
 
-/// RFC 5321 §3.1: what a host says before it has heard of a message is not about the message.
+/// RFC 5321 §3.1: a host's replies before it has heard of a message are not about the message.
 async fn hosts_that_do_not_greet_are_passed_over(database: Database) {
     let world = World::new(database, SetUp::default());
     world.zone.add("x.test MX 5 a.x.test\nx.test MX 10 b.x.test\na.x.test A 192.0.2.1\nb.x.test A 192.0.2.3").unwrap();
@@ -239,7 +239,7 @@ async fn gives_up_in_the_end(database: Database) {
     world.restart().await;
 }
 
-/// As by a disk that fails.
+/// As with a failing disk.
 async fn a_message_that_cannot_be_read_is_given_up_in_the_end(database: Database) {
     let world = World::new(database, SetUp::default());
     world.zone.add("x.test A 192.0.2.1\nsender.test A 192.0.2.2").unwrap();
@@ -261,7 +261,7 @@ async fn a_message_that_cannot_be_read_is_given_up_in_the_end(database: Database
     world.restart().await;
 }
 
-/// Lets time pass until an entry is tried no more, which takes the five days of the settings.
+/// Lets time pass until an entry is no longer tried, after the five days of the settings.
 async fn until_given_up(world: &World, id: QueueId) {
     world.until_tried(id, 1).await;
     let mut half_hours = 0;
@@ -271,7 +271,7 @@ async fn until_given_up(world: &World, id: QueueId) {
         world.clock.advance(Duration::from_secs(1_800));
         half_hours += 1;
         tokio::time::sleep(Duration::from_millis(10)).await;
-        // Whatever is due now is tried before time goes on.
+        // Everything due now is tried before time passes.
         world
             .until("nothing is due", async || {
                 let due = world.spool.next_due("", &[]).await.unwrap();
@@ -420,7 +420,7 @@ async fn a_result_that_the_database_refuses_holds_the_recipient(database: Databa
     world.restart().await;
 }
 
-/// Of the engines only PostgreSQL can count what it refuses: a sequence goes on when a transaction is rolled back.
+/// Only PostgreSQL can count what it refuses: a sequence keeps its value when a transaction is rolled back.
 #[test]
 fn a_result_that_the_database_will_have_later_is_kept() {
     engines::run(Dialect::Postgres, kept_later);
@@ -485,7 +485,7 @@ async fn an_exchanger_that_is_this_server_itself_ends_the_way(database: Database
     behind.answers("EHLO", "250-Mail.Example.test hello\r\n250 PIPELINING", 9);
     let other = world.network.host("192.0.2.4", Peer::new());
     world.queue.start();
-    // By address, and by the name it greets with; a better host is still asked.
+    // By address, and by the name in its greeting; a better host is still asked.
     world.send(&mail(&["a@alias.test", "b@hidden.test", "c@near.test"])).await;
     world.until_empty().await;
     assert_eq!(itself.connections(), 0);

@@ -1,4 +1,4 @@
-//! What administrators do with entries, one or many at a time: listed, held, released, deleted.
+//! Administrators' operations on entries, one or many at a time: list, hold, release, delete.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn holds_releases_and_deletes(database: Database) {
     let held = world.spool.list(&Selection::Held, None, 10).await.unwrap();
     assert_eq!(held[0].entry.hold_reason.as_deref(), Some("suspicious"));
     assert!(held[0].recipients.iter().all(|one| one.state == RecipientState::Held));
-    // Whoever is still held is held for the reason there was.
+    // Recipients still held keep the original reason.
     let one = Selection::Recipient("a@x.test".parse().unwrap());
     assert_eq!(world.spool.release(&one).await.unwrap(), 1);
     let listing = world.spool.entry(id).await.unwrap();
@@ -99,7 +99,7 @@ async fn what_is_released_is_not_deleted_with_the_quarantine(database: Database)
         let new = NewEntry { mail: &mail, recipients, message_id: None, hold: Some(hold.to_owned()) };
         ids.push(world.spool.commit(new).await.unwrap());
     }
-    // After whoever deletes what is too old has looked at it.
+    // After the process that deletes old entries has looked at it.
     assert_eq!(world.spool.release(&Selection::Entry(ids[0])).await.unwrap(), 2);
     for (id, deleted) in ids.iter().zip([0, 2, 0]) {
         assert_eq!(world.spool.delete_quarantined(*id).await.unwrap(), deleted);

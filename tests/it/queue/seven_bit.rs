@@ -1,4 +1,4 @@
-//! Hosts that take 7-bit lines only get what they can take, the others what came.
+//! Hosts that accept only 7-bit lines get a form they can accept, the others the original.
 
 use postrider::foundations::event::EventKind;
 use postrider::foundations::mail::{BodyKind, Mail, Message};
@@ -49,7 +49,7 @@ async fn content_is_encoded_for_the_host_that_needs_it(database: Database) {
     relayed.sort_by_key(|event| event.subject.clone());
     let converted = relayed.iter().map(|event| event.details.get("converted").cloned()).collect::<Vec<_>>();
     assert_eq!(converted, [Some("7bit".into()), None]);
-    // Octets without lines go to a host that takes lines, of eight bits or of seven.
+    // Octets without lines go to a host that accepts lines, of eight bits or of seven.
     let octets =
         "MIME-Version: 1.0\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\n\r\n\0bare\nfeeds\n";
     world.send(&declared(&["a@x.test", "b@y.test"], BodyKind::BinaryMime, octets)).await;
@@ -74,7 +74,7 @@ async fn what_must_not_be_changed_comes_back(database: Database) {
     let [told] = &sender.taken()[..] else { panic!("{:?}", sender.taken()) };
     assert!(told.data.contains("signed or encrypted"), "{told:?}");
     assert_eq!(x.taken(), []);
-    // Nobody has asked for more than passing it on.
+    // Nobody has asked for more than relaying.
     world.send(&declared(&["a@x.test"], BodyKind::SevenBit, signed)).await;
     world.until_empty().await;
     assert!(x.taken()[0].data.ends_with("gr\u{fc}n\r\n--b--\r\n"));

@@ -100,7 +100,7 @@ async fn two_nodes_that_settle_the_last_two_recipients_leave_no_entry(database: 
     let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
     let claimed = world.spool.claim(claim(&[])).await.unwrap();
     let keys: Vec<i64> = claimed[0].recipients.iter().map(|one| one.key).collect();
-    // What the other node does, as far as its commit.
+    // The other node's work, up to its commit.
     let mut other = database.begin().await.unwrap();
     other.execute("DELETE FROM queue_recipients WHERE id = ?", &[Val::from(keys[0])]).await.unwrap();
     let entry = [Val::from(id.to_string())];
@@ -135,7 +135,7 @@ async fn concurrent_commits_are_all_kept(database: Database) {
     assert_eq!(seen, ids.len());
 }
 
-/// An entry, and the key of its recipient, whose first claimant was held dead, so that another has it now.
+/// An entry, and the key of its recipient, whose first claimant was taken for dead, so that another has it now.
 async fn taken_over(world: &World) -> (QueueId, i64) {
     let mail = mail(&[]);
     let recipients = vec![to("a@x.test", "mx:x.test", world)];
@@ -162,7 +162,7 @@ async fn who_was_held_dead_settles_nothing_that_another_has(database: Database) 
         assert_eq!((one.owner.as_deref(), one.attempts, one.state), (Some("two"), 0, RecipientState::Waiting));
         assert!(one.report.is_none() && listing.entry.hold_reason.is_none());
     }
-    // Once that one has given it up, what the first knows counts.
+    // Once that one has given it up, the first one's result counts.
     assert!(world.spool.recover("two").await.unwrap().is_empty());
     world.spool.settle(id, ONE, &[(key, again)]).await.unwrap();
     let listing = world.spool.entry(id).await.unwrap();
@@ -190,7 +190,7 @@ async fn who_was_held_dead_settles_nothing_that_another_has_settled(database: Da
         world.spool.settle(id, ONE, &[(key, fate)]).await.unwrap();
         assert_eq!(told().await, (RecipientState::Finished, Some(Action::Failed)));
     }
-    // That it has arrived counts more than what the other has found, and is not taken back.
+    // An arrival outweighs the other's result, and is not taken back.
     let delivered = Fate::Reported(report(Action::Delivered, &world));
     world.spool.settle(id, ONE, &[(key, delivered)]).await.unwrap();
     for fate in late.into_iter().chain([failed]) {
@@ -212,9 +212,9 @@ async fn claims_are_exclusive_and_come_back(database: Database) {
     let (one, two) = (keys(&one.unwrap()), keys(&two.unwrap()));
     assert!(one.iter().all(|key| !two.contains(key)));
     assert_eq!(one.len(), 15);
-    // A node that comes back takes up its own; what it was sending may arrive twice.
+    // A node that comes back takes up its own claims; messages it was sending may arrive twice.
     world.spool.mark_sending("one", &one[..2]).await.unwrap();
-    // Not for one who has lost only one of them, nor with a sign of it left behind.
+    // Not for a node that has lost only one of them, nor with a trace of it left.
     let mixed = [one[2], two[0]];
     assert!(matches!(world.spool.mark_sending("one", &mixed).await, Err(Error::Overtaken)));
     let uncertain = world.spool.recover("one").await.unwrap();
@@ -233,7 +233,7 @@ async fn claims_are_exclusive_and_come_back(database: Database) {
     after.sort_unstable();
     lost.sort_unstable();
     assert_eq!(after, lost);
-    // A clock that is put forward beyond a lease takes nothing from a node that is at work: neither for itself, ...
+    // A clock set forward beyond a lease takes nothing from a working node: neither for itself, ...
     world.clock.advance(Duration::from_secs(7_200));
     assert!(world.spool.claim(claim(&[])).await.unwrap().is_empty());
     assert_eq!(world.spool.next_due("one", &[]).await.unwrap(), None);
@@ -244,7 +244,8 @@ async fn claims_are_exclusive_and_come_back(database: Database) {
     assert!(world.spool.claim(other("two")).await.unwrap().is_empty());
 }
 
-/// A node that is gone has noted what the database did not take; another reads it before it takes over what that one had.
+/// A node that is gone has noted results the database did not accept; another reads them before it takes over the
+/// claims.
 async fn notes_count_for_who_wrote_them(database: Database) {
     let world = World::new(database, SetUp::default());
     let recipients = vec![to("a@x.test", "mx:x.test", &world), to("b@x.test", "mx:x.test", &world)];
@@ -255,7 +256,7 @@ async fn notes_count_for_who_wrote_them(database: Database) {
     let now = world.clock.now();
     let report = Report { action: Action::Failed, status: "5.1.1".to_owned(), diagnostic: None, remote: None, at: now };
     let note = |key| Note::of(id, &(key, Fate::Reported(report.clone())), "one", None).unwrap();
-    // One of the two was given back, and is another's now.
+    // One of the two was given back, and now belongs to another.
     world.spool.give_back("one", &[others]).await.unwrap();
     assert_eq!(world.spool.claim(Claim { owner: "three", ..claim(&[]) }).await.unwrap().len(), 1);
     world.spool.note(&[note(mine), note(others)]).await.unwrap();
@@ -280,10 +281,10 @@ async fn what_a_forgotten_node_has_claimed_is_taken_over(database: Database) {
     one.join().await.unwrap();
     two.join().await.unwrap();
     assert_eq!(world.spool.claim(claim(&[])).await.unwrap().len(), 1);
-    // The database's clock was put forward: nobody has taken anything over, so the lease goes on.
+    // The database's clock was set forward: nobody has taken anything over, so the lease continues.
     world.database.execute("UPDATE queue_nodes SET lease_end = 1 WHERE node = 'one'", &[]).await.unwrap();
     assert!(one.renew().await.unwrap());
-    // It could not leave a mark, or that is gone.
+    // It could not leave a mark, or the mark is gone.
     std::fs::remove_dir_all(marks.path().join("nodes")).unwrap();
     let seen = async || two.neighbours().await.unwrap().into_iter().map(|other| (other.is_alive, other.is_given_up));
     assert_eq!(seen().await.collect::<Vec<_>>(), [(true, false)]);
@@ -350,7 +351,7 @@ async fn what_has_happened_since_is_still_told(database: Database) {
     let key = world.spool.claim(claim(&[])).await.unwrap()[0].recipients[0].key;
     world.spool.settle(id, ONE, &[(key, delayed(&world))]).await.unwrap();
     let pending = world.spool.pending_report(id).await.unwrap().unwrap();
-    // While the sender is told that it takes long, it is given up.
+    // While the sender is being told of the delay, it is given up.
     let failed = Fate::Reported(report(Action::Failed, &world));
     world.spool.settle(id, Settler::Administrator, &[(key, failed)]).await.unwrap();
     assert!(matches!(world.spool.commit_report(&pending, None).await, Err(Error::Overtaken)));
@@ -390,7 +391,7 @@ async fn sweeps_orphans(database: Database) {
         let new = NewEntry { mail: &mail, recipients, message_id: None, hold: None };
         ids.push(world.spool.commit(new).await.unwrap());
     }
-    // The row is gone, the body is not: what a crash between the two leaves.
+    // The row is gone, the body is not: the result of a crash between the two.
     for sql in ["DELETE FROM queue_recipients WHERE entry = ?", "DELETE FROM queue_entries WHERE id = ?"] {
         database.execute(sql, &[ids[0].to_string().into()]).await.unwrap();
     }
@@ -403,7 +404,7 @@ async fn sweeps_orphans(database: Database) {
 async fn what_is_being_queued_is_no_orphan(database: Database) {
     let world = World::new(database, SetUp::default());
     let mail = mail(&[]);
-    // By a clock that was put forward every body is old.
+    // By a clock that was set forward every body is old.
     world.clock.advance(Duration::from_secs(2 * 3_600));
     for _ in 0..20 {
         let recipients = vec![to("a@x.test", "mx:x.test", &world)];
@@ -429,7 +430,7 @@ async fn a_body_that_could_not_be_removed_is_removed_later(database: Database) {
     world.queue.start();
     let id = world.send(&mail(&["a@x.test"])).await;
     world.until("it is in flight", async || peer.heard.lock().iter().any(|line| line == "DATA")).await;
-    // A directory is in its place, which cannot be removed as a file.
+    // A directory is in its place, which cannot be deleted as a file.
     let body = world.body(id);
     std::fs::remove_file(&body).unwrap();
     std::fs::create_dir(&body).unwrap();

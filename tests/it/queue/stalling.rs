@@ -1,4 +1,4 @@
-//! Destinations that take a connection and then say nothing: those that answer do not wait for them.
+//! Destinations that accept a connection and then stay silent: responsive ones do not wait for them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ crate::accounts::engines::on_every_engine!(
     a_message_that_may_have_arrived_is_waited_for,
 );
 
-/// Connections over TCP to one listener for all addresses of 198.51.100.0/24 and 203.0.113.0/24; the network without sockets
+/// TCP connections to one listener for all addresses of 198.51.100.0/24 and 203.0.113.0/24; the network without sockets
 /// for all others.
 struct Mixed {
     listener: SocketAddr,
@@ -89,7 +89,7 @@ fn world(database: Database, queue: QueueSettings, listener: SocketAddr, good: P
     (world, good)
 }
 
-/// Waits until `count` messages have come to the host that answers; how long that took.
+/// Waits until `count` messages have reached the responsive host; returns how long that took.
 async fn taken(world: &World, peer: &Peer, count: usize) -> Duration {
     let begin = Instant::now();
     world.until("mail to the destination that answers is there", async || peer.taken().len() >= count).await;
@@ -114,10 +114,10 @@ async fn those_that_answer_do_not_wait_for_those_that_stall(database: Database) 
     }
     world.queue.start();
     world.until("all places are taken", async || world.queue.connections() >= 10).await;
-    // Nothing is known of it, and 100 stand before it.
+    // Nothing is known of it, and 100 are ahead of it.
     world.send(&mail(&["a@good.test"])).await;
     let unknown = taken(&world, &good, 1).await;
-    // From now on it has places of its own.
+    // From now on it has slots of its own.
     for n in 2..6 {
         world.send(&mail(&["a@good.test"])).await;
         let known = taken(&world, &good, n).await;
@@ -177,7 +177,7 @@ async fn a_message_that_may_have_arrived_is_waited_for(database: Database) {
     for n in 1..3 {
         world.send(&mail(&[&format!("a@stall{n}.test")])).await;
     }
-    // It has stepped aside, and a stalling one has its place and wants to stand aside too.
+    // It has stepped aside, and a stalling one has its slot and wants to step aside too.
     world.until("another is under way", async || world.queue.connections() == 2).await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     gate.add_permits(1);

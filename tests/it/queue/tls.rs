@@ -1,4 +1,4 @@
-//! How far TLS is insisted on.
+//! How strictly TLS is enforced.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ pub(crate) fn on_sqlite<F: Future<Output = ()>>(test: fn(Database) -> F) {
     crate::accounts::engines::run(postrider::storage::database::Dialect::Sqlite, test);
 }
 
-/// A certificate that vouches for itself, for this host.
+/// A self-signed certificate for this host.
 pub(crate) fn certificate(host: &str) -> (CertificateDer<'static>, TlsAcceptor) {
     let made = rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
     (certificate.clone(), acceptor(vec![certificate], &made.signing_key))
 }
 
-/// A server that shows these certificates, its own first.
+/// A server that presents these certificates, its own first.
 pub(crate) fn acceptor(chain: Vec<CertificateDer<'static>>, key: &rcgen::KeyPair) -> TlsAcceptor {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -82,7 +82,7 @@ fn plain_text_goes_where_the_handshake_fails_unless_tls_is_required() {
             let outbound = OutboundSettings { tls: level, ..OutboundSettings::default() };
             let world = World::new(database.clone(), SetUp { outbound, ..SetUp::default() });
             world.zone.add(ZONE).unwrap();
-            // It says that it can, and then hangs up.
+            // It announces TLS, and then hangs up.
             let peer = world.network.host("192.0.2.1", Peer::new().extensions(&["STARTTLS"]));
             world.queue.start();
             let id = world.send(&mail(&["a@x.test"])).await;
@@ -149,7 +149,7 @@ fn require_tls_goes_all_the_way_or_not_at_all() {
 #[test]
 fn what_one_message_demands_stops_no_other() {
     on_sqlite(|database| async move {
-        // Without TLS it goes back at once; a certificate may be mended. Either way the host takes all else.
+        // Without TLS it is returned at once; a certificate may be fixed. Either way the host accepts everything else.
         for (peer, fate, status) in [
             (Peer::new(), EventKind::Failed, "5.7.10"),
             (Peer::new().tls(certificate("other.test").1), EventKind::Deferred, "4.7.5"),

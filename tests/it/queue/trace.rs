@@ -1,4 +1,4 @@
-//! One query answers where a message is, and why.
+//! A single query shows where a message is, and why.
 
 use postrider::foundations::clock::Clock as _;
 use postrider::foundations::event::EventKind;

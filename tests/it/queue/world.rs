@@ -30,7 +30,7 @@ use postrider::storage::spool::{Selection, Spool, SpoolSettings, body_path};
 use super::peer::Network;
 use crate::harness::PATIENCE;
 
-/// A clock that moves when the test says so, and wakes those who sleep by it. Cloning gives another handle.
+/// A clock that moves when the test says so, and wakes sleepers. Cloning gives another handle.
 #[derive(Debug, Clone)]
 pub(crate) struct TestClock(Arc<Hands>);
 
@@ -38,7 +38,7 @@ pub(crate) struct TestClock(Arc<Hands>);
 struct Hands {
     now: AtomicI64,
     moved: tokio::sync::watch::Sender<()>,
-    /// Who sleeps by it next panics.
+    /// The next to sleep by it panics.
     breaks: AtomicBool,
 }
 
@@ -50,7 +50,7 @@ impl TestClock {
         Self(Arc::new(Hands { now: AtomicI64::new(now), moved, breaks: AtomicBool::new(false) }))
     }
 
-    /// Whoever sleeps by it next panics, once.
+    /// The next to sleep by it panics, once.
     pub(crate) fn break_down(&self) {
         self.0.breaks.store(true, Ordering::SeqCst);
     }
@@ -64,7 +64,7 @@ impl TestClock {
         self.0.moved.send_replace(());
     }
 
-    /// Whoever sleeps by it sleeps on.
+    /// Further sleepers sleep on.
     pub(crate) fn put_back(&self, span: Duration) {
         self.0.now.fetch_sub(i64::try_from(span.as_micros()).unwrap(), Ordering::SeqCst);
     }
@@ -89,12 +89,12 @@ impl Clock for TestClock {
     }
 }
 
-/// Mailboxes that only count, and refuse whom they are told to.
+/// Mailboxes that only count, and refuse the given recipients.
 #[derive(Debug, Default)]
 pub(crate) struct Mailboxes {
     pub(crate) stored: Mutex<Vec<(String, String)>>,
     pub(crate) full: Mutex<Vec<String>>,
-    /// Whose delivery panics.
+    /// Delivery to this one panics.
     pub(crate) broken: Mutex<Vec<String>>,
 }
 
@@ -139,13 +139,13 @@ pub(crate) struct World {
     set_up: SetUp,
 }
 
-/// What a test wants to be different.
+/// What a test changes.
 #[derive(Clone)]
 pub(crate) struct SetUp {
     pub(crate) queue: QueueSettings,
     pub(crate) outbound: OutboundSettings,
     pub(crate) roots: Roots,
-    /// Instead of the network without sockets.
+    /// Used instead of the network without sockets.
     pub(crate) connector: Option<Arc<dyn Connector>>,
 }
 
@@ -231,7 +231,7 @@ impl World {
         }
     }
 
-    /// Stops everything and makes the world anew on the same database and spool, as a restart does.
+    /// Stops everything and recreates the world on the same database and spool, as a restart does.
     pub(crate) async fn restart(self) -> Self {
         assert!(self.tasks.stop(Duration::from_secs(10)).await, "the workers end");
         assert!(self.storage.stop(Duration::from_secs(10)).await, "the writers end");
@@ -239,7 +239,7 @@ impl World {
         Self::with(database, set_up, clock, zone, network, spool_directory)
     }
 
-    /// Forgets everything in memory without stopping anything, as a crash does. What was in flight is cut off.
+    /// Drops everything in memory without stopping anything, as a crash does. Work in flight is cut off.
     pub(crate) fn crash(self) -> Self {
         let Self { database, set_up, clock, zone, network, spool_directory, tasks, storage, .. } = self;
         tasks.token().cancel();
@@ -258,7 +258,7 @@ impl World {
         body_path(&self.spool_directory.path().join("spool"), id)
     }
 
-    /// Queues a message and starts working on it if the queue runs.
+    /// Queues a message and starts work on it if the queue runs.
     pub(crate) async fn send(&self, mail: &Mail) -> QueueId {
         let recipients = mail.envelope.recipients.iter().cloned().map(|one| (one, Bound::Elsewhere)).collect();
         self.queue
@@ -290,7 +290,7 @@ impl World {
         self.until("no connection is open", async || self.queue.connections() == 0).await;
     }
 
-    /// Waits until the entry has been tried so often and nobody is at it.
+    /// Waits until the entry has been tried this often and nobody is working on it.
     pub(crate) async fn until_tried(&self, id: QueueId, attempts: u32) {
         self.until("the entry has been tried", async || {
             let Ok(listing) = self.queue.show(id).await else { return false };

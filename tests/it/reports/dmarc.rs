@@ -77,7 +77,7 @@ const FAILURES: &str = "_dmarc.sender.test TXT v=DMARC1; p=none; ruf=mailto:fail
 async fn single_failures_are_told_and_received() {
     let settings = "[reports]\nfailures = true\nfailures_per_domain = 2\naddresses = [\"ann@example.test\"]";
     let (host, peer, _) = start(settings, FAILURES).await;
-    // One is real, of three that are not the owner hears of two.
+    // One is real; of three that are not, the owner hears of two.
     for address in ["192.0.2.44", "192.0.2.66", "192.0.2.67", "192.0.2.68"] {
         assert_eq!(from_outside(&host, address, "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
     }
@@ -85,7 +85,7 @@ async fn single_failures_are_told_and_received() {
     let mails = peer.wait_for(2).await;
     let report_in = |content: &str| Feedback::parse_rfc5322(content.as_bytes()).unwrap().into_owned();
     let source = |content: &str| report_in(content).source_ip().unwrap().to_string();
-    // They leave together, and either may be there first.
+    // They are sent together, and either may arrive first.
     let first = mails.iter().find(|mail| source(&mail.content) == "192.0.2.66").unwrap();
     assert_eq!((first.from.as_str(), first.to.as_slice()), ("", ["fail@sender.test".to_owned()].as_slice()));
     let report = report_in(&first.content);
@@ -116,7 +116,7 @@ async fn failures_are_told_to_nobody_unless_it_is_wanted() {
     let (host, peer, _) = start("", FAILURES).await;
     assert_eq!(from_outside(&host, "192.0.2.66", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
     assert_eq!(host.parts().reports.take_failures().len(), 1);
-    // What was noted meanwhile is dropped: the reporter has looked when the day's other work is done.
+    // Counts added meanwhile are dropped: the reporter has looked when the day's other work is done.
     assert_eq!(from_outside(&host, "192.0.2.66", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
     next_day(&host, &peer, 0).await;
     assert!(peer.messages().is_empty());
@@ -133,10 +133,10 @@ async fn what_is_claimed_does_not_stand_before_others() {
     let [(kind, day, domain)] = &waiting(now).await[..] else { panic!("the day's counts are there") };
     assert!(reports.claim(*kind, *day, domain, now).await.unwrap());
     assert_eq!(waiting(now).await, []);
-    // Whoever has claimed it has not sent it.
+    // The claimant has not sent it.
     let later = now + std::time::Duration::from_secs(3_601);
     assert_eq!(waiting(later).await.len(), 1);
-    // Another process has counted more of that day, and writes it when the report has gone.
+    // Another process has counted more of that day, and writes it after the report was sent.
     reports.settle(*kind, *day, domain, now).await.unwrap();
     assert_eq!(from_outside(&host, "192.0.2.44", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
     reports.flush().await.unwrap();
@@ -151,7 +151,7 @@ async fn who_wants_none_counts_nothing() {
     host.parts().reports.flush().await.unwrap();
     host.clock().advance(std::time::Duration::from_secs(29 * 3600));
     let reports = &host.parts().reports;
-    // What was counted is forgotten when its day is over.
+    // The counts are deleted when their day is over.
     until("nothing waits", async || {
         reports.waiting(i64::MAX, Timestamp::from_unix_seconds(i64::from(u32::MAX)), 10).await.unwrap().is_empty()
     })
@@ -165,7 +165,7 @@ async fn reports_about_us_are_kept() {
     let (host, peer, _) = start("[reports]\naddresses = [\"ann@example.test\"]", ZONE).await;
     assert_eq!(from_outside(&host, "192.0.2.44", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
     let mails = next_day(&host, &peer, 1).await;
-    // What we have sent to others comes to us, twice.
+    // The reports we have sent to others come to us, twice.
     for _ in 0..2 {
         let content = &mails[0].content;
         assert_eq!(from_outside(&host, "192.0.2.44", "agg@sender.test", "ann@example.test", content).await, 250);
@@ -208,7 +208,7 @@ impl Queueing for Full {
     }
 }
 
-/// Has a reporter whose messages go into this queue look once what is due at a moment after the host's.
+/// Makes a reporter whose messages go into this queue look once at what is due at a moment after the host's.
 async fn report_once(host: &Host, zone: &str, queue: &Arc<Full>, later: Duration) {
     let (clock, resolver, tasks, parts) = (TestClock::new(), ZoneResolver::new(), Tasks::new(), host.parts());
     resolver.add(zone).unwrap();
@@ -231,7 +231,7 @@ async fn report_once(host: &Host, zone: &str, queue: &Arc<Full>, later: Duration
     looking.await.unwrap();
 }
 
-/// Counts a message, and the same once more as if the domain had had another policy on the same day.
+/// Counts a message, and the same again as if the domain had had another policy on the same day.
 async fn count_under_two_policies(host: &Host, from: &str, to: &str) {
     assert_eq!(from_outside(host, "192.0.2.44", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
     let reports = &host.parts().reports;

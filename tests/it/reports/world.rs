@@ -1,4 +1,4 @@
-//! A server that strangers speak to, and what it sends them.
+//! A server that strangers send to, and what it sends them.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use postrider::services::filter::authentication::dkim::{Algorithm, generate};
 
 use crate::harness::{Host, Peer, Received, Smtp, until};
 
-/// Listeners of which the one for strangers believes who they say they are, as behind a load balancer.
+/// Listeners of which the one for strangers believes the addresses they claim, as behind a load balancer.
 const LISTENERS: &str = "[[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\nproxies = [\"127.0.0.1/32\"]\n\
                          [[listener]]\nprotocol = \"submissions\"\nbind = [\"127.0.0.1:0\"]\n";
 
@@ -23,7 +23,7 @@ pub(super) async fn start(settings: &str, zone: &str) -> (Host, Peer, String) {
     let host =
         Host::start().settings(&format!("{settings}\n{LISTENERS}\n{key}")).user("ann@example.test").dns(zone).await;
     host.detour().lead("192.0.2.25".parse().unwrap(), peer.address);
-    // The key is read when the first message is signed: while the directory is still there.
+    // The key is read when the first message is signed: while the directory still exists.
     let mut submission = host.submission("ann@example.test").await;
     let own = "From: ann@example.test\r\nSubject: x\r\n\r\nx\r\n";
     assert_eq!(submission.deliver("ann@example.test", &["ann@example.test"], own).await.code, 250);

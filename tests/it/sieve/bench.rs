@@ -1,4 +1,4 @@
-//! The words of `vnd.dovecot.testsuite`, with which the tests of the suite are written.
+//! The commands of `vnd.dovecot.testsuite`, in which the tests of the suite are written.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use postrider::services::sieve::{
 
 use super::world::SuiteWorld;
 
-/// The names of the words.
+/// The names of the commands.
 pub(super) struct Words;
 
 const COMMANDS: &[&str] = &[
@@ -67,7 +67,7 @@ pub(super) struct Bench {
     script: Option<Script>,
     binaries: BTreeMap<String, Script>,
     errors: Vec<String>,
-    /// What the script under test has decided; `None` when it is the file itself that decides.
+    /// The decisions of the script under test; `None` when it is the file itself that decides.
     actions: Option<Vec<Action>>,
     facts: Option<Situation<'static>>,
 }
@@ -176,7 +176,7 @@ impl Bench {
         }
     }
 
-    /// Puts a stored or sent message in the place of the one looked at.
+    /// Replaces the current message by a stored or sent one.
     fn show(&self, arguments: &Arguments<'_>, stage: &mut Stage<'_, 'static>) -> bool {
         let index = usize::try_from(arguments.number()).unwrap();
         if arguments.has("smtp") {
@@ -199,7 +199,7 @@ fn size(text: &str) -> Option<u32> {
     ByteSize::parse(text).and_then(|size| u32::try_from(size.get()).ok())
 }
 
-/// What a script may ask about at the beginning of a file.
+/// The environment at the beginning of a file.
 pub(super) fn situation(world: &'static SuiteWorld) -> Situation<'static> {
     Situation {
         message: leak(Message::new("")),
@@ -218,7 +218,7 @@ pub(super) fn situation(world: &'static SuiteWorld) -> Situation<'static> {
     }
 }
 
-/// The envelope follows the header, as theirs does.
+/// The envelope follows the header, as in Pigeonhole.
 fn set_message(situation: &mut Situation<'static>, message: Message) {
     let bytes = message.bytes();
     let section = HeaderSection::of(&bytes);
@@ -238,7 +238,7 @@ fn set_message(situation: &mut Situation<'static>, message: Message) {
     situation.message = leak(message);
 }
 
-/// The arguments of a word.
+/// The arguments of a command.
 struct Arguments<'a>(&'a [ForeignArgument]);
 
 impl Arguments<'_> {
@@ -261,7 +261,7 @@ impl Arguments<'_> {
         self.0.iter().flat_map(of).collect()
     }
 
-    /// Compares values with the last strings, as the tags say.
+    /// Compares values with the last strings, according to the tags.
     fn matches(&self, values: &[String]) -> bool {
         let texts = self.texts();
         let Some(key) = texts.last() else { return false };

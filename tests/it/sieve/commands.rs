@@ -9,7 +9,7 @@ use crate::harness::{Host, cli};
 
 const ANN: &str = "ann@example.test";
 
-/// What a command prints, and how it ends.
+/// A command's output and status.
 async fn run(host: &Host, arguments: &[&str], input: &str) -> (Value, i32) {
     cli::run(&host.config(), arguments, input).await
 }
@@ -35,7 +35,7 @@ async fn scripts_are_managed_beside_the_running_server() {
     assert_eq!(run(&host, &["sieve", "delete", ANN, "main"], "").await.1, 1);
     assert_eq!(run(&host, &["sieve", "activate", ANN, "none"], "").await.1, 4);
     assert_eq!(run(&host, &["sieve", "list", "nobody@example.test"], "").await.1, 4);
-    // It counts at once.
+    // It takes effect at once.
     let reply = host.smtp().await.deliver("eve@elsewhere.test", &[ANN], &letter("a", "work")).await;
     assert_eq!(reply.code, 250);
     assert!(host.imap(ANN).await.ok("STATUS Work (MESSAGES)").await.untagged.concat().contains("MESSAGES 1"));

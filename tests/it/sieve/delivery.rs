@@ -1,4 +1,4 @@
-//! What scripts do with mail that stays here.
+//! Effects of scripts on mail that stays here.
 
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ async fn a_script_with_mistakes_loses_nothing_and_its_owner_is_told_once() {
     found.sort();
     assert_eq!(found, ["Your mail filter does not work", "one", "two"]);
     assert_eq!(actions(&host).await, ["failed", "failed"]);
-    // Mended, it runs at once.
+    // Corrected, it runs at once.
     activate(&host, ANN, "discard; # mended\n");
     taken(&host, "c", "three").await;
     assert_eq!(subjects(&host, "INBOX").await.unwrap().len(), 3);
@@ -254,7 +254,7 @@ async fn what_half_an_attempt_has_stored_is_not_stored_again() {
     imap.ok("STORE 1 +FLAGS (\\Deleted)").await;
     imap.ok("EXPUNGE").await;
     let count = async |folder: &str| subjects(&host, folder).await.unwrap().len();
-    // The next attempt does the rest. Once everything is done, the same message sent again is another one.
+    // The next attempt does the rest. Once everything is done, sending the same message again makes another one.
     for wanted in [1, 2] {
         let reply = lmtp.deliver("eve@elsewhere.test", &[ANN], &message).await;
         assert_eq!((reply.code, count("One").await, count("Two").await), (250, wanted, wanted), "{}", reply.text());

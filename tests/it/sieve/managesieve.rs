@@ -1,4 +1,4 @@
-//! The conversation, by hand, where foreign clients behave too well.
+//! The protocol, tested manually, where real clients behave too well.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::harness::{Host, PASSWORD, Talk};
 
 const ANN: &str = "ann@example.test";
 
-/// Lines until the one that ends a command; literals are read along.
+/// Lines up to the one that ends a command; literals are read, too.
 async fn answer(talk: &mut Talk) -> Vec<String> {
     let mut lines = Vec::new();
     loop {
@@ -151,7 +151,7 @@ async fn wrong_passwords_end_the_session() {
     host.stop().await;
 }
 
-/// The command behind it had been taken for one more answer.
+/// The command behind it used to be taken for one more answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_refused_ends_the_exchange() {
     let settings = "[managesieve]\ncommand_line = 200\n[guard]\nlongest_delay = \"1ms\"\n";
@@ -185,11 +185,11 @@ async fn mistakes_are_told_line_by_line() {
     host.stop().await;
 }
 
-/// Whoever says UNAUTHENTICATE has the time of a new connection; it had been counted since the greeting.
+/// UNAUTHENTICATE gives the time of a new connection; it used to be counted from the greeting.
 #[tokio::test(flavor = "multi_thread")]
 async fn there_is_time_to_log_in_again() {
     let host = Host::start().settings("[managesieve]\nallow_plaintext = [\"127.0.0.0/8\"]\n").user(ANN).await;
-    // Where nobody can log in so quickly, there is more time at the next attempt.
+    // If a login is not possible that quickly, the next attempt has more time.
     for time in [100, 400, 1_600, 6_400, 25_600].map(Span::millis) {
         let mut config = load(&host.config(), Checks::Files, None).unwrap();
         config.managesieve.login_timeout = time;

@@ -1,5 +1,5 @@
-//! Sieve: the language, by Pigeonhole's own suite of tests; scripts over the wire, at work in deliveries, on the command line,
-//! and moved in.
+//! Sieve: the language, by Pigeonhole's own test suite; scripts over the network, at work in deliveries, on the command
+//! line, and imported.
 
 mod bench;
 mod commands;

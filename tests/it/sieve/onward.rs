@@ -1,4 +1,4 @@
-//! What scripts send: messages passed on, answers, notifications; and refusals.
+//! Messages that scripts send: redirected mail, replies, notifications; and refusals.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const BOB: &str = "bob@example.test";
 const EVE: &str = "eve@elsewhere.test";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Only what comes from this address is mail of `elsewhere.test`.
+/// Only messages from this address are mail of `elsewhere.test`.
 const ZONE: &str = "elsewhere.test MX 10 mx.elsewhere.test\nmx.elsewhere.test A 192.0.2.25\n\
     elsewhere.test TXT v=spf1 ip4:198.51.100.7 -all\nneutral.test MX 10 mx.elsewhere.test";
 
@@ -26,7 +26,7 @@ struct World {
 
 impl World {
     async fn new(more: &str) -> Self {
-        // Clients come from an address of the internet, through a load balancer.
+        // Clients connect from an Internet address, through a load balancer.
         let settings = format!(
             "[spam.rules]\nbuiltin = false\n[spam.classifier]\nenabled = false\n{more}\n\
              [[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\nproxies = [\"127.0.0.1/32\"]\n\
@@ -55,7 +55,7 @@ impl World {
         self.host.imap(user).await.ok("EXAMINE INBOX").await.number("EXISTS").unwrap()
     }
 
-    /// Waits until a user's inbox holds so many.
+    /// Waits until a user's inbox holds this many.
     async fn inbox_gets(&self, user: &str, count: u32) {
         let wait = async {
             while self.inbox(user).await != count {
@@ -109,7 +109,7 @@ async fn messages_are_passed_on_once_under_a_sender_of_ours() {
     assert!(got.len() == 2 && got[1].content.contains("Subject: both"));
     assert_eq!(world.inbox(ANN).await, 1);
     assert_eq!(world.reasons("redirect").await, ["", "passed on before", ""]);
-    // Another message of a sender who gives all of them the same Message-ID.
+    // Another message from a sender who gives all messages the same Message-ID.
     world.taken("joe@far.test", &[ANN], &letter("one", "another")).await;
     let got = world.peer.wait_for(3).await;
     assert!(got[2].content.contains("Subject: another"), "{}", got[2].content);
@@ -179,7 +179,7 @@ async fn each_sender_is_answered_once_in_a_while() {
     for field in ["Auto-Submitted: auto-replied", "Subject: Away", "In-Reply-To: <one@sieve.test>", "Back on Monday"] {
         assert!(got[0].content.contains(field), "{field}: {}", got[0].content);
     }
-    // Not those who were answered, nobody who must not be, and nobody whose mail was not for her.
+    // Not to senders already answered, nobody who must not be answered, and nobody whose mail was not for her.
     world.taken(EVE, &[ANN], &letter("two", "second")).await;
     world.taken("", &[ANN], &letter("bounce", "bounce")).await;
     let from = |extra: &str| format!("{extra}\r\n{}", letter("x", "x"));
@@ -234,7 +234,7 @@ async fn refusals_are_made_in_the_dialogue_and_never_sent_to_forged_senders() {
         let reply = world.send("joe@neutral.test", &[ANN], &letter(name, subject)).await;
         assert_eq!(reply.text(), reason);
     }
-    // Bob has it, so that the sender could only be written to; whether it is the real one nobody knows.
+    // Bob has it, so the sender could only be written to; nobody knows whether it is the real one.
     world.taken("joe@neutral.test", &[ANN, BOB], &letter("c", "r")).await;
     assert_eq!((world.inbox(ANN).await, world.inbox(BOB).await), (1, 1));
     assert!(world.peer.messages().is_empty());
@@ -261,7 +261,7 @@ async fn no_script_writes_in_the_name_of_another() {
         let own = sent.content.lines().any(|line| line == "From: ann@example.test");
         assert!(own && !sent.content.contains(BOB), "{}", sent.content);
     }
-    // Nor does a message that is passed on become another's, or one that this server has found to be good.
+    // Nor does a redirected message become another's, or one that this server has found to be good.
     let script = format!(
         "require \"editheader\";\n\
          deleteheader \"From\";\naddheader \"From\" \"Boss <{BOB}>\";\n\

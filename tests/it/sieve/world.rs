@@ -1,4 +1,4 @@
-//! What scripts of the suite may ask about, and the folders and the outgoing mail they fill.
+//! The environment for scripts of the suite, and the folders and the outgoing mail they fill.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ impl SuiteWorld {
             folders: Mutex::new(BTreeMap::from([("INBOX".to_owned(), Vec::new())])),
             annotations: Mutex::default(),
             sent: Mutex::default(),
-            // A debug build is slow, and one file of the suite uses up all the work there is.
+            // A debug build is slow, and one file of the suite uses up the whole allowance.
             settings: Mutex::new(SieveSettings { work: 2_000_000, ..SieveSettings::default() }),
             directory: directory.to_owned(),
         }
@@ -49,8 +49,8 @@ impl SuiteWorld {
         self.directory.join(folder).join(format!("{name}.sieve"))
     }
 
-    /// Whether every script that this one includes is there and has no mistakes, and none includes itself: what Pigeonhole
-    /// looks at when it compiles.
+    /// Whether every script that this one includes exists and has no mistakes, and none includes itself: Pigeonhole
+    /// checks that when it compiles.
     pub(super) fn check_includes(&self, script: &Script, open: &mut Vec<(Location, String)>) -> Result<(), String> {
         for (location, name) in script.includes() {
             let key = (*location, name.clone());
@@ -74,7 +74,7 @@ impl SuiteWorld {
         Ok(())
     }
 
-    /// Does what a script has decided; the error says what cannot be done.
+    /// Carries out a script's decisions; the error says what cannot be done.
     pub(super) fn perform(&self, actions: &[Action], from: &ReversePath) -> Result<(), String> {
         for action in actions {
             match action {

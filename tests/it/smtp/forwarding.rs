@@ -1,4 +1,4 @@
-//! What aliases pass on to other servers.
+//! Mail that aliases pass on to other servers.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ async fn senders_are_rewritten_and_notifications_find_them() {
     let (sender, _) = world.queue.mails.lock()[0].clone();
     assert!(sender.starts_with("SRS0=") && sender.ends_with("=far.test=eve@mail.example.test"), "{sender}");
     assert_eq!(world.queue.entries.lock()[0].0, [("ann@elsewhere.test".to_owned(), Bound::Elsewhere)]);
-    // So do the long names of those who send much mail.
+    // So do the long addresses of bulk senders.
     let bulk = "bounces+12345678-9abc-ann.example=elsewhere.test@em1234.newsletter.example";
     send(&mut client, bulk, &["away@example.test"]).await;
     let (long, _) = world.queue.mails.lock().pop().unwrap();
@@ -48,16 +48,16 @@ async fn senders_are_rewritten_and_notifications_find_them() {
     world.queue.entries.lock().clear();
     send(&mut client, "", &[&long]).await;
     assert_eq!(world.queue.entries.lock()[0].0, [(bulk.to_owned(), Bound::Elsewhere)]);
-    // Our own domain may send from here as it is, and so may nobody.
+    // Our own domain may send from here unchanged, and so may the null sender.
     for own in ["bob@example.test", ""] {
         send(&mut client, own, &["away@example.test"]).await;
         assert_eq!(world.queue.mails.lock().pop().unwrap().0, own);
     }
-    // A notification comes back, and goes on to whom it is for.
+    // A notification comes back, and is passed on to the original sender.
     world.queue.entries.lock().clear();
     send(&mut client, "", &[&sender]).await;
     assert_eq!(world.queue.entries.lock()[0].0, [("eve@far.test".to_owned(), Bound::Elsewhere)]);
-    // What we have not made is nobody's address.
+    // An address that we have not made is nobody's.
     assert!(client.command("MAIL FROM:<>").await.starts_with("250"));
     let forged = sender.replace("=eve@", "=bob@");
     assert!(client.command(&format!("RCPT TO:<{forged}>")).await.starts_with("550 5.1.1"));
@@ -95,6 +95,6 @@ async fn what_is_passed_on_is_sealed() {
     };
     assert_eq!(sealers, ["example.test"]);
     assert!(results.contains("dmarc=pass") && results.contains("mail.example.test"), "{results}");
-    // What stays here needs no seal.
+    // Mail that stays here needs no seal.
     assert!(!world.mailboxes.0.lock()[0].1.contains("ARC-Seal"));
 }

@@ -1,4 +1,4 @@
-//! What intake does with what a milter says about single recipients.
+//! How intake handles a milter's answers about single recipients.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::world::{Client, Wishes, World};
 /// these packets.
 pub(crate) type Script = &'static [(&'static str, &'static [(u8, &'static [u8])])];
 
-/// What milters hear, by number of milter and of connection: the command, and what comes with it.
+/// What milters receive, by number of milter and of connection: the command, and its data.
 pub(crate) type Heard = Arc<Mutex<Vec<(usize, usize, char, String)>>>;
 
 async fn serve(
@@ -58,7 +58,7 @@ async fn serve(
     }
 }
 
-/// Begins such a milter at this path. It ends with the test.
+/// Starts such a milter at this path. It ends with the test.
 #[expect(clippy::disallowed_methods, reason = "ends with the test")]
 pub(crate) fn begin(path: &Path, script: Script, number: usize, heard: Heard) {
     let listener = UnixListener::bind(path).unwrap();
@@ -75,13 +75,13 @@ async fn world(mode: Mode, script: Script) -> (World, tempfile::TempDir) {
     failing(mode, script, OnFailure::Accept).await
 }
 
-/// The same with what is to happen when the milter talks nonsense.
+/// The same, with the action for a milter that talks nonsense.
 async fn failing(mode: Mode, script: Script, on_failure: OnFailure) -> (World, tempfile::TempDir) {
     let (world, place, _) = asking(mode, &[script], on_failure).await;
     (world, place)
 }
 
-/// A server that asks such milters one after the other, and what they hear.
+/// A server that asks such milters one after the other, and what they receive.
 async fn asking(mode: Mode, scripts: &[Script], on_failure: OnFailure) -> (World, tempfile::TempDir, Heard) {
     let (place, heard) = (tempfile::tempdir().unwrap(), Heard::default());
     let mut milters = Vec::new();
@@ -97,7 +97,7 @@ async fn asking(mode: Mode, scripts: &[Script], on_failure: OnFailure) -> (World
     (World::new(Wishes { spam, intake, ..Wishes::new(mode) }).await, place, heard)
 }
 
-/// The commands that a milter has heard.
+/// The commands that a milter has received.
 fn commands(heard: &Heard, milter: usize) -> String {
     let heard = heard.lock();
     let own = heard.iter().filter(|(number, _, command, _)| *number == milter && *command != 'D');

@@ -1,4 +1,4 @@
-//! The SMTP room with real services over a database, spoken to line by line.
+//! The SMTP server with real services over a database, tested line by line.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 

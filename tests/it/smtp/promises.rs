@@ -1,4 +1,4 @@
-//! What intake and driver promise when something fails.
+//! Guarantees of intake and driver when something fails.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -68,7 +68,7 @@ async fn nothing_is_stored_when_the_client_is_refused() {
     let mut client = greeted(&world).await;
     assert!(send(&mut client, &["broken"], "x").await.starts_with("451 4.3.0"));
     assert!(send(&mut client, &["refusing"], "x").await.starts_with("550 5.2.0"));
-    // With a chance that trying again helps, the client is told to.
+    // Where a retry may help, the client is told to try again.
     assert!(send(&mut client, &["refusing", "broken"], "x").await.starts_with("451"));
     assert!(world.mailboxes.0.lock().is_empty() && world.queue.entries.lock().is_empty());
 }
@@ -111,7 +111,7 @@ async fn a_message_that_is_sent_again_comes_to_nobody_twice() {
     assert!(send(&mut client, &["ann", "broken"], one).await.starts_with("250"));
     assert_eq!(stored(), 2);
     assert_eq!(world.queue.entries.lock().clone(), [(vec![("broken@example.test".to_owned(), Bound::Here)], None)]);
-    // Once it has been taken, the same once more is another one.
+    // Once it has been accepted, the same message again is another one.
     assert!(send(&mut client, &["ann"], one).await.starts_with("250"));
     assert_eq!(stored(), 3);
 }
@@ -147,7 +147,7 @@ async fn a_forged_sender_is_not_told_of_success() {
     }
 }
 
-/// A policy of the sender's domain that names the client of the tests.
+/// A policy of the sender's domain that names the tests' client.
 const GENUINE: &str = "v=spf1 ip4:192.0.2.1 -all";
 
 async fn relay_that_knows(policy: &str) -> World {
@@ -210,7 +210,7 @@ async fn messages_wait_for_memory_and_are_put_off_without() {
     first.command("MAIL FROM:<>").await;
     first.command("RCPT TO:<ann@example.test>").await;
     assert!(first.command("DATA").await.starts_with("354"));
-    // Half a megabyte on its way; its session asks for room to grow.
+    // Half a megabyte under way; its session asks for room to grow.
     for _ in 0..512 {
         first.send(format!("{}\r\n", "x".repeat(1022)).as_bytes()).await;
     }
@@ -241,7 +241,7 @@ async fn one_network_leaves_memory_for_others() {
         client.command("EHLO client.example").await;
         client.command("MAIL FROM:<>").await;
         client.command("RCPT TO:<bob@example.test>").await;
-        // The first holds what its network may have, in a message that does not end.
+        // The first holds its network's share, in a message that does not end.
         client.send(if clients.is_empty() { b"BDAT 700000\r\n" } else { b"BDAT 700000 LAST\r\n" }).await;
         client.send(&[b'x'; 700_000]).await;
         replies.push(client.reply().await[..3].to_owned());
@@ -362,7 +362,7 @@ async fn messages_that_are_refused_are_errors_of_their_session() {
     let world = relay(|wishes| wishes.guard.most_errors = 2).await;
     let mut client = greeted(&world).await;
     for wanted in ["5", "250", "5", "5", "421 4.7.0"] {
-        // A line feed that stands alone is refused with the end of the message.
+        // A bare line feed is refused at the end of the message.
         let content = if wanted == "250" { "x" } else { "a\nb" };
         let reply = send(&mut client, &["ann"], content).await;
         assert!(reply.starts_with(wanted), "{wanted}: {reply}");

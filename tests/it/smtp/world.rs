@@ -1,5 +1,5 @@
-//! A room with everything behind it real but the mailboxes and the queue, which keep what they get in memory and fail
-//! on demand.
+//! An SMTP server with everything behind it real except the mailboxes and the queue, which keep what they get in memory
+//! and fail on demand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,7 +63,7 @@ impl LocalDelivery for Mailboxes {
     }
 }
 
-/// What an entry of the queue is for, and why it is held.
+/// An entry's destination, and why it is held.
 type Entry = (Vec<(String, Bound)>, Option<String>);
 
 /// A queue in memory that can be broken.
@@ -105,7 +105,7 @@ impl Queueing for Queue {
     }
 }
 
-/// The room and what to look into.
+/// The server, and what tests inspect.
 pub(crate) struct World {
     pub(crate) room: Arc<Room>,
     pub(crate) mailboxes: Arc<Mailboxes>,
@@ -116,7 +116,7 @@ pub(crate) struct World {
     _directory: tempfile::TempDir,
 }
 
-/// What a test wants to be different.
+/// What a test changes.
 pub(crate) struct Wishes {
     pub(crate) mode: Mode,
     pub(crate) smtp: SmtpSettings,
@@ -127,7 +127,7 @@ pub(crate) struct Wishes {
     pub(crate) spam: FilterSettings,
     pub(crate) intake: Live<IntakeSettings>,
     pub(crate) delivery: DeliverySettings,
-    /// What the filter finds in the DNS; without it, it does not ask.
+    /// The DNS records for the filter; without them, it does not ask.
     pub(crate) zone: Option<Arc<ZoneResolver>>,
 }
 
@@ -293,7 +293,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Sends octets; what the server has closed before is found out by reading.
+    /// Sends octets; if the server has closed, reading finds out.
     pub(crate) async fn send(&mut self, octets: &[u8]) {
         self.wire.send(octets).await;
     }

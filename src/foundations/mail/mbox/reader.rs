@@ -1,4 +1,4 @@
-//! An mbox read one message at a time, however long it is.
+//! Reads an mbox one message at a time, however large it is.
 
 use std::io::{self, BufRead, Read as _};
 
@@ -7,9 +7,9 @@ use super::{is_bare, is_mbox, is_separator, is_undated_separator};
 /// A message of an mbox with the line before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrapped {
-    /// As it stands in the file; the beginning alone where it is larger than was asked for.
+    /// As it stands in the file; only its beginning where it is larger than the limit.
     pub octets: Vec<u8>,
-    /// How many octets it has there.
+    /// Its size in the file, in octets.
     pub size: u64,
 }
 
@@ -20,13 +20,13 @@ pub struct Messages<R> {
     most: usize,
     /// Some programs write no dates, and then in no line of a file.
     undated: bool,
-    /// Lines that are read and belong to what comes next.
+    /// Lines already read that belong to what comes next.
     ahead: Vec<u8>,
     ended: bool,
 }
 
 impl<R: BufRead> Messages<R> {
-    /// No more than `most` octets of a message are kept in memory. `None` for what is no mbox; an empty file is one.
+    /// Keeps at most `most` octets of a message in memory. `None` if it is no mbox; an empty file is one.
     ///
     /// # Errors
     /// It cannot be read.
@@ -55,7 +55,7 @@ impl<R: BufRead> Messages<R> {
         let octets = std::mem::take(&mut self.ahead);
         let mut message = Wrapped { size: octets.len() as u64, octets };
         let mut behind_empty = message.octets.ends_with(b"\n\n") || message.octets.ends_with(b"\n\r\n");
-        // A piece of a very long line is no line of its own.
+        // A further piece of a very long line does not count as a line.
         let mut at_line = message.octets.ends_with(b"\n");
         let mut next = Vec::new();
         loop {

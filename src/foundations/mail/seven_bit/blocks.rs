@@ -54,7 +54,7 @@ impl Iterator for Blocks<'_> {
                 continue;
             }
             let end = range.end.min(start + BLOCK / OCTETS * OCTETS);
-            // Behind the last part nothing adds the line end that belongs to a delimiter elsewhere.
+            // After the last part nothing adds the line end that elsewhere belongs to a delimiter.
             let is_last = range.end == bytes.len();
             self.at = end - range.start;
             return Some(match segment {
@@ -93,7 +93,8 @@ impl Blocks<'_> {
             let ends_line = rest[1..].starts_with(b"\r\n");
             let is_plain = match octet {
                 b' ' | b'\t' => !ends_line && rest.len() > 1,
-                // No line becomes a delimiter, the end of DATA, or what an mbox takes for the next message (RFC 2049 §3).
+                // No line may look like a delimiter, the end of DATA, or the start of the next message in an mbox (RFC
+                // 2049 §3).
                 b'-' | b'.' => self.column > 0,
                 b'F' => self.column > 0 || !rest.starts_with(b"From "),
                 b'=' => false,

@@ -19,7 +19,7 @@ fn leaves(message: &[u8]) -> Vec<Vec<u8>> {
 fn bodies_are_encoded_and_labelled() {
     let mime = "MIME-Version: 1.0\r\n";
     for (given, wanted) in [
-        // Nothing said: what it is now is said, what it means nobody knows.
+        // Nothing declared: the encoding is now declared, the charset unknown.
         (
             "Subject: a\r\n\r\nb\u{e9}=\r\n".to_owned(),
             "Subject: a\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=unknown-8bit\r\n\
@@ -43,7 +43,7 @@ fn bodies_are_encoded_and_labelled() {
             format!("{mime}Content-Type: text/plain; charset=utf-16\r\n\r\na\0\n\0"),
             "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n\r\nYQAKAA==\r\n",
         ),
-        // What has lines and no more than seven bits is left alone, but for a label that says more.
+        // A part of 7-bit lines is left alone, except for a label that declares more.
         (format!("{mime}\r\nplain\r\n"), "MIME-Version: 1.0\r\n\r\nplain\r\n"),
         (
             format!("{mime}Content-Transfer-Encoding: binary\r\n\r\nplain"),

@@ -1,4 +1,4 @@
-//! What sorting and threading ask of a stored summary, without taking the whole of it out of its octets.
+//! What sorting and threading need from a stored summary, without decoding the whole of it.
 
 use std::borrow::Cow;
 
@@ -122,7 +122,7 @@ impl<'a> Heading<'a> {
     }
 }
 
-/// The values of a parenthesised list that this room has written, each with its marks.
+/// The values of a parenthesised list that this module wrote, each with its delimiters.
 #[derive(Debug, Clone, Copy)]
 struct Values<'a> {
     rest: &'a [u8],
@@ -164,7 +164,7 @@ fn list_length(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Octets of a string with its marks, or of `NIL`.
+/// Octets of a string with its delimiters, or of `NIL`.
 fn string_length(bytes: &[u8]) -> Option<usize> {
     match bytes.first()? {
         b'"' => {
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!((heading.message_id(), heading.in_reply_to()), (None, None));
         assert_eq!(heading.references().count(), 0);
         for end in 0..stored.len() {
-            // Whatever is left of it, nothing panics.
+            // Truncated anywhere, it does not panic.
             let _ = Summary::heading(&stored[..end]).map(|heading| heading.first(AddressField::To));
         }
     }

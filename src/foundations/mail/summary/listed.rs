@@ -4,9 +4,9 @@
 use super::stored::{Reader, write_number};
 use crate::foundations::mail::HeaderSection;
 
-/// The fields that are kept: what Apple Mail, Thunderbird, K-9, FairEmail, mutt, Evolution and Roundcube ask for, but not
-/// the long ones that only proofs of origin need. Their order belongs to the stored form: a change of it is a change of
-/// [`Summary::VERSION`](super::Summary::VERSION).
+/// The fields that are kept: what Apple Mail, Thunderbird, K-9, FairEmail, mutt, Evolution and Roundcube ask for,
+/// except the long ones used only to verify a message's origin. Their order is part of the stored form: changing it
+/// requires a new [`Summary::VERSION`](super::Summary::VERSION).
 const NAMES: [&str; 44] = [
     "Date",
     "From",
@@ -54,7 +54,7 @@ const NAMES: [&str; 44] = [
     "X-K9mail-Identity",
 ];
 
-/// Most octets of fields that are kept for one message; when it has more, none are, and the message is opened.
+/// Most octets of fields kept for one message; when it has more, none are kept and the message is opened instead.
 const MOST: usize = 16 << 10;
 
 /// Some of the names whose fields are kept.

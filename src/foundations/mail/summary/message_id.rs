@@ -17,7 +17,7 @@ pub fn message_ids(value: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
     })
 }
 
-/// The compared form of what stands between angle brackets; `None` when it is no message id.
+/// The form in which the content of angle brackets is compared; `None` when it is no message id.
 pub(super) fn normalized(id: &[u8]) -> Option<Cow<'_, [u8]>> {
     let at = memchr::memrchr(b'@', id)?;
     if at == 0 || at + 1 == id.len() {
@@ -40,8 +40,8 @@ pub(super) fn normalized(id: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(plain))
 }
 
-/// The thread of a message: it began with the first message that References names, else with the one that is answered, else
-/// with the message itself. Ids are without angle brackets; what is no id counts for nothing.
+/// The thread of a message starts with the first message that References names, else with the one it answers, else with
+/// itself. Ids are given without angle brackets; invalid ones are ignored.
 pub(super) fn thread(first_reference: &str, in_reply_to: &str, message_id: &str, content: ContentDigest) -> ThreadId {
     let first = [first_reference, in_reply_to, message_id].into_iter().find_map(|id| normalized(id.as_bytes()));
     first.map_or(ThreadId::alone(content), |id| ThreadId::begun_by(&id))

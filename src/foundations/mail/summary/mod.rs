@@ -1,5 +1,5 @@
-//! What a mailbox remembers of a message so that it need not read it again: the IMAP answers ENVELOPE, BODY and
-//! BODYSTRUCTURE as ready bytes, the offsets of all parts, the date and the fields that searches ask for.
+//! What a mailbox keeps about a message so that it need not read it again: the IMAP answers ENVELOPE, BODY and
+//! BODYSTRUCTURE as ready bytes, the offsets of all parts, the date and the fields that searches use.
 //!
 //! Computed once, at delivery or APPEND, in time linear in the message; never fails.
 
@@ -46,7 +46,7 @@ pub struct Summary {
     pub preview: String,
     /// The fields that lists of messages show, in the form of [`ListedFields`]; `None` when they are too long to be kept.
     pub listed: Option<Vec<u8>>,
-    /// What the message holds, for EMAILID (RFC 8474).
+    /// The digest of the content, for EMAILID (RFC 8474).
     pub digest: ContentDigest,
 }
 
@@ -72,7 +72,7 @@ pub struct SearchFields {
 }
 
 impl Summary {
-    /// Reads a message in whatever state it is.
+    /// Reads a message, however malformed.
     pub fn of(message: &[u8]) -> Self {
         let structure = Structure::of(message);
         let octets = structure.header(&structure.parts()[0]);

@@ -82,7 +82,7 @@ impl Summary {
         })
     }
 
-    /// What FETCH asks of a stored summary, where it lies; `None` when it is of another version or damaged.
+    /// What FETCH needs from a stored summary, by position; `None` when it is of another version or damaged.
     pub fn stored(stored: &[u8]) -> Option<StoredSummary<'_>> {
         let mut reader = Reader::of_summary(stored)?;
         let (envelope, body, body_structure) = (reader.bytes()?, reader.bytes()?, reader.bytes()?);
@@ -105,7 +105,7 @@ impl Summary {
     }
 }
 
-/// A stored summary as FETCH reads it, nothing copied.
+/// A stored summary as FETCH reads it, without copying.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredSummary<'a> {
     /// As [`Summary::envelope`].
@@ -120,7 +120,7 @@ pub struct StoredSummary<'a> {
     pub listed: Option<ListedFields<'a>>,
     /// As [`Summary::digest`].
     pub digest: ContentDigest,
-    /// By which the thread is known.
+    /// What identifies the thread.
     ids: [&'a str; 3],
 }
 
@@ -181,7 +181,7 @@ impl<'a> Reader<'a> {
         Self { rest }
     }
 
-    /// Behind the version of a summary of ours; `None` when it is another.
+    /// Behind the version of one of our summaries; `None` for another version.
     pub fn of_summary(stored: &'a [u8]) -> Option<Self> {
         let mut reader = Self { rest: stored };
         (reader.octet()? == Summary::VERSION).then_some(reader)
@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Passes over the places of parts.
+    /// Skips the positions of parts.
     pub fn skip_sections(&mut self) -> Option<()> {
         let count = self.number()?;
         for _ in 0..count {

@@ -1,4 +1,4 @@
-//! Clients that stand still: in the middle of what they send, or of what they are to take.
+//! Clients that stall, while sending a request or while taking a response.
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long nothing has moved, at most so long.
+/// How long nothing has moved, with a limit.
 #[derive(Debug)]
 struct Patience {
     stall: Duration,
@@ -23,18 +23,18 @@ impl Patience {
         Self { stall, waiting: None }
     }
 
-    /// What has been polled, or that it has taken too long.
+    /// The result of a poll, or the news that it took too long.
     fn judge<T>(&mut self, context: &mut Context<'_>, polled: Poll<T>) -> Poll<Result<T, io::Error>> {
         if let Poll::Ready(value) = polled {
             self.waiting = None;
             return Poll::Ready(Ok(value));
         }
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(self.stall)));
-        waiting.as_mut().poll(context).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client stands still")))
+        waiting.as_mut().poll(context).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client has stalled")))
     }
 }
 
-/// The body of a request, which must go on arriving, and not too slowly.
+/// The body of a request, which must keep arriving, and not too slowly.
 #[derive(Debug)]
 pub(super) struct Arriving {
     body: Body,
@@ -48,7 +48,7 @@ impl Arriving {
     }
 }
 
-/// How much has come in the time in which it was waited for. While nobody asks for more, the client need not send it.
+/// How much arrived during the time spent waiting for it. While nobody asks for more, the client need not send.
 #[derive(Debug)]
 struct Rate {
     grace: Duration,
@@ -64,7 +64,7 @@ impl Rate {
         Self { grace, least, octets: 0, waited: Duration::ZERO, waiting_since: None }
     }
 
-    /// Something has come, or not yet.
+    /// The outcome of one poll: something arrived, or not yet.
     fn note(&mut self, octets: Option<usize>) {
         match octets {
             None => drop(self.waiting_since.get_or_insert_with(Instant::now)),
@@ -93,7 +93,7 @@ impl HttpBody for Arriving {
             Poll::Ready(_) => Some(0),
         });
         if matches!(&polled, Poll::Ready(Some(Ok(_)))) && this.rate.is_too_low() {
-            let slow = io::Error::new(io::ErrorKind::TimedOut, "the body comes too slowly");
+            let slow = io::Error::new(io::ErrorKind::TimedOut, "the body arrives too slowly");
             return Poll::Ready(Some(Err(axum::Error::new(slow))));
         }
         this.patience
@@ -110,7 +110,7 @@ impl HttpBody for Arriving {
     }
 }
 
-/// A stream whose other side must go on taking what is written. For how long it may be silent is not its business.
+/// A stream whose other side must keep taking what is written. How long it may stay silent is not checked here.
 #[derive(Debug)]
 pub(super) struct Taking<S> {
     stream: S,
@@ -123,7 +123,7 @@ impl<S> Taking<S> {
     }
 }
 
-/// One result of two.
+/// One of two results.
 fn flat<T>(polled: Poll<Result<io::Result<T>, io::Error>>) -> Poll<io::Result<T>> {
     polled.map(|judged| judged.and_then(|result| result))
 }

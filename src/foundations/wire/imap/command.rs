@@ -53,7 +53,7 @@ impl fmt::Display for Tag {
     }
 }
 
-/// A command that cannot be understood.
+/// A command that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyntaxError {
     /// The tag, when it could be read; without one the answer is untagged.
@@ -62,13 +62,13 @@ pub struct SyntaxError {
     pub cause: SyntaxCause,
 }
 
-/// Why a command cannot be understood.
+/// Why a command cannot be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SyntaxCause {
     /// There is no such command.
     #[error("Unknown command")]
     UnknownCommand,
-    /// The command is there, its arguments are wrong.
+    /// The command exists, its arguments are wrong.
     #[error(transparent)]
     Malformed(#[from] Malformed),
 }
@@ -94,7 +94,7 @@ pub enum CommandBody {
         /// The initial response (RFC 4959): base 64, or `=` for an empty one.
         initial: Option<Secret<Vec<u8>>>,
     },
-    /// Be told no longer of changes in the results of these commands (RFC 5267 §4.3.5).
+    /// Stop reporting changes in the results of these commands (RFC 5267 §4.3.5).
     CancelUpdate(Vec<String>),
     /// List what the server can do.
     Capability,
@@ -112,11 +112,11 @@ pub enum CommandBody {
     Delete(RawName),
     /// Switch extensions on; names in capitals.
     Enable(Vec<String>),
-    /// Select without the wish to change anything.
+    /// Select read-only.
     Examine(Select),
     /// Remove the messages with `\Deleted`; with UIDs, only among those (RFC 4315).
     Expunge(Option<UidSet>),
-    /// Tell about messages.
+    /// Return data of messages.
     Fetch(Box<Fetch>),
     /// Annotations of a mailbox or the server (RFC 5464).
     GetMetadata(Box<GetMetadata>),
@@ -165,7 +165,7 @@ pub enum CommandBody {
     Sort(Box<Sort>),
     /// Begin TLS.
     StartTls,
-    /// Tell about a mailbox.
+    /// Return counts of a mailbox.
     Status(RawName, Vec<StatusItem>),
     /// Change flags.
     Store(Box<Store>),
@@ -396,8 +396,8 @@ fn id(cursor: &mut Cursor<'_>) -> Parsed<Vec<(String, Option<String>)>> {
     cursor.expect(b'(', "An opening parenthesis")?;
     let mut fields = Vec::new();
     loop {
-        // The grammar has a space before the closing parenthesis, the examples of the RFC have none; some clients put
-        // one after the opening one, too.
+        // The grammar has a space before the closing parenthesis, the RFC's examples have none; some clients also put
+        // one after the opening one.
         while cursor.eat(b' ') {}
         if cursor.eat(b')') {
             return Ok(fields);

@@ -6,7 +6,7 @@ use crate::foundations::mail::{ModSeq, Numbered, SequenceSet};
 
 /// What is wrong with a command, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{wanted} wanted at octet {at}")]
+#[error("{wanted} expected at octet {at}")]
 pub struct Malformed {
     /// What the grammar demands there, such as `A mailbox name`.
     pub wanted: &'static str,
@@ -19,7 +19,7 @@ pub type Parsed<T> = Result<T, Malformed>;
 
 /// A position in one complete command, without its final line end.
 ///
-/// Literals stand in the text as they came: `{3}`, line end, three octets.
+/// Literals stay in the text as received: `{3}`, line end, three octets.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     bytes: &'a Bytes,
@@ -32,17 +32,17 @@ impl<'a> Cursor<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// The error that something else was wanted here.
+    /// The error that something else was expected here.
     pub const fn wanted<T>(&self, wanted: &'static str) -> Parsed<T> {
         Err(Malformed { wanted, at: self.at })
     }
 
-    /// What has not been read yet.
+    /// The unread rest.
     pub fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]
     }
 
-    /// The next octet, not read.
+    /// The next octet, without reading it.
     pub fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -74,7 +74,7 @@ impl<'a> Cursor<'a> {
         self.expect(b' ', "A space")
     }
 
-    /// Reads a word if it comes next, in any case, and is not the beginning of a longer one.
+    /// Reads a word, in any case, if it comes next and is not the beginning of a longer one.
     pub fn eat_word(&mut self, word: &str) -> bool {
         let rest = self.rest();
         let found = rest.len() >= word.len()
@@ -146,7 +146,7 @@ impl<'a> Cursor<'a> {
     /// quoted      = DQUOTE *QUOTED-CHAR DQUOTE
     /// QUOTED-CHAR = <any TEXT-CHAR except quoted-specials> / "\" quoted-specials / UTF8-2 / UTF8-3 / UTF8-4
     /// ```
-    /// Octets above 127 are kept as they are; whoever needs text checks for UTF-8.
+    /// Octets above 127 are kept as they are; callers that need text check for UTF-8.
     fn quoted(&mut self, wanted: &'static str) -> Parsed<Vec<u8>> {
         self.expect(b'"', wanted)?;
         let mut text = Vec::new();
@@ -277,7 +277,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// As [`Cursor::list`], but not empty.
+    /// Like [`Cursor::list`], but not empty.
     pub fn list1<T>(&mut self, most: usize, element: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
         let at = self.at;
         let list = self.list(most, element)?;

@@ -14,7 +14,7 @@ pub const MAX_ITEMS: usize = 256;
 /// Most header fields in one section.
 pub const MAX_FIELDS: usize = 512;
 
-/// Most numbers in a part specifier. Deeper parts do not exist for us.
+/// Most numbers in a part specifier. Deeper parts do not exist here.
 pub const MAX_PART_NUMBERS: usize = 100;
 
 /// FETCH or UID FETCH.
@@ -22,17 +22,17 @@ pub const MAX_PART_NUMBERS: usize = 100;
 pub struct Fetch {
     /// The messages that are asked for.
     pub messages: Messages,
-    /// What; macros are expanded. UID FETCH does not add UID here.
+    /// The items; macros are expanded. UID FETCH does not add UID here.
     pub items: Vec<FetchItem>,
     /// CHANGEDSINCE (RFC 7162 §3.1.4.1): only messages changed after it.
     pub changed_since: Option<ModSeq>,
-    /// VANISHED (RFC 7162 §3.2.6): also tell which were expunged.
+    /// VANISHED (RFC 7162 §3.2.6): also report which were expunged.
     pub vanished: bool,
     /// PARTIAL (RFC 9394 §3.3): only these of the messages.
     pub partial: Option<PartialRange>,
 }
 
-/// One thing to know about a message.
+/// One item of a FETCH.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchItem {
     /// `BINARY[part]<partial>` (RFC 3516): a part without its transfer encoding.
@@ -145,7 +145,7 @@ pub struct Store {
     pub unchanged_since: Option<Option<ModSeq>>,
     /// What to do with the flags.
     pub action: StoreAction,
-    /// Whether the new flags are told.
+    /// Whether the new flags are returned.
     pub telling: Telling,
     /// The flags.
     pub flags: Vec<Flag>,
@@ -197,8 +197,8 @@ impl Fetch {
         cursor.list1(3, |cursor| {
             if cursor.eat_word("CHANGEDSINCE") {
                 cursor.space()?;
-                // quirk_changed_since_zero: Thunderbird 153 writes 0 while it knows no HIGHESTMODSEQ (November 2026). Nothing has
-                // the first modification sequence, since they begin with the time.
+                // quirk_changed_since_zero: Thunderbird 153 writes 0 while it knows no HIGHESTMODSEQ (November 2026).
+                // No message has the first modification sequence, since they start from the time.
                 self.changed_since = Some(cursor.mod_seq_or_zero()?.unwrap_or(ModSeq::MIN));
                 Ok(())
             } else if cursor.eat_word("VANISHED") {
@@ -299,7 +299,7 @@ impl FetchItem {
     }
 }
 
-/// Whether a list belongs to PREVIEW and not to the FETCH that it is the only item of.
+/// Whether a list belongs to PREVIEW rather than to the FETCH whose only item it is.
 fn is_preview_modifier(rest: &[u8]) -> bool {
     let modifiers = [&b" (CHANGEDSINCE"[..], b" (PARTIAL", b" (VANISHED"];
     !modifiers.iter().any(|word| rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)))
@@ -329,7 +329,7 @@ impl PartPath {
     /// ```abnf
     /// section-part = nz-number *("." nz-number)
     /// ```
-    /// Stops in front of a full stop that is not followed by a number.
+    /// Stops before a full stop that is not followed by a number.
     fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
         let mut numbers = Vec::new();
         while cursor.peek().is_some_and(|b| b.is_ascii_digit()) {
@@ -417,7 +417,7 @@ fn header_list(cursor: &mut Cursor<'_>) -> Parsed<Vec<String>> {
     cursor.list1(MAX_FIELDS, |cursor| {
         let start = cursor.clone();
         let name = cursor.astring_text("The name of a header field")?;
-        // RFC 5322 §2.2. Anything else names no field and would have to be quoted in the response.
+        // RFC 5322 §2.2. Anything else is no field name and would have to be quoted in the response.
         let valid = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
         if valid { Ok(name) } else { start.wanted("The name of a header field") }
     })

@@ -18,7 +18,7 @@ pub const MAX_FLAGS: usize = 128;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Flag {
-    /// One that the protocol defines.
+    /// One defined by the protocol.
     System(SystemFlag),
     /// Any other, such as `$Forwarded`. Keywords ignore case.
     Keyword(String),
@@ -65,8 +65,7 @@ impl fmt::Display for Flag {
 }
 
 impl Flag {
-    /// One flag. `\Recent` and flags of extensions that we do not know are refused (RFC 9051 §7.3.1: they cannot be
-    /// stored).
+    /// One flag. `\Recent` and flags of unknown extensions are refused (RFC 9051 §7.3.1: they cannot be stored).
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
         let start = cursor.clone();
         if !cursor.eat(b'\\') {

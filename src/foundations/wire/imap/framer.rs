@@ -1,7 +1,7 @@
 //! Cuts the client's bytes into whole commands.
 //!
-//! The framer knows lines and literals, nothing of commands, except that literals behind the mailbox name of an
-//! APPEND are messages: those may be large, so the caller decides about each before its octets are read.
+//! The framer knows lines and literals but not commands, with one exception: literals behind the mailbox name of an
+//! APPEND are messages and may be large, so the caller decides about each before its octets are read.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -14,22 +14,22 @@ pub struct Limits {
     pub literal: usize,
     /// Literals in one command.
     pub literals: usize,
-    /// Octets of a refused command that are read and thrown away to find its end; behind that the stream is lost.
+    /// Most octets of a refused command that are skipped to find its end; beyond that the stream is lost.
     pub skip: u64,
 }
 
-/// What the framer found.
+/// The result of looking at the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Framed {
-    /// Nothing whole yet; at least this many further octets are wanted.
+    /// Nothing complete yet; at least this many further octets are needed.
     More(usize),
     /// The client waits for `+` before it sends a literal.
     Continue,
     /// A message literal of APPEND is announced: answer with [`Framer::grant`] or [`Framer::deny`].
     Message(Announced),
-    /// A whole command without its line end, literals included.
+    /// A complete command without its line end, literals included.
     Command(Bytes),
-    /// The command is too large in some way. Answer it; the rest of it is being skipped.
+    /// The command exceeds a limit. Answer it; the rest of it is being skipped.
     Refused(Fault),
     /// The end of a refused command is out of reach: say BYE and close.
     Lost,
@@ -38,7 +38,7 @@ pub enum Framed {
 /// A message that a client wants to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
-    /// The command's tag, when it is one.
+    /// The command's tag, if valid.
     pub tag: Option<String>,
     /// Octets.
     pub size: u64,
@@ -51,7 +51,7 @@ pub struct Announced {
 pub struct Fault {
     /// The command's tag, when it could be read.
     pub tag: Option<String>,
-    /// The limit it has passed.
+    /// The limit it exceeded.
     pub limit: LimitPassed,
 }
 
@@ -66,7 +66,7 @@ pub enum LimitPassed {
     Literals,
 }
 
-/// Whether a client waits for our consent before it sends a literal (RFC 7888).
+/// Whether a client waits for a continuation before it sends a literal (RFC 7888).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
     Synchronizing,
@@ -77,13 +77,13 @@ enum Manner {
 enum State {
     /// Looking for the end of a line.
     Line,
-    /// The caller owes an answer about a message literal.
+    /// The caller must answer about a message literal.
     Asked { size: u64, manner: Manner },
     /// Reading a literal up to this offset.
     Literal { end: usize },
-    /// Throwing away the rest of a line.
+    /// Skipping the rest of a line.
     SkipLine,
-    /// Throwing away this much of a literal.
+    /// Skipping this many octets of a literal.
     SkipLiteral { left: u64 },
     /// Nothing more can be read.
     Lost,
@@ -147,7 +147,7 @@ impl Framer {
         }
     }
 
-    /// Takes one line that is not a command: an answer to AUTHENTICATE, or DONE. `None` when it is not complete.
+    /// Takes one line that is not a command: a response in AUTHENTICATE, or DONE. `None` when it is not complete.
     pub fn feed_line(&mut self, input: &mut BytesMut) -> Option<Framed> {
         match memchr::memchr(b'\n', &input[self.seen..]) {
             Some(at) if self.seen + at < self.limits.line => Some(Framed::Command(self.take(self.seen + at, input))),
@@ -162,7 +162,7 @@ impl Framer {
         }
     }
 
-    /// Lets the announced message come. Gives [`Framed::Continue`] when the client waits for it.
+    /// Accepts the announced message. Gives [`Framed::Continue`] when the client waits for it.
     pub fn grant(&mut self, input: &mut BytesMut) -> Option<Framed> {
         let State::Asked { size, manner } = self.state else { return None };
         self.message_octets += size;
@@ -185,7 +185,7 @@ impl Framer {
         self.restart(State::Line);
         let end = if input[..newline].ends_with(b"\r") { newline - 1 } else { newline };
         if end <= COPIED {
-            // A command that runs for long, as IDLE does, must not hold on to a large buffer.
+            // A long-running command such as IDLE must not hold on to a large buffer.
             let command = Bytes::copy_from_slice(&input[..end]);
             input.advance(newline + 1);
             return command;
@@ -250,7 +250,7 @@ impl Framer {
         self.state = State::Literal { end };
     }
 
-    /// Drops the command whose literal, announced just before `seen`, is not wanted.
+    /// Drops the command whose literal, announced just before `seen`, is refused.
     fn abandon(&mut self, size: u64, manner: Manner, input: &mut BytesMut) {
         let _ = input.split_to(self.seen);
         match manner {
@@ -271,7 +271,7 @@ impl Framer {
     }
 
     fn skip_literal(&mut self, left: u64, input: &mut BytesMut) -> Option<Framed> {
-        // A literal that is longer than what we are ready to skip is not waited for at all.
+        // A literal longer than the octets we are ready to skip is not waited for at all.
         if self.skipped.saturating_add(left) > self.limits.skip {
             self.state = State::Lost;
             return None;
@@ -290,7 +290,7 @@ impl Framer {
 
     fn skip_line(&mut self, input: &mut BytesMut) -> Option<Framed> {
         let Some(newline) = memchr::memchr(b'\n', input) else {
-            // Enough of the end is kept to see a literal's announcement.
+            // Enough of the end is kept to recognise the announcement of a literal.
             let drop = input.len().saturating_sub(ANNOUNCEMENT);
             let _ = input.split_to(drop);
             self.skipped += drop as u64;
@@ -314,12 +314,12 @@ impl Framer {
 /// Commands up to this length are copied out of the input.
 const COPIED: usize = 1024;
 
-/// Longest announcement of a literal: `{`, digits, `+}`, CR; with something to spare for leading zeros.
+/// Longest announcement of a literal: `{`, digits, `+}`, CR; with some room for leading zeros.
 const ANNOUNCEMENT: usize = 64;
 
 /// The literal announced at the end of a line without its LF.
 fn announced_literal(line: &[u8]) -> Option<(u64, Manner)> {
-    // No more than `skip_line` keeps, so that it does not matter how the line arrives.
+    // No more than `skip_line` keeps, so that it does not matter in which pieces the line arrives.
     let line = &line[line.len().saturating_sub(ANNOUNCEMENT)..];
     let line = line.strip_suffix(b"\r").unwrap_or(line).strip_suffix(b"}")?;
     let (line, manner) = match line.strip_suffix(b"+") {
@@ -341,12 +341,12 @@ fn is_message(before: &[u8], first_literal: bool) -> bool {
     let name = if verb.eq_ignore_ascii_case(b"APPEND") && !is_uid {
         words.next()
     } else if verb.eq_ignore_ascii_case(b"REPLACE") {
-        // The mailbox stands behind the message that is replaced.
+        // The mailbox follows the message that is replaced.
         words.nth(1)
     } else {
         return false;
     };
-    // `tag APPEND {4}`: nothing but the announcement stands in the place of the name.
+    // `tag APPEND {4}`: the announcement itself stands in the place of the name.
     !(first_literal && name.is_some_and(|name| name.first() == Some(&b'{')))
 }
 

@@ -1,4 +1,4 @@
-//! LIST, LSUB and what they are told (RFC 9051 §6.3.9; RFC 5258; RFC 5819; RFC 6154).
+//! LIST, LSUB and their options (RFC 9051 §6.3.9; RFC 5258; RFC 5819; RFC 6154).
 
 use super::cursor::{Cursor, Parsed, is_atom, is_list};
 use super::mailbox::StatusItem;
@@ -16,7 +16,7 @@ pub struct List {
     pub patterns: Vec<RawName>,
     /// Which mailboxes qualify.
     pub select: ListSelect,
-    /// What to tell about them.
+    /// What to return about them.
     pub returns: ListReturn,
     /// Whether the client used any syntax of RFC 5258; a plain LIST with an empty pattern asks for the delimiter.
     pub extended: bool,
@@ -92,7 +92,7 @@ impl SpecialUse {
     /// use-attr = "\All" / "\Archive" / "\Drafts" / "\Flagged" / "\Junk" / "\Sent" / "\Trash" / use-attr-ext
     /// ```
     ///
-    /// `None` for one of an extension that is not known here (RFC 6154 §6: `"\" atom`).
+    /// `None` for an attribute of an extension unknown here (RFC 6154 §6: `"\" atom`).
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Parsed<Option<Self>> {
         const WANTED: &str = "A special-use attribute such as \\Sent";
         cursor.expect(b'\\', WANTED)?;

@@ -223,7 +223,7 @@ impl MessageData {
 pub enum CatenatePart {
     /// Octets that the client has sent, sharing the command's memory.
     Text(Bytes),
-    /// Those of a message or part that is there: its URL as it was written.
+    /// An existing message or part: its URL as written.
     Url(String),
 }
 
@@ -280,7 +280,7 @@ impl CatenatePart {
     /// text-literal = "TEXT" SP literal
     /// url          = "URL" SP astring
     /// ```
-    /// With BINARY, whatever may be appended may be a part: so may a `literal8`.
+    /// With BINARY, any literal that may be appended may be a part, including a `literal8`.
     fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
         if cursor.eat_word("URL") {
             cursor.space()?;
@@ -315,9 +315,9 @@ fn message_literal(cursor: &mut Cursor<'_>) -> Parsed<Bytes> {
 /// REPLACE or UID REPLACE (RFC 8508).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replace {
-    /// The message that goes: one.
+    /// The message to replace: exactly one.
     pub messages: Messages,
-    /// To which mailbox the new one comes.
+    /// The mailbox for the new one.
     pub mailbox: RawName,
     /// The new one.
     pub message: Appended,

@@ -1,4 +1,4 @@
-//! Which messages a command means (RFC 9051 §6.4).
+//! Which messages a command refers to (RFC 9051 §6.4).
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -35,7 +35,7 @@ pub enum Addressing {
 }
 
 impl Messages {
-    /// Which kind of number the client speaks of.
+    /// Which kind of number the client uses.
     pub const fn addressing(&self) -> Addressing {
         match self {
             Self::Sequence(_) => Addressing::Sequence,
@@ -54,7 +54,7 @@ impl Messages {
 /// A range of a result, counted from its beginning or its end (RFC 9394 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartialRange {
-    /// The lower number first, whatever the client has put first (RFC 5267 §4.4: `4:2` is equal to `2:4`).
+    /// The lower number first, in whatever order the client gave them (RFC 5267 §4.4: `4:2` is equal to `2:4`).
     low: u32,
     high: u32,
     from_end: bool,
@@ -78,7 +78,7 @@ impl PartialRange {
         Ok(Self { low: first.min(second), high: first.max(second), from_end })
     }
 
-    /// Which places of a result of this length it means; none when it lies beyond.
+    /// Which positions of a result of this length it covers; none when it lies beyond.
     pub fn of(self, length: usize) -> Range<usize> {
         let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let (low, high) = (place(self.low), place(self.high).min(length));

@@ -14,12 +14,12 @@ pub const MAX_ENTRY: usize = 512;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryName(String);
 
-/// Whose an entry is (RFC 5464 §3.2).
+/// The scope of an entry (RFC 5464 §3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryScope {
     /// `/private`: the user's own.
     Private,
-    /// `/shared`: everybody's who has access.
+    /// `/shared`: common to everybody with access.
     Shared,
 }
 
@@ -42,12 +42,12 @@ impl EntryName {
         &self.0
     }
 
-    /// Whose it is.
+    /// Its scope.
     pub fn scope(&self) -> EntryScope {
         if self.0.starts_with("/private") { EntryScope::Private } else { EntryScope::Shared }
     }
 
-    /// Whether it names a whole scope and no entry of it.
+    /// Whether it names a whole scope rather than an entry of it.
     fn is_scope(&self) -> bool {
         self.0[1..].split('/').count() < 2
     }
@@ -62,7 +62,7 @@ impl EntryName {
     }
 }
 
-/// How far below the entries named others are told too.
+/// How far below the named entries others are returned as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Depth {
     /// Not at all.
@@ -75,7 +75,7 @@ pub enum Depth {
 }
 
 impl Depth {
-    /// Whether an entry lies so far below another, or is it.
+    /// Whether an entry is another one or lies at most this far below it.
     pub fn reaches(self, from: &EntryName, entry: &str) -> bool {
         match entry.strip_prefix(from.as_str()) {
             Some("") => true,
@@ -94,9 +94,9 @@ impl Depth {
 pub struct GetMetadata {
     /// Whose annotations: a mailbox, or the server when empty.
     pub mailbox: RawName,
-    /// Values longer than this are not told.
+    /// Values longer than this are not returned.
     pub max_size: Option<u64>,
-    /// Which entries below are told.
+    /// Which entries below are returned.
     pub depth: Depth,
     /// Which entries.
     pub entries: Vec<EntryName>,
@@ -107,8 +107,8 @@ impl GetMetadata {
     /// getmetadata = "GETMETADATA" [SP getmetadata-options] SP mailbox SP entries
     /// entries     = entry / "(" entry *(SP entry) ")"
     /// ```
-    /// The examples of RFC 5464 have the options behind the mailbox and several entries without parentheses; both are
-    /// understood.
+    /// The examples of RFC 5464 have the options behind the mailbox and several entries without parentheses; both forms
+    /// are accepted.
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
         cursor.space()?;
         let mut get = Self { mailbox: RawName::from(""), max_size: None, depth: Depth::Zero, entries: Vec::new() };

@@ -1,8 +1,8 @@
 //! The grammar of IMAP (RFC 9051, RFC 3501 and their extensions): bytes to commands, responses to bytes.
 //!
-//! [`Framer`] cuts what a client sends into whole commands, [`Command::parse`] understands one, [`encode`] writes
+//! [`Framer`] splits a client's input into complete commands, [`Command::parse`] parses one, [`encode`] writes
 //! responses. Every parser carries its ABNF. Promises: no input makes them panic, take more than linear time, nest
-//! deeper or grow larger than the limits written beside each list; an error says what was wanted, and where, and
+//! deeper or grow larger than the limits written beside each list; an error says what was expected, and where, and
 //! keeps the tag whenever it could be read. Called by `protocols::imap` and, for cached wire forms, by
 //! `storage::mailbox`. Never does I/O, never logs.
 

@@ -32,8 +32,8 @@ pub enum InvalidName {
 pub struct RawName(pub(super) String);
 
 impl RawName {
-    /// The name in Unicode. A name with characters outside ASCII is taken as UTF-8 in any session: no modified UTF-7
-    /// has them, and clients send them.
+    /// The name in Unicode. A name with characters outside ASCII is taken as UTF-8 in any session: modified UTF-7 never
+    /// contains them, and clients do send them.
     pub fn decode(&self, encoding: NameEncoding) -> Result<Cow<'_, str>, InvalidName> {
         if self.0.chars().any(char::is_control) {
             return Err(InvalidName::Control);

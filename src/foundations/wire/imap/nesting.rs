@@ -1,12 +1,12 @@
-//! How the keys of a search are put together (RFC 9051 §6.4.4).
+//! How the keys of a search are combined (RFC 9051 §6.4.4).
 //!
-//! Clients write ten senders as nine ORs within each other, with or without parentheses. What is read is therefore
-//! kept in a list of its own, and what comes of it is as flat as it can be: only levels that mean something are bounded.
+//! Clients write ten senders as nine nested ORs, with or without parentheses. So parsing uses an explicit stack, and
+//! the result is as flat as possible: only levels that carry meaning are limited.
 
 use super::cursor::{Cursor, Parsed};
 use super::search::SearchKey;
 
-/// Deepest nesting of what cannot be written with fewer levels.
+/// Deepest nesting that remains after flattening.
 const MAX_LEVELS: usize = 32;
 
 /// Most keys in one command, at all levels; ORs, NOTs and parentheses count as well.
@@ -32,7 +32,7 @@ pub(super) fn keys(cursor: &mut Cursor<'_>) -> Parsed<SearchKey> {
             None
         };
         if let Some(kind) = opened {
-            // One of the keys that are wanted has become two.
+            // One of the expected keys has become two.
             if !group.takes_or(kind) {
                 around.push(std::mem::replace(&mut group, Group::new(kind)));
             }
@@ -64,7 +64,7 @@ struct Nested {
 enum Kind {
     /// The whole search, or what is in parentheses.
     All,
-    /// One of several, of which so many are still to come.
+    /// One of several, with the number still to come.
     Either { wanted: usize },
     /// The opposite of one.
     Not,
@@ -155,7 +155,7 @@ mod tests {
         }
     }
 
-    /// Some clients look for hundreds of senders in one command.
+    /// Some clients search for hundreds of senders in one command.
     #[test]
     fn hundreds_of_alternatives_are_one_level() {
         let wanted = SearchKey::Or((0..450).map(SearchKey::Larger).collect());

@@ -14,11 +14,11 @@ pub const MAX_MAILBOXES: usize = 1_000;
 /// NOTIFY.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notify {
-    /// Nothing is told.
+    /// Report nothing.
     None,
-    /// These events are told.
+    /// Report these events.
     Set {
-        /// Whether the mailboxes' STATUS is told first.
+        /// Whether the mailboxes' STATUS is reported first.
         status: bool,
         /// Which events of which mailboxes.
         groups: Vec<EventGroup>,
@@ -34,14 +34,14 @@ pub struct EventGroup {
     pub events: Events,
 }
 
-/// Which mailboxes a group means (RFC 5465 §6).
+/// Which mailboxes a group covers (RFC 5465 §6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailboxFilter {
     /// The selected one, at once.
     Selected,
     /// The selected one; expunges wait for a command.
     SelectedDelayed,
-    /// Those that mail is delivered into.
+    /// Those that receive deliveries.
     Inboxes,
     /// The user's own.
     Personal,
@@ -53,7 +53,7 @@ pub enum MailboxFilter {
     Mailboxes(Vec<RawName>),
 }
 
-/// Which events are told.
+/// Which events are reported.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Events {
     /// New and expunged messages, always together.
@@ -70,11 +70,11 @@ pub struct Events {
     pub metadata: bool,
     /// Metadata of the server.
     pub server_metadata: bool,
-    /// One that is not known here: the command is refused.
+    /// An event unknown here: the command is refused.
     pub unknown: bool,
 }
 
-/// The names of the events that are known, as BADEVENT lists them.
+/// The names of the supported events, as BADEVENT lists them.
 pub const EVENTS: [&str; 7] = [
     "MessageNew",
     "MessageExpunge",
@@ -178,7 +178,7 @@ impl EventGroup {
             }
             Ok(())
         })?;
-        // RFC 5465 §5: both or none, and both beside changes of flags.
+        // RFC 5465 §5: both or neither, and both are required with flag changes.
         if new != expunge || (events.flags && !new) {
             return start.wanted("MessageNew and MessageExpunge together");
         }

@@ -38,7 +38,7 @@ pub struct SearchReturn {
     pub save: bool,
     /// Only these of the numbers (RFC 9394).
     pub partial: Option<PartialRange>,
-    /// Tell from now on what changes in the result (RFC 5267 §4.3), and this of messages that come new into it (RFC 5465 §7).
+    /// Report later changes of the result (RFC 5267 §4.3), with these items of messages that newly match (RFC 5465 §7).
     pub update: Option<Vec<FetchItem>>,
 }
 
@@ -55,7 +55,7 @@ pub enum SearchKey {
     Date {
         /// Which date of the message.
         of: DateOf,
-        /// How it lies.
+        /// How it compares.
         when: When,
         /// The calendar date, without time and zone.
         date: NaiveDate,
@@ -112,7 +112,7 @@ pub enum DateOf {
     Sent,
 }
 
-/// How a date lies to the one given.
+/// How a date compares to the one given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// Earlier.
@@ -188,7 +188,7 @@ impl SearchReturn {
                     cursor.space()?;
                     returns.partial = Some(PartialRange::parse(cursor)?);
                 }
-                // RFC 5267 §4.2: a hint, which asks for nothing.
+                // RFC 5267 §4.2: a hint, which requires nothing.
                 "CONTEXT" => return Ok(None),
                 "UPDATE" => returns.update = Some(update_items(cursor)?),
                 _ => return start.wanted("MIN, MAX, ALL, COUNT, SAVE, PARTIAL, CONTEXT or UPDATE"),
@@ -203,8 +203,8 @@ impl SearchReturn {
     }
 }
 
-/// What is fetched of messages that come new into a result: nothing, or a list (RFC 5465 §7, where the examples have a
-/// space in front of it and the grammar none).
+/// The items fetched of messages that newly match: nothing, or a list (RFC 5465 §7, where the examples have a space in
+/// front of it and the grammar none).
 fn update_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<FetchItem>> {
     if !cursor.rest().starts_with(b" (") && cursor.peek() != Some(b'(') {
         return Ok(Vec::new());
@@ -241,7 +241,7 @@ impl SearchKey {
         let flag = |flag| Some(Self::Flag(flag));
         let no_flag = |flag| Some(Self::Flag(flag).negated());
         match word {
-            // RFC 8514 §4.3: they are known of every mailbox.
+            // RFC 8514 §4.3: save dates are supported in every mailbox.
             "ALL" | "SAVEDATESUPPORTED" => Some(Self::All),
             "ANSWERED" => flag(SystemFlag::Answered),
             "DELETED" => flag(SystemFlag::Deleted),

@@ -4,7 +4,7 @@ use super::cursor::{Cursor, Parsed};
 use super::messages::Addressing;
 use super::search::{Search, SearchReturn};
 
-/// Most keys of one SORT: more than there are.
+/// Most keys of one SORT: more than exist.
 pub const MAX_CRITERIA: usize = 32;
 
 /// SORT or UID SORT.
@@ -12,7 +12,7 @@ pub const MAX_CRITERIA: usize = 32;
 pub struct Sort {
     /// The order, most important first.
     pub criteria: Vec<SortCriterion>,
-    /// Which messages, and what is told of them.
+    /// Which messages, and what is returned.
     pub search: Search,
 }
 
@@ -21,7 +21,7 @@ pub struct Sort {
 pub struct SortCriterion {
     /// What is compared.
     pub key: SortKey,
-    /// Which way.
+    /// In which direction.
     pub direction: Direction,
 }
 
@@ -119,9 +119,9 @@ pub struct Thread {
 pub enum ThreadAlgorithm {
     /// By base subject, in the order of sending.
     OrderedSubject,
-    /// By who refers to whom, then by base subject.
+    /// By references, then by base subject.
     References,
-    /// By who refers to whom only; the thread with the latest message comes last.
+    /// By references only; the thread with the latest message comes last.
     Refs,
 }
 

@@ -40,11 +40,11 @@ fn prefixes_and_mutations_never_panic() {
 fn errors_are_exact() {
     for (text, want) in [
         ("FOO", "Unknown command"),
-        ("SELECT", "A space wanted at octet 8"),
-        ("SELECT ", "A mailbox name wanted at octet 9"),
-        ("STORE 1 FLAGS (\\Recent)", "A flag that can be set wanted at octet 17"),
-        ("FETCH 1 BODY[1.FOO]", "HEADER, HEADER.FIELDS, HEADER.FIELDS.NOT, TEXT or MIME wanted at octet 17"),
-        ("NOOP x", "The end of the command wanted at octet 6"),
+        ("SELECT", "A space expected at octet 8"),
+        ("SELECT ", "A mailbox name expected at octet 9"),
+        ("STORE 1 FLAGS (\\Recent)", "A flag that can be set expected at octet 17"),
+        ("FETCH 1 BODY[1.FOO]", "HEADER, HEADER.FIELDS, HEADER.FIELDS.NOT, TEXT or MIME expected at octet 17"),
+        ("NOOP x", "The end of the command expected at octet 6"),
         ("UID NOOP", "Unknown command"),
     ] {
         assert_eq!(parse(text), Err(want.to_owned()), "{text}");
@@ -339,6 +339,6 @@ fn agrees_with_imap_codec() {
     assert_eq!(read.copied().collect::<Vec<_>>(), LAXER_IN_IMAP_CODEC);
 }
 
-/// What imap-codec accepts although the grammar does not have it.
+/// Input that imap-codec accepts although the grammar does not allow it.
 const LAXER_IN_IMAP_CODEC: &[&str] =
     &["STATUS a ()", "APPEND a (\\Recent) {1}\r\nx", "FETCH 1 ()", "FETCH 1 BODY[HEADER.FIELDS (\"a b\")]"];

@@ -16,19 +16,19 @@ pub const MAX_URL: usize = 8_192;
 pub struct MessageUrl {
     /// The mailbox; `None` is the selected one.
     pub mailbox: Option<String>,
-    /// The epoch in which the UID has its meaning; `None` is whichever it is now.
+    /// The epoch in which the UID is valid; `None` is the present one.
     pub uid_validity: Option<UidValidity>,
     /// The message.
     pub uid: Uid,
-    /// What of it; `None` is the whole message.
+    /// The section; `None` is the whole message.
     pub section: Option<Section>,
-    /// Which octets of that.
+    /// Which of its octets.
     pub partial: Option<Partial>,
 }
 
-/// The URL is none of a message of this server.
+/// The URL does not name a message of this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a URL such as /INBOX;UIDVALIDITY=7/;UID=20/;SECTION=1.2 is wanted")]
+#[error("expected a URL such as /INBOX;UIDVALIDITY=7/;UID=20/;SECTION=1.2")]
 pub struct InvalidUrl;
 
 impl FromStr for MessageUrl {
@@ -43,8 +43,8 @@ impl FromStr for MessageUrl {
     /// isection       = "/" isection-only        ; isection-only = ";SECTION=" enc-section
     /// ipartial       = "/" ipartial-only        ; ipartial-only = ";PARTIAL=" partial-range
     /// ```
-    /// RFC 5092 §7.2 forbids paths that are relative to a mailbox, but for those that begin with `;UID=`: RFC 5092 §9.1 has
-    /// one, and RFC 4469 §3 the base for it.
+    /// RFC 5092 §7.2 forbids paths relative to a mailbox, except those that begin with `;UID=`: RFC 5092 §9.1 has an
+    /// example, and RFC 4469 §3 defines their base.
     fn from_str(url: &str) -> Result<Self, InvalidUrl> {
         if url.len() > MAX_URL {
             return Err(InvalidUrl);
@@ -74,17 +74,17 @@ impl FromStr for MessageUrl {
     }
 }
 
-/// The mailbox of an absolute path. RFC 5092 §8: in UTF-8, whatever the session speaks.
+/// The mailbox of an absolute path. RFC 5092 §8: in UTF-8, whatever encoding the session uses.
 fn named(path: &str) -> Result<String, InvalidUrl> {
     let path = path.strip_prefix('/').filter(|path| !path.is_empty() && !path.starts_with('/')).ok_or(InvalidUrl)?;
-    // RFC 5092 §7: they have a meaning in URLs that no mailbox has.
+    // RFC 5092 §7: these have a meaning in URLs and cannot be mailbox names.
     if path.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(InvalidUrl);
     }
     decoded(path)
 }
 
-/// The value of a parameter, whose name is written in any case.
+/// The value of a parameter, whose name is case-insensitive.
 fn value<'u>(parameter: &'u str, name: &str) -> Option<&'u str> {
     let (found, value) = parameter.split_once('=')?;
     found.eq_ignore_ascii_case(name).then_some(value)

@@ -1,39 +1,39 @@
-//! The cutter.
+//! The line splitter.
 
 use bytes::{Buf, BytesMut};
 
-/// Why a line was not taken. The line, up to and with its line feed, is gone from the buffer.
+/// Why a line was refused. The line, up to and including its line feed, has been removed from the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadLine {
     /// Longer than the limit.
     #[error("the line is too long")]
     TooLong,
     /// Ended by a line feed without a carriage return before it, or with a carriage return in the middle.
-    #[error("lines end in CRLF, and neither CR nor LF stands alone")]
+    #[error("lines must end in CRLF, without a bare CR or LF")]
     LoneControl,
-    /// Still not ended after so many octets that waiting for the end makes no sense: close the connection.
+    /// Too many octets without an end: close the connection.
     #[error("the line does not end")]
     Endless,
 }
 
-/// Cuts lines out of a growing buffer.
+/// Splits lines off a growing buffer.
 #[derive(Debug)]
 pub struct Lines {
     limit: usize,
     patience: usize,
     scanned: usize,
     dropped: usize,
-    /// The beginning of a line of a server that has been dropped otherwise.
+    /// The beginning of a server's line whose rest has been dropped.
     kept: BytesMut,
     peer: Peer,
 }
 
-/// Who writes the lines.
+/// Who sends the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Peer {
-    /// A client, who is told what is wrong with them.
+    /// A client, which is told what is wrong with them.
     Client,
-    /// A server, who has to be understood.
+    /// A server, which must be understood regardless.
     Server,
 }
 
@@ -44,18 +44,18 @@ impl Lines {
         Self { limit, patience, scanned: 0, dropped: 0, kept: BytesMut::new(), peer: Peer::Client }
     }
 
-    /// The same for what a server says to us: a line ends at its line feed whatever stands before it, a lone carriage return is
-    /// part of it, and a longer line is cut.
+    /// The same for lines from a server: a line ends at its line feed whatever stands before it, a bare carriage return
+    /// is part of it, and a longer line is cut.
     pub fn of_a_server(limit: usize) -> Self {
         Self { peer: Peer::Server, ..Self::new(limit) }
     }
 
-    /// Whether no line has begun that was dropped from the buffer.
+    /// Whether no beginning of a line has been dropped from the buffer.
     pub const fn is_between(&self) -> bool {
         self.dropped == 0
     }
 
-    /// Takes the next whole line out of the buffer, without its CRLF; `None` when more octets are needed.
+    /// Takes the next complete line out of the buffer, without its CRLF; `None` when more octets are needed.
     pub fn next(&mut self, buffer: &mut BytesMut) -> Option<Result<BytesMut, BadLine>> {
         let Some(at) = memchr::memchr(b'\n', &buffer[self.scanned..]).map(|at| at + self.scanned) else {
             return self.wait(buffer);
@@ -73,7 +73,7 @@ impl Lines {
         Some(if alone && self.peer == Peer::Client { Err(BadLine::LoneControl) } else { Ok(line) })
     }
 
-    /// Of a server's line, what it begins with.
+    /// Of a server's line, the beginning.
     fn too_long(&mut self, mut line: BytesMut, dropped: usize) -> Result<BytesMut, BadLine> {
         if self.peer == Peer::Client {
             return Err(BadLine::TooLong);
@@ -86,7 +86,8 @@ impl Lines {
         Ok(line)
     }
 
-    /// No end in sight: remembers how far it has looked, and drops what can only be part of too long a line.
+    /// No end in sight: notes how far the buffer has been searched, and drops octets that can only belong to an
+    /// overlong line.
     fn wait(&mut self, buffer: &mut BytesMut) -> Option<Result<BytesMut, BadLine>> {
         self.scanned = buffer.len();
         if self.dropped + self.scanned > self.limit + 1 {

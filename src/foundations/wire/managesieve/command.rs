@@ -1,8 +1,8 @@
-//! What a client can say.
+//! Commands of a client.
 
 use crate::foundations::secret::Secret;
 
-/// A command with its arguments (RFC 5804 §2). Names of scripts are text that has not been judged.
+/// A command with its arguments (RFC 5804 §2). Names of scripts are not validated yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// AUTHENTICATE.
@@ -20,13 +20,13 @@ pub enum Command {
     DeleteScript(String),
     /// GETSCRIPT.
     GetScript(String),
-    /// HAVESPACE: could a script of that name have so many octets?
+    /// HAVESPACE: could a script of that name have this many octets?
     HaveSpace(String, u32),
     /// LISTSCRIPTS.
     ListScripts,
     /// LOGOUT.
     Logout,
-    /// NOOP, with what is to be said back.
+    /// NOOP, with the text to echo.
     Noop(Option<String>),
     /// PUTSCRIPT.
     PutScript(String, Vec<u8>),
@@ -40,7 +40,7 @@ pub enum Command {
     Unauthenticate,
 }
 
-/// Why a line is no command.
+/// Why a line is not a valid command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadCommand {
     /// No such keyword.
@@ -52,7 +52,7 @@ pub enum BadCommand {
 }
 
 impl Command {
-    /// Reads a command as the framer cuts it, without its last CRLF.
+    /// Reads a command as the framer delivers it, without its last CRLF.
     ///
     /// ```text
     /// command-setactive = "SETACTIVE" SP active-sieve-name CRLF       ; RFC 5804 §4, and the others alike
@@ -105,7 +105,7 @@ impl Command {
     pub fn encode(&self, out: &mut Vec<u8>) {
         let (keyword, strings): (&str, Vec<&[u8]>) = match self {
             Self::Authenticate { mechanism, initial } => {
-                // The wire is where the password goes.
+                // The password belongs on the wire.
                 let initial = initial.iter().map(|initial| initial.expose().as_slice());
                 ("AUTHENTICATE", std::iter::once(mechanism.as_bytes()).chain(initial).collect())
             }
@@ -135,7 +135,7 @@ impl Command {
     }
 }
 
-/// What a client says to a challenge, as the framer cuts it: one string, which is base64 or `*` (RFC 5804 §2.1).
+/// A client's response to a challenge, as the framer delivers it: one string, which is base64 or `*` (RFC 5804 §2.1).
 pub fn response(octets: &[u8]) -> Option<Secret<Vec<u8>>> {
     let mut argument = Arguments(octets);
     let string = argument.bare_string()?;
@@ -148,7 +148,7 @@ fn authenticate(arguments: &mut Arguments<'_>) -> Option<Command> {
     Some(Command::Authenticate { mechanism, initial })
 }
 
-/// What is left of a command.
+/// The unread rest of a command.
 struct Arguments<'a>(&'a [u8]);
 
 impl Arguments<'_> {
@@ -156,7 +156,7 @@ impl Arguments<'_> {
         self.0.trim_ascii().is_empty()
     }
 
-    /// One blank or more: clients differ.
+    /// One or more blanks: clients differ.
     fn blank(&mut self) -> Option<()> {
         let blanks = self.0.iter().take_while(|b| **b == b' ').count();
         self.0 = &self.0[blanks..];

@@ -9,24 +9,24 @@ pub struct Limits {
     pub line: usize,
     /// Octets of all its literals together.
     pub literals: usize,
-    /// Octets of a refused command that are read and thrown away to find its end; behind that the stream is lost.
+    /// Most octets of a refused command that are skipped to find its end; beyond that the stream is lost.
     pub skip: u64,
 }
 
-/// What the framer found.
+/// The result of looking at the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Framed {
-    /// Nothing whole yet; at least this many further octets are wanted.
+    /// Nothing complete yet; at least this many further octets are needed.
     More(usize),
-    /// A whole command without its last line end, literals included.
+    /// A complete command without its last line end, literals included.
     Command(Bytes),
-    /// A command that is not taken; it is gone from the input, to its end.
+    /// A refused command; it has been removed from the input, up to its end.
     Refused(Fault),
     /// The end of a refused command is out of reach: say BYE and close.
     Lost,
 }
 
-/// Why a command is not taken.
+/// Why a command is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// Longer than [`Limits::line`].
@@ -46,9 +46,9 @@ enum State {
     Line,
     /// Reading a literal up to this offset.
     Literal { end: usize },
-    /// Throwing away the rest of a line.
+    /// Skipping the rest of a line.
     SkipLine(Fault),
-    /// Throwing away so much of a literal.
+    /// Skipping this many octets of a literal.
     SkipLiteral(Fault, u64),
     /// Nothing more can be read.
     Lost,
@@ -100,7 +100,7 @@ impl Framer {
             self.seen = input.len();
             if self.line_octets + (self.seen - self.line) > self.limits.line + 1 {
                 self.state = State::SkipLine(Fault::Line);
-                // Literals that have been read already are no lines.
+                // Literals that have already been read are not lines.
                 self.discard(self.line, input);
                 return None;
             }
@@ -120,7 +120,7 @@ impl Framer {
                 Some(size) => State::SkipLiteral(fault, size),
                 None => State::SkipLine(fault),
             };
-            // What stands before the literal is gone with the line; a line alone is skipped with its line feed.
+            // The text before the literal is discarded with the line; a line alone is skipped with its line feed.
             let skipped = if literal.is_some() { at + 1 } else { at };
             self.discard(skipped, input);
             return None;
@@ -161,7 +161,7 @@ impl Framer {
 
     fn skip_line(&mut self, fault: Fault, input: &mut BytesMut) -> Option<Framed> {
         let Some(at) = memchr::memchr(b'\n', input) else {
-            // Kept for a literal's size that is still coming.
+            // Kept in case a literal's size is still arriving.
             let rest = input.len().saturating_sub(LONGEST_SIZE);
             self.discard(rest, input);
             return Some(if self.state == State::Lost { Framed::Lost } else { Framed::More(1) });
@@ -200,7 +200,7 @@ impl Framer {
         Some(Framed::More(usize::try_from(left).unwrap_or(usize::MAX)))
     }
 
-    /// Throws octets of a refused command away, and gives up when they have become too many.
+    /// Skips octets of a refused command, and gives up when there are too many.
     fn discard(&mut self, octets: usize, input: &mut BytesMut) {
         input.advance(octets);
         self.skipped = self.skipped.saturating_add(octets as u64);
@@ -215,7 +215,7 @@ impl Framer {
     }
 }
 
-/// Most digits of a size that is looked at: no number that counts has more.
+/// Most digits of a size that are looked at: no valid number has more.
 const DIGITS: usize = 20;
 
 /// Octets of `{` number `+}` and CR, with a digit too many.
@@ -229,8 +229,8 @@ const LONGEST_SIZE: usize = DIGITS + 5;
 fn literal_at_the_end(line: &[u8]) -> Option<u64> {
     let inner = line.strip_suffix(b"\r").unwrap_or(line).strip_suffix(b"+}")?;
     let count = inner.iter().rev().take_while(|octet| octet.is_ascii_digit()).count();
-    // More than any number is more than any limit. Where it begins is not asked for: of a line that is thrown away in pieces
-    // only the end is known.
+    // More digits than any number has exceed every limit. Where the number begins does not matter: of a line that is
+    // skipped in pieces only the end is known.
     if count > DIGITS {
         return Some(u64::MAX);
     }

@@ -1,7 +1,7 @@
 //! The grammar of ManageSieve (RFC 5804), for the server's end of a connection.
 //!
-//! Promises: nothing here panics or grows without a bound, whatever the bytes; what [`Command::parse`] accepts
-//! [`Command::encode`] writes so that it parses to the same value. No sockets, no clock, no state of a session. Called
+//! Promises: nothing here panics or grows without a bound, whatever the bytes; whatever [`Command::parse`] accepts,
+//! [`Command::encode`] writes in a form that parses to the same value. No sockets, no clock, no session state. Called
 //! by `protocols::managesieve`.
 
 mod command;

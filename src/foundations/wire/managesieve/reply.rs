@@ -1,4 +1,4 @@
-//! What the server says at the end of a command.
+//! The server's response at the end of a command.
 
 use std::borrow::Cow;
 
@@ -20,21 +20,21 @@ pub enum Code {
     Active,
     /// A script of that name exists.
     AlreadyExists,
-    /// First begin TLS.
+    /// TLS is required first.
     EncryptNeeded,
     /// There is no such script.
     NonExistent,
     /// All scripts together would be too large.
     Quota,
-    /// There are as many scripts as there may be.
+    /// The number of scripts has reached its limit.
     QuotaMaxScripts,
     /// The script is too large.
     QuotaMaxSize,
-    /// What NOOP is to say back.
+    /// The text that NOOP echoes.
     Tag(String),
     /// It may work later.
     TryLater,
-    /// It was done, and yet there is something to be said about it.
+    /// Done, with a warning.
     Warnings,
 }
 

@@ -1,4 +1,4 @@
-//! What a client can say.
+//! Commands of a client.
 
 use std::num::NonZeroU32;
 
@@ -11,7 +11,7 @@ pub type Number = NonZeroU32;
 /// A command with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// AUTH without arguments: which mechanisms are there? (Not in RFC 5034, but clients ask.)
+    /// AUTH without arguments: a request for the mechanisms. (Not in RFC 5034, but clients send it.)
     AuthList,
     /// AUTH (RFC 5034 §4).
     Auth {
@@ -57,10 +57,10 @@ pub enum Command {
     Utf8,
 }
 
-/// Why a line is no command.
+/// Why a line is not a valid command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadCommand {
-    /// No such keyword, also APOP: it needs passwords in the clear on the server's side.
+    /// Unknown keyword. Also APOP, which would need plain-text passwords on the server.
     #[error("Unknown command")]
     Unknown,
     /// AUTH with a mechanism that is not offered (RFC 5034 §4).
@@ -116,7 +116,7 @@ impl Command {
             Self::List(None) => "LIST".to_owned(),
             Self::List(Some(number)) => format!("LIST {number}"),
             Self::Noop => "NOOP".to_owned(),
-            // The wire is where the password goes.
+            // The password belongs on the wire.
             Self::Pass(password) => format!("PASS {}", password.expose()),
             Self::Quit => "QUIT".to_owned(),
             Self::Retr(number) => format!("RETR {number}"),
@@ -132,7 +132,7 @@ impl Command {
         .into_bytes();
         if let Self::Auth { initial: Some(initial), .. } = self {
             line.push(b' ');
-            // As above: this is where it goes.
+            // As above.
             line.extend_from_slice(initial.expose());
         }
         out.extend_from_slice(&line);

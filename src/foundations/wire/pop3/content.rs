@@ -4,8 +4,7 @@ use memchr::{memchr, memmem};
 
 /// Byte-stuffs a message piece by piece (RFC 1939 §3).
 ///
-/// Octets are changed in no other way: the content is expected with CRLF line ends, and whatever else it holds goes out
-/// as it is.
+/// No other octets are changed: the content should have CRLF line ends, and everything else it holds is sent unchanged.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stuffer {
     /// The last two octets written, for finding line starts and the final line end.
@@ -19,7 +18,7 @@ impl Stuffer {
         Self::default()
     }
 
-    /// Appends the next piece in its form for the wire.
+    /// Appends the next piece in its wire form.
     pub fn write(&mut self, piece: &[u8], out: &mut impl Sink) {
         let Some(first) = piece.first() else { return };
         if *first == b'.' && (!self.begun || self.last[1] == b'\n') {
@@ -40,7 +39,7 @@ impl Stuffer {
         };
     }
 
-    /// Appends what ends the message: a line with a dot, after a CRLF if the last line has none.
+    /// Appends the end of the message: a line with a dot, after a CRLF if the last line has none.
     pub fn finish(self, out: &mut impl Sink) {
         out.put(if !self.begun || self.last == *b"\r\n" { b".\r\n" } else { b"\r\n.\r\n" });
     }
@@ -64,7 +63,7 @@ impl Sink for bytes::BytesMut {
     }
 }
 
-/// Finds the end of what TOP sends: the header, its empty line and so many lines of the body (RFC 1939 §7).
+/// Finds the end of TOP's output: the header, its empty line and the given number of body lines (RFC 1939 §7).
 #[derive(Debug, Clone, Copy)]
 pub struct TopLines {
     left: u32,
@@ -72,7 +71,7 @@ pub struct TopLines {
     line: Line,
 }
 
-/// What the present line holds so far.
+/// What has been read of the current line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
     Nothing,
@@ -81,12 +80,12 @@ enum Line {
 }
 
 impl TopLines {
-    /// At the start of a message, with so many lines of its body wanted.
+    /// At the start of a message, for this many lines of its body.
     pub const fn new(lines: u32) -> Self {
         Self { left: lines, in_body: false, line: Line::Nothing }
     }
 
-    /// How many octets of the next piece belong to what is wanted; less than all of it at the end.
+    /// How many octets of the next piece belong to the output; less than all of it at the end.
     pub fn take(&mut self, piece: &[u8]) -> usize {
         let mut at = 0;
         while at < piece.len() {
@@ -112,7 +111,7 @@ impl TopLines {
         at
     }
 
-    /// Whether no more octets are wanted.
+    /// Whether the output is complete.
     const fn is_done(&self) -> bool {
         self.in_body && self.left == 0
     }
@@ -166,7 +165,7 @@ mod tests {
     proptest! {
         #[test]
         fn unstuffing_gives_the_message_back(message in "[.\r\na]{0,40}", cuts in prop::collection::vec(0_usize..40, 0..5)) {
-            // Lone LF are not in messages here; see the type.
+            // Messages here have no bare LF; see the type.
             let message = message.replace('\n', "\r\n").into_bytes();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(message.len())).collect();
             cuts.extend([0, message.len()]);

@@ -1,4 +1,4 @@
-//! What the server says on one line.
+//! Single-line responses of the server.
 
 use std::borrow::Cow;
 
@@ -9,9 +9,9 @@ pub enum Code {
     Auth,
     /// Another session has the maildrop.
     InUse,
-    /// It will not work later either, without somebody's help.
+    /// A permanent problem that needs an administrator.
     SysPerm,
-    /// It may work later.
+    /// A temporary problem.
     SysTemp,
 }
 

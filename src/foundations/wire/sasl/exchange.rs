@@ -9,7 +9,7 @@ use crate::foundations::secret::Secret;
 /// at least 12,288 for all mechanisms.
 pub const MAX_LINE: usize = 12_288;
 
-/// A mechanism that can be asked for.
+/// A mechanism that can be requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mechanism {
     /// User name and password in two steps; kept for old clients.
@@ -36,10 +36,10 @@ impl Mechanism {
     }
 }
 
-/// What the client has shown.
+/// What the client has presented.
 #[derive(Debug)]
 pub struct Credentials {
-    /// The identity to act as (RFC 4616 `authzid`), when given and not the same as the one below.
+    /// The identity to act as (RFC 4616 `authzid`), when given and different from the one below.
     pub authorization: Option<String>,
     /// The identity whose password is given (RFC 4616 `authcid`).
     pub username: String,
@@ -47,10 +47,10 @@ pub struct Credentials {
     pub password: Secret<String>,
 }
 
-/// Why an exchange has ended without credentials.
+/// Why an exchange ended without credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The client sent `*`: 501 5.0.0, `BAD`, `-ERR`. No failed attempt is to be counted.
+    /// The client sent `*`: 501 5.0.0, `BAD`, `-ERR`. Does not count as a failed attempt.
     #[error("Authentication cancelled")]
     Cancelled,
     /// Not base64.

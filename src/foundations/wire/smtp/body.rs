@@ -26,21 +26,21 @@ pub enum Framing {
 /// What is wrong with the content; the first fault counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyFault {
-    /// A carriage return or line feed that stands alone, where that is refused.
-    #[error("the message holds a CR or LF that stands alone")]
+    /// A bare carriage return or line feed, where that is refused.
+    #[error("the message holds a bare CR or LF")]
     LoneControl,
     /// The caller has no memory for more of it.
-    #[error("there is no memory for the message")]
+    #[error("there is not enough memory for the message")]
     NoRoom,
     /// More octets than the limit.
     #[error("the message is too large")]
     TooLarge,
 }
 
-/// Takes the content of one message as it arrives.
+/// Receives the content of one message as it arrives.
 ///
 /// Only CRLF `.` CRLF ends DATA (RFC 5321 §4.1.1.4). After a fault nothing more is kept, but the end is still found
-/// where the client has put it, so that nothing of the message is ever taken for a command.
+/// where the client put it, so that no part of the message is ever taken for a command.
 #[derive(Debug)]
 pub struct BodyReader {
     framing: Framing,
@@ -53,15 +53,15 @@ pub struct BodyReader {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
-    /// Behind CRLF, or at the very start.
+    /// After CRLF, or at the very start.
     LineStart,
-    /// Behind anything else.
+    /// After anything else.
     Text,
-    /// Behind a carriage return, which has not been kept yet.
+    /// After a carriage return, which has not been kept yet.
     Cr,
-    /// Behind a dot at a line start, which has not been kept.
+    /// After a dot at the start of a line, which has not been kept.
     Dot,
-    /// Behind such a dot and a carriage return.
+    /// After such a dot and a carriage return.
     DotCr,
 }
 
@@ -71,7 +71,7 @@ impl BodyReader {
         Self { framing, line_endings, limit, at: At::LineStart, content: BytesMut::new(), fault: None }
     }
 
-    /// Makes room in advance for so many octets.
+    /// Reserves room for this many octets.
     pub fn reserve(&mut self, octets: usize) {
         self.content.reserve(octets.min(self.limit.saturating_sub(self.content.len())));
     }
@@ -123,7 +123,7 @@ impl BodyReader {
         self.fault.map_or(Ok(self.content), Err)
     }
 
-    /// Takes at least one octet; how many were used up.
+    /// Takes at least one octet; returns how many were consumed.
     fn advance(&mut self, piece: &[u8]) -> usize {
         match (self.at, piece[0]) {
             (At::LineStart, b'.') if self.framing == Framing::Dots => {
@@ -140,9 +140,10 @@ impl BodyReader {
                 self.at = At::DotCr;
                 1
             }
-            // RFC 5321 §4.5.2: a dot with other characters behind it on the line is deleted.
+            // RFC 5321 §4.5.2: a leading dot followed by other characters is deleted.
             (At::Dot, _) => self.text(piece),
-            // The carriage return was no part of a line end, whatever comes now: CR CR LF ends no line, and CRLF . CR CR LF no message.
+            // The carriage return was no part of a line end, whatever comes now: CR CR LF ends no line, and CRLF . CR
+            // CR LF no message.
             (At::Cr | At::DotCr, b'\r') => {
                 self.lone_control(b"");
                 self.at = At::Cr;
@@ -156,7 +157,7 @@ impl BodyReader {
         }
     }
 
-    /// Keeps octets up to and with the next control; how many were used up.
+    /// Keeps octets up to and including the next control; returns how many were consumed.
     fn text(&mut self, piece: &[u8]) -> usize {
         let Some(end) = memchr::memchr2(b'\r', b'\n', piece) else {
             self.keep(piece);
@@ -166,7 +167,7 @@ impl BodyReader {
         if piece[end] == b'\n' {
             self.keep(&piece[..end]);
             self.lone_control(b"\r\n");
-            // Not a line start: a dot behind a lone line feed is text and cannot end the message.
+            // Not a line start: a dot after a bare line feed is text and cannot end the message.
             self.at = At::Text;
             return end + 1;
         }
@@ -197,7 +198,7 @@ impl BodyReader {
         self.content.extend_from_slice(octets);
     }
 
-    /// Keeps nothing more of the message; an earlier fault stays the one that counts.
+    /// Keeps nothing more of the message; an earlier fault still counts first.
     pub fn fail(&mut self, fault: BodyFault) {
         self.fault.get_or_insert(fault);
         self.content = BytesMut::new();

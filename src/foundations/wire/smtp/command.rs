@@ -92,11 +92,11 @@ pub enum Command {
     },
     /// The message follows after a 354.
     Data,
-    /// Greeting with a wish for extensions.
+    /// A greeting that asks for extensions.
     Ehlo(Hello),
     /// Greeting.
     Helo(Hello),
-    /// A question for help.
+    /// A request for help.
     Help,
     /// Greeting of LMTP.
     Lhlo(Hello),
@@ -109,7 +109,7 @@ pub enum Command {
         /// The rest.
         parameters: MailParameters,
     },
-    /// Nothing.
+    /// No operation.
     Noop,
     /// The end.
     Quit,
@@ -126,7 +126,7 @@ pub enum Command {
     Rset,
     /// Begin TLS.
     StartTls,
-    /// Does this address exist?
+    /// Asks whether an address exists.
     Vrfy,
 }
 
@@ -148,7 +148,7 @@ impl Command {
             Verb::Ehlo => Hello::parse(rest).map(Self::Ehlo).ok_or(SyntaxError::Arguments("EHLO domain")),
             Verb::Helo => Hello::parse(rest).map(Self::Helo).ok_or(SyntaxError::Arguments("HELO domain")),
             Verb::Lhlo => Hello::parse(rest).map(Self::Lhlo).ok_or(SyntaxError::Arguments("LHLO domain")),
-            // RFC 5321 §4.1.1.8, §4.1.1.9: both may have an argument, which is of no account.
+            // RFC 5321 §4.1.1.8, §4.1.1.9: both may have an argument, which is ignored.
             Verb::Help => Ok(Self::Help),
             Verb::Noop => Ok(Self::Noop),
             Verb::Mail => parse_mail(rest),

@@ -1,8 +1,8 @@
-//! What a server says it can, in its reply to EHLO or LHLO.
+//! The extensions that a server announces in its reply to EHLO or LHLO.
 
 use super::Reply;
 
-/// The extensions a server announced. Unknown ones are passed over.
+/// The extensions a server announced. Unknown ones are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Extensions {
     /// The name by which the server greets (RFC 5321 §4.1.1.1).

@@ -1,9 +1,9 @@
 //! The grammar of SMTP and LMTP, for both ends of a connection.
 //!
-//! Promises: nothing here panics or grows without a bound, whatever the bytes; what [`Command::parse`] accepts
-//! [`Command::encode`] writes so that it parses to the same value. No sockets, no clock, no state of a session.
-//! The server side is called by `protocols::smtp`, the client side ([`ReplyReader`], [`Extensions`], [`DotStuffer`])
-//! by `services::outbound`.
+//! Promises: nothing here panics or grows without a bound, whatever the bytes; whatever [`Command::parse`] accepts,
+//! [`Command::encode`] writes in a form that parses to the same value. No sockets, no clock, no session state. The
+//! server side is called by `protocols::smtp`, the client side ([`ReplyReader`], [`Extensions`], [`DotStuffer`]) by
+//! `services::outbound`.
 
 mod body;
 mod command;

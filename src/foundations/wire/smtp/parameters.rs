@@ -23,7 +23,7 @@ pub struct MailParameters {
     pub ret: Option<DsnReturn>,
     /// ENVID, decoded (RFC 3461 §4.4).
     pub envelope_id: Option<String>,
-    /// AUTH, decoded: who submitted the message first, `<>` when unknown (RFC 4954 §5).
+    /// AUTH, decoded: the original submitter, `<>` when unknown (RFC 4954 §5).
     pub auth: Option<String>,
     /// REQUIRETLS (RFC 8689).
     pub require_tls: bool,
@@ -51,13 +51,13 @@ fn parameters(rest: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     })
 }
 
-/// Stores a value once.
+/// Stores a value; a second one is an error.
 fn once<T>(slot: &mut Option<T>, name: &'static str, value: Option<T>) -> Result<(), SyntaxError> {
     let value = value.ok_or(SyntaxError::ParameterValue(name))?;
     if slot.replace(value).is_some() { Err(SyntaxError::DuplicateParameter(name)) } else { Ok(()) }
 }
 
-/// Raises a flag once; it takes no value.
+/// Sets a flag; a second one or a value is an error.
 fn flag(slot: &mut bool, name: &'static str, value: Option<&str>) -> Result<(), SyntaxError> {
     match value {
         Some(_) => Err(SyntaxError::ParameterValue(name)),
@@ -174,7 +174,7 @@ fn parse_body(value: &str) -> Option<BodyKind> {
     }
 }
 
-/// What notifications should hold, as RET has it.
+/// What notifications should contain, as in RET.
 // RFC 3461 §4.3
 // ret-value = "FULL" / "HDRS"
 pub fn parse_return(value: &str) -> Option<DsnReturn> {
@@ -189,7 +189,7 @@ fn parse_envelope_id(value: &str) -> Option<String> {
     if value.is_empty() || value.len() > LONGEST_ENVELOPE_ID { None } else { decode_xtext(value) }
 }
 
-/// What the sender wants to be told, as NOTIFY has it.
+/// Which notifications the sender wants, as in NOTIFY.
 // RFC 3461 §4.1
 // notify-esmtp-value = "NEVER" / 1#notify-list-element
 // notify-list-element = "SUCCESS" / "FAILURE" / "DELAY"

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{EnhancedStatus, Reply, Verb};
 use crate::foundations::address::{Address, ForwardPath, InvalidAddress, InvalidLocalPart, ReversePath};
 
-/// Why a line is no command. [`SyntaxError::reply`] has the answer for each.
+/// Why a line is not a valid command. [`SyntaxError::reply`] gives the reply for each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SyntaxError {
     /// Octets that are not UTF-8, or control characters.
@@ -14,19 +14,19 @@ pub enum SyntaxError {
     /// No command of this name exists.
     #[error("unknown command")]
     UnknownVerb,
-    /// A command that exists but is not carried out here.
+    /// A command that exists but is not supported here.
     #[error("command not implemented: {0:?}")]
     NotImplemented(Verb),
-    /// Too many, too few or malformed arguments; the text says what is wanted.
+    /// Too many, too few or malformed arguments; the text says what is expected.
     #[error("wrong arguments; wanted: {0}")]
     Arguments(&'static str),
-    /// BDAT whose size cannot be understood: what follows on the connection cannot be told from commands any more.
-    #[error("BDAT without a size that can be understood")]
+    /// BDAT without a valid size: what follows on the connection can no longer be told apart from commands.
+    #[error("BDAT without a valid size")]
     ChunkSize,
-    /// MAIL FROM with something that is no reverse-path.
+    /// MAIL FROM with an invalid reverse-path.
     #[error("wrong reverse-path: {0}")]
     ReversePath(InvalidPath),
-    /// RCPT TO with something that is no forward-path.
+    /// RCPT TO with an invalid forward-path.
     #[error("wrong forward-path: {0}")]
     ForwardPath(InvalidPath),
     /// A parameter of MAIL or RCPT that no extension of this server defines.
@@ -36,36 +36,36 @@ pub enum SyntaxError {
     #[error("parameter `{0}` given twice")]
     DuplicateParameter(&'static str),
     /// A parameter with a value that it cannot have.
-    #[error("parameter `{0}` has a wrong value")]
+    #[error("parameter `{0}` has an invalid value")]
     ParameterValue(&'static str),
 }
 
-/// Why a text is no path.
+/// Why a text is not a path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPath {
     /// No `<` at the start where one is needed, or no `>` at the end.
-    #[error("an address in angle brackets is wanted")]
+    #[error("an address in angle brackets is expected")]
     Brackets,
     /// A route `@a,@b:` that does not end.
     #[error("the source route is malformed")]
     Route,
-    /// What stands in the brackets is no address.
+    /// The content of the brackets is not an address.
     #[error(transparent)]
     Address(#[from] InvalidAddress),
-    /// `<>` where a recipient is wanted.
-    #[error("a recipient is wanted")]
+    /// `<>` where a recipient is expected.
+    #[error("a recipient is expected")]
     Null,
 }
 
 impl SyntaxError {
-    /// The answer to the client.
+    /// The reply to the client.
     pub fn reply(&self) -> Reply {
         let (code, status, text): (u16, EnhancedStatus, Cow<'static, str>) = match self {
-            Self::Characters => (500, EnhancedStatus::new(5, 5, 2), "Commands are printable UTF-8".into()),
+            Self::Characters => (500, EnhancedStatus::new(5, 5, 2), "Commands must be printable UTF-8".into()),
             Self::UnknownVerb => (500, EnhancedStatus::new(5, 5, 1), "Command not recognised".into()),
             Self::NotImplemented(_) => (502, EnhancedStatus::new(5, 5, 1), "Command not implemented".into()),
-            Self::Arguments(usage) => (501, EnhancedStatus::new(5, 5, 4), format!("Wanted: {usage}").into()),
-            Self::ChunkSize => (501, EnhancedStatus::new(5, 5, 4), "Wanted: BDAT octets [LAST]".into()),
+            Self::Arguments(usage) => (501, EnhancedStatus::new(5, 5, 4), format!("Expected: {usage}").into()),
+            Self::ChunkSize => (501, EnhancedStatus::new(5, 5, 4), "Expected: BDAT octets [LAST]".into()),
             Self::ReversePath(why) => (501, EnhancedStatus::new(5, 1, 7), format!("Bad sender address: {why}").into()),
             Self::ForwardPath(why) => {
                 (501, EnhancedStatus::new(5, 1, 3), format!("Bad recipient address: {why}").into())
@@ -77,7 +77,7 @@ impl SyntaxError {
                 (501, EnhancedStatus::new(5, 5, 4), format!("Parameter {name} given twice").into())
             }
             Self::ParameterValue(name) => {
-                (501, EnhancedStatus::new(5, 5, 4), format!("Parameter {name} has a wrong value").into())
+                (501, EnhancedStatus::new(5, 5, 4), format!("Parameter {name} has an invalid value").into())
             }
         };
         Reply::new(code, status, text)
@@ -90,7 +90,7 @@ impl SyntaxError {
 // Path = "<" [ A-d-l ":" ] Mailbox ">"
 // A-d-l = At-domain *( "," At-domain )
 
-/// Splits `<path>` off the front: what stands between the brackets, and the rest after them.
+/// Splits `<path>` off the front; returns the content of the brackets and the rest of the line.
 fn split(text: &str) -> Result<(&str, &str), InvalidPath> {
     // quirk_space_before_path: `MAIL FROM: <a@b>` comes from many scripts and devices.
     let text = text.trim_start_matches(' ');
@@ -114,7 +114,8 @@ fn split(text: &str) -> Result<(&str, &str), InvalidPath> {
     Err(InvalidPath::Brackets)
 }
 
-/// quirk_no_brackets: `MAIL FROM:a@b` comes from scanners, cameras and the like, and every other server takes it (2026).
+/// quirk_no_brackets: `MAIL FROM:a@b` comes from scanners, cameras and the like, and every other server accepts it
+/// (2026).
 fn without_brackets(text: &str) -> Result<(&str, &str), InvalidPath> {
     let (address, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
     let is_plain = address.contains('@') && !address.contains(['<', '>', '"', ',', ':']);
@@ -131,7 +132,7 @@ fn drop_route(inner: &str) -> Result<&str, InvalidPath> {
         let hop = rest.strip_prefix('@').ok_or(InvalidPath::Route)?;
         let domain = hop.bytes().take_while(|b| *b != b',' && *b != b':').count();
         hop[..domain].parse::<crate::foundations::address::Domain>().map_err(|_| InvalidPath::Route)?;
-        // A literal `[IPv6:...]` holds colons itself; nobody routes through one.
+        // A literal `[IPv6:...]` contains colons itself; no source route leads through one.
         match hop.as_bytes().get(domain) {
             Some(b',') => rest = &hop[domain + 1..],
             Some(_) => return Ok(&hop[domain + 1..]),
@@ -142,7 +143,8 @@ fn drop_route(inner: &str) -> Result<&str, InvalidPath> {
 
 fn mailbox(text: &str) -> Result<Address, InvalidAddress> {
     match (text.parse(), text.rsplit_once('@')) {
-        // quirk_dots: carriers in Japan gave out names like `a..b` and `a.`, which are still in use (2026). They mean the quoted form.
+        // quirk_dots: carriers in Japan gave out names like `a..b` and `a.`, which are still in use (2026). They are
+        // read as the quoted form.
         (Err(InvalidAddress::LocalPart(InvalidLocalPart::Dots)), Some((local, domain))) => {
             format!("\"{local}\"@{domain}").parse()
         }

@@ -57,7 +57,7 @@ impl Reply {
         }
     }
 
-    /// Whether it says that the command was carried out.
+    /// Whether it reports success.
     pub const fn is_success(&self) -> bool {
         matches!(self.class(), Class::Success)
     }
@@ -72,7 +72,7 @@ impl Reply {
         self.lines.iter().map(AsRef::as_ref)
     }
 
-    /// Writes the reply as it goes over the wire. What is not printable ASCII becomes `?`, long lines are cut.
+    /// Writes the reply in its wire form. Anything but printable ASCII becomes `?`, long lines are cut.
     pub fn encode(&self, out: &mut BytesMut) {
         let last = self.lines.len().saturating_sub(1);
         for (n, text) in self.lines.iter().enumerate() {
@@ -83,7 +83,7 @@ impl Reply {
                 out.extend_from_slice(format!("{status} ").as_bytes());
             }
             let room = LONGEST_LINE.saturating_sub(out.len() - start);
-            // RFC 6531 §3.7.4.2: not every client may be given UTF-8.
+            // RFC 6531 §3.7.4.2: not every client may be sent UTF-8.
             let plain = |c: char| u8::try_from(c).ok().filter(|b| matches!(b, b' '..=b'~')).unwrap_or(b'?');
             out.extend(text.chars().map(plain).take(room));
             out.extend_from_slice(b"\r\n");
@@ -103,7 +103,7 @@ impl fmt::Display for Reply {
 }
 
 impl From<&Refusal> for Reply {
-    /// The reply a refusal stands for: its own code where it names one, else by its kind.
+    /// The reply for a refusal: its own code where it names one, else by its kind.
     fn from(refusal: &Refusal) -> Self {
         if let Some((code, status)) = &refusal.smtp
             && let Ok(status) = status.parse()

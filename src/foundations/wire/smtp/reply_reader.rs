@@ -1,4 +1,4 @@
-//! Reads replies of a server, line by line.
+//! Reads a server's replies, line by line.
 
 use super::{EnhancedStatus, Reply};
 
@@ -7,21 +7,21 @@ const MOST_LINES: usize = 128;
 /// Most octets of one reply that are read.
 const MOST_OCTETS: usize = 1 << 20;
 
-/// What the server sent is no reply. The connection cannot be used any more.
+/// The server's response is not a valid reply. The connection can no longer be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadReply {
     /// No three digits from 200 to 599, or no space or hyphen behind them.
     #[error("not a reply: `{0}`")]
     Syntax(String),
     /// Two lines of one reply with different codes (RFC 5321 §4.2.1).
-    #[error("a reply that changes its code from {0} to {1}")]
+    #[error("the reply changes its code from {0} to {1}")]
     Mixed(u16, u16),
-    /// Still not ended after so many octets that waiting for the end makes no sense.
-    #[error("a reply that does not end")]
+    /// Too many octets without an end.
+    #[error("the reply does not end")]
     Endless,
 }
 
-/// Puts the lines of a reply together. The caller cuts the lines (see [`crate::foundations::wire::line::Lines`]) and
+/// Assembles the lines of a reply. The caller splits the lines (see [`crate::foundations::wire::line::Lines`]) and
 /// bounds their length and the time it waits.
 #[derive(Debug, Default)]
 pub struct ReplyReader {
@@ -37,15 +37,15 @@ impl ReplyReader {
         Self::default()
     }
 
-    /// Whether no reply has begun that is not at its end.
+    /// Whether no reply is incomplete.
     pub const fn is_between(&self) -> bool {
         self.code.is_none()
     }
 
-    /// Takes one line without its CRLF. `Some` when it was the last of its reply.
+    /// Takes one line without its CRLF. `Some` when it completes the reply.
     ///
-    /// Octets that are not UTF-8 are replaced, so that the text can go into logs and notifications. Of a reply of very many
-    /// lines the first are kept.
+    /// Octets that are not UTF-8 are replaced, so that the text can go into logs and notifications. Of a reply with
+    /// very many lines only the first are kept.
     pub fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, BadReply> {
         // RFC 5321 §4.2.1
         // Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF

@@ -6,13 +6,13 @@ use std::str::FromStr;
 /// The first digit of a reply or enhanced status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// 2: done.
+    /// 2: success.
     Success,
-    /// 3: go on. Only in replies, never in an enhanced status.
+    /// 3: continue. Only in replies, never in an enhanced status.
     Intermediate,
-    /// 4: not now.
+    /// 4: temporary failure.
     Transient,
-    /// 5: never in this form.
+    /// 5: permanent failure.
     Permanent,
 }
 
@@ -38,11 +38,11 @@ pub struct EnhancedStatus {
 
 /// The text is not an enhanced status code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an enhanced status code: 2.x.x, 4.x.x or 5.x.x is wanted")]
+#[error("not an enhanced status code: expected 2.x.x, 4.x.x or 5.x.x")]
 pub struct InvalidStatus;
 
 impl EnhancedStatus {
-    /// `class.subject.detail`; the class is brought to 5 when it is none of 2, 4 and 5, the others to at most 999.
+    /// `class.subject.detail`; a class other than 2, 4 or 5 becomes 5, the other numbers are capped at 999.
     pub const fn new(class: u16, subject: u16, detail: u16) -> Self {
         let class = if matches!(class, 2 | 4 | 5) { class } else { 5 };
         let subject = if subject > 999 { 999 } else { subject };
@@ -50,7 +50,7 @@ impl EnhancedStatus {
         Self { class, subject, detail }
     }
 
-    /// The code that says only success, not now or never: `2.0.0`, `4.0.0`, `5.0.0`.
+    /// The code that gives only the class: `2.0.0`, `4.0.0`, `5.0.0`.
     pub const fn general(class: Class) -> Self {
         Self::new(class.digit(), 0, 0)
     }

@@ -4,8 +4,8 @@ use bytes::BytesMut;
 
 /// Doubles the dots at line starts and closes the message (RFC 5321 §4.5.2), piece by piece.
 ///
-/// The content must have CRLF line ends and nothing else: a lone CR or LF would let the receiver see an end where
-/// there is none, so such octets are written as CRLF.
+/// Nothing but CRLF may end a line: a bare CR or LF could let the receiver see an end where there is none, so such
+/// octets are written as CRLF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DotStuffer {
     at: At,
@@ -30,7 +30,7 @@ impl DotStuffer {
         Self { at: At::LineStart }
     }
 
-    /// Appends the next piece of the message in its form for the wire.
+    /// Appends the next piece of the message in its wire form.
     pub fn write(&mut self, mut piece: &[u8], out: &mut BytesMut) {
         out.reserve(piece.len() + 16);
         while let Some(first) = piece.first() {
@@ -63,7 +63,7 @@ impl DotStuffer {
         }
     }
 
-    /// Appends what ends the message: `.` CRLF, after a CRLF if the last line has none.
+    /// Appends the end of the message: `.` CRLF, after a CRLF if the last line has none.
     pub fn finish(self, out: &mut BytesMut) {
         out.extend_from_slice(if self.at == At::LineStart { b".\r\n" } else { b"\r\n.\r\n" });
     }

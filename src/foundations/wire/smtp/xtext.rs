@@ -23,7 +23,7 @@ pub fn decode_xtext(text: &str) -> Option<String> {
                 octets.push(*first);
                 tail
             }
-            // RFC 6533 §3 lets UTF-8 stand for itself once SMTPUTF8 is in force.
+            // RFC 6533 §3 allows literal UTF-8 once SMTPUTF8 is in force.
             0x80.. => {
                 octets.push(*first);
                 tail
@@ -84,7 +84,7 @@ const fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'A'..=b'F' => Some(digit - b'A' + 10),
-        // quirk_lower_case_hex: the grammar wants upper case, some gateways send lower.
+        // quirk_lower_case_hex: the grammar demands upper case, some gateways send lower.
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
     }

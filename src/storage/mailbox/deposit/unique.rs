@@ -1,4 +1,4 @@
-//! The unique parts of the names of files, by which a deposit knows what is there already.
+//! The unique parts of file names, by which a deposit recognises messages already there.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,12 +12,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::foundations::hexadecimal::hexadecimal;
 use crate::storage::mailbox::maildir::filename::Place;
 
-/// The longest unique part behind which there is room for all our fields and flags in a name, which has at most 255 octets.
+/// The longest unique part that leaves room for all our fields and flags in a name of at most 255 octets.
 pub(super) const LONGEST_UNIQUE: usize = 160;
-/// What is left of a longer one: enough for the time with which it begins, and so for the order of messages.
+/// The length to which a longer one is cut: enough for the time at its beginning, and so for the order of messages.
 const KEPT_OF_UNIQUE: usize = 64;
 
-/// The unique part as it is here: another for one that is too long, and always the same.
+/// The unique part as used here: a replacement, always the same, for one that is too long.
 pub(super) fn fitting(unique: &str) -> Cow<'_, str> {
     if unique.len() <= LONGEST_UNIQUE {
         return Cow::Borrowed(unique);
@@ -27,7 +27,7 @@ pub(super) fn fitting(unique: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{begin}-{hash}"))
 }
 
-/// The unique parts of the names in a folder, of which there are none in one that is not there.
+/// The unique parts of the names in a folder; none if it does not exist.
 pub(super) fn uniques(path: &Path) -> std::io::Result<HashSet<Vec<u8>>> {
     let mut found = HashSet::new();
     for place in [Place::New, Place::Cur] {
@@ -43,7 +43,7 @@ pub(super) fn uniques(path: &Path) -> std::io::Result<HashSet<Vec<u8>>> {
     Ok(found)
 }
 
-/// What stands before fields and flags in the name of a file.
+/// The part of a file name before fields and flags.
 pub(in super::super) fn unique(name: &[u8]) -> &[u8] {
     name.split(|octet| matches!(octet, b',' | b':')).next().unwrap_or(name)
 }

@@ -1,4 +1,4 @@
-//! Writing a folder's index and cache behind its changes.
+//! Writing a folder's index and cache after its changes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use crate::storage::mailbox::maildir::directory::{Directories, Mtimes};
 use crate::storage::mailbox::reconcile::Known;
 
 impl Folder {
-    /// Writes what index and cache lack. Called from the one task that does so, and when the folder is dropped from memory.
+    /// Writes what index and cache lack. Called by the one task for this, and when the folder is dropped from memory.
     pub fn flush(self: &Arc<Self>) -> Result<(), Error> {
         self.queued.store(false, Ordering::Release);
         if self.account.tenure.check().is_err() {
@@ -22,7 +22,7 @@ impl Folder {
         }
         self.account.write_maildirsize();
         let directories = match self.directories() {
-            // Whoever has moved or removed it did so with its index, which shows by itself that it is old.
+            // If the directory was moved or removed, its index went with it, and that shows by itself to be outdated.
             Err(Error::NoFolder(_)) => return Ok(()),
             found => found?,
         };
@@ -47,8 +47,8 @@ impl Folder {
         self.summaries.compact(directories.root(), stamp, |uid| current.find(uid).is_ok())
     }
 
-    /// Writes an index that was not up to date before anybody is told a mod-sequence. Whoever loads the folder after another
-    /// crash begins above what the index says, and the clock may be behind this one by then.
+    /// Writes an outdated index before anybody is told a mod-sequence. After another crash, loading the folder starts
+    /// above what the index says, and the clock may be behind this mod-sequence by then.
     pub(super) fn keep_seed(self: &Arc<Self>, state: &mut State, directories: &Arc<Directories>) {
         // Without an index nobody has been told any before.
         if state.written == Written::default() {
@@ -61,7 +61,7 @@ impl Folder {
 
     /// Adds to the index what has changed, or rewrites it.
     fn write_index(self: &Arc<Self>, state: &mut State, directories: &Arc<Directories>) -> Result<(), Error> {
-        // First, as it folds in what others have changed.
+        // First, as it folds in changes by others.
         let mtimes = self.certain_mtimes(state, directories);
         let snapshot = self.current();
         let meta = Meta {
@@ -94,17 +94,17 @@ impl Folder {
         Ok(())
     }
 
-    /// The directories' times, if the state is certain to have everything that happened before them.
+    /// The directories' times, if the state certainly includes everything before them.
     fn certain_mtimes(self: &Arc<Self>, state: &mut State, directories: &Arc<Directories>) -> Mtimes {
         if !state.pending.is_empty() {
             return Mtimes::default();
         }
         if let Err(error) = self.resolve_doubt(state, directories) {
-            log::warn!(folder:% = self.name, error:% = error; "A folder that another program has changed could not be read");
+            log::warn!(folder:% = self.name, error:% = error; "A folder changed by another program could not be read");
             return Mtimes::default();
         }
         let Ok(now) = directories.mtimes() else { return Mtimes::default() };
-        // Before the news is looked at, which may take its time.
+        // Taken before the news is processed, which may take a while.
         let doubtful = self.is_within_tick(now);
         if state.watched {
             self.absorb_events(state, directories);
@@ -113,7 +113,7 @@ impl Folder {
         if state.stale || state.passed_over || now != state.seen || !state.pending.is_empty() {
             return Mtimes::default();
         }
-        // What was folded in may have given UIDs to files, and so changed the directories.
+        // Folding in changes may have given UIDs to files, and so changed the directories.
         if doubtful || state.doubtful || !directories.mtimes().is_ok_and(|still| still == now) {
             self.want_flush();
             return Mtimes::default();
@@ -139,8 +139,8 @@ impl Folder {
     }
 }
 
-/// Whether a directory has changed so shortly before now that it may change again without its time showing it: in the same
-/// tick of the file system's clock. The time is in nanoseconds since 1970.
+/// Whether a directory has changed so shortly before now that it may change again without its time showing it: within
+/// one tick of the file system's clock. The time is in nanoseconds since 1970.
 pub fn is_within_tick(mtime: i64, now: Timestamp) -> bool {
     Duration::from_nanos(mtime.abs_diff(now.unix_micros().saturating_mul(1000))) < TIME_GRAIN
 }

@@ -1,4 +1,4 @@
-//! Which messages a folder no longer has.
+//! Messages that a folder no longer has.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 pub struct History {
     /// By mod-sequence, ascending.
     pub(super) entries: VecDeque<(u64, u32)>,
-    /// Expunges up to this mod-sequence are not among them.
+    /// Expunges up to this mod-sequence are forgotten.
     pub(super) floor: u64,
 }
 
@@ -18,7 +18,7 @@ impl History {
         (self.floor <= mod_seq).then(|| self.entries.range(after..).map(|(_, uid)| *uid).collect())
     }
 
-    /// Forgets the oldest beyond so many.
+    /// Drops the oldest beyond this number.
     pub fn trim(&mut self, most: u32) {
         while self.entries.len() > most as usize {
             if let Some((mod_seq, _)) = self.entries.pop_front() {

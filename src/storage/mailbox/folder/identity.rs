@@ -1,4 +1,4 @@
-//! UIDVALIDITY and identifier of a folder: found, taken over or made.
+//! UIDVALIDITY and identifier of a folder: read, taken over or created.
 
 use std::io;
 
@@ -11,8 +11,8 @@ use crate::storage::mailbox::maildir::uid_file::{Takeover, UidFile};
 use crate::storage::mailbox::maildir::uidlist::UidList;
 use crate::storage::mailbox::{index, summaries};
 
-/// A folder's UIDVALIDITY and bound: its own, Dovecot's with the list of UIDs still to be written into names, or new.
-/// It is on disk before anybody can learn it.
+/// A folder's UIDVALIDITY and bound: its own, Dovecot's (with UIDs from its list still to be written into names), or
+/// new. On disk before anybody can learn it.
 pub fn identity(
     directories: &Directories,
     fresh_validity: impl FnOnce() -> u32,
@@ -30,7 +30,7 @@ pub fn identity(
             UidFile { bound: own.bound.max(list.next), takeover: Takeover::Running, ..own }
         }
         (Some(own), _) => own,
-        // A list that stayed behind a takeover knows nothing of the UIDs given out since, which may be nobody's by now.
+        // A list that remained after a takeover lacks the UIDs given out since, whose messages may be gone by now.
         (None, Some(list)) if !was_ours(directories, list)? => {
             let id = Some(fresh_id());
             UidFile { validity: list.validity, bound: list.next, floor: 0, takeover: Takeover::Running, id }
@@ -41,14 +41,14 @@ pub fn identity(
         }
     };
     if own.is_none() {
-        // What an index of an earlier life says about UIDs no longer holds.
+        // UIDs from an index of an earlier identity no longer hold.
         index::remove(directories.root());
         file.write(directories.own_root()?)?;
     }
     Ok((file, list.filter(|list| list.validity == file.validity)))
 }
 
-/// Whether Dovecot has given out UIDs since the takeover: somebody went back to it, and is here again.
+/// Whether Dovecot has given out UIDs since the takeover: somebody went back to it, and has returned.
 fn has_gone_on(directories: &Directories, own: &UidFile) -> bool {
     let listed = UidList::numbers(directories.root()).unwrap_or_else(|error| {
         log::warn!(error:% = error; "A folder's `dovecot-uidlist` cannot be read; if Dovecot has used the folder lately, its UIDs do not count");
@@ -57,8 +57,8 @@ fn has_gone_on(directories: &Directories, own: &UidFile) -> bool {
     listed.is_some_and(|(validity, next)| validity == own.validity && next > own.bound)
 }
 
-/// Whether a folder that has no file of ours was once ours nevertheless, and has lost it. Other programs write UIDs into names,
-/// too, but a name of ours came after the list.
+/// Whether a folder without a file of ours was once ours nevertheless, and has lost the file. Other programs write UIDs
+/// into names, too, but a name of ours newer than the list proves it.
 fn was_ours(directories: &Directories, list: &UidList) -> io::Result<bool> {
     let is_there = |name: &str| rustix::fs::statat(directories.root(), name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
     if is_there(index::NAME) || is_there(summaries::NAME) {
@@ -74,8 +74,8 @@ fn was_ours(directories: &Directories, list: &UidList) -> io::Result<bool> {
     Ok(numbered)
 }
 
-/// Gives a folder an identifier that was made before there were any. It is on disk before anybody can learn it; where that
-/// is not possible, nobody learns one.
+/// Gives an identifier to a folder made before identifiers existed. It is on disk before anybody can learn it; if that
+/// is impossible, nobody gets one.
 fn identified(directories: &Directories, own: UidFile, fresh_id: &impl Fn() -> MailboxId) -> UidFile {
     if own.id.is_some() {
         return own;

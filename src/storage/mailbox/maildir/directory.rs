@@ -1,4 +1,4 @@
-//! A folder's directories, held open, and what is done in them.
+//! A folder's directories, held open, and the operations in them.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -14,7 +14,7 @@ use super::uid_file::{self, UidFile};
 use crate::foundations::clock::Timestamp;
 use crate::storage::cluster::Tenure;
 
-/// The three directories of one folder that are worked in; `tmp/` is reached through the root.
+/// The three directories of one folder; `tmp/` is reached through the root.
 #[derive(Debug)]
 pub struct Directories {
     root: OwnedFd,
@@ -35,7 +35,7 @@ pub struct Fresh {
 }
 
 impl Fresh {
-    /// Whether its directory was not there before, and nothing is on disk for sure.
+    /// Whether its directory was just created, so that nothing is certain to be on disk.
     pub const fn is_new(&self) -> bool {
         self.identity.is_some()
     }
@@ -44,7 +44,7 @@ impl Fresh {
     pub fn sync(&mut self) -> io::Result<()> {
         match self.identity.take() {
             Some(identity) => rustix::fs::fdatasync(identity)?,
-            // Tried before: the system tells of a failure once (fsync(2)), and would call lost octets written.
+            // Already tried: the system reports a failure only once (fsync(2)), and would call lost octets written.
             None => {
                 if let Some(identity) = UidFile::read(self.root.as_fd())? {
                     identity.write(self.root.as_fd())?;
@@ -91,13 +91,13 @@ impl Directories {
         Ok(Self { root, new, cur, tenure })
     }
 
-    /// Makes a folder: its directory in `parent`, `tmp/`, `new/` and at last `cur/`, by which it is known. A directory that
-    /// was not there gets this identity. All of it is on disk once what is returned has been synced.
+    /// Makes a folder: its directory in `parent`, `tmp/`, `new/` and finally `cur/`, by which it is recognised. A new
+    /// directory gets this identity. All of it is on disk once the returned value has been synced.
     pub fn create(parent: BorrowedFd<'_>, name: &str, kind: FolderKind, identity: &UidFile) -> io::Result<Fresh> {
         let is_new = make(parent, name)?;
         let filled = Self::fill(parent, name, kind, is_new.then_some(identity));
         if filled.is_err() && is_new {
-            // What is left of it would be in the way of another folder of that name.
+            // Its remains would be in the way of another folder of that name.
             for directory in ["cur", "new", "tmp"] {
                 let _ = rustix::fs::unlinkat(parent, format!("{name}/{directory}"), AtFlags::REMOVEDIR);
             }
@@ -124,7 +124,7 @@ impl Directories {
         Ok(Fresh { identity, root, parent: parent.try_clone_to_owned()? })
     }
 
-    /// The folder itself, for whoever writes one of its small files.
+    /// The folder itself, for writing its small files.
     pub fn own_root(&self) -> io::Result<BorrowedFd<'_>> {
         self.tenure.check()?;
         Ok(self.root.as_fd())
@@ -174,13 +174,13 @@ impl Directories {
         written
     }
 
-    /// Removes a file from `tmp/`, as far as that is possible.
+    /// Removes a file from `tmp/`, if possible.
     pub fn remove_temporary(&self, unique: &str) {
         let _ = rustix::fs::unlinkat(&self.root, format!("tmp/{unique}"), AtFlags::empty());
     }
 
-    /// Removes files from `tmp/` that whoever wrote them has left there: those whose state last changed before `before`, since
-    /// the date of a file is its message's.
+    /// Removes abandoned files from `tmp/`: those whose inode last changed before `before`, since the modification time
+    /// of a file is its message's date.
     pub fn tidy(&self, before: Timestamp) -> io::Result<()> {
         self.tenure.check()?;
         let temporary = match rustix::fs::openat(&self.root, "tmp", DIRECTORY, Mode::empty()) {
@@ -205,13 +205,13 @@ impl Directories {
         Ok(rustix::fs::renameat(&self.root, format!("tmp/{unique}"), self.place(place), name)?)
     }
 
-    /// Renames a message. Whoever else renamed it first wins: the answer is then `NotFound`.
+    /// Renames a message. If somebody else renamed it first, the result is `NotFound`.
     pub fn rename(&self, from: (Place, &[u8]), to: (Place, &[u8])) -> io::Result<()> {
         self.tenure.check()?;
         Ok(rustix::fs::renameat(self.place(from.0), from.1, self.place(to.0), to.1)?)
     }
 
-    /// Removes a message; whether it was there.
+    /// Removes a message; returns whether it was there.
     pub fn remove(&self, place: Place, name: &[u8]) -> io::Result<bool> {
         self.tenure.check()?;
         match rustix::fs::unlinkat(self.place(place), name, AtFlags::empty()) {
@@ -246,7 +246,7 @@ impl Directories {
         Ok(rustix::fs::openat(self.place(place), name, flags, Mode::empty())?.into())
     }
 
-    /// Puts changes in a directory on disk, and says so only to whoever still owns the mail.
+    /// Syncs a directory, and succeeds only while this process still owns the mail.
     pub fn sync(&self, place: Place) -> io::Result<()> {
         rustix::fs::fsync(self.place(place))?;
         Ok(self.tenure.check()?)
@@ -254,7 +254,7 @@ impl Directories {
 
     /// Calls back with the name of each file in a directory; hidden ones are left out.
     pub fn list(&self, place: Place, mut each: impl FnMut(&[u8])) -> io::Result<()> {
-        // Opened again: the position of a directory belongs to its descriptor.
+        // Opened again: a directory's read position belongs to its descriptor.
         let directory = rustix::fs::openat(&self.root, place.directory(), DIRECTORY, Mode::empty())?;
         list(directory.as_fd(), &mut each)
     }
@@ -269,8 +269,8 @@ pub enum FolderKind {
     Below,
 }
 
-/// Calls back with the name of each entry of an open directory that is not hidden by a dot, or of all that begin with
-/// one when the callback wants to see them: `.` and `..` are left out.
+/// Calls back with the name of each entry of an open directory that is not hidden by a dot, or also the hidden ones if
+/// the callback wants them: `.` and `..` are left out.
 pub fn list(directory: BorrowedFd<'_>, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     let mut buffer = vec![MaybeUninit::<u8>::uninit(); 64 << 10];
     let mut entries = RawDir::new(directory, &mut buffer);
@@ -291,7 +291,7 @@ pub fn mtime(directory: BorrowedFd<'_>) -> io::Result<i64> {
     Ok(stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
 }
 
-/// Makes a directory that only its owner can enter; one that is there already is no error. Whether it was not there.
+/// Makes a directory that only its owner can enter; an existing one is no error. Returns whether it was missing.
 pub fn make(parent: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
     match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
         Ok(()) => Ok(true),
@@ -320,7 +320,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("cur")).unwrap();
         let directories = Directories::open(root.path(), Tenure::alone()).unwrap();
-        // The date of a message may lie far back, though its file is being written now.
+        // A message's date may lie far back, though its file is being written now.
         directories.write_temporary("1.M1P1Q1.host", &[b"x"], Timestamp::from_unix_seconds(1)).unwrap();
         let left = || std::fs::read_dir(root.path().join("tmp")).unwrap().count();
         let now = SystemClock.now();

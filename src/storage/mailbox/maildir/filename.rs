@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::storage::mailbox::{Flags, KeywordSet};
 
-/// In which of the two directories a message lies.
+/// Which of the two directories holds a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// `new/`: no mail program has seen it.
@@ -25,7 +25,7 @@ impl Place {
     }
 }
 
-/// What a file's name says.
+/// The content of a file's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileName<'a> {
     /// The part that stays the same when flags change.
@@ -40,7 +40,7 @@ pub struct FileName<'a> {
     pub flags: Flags,
     /// Keywords.
     pub keywords: KeywordSet,
-    /// Whether the part behind the base is what [`suffix`] would write. Otherwise the whole name must be kept.
+    /// Whether the part behind the base equals the output of [`suffix`]. Otherwise the whole name must be kept.
     pub regular: bool,
 }
 
@@ -48,7 +48,7 @@ pub struct FileName<'a> {
 const MAX_BASE: usize = 220;
 
 impl<'a> FileName<'a> {
-    /// Reads a name in a directory; `None` when no message can have it (hidden files, directories of other programs).
+    /// Reads a name in a directory; `None` when it cannot be a message's (hidden files, directories of other programs).
     pub fn parse(name: &'a [u8], place: Place) -> Option<Self> {
         if name.is_empty() || name[0] == b'.' || name.len() > 255 {
             return None;
@@ -102,7 +102,7 @@ impl<'a> FileName<'a> {
     }
 }
 
-/// What follows the base: nothing in `new/`, `:2,` and the letters in ASCII order in `cur/`.
+/// The suffix after the base: empty in `new/`, `:2,` and the letters in ASCII order in `cur/`.
 pub fn suffix(place: Place, flags: Flags, keywords: KeywordSet) -> String {
     let mut suffix = Vec::new();
     write_suffix(place, flags, keywords, &mut suffix);
@@ -110,7 +110,7 @@ pub fn suffix(place: Place, flags: Flags, keywords: KeywordSet) -> String {
     String::from_utf8(suffix).unwrap_or_default()
 }
 
-/// Appends what [`suffix`] gives.
+/// Appends the result of [`suffix`].
 pub fn write_suffix(place: Place, flags: Flags, keywords: KeywordSet, out: &mut Vec<u8>) {
     if place == Place::New {
         return;
@@ -120,7 +120,7 @@ pub fn write_suffix(place: Place, flags: Flags, keywords: KeywordSet, out: &mut 
     out.extend(keywords.slots().map(|slot| b'a' + slot));
 }
 
-/// Whether these octets are what [`suffix`] would write, without writing it: names are read by the hundred thousand.
+/// Whether these octets equal the output of [`suffix`], without writing it: names are read by the hundred thousand.
 fn is_suffix(info: &[u8], place: Place, flags: Flags, keywords: KeywordSet) -> bool {
     if place == Place::New {
         return info.is_empty();
@@ -139,8 +139,8 @@ pub fn fresh(unique: &str, uid: u32, size: u64, virtual_size: u64) -> String {
     name
 }
 
-/// The base for a foreign file that becomes ours: its own unique part and foreign fields, then our fields. `None` when
-/// that would be too long or is not text; such a file gets a [`fresh`] name.
+/// The base for an adopted file: its own unique part and foreign fields, then our fields. `None` when that would be too
+/// long or is not text; such a file gets a [`fresh`] name.
 pub fn adopted(base: &[u8], uid: u32, size: u64, virtual_size: u64) -> Option<String> {
     let text = std::str::from_utf8(base).ok()?;
     let mut unique = String::with_capacity(text.len() + 48);

@@ -1,7 +1,7 @@
-//! Which directories a folder lies in, whatever they are called.
+//! Identifies the directories of a folder, whatever their path.
 //!
-//! A path may come to lead to another directory than the one that is open: somebody moves a mailbox away, or removes it, and a
-//! copy of it, or what a backup has of it, gets its name.
+//! A path may come to lead to another directory than the one that is open: somebody moves or removes a mailbox, and
+//! puts a copy or a restored backup in its place.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Statx, StatxFlags};
 use rustix::io::Errno;
 
-/// The directory of a folder, and the `cur/` by which it is known.
+/// The directory of a folder, and the `cur/` by which it is recognised.
 #[derive(Debug, Clone, Copy)]
 pub struct Ground {
     root: Option<Inode>,
@@ -23,7 +23,7 @@ impl Ground {
         Ok(Self { root: Inode::at(path)?, cur: Inode::at(&path.join("cur"))? })
     }
 
-    /// Of directories that are open.
+    /// For directories that are open.
     pub fn of(root: BorrowedFd<'_>, cur: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self { root: Some(Inode::of(root)?), cur: Some(Inode::of(cur)?) })
     }
@@ -33,7 +33,7 @@ impl Ground {
         self.cur.is_some()
     }
 
-    /// Whether these are the same directories; what is missing is the same as nothing.
+    /// Whether these are the same directories; two missing ones count as the same.
     pub fn is_same_as(self, other: Self) -> bool {
         let same = |one: Option<Inode>, other: Option<Inode>| one.zip(other).is_some_and(|(a, b)| a.is_same_as(b));
         same(self.root, other.root) && same(self.cur, other.cur)
@@ -45,7 +45,7 @@ impl Ground {
 struct Inode {
     device: (u32, u32),
     number: u64,
-    /// When it was made, where the file system knows that: it gives the numbers of removed directories to new ones.
+    /// When it was created, if the file system knows: inode numbers of removed directories are reused.
     born: Option<(i64, u32)>,
 }
 

@@ -11,7 +11,7 @@ use crate::storage::mailbox::{Keyword, Keywords};
 /// The file's name.
 pub const NAME: &str = "dovecot-keywords";
 
-/// Reads a folder's table; empty without the file. Lines that make no sense are passed over.
+/// Reads a folder's table; empty without the file. Invalid lines are skipped.
 pub fn read(folder: BorrowedFd<'_>) -> io::Result<Keywords> {
     let mut keywords = Keywords::none();
     let content = small::read(folder, NAME)?.unwrap_or_default();
@@ -26,14 +26,14 @@ pub fn read(folder: BorrowedFd<'_>) -> io::Result<Keywords> {
     Ok(keywords)
 }
 
-/// The table of a folder that others may be using, after it has learned these keywords, as far as it has room for them. Blocks.
+/// Adds keywords to the table of a folder that others may be using, as far as it has room, and returns it. Blocks.
 ///
 /// # Errors
 /// The disk fails.
 pub fn learn(folder: &Path, owner: Owner, wanted: &[Keyword]) -> Result<Keywords, files::Error> {
     let path = folder.join(NAME);
     let failed = |verb| move |source| files::Error { verb, path: folder.join(NAME), source };
-    // Whoever else gives out letters at this moment waits.
+    // Anyone else who gives out letters at this moment waits.
     let _turn = lock_directory(folder)?;
     let directory = directory::open(folder).map_err(failed("open"))?;
     let before = read(directory.as_fd()).map_err(failed("read"))?;

@@ -1,9 +1,8 @@
 //! `maildirsize`: the quota of Maildir++, when another program has put it there.
 //!
-//! Its first line says the limits, `1000000S,1000C` (octets, messages); the following ones add up to what is used. We
-//! obey the limits beside the account's own quota and rewrite the file with one line of use, which is what
-//! Maildir++ calls recalculating it. We never create it, and what its first line says is read each time: whoever removes
-//! the file lifts the limits.
+//! Its first line gives the limits, `1000000S,1000C` (octets, messages); the following ones add up to the usage. We
+//! obey the limits beside the account's own quota and rewrite the file with one line of usage, which Maildir++ calls
+//! recalculating it. We never create it, and read its first line each time: removing the file lifts the limits.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -25,7 +24,7 @@ pub struct Limits {
     line: String,
 }
 
-/// Reads the limits of a user; `None` without a file that makes sense.
+/// Reads the limits of a user; `None` without a valid file.
 pub fn read(user: &Path) -> io::Result<Option<Limits>> {
     let root = directory::open(user)?;
     let content = small::read(root.as_fd(), NAME)?;

@@ -1,4 +1,4 @@
-//! What lies on disk: names of files, directories, and the small files beside the messages.
+//! The on-disk format: file names, directories, and the small files beside the messages.
 
 pub(super) mod directory;
 pub(super) mod filename;

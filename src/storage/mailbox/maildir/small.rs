@@ -10,11 +10,11 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 /// Largest small file that is read.
 const MOST: u64 = 64 << 20;
 
-/// Largest file that is read with a line for each message of a folder: some nine million. The folder itself takes more memory
-/// than its file while it is in use, so a lower limit would save none.
+/// Largest file read that has a line for each message of a folder: some nine million. A folder in use takes more memory
+/// than its file, so a lower limit would save nothing.
 pub const LISTING: u64 = 1 << 30;
 
-/// Longest content that is overwritten in its place: a sector.
+/// Longest content that is overwritten in place: a sector.
 const MOST_IN_PLACE: usize = 512;
 
 /// Reads a small file below a directory; `None` when it is not there.
@@ -22,8 +22,8 @@ pub fn read(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<Vec<u8>>
     read_within(directory, name, MOST)
 }
 
-/// Reads a file that may have so many octets; `None` when it is not there. A larger one is an error
-/// ([`io::ErrorKind::FileTooLarge`]): the first part of it would say something else than the whole.
+/// Reads a file of up to this size; `None` when it is not there. A larger one is an error
+/// ([`io::ErrorKind::FileTooLarge`]): its first part could mean something different from the whole.
 pub fn read_within(directory: BorrowedFd<'_>, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
     let Some(file) = open(directory, name)? else { return Ok(None) };
     let length = file.metadata()?.len();
@@ -36,7 +36,8 @@ pub fn read_within(directory: BorrowedFd<'_>, name: &str, most: u64) -> io::Resu
     Ok(Some(content))
 }
 
-/// Reads the whole lines among the first and the last octets of a file, so many of each; `None` when it is not there.
+/// Reads the complete lines within the first and the last octets of a file, this many of each; `None` when it is not
+/// there.
 pub fn read_ends(directory: BorrowedFd<'_>, name: &str, octets: usize) -> io::Result<Option<Vec<u8>>> {
     let Some(file) = open(directory, name)? else { return Ok(None) };
     let length = file.metadata()?.len();
@@ -70,8 +71,8 @@ pub fn replace(directory: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Res
     Ok(())
 }
 
-/// Overwrites a file in its place, which needs no room on a full disk. A power failure in the middle may leave a mixture:
-/// only for content that is shorter than a sector and shows its own damage, and to which line ends may be added.
+/// Overwrites a file in place, which needs no room on a full disk. A power failure in the middle may leave a mixture:
+/// only for content that is shorter than a sector, shows its own damage, and tolerates added line ends.
 pub fn overwrite(directory: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::openat(directory, name, flags, Mode::empty())?;
@@ -83,16 +84,16 @@ pub fn overwrite(directory: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::R
     Ok(())
 }
 
-/// Whether the new content must be on disk before it takes the place of the old.
+/// Whether the new content must be on disk before it replaces the old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sync {
     /// It must.
     File,
-    /// A cache that checks itself.
+    /// A cache that detects damage itself.
     Nothing,
 }
 
-/// Replaces a file without syncing the directory: after a crash it may be the old one.
+/// Replaces a file without syncing the directory: after a crash the old one may be back.
 pub fn replace_unsynced(directory: BorrowedFd<'_>, name: &str, content: &[u8], sync: Sync) -> io::Result<()> {
     let temporary = format!("{name}.tmp");
     let result = write_new(directory, &temporary, content, sync)
@@ -103,8 +104,8 @@ pub fn replace_unsynced(directory: BorrowedFd<'_>, name: &str, content: &[u8], s
     result
 }
 
-/// A new file that is written piece by piece, and then takes the place of the one whose content it replaces. Nothing is synced:
-/// it is for caches that check themselves. Dropped before, it is gone.
+/// A new file, written piece by piece, that then replaces the one whose content it updates. Nothing is synced: it is
+/// for caches that detect damage themselves. If dropped before, it is removed.
 #[derive(Debug)]
 pub struct Replacement<'d> {
     directory: BorrowedFd<'d>,
@@ -125,9 +126,9 @@ impl<'d> Replacement<'d> {
         write_all(self.file.as_fd(), &[content])
     }
 
-    /// Puts it in the place of the other.
+    /// Puts it in the place of the old file.
     pub fn publish(self, name: &str) -> io::Result<()> {
-        // Its own name has gone then, and dropping it removes nothing.
+        // Its temporary name is gone then, and dropping it removes nothing.
         Ok(rustix::fs::renameat(self.directory, &*self.temporary, self.directory, name)?)
     }
 }
@@ -146,7 +147,7 @@ fn write_new(directory: BorrowedFd<'_>, name: &str, content: &[u8], sync: Sync) 
     Ok(())
 }
 
-/// Writes a file in its place and returns it, for whoever will sync it: after a crash before that it may be there and damaged.
+/// Writes a file in place and returns it for a later sync: after a crash before that it may be there and damaged.
 pub fn write_unsynced(directory: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?;
@@ -181,7 +182,7 @@ mod tests {
         let read = |most| read_within(folder.as_fd(), "list", most);
         assert!(read(1).unwrap().is_none());
         let file = File::create(root.path().join("list")).unwrap();
-        // Without anything on the disk, and more than is read of small files.
+        // A sparse file, larger than small files may be.
         file.set_len(MOST + 10).unwrap();
         assert_eq!(read(LISTING).unwrap().unwrap().len() as u64, MOST + 10);
         assert_eq!(read(MOST + 10).unwrap().unwrap().len() as u64, MOST + 10);

@@ -1,7 +1,7 @@
 //! `subscriptions`: one folder a line, as Dovecot writes it.
 //!
-//! Dovecot's first form has one name a line with `.` between the levels; its second begins with `V 2` and an empty line
-//! and has tabs between them. Both are read; the second, which can hold every name, is written.
+//! Dovecot's first format has one name a line with `.` between the levels; its second begins with `V 2` and an empty
+//! line and has tabs between them. Both are read; the second, which can hold every name, is written.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,7 +12,7 @@ use crate::storage::mailbox::FolderName;
 
 /// The file's name.
 pub const NAME: &str = "subscriptions";
-/// How the second form begins.
+/// The beginning of the second format.
 pub const HEADER: &str = "V\t2\n\n";
 
 /// Reads a user's subscriptions.
@@ -21,7 +21,7 @@ pub fn read(user: BorrowedFd<'_>) -> io::Result<BTreeSet<FolderName>> {
     Ok(parse(&String::from_utf8_lossy(&content)))
 }
 
-/// What a file of either form says.
+/// The names in a file of either format.
 pub fn parse(text: &str) -> BTreeSet<FolderName> {
     match text.strip_prefix(HEADER) {
         Some(lines) => lines.lines().filter_map(|line| FolderName::from_levels(line.split('\t'))).collect(),

@@ -1,10 +1,10 @@
 //! `postrider-uid`: what must survive about a folder besides the names of its files.
 //!
-//! One line: `1 V<UIDVALIDITY> N<bound> F<floor> <state> <CRC-32 of what stands before>`. Every UID at or above the
+//! One line: `1 V<UIDVALIDITY> N<bound> F<floor> <state> <CRC-32 of everything before>`. Every UID at or above the
 //! bound that was ever given out is in the name of a file that still exists, so the next UID is the larger of the bound
 //! and the highest UID in names plus one. The floor, used in the inbox's file, is the highest UIDVALIDITY of a deleted
-//! folder that lies in the future. A last word, `I<hexadecimal>`, is the folder's identifier (RFC 8474); files written before
-//! there were identifiers lack it.
+//! folder that lies in the future. A last word, `I<hexadecimal>`, is the folder's identifier (RFC 8474); files from
+//! before identifiers existed lack it.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -26,7 +26,7 @@ pub struct UidFile {
     pub floor: u32,
     /// Whether files without a UID still get theirs from `dovecot-uidlist`.
     pub takeover: Takeover,
-    /// What the folder is known by whatever it is called.
+    /// The folder's identifier, which outlives its names.
     pub id: Option<MailboxId>,
 }
 
@@ -55,23 +55,23 @@ impl UidFile {
             Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => error,
             result => return result,
         };
-        // On a full disk messages must be removable nevertheless, for that makes room. Should the power fail in the
-        // middle of it, the checksum shows it, and the folder gets another UIDVALIDITY: still no UID is used twice.
+        // On a full disk it must still be possible to remove messages, since that makes room. If the power fails in the
+        // middle, the checksum shows it, and the folder gets another UIDVALIDITY: still no UID is used twice.
         small::overwrite(folder, NAME, text.as_bytes()).map_err(|_| error)
     }
 
-    /// Writes a folder's first file and returns it. Until it and the directory are synced, a crash may leave it missing or
-    /// damaged, and the folder gets another identity.
+    /// Writes a folder's first file and returns it. Until it and the directory are synced, a crash may leave it missing
+    /// or damaged, and the folder gets another identity.
     pub fn write_unsynced(&self, folder: BorrowedFd<'_>) -> io::Result<OwnedFd> {
         small::write_unsynced(folder, NAME, self.to_text().as_bytes())
     }
 
-    /// The first one of a folder that nobody had before.
+    /// The first one of a new folder.
     pub const fn first(validity: u32, id: MailboxId) -> Self {
         Self { validity, bound: 1, floor: 0, takeover: Takeover::Done, id: Some(id) }
     }
 
-    /// As it stands in the file.
+    /// Its form in the file.
     pub fn to_text(self) -> String {
         let state = match self.takeover {
             Takeover::Running => "T",
@@ -84,7 +84,7 @@ impl UidFile {
         format!("{line} {:08x}\n", crc32fast::hash(line.as_bytes()))
     }
 
-    /// From what stands in the file; `None` when it is damaged.
+    /// From its form in the file; `None` when it is damaged.
     pub fn parse(content: &[u8]) -> Option<Self> {
         let (line, crc) = std::str::from_utf8(content).ok()?.trim_end().rsplit_once(' ')?;
         if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(line.as_bytes()) {

@@ -28,12 +28,12 @@ pub struct UidList {
 }
 
 impl UidList {
-    /// Reads a folder's list; `None` when there is none that makes sense.
+    /// Reads a folder's list; `None` when there is no valid one.
     pub fn read(folder: BorrowedFd<'_>) -> io::Result<Option<Self>> {
         Ok(small::read_within(folder, NAME, small::LISTING)?.and_then(|content| Self::parse(&content)))
     }
 
-    /// UIDVALIDITY and UIDNEXT alone, from both ends of the list: Dovecot adds lines and leaves the first as it was.
+    /// UIDVALIDITY and UIDNEXT alone, from both ends of the list: Dovecot appends lines and leaves the first unchanged.
     pub fn numbers(folder: BorrowedFd<'_>) -> io::Result<Option<(u32, u32)>> {
         let content = small::read_ends(folder, NAME, ENDS)?;
         Ok(content.and_then(|content| Self::parse(&content)).map(|list| (list.validity, list.next)))

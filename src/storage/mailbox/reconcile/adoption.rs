@@ -1,4 +1,4 @@
-//! Files becoming messages of a folder.
+//! Adopting files as messages of a folder.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use crate::storage::mailbox::maildir::directory::Directories;
 use crate::storage::mailbox::maildir::filename::{self, FileName, Place};
 use crate::storage::mailbox::snapshot::{Record, Snapshot};
 
-/// Files becoming messages of the folder.
+/// Files being adopted as messages of the folder.
 pub struct Adoption<'a> {
     pub folder: &'a Arc<Folder>,
     pub directories: &'a Directories,
     pub snapshot: Snapshot,
     pub mod_seq: u64,
     pub renamed: bool,
-    /// How often a file may still be asked for again that the disk has refused.
+    /// Remaining retries for files that the disk has refused.
     pub patience: u32,
 }
 
-/// How often in all, and how long it is waited before.
+/// The initial number of retries, and the pause before each.
 pub const PATIENCE: u32 = 30;
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -71,7 +71,7 @@ impl Adoption<'_> {
         self.snapshot.push(record, stored);
     }
 
-    /// What is to be known about a file; `None` when it is gone again or no file.
+    /// The needed facts about a file; `None` when it is gone again or no file.
     fn record(
         &mut self,
         state: &mut State,
@@ -80,7 +80,7 @@ impl Adoption<'_> {
         uid: u32,
     ) -> Result<Option<Record>, Error> {
         let mut measured = measure(self.directories, found, parsed);
-        // Passed over it would be another message later, with another UID: what fails for a moment is worth another look.
+        // Skipped now, it would later be another message with another UID: a momentary failure is worth a retry.
         while self.patience > 0 && measured.as_ref().is_err_and(|error| error.raw_os_error() == Some(FAILED)) {
             self.patience -= 1;
             std::thread::sleep(PAUSE);
@@ -96,7 +96,7 @@ impl Adoption<'_> {
             Err(error) if is_about_one_file(&error) => {
                 let (folder, file) = (&self.folder.name, String::from_utf8_lossy(found.name));
                 log::error!(folder:% = folder, error:% = error;
-                    "The file `{file}` in the folder {folder} cannot be read and is passed over; let the server read it, and say `postrider reindex`");
+                    "The file `{file}` in the folder {folder} cannot be read and is skipped; make it readable for the server, then run `postrider reindex`");
                 state.passed_over = true;
                 return Ok(None);
             }
@@ -116,13 +116,13 @@ impl Adoption<'_> {
     }
 }
 
-/// Whether a file cannot be read though others can: one that another program has put there for itself, or one on a bad
-/// part of the disk. It must not keep the others from their readers.
+/// Whether a file cannot be read though others can: one that another program has stored for itself, or one on a bad
+/// part of the disk. It must not keep the others from being served.
 fn is_about_one_file(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::PermissionDenied || error.raw_os_error() == Some(FAILED)
 }
 
-/// What the system says of a disk that fails.
+/// The system's error codes for a failing disk.
 const FAILED: i32 = rustix::io::Errno::IO.raw_os_error();
 
 /// Size, size with CRLF line ends and date of a file; `None` when it is not a plain file.
@@ -139,7 +139,7 @@ fn measure(
     Ok(Some((size, virtual_size, date.unix_seconds())))
 }
 
-/// How many lines of a file end without a CR.
+/// Number of lines of a file that end without a CR.
 fn bare_line_feeds(mut file: std::fs::File) -> std::io::Result<u64> {
     let mut buffer = vec![0; 64 << 10];
     let mut before = 0;

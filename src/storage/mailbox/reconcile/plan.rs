@@ -1,4 +1,4 @@
-//! What was found in a folder's directories, and what follows from it.
+//! The files found in a folder's directories, and the resulting actions.
 
 use super::{Known, is_recorded};
 use crate::storage::mailbox::folder::State;
@@ -6,7 +6,7 @@ use crate::storage::mailbox::maildir::directory::Directories;
 use crate::storage::mailbox::maildir::filename::{FileName, Place};
 use crate::storage::mailbox::snapshot::{Snapshot, base};
 
-/// UIDs this far above the bound are not believed.
+/// UIDs further than this above the bound are not trusted.
 const BELIEVABLE: u32 = 1_000_000;
 
 /// A file found in a directory.
@@ -20,9 +20,9 @@ pub struct Found<'a> {
 #[derive(Debug, Default)]
 pub struct Listing {
     heap: Vec<u8>,
-    /// By UID; those without come first, as 0.
+    /// By UID; files without one come first, as 0.
     pub entries: Vec<Entry>,
-    /// Whether these are all files there are.
+    /// Whether these are all the files.
     whole: bool,
 }
 
@@ -37,7 +37,7 @@ pub struct Entry {
 impl Listing {
     pub fn read(directories: &Directories) -> std::io::Result<Self> {
         let mut listing = Self::default();
-        // `new/` first: a file moves from there to `cur/`, so it may be seen twice but not passed over.
+        // `new/` first: files move from there to `cur/`, so one may be seen twice but not missed.
         for place in [Place::New, Place::Cur] {
             directories.list(place, |name| listing.add(place, name))?;
         }
@@ -75,16 +75,16 @@ impl Listing {
 pub struct Plan {
     /// UIDs whose files are gone, ascending.
     pub missing: Vec<u32>,
-    /// Known messages under another name.
+    /// Known messages under a new name.
     pub changed: Vec<(u32, usize)>,
-    /// Messages that the state has not heard of and whose UID is believed or taken over, ascending.
+    /// Unknown messages whose UID is trusted or taken over, ascending.
     pub accepted: Vec<(u32, usize)>,
-    /// Files that get a new UID, in the order in which they get it.
+    /// Files that get a new UID, in that order.
     pub newcomers: Vec<usize>,
 }
 
 impl Plan {
-    /// The files that are looked at, by their places in the listing.
+    /// The files to be looked at, by their positions in the listing.
     pub fn entries(&self) -> impl Iterator<Item = usize> {
         let known = self.changed.iter().chain(&self.accepted).map(|(_, at)| *at);
         known.chain(self.newcomers.iter().copied())
@@ -119,7 +119,7 @@ impl Plan {
         plan.accepted.sort_unstable();
         let accepted = std::mem::take(&mut plan.accepted);
         for (uid, at) in accepted {
-            // A UID that is named twice, or that comes after higher ones, is not believed.
+            // A UID that occurs twice, or that follows higher ones, is not trusted.
             if plan.accepted.last().is_some_and(|(last, _)| *last == uid) || uid < snapshot.uid_next {
                 plan.newcomers.push(at);
             } else {
@@ -147,7 +147,7 @@ impl Plan {
         }
     }
 
-    /// Files with a UID that the state knows: one of them is that message.
+    /// Files with a known UID: one of them is that message.
     fn known(
         &mut self,
         snapshot: &Snapshot,
@@ -183,7 +183,7 @@ impl Plan {
         self.newcomers.extend(positions);
     }
 
-    /// Files with a UID that the state has not heard of.
+    /// Files with an unknown UID.
     fn unknown(
         &mut self,
         uid: u32,
@@ -202,5 +202,5 @@ impl Plan {
     }
 }
 
-/// UIDs at the upper end that are never taken from names.
+/// UIDs at the upper end that are never accepted from names.
 const UID_RESERVE: u32 = 1 << 20;

@@ -1,4 +1,4 @@
-//! Names of files, many in one piece of memory.
+//! File names, many in one block of memory.
 
 /// Names of a chunk's files, one after the other.
 #[derive(Debug, Default)]
@@ -7,7 +7,7 @@ pub(super) struct Names {
     ends: Vec<u32>,
 }
 
-/// With room for some more: a chunk is copied mostly because a message is added to it.
+/// With some spare room: a chunk is copied mostly because a message is added to it.
 impl Clone for Names {
     fn clone(&self) -> Self {
         Self { heap: with_room(&self.heap, 64 * ROOM), ends: with_room(&self.ends, ROOM) }

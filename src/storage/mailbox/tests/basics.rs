@@ -1,4 +1,4 @@
-//! One promise of the store after the other.
+//! The promises of the store, one after the other.
 
 use parking_lot::Mutex;
 
@@ -40,7 +40,7 @@ async fn a_sync_that_fails_for_one_fails_for_all_who_wait() {
         folder.fail_pending(&mut state, &directories);
         (waiting, state.touch(place))
     };
-    // The disk works again, which says nothing about what it lost.
+    // The disk works again, which says nothing about the data it lost.
     folder.commit(&directories, later).unwrap();
     folder.commit(&directories, waiting).unwrap_err();
     assert_eq!(store.append("INBOX", "two\r\n").await, 2);
@@ -92,7 +92,7 @@ async fn sessions_are_told_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_marked_messages_go_wherever_they_are() {
     let store = Store::new().await;
-    // More than one chunk of the state, so that whole chunks are passed over.
+    // More than one chunk of the state, so that whole chunks are skipped.
     for n in 1..=1100 {
         std::fs::write(store.path().join(format!("cur/{n}.M1P1Q{n}.h,U={n},S=1,W=1:2,")), b"x").unwrap();
     }
@@ -114,7 +114,7 @@ fn n2s(n: u32) -> crate::foundations::mail::SequenceNumber {
     crate::foundations::mail::SequenceNumber::new(n).unwrap()
 }
 
-/// They may have been set by another session that still waits for the disk.
+/// They may have been set by another session that is still waiting for the disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flags_that_are_set_already_are_on_disk_when_that_is_said() {
     let store = Store::new().await;
@@ -163,8 +163,8 @@ async fn a_change_says_which_messages_others_had_changed_before() {
     assert_eq!((stored.uids(), stored.overtaken), (vec![uid(1)], vec![]));
 }
 
-/// Each batch is seen by others as soon as it is done: they have been told its mod-sequence as the highest when the next one
-/// changes.
+/// Each batch is visible to others as soon as it is done: they have been told its mod-sequence as the highest when the
+/// next one changes messages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_message_gets_a_mod_sequence_that_others_may_have_been_told_already() {
     let store = Store::new().await;

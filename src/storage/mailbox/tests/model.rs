@@ -1,7 +1,7 @@
 //! The store against a simple model of a mailbox: random commands, other programs' changes, crashes in between.
 //!
 //! Every message has a text of its own. After each step the folder must hold what the model holds, no UID may ever
-//! stand for two texts, and a client that asks what has changed since its last visit must end up with the truth.
+//! stand for two texts, and a client that asks what has changed since its last visit must arrive at the true state.
 
 use std::collections::BTreeMap;
 
@@ -145,7 +145,7 @@ impl World {
         self.model.keys().nth(at.checked_rem(self.model.len())?).copied()
     }
 
-    /// A message is there now. Its UID must be one that nobody has had.
+    /// A message is there now. Its UID must never have been used before.
     fn add(&mut self, uid: u32, mail: Mail) {
         assert!(self.ever.keys().next_back().is_none_or(|last| uid > *last), "UID {uid} is not above all others");
         self.ever.insert(uid, mail.text.clone());
@@ -241,7 +241,7 @@ impl World {
 
     async fn foreign(&mut self, step: &Step) {
         let path = self.store().path();
-        // What we moved to `cur/` for being recent must have arrived there.
+        // Messages we moved to `cur/` for being recent must have arrived there.
         while self.store().view("INBOX").await.recent() > 0 {}
         self.settled().await;
         match step {
@@ -285,7 +285,7 @@ impl World {
         }
     }
 
-    /// Waits until nothing is left to be moved from `new/` that a session has seen.
+    /// Waits until no message seen by a session is left to be moved from `new/`.
     async fn settled(&self) {
         for attempt in 0.. {
             assert!(attempt < 5000, "{:?} stay in new/", files(&self.store().path()));
@@ -342,7 +342,7 @@ impl World {
         self.store = Some(Store::open(root).await);
     }
 
-    /// What the session's client counts must be what the session has.
+    /// The client's count must match the session's.
     fn sync(&mut self, expunges: Expunges) {
         let Some((view, known)) = &mut self.session else { return };
         for update in view.sync(expunges) {

@@ -1,4 +1,4 @@
-//! What outlives names, index and cache: identifiers, dates, annotations. And what is told of changes.
+//! What outlives names, index and cache: identifiers, dates, annotations. Also news about changes.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -109,7 +109,7 @@ async fn annotations_last_and_have_limits() {
     let big = vec![b'x'; 60 << 10];
     let big: Vec<_> = names[..5].iter().map(|name| (&name[..], Some(&big[..]))).collect();
     assert!(matches!(set(&store, Some("INBOX"), &big).await, Err(Error::TooMuchMetadata)));
-    // What is removed leaves no file behind.
+    // Removing leaves no file behind.
     set(&store, Some("INBOX"), &[("/private/a", None), ("/shared/b", None)]).await.unwrap();
     assert!(!store.path().join("postrider-metadata").exists());
 }
@@ -148,7 +148,7 @@ async fn news_is_told_to_those_who_listen() {
         assert_eq!(*listener.next().await.unwrap(), news);
     }
     assert!(matches!(&*listener.next().await.unwrap(), News::Messages { status, .. } if status.messages == 1));
-    // Who does not keep up is told so once, and goes on from there.
+    // A listener that falls behind is told so once, and continues from there.
     for n in 0..1200 {
         let subscription = if n % 2 == 0 { Subscription::On } else { Subscription::Off };
         store.user.subscribe(&name("Elsewhere"), subscription).await.unwrap();
@@ -175,7 +175,7 @@ async fn batches_have_whole_messages_of_every_size() {
     // With bare LFs, as Dovecot writes: read apart from the others.
     let text = "bare\nlines\n";
     std::fs::write(store.path().join("cur/1000000000.M1P1.h,S=11,W=13:2,"), text).unwrap();
-    // Whose name says too much and too little.
+    // With a name that claims too much or too little.
     std::fs::write(store.path().join("cur/1000000001.M1P1.h,S=20,W=20:2,"), "short\r\n").unwrap();
     let store = store.restart().await;
     let view = store.view("INBOX").await;
@@ -232,7 +232,7 @@ async fn a_message_that_several_move_is_not_moved_on_twice() {
         let (left, right) = (store.view("INBOX").await, store.view("INBOX").await);
         let first = left.move_to(&uids, &one, Missing::Fail);
         let second = right.move_to(&uids, &other, Missing::Fail);
-        // Whatever is seen there goes on at once.
+        // Files seen there continue at once.
         let third = async {
             for _ in 0..40 {
                 for folder in ["One", "Other"] {
@@ -258,7 +258,7 @@ async fn what_cannot_leave_a_folder_is_not_in_the_other_one_either() {
     store.append("INBOX", "one").await;
     store.append("INBOX", "two").await;
     store.user.create(&name("Work")).await.unwrap();
-    // Nothing is removed before the numbers given out are written down, and that is not possible.
+    // Messages are removed only once the UIDs given out are on disk, which is impossible here.
     let in_the_way = store.path().join("postrider-uid.tmp");
     std::fs::create_dir(&in_the_way).unwrap();
     let view = store.view("INBOX").await;
@@ -283,7 +283,7 @@ impl Clock for Ahead {
     }
 }
 
-/// What a client was told last is forgotten in the crash; it is told of all that has happened since nevertheless.
+/// What a client was last told is lost in the crash; it is still told of everything that has happened since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_learn_what_has_changed_though_the_clock_was_ahead() {
     let root = tempfile::tempdir().unwrap();
@@ -310,7 +310,7 @@ async fn clients_learn_what_has_changed_though_the_clock_was_ahead() {
     assert!(view.rows(&SequenceSet::all()).any(|(_, row)| row.uid == uid(3) && row.mod_seq > told));
 }
 
-/// As the last test has it, but the server crashes twice, and writes no index in between.
+/// Like the previous test, but the server crashes twice, and writes no index in between.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_learn_what_has_changed_between_two_crashes_though_the_clock_was_ahead() {
     let store = Store::open_at(tempfile::tempdir().unwrap(), MailboxSettings::default(), Arc::new(Ahead)).await;
@@ -324,7 +324,7 @@ async fn clients_learn_what_has_changed_between_two_crashes_though_the_clock_was
         let cur = std::fs::File::open(root.path().join("example.test/ann/cur")).unwrap();
         cur.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
     };
-    // Whatever was done before the first crash, the index does not have it.
+    // The index has nothing of what was done before the first crash.
     changed(&root, 1_000);
     let store = Store::open_with(root, never()).await;
     let mut view = store.view("INBOX").await;

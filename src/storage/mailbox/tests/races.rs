@@ -1,5 +1,5 @@
-//! What another session or program does between two steps of the store. The steps are taken by hand on one thread, so that
-//! nobody else takes them.
+//! Interference by another session or program between two steps of the store. The steps are taken manually on one
+//! thread, so that nothing else runs in between.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,7 +86,7 @@ async fn a_keyword_that_is_set_while_a_message_is_moved_goes_with_it() {
     let before = to.used();
     let moved = std::thread::scope(|scope| {
         let moving = scope.spawn(|| to.take_over(from, &[1]));
-        // It has looked at the keywords, and waits for the folder.
+        // It has looked at the keywords, and is waiting for the folder.
         while to.used() == before {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -106,7 +106,7 @@ async fn a_folder_that_must_be_listed_is_listed_whatever_else_is_found() {
     let folder = store.user.folder(&name("INBOX")).unwrap();
     let directories = folder.directories().unwrap();
     put(&store.path(), "1700000000.M1P1.h");
-    // As it is when inotify has told of the file, and the disk has failed when the file was looked at.
+    // The state after inotify has reported the file, when the disk failed while the file was examined.
     folder.lock().seen = directories.mtimes().unwrap();
     folder.watch();
     folder.lock().stale = true;
@@ -159,7 +159,7 @@ async fn what_comes_while_a_sync_fails_is_noticed() {
     assert_eq!(folder.current().len(), 1);
 }
 
-/// Of two messages that come in the same tick of the file system's clock, the second changes no time.
+/// Of two messages that arrive within one tick of the file system's clock, the second changes no time.
 #[tokio::test]
 async fn what_comes_when_the_last_session_has_just_closed_a_folder_is_noticed() {
     let (clock, store) = long_ago().await;
@@ -180,7 +180,7 @@ async fn what_comes_when_the_last_session_has_just_closed_a_folder_is_noticed() 
     assert!(!folder.lock().watched, "the watch ends once it can");
 }
 
-/// The same of a folder that no session has open: whether it is asked for next, or its index is written.
+/// The same for a folder that no session has open, whether it is queried next or its index is written.
 #[tokio::test]
 async fn what_comes_when_a_folder_has_just_been_listed_is_noticed() {
     let (clock, store) = long_ago().await;
@@ -213,7 +213,7 @@ async fn a_folder_that_is_made_when_folders_have_just_been_listed_is_noticed() {
     assert_eq!(store.user.folders().await.unwrap().len(), before + 1);
 }
 
-/// Otherwise the folder would be listed by whoever loads it, and all mod-sequences would be new.
+/// Otherwise the folder would be listed by the next session that loads it, and all mod-sequences would be new.
 #[tokio::test]
 async fn an_index_counts_though_something_was_found_while_it_was_written() {
     let (clock, store) = long_ago().await;
@@ -246,7 +246,7 @@ async fn a_message_that_is_marked_while_it_is_moved_moves_to_a_folder_without_ro
     assert_eq!(from.current().len(), 0);
 }
 
-/// As when a client goes away while it logs in. Who gives a user to another node waits for the turn, too.
+/// As when a client goes away during login. Giving a user to another node also waits for the turn.
 #[tokio::test]
 async fn whoever_takes_a_user_next_waits_for_who_is_bringing_it_into_memory() {
     let store = Store::new().await;

@@ -1,8 +1,8 @@
-//! Directories that somebody moves away, and puts others in their place, while they are in use.
+//! Directories that somebody moves away or replaces while they are in use.
 
 use super::*;
 
-/// As `cp -r` does. What is missing by the time it is copied was not meant to be.
+/// Like `cp -r`. Files that disappear during the copy are ignored.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -45,7 +45,7 @@ async fn a_folder_that_was_removed_is_another_when_it_is_there_again() {
     assert!(store.view("Work").await.uid_validity() > view.uid_validity());
     assert_eq!(store.user.usage().await.unwrap().messages, 1);
 
-    // The copy that was moved away comes back, and whoever has the folder open learns of it by the first thing that is tried.
+    // The copy that was moved away comes back, and sessions that have the folder open notice at the first operation.
     let mut view = store.view("Work").await;
     std::fs::rename(&path, store.root.path().join("work-was-made")).unwrap();
     std::fs::rename(&away, &path).unwrap();
@@ -67,7 +67,7 @@ async fn a_user_whose_directory_is_gone_is_a_new_one() {
     assert_eq!(files(&store.path()).len(), 1);
     assert!(store.view("INBOX").await.uid_validity() > before);
     assert_eq!(store.user.usage().await.unwrap().messages, 1);
-    // Those that everybody has are there again, and `Work` is not.
+    // The default folders are there again, and `Work` is not.
     assert_eq!(store.user.folders().await.unwrap().len(), known - 1);
 }
 

@@ -1,4 +1,4 @@
-//! Moving in from Dovecot, and out again.
+//! Taking mail over from Dovecot, and giving it back.
 
 use super::*;
 
@@ -76,7 +76,7 @@ async fn a_list_from_before_the_takeover_is_not_believed_a_second_time() {
     for expected in 18..=20 {
         assert_eq!(store.append("INBOX", "x\r\n").await, expected);
     }
-    // Of the highest UID only our own file knows.
+    // The highest UID is known only from our own file.
     store.view("INBOX").await.remove(&[uid(20)]).await.unwrap();
     let root = store.crash().await;
     write(&path, "postrider-uid", "damaged");
@@ -97,7 +97,7 @@ async fn uids_that_dovecot_has_given_out_since_are_kept_too() {
     store.user.write_uidlists().await.unwrap();
     store.mailboxes.close().await;
     let root = store.crash().await;
-    // As Dovecot does it: lines are added, and the first one stays as it was.
+    // As Dovecot does it: lines are appended, and the first one stays.
     let list = std::fs::read_to_string(path.join("dovecot-uidlist")).unwrap();
     assert!(list.starts_with("3 V1690000000 N41\n"), "{list}");
     write(&path, "dovecot-uidlist", &format!("{list}41 :1700000009.M9P9.h\n42 :gone\n"));
@@ -106,7 +106,7 @@ async fn uids_that_dovecot_has_given_out_since_are_kept_too() {
     let view = store.view("INBOX").await;
     assert_eq!((uids(&view), view.uid_validity().get()), (vec![17, 40, 41], 1_690_000_000));
     assert_eq!(store.append("INBOX", "x\r\n").await, 43);
-    // The list stays, and is not looked at again.
+    // The list stays, and is ignored from now on.
     drop(view);
     let store = store.restart().await;
     let view = store.view("INBOX").await;
@@ -169,7 +169,7 @@ async fn a_full_mailbox_takes_no_copies_but_moves_and_is_free_without_its_maildi
     drop(view);
     let store = store.restart().await;
     assert_eq!(std::fs::read_to_string(path.join("maildirsize")).unwrap(), "4C\n12 4\n");
-    // Whoever administers it lifts the limit.
+    // The administrator lifts the limit.
     std::fs::remove_file(path.join("maildirsize")).unwrap();
     store.append("INBOX", "x\r\n").await;
     let _store = store.restart().await;

@@ -7,13 +7,13 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use super::*;
 use crate::foundations::settings::ByteSize;
 
-/// Runs a test on threads for which permissions count, whoever runs it.
+/// Runs a test on threads subject to permissions, even when run by root.
 fn as_anybody<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     let run = move || {
         let mut sets = capabilities(None).unwrap();
         sets.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
         set_capabilities(None, sets).unwrap();
-        // The threads that block are made by this one, and are as it is.
+        // The blocking threads are created by this one, and inherit its permissions.
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test());
     };
     std::thread::spawn(run).join().unwrap();
@@ -41,7 +41,7 @@ fn a_file_that_cannot_be_read_keeps_no_other_from_its_readers() {
         drop(view);
         let view = store.view("INBOX").await;
         assert_eq!(uids(&view).len(), 2);
-        // When it is loaded, and mail goes on coming.
+        // When it is loaded, and mail keeps arriving.
         drop(view);
         let store = store.restart().await;
         store.append("INBOX", "last\r\n").await;
@@ -103,7 +103,7 @@ fn what_could_not_be_folded_in_is_tried_again() {
             for directory in [&new, &cur] {
                 permit(directory, 0o700);
             }
-            // Whoever watches the folder may have been faster.
+            // The watcher of the folder may have been faster.
             if refused {
                 break;
             }

@@ -43,14 +43,14 @@ impl User {
         special_use.folder(&self.environment.settings.get())
     }
 
-    /// Whether a folder exists: one look at the disk, which is waited for.
+    /// Whether a folder exists: one look at the disk, which blocks.
     pub fn knows(&self, folder: &FolderName) -> bool {
-        // What cannot be listed now is as it was.
+        // If the directory cannot be listed now, the earlier knowledge counts.
         let _ = self.tree.read();
         self.tree.has(folder)
     }
 
-    /// Creates a folder (RFC 9051 §6.3.4); its identifier.
+    /// Creates a folder (RFC 9051 §6.3.4); returns its identifier.
     pub async fn create(self: &Arc<Self>, folder: &FolderName) -> Result<Option<MailboxId>, Error> {
         let (user, folder) = (Arc::clone(self), folder.clone());
         self.job(move || {
@@ -99,8 +99,8 @@ impl User {
 }
 
 impl User {
-    /// Before a folder is asked for: a client may put the first message into Sent before it has listed anything. A first
-    /// login that only looks into the inbox, which is always there, need not wait for five folders to be made.
+    /// Called before a folder is looked up: a client may store the first message in Sent before it has listed anything.
+    /// A first login that only looks into the inbox, which always exists, need not wait for five folders to be made.
     pub(in crate::storage::mailbox) fn prepare_for(&self, folder: &FolderName) -> Result<(), Error> {
         if folder.is_inbox() { Ok(()) } else { self.prepare() }
     }
@@ -118,7 +118,7 @@ impl User {
                     && !self.tree.has(&name)
                 {
                     match self.make_folder(&name) {
-                        // Who has brought as many folders as there may be is shown these.
+                        // A user who already has the maximum number of folders is shown these.
                         Err(Error::TooManyFolders(_)) => break,
                         made => made?,
                     }
@@ -155,8 +155,8 @@ impl User {
         Ok(())
     }
 
-    /// Removes a folder that could not be put on disk: what is added to it would be acknowledged, and be gone with it when the
-    /// power fails.
+    /// Removes a folder that could not be synced: messages added to it would be acknowledged and then lost in a power
+    /// failure.
     fn take_back_folder(&self, root: BorrowedFd<'_>, directory: &str) {
         let hidden = format!("{REMOVED}{}", self.environment.unique());
         if rustix::fs::renameat(root, directory, root, &*hidden).is_ok() {
@@ -174,8 +174,8 @@ impl User {
         let directory = name_of(&path);
         rustix::fs::renameat(&root, directory, &root, &*hidden).map_err(|error| failed(error.into()))?;
         let synced = rustix::fs::fsync(&root);
-        // Whoever has the folder open may go on to add to it, and what is hidden is removed some time: it comes back for good,
-        // or is gone for everybody.
+        // Anyone who has the folder open may keep adding to it, and hidden directories are removed eventually: so it
+        // either comes back for good or is gone for everybody.
         let is_back =
             || rustix::fs::renameat(&root, &*hidden, &root, directory).and_then(|()| rustix::fs::fsync(&root));
         if let Err(error) = synced
@@ -188,7 +188,7 @@ impl User {
         self.tree.remove(name);
         synced.map_err(|error| failed(error.into()))?;
         self.account.hub.tell(|| News::Deleted(name.clone()));
-        // The rest is tidying up; what is left of it is found when the folders are listed.
+        // The rest is tidying up; leftovers are found when the folders are listed.
         let _ = std::fs::remove_dir_all(self.path.join(hidden));
         Ok(())
     }
@@ -218,11 +218,11 @@ impl User {
             self.forget(old);
             self.tree.rename(old, new, new.directory());
         }
-        // Before what is found in them under their new names.
+        // Before anything is found in them under their new names.
         self.account.hub.tell(|| News::Renamed { from: from.clone(), to: to.clone() });
         for new in &renamed {
             if let Err(error) = self.folder(new) {
-                // It has its new name, on disk; what it occupies is asked for again.
+                // It has its new name, on disk; its usage is computed again.
                 log::warn!(folder:% = new, error:% = error; "A folder cannot be read under its new name yet");
                 self.account.doubt();
             }
@@ -230,8 +230,8 @@ impl User {
         Ok(())
     }
 
-    /// Moves the inbox's messages into a new folder, all or none. The caller holds the gate for writing, so that nobody puts
-    /// anything into that folder before it is known to stay.
+    /// Moves the inbox's messages into a new folder, all or none. The caller holds the gate for writing, so that nobody
+    /// stores anything in that folder before it is certain to stay.
     fn rename_inbox(&self, to: &FolderName) -> Result<(), Error> {
         let renamed = self.make_folder(to).and_then(|()| self.fill_from_inbox(to));
         if renamed.is_err() && self.tree.has(to) {
@@ -249,7 +249,7 @@ impl User {
         Ok(())
     }
 
-    /// Removes a folder that was made for messages that did not come. One that has gone from where it was meanwhile stays.
+    /// Removes a folder made for messages that did not arrive. It is kept if it has been moved meanwhile.
     fn remove_if_empty(&self, name: &FolderName) {
         let is_empty = self.folder(name).and_then(|folder| {
             folder.refresh()?;
@@ -257,11 +257,11 @@ impl User {
         });
         let removed = is_empty.and_then(|is_empty| if is_empty { self.delete_folder(name) } else { Ok(()) });
         if let Err(error) = removed {
-            log::warn!(folder:% = name, error:% = error; "A folder that was made in vain cannot be removed");
+            log::warn!(folder:% = name, error:% = error; "A folder whose creation failed cannot be removed");
         }
     }
 
-    /// Takes a folder out of memory and tells its sessions that it is gone.
+    /// Drops a folder from memory and tells its sessions that it is gone.
     fn forget(&self, name: &FolderName) {
         if let Some(folder) = self.loaded.lock().remove(name) {
             folder.end();
@@ -269,7 +269,7 @@ impl User {
         self.account.withdraw(name, &self.environment);
     }
 
-    /// Stops counting folders that another program has removed.
+    /// Removes folders that another program has deleted from the usage.
     fn forget_removed(&self) {
         let _gate = self.enter();
         for name in self.account.folders().iter().filter(|name| !self.tree.has(name)) {
@@ -279,7 +279,8 @@ impl User {
         }
     }
 
-    /// Before a folder goes whose UIDVALIDITY lies in the future: no later folder of its name may get the same.
+    /// Called before a folder whose UIDVALIDITY lies in the future is deleted: no later folder of its name may get the
+    /// same one.
     fn remember_validity(&self, validity: u32) -> Result<(), Error> {
         self.validity.fetch_max(validity, Ordering::AcqRel);
         if i64::from(validity) < self.environment.clock.now().unix_seconds() {

@@ -1,4 +1,4 @@
-//! The directory a user's mail lies in: made when it is missing, and followed when somebody else replaces it.
+//! The directory that holds a user's mail: made when it is missing, and followed when somebody else replaces it.
 
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ impl User {
     pub(super) fn move_in(&self) -> Result<(), Error> {
         if !is_directory(&self.path.join("cur"))? {
             self.make().map_err(self.failed("make the inbox"))?;
-            // Whoever needs it on disk waits for it, or tries again and is told why it failed.
+            // Callers that need it on disk wait for it, or try again and get the reason for the failure.
             let account = Arc::clone(&self.account);
             drop(tokio::task::spawn_blocking(move || account.unsynced.sync()));
         }
         if let Err(error) = self.tree.read() {
             let address = &self.account.address;
-            log::error!(user:% = address, error:% = error; "Not every folder of {address} can be looked at; the others are served");
+            log::error!(user:% = address, error:% = error; "Some folders of {address} cannot be read; the others are served");
         }
         *self.ground.lock() = self.ground_now()?;
         Ok(())
@@ -42,22 +42,23 @@ impl User {
         Ok(())
     }
 
-    /// Begins anew where somebody else has moved the user's directory away, and perhaps put another one in its place: nobody
-    /// would find what came into the old one. Not after [`User::enter`]: it waits for the gate itself.
+    /// Starts over when somebody else has moved the user's directory away, perhaps putting another one in its place:
+    /// nobody would find mail that arrives in the old one. Not after [`User::enter`]: it waits for the gate itself.
     pub(super) fn look_around(&self) -> Result<(), Error> {
         if self.is_at_home()? {
             return Ok(());
         }
         let _gate = self.gate.write();
-        // Not where we have moved it away ourselves: then the mail is another user's by now, or gone.
+        // Not if we have moved it away ourselves: then the mail is another user's by now, or gone.
         self.account.tenure.check()?;
         if self.is_at_home()? {
             return Ok(());
         }
-        // Below the place of a disk that is not mounted there are no domains either: what came there would be hidden later.
+        // Below the mount point of an unmounted disk there are no domains either: mail stored there would be hidden
+        // later.
         directory::open(self.path.parent().unwrap_or(&self.root)).map_err(self.failed("look for the inbox"))?;
         let address = &self.account.address;
-        log::warn!(user:% = address; "The mail directory of {address} was replaced or removed; what lies there now is served");
+        log::warn!(user:% = address; "The mail directory of {address} was replaced or removed; its present content is served");
         for (_, folder) in self.loaded.lock().drain() {
             folder.end();
         }
@@ -73,7 +74,7 @@ impl User {
         Ok(known.is_same_as(self.ground_now()?))
     }
 
-    /// What lies where the user's directory should.
+    /// What lies at the path of the user's directory.
     fn ground_now(&self) -> Result<Ground, Error> {
         Ground::at(&self.path).map_err(self.failed("look for the inbox"))
     }

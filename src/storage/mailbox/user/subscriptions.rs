@@ -10,7 +10,7 @@ use crate::storage::mailbox::maildir::{directory, subscriptions};
 use crate::storage::mailbox::{Error, FolderName, News, Subscription};
 
 impl User {
-    /// Adds a name to the subscribed ones or removes it; the folder need not exist (RFC 9051 §6.3.7).
+    /// Subscribes or unsubscribes a name; the folder need not exist (RFC 9051 §6.3.7).
     pub async fn subscribe(self: &Arc<Self>, folder: &FolderName, subscription: Subscription) -> Result<(), Error> {
         let (user, folder) = (Arc::clone(self), folder.clone());
         self.job(move || {
@@ -20,7 +20,7 @@ impl User {
             let most = user.environment.settings.get().folders_per_user as usize;
             let name = folder.clone();
             let changed = match subscription {
-                // Names of folders that do not exist are kept too, but not without end.
+                // Names of folders that do not exist are kept too, but not without limit.
                 Subscription::On if names.len() >= most && !names.contains(&folder) => {
                     return Err(Error::TooManyFolders(names.len()));
                 }

@@ -1,4 +1,4 @@
-//! Which folders a user has, and the directories they lie in.
+//! Which folders a user has, and their directories.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
@@ -27,18 +27,18 @@ pub struct Tree {
 #[derive(Default)]
 struct Found {
     directories: BTreeMap<FolderName, String>,
-    /// When the user's directory had last changed when it was read.
+    /// The change time of the user's directory when it was read.
     mtime: i64,
 }
 
 impl Tree {
-    /// Of a user whose directory is `root`; nothing has been read yet.
+    /// For a user whose directory is `root`; nothing has been read yet.
     pub fn new(root: &Path, tenure: Tenure, clock: SharedClock) -> Self {
         Self { root: root.to_owned(), tenure, clock, found: Mutex::default() }
     }
 
-    /// Reads which folders there are, if that may have changed. When one of them cannot be looked at, the others are known
-    /// nevertheless, and it counts as it did before.
+    /// Reads which folders there are, if that may have changed. A folder that cannot be read does not hide the others,
+    /// and counts as it did before.
     pub fn read(&self) -> Result<(), Error> {
         let failed = |error| Error::io(format!("cannot list the folders in `{}`", self.root.display()), error);
         let root = directory::open(&self.root).map_err(failed)?;
@@ -47,7 +47,7 @@ impl Tree {
         if found.mtime == mtime {
             return Ok(());
         }
-        // Listed in the moment of a change, it may change again without its time showing it.
+        // Listed at the moment of a change, it may change again without its time showing it.
         let settled = !is_within_tick(mtime, self.clock.now());
         let mut directories = BTreeMap::from([(FolderName::inbox(), String::new())]);
         let (mut names, mut failure) = (Vec::new(), None);
@@ -55,7 +55,7 @@ impl Tree {
             .map_err(failed)?;
         for name in names {
             if name.starts_with(REMOVED) {
-                // Left by a deletion that was cut short.
+                // Left by an interrupted deletion.
                 self.tenure.check()?;
                 let _ = std::fs::remove_dir_all(self.root.join(&name));
                 continue;
@@ -79,16 +79,17 @@ impl Tree {
             } else {
                 let path = self.root.join(&name);
                 log::warn!(path:% = path.display();
-                    "No client can say the name of this folder, and nobody sees its mail: rename its directory, or import it");
+                    "The name of this folder cannot be shown to clients, so nobody sees its mail: rename its directory, or import it");
             }
         }
-        // What could not be looked at is looked at again.
+        // Folders that could not be read are tried again.
         let mtime = if failure.is_none() && settled { mtime } else { 0 };
         *found = Found { directories, mtime };
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Has the next look read it whatever its time says: there may be another directory, or a folder may be gone.
+    /// Forces the next look to read it, whatever its time says: there may be another directory, or a folder may be
+    /// gone.
     pub fn doubt(&self) {
         self.found.lock().mtime = 0;
     }
@@ -108,7 +109,7 @@ impl Tree {
         self.found.lock().directories.len()
     }
 
-    /// Where a folder lies.
+    /// A folder's directory.
     pub fn path_of(&self, folder: &FolderName) -> Option<PathBuf> {
         let found = self.found.lock();
         let directory = found.directories.get(folder)?;

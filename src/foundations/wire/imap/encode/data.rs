@@ -27,11 +27,11 @@ pub struct ListLine<'a> {
     pub name: &'a str,
     /// CHILDINFO `SUBSCRIBED` (RFC 5258 §4).
     pub child_subscribed: bool,
-    /// OLDNAME (RFC 5465 §5.4): what it was called before.
+    /// OLDNAME (RFC 5465 §5.4): its previous name.
     pub old_name: Option<&'a str>,
 }
 
-/// One pair of a STATUS response; of a MAILBOXID its number.
+/// One pair of a STATUS response; for MAILBOXID its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusValue(pub StatusItem, pub u64);
 
@@ -98,7 +98,7 @@ impl Out {
         self.raw("* VANISHED (EARLIER) ").display(uids).line_end()
     }
 
-    /// `* ESEARCH (TAG "tag") UID`: the beginning of one (RFC 4731 §3.1).
+    /// Begins `* ESEARCH (TAG "tag") UID` (RFC 4731 §3.1).
     pub fn esearch(&mut self, tag: &str, addressing: Addressing) -> &mut Self {
         self.raw("* ESEARCH (TAG ").string(tag).raw(")");
         if addressing == Addressing::Uid {
@@ -165,7 +165,7 @@ impl Out {
         self.line_end()
     }
 
-    /// `* METADATA mailbox entry …`: these have changed (RFC 5464 §4.4.2).
+    /// `* METADATA mailbox entry …`: these entries have changed (RFC 5464 §4.4.2).
     pub fn metadata_changed<'e>(
         &mut self,
         mailbox: &str,

@@ -1,6 +1,6 @@
 //! Responses to bytes (RFC 9051 §7).
 //!
-//! Everything appends to an [`Out`]. Nothing here fails: whatever a text holds, what is written is valid.
+//! Everything appends to an [`Out`]. Nothing here fails: whatever a text contains, the output is valid.
 
 mod data;
 mod fetch;
@@ -26,13 +26,13 @@ pub struct Out {
 const MAX_QUOTED: usize = 1_000;
 
 impl Out {
-    /// Nothing yet.
+    /// An empty output.
     pub const fn new() -> Self {
         Self { bytes: Vec::new(), utf8_texts: false }
     }
 
-    /// Whether texts for people may hold more than ASCII, as they may once a client has enabled IMAP4rev2 or UTF8=ACCEPT
-    /// (RFC 9051 §9 `text`, RFC 6855 §3).
+    /// Whether human-readable texts may contain more than ASCII, as they may once a client has enabled IMAP4rev2 or
+    /// UTF8=ACCEPT (RFC 9051 §9 `text`, RFC 6855 §3).
     pub const fn set_utf8_texts(&mut self, allowed: bool) {
         self.utf8_texts = allowed;
     }
@@ -57,12 +57,12 @@ impl Out {
         self.bytes.clear();
     }
 
-    /// Forgets what has been written after so many octets.
+    /// Drops everything after this many octets.
     pub fn truncate(&mut self, octets: usize) {
         self.bytes.truncate(octets);
     }
 
-    /// Gives the memory back.
+    /// Releases the memory.
     pub fn release(&mut self) {
         self.bytes = Vec::new();
     }
@@ -72,7 +72,7 @@ impl Out {
         std::mem::take(&mut self.bytes)
     }
 
-    /// Appends text that is valid as it stands.
+    /// Appends text that is already valid.
     pub fn raw(&mut self, text: impl AsRef<[u8]>) -> &mut Self {
         self.bytes.extend_from_slice(text.as_ref());
         self
@@ -99,7 +99,7 @@ impl Out {
         }
     }
 
-    /// Anything that has a written form without special characters.
+    /// Any value whose written form has no special characters.
     pub fn display(&mut self, value: impl std::fmt::Display) -> &mut Self {
         use std::io::Write;
         // Writing to memory cannot fail.
@@ -185,8 +185,8 @@ impl Out {
     }
 }
 
-/// Octets as they may stand in a literal that is no literal8 (RFC 9051 §4.3.1): 0x80 goes in the place of NUL, so that their
-/// number stays.
+/// Octets in the form allowed in a literal that is not a literal8 (RFC 9051 §4.3.1): 0x80 replaces NUL, so that the
+/// length stays the same.
 pub fn without_nul(octets: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(0, octets).is_none() {
         return Cow::Borrowed(octets);

@@ -27,16 +27,16 @@ impl Condition {
     }
 }
 
-/// Response codes that carry something; plain ones are [`Code::Word`].
+/// Response codes with arguments; plain ones are [`Code::Word`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
     /// `APPENDUID` (RFC 4315).
     AppendUid(UidValidity, SequenceSet<Uid>),
-    /// `BADEVENT` (RFC 5465), with those we know.
+    /// `BADEVENT` (RFC 5465), with the supported events.
     BadEvent(&'static [&'static str]),
-    /// `BADCHARSET`, with those we know.
+    /// `BADCHARSET`, with the supported charsets.
     BadCharset(&'static [&'static str]),
-    /// `BADURL` (RFC 4469 §4.1), with the first URL of the command that leads to nothing.
+    /// `BADURL` (RFC 4469 §4.1), with the command's first URL that does not resolve.
     BadUrl(String),
     /// `CAPABILITY`.
     Capability(String),
@@ -48,7 +48,7 @@ pub enum Code {
     MailboxId(MailboxId),
     /// `METADATA LONGENTRIES` (RFC 5464 §4.2.1): the size of the largest value that was left out.
     LongEntries(u64),
-    /// `METADATA MAXSIZE` (RFC 5464 §4.3): the largest value there may be.
+    /// `METADATA MAXSIZE` (RFC 5464 §4.3): the largest value allowed.
     MaxSize(u64),
     /// `MODIFIED` (RFC 7162 §3.1.3), sequence numbers or UIDs as the command had them.
     Modified(String),
@@ -82,7 +82,7 @@ impl Code {
             Self::LongEntries(octets) => out.raw("METADATA LONGENTRIES ").number(*octets),
             Self::MaxSize(octets) => out.raw("METADATA MAXSIZE ").number(*octets),
             Self::Modified(set) => out.raw("MODIFIED ").raw(set),
-            // A tag has nothing that could not stand between quotation marks.
+            // A tag contains nothing that needs escaping in a quoted string.
             Self::NoUpdate(tag) => out.raw("NOUPDATE ").string(tag),
             Self::PermanentFlags(flags) => out.raw("PERMANENTFLAGS ").words(flags.iter().map(String::as_str)),
             Self::UidNext(uid) => out.raw("UIDNEXT ").display(uid),
@@ -104,7 +104,7 @@ impl Out {
         self.raw("* ").condition(condition, code, text)
     }
 
-    /// `+ text`: the client may go on.
+    /// `+ text`: the client may continue.
     pub fn continuation(&mut self, text: &str) -> &mut Self {
         self.raw("+ ").resp_text(text).line_end()
     }
@@ -119,7 +119,7 @@ impl Out {
         self.resp_text(text).line_end()
     }
 
-    /// A URL, whatever the client has written: what may not stand there is written as RFC 3986 §2.1 has it.
+    /// A URL as the client wrote it, with characters not allowed there percent-encoded (RFC 3986 §2.1).
     fn url(&mut self, url: &str) -> &mut Self {
         for octet in url.bytes() {
             match octet {
@@ -133,7 +133,7 @@ impl Out {
     /// ```abnf
     /// text = 1*(TEXT-CHAR / UTF8-2 / UTF8-3 / UTF8-4)
     /// ```
-    /// Whatever cannot stand in a line, or this client has not enabled, is replaced.
+    /// Characters that cannot appear in a line, or that this client has not enabled, are replaced.
     fn resp_text(&mut self, text: &str) -> &mut Self {
         if text.is_empty() {
             return self.raw(".");
