@@ -33,7 +33,7 @@ pub(super) enum Unread {
     TooLarge,
     #[error("Too much is arriving at the moment. Try again soon.")]
     NoRoom,
-    #[error("The request ended early, or came too slowly.")]
+    #[error("The request ended early or arrived too slowly.")]
     Broken,
 }
 

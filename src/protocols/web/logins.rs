@@ -94,7 +94,7 @@ impl Logins {
             // Others have had to make room.
             Ok(ended) => ended.iter().for_each(|digest| self.forget_one(digest)),
             Err(error) if self.outage == Outage::KnownStay => {
-                log::warn!(cause:% = error; "A browser's login could not be written down; it is kept in memory, until this process ends");
+                log::warn!(cause:% = error; "A browser's login could not be stored; it is kept in memory until this process ends");
                 let (looked_at, noted) = (login.used, login.used);
                 let known = Known { login: login.clone(), looked_at, noted, place: Place::Memory };
                 self.known.insert(key.into(), Arc::new(Mutex::new(known)));
@@ -127,7 +127,7 @@ impl Logins {
             (known.login.clone(), must_note)
         };
         if must_note && let Err(error) = self.table.note_use(&digest, now).await {
-            log::warn!(cause:% = error; "The use of a browser's login could not be written down");
+            log::warn!(cause:% = error; "The use of a browser's login could not be recorded");
         }
         Ok(Some(Session { digest, login, is_fresh }))
     }

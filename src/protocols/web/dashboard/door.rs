@@ -54,7 +54,7 @@ async fn refusal(
             return Some(problem(StatusCode::FORBIDDEN, why));
         }
         if !is_our_name(room, settings, headers) {
-            let why = "The page is not known under this name; see dashboard.names in the configuration.";
+            let why = "The page is not served under this name; see dashboard.names in the configuration.";
             return Some(problem(StatusCode::FORBIDDEN, why));
         }
         return None;

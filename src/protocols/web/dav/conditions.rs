@@ -59,7 +59,7 @@ async fn by_date(asked: &Asked<'_>) -> Answer<Option<String>> {
     let Some(date) = asked.header("if-unmodified-since").and_then(date) else { return Ok(None) };
     match info(asked, &asked.place).await? {
         Some(info) if info.modified_at.unix_seconds() > date => {
-            Err(Problem::new(StatusCode::PRECONDITION_FAILED, "It has been stored since then."))
+            Err(Problem::new(StatusCode::PRECONDITION_FAILED, "It has been changed since then."))
         }
         found => Ok(found.map(|info| info.etag)),
     }

@@ -50,7 +50,7 @@ pub(super) struct Known {
 /// Lets in who has the password of a mailbox (RFC 7617).
 pub(super) async fn enter(room: &Room, caller: &Caller, headers: &HeaderMap, trust: &Trust) -> Answer<Visitor> {
     if !caller.is_private && !trust.plain_http {
-        let why = "This connection is not encrypted, so no password is taken over it. Use https.";
+        let why = "This connection is not encrypted, so no password is accepted over it. Use https.";
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     }
     let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok());

@@ -49,7 +49,7 @@ pub(super) async fn put(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     let Place::Object(kind, name, object) = &asked.place else { return Err(Problem::not_allowed()) };
     // RFC 9110 §14.5: a part must not be taken for the whole.
     if asked.headers.contains_key(header::CONTENT_RANGE) {
-        return Err(Problem::bad("An object is stored as a whole."));
+        return Err(Problem::bad("An object must be stored as a whole."));
     }
     // RFC 4918 §9.7.1: what is to hold it must be there.
     let collection = asked.collection(*kind, name).await;

@@ -26,7 +26,7 @@ const TOGETHER: u32 = 100;
 const AROUND: usize = 2 << 10;
 
 pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
-    let root = body::xml(asked, body).await?.ok_or_else(|| Problem::bad("A report has a body."))?;
+    let root = body::xml(asked, body).await?.ok_or_else(|| Problem::bad("A report needs a body."))?;
     let report = Report::parse(&root)?;
     let account = &asked.visitor.account.address;
     let turn = &asked.room.turns.take(account).await.map_err(|error| Problem::ours(&error))?;
@@ -36,7 +36,7 @@ pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
             (Report::Multiget(wanted, paths), Place::Home(_) | Place::Object(..)) => {
                 multiget((asked, turn), &wanted, &paths).await
             }
-            _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report is about a calendar or an address book.")),
+            _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report works only on a calendar or an address book.")),
         };
     };
     let collection = asked.collection(*kind, name).await?;
@@ -54,7 +54,7 @@ pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
             query((asked, turn), &collection, &wanted, Question::Cards(filter), (None, None), limit).await
         }
         (Report::FreeBusy(range), CollectionKind::Calendar) => free_busy((asked, turn), &collection, &range).await,
-        _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report is about another kind of collection.")),
+        _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report works only on another kind of collection.")),
     }
 }
 
@@ -134,7 +134,7 @@ async fn query(
             writer.write(&Resource::Object(collection, &object.info, Some(&text)), &mut out);
         }
         if Instant::now() >= until {
-            let why = "This query takes too long. Ask for a shorter time.";
+            let why = "This query takes too long. Request a shorter period.";
             let namespace = super::answer::namespace(collection.kind);
             return Err(
                 Problem::new(StatusCode::INSUFFICIENT_STORAGE, why).rule(namespace, "number-of-matches-within-limits")
@@ -301,7 +301,7 @@ async fn free_busy((asked, turn): (&Asked<'_>, &Turn), collection: &Collection, 
         if Instant::now() >= until || busy.len() > settings.objects as usize {
             return Err(Problem::new(
                 StatusCode::INSUFFICIENT_STORAGE,
-                "This query takes too long. Ask for a shorter time.",
+                "This query takes too long. Request a shorter period.",
             ));
         }
     }

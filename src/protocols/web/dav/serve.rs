@@ -107,7 +107,7 @@ async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body)
     // RFC 9110 §9.1: one that nobody here knows is another matter than one that is not for this place. LOCK and UNLOCK are
     // known, and for no place.
     if !METHODS.split(", ").chain(["LOCK", "UNLOCK"]).any(|known| known == parts.method.as_str()) {
-        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "This method is not known here."));
+        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "This method is not supported here."));
     }
     ensure_defaults(room, &visitor, &place).await?;
     let mut asked = Asked { room, visitor: &visitor, place, headers: &parts.headers, seen: None };
@@ -133,7 +133,7 @@ async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body)
     }
     let answered = room.needs.bodies.answer(&visitor.account.address.key(), result?).await;
     answered.map_err(|Untaken| {
-        let why = "Too much waits to be taken by this account at the moment. Try again soon.";
+        let why = "Too much is waiting for this account to receive it at the moment. Try again soon.";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
     })
 }

@@ -13,7 +13,7 @@ use crate::storage::dav::{Overwrite, Stored, Transfer, TransferKind};
 pub(super) async fn transfer(asked: &Asked<'_>, of: TransferKind) -> Answer<Response> {
     let user = &asked.visitor.account.address;
     let Place::Object(kind, name, object) = &asked.place else {
-        let why = "Only events, tasks and contacts are copied and moved, not whole calendars.";
+        let why = "Only events, tasks and contacts can be copied and moved, not whole calendars.";
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     };
     let target = asked.header("destination").ok_or_else(|| Problem::bad("A `Destination` is wanted."))?;
@@ -23,13 +23,13 @@ pub(super) async fn transfer(asked: &Asked<'_>, of: TransferKind) -> Answer<Resp
     }
     let target = Place::parse(target, user)?;
     let Place::Object(to_kind, to_name, to_object) = &target else {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "The destination is no place for an object."));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "The destination cannot hold an object."));
     };
     if target == asked.place {
         return Err(Problem::new(StatusCode::FORBIDDEN, "Source and destination are the same."));
     }
     if to_kind != kind {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "A contact is no event, and an event no contact."));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "A contact cannot become an event, nor an event a contact."));
     }
     let overwrite = match asked.header("overwrite").map(str::trim) {
         None | Some("T" | "t") => Overwrite::Yes,

@@ -64,7 +64,7 @@ fn failed(room: &Room, error: &Error, again: &str) -> Response {
         Kind::Invalid => (StatusCode::BAD_REQUEST, again),
         _ => {
             log::warn!("A password could not be set by a link: {error}");
-            let later = "Your password could not be set just now. Try again in a minute.";
+            let later = "Your password could not be set at the moment. Try again in a minute.";
             return page(room, StatusCode::SERVICE_UNAVAILABLE, later, again);
         }
     };

@@ -24,7 +24,7 @@ use crate::storage::{database, dav, directory, mailbox, scripts};
 pub(super) struct Problem {
     status: StatusCode,
     said: Said,
-    /// What the sentence names.
+    /// Values in the sentence.
     values: Vec<(&'static str, String)>,
 }
 

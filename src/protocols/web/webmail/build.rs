@@ -52,7 +52,7 @@ pub(super) struct Letter {
     /// Whether a receipt is asked for (RFC 8098).
     #[serde(default)]
     receipt: bool,
-    /// How urgent it is, when that is not as usual.
+    /// How urgent it is, if not normal.
     #[serde(default)]
     priority: Option<Priority>,
     /// Whether its sender is to be told when it was delivered (RFC 3461).

@@ -97,7 +97,7 @@ pub(super) async fn discard(reader: &Reader, folder: &FolderName, uid: u32) {
         }
     };
     if let Err(error) = removed.await {
-        log::warn!(user:% = reader.login.address, error:% = error; "An old draft stays beside the new one");
+        log::warn!(user:% = reader.login.address, error:% = error; "An old draft remains beside the new one");
     }
 }
 

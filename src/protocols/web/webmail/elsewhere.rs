@@ -53,7 +53,7 @@ pub(super) async fn to_owner(
     match Box::pin(pass(*link, request, &bounds)).await {
         Ok(response) => response,
         Err(failure) => {
-            log::warn!("webmail: a request was passed on in vain: {failure}");
+            log::warn!("webmail: a request could not be passed on: {failure}");
             unanswered(&failure, is_change).into_response()
         }
     }

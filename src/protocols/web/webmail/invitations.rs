@@ -155,8 +155,7 @@ pub(super) async fn act(
         keep(&room, &reader, &found, wish.act, None).await?;
         return Ok(Json(serde_json::json!({ "notes": [] })).into_response());
     };
-    let letter =
-        wish.answer.ok_or_else(|| Problem::bad("An answer needs `answer`: who gives it, and what it says."))?;
+    let letter = wish.answer.ok_or_else(|| Problem::bad("An answer needs `answer`: who gives it and what it says."))?;
     let me = Participant {
         name: letter.from.name.clone(),
         address: letter.from.address.trim().to_owned(),

@@ -93,7 +93,7 @@ struct Facts {
     receipt: Option<String>,
     /// Whether it asks anybody: for drafts, which go on asking.
     asks_receipt: bool,
-    /// How urgent it is, when that is not as usual.
+    /// How urgent it is, if not normal.
     priority: Option<Priority>,
     /// For drafts: whether their sender is to be told when they were delivered.
     notify: bool,

@@ -139,7 +139,7 @@ async fn give_back(view: &View, uid: Uid) {
         unchanged_since: None,
     };
     if let Err(error) = view.store_flags(&[uid], &change).await {
-        log::warn!("webmail: a receipt was not sent, and stands as sent: {error}");
+        log::warn!("webmail: a receipt was not sent, but is marked as sent: {error}");
     }
 }
 

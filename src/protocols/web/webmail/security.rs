@@ -68,7 +68,7 @@ struct AppPasswordShown {
     used_from: Option<String>,
 }
 
-/// How the account is guarded. Also for whoever must turn two-factor login on first.
+/// How the account is protected. Also for whoever must turn two-factor login on first.
 pub(super) async fn show(
     State(room): State<Arc<Room>>,
     Extension(caller): Extension<Caller>,
@@ -175,7 +175,7 @@ pub(super) async fn begin(
     let account = room.needs.login.confirm_password(&attempt).await.map_err(not_proven)?;
     let enrolment = room.needs.login.begin_two_factor(&account, &room.needs.hostname.get()).await?;
     let address = enrolment.address.expose().clone();
-    let picture = picture(&address).ok_or_else(|| Problem::ours(&"the picture of a secret does not fit"))?;
+    let picture = picture(&address).ok_or_else(|| Problem::ours(&"the secret does not fit into a picture"))?;
     let secret = enrolment.secret.expose().clone();
     Ok(Json(EnrolmentShown { secret, address, picture }).into_response())
 }

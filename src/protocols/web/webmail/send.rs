@@ -150,7 +150,7 @@ pub(super) async fn fulfil(
 /// The name of a wish, which is nobody else's.
 pub(super) fn name(reader: &Reader, key: &str) -> Answer<String> {
     if key.len() < 16 || key.len() > 100 {
-        return Err(Problem::bad("`key` has 16 to 100 characters, chosen at random for each letter."));
+        return Err(Problem::bad("`key` must have 16 to 100 characters, chosen at random for each letter."));
     }
     Ok(format!("{} {key}", reader.account.address.key()))
 }
@@ -206,12 +206,12 @@ async fn submit(room: &Room, reader: &Reader, mail: Mail, name: &str) -> Answer<
     if let Err(refusal) = needs.submitting.submit(mail, &reader.login).await {
         // What stays reserved is this process's to try again.
         if let Err(error) = needs.personal.take_sending_back(wish).await {
-            log::warn!(user:% = reader.login.address, error:% = error; "It could not be written down that a letter was not sent");
+            log::warn!(user:% = reader.login.address, error:% = error; "It could not be recorded that a letter was not sent");
         }
         return Err(not_taken(refusal));
     }
     if let Err(error) = needs.personal.note_sent(wish, needs.clock.now()).await {
-        log::warn!(user:% = reader.login.address, error:% = error; "It could not be written down that a letter was sent");
+        log::warn!(user:% = reader.login.address, error:% = error; "It could not be recorded that a letter was sent");
     }
     Ok(())
 }

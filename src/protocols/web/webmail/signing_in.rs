@@ -104,7 +104,7 @@ fn not_let_in(refusal: Refusal, has_code: bool) -> Problem {
 fn code_wanted(room: &Room) -> Response {
     let days = remembered::days(&room.needs.login.settings());
     let wanted =
-        serde_json::json!({ "error": "A one-time code is wanted too.", "code_wanted": true, "remember_days": days });
+        serde_json::json!({ "error": "A one-time code is needed too.", "code_wanted": true, "remember_days": days });
     (StatusCode::UNAUTHORIZED, Json(wanted)).into_response()
 }
 
@@ -112,7 +112,7 @@ fn code_wanted(room: &Room) -> Response {
 #[derive(Serialize)]
 struct Signed {
     address: String,
-    /// Nothing but turning two-factor login on is open to this login.
+    /// This login may only turn on two-factor login.
     must_enrol: bool,
 }
 
@@ -177,7 +177,7 @@ pub(super) async fn list(State(room): State<Arc<Room>>, reader: Reader) -> Answe
 
 /// Ends another login of the account.
 pub(super) async fn end(State(room): State<Arc<Room>>, reader: Reader, Path(id): Path<String>) -> Answer<StatusCode> {
-    let id: SessionId = id.parse().map_err(|_| Problem::bad("This is no name of a login."))?;
+    let id: SessionId = id.parse().map_err(|_| Problem::bad("This is not the id of a login."))?;
     let account = reader.account.address.to_string();
     if room.logins.end(&account, Ending::One(id)).await? == 0 {
         return Err(Problem::of(&reasons::LOGIN_ENDED));

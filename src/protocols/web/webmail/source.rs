@@ -62,7 +62,7 @@ impl TryFrom<String> for Within {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        const WRONG: &str = "`within` is the numbers of at most 20 parts, with dots between them";
+        const WRONG: &str = "`within` must be the numbers of at most 20 parts, separated by dots";
         let numbers = text.split_terminator('.').map(|number| number.parse().map_err(|_| WRONG));
         let way: Vec<usize> = numbers.collect::<Result<_, _>>()?;
         if way.len() > DEEPEST { Err(WRONG) } else { Ok(Self(way)) }

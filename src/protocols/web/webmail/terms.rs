@@ -62,7 +62,8 @@ pub(super) const ATTACHMENTS: &str = "attachments";
 
 /// The condition for a filter of the list, if it has one; refuses a word that is none.
 pub(super) fn filter(word: &str) -> Answer<Option<Sought>> {
-    let wrong = || Problem::bad("`filter` is all, unread, read, flagged, answered, forwarded, draft or attachments.");
+    let wrong =
+        || Problem::bad("`filter` must be all, unread, read, flagged, answered, forwarded, draft or attachments.");
     Ok(match word {
         "" | "all" => None,
         ATTACHMENTS => Some(Sought::Attachment),

@@ -116,7 +116,7 @@ pub(super) async fn unsubscribe(
     let page = read.filter(|found| found.one_click).and_then(|found| found.page);
     let Some(page) = page else { return Err(Problem::of(&reasons::NOT_ONE_CLICK)) };
     room.needs.leaving.leave(&page).await.map(|()| StatusCode::NO_CONTENT).map_err(|why| {
-        log::info!("webmail: {page} could not be asked to send no more letters: {why}");
+        log::info!("webmail: the request to unsubscribe could not be sent to {page}: {why}");
         Problem::of(&reasons::LIST_SILENT).with("why", why)
     })
 }
