@@ -64,7 +64,7 @@ in
             ["First user (such as john, for john@example.org): ", "carol"],
             ["Password for carol@example.org: ", "correct horse", "unseen"],
             ["Once more: ", "correct horse", "unseen"],
-            ["type the name of the disk once more: ", sure],
+            ["type the name of the disk again: ", sure],
             ["Which: ", "6"],
         ]
         words = shlex.join(["python3", "/etc/console.py", "/etc/menu", json.dumps(steps)])
@@ -84,7 +84,7 @@ in
 
         with subtest("an installation that is not confirmed leaves the disk empty"):
             out = at_the_console("yes")
-            assert "EVERYTHING ON IT IS ERASED" in out and "Nothing is changed." in out, out
+            assert "EVERYTHING ON IT IS ERASED" in out and "Nothing was changed." in out, out
             server.succeed(f"cmp -n 2097152 {DISK} /dev/zero")
 
         with subtest("one that is confirmed makes what the plan says"):

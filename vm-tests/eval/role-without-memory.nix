@@ -5,6 +5,6 @@
     certificates.selfSigned = true;
     memoryMax.access = "128M";
   };
-  message = "too little for a role, which the kernel would end at its work";
+  message = "too little for a role, which the kernel would kill";
   naming = "access has 128M and needs 256M";
 }

@@ -4,5 +4,5 @@
     domains."example.test".users.ann = { };
     smarthost.spf = "include:_spf.provider.example";
   };
-  message = "there are mechanisms for SPF, but no host";
+  message = "spf is set, but no host";
 }
