@@ -1,5 +1,5 @@
-//! Bodies of requests of those who are logged in, and of answers to them. They share memory: what arrives or is taken slowly, and
-//! often at the same time, is bounded.
+//! Bodies of requests from logged-in users, and of the answers. They share memory: what many slow transfers at once can take
+//! is limited.
 
 use std::time::Duration;
 

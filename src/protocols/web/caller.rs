@@ -1,4 +1,4 @@
-//! Who asks.
+//! The client of a request.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! Answers and forms, alike for all pages.
+//! Answers and forms shared by all pages.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! Who has signed in: the table of logins, and what is remembered of it for a moment.
+//! Logins: their table, and a short-lived cache of it.
 //!
-//! A request asks the database only when what is known of its login is older than `look_again`; so a login that another
-//! process has ended goes on for that long at most. One that was ended here ends at once.
+//! A request queries the database only if the cached login is older than `look_again`; so a login ended by another process
+//! lasts at most that much longer. One that was ended here ends at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

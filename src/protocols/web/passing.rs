@@ -1,7 +1,7 @@
-//! Requests that another node answers, passed on to it over a connection of their own.
+//! Passes requests on to the node that answers them, each over its own connection.
 //!
-//! Bodies go both ways as they come, one piece at a time, and each side waits for the other. Whoever is silent for too long ends
-//! the exchange.
+//! Bodies are streamed both ways, one piece at a time, and each side waits for the other. A side that is silent for too long
+//! ends the exchange.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Who may make a query, or have a message opened, and when.
+//! Turns for queries and for opening messages.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Who may come in.
+//! Access control.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Answers that are no success.
+//! Error answers.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

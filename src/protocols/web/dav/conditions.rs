@@ -1,5 +1,5 @@
 //! The headers `If` (RFC 4918 §10.4), and `If-Modified-Since` and `If-Unmodified-Since` (RFC 9110 §13.1.3, §13.1.4). There are no
-//! locks here, so that no lock token is ever the one of a resource.
+//! locks here, so no lock token ever matches a resource.
 
 use axum::http::{StatusCode, header};
 use chrono::{DateTime, NaiveDateTime};

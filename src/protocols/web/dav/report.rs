@@ -1,4 +1,4 @@
-//! REPORT: queries, many objects at once, and what has changed.
+//! REPORT: queries, many objects at once, and changes.
 
 use axum::body::Body;
 use axum::http::{StatusCode, header};

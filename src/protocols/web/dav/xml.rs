@@ -1,4 +1,4 @@
-//! XML as requests have it: a small tree, read within limits, and written again.
+//! XML of requests: a small tree, parsed within limits, and written again.
 
 use std::fmt::Write as _;
 

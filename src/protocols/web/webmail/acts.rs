@@ -1,4 +1,4 @@
-//! What a reader does with messages: marks, moves, deletes them.
+//! Actions on messages: marking, moving, deleting.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Answers that are no success, and questions read from a request.
+//! Error answers, and parameters read from a request.
 
 use std::sync::Arc;
 

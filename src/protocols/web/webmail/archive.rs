@@ -1,5 +1,5 @@
-//! A ZIP file of attachments (APPNOTE.TXT 6.3.10), of which only the directory is in memory. What is attached is mostly compressed
-//! already, so it is stored as it is.
+//! A ZIP file of attachments (APPNOTE.TXT 6.3.10), of which only the directory is in memory. Attachments are mostly compressed
+//! already, so they are stored uncompressed.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 

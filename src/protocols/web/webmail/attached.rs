@@ -1,4 +1,4 @@
-//! Files that go along with a message: fetched from where they are, and written as its parts (RFC 2045, RFC 2183).
+//! Attachments of a message: fetched from where they are, and written as its parts (RFC 2045, RFC 2183).
 
 use std::sync::Arc;
 

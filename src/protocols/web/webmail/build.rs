@@ -1,4 +1,4 @@
-//! Makes a message (RFC 5322, RFC 2045) of what somebody has written on the page.
+//! Builds a message (RFC 5322, RFC 2045) from what a user has written on the page.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! Contacts in files: vCards (RFC 2426, RFC 6350) and tables (RFC 4180), taken over and given out.
+//! Contacts in files: vCards (RFC 2426, RFC 6350) and tables (RFC 4180), imported and exported.
 
 use std::sync::Arc;
 

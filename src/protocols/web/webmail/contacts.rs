@@ -1,4 +1,4 @@
-//! The address books, which other programs see by CardDAV.
+//! The address books that other programs see by CardDAV.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

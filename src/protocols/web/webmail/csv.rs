@@ -1,4 +1,4 @@
-//! Contacts as a table (RFC 4180), with the names of columns that other programs use.
+//! Contacts as a table (RFC 4180), with the column names that other programs use.
 
 use crate::services::dav::Particulars;
 

@@ -1,4 +1,4 @@
-//! What users type into their other programs, and a profile for those of Apple.
+//! Settings for users' other programs, and a profile for Apple's devices.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Requests for mailboxes that another node has.
 //!
-//! This node finds out whose request it is and passes it on as it is; the owner lets the login in once more, by what the database
-//! says of it. The owner believes this node about who asks, and from where.
+//! This node identifies the user and passes the request on unchanged; the owner checks the login again in the database. The
+//! owner trusts this node about the client and its address.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

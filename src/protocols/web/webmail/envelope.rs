@@ -1,6 +1,6 @@
-//! Reading the cached value of ENVELOPE (RFC 9051 §7.5.2) back, so that a list needs no message.
+//! Parses the cached value of ENVELOPE (RFC 9051 §7.5.2), so that a list needs no message.
 //!
-//! Names are decoded after the addresses have been parted, so that an encoded word can never become an address.
+//! Names are decoded after the addresses have been split, so that an encoded word can never become an address.
 
 use serde::Serialize;
 

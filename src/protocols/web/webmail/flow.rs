@@ -1,5 +1,4 @@
-//! Parts of messages on their way to a browser: read, decoded and sent piece by piece, so that it costs no memory how long a browser
-//! takes for them.
+//! Streams parts of messages to a browser: read, decoded and sent piece by piece, so that slow browsers cost no memory.
 
 use std::collections::VecDeque;
 use std::ops::Range;

@@ -1,9 +1,9 @@
-//! How much of a markup can be parsed without growing beyond all measure.
+//! How much of the markup can be parsed within limits on memory and time.
 //!
-//! A tree can be far larger than the markup it is made of: where elements such as `font` are left open, every paragraph that follows
-//! has them all again, with all their attributes (HTML §13.2.4.3). And time can grow with the square of what is open at the same time,
-//! or of the attributes of one tag, or, when the tree is printed, of the octets of a text that must be escaped. So the markup is first read by the same parser into a tree of which nothing is kept, piece by
-//! piece, for as long as all that stays within bounds.
+//! A tree can be far larger than its markup: where elements such as `font` are left open, every following paragraph repeats
+//! them all, with all their attributes (HTML §13.2.4.3). And time can grow with the square of the open elements, of the
+//! attributes of one tag, or, when the tree is printed, of the octets of a text that must be escaped. So the same parser first
+//! reads the markup piece by piece, without keeping the tree, for as long as all this stays within limits.
 
 use std::borrow::Cow;
 use std::cell::Cell;

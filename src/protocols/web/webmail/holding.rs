@@ -1,9 +1,9 @@
 //! Letters that wait for some seconds before they are sent, so that they can be taken back.
 //!
-//! A letter that waits stands in the database, so that it is sent also when the browser is closed or this process has ended
-//! meanwhile. The page asks for it to be sent when its time is up, and shows what comes of it; what no page has asked for is
-//! sent by [`Room::send_what_is_due`] a moment later, by the process that has the mailbox. All of these go through
-//! [`fulfil`], which does one thing at a time with a key and sends once. What cannot be sent stays a draft, and is flagged.
+//! A waiting letter is in the database, so that it is sent even if the browser is closed or this process has ended meanwhile.
+//! The page requests sending when the time is up, and shows the outcome; letters that no page has requested are sent by
+//! [`Room::send_what_is_due`] a moment later, in the process that has the mailbox. Both go through [`fulfil`], which does one
+//! thing at a time with a key and sends once. A letter that cannot be sent stays a draft, and is flagged.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

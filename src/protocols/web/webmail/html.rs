@@ -1,8 +1,8 @@
-//! HTML of messages, made harmless.
+//! Sanitises the HTML of messages.
 //!
-//! Three walls, each of which would do: the markup is parsed and only known elements and attributes are written out again
-//! (ammonia); the page of it may run nothing and load nothing but images (`Content-Security-Policy`, by header); and it is
-//! shown in a sandboxed frame without scripts. Images of others are left out until the reader asks for them.
+//! Three barriers, each of which would be enough: the markup is parsed and only known elements and attributes are written out
+//! again (ammonia); its page may run nothing and load nothing but images (`Content-Security-Policy`, by header); and it is
+//! shown in a sandboxed frame without scripts. Remote images are left out until the reader asks for them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

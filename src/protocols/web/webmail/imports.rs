@@ -1,8 +1,8 @@
-//! Taking messages over from files, one at a time: the page finds those of an mbox itself, so that a file of any size arrives
-//! message by message, and whoever loses the connection knows which are there.
+//! Importing messages from files, one at a time: the page splits an mbox itself, so that a file of any size arrives message by
+//! message, and after a lost connection it is known which have arrived.
 //!
-//! A message that the folder has already, octet by octet, is not stored a second time: so a page that never got its answer asks again,
-//! and whoever was interrupted takes the whole file once more.
+//! An identical message in the folder is not stored a second time: a page that got no answer repeats its request, and an
+//! interrupted import can simply repeat the whole file.
 
 use std::sync::Arc;
 

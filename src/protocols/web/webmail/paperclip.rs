@@ -1,4 +1,4 @@
-//! Whether a message has files, told from its BODYSTRUCTURE (RFC 9051 §9): lists must not open messages.
+//! Whether a message has attachments, from its BODYSTRUCTURE (RFC 9051 §9): lists must not open messages.
 
 use crate::foundations::mail::content::Disposition;
 

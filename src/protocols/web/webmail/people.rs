@@ -1,4 +1,4 @@
-//! What belongs to the account beside its mail: addresses it may use, preferences, and people it has written to.
+//! Account data besides mail: addresses it may use, preferences, and people it has written to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

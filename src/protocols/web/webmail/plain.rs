@@ -1,7 +1,7 @@
-//! The text side of a formatted message: what its HTML says, for readers of plain text.
+//! The plain text of a formatted message, made from its HTML.
 //!
-//! It reads markup that `html` has cleaned, so that every element is closed and nothing has to be guessed. Quotes get `> `,
-//! lists their marks, links the address they lead to.
+//! It reads markup that `html` has sanitised, so every element is closed and nothing has to be guessed. Quotes get `> `, lists
+//! their markers, links their target.
 
 use mail_parser::decoders::html::add_html_token;
 

@@ -1,4 +1,4 @@
-//! How urgent a message is, by its header: no standard says it, but two fields are understood widely (X-Priority, and the
+//! How urgent a message is, by its header. There is no standard, but two fields are widely understood (X-Priority, and
 //! Importance of RFC 2156 §5.3.4).
 
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! What is refused, each with a word that stays the same, so that the page can say it in its reader's language: under
-//! `refused_` and that word in its texts.
+//! Reasons for refusals, each with a fixed word, so that the page can translate it: its texts have it under `refused_` and
+//! that word.
 
 use axum::http::StatusCode;
 

@@ -1,5 +1,5 @@
-//! Receipts (RFC 8098): somebody asks to be told that a message was displayed. The user decides, once: `$MDNSent`
-//! (RFC 3503) stands at the message from then on, whatever was decided and wherever.
+//! Receipts (RFC 8098): a sender asks to be notified that a message was displayed. The user decides once: afterwards the
+//! message has `$MDNSent` (RFC 3503), whatever was decided and in whichever program.
 
 use std::sync::Arc;
 

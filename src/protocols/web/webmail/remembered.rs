@@ -1,7 +1,7 @@
-//! Browsers that show a one-time code now and then only.
+//! Remembered browsers, which are rarely asked for a one-time code.
 //!
-//! Each account has a cookie of its own in a browser, so that several people may use one. The login's cookie goes when somebody signs
-//! out; this one stays, since all it does is to spare a code to whoever knows the password.
+//! Each account has its own cookie in a browser, so that several people may use one. Signing out removes the login's cookie;
+//! this one stays, since it only spares a code to somebody who knows the password.
 
 use std::sync::Arc;
 

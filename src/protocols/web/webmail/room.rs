@@ -1,4 +1,4 @@
-//! What the room needs from the rest of the house.
+//! What this room needs from other modules.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Filters and the automatic answer: the account's Sieve scripts, as text and as rules.
 //!
 //! Rules live in one ordinary script, the active one, which other programs may read and change over ManageSieve. A script
-//! that rules cannot express is shown as text and is replaced by rules only when that is said, the old one being kept.
+//! that rules cannot express is shown as text, and is replaced by rules only on request; the old one is kept.
 
 use std::sync::Arc;
 

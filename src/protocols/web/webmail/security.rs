@@ -1,7 +1,7 @@
-//! What guards the account: two-factor login, and passwords of single devices.
+//! Account security: two-factor login and app passwords.
 //!
-//! Whatever weakens the guard asks for the password again: a browser that was left open must not be enough. Where
-//! two-factor login is on, so does a code: what weakens it, and an app password, which opens the mail without one.
+//! Anything that weakens security asks for the password again: an unattended browser must not be enough. With two-factor
+//! login on, it also asks for a code, and so does making an app password, which opens the mail without one.
 
 use std::sync::Arc;
 use std::time::Duration;

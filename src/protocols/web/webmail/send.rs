@@ -1,10 +1,10 @@
 //! Sending.
 //!
-//! A wish is fulfilled once, however often it is sent: the page gives each letter a key of its own. While a wish is being
-//! fulfilled others with its key wait for the same answer; afterwards they get it. The Message-ID is made from the key, so
-//! that a wish that comes again after a restart is found among what was sent. A table says which process has begun to fulfil a wish
-//! and whether it has: so a wish that comes again to another process, because the mailboxes are with another node now, is not fulfilled
-//! there too.
+//! A request is carried out once, however often it is sent: the page gives each letter its own key. While one is in progress,
+//! others with its key wait for the same answer; later ones get that answer, too. The Message-ID is made from the key, so that
+//! a request repeated after a restart is found among sent messages. A table records which process has begun a request and
+//! whether it is done, so that a request repeated to another process, because the mailboxes are now on another node, is not
+//! carried out there too.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! What is written by itself: how an address signs, and texts that are written often. Both may be formatted; a signature may
-//! have pictures, which are kept with it and go along with each message within its text (RFC 2387).
+//! Reusable texts: signatures of addresses, and responses. Both may be formatted; a signature may have pictures, which are
+//! stored with it and sent within the text of each message (RFC 2387).
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What messages are looked for by: the conditions that IMAP's SEARCH has, and those that it does not have.
+//! Search conditions: those of IMAP's SEARCH, and further ones.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;

@@ -1,4 +1,4 @@
-//! A message opened, and which of its parts is what.
+//! An opened message, and the roles of its parts.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! How to get no more letters of a list (RFC 2369 §3.2), by one request where that can be trusted (RFC 8058).
+//! Unsubscribing from a list (RFC 2369 §3.2), by one request where that can be trusted (RFC 8058).
 
 use std::sync::Arc;
 
