@@ -70,7 +70,7 @@ impl Bodies {
         }
     }
 
-    /// Counts an answer to an account until it has been sent. What is made as it is taken is not counted.
+    /// Counts an answer towards an account until it has been sent. Streamed answers are not counted.
     pub(super) async fn answer(&self, account: &str, response: Response) -> Result<Response, Untaken> {
         let length = response.body().size_hint().exact().filter(|length| *length > SHORT);
         let Some(length) = length.and_then(|length| usize::try_from(length).ok()) else { return Ok(response) };

@@ -19,7 +19,7 @@ use crate::storage::logins::{BrowserLogin, BrowserLogins, Ending, Limits};
 /// How exactly it is looked and written down.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    /// For how long what was looked up may be believed.
+    /// For how long a look-up may be cached.
     look_again: Duration,
     /// How often at most it is written down that a login is used.
     note_every: Duration,
@@ -59,7 +59,7 @@ pub(super) struct Logins {
     table: BrowserLogins,
     outage: Outage,
     known: moka::sync::Cache<Arc<str>, Arc<Mutex<Known>>>,
-    /// How often something was forgotten: what was read before must not be remembered after it.
+    /// Number of invalidations: data read before one must not be cached after it.
     forgotten: AtomicU64,
     forgetting: Mutex<()>,
 }
@@ -87,7 +87,7 @@ impl Logins {
         Self { table, outage, known, forgotten: AtomicU64::new(0), forgetting: Mutex::new(()) }
     }
 
-    /// Begins the one that this token stands for from now on.
+    /// Starts the login for this token.
     pub(super) async fn begin(&self, token: &str, login: &BrowserLogin, limits: &Limits) -> Result<(), Error> {
         let key = digest(token);
         match self.table.begin(&key, login, limits).await {
@@ -104,7 +104,7 @@ impl Logins {
         Ok(())
     }
 
-    /// The login that a token stands for, and marks it as used.
+    /// The login of a token, which is marked as used.
     pub(super) async fn used(
         &self,
         token: &str,

@@ -48,7 +48,7 @@ pub(super) struct Bounds<'a> {
     pub(super) stop: &'a CancellationToken,
 }
 
-/// Passes a request on over a connection to a node that is ready for it. What is returned goes on while it is read.
+/// Passes a request on over a ready connection to a node. The returned answer is streamed.
 pub(super) async fn pass<L>(link: L, request: Request, bounds: &Bounds<'_>) -> Result<Response, Failure>
 where
     L: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -130,7 +130,7 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// The last is answered by whoever reads the body first.
+/// The last is answered by the side that reads the body first.
 const ABOUT_THE_CONNECTION: [&str; 9] = [
     "connection",
     "keep-alive",

@@ -84,10 +84,10 @@ fn is_our_name(room: &Room, settings: &DashboardSettings, headers: &HeaderMap) -
         || settings.names.iter().any(known)
 }
 
-/// What is served before a login.
+/// Pages served before a login.
 const OPEN: &[&str] = &["/login", "/dashboard.css", "/icon.svg", "/healthz", "/readyz"];
 
-/// Nothing but what the page itself brings may run or be loaded.
+/// Only the page's own resources may run or be loaded.
 const HEADERS: [(header::HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,

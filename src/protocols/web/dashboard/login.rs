@@ -22,7 +22,7 @@ use crate::services::guard::{Failure, Trust};
 use crate::services::login;
 use crate::storage::logins::Ending;
 
-/// What the form sends.
+/// The form's fields.
 #[derive(Deserialize)]
 pub(super) struct Credentials {
     password: String,
@@ -30,7 +30,7 @@ pub(super) struct Credentials {
     code: String,
 }
 
-/// How the guard and the journal call whoever logs in here. No mailbox has such a name.
+/// The name of this login for the guard and the journal. No mailbox has such a name.
 pub(super) const ADMINISTRATOR: &str = "administrator of the monitoring page";
 
 /// Where browsers keep a token; by a proxy with HTTPS, under a name that no other host of the domain can set (`__Host-`,
@@ -265,7 +265,7 @@ impl UsedSteps {
     }
 }
 
-/// What a login has shown besides the password.
+/// The second factor of a login.
 enum Step {
     /// Nothing is wanted.
     Any,

@@ -11,11 +11,11 @@ use crate::services::dav::Unfit;
 use crate::storage::dav::{CollectionKind, Error};
 use crate::storage::{database, directory};
 
-/// Why a wish is not fulfilled.
+/// Why a request fails.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
-    /// The rule that is broken, as an element (RFC 4918 §16): namespace, name, and what stands in it.
+    /// The violated rule, as an element (RFC 4918 §16): namespace, name, and contents.
     rule: Option<(&'static str, &'static str, String)>,
     /// For people.
     pub(super) public: String,

@@ -65,7 +65,7 @@ async fn by_date(asked: &Asked<'_>) -> Answer<Option<String>> {
     }
 }
 
-/// Whether whoever asks for an object has it already, by `If-Modified-Since`.
+/// Whether the client already has the object, by `If-Modified-Since`.
 pub(super) fn is_known_by_date(asked: &Asked<'_>, info: &ObjectInfo) -> bool {
     asked.header("if-modified-since").and_then(date).is_some_and(|date| info.modified_at.unix_seconds() <= date)
 }
@@ -111,7 +111,7 @@ async fn etag(asked: &Asked<'_>, place: &Place) -> Answer<Option<String>> {
     Ok(info(asked, place).await?.map(|info| info.etag))
 }
 
-/// What is known of an object; collections have no state.
+/// The state of an object; collections have none.
 async fn info(asked: &Asked<'_>, place: &Place) -> Answer<Option<ObjectInfo>> {
     let Place::Object(kind, name, object) = place else { return Ok(None) };
     let collections = &asked.room.needs.collections;

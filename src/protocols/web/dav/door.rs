@@ -19,7 +19,7 @@ use crate::services::guard::Service;
 use crate::services::login::{LoginAttempt, Stay};
 use crate::storage::directory::Account;
 
-/// What is believed of connections; the webmail's settings.
+/// Which proxies are trusted; the webmail's settings.
 #[derive(Debug, Clone)]
 pub struct Trust {
     /// Reverse proxies whose word about others is taken.
@@ -28,7 +28,7 @@ pub struct Trust {
     pub plain_http: bool,
 }
 
-/// Whoever asks, logged in.
+/// The logged-in user.
 #[derive(Debug, Clone)]
 pub(super) struct Visitor {
     pub(super) account: Arc<Account>,

@@ -123,7 +123,7 @@ fn demand_room(out: &Multistatus) -> Answer<()> {
     Err(Problem::new(StatusCode::INSUFFICIENT_STORAGE, why))
 }
 
-/// Whether the client does not want to be told what is not there.
+/// Whether the client does not want missing properties reported.
 pub(super) fn is_minimal(asked: &Asked<'_>) -> bool {
     asked.header("prefer").is_some_and(|prefer| prefer.split(',').any(|one| one.trim() == "return=minimal"))
 }

@@ -106,7 +106,7 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Answer<Response> {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Reads what is to be stored, on a thread that may take its time, when it has its turn.
+/// Parses the object to be stored, on a thread that may block, when it has its turn.
 pub(super) async fn draft(kind: CollectionKind, name: String, content: Vec<u8>, most: usize) -> Answer<Draft> {
     let read = in_turn(move || match kind {
         CollectionKind::Calendar => CalendarObject::read(&content).map(|object| object.draft(&name, &content, most)),
@@ -115,7 +115,7 @@ pub(super) async fn draft(kind: CollectionKind, name: String, content: Vec<u8>, 
     read.await?.map_err(|unfit| Problem::unfit(kind, &unfit))
 }
 
-/// RFC 4791 §5.3.2.1, RFC 6352 §6.3.2.1. Who names no type is believed to know what he does.
+/// RFC 4791 §5.3.2.1, RFC 6352 §6.3.2.1. A request without a type is accepted.
 fn check_media_type(asked: &Asked<'_>, kind: CollectionKind) -> Answer<()> {
     let Some(given) = asked.header("content-type") else { return Ok(()) };
     let given = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -191,7 +191,7 @@ enum Comparison {
 }
 
 impl Comparison {
-    /// What stands in the quotes of a tag, where that is to be compared.
+    /// The quoted part of a tag, for comparison.
     fn of(self, tag: &str) -> &str {
         let opaque = match self {
             Self::Strong => tag,

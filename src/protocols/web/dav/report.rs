@@ -58,7 +58,7 @@ pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     }
 }
 
-/// What is asked of objects.
+/// The condition on objects.
 #[derive(Clone)]
 enum Question {
     Calendar(ComponentFilter, Option<String>),
@@ -66,7 +66,7 @@ enum Question {
 }
 
 impl Question {
-    /// Whether an object is asked for. One that cannot be read any more is none of anybody's.
+    /// Whether an object matches. An unreadable one matches nothing.
     fn matches(&self, content: &[u8], most: usize) -> bool {
         match self {
             Self::Calendar(filter, zone) => CalendarObject::read(content)

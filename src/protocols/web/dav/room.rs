@@ -15,7 +15,7 @@ use crate::storage::dav::{Collections, Limits};
 use crate::storage::directory::Directory;
 use crate::storage::journal::Journal;
 
-/// What it is given; filled by `daemon::rooms`.
+/// Its dependencies; filled by `daemon::rooms`.
 pub struct Needs {
     /// Its own settings.
     pub settings: Live<DavSettings>,

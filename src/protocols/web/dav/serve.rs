@@ -38,11 +38,11 @@ pub(super) struct Asked<'a> {
     pub(super) visitor: &'a Visitor,
     pub(super) place: Place,
     pub(super) headers: &'a HeaderMap,
-    /// What the object was when the conditions of `If` were looked at.
+    /// The object when the conditions of `If` were evaluated.
     pub(super) seen: Option<Seen>,
 }
 
-/// What is served on one connection; nothing where it is switched off.
+/// The service on one connection; none if it is switched off.
 pub fn pages(room: &Arc<Room>, peer: Peer, encrypted: bool, trust: Trust) -> Router {
     if !room.needs.settings.get().enabled {
         return Router::new();
@@ -96,7 +96,7 @@ async fn allowed(room: &Room, visitor: &Visitor, place: &Place) -> Answer<&'stat
     })
 }
 
-/// Whoever wants the body takes it.
+/// Handlers that need the body take it.
 async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body) -> Answer<Response> {
     if parts.method == Method::OPTIONS {
         return Ok((StatusCode::OK, [(header::ALLOW, METHODS)]).into_response());
@@ -190,7 +190,7 @@ impl Asked<'_> {
         self.room.needs.journal.record(event.with("path", place.href(&self.visitor.account.address)));
     }
 
-    /// What it was not allowed to. That something is not there is no refusal.
+    /// Records a refusal. A missing resource is not one.
     fn refused(&self, method: &str, problem: &Problem) {
         if matches!(method, "GET" | "HEAD" | "PROPFIND" | "REPORT")
             && problem.status != StatusCode::INSUFFICIENT_STORAGE

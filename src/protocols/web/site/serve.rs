@@ -26,7 +26,7 @@ use crate::storage::directory::Directory;
 /// Makes the pages for people, for one connection.
 pub type Pages = Box<dyn Fn(Peer, CancellationToken) -> Router + Send + Sync>;
 
-/// What the room needs.
+/// The room's dependencies.
 pub struct Room {
     /// Pages for people, where there are any.
     pub pages: Option<Pages>,

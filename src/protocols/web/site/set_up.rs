@@ -15,7 +15,7 @@ use crate::foundations::secret::Secret;
 use crate::protocols::web::form::text;
 use crate::services::set_up::Error;
 
-/// What the form sends. Nothing of it is in another site's hands: the address of the page is the secret.
+/// The form's fields. Another site cannot forge them: the address of the page is the secret.
 #[derive(Deserialize)]
 pub(super) struct Chosen {
     password: String,

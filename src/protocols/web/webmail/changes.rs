@@ -63,7 +63,7 @@ pub(super) struct Question {
     folder: String,
 }
 
-/// What a page is told about.
+/// What a page is notified of.
 struct Watch {
     room: Arc<Room>,
     /// Digest of the login's token.

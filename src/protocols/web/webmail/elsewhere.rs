@@ -59,7 +59,7 @@ pub(super) async fn to_owner(
     }
 }
 
-/// Signing in and out is the same everywhere, and goes on when the owner of the mailboxes is not there.
+/// Signing in and out is the same everywhere, and works while the owner of the mailboxes is unreachable.
 fn is_about_mailboxes(path: &str) -> bool {
     path.strip_prefix("/api/").is_some_and(|rest| !matches!(rest, "session" | "openapi.json"))
 }

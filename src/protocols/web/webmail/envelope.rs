@@ -58,7 +58,7 @@ fn person(entry: &Value) -> Option<Person> {
     Some(shown(&Mailbox { name: text(0), route: None, local, domain }))
 }
 
-/// Somebody for the page. Control characters would hide what stands there.
+/// A person for the page. Control characters would hide the text.
 pub(super) fn shown(mailbox: &Mailbox) -> Person {
     let name = mailbox.name.as_deref().map(encoded_words::decode).unwrap_or_default();
     Person { name: clean(&name), address: clean(&mailbox.address()) }

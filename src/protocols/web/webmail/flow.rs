@@ -29,7 +29,7 @@ pub(super) enum Piece {
     Part(Vec<Stage>),
 }
 
-/// What is sent of a message.
+/// The part of a message that is sent.
 pub(super) struct Flow {
     body: Body,
     pieces: VecDeque<Piece>,
@@ -63,7 +63,7 @@ impl Stage {
         Self { range: part.body as u64..part.end as u64, encoding: source::encoding(structure, part).map(Box::from) }
     }
 
-    /// What it makes of the message it is a part of.
+    /// Size and checksum of the part decoded from `message`.
     pub(super) fn measure(&self, message: &[u8]) -> Measure {
         let (mut octets, mut checksum) = (0, crc32fast::Hasher::new());
         self.decode(message, |made| {
@@ -127,7 +127,7 @@ impl Reading {
         Self { rest, stages: running }
     }
 
-    /// What the next octets of the message are to the part, and whether they were the last ones.
+    /// Reads the next octets of the message, decoded for the part, and whether they were the last.
     async fn next(&mut self, body: &mut Body) -> Result<(Bytes, End), mailbox::Error> {
         let length = usize::try_from(self.rest.end - self.rest.start).unwrap_or(PIECE).min(PIECE);
         let piece = body.read(self.rest.start, length).await?;

@@ -55,7 +55,7 @@ fn piece(rest: &str) -> &str {
     &rest[..end]
 }
 
-/// What the parser has done.
+/// The parser's work so far.
 #[derive(Debug, Default)]
 struct Counts {
     made: Cell<usize>,
@@ -69,7 +69,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Text that comes after what has so many octets to be escaped.
+    /// Text after this many octets that need escaping.
     fn add_text(&self, text: &str, escaped: &Cell<u64>) {
         escaped.set(escaped.get() + text.bytes().filter(|octet| matches!(octet, b'&' | 0xC2)).count() as u64);
         self.searched.set(self.searched.get().saturating_add(escaped.get().saturating_mul(text.len() as u64)));

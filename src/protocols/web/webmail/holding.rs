@@ -35,7 +35,7 @@ use crate::storage::personal::Held;
 /// The longest time that a letter waits, in seconds.
 pub(super) const LONGEST_HOLD: u32 = 60;
 
-/// What is kept of a letter that waits.
+/// The stored form of a waiting letter.
 #[derive(Serialize, Deserialize)]
 struct Waiting {
     sending: Sending,
@@ -215,7 +215,7 @@ impl Room {
     }
 }
 
-/// Flags a draft, so that whoever wrote it sees that it is still there.
+/// Flags a draft, so that its author sees that it is still there.
 async fn flag(reader: &Reader, draft: Option<u32>) {
     let (Some(uid), Ok(folder)) = (draft.and_then(Uid::new), special(reader, SpecialUse::Drafts)) else { return };
     if let Ok(view) = reader.open(folder.as_str(), Access::ReadWrite).await {
@@ -225,7 +225,7 @@ async fn flag(reader: &Reader, draft: Option<u32>) {
 
 /// Letters of one account that wait at a time.
 const MOST_HELD: i64 = 20;
-/// How often it is looked for what is due.
+/// How often due letters are looked for.
 const PAUSE: Duration = Duration::from_secs(3);
 /// How long a page is given to ask for it itself.
 const GRACE: Duration = Duration::from_secs(3);

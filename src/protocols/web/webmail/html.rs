@@ -110,7 +110,7 @@ fn body_style(markup: &str) -> Option<String> {
     style::clean(&format!("{all}{own}")).or_else(|| style::clean(&all))
 }
 
-/// What stands in the tag of the first body, from its first attribute on.
+/// The contents of the first body tag, from its first attribute on.
 fn body(markup: &str) -> Option<&str> {
     let mut rest = markup;
     while let Some(at) = rest.find('<') {
@@ -157,7 +157,7 @@ fn attributes(tag: &str) -> Vec<(String, String)> {
 /// Attributes of a tag that are looked at.
 const MOST_ATTRIBUTES: usize = 40;
 
-/// Elements that newsletters, old ones too, are made of, besides those that ammonia knows.
+/// Elements used by newsletters, including old ones, besides those that ammonia knows.
 const TAGS: [&str; 6] = ["big", "center", "font", "main", "section", "tfoot"];
 
 /// Elements that are removed with their content, which is not part of the text.

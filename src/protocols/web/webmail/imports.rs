@@ -63,7 +63,7 @@ pub(super) async fn import(
 
 /// A message that is in the folder, durably.
 enum Stored {
-    /// It was stored by this wish.
+    /// It was stored by this request.
     Now(Uid),
     /// It was there.
     Before(Uid),
@@ -120,5 +120,5 @@ async fn is_same(view: &View, uid: Uid, content: &[u8]) -> Result<bool, Error> {
 /// Messages of one size and time that are compared octet by octet; beyond it one is stored once more.
 const MOST_ALIKE: usize = 100;
 
-/// What is compared at a time, in octets.
+/// Octets compared at a time.
 const PIECE: usize = 64 << 10;

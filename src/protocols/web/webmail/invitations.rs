@@ -34,7 +34,7 @@ pub(super) struct Question {
     part: usize,
 }
 
-/// What is to be done with it.
+/// The requested action.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Acting {
@@ -94,7 +94,7 @@ struct Page<'a> {
     calendar: Standing,
 }
 
-/// A message about an event, what the calendars have of it, and where.
+/// A message about an event, and the event in the calendars, with its place.
 struct Found {
     invitation: Invitation,
     /// Who has written the message.

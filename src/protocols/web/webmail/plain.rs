@@ -36,7 +36,7 @@ struct Writer {
     out: String,
     /// The line that is being written, without its prefix.
     line: String,
-    /// What stands before its text, such as the mark of a list.
+    /// The prefix of its text, such as a list marker.
     mark: String,
     frames: Vec<Frame>,
     /// Elements deeper than [`DEEPEST`].

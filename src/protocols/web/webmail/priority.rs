@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::foundations::mail::HeaderSection;
 
-/// What is not usual.
+/// Priorities other than normal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Priority {

@@ -51,7 +51,7 @@ pub(super) fn is_open(view: &View, row: &Row) -> bool {
     !is_decided && !row.flags.contains(Flags::DRAFT)
 }
 
-/// What the user has decided.
+/// The user's decision.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Deciding {

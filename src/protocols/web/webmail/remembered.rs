@@ -25,7 +25,7 @@ pub(super) fn days(settings: &LoginSettings) -> u64 {
     settings.two_factor_remember.duration().as_secs().div_ceil(86_400)
 }
 
-/// What the names of the cookies begin with; see [`cookie_name`](super::door::cookie_name) for why there are two.
+/// The prefixes of the cookies' names; see [`cookie_name`](super::door::cookie_name) for why there are two.
 const fn prefix(caller: &Caller) -> &'static str {
     if caller.is_encrypted { "__Host-postrider_known_" } else { "postrider_known_" }
 }

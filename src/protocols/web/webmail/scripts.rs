@@ -78,7 +78,7 @@ struct Place {
     text: String,
 }
 
-/// What is to be said about a script.
+/// Errors and warnings about a script.
 #[derive(Default, Serialize)]
 struct Judgement {
     /// Its text.
@@ -95,7 +95,7 @@ struct Judgement {
 /// A script as the page shows it.
 #[derive(Serialize)]
 struct Shown {
-    /// `None` when it is the active one and none of the list: a file that somebody has put there by hand.
+    /// `None` if it is the active one and not in the list: a file put there by hand.
     name: Option<ScriptName>,
     active: bool,
     /// Changes with the text; `None` when there is no such script yet.
@@ -145,7 +145,7 @@ async fn shown(room: &Room, reader: &Reader, name: Option<ScriptName>) -> Answer
     Ok(Shown { name, active, tag, judgement })
 }
 
-/// What is to be said about a script or rules that are not yet stored.
+/// Errors and warnings about a script or rules that are not yet stored.
 pub(super) async fn check(
     State(room): State<Arc<Room>>,
     _reader: Reader,

@@ -24,7 +24,7 @@ use crate::services::login::{Entered, LoginAttempt, Need, Second};
 use crate::storage::directory::{Account, PasswordOwner};
 use crate::storage::logins::{BrowserLogin, Ending};
 
-/// What the form sends; the code in a second step, when it was asked for.
+/// The form's fields; the code in a second step, when it was asked for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
@@ -127,7 +127,7 @@ pub(super) async fn who(State(room): State<Arc<Room>>, member: Member) -> Respon
     Json(Signed::of(&room, &member.account)).into_response()
 }
 
-/// Somebody leaves. Where another account has signed in meanwhile, it stays: whoever leaves has no login any more.
+/// Signs out. If another account has signed in meanwhile, it stays: the user signing out has no login any more.
 pub(super) async fn leave(
     State(room): State<Arc<Room>>,
     Extension(caller): Extension<Caller>,

@@ -50,7 +50,7 @@ impl Sought {
         }
     }
 
-    /// What is left of it within one folder, of which `is_called` tells whether a name means it; `None` if nothing there can be meant.
+    /// The condition reduced to one folder, for which `is_called` says whether a name means it; `None` if nothing there can match.
     pub(super) fn within(&self, is_called: &impl Fn(&str) -> bool) -> Option<Self> {
         Some(match self {
             Self::All(some) => Self::All(some.iter().map(|one| one.within(is_called)).collect::<Option<_>>()?),

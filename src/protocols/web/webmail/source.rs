@@ -31,7 +31,7 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Reads the message on a thread that may block. The right lasts to the end of that even if whoever asked goes away.
+    /// Reads the message on a thread that may block. The permit lasts until that ends even if the client disconnects.
     pub(super) async fn block<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Bytes) -> T + Send + 'static,
@@ -168,7 +168,7 @@ pub(super) fn row(view: &View, uid: u32) -> Answer<Row> {
     view.sequence(uid).and_then(|sequence| view.row(sequence)).ok_or_else(gone)
 }
 
-/// Opens a message of a folder. Whoever has one open must not open another of the same user.
+/// Opens a message of a folder. A caller that has one open must not open another of the same user.
 pub(super) async fn open(room: &Room, view: &View, uid: u32) -> Answer<Opened> {
     let row = row(view, uid)?;
     if row.size > room.needs.settings.get().open.get() {
@@ -273,7 +273,7 @@ impl Layout {
     }
 }
 
-/// Where a part stands.
+/// The position of a part.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     /// Its number in its multipart, from zero.
