@@ -79,7 +79,7 @@ impl Bodies {
             return Err(Untaken);
         }
         let (parts, body) = response.into_parts();
-        // What is in memory as a whole comes without a copy, and cannot fail to.
+        // A body completely in memory needs no copy, and cannot fail.
         let octets = body.collect().await.map_err(|_| Untaken)?.to_bytes();
         Ok(Response::from_parts(parts, Body::from(Bytes::from_owner(Held { octets, _share: share }))))
     }

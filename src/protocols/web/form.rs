@@ -58,7 +58,7 @@ pub(super) async fn drain_up_to(mut body: Body, most: usize) {
             }
         }
     };
-    // What is not read by then is not read at all.
+    // Anything not read by then is not read at all.
     let _ = tokio::time::timeout(DRAINED_WITHIN, reading).await;
 }
 

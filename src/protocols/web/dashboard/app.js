@@ -8,7 +8,7 @@ import { follows, isFirstPart, showEvents, showMailboxes, showQueue, showTail, s
 import { showOverview, showTimeline } from "./tiles.js";
 
 const EVERY = 10_000;
-/** How long an answer may take. Browsers wait for ever, and the page would go on saying that all is well. */
+/** How long an answer may take. Browsers wait for ever, and the page would keep saying that all is well. */
 const PATIENCE = 60_000;
 const PAGES = ["overview", "queue", "mailboxes", "events", "trace", "reports"];
 const RANGES = ["6h", "24h", "7d", "30d"];

@@ -1,5 +1,5 @@
 // @ts-check
-// The page of reports that other servers have sent, and what the first page says of backups and certificates.
+// The page of reports from other servers, and the first page's facts about backups and certificates.
 
 import { age, byId, element, moment, number, rowsOf, size, some } from "./elements.js";
 

@@ -53,7 +53,7 @@ export const follows = () => /** @type {HTMLInputElement} */ (form().elements.na
 let older = false;
 /** Which search is the last one asked for: an older one that is still looking gives up. */
 let search = 0;
-/** How often a search that has found nothing yet goes on by itself. */
+/** How often a search that has found nothing yet continues by itself. */
 const GOES_ON = 30;
 
 /** @param {Ask} ask @param {number} [from] */

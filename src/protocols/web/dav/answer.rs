@@ -133,7 +133,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let status = match error {
             Error::NoCollection | Error::NoObject => StatusCode::NOT_FOUND,
-            // RFC 4918 §9.3.1: what is there cannot be made.
+            // RFC 4918 §9.3.1: an existing resource cannot be created.
             Error::Exists => {
                 return Self::new(StatusCode::METHOD_NOT_ALLOWED, error.to_string()).rule(DAV, "resource-must-be-null");
             }

@@ -92,7 +92,7 @@ async fn by_state(asked: &Asked<'_>) -> Answer<Option<Seen>> {
     for list in &lists {
         let there = match &list.tag {
             None => own.clone(),
-            // What is not here has no state.
+            // A missing resource has no state.
             Some(tag) => match Place::parse(tag, &asked.visitor.account.address) {
                 Ok(place) => etag(asked, &place).await?,
                 Err(_) => None,

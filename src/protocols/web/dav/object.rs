@@ -39,7 +39,7 @@ pub(super) async fn get(asked: &Asked<'_>) -> Answer<Response> {
         (header::CONTENT_TYPE, content_type(*kind, &found.info.component)),
         (header::ETAG, quoted(&found.info.etag)),
         (header::LAST_MODIFIED, http_date(found.info.modified_at)),
-        // What is in it is of others' making: a browser is not to show it as a page of ours.
+        // Its content comes from others: a browser must not show it as a page of ours.
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
     ];
     Ok((headers, found.content).into_response())
@@ -51,7 +51,7 @@ pub(super) async fn put(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     if asked.headers.contains_key(header::CONTENT_RANGE) {
         return Err(Problem::bad("An object must be stored as a whole."));
     }
-    // RFC 4918 §9.7.1: what is to hold it must be there.
+    // RFC 4918 §9.7.1: the parent collection must exist.
     let collection = asked.collection(*kind, name).await;
     let collection = collection.map_err(|problem| match problem.status {
         StatusCode::NOT_FOUND => Problem::new(StatusCode::CONFLICT, "There is no such calendar or address book."),

@@ -236,7 +236,7 @@ async fn changes(
     let mut out = Multistatus::new(settings.answer.len());
     let (mut told, mut more) = (None, found.more);
     for (number, change) in &found.changes {
-        // What has no room is told by the next answer. At least one change is in each, without its content if need be.
+        // Changes that do not fit are in the next answer. Each has at least one change, without its content if necessary.
         if told.is_some() && !out.has_room(room_for(change, with_content)) {
             more = true;
             break;

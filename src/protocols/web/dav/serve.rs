@@ -125,7 +125,7 @@ async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body)
         let is_misplaced = problem.status == StatusCode::METHOD_NOT_ALLOWED;
         let mut response = problem.into_response();
         if is_misplaced {
-            // RFC 9110 §15.5.6: the answer says what is allowed.
+            // RFC 9110 §15.5.6: the answer lists the allowed methods.
             let methods = allowed(room, &visitor, &asked.place).await?;
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
         }

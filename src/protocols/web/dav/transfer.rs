@@ -16,8 +16,8 @@ pub(super) async fn transfer(asked: &Asked<'_>, of: TransferKind) -> Answer<Resp
         let why = "Only events, tasks and contacts can be copied and moved, not whole calendars.";
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     };
-    let target = asked.header("destination").ok_or_else(|| Problem::bad("A `Destination` is wanted."))?;
-    // RFC 4918 §9.8.5: what is not ours is refused by the other server, which is none of ours.
+    let target = asked.header("destination").ok_or_else(|| Problem::bad("A `Destination` is needed."))?;
+    // RFC 4918 §9.8.5: the destination is on a server that is not ours.
     if !is_here(asked, target) {
         return Err(Problem::new(StatusCode::BAD_GATEWAY, "The destination is on another server."));
     }

@@ -366,7 +366,7 @@ impl Body {
             out.push_str(&format!("Content-Type: multipart/alternative; boundary=\"{either}\"\r\n\r\n--{either}\r\n"));
             part("plain", &self.text, out);
             out.push_str(&format!("\r\n--{either}\r\n"));
-            // RFC 6047 §2.4: the method is told outside too.
+            // RFC 6047 §2.4: the method is in the header, too.
             part("calendar; method=REPLY", calendar, out);
             out.push_str(&format!("\r\n--{either}--\r\n"));
             return;

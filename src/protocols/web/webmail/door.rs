@@ -191,7 +191,7 @@ pub(super) async fn account(room: &Room, session: &Session) -> Answer<Option<Arc
     {
         return Ok(Some(account));
     }
-    // What is remembered may be older than the login.
+    // The cached data may be older than the login.
     Ok(directory.account_now(&address).await?.filter(holds).map(Arc::new))
 }
 

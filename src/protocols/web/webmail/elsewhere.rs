@@ -88,7 +88,7 @@ async fn way(room: &Room, cluster: &Cluster, headers: &HeaderMap, caller: Option
         is_private: caller.is_private,
         is_encrypted: caller.is_encrypted,
     };
-    // What has gone wrong is in the log already.
+    // The error is already in the log.
     cluster.way(&account, &asked).await.map_err(|_| with_another_node())
 }
 

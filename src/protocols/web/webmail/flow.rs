@@ -121,7 +121,7 @@ impl Reading {
         let mut running: Vec<Running> = stages.iter().map(Running::begin).collect();
         let rest = stages.first().map_or(0..size, |first| first.range.clone());
         if let Some(first) = running.first_mut() {
-            // What is before it is not read at all.
+            // Earlier octets are not read at all.
             first.rest = 0..rest.end - rest.start;
         }
         Self { rest, stages: running }

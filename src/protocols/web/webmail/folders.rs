@@ -137,7 +137,7 @@ pub(super) async fn delete(
         _ => every_uid(&reader.user.open(&name, Access::ReadOnly).await?),
     };
     let tasks = room.needs.tasks.clone();
-    // A browser that goes away in the middle must not leave untold what has gone.
+    // If the browser disconnects midway, removed messages must still be reported.
     let work = tasks.spawn(async move {
         reader.user.delete(&name).await?;
         record_expunged(&room, &reader, &name, &gone);

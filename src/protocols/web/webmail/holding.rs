@@ -81,7 +81,7 @@ pub(super) async fn is_held(room: &Room, reader: &Reader, sending: &Sending) -> 
 pub(super) async fn let_go(room: &Room, reader: &Reader, sending: &Sending) {
     let Ok(name) = name(reader, &sending.key) else { return };
     if let Err(error) = room.needs.personal.let_go(&reader.account.address, &digest(&name)).await {
-        // It will be found among what was sent.
+        // It will be found among sent messages.
         log::warn!(user:% = reader.login.address, error:% = error; "A letter that was sent is still in the list of waiting letters");
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn clean(markup: &str, parts: HashMap<String, String>, remote: Remote
     let (bounded, is_whole) = bounded(markup);
     let cleaned = builder.clean(bounded).to_string();
     let mut markup = match body_style(bounded) {
-        // Text in light colours is written for what the body lies on.
+        // Light text is meant for the background of the body.
         Some(style) => format!("<div style=\"{}\">{cleaned}</div>", form::text(&style)),
         None => cleaned,
     };

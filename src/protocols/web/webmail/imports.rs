@@ -47,7 +47,7 @@ pub(super) async fn import(
     let read = tokio::task::spawn_blocking(move || single(&octets)).await?;
     let read = read.ok_or_else(|| Problem::of(&reasons::NO_MESSAGE_IN_IT))?;
     let tasks = room.needs.tasks.clone();
-    // To its end although the browser may have left: when it asks again, it waits here and finds what was stored.
+    // To the end even if the browser disconnects: a repeated request waits here and finds the stored message.
     let work = tasks.spawn(async move {
         let _turn = room.imports.take(&reader.account.address).await;
         let stored = store(&reader, &folder, read).await?;
@@ -93,7 +93,7 @@ async fn present(view: &View, read: &Single) -> Answer<Option<Uid>> {
     let is_alike = |row: &Row| row.size == size && date.is_none_or(|date| row.internal_date.unix_seconds() == date);
     let all = SequenceSet::all();
     let alike: Vec<Uid> = view.rows(&all).map(|(_, row)| row).filter(is_alike).map(|row| row.uid).collect();
-    // What was stored a moment ago comes last.
+    // The newest messages come last.
     for uid in alike.into_iter().rev().take(MOST_ALIKE) {
         match is_same(view, uid, &read.content).await {
             Ok(true) => return Ok(Some(uid)),

@@ -104,7 +104,7 @@ pub(super) async fn decide(
     // RFC 8098 §3: so that nothing ever answers it.
     mail.envelope.reverse_path = ReversePath::Null;
     let tasks = room.needs.tasks.clone();
-    // A browser that goes away in the middle must not leave a receipt that stands as sent and was not.
+    // If the browser disconnects midway, no receipt may be marked as sent that was not.
     let work = tasks.spawn(async move {
         // Before it is sent: who is faster, here or with another program, is the only one.
         take(&view, &row).await?;

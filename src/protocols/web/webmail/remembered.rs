@@ -50,7 +50,7 @@ pub(super) async fn remember(room: &Room, caller: &Caller, account: &Account, lo
     };
     match room.needs.login.remember_browser(account, &browser).await {
         Ok(true) => {
-            // Enough to tell the accounts of one browser apart, and no address for whoever reads its cookies.
+            // Enough to tell the accounts of one browser apart, without revealing addresses in its cookies.
             let name = format!("{}{}", prefix(caller), &digest(&account.address.key())[..16]);
             let time = room.needs.login.settings().two_factor_remember.duration();
             Some(cookie(&name, &token, time, caller.is_encrypted))

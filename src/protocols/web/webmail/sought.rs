@@ -99,7 +99,7 @@ impl Sought {
             }
             let among = among.unwrap_or_else(|| view.rows(&SequenceSet::all()).map(|(_, row)| row.uid).collect());
             match self {
-                // What the index answers leaves fewer messages to be looked at.
+                // The index narrows the messages to be examined.
                 Self::All(some) => {
                     let mut left = among;
                     let (quick, slow): (Vec<_>, Vec<_>) = some.iter().partition(|one| one.key().is_some());

@@ -368,7 +368,7 @@ fn unflow(text: &str, delete_blank: bool) -> String {
             }
             None => quote(&mut out, depth),
         }
-        // RFC 3676 §4.3: the mark of a signature is a line of its own.
+        // RFC 3676 §4.3: the signature mark is a separate line.
         if rest.ends_with(' ') && rest != "-- " {
             out.push_str(if delete_blank { &rest[..rest.len() - 1] } else { rest });
             open = Some(depth);

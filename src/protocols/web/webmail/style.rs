@@ -296,7 +296,7 @@ const COLOURS: &[&str] = &[
 
 fn is_harmless(value: &str) -> bool {
     let quotes = |mark| value.matches(mark).count() % 2 == 0;
-    // A colon stands in no value that is wanted here, and in every address.
+    // No allowed value contains a colon, but every URL does.
     !value.is_empty() && !value.contains([':', '/']) && quotes('"') && quotes('\'') && functions_are_harmless(value)
 }
 
