@@ -1,5 +1,5 @@
-# Promise: whoever has only the console of the image gives a user a password and can then read mail; a mistyped password
-# and a change of the network or an installation that is not confirmed change nothing. The server gets another name, a domain and a
+# Promise: from the image's console alone a user gets a password and can then read mail; a mistyped password and an
+# unconfirmed change of the network or installation change nothing. The server gets another name, a domain and a
 # user while it runs.
 { self }:
 { lib, pkgs, ... }:

@@ -4,7 +4,7 @@
 { lib, pkgs, ... }:
 let
   host = self.nixosConfigurations.iso;
-  # An older NixOS, or what stands in for one, cannot build images.
+  # An older NixOS, or its substitute, cannot build images.
   image =
     if builtins.pathExists (pkgs.path + "/pkgs/by-name") then
       let

@@ -1,4 +1,4 @@
-# A role that the kernel would end as soon as mail comes.
+# A role that the kernel would kill as soon as mail arrives.
 {
   module.services.postrider = {
     domains."example.test".users.ann = { };

@@ -1,4 +1,4 @@
-# Mechanisms of a host that nobody has named.
+# SPF mechanisms of a host that is not set.
 {
   module.services.postrider = {
     domains."example.test".users.ann = { };
