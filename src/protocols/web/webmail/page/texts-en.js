@@ -242,7 +242,7 @@ export default {
   browserForgotten: "That browser will be asked for a code again.",
   newCodes: "New recovery codes…",
   newCodesSure: "Your existing codes will no longer work.",
-  goOn: "Go on",
+  goOn: "Continue",
   passwordAgain: "Your password",
   scan: "Scan this with your authenticator, or type the secret into it. Then enter the code it shows.",
   secretPicture: "Picture of the secret, for an authenticator",
