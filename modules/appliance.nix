@@ -1,4 +1,4 @@
-# A machine that does nothing else: time, security upgrades, and a gate that probes the server after each switch.
+# A dedicated machine: time, security upgrades, and a gate that probes the server after each switch.
 {
   config,
   lib,
@@ -28,18 +28,18 @@ let
     ];
     text = ''
       # Connects to every listener and reads what it says first. Listeners that wait for the client's TLS or HTTP
-      # must at least take the connection.
+      # must at least accept the connection.
       # shellcheck disable=SC2016
       talk='exec 3<>"/dev/tcp/$0/$1" && if [ -n "$2" ]; then read -r line <&3 && echo "$line" && [[ $line == "$2"* ]]; fi'
       probe() {
         local name=$1 host=$2 port=$3 greeting=$4 line=""
         while true; do
-          # A host that does not answer at all would keep us for minutes.
+          # A host that does not answer at all would block us for minutes.
           if line=$(timeout 5 bash -c "$talk" "$host" "$port" "$greeting" 2>/dev/null); then return; fi
           [ "$SECONDS" -lt ${toString appliance.patience} ] || break
           sleep 1
         done
-        echo "$name on $host port $port does not answer as it should (got: $line)" >&2
+        echo "$name on $host port $port does not answer as expected (got: $line)" >&2
         silent+=("$name")
       }
       silent=()
@@ -55,7 +55,7 @@ let
     '';
   };
 
-  # Whoever answers where our socket is not open is another program.
+  # If our socket is not open, another program answers.
   opened = pkgs.writeShellApplication {
     name = "postrider-sockets-opened";
     runtimeInputs = [
@@ -67,7 +67,7 @@ let
       for socket in ${toString sockets}; do
         until systemctl --quiet is-active "$socket"; do
           if [ "$SECONDS" -ge ${toString appliance.patience} ]; then
-            echo "$socket is not open, so that nobody is served there; another program may have its port: see its journal" >&2
+            echo "$socket is not open, so nobody is served there; another program may have its port: see its journal" >&2
             shut+=("$socket")
             break
           fi
@@ -90,16 +90,16 @@ let
       profile=/nix/var/nix/profiles/system
       # After a start of the machine there is no switch to undo.
       [ "$(readlink -f /run/current-system)" != "$(readlink -f /run/booted-system)" ] || exit 0
-      # Nor where nothing was switched, or so long ago that the listeners have answered since.
+      # Nor if nothing was switched, or so long ago that the listeners have answered since.
       before=$(find ${before} -mmin -60 -exec cat {} + 2>/dev/null) || exit 0
       [ -n "$before" ] || exit 0
-      # Only once: if the configuration before fails too, an administrator must look. A gate that passes takes this away.
+      # Only once: if the previous configuration fails too, an administrator must look. A passing gate resets this.
       [ ! -e ${mark} ] || exit 0
       touch ${mark}
       mkdir -p "$(dirname ${undone})"
       failed=$(readlink -f /run/current-system)
       echo "$failed" >${undone}
-      # What was only tried out is not in the profile. Its generation before may be another one that has failed, was refused or
+      # A system that was only tested is not in the profile. The previous generation there may be one that failed, was refused or
       # never ran.
       action="test"
       for system in "$profile" "$profile"/specialisation/*; do
@@ -109,13 +109,13 @@ let
           break
         fi
       done
-      # The switch that has failed still holds the lock of all switches, and another one would not wait for it.
+      # The failed switch still holds the lock for switches, and another one would not wait for it.
       mkdir -p /run/nixos
       flock --wait 600 /run/nixos/switch-to-configuration.lock true
-      # What the failed configuration has brought goes with it: the gate of `plan.nix` does not stop that.
+      # What the failed configuration added goes with it: the gate of `plan.nix` does not stop that.
       trap 'rm -f ${undoing}' EXIT
       touch ${undoing}
-      # It has run here before, whatever may keep others from being switched to.
+      # It has run here before, so checks that stop other switches do not apply.
       NIXOS_NO_CHECK=1 "$before/bin/switch-to-configuration" "$action"
     '';
   };
@@ -123,7 +123,7 @@ let
   # The system that was last undone.
   undone = "/var/lib/postrider-appliance/undone";
 
-  # Passed over until something in it is newer: the same one would fail again, every night.
+  # Skipped until something in it is newer: the same one would fail again every night.
   isNewer = pkgs.writeShellApplication {
     name = "postrider-upgrade-is-newer";
     runtimeInputs = [
@@ -134,17 +134,17 @@ let
       [ -e ${undone} ] || exit 0
       flake=${lib.escapeShellArg appliance.autoUpgrade}
       case $flake in *"#"*) name=''${flake#*"#"} ;; *) name=$(cat /proc/sys/kernel/hostname) ;; esac
-      # What cannot be evaluated is for the upgrade itself to tell of.
+      # If it cannot be evaluated, the upgrade itself reports that.
       system=$(
         nix --extra-experimental-features "nix-command flakes" eval --raw --refresh ${lib.escapeShellArgs fromNewest} \
           "''${flake%%"#"*}#nixosConfigurations.\"$name\".config.system.build.toplevel"
       ) || exit 0
       [ "$system" = "$(cat ${undone})" ] || exit 0
-      echo "$system was undone, and there is nothing newer yet; without ${undone} it is tried again" >&2
+      echo "$system was undone, and there is nothing newer yet; remove ${undone} to try it again" >&2
       exit 1
     '';
   };
-  # `--update-input` does the same and is about to leave Nix.
+  # `--update-input` does the same and will be removed from Nix.
   fromNewest = [
     "--override-input"
     "nixpkgs"
@@ -249,7 +249,7 @@ in
         mime.enable = lib.mkDefault false;
         sounds.enable = lib.mkDefault false;
       };
-      # What is no longer needed would fill the disk that the mail is on.
+      # Garbage would fill the disk with the mail.
       nix.gc = {
         automatic = lib.mkDefault true;
         options = lib.mkDefault "--delete-older-than 30d";
@@ -282,9 +282,9 @@ in
         serviceConfig = {
           DynamicUser = true;
           ExecStart = lib.getExe gate;
-          # By root, who may ask the service manager without a message bus.
+          # As root, who may ask the service manager without a message bus.
           ExecStartPre = [ "+${lib.getExe opened}" ];
-          # By root, whose file it is.
+          # As root, who owns the file.
           ExecStartPost = lib.optional appliance.autoRollback "+${pkgs.coreutils}/bin/rm -f ${mark} ${before}";
           RemainAfterExit = true;
           Type = "oneshot";
@@ -297,10 +297,10 @@ in
       system.activationScripts.postrider-before = noteBefore;
       systemd.services.postrider-rollback = {
         description = "Postrider: back to the configuration before";
-        # It carries out the switch that would otherwise end it.
+        # It runs the switch that would otherwise stop it.
         restartIfChanged = false;
         unitConfig.X-StopOnRemoval = false;
-        # No sandbox: it exchanges the whole system, as an administrator would.
+        # No sandbox: it replaces the whole system, as an administrator would.
         serviceConfig = {
           Type = "oneshot";
           ExecStart = lib.getExe rollback;

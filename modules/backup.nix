@@ -315,26 +315,26 @@ in
       assertions = [
         {
           assertion = !usesBucket || backup.s3.endpoint != "";
-          message = "services.postrider.backup: a bucket is named, but not the storage it is in: set services.postrider.backup.s3.endpoint to its URL.";
+          message = "services.postrider.backup: a bucket needs its storage: set services.postrider.backup.s3.endpoint to its URL.";
         }
         {
           assertion = !isBucket backup.destination || backup.remote == null || isBucket backup.remote;
-          message = "services.postrider.backup: rsync does not reach into a bucket: let destination be a directory, or remote another bucket.";
+          message = "services.postrider.backup: rsync cannot copy from a bucket: make destination a directory, or remote another bucket.";
         }
         {
           assertion = !lib.any (place: lib.any (overlap place) saved) directories;
-          message = "services.postrider.backup: destination and remote must lie apart from the mail and the queue that are saved: name other directories.";
+          message = "services.postrider.backup: destination and remote must not overlap with the mail and the queue: name other directories.";
         }
         {
           assertion =
             !isDirectory backup.destination
             || !isDirectory backup.remote
             || !overlap backup.destination backup.remote;
-          message = "services.postrider.backup: remote is the copy of destination and must lie apart from it: name another directory.";
+          message = "services.postrider.backup: remote is the copy of destination and must not overlap with it: name another directory.";
         }
         {
           assertion = overSsh || (backup.remoteKeyFile == null && backup.remoteHostKeys == [ ]);
-          message = "services.postrider.backup: remoteKeyFile and remoteHostKeys are for a remote over ssh; name one, or take them out.";
+          message = "services.postrider.backup: remoteKeyFile and remoteHostKeys are for a remote over ssh; set one, or remove them.";
         }
       ];
       systemd.tmpfiles.settings."10-postrider" = lib.genAttrs directories (_: {

@@ -15,7 +15,7 @@ let
   inherit (import ./lib/hardening.nix { inherit lib; }) outbound;
   because = "it adds bans to a set of the packet filter";
 
-  # Every role learns of every ban by the database; one of them passes them on, and only that one has the right to.
+  # Every role learns of every ban through the database; one passes them on, and only that one is allowed to.
   nft = pkgs.writeShellScript "postrider-nft" ''
     [ "$(${pkgs.coreutils}/bin/id -un)" = postrider-mta ] || exit 0
     exec ${pkgs.nftables}/bin/nft "$@"
@@ -30,7 +30,7 @@ in
     assertions = [
       {
         assertion = config.networking.nftables.enable;
-        message = "services.postrider.bans.nftables needs the firewall that it is for; set networking.nftables.enable = true.";
+        message = "services.postrider.bans.nftables needs nftables; set networking.nftables.enable = true.";
       }
     ];
     networking.nftables.tables.postrider = {
@@ -78,7 +78,7 @@ in
     systemd.services.postrider-mta = {
       after = [ "nftables.service" ];
       wants = [ "nftables.service" ];
-      # The firewall forgets the sets when it is loaded anew: a reload of the role fills them again.
+      # Reloading the firewall empties the sets: a reload of the role fills them again.
       unitConfig.ReloadPropagatedFrom = "nftables.service";
     };
   };

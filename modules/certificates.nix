@@ -37,12 +37,12 @@ let
       keyFile = "${selfSigned}/key.pem";
     }
     ++ lib.imap0 (n: files: files // { name = "file${toString n}"; }) given;
-  # A certificate is no secret: as a path literal it is in the store, and with its context it is on the machine, too.
+  # A certificate is not secret: a path literal puts it into the store, and its string context brings it to the machine.
   given = map (files: files // { certFile = "${files.certFile}"; }) certs.files;
   selfSigned = "/var/lib/postrider-self-signed";
 
-  # What systemd gives a unit as a credential stays as it was when the unit started, but a certificate is renewed under
-  # running roles. So it is passed on: this runs again for each new one, and the roles look for changes of its copies.
+  # A systemd credential stays as it was when the unit started, but a certificate is renewed under
+  # running roles. So it is copied: this runs again for each new one, and the roles watch the copies for changes.
   passOn = pkgs.writeShellApplication {
     name = "postrider-certificates";
     runtimeInputs = [
@@ -52,10 +52,10 @@ let
     ];
     text = ''
       cd "$RUNTIME_DIRECTORY"
-      # A place of its own: a renewal may come while the machine starts.
+      # A directory of its own: a renewal may happen while the machine starts.
       new=$(mktemp -d next.XXXXXX)
       trap 'rm -rf "$new"' EXIT
-      # Whoever renews them writes one file after the other.
+      # The renewing program writes one file after the other.
       belong_together() {
         local public
         public=$(openssl x509 -in "$1" -noout -pubkey) && [ "$public" = "$(openssl pkey -in "$2" -pubout)" ]
@@ -70,7 +70,7 @@ let
             if cmp -s "$cert" "$name-cert.pem" && cmp -s "$key" "$name-key.pem"; then return; fi
           fi
           if [ "$SECONDS" -ge 60 ]; then
-            echo "$cert and $key cannot be read or do not belong together; the roles keep what they have" >&2
+            echo "$cert and $key cannot be read or do not match; the roles keep the old ones" >&2
             exit 1
           fi
           sleep 1
@@ -229,12 +229,12 @@ in
       assertions = [
         {
           assertion = sources != [ ] || certs.builtinAcme.enable;
-          message = "services.postrider.certificates: no certificate; set certificates.acme.enable = true or certificates.builtinAcme.enable = true, name certificates.files, or for trying set certificates.selfSigned = true.";
+          message = "services.postrider.certificates: no certificate; set certificates.acme.enable = true or certificates.builtinAcme.enable = true, set certificates.files, or for testing set certificates.selfSigned = true.";
         }
         {
           assertion =
             !certs.selfSigned || !(certs.acme.enable || certs.builtinAcme.enable || certs.files != [ ]);
-          message = "services.postrider.certificates.selfSigned is for machines without a certificate; take it out, or the other sources.";
+          message = "services.postrider.certificates.selfSigned is for machines without a certificate; remove it, or the other sources.";
         }
       ];
       services.postrider = {
@@ -281,7 +281,7 @@ in
       systemd.services = {
         postrider-certificates = {
           description = "Postrider: certificates for the roles";
-          # Wanted only: when one cannot be passed on, roles still start with what they had.
+          # `wants` only: if one cannot be copied, roles still start with the old one.
           before = roles;
           wantedBy = roles;
           serviceConfig = passedOn // {
@@ -291,7 +291,7 @@ in
         # The same for those that are renewed while the roles run.
         postrider-certificates-renewed = {
           description = "Postrider: renewed certificates for the roles";
-          # Many files that change one after the other would end what looks for changes, and it stays ended.
+          # Many files that change in a row would make the path unit fail, and it would stay failed.
           startLimitIntervalSec = 0;
           serviceConfig = passedOn;
         };
@@ -313,14 +313,14 @@ in
       assertions = [
         {
           assertion = certs.builtinAcme.acceptTerms;
-          message = "services.postrider.certificates.builtinAcme: no authority gives a certificate without it; read its terms of service and set acceptTerms = true.";
+          message = "services.postrider.certificates.builtinAcme: the authority requires agreement to its terms of service; read them and set acceptTerms = true.";
         }
         {
           assertion = !cfg.reverseProxy.enable;
-          message = "services.postrider.certificates.builtinAcme answers on a port that the reverse proxy has; use certificates.acme beside it.";
+          message = "services.postrider.certificates.builtinAcme answers on a port that the reverse proxy uses; use certificates.acme with it.";
         }
       ];
-      # The first attempt is made at once, and the next one only after a rest: names are looked up by then, also by a resolver of
+      # The first attempt is made at once, the next one only after a pause: name resolution must work by then, also with a resolver on
       # this machine.
       systemd.services.postrider-mta = {
         after = [
@@ -339,7 +339,7 @@ in
               terms_agreed = certs.builtinAcme.acceptTerms;
             }
             // lib.optionalAttrs (certs.builtinAcme.authorityRoot != null) {
-              # With its context: a path literal must be on the machine.
+              # With its string context: a path literal must reach the machine.
               authority_root = "${certs.builtinAcme.authorityRoot}";
             }
           )
@@ -347,7 +347,7 @@ in
       };
     })
     (mkIf certs.selfSigned {
-      # By root and before the roles, which get it like any other certificate.
+      # As root and before the roles, which get it like any other certificate.
       systemd.services.postrider-self-signed = {
         description = "Postrider: a certificate for trying things out";
         before = [ "postrider-certificates.service" ];
@@ -361,16 +361,16 @@ in
         // harden { };
         script = ''
           cd ${selfSigned}
-          # Another name wants another one, or the roles would refuse it.
+          # Another name needs another certificate, or the roles would refuse it.
           if [ -e key.pem ] && ${pkgs.openssl}/bin/openssl x509 -in cert.pem -noout -checkhost ${cfg.hostname} | grep -q 'does match'; then
             exit 0
           fi
-          # The name is where it is looked for; as the common name one of more than 64 characters would not fit.
+          # The name is in the subject alternative names; a common name cannot have more than 64 characters.
           ${pkgs.openssl}/bin/openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
             -subj '/CN=Postrider self-signed' -addext subjectAltName=DNS:${cfg.hostname},DNS:localhost \
             -keyout key.new -out cert.new
           mv key.new key.pem
-          # The last step: the certificate says whether the name is another one.
+          # The last step: the certificate shows whether the name has changed.
           mv cert.new cert.pem
         '';
       };

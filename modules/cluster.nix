@@ -15,7 +15,7 @@ let
   own = import ./lib/types.nix { inherit lib; };
   inherit (import ./lib/hardening.nix { inherit lib; }) outbound;
 
-  # A user of this number owns the queue's files on every node.
+  # The user with this number owns the queue's files on every node.
   number = 5001;
   port = toString cluster.port;
   place = "${bracket (everyOf config)}:${port}";

@@ -41,7 +41,7 @@ in
       warnings = lib.optional (
         cfg.dashboard.enable
         && lib.any isWide (cfg.listeners.dashboard.addresses ++ cfg.listeners.metrics.addresses)
-      ) "services.postrider.dashboard: the monitoring page or the figures listen on all interfaces.";
+      ) "services.postrider.dashboard: the monitoring page or the metrics listen on all interfaces.";
     }
     (mkIf cfg.dashboard.enable {
       services.postrider.listeners = {

@@ -23,7 +23,7 @@ let
   reader = "postrider-dashboard";
 
   sqlite = "sqlite:/var/lib/postrider/postrider.sqlite";
-  # Over the socket, by the name the process runs under: there is no password to keep.
+  # Over the socket, authenticated by the process's user: there is no password to keep.
   urlFor =
     user:
     if db.type == "mysql" then
@@ -31,8 +31,8 @@ let
     else
       "postgres://${user}@localhost/${db.name}?host=/run/postgresql";
 
-  # One user of the database per role, known by the user the process runs as. The mail roles may write, the monitoring
-  # page may only read. Both texts may be run again at every start.
+  # One database user per role, authenticated by the process's user. The mail roles may write, the monitoring
+  # page may only read. Both scripts may run again at every start.
   mysqlUsers = pkgs.writeText "postrider-users.sql" (
     ''
       CREATE DATABASE IF NOT EXISTS `${db.name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
@@ -44,7 +44,7 @@ let
       } ON `${db.name}`.* TO '${user}'@'localhost';
     '') (writers ++ [ reader ])
   );
-  # Whoever comes first makes the tables, and only their owner may change them later: the mail roles act as one owner.
+  # The first role makes the tables, and only their owner may change them later: the mail roles act as one owner.
   postgresqlUsers = pkgs.writeText "postrider-users.sql" (
     lib.concatMapStrings
       (user: ''
@@ -78,11 +78,11 @@ let
   );
   owner = "postrider-owner";
 
-  # Done by a unit of our own and not by `ensureUsers`, whose place in the order of units differs between releases.
+  # Done by our own unit and not by `ensureUsers`, whose place in the order of units differs between releases.
   usersUnit = engine: serviceConfig: {
     description = "Postrider: database and its users";
     after = [ engine ];
-    # Wanted only, both ways: the roles outlive an engine that is stopped, and wait for it.
+    # `wants` only, both ways: the roles keep running if the engine is stopped, and wait for it.
     wants = [ engine ];
     before = roles;
     wantedBy = roles;
@@ -153,7 +153,7 @@ in
       assertions = [
         {
           assertion = db.type == "sqlite" || db.createLocally || db.urlFile != null;
-          message = "services.postrider.database: with createLocally = false the server must be told where its database is; set database.urlFile.";
+          message = "services.postrider.database: with createLocally = false the server needs the address of its database; set database.urlFile.";
         }
         {
           assertion = db.urlFile == null || (db.type != "sqlite" && !db.createLocally);
@@ -164,7 +164,7 @@ in
             db.type != "mysql"
             || !db.createLocally
             || lib.getName config.services.mysql.package == lib.getName pkgs.mariadb;
-          message = "services.postrider.database sets up MariaDB only: let services.mysql.package be one of pkgs.mariadb…, or set createLocally = false and urlFile.";
+          message = "services.postrider.database sets up only MariaDB: make services.mysql.package one of pkgs.mariadb…, or set createLocally = false and urlFile.";
         }
       ];
     }
@@ -183,7 +183,7 @@ in
     }
     (mkIf (db.type == "sqlite") {
       services.postrider.settings.storage.database = sqlite;
-      # Made before any role comes, or the first one would own it. SQLite gives its other files the same mode.
+      # Made before any role starts, or the first one would own it. SQLite gives its other files the same mode.
       systemd.tmpfiles.settings."10-postrider"."/var/lib/postrider/postrider.sqlite".f = {
         mode = "0660";
         user = "root";

@@ -38,7 +38,7 @@ let
         optional (key.record != null) (record "${selector}._domainkey.${domain}." "TXT" key.record)
       ) cfg.domains.${domain}.dkim.selectors
     );
-  # The host sends mail of its own; where it is a domain for mail too, that one's record is for both.
+  # The host sends mail itself; if it is also a mail domain, that domain's record covers both.
   ofHost = optional (!(cfg.domains ? ${cfg.hostname})) (
     record "${cfg.hostname}." "TXT" (import ./lib/spf.nix routes "a")
   );

@@ -1,4 +1,4 @@
-# Domains, users and aliases: what they may be, what is refused about them, and the file the server reads them from.
+# Domains, users and aliases: their options, what is rejected, and the file the server reads them from.
 {
   config,
   lib,
@@ -178,7 +178,7 @@ let
   );
 
   list = concatStringsSep ", ";
-  # A credential's name is that of a file: what would be none, or that of another, is replaced.
+  # A credential's name is a file name: characters that would be invalid or ambiguous are replaced.
   credentialOf =
     address:
     if builtins.match "[a-z0-9.-]{1,64}@.{1,120}" address != null then
@@ -257,7 +257,7 @@ in
       }
       {
         assertion = badNames == [ ];
-        message = "services.postrider.domains: ${list badNames}: names are written in lower case, without @ and without a +tag; international domains as xn--….";
+        message = "services.postrider.domains: ${list badNames}: names must be in lower case, without @ and without a +tag; write international domains as xn--….";
       }
       {
         assertion = duplicates (users ++ ownAliases) == [ ];
@@ -275,7 +275,7 @@ in
       }
       {
         assertion = loops == [ ];
-        message = "services.postrider.domains: ${list loops}: these aliases lead back to themselves; take one step out.";
+        message = "services.postrider.domains: ${list loops}: these aliases lead back to themselves; remove one of them.";
       }
       {
         assertion = danglingCatchAll == [ ];

@@ -28,7 +28,7 @@ let
       "stalwart-mail"
     ]
   );
-  # Names differ between releases, and reading an old one would be warned about.
+  # Names differ between releases, and reading an old one would cause a warning.
   runs =
     name:
     let
@@ -110,11 +110,11 @@ in
         }
         {
           assertion = overlapping == [ ];
-          message = "services.postrider.listeners: ${lib.concatStringsSep ", " overlapping}: `::` takes every address, IPv4 too, and `0.0.0.0` every one of IPv4; take the others out.";
+          message = "services.postrider.listeners: ${lib.concatStringsSep ", " overlapping}: `::` covers every address, including IPv4, and `0.0.0.0` every IPv4 address; remove the others.";
         }
         {
           assertion = others == [ ];
-          message = "services.postrider takes the place of ${lib.concatStringsSep ", " others}, which would want the same ports: set enable = false there.";
+          message = "services.postrider replaces ${lib.concatStringsSep ", " others}, which would use the same ports: set enable = false there.";
         }
       ];
 

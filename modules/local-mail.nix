@@ -18,7 +18,7 @@ let
   local = cfg.localMail;
   own = import ./lib/types.nix { inherit lib; };
 
-  # One program, which does what the name says that it is called by.
+  # One program, which acts according to the name it is called by.
   names = pkgs.runCommand "postrider-sendmail" { } ''
     mkdir -p $out/bin
     for name in sendmail mailq newaliases; do ln -s ${getExe cfg.package} $out/bin/$name; done
@@ -82,7 +82,7 @@ in
     };
 
     environment.systemPackages = [ names ];
-    # Where the modules of nixpkgs look for it.
+    # Where nixpkgs modules look for it.
     services.mail.sendmailSetuidWrapper = {
       program = "sendmail";
       source = "${names}/bin/sendmail";

@@ -1,4 +1,4 @@
-# Prometheus and Grafana on this machine: figures, alerts, a dashboard.
+# Prometheus and Grafana on this machine: metrics, alerts, a dashboard.
 {
   config,
   lib,
@@ -86,7 +86,7 @@ in
       assertions = [
         {
           assertion = cfg.dashboard.enable && metrics.enable;
-          message = "services.postrider.monitoring.prometheus needs the figures: set services.postrider.dashboard.enable = true.";
+          message = "services.postrider.monitoring.prometheus needs the metrics: set services.postrider.dashboard.enable = true.";
         }
       ];
       services.prometheus = {

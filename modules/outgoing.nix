@@ -1,4 +1,4 @@
-# What makes others take our mail: DKIM signatures, senders of forwarded mail that pass SPF, and a host that passes it on.
+# What makes others accept our mail: DKIM signatures, forwarded mail with senders that pass SPF, and a smarthost.
 { config, lib, ... }:
 let
   inherit (lib)
@@ -125,11 +125,11 @@ in
         }
         {
           assertion = smarthost.username == null || smarthost.host != null;
-          message = "services.postrider.smarthost: there is a login, but no host; set smarthost.host.";
+          message = "services.postrider.smarthost: username is set, but no host; set smarthost.host.";
         }
         {
           assertion = smarthost.spf == null || smarthost.host != null;
-          message = "services.postrider.smarthost: there are mechanisms for SPF, but no host; set smarthost.host.";
+          message = "services.postrider.smarthost: spf is set, but no host; set smarthost.host.";
         }
       ];
     }

@@ -24,7 +24,7 @@ rustPlatform.buildRustPackage (finalAttrs: {
     "--bin"
     "postrider"
   ];
-  # The tests want databases, foreign clients and the test data, which are not part of the source above.
+  # The tests need databases, foreign clients and the test data, which are not part of the source above.
   doCheck = false;
 
   nativeBuildInputs = [ installShellFiles ];

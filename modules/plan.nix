@@ -1,4 +1,4 @@
-# Before a change: what somebody would lose by it must have been allowed by name, or nothing is changed at all.
+# Before a change: anything that users would lose must have been allowed by name, or nothing is changed at all.
 {
   config,
   lib,
@@ -17,7 +17,7 @@ let
   cfg = config.services.postrider;
   inherit (import ./lib/rollback.nix) undoing;
 
-  # Beside the gate, not in it: the unit that runs it would be another one with every entry, and be restarted.
+  # Beside the gate, not in it: otherwise each entry would change the unit that runs it, and restart it.
   allowed = (pkgs.formats.json { }).generate "allow-destructive.json" cfg.plan.allowDestructive;
 
   gate = pkgs.writeShellApplication {
@@ -34,10 +34,10 @@ let
       # A plan that cannot be made is no reason to stop: before the first start there are no tables yet, and a mistake in
       # the declaration is reported by the server itself, which then changes nothing.
       if ! plan=$(postrider --config "$config" --json plan --without-passwords 2>/dev/null); then
-        echo "postrider: no plan could be made; the server judges the declaration itself" >&2
+        echo "postrider: no plan could be made; the server checks the declaration itself" >&2
         exit 0
       fi
-      # An entry that is a domain stands for everything in it.
+      # A domain as an entry covers everything in it.
       refused=$(jq --raw-output --slurpfile allowed "$allowed" '
         .changes[]
         | select(.destructive)
@@ -48,9 +48,9 @@ let
         | "  \(.change) \(.what)"
       ' <<<"$plan")
       [ -n "$refused" ] || exit 0
-      echo "postrider: nothing is changed, because something would be taken from users:" >&2
+      echo "postrider: nothing was changed, because users would lose something:" >&2
       echo "$refused" >&2
-      echo "If that is meant, name it in services.postrider.plan.allowDestructive." >&2
+      echo "If this is intended, name it in services.postrider.plan.allowDestructive." >&2
       exit 1
     '';
   };
@@ -74,16 +74,16 @@ in
     {
       environment.etc."postrider/allow-destructive.json".source = allowed;
       systemd.services.postrider-access = {
-        # What was refused before is looked at again.
+        # Earlier refusals are checked again.
         reloadTriggers = [ allowed ];
         serviceConfig = {
-          # systemd tells where the credentials are only to what it starts the unit with.
+          # systemd gives the path of the credentials only to the unit's start command.
           ExecReload = lib.mkBefore [ "${pkgs.coreutils}/bin/env CREDENTIALS_DIRECTORY=%d ${getExe gate}" ];
           ExecStartPre = [ (getExe gate) ];
         };
       };
     }
-    # Where NixOS can ask before it switches, it is asked there too, and the old system stays as it is.
+    # Where NixOS has a check before it switches, this runs there too, and the old system stays as it is.
     (lib.optionalAttrs (options.system ? preSwitchChecks) {
       system.preSwitchChecks.postrider-plan = ''
         CREDENTIALS_DIRECTORY=/run/postrider-credentials ${getExe gate} ${cfg.configFile} ${allowed}

@@ -58,7 +58,7 @@ in
           StateDirectory = "postrider-reports";
           StateDirectoryMode = "0750";
           Type = "oneshot";
-          # The role that sends the summary is asked over its control socket, which is its user's own.
+          # The role that sends the summary is asked over its control socket, which only its user may open.
           User = user;
         }
         // database.credentials

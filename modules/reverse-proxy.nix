@@ -41,7 +41,7 @@ let
   root =
     if proxy.dashboard.enable then
       {
-        # Who may see the page is decided here: to the page itself every request comes from this machine.
+        # Access to the page is decided here: the page itself sees every request as coming from this machine.
         "/" = proxied "http://${placeOf cfg.listeners.dashboard}" (
           lib.concatMapStrings (network: "allow ${network};\n") proxy.dashboard.allowFrom
           + lib.optionalString (proxy.dashboard.allowFrom != [ ]) "deny all;\n"
@@ -58,7 +58,7 @@ let
 
   webmail = {
     "= /webmail".return = "301 /webmail/";
-    # Changes are told as they happen, over answers that do not end.
+    # Changes are sent as they happen, in responses that do not end.
     "/webmail/" = proxied "http://${placeOf cfg.listeners.webmail}/" ''
       proxy_buffering off;
       proxy_request_buffering off;
@@ -67,14 +67,14 @@ let
     '';
   };
 
-  # With their path as it is: it stands in the answers, too.
+  # The path stays as it is: the answers contain it, too.
   dav = lib.genAttrs [ "/dav/" "= /.well-known/caldav" "= /.well-known/carddav" ] (
     _:
     proxied "http://${placeOf cfg.listeners.webmail}" ''
       client_max_body_size 0;
     ''
   );
-  # What the server answers itself: the answer names the address that was asked about, which no file does.
+  # The server answers these itself: the answer contains the requested address, which a file could not.
   ownSite = proxied "https://${placeOf cfg.listeners.https}" "";
   usesOwnSite = proxy.autoconfig || cfg.setUpLinks.enable;
   pages = {
@@ -177,9 +177,9 @@ in
       };
     }
     {
-      # What nginx answers, so that `postrider dns` and `postrider doctor` know of it.
+      # Tells `postrider dns` and `postrider doctor` what nginx answers.
       services.postrider.settings = {
-        # The site behind nginx answers for it; where nginx does not pass it on, nobody does.
+        # The site behind nginx answers for it; if nginx does not pass it on, nobody does.
         autoconfig.enabled = lib.mkDefault proxy.autoconfig;
         mta_sts = mkIf (proxy.mtaSts != null) {
           policies = map (domain: {
@@ -219,7 +219,7 @@ in
           wants = [ "postrider-certificates.service" ];
           serviceConfig.SupplementaryGroups = [ "postrider-tls" ];
         };
-        # Unlike the roles it does not look for new ones by itself.
+        # Unlike the roles, it does not look for new ones by itself.
         postrider-certificates-renewed.serviceConfig.ExecStartPost = "+${config.systemd.package}/bin/systemctl --no-block try-reload-or-restart nginx.service";
       };
     })

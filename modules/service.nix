@@ -1,4 +1,4 @@
-# The service as a whole: the switch, the program, the configuration file and who owns what on disk.
+# The service as a whole: the enable option, the program, the configuration file and file ownership.
 {
   config,
   lib,
@@ -18,7 +18,7 @@ let
   cfg = config.services.postrider;
   own = import ./lib/types.nix { inherit lib; };
   format = pkgs.formats.toml { };
-  # What the roles get from systemd, for root: links to the files themselves, not copies.
+  # The roles' credentials, for root: links to the files themselves, not copies.
   credentials = "/run/postrider-credentials";
   secretFiles =
     cfg.secretFiles
@@ -97,7 +97,7 @@ in
     services.postrider = {
       commandLine = pkgs.writeShellScriptBin "postrider" ''
         export CREDENTIALS_DIRECTORY=''${CREDENTIALS_DIRECTORY-${credentials}}
-        # What backups are sealed and copied with.
+        # Programs that encrypt and copy backups.
         export PATH=$PATH''${PATH:+:}${
           lib.makeBinPath [
             pkgs.age
@@ -128,8 +128,8 @@ in
             preferLocalBuild = true;
           }
           ''
-            # Certificates, secrets and sockets do not exist where this is built: the file itself is judged, with the scripts
-            # and the accounts that it names.
+            # Certificates, secrets and sockets do not exist during the build: only the file itself is checked, with the scripts
+            # and accounts that it names.
             ${lib.optionalString (stdenv.buildPlatform == stdenv.hostPlatform) ''
               ${lib.getExe cfg.package} check --syntax-only ${generated}
             ''}
@@ -194,7 +194,7 @@ in
           isSystemUser = true;
         };
         # The owner of all mail, with the number it has in the container stack that this replaces, so that a mail
-        # root can be moved as it is. Another one where the machine has that number for somebody else.
+        # root can be moved as it is. A different one if the machine already uses that number.
         vmail = {
           description = "Owner of all mailboxes";
           extraGroups = [ "postrider" ];

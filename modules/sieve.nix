@@ -1,4 +1,4 @@
-# Sieve scripts of the site. Those of users are theirs: they put them by ManageSieve (`listeners.managesieve.enable`).
+# Sieve scripts of the site. Users manage their own by ManageSieve (`listeners.managesieve.enable`).
 { config, lib, ... }:
 let
   inherit (lib) mkIf mkOption types;

@@ -1,4 +1,4 @@
-# How much a message must look like spam to be treated as such, and who helps to judge it.
+# Spam thresholds, and the helpers that examine messages.
 {
   config,
   lib,
@@ -272,7 +272,7 @@ in
         daemon.enable = true;
         updater.enable = lib.mkDefault true;
       };
-      # It ends when there are no signatures yet, and all mail would wait for somebody to start it.
+      # It exits while there are no signatures yet, and all mail would wait until somebody starts it.
       systemd.services.clamav-daemon.serviceConfig = {
         Restart = lib.mkDefault "on-failure";
         RestartSec = lib.mkDefault "1min";

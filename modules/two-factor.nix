@@ -1,4 +1,4 @@
-# Two-factor login: who must have it, and the key under which its secrets are sealed.
+# Two-factor login: who must have it, and the key that encrypts its secrets.
 { config, lib, ... }:
 let
   inherit (lib)
@@ -67,7 +67,7 @@ in
       assertions = [
         {
           assertion = !(cfg.twoFactor.required || domains != [ ]) || cfg.webmail.enable;
-          message = "services.postrider.twoFactor: two-factor login is turned on in the webmail, so nobody could fulfil what is required; set services.postrider.webmail.enable.";
+          message = "services.postrider.twoFactor: users turn on two-factor login in the webmail, so nobody could meet the requirement; set services.postrider.webmail.enable.";
         }
       ];
     }

@@ -1,4 +1,4 @@
-# One systemd unit per role, each with its own user, its own sockets and the smallest sandbox it can live in.
+# One systemd unit per role, each with its own user, its own sockets and the tightest possible sandbox.
 {
   config,
   lib,
@@ -32,7 +32,7 @@ let
       ++ lib.attrNames (lib.filterAttrs (_: socket: socket.role == role) betweenRoles)
     );
 
-  # Whoever opens the first two may put mail into any mailbox, or send for every account: the other role, and nobody else.
+  # The first two allow putting mail into any mailbox, or sending for every account: only the other role may open them.
   betweenRoles = {
     lmtp = {
       role = "access";
@@ -48,7 +48,7 @@ let
     };
   }
   // lib.optionalAttrs cfg.localMail.enable {
-    # This one is for everybody: whoever opens it is who the kernel says.
+    # This one is for everybody: the kernel says who opens it.
     sendmail = {
       role = "mta";
       description = "what programs of this machine send";
@@ -90,7 +90,7 @@ let
     };
   };
 
-  # What is bounded within a role has its place below the bound of the kernel; the defaults have it below ours.
+  # Limits within a role must be below the kernel's limit; the defaults are below ours.
   octets =
     size:
     let
@@ -111,7 +111,7 @@ let
       )
     );
 
-  # What a role takes for itself when it is busy: its program, caches and connections. The rest is for messages.
+  # What a busy role needs for itself: its program, caches and connections. The rest is for messages.
   ownMemory = "128M";
   leastMemory = {
     access = "256M";
@@ -120,7 +120,7 @@ let
   };
   tooSmall = lib.filterAttrs (role: least: octets cfg.memoryMax.${role} < octets least) leastMemory;
 
-  # Several modules may want the same, each for a reason of its own.
+  # Several modules may need the same, each for its own reason.
   relaxation = types.submodule {
     options = {
       value = mkOption {
@@ -136,7 +136,7 @@ let
     };
   };
 
-  # What a running role cannot exchange: `needs_restart` in `src/daemon/build.rs`. A new place of a listener comes with its socket,
+  # What a running role cannot replace: `needs_restart` in `src/daemon/build.rs`. A new place of a listener comes with its socket,
   # and new files of certificates must be there before they are read.
   fixed =
     lib.getAttrs (lib.intersectLists (lib.attrNames cfg.settings) [
@@ -205,12 +205,12 @@ let
       inherit description;
       documentation = [ "man:postrider(1)" ];
       wantedBy = [ "multi-user.target" ];
-      # Wanted only: where another program has a port, the role serves the others, and it waits for a database that is down.
+      # `wants` only: if another program has a port, the role serves the others, and it waits for a database that is down.
       wants = socketUnitsOf role ++ databaseUnits;
       after = [ "network.target" ] ++ socketUnitsOf role ++ databaseUnits;
-      # A socket cannot be exchanged while the role has it.
+      # A socket cannot be replaced while the role has it.
       partOf = socketUnitsOf role;
-      # What is mounted later would hide what was written before.
+      # A later mount would hide what was written before.
       unitConfig.RequiresMountsFor = lib.intersectLists writes [
         cfg.mailRoot
         spool
@@ -223,7 +223,7 @@ let
       ];
       # A database or a disk that comes back after an hour finds the server trying.
       startLimitIntervalSec = 0;
-      # A switch that stops and starts a unit closes its sockets in between, one that restarts it does not.
+      # A switch that stops and starts a unit closes its sockets in between; one that restarts it does not.
       stopIfChanged = false;
       serviceConfig = {
         Environment = credentialsDirectory;
@@ -250,7 +250,7 @@ let
       // harden (sharedFiles // database.relax // relax // cfg.relaxed.${role} or { });
     };
 
-  # A switch leaves a socket alone that has changed: it would go on listening where it was (NixOS/nixpkgs#74899).
+  # A switch does not restart a changed socket: it would keep listening at its old address (NixOS/nixpkgs#74899).
   declaredSockets = pkgs.writeText "postrider-sockets" (
     lib.concatLines (
       lib.mapAttrsToList (
@@ -280,7 +280,7 @@ let
         # One that could not be opened is tried again.
         if [ "$(cat "$socket")" != "$like" ] || ! systemctl --quiet is-active "$socket"; then changed+=("$socket"); fi
       done < "$1"
-      # The roles that have them are restarted with them, or they would keep what was opened before.
+      # The roles that have them are restarted with them, or they would keep the old sockets.
       [ "''${#changed[@]}" = 0 ] || systemctl restart "''${changed[@]}"
       while read -r socket like; do echo "$like" > "$socket"; done < "$1"
     '';
@@ -350,7 +350,7 @@ in
     assertions = [
       {
         assertion = tooSmall == { };
-        message = "services.postrider.memoryMax: too little for a role, which the kernel would end at its work; give it more: ${
+        message = "services.postrider.memoryMax: too little for a role, which the kernel would kill; give it more: ${
           lib.concatStringsSep ", " (
             lib.mapAttrsToList (role: least: "${role} has ${cfg.memoryMax.${role}} and needs ${least}") tooSmall
           )
@@ -438,7 +438,7 @@ in
     ];
 
     systemd.sockets = mkMerge [
-      # Clients that come while a role cannot start must not close its sockets for good.
+      # Clients that connect while a role cannot start must not close its sockets for good.
       (lib.genAttrs (map (lib.removeSuffix ".socket") (lib.concatMap socketUnitsOf roles)) (_: {
         socketConfig.TriggerLimitIntervalSec = 0;
       }))

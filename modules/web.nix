@@ -40,21 +40,21 @@ in
       assertions = [
         {
           assertion = !(proxy.enable && (web.autoconfig.enable || web.mtaSts != null));
-          message = "services.postrider.web and services.postrider.reverseProxy would both answer on port 443; use reverseProxy.autoconfig and reverseProxy.mtaSts instead of web.*, or take the reverse proxy out.";
+          message = "services.postrider.web and services.postrider.reverseProxy would both answer on port 443; use reverseProxy.autoconfig and reverseProxy.mtaSts instead of web.*, or remove the reverse proxy.";
         }
         {
           assertion = !(proxy.enable && isAt "https" 443);
-          message = "services.postrider.listeners.https and services.postrider.reverseProxy cannot both have port 443; take one of them out, or give the listener another port.";
+          message = "services.postrider.listeners.https and services.postrider.reverseProxy cannot both have port 443; remove one of them, or give the listener another port.";
         }
         {
           assertion = !(proxy.enable && isAt "http" 80);
-          message = "services.postrider.listeners.http and services.postrider.reverseProxy cannot both have port 80; take one of them out.";
+          message = "services.postrider.listeners.http and services.postrider.reverseProxy cannot both have port 80; remove one of them.";
         }
         {
           assertion =
             !(lib.any (site: !site.onlySSL) sites && isAt "http" 80)
             && !(lib.any withTls sites && isAt "https" 443);
-          message = "services.nginx has sites on a port that services.postrider serves for certificates, web.* or setUpLinks; use services.postrider.reverseProxy with certificates.acme instead, or say by `listen` of the sites where they are.";
+          message = "services.nginx has sites on a port that services.postrider serves for certificates, web.* or setUpLinks; use services.postrider.reverseProxy with certificates.acme instead, or set where the sites listen with their `listen` option.";
         }
         {
           assertion =

@@ -1,4 +1,4 @@
-# Promise: who is banned is no longer let through to the mail ports by the packet filter, other ports stay open, and when the
+# Promise: the packet filter no longer lets banned clients through to the mail ports, other ports stay open, and when the
 # ban is lifted the client is let through again. Only one role may change the filter, and only its own sets.
 { self }:
 { ... }:

@@ -7,7 +7,7 @@ let
     nodes:
     import ./lib/authority.nix {
       inherit lib pkgs;
-      # As long as the server lets pass between two looks, and a bit.
+      # Slightly longer than the server's check interval.
       lifetime = 60;
       names."mail.example.test" = nodes.server.networking.primaryIPAddress;
     };

@@ -1,4 +1,4 @@
-# Promise: with `certificates.acme` NixOS's own client gets the certificate, by way of nginx, from an authority (Pebble).
+# Promise: with `certificates.acme` NixOS's own client gets the certificate, through nginx, from an authority (Pebble).
 # When it is renewed every role shows the new one without a restart: who is connected stays so, and nobody who comes
 # meanwhile is turned away.
 { self }:
@@ -8,7 +8,7 @@ let
     nodes:
     import ./lib/authority.nix {
       inherit lib pkgs;
-      # Less than what is wanted to be left, so that every look at it is a renewal.
+      # Less than the required remaining time, so that every check is a renewal.
       lifetime = 20 * 24 * 60 * 60;
       names."example.test" = nodes.server.networking.primaryIPAddress;
     };

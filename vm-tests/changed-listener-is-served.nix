@@ -10,7 +10,7 @@
     { config, ... }:
     let
       inherit (config.services.postrider) settings;
-      # Where there is no NixOS to switch: what the roles read afterwards.
+      # Without NixOS to switch: the configuration that the roles read afterwards.
       moved = (pkgs.formats.toml { }).generate "postrider.toml" (
         settings
         // {

@@ -1,4 +1,4 @@
-# Promise: on a freshly declared server, mail programs that nobody here wrote can send and read, over every protocol and
+# Promise: on a freshly declared server, third-party mail programs can send and read, over every protocol and
 # every way to TLS, with the passwords from the declaration; each role runs as its own user, started by its sockets.
 { self }:
 { lib, ... }:

@@ -1,5 +1,5 @@
-# Promise: whoever has only the console of the image gives a user a password and can then read mail; a mistyped password
-# and a change of the network or an installation that is not confirmed change nothing. The server gets another name, a domain and a
+# Promise: from the image's console alone a user gets a password and can then read mail; a mistyped password and an
+# unconfirmed change of the network or installation change nothing. The server gets another name, a domain and a
 # user while it runs.
 { self }:
 { lib, pkgs, ... }:
@@ -43,7 +43,7 @@
 
     with subtest("a mistyped password is not taken"):
         out = menu("2", "carol@example.test", "correct horse", "correct house")
-        assert "nothing is changed" in out, out
+        assert "nothing was changed" in out, out
         server.fail(mail_client("subjects", "localhost", "carol@example.test", "correct horse"))
 
     with subtest("a password is given, and mail can be read with it"):
@@ -65,7 +65,7 @@
 
     with subtest("the menu says how the server is doing and does not stumble over a wrong answer"):
         out = menu("nine", "4", "1")
-        assert "One of 1 to 7" in out and "access" in out and "port 993" in out, out
+        assert "a number from 1 to 7" in out and "access" in out and "port 993" in out, out
 
     with subtest("a network is set only when it is confirmed"):
         menu("3", "lo", "192.0.2.77/32", "", "", "no")
@@ -76,10 +76,10 @@
 
     with subtest("names that NixOS would refuse are refused before anything is done"):
         for name, domain, user, why in (
-            ("mail..example.com", "example.com", "john", "no name of a host"),
-            ("mail.example.com", "-a.example", "john", "no domain"),
-            ("mail.example.com", "example.com", ".john", "no name of a user"),
-            ("mail.example.com", "example.com", "a..b", "no name of a user"),
+            ("mail..example.com", "example.com", "john", "is not a host name"),
+            ("mail.example.com", "-a.example", "john", "is not a domain"),
+            ("mail.example.com", "example.com", ".john", "is not a user name"),
+            ("mail.example.com", "example.com", "a..b", "is not a user name"),
         ):
             out = menu("7", name, domain, user)
             assert why in out, out
@@ -99,7 +99,7 @@
         out = install("/var/tmp/disk", "horse", "horse", "yes")
         assert "EVERYTHING ON IT IS ERASED" in out and "(10 GiB)" in out and "/boot, FAT" in out, out
         assert HOST in out and "dora@example.net" in out and "192.0.2.77/32" in out, out
-        assert "Nothing is changed." in out, out
+        assert "Nothing was changed." in out, out
         server.succeed("cmp -n 2097152 /var/tmp/disk /dev/zero")
         for disk, why in (("/var/tmp/small", "too small"), ("/var/tmp/none", "is no disk")):
             out = install(disk, "horse", "horse", disk)

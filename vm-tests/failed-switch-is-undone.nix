@@ -1,11 +1,11 @@
-# Promise: when a listener does not answer after a switch, the configuration before is in force again by itself, without
-# mail being lost, whoever else the failed one has brought; a later switch that fails is undone too; a start of the machine
-# undoes nothing. What was undone is no upgrade of the next night.
+# Promise: when a listener does not answer after a switch, the previous configuration is restored automatically, without
+# loss of mail, even if the failed one added users; a later switch that fails is undone too; a start of the machine
+# undoes nothing. The undone system is not tried again as the next night's upgrade.
 { self }:
 { lib, pkgs, ... }:
 let
   inherit (import ../modules/lib/rollback.nix) noteBefore;
-  # Where there is no NixOS to switch, its part is played by systems that do to the units what a switch would do.
+  # Without NixOS, a switch is simulated by systems that do the same to the units.
   stage =
     name: units:
     pkgs.writeTextFile {
@@ -14,7 +14,7 @@ let
       destination = "/bin/switch-to-configuration";
       text = ''
         #!/bin/sh
-        # One at a time: another one is sent away.
+        # One at a time: another one is rejected.
         mkdir -p /run/nixos
         exec 9>>/run/nixos/switch-to-configuration.lock
         flock --nonblock 9 || exit 1
@@ -28,7 +28,7 @@ let
         sleep 3
       '';
     };
-  # It does not start again, for a client of another protocol would start the role, and the role wants its sockets.
+  # It does not start again, because a client of another protocol would start the role, which needs its sockets.
   held = "/run/systemd/system/postrider-imap.socket.d/held.conf";
   silence = "mkdir -p ${dirOf held}; printf '[Unit]\\nAssertPathExists=/nowhere\\n' > ${held}; systemctl daemon-reload; systemctl stop postrider-imap.socket";
   staged = {
@@ -36,7 +36,7 @@ let
       umount /etc/postrider/postrider.toml 2>/dev/null
       rm -f ${held}
       systemctl daemon-reload
-      # As a switch does it: a service that holds its socket is stopped before the socket starts anew.
+      # As in a switch: a service that holds its socket is stopped before the socket restarts.
       systemctl stop postrider-access.service
       systemctl start postrider-imap.socket postrider-access.service
     '';
@@ -45,7 +45,7 @@ let
       systemctl reload postrider-access.service
       ${silence}
     '';
-    # As broken, of the next night.
+    # Equally broken, from the next night.
     worse = stage "worse" silence;
   };
 in
@@ -69,13 +69,13 @@ in
       specialisation.broken.configuration = {
         services.postrider = {
           domains."example.test".users.carol = { };
-          # Moved, so that it is opened anew…
+          # Moved, so that it is reopened…
           listeners.imap.port = 1143;
         };
         # … which fails.
         systemd.sockets.postrider-imap.unitConfig.AssertPathExists = "/nowhere";
       };
-      # Fails as well, and is another one.
+      # Fails as well, and is a different system.
       specialisation.worse.configuration = {
         services.postrider.listeners.imap.port = 1144;
         systemd.sockets.postrider-imap.unitConfig.AssertPathExists = "/nowhere";
@@ -150,7 +150,7 @@ in
               server.wait_until_succeeds(f"test $(readlink -f /run/current-system) = {good}", timeout=120)
               server.wait_until_succeeds("systemctl is-active postrider-health-gate.service", timeout=120)
               wait_for_mail(server, "bob@example.test", "bob", "before")
-              # The failed one had a user more: only undoing a switch may take somebody away unasked.
+              # The failed one had one more user: only undoing a switch may remove a user without asking.
               server.succeed("postrider --json plan --without-passwords | jq --exit-status '.changes == []'")
               server.wait_until_fails("test -e /run/postrider-rolled-back", timeout=60)
               server.wait_until_succeeds("systemctl show -P ActiveState postrider-rollback.service | grep -x inactive", timeout=60)

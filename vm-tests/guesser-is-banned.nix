@@ -1,4 +1,4 @@
-# Promise: who guesses passwords is banned, others are not disturbed; an administrator sees the ban and can lift it, and can
+# Promise: clients that guess passwords are banned, others are not disturbed; an administrator sees the ban and can lift it, and can
 # ban by hand. (A client that has logged in before is an acquaintance: an outdated password does not lock it out.)
 { self }:
 { ... }:

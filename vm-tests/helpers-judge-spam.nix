@@ -1,5 +1,5 @@
-# Promise: the administrator's own rules, ClamAV and rspamd have their say about mail from elsewhere, each for what it
-# knows, and mail that none of them minds arrives.
+# Promise: the administrator's own rules, ClamAV and rspamd each act on incoming mail that they recognise, and other mail
+# arrives.
 { self }:
 { pkgs, ... }:
 let
@@ -22,7 +22,7 @@ in
   nodes.server = {
     imports = [ (import ./lib/server.nix { inherit self; }) ];
     services.postrider = {
-      # Nobody answers: what is asked in the DNS counts as not known.
+      # Nobody answers: DNS results count as unknown.
       settings.dns = {
         attempts = 1;
         servers = [ "127.0.0.1:9" ];

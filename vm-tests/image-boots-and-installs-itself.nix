@@ -4,7 +4,7 @@
 { lib, pkgs, ... }:
 let
   host = self.nixosConfigurations.iso;
-  # An older NixOS, or what stands in for one, cannot build images.
+  # An older NixOS, or its substitute, cannot build images.
   image =
     if builtins.pathExists (pkgs.path + "/pkgs/by-name") then
       let
@@ -66,7 +66,7 @@ in
         answers = shlex.join(["printf", "%s\\n", *words])
         with subtest("an installation that is not confirmed leaves the disk empty"):
             out = machine.succeed(f"({answers}; echo yes) | postrider-install --prepare 2>&1")
-            assert "EVERYTHING ON IT IS ERASED" in out and "Nothing is changed." in out, out
+            assert "EVERYTHING ON IT IS ERASED" in out and "Nothing was changed." in out, out
             machine.succeed("cmp -n 2097152 /dev/vda /dev/zero")
 
         with subtest("one that is confirmed prepares it as it has said"):

@@ -1,4 +1,4 @@
-# Promise: whoever has only the console of the image puts a server on a disk, as the plan says it, with the first user's
+# Promise: from the image's console alone a server is installed on a disk, as the plan says, with the first user's
 # password on it as a hash alone; only what fetches packages from the network, `nixos-install`, is played here.
 { self }:
 { lib, pkgs, ... }:
@@ -10,7 +10,7 @@ let
     cp -r /mnt/etc/nixos /run/written
     findmnt --noheadings --raw --output TARGET,FSTYPE --submounts /mnt > /run/mounts
   '';
-  # Where there is no NixOS: what is mounted, in the words of the real one.
+  # Without NixOS: the mounts, in the form of the real one.
   generate = pkgs.writeShellScript "nixos-generate-config" ''
     set -eu
     [ "$1" = --root ]
@@ -64,7 +64,7 @@ in
             ["First user (such as john, for john@example.org): ", "carol"],
             ["Password for carol@example.org: ", "correct horse", "unseen"],
             ["Once more: ", "correct horse", "unseen"],
-            ["type the name of the disk once more: ", sure],
+            ["type the name of the disk again: ", sure],
             ["Which: ", "6"],
         ]
         words = shlex.join(["python3", "/etc/console.py", "/etc/menu", json.dumps(steps)])
@@ -84,7 +84,7 @@ in
 
         with subtest("an installation that is not confirmed leaves the disk empty"):
             out = at_the_console("yes")
-            assert "EVERYTHING ON IT IS ERASED" in out and "Nothing is changed." in out, out
+            assert "EVERYTHING ON IT IS ERASED" in out and "Nothing was changed." in out, out
             server.succeed(f"cmp -n 2097152 {DISK} /dev/zero")
 
         with subtest("one that is confirmed makes what the plan says"):
@@ -110,7 +110,7 @@ in
             assert "example.com" not in written and "john" not in written, written
             flake = server.succeed("cat /run/written/flake.nix")
             assert 'nixosConfigurations."post" = ' in flake, flake
-            # With what the image was made of, and nothing that would have to be asked for in the network.
+            # From the image's own revisions, without anything from the network.
             nix = "nix --extra-experimental-features 'nix-command flakes' --offline"
             locked = json.loads(server.succeed(f"{nix} flake metadata --json --no-update-lock-file path:/run/written"))["locks"]["nodes"]
             assert locked["postrider"]["locked"]["rev"] == "${madeOf.postrider.rev}", locked

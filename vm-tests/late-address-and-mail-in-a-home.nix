@@ -1,5 +1,5 @@
 # Promise: an address that the machine gets late is served then, and all others before; mailboxes in /home and backups in /root
-# are where they were asked for, and a copy goes to the directory of another disk.
+# are where they were configured, and a copy goes to a directory on another disk.
 { self }:
 { lib, ... }:
 {

@@ -1,4 +1,4 @@
-# Promise: somebody with nothing but a browser writes mail that leaves through the role with the queue and arrives; the scripts of
+# Promise: mail written in a browser leaves through the role with the queue and arrives; the scripts of
 # the site and of the recipient file it; nobody reads it without a login.
 { self }:
 { ... }:

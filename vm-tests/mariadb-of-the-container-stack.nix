@@ -29,7 +29,7 @@ in
   nodes.server = {
     imports = [ (import ./lib/server.nix { inherit self; }) ];
     services.postrider.database.type = "mysql";
-    # What the stack has left behind, before the server comes for the first time.
+    # Left behind by the stack, before the server starts for the first time.
     systemd.services.left-behind = {
       after = [ "mysql.service" ];
       requires = [ "mysql.service" ];

@@ -1,5 +1,5 @@
-# Promise: whoever took over the monitoring page could look, and change nothing: its user opens no socket by which mail is
-# put into mailboxes or a role is told what to do, and finds no key and no password of the database.
+# Promise: an attacker who took over the monitoring page could read, but change nothing: its user can open no socket that
+# stores mail or controls a role, and finds no key and no database password.
 { self }:
 { ... }:
 {

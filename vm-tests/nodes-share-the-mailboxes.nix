@@ -41,7 +41,7 @@ let
           urlFile = "/etc/secrets/database";
         };
         hostname = "mail.example.test";
-        # So long that a machine on which everything takes its time keeps it.
+        # Long enough for a slow machine to keep it.
         settings.cluster = {
           lease = "45s";
           patience = "30s";
@@ -106,7 +106,7 @@ in
               assert "with mail" in owner, owner
 
           with subtest("the port between nodes is for nodes"):
-              # Elsewhere there is no firewall of NixOS.
+              # Elsewhere there is no NixOS firewall.
               if is_nixos(mail1):
                   storage.fail("timeout 5 bash -c '<${between}'")
               mail2.succeed("timeout 5 bash -c '<${between}'")

@@ -1,6 +1,6 @@
 # Promise: a running Postfix and Dovecot are replaced in place. Users log in with the passwords they have, mail programs
-# find every folder, UID, flag, keyword and subscription as they were and download nothing again, and new mail goes on
-# behind the old.
+# find every folder, UID, flag, keyword and subscription as they were and download nothing again, and new mail
+# follows the old.
 { self }:
 { lib, ... }:
 {

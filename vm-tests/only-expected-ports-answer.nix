@@ -1,4 +1,4 @@
-# Promise: from outside a server answers on the ports of the protocols it was told to serve, and on no other; what a
+# Promise: from outside a server answers on the ports of the protocols that are enabled, and on no other; what a
 # protocol is switched off for, the monitoring page, the figures and the database cannot be reached.
 { self }:
 { pkgs, ... }:

@@ -1,4 +1,4 @@
-# Promise: what was acknowledged is there after a power loss in the middle of deliveries, once and whole, and the server
+# Promise: acknowledged mail is there after a power loss in the middle of deliveries, once and whole, and the server
 # comes back by itself; what waits in the queue still waits, and an orderly restart loses nothing either.
 { self }:
 { ... }:
@@ -26,7 +26,7 @@
             server.wait_for_unit(f"postrider-{role}.service")
 
 
-    # Sends until it is stopped, and writes down what was acknowledged.
+    # Sends until it is stopped, and records the acknowledged messages.
     SENDER = """
     import smtplib, ssl
     smtp = smtplib.SMTP_SSL("localhost", 465, context=ssl._create_unverified_context(), timeout=20)

@@ -103,7 +103,7 @@ in
         wait_for_mail(server, "bob@example.test", "bob", "renewed")
 
     with subtest("journals without errors"):
-        # Replaced that often, a key may be looked at before its certificate is there, and that is told.
+        # Replaced this often, a key may be seen before its certificate arrives, which is reported.
         no_errors(server, meant="^-- |does not belong to the certificate")
   '';
 }

@@ -1,5 +1,5 @@
 # Promise: reports are made by a timer, as JSON in a folder and as a letter to the postmaster, by a unit that may do no
-# more than that; and what programs of the machine write to root reaches the postmaster too.
+# more than that; and mail of local programs to root reaches the postmaster too.
 { self }:
 { ... }:
 {
@@ -44,7 +44,7 @@
             letter = f"From: {user} (Cron Daemon)\\nTo: root\\nSubject: from {user}\\n\\ndone\\n"
             server.succeed(f"printf '{letter}' | runuser -u {user} -- sendmail -i -t")
             wait_for_mail(server, "bob@example.test", "bob", f"from {user}")
-            # Whatever the letter says, the sender is whom the kernel has told.
+            # Whatever the letter says, the sender is the user named by the kernel.
             server.wait_until_succeeds(f"postrider trace bob@example.test | grep -F 'from {user}@' >&2")
         server.fail("echo spam | sendmail -i somebody@elsewhere.test")
 

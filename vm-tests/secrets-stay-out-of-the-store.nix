@@ -1,4 +1,4 @@
-# Promise: what is in the files that secrets are read from occurs nowhere in the system's closure, nor in the journal.
+# Promise: the contents of secret files occur nowhere in the system's closure, nor in the journal.
 { self }:
 { ... }:
 {

@@ -1,4 +1,4 @@
-# Promise: where another program has a port, everything else is served, and log, status, self-test, figures and the health gate
+# Promise: where another program has a port, everything else is served, and log, status, self-test, metrics and the health gate
 # name what is not, even if that program answers as our own would. Given the port, the server has it after one command.
 { self }:
 { ... }:

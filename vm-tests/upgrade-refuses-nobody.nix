@@ -48,7 +48,7 @@ in
                 print(f"refused {port} {error!r}", file=log)
         time.sleep(0.05)
     """
-    # Watches its mailbox, and comes back when it is told goodbye.
+    # Watches its mailbox, and reconnects after a BYE.
     WATCH = """
     import imaplib, ssl, time
     log = open("/run/watch", "a", buffering=1)

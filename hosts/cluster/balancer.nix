@@ -1,5 +1,5 @@
 # The load balancer: passes connections on as they come, TLS and all, and names the real client in a PROXY header. Any node
-# takes any client; whoever logs in at the wrong one is passed on by it.
+# takes any client, and passes one that belongs to another node on to it.
 { addresses, lib, ... }:
 let
   ports = {
@@ -33,7 +33,7 @@ in
         mode tcp
         balance source
         timeout connect 5s
-        # A phone that waits for mail says nothing for half an hour.
+        # A phone that waits for mail is silent for half an hour.
         timeout client 35m
         timeout server 35m
     ''

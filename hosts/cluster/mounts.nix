@@ -1,5 +1,5 @@
-# What the nodes share, as they mount it from the storage. `hard`: a write that fails silently is a lost one; the times keep
-# what a node remembers of names so short that one that takes a user over sees them as they are.
+# The nodes' mounts from the shared storage. `hard`: a write must not fail silently; the times keep
+# a node's cache of names so short that a node taking over a user sees the current ones.
 storage:
 let
   mount = path: {

@@ -13,7 +13,7 @@
   services.postrider = {
     enable = true;
     openFirewall = true;
-    # Clients and other servers know one name: that of the load balancer.
+    # Clients and other servers use one name: that of the load balancer.
     hostname = "mail.example.com";
 
     cluster = {
@@ -37,7 +37,7 @@
       dkim.selectors.s1.keyFile = "/run/secrets/dkim-s1";
     };
 
-    # One certificate for all nodes, renewed by whatever brings secrets to the machines.
+    # One certificate for all nodes, renewed by the tool that deploys secrets.
     certificates.files = [
       {
         certFile = "/run/secrets/mail.example.com.crt";
@@ -48,7 +48,7 @@
     appliance.enable = true;
   };
 
-  # Mailboxes and the queue lie on the storage. Without it there is no mail: the units wait for the mounts.
+  # Mailboxes and the queue are on the storage. Without it there is no mail: the units wait for the mounts.
   fileSystems = import ./mounts.nix addresses.storage // {
     "/" = {
       device = "/dev/disk/by-label/nixos";

@@ -1,4 +1,4 @@
-# Database and storage of the nodes, both on one machine to keep the example short. What fails here fails for everybody: use
+# Database and storage of the nodes, both on one machine to keep the example short. A failure here affects everybody: use
 # a replicated database with one primary and a storage that survives a disk.
 {
   addresses,
@@ -27,7 +27,7 @@ in
     '') nodes;
   };
 
-  # `sync`: what a node was told is on disk is on disk here. Backups read as root.
+  # `sync`: data confirmed to a node is on disk here. Backups read as root.
   services.nfs.server = {
     enable = true;
     exports = "/srv ${

@@ -1,5 +1,5 @@
 # An image that boots to a working mail server for mail.example.test, to try it. The console (also the serial one) shows a
-# menu, from which it also installs a server on a disk; of what is done otherwise nothing is kept after a restart.
+# menu, which can also install a server on a disk; nothing else is kept after a restart.
 {
   lib,
   # The flakes `postrider` and `nixpkgs`.
@@ -29,14 +29,14 @@ in
     appliance.enable = true;
   };
 
-  # It does not know beforehand which machine it will start on.
+  # It must start on any machine.
   hardware.enableAllHardware = lib.mkDefault true;
 
   isoImage = {
     makeBiosBootable = lib.mkDefault pkgs.stdenv.hostPlatform.isx86_64;
     makeEfiBootable = true;
     makeUsbBootable = true;
-    # What the lock file of an installed server names; its package is that of this system.
+    # Named by the lock file of an installed server, whose package is that of this system.
     storeContents = lib.optionals (lock != null) (map (flake: flake.outPath) (lib.attrValues madeOf));
   };
 
@@ -49,7 +49,7 @@ in
     "flakes"
     "nix-command"
   ];
-  # Where an installation finds room while it evaluates the new system.
+  # Memory for an installation while it evaluates the new system.
   zramSwap.enable = true;
   services.getty.autologinUser = "root";
   # At the console, not in every shell.

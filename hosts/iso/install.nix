@@ -1,4 +1,4 @@
-# Puts a mail server on a disk of the machine: asks, shows what it will do to the disk, and does it when that is confirmed.
+# Installs a mail server on a disk of the machine: asks, shows what it will do to the disk, and does it once confirmed.
 {
   pkgs,
   # See `lock.nix`.
@@ -9,7 +9,7 @@ let
   flake = ./installed/flake.nix;
   origin =
     if lock == null then
-      "the newest one, compiled on this machine: this image was made of no revision that could be named"
+      "the newest one, compiled on this machine: this image was not made from a known revision"
     else
       "the one of this image";
 in
@@ -28,7 +28,7 @@ pkgs.writeShellApplication {
     disk="" name="" domain="" user="" sure=""
 
     ask() {
-      read -r -p "$1: " "$2" || { echo "Nothing is changed."; exit 0; }
+      read -r -p "$1: " "$2" || { echo "Nothing was changed."; exit 0; }
     }
     ${import ./questions.nix}
     give_up() {
@@ -38,7 +38,7 @@ pkgs.writeShellApplication {
     size_of() {
       if [ -b "$1" ]; then blockdev --getsize64 "$1"; else stat --format %s "$1"; fi
     }
-    # The first two serve machines with a BIOS and with UEFI alike.
+    # The first two cover machines with a BIOS and with UEFI.
     layout() {
       cat <<'LAYOUT'
     label: gpt
@@ -49,7 +49,7 @@ pkgs.writeShellApplication {
     }
     # The file is an example that can be evaluated as it is; here it gets the answers.
     fill_in() {
-      # The part of grub for a BIOS is there for machines that have one.
+      # GRUB's BIOS part is for machines that have one.
       local grub=$disk
       [ "$(uname -m)" = x86_64 ] || grub=nodev
       sed -e "s|hostName = \"mail\"|hostName = \"''${name%%.*}\"|" \
@@ -65,7 +65,7 @@ pkgs.writeShellApplication {
       real=$(readlink -f "$disk")
       case $real in *[0-9]) echo "''${real}p$1" ;; *) echo "$real$1" ;; esac
     }
-    # The address that was set by hand in the menu, or nothing: then it is asked for by DHCP.
+    # The address set by hand in the menu, or nothing, for DHCP.
     network() {
       local card address router server version=4
       [ -e "$remembered/network" ] || { echo "{ }"; return; }
@@ -85,7 +85,7 @@ pkgs.writeShellApplication {
     }
 
     address() {
-      if [ -e "$remembered/network" ]; then sed -n 2p "$remembered/network"; else echo "that its network gives it"; fi
+      if [ -e "$remembered/network" ]; then sed -n 2p "$remembered/network"; else echo "from its network"; fi
     }
 
     # Nothing else makes it.
@@ -100,7 +100,7 @@ pkgs.writeShellApplication {
     bytes=$(size_of "$disk")
     [ "$bytes" -ge "$smallest" ] || give_up "$disk is too small: 8 GiB are the least."
 
-    # What is set up already is taken over, if that is wanted.
+    # An existing set-up is taken over, if wanted.
     if [ -e "$remembered/who" ]; then
       { read -r name; read -r domain; read -r user; } <"$remembered/who"
       ask "As $name, with $user@$domain? (yes/no)" sure
@@ -108,7 +108,7 @@ pkgs.writeShellApplication {
     [ "$sure" = yes ] || ask_who || exit 1
     read -r -s -p "Password for $user@$domain: " word && echo
     read -r -s -p "Once more: " again && echo
-    { [ -n "$word" ] && [ "$word" = "$again" ]; } || give_up "The two are not the same. Nothing is changed."
+    { [ -n "$word" ] && [ "$word" = "$again" ]; } || give_up "The two are not the same. Nothing was changed."
 
     cat <<PLAN
 
@@ -123,11 +123,11 @@ pkgs.writeShellApplication {
       Postrider is ${origin}
 
     PLAN
-    ask "To go on, type the name of the disk once more" sure
-    [ "$sure" = "$disk" ] || { echo "Nothing is changed."; exit 0; }
+    ask "To continue, type the name of the disk again" sure
+    [ "$sure" = "$disk" ] || { echo "Nothing was changed."; exit 0; }
 
     layout | sfdisk --quiet --wipe always --wipe-partitions always "$disk"
-    [ -b "$disk" ] || { echo "$disk is a file: it has its partitions now, and nothing more."; exit 0; }
+    [ -b "$disk" ] || { echo "$disk is a file: it now has its partitions, and nothing more."; exit 0; }
     udevadm settle
     mkfs.vfat -F 32 -n BOOT "$(part 2)" >/dev/null
     mkfs.ext4 -q -L nixos "$(part 3)"
@@ -153,6 +153,6 @@ pkgs.writeShellApplication {
       exit 0
     fi
     "''${install[@]}"
-    echo "Installed. Take the image out and start the machine again."
+    echo "Installed. Remove the image and restart the machine."
   '';
 }

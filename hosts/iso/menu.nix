@@ -8,7 +8,7 @@ pkgs.writeShellApplication {
   text = ''
     name="" domain="" user=""
     ask() {
-      # An end of the input is the end of the menu, not an empty answer for ever.
+      # The end of the input ends the menu, instead of giving endless empty answers.
       read -r -p "$1: " "$2" || exit 0
     }
     ${import ./questions.nix}
@@ -20,7 +20,7 @@ pkgs.writeShellApplication {
       read -r -s -p "New password: " word && echo
       read -r -s -p "Once more: " again && echo
       if [ -z "$word" ] || [ "$word" != "$again" ]; then
-        echo "The two are not the same; nothing is changed."
+        echo "The two are not the same; nothing was changed."
         return 1
       fi
     }
@@ -40,7 +40,7 @@ pkgs.writeShellApplication {
       ask "Name server (empty for none)" server
       echo "To do: ip address replace $address dev $card''${router:+; ip route replace default via $router dev $card}''${server:+; nameserver $server}"
       ask "Do it? (yes/no)" sure
-      [ "$sure" = yes ] || { echo "Nothing is changed."; return; }
+      [ "$sure" = yes ] || { echo "Nothing was changed."; return; }
       ip address replace "$address" dev "$card" && ip link set "$card" up || return
       [ -z "$router" ] || ip route replace default via "$router" dev "$card" || return
       if [ -z "$server" ]; then
@@ -53,11 +53,11 @@ pkgs.writeShellApplication {
       mkdir -p "$remembered"
       printf '%s\n' "$card" "$address" "$router" "$server" >"$remembered/network"
     }
-    # The name is in the configuration file, which is part of the image: another one is laid over it.
+    # The name is in the configuration file, which is part of the image: a new file is mounted over it.
     greet_as() {
       local certificates=/var/lib/postrider-self-signed file=/etc/postrider/postrider.toml mine=$remembered/postrider.toml
       mkdir -p "$remembered" "$certificates"
-      # A second time it is read from the one that lies there.
+      # The second time it is read from that one.
       sed "0,/^hostname *=/s|^hostname *=.*|hostname = \"$name\"|" "$file" >"$mine.new" || return
       umount "$file" 2>/dev/null || true
       mv "$mine.new" "$mine" && mount --bind "$mine" "$file" || return
@@ -77,7 +77,7 @@ pkgs.writeShellApplication {
       postrider user add "$user@$domain" <<<"$word" || return
       greet_as || return
       printf '%s\n' "$name" "$domain" "$user" >"$remembered/who"
-      echo "This server is $name now, with mail for $user@$domain."
+      echo "This server is now $name, with mail for $user@$domain."
     }
     status() {
       postrider status
@@ -100,7 +100,7 @@ pkgs.writeShellApplication {
 
     MENU
       ask "Which" choice
-      # A mistake is shown and leads back to the menu.
+      # An error is shown and returns to the menu.
       case $choice in
         1) addresses || true ;;
         2) password || true ;;
@@ -109,7 +109,7 @@ pkgs.writeShellApplication {
         5) postrider-install || true ;;
         6) exit 0 ;;
         7) set_up || true ;;
-        *) echo "One of 1 to 7, please." ;;
+        *) echo "Please enter a number from 1 to 7." ;;
       esac
     done
   '';

@@ -1,7 +1,7 @@
-# What both the menu and the installer ask: who the server is, and whether the answers are names that NixOS and the server take.
+# Questions of both the menu and the installer: the server's names, checked against what NixOS and the server accept.
 # They use `ask`, `name`, `domain` and `user` of the script around them.
 ''
-  # Kept until the machine is off: what was set up is offered to the installation.
+  # Kept until the machine is off: the installation offers it.
   remembered=/run/postrider-menu
   label='[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?'
   is_domain() {
@@ -12,10 +12,10 @@
   }
   ask_who() {
     ask "Name of this server (such as mail.example.com)" name
-    is_domain "$name" || { echo "$name is no name of a host: lower case, with its domain." >&2; return 1; }
+    is_domain "$name" || { echo "$name is not a host name: lower case, with its domain." >&2; return 1; }
     ask "Domain of the mail addresses (such as example.com)" domain
-    is_domain "$domain" || { echo "$domain is no domain: lower case." >&2; return 1; }
+    is_domain "$domain" || { echo "$domain is not a domain: lower case." >&2; return 1; }
     ask "First user (such as john, for john@$domain)" user
-    is_user "$user" || { echo "$user is no name of a user: lower case, without @." >&2; return 1; }
+    is_user "$user" || { echo "$user is not a user name: lower case, without @." >&2; return 1; }
   }
 ''

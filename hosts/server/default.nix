@@ -1,6 +1,6 @@
 # A complete mail server for example.com, to copy and change. Everything with `example` in it is yours to replace;
-# the rest can stay. Secrets are files on the machine (agenix, sops-nix or by hand), never texts in here. What restarts the roles
-# when the content of one changes says the option `secrets`.
+# the rest can stay. Secrets are files on the machine (agenix, sops-nix or by hand), never text in here. The option `secrets` says
+# what restarts the roles when the content of one changes.
 { pkgs, ... }:
 {
   networking.hostName = "mail";
@@ -30,7 +30,7 @@
       ];
     };
 
-    # Where the provider of the machine keeps port 25 shut, another host sends.
+    # If the machine's provider blocks port 25, send through another host.
     # smarthost = {
     #   host = "smtp.provider.example";
     #   username = "mail@example.com";
@@ -54,10 +54,10 @@
     # https://mail.example.com/webmail/
     webmail.enable = true;
 
-    # Calendars and contacts for telephones, at https://mail.example.com/dav/
+    # Calendars and contacts for phones, at https://mail.example.com/dav/
     dav.enable = true;
 
-    # Mail programs find their settings by themselves, and other servers learn to insist on TLS.
+    # Mail programs find their settings by themselves, and other servers learn to require TLS.
     reverseProxy = {
       enable = true;
       mtaSts = "testing";
@@ -66,7 +66,7 @@
     # http://localhost:8080 on the server; from elsewhere through ssh -L 8080:localhost:8080.
     dashboard.enable = true;
 
-    # Every night, with a drill every week. A copy off this machine is what a fire or a thief leaves: fill in where to.
+    # Every night, with a drill every week. After a fire or theft only a copy elsewhere remains: fill in where to.
     backup = {
       enable = true;
       # remote = "backup@vault.example.com:postrider";
@@ -76,13 +76,13 @@
       # ageRecipients = [ "age1…" ]; # who can read the keys and secrets in backups
     };
 
-    # What has been going on, by mail every day; silence means that something is wrong.
+    # A summary by mail every day; silence means that something is wrong.
     reports = {
       enable = true;
       to = "john@example.com";
     };
 
-    # What cron, smartd and others write to root.
+    # Mail to root from cron, smartd and others.
     localMail.to = "john@example.com";
 
     # This machine is only a mail server. A switch after which a port is silent is undone.
@@ -99,11 +99,11 @@
     defaults.email = "postmaster@example.com";
   };
 
-  # The records to publish: postrider dns. What keeps mail from coming and going: postrider doctor.
+  # The records to publish: postrider dns. Problems that stop mail: postrider doctor.
 
-  # Of the machine, not of the mail server.
+  # For the machine, not the mail server.
   boot.loader.grub = {
-    # The disk, for machines with a BIOS; "nodev" for those without, as all with ARM.
+    # The disk, for machines with a BIOS; "nodev" for those without, such as ARM.
     device = if pkgs.stdenv.hostPlatform.isx86_64 then "/dev/vda" else "nodev";
     # For machines with UEFI.
     efiSupport = true;
@@ -124,9 +124,9 @@
     enable = true;
     settings.PasswordAuthentication = false;
   };
-  # Your key, without which nobody gets in but at the console.
+  # Your key; without it the only way in is the console.
   users.users.root.openssh.authorizedKeys.keys = [ ];
-  # Where a small machine finds room while it builds a new system or loads signatures of viruses.
+  # Memory for a small machine while it builds a new system or loads virus signatures.
   zramSwap.enable = true;
   system.stateVersion = "26.05";
 }

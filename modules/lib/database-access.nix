@@ -1,4 +1,4 @@
-# How a unit reaches the database, by the user it runs as: its address as a credential, and what its sandbox must leave it.
+# How a unit reaches the database as its user: the address as a credential, and what its sandbox must allow.
 { lib }:
 let
   inherit (import ./hardening.nix { inherit lib; }) outbound;

@@ -3,15 +3,15 @@
 {
   hostname,
   domain,
-  # The ways that mail takes to others: `settings.outbound.routes`.
+  # The routes of outgoing mail: `settings.outbound.routes`.
   routes ? [ ],
   # The ports of the listeners that are enabled, by name.
   ports,
-  # Where calendars and contacts are reached over TLS, if they are.
+  # Where calendars and contacts are reached over TLS, if at all.
   davPort ? null,
-  # Where mail programs are told their settings, before the domain.
+  # Where mail programs find their settings, without the domain.
   autoconfig ? [ ],
-  # The policy on TLS that is served for the domain, if one is.
+  # The MTA-STS policy that is served for the domain, if any.
   policy ? null,
 }:
 let

@@ -8,7 +8,7 @@ let
   evaluated = self.nixosConfigurations.server;
   doc = pkgs.nixosOptionsDoc {
     options.services.postrider = evaluated.options.services.postrider;
-    # Defaults must not depend on the machine, or the documents would.
+    # Defaults must not depend on the machine, or the documentation would.
     transformOptions = option: option // { declarations = [ ]; };
   };
 in

@@ -1,4 +1,4 @@
-# Whether a policy on TLS is served for the domains: by the server itself, or by nginx in front of it.
+# Whether an MTA-STS policy is served for the domains: by the server itself, or by nginx in front of it.
 { lib }:
 lib.mkOption {
   type = lib.types.nullOr (

@@ -1,5 +1,5 @@
-# Every protocol the server speaks to the outside: its port, the role that serves it, whether the firewall may open it, and
-# whether it is served unless somebody says otherwise. Sockets, firewall and tests read this one list.
+# Every protocol the server offers to the outside: its port, its role, whether the firewall may open it, and
+# whether it is served by default. Sockets, firewall and tests read this one list.
 {
   smtp = {
     port = 25;

@@ -1,6 +1,6 @@
-# What the undoing of a failed switch, the activation before it and the gate of destructive changes know of each other.
+# State shared by the rollback of a failed switch, the activation before it and the gate of destructive changes.
 rec {
-  # There while a switch is undone.
+  # Exists while a switch is undone.
   undoing = "/run/postrider-undoing";
   # What ran before the last switch, until its listeners have answered.
   before = "/run/postrider-before";

@@ -33,12 +33,12 @@ in
     matching "address" "mail address, such as \"john@example.com\""
       "${atom}([.+]${atom})*@${domainPattern}";
 
-  # Where packets may come from; a name would be looked up at another time than the packets come.
+  # Where packets may come from; a name would not be looked up when the packets arrive.
   network =
     matching "network" "address or network, such as \"192.0.2.1\" or \"2001:db8::/32\""
       "[0-9A-Fa-f.:]+(/[0-9]+)?";
 
-  # A quota or size as the command line and the configuration file have it, but for bare numbers: a forgotten unit would be a
+  # A quota or size as on the command line and in the configuration file, except bare numbers: a forgotten unit would be a
   # quota of a few octets.
   size =
     matching "size" "size with a unit, such as \"5G\", \"1.5G\" or \"500M\""
@@ -49,12 +49,12 @@ in
     matching "wholeSize" "whole number with a unit, such as \"5G\" or \"500M\""
       "[1-9][0-9]*[KMGT]";
 
-  # A span of time as the configuration file has it.
+  # A span of time as in the configuration file.
   span =
     matching "span" "span of time, such as \"30s\", \"5m\", \"4h\" or \"5d\""
       "([0-9]+(ms|s|m|h|d|w))+";
 
-  # Whom backups are encrypted for. A secret key, written where the public one belongs, would be in the store.
+  # Recipients of backups. A secret key in place of the public one would be in the store.
   ageRecipient =
     matching "ageRecipient" "recipient of age, such as \"age1…\", or public SSH key"
       "age1[a-z0-9]+|ssh-(ed25519|rsa) .+";
@@ -65,7 +65,7 @@ in
     description = "absolute path of a file outside the Nix store, as a text such as \"/run/secrets/name\"";
   };
 
-  # A directory of the target machine. A path literal would be copied into the store, and the copy would be meant.
+  # A directory of the target machine. A path literal would be copied into the store, and would mean the copy.
   directory = types.externalPath // {
     description = "absolute path of a directory outside the Nix store, as a text such as \"/srv/mail\"";
   };

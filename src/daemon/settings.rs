@@ -11,12 +11,12 @@ crate::settings! {
         /// the role `access` sends mail from scripts, and requests to leave mailing lists. If it runs as a different
         /// user from `mta`, systemd must create that socket, so that only `access` may open it.
         pub control_directory: PathBuf = PathBuf::from("/run/postrider"),
-        /// Time that sessions and deliveries in flight get to finish when the server stops. What is not done by then is
-        /// cut off; nothing that was acknowledged is lost by it.
+        /// How long sessions and deliveries in flight may take to finish when the server stops. What is unfinished then is cut
+        /// off; nothing that was acknowledged is lost.
         pub stop_within: Span = Span::seconds(30),
         /// Threads for the work itself; 0 for one per processor.
         pub threads: u16 = 0,
-        /// Threads for files and passwords at the most. They end again when idle.
+        /// Most threads for files and passwords. They end when idle.
         pub blocking_threads: u16 = 64,
         /// What is logged.
         pub log_level: LogLevel = LogLevel::Info,

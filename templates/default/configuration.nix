@@ -14,17 +14,17 @@
     };
   };
 
-  # The ways in, or nobody gets in after the switch: your key, or the users this machine has.
+  # Keep a way in after the switch: your key, or the users this machine has.
   services.openssh.enable = true;
   users.users.root.openssh.authorizedKeys.keys = [ ];
 
-  # What `nix` commands with flakes want.
+  # Needed by `nix` commands with flakes.
   nix.settings.experimental-features = [
     "flakes"
     "nix-command"
   ];
 
-  # How this machine starts and is connected: take it from the configuration it has.
+  # How this machine boots and its network: copy this from its current configuration.
   boot.loader.grub.device = "/dev/vda";
   system.stateVersion = "26.05";
 }

@@ -107,7 +107,7 @@ def a_move_is_taken_back_by_a_key(server):
     check(client.expunge())
     client.logout()
     page.script("window.goOn()")
-    page.toast("not in this folder any more")
+    page.toast("no longer in this folder")
     page.lacks("Letter 2")
 
 

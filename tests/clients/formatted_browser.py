@@ -265,7 +265,7 @@ def a_draft_that_does_not_come_stays_as_it_is(server):
     for other in ("api/message/page?folder=INBOX&uid=999999", "about:blank"):
         page.next_frame_shows(other)
         page.click(".actions .main")
-        page.toast("could not be fetched")
+        page.toast("could not be loaded")
         assert not page.there("#compose"), page.text("#compose")
         page.click("#toasts .toast button")
         page.until("it is there now", lambda: page.text(f"{FIELD} b") == "bold")

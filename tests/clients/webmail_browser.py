@@ -111,7 +111,7 @@ def signs_in(server):
     page.until("the form", lambda: page.there("#password"))
     page.picture("sign-in")
     page.press(server.users[0][0], Keys.TAB, "wrong", Keys.ENTER)
-    page.until("a wrong password is told", lambda: "not right" in page.text("[role=alert]"))
+    page.until("a wrong password is told", lambda: "wrong" in page.text("[role=alert]"))
     page.sign_in(server.users[0])
     page.until("the list", lambda: page.there(".row:not(.empty)"))
     page.until("the unread ones are counted", lambda: page.text("#folders .count") == "5")
@@ -335,7 +335,7 @@ def letters_outlive_a_login(server):
     page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": True, **network})
     page.press(", and no network")
     page.click("#folders .compose")
-    page.toast("could not be kept as a draft")
+    page.toast("could not be saved as a draft")
     assert page.there("#compose") == 1
     page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": False, **network})
     page.until("it is kept by itself", lambda: "Draft saved" in page.text("#compose .state"))
@@ -527,7 +527,7 @@ def folders_are_made_and_go(server):
     page.until("it is asked about again", lambda: "with 1 messages" in page.text("dialog p"))
     page.click("dialog footer .danger")
     page.until("it is gone", lambda: page.script("return Boolean(window.goOn)"))
-    page.script("document.querySelector('#list [aria-label=\"Look for new mail\"]').click(); setTimeout(window.goOn, 500)")
+    page.script("document.querySelector('#list [aria-label=\"Check for new mail\"]').click(); setTimeout(window.goOn, 500)")
     page.until("the inbox is there", lambda: page.text("#folders li.current .name") == "Inbox")
     page.script("document.querySelector('#folders li[data-line=Trash] .small').click()")
     page.script("[...document.querySelectorAll('.menu button')].find(b => b.textContent === 'Empty').click()")
@@ -712,7 +712,7 @@ def contacts_are_kept(server):
     page.until("the form", lambda: page.there("dialog form.asked [name=addresses]"))
     page.press("Dora Night", Keys.TAB, "dora@far.test")
     page.click("dialog form.asked button.main")
-    page.toast("The contact is saved.")
+    page.toast("The contact has been saved.")
     listed = lambda: page.script("return [...document.querySelectorAll('.contacts li')].map(one => one.innerText).join(' | ')")
     page.until("it is listed", lambda: "Dora Night" in listed())
     path = pathlib.Path(page.downloads, "people.csv")
@@ -822,7 +822,7 @@ def leaves_a_list(server):
     page.script("location.hash = '#folder=INBOX'")
     page.until("no message", lambda: page.there("#reader .pick"))
     page.click("dialog footer .main")
-    page.toast("The wish to get no more of these is on its way.")
+    page.toast("Your request to unsubscribe is on its way.")
     client = server.imap(1)
 
     def has_come():
@@ -860,7 +860,7 @@ def confirms_and_keeps_a_sender(server):
     page.until("the form", lambda: page.there("dialog form.asked [name=addresses]"))
     assert page.script("return document.querySelector('dialog [name=addresses]').value") == "gina@far.test"
     page.click("dialog form.asked button.main")
-    page.toast("The contact is saved.")
+    page.toast("The contact has been saved.")
 
 
 def folds_folders(server):
@@ -873,7 +873,7 @@ def folds_folders(server):
     another_boat()
     names = lambda: page.script("return [...document.querySelectorAll('#folders .name')].map(one => one.textContent)")
     count = lambda: page.text("#folders li[data-line='Trips'] .count")
-    page.click("#list .head button[aria-label='Look for new mail']")
+    page.click("#list .head button[aria-label='Check for new mail']")
     page.until("the folders", lambda: {"Trips", "Sea", "Old", "Years"} <= set(names()))
     for above, below in (("Archive", "Years"), ("Trips", "Sea"), ("Sea", "Old")):
         assert names()[names().index(above) + 1] == below, names()
@@ -885,7 +885,7 @@ def folds_folders(server):
     page.until("the unread ones within are counted", lambda: count() == "1")
     another_boat()
     client.logout()
-    page.script("document.querySelector('#list .head button[aria-label=\"Look for new mail\"]').click()")
+    page.script("document.querySelector('#list .head button[aria-label=\"Check for new mail\"]').click()")
     page.until("it is counted too", lambda: count() == "2")
     assert page.script("return document.activeElement.matches('.twist[aria-expanded=false]')")
     page.driver.refresh()

@@ -74,7 +74,7 @@ def a_response_is_put_where_the_caret_is(server):
     page.script("document.querySelector(arguments[0]).focus()", TEXT)
     page.press("Dear Bob, ", Keys.ENTER, Keys.ENTER, "Yours", Keys.ARROW_UP)
     page.picture("responses-before")
-    assert choose(page, "Thanks") == ["Thanks", "Keep my text as a response", "Edit responses"]
+    assert choose(page, "Thanks") == ["Thanks", "Save my text as a response", "Edit responses"]
     page.until("it is there", lambda: value(page) == f"Dear Bob, \n{WORDS}\nYours")
     assert page.script("return document.activeElement.matches(arguments[0])", TEXT)
     page.press(" Bye.")
@@ -88,7 +88,7 @@ def own_words_are_kept_as_one(server):
     elsewhere(page, "wish.responses.push({ name: 'Elsewhere', text: 'Of another browser' }); wish.confirm_delete = true")
     begin(page, server.users[1][0], "With own words")
     page.press("We are closed.", Keys.ENTER, "Ann")
-    choose(page, "Keep my text as a response")
+    choose(page, "Save my text as a response")
     page.until("its name", lambda: page.script("return document.activeElement.matches('dialog input')"))
     page.press("Closed", Keys.ENTER)
     page.toast("Saved")
@@ -191,7 +191,7 @@ def it_is_urgent_and_its_delivery_is_told_of(server):
     assert (message["x-priority"], message["importance"]) == ("1 (Highest)", "high") and message["x-postrider-notify"] is None, message.as_string()
     page.folder("Sent")
     page.open("An urgent letter")
-    assert "says that this is urgent" in page.text("#reader .banner.priority"), page.text("#reader")
+    assert "marked this as urgent" in page.text("#reader .banner.priority"), page.text("#reader")
     page.picture("urgent")
     page.folder("Inbox")
     [notice] = [row for row in [page.shows("delivered")] if row]
@@ -239,7 +239,7 @@ def a_signature_is_formatted(server):
     page.until("earlier words are gone", lambda: not page.there("#toasts .toast"))
     page.next_frame_shows("about:blank")
     settings(page)
-    page.toast("could not be fetched")
+    page.toast("could not be loaded")
     assert page.there("dialog fieldset .editor[inert]"), "it is not written on"
     page.click("dialog .settings form button[type=submit]")
     page.toast("Saved")
@@ -335,7 +335,7 @@ def files_of_messages_are_taken_over(server):
     page.script("HTMLInputElement.prototype.click = () => {}; [...document.querySelectorAll('.menu button')].find((one) => one.textContent === 'Import messages').click()")
     page.one("input.importing").send_keys("\n".join(map(str, paths)))
     page.toast("4 imported into “Old”")
-    page.toast("cat.png: This is no message.")
+    page.toast("cat.png: This is not a message.")
     page.picture("imported")
     assert count(server, "Old") == 4
     page.folder("Old")
@@ -443,7 +443,7 @@ def a_window_over_a_letter_that_is_away_changes_nothing(server):
     page.until("it is away", lambda: page.script("return document.querySelector('#compose .editor').inert"))
     shown = own_words(page)
     page.press("late.example", Keys.ENTER)
-    page.toast("on its way already")
+    page.toast("already being sent")
     assert own_words(page) == shown, own_words(page)
     page.waits(0)
     page.until("it is sent", lambda: not page.there("#compose"))

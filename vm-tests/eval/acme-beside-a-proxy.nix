@@ -11,5 +11,5 @@
     };
     reverseProxy.enable = true;
   };
-  message = "answers on a port that the reverse proxy has";
+  message = "answers on a port that the reverse proxy uses";
 }

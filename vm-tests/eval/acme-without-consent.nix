@@ -7,5 +7,5 @@
       builtinAcme.enable = true;
     };
   };
-  message = "no authority gives a certificate without it";
+  message = "the authority requires agreement to its terms of service";
 }

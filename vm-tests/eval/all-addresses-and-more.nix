@@ -7,6 +7,6 @@
       "::"
     ];
   };
-  message = "`::` takes every address, IPv4 too";
+  message = "`::` covers every address, including IPv4";
   naming = "imaps";
 }

@@ -7,5 +7,5 @@
       destination = "/var/mail/vhosts/example.test/backups";
     };
   };
-  message = "must lie apart from the mail and the queue";
+  message = "must not overlap with the mail and the queue";
 }

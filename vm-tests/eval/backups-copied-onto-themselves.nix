@@ -1,4 +1,4 @@
-# A copy in the place of the original is none.
+# A copy in the place of the original is not a copy.
 {
   module.services.postrider = {
     domains."example.test".users.ann = { };

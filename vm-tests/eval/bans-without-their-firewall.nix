@@ -4,5 +4,5 @@
     domains."example.test".users.ann = { };
     bans.nftables = true;
   };
-  message = "needs the firewall that it is for";
+  message = "needs nftables";
 }

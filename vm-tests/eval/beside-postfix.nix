@@ -4,6 +4,6 @@
     postfix.enable = true;
     postrider.domains."example.test".users.ann = { };
   };
-  message = "which would want the same ports";
+  message = "which would use the same ports";
   naming = "services.postfix";
 }

@@ -1,4 +1,4 @@
-# A certificate is no secret and may lie beside the configuration; its key may not.
+# A certificate is not secret and may be beside the configuration; its key may not.
 {
   module.services.postrider = {
     domains."example.test".users.ann = { };

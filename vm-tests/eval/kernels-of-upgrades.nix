@@ -1,4 +1,4 @@
-# An upgrade may start the machine anew for a kernel when that is allowed, and kernels do not fill a small /boot.
+# An upgrade may restart the machine for a kernel when that is allowed, and kernels do not fill a small /boot.
 {
   module.services.postrider = {
     domains."example.test".users.ann = { };

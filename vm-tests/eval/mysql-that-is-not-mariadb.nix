@@ -9,5 +9,5 @@
         database.type = "mysql";
       };
     };
-  message = "sets up MariaDB only";
+  message = "sets up only MariaDB";
 }

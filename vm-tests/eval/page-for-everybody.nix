@@ -1,4 +1,4 @@
-# The monitoring page has no login: whoever opens it to all is told.
+# The monitoring page has no login: opening it to all causes a warning.
 {
   module.services.postrider = {
     domains."example.test".users.ann = { };

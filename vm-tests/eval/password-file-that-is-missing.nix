@@ -1,4 +1,4 @@
-# A password file that is missing stops no unit: something stands in for it wherever it is read.
+# A missing password file stops no unit: a substitute is read instead.
 {
   module.services.postrider = {
     domains."example.test".users.ann.hashedPasswordFile = "/run/secrets/ann";

@@ -4,5 +4,5 @@
     domains."example.test".users.ann = { };
     monitoring.prometheus.enable = true;
   };
-  message = "needs the figures";
+  message = "needs the metrics";
 }

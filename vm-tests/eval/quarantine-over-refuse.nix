@@ -1,4 +1,4 @@
-# What is refused before can never reach quarantine.
+# Mail that is refused earlier can never reach quarantine.
 {
   module.services.postrider = {
     domains."example.test".users.ann = { };

@@ -9,5 +9,5 @@
       s3.endpoint = "https://s3.example.com";
     };
   };
-  message = "rsync does not reach into a bucket";
+  message = "rsync cannot copy from a bucket";
 }

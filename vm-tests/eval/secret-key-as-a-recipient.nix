@@ -1,4 +1,4 @@
-# Who encrypts for a secret key has it in the store, and in every log.
+# Encrypting for a secret key would put it in the store, and in every log.
 {
   module.services.postrider = {
     domains."example.test".users.ann = { };

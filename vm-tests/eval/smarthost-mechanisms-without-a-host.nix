@@ -1,8 +1,8 @@
-# Mechanisms of a host that nobody has named.
+# SPF mechanisms of a host that is not set.
 {
   module.services.postrider = {
     domains."example.test".users.ann = { };
     smarthost.spf = "include:_spf.provider.example";
   };
-  message = "there are mechanisms for SPF, but no host";
+  message = "spf is set, but no host";
 }

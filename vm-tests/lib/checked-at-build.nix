@@ -1,4 +1,4 @@
-# What only the program can judge stops a build, with the file and the line in it.
+# Errors that only the program can find stop a build, with file and line.
 {
   lib,
   pkgs,
@@ -26,7 +26,7 @@ let
           }
         ];
       }).config.services.postrider.settings;
-  # Each with what has to be said; nothing, where nothing is wrong.
+  # Each with the expected error; empty if nothing is wrong.
   cases = {
     global.sieve.global = folder {
       "lists.sieve" = "keep;\n";

@@ -6,7 +6,7 @@
   self,
 }:
 let
-  # Only what is needed to evaluate; nothing of it is built.
+  # Only what is needed to evaluate; nothing is built.
   machine = {
     networking.hostName = "mail";
     networking.domain = lib.mkDefault "example.test";
@@ -92,13 +92,13 @@ let
         among name case.naming (lib.filter (lib.hasInfix case.message) (failedAssertions case.module))
       );
 
-  # What we give as examples must be as good as what we ask of others.
+  # Our examples must cause no complaints themselves.
   blameless =
     name: host:
     map (message: "${name}: ${message}") (
       host.config.warnings ++ map (a: a.message) (lib.filter (a: !a.assertion) host.config.assertions)
     );
-  # What the modules can say, as they write it: each sentence must have a case that brings it about.
+  # All messages of the modules, as written: each must have a case that causes it.
   sentences = lib.concatMap (
     file:
     map (text: lib.head (lib.splitString ";\n" text)) (
@@ -114,7 +114,7 @@ let
       ) sentences
     );
 
-  # Whoever makes the packages of a machine elsewhere may refuse that a module changes them.
+  # Users who build their packages elsewhere may not allow a module to change them.
   ownPackages = lib.optional (
     (evaluate { }).config.nixpkgs.overlays != [ ]
   ) "the module sets nixpkgs.overlays, which no test of NixOS takes";
@@ -136,7 +136,7 @@ let
     services.postrider.certificates.selfSigned = false;
   };
 
-  # What the installer writes for somebody, the hardware left out.
+  # The installer's output, without the hardware.
   installed = evaluate {
     imports = [ ../../hosts/iso/installed/configuration.nix ];
     nixpkgs.hostPlatform = lib.mkForce pkgs.stdenv.hostPlatform.system;

@@ -1,4 +1,4 @@
-# A machine elsewhere with nothing but a mail program, for those who guess passwords.
+# A separate machine with only a mail program, for guessing passwords.
 { pkgs, ... }:
 {
   environment.etc.mail-client.source = ./client.py;

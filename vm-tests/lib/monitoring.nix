@@ -1,4 +1,4 @@
-# The alert rules and the dashboard name no figure that the server does not have.
+# The alert rules and the dashboard use only metrics that the server has.
 { pkgs, self }:
 let
   server = if pkgs.stdenv.hostPlatform.isAarch64 then "server-aarch64" else "server";

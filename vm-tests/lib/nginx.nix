@@ -1,4 +1,4 @@
-# What nginx reads in front of everything we have for browsers. Where it is made, NixOS lets gixy judge it.
+# The nginx configuration in front of all our web services. NixOS checks it with gixy when it is built.
 {
   lib,
   pkgs,

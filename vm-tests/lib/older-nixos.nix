@@ -1,4 +1,4 @@
-# Lets everything here be evaluated against an older NixOS, and its tests run in guests that are no NixOS: options that
+# Lets everything here be evaluated against an older NixOS, and its tests run in guests that are not NixOS: options that
 # are missing there are accepted without effect, and the program is put on the path without a system profile.
 {
   config,
@@ -60,7 +60,7 @@ in
   };
 
   config = lib.mkMerge [
-    # They would be evaluated without this file, and a guest that is no NixOS cannot switch to them.
+    # They would be evaluated without this file, and a guest that is not NixOS cannot switch to them.
     { specialisation = lib.mkForce { }; }
     # Guests that are no virtual machines ask for no memory, and two sizes of it would be noticed only where some are made.
     (mkIf options.virtualisation.memorySize.isDefined {
@@ -114,7 +114,7 @@ in
     })
     # The guest's own packages in the places of those of nixpkgs; their users and settings are brought along.
     (mkIf config.services.nginx.enable {
-      # What judges the finished file there is not among the guest's packages; `.ci/run` asks it.
+      # The checker of the finished file is not among the guest's packages; `.ci/run` runs it.
       nixpkgs.overlays = [
         (final: _: {
           gixy = final.writeShellScriptBin "gixy" "";
@@ -186,7 +186,7 @@ in
         lib.concatLists (
           lib.mapAttrsToList (name: cert: [
             (lib.nameValuePair "acme-${name}" { })
-            # Later releases make it for the names it stands in for.
+            # Later releases make it for the names it replaces.
             (lib.nameValuePair "acme-selfsigned-${name}" {
               script = lib.mkForce ''
                 cd ${cert.directory}

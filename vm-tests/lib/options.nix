@@ -17,9 +17,9 @@ let
         o.description or ""
       )) "${o.name}: the description has a line of a dot alone"
       ++ lacks "type" o
-      # What belongs to an entry somebody makes may have to be given.
+      # Options inside user-made entries may be mandatory.
       ++ lib.optionals (!o.readOnly && builtins.match ".*[<*].*" o.name == null) (lacks "default" o)
-      # What cannot be set needs no example.
+      # Options that cannot be set need no example.
       ++ lib.optionals (!o.readOnly) (lacks "example" o)
     ) documented
   );

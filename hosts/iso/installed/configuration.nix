@@ -1,5 +1,5 @@
-# A mail server as `postrider-install` has put it on this disk. Change it, then: nixos-rebuild switch
-# For newer versions, before: nix flake update --flake /etc/nixos
+# A mail server as installed by `postrider-install`. To change it, edit this file, then: nixos-rebuild switch
+# For newer versions, first: nix flake update --flake /etc/nixos
 {
   networking.hostName = "mail";
   networking.domain = "example.com";
@@ -18,7 +18,7 @@
     openFirewall = true;
     domains."example.com".users."john".hashedPasswordFile = "/etc/secrets/john";
 
-    # For trying. When the name of this server leads here in the DNS, take this line out and the next ones in.
+    # For testing. Once the DNS points this server's name here, remove this line and enable the next ones.
     certificates.selfSigned = true;
     # certificates.builtinAcme = {
     #   enable = true;
@@ -33,10 +33,10 @@
     "flakes"
     "nix-command"
   ];
-  # Where a small machine finds room while it builds a new system.
+  # Memory for a small machine while it builds a new system.
   zramSwap.enable = true;
   services.openssh.enable = true;
-  # Your key, to get in from elsewhere; at the console the password of root is the one given at the end of the installation.
+  # Your key, for remote logins; at the console root's password is the one set at the end of the installation.
   users.users.root.openssh.authorizedKeys.keys = [ ];
   system.stateVersion = "26.05";
 }

@@ -8,7 +8,7 @@ crate::settings! {
     /// How names are looked up in the DNS: by which servers, how long they may take, and what is remembered of their
     /// answers.
     pub struct DnsSettings {
-        /// Name servers to ask: two at once, those first that answer quickly. Without any, those of `/etc/resolv.conf`.
+        /// Name servers to ask: two at once, the fastest first. Without any, those of `/etc/resolv.conf`.
         pub servers: Vec<SocketAddr> = Vec::new(),
         /// How long all servers together may take for one attempt. With `"trust-ad"`, those on this machine are asked one after
         /// the other, and each may take so long.
@@ -17,9 +17,9 @@ crate::settings! {
         pub attempts: u32 = 2,
         /// Most answers kept in memory. Beyond it the least used one is forgotten.
         pub cache_size: u32 = 8192,
-        /// Memory for large answers (of more than 4 KiB) among them. When so much of them has come, all answers are forgotten.
+        /// Memory for large answers (of more than 4 KiB) among them. When that much has arrived, all answers are forgotten.
         pub cache_memory: ByteSize = ByteSize::mib(32),
-        /// Longest time an answer is kept, whatever its owner says.
+        /// Longest time an answer is kept, whatever its TTL.
         pub longest_ttl: Span = Span::hours(24),
         /// Whether signatures are checked (DNSSEC), which DANE needs.
         pub dnssec: Dnssec = Dnssec::Off,

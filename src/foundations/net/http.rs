@@ -27,19 +27,19 @@ crate::settings! {
         pub header_timeout: Span = Span::seconds(30),
         /// Largest header of a request. A larger one is answered with 431.
         pub header_size: ByteSize = ByteSize::kib(32),
-        /// Time for which nothing may move of what a client sends after the header of a request, or of what it is to take. Then the
+        /// Time a client may pause while it sends the rest of a request after its header, or takes the answer. Then the
         /// connection is closed.
         pub stall: Span = Span::seconds(60),
-        /// Octets a second that a request's body must bring while it is waited for, beyond the first `stall`; `0` for none. A
-        /// slower one is refused.
+        /// Octets a second at which a request's body must arrive after the first `stall`; `0` for no limit. A slower one is
+        /// refused.
         pub least_rate: ByteSize = ByteSize::kib(1),
         /// Memory for bodies that are still arriving, and for letters that are being put together, of all accounts. Beyond it a
         /// request waits a little and is then refused with 503.
         pub bodies: ByteSize = ByteSize::mib(256),
         /// The same for one account, which never gets more than twice what is left for others.
         pub bodies_per_user: ByteSize = ByteSize::mib(96),
-        /// Memory for answers that have been made and not been taken yet, of all accounts. Beyond it a request waits a little and is
-        /// then refused with 503. Those of up to 256 KiB do not count, nor do files, which are read as they are taken.
+        /// Memory for answers that clients have not taken yet, of all accounts. Beyond it a request waits a little and is then
+        /// refused with 503. Answers of up to 256 KiB do not count, nor do files, which are read as they are sent.
         pub answers: ByteSize = ByteSize::mib(256),
         /// The same for one account, which never gets more than twice what is left for others.
         pub answers_per_user: ByteSize = ByteSize::mib(96),

@@ -29,16 +29,16 @@ crate::settings! {
         /// Memory for the messages of all APPEND commands in flight. When it is taken, further ones wait, at most
         /// `append_patience`, and are then answered NO [LIMIT].
         pub append_memory: ByteSize = ByteSize::mib(256),
-        /// Memory for the messages of one account at a time, likewise. A larger message takes all of it, alone. None gets more
-        /// than twice what is left of `append_memory` for others. Several messages that one command brings (RFC 3502) have no more
-        /// than this together: NO [LIMIT].
+        /// The same for the messages of one account at a time. A larger message takes all of it, alone. No account gets more
+        /// than twice what is left of `append_memory` for others. The messages of one command (RFC 3502) may not use more than
+        /// this together: NO [LIMIT].
         pub append_memory_per_user: ByteSize = ByteSize::mib(128),
         /// How long an APPEND waits for memory.
         pub append_patience: Span = Span::seconds(20),
-        /// Whether clients may switch compression on (COMPRESS=DEFLATE, RFC 4978), which costs a connection that is busy
-        /// about 400 KiB of memory, and one in IDLE about 50. Without it the command is answered NO.
+        /// Whether clients may switch compression on (COMPRESS=DEFLATE, RFC 4978), which costs a busy connection about 400 KiB
+        /// of memory, and one in IDLE about 50 KiB. Without it the command is answered NO.
         pub compress: bool = true,
-        /// Connections one account may hold. The login on a further one is answered NO [LIMIT].
+        /// Connections one account may hold. A login on a further one is answered NO [LIMIT].
         pub connections_per_user: u32 = 50,
         /// Time a client has to log in. Then it gets BYE.
         pub login_timeout: Span = Span::minutes(1),
@@ -51,8 +51,8 @@ crate::settings! {
         pub command_time: Span = Span::hours(2),
         /// In IDLE, how often `* OK` is sent to keep middleboxes from forgetting the connection.
         pub keep_alive: Span = Span::minutes(4),
-        /// How users reach the administrator, as a URI such as `mailto:postmaster@example.org`: told to programs that ask for
-        /// the annotation `/shared/admin` (RFC 5464). Empty: not told.
+        /// How users reach the administrator, as a URI such as `mailto:postmaster@example.org`: given to programs that ask for
+        /// the annotation `/shared/admin` (RFC 5464). Empty: not given.
         pub admin: String = String::new(),
         /// Failed logins on one connection before it gets BYE.
         pub login_failures: u32 = 4,
@@ -63,13 +63,13 @@ crate::settings! {
         /// Texts that one SEARCH may look for in the messages themselves: BODY, TEXT, and HEADER of fields that are not kept with the
         /// summaries. More are answered NO [LIMIT].
         pub search_texts: usize = 100,
-        /// Searches of one session whose results may be followed at a time (UPDATE of RFC 5267); one in any case. A further one is
-        /// performed, and told NO [NOUPDATE].
+        /// Most searches of one session whose results are kept up to date at a time (UPDATE of RFC 5267); at least one. A
+        /// further one is performed, but answered NO [NOUPDATE].
         pub search_contexts: usize = 4,
-        /// How much of one such result is kept: runs of UIDs that follow each other, of eight octets each; of a sorted result
-        /// messages, which are sorted anew when one comes. A larger result is not followed: NO [NOUPDATE].
+        /// Size of one such result: runs of consecutive UIDs, eight octets each, or for a sorted result messages, which are
+        /// sorted again when one arrives. A larger result is not kept up to date: NO [NOUPDATE].
         pub search_context_runs: usize = 20_000,
-        /// Decoded text of one message that SEARCH looks into. Text beyond it is not found.
+        /// How much decoded text of one message SEARCH looks into. Text beyond it is not found.
         pub search_text: ByteSize = ByteSize::mib(4),
     }
 }

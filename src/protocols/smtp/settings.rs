@@ -6,7 +6,7 @@ use crate::foundations::wire::smtp::LineEndings;
 crate::words! {
     /// What happens to a client that speaks before it is its turn.
     pub enum EarlyInput {
-        /// It is told so with 554 5.5.1, and the connection is closed.
+        /// It gets 554 5.5.1, and the connection is closed.
         Refuse = "refuse",
         /// It is served.
         Accept = "accept",
@@ -44,7 +44,7 @@ crate::settings! {
         pub failed_logins: u32 = 3,
         /// Longest command line in octets. A longer one is answered with 500 5.5.2.
         pub command_line: u32 = 12_288,
-        /// What happens to a message with a CR or LF that stands alone. Neither ever ends a message.
+        /// What happens to a message with a bare CR or LF. Neither ever ends a message.
         pub line_endings: LineEndings = LineEndings::Refuse,
         /// What happens to clients of port 25 that send before the greeting, or send data after DATA without waiting
         /// for the reply.
@@ -58,24 +58,26 @@ crate::settings! {
         /// Whether anyone who may open a Unix socket of the protocol `submission` may send as any account named there
         /// (SASL EXTERNAL, RFC 4422 appendix A). For a webmail that runs in another process; see `webmail.submission`.
         pub vouching: bool = false,
-        /// The networks LMTP serves over TCP. Others read 554 5.7.1. Whoever may open its Unix socket is served there.
-        /// Mail that requires TLS (REQUIRETLS) is taken from both: the way to here counts as a part of this server.
+        /// The networks LMTP serves over TCP. Others get 554 5.7.1. Anyone who may open its Unix socket is served there. Mail
+        /// that requires TLS (REQUIRETLS) is taken from both: the way to here counts as a part of this server.
         pub lmtp_networks: Vec<ipnet::IpNet> = crate::services::guard::loopback(),
         /// How long to wait for a whole command. Then the session is closed with 421 4.4.2.
         pub command_time: Span = Span::minutes(5),
         /// How long to wait for the next piece of a message. Then the session is closed with 421 4.4.2.
         pub data_time: Span = Span::minutes(3),
-        /// Octets a second that a message must come in with on average, after `data_time`. A slower client is closed with 421 4.4.2.
-        pub data_rate: ByteSize = ByteSize::bytes(256),
-        /// How long a whole message may take to come, from its first octet to its last, in chunks or not. Then the session is closed with
+        /// Average octets a second at which a message must arrive, after `data_time`. A slower client's session is closed with
         /// 421 4.4.2.
+        pub data_rate: ByteSize = ByteSize::bytes(256),
+        /// How long a whole message may take to arrive, from its first octet to its last, in chunks or not. Then the session is
+        /// closed with 421 4.4.2.
         pub message_time: Span = Span::hours(2),
         /// How long to wait for a client to take a reply, and for a TLS handshake. Then the connection is closed.
         pub reply_time: Span = Span::minutes(1),
-        /// Memory for all messages that are being received. When it is used up, clients wait, at most `memory_time`, then read 452 4.3.1.
+        /// Memory for all messages that are being received. When it is used up, clients wait at most `memory_time`, then get
+        /// 452 4.3.1.
         pub memory: ByteSize = ByteSize::mib(512),
-        /// Memory for the messages of one network (IPv4 /24, IPv6 /56) at a time, but for clients that are trusted. When it is used up,
-        /// its clients wait likewise, and others do not. A larger message takes all of it, alone. None gets more than twice
+        /// Memory for the messages of one network (IPv4 /24, IPv6 /56) at a time, except for trusted clients. When it is used
+        /// up, only its clients wait in the same way. A larger message takes all of it, alone. No network gets more than twice
         /// what is left of `memory` for others.
         pub memory_per_network: ByteSize = ByteSize::mib(128),
         /// How long a client waits for memory.

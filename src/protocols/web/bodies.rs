@@ -1,5 +1,5 @@
-//! Bodies of requests of those who are logged in, and of answers to them. They share memory: what arrives or is taken slowly, and
-//! often at the same time, is bounded.
+//! Bodies of requests from logged-in users, and of the answers. They share memory: what many slow transfers at once can take
+//! is limited.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) enum Unread {
     TooLarge,
     #[error("Too much is arriving at the moment. Try again soon.")]
     NoRoom,
-    #[error("The request ended early, or came too slowly.")]
+    #[error("The request ended early or arrived too slowly.")]
     Broken,
 }
 
@@ -70,7 +70,7 @@ impl Bodies {
         }
     }
 
-    /// Counts an answer to an account until it has been sent. What is made as it is taken is not counted.
+    /// Counts an answer towards an account until it has been sent. Streamed answers are not counted.
     pub(super) async fn answer(&self, account: &str, response: Response) -> Result<Response, Untaken> {
         let length = response.body().size_hint().exact().filter(|length| *length > SHORT);
         let Some(length) = length.and_then(|length| usize::try_from(length).ok()) else { return Ok(response) };
@@ -79,7 +79,7 @@ impl Bodies {
             return Err(Untaken);
         }
         let (parts, body) = response.into_parts();
-        // What is in memory as a whole comes without a copy, and cannot fail to.
+        // A body completely in memory needs no copy, and cannot fail.
         let octets = body.collect().await.map_err(|_| Untaken)?.to_bytes();
         Ok(Response::from_parts(parts, Body::from(Bytes::from_owner(Held { octets, _share: share }))))
     }

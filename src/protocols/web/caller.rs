@@ -1,4 +1,4 @@
-//! Who asks.
+//! The client of a request.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,10 +7,10 @@ use ipnet::IpNet;
 
 use crate::foundations::mail::Peer;
 
-/// Who asks, as far as it can be believed.
+/// The client, as far as it can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Caller {
-    /// The client; behind a proxy that is believed, the one it speaks for.
+    /// The client; behind a trusted proxy, the one it names.
     pub(super) client: Peer,
     /// Whether the connection itself comes from this machine.
     pub(super) is_local: bool,
@@ -21,7 +21,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Who asks over a connection that came from `peer`, itself encrypted or not; `proxies` are believed about others.
+    /// The client of a connection from `peer`, encrypted or not; `proxies` are trusted about others.
     pub(super) fn of(peer: Peer, headers: &HeaderMap, proxies: &[IpNet], encrypted: bool) -> Self {
         let is_loopback = |peer: &Peer| peer.ip().is_none_or(|ip| ip.is_loopback());
         let is_proxy = peer.is_local_or_in(proxies);

@@ -1,4 +1,4 @@
-//! Answers and forms, alike for all pages.
+//! Answers and forms shared by all pages.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub(super) async fn drain_up_to(mut body: Body, most: usize) {
             }
         }
     };
-    // What is not read by then is not read at all.
+    // Anything not read by then is not read at all.
     let _ = tokio::time::timeout(DRAINED_WITHIN, reading).await;
 }
 

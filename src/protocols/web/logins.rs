@@ -1,7 +1,7 @@
-//! Who has signed in: the table of logins, and what is remembered of it for a moment.
+//! Logins: their table, and a short-lived cache of it.
 //!
-//! A request asks the database only when what is known of its login is older than `look_again`; so a login that another
-//! process has ended goes on for that long at most. One that was ended here ends at once.
+//! A request queries the database only if the cached login is older than `look_again`; so a login ended by another process
+//! lasts at most that much longer. One that was ended here ends at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use crate::storage::logins::{BrowserLogin, BrowserLogins, Ending, Limits};
 /// How exactly it is looked and written down.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    /// For how long what was looked up may be believed.
+    /// For how long a look-up may be cached.
     look_again: Duration,
     /// How often at most it is written down that a login is used.
     note_every: Duration,
@@ -59,7 +59,7 @@ pub(super) struct Logins {
     table: BrowserLogins,
     outage: Outage,
     known: moka::sync::Cache<Arc<str>, Arc<Mutex<Known>>>,
-    /// How often something was forgotten: what was read before must not be remembered after it.
+    /// Number of invalidations: data read before one must not be cached after it.
     forgotten: AtomicU64,
     forgetting: Mutex<()>,
 }
@@ -87,14 +87,14 @@ impl Logins {
         Self { table, outage, known, forgotten: AtomicU64::new(0), forgetting: Mutex::new(()) }
     }
 
-    /// Begins the one that this token stands for from now on.
+    /// Starts the login for this token.
     pub(super) async fn begin(&self, token: &str, login: &BrowserLogin, limits: &Limits) -> Result<(), Error> {
         let key = digest(token);
         match self.table.begin(&key, login, limits).await {
             // Others have had to make room.
             Ok(ended) => ended.iter().for_each(|digest| self.forget_one(digest)),
             Err(error) if self.outage == Outage::KnownStay => {
-                log::warn!(cause:% = error; "A browser's login could not be written down; it is kept in memory, until this process ends");
+                log::warn!(cause:% = error; "A browser's login could not be stored; it is kept in memory until this process ends");
                 let (looked_at, noted) = (login.used, login.used);
                 let known = Known { login: login.clone(), looked_at, noted, place: Place::Memory };
                 self.known.insert(key.into(), Arc::new(Mutex::new(known)));
@@ -104,7 +104,7 @@ impl Logins {
         Ok(())
     }
 
-    /// The login that a token stands for, and marks it as used.
+    /// The login of a token, which is marked as used.
     pub(super) async fn used(
         &self,
         token: &str,
@@ -127,7 +127,7 @@ impl Logins {
             (known.login.clone(), must_note)
         };
         if must_note && let Err(error) = self.table.note_use(&digest, now).await {
-            log::warn!(cause:% = error; "The use of a browser's login could not be written down");
+            log::warn!(cause:% = error; "The use of a browser's login could not be recorded");
         }
         Ok(Some(Session { digest, login, is_fresh }))
     }

@@ -1,7 +1,7 @@
-//! Requests that another node answers, passed on to it over a connection of their own.
+//! Passes requests on to the node that answers them, each over its own connection.
 //!
-//! Bodies go both ways as they come, one piece at a time, and each side waits for the other. Whoever is silent for too long ends
-//! the exchange.
+//! Bodies are streamed both ways, one piece at a time, and each side waits for the other. A side that is silent for too long
+//! ends the exchange.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub(super) struct Bounds<'a> {
     pub(super) stop: &'a CancellationToken,
 }
 
-/// Passes a request on over a connection to a node that is ready for it. What is returned goes on while it is read.
+/// Passes a request on over a ready connection to a node. The returned answer is streamed.
 pub(super) async fn pass<L>(link: L, request: Request, bounds: &Bounds<'_>) -> Result<Response, Failure>
 where
     L: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -130,7 +130,7 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// The last is answered by whoever reads the body first.
+/// The last is answered by the side that reads the body first.
 const ABOUT_THE_CONNECTION: [&str; 9] = [
     "connection",
     "keep-alive",

@@ -1,4 +1,4 @@
-//! Who may make a query, or have a message opened, and when.
+//! Turns for queries and for opening messages.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Turns {
         Self { all, accounts: moka::sync::Cache::new(remembered.into()) }
     }
 
-    /// Waits until the account has its turn. Whoever has one must not wait for another of the same account.
+    /// Waits until the account has its turn. A caller that has one must not wait for another of the same account.
     pub(super) async fn take(&self, account: &Address) -> Result<Turn, AcquireError> {
         let own = self.accounts.get_with(account.key().to_string(), || Arc::new(Semaphore::new(1)));
         let own = own.acquire_owned().await?;

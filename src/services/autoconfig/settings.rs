@@ -8,11 +8,11 @@ crate::settings! {
         /// Whether they are answered.
         pub enabled: bool = true,
         /// Whether a proxy in front of this server answers at `autoconfig.DOMAIN` in its place. `postrider dns` and `postrider
-        /// doctor` want that name then; nothing else depends on it.
+        /// doctor` then expect that name; nothing else depends on it.
         pub proxied: bool = false,
         /// What people see as the name of the provider; unset for the name of their domain.
         pub display_name: Option<String> = None,
-        /// Largest question of Outlook in octets. A larger one is answered with 413.
+        /// Largest request of Outlook in octets. A larger one is answered with 413.
         pub largest_question: u32 = 65_536,
     }
 }

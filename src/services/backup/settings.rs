@@ -10,18 +10,19 @@ crate::settings! {
     pub struct BackupSettings {
         /// Where the backups are: a directory, which should lie on another disk than the mail, or `"s3://bucket/prefix"`.
         pub destination: Destination = Destination::Directory(PathBuf::from("/var/backup/postrider")),
-        /// A run after this time since the last full one reads every message again, in place of trusting that those it
-        /// knows have not changed. Nothing is stored twice either way.
+        /// After this time since the last full run, a run reads every message again instead of trusting that known ones have
+        /// not changed. Nothing is stored twice either way.
         pub full_every: Span = Span::days(7),
         /// How hard zstd tries, from 1 (fast) to 19 (small).
         pub compression: u8 = 3,
-        /// Size at which a pack file is closed and the next begun. An interrupted run reads again what was in the open one.
+        /// Size at which a pack file is closed and the next begun. An interrupted run must read the content of the open one
+        /// again.
         pub pack_size: ByteSize = ByteSize::mib(64),
         /// Who can read configuration and keys in backups: recipients of `age` (`age1…` or a public SSH key). The program
         /// `age` encrypts these files; without recipients they are stored as they are. Mail and database never are.
         pub age_recipients: Vec<String> = vec![],
-        /// Private keys and other secrets that the configuration names are not in backups: they must be kept elsewhere, for a
-        /// restored server needs them. Hashes of passwords are in the database, and stay.
+        /// Private keys and other secrets that the configuration names are not in backups: they must be kept elsewhere, because
+        /// a restored server needs them. Hashes of passwords are in the database, and stay.
         pub without_secrets: bool = false,
         /// Where `postrider backup push` copies the backups: `"s3://bucket/prefix"`, or for `rsync` `host:path` or
         /// `user@host:path` over ssh, `rsync://host/module/path`, or a directory. Nothing is ever removed there.
@@ -37,11 +38,11 @@ crate::settings! {
         pub append_only: bool = false,
         /// Directory in which `postrider backup drill` restores. It needs room for all mail.
         pub drill_directory: PathBuf = PathBuf::from("/var/tmp"),
-        /// Users whose mail a drill looks at over IMAP, others each time; 0 for all.
+        /// Users whose mail a drill checks over IMAP, different ones each time; 0 for all.
         pub drill_users: u32 = 10,
         /// Messages of each of them whose content it compares; 0 for all. Of the others it compares UID, size and flags.
         pub drill_messages: u32 = 200,
-        /// How far `create`, `verify`, `prune` and `push` leave processor and disk to others, from 0 to 19, as nice(1) has it.
+        /// How far `create`, `verify`, `prune` and `push` yield processor and disk to others, from 0 to 19, as in nice(1).
         pub nice: u8 = 10,
         /// Threads that read and compress; 0 for one per processor.
         pub threads: u16 = 0,
@@ -49,17 +50,17 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// Which backups are kept by `postrider backup prune`: those that one of these wants, and always the newest.
+    /// Which backups are kept by `postrider backup prune`: those that any of these settings keeps, and always the newest.
     pub struct RetentionSettings {
-        /// The last one of each of so many days with backups.
+        /// Number of days with backups of which the last one is kept.
         pub daily: u32 = 7,
-        /// The last one of each of so many weeks.
+        /// Number of weeks of which the last one is kept.
         pub weekly: u32 = 4,
-        /// The last one of each of so many months.
+        /// Number of months of which the last one is kept.
         pub monthly: u32 = 12,
-        /// All that are younger than so many days.
+        /// Backups younger than this many days are all kept.
         pub days: u32 = 2,
-        /// So many of the newest for which every message was read.
+        /// Number of the newest full backups (every message read) that are kept.
         pub full: u32 = 2,
     }
 }

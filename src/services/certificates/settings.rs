@@ -8,15 +8,14 @@ crate::settings! {
     /// let the server get its own (`tls.acme`). Suites and key exchanges are rustls' own choice: only modern ones,
     /// post-quantum first.
     pub struct TlsSettings {
-        /// Certificates with their keys. The first one is shown to clients that ask for a name which none of them has.
+        /// Certificates with their keys. Clients that ask for a name which no certificate has get the first one.
         pub certificates: Vec<CertificateFiles> = vec![],
         /// Certificates that the server gets and renews by itself, after those of `certificates`.
         pub acme: Vec<AcmeCertificate> = vec![],
-        /// Directory for what is got by ACME: accounts, certificates and their keys. The `mta` role writes there, all
-        /// roles read there.
+        /// Directory for ACME data: accounts, certificates and their keys. The `mta` role writes there, all roles read there.
         pub acme_state: PathBuf = PathBuf::from("/var/lib/postrider/acme"),
-        /// Directory for a certificate authority and a certificate that are made on the spot when they are missing, in
-        /// place of `certificates`: for trying things out. No other server and no client will trust them unasked.
+        /// Directory for a certificate authority and a certificate that are made on the spot when they are missing, in place of
+        /// `certificates`: for trying things out. No other server or client trusts them by itself.
         pub self_signed: Option<PathBuf> = None,
         /// Oldest version that is spoken. TLS 1.0 and 1.1 are not available (RFC 8996).
         pub oldest: TlsVersion = TlsVersion::Tls12,
@@ -24,14 +23,14 @@ crate::settings! {
         pub handshake_timeout: Span = Span::seconds(30),
         /// How often the files are looked at for changes. `postrider reload` and SIGHUP look at once.
         pub look_every: Span = Span::seconds(15),
-        /// From this long before a certificate's end on, every day brings a warning.
+        /// How long before a certificate expires daily warnings begin.
         pub warn_before: Span = Span::days(14),
-        /// How often every listener is asked by every name whether it serves the certificate that is meant. After a change
-        /// of certificates they are asked at once.
+        /// How often every listener is checked, under every name, for the right certificate. After a change of certificates
+        /// they are checked at once.
         pub check_every: Span = Span::hours(1),
         /// How long a listener may take to answer then.
         pub check_timeout: Span = Span::seconds(10),
-        /// Most names that are asked for.
+        /// Most names that are checked.
         pub check_names: u32 = 50,
         /// Certificates whose keys are published in the DNS.
         pub dane: DaneSettings = DaneSettings::default(),
@@ -49,11 +48,11 @@ crate::settings! {
         pub ports: Vec<u16> = vec![25],
         /// How often the DNS is asked again while one waits.
         pub look_every: Span = Span::minutes(10),
-        /// How long the key of one that waits must have been in the DNS before it is used: others remember what stood there
-        /// before (RFC 7671 §8.1), for as long as the records say they may.
+        /// How long the key of a waiting certificate must have been in the DNS before it is used: others cache the old records
+        /// (RFC 7671 §8.1) for as long as their TTL allows.
         pub settle: Span = Span::hours(1),
-        /// From this long before the end of the old certificate on, the new one is taken even if the DNS does not have its
-        /// key: mail programs refuse one that has ended.
+        /// How long before the old certificate expires the new one is used even if the DNS does not have its key: mail programs
+        /// reject an expired one.
         pub give_up_before: Span = Span::days(2),
     }
 }
@@ -66,7 +65,7 @@ crate::words! {
         /// If the published records match the old certificate but not the new one. While the DNS does not answer, its
         /// last answer counts.
         Published = "published",
-        /// Also where there are no records, or the DNS does not answer.
+        /// Also if there are no records, or the DNS does not answer.
         Always = "always",
     }
 }

@@ -8,7 +8,7 @@ use crate::foundations::settings::{ByteSize, Span};
 crate::words! {
     /// How a message that does not fit into a mailbox is refused.
     pub enum OverQuota {
-        /// 452 4.2.2: the sender's host tries again, for days, and the message arrives when room has been made.
+        /// 452 4.2.2: the sender's host keeps trying for days, and the message arrives once there is room.
         Defer = "defer",
         /// 552 5.2.2: the sender knows at once.
         Refuse = "refuse",
@@ -63,7 +63,7 @@ crate::settings! {
         /// Shares of a quota in per cent. A user whose mailbox reaches one of them through a delivery gets a letter in
         /// the inbox. Empty: nobody is notified.
         pub nearly_full: Vec<u32> = vec![80, 95],
-        /// How long a user who has been told of such a share is not told of it again.
+        /// How long a user who was notified of such a share is not notified of it again.
         pub nearly_full_again: Span = Span::days(7),
         /// How Sieve scripts take part in delivery.
         pub sieve: ScriptedSettings = ScriptedSettings::default(),
@@ -73,7 +73,7 @@ crate::settings! {
 }
 
 crate::words! {
-    /// What users' scripts have to do with mail that the filter calls junk.
+    /// Whether users' scripts run on mail that the filter calls junk.
     pub enum JunkScripts {
         /// They run, and what they store or discard counts: a script that files a message itself wins over the folder for junk.
         /// Nobody is answered, and nothing is passed on or refused.
@@ -84,7 +84,7 @@ crate::words! {
 }
 
 crate::words! {
-    /// What becomes of a message that a script files into a folder which does not exist.
+    /// What happens to a message that a script files into a missing folder.
     pub enum MissingFolder {
         /// The folder is created and subscribed.
         Create = "create",
@@ -97,22 +97,22 @@ crate::settings! {
     /// How Sieve scripts take part in delivery: those of the site, which run before and after a user's own.
     pub struct ScriptedSettings {
         /// Scripts of the site that run before those of the users, in this order. As long as a script keeps the message, the
-        /// next one runs. They are compiled when the configuration is loaded; `postrider check` tells mistakes.
+        /// next one runs. They are compiled when the configuration is loaded; `postrider check` reports errors.
         pub before: Vec<PathBuf> = Vec::new(),
-        /// Scripts of the site that run after those of the users, where these keep the message.
+        /// Scripts of the site that run after those of the users, if these keep the message.
         pub after: Vec<PathBuf> = Vec::new(),
         /// Directory with the site's scripts for `include :global "NAME"`, each as `NAME.sieve`.
         pub global: Option<PathBuf> = None,
-        /// What users' scripts have to do with mail that the filter calls junk.
+        /// Whether users' scripts run on mail that the filter calls junk.
         pub junk: JunkScripts = JunkScripts::File,
-        /// What becomes of a message that a script files into a folder which does not exist.
+        /// What happens to a message that a script files into a missing folder.
         pub missing_folder: MissingFolder = MissingFolder::Create,
-        /// For how long the same message is not passed on to the same address again when it is delivered again, nor stored again
-        /// in a folder where an attempt that ended half done has put it. Each further attempt begins this time anew.
+        /// For how long a message that is delivered again is neither redirected to the same address again, nor stored again in
+        /// a folder that an incomplete attempt has put it into. Each further attempt restarts this time.
         pub redirected_once_in: Span = Span::hours(12),
         /// Compiled scripts kept in memory. Beyond it, those that have not run for longest are compiled again when they run.
         pub cache: u32 = 1000,
-        /// Octets that they take in memory at the most, about: those that have not run for longest go first.
+        /// Approximate limit on their memory. Those that have not run for longest go first.
         pub cache_memory: ByteSize = ByteSize::mib(64),
     }
 }

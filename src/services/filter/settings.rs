@@ -13,13 +13,13 @@ use crate::foundations::address::Domain;
 use crate::foundations::settings::{ByteSize, Span};
 
 crate::settings! {
-    /// The spam filter: what speaks for and against a message gives it a score, and from which score on it is unwanted,
-    /// kept in quarantine or refused stands here.
+    /// The spam filter: evidence for and against a message gives it a score. These settings say from which score on it is
+    /// unwanted, kept in quarantine or refused.
     pub struct FilterSettings {
         /// Whether incoming mail is filtered at all. When false, everything is accepted unexamined.
         pub enabled: bool = true,
-        /// Score from which a message goes into the folder for unwanted mail. A message against which nothing is known has 0, so this
-        /// one and the next two are above it.
+        /// Score from which a message goes into the folder for unwanted mail. A message with no evidence against it has 0, so
+        /// this one and the next two must be greater.
         pub threshold: f64 = 5.0,
         /// Score from which a message is refused in the SMTP dialogue, unless a recipient wants it.
         pub refuse: f64 = 15.0,
@@ -31,13 +31,13 @@ crate::settings! {
         pub languages: Option<Vec<Language>> = None,
         /// How the language of a message is recognised.
         pub recognition: LanguageSettings = LanguageSettings::default(),
-        /// Other thresholds and languages for single recipients, by domain (`example.com`) or address (`ann@example.com`). Those
-        /// of a user's address hold for its tags (`ann+shop@example.com`) and for aliases that lead to this user alone, unless these
-        /// have their own.
+        /// Other thresholds and languages for single recipients, by domain (`example.com`) or address (`ann@example.com`).
+        /// Those of a user's address apply to its tags (`ann+shop@example.com`) and to aliases that lead to this user alone,
+        /// unless these have their own.
         pub recipients: BTreeMap<String, ThresholdSettings> = BTreeMap::new(),
         /// Time for all look-ups and scanners together. What has not answered by then counts as not available.
         pub deadline: Span = Span::seconds(20),
-        /// Networks whose mail is accepted without a look.
+        /// Networks whose mail is accepted unexamined.
         pub trusted: Vec<IpNet> = Vec::new(),
         /// How much of a message the filter looks at.
         pub limits: LimitSettings = LimitSettings::default(),
@@ -86,20 +86,20 @@ crate::settings! {
     /// that cannot be told from others of the same letters (among them `br`, `eu`, `ga`, `gl`, `is`, `ms`, `sq`) may be
     /// named; then no text in these letters counts as unread.
     pub struct LanguageSettings {
-        /// Letters that a text must have, quotes, signature, addresses and numbers apart; one of China, Japan or Korea counts
-        /// as three. The language of a shorter one is not known.
+        /// Least letters of a text, without quotes, signature, addresses and numbers; a Chinese, Japanese or Korean one counts
+        /// as three. The language of a shorter text is unknown.
         pub letters: usize = 150,
-        /// Octets of text by which the language is recognised. Before it counts as unread, eight times as much is searched for a
-        /// part in a language that is read. What comes after does not count.
+        /// Octets of text by which the language is recognised. Before a text counts as unread, eight times as much is searched
+        /// for a part in a language that is read. Text beyond that does not count.
         pub text: ByteSize = ByteSize::kib(1),
-        /// How sure one must be, from 0 to 1. Below this, the language counts as unknown.
+        /// How certain the result must be, from 0 to 1. Below this, the language counts as unknown.
         pub confidence: f64 = 0.95,
     }
 }
 
 crate::settings! {
-    /// How much of a message the filter looks at. What lies beyond a limit is not seen by rules and classifier, and
-    /// the limit that was reached is a signal of its own.
+    /// How much of a message the filter looks at. Rules and classifier do not see anything beyond a limit, and reaching a limit
+    /// is a signal of its own.
     pub struct LimitSettings {
         /// Octets of header. The rest of a longer header is not read.
         pub header: ByteSize = ByteSize::kib(256),
@@ -121,7 +121,7 @@ crate::settings! {
     pub struct RuleSettings {
         /// Whether the rules that come with this server are in force.
         pub builtin: bool = true,
-        /// Files with further rules, read in this order after the built-in ones; what a later one says wins. Lines that
+        /// Files with further rules, read in this order after the built-in ones; later ones override earlier ones. Lines that
         /// cannot be used are reported at start and by `postrider spam rules`.
         pub files: Vec<PathBuf> = Vec::new(),
     }
@@ -140,10 +140,10 @@ crate::settings! {
         pub account_tokens: usize = 100_000,
         /// Accounts whose tables are kept in memory; beyond it the one not used for the longest time is dropped.
         pub accounts_in_memory: usize = 32,
-        /// Whom messages teach that users move into the folder for unwanted mail, or out of it.
+        /// Whose classifier learns from messages that users move into or out of the folder for unwanted mail.
         pub moves: LearnFromMoves = LearnFromMoves::Everybody,
-        /// Messages that users have moved and that wait to be learned from, a quarter of it for one account. Those
-        /// beyond it are not learned from, and this is logged.
+        /// Most moved messages that wait to be learned from, at most a quarter of them from one account. Further ones are not
+        /// learned from, and this is logged.
         pub moves_waiting: usize = 10_000,
         /// How long a loaded table is used before changes by other processes are looked for.
         pub refresh: Span = Span::minutes(1),
@@ -163,8 +163,8 @@ crate::words! {
 }
 
 crate::settings! {
-    /// Who really sent a message: SPF, DKIM, DMARC and ARC are checked, and what they say counts in the score and
-    /// stands in the header (Authentication-Results).
+    /// Who really sent a message: SPF, DKIM, DMARC and ARC are checked. The results count in the score and are noted in the
+    /// header (Authentication-Results).
     pub struct AuthenticationSettings {
         /// Whether SPF, DKIM, DMARC and ARC are checked at all.
         pub enabled: bool = true,
@@ -181,7 +181,7 @@ crate::settings! {
 crate::words! {
     /// What a failed DMARC check leads to.
     pub enum DmarcAction {
-        /// What the domain's owner wishes: refuse, or put among unwanted mail.
+        /// The domain's policy is followed: refuse, or treat as unwanted.
         Obey = "obey",
         /// Only a higher score.
         Score = "score",
@@ -195,9 +195,9 @@ crate::settings! {
         pub zone: String = String::new(),
         /// What the list is about.
         pub about: ListSubject = ListSubject::Client,
-        /// What being on it weighs; negative for lists of good senders.
+        /// Weight of being listed; negative for lists of good senders.
         pub weight: f64 = 2.0,
-        /// What single answers weigh instead, by address, such as `"127.0.0.4" = 3.0`. An answer of weight 0 is no hit.
+        /// Other weights for particular answers, by address, such as `"127.0.0.4" = 3.0`. An answer of weight 0 is no hit.
         pub answers: BTreeMap<String, f64> = BTreeMap::new(),
     }
 }
@@ -222,9 +222,9 @@ crate::settings! {
         pub from: f64 = 2.5,
         /// How long a stranger must wait.
         pub delay: Span = Span::minutes(4),
-        /// How long a stranger may take to come back before he is one again.
+        /// How long a stranger may take to come back before counting as new again.
         pub window: Span = Span::days(2),
-        /// How long somebody who came back is known.
+        /// How long a sender that came back is remembered.
         pub remember: Span = Span::days(36),
     }
 }
@@ -239,7 +239,7 @@ crate::settings! {
         pub enabled: bool = false,
         /// Score from which a message is not beyond doubt.
         pub from: f64 = 1.0,
-        /// Score from which it is no matter of doubt any more; `spam.threshold` when unset.
+        /// Score from which there is no more doubt; `spam.threshold` when unset.
         pub to: Option<f64> = None,
         /// How long the sender must wait.
         pub delay: Span = Span::minutes(2),
@@ -252,11 +252,11 @@ crate::settings! {
     pub struct AutolearnSettings {
         /// Whether it learns by itself.
         pub enabled: bool = true,
-        /// Score, without classifier and reputation, up to which a message is learned as wanted, if also its author is shown to be
-        /// somebody our users have written to.
+        /// Score, without classifier and reputation, up to which a message is learned as wanted, if its author is also verified
+        /// as somebody our users have written to.
         pub wanted: f64 = 1.0,
-        /// Score, without classifier and reputation, from which a message is learned as unwanted, if also header and text each
-        /// have `each_side` of it.
+        /// Score, without classifier and reputation, from which a message is learned as unwanted, if header and text also
+        /// contribute `each_side` each.
         pub unwanted: f64 = 12.0,
         /// See `unwanted`.
         pub each_side: f64 = 3.0,
@@ -280,8 +280,8 @@ crate::words! {
 }
 
 crate::settings! {
-    /// DKIM signatures on outgoing mail, by which others see that it comes from our domains. Keys are named in `keys`,
-    /// or the server makes and exchanges them itself (`rotation`).
+    /// DKIM signatures on outgoing mail, by which others see that it comes from our domains. Keys are named in `keys`, or the
+    /// server makes and rotates them itself (`rotation`).
     pub struct DkimSettings {
         /// Keys. A message is signed with every key of its author's domain, or of the nearest domain above it that has one:
         /// an RSA and an Ed25519 key side by side, or the old and the new one while keys are exchanged.
@@ -295,9 +295,8 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// DKIM keys that are exchanged on a schedule, by the server itself: a new pair is announced ahead (`postrider dkim
-    /// list` prints its records), signs once the DNS shows it and the old pair has had its time, and retires with
-    /// overlap.
+    /// DKIM keys that are exchanged on a schedule, by the server itself: a new pair is announced ahead (`postrider dkim list`
+    /// prints its records), signs once it is in the DNS and the old pair's time is over, and retires with overlap.
     pub struct DkimRotationSettings {
         /// Directory for the keys, which only the server may read. Nothing is exchanged when unset.
         pub directory: Option<PathBuf> = None,
@@ -357,11 +356,11 @@ crate::settings! {
         pub address: Option<Endpoint> = None,
         /// How long one answer may take.
         pub timeout: Span = Span::seconds(30),
-        /// How long it may take for a whole message. Beyond it holds `on_failure`.
+        /// How long it may take for a whole message. Beyond it `on_failure` applies.
         pub message_timeout: Span = Span::minutes(5),
-        /// Octets of header fields and recipients that it may change in one message. Beyond it holds `on_failure`.
+        /// Octets of header fields and recipients that it may change in one message. Beyond it `on_failure` applies.
         pub changes: ByteSize = ByteSize::kib(512),
-        /// What happens when it does not answer, or sends what makes no sense.
+        /// What happens when it does not answer, or sends nonsense.
         pub on_failure: OnFailure = OnFailure::Accept,
     }
 }

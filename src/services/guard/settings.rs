@@ -37,29 +37,29 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// How much mail clients may bring that are none of our users, and mailboxes may get from them.
+    /// How much mail clients that are not our users may send, and mailboxes may get from them.
     pub struct TrafficSettings {
-        /// Messages a client may bring in a minute. Further ones are put off at MAIL with 450 4.7.1. 0 is no limit.
+        /// Messages a client may send in a minute. Further ones are deferred at MAIL with 450 4.7.1. 0 is no limit.
         pub messages_per_minute: u32 = 300,
-        /// Recipients a client may name in a minute. Further ones are put off with 450 4.7.1. 0 is no limit.
+        /// Recipients a client may name in a minute. Further ones are deferred with 450 4.7.1. 0 is no limit.
         pub recipients_per_minute: u32 = 1_000,
-        /// Recipients that do not exist which a client may name in an hour, over all its sessions. Each further one is a
-        /// failure (see `failures`). 0 is no limit.
+        /// Nonexistent recipients a client may name in an hour, over all its sessions. Each further one is a failure (see
+        /// `failures`). 0 is no limit.
         pub unknown_recipients_per_hour: u32 = 100,
-        /// Messages that one mailbox may get in an hour; only what was taken counts. Further ones are put off at RCPT with 450
+        /// Messages that one mailbox may get in an hour; only accepted ones count. Further ones are deferred at RCPT with 450
         /// 4.2.1. 0 is no limit.
         pub messages_per_mailbox_per_hour: u32 = 2_000,
     }
 }
 
 crate::settings! {
-    /// Who may connect, how often, and what follows from misbehaviour. A client is one IPv4 address or one IPv6 /64.
+    /// Who may connect, how often, and the consequences of misbehaviour. A client is one IPv4 address or one IPv6 /64.
     pub struct GuardSettings {
         /// Networks that are never slowed down, counted or banned.
         pub trusted: Vec<IpNet> = loopback(),
-        /// Connections of all clients and services together. Further ones are closed with a word of regret.
+        /// Connections of all clients and services together. Further ones are closed with a short apology.
         pub connections: u32 = 20_000,
-        /// A whole network (IPv4 /24, IPv6 /56) may have so many times what one client may. 0 is no limit.
+        /// A whole network (IPv4 /24, IPv6 /56) may have this many times what one client may. 0 is no limit.
         pub network_factor: u32 = 8,
         /// Mail from other hosts.
         pub smtp: ServiceRates = ServiceRates { per_minute: 30, at_once: 10 },
@@ -79,25 +79,26 @@ crate::settings! {
         pub traffic: TrafficSettings = TrafficSettings::default(),
         /// Errors in one session, since its last message, before every further answer is delayed.
         pub patient_errors: u32 = 5,
-        /// The delay for the first error too many; it grows by as much with each one after it.
+        /// The delay for the first of these errors; it grows by the same amount with each further one.
         pub error_delay: Span = Span::seconds(1),
         /// The longest delay of one answer, after an error or a failed login.
         pub longest_delay: Span = Span::seconds(15),
         /// Errors in one session, since its last message, after which it is closed (SMTP: 421 4.7.0).
         pub most_errors: u32 = 20,
-        /// How long a failed login or a session closed for errors is remembered against the client. With each further one this
-        /// time begins anew for all of them.
+        /// How long a failed login or a session closed for errors is remembered against the client. Each further one restarts
+        /// this time for all of them.
         pub memory: Span = Span::minutes(10),
         /// Failures within `memory` after which a client is banned. 0 never bans.
         pub failures: u32 = 10,
-        /// Failed logins of one account within `memory` after which only networks that have logged in to it before
-        /// may try again. Those of such networks do not count, and app passwords go on everywhere. 0 is no limit.
+        /// Failed logins of one account within `memory` after which only networks that have logged in to it before may try
+        /// again. Failures from such networks do not count, and app passwords keep working everywhere. 0 is no limit.
         pub account_failures: u32 = 20,
         /// Length of a client's first ban. Each one that follows within a day lasts twice as long.
         pub ban: Span = Span::minutes(10),
         /// Length of the longest ban.
         pub longest_ban: Span = Span::days(1),
-        /// How often bans of other processes and machines are looked for in the database. Own ones are written at once.
+        /// How often bans of other processes and machines are looked for in the database. Bans of this process are written at
+        /// once.
         pub share_every: Span = Span::seconds(10),
         /// Whether rate counts (connections, messages, recipients, what accounts send) are shared with other machines
         /// through the database every `share_every`, so that rates apply to all of them together.

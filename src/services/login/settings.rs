@@ -37,13 +37,13 @@ crate::words! {
 }
 
 crate::settings! {
-    /// How users prove who they are: passwords, app passwords and two-factor login. What follows from wrong passwords
-    /// is set in `[guard]`.
+    /// How users prove who they are: passwords, app passwords and two-factor login. The consequences of wrong passwords are set
+    /// in `[guard]`.
     pub struct LoginSettings {
         /// Cost of bcrypt for new passwords: each step up doubles the time. From 4 to 16. A wrong password takes as long for every
         /// name, whatever hash there is; where accounts have hashes that are dearer, up to four times as long.
         pub cost: u32 = 12,
-        /// For how long a successful login is remembered, so that the same password costs nothing again. `0s` never.
+        /// For how long a successful login is remembered, so that the same password need not be hashed again. `0s` never.
         pub remember: Span = Span::minutes(5),
         /// Most logins remembered. Beyond it the least used are forgotten.
         pub remembered: u32 = 10_000,
@@ -59,31 +59,31 @@ crate::settings! {
         pub rehash: Rehash = Rehash::Never,
         /// App passwords (one for each device) that a user may have. A further one is refused until another is revoked.
         pub app_passwords: u32 = 25,
-        /// How often at most it is written down that an app password or a browser's login was used.
+        /// Shortest time between two records that an app password or a browser's login was used.
         pub note_use_every: Span = Span::minutes(10),
         /// Who must have two-factor login.
         pub two_factor: TwoFactorPolicy = TwoFactorPolicy::Offered,
-        /// Domains whose users must have it although others need not.
+        /// Domains whose users must have it even if others need not.
         pub two_factor_domains: Vec<Domain> = vec![],
-        /// What the password opens of an account that has two-factor login, or must have it.
+        /// What the password alone gives access to if an account has two-factor login, or must have it.
         pub password_with_two_factor: PasswordReach = PasswordReach::Webmail,
         /// File with a key of at least 32 octets, such as `openssl rand -base64 32` makes, under which the secrets of
         /// two-factor login are sealed in the database (AES-256-GCM). Unset: they are stored as they are. When the key is
         /// lost, sealed secrets are too, and an administrator has to turn two-factor login off for their users.
         pub two_factor_key_file: Option<PathBuf> = None,
-        /// Codes that may be tried for an account without the right one. Further ones are refused for `two_factor_rest`,
-        /// wherever they come from.
+        /// Wrong codes that may be tried for an account in a row. Further ones are refused for `two_factor_rest`, wherever they
+        /// come from.
         pub two_factor_tries: u32 = 10,
         /// See `two_factor_tries`. The least is a minute.
         pub two_factor_rest: Span = Span::minutes(15),
-        /// For how long a browser that has shown a code need show none again, if its user wishes so. The password is asked for each
-        /// time, and changing it, or turning two-factor login off, ends it. `0s` asks for a code at every login.
+        /// For how long a browser that has entered a code is not asked for another, if its user chooses so. The password is
+        /// asked for each time; changing it, or turning two-factor login off, ends this. `0s` asks for a code at every login.
         pub two_factor_remember: Span = Span::days(30),
-        /// Browsers of one account that are remembered. Beyond it the one used longest ago has to show a code again.
+        /// Browsers of one account that are remembered. Beyond it the one used longest ago is asked for a code again.
         pub two_factor_browsers: u32 = 20,
-        /// How often it is looked whether the accounts and passwords of open sessions are still good. It is looked at once
-        /// when the command line or the webmail changes one; this finds what others have changed. A browser's login that was
-        /// ended elsewhere goes on for so long at most.
+        /// How often the accounts and passwords of open sessions are checked again. Changes by the command line or the webmail
+        /// are noticed at once; this finds changes made by other programs. A browser's login that was ended elsewhere lasts at
+        /// most this much longer.
         pub look_again: Span = Span::seconds(10),
     }
 }

@@ -17,12 +17,12 @@ crate::settings! {
     pub struct PolicySettings {
         /// The domain. It must be given.
         pub domain: Option<Domain> = None,
-        /// How serious it is.
+        /// How strict the policy is.
         pub mode: PolicyMode = PolicyMode::Testing,
         /// Hosts that take its mail, as its MX records name them; `*.example.com` stands for one label. Without any, our
         /// own name.
         pub mx: Vec<String> = Vec::new(),
-        /// How long others keep it. RFC 8461 §3.2 wants weeks once it is enforced, and a year at the most.
+        /// How long others keep it. RFC 8461 §3.2 recommends weeks once it is enforced, and allows a year at most.
         pub max_age: Span = Span::days(7),
     }
 }
@@ -34,7 +34,7 @@ crate::words! {
         Enforce = "enforce",
         /// Failures are reported (TLS-RPT), mail comes all the same.
         Testing = "testing",
-        /// There is none any more: what others remember is taken back.
+        /// There is none any more: others drop the one they remember.
         None = "none",
     }
 }

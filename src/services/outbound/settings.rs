@@ -18,13 +18,13 @@ crate::settings! {
         pub source_ipv6: Option<IpAddr> = None,
         /// Which kinds of addresses are used.
         pub families: Families = Families::Both,
-        /// Most addresses tried in one attempt. Beyond it the attempt has failed for now.
+        /// Most addresses tried in one attempt. After that the attempt has failed for now.
         pub addresses_tried: u32 = 5,
-        /// Most hosts talked to in one attempt, of those that answered. Beyond it the attempt has failed for now.
+        /// Most answering hosts tried in one attempt. After that the attempt has failed for now.
         pub sessions_tried: u32 = 2,
         /// Most messages over one connection. After that, or after five minutes, it is closed and a new one is opened.
         pub messages_per_connection: u32 = 100,
-        /// How hard TLS is insisted on where no route says otherwise.
+        /// What TLS is required where no route says otherwise.
         pub tls: TlsLevel = TlsLevel::May,
         /// Whether certificates are checked against signed TLSA records (DANE, RFC 7672). It needs `dns.dnssec`.
         pub dane: bool = true,
@@ -34,18 +34,18 @@ crate::settings! {
         pub authorities: Option<PathBuf> = None,
         /// Limits on waiting for the other end.
         pub timeouts: Timeouts = Timeouts::default(),
-        /// Ways for particular domains; the first that fits is taken.
+        /// Routes for particular domains; the first match is used.
         pub routes: Vec<RouteSettings> = Vec::new(),
     }
 }
 
 crate::settings! {
-    /// Policies by which domains insist on TLS (MTA-STS, RFC 8461), which are looked up before mail is sent to them.
-    /// Those of our own domains stand in `[mta_sts]`.
+    /// Policies by which domains insist on TLS (MTA-STS, RFC 8461), which are looked up before mail is sent to them. Those of
+    /// our own domains are in `[mta_sts]`.
     pub struct MtaStsSettings {
         /// Whether they are asked for and obeyed.
         pub enabled: bool = true,
-        /// Time for fetching one (RFC 8461 §3.3: 1 minute). After it the one known before holds, if there is one.
+        /// Time for fetching one (RFC 8461 §3.3: 1 minute). After it the previous one applies, if any.
         pub timeout: Span = Span::minutes(1),
         /// Domains whose policies are kept in memory. Beyond it the one that ends first is forgotten.
         pub domains: u32 = 10_000,
@@ -53,7 +53,7 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// The way for some domains: by which host, with which login and protection. A provider's relay for all mail has
+    /// The route for some domains: through which host, with which login and protection. A provider's relay for all mail has
     /// `domains = ["*"]`.
     pub struct RouteSettings {
         /// Domains it is for: `"example.com"`, `"*.example.com"` for those below it, or `"*"` for all.
@@ -64,9 +64,9 @@ crate::settings! {
         pub port: u16 = 25,
         /// How the connection is protected.
         pub protection: Protection = Protection::StartTls,
-        /// How hard TLS is insisted on.
+        /// What TLS is required.
         pub tls: TlsLevel = TlsLevel::May,
-        /// The mechanisms by which SPF knows the host (RFC 7208 §5), as its operator tells them: `"include:_spf.relay.example"`.
+        /// The SPF mechanisms for the host (RFC 7208 §5), as its operator publishes them: `"include:_spf.relay.example"`.
         /// `postrider dns` adds them to the records it prints. Without them, those of a host for all domains end in `?all`.
         pub spf: Option<String> = None,
         /// User name for logging in there.
@@ -97,14 +97,14 @@ crate::settings! {
         pub end: Span = Span::minutes(10),
         /// For the reply to QUIT.
         pub quit: Span = Span::seconds(5),
-        /// For all of an attempt to pass a message on, whatever hosts it leads to: none keeps a place busy longer by being slow
-        /// in each step.
+        /// For one whole attempt to pass a message on, over all its hosts: a host that is slow in each step cannot occupy a
+        /// connection for longer.
         pub attempt: Span = Span::hours(1),
     }
 }
 
 crate::words! {
-    /// How hard TLS is insisted on.
+    /// What TLS is required.
     pub enum TlsLevel {
         /// Used when offered, with any certificate; otherwise plain text.
         May = "may",

@@ -12,10 +12,10 @@ crate::settings! {
         pub longest_retry: Span = Span::hours(4),
         /// Age at which a recipient that cannot be reached is given up (RFC 5321 §4.5.4.1: at least 4 to 5 days).
         pub lifetime: Span = Span::days(5),
-        /// Attempts before which no recipient is given up for its age: neither a clock that was put far ahead nor a long time without
-        /// power ends what waits all at once.
+        /// Least attempts before a recipient is given up for its age, so that neither a clock set far ahead nor a long power
+        /// failure returns all waiting mail at once.
         pub attempts_before_giving_up: u32 = 5,
-        /// As `lifetime`, for notifications that nobody waits for.
+        /// The same as `lifetime`, for notifications.
         pub notification_lifetime: Span = Span::days(2),
         /// Age at which messages in quarantine are deleted, with an event; `"0s"` for never.
         pub quarantine_lifetime: Span = Span::days(30),
@@ -23,15 +23,16 @@ crate::settings! {
         pub warn_after: Span = Span::hours(4),
         /// Most connections to other hosts and to the mailboxes together. Beyond it groups wait in their lanes.
         pub connections: u32 = 100,
-        /// How long an attempt may keep one of these before it counts among `slow_connections` instead, so that hosts that take
-        /// long keep nobody waiting.
+        /// How long an attempt may hold one of these before it counts towards `slow_connections` instead, so that slow hosts do
+        /// not hold up other mail.
         pub slow_after: Span = Span::seconds(10),
-        /// Most connections beside those whose attempts take longer than `slow_after`. Beyond it the one that has taken longest
-        /// is given up for now, unless its message may have arrived: only then are hosts granted less than `outbound.timeouts`.
+        /// Most additional connections whose attempts take longer than `slow_after`. Beyond it the one that has taken longest
+        /// is given up for now, unless its message may have arrived: the only case in which hosts get less time than
+        /// `outbound.timeouts`.
         pub slow_connections: u32 = 200,
-        /// Octets a second at which a host that takes a message is not given up for that.
+        /// A host that takes a message at this many octets a second is not given up that way.
         pub slow_rate: ByteSize = ByteSize::kib(64),
-        /// Connections among `connections` that are kept for mailboxes and for destinations that took mail lately, and within
+        /// Connections among `connections` reserved for mailboxes and for destinations that recently accepted mail within
         /// `slow_after`.
         pub connections_for_quick: u32 = 25,
         /// Most connections to one destination.
@@ -50,8 +51,8 @@ crate::settings! {
         pub recipients_per_transaction: u32 = 100,
         /// Most recipients in memory, those of slow attempts apart. Further ones stay in the database until there is room.
         pub recipients_in_memory: u32 = 4000,
-        /// Most octets of messages in memory; a quarter is kept as `connections_for_quick` are. Beyond it a worker waits; one larger message
-        /// is taken alone.
+        /// Most octets of messages in memory; a quarter is reserved like `connections_for_quick`. Beyond it a worker waits; a
+        /// larger message is handled alone.
         pub memory: ByteSize = ByteSize::mib(256),
         /// How long a connection without work is kept for the next message.
         pub idle_connection: Span = Span::seconds(2),
@@ -59,8 +60,8 @@ crate::settings! {
         pub returned_size: ByteSize = ByteSize::kib(64),
         /// How often the queue's length is written down for the charts; `"0s"` for never.
         pub sample_every: Span = Span::minutes(5),
-        /// Who gets a notification that cannot be delivered. Without one it is dropped, as its event says, and so is what does not
-        /// reach this address.
+        /// Who gets a notification that cannot be delivered. Without one it is dropped, as its event says, and so is a
+        /// notification that cannot reach this address.
         pub double_bounces_to: Option<Address> = None,
     }
 }

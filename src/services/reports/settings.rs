@@ -19,17 +19,17 @@ crate::settings! {
         /// Whether domains that ask for it (`_smtp._tls` in their zone, RFC 8460) get a daily report on our TLS sessions
         /// with their hosts.
         pub tls: bool = true,
-        /// Sender of reports, to whom people may write about them. Without one, `postmaster` at the host name. A key in
+        /// Sender of reports, who gets questions about them. Without one, `postmaster` at the host name. A key in
         /// `spam.dkim.keys` for its domain, or for one above it, signs them; receivers of TLS reports insist on that.
         pub from: Option<Address> = None,
-        /// Reverse-path of reports, which gets to know when one cannot be delivered. Without one, the null reverse-path.
+        /// Reverse-path of reports, which is notified when one cannot be delivered. Without one, the null reverse-path.
         pub reverse_path: Option<Address> = None,
         /// Organisation named in the report. Without one, the host name.
         pub organization: Option<String> = None,
-        /// Within how long after midnight (UTC) the reports of the day before go out: each domain's at a moment of its
-        /// own, so that not all servers send at once.
+        /// Period after midnight (UTC) over which the reports of the day before are sent: each domain's at its own time, so
+        /// that not all servers send at once.
         pub spread: Span = Span::hours(4),
-        /// Most rows of one report. What was seen least is left out beyond it.
+        /// Most rows of one report. Beyond it the least frequent are left out.
         pub rows: u32 = 10_000,
         /// Addresses of ours that are named in our own `rua=` records. Reports in mail to them are kept for
         /// `postrider report`; the mail itself is delivered as any other, so each must be a user or an alias.

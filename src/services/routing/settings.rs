@@ -22,21 +22,21 @@ crate::settings! {
         /// What separates a user's name from a tag, as in `ann+lists@example.com` (RFC 5233). Its first character
         /// counts; empty for none.
         pub tag_separator: String = "+".to_owned(),
-        /// Where mail for `postmaster` and `abuse` of each of our domains and of this host goes, when no user or alias
-        /// has that name. Unset: to the domain's catch-all or, without one, to the first user of the domain (for the
-        /// host: of all), because RFC 5321 §4.5.1 wants it to go somewhere.
+        /// Recipient of mail for `postmaster` and `abuse` at our domains and this host, if no user or alias has that name.
+        /// Unset: the domain's catch-all or, without one, the domain's first user (for the host: the first of all), because RFC
+        /// 5321 §4.5.1 requires such mail to be accepted.
         pub postmaster: Option<Address> = None,
-        /// Where mail for users of this machine goes, such as `root@` and the name of this host, as programs of the machine
-        /// write it. Only they, our users and notifications of our own may write to these addresses, and only where no
-        /// user, alias or catch-all of ours has them. Unset: such mail is refused.
+        /// Recipient of mail that programs of this machine send to its system users, such as `root@` and the name of this host.
+        /// Only they, our users and our own notifications may write to these addresses, and only if no user, alias or catch-all
+        /// of ours has them. Unset: such mail is refused.
         pub machine_users: Option<Address> = None,
         /// What happens to mail for users who may not log in.
         pub disabled_users: DisabledUsers = DisabledUsers::Deliver,
         /// How many aliases may lead to each other in a row. An address that needs more is answered with 451 4.3.5, so
         /// that mail waits at its sender until the aliases are fixed.
         pub alias_depth: u32 = 10,
-        /// How many destinations one address may expand to, those passed on the way counted too. An address that needs
-        /// more is answered with 451 4.3.5.
+        /// How many destinations one address may expand to, including intermediate ones. An address that needs more is answered
+        /// with 451 4.3.5.
         pub alias_expansion: u32 = 1000,
         /// Senders of mail that aliases pass on to other servers.
         pub srs: SrsSettings = SrsSettings::default(),

@@ -9,10 +9,10 @@ crate::settings! {
         /// Where browsers reach this server, such as `"https://mail.example.com"`, when a proxy stands in front of it.
         /// Unset: `hostname`, and the port of the first `https` listener.
         pub address: Option<String> = None,
-        /// For how long a link is good, unless the command says otherwise.
+        /// For how long a link is valid, unless the command says otherwise.
         pub valid: Span = Span::days(7),
-        /// Characters a password must have at least. A shorter one is sent back to the page. (More than 71 octets are none
-        /// that bcrypt would tell apart, and are sent back too.)
+        /// Fewest characters of a password. The page rejects a shorter one, and one of more than 71 octets, which bcrypt would
+        /// cut off.
         pub shortest_password: u32 = 10,
     }
 }

@@ -9,11 +9,11 @@ crate::settings! {
     pub struct SieveSettings {
         /// Largest script. A larger one is not stored.
         pub script_size: ByteSize = ByteSize::mib(1),
-        /// How deep blocks, tests and lists of tests may stand in each other. What is deeper is a mistake.
+        /// How deep blocks, tests and lists of tests may be nested. Deeper nesting is an error.
         pub nesting: u32 = 32,
         /// Most commands and tests in one script. More are a mistake.
         pub commands: u32 = 10_000,
-        /// How many actions (keep, fileinto, redirect, reject, vacation, notify) may come of one message. One more ends the
+        /// How many actions (keep, fileinto, redirect, reject, vacation, notify) one message may cause. One more ends the
         /// script.
         pub actions: u32 = 32,
         /// How many addresses one message may be redirected to. One more ends the script. 0 forbids it altogether.
@@ -28,8 +28,7 @@ crate::settings! {
         pub variable_name: u32 = 64,
         /// How deep scripts may include each other. Deeper ends the script.
         pub include_depth: u32 = 10,
-        /// How many scripts may be included while one message is looked at, each counted as often as it runs. One more ends
-        /// the script.
+        /// How many scripts may be included for one message, each counted as often as it runs. One more ends the script.
         pub includes: u32 = 255,
         /// Largest compiled regular expression. One that would be larger is a mistake, or, when it comes from a variable, ends
         /// the script.
@@ -42,17 +41,17 @@ crate::settings! {
         pub work: u64 = 200_000_000,
         /// How many decoded octets of a message the `body` test and `extracttext` read. Further ones are not looked at.
         pub body: ByteSize = ByteSize::mib(4),
-        /// Most header fields of one message that `addheader` may have added. One more ends the script.
+        /// Most header fields that `addheader` may add to one message. One more ends the script.
         pub added_fields: u32 = 32,
         /// Longest field that `addheader` may add, in octets. A longer one ends the script.
         pub added_field_size: ByteSize = ByteSize::kib(2),
         /// Fields that scripts may neither add nor delete, besides `Received` and `Auto-Submitted`, which nobody may delete
         /// (RFC 5293 §6). The command does nothing then.
         pub protected_fields: Vec<String> = Vec::new(),
-        /// Shortest time after which the same sender gets an automatic reply again. What a script asks for below it is raised
-        /// to it (RFC 5230 §4.1, RFC 6131 §2).
+        /// Shortest time after which the same sender gets an automatic reply again. A shorter time in a script is raised to it
+        /// (RFC 5230 §4.1, RFC 6131 §2).
         pub vacation_least: Span = Span::days(1),
-        /// Longest such time. What a script asks for above it is lowered to it.
+        /// Longest such time. A longer time in a script is lowered to it.
         pub vacation_most: Span = Span::days(365),
         /// That time when a script does not say.
         pub vacation_default: Span = Span::days(7),

@@ -7,7 +7,8 @@ crate::settings! {
     pub struct SummarySettings {
         /// Who gets it. Unset: it is not sent.
         pub to: Option<Address> = None,
-        /// Its sender in the From field; `postmaster` at `hostname` when unset. The envelope has none, so nothing comes back.
+        /// Its sender in the From field; `postmaster` at `hostname` when unset. The envelope sender is empty, so nothing comes
+        /// back.
         pub from: Option<Address> = None,
     }
 }

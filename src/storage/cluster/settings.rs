@@ -9,7 +9,7 @@ crate::settings! {
     /// user's mailboxes (`docs/cluster.md`). A server that is alone leaves this out.
     pub struct ClusterSettings {
         /// The name of this node, different on every machine: letters, digits, `-` and `.`, at most 64. Empty: this machine is
-        /// alone, and nothing else here counts.
+        /// alone, and nothing else in this section applies.
         pub node: String = String::new(),
         /// Where the other nodes reach the `cluster` listener of this one, as `"host:port"` or `"address:port"`.
         pub address: String = String::new(),
@@ -22,8 +22,8 @@ crate::settings! {
         pub lease: Span = Span::seconds(15),
         /// How often the lease is renewed. At most a third of it.
         pub renew: Span = Span::seconds(4),
-        /// A node stops owning so long before its lease ends by the database's clock. What is being written then has so long to
-        /// be finished.
+        /// A node gives up its mailboxes this long before its lease ends by the database's clock. Writes in progress have this
+        /// long to finish.
         pub margin: Span = Span::seconds(2),
         /// How long the mailboxes of a user without sessions and deliveries stay with their node. Afterwards the node that
         /// is asked next takes them.

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use crate::foundations::settings::Span;
 
 crate::settings! {
-    /// How the database is used: connections, deadlines, and the file with its password. Which one it is says
-    /// `storage.database`.
+    /// How the database is used: connections, deadlines, and the file with its password. `storage.database` says which one.
     pub struct DatabaseSettings {
         /// File with the password for MariaDB, MySQL or PostgreSQL; one line, its end is ignored. Without it the
         /// password of the URL is used, if it has one.

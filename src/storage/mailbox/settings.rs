@@ -21,17 +21,17 @@ crate::settings! {
         /// Memory for the states of folders that no session has open. Beyond it the longest unused are written to
         /// their index and dropped.
         pub idle_memory: ByteSize = ByteSize::mib(64),
-        /// Most folders whose directories are held open at once; beyond it the longest unused are closed. Three file
-        /// descriptors each.
+        /// Most folders whose directories are held open at once, with three file descriptors each. Beyond it the longest unused
+        /// are closed.
         pub open_directories: u32 = 1024,
         /// Most jobs on files at once; further ones wait for their turn.
         pub parallel_jobs: u32 = 128,
         /// Of these, most jobs of one user; further ones wait, so that nobody keeps the others from their mail. It holds for
         /// users whose mail is opened after it has changed.
         pub jobs_per_user: u32 = 16,
-        /// Largest message that is summarised from its file, as where another program has put it into the folder: it is in memory
-        /// for that, one at a time. What needs the summary of a larger one (ENVELOPE, BODYSTRUCTURE) cannot be answered; its
-        /// source can be read. Not less than `smtp.message_size`.
+        /// Largest message that is summarised from its file, for example after another program has put it into the folder: it
+        /// is in memory for that, one at a time. For a larger one, requests that need the summary (ENVELOPE, BODYSTRUCTURE)
+        /// fail; its source can be read. Not less than `smtp.message_size`.
         pub summarized_size: ByteSize = ByteSize::mib(512),
         /// How long changes may wait before they are written to the index. A crash loses no mail or flags by it,
         /// only the time it takes to read the directory again.
@@ -46,8 +46,8 @@ crate::settings! {
         /// Most octets of all annotations of a folder together, and of the account. More are answered
         /// NO [METADATA TOOMANY].
         pub metadata_total: ByteSize = ByteSize::kib(256),
-        /// Changes that may wait for a session that has asked to be told of them (NOTIFY, RFC 5465). A session that does
-        /// not take them in time is told NOTIFICATIONOVERFLOW and nothing more until it asks again.
+        /// Changes that may wait for a session that uses NOTIFY (RFC 5465). A session that does not take them in time gets
+        /// NOTIFICATIONOVERFLOW and nothing more until it asks again.
         pub waiting_news: u32 = 1000,
     }
 }

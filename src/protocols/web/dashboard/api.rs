@@ -90,7 +90,7 @@ struct TimelineQuestion {
 async fn timeline(State(room): State<Arc<Room>>, Question(asked): Question<TimelineQuestion>) -> Response {
     match Range::from_word(asked.range.as_deref().unwrap_or("24h")) {
         Some(range) => Json(&*room.needs.overviewer.timeline(range).await).into_response(),
-        None => problem(StatusCode::BAD_REQUEST, "`range` is one of 6h, 24h, 7d and 30d."),
+        None => problem(StatusCode::BAD_REQUEST, "`range` must be one of 6h, 24h, 7d and 30d."),
     }
 }
 
@@ -219,7 +219,7 @@ async fn events(State(room): State<Arc<Room>>, Question(asked): Question<EventQu
     for word in asked.kind.iter().flat_map(|kinds| kinds.split(',')).filter(|word| !word.is_empty()) {
         match EventKind::from_word(word) {
             Some(kind) => kinds.push(kind),
-            None => return problem(StatusCode::BAD_REQUEST, format!("`{word}` is no kind of event.")),
+            None => return problem(StatusCode::BAD_REQUEST, format!("`{word}` is not a kind of event.")),
         }
     }
     let period = Period {

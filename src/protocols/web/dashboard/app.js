@@ -8,7 +8,7 @@ import { follows, isFirstPart, showEvents, showMailboxes, showQueue, showTail, s
 import { showOverview, showTimeline } from "./tiles.js";
 
 const EVERY = 10_000;
-/** How long an answer may take. Browsers wait for ever, and the page would go on saying that all is well. */
+/** How long an answer may take. Browsers wait for ever, and the page would keep saying that all is well. */
 const PATIENCE = 60_000;
 const PAGES = ["overview", "queue", "mailboxes", "events", "trace", "reports"];
 const RANGES = ["6h", "24h", "7d", "30d"];
@@ -139,10 +139,10 @@ listen([
   ...PAGES.map((page, n) => ({ keys: [String(n + 1)], words: `Page ${page}`, act: () => void (location.hash = `#${page}`) })),
   { keys: ["/"], words: "Search events or messages", act: search },
   { keys: ["r"], words: "Refresh now", act: () => void refresh("asked") },
-  { keys: ["p"], words: "Stop and go on refreshing", act: pause },
+  { keys: ["p"], words: "Pause and resume refreshing", act: pause },
   { keys: ["["], words: "Charts of a shorter time", act: () => zoom(-1) },
   { keys: ["]"], words: "Charts of a longer time", act: () => zoom(1) },
-  { keys: ["t"], words: "Light, dark or as the system has it", act: nextTheme },
+  { keys: ["t"], words: "Light, dark, or as in the system", act: nextTheme },
 ]);
 byId("pause").addEventListener("click", pause);
 byId("theme").addEventListener("click", nextTheme);

@@ -1,4 +1,4 @@
-//! Who may come in.
+//! Access control.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ async fn refusal(
             return Some(problem(StatusCode::FORBIDDEN, why));
         }
         if !is_our_name(room, settings, headers) {
-            let why = "The page is not known under this name; see dashboard.names in the configuration.";
+            let why = "The page is not served under this name; see dashboard.names in the configuration.";
             return Some(problem(StatusCode::FORBIDDEN, why));
         }
         return None;
@@ -84,10 +84,10 @@ fn is_our_name(room: &Room, settings: &DashboardSettings, headers: &HeaderMap) -
         || settings.names.iter().any(known)
 }
 
-/// What is served before a login.
+/// Pages served before a login.
 const OPEN: &[&str] = &["/login", "/dashboard.css", "/icon.svg", "/healthz", "/readyz"];
 
-/// Nothing but what the page itself brings may run or be loaded.
+/// Only the page's own resources may run or be loaded.
 const HEADERS: [(header::HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,

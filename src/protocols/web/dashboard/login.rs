@@ -22,7 +22,7 @@ use crate::services::guard::{Failure, Trust};
 use crate::services::login;
 use crate::storage::logins::Ending;
 
-/// What the form sends.
+/// The form's fields.
 #[derive(Deserialize)]
 pub(super) struct Credentials {
     password: String,
@@ -30,7 +30,7 @@ pub(super) struct Credentials {
     code: String,
 }
 
-/// How the guard and the journal call whoever logs in here. No mailbox has such a name.
+/// The name of this login for the guard and the journal. No mailbox has such a name.
 pub(super) const ADMINISTRATOR: &str = "administrator of the monitoring page";
 
 /// Where browsers keep a token; by a proxy with HTTPS, under a name that no other host of the domain can set (`__Host-`,
@@ -68,7 +68,7 @@ pub(super) async fn enter(
         return page(&room, StatusCode::FORBIDDEN, why);
     }
     let Ok(waiting) = room.waiting.try_acquire() else {
-        return page(&room, StatusCode::SERVICE_UNAVAILABLE, "Too many logins wait for their turn; try again later.");
+        return page(&room, StatusCode::SERVICE_UNAVAILABLE, "Too many logins are waiting; try again later.");
     };
     let mut steps = room.one_login.lock().await;
     if let Err(refusal) = room.needs.guard.may_log_in(&caller.client, ADMINISTRATOR) {
@@ -96,7 +96,7 @@ pub(super) async fn enter(
             "That is not the administrator's password, or the code is not right. This server has started a moment ago and \
              cannot tell which codes were used before; try again in a minute."
         }
-        Some(_) => "That is not the administrator's password, or the code is not right or was used already.",
+        Some(_) => "That is not the administrator's password, or the code is wrong or was already used.",
     };
     page(&room, StatusCode::UNAUTHORIZED, why)
 }
@@ -131,11 +131,11 @@ async fn let_in(
     let browser = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let login = begun(SessionId::generate(now), ADMINISTRATOR.to_owned(), password, now, client, browser);
     let Ok(token) = fresh() else {
-        return page(room, StatusCode::SERVICE_UNAVAILABLE, "The system gives no random numbers; try again later.");
+        return page(room, StatusCode::SERVICE_UNAVAILABLE, "The system provides no random numbers; try again later.");
     };
     if let Err(error) = room.logins.begin(&token, &login, &room.limits()).await {
-        log::warn!(cause:% = error; "A login to the monitoring page could not be begun");
-        return page(room, StatusCode::SERVICE_UNAVAILABLE, "The database is away; try again later.");
+        log::warn!(cause:% = error; "A login to the monitoring page could not be started");
+        return page(room, StatusCode::SERVICE_UNAVAILABLE, "The database cannot be reached; try again later.");
     }
     record(room, EventKind::LoginAccepted, caller, None);
     let cookie = cookie(cookie_name(caller), &token, length, caller.is_encrypted);
@@ -161,8 +161,7 @@ pub(super) async fn leave(
         };
         if let Err(error) = ended {
             log::warn!(cause:% = error; "A login to the monitoring page could not be ended");
-            let why =
-                "The login could not be ended, since the database is away. Close the browser, and try again later.";
+            let why = "The login could not be ended because the database cannot be reached. Close the browser, and try again later.";
             return problem(StatusCode::SERVICE_UNAVAILABLE, why);
         }
     }
@@ -266,7 +265,7 @@ impl UsedSteps {
     }
 }
 
-/// What a login has shown besides the password.
+/// The second factor of a login.
 enum Step {
     /// Nothing is wanted.
     Any,

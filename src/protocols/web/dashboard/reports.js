@@ -1,5 +1,5 @@
 // @ts-check
-// The page of reports that other servers have sent, and what the first page says of backups and certificates.
+// The page of reports from other servers, and the first page's facts about backups and certificates.
 
 import { age, byId, element, moment, number, rowsOf, size, some } from "./elements.js";
 
@@ -43,7 +43,7 @@ export function unusable(facts) {
   }
   return [...found].map(([names, { standsIn, problem }]) => ({
     standsIn,
-    words: standsIn ? `A certificate that nobody trusts stands in for ${names}${problem === null ? " until one is obtained" : `: ${problem}`}` : `The certificate for ${names} is still the old one: ${problem}`,
+    words: standsIn ? `A self-signed certificate replaces the one for ${names}${problem === null ? " until one is obtained" : `: ${problem}`}` : `The certificate for ${names} is still the old one: ${problem}`,
   }));
 }
 
@@ -84,7 +84,7 @@ export function tablesOfKeeping(facts) {
     served(state, facts.at),
     state.roles,
     element("code", { title: state.file }, state.public_key),
-  ]), "No process has certificates.");
+  ]), "No process has any certificates.");
 }
 
 /** @param {any} run */
@@ -123,8 +123,8 @@ export async function showReports(ask) {
     element("span", { class: row.passed ? "well" : "bad" }, row.passed ? "pass" : "fail"),
     row.result,
     number(row.count),
-  ]), "No report says anything about that time.");
-  rowsOf("report-list", answer.reports, () => answer.reports.map((/** @type {any} */ one) => [one.organization, one.domain, moment(one.begins), number(one.passed), element("span", { class: one.failed > 0 ? "bad" : "" }, number(one.failed))]), "No report has come.");
+  ]), "No reports cover that period.");
+  rowsOf("report-list", answer.reports, () => answer.reports.map((/** @type {any} */ one) => [one.organization, one.domain, moment(one.begins), number(one.passed), element("span", { class: one.failed > 0 ? "bad" : "" }, number(one.failed))]), "No reports have arrived.");
   const passed = answer.reports.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + one.passed, 0);
   const failed = answer.reports.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + one.failed, 0);
   const words = `${some(answer.reports.length, "report")}: ${number(passed)} passed, ${number(failed)} failed`;

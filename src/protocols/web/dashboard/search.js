@@ -38,7 +38,7 @@ export async function showQueue(ask, after) {
 export async function showMailboxes(ask) {
   const by = /** @type {HTMLInputElement | null} */ (document.querySelector("#by input:checked"))?.value ?? "quota";
   const { mailboxes } = await ask(`mailboxes?by=${by}&limit=200`);
-  rowsOf("usage", mailboxes, () => mailboxes.map((/** @type {any} */ one) => [one.address, size(one.stored), number(one.messages), quota(one)]), "No mailbox holds anything yet.");
+  rowsOf("usage", mailboxes, () => mailboxes.map((/** @type {any} */ one) => [one.address, size(one.stored), number(one.messages), quota(one)]), "All mailboxes are empty.");
 }
 
 /** @param {string} id */
@@ -53,7 +53,7 @@ export const follows = () => /** @type {HTMLInputElement} */ (form().elements.na
 let older = false;
 /** Which search is the last one asked for: an older one that is still looking gives up. */
 let search = 0;
-/** How often a search that has found nothing yet goes on by itself. */
+/** How often a search that has found nothing yet continues by itself. */
 const GOES_ON = 30;
 
 /** @param {Ask} ask @param {number} [from] */
@@ -72,13 +72,13 @@ export async function showEvents(ask, from) {
     if (mine !== search) return;
     if (answer.events.length > 0 || answer.next === null || round >= GOES_ON) break;
     from = answer.next;
-    byId("event-answer").textContent = `Nothing yet; everything since ${clock(answer.back_to)} on ${day(answer.back_to)} was looked at…`;
+    byId("event-answer").textContent = `Nothing yet; everything since ${clock(answer.back_to)} on ${day(answer.back_to)} was searched…`;
   }
   rowsOf("event-list", answer.events, () => answer.events.map((/** @type {any} */ one) => [
     moment(one.at),
     one.kind,
     element("details", {}, element("summary", {}, one.words), ids(one), element("pre", {}, JSON.stringify(one.details, null, 1))),
-  ]), "Nothing like that is known.");
+  ]), "No matching events are known.");
   const found = `${answer.events.length}${answer.more ? " or more" : ""} events`;
   const words = answer.back_to === null ? found : `${found} since ${clock(answer.back_to)} on ${day(answer.back_to)}`;
   if (byId("event-answer").textContent !== words) byId("event-answer").textContent = words;
@@ -96,7 +96,7 @@ export async function showTail(ask) {
   const { events } = await ask(`events?${new URLSearchParams({ limit: String(TAIL), kind })}`);
   // Another kind may have been chosen meanwhile.
   if (kind !== /** @type {HTMLSelectElement} */ (document.querySelector("#tail select")).value) return;
-  rowsOf("recent", [kind, events], () => events.map((/** @type {any} */ one) => [moment(one.at), one.kind, one.words, journey(one)]), kind ? "Nothing of that kind has happened." : "Nothing has happened yet.");
+  rowsOf("recent", [kind, events], () => events.map((/** @type {any} */ one) => [moment(one.at), one.kind, one.words, journey(one)]), kind ? "Nothing of this kind has happened." : "Nothing has happened yet.");
 }
 
 /** @param {any} event a link to all that belongs to it */
@@ -132,6 +132,6 @@ export async function showTrace(ask, about) {
   const count = found.journeys.length;
   const back = found.refusals_back_to;
   const looked = back === null ? "" : ` Recipients refused to this sender were looked for back to ${new Date(back / 1000).toLocaleString()} only; search the events for the address to see older ones.`;
-  const nothing = back === null ? "Nothing is known about that, or it is forgotten by now." : "Nothing was found.";
+  const nothing = back === null ? "Nothing is known about that, or it has already been deleted." : "Nothing was found.";
   status.textContent = (parts.length === 0 ? nothing : `${count} ${count === 1 ? "message" : "messages"}${found.cut ? "; there may be more, only the newest are shown" : ""}${looked ? "." : ""}`) + looked;
 }

@@ -34,7 +34,7 @@ pub type Asking<T> = Box<dyn Fn() -> BoxFuture<'static, Vec<T>> + Send + Sync>;
 /// Asks whether the process can do its work now; the error is for the log.
 pub type Readiness = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// What the room needs.
+/// The room's dependencies.
 pub struct Needs {
     /// Limits of HTTP.
     pub http: Live<HttpSettings>,

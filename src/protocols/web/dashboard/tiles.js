@@ -92,7 +92,7 @@ function tables(facts) {
     one.problem === null ? element("span", { class: "well brief" }, `yes, in ${one.milliseconds} ms`) : element("span", { class: "bad" }, `no: ${one.problem}`),
     one.certificate ? certificate(one.certificate) : element("span", { class: "quiet" }, "no TLS"),
     one.certificate ? element("span", { class: daysLeft(one, facts) < 14 ? "bad brief" : "brief" }, `in ${daysLeft(one, facts)} days`) : "",
-  ]), "This process knows of no listener.");
+  ]), "This process has no listeners.");
   rowsOf("destinations", [facts.queue.destinations, whole(60)], () => facts.queue.destinations.map((/** @type {any} */ one) => [
     one.destination, number(one.waiting), number(one.held), one.oldest === null ? "" : age(one.oldest, facts.at), one.last_reply ?? "",
   ]), "The queue is empty.");
@@ -100,7 +100,7 @@ function tables(facts) {
   for (const id of ["senders", "recipients"]) {
     rowsOf(id, facts[id], () => facts[id].map((/** @type {any} */ one) => [who(one.address), number(one.number)]), "Nobody yet.");
   }
-  rowsOf("fullest", facts.fullest, () => facts.fullest.map((/** @type {any} */ one) => [one.address, size(one.stored), quota(one)]), "No mailbox holds anything yet.");
+  rowsOf("fullest", facts.fullest, () => facts.fullest.map((/** @type {any} */ one) => [one.address, size(one.stored), quota(one)]), "All mailboxes are empty.");
   rowsOf("disks", facts.disks.map((/** @type {any} */ disk) => [disk.purpose, size(disk.free)]), () => facts.disks.map((/** @type {any} */ one) => [one.purpose, `${size(one.free)} of ${size(one.size)}`, meter(one.size - one.free, one.size, `used for ${one.purpose}`)]), "No disk is watched.");
   tablesOfKeeping(facts);
   rowsOf("bans", facts.bans, () => facts.bans.map((/** @type {any} */ one) => [element("code", {}, one.network), one.until === null ? "without an end" : moment(one.until), one.reason]), "Nobody is banned.");

@@ -1,4 +1,4 @@
-//! Answers that are no success.
+//! Error answers.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,11 +11,11 @@ use crate::services::dav::Unfit;
 use crate::storage::dav::{CollectionKind, Error};
 use crate::storage::{database, directory};
 
-/// Why a wish is not fulfilled.
+/// Why a request fails.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
-    /// The rule that is broken, as an element (RFC 4918 §16): namespace, name, and what stands in it.
+    /// The violated rule, as an element (RFC 4918 §16): namespace, name, and contents.
     rule: Option<(&'static str, &'static str, String)>,
     /// For people.
     pub(super) public: String,
@@ -39,7 +39,7 @@ impl Problem {
     pub(super) fn unsigned() -> Self {
         Self {
             ask: true,
-            ..Self::new(StatusCode::UNAUTHORIZED, "The address and the password of a mailbox here are wanted.")
+            ..Self::new(StatusCode::UNAUTHORIZED, "Log in with the address and password of a mailbox here.")
         }
     }
 
@@ -57,7 +57,7 @@ impl Problem {
 
     pub(super) fn ours(cause: &dyn std::fmt::Display) -> Self {
         log::error!("dav: {cause}");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The server has a passing problem. Try again in a moment.")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The server has a temporary problem. Try again in a moment.")
     }
 
     /// An object that is none.
@@ -76,7 +76,8 @@ impl Problem {
     pub(super) fn uid_conflict(kind: CollectionKind, href: &str) -> Self {
         let namespace = namespace(kind);
         let inside = format!("<href xmlns=\"DAV:\">{}</href>", escape(href));
-        let problem = Self::new(StatusCode::CONFLICT, "Another object has the same UID, or this one had another.");
+        let problem =
+            Self::new(StatusCode::CONFLICT, "Another object has the same UID, or this one had a different UID.");
         Self { rule: Some((namespace, "no-uid-conflict", inside)), ..problem }
     }
 }
@@ -132,7 +133,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let status = match error {
             Error::NoCollection | Error::NoObject => StatusCode::NOT_FOUND,
-            // RFC 4918 §9.3.1: what is there cannot be made.
+            // RFC 4918 §9.3.1: an existing resource cannot be created.
             Error::Exists => {
                 return Self::new(StatusCode::METHOD_NOT_ALLOWED, error.to_string()).rule(DAV, "resource-must-be-null");
             }
@@ -178,7 +179,7 @@ impl From<NoPlace> for Problem {
             NoPlace::Nothing => Self::missing(),
             NoPlace::BadName => Self::new(
                 StatusCode::FORBIDDEN,
-                "A name here has at most 200 characters, none of them a control character or a slash, and no blank at its ends.",
+                "A name here may have at most 200 characters, no control characters or slashes, and no spaces at its ends.",
             ),
         }
     }
@@ -187,7 +188,7 @@ impl From<NoPlace> for Problem {
 impl From<Bad> for Problem {
     fn from(bad: Bad) -> Self {
         match bad {
-            Bad::Malformed => Self::bad("This is no XML that is read here."),
+            Bad::Malformed => Self::bad("This XML cannot be read."),
             Bad::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "This request has too many elements."),
         }
     }

@@ -13,7 +13,7 @@ pub(super) async fn octets(asked: &Asked<'_>, body: Body, most: usize) -> Answer
     let account = asked.visitor.account.address.key();
     let read = asked.room.needs.bodies.read(Some(&account), body, most).await;
     read.map_err(|unread| match unread {
-        Unread::TooLarge => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("At most {most} octets are taken.")),
+        Unread::TooLarge => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("At most {most} octets are accepted.")),
         Unread::NoRoom => Problem::new(StatusCode::SERVICE_UNAVAILABLE, unread.to_string()),
         Unread::Broken => Problem::bad(unread.to_string()),
     })
@@ -31,6 +31,6 @@ pub(super) async fn xml(asked: &Asked<'_>, body: Body) -> Answer<Option<Element>
 
 /// A body of XML with this root.
 pub(super) async fn wanted(asked: &Asked<'_>, body: Body, local: &str) -> Answer<Element> {
-    let root = xml(asked, body).await?.ok_or_else(|| Problem::bad("A body is wanted."))?;
-    if root.is(DAV, local) { Ok(root) } else { Err(Problem::bad(format!("This is no `{local}`."))) }
+    let root = xml(asked, body).await?.ok_or_else(|| Problem::bad("A body is needed."))?;
+    if root.is(DAV, local) { Ok(root) } else { Err(Problem::bad(format!("This is not a `{local}`."))) }
 }

@@ -1,5 +1,5 @@
 //! The headers `If` (RFC 4918 §10.4), and `If-Modified-Since` and `If-Unmodified-Since` (RFC 9110 §13.1.3, §13.1.4). There are no
-//! locks here, so that no lock token is ever the one of a resource.
+//! locks here, so no lock token ever matches a resource.
 
 use axum::http::{StatusCode, header};
 use chrono::{DateTime, NaiveDateTime};
@@ -59,13 +59,13 @@ async fn by_date(asked: &Asked<'_>) -> Answer<Option<String>> {
     let Some(date) = asked.header("if-unmodified-since").and_then(date) else { return Ok(None) };
     match info(asked, &asked.place).await? {
         Some(info) if info.modified_at.unix_seconds() > date => {
-            Err(Problem::new(StatusCode::PRECONDITION_FAILED, "It has been stored since then."))
+            Err(Problem::new(StatusCode::PRECONDITION_FAILED, "It has been changed since then."))
         }
         found => Ok(found.map(|info| info.etag)),
     }
 }
 
-/// Whether whoever asks for an object has it already, by `If-Modified-Since`.
+/// Whether the client already has the object, by `If-Modified-Since`.
 pub(super) fn is_known_by_date(asked: &Asked<'_>, info: &ObjectInfo) -> bool {
     asked.header("if-modified-since").and_then(date).is_some_and(|date| info.modified_at.unix_seconds() <= date)
 }
@@ -92,7 +92,7 @@ async fn by_state(asked: &Asked<'_>) -> Answer<Option<Seen>> {
     for list in &lists {
         let there = match &list.tag {
             None => own.clone(),
-            // What is not here has no state.
+            // A missing resource has no state.
             Some(tag) => match Place::parse(tag, &asked.visitor.account.address) {
                 Ok(place) => etag(asked, &place).await?,
                 Err(_) => None,
@@ -111,7 +111,7 @@ async fn etag(asked: &Asked<'_>, place: &Place) -> Answer<Option<String>> {
     Ok(info(asked, place).await?.map(|info| info.etag))
 }
 
-/// What is known of an object; collections have no state.
+/// The state of an object; collections have none.
 async fn info(asked: &Asked<'_>, place: &Place) -> Answer<Option<ObjectInfo>> {
     let Place::Object(kind, name, object) = place else { return Ok(None) };
     let collections = &asked.room.needs.collections;

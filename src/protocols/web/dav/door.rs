@@ -1,4 +1,4 @@
-//! Who may come in.
+//! Access control.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::services::guard::Service;
 use crate::services::login::{LoginAttempt, Stay};
 use crate::storage::directory::Account;
 
-/// What is believed of connections; the webmail's settings.
+/// Which proxies are trusted; the webmail's settings.
 #[derive(Debug, Clone)]
 pub struct Trust {
     /// Reverse proxies whose word about others is taken.
@@ -28,7 +28,7 @@ pub struct Trust {
     pub plain_http: bool,
 }
 
-/// Whoever asks, logged in.
+/// The logged-in user.
 #[derive(Debug, Clone)]
 pub(super) struct Visitor {
     pub(super) account: Arc<Account>,
@@ -50,7 +50,7 @@ pub(super) struct Known {
 /// Lets in who has the password of a mailbox (RFC 7617).
 pub(super) async fn enter(room: &Room, caller: &Caller, headers: &HeaderMap, trust: &Trust) -> Answer<Visitor> {
     if !caller.is_private && !trust.plain_http {
-        let why = "This connection is not encrypted, so no password is taken over it. Use https.";
+        let why = "This connection is not encrypted, so no password is accepted over it. Use https.";
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     }
     let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok());

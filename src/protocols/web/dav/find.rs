@@ -57,7 +57,7 @@ impl Depth {
             }
             // RFC 4918 §9.1.1 allows to refuse what would be everything.
             _ => {
-                let why = "Ask for a depth of 0 or 1.";
+                let why = "Request a depth of 0 or 1.";
                 Err(Problem::new(StatusCode::FORBIDDEN, why).rule(DAV, "propfind-finite-depth"))
             }
         }
@@ -119,11 +119,11 @@ fn demand_room(out: &Multistatus) -> Answer<()> {
     if out.has_room(1 << 10) {
         return Ok(());
     }
-    let why = "There is more here than fits into one answer; ask for fewer properties, or use `sync-collection`.";
+    let why = "There is more here than fits into one answer; request fewer properties, or use `sync-collection`.";
     Err(Problem::new(StatusCode::INSUFFICIENT_STORAGE, why))
 }
 
-/// Whether the client does not want to be told what is not there.
+/// Whether the client does not want missing properties reported.
 pub(super) fn is_minimal(asked: &Asked<'_>) -> bool {
     asked.header("prefer").is_some_and(|prefer| prefer.split(',').any(|one| one.trim() == "return=minimal"))
 }

@@ -20,16 +20,18 @@ pub(super) async fn collection(asked: &Asked<'_>, body: Body) -> Answer<Response
     let stranger = asked.header("content-type").is_some_and(|kind| !kind.to_ascii_lowercase().contains("xml"));
     let root = body::xml(asked, body).await.map_err(|problem| match problem.status {
         // RFC 4918 §9.3.1: a body of a kind that is not known.
-        StatusCode::BAD_REQUEST if stranger => Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is no `mkcol`."),
+        StatusCode::BAD_REQUEST if stranger => {
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is not an `mkcol`.")
+        }
         _ => problem,
     })?;
     let Some(root) = root else {
         // Without a type it would be a plain collection, which nothing here can hold.
-        let why = "Say in the body which kind of collection is wanted, or use MKCALENDAR.";
+        let why = "Name the kind of collection in the body, or use MKCALENDAR.";
         return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(DAV, "valid-resourcetype"));
     };
     if !root.is(DAV, "mkcol") {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is no `mkcol`."));
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is not an `mkcol`."));
     }
     let wanted = match kind {
         CollectionKind::Calendar => (CALDAV, "calendar"),
@@ -38,7 +40,7 @@ pub(super) async fn collection(asked: &Asked<'_>, body: Body) -> Answer<Response
     let types = root.child(DAV, "set").and_then(|set| set.child(DAV, "prop"));
     let types = types.and_then(|prop| prop.child(DAV, "resourcetype"));
     if types.is_none_or(|types| types.child(wanted.0, wanted.1).is_none()) {
-        let why = format!("Here a collection is of the type `{}`.", wanted.1);
+        let why = format!("A collection here must be of the type `{}`.", wanted.1);
         return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(DAV, "valid-resourcetype"));
     }
     create(asked, Some(&root)).await
@@ -50,7 +52,7 @@ pub(super) async fn calendar(asked: &Asked<'_>, body: Body) -> Answer<Response> 
     }
     let root = body::xml(asked, body).await?;
     if root.as_ref().is_some_and(|root| !root.is(CALDAV, "mkcalendar")) {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is no `mkcalendar`."));
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is not an `mkcalendar`."));
     }
     create(asked, root.as_ref()).await
 }
@@ -66,7 +68,7 @@ async fn free(asked: &Asked<'_>) -> Answer<CollectionKind> {
         }
         Place::Object(kind, name, object) => {
             let Some(above) = collections.find(account, *kind, name).await? else {
-                return Err(Problem::new(StatusCode::CONFLICT, "The collection above it is not there."));
+                return Err(Problem::new(StatusCode::CONFLICT, "The parent collection does not exist."));
             };
             let taken = collections.object(&above, object).await?.is_some();
             Err(if taken { Problem::not_allowed() } else { misplaced(*kind) })
@@ -79,9 +81,9 @@ async fn free(asked: &Asked<'_>) -> Answer<CollectionKind> {
 fn misplaced(kind: CollectionKind) -> Problem {
     let refused = |why| Problem::new(StatusCode::FORBIDDEN, why);
     match kind {
-        CollectionKind::Calendar => refused("A calendar is made directly below `/dav/calendars/USER/`.")
+        CollectionKind::Calendar => refused("A calendar must be created directly below `/dav/calendars/USER/`.")
             .rule(CALDAV, "calendar-collection-location-ok"),
-        CollectionKind::AddressBook => refused("An address book is made directly below `/dav/contacts/USER/`.")
+        CollectionKind::AddressBook => refused("An address book must be created directly below `/dav/contacts/USER/`.")
             .rule(CARDDAV, "addressbook-collection-location-ok"),
     }
 }

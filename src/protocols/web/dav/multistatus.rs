@@ -13,7 +13,7 @@ pub(super) struct Multistatus {
     most: usize,
 }
 
-/// The element of a property, with what stands in it.
+/// The element of a property, with its contents.
 pub(super) fn element(name: &PropertyName, inside: &str) -> String {
     let prefix = match name.namespace.as_str() {
         DAV => "D",

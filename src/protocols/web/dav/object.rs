@@ -39,7 +39,7 @@ pub(super) async fn get(asked: &Asked<'_>) -> Answer<Response> {
         (header::CONTENT_TYPE, content_type(*kind, &found.info.component)),
         (header::ETAG, quoted(&found.info.etag)),
         (header::LAST_MODIFIED, http_date(found.info.modified_at)),
-        // What is in it is of others' making: a browser is not to show it as a page of ours.
+        // Its content comes from others: a browser must not show it as a page of ours.
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
     ];
     Ok((headers, found.content).into_response())
@@ -49,9 +49,9 @@ pub(super) async fn put(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     let Place::Object(kind, name, object) = &asked.place else { return Err(Problem::not_allowed()) };
     // RFC 9110 §14.5: a part must not be taken for the whole.
     if asked.headers.contains_key(header::CONTENT_RANGE) {
-        return Err(Problem::bad("An object is stored as a whole."));
+        return Err(Problem::bad("An object must be stored as a whole."));
     }
-    // RFC 4918 §9.7.1: what is to hold it must be there.
+    // RFC 4918 §9.7.1: the parent collection must exist.
     let collection = asked.collection(*kind, name).await;
     let collection = collection.map_err(|problem| match problem.status {
         StatusCode::NOT_FOUND => Problem::new(StatusCode::CONFLICT, "There is no such calendar or address book."),
@@ -106,7 +106,7 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Answer<Response> {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Reads what is to be stored, on a thread that may take its time, when it has its turn.
+/// Parses the object to be stored, on a thread that may block, when it has its turn.
 pub(super) async fn draft(kind: CollectionKind, name: String, content: Vec<u8>, most: usize) -> Answer<Draft> {
     let read = in_turn(move || match kind {
         CollectionKind::Calendar => CalendarObject::read(&content).map(|object| object.draft(&name, &content, most)),
@@ -115,7 +115,7 @@ pub(super) async fn draft(kind: CollectionKind, name: String, content: Vec<u8>, 
     read.await?.map_err(|unfit| Problem::unfit(kind, &unfit))
 }
 
-/// RFC 4791 §5.3.2.1, RFC 6352 §6.3.2.1. Who names no type is believed to know what he does.
+/// RFC 4791 §5.3.2.1, RFC 6352 §6.3.2.1. A request without a type is accepted.
 fn check_media_type(asked: &Asked<'_>, kind: CollectionKind) -> Answer<()> {
     let Some(given) = asked.header("content-type") else { return Ok(()) };
     let given = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -191,7 +191,7 @@ enum Comparison {
 }
 
 impl Comparison {
-    /// What stands in the quotes of a tag, where that is to be compared.
+    /// The quoted part of a tag, for comparison.
     fn of(self, tag: &str) -> &str {
         let opaque = match self {
             Self::Strong => tag,

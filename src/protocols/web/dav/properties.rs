@@ -27,7 +27,7 @@ pub(super) struct Writer<'a> {
     pub(super) account: &'a Account,
     pub(super) settings: &'a DavSettings,
     pub(super) wanted: &'a Wanted,
-    /// Whether what is not there is left out (`Prefer: return=minimal`, RFC 8144 §2.1).
+    /// Whether missing properties are left out (`Prefer: return=minimal`, RFC 8144 §2.1).
     pub(super) minimal: bool,
 }
 
@@ -150,7 +150,7 @@ impl Writer<'_> {
         out.properties(&href, &[(StatusCode::OK, found), (StatusCode::NOT_FOUND, missing)]);
     }
 
-    /// What stands in a property's element; `None` when the resource has no such property.
+    /// The contents of a property's element; `None` if the resource has no such property.
     fn value(&self, resource: &Resource<'_>, name: &PropertyName) -> Option<String> {
         if let Some(dead) = resource.dead().iter().find(|property| property.name == *name) {
             return Some(dead.value.clone());

@@ -1,4 +1,4 @@
-//! REPORT: queries, many objects at once, and what has changed.
+//! REPORT: queries, many objects at once, and changes.
 
 use axum::body::Body;
 use axum::http::{StatusCode, header};
@@ -26,7 +26,7 @@ const TOGETHER: u32 = 100;
 const AROUND: usize = 2 << 10;
 
 pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
-    let root = body::xml(asked, body).await?.ok_or_else(|| Problem::bad("A report has a body."))?;
+    let root = body::xml(asked, body).await?.ok_or_else(|| Problem::bad("A report needs a body."))?;
     let report = Report::parse(&root)?;
     let account = &asked.visitor.account.address;
     let turn = &asked.room.turns.take(account).await.map_err(|error| Problem::ours(&error))?;
@@ -36,7 +36,7 @@ pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
             (Report::Multiget(wanted, paths), Place::Home(_) | Place::Object(..)) => {
                 multiget((asked, turn), &wanted, &paths).await
             }
-            _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report is about a calendar or an address book.")),
+            _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report works only on a calendar or an address book.")),
         };
     };
     let collection = asked.collection(*kind, name).await?;
@@ -54,11 +54,11 @@ pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
             query((asked, turn), &collection, &wanted, Question::Cards(filter), (None, None), limit).await
         }
         (Report::FreeBusy(range), CollectionKind::Calendar) => free_busy((asked, turn), &collection, &range).await,
-        _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report is about another kind of collection.")),
+        _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report works only on another kind of collection.")),
     }
 }
 
-/// What is asked of objects.
+/// The condition on objects.
 #[derive(Clone)]
 enum Question {
     Calendar(ComponentFilter, Option<String>),
@@ -66,7 +66,7 @@ enum Question {
 }
 
 impl Question {
-    /// Whether an object is asked for. One that cannot be read any more is none of anybody's.
+    /// Whether an object matches. An unreadable one matches nothing.
     fn matches(&self, content: &[u8], most: usize) -> bool {
         match self {
             Self::Calendar(filter, zone) => CalendarObject::read(content)
@@ -134,7 +134,7 @@ async fn query(
             writer.write(&Resource::Object(collection, &object.info, Some(&text)), &mut out);
         }
         if Instant::now() >= until {
-            let why = "This query takes too long. Ask for a shorter time.";
+            let why = "This query takes too long. Request a shorter period.";
             let namespace = super::answer::namespace(collection.kind);
             return Err(
                 Problem::new(StatusCode::INSUFFICIENT_STORAGE, why).rule(namespace, "number-of-matches-within-limits")
@@ -236,7 +236,7 @@ async fn changes(
     let mut out = Multistatus::new(settings.answer.len());
     let (mut told, mut more) = (None, found.more);
     for (number, change) in &found.changes {
-        // What has no room is told by the next answer. At least one change is in each, without its content if need be.
+        // Changes that do not fit are in the next answer. Each has at least one change, without its content if necessary.
         if told.is_some() && !out.has_room(room_for(change, with_content)) {
             more = true;
             break;
@@ -301,7 +301,7 @@ async fn free_busy((asked, turn): (&Asked<'_>, &Turn), collection: &Collection, 
         if Instant::now() >= until || busy.len() > settings.objects as usize {
             return Err(Problem::new(
                 StatusCode::INSUFFICIENT_STORAGE,
-                "This query takes too long. Ask for a shorter time.",
+                "This query takes too long. Request a shorter period.",
             ));
         }
     }

@@ -26,7 +26,7 @@ impl Wanted {
     pub(super) fn of_find(root: Option<&Element>) -> Result<Self, Problem> {
         let Some(root) = root else { return Ok(Self::All) };
         if !root.is(DAV, "propfind") {
-            return Err(Problem::bad("This is no `propfind`."));
+            return Err(Problem::bad("This is not a `propfind`."));
         }
         if root.child(DAV, "propname").is_some() {
             return Ok(Self::Names);
@@ -34,7 +34,7 @@ impl Wanted {
         match (root.child(DAV, "prop"), root.child(DAV, "allprop")) {
             (Some(prop), _) => Self::of_prop(prop),
             (None, Some(_)) => Ok(Self::All),
-            (None, None) => Err(Problem::bad("A `propfind` says what it wants.")),
+            (None, None) => Err(Problem::bad("A `propfind` must say what it requests.")),
         }
     }
 
@@ -104,7 +104,7 @@ impl Report {
                 Ok(Self::FreeBusy(range(asked)?))
             }
             // RFC 3253 §3.6.
-            _ => Err(Problem::new(axum::http::StatusCode::FORBIDDEN, "This report is not known here.")
+            _ => Err(Problem::new(axum::http::StatusCode::FORBIDDEN, "This report is not supported here.")
                 .rule(DAV, "supported-report")),
         }
     }
@@ -122,13 +122,13 @@ fn is_modest(filter: &Element) -> bool {
 
 fn number(element: &Element) -> Result<u32, Problem> {
     let number = element.text().trim().parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| Problem::bad("A limit is a number above zero."))
+    number.ok_or_else(|| Problem::bad("A limit must be a number above zero."))
 }
 
 fn invalid_filter(namespace: &'static str) -> Problem {
     let status = axum::http::StatusCode::FORBIDDEN;
     let name = if namespace == CALDAV { "valid-filter" } else { "supported-filter" };
-    Problem::new(status, "This filter cannot be understood.").rule(namespace, name)
+    Problem::new(status, "This filter is not understood.").rule(namespace, name)
 }
 
 /// A `time-range` or `expand`: UTC, and open where a side is missing (RFC 4791 §9.9).
@@ -153,7 +153,7 @@ fn component_filter(element: &Element) -> Result<ComponentFilter, Problem> {
     if range.is_some()
         && !["VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VALARM"].iter().any(|known| name.eq_ignore_ascii_case(known))
     {
-        let why = "A `time-range` is known here for events, tasks, journal entries, busy times and alarms.";
+        let why = "A `time-range` is supported here for events, tasks, journal entries, busy times and alarms.";
         return Err(Problem::new(axum::http::StatusCode::FORBIDDEN, why).rule(CALDAV, "supported-filter"));
     }
     let named = |name: &'static str| element.elements().filter(move |child| child.is(CALDAV, name));
@@ -194,7 +194,7 @@ fn text_match(element: &Element, namespace: &'static str) -> Result<TextMatch, P
         _ => {
             let status = axum::http::StatusCode::FORBIDDEN;
             return Err(
-                Problem::new(status, "This collation is not known here.").rule(namespace, "supported-collation")
+                Problem::new(status, "This collation is not supported here.").rule(namespace, "supported-collation")
             );
         }
     };
@@ -239,7 +239,7 @@ pub(super) fn changes(root: &Element) -> Result<Vec<PropertyChange>, Problem> {
         if !sets && !element.is(DAV, "remove") {
             continue;
         }
-        let prop = element.child(DAV, "prop").ok_or_else(|| Problem::bad("A `set` or `remove` has a `prop`."))?;
+        let prop = element.child(DAV, "prop").ok_or_else(|| Problem::bad("A `set` or `remove` needs a `prop`."))?;
         for one in prop.elements() {
             changes.push(match sets {
                 true => PropertyChange::Set(Property { name: one.name(), value: one.inner() }),

@@ -1,4 +1,4 @@
-//! What the room needs from the rest of the house.
+//! What this room needs from other modules.
 
 use aws_lc_rs::hmac;
 
@@ -15,7 +15,7 @@ use crate::storage::dav::{Collections, Limits};
 use crate::storage::directory::Directory;
 use crate::storage::journal::Journal;
 
-/// What it is given; filled by `daemon::rooms`.
+/// Its dependencies; filled by `daemon::rooms`.
 pub struct Needs {
     /// Its own settings.
     pub settings: Live<DavSettings>,

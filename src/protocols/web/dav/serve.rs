@@ -38,11 +38,11 @@ pub(super) struct Asked<'a> {
     pub(super) visitor: &'a Visitor,
     pub(super) place: Place,
     pub(super) headers: &'a HeaderMap,
-    /// What the object was when the conditions of `If` were looked at.
+    /// The object when the conditions of `If` were evaluated.
     pub(super) seen: Option<Seen>,
 }
 
-/// What is served on one connection; nothing where it is switched off.
+/// The service on one connection; none if it is switched off.
 pub fn pages(room: &Arc<Room>, peer: Peer, encrypted: bool, trust: Trust) -> Router {
     if !room.needs.settings.get().enabled {
         return Router::new();
@@ -96,7 +96,7 @@ async fn allowed(room: &Room, visitor: &Visitor, place: &Place) -> Answer<&'stat
     })
 }
 
-/// Whoever wants the body takes it.
+/// Handlers that need the body take it.
 async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body) -> Answer<Response> {
     if parts.method == Method::OPTIONS {
         return Ok((StatusCode::OK, [(header::ALLOW, METHODS)]).into_response());
@@ -107,7 +107,7 @@ async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body)
     // RFC 9110 §9.1: one that nobody here knows is another matter than one that is not for this place. LOCK and UNLOCK are
     // known, and for no place.
     if !METHODS.split(", ").chain(["LOCK", "UNLOCK"]).any(|known| known == parts.method.as_str()) {
-        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "This method is not known here."));
+        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "This method is not supported here."));
     }
     ensure_defaults(room, &visitor, &place).await?;
     let mut asked = Asked { room, visitor: &visitor, place, headers: &parts.headers, seen: None };
@@ -125,7 +125,7 @@ async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body)
         let is_misplaced = problem.status == StatusCode::METHOD_NOT_ALLOWED;
         let mut response = problem.into_response();
         if is_misplaced {
-            // RFC 9110 §15.5.6: the answer says what is allowed.
+            // RFC 9110 §15.5.6: the answer lists the allowed methods.
             let methods = allowed(room, &visitor, &asked.place).await?;
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
         }
@@ -133,7 +133,7 @@ async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body)
     }
     let answered = room.needs.bodies.answer(&visitor.account.address.key(), result?).await;
     answered.map_err(|Untaken| {
-        let why = "Too much waits to be taken by this account at the moment. Try again soon.";
+        let why = "Too much is waiting for this account to receive it at the moment. Try again soon.";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
     })
 }
@@ -190,7 +190,7 @@ impl Asked<'_> {
         self.room.needs.journal.record(event.with("path", place.href(&self.visitor.account.address)));
     }
 
-    /// What it was not allowed to. That something is not there is no refusal.
+    /// Records a refusal. A missing resource is not one.
     fn refused(&self, method: &str, problem: &Problem) {
         if matches!(method, "GET" | "HEAD" | "PROPFIND" | "REPORT")
             && problem.status != StatusCode::INSUFFICIENT_STORAGE

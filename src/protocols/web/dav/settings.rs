@@ -19,7 +19,7 @@ crate::settings! {
         pub collections: u32 = 50,
         /// What all objects of one account may take. What would take more is refused with 507.
         pub space: ByteSize = ByteSize::mib(256),
-        /// Names of removed objects that a calendar or address book remembers for those who synchronise. A client that was
+        /// Names of removed objects that a calendar or address book remembers for clients that synchronise. A client that was
         /// away for longer compares everything again.
         pub removed: u32 = 10_000,
         /// Most properties of a calendar or address book, such as its name and colour. Further ones are refused with 507.
@@ -30,11 +30,11 @@ crate::settings! {
         pub request: ByteSize = ByteSize::mib(1),
         /// Most XML elements and attributes in such a request. One with more is refused with 413.
         pub elements: u32 = 50_000,
-        /// Largest answer. What goes beyond is answered as 507 and has to be asked for in smaller pieces.
+        /// Largest answer. Anything beyond is answered with 507 and must be requested in smaller pieces.
         pub answer: ByteSize = ByteSize::mib(64),
         /// Most changes that one answer tells of; a client asks again for the rest (RFC 6578).
         pub changes: u32 = 5_000,
-        /// Most recurrences of an event that are looked at. One that has still more counts as happening at any later time.
+        /// Most recurrences of an event that are looked at. An event with more counts as happening at any later time.
         pub recurrences: u32 = 10_000,
         /// How long a query may take. Then it is refused with 507.
         pub query: Span = Span::seconds(20),

@@ -13,23 +13,23 @@ use crate::storage::dav::{Overwrite, Stored, Transfer, TransferKind};
 pub(super) async fn transfer(asked: &Asked<'_>, of: TransferKind) -> Answer<Response> {
     let user = &asked.visitor.account.address;
     let Place::Object(kind, name, object) = &asked.place else {
-        let why = "Only events, tasks and contacts are copied and moved, not whole calendars.";
+        let why = "Only events, tasks and contacts can be copied and moved, not whole calendars.";
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     };
-    let target = asked.header("destination").ok_or_else(|| Problem::bad("A `Destination` is wanted."))?;
-    // RFC 4918 §9.8.5: what is not ours is refused by the other server, which is none of ours.
+    let target = asked.header("destination").ok_or_else(|| Problem::bad("A `Destination` is needed."))?;
+    // RFC 4918 §9.8.5: the destination is on a server that is not ours.
     if !is_here(asked, target) {
         return Err(Problem::new(StatusCode::BAD_GATEWAY, "The destination is on another server."));
     }
     let target = Place::parse(target, user)?;
     let Place::Object(to_kind, to_name, to_object) = &target else {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "The destination is no place for an object."));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "The destination cannot hold an object."));
     };
     if target == asked.place {
         return Err(Problem::new(StatusCode::FORBIDDEN, "Source and destination are the same."));
     }
     if to_kind != kind {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "A contact is no event, and an event no contact."));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "A contact cannot become an event, nor an event a contact."));
     }
     let overwrite = match asked.header("overwrite").map(str::trim) {
         None | Some("T" | "t") => Overwrite::Yes,

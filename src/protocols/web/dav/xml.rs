@@ -1,4 +1,4 @@
-//! XML as requests have it: a small tree, read within limits, and written again.
+//! XML of requests: a small tree, parsed within limits, and written again.
 
 use std::fmt::Write as _;
 
@@ -47,7 +47,7 @@ pub(super) struct Element {
     pub(super) children: Vec<Node>,
 }
 
-/// What stands in an element.
+/// The contents of an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     Element(Element),
@@ -132,7 +132,7 @@ impl Element {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// What stands in it, as XML that means the same anywhere.
+    /// Its contents, as XML that is valid in any context.
     pub(super) fn inner(&self) -> String {
         let mut out = String::new();
         for node in &self.children {

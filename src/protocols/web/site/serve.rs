@@ -26,7 +26,7 @@ use crate::storage::directory::Directory;
 /// Makes the pages for people, for one connection.
 pub type Pages = Box<dyn Fn(Peer, CancellationToken) -> Router + Send + Sync>;
 
-/// What the room needs.
+/// The room's dependencies.
 pub struct Room {
     /// Pages for people, where there are any.
     pub pages: Option<Pages>,
@@ -61,7 +61,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     let _pass = match room.guard.admit(&peer, Service::Web) {
         Ok(pass) => pass,
         Err(refusal) => {
-            log::debug!(session:% = session, peer:% = peer; "site: the client is not let in: {refusal}");
+            log::debug!(session:% = session, peer:% = peer; "site: the client was refused: {refusal}");
             return;
         }
     };
@@ -129,7 +129,7 @@ fn autoconfig(largest_question: usize) -> Router<Arc<Room>> {
 async fn thunderbird(State(room): State<Arc<Room>>, headers: HeaderMap) -> Response {
     let host = host(&headers).to_ascii_lowercase();
     let Ok(domain) = host.strip_prefix("autoconfig.").unwrap_or(&host).parse::<Domain>() else {
-        return (StatusCode::NOT_FOUND, "this is no name of a domain\n").into_response();
+        return (StatusCode::NOT_FOUND, "this is not the name of a domain\n").into_response();
     };
     tell(&room, &domain, XML, |offer, name| offer.thunderbird(&domain, name)).await
 }
@@ -138,7 +138,7 @@ async fn thunderbird(State(room): State<Arc<Room>>, headers: HeaderMap) -> Respo
 async fn outlook(State(room): State<Arc<Room>>, question: String) -> Response {
     match asked_address(&question) {
         Some(address) => tell(&room, address.domain(), XML, |offer, name| offer.outlook(&address, name)).await,
-        None => (StatusCode::BAD_REQUEST, "the question names no address in <EMailAddress>\n").into_response(),
+        None => (StatusCode::BAD_REQUEST, "the request names no address in <EMailAddress>\n").into_response(),
     }
 }
 
@@ -167,9 +167,9 @@ async fn tell(
             let text = answer(&room.offer, room.autoconfig.get().display_name.as_deref());
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
-        Ok(None) => (StatusCode::NOT_FOUND, "the mail of this domain is not here\n").into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, "this server has no mail for this domain\n").into_response(),
         Err(error) => {
-            log::warn!(error:% = error; "site: a mail program cannot be told its settings");
+            log::warn!(error:% = error; "site: a mail program could not get its settings");
             (StatusCode::SERVICE_UNAVAILABLE, "try again later\n").into_response()
         }
     }

@@ -15,7 +15,7 @@ use crate::foundations::secret::Secret;
 use crate::protocols::web::form::text;
 use crate::services::set_up::Error;
 
-/// What the form sends. Nothing of it is in another site's hands: the address of the page is the secret.
+/// The form's fields. Another site cannot forge them: the address of the page is the secret.
 #[derive(Deserialize)]
 pub(super) struct Chosen {
     password: String,
@@ -64,7 +64,7 @@ fn failed(room: &Room, error: &Error, again: &str) -> Response {
         Kind::Invalid => (StatusCode::BAD_REQUEST, again),
         _ => {
             log::warn!("A password could not be set by a link: {error}");
-            let later = "Your password could not be set just now. Try again in a minute.";
+            let later = "Your password could not be set at the moment. Try again in a minute.";
             return page(room, StatusCode::SERVICE_UNAVAILABLE, later, again);
         }
     };

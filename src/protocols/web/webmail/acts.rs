@@ -1,4 +1,4 @@
-//! What a reader does with messages: marks, moves, deletes them.
+//! Actions on messages: marking, moving, deleting.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ fn flags(words: &[String]) -> Answer<Flags> {
     let mut flags = Flags::NONE;
     for word in words {
         let known = FLAGS.iter().find(|(_, name)| name == word);
-        let known = known.ok_or_else(|| Problem::bad("Flags are seen, flagged, answered, forwarded and draft."))?;
+        let known = known.ok_or_else(|| Problem::bad("The flags are seen, flagged, answered, forwarded and draft."))?;
         flags |= known.0;
     }
     Ok(flags)
@@ -98,7 +98,7 @@ pub(super) async fn put(State(room): State<Arc<Room>>, reader: Reader, Wish(wish
     let (to, missing) = match (&wish.to, wish.role) {
         (Some(name), None) => (folder_name(name)?, Missing::Fail),
         (None, Some(role)) => (special(&reader, role)?, Missing::Create),
-        _ => return Err(Problem::bad("Either `to` or `role` says where messages go.")),
+        _ => return Err(Problem::bad("Give either `to` or `role` as the destination.")),
     };
     if to == *view.folder() {
         return Err(Problem::of(&reasons::THERE_ALREADY));

@@ -1,4 +1,4 @@
-//! Answers that are no success, and questions read from a request.
+//! Error answers, and parameters read from a request.
 
 use std::sync::Arc;
 
@@ -19,18 +19,18 @@ use crate::services::login::KeyError;
 use crate::storage::directory::Account;
 use crate::storage::{database, dav, directory, mailbox, scripts};
 
-/// Why a wish is not fulfilled: a status and a sentence for whoever sits before the page.
+/// Why a request fails: a status and a sentence for the user.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
     said: Said,
-    /// What the sentence names.
+    /// Values in the sentence.
     values: Vec<(&'static str, String)>,
 }
 
 #[derive(Debug)]
 enum Said {
-    /// What the page says in its reader's language.
+    /// The reason, which the page translates.
     Known(&'static Reason),
     /// What only programs get to see, or what others have said.
     Plain(String),
@@ -69,12 +69,12 @@ impl Problem {
         Self { status: self.status, ..Self::of(reason) }.with("why", why)
     }
 
-    /// As a note on what was done: that this did not follow.
+    /// As a note on a request that was otherwise carried out.
     pub(super) fn note(&self, reason: &'static Reason) -> Value {
         Self::of(reason).with("why", self.sentence()).told()
     }
 
-    /// Whether the same wish may be fulfilled later.
+    /// Whether the same request may succeed later.
     pub(super) fn is_passing(&self) -> bool {
         self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
     }
@@ -113,12 +113,12 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The node that has somebody's mailboxes is not there, or another one by now.
+/// The node with the user's mailboxes is unreachable, or has changed.
 pub(super) const fn with_another_node() -> Problem {
     Problem::of(&reasons::ELSEWHERE)
 }
 
-/// What was typed is no address.
+/// The typed text is not an address.
 pub(super) fn no_address(text: &str, why: &dyn std::fmt::Display) -> Problem {
     Problem::of(&reasons::NO_ADDRESS).with("address", text).with("why", why)
 }
@@ -252,7 +252,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     }
 }
 
-/// A wish in JSON.
+/// A request in JSON.
 pub(super) struct Wish<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<Room>> for Wish<T> {

@@ -1,5 +1,5 @@
-//! A ZIP file of attachments (APPNOTE.TXT 6.3.10), of which only the directory is in memory. What is attached is mostly compressed
-//! already, so it is stored as it is.
+//! A ZIP file of attachments (APPNOTE.TXT 6.3.10), of which only the directory is in memory. Attachments are mostly compressed
+//! already, so they are stored uncompressed.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
@@ -48,7 +48,7 @@ pub(super) fn archive(files: Vec<File>) -> Option<(Vec<Piece>, u64)> {
     Some((pieces, at))
 }
 
-/// What the directory and the head of a file both say of it.
+/// The fields that the directory and a file's local header share.
 fn about(file: &File) -> Option<Bytes> {
     let octets = u32::try_from(file.measure.octets).ok()?;
     let mut about = BytesMut::new();

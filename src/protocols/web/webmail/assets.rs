@@ -88,12 +88,12 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
     answer("index.html", &headers)
 }
 
-/// What the page loads.
+/// The files that the page loads.
 pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     answer(&name, &headers)
 }
 
-/// RFC 9110 §13.1.2: browsers ask whether what they have is still right, and mostly it is.
+/// RFC 9110 §13.1.2: browsers ask whether their copy is still current, and mostly it is.
 fn answer(name: &str, headers: &HeaderMap) -> Response {
     let Some(asset) = ASSETS.get(name) else {
         return problem(StatusCode::NOT_FOUND, "There is nothing here; see /api/openapi.json.");
@@ -133,7 +133,7 @@ mod tests {
     use super::super::reasons;
     use super::*;
 
-    /// The texts of a file, and what is to be filled into each.
+    /// The texts of a file, and the placeholders in each.
     fn texts(file: &str) -> BTreeMap<&str, BTreeSet<&str>> {
         let lines = ASSETS[file].text.lines();
         let text = |line: &'static str| line.strip_prefix("  ")?.strip_suffix("\",")?.split_once(": \"");

@@ -1,4 +1,4 @@
-//! Files that go along with a message: fetched from where they are, and written as its parts (RFC 2045, RFC 2183).
+//! Attachments of a message: fetched from where they are, and written as its parts (RFC 2045, RFC 2183).
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ struct Named {
     cid: Option<String>,
 }
 
-/// What is named at all has a value: a part that is none must not become the whole message.
+/// A parameter that is present has a value: an invalid part must not become the whole message.
 fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
@@ -146,7 +146,7 @@ fn is_kind(kind: &str) -> bool {
     parts.is_some_and(|(media, subtype)| word(media) && word(subtype) && !matches!(media, "multipart" | "message"))
 }
 
-/// The name of a file as parameters (RFC 2231 §3, §4), each on a line of its own.
+/// The name of a file as parameters (RFC 2231 §3, §4), each on its own line.
 fn file_parameters(name: &str) -> String {
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\') || c == ' ';
     let name: String = clean(name).replace(['/', '\\'], "_");
@@ -176,7 +176,7 @@ fn file_parameters(name: &str) -> String {
     lines.join(";")
 }
 
-/// Fetches what is to go along, from uploads and from messages.
+/// Fetches attachments from uploads and from messages.
 pub(super) async fn files(room: &Arc<Room>, reader: &Reader, attached: &[&Attached]) -> Answer<Vec<File>> {
     if attached.len() > MOST_FILES {
         return Err(Problem::of(&reasons::TOO_MANY_ATTACHMENTS).with("most", MOST_FILES));

@@ -1,4 +1,4 @@
-//! Makes a message (RFC 5322, RFC 2045) of what somebody has written on the page.
+//! Builds a message (RFC 5322, RFC 2045) from what a user has written on the page.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -52,7 +52,7 @@ pub(super) struct Letter {
     /// Whether a receipt is asked for (RFC 8098).
     #[serde(default)]
     receipt: bool,
-    /// How urgent it is, when that is not as usual.
+    /// How urgent it is, if not normal.
     #[serde(default)]
     priority: Option<Priority>,
     /// Whether its sender is to be told when it was delivered (RFC 3461).
@@ -145,7 +145,7 @@ pub(super) enum AnswerKind {
 /// The field in which a draft keeps it. It never leaves: only drafts have it.
 const ANSWERS: &str = "X-Postrider-Answers";
 
-/// The same for drafts of which the sender is to be told when they were delivered: the envelope says it of what is sent.
+/// The same for drafts that request a delivery notification; for sent mail the envelope does.
 const NOTIFY: &str = "X-Postrider-Notify";
 
 /// Whether a draft is one of these.
@@ -231,7 +231,7 @@ impl Letter {
         })
     }
 
-    /// Memory to put it together, which is given back when what is returned is dropped.
+    /// Memory to build it, released when the returned value is dropped.
     pub(super) async fn memory(&self, room: &Room, reader: &Reader) -> Answer<Share<String>> {
         let texts = self.text.len() + self.html.as_ref().map_or(0, String::len);
         let files = match self.inline.is_empty() && self.attachments.is_empty() {
@@ -260,7 +260,7 @@ impl Letter {
         digest(&all)
     }
 
-    /// Fetches what goes along and cleans what is formatted.
+    /// Fetches attachments and sanitises formatted text.
     pub(super) async fn body(&self, room: &Arc<Room>, reader: &Reader) -> Answer<Body> {
         if self.inline.iter().any(|picture| !is_content_id(&picture.cid)) {
             return Err(Problem::of(&reasons::PICTURE_NAME));
@@ -366,7 +366,7 @@ impl Body {
             out.push_str(&format!("Content-Type: multipart/alternative; boundary=\"{either}\"\r\n\r\n--{either}\r\n"));
             part("plain", &self.text, out);
             out.push_str(&format!("\r\n--{either}\r\n"));
-            // RFC 6047 §2.4: the method is told outside too.
+            // RFC 6047 §2.4: the method is in the header, too.
             part("calendar; method=REPLY", calendar, out);
             out.push_str(&format!("\r\n--{either}--\r\n"));
             return;
@@ -402,7 +402,7 @@ fn formatted(html: &str, names: Vec<String>) -> (String, String, Vec<String>) {
     (whole, text, names)
 }
 
-/// What is a Content-ID without its brackets (RFC 2392 §2), and needs no encoding in an address.
+/// A Content-ID without its brackets (RFC 2392 §2) that needs no encoding in a URL.
 pub(super) fn is_content_id(text: &str) -> bool {
     let parts = text.split_once('@');
     let word = |word: &str| {
@@ -418,7 +418,7 @@ impl Correspondent {
     }
 }
 
-/// An address field. In a draft what is no address yet stays as it was typed.
+/// An address field. In a draft, incomplete addresses stay as typed.
 fn list(name: &str, people: &[Correspondent], purpose: Purpose) -> Answer<String> {
     let parsed: Answer<Vec<Address>> = people.iter().map(Correspondent::parsed).collect();
     match (parsed, purpose) {

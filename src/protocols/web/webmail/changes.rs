@@ -1,7 +1,6 @@
-//! Telling the page of changes as they happen, as server-sent events.
+//! Notifies the page of changes as they happen, as server-sent events.
 //!
-//! Nothing but "look again" is told: what has changed the page then asks for as always. So a page that has missed something
-//! misses nothing.
+//! An event says only "look again"; the page then fetches the changes by its usual requests. So a missed event loses nothing.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -64,7 +63,7 @@ pub(super) struct Question {
     folder: String,
 }
 
-/// What a page is told about.
+/// What a page is notified of.
 struct Watch {
     room: Arc<Room>,
     /// Digest of the login's token.

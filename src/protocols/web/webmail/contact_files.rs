@@ -1,4 +1,4 @@
-//! Contacts in files: vCards (RFC 2426, RFC 6350) and tables (RFC 4180), taken over and given out.
+//! Contacts in files: vCards (RFC 2426, RFC 6350) and tables (RFC 4180), imported and exported.
 
 use std::sync::Arc;
 
@@ -147,7 +147,7 @@ fn cards(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A card as it is stored: as it came, with a UID if it has none; what cannot be stored so, by what is shown of it.
+/// A card as it is stored: unchanged, but with a UID; if that is impossible, rebuilt from what is shown of it.
 fn taken_over(card: &str, most: usize, now: Timestamp) -> Answer<Draft> {
     // The same file twice is the same contacts.
     let id = etag(card.as_bytes());
@@ -208,7 +208,7 @@ pub(super) struct Form {
 enum Written {
     /// Each card as it is stored, with all that programs have written into it.
     Vcf,
-    /// A table of what the webmail shows.
+    /// A table of the fields that the webmail shows.
     Csv,
 }
 
@@ -243,7 +243,7 @@ fn shown(object: &Object) -> Particulars {
     Particulars::of(&String::from_utf8_lossy(&object.content))
 }
 
-/// What is written before all contacts, and of each.
+/// The heading, and the text of each contact.
 fn pieces(walk: Walk, before: String, write: impl Fn(&str, &Object) -> String + Copy + Send + 'static) -> Body {
     let contacts = futures_util::stream::unfold(Some(walk), move |walk| async move {
         let mut walk = walk?;

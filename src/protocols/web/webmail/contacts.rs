@@ -1,4 +1,4 @@
-//! The address books, which other programs see by CardDAV.
+//! The address books that other programs see by CardDAV.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Walk {
         Ok(Self { room: Arc::clone(room), account, books, after: String::new() })
     }
 
-    /// What is made of each of the next contacts; `None` when there are no more.
+    /// The converted next contacts; `None` when there are no more.
     pub(super) async fn next<T: Send + 'static>(
         &mut self,
         make: impl Fn(&str, &Object) -> T + Copy + Send + 'static,
@@ -87,7 +87,7 @@ impl Walk {
     }
 }
 
-/// What is made of each contact of all address books.
+/// Each contact of all address books, converted.
 pub(super) async fn each<T: Send + 'static>(
     room: &Arc<Room>,
     reader: &Reader,
@@ -171,7 +171,7 @@ impl Known {
     }
 }
 
-/// Stores a contact. Of one that is there, only what was changed is rewritten.
+/// Stores a contact. In an existing one, only changed fields are rewritten.
 pub(super) async fn save(State(room): State<Arc<Room>>, reader: Reader, Wish(wish): Wish<Saving>) -> Answer<Response> {
     let (needs, now) = (&room.needs, room.needs.clock.now());
     let contact = wish.contact.checked().map_err(unfit)?;

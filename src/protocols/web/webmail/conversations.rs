@@ -90,7 +90,7 @@ fn row(view: &View, uid: u32) -> Option<Row> {
     view.row(view.sequence(Uid::new(uid)?)?)
 }
 
-/// One line for a conversation: its last message, with what the others add to it.
+/// One line for a conversation: its last message, with details from the others.
 fn together(view: &View, group: &[u32], known: &mut BTreeMap<u32, Line>) -> Option<Line> {
     let mut before: Vec<Line> = Vec::new();
     for uid in &group[group.len().saturating_sub(SENDERS)..] {

@@ -1,4 +1,4 @@
-//! Contacts as a table (RFC 4180), with the names of columns that other programs use.
+//! Contacts as a table (RFC 4180), with the column names that other programs use.
 
 use crate::services::dav::Particulars;
 
@@ -82,7 +82,7 @@ fn contact(columns: &[Column], record: &[String]) -> Particulars {
     contact
 }
 
-/// The lines of a table. What separates cells is what the first line has most of.
+/// The lines of a table. The separator is the candidate most frequent in the first line.
 fn records(text: &str) -> Vec<Vec<String>> {
     let first = text.lines().next().unwrap_or_default();
     let separator = [',', ';', '\t'].into_iter().max_by_key(|c| (first.matches(*c).count(), *c == ',')).unwrap_or(',');
@@ -158,7 +158,7 @@ impl Columns {
     }
 }
 
-/// One text for each column; what has been added to a contact since they were counted goes into the last.
+/// One text for each column; values added to a contact since they were counted go into the last.
 fn spread(texts: &[String], columns: usize) -> impl Iterator<Item = String> {
     (1..=columns).map(move |n| match n == columns {
         true => texts.get(n - 1..).unwrap_or_default().join(SEVERAL),

@@ -1,4 +1,4 @@
-//! What users type into their other programs, and a profile for those of Apple.
+//! Settings for users' other programs, and a profile for Apple's devices.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ pub(super) async fn show(State(room): State<Arc<Room>>, reader: Reader) -> Answe
     Ok(Json(shown).into_response())
 }
 
-/// The profile for the account of whoever asks.
+/// The profile for the signed-in account.
 pub(super) async fn apple(State(room): State<Arc<Room>>, reader: Reader) -> Answer<Response> {
     let settings = room.needs.autoconfig.get();
     let profile = room.needs.offer.apple(&reader.account.address, settings.display_name.as_deref());

@@ -1,4 +1,4 @@
-//! Who may come in.
+//! Access control.
 
 use std::sync::{Arc, OnceLock};
 
@@ -27,7 +27,7 @@ use crate::storage::directory::Account;
 use crate::storage::logins::Ending;
 use crate::storage::mailbox::{Access, FolderName, User, View};
 
-/// Whoever asks, signed in. Perhaps all that is open yet is turning two-factor login on.
+/// The signed-in user, who may be allowed only to turn on two-factor login so far.
 pub(super) struct Member {
     pub(super) session: SessionId,
     /// Digest of the login's token.
@@ -65,7 +65,7 @@ impl FromRequestParts<Arc<Room>> for Member {
 }
 
 impl Member {
-    /// Whoever has this login, whoever the page is of.
+    /// The user of this login, whichever account the page shows.
     async fn signed_in(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
         // What guards the door has noted who asks.
         let caller = parts.extensions.get::<Caller>().copied().ok_or_else(signed_out)?;
@@ -103,7 +103,7 @@ fn note(parts: &mut Parts, account: &Arc<Account>) {
 #[derive(Debug, Clone, Default)]
 struct Asking(Arc<OnceLock<String>>);
 
-/// Whoever asks, signed in.
+/// The signed-in user.
 #[derive(Clone)]
 pub(super) struct Reader {
     pub(super) login: Login,
@@ -191,7 +191,7 @@ pub(super) async fn account(room: &Room, session: &Session) -> Answer<Option<Arc
     {
         return Ok(Some(account));
     }
-    // What is remembered may be older than the login.
+    // The cached data may be older than the login.
     Ok(directory.account_now(&address).await?.filter(holds).map(Arc::new))
 }
 
@@ -257,13 +257,13 @@ pub(super) async fn guard(
     response
 }
 
-/// For what is the same as long as its address is.
+/// For content that never changes at its address.
 const KEPT: &str = "private, max-age=300";
 
 /// Every request that changes something carries this field.
 const MARK: &str = "x-postrider";
 
-/// Nothing but what the page itself brings may run or be loaded.
+/// Only the page's own resources may run or be loaded.
 const HEADERS: [(HeaderName, &str); 7] = [
     (
         header::CONTENT_SECURITY_POLICY,

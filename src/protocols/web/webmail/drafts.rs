@@ -27,7 +27,7 @@ use crate::storage::mailbox::{Access, AppendOptions, Flags, FolderName, Missing,
 pub(super) struct Draft {
     letter: Letter,
     replaces: Option<u32>,
-    /// Chosen by the page, another one each time: by it a wish whose answer was lost is known when it comes again.
+    /// Chosen by the page, new each time: it identifies a request repeated because its answer was lost.
     key: Option<String>,
 }
 
@@ -55,7 +55,7 @@ pub(super) async fn save(State(room): State<Arc<Room>>, reader: Reader, Wish(dra
     Ok(Json(work.await??).into_response())
 }
 
-/// The older draft goes once the new one is on disk.
+/// The older draft is removed once the new one is on disk.
 async fn store(room: &Arc<Room>, reader: &Reader, draft: &Draft) -> Answer<Value> {
     may_use(room, reader, &draft.letter.sender()?).await?;
     let _memory = draft.letter.memory(room, reader).await?;
@@ -87,7 +87,7 @@ async fn store(room: &Arc<Room>, reader: &Reader, draft: &Draft) -> Answer<Value
     Ok(json!({ "folder": folder.as_str(), "uid": appended.uid.get(), "attachments": attachments }))
 }
 
-/// Removes a draft that something newer has taken the place of. What is no draft stays.
+/// Removes a draft that was replaced by something newer. Other messages stay.
 pub(super) async fn discard(reader: &Reader, folder: &FolderName, uid: u32) {
     let removed = async {
         let view = reader.user.open(folder, Access::ReadWrite).await?;
@@ -97,17 +97,17 @@ pub(super) async fn discard(reader: &Reader, folder: &FolderName, uid: u32) {
         }
     };
     if let Err(error) = removed.await {
-        log::warn!(user:% = reader.login.address, error:% = error; "An old draft stays beside the new one");
+        log::warn!(user:% = reader.login.address, error:% = error; "An old draft remains beside the new one");
     }
 }
 
-/// The octets of a draft that goes once something newer is there, which makes room for that.
+/// The octets of a draft that its replacement will free.
 pub(super) async fn size(reader: &Reader, folder: &FolderName, uid: u32) -> Option<u64> {
     let view = reader.user.open(folder, Access::ReadOnly).await.ok()?;
     row(&view, uid).map(|row| row.size)
 }
 
-/// The row of a draft. What is no draft is never replaced.
+/// The row of a draft. Other messages are never replaced.
 fn row(view: &View, uid: u32) -> Option<Row> {
     let row = view.sequence(Uid::new(uid)?).and_then(|sequence| view.row(sequence))?;
     row.flags.contains(Flags::DRAFT).then_some(row)

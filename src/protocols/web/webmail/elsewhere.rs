@@ -1,7 +1,7 @@
 //! Requests for mailboxes that another node has.
 //!
-//! This node finds out whose request it is and passes it on as it is; the owner lets the login in once more, by what the database
-//! says of it. The owner believes this node about who asks, and from where.
+//! This node identifies the user and passes the request on unchanged; the owner checks the login again in the database. The
+//! owner trusts this node about the client and its address.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,13 +53,13 @@ pub(super) async fn to_owner(
     match Box::pin(pass(*link, request, &bounds)).await {
         Ok(response) => response,
         Err(failure) => {
-            log::warn!("webmail: a request was passed on in vain: {failure}");
+            log::warn!("webmail: a request could not be passed on: {failure}");
             unanswered(&failure, is_change).into_response()
         }
     }
 }
 
-/// Signing in and out is the same everywhere, and goes on when the owner of the mailboxes is not there.
+/// Signing in and out is the same everywhere, and works while the owner of the mailboxes is unreachable.
 fn is_about_mailboxes(path: &str) -> bool {
     path.strip_prefix("/api/").is_some_and(|rest| !matches!(rest, "session" | "openapi.json"))
 }
@@ -88,7 +88,7 @@ async fn way(room: &Room, cluster: &Cluster, headers: &HeaderMap, caller: Option
         is_private: caller.is_private,
         is_encrypted: caller.is_encrypted,
     };
-    // What has gone wrong is in the log already.
+    // The error is already in the log.
     cluster.way(&account, &asked).await.map_err(|_| with_another_node())
 }
 

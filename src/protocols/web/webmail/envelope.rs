@@ -1,6 +1,6 @@
-//! Reading the cached value of ENVELOPE (RFC 9051 §7.5.2) back, so that a list needs no message.
+//! Parses the cached value of ENVELOPE (RFC 9051 §7.5.2), so that a list needs no message.
 //!
-//! Names are decoded after the addresses have been parted, so that an encoded word can never become an address.
+//! Names are decoded after the addresses have been split, so that an encoded word can never become an address.
 
 use serde::Serialize;
 
@@ -58,7 +58,7 @@ fn person(entry: &Value) -> Option<Person> {
     Some(shown(&Mailbox { name: text(0), route: None, local, domain }))
 }
 
-/// Somebody for the page. Control characters would hide what stands there.
+/// A person for the page. Control characters would hide the text.
 pub(super) fn shown(mailbox: &Mailbox) -> Person {
     let name = mailbox.name.as_deref().map(encoded_words::decode).unwrap_or_default();
     Person { name: clean(&name), address: clean(&mailbox.address()) }

@@ -1,5 +1,4 @@
-//! Parts of messages on their way to a browser: read, decoded and sent piece by piece, so that it costs no memory how long a browser
-//! takes for them.
+//! Streams parts of messages to a browser: read, decoded and sent piece by piece, so that slow browsers cost no memory.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -30,7 +29,7 @@ pub(super) enum Piece {
     Part(Vec<Stage>),
 }
 
-/// What is sent of a message.
+/// The part of a message that is sent.
 pub(super) struct Flow {
     body: Body,
     pieces: VecDeque<Piece>,
@@ -64,7 +63,7 @@ impl Stage {
         Self { range: part.body as u64..part.end as u64, encoding: source::encoding(structure, part).map(Box::from) }
     }
 
-    /// What it makes of the message it is a part of.
+    /// Size and checksum of the part decoded from `message`.
     pub(super) fn measure(&self, message: &[u8]) -> Measure {
         let (mut octets, mut checksum) = (0, crc32fast::Hasher::new());
         self.decode(message, |made| {
@@ -122,13 +121,13 @@ impl Reading {
         let mut running: Vec<Running> = stages.iter().map(Running::begin).collect();
         let rest = stages.first().map_or(0..size, |first| first.range.clone());
         if let Some(first) = running.first_mut() {
-            // What is before it is not read at all.
+            // Earlier octets are not read at all.
             first.rest = 0..rest.end - rest.start;
         }
         Self { rest, stages: running }
     }
 
-    /// What the next octets of the message are to the part, and whether they were the last ones.
+    /// Reads the next octets of the message, decoded for the part, and whether they were the last.
     async fn next(&mut self, body: &mut Body) -> Result<(Bytes, End), mailbox::Error> {
         let length = usize::try_from(self.rest.end - self.rest.start).unwrap_or(PIECE).min(PIECE);
         let piece = body.read(self.rest.start, length).await?;

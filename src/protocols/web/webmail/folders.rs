@@ -26,7 +26,7 @@ struct Folder {
     unseen: u32,
 }
 
-/// All folders with their counts, and what the mailbox holds.
+/// All folders with their counts, and the mailbox's usage.
 pub(super) async fn list(reader: Reader) -> Answer<Response> {
     let mut folders = Vec::new();
     for entry in reader.user.folders().await?.into_iter().filter(|entry| entry.exists) {
@@ -103,7 +103,7 @@ pub(super) async fn rename(reader: Reader, Wish(wish): Wish<Renaming>) -> Answer
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Deletes a folder, or what is in it.
+/// Deletes a folder, or its contents.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Deletion {
@@ -137,7 +137,7 @@ pub(super) async fn delete(
         _ => every_uid(&reader.user.open(&name, Access::ReadOnly).await?),
     };
     let tasks = room.needs.tasks.clone();
-    // A browser that goes away in the middle must not leave untold what has gone.
+    // If the browser disconnects midway, removed messages must still be reported.
     let work = tasks.spawn(async move {
         reader.user.delete(&name).await?;
         record_expunged(&room, &reader, &name, &gone);
@@ -208,7 +208,7 @@ fn every_uid(view: &View) -> Vec<Uid> {
     view.rows(&SequenceSet::all()).map(|(_, row)| row.uid).collect()
 }
 
-/// What is gone for good leaves an event.
+/// Permanent removal leaves an event.
 fn record_expunged(room: &Room, reader: &Reader, folder: &FolderName, uids: &[Uid]) {
     if uids.is_empty() {
         return;

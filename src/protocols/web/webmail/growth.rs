@@ -1,9 +1,9 @@
-//! How much of a markup can be parsed without growing beyond all measure.
+//! How much of the markup can be parsed within limits on memory and time.
 //!
-//! A tree can be far larger than the markup it is made of: where elements such as `font` are left open, every paragraph that follows
-//! has them all again, with all their attributes (HTML §13.2.4.3). And time can grow with the square of what is open at the same time,
-//! or of the attributes of one tag, or, when the tree is printed, of the octets of a text that must be escaped. So the markup is first read by the same parser into a tree of which nothing is kept, piece by
-//! piece, for as long as all that stays within bounds.
+//! A tree can be far larger than its markup: where elements such as `font` are left open, every following paragraph repeats
+//! them all, with all their attributes (HTML §13.2.4.3). And time can grow with the square of the open elements, of the
+//! attributes of one tag, or, when the tree is printed, of the octets of a text that must be escaped. So the same parser first
+//! reads the markup piece by piece, without keeping the tree, for as long as all this stays within limits.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -55,7 +55,7 @@ fn piece(rest: &str) -> &str {
     &rest[..end]
 }
 
-/// What the parser has done.
+/// The parser's work so far.
 #[derive(Debug, Default)]
 struct Counts {
     made: Cell<usize>,
@@ -69,7 +69,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Text that comes after what has so many octets to be escaped.
+    /// Text after this many octets that need escaping.
     fn add_text(&self, text: &str, escaped: &Cell<u64>) {
         escaped.set(escaped.get() + text.bytes().filter(|octet| matches!(octet, b'&' | 0xC2)).count() as u64);
         self.searched.set(self.searched.get().saturating_add(escaped.get().saturating_mul(text.len() as u64)));

@@ -1,9 +1,9 @@
 //! Letters that wait for some seconds before they are sent, so that they can be taken back.
 //!
-//! A letter that waits stands in the database, so that it is sent also when the browser is closed or this process has ended
-//! meanwhile. The page asks for it to be sent when its time is up, and shows what comes of it; what no page has asked for is
-//! sent by [`Room::send_what_is_due`] a moment later, by the process that has the mailbox. All of these go through
-//! [`fulfil`], which does one thing at a time with a key and sends once. What cannot be sent stays a draft, and is flagged.
+//! A waiting letter is in the database, so that it is sent even if the browser is closed or this process has ended meanwhile.
+//! The page requests sending when the time is up, and shows the outcome; letters that no page has requested are sent by
+//! [`Room::send_what_is_due`] a moment later, in the process that has the mailbox. Both go through [`fulfil`], which does one
+//! thing at a time with a key and sends once. A letter that cannot be sent stays a draft, and is flagged.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ use crate::storage::personal::Held;
 /// The longest time that a letter waits, in seconds.
 pub(super) const LONGEST_HOLD: u32 = 60;
 
-/// What is kept of a letter that waits.
+/// The stored form of a waiting letter.
 #[derive(Serialize, Deserialize)]
 struct Waiting {
     sending: Sending,
@@ -54,10 +54,10 @@ pub(super) async fn hold(
     seconds: u32,
 ) -> Answer<Value> {
     if seconds > LONGEST_HOLD {
-        return Err(Problem::bad(format!("`hold` is {LONGEST_HOLD} seconds at most.")));
+        return Err(Problem::bad(format!("`hold` may be at most {LONGEST_HOLD} seconds.")));
     }
     if sending.letter.uploads().next().is_some() {
-        return Err(Problem::bad("A letter that waits can have no uploads; store it as a draft before."));
+        return Err(Problem::bad("A letter that waits can have no uploads; store it as a draft first."));
     }
     let name = name(reader, &sending.key)?;
     drop(ready(room, reader, &sending.letter, &moment(room, &name, &sending.letter.digest())).await?);
@@ -81,8 +81,8 @@ pub(super) async fn is_held(room: &Room, reader: &Reader, sending: &Sending) -> 
 pub(super) async fn let_go(room: &Room, reader: &Reader, sending: &Sending) {
     let Ok(name) = name(reader, &sending.key) else { return };
     if let Err(error) = room.needs.personal.let_go(&reader.account.address, &digest(&name)).await {
-        // It will be found among what was sent.
-        log::warn!(user:% = reader.login.address, error:% = error; "A letter that was sent still stands among those that wait");
+        // It will be found among sent messages.
+        log::warn!(user:% = reader.login.address, error:% = error; "A letter that was sent is still in the list of waiting letters");
     }
 }
 
@@ -131,7 +131,7 @@ impl Room {
                 }
                 Err(error) if !is_told => {
                     is_told = true;
-                    log::warn!(error:% = error; "Letters that wait to be sent cannot be looked up; this is tried again, and told once");
+                    log::warn!(error:% = error; "Letters waiting to be sent cannot be looked up; this is retried, and reported once");
                 }
                 Err(_) => {}
             }
@@ -145,7 +145,7 @@ impl Room {
             Ok(account) => account,
             // It stays, and the next look tries it again.
             Err(error) => {
-                log::warn!(user:% = address, error:% = error; "A letter that waits is kept until its account can be looked up");
+                log::warn!(user:% = address, error:% = error; "A waiting letter is kept until its account can be looked up");
                 return;
             }
         };
@@ -165,7 +165,7 @@ impl Room {
             return self.give_up(&address, &held, "it cannot be read").await;
         };
         if let Err(error) = self.name_anew(&address, &mut held, digest(&name)).await {
-            log::warn!(user:% = address, error:% = error; "A letter that waits is kept until it can be named anew");
+            log::warn!(user:% = address, error:% = error; "A waiting letter is kept until it can be renamed");
             return;
         }
         if !reader.account.may_log_in() {
@@ -177,7 +177,7 @@ impl Room {
             // Also when it was sent before, and this could not be written down.
             Ok(answer) if answer["sent"] == true => {
                 if let Err(error) = self.needs.personal.let_go(&address, &held.wish).await {
-                    log::warn!(user:% = address, error:% = error; "A letter that was sent still stands among those that wait");
+                    log::warn!(user:% = address, error:% = error; "A letter that was sent is still in the list of waiting letters");
                 }
                 return;
             }
@@ -188,7 +188,7 @@ impl Room {
         if problem.is_passing() && now.since(due) < PATIENCE {
             let later = now + LATER;
             if let Err(error) = self.needs.personal.put_off(&address, &held.wish, later).await {
-                log::warn!(user:% = address, error:% = error; "A letter that waits could not be put off");
+                log::warn!(user:% = address, error:% = error; "A waiting letter could not be deferred");
             }
             return;
         }
@@ -210,12 +210,12 @@ impl Room {
     async fn give_up(&self, address: &Address, held: &Held, why: &str) {
         log::warn!(user:% = address, why:% = why; "A letter that was to be sent stays a draft");
         if let Err(error) = self.needs.personal.let_go(address, &held.wish).await {
-            log::warn!(user:% = address, error:% = error; "A letter that is not sent still stands among those that wait");
+            log::warn!(user:% = address, error:% = error; "A letter that is not sent is still in the list of waiting letters");
         }
     }
 }
 
-/// Flags a draft, so that whoever wrote it sees that it is still there.
+/// Flags a draft, so that its author sees that it is still there.
 async fn flag(reader: &Reader, draft: Option<u32>) {
     let (Some(uid), Ok(folder)) = (draft.and_then(Uid::new), special(reader, SpecialUse::Drafts)) else { return };
     if let Ok(view) = reader.open(folder.as_str(), Access::ReadWrite).await {
@@ -225,7 +225,7 @@ async fn flag(reader: &Reader, draft: Option<u32>) {
 
 /// Letters of one account that wait at a time.
 const MOST_HELD: i64 = 20;
-/// How often it is looked for what is due.
+/// How often due letters are looked for.
 const PAUSE: Duration = Duration::from_secs(3);
 /// How long a page is given to ask for it itself.
 const GRACE: Duration = Duration::from_secs(3);

@@ -1,8 +1,8 @@
-//! HTML of messages, made harmless.
+//! Sanitises the HTML of messages.
 //!
-//! Three walls, each of which would do: the markup is parsed and only known elements and attributes are written out again
-//! (ammonia); the page of it may run nothing and load nothing but images (`Content-Security-Policy`, by header); and it is
-//! shown in a sandboxed frame without scripts. Images of others are left out until the reader asks for them.
+//! Three barriers, each of which would be enough: the markup is parsed and only known elements and attributes are written out
+//! again (ammonia); its page may run nothing and load nothing but images (`Content-Security-Policy`, by header); and it is
+//! shown in a sandboxed frame without scripts. Remote images are left out until the reader asks for them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -79,7 +79,7 @@ pub(super) fn clean(markup: &str, parts: HashMap<String, String>, remote: Remote
     let (bounded, is_whole) = bounded(markup);
     let cleaned = builder.clean(bounded).to_string();
     let mut markup = match body_style(bounded) {
-        // Text in light colours is written for what the body lies on.
+        // Light text is meant for the background of the body.
         Some(style) => format!("<div style=\"{}\">{cleaned}</div>", form::text(&style)),
         None => cleaned,
     };
@@ -110,7 +110,7 @@ fn body_style(markup: &str) -> Option<String> {
     style::clean(&format!("{all}{own}")).or_else(|| style::clean(&all))
 }
 
-/// What stands in the tag of the first body, from its first attribute on.
+/// The contents of the first body tag, from its first attribute on.
 fn body(markup: &str) -> Option<&str> {
     let mut rest = markup;
     while let Some(at) = rest.find('<') {
@@ -157,7 +157,7 @@ fn attributes(tag: &str) -> Vec<(String, String)> {
 /// Attributes of a tag that are looked at.
 const MOST_ATTRIBUTES: usize = 40;
 
-/// Elements that newsletters, old ones too, are made of, besides those that ammonia knows.
+/// Elements used by newsletters, including old ones, besides those that ammonia knows.
 const TAGS: [&str; 6] = ["big", "center", "font", "main", "section", "tfoot"];
 
 /// Elements that are removed with their content, which is not part of the text.

@@ -1,4 +1,4 @@
-//! What hostile mail tries.
+//! Tricks of hostile mail.
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! Taking messages over from files, one at a time: the page finds those of an mbox itself, so that a file of any size arrives
-//! message by message, and whoever loses the connection knows which are there.
+//! Importing messages from files, one at a time: the page splits an mbox itself, so that a file of any size arrives message by
+//! message, and after a lost connection it is known which have arrived.
 //!
-//! A message that the folder has already, octet by octet, is not stored a second time: so a page that never got its answer asks again,
-//! and whoever was interrupted takes the whole file once more.
+//! An identical message in the folder is not stored a second time: a page that got no answer repeats its request, and an
+//! interrupted import can simply repeat the whole file.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ pub(super) async fn import(
     let read = tokio::task::spawn_blocking(move || single(&octets)).await?;
     let read = read.ok_or_else(|| Problem::of(&reasons::NO_MESSAGE_IN_IT))?;
     let tasks = room.needs.tasks.clone();
-    // To its end although the browser may have left: when it asks again, it waits here and finds what was stored.
+    // To the end even if the browser disconnects: a repeated request waits here and finds the stored message.
     let work = tasks.spawn(async move {
         let _turn = room.imports.take(&reader.account.address).await;
         let stored = store(&reader, &folder, read).await?;
@@ -63,7 +63,7 @@ pub(super) async fn import(
 
 /// A message that is in the folder, durably.
 enum Stored {
-    /// It was stored by this wish.
+    /// It was stored by this request.
     Now(Uid),
     /// It was there.
     Before(Uid),
@@ -93,7 +93,7 @@ async fn present(view: &View, read: &Single) -> Answer<Option<Uid>> {
     let is_alike = |row: &Row| row.size == size && date.is_none_or(|date| row.internal_date.unix_seconds() == date);
     let all = SequenceSet::all();
     let alike: Vec<Uid> = view.rows(&all).map(|(_, row)| row).filter(is_alike).map(|row| row.uid).collect();
-    // What was stored a moment ago comes last.
+    // The newest messages come last.
     for uid in alike.into_iter().rev().take(MOST_ALIKE) {
         match is_same(view, uid, &read.content).await {
             Ok(true) => return Ok(Some(uid)),
@@ -120,5 +120,5 @@ async fn is_same(view: &View, uid: Uid, content: &[u8]) -> Result<bool, Error> {
 /// Messages of one size and time that are compared octet by octet; beyond it one is stored once more.
 const MOST_ALIKE: usize = 100;
 
-/// What is compared at a time, in octets.
+/// Octets compared at a time.
 const PIECE: usize = 64 << 10;

@@ -34,7 +34,7 @@ pub(super) struct Question {
     part: usize,
 }
 
-/// What is to be done with it.
+/// The requested action.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Acting {
@@ -94,7 +94,7 @@ struct Page<'a> {
     calendar: Standing,
 }
 
-/// A message about an event, what the calendars have of it, and where.
+/// A message about an event, and the event in the calendars, with its place.
 struct Found {
     invitation: Invitation,
     /// Who has written the message.
@@ -155,8 +155,7 @@ pub(super) async fn act(
         keep(&room, &reader, &found, wish.act, None).await?;
         return Ok(Json(serde_json::json!({ "notes": [] })).into_response());
     };
-    let letter =
-        wish.answer.ok_or_else(|| Problem::bad("An answer needs `answer`: who gives it, and what it says."))?;
+    let letter = wish.answer.ok_or_else(|| Problem::bad("An answer needs `answer`: who gives it and what it says."))?;
     let me = Participant {
         name: letter.from.name.clone(),
         address: letter.from.address.trim().to_owned(),

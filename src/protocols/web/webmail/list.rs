@@ -163,7 +163,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// By a filter of the list, and what was typed; `whole` looks for that in whole messages.
+    /// By a filter of the list and the typed text; `whole` searches whole messages for it.
     async fn new(reader: &Reader, filter: &str, query: &str, whole: bool) -> Answer<Self> {
         let typed = terms::sought(query, if whole { Scope::Whole } else { Scope::Head })?;
         // Who types of files means that, and not the filter.
@@ -203,7 +203,7 @@ impl Wanted {
     }
 }
 
-/// The folders that people call so: by the whole name, by what it is for, or else by the last part of the name.
+/// The folders meant by a name: by the full name, by the role, or else by the last part of the name.
 fn called(name: &str, entries: &[FolderEntry]) -> Answer<Vec<FolderName>> {
     let lower = name.to_lowercase();
     let purpose = match lower.as_str() {
@@ -241,7 +241,7 @@ pub(super) async fn search(room: &Room, view: &View, key: &SearchKey) -> Answer<
 /// Files that one search reads in one go.
 const FILES_AT_ONCE: usize = 64;
 
-/// The rows of a page. What was moved here has a new UID and its old date, so that it is the date that counts.
+/// The rows of a page. A moved message has a new UID and its old date, so the date counts.
 fn page(view: &View, found: Option<Vec<Uid>>, order: Order, window: Range<usize>) -> Vec<Row> {
     let mut keys = keys(view, found, order);
     order.sort(&mut keys);

@@ -1,17 +1,17 @@
 //! The webmail: mail in a browser, for everybody who has a mailbox here.
 //!
 //! Promises: it makes no request to any other host unless a reader asks for the images of one message, and its pages may
-//! run and load nothing but what they bring (`Content-Security-Policy`). What others have written is never markup of the
-//! page: HTML of messages is cleaned here (`html`) and shown in a frame of its own without scripts. What is answered "sent"
-//! is durable, and the same wish is fulfilled once (`send`). Drafts are messages in the folder for drafts.
+//! run and load nothing but their own resources (`Content-Security-Policy`). Content from others is never markup of the
+//! page: HTML of messages is sanitised (`html`) and shown in a separate frame without scripts. A letter answered as "sent" is
+//! durable, and the same request sends only once (`send`). Drafts are messages in the folder for drafts.
 //!
-//! The data come from `/api/`, described by `/api/openapi.json`; the page is one user of it among others. Each file here
+//! The data comes from `/api/`, described by `/api/openapi.json`; the page is one client of it among others. Each file here
 //! is one part of that interface. Logins go through `services::login`, so that the guard counts them with those of IMAP.
-//! Called by listeners of the protocols `webmail` and, by way of the site, `https`. Its locks guard what is
-//! known of logins, attachments on their way, and what is being sent; none is held across an `await` but the one of a single message.
+//! Called by listeners of the protocols `webmail` and, through the site, `https`. Its locks protect cached logins, uploads in
+//! progress, and sends in progress; none is held across an `await` except the one of a single message.
 //!
-//! As one of several nodes it passes what is about mailboxes on to the node that has them (`elsewhere`), so that what is kept in
-//! memory for a user lies in one place.
+//! As one of several nodes it passes requests about mailboxes on to the node that has them (`elsewhere`), so that a user's
+//! state in memory is in one place.
 
 mod acts;
 mod answer;

@@ -1,4 +1,4 @@
-//! Whether a message has files, told from its BODYSTRUCTURE (RFC 9051 §9): lists must not open messages.
+//! Whether a message has attachments, from its BODYSTRUCTURE (RFC 9051 §9): lists must not open messages.
 
 use crate::foundations::mail::content::Disposition;
 
@@ -74,7 +74,7 @@ impl Node<'_> {
     }
 }
 
-/// Calls itself no deeper than [`DEEPEST`]. `first` is whether nothing stands before the part in its multipart.
+/// Calls itself no deeper than [`DEEPEST`]. `first` is whether the part is the first in its multipart.
 fn holds_file(part: &Node<'_>, first: bool) -> bool {
     match part.list() {
         Some(fields @ [Node::List(_), ..]) => {
@@ -166,7 +166,7 @@ fn has(parameters: &Node<'_>, name: &str) -> bool {
     })
 }
 
-/// What stands beside a text and is about it.
+/// Parts beside a text that belong to it.
 const SIGNATURES: [&str; 4] = ["pkcs7-signature", "x-pkcs7-signature", "pgp-signature", "pgp-encrypted"];
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ pub(super) struct SourceQuestion {
     file: u8,
 }
 
-/// The message as it stands in the mailbox, in pieces as the browser takes them.
+/// The message as stored in the mailbox, streamed to the browser.
 pub(super) async fn raw(
     State(room): State<Arc<Room>>,
     reader: Reader,
@@ -238,7 +238,7 @@ fn ending(kind: &str) -> &str {
     }
 }
 
-/// The last part of a path, without what has a meaning to a shell's or a system's eye, at most 150 characters.
+/// The last part of a path, without characters special to shells or file systems, at most 150 characters.
 fn safe(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let kept =

@@ -1,4 +1,4 @@
-//! What belongs to the account beside its mail: addresses it may use, preferences, and people it has written to.
+//! Account data besides mail: addresses it may use, preferences, and people it has written to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ pub(super) async fn prefer(
     Wish(mut wish): Wish<Preferences>,
 ) -> Answer<StatusCode> {
     if wish.hold.is_some_and(|seconds| seconds > LONGEST_HOLD) {
-        return Err(Problem::bad(format!("`hold` is {LONGEST_HOLD} seconds at most.")));
+        return Err(Problem::bad(format!("`hold` may be at most {LONGEST_HOLD} seconds.")));
     }
     if wish.responses.iter().any(|canned| canned.name.trim().is_empty()) {
         return Err(Problem::of(&reasons::RESPONSE_NAMELESS));

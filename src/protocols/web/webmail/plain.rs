@@ -1,7 +1,7 @@
-//! The text side of a formatted message: what its HTML says, for readers of plain text.
+//! The plain text of a formatted message, made from its HTML.
 //!
-//! It reads markup that `html` has cleaned, so that every element is closed and nothing has to be guessed. Quotes get `> `,
-//! lists their marks, links the address they lead to.
+//! It reads markup that `html` has sanitised, so every element is closed and nothing has to be guessed. Quotes get `> `, lists
+//! their markers, links their target.
 
 use mail_parser::decoders::html::add_html_token;
 
@@ -36,7 +36,7 @@ struct Writer {
     out: String,
     /// The line that is being written, without its prefix.
     line: String,
-    /// What stands before its text, such as the mark of a list.
+    /// The prefix of its text, such as a list marker.
     mark: String,
     frames: Vec<Frame>,
     /// Elements deeper than [`DEEPEST`].

@@ -1,11 +1,11 @@
-//! How urgent a message is, by its header: no standard says it, but two fields are understood widely (X-Priority, and the
+//! How urgent a message is, by its header. There is no standard, but two fields are widely understood (X-Priority, and
 //! Importance of RFC 2156 §5.3.4).
 
 use serde::{Deserialize, Serialize};
 
 use crate::foundations::mail::HeaderSection;
 
-/// What is not usual.
+/// Priorities other than normal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Priority {

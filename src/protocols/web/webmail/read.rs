@@ -54,7 +54,7 @@ struct Message {
     facts: Facts,
 }
 
-/// What is read in a message.
+/// The contents of a message.
 #[derive(Debug, Default, Serialize)]
 struct Facts {
     from: Vec<Person>,
@@ -80,10 +80,10 @@ struct Facts {
     html_cut: bool,
     remote_images: usize,
     attachments: Vec<Attachment>,
-    /// What was found out about the sender, such as `spf=pass`.
+    /// Results of sender authentication, such as `spf=pass`.
     authentication: Vec<String>,
     spam: Option<Spam>,
-    /// For drafts: what they answer.
+    /// For drafts: the message they answer.
     answers: Option<Answers>,
     /// The list that it came by (RFC 2369 §3.4).
     list_post: Option<String>,
@@ -91,15 +91,15 @@ struct Facts {
     unsubscribe: Option<Unsubscribing>,
     /// Who asks to be told that it was displayed, while the user has not decided about it.
     receipt: Option<String>,
-    /// Whether it asks anybody: for drafts, which go on asking.
+    /// Whether it requests a receipt: for drafts, which keep the request.
     asks_receipt: bool,
-    /// How urgent it is, when that is not as usual.
+    /// How urgent it is, if not normal.
     priority: Option<Priority>,
-    /// For drafts: whether their sender is to be told when they were delivered.
+    /// For drafts: whether a delivery notification is requested.
     notify: bool,
 }
 
-/// A part that is no text.
+/// A part that is not text.
 #[derive(Debug, Serialize)]
 pub(super) struct Attachment {
     pub(super) part: usize,
@@ -111,7 +111,7 @@ pub(super) struct Attachment {
     pub(super) inline: bool,
 }
 
-/// What the filter thought.
+/// The filter's verdict.
 #[derive(Debug, Serialize)]
 struct Spam {
     score: Option<String>,
@@ -407,7 +407,7 @@ pub(super) async fn page(
     Ok((reader.kept_of(asked.uid_validity), headers, Html(page)).into_response())
 }
 
-/// Octets of a text that can have been written here: cleaned markup is longer than what was sent of it.
+/// Limit on a text that can have been written here: sanitised markup is longer than what the page sent.
 const LARGEST_DRAFT: usize = 2 * LARGEST_WISH;
 /// Addresses of one field of a draft that are given: more than anybody writes to, and few enough to be held.
 const MOST_PEOPLE_OF_DRAFT: usize = 100_000;

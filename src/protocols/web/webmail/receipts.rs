@@ -1,5 +1,5 @@
-//! Receipts (RFC 8098): somebody asks to be told that a message was displayed. The user decides, once: `$MDNSent`
-//! (RFC 3503) stands at the message from then on, whatever was decided and wherever.
+//! Receipts (RFC 8098): a sender asks to be notified that a message was displayed. The user decides once: afterwards the
+//! message has `$MDNSent` (RFC 3503), whatever was decided and in whichever program.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub(super) fn is_open(view: &View, row: &Row) -> bool {
     !is_decided && !row.flags.contains(Flags::DRAFT)
 }
 
-/// What the user has decided.
+/// The user's decision.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Deciding {
@@ -104,7 +104,7 @@ pub(super) async fn decide(
     // RFC 8098 §3: so that nothing ever answers it.
     mail.envelope.reverse_path = ReversePath::Null;
     let tasks = room.needs.tasks.clone();
-    // A browser that goes away in the middle must not leave a receipt that stands as sent and was not.
+    // If the browser disconnects midway, no receipt may be marked as sent that was not.
     let work = tasks.spawn(async move {
         // Before it is sent: who is faster, here or with another program, is the only one.
         take(&view, &row).await?;
@@ -139,7 +139,7 @@ async fn give_back(view: &View, uid: Uid) {
         unchanged_since: None,
     };
     if let Err(error) = view.store_flags(&[uid], &change).await {
-        log::warn!("webmail: a receipt was not sent, and stands as sent: {error}");
+        log::warn!("webmail: a receipt was not sent, but is marked as sent: {error}");
     }
 }
 

@@ -1,7 +1,7 @@
-//! Browsers that show a one-time code now and then only.
+//! Remembered browsers, which are rarely asked for a one-time code.
 //!
-//! Each account has a cookie of its own in a browser, so that several people may use one. The login's cookie goes when somebody signs
-//! out; this one stays, since all it does is to spare a code to whoever knows the password.
+//! Each account has its own cookie in a browser, so that several people may use one. Signing out removes the login's cookie;
+//! this one stays, since it only spares a code to somebody who knows the password.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) fn days(settings: &LoginSettings) -> u64 {
     settings.two_factor_remember.duration().as_secs().div_ceil(86_400)
 }
 
-/// What the names of the cookies begin with; see [`cookie_name`](super::door::cookie_name) for why there are two.
+/// The prefixes of the cookies' names; see [`cookie_name`](super::door::cookie_name) for why there are two.
 const fn prefix(caller: &Caller) -> &'static str {
     if caller.is_encrypted { "__Host-postrider_known_" } else { "postrider_known_" }
 }
@@ -50,7 +50,7 @@ pub(super) async fn remember(room: &Room, caller: &Caller, account: &Account, lo
     };
     match room.needs.login.remember_browser(account, &browser).await {
         Ok(true) => {
-            // Enough to tell the accounts of one browser apart, and no address for whoever reads its cookies.
+            // Enough to tell the accounts of one browser apart, without revealing addresses in its cookies.
             let name = format!("{}{}", prefix(caller), &digest(&account.address.key())[..16]);
             let time = room.needs.login.settings().two_factor_remember.duration();
             Some(cookie(&name, &token, time, caller.is_encrypted))

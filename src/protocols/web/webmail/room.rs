@@ -1,4 +1,4 @@
-//! What the room needs from the rest of the house.
+//! What this room needs from other modules.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ use crate::storage::scripts::Scripts;
 /// What other rooms serve on the webmail's listeners, for one connection of a peer, itself encrypted or not. It comes first.
 pub type Beside = Box<dyn Fn(Peer, bool) -> axum::Router + Send + Sync>;
 
-/// What the webmail is given; filled by `daemon::rooms`.
+/// The webmail's dependencies; filled by `daemon::rooms`.
 pub struct Needs {
     /// Limits of HTTP.
     pub http: Live<HttpSettings>,
@@ -90,7 +90,7 @@ pub struct Needs {
     pub journal: Journal,
     /// The time.
     pub clock: SharedClock,
-    /// What must go on although a browser has left.
+    /// Tasks that must continue although a browser has disconnected.
     pub tasks: Tasks,
 }
 
@@ -110,7 +110,7 @@ pub struct Room {
     pub(super) opened: Turns,
     /// The rights to search.
     pub(super) searches: Turns,
-    /// The rights to take a message over from a file: two at a time could both find that it is not there.
+    /// Permits for importing a message: two at a time could both find that it is missing.
     pub(super) imports: Turns,
 }
 

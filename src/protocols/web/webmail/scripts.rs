@@ -1,7 +1,7 @@
 //! Filters and the automatic answer: the account's Sieve scripts, as text and as rules.
 //!
 //! Rules live in one ordinary script, the active one, which other programs may read and change over ManageSieve. A script
-//! that rules cannot express is shown as text and is replaced by rules only when that is said, the old one being kept.
+//! that rules cannot express is shown as text, and is replaced by rules only on request; the old one is kept.
 
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ struct Place {
     text: String,
 }
 
-/// What is to be said about a script.
+/// Errors and warnings about a script.
 #[derive(Default, Serialize)]
 struct Judgement {
     /// Its text.
@@ -95,7 +95,7 @@ struct Judgement {
 /// A script as the page shows it.
 #[derive(Serialize)]
 struct Shown {
-    /// `None` when it is the active one and none of the list: a file that somebody has put there by hand.
+    /// `None` if it is the active one and not in the list: a file put there by hand.
     name: Option<ScriptName>,
     active: bool,
     /// Changes with the text; `None` when there is no such script yet.
@@ -145,7 +145,7 @@ async fn shown(room: &Room, reader: &Reader, name: Option<ScriptName>) -> Answer
     Ok(Shown { name, active, tag, judgement })
 }
 
-/// What is to be said about a script or rules that are not yet stored.
+/// Errors and warnings about a script or rules that are not yet stored.
 pub(super) async fn check(
     State(room): State<Arc<Room>>,
     _reader: Reader,

@@ -23,7 +23,7 @@ struct Found {
     line: Line,
 }
 
-/// A part of what was found.
+/// A part of the results.
 #[derive(Serialize)]
 struct List {
     /// Changes whenever anything in any folder does.

@@ -1,7 +1,7 @@
-//! What guards the account: two-factor login, and passwords of single devices.
+//! Account security: two-factor login and app passwords.
 //!
-//! Whatever weakens the guard asks for the password again: a browser that was left open must not be enough. Where
-//! two-factor login is on, so does a code: what weakens it, and an app password, which opens the mail without one.
+//! Anything that weakens security asks for the password again: an unattended browser must not be enough. With two-factor
+//! login on, it also asks for a code, and so does making an app password, which opens the mail without one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(super) const BY: &str = "its user, in the webmail";
 /// The longest time an app password may be made for, in days. Longer is without an end.
 const LONGEST: u32 = 3_660;
 
-/// What the settings page shows.
+/// The data of the settings page.
 #[derive(Serialize)]
 struct Shown {
     two_factor: TwoFactorShown,
@@ -68,7 +68,7 @@ struct AppPasswordShown {
     used_from: Option<String>,
 }
 
-/// How the account is guarded. Also for whoever must turn two-factor login on first.
+/// How the account is protected. Also for users who must turn on two-factor login first.
 pub(super) async fn show(
     State(room): State<Arc<Room>>,
     Extension(caller): Extension<Caller>,
@@ -114,7 +114,7 @@ pub(super) struct Proof {
     code: Option<String>,
 }
 
-/// An attempt in the name of whoever is signed in.
+/// An attempt in the name of the signed-in user.
 fn attempt(address: &Address, session: SessionId, caller: Caller, password: String) -> LoginAttempt {
     LoginAttempt {
         username: address.to_string(),
@@ -175,7 +175,7 @@ pub(super) async fn begin(
     let account = room.needs.login.confirm_password(&attempt).await.map_err(not_proven)?;
     let enrolment = room.needs.login.begin_two_factor(&account, &room.needs.hostname.get()).await?;
     let address = enrolment.address.expose().clone();
-    let picture = picture(&address).ok_or_else(|| Problem::ours(&"the picture of a secret does not fit"))?;
+    let picture = picture(&address).ok_or_else(|| Problem::ours(&"the secret does not fit into a picture"))?;
     let secret = enrolment.secret.expose().clone();
     Ok(Json(EnrolmentShown { secret, address, picture }).into_response())
 }
@@ -221,7 +221,7 @@ pub(super) async fn confirm(
     Ok(CodesShown::of(&codes))
 }
 
-/// Whoever asks has shown the password, and a code where two-factor login is on.
+/// The user has given the password, and a code if two-factor login is on.
 async fn proven(room: &Room, attempt: &LoginAttempt, proof: Option<&str>) -> Answer<Account> {
     room.needs.login.confirm(attempt, proof).await.map_err(not_proven)
 }

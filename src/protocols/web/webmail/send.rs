@@ -1,10 +1,10 @@
 //! Sending.
 //!
-//! A wish is fulfilled once, however often it is sent: the page gives each letter a key of its own. While a wish is being
-//! fulfilled others with its key wait for the same answer; afterwards they get it. The Message-ID is made from the key, so
-//! that a wish that comes again after a restart is found among what was sent. A table says which process has begun to fulfil a wish
-//! and whether it has: so a wish that comes again to another process, because the mailboxes are with another node now, is not fulfilled
-//! there too.
+//! A request is carried out once, however often it is sent: the page gives each letter its own key. While one is in progress,
+//! others with its key wait for the same answer; later ones get that answer, too. The Message-ID is made from the key, so that
+//! a request repeated after a restart is found among sent messages. A table records which process has begun a request and
+//! whether it is done, so that a request repeated to another process, because the mailboxes are now on another node, is not
+//! carried out there too.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub(super) struct Sending {
     pub(super) hold: Option<u32>,
 }
 
-/// Who wants a letter to be sent now.
+/// Why a letter is sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Occasion {
     /// A request.
@@ -64,18 +64,18 @@ pub(super) enum Occasion {
     Due,
 }
 
-/// What is being sent and what was, for a while.
+/// Sends in progress, and recent ones.
 #[derive(Debug, Default)]
 pub(super) struct Sendings(Mutex<HashMap<String, Known>>);
 
 #[derive(Debug, Clone)]
 struct Known {
     at: Timestamp,
-    /// Locked while it is being sent; then what was answered.
+    /// Locked while it is being sent; then the answer.
     answer: Arc<tokio::sync::Mutex<Option<Answered>>>,
 }
 
-/// A letter, by its digest, and what was answered to it.
+/// A letter, by its digest, and the answer to it.
 type Answered = (String, Value);
 
 impl Known {
@@ -115,7 +115,7 @@ pub(super) async fn send(
     Ok(Json(fulfil(room, caller, reader, sending, Occasion::Asked).await?).into_response())
 }
 
-/// Sends a letter once, and what was answered the first time.
+/// Sends a letter once; repetitions get the first answer.
 pub(super) async fn fulfil(
     room: Arc<Room>,
     caller: Caller,
@@ -147,10 +147,10 @@ pub(super) async fn fulfil(
     work.await?
 }
 
-/// The name of a wish, which is nobody else's.
+/// The unique name of a request.
 pub(super) fn name(reader: &Reader, key: &str) -> Answer<String> {
     if key.len() < 16 || key.len() > 100 {
-        return Err(Problem::bad("`key` has 16 to 100 characters, chosen at random for each letter."));
+        return Err(Problem::bad("`key` must have 16 to 100 characters, chosen at random for each letter."));
     }
     Ok(format!("{} {key}", reader.account.address.key()))
 }
@@ -206,28 +206,28 @@ async fn submit(room: &Room, reader: &Reader, mail: Mail, name: &str) -> Answer<
     if let Err(refusal) = needs.submitting.submit(mail, &reader.login).await {
         // What stays reserved is this process's to try again.
         if let Err(error) = needs.personal.take_sending_back(wish).await {
-            log::warn!(user:% = reader.login.address, error:% = error; "It could not be written down that a letter was not sent");
+            log::warn!(user:% = reader.login.address, error:% = error; "It could not be recorded that a letter was not sent");
         }
         return Err(not_taken(refusal));
     }
     if let Err(error) = needs.personal.note_sent(wish, needs.clock.now()).await {
-        log::warn!(user:% = reader.login.address, error:% = error; "It could not be written down that a letter was sent");
+        log::warn!(user:% = reader.login.address, error:% = error; "It could not be recorded that a letter was sent");
     }
     Ok(())
 }
 
-/// What the server does not want of a message, in the words other programs read too.
+/// The server's reason for rejecting a message, in the words other programs get too.
 pub(super) fn not_taken(refusal: Refusal) -> Problem {
     let why = refusal.public.trim_end_matches('.').to_owned();
     Problem::from(refusal).because(&reasons::NOT_TAKEN, why)
 }
 
-/// The page gives each letter a key of its own, so that this is a fault of whoever asks; but nobody shall believe that it was sent.
+/// The page gives each letter its own key, so this is the client's fault; but it must not appear to be sent.
 const fn another_letter() -> Problem {
     Problem::of(&reasons::ANOTHER_LETTER)
 }
 
-/// Another process was asked first, so long ago.
+/// Another process was asked first, this long ago.
 fn begun_elsewhere(ago: Duration) -> Problem {
     if ago < IN_HAND {
         return Problem::of(&reasons::BEING_SENT);
@@ -235,9 +235,9 @@ fn begun_elsewhere(ago: Duration) -> Problem {
     Problem::of(&reasons::PERHAPS_SENT)
 }
 
-/// How long it is believed that another process is still at it.
+/// How long another process is assumed to be still working on it.
 const IN_HAND: Duration = Duration::from_secs(120);
-/// How long it is remembered that a letter was sent. Pages do not try for so long.
+/// How long a sent letter is remembered. Pages do not retry for that long.
 const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
 
 /// The message with its envelope.
@@ -273,7 +273,7 @@ pub(super) fn mail(
     Mail { id: MailId::generate(at), origin, envelope, message }
 }
 
-/// Asks to be told of everything that becomes of a message (RFC 3461 §4.1), by notices with its header only: whoever sent it has it.
+/// Requests all delivery notifications of a message (RFC 3461 §4.1), with its header only: the sender has the rest.
 fn tell_of_delivery(envelope: &mut Envelope) {
     envelope.dsn.ret = Some(DsnReturn::Headers);
     for recipient in &mut envelope.recipients {
@@ -319,7 +319,7 @@ async fn after(
     notes
 }
 
-/// Keeps what was sent. The draft that it was, of so many octets, makes room for it.
+/// Keeps a copy of sent mail. The draft it was, of this many octets, makes room for it.
 async fn keep_copy(reader: &Reader, message: Message, in_place_of: Option<u64>) -> Answer<()> {
     let folder = special(reader, SpecialUse::Sent)?;
     let options = AppendOptions {
@@ -334,7 +334,7 @@ async fn keep_copy(reader: &Reader, message: Message, in_place_of: Option<u64>) 
     Ok(())
 }
 
-/// The id of the message among the last that were sent which was made for the same wish, if there is one.
+/// The id of a recently sent message that was made for the same request, if any.
 async fn was_sent(reader: &Reader, message_id: &str) -> Answer<Option<String>> {
     let Ok(folder) = special(reader, SpecialUse::Sent) else { return Ok(None) };
     let Ok(view) = reader.user.open(&folder, Access::ReadOnly).await else { return Ok(None) };
@@ -361,7 +361,7 @@ fn bare(message_id: &str) -> &str {
 /// Messages in the folder for sent ones that are looked at.
 const LOOKED_AT: usize = 20;
 
-/// When and under which names it is sent. The Message-ID is made from the name of the wish and from the letter; nobody can tell one from the other.
+/// The time and names of sending. The Message-ID is made from the request's name and the letter; neither can be derived from it.
 pub(super) fn moment(room: &Room, name: &str, letter: &str) -> Moment {
     let hex = digest(name);
     let letter = &digest(&format!("{name} {letter}"))[..16];

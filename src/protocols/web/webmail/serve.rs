@@ -113,7 +113,7 @@ fn own_pages(room: &Arc<Room>, visit: Visit) -> Router {
 fn api(largest_upload: usize, largest_message: usize) -> Router<Arc<Room>> {
     let uploads = Router::new()
         .route("/uploads", post(uploads::upload))
-        // One octet more, so that the room itself can say what is too much.
+        // One octet more, so that the room itself can report the excess.
         .layer(DefaultBodyLimit::max(largest_upload.saturating_add(1)));
     let imports = Router::new()
         .route("/messages/import", post(imports::import))

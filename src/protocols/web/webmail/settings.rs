@@ -13,10 +13,10 @@ crate::settings! {
     pub struct WebmailSettings {
         /// Whether it is served: by listeners of the protocol `webmail`, and by `https` ones of the process with the mailboxes.
         pub enabled: bool = true,
-        /// Unix socket of a `submission` listener in the process with the queue, to send through when that is another one. It
-        /// must believe this process: `smtp.vouching`.
+        /// Unix socket of a `submission` listener in the process with the queue, if that is a separate process. It must trust
+        /// this one: `smtp.vouching`.
         pub submission: Option<PathBuf> = None,
-        /// How long a login lasts without being used. Logins are kept in the database: they outlive the process, and count in
+        /// How long a login lasts without being used. Logins are kept in the database: they survive a restart, and are valid in
         /// every process with that database.
         pub idle: Span = Span::hours(12),
         /// How long a login lasts at most.
@@ -59,16 +59,16 @@ crate::settings! {
         pub search_text: ByteSize = ByteSize::mib(1),
         /// Searches at the same time, for all users; further ones wait for their turn. Each user makes one at a time.
         pub searches_at_once: u32 = 4,
-        /// Message ids that are remembered to tell conversations by, over all folders looked at lately, each taking about 50
-        /// octets. Beyond it, the folders unused for longest are forgotten, and read again when somebody looks at them. For one
-        /// opened message folders with a quarter as many messages are read at the most; larger ones are left out then, and it is said.
+        /// Message ids remembered for grouping conversations, over all recently used folders, about 50 octets each. Beyond it,
+        /// the folders unused for longest are forgotten, and read again when needed. For one opened message, folders with at
+        /// most a quarter as many messages are read; larger ones are left out, and the page says so.
         pub conversation_ids: u32 = 2_000_000,
         /// Pages of one account that get live updates. Further ones are refused with 429 and retry by themselves.
         pub watchers_per_user: u32 = 20,
         /// How long a page gets live updates over one connection; it then reconnects.
         pub watch: Span = Span::minutes(10),
-        /// People that are remembered because an account has written to them, for completing addresses. Beyond it, those not
-        /// written to for longest are forgotten.
+        /// People an account has written to that are remembered for completing addresses. Beyond it, those not written to for
+        /// longest are forgotten.
         pub people: u32 = 2_000,
         /// Pictures in the formatted signatures of one account, all together. More are refused with 413.
         pub signature_pictures: ByteSize = ByteSize::kib(256),

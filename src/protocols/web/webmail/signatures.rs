@@ -1,5 +1,5 @@
-//! What is written by itself: how an address signs, and texts that are written often. Both may be formatted; a signature may
-//! have pictures, which are kept with it and go along with each message within its text (RFC 2387).
+//! Reusable texts: signatures of addresses, and responses. Both may be formatted; a signature may have pictures, which are
+//! stored with it and sent within the text of each message (RFC 2387).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) struct Signature {
     /// The same with formatting, cleaned.
     #[serde(skip_serializing_if = "Option::is_none")]
     html: Option<String>,
-    /// What is shown in that, named by `cid:`.
+    /// Pictures in it, named by `cid:`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pictures: Vec<Picture>,
 }
@@ -204,7 +204,7 @@ pub(super) async fn picture(
     Ok((reader.kept("private, max-age=3600"), headers, octets).into_response())
 }
 
-/// What is kept of a picture: its kind and its octets.
+/// A stored picture: its type and its octets.
 pub(super) async fn stored(room: &Room, reader: &Reader, address: &str, cid: &str) -> Answer<Option<(String, Bytes)>> {
     let preferences = preferences(room, reader).await?;
     let content = preferences.identities.get(address).and_then(|signature| signature.content(cid));

@@ -24,7 +24,7 @@ use crate::services::login::{Entered, LoginAttempt, Need, Second};
 use crate::storage::directory::{Account, PasswordOwner};
 use crate::storage::logins::{BrowserLogin, Ending};
 
-/// What the form sends; the code in a second step, when it was asked for.
+/// The form's fields; the code in a second step, when it was asked for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
@@ -104,7 +104,7 @@ fn not_let_in(refusal: Refusal, has_code: bool) -> Problem {
 fn code_wanted(room: &Room) -> Response {
     let days = remembered::days(&room.needs.login.settings());
     let wanted =
-        serde_json::json!({ "error": "A one-time code is wanted too.", "code_wanted": true, "remember_days": days });
+        serde_json::json!({ "error": "A one-time code is needed too.", "code_wanted": true, "remember_days": days });
     (StatusCode::UNAUTHORIZED, Json(wanted)).into_response()
 }
 
@@ -112,7 +112,7 @@ fn code_wanted(room: &Room) -> Response {
 #[derive(Serialize)]
 struct Signed {
     address: String,
-    /// Nothing but turning two-factor login on is open to this login.
+    /// This login may only turn on two-factor login.
     must_enrol: bool,
 }
 
@@ -127,7 +127,7 @@ pub(super) async fn who(State(room): State<Arc<Room>>, member: Member) -> Respon
     Json(Signed::of(&room, &member.account)).into_response()
 }
 
-/// Somebody leaves. Where another account has signed in meanwhile, it stays: whoever leaves has no login any more.
+/// Signs out. If another account has signed in meanwhile, it stays: the user signing out has no login any more.
 pub(super) async fn leave(
     State(room): State<Arc<Room>>,
     Extension(caller): Extension<Caller>,
@@ -177,7 +177,7 @@ pub(super) async fn list(State(room): State<Arc<Room>>, reader: Reader) -> Answe
 
 /// Ends another login of the account.
 pub(super) async fn end(State(room): State<Arc<Room>>, reader: Reader, Path(id): Path<String>) -> Answer<StatusCode> {
-    let id: SessionId = id.parse().map_err(|_| Problem::bad("This is no name of a login."))?;
+    let id: SessionId = id.parse().map_err(|_| Problem::bad("This is not the id of a login."))?;
     let account = reader.account.address.to_string();
     if room.logins.end(&account, Ending::One(id)).await? == 0 {
         return Err(Problem::of(&reasons::LOGIN_ENDED));

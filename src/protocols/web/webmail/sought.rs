@@ -1,4 +1,4 @@
-//! What messages are looked for by: the conditions that IMAP's SEARCH has, and those that it does not have.
+//! Search conditions: those of IMAP's SEARCH, and further ones.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -50,7 +50,7 @@ impl Sought {
         }
     }
 
-    /// What is left of it within one folder, of which `is_called` tells whether a name means it; `None` if nothing there can be meant.
+    /// The condition reduced to one folder, for which `is_called` says whether a name means it; `None` if nothing there can match.
     pub(super) fn within(&self, is_called: &impl Fn(&str) -> bool) -> Option<Self> {
         Some(match self {
             Self::All(some) => Self::All(some.iter().map(|one| one.within(is_called)).collect::<Option<_>>()?),
@@ -99,7 +99,7 @@ impl Sought {
             }
             let among = among.unwrap_or_else(|| view.rows(&SequenceSet::all()).map(|(_, row)| row.uid).collect());
             match self {
-                // What the index answers leaves fewer messages to be looked at.
+                // The index narrows the messages to be examined.
                 Self::All(some) => {
                     let mut left = among;
                     let (quick, slow): (Vec<_>, Vec<_>) = some.iter().partition(|one| one.key().is_some());

@@ -1,4 +1,4 @@
-//! A message opened, and which of its parts is what.
+//! An opened message, and the roles of its parts.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -31,7 +31,7 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Reads the message on a thread that may block. The right lasts to the end of that even if whoever asked goes away.
+    /// Reads the message on a thread that may block. The permit lasts until that ends even if the client disconnects.
     pub(super) async fn block<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Bytes) -> T + Send + 'static,
@@ -62,7 +62,7 @@ impl TryFrom<String> for Within {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        const WRONG: &str = "`within` is the numbers of at most 20 parts, with dots between them";
+        const WRONG: &str = "`within` must be the numbers of at most 20 parts, separated by dots";
         let numbers = text.split_terminator('.').map(|number| number.parse().map_err(|_| WRONG));
         let way: Vec<usize> = numbers.collect::<Result<_, _>>()?;
         if way.len() > DEEPEST { Err(WRONG) } else { Ok(Self(way)) }
@@ -168,7 +168,7 @@ pub(super) fn row(view: &View, uid: u32) -> Answer<Row> {
     view.sequence(uid).and_then(|sequence| view.row(sequence)).ok_or_else(gone)
 }
 
-/// Opens a message of a folder. Whoever has one open must not open another of the same user.
+/// Opens a message of a folder. A caller that has one open must not open another of the same user.
 pub(super) async fn open(room: &Room, view: &View, uid: u32) -> Answer<Opened> {
     let row = row(view, uid)?;
     if row.size > room.needs.settings.get().open.get() {
@@ -273,7 +273,7 @@ impl Layout {
     }
 }
 
-/// Where a part stands.
+/// The position of a part.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     /// Its number in its multipart, from zero.
@@ -368,7 +368,7 @@ fn unflow(text: &str, delete_blank: bool) -> String {
             }
             None => quote(&mut out, depth),
         }
-        // RFC 3676 §4.3: the mark of a signature is a line of its own.
+        // RFC 3676 §4.3: the signature mark is a separate line.
         if rest.ends_with(' ') && rest != "-- " {
             out.push_str(if delete_blank { &rest[..rest.len() - 1] } else { rest });
             open = Some(depth);

@@ -1,7 +1,7 @@
-//! The `style` attributes of messages: what is left of them.
+//! Sanitises `style` attributes of messages.
 //!
-//! Not a parser of CSS, which has too many corners for one: whatever is not plainly a harmless declaration is dropped. Nothing
-//! that stays can load anything, hide behind an escape, or be placed outside of the flow of the text.
+//! Not a CSS parser, which would have too many corner cases: anything that is not plainly a harmless declaration is dropped.
+//! What remains cannot load anything, hide behind an escape, or be placed outside of the flow of the text.
 
 /// Longest attribute that is looked at, in octets.
 const LONGEST: usize = 8 << 10;
@@ -296,7 +296,7 @@ const COLOURS: &[&str] = &[
 
 fn is_harmless(value: &str) -> bool {
     let quotes = |mark| value.matches(mark).count() % 2 == 0;
-    // A colon stands in no value that is wanted here, and in every address.
+    // No allowed value contains a colon, but every URL does.
     !value.is_empty() && !value.contains([':', '/']) && quotes('"') && quotes('\'') && functions_are_harmless(value)
 }
 

@@ -1,9 +1,9 @@
-//! What people type to find messages, as conditions.
+//! Search text as typed by users, as conditions.
 //!
-//! Words must all be there; `OR` between two of them is content with one. `from:`, `to:`, `cc:`, `bcc:`, `subject:` and `body:` look into
+//! All words must match; with `OR` between two of them one is enough. `from:`, `to:`, `cc:`, `bcc:`, `subject:` and `body:` look into
 //! one field, `is:unread` and its like at flags, `has:attachment` at the parts, `filename:` at the names of files, `in:` at the folder, `before:`,
 //! `after:` and `on:` at the day of arrival, `larger:` and `smaller:` at the size; `-` in front negates, quotation marks keep words together.
-//! What stands before a colon and is none of these is text like any other; what these cannot mean is refused.
+//! Any other word before a colon is ordinary text; invalid values of these are rejected.
 
 use chrono::NaiveDate;
 
@@ -62,7 +62,8 @@ pub(super) const ATTACHMENTS: &str = "attachments";
 
 /// The condition for a filter of the list, if it has one; refuses a word that is none.
 pub(super) fn filter(word: &str) -> Answer<Option<Sought>> {
-    let wrong = || Problem::bad("`filter` is all, unread, read, flagged, answered, forwarded, draft or attachments.");
+    let wrong =
+        || Problem::bad("`filter` must be all, unread, read, flagged, answered, forwarded, draft or attachments.");
     Ok(match word {
         "" | "all" => None,
         ATTACHMENTS => Some(Sought::Attachment),

@@ -1,4 +1,4 @@
-//! How to get no more letters of a list (RFC 2369 §3.2), by one request where that can be trusted (RFC 8058).
+//! Unsubscribing from a list (RFC 2369 §3.2), by one request where that can be trusted (RFC 8058).
 
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ impl Unsubscribing {
 /// RFC 2369 §3.2 and RFC 8058 §3.1.
 const FIELD: &str = "List-Unsubscribe";
 const POST: &str = "List-Unsubscribe-Post";
-/// RFC 8058 §3.1: what the field says.
+/// RFC 8058 §3.1: the value of the field.
 const ONE_CLICK: &str = "List-Unsubscribe=One-Click";
 
 /// RFC 8058 §4: both fields are there once, and a signature covers them that this server has found to be good. It is known in
@@ -101,7 +101,7 @@ fn property(result: &str, name: &str) -> String {
     found.unwrap_or_default().trim_matches('"').to_owned()
 }
 
-/// Asks the page of a list to send no more letters, for the user who wishes it.
+/// Unsubscribes at a list's page, for a user who requests it.
 pub(super) async fn unsubscribe(
     State(room): State<Arc<Room>>,
     reader: Reader,
@@ -116,7 +116,7 @@ pub(super) async fn unsubscribe(
     let page = read.filter(|found| found.one_click).and_then(|found| found.page);
     let Some(page) = page else { return Err(Problem::of(&reasons::NOT_ONE_CLICK)) };
     room.needs.leaving.leave(&page).await.map(|()| StatusCode::NO_CONTENT).map_err(|why| {
-        log::info!("webmail: {page} could not be asked to send no more letters: {why}");
+        log::info!("webmail: the request to unsubscribe could not be sent to {page}: {why}");
         Problem::of(&reasons::LIST_SILENT).with("why", why)
     })
 }

@@ -21,7 +21,7 @@ use crate::foundations::clock::Timestamp;
 use crate::protocols::web::bodies::Arrived;
 use crate::protocols::web::token::fresh;
 
-/// What is kept, by a name that nobody can guess.
+/// Uploads, by an unguessable name.
 #[derive(Debug, Default)]
 pub(super) struct Uploads(Mutex<HashMap<String, Upload>>);
 
@@ -36,7 +36,7 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// What it takes: empty files are no reason to run out of memory either, nor to look through thousands of them.
+    /// Its cost: many empty files must not use up memory or time either.
     fn memory(&self) -> u64 {
         (LEAST + self.account.len() + self.name.len() + self.kind.len() + self.octets.len()) as u64
     }
@@ -73,7 +73,7 @@ impl Uploads {
     }
 }
 
-/// What the file is called.
+/// The name of the file.
 #[derive(Deserialize)]
 pub(super) struct Question {
     name: String,
@@ -108,7 +108,7 @@ pub(super) async fn upload(
     }
 }
 
-/// Shows a picture that was uploaded to whoever has uploaded it, so that it can be seen in a text that is being written.
+/// Returns an uploaded picture to its uploader, so that it can be seen in a text that is being written.
 pub(super) async fn show(State(room): State<Arc<Room>>, reader: Reader, Path(id): Path<String>) -> Answer<Response> {
     let found = room.uploads.get(&reader.account.address.key(), &id);
     let picture = found.and_then(|found| {

@@ -22,13 +22,13 @@ crate::settings! {
         /// Time for one request, and a second more for each 64 KiB that it sends or receives. After it the request is
         /// tried again.
         pub timeout: Span = Span::seconds(60),
-        /// How often a request is tried that the network or an overloaded storage lets down, with pauses that grow from
-        /// half a second to half a minute. After the last the command fails.
+        /// How often a request is tried that fails because of the network or an overloaded storage, with pauses that grow from
+        /// half a second to half a minute. After the last try the command fails.
         pub attempts: u32 = 8,
-        /// Objects asked for at a time when they are listed; storages give at most 1000.
+        /// Objects per request when listing; storages return at most 1000.
         pub page: u16 = 1000,
-        /// Directory for what is being sent and for the lists of what is there. It needs room for `pack_size` twice for
-        /// each thread and for 50 octets for each message; all of it can be made anew.
+        /// Directory for data being sent and for lists of stored objects. It needs room for twice `pack_size` for each thread
+        /// and 50 octets for each message; all of it can be recreated.
         pub cache_directory: PathBuf = PathBuf::from("/var/cache/postrider/backup"),
     }
 }

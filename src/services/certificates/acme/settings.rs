@@ -10,14 +10,14 @@ crate::settings! {
         /// The host names it is for, such as `["mail.example.com", "mta-sts.example.com"]`. All of them must lead to this
         /// server. At least one must be given; the first one names the file.
         pub names: Vec<Domain> = vec![],
-        /// Where the authority's services are listed: its "directory URL". A certificate that another one has given is replaced at
-        /// once, such as one of an authority for trials.
+        /// Where the authority's services are listed: its "directory URL". A certificate from another authority, for example a
+        /// staging one, is replaced at once.
         pub authority: String = "https://acme-v02.api.letsencrypt.org/directory".to_owned(),
-        /// Whether you agree to the authority's terms of service. Without it none gives an account.
+        /// Whether you agree to the authority's terms of service. No authority gives an account without it.
         pub terms_agreed: bool = false,
         /// Where the authority may write to, for instance before a certificate ends.
         pub contact: Vec<Address> = vec![],
-        /// How the authority is shown that the names are ours.
+        /// How we prove to the authority that the names are ours.
         pub challenge: AcmeChallenge = AcmeChallenge::Http01,
         /// The name of an account elsewhere that the ACME account is bound to, for authorities that want one (RFC 8555 §7.3.4).
         pub external_account: Option<String> = None,
@@ -26,8 +26,8 @@ crate::settings! {
         /// PEM file with the root certificate that vouches for the authority's own site, for an authority inside the
         /// house; unset for those of the system.
         pub authority_root: Option<PathBuf> = None,
-        /// Whether the renewed certificate keeps the key of the old one, so that TLSA records with its hash go on being
-        /// right. Otherwise every certificate gets a new key.
+        /// Whether the renewed certificate keeps the key of the old one, so that TLSA records with its hash stay valid.
+        /// Otherwise every certificate gets a new key.
         pub keep_key: bool = false,
         /// How long before its end a certificate is renewed, where the authority does not suggest a time itself (RFC
         /// 9773). Unset for a third of its lifetime.

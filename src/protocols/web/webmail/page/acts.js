@@ -1,4 +1,4 @@
-// What is done with messages: marking, moving, removing them.
+// Actions on messages: marking, moving, removing.
 
 import { post } from "./api.js";
 import { confirm, open } from "./dialogs.js";
@@ -13,7 +13,7 @@ export class Acts {
     if (this.list.selected.size > 0) return this.list.messages([...this.list.selected]);
     const line = this.list.lines[this.list.at];
     if (this.elsewhere) return this.list.messages(line ? [line.id] : []);
-    // Who goes on quickly means the message that comes, not the one that is still on the page.
+    // Moving on quickly means the message being loaded, not the one still on the page.
     const { coming } = this.reader;
     if (coming) return new Map([[coming.folder, [coming.uid]]]);
     if (this.reader.message) return this.opened();
@@ -25,7 +25,7 @@ export class Acts {
     return this.reader.coming ?? this.reader.message;
   }
 
-  /** Whether the keys are in the list, and it stands at another line than when the message was opened. */
+  /** Whether the focus is in the list, at another line than when the message was opened. */
   get elsewhere() {
     const { list } = this;
     return document.activeElement === list.box && list.at > -1 && (!this.current || list.current !== this.opener);

@@ -2,10 +2,10 @@
 
 import { knows, t } from "./texts.js";
 
-/** What the server says, in the reader's language where the page knows the word for it. */
+/** The server's message, translated if the page knows its word. */
 export const told = (answer) => (answer.type && knows(`refused_${answer.type}`) ? t(`refused_${answer.type}`, answer.values) : answer.error);
 
-/** What the server has refused. */
+/** A request that the server has refused. */
 export class Refusal extends Error {
   constructor(status, text, answer = {}) {
     super(text);
@@ -24,13 +24,13 @@ export function whenSignedOut(act) {
 /** The account whose page this is, once somebody has signed in. */
 let whose;
 
-/** Has every request name the account. Whether it may have this page: the page stays that of whoever came first. */
+/** Makes every request name the account. Whether it may have this page: the page belongs to the first account. */
 export function belongsTo(account) {
   whose ??= account;
   return whose === account;
 }
 
-/** What is set of some parameters. */
+/** The parameters that are set. */
 const given = (parameters) => Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "" && value !== false));
 
 /** The address of something of the account. It names the account: the next one in this browser has other things in the same places. */
@@ -57,7 +57,7 @@ export function get(path, parameters = {}) {
   return ask(path, parameters);
 }
 
-/** Wishes for something. */
+/** Sends a request. */
 export function post(path, wish, method = "POST") {
   const headers = { "content-type": "application/json", "x-postrider": "1" };
   return ask(path, {}, { method, headers, body: wish === undefined ? undefined : JSON.stringify(wish) });
@@ -70,7 +70,7 @@ export function give(path, parameters, file) {
 
 export const remove = (path) => post(path, undefined, "DELETE");
 
-/** Sends a file, telling how far it has come; `abort` of what is returned ends it. */
+/** Sends a file, reporting progress; `abort` of the returned value stops it. */
 export function upload(file, progress) {
   const request = new XMLHttpRequest();
   const done = new Promise((resolve, reject) => {
@@ -97,8 +97,8 @@ export const address = (what, parameters) => addressOf(`message/${what}`, parame
 /** Where a message is: in a folder, or attached to a message that is. */
 export const placeOf = ({ folder, uid, within }) => given({ folder, uid, within });
 
-/** The same, for an address: it goes on meaning that message when the folder is made anew under its name. */
+/** The same, for a URL: it never means another message if the folder is recreated under its name. */
 export const addressedAt = (message) => given({ ...placeOf(message), uid_validity: message.uid_validity });
 
-/** Chosen anew for each letter, so that it is sent once. */
+/** Random for each letter, so that it is sent once. */
 export const key = () => [...crypto.getRandomValues(new Uint8Array(20))].map((octet) => octet.toString(16).padStart(2, "0")).join("");

@@ -23,7 +23,7 @@ const LOOK = 60_000;
 /** How long nothing is heard of the server before the connection is taken for lost, in milliseconds: it shows twice as often that it lives. */
 const SILENCE = 60_000;
 let app = null;
-/** The letter that was being written when a login ended. Only whoever wrote it sees it again. */
+/** The letter that was being written when a login ended. Only its author sees it again. */
 let unfinished = null;
 
 /** The form of somebody who is not signed in. */
@@ -34,7 +34,7 @@ function signIn(note = "") {
   app = null;
   document.title = t("product");
   document.querySelector("#compose")?.remove();
-  // What they tell of, and take back, is of the account.
+  // Their messages and undo actions belong to the account.
   document.querySelector("#toasts").replaceChildren();
   document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
   const address = h("input", { id: "address", name: "address", type: "text", inputMode: "email", autocomplete: "username", autocapitalize: "none", spellcheck: false, required: true });
@@ -76,7 +76,7 @@ function signIn(note = "") {
   address.focus();
 }
 
-/** Whether the login is no more. Where nobody says so it goes on, and the next one at this browser would have it. */
+/** Whether the login has ended. Unless confirmed it continues, and the next user of this browser would have it. */
 async function endLogin() {
   try {
     await remove("session");
@@ -152,7 +152,7 @@ class App extends Acts {
   async begin() {
     await this.folders.load();
     await this.follow(true);
-    // Unless somebody was quicker and stands at a folder.
+    // Unless the user has moved to a folder meanwhile.
     if (document.activeElement === document.body) this.list.box.focus();
   }
 
@@ -167,7 +167,7 @@ class App extends Acts {
     root.className = "";
   }
 
-  /** Shows what the address of the page names. */
+  /** Shows the content named by the page's address. */
   async follow(first = false) {
     const asked = this.asked();
     const folder = asked.get("folder") ?? "INBOX", uid = Number(asked.get("uid")) || null, place = asked.get("in") ?? folder, within = asked.get("within") ?? "";
@@ -185,7 +185,7 @@ class App extends Acts {
     this.title();
   }
 
-  /** What the address of the page names. */
+  /** The content named by the page's address. */
   asked() {
     return new URLSearchParams(location.hash.slice(1));
   }
@@ -204,7 +204,7 @@ class App extends Acts {
     this.follow();
   }
 
-  /** Opens a folder, all of it: who goes to the one that is searched wants to see it again. */
+  /** Opens a whole folder: opening the one being searched ends the search. */
   openFolder(name) {
     if (this.search.value && name === this.list.question.folder) {
       this.search.value = "";
@@ -241,7 +241,7 @@ class App extends Acts {
     }
     /** The id of the line that the list stood at. */
     this.opener = this.list.current;
-    // Whoever is in a message and goes on is in the next one.
+    // Moving on from an open message opens the next one.
     const entering = this.entering || document.activeElement === this.reader.element;
     this.entering = false;
     const message = await this.reader.open(folder, uid, within);
@@ -250,11 +250,11 @@ class App extends Acts {
       await this.mark(new Map([[folder, [uid]]]), "seen", true);
     }
     if (!message) return;
-    // Whoever comes out of an attached message stands where they went in.
+    // Leaving an attached message returns to where it was opened.
     const door = before?.within && before.folder === folder && before.uid === uid && this.reader.element.querySelector(`[data-within="${before.within}"]`);
     if (door) door.focus();
     else if (within || entering || matchMedia("(max-width: 760px)").matches) {
-      // So that it is said anew who is on the page.
+      // So that the page's user is determined again.
       this.reader.element.blur();
       this.reader.element.focus();
     }
@@ -304,7 +304,7 @@ class App extends Acts {
     if (on) this.folders.element.querySelector("[aria-current]")?.focus();
   }
 
-  /** Is told when something has changed, here or elsewhere. */
+  /** Called when something has changed, here or elsewhere. */
   watch(folder) {
     this.events?.close();
     this.events = new EventSource(addressOf("changes", { folder }));
@@ -313,7 +313,7 @@ class App extends Acts {
     this.events.addEventListener("changed", () => this.refreshSoon());
     let begun = false;
     this.events.addEventListener("begun", () => {
-      // What has happened while nobody was told.
+      // Changes that were missed meanwhile.
       if (begun) this.refreshSoon();
       begun = true;
     });
@@ -388,7 +388,7 @@ listen({
   go: (role) => { const folder = app?.folders.role(role); if (folder) app.openFolder(folder.name); },
 });
 
-/** The page knows more of an account than it shows, so the next account gets a page of its own. */
+/** The page knows more of an account than it shows, so the next account gets a fresh page. */
 function beginAnew() {
   unfinished?.gone();
   history.replaceState(null, "", location.pathname);
@@ -414,7 +414,7 @@ async function start({ address, must_enrol: must }) {
   if (letter) app.composer.goOnWith(letter);
 }
 
-// Answers to what was asked before come late: what is typed into the form already stays.
+// Late answers to earlier requests do not clear text already typed into the form.
 whenSignedOut(() => { if (!root.querySelector("form.entrance")) signIn(); });
 try {
   await speak();

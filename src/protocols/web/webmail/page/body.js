@@ -1,4 +1,4 @@
-// The text of a letter: plain or formatted, with its pictures, its signature and what is put into it.
+// The text of a letter: plain or formatted, with its pictures, its signature and inserted texts.
 
 import { addressedAt, addressOf, key, placeOf, upload } from "./api.js";
 import { confirm } from "./dialogs.js";
@@ -10,7 +10,7 @@ import { t } from "./texts.js";
 
 const MOST_PICTURES = 50;
 
-/** What is written in a letter; `Letter` is the window around it, and has `changed`, `goes`, `isFixed` and `paste`. */
+/** The body of a letter; `Letter` is the window around it, and has `changed`, `goes`, `isFixed` and `paste`. */
 export class Body {
   constructor(composer, letter) {
     this.composer = composer;
@@ -19,7 +19,7 @@ export class Body {
     this.signed = letter.from;
     const changed = () => this.changed();
     this.text = h("textarea", { value: letter.text, "aria-label": t("body"), on: { input: changed, paste: (event) => this.paste(event) } });
-    // What is put in before anybody was in the text stands above the signature.
+    // Text inserted before the user was in the field goes above the signature.
     this.text.setSelectionRange(0, 0);
     this.editor = new Editor({ changed, isFixed: () => this.isFixed(), files: (files) => this.paste({ clipboardData: { files }, preventDefault: () => {} }) });
     this.editor.element.hidden = true;
@@ -27,7 +27,7 @@ export class Body {
     this.pictured = h("input", { type: "file", accept: PICTURES.join(), multiple: true, hidden: true, class: "pictured", on: { change: () => { this.addPictures(this.pictured.files); this.pictured.value = ""; } } });
     this.pictureButton = button(t("insertPicture"), "picture", () => this.pictured.click(), { kind: "insertPicture" });
     this.responses = button(t("responses"), "response", () => choose(this.responses, this), { kind: "responses" });
-    // The text keeps what is selected in it.
+    // The text keeps its selection.
     this.responses.addEventListener("pointerdown", (event) => event.preventDefault());
   }
 
@@ -141,14 +141,14 @@ export class Body {
     this.changed();
   }
 
-  /** What is selected in the text, or the own words of all of it. */
+  /** The selection, or the user's own words. */
   get chosenText() {
     const { text } = this;
     const marked = this.formatted ? this.editor.selected : text.value.slice(text.selectionStart, text.selectionEnd);
     return marked.trim() ? marked : this.ownWords();
   }
 
-  /** The text without the signature and what is quoted. */
+  /** The text without signature and quotes. */
   ownWords() {
     const text = this.formatted ? this.editor.text : this.text.value;
     const lines = text.split(t("forwarded"))[0].split("\n");
@@ -156,7 +156,7 @@ export class Body {
     return (end < 0 ? lines : lines.slice(0, end)).filter((line) => !line.startsWith(">")).join("\n").trim();
   }
 
-  /** What is selected with its formatting, where there is some. */
+  /** The selection with its formatting, if any. */
   get chosenHtml() {
     return this.formatted && this.editor.selected.trim() ? this.editor.selectedHtml : null;
   }
@@ -169,7 +169,7 @@ export class Body {
     else this.insertText(text);
   }
 
-  /** Puts a text where the caret is, in place of what is selected. */
+  /** Inserts a text at the caret, in place of the selection. */
   insertText(text) {
     if (this.formatted) {
       this.editor.insertText(text);

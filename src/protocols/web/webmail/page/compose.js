@@ -7,7 +7,7 @@ import { lines, signed } from "./markup.js";
 import { asked, bare, forgetPeople, parse, write } from "./people.js";
 import { longDate, t } from "./texts.js";
 
-/** How many seconds what was sent can be taken back, unless the account prefers another time. */
+/** Seconds during which sending can be undone, unless the account prefers another time. */
 export const HOLD = 5;
 
 /** Whether a letter covers the whole page. */
@@ -16,10 +16,10 @@ const covers = () => matchMedia("(max-width: 760px)").matches;
 /** The files of a message, to go along with another. */
 const filesOf = (message) => message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { ...placeOf(message), part: file.part } }));
 
-/** Whether some of what is written, or of the people it is for, is not here. */
+/** Whether part of the text or of the recipients is missing. */
 const isPart = (message) => (message.html ? message.html_cut : message.cut) || message.people_cut;
 
-/** Begins letters; `account` is what the server says of the account, `act` has `changed` and `drafts`. */
+/** Begins letters; `account` is the server's account data, `act` has `changed` and `drafts`. */
 export class Composer {
   constructor(account, act) {
     this.account = account;
@@ -31,7 +31,7 @@ export class Composer {
     addEventListener("popstate", this.wentBack);
   }
 
-  /** How many seconds what was sent can be taken back. */
+  /** Seconds during which sending can be undone. */
   get holds() {
     return this.account.preferences.hold ?? HOLD;
   }
@@ -57,13 +57,13 @@ export class Composer {
     try {
       this.sent(await post("send", one.wish));
     } catch (error) {
-      // Without an answer the server goes on by itself.
+      // Without an answer the server continues by itself.
       toast(error.status === 0 ? t("sendingLater") : error.message, { problem: true, action: t("openDraft"), act: error.status === 0 ? undefined : () => this.resumeDraft(one) });
       this.act.changed();
     }
   }
 
-  /** Takes back a letter and goes on writing it. */
+  /** Takes back a letter and reopens it for writing. */
   async undo(one = this.waiting.at(-1)) {
     if (!one) return;
     this.forget(one);
@@ -162,7 +162,7 @@ export class Composer {
     return people.length > 1 && from.some((person) => this.isOwn(person)) || people.some((person) => !this.isOwn(person) && !written.has(person.address.toLowerCase()));
   }
 
-  /** An answer to a message, or the message passed on or written anew. */
+  /** An answer to a message, or the message forwarded or edited as new. */
   answer(kind, message) {
     if (kind === "asNew") return this.asNew(message);
     const from = this.writer(message).address;
@@ -212,13 +212,13 @@ export class Composer {
     return this.show(letter, "text", below ? quote.length + 1 : 0);
   }
 
-  /** What is passed on is what is shown, which of a long message is its beginning. */
+  /** Forwards the shown text, which of a long message is its beginning. */
   warnOfCut(message) {
     const isCut = this.account.preferences.formatted && message.html ? message.html_cut : message.cut;
     if (isCut) toast(t("forwardCut"), { problem: true, action: t("forwardFile"), act: message.within ? undefined : () => this.answer("forwardFile", message) });
   }
 
-  /** Goes on with a draft. What is here only in part would take the place of the whole. */
+  /** Continues a draft. An incomplete one would replace the whole. */
   async resume(message) {
     if (isPart(message)) {
       toast(t("draftTooLong"), { problem: true });
@@ -260,7 +260,7 @@ export class Composer {
     return open;
   }
 
-  /** Goes on with a letter that was begun in an earlier login. */
+  /** Continues a letter that was begun in an earlier login. */
   goOnWith(letter) {
     // What could not be fetched has closed itself meanwhile.
     if (letter.over) return;

@@ -46,7 +46,7 @@ export async function show({ write }) {
   if (chosen) write(chosen);
 }
 
-/** Says what has become of a file of contacts. */
+/** Shows the result of importing a file of contacts. */
 export function imported({ added, unfit, left }) {
   toast(added > 0 ? t("contactsImported", { added }) : t("contactsKnown"));
   if (unfit > 0) toast(t("contactsUnfit", { count: unfit }), { problem: true });
@@ -90,7 +90,7 @@ async function edit(known, again, begun = {}) {
       form.closest("dialog").close("");
       await again();
     } catch (error) {
-      // Whoever has closed the window is told all the same.
+      // Shown even if the window was closed.
       if (form.isConnected) problem.textContent = error.message;
       else toast(error.message, { problem: true });
     }

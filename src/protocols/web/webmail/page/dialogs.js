@@ -24,7 +24,7 @@ export function open(title, content, { wide = false, buttons = [], initial } = {
   });
 }
 
-/** Says in a window what is wrong, or at the edge of the page once somebody has closed it. */
+/** Shows an error in a window, or at the edge of the page once the window is closed. */
 export function complain(list, texts) {
   if (list.isConnected) list.replaceChildren(...texts.map((text) => h("li", {}, text)));
   else for (const text of texts) toast(text, { problem: true });

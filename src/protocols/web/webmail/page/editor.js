@@ -8,12 +8,12 @@ import { t } from "./texts.js";
 /** What can be a picture in a text. */
 export const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
 
-/** What is lost where formatting is. */
+/** Content lost together with formatting. */
 export const WITH_FORMATTING = "b, strong, i, em, u, h1, h2, h3, h4, a, img, table, ul, ol";
 
 const run = (command, value = null) => document.execCommand(command, false, value);
 
-/** `changed` is told of every change; `files` gets what is pasted and is no text; `isFixed` says whether nothing can be written any more. */
+/** `changed` is called for every change; `files` gets pasted content that is not text; `isFixed` says whether editing is disabled. */
 export class Editor {
   constructor({ changed, files, isFixed = () => false, name = t("body") }) {
     this.changed = changed;
@@ -39,7 +39,7 @@ export class Editor {
     ];
     this.buttons = new Map(acts.map(([name, key], n) => {
       const one = button(t(`format_${name}`), name, () => this.act(name), { key, kind: `format ${name}`, pressed: name === "clear" ? undefined : false });
-      // The field keeps what is selected in it.
+      // The field keeps its selection.
       one.addEventListener("pointerdown", (event) => event.preventDefault());
       one.tabIndex = n === 0 ? 0 : -1;
       return [name, one];
@@ -169,7 +169,7 @@ export class Editor {
     this.changed();
   }
 
-  /** Where something is put in: what is selected, or else where the caret was when the field was left. */
+  /** Where text is inserted: the selection, or else the caret's position when the field was left. */
   get place() {
     const selection = getSelection();
     const range = selection.rangeCount > 0 ? selection.getRangeAt(0) : null;

@@ -2,7 +2,7 @@
 
 import { ICONS } from "./icons.js";
 
-/** An element with properties, attributes and children. `on` holds listeners; what is `false` or `null` is left out. */
+/** An element with properties, attributes and children. `on` holds listeners; `false` and `null` are left out. */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {

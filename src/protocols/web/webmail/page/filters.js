@@ -53,7 +53,7 @@ class Filters {
     this.content.replaceChildren(script.rules && !this.asText ? this.rules() : this.text(), this.scripts());
   }
 
-  /** What the rules are kept in, and whether they are in force. */
+  /** The script that holds the rules, and whether it is active. */
   state() {
     const { script } = this;
     if (script.active || script.tag === null) return null;
@@ -140,7 +140,7 @@ class Filters {
     if (focused) [...this.content.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === focused && !one.disabled)?.focus();
   }
 
-  /** The script as text, and what is wrong with it. */
+  /** The script as text, and its errors. */
   text() {
     const { script } = this;
     const area = h("textarea", { class: "script", rows: 16, value: script.source.replace(/\r\n/g, "\n"), spellcheck: false, autocapitalize: "none", wrap: "off", "aria-label": t("scriptText", { name: script.name ?? "" }) });

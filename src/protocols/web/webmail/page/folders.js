@@ -12,7 +12,7 @@ const FOLDED = "postrider.folded";
 const MOST_FOLDED = 500;
 const CONTROLS = ["a", ".twist", ".small", ".hide"];
 
-/** What an account has folded in this browser. The names of the folders of whoever was here before are nobody else's: they are forgotten. */
+/** The folders that an account has collapsed in this browser. The previous account's folder names are private, so they are forgotten. */
 function remembered(account) {
   try {
     const kept = JSON.parse(localStorage.getItem(FOLDED));
@@ -51,7 +51,7 @@ export class Folders {
   async load() {
     const answer = await get("folders");
     this.known = new Map(answer.folders.map((folder) => [folder.name, folder]));
-    // What lies in a folder stands beneath it.
+    // Subfolders are beneath their folder.
     const sorted = answer.folders.map((folder) => {
       const top = this.named(this.above(folder)[0] ?? folder.name);
       const above = top.role ? top.name.split("/").length - 1 : 0;
@@ -172,7 +172,7 @@ export class Folders {
     if (folder.role) return [];
     const levels = folder.name.split("/");
     const names = levels.slice(1).map((_, n) => levels.slice(0, n + 1).join("/")).filter((name) => this.known.has(name));
-    // Folders with a purpose stand by themselves, and what is in them with them.
+    // Special folders are at the top level, together with their subfolders.
     return names.slice(Math.max(0, names.findLastIndex((name) => this.named(name).role)));
   }
 
@@ -275,7 +275,7 @@ class Filing {
     this.script = script;
     const rules = (script?.rules?.rules ?? []).map((rule, n) => ({ ...rule, shown: rule.name || `${t("filters")} ${n + 1}` }));
     const found = rules.filter((rule) => rule.actions.some((action) => this.files(action))).map((rule) => rule.shown);
-    // What is no list of rules is a text that may name the folder.
+    // A script that is not a list of rules may name the folder in its text.
     if (script && !script.rules && script.source?.includes(`"${name}"`)) found.push(script.name ?? t("filters"));
     this.words = found.join(", ");
   }

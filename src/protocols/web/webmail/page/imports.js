@@ -36,7 +36,7 @@ export async function take(files, { name: folder, shown }, done) {
           if (stored.known) known += 1;
           note.textContent = t("importing", { count, name: shown });
         } catch (error) {
-          // What is no message, or too large, says nothing about others; anything else would stop them too.
+          // An invalid or too large message does not affect others; any other error would stop them too.
           if (![400, 413].includes(error.status)) throw Object.assign(error, { file: file.name });
           left.add(`${file.name}: ${error.message}`);
         }
@@ -90,7 +90,7 @@ function beforeField(octets, at) {
 const PIECE = 1 << 20;
 const LINE = 2_048;
 
-/** The messages in a file, each as a piece of it: nothing is kept in memory but what is looked at. */
+/** The messages in a file, each as a slice of it: only the current one is in memory. */
 export async function* messages(file) {
   const head = new Uint8Array(await file.slice(0, LINE).arrayBuffer());
   const undated = !separates(head, 0);

@@ -59,7 +59,7 @@ export class Invitation {
 
   guests() {
     const people = this.event.attendees;
-    // What was answered since, the calendar knows.
+    // The calendar knows later answers.
     const status = (one) => one.address === this.event.me ? (this.declined && "declined") || this.event.calendar.status || one.status : one.status;
     const list = h("ul", {}, people.map((one) => h("li", {}, shown(one), " ", h("small", {}, t(`status_${status(one)}`)))));
     if (people.length <= 4) return list;

@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 
-/** What the server was known to have, by the preferences of the page. */
+/** The preferences last known to be on the server. */
 const known = new WeakMap();
 
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
@@ -12,7 +12,7 @@ export function remember(preferences) {
   known.set(preferences, structuredClone(preferences));
 }
 
-/** Keeps what was changed here, and what `alter` changes: of everything else the server knows best. */
+/** Saves changes made here and by `alter`; for everything else the server's values win. */
 export async function keep(preferences, alter = () => {}) {
   const before = known.get(preferences);
   const { preferences: there } = await get("account");

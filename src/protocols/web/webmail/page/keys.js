@@ -13,7 +13,7 @@ const LIST = [
 
 const GO = { i: "inbox", d: "drafts", s: "sent", a: "archive", t: "trash", j: "junk" };
 
-/** What is done with a message. */
+/** Actions on a message. */
 const OF_MESSAGES = new Set(["#", "Delete", "!", "e", "m", "s", "U", "x", "r", "a", "f", "E"]);
 
 /** Listens; `act` has a function for each thing that can be done. */
@@ -42,7 +42,7 @@ export function listen(act) {
     };
     const chosen = acts[event.key];
     if (!chosen) return;
-    // Somebody who stands at a folder means the folder, and it is not to be a message that goes.
+    // With the focus on a folder, keys mean the folder, and must not remove a message.
     if (OF_MESSAGES.has(event.key) && event.target.closest?.("#folders")) return;
     // Buttons and links keep what browsers do with these.
     if (["ArrowDown", "ArrowUp"].includes(event.key) && event.target.closest?.("#reader")) return;

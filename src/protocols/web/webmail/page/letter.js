@@ -1,4 +1,4 @@
-// Writing: the window of one letter. What is typed is kept as a draft in the mailbox a moment later.
+// Writing: the window of one letter. Typed text is saved as a draft in the mailbox a moment later.
 
 import { key, post, upload } from "./api.js";
 import { Body } from "./body.js";
@@ -12,14 +12,14 @@ const WAIT = 2_500;
 /** How long until what could not be sent or kept is tried to be kept again. */
 const AGAIN = 10_000;
 
-/** Whether one of the words for it stands there by itself. */
+/** Whether one of the words for it occurs as a whole word. */
 function speaksOfAttachment(text) {
   const words = t("attachmentWords").split(", ").map((word) => word.toLowerCase());
   const said = ` ${text.toLowerCase().replace(/[^\p{L}\p{N}-]+/gu, " ")} `;
   return words.some((word) => said.includes(` ${word} `));
 }
 
-/** A letter that is being written; `composer` is told when it is closed. */
+/** A letter that is being written; `composer` is notified when it is closed. */
 export class Letter extends Body {
   constructor(composer, letter, draft) {
     super(composer, letter);
@@ -40,9 +40,9 @@ export class Letter extends Body {
     this.sending = null;
     /** Whether it is with the server, so that nothing stops it here. */
     this.isAway = false;
-    /** What was to be kept, and nobody has said whether it was. */
+    /** A save whose outcome is unknown. */
     this.unanswered = null;
-    /** What is on its way to the server; each tells whether it has arrived. */
+    /** Uploads in progress; each resolves to whether it has arrived. */
     this.uploads = new Set();
     const changed = () => this.changed();
     const { account } = composer;
@@ -84,7 +84,7 @@ export class Letter extends Body {
     addEventListener("online", this.online);
     this.drawFiles();
     this.say(t("loading"));
-    // What is fetched takes the place of whatever was typed before it is here.
+    // Fetched text replaces anything typed before it arrives.
     if (letter.content?.html) this.rest(true);
     this.ready = this.fill(letter).then(() => {
       this.say("");
@@ -111,7 +111,7 @@ export class Letter extends Body {
     return this.asks.getAttribute("aria-pressed") === "true";
   }
 
-  /** How urgent it is, and whether its delivery is told of. */
+  /** How urgent it is, and whether a delivery notification is requested. */
   chooseOptions() {
     const choose = (change) => () => {
       Object.assign(this, change);
@@ -125,7 +125,7 @@ export class Letter extends Body {
     ]);
   }
 
-  /** The button says what is chosen. */
+  /** The button shows the choice. */
   markOptions() {
     const chosen = [this.priority && t(this.priority === "high" ? "priorityHigh" : "priorityLow"), this.notify && t("askNotice")].filter(Boolean);
     const name = chosen.length > 0 ? `${t("sendOptions")}: ${chosen.join(", ")}` : t("sendOptions");
@@ -134,14 +134,14 @@ export class Letter extends Body {
     this.options.classList.toggle("on", chosen.length > 0);
   }
 
-  /** What could not be fetched is not written on: it would take the place of what is kept. */
+  /** Text that could not be fetched cannot be edited: it would replace the stored one. */
   unfilled(draft) {
     if (this.over) return;
     toast(t("letterNotLoaded"), { problem: true, action: t("openDraft"), act: draft && (() => this.composer.resume(draft)) });
     this.gone();
   }
 
-  /** Notes that a file is on its way; resolves to whether it has arrived. Whoever took it back misses nothing. */
+  /** Notes that a file is being uploaded; resolves to whether it has arrived. A removed file counts as arrived. */
   goes(upload, { name }) {
     const done = upload.then(() => true, (error) => {
       if (error.message) toast(`${name}: ${error.message}`, { problem: true });
@@ -151,7 +151,7 @@ export class Letter extends Body {
     return done;
   }
 
-  /** Waits for what is on its way; whether all of it has arrived. */
+  /** Waits for uploads in progress; whether all have arrived. */
   async arrived() {
     let all = true, ready;
     do {
@@ -195,7 +195,7 @@ export class Letter extends Body {
   }
 
   keyed(event) {
-    // Keys of a composition are for what is being composed.
+    // Keys during an input method's composition belong to it.
     if (isComposed(event)) {
       event.stopPropagation();
       return;
@@ -250,7 +250,7 @@ export class Letter extends Body {
       button(t("removeAttachment", { name: file.name }), "close", () => { file.abort?.(); this.files = this.files.filter((known) => known !== file); this.drawFiles(); this.changed(); }, { kind: "small" }))));
   }
 
-  /** Keeps what is written as a draft; one save waits for the other. */
+  /** Saves the letter as a draft; saves run one after the other. */
   save() {
     this.soon.cancel();
     this.saving = this.saving.then(() => this.saveNow());
@@ -304,19 +304,19 @@ export class Letter extends Body {
     this.state.classList.toggle("problem", problem);
   }
 
-  /** Whoever sends it twice waits for the same. */
+  /** A second attempt to send waits for the first. */
   send() {
     this.sending ??= this.sendNow().finally(() => { this.sending = null; });
     return this.sending;
   }
 
-  /** What is typed while it is with the server would be neither in what is sent nor in a draft: so nothing can be, until it is back. */
+  /** Text typed during sending would be neither sent nor in a draft, so editing is disabled until the answer. */
   setAway(on) {
     this.isAway = on;
     this.rest(on);
   }
 
-  /** Whether it is too late to change anything, of which whoever wants to is told: a window over the letter may be open still. */
+  /** Whether it is too late to change anything, which is then shown: a window over the letter may still be open. */
   isFixed() {
     if (this.isAway) toast(t("letterAway"), { problem: true });
     return this.isAway || this.over;
@@ -386,7 +386,7 @@ export class Letter extends Body {
     return this.files.length > 0 || !speaksOfAttachment(own) || confirm(t("forgotAttachment"), t("send"), false);
   }
 
-  /** Closes it; what is written stays as a draft. One that is being sent closes by itself, or is still open if it could not be. */
+  /** Closes it; the text stays as a draft. A letter being sent closes by itself, or stays open if sending failed. */
   async leave() {
     if (this.sending) {
       await this.sending;

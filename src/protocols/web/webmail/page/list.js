@@ -1,4 +1,4 @@
-// The list of messages: only what is seen is drawn and fetched, so that a hundred thousand are as quick as ten.
+// The list of messages: only visible rows are fetched and drawn, so that a hundred thousand are as fast as ten.
 
 import { get } from "./api.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
@@ -8,7 +8,7 @@ import { longDate, shortDate, t } from "./texts.js";
 const CHUNK = 50;
 /** Most lines that are selected together. */
 const MOST = 10_000;
-/** Pieces of a list that are fetched side by side: a browser has six connections, and one is for what is told. */
+/** Pieces of a list that are fetched side by side: a browser has six connections, and one is for events. */
 const TOGETHER = 5;
 /** How often a list that changes meanwhile is fetched for it. */
 const TRIES = 8;
@@ -85,7 +85,7 @@ export class List {
     await this.refresh();
   }
 
-  /** Looks again; what is on the page stays until the answer is there. */
+  /** Reloads; the old rows stay until the answer arrives. */
   async refresh() {
     this.generation += 1;
     this.chunks.clear();
@@ -97,7 +97,7 @@ export class List {
     this.box.removeAttribute("aria-busy");
   }
 
-  /** What was typed, with the server's names of folders in place of those that the page shows. */
+  /** The typed text, with the server's names of folders in place of those that the page shows. */
   meant() {
     return this.question.query.replace(/"[^"]*"?|(?<![^\s-])(in:)("[^"]*"?|\S+)/gi, (whole, operator, name) => {
       const folder = operator && this.act.called(name.replaceAll('"', ""));
@@ -146,7 +146,7 @@ export class List {
     this.draw();
   }
 
-  /** Stands at the same line as before, wherever it is now. */
+  /** Keeps the same current line, wherever it is now. */
   findAgain() {
     if (this.current === undefined) return;
     const at = this.lines.findIndex((line) => line?.id === this.current);
@@ -217,7 +217,7 @@ export class List {
     const place = this.across && this.act.shown(line.folder);
     const who = (outgoing ? t("toPrefix") : "") + names;
     const words = [place, count > 1 && t("messageCount", { count }), !has("seen") && t("unreadMail"), has("flagged") && t("flaggedMail"), has("answered") && t("answeredMail"), has("forwarded") && t("forwardedMail"), line.attachments && t("hasAttachments")];
-    // In the order in which it is seen, so that whoever speaks to the page may read a row out (WCAG 2.5.3).
+    // In visual order, so that voice users can read out a row (WCAG 2.5.3).
     row.setAttribute("aria-label", [who, shortDate(line.arrived), subject, ...words.filter(Boolean)].join(", "));
     const mark = h("span", { class: "mark" }, this.selected.has(line.id) ? h("span", { class: "avatar picked" }, icon("check")) : avatar(people[0]));
     const star = h("span", { class: has("flagged") ? "star on" : "star" }, icon("flag"));
@@ -277,7 +277,7 @@ export class List {
     return null;
   }
 
-  /** Takes off the list what is gone, before the server lists the rest. */
+  /** Removes deleted rows before the server lists the rest. */
   drop(gone) {
     const uids = new Map([...gone].map(([folder, some]) => [folder, new Set(some)]));
     for (let n = this.lines.length - 1; n >= 0; n -= 1) {

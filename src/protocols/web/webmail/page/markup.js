@@ -105,7 +105,7 @@ export function copy(element, picture) {
   return out;
 }
 
-/** Takes away what is not kept, after something was pasted or dropped in. Elements of ours stay, and so does the caret. */
+/** Removes disallowed content after pasting or dropping. Allowed elements stay, and so does the caret. */
 export function tame(element) {
   for (const node of [...element.querySelectorAll("*")].reverse()) {
     const name = nameOf(node);
@@ -184,7 +184,7 @@ export const signed = (from, picture) => framed(addressOf("signature", { address
 /** A formatted response, likewise. */
 export const canned = (name) => framed(addressOf("response", { name }), () => null);
 
-/** Says on a page that the server has cut that it has, in the language of whoever reads it. */
+/** Translates the server's note on a page that was cut. */
 export function sayCut(inside) {
   for (const note of inside.querySelectorAll("[data-rest]")) note.textContent = t("restLeftOut");
 }
@@ -194,7 +194,7 @@ const LONGEST = 60_000;
 /** The title of every page that the server has cleaned: what a proxy says in its place has another. */
 const TITLE = "Message";
 
-/** What is on a page that the server has cleaned. */
+/** The content of a page that the server has sanitised. */
 function framed(src, picture) {
   return new Promise((resolve, reject) => {
     const frame = h("iframe", { hidden: true, sandbox: "allow-same-origin", src });

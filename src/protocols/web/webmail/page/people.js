@@ -10,7 +10,7 @@ function cuts(text) {
   let quoted = false, angle = false;
   for (let n = 0; n < text.length; n += 1) {
     const c = text[n];
-    // RFC 5322 §3.2.1: what follows a backslash stands for itself.
+    // RFC 5322 §3.2.1: a character after a backslash is literal.
     if (quoted && c === "\\") n += 1;
     else if (c === '"') quoted = !quoted;
     else if (!quoted && c === "<") angle = true;
@@ -87,7 +87,7 @@ export function forgetPeople() {
 
 let count = 0;
 
-/** A field for a list of people, which offers those that match what is typed. */
+/** A field for a list of people, which suggests those that match the typed text. */
 export function field(name, value, changed) {
   const id = `people${count += 1}`;
   const input = h("input", { type: "text", value, dir: "auto", autocomplete: "off", spellcheck: false, role: "combobox", "aria-expanded": "false", "aria-controls": id, "aria-autocomplete": "list", "aria-label": name, inputMode: "email" });

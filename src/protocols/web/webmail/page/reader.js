@@ -52,7 +52,7 @@ export class Reader {
       this.message = message;
       this.others = others ?? [];
       if (!others) circle.then((late) => { if (this.message === message) this.surround(late); });
-      // Nothing proves who has written what is attached.
+      // Nothing proves who wrote an attached message.
       this.images = !within && this.act.trusts(message.from[0]?.address);
       this.asText = !message.html || this.act.prefersText();
       this.draw();
@@ -142,7 +142,7 @@ export class Reader {
     frame.contentWindow.print();
   }
 
-  /** What stands above a message on paper. */
+  /** The header of a printed message. */
   printed() {
     const { message } = this;
     const people = ["from", "to", "cc", "bcc"].filter((name) => message[name].length > 0).map((name) => [name, message[name].map(shown).join(", ")]);
@@ -193,7 +193,7 @@ export class Reader {
     this.surround(this.others ?? []);
   }
 
-  /** Puts the other messages of the conversation around the one that is shown, which stays where it is: a frame that is moved loads anew. */
+  /** Puts the other messages of the conversation around the shown one, which stays in place: moving a frame reloads it. */
   surround(others) {
     this.others = others;
     const { message } = this;
@@ -238,7 +238,7 @@ export class Reader {
             message.authentication.length > 0 && [h("dt", {}, t("details")), h("dd", {}, message.authentication.map((one) => h("code", {}, one)))]))));
   }
 
-  /** What is known of the sender, in one calm sign. */
+  /** The sender's verification, in one unobtrusive sign. */
   verified() {
     const results = this.message.authentication;
     if (results.length === 0) return null;
@@ -256,7 +256,7 @@ export class Reader {
     return this.message.within ? undefined : eventOf(this.message);
   }
 
-  /** The event that a message is about. What is on the page of it stays while the rest is drawn anew. */
+  /** The event that a message is about. Its element stays while the rest is redrawn. */
   invited() {
     if (!this.eventOf()) return null;
     if (this.event?.message !== this.message) this.event = new Invitation(this.message, this.act);
@@ -341,7 +341,7 @@ export class Reader {
     const inside = frame.contentDocument;
     if (!inside?.body) return;
     sayCut(inside);
-    // What is wider than the frame has a bar below it.
+    // Content wider than the frame has a scroll bar below it.
     const fit = () => {
       const { scrollWidth, clientWidth, scrollHeight } = inside.documentElement;
       frame.style.height = `${Math.min(scrollHeight + (scrollWidth > clientWidth ? 20 : 2), 60_000)}px`;
@@ -398,7 +398,7 @@ export class Reader {
 const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
 /** What only a program with the reader's key opens (RFC 8551, RFC 3156). */
 const SEALED = ["application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"];
-/** What is opened as a message; the last one is how Outlook writes to Outlook. */
+/** Types opened as a message; the last one is Outlook's TNEF. */
 const MESSAGES = ["message/rfc822", "message/global", "application/ms-tnef"];
 const CARDS = ["text/vcard", "text/x-vcard", "text/directory"];
 const picture = (file) => PICTURES.includes(file.type) && file.size < 4 << 20;

@@ -37,7 +37,7 @@ const choose = (name, options, value, change) => {
   return element;
 };
 
-/** The form; resolves to the changed rule, or to `null`. `check` tells what is wrong. */
+/** The form; resolves to the changed rule, or to `null`. `check` returns the errors. */
 export async function edit(rule, { folders, check }) {
   const name = h("input", { type: "text", value: rule.name, maxLength: 200 });
   const matching = choose("matching", [["all", t("matchAll")], ["any", t("matchAny")], ["every", t("everyMessage")]], rule.conditions.length === 0 ? "every" : rule.matching, () => draw());

@@ -55,7 +55,7 @@ function appPasswords({ app_passwords: all, scopes, most_app_passwords: most }, 
     all.length < most && h("div", { class: "actionRow" }, button(t("newAppPassword"), null, async () => { if (await newAppPassword(scopes, needsCode)) again(); }, { text: true, kind: "newAppPassword" }))].filter(Boolean);
 }
 
-/** A window with a form, which stays until what is asked for has worked; what came of it, or `null`. */
+/** A window with a form, which stays open until the request succeeds; the result, or `null`. */
 async function ask(title, content, submit, act) {
   let result = null, asking = null;
   const note = h("p", { class: "problems", role: "alert" });

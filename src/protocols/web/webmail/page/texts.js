@@ -1,4 +1,4 @@
-// What the page says, in the language of whoever reads it.
+// The texts of the page, in the user's language.
 
 import english from "./texts-en.js";
 

@@ -87,7 +87,7 @@ export class Wording {
     this.editor.focus();
   }
 
-  /** The text, and what is formatted with its pictures, if it is. */
+  /** The text, and if formatted its HTML with pictures. */
   get value() {
     if (this.kept) return this.kept;
     const text = (this.formatted ? this.editor.text : this.text.value).trimEnd();
