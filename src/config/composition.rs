@@ -90,11 +90,11 @@ crate::settings! {
         pub set_up: SetUpSettings = SetUpSettings::default(),
         /// How addresses are turned into mailboxes.
         pub routing: RoutingSettings = RoutingSettings::default(),
-        /// Which senders and recipients are taken.
+        /// Which senders and recipients are accepted.
         pub acceptance: AcceptanceSettings = AcceptanceSettings::default(),
         /// What our users may send.
         pub submission: SubmissionSettings = SubmissionSettings::default(),
-        /// Taking messages in.
+        /// Receiving messages.
         pub intake: IntakeSettings = IntakeSettings::default(),
         /// How messages are put into mailboxes.
         pub delivery: DeliverySettings = DeliverySettings::default(),
@@ -108,7 +108,7 @@ crate::settings! {
         pub reports: ReportSettings = ReportSettings::default(),
         /// Our own policies by which others insist on TLS.
         pub mta_sts: PublishedSettings = PublishedSettings::default(),
-        /// What mail programs that look for their settings are told.
+        /// The settings given to mail programs that look for them.
         pub autoconfig: AutoconfigSettings = AutoconfigSettings::default(),
         /// The summary for the postmaster.
         pub summary: SummarySettings = SummarySettings::default(),

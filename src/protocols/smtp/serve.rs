@@ -46,7 +46,7 @@ pub struct Room {
     pub guard: Guard,
     /// Who may log in.
     pub login: Login,
-    /// Which senders and recipients are taken.
+    /// Which senders and recipients are accepted.
     pub acceptance: Acceptance,
     /// What our users may send, and how it is completed.
     pub submission: Arc<Submission>,

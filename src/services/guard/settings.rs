@@ -75,7 +75,7 @@ crate::settings! {
         pub managesieve: ServiceRates = ServiceRates { per_minute: 60, at_once: 20 },
         /// Web pages and interfaces.
         pub web: ServiceRates = ServiceRates { per_minute: 600, at_once: 100 },
-        /// How much mail clients may bring.
+        /// How much mail clients that are not our users may send.
         pub traffic: TrafficSettings = TrafficSettings::default(),
         /// Errors in one session, since its last message, before every further answer is delayed.
         pub patient_errors: u32 = 5,

@@ -37,7 +37,7 @@ crate::settings! {
         /// mailboxes nor the queue could be written. Recipients with a copy get no second one when the client sends the message
         /// again within six hours. Beyond it the oldest are forgotten, and all of them at a restart.
         pub remembered_copies: u32 = 10_000,
-        /// Letters to users about what was kept from them.
+        /// Letters to users about messages kept from them.
         pub digest: DigestSettings = DigestSettings::default(),
     }
 }
