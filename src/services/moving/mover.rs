@@ -314,7 +314,7 @@ mod tests {
         let elsewhere = Mover { mail_root: directory.path().join("other"), ..mover };
         std::fs::create_dir(&elsewhere.mail_root).unwrap();
         let gone = elsewhere.home(&user, &home, |_| panic!("it is told as moved in")).unwrap_err();
-        assert!(gone.to_string().contains("2.M2.host:2,S` has gone"), "{gone}");
+        assert!(gone.to_string().contains("2.M2.host:2,S` has disappeared"), "{gone}");
     }
 
     /// Imports an mbox into the INBOX of a user below a directory.

@@ -111,7 +111,7 @@ mod tests {
         let wanted = "services.postrider.domains = {\n  \"empty.test\" = {\n  };\n  \"example.test\" = {\n    users.\"ann\".quota = \"2G\";\n    \
              users.\"anna\" = { enable = false; quota = \"2G\"; };\n    users.\"bob.b\" = { };\n    \
              users.\"eve\".enable = false;\n    catchAll = \"bob.b@example.test\";\n    aliases.\"info\" = [ \"ann@example.test\" \"x@other.test\" ];\n  };\n  \"other.test\" = {\n    catchAll = \"ann@example.test\"; \
-             # one is all it takes; left out: \"x@far.test\" \"y@far.test\"\n  };\n};\n";
+             # only one is possible; left out: \"x@far.test\" \"y@far.test\"\n  };\n};\n";
         assert_eq!(text, wanted);
         assert_eq!(quoted("a\"${b}\\"), "\"a\\\"\\${b}\\\\\"");
     }
