@@ -364,7 +364,7 @@ def finds_by_file_folder_and_either(server):
     refuses("larger:much", "“much” is not a size")
     refuses("is:wonderful", "There is no “is:wonderful”")
     refuses("paper OR", "OR must be between two")
-    refuses("filename:", "Write something behind “filename:”")
+    refuses("filename:", "Write something after “filename:”")
     finds("", *subjects_of(server, "INBOX"))
     page.script("document.querySelector('.rows').focus()")
     page.press("?")

@@ -67,7 +67,7 @@ async fn a_password_is_chosen_once() {
 
     for (password, again, why) in [
         ("long+enough+word", "another+long+word", "are not the same"),
-        ("short", "short", "10 characters are the least"),
+        ("short", "short", "at least 10 characters"),
         (&"x".repeat(72), &"x".repeat(72), "<p class=\"problem\""),
     ] {
         let refused = choose(&host, &page, password, again).await;

@@ -44,7 +44,7 @@ async fn a_password_that_no_login_can_use_is_told() {
     let (shown, _) = run(&config, &["user", "show", "ann@example.test"], "").await;
     assert_eq!((&shown["has_password"], &shown["password_problem"]), (&true.into(), &serde_json::Value::Null));
     for (stored, has, problem) in [
-        ("{SSHA512}AAAA", false, Some("{SSHA512} is not known")),
+        ("{SSHA512}AAAA", false, Some("{SSHA512} is not supported")),
         ("{SHA512-CRYPT}!", false, Some("locked")),
         ("*", false, Some("locked")),
         ("{BLF-CRYPT}!", false, None),
