@@ -75,8 +75,9 @@ let
             ];
             description = ''
               Addresses to listen on. `::` includes IPv4.${
-                lib.optionalString (!protocol.public)
-                  " Any address but loopback exposes the page to the network; put a reverse proxy in front instead."
+                lib.optionalString (
+                  !protocol.public
+                ) " Any address but loopback exposes the page to the network; put a reverse proxy in front instead."
               }
             '';
           };
