@@ -86,7 +86,7 @@
 
     with subtest("the server has another name, a domain and a user, and all others as before"):
         out = menu("7", HOST, "example.net", "dora", "staple", "staple")
-        assert f"This server is {HOST} now" in out, out
+        assert f"This server is now {HOST}" in out, out
         send(server, "dora@example.net", "staple", "ann@example.test", "from the new one")
         wait_for_mail(server, "ann@example.test", "ann", "from the new one")
         send(server, "ann@example.test", "ann", "dora@example.net", "to the new one")
