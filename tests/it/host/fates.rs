@@ -196,5 +196,11 @@ async fn of_mail_for_a_full_mailbox_and_mail_thrown_away() {
     let words =
         ["Stored for bob@example.test in INBOX", "Messages of bob@example.test were expunged by a client in INBOX"];
     world.ends("thrown-away", "expunged by a client for bob@example.test", &words).await;
+
+    let reply = world.others_send("deleted", "eve@elsewhere.test", "bob@example.test", "junk").await;
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    bob.ok("DELETE Junk").await;
+    let words = ["Messages of bob@example.test were expunged by a client in Junk"];
+    world.ends("deleted", "expunged by a client for bob@example.test", &words).await;
     world.host.stop().await;
 }

@@ -10,7 +10,7 @@ use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
 use crate::protocols::imap::state::State;
 use crate::services::trace::expunged;
-use crate::storage::mailbox::{Access, Flags, Row, Unfinished};
+use crate::storage::mailbox::{Access, Flags, FolderName, Row, Unfinished};
 
 /// Removes the messages with `\Deleted`, or of those only the named ones.
 pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
@@ -70,11 +70,18 @@ pub async fn close(talk: &mut Conversation) -> Outcome {
 
 /// Law 5: what a client removes for good leaves a trace.
 pub(super) fn record(talk: &Conversation, uids: &[Uid]) {
-    let State::Selected(account, selected) = &talk.state else { return };
+    if let State::Selected(_, selected) = &talk.state {
+        record_in(talk, selected.view.folder(), uids);
+    }
+}
+
+/// The same for any mailbox.
+pub(super) fn record_in(talk: &Conversation, folder: &FolderName, uids: &[Uid]) {
+    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else { return };
     if uids.is_empty() {
         return;
     }
-    let (now, folder) = (talk.room.needs.clock.now(), selected.view.folder());
+    let now = talk.room.needs.clock.now();
     let event = expunged(now, &account.login.address.to_string(), folder.as_str(), uids);
     talk.room.needs.journal.record(event.session(talk.session));
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::trouble;
+use super::{expunge, trouble};
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{RawName, SpecialUse};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
@@ -40,12 +40,13 @@ pub async fn create(talk: &mut Conversation, name: &RawName, uses: &[Option<Spec
 pub async fn delete(talk: &mut Conversation, name: &RawName) -> Outcome {
     let (folder, user) = target(talk, name)?;
     let deleted = user.delete(&folder).await;
-    if deleted.is_ok() {
+    if let Ok(gone) = &deleted {
+        expunge::record_in(talk, &folder, gone);
         leave(talk, |selected| *selected == folder);
     }
     note_own(talk, || News::Deleted(folder));
     match deleted {
-        Ok(()) => Ok(Done::new("Deleted")),
+        Ok(_) => Ok(Done::new("Deleted")),
         Err(error) => Err(trouble(talk, &error)),
     }
 }

@@ -132,14 +132,10 @@ pub(super) async fn delete(
     changeable(&reader, &name).await?;
     let messages = reader.user.status(&name).await?.messages;
     wish.covers(messages)?;
-    let gone = match messages {
-        0 => Vec::new(),
-        _ => every_uid(&reader.user.open(&name, Access::ReadOnly).await?),
-    };
     let tasks = room.needs.tasks.clone();
     // If the browser disconnects midway, removed messages must still be reported.
     let work = tasks.spawn(async move {
-        reader.user.delete(&name).await?;
+        let gone = reader.user.delete(&name).await?;
         record_expunged(&room, &reader, &name, &gone);
         reader.user.subscribe(&name, Subscription::Off).await?;
         Ok::<StatusCode, Problem>(StatusCode::NO_CONTENT)

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use super::User;
 use super::tree::REMOVED;
-use crate::foundations::mail::MailboxId;
+use crate::foundations::mail::{MailboxId, Uid};
 use crate::storage::mailbox::maildir::directory::{Directories, FolderKind};
 use crate::storage::mailbox::transfer::Transfer;
 use crate::storage::mailbox::{Error, FolderEntry, FolderName, News, SpecialUse};
@@ -66,8 +66,9 @@ impl User {
         .await
     }
 
-    /// Deletes a folder and the messages in it, not those below it (RFC 9051 §6.3.5).
-    pub async fn delete(self: &Arc<Self>, folder: &FolderName) -> Result<(), Error> {
+    /// Deletes a folder and the messages in it, not those below it (RFC 9051 §6.3.5). Returns the UIDs of the messages,
+    /// ascending.
+    pub async fn delete(self: &Arc<Self>, folder: &FolderName) -> Result<Vec<Uid>, Error> {
         let (user, folder) = (Arc::clone(self), folder.clone());
         self.job(move || {
             if folder.is_inbox() {
@@ -164,11 +165,12 @@ impl User {
         }
     }
 
-    fn delete_folder(&self, name: &FolderName) -> Result<(), Error> {
+    fn delete_folder(&self, name: &FolderName) -> Result<Vec<Uid>, Error> {
         let path = self.tree.path_of(name).ok_or_else(|| Error::NoFolder(name.clone()))?;
         let failed = self.failed("delete a folder");
         let folder = self.folder(name)?;
-        self.remember_validity(folder.current().uid_validity.get())?;
+        let last = folder.current();
+        self.remember_validity(last.uid_validity.get())?;
         let root = self.own_root().map_err(&failed)?;
         let hidden = format!("{REMOVED}{}", self.environment.unique());
         let directory = name_of(&path);
@@ -190,7 +192,7 @@ impl User {
         self.account.hub.tell(|| News::Deleted(name.clone()));
         // The rest is tidying up; leftovers are found when the folders are listed.
         let _ = std::fs::remove_dir_all(self.path.join(hidden));
-        Ok(())
+        Ok(last.iter().filter_map(|(record, _)| Uid::new(record.uid)).collect())
     }
 
     fn rename_folders(&self, from: &FolderName, to: &FolderName) -> Result<(), Error> {
