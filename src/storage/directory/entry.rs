@@ -117,8 +117,10 @@ impl Account {
 
     /// Whether a password has been set.
     pub fn has_password(&self) -> bool {
-        let hash = self.password.expose();
-        !hash.is_empty() && hash != Self::NO_PASSWORD
+        let stored = self.password.expose().as_str();
+        // Other programs may leave a scheme without a hash.
+        let hash = stored.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or(stored, |(_, hash)| hash);
+        !hash.trim_end().is_empty() && stored != Self::NO_PASSWORD
     }
 }
 

@@ -48,6 +48,7 @@ async fn a_password_that_no_login_can_use_is_told() {
         ("{SHA512-CRYPT}!", false, Some("locked")),
         ("*", false, Some("locked")),
         ("{BLF-CRYPT}!", false, None),
+        ("{ARGON2ID}", false, None),
     ] {
         let mut edit = host.parts().directory.edit().await.unwrap();
         edit.set_password(&ann, &Secret::new(stored.to_owned()), PasswordOwner::Admin).await.unwrap();
