@@ -1,7 +1,5 @@
 use std::sync::Arc;
 
-use anyhow::Context as _;
-
 use super::context::Context;
 use super::exit::{Exit, Outcome};
 use super::output::{Output, print};
@@ -48,9 +46,15 @@ async fn present(config: &Config) -> anyhow::Result<(Everything, Option<String>)
         return Ok((Everything::default(), Some(made.to_owned())));
     };
     let (pending, is_new) = (database.pending().await?, !database.has_table("virtual_domains").await?);
+    let is_taken_over = !database.has_table("domain_state").await?;
     let first = match pending.as_slice() {
         [] => None,
         _ if is_new => Some("the database has no tables yet; the server creates them when it starts".to_owned()),
+        _ if is_taken_over => Some(
+            "the database has the tables of another mail server; when this server starts, it uses them as they are and \
+             adds its own"
+                .to_owned(),
+        ),
         steps => Some(format!(
             "the database tables are older than this program; the server updates them when it starts ({})",
             steps.join(", ")
@@ -59,14 +63,7 @@ async fn present(config: &Config) -> anyhow::Result<(Everything, Option<String>)
     let tasks = Tasks::new();
     let directory =
         Directory::open(database.clone(), Live::new(config.directory.clone()), Arc::new(SystemClock), &tasks);
-    let everything = match &first {
-        Some(_) if is_new => Everything::default(),
-        Some(first) => directory
-            .everything()
-            .await
-            .with_context(|| format!("{first}, and accounts cannot be compared before that"))?,
-        None => directory.everything().await?,
-    };
+    let everything = if is_new { Everything::default() } else { directory.everything_before_migration().await? };
     tasks.stop(std::time::Duration::from_secs(2)).await;
     database.close().await;
     Ok((everything, first))

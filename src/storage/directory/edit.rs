@@ -103,7 +103,7 @@ impl Edit {
 
     /// Everything as this transaction sees it.
     pub async fn everything(&mut self) -> Result<Everything, Error> {
-        super::list::everything(&mut self.reader()).await
+        super::list::everything(&mut self.reader(), "").await
     }
 
     /// Adds a domain.

@@ -39,6 +39,18 @@ pub struct Everything {
 const ALIAS_COLUMNS: &str = "SELECT a.id, a.source, a.destination, s.enabled, s.owner, a.domain_id \
      FROM virtual_aliases a LEFT JOIN alias_state s ON s.alias_id = a.id";
 
+/// Our tables beside the seed's, each with what selects columns of the same names and types from the seed's.
+const BESIDE_THE_SEED: [(&str, &str); 4] = [
+    ("domain_state", "id AS domain_id, id AS enabled, name AS owner, id AS archived_at FROM virtual_domains"),
+    (
+        "user_state",
+        "id AS user_id, email AS display_name, email AS owner, id AS archived_at, email AS password_owner, \
+         id AS password_changed_at, email AS declared_password FROM virtual_users",
+    ),
+    ("alias_state", "id AS alias_id, id AS enabled, source AS owner FROM virtual_aliases"),
+    ("two_factor", "id AS user_id, id AS confirmed_at FROM virtual_users"),
+];
+
 impl Directory {
     /// Domains in the order of their names.
     pub async fn domains(&self, page: &Page) -> Result<Vec<DomainEntry>, Error> {
@@ -112,7 +124,20 @@ impl Directory {
 
     /// Everything, for comparison with a declaration.
     pub async fn everything(&self) -> Result<Everything, Error> {
-        everything(&mut Reader::Database(&self.0.database)).await
+        everything(&mut Reader::Database(&self.0.database), "").await
+    }
+
+    /// The same in a database that [`Database::migrate`](crate::storage::database::Database::migrate) has not brought up
+    /// to date, such as one with the seed's tables only.
+    pub async fn everything_before_migration(&self) -> Result<Everything, Error> {
+        let mut empty = Vec::new();
+        for (table, columns) in BESIDE_THE_SEED {
+            if !self.0.database.has_table(table).await? {
+                empty.push(format!("{table} AS (SELECT {columns} WHERE 1 = 0)"));
+            }
+        }
+        let with = if empty.is_empty() { String::new() } else { format!("WITH {} ", empty.join(", ")) };
+        everything(&mut Reader::Database(&self.0.database), &with).await
     }
 
     async fn page(&self, columns: &str, key: &str, domain_id: &str, page: &Page) -> Result<Vec<Row>, Error> {
@@ -129,10 +154,11 @@ impl Directory {
     }
 }
 
-pub(super) async fn everything(reader: &mut Reader<'_>) -> Result<Everything, Error> {
-    let domains = reader.fetch_all(DOMAIN_COLUMNS.into(), &[]).await?;
-    let accounts = reader.fetch_all(ACCOUNT_COLUMNS.into(), &[]).await?;
-    let aliases = reader.fetch_all(Sql::assembled(format!("{ALIAS_COLUMNS} ORDER BY a.id")), &[]).await?;
+/// `with` is put before each SELECT.
+pub(super) async fn everything(reader: &mut Reader<'_>, with: &str) -> Result<Everything, Error> {
+    let domains = reader.fetch_all(Sql::assembled(format!("{with}{DOMAIN_COLUMNS}")), &[]).await?;
+    let accounts = reader.fetch_all(Sql::assembled(format!("{with}{ACCOUNT_COLUMNS}")), &[]).await?;
+    let aliases = reader.fetch_all(Sql::assembled(format!("{with}{ALIAS_COLUMNS} ORDER BY a.id")), &[]).await?;
     Ok(Everything {
         domains: domains.iter().filter_map(|row| domain_entry(row).transpose()).collect::<Result<_, _>>()?,
         accounts: accounts.iter().filter_map(|row| account(row).transpose()).collect::<Result<_, _>>()?,

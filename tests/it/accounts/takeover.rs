@@ -4,7 +4,7 @@ use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::ByteSize;
 use postrider::services::moving::{OutOfUse, SeedAccounts, SeedUser};
 use postrider::storage::database::{Database, Dialect, Error, Sql};
-use postrider::storage::directory::{Account, NewUser, Page, Usage};
+use postrider::storage::directory::{Account, NewUser, Owner, Page, Usage};
 
 use super::engines::Fresh;
 use super::world::{PENCIL, World, address, user};
@@ -47,12 +47,15 @@ async fn every_row_and_column_is_kept() {
         database.execute(Sql::rare(sql.to_owned()), &[]).await.unwrap();
     }
     let before = dump(&database).await;
+    let world = World::new(database.clone());
+    let found = world.directory.everything_before_migration().await.unwrap();
+    assert_eq!((found.domains.len(), found.accounts.len(), found.aliases.len()), (1, 2, 2));
+    assert!(found.accounts.iter().all(|account| account.owner == Owner::Admin && account.may_log_in()));
     database.migrate().await.unwrap();
     assert_eq!(dump(&database).await, before);
     database.migrate().await.unwrap();
     assert_eq!(dump(&database).await, before);
 
-    let world = World::new(database.clone());
     let john = world.directory.account(&address("john@EXAMPLE.com")).await.unwrap().unwrap();
     assert_eq!((john.address.to_string().as_str(), john.quota), ("john@example.com", Some(ByteSize::gib(2))));
     assert!(john.may_log_in() && john.has_password());

@@ -282,13 +282,41 @@ async fn a_plan_leaves_the_database_as_it_is() {
     assert!(plan["warnings"].to_string().contains("0099_quarantine_letters"), "{plan}");
     assert_eq!(opened.pending().await.unwrap(), ["0099_quarantine_letters"]);
 
-    // A database of the old stack that this server takes over has no such table of steps, nor our tables beside its
-    // own.
-    for sql in ["DROP TABLE postrider_migrations", "DROP TABLE domain_state"] {
+    // A database that the server would not accept is refused here, too.
+    opened.execute("ALTER TABLE virtual_users RENAME COLUMN enabled TO active", &[]).await.unwrap();
+    let (told, code) = run(&config, &["plan"], "").await;
+    assert!(code != 0 && told["error"].as_str().unwrap().contains("virtual_users"), "{told}");
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn a_plan_compares_with_the_tables_of_the_old_stack() {
+    let place = tempfile::tempdir().unwrap();
+    let (config, database) = (resting(place.path()), place.path().join("postrider.sqlite"));
+    let opened = Database::connect(&DatabaseUrl::sqlite(&database), &DatabaseSettings::default()).await.unwrap();
+    for sql in [
+        "CREATE TABLE virtual_domains (id INTEGER PRIMARY KEY, name TEXT, created_at TIMESTAMP)",
+        "CREATE TABLE virtual_users (id INTEGER PRIMARY KEY, domain_id INTEGER, email TEXT, password TEXT, \
+         quota_mb INTEGER, enabled INTEGER DEFAULT 1, created_at TIMESTAMP)",
+        "CREATE TABLE virtual_aliases (id INTEGER PRIMARY KEY, domain_id INTEGER, source TEXT, destination TEXT, \
+         created_at TIMESTAMP)",
+        "CREATE TABLE mailbox_usage (email TEXT PRIMARY KEY, usage_mb DECIMAL(10, 2), last_updated TIMESTAMP)",
+        "INSERT INTO virtual_domains (name) VALUES ('old.test')",
+        "INSERT INTO virtual_users (domain_id, email, password, quota_mb) VALUES (1, 'Ann@old.test', 'x', 1024)",
+        "INSERT INTO virtual_users (domain_id, email, password, quota_mb) VALUES (1, 'bob@old.test', 'x', 1024)",
+        "INSERT INTO virtual_aliases (domain_id, source, destination) VALUES (1, 'sales@old.test', 'ann@old.test')",
+    ] {
         opened.execute(sql, &[]).await.unwrap();
     }
-    let (told, code) = run(&config, &["plan"], "").await;
-    assert!(code != 0 && told["error"].as_str().unwrap().contains("older than this program"), "{told}");
+    let declared = "[domains.\"old.test\".users]\nann = { quota = \"2G\" }\nbob = { quota = \"1G\" }\n";
+    std::fs::write(place.path().join("accounts.toml"), declared).unwrap();
+    let (plan, code) = run(&config, &["plan"], "").await;
+    let changes: Vec<&str> =
+        plan["changes"].as_array().unwrap().iter().map(|change| change["change"].as_str().unwrap()).collect();
+    assert_eq!((code, changes), (0, vec!["take-domain", "take-user", "set-quota", "take-user"]), "{plan}");
+    let warnings = plan["warnings"].to_string();
+    assert!(warnings.contains("of another mail server") && !warnings.contains("0001_domains"), "{warnings}");
+    assert!(!opened.has_table("domain_state").await.unwrap());
     opened.close().await;
 }
 
