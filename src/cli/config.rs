@@ -1,5 +1,5 @@
 use super::Exit;
-use super::output::print;
+use super::output::Output;
 use crate::config;
 
 /// Texts on the configuration.
@@ -11,8 +11,8 @@ pub(super) enum Config {
     Reference,
 }
 
-pub(super) fn run(command: &Config) -> Exit {
-    print(&match command {
+pub(super) fn run(command: &Config, output: Output) -> Exit {
+    output.text(&match command {
         Config::Example => config::example(),
         Config::Reference => config::reference(),
     });

@@ -9,22 +9,25 @@ use clap_mangen::Man;
 
 use super::arguments::Arguments;
 use super::exit::{Exit, HELP, Outcome};
+use super::output::Output;
 
 /// Prints the completions for a shell.
-pub(super) fn completions(shell: Shell) -> Exit {
+pub(super) fn completions(shell: Shell, output: Output) -> Exit {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "postrider", &mut text);
-    super::output::print(&String::from_utf8_lossy(&text));
+    output.text(&String::from_utf8_lossy(&text));
     Exit::Done
 }
 
 /// Writes one manual page for each command.
-pub(super) fn manual(directory: &Path) -> Outcome {
+pub(super) fn manual(directory: &Path, output: Output) -> Outcome {
     let mut command = Arguments::command().disable_help_subcommand(true);
     command.build();
     fs::create_dir_all(directory)
         .and_then(|()| write_pages(command, directory))
         .with_context(|| format!("the manual pages cannot be written into `{}`", directory.display()))?;
+    let said = format!("The manual pages are in `{}`", directory.display());
+    output.done(&said, &serde_json::json!({ "directory": directory.display().to_string() }));
     Ok(Exit::Done)
 }
 

@@ -126,8 +126,8 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Certificate(command) => context.block_on(certificate::run(command, context)),
         Command::Check(arguments) => check::run(&arguments, context),
         Command::Cluster(command) => context.block_on(cluster::run(command, context)),
-        Command::Completions { shell } => Ok(generate::completions(shell)),
-        Command::Config(command) => Ok(config::run(&command)),
+        Command::Completions { shell } => Ok(generate::completions(shell, context.output)),
+        Command::Config(command) => Ok(config::run(&command, context.output)),
         Command::Demo(arguments) => demo::run(&arguments, context),
         Command::Dkim(command) => dkim::run(&command, context),
         Command::Dns(arguments) => context.block_on(dns::run(arguments, context)),
@@ -135,7 +135,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Domain(command) => context.block_on(domain::run(command, context)),
         Command::Export(command) => context.block_on(export::run(command, context)),
         Command::Import(command) => context.block_on(import::run(command, context)),
-        Command::Man { directory } => generate::manual(&directory),
+        Command::Man { directory } => generate::manual(&directory, context.output),
         Command::Plan { without_passwords } => {
             let secrets = if without_passwords { Secrets::Skip } else { Secrets::Read };
             context.block_on(plan::run(context, secrets))

@@ -61,6 +61,14 @@ impl Output {
         }
     }
 
+    /// A text as it is, or the `text` of an object in JSON.
+    pub(super) fn text(self, text: &str) {
+        match self {
+            Self::Json => json(&serde_json::json!({ "text": text })),
+            Self::People => print(text),
+        }
+    }
+
     /// What is wrong with the arguments, in JSON.
     pub(super) fn misused(error: &clap::Error) {
         let text = error.to_string();
