@@ -12,7 +12,8 @@ use crate::storage::journal::Journal;
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub(super) struct Arguments {
-    /// A Message-ID, an address, or the id of a queue entry, message or session.
+    /// A Message-ID, an address, or the id of a queue entry, message or session. The address of an account also finds
+    /// what the account sent in another name, such as an alias.
     #[arg(group = "what", value_name = "WHAT")]
     asked: Option<Asked>,
     /// Find events that contain this word anywhere (in a host, reply, subject or id), ignoring case; may be given several
@@ -67,10 +68,10 @@ fn tell(context: &Context, asked: &Asked, traced: &Traced) -> Exit {
             }
         }
     }
-    if let (Asked::Address(sender), Some(back_to)) = (asked, traced.refusals_back_to) {
+    if let (Asked::Address(address), Some(back_to)) = (asked, traced.mentions_back_to) {
         eprintln!(
-            "postrider: recipients refused to {sender} as a sender are only shown back to {back_to}; for older ones: \
-             `postrider trace --kind recipient-refused --text {sender} --until {back_to}`"
+            "postrider: recipients refused to {address} as a sender, and messages sent by this account in another name, \
+             are only shown back to {back_to}; for older ones: `postrider trace {address} --until {back_to}`"
         );
     }
     if is_empty { Exit::NotFound } else { Exit::Done }

@@ -30,9 +30,10 @@ pub struct Traced {
     pub besides: Vec<Step>,
     /// Whether there may be more than is shown.
     pub cut: bool,
-    /// Recipients that were refused to this sender were looked for among younger events only; `None` when among all. Such an event is about
-    /// the recipient, so that the sender is found by its words alone.
-    pub refusals_back_to: Option<Timestamp>,
+    /// Recipients refused to this sender, and messages that this account sent in another name, were looked for among
+    /// younger events only; `None` when among all. Such events are about another address, so they are found by their
+    /// words alone.
+    pub mentions_back_to: Option<Timestamp>,
 }
 
 /// One message's way through this server.
@@ -149,13 +150,12 @@ impl Trace {
             };
             found.extend(self.journal.query(&query).await?);
         }
-        let mut refusals_back_to = None;
+        let mut mentions_back_to = None;
         if let Asked::Address(address) = asked {
-            let (refused, back_to) = self.refused_from(address, period).await?;
-            let is_known = |event: &Event| found.contains(event);
-            let refused: Vec<Event> = refused.into_iter().filter(|event| !is_known(event)).collect();
-            found.extend(refused);
-            refusals_back_to = back_to;
+            let (mut mentions, back_to) = self.mentions(address, period).await?;
+            mentions.retain(|event| !found.contains(event));
+            found.extend(mentions);
+            mentions_back_to = back_to;
         }
         found.sort_by_key(|event| std::cmp::Reverse(event.at));
         let mut cut = found.len() >= MOST_FOUND as usize;
@@ -165,23 +165,26 @@ impl Trace {
         cut |= mails.len() > MOST_JOURNEYS;
         mails.truncate(MOST_JOURNEYS);
         let besides = found.into_iter().filter(|event| event.mail.is_none()).map(Step::from).collect();
-        Ok(Traced { journeys: self.journeys(mails).await?, besides, cut, refusals_back_to })
+        Ok(Traced { journeys: self.journeys(mails).await?, besides, cut, mentions_back_to })
     }
 
-    /// Recipients that a sender was refused, the newest first, and back to when they were looked for, where older events
-    /// are left.
-    async fn refused_from(&self, sender: &Address, period: Period) -> Result<(Vec<Event>, Option<Timestamp>), Error> {
+    /// Recipients that a sender was refused and what an account has sent, the newest first, and back to when they were
+    /// looked for, where older events are left.
+    async fn mentions(&self, address: &Address, period: Period) -> Result<(Vec<Event>, Option<Timestamp>), Error> {
         let query = Query {
-            words: vec![sender.to_string()],
-            kinds: vec![EventKind::RecipientRefused],
+            words: vec![address.to_string()],
+            kinds: vec![EventKind::RecipientRefused, EventKind::MessageReceived, EventKind::MessageRefused],
             since: period.since,
             until: period.until,
             limit: MOST_FOUND,
             ..Query::default()
         };
         let Searched { mut events, back_to, .. } = self.journal.search(&query, None, self.patience).await?;
-        let from = |event: &Event| event.details.get("from")?.as_str()?.parse::<Address>().ok();
-        events.retain(|event| from(event).is_some_and(|from| from.key() == sender.key()));
+        let who = |event: &Event| {
+            let name = if event.kind == EventKind::RecipientRefused { "from" } else { "login" };
+            event.details.get(name)?.as_str()?.parse::<Address>().ok()
+        };
+        events.retain(|event| who(event).is_some_and(|who| who.key() == address.key()));
         Ok((events, back_to))
     }
 

@@ -60,6 +60,7 @@ const fn particulars(kind: EventKind) -> &'static [(&'static str, Detail)] {
     match kind {
         EventKind::MessageReceived | EventKind::MessageRefused | EventKind::Queued | EventKind::AliasExpanded => &[
             ("it came from ", Text("peer")),
+            ("the login was ", Text("login")),
             ("it has ", Count("size", "octet")),
             ("for ", Texts("recipients")),
             ("for ", Texts("to")),
@@ -225,7 +226,10 @@ mod tests {
             .with("decision", "junk")
             .with("signals", vec![serde_json::json!({ "name": "SPF_FAIL", "weight": 2.5 })]);
         assert_eq!(say(&verdict), "The filter's verdict is junk; SPF_FAIL (2.5)");
-        let received = event(EventKind::MessageReceived, "ann@x").with("peer", "192.0.2.1:9").with("size", 12);
-        assert_eq!(say(&received), "A message from ann@x was accepted; it came from 192.0.2.1:9; it has 12 octets");
+        let received = event(EventKind::MessageReceived, "sales@x").with("peer", "192.0.2.1:9").with("size", 12);
+        assert_eq!(
+            say(&received.with("login", "ann@x")),
+            "A message from sales@x was accepted; it came from 192.0.2.1:9; the login was ann@x; it has 12 octets"
+        );
     }
 }

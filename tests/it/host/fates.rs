@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use postrider::config::Protocol;
 use postrider::services::trace::{Asked, Period, Trace, Traced};
+use postrider::storage::directory::{Owner, Source};
 use postrider::storage::journal::Journal;
 
 use crate::harness::{Host, Peer, Reply, Smtp};
@@ -123,6 +124,27 @@ async fn of_mail_that_is_taken() {
     world.ann_sends("bounced", "nobody@elsewhere.test").await;
     let words = ["550 5.1.1 nobody of that name", "The sender ann@example.test was notified"];
     world.ends("bounced", "given up for nobody@elsewhere.test", &words).await;
+    world.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_mail_that_an_account_has_sent_in_another_name() {
+    let world = World::new("").await;
+    let sales = Source::parse("sales@example.test").unwrap();
+    let mut edit = world.host.parts().directory.edit().await.unwrap();
+    edit.add_alias(&sales, "ann@example.test", Owner::Admin).await.unwrap();
+    edit.commit().await.unwrap();
+    for (name, from) in [("tagged", "ann+shop@example.test"), ("alias", "sales@example.test")] {
+        let mut ann = world.host.submission("ann@example.test").await;
+        let reply = ann.deliver(from, &["bob@example.test"], &letter(name, from, "Hello")).await;
+        assert_eq!(reply.code, 250, "{}", reply.text());
+        world.ends(name, "delivered for bob@example.test", &["the login was ann@example.test"]).await;
+    }
+    let told = world.trace(&"Ann@example.test".parse().unwrap()).await;
+    assert_eq!((told.journeys.len(), told.mentions_back_to), (2, None), "{told}");
+    // A part of an address is another one.
+    let told = world.trace(&"nn@example.test".parse().unwrap()).await;
+    assert!(told.journeys.is_empty() && told.besides.is_empty(), "{told}");
     world.host.stop().await;
 }
 

@@ -355,10 +355,10 @@ async fn searches_in_pieces(database: Database) {
     // A patient caller finds the refusal of a sender; others are told how far the search got.
     let (trace, eva) = (Trace::new(journal.clone()), "eva@far.test".parse::<Asked>().unwrap());
     let waited = trace.clone().within(Duration::MAX).find(&eva, Period::default()).await.unwrap();
-    assert_eq!((waited.besides.len(), waited.refusals_back_to, waited.cut), (1, None, false));
+    assert_eq!((waited.besides.len(), waited.mentions_back_to, waited.cut), (1, None, false));
     let hasty = trace.within(Duration::ZERO).find(&eva, Period::default()).await.unwrap();
     assert_eq!((hasty.besides.len(), hasty.cut), (0, false));
-    assert!(hasty.refusals_back_to.is_some());
+    assert!(hasty.mentions_back_to.is_some());
 
     // A full answer says where it ended, and nothing is repeated or left out.
     let few = Query { limit: 1_000, kinds: vec![EventKind::Lifecycle], ..Query::default() };

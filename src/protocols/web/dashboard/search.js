@@ -130,8 +130,8 @@ export async function showTrace(ask, about) {
   if (found.besides.length > 0) parts.push(element("article", {}, element("h3", {}, "Without a message"), steps(found.besides)));
   place.replaceChildren(...parts);
   const count = found.journeys.length;
-  const back = found.refusals_back_to;
-  const looked = back === null ? "" : ` Recipients refused to this sender were looked for back to ${new Date(back / 1000).toLocaleString()} only; search the events for the address to see older ones.`;
+  const back = found.mentions_back_to;
+  const looked = back === null ? "" : ` Recipients refused to this sender, and messages this account sent in another name, were looked for back to ${new Date(back / 1000).toLocaleString()} only; search the events for the address to see older ones.`;
   const nothing = back === null ? "Nothing is known about that, or it has already been deleted." : "Nothing was found.";
   status.textContent = (parts.length === 0 ? nothing : `${count} ${count === 1 ? "message" : "messages"}${found.cut ? "; there may be more, only the newest are shown" : ""}${looked ? "." : ""}`) + looked;
 }
