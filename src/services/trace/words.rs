@@ -1,6 +1,6 @@
 //! Events in plain words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -124,17 +124,27 @@ pub(super) fn ending(events: &[Event]) -> String {
 /// What has become of each recipient: the last word counts.
 fn fates(events: &[Event]) -> BTreeMap<&str, &'static str> {
     let mut fates = BTreeMap::new();
+    // What was queued for `ann+tag` is settled for the account.
+    let mut settled = HashSet::new();
     for event in events {
         match fate(event) {
             Some(fate) if event.kind == EventKind::QueueChanged => {
                 fates.extend(texts(event, "to").map(|recipient| (recipient, fate)));
             }
-            Some(fate) => _ = fates.insert(event.subject.as_deref().unwrap_or_default(), fate),
+            Some(fate) => {
+                if let Some(recipient) = event.details.get("recipient").and_then(Value::as_str) {
+                    settled.insert(recipient);
+                    if fates.get(recipient) == Some(&"waiting") {
+                        fates.remove(recipient);
+                    }
+                }
+                fates.insert(event.subject.as_deref().unwrap_or_default(), fate);
+            }
             None => {}
         }
     }
     for event in events.iter().filter(|event| event.kind == EventKind::Queued) {
-        for recipient in texts(event, "recipients") {
+        for recipient in texts(event, "recipients").filter(|recipient| !settled.contains(recipient)) {
             fates.entry(recipient).or_insert("waiting");
         }
     }
@@ -206,6 +216,14 @@ mod tests {
                 "filed by Sieve for a@x",
             ),
             (vec![event(Discarded, "a@x").with("by", "sieve")], "discarded by Sieve for a@x"),
+            (
+                vec![
+                    event(Queued, "s@x").with("recipients", vec!["a+t@x", "b@y"]),
+                    event(Deferred, "a+t@x"),
+                    event(Delivered, "a@x").with("recipient", "a+t@x"),
+                ],
+                "delivered for a@x; waiting for b@y",
+            ),
             (
                 vec![event(Relayed, "a"), event(Relayed, "b"), event(Relayed, "c"), event(Relayed, "d")],
                 "passed on for 4 recipients",
