@@ -5,6 +5,7 @@ use super::domain::state;
 use super::exit::{Exit, Outcome};
 use super::output::Shown;
 use crate::foundations::address::{Address, Domain, InvalidAddress};
+use crate::foundations::counted::counted;
 use crate::foundations::settings::Live;
 use crate::services::routing::{Resolution, Routing};
 use crate::storage::directory::{AliasEntry, Error, Owner, Page, Source, Standing, same_destination};
@@ -171,7 +172,7 @@ async fn remove(
     };
     accounts.record_change(source, change).await;
     let value = serde_json::json!({ "source": source.to_string(), "removed": removed });
-    context.output.done(&format!("{source} has lost {removed} destinations"), &value);
+    context.output.done(&format!("{source} has lost {}", counted(removed, "destination")), &value);
     Ok(())
 }
 

@@ -37,7 +37,8 @@ pub(super) enum Ban {
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
-    parse_network(text).ok_or_else(|| "an address or a network such as 192.0.2.0/24".to_owned())
+    let network = parse_network(text).map(|network| network.trunc());
+    network.ok_or_else(|| "expected an address or a network such as 192.0.2.0/24".to_owned())
 }
 
 /// Whether either of two networks contains the other.
@@ -102,7 +103,21 @@ async fn asked<T: serde::de::DeserializeOwned>(config: &Config, request: &Reques
         }
     }
     match missing {
-        Some(error) if answers.is_empty() => Err(error).context("bans are kept in the memory of the running server"),
+        Some(error) if answers.is_empty() => Err(error).context("only the running server lists and changes bans"),
         _ => Ok(answers),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_named_as_it_is_listed() {
+        for (text, wanted) in
+            [("192.0.2.7/24", "192.0.2.0/24"), ("192.0.2.7", "192.0.2.7/32"), ("2001:db8::1/32", "2001:db8::/32")]
+        {
+            assert_eq!(network(text).map(|network| network.to_string()).as_deref(), Ok(wanted));
+        }
     }
 }

@@ -241,7 +241,7 @@ pub(super) async fn run(command: User, context: &Context) -> Outcome {
             let value = serde_json::json!({ "address": address, "quota": quota.map(ByteSize::get) });
             let account = accounts.directory.account_now(&address).await?;
             let more = account.filter(|account| accounts.is_declared(account.owner)).map_or("", |_| UNTIL_RELOAD);
-            output.done(&format!("{address} may keep {shown}{more}"), &value);
+            output.done(&format!("quota of {address}: {shown}{more}"), &value);
         }
         User::Name { address, name } => set_name(&accounts, output, &address, name.trim()).await?,
         User::Rename { address, new, keep_alias } => {
