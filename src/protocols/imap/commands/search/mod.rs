@@ -32,9 +32,7 @@ pub async fn run(talk: &mut Conversation, tag: &str, search: Search) -> Outcome 
     }
     follow::demand_new_tag(talk, tag, &search)?;
     let condition = condition_of(talk, &search)?;
-    let State::Selected(account, selected) = &mut talk.state else {
-        return Err(Trouble::bad("Select a mailbox first"));
-    };
+    let (account, selected) = talk.state.selected_mut()?;
     let hits = match found(&condition, &selected.view, talk.settings.search_batch, &mut talk.link).await {
         Ok(hits) => hits,
         Err(error) => return Err(failed(talk, is_saved(&search), &error)),
@@ -71,9 +69,7 @@ fn is_saved(search: &Search) -> bool {
 fn condition_of(talk: &mut Conversation, search: &Search) -> Result<Arc<Condition>, Trouble> {
     let (now, text_limit) = (talk.room.needs.clock.now(), talk.settings.search_text.len());
     let most = talk.settings.search_texts;
-    let State::Selected(account, selected) = &mut talk.state else {
-        return Err(Trouble::bad("Select a mailbox first"));
-    };
+    let (account, selected) = talk.state.selected_mut()?;
     if account.enabled.utf8 && search.charset.as_deref().is_some_and(|charset| !is_utf8(charset)) {
         // RFC 6855 §3. SORT and THREAD cannot leave the charset out, so that UTF-8 must be allowed to them.
         return Err(Trouble::bad("After UTF8=ACCEPT everything is in UTF-8"));

@@ -6,18 +6,15 @@ use crate::foundations::mail::SequenceSet;
 use crate::foundations::wire::imap::{PartialRange, Sort};
 use crate::protocols::imap::account::Selected;
 use crate::protocols::imap::link::Link;
-use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::outcome::{Done, Outcome};
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::state::State;
 use crate::services::search::{Condition, Hit, sort};
 
 /// Finds messages and tells them in order.
 pub async fn run(talk: &mut Conversation, tag: &str, command: Sort) -> Outcome {
     follow::demand_new_tag(talk, tag, &command.search)?;
     let condition = condition_of(talk, &command.search)?;
-    let State::Selected(_, selected) = &mut talk.state else {
-        return Err(Trouble::bad("Select a mailbox first"));
-    };
+    let (_, selected) = talk.state.selected_mut()?;
     let sorted = async {
         let hits = found(&condition, &selected.view, talk.settings.search_batch, &mut talk.link).await?;
         sort(&command.criteria, hits, &selected.view).await
