@@ -18,7 +18,7 @@ pub async fn run(talk: &mut Conversation, command: Thread) -> Outcome {
     };
     let (hits, forest) = match threaded.await {
         Ok(threaded) => threaded,
-        Err(error) => return Err(failed(talk, false, &error)),
+        Err(error) => return Err(failed(talk, &command.search, &error)),
     };
     let numbers: Vec<u32> = hits.iter().map(|hit| hit.number(command.search.addressing)).collect();
     tell(&forest, &numbers, &mut talk.link).await?;
