@@ -12,7 +12,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use super::maildir::small;
+use super::maildir::small::{self, read_at};
 
 /// The file's name.
 pub(super) const NAME: &str = "postrider.cache";
@@ -308,21 +308,6 @@ fn open(folder: BorrowedFd<'_>, stamp: Stamp) -> io::Result<OwnedFd> {
         small::write_all(file.as_fd(), &[&header])?;
     }
     Ok(file)
-}
-
-fn read_at(file: BorrowedFd<'_>, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut buffer = vec![0; length];
-    let mut filled = 0;
-    while filled < length {
-        match rustix::io::pread(file, &mut buffer[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    buffer.truncate(filled);
-    Ok(buffer)
 }
 
 #[cfg(test)]
