@@ -172,9 +172,7 @@ impl Account {
         parts.reserved.messages += wanted.messages;
         Ok(Reservation { account: self, promised: wanted })
     }
-}
 
-impl Account {
     /// Keeps `maildirsize` right for other programs, if it exists.
     pub fn write_maildirsize(&self) {
         self.look_for_limits();
