@@ -27,7 +27,8 @@ use super::transfer::Transfer;
 use super::usage::Account;
 use super::visit::{Visit, Visits};
 use super::{
-    Access, AppendOptions, Appended, Copied, Error, FolderName, Listener, Missing, News, Status, Unless, Usage, View,
+    Access, AppendOptions, Appended, Copied, Error, FolderName, Listener, Missing, News, Status, Unless, Usage,
+    UsageLimits, View,
 };
 use crate::foundations::address::Address;
 use crate::foundations::files::is_directory;
@@ -198,8 +199,8 @@ impl User {
         self.account.usage()
     }
 
-    /// The limits that a file `maildirsize` sets beside the account's quota: octets and messages.
-    pub fn own_limits(&self) -> (Option<u64>, Option<u64>) {
+    /// The limits that a file `maildirsize` sets beside the account's quota.
+    pub fn own_limits(&self) -> UsageLimits {
         self.account.own_limits()
     }
 

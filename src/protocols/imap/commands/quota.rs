@@ -4,6 +4,7 @@ use crate::foundations::settings::ByteSize;
 use crate::foundations::wire::imap::RawName;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
+use crate::storage::mailbox::UsageLimits;
 
 /// The one quota root.
 const ROOT: &str = "";
@@ -20,19 +21,14 @@ pub async fn limit(talk: &Conversation) -> Result<Option<ByteSize>, Trouble> {
     }
 }
 
-/// What the quota root limits, and how much of it is used. An account may have a quota, and its mailbox a `maildirsize` of its own.
-struct Limits {
-    octets: Option<u64>,
-    messages: Option<u64>,
-}
-
-/// The limits that hold now; `None` where nothing is limited.
-async fn limits(talk: &Conversation) -> Result<Option<Limits>, Trouble> {
+/// The limits that hold now: an account may have a quota, and its mailbox a `maildirsize` of its own. `None` where nothing is
+/// limited.
+async fn limits(talk: &Conversation) -> Result<Option<UsageLimits>, Trouble> {
     let quota = limit(talk).await?.map(ByteSize::get);
     let Some(account) = talk.state.account() else { return Ok(None) };
-    let (octets, messages) = account.user.own_limits();
-    let octets = [quota, octets].into_iter().flatten().min();
-    Ok(Some(Limits { octets, messages }).filter(|_| octets.is_some() || messages.is_some()))
+    let own = account.user.own_limits();
+    let limits = UsageLimits { octets: [quota, own.octets].into_iter().flatten().min(), ..own };
+    Ok(Some(limits).filter(|limits| *limits != UsageLimits::default()))
 }
 
 /// GETQUOTA.
@@ -63,7 +59,7 @@ pub async fn root(talk: &mut Conversation, name: &RawName) -> Outcome {
     }
 }
 
-async fn tell(talk: &mut Conversation, limits: Limits) -> Outcome {
+async fn tell(talk: &mut Conversation, limits: UsageLimits) -> Outcome {
     let account = talk.state.logged_in()?;
     let usage = match account.user.usage().await {
         Ok(usage) => usage,
