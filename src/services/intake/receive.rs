@@ -246,7 +246,7 @@ impl Intake {
             self.parts.filter.judge_after(&mail, dialogue).await
         };
         self.tell_verdict(&mail, &verdict);
-        match std::mem::replace(&mut verdict.decision, Decision::Accept) {
+        match verdict.decision {
             Decision::Refuse(refusal) | Decision::Later(refusal) => return Err(self.refused(&mail, &glance, refusal)),
             decision => verdict.decision = decision,
         }
