@@ -378,14 +378,10 @@ impl Performance<'_> {
 
     /// Records one action.
     fn acted(&self, act: &Act, more: impl FnOnce(Event) -> Event) {
-        let mut event = self.delivery.event(EventKind::SieveAction, self.item).with("action", act.word());
-        if let Some(script) = &act.script {
-            event = event.with("script", script.as_str());
-        }
-        if !act.why.is_empty() {
-            event = event.with("why", act.why.as_str());
-        }
-        self.delivery.record(more(event));
+        let event = self.delivery.event(EventKind::SieveAction, self.item).with("action", act.word());
+        let event = event.with_known("script", act.script.as_deref());
+        let why = Some(act.why.as_str()).filter(|why| !why.is_empty());
+        self.delivery.record(more(event.with_known("why", why)));
     }
 }
 
