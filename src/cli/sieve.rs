@@ -166,11 +166,7 @@ async fn record(user: &Address, name: Option<&ScriptName>, changes: &[&str], con
     let accounts = context.accounts().await?;
     let event = |what: &&str| {
         let event = Event::new(SystemClock.now(), EventKind::ScriptChanged).subject(user.to_string());
-        let event = event.with("what", *what).with("by", BY);
-        match name {
-            Some(name) => event.with("script", name.as_str()),
-            None => event,
-        }
+        event.with("what", *what).with("by", BY).with_known("script", name.map(ScriptName::as_str))
     };
     accounts.record(changes.iter().map(event)).await;
     accounts.closed().await;

@@ -66,6 +66,15 @@ impl Event {
         self.details.insert(name.to_owned(), value.into());
         self
     }
+
+    /// The same for a detail that may be unknown.
+    #[must_use]
+    pub fn with_known(self, name: &'static str, value: Option<impl Into<serde_json::Value>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
 }
 
 crate::words! {

@@ -1,6 +1,5 @@
 //! Searches whose results the client is told to follow (RFC 5267 §4.3), and what it is told of them.
 
-use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 
@@ -143,23 +142,13 @@ fn written(runs: &[Run], number: impl Fn(Uid) -> Option<u32>) -> Vec<(u32, Strin
 
 /// RFC 5267 §3.2: a set whose order is that of the result; consecutive numbers are written as a range.
 fn in_order(numbers: impl IntoIterator<Item = u32>) -> String {
-    let mut runs: Vec<(u32, u32)> = Vec::new();
-    for number in numbers {
-        match runs.last_mut() {
-            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
-            _ => runs.push((number, number)),
-        }
-    }
-    let mut text = String::new();
-    for (first, last) in runs {
-        let separator = if text.is_empty() { "" } else { "," };
-        // Writing to memory cannot fail.
-        let _ = match first == last {
-            true => write!(text, "{separator}{first}"),
-            false => write!(text, "{separator}{first}:{last}"),
-        };
-    }
-    text
+    let numbers: Vec<u32> = numbers.into_iter().collect();
+    let runs = numbers.chunk_by(|one, next| one.checked_add(1) == Some(*next));
+    let written = runs.map(|run| match run {
+        [first, .., last] => format!("{first}:{last}"),
+        run => run.iter().map(ToString::to_string).collect(),
+    });
+    written.collect::<Vec<String>>().join(",")
 }
 
 #[cfg(test)]

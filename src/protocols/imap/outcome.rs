@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
+use super::session::OutOfOrder;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::ModSeq;
 use crate::foundations::wire::imap::InvalidName;
@@ -100,6 +101,12 @@ pub const fn code(kind: Kind) -> &'static str {
 impl From<Refusal> for Trouble {
     fn from(refusal: Refusal) -> Self {
         Self::coded(code(refusal.kind), refusal.public)
+    }
+}
+
+impl From<OutOfOrder> for Trouble {
+    fn from(error: OutOfOrder) -> Self {
+        Self::bad(error.to_string())
     }
 }
 

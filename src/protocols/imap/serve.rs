@@ -268,7 +268,7 @@ impl Conversation {
 
     /// The client has sent something, or was served.
     fn note_active(&mut self) {
-        if let State::Authenticated(account) | State::Selected(account, _) = &mut self.state {
+        if let Some(account) = self.state.account_mut() {
             account.active = Instant::now();
         }
     }
@@ -335,7 +335,7 @@ impl Conversation {
 
     /// Adjusts the memory reserved for the messages of the current command to so many octets.
     pub async fn reserve(&mut self, octets: usize) -> Result<(), Trouble> {
-        let Some(account) = self.state.account() else { return Err(Trouble::bad("Log in first")) };
+        let account = self.state.logged_in()?;
         let budget = &self.room.append_memory;
         let share = self.memory.get_or_insert_with(|| budget.share(Some(account.login.address.clone())));
         match budget.enlarge(share, octets, self.settings.append_patience.into()).await {
@@ -379,7 +379,7 @@ impl Conversation {
                 let expunges = self.timely(rule.expunges, &command.body);
                 (commands::dispatch(self, tag, command.body).await, expunges)
             }
-            Err(error) => (Err(Trouble::bad(error.to_string())), Expunges::Silent),
+            Err(error) => (Err(error.into()), Expunges::Silent),
         };
         self.memory = None;
         if let State::Selected(account, selected) = &mut self.state

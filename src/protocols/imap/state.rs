@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::account::{Account, Selected};
 use super::attention::{Attention, Wakeup};
+use super::session::OutOfOrder;
 
 /// The connection of a client that speaks to us through another node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,40 @@ impl State {
         match self {
             Self::Authenticated(account) | Self::Selected(account, _) => Some(account),
             Self::NotAuthenticated { .. } | Self::Logout => None,
+        }
+    }
+
+    /// As [`State::account`], to change something.
+    pub fn account_mut(&mut self) -> Option<&mut Account> {
+        match self {
+            Self::Authenticated(account) | Self::Selected(account, _) => Some(account),
+            Self::NotAuthenticated { .. } | Self::Logout => None,
+        }
+    }
+
+    /// Who is logged in, for a command that needs it.
+    pub fn logged_in(&self) -> Result<&Account, OutOfOrder> {
+        self.account().ok_or(OutOfOrder::NotAuthenticated)
+    }
+
+    /// As [`State::logged_in`], to change something.
+    pub fn logged_in_mut(&mut self) -> Result<&mut Account, OutOfOrder> {
+        self.account_mut().ok_or(OutOfOrder::NotAuthenticated)
+    }
+
+    /// The selected mailbox and whose it is, for a command that needs it.
+    pub fn selected(&self) -> Result<(&Account, &Selected), OutOfOrder> {
+        match self {
+            Self::Selected(account, selected) => Ok((account, selected)),
+            _ => Err(OutOfOrder::NotSelected),
+        }
+    }
+
+    /// As [`State::selected`], to change something.
+    pub fn selected_mut(&mut self) -> Result<(&mut Account, &mut Selected), OutOfOrder> {
+        match self {
+            Self::Selected(account, selected) => Ok((account, selected)),
+            _ => Err(OutOfOrder::NotSelected),
         }
     }
 

@@ -212,10 +212,8 @@ impl Asker<'_> {
             let event = Event::new(self.room.clock.now(), EventKind::RecipientRefused).session(self.session);
             let event = event.subject(subject).with("reason", refusal.to_string());
             let event = event.with("peer", self.peer.to_string());
-            self.room.journal.record(match sender.and_then(ReversePath::address) {
-                Some(sender) => event.with("from", sender.to_string()),
-                None => event,
-            });
+            let sender = sender.and_then(ReversePath::address).map(ToString::to_string);
+            self.room.journal.record(event.with_known("from", sender));
         }
         result
     }

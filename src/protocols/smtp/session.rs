@@ -381,5 +381,4 @@ impl Characters {
 }
 
 #[cfg(test)]
-#[path = "session_tests.rs"]
 mod tests;

@@ -55,7 +55,7 @@ impl Performance<'_> {
                 Action::Vacation(vacation) => self.answer(&decided, act, vacation).await,
                 Action::Notify(notification) => self.notify(&decided, act, notification).await,
                 Action::Discard => {
-                    self.acted(act, "discard", |event| event);
+                    self.acted(act, |event| event);
                     let event = self.delivery.event(EventKind::Discarded, self.item);
                     self.delivery.record(event.with("by", "sieve"));
                 }
@@ -76,15 +76,11 @@ impl Performance<'_> {
     /// Of what scripts want done with junk, leaves only storing and discarding.
     fn leave_junk_alone(&self, decided: &mut Decided) {
         decided.acts.retain(|act| {
-            let word = match act.action {
-                Action::Redirect { .. } => "redirect",
-                Action::Reject { .. } => "reject",
-                Action::Vacation(_) => "vacation",
-                Action::Notify(_) => "notify",
-                Action::Keep { .. } | Action::FileInto(_) | Action::Discard => return true,
-            };
-            self.acted(act, word, |event| event.with("reason", "not done: the message is junk"));
-            false
+            let stays = matches!(act.action, Action::Keep { .. } | Action::FileInto(_) | Action::Discard);
+            if !stays {
+                self.acted(act, |event| event.with("reason", "not done: the message is junk"));
+            }
+            stays
         });
         if decided.acts.is_empty() {
             decided.acts.push(self.plain_keep());
@@ -104,9 +100,7 @@ impl Performance<'_> {
     }
 
     fn plain_keep(&self) -> Act {
-        let message = self.item.message.clone();
-        let action = Action::Keep { flags: Vec::new(), implicit: true, message };
-        Act { script: String::new(), action, why: String::new() }
+        Act::implicit_keep(self.item.message.clone())
     }
 
     /// RFC 5429 §2: a refusal in the SMTP dialogue wherever that is possible. If it would become a notification, only a sender who
@@ -120,12 +114,10 @@ impl Performance<'_> {
         let mail = self.item.mail;
         let in_dialogue = mail.envelope.recipients.len() == 1 && mail.origin.with.is_smtp();
         if in_dialogue || is_believed(mail, self.item.message, &self.scripting.hostname()) {
-            self.acted(act, "reject", |event| event.with("reason", reason.as_str()));
+            self.acted(act, |event| event.with("reason", reason.as_str()));
             return Err(Refusal::new(Kind::NoPermission, letters::reason_line(reason)).smtp(550, "5.7.1"));
         }
-        self.acted(act, "reject", |event| {
-            event.with("reason", "not done: the sender may be forged; the message is kept")
-        });
+        self.acted(act, |event| event.with("reason", "not done: the sender may be forged; the message is kept"));
         decided.acts[at] = self.plain_keep();
         Ok(())
     }
@@ -144,9 +136,7 @@ impl Performance<'_> {
                 Err(refusal) => {
                     let account = &self.item.recipient.account;
                     log::warn!(mail:% = self.item.mail.id, user:% = account; "A script cannot pass mail on to {to}: {refusal}");
-                    self.acted(act, "redirect", |event| {
-                        event.with("to", to.to_string()).with("problem", refusal.to_string())
-                    });
+                    self.acted(act, |event| event.with("to", to.to_string()).with("problem", refusal.to_string()));
                     lost = true;
                 }
             }
@@ -168,7 +158,7 @@ impl Performance<'_> {
         if known.map_err(Refusal::temporary)? {
             // While the mailbox is full, attempts may go on for days.
             self.remember_until(&key, until).await;
-            self.acted(act, "redirect", |event| event.with("to", to.to_string()).with("reason", "passed on before"));
+            self.acted(act, |event| event.with("to", to.to_string()).with("reason", "passed on before"));
             return Ok(None);
         }
         let mut passed = mail.clone();
@@ -177,7 +167,7 @@ impl Performance<'_> {
         let findings = self.item.verdict.findings.as_ref();
         let errand = Errand { mail: &passed, account, kind: ErrandKind::Redirect, findings };
         let id = self.scripting.parts.posting.post(errand).await?;
-        self.acted(act, "redirect", |event| event.with("to", to.to_string()).queue(id));
+        self.acted(act, |event| event.with("to", to.to_string()).queue(id));
         // Only now, when it is on disk: after a crash, better passed on twice than not at all.
         self.remember_until(&key, until).await;
         Ok(Some(id))
@@ -203,8 +193,7 @@ impl Performance<'_> {
             };
             keys.push(key);
             if let (Chosen::ByScript, Outcome::Stored { folder, .. }) = (chosen, &outcome) {
-                let word = if matches!(act.action, Action::FileInto(_)) { "fileinto" } else { "keep" };
-                self.acted(act, word, |event| event.with("folder", folder.as_str()));
+                self.acted(act, |event| event.with("folder", folder.as_str()));
             }
             first.get_or_insert(outcome);
         }
@@ -230,7 +219,7 @@ impl Performance<'_> {
                 }
                 _ => continue,
             };
-            let chosen = if self.was_left(act) { Chosen::Here } else { chosen };
+            let chosen = if act.script.is_none() { Chosen::Here } else { chosen };
             if !filings.iter().any(|known| known.target.folder == target.folder && known.message == message) {
                 filings.push(Filing { act, target, message, chosen });
             }
@@ -261,11 +250,6 @@ impl Performance<'_> {
 
     fn filing_key(&self, folder: &FolderName, message: &Message) -> String {
         format!("stored {folder} {}", identity(self.item.mail, message))
-    }
-
-    /// Whether no script has caused this action.
-    fn was_left(&self, act: &Act) -> bool {
-        act.script.is_empty()
     }
 
     fn target(&self, decided: &Decided, folder: &str, create: bool, flags: &[String]) -> Target {
@@ -302,14 +286,13 @@ impl Performance<'_> {
             match self.claim(&key, now + vacation.period, now).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    return self.acted(act, "vacation", |event| {
+                    return self.acted(act, |event| {
                         event.with("to", to).with("reason", "not done: this sender has been answered")
                     });
                 }
                 // One answer too few is better than an answer to every message.
                 Err(refusal) => {
-                    return self
-                        .acted(act, "vacation", |event| event.with("to", to).with("problem", refusal.to_string()));
+                    return self.acted(act, |event| event.with("to", to).with("problem", refusal.to_string()));
                 }
             }
         }
@@ -317,11 +300,11 @@ impl Performance<'_> {
         match self.send(&vacation.reply, recipients, ReversePath::Null).await {
             Ok(id) => {
                 self.copy(decided, &vacation.reply, vacation.copy.as_ref()).await;
-                self.acted(act, "vacation", |event| event.with("to", to).queue(id));
+                self.acted(act, |event| event.with("to", to).queue(id));
             }
             Err(refusal) => {
                 self.forget(&key).await;
-                self.acted(act, "vacation", |event| event.with("to", to).with("problem", refusal.to_string()));
+                self.acted(act, |event| event.with("to", to).with("problem", refusal.to_string()));
             }
         }
     }
@@ -336,10 +319,10 @@ impl Performance<'_> {
         match self.send(&notification.message, notification.to.clone(), reverse_path).await {
             Ok(id) => {
                 self.copy(decided, &notification.message, notification.copy.as_ref()).await;
-                self.acted(act, "notify", |event| event.with("to", to).queue(id));
+                self.acted(act, |event| event.with("to", to).queue(id));
             }
             Err(refusal) => {
-                self.acted(act, "notify", |event| event.with("to", to).with("problem", refusal.to_string()));
+                self.acted(act, |event| event.with("to", to).with("problem", refusal.to_string()));
             }
         }
     }
@@ -394,15 +377,11 @@ impl Performance<'_> {
     }
 
     /// Records one action.
-    fn acted(&self, act: &Act, word: &'static str, more: impl FnOnce(Event) -> Event) {
-        let mut event = self.delivery.event(EventKind::SieveAction, self.item).with("action", word);
-        if !act.script.is_empty() {
-            event = event.with("script", act.script.as_str());
-        }
-        if !act.why.is_empty() {
-            event = event.with("why", act.why.as_str());
-        }
-        self.delivery.record(more(event));
+    fn acted(&self, act: &Act, more: impl FnOnce(Event) -> Event) {
+        let event = self.delivery.event(EventKind::SieveAction, self.item).with("action", act.word());
+        let event = event.with_known("script", act.script.as_deref());
+        let why = Some(act.why.as_str()).filter(|why| !why.is_empty());
+        self.delivery.record(more(event.with_known("why", why)));
     }
 }
 

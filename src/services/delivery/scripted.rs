@@ -58,11 +58,32 @@ pub(super) struct Decided {
 /// An action, and where it comes from.
 #[derive(Debug)]
 pub(super) struct Act {
-    /// The script.
-    pub(super) script: String,
+    /// The script; `None` if no script has caused it.
+    pub(super) script: Option<String>,
     pub(super) action: Action,
     /// What the script has tested and decided, to explain the result.
     pub(super) why: String,
+}
+
+impl Act {
+    /// Keeps a message that no script has decided about.
+    pub(super) fn implicit_keep(message: Message) -> Self {
+        let action = Action::Keep { flags: Vec::new(), implicit: true, message };
+        Self { script: None, action, why: String::new() }
+    }
+
+    /// What events call it.
+    pub(super) const fn word(&self) -> &'static str {
+        match self.action {
+            Action::Discard => "discard",
+            Action::FileInto(_) => "fileinto",
+            Action::Keep { .. } => "keep",
+            Action::Notify(_) => "notify",
+            Action::Redirect { .. } => "redirect",
+            Action::Reject { .. } => "reject",
+            Action::Vacation(_) => "vacation",
+        }
+    }
 }
 
 /// Runs the scripts of a plan, one after the other as long as they keep the message. Blocks.
@@ -124,11 +145,7 @@ fn run_all(
         }
     }
     // Nothing has kept it only if every script was left out.
-    decided.acts.push(kept.unwrap_or_else(|| Act {
-        script: String::new(),
-        action: Action::Keep { flags: Vec::new(), implicit: true, message: facts.message },
-        why: String::new(),
-    }));
+    decided.acts.push(kept.unwrap_or_else(|| Act::implicit_keep(facts.message)));
     decided
 }
 
@@ -143,7 +160,7 @@ impl Decided {
     fn take(&mut self, program: &Program, mut outcome: Outcome, kept: &mut Option<Act>) -> Next {
         let why = why(&outcome);
         self.traces.push((program.name.clone(), std::mem::take(&mut outcome.trace)));
-        let act = |action| Act { script: program.name.clone(), action, why: why.clone() };
+        let act = |action| Act { script: Some(program.name.clone()), action, why: why.clone() };
         if let Some(failure) = &outcome.failure {
             self.failures.push((program.name.clone(), failure.to_string()));
             if kept.is_none() {

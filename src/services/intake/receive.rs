@@ -56,6 +56,13 @@ pub struct Intake {
     copies: Copies,
 }
 
+/// A recipient whose copy is in quarantine.
+struct KeptBack {
+    account: Address,
+    /// The address under which the queue holds it, if it does.
+    held: Option<Address>,
+}
+
 impl Intake {
     /// Puts the parts together.
     pub fn new(parts: IntakeParts) -> Self {
@@ -202,21 +209,20 @@ impl Intake {
         self.settle(wanted, routes, queued, delivered, safe).await
     }
 
-    /// Who is to be told in a letter that the message was put into quarantine: each account, and the address under which the queue
-    /// holds the message, if it does.
-    fn kept_back(&self, wanted: &Wanted, routes: &Routes) -> Vec<(Address, Option<Address>)> {
+    /// Who is to be told in a letter that the message was put into quarantine.
+    fn kept_back(&self, wanted: &Wanted, routes: &Routes) -> Vec<KeptBack> {
         // The process that has judged the message has noted it.
         if !wanted.settings.digest.enabled || wanted.is_final() {
             return Vec::new();
         }
         let kept = routes.local.iter().filter(|r| wanted.verdict.folder(&r.account) == Folder::Quarantine);
         let held = |recipient: &LocalRecipient| wanted.is_held(recipient).then(|| recipient.at_home().address);
-        kept.map(|recipient| (recipient.account.clone(), held(recipient))).collect()
+        kept.map(|recipient| KeptBack { account: recipient.account.clone(), held: held(recipient) }).collect()
     }
 
     /// Notes what the letter will say. A message is not refused for that: it is safe already.
-    async fn note(&self, wanted: &Wanted, kept: Vec<(Address, Option<Address>)>, receipt: &Receipt) {
-        for (account, held) in kept {
+    async fn note(&self, wanted: &Wanted, kept: Vec<KeptBack>, receipt: &Receipt) {
+        for KeptBack { account, held } in kept {
             let entry = receipt.outcomes().iter().find_map(|(address, outcome)| match outcome {
                 Outcome::Queued(id) if Some(address) == held.as_ref() => Some(id.to_string()),
                 _ => None,
@@ -246,7 +252,7 @@ impl Intake {
             self.parts.filter.judge_after(&mail, dialogue).await
         };
         self.tell_verdict(&mail, &verdict);
-        match std::mem::replace(&mut verdict.decision, Decision::Accept) {
+        match verdict.decision {
             Decision::Refuse(refusal) | Decision::Later(refusal) => return Err(self.refused(&mail, &glance, refusal)),
             decision => verdict.decision = decision,
         }

@@ -22,10 +22,7 @@ impl Intake {
         let recipients = mail.envelope.recipients.iter().take(RECIPIENTS_TOLD);
         let to: Vec<String> = recipients.map(|recipient| recipient.address.to_string()).collect();
         let event = event.with("to", to);
-        self.parts.journal.record(match &glance.message_id {
-            Some(id) => event.with("message_id", id.clone()),
-            None => event,
-        });
+        self.parts.journal.record(event.with_known("message_id", glance.message_id.clone()));
         refusal
     }
 
@@ -38,18 +35,12 @@ impl Intake {
         let event = self.event(EventKind::Verdict, mail).subject(mail.envelope.reverse_path.bare());
         let event = event.with("decision", verdict.decision.word()).with("score", verdict.score);
         let event = event.with("signals", signals);
-        self.parts.journal.record(match verdict.learned {
-            Some(class) => event.with("learned", class.word()),
-            None => event,
-        });
+        self.parts.journal.record(event.with_known("learned", verdict.learned.map(|class| class.word())));
     }
 
     pub(super) fn tell_removed(&self, mail: &Mail, address: &Address, refusal: Option<&Refusal>) {
         let event = self.event(EventKind::Discarded, mail).subject(address.to_string()).with("by", "milter");
-        self.parts.journal.record(match refusal {
-            Some(refusal) => event.with("reason", refusal.to_string()),
-            None => event,
-        });
+        self.parts.journal.record(event.with_known("reason", refusal.map(ToString::to_string)));
     }
 
     /// Tells that a recipient has the message from an attempt that was refused.
@@ -82,14 +73,10 @@ impl Intake {
                 self.event(EventKind::MessageRefused, mail).with("reason", refusal.to_string())
             }
         };
-        let mut event = event.subject(mail.envelope.reverse_path.bare()).with("peer", mail.origin.peer.to_string());
-        if let Some(id) = &wanted.message_id {
-            event = event.with("message_id", id.clone());
-        }
-        self.parts.journal.record(match &mail.origin.login {
-            Some(login) => event.with("login", login.address.to_string()),
-            None => event,
-        });
+        let event = event.subject(mail.envelope.reverse_path.bare()).with("peer", mail.origin.peer.to_string());
+        let event = event.with_known("message_id", wanted.message_id.clone());
+        let login = mail.origin.login.as_ref().map(|login| login.address.to_string());
+        self.parts.journal.record(event.with_known("login", login));
     }
 }
 

@@ -222,10 +222,7 @@ impl Inner {
             By::Password(from) => event.with("remembered", *from == From::Cache),
             By::AppPassword(password) => event.with("app_password", password.name.clone()),
         };
-        self.journal.record(match second {
-            Some(second) => event.with("second_factor", second),
-            None => event,
-        });
+        self.journal.record(event.with_known("second_factor", second));
     }
 
     async fn find_out(&self, attempt: &LoginAttempt, entrance: Entrance) -> Result<(Account, By), Failed> {

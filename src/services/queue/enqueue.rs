@@ -61,19 +61,15 @@ impl Queue {
     fn tell_queued(&self, id: QueueId, postponed: &Postponed<'_>) {
         let mail = postponed.mail;
         let addresses: Vec<String> = postponed.recipients.iter().map(|(one, _)| one.address.to_string()).collect();
-        let mut event = Event::new(self.0.parts.clock.now(), EventKind::Queued)
+        let event = Event::new(self.0.parts.clock.now(), EventKind::Queued)
             .session(mail.origin.session)
             .mail(mail.id)
             .queue(id)
             .subject(mail.envelope.reverse_path.bare())
             .with("recipients", addresses)
-            .with("size", mail.message.len() as u64);
-        if let Some(message_id) = postponed.message_id {
-            event = event.with("message_id", message_id);
-        }
-        if let Some(reason) = &postponed.hold {
-            event = event.with("held", reason.as_str());
-        }
+            .with("size", mail.message.len() as u64)
+            .with_known("message_id", postponed.message_id)
+            .with_known("held", postponed.hold.as_deref());
         self.0.parts.journal.record(event);
     }
 

@@ -258,10 +258,7 @@ impl Reporter {
         if let Some((mail, id)) = mail {
             event = event.mail(mail).with("id", id.clone());
         }
-        self.0.journal.record(match failure {
-            Some(reason) => event.with("failed", reason),
-            None => event,
-        });
+        self.0.journal.record(event.with_known("failed", failure));
     }
 }
 

@@ -41,10 +41,7 @@ impl Submitting for Submitter {
                 let event = Event::new(self.clock.now(), EventKind::RecipientRefused).session(session);
                 let event = event.subject(login.address.to_string()).with("reason", refusal.to_string());
                 let event = event.with("peer", peer.to_string());
-                self.journal.record(match sender {
-                    Some(sender) => event.with("from", sender),
-                    None => event,
-                });
+                self.journal.record(event.with_known("from", sender));
             }
             result
         }

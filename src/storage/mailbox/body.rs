@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use super::Error;
 use super::environment::Environment;
 use super::folder::Folder;
 use super::maildir::directory::Directories;
+use super::maildir::small::read_at;
 use super::snapshot::Record;
 use crate::foundations::mail::{Uid, crlf, crlf_onto};
 
@@ -67,7 +68,7 @@ enum Reader {
 impl Reader {
     fn read(&mut self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         match self {
-            Self::Plain(file) => read_at(file, offset, length),
+            Self::Plain(file) => read_at(file.as_fd(), offset, length),
             Self::Translated(translator) => translator.read(offset, length),
         }
     }
@@ -100,7 +101,7 @@ impl Translator {
         }
         let mut out = Vec::new();
         while out.len() < length {
-            let chunk = read_at(&self.file, self.at, Self::BUFFER)?;
+            let chunk = read_at(self.file.as_fd(), self.at, Self::BUFFER)?;
             if chunk.is_empty() {
                 break;
             }
@@ -131,21 +132,6 @@ impl Translator {
         }
         self.offset += 1;
     }
-}
-
-fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut buffer = vec![0; length];
-    let mut filled = 0;
-    while filled < length {
-        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    buffer.truncate(filled);
-    Ok(buffer)
 }
 
 /// A message as [`Bodies`] hands it out.
@@ -204,7 +190,7 @@ impl Folder {
     fn read_whole(self: &Arc<Self>, uid: u32) -> Result<Bytes, Error> {
         let (file, record) = self.open_file(uid)?;
         let length = usize::try_from(record.size).unwrap_or(usize::MAX);
-        let bytes = read_at(&file, 0, length).map_err(self.failed("read a message"))?;
+        let bytes = read_at(file.as_fd(), 0, length).map_err(self.failed("read a message"))?;
         Ok(Bytes::from(if record.size == record.virtual_size { bytes } else { crlf(&bytes).into_owned() }))
     }
 

@@ -3,8 +3,8 @@
 mod flush;
 mod history;
 mod identity;
+mod state;
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -16,23 +16,24 @@ use tokio::sync::watch;
 pub(super) use self::flush::is_within_tick;
 use self::history::History;
 use self::identity::identity;
-use super::commit::{Group, Touched};
+pub(super) use self::state::{Pending, State};
+use self::state::{begin, seed_at};
+use super::commit::Group;
 use super::environment::Environment;
-use super::index::{self, Written};
-use super::maildir::directory::{Directories, Mtimes};
-use super::maildir::filename::Place;
+use super::index;
+use super::maildir::directory::Directories;
 use super::maildir::ground::Ground;
 use super::maildir::keywords_file;
-use super::maildir::uid_file::{Takeover, UidFile};
+use super::maildir::uid_file::Takeover;
 use super::maildir::uidlist::UidList;
 use super::moving::Moving;
 use super::reconcile::Known;
-use super::snapshot::{Claims, Record, Snapshot};
+use super::snapshot::{Claims, Snapshot};
 use super::summaries::{Stamp, Summaries};
 use super::usage::Account;
 use super::watch::Events;
-use super::{Error, FolderName, Keywords, Usage};
-use crate::foundations::clock::{Timestamp, Uptime};
+use super::{Error, FolderName, Usage};
+use crate::foundations::clock::Uptime;
 use crate::foundations::mail::{MailboxId, UidValidity};
 
 /// One folder.
@@ -67,63 +68,8 @@ pub(super) struct Folder {
     queued: AtomicBool,
 }
 
-/// State visible only to code that changes the folder.
-pub(super) struct State {
-    pub uid_file: UidFile,
-    /// The next UID to give out.
-    pub next_uid: u32,
-    /// Messages that have their names but are not known to be on disk; nobody sees them yet.
-    pub pending: VecDeque<Pending>,
-    /// The directories' times when they were last known to agree with the state.
-    pub seen: Mtimes,
-    /// Whether somebody else has changed the directories, so that they must be read.
-    pub stale: bool,
-    /// The directories changed so shortly before they were listed that a later change may have left the same time.
-    pub doubtful: bool,
-    /// A file could not be read when the directories were last listed, so they must be listed again when the folder is next loaded.
-    pub passed_over: bool,
-    /// Changes missing from the index.
-    pub delta: Delta,
-    pub written: Written,
-    /// Counts changes to the directories.
-    pub ticket: u64,
-    /// Which directories have unsynced changes.
-    pub touched: Touched,
-    /// Whether inotify reports changes.
-    pub watched: bool,
-    /// Whether the times at the end of the index can be relied on.
-    pub certain: bool,
-    /// When `tmp/` is next searched for leftovers.
-    pub tidy_until: Option<Uptime>,
-}
-
-/// A message not known to be on disk.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub ticket: u64,
-    pub record: Record,
-    pub name: Vec<u8>,
-}
-
-/// Changes missing from the index.
-#[derive(Debug, Default)]
-pub(super) struct Delta {
-    pub changed: Vec<u32>,
-    pub removed: Vec<(u64, u32)>,
-    /// Everything.
-    pub whole: bool,
-}
-
-impl Delta {
-    fn is_empty(&self) -> bool {
-        self.changed.is_empty() && self.removed.is_empty() && !self.whole
-    }
-}
-
 /// UIDs given out before the durable bound must be raised again.
 const UID_BLOCK: u32 = 256;
-/// More mod-sequences than can be given out before the index is written.
-const UNWRITTEN: u64 = 1_000_000;
 /// Age after which a file in `tmp/` counts as abandoned, as in other programs (maildir(5)).
 const LEFT_AFTER: Duration = Duration::from_secs(36 * 60 * 60);
 /// How often to look for such files.
@@ -402,105 +348,12 @@ impl Folder {
     }
 }
 
-impl State {
-    /// Gives out a UID.
-    pub fn take_uid(&mut self, folder: &FolderName) -> Result<u32, Error> {
-        let uid = self.next_uid;
-        if uid >= u32::MAX - 1 {
-            return Err(Error::UidsExhausted(folder.clone()));
-        }
-        self.next_uid += 1;
-        Ok(uid)
-    }
-
-    /// Notes that a directory has changed and must be synced. Returns the ticket to wait for.
-    pub fn touch(&mut self, place: Place) -> u64 {
-        self.touched.add(place);
-        self.ticket += 1;
-        self.ticket
-    }
-
-    /// Called before a change of ours, to detect changes by others.
-    pub fn before_change(&mut self, directories: &Directories) {
-        if !self.watched && directories.mtimes().is_ok_and(|now| now != self.seen) {
-            self.stale = true;
-        }
-    }
-
-    /// Called after a change of ours in these directories, so that it does not count as a change by others.
-    pub fn after_change(&mut self, directories: &Directories, ours: Touched) {
-        if self.watched {
-            return;
-        }
-        let Ok(now) = directories.mtimes() else { return };
-        if ours.new {
-            self.seen.new = now.new;
-        }
-        if ours.cur {
-            self.seen.cur = now.cur;
-        }
-    }
-}
-
 /// Why a folder's directories cannot be opened: perhaps it was deleted or renamed a moment ago.
 fn not_opened(name: &FolderName, path: &Path, error: std::io::Error) -> Error {
     match error.kind() {
         std::io::ErrorKind::NotFound => Error::NoFolder(name.clone()),
         _ => Error::io(format!("cannot open `{}`", path.display()), error),
     }
-}
-
-/// A mod-sequence above all ever given out: the time, unless the clock was ahead and has been corrected since.
-fn seed_at(now: Timestamp, loaded: Option<&index::Loaded>) -> u64 {
-    let now = now.unix_micros().max(1).cast_unsigned();
-    match loaded.map(|loaded| loaded.snapshot.highest) {
-        Some(highest) if highest >= now => highest.saturating_add(UNWRITTEN),
-        _ => now,
-    }
-}
-
-/// A folder's initial state, from its index if there is one. `seed` is a mod-sequence above all ever given out.
-fn begin(
-    loaded: Option<index::Loaded>,
-    uid_file: UidFile,
-    seen: Mtimes,
-    seed: u64,
-    keywords: Arc<Keywords>,
-) -> (State, History, Snapshot) {
-    let fresh = loaded.as_ref().is_some_and(|l| l.complete && l.meta.mtimes == seen && seen.new != 0);
-    let mut state = State {
-        uid_file,
-        next_uid: if fresh { 1 } else { uid_file.bound.max(1) },
-        pending: VecDeque::new(),
-        seen,
-        stale: !fresh,
-        doubtful: false,
-        passed_over: false,
-        delta: Delta { whole: !fresh, ..Delta::default() },
-        written: Written::default(),
-        ticket: 0,
-        touched: Touched::default(),
-        watched: false,
-        certain: fresh,
-        tidy_until: None,
-    };
-    // Messages may have come and gone since an outdated index was written.
-    let mut history = History { entries: VecDeque::new(), floor: seed };
-    let snapshot = match loaded {
-        Some(loaded) => {
-            if fresh {
-                history = History { entries: loaded.history.into(), floor: loaded.meta.history_floor };
-            }
-            state.written = loaded.written;
-            loaded.snapshot
-        }
-        None => {
-            let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
-            Snapshot::empty(validity, seed, keywords)
-        }
-    };
-    state.next_uid = state.next_uid.max(snapshot.uid_next);
-    (state, history, snapshot)
 }
 
 fn usage_of(snapshot: &Snapshot) -> Usage {

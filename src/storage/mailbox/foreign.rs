@@ -93,7 +93,7 @@ impl ForeignHome {
             home.folders.push(ForeignFolder::read(path, FolderName::inbox())?);
         }
         match layout {
-            Layout::MaildirPlusPlus => home.read_beside(path).map_err(failed)??,
+            Layout::MaildirPlusPlus => home.read_beside(path)?,
             Layout::FileSystem => home.read_below(path, &mut Vec::new())?,
         }
         home.one_inbox();
@@ -118,29 +118,27 @@ impl ForeignHome {
         others.into_iter().for_each(|folder| folder.uids = None);
     }
 
-    fn read_beside(&mut self, path: &Path) -> io::Result<Result<(), Error>> {
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
+    fn read_beside(&mut self, path: &Path) -> Result<(), Error> {
+        let failed = |error: io::Error| Error::io(format!("read {}", path.display()), error);
+        for entry in fs::read_dir(path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
             let at = entry.path();
             let name = entry.file_name().to_string_lossy().into_owned();
             if !name.starts_with('.') || !at.join("cur").is_dir() {
                 continue;
             }
-            if !leads_to_own(&at)? {
+            if !leads_to_own(&at).map_err(failed)? {
                 self.links.push(at);
                 continue;
             }
             // Dovecot's `INBOX=~/Maildir/.INBOX`.
             let is_inbox = name.eq_ignore_ascii_case(".INBOX");
             match FolderName::from_directory(&name).or_else(|| is_inbox.then(FolderName::inbox)) {
-                Some(name) => match ForeignFolder::read(&at, name) {
-                    Ok(folder) => self.folders.push(folder),
-                    Err(error) => return Ok(Err(error)),
-                },
+                Some(name) => self.folders.push(ForeignFolder::read(&at, name)?),
                 None => self.unnamed.push(at),
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn read_below(&mut self, path: &Path, levels: &mut Vec<String>) -> Result<(), Error> {

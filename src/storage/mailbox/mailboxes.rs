@@ -49,6 +49,15 @@ pub(super) struct Inner {
     pub(super) gone: Mutex<HashMap<String, Uptime>>,
 }
 
+/// A folder in memory that nobody uses.
+pub(super) struct IdleFolder {
+    /// The time of last use, as a number that grows.
+    pub used: u64,
+    /// Octets it occupies.
+    pub memory: u64,
+    pub name: FolderName,
+}
+
 /// The file in the mail root that its owning process locks.
 const LOCK: &str = ".postrider.lock";
 /// Rounds of writing indexes at the end.
@@ -261,21 +270,23 @@ impl Inner {
         let most = self.environment.settings.get().idle_memory.get();
         let users: Vec<(String, Arc<User>)> =
             self.users.lock().iter().map(|(key, user)| (key.clone(), Arc::clone(user))).collect();
-        let mut idle: Vec<(u64, u64, &Arc<User>, FolderName)> = Vec::new();
+        let mut idle: Vec<(&Arc<User>, IdleFolder)> = Vec::new();
         for (_, user) in &users {
-            idle.extend(user.idle().into_iter().map(|(used, memory, name)| (used, memory, user, name)));
+            idle.extend(user.idle().into_iter().map(|folder| (user, folder)));
         }
-        let mut total = idle.iter().map(|(_, memory, _, _)| memory).sum::<u64>() + users.len() as u64 * USER_MEMORY;
+        let mut total = idle.iter().map(|(_, folder)| folder.memory).sum::<u64>() + users.len() as u64 * USER_MEMORY;
         if total <= most {
             return;
         }
-        idle.sort_unstable_by_key(|(used, _, _, _)| *used);
-        for (_, memory, user, name) in idle {
-            if total <= most / 4 * 3 {
+        // Further than necessary, so that this is rare.
+        let enough = most / 4 * 3;
+        idle.sort_unstable_by_key(|(_, folder)| folder.used);
+        for (user, folder) in idle {
+            if total <= enough {
                 break;
             }
-            user.evict(&name);
-            total -= memory;
+            user.evict(&folder.name);
+            total -= folder.memory;
         }
         let mut empty: Vec<(u64, String)> =
             users.iter().filter(|(_, user)| user.is_empty()).map(|(key, user)| (user.used(), key.clone())).collect();
@@ -287,7 +298,7 @@ impl Inner {
         empty.sort_unstable();
         let mut users = self.users.lock();
         for (_, key) in empty {
-            if total <= most / 4 * 3 {
+            if total <= enough {
                 break;
             }
             if users.get(&key).is_some_and(|user| Arc::strong_count(user) == 1 && user.is_empty()) {

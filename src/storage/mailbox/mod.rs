@@ -108,7 +108,7 @@ pub use name::{FolderName, InvalidFolderName};
 pub use news::{Listener, Missed, News};
 pub use options::{
     Access, AppendOptions, Appended, Copied, Expunges, FlagChange, FlagOperation, FolderEntry, Missing, SpecialUse,
-    Status, Stored, Subscription, Unless, Update, Usage,
+    Status, Stored, Subscription, Unless, Update, Usage, UsageLimits,
 };
 pub use row::Row;
 pub use settings::MailboxSettings;

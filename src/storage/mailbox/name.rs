@@ -8,6 +8,8 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use crate::foundations::wire::imap::encode_utf7;
+
 /// The text is not the name of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFolderName {
@@ -132,9 +134,7 @@ impl FolderName {
                     c => escaped.push(c),
                 }
             }
-            let mut encoded = String::with_capacity(escaped.len());
-            encode_utf7(&escaped, &mut encoded);
-            encoded
+            encode_utf7(&escaped).into_owned()
         })
     }
 
@@ -177,30 +177,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_encode_padding(false).with_decode_padding_mode(DecodePaddingMode::RequireNone),
 );
 
-fn encode_utf7(text: &str, out: &mut String) {
-    let mut shifted = Vec::new();
-    let flush = |shifted: &mut Vec<u8>, out: &mut String| {
-        if !shifted.is_empty() {
-            out.push('&');
-            BASE64.encode_string(&*shifted, out);
-            out.push('-');
-            shifted.clear();
-        }
-    };
-    for c in text.chars() {
-        if (' '..='~').contains(&c) {
-            flush(&mut shifted, out);
-            out.push(c);
-            if c == '&' {
-                out.push('-');
-            }
-        } else {
-            shifted.extend(c.encode_utf16(&mut [0; 2]).iter().flat_map(|unit| unit.to_be_bytes()));
-        }
-    }
-    flush(&mut shifted, out);
-}
-
+/// Takes other forms than the shortest too, since other programs have made directories of these names.
 fn decode_utf7(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

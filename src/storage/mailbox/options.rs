@@ -207,6 +207,15 @@ pub struct Usage {
     pub messages: u64,
 }
 
+/// The most that a user's mail may occupy; `None` where there is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UsageLimits {
+    /// Octets of all messages, as stored.
+    pub octets: Option<u64>,
+    /// Messages.
+    pub messages: Option<u64>,
+}
+
 /// One folder, for LIST.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FolderEntry {

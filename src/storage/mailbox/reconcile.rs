@@ -194,8 +194,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Folds in a file that has appeared under a name: a message of ours with other flags, or a foreign one. With the
-    /// folder locked. For news from inotify; returns whether the directories must be listed after all.
+    /// Folds in files that have appeared under these names, as inotify reports: messages of ours with other flags, or
+    /// foreign ones. The folder is locked.
     pub fn absorb_appeared(
         self: &Arc<Self>,
         state: &mut State,

@@ -29,18 +29,21 @@ impl Default for Turns {
 }
 
 impl Turns {
+    /// The lane of a user.
+    fn lane(&self, key: &str) -> usize {
+        usize::try_from(self.hasher.hash_one(key) % TURNS as u64).unwrap_or(0)
+    }
+
     pub(super) async fn wait(&self, key: &str) -> OwnedMutexGuard<()> {
-        let place = self.hasher.hash_one(key) % TURNS as u64;
-        Arc::clone(&self.turns[usize::try_from(place).unwrap_or(0)]).lock_owned().await
+        Arc::clone(&self.turns[self.lane(key)]).lock_owned().await
     }
 
     /// The turns of two users, always taken in the same order.
     pub(super) async fn wait_for_both(&self, one: &str, other: &str) -> Vec<OwnedMutexGuard<()>> {
-        let place = |key: &str| usize::try_from(self.hasher.hash_one(key) % TURNS as u64).unwrap_or(0);
-        let places = BTreeSet::from([place(one), place(other)]);
-        let mut turns = Vec::with_capacity(places.len());
-        for place in places {
-            turns.push(Arc::clone(&self.turns[place]).lock_owned().await);
+        let lanes = BTreeSet::from([self.lane(one), self.lane(other)]);
+        let mut turns = Vec::with_capacity(lanes.len());
+        for lane in lanes {
+            turns.push(Arc::clone(&self.turns[lane]).lock_owned().await);
         }
         turns
     }

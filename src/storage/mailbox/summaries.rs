@@ -12,7 +12,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use super::maildir::small;
+use super::maildir::small::{self, read_at};
 
 /// The file's name.
 pub(super) const NAME: &str = "postrider.cache";
@@ -108,12 +108,8 @@ impl Summaries {
         let mut content = Vec::new();
         let mut added = Vec::new();
         for (uid, summary) in std::mem::take(&mut inner.waiting) {
-            let length = summary.len() as u32;
-            content.extend_from_slice(&uid.to_le_bytes());
-            content.extend_from_slice(&length.to_le_bytes());
-            content.extend_from_slice(&crc32fast::hash(&summary).to_le_bytes());
-            content.extend_from_slice(&summary);
-            added.push(Place { uid, length, at: at + RECORD as u64 });
+            write_record(&mut content, uid, &summary);
+            added.push(Place { uid, length: summary.len() as u32, at: at + RECORD as u64 });
             at += (RECORD + summary.len()) as u64;
         }
         if let Err(error) = small::write_all(file.as_fd(), &[&content]) {
@@ -222,10 +218,7 @@ impl Summaries {
         for uids in uids.chunks(REWRITTEN_TOGETHER) {
             for (uid, summary) in uids.iter().zip(self.read(folder, stamp, uids)?) {
                 let Some(summary) = summary else { continue };
-                content.extend_from_slice(&uid.to_le_bytes());
-                content.extend_from_slice(&(summary.len() as u32).to_le_bytes());
-                content.extend_from_slice(&crc32fast::hash(&summary).to_le_bytes());
-                content.extend_from_slice(&summary);
+                write_record(&mut content, *uid, &summary);
                 if content.len() >= WINDOW {
                     write(&content)?;
                     content.clear();
@@ -283,6 +276,15 @@ impl Inner {
     }
 }
 
+/// UID, length, CRC-32, octets.
+fn write_record(out: &mut Vec<u8>, uid: u32, summary: &[u8]) {
+    out.extend_from_slice(&uid.to_le_bytes());
+    out.extend_from_slice(&(summary.len() as u32).to_le_bytes());
+    out.extend_from_slice(&crc32fast::hash(summary).to_le_bytes());
+    out.extend_from_slice(summary);
+}
+
+/// A summary out of what was read of the file; `None` when it is damaged.
 fn checked(window: &Bytes, at: usize, place: &Place) -> Option<Bytes> {
     let end = at.checked_add(place.length as usize)?;
     let head = window.get(at.checked_sub(RECORD)?..at)?;
@@ -308,21 +310,6 @@ fn open(folder: BorrowedFd<'_>, stamp: Stamp) -> io::Result<OwnedFd> {
         small::write_all(file.as_fd(), &[&header])?;
     }
     Ok(file)
-}
-
-fn read_at(file: BorrowedFd<'_>, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut buffer = vec![0; length];
-    let mut filled = 0;
-    while filled < length {
-        match rustix::io::pread(file, &mut buffer[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    buffer.truncate(filled);
-    Ok(buffer)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::maildir::maildirsize::{self, Limits};
 use super::news::Hub;
 use super::unsynced::Unsynced;
-use super::{Error, FolderName, Usage};
+use super::{Error, FolderName, Usage, UsageLimits};
 use crate::foundations::address::Address;
 use crate::foundations::settings::ByteSize;
 use crate::storage::cluster::Tenure;
@@ -138,9 +138,11 @@ impl Account {
         (parts.total, parts.complete, parts.changed) = (Usage::default(), false, true);
     }
 
-    /// The limits in `maildirsize`: octets and messages.
-    pub fn own_limits(&self) -> (Option<u64>, Option<u64>) {
-        self.limits.lock().as_ref().map_or((None, None), |limits| (limits.octets, limits.messages))
+    /// The limits in `maildirsize`.
+    pub fn own_limits(&self) -> UsageLimits {
+        let limits = self.limits.lock();
+        let own = limits.as_ref().map(|limits| UsageLimits { octets: limits.octets, messages: limits.messages });
+        own.unwrap_or_default()
     }
 
     /// Reads `maildirsize` again: an administrator may have changed or removed it. If it cannot be read now, the
@@ -154,10 +156,10 @@ impl Account {
     /// Promises room to messages, if the quota has it once others have gone. The promise ends when the result is
     /// dropped; by then the messages are counted themselves.
     pub fn reserve(&self, wanted: Usage, going: Usage, quota: Option<ByteSize>) -> Result<Reservation<'_>, Error> {
-        if self.own_limits() != (None, None) {
+        if self.own_limits() != UsageLimits::default() {
             self.look_for_limits();
         }
-        let (octets, messages) = self.own_limits();
+        let UsageLimits { octets, messages } = self.own_limits();
         let mut parts = self.usage.lock();
         let used = parts.total.octets + parts.reserved.octets;
         // Both are kept, and so the smaller one.
@@ -172,9 +174,7 @@ impl Account {
         parts.reserved.messages += wanted.messages;
         Ok(Reservation { account: self, promised: wanted })
     }
-}
 
-impl Account {
     /// Keeps `maildirsize` right for other programs, if it exists.
     pub fn write_maildirsize(&self) {
         self.look_for_limits();

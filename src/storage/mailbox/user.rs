@@ -19,6 +19,7 @@ use self::tree::Tree;
 use super::environment::Environment;
 use super::folder::Folder;
 use super::index;
+use super::mailboxes::IdleFolder;
 use super::maildir::directory;
 use super::maildir::ground::Ground;
 use super::maildir::uid_file::UidFile;
@@ -27,7 +28,8 @@ use super::transfer::Transfer;
 use super::usage::Account;
 use super::visit::{Visit, Visits};
 use super::{
-    Access, AppendOptions, Appended, Copied, Error, FolderName, Listener, Missing, News, Status, Unless, Usage, View,
+    Access, AppendOptions, Appended, Copied, Error, FolderName, Listener, Missing, News, Status, Unless, Usage,
+    UsageLimits, View,
 };
 use crate::foundations::address::Address;
 use crate::foundations::files::is_directory;
@@ -198,8 +200,8 @@ impl User {
         self.account.usage()
     }
 
-    /// The limits that a file `maildirsize` sets beside the account's quota: octets and messages.
-    pub fn own_limits(&self) -> (Option<u64>, Option<u64>) {
+    /// The limits that a file `maildirsize` sets beside the account's quota.
+    pub fn own_limits(&self) -> UsageLimits {
         self.account.own_limits()
     }
 
@@ -432,11 +434,12 @@ impl User {
         Ok(())
     }
 
-    /// Folders in memory that nobody uses, with the number of their last use and their size.
-    pub(super) fn idle(&self) -> Vec<(u64, u64, FolderName)> {
+    /// Folders in memory that nobody uses.
+    pub(super) fn idle(&self) -> Vec<IdleFolder> {
         let loaded = self.loaded.lock();
         let idle = loaded.values().filter(|folder| Arc::strong_count(folder) == 1);
-        idle.map(|folder| (folder.used(), folder.memory(), folder.name.clone())).collect()
+        idle.map(|folder| IdleFolder { used: folder.used(), memory: folder.memory(), name: folder.name.clone() })
+            .collect()
     }
 
     /// Takes a folder out of memory if still nobody uses it.

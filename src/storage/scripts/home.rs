@@ -6,8 +6,6 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::FlockOperation;
-
 use super::name::ENDING;
 use super::{Error, ScriptName, ScriptSettings, Stamp};
 use crate::foundations::files::{self, Owner};
@@ -330,10 +328,7 @@ impl Home {
                 files::sync_directory(made)?;
             }
         }
-        let failed = |source| files::Error { verb: "lock", path: directory.clone(), source };
-        let file = File::open(&directory).map_err(failed)?;
-        rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
-        Ok(Lock(file))
+        Ok(Lock(files::lock_directory(&directory)?))
     }
 
     /// Points the link to a script, by one rename.

@@ -5,27 +5,22 @@ use std::time::Duration;
 use postrider::foundations::clock::SystemClock;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::failure::{Kind, Refusal};
-use postrider::foundations::ids::SessionId;
-use postrider::foundations::mail::Peer;
 use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::{Live, Span};
 use postrider::foundations::tasks::Tasks;
-use postrider::services::guard::{Guard, GuardSettings, Service};
+use postrider::services::guard::Service;
 use postrider::services::login::{
-    AppPasswordWish, Entered, Keyring, LoggedIn, Login, LoginAttempt, LoginSettings, PasswordReach, Second, Stay,
-    TwoFactorPolicy,
+    AppPasswordWish, Entered, LoginAttempt, LoginSettings, Need, PasswordReach, Second, Stay, TwoFactorPolicy,
 };
 use postrider::services::moving::{RenameError, rename};
 use postrider::storage::database::Database;
-use postrider::storage::directory::{
-    Account, OldAddress, PasswordOwner, RememberedBrowser, Renaming, Scopes, Standing,
-};
-use postrider::storage::journal::{Journal, JournalSettings, Query};
+use postrider::storage::directory::{OldAddress, PasswordOwner, RememberedBrowser, Renaming, Scopes, Standing};
+use postrider::storage::journal::Query;
 use postrider::storage::mailbox::{MailboxSettings, Mailboxes, Summarizer};
 use tokio_util::sync::CancellationToken;
 
-use super::world::{PENCIL, World, address, domain};
-use crate::harness::tools;
+use super::door::{account, attempt, code, enrol, is_in, make, open};
+use super::world::{PENCIL, address, domain};
 
 super::engines::on_every_engine!(
     app_passwords_open_what_they_are_for,
@@ -40,81 +35,6 @@ super::engines::on_every_engine!(
     secrets_are_sealed_under_the_key,
     sessions_end_with_what_opened_them,
 );
-
-struct Door {
-    login: Login,
-    journal: Journal,
-    live: Live<LoginSettings>,
-}
-
-impl Door {
-    fn keyring(&self) -> Keyring {
-        self.login.keyring()
-    }
-
-    async fn verify(&self, password: &str, service: Service) -> Result<LoggedIn, Refusal> {
-        self.login.verify(attempt(password, service)).await
-    }
-
-    async fn enter(&self, password: &str, code: Option<&str>) -> Result<Entered, Refusal> {
-        self.login.enter(attempt(password, Service::Web), Second { code, browsers: &[] }).await
-    }
-
-    /// Presents a token with this digest and no code.
-    async fn enter_known(&self, password: &str, digest: &str) -> Result<Entered, Refusal> {
-        let browsers = ["f".repeat(64), digest.to_owned()];
-        self.login.enter(attempt(password, Service::Web), Second { code: None, browsers: &browsers }).await
-    }
-
-    async fn events(&self, kind: EventKind) -> Vec<String> {
-        self.journal.flush().await;
-        let query = Query { kinds: vec![kind], ..Query::default() };
-        let events = self.journal.query(&query).await.unwrap();
-        let word = |name: &str, event: &postrider::foundations::event::Event| {
-            event.details.get(name).and_then(|value| value.as_str()).map(str::to_owned)
-        };
-        events.iter().map(|event| word("change", event).or_else(|| word("reason", event)).unwrap_or_default()).collect()
-    }
-}
-
-fn attempt(password: &str, service: Service) -> LoginAttempt {
-    LoginAttempt {
-        username: "ann@a.test".to_owned(),
-        password: Secret::new(password.to_owned()),
-        peer: Peer::Tcp("192.0.2.7:4000".parse().unwrap()),
-        session: SessionId::generate(postrider::foundations::clock::Timestamp::EPOCH),
-        service,
-    }
-}
-
-fn door(world: &World, settings: LoginSettings) -> Door {
-    let clock = world.shared_clock();
-    let quiet = GuardSettings { error_delay: Span::seconds(0), failures: 0, account_failures: 0, ..Default::default() };
-    let guard = Guard::new(Live::new(quiet), clock.clone());
-    let database = world.directory.database().clone();
-    let journal = Journal::start(database, Live::new(JournalSettings::default()), clock.clone(), &world.tasks);
-    let live = Live::new(settings);
-    let login = Login::new(world.directory.clone(), guard, journal.clone(), live.clone(), clock);
-    Door { login, journal, live }
-}
-
-async fn open(database: Database, settings: LoginSettings) -> (World, Door) {
-    let world = World::new(database);
-    world.users(&["ann@a.test", "bob@a.test"]).await;
-    let door = door(&world, LoginSettings { cost: 4, ..settings });
-    (world, door)
-}
-
-async fn account(world: &World) -> Account {
-    world.directory.account_now(&address("ann@a.test")).await.unwrap().unwrap()
-}
-
-async fn make(door: &Door, name: &str, scopes: &str) -> String {
-    let scopes = Scopes::parse(scopes).unwrap();
-    let wish = AppPasswordWish { name: name.to_owned(), scopes, ends_at: None };
-    let made = door.keyring().add(&address("ann@a.test"), wish, 25, "a test").await.unwrap();
-    made.password.expose().clone()
-}
 
 fn smtp<T>(result: Result<T, Refusal>) -> Option<(u16, std::borrow::Cow<'static, str>)> {
     result.err().and_then(|refusal| refusal.smtp)
@@ -206,30 +126,6 @@ async fn the_use_of_app_passwords_is_written_down_now_and_then(database: Databas
     world.clock.advance(Duration::from_mins(2));
     door.verify(&password, Service::Imap).await.unwrap();
     assert_eq!(used().await.used_at, Some(world.shared_clock().now()));
-}
-
-/// Another program's code for this secret, some seconds from now.
-async fn code(world: &World, secret: &str, seconds: i64) -> Option<String> {
-    let at = format!("@{}", world.shared_clock().now().unix_seconds() + seconds);
-    let program = tools::find("oathtool")?;
-    let output =
-        tokio::process::Command::new(program).args(["--totp", "-b", secret, "-N", &at]).output().await.unwrap();
-    tools::assert_success("oathtool", &output);
-    Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
-}
-
-/// Turns it on: the secret and the recovery codes.
-async fn enrol(world: &World, door: &Door) -> Option<(String, Vec<String>)> {
-    let ann = account(world).await;
-    let begun = door.login.begin_two_factor(&ann, &domain("mail.a.test")).await.unwrap();
-    let secret = begun.secret.expose().clone();
-    let first = code(world, &secret, 0).await?;
-    let codes = door.login.confirm_two_factor(&attempt("", Service::Web), &ann, &first).await.unwrap();
-    Some((secret, codes.iter().map(|code| code.expose().clone()).collect()))
-}
-
-fn is_in(entered: &Result<Entered, Refusal>) -> bool {
-    matches!(entered, Ok(Entered::In(_)))
 }
 
 async fn codes_are_asked_for_and_good_once(database: Database) {
@@ -405,7 +301,6 @@ async fn mail_programs_need_app_passwords_then(database: Database) {
 
 async fn what_is_required_is_asked_of_those_it_is_required_of(database: Database) {
     let (world, door) = open(database, LoginSettings::default()).await;
-    use postrider::services::login::Need;
     let ann = account(&world).await;
     assert_eq!(door.login.need(&ann), Need::Nothing);
     for settings in [
@@ -478,7 +373,7 @@ async fn sessions_end_with_what_opened_them(database: Database) {
     assert!(!stop.is_cancelled() && !by_other.0.is_over() && !by_password.0.is_over());
     let mut edit = world.directory.edit().await.unwrap();
     let hash = door.login.hash(Secret::new("crayon".to_owned())).await.unwrap();
-    edit.set_password(&address("ann@a.test"), &hash, postrider::storage::directory::PasswordOwner::User).await.unwrap();
+    edit.set_password(&address("ann@a.test"), &hash, PasswordOwner::User).await.unwrap();
     edit.commit().await.unwrap();
     soon(&by_password).await;
     assert!(!by_other.0.is_over(), "it has nothing to do with the password");

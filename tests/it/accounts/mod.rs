@@ -9,6 +9,7 @@ mod credentials;
 mod database;
 mod declared;
 mod directory;
+mod door;
 pub(crate) mod engines;
 mod letters;
 mod login;

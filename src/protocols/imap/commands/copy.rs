@@ -4,7 +4,7 @@ use super::{quota, trouble_into};
 use crate::foundations::mail::{SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Messages, RawName};
-use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::outcome::{Done, Outcome};
 use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
 use crate::protocols::imap::state::State;
@@ -13,7 +13,7 @@ use crate::storage::mailbox::{Copied, FolderName, Missing};
 /// Copies messages to the end of a mailbox.
 pub async fn copy(talk: &mut Conversation, messages: &Messages, to: &RawName) -> Outcome {
     let quota = quota::limit(talk).await?;
-    let State::Selected(account, selected) = &talk.state else { return Err(Trouble::bad("Select a mailbox first")) };
+    let (account, selected) = talk.state.selected()?;
     let to = account.folder(to)?;
     let uids = selected.uids(messages)?;
     if uids.is_empty() {
@@ -33,9 +33,7 @@ pub async fn copy(talk: &mut Conversation, messages: &Messages, to: &RawName) ->
 
 /// Moves messages to the end of a mailbox.
 pub async fn move_to(talk: &mut Conversation, messages: &Messages, to: &RawName) -> Outcome {
-    let State::Selected(account, selected) = &mut talk.state else {
-        return Err(Trouble::bad("Select a mailbox first"));
-    };
+    let (account, selected) = talk.state.selected_mut()?;
     selected.demand_write()?;
     let to = account.folder(to)?;
     let uids = selected.uids(messages)?;
@@ -47,9 +45,7 @@ pub async fn move_to(talk: &mut Conversation, messages: &Messages, to: &RawName)
         Err(error) => return Err(trouble_into(talk, &to, &error)),
     };
     teach(talk, &to, &copied);
-    let State::Selected(account, selected) = &mut talk.state else {
-        return Err(Trouble::bad("Select a mailbox first"));
-    };
+    let (account, selected) = talk.state.selected_mut()?;
     // RFC 6851 §4.3: COPYUID comes untagged, before the EXPUNGEs.
     let mut text = "The messages are gone already";
     if let Some(code) = copy_uid(&copied) {

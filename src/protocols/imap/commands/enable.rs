@@ -1,15 +1,12 @@
 //! ENABLE (RFC 5161, RFC 9051 §6.3.1).
 
 use crate::foundations::wire::imap::NameEncoding;
-use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::outcome::{Done, Outcome};
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::state::State;
 
 /// Switches on what we know and the client asks for.
 pub fn run(talk: &mut Conversation, names: &[String]) -> Outcome {
-    let (State::Authenticated(account) | State::Selected(account, _)) = &mut talk.state else {
-        return Err(Trouble::bad("Log in first"));
-    };
+    let account = talk.state.logged_in_mut()?;
     let mut enabled = Vec::new();
     for name in names {
         let known = match name.as_str() {

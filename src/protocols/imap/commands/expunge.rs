@@ -5,7 +5,7 @@ use crate::foundations::mail::{SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Numbers, UidSet};
 use crate::protocols::imap::account::{Account, Selected};
-use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::outcome::{Done, Outcome};
 use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
 use crate::protocols::imap::state::State;
@@ -14,7 +14,7 @@ use crate::storage::mailbox::{Access, Flags, FolderName, Row, Unfinished};
 
 /// Removes the messages with `\Deleted`, or of those only the named ones.
 pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
-    let State::Selected(_, selected) = &talk.state else { return Err(Trouble::bad("Select a mailbox first")) };
+    let (_, selected) = talk.state.selected()?;
     selected.demand_write()?;
     let among: Option<SequenceSet<Uid>> = match uids {
         None => None,
@@ -28,7 +28,7 @@ pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
             return Err(trouble(talk, &error));
         }
     }
-    let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    let (account, selected) = talk.state.selected_mut()?;
     selected.tell_updates(account, Expunges::Tell, &mut talk.link).await?;
     Ok(done(account, selected, "Expunged"))
 }
@@ -38,7 +38,7 @@ pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
 /// RFC 7162 §3.2.8: the client assumes that what it has seen marked is gone. So it is first told which marks others
 /// have set and removed; RFC 9051 §6.4.1 forbids only EXPUNGE.
 pub async fn close(talk: &mut Conversation) -> Outcome {
-    let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    let (account, selected) = talk.state.selected_mut()?;
     let next = selected.view.uid_next();
     selected.tell_last_flags(account, |row| row.uid < next, &mut talk.link).await?;
     let mut expunged = Vec::new();
@@ -58,7 +58,7 @@ pub async fn close(talk: &mut Conversation) -> Outcome {
             }
         }
     }
-    let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    let (account, selected) = talk.state.selected_mut()?;
     // A message that was marked only now stays, and the mark is told later.
     let stays = |row: &Row| row.uid < next && !row.flags.contains(Flags::DELETED);
     selected.tell_last_flags(account, stays, &mut talk.link).await?;

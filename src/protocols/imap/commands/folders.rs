@@ -27,7 +27,7 @@ pub async fn create(talk: &mut Conversation, name: &RawName, uses: &[Option<Spec
         }
     }
     let created = user.create(&folder).await;
-    note_own(talk, || News::Created(folder));
+    talk.note_own(|| News::Created(folder));
     match created {
         // RFC 8474 §4.1.
         Ok(Some(id)) => Ok(Done::with(Code::MailboxId(id), "Created")),
@@ -44,7 +44,7 @@ pub async fn delete(talk: &mut Conversation, name: &RawName) -> Outcome {
         expunge::record_in(talk, &folder, gone);
         leave(talk, |selected| *selected == folder);
     }
-    note_own(talk, || News::Deleted(folder));
+    talk.note_own(|| News::Deleted(folder));
     match deleted {
         Ok(_) => Ok(Done::new("Deleted")),
         Err(error) => Err(trouble(talk, &error)),
@@ -60,7 +60,7 @@ pub async fn rename(talk: &mut Conversation, from: &RawName, to: &RawName) -> Ou
         leave(talk, |selected| *selected == from || selected.is_below(&from));
     }
     // A renamed inbox stays; its new name is a new mailbox.
-    note_own(talk, || if from.is_inbox() { News::Created(to) } else { News::Renamed { from, to } });
+    talk.note_own(|| if from.is_inbox() { News::Created(to) } else { News::Renamed { from, to } });
     match renamed {
         Ok(()) => Ok(Done::new("Renamed")),
         Err(error) => Err(trouble(talk, &error)),
@@ -71,7 +71,7 @@ pub async fn rename(talk: &mut Conversation, from: &RawName, to: &RawName) -> Ou
 pub async fn subscribe(talk: &mut Conversation, name: &RawName, subscription: Subscription) -> Outcome {
     let (folder, user) = target(talk, name)?;
     let subscribed = user.subscribe(&folder, subscription).await;
-    note_own(talk, || News::Subscription(folder));
+    talk.note_own(|| News::Subscription(folder));
     match subscribed {
         Ok(()) => Ok(Done::new(match subscription {
             Subscription::On => "Subscribed",
@@ -81,17 +81,8 @@ pub async fn subscribe(talk: &mut Conversation, name: &RawName, subscription: Su
     }
 }
 
-/// RFC 5465 §5: what the session does itself it need not be told.
-fn note_own(talk: &mut Conversation, news: impl FnOnce() -> News) {
-    if let State::Authenticated(account) | State::Selected(account, _) = &mut talk.state {
-        account.attention.note_own(news);
-    }
-}
-
 fn target(talk: &Conversation, name: &RawName) -> Result<(FolderName, Arc<User>), Trouble> {
-    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else {
-        return Err(Trouble::bad("Log in first"));
-    };
+    let account = talk.state.logged_in()?;
     Ok((account.folder(name)?, Arc::clone(&account.user)))
 }
 

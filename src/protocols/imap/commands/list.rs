@@ -10,7 +10,6 @@ use crate::protocols::imap::account::Enabled;
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{FolderEntry, FolderName};
 
 /// LIST.
@@ -72,22 +71,16 @@ const fn list_line<'l>(attributes: &'l ListAttributes, name: &'l str, child_subs
 
 impl Conversation {
     fn is_rev2(&self) -> bool {
-        match &self.state {
-            State::Authenticated(account) | State::Selected(account, _) => account.enabled.rev2,
-            State::NotAuthenticated { .. } | State::Logout => false,
-        }
+        self.state.account().is_some_and(|account| account.enabled.rev2)
     }
 }
 
 fn encoding(talk: &Conversation) -> Result<NameEncoding, Trouble> {
-    match &talk.state {
-        State::Authenticated(account) | State::Selected(account, _) => Ok(account.enabled.names()),
-        State::NotAuthenticated { .. } | State::Logout => Err(Trouble::bad("Log in first")),
-    }
+    Ok(talk.state.logged_in()?.enabled.names())
 }
 
 async fn folders(talk: &Conversation) -> Result<Vec<FolderEntry>, Trouble> {
-    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else { return Ok(Vec::new()) };
+    let account = talk.state.logged_in()?;
     account.user.folders().await.map_err(|error| trouble(talk, &error))
 }
 

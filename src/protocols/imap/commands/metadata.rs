@@ -6,10 +6,8 @@ use std::sync::Arc;
 use super::trouble;
 use crate::foundations::wire::imap::encode::Code;
 use crate::foundations::wire::imap::{Depth, EntryName, EntryScope, GetMetadata, RawName, SetMetadata};
-use crate::protocols::imap::account::Account;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{self, FolderName, Metadata, News, User};
 
 /// How the administrator is reached (RFC 5464 §6.2.2).
@@ -42,9 +40,7 @@ pub async fn get(talk: &mut Conversation, get: GetMetadata) -> Outcome {
             told.push((entry.as_str(), None));
         }
     }
-    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else {
-        return Err(Trouble::bad("Log in first"));
-    };
+    let account = talk.state.logged_in()?;
     if !told.is_empty() {
         let name = folder.as_ref().map_or("", FolderName::as_str);
         talk.link.out.metadata(name, account.enabled.names(), told);
@@ -70,7 +66,7 @@ pub async fn set(talk: &mut Conversation, set: SetMetadata) -> Outcome {
     let entries = changes.iter().map(|(entry, _)| entry.clone()).collect();
     match user.set_metadata(folder.as_ref(), changes).await {
         Ok(()) => {
-            note_own(talk, News::Metadata { folder, entries });
+            talk.note_own(|| News::Metadata { folder, entries });
             Ok(Done::new("Noted"))
         }
         Err(mailbox::Error::MetadataTooLarge(most)) => {
@@ -83,18 +79,9 @@ pub async fn set(talk: &mut Conversation, set: SetMetadata) -> Outcome {
     }
 }
 
-fn note_own(talk: &mut Conversation, news: News) {
-    if let State::Authenticated(account) | State::Selected(account, _) = &mut talk.state {
-        account.attention.note_own(|| news);
-    }
-}
-
 /// Whose annotations are meant; those of the account without a folder.
 fn target(talk: &Conversation, name: &RawName) -> Result<(Arc<User>, Option<FolderName>), Trouble> {
-    let account: &Account = match &talk.state {
-        State::Authenticated(account) | State::Selected(account, _) => account,
-        State::NotAuthenticated { .. } | State::Logout => return Err(Trouble::bad("Log in first")),
-    };
+    let account = talk.state.logged_in()?;
     let folder = if name.as_str().is_empty() { None } else { Some(account.folder(name)?) };
     Ok((Arc::clone(&account.user), folder))
 }

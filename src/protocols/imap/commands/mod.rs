@@ -27,7 +27,7 @@ use super::serve::Conversation;
 use super::state::State;
 use crate::foundations::wire::imap::CommandBody;
 use crate::foundations::wire::imap::encode::Condition;
-use crate::storage::mailbox::{self, FolderName};
+use crate::storage::mailbox::{self, FolderName, News};
 pub use authenticate::enter;
 
 /// Performs an admitted command.
@@ -158,6 +158,13 @@ impl Conversation {
             State::Selected(account, _) => State::Authenticated(account),
             state => state,
         };
+    }
+
+    /// RFC 5465 §5: what the session does itself it need not be told.
+    fn note_own(&mut self, news: impl FnOnce() -> News) {
+        if let Some(account) = self.state.account_mut() {
+            account.attention.note_own(news);
+        }
     }
 
     /// Whether this folder is selected.

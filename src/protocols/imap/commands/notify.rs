@@ -17,9 +17,7 @@ use crate::storage::mailbox::{FolderEntry, FolderName, Missed, News};
 
 /// Notes what the client wants to be told of.
 pub async fn run(talk: &mut Conversation, notify: Notify) -> Outcome {
-    let (State::Authenticated(account) | State::Selected(account, _)) = &mut talk.state else {
-        return Err(Trouble::bad("Log in first"));
-    };
+    let account = talk.state.logged_in_mut()?;
     let Notify::Set { status, groups } = notify else {
         account.attention = Attention::Quiet;
         return Ok(Done::new("Notifications are off"));
@@ -62,7 +60,7 @@ pub async fn run(talk: &mut Conversation, notify: Notify) -> Outcome {
 }
 
 fn forget(talk: &mut Conversation) {
-    if let State::Authenticated(account) | State::Selected(account, _) = &mut talk.state {
+    if let Some(account) = talk.state.account_mut() {
         account.attention = Attention::Usual;
     }
 }
@@ -88,7 +86,7 @@ fn other_events(account: &Account, group: &EventGroup) -> Option<Group> {
 }
 
 fn note_subscribed(talk: &mut Conversation, folders: &[FolderEntry]) {
-    if let State::Authenticated(account) | State::Selected(account, _) = &mut talk.state
+    if let Some(account) = talk.state.account_mut()
         && let Attention::Watching(watching) = &mut account.attention
     {
         let subscribed = folders.iter().filter(|folder| folder.subscribed);
@@ -99,7 +97,7 @@ fn note_subscribed(talk: &mut Conversation, folders: &[FolderEntry]) {
 /// STATUS of every mailbox that messages are told of (RFC 5465 §3.1).
 async fn tell_all(talk: &mut Conversation, folders: &[FolderEntry]) -> Result<(), Trouble> {
     for folder in folders.iter().filter(|folder| folder.exists) {
-        let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else { return Ok(()) };
+        let Some(account) = talk.state.account() else { return Ok(()) };
         let Attention::Watching(watching) = &account.attention else { return Ok(()) };
         let wanted = watching.wanted(&folder.name);
         if !wanted.messages || talk.has_selected(&folder.name) {
@@ -136,7 +134,7 @@ pub async fn tell(talk: &mut Conversation, wakeup: Wakeup) -> std::io::Result<()
 /// Reports pending news before a command ends.
 pub async fn tell_ready(talk: &mut Conversation) -> std::io::Result<()> {
     loop {
-        let (State::Authenticated(account) | State::Selected(account, _)) = &mut talk.state else { return Ok(()) };
+        let Some(account) = talk.state.account_mut() else { return Ok(()) };
         let Attention::Watching(watching) = &mut account.attention else { return Ok(()) };
         let news = match watching.listener.ready() {
             Ok(None) => {
@@ -166,7 +164,7 @@ async fn tell_news(talk: &mut Conversation, news: Result<Arc<News>, Missed>) -> 
         // RFC 5465 §5.8.
         let code = Code::Word("NOTIFICATIONOVERFLOW");
         talk.link.out.untagged(Condition::Ok, Some(&code), "Too many notifications were pending; ask again");
-        if let State::Authenticated(account) | State::Selected(account, _) = &mut talk.state {
+        if let Some(account) = talk.state.account_mut() {
             account.attention = Attention::Quiet;
         }
         return Ok(());
@@ -268,8 +266,5 @@ fn tell_metadata(talk: &mut Conversation, folder: Option<&FolderName>, entries: 
 }
 
 fn watcher(talk: &mut Conversation) -> Option<(&Account, &mut Link)> {
-    match &talk.state {
-        State::Authenticated(account) | State::Selected(account, _) => Some((account, &mut talk.link)),
-        State::NotAuthenticated { .. } | State::Logout => None,
-    }
+    Some((talk.state.account()?, &mut talk.link))
 }

@@ -4,14 +4,14 @@ use crate::foundations::settings::ByteSize;
 use crate::foundations::wire::imap::RawName;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::state::State;
+use crate::storage::mailbox::UsageLimits;
 
 /// The one quota root.
 const ROOT: &str = "";
 
 /// The account's limit now; `None` is without limit.
 pub async fn limit(talk: &Conversation) -> Result<Option<ByteSize>, Trouble> {
-    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else { return Ok(None) };
+    let Some(account) = talk.state.account() else { return Ok(None) };
     match talk.room.needs.directory.account(&account.login.address).await {
         Ok(found) => Ok(found.and_then(|account| account.quota)),
         Err(error) => {
@@ -21,19 +21,14 @@ pub async fn limit(talk: &Conversation) -> Result<Option<ByteSize>, Trouble> {
     }
 }
 
-/// What the quota root limits, and how much of it is used. An account may have a quota, and its mailbox a `maildirsize` of its own.
-struct Limits {
-    octets: Option<u64>,
-    messages: Option<u64>,
-}
-
-/// The limits that hold now; `None` where nothing is limited.
-async fn limits(talk: &Conversation) -> Result<Option<Limits>, Trouble> {
+/// The limits that hold now: an account may have a quota, and its mailbox a `maildirsize` of its own. `None` where nothing is
+/// limited.
+async fn limits(talk: &Conversation) -> Result<Option<UsageLimits>, Trouble> {
     let quota = limit(talk).await?.map(ByteSize::get);
-    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else { return Ok(None) };
-    let (octets, messages) = account.user.own_limits();
-    let octets = [quota, octets].into_iter().flatten().min();
-    Ok(Some(Limits { octets, messages }).filter(|_| octets.is_some() || messages.is_some()))
+    let Some(account) = talk.state.account() else { return Ok(None) };
+    let own = account.user.own_limits();
+    let limits = UsageLimits { octets: [quota, own.octets].into_iter().flatten().min(), ..own };
+    Ok(Some(limits).filter(|limits| *limits != UsageLimits::default()))
 }
 
 /// GETQUOTA.
@@ -46,9 +41,7 @@ pub async fn get(talk: &mut Conversation, root: &str) -> Outcome {
 
 /// GETQUOTAROOT.
 pub async fn root(talk: &mut Conversation, name: &RawName) -> Outcome {
-    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else {
-        return Err(Trouble::bad("Log in first"));
-    };
+    let account = talk.state.logged_in()?;
     let (folder, names, user) = (account.folder(name)?, account.enabled.names(), account.user.clone());
     if let Err(error) = user.status(&folder).await {
         return Err(super::trouble(talk, &error));
@@ -66,10 +59,8 @@ pub async fn root(talk: &mut Conversation, name: &RawName) -> Outcome {
     }
 }
 
-async fn tell(talk: &mut Conversation, limits: Limits) -> Outcome {
-    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else {
-        return Err(Trouble::bad("Log in first"));
-    };
+async fn tell(talk: &mut Conversation, limits: UsageLimits) -> Outcome {
+    let account = talk.state.logged_in()?;
     let usage = match account.user.usage().await {
         Ok(usage) => usage,
         Err(error) => return Err(super::trouble(talk, &error)),

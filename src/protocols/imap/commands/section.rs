@@ -72,8 +72,7 @@ impl Source {
         Ok(Found::Made(fields.slice(kept.start as usize..kept.end as usize)))
     }
 
-    /// A part without its transfer encoding (RFC 3516 §4.3), cut to the partial; `Err(None)` when the encoding is not
-    /// known.
+    /// A part without its transfer encoding (RFC 3516 §4.3), cut to the partial.
     pub async fn binary(&mut self, part: &PartPath, partial: Option<Partial>) -> Result<Binary, mailbox::Error> {
         if part.0.is_empty() {
             return Ok(Binary::Found(Found::Range(cut(0..self.size(), partial))));
@@ -83,10 +82,10 @@ impl Source {
         };
         let header = self.read(mime).await?;
         let encoding = HeaderSection::of(&header).first("Content-Transfer-Encoding").map(|field| field.value());
-        match encoding.as_deref().map(known_encoding) {
-            None | Some(Some(Encoding::Identity)) => Ok(Binary::Found(Found::Range(cut(body, partial)))),
-            Some(None) => Ok(Binary::UnknownEncoding),
-            Some(Some(Encoding::Other)) => {
+        match encoding.as_deref().map_or(Encoding::Identity, Encoding::of) {
+            Encoding::Identity => Ok(Binary::Found(Found::Range(cut(body, partial)))),
+            Encoding::Unknown => Ok(Binary::UnknownEncoding),
+            Encoding::Known => {
                 let encoded = self.read(body).await?;
                 let decoded = match transfer::decode(encoding.as_deref(), &encoded, usize::MAX) {
                     Cow::Owned(octets) => Bytes::from(octets),
@@ -158,16 +157,22 @@ pub enum Binary {
 /// How a part is encoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Encoding {
+    /// The octets stand as they are.
     Identity,
-    Other,
+    /// They can be decoded.
+    Known,
+    /// They cannot.
+    Unknown,
 }
 
-/// What the value of a Content-Transfer-Encoding field says; comments may stand in it (RFC 2045 §6.1, RFC 822 §3.1.4).
-fn known_encoding(value: &[u8]) -> Option<Encoding> {
-    match content::word(value).to_ascii_lowercase().as_slice() {
-        b"7bit" | b"8bit" | b"binary" | b"" => Some(Encoding::Identity),
-        b"base64" | b"quoted-printable" => Some(Encoding::Other),
-        _ => None,
+impl Encoding {
+    /// What the value of a Content-Transfer-Encoding field says; comments may stand in it (RFC 2045 §6.1, RFC 822 §3.1.4).
+    fn of(value: &[u8]) -> Self {
+        match content::word(value).to_ascii_lowercase().as_slice() {
+            b"7bit" | b"8bit" | b"binary" | b"" => Self::Identity,
+            b"base64" | b"quoted-printable" => Self::Known,
+            _ => Self::Unknown,
+        }
     }
 }
 
@@ -216,13 +221,13 @@ mod tests {
     #[test]
     fn encodings_may_have_comments() {
         for (value, want) in [
-            (&b"Base64 (as \\) ever)"[..], Some(Encoding::Other)),
-            (b"(x) quoted-printable", Some(Encoding::Other)),
-            (b" 7bit\t", Some(Encoding::Identity)),
-            (b"", Some(Encoding::Identity)),
-            (b"x-uuencode", None),
+            (&b"Base64 (as \\) ever)"[..], Encoding::Known),
+            (b"(x) quoted-printable", Encoding::Known),
+            (b" 7bit\t", Encoding::Identity),
+            (b"", Encoding::Identity),
+            (b"x-uuencode", Encoding::Unknown),
         ] {
-            assert!(known_encoding(value) == want, "{}", value.escape_ascii());
+            assert!(Encoding::of(value) == want, "{}", value.escape_ascii());
         }
     }
 

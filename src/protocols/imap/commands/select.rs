@@ -19,7 +19,7 @@ pub async fn run(talk: &mut Conversation, select: Select, access: Access) -> Out
     }
     let was_selected = matches!(talk.state, State::Selected(..));
     talk.unselect();
-    let State::Authenticated(account) = &mut talk.state else { return Err(Trouble::bad("Log in first")) };
+    let account = talk.state.logged_in_mut()?;
     account.enabled.condstore |= select.condstore;
     if was_selected {
         // RFC 9051 §7.1: what follows is about the new mailbox.

@@ -32,7 +32,7 @@ pub async fn run(talk: &mut Conversation, name: &RawName, items: &[StatusItem]) 
 
 /// Writes the STATUS response.
 pub async fn tell(talk: &mut Conversation, folder: &FolderName, items: &[StatusItem]) -> Result<(), mailbox::Error> {
-    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else { return Ok(()) };
+    let Some(account) = talk.state.account() else { return Ok(()) };
     // RFC 9051 §6.3.11: of the selected mailbox too, what is told is what is there now.
     let status = account.user.status(folder).await?;
     let mut values = Vec::with_capacity(items.len());

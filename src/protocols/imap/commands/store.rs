@@ -10,14 +10,11 @@ use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
-use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{FlagChange, FlagOperation, Stored};
 
 /// Changes flags and tells the new ones.
 pub async fn run(talk: &mut Conversation, store: Store) -> Outcome {
-    let State::Selected(account, selected) = &mut talk.state else {
-        return Err(Trouble::bad("Select a mailbox first"));
-    };
+    let (account, selected) = talk.state.selected_mut()?;
     selected.demand_write()?;
     // RFC 7162 §3.1: UNCHANGEDSINCE enables CONDSTORE.
     if store.unchanged_since.is_some() {

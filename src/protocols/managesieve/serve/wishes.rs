@@ -114,10 +114,7 @@ impl Driver<'_> {
         let account = self.account.as_ref().map(ToString::to_string).unwrap_or_default();
         let event = Event::new(self.room.needs.clock.now(), EventKind::ScriptChanged).session(self.id);
         let event = event.subject(account).with("what", what);
-        let event = match name {
-            Some(name) => event.with("script", name.as_str()),
-            None => event,
-        };
+        let event = event.with_known("script", name.map(ScriptName::as_str));
         self.room.needs.journal.record(more(event));
     }
 }

@@ -295,10 +295,7 @@ async fn step(room: &Room, settings: &DashboardSettings, code: String) -> Option
 fn record(room: &Room, kind: EventKind, caller: &Caller, reason: Option<&str>) {
     let event = Event::new(room.needs.clock.now(), kind).subject(ADMINISTRATOR);
     let event = event.with("peer", caller.client.to_string()).with("service", "dashboard");
-    room.needs.journal.record(match reason {
-        Some(reason) => event.with("reason", reason),
-        None => event,
-    });
+    room.needs.journal.record(event.with_known("reason", reason));
 }
 
 fn page(room: &Room, status: StatusCode, problem: &str) -> Response {

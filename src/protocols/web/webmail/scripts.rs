@@ -326,9 +326,6 @@ fn changed(
 ) {
     let event = Event::new(room.needs.clock.now(), EventKind::ScriptChanged).session(reader.session);
     let event = event.subject(reader.account.address.to_string()).with("what", what);
-    let event = match name {
-        Some(name) => event.with("script", name.as_str()),
-        None => event,
-    };
+    let event = event.with_known("script", name.map(ScriptName::as_str));
     room.needs.journal.record(more(event));
 }

@@ -1,15 +1,10 @@
 use std::collections::HashSet;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Empty, Full, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
 use hyper::header::CONTENT_LENGTH;
 use hyper::{Method, Request, StatusCode};
 use hyper_rustls::HttpsConnector;
@@ -17,16 +12,14 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rusty_s3::actions::{ListObjectsV2, S3Action};
 use rusty_s3::{Bucket, Credentials, UrlStyle};
-use tokio::io::AsyncWriteExt as _;
-use tokio_util::io::ReaderStream;
 
+use super::transfer::{Body, Payload, Sink, causes};
 use super::{AddressStyle, BucketPlace, Error, S3Settings};
 use crate::foundations::counted::counted;
 use crate::foundations::failure::Kind;
 use crate::foundations::files::read_bounded;
 use crate::services::outbound::Roots;
 
-type Body = UnsyncBoxBody<Bytes, io::Error>;
 type Http = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Body>;
 
 /// Time to establish a connection.
@@ -62,26 +55,6 @@ pub struct Listed {
     pub name: String,
     /// Octets.
     pub size: u64,
-}
-
-/// What is sent.
-#[derive(Debug, Clone)]
-pub enum Payload {
-    /// Nothing.
-    None,
-    /// These octets.
-    Octets(Bytes),
-    /// The content of this file, which has this many octets.
-    File(PathBuf, u64),
-}
-
-/// Where to put the answer.
-#[derive(Debug, Clone)]
-enum Sink {
-    /// Into memory, at most this many octets.
-    Memory(usize),
-    /// Into this file, exactly this many octets.
-    File(PathBuf, u64),
 }
 
 /// One request, without the parts that differ between attempts.
@@ -284,12 +257,7 @@ impl Client {
                 }
                 action.sign(SIGNED_FOR).into()
             };
-            let octets = match &payload {
-                Payload::None => 0,
-                Payload::Octets(octets) => octets.len() as u64,
-                Payload::File(_, length) => *length,
-            };
-            let (headers, payload) = (headers.clone(), payload.clone());
+            let (headers, payload, octets) = (headers.clone(), payload.clone(), payload.length());
             self.ask(&Wanted { headers, payload, octets, ..self.wanted("write", name, Method::PUT, &sign) })
         };
         match put(true) {
@@ -367,13 +335,14 @@ impl Client {
         let limit = self.timeout + Duration::from_secs(wanted.octets / PER_SECOND);
         let (http, payload, sink) = (self.http.clone(), wanted.payload.clone(), wanted.sink.clone());
         let exchange = async move {
-            let (body, length) = open(payload).await.map_err(|error| error.to_string())?;
-            let request = request.header(CONTENT_LENGTH, length).body(body).map_err(|error| error.to_string())?;
+            let request = request.header(CONTENT_LENGTH, payload.length());
+            let body = payload.open().await.map_err(|error| error.to_string())?;
+            let request = request.body(body).map_err(|error| error.to_string())?;
             let response = http.request(request).await.map_err(|error| causes(&error))?;
             let status = response.status();
             // A failure is reported in a few words of XML, whatever was asked for.
             let sink = if status.is_success() { sink } else { Sink::Memory(LARGEST_ANSWER) };
-            let body = receive(response.into_body(), sink).await.map_err(|error| causes(error.as_ref()))?;
+            let body = sink.receive(response.into_body()).await.map_err(|error| causes(error.as_ref()))?;
             Ok(Answer { status, body })
         };
         let bounded = async move {
@@ -411,59 +380,6 @@ fn is_this_machine(url: &url::Url) -> bool {
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
-}
-
-async fn open(payload: Payload) -> io::Result<(Body, u64)> {
-    match payload {
-        Payload::None => Ok((Empty::new().map_err(|never| match never {}).boxed_unsync(), 0)),
-        Payload::Octets(octets) => {
-            let length = octets.len() as u64;
-            Ok((Full::new(octets).map_err(|never| match never {}).boxed_unsync(), length))
-        }
-        Payload::File(path, length) => {
-            let stream = ReaderStream::with_capacity(tokio::fs::File::open(path).await?, 256 << 10);
-            Ok((StreamBody::new(stream.map_ok(Frame::data)).boxed_unsync(), length))
-        }
-    }
-}
-
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
-
-async fn receive(mut body: Incoming, sink: Sink) -> Result<Bytes, AnyError> {
-    match sink {
-        Sink::Memory(largest) => Ok(Limited::new(body, largest).collect().await?.to_bytes()),
-        Sink::File(path, size) => {
-            let mut received = 0;
-            let mut options = tokio::fs::OpenOptions::new();
-            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).await?;
-            while let Some(frame) = body.frame().await {
-                if let Ok(data) = frame?.into_data() {
-                    file.write_all(&data).await?;
-                    received += data.len() as u64;
-                }
-            }
-            file.flush().await?;
-            // A truncated answer without a length looks like a complete one.
-            if received != size {
-                return Err(format!("the answer ended after {received} of {size} octets").into());
-            }
-            Ok(Bytes::new())
-        }
-    }
-}
-
-/// An error with its causes: hyper's own messages say little.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let words = inner.to_string();
-        if !said.contains(&words) {
-            said = format!("{said}: {words}");
-        }
-        cause = inner.source();
-    }
-    said
 }
 
 /// How the reason of a failure begins when the storage does not support the request.

@@ -15,9 +15,11 @@ pub(super) mod scripted;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 pub use error::Error;
 pub use place::BucketPlace;
 pub use settings::{AddressStyle, S3Settings};
 
-pub(super) use client::{Client, Payload};
+pub(super) use client::Client;
+pub(super) use transfer::Payload;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Delta, Folder, State, TIME_GRAIN, UID_BLOCK, usage_of};
+use super::state::Delta;
+use super::{Folder, State, TIME_GRAIN, UID_BLOCK, usage_of};
 use crate::foundations::clock::Timestamp;
 use crate::storage::mailbox::Error;
 use crate::storage::mailbox::index::{self, Frames, Meta, Written};

@@ -252,7 +252,7 @@ impl Directories {
         Ok(self.tenure.check()?)
     }
 
-    /// Calls back with the name of each file in a directory; hidden ones are left out.
+    /// Calls back with the name of each file in a directory.
     pub fn list(&self, place: Place, mut each: impl FnMut(&[u8])) -> io::Result<()> {
         // Opened again: a directory's read position belongs to its descriptor.
         let directory = rustix::fs::openat(&self.root, place.directory(), DIRECTORY, Mode::empty())?;
@@ -269,8 +269,7 @@ pub enum FolderKind {
     Below,
 }
 
-/// Calls back with the name of each entry of an open directory that is not hidden by a dot, or also the hidden ones if
-/// the callback wants them: `.` and `..` are left out.
+/// Calls back with the name of each entry of an open directory, except `.` and `..`.
 pub fn list(directory: BorrowedFd<'_>, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     let mut buffer = vec![MaybeUninit::<u8>::uninit(); 64 << 10];
     let mut entries = RawDir::new(directory, &mut buffer);

@@ -64,6 +64,22 @@ fn open(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<File>> {
     }
 }
 
+/// Reads octets from a position on; fewer only where the file ends before.
+pub fn read_at(file: BorrowedFd<'_>, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match rustix::io::pread(file, &mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    buffer.truncate(filled);
+    Ok(buffer)
+}
+
 /// Replaces a file: new name, sync, rename, directory sync. It has the old content or the new, whatever happens.
 pub fn replace(directory: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<()> {
     replace_unsynced(directory, name, content, Sync::File)?;

@@ -14,7 +14,6 @@ use crate::protocols::imap::account::Selected;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
-use crate::protocols::imap::state::State;
 use crate::services::search::system_flag;
 use crate::storage::mailbox::{self, Access, AppendOptions, Flags, FolderName, Keyword, Missing, Unfinished, User};
 
@@ -30,9 +29,7 @@ struct Space {
 /// Stores messages: all of them or none (RFC 3502 §3).
 pub async fn run(talk: &mut Conversation, append: Append) -> Outcome {
     let quota = quota::limit(talk).await?;
-    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else {
-        return Err(Trouble::bad("Log in first"));
-    };
+    let account = talk.state.logged_in()?;
     let folder = account.folder(&append.mailbox)?;
     let user = account.user.clone();
     let sent = append.messages.iter().map(|message| message.data.sent()).sum();
@@ -60,7 +57,7 @@ pub async fn run(talk: &mut Conversation, append: Append) -> Outcome {
 /// REPLACE (RFC 8508): stores a message, and only then removes another from the selected mailbox.
 pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
     let quota = quota::limit(talk).await?;
-    let State::Selected(account, selected) = &talk.state else { return Err(Trouble::bad("Select a mailbox first")) };
+    let (account, selected) = talk.state.selected()?;
     selected.demand_write()?;
     let folder = account.folder(&replace.mailbox)?;
     let rows: Vec<_> = selected.rows(&replace.messages)?.map(|(_, row)| row).take(2).collect();
@@ -75,7 +72,7 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
     let sent = replace.message.data.sent();
     let appended = store(talk, &user, &folder, replace.message, sent, space).await?;
     let uids: SequenceSet<Uid> = [appended.uid].into_iter().collect();
-    let State::Selected(_, selected) = &talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    let (_, selected) = talk.state.selected()?;
     match selected.view.remove(&[replaced]).await {
         // Somebody else has replaced or expunged it meanwhile, and what they did stays.
         Ok(removed) if removed.is_empty() => {
@@ -93,7 +90,7 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
             return Err(trouble(talk, &error));
         }
     }
-    let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    let (account, selected) = talk.state.selected_mut()?;
     // RFC 8508 §3.3: APPENDUID comes untagged, before the EXPUNGE.
     let code = Code::AppendUid(appended.uid_validity, uids);
     talk.link.out.untagged(Condition::Ok, Some(&code), "The new message is stored");
@@ -147,7 +144,7 @@ async fn undo(talk: &Conversation, folder: &FolderName, uids: &SequenceSet<Uid>)
     if uids.is_empty() {
         return;
     }
-    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else { return };
+    let Some(account) = talk.state.account() else { return };
     let removed = async {
         let view = account.user.open(folder, Access::ReadWrite).await?;
         view.remove(&uids.iter(uids.highest()).collect::<Vec<_>>()).await

@@ -16,14 +16,11 @@ use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
-use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{self, Access, FlagChange, FlagOperation, Flags, Row};
 
 /// Tells about messages, one response for each, written straight into the output and sent as it fills.
 pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
-    let State::Selected(account, selected) = &mut talk.state else {
-        return Err(Trouble::bad("Select a mailbox first"));
-    };
+    let (account, selected) = talk.state.selected_mut()?;
     if fetch.vanished && !account.enabled.qresync {
         // RFC 7162 §3.2.3.
         return Err(Trouble::bad("Enable QRESYNC first"));

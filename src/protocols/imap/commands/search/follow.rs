@@ -7,12 +7,11 @@ use crate::protocols::imap::account::Selected;
 use crate::protocols::imap::contexts::{Context, refuse};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::state::State;
 use crate::services::search::{Hit, Standing, StandingLimits, Wish};
 
 /// Refuses a tag by which a result is followed already (RFC 5267 §4.3).
 pub fn demand_new_tag(talk: &Conversation, tag: &str, search: &Search) -> Result<(), Trouble> {
-    let State::Selected(_, selected) = &talk.state else { return Ok(()) };
+    let (_, selected) = talk.state.selected()?;
     if asks(search) && selected.contexts.iter().any(|context| context.tag == tag) {
         return Err(Trouble::bad("The result of a command with this tag is already being followed"));
     }
@@ -47,7 +46,7 @@ pub fn follow(
             batch: settings.search_batch,
         },
     );
-    let State::Selected(_, selected) = &mut talk.state else { return };
+    let Ok((_, selected)) = talk.state.selected_mut() else { return };
     if selected.contexts.len() >= most {
         let text = "No more results can be followed in this session; cancel one";
         talk.link.out.untagged(Condition::No, Some(&Code::NoUpdate(tag.to_owned())), text);
@@ -68,7 +67,7 @@ pub fn follow(
 
 /// CANCELUPDATE.
 pub fn cancel(talk: &mut Conversation, tags: &[String]) -> Outcome {
-    let State::Selected(_, selected) = &mut talk.state else { return Err(Trouble::bad("Select a mailbox first")) };
+    let (_, selected) = talk.state.selected_mut()?;
     let before = selected.contexts.len();
     selected.contexts.retain(|context| !tags.contains(&context.tag));
     match before == selected.contexts.len() {

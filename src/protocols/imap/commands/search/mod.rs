@@ -10,13 +10,14 @@ pub use follow::cancel;
 
 use std::sync::Arc;
 
+use self::answer::Answer;
 use super::trouble;
 use crate::foundations::clock::Timestamp;
-use crate::foundations::wire::imap::Search;
 use crate::foundations::wire::imap::encode::{self, Code};
+use crate::foundations::wire::imap::{Search, SearchReturn};
 use crate::protocols::imap::account::Selected;
 use crate::protocols::imap::link::Link;
-use crate::protocols::imap::outcome::{Outcome, Trouble};
+use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::state::State;
 use crate::services::search::{Condition, Found, Hit, Problem, Wording, find};
@@ -32,17 +33,22 @@ pub async fn run(talk: &mut Conversation, tag: &str, search: Search) -> Outcome 
     }
     follow::demand_new_tag(talk, tag, &search)?;
     let condition = condition_of(talk, &search)?;
-    let State::Selected(account, selected) = &mut talk.state else {
-        return Err(Trouble::bad("Select a mailbox first"));
-    };
+    let (account, selected) = talk.state.selected_mut()?;
     let hits = match found(&condition, &selected.view, talk.settings.search_batch, &mut talk.link).await {
         Ok(hits) => hits,
-        Err(error) => return Err(failed(talk, is_saved(&search), &error)),
+        Err(error) => return Err(failed(talk, &search, &error)),
     };
     let saved = follow::before(&search, selected);
-    let outcome = answer::answer(tag, &search, &condition, &hits, account.enabled, selected, &mut talk.link).await;
+    let answer = Answer { tag, search: &search, condition: &condition, hits: &hits };
+    // RFC 9051 §6.4.4: with IMAP4rev2 every answer is an ESEARCH.
+    let all = SearchReturn { all: true, ..SearchReturn::default() };
+    let told = match search.returns.as_ref().or(account.enabled.rev2.then_some(&all)) {
+        Some(returns) => answer.tell(returns, selected, &mut talk.link).await,
+        None => answer.tell_numbers("SEARCH", &mut talk.link).await,
+    };
     follow::follow(talk, tag, &search, None, &hits, &saved);
-    outcome
+    told?;
+    Ok(Done::new("Searched"))
 }
 
 /// Finds messages. If some could not be searched, the client is warned that they are not among the result (RFC 9051
@@ -71,9 +77,7 @@ fn is_saved(search: &Search) -> bool {
 fn condition_of(talk: &mut Conversation, search: &Search) -> Result<Arc<Condition>, Trouble> {
     let (now, text_limit) = (talk.room.needs.clock.now(), talk.settings.search_text.len());
     let most = talk.settings.search_texts;
-    let State::Selected(account, selected) = &mut talk.state else {
-        return Err(Trouble::bad("Select a mailbox first"));
-    };
+    let (account, selected) = talk.state.selected_mut()?;
     if account.enabled.utf8 && search.charset.as_deref().is_some_and(|charset| !is_utf8(charset)) {
         // RFC 6855 §3. SORT and THREAD cannot leave the charset out, so that UTF-8 must be allowed to them.
         return Err(Trouble::bad("After UTF8=ACCEPT everything is in UTF-8"));
@@ -107,8 +111,8 @@ fn is_utf8(charset: &str) -> bool {
 }
 
 /// The store failed while messages were looked for.
-fn failed(talk: &mut Conversation, is_saved: bool, error: &mailbox::Error) -> Trouble {
-    if let (true, State::Selected(_, selected)) = (is_saved, &mut talk.state) {
+fn failed(talk: &mut Conversation, search: &Search, error: &mailbox::Error) -> Trouble {
+    if let (true, State::Selected(_, selected)) = (is_saved(search), &mut talk.state) {
         selected.saved = Default::default();
     }
     trouble(talk, error)

@@ -5,15 +5,12 @@ use crate::foundations::wire::imap::Thread;
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::state::State;
 use crate::services::search::{Forest, thread};
 
 /// Finds messages and tells them in trees.
 pub async fn run(talk: &mut Conversation, command: Thread) -> Outcome {
     let condition = condition_of(talk, &command.search)?;
-    let State::Selected(_, selected) = &mut talk.state else {
-        return Err(Trouble::bad("Select a mailbox first"));
-    };
+    let (_, selected) = talk.state.selected_mut()?;
     let threaded = async {
         let hits = found(&condition, &selected.view, talk.settings.search_batch, &mut talk.link).await?;
         let forest = thread(command.algorithm, &hits, &selected.view).await?;
@@ -21,7 +18,7 @@ pub async fn run(talk: &mut Conversation, command: Thread) -> Outcome {
     };
     let (hits, forest) = match threaded.await {
         Ok(threaded) => threaded,
-        Err(error) => return Err(failed(talk, false, &error)),
+        Err(error) => return Err(failed(talk, &command.search, &error)),
     };
     let numbers: Vec<u32> = hits.iter().map(|hit| hit.number(command.search.addressing)).collect();
     tell(&forest, &numbers, &mut talk.link).await?;

@@ -3,6 +3,7 @@
 
 mod canonical;
 mod keys;
+mod lookup;
 mod seal;
 mod sign;
 mod verify;

@@ -1,107 +1,8 @@
-use bytes::BytesMut;
+mod talk;
 
+use self::talk::{Talk, profile};
 use super::*;
-use crate::foundations::failure::Kind;
-use crate::foundations::wire::smtp::LineEndings;
-use crate::protocols::smtp::profile::StartTls;
 use crate::protocols::smtp::{Conversation, EarlyInput};
-
-fn profile(mode: Mode) -> Profile {
-    Profile {
-        mode,
-        hostname: "mail.example.test".parse().unwrap(),
-        start_tls: StartTls::Offered,
-        program: None,
-        vouches: false,
-        auth: if mode == Mode::Submission { Auth::UnderTls } else { Auth::No },
-        message_size: 200,
-        header_size: 60,
-        recipients: 2,
-        messages: 2,
-        refused_recipients: 2,
-        idle_commands: 6,
-        failed_logins: 2,
-        line_endings: LineEndings::Refuse,
-    }
-}
-
-/// A client's side: sends text, answers the session's questions, and gathers what is written.
-struct Talk {
-    conversation: Conversation,
-    input: BytesMut,
-    taken: Vec<(usize, String)>,
-}
-
-impl Talk {
-    fn new(mode: Mode) -> Self {
-        let conversation = Conversation::new(profile(mode), 1000, EarlyInput::Refuse);
-        Self { conversation, input: BytesMut::new(), taken: Vec::new() }
-    }
-
-    fn tls(mut self) -> Self {
-        self.conversation.session_mut().secured();
-        self
-    }
-
-    fn send(&mut self, text: &str) -> Vec<String> {
-        self.input.extend_from_slice(text.as_bytes());
-        let mut written = Vec::new();
-        while let Some(mut step) = self.conversation.advance(&mut self.input) {
-            while let Step::Ask(question) = step {
-                let answer = self.answer(*question);
-                step = self.conversation.session_mut().answer(answer);
-            }
-            match step {
-                Step::Reply(reply) => written.push(reply.to_string()),
-                Step::Replies(replies) => written.extend(replies.iter().map(ToString::to_string)),
-                Step::StartTls(reply) => {
-                    written.push(reply.to_string());
-                    self.conversation.session_mut().secured();
-                }
-                Step::Close(reply) => written.push(format!("{reply} [closed]")),
-                Step::Continue | Step::Ask(_) => {}
-            }
-        }
-        written
-    }
-
-    fn answer(&mut self, question: Question) -> Answer {
-        match question {
-            Question::Login(credentials) if credentials.password.expose() == "secret" => {
-                Answer::Login(Ok(Login::user(credentials.username.parse().unwrap())))
-            }
-            Question::Login(_) => {
-                Answer::Login(Err(Refusal::new(Kind::AuthenticationFailed, "wrong").smtp(535, "5.7.8")))
-            }
-            Question::Sender { .. } => Answer::Sender(Ok(())),
-            Question::Recipient { recipient, .. } if recipient.address.local().value().starts_with("no") => {
-                Answer::Recipient(Err(Refusal::new(Kind::NotFound, "nobody").smtp(550, "5.1.1")))
-            }
-            Question::Recipient { .. } => Answer::Recipient(Ok(())),
-            Question::Memory(199) => Answer::Memory(Err(replies::no_memory())),
-            Question::Memory(_) => Answer::Memory(Ok(())),
-            Question::Message(completed) => {
-                let count = completed.envelope.recipients.len();
-                self.taken.push((count, String::from_utf8(completed.content.to_vec()).unwrap()));
-                // Stands for a receipt, which only intake can make.
-                let taken = || Err(Refusal::new(Kind::Invalid, completed.with.keyword()).smtp(250, "2.0.0"));
-                match self.conversation.session().profile().mode {
-                    Mode::Lmtp => Answer::Each((0..count).map(|_| taken()).collect()),
-                    _ => Answer::Message(taken()),
-                }
-            }
-        }
-    }
-
-    /// Sends each line and compares the code of each reply; several replies are parted by blanks.
-    fn codes(&mut self, table: &[(&str, &str)]) {
-        for (text, wanted) in table {
-            let written = self.send(&format!("{text}\r\n"));
-            let codes: Vec<&str> = written.iter().map(|reply| &reply[..3]).collect();
-            assert_eq!(codes.join(" "), *wanted, "{text:?}: {written:?}");
-        }
-    }
-}
 
 #[test]
 fn a_message_is_taken_with_its_dots_unstuffed() {
@@ -237,8 +138,7 @@ fn refused_chunks_are_skipped_exactly() {
         ("RCPT TO:<ann@example.test>", "250"),
         ("BDAT 6\r\nQUIT\r\nRCPT TO:<b@example.test>", "250 503"),
     ]);
-    let mut talk = Talk::new(Mode::Relay);
-    talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<>", "250"), ("RCPT TO:<ann@example.test>", "250")]);
+    let mut talk = Talk::with_recipient();
     let long = "x".repeat(201);
     talk.codes(&[
         (&format!("BDAT 201\r\n{long}BDAT 1 LAST\r\nxNOOP"), "552 503 250"),
@@ -263,13 +163,8 @@ fn refused_chunks_are_skipped_exactly() {
 #[test]
 fn only_the_true_end_ends_data() {
     for content in ["a\n.\n", "a\n.\r\n", "a\r\n.\n", "a\r.\r", "a\r\n.\r\r\n", "a\r\n\0.\r\n"] {
-        let mut talk = Talk::new(Mode::Relay);
-        talk.codes(&[
-            ("EHLO a", "250"),
-            ("MAIL FROM:<>", "250"),
-            ("RCPT TO:<ann@example.test>", "250"),
-            ("DATA", "354"),
-        ]);
+        let mut talk = Talk::with_recipient();
+        talk.codes(&[("DATA", "354")]);
         assert!(talk.send(&format!("{content}MAIL FROM:<smuggled@x.test>\r\n")).is_empty(), "{content:?}");
         let written = talk.send(".\r\n");
         assert_eq!(written.len(), 1, "{content:?}");
@@ -296,15 +191,13 @@ fn a_header_that_is_too_large_is_refused_at_the_end() {
         (format!("{fits}{fits}\r\n"), true),
         ("X:\r\n".repeat(40), true),
     ] {
-        let begin = "EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<ann@example.test>\r\n";
         let data = |talk: &mut Talk| {
             talk.send("DATA\r\n");
             talk.send(&format!("{content}.\r\n")).pop()
         };
         let chunk = |talk: &mut Talk| talk.send(&format!("BDAT {} LAST\r\n{content}", content.len())).pop();
         for send in [&data as &dyn Fn(&mut Talk) -> Option<String>, &chunk] {
-            let mut talk = Talk::new(Mode::Relay);
-            talk.send(begin);
+            let mut talk = Talk::with_recipient();
             let answer = send(&mut talk).unwrap();
             assert_eq!(answer.starts_with("552 5.3.4 This server takes headers of"), refused, "{content:?}: {answer}");
             assert_eq!(talk.taken.is_empty(), refused);
@@ -315,15 +208,13 @@ fn a_header_that_is_too_large_is_refused_at_the_end() {
 
 #[test]
 fn too_large_is_refused_at_its_end() {
-    let mut talk = Talk::new(Mode::Relay);
-    talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<>", "250"), ("RCPT TO:<ann@example.test>", "250"), ("DATA", "354")]);
-    talk.codes(&[(&"x".repeat(300), ""), (".", "552"), ("NOOP", "250")]);
+    Talk::with_recipient().codes(&[("DATA", "354"), (&"x".repeat(300), ""), (".", "552"), ("NOOP", "250")]);
 }
 
 #[test]
 fn a_message_for_which_memory_runs_out_is_refused_at_its_end() {
-    let mut talk = Talk::new(Mode::Relay);
-    talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<>", "250"), ("RCPT TO:<ann@example.test>", "250"), ("DATA", "354")]);
+    let mut talk = Talk::with_recipient();
+    talk.codes(&[("DATA", "354")]);
     talk.send("half");
     talk.conversation.session_mut().starve();
     talk.codes(&[("more", ""), (".", "452"), ("NOOP", "250")]);
@@ -346,8 +237,7 @@ fn nothing_survives_the_handshake() {
 
 #[test]
 fn early_input_closes() {
-    let mut talk = Talk::new(Mode::Relay);
-    talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<>", "250"), ("RCPT TO:<ann@example.test>", "250")]);
+    let mut talk = Talk::with_recipient();
     let written = talk.send("DATA\r\nSubject: x\r\n");
     assert_eq!(written, ["554 5.5.1 You sent data before the greeting [closed]"]);
 }

@@ -1,0 +1,164 @@
+//! What is known of a folder while it is changed, and what it begins with.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::history::History;
+use crate::foundations::clock::{Timestamp, Uptime};
+use crate::foundations::mail::UidValidity;
+use crate::storage::mailbox::commit::Touched;
+use crate::storage::mailbox::index::{self, Written};
+use crate::storage::mailbox::maildir::directory::{Directories, Mtimes};
+use crate::storage::mailbox::maildir::filename::Place;
+use crate::storage::mailbox::maildir::uid_file::UidFile;
+use crate::storage::mailbox::snapshot::{Record, Snapshot};
+use crate::storage::mailbox::{Error, FolderName, Keywords};
+
+/// More mod-sequences than can be given out before the index is written.
+const UNWRITTEN: u64 = 1_000_000;
+
+/// State visible only to code that changes the folder.
+pub(in super::super) struct State {
+    pub uid_file: UidFile,
+    /// The next UID to give out.
+    pub next_uid: u32,
+    /// Messages that have their names but are not known to be on disk; nobody sees them yet.
+    pub pending: VecDeque<Pending>,
+    /// The directories' times when they were last known to agree with the state.
+    pub seen: Mtimes,
+    /// Whether somebody else has changed the directories, so that they must be read.
+    pub stale: bool,
+    /// The directories changed so shortly before they were listed that a later change may have left the same time.
+    pub doubtful: bool,
+    /// A file could not be read when the directories were last listed, so they must be listed again when the folder is next loaded.
+    pub passed_over: bool,
+    /// Changes missing from the index.
+    pub delta: Delta,
+    pub written: Written,
+    /// Counts changes to the directories.
+    pub ticket: u64,
+    /// Which directories have unsynced changes.
+    pub touched: Touched,
+    /// Whether inotify reports changes.
+    pub watched: bool,
+    /// Whether the times at the end of the index can be relied on.
+    pub certain: bool,
+    /// When `tmp/` is next searched for leftovers.
+    pub tidy_until: Option<Uptime>,
+}
+
+/// A message not known to be on disk.
+#[derive(Debug)]
+pub(in super::super) struct Pending {
+    pub ticket: u64,
+    pub record: Record,
+    pub name: Vec<u8>,
+}
+
+/// Changes missing from the index.
+#[derive(Debug, Default)]
+pub(in super::super) struct Delta {
+    pub changed: Vec<u32>,
+    pub removed: Vec<(u64, u32)>,
+    /// Everything.
+    pub whole: bool,
+}
+
+impl Delta {
+    pub(super) fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.removed.is_empty() && !self.whole
+    }
+}
+
+impl State {
+    /// Gives out a UID.
+    pub fn take_uid(&mut self, folder: &FolderName) -> Result<u32, Error> {
+        let uid = self.next_uid;
+        if uid >= u32::MAX - 1 {
+            return Err(Error::UidsExhausted(folder.clone()));
+        }
+        self.next_uid += 1;
+        Ok(uid)
+    }
+
+    /// Notes that a directory has changed and must be synced. Returns the ticket to wait for.
+    pub fn touch(&mut self, place: Place) -> u64 {
+        self.touched.add(place);
+        self.ticket += 1;
+        self.ticket
+    }
+
+    /// Called before a change of ours, to detect changes by others.
+    pub fn before_change(&mut self, directories: &Directories) {
+        if !self.watched && directories.mtimes().is_ok_and(|now| now != self.seen) {
+            self.stale = true;
+        }
+    }
+
+    /// Called after a change of ours in these directories, so that it does not count as a change by others.
+    pub fn after_change(&mut self, directories: &Directories, ours: Touched) {
+        if self.watched {
+            return;
+        }
+        let Ok(now) = directories.mtimes() else { return };
+        if ours.new {
+            self.seen.new = now.new;
+        }
+        if ours.cur {
+            self.seen.cur = now.cur;
+        }
+    }
+}
+
+/// A mod-sequence above all ever given out: the time, unless the clock was ahead and has been corrected since.
+pub(super) fn seed_at(now: Timestamp, loaded: Option<&index::Loaded>) -> u64 {
+    let now = now.unix_micros().max(1).cast_unsigned();
+    match loaded.map(|loaded| loaded.snapshot.highest) {
+        Some(highest) if highest >= now => highest.saturating_add(UNWRITTEN),
+        _ => now,
+    }
+}
+
+/// A folder's initial state, from its index if there is one. `seed` is a mod-sequence above all ever given out.
+pub(super) fn begin(
+    loaded: Option<index::Loaded>,
+    uid_file: UidFile,
+    seen: Mtimes,
+    seed: u64,
+    keywords: Arc<Keywords>,
+) -> (State, History, Snapshot) {
+    let fresh = loaded.as_ref().is_some_and(|l| l.complete && l.meta.mtimes == seen && seen.new != 0);
+    let mut state = State {
+        uid_file,
+        next_uid: if fresh { 1 } else { uid_file.bound.max(1) },
+        pending: VecDeque::new(),
+        seen,
+        stale: !fresh,
+        doubtful: false,
+        passed_over: false,
+        delta: Delta { whole: !fresh, ..Delta::default() },
+        written: Written::default(),
+        ticket: 0,
+        touched: Touched::default(),
+        watched: false,
+        certain: fresh,
+        tidy_until: None,
+    };
+    // Messages may have come and gone since an outdated index was written.
+    let mut history = History { entries: VecDeque::new(), floor: seed };
+    let snapshot = match loaded {
+        Some(loaded) => {
+            if fresh {
+                history = History { entries: loaded.history.into(), floor: loaded.meta.history_floor };
+            }
+            state.written = loaded.written;
+            loaded.snapshot
+        }
+        None => {
+            let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
+            Snapshot::empty(validity, seed, keywords)
+        }
+    };
+    state.next_uid = state.next_uid.max(snapshot.uid_next);
+    (state, history, snapshot)
+}
