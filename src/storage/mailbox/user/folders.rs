@@ -257,7 +257,7 @@ impl User {
             folder.refresh()?;
             Ok(folder.current().iter().next().is_none())
         });
-        let removed = is_empty.and_then(|is_empty| if is_empty { self.delete_folder(name) } else { Ok(()) });
+        let removed = is_empty.and_then(|is_empty| if is_empty { self.delete_folder(name).map(drop) } else { Ok(()) });
         if let Err(error) = removed {
             log::warn!(folder:% = name, error:% = error; "A folder whose creation failed cannot be removed");
         }
