@@ -88,7 +88,8 @@ crate::settings! {
         /// How long a failed login or a session closed for errors is remembered against the client. Each further one restarts
         /// this time for all of them.
         pub memory: Span = Span::minutes(10),
-        /// Failures within `memory` after which a client is banned. 0 never bans.
+        /// Failures within `memory` after which a client is banned. 0 never bans. Where somebody has logged in to an account before,
+        /// a wrong password for it counts once, however often it is repeated.
         pub failures: u32 = 10,
         /// Failed logins of one account within `memory` after which only networks that have logged in to it before may try
         /// again. Failures from such networks do not count, and app passwords keep working everywhere. 0 is no limit.
