@@ -431,7 +431,7 @@ impl Memory {
     }
 
     fn check_ban(&self, client: Client, now: Timestamp) -> Result<(), Refusal> {
-        for network in [client.host(), client.network()] {
+        for network in [client.host(), client.network()].into_iter().chain(client.site()) {
             let strikes = self.strikes.get(&Subject::Address(network));
             if let Some(left) = strikes.and_then(|strikes| strikes.banned_for(now)) {
                 return Err(busy(format!("Too many failures from your address; try again in {}", words(left))));
@@ -487,6 +487,9 @@ impl Memory {
     fn strike_client(&mut self, client: Client, now: Timestamp, settings: &GuardSettings) -> u32 {
         let limit = settings.failures;
         let of_network = network_limit(limit, settings);
+        if let Some(site) = client.site() {
+            self.strike(Subject::Address(site), 1, network_limit(of_network, settings), now, settings);
+        }
         self.strike(Subject::Address(client.network()), 1, of_network, now, settings);
         self.strike(Subject::Address(client.host()), 1, limit, now, settings)
     }

@@ -162,6 +162,28 @@ fn guesses_from_a_network_that_has_logged_in_are_banned() {
     assert_eq!(guard.bans().len(), 1);
 }
 
+/// Whoever has an IPv6 /48 has 256 networks to guess from.
+#[test]
+fn failures_are_counted_by_ipv6_48_too() {
+    let settings = GuardSettings { failures: 2, network_factor: 2, account_failures: 0, ..Default::default() };
+    let (guard, _) = guard(settings.clone());
+    // One failure of each /56: none is a reason to ban it.
+    for n in 1..=8 {
+        let client = peer(&format!("[2001:db8:1:{n}00::1]"));
+        assert!(guard.admit(&client, Service::Imap).is_ok(), "{n}");
+        guard.failed(&client, Failure::Session);
+    }
+    assert_eq!(guard.bans().iter().map(|ban| ban.network.to_string()).collect::<Vec<_>>(), ["2001:db8:1::/48"]);
+    assert!(guard.admit(&peer("[2001:db8:1:ff00::1]"), Service::Imap).is_err());
+    assert!(guard.admit(&peer("[2001:db8:2::1]"), Service::Imap).is_ok());
+    // Without a limit for networks there is none here.
+    let (guard, _) = self::guard(GuardSettings { network_factor: 0, ..settings });
+    for n in 1..=255 {
+        guard.failed(&peer(&format!("[2001:db8:1:{n:x}00::1]")), Failure::Session);
+    }
+    assert_eq!(guard.bans(), []);
+}
+
 #[test]
 fn an_outdated_password_at_home_keeps_nobody_out_elsewhere() {
     let (guard, _) = guard(GuardSettings { account_failures: 5, ..Default::default() });

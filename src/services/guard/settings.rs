@@ -59,7 +59,8 @@ crate::settings! {
         pub trusted: Vec<IpNet> = loopback(),
         /// Connections of all clients and services together. Further ones are closed with a short apology.
         pub connections: u32 = 20_000,
-        /// A whole network (IPv4 /24, IPv6 /56) may have this many times what one client may. 0 is no limit.
+        /// A whole network (IPv4 /24, IPv6 /56) may have this many times what one client may, and an IPv6 /48 as many times the
+        /// failures of a /56. 0 is no limit.
         pub network_factor: u32 = 8,
         /// Mail from other hosts.
         pub smtp: ServiceRates = ServiceRates { per_minute: 30, at_once: 10 },
