@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use super::Parts;
 use super::build::Stages;
 use crate::foundations::dns::SharedResolver;
@@ -23,21 +25,28 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, stages: &Stages) {
             journal: parts.journal.clone(),
             clock: clock(),
         });
-        tasks.spawn(sharing.run(tasks.clone()));
-        stages.storage.spawn(Arc::clone(&parts.filter).run(stages.storage.clone()));
+        let (sharing, running) = (Arc::new(Mutex::new(sharing)), tasks.clone());
+        tasks.keep("the sharing of bans", move || {
+            let (sharing, running) = (Arc::clone(&sharing), running.clone());
+            async move { sharing.lock().await.run(running).await }
+        });
+        let (filter, running) = (Arc::clone(&parts.filter), stages.storage.clone());
+        stages.storage.keep("the record of what the filter learns", move || Arc::clone(&filter).run(running.clone()));
     }
-    tasks.spawn(parts.login.clone().watch_over(tasks.clone()));
+    let (login, running) = (parts.login.clone(), tasks.clone());
+    tasks.keep("the watch over logins", move || login.clone().watch_over(running.clone()));
     let Some(queue) = &parts.queue else { return };
     let filter = Arc::clone(&parts.filter);
     tasks.spawn(async move { filter.read_rules().await });
-    let rotation = Rotation::new(RotationParts {
+    let rotation = Arc::new(Rotation::new(RotationParts {
         settings: lives.spam.clone(),
         resolver: Arc::clone(&resolver),
         journal: parts.journal.clone(),
         clock: clock(),
-    });
-    tasks.spawn(rotation.run(Arc::clone(&parts.filter), tasks.clone()));
-    let reporter = Reporter::new(ReporterParts {
+    }));
+    let (filter, running) = (Arc::clone(&parts.filter), tasks.clone());
+    tasks.keep("the rotation of DKIM keys", move || Arc::clone(&rotation).run(Arc::clone(&filter), running.clone()));
+    let reporter = Arc::new(Reporter::new(ReporterParts {
         settings: lives.reports.clone(),
         hostname: lives.hostname.clone(),
         reports: parts.reports.clone(),
@@ -48,9 +57,10 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, stages: &Stages) {
         outbound: parts.outbound.clone(),
         journal: parts.journal.clone(),
         clock: clock(),
-    });
-    tasks.spawn(reporter.run(tasks.clone()));
-    let digest = Digest::new(DigestParts {
+    }));
+    let running = tasks.clone();
+    tasks.keep("the sending of reports", move || Arc::clone(&reporter).run(running.clone()));
+    let digest = Arc::new(Digest::new(DigestParts {
         settings: lives.intake.clone(),
         delivery: lives.delivery.clone(),
         queueing: lives.queue.clone(),
@@ -59,6 +69,7 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, stages: &Stages) {
         spool: parts.spool.clone(),
         queue: Arc::new(queue.clone()),
         clock: clock(),
-    });
-    tasks.spawn(digest.run(tasks.clone()));
+    }));
+    let running = tasks.clone();
+    tasks.keep("the letters about quarantine", move || Arc::clone(&digest).run(running.clone()));
 }

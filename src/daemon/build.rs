@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use super::control::Wish;
 use super::ground::Ground;
@@ -239,21 +239,29 @@ impl Daemon {
 
 /// Starts what runs by itself: certificate renewal, the queue, a node's lease.
 async fn set_going(parts: &Arc<Parts>, stages: &Stages, renewals: mpsc::Receiver<RenewalWish>) {
-    stages.services.spawn(Arc::clone(&parts.certificates).watch(stages.services.clone()));
-    stages.services.spawn(Arc::clone(&parts.certificates).follow_dns(stages.services.clone()));
+    let services = &stages.services;
+    let (certificates, running) = (Arc::clone(&parts.certificates), services.clone());
+    services.keep("the watch over certificates", move || Arc::clone(&certificates).watch(running.clone()));
+    let (certificates, running) = (Arc::clone(&parts.certificates), services.clone());
+    services.keep("the watch over TLSA records", move || Arc::clone(&certificates).follow_dns(running.clone()));
     // Listeners that are being closed are not checked.
-    stages.accepting.spawn(Arc::clone(&parts.inspector).run(stages.accepting.clone()));
+    let (inspector, running) = (Arc::clone(&parts.inspector), stages.accepting.clone());
+    stages.accepting.keep("the inspection of listeners", move || Arc::clone(&inspector).run(running.clone()));
     if let Some(queue) = &parts.queue {
         queue.start();
         let (lives, clock) = (&parts.lives, Arc::clone(&parts.clock));
         let acme = Acme::new(lives.tls.clone(), Arc::clone(&parts.certificates), clock, parts.journal.clone());
         let cluster = &parts.config.cluster;
         let duties = cluster.is_on().then(|| Duties::new(parts.database.clone(), &cluster.node));
-        stages.services.spawn(acme.among(duties).run(renewals, stages.services.clone()));
+        let (acme, renewals) = (Arc::new(acme.among(duties)), Arc::new(Mutex::new(renewals)));
+        let running = services.clone();
+        services
+            .keep("the renewal of certificates", move || Arc::clone(&acme).run(Arc::clone(&renewals), running.clone()));
     }
     if let Some(keeper) = &parts.keeper {
         keeper.begin().await;
-        stages.lease.spawn(keeper.clone().run(stages.lease.clone()));
+        let (keeper, running) = (keeper.clone(), stages.lease.clone());
+        stages.lease.keep("the care of this node's lease", move || keeper.clone().run(running.clone()));
     }
 }
 

@@ -55,7 +55,10 @@ pub(super) fn serve(parts: &Arc<Parts>, stages: &Stages, bound: Vec<Bound>) -> V
     let lessons = lessons(parts, stages);
     let webmail = webmail_room(parts, &listening, &submission, &lessons, stages);
     if let Some(room) = &webmail {
-        stages.sessions.spawn(Arc::clone(room).send_what_is_due(stages.sessions.clone()));
+        let (room, running) = (Arc::clone(room), stages.sessions.clone());
+        stages
+            .sessions
+            .keep("the sending of letters that are due", move || Arc::clone(&room).send_what_is_due(running.clone()));
     }
     let (smtp, imap) = (smtp_rooms(parts, &submission), imap_room(parts, &lessons));
     let (pop3, managesieve) = (pop3_room(parts), managesieve_room(parts));

@@ -224,6 +224,21 @@ fn nothing_is_left_unfinished() {
     assert!(wrong.is_empty(), "unfinished:\n{}", wrong.join("\n"));
 }
 
+/// If a duty ends because of a bug, somebody misses its work days later: it is restarted (`Tasks::keep`).
+#[test]
+fn duties_of_the_daemon_are_kept() {
+    let mut wrong = Vec::new();
+    for path in files("src/daemon", "rs") {
+        for line in code(&path).lines() {
+            let is_no_duty = line.contains("listener.serve(") || line.contains("read_rules()");
+            if line.contains(".spawn(") && !is_no_duty {
+                wrong.push(format!("{}: {line}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these are not restarted:\n{}", wrong.join("\n"));
+}
+
 /// The settings that a running role cannot exchange are listed twice: in the server, which warns, and in the NixOS
 /// module, which restarts.
 #[test]

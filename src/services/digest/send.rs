@@ -71,7 +71,7 @@ impl Digest {
     }
 
     /// Sends what is due, now and then, until `tasks` stop.
-    pub async fn run(self, tasks: Tasks) {
+    pub async fn run(self: Arc<Self>, tasks: Tasks) {
         loop {
             let next = self.0.clock.now() + LOOK_EVERY;
             if let Err(error) = self.send_due().await {

@@ -18,18 +18,19 @@ pub(super) struct Client {
     address: IpAddr,
     host: IpNet,
     network: IpNet,
+    site: Option<IpNet>,
 }
 
 impl Client {
     pub(super) fn of(ip: IpAddr) -> Self {
         let address = ip.to_canonical();
         match address {
-            IpAddr::V4(ip) => Self { address, host: v4(ip, 32), network: v4(ip, 24) },
+            IpAddr::V4(ip) => Self { address, host: v4(ip, 32), network: v4(ip, 24), site: None },
             // Here the /64 would be all of IPv4.
             IpAddr::V6(ip) if ip.octets().starts_with(&TRANSLATED.octets()[..12]) => {
-                Self { address, host: v6(ip, 128), network: v6(ip, 120) }
+                Self { address, host: v6(ip, 128), network: v6(ip, 120), site: None }
             }
-            IpAddr::V6(ip) => Self { address, host: v6(ip, 64), network: v6(ip, 56) },
+            IpAddr::V6(ip) => Self { address, host: v6(ip, 64), network: v6(ip, 56), site: Some(v6(ip, 48)) },
         }
     }
 
@@ -46,6 +47,11 @@ impl Client {
     /// The network around it: IPv4 /24, IPv6 /56.
     pub(super) const fn network(&self) -> IpNet {
         self.network
+    }
+
+    /// The most that one customer is usually given, where that is more: IPv6 /48.
+    pub(super) const fn site(&self) -> Option<IpNet> {
+        self.site
     }
 }
 
@@ -77,16 +83,17 @@ mod tests {
 
     #[test]
     fn a_client_is_what_one_host_can_choose_from() {
-        for (address, host, network) in [
-            ("192.0.2.7", "192.0.2.7/32", "192.0.2.0/24"),
-            ("::ffff:192.0.2.7", "192.0.2.7/32", "192.0.2.0/24"),
-            ("2001:db8:1:2ff::7", "2001:db8:1:2ff::/64", "2001:db8:1:200::/56"),
-            ("64:ff9b::192.0.2.7", "64:ff9b::192.0.2.7/128", "64:ff9b::192.0.2.0/120"),
-            ("64:ff9b:1::192.0.2.7", "64:ff9b:1::/64", "64:ff9b:1::/56"),
+        for (address, host, network, site) in [
+            ("192.0.2.7", "192.0.2.7/32", "192.0.2.0/24", None),
+            ("::ffff:192.0.2.7", "192.0.2.7/32", "192.0.2.0/24", None),
+            ("2001:db8:1:2ff::7", "2001:db8:1:2ff::/64", "2001:db8:1:200::/56", Some("2001:db8:1::/48")),
+            ("64:ff9b::192.0.2.7", "64:ff9b::192.0.2.7/128", "64:ff9b::192.0.2.0/120", None),
+            ("64:ff9b:1::192.0.2.7", "64:ff9b:1::/64", "64:ff9b:1::/56", Some("64:ff9b:1::/48")),
         ] {
             let client = Client::of(address.parse().unwrap());
             let wanted: (IpNet, IpNet) = (host.parse().unwrap(), network.parse().unwrap());
             assert_eq!((client.host(), client.network()), wanted, "{address}");
+            assert_eq!(client.site(), site.map(|site| site.parse().unwrap()), "{address}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +18,13 @@ use super::refusals::Refusals;
 use super::settings::{GuardSettings, Service};
 use super::sharing::{Change, Origin};
 use super::spending::{LONGEST, MOST_TOLD, Rate, Rates, Told, Wanted};
-use super::strikes::Strikes;
+use super::strikes::{Strikes, Tried};
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
+use crate::foundations::secret::Secret;
 use crate::foundations::settings::Live;
 
 /// Why a network has earned its ban.
@@ -41,6 +43,8 @@ pub(super) struct Inner {
     pub(super) memory: Mutex<Memory>,
     /// Told when there are changes to be shared.
     changed: Notify,
+    /// By which passwords are recognised.
+    hasher: RandomState,
 }
 
 #[derive(Default)]
@@ -52,6 +56,8 @@ pub(super) struct Memory {
     /// Failed logins of accounts that others were not told of yet.
     failed: HashMap<String, u32>,
     acquaintances: Acquaintances,
+    /// What clients have tried for accounts that their networks have logged in to.
+    tried: Bounded<Pair, Tried>,
     refusals: Bounded<(Option<IpNet>, Service), Refusals>,
     set: HashMap<IpNet, Ban>,
     /// Bans that were set, earned or lifted and not shared yet.
@@ -62,7 +68,7 @@ pub(super) struct Memory {
 enum Subject {
     Address(IpNet),
     Account(String),
-    /// A client, for wrong passwords of accounts that it has logged in to: they slow it down and ban nobody.
+    /// A client, for all wrong passwords of accounts that its network has logged in to: they slow it down and ban nobody.
     Acquaintance(IpNet),
 }
 
@@ -73,6 +79,8 @@ pub enum Failure<'a> {
     Login {
         /// The name as given.
         account: &'a str,
+        /// What was shown as the password.
+        password: &'a Secret<String>,
     },
     /// A session that was closed for its errors, or for asking after too many mailboxes that do not exist.
     Session,
@@ -107,7 +115,8 @@ impl std::fmt::Debug for Guard {
 impl Guard {
     /// A guard that knows nobody yet.
     pub fn new(settings: Live<GuardSettings>, clock: SharedClock) -> Self {
-        Self(Arc::new(Inner { settings, clock, memory: Mutex::default(), changed: Notify::new() }))
+        let (memory, changed, hasher) = (Mutex::default(), Notify::new(), RandomState::new());
+        Self(Arc::new(Inner { settings, clock, memory, changed, hasher }))
     }
 
     /// Lets a connection in, or says why not and when to try again. In SMTP's words the refusal is 421 4.7.0.
@@ -187,24 +196,25 @@ impl Guard {
         let Some(client) = self.counted(peer, &settings) else { return Duration::ZERO };
         let now = self.0.clock.now();
         let mut memory = self.0.memory.lock();
-        let mut is_acquaintance = false;
-        if let Failure::Login { account } = what {
+        let (mut count, mut is_counted) = (0, true);
+        if let Failure::Login { account, password } = what {
             let known = (account_key(account), client.network());
-            is_acquaintance = memory.acquaintances.knows(&known, now);
-            // What a forgotten device does at home must not keep its owner out elsewhere.
-            if !is_acquaintance {
+            if memory.acquaintances.knows(&known, now) {
+                // A device with an outdated password must not lock its whole household out, nor make the first mistake of
+                // somebody else there one too many. Whoever guesses tries another password each time.
+                let hash = self.0.hasher.hash_one(password.expose());
+                let tried = (known.0, client.host());
+                let tried = memory.tried.entry(tried, now, settings.remembered, Tried::nothing);
+                is_counted = tried.is_new(hash, now, &settings);
+                count = memory.strike(Subject::Acquaintance(client.host()), 1, 0, now, &settings);
+            } else {
+                // What a forgotten device does at home must not keep its owner out elsewhere.
                 memory.fail(known.0, now, &settings);
             }
         }
-        let count = if is_acquaintance {
-            // A device with an outdated password must not lock its whole household out, nor make the first mistake of
-            // somebody else there one too many.
-            memory.strike(Subject::Acquaintance(client.host()), 1, 0, now, &settings)
-        } else {
-            let limit = settings.failures;
-            memory.strike(Subject::Address(client.network()), 1, network_limit(limit, &settings), now, &settings);
-            memory.strike(Subject::Address(client.host()), 1, limit, now, &settings)
-        };
+        if is_counted {
+            count = count.max(memory.strike_client(client, now, &settings));
+        }
         let is_changed = !memory.changes.is_empty();
         drop(memory);
         if is_changed {
@@ -215,9 +225,9 @@ impl Guard {
         if count < 2 { Duration::ZERO } else { delay.min(settings.longest_delay.duration()) }
     }
 
-    /// Remembers a login that succeeded: for 30 days the client's network is not banned for wrong passwords of this
-    /// account, and stays welcome when others try to guess the password. Failures are not forgotten, or a guesser could
-    /// go on for ever with one account of their own.
+    /// Remembers a login that succeeded: for 30 days a wrong password of this account that a client of the network repeats
+    /// counts once, and the network stays welcome when others try to guess the password. Failures are not forgotten, or
+    /// a guesser could go on for ever with one account of their own.
     pub fn logged_in(&self, peer: &Peer, account: &str) {
         let settings = self.0.settings.get();
         let Some(client) = self.counted(peer, &settings) else { return };
@@ -421,7 +431,7 @@ impl Memory {
     }
 
     fn check_ban(&self, client: Client, now: Timestamp) -> Result<(), Refusal> {
-        for network in [client.host(), client.network()] {
+        for network in [client.host(), client.network()].into_iter().chain(client.site()) {
             let strikes = self.strikes.get(&Subject::Address(network));
             if let Some(left) = strikes.and_then(|strikes| strikes.banned_for(now)) {
                 return Err(busy(format!("Too many failures from your address; try again in {}", words(left))));
@@ -471,6 +481,17 @@ impl Memory {
             *self.failed.entry(account.clone()).or_default() += 1;
         }
         self.strike(Subject::Account(account), 1, limit, now, settings);
+    }
+
+    /// Counts a failure of a client, and of the networks around it; how many of its own are remembered.
+    fn strike_client(&mut self, client: Client, now: Timestamp, settings: &GuardSettings) -> u32 {
+        let limit = settings.failures;
+        let of_network = network_limit(limit, settings);
+        if let Some(site) = client.site() {
+            self.strike(Subject::Address(site), 1, network_limit(of_network, settings), now, settings);
+        }
+        self.strike(Subject::Address(client.network()), 1, of_network, now, settings);
+        self.strike(Subject::Address(client.host()), 1, limit, now, settings)
     }
 
     /// Adds failures and bans at the limit; how many failures are remembered.

@@ -28,6 +28,13 @@ fn peer(address: &str) -> Peer {
     Peer::Tcp(format!("{address}:1000").parse().unwrap())
 }
 
+static OUTDATED: Secret<String> = Secret::new(String::new());
+
+/// A login with the same wrong password each time.
+fn wrong(account: &str) -> Failure<'_> {
+    Failure::Login { account, password: &OUTDATED }
+}
+
 #[test]
 fn at_once_is_given_back() {
     let (guard, _) = guard(GuardSettings { smtp: ServiceRates { per_minute: 0, at_once: 2 }, ..Default::default() });
@@ -66,7 +73,7 @@ fn trusted_peers_are_not_counted() {
         .collect();
     assert_eq!(passes.len(), 400);
     for _ in 0..100 {
-        assert_eq!(guard.failed(&peer("127.0.0.1"), Failure::Login { account: "ann" }), Duration::ZERO);
+        assert_eq!(guard.failed(&peer("127.0.0.1"), wrong("ann")), Duration::ZERO);
     }
     assert!(guard.bans().is_empty());
 }
@@ -75,8 +82,7 @@ fn trusted_peers_are_not_counted() {
 fn failures_slow_down_then_ban_and_bans_grow() {
     let (guard, clock) = guard(GuardSettings { account_failures: 0, ..Default::default() });
     let client = peer("192.0.2.1");
-    let delays: Vec<u64> =
-        (0..10).map(|_| guard.failed(&client, Failure::Login { account: "ann" }).as_secs()).collect();
+    let delays: Vec<u64> = (0..10).map(|_| guard.failed(&client, wrong("ann")).as_secs()).collect();
     assert_eq!(delays, [0, 1, 2, 4, 8, 15, 15, 15, 15, 15]);
     assert!(guard.admit(&client, Service::Imap).is_err());
     assert!(guard.may_log_in(&client, "eve").is_err());
@@ -99,13 +105,13 @@ fn a_guessed_account_stays_open_to_its_owner() {
     let owner = peer("198.51.100.1");
     guard.logged_in(&owner, "Ann@example.test");
     for n in 0..5 {
-        guard.failed(&peer(&format!("192.0.{n}.1")), Failure::Login { account: "ann@example.test" });
+        guard.failed(&peer(&format!("192.0.{n}.1")), wrong("ann@example.test"));
     }
     let refusal = guard.may_log_in(&peer("203.0.113.1"), "ann@example.test").unwrap_err();
     assert_eq!(refusal.smtp, Some((454, "4.7.0".into())));
     assert!(guard.may_log_in(&owner, "ann@example.test").is_ok());
     for _ in 0..50 {
-        guard.failed(&owner, Failure::Login { account: "ann@example.test" });
+        guard.failed(&owner, wrong("ann@example.test"));
     }
     assert!(guard.bans().is_empty());
     assert!(guard.may_log_in(&peer("203.0.113.1"), "eve@example.test").is_ok());
@@ -116,7 +122,7 @@ fn an_outdated_password_does_not_make_the_next_mistake_a_ban() {
     let (guard, _) = guard(GuardSettings::default());
     let household = peer("198.51.100.1");
     guard.logged_in(&household, "ann@example.test");
-    let fail = |account| guard.failed(&household, Failure::Login { account }).as_secs();
+    let fail = |account| guard.failed(&household, wrong(account)).as_secs();
     // Ann's old phone goes on trying, ever slower.
     let delays: Vec<u64> = (0..50).map(|_| fail("ann@example.test")).collect();
     assert_eq!((&delays[..6], delays[49]), (&[0, 1, 2, 4, 8, 15][..], 15));
@@ -131,13 +137,60 @@ fn an_outdated_password_does_not_make_the_next_mistake_a_ban() {
     assert_eq!(guard.bans().len(), 1);
 }
 
+/// Somebody in the network of the owner's provider could guess for ever.
+#[test]
+fn guesses_from_a_network_that_has_logged_in_are_banned() {
+    let (guard, _) = guard(GuardSettings::default());
+    let (owner, neighbour) = (peer("198.51.100.1"), peer("198.51.100.2"));
+    guard.logged_in(&owner, "ann@example.test");
+    let guess = |client: &Peer, n: u32| {
+        let password = Secret::new(format!("guess {n}"));
+        guard.failed(client, Failure::Login { account: "ann@example.test", password: &password });
+    };
+    for n in 0..10 {
+        assert!(guard.may_log_in(&neighbour, "ann@example.test").is_ok(), "{n}");
+        guess(&neighbour, n);
+    }
+    assert!(guard.may_log_in(&neighbour, "ann@example.test").is_err());
+    // The owner's own devices go on with what they have.
+    for _ in 0..50 {
+        for password in 0..5 {
+            guess(&owner, password);
+        }
+    }
+    assert!(guard.may_log_in(&owner, "ann@example.test").is_ok());
+    assert_eq!(guard.bans().len(), 1);
+}
+
+/// Whoever has an IPv6 /48 has 256 networks to guess from.
+#[test]
+fn failures_are_counted_by_ipv6_48_too() {
+    let settings = GuardSettings { failures: 2, network_factor: 2, account_failures: 0, ..Default::default() };
+    let (guard, _) = guard(settings.clone());
+    // One failure of each /56: none is a reason to ban it.
+    for n in 1..=8 {
+        let client = peer(&format!("[2001:db8:1:{n}00::1]"));
+        assert!(guard.admit(&client, Service::Imap).is_ok(), "{n}");
+        guard.failed(&client, Failure::Session);
+    }
+    assert_eq!(guard.bans().iter().map(|ban| ban.network.to_string()).collect::<Vec<_>>(), ["2001:db8:1::/48"]);
+    assert!(guard.admit(&peer("[2001:db8:1:ff00::1]"), Service::Imap).is_err());
+    assert!(guard.admit(&peer("[2001:db8:2::1]"), Service::Imap).is_ok());
+    // Without a limit for networks there is none here.
+    let (guard, _) = self::guard(GuardSettings { network_factor: 0, ..settings });
+    for n in 1..=255 {
+        guard.failed(&peer(&format!("[2001:db8:1:{n:x}00::1]")), Failure::Session);
+    }
+    assert_eq!(guard.bans(), []);
+}
+
 #[test]
 fn an_outdated_password_at_home_keeps_nobody_out_elsewhere() {
     let (guard, _) = guard(GuardSettings { account_failures: 5, ..Default::default() });
     let (home, hotel) = (peer("198.51.100.1"), peer("203.0.113.1"));
     guard.logged_in(&home, "ann@example.test");
     for _ in 0..50 {
-        guard.failed(&home, Failure::Login { account: "ann@example.test" });
+        guard.failed(&home, wrong("ann@example.test"));
     }
     assert!(guard.may_log_in(&hotel, "ann@example.test").is_ok());
 }
@@ -190,7 +243,7 @@ fn a_clock_put_back_keeps_nobody_out() {
     let (good, bad) = (peer("192.0.2.1"), peer("198.51.100.1"));
     assert!(guard.admit(&good, Service::Smtp).is_ok());
     for _ in 0..3 {
-        guard.failed(&bad, Failure::Login { account: "ann" });
+        guard.failed(&bad, wrong("ann"));
     }
     assert!(guard.admit(&bad, Service::Smtp).is_err() && guard.may_log_in(&good, "ann").is_err());
     clock.0.fetch_sub(YEAR, Ordering::SeqCst);
@@ -204,7 +257,7 @@ fn a_clock_put_back_keeps_nobody_out() {
     assert!(guard.admit(&bad, Service::Smtp).is_ok() && guard.bans().is_empty());
     // Failures count as ever.
     for _ in 0..3 {
-        guard.failed(&bad, Failure::Login { account: "ann" });
+        guard.failed(&bad, wrong("ann"));
     }
     assert!(guard.admit(&bad, Service::Smtp).is_err());
     assert_eq!(guard.bans().len(), 1);

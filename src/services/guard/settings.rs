@@ -59,7 +59,8 @@ crate::settings! {
         pub trusted: Vec<IpNet> = loopback(),
         /// Connections of all clients and services together. Further ones are closed with a short apology.
         pub connections: u32 = 20_000,
-        /// A whole network (IPv4 /24, IPv6 /56) may have this many times what one client may. 0 is no limit.
+        /// A whole network (IPv4 /24, IPv6 /56) may have this many times what one client may, and an IPv6 /48 as many times the
+        /// failures of a /56. 0 is no limit.
         pub network_factor: u32 = 8,
         /// Mail from other hosts.
         pub smtp: ServiceRates = ServiceRates { per_minute: 30, at_once: 10 },
@@ -88,7 +89,8 @@ crate::settings! {
         /// How long a failed login or a session closed for errors is remembered against the client. Each further one restarts
         /// this time for all of them.
         pub memory: Span = Span::minutes(10),
-        /// Failures within `memory` after which a client is banned. 0 never bans.
+        /// Failures within `memory` after which a client is banned. 0 never bans. Where somebody has logged in to an account before,
+        /// a wrong password for it counts once, however often it is repeated.
         pub failures: u32 = 10,
         /// Failed logins of one account within `memory` after which only networks that have logged in to it before may try
         /// again. Failures from such networks do not count, and app passwords keep working everywhere. 0 is no limit.

@@ -102,7 +102,7 @@ impl Sharing {
     }
 
     /// Reads all bans, then goes on exchanging them until `tasks` stop; what has changed last is written then.
-    pub async fn run(mut self, tasks: Tasks) {
+    pub async fn run(&mut self, tasks: Tasks) {
         loop {
             if let Err(error) = self.exchange().await {
                 log::warn!(cause:% = error; "Bans cannot be shared now; this process goes on with its own");

@@ -1,4 +1,4 @@
-//! Failures remembered against a client or an account.
+//! Failures remembered against a client or an account, and the passwords that a client keeps trying.
 
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use crate::foundations::clock::Timestamp;
 
 /// How long earlier bans make the next one longer.
 const BANS_REMEMBERED: Duration = Duration::from_secs(86_400);
+/// Most passwords of devices behind one address that are not counted again.
+const MOST_TRIED: usize = 8;
 
 /// What is held against one client, network or account.
 #[derive(Debug, Clone, Copy)]
@@ -94,5 +96,35 @@ impl Strikes {
     pub(super) fn pardon(&mut self, now: Timestamp) {
         self.count = 0;
         self.banned_until = self.banned_until.min(now);
+    }
+}
+
+/// The wrong passwords that a client has tried last for one account, as keyed hashes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tried {
+    hashes: [Option<u64>; MOST_TRIED],
+    forget_at: Timestamp,
+}
+
+impl Fading for Tried {
+    fn gone(&self) -> Timestamp {
+        self.forget_at
+    }
+}
+
+impl Tried {
+    pub(super) const fn nothing() -> Self {
+        Self { hashes: [None; MOST_TRIED], forget_at: Timestamp::EPOCH }
+    }
+
+    /// Remembers a password; whether it is none of those tried before.
+    pub(super) fn is_new(&mut self, hash: u64, now: Timestamp, settings: &GuardSettings) -> bool {
+        self.forget_at = now + settings.memory.duration();
+        let is_new = !self.hashes.contains(&Some(hash));
+        if is_new {
+            self.hashes.rotate_right(1);
+            self.hashes[0] = Some(hash);
+        }
+        is_new
     }
 }

@@ -210,7 +210,7 @@ impl Inner {
 
     /// Counts a failure and waits as long as its answer is to be held back.
     pub(super) async fn hold_back(&self, attempt: &LoginAttempt, name: &str) {
-        let delay = self.guard.failed(&attempt.peer, Failure::Login { account: name });
+        let delay = self.guard.failed(&attempt.peer, Failure::Login { account: name, password: &attempt.password });
         tokio::time::sleep(delay).await;
     }
 

@@ -95,11 +95,15 @@ impl OverLmtp {
     }
 
     async fn session(&self, times: &Timeouts) -> Result<Session, Trouble> {
-        loop {
-            let Some(mut session) = self.0.idle.lock().pop() else { break };
-            if session.reset(times).await.is_ok() {
+        let kept = self.0.idle.lock().pop();
+        if let Some(mut session) = kept {
+            // A server that waits for mail answers at once; a machine that has lost its power never does.
+            let reset = tokio::time::timeout(times.connect.duration(), session.reset(times)).await;
+            if matches!(reset, Ok(Ok(()))) {
                 return Ok(session);
             }
+            // It was used last: the others are no better.
+            self.0.idle.lock().clear();
         }
         let limit = times.connect.duration();
         let connected = tokio::time::timeout(limit, self.connect()).await;
@@ -159,6 +163,8 @@ fn away(cause: &str) -> Trouble {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
     use tokio::net::TcpListener;
 
@@ -167,6 +173,7 @@ mod tests {
     use crate::foundations::clock::Timestamp;
     use crate::foundations::ids::QueueId;
     use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
+    use crate::foundations::settings::Span;
     use crate::foundations::tasks::Tasks;
     use crate::services::outbound::Carried;
 
@@ -221,6 +228,14 @@ mod tests {
         let (heard, tasks) = (Arc::new(Mutex::new(Vec::new())), Tasks::new());
         let server = tasks.spawn(two_a_session(listener, Arc::clone(&heard)));
         let client = OverLmtp::new(target, "a.test".parse().unwrap(), Live::default());
+        let outcomes = hand_over(&client, messages).await;
+        server.abort();
+        let last = heard.lock().iter().map(|one: &Vec<String>| one.last().cloned()).collect();
+        (outcomes, last)
+    }
+
+    /// What comes of handing over messages, each for so many recipients.
+    async fn hand_over(client: &OverLmtp, messages: &[usize]) -> Vec<Outcome> {
         let envelope = Envelope {
             reverse_path: ReversePath::Null,
             recipients: Vec::new(),
@@ -243,9 +258,33 @@ mod tests {
             });
             outcomes.extend(attempts.await.into_iter().map(|attempt| attempt.outcome));
         }
-        server.abort();
-        let last = heard.lock().iter().map(|one: &Vec<String>| one.last().cloned()).collect();
-        (outcomes, last)
+        outcomes
+    }
+
+    /// A server that takes one message in each session and never says anything again.
+    async fn silent_afterwards(listener: TcpListener) {
+        let mut silent = Vec::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            stream.write_all(b"220 x LMTP\r\n").await.unwrap();
+            let (mut line, mut in_message) = (String::new(), false);
+            loop {
+                line.clear();
+                assert!(stream.read_line(&mut line).await.unwrap() > 0, "the client has gone");
+                if in_message && line != ".\r\n" {
+                    continue;
+                }
+                let is_end = in_message;
+                in_message = line.starts_with("DATA");
+                let reply = if in_message { "354 Go on\r\n" } else { "250 Fine\r\n" };
+                stream.write_all(reply.as_bytes()).await.unwrap();
+                if is_end {
+                    break;
+                }
+            }
+            silent.push(stream);
+        }
     }
 
     #[tokio::test]
@@ -253,6 +292,21 @@ mod tests {
         let (outcomes, last) = handed_over(&[1; 5]).await;
         assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{outcomes:?}");
         assert_eq!(last, [Some("QUIT".to_owned()), Some("QUIT".to_owned())]);
+    }
+
+    /// Mail for all mailboxes waited for five minutes when the other machine had lost its power.
+    #[tokio::test]
+    async fn a_kept_session_that_has_fallen_silent_is_given_up_soon() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = LmtpTarget::Tcp(listener.local_addr().unwrap());
+        let server = Tasks::new().spawn(silent_afterwards(listener));
+        let timeouts = Timeouts { connect: Span::seconds(2), ..Timeouts::default() };
+        let settings = Live::new(OutboundSettings { timeouts, ..OutboundSettings::default() });
+        let client = OverLmtp::new(target, "a.test".parse().unwrap(), settings);
+        let outcomes = tokio::time::timeout(Duration::from_secs(120), hand_over(&client, &[1; 2])).await;
+        let outcomes = outcomes.expect("it waits for the silent server");
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{outcomes:?}");
+        server.abort();
     }
 
     #[tokio::test]

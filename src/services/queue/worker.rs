@@ -152,7 +152,7 @@ impl Queue {
             return self.give_back(group.entry.id, &others).await;
         }
         self.give_back(group.entry.id, &others).await;
-        let (fates, events) = match self.0.parts.spool.message(group.entry.id).await {
+        let (fates, events) = match self.0.parts.spool.whole_message(&group.entry).await {
             Ok(message) => {
                 let message = Carried::new(message, permit);
                 let results = self.attempt(courier, &wanted, &message).await;

@@ -82,7 +82,7 @@ impl Reporter {
     }
 
     /// Regularly sends what is due, until `tasks` stop.
-    pub async fn run(self, tasks: Tasks) {
+    pub async fn run(self: Arc<Self>, tasks: Tasks) {
         loop {
             self.send_failures().await;
             if let Err(error) = self.send_due().await {

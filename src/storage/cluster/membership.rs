@@ -98,18 +98,27 @@ impl Membership {
         let (now, (lease, own)) = (dialect.now(), self.lease());
         let begun = Uptime::now();
         let (node, address, epoch) = (inner.settings.node.as_str(), inner.settings.address.as_str(), fresh_epoch());
-        // The row may be new; its lease is initially none, so that the next statement decides in any case.
+        // The row may be new; its lease is initially none, so that what follows decides in any case.
         let insert = format!(
             "INSERT INTO cluster_nodes (node, address, epoch, lease_end, joined_at, state) VALUES (?, ?, 0, 0, 0, ?){}",
             dialect.on_conflict(&["node"], &[])
         );
         let values: [Val; 3] = [node.into(), address.into(), NodeState::Serving.word().into()];
         inner.database.execute(Sql::assembled(insert), &values).await?;
+        let sql = format!("SELECT lease_end, {now} FROM cluster_nodes WHERE node = ?");
+        let Some(row) = inner.database.fetch_optional(Sql::assembled(sql), &[node.into()]).await? else {
+            return Ok(None);
+        };
+        let (lease_end, shown) = (row.int(0)?, row.int(1)?);
+        if lease_end > self.judge(shown) {
+            return Ok(None);
+        }
+        // Unless somebody has renewed it meanwhile.
         let sql = format!(
             "UPDATE cluster_nodes SET epoch = ?, address = ?, lease_end = {now} + ?, joined_at = {now} \
-             WHERE node = ? AND lease_end <= {now}"
+             WHERE node = ? AND lease_end = ?"
         );
-        let values: [Val; 4] = [epoch.into(), address.into(), lease.into(), node.into()];
+        let values: [Val; 5] = [epoch.into(), address.into(), lease.into(), node.into(), lease_end.into()];
         if inner.database.execute(Sql::assembled(sql), &values).await? != 1 {
             return Ok(None);
         }
@@ -318,5 +327,38 @@ fn fresh_epoch() -> i64 {
         Ok(octets) => i64::from_le_bytes(octets) & i64::MAX,
         // A fallback: two nodes may have the same epoch, but only one of them holds the lease.
         Err(NoRandomness) => Uptime::now().micros(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::settings::Span;
+    use crate::storage::database::{DatabaseSettings, DatabaseUrl};
+
+    /// Two processes of one name would both write, until the first notices.
+    #[tokio::test]
+    async fn a_clock_put_forward_lets_no_other_process_join() {
+        const HOUR: i64 = 3_600_000_000;
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite(&folder.path().join("test.sqlite"));
+        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+        database.migrate().await.unwrap();
+        let node = || {
+            let settings =
+                ClusterSettings { node: "a".to_owned(), lease: Span::minutes(10), ..ClusterSettings::default() };
+            Membership::new(database.clone(), settings)
+        };
+        let (first, second) = (node(), node());
+        first.join().await.unwrap().unwrap();
+        let sql = format!("SELECT {}", database.dialect().now());
+        let now = database.fetch_optional(Sql::assembled(sql), &[]).await.unwrap().unwrap().int(0).unwrap();
+        // The clock was an hour behind, and the lease would last for half an hour longer by it.
+        second.judge(now - HOUR);
+        database.execute("UPDATE cluster_nodes SET lease_end = ?", &[(now - HOUR / 2).into()]).await.unwrap();
+        assert!(second.join().await.unwrap().is_none());
+        // One that knows only this clock takes it at its word.
+        assert!(node().join().await.unwrap().is_some());
+        database.close().await;
     }
 }

@@ -212,6 +212,8 @@ impl Inner {
     pub(super) fn note_answer<T>(&self, result: &Result<T, Error>) {
         if result.as_ref().err().is_none_or(|error| !error.is_unreachable()) {
             *self.answered_at.lock() = Some(Instant::now());
+            // It was only slow: whoever waited for a connection meanwhile took it for away.
+            *self.resting_until.lock() = None;
         }
     }
 

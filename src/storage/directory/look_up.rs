@@ -76,7 +76,8 @@ impl Directory {
             pending: Pending::default(),
             changed: Notify::new(),
         }));
-        tasks.spawn(directory.clone().write_usage(tasks.clone()));
+        let (writing, running) = (directory.clone(), tasks.clone());
+        tasks.keep("the record of mailbox sizes", move || writing.clone().write_usage(running.clone()));
         directory
     }
 

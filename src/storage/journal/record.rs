@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use super::ages::{Ages, Believed};
 use super::line::write_line;
@@ -65,11 +65,15 @@ impl Journal {
         let counters = Arc::new(Counters::default());
         let hurry = Arc::new(Notify::new());
         let (time, counted, hurried) = (Arc::clone(&clock), Arc::clone(&counters), Arc::clone(&hurry));
-        let writer = Writer::new(database.clone(), settings.clone(), time, counted, hurried);
-        tasks.spawn(writer.run(receiver, tasks.token()));
+        let writer = Arc::new(Writer::new(database.clone(), settings.clone(), time, counted, hurried));
+        let (receiver, stop) = (Arc::new(Mutex::new(receiver)), tasks.token());
+        tasks.keep("the record of events", move || Arc::clone(&writer).run(Arc::clone(&receiver), stop.clone()));
         let ages = Some(Ages::new(database.clone(), settings.clone(), Arc::clone(&clock)));
         let journal = Self { database: Some(database), sender: Some(sender), counters, hurry, ages };
-        tasks.spawn(retention::run(journal.clone(), settings, clock, tasks.token()));
+        let (pruned, stop) = (journal.clone(), tasks.token());
+        tasks.keep("the deletion of old events", move || {
+            retention::run(pruned.clone(), settings.clone(), Arc::clone(&clock), stop.clone())
+        });
         journal
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::JournalSettings;
@@ -70,7 +70,8 @@ impl Writer {
     }
 
     /// Runs until the senders are gone, or until it is told to stop and the channel is empty.
-    pub(super) async fn run(self, mut receiver: mpsc::Receiver<Note>, stop: CancellationToken) {
+    pub(super) async fn run(self: Arc<Self>, receiver: Arc<Mutex<mpsc::Receiver<Note>>>, stop: CancellationToken) {
+        let mut receiver = receiver.lock().await;
         let mut notes = Vec::with_capacity(BATCH);
         loop {
             let received = tokio::select! {

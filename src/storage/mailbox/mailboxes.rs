@@ -128,8 +128,10 @@ impl Mailboxes {
             turns: Turns::default(),
             gone: Mutex::default(),
         });
-        environment.tasks.spawn(Watcher::run(Arc::downgrade(&environment)));
-        environment.tasks.spawn(keep_up(Arc::downgrade(&inner)));
+        let watched = Arc::downgrade(&environment);
+        environment.tasks.keep("the watch over mailboxes", move || Watcher::run(Weak::clone(&watched)));
+        let weak = Arc::downgrade(&inner);
+        environment.tasks.keep("the record of indexes", move || keep_up(Weak::clone(&weak)));
         Ok(Self { inner })
     }
 

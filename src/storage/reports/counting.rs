@@ -133,18 +133,20 @@ impl Reports {
     /// Writes counts at intervals and at the end.
     pub fn start(&self, tasks: &Tasks) {
         let (reports, running) = (self.clone(), tasks.clone());
-        tasks.spawn(async move {
-            while !running.is_stopping() {
-                let next = reports.0.clock.now() + EVERY;
-                tokio::select! {
-                    () = reports.0.clock.sleep_until(next) => {}
-                    () = running.stopping() => {}
-                }
-                if let Err(error) = reports.flush().await {
-                    log::warn!(cause:% = error; "Results for reports cannot be written at the moment; they stay in memory");
-                }
+        tasks.keep("the record of results for reports", move || reports.clone().write_regularly(running.clone()));
+    }
+
+    async fn write_regularly(self, tasks: Tasks) {
+        while !tasks.is_stopping() {
+            let next = self.0.clock.now() + EVERY;
+            tokio::select! {
+                () = self.0.clock.sleep_until(next) => {}
+                () = tasks.stopping() => {}
             }
-        });
+            if let Err(error) = self.flush().await {
+                log::warn!(cause:% = error; "Results for reports cannot be written at the moment; they stay in memory");
+            }
+        }
     }
 
     /// The day of a moment, in UTC: days since 1970.

@@ -200,6 +200,17 @@ impl Bodies {
         }
     }
 
+    /// Reads a body of this size: one that was cut off must not go out as if it were whole.
+    pub(super) fn read_whole(&self, id: QueueId, size: u64) -> Result<Message, Error> {
+        let message = self.read(id)?;
+        let found = message.len() as u64;
+        if found == size {
+            return Ok(message);
+        }
+        let why = format!("the file has {found} octets and not {size}");
+        Err(at(&self.path(id))(io::Error::new(io::ErrorKind::InvalidData, why)))
+    }
+
     /// Deletes a body. It is no failure when it is already gone.
     pub(super) fn remove(&self, id: QueueId) -> Result<(), Error> {
         let path = self.path(id);

@@ -131,16 +131,13 @@ impl Bodies {
             match files::read_bounded(&path, LONGEST) {
                 // Another node may have processed it meanwhile.
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    log::error!(queue:% = entry, cause:% = error;
-                        "The result noted for a queued message cannot be read; the note is set aside and the recipient is held");
-                    let unreadable = Some(error.to_string());
-                    notes.push(Note { entry, key, claimant: None, report: None, event: None, unreadable });
-                }
-                Ok(content) => {
-                    let Content { claimant, report, event } = understood(&path, &content);
-                    notes.push(Note { entry, key, claimant, report, event, unreadable: None });
-                }
+                Err(error) => notes.push(unreadable(entry, key, error.to_string())),
+                Ok(content) => notes.push(match understood(&content) {
+                    Ok(Content { claimant, report, event }) => {
+                        Note { entry, key, claimant, report, event, unreadable: None }
+                    }
+                    Err(error) => unreadable(entry, key, error.to_string()),
+                }),
             }
         }
         Ok(notes)
@@ -163,15 +160,15 @@ fn write(directory: &Path, note: &Note) -> Result<(), Error> {
     }
 }
 
-fn understood(path: &Path, content: &[u8]) -> Content {
-    if content.is_empty() {
-        return Content::default();
-    }
-    serde_json::from_slice(content).unwrap_or_else(|error| {
-        log::error!(file:% = path.display(), cause:% = error;
-            "The result noted for a queued message makes no sense; the message is taken to have arrived");
-        Content::default()
-    })
+fn understood(content: &[u8]) -> Result<Content, serde_json::Error> {
+    if content.is_empty() { Ok(Content::default()) } else { serde_json::from_slice(content) }
+}
+
+/// Stands for a note that cannot be read: the message may have arrived, or been refused.
+fn unreadable(entry: QueueId, key: i64, why: String) -> Note {
+    log::error!(queue:% = entry, cause = why.as_str();
+        "The result noted for a queued message cannot be read; the note is set aside and the recipient is held");
+    Note { entry, key, claimant: None, report: None, event: None, unreadable: Some(why) }
 }
 
 fn in_file(error: files::Error) -> Error {
@@ -300,15 +297,16 @@ mod tests {
     fn what_cannot_be_read_is_set_aside() {
         let root = tempfile::tempdir().unwrap();
         let bodies = Bodies::open(root.path().to_owned()).unwrap();
-        let (good, bad) = (noted(3, &Fate::Done), noted(4, &Fate::Done));
+        let (good, bad, senseless) = (noted(3, &Fate::Done), noted(4, &Fate::Done), noted(5, &Fate::Done));
         bodies.note(std::slice::from_ref(&good)).unwrap();
+        fs::write(root.path().join(NOTES).join(senseless.name()), "{").unwrap();
         // A directory cannot be read as a file.
         let path = root.path().join(NOTES).join(bad.name());
         fs::create_dir(&path).unwrap();
         let found = bodies.notes().unwrap();
-        assert_eq!(found.len(), 2);
+        assert_eq!(found.len(), 3);
         for note in &found {
-            assert_eq!(note.unreadable.is_some(), note.key == 4);
+            assert_eq!(note.unreadable.is_some(), note.key != 3);
             bodies.put_away(note).unwrap();
         }
         assert_eq!(bodies.notes().unwrap(), []);

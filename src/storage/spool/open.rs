@@ -8,7 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::bodies::Bodies;
 use super::commit::{Change, GroupCommit, Job, insert_rows};
-use super::{Error, NewEntry, Settled, SpoolSettings};
+use super::{Entry, Error, NewEntry, Settled, SpoolSettings};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::Message;
@@ -121,6 +121,12 @@ impl Spool {
     /// The body of an entry.
     pub async fn message(&self, id: QueueId) -> Result<Message, Error> {
         self.on_disk(move |bodies| bodies.read(id)).await
+    }
+
+    /// The body of an entry, if all of it is there.
+    pub async fn whole_message(&self, entry: &Entry) -> Result<Message, Error> {
+        let (id, size) = (entry.id, entry.size);
+        self.on_disk(move |bodies| bodies.read_whole(id, size)).await
     }
 
     /// Resolves when something has been committed, released or made due since the last call.

@@ -233,6 +233,50 @@ async fn a_busy_postgres_is_not_away() {
     a_busy_pool_is_no_server_that_is_away(Dialect::Postgres).await;
 }
 
+/// While a statement takes longer than others wait for a connection, the server seems to be away; its answer ends that at once.
+async fn a_slow_statement_blocks_nobody_afterwards(dialect: Dialect) {
+    let Some(fresh) = Fresh::create(dialect).await else { return };
+    let settings = DatabaseSettings {
+        max_connections: 1,
+        acquire_timeout: Span::millis(500),
+        statement_timeout: Span::minutes(10),
+        retry_after_failure: Span::minutes(10),
+        ..Default::default()
+    };
+    let other = fresh.connect().await;
+    other.migrate().await.unwrap();
+    let database = Database::connect(&fresh.url, &settings).await.unwrap();
+    let insert = "INSERT INTO events (id, at, kind, details) VALUES (7, 0, 'queued', '{}')";
+    let mut holder = other.begin().await.unwrap();
+    holder.execute(insert, &[]).await.unwrap();
+    let mut transaction = database.begin().await.unwrap();
+    {
+        let mut slow = std::pin::pin!(transaction.execute(insert, &[]));
+        let waited = tokio::select! {
+            waited = database.check() => waited,
+            done = &mut slow => panic!("nobody held it up: {done:?}"),
+        };
+        assert!(waited.is_err());
+        holder.rollback().await.unwrap();
+        slow.await.unwrap();
+    }
+    transaction.rollback().await.unwrap();
+    database.check().await.unwrap();
+    other.close().await;
+    database.close().await;
+    fresh.remove().await;
+}
+
+#[tokio::test]
+async fn a_slow_statement_in_mariadb_blocks_nobody_afterwards() {
+    a_slow_statement_blocks_nobody_afterwards(Dialect::MySql).await;
+}
+
+#[tokio::test]
+async fn a_slow_statement_in_postgres_blocks_nobody_afterwards() {
+    a_slow_statement_blocks_nobody_afterwards(Dialect::Postgres).await;
+}
+
 #[tokio::test]
 async fn a_database_that_there_is_not_is_a_mistake_of_the_configuration() {
     for dialect in [Dialect::MySql, Dialect::Postgres] {

@@ -9,6 +9,7 @@ use postrider::config::Protocol;
 use postrider::foundations::clock::SharedClock;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::mail::Peer;
+use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::{Live, Span};
 use postrider::foundations::tasks::Tasks;
 use postrider::services::guard::{
@@ -54,6 +55,12 @@ fn journal(database: &Database, clock: &TestClock, tasks: &Tasks) -> Journal {
 
 fn peer() -> Peer {
     Peer::Tcp("192.0.2.7:4000".parse().unwrap())
+}
+
+static GUESS: Secret<String> = Secret::new(String::new());
+
+fn wrong(account: &str) -> Failure<'_> {
+    Failure::Login { account, password: &GUESS }
 }
 
 impl Machine {
@@ -171,7 +178,7 @@ async fn known_networks_are_shared(database: Database) {
     let is_let_in = |machine: &Machine, account: &str| {
         for n in 0..30 {
             let guesser = Peer::Tcp(format!("10.{n}.0.1:4000").parse().unwrap());
-            machine.guard.failed(&guesser, Failure::Login { account });
+            machine.guard.failed(&guesser, wrong(account));
         }
         let stranger = Peer::Tcp("198.51.100.1:4000".parse().unwrap());
         assert!(machine.guard.may_log_in(&stranger, account).is_err());
@@ -245,7 +252,7 @@ async fn guesses_at_several_processes_are_counted_together(database: Database) {
     let guess = |machine: &Machine, times: u8| {
         for n in 0..times {
             let guesser = Peer::Tcp(format!("198.51.100.{n}:4000").parse().unwrap());
-            machine.guard.failed(&guesser, Failure::Login { account: "ann@example.test" });
+            machine.guard.failed(&guesser, wrong("ann@example.test"));
         }
     };
     let is_open = |machine: &Machine| machine.guard.may_log_in(&peer(), "ann@example.test").is_ok();

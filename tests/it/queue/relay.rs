@@ -26,6 +26,7 @@ on_every_engine!(
     gives_up_when_the_host_says_so,
     gives_up_in_the_end,
     a_message_that_cannot_be_read_is_given_up_in_the_end,
+    a_message_that_was_cut_off_is_not_sent,
     a_clock_put_ahead_gives_nothing_up_at_once,
     a_dead_destination_rests_and_others_do_not_wait,
     says_which_messages_may_arrive_twice,
@@ -258,6 +259,25 @@ async fn a_message_that_cannot_be_read_is_given_up_in_the_end(database: Database
     }
     assert!(told[1].contains("Action: failed\r\nStatus: 4.4.7\r\n"), "{}", told[1]);
     assert_eq!(peer.taken(), []);
+    world.restart().await;
+}
+
+async fn a_message_that_was_cut_off_is_not_sent(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1").unwrap();
+    let peer = world.network.host("192.0.2.1", Peer::new());
+    let id = world.send(&mail(&["a@x.test"])).await;
+    let body = world.body(id);
+    let whole = std::fs::read(&body).unwrap();
+    std::fs::write(&body, &whole[..whole.len() - 3]).unwrap();
+    world.queue.start();
+    world.until_tried(id, 1).await;
+    assert_eq!(peer.taken(), []);
+    // An administrator has found the rest.
+    std::fs::write(&body, whole).unwrap();
+    world.clock.advance(Duration::from_secs(1_800));
+    world.until_empty().await;
+    assert_eq!(peer.taken().len(), 1);
     world.restart().await;
 }
 

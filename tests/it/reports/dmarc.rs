@@ -226,7 +226,7 @@ async fn report_once(host: &Host, zone: &str, queue: &Arc<Full>, later: Duration
         clock: Arc::new(clock),
     });
     // It ends before it waits for the next look.
-    let looking = tasks.spawn(reporter.run(tasks.clone()));
+    let looking = tasks.spawn(Arc::new(reporter).run(tasks.clone()));
     tasks.stop(Duration::ZERO).await;
     looking.await.unwrap();
 }

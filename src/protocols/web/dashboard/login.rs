@@ -75,6 +75,8 @@ pub(super) async fn enter(
         record(&room, EventKind::LoginRefused, &caller, Some("too many failures before"));
         return page(&room, StatusCode::TOO_MANY_REQUESTS, &refusal.public);
     }
+    // Each code is a guess of its own.
+    let shown = Secret::new(format!("{} {}", credentials.password, credentials.code));
     let reason = match prove(&room, &settings, credentials, &mut steps).await {
         Ok(password) => {
             drop((waiting, steps));
@@ -83,7 +85,7 @@ pub(super) async fn enter(
         Err(reason) => reason,
     };
     record(&room, EventKind::LoginRefused, &caller, Some(reason));
-    let delay = room.needs.guard.failed(&caller.client, Failure::Login { account: ADMINISTRATOR });
+    let delay = room.needs.guard.failed(&caller.client, Failure::Login { account: ADMINISTRATOR, password: &shown });
     // Strangers are counted and banned, and must not keep others waiting. Clients of this machine are not: they
     // guess one after the other.
     let is_early = steps.are_early(room.needs.clock.now());

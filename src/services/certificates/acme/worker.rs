@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use instant_acme::{Account, CertificateIdentifier};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
 use super::schedule::{ASK_EVERY, Plan, due};
@@ -84,7 +84,8 @@ impl Acme {
     }
 
     /// Works until `tasks` stop. Requests are handled one after the other.
-    pub async fn run(self, mut wishes: mpsc::Receiver<RenewalWish>, tasks: Tasks) {
+    pub async fn run(self: Arc<Self>, wishes: Arc<Mutex<mpsc::Receiver<RenewalWish>>>, tasks: Tasks) {
+        let mut wishes = wishes.lock().await;
         let mut plans = HashMap::new();
         loop {
             let settings = self.settings.get();
@@ -399,7 +400,8 @@ mod tests {
         });
         let (_wish, wishes) = mpsc::channel(1);
         let tasks = Tasks::new();
-        tasks.spawn(acme.among(Some(Duties::new(database.clone(), "a"))).run(wishes, tasks.clone()));
+        let acme = Arc::new(acme.among(Some(Duties::new(database.clone(), "a"))));
+        tasks.spawn(acme.run(Arc::new(Mutex::new(wishes)), tasks.clone()));
 
         // The first authority is silent until another node has the duty.
         let (silent, _) = tokio::time::timeout(Duration::from_secs(60), first.accept()).await.unwrap().unwrap();

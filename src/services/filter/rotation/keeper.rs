@@ -107,7 +107,7 @@ impl Rotation {
     }
 
     /// Does what is due and gives the filter the signing keys, until `tasks` stop.
-    pub async fn run(self, filter: Arc<Filter>, tasks: Tasks) {
+    pub async fn run(self: Arc<Self>, filter: Arc<Filter>, tasks: Tasks) {
         let mut known = Known::default();
         loop {
             let now = self.0.clock.now();
