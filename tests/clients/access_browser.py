@@ -11,7 +11,7 @@ import json
 
 from selenium.webdriver.common.keys import Keys
 from server import check
-from webmail_browser import Page, run
+from webmail_page import Page, run
 
 WIDTH = 375
 
