@@ -91,3 +91,34 @@ def folds_folders(server):
     page.press(Keys.ENTER)
     page.toast("by its new name: To sea.")
     assert '"Journeys/Sea"' in page.script("return import('./api.js').then((api) => api.get('script')).then((script) => script.source)")
+
+
+def windows_give_the_keys_back(server):
+    """Also where what had them was drawn anew, or is gone."""
+    page = server.page
+    active = lambda what: page.script(f"return document.activeElement.{what}")
+    page.script("window.before = document.querySelector('#folders li[data-line=Archive] .small'); window.before.focus()")
+    page.press(Keys.ENTER)
+    page.until("its menu", lambda: page.there(".menu"))
+    page.script("[...document.querySelectorAll('.menu button')].find(b => b.textContent === 'New folder').click()")
+    page.until("a name is asked for", lambda: page.there("dialog input"))
+    page.script("document.querySelector('#list [aria-label=\"Check for new mail\"]').click()")
+    page.until("the folders are drawn anew", lambda: not page.script("return window.before.isConnected"))
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("dialog"))
+    page.until("the keys are where they were", lambda: active("ariaLabel") == "Actions for Archive")
+    # What moves messages is gone with them.
+    page.folder("Inbox")
+    page.script("document.querySelector('.row .mark').click()")
+    page.script("document.querySelector('#list .bar [aria-label=Archive]').focus()")
+    page.press(Keys.ENTER)
+    page.until("nothing is selected", lambda: not page.there("#list .bar button"))
+    page.until("the keys are in the list", lambda: active("className") == "rows")
+    page.press(Keys.HOME, Keys.ENTER)
+    first = page.until("a message", lambda: page.text("#reader h1"))
+    page.script("document.querySelector('#reader [aria-label=Archive]').focus()")
+    page.press(Keys.ENTER)
+    page.until("the next one", lambda: page.text("#reader h1") not in ("", first))
+    page.until("the keys are in it", lambda: active("id") == "reader")
+    page.press(Keys.ESCAPE)
+    page.until("none is open", lambda: not page.there("#reader h1"))

@@ -143,6 +143,7 @@ if __name__ == "__main__":
         browser_messages.leaves_a_list,
         browser_messages.confirms_and_keeps_a_sender,
         browser_folders.folds_folders,
+        browser_folders.windows_give_the_keys_back,
         browser_account.speaks_other_languages,
         fits_a_telephone,
         everything_has_a_name_for_screen_readers,

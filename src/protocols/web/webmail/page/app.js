@@ -340,8 +340,9 @@ class App extends Acts {
     if (!this.list) return;
     const meant = () => this.meant();
     const role = this.role(meant()), some = selected.size > 0;
+    const { bar, box } = this.list, held = bar.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
     this.list.element.classList.toggle("selecting", some);
-    this.list.bar.replaceChildren(...some ? [
+    bar.replaceChildren(...some ? [
       h("span", { class: "count" }, t("selected", { count: selected.size })),
       role !== "archive" && button(t("archiveIt"), "archive", () => this.move({ role: "archive" }, meant()), { key: "e" }),
       button(t(role === "junk" ? "notJunk" : "junkIt"), role === "junk" ? "ok" : "junk", () => this.junk(), { key: "!" }),
@@ -351,6 +352,7 @@ class App extends Acts {
       button(t("markUnread"), "unread", () => this.mark(meant(), "seen", false), { key: "U" }),
       button(t("flag"), "flag", () => this.flag(), { key: "s" }),
     ].filter(Boolean) : []);
+    if (held) ([...bar.children].find((one) => one.getAttribute("aria-label") === held) ?? box).focus();
   }
 
   openFilters() {
