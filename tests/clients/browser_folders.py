@@ -13,17 +13,28 @@ def folders_are_made_and_go(server):
     page.press("Projects <b>x", Keys.ENTER)
     page.until("it is there", lambda: page.text("#folders li.current .name") == "Projects <b>x")
     assert not page.there("#folders b")
-    # It takes the server long to say that the folder is gone, and that it is was told before.
+    # It takes the server long to say that the folder is gone, and that it is was told before; a list that was asked for while it was there comes later.
     page.script("""
         const honest = window.fetch;
+        let gone;
+        const isGone = new Promise((go) => { gone = go; });
         window.fetch = async (...wish) => {
+          const lists = String(wish[0]).includes("api/messages?");
+          if (lists) {
+            window.waiting = true;
+            await isGone;
+          }
           const answer = await honest(...wish);
+          if (lists) setTimeout(() => { window.late = answer.status; });
           if (answer.ok && String(wish[0]).includes("folders/delete")) {
             window.fetch = honest;
+            gone();
             await new Promise((go) => { window.goOn = go; });
           }
           return answer;
         };""")
+    page.script("document.querySelector('#list [aria-label=\"Check for new mail\"]').click()")
+    page.until("a list is asked for", lambda: page.script("return Boolean(window.waiting)"))
     page.script("document.querySelector('#folders li.current button').click()")
     page.script("[...document.querySelectorAll('.menu button')].find(b => b.textContent === 'Delete folder').click()")
     page.until("it is asked about", lambda: "with 0 messages" in page.text("dialog p"))
@@ -34,6 +45,8 @@ def folders_are_made_and_go(server):
     page.until("it is asked about again", lambda: "with 1 messages" in page.text("dialog p"))
     page.click("dialog footer .danger")
     page.until("it is gone", lambda: page.script("return Boolean(window.goOn)"))
+    page.until("there is no list of it", lambda: page.script("return window.late") == 404)
+    assert "does not exist" not in page.text("#list .note"), page.text("#list .note")
     page.script("document.querySelector('#list [aria-label=\"Check for new mail\"]').click(); setTimeout(window.goOn, 500)")
     page.until("the inbox is there", lambda: page.text("#folders li.current .name") == "Inbox")
     page.script("document.querySelector('#folders li[data-line=Trash] .small').click()")

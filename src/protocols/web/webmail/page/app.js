@@ -100,7 +100,7 @@ class App extends Acts {
       source: () => this.list.across ? null : this.list.question.folder, changed: () => this.title(), refresh: changed,
     });
     this.list = new List({
-      open: (line, enter) => this.openMessage(line.uid, line.folder, enter), role: (folder) => this.folders.named(folder)?.role, shown: (folder) => this.folders.shown(folder), called: (name) => this.folders.called(name), refresh: () => this.refresh(),
+      open: (line, enter) => this.openMessage(line.uid, line.folder, enter), role: (folder) => this.folders.named(folder)?.role, shown: (folder) => this.folders.shown(folder), called: (name) => this.folders.called(name), leaves: (folder) => this.folders.isChanging(folder), refresh: () => this.refresh(),
       flag: (messages, on) => this.mark(messages, "flagged", on), selection: (selected) => this.drawBar(selected), group: (on) => this.group(on),
     });
     this.list.question.conversations = account.preferences.conversations;
@@ -284,7 +284,7 @@ class App extends Acts {
 
   async refresh() {
     // Nothing is asked about a folder that is being deleted or gets another name: it is looked at when that is known.
-    if (this.folders.changing === this.list.question.folder) {
+    if (this.folders.isChanging(this.list.question.folder)) {
       this.refreshSoon();
       return;
     }

@@ -176,6 +176,11 @@ export class Folders {
     return names.slice(Math.max(0, names.findLastIndex((name) => this.named(name).role)));
   }
 
+  /** Whether something is being done to a folder, or to one that it lies in. */
+  isChanging(name) {
+    return this.changing !== null && (name === this.changing || name.startsWith(`${this.changing}/`));
+  }
+
   select(name) {
     this.current = name;
     for (const line of this.list.children) {

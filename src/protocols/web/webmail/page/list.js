@@ -13,7 +13,7 @@ const TOGETHER = 5;
 /** How often a list that changes meanwhile is fetched for it. */
 const TRIES = 8;
 
-/** `act` has `open`, `role` (of a folder), `shown` (its name for people), `called` (the folder with that name) and `selection`. Lines have an `id`, and the `folder` of their message. */
+/** `act` has `open`, `role` (of a folder), `shown` (its name for people), `called` (the folder with that name), `leaves` (whether a folder may be gone) and `selection`. Lines have an `id`, and the `folder` of their message. */
 export class List {
   constructor(act) {
     this.act = act;
@@ -115,7 +115,8 @@ export class List {
     try {
       answer = await get(this.across ? "search" : "messages", { ...this.question, query: this.meant(), start: chunk * CHUNK, count: CHUNK });
     } catch (error) {
-      if (generation === this.generation) {
+      // A list of a folder that is being deleted or renamed is no longer wanted.
+      if (generation === this.generation && !(error.answer?.type === "no-folder" && this.act.leaves(this.question.folder))) {
         this.chunks.delete(chunk);
         // What cannot be looked for has found nothing.
         if (this.question.query && error.status >= 400 && error.status < 500) {
