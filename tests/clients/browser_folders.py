@@ -91,7 +91,8 @@ def folds_folders(server):
     page.script("document.querySelector('#folders li[data-line=Trips] a').focus()")
     page.press(Keys.ARROW_RIGHT)
     page.until("unfolded", lambda: {"Sea", "Old"} <= set(names()))
-    # Filters follow a folder.
+    page.folder("Sea")
+    # Filters follow a folder, and so does who is in one that lies in it.
     page.script("""return import('./api.js').then(async (api) => {
       const { name, tag } = await api.get('script');
       const rules = [{ name: 'To sea', conditions: [], actions: [{ kind: 'file', folder: 'Trips/Sea' }] }];
@@ -103,6 +104,8 @@ def folds_folders(server):
     page.script("document.querySelector('dialog input').value = 'Journeys'; document.querySelector('dialog input').focus()")
     page.press(Keys.ENTER)
     page.toast("by its new name: To sea.")
+    page.until("still in the sea", lambda: page.there("#folders li.current[data-line='Journeys/Sea']"))
+    page.shows("Boats")
     assert '"Journeys/Sea"' in page.script("return import('./api.js').then((api) => api.get('script')).then((script) => script.source)")
 
 

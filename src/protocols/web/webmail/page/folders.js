@@ -235,7 +235,7 @@ export class Folders {
     if (!to || to === folder.name) return;
     const filing = await Filing.into(folder.name);
     if (!await this.wish("folders/rename", { name: folder.name, to })) return;
-    if (this.current === folder.name) this.act.open(to);
+    if (this.current === folder.name || this.current.startsWith(`${folder.name}/`)) this.act.open(to + this.current.slice(folder.name.length));
     await filing.follow(to);
   }
 
