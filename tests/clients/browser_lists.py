@@ -283,3 +283,34 @@ def who_goes_on_after_marking_stays_there(server):
     assert page.script("return new Promise((go) => setTimeout(() => go(document.querySelector('#reader h1')?.textContent), 500))") == second
     page.press(Keys.ESCAPE)
     page.until("none is", lambda: not page.there("#reader h1"))
+
+
+def keys_are_about_the_list_that_comes(server):
+    """On a slow line: neither about the one before, nor lost."""
+    page = server.page
+    client = server.imap(0)
+    check(client.create("Comes"))
+    check(client.subscribe("Comes"))
+    for n in range(4):
+        check(client.append("Comes", None, None, letter("bob@example.test", "ann@example.test", f"Coming {n}").as_bytes().replace(b"\n", b"\r\n")))
+    client.logout()
+    page.script("window.dispatchEvent(new Event('online'))")
+    page.until("the folder is seen by itself", lambda: page.there("#folders li[data-line=Comes]"))
+    page.folder("Inbox")
+    page.script("document.querySelector('.rows').focus()")
+    page.press(Keys.HOME)
+    page.waits(1000)
+    page.script("document.querySelector('#folders li[data-line=Comes] a').click(); document.querySelector('.rows').focus()")
+    page.press("j", "j")
+    page.until("the second one is open", lambda: page.text("#reader h1") == "Coming 2" and not page.there("#reader[aria-busy]"))
+    page.script("const s = document.querySelector('[type=search]'); s.value = 'subject:\"Coming 0\"'; s.dispatchEvent(new Event('input')); s.form.requestSubmit(); document.querySelector('.rows').focus()")
+    page.press("j")
+    page.until("what was found is open", lambda: page.text("#reader h1") == "Coming 0" and len(page.rows()) == 1)
+    page.script("const s = document.querySelector('[type=search]'); s.value = ''; s.dispatchEvent(new Event('input')); s.form.requestSubmit(); document.querySelector('.rows').focus()")
+    page.press(Keys.HOME)
+    ActionChains(page.driver).key_down(Keys.SHIFT).send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN).key_up(Keys.SHIFT).perform()
+    page.until("three are selected", lambda: page.text(".head .count") == "3 selected")
+    page.waits(0)
+    page.press(Keys.ESCAPE, Keys.ESCAPE)
+    page.until("none is open", lambda: not page.there("#reader h1") and not page.there(".row[aria-selected=true]"))
+    page.folder("Inbox")

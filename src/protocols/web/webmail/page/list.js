@@ -12,6 +12,8 @@ const MOST = 10_000;
 const TOGETHER = 5;
 /** How often a list that changes meanwhile is fetched for it. */
 const TRIES = 8;
+/** Keys that go to another line. */
+const MOVES = ["ArrowDown", "ArrowUp", "PageDown", "PageUp", "Home", "End"];
 
 /** `act` has `open`, `role` (of a folder), `shown` (its name for people), `called` (the folder with that name), `leaves` (whether a folder may be gone) and `selection`. Lines have an `id`, and the `folder` of their message. */
 export class List {
@@ -22,6 +24,11 @@ export class List {
     this.lines = [];
     this.chunks = new Map();
     this.generation = 0;
+    /** How many lists have been asked for, and the one that is on its way. */
+    this.asked = 0;
+    this.opening = null;
+    /** The last loading of the list. */
+    this.refreshing = null;
     this.selected = new Set();
     this.states = new Map();
     this.at = -1;
@@ -82,11 +89,49 @@ export class List {
       this.total = 0;
       this.space.replaceChildren();
     }
-    await this.refresh();
+    this.asked += 1;
+    this.refresh();
+    const opening = this.opening = this.settled();
+    await opening;
+    if (this.opening === opening) this.opening = null;
+  }
+
+  /** Does what a key asks for once the list is there that it is about; nothing when another list is asked for by then. */
+  once(act) {
+    if (!this.opening) {
+      act();
+      return;
+    }
+    const { asked } = this;
+    this.opening.then(() => { if (asked === this.asked) act(); });
+  }
+
+  /** Fetches a line that is not there, and then does something with it, unless another list is asked for by then. */
+  async reach(n, act) {
+    const { asked } = this;
+    let generation;
+    do {
+      ({ generation } = this);
+      await this.fetch(Math.floor(n / CHUNK));
+      if (asked !== this.asked) return;
+      // A list that is fetched anew meanwhile has forgotten what was asked for.
+    } while (!this.lines[n] && generation !== this.generation);
+    act();
   }
 
   /** Reloads; the old rows stay until the answer arrives. */
-  async refresh() {
+  refresh() {
+    this.refreshing = this.reload();
+    return this.refreshing;
+  }
+
+  /** Waits for the list, also while it is loaded again and again. */
+  async settled() {
+    let last;
+    do await (last = this.refreshing); while (last !== this.refreshing);
+  }
+
+  async reload() {
     this.generation += 1;
     this.chunks.clear();
     this.states.clear();
@@ -259,10 +304,12 @@ export class List {
 
   /** Opens the message before or after the one that is open. */
   step(by) {
-    const to = this.at < 0 && by > 0 ? 0 : this.beside(by);
-    if (to < 0 || to >= this.total) return;
-    if (this.lines[to]) this.open(to);
-    else this.fetch(Math.floor(to / CHUNK)).then(() => this.open(to));
+    this.once(() => {
+      const to = this.at < 0 && by > 0 ? 0 : this.beside(by);
+      if (to < 0 || to >= this.total) return;
+      if (this.lines[to]) this.open(to);
+      else this.reach(to, () => this.open(to));
+    });
   }
 
   /** The place so many lines further. */
@@ -370,30 +417,28 @@ export class List {
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { key, shiftKey } = event;
+    if (!MOVES.includes(key) && !(["Enter", " "].includes(key) && (this.at >= 0 || this.opening))) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.once(() => {
+      if (key === "Enter") this.open(this.at, true);
+      else if (key === " ") this.toggle(this.at, false);
+      else this.walk(key, shiftKey);
+    });
+  }
+
+  /** Goes to another line; `range` selects all on the way. */
+  walk(key, range) {
+    if (this.total === 0) return;
     const page = Math.max(1, Math.floor(this.box.clientHeight / this.height) - 1);
-    const to = { ArrowDown: this.beside(1), ArrowUp: this.beside(-1), PageDown: this.beside(page), PageUp: this.beside(-page), Home: 0, End: this.total - 1 }[event.key];
-    if (to !== undefined) {
-      const n = Math.max(0, Math.min(this.total - 1, to));
-      event.preventDefault();
-      event.stopPropagation();
-      if (event.shiftKey && this.at >= 0) {
-        this.anchor ??= this.lines[this.at]?.id ?? null;
-        // At once: the next key counts from here, also while lines are on their way.
-        this.at = n;
-        this.fetch(Math.floor(n / CHUNK)).then(() => { this.toggle(n, true); this.show(n); });
-      } else {
-        this.at = n;
-        this.show(n);
-      }
-    } else if (event.key === "Enter" && this.at >= 0) {
-      event.preventDefault();
-      event.stopPropagation();
-      this.open(this.at, true);
-    } else if (event.key === " " && this.at >= 0) {
-      event.preventDefault();
-      event.stopPropagation();
-      this.toggle(this.at, false);
-    }
+    const to = { ArrowDown: this.beside(1), ArrowUp: this.beside(-1), PageDown: this.beside(page), PageUp: this.beside(-page), Home: 0, End: this.total - 1 }[key];
+    const n = Math.max(0, Math.min(this.total - 1, to)), ranges = range && this.at >= 0;
+    if (ranges) this.anchor ??= this.lines[this.at]?.id ?? null;
+    // At once: the next key counts from here, also while lines are on their way.
+    this.at = n;
+    if (ranges) this.reach(n, () => { this.toggle(n, true); this.show(n); });
+    else this.show(n);
   }
 
   /** A flag has been changed here: shown before the server says so. */
