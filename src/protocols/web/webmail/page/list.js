@@ -132,14 +132,14 @@ export class List {
   }
 
   async reload() {
-    this.generation += 1;
+    const generation = this.generation += 1;
     this.chunks.clear();
     this.states.clear();
     this.box.setAttribute("aria-busy", "true");
     const first = Math.max(0, Math.floor(this.box.scrollTop / this.height / CHUNK));
     await this.fetch(first);
     this.draw();
-    this.box.removeAttribute("aria-busy");
+    if (generation === this.generation) this.box.removeAttribute("aria-busy");
   }
 
   /** The typed text, with the server's names of folders in place of those that the page shows. */
