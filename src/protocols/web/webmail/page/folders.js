@@ -4,7 +4,7 @@ import { get, post } from "./api.js";
 import { confirm, menu, prompt } from "./dialogs.js";
 import { button, h, icon, toast } from "./elements.js";
 import { choose, take } from "./imports.js";
-import { folderName, size, t } from "./texts.js";
+import { folderName, number, size, t } from "./texts.js";
 
 const ORDER = ["inbox", "drafts", "sent", "archive", "junk", "trash"];
 
@@ -123,7 +123,7 @@ export class Folders {
       },
         icon(folder.role ?? "folder"),
         h("span", { class: "name" }, folder.role ? folderName(folder) : folder.name.slice(above.length > 0 ? above.at(-1).length + 1 : 0)),
-        count > 0 && h("span", { class: "count", title: t("unread", { count }) }, String(count))),
+        count > 0 && h("span", { class: "count", title: t("unread", { count }) }, number(count))),
       more);
     line.addEventListener("dragover", (event) => {
       const { types } = event.dataTransfer;

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
 import { called } from "./people.js";
-import { longDate, shortDate, t } from "./texts.js";
+import { longDate, number, shortDate, t } from "./texts.js";
 
 const CHUNK = 50;
 /** Most lines that are selected together. */
@@ -268,7 +268,7 @@ export class List {
     const mark = h("span", { class: "mark" }, this.selected.has(line.id) ? h("span", { class: "avatar picked" }, icon("check")) : avatar(people[0]));
     const star = h("span", { class: has("flagged") ? "star on" : "star" }, icon("flag"));
     row.append(mark,
-      h("span", { class: "who" }, who, count > 1 && h("span", { class: "many", "aria-hidden": "true" }, String(count))),
+      h("span", { class: "who" }, who, count > 1 && h("span", { class: "many", "aria-hidden": "true" }, number(count))),
       h("time", { title: longDate(line.arrived) }, shortDate(line.arrived)),
       h("span", { class: "what" },
         has("answered") && icon("reply"), has("forwarded") && icon("forward"),
