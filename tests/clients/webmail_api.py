@@ -22,6 +22,7 @@ main(
     api_messages.marks_moves_and_search,
     api_messages.moves_teach_the_filter,
     api_messages.hostile_mail_is_tame,
+    api_access.answers_are_kept_for_one_account,
     api_access.nobody_reads_the_mail_of_others,
     api_messages.changes_are_told,
     api_messages.messages_are_taken_over,
