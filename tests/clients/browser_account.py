@@ -129,6 +129,10 @@ def speaks_other_languages(server):
     client.logout()
     page.open("A page of many parts")
     rest = {"de": "Der Rest ist weggelassen.", "fr": "Le reste est omis.", "es": "El resto se ha omitido.", "en": "The rest is left out."}
+    wrongs = {
+        "de": "Geben Sie an, was mit den Nachrichten geschehen soll.", "fr": "Indiquez ce qu’il faut faire des messages.",
+        "es": "Indique qué hacer con los mensajes.", "en": "Say what to do with the messages.",
+    }
     numbers = {
         "de": "g dann i, Strg+Eingabe | 1,5 GB | 12.345 ausgewählt", "fr": "g puis i, Ctrl+Entrée | 1,5 Go | 12\u202f345 sélectionnés",
         "es": "g luego i, Ctrl+Intro | 1,5 GB | 12.345 seleccionados", "en": "g then i, Ctrl+Enter | 1.5 GB | 12,345 selected",
@@ -145,6 +149,10 @@ def speaks_other_languages(server):
         page.picture(f"language-{language}")
         said = page.script("return import('./texts.js').then(({ keyNames, size, t }) => [keyNames('g then i, Ctrl+Enter'), size(1_610_612_736), t('selected', { count: 12_345 })].join(' | '))")
         assert said == numbers[language], said
+        # So is what is wrong with a rule.
+        rules = {"rules": [{"name": "", "enabled": True, "matching": "all", "conditions": [], "actions": []}]}
+        wrong = page.script("return import('./api.js').then(({ post, wrong }) => post('scripts/check', { content: { rules: arguments[0] } }).then(({ wrongs }) => wrong(wrongs[0])))", rules)
+        assert wrong == wrongs[language], wrong
         # What the server refuses is said in the same language.
         refused = page.script("return import('./api.js').then((api) => api.post('folders/delete', { name: 'Nowhere' })).catch((error) => error.message)")
         assert refused == {"de": "Den Ordner „Nowhere“ gibt es nicht.", "fr": "Le dossier « Nowhere » n’existe pas.", "es": "La carpeta «Nowhere» no existe.", "en": "The folder “Nowhere” does not exist."}[language], refused
