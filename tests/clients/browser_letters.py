@@ -27,6 +27,7 @@ def answers_with_a_file(server):
     page.until("the draft is saved by itself", lambda: "Draft saved" in page.text(".state"))
     page.picture("compose")
     page.until("and seen among the drafts", lambda: "1" in page.script("return [...document.querySelectorAll('#folders a')].find(a => a.textContent.startsWith('Drafts')).textContent"))
+    assert page.script("return document.querySelector('#folders li[data-line=Drafts] .count').title") == "", "drafts are not unread"
     page.script("document.querySelector('#compose textarea').focus()")
     ActionChains(page.driver).key_down(Keys.CONTROL).send_keys(Keys.ENTER, Keys.ENTER).key_up(Keys.CONTROL).perform()
     page.toast("on its way")

@@ -123,7 +123,7 @@ export class Folders {
       },
         icon(folder.role ?? "folder"),
         h("span", { class: "name" }, folder.role ? folderName(folder) : folder.name.slice(above.length > 0 ? above.at(-1).length + 1 : 0)),
-        count > 0 && h("span", { class: "count", title: t("unread", { count }) }, number(count))),
+        count > 0 && h("span", { class: "count", title: folder.role !== "drafts" && t("unread", { count }) }, number(count))),
       more);
     line.addEventListener("dragover", (event) => {
       const { types } = event.dataTransfer;
