@@ -36,8 +36,9 @@ export async function speak(wanted = "") {
 /** Whether there is a text with this name. */
 export const knows = (name) => name in english;
 
-/** The text with this name, its {placeholders} filled in. */
+/** The text with this name, its {placeholders} filled in; the one for a single thing (`NAME_one`) where there is one. */
 export function t(name, values = {}) {
+  if (values.count === 1 && knows(`${name}_one`)) return t(`${name}_one`, { ...values, count: "1" });
   const filled = (value) => (typeof value === "number" ? number(value) : String(value ?? ""));
   return (texts[name] ?? english[name]).replace(/\{(\w+)\}/g, (_, key) => filled(values[key]));
 }
