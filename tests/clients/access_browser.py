@@ -11,7 +11,7 @@ import json
 
 from selenium.webdriver.common.keys import Keys
 from server import check
-from webmail_browser import Page, run
+from webmail_page import Page, run
 
 WIDTH = 375
 
@@ -275,6 +275,7 @@ def longer_words_fit_too(server):
         page.until("the window", lambda: page.there("dialog h2"))
         wide = page.script("const one = document.querySelector('dialog'); return one.scrollWidth - one.clientWidth")
         assert wide <= 0, (page.text("dialog h2"), wide)
+        assert not page.script("return [...document.querySelectorAll('dialog kbd')].some((one) => one.getClientRects().length > 1)"), "the name of a key is one word"
         page.picture(f"telephone-french-{n}")
         page.press(Keys.ESCAPE)
         page.until("it is closed", lambda: not page.there("dialog"))

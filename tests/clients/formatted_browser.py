@@ -15,7 +15,7 @@ from browser import PATIENCE
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from server import check
-from webmail_browser import NEWSLETTER, PIXEL, Page, run
+from webmail_page import NEWSLETTER, PIXEL, Page, run
 
 FIELD = "#compose .written"
 

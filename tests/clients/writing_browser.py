@@ -10,7 +10,7 @@ from formatted_browser import FIELD, Writer, arrived
 from letters_browser import put, written
 from selenium.webdriver.common.keys import Keys
 from server import check
-from webmail_browser import PIXEL, run
+from webmail_page import PIXEL, run
 
 TEXT = "#compose textarea"
 WORDS = "Thank you for your message.\n\nWe answer within two days."

@@ -10,8 +10,34 @@ use crate::foundations::address::Address;
 pub struct Wrong {
     /// Which rule, from 0; `None` for the automatic answer.
     pub rule: Option<usize>,
+    /// A fixed word for what is wrong, so that it can be translated.
+    pub word: &'static str,
+    /// What the sentence names.
+    pub value: String,
     /// What is wrong, as a sentence.
     pub text: String,
+}
+
+/// What is wrong, without its place.
+struct Fault {
+    word: &'static str,
+    value: String,
+    text: String,
+}
+
+impl Fault {
+    fn new(word: &'static str, text: impl Into<String>) -> Self {
+        Self { word, value: String::new(), text: text.into() }
+    }
+
+    fn naming(self, value: &str) -> Self {
+        Self { value: value.to_owned(), ..self }
+    }
+
+    fn at(self, rule: Option<usize>) -> Wrong {
+        let Self { word, value, text } = self;
+        Wrong { rule, word, value, text }
+    }
 }
 
 /// Longest name of a rule, in characters.
@@ -29,94 +55,102 @@ impl RuleSet {
     pub fn wrongs(&self) -> Vec<Wrong> {
         let mut wrongs = Vec::new();
         for (n, rule) in self.rules.iter().enumerate() {
-            wrongs.extend(of_rule(rule).into_iter().map(|text| Wrong { rule: Some(n), text }));
+            wrongs.extend(of_rule(rule).into_iter().map(|fault| fault.at(Some(n))));
         }
         let of_vacation = self.vacation.iter().flat_map(of_vacation);
-        wrongs.extend(of_vacation.map(|text| Wrong { rule: None, text }));
+        wrongs.extend(of_vacation.map(|fault| fault.at(None)));
         wrongs
     }
 }
 
-fn of_rule(rule: &Rule) -> Vec<String> {
+fn of_rule(rule: &Rule) -> Vec<Fault> {
     let mut wrongs = Vec::new();
     if rule.name.chars().count() > LONGEST_NAME || rule.name.chars().any(char::is_control) {
-        wrongs.push(format!("A name must be one line of at most {LONGEST_NAME} characters."));
+        let text = format!("A name must be one line of at most {LONGEST_NAME} characters.");
+        wrongs.push(Fault::new("name", text));
     }
     if rule.actions.is_empty() {
-        wrongs.push("Say what to do with the messages.".to_owned());
+        wrongs.push(Fault::new("no-action", "Say what to do with the messages."));
     }
     wrongs.extend(rule.conditions.iter().filter_map(of_condition));
     wrongs.extend(rule.actions.iter().filter_map(of_action));
     let stores = |action: &Action| matches!(action, Action::File { .. } | Action::Keep | Action::Redirect { .. });
     // RFC 5429 §2.3.
     if rule.refuses() && rule.actions.iter().any(stores) {
-        wrongs.push("A message that is refused cannot also be kept, filed or forwarded.".to_owned());
+        let text = "A message that is refused cannot also be kept, filed or forwarded.";
+        wrongs.push(Fault::new("refused-and-kept", text));
     }
     if rule.actions.iter().filter(|action| matches!(action, Action::Reject { .. })).count() > 1 {
-        wrongs.push("A message can only be refused once.".to_owned());
+        wrongs.push(Fault::new("refused-twice", "A message can only be refused once."));
     }
     wrongs
 }
 
-fn of_condition(condition: &Condition) -> Option<String> {
+fn of_condition(condition: &Condition) -> Option<Fault> {
     let Condition::Text { of, comparison, values, .. } = condition else { return None };
     if values.is_empty() || values.iter().any(String::is_empty) {
-        return Some("Say what to look for.".to_owned());
+        return Some(Fault::new("no-value", "Say what to look for."));
     }
     if let Of::Header(name) | Of::Address(name) = of
         && !is_field_name(name)
     {
-        return Some(format!("“{}” is not the name of a header field.", name.escape_debug()));
+        let text = format!("“{}” is not the name of a header field.", name.escape_debug());
+        return Some(Fault::new("field-name", text).naming(name));
     }
     let wrong = values.iter().find_map(|value| line(value, "What is looked for"));
     let ends_open = |value: &String| value.chars().rev().take_while(|c| *c == '\\').count() % 2 == 1;
     match comparison {
         Comparison::Matches if values.iter().any(ends_open) => {
-            Some("A pattern cannot end with a single backslash.".to_owned())
+            Some(Fault::new("pattern", "A pattern cannot end with a single backslash."))
         }
         _ => wrong,
     }
 }
 
-fn of_action(action: &Action) -> Option<String> {
+fn of_action(action: &Action) -> Option<Fault> {
     match action {
-        Action::File { folder, .. } if folder.trim().is_empty() => Some("Choose a folder.".to_owned()),
+        Action::File { folder, .. } if folder.trim().is_empty() => Some(Fault::new("no-folder", "Choose a folder.")),
         Action::File { folder, .. } => line(folder, "The name of a folder"),
         Action::Redirect { to, .. } => is_address(to),
-        Action::Reject { text } => words(text, "Say why the message is refused."),
+        Action::Reject { text } => words(text, Fault::new("no-reason", "Say why the message is refused.")),
         Action::Mark { .. } | Action::Discard | Action::Keep | Action::Stop => None,
     }
 }
 
-fn of_vacation(vacation: &Vacation) -> Vec<String> {
+fn of_vacation(vacation: &Vacation) -> Vec<Fault> {
     let mut wrongs = Vec::new();
-    wrongs.extend(words(&vacation.text, "Write the text of the reply."));
+    wrongs.extend(words(&vacation.text, Fault::new("no-text", "Write the text of the reply.")));
     wrongs.extend(vacation.subject.iter().find_map(|subject| line(subject, "The subject")));
     wrongs.extend(vacation.addresses.iter().filter_map(|address| is_address(address)));
     if let (Some(from), Some(until)) = (vacation.from, vacation.until)
         && from > until
     {
-        wrongs.push("The last day is before the first.".to_owned());
+        wrongs.push(Fault::new("days", "The last day is before the first."));
     }
     wrongs
 }
 
-fn is_address(text: &str) -> Option<String> {
-    let read = text.parse::<Address>();
-    read.err().map(|error| format!("“{}” is not an address: {error}.", text.escape_debug()))
+fn is_address(text: &str) -> Option<Fault> {
+    text.parse::<Address>().err().map(|error| {
+        Fault::new("address", format!("“{}” is not an address: {error}.", text.escape_debug())).naming(text)
+    })
 }
 
-fn line(text: &str, what: &str) -> Option<String> {
+fn line(text: &str, what: &str) -> Option<Fault> {
     let wrong = text.len() > LONGEST_VALUE || text.chars().any(char::is_control);
-    wrong.then(|| format!("{what} must be one line of at most {LONGEST_VALUE} octets."))
+    wrong.then(|| Fault::new("line", format!("{what} must be one line of at most {LONGEST_VALUE} octets.")))
 }
 
-fn words(text: &str, missing: &str) -> Option<String> {
+fn words(text: &str, missing: Fault) -> Option<Fault> {
     let wrong = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
     match text {
-        _ if text.trim().is_empty() => Some(missing.to_owned()),
-        _ if text.len() > LONGEST_TEXT => Some(format!("A text can have at most {LONGEST_TEXT} octets.")),
-        _ if text.contains(wrong) => Some("A text must not contain control characters.".to_owned()),
+        _ if text.trim().is_empty() => Some(missing),
+        _ if text.len() > LONGEST_TEXT => {
+            Some(Fault::new("long-text", format!("A text can have at most {LONGEST_TEXT} octets.")))
+        }
+        _ if text.contains(wrong) => {
+            Some(Fault::new("control-characters", "A text must not contain control characters."))
+        }
         _ => None,
     }
 }

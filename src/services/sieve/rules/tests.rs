@@ -234,6 +234,10 @@ fn wrong_rules_are_told_apart() {
     let wrongs = set.wrongs();
     let places: Vec<_> = wrongs.iter().map(|wrong| wrong.rule).collect();
     assert_eq!(places, [Some(0), Some(1), Some(2), Some(3), Some(4), Some(4), None, None], "{wrongs:?}");
+    let words: Vec<_> = wrongs.iter().map(|wrong| wrong.word).collect();
+    let wanted = ["refused-and-kept", "no-value", "field-name", "address", "name", "no-action", "no-text", "days"];
+    assert_eq!(words, wanted, "{wrongs:?}");
+    assert_eq!((wrongs[2].value.as_str(), wrongs[3].value.as_str()), ("a b", "nobody"));
     for (condition, wrong) in [
         (text(Of::Subject, Comparison::Matches, &["a\\"]), true),
         (text(Of::Subject, Comparison::Matches, &["a\\\\"]), false),

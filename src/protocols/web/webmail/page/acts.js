@@ -66,9 +66,11 @@ export class Acts {
     this.list.select([]);
     this.list.drop(messages);
     if (!open || !messages.get(open.folder)?.includes(open.uid)) return;
-    const narrow = matchMedia("(max-width: 760px)").matches;
+    const goesOn = next && !matchMedia("(max-width: 760px)").matches;
+    // Whoever has the keys in the message has them in the next one, or else in the list.
+    if (this.reader.element.contains(document.activeElement)) (goesOn ? this.reader.element : this.list.box).focus();
     this.reader.clear();
-    if (next && !narrow) this.openMessage(next.uid, next.folder);
+    if (goesOn) this.openMessage(next.uid, next.folder);
     else this.go(this.list.question.folder);
   }
 

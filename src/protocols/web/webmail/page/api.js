@@ -1,9 +1,12 @@
 // Speaking with the server. Addresses are relative, so that the page works under any path.
 
-import { knows, t } from "./texts.js";
+import { knows, sizeOf, t } from "./texts.js";
 
 /** The server's message, translated if the page knows its word. */
-export const told = (answer) => (answer.type && knows(`refused_${answer.type}`) ? t(`refused_${answer.type}`, answer.values) : answer.error);
+export const told = ({ type, values, error }) => (type && knows(`refused_${type}`) ? t(`refused_${type}`, { ...values, most: sizeOf(values?.most) }) : error);
+
+/** What the server finds wrong with rules, translated likewise; about scripts it is told in English. */
+export const wrong = ({ word, value, text }) => (knows(`wrong_${word}`) ? t(`wrong_${word}`, { value }) : text);
 
 /** A request that the server has refused. */
 export class Refusal extends Error {

@@ -100,7 +100,7 @@ class App extends Acts {
       source: () => this.list.across ? null : this.list.question.folder, changed: () => this.title(), refresh: changed,
     });
     this.list = new List({
-      open: (line, enter) => this.openMessage(line.uid, line.folder, enter), role: (folder) => this.folders.named(folder)?.role, shown: (folder) => this.folders.shown(folder), called: (name) => this.folders.called(name), refresh: () => this.refresh(),
+      open: (line, enter) => this.openMessage(line.uid, line.folder, enter), role: (folder) => this.folders.named(folder)?.role, shown: (folder) => this.folders.shown(folder), called: (name) => this.folders.called(name), leaves: (folder) => this.folders.isChanging(folder), refresh: () => this.refresh(),
       flag: (messages, on) => this.mark(messages, "flagged", on), selection: (selected) => this.drawBar(selected), group: (on) => this.group(on),
     });
     this.list.question.conversations = account.preferences.conversations;
@@ -284,7 +284,7 @@ class App extends Acts {
 
   async refresh() {
     // Nothing is asked about a folder that is being deleted or gets another name: it is looked at when that is known.
-    if (this.folders.changing === this.list.question.folder) {
+    if (this.folders.isChanging(this.list.question.folder)) {
       this.refreshSoon();
       return;
     }
@@ -340,8 +340,9 @@ class App extends Acts {
     if (!this.list) return;
     const meant = () => this.meant();
     const role = this.role(meant()), some = selected.size > 0;
+    const { bar, box } = this.list, held = bar.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
     this.list.element.classList.toggle("selecting", some);
-    this.list.bar.replaceChildren(...some ? [
+    bar.replaceChildren(...some ? [
       h("span", { class: "count" }, t("selected", { count: selected.size })),
       role !== "archive" && button(t("archiveIt"), "archive", () => this.move({ role: "archive" }, meant()), { key: "e" }),
       button(t(role === "junk" ? "notJunk" : "junkIt"), role === "junk" ? "ok" : "junk", () => this.junk(), { key: "!" }),
@@ -351,6 +352,7 @@ class App extends Acts {
       button(t("markUnread"), "unread", () => this.mark(meant(), "seen", false), { key: "U" }),
       button(t("flag"), "flag", () => this.flag(), { key: "s" }),
     ].filter(Boolean) : []);
+    if (held) ([...bar.children].find((one) => one.getAttribute("aria-label") === held) ?? box).focus();
   }
 
   openFilters() {

@@ -5,7 +5,7 @@ import { h, toast } from "./elements.js";
 import { Letter } from "./letter.js";
 import { lines, signed } from "./markup.js";
 import { asked, bare, forgetPeople, parse, write } from "./people.js";
-import { longDate, t } from "./texts.js";
+import { labelled, longDate, t } from "./texts.js";
 
 /** Seconds during which sending can be undone, unless the account prefers another time. */
 export const HOLD = 5;
@@ -178,11 +178,11 @@ export class Composer {
     };
     if (forward) {
       if (kind === "forwardFile") {
-        letter.attachments = [{ name: `${message.subject || "message"}.eml`, size: message.size, source: { folder: message.folder, uid: message.uid } }];
+        letter.attachments = [{ name: `${message.subject || t("message")}.eml`, size: message.size, source: { folder: message.folder, uid: message.uid } }];
         letter.text = this.signature(from);
       } else {
-        const head = [["from", message.from], ["to", message.to], ["cc", message.cc]].filter(([, people]) => people.length > 0).map(([name, people]) => `${t(name)}: ${write(people)}`);
-        head.push(`${t("date")}: ${longDate(message.sent ?? message.arrived)}`, `${t("subject")}: ${message.subject}`);
+        const head = [["from", message.from], ["to", message.to], ["cc", message.cc]].filter(([, people]) => people.length > 0).map(([name, people]) => labelled(t(name), write(people)));
+        head.push(labelled(t("date"), longDate(message.sent ?? message.arrived)), labelled(t("subject"), message.subject));
         const before = `${t("forwarded")}\n${head.join("\n")}\n\n`;
         letter.text = `${this.signature(from)}\n\n${before}${message.text}`;
         letter.passed = { message, before };

@@ -3,10 +3,29 @@
 import { button, h, toast } from "./elements.js";
 import { t } from "./texts.js";
 
+const nameOf = (element) => element.getAttribute("aria-label") ?? element.textContent;
+
+/** Gives the focus back to what has it now; to what took its place, or to the list of messages, if that is drawn anew meanwhile. */
+function holder(held = document.activeElement) {
+  const around = [];
+  for (let one = held?.parentElement; one; one = one.parentElement) around.push(one);
+  return () => {
+    if (held?.isConnected) {
+      held.focus();
+      return;
+    }
+    // Somebody has gone on to something else.
+    if (document.activeElement !== document.body) return;
+    const box = around.find((one) => one.isConnected);
+    const same = held && box && [...box.querySelectorAll(held.localName)].find((one) => nameOf(one) === nameOf(held) && !one.disabled);
+    (same ?? box?.closest("dialog")?.querySelector("button") ?? document.querySelector(".rows"))?.focus();
+  };
+}
+
 /** Opens a window and resolves to what it was closed with; `""` when it was left. */
 export function open(title, content, { wide = false, buttons = [], initial } = {}) {
   return new Promise((resolve) => {
-    const before = document.activeElement;
+    const giveBack = holder();
     const dialog = h("dialog", { class: wide ? "wide" : "", "aria-label": title },
       h("header", {}, h("h2", {}, title), button(t("close"), "close", () => dialog.close(""))),
       content,
@@ -15,7 +34,7 @@ export function open(title, content, { wide = false, buttons = [], initial } = {
     dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(""); });
     dialog.addEventListener("close", () => {
       dialog.remove();
-      before?.focus?.();
+      giveBack();
       resolve(dialog.returnValue);
     });
     document.body.append(dialog);
@@ -55,11 +74,12 @@ export function menu(at, entries) {
   const items = entries.filter(Boolean).map(([name, act, kind, checked]) =>
     h("button", { type: "button", role: checked === undefined ? "menuitem" : "menuitemcheckbox", "aria-checked": checked === undefined ? null : String(checked), class: kind ?? "", on: { click: () => { close(); act(); } } }, name));
   const element = h("div", { class: "menu", role: "menu", on: { click: (event) => event.stopPropagation() } }, items);
+  const giveBack = holder(at);
   const close = () => {
     element.remove();
     document.removeEventListener("pointerdown", outside, true);
     at.setAttribute("aria-expanded", "false");
-    at.focus();
+    giveBack();
   };
   const outside = (event) => { if (!element.contains(event.target)) close(); };
   element.addEventListener("keydown", (event) => {

@@ -1,6 +1,7 @@
 // Making elements. Texts are only ever set as text: nothing here or elsewhere turns a string into markup.
 
 import { ICONS } from "./icons.js";
+import { keyNames } from "./texts.js";
 
 /** An element with properties, attributes and children. `on` holds listeners; `false` and `null` are left out. */
 export function h(tag, properties = {}, ...children) {
@@ -33,7 +34,7 @@ export function icon(name) {
 
 /** A button with a drawing and a name; the name is shown when `text` is set. */
 export function button(name, drawing, act, { text = false, kind = "", key = "", pressed } = {}) {
-  const title = key ? `${name} (${key})` : name;
+  const title = key ? `${name} (${keyNames(key)})` : name;
   return h("button", { type: "button", class: `${text ? "" : "bare"} ${kind}`.trim(), title, "aria-label": name, "aria-pressed": pressed === undefined ? null : String(pressed), on: { click: act } },
     drawing && icon(drawing), text && h("span", {}, name));
 }

@@ -1,6 +1,6 @@
 // Filters: rules, kept in one Sieve script that other programs can read and change; the scripts as text beside them.
 
-import { get, post } from "./api.js";
+import { get, post, wrong } from "./api.js";
 import { confirm, open, prompt } from "./dialogs.js";
 import { button, h, later, toast } from "./elements.js";
 import { edit, summary } from "./rules.js";
@@ -110,7 +110,7 @@ class Filters {
     const check = async (changed) => {
       const rules = others.rules.toSpliced(n, 1, changed);
       const { wrongs, mistakes } = await post("scripts/check", { content: { rules: { ...others, rules } } });
-      return [...wrongs.filter((wrong) => wrong.rule === n), ...mistakes].map((wrong) => wrong.text);
+      return [...wrongs.filter((one) => one.rule === n), ...mistakes].map(wrong);
     };
     const changed = await edit(rule, { folders: this.folders, check });
     if (changed) await this.put((rules) => { rules[n] = changed; });

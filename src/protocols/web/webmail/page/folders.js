@@ -4,7 +4,7 @@ import { get, post } from "./api.js";
 import { confirm, menu, prompt } from "./dialogs.js";
 import { button, h, icon, toast } from "./elements.js";
 import { choose, take } from "./imports.js";
-import { folderName, size, t } from "./texts.js";
+import { folderName, number, size, t } from "./texts.js";
 
 const ORDER = ["inbox", "drafts", "sent", "archive", "junk", "trash"];
 
@@ -123,7 +123,7 @@ export class Folders {
       },
         icon(folder.role ?? "folder"),
         h("span", { class: "name" }, folder.role ? folderName(folder) : folder.name.slice(above.length > 0 ? above.at(-1).length + 1 : 0)),
-        count > 0 && h("span", { class: "count", title: t("unread", { count }) }, String(count))),
+        count > 0 && h("span", { class: "count", title: folder.role !== "drafts" && t("unread", { count }) }, number(count))),
       more);
     line.addEventListener("dragover", (event) => {
       const { types } = event.dataTransfer;
@@ -174,6 +174,11 @@ export class Folders {
     const names = levels.slice(1).map((_, n) => levels.slice(0, n + 1).join("/")).filter((name) => this.known.has(name));
     // Special folders are at the top level, together with their subfolders.
     return names.slice(Math.max(0, names.findLastIndex((name) => this.named(name).role)));
+  }
+
+  /** Whether something is being done to a folder, or to one that it lies in. */
+  isChanging(name) {
+    return this.changing !== null && (name === this.changing || name.startsWith(`${this.changing}/`));
   }
 
   select(name) {
@@ -230,7 +235,7 @@ export class Folders {
     if (!to || to === folder.name) return;
     const filing = await Filing.into(folder.name);
     if (!await this.wish("folders/rename", { name: folder.name, to })) return;
-    if (this.current === folder.name) this.act.open(to);
+    if (this.current === folder.name || this.current.startsWith(`${folder.name}/`)) this.act.open(to + this.current.slice(folder.name.length));
     await filing.follow(to);
   }
 

@@ -2,7 +2,7 @@
 
 import { give } from "./api.js";
 import { button, h, toast } from "./elements.js";
-import { t } from "./texts.js";
+import { labelled, t } from "./texts.js";
 
 /** How long until a server that is busy is asked again, and how often. */
 const PAUSE = 3_000;
@@ -38,14 +38,14 @@ export async function take(files, { name: folder, shown }, done) {
         } catch (error) {
           // An invalid or too large message does not affect others; any other error would stop them too.
           if (![400, 413].includes(error.status)) throw Object.assign(error, { file: file.name });
-          left.add(`${file.name}: ${error.message}`);
+          left.add(labelled(file.name, error.message));
         }
       }
       if (stopped) break;
     }
     if (count > 0 || left.size === 0) toast([t(stopped ? "importStopped" : "imported", { count, name: shown }), known > 0 && t("importKnown", { count: known })].filter(Boolean).join(" "));
   } catch (error) {
-    left.add(`${error.file ?? files[0].name}: ${t("importEnded", { count, name: shown, why: error.message })}`);
+    left.add(labelled(error.file ?? files[0].name, t("importEnded", { count, name: shown, why: error.message })));
   }
   notice.remove();
   for (const one of left) toast(one, { problem: true });

@@ -2,7 +2,7 @@
 
 import { open } from "./dialogs.js";
 import { h, isComposed } from "./elements.js";
-import { t } from "./texts.js";
+import { keyNames, t } from "./texts.js";
 
 const LIST = [
   ["j k ↓ ↑", "keyNext"], ["Enter o", "keyOpen"], ["x Space", "keySelect"], ["Shift ↓ ↑", "keySelectRange"], ["Esc u", "keyBack"],
@@ -58,7 +58,7 @@ const SEARCH = [
 ];
 
 export function help() {
-  const rows = LIST.map(([keys, name]) => h("tr", {}, h("th", { scope: "row" }, keys.split(" ").map((one) => /^(then)$/.test(one) ? ` ${one} ` : h("kbd", {}, one))), h("td", {}, t(name))));
+  const rows = LIST.map(([keys, name]) => h("tr", {}, h("th", { scope: "row" }, keys.split(" ").map((one) => (one === "then" ? ` ${keyNames(one)} ` : h("kbd", {}, keyNames(one))))), h("td", {}, t(name))));
   const finds = SEARCH.map(([words, name]) => h("tr", {}, h("th", { scope: "row" }, h("code", {}, words)), h("td", {}, t(name))));
   return open(t("help"), h("div", { class: "help" }, h("table", { class: "keys" }, h("tbody", {}, rows)), h("h3", {}, t("searchHelp")), h("table", { class: "keys finds" }, h("tbody", {}, finds))));
 }

@@ -6,7 +6,7 @@ import { confirm, menu } from "./dialogs.js";
 import { PICTURES } from "./editor.js";
 import { button, h, icon, isComposed, later, toast } from "./elements.js";
 import { field, isAddress, parse, write } from "./people.js";
-import { size, t, time } from "./texts.js";
+import { labelled, size, t, time } from "./texts.js";
 
 const WAIT = 2_500;
 /** How long until what could not be sent or kept is tried to be kept again. */
@@ -128,7 +128,7 @@ export class Letter extends Body {
   /** The button shows the choice. */
   markOptions() {
     const chosen = [this.priority && t(this.priority === "high" ? "priorityHigh" : "priorityLow"), this.notify && t("askNotice")].filter(Boolean);
-    const name = chosen.length > 0 ? `${t("sendOptions")}: ${chosen.join(", ")}` : t("sendOptions");
+    const name = chosen.length > 0 ? labelled(t("sendOptions"), chosen.join(", ")) : t("sendOptions");
     this.options.setAttribute("aria-label", name);
     this.options.title = name;
     this.options.classList.toggle("on", chosen.length > 0);
@@ -144,7 +144,7 @@ export class Letter extends Body {
   /** Notes that a file is being uploaded; resolves to whether it has arrived. A removed file counts as arrived. */
   goes(upload, { name }) {
     const done = upload.then(() => true, (error) => {
-      if (error.message) toast(`${name}: ${error.message}`, { problem: true });
+      if (error.message) toast(labelled(name, error.message), { problem: true });
       return !error.message;
     }).finally(() => this.uploads.delete(done));
     this.uploads.add(done);

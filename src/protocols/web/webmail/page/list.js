@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
 import { called } from "./people.js";
-import { longDate, shortDate, t } from "./texts.js";
+import { longDate, number, shortDate, t } from "./texts.js";
 
 const CHUNK = 50;
 /** Most lines that are selected together. */
@@ -12,8 +12,10 @@ const MOST = 10_000;
 const TOGETHER = 5;
 /** How often a list that changes meanwhile is fetched for it. */
 const TRIES = 8;
+/** Keys that go to another line. */
+const MOVES = ["ArrowDown", "ArrowUp", "PageDown", "PageUp", "Home", "End"];
 
-/** `act` has `open`, `role` (of a folder), `shown` (its name for people), `called` (the folder with that name) and `selection`. Lines have an `id`, and the `folder` of their message. */
+/** `act` has `open`, `role` (of a folder), `shown` (its name for people), `called` (the folder with that name), `leaves` (whether a folder may be gone) and `selection`. Lines have an `id`, and the `folder` of their message. */
 export class List {
   constructor(act) {
     this.act = act;
@@ -22,6 +24,11 @@ export class List {
     this.lines = [];
     this.chunks = new Map();
     this.generation = 0;
+    /** How many lists have been asked for, and the one that is on its way. */
+    this.asked = 0;
+    this.opening = null;
+    /** The last loading of the list. */
+    this.refreshing = null;
     this.selected = new Set();
     this.states = new Map();
     this.at = -1;
@@ -82,19 +89,57 @@ export class List {
       this.total = 0;
       this.space.replaceChildren();
     }
-    await this.refresh();
+    this.asked += 1;
+    this.refresh();
+    const opening = this.opening = this.settled();
+    await opening;
+    if (this.opening === opening) this.opening = null;
+  }
+
+  /** Does what a key asks for once the list is there that it is about; nothing when another list is asked for by then. */
+  once(act) {
+    if (!this.opening) {
+      act();
+      return;
+    }
+    const { asked } = this;
+    this.opening.then(() => { if (asked === this.asked) act(); });
+  }
+
+  /** Fetches a line that is not there, and then does something with it, unless another list is asked for by then. */
+  async reach(n, act) {
+    const { asked } = this;
+    let generation;
+    do {
+      ({ generation } = this);
+      await this.fetch(Math.floor(n / CHUNK));
+      if (asked !== this.asked) return;
+      // A list that is fetched anew meanwhile has forgotten what was asked for.
+    } while (!this.lines[n] && generation !== this.generation);
+    act();
   }
 
   /** Reloads; the old rows stay until the answer arrives. */
-  async refresh() {
-    this.generation += 1;
+  refresh() {
+    this.refreshing = this.reload();
+    return this.refreshing;
+  }
+
+  /** Waits for the list, also while it is loaded again and again. */
+  async settled() {
+    let last;
+    do await (last = this.refreshing); while (last !== this.refreshing);
+  }
+
+  async reload() {
+    const generation = this.generation += 1;
     this.chunks.clear();
     this.states.clear();
     this.box.setAttribute("aria-busy", "true");
     const first = Math.max(0, Math.floor(this.box.scrollTop / this.height / CHUNK));
     await this.fetch(first);
     this.draw();
-    this.box.removeAttribute("aria-busy");
+    if (generation === this.generation) this.box.removeAttribute("aria-busy");
   }
 
   /** The typed text, with the server's names of folders in place of those that the page shows. */
@@ -115,7 +160,8 @@ export class List {
     try {
       answer = await get(this.across ? "search" : "messages", { ...this.question, query: this.meant(), start: chunk * CHUNK, count: CHUNK });
     } catch (error) {
-      if (generation === this.generation) {
+      // A list of a folder that is being deleted or renamed is no longer wanted.
+      if (generation === this.generation && !(error.answer?.type === "no-folder" && this.act.leaves(this.question.folder))) {
         this.chunks.delete(chunk);
         // What cannot be looked for has found nothing.
         if (this.question.query && error.status >= 400 && error.status < 500) {
@@ -222,7 +268,7 @@ export class List {
     const mark = h("span", { class: "mark" }, this.selected.has(line.id) ? h("span", { class: "avatar picked" }, icon("check")) : avatar(people[0]));
     const star = h("span", { class: has("flagged") ? "star on" : "star" }, icon("flag"));
     row.append(mark,
-      h("span", { class: "who" }, who, count > 1 && h("span", { class: "many", "aria-hidden": "true" }, String(count))),
+      h("span", { class: "who" }, who, count > 1 && h("span", { class: "many", "aria-hidden": "true" }, number(count))),
       h("time", { title: longDate(line.arrived) }, shortDate(line.arrived)),
       h("span", { class: "what" },
         has("answered") && icon("reply"), has("forwarded") && icon("forward"),
@@ -258,10 +304,12 @@ export class List {
 
   /** Opens the message before or after the one that is open. */
   step(by) {
-    const to = this.at < 0 && by > 0 ? 0 : this.beside(by);
-    if (to < 0 || to >= this.total) return;
-    if (this.lines[to]) this.open(to);
-    else this.fetch(Math.floor(to / CHUNK)).then(() => this.open(to));
+    this.once(() => {
+      const to = this.at < 0 && by > 0 ? 0 : this.beside(by);
+      if (to < 0 || to >= this.total) return;
+      if (this.lines[to]) this.open(to);
+      else this.reach(to, () => this.open(to));
+    });
   }
 
   /** The place so many lines further. */
@@ -369,30 +417,28 @@ export class List {
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { key, shiftKey } = event;
+    if (!MOVES.includes(key) && !(["Enter", " "].includes(key) && (this.at >= 0 || this.opening))) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.once(() => {
+      if (key === "Enter") this.open(this.at, true);
+      else if (key === " ") this.toggle(this.at, false);
+      else this.walk(key, shiftKey);
+    });
+  }
+
+  /** Goes to another line; `range` selects all on the way. */
+  walk(key, range) {
+    if (this.total === 0) return;
     const page = Math.max(1, Math.floor(this.box.clientHeight / this.height) - 1);
-    const to = { ArrowDown: this.beside(1), ArrowUp: this.beside(-1), PageDown: this.beside(page), PageUp: this.beside(-page), Home: 0, End: this.total - 1 }[event.key];
-    if (to !== undefined) {
-      const n = Math.max(0, Math.min(this.total - 1, to));
-      event.preventDefault();
-      event.stopPropagation();
-      if (event.shiftKey && this.at >= 0) {
-        this.anchor ??= this.lines[this.at]?.id ?? null;
-        // At once: the next key counts from here, also while lines are on their way.
-        this.at = n;
-        this.fetch(Math.floor(n / CHUNK)).then(() => { this.toggle(n, true); this.show(n); });
-      } else {
-        this.at = n;
-        this.show(n);
-      }
-    } else if (event.key === "Enter" && this.at >= 0) {
-      event.preventDefault();
-      event.stopPropagation();
-      this.open(this.at, true);
-    } else if (event.key === " " && this.at >= 0) {
-      event.preventDefault();
-      event.stopPropagation();
-      this.toggle(this.at, false);
-    }
+    const to = { ArrowDown: this.beside(1), ArrowUp: this.beside(-1), PageDown: this.beside(page), PageUp: this.beside(-page), Home: 0, End: this.total - 1 }[key];
+    const n = Math.max(0, Math.min(this.total - 1, to)), ranges = range && this.at >= 0;
+    if (ranges) this.anchor ??= this.lines[this.at]?.id ?? null;
+    // At once: the next key counts from here, also while lines are on their way.
+    this.at = n;
+    if (ranges) this.reach(n, () => { this.toggle(n, true); this.show(n); });
+    else this.show(n);
   }
 
   /** A flag has been changed here: shown before the server says so. */

@@ -125,7 +125,7 @@ async function devices() {
   const first = servers.filter(({ kind }) => !seen.has(kind) && seen.add(kind));
   const row = (name, value) => h("li", {}, h("span", {}, h("strong", {}, name), ` ${value}`));
   const list = h("ul", { class: "plain devices" },
-    first.map(({ kind, port, protection }) => row(t(`server_${kind}`), t("serverAt", { hostname, port, protection: t(`protection_${protection}`) }))),
+    first.map(({ kind, port, protection }) => row(t(`server_${kind}`), t("serverAt", { hostname, port: String(port), protection: t(`protection_${protection}`) }))),
     dav && row(t("serverDav"), dav), row(t("loginName"), login));
   return section("devices", h("p", {}, t("devicesWhy")), list,
     h("div", { class: "actionRow" }, h("a", { href: addressOf("devices/apple.mobileconfig"), download: "mail.mobileconfig" }, t("appleProfile"))));

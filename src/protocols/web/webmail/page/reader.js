@@ -7,7 +7,7 @@ import { imported } from "./contacts.js";
 import { eventOf, Invitation } from "./invitation.js";
 import { sayCut } from "./markup.js";
 import { asked, called, forgetPeople } from "./people.js";
-import { longDate, shortDate, size, t } from "./texts.js";
+import { labelled, longDate, shortDate, size, t } from "./texts.js";
 
 /** How long a message waits for the others of its conversation, in milliseconds: folders may have to be read for them. */
 const PATIENCE = 400;
@@ -288,7 +288,8 @@ export class Reader {
     if (message.within) banners.push(h("p", { class: "banner within" }, icon("attach"), h("span", {}, t("attachedNote"))));
     if (message.priority) banners.push(h("p", { class: `banner priority ${message.priority}` }, icon(message.priority === "high" ? "warn" : "down"), h("span", {}, t(message.priority === "high" ? "isUrgent" : "isNotUrgent"))));
     if (message.spam?.flagged) {
-      const values = { score: message.spam.score, reason: message.spam.reason };
+      const score = parseFloat(message.spam.score), { reason } = message.spam;
+      const values = { score: Number.isNaN(score) ? message.spam.score : score, reason };
       banners.push(h("p", { class: "banner" }, icon("junk"), h("span", {}, t(message.spam.reason ? "spamBecause" : "spamFlag", values))));
     }
     if (!this.asText && message.remote_images > 0 && !this.images) {
@@ -381,7 +382,7 @@ export class Reader {
     const within = [this.message.within, file.part].filter((one) => one !== "").join(".");
     return h("li", {},
       h("a", { class: "letter", href: this.act.way(this.message, within), data: { within } }, icon("mail"), h("span", { class: "name" }, file.name), h("span", { class: "size" }, size(file.size))),
-      h("a", { class: "keep", href: this.address("part", { part: file.part }), download: file.name, title: t("download"), "aria-label": `${t("download")}: ${file.name}` }, icon("download")));
+      h("a", { class: "keep", href: this.address("part", { part: file.part }), download: file.name, title: t("download"), "aria-label": labelled(t("download"), file.name) }, icon("download")));
   }
 
   async importContacts({ part }) {

@@ -20,7 +20,7 @@ export function summary(rule) {
 function condition(one) {
   if (one.kind === "size") return t(one.bound === "over" ? "largerThan" : "smallerThan", { size: size(one.octets) });
   const [part, field] = typeof one.of === "string" ? [t(`of_${one.of}`)] : [Object.values(one.of)[0]];
-  return `${part ?? field} ${t(one.negated ? `not_${one.comparison}` : `is_${one.comparison}`)} ${one.values.map((value) => `“${value}”`).join(t("joinAny"))}`;
+  return `${part ?? field} ${t(one.negated ? `not_${one.comparison}` : `is_${one.comparison}`)} ${one.values.map((text) => t("quoted", { text })).join(t("joinAny"))}`;
 }
 
 function action(one) {
@@ -122,7 +122,7 @@ class Condition {
     const comparisons = ["is", "not"].flatMap((way) => COMPARISONS.map((key) => [`${way}_${key}`, t(`${way}_${key}`)]));
     this.element.replaceChildren(part, ...this.part === "size" ? [
       choose("compare", [["over", t("over")], ["under", t("under")]], this.bound, (key) => { this.bound = key; }), this.number,
-      choose("unit", UNITS.map(([key]) => [key, key]), this.unit, (key) => { this.unit = key; }),
+      choose("unit", UNITS.map(([key]) => [key, t(`unit_${key}`)]), this.unit, (key) => { this.unit = key; }),
     ] : [["header", "address"].includes(this.part) ? this.field : "", choose("compare", comparisons, this.comparison, (key) => { this.comparison = key; }), this.values].filter(Boolean));
   }
 

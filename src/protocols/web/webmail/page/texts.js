@@ -5,7 +5,7 @@ import english from "./texts-en.js";
 /** The languages there are, by their own names. For each but English there is a file with its texts. */
 export const LANGUAGES = { en: "English", de: "Deutsch", es: "Español", fr: "Français" };
 
-let texts = english, dates = formats("en");
+let texts = english, dates = formats("en"), numbers = counts("en");
 
 function formats(locale) {
   const format = (options) => new Intl.DateTimeFormat(locale, options);
@@ -16,23 +16,40 @@ function formats(locale) {
   };
 }
 
-/** Takes the language that is wanted, or the first of the browser's that there is. Dates look as in the reader's country. */
+function counts(locale) {
+  const digits = (fraction) => new Intl.NumberFormat(locale, { minimumFractionDigits: fraction, maximumFractionDigits: fraction });
+  return { any: new Intl.NumberFormat(locale), tenths: digits(1), whole: digits(0) };
+}
+
+/** Takes the language that is wanted, or the first of the browser's that there is. Dates and numbers look as in the reader's country. */
 export async function speak(wanted = "") {
   const known = (locale) => locale.toLowerCase().split("-")[0];
   const locale = [wanted, ...navigator.languages].filter(Boolean).find((one) => known(one) in LANGUAGES) ?? "en";
   const language = known(locale);
   texts = language === "en" ? english : (await import(`./texts-${language}.js`)).default;
-  dates = formats([...navigator.languages].find((one) => known(one) === language) ?? language);
+  const country = [...navigator.languages].find((one) => known(one) === language) ?? language;
+  dates = formats(country);
+  numbers = counts(country);
   document.documentElement.lang = language;
 }
 
 /** Whether there is a text with this name. */
 export const knows = (name) => name in english;
 
-/** The text with this name, its {placeholders} filled in. */
+/** The text with this name, its {placeholders} filled in; the one for a single thing (`NAME_one`) where there is one. */
 export function t(name, values = {}) {
-  return (texts[name] ?? english[name]).replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? ""));
+  if (values.count === 1 && knows(`${name}_one`)) return t(`${name}_one`, { ...values, count: "1" });
+  const filled = (value) => (typeof value === "number" ? number(value) : String(value ?? ""));
+  return (texts[name] ?? english[name]).replace(/\{(\w+)\}/g, (_, key) => filled(values[key]));
 }
+
+export const number = (value) => numbers.any.format(value);
+
+/** Something and what is said of it. */
+export const labelled = (name, value) => t("labelled", { name, value });
+
+/** Keys as they are called on keyboards. */
+export const keyNames = (text) => text.replace(/[A-Z][a-z]+|\bthen\b/g, (word) => (knows(`key_${word}`) ? t(`key_${word}`) : word));
 
 /** A date as short as a list needs it. */
 export function shortDate(at) {
@@ -61,9 +78,15 @@ export function leaf(when) {
 /** A size for people. */
 export function size(octets) {
   for (const [unit, factor] of [["GB", 2 ** 30], ["MB", 2 ** 20], ["KB", 2 ** 10]]) {
-    if (octets >= factor) return `${(octets / factor).toFixed(octets < 10 * factor ? 1 : 0)} ${unit}`;
+    if (octets >= factor) return `${numbers[octets < 10 * factor ? "tenths" : "whole"].format(octets / factor)} ${t(`unit_${unit}`)}`;
   }
-  return `${octets} B`;
+  return `${number(octets)} ${t("unit_B")}`;
+}
+
+/** A size as the server writes it: `25M`. */
+export function sizeOf(written) {
+  const [, digits, unit] = /^(\d+)([KMGT])$/.exec(written) ?? [];
+  return unit ? size(Number(digits) * 2 ** (10 * ("KMGT".indexOf(unit) + 1))) : written;
 }
 
 /** The name of a folder for people. */

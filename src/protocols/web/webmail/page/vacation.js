@@ -1,6 +1,6 @@
 // The automatic answer: a part of the rules, and of their script.
 
-import { get, post } from "./api.js";
+import { get, post, wrong } from "./api.js";
 import { complain, open } from "./dialogs.js";
 import { h, toast } from "./elements.js";
 import { activates, store } from "./filters.js";
@@ -40,7 +40,7 @@ export async function show({ filters }) {
     const wish = { ...rules, vacation };
     try {
       const { wrongs, mistakes } = await post("scripts/check", { content: { rules: wish } });
-      complain(problems, [...wrongs, ...mistakes].map((wrong) => wrong.text));
+      complain(problems, [...wrongs, ...mistakes].map(wrong));
       if (wrongs.length + mistakes.length > 0) return;
     } catch (error) {
       toast(error.message, { problem: true });

@@ -4,7 +4,7 @@ import { addressOf, key, upload } from "./api.js";
 import { confirm } from "./dialogs.js";
 import { Editor, PICTURES, WITH_FORMATTING } from "./editor.js";
 import { button, h, toast } from "./elements.js";
-import { t } from "./texts.js";
+import { labelled, t } from "./texts.js";
 
 export class Wording {
   /** `kept` is what the server has: it stays while what is formatted of it cannot be shown. `load` gives the formatted text, if there is one: elements, made with a function that makes a picture of one on the page. `pictured` says whether there may be some. */
@@ -69,7 +69,7 @@ export class Wording {
         this.pictures.set(cid, { cid, upload: id });
         this.editor.insert(h("img", { src: addressOf(`uploads/${id}`), alt: file.name.replace(/\.\w+$/, ""), data: { cid } }));
       } catch (error) {
-        toast(`${file.name}: ${error.message}`, { problem: true });
+        toast(labelled(file.name, error.message), { problem: true });
       }
     }
   }

@@ -1,0 +1,233 @@
+"""The webmail in a real Chromium: signing in and out, settings, contacts, languages."""
+
+import pathlib
+import time
+
+from selenium.webdriver.common.keys import Keys
+from server import check, letter
+from webmail_page import Page
+
+
+def signs_in(server):
+    page = server.page = Page(server)
+    page.driver.get(page.at)
+    page.until("the form", lambda: page.there("#password"))
+    page.picture("sign-in")
+    page.press(server.users[0][0], Keys.TAB, "wrong", Keys.ENTER)
+    page.until("a wrong password is told", lambda: "wrong" in page.text("[role=alert]"))
+    page.sign_in(server.users[0])
+    page.until("the list", lambda: page.there(".row:not(.empty)"))
+    page.until("the unread ones are counted", lambda: page.text("#folders .count") == "5")
+    assert page.driver.title.startswith("(5) Inbox"), page.driver.title
+    page.picture("list")
+
+
+def settings_are_kept(server):
+    page = server.page
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')][0].click()")
+    page.until("the settings", lambda: page.there("dialog .settings"))
+    devices = page.script("return document.querySelector('.devices').innerText")
+    assert "SSL/TLS" in devices and "ann@example.test" in devices, devices
+    assert page.there("a[href^='api/devices/apple.mobileconfig?']")
+    page.picture("settings")
+    page.press("Ann Lee", Keys.TAB, "Yours", Keys.ENTER, "Ann")
+    page.click("dialog fieldset ~ button.main")
+    page.toast("Saved")
+    paper = lambda: page.script("return getComputedStyle(document.querySelector('#list')).backgroundColor")
+    seen = {}
+    for theme in ("light", "dark"):
+        page.script("const s = [...document.querySelectorAll('dialog select')].find(s => [...s.options].some(o => o.value === 'dark')); s.value = arguments[0]; s.dispatchEvent(new Event('change'))", theme)
+        page.until(theme, lambda: page.script("return document.documentElement.dataset.theme") == theme)
+        seen[theme] = paper()
+    assert seen["light"] != seen["dark"], seen
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("dialog"))
+    page.open("A newsletter") if any("A newsletter" in row for row in page.rows()) else None
+    page.picture("dark")
+    page.press("c")
+    page.until("the signature is there", lambda: "-- \nYours\nAnn" in page.script("return document.querySelector('#compose textarea')?.value ?? ''"))
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+    page.driver.refresh()
+    page.until("kept", lambda: page.script("return document.documentElement.dataset.theme") == "dark" and page.there(".row:not(.empty)"))
+
+
+def what_could_not_be_done_is_not_shown_as_done(server):
+    """A login that goes on is still listed; settings that cannot be had say so."""
+    page, other = server.page, Page(server)
+    server.other = other
+    other.sign_in(server.users[0])
+    page.script("""
+        const honest = window.fetch;
+        window.honest = honest;
+        window.fetch = (...wish) => (wish[1]?.method === "DELETE" || window.lost ? Promise.reject(new TypeError("lost")) : honest(...wish));""")
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')][0].click()")
+    end = "[...document.querySelectorAll('dialog li:not(.current) button')].find((one) => one.textContent === 'End')"
+    page.until("the other login", lambda: page.script(f"return Boolean({end})"))
+    page.script(f"{end}.click()")
+    page.until("it is told", lambda: page.there("#toasts .problem"))
+    assert page.script(f"return Boolean({end})"), "it has not ended"
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("dialog"))
+    page.script("document.querySelector('#toasts').replaceChildren(); window.lost = true")
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')][0].click()")
+    page.until("it is told", lambda: page.there("#toasts .problem"))
+    page.script("window.fetch = window.honest")
+    other.end()
+    server.other = None
+
+
+def contacts_are_kept(server):
+    page = server.page
+    choose = lambda name: page.script("[...document.querySelectorAll('.menu button')].find(b => b.textContent === arguments[0]).click()", name)
+    page.click(".me")
+    choose("Contacts")
+    page.until("the contacts", lambda: page.there("dialog .contacts"))
+    page.click("dialog .newContact")
+    page.until("the form", lambda: page.there("dialog form.asked [name=addresses]"))
+    page.press("Dora Night", Keys.TAB, "dora@far.test")
+    page.click("dialog form.asked button.main")
+    page.toast("The contact has been saved.")
+    listed = lambda: page.script("return [...document.querySelectorAll('.contacts li')].map(one => one.innerText).join(' | ')")
+    page.until("it is listed", lambda: "Dora Night" in listed())
+    path = pathlib.Path(page.downloads, "people.csv")
+    path.write_text("Name,E-mail\nErin Day,erin@far.test\n")
+    page.one("dialog .contactFile").send_keys(str(path))
+    page.toast("1 added to your contacts")
+    page.until("it is listed, too", lambda: "Erin Day" in listed())
+    assert page.there("dialog a[download][href^='api/contacts/export?form=vcf&']") and page.there("dialog a[download][href^='api/contacts/export?form=csv&']")
+    page.picture("contacts")
+    # Its window is closed while it is being saved.
+    page.click("dialog .newContact")
+    page.until("the form", lambda: page.there("dialog form.asked [name=addresses]"))
+    page.press("Fay Noon", Keys.TAB, "fay@far.test")
+    page.script("""
+        const honest = window.fetch, wait = new Promise((go) => { window.go = go; });
+        window.fetch = (...wish) => { window.fetch = honest; return wait.then(() => { throw new TypeError("lost"); }); };
+        const form = document.querySelector("dialog form.asked");
+        form.querySelector("button.main").click();
+        form.closest("dialog").close("");""")
+    page.until("its window is closed", lambda: not page.there("dialog form.asked"))
+    page.script("window.go()")
+    page.toast("cannot be reached")
+    assert "Fay Noon" not in listed()
+    page.click("dialog .contacts li button[aria-label='Write to Dora Night']")
+    page.until("a letter to her", lambda: page.script("return document.querySelector('#compose input')?.value ?? ''").startswith("Dora Night <dora@far.test>"))
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+
+
+def speaks_other_languages(server):
+    page = server.page
+    message = letter("bob@example.test", server.users[0][0], "A page of many parts")
+    message.set_content("<p>One</p>\n" * 31_000, subtype="html")
+    client = server.imap(0)
+    check(client.append("INBOX", None, None, message.as_bytes().replace(b"\n", b"\r\n")))
+    client.logout()
+    page.open("A page of many parts")
+    rest = {"de": "Der Rest ist weggelassen.", "fr": "Le reste est omis.", "es": "El resto se ha omitido.", "en": "The rest is left out."}
+    wrongs = {
+        "de": "Geben Sie an, was mit den Nachrichten geschehen soll.", "fr": "Indiquez ce qu’il faut faire des messages.",
+        "es": "Indique qué hacer con los mensajes.", "en": "Say what to do with the messages.",
+    }
+    numbers = {
+        "de": "g dann i, Strg+Eingabe | 1,5 GB | 12.345 ausgewählt", "fr": "g puis i, Ctrl+Entrée | 1,5 Go | 12\u202f345 sélectionnés",
+        "es": "g luego i, Ctrl+Intro | 1,5 GB | 12.345 seleccionados", "en": "g then i, Ctrl+Enter | 1.5 GB | 12,345 selected",
+    }
+    for language, inbox, settings in (("de", "Posteingang", "Einstellungen"), ("fr", "Boîte de réception", "Paramètres"), ("es", "Bandeja de entrada", "Ajustes"), ("en", "Inbox", "Settings")):
+        page.click(".me")
+        page.script("document.querySelectorAll('.menu button')[0].click()")
+        page.until("the settings", lambda: page.there("dialog .language"))
+        page.script("const s = document.querySelector('.language'); s.value = arguments[0]; s.dispatchEvent(new Event('change'))", language)
+        page.until(language, lambda: page.script("return document.documentElement.lang") == language and inbox in page.script("return document.querySelector('#folders')?.innerText ?? ''"))
+        page.click(".me")
+        page.until("the menu", lambda: settings in page.script("return document.querySelector('.menu')?.innerText ?? ''"))
+        page.press(Keys.ESCAPE)
+        page.picture(f"language-{language}")
+        said = page.script("return import('./texts.js').then(({ keyNames, size, t }) => [keyNames('g then i, Ctrl+Enter'), size(1_610_612_736), t('selected', { count: 12_345 })].join(' | '))")
+        assert said == numbers[language], said
+        # So is what is wrong with a rule.
+        rules = {"rules": [{"name": "", "enabled": True, "matching": "all", "conditions": [], "actions": []}]}
+        wrong = page.script("return import('./api.js').then(({ post, wrong }) => post('scripts/check', { content: { rules: arguments[0] } }).then(({ wrongs }) => wrong(wrongs[0])))", rules)
+        assert wrong == wrongs[language], wrong
+        # What the server refuses is said in the same language.
+        refused = page.script("return import('./api.js').then((api) => api.post('folders/delete', { name: 'Nowhere' })).catch((error) => error.message)")
+        assert refused == {"de": "Den Ordner „Nowhere“ gibt es nicht.", "fr": "Le dossier « Nowhere » n’existe pas.", "es": "La carpeta «Nowhere» no existe.", "en": "The folder “Nowhere” does not exist."}[language], refused
+        page.open("A page of many parts")
+        page.until("what is left out", lambda: rest[language] in page.script("return document.querySelector('iframe.page')?.contentDocument?.body?.lastElementChild?.textContent ?? ''"))
+
+
+def leaves(page):
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')].at(-1).click()")
+    page.until("the form", lambda: page.there("#password"))
+
+
+def offered(page, typed):
+    """Who is offered for what is typed, once the page knows whom it may offer."""
+    page.press("c")
+    page.until("the letter", lambda: page.there("#compose"))
+    page.press(typed)
+    page.until("the people", lambda: page.script("return performance.getEntriesByType('resource').some(entry => entry.responseEnd && entry.name.includes('api/people'))"))
+    page.until("what is typed", lambda: page.script("return document.querySelector('#compose [aria-label=To]').value") == typed)
+    time.sleep(0.5)
+    names = page.text(".suggestions")
+    page.click("#compose [aria-label=Discard]")
+    page.click("dialog footer .danger")
+    page.until("thrown away", lambda: not page.there("#compose"))
+    return names
+
+
+def the_next_one_gets_a_page_of_their_own(server):
+    """Nothing is left of whoever was signed in before: no people, no search, nothing that could be taken back."""
+    page, (bob, password) = server.page, server.users[1]
+    assert "dora@far.test" in offered(page, "dora")
+    page.script("document.querySelector('.row .mark').click()")
+    page.press("e")
+    page.until("it can be taken back", lambda: page.there("#toasts button"))
+    page.click("#folders li[data-line=Archive] .twist")
+    kept = lambda: page.script("return JSON.stringify(localStorage)")
+    assert "Archive" in kept(), kept()
+    old = page.one("body")
+    leaves(page)
+    assert not page.text("#toasts"), "what is undone now would be undone in another mailbox"
+    page.press(bob, Keys.TAB, password, Keys.ENTER)
+    page.until("Bob's page", lambda: page.text(".me .address") == bob and page.there("#folders a"))
+    assert page.one("body") != old, "the page is another one"
+    assert not page.script("return location.hash.includes('q=')")
+    assert "Archive" not in kept(), kept()
+    assert not offered(page, "dora")
+    leaves(page)
+    page.press(server.users[0][0], Keys.TAB, server.users[0][1], Keys.ENTER)
+    page.until("Ann's page", lambda: page.text(".me .address") == server.users[0][0] and page.there("#folders a"))
+
+
+def what_is_typed_to_sign_in_stays(server):
+    """Answers that come late say once more that the login has ended."""
+    page = server.page
+    page.script("return import('./api.js').then((api) => api.remove('session'))")
+    page.script("import('./api.js').then((api) => api.get('folders').catch(() => {}))")
+    page.until("the form", lambda: page.there("#password"))
+    page.script("document.querySelector('#address').value = 'typed'")
+    page.script("return import('./api.js').then((api) => api.get('folders').catch(() => {}))")
+    assert page.script("return document.querySelector('#address').value") == "typed"
+    page.sign_in(server.users[0])
+
+
+def signs_out(server):
+    page = server.page
+    page.script("""
+        const honest = window.fetch;
+        let lost = 1;
+        window.fetch = (...wish) => (String(wish[0]).includes("api/session") && lost-- > 0 ? Promise.reject(new TypeError("lost")) : honest(...wish));""")
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')].at(-1).click()")
+    page.toast("cannot be reached")
+    assert page.there("#folders a") and not page.there("#password"), "nobody is told that they are signed out who are not"
+    leaves(page)
+    page.driver.refresh()
+    page.until("still the form", lambda: page.there("#password"))
+    page.end()

@@ -1,0 +1,167 @@
+"""The webmail in a real Chromium: reading, and what a message asks for."""
+
+import os
+import pathlib
+
+from server import check, letter
+
+
+def reads_plain_text(server):
+    page = server.page
+    page.press("/")
+    page.press("plain letter")
+    page.until("found", lambda: len(page.rows()) == 1)
+    page.open("A plain letter")
+    assert page.there(".text a[href='https://example.test/page'][rel='noopener noreferrer'][target=_blank]") == 1
+    assert page.there(".text .quote1") == 1 and page.there(".text .quote2") == 1
+    page.until("it is marked as read", lambda: page.there(".row:not(.unread)"))
+    page.until("and counted", lambda: page.text("#folders .count") == "4")
+    page.picture("plain")
+
+
+def reads_html_without_harm(server):
+    page = server.page
+    page.script("const s = document.querySelector('[type=search]'); s.value = 'newsletter'; s.dispatchEvent(new Event('input'))")
+    page.until("found", lambda: len(page.rows()) == 1)
+    page.open("A newsletter")
+    inside = lambda text: page.script(f"const d = document.querySelector('iframe.page')?.contentDocument; return d?.body ? ({text}) : null")
+    page.until("the frame is there", lambda: inside("d.querySelector('h2')?.textContent") == "What is new")
+    assert page.one("iframe.page").get_attribute("sandbox") == "allow-same-origin allow-modals allow-popups allow-popups-to-escape-sandbox"
+    assert inside("d.querySelectorAll('script, form, input, style:not(head style), [onload]').length") == 0
+    assert page.driver.title != "owned"
+    page.until("our own picture is shown", lambda: inside("[...d.images].find(i => i.alt === 'logo')?.naturalWidth") == 1)
+    assert inside("[...d.images].find(i => i.alt === 'remote').src").startswith("data:")
+    assert "blocked" in page.text(".banner.images")
+    page.until("a link that lies says so", lambda: "leads to evil.test" in (inside("d.body.textContent") or ""))
+    assert inside("[...d.links].map(a => a.getAttribute('href')).some(h => h?.startsWith('javascript'))") is False
+    assert page.until("the frame is high enough", lambda: page.one("iframe.page").size["height"] > 200)
+    page.picture("html")
+    page.click(".banner.images button")
+    page.until("images are allowed", lambda: inside("[...d.images].find(i => i.alt === 'remote')?.src") == "https://remote.test/pixel.png")
+    asked = [entry for entry in page.driver.get_log("performance") if "https://remote.test/" in entry["message"]]
+    assert asked, "now it is asked for"
+    assert "table" in page.text(".files .name") and not page.there(".files b")
+    page.click(".files a")
+    page.until("the file is saved", lambda: [file for file in os.listdir(page.downloads) if file.endswith(".csv")])
+    assert pathlib.Path(page.downloads, [f for f in os.listdir(page.downloads) if f.endswith(".csv")][0]).read_bytes() == b"one,two\n1,2\n"
+
+
+INVITATION = """BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//client//EN
+METHOD:REQUEST
+BEGIN:VEVENT
+UID:party@client.example
+DTSTAMP:20260101T000000Z
+DTSTART:20300104T180000Z
+DTEND:20300104T200000Z
+SUMMARY:Birthday <b>party</b>
+LOCATION:The old mill
+DESCRIPTION:Bring cake.
+ORGANIZER;CN=Bob Builder:mailto:{bob}
+ATTENDEE;PARTSTAT=NEEDS-ACTION;CN=Ann:mailto:{ann}
+ATTENDEE;PARTSTAT=DECLINED;CN=Carl:mailto:carl@far.test
+END:VEVENT
+END:VCALENDAR
+"""
+
+
+def answers_an_invitation(server):
+    page = server.page
+    (ann, _), (bob, _) = server.users[:2]
+    message = letter(bob, ann, "Invitation to a party")
+    text = INVITATION.format(ann=ann, bob=bob).replace("\n", "\r\n")
+    message.add_alternative(text.encode(), maintype="text", subtype="calendar", params={"method": "REQUEST", "charset": "utf-8"})
+    client = server.imap(0)
+    check(client.append("INBOX", None, None, message.as_bytes().replace(b"\n", b"\r\n")))
+    client.logout()
+    page.folder("Inbox")
+    page.open("Invitation to a party")
+    page.until("the event", lambda: page.text(".event h2") == "Birthday <b>party</b>")
+    said = page.text(".event dl")
+    assert "2030" in said and "The old mill" in said and "Bob Builder" in said and "Carl declined" in said, said
+    assert page.script("return [...document.querySelectorAll('.event button')].map(b => b.textContent + b.ariaPressed)") == ["Acceptfalse", "Maybefalse", "Declinefalse"]
+    page.picture("invitation")
+    page.click(".event button")
+    page.toast("The answer is on its way.")
+    page.until("it is told", lambda: "You have accepted" in page.text(".event .stands"))
+    page.until("and pressed", lambda: page.text(".event button[aria-pressed=true]") == "Accept")
+    assert page.script("return document.activeElement.textContent") == "Accept"
+    client = server.imap(1)
+
+    def has_come():
+        check(client.select())
+        return check(client.search(None, "SUBJECT", '"Accepted: Birthday"'))[0].split()
+
+    assert page.until("the answer has come", has_come)
+    client.logout()
+    moved = letter(bob, ann, "The party is later")
+    later = text.replace("DTSTART:2030", "DTSTART:2031").replace("DTEND:2030", "DTEND:2031").replace("END:VEVENT", "SEQUENCE:7\r\nEND:VEVENT")
+    assert later.count("2031") >= 1
+    moved.add_alternative(later.encode(), maintype="text", subtype="calendar", params={"method": "REQUEST", "charset": "utf-8"})
+    client = server.imap(0)
+    check(client.append("INBOX", None, None, moved.as_bytes().replace(b"\n", b"\r\n")))
+    client.logout()
+    page.open("The party is later")
+    page.until("it is told that it has changed", lambda: "has been changed since" in page.text(".event .stands"))
+    assert not page.there(".event button[aria-pressed=true]")
+    page.open("Invitation to a party")
+    page.until("the earlier one", lambda: "You have accepted" in page.text(".event .stands"))
+    page.click(".event button:last-child")
+    page.until("the other answer", lambda: page.text(".event .stands") == "You have declined.")
+
+
+def leaves_a_list(server):
+    page = server.page
+    (ann, _), (bob, _) = server.users[:2]
+    message = letter("news@shop.test", ann, "A letter to many")
+    message["List-Unsubscribe"] = f"<mailto:{bob}?Subject=Please%20stop+it>"
+    client = server.imap(0)
+    check(client.append("INBOX", None, None, message.as_bytes().replace(b"\n", b"\r\n")))
+    client.logout()
+    page.open("A letter to many")
+    page.click(".unsubscribe")
+    page.until("it asks", lambda: bob in page.text("dialog"))
+    # While the question is open, nothing is on the page any more.
+    page.script("location.hash = '#folder=INBOX'")
+    page.until("no message", lambda: page.there("#reader .pick"))
+    page.click("dialog footer .main")
+    page.toast("Your request to unsubscribe is on its way.")
+    client = server.imap(1)
+
+    def has_come():
+        check(client.select())
+        return check(client.search(None, "SUBJECT", '"Please stop+it"'))[0].split()
+
+    page.until("the wish has come", has_come)
+    client.logout()
+
+
+def confirms_and_keeps_a_sender(server):
+    page = server.page
+    (ann, _), (bob, _) = server.users[:2]
+    message = letter("Gina Fay <gina@far.test>", ann, "Tell me that you read it")
+    message["Disposition-Notification-To"] = bob
+    client = server.imap(0)
+    check(client.append("INBOX", None, None, message.as_bytes().replace(b"\n", b"\r\n")))
+    client.logout()
+    page.open("Tell me that you read it")
+    page.until("it asks", lambda: bob in page.text(".banner.receipt"))
+    page.picture("receipt")
+    page.click(".banner.receipt button")
+    page.toast("The receipt is on its way.")
+    page.until("it asks no more", lambda: not page.there(".banner.receipt"))
+    client = server.imap(1)
+
+    def has_come():
+        check(client.select())
+        return check(client.search(None, "SUBJECT", '"Read: Tell me that you read it"'))[0].split()
+
+    page.until("the receipt has come", has_come)
+    client.logout()
+    page.script("[...document.querySelectorAll('#reader .actions button')].find((one) => one.getAttribute('aria-label') === 'More').click()")
+    page.script("[...document.querySelectorAll('.menu button')].find((one) => one.textContent === 'Add to contacts').click()")
+    page.until("the form", lambda: page.there("dialog form.asked [name=addresses]"))
+    assert page.script("return document.querySelector('dialog [name=addresses]').value") == "gina@far.test"
+    page.click("dialog form.asked button.main")
+    page.toast("The contact has been saved.")
