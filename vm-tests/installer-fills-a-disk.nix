@@ -87,6 +87,7 @@ in
             assert "EVERYTHING ON IT IS ERASED" in out and "Nothing was changed." in out, out
             server.succeed(f"cmp -n 2097152 {DISK} /dev/zero")
 
+        server.succeed("mkdir -p /dev/disk/by-id", f"ln -s {DISK} /dev/disk/by-id/lasting")
         with subtest("one that is confirmed makes what the plan says"):
             server.succeed("mkdir -p /run/postrider-menu")
             server.succeed("printf '%s\\n' eth0 192.0.2.10/24 192.0.2.1 192.0.2.53 > /run/postrider-menu/network")
@@ -105,7 +106,8 @@ in
             assert '"192.0.2.10"; prefixLength = 24;' in network and '"192.0.2.1"' in network, network
             assert 'nameservers = [ "192.0.2.53" ]' in network, network
             written = server.succeed("cat /run/written/configuration.nix")
-            for text in ('"post"', '"example.net"', '"example.org".users."carol"', '"/etc/secrets/carol"', f'"{DISK}"'):
+            lasting = '"/dev/disk/by-id/lasting"'
+            for text in ('"post"', '"example.net"', '"example.org".users."carol"', '"/etc/secrets/carol"', lasting):
                 assert text in written, text
             assert "example.com" not in written and "john" not in written, written
             flake = server.succeed("cat /run/written/flake.nix")

@@ -47,11 +47,22 @@ pkgs.writeShellApplication {
                  type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, name=nixos
     LAYOUT
     }
+    # The disk by a name that it keeps: the kernel's may be another one's once the image is removed, and GRUB would be put there.
+    lasting() {
+      local link
+      for link in /dev/disk/by-id/*; do
+        if [ "$(readlink -f "$link")" = "$(readlink -f "$disk")" ]; then
+          echo "$link"
+          return
+        fi
+      done
+      echo "$disk"
+    }
     # The file is an example that can be evaluated as it is; here it gets the answers.
     fill_in() {
       # GRUB's BIOS part is for machines that have one.
-      local grub=$disk
-      [ "$(uname -m)" = x86_64 ] || grub=nodev
+      local grub=nodev
+      [ "$(uname -m)" != x86_64 ] || grub=$(lasting)
       sed -e "s|hostName = \"mail\"|hostName = \"''${name%%.*}\"|" \
         -e "s|networking.domain = \"example.com\"|networking.domain = \"''${name#*.}\"|" \
         -e "s|\"x86_64-linux\"|\"$(uname -m)-linux\"|" \
