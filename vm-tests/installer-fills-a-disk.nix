@@ -127,10 +127,11 @@ in
             server.succeed("grep -q BLF-CRYPT /mnt/etc/secrets/carol")
             server.fail("grep -r 'correct horse' /mnt/etc /mnt/boot")
 
-        with subtest("a disk in use is not installed on"):
-            words = shlex.join(["printf", "%s\\n", DISK])
-            out = server.execute(f"{words} | /etc/installer 2>&1")[1]
-            assert "is in use" in out, out
+        with subtest("a disk in use is not installed on, nor a part of one"):
+            for disk, why in ((DISK, "is in use"), (f"{DISK}p2", "is a part of a disk")):
+                words = shlex.join(["printf", "%s\\n", disk])
+                out = server.execute(f"{words} | /etc/installer 2>&1")[1]
+                assert why in out, out
 
 
     start_all()

@@ -38,6 +38,13 @@ pkgs.writeShellApplication {
     size_of() {
       if [ -b "$1" ]; then blockdev --getsize64 "$1"; else stat --format %s "$1"; fi
     }
+    # What is on it now.
+    contents() {
+      local found
+      found=$(lsblk --noheadings --output NAME,SIZE,FSTYPE,LABEL "$disk" 2>/dev/null) || return 0
+      echo "On it now:"
+      echo "$found"
+    }
     # The first two cover machines with a BIOS and with UEFI.
     layout() {
       cat <<'LAYOUT'
@@ -105,6 +112,9 @@ pkgs.writeShellApplication {
     lsblk --nodeps --paths --output NAME,SIZE,MODEL --exclude 1,7,11 || true
     ask "Which disk" disk
     { [ -b "$disk" ] || [ -f "$disk" ]; } || give_up "$disk is no disk."
+    if [ -b "$disk" ] && [ "$(lsblk --nodeps --noheadings --output TYPE "$disk")" = part ]; then
+      give_up "$disk is a part of a disk; a server needs a whole one."
+    fi
     if [ -b "$disk" ] && lsblk --noheadings --output MOUNTPOINTS "$disk" | grep -q .; then
       give_up "$disk is in use: this image may have been started from it."
     fi
@@ -121,6 +131,8 @@ pkgs.writeShellApplication {
     read -r -s -p "Once more: " again && echo
     { [ -n "$word" ] && [ "$word" = "$again" ]; } || give_up "The two are not the same. Nothing was changed."
 
+    echo
+    contents
     cat <<PLAN
 
     This will be done:
