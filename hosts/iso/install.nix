@@ -115,6 +115,8 @@ pkgs.writeShellApplication {
     if [ -b "$disk" ] && [ "$(lsblk --nodeps --noheadings --output TYPE "$disk")" = part ]; then
       give_up "$disk is a part of a disk; a server needs a whole one."
     fi
+    # What an installation that has failed has left.
+    if mountpoint --quiet "$target"; then umount --recursive "$target"; fi
     if [ -b "$disk" ] && lsblk --noheadings --output MOUNTPOINTS "$disk" | grep -q .; then
       give_up "$disk is in use: this image may have been started from it."
     fi
@@ -175,7 +177,8 @@ pkgs.writeShellApplication {
       echo "Prepared. To install: ''${install[*]}"
       exit 0
     fi
-    "''${install[@]}"
+    "''${install[@]}" ||
+      give_up "The installation is not complete: see above. The disk is mounted in $target; another attempt begins from the start."
     echo "Installed. Remove the image and restart the machine."
   '';
 }
