@@ -172,7 +172,8 @@ in
         Flake to upgrade from every night, with the newest security fixes of its input `nixpkgs`, whatever its lock file
         says; `null` leaves upgrades to the administrator. An upgrade after which a listener does not answer is undone (see
         `autoRollback`), and retried once there is a newer one. A new kernel takes effect only after a reboot (see
-        `allowReboot`).
+        `allowReboot`). One that NixOS allows only with a reboot (`system.switch.inhibitors`) fails and changes nothing:
+        run `nixos-rebuild boot` and reboot.
       '';
     };
     allowReboot = mkOption {

@@ -70,6 +70,10 @@
     with subtest("a network is set only when it is confirmed"):
         menu("3", "lo", "192.0.2.77/32", "", "", "no")
         server.fail("ip address show dev lo | grep -F 192.0.2.77")
+        # The configuration of an installed server could not have it.
+        out = menu("3", "lo", "192.0.2.77", "", "", "yes")
+        assert "has its prefix" in out, out
+        server.fail("ip address show dev lo | grep -F 192.0.2.77")
         menu("3", "lo", "192.0.2.77/32", "", "192.0.2.53", "yes")
         server.succeed("ip address show dev lo | grep -F 192.0.2.77")
         server.succeed("grep -xF 'nameserver 192.0.2.53' /etc/resolv.conf")

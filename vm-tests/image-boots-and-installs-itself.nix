@@ -83,6 +83,7 @@ in
             machine.fail("grep -r horse /mnt/etc")
 
         with subtest("a disk in use is not installed on"):
+            machine.succeed("mkdir -p /run/elsewhere && mount /dev/vda3 /run/elsewhere")
             machine.fail(f"({answers}; echo /dev/vda) | postrider-install --prepare >&2")
         machine.shutdown()
 

@@ -6,6 +6,7 @@ let
   # Notes how it was called, and looks at what it would have begun with.
   played = pkgs.writeShellScript "nixos-install" ''
     set -eu
+    [ ! -e /run/no-network ]
     echo "$@" > /run/nixos-install
     cp -r /mnt/etc/nixos /run/written
     findmnt --noheadings --raw --output TARGET,FSTYPE --submounts /mnt > /run/mounts
@@ -87,11 +88,18 @@ in
             assert "EVERYTHING ON IT IS ERASED" in out and "Nothing was changed." in out, out
             server.succeed(f"cmp -n 2097152 {DISK} /dev/zero")
 
-        with subtest("one that is confirmed makes what the plan says"):
+        server.succeed("mkdir -p /dev/disk/by-id", f"ln -s {DISK} /dev/disk/by-id/lasting")
+        with subtest("one that fails says so"):
+            server.succeed("touch /run/no-network")
+            out = at_the_console(DISK)
+            assert "is not complete" in out and "Installed." not in out, out
+            server.succeed("rm /run/no-network")
+
+        with subtest("another attempt shows what is on the disk now, and makes what the plan says"):
             server.succeed("mkdir -p /run/postrider-menu")
             server.succeed("printf '%s\\n' eth0 192.0.2.10/24 192.0.2.1 192.0.2.53 > /run/postrider-menu/network")
             out = at_the_console(DISK)
-            assert "Installed." in out, out
+            assert "Installed." in out and "ext4" in out.split("This will be done")[0], out
             table = json.loads(server.succeed(f"lsblk --json --bytes --output NAME,FSTYPE,LABEL,SIZE {DISK}"))
             parts = [(part["fstype"], part["label"]) for part in table["blockdevices"][0]["children"]]
             assert parts == [(None, None), ("vfat", "BOOT"), ("ext4", "nixos")], table
@@ -105,7 +113,8 @@ in
             assert '"192.0.2.10"; prefixLength = 24;' in network and '"192.0.2.1"' in network, network
             assert 'nameservers = [ "192.0.2.53" ]' in network, network
             written = server.succeed("cat /run/written/configuration.nix")
-            for text in ('"post"', '"example.net"', '"example.org".users."carol"', '"/etc/secrets/carol"', f'"{DISK}"'):
+            lasting = '"/dev/disk/by-id/lasting"'
+            for text in ('"post"', '"example.net"', '"example.org".users."carol"', '"/etc/secrets/carol"', lasting):
                 assert text in written, text
             assert "example.com" not in written and "john" not in written, written
             flake = server.succeed("cat /run/written/flake.nix")
@@ -125,10 +134,12 @@ in
             server.succeed("grep -q BLF-CRYPT /mnt/etc/secrets/carol")
             server.fail("grep -r 'correct horse' /mnt/etc /mnt/boot")
 
-        with subtest("a disk in use is not installed on"):
-            words = shlex.join(["printf", "%s\\n", DISK])
-            out = server.execute(f"{words} | /etc/installer 2>&1")[1]
-            assert "is in use" in out, out
+        with subtest("a disk in use is not installed on, nor a part of one"):
+            server.succeed("mkdir -p /run/elsewhere", f"mount {DISK}p3 /run/elsewhere")
+            for disk, why in ((DISK, "is in use"), (f"{DISK}p2", "is a part of a disk")):
+                words = shlex.join(["printf", "%s\\n", disk])
+                out = server.execute(f"{words} | /etc/installer 2>&1")[1]
+                assert why in out, out
 
 
     start_all()

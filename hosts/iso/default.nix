@@ -51,6 +51,8 @@ in
   ];
   # Memory for an installation while it evaluates the new system.
   zramSwap.enable = true;
+  # It would remove what an installation takes from the image.
+  nix.gc.automatic = false;
   services.getty.autologinUser = "root";
   # At the console, not in every shell.
   programs.bash.loginShellInit = ''

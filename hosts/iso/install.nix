@@ -38,6 +38,13 @@ pkgs.writeShellApplication {
     size_of() {
       if [ -b "$1" ]; then blockdev --getsize64 "$1"; else stat --format %s "$1"; fi
     }
+    # What is on it now.
+    contents() {
+      local found
+      found=$(lsblk --noheadings --output NAME,SIZE,FSTYPE,LABEL "$disk" 2>/dev/null) || return 0
+      echo "On it now:"
+      echo "$found"
+    }
     # The first two cover machines with a BIOS and with UEFI.
     layout() {
       cat <<'LAYOUT'
@@ -47,11 +54,22 @@ pkgs.writeShellApplication {
                  type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, name=nixos
     LAYOUT
     }
+    # The disk by a name that it keeps: the kernel's may be another one's once the image is removed, and GRUB would be put there.
+    lasting() {
+      local link
+      for link in /dev/disk/by-id/*; do
+        if [ "$(readlink -f "$link")" = "$(readlink -f "$disk")" ]; then
+          echo "$link"
+          return
+        fi
+      done
+      echo "$disk"
+    }
     # The file is an example that can be evaluated as it is; here it gets the answers.
     fill_in() {
       # GRUB's BIOS part is for machines that have one.
-      local grub=$disk
-      [ "$(uname -m)" = x86_64 ] || grub=nodev
+      local grub=nodev
+      [ "$(uname -m)" != x86_64 ] || grub=$(lasting)
       sed -e "s|hostName = \"mail\"|hostName = \"''${name%%.*}\"|" \
         -e "s|networking.domain = \"example.com\"|networking.domain = \"''${name#*.}\"|" \
         -e "s|\"x86_64-linux\"|\"$(uname -m)-linux\"|" \
@@ -94,6 +112,11 @@ pkgs.writeShellApplication {
     lsblk --nodeps --paths --output NAME,SIZE,MODEL --exclude 1,7,11 || true
     ask "Which disk" disk
     { [ -b "$disk" ] || [ -f "$disk" ]; } || give_up "$disk is no disk."
+    if [ -b "$disk" ] && [ "$(lsblk --nodeps --noheadings --output TYPE "$disk")" = part ]; then
+      give_up "$disk is a part of a disk; a server needs a whole one."
+    fi
+    # What an installation that has failed has left.
+    if mountpoint --quiet "$target"; then umount --recursive "$target"; fi
     if [ -b "$disk" ] && lsblk --noheadings --output MOUNTPOINTS "$disk" | grep -q .; then
       give_up "$disk is in use: this image may have been started from it."
     fi
@@ -110,6 +133,8 @@ pkgs.writeShellApplication {
     read -r -s -p "Once more: " again && echo
     { [ -n "$word" ] && [ "$word" = "$again" ]; } || give_up "The two are not the same. Nothing was changed."
 
+    echo
+    contents
     cat <<PLAN
 
     This will be done:
@@ -152,7 +177,8 @@ pkgs.writeShellApplication {
       echo "Prepared. To install: ''${install[*]}"
       exit 0
     fi
-    "''${install[@]}"
+    "''${install[@]}" ||
+      give_up "The installation is not complete: see above. The disk is mounted in $target; another attempt begins from the start."
     echo "Installed. Remove the image and restart the machine."
   '';
 }

@@ -38,6 +38,11 @@ pkgs.writeShellApplication {
       ask "Address with its prefix (such as 192.0.2.10/24)" address
       ask "Router (empty for none)" router
       ask "Name server (empty for none)" server
+      # An installation writes them into the configuration.
+      [[ $address =~ ^[0-9A-Fa-f.:]+/[0-9]+$ && $router$server =~ ^[0-9A-Fa-f.:]*$ ]] || {
+        echo "Addresses are numbers, and the first one has its prefix; nothing was changed."
+        return
+      }
       echo "To do: ip address replace $address dev $card''${router:+; ip route replace default via $router dev $card}''${server:+; nameserver $server}"
       ask "Do it? (yes/no)" sure
       [ "$sure" = yes ] || { echo "Nothing was changed."; return; }

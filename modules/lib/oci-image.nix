@@ -3,10 +3,26 @@
 pkgs.dockerTools.buildImage {
   name = "postrider";
   tag = pkgs.postrider.version;
+  # ssh does not run for a user without a name.
+  extraCommands = ''
+    mkdir -p etc
+    echo root:x:0:0:root:/root:/bin/sh > etc/passwd
+  '';
   config = {
     Entrypoint = [ "${pkgs.postrider}/bin/postrider" ];
     Cmd = [ "serve" ];
-    Env = [ "SSL_CERT_FILE=${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt" ];
+    Env = [
+      # `postrider` for administrators (`docker exec`), and the programs that encrypt and copy backups.
+      "PATH=${
+        pkgs.lib.makeBinPath [
+          pkgs.postrider
+          pkgs.age
+          pkgs.openssh
+          pkgs.rsync
+        ]
+      }"
+      "SSL_CERT_FILE=${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt"
+    ];
     Volumes = {
       "/etc/postrider" = { };
       "/var/lib/postrider" = { };

@@ -149,6 +149,8 @@ let
     lib.optional (
       path self.nixosConfigurations.iso != path (evaluate ../../hosts/iso/installed/configuration.nix)
     ) "installed: its package is not the one of the image";
+  # And its sources.
+  kept = lib.optional self.nixosConfigurations.iso.config.nix.gc.automatic "iso: collects garbage";
 in
 {
   check =
@@ -160,6 +162,7 @@ in
           ownPackages
           memory
           taken
+          kept
           (blameless "template" template)
           (blameless "installed" installed)
         ]
