@@ -1,23 +1,23 @@
 //! The guard itself.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::acquaintances::{Acquaintances, Pair};
+use super::acquaintances::Pair;
+use super::bans::{Ban, MOST_SET_BANS};
 use super::client::{Client, account_key};
+use super::memory::{Memory, Subject, busy};
 use super::pass::Pass;
-use super::rates::{Bounded, words};
+use super::rates::words;
 use super::refusals::Refusals;
 use super::settings::{GuardSettings, Service};
 use super::sharing::{Change, Origin};
-use super::spending::{LONGEST, MOST_TOLD, Rate, Rates, Told, Wanted};
+use super::spending::{LONGEST, Told};
 use super::strikes::{Strikes, Tried};
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
@@ -26,12 +26,6 @@ use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::Live;
-
-/// Why a network has earned its ban.
-pub(super) const EARNED: &str = "too many failures";
-/// Most bans an administrator may set by hand.
-const MOST_SET_BANS: usize = 10_000;
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Decides who may go on. Cloning gives another handle to the same memory.
 #[derive(Clone)]
@@ -42,34 +36,9 @@ pub(super) struct Inner {
     pub(super) clock: SharedClock,
     pub(super) memory: Mutex<Memory>,
     /// Told when there are changes to be shared.
-    changed: Notify,
+    pub(super) changed: Notify,
     /// By which passwords are recognised.
     hasher: RandomState,
-}
-
-#[derive(Default)]
-pub(super) struct Memory {
-    connections: u32,
-    held: HashMap<(IpNet, Service), u32>,
-    pub(super) rates: Rates,
-    strikes: Bounded<Subject, Strikes>,
-    /// Failed logins of accounts that others were not told of yet.
-    failed: HashMap<String, u32>,
-    acquaintances: Acquaintances,
-    /// What clients have tried for accounts that their networks have logged in to.
-    tried: Bounded<Pair, Tried>,
-    refusals: Bounded<(Option<IpNet>, Service), Refusals>,
-    set: HashMap<IpNet, Ban>,
-    /// Bans that were set, earned or lifted and not shared yet.
-    changes: Vec<Change>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Subject {
-    Address(IpNet),
-    Account(String),
-    /// A client, for all wrong passwords of accounts that its network has logged in to: they slow it down and ban nobody.
-    Acquaintance(IpNet),
 }
 
 /// What a peer did wrong.
@@ -93,17 +62,6 @@ pub enum Trust {
     Trusted,
     /// It is.
     Stranger,
-}
-
-/// A network that may not connect.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Ban {
-    /// Who.
-    pub network: IpNet,
-    /// Until when; without an end when `None`.
-    pub until: Option<Timestamp>,
-    /// Why.
-    pub reason: Cow<'static, str>,
 }
 
 impl std::fmt::Debug for Guard {
@@ -235,76 +193,6 @@ impl Guard {
         self.0.memory.lock().acquaintances.meet(known, self.0.clock.now(), settings.remembered);
     }
 
-    /// All bans in force: those set by hand and those that follow from failures, longest first.
-    pub fn bans(&self) -> Vec<Ban> {
-        let now = self.0.clock.now();
-        let memory = self.0.memory.lock();
-        let set = memory.set.values().filter(|ban| ban.until.is_none_or(|until| until > now)).cloned();
-        let earned = memory.strikes.iter().filter_map(|(subject, strikes)| match subject {
-            Subject::Address(network) if strikes.banned_for(now).is_some() => {
-                let until = Some(strikes.banned_until());
-                Some(Ban { network: *network, until, reason: EARNED.into() })
-            }
-            _ => None,
-        });
-        let mut bans: Vec<Ban> = set.chain(earned).collect();
-        bans.sort_by_key(|ban| {
-            (std::cmp::Reverse(ban.until.unwrap_or(Timestamp::from_unix_micros(i64::MAX))), ban.network)
-        });
-        bans
-    }
-
-    /// Bans a network by hand, for a time or without an end. Connections it holds are not cut.
-    ///
-    /// # Errors
-    /// When 10,000 bans have been set already.
-    pub fn ban(&self, network: IpNet, length: Option<Duration>, reason: &str) -> Result<(), Refusal> {
-        let now = self.0.clock.now();
-        let mut memory = self.0.memory.lock();
-        memory.set.retain(|_, ban| ban.until.is_none_or(|until| until > now));
-        if memory.set.len() >= MOST_SET_BANS {
-            return Err(Refusal::new(Kind::TooMany, "There can be at most 10,000 bans; remove some first"));
-        }
-        let network = network.trunc();
-        let ban = Ban { network, until: length.map(|length| now + length), reason: reason.to_owned().into() };
-        memory.note(Change::set(&ban));
-        memory.set.insert(network, ban);
-        drop(memory);
-        self.0.changed.notify_one();
-        Ok(())
-    }
-
-    /// Lifts the bans of a network, of those inside it, and of those around it; how many there were.
-    pub fn unban(&self, network: IpNet) -> usize {
-        let now = self.0.clock.now();
-        let touches = |other: &IpNet| network.contains(other) || other.contains(&network);
-        let mut memory = self.0.memory.lock();
-        let set: Vec<Ban> = memory.set.values().filter(|ban| touches(&ban.network)).cloned().collect();
-        for ban in &set {
-            memory.set.remove(&ban.network);
-            memory.note(Change { until: Some(now), ..Change::set(ban) });
-        }
-        let mut lifted = set.len();
-        let earned: Vec<Subject> = memory
-            .strikes
-            .iter()
-            .filter(|(subject, strikes)| {
-                strikes.banned_for(now).is_some() && matches!(subject, Subject::Address(other) if touches(other))
-            })
-            .map(|(subject, _)| subject.clone())
-            .collect();
-        for subject in earned {
-            memory.strikes.entry(subject.clone(), now, usize::MAX, Strikes::none).pardon(now);
-            if let Subject::Address(network) = subject {
-                memory.note(Change::earned(network, now, 0));
-            }
-            lifted += 1;
-        }
-        drop(memory);
-        self.0.changed.notify_one();
-        lifted
-    }
-
     /// Waits until there is something to share.
     pub(super) async fn changed(&self) {
         self.0.changed.notified().await;
@@ -412,120 +300,6 @@ impl Guard {
         let ip = peer.ip()?;
         (!peer.is_in(&settings.trusted)).then(|| Client::of(ip))
     }
-}
-
-impl Memory {
-    /// Remembers a change to be shared. When nobody shares, the oldest ones are forgotten.
-    fn note(&mut self, change: Change) {
-        self.changes.retain(|known| known.network != change.network);
-        if self.changes.len() >= MOST_SET_BANS {
-            self.changes.remove(0);
-        }
-        self.changes.push(change);
-    }
-
-    /// Whether an administrator has banned this very network for at least this long. Connections that it holds go on,
-    /// and what they earn must not take the place of that ban, since a network has one row in the table.
-    fn is_set(&self, network: IpNet, until: Timestamp) -> bool {
-        self.set.get(&network).is_some_and(|ban| ban.until.is_none_or(|end| end >= until))
-    }
-
-    fn check_ban(&self, client: Client, now: Timestamp) -> Result<(), Refusal> {
-        for network in [client.host(), client.network()].into_iter().chain(client.site()) {
-            let strikes = self.strikes.get(&Subject::Address(network));
-            if let Some(left) = strikes.and_then(|strikes| strikes.banned_for(now)) {
-                return Err(busy(format!("Too many failures from your address; try again in {}", words(left))));
-            }
-        }
-        let covers = |ban: &&Ban| ban.network.contains(&client.address()) && ban.until.is_none_or(|until| until > now);
-        match self.set.values().find(covers) {
-            None => Ok(()),
-            Some(Ban { until: Some(until), .. }) => {
-                Err(busy(format!("Your address is not served here; try again in {}", words(until.since(now)))))
-            }
-            Some(_) => Err(busy("Your address is not served here")),
-        }
-    }
-
-    fn check_rates(
-        &mut self,
-        client: Client,
-        service: Service,
-        now: Timestamp,
-        settings: &GuardSettings,
-    ) -> Result<(), Refusal> {
-        let rates = settings.rates(service);
-        let wide = |limit| network_limit(limit, settings);
-        for (network, limit) in [(client.host(), rates.at_once), (client.network(), wide(rates.at_once))] {
-            let held = self.held.get(&(network, service)).copied().unwrap_or(0);
-            if limit > 0 && held >= limit {
-                let text = format!("Too many connections from {network} at the same time (at most {limit})");
-                return Err(busy(format!("{text}; close one or try again in a minute")));
-            }
-        }
-        for (network, limit) in [(client.host(), rates.per_minute), (client.network(), wide(rates.per_minute))] {
-            let wanted = Wanted { units: 1, count: limit, period: MINUTE };
-            self.rates.take(Rate::Connections(service, network), now, wanted, settings).map_err(|wait| {
-                let text = format!("Too many connections from {network} in a minute (at most {limit})");
-                busy(format!("{text}; try again in {}", words(wait)))
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Counts a failed login of an account, here and everywhere: otherwise guessing at several processes or machines
-    /// would multiply the tries.
-    fn fail(&mut self, account: String, now: Timestamp, settings: &GuardSettings) {
-        let limit = settings.account_failures;
-        if limit > 0 && (self.failed.len() < MOST_TOLD || self.failed.contains_key(&account)) {
-            *self.failed.entry(account.clone()).or_default() += 1;
-        }
-        self.strike(Subject::Account(account), 1, limit, now, settings);
-    }
-
-    /// Counts a failure of a client, and of the networks around it; how many of its own are remembered.
-    fn strike_client(&mut self, client: Client, now: Timestamp, settings: &GuardSettings) -> u32 {
-        let limit = settings.failures;
-        let of_network = network_limit(limit, settings);
-        if let Some(site) = client.site() {
-            self.strike(Subject::Address(site), 1, network_limit(of_network, settings), now, settings);
-        }
-        self.strike(Subject::Address(client.network()), 1, of_network, now, settings);
-        self.strike(Subject::Address(client.host()), 1, limit, now, settings)
-    }
-
-    /// Adds failures and bans at the limit; how many failures are remembered.
-    fn strike(&mut self, subject: Subject, times: u32, limit: u32, now: Timestamp, settings: &GuardSettings) -> u32 {
-        let strikes = self.strikes.entry(subject.clone(), now, settings.remembered, Strikes::none);
-        let count = strikes.add(times, now, settings);
-        if limit > 0 && count >= limit && strikes.banned_for(now).is_none() {
-            let length = strikes.ban(now, settings);
-            let bans = strikes.bans();
-            if let Subject::Address(network) = subject
-                && !self.is_set(network, now + length)
-            {
-                self.note(Change::earned(network, now + length, bans));
-            }
-            match subject {
-                Subject::Address(network) => {
-                    log::warn!(network:% = network, seconds = length.as_secs(); "{network} is banned after {count} failures");
-                }
-                Subject::Account(account) => {
-                    log::warn!(user:% = account, seconds = length.as_secs(); "logins are closed to unknown networks after {count} failures");
-                }
-                Subject::Acquaintance(_) => {}
-            }
-        }
-        count
-    }
-}
-
-fn network_limit(limit: u32, settings: &GuardSettings) -> u32 {
-    limit.saturating_mul(settings.network_factor)
-}
-
-fn busy(text: impl Into<Cow<'static, str>>) -> Refusal {
-    Refusal::new(Kind::TooMany, text).smtp(421, "4.7.0")
 }
 
 #[cfg(test)]

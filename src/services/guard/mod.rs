@@ -16,8 +16,10 @@
 //! process. In the log: one line for each ban that begins.
 
 mod acquaintances;
+mod bans;
 mod client;
 mod ledger;
+mod memory;
 mod nftables;
 mod pass;
 mod rates;
@@ -29,8 +31,9 @@ mod strikes;
 mod traffic;
 mod usage;
 
+pub use bans::Ban;
 pub use client::network;
-pub use ledger::{Ban, Failure, Guard, Trust};
+pub use ledger::{Failure, Guard, Trust};
 pub use nftables::NftablesSettings;
 pub use pass::{Pass, Patience, Penalty};
 pub use settings::{GuardSettings, Service, ServiceRates, TrafficSettings, loopback};

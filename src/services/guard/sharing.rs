@@ -8,7 +8,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::acquaintances::Register;
-use super::ledger::{Ban, Guard};
+use super::bans::{Ban, EARNED};
+use super::ledger::Guard;
 use super::nftables;
 use super::settings::GuardSettings;
 use super::spending::Told;
@@ -330,7 +331,7 @@ impl Change {
 
     /// A ban that follows from failures.
     pub(super) fn earned(network: IpNet, until: Timestamp, bans: u32) -> Self {
-        Self { network, until: Some(until), reason: super::ledger::EARNED.to_owned(), origin: Origin::Earned, bans }
+        Self { network, until: Some(until), reason: EARNED.to_owned(), origin: Origin::Earned, bans }
     }
 }
 
