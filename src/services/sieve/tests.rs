@@ -293,6 +293,17 @@ fn edited_fields_are_in_what_is_stored_later_only() {
     );
 }
 
+/// The next script must not see, nor keep, what an aborted one has done to the header.
+#[test]
+fn an_aborted_script_leaves_the_message_as_it_came() {
+    let outcome = run_with_settings(
+        "require [\"editheader\", \"ihave\"]; addheader \"X-A\" \"b\"; deleteheader \"Subject\"; error \"no\";",
+        &SieveSettings::default(),
+    );
+    assert!(outcome.failure.is_some());
+    assert_eq!(&outcome.message.bytes()[..], MESSAGE.as_bytes());
+}
+
 #[test]
 fn limits_end_a_script_and_keep_the_message() {
     let small = SieveSettings { work: 2_000, redirects: 1, actions: 2, ..SieveSettings::default() };
