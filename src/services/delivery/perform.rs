@@ -54,18 +54,18 @@ impl Performance<'_> {
             match &act.action {
                 Action::Vacation(vacation) => self.answer(&decided, act, vacation).await,
                 Action::Notify(notification) => self.notify(&decided, act, notification).await,
-                Action::Discard => {
-                    self.acted(act, |event| event);
-                    let event = self.delivery.event(EventKind::Discarded, self.item);
-                    self.delivery.record(event.with("by", "sieve"));
-                }
+                Action::Discard => self.acted(act, |event| event),
                 _ => {}
             }
         }
         Ok(match (stored, sent) {
             (Some(outcome), _) => outcome,
             (None, Some(id)) => Outcome::Queued(id),
-            (None, None) => Outcome::Discarded { by: "a Sieve script".into() },
+            (None, None) => {
+                let event = self.delivery.event(EventKind::Discarded, self.item);
+                self.delivery.record(event.with("by", "sieve"));
+                Outcome::Discarded { by: "a Sieve script".into() }
+            }
         })
     }
 

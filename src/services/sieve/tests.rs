@@ -165,10 +165,11 @@ fn scripts_decide() {
             "discard",
         ),
         ("require \"vacation\"; vacation \"gone\";", "vacation bob@example.com, implicit keep"),
-        ("require \"enotify\"; notify \"mailto:eve@example.org\"; discard;", "notify eve@example.org"),
+        ("require \"enotify\"; notify \"mailto:eve@example.org\"; discard;", "notify eve@example.org, discard"),
+        ("require \"vacation\"; vacation \"gone\"; discard;", "vacation bob@example.com, discard"),
         (
             "require \"enotify\"; notify \"mailto:%22a%5C%22%2Cb%22@c.test%2Cd@e.test\"; discard;",
-            "notify \"a\\\",b\"@c.test",
+            "notify \"a\\\",b\"@c.test, discard",
         ),
     ] {
         assert_eq!(decided(source), wanted, "{source}");

@@ -109,6 +109,9 @@ async fn messages_are_passed_on_once_under_a_sender_of_ours() {
     assert!(got.len() == 2 && got[1].content.contains("Subject: both"));
     assert_eq!(world.inbox(ANN).await, 1);
     assert_eq!(world.reasons("redirect").await, ["", "passed on before", ""]);
+    // Nothing is left of what has been passed on before.
+    let discarded = Query { kinds: vec![EventKind::Discarded], ..Query::default() };
+    assert_eq!(world.host.events(&discarded).await.len(), 1);
     // Another message from a sender who gives all messages the same Message-ID.
     world.taken("joe@far.test", &[ANN], &letter("one", "another")).await;
     let got = world.peer.wait_for(3).await;

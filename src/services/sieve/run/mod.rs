@@ -244,7 +244,8 @@ impl Run<'_, '_> {
                 Some(Failure { line: self.line, text })
             }
         };
-        if self.actions.is_empty() {
+        // Answers and notifications leave nothing of it behind.
+        if self.actions.iter().all(|action| matches!(action, Action::Notify(_) | Action::Vacation(_))) {
             self.actions.push(Action::Discard);
         }
         let message = self.content.message();
