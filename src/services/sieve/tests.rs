@@ -264,6 +264,20 @@ fn a_reply_is_a_whole_message() {
     }
 }
 
+/// Whoever writes to two of the owner's addresses would be answered twice.
+#[test]
+fn a_reply_is_the_same_whichever_address_it_is_from() {
+    let handle = |to: &str| {
+        let message = Message::new(MESSAGE.replace("ann@example.test", to));
+        let source = "require \"vacation\"; vacation :addresses \"sales@example.test\" \"gone\";";
+        match run_on(&message, source, &SieveSettings::default()).actions.into_iter().next() {
+            Some(Action::Vacation(vacation)) => vacation.handle,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(handle("ann@example.test"), handle("sales@example.test"));
+}
+
 #[test]
 fn a_long_paragraph_of_a_reply_is_cut_by_an_encoding() {
     for paragraph in ["x".repeat(1500), "я".repeat(750)] {
