@@ -173,6 +173,16 @@ async fn an_address_that_is_nobodys_keeps_the_message() {
     world.host.stop().await;
 }
 
+/// It came back to her, and was refused as a mail loop.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_passed_on_to_another_address_of_the_owner_is_kept() {
+    let world = World::new("").await;
+    activate(&world.host, ANN, &format!("redirect \"{SALES}\";"));
+    world.taken(EVE, &[ANN], &letter("back", "back")).await;
+    assert_eq!((world.inbox(ANN).await, world.reasons("redirect").await.len()), (1, 0));
+    world.host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_sender_is_answered_once_in_a_while() {
     let world = World::new("").await;
