@@ -17,7 +17,6 @@ use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{Envelope, Message, Recipient};
 use crate::services::filter::Folder;
 use crate::services::handover::{Errand, ErrandKind, Outcome};
-use crate::services::routing::Identity;
 use crate::services::sieve::{Action, FileCopy, Notification, Vacation};
 use crate::storage::mailbox::{Flags, FolderName, Keyword, Missing, User};
 use crate::storage::scripts::{Home, Known};
@@ -54,18 +53,18 @@ impl Performance<'_> {
             match &act.action {
                 Action::Vacation(vacation) => self.answer(&decided, act, vacation).await,
                 Action::Notify(notification) => self.notify(&decided, act, notification).await,
-                Action::Discard => {
-                    self.acted(act, |event| event);
-                    let event = self.delivery.event(EventKind::Discarded, self.item);
-                    self.delivery.record(event.with("by", "sieve"));
-                }
+                Action::Discard => self.acted(act, |event| event),
                 _ => {}
             }
         }
         Ok(match (stored, sent) {
             (Some(outcome), _) => outcome,
             (None, Some(id)) => Outcome::Queued(id),
-            (None, None) => Outcome::Discarded { by: "a Sieve script".into() },
+            (None, None) => {
+                let event = self.delivery.event(EventKind::Discarded, self.item);
+                self.delivery.record(event.with("by", "sieve"));
+                Outcome::Discarded { by: "a Sieve script".into() }
+            }
         })
     }
 
@@ -87,12 +86,13 @@ impl Performance<'_> {
         }
     }
 
-    /// Keeps a message that a script passes on to the user's own address. It would come back and look like a mail loop.
+    /// Keeps a message that a script passes on to an address that leads only to the user. It would come back and look like a
+    /// mail loop.
     async fn keep_what_comes_back(&self, decided: &mut Decided) -> Result<(), Refusal> {
         let (routing, account) = (&self.scripting.parts.routing, &self.item.recipient.account);
         for act in &mut decided.acts {
             let Action::Redirect { to, message } = &act.action else { continue };
-            if routing.may_send_as(account, to).await.map_err(Refusal::temporary)? == Identity::Own {
+            if routing.leads_only_to(account, to).await.map_err(Refusal::temporary)? {
                 act.action = Action::Keep { flags: Vec::new(), implicit: false, message: message.clone() };
             }
         }

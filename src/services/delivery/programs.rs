@@ -132,7 +132,7 @@ impl Programs {
             Location::Personal => {
                 // A script that cannot be looked at may exist nevertheless, so `:optional` does not allow to go on without it.
                 let Some(stamp) = home.stamp_of(&name)? else { return Ok(Included::Missing) };
-                self.compiled(&home.path().join("sieve").join(name.as_str()), stamp, || home.read(&name))
+                self.compiled(&home.path_of(&name), stamp, || home.read(&name))
             }
             Location::Global => {
                 let Some(directory) = self.delivery.get().sieve.global.clone() else { return Ok(Included::Missing) };
@@ -175,6 +175,10 @@ impl Programs {
             Err(error) => Err(error.to_string()),
             Ok(source) => compile(&source, &sieve).map(|compiled| compiled.script).map_err(|mistakes| told(&mistakes)),
         };
+        // What was read may be another version already: if the first one came back, it would run as that one.
+        if Stamp::of(path).ok().flatten() != Some(stamp) {
+            return compiled.map_err(Unusable::Broken);
+        }
         let delivery = self.delivery.get();
         let mut cache = self.cache.lock();
         let used = cache.uses;
@@ -287,6 +291,34 @@ const MOST_TOLD: usize = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::scripts::ScriptSettings;
+
+    #[test]
+    fn what_was_read_while_another_script_was_active_is_not_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let scripts = Scripts::new(directory.path(), Live::new(ScriptSettings::default()));
+        let programs =
+            Programs::new(scripts, Live::new(DeliverySettings::default()), Live::new(SieveSettings::default()));
+        let home = programs.home(&"ann@example.test".parse().unwrap()).unwrap();
+        let [main, other]: [ScriptName; 2] = ["main", "other"].map(|name| name.parse().unwrap());
+        home.put(&main, b"keep;").unwrap();
+        home.put(&other, b"discard; discard;").unwrap();
+        home.activate(Some(&main)).unwrap();
+        let read = || {
+            home.activate(Some(&other))?;
+            Ok(home.active()?.unwrap().source)
+        };
+        let stamp = home.stamp().unwrap().unwrap();
+        let during = programs.compiled(&home.path().join(".dovecot.sieve"), stamp, read).unwrap();
+        home.activate(Some(&main)).unwrap();
+        assert_eq!(home.stamp().unwrap(), Some(stamp));
+        let Own::Script(program) = programs.own(&home).unwrap() else { panic!("there is no script") };
+        assert!(program.script.size() < during.size(), "the other script still runs");
+        // What nobody has changed is kept.
+        assert!(matches!(programs.included(&home, Location::Personal, "other"), Ok(Included::Script(_))));
+        let kept = [home.path().join(".dovecot.sieve"), home.path_of(&other)];
+        assert!(kept.iter().all(|path| programs.cache.lock().entries.contains_key(path)));
+    }
 
     #[test]
     fn what_ran_last_is_kept_within_number_and_memory() {

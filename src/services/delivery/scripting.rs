@@ -149,7 +149,7 @@ impl Delivery {
     }
 }
 
-/// The account's address, and those in the header that lead to it (RFC 5230 §4.5).
+/// The account's address, and those that lead to it among the sender and the addresses of the header (RFC 5230 §4.5, §4.6).
 async fn own_addresses(routing: &Routing, item: &Item<'_>) -> Result<Vec<Address>, routing::Error> {
     let account = &item.recipient.account;
     let mut own = vec![account.clone()];
@@ -160,14 +160,12 @@ async fn own_addresses(routing: &Routing, item: &Item<'_>) -> Result<Vec<Address
     let header = HeaderSection::of(&bytes);
     let named = ["To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc"];
     let fields = header.fields().filter(|field| named.iter().any(|name| field.is(name)));
-    let found: Vec<Address> = fields
-        .flat_map(|field| addresses::read(&field.value()))
-        .filter_map(|entry| match entry {
-            addresses::Entry::Mailbox(mailbox) => mailbox.address().parse().ok(),
-            _ => None,
-        })
-        .take(MOST_LOOKED_UP)
-        .collect();
+    let recipients = fields.flat_map(|field| addresses::read(&field.value())).filter_map(|entry| match entry {
+        addresses::Entry::Mailbox(mailbox) => mailbox.address().parse::<Address>().ok(),
+        _ => None,
+    });
+    let sender = item.mail.envelope.reverse_path.address().cloned();
+    let found: Vec<Address> = sender.into_iter().chain(recipients.take(MOST_LOOKED_UP)).collect();
     for address in found {
         if !own.contains(&address) && routing.may_send_as(account, &address).await? != Identity::Foreign {
             own.push(address);

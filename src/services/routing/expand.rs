@@ -167,8 +167,7 @@ impl Routing {
     /// Whether an address may stand as the sender of mail that this account submits: its own, with or without a
     /// tag, or one whose mail reaches it by an alias or catch-all.
     pub async fn may_send_as(&self, account: &Address, sender: &Address) -> Result<Identity, Error> {
-        let base = self.untagged(sender);
-        if base.key() == account.key() || sender.key() == account.key() {
+        if self.is_own(account, sender) {
             return Ok(Identity::Own);
         }
         Ok(match self.resolve(sender).await? {
@@ -177,6 +176,26 @@ impl Routing {
             }
             _ => Identity::Foreign,
         })
+    }
+
+    /// Whether mail for an address comes to this account and goes nowhere else.
+    pub async fn leads_only_to(&self, account: &Address, address: &Address) -> Result<bool, Error> {
+        if self.is_own(account, address) {
+            return Ok(true);
+        }
+        Ok(match self.resolve(address).await? {
+            Resolution::Local { accounts, forwards, .. } => {
+                let is_alone = accounts.len() == 1 && forwards.is_empty();
+                is_alone && accounts.iter().all(|reached| reached.account.address.key() == account.key())
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether it is the account's address, perhaps with a tag.
+    fn is_own(&self, account: &Address, address: &Address) -> bool {
+        let key = account.key();
+        address.key() == key || self.untagged(address).key() == key
     }
 
     async fn place(&self, address: &Address) -> Result<Place, Error> {

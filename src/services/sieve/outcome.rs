@@ -11,7 +11,8 @@ use crate::foundations::mail::Message;
 pub struct Outcome {
     /// The actions in the order of the script, including the implicit keep (RFC 5228 §2.10.2). Never empty.
     pub actions: Vec<Action>,
-    /// The message as the script has left it: the one given, unless header fields were edited (RFC 5293).
+    /// The message as the script has left it: the one given, unless header fields were edited (RFC 5293) by a script that was
+    /// not aborted.
     pub message: Message,
     /// What the caller remembers for `duplicate`, once the actions have been performed.
     pub remember: Vec<Remember>,

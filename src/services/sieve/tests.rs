@@ -165,10 +165,11 @@ fn scripts_decide() {
             "discard",
         ),
         ("require \"vacation\"; vacation \"gone\";", "vacation bob@example.com, implicit keep"),
-        ("require \"enotify\"; notify \"mailto:eve@example.org\"; discard;", "notify eve@example.org"),
+        ("require \"enotify\"; notify \"mailto:eve@example.org\"; discard;", "notify eve@example.org, discard"),
+        ("require \"vacation\"; vacation \"gone\"; discard;", "vacation bob@example.com, discard"),
         (
             "require \"enotify\"; notify \"mailto:%22a%5C%22%2Cb%22@c.test%2Cd@e.test\"; discard;",
-            "notify \"a\\\",b\"@c.test",
+            "notify \"a\\\",b\"@c.test, discard",
         ),
     ] {
         assert_eq!(decided(source), wanted, "{source}");
@@ -263,6 +264,20 @@ fn a_reply_is_a_whole_message() {
     }
 }
 
+/// Whoever writes to two of the owner's addresses would be answered twice.
+#[test]
+fn a_reply_is_the_same_whichever_address_it_is_from() {
+    let handle = |to: &str| {
+        let message = Message::new(MESSAGE.replace("ann@example.test", to));
+        let source = "require \"vacation\"; vacation :addresses \"sales@example.test\" \"gone\";";
+        match run_on(&message, source, &SieveSettings::default()).actions.into_iter().next() {
+            Some(Action::Vacation(vacation)) => vacation.handle,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(handle("ann@example.test"), handle("sales@example.test"));
+}
+
 #[test]
 fn a_long_paragraph_of_a_reply_is_cut_by_an_encoding() {
     for paragraph in ["x".repeat(1500), "я".repeat(750)] {
@@ -291,6 +306,17 @@ fn edited_fields_are_in_what_is_stored_later_only() {
         text.starts_with("X-A: b\r\nFrom: ") && !text.contains("Subject") && text.ends_with("\r\n\r\nbody\r\n"),
         "{text}"
     );
+}
+
+/// The next script must not see, nor keep, what an aborted one has done to the header.
+#[test]
+fn an_aborted_script_leaves_the_message_as_it_came() {
+    let outcome = run_with_settings(
+        "require [\"editheader\", \"ihave\"]; addheader \"X-A\" \"b\"; deleteheader \"Subject\"; error \"no\";",
+        &SieveSettings::default(),
+    );
+    assert!(outcome.failure.is_some());
+    assert_eq!(&outcome.message.bytes()[..], MESSAGE.as_bytes());
 }
 
 #[test]

@@ -311,7 +311,8 @@ impl Home {
         self.path.join(LINK)
     }
 
-    fn path_of(&self, name: &ScriptName) -> PathBuf {
+    /// The file of a script.
+    pub fn path_of(&self, name: &ScriptName) -> PathBuf {
         self.directory().join(name.file())
     }
 

@@ -125,6 +125,7 @@ async fn limits_are_told_and_the_session_goes_on() {
     assert!(end(&mut talk, "HAVESPACE \"a\" 101").await.starts_with("NO (QUOTA/MAXSIZE) "));
     assert!(end(&mut talk, "HAVESPACE \"a\" 100").await.starts_with("OK"));
     assert!(end(&mut talk, &put("a", 20_000)).await.starts_with("NO (QUOTA/MAXSIZE) "));
+    assert!(end(&mut talk, &put("a", 101)).await.starts_with("NO (QUOTA/MAXSIZE) "));
     assert!(end(&mut talk, &put("a", 99)).await.starts_with("OK"));
     assert!(end(&mut talk, &put("b", 99)).await.starts_with("NO (QUOTA) "));
     assert!(end(&mut talk, &put("b", 20)).await.starts_with("OK"));

@@ -13,6 +13,8 @@ use crate::harness::{Host, Peer, Reply, Smtp};
 const ANN: &str = "ann@example.test";
 const BOB: &str = "bob@example.test";
 const EVE: &str = "eve@elsewhere.test";
+/// An alias that leads to Ann.
+const SALES: &str = "sales@example.test";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Only messages from this address are mail of `elsewhere.test`.
@@ -33,7 +35,7 @@ impl World {
              [[listener]]\nprotocol = \"lmtp\"\nbind = [\"127.0.0.1:0\"]\n\
              [[listener]]\nprotocol = \"imaps\"\nbind = [\"127.0.0.1:0\"]\n"
         );
-        let host = Host::start().settings(&settings).user(ANN).user(BOB).dns(ZONE).await;
+        let host = Host::start().settings(&settings).user(ANN).user(BOB).alias(SALES, ANN).dns(ZONE).await;
         let peer = Peer::start().await;
         host.detour().lead("192.0.2.25".parse().unwrap(), peer.address);
         Self { host, peer }
@@ -109,6 +111,9 @@ async fn messages_are_passed_on_once_under_a_sender_of_ours() {
     assert!(got.len() == 2 && got[1].content.contains("Subject: both"));
     assert_eq!(world.inbox(ANN).await, 1);
     assert_eq!(world.reasons("redirect").await, ["", "passed on before", ""]);
+    // Nothing is left of what has been passed on before.
+    let discarded = Query { kinds: vec![EventKind::Discarded], ..Query::default() };
+    assert_eq!(world.host.events(&discarded).await.len(), 1);
     // Another message from a sender who gives all messages the same Message-ID.
     world.taken("joe@far.test", &[ANN], &letter("one", "another")).await;
     let got = world.peer.wait_for(3).await;
@@ -168,6 +173,16 @@ async fn an_address_that_is_nobodys_keeps_the_message() {
     world.host.stop().await;
 }
 
+/// It came back to her, and was refused as a mail loop.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_passed_on_to_another_address_of_the_owner_is_kept() {
+    let world = World::new("").await;
+    activate(&world.host, ANN, &format!("redirect \"{SALES}\";"));
+    world.taken(EVE, &[ANN], &letter("back", "back")).await;
+    assert_eq!((world.inbox(ANN).await, world.reasons("redirect").await.len()), (1, 0));
+    world.host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_sender_is_answered_once_in_a_while() {
     let world = World::new("").await;
@@ -188,9 +203,13 @@ async fn each_sender_is_answered_once_in_a_while() {
     {
         world.taken(&format!("other{n}@elsewhere.test"), &[ANN], &from(extra)).await;
     }
+    // Nor the owner, who writes from another address of hers.
+    let reply = world.host.lmtp().await.deliver(SALES, &[ANN], &letter("own", "own")).await;
+    assert_eq!(reply.code, 250, "{}", reply.text());
     let blind = letter("blind", "blind").replace("To: ann@example.test", "To: undisclosed-recipients:;");
     world.taken("blind@elsewhere.test", &[ANN], &blind).await;
-    assert_eq!(world.inbox(ANN).await, 7);
+    assert_eq!(world.inbox(ANN).await, 8);
+    assert_eq!(world.reasons("vacation").await, ["", "not done: this sender has been answered"]);
     let World { host, peer } = world;
     let world = World { host: host.restart().await, peer };
     world.taken(EVE, &[ANN], &letter("three", "third")).await;

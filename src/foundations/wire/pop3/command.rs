@@ -170,7 +170,9 @@ fn top(argument: &[u8]) -> Result<Command, BadCommand> {
     let mut words = argument.split(|b| *b == b' ').filter(|word| !word.is_empty());
     let (Some(message), Some(lines), None) = (words.next(), words.next(), words.next()) else { return Err(wanted) };
     let number_of = number(message).and_then(Number::new).ok_or(wanted)?;
-    Ok(Command::Top { number: number_of, lines: number(lines).ok_or(wanted)? })
+    // RFC 1939 §7: more than there are means all of them, however many.
+    let too_many = || lines.iter().all(u8::is_ascii_digit).then_some(u32::MAX);
+    Ok(Command::Top { number: number_of, lines: number(lines).or_else(too_many).ok_or(wanted)? })
 }
 
 /// ```text
@@ -209,6 +211,7 @@ mod tests {
             ("UIDL 4294967295", Command::Uidl(Some(n(u32::MAX)))),
             ("RETR  1 ", Command::Retr(n(1))),
             ("TOP 1 0", Command::Top { number: n(1), lines: 0 }),
+            ("TOP 1 99999999999", Command::Top { number: n(1), lines: u32::MAX }),
             ("USER ann@example.test", Command::User("ann@example.test".to_owned())),
             ("PASS  a b ", Command::Pass(Secret::new(" a b ".to_owned()))),
             ("AUTH", Command::AuthList),
@@ -238,6 +241,7 @@ mod tests {
             "RETR 4294967296",
             "RETR 1 2",
             "TOP 1",
+            "TOP 1 -1",
             "TOP 1 2 3",
             "USER ",
             "PASS",

@@ -69,12 +69,14 @@ impl Driver<'_> {
     }
 
     async fn put(&self, account: &Address, name: ScriptName, source: Vec<u8>) -> Fulfilled {
+        // RFC 5804 §2.6: the code for a quota, even where the size is a mistake, too.
+        let (wanted, size) = (name.clone(), source.len() as u64);
+        self.room.needs.scripts.job(account, move |home| home.has_space(&wanted, size)).await?;
         let (source, compiled) = self.compile(source).await?;
         let compiled = match compiled {
             Ok(compiled) => compiled,
             Err(mistakes) => return alone(Reply::no(answers::lines(&mistakes))),
         };
-        let size = source.len();
         let put = name.clone();
         self.room.needs.scripts.job(account, move |home| home.put(&put, &source)).await?;
         self.changed("stored", Some(&name), |event| event.with("size", size));

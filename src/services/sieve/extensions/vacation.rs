@@ -117,12 +117,13 @@ impl Answer {
                 None => "Automated reply".to_owned(),
             },
         };
-        // RFC 5230 §4.7: without a handle the arguments tell one reply from another; the subject only if it was given.
+        // RFC 5230 §4.2: without a handle the arguments tell one reply from another; subject and author only if they were given.
         let handle = match &self.handle {
             Some(handle) => fingerprint(&[b"handle", handle.get(run)?.as_bytes()]),
             None => {
-                let given = if self.subject.is_some() { subject.as_str() } else { "" };
-                fingerprint(&[reason.as_bytes(), given.as_bytes(), from.1.key().as_bytes(), &[u8::from(self.is_mime)]])
+                let subject = if self.subject.is_some() { subject.as_str() } else { "" };
+                let author = if self.from.is_some() { from.1.key() } else { String::new() };
+                fingerprint(&[reason.as_bytes(), subject.as_bytes(), author.as_bytes(), &[u8::from(self.is_mime)]])
             }
         };
         let copy = match &self.fcc {

@@ -238,12 +238,14 @@ impl Run<'_, '_> {
                 // RFC 5228 §2.10.6: earlier decisions are discarded, so that nothing is done by halves, and the message is kept.
                 self.actions.clear();
                 self.remember.clear();
-                let message = self.situation.message.clone();
+                self.content = Content::of(self.situation.message);
+                let message = self.content.message();
                 self.actions.push(Action::Keep { flags: Vec::new(), implicit: true, message });
                 Some(Failure { line: self.line, text })
             }
         };
-        if self.actions.is_empty() {
+        // Answers and notifications leave nothing of it behind.
+        if self.actions.iter().all(|action| matches!(action, Action::Notify(_) | Action::Vacation(_))) {
             self.actions.push(Action::Discard);
         }
         let message = self.content.message();
