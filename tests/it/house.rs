@@ -286,6 +286,29 @@ fn documents_name_what_there_is() {
     assert!(wrong.is_empty(), "these are not there: {wrong:#?}");
 }
 
+/// Programs read them.
+#[test]
+fn details_of_events_are_described() {
+    let described = text(Path::new("docs/events.md"));
+    let mut missing = Vec::new();
+    for file in files("src", "rs") {
+        let code = code(&file);
+        // The problems that the webmail answers with have details, too.
+        if !code.contains("EventKind::") || file.starts_with("src/protocols/web/webmail") {
+            continue;
+        }
+        for call in [".with(\"", ".with_known(\""] {
+            for rest in code.split(call).skip(1) {
+                let name = rest.split('"').next().unwrap_or_default();
+                if !described.contains(&format!("`{name}`")) {
+                    missing.push(format!("{}: {name}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "docs/events.md does not describe these: {missing:?}");
+}
+
 #[test]
 fn links_of_documents_lead_somewhere() {
     let at_the_root = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];

@@ -2,7 +2,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown};
 use std::path::Path;
 
 use rustix::fs::{Gid, Timespec, Timestamps, Uid};
@@ -10,7 +11,7 @@ use rustix::fs::{Gid, Timespec, Timestamps, Uid};
 use super::{Error, at, is_directory, sync_directory};
 
 /// Owner of new files.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner(Option<(u32, u32)>);
 
 impl Owner {
@@ -35,6 +36,18 @@ impl Owner {
         Ok(Self(is_other.then_some((metadata.uid(), metadata.gid()))))
     }
 
+    /// The same for an open directory.
+    ///
+    /// # Errors
+    /// The directory cannot be looked at.
+    pub fn of_open(directory: BorrowedFd<'_>) -> io::Result<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(Self::SELF);
+        }
+        let found = rustix::fs::fstat(directory)?;
+        Ok(Self((found.st_uid != 0).then_some((found.st_uid, found.st_gid))))
+    }
+
     /// Gives an existing file to the owner.
     ///
     /// # Errors
@@ -47,9 +60,24 @@ impl Owner {
         self.give(&file).map_err(at("change the owner of", path))
     }
 
-    fn give(self, file: &File) -> io::Result<()> {
+    /// The same for an open file or directory.
+    ///
+    /// # Errors
+    /// It cannot be given.
+    pub fn give(self, file: impl AsFd) -> io::Result<()> {
         match self.0 {
             Some((user, group)) => Ok(rustix::fs::fchown(file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?),
+            None => Ok(()),
+        }
+    }
+
+    /// The same for a symbolic link itself.
+    ///
+    /// # Errors
+    /// It cannot be given.
+    pub fn give_link(self, path: &Path) -> Result<(), Error> {
+        match self.0 {
+            Some((user, group)) => lchown(path, Some(user), Some(group)).map_err(at("change the owner of", path)),
             None => Ok(()),
         }
     }

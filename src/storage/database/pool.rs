@@ -1,6 +1,7 @@
 //! The pools, and calls outside a transaction.
 
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::str::FromStr;
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use super::engine::{self, Answer, Want};
 use super::migrate::take_file_turn;
 use super::{DatabaseSettings, DatabaseUrl, Dialect, Error, Row, Sql, Val};
+use crate::foundations::files::Owner;
 
 /// A connection used within this time is handed out without testing it.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
@@ -304,12 +306,11 @@ async fn open_sqlite(url: &DatabaseUrl, settings: &DatabaseSettings) -> Result<P
 fn explained(error: Error, url: &DatabaseUrl) -> Error {
     let is_vague = matches!(error, Error::Unavailable(_) | Error::ReadOnly(_));
     let Some(path) = url.path().filter(|_| is_vague) else { return error };
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let wanted = Access::READ_OK | Access::WRITE_OK;
     let because = if path.is_dir() {
         Some(io::ErrorKind::IsADirectory.into())
     } else {
-        [&*path, directory].into_iter().find_map(|path| access(path, wanted).err()).map(io::Error::from)
+        [&*path, directory_of(&path)].into_iter().find_map(|path| access(path, wanted).err()).map(io::Error::from)
     };
     match because {
         Some(because) => Error::File { path: path.display().to_string(), because },
@@ -317,11 +318,17 @@ fn explained(error: Error, url: &DatabaseUrl) -> Error {
     }
 }
 
-/// Password hashes live in the file: nobody but the owner may read it. SQLite gives its log the same mode.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Password hashes live in the file: nobody but the owner, that of the directory, may read it. SQLite gives its log the same
+/// mode and owner.
 fn create_private(path: &Path) -> io::Result<()> {
     match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
-        _ => Ok(()),
+        Ok(file) => Owner::of_open(std::fs::File::open(directory_of(path))?.as_fd())?.give(file),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(e),
     }
 }
 
@@ -372,9 +379,27 @@ fn open_postgres(url: &DatabaseUrl, password: Option<&str>, settings: &DatabaseS
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt as _, chown};
     use std::path::PathBuf;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_root_creates_belongs_to_the_owner_of_the_directory() {
+        let place = tempfile::tempdir().unwrap();
+        // Only root may give files away.
+        if chown(place.path(), Some(1001), Some(1001)).is_err() {
+            return;
+        }
+        let path = place.path().join("postrider.sqlite");
+        let database = Database::connect(&DatabaseUrl::sqlite(&path), &DatabaseSettings::default()).await.unwrap();
+        database.migrate().await.unwrap();
+        for entry in std::fs::read_dir(place.path()).unwrap() {
+            let entry = entry.unwrap();
+            let metadata = entry.metadata().unwrap();
+            assert_eq!((metadata.uid(), metadata.gid()), (1001, 1001), "{}", entry.path().display());
+        }
+    }
 
     #[tokio::test]
     async fn a_file_that_cannot_be_had_is_told_with_what_to_do() {

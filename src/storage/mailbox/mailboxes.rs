@@ -16,6 +16,7 @@ use super::watch::Watcher;
 use super::{Error, FolderName, MailboxSettings, Usage, User};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, Uptime};
+use crate::foundations::files::Owner;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::storage::cluster::{Membership, Tenure};
@@ -323,6 +324,8 @@ fn take_lock(root: &Path, operation: FlockOperation) -> Result<OwnedFd, Error> {
     let failed = |error: rustix::io::Errno| Error::io(format!("cannot lock `{}`", path.display()), error);
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
     let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    let given = Owner::of(root)?.give(&file);
+    given.map_err(|error| Error::io(format!("cannot change the owner of `{}`", path.display()), error))?;
     match rustix::fs::flock(&file, operation) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Busy(root.display().to_string())),

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::maildir::small::{self, read_at};
+use crate::foundations::files::Owner;
 
 /// The file's name.
 pub(super) const NAME: &str = "postrider.cache";
@@ -307,6 +308,7 @@ fn open(folder: BorrowedFd<'_>, stamp: Stamp) -> io::Result<OwnedFd> {
     let header = header(stamp);
     if read_at(file.as_fd(), 0, header.len())? != header {
         rustix::fs::ftruncate(&file, 0)?;
+        Owner::of_open(folder)?.give(&file)?;
         small::write_all(file.as_fd(), &[&header])?;
     }
     Ok(file)

@@ -339,6 +339,7 @@ impl Home {
         let _ = fs::remove_file(&new);
         let target = Path::new(DIRECTORY).join(name.file());
         symlink(target, &new).map_err(|source| files::Error { verb: "create", path: new.clone(), source })?;
+        self.owner()?.give_link(&new)?;
         Ok(files::rename_durable(&new, &link)?)
     }
 
@@ -368,6 +369,8 @@ const MODE: u32 = 0o600;
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
     use crate::foundations::address::Address;
     use crate::foundations::settings::{ByteSize, Live};
@@ -447,6 +450,19 @@ mod tests {
         fs::write(world.path(".dovecot.sieve"), "discard;").unwrap();
         home.activate(None).unwrap();
         assert_eq!(home.read(&name("dovecot.orig.2")).unwrap(), b"discard;");
+    }
+
+    #[test]
+    fn the_link_belongs_to_the_owner_of_the_mail() {
+        let world = World::new(ScriptSettings::default());
+        // Only root may give files away.
+        if std::os::unix::fs::chown(world.directory.path(), Some(1001), Some(1001)).is_err() {
+            return;
+        }
+        let home = world.home();
+        home.put(&name("main"), b"keep;").unwrap();
+        home.activate(Some(&name("main"))).unwrap();
+        assert_eq!(fs::symlink_metadata(world.path(".dovecot.sieve")).unwrap().uid(), 1001);
     }
 
     #[test]

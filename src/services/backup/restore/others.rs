@@ -110,7 +110,10 @@ impl Restoring<'_> {
     fn put(&self, path: &Path, file: &FileRecord, wanted: &Wanted<'_>) -> Result<Restored, Error> {
         self.owner.make_directory(path.parent().unwrap_or(path))?;
         match wanted {
-            Wanted::Link(target) => std::os::unix::fs::symlink(target, path).map_err(at("create", path))?,
+            Wanted::Link(target) => {
+                std::os::unix::fs::symlink(target, path).map_err(at("create", path))?;
+                self.owner.give_link(path)?;
+            }
             Wanted::Octets(content) => self.owner.write_new(path, content, file.mode, file.changed)?,
         }
         Ok(Restored { files: 1, ..Restored::default() })

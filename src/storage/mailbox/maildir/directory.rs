@@ -12,6 +12,7 @@ use super::ground::Ground;
 use super::small;
 use super::uid_file::{self, UidFile};
 use crate::foundations::clock::Timestamp;
+use crate::foundations::files::Owner;
 use crate::storage::cluster::Tenure;
 
 /// The three directories of one folder; `tmp/` is reached through the root.
@@ -117,7 +118,8 @@ impl Directories {
         if kind == FolderKind::Below {
             // Maildir++: tells delivery programs that the quota's maildirsize lies one level up.
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
-            rustix::fs::openat(&root, "maildirfolder", flags, Mode::RUSR | Mode::WUSR)?;
+            let file = rustix::fs::openat(&root, "maildirfolder", flags, Mode::RUSR | Mode::WUSR)?;
+            Owner::of_open(root.as_fd())?.give(file)?;
         }
         let identity = identity.map(|identity| identity.write_unsynced(root.as_fd())).transpose()?;
         make(root.as_fd(), "cur")?;
@@ -165,7 +167,9 @@ impl Directories {
             }
             other => other?,
         };
-        let written = small::write_all(file.as_fd(), pieces)
+        let written = Owner::of_open(self.root())
+            .and_then(|owner| owner.give(&file))
+            .and_then(|()| small::write_all(file.as_fd(), pieces))
             .and_then(|()| Ok(rustix::fs::futimens(&file, &timestamps(date))?))
             .and_then(|()| Ok(rustix::fs::fdatasync(&file)?));
         if written.is_err() {
@@ -290,10 +294,17 @@ pub fn mtime(directory: BorrowedFd<'_>) -> io::Result<i64> {
     Ok(stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
 }
 
-/// Makes a directory that only its owner can enter; an existing one is no error. Returns whether it was missing.
+/// Makes a directory that only its owner can enter, who is that of the one above it; an existing one is no error. Returns
+/// whether it was missing.
 pub fn make(parent: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
     match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
-        Ok(()) => Ok(true),
+        Ok(()) => {
+            let owner = Owner::of_open(parent)?;
+            if owner != Owner::SELF {
+                owner.give(rustix::fs::openat(parent, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?)?;
+            }
+            Ok(true)
+        }
         Err(rustix::io::Errno::EXIST) => Ok(false),
         Err(error) => Err(error.into()),
     }

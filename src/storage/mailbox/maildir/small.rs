@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt as _;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
+use crate::foundations::files::Owner;
+
 /// Largest small file that is read.
 const MOST: u64 = 64 << 20;
 
@@ -167,6 +169,8 @@ fn write_new(directory: BorrowedFd<'_>, name: &str, content: &[u8], sync: Sync) 
 pub fn write_unsynced(directory: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?;
+    // A command that root runs while no server is running leaves nothing that the server cannot open.
+    Owner::of_open(directory)?.give(&file)?;
     write_all(file.as_fd(), &[content])?;
     Ok(file)
 }

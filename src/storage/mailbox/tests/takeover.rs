@@ -1,5 +1,7 @@
 //! Taking mail over from Dovecot, and giving it back.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use super::*;
 
 fn write(path: &Path, name: &str, content: &str) {
@@ -52,6 +54,37 @@ async fn uids_keywords_and_subscriptions_are_kept() {
     let list = std::fs::read_to_string(store.path().join("dovecot-uidlist")).unwrap();
     assert!(list.starts_with("3 V1690000000 N"), "{list}");
     assert!(list.contains("17 :1700000001.M1P1.h,U=17,S=6,W=8\n"), "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_root_writes_belongs_to_the_owner_of_the_mail() {
+    let root = tempfile::tempdir().unwrap();
+    // Only root may give files away.
+    if std::os::unix::fs::chown(root.path(), Some(1001), Some(1001)).is_err() {
+        return;
+    }
+    let store = Store::open(root).await;
+    store.append_flagged("INBOX", "1234567", Flags::NONE, &["$Work"]).await;
+    store.user.create(&name("Lists/Rust")).await.unwrap();
+    {
+        let view = store.view("INBOX").await;
+        let mut summaries = view.summaries(vec![uid(1)]);
+        assert!(summaries.next().await.is_some());
+    }
+    store.user.write_uidlists().await.unwrap();
+    let store = store.restart().await;
+    for file in ["dovecot-uidlist", "postrider-uid", "postrider.index", ".Lists.Rust/maildirfolder"] {
+        assert!(store.path().join(file).exists(), "{file}");
+    }
+    let mut waiting = vec![store.root.path().to_owned()];
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = std::fs::symlink_metadata(&path).unwrap();
+            assert_eq!((metadata.uid(), metadata.gid()), (1001, 1001), "{}", path.display());
+            waiting.extend(metadata.is_dir().then_some(path));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
