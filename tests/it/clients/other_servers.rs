@@ -38,16 +38,17 @@ async fn scripted(tasks: &Tasks, mut untagged: impl FnMut(&str) -> String + Send
     port
 }
 
-/// A server that lists three messages and returns one: the second has no content, the third is omitted.
+/// A server that lists four messages and returns one: the second has no content, the third is omitted, the fourth is empty.
 fn withholds(command: &str) -> String {
     match command.to_ascii_uppercase() {
         command if command.starts_with("LIST") => "* LIST () \"/\" INBOX\r\n".to_owned(),
         command if command.starts_with("EXAMINE") => "* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9] x\r\n".to_owned(),
         command if command.contains("RFC822.SIZE") => {
-            (1..=3).map(|uid| format!("* {uid} FETCH (UID {uid} FLAGS () RFC822.SIZE 14)\r\n")).collect()
+            (1..=4).map(|uid| format!("* {uid} FETCH (UID {uid} FLAGS () RFC822.SIZE 14)\r\n")).collect()
         }
         command if command.contains("BODY.PEEK[]") => {
-            "* 1 FETCH (UID 1 BODY[] {14}\r\nSubject: 1\r\n\r\n)\r\n* 2 FETCH (UID 2 BODY[] NIL)\r\n".to_owned()
+            "* 1 FETCH (UID 1 BODY[] {14}\r\nSubject: 1\r\n\r\n)\r\n* 2 FETCH (UID 2 BODY[] NIL)\r\n* 4 FETCH (UID 4 BODY[] {0}\r\n)\r\n"
+                .to_owned()
         }
         _ => String::new(),
     }
@@ -64,7 +65,7 @@ async fn what_a_server_lists_but_does_not_give_is_told() {
     arguments.extend(["--password-file", &password, "--user", USER]);
     let moved = postrider(&host, &arguments).await;
     assert_eq!(counts(&moved), (1, 0));
-    assert_eq!(moved[0]["folders"][0]["withheld"], 2, "{moved}");
+    assert_eq!(moved[0]["folders"][0]["withheld"], 3, "{moved}");
     assert_eq!(host.imap(USER).await.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
     host.stop().await;
 }

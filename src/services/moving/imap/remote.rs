@@ -325,8 +325,10 @@ impl Remote {
         let each = |response: Response| {
             let Some(items) = fetched(response, &server)? else { return Ok(()) };
             let uid = item(&items, "UID").and_then(Value::number);
-            // NIL, or nothing: expunged meanwhile.
-            if let (Some(uid), Some(Value::Text(content))) = (uid, item(&items, "BODY[]")) {
+            // NIL, or nothing: expunged meanwhile. Without even a header it is no message: the server has lost its content.
+            if let (Some(uid), Some(Value::Text(content))) = (uid, item(&items, "BODY[]"))
+                && !content.is_empty()
+            {
                 contents.push((uid, content.clone()));
             }
             Ok(())
