@@ -139,7 +139,7 @@ async fn folders_of_thunderbird_and_apple_mail_keep_their_names() {
         ("Letters.mbox/mbox", one(4)),
         ("Letters.mbox/table_of_contents", "\0\0".to_owned()),
         ("Letters.mbox/Old.mbox/mbox", one(5)),
-        ("Export.mbox", one(6)),
+        ("Export.mbox", format!("\n{}", one(6))),
     ] {
         let path = place.path().join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
