@@ -22,6 +22,22 @@ fn reads_fields() {
 }
 
 #[test]
+fn reads_encoded_words_as_they_are_shown() {
+    for (word, shown) in [
+        ("=?utf-8?B?YnV5IG5vdyE?=", "buy now!"),
+        ("b=?utf-8?Q?uy_now?=!", "buy now!"),
+        ("=?utf-8?Q?buy now?=!", "buy now!"),
+        ("=?utf-8?Q?bu?=\r\n =?utf-8?B?eSBub3ch?=", "buy now!"),
+        ("=?utf-16le?B?YgB1AHkA?= now!", "buy now!"),
+    ] {
+        let message = format!("Subject: {word}\r\n\r\nx\r\n");
+        assert_eq!(View::new(message.as_bytes(), &limits()).value("Subject"), shown, "{word}");
+    }
+    let message = b"From: Pay=?utf-8?Q?Pal?= <a@b.test>\r\n\r\nx\r\n";
+    assert_eq!(View::new(message, &limits()).field("From").unwrap().display_name(), "PayPal");
+}
+
+#[test]
 fn folds_paragraphs() {
     assert_eq!(body("Subject: s\r\n\r\none\r\n  two\r\n\r\n\r\nthree\r\n"), "s\none two\nthree\n");
 }
