@@ -219,6 +219,7 @@ fn html_is_read_as_browsers_read_it() {
         format!("<a {many} href='http://evil.test/'>buy</a>"),
         format!("<textarea>buy</textarea>{}", LINK.replace("buy", "")),
         format!("{}<xmp>buy", LINK.replace("buy", "")),
+        format!("b\0uy{}", LINK.replace("buy", "")),
     ] {
         let message = format!("Content-Type: text/html\r\n\r\n{html}");
         let view = View::new(message.as_bytes(), &limits());
@@ -294,6 +295,10 @@ fn links_lead_where_browsers_go() {
         ("<a href='https:///evil.test/x'>", "https://evil.test/x"),
         ("<a href='\\\\evil.test/x'>", "\\\\evil.test/x"),
         ("<base href='http://evil.test/x'><a href=y>", "http://evil.test/x"),
+        ("<svg><a xlink:href='http://evil.test/x'>", "http://evil.test/x"),
+        ("<a xlink:href='http://z.test/'>http://evil.test/x</a>", "http://evil.test/x"),
+        ("<form action='http://z.test/'><button formaction='http://evil.test/x'>", "http://evil.test/x"),
+        ("<input type=image src='http://z.test/' formaction='http://evil.test/x'>", "http://evil.test/x"),
         ("<p>see http://evil.test/x</p>", "http://evil.test/x"),
         ("<p>see http://ev<b>il.test/x</b></p>", "http://evil.test/x"),
         ("<td>x<a href=mailto:x@y.test>http://z.test/</a>http://evil.test/x", "http://evil.test/x"),
