@@ -163,15 +163,20 @@ pub(super) async fn mbox(
     existing(&user, context).await?;
     let (mover, places) = (mover(how, context)?, Places::of(&context.config()?.mailbox));
     let (now, mut folders) = (SystemClock.now(), Vec::<FolderMoved>::new());
-    moving::mboxes(path, folder.as_ref(), mover.largest, |file, mut reading, sorting| {
+    let read = moving::mboxes(path, folder.as_ref(), mover.largest, |file, mut reading, sorting| {
         let sort = Sort { sorting, places: &places, now };
         for moved in mover.mbox(&user, (file, &mut reading), &sort)? {
             progress(&user, &moved);
             folders.push(moved);
         }
         Ok(())
-    })?;
-    report(&[UserMoved::of(user, folders, how.dry_run)], how.dry_run, context).await
+    });
+    let moved = [UserMoved::of(user, folders, how.dry_run)];
+    if let Err(error) = read {
+        note_usage(&moved, context).await;
+        return Err(error.into());
+    }
+    report(&moved, how.dry_run, context).await
 }
 
 async fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {

@@ -7,22 +7,29 @@ pub use reader::{Messages, Wrapped};
 /// The messages in a file: for an mbox, each with the line before it; otherwise the file itself as one message. An
 /// empty file has none.
 pub fn messages(octets: &[u8]) -> Vec<&[u8]> {
-    if !is_mbox(octets) {
-        return if octets.is_empty() { vec![] } else { vec![octets] };
+    let mut rest = octets.trim_ascii_start();
+    // Reading from memory cannot fail.
+    let Ok(Some(mut reader)) = Messages::begin(rest, 0) else { return vec![octets] };
+    let mut found = Vec::new();
+    while let Ok(Some(message)) = reader.read() {
+        let size = usize::try_from(message.size).unwrap_or(rest.len());
+        let (message, behind) = rest.split_at(size.min(rest.len()));
+        found.push(message);
+        rest = behind;
     }
-    // Some programs never write dates. Newer versions of Thunderbird write nothing at all after `From`, even into files
-    // that older versions began with dates.
-    let undated = !is_separator(octets);
-    let mut starts = vec![0];
-    // After an empty line; programs on Windows end it with CRLF.
-    let behind_empty = |at: &usize| octets[..*at].ends_with(b"\n\n") || octets[..*at].ends_with(b"\n\r\n");
-    let candidates = memchr::memmem::find_iter(octets, b"\nFrom ").map(|at| at + 1);
-    starts.extend(candidates.filter(behind_empty).filter(|at| {
-        let behind = &octets[*at..];
-        is_separator(behind) || (undated || is_bare(behind)) && is_undated_separator(behind)
-    }));
-    starts.push(octets.len());
-    starts.windows(2).map(|w| &octets[w[0]..w[1]]).filter(|message| !message.is_empty()).collect()
+    found
+}
+
+/// Whether a message begins here. The line before should be empty, and the date as usual; where a program leaves one of them out, a
+/// header has to follow. Programs that never write dates are `undated`; newer versions of Thunderbird write nothing at all after
+/// `From`, even into files that older versions began with dates.
+fn begins(octets: &[u8], behind_empty: bool, undated: bool) -> bool {
+    let (is_dated, has_header) = (separator_date(octets).is_some(), is_undated_separator(octets));
+    match behind_empty {
+        true => is_dated || has_header && (undated || is_bare(octets) || is_separator(octets)),
+        // In a text, such a line is only in another mbox that somebody has pasted.
+        false => is_dated && has_header,
+    }
 }
 
 /// Whether a file begins as an mbox does.
@@ -132,6 +139,25 @@ mod tests {
             b"X-Mozilla-Status: 0000\r\n\r\nz\r\n",
         ];
         assert_eq!(contents, wanted);
+    }
+
+    #[test]
+    fn a_sentence_with_a_time_begins_no_message() {
+        let mbox = b"From a@b Mon Nov 23 04:00:00 2026\nSubject: 1\n\nx\n\nFrom 12:30:15 on nothing worked:\nsee the log.\n\nFrom a@b 23.11.2026 05:00:00\nSubject: 2\n\ny\n";
+        let contents: Vec<_> = messages(mbox).into_iter().map(unwrap).collect();
+        let wanted: [&[u8]; 2] =
+            [b"Subject: 1\n\nx\n\nFrom 12:30:15 on nothing worked:\nsee the log.\n", b"Subject: 2\n\ny\n"];
+        assert_eq!(contents, wanted);
+    }
+
+    #[test]
+    fn empty_lines_may_be_before_the_first_message_and_none_between_messages() {
+        let mbox = b"\r\n\nFrom a@b Mon Nov 23 04:00:00 2026\nSubject: 1\n\nx\nFrom a@b Mon Nov 23 05:00:00 2026\nSubject: 2\n\ny\nFrom a@b Mon Nov 23 06:00:00 2026\nis only text\n";
+        let contents: Vec<_> = messages(mbox).into_iter().map(unwrap).collect();
+        let wanted: [&[u8]; 2] =
+            [b"Subject: 1\n\nx\n", b"Subject: 2\n\ny\nFrom a@b Mon Nov 23 06:00:00 2026\nis only text\n"];
+        assert_eq!(contents, wanted);
+        assert_eq!(messages(b"\nSubject: 1\n\nx\n"), [b"\nSubject: 1\n\nx\n"]);
     }
 
     #[test]

@@ -115,20 +115,34 @@ impl Digest {
             return Ok(());
         }
         let rows = usize::try_from(settings.rows.max(1)).unwrap_or(usize::MAX);
-        let mut notes = self.0.notes.of(account, before, settings.rows.max(1).saturating_add(1)).await?;
-        let more = notes.len() > rows;
-        notes.truncate(rows);
-        let mut kept = Vec::with_capacity(notes.len());
-        for note in notes {
-            if self.is_kept(&note).await? {
-                kept.push(note);
-            }
-        }
+        let mut kept = self.kept(account, before, settings.rows.max(1).saturating_add(1)).await?;
+        let more = kept.len() > rows;
+        kept.truncate(rows);
         // An account's key is its address.
         if let (false, Ok(to)) = (kept.is_empty(), account.parse::<Address>()) {
             self.send(&to, &kept, more, settings).await.map_err(|refusal| Error::Queue(to, refusal))?;
         }
         Ok(self.0.notes.settle(account, before).await?)
+    }
+
+    /// The oldest messages that are still where they were put: at least as many as wanted, if there are. Those that were released or
+    /// deleted take nobody's place.
+    async fn kept(&self, account: &str, before: Timestamp, wanted: u32) -> Result<Vec<Note>, Error> {
+        let mut limit = wanted;
+        loop {
+            let notes = self.0.notes.of(account, before, limit).await?;
+            let is_all = notes.len() < usize::try_from(limit).unwrap_or(usize::MAX);
+            let mut kept = Vec::with_capacity(notes.len());
+            for note in notes {
+                if self.is_kept(&note).await? {
+                    kept.push(note);
+                }
+            }
+            if is_all || kept.len() >= usize::try_from(wanted).unwrap_or(usize::MAX) {
+                return Ok(kept);
+            }
+            limit = limit.saturating_mul(2);
+        }
     }
 
     /// Whether a message is still where it was put. What lies in a folder is its owner's business.

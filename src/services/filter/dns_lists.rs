@@ -1,5 +1,6 @@
 //! DNS lists: what others think of the client's address and of domains in the message (RFC 5782).
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -38,11 +39,17 @@ pub async fn ask(
     let answers = join_all(questions.map(|(list, shown, label)| async move {
         let name = format!("{label}.{}", list.zone.trim_matches('.'));
         let answer = timeout(patience, resolver.a(&name)).await.ok()?.ok()?;
-        weigh(list, &answer.records).map(|weight| (list, shown, weight))
+        Some((list, shown, answer.records))
     }))
     .await;
-    let mut signals: Vec<Signal> = Vec::new();
-    for (list, shown, weight) in answers.into_iter().flatten() {
+    let (mut signals, mut refusing): (Vec<Signal>, HashSet<&str>) = (Vec::new(), HashSet::new());
+    for (list, shown, records) in answers.into_iter().flatten() {
+        if let Some(answer) = records.iter().find(|answer| is_refusal(list, **answer))
+            && refusing.insert(&list.zone)
+        {
+            log::warn!(zone:% = list.zone, answer:% = answer; "filter: the DNS list refuses to answer; query it through your own name server");
+        }
+        let Some(weight) = weigh(list, &records) else { continue };
         let signal = Signal::new(signal_name(list), weight, format!("`{shown}` is listed by {}", list.zone));
         // If several domains are on one list, the worst counts.
         match signals.iter_mut().find(|s| s.name == signal.name) {
@@ -60,7 +67,7 @@ pub async fn silence(resolver: &dyn Resolver, list: &DnsListSettings, client: Ip
         return None;
     }
     match resolver.a(&format!("{}.{}", reversed(client), list.zone.trim_matches('.'))).await {
-        Ok(answer) => answer.records.iter().find(|answer| is_refusal(**answer)).map(|answer| {
+        Ok(answer) => answer.records.iter().find(|answer| is_refusal(list, **answer)).map(|answer| {
             format!("it refuses to answer ({answer}), as lists do for public resolvers and too many queries")
         }),
         Err(error) if error.is_absence() => None,
@@ -68,9 +75,11 @@ pub async fn silence(resolver: &dyn Resolver, list: &DnsListSettings, client: Ip
     }
 }
 
-/// 127.255.255.0/24 means that the list refuses to answer us (too many questions, a public resolver).
-fn is_refusal(answer: Ipv4Addr) -> bool {
-    answer.octets().starts_with(&[127, 255, 255])
+/// Whether the list refuses to answer us (too many questions, a public resolver): most answer 127.255.255.0/24 then, URIBL and SURBL
+/// 127.0.0.1, which is a hit only where the settings say so.
+fn is_refusal(list: &DnsListSettings, answer: Ipv4Addr) -> bool {
+    let is_unknown = answer == Ipv4Addr::LOCALHOST && !list.answers.contains_key(&answer.to_string());
+    is_unknown || answer.octets().starts_with(&[127, 255, 255])
 }
 
 /// The total weight of a list's answers; `None` when they are no hit.
@@ -78,11 +87,7 @@ fn weigh(list: &DnsListSettings, answers: &[Ipv4Addr]) -> Option<f64> {
     let mut heaviest: Option<f64> = None;
     for answer in answers {
         // Answers outside 127.0.0.0/8 come from an abandoned zone or a lying resolver.
-        if !answer.is_loopback() {
-            continue;
-        }
-        if is_refusal(*answer) {
-            log::warn!(zone:% = list.zone, answer:% = answer; "filter: the DNS list refuses to answer; query it through your own name server");
+        if !answer.is_loopback() || is_refusal(list, *answer) {
             continue;
         }
         let weight = list.answers.get(&answer.to_string()).copied().unwrap_or(list.weight);
@@ -195,7 +200,7 @@ mod tests {
     async fn answers_have_meanings() {
         let resolver = ZoneResolver::new();
         resolver
-            .add("7.100.51.198.bl.test A 127.0.0.2\n7.100.51.198.bl.test A 127.0.0.4\n7.100.51.198.full.test A 127.255.255.254\n7.100.51.198.dead.test A 192.0.2.1\n7.100.51.198.good.test A 127.0.0.3\nevil.test.dbl.test A 127.0.1.2\n7.100.51.198.down.test FAIL\n7.100.51.198.mute.test SILENT")
+            .add("7.100.51.198.bl.test A 127.0.0.2\n7.100.51.198.bl.test A 127.0.0.4\n7.100.51.198.full.test A 127.255.255.254\n7.100.51.198.dead.test A 192.0.2.1\n7.100.51.198.busy.test A 127.0.0.1\n7.100.51.198.white.test A 127.0.0.1\n7.100.51.198.good.test A 127.0.0.3\nevil.test.dbl.test A 127.0.1.2\n7.100.51.198.down.test FAIL\n7.100.51.198.mute.test SILENT")
             .unwrap();
         let list = |zone: &str, about, weight, answers: &[(&str, f64)]| DnsListSettings {
             zone: zone.to_owned(),
@@ -207,6 +212,8 @@ mod tests {
             list("bl.test", ListSubject::Client, 1.0, &[("127.0.0.4", 3.0)]),
             list("full.test", ListSubject::Client, 9.0, &[]),
             list("dead.test", ListSubject::Client, 9.0, &[]),
+            list("busy.test", ListSubject::Client, 9.0, &[]),
+            list("white.test", ListSubject::Client, 9.0, &[("127.0.0.1", -1.0)]),
             list("down.test", ListSubject::Client, 9.0, &[]),
             list("mute.test", ListSubject::Client, 9.0, &[]),
             list("good.test", ListSubject::Client, -1.5, &[]),
@@ -218,7 +225,12 @@ mod tests {
         found.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(
             found,
-            [("RCVD_IN_BL_TEST".into(), 3.0), ("RCVD_IN_GOOD_TEST".into(), -1.5), ("URIBL_DBL_TEST".into(), 2.5)]
+            [
+                ("RCVD_IN_BL_TEST".into(), 3.0),
+                ("RCVD_IN_GOOD_TEST".into(), -1.5),
+                ("RCVD_IN_WHITE_TEST".into(), -1.0),
+                ("URIBL_DBL_TEST".into(), 2.5)
+            ]
         );
         // The reason names the one that counts.
         resolver.add("worse.test.dbl.test A 127.0.1.3").unwrap();

@@ -198,6 +198,7 @@ crate::settings! {
         /// Weight of being listed; negative for lists of good senders.
         pub weight: f64 = 2.0,
         /// Other weights for particular answers, by address, such as `"127.0.0.4" = 3.0`. An answer of weight 0 is no hit.
+        /// `127.0.0.1` means a refusal to answer, as from URIBL, unless it is among them.
         pub answers: BTreeMap<String, f64> = BTreeMap::new(),
     }
 }

@@ -59,7 +59,7 @@ impl Lessons {
             return;
         }
         let Some(class) = self.class(user, from, to) else { return };
-        let room = self.waiting.take(user.account(), uids.len(), settings.classifier.moves_waiting);
+        let mut room = self.waiting.take(user.account(), uids.len(), settings.classifier.moves_waiting);
         if room.count < uids.len() {
             let (account, left_out) = (user.account(), uids.len() - room.count);
             log::warn!(user:% = account, left_out; "{left_out} of the messages that {account} has moved are not learned from: too many are waiting already (spam.classifier.moves_waiting)");
@@ -78,9 +78,13 @@ impl Lessons {
         let largest = settings.limits.message.len();
         let (places, tasks) = (Arc::clone(&self.places), self.parts.tasks.clone());
         self.parts.tasks.spawn(async move {
-            // Places are given in the order in which they were asked for, so that a move back is learned after the first one.
+            let in_turn = async {
+                // A move back is learned after the first one.
+                room.turn().await;
+                places.acquire_owned().await
+            };
             let place = tokio::select! {
-                place = places.acquire_owned() => place,
+                place = in_turn => place,
                 () = tasks.stopping() => {
                     let (account, left_out) = (user.account(), room.count);
                     log::info!(user:% = account, left_out; "{left_out} of the messages that {account} has moved are not learned from: the server is stopping");

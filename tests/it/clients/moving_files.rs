@@ -139,7 +139,7 @@ async fn folders_of_thunderbird_and_apple_mail_keep_their_names() {
         ("Letters.mbox/mbox", one(4)),
         ("Letters.mbox/table_of_contents", "\0\0".to_owned()),
         ("Letters.mbox/Old.mbox/mbox", one(5)),
-        ("Export.mbox", one(6)),
+        ("Export.mbox", format!("\n{}", one(6))),
     ] {
         let path = place.path().join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -160,6 +160,25 @@ async fn folders_of_thunderbird_and_apple_mail_keep_their_names() {
     let path = empty.path().display().to_string();
     let (told, code) = cli::run(&host.config(), &["import", "mbox", &path, "--user", USER], "").await;
     assert!(code == 4 && told["error"].as_str().unwrap().contains("no mbox in"), "{told}");
+    host.stop().await;
+}
+
+/// What came before a damaged file stays, and counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_before_a_damaged_mbox_counts() {
+    let host = Host::start().user(USER).real_time().await;
+    let place = tempfile::tempdir().unwrap();
+    let line = "From a@b Mon Nov 23 04:00:00 2026\nSubject: 1\n\nx\n";
+    std::fs::write(place.path().join("A"), line).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(line.as_bytes()).unwrap();
+    (0..100_000_u64).for_each(|n| writeln!(gzip, "{}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)).unwrap());
+    let whole = gzip.finish().unwrap();
+    std::fs::write(place.path().join("B"), &whole[..whole.len() / 2]).unwrap();
+    let path = place.path().display().to_string();
+    let (told, code) = cli::run(&host.config(), &["import", "mbox", &path, "--user", USER], "").await;
+    assert!(code != 0 && told["error"].as_str().is_some_and(|error| error.contains("/B`")), "{code} {told}");
+    assert_eq!(postrider(&host, &["user", "show", USER]).await["messages"], 1);
     host.stop().await;
 }
 

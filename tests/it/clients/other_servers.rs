@@ -38,16 +38,17 @@ async fn scripted(tasks: &Tasks, mut untagged: impl FnMut(&str) -> String + Send
     port
 }
 
-/// A server that lists three messages and returns one: the second has no content, the third is omitted.
+/// A server that lists four messages and returns one: the second has no content, the third is omitted, the fourth is empty.
 fn withholds(command: &str) -> String {
     match command.to_ascii_uppercase() {
         command if command.starts_with("LIST") => "* LIST () \"/\" INBOX\r\n".to_owned(),
         command if command.starts_with("EXAMINE") => "* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9] x\r\n".to_owned(),
         command if command.contains("RFC822.SIZE") => {
-            (1..=3).map(|uid| format!("* {uid} FETCH (UID {uid} FLAGS () RFC822.SIZE 14)\r\n")).collect()
+            (1..=4).map(|uid| format!("* {uid} FETCH (UID {uid} FLAGS () RFC822.SIZE 14)\r\n")).collect()
         }
         command if command.contains("BODY.PEEK[]") => {
-            "* 1 FETCH (UID 1 BODY[] {14}\r\nSubject: 1\r\n\r\n)\r\n* 2 FETCH (UID 2 BODY[] NIL)\r\n".to_owned()
+            "* 1 FETCH (UID 1 BODY[] {14}\r\nSubject: 1\r\n\r\n)\r\n* 2 FETCH (UID 2 BODY[] NIL)\r\n* 4 FETCH (UID 4 BODY[] {0}\r\n)\r\n"
+                .to_owned()
         }
         _ => String::new(),
     }
@@ -64,8 +65,52 @@ async fn what_a_server_lists_but_does_not_give_is_told() {
     arguments.extend(["--password-file", &password, "--user", USER]);
     let moved = postrider(&host, &arguments).await;
     assert_eq!(counts(&moved), (1, 0));
-    assert_eq!(moved[0]["folders"][0]["withheld"], 2, "{moved}");
+    assert_eq!(moved[0]["folders"][0]["withheld"], 3, "{moved}");
     assert_eq!(host.imap(USER).await.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
+    host.stop().await;
+}
+
+/// A server on which somebody else reads the second message, and gets a third, while its messages are listed for the first time.
+fn is_in_use() -> impl FnMut(&str) -> String + Send + 'static {
+    let mut is_calm = false;
+    move |command: &str| match command.split('"').next().unwrap_or_default() {
+        "LIST " => "* LIST () \"/\" INBOX\r\n".to_owned(),
+        "EXAMINE " => "* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9] x\r\n".to_owned(),
+        list if list.contains("RFC822.SIZE") => {
+            let each = |uid| {
+                format!(
+                    "* {uid} FETCH (UID {uid} FLAGS () INTERNALDATE \"14-Nov-2023 22:13:20 +0000\" RFC822.SIZE 14)\r\n"
+                )
+            };
+            let listed: String = (1..=2).map(each).collect();
+            match std::mem::replace(&mut is_calm, true) {
+                false => format!("{listed}* 2 FETCH (UID 2 FLAGS (\\Seen))\r\n* 3 FETCH (UID 3 FLAGS (\\Recent))\r\n"),
+                true => listed,
+            }
+        }
+        fetch if fetch.contains("BODY.PEEK[]") => (1..=2)
+            .map(|uid| format!("* {uid} FETCH (UID {uid} BODY[] {{14}}\r\nSubject: {uid}\r\n\r\n)\r\n"))
+            .collect(),
+        _ => String::new(),
+    }
+}
+
+/// A message whose flags had changed meanwhile lost its date, and the next run imported it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flag_that_changes_meanwhile_makes_no_second_message() {
+    let host = Host::start().user(USER).real_time().await;
+    let password = host.directory().join("password");
+    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    let tasks = Tasks::new();
+    let (port, password) = (scripted(&tasks, is_in_use()).await.to_string(), password.display().to_string());
+    let mut arguments = vec!["import", "imap", "127.0.0.1", "--insecure", "--port", &port, "--login", USER];
+    arguments.extend(["--password-file", &password, "--user", USER]);
+    assert_eq!(counts(&postrider(&host, &arguments).await), (2, 0));
+    assert_eq!(counts(&postrider(&host, &arguments).await), (0, 2));
+    let mut imap = host.imap(USER).await;
+    imap.ok("SELECT INBOX").await;
+    let fetched = format!("{:?}", imap.ok("FETCH 2 (FLAGS INTERNALDATE)").await);
+    assert!(fetched.contains("14-Nov-2023 22:13:20") && fetched.contains("Seen"), "{fetched}");
     host.stop().await;
 }
 

@@ -115,6 +115,28 @@ async fn what_the_queue_holds_is_named_by_its_number() {
     host.stop().await;
 }
 
+/// Nothing was told of the others when as many as a letter lists were gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_gone_takes_nobodys_place() {
+    let place = tempfile::tempdir().unwrap();
+    let host = start(&place.path().join("local.cf"), "rows = 1").await;
+    deliver(&host, 1, &[ANN]).await;
+    deliver(&host, 2, &[ANN]).await;
+    let queue = host.parts().queue.as_ref().unwrap();
+    let held = async || host.parts().spool.list(&postrider::storage::spool::Selection::Held, None, 10).await.unwrap();
+    for listing in held().await {
+        queue.delete(listing.entry.id).await.unwrap();
+    }
+    host.clock().advance(Duration::from_secs(1));
+    deliver(&host, 3, &[ANN]).await;
+    let letter = letter(&host, ANN, 1).await;
+    assert!(letter.contains("Subject: 1 message was put") && letter.contains("offer number 3"), "{letter}");
+    for listing in held().await {
+        queue.delete(listing.entry.id).await.unwrap();
+    }
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_told_who_does_not_want_it() {
     let place = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read as _};
 
-use super::{is_bare, is_mbox, is_separator, is_undated_separator};
+use super::{begins, is_mbox, is_separator};
 
 /// A message of an mbox with the line before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Wrapped {
     pub size: u64,
 }
 
-/// The messages of an mbox, as [`super::messages`] finds them in memory.
+/// The messages of an mbox.
 #[derive(Debug)]
 pub struct Messages<R> {
     reader: R,
@@ -32,11 +32,13 @@ impl<R: BufRead> Messages<R> {
     /// It cannot be read.
     pub fn begin(mut reader: R, most: usize) -> io::Result<Option<Self>> {
         let mut ahead = Vec::new();
-        // The line before the first message, and the one behind it.
-        for _ in 0..2 {
-            line(&mut reader, &mut ahead)?;
+        let ended = reader.fill_buf()?.is_empty();
+        // Some programs begin a file with empty lines.
+        while line(&mut reader, &mut ahead)? > 0 && ahead.trim_ascii().is_empty() {
+            ahead.clear();
         }
-        let ended = ahead.is_empty();
+        // After the line before the first message, the one behind it.
+        line(&mut reader, &mut ahead)?;
         if !ended && !is_mbox(&ahead) {
             return Ok(None);
         }
@@ -63,11 +65,10 @@ impl<R: BufRead> Messages<R> {
                 self.ended = true;
                 break;
             }
-            if behind_empty && next.starts_with(b"From ") {
+            if at_line && next.starts_with(b"From ") {
                 let first = next.len();
-                let dated = is_separator(&next);
                 line(&mut self.reader, &mut next)?;
-                if dated || (self.undated || is_bare(&next)) && is_undated_separator(&next) {
+                if begins(&next, behind_empty, self.undated) {
                     self.ahead = next;
                     break;
                 }
@@ -129,6 +130,7 @@ mod tests {
             "From a@b\nS: 1\n\nx\n\nFrom here on\n\nFrom c@d\nS: 2\n\ny\n".to_owned(),
             "From a@b\nS: 1\n\nFrom c@d\n\nFrom e@f\nS: 2\n\nFrom g@h\n".to_owned(),
             format!("{dated}\n\n\n{dated}"),
+            format!("{dated}{dated}S: 1\n\nx\n{dated}S: 2\n{dated}S: 3\n"),
             format!(
                 "{dated}X-Mozilla-Status: 0001\n\nx\n\nFrom \nX-Mozilla-Status: 0001\n\ny\n\nFrom \n\nFrom \nS: 3\n\n"
             )
@@ -140,7 +142,9 @@ mod tests {
                 .collect();
             assert_eq!(found(&text, usize::MAX), wanted, "{text:?}");
         }
-        assert!(Messages::begin(&b"Subject: no mbox\n\nx\n"[..], 10).unwrap().is_none());
+        for other in ["Subject: no mbox\n\nx\n", "\n\n"] {
+            assert!(Messages::begin(other.as_bytes(), 10).unwrap().is_none(), "{other:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
 
 use super::{Limit, LimitSettings};
+use crate::foundations::mail::encoded_words;
 
 /// One field of the header.
 #[derive(Debug)]
@@ -63,7 +64,8 @@ impl<'m> Field<'m> {
             let parsed = MessageStream::new(&value).parse_address();
             let HeaderValue::Address(list) = parsed else { return Mailbox::default() };
             list.first().map_or_else(Mailbox::default, |first| Mailbox {
-                name: first.name.as_deref().unwrap_or_default().trim().to_owned(),
+                // The parser leaves words that stand inside other text, which mail programs decode.
+                name: encoded_words::decode(first.name.as_deref().unwrap_or_default().trim().as_bytes()),
                 address: first.address.as_deref().unwrap_or_default().trim().to_lowercase(),
             })
         })
@@ -86,20 +88,10 @@ fn terminated(raw: &[u8]) -> Vec<u8> {
     value
 }
 
+/// As mail programs show it.
 fn decode(raw: &[u8]) -> String {
-    if memchr::memmem::find(raw, b"=?").is_some() {
-        let value = terminated(raw);
-        return match MessageStream::new(&value).parse_unstructured() {
-            HeaderValue::Text(text) => text.trim().to_owned(),
-            _ => String::new(),
-        };
-    }
-    let text = super::decode::text(raw, None);
-    let mut out = String::with_capacity(text.len());
-    for line in text.split(['\r', '\n']) {
-        out.push_str(line);
-    }
-    out.trim().to_owned()
+    let unfolded: Vec<u8> = raw.iter().copied().filter(|octet| !matches!(octet, b'\r' | b'\n')).collect();
+    encoded_words::decode(&unfolded).trim().to_owned()
 }
 
 /// Splits the header into its fields, and returns also where the body begins. Lines that belong to no field are skipped, as

@@ -178,7 +178,9 @@ impl Renderer<'_, '_> {
     }
 
     fn text(&mut self, text: &str) {
-        let decoded = self.references(text);
+        let mut decoded = self.references(text);
+        // Browsers leave it out (HTML §13.2.6.4.7).
+        decoded.retain(|c| c != '\0');
         let sight = self.elements.sight();
         if sight.is_hidden() {
             if sight.is_tiny() && !decoded.trim().is_empty() {
@@ -256,7 +258,7 @@ impl Renderer<'_, '_> {
             "base" if attributes.get("href").is_some() => facts.bases += 1,
             _ => {}
         }
-        self.link(name, attributes);
+        self.links(name, attributes);
         if breaks_line(name) {
             self.break_line();
         } else if matches!(name, "td" | "th") {
@@ -279,7 +281,7 @@ impl Renderer<'_, '_> {
         self.elements.begin(name, &style);
     }
 
-    fn link(&mut self, name: &str, attributes: &Attributes) {
+    fn links(&mut self, name: &str, attributes: &Attributes) {
         let (key, kind) = match name {
             "a" | "area" => ("href", LinkKind::Anchor),
             "img" | "iframe" | "frame" | "script" | "input" | "embed" => ("src", LinkKind::Resource),
@@ -287,9 +289,23 @@ impl Renderer<'_, '_> {
             "link" | "base" => ("href", LinkKind::Resource),
             "form" => ("action", LinkKind::Form),
             "body" | "table" | "td" => ("background", LinkKind::Resource),
+            // Where a button leads takes the place of where its form does (HTML §4.10.19.6).
+            "button" => ("formaction", LinkKind::Form),
             _ => return,
         };
-        let Some(url) = attributes.get(key) else { return };
+        // In a drawing, the attribute may have its older name (SVG 2 §16.1).
+        let older = attributes.get("xlink:href").filter(|_| name == "a" && self.elements.is_foreign(name));
+        if let Some(url) = attributes.get(key).or(older) {
+            self.link(url, kind);
+        }
+        if name == "input"
+            && let Some(url) = attributes.get("formaction")
+        {
+            self.link(url, LinkKind::Form);
+        }
+    }
+
+    fn link(&mut self, url: &str, kind: LinkKind) {
         let head: String = url.chars().filter(|c| !c.is_whitespace()).take(20).collect::<String>().to_ascii_lowercase();
         if head.starts_with("javascript:") || head.starts_with("vbscript:") {
             self.view.html.script_links += 1;

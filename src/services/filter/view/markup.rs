@@ -146,6 +146,8 @@ const READ: &[&str] = &[
     "href",
     "src",
     "action",
+    "formaction",
+    "xlink:href",
     "background",
     "style",
     "width",

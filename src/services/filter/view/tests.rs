@@ -22,6 +22,22 @@ fn reads_fields() {
 }
 
 #[test]
+fn reads_encoded_words_as_they_are_shown() {
+    for (word, shown) in [
+        ("=?utf-8?B?YnV5IG5vdyE?=", "buy now!"),
+        ("b=?utf-8?Q?uy_now?=!", "buy now!"),
+        ("=?utf-8?Q?buy now?=!", "buy now!"),
+        ("=?utf-8?Q?bu?=\r\n =?utf-8?B?eSBub3ch?=", "buy now!"),
+        ("=?utf-16le?B?YgB1AHkA?= now!", "buy now!"),
+    ] {
+        let message = format!("Subject: {word}\r\n\r\nx\r\n");
+        assert_eq!(View::new(message.as_bytes(), &limits()).value("Subject"), shown, "{word}");
+    }
+    let message = b"From: Pay=?utf-8?Q?Pal?= <a@b.test>\r\n\r\nx\r\n";
+    assert_eq!(View::new(message, &limits()).field("From").unwrap().display_name(), "PayPal");
+}
+
+#[test]
 fn folds_paragraphs() {
     assert_eq!(body("Subject: s\r\n\r\none\r\n  two\r\n\r\n\r\nthree\r\n"), "s\none two\nthree\n");
 }
@@ -203,6 +219,7 @@ fn html_is_read_as_browsers_read_it() {
         format!("<a {many} href='http://evil.test/'>buy</a>"),
         format!("<textarea>buy</textarea>{}", LINK.replace("buy", "")),
         format!("{}<xmp>buy", LINK.replace("buy", "")),
+        format!("b\0uy{}", LINK.replace("buy", "")),
     ] {
         let message = format!("Content-Type: text/html\r\n\r\n{html}");
         let view = View::new(message.as_bytes(), &limits());
@@ -278,6 +295,10 @@ fn links_lead_where_browsers_go() {
         ("<a href='https:///evil.test/x'>", "https://evil.test/x"),
         ("<a href='\\\\evil.test/x'>", "\\\\evil.test/x"),
         ("<base href='http://evil.test/x'><a href=y>", "http://evil.test/x"),
+        ("<svg><a xlink:href='http://evil.test/x'>", "http://evil.test/x"),
+        ("<a xlink:href='http://z.test/'>http://evil.test/x</a>", "http://evil.test/x"),
+        ("<form action='http://z.test/'><button formaction='http://evil.test/x'>", "http://evil.test/x"),
+        ("<input type=image src='http://z.test/' formaction='http://evil.test/x'>", "http://evil.test/x"),
         ("<p>see http://evil.test/x</p>", "http://evil.test/x"),
         ("<p>see http://ev<b>il.test/x</b></p>", "http://evil.test/x"),
         ("<td>x<a href=mailto:x@y.test>http://z.test/</a>http://evil.test/x", "http://evil.test/x"),

@@ -77,7 +77,8 @@ pub(super) fn listed(values: &[Value], namespaces: &Namespaces) -> Option<Option
     let [attributes, delimiter, name, ..] = values else { return None };
     let attributes: Vec<&str> = attributes.list()?.iter().filter_map(Value::atom).collect();
     let has = |wanted: &str| attributes.iter().any(|attribute| attribute.eq_ignore_ascii_case(wanted));
-    let wire = String::from_utf8(name.text()?.to_vec()).ok()?;
+    // One in another charset cannot be opened by this name, and the server's refusal is reported.
+    let wire = String::from_utf8_lossy(name.text()?).into_owned();
     let Some(bare) = namespaces.bare(&wire).filter(|_| !has("\\Noselect") && !has("\\NonExistent")) else {
         return Some(None);
     };
@@ -132,6 +133,14 @@ mod tests {
         assert_eq!(name(r#"() NIL Plain"#, &none).as_deref(), Some("Plain"));
         assert_eq!(name(r#"() "/" "Discounts/100%""#, &none).as_deref(), Some("Discounts/100_"));
         assert_eq!(name(r#"(\Noselect) "/" "[Gmail]""#, &none), None);
+    }
+
+    /// One such name ended the import of the whole account.
+    #[test]
+    fn a_name_that_is_not_utf_8_is_listed() {
+        let line = b"() \".\" \"Gesch\xe4ft\"".to_vec();
+        let values = Response { line, literals: vec![] }.values(0).unwrap();
+        assert!(listed(&values, &Namespaces::default()).is_some());
     }
 
     #[test]

@@ -295,16 +295,22 @@ impl Remote {
 
     /// The messages of the open mailbox, by UID.
     async fn messages(&mut self, listed: &Listed) -> Result<BTreeMap<u32, Found>, Error> {
-        let mut messages = BTreeMap::new();
+        let mut messages: BTreeMap<u32, Found> = BTreeMap::new();
         let server = self.shown();
         let identity = self.identities.as_ref().map(Identities::kind);
         let each = |response: Response| {
             let Some(items) = fetched(response, &server)? else { return Ok(()) };
             let (uid, mut found) = found(&items);
-            found.identity = identity.and_then(|identity| identity.read(item(&items, identity.item())?));
-            if let Some(uid) = uid {
-                messages.insert(uid, found);
+            let Some(uid) = uid else { return Ok(()) };
+            // RFC 9051 §7.5.2: it tells only of new flags. If the message itself is not listed, it is new, and the next run brings it.
+            if item(&items, "RFC822.SIZE").is_none() && item(&items, "INTERNALDATE").is_none() {
+                if let Some(known) = messages.get_mut(&uid).filter(|_| item(&items, "FLAGS").is_some()) {
+                    (known.flags, known.keywords) = (found.flags, found.keywords);
+                }
+                return Ok(());
             }
+            found.identity = identity.and_then(|identity| identity.read(item(&items, identity.item())?));
+            messages.insert(uid, found);
             Ok(())
         };
         let more = identity.map_or(String::new(), |identity| format!(" {}", identity.item()));
@@ -319,8 +325,10 @@ impl Remote {
         let each = |response: Response| {
             let Some(items) = fetched(response, &server)? else { return Ok(()) };
             let uid = item(&items, "UID").and_then(Value::number);
-            // NIL, or nothing: expunged meanwhile.
-            if let (Some(uid), Some(Value::Text(content))) = (uid, item(&items, "BODY[]")) {
+            // NIL, or nothing: expunged meanwhile. Without even a header it is no message: the server has lost its content.
+            if let (Some(uid), Some(Value::Text(content))) = (uid, item(&items, "BODY[]"))
+                && !content.is_empty()
+            {
                 contents.push((uid, content.clone()));
             }
             Ok(())
