@@ -24,6 +24,7 @@ mod occurrences;
 mod particulars;
 mod replies;
 mod told;
+mod zones;
 
 pub use calendar::{CalendarObject, zone_of};
 pub use calendars::{CALENDAR_COMPONENTS, Calendars};

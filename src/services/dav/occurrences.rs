@@ -238,6 +238,17 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_with_a_name_of_its_own_is_the_one_it_describes() {
+        let zone = "BEGIN:VTIMEZONE\r\nTZID:Mine\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\nTZOFFSETFROM:+0900\r\n\
+            TZOFFSETTO:+0900\r\nEND:STANDARD\r\nEND:VTIMEZONE";
+        let lines = format!(
+            "DTSTART;TZID=Mine:20260105T090000\r\nRRULE:FREQ=DAILY;COUNT=2\r\nEND:VEVENT\r\n{zone}\r\nBEGIN:VEVENT"
+        );
+        let moved = "UID:a\r\nRECURRENCE-ID;TZID=Mine:20260106T090000\r\nDTSTART;TZID=Mine:20260106T100000";
+        check_starts(&format!("{lines}\r\n{moved}"), Tz::UTC, "0105T0000 0106T0100");
+    }
+
+    #[test]
     fn rules_end_with_the_moment_that_they_name() {
         for (lines, wanted) in [
             // The last one begins at UNTIL, as Outlook and Exchange write it.
