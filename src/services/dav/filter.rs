@@ -199,7 +199,7 @@ impl ComponentFilter {
     fn holds(&self, question: &Question<'_>, (parent, number): (u32, u32), component: &ICalendarComponent) -> bool {
         let happens = |range: &TimeRange| match component.component_type {
             ICalendarComponentType::VAlarm => goes_off(question, parent, component, range),
-            _ => happens(question, number, component, range),
+            _ => question.touches(number, range),
         };
         self.range.as_ref().is_none_or(happens)
             && self.properties.iter().all(|filter| filter.holds(question, component))
@@ -215,17 +215,6 @@ impl ComponentFilter {
         }
         named.any(|(id, component)| is_it(component) && self.holds(question, (number, id), component))
     }
-}
-
-/// Whether a component happens within a range. A task without any time always does (RFC 4791 §9.9).
-fn happens(question: &Question<'_>, number: u32, component: &ICalendarComponent, range: &TimeRange) -> bool {
-    if question.touches(number, range) {
-        return true;
-    }
-    let timed =
-        [ICalendarProperty::Dtstart, ICalendarProperty::Due, ICalendarProperty::Completed, ICalendarProperty::Created];
-    component.component_type == ICalendarComponentType::VTodo
-        && !timed.iter().any(|property| component.has_property(property))
 }
 
 impl PropertyFilter {

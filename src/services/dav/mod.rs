@@ -23,6 +23,7 @@ mod invitation;
 mod occurrences;
 mod particulars;
 mod replies;
+mod tasks;
 mod told;
 mod zones;
 

@@ -8,6 +8,7 @@ use calcard::icalendar::{
     ICalendar, ICalendarComponent, ICalendarFrequency, ICalendarProperty, ICalendarRecurrenceRule, ICalendarValue,
 };
 
+use super::tasks::{self, includes_end, is_undated};
 use super::told::{Told, has_time};
 
 /// A range without its end, in seconds since 1970.
@@ -135,7 +136,18 @@ pub(super) fn within(calendar: &ICalendar, zone: Tz, range: &TimeRange, most: us
     let wanted = needed(calendar, range.end).min(most);
     let mut found = occurrences(calendar, zone, wanted);
     found.cut = found.cut && wanted >= most && found.last.is_none_or(|last| last < range.end);
-    found.times.retain(|time| range.touches(time.start, time.end));
+    // Once for each component, not for each of its times.
+    let components = || calendar.components.iter();
+    let (undated, closed): (Vec<bool>, Vec<bool>) =
+        (components().map(is_undated).collect(), components().map(includes_end).collect());
+    let is = |which: &[bool], time: &Occurrence| {
+        usize::try_from(time.component).is_ok_and(|id| which.get(id) == Some(&true))
+    };
+    found.times.retain(|time| {
+        let touches = || range.touches(time.start, time.end) || time.end == range.start && is(&closed, time);
+        !is(&undated, time) && touches()
+    });
+    found.times.extend(tasks::undated(calendar, zone, range));
     found
 }
 
