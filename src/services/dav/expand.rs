@@ -12,18 +12,18 @@ use chrono::{DateTime, Datelike as _, Timelike as _};
 
 use super::calendar::CalendarObject;
 use super::filter::{has_value, timed};
-use super::occurrences::{Occurrence, TimeRange, within};
+use super::occurrences::{Occurrence, Occurrences, TimeRange, within};
 use super::told::in_utc;
 
 /// Most octets of one object's recurrences that are expanded.
 const MOST_WRITTEN: usize = 4 << 20;
 
 /// The object with every recurrence in the range as a separate component, in UTC (RFC 4791 §9.6.5). `size` is that of the
-/// object in octets; `None` when the result would be too large.
+/// object in octets; `None` when the result would be too large, or when there may be more recurrences than are looked at.
 pub fn expanded(object: &CalendarObject, size: usize, range: &TimeRange, zone: Tz, most: usize) -> Option<String> {
     let calendar = &object.calendar;
-    let mut found = within(calendar, zone, range, most).times;
-    if found.len().saturating_mul(size) > MOST_WRITTEN {
+    let Occurrences { times: mut found, cut, .. } = within(calendar, zone, range, most);
+    if cut || found.len().saturating_mul(size) > MOST_WRITTEN {
         return None;
     }
     found.sort_by_key(|time| time.start);
@@ -287,6 +287,25 @@ mod tests {
         let days = "DTSTART;VALUE=DATE:20260105\r\nDUE;VALUE=DATE:20260106\r\nRRULE:FREQ=DAILY;COUNT=2\r\n";
         let out = written(&format!("BEGIN:VTODO\r\nUID:a\r\n{days}END:VTODO\r\n"));
         assert!(out.contains("DUE;VALUE=DATE:20260106") && out.contains("DUE;VALUE=DATE:20260107"), "{out}");
+    }
+
+    #[test]
+    fn tasks_without_a_beginning_are_written_too() {
+        let out = written("BEGIN:VTODO\r\nUID:a\r\nSUMMARY:x\r\nEND:VTODO\r\n");
+        assert!(out.contains("BEGIN:VTODO") && !out.contains("DTSTART"), "{out}");
+        let out = written("BEGIN:VTODO\r\nUID:a\r\nDUE;TZID=Europe/Berlin:20260105T090000\r\nEND:VTODO\r\n");
+        assert!(out.contains("DUE:20260105T080000Z"), "{out}");
+    }
+
+    #[test]
+    fn what_has_too_many_recurrences_is_shown_with_its_rule() {
+        let text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART:19900105T090000Z\r\nRRULE:FREQ=DAILY\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+        let object = CalendarObject::read(text.as_bytes()).unwrap();
+        let range = TimeRange { start: 1_768_176_000, end: 1_768_262_400 };
+        assert_eq!(expanded(&object, 400, &range, Tz::UTC, 10_000), None);
+        assert!(
+            expanded(&object, 400, &range, Tz::UTC, 20_000).is_some_and(|out| out.contains("DTSTART:20260112T090000Z"))
+        );
     }
 
     #[test]
