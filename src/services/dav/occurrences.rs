@@ -9,7 +9,7 @@ use calcard::icalendar::{
 };
 
 use super::tasks::{self, includes_end, is_undated};
-use super::told::{Told, has_time};
+use super::told::{Told, has_time, nominal};
 
 /// A range without its end, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,6 +101,7 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
     let found = told.calendar.expand_dates(Tz::Floating, most);
     // Once for each component, not for each of its times: there may be tens of thousands of both.
     let moments: Vec<bool> = calendar.components.iter().map(is_moment).collect();
+    let days: Vec<i64> = calendar.components.iter().map(nominal).collect();
     let (mut times, mut known) = (Vec::with_capacity(found.events.len()), HashSet::new());
     let (mut followed, mut last) = (0_usize, None::<i64>);
     for event in found.events {
@@ -122,7 +123,12 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
             _ if moment => (start, local),
             TimeOrDelta::Time(end) => told.when(component, &end),
             TimeOrDelta::Delta(length) => {
-                (start.saturating_add(length.num_seconds()), local.saturating_add(length.num_seconds()))
+                let length = length.num_seconds();
+                let days = usize::try_from(component).ok().and_then(|id| days.get(id)).copied();
+                let days = days.filter(|_| !told.ends(component, start)).map_or(0, |days| days.min(length).max(0));
+                let day = (days > 0).then(|| told.moment(component, local.saturating_add(days))).flatten();
+                let end = day.unwrap_or_else(|| start.saturating_add(days)).saturating_add(length - days);
+                (end, local.saturating_add(length))
             }
         };
         times.push(Occurrence { component, start, end, local, local_end });
@@ -400,6 +406,29 @@ mod tests {
         let lengths: Vec<i64> =
             occurrences(&calendar, Tz::UTC, 10).times.iter().map(|time| time.end - time.start).collect();
         assert_eq!(lengths, [9 * 3_600; 2]);
+    }
+
+    #[test]
+    fn days_are_as_long_as_the_clocks_have_them() {
+        let berlin: Tz = "Europe/Berlin".parse().unwrap();
+        let at_noon = "DTSTART;TZID=Europe/Berlin:20261024T120000\r\nDURATION:";
+        for (lines, wanted) in [
+            ("DTSTART;VALUE=DATE:20260328\r\nRRULE:FREQ=DAILY;COUNT=3", vec![24, 23, 24]),
+            ("DTSTART;VALUE=DATE:20261025", vec![25]),
+            ("DTSTART;VALUE=DATE:20261024\r\nDURATION:P2D", vec![49]),
+            (&format!("{at_noon}P1D"), vec![25]),
+            (&format!("{at_noon}P1DT2H"), vec![27]),
+            (&format!("{at_noon}PT24H"), vec![24]),
+        ] {
+            let text = format!(
+                "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\n{lines}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+            );
+            let calendar = super::super::calendar::parse(&text).unwrap();
+            let mut times = occurrences(&calendar, berlin, 10).times;
+            times.sort_unstable_by_key(|time| time.start);
+            let hours: Vec<i64> = times.iter().map(|time| (time.end - time.start) / 3_600).collect();
+            assert_eq!(hours, wanted, "{lines}");
+        }
     }
 
     #[test]
