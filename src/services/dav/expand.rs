@@ -58,7 +58,7 @@ fn instance(
     recurs: bool,
     zones: &TzResolver<String>,
 ) -> ICalendarComponent {
-    use ICalendarProperty::{Dtend, Dtstart, Due, Exdate, Rdate, RecurrenceId, Rrule};
+    use ICalendarProperty::{Dtend, Dtstart, Due, Duration, Exdate, Rdate, RecurrenceId, Rrule};
     let begins = component.property(&Dtstart);
     let (is_date, is_local) = match begins.map(|entry| (entry.tz_id(), entry.values.first())) {
         Some((zone, Some(ICalendarValue::PartialDateTime(at)))) => (!at.has_time(), zone.is_none() && !at.has_zone()),
@@ -92,6 +92,11 @@ fn instance(
             _ => {}
         }
     }
+    if has_periods(component) {
+        // Times of RDATE may have ends of their own.
+        copy.entries.retain(|entry| !matches!(entry.name, Dtend | Duration));
+        copy.entries.push(entry(Dtend, end));
+    }
     if recurs && !identified {
         copy.entries.push(entry(RecurrenceId, start));
     }
@@ -108,6 +113,13 @@ fn instance(
         }
     }
     copy
+}
+
+/// Whether times are added to an event with their own ends (RFC 5545 §3.8.5.2).
+fn has_periods(component: &ICalendarComponent) -> bool {
+    let is_period = |value: &ICalendarValue| matches!(value, ICalendarValue::Period(_));
+    component.component_type == ICalendarComponentType::VEvent
+        && component.properties(&ICalendarProperty::Rdate).any(|entry| entry.values.iter().any(is_period))
 }
 
 /// A moment as a value: in UTC, or only its day.
@@ -287,6 +299,16 @@ mod tests {
         let days = "DTSTART;VALUE=DATE:20260105\r\nDUE;VALUE=DATE:20260106\r\nRRULE:FREQ=DAILY;COUNT=2\r\n";
         let out = written(&format!("BEGIN:VTODO\r\nUID:a\r\n{days}END:VTODO\r\n"));
         assert!(out.contains("DUE;VALUE=DATE:20260106") && out.contains("DUE;VALUE=DATE:20260107"), "{out}");
+    }
+
+    #[test]
+    fn added_times_are_written_with_their_own_ends() {
+        let out = written(
+            "BEGIN:VEVENT\r\nUID:a\r\nDTSTART:20260105T090000Z\r\nDURATION:PT1H\r\n\
+             RDATE;VALUE=PERIOD:20260106T090000Z/PT5H\r\nEND:VEVENT\r\n",
+        );
+        assert!(out.contains("DTEND:20260105T100000Z") && out.contains("DTEND:20260106T140000Z"), "{out}");
+        assert!(!out.contains("DURATION"), "{out}");
     }
 
     #[test]
