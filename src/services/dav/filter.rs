@@ -13,6 +13,7 @@ use super::alarms::goes_off;
 use super::calendar::{CalendarObject, children};
 use super::occurrences::{Occurrence, Occurrences, TimeRange, within};
 use super::told::lasting;
+use crate::foundations::mail::text::casemap;
 
 /// How texts are compared (RFC 4790).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl TextMatch {
             match self.collation {
                 Collation::Octet => Cow::Borrowed(text),
                 Collation::AsciiCasemap => Cow::Owned(str::to_ascii_lowercase(text)),
-                Collation::UnicodeCasemap => Cow::Owned(str::to_lowercase(text)),
+                Collation::UnicodeCasemap => casemap(text),
             }
         };
         let (value, text) = (folded(value), folded(&self.text));
