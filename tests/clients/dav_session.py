@@ -176,6 +176,9 @@ def objects_are_kept_octet_for_octet(server):
     for wrong in [("SUMMARY", "BEGIN:VALARM\r\nSUMMARY"), ("SUMMARY", "RRULE:FREQ=DAILY;INTERVAL=0\r\nSUMMARY")]:
         assert ann.ask("PUT", home + "wrong.ics", event("odd").replace(*wrong), 403).find("C:valid-calendar-data") is not None, wrong
     ann.ask("PUT", ann.calendars + "missing/x.ics", event("x"), 409)
+    for method in ("GET", "HEAD"):
+        ann.ask(method, ann.calendars + "missing/", wanted=404)
+        ann.ask(method, home, wanted=200)
     ann.ask("PUT", home + "a%2Fb.ics", event("x"), 403)
     ann.ask("DELETE", home + "one.ics", wanted=204, If_Match=again.headers["etag"])
     ann.ask("DELETE", home + "one.ics", wanted=404)

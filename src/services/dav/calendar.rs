@@ -5,6 +5,7 @@ use calcard::icalendar::{ICalendar, ICalendarComponent, ICalendarComponentType, 
 use calcard::{Entry, Parser};
 
 use super::occurrences::{is_bounded, occurrences};
+use super::zones::locate;
 use super::{Unfit, etag, text};
 use crate::storage::dav::Draft;
 
@@ -124,11 +125,14 @@ pub(super) fn children<'a>(
 
 pub(super) fn parse(text: &str) -> Result<ICalendar, Unfit> {
     let mut parser = Parser::new(text);
-    let Entry::ICalendar(calendar) = parser.entry() else {
+    let Entry::ICalendar(mut calendar) = parser.entry() else {
         return Err(Unfit::Malformed("it does not begin with BEGIN:VCALENDAR, or does not end"));
     };
     match parser.entry() {
-        Entry::Eof => Ok(calendar),
+        Entry::Eof => {
+            locate(&mut calendar);
+            Ok(calendar)
+        }
         _ => Err(Unfit::Malformed("something follows the end of the VCALENDAR")),
     }
 }

@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn conditions() {
-        let text = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u1\r\nFN:Ann Example\r\nN:Example;Ann;;;\r\nEMAIL;TYPE=HOME:ann@example.test\r\nEND:VCARD\r\n";
+        let text = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u1\r\nFN:Ann Example\r\nN:Example;Ann;;;\r\nNICKNAME:GRÜN\r\nEMAIL;TYPE=HOME:ann@example.test\r\nEND:VCARD\r\n";
         let card = Card::read(text.as_bytes()).unwrap();
         let find = |text: &str, kind, negate| TextMatch {
             text: text.into(),
@@ -89,6 +89,7 @@ mod tests {
         for (all, properties, wanted) in [
             (false, vec![], true),
             (false, vec![property("FN", vec![find("EXAMPLE", MatchKind::Contains, false)])], true),
+            (false, vec![property("NICKNAME", vec![find("gru\u{308}N", MatchKind::Equals, false)])], true),
             (false, vec![property("N", vec![find("ann", MatchKind::Equals, false)])], true),
             (false, vec![property("FN", vec![find("ann", MatchKind::EndsWith, false)])], false),
             (false, vec![property("TEL", vec![]), property("EMAIL", vec![])], true),

@@ -12,18 +12,18 @@ use chrono::{DateTime, Datelike as _, Timelike as _};
 
 use super::calendar::CalendarObject;
 use super::filter::{has_value, timed};
-use super::occurrences::{Occurrence, TimeRange, within};
+use super::occurrences::{Occurrence, Occurrences, TimeRange, within};
 use super::told::in_utc;
 
 /// Most octets of one object's recurrences that are expanded.
 const MOST_WRITTEN: usize = 4 << 20;
 
 /// The object with every recurrence in the range as a separate component, in UTC (RFC 4791 §9.6.5). `size` is that of the
-/// object in octets; `None` when the result would be too large.
+/// object in octets; `None` when the result would be too large, or when there may be more recurrences than are looked at.
 pub fn expanded(object: &CalendarObject, size: usize, range: &TimeRange, zone: Tz, most: usize) -> Option<String> {
     let calendar = &object.calendar;
-    let mut found = within(calendar, zone, range, most).times;
-    if found.len().saturating_mul(size) > MOST_WRITTEN {
+    let Occurrences { times: mut found, cut, .. } = within(calendar, zone, range, most);
+    if cut || found.len().saturating_mul(size) > MOST_WRITTEN {
         return None;
     }
     found.sort_by_key(|time| time.start);
@@ -58,7 +58,7 @@ fn instance(
     recurs: bool,
     zones: &TzResolver<String>,
 ) -> ICalendarComponent {
-    use ICalendarProperty::{Dtend, Dtstart, Due, Exdate, Rdate, RecurrenceId, Rrule};
+    use ICalendarProperty::{Dtend, Dtstart, Due, Duration, Exdate, Rdate, RecurrenceId, Rrule};
     let begins = component.property(&Dtstart);
     let (is_date, is_local) = match begins.map(|entry| (entry.tz_id(), entry.values.first())) {
         Some((zone, Some(ICalendarValue::PartialDateTime(at)))) => (!at.has_time(), zone.is_none() && !at.has_zone()),
@@ -92,6 +92,11 @@ fn instance(
             _ => {}
         }
     }
+    if has_periods(component) {
+        // Times of RDATE may have ends of their own.
+        copy.entries.retain(|entry| !matches!(entry.name, Dtend | Duration));
+        copy.entries.push(entry(Dtend, end));
+    }
     if recurs && !identified {
         copy.entries.push(entry(RecurrenceId, start));
     }
@@ -108,6 +113,13 @@ fn instance(
         }
     }
     copy
+}
+
+/// Whether times are added to an event with their own ends (RFC 5545 §3.8.5.2).
+fn has_periods(component: &ICalendarComponent) -> bool {
+    let is_period = |value: &ICalendarValue| matches!(value, ICalendarValue::Period(_));
+    component.component_type == ICalendarComponentType::VEvent
+        && component.properties(&ICalendarProperty::Rdate).any(|entry| entry.values.iter().any(is_period))
 }
 
 /// A moment as a value: in UTC, or only its day.
@@ -287,6 +299,35 @@ mod tests {
         let days = "DTSTART;VALUE=DATE:20260105\r\nDUE;VALUE=DATE:20260106\r\nRRULE:FREQ=DAILY;COUNT=2\r\n";
         let out = written(&format!("BEGIN:VTODO\r\nUID:a\r\n{days}END:VTODO\r\n"));
         assert!(out.contains("DUE;VALUE=DATE:20260106") && out.contains("DUE;VALUE=DATE:20260107"), "{out}");
+    }
+
+    #[test]
+    fn added_times_are_written_with_their_own_ends() {
+        let out = written(
+            "BEGIN:VEVENT\r\nUID:a\r\nDTSTART:20260105T090000Z\r\nDURATION:PT1H\r\n\
+             RDATE;VALUE=PERIOD:20260106T090000Z/PT5H\r\nEND:VEVENT\r\n",
+        );
+        assert!(out.contains("DTEND:20260105T100000Z") && out.contains("DTEND:20260106T140000Z"), "{out}");
+        assert!(!out.contains("DURATION"), "{out}");
+    }
+
+    #[test]
+    fn tasks_without_a_beginning_are_written_too() {
+        let out = written("BEGIN:VTODO\r\nUID:a\r\nSUMMARY:x\r\nEND:VTODO\r\n");
+        assert!(out.contains("BEGIN:VTODO") && !out.contains("DTSTART"), "{out}");
+        let out = written("BEGIN:VTODO\r\nUID:a\r\nDUE;TZID=Europe/Berlin:20260105T090000\r\nEND:VTODO\r\n");
+        assert!(out.contains("DUE:20260105T080000Z"), "{out}");
+    }
+
+    #[test]
+    fn what_has_too_many_recurrences_is_shown_with_its_rule() {
+        let text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART:19900105T090000Z\r\nRRULE:FREQ=DAILY\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+        let object = CalendarObject::read(text.as_bytes()).unwrap();
+        let range = TimeRange { start: 1_768_176_000, end: 1_768_262_400 };
+        assert_eq!(expanded(&object, 400, &range, Tz::UTC, 10_000), None);
+        assert!(
+            expanded(&object, 400, &range, Tz::UTC, 20_000).is_some_and(|out| out.contains("DTSTART:20260112T090000Z"))
+        );
     }
 
     #[test]

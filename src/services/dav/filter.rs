@@ -13,6 +13,7 @@ use super::alarms::goes_off;
 use super::calendar::{CalendarObject, children};
 use super::occurrences::{Occurrence, Occurrences, TimeRange, within};
 use super::told::lasting;
+use crate::foundations::mail::text::casemap;
 
 /// How texts are compared (RFC 4790).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl TextMatch {
             match self.collation {
                 Collation::Octet => Cow::Borrowed(text),
                 Collation::AsciiCasemap => Cow::Owned(str::to_ascii_lowercase(text)),
-                Collation::UnicodeCasemap => Cow::Owned(str::to_lowercase(text)),
+                Collation::UnicodeCasemap => casemap(text),
             }
         };
         let (value, text) = (folded(value), folded(&self.text));
@@ -199,7 +200,7 @@ impl ComponentFilter {
     fn holds(&self, question: &Question<'_>, (parent, number): (u32, u32), component: &ICalendarComponent) -> bool {
         let happens = |range: &TimeRange| match component.component_type {
             ICalendarComponentType::VAlarm => goes_off(question, parent, component, range),
-            _ => happens(question, number, component, range),
+            _ => question.touches(number, range),
         };
         self.range.as_ref().is_none_or(happens)
             && self.properties.iter().all(|filter| filter.holds(question, component))
@@ -215,17 +216,6 @@ impl ComponentFilter {
         }
         named.any(|(id, component)| is_it(component) && self.holds(question, (number, id), component))
     }
-}
-
-/// Whether a component happens within a range. A task without any time always does (RFC 4791 §9.9).
-fn happens(question: &Question<'_>, number: u32, component: &ICalendarComponent, range: &TimeRange) -> bool {
-    if question.touches(number, range) {
-        return true;
-    }
-    let timed =
-        [ICalendarProperty::Dtstart, ICalendarProperty::Due, ICalendarProperty::Completed, ICalendarProperty::Created];
-    component.component_type == ICalendarComponentType::VTodo
-        && !timed.iter().any(|property| component.has_property(property))
 }
 
 impl PropertyFilter {

@@ -23,7 +23,9 @@ mod invitation;
 mod occurrences;
 mod particulars;
 mod replies;
+mod tasks;
 mod told;
+mod zones;
 
 pub use calendar::{CalendarObject, zone_of};
 pub use calendars::{CALENDAR_COMPONENTS, Calendars};

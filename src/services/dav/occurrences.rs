@@ -8,7 +8,8 @@ use calcard::icalendar::{
     ICalendar, ICalendarComponent, ICalendarFrequency, ICalendarProperty, ICalendarRecurrenceRule, ICalendarValue,
 };
 
-use super::told::{Told, has_time};
+use super::tasks::{self, includes_end, is_undated};
+use super::told::{Told, has_time, nominal};
 
 /// A range without its end, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,6 +101,7 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
     let found = told.calendar.expand_dates(Tz::Floating, most);
     // Once for each component, not for each of its times: there may be tens of thousands of both.
     let moments: Vec<bool> = calendar.components.iter().map(is_moment).collect();
+    let days: Vec<i64> = calendar.components.iter().map(nominal).collect();
     let (mut times, mut known) = (Vec::with_capacity(found.events.len()), HashSet::new());
     let (mut followed, mut last) = (0_usize, None::<i64>);
     for event in found.events {
@@ -121,7 +123,12 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
             _ if moment => (start, local),
             TimeOrDelta::Time(end) => told.when(component, &end),
             TimeOrDelta::Delta(length) => {
-                (start.saturating_add(length.num_seconds()), local.saturating_add(length.num_seconds()))
+                let length = length.num_seconds();
+                let days = usize::try_from(component).ok().and_then(|id| days.get(id)).copied();
+                let days = days.filter(|_| !told.ends(component, start)).map_or(0, |days| days.min(length).max(0));
+                let day = (days > 0).then(|| told.moment(component, local.saturating_add(days))).flatten();
+                let end = day.unwrap_or_else(|| start.saturating_add(days)).saturating_add(length - days);
+                (end, local.saturating_add(length))
             }
         };
         times.push(Occurrence { component, start, end, local, local_end });
@@ -135,7 +142,18 @@ pub(super) fn within(calendar: &ICalendar, zone: Tz, range: &TimeRange, most: us
     let wanted = needed(calendar, range.end).min(most);
     let mut found = occurrences(calendar, zone, wanted);
     found.cut = found.cut && wanted >= most && found.last.is_none_or(|last| last < range.end);
-    found.times.retain(|time| range.touches(time.start, time.end));
+    // Once for each component, not for each of its times.
+    let components = || calendar.components.iter();
+    let (undated, closed): (Vec<bool>, Vec<bool>) =
+        (components().map(is_undated).collect(), components().map(includes_end).collect());
+    let is = |which: &[bool], time: &Occurrence| {
+        usize::try_from(time.component).is_ok_and(|id| which.get(id) == Some(&true))
+    };
+    found.times.retain(|time| {
+        let touches = || range.touches(time.start, time.end) || time.end == range.start && is(&closed, time);
+        !is(&undated, time) && touches()
+    });
+    found.times.extend(tasks::undated(calendar, zone, range));
     found
 }
 
@@ -235,6 +253,17 @@ mod tests {
         starts.sort_unstable();
         let written = |at: &i64| chrono::DateTime::from_timestamp(*at, 0).unwrap().format("%m%dT%H%M").to_string();
         assert_eq!(starts.iter().map(written).collect::<Vec<_>>().join(" "), wanted, "{lines}");
+    }
+
+    #[test]
+    fn a_zone_with_a_name_of_its_own_is_the_one_it_describes() {
+        let zone = "BEGIN:VTIMEZONE\r\nTZID:Mine\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\nTZOFFSETFROM:+0900\r\n\
+            TZOFFSETTO:+0900\r\nEND:STANDARD\r\nEND:VTIMEZONE";
+        let lines = format!(
+            "DTSTART;TZID=Mine:20260105T090000\r\nRRULE:FREQ=DAILY;COUNT=2\r\nEND:VEVENT\r\n{zone}\r\nBEGIN:VEVENT"
+        );
+        let moved = "UID:a\r\nRECURRENCE-ID;TZID=Mine:20260106T090000\r\nDTSTART;TZID=Mine:20260106T100000";
+        check_starts(&format!("{lines}\r\n{moved}"), Tz::UTC, "0105T0000 0106T0100");
     }
 
     #[test]
@@ -377,6 +406,29 @@ mod tests {
         let lengths: Vec<i64> =
             occurrences(&calendar, Tz::UTC, 10).times.iter().map(|time| time.end - time.start).collect();
         assert_eq!(lengths, [9 * 3_600; 2]);
+    }
+
+    #[test]
+    fn days_are_as_long_as_the_clocks_have_them() {
+        let berlin: Tz = "Europe/Berlin".parse().unwrap();
+        let at_noon = "DTSTART;TZID=Europe/Berlin:20261024T120000\r\nDURATION:";
+        for (lines, wanted) in [
+            ("DTSTART;VALUE=DATE:20260328\r\nRRULE:FREQ=DAILY;COUNT=3", vec![24, 23, 24]),
+            ("DTSTART;VALUE=DATE:20261025", vec![25]),
+            ("DTSTART;VALUE=DATE:20261024\r\nDURATION:P2D", vec![49]),
+            (&format!("{at_noon}P1D"), vec![25]),
+            (&format!("{at_noon}P1DT2H"), vec![27]),
+            (&format!("{at_noon}PT24H"), vec![24]),
+        ] {
+            let text = format!(
+                "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\n{lines}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+            );
+            let calendar = super::super::calendar::parse(&text).unwrap();
+            let mut times = occurrences(&calendar, berlin, 10).times;
+            times.sort_unstable_by_key(|time| time.start);
+            let hours: Vec<i64> = times.iter().map(|time| (time.end - time.start) / 3_600).collect();
+            assert_eq!(hours, wanted, "{lines}");
+        }
     }
 
     #[test]

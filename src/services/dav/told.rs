@@ -10,9 +10,13 @@ use calcard::icalendar::{
     ICalendar, ICalendarComponent, ICalendarEntry, ICalendarParameterName, ICalendarPeriod, ICalendarProperty,
     ICalendarValue,
 };
-use chrono::{DateTime, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZone as _};
+use chrono::{DateTime, Datelike as _, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZone as _};
 
 use super::expand::moment;
+
+const DAY: i64 = 86_400;
+/// The last year of iCalendar's dates (RFC 5545 §3.3.4).
+const LAST_YEAR: i32 = 9_999;
 
 /// A calendar whose recurrences are expanded in [`Tz::Floating`]: times without a zone are local times.
 pub(super) struct Told {
@@ -83,6 +87,13 @@ impl Told {
             return (moment_in(zone, local).unwrap_or(shown), shown);
         }
         (at.timestamp(), at.with_timezone(&zone).naive_local().and_utc().timestamp())
+    }
+
+    /// The moment of a local time in the zone of a component.
+    pub(super) fn moment(&self, component: u32, local: i64) -> Option<i64> {
+        let zone = self.way(component).map_or(Tz::UTC, |way| way.zone);
+        let local = DateTime::from_timestamp(local, 0).filter(|local| local.year() <= LAST_YEAR)?;
+        moment_in(zone, local.naive_utc())
     }
 
     fn way(&self, component: u32) -> Option<&Way> {
@@ -166,6 +177,17 @@ fn is_onward(component: &ICalendarComponent) -> bool {
 pub(super) fn has_time(component: &ICalendarComponent) -> bool {
     let start = component.property(&ICalendarProperty::Dtstart).and_then(|entry| entry.values.first());
     matches!(start, Some(ICalendarValue::PartialDateTime(at)) if at.has_time())
+}
+
+/// How many seconds of the duration of a component are whole days, which are as long as the clocks have them (RFC 5545 §3.3.6).
+pub(super) fn nominal(component: &ICalendarComponent) -> i64 {
+    if is_of_days(component) {
+        return i64::MAX;
+    }
+    match component.property(&ICalendarProperty::Duration).and_then(|entry| entry.values.first()) {
+        Some(ICalendarValue::Duration(length)) => (i64::from(length.weeks) * 7 + i64::from(length.days)) * DAY,
+        _ => 0,
+    }
 }
 
 /// Whether a component begins on a day rather than at a time.

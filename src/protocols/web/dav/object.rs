@@ -17,6 +17,9 @@ use crate::storage::dav::{Collection, CollectionKind, Condition, Draft, Error, S
 
 pub(super) async fn get(asked: &Asked<'_>) -> Answer<Response> {
     let Place::Object(kind, name, object) = &asked.place else {
+        if let Place::Collection(kind, name) = &asked.place {
+            asked.collection(*kind, name).await?;
+        }
         let text = "Calendars and contacts are here, for programs that speak CalDAV and CardDAV.\n";
         return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response());
     };

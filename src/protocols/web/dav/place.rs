@@ -40,7 +40,8 @@ impl Place {
             None => path,
         };
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        let below = path.strip_prefix("/dav").ok_or(NoPlace::Nothing)?;
+        let below = path.strip_prefix("/dav").filter(|below| below.is_empty() || below.starts_with('/'));
+        let below = below.ok_or(NoPlace::Nothing)?;
         let mut parts = Vec::new();
         for part in below.split('/').filter(|part| !part.is_empty()) {
             parts.push(decoded(part).ok_or(NoPlace::BadName)?);
@@ -146,6 +147,8 @@ mod tests {
             ("/dav/calendars/bob@example.test/", Err(NoPlace::Nothing)),
             ("/dav/calendars/ann@example.test/a/b/c", Err(NoPlace::Nothing)),
             ("/dav/other/ann@example.test/", Err(NoPlace::Nothing)),
+            ("/davcalendars/ann@example.test/a/b.ics", Err(NoPlace::Nothing)),
+            ("http://x/davcalendars/ann@example.test/", Err(NoPlace::Nothing)),
             ("/dav/calendars/ann@example.test/%2e%2e/", Err(NoPlace::BadName)),
             ("/dav/calendars/ann@example.test/a%2fb/", Err(NoPlace::BadName)),
             ("/dav/calendars/ann@example.test/a%00/", Err(NoPlace::BadName)),

@@ -152,8 +152,8 @@ const fn expansion(wanted: &Wanted) -> Option<TimeRange> {
     }
 }
 
-/// An object with the text that a report shows of it. What is too large to be written out for every recurrence is shown with its
-/// rule, from which a client can tell the recurrences too. Times that name no zone are in `zone`.
+/// An object with the text that a report shows of it. What has too many recurrences to be looked at or written out is shown with
+/// its rule, from which a client can tell the recurrences too. Times that name no zone are in `zone`.
 fn shown(object: Object, expand: Option<TimeRange>, (zone, most): (Option<&str>, usize)) -> (Object, String) {
     let read = expand.and_then(|range| Some((range, CalendarObject::read(&object.content).ok()?)));
     let text = read.and_then(|(range, read)| expanded(&read, object.content.len(), &range, zone_of(zone), most));

@@ -44,6 +44,9 @@ impl Wanted {
 
     fn of_prop(prop: &Element) -> Result<Self, Problem> {
         let data = prop.child(CALDAV, "calendar-data");
+        check_form(data, &["text/calendar"], (CALDAV, "supported-calendar-data"))?;
+        let contact_forms = &["text/vcard", "text/x-vcard", "text/directory"];
+        check_form(prop.child(CARDDAV, "address-data"), contact_forms, (CARDDAV, "supported-address-data"))?;
         let expand = data.and_then(|data| data.child(CALDAV, "expand")).map(range).transpose()?;
         // Who asks for one a thousand times gets it once.
         let mut seen = HashSet::new();
@@ -108,6 +111,16 @@ impl Report {
                 .rule(DAV, "supported-report")),
         }
     }
+}
+
+/// Whether objects are wanted in a form in which they are kept here (RFC 4791 §9.6, RFC 6352 §10.4).
+fn check_form(data: Option<&Element>, known: &[&str], rule: (&'static str, &'static str)) -> Result<(), Problem> {
+    let wanted = data.and_then(|data| data.attribute("content-type")).and_then(|kind| kind.split(';').next());
+    if wanted.is_none_or(|wanted| known.iter().any(|known| known.eq_ignore_ascii_case(wanted.trim()))) {
+        return Ok(());
+    }
+    let why = format!("Objects are given out as {} only.", known[0]);
+    Err(Problem::new(axum::http::StatusCode::FORBIDDEN, why).rule(rule.0, rule.1))
 }
 
 /// Most conditions of a filter. Each is looked at for every object, and may have all its recurrences computed.
@@ -273,6 +286,24 @@ mod tests {
         assert!(filter.components[0].properties[0].text.as_ref().unwrap().negate);
         for wrong in ["start=\"2006\"", "start=\"20060104T000000Z\" end=\"20060104T000000Z\""] {
             assert!(parse(&text.replace("start=\"20060104T000000Z\"", wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn objects_are_wanted_in_their_own_form() {
+        let many = |data: &str| {
+            parse(&format!(
+                r#"<C:calendar-multiget xmlns:C="urn:ietf:params:xml:ns:caldav" xmlns:A="urn:ietf:params:xml:ns:carddav" xmlns="DAV:"><prop><{data}/></prop></C:calendar-multiget>"#
+            ))
+        };
+        for (data, wanted) in [
+            ("C:calendar-data", true),
+            (r#"C:calendar-data content-type="Text/Calendar; charset=utf-8" version="2.0""#, true),
+            (r#"C:calendar-data content-type="application/calendar+json""#, false),
+            (r#"A:address-data content-type="text/vcard" version="4.0""#, true),
+            (r#"A:address-data content-type="application/vcard+json""#, false),
+        ] {
+            assert_eq!(many(data).is_ok(), wanted, "{data}");
         }
     }
 
