@@ -7,7 +7,7 @@ mod state;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -34,7 +34,7 @@ use super::usage::Account;
 use super::watch::Events;
 use super::{Error, FolderName, Usage};
 use crate::foundations::clock::Uptime;
-use crate::foundations::mail::{MailboxId, UidValidity};
+use crate::foundations::mail::{MailboxId, Uid, UidValidity};
 
 /// One folder.
 pub(super) struct Folder {
@@ -52,10 +52,7 @@ pub(super) struct Folder {
     pub history: Mutex<History>,
     /// Unprocessed news from inotify.
     pub events: Mutex<Events>,
-    /// Messages below this UID have already been recent to some session.
-    pub claimed: AtomicU32,
-    /// Messages from this UID on arrived after the folder was loaded.
-    arrived: AtomicU32,
+    claims: Mutex<Claims>,
     /// Whether messages are being moved from `new/` to `cur/`.
     pub settling: AtomicBool,
     pub moving: Moving,
@@ -115,8 +112,7 @@ impl Folder {
             views: AtomicUsize::new(0),
             events: Mutex::default(),
             history: Mutex::new(history),
-            claimed: AtomicU32::new(0),
-            arrived: AtomicU32::new(u32::MAX),
+            claims: Mutex::new(Claims { claimed: Uid::MIN, arrived: Uid::MAX }),
             settling: AtomicBool::new(false),
             moving: Moving::default(),
             group: Group::default(),
@@ -152,7 +148,7 @@ impl Folder {
         }
         self.tidy(&mut state, &directories);
         self.history.lock().trim(self.environment.settings.get().expunge_history);
-        self.arrived.store(state.next_uid, Ordering::Release);
+        self.claims.lock().arrived = state.next_uid;
         Ok(())
     }
 
@@ -169,7 +165,15 @@ impl Folder {
 
     /// Which messages are recent now.
     pub fn claims(&self) -> Claims {
-        Claims { claimed: self.claimed.load(Ordering::Acquire), arrived: self.arrived.load(Ordering::Acquire) }
+        *self.claims.lock()
+    }
+
+    /// Claims the recent messages below this UID for one session, and returns which were recent until now.
+    pub fn claim(&self, uid_next: Uid) -> Claims {
+        let mut claims = self.claims.lock();
+        let before = *claims;
+        claims.claimed = before.claimed.max(uid_next);
+        before
     }
 
     /// The state that everybody currently sees.
@@ -289,7 +293,7 @@ impl Folder {
         self.set_bound(state, directories, bound)
     }
 
-    fn set_bound(&self, state: &mut State, directories: &Directories, bound: u32) -> Result<(), Error> {
+    fn set_bound(&self, state: &mut State, directories: &Directories, bound: Uid) -> Result<(), Error> {
         let before = std::mem::replace(&mut state.uid_file.bound, bound);
         self.write_uid_file(state, directories).inspect_err(|_| state.uid_file.bound = before)
     }
@@ -300,7 +304,7 @@ impl Folder {
     }
 
     /// Records expunged messages.
-    pub fn remember_removed(&self, state: &mut State, mod_seq: u64, uids: &[u32]) {
+    pub fn remember_removed(&self, state: &mut State, mod_seq: u64, uids: &[Uid]) {
         state.delta.removed.extend(uids.iter().map(|uid| (mod_seq, *uid)));
         self.summaries.forget(uids);
         let mut history = self.history.lock();
@@ -334,7 +338,7 @@ impl Folder {
             next
         };
         let snapshot = self.current();
-        let names: Vec<(u32, Vec<u8>)> =
+        let names: Vec<(Uid, Vec<u8>)> =
             snapshot.iter().map(|(record, stored)| (record.uid, super::snapshot::base(stored).to_vec())).collect();
         let messages = names.iter().map(|(uid, name)| (*uid, &name[..]));
         let root = directories.own_root().map_err(self.failed("write `dovecot-uidlist`"))?;

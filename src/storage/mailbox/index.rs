@@ -18,6 +18,7 @@ use super::maildir::directory::Mtimes;
 use super::maildir::filename::Place;
 use super::maildir::small;
 use super::snapshot::{Record, Snapshot};
+use crate::foundations::mail::Uid;
 
 /// The file's name.
 pub(super) const NAME: &str = "postrider.index";
@@ -30,7 +31,7 @@ const ROWS_PER_FRAME: usize = 1024;
 /// The content of a folder's index besides the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Meta {
-    pub uid_next: u32,
+    pub uid_next: Uid,
     pub highest: u64,
     /// The directories' change times when this was written; zero if uncertain.
     pub mtimes: Mtimes,
@@ -49,7 +50,7 @@ pub(super) struct Loaded {
     /// be read.
     pub complete: bool,
     /// Expunged messages, by mod-sequence.
-    pub history: Vec<(u64, u32)>,
+    pub history: Vec<(u64, Uid)>,
     pub written: Written,
 }
 
@@ -108,7 +109,13 @@ fn parse(content: &[u8], empty: Snapshot) -> Option<Loaded> {
     }
     let mut loaded = Loaded {
         snapshot: empty,
-        meta: Meta { uid_next: 1, highest: 0, mtimes: Mtimes::default(), history_floor: 0, usage: Usage::default() },
+        meta: Meta {
+            uid_next: Uid::MIN,
+            highest: 0,
+            mtimes: Mtimes::default(),
+            history_floor: 0,
+            usage: Usage::default(),
+        },
         complete: false,
         history: Vec::new(),
         written: Written { whole: 0, changes: 0 },
@@ -168,7 +175,7 @@ fn apply(payload: &[u8], loaded: &mut Loaded) -> Option<()> {
             let mod_seq = reader.u64()?;
             let mut uids = Vec::new();
             while !reader.0.is_empty() {
-                uids.push(reader.u32()?);
+                uids.push(reader.uid()?);
             }
             loaded.history.extend(uids.iter().map(|uid| (mod_seq, *uid)));
             uids.sort_unstable();
@@ -198,11 +205,11 @@ impl Frames {
     }
 
     /// Adds expunged messages in the order of their mod-sequences.
-    pub fn removed(&mut self, removed: &[(u64, u32)]) {
+    pub fn removed(&mut self, removed: &[(u64, Uid)]) {
         for same in removed.chunk_by(|a, b| a.0 == b.0) {
             self.frame(REMOVED, |out| {
                 out.extend_from_slice(&same[0].0.to_le_bytes());
-                same.iter().for_each(|(_, uid)| out.extend_from_slice(&uid.to_le_bytes()));
+                same.iter().for_each(|(_, uid)| out.extend_from_slice(&uid.get().to_le_bytes()));
             });
         }
     }
@@ -210,7 +217,7 @@ impl Frames {
     /// Adds the rest; always last.
     pub fn meta(&mut self, meta: &Meta) {
         self.frame(META, |out| {
-            out.extend_from_slice(&meta.uid_next.to_le_bytes());
+            out.extend_from_slice(&meta.uid_next.get().to_le_bytes());
             out.extend_from_slice(&meta.highest.to_le_bytes());
             out.extend_from_slice(&meta.mtimes.new.to_le_bytes());
             out.extend_from_slice(&meta.mtimes.cur.to_le_bytes());
@@ -256,7 +263,7 @@ const IRREGULAR: u8 = 2;
 fn write_row(out: &mut Vec<u8>, record: &Record, name: &[u8]) {
     let place = if record.place == Place::Cur { CUR } else { 0 };
     let irregular = if record.regular { 0 } else { IRREGULAR };
-    out.extend_from_slice(&record.uid.to_le_bytes());
+    out.extend_from_slice(&record.uid.get().to_le_bytes());
     out.extend_from_slice(&record.mod_seq.to_le_bytes());
     out.extend_from_slice(&record.size.to_le_bytes());
     out.extend_from_slice(&record.virtual_size.to_le_bytes());
@@ -295,9 +302,13 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    fn uid(&mut self) -> Option<Uid> {
+        self.u32().and_then(Uid::new)
+    }
+
     fn meta(&mut self) -> Option<Meta> {
         Some(Meta {
-            uid_next: self.u32()?,
+            uid_next: self.uid()?,
             highest: self.u64()?,
             mtimes: Mtimes { new: self.u64()?.cast_signed(), cur: self.u64()?.cast_signed() },
             history_floor: self.u64()?,
@@ -306,7 +317,7 @@ impl<'a> Reader<'a> {
     }
 
     fn row(&mut self) -> Option<(Record, &'a [u8])> {
-        let uid = self.u32().filter(|uid| *uid != 0 && *uid != u32::MAX)?;
+        let uid = self.uid().filter(|uid| *uid < Uid::MAX)?;
         let mod_seq = self.u64()?;
         let size = self.u64()?;
         let virtual_size = self.u64()?;
@@ -333,8 +344,12 @@ mod tests {
         Snapshot::empty(UidValidity::new(7).unwrap(), 0, Arc::new(Keywords::none()))
     }
 
-    fn record(uid: u32, flags: Flags) -> Record {
-        let (place, keywords) = (Place::Cur, KeywordSet::slot(3));
+    fn uid(number: u32) -> Uid {
+        Uid::new(number).unwrap()
+    }
+
+    fn record(number: u32, flags: Flags) -> Record {
+        let (uid, place, keywords) = (uid(number), Place::Cur, KeywordSet::slot(3));
         Record { uid, mod_seq: 9, size: 1, virtual_size: 2, date: -5, keywords, flags, place, regular: true }
     }
 
@@ -344,7 +359,7 @@ mod tests {
         let mut frames = Frames::default();
         frames.rows(rows.iter().map(|row| (row, &b"name"[..])));
         let meta = Meta {
-            uid_next: 3005,
+            uid_next: uid(3005),
             highest: 11,
             mtimes: Mtimes { new: 1, cur: 2 },
             history_floor: 4,
@@ -352,7 +367,7 @@ mod tests {
         };
         frames.meta(&meta);
         frames.rows([(&record(5, Flags::SEEN), &b"other"[..])].into_iter());
-        frames.removed(&[(12, 7), (12, 6), (13, 3000)]);
+        frames.removed(&[(12, uid(7)), (12, uid(6)), (13, uid(3000))]);
         frames.meta(&Meta { highest: 13, usage: Usage { octets: 0, messages: left }, ..meta });
         let mut content = MAGIC.to_vec();
         content.extend_from_slice(&7u32.to_le_bytes());
@@ -364,11 +379,11 @@ mod tests {
     fn reads_what_it_writes() {
         let loaded = parse(&content(2997), empty()).unwrap();
         assert!(loaded.complete);
-        assert_eq!((loaded.meta.uid_next, loaded.meta.highest, loaded.meta.history_floor), (3005, 13, 4));
-        assert_eq!((loaded.snapshot.len(), loaded.snapshot.uid_next), (2997, 3005));
-        assert_eq!(loaded.snapshot.by_uid(5), Some((&record(5, Flags::SEEN), &b"other"[..])));
-        assert_eq!(loaded.snapshot.find(7), Err(5));
-        assert_eq!(loaded.history, [(12, 7), (12, 6), (13, 3000)]);
+        assert_eq!((loaded.meta.uid_next, loaded.meta.highest, loaded.meta.history_floor), (uid(3005), 13, 4));
+        assert_eq!((loaded.snapshot.len(), loaded.snapshot.uid_next), (2997, uid(3005)));
+        assert_eq!(loaded.snapshot.by_uid(uid(5)), Some((&record(5, Flags::SEEN), &b"other"[..])));
+        assert_eq!(loaded.snapshot.find(uid(7)), Err(5));
+        assert_eq!(loaded.history, [(12, uid(7)), (12, uid(6)), (13, uid(3000))]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::maildir::filename::{self, Place};
 use super::reconcile::Known;
 use super::snapshot::Record;
 use super::{Error, FlagChange, FlagOperation, KeywordSet};
+use crate::foundations::mail::Uid;
 
 /// Whether messages stay at their source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,17 +36,17 @@ struct Received {
 /// A message that has arrived from another folder.
 pub(super) struct Arrived {
     /// The UID it has there.
-    pub old: u32,
+    pub old: Uid,
     /// The mod-sequence it had there.
     mod_seq: u64,
     /// The UID it has here.
-    pub new: u32,
+    pub new: Uid,
 }
 
 impl Folder {
     /// Copies messages from another folder here by a second link to the same file, all or none; on disk when this
     /// returns. Blocks.
-    pub fn receive(self: &Arc<Self>, from: &Arc<Self>, uids: &[u32]) -> Result<Vec<Arrived>, Error> {
+    pub fn receive(self: &Arc<Self>, from: &Arc<Self>, uids: &[Uid]) -> Result<Vec<Arrived>, Error> {
         let (source, target) = (from.directories()?, self.directories()?);
         let mut received = Received { messages: Vec::with_capacity(uids.len()), ticket: 0 };
         let mut result = Ok(());
@@ -59,7 +60,7 @@ impl Folder {
             result = self.commit(&target, received.ticket).and(result);
         }
         if let Err(error) = result {
-            let new: Vec<u32> = received.messages.iter().map(|copied| copied.new).collect();
+            let new: Vec<Uid> = received.messages.iter().map(|copied| copied.new).collect();
             self.expunge(|_| new, Only::Named)?;
             return Err(error);
         }
@@ -70,7 +71,7 @@ impl Folder {
         self: &Arc<Self>,
         from: &Arc<Self>,
         (source, target): (&Arc<Directories>, &Arc<Directories>),
-        uids: &[u32],
+        uids: &[Uid],
         received: &mut Received,
     ) -> Result<(), Error> {
         let (slots, (mut from_state, mut state)) = self.lock_translated(from, target, uids)?;
@@ -109,7 +110,7 @@ impl Folder {
         (source, target): (&Directories, &Directories),
         (record, stored): (&Record, &[u8]),
         slots: &[Option<u8>; 32],
-    ) -> Result<u32, Error> {
+    ) -> Result<Uid, Error> {
         let uid = state.take_uid(&self.name)?;
         let mapped = record.keywords.slots().filter_map(|slot| slots[usize::from(slot)]).map(KeywordSet::slot);
         let keywords = mapped.fold(KeywordSet::NONE, KeywordSet::with);
@@ -134,7 +135,7 @@ impl Folder {
     /// A message is removed there only once its name here is on disk. A rename would be one step instead of two, but if
     /// somebody synced the other folder in between, the message would be on disk in neither. If several sessions move a
     /// message at once, the first one does. A copy whose original somebody has expunged meanwhile is dropped.
-    pub fn take_over(self: &Arc<Self>, from: &Arc<Self>, uids: &[u32]) -> Result<Vec<Arrived>, Error> {
+    pub fn take_over(self: &Arc<Self>, from: &Arc<Self>, uids: &[Uid]) -> Result<Vec<Arrived>, Error> {
         let _claim = from.moving.claim(uids);
         let mut copied = self.receive(from, uids)?;
         let lost = match self.release(from, &copied) {
@@ -144,7 +145,7 @@ impl Folder {
                 return Err(error);
             }
         };
-        let given_up: Vec<u32> =
+        let given_up: Vec<Uid> =
             copied.extract_if(.., |arrived| lost.contains(&arrived.old)).map(|arrived| arrived.new).collect();
         if !given_up.is_empty() {
             self.expunge(|_| given_up, Only::Named)?;
@@ -154,13 +155,13 @@ impl Folder {
 
     /// Removes messages from the folder they were copied from. Returns the UIDs there of those that somebody else has
     /// removed.
-    pub fn release(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<BTreeSet<u32>, Error> {
-        let mut left: BTreeMap<u32, u64> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
+    pub fn release(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<BTreeSet<Uid>, Error> {
+        let mut left: BTreeMap<Uid, u64> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
         let mut lost = BTreeSet::new();
         for _ in 0..ATTEMPTS {
             let named = left.keys().copied().collect();
             for gone in from.expunge(|_| named, Only::Unchanged(&left))? {
-                left.remove(&gone.get());
+                left.remove(&gone);
             }
             if left.is_empty() {
                 break;
@@ -170,7 +171,7 @@ impl Folder {
         }
         let named = left.keys().copied().collect();
         for gone in from.expunge(|_| named, Only::Named)? {
-            left.remove(&gone.get());
+            left.remove(&gone);
         }
         lost.extend(left.into_keys());
         Ok(lost)
@@ -184,7 +185,7 @@ impl Folder {
             return Ok(());
         }
         let both = copied.iter().filter(|arrived| there.by_uid(arrived.old).is_some());
-        let both: Vec<u32> = both.map(|arrived| arrived.new).collect();
+        let both: Vec<Uid> = both.map(|arrived| arrived.new).collect();
         self.expunge(|_| both, Only::Named)?;
         Ok(())
     }
@@ -194,8 +195,8 @@ impl Folder {
         self: &Arc<Self>,
         from: &Arc<Self>,
         copied: &[Arrived],
-        left: &mut BTreeMap<u32, u64>,
-        lost: &mut BTreeSet<u32>,
+        left: &mut BTreeMap<Uid, u64>,
+        lost: &mut BTreeSet<Uid>,
     ) -> Result<(), Error> {
         let (there, target) = (from.current(), self.directories()?);
         for Arrived { old, new, .. } in copied {
@@ -226,7 +227,7 @@ impl Folder {
         self: &'a Arc<Self>,
         from: &'a Arc<Self>,
         target: &Directories,
-        uids: &[u32],
+        uids: &[Uid],
     ) -> Result<([Option<u8>; 32], Locks<'a>), Error> {
         let mut used = from.keywords_of(uids);
         loop {
@@ -241,7 +242,7 @@ impl Folder {
     }
 
     /// The keywords that any of the messages has.
-    fn keywords_of(&self, uids: &[u32]) -> KeywordSet {
+    fn keywords_of(&self, uids: &[Uid]) -> KeywordSet {
         let snapshot = self.current();
         let known = uids.iter().filter_map(|uid| snapshot.by_uid(*uid));
         known.map(|(record, _)| record.keywords).fold(KeywordSet::NONE, KeywordSet::with)

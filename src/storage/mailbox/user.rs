@@ -382,7 +382,7 @@ impl User {
     pub(super) fn transfer(
         &self,
         from: &Arc<Folder>,
-        uids: &[u32],
+        uids: &[Uid],
         to: &FolderName,
         quota: Option<ByteSize>,
         transfer: Transfer,
@@ -399,8 +399,7 @@ impl User {
             // Moved messages are already counted. A user over the quota must be able to move mail to Trash, too.
             Transfer::Move => target.take_over(from, uids)?,
         };
-        let uid = |uid: u32| Uid::new(uid).unwrap_or(Uid::MIN);
-        let uids = copied.into_iter().map(|copied| (uid(copied.old), uid(copied.new))).collect();
+        let uids = copied.into_iter().map(|copied| (copied.old, copied.new)).collect();
         Ok(Copied { uid_validity: target.current().uid_validity, uids })
     }
 

@@ -10,6 +10,7 @@ use super::identity::{Identities, Identity};
 use super::naming::{Listed, Namespaces, View, assign, listed};
 use super::response::{Response, Value};
 use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::Uid;
 use crate::foundations::secret::Secret;
 use crate::services::moving::mover::{date_within, name_for};
 use crate::services::moving::{self, FolderMoved};
@@ -244,7 +245,7 @@ impl Remote {
                 moved.octets += content.len() as u64;
                 let (flags, keywords) = (found.flags, found.keywords.clone());
                 let date = found.date.or_else(|| date_within(&content)).unwrap_or(now);
-                let message = Deposited { unique: unique(uid, found), uid: Some(uid), flags, keywords, date };
+                let message = Deposited { unique: unique(uid, found), uid: Uid::new(uid), flags, keywords, date };
                 moved.lost_keywords += target.put(&message, &content)? as u64;
             }
             for uid in &waiting {
@@ -290,7 +291,8 @@ impl Remote {
         };
         let command = format!("EXAMINE {}", quoted(&listed.wire));
         self.connection.command(&command, &format!("to open `{}`", listed.wire), each).await?;
-        Ok(validity.filter(|validity| *validity > 0).map(|validity| SourceUids { validity, next: next.unwrap_or(1) }))
+        let next = next.and_then(Uid::new).unwrap_or(Uid::MIN);
+        Ok(validity.filter(|validity| *validity > 0).map(|validity| SourceUids { validity, next }))
     }
 
     /// The messages of the open mailbox, by UID.

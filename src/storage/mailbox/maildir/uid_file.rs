@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::small;
-use crate::foundations::mail::MailboxId;
+use crate::foundations::mail::{MailboxId, Uid};
 
 /// The file's name.
 pub const NAME: &str = "postrider-uid";
@@ -21,7 +21,7 @@ pub struct UidFile {
     /// UIDVALIDITY.
     pub validity: u32,
     /// No UID below it may be given out (again).
-    pub bound: u32,
+    pub bound: Uid,
     /// No new folder of the user may have this UIDVALIDITY or a lower one.
     pub floor: u32,
     /// Whether files without a UID still get theirs from `dovecot-uidlist`.
@@ -68,7 +68,7 @@ impl UidFile {
 
     /// The first one of a new folder.
     pub const fn first(validity: u32, id: MailboxId) -> Self {
-        Self { validity, bound: 1, floor: 0, takeover: Takeover::Done, id: Some(id) }
+        Self { validity, bound: Uid::MIN, floor: 0, takeover: Takeover::Done, id: Some(id) }
     }
 
     /// Its form in the file.
@@ -113,7 +113,10 @@ mod tests {
     fn can_be_overwritten_in_its_place() {
         let directory = tempfile::tempdir().unwrap();
         let folder = std::fs::File::open(directory.path()).unwrap();
-        let file = |bound| UidFile { validity: 7, bound, floor: 1, takeover: Takeover::Done, id: None };
+        let file = |bound| {
+            let bound = Uid::new(bound).unwrap();
+            UidFile { validity: 7, bound, floor: 1, takeover: Takeover::Done, id: None }
+        };
         assert!(small::overwrite(folder.as_fd(), NAME, b"x").is_err(), "there is nothing to overwrite");
         file(9_999).write(folder.as_fd()).unwrap();
         for bound in [10_000, 5] {
@@ -125,7 +128,8 @@ mod tests {
     #[test]
     fn reads_what_it_writes_and_nothing_damaged() {
         let id = Some(MailboxId::new(0x1f));
-        let file = UidFile { validity: 1_700_000_000, bound: 77, floor: 3, takeover: Takeover::Running, id };
+        let bound = Uid::new(77).unwrap();
+        let file = UidFile { validity: 1_700_000_000, bound, floor: 3, takeover: Takeover::Running, id };
         let text = file.to_text();
         assert_eq!(UidFile::parse(text.as_bytes()), Some(file));
         for at in 0..text.trim_end().len() {

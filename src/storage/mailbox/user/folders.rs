@@ -192,7 +192,7 @@ impl User {
         self.account.hub.tell(|| News::Deleted(name.clone()));
         // The rest is tidying up; leftovers are found when the folders are listed.
         let _ = std::fs::remove_dir_all(self.path.join(hidden));
-        Ok(last.iter().filter_map(|(record, _)| Uid::new(record.uid)).collect())
+        Ok(last.iter().map(|(record, _)| record.uid).collect())
     }
 
     fn rename_folders(&self, from: &FolderName, to: &FolderName) -> Result<(), Error> {
@@ -246,7 +246,7 @@ impl User {
         self.copy_metadata(&FolderName::inbox(), to)?;
         let inbox = self.folder(&FolderName::inbox())?;
         inbox.refresh()?;
-        let uids: Vec<u32> = inbox.current().iter().map(|(record, _)| record.uid).collect();
+        let uids: Vec<Uid> = inbox.current().iter().map(|(record, _)| record.uid).collect();
         self.transfer(&inbox, &uids, to, None, Transfer::Move)?;
         Ok(())
     }
