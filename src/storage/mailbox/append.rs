@@ -12,7 +12,7 @@ use super::maildir::keywords_file;
 use super::snapshot::Record;
 use super::{AppendOptions, Appended, Error, Keyword, KeywordSet, Keywords};
 use crate::foundations::files::lock_directory;
-use crate::foundations::mail::{Message, Uid};
+use crate::foundations::mail::{Message, ModSeq, Uid};
 
 /// What to do with keywords for which the folder's table has no free slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Folder {
         let size = message.len() as u64;
         let record = |uid| Record {
             uid,
-            mod_seq: 0,
+            mod_seq: ModSeq::MIN,
             size,
             virtual_size: size,
             date: date.unix_seconds(),

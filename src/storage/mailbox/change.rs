@@ -65,7 +65,7 @@ impl Storing<'_> {
             self.folder.still_there()?;
             let mut snapshot = (*self.folder.current()).clone();
             // One per batch: clients may have been told that the previous batch's is the highest (RFC 7162 §3.1.2).
-            let stamp = snapshot.highest + 1;
+            let stamp = snapshot.next_mod_seq();
             state.before_change(self.directories);
             let (mut lost, mut ours) = (Vec::new(), Touched::default());
             let before = self.stored.changed.len();
@@ -97,12 +97,12 @@ impl Storing<'_> {
     }
 
     /// Changes one message, which gets the mod-sequence `stamp`.
-    fn one(&mut self, state: &mut State, snapshot: &mut Snapshot, uid: Uid, stamp: u64) -> Result<Change, Error> {
+    fn one(&mut self, state: &mut State, snapshot: &mut Snapshot, uid: Uid, stamp: ModSeq) -> Result<Change, Error> {
         let Some((record, name)) = snapshot.by_uid(uid) else {
             self.stored.gone.push(uid);
             return Ok(Change::None);
         };
-        if self.unchanged_since.is_some_and(|since| record.mod_seq > since) {
+        if self.unchanged_since.is_some_and(|since| record.mod_seq.get() > since) {
             self.stored.modified.push(uid);
             return Ok(Change::None);
         }
@@ -119,7 +119,7 @@ impl Storing<'_> {
         let after = Record { mod_seq: stamp, ..renamed.record };
         snapshot.update(uid, renamed.stored.as_deref(), |record| *record = after);
         state.delta.changed.push(uid);
-        self.stored.changed.extend(ModSeq::new(stamp).map(|stamp| (uid, stamp)));
+        self.stored.changed.push((uid, stamp));
         if self.seen.and_then(|seen| seen.by_uid(uid)).is_some_and(|(seen, _)| seen.mod_seq != mod_seq) {
             self.stored.overtaken.push(uid);
         }
@@ -260,7 +260,7 @@ impl Folder {
     ) -> Result<(), Error> {
         let places = [Place::Cur, Place::New];
         let synced = places.iter().try_for_each(|place| directories.sync(*place));
-        let mod_seq = snapshot.highest + 1;
+        let mod_seq = snapshot.next_mod_seq();
         snapshot.remove(uids);
         snapshot.highest = mod_seq;
         self.remember_removed(state, mod_seq, uids);
@@ -323,7 +323,7 @@ pub(super) enum Only<'a> {
     /// Those marked `\Deleted`.
     Deleted,
     /// Those that still have these mod-sequences.
-    Unchanged(&'a BTreeMap<Uid, u64>),
+    Unchanged(&'a BTreeMap<Uid, ModSeq>),
 }
 
 impl Only<'_> {

@@ -34,7 +34,7 @@ use super::usage::Account;
 use super::watch::Events;
 use super::{Error, FolderName, Usage};
 use crate::foundations::clock::Uptime;
-use crate::foundations::mail::{MailboxId, Uid, UidValidity};
+use crate::foundations::mail::{MailboxId, ModSeq, Uid, UidValidity};
 
 /// One folder.
 pub(super) struct Folder {
@@ -93,7 +93,7 @@ impl Folder {
         let (uid_file, takeover) = identity(&directories, fresh_validity, fresh_id).map_err(failed)?;
         let seen = directories.mtimes().map_err(failed)?;
         let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
-        let loaded = index::read(directories.root(), Snapshot::empty(validity, 0, Arc::clone(&keywords)));
+        let loaded = index::read(directories.root(), Snapshot::empty(validity, ModSeq::MIN, Arc::clone(&keywords)));
         let loaded = loaded.map_err(failed)?;
         let seed = seed_at(environment.clock.now(), loaded.as_ref());
         let (mut state, history, snapshot) = begin(loaded, uid_file, seen, seed, keywords);
@@ -130,7 +130,7 @@ impl Folder {
         self: &Arc<Self>,
         directories: Arc<Directories>,
         takeover: Option<UidList>,
-        seed: u64,
+        seed: ModSeq,
     ) -> Result<(), Error> {
         *self.directories.lock() = Some(Arc::clone(&directories));
         self.environment.opened(self);
@@ -304,7 +304,7 @@ impl Folder {
     }
 
     /// Records expunged messages.
-    pub fn remember_removed(&self, state: &mut State, mod_seq: u64, uids: &[Uid]) {
+    pub fn remember_removed(&self, state: &mut State, mod_seq: ModSeq, uids: &[Uid]) {
         state.delta.removed.extend(uids.iter().map(|uid| (mod_seq, *uid)));
         self.summaries.forget(uids);
         let mut history = self.history.lock();

@@ -15,7 +15,7 @@ use super::maildir::keywords_file;
 use super::maildir::uidlist::UidList;
 use super::snapshot::{Record, Snapshot};
 use super::{Error, Flags, Keyword, KeywordSet, Keywords};
-use crate::foundations::mail::Uid;
+use crate::foundations::mail::{ModSeq, Uid};
 
 /// How far the state can be trusted.
 #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ pub(super) enum Known<'a> {
     /// It comes from an index that may lack the latest changes, or there was none.
     Loading {
         /// A mod-sequence above all ever given out; every message gets it, as it is unknown which changed.
-        seed: u64,
+        seed: ModSeq,
         /// UIDs of files that do not have them in their names yet.
         takeover: Option<&'a UidList>,
     },
@@ -140,7 +140,7 @@ impl Folder {
             let table = keywords_file::read(directories.root()).map_err(self.failed("read the keywords"))?;
             snapshot.keywords = Arc::new(table);
         }
-        let mut mod_seq = snapshot.highest + 1;
+        let mut mod_seq = snapshot.next_mod_seq();
         if let Known::Loading { seed, .. } = known {
             mod_seq = mod_seq.max(seed);
             snapshot.restamp(mod_seq);
@@ -184,7 +184,7 @@ impl Folder {
         directories: &Directories,
         snapshot: &mut Snapshot,
         missing: &[Uid],
-        mod_seq: u64,
+        mod_seq: ModSeq,
     ) -> Result<(), Error> {
         let Some(last) = missing.last() else { return Ok(()) };
         if *last >= state.uid_file.bound {
@@ -273,7 +273,7 @@ fn has_unknown_letter(found: Found<'_>, keywords: &Keywords) -> bool {
     parsed.is_some_and(|parsed| parsed.keywords.slots().any(|slot| keywords.name(slot).is_none()))
 }
 
-fn apply_changed(state: &mut State, snapshot: &mut Snapshot, uid: Uid, found: Found<'_>, mod_seq: u64) {
+fn apply_changed(state: &mut State, snapshot: &mut Snapshot, uid: Uid, found: Found<'_>, mod_seq: ModSeq) {
     let Some(parsed) = read_name(found, &snapshot.keywords) else { return };
     let stored = if parsed.regular { parsed.base } else { found.name };
     snapshot.update(uid, Some(stored), |record| {

@@ -19,7 +19,7 @@ use super::{Flags, KeywordSet, Keywords, Row, Status};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
     pub uid: Uid,
-    pub mod_seq: u64,
+    pub mod_seq: ModSeq,
     /// Octets on disk.
     pub size: u64,
     /// Octets with CRLF line ends.
@@ -39,7 +39,7 @@ impl Record {
             uid: self.uid,
             flags: self.flags,
             keywords: self.keywords,
-            mod_seq: ModSeq::new(self.mod_seq).unwrap_or(ModSeq::MIN),
+            mod_seq: self.mod_seq,
             size: self.virtual_size,
             internal_date: Timestamp::from_unix_seconds(self.date),
         }
@@ -183,7 +183,7 @@ pub(super) struct Snapshot {
     pub uid_validity: UidValidity,
     /// UIDNEXT; messages being stored right now have this UID and higher ones.
     pub uid_next: Uid,
-    pub highest: u64,
+    pub highest: ModSeq,
     pub keywords: Arc<Keywords>,
     pub counts: Counts,
     /// Whether the folder is no longer there.
@@ -194,7 +194,7 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    pub fn empty(uid_validity: UidValidity, highest: u64, keywords: Arc<Keywords>) -> Self {
+    pub fn empty(uid_validity: UidValidity, highest: ModSeq, keywords: Arc<Keywords>) -> Self {
         Self {
             uid_validity,
             uid_next: Uid::MIN,
@@ -281,7 +281,7 @@ impl Snapshot {
             size: self.counts.virtual_octets,
             uid_next: self.uid_next,
             uid_validity: self.uid_validity,
-            highest_mod_seq: ModSeq::new(self.highest).unwrap_or(ModSeq::MIN),
+            highest_mod_seq: self.highest,
             mailbox_id: None,
         }
     }
@@ -382,8 +382,14 @@ impl Snapshot {
         }
     }
 
+    /// The mod-sequence of the next change.
+    pub fn next_mod_seq(&self) -> ModSeq {
+        // They begin with the time in microseconds, so the largest is not reached.
+        self.highest.saturating_add(1)
+    }
+
     /// Gives every message a mod-sequence.
-    pub fn restamp(&mut self, mod_seq: u64) {
+    pub fn restamp(&mut self, mod_seq: ModSeq) {
         self.highest = self.highest.max(mod_seq);
         for chunk in &mut self.chunks {
             Arc::make_mut(chunk).records.iter_mut().for_each(|record| record.mod_seq = mod_seq);

@@ -15,7 +15,7 @@ use super::maildir::filename::{self, Place};
 use super::reconcile::Known;
 use super::snapshot::Record;
 use super::{Error, FlagChange, FlagOperation, KeywordSet};
-use crate::foundations::mail::Uid;
+use crate::foundations::mail::{ModSeq, Uid};
 
 /// Whether messages stay at their source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) struct Arrived {
     /// The UID it has there.
     pub old: Uid,
     /// The mod-sequence it had there.
-    mod_seq: u64,
+    mod_seq: ModSeq,
     /// The UID it has here.
     pub new: Uid,
 }
@@ -114,7 +114,7 @@ impl Folder {
         let uid = state.take_uid(&self.name)?;
         let mapped = record.keywords.slots().filter_map(|slot| slots[usize::from(slot)]).map(KeywordSet::slot);
         let keywords = mapped.fold(KeywordSet::NONE, KeywordSet::with);
-        let after = Record { uid, mod_seq: 0, keywords, regular: true, place: Place::Cur, ..*record };
+        let after = Record { uid, mod_seq: ModSeq::MIN, keywords, regular: true, place: Place::Cur, ..*record };
         let unique = self.environment.unique();
         let name = filename::fresh(&unique, uid, record.size, record.virtual_size).into_bytes();
         let (old, new) = (record.file_name(stored), after.file_name(&name));
@@ -156,7 +156,7 @@ impl Folder {
     /// Removes messages from the folder they were copied from. Returns the UIDs there of those that somebody else has
     /// removed.
     pub fn release(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<BTreeSet<Uid>, Error> {
-        let mut left: BTreeMap<Uid, u64> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
+        let mut left: BTreeMap<Uid, ModSeq> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
         let mut lost = BTreeSet::new();
         for _ in 0..ATTEMPTS {
             let named = left.keys().copied().collect();
@@ -195,7 +195,7 @@ impl Folder {
         self: &Arc<Self>,
         from: &Arc<Self>,
         copied: &[Arrived],
-        left: &mut BTreeMap<Uid, u64>,
+        left: &mut BTreeMap<Uid, ModSeq>,
         lost: &mut BTreeSet<Uid>,
     ) -> Result<(), Error> {
         let (there, target) = (from.current(), self.directories()?);

@@ -96,7 +96,7 @@ impl View {
 
     /// HIGHESTMODSEQ.
     pub fn highest_mod_seq(&self) -> ModSeq {
-        ModSeq::new(self.base.highest).unwrap_or(ModSeq::MIN)
+        self.base.highest
     }
 
     /// Whether it still numbers messages that are gone, because the client could not be told yet.
@@ -298,7 +298,7 @@ impl View {
     /// that far, all absent UIDs of `known` below UIDNEXT, as RFC 7162 §3.2.5.2 allows.
     pub fn vanished(&self, since: ModSeq, known: &SequenceSet<Uid>) -> SequenceSet<Uid> {
         let last = self.base.uid_next.previous();
-        let Some(expunged) = self.folder.history.lock().since(since.get()) else {
+        let Some(expunged) = self.folder.history.lock().since(since) else {
             return self.absent(known, last);
         };
         let expunged = expunged.into_iter().filter(|uid| known.contains(*uid, last));

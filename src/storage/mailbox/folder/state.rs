@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::history::History;
 use crate::foundations::clock::{Timestamp, Uptime};
-use crate::foundations::mail::{Uid, UidValidity};
+use crate::foundations::mail::{ModSeq, Uid, UidValidity};
 use crate::storage::mailbox::commit::Touched;
 use crate::storage::mailbox::index::{self, Written};
 use crate::storage::mailbox::maildir::directory::{Directories, Mtimes};
@@ -51,6 +51,7 @@ pub(in super::super) struct State {
 #[derive(Debug)]
 pub(in super::super) struct Pending {
     pub ticket: u64,
+    /// With its mod-sequence still to come, which it gets when it is shown.
     pub record: Record,
     pub name: Vec<u8>,
 }
@@ -59,7 +60,7 @@ pub(in super::super) struct Pending {
 #[derive(Debug, Default)]
 pub(in super::super) struct Delta {
     pub changed: Vec<Uid>,
-    pub removed: Vec<(u64, Uid)>,
+    pub removed: Vec<(ModSeq, Uid)>,
     /// Everything.
     pub whole: bool,
 }
@@ -108,8 +109,8 @@ impl State {
 }
 
 /// A mod-sequence above all ever given out: the time, unless the clock was ahead and has been corrected since.
-pub(super) fn seed_at(now: Timestamp, loaded: Option<&index::Loaded>) -> u64 {
-    let now = now.unix_micros().max(1).cast_unsigned();
+pub(super) fn seed_at(now: Timestamp, loaded: Option<&index::Loaded>) -> ModSeq {
+    let now = u64::try_from(now.unix_micros()).ok().and_then(ModSeq::new).unwrap_or(ModSeq::MIN);
     match loaded.map(|loaded| loaded.snapshot.highest) {
         Some(highest) if highest >= now => highest.saturating_add(UNWRITTEN),
         _ => now,
@@ -121,7 +122,7 @@ pub(super) fn begin(
     loaded: Option<index::Loaded>,
     uid_file: UidFile,
     seen: Mtimes,
-    seed: u64,
+    seed: ModSeq,
     keywords: Arc<Keywords>,
 ) -> (State, History, Snapshot) {
     let fresh = loaded.as_ref().is_some_and(|l| l.complete && l.meta.mtimes == seen && seen.new != 0);

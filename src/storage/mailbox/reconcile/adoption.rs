@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::plan::Found;
 use super::read_name;
-use crate::foundations::mail::Uid;
+use crate::foundations::mail::{ModSeq, Uid};
 use crate::storage::mailbox::Error;
 use crate::storage::mailbox::folder::{Folder, State};
 use crate::storage::mailbox::maildir::directory::Directories;
@@ -18,7 +18,7 @@ pub struct Adoption<'a> {
     pub folder: &'a Arc<Folder>,
     pub directories: &'a Directories,
     pub snapshot: Snapshot,
-    pub mod_seq: u64,
+    pub mod_seq: ModSeq,
     pub renamed: bool,
     /// Remaining retries for files that the disk has refused.
     pub patience: u32,

@@ -12,6 +12,7 @@ use super::super::reconcile::Known;
 use super::super::snapshot::Record;
 use super::*;
 use crate::foundations::clock::{Clock, Timestamp};
+use crate::foundations::mail::ModSeq;
 
 /// A clock that is set by hand, in seconds.
 struct Hand(AtomicU64);
@@ -48,7 +49,7 @@ async fn long_ago() -> (Arc<Hand>, Store) {
 fn small(uid: Uid) -> Record {
     Record {
         uid,
-        mod_seq: 0,
+        mod_seq: ModSeq::MIN,
         size: 1,
         virtual_size: 1,
         date: 0,
