@@ -46,7 +46,7 @@ pub fn expected_folders(repository: &Repository, user: &UserEntry) -> Result<Vec
         };
         let Some(name) = name else { continue };
         let uid_file = small_file(repository, &record, &folder.directory, UidFile::NAME)?;
-        let uid_validity = uid_file.and_then(|content| UidFile::parse(&content)).map(|file| file.validity);
+        let uid_validity = uid_file.and_then(|content| UidFile::parse(&content)).map(|file| file.validity.get());
         let keywords = small_file(repository, &record, &folder.directory, "dovecot-keywords")?.unwrap_or_default();
         let keywords = super::restore::read_keywords(&keywords);
         let messages = read_folder(repository, folder)?.iter().map(|message| expected(message, &keywords)).collect();

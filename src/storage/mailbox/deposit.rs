@@ -23,13 +23,13 @@ use super::{Error, Flags, FolderName, Keyword, KeywordSet, Keywords};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files::{Owner, publish, publish_directory, sync_directory, sync_file_system};
-use crate::foundations::mail::{Uid, crlf_len};
+use crate::foundations::mail::{Uid, UidValidity, crlf_len};
 
 /// The numbers a folder had at its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceUids {
     /// UIDVALIDITY.
-    pub validity: u32,
+    pub validity: UidValidity,
     /// UIDNEXT; the next UID here is not below it.
     pub next: Uid,
 }
@@ -374,7 +374,7 @@ impl DepositFolder<'_> {
         if let Some(uids) = self.uids {
             let failed = |error| Error::io(format!("write the UIDs of {}", self.name), error);
             let SourceUids { validity, next: bound } = uids;
-            let file = UidFile { validity, bound, floor: 0, takeover: Takeover::Done, id: None };
+            let file = UidFile { validity, bound, floor: None, takeover: Takeover::Done, id: None };
             file.write(directory::open(&self.path).map_err(failed)?.as_fd()).map_err(failed)?;
             self.deposit.owner.give_path(&self.path.join(UidFile::NAME))?;
         }

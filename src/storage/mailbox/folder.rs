@@ -82,7 +82,7 @@ impl Folder {
         account: &Arc<Account>,
         name: &FolderName,
         path: &Path,
-        fresh_validity: impl FnOnce() -> u32,
+        fresh_validity: impl FnOnce() -> UidValidity,
     ) -> Result<Arc<Self>, Error> {
         let directories =
             Directories::open(path, account.tenure.clone()).map_err(|error| not_opened(name, path, error))?;
@@ -92,9 +92,8 @@ impl Folder {
         let ground = directories.ground().map_err(failed)?;
         let (uid_file, takeover) = identity(&directories, fresh_validity, fresh_id).map_err(failed)?;
         let seen = directories.mtimes().map_err(failed)?;
-        let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
-        let loaded = index::read(directories.root(), Snapshot::empty(validity, ModSeq::MIN, Arc::clone(&keywords)));
-        let loaded = loaded.map_err(failed)?;
+        let empty = Snapshot::empty(uid_file.validity, ModSeq::MIN, Arc::clone(&keywords));
+        let loaded = index::read(directories.root(), empty).map_err(failed)?;
         let seed = seed_at(environment.clock.now(), loaded.as_ref());
         let (mut state, history, snapshot) = begin(loaded, uid_file, seen, seed, keywords);
         if takeover.is_some() {
@@ -282,7 +281,7 @@ impl Folder {
 
     /// The identity of this folder's summaries.
     pub fn stamp(&self) -> Stamp {
-        let uid_validity = self.published.borrow().uid_validity.get();
+        let uid_validity = self.published.borrow().uid_validity;
         Stamp { version: self.environment.summarizer.version, uid_validity }
     }
 
@@ -342,8 +341,7 @@ impl Folder {
             snapshot.iter().map(|(record, stored)| (record.uid, super::snapshot::base(stored).to_vec())).collect();
         let messages = names.iter().map(|(uid, name)| (*uid, &name[..]));
         let root = directories.own_root().map_err(self.failed("write `dovecot-uidlist`"))?;
-        UidList::write(root, snapshot.uid_validity.get(), next, messages)
-            .map_err(self.failed("write `dovecot-uidlist`"))
+        UidList::write(root, snapshot.uid_validity, next, messages).map_err(self.failed("write `dovecot-uidlist`"))
     }
 
     /// Memory it occupies, roughly.

@@ -324,6 +324,6 @@ mod tests {
         names.sort();
         assert_eq!(names, ["1.around,S=12,W=14:2,S", "2.own,U=5,S=12,W=14:2,S"]);
         let numbers = UidFile::read(directory::open(&inbox).unwrap().as_fd()).unwrap().unwrap();
-        assert_eq!((numbers.validity, numbers.bound.get()), (8, 6));
+        assert_eq!((numbers.validity.get(), numbers.bound.get()), (8, 6));
     }
 }

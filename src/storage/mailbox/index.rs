@@ -18,7 +18,7 @@ use super::maildir::directory::Mtimes;
 use super::maildir::filename::Place;
 use super::maildir::small;
 use super::snapshot::{Record, Snapshot};
-use crate::foundations::mail::{ModSeq, Uid};
+use crate::foundations::mail::{ModSeq, Uid, UidValidity};
 
 /// The file's name.
 pub(super) const NAME: &str = "postrider.index";
@@ -239,10 +239,10 @@ impl Frames {
     }
 
     /// Rewrites the file with these frames.
-    pub fn replace(&self, folder: BorrowedFd<'_>, uid_validity: u32) -> io::Result<Written> {
+    pub fn replace(&self, folder: BorrowedFd<'_>, uid_validity: UidValidity) -> io::Result<Written> {
         let mut content = Vec::with_capacity(HEADER + self.0.len());
         content.extend_from_slice(MAGIC);
-        content.extend_from_slice(&uid_validity.to_le_bytes());
+        content.extend_from_slice(&uid_validity.get().to_le_bytes());
         content.extend_from_slice(&self.0);
         small::replace_unsynced(folder, NAME, &content, small::Sync::Nothing)?;
         Ok(Written { whole: self.0.len() as u64, changes: 0 })
@@ -341,7 +341,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::foundations::mail::UidValidity;
     use crate::storage::mailbox::Keywords;
 
     fn empty() -> Snapshot {

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::maildir::small::{self, read_at};
-use crate::foundations::mail::Uid;
+use crate::foundations::mail::{Uid, UidValidity};
 
 /// The file's name.
 pub(super) const NAME: &str = "postrider.cache";
@@ -58,7 +58,7 @@ struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub version: u32,
-    pub uid_validity: u32,
+    pub uid_validity: UidValidity,
 }
 
 impl Summaries {
@@ -297,7 +297,7 @@ fn checked(window: &Bytes, at: usize, place: &Place) -> Option<Bytes> {
 fn header(stamp: Stamp) -> Vec<u8> {
     let mut header = MAGIC.to_vec();
     header.extend_from_slice(&stamp.version.to_le_bytes());
-    header.extend_from_slice(&stamp.uid_validity.to_le_bytes());
+    header.extend_from_slice(&stamp.uid_validity.get().to_le_bytes());
     header
 }
 
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn the_file_shrinks_once_most_of_it_is_of_removed_messages() {
-        const STAMP: Stamp = Stamp { version: 1, uid_validity: 7 };
+        const STAMP: Stamp = Stamp { version: 1, uid_validity: UidValidity::MIN };
         let directory = tempfile::tempdir().unwrap();
         let folder = std::fs::File::open(directory.path()).unwrap();
         let length = || std::fs::metadata(directory.path().join(NAME)).unwrap().len();
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_large_file_is_rewritten_piece_by_piece() {
-        const STAMP: Stamp = Stamp { version: 1, uid_validity: 7 };
+        const STAMP: Stamp = Stamp { version: 1, uid_validity: UidValidity::MIN };
         let directory = tempfile::tempdir().unwrap();
         let folder = std::fs::File::open(directory.path()).unwrap();
         let summaries = Summaries::default();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::history::History;
 use crate::foundations::clock::{Timestamp, Uptime};
-use crate::foundations::mail::{ModSeq, Uid, UidValidity};
+use crate::foundations::mail::{ModSeq, Uid};
 use crate::storage::mailbox::commit::Touched;
 use crate::storage::mailbox::index::{self, Written};
 use crate::storage::mailbox::maildir::directory::{Directories, Mtimes};
@@ -152,10 +152,7 @@ pub(super) fn begin(
             state.written = loaded.written;
             loaded.snapshot
         }
-        None => {
-            let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
-            Snapshot::empty(validity, seed, keywords)
-        }
+        None => Snapshot::empty(uid_file.validity, seed, keywords),
     };
     state.next_uid = state.next_uid.max(snapshot.uid_next);
     (state, history, snapshot)

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use super::small;
-use crate::foundations::mail::Uid;
+use crate::foundations::mail::{Uid, UidValidity};
 
 /// The file's name.
 pub const NAME: &str = "dovecot-uidlist";
@@ -21,7 +21,7 @@ const ENDS: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UidList {
     /// UIDVALIDITY.
-    pub validity: u32,
+    pub validity: UidValidity,
     /// UIDNEXT.
     pub next: Uid,
     /// UID of each base name.
@@ -35,7 +35,7 @@ impl UidList {
     }
 
     /// UIDVALIDITY and UIDNEXT alone, from both ends of the list: Dovecot appends lines and leaves the first unchanged.
-    pub fn numbers(folder: BorrowedFd<'_>) -> io::Result<Option<(u32, Uid)>> {
+    pub fn numbers(folder: BorrowedFd<'_>) -> io::Result<Option<(UidValidity, Uid)>> {
         let content = small::read_ends(folder, NAME, ENDS)?;
         Ok(content.and_then(|content| Self::parse(&content)).map(|list| (list.validity, list.next)))
     }
@@ -44,15 +44,16 @@ impl UidList {
         let mut lines = content.split(|b| *b == b'\n');
         let header = std::str::from_utf8(lines.next()?).ok()?;
         let mut words = header.split(' ');
-        let (validity, next): (u32, u32) = match words.next()? {
-            "1" => (words.next()?.parse().ok()?, words.next()?.parse().ok()?),
+        let (validity, next) = match words.next()? {
+            "1" => (words.next()?, words.next()?),
             "3" => {
-                let field = |letter| header.split(' ').find_map(|word| word.strip_prefix(letter)?.parse().ok());
+                let field = |letter| header.split(' ').find_map(|word| word.strip_prefix(letter));
                 (field('V')?, field('N')?)
             }
             _ => return None,
         };
         let version_3 = header.starts_with('3');
+        let (validity, next) = (validity.parse().ok()?, next.parse().ok()?);
         let mut list = Self { validity, next: Uid::new(next).unwrap_or(Uid::MIN), uids: HashMap::new() };
         for line in lines {
             let Some(space) = memchr::memchr(b' ', line) else { continue };
@@ -70,13 +71,13 @@ impl UidList {
             list.uids.insert(base.to_vec(), uid);
             list.next = list.next.max(next);
         }
-        (validity != 0).then_some(list)
+        Some(list)
     }
 
     /// Writes a version 3 list, so that Dovecot keeps our UIDs.
     pub fn write<'a>(
         folder: BorrowedFd<'_>,
-        validity: u32,
+        validity: UidValidity,
         next: Uid,
         messages: impl Iterator<Item = (Uid, &'a [u8])>,
     ) -> io::Result<()> {
@@ -110,8 +111,8 @@ mod tests {
             let line = |uid| format!("{uid} S4000000000 :1700000000.M{uid}P1.host\n");
             let lines: String = (1..=last).map(line).collect();
             std::fs::write(root.path().join(NAME), format!("3 V7 N3 G0\n{lines}")).unwrap();
-            let next = Uid::new(std::cmp::max(3, last + 1)).unwrap();
-            assert_eq!(UidList::numbers(folder.as_fd()).unwrap(), Some((7, next)), "{last}");
+            let numbers = UidValidity::new(7).zip(Uid::new(std::cmp::max(3, last + 1)));
+            assert_eq!(UidList::numbers(folder.as_fd()).unwrap(), numbers, "{last}");
         }
     }
 
@@ -119,11 +120,11 @@ mod tests {
     fn reads_both_versions() {
         let three = b"3 V1700000000 N12 G0123abcd\n3 :a.1.h\n9 W120 S100 :b.2.h,S=100:2,S\nrubbish\n11 :c\n";
         let list = UidList::parse(three).unwrap();
-        assert_eq!((list.validity, list.next.get(), list.uids.len()), (1_700_000_000, 12, 3));
+        assert_eq!((list.validity.get(), list.next.get(), list.uids.len()), (1_700_000_000, 12, 3));
         assert_eq!(list.uids.get(&b"b.2.h,S=100"[..]).copied(), Uid::new(9));
         let one = b"1 1700000000 5\n3 a.1.h\n7 b:2,S\n";
         let list = UidList::parse(one).unwrap();
-        assert_eq!((list.validity, list.next.get()), (1_700_000_000, 8));
+        assert_eq!((list.validity.get(), list.next.get()), (1_700_000_000, 8));
         assert_eq!(list.uids.get(&b"b"[..]).copied(), Uid::new(7));
         for bad in [&b""[..], b"2 x", b"3 V0 N1\n", b"3 N1\n", b"\xff\n"] {
             assert_eq!(UidList::parse(bad), None);
