@@ -167,11 +167,7 @@ impl Folder {
     }
 
     /// Removes messages; their absence is on disk when this returns. Messages already gone are skipped. Blocks.
-    pub fn expunge(
-        self: &Arc<Self>,
-        uids: impl FnOnce(&Snapshot) -> Vec<Uid>,
-        only: Only<'_>,
-    ) -> Result<Vec<Uid>, Unfinished> {
+    pub fn expunge(self: &Arc<Self>, uids: &[Uid], only: Only<'_>) -> Result<Vec<Uid>, Unfinished> {
         let mut gone = Vec::new();
         let result = self.expunge_all(uids, only, &mut gone);
         gone.sort_unstable();
@@ -182,15 +178,9 @@ impl Folder {
     }
 
     /// Removes as many as it can: `removed` lists them even if this fails.
-    fn expunge_all(
-        self: &Arc<Self>,
-        uids: impl FnOnce(&Snapshot) -> Vec<Uid>,
-        only: Only<'_>,
-        removed: &mut Vec<Uid>,
-    ) -> Result<(), Error> {
+    fn expunge_all(self: &Arc<Self>, uids: &[Uid], only: Only<'_>, removed: &mut Vec<Uid>) -> Result<(), Error> {
         let directories = self.directories()?;
-        let wanted = uids(&self.current());
-        for batch in wanted.chunks(BATCH * 4) {
+        for batch in uids.chunks(BATCH * 4) {
             let mut state = self.lock();
             self.expunge_batch(&mut state, &directories, batch, only, removed)?;
         }

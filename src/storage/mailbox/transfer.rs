@@ -61,7 +61,7 @@ impl Folder {
         }
         if let Err(error) = result {
             let new: Vec<Uid> = received.messages.iter().map(|copied| copied.new).collect();
-            self.expunge(|_| new, Only::Named)?;
+            self.expunge(&new, Only::Named)?;
             return Err(error);
         }
         Ok(received.messages)
@@ -148,7 +148,7 @@ impl Folder {
         let given_up: Vec<Uid> =
             copied.extract_if(.., |arrived| lost.contains(&arrived.old)).map(|arrived| arrived.new).collect();
         if !given_up.is_empty() {
-            self.expunge(|_| given_up, Only::Named)?;
+            self.expunge(&given_up, Only::Named)?;
         }
         Ok(copied)
     }
@@ -159,8 +159,8 @@ impl Folder {
         let mut left: BTreeMap<Uid, ModSeq> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
         let mut lost = BTreeSet::new();
         for _ in 0..ATTEMPTS {
-            let named = left.keys().copied().collect();
-            for gone in from.expunge(|_| named, Only::Unchanged(&left))? {
+            let named: Vec<Uid> = left.keys().copied().collect();
+            for gone in from.expunge(&named, Only::Unchanged(&left))? {
                 left.remove(&gone);
             }
             if left.is_empty() {
@@ -169,8 +169,8 @@ impl Folder {
             // Their flags were changed since they were copied, or they are gone.
             self.follow(from, copied, &mut left, &mut lost)?;
         }
-        let named = left.keys().copied().collect();
-        for gone in from.expunge(|_| named, Only::Named)? {
+        let named: Vec<Uid> = left.keys().copied().collect();
+        for gone in from.expunge(&named, Only::Named)? {
             left.remove(&gone);
         }
         lost.extend(left.into_keys());
@@ -186,7 +186,7 @@ impl Folder {
         }
         let both = copied.iter().filter(|arrived| there.by_uid(arrived.old).is_some());
         let both: Vec<Uid> = both.map(|arrived| arrived.new).collect();
-        self.expunge(|_| both, Only::Named)?;
+        self.expunge(&both, Only::Named)?;
         Ok(())
     }
 

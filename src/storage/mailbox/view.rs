@@ -343,14 +343,14 @@ impl View {
         let meant = |uid: &Uid| among.is_none_or(|set| set.contains(*uid, last));
         // RFC 9051 §6.4.3: messages that another session has marked in the meantime may go or stay.
         let uids: Vec<Uid> = self.base.deleted().map(|record| record.uid).filter(meant).collect();
-        self.work(move |folder| Ok(folder.expunge(|_| uids, Only::Deleted))).await?
+        self.work(move |folder| Ok(folder.expunge(&uids, Only::Deleted))).await?
     }
 
     /// Removes messages whether or not they are marked `\Deleted` (POP3's update state); durable when it returns.
     pub async fn remove(&self, uids: &[Uid]) -> Result<Vec<Uid>, Unfinished> {
         self.writable()?;
         let uids = uids.to_vec();
-        self.work(move |folder| Ok(folder.expunge(|_| uids, Only::Named))).await?
+        self.work(move |folder| Ok(folder.expunge(&uids, Only::Named))).await?
     }
 
     /// Copies messages to the end of another (or the same) folder, all or none; durable when it returns.

@@ -59,7 +59,7 @@ async fn what_went_is_known_although_the_rest_could_not_go() {
     // A directory cannot be removed as a file is.
     std::fs::remove_file(&second).unwrap();
     std::fs::create_dir(&second).unwrap();
-    let unfinished = folder.expunge(|_| [1, 2, 3].map(uid).to_vec(), Only::Named).unwrap_err();
+    let unfinished = folder.expunge(&[1, 2, 3].map(uid), Only::Named).unwrap_err();
     assert_eq!(unfinished.gone, [uid(1)], "{unfinished}");
 }
 
