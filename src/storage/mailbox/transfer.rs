@@ -74,7 +74,7 @@ impl Folder {
         uids: &[Uid],
         received: &mut Received,
     ) -> Result<(), Error> {
-        let (slots, (mut from_state, mut state)) = self.lock_translated(from, target, uids)?;
+        let (translation, (mut from_state, mut state)) = self.lock_translated(from, target, uids)?;
         from.still_there()?;
         self.still_there()?;
         state.before_change(target);
@@ -83,7 +83,7 @@ impl Folder {
                 let names = from.current();
                 // In the order given, so that the new UIDs ascend as the old ones do.
                 let Some((record, stored)) = names.by_uid(*uid) else { return Ok(()) };
-                match self.receive_one(&mut state, (source, target), (record, stored), &slots) {
+                match self.receive_one(&mut state, (source, target), (record, stored), &translation) {
                     Ok(new) => {
                         received.ticket = state.ticket;
                         received.messages.push(Arrived { old: *uid, mod_seq: record.mod_seq, new });
@@ -109,11 +109,10 @@ impl Folder {
         state: &mut State,
         (source, target): (&Directories, &Directories),
         (record, stored): (&Record, &[u8]),
-        slots: &[Option<u8>; 32],
+        translation: &Translation,
     ) -> Result<Uid, Error> {
         let uid = state.take_uid(&self.name)?;
-        let mapped = record.keywords.slots().filter_map(|slot| slots[usize::from(slot)]).map(KeywordSet::slot);
-        let keywords = mapped.fold(KeywordSet::NONE, KeywordSet::with);
+        let keywords = translation.of(record.keywords);
         let after = Record { uid, mod_seq: ModSeq::MIN, keywords, regular: true, place: Place::Cur, ..*record };
         let unique = self.environment.unique();
         let name = filename::fresh(&unique, uid, record.size, record.virtual_size).into_bytes();
@@ -228,14 +227,14 @@ impl Folder {
         from: &'a Arc<Self>,
         target: &Directories,
         uids: &[Uid],
-    ) -> Result<([Option<u8>; 32], Locks<'a>), Error> {
+    ) -> Result<(Translation, Locks<'a>), Error> {
         let mut used = from.keywords_of(uids);
         loop {
-            let slots = self.translate(from, target, used)?;
+            let translation = self.translate(from, target, used)?;
             let locks = lock_both(from, self);
             let now = from.keywords_of(uids);
             if used.contains(now) {
-                return Ok((slots, locks));
+                return Ok((translation, locks));
             }
             used = used.with(now);
         }
@@ -248,25 +247,35 @@ impl Folder {
         known.map(|(record, _)| record.keywords).fold(KeywordSet::NONE, KeywordSet::with)
     }
 
-    /// This folder's slot for each of these slots of another folder's table.
+    /// What these keywords of another folder are here.
     fn translate(
         self: &Arc<Self>,
         from: &Arc<Self>,
         target: &Directories,
         used: KeywordSet,
-    ) -> Result<[Option<u8>; 32], Error> {
-        let table = Arc::clone(&from.current().keywords);
-        let mut slots = [None; 32];
+    ) -> Result<Translation, Error> {
         if used.is_empty() {
-            return Ok(slots);
+            return Ok(Translation::default());
         }
-        let keywords: Vec<_> = table.names(used).cloned().collect();
+        let theirs = Arc::clone(&from.current().keywords);
+        let keywords: Vec<_> = theirs.names(used).cloned().collect();
         self.learn(target, &keywords, NoRoom::LeaveOut)?;
-        let mine = Arc::clone(&self.current().keywords);
-        for slot in used.slots() {
-            slots[usize::from(slot)] = table.name(slot).and_then(|keyword| mine.slot(keyword));
-        }
-        Ok(slots)
+        let ours = Arc::clone(&self.current().keywords);
+        let here = |slot| theirs.name(slot).and_then(|keyword| ours.slot(keyword)).map(KeywordSet::slot);
+        let pairs = used.slots().filter_map(|slot| Some((KeywordSet::slot(slot), here(slot)?)));
+        Ok(Translation(pairs.collect()))
+    }
+}
+
+/// Single keywords as another folder's table has them, each with what it is in this one's. Those for which there is no
+/// room here are missing.
+#[derive(Debug, Default)]
+struct Translation(Vec<(KeywordSet, KeywordSet)>);
+
+impl Translation {
+    fn of(&self, keywords: KeywordSet) -> KeywordSet {
+        let present = self.0.iter().filter(|(there, _)| keywords.contains(*there));
+        present.map(|(_, here)| *here).fold(KeywordSet::NONE, KeywordSet::with)
     }
 }
 
