@@ -124,6 +124,25 @@ impl SequenceNumber {
     }
 }
 
+/// The condition of a STORE with UNCHANGEDSINCE (RFC 7162 §3.1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnchangedSince {
+    /// Messages with this modification sequence or a lower one pass.
+    ModSeq(ModSeq),
+    /// 0: no message passes, since all have a modification sequence.
+    Zero,
+}
+
+impl UnchangedSince {
+    /// Whether a message with this modification sequence passes.
+    pub fn passes(self, mod_seq: ModSeq) -> bool {
+        match self {
+            Self::ModSeq(since) => mod_seq <= since,
+            Self::Zero => false,
+        }
+    }
+}
+
 /// What a [`SequenceSet`](super::SequenceSet) can hold: [`Uid`] and [`SequenceNumber`]. The two cannot be mixed.
 pub trait Numbered: Copy + Ord + fmt::Display + fmt::Debug {
     /// From the bare number.
@@ -165,6 +184,9 @@ mod tests {
         assert_eq!((Uid::MAX.get(), Uid::MAX.saturating_add(7)), (u32::MAX, Uid::MAX));
         assert_eq!((ModSeq::MAX.get(), ModSeq::MAX.next()), (i64::MAX as u64, None));
         assert_eq!((ModSeq::MIN.saturating_add(u64::MAX), ModSeq::MAX.saturating_add(1)), (ModSeq::MAX, ModSeq::MAX));
+        let (one, two) = (ModSeq::MIN, ModSeq::MIN.saturating_add(1));
+        assert!(UnchangedSince::ModSeq(two).passes(one) && UnchangedSince::ModSeq(one).passes(one));
+        assert!(!UnchangedSince::ModSeq(one).passes(two) && !UnchangedSince::Zero.passes(one));
         assert_eq!(SequenceNumber::from_index(4).map(SequenceNumber::index), Some(4));
     }
 }

@@ -12,7 +12,7 @@ use super::maildir::filename::Place;
 use super::reconcile::Known;
 use super::snapshot::{Record, Snapshot};
 use super::{Error, FlagChange, FlagOperation, Flags, KeywordSet, Stored, Unfinished};
-use crate::foundations::mail::{ModSeq, Uid};
+use crate::foundations::mail::{ModSeq, Uid, UnchangedSince};
 
 /// Messages changed before the folder is unlocked for a moment, so that others need not wait for all of them.
 pub(super) const BATCH: usize = 256;
@@ -43,8 +43,8 @@ struct Storing<'a> {
     wanted: Wanted,
     /// What the requesting view shows, if a view requested the change.
     seen: Option<&'a Snapshot>,
-    /// Messages changed after this mod-sequence are left alone.
-    unchanged_since: Option<u64>,
+    /// Messages that do not pass this are left alone.
+    unchanged_since: Option<UnchangedSince>,
     stored: Stored,
 }
 
@@ -102,7 +102,7 @@ impl Storing<'_> {
             self.stored.gone.push(uid);
             return Ok(Change::None);
         };
-        if self.unchanged_since.is_some_and(|since| record.mod_seq.get() > since) {
+        if self.unchanged_since.is_some_and(|since| !since.passes(record.mod_seq)) {
             self.stored.modified.push(uid);
             return Ok(Change::None);
         }
