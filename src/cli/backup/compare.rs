@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::cli::demo::client::Client;
 use crate::foundations::address::Address;
 use crate::foundations::counted::counted;
-use crate::foundations::mail::crlf;
+use crate::foundations::mail::{Uid, crlf};
 use crate::services::backup::{ExpectedFolder, ExpectedMessage, Repository, UserEntry, expected_folders};
 
 /// The comparison for one user.
@@ -130,7 +130,7 @@ impl Comparison {
         Ok(())
     }
 
-    async fn seen(&mut self) -> anyhow::Result<BTreeMap<u32, Seen>> {
+    async fn seen(&mut self) -> anyhow::Result<BTreeMap<Uid, Seen>> {
         let fetched = self.command("UID FETCH 1:* (UID FLAGS RFC822.SIZE)").await?;
         let seen = fetched.iter().filter_map(|(line, _)| {
             let word = |name: &str| line.split_once(name)?.1.split([' ', ')']).next();
@@ -148,7 +148,7 @@ impl Comparison {
         &mut self,
         repository: &Arc<Repository>,
         folder: &ExpectedFolder,
-        uid: u32,
+        uid: Uid,
         message: &ExpectedMessage,
     ) -> anyhow::Result<()> {
         self.contents += 1;

@@ -38,7 +38,7 @@ pub use envelope::{BodyKind, DsnReturn, DsnWish, Envelope, Notify, OriginalRecip
 pub use header::{Field, Fields, HeaderSection};
 pub use line_ends::{CutInLines, crlf, crlf_len, crlf_onto, cut_in_lines};
 pub use message::Message;
-pub use numbers::{InvalidNumber, ModSeq, Numbered, SequenceNumber, Uid, UidValidity};
+pub use numbers::{InvalidNumber, ModSeq, Numbered, SequenceNumber, Uid, UidValidity, UnchangedSince};
 pub use object_id::{EmailId, InvalidEmailId, InvalidThreadId, MailboxId, ThreadId};
 pub use origin::{Login, Mail, Origin, Peer, TlsFacts, Who};
 pub use results::{author_of_results, results_in, results_of};

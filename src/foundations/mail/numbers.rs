@@ -21,6 +21,9 @@ macro_rules! number {
             /// The smallest.
             pub const MIN: Self = Self(<$inner>::MIN);
 
+            /// The largest.
+            pub const MAX: Self = Self::new($max).expect("no maximum is zero");
+
             /// The value; `None` when it is zero or too large.
             pub const fn new(value: $primitive) -> Option<Self> {
                 if value > $max {
@@ -42,6 +45,19 @@ macro_rules! number {
                 match self.0.get().checked_add(1) {
                     Some(next) => Self::new(next),
                     None => None,
+                }
+            }
+
+            /// The number before this one; `None` before the first.
+            pub const fn previous(self) -> Option<Self> {
+                Self::new(self.0.get() - 1)
+            }
+
+            /// The number this much further on, or the largest if there is none.
+            pub const fn saturating_add(self, by: $primitive) -> Self {
+                match Self::new(self.0.get().saturating_add(by)) {
+                    Some(sum) => sum,
+                    None => Self::MAX,
                 }
             }
         }
@@ -108,6 +124,25 @@ impl SequenceNumber {
     }
 }
 
+/// The condition of a STORE with UNCHANGEDSINCE (RFC 7162 §3.1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnchangedSince {
+    /// Messages with this modification sequence or a lower one pass.
+    ModSeq(ModSeq),
+    /// 0: no message passes, since all have a modification sequence.
+    Zero,
+}
+
+impl UnchangedSince {
+    /// Whether a message with this modification sequence passes.
+    pub fn passes(self, mod_seq: ModSeq) -> bool {
+        match self {
+            Self::ModSeq(since) => mod_seq <= since,
+            Self::Zero => false,
+        }
+    }
+}
+
 /// What a [`SequenceSet`](super::SequenceSet) can hold: [`Uid`] and [`SequenceNumber`]. The two cannot be mixed.
 pub trait Numbered: Copy + Ord + fmt::Display + fmt::Debug {
     /// From the bare number.
@@ -144,7 +179,14 @@ mod tests {
         assert_eq!("+1".parse::<Uid>().ok(), None);
         assert_eq!("4294967296".parse::<Uid>().ok(), None);
         assert_eq!(ModSeq::new(1 << 63), None);
-        assert_eq!(Uid::new(u32::MAX).and_then(Uid::next), None);
+        assert_eq!((Uid::MAX.next(), Uid::MIN.previous()), (None, None));
+        assert_eq!((Uid::MIN.next(), Uid::MIN.saturating_add(1).previous()), (Uid::new(2), Some(Uid::MIN)));
+        assert_eq!((Uid::MAX.get(), Uid::MAX.saturating_add(7)), (u32::MAX, Uid::MAX));
+        assert_eq!((ModSeq::MAX.get(), ModSeq::MAX.next()), (i64::MAX as u64, None));
+        assert_eq!((ModSeq::MIN.saturating_add(u64::MAX), ModSeq::MAX.saturating_add(1)), (ModSeq::MAX, ModSeq::MAX));
+        let (one, two) = (ModSeq::MIN, ModSeq::MIN.saturating_add(1));
+        assert!(UnchangedSince::ModSeq(two).passes(one) && UnchangedSince::ModSeq(one).passes(one));
+        assert!(!UnchangedSince::ModSeq(one).passes(two) && !UnchangedSince::Zero.passes(one));
         assert_eq!(SequenceNumber::from_index(4).map(SequenceNumber::index), Some(4));
     }
 }

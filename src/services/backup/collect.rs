@@ -19,6 +19,7 @@ use super::scan::Identity;
 use super::tree::{self, MessageEntry};
 use super::{Error, scan};
 use crate::foundations::files::is_there;
+use crate::foundations::mail::UidValidity;
 use crate::storage::mailbox::{FileName, Place, UidFile};
 
 /// The messages that are known in a folder.
@@ -394,7 +395,7 @@ impl From<scan::Listed> for Unread {
 }
 
 /// UIDVALIDITY from the folder's file.
-fn validity(folder: &Path) -> Option<u32> {
+fn validity(folder: &Path) -> Option<UidValidity> {
     let content = fs::read(folder.join(UidFile::NAME)).ok()?;
     UidFile::parse(&content).map(|file| file.validity)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::create::{read_folder, read_record};
 use super::repository::{FileContent, ObjectId, Repository, UserEntry, UserRecord};
 use super::{Error, tree};
+use crate::foundations::mail::Uid;
 use crate::storage::mailbox::{FileName, Flags, FolderName, UidFile};
 
 /// A folder as a client must see it.
@@ -22,7 +23,7 @@ pub struct ExpectedFolder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedMessage {
     /// Its UID; `None` for a file that the server had not seen yet.
-    pub uid: Option<u32>,
+    pub uid: Option<Uid>,
     /// Octets of the file.
     pub size: u64,
     /// Flags and keywords, as IMAP writes them.
@@ -45,7 +46,7 @@ pub fn expected_folders(repository: &Repository, user: &UserEntry) -> Result<Vec
         };
         let Some(name) = name else { continue };
         let uid_file = small_file(repository, &record, &folder.directory, UidFile::NAME)?;
-        let uid_validity = uid_file.and_then(|content| UidFile::parse(&content)).map(|file| file.validity);
+        let uid_validity = uid_file.and_then(|content| UidFile::parse(&content)).map(|file| file.validity.get());
         let keywords = small_file(repository, &record, &folder.directory, "dovecot-keywords")?.unwrap_or_default();
         let keywords = super::restore::read_keywords(&keywords);
         let messages = read_folder(repository, folder)?.iter().map(|message| expected(message, &keywords)).collect();

@@ -9,6 +9,7 @@ use std::io::Write as _;
 
 use super::by_base::Named;
 use super::repository::ObjectId;
+use crate::foundations::mail::Uid;
 use crate::storage::mailbox::{FileName, Place};
 
 /// UIDs of a page.
@@ -35,7 +36,7 @@ impl MessageEntry {
         FileName::base_of(&self.name)
     }
 
-    fn uid(&self) -> Option<u32> {
+    fn uid(&self) -> Option<Uid> {
         FileName::parse(&self.name, self.place).and_then(|name| name.uid)
     }
 }
@@ -55,7 +56,7 @@ pub fn unique(base: &[u8]) -> &[u8] {
 /// The pages of a folder, in order.
 pub fn pages(messages: Vec<MessageEntry>) -> Vec<Vec<u8>> {
     let mut messages: Vec<(u32, MessageEntry)> =
-        messages.into_iter().map(|message| (message.uid().unwrap_or(0), message)).collect();
+        messages.into_iter().map(|message| (message.uid().map_or(0, Uid::get), message)).collect();
     messages.sort_unstable_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
     let pages = messages.chunk_by(|a, b| a.0 / UIDS == b.0 / UIDS);
     let page = |messages: &[(u32, MessageEntry)]| {

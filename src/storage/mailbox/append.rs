@@ -12,7 +12,7 @@ use super::maildir::keywords_file;
 use super::snapshot::Record;
 use super::{AppendOptions, Appended, Error, Keyword, KeywordSet, Keywords};
 use crate::foundations::files::lock_directory;
-use crate::foundations::mail::{Message, Uid};
+use crate::foundations::mail::{Message, ModSeq, Uid};
 
 /// What to do with keywords for which the folder's table has no free slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +34,9 @@ impl Folder {
         directories.write_temporary(&unique, &message.pieces(), date).map_err(self.failed("write a message"))?;
         let place = if flags.is_empty() && keywords.is_empty() { Place::New } else { Place::Cur };
         let size = message.len() as u64;
-        let record = Record {
-            uid: 0,
-            mod_seq: 0,
+        let record = |uid| Record {
+            uid,
+            mod_seq: ModSeq::MIN,
             size,
             virtual_size: size,
             date: date.unix_seconds(),
@@ -53,7 +53,7 @@ impl Folder {
         self.summarize(uid, &message.bytes());
         self.commit(&directories, ticket)?;
         let uid_validity = self.current().uid_validity;
-        Ok(Appended { uid_validity, uid: Uid::new(uid).unwrap_or(Uid::MIN) })
+        Ok(Appended { uid_validity, uid })
     }
 
     /// Gives a finished file in `tmp/` its UID and name.
@@ -61,13 +61,13 @@ impl Folder {
         self: &Arc<Self>,
         directories: &Arc<Directories>,
         unique: &str,
-        mut record: Record,
-    ) -> Result<(u32, u64), Error> {
+        record: impl FnOnce(Uid) -> Record,
+    ) -> Result<(Uid, u64), Error> {
         let mut state = self.lock();
         self.still_there()?;
         state.before_change(directories);
         let uid = state.take_uid(&self.name)?;
-        record.uid = uid;
+        let record = record(uid);
         let stored = filename::fresh(unique, uid, record.size, record.virtual_size).into_bytes();
         let renamed = directories.publish(unique, record.place, &record.file_name(&stored));
         let mut ours = Touched::default();
@@ -80,7 +80,7 @@ impl Folder {
     }
 
     /// Caches what lists of messages need.
-    pub fn summarize(&self, uid: u32, message: &[u8]) {
+    pub fn summarize(&self, uid: Uid, message: &[u8]) {
         let summary = (self.environment.summarizer.summarize)(message);
         if !summary.is_empty() {
             self.summaries.add(uid, Bytes::from(summary));

@@ -154,7 +154,7 @@ const SUMMARIES: usize = 256;
 
 impl Folder {
     /// Opens a message for reading. Blocks.
-    pub fn open_body(self: &Arc<Self>, uid: u32) -> Result<Body, Error> {
+    pub fn open_body(self: &Arc<Self>, uid: Uid) -> Result<Body, Error> {
         let (file, record) = self.open_file(uid)?;
         let reader = match record.size == record.virtual_size {
             true => Reader::Plain(file),
@@ -164,9 +164,9 @@ impl Folder {
     }
 
     /// A message's file and what is known about it.
-    fn open_file(self: &Arc<Self>, uid: u32) -> Result<(File, Record), Error> {
+    fn open_file(self: &Arc<Self>, uid: Uid) -> Result<(File, Record), Error> {
         let directories = self.directories()?;
-        let gone = || Error::NoMessage(Uid::new(uid).unwrap_or(Uid::MIN));
+        let gone = || Error::NoMessage(uid);
         for last in [false, true] {
             let snapshot = self.current();
             let (record, stored) = snapshot.by_uid(uid).ok_or_else(gone)?;
@@ -187,14 +187,14 @@ impl Folder {
     }
 
     /// A whole message. Blocks.
-    fn read_whole(self: &Arc<Self>, uid: u32) -> Result<Bytes, Error> {
+    fn read_whole(self: &Arc<Self>, uid: Uid) -> Result<Bytes, Error> {
         let (file, record) = self.open_file(uid)?;
         let length = usize::try_from(record.size).unwrap_or(usize::MAX);
         let bytes = read_at(file.as_fd(), 0, length).map_err(self.failed("read a message"))?;
         Ok(Bytes::from(if record.size == record.virtual_size { bytes } else { crlf(&bytes).into_owned() }))
     }
 
-    fn read_batch(self: &Arc<Self>, uids: &[u32]) -> Batch<Content> {
+    fn read_batch(self: &Arc<Self>, uids: &[Uid]) -> Batch<Content> {
         let mut batch = Batched::default();
         let snapshot = self.current();
         let directories = self.directories();
@@ -218,7 +218,7 @@ impl Folder {
         batch.finish()
     }
 
-    fn summary_batch(self: &Arc<Self>, uids: &[u32]) -> Result<Batch<Bytes>, Error> {
+    fn summary_batch(self: &Arc<Self>, uids: &[Uid]) -> Result<Batch<Bytes>, Error> {
         let directories = self.directories()?;
         let uids = &uids[..uids.len().min(SUMMARIES)];
         let cached =
@@ -233,7 +233,7 @@ impl Folder {
                     made = true;
                 }),
             };
-            batch.push((Uid::new(*uid).unwrap_or(Uid::MIN), summary));
+            batch.push((*uid, summary));
         }
         if made {
             self.want_flush();
@@ -243,7 +243,7 @@ impl Folder {
 
     /// Reads a message and computes its summary. Of large ones, which other programs have put there, one is in memory
     /// at a time.
-    fn summarize_file(self: &Arc<Self>, uid: u32) -> Result<Bytes, Error> {
+    fn summarize_file(self: &Arc<Self>, uid: Uid) -> Result<Bytes, Error> {
         let known = self.current().by_uid(uid).map_or(0, |(record, _)| record.virtual_size);
         let most = self.environment.settings.get().summarized_size.get();
         if known > most {
@@ -264,7 +264,7 @@ struct Batched {
     /// The file with bare LFs that was read last.
     bare: Vec<u8>,
     name: Vec<u8>,
-    messages: Vec<(u32, Placed)>,
+    messages: Vec<(Uid, Placed)>,
     /// Octets of messages stored separately.
     apart: u64,
     /// Where the message read last begins.
@@ -316,7 +316,7 @@ impl Batched {
     }
 
     /// Adds a message: this one, or the one read last.
-    fn push(&mut self, uid: u32, content: Option<Result<Content, Error>>) {
+    fn push(&mut self, uid: Uid, content: Option<Result<Content, Error>>) {
         let placed = match content {
             Some(content) => {
                 self.apart += match &content {
@@ -343,7 +343,7 @@ impl Batched {
             Placed::Inside(range) => Ok(Content::Whole(octets.slice(range))),
             Placed::Apart(content) => content,
         };
-        self.messages.into_iter().map(|(uid, placed)| (Uid::new(uid).unwrap_or(Uid::MIN), content(placed))).collect()
+        self.messages.into_iter().map(|(uid, placed)| (uid, content(placed))).collect()
     }
 }
 
@@ -365,14 +365,14 @@ fn read_onto(file: &File, length: usize, out: &mut Vec<u8>) -> io::Result<()> {
 /// A batch being read.
 type Ahead<T> = JoinHandle<Result<Batch<T>, Error>>;
 /// Reads the first of some items.
-type Read<T> = fn(&Arc<Folder>, &[u32]) -> Result<Batch<T>, Error>;
+type Read<T> = fn(&Arc<Folder>, &[Uid]) -> Result<Batch<T>, Error>;
 /// Items read, each with its UID.
 type Batch<T> = Vec<(Uid, Result<T, Error>)>;
 
 /// Items read in batches, one batch ahead of the reader.
 struct Batches<T> {
     folder: Arc<Folder>,
-    left: VecDeque<u32>,
+    left: VecDeque<Uid>,
     ready: VecDeque<(Uid, Result<T, Error>)>,
     ahead: Option<Ahead<T>>,
     most: usize,
@@ -384,7 +384,7 @@ impl<T: Send + 'static> Batches<T> {
         if self.left.is_empty() {
             return;
         }
-        let uids: Vec<u32> = self.left.iter().take(self.most).copied().collect();
+        let uids: Vec<Uid> = self.left.iter().take(self.most).copied().collect();
         let folder = Arc::clone(&self.folder);
         let read = self.read;
         let (account, environment) = (Arc::clone(&self.folder.account), Arc::clone(&self.folder.environment));
@@ -409,7 +409,7 @@ impl<T: Send + 'static> Batches<T> {
                 }
                 Ok(_) => return None,
                 Err(error) => {
-                    let uid = self.left.pop_front().and_then(Uid::new)?;
+                    let uid = self.left.pop_front()?;
                     self.left.clear();
                     return Some((uid, Err(error)));
                 }
@@ -423,10 +423,9 @@ impl<T: Send + 'static> Batches<T> {
 pub struct Bodies(Batches<Content>);
 
 impl Bodies {
-    pub(super) fn new(folder: Arc<Folder>, uids: &[Uid]) -> Self {
-        let left = uids.iter().map(|uid| uid.get()).collect();
-        let read = |folder: &Arc<Folder>, uids: &[u32]| Ok(folder.read_batch(uids));
-        Self(Batches { folder, left, ready: VecDeque::new(), ahead: None, most: BATCH, read })
+    pub(super) fn new(folder: Arc<Folder>, uids: Vec<Uid>) -> Self {
+        let read = |folder: &Arc<Folder>, uids: &[Uid]| Ok(folder.read_batch(uids));
+        Self(Batches { folder, left: uids.into(), ready: VecDeque::new(), ahead: None, most: BATCH, read })
     }
 
     /// The next message in the given order; `None` after the last. For a message that is gone the result is an error.
@@ -439,10 +438,9 @@ impl Bodies {
 pub struct Summaries(Batches<Bytes>);
 
 impl Summaries {
-    pub(super) fn new(folder: Arc<Folder>, uids: &[Uid]) -> Self {
-        let left = uids.iter().map(|uid| uid.get()).collect();
-        let read = |folder: &Arc<Folder>, uids: &[u32]| folder.summary_batch(uids);
-        Self(Batches { folder, left, ready: VecDeque::new(), ahead: None, most: SUMMARIES, read })
+    pub(super) fn new(folder: Arc<Folder>, uids: Vec<Uid>) -> Self {
+        let read = |folder: &Arc<Folder>, uids: &[Uid]| folder.summary_batch(uids);
+        Self(Batches { folder, left: uids.into(), ready: VecDeque::new(), ahead: None, most: SUMMARIES, read })
     }
 
     /// The next summary in the given order; `None` after the last.

@@ -12,7 +12,7 @@ use super::maildir::filename::Place;
 use super::reconcile::Known;
 use super::snapshot::{Record, Snapshot};
 use super::{Error, FlagChange, FlagOperation, Flags, KeywordSet, Stored, Unfinished};
-use crate::foundations::mail::{ModSeq, Uid};
+use crate::foundations::mail::{ModSeq, Uid, UnchangedSince};
 
 /// Messages changed before the folder is unlocked for a moment, so that others need not wait for all of them.
 pub(super) const BATCH: usize = 256;
@@ -43,8 +43,8 @@ struct Storing<'a> {
     wanted: Wanted,
     /// What the requesting view shows, if a view requested the change.
     seen: Option<&'a Snapshot>,
-    /// Messages changed after this mod-sequence are left alone.
-    unchanged_since: Option<u64>,
+    /// Messages that do not pass this are left alone.
+    unchanged_since: Option<UnchangedSince>,
     stored: Stored,
 }
 
@@ -59,13 +59,13 @@ enum Change {
 }
 
 impl Storing<'_> {
-    fn batch(&mut self, state: &mut State, uids: &[u32]) -> Result<(), Error> {
+    fn batch(&mut self, state: &mut State, uids: &[Uid]) -> Result<(), Error> {
         let mut left = uids.to_vec();
         for _ in 0..ATTEMPTS {
             self.folder.still_there()?;
             let mut snapshot = (*self.folder.current()).clone();
             // One per batch: clients may have been told that the previous batch's is the highest (RFC 7162 §3.1.2).
-            let stamp = snapshot.highest + 1;
+            let stamp = snapshot.next_mod_seq();
             state.before_change(self.directories);
             let (mut lost, mut ours) = (Vec::new(), Touched::default());
             let before = self.stored.changed.len();
@@ -92,18 +92,18 @@ impl Storing<'_> {
             self.folder.reconcile(state, self.directories, Known::Live)?;
             left = lost;
         }
-        self.stored.gone.extend(left.into_iter().filter_map(Uid::new));
+        self.stored.gone.extend(left);
         Ok(())
     }
 
     /// Changes one message, which gets the mod-sequence `stamp`.
-    fn one(&mut self, state: &mut State, snapshot: &mut Snapshot, uid: u32, stamp: u64) -> Result<Change, Error> {
+    fn one(&mut self, state: &mut State, snapshot: &mut Snapshot, uid: Uid, stamp: ModSeq) -> Result<Change, Error> {
         let Some((record, name)) = snapshot.by_uid(uid) else {
-            self.stored.gone.extend(Uid::new(uid));
+            self.stored.gone.push(uid);
             return Ok(Change::None);
         };
-        if self.unchanged_since.is_some_and(|since| record.mod_seq > since) {
-            self.stored.modified.extend(Uid::new(uid));
+        if self.unchanged_since.is_some_and(|since| !since.passes(record.mod_seq)) {
+            self.stored.modified.push(uid);
             return Ok(Change::None);
         }
         let (flags, keywords) = self.wanted.applied(record);
@@ -119,9 +119,9 @@ impl Storing<'_> {
         let after = Record { mod_seq: stamp, ..renamed.record };
         snapshot.update(uid, renamed.stored.as_deref(), |record| *record = after);
         state.delta.changed.push(uid);
-        self.stored.changed.extend(Uid::new(uid).zip(ModSeq::new(stamp)));
+        self.stored.changed.push((uid, stamp));
         if self.seen.and_then(|seen| seen.by_uid(uid)).is_some_and(|(seen, _)| seen.mod_seq != mod_seq) {
-            self.stored.overtaken.extend(Uid::new(uid));
+            self.stored.overtaken.push(uid);
         }
         Ok(Change::Renamed(place))
     }
@@ -131,14 +131,14 @@ impl Folder {
     /// Changes flags; on disk when this returns. `seen` is what the requesting view shows, if there is one. Blocks.
     pub fn store_flags(
         self: &Arc<Self>,
-        uids: &[u32],
+        uids: &[Uid],
         change: &FlagChange,
         seen: Option<&Snapshot>,
     ) -> Result<Stored, Error> {
         let directories = self.directories()?;
         let there = self.current();
         if uids.iter().all(|uid| there.by_uid(*uid).is_none()) {
-            let gone: BTreeSet<Uid> = uids.iter().copied().filter_map(Uid::new).collect();
+            let gone: BTreeSet<Uid> = uids.iter().copied().collect();
             return Ok(Stored { gone: gone.into_iter().collect(), ..Stored::default() });
         }
         let keywords = match change.operation {
@@ -167,15 +167,10 @@ impl Folder {
     }
 
     /// Removes messages; their absence is on disk when this returns. Messages already gone are skipped. Blocks.
-    pub fn expunge(
-        self: &Arc<Self>,
-        uids: impl FnOnce(&Snapshot) -> Vec<u32>,
-        only: Only<'_>,
-    ) -> Result<Vec<Uid>, Unfinished> {
-        let mut removed = Vec::new();
-        let result = self.expunge_all(uids, only, &mut removed);
-        removed.sort_unstable();
-        let gone = removed.into_iter().filter_map(Uid::new).collect();
+    pub fn expunge(self: &Arc<Self>, uids: &[Uid], only: Only<'_>) -> Result<Vec<Uid>, Unfinished> {
+        let mut gone = Vec::new();
+        let result = self.expunge_all(uids, only, &mut gone);
+        gone.sort_unstable();
         match result {
             Ok(()) => Ok(gone),
             Err(error) => Err(Unfinished { gone, error }),
@@ -183,15 +178,9 @@ impl Folder {
     }
 
     /// Removes as many as it can: `removed` lists them even if this fails.
-    fn expunge_all(
-        self: &Arc<Self>,
-        uids: impl FnOnce(&Snapshot) -> Vec<u32>,
-        only: Only<'_>,
-        removed: &mut Vec<u32>,
-    ) -> Result<(), Error> {
+    fn expunge_all(self: &Arc<Self>, uids: &[Uid], only: Only<'_>, removed: &mut Vec<Uid>) -> Result<(), Error> {
         let directories = self.directories()?;
-        let wanted = uids(&self.current());
-        for batch in wanted.chunks(BATCH * 4) {
+        for batch in uids.chunks(BATCH * 4) {
             let mut state = self.lock();
             self.expunge_batch(&mut state, &directories, batch, only, removed)?;
         }
@@ -202,9 +191,9 @@ impl Folder {
         self: &Arc<Self>,
         state: &mut State,
         directories: &Arc<Directories>,
-        uids: &[u32],
+        uids: &[Uid],
         only: Only<'_>,
-        removed: &mut Vec<u32>,
+        removed: &mut Vec<Uid>,
     ) -> Result<(), Error> {
         let mut wanted = uids.to_vec();
         for _ in 0..ATTEMPTS {
@@ -257,11 +246,11 @@ impl Folder {
         state: &mut State,
         directories: &Directories,
         snapshot: &mut Snapshot,
-        uids: &[u32],
+        uids: &[Uid],
     ) -> Result<(), Error> {
         let places = [Place::Cur, Place::New];
         let synced = places.iter().try_for_each(|place| directories.sync(*place));
-        let mod_seq = snapshot.highest + 1;
+        let mod_seq = snapshot.next_mod_seq();
         snapshot.remove(uids);
         snapshot.highest = mod_seq;
         self.remember_removed(state, mod_seq, uids);
@@ -282,10 +271,10 @@ impl Folder {
             if snapshot.gone || snapshot.counts.new == 0 {
                 return Ok(());
             }
-            let claimed = self.claimed.load(std::sync::atomic::Ordering::Acquire);
+            let claimed = self.claims().claimed;
             let in_new = |record: &&Record| record.place == Place::New && record.uid < claimed;
             let chunks = snapshot.chunks().iter().filter(|chunk| chunk.in_new() > 0);
-            let uids: Vec<u32> =
+            let uids: Vec<Uid> =
                 chunks.flat_map(|chunk| chunk.records().iter().filter(in_new)).map(|r| r.uid).take(BATCH).collect();
             if uids.is_empty() {
                 return Ok(());
@@ -324,7 +313,7 @@ pub(super) enum Only<'a> {
     /// Those marked `\Deleted`.
     Deleted,
     /// Those that still have these mod-sequences.
-    Unchanged(&'a BTreeMap<u32, u64>),
+    Unchanged(&'a BTreeMap<Uid, ModSeq>),
 }
 
 impl Only<'_> {

@@ -136,7 +136,7 @@ impl Folder {
             return;
         }
         let mut snapshot = (*self.current()).clone();
-        let mod_seq = snapshot.highest + 1;
+        let mod_seq = snapshot.next_mod_seq();
         while let Some(pending) = state.pending.pop_front_if(|pending| pending.ticket <= upto) {
             let mut record = pending.record;
             record.mod_seq = mod_seq;

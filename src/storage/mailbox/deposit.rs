@@ -23,15 +23,15 @@ use super::{Error, Flags, FolderName, Keyword, KeywordSet, Keywords};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files::{Owner, publish, publish_directory, sync_directory, sync_file_system};
-use crate::foundations::mail::crlf_len;
+use crate::foundations::mail::{Uid, UidValidity, crlf_len};
 
 /// The numbers a folder had at its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceUids {
     /// UIDVALIDITY.
-    pub validity: u32,
+    pub validity: UidValidity,
     /// UIDNEXT; the next UID here is not below it.
-    pub next: u32,
+    pub next: Uid,
 }
 
 /// An imported message.
@@ -40,7 +40,7 @@ pub struct Deposited {
     /// Its file name without fields and flags: always the same for the same message, and without `,`, `:`, `/`.
     pub unique: String,
     /// Its UID at the source.
-    pub uid: Option<u32>,
+    pub uid: Option<Uid>,
     /// System flags.
     pub flags: Flags,
     /// Keywords.
@@ -137,7 +137,6 @@ impl Deposit {
             taken,
             keywords,
             uids,
-            highest: 0,
             written: Written::none(),
         })
     }
@@ -259,7 +258,6 @@ pub struct DepositFolder<'a> {
     taken: HashSet<Vec<u8>>,
     keywords: Keywords,
     uids: Option<SourceUids>,
-    highest: u32,
     written: Written,
 }
 
@@ -323,9 +321,9 @@ impl DepositFolder<'_> {
         let (keywords, lost) = self.letters(&message.keywords)?;
         let place = if message.flags.is_empty() && keywords.is_empty() { Place::New } else { Place::Cur };
         let mut name = unique.clone();
-        if let (Some(uid), Some(_)) = (message.uid, self.uids) {
+        if let (Some(uid), Some(uids)) = (message.uid, &mut self.uids) {
             name.push_str(&format!(",U={uid}"));
-            self.highest = self.highest.max(uid);
+            uids.next = uids.next.max(uid.saturating_add(1));
         }
         name.push_str(&format!(",S={},W={}", content.len(), crlf_len(content)));
         name.push_str(&suffix(place, message.flags, keywords));
@@ -375,8 +373,8 @@ impl DepositFolder<'_> {
         self.name_written()?;
         if let Some(uids) = self.uids {
             let failed = |error| Error::io(format!("write the UIDs of {}", self.name), error);
-            let bound = uids.next.max(self.highest.saturating_add(1));
-            let file = UidFile { validity: uids.validity, bound, floor: 0, takeover: Takeover::Done, id: None };
+            let SourceUids { validity, next: bound } = uids;
+            let file = UidFile { validity, bound, floor: None, takeover: Takeover::Done, id: None };
             file.write(directory::open(&self.path).map_err(failed)?.as_fd()).map_err(failed)?;
             self.deposit.owner.give_path(&self.path.join(UidFile::NAME))?;
         }

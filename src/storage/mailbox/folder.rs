@@ -7,7 +7,7 @@ mod state;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -34,7 +34,7 @@ use super::usage::Account;
 use super::watch::Events;
 use super::{Error, FolderName, Usage};
 use crate::foundations::clock::Uptime;
-use crate::foundations::mail::{MailboxId, UidValidity};
+use crate::foundations::mail::{MailboxId, ModSeq, Uid, UidValidity};
 
 /// One folder.
 pub(super) struct Folder {
@@ -52,10 +52,7 @@ pub(super) struct Folder {
     pub history: Mutex<History>,
     /// Unprocessed news from inotify.
     pub events: Mutex<Events>,
-    /// Messages below this UID have already been recent to some session.
-    pub claimed: AtomicU32,
-    /// Messages from this UID on arrived after the folder was loaded.
-    arrived: AtomicU32,
+    claims: Mutex<Claims>,
     /// Whether messages are being moved from `new/` to `cur/`.
     pub settling: AtomicBool,
     pub moving: Moving,
@@ -85,7 +82,7 @@ impl Folder {
         account: &Arc<Account>,
         name: &FolderName,
         path: &Path,
-        fresh_validity: impl FnOnce() -> u32,
+        fresh_validity: impl FnOnce() -> UidValidity,
     ) -> Result<Arc<Self>, Error> {
         let directories =
             Directories::open(path, account.tenure.clone()).map_err(|error| not_opened(name, path, error))?;
@@ -95,9 +92,8 @@ impl Folder {
         let ground = directories.ground().map_err(failed)?;
         let (uid_file, takeover) = identity(&directories, fresh_validity, fresh_id).map_err(failed)?;
         let seen = directories.mtimes().map_err(failed)?;
-        let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
-        let loaded = index::read(directories.root(), Snapshot::empty(validity, 0, Arc::clone(&keywords)));
-        let loaded = loaded.map_err(failed)?;
+        let empty = Snapshot::empty(uid_file.validity, ModSeq::MIN, Arc::clone(&keywords));
+        let loaded = index::read(directories.root(), empty).map_err(failed)?;
         let seed = seed_at(environment.clock.now(), loaded.as_ref());
         let (mut state, history, snapshot) = begin(loaded, uid_file, seen, seed, keywords);
         if takeover.is_some() {
@@ -115,8 +111,7 @@ impl Folder {
             views: AtomicUsize::new(0),
             events: Mutex::default(),
             history: Mutex::new(history),
-            claimed: AtomicU32::new(0),
-            arrived: AtomicU32::new(u32::MAX),
+            claims: Mutex::new(Claims { claimed: Uid::MIN, arrived: Uid::MAX }),
             settling: AtomicBool::new(false),
             moving: Moving::default(),
             group: Group::default(),
@@ -134,7 +129,7 @@ impl Folder {
         self: &Arc<Self>,
         directories: Arc<Directories>,
         takeover: Option<UidList>,
-        seed: u64,
+        seed: ModSeq,
     ) -> Result<(), Error> {
         *self.directories.lock() = Some(Arc::clone(&directories));
         self.environment.opened(self);
@@ -152,7 +147,7 @@ impl Folder {
         }
         self.tidy(&mut state, &directories);
         self.history.lock().trim(self.environment.settings.get().expunge_history);
-        self.arrived.store(state.next_uid, Ordering::Release);
+        self.claims.lock().arrived = state.next_uid;
         Ok(())
     }
 
@@ -169,7 +164,15 @@ impl Folder {
 
     /// Which messages are recent now.
     pub fn claims(&self) -> Claims {
-        Claims { claimed: self.claimed.load(Ordering::Acquire), arrived: self.arrived.load(Ordering::Acquire) }
+        *self.claims.lock()
+    }
+
+    /// Claims the recent messages below this UID for one session, and returns which were recent until now.
+    pub fn claim(&self, uid_next: Uid) -> Claims {
+        let mut claims = self.claims.lock();
+        let before = *claims;
+        claims.claimed = before.claimed.max(uid_next);
+        before
     }
 
     /// The state that everybody currently sees.
@@ -278,7 +281,7 @@ impl Folder {
 
     /// The identity of this folder's summaries.
     pub fn stamp(&self) -> Stamp {
-        let uid_validity = self.published.borrow().uid_validity.get();
+        let uid_validity = self.published.borrow().uid_validity;
         Stamp { version: self.environment.summarizer.version, uid_validity }
     }
 
@@ -289,7 +292,7 @@ impl Folder {
         self.set_bound(state, directories, bound)
     }
 
-    fn set_bound(&self, state: &mut State, directories: &Directories, bound: u32) -> Result<(), Error> {
+    fn set_bound(&self, state: &mut State, directories: &Directories, bound: Uid) -> Result<(), Error> {
         let before = std::mem::replace(&mut state.uid_file.bound, bound);
         self.write_uid_file(state, directories).inspect_err(|_| state.uid_file.bound = before)
     }
@@ -300,7 +303,7 @@ impl Folder {
     }
 
     /// Records expunged messages.
-    pub fn remember_removed(&self, state: &mut State, mod_seq: u64, uids: &[u32]) {
+    pub fn remember_removed(&self, state: &mut State, mod_seq: ModSeq, uids: &[Uid]) {
         state.delta.removed.extend(uids.iter().map(|uid| (mod_seq, *uid)));
         self.summaries.forget(uids);
         let mut history = self.history.lock();
@@ -334,12 +337,11 @@ impl Folder {
             next
         };
         let snapshot = self.current();
-        let names: Vec<(u32, Vec<u8>)> =
+        let names: Vec<(Uid, Vec<u8>)> =
             snapshot.iter().map(|(record, stored)| (record.uid, super::snapshot::base(stored).to_vec())).collect();
         let messages = names.iter().map(|(uid, name)| (*uid, &name[..]));
         let root = directories.own_root().map_err(self.failed("write `dovecot-uidlist`"))?;
-        UidList::write(root, snapshot.uid_validity.get(), next, messages)
-            .map_err(self.failed("write `dovecot-uidlist`"))
+        UidList::write(root, snapshot.uid_validity, next, messages).map_err(self.failed("write `dovecot-uidlist`"))
     }
 
     /// Memory it occupies, roughly.

@@ -15,6 +15,7 @@ use super::maildir::{directory, keywords_file, subscriptions};
 use super::{Deposited, Error, FolderName, Keywords, SourceUids};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
+use crate::foundations::mail::Uid;
 
 /// How another program arranges folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,7 +212,7 @@ impl ForeignFolder {
             }
         }
         messages.sort_by(|a, b| {
-            let key = |one: &ForeignMessage| (one.message.uid.unwrap_or(u32::MAX), one.message.unique.clone());
+            let key = |one: &ForeignMessage| (one.message.uid.unwrap_or(Uid::MAX), one.message.unique.clone());
             key(a).cmp(&key(b))
         });
         let listed = list.as_ref().map(|list| SourceUids { validity: list.validity, next: list.next });
@@ -241,7 +242,7 @@ enum Listed {
 fn message(
     entry: &fs::DirEntry,
     place: Place,
-    uid_of: &dyn Fn(&FileName<'_>) -> Option<u32>,
+    uid_of: &dyn Fn(&FileName<'_>) -> Option<Uid>,
     keywords: &Keywords,
 ) -> io::Result<Listed> {
     use std::os::unix::ffi::OsStrExt as _;
@@ -323,6 +324,6 @@ mod tests {
         names.sort();
         assert_eq!(names, ["1.around,S=12,W=14:2,S", "2.own,U=5,S=12,W=14:2,S"]);
         let numbers = UidFile::read(directory::open(&inbox).unwrap().as_fd()).unwrap().unwrap();
-        assert_eq!((numbers.validity, numbers.bound), (8, 6));
+        assert_eq!((numbers.validity.get(), numbers.bound.get()), (8, 6));
     }
 }

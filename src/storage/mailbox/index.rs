@@ -18,6 +18,7 @@ use super::maildir::directory::Mtimes;
 use super::maildir::filename::Place;
 use super::maildir::small;
 use super::snapshot::{Record, Snapshot};
+use crate::foundations::mail::{ModSeq, Uid, UidValidity};
 
 /// The file's name.
 pub(super) const NAME: &str = "postrider.index";
@@ -30,12 +31,12 @@ const ROWS_PER_FRAME: usize = 1024;
 /// The content of a folder's index besides the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Meta {
-    pub uid_next: u32,
-    pub highest: u64,
+    pub uid_next: Uid,
+    pub highest: ModSeq,
     /// The directories' change times when this was written; zero if uncertain.
     pub mtimes: Mtimes,
     /// Expunges up to this mod-sequence are no longer remembered.
-    pub history_floor: u64,
+    pub history_floor: ModSeq,
     /// The space the messages occupy.
     pub usage: Usage,
 }
@@ -49,7 +50,7 @@ pub(super) struct Loaded {
     /// be read.
     pub complete: bool,
     /// Expunged messages, by mod-sequence.
-    pub history: Vec<(u64, u32)>,
+    pub history: Vec<(ModSeq, Uid)>,
     pub written: Written,
 }
 
@@ -108,7 +109,13 @@ fn parse(content: &[u8], empty: Snapshot) -> Option<Loaded> {
     }
     let mut loaded = Loaded {
         snapshot: empty,
-        meta: Meta { uid_next: 1, highest: 0, mtimes: Mtimes::default(), history_floor: 0, usage: Usage::default() },
+        meta: Meta {
+            uid_next: Uid::MIN,
+            highest: ModSeq::MIN,
+            mtimes: Mtimes::default(),
+            history_floor: ModSeq::MIN,
+            usage: Usage::default(),
+        },
         complete: false,
         history: Vec::new(),
         written: Written { whole: 0, changes: 0 },
@@ -165,10 +172,10 @@ fn apply(payload: &[u8], loaded: &mut Loaded) -> Option<()> {
             }
         }
         REMOVED => {
-            let mod_seq = reader.u64()?;
+            let mod_seq = reader.mod_seq()?;
             let mut uids = Vec::new();
             while !reader.0.is_empty() {
-                uids.push(reader.u32()?);
+                uids.push(reader.uid()?);
             }
             loaded.history.extend(uids.iter().map(|uid| (mod_seq, *uid)));
             uids.sort_unstable();
@@ -198,11 +205,11 @@ impl Frames {
     }
 
     /// Adds expunged messages in the order of their mod-sequences.
-    pub fn removed(&mut self, removed: &[(u64, u32)]) {
+    pub fn removed(&mut self, removed: &[(ModSeq, Uid)]) {
         for same in removed.chunk_by(|a, b| a.0 == b.0) {
             self.frame(REMOVED, |out| {
-                out.extend_from_slice(&same[0].0.to_le_bytes());
-                same.iter().for_each(|(_, uid)| out.extend_from_slice(&uid.to_le_bytes()));
+                out.extend_from_slice(&same[0].0.get().to_le_bytes());
+                same.iter().for_each(|(_, uid)| out.extend_from_slice(&uid.get().to_le_bytes()));
             });
         }
     }
@@ -210,11 +217,11 @@ impl Frames {
     /// Adds the rest; always last.
     pub fn meta(&mut self, meta: &Meta) {
         self.frame(META, |out| {
-            out.extend_from_slice(&meta.uid_next.to_le_bytes());
-            out.extend_from_slice(&meta.highest.to_le_bytes());
+            out.extend_from_slice(&meta.uid_next.get().to_le_bytes());
+            out.extend_from_slice(&meta.highest.get().to_le_bytes());
             out.extend_from_slice(&meta.mtimes.new.to_le_bytes());
             out.extend_from_slice(&meta.mtimes.cur.to_le_bytes());
-            out.extend_from_slice(&meta.history_floor.to_le_bytes());
+            out.extend_from_slice(&meta.history_floor.get().to_le_bytes());
             out.extend_from_slice(&meta.usage.octets.to_le_bytes());
             out.extend_from_slice(&meta.usage.messages.to_le_bytes());
         });
@@ -232,10 +239,10 @@ impl Frames {
     }
 
     /// Rewrites the file with these frames.
-    pub fn replace(&self, folder: BorrowedFd<'_>, uid_validity: u32) -> io::Result<Written> {
+    pub fn replace(&self, folder: BorrowedFd<'_>, uid_validity: UidValidity) -> io::Result<Written> {
         let mut content = Vec::with_capacity(HEADER + self.0.len());
         content.extend_from_slice(MAGIC);
-        content.extend_from_slice(&uid_validity.to_le_bytes());
+        content.extend_from_slice(&uid_validity.get().to_le_bytes());
         content.extend_from_slice(&self.0);
         small::replace_unsynced(folder, NAME, &content, small::Sync::Nothing)?;
         Ok(Written { whole: self.0.len() as u64, changes: 0 })
@@ -256,8 +263,8 @@ const IRREGULAR: u8 = 2;
 fn write_row(out: &mut Vec<u8>, record: &Record, name: &[u8]) {
     let place = if record.place == Place::Cur { CUR } else { 0 };
     let irregular = if record.regular { 0 } else { IRREGULAR };
-    out.extend_from_slice(&record.uid.to_le_bytes());
-    out.extend_from_slice(&record.mod_seq.to_le_bytes());
+    out.extend_from_slice(&record.uid.get().to_le_bytes());
+    out.extend_from_slice(&record.mod_seq.get().to_le_bytes());
     out.extend_from_slice(&record.size.to_le_bytes());
     out.extend_from_slice(&record.virtual_size.to_le_bytes());
     out.extend_from_slice(&record.date.to_le_bytes());
@@ -295,19 +302,27 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    fn uid(&mut self) -> Option<Uid> {
+        self.u32().and_then(Uid::new)
+    }
+
+    fn mod_seq(&mut self) -> Option<ModSeq> {
+        self.u64().and_then(ModSeq::new)
+    }
+
     fn meta(&mut self) -> Option<Meta> {
         Some(Meta {
-            uid_next: self.u32()?,
-            highest: self.u64()?,
+            uid_next: self.uid()?,
+            highest: self.mod_seq()?,
             mtimes: Mtimes { new: self.u64()?.cast_signed(), cur: self.u64()?.cast_signed() },
-            history_floor: self.u64()?,
+            history_floor: self.mod_seq()?,
             usage: Usage { octets: self.u64()?, messages: self.u64()? },
         })
     }
 
     fn row(&mut self) -> Option<(Record, &'a [u8])> {
-        let uid = self.u32().filter(|uid| *uid != 0 && *uid != u32::MAX)?;
-        let mod_seq = self.u64()?;
+        let uid = self.uid().filter(|uid| *uid < Uid::MAX)?;
+        let mod_seq = self.mod_seq()?;
         let size = self.u64()?;
         let virtual_size = self.u64()?;
         let date = self.u64()?.cast_signed();
@@ -326,16 +341,27 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::foundations::mail::UidValidity;
     use crate::storage::mailbox::Keywords;
 
     fn empty() -> Snapshot {
-        Snapshot::empty(UidValidity::new(7).unwrap(), 0, Arc::new(Keywords::none()))
+        Snapshot::empty(UidValidity::new(7).unwrap(), ModSeq::MIN, Arc::new(Keywords::none()))
     }
 
-    fn record(uid: u32, flags: Flags) -> Record {
-        let (place, keywords) = (Place::Cur, KeywordSet::slot(3));
-        Record { uid, mod_seq: 9, size: 1, virtual_size: 2, date: -5, keywords, flags, place, regular: true }
+    fn uid(number: u32) -> Uid {
+        Uid::new(number).unwrap()
+    }
+
+    fn mod_seq(number: u64) -> ModSeq {
+        ModSeq::new(number).unwrap()
+    }
+
+    fn record(number: u32, flags: Flags) -> Record {
+        let (uid, place, keywords) = (uid(number), Place::Cur, KeywordSet::slot(3));
+        Record { uid, mod_seq: mod_seq(9), size: 1, virtual_size: 2, date: -5, keywords, flags, place, regular: true }
+    }
+
+    fn removed() -> [(ModSeq, Uid); 3] {
+        [(mod_seq(12), uid(7)), (mod_seq(12), uid(6)), (mod_seq(13), uid(3000))]
     }
 
     /// An index whose end counts this many messages; there are 2,997.
@@ -344,16 +370,16 @@ mod tests {
         let mut frames = Frames::default();
         frames.rows(rows.iter().map(|row| (row, &b"name"[..])));
         let meta = Meta {
-            uid_next: 3005,
-            highest: 11,
+            uid_next: uid(3005),
+            highest: mod_seq(11),
             mtimes: Mtimes { new: 1, cur: 2 },
-            history_floor: 4,
+            history_floor: mod_seq(4),
             usage: Usage { octets: 0, messages: 3000 },
         };
         frames.meta(&meta);
         frames.rows([(&record(5, Flags::SEEN), &b"other"[..])].into_iter());
-        frames.removed(&[(12, 7), (12, 6), (13, 3000)]);
-        frames.meta(&Meta { highest: 13, usage: Usage { octets: 0, messages: left }, ..meta });
+        frames.removed(&removed());
+        frames.meta(&Meta { highest: mod_seq(13), usage: Usage { octets: 0, messages: left }, ..meta });
         let mut content = MAGIC.to_vec();
         content.extend_from_slice(&7u32.to_le_bytes());
         content.extend_from_slice(&frames.0);
@@ -364,11 +390,12 @@ mod tests {
     fn reads_what_it_writes() {
         let loaded = parse(&content(2997), empty()).unwrap();
         assert!(loaded.complete);
-        assert_eq!((loaded.meta.uid_next, loaded.meta.highest, loaded.meta.history_floor), (3005, 13, 4));
-        assert_eq!((loaded.snapshot.len(), loaded.snapshot.uid_next), (2997, 3005));
-        assert_eq!(loaded.snapshot.by_uid(5), Some((&record(5, Flags::SEEN), &b"other"[..])));
-        assert_eq!(loaded.snapshot.find(7), Err(5));
-        assert_eq!(loaded.history, [(12, 7), (12, 6), (13, 3000)]);
+        let Meta { uid_next, highest, history_floor, .. } = loaded.meta;
+        assert_eq!((uid_next, highest, history_floor), (uid(3005), mod_seq(13), mod_seq(4)));
+        assert_eq!((loaded.snapshot.len(), loaded.snapshot.uid_next), (2997, uid(3005)));
+        assert_eq!(loaded.snapshot.by_uid(uid(5)), Some((&record(5, Flags::SEEN), &b"other"[..])));
+        assert_eq!(loaded.snapshot.find(uid(7)), Err(5));
+        assert_eq!(loaded.history, removed());
     }
 
     #[test]

@@ -41,7 +41,7 @@
 //! 3. `User::loaded`, while a folder is looked up or brought into memory;
 //! 4. `Folder::lock`, during renames and bookkeeping of one batch; two folders at once only through `lock_both`. Never
 //!    held during the shared `fsync`; held during the one of an expunge;
-//! 5. short ones around a single value (directories, summaries, events, history, usage).
+//! 5. short ones around a single value (directories, summaries, events, history, claims, usage).
 //!
 //! A user's turn (`Turns`) is not one of these: it is awaited, and held while a user is loaded into memory, given to
 //! another node, renamed or deleted.

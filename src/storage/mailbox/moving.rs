@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::foundations::mail::Uid;
+
 /// The messages of a folder that are on their way to another one.
 ///
 /// While a message is moved, it is in both folders for a moment. If two sessions moved it at once, both copies could be
@@ -11,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 /// finds the message gone.
 #[derive(Debug, Default)]
 pub(super) struct Moving {
-    uids: Mutex<HashSet<u32>>,
+    uids: Mutex<HashSet<Uid>>,
     done: Condvar,
 }
 
@@ -19,13 +21,13 @@ pub(super) struct Moving {
 #[derive(Debug)]
 pub(super) struct Claim<'a> {
     moving: &'a Moving,
-    uids: &'a [u32],
+    uids: &'a [Uid],
 }
 
 impl Moving {
     /// Waits until nobody else moves any of these. All are claimed at once and no lock is held meanwhile, so there is
     /// no deadlock. Blocks.
-    pub fn claim<'a>(&'a self, uids: &'a [u32]) -> Claim<'a> {
+    pub fn claim<'a>(&'a self, uids: &'a [Uid]) -> Claim<'a> {
         let mut moved = self.uids.lock();
         while uids.iter().any(|uid| moved.contains(uid)) {
             self.done.wait(&mut moved);

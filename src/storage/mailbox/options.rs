@@ -1,7 +1,7 @@
 //! Arguments and results of the store's operations.
 
 use crate::foundations::clock::Timestamp;
-use crate::foundations::mail::{MailboxId, ModSeq, SequenceNumber, Uid, UidValidity};
+use crate::foundations::mail::{MailboxId, ModSeq, SequenceNumber, Uid, UidValidity, UnchangedSince};
 use crate::foundations::settings::ByteSize;
 
 use super::{Flags, FolderName, Keyword, MailboxSettings};
@@ -110,8 +110,8 @@ pub struct FlagChange {
     pub flags: Flags,
     /// Keywords; new ones are learned by the folder, except when removing.
     pub keywords: Vec<Keyword>,
-    /// UNCHANGEDSINCE (RFC 7162 §3.1.3): leave messages alone that changed after it. 0 as in the RFC: none qualifies.
-    pub unchanged_since: Option<u64>,
+    /// UNCHANGEDSINCE (RFC 7162 §3.1.3): leave messages alone that changed after it.
+    pub unchanged_since: Option<UnchangedSince>,
 }
 
 /// The three forms of STORE (RFC 9051 §6.4.6).

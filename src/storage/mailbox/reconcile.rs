@@ -15,6 +15,7 @@ use super::maildir::keywords_file;
 use super::maildir::uidlist::UidList;
 use super::snapshot::{Record, Snapshot};
 use super::{Error, Flags, Keyword, KeywordSet, Keywords};
+use crate::foundations::mail::{ModSeq, Uid};
 
 /// How far the state can be trusted.
 #[derive(Clone, Copy)]
@@ -24,7 +25,7 @@ pub(super) enum Known<'a> {
     /// It comes from an index that may lack the latest changes, or there was none.
     Loading {
         /// A mod-sequence above all ever given out; every message gets it, as it is unknown which changed.
-        seed: u64,
+        seed: ModSeq,
         /// UIDs of files that do not have them in their names yet.
         takeover: Option<&'a UidList>,
     },
@@ -139,7 +140,7 @@ impl Folder {
             let table = keywords_file::read(directories.root()).map_err(self.failed("read the keywords"))?;
             snapshot.keywords = Arc::new(table);
         }
-        let mut mod_seq = snapshot.highest + 1;
+        let mut mod_seq = snapshot.next_mod_seq();
         if let Known::Loading { seed, .. } = known {
             mod_seq = mod_seq.max(seed);
             snapshot.restamp(mod_seq);
@@ -182,8 +183,8 @@ impl Folder {
         state: &mut State,
         directories: &Directories,
         snapshot: &mut Snapshot,
-        missing: &[u32],
-        mod_seq: u64,
+        missing: &[Uid],
+        mod_seq: ModSeq,
     ) -> Result<(), Error> {
         let Some(last) = missing.last() else { return Ok(()) };
         if *last >= state.uid_file.bound {
@@ -230,8 +231,9 @@ impl Folder {
 impl State {
     fn knows(&self, snapshot: &Snapshot, entry: &Entry, listing: &Listing) -> bool {
         let found = Found { place: entry.place, name: listing.name(entry) };
-        let pending = self.pending.iter().find(|pending| pending.record.uid == entry.uid);
-        match (pending, snapshot.by_uid(entry.uid)) {
+        let Some(uid) = entry.uid else { return false };
+        let pending = self.pending.iter().find(|pending| pending.record.uid == uid);
+        match (pending, snapshot.by_uid(uid)) {
             (Some(pending), _) => is_recorded(&pending.record, &pending.name, found),
             (None, Some((record, stored))) => is_recorded(record, stored, found),
             (None, None) => false,
@@ -271,7 +273,7 @@ fn has_unknown_letter(found: Found<'_>, keywords: &Keywords) -> bool {
     parsed.is_some_and(|parsed| parsed.keywords.slots().any(|slot| keywords.name(slot).is_none()))
 }
 
-fn apply_changed(state: &mut State, snapshot: &mut Snapshot, uid: u32, found: Found<'_>, mod_seq: u64) {
+fn apply_changed(state: &mut State, snapshot: &mut Snapshot, uid: Uid, found: Found<'_>, mod_seq: ModSeq) {
     let Some(parsed) = read_name(found, &snapshot.keywords) else { return };
     let stored = if parsed.regular { parsed.base } else { found.name };
     snapshot.update(uid, Some(stored), |record| {

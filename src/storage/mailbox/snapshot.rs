@@ -18,8 +18,8 @@ use super::{Flags, KeywordSet, Keywords, Row, Status};
 /// One message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
-    pub uid: u32,
-    pub mod_seq: u64,
+    pub uid: Uid,
+    pub mod_seq: ModSeq,
     /// Octets on disk.
     pub size: u64,
     /// Octets with CRLF line ends.
@@ -36,10 +36,10 @@ pub(super) struct Record {
 impl Record {
     pub fn row(&self) -> Row {
         Row {
-            uid: Uid::new(self.uid).unwrap_or(Uid::MIN),
+            uid: self.uid,
             flags: self.flags,
             keywords: self.keywords,
-            mod_seq: ModSeq::new(self.mod_seq).unwrap_or(ModSeq::MIN),
+            mod_seq: self.mod_seq,
             size: self.virtual_size,
             internal_date: Timestamp::from_unix_seconds(self.date),
         }
@@ -86,9 +86,9 @@ pub(super) fn saved_at(stored: &[u8]) -> Option<Timestamp> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claims {
     /// UIDs below it have been recent to some session already.
-    pub claimed: u32,
+    pub claimed: Uid,
     /// UIDs from it on came since the folder was loaded.
-    pub arrived: u32,
+    pub arrived: Uid,
 }
 
 impl Claims {
@@ -182,8 +182,8 @@ impl Counts {
 pub(super) struct Snapshot {
     pub uid_validity: UidValidity,
     /// UIDNEXT; messages being stored right now have this UID and higher ones.
-    pub uid_next: u32,
-    pub highest: u64,
+    pub uid_next: Uid,
+    pub highest: ModSeq,
     pub keywords: Arc<Keywords>,
     pub counts: Counts,
     /// Whether the folder is no longer there.
@@ -194,10 +194,10 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    pub fn empty(uid_validity: UidValidity, highest: u64, keywords: Arc<Keywords>) -> Self {
+    pub fn empty(uid_validity: UidValidity, highest: ModSeq, keywords: Arc<Keywords>) -> Self {
         Self {
             uid_validity,
-            uid_next: 1,
+            uid_next: Uid::MIN,
             highest,
             keywords,
             counts: Counts::default(),
@@ -226,7 +226,7 @@ impl Snapshot {
     }
 
     /// The position of a UID, or the one it would have.
-    pub fn find(&self, uid: u32) -> Result<usize, usize> {
+    pub fn find(&self, uid: Uid) -> Result<usize, usize> {
         let (chunk, inside) = self.find_inside(uid);
         match inside {
             Ok(inside) => Ok(self.starts[chunk] as usize + inside),
@@ -234,7 +234,7 @@ impl Snapshot {
         }
     }
 
-    fn find_inside(&self, uid: u32) -> (usize, Result<usize, usize>) {
+    fn find_inside(&self, uid: Uid) -> (usize, Result<usize, usize>) {
         let chunk = self.chunks.partition_point(|chunk| chunk.records[0].uid <= uid).saturating_sub(1);
         match self.chunks.get(chunk) {
             Some(found) => (chunk, found.records.binary_search_by_key(&uid, |record| record.uid)),
@@ -243,13 +243,13 @@ impl Snapshot {
     }
 
     /// A message and its stored name.
-    pub fn by_uid(&self, uid: u32) -> Option<(&Record, &[u8])> {
+    pub fn by_uid(&self, uid: Uid) -> Option<(&Record, &[u8])> {
         let (chunk, inside) = self.find_inside(uid);
         let inside = inside.ok()?;
         Some((&self.chunks[chunk].records[inside], self.chunks[chunk].name(inside)))
     }
 
-    pub fn last_uid(&self) -> Option<u32> {
+    pub fn last_uid(&self) -> Option<Uid> {
         self.chunks.last().and_then(|chunk| chunk.records.last()).map(|record| record.uid)
     }
 
@@ -279,9 +279,9 @@ impl Snapshot {
             deleted: self.counts.deleted,
             deleted_octets: self.deleted().map(|record| record.size).sum(),
             size: self.counts.virtual_octets,
-            uid_next: Uid::new(self.uid_next).unwrap_or(Uid::MIN),
+            uid_next: self.uid_next,
             uid_validity: self.uid_validity,
-            highest_mod_seq: ModSeq::new(self.highest).unwrap_or(ModSeq::MIN),
+            highest_mod_seq: self.highest,
             mailbox_id: None,
         }
     }
@@ -311,7 +311,7 @@ impl Snapshot {
     }
 
     /// Changes a message; with a name, its stored name too. UID and sizes must stay.
-    pub fn update(&mut self, uid: u32, name: Option<&[u8]>, change: impl FnOnce(&mut Record)) -> bool {
+    pub fn update(&mut self, uid: Uid, name: Option<&[u8]>, change: impl FnOnce(&mut Record)) -> bool {
         let (chunk, Ok(inside)) = self.find_inside(uid) else { return false };
         let chunk = Arc::make_mut(&mut self.chunks[chunk]);
         let record = &mut chunk.records[inside];
@@ -335,13 +335,13 @@ impl Snapshot {
     }
 
     /// Removes messages, whose UIDs ascend.
-    pub fn remove(&mut self, uids: &[u32]) {
+    pub fn remove(&mut self, uids: &[Uid]) {
         let mut left = uids;
         while let Some(first) = left.first() {
             let (at, inside) = self.find_inside(*first);
             let Some(old) = self.chunks.get(at).cloned() else { return };
             // UIDs up to the next chunk's first belong to this one.
-            let end = self.chunks.get(at + 1).map_or(u32::MAX, |next| next.records[0].uid);
+            let end = self.chunks.get(at + 1).map_or(Uid::MAX, |next| next.records[0].uid);
             let (here, rest) = left.split_at(left.partition_point(|uid| *uid < end).max(1));
             left = rest;
             if inside.is_err() && here.len() == 1 {
@@ -357,7 +357,7 @@ impl Snapshot {
         self.restart();
     }
 
-    fn without(&mut self, old: &Chunk, uids: &[u32]) -> Chunk {
+    fn without(&mut self, old: &Chunk, uids: &[Uid]) -> Chunk {
         let mut chunk = Chunk::default();
         let mut names = Names::default();
         for (n, record) in old.records.iter().enumerate() {
@@ -382,8 +382,14 @@ impl Snapshot {
         }
     }
 
+    /// The mod-sequence of the next change.
+    pub fn next_mod_seq(&self) -> ModSeq {
+        // They begin with the time in microseconds, so the largest is not reached.
+        self.highest.saturating_add(1)
+    }
+
     /// Gives every message a mod-sequence.
-    pub fn restamp(&mut self, mod_seq: u64) {
+    pub fn restamp(&mut self, mod_seq: ModSeq) {
         self.highest = self.highest.max(mod_seq);
         for chunk in &mut self.chunks {
             Arc::make_mut(chunk).records.iter_mut().for_each(|record| record.mod_seq = mod_seq);
@@ -397,9 +403,9 @@ pub(super) struct Difference {
     /// Messages only the old one has, ascending.
     pub removed: Vec<Record>,
     /// UIDs that only the new one has, ascending.
-    pub added: Vec<u32>,
+    pub added: Vec<Uid>,
     /// UIDs of messages with other flags, keywords or mod-sequence, ascending.
-    pub changed: Vec<u32>,
+    pub changed: Vec<Uid>,
 }
 
 impl Difference {

@@ -14,6 +14,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::maildir::small::{self, read_at};
 use crate::foundations::files::Owner;
+use crate::foundations::mail::{Uid, UidValidity};
 
 /// The file's name.
 pub(super) const NAME: &str = "postrider.cache";
@@ -44,12 +45,12 @@ struct Inner {
     end: u64,
     /// Octets of removed messages in the file; `None` until they have been counted.
     dead: Option<u64>,
-    waiting: BTreeMap<u32, Bytes>,
+    waiting: BTreeMap<Uid, Bytes>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    uid: u32,
+    uid: Uid,
     length: u32,
     at: u64,
 }
@@ -58,19 +59,19 @@ struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub version: u32,
-    pub uid_validity: u32,
+    pub uid_validity: UidValidity,
 }
 
 impl Summaries {
     /// Adds a summary, to be written with the next [`Summaries::flush`].
-    pub fn add(&self, uid: u32, summary: Bytes) {
+    pub fn add(&self, uid: Uid, summary: Bytes) {
         if summary.len() <= MOST {
             self.inner.lock().waiting.insert(uid, summary);
         }
     }
 
     /// Notes that messages have been removed.
-    pub fn forget(&self, uids: &[u32]) {
+    pub fn forget(&self, uids: &[Uid]) {
         let mut inner = self.inner.lock();
         let Inner { places, dead, waiting, .. } = &mut *inner;
         for uid in uids {
@@ -128,7 +129,7 @@ impl Summaries {
     }
 
     /// The summaries of some messages; `None` for those that must be computed.
-    pub fn read(&self, folder: BorrowedFd<'_>, stamp: Stamp, uids: &[u32]) -> io::Result<Vec<Option<Bytes>>> {
+    pub fn read(&self, folder: BorrowedFd<'_>, stamp: Stamp, uids: &[Uid]) -> io::Result<Vec<Option<Bytes>>> {
         let mut inner = self.inner.lock();
         if inner.places.is_none() {
             inner.load(folder, stamp)?;
@@ -169,7 +170,7 @@ impl Summaries {
 
     /// Rewrites the file without removed messages when those take up too much. They are counted as they go, so that
     /// checking costs nothing, however many messages there are.
-    pub fn compact(&self, folder: BorrowedFd<'_>, stamp: Stamp, exists: impl Fn(u32) -> bool) -> io::Result<()> {
+    pub fn compact(&self, folder: BorrowedFd<'_>, stamp: Stamp, exists: impl Fn(Uid) -> bool) -> io::Result<()> {
         let Some(_compacting) = self.compacting.try_lock() else { return Ok(()) };
         let (live, end) = {
             let mut inner = self.inner.lock();
@@ -180,7 +181,7 @@ impl Summaries {
             if dead <= end.saturating_sub(HEADER + dead) + SLACK || !waiting.is_empty() {
                 return Ok(());
             }
-            let live: Vec<u32> = places.iter().map(|place| place.uid).filter(|uid| exists(*uid)).collect();
+            let live: Vec<Uid> = places.iter().map(|place| place.uid).filter(|uid| exists(*uid)).collect();
             (live, *end)
         };
         let new = small::Replacement::begin(folder, NAME)?;
@@ -212,7 +213,7 @@ impl Summaries {
         &self,
         folder: BorrowedFd<'_>,
         stamp: Stamp,
-        uids: &[u32],
+        uids: &[Uid],
         write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut content = header(stamp);
@@ -257,7 +258,7 @@ impl Inner {
                 continue;
             };
             let word = |n: usize| u32::from_le_bytes([head[n], head[n + 1], head[n + 2], head[n + 3]]);
-            let (uid, length) = (word(0), word(4));
+            let (Some(uid), length) = (Uid::new(word(0)), word(4)) else { break };
             let after = at + RECORD as u64 + u64::from(length);
             if length as usize > MOST || after > size {
                 break;
@@ -278,8 +279,8 @@ impl Inner {
 }
 
 /// UID, length, CRC-32, octets.
-fn write_record(out: &mut Vec<u8>, uid: u32, summary: &[u8]) {
-    out.extend_from_slice(&uid.to_le_bytes());
+fn write_record(out: &mut Vec<u8>, uid: Uid, summary: &[u8]) {
+    out.extend_from_slice(&uid.get().to_le_bytes());
     out.extend_from_slice(&(summary.len() as u32).to_le_bytes());
     out.extend_from_slice(&crc32fast::hash(summary).to_le_bytes());
     out.extend_from_slice(summary);
@@ -290,14 +291,14 @@ fn checked(window: &Bytes, at: usize, place: &Place) -> Option<Bytes> {
     let end = at.checked_add(place.length as usize)?;
     let head = window.get(at.checked_sub(RECORD)?..at)?;
     let summary = window.get(at..end)?;
-    let valid = head[..4] == place.uid.to_le_bytes() && head[8..] == crc32fast::hash(summary).to_le_bytes();
+    let valid = head[..4] == place.uid.get().to_le_bytes() && head[8..] == crc32fast::hash(summary).to_le_bytes();
     valid.then(|| window.slice(at..end))
 }
 
 fn header(stamp: Stamp) -> Vec<u8> {
     let mut header = MAGIC.to_vec();
     header.extend_from_slice(&stamp.version.to_le_bytes());
-    header.extend_from_slice(&stamp.uid_validity.to_le_bytes());
+    header.extend_from_slice(&stamp.uid_validity.get().to_le_bytes());
     header
 }
 
@@ -318,23 +319,28 @@ fn open(folder: BorrowedFd<'_>, stamp: Stamp) -> io::Result<OwnedFd> {
 mod tests {
     use super::*;
 
+    fn uid(number: u32) -> Uid {
+        Uid::new(number).unwrap()
+    }
+
     #[test]
     fn the_file_shrinks_once_most_of_it_is_of_removed_messages() {
-        const STAMP: Stamp = Stamp { version: 1, uid_validity: 7 };
+        const STAMP: Stamp = Stamp { version: 1, uid_validity: UidValidity::MIN };
         let directory = tempfile::tempdir().unwrap();
         let folder = std::fs::File::open(directory.path()).unwrap();
         let length = || std::fs::metadata(directory.path().join(NAME)).unwrap().len();
         let summaries = Summaries::default();
         let summary = |uid: u32| Bytes::from(vec![uid.to_le_bytes()[0]; 100 << 10]);
-        let mut gone: Vec<u32> = Vec::new();
-        let mut forget = |uids: std::ops::RangeInclusive<u32>| {
-            summaries.forget(&uids.clone().collect::<Vec<_>>());
+        let mut gone: Vec<Uid> = Vec::new();
+        let mut forget = |numbers: std::ops::RangeInclusive<u32>| {
+            let uids: Vec<Uid> = numbers.map(uid).collect();
+            summaries.forget(&uids);
             gone.extend(uids);
             summaries.compact(folder.as_fd(), STAMP, |uid| !gone.contains(&uid)).unwrap();
         };
-        (1..=40).for_each(|uid| summaries.add(uid, summary(uid)));
+        (1..=40).for_each(|number| summaries.add(uid(number), summary(number)));
         summaries.flush(folder.as_fd(), STAMP).unwrap();
-        let found = summaries.read(folder.as_fd(), STAMP, &[1, 40]).unwrap();
+        let found = summaries.read(folder.as_fd(), STAMP, &[uid(1), uid(40)]).unwrap();
         assert_eq!(found, [Some(summary(1)), Some(summary(40))]);
         let whole = length();
         forget(1..=5);
@@ -342,17 +348,17 @@ mod tests {
         assert_eq!(length(), whole, "less than half and the slack");
         forget(26..=30);
         assert!(length() < whole / 3, "{} of {whole}", length());
-        let found = summaries.read(folder.as_fd(), STAMP, &[30, 31, 40]).unwrap();
+        let found = summaries.read(folder.as_fd(), STAMP, &[uid(30), uid(31), uid(40)]).unwrap();
         assert_eq!(found, [None, Some(summary(31)), Some(summary(40))]);
     }
 
     #[test]
     fn a_large_file_is_rewritten_piece_by_piece() {
-        const STAMP: Stamp = Stamp { version: 1, uid_validity: 7 };
+        const STAMP: Stamp = Stamp { version: 1, uid_validity: UidValidity::MIN };
         let directory = tempfile::tempdir().unwrap();
         let folder = std::fs::File::open(directory.path()).unwrap();
         let summaries = Summaries::default();
-        let uids: Vec<u32> = (1..=100).collect();
+        let uids: Vec<Uid> = (1..=100).map(uid).collect();
         uids.iter().for_each(|uid| summaries.add(*uid, Bytes::from(vec![7; 100 << 10])));
         summaries.flush(folder.as_fd(), STAMP).unwrap();
         let (mut whole, mut largest) = (Vec::new(), 0);
@@ -364,7 +370,7 @@ mod tests {
         summaries.rewrite(folder.as_fd(), STAMP, &uids, &mut write).unwrap();
         assert!(largest <= WINDOW + RECORD + MOST, "{largest}");
         assert_eq!(whole, std::fs::read(directory.path().join(NAME)).unwrap());
-        summaries.compact(folder.as_fd(), STAMP, |uid| uid > 90).unwrap();
+        summaries.compact(folder.as_fd(), STAMP, |uid| uid.get() > 90).unwrap();
         let files = std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().file_name());
         assert_eq!(files.collect::<Vec<_>>(), [NAME], "nothing is left beside it");
     }

@@ -15,6 +15,7 @@ use super::maildir::filename::{self, Place};
 use super::reconcile::Known;
 use super::snapshot::Record;
 use super::{Error, FlagChange, FlagOperation, KeywordSet};
+use crate::foundations::mail::{ModSeq, Uid};
 
 /// Whether messages stay at their source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,17 +36,17 @@ struct Received {
 /// A message that has arrived from another folder.
 pub(super) struct Arrived {
     /// The UID it has there.
-    pub old: u32,
+    pub old: Uid,
     /// The mod-sequence it had there.
-    mod_seq: u64,
+    mod_seq: ModSeq,
     /// The UID it has here.
-    pub new: u32,
+    pub new: Uid,
 }
 
 impl Folder {
     /// Copies messages from another folder here by a second link to the same file, all or none; on disk when this
     /// returns. Blocks.
-    pub fn receive(self: &Arc<Self>, from: &Arc<Self>, uids: &[u32]) -> Result<Vec<Arrived>, Error> {
+    pub fn receive(self: &Arc<Self>, from: &Arc<Self>, uids: &[Uid]) -> Result<Vec<Arrived>, Error> {
         let (source, target) = (from.directories()?, self.directories()?);
         let mut received = Received { messages: Vec::with_capacity(uids.len()), ticket: 0 };
         let mut result = Ok(());
@@ -59,8 +60,8 @@ impl Folder {
             result = self.commit(&target, received.ticket).and(result);
         }
         if let Err(error) = result {
-            let new: Vec<u32> = received.messages.iter().map(|copied| copied.new).collect();
-            self.expunge(|_| new, Only::Named)?;
+            let new: Vec<Uid> = received.messages.iter().map(|copied| copied.new).collect();
+            self.expunge(&new, Only::Named)?;
             return Err(error);
         }
         Ok(received.messages)
@@ -70,10 +71,10 @@ impl Folder {
         self: &Arc<Self>,
         from: &Arc<Self>,
         (source, target): (&Arc<Directories>, &Arc<Directories>),
-        uids: &[u32],
+        uids: &[Uid],
         received: &mut Received,
     ) -> Result<(), Error> {
-        let (slots, (mut from_state, mut state)) = self.lock_translated(from, target, uids)?;
+        let (translation, (mut from_state, mut state)) = self.lock_translated(from, target, uids)?;
         from.still_there()?;
         self.still_there()?;
         state.before_change(target);
@@ -82,7 +83,7 @@ impl Folder {
                 let names = from.current();
                 // In the order given, so that the new UIDs ascend as the old ones do.
                 let Some((record, stored)) = names.by_uid(*uid) else { return Ok(()) };
-                match self.receive_one(&mut state, (source, target), (record, stored), &slots) {
+                match self.receive_one(&mut state, (source, target), (record, stored), &translation) {
                     Ok(new) => {
                         received.ticket = state.ticket;
                         received.messages.push(Arrived { old: *uid, mod_seq: record.mod_seq, new });
@@ -108,12 +109,11 @@ impl Folder {
         state: &mut State,
         (source, target): (&Directories, &Directories),
         (record, stored): (&Record, &[u8]),
-        slots: &[Option<u8>; 32],
-    ) -> Result<u32, Error> {
+        translation: &Translation,
+    ) -> Result<Uid, Error> {
         let uid = state.take_uid(&self.name)?;
-        let mapped = record.keywords.slots().filter_map(|slot| slots[usize::from(slot)]).map(KeywordSet::slot);
-        let keywords = mapped.fold(KeywordSet::NONE, KeywordSet::with);
-        let after = Record { uid, mod_seq: 0, keywords, regular: true, place: Place::Cur, ..*record };
+        let keywords = translation.of(record.keywords);
+        let after = Record { uid, mod_seq: ModSeq::MIN, keywords, regular: true, place: Place::Cur, ..*record };
         let unique = self.environment.unique();
         let name = filename::fresh(&unique, uid, record.size, record.virtual_size).into_bytes();
         let (old, new) = (record.file_name(stored), after.file_name(&name));
@@ -134,7 +134,7 @@ impl Folder {
     /// A message is removed there only once its name here is on disk. A rename would be one step instead of two, but if
     /// somebody synced the other folder in between, the message would be on disk in neither. If several sessions move a
     /// message at once, the first one does. A copy whose original somebody has expunged meanwhile is dropped.
-    pub fn take_over(self: &Arc<Self>, from: &Arc<Self>, uids: &[u32]) -> Result<Vec<Arrived>, Error> {
+    pub fn take_over(self: &Arc<Self>, from: &Arc<Self>, uids: &[Uid]) -> Result<Vec<Arrived>, Error> {
         let _claim = from.moving.claim(uids);
         let mut copied = self.receive(from, uids)?;
         let lost = match self.release(from, &copied) {
@@ -144,23 +144,23 @@ impl Folder {
                 return Err(error);
             }
         };
-        let given_up: Vec<u32> =
+        let given_up: Vec<Uid> =
             copied.extract_if(.., |arrived| lost.contains(&arrived.old)).map(|arrived| arrived.new).collect();
         if !given_up.is_empty() {
-            self.expunge(|_| given_up, Only::Named)?;
+            self.expunge(&given_up, Only::Named)?;
         }
         Ok(copied)
     }
 
     /// Removes messages from the folder they were copied from. Returns the UIDs there of those that somebody else has
     /// removed.
-    pub fn release(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<BTreeSet<u32>, Error> {
-        let mut left: BTreeMap<u32, u64> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
+    pub fn release(self: &Arc<Self>, from: &Arc<Self>, copied: &[Arrived]) -> Result<BTreeSet<Uid>, Error> {
+        let mut left: BTreeMap<Uid, ModSeq> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
         let mut lost = BTreeSet::new();
         for _ in 0..ATTEMPTS {
-            let named = left.keys().copied().collect();
-            for gone in from.expunge(|_| named, Only::Unchanged(&left))? {
-                left.remove(&gone.get());
+            let named: Vec<Uid> = left.keys().copied().collect();
+            for gone in from.expunge(&named, Only::Unchanged(&left))? {
+                left.remove(&gone);
             }
             if left.is_empty() {
                 break;
@@ -168,9 +168,9 @@ impl Folder {
             // Their flags were changed since they were copied, or they are gone.
             self.follow(from, copied, &mut left, &mut lost)?;
         }
-        let named = left.keys().copied().collect();
-        for gone in from.expunge(|_| named, Only::Named)? {
-            left.remove(&gone.get());
+        let named: Vec<Uid> = left.keys().copied().collect();
+        for gone in from.expunge(&named, Only::Named)? {
+            left.remove(&gone);
         }
         lost.extend(left.into_keys());
         Ok(lost)
@@ -184,8 +184,8 @@ impl Folder {
             return Ok(());
         }
         let both = copied.iter().filter(|arrived| there.by_uid(arrived.old).is_some());
-        let both: Vec<u32> = both.map(|arrived| arrived.new).collect();
-        self.expunge(|_| both, Only::Named)?;
+        let both: Vec<Uid> = both.map(|arrived| arrived.new).collect();
+        self.expunge(&both, Only::Named)?;
         Ok(())
     }
 
@@ -194,8 +194,8 @@ impl Folder {
         self: &Arc<Self>,
         from: &Arc<Self>,
         copied: &[Arrived],
-        left: &mut BTreeMap<u32, u64>,
-        lost: &mut BTreeSet<u32>,
+        left: &mut BTreeMap<Uid, ModSeq>,
+        lost: &mut BTreeSet<Uid>,
     ) -> Result<(), Error> {
         let (there, target) = (from.current(), self.directories()?);
         for Arrived { old, new, .. } in copied {
@@ -226,46 +226,56 @@ impl Folder {
         self: &'a Arc<Self>,
         from: &'a Arc<Self>,
         target: &Directories,
-        uids: &[u32],
-    ) -> Result<([Option<u8>; 32], Locks<'a>), Error> {
+        uids: &[Uid],
+    ) -> Result<(Translation, Locks<'a>), Error> {
         let mut used = from.keywords_of(uids);
         loop {
-            let slots = self.translate(from, target, used)?;
+            let translation = self.translate(from, target, used)?;
             let locks = lock_both(from, self);
             let now = from.keywords_of(uids);
             if used.contains(now) {
-                return Ok((slots, locks));
+                return Ok((translation, locks));
             }
             used = used.with(now);
         }
     }
 
     /// The keywords that any of the messages has.
-    fn keywords_of(&self, uids: &[u32]) -> KeywordSet {
+    fn keywords_of(&self, uids: &[Uid]) -> KeywordSet {
         let snapshot = self.current();
         let known = uids.iter().filter_map(|uid| snapshot.by_uid(*uid));
         known.map(|(record, _)| record.keywords).fold(KeywordSet::NONE, KeywordSet::with)
     }
 
-    /// This folder's slot for each of these slots of another folder's table.
+    /// What these keywords of another folder are here.
     fn translate(
         self: &Arc<Self>,
         from: &Arc<Self>,
         target: &Directories,
         used: KeywordSet,
-    ) -> Result<[Option<u8>; 32], Error> {
-        let table = Arc::clone(&from.current().keywords);
-        let mut slots = [None; 32];
+    ) -> Result<Translation, Error> {
         if used.is_empty() {
-            return Ok(slots);
+            return Ok(Translation::default());
         }
-        let keywords: Vec<_> = table.names(used).cloned().collect();
+        let theirs = Arc::clone(&from.current().keywords);
+        let keywords: Vec<_> = theirs.names(used).cloned().collect();
         self.learn(target, &keywords, NoRoom::LeaveOut)?;
-        let mine = Arc::clone(&self.current().keywords);
-        for slot in used.slots() {
-            slots[usize::from(slot)] = table.name(slot).and_then(|keyword| mine.slot(keyword));
-        }
-        Ok(slots)
+        let ours = Arc::clone(&self.current().keywords);
+        let here = |slot| theirs.name(slot).and_then(|keyword| ours.slot(keyword)).map(KeywordSet::slot);
+        let pairs = used.slots().filter_map(|slot| Some((KeywordSet::slot(slot), here(slot)?)));
+        Ok(Translation(pairs.collect()))
+    }
+}
+
+/// Single keywords as another folder's table has them, each with what it is in this one's. Those for which there is no
+/// room here are missing.
+#[derive(Debug, Default)]
+struct Translation(Vec<(KeywordSet, KeywordSet)>);
+
+impl Translation {
+    fn of(&self, keywords: KeywordSet) -> KeywordSet {
+        let present = self.0.iter().filter(|(there, _)| keywords.contains(*there));
+        present.map(|(_, here)| *here).fold(KeywordSet::NONE, KeywordSet::with)
     }
 }
 

@@ -40,14 +40,15 @@ mod tests {
     use std::os::fd::AsFd as _;
 
     use super::*;
-    use crate::foundations::mail::MailboxId;
+    use crate::foundations::mail::{MailboxId, UidValidity};
     use crate::storage::mailbox::maildir::directory::{self, Directories, FolderKind};
     use crate::storage::mailbox::maildir::uid_file::UidFile;
 
     #[test]
     fn is_owed_until_it_is_on_disk() {
         let root = tempfile::tempdir().unwrap();
-        let (parent, identity) = (directory::open(root.path()).unwrap(), UidFile::first(7, MailboxId::new(1)));
+        let (parent, identity) =
+            (directory::open(root.path()).unwrap(), UidFile::first(UidValidity::MIN, MailboxId::new(1)));
         let unsynced = Unsynced::default();
         unsynced.owe(Directories::create(parent.as_fd(), "ann", FolderKind::Root, &identity).unwrap());
         assert!(unsynced.is_owed());
@@ -60,7 +61,8 @@ mod tests {
     #[test]
     fn what_failed_once_is_written_anew() {
         let root = tempfile::tempdir().unwrap();
-        let (parent, identity) = (directory::open(root.path()).unwrap(), UidFile::first(7, MailboxId::new(1)));
+        let (parent, identity) =
+            (directory::open(root.path()).unwrap(), UidFile::first(UidValidity::MIN, MailboxId::new(1)));
         let mut inbox = Directories::create(parent.as_fd(), "ann", FolderKind::Root, &identity).unwrap();
         let file = root.path().join("ann").join(UidFile::NAME);
         let inode = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&file).unwrap());

@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::foundations::address::Address;
 use crate::foundations::files::is_directory;
-use crate::foundations::mail::{Message, Uid};
+use crate::foundations::mail::{Message, Uid, UidValidity};
 use crate::foundations::settings::ByteSize;
 use crate::storage::cluster::Tenure;
 
@@ -51,7 +51,7 @@ pub struct User {
     tree: Tree,
     loaded: Mutex<HashMap<FolderName, Arc<Folder>>>,
     /// The highest UIDVALIDITY known.
-    validity: AtomicU32,
+    validity: Mutex<Option<UidValidity>>,
     /// Folders whose UIDVALIDITY is included in that.
     asked: Mutex<HashSet<FolderName>>,
     /// Whether the default folders have been dealt with.
@@ -83,7 +83,7 @@ impl User {
             ground: Mutex::new(ground),
             gate: RwLock::new(()),
             loaded: Mutex::default(),
-            validity: AtomicU32::new(0),
+            validity: Mutex::default(),
             asked: Mutex::default(),
             prepared: AtomicBool::new(false),
             used: AtomicU64::new(0),
@@ -352,25 +352,32 @@ impl User {
         }
         let path = self.tree.path_of(name).ok_or_else(|| Error::NoFolder(name.clone()))?;
         let folder = Folder::load(&self.environment, &self.account, name, &path, || self.fresh_validity())?;
-        self.validity.fetch_max(folder.current().uid_validity.get(), Ordering::AcqRel);
+        self.know_validity(folder.current().uid_validity);
         loaded.insert(name.clone(), Arc::clone(&folder));
         Ok(folder)
     }
 
     /// A UIDVALIDITY that no folder of this user has or had: from the time, above all others.
-    fn fresh_validity(&self) -> u32 {
+    fn fresh_validity(&self) -> UidValidity {
         let now = u32::try_from(self.environment.clock.now().unix_seconds().max(1)).unwrap_or(u32::MAX);
-        let mut highest = self.validity.load(Ordering::Acquire);
+        let mut highest = *self.validity.lock();
         let mut asked = self.asked.lock();
         // Each folder is asked once: those made or loaded here are counted as they are.
         for name in self.tree.names().into_iter().filter(|name| asked.insert(name.clone())) {
             let file = self.tree.path_of(&name).and_then(|path| directory::open(&path).ok());
             let file = file.and_then(|root| UidFile::read(root.as_fd()).ok().flatten());
-            highest = file.map_or(highest, |file| highest.max(file.validity).max(file.floor));
+            highest = file.map_or(highest, |file| highest.max(Some(file.validity)).max(file.floor));
         }
-        let validity = now.max(highest.saturating_add(1));
-        self.validity.fetch_max(validity, Ordering::AcqRel);
+        let next = highest.map_or(UidValidity::MIN, |highest| highest.saturating_add(1));
+        let validity = UidValidity::new(now).map_or(next, |now| now.max(next));
+        self.know_validity(validity);
         validity
+    }
+
+    /// Notes that a folder has or had this UIDVALIDITY.
+    fn know_validity(&self, validity: UidValidity) {
+        let mut highest = self.validity.lock();
+        *highest = highest.max(Some(validity));
     }
 
     /// For a folder about to be made.
@@ -382,7 +389,7 @@ impl User {
     pub(super) fn transfer(
         &self,
         from: &Arc<Folder>,
-        uids: &[u32],
+        uids: &[Uid],
         to: &FolderName,
         quota: Option<ByteSize>,
         transfer: Transfer,
@@ -399,8 +406,7 @@ impl User {
             // Moved messages are already counted. A user over the quota must be able to move mail to Trash, too.
             Transfer::Move => target.take_over(from, uids)?,
         };
-        let uid = |uid: u32| Uid::new(uid).unwrap_or(Uid::MIN);
-        let uids = copied.into_iter().map(|copied| (uid(copied.old), uid(copied.new))).collect();
+        let uids = copied.into_iter().map(|copied| (copied.old, copied.new)).collect();
         Ok(Copied { uid_validity: target.current().uid_validity, uids })
     }
 

@@ -29,7 +29,7 @@ pub struct View {
     /// Messages that are gone but still numbered, ascending.
     ghosts: Vec<Ghost>,
     /// UIDs of messages that are recent here, ascending.
-    recent: Vec<u32>,
+    recent: Vec<Uid>,
     receiver: watch::Receiver<Arc<Snapshot>>,
 }
 
@@ -86,17 +86,17 @@ impl View {
 
     /// When a message came into the folder (RFC 8514); `None` when that is not known.
     pub fn saved_at(&self, uid: Uid) -> Option<Timestamp> {
-        self.base.by_uid(uid.get()).and_then(|(_, stored)| saved_at(stored))
+        self.base.by_uid(uid).and_then(|(_, stored)| saved_at(stored))
     }
 
     /// UIDNEXT.
     pub fn uid_next(&self) -> Uid {
-        Uid::new(self.base.uid_next).unwrap_or(Uid::MIN)
+        self.base.uid_next
     }
 
     /// HIGHESTMODSEQ.
     pub fn highest_mod_seq(&self) -> ModSeq {
-        ModSeq::new(self.base.highest).unwrap_or(ModSeq::MIN)
+        self.base.highest
     }
 
     /// Whether it still numbers messages that are gone, because the client could not be told yet.
@@ -125,7 +125,7 @@ impl View {
 
     /// The UID of the last message; the maximum for sets of UIDs.
     pub fn last_uid(&self) -> Option<Uid> {
-        self.record(self.count().checked_sub(1)?).and_then(|record| Uid::new(record.uid))
+        self.record(self.count().checked_sub(1)?).map(|record| record.uid)
     }
 
     /// How many messages are recent in this session (RFC 3501 §2.3.2).
@@ -135,7 +135,7 @@ impl View {
 
     /// Whether a message is recent in this session.
     pub fn is_recent(&self, uid: Uid) -> bool {
-        self.recent.binary_search(&uid.get()).is_ok()
+        self.recent.binary_search(&uid).is_ok()
     }
 
     /// How many messages are unseen.
@@ -163,7 +163,7 @@ impl View {
     }
 
     /// The zero-based number of a UID, or the one it would have.
-    fn index(&self, uid: u32) -> usize {
+    fn index(&self, uid: Uid) -> usize {
         let before = self.ghosts.partition_point(|ghost| ghost.record.uid < uid);
         before + self.base.find(uid).unwrap_or_else(|index| index)
     }
@@ -186,8 +186,8 @@ impl View {
 
     /// The number of the message with a UID.
     pub fn sequence(&self, uid: Uid) -> Option<SequenceNumber> {
-        let index = self.index(uid.get());
-        self.record(index).filter(|record| record.uid == uid.get())?;
+        let index = self.index(uid);
+        self.record(index).filter(|record| record.uid == uid)?;
         SequenceNumber::from_index(index)
     }
 
@@ -201,8 +201,8 @@ impl View {
     pub fn rows_by_uid(&self, set: &SequenceSet<Uid>) -> impl Iterator<Item = (SequenceNumber, Row)> + Send {
         let ranges: Vec<_> = set.ranges(self.last_uid()).collect();
         ranges.into_iter().flat_map(|range| {
-            let end = range.end().next().map_or(self.count(), |next| self.index(next.get()));
-            self.rows_between(self.index(range.start().get()), end)
+            let end = range.end().next().map_or(self.count(), |next| self.index(next));
+            self.rows_between(self.index(*range.start()), end)
         })
     }
 
@@ -240,10 +240,8 @@ impl View {
         if keywords {
             updates.push(Update::Keywords);
         }
-        updates.extend(difference.changed.iter().filter_map(|uid| {
-            let uid = Uid::new(*uid)?;
-            Some(Update::Flags { sequence: self.sequence(uid)?, uid })
-        }));
+        let changed = difference.changed.into_iter();
+        updates.extend(changed.filter_map(|uid| Some(Update::Flags { sequence: self.sequence(uid)?, uid })));
         updates
     }
 
@@ -257,7 +255,7 @@ impl View {
                 // Highest first, so that each number is still right when it is reported.
                 updates.extend(gone.iter().rev().filter_map(|ghost| {
                     let sequence = SequenceNumber::from_index(ghost.index)?;
-                    Some(Update::Expunged { sequence, uid: Uid::new(ghost.record.uid)? })
+                    Some(Update::Expunged { sequence, uid: ghost.record.uid })
                 }));
                 if !gone.is_empty() {
                     self.recent.retain(|uid| gone.binary_search_by_key(uid, |ghost| ghost.record.uid).is_err());
@@ -274,11 +272,10 @@ impl View {
 
     /// Messages recent to this session; if it may change the folder, to no other one.
     fn claim(&self) -> Claims {
-        let mut claims = self.folder.claims();
-        if self.access == Access::ReadWrite {
-            claims.claimed = self.folder.claimed.fetch_max(self.base.uid_next, Ordering::AcqRel);
+        match self.access {
+            Access::ReadWrite => self.folder.claim(self.base.uid_next),
+            Access::ReadOnly => self.folder.claims(),
         }
-        claims
     }
 
     fn take_recent<'a>(&mut self, fresh: impl Iterator<Item = &'a Record>) {
@@ -300,29 +297,25 @@ impl View {
     /// UIDs among `known` that were expunged after `since` (RFC 7162 §3.2.5.1). When the history does not reach back
     /// that far, all absent UIDs of `known` below UIDNEXT, as RFC 7162 §3.2.5.2 allows.
     pub fn vanished(&self, since: ModSeq, known: &SequenceSet<Uid>) -> SequenceSet<Uid> {
-        let last = Uid::new(self.base.uid_next.saturating_sub(1));
-        let Some(expunged) = self.folder.history.lock().since(since.get()) else {
+        let last = self.base.uid_next.previous();
+        let Some(expunged) = self.folder.history.lock().since(since) else {
             return self.absent(known, last);
         };
-        let expunged = expunged.into_iter().filter_map(Uid::new).filter(|uid| known.contains(*uid, last));
+        let expunged = expunged.into_iter().filter(|uid| known.contains(*uid, last));
         expunged.filter(|uid| self.sequence(*uid).is_none()).collect()
     }
 
     /// All UIDs of a set that no message has.
     fn absent(&self, known: &SequenceSet<Uid>, last: Option<Uid>) -> SequenceSet<Uid> {
         let mut ranges = Vec::new();
-        let mut add = |from: u32, to: u32| {
-            if from <= to {
-                ranges.extend(Uid::new(from).zip(Uid::new(to)));
-            }
-        };
+        let mut add = |from: Option<Uid>, to: Option<Uid>| ranges.extend(from.zip(to).filter(|(from, to)| from <= to));
         for range in known.ranges(last) {
-            let mut from = range.start().get();
+            let mut from = Some(*range.start());
             for (_, row) in self.rows_by_uid(&SequenceSet::range(*range.start(), *range.end())) {
-                add(from, row.uid.get() - 1);
-                from = row.uid.get().saturating_add(1);
+                add(from, row.uid.previous());
+                from = row.uid.next();
             }
-            add(from, range.end().get());
+            add(from, Some(*range.end()));
         }
         SequenceSet::of_ranges(ranges)
     }
@@ -338,8 +331,7 @@ impl View {
     /// its next [`View::sync`].
     pub async fn store_flags(&self, uids: &[Uid], change: &FlagChange) -> Result<Stored, Error> {
         self.writable()?;
-        let uids = bare(uids);
-        let (change, seen) = (change.clone(), Arc::clone(&self.base));
+        let (uids, change, seen) = (uids.to_vec(), change.clone(), Arc::clone(&self.base));
         self.work(move |folder| folder.store_flags(&uids, &change, Some(&seen))).await
     }
 
@@ -348,17 +340,17 @@ impl View {
     pub async fn expunge(&self, among: Option<&SequenceSet<Uid>>) -> Result<Vec<Uid>, Unfinished> {
         self.writable()?;
         let last = self.last_uid();
-        let meant = |uid: &u32| among.is_none_or(|set| Uid::new(*uid).is_some_and(|uid| set.contains(uid, last)));
+        let meant = |uid: &Uid| among.is_none_or(|set| set.contains(*uid, last));
         // RFC 9051 §6.4.3: messages that another session has marked in the meantime may go or stay.
-        let uids: Vec<u32> = self.base.deleted().map(|record| record.uid).filter(meant).collect();
-        self.work(move |folder| Ok(folder.expunge(|_| uids, Only::Deleted))).await?
+        let uids: Vec<Uid> = self.base.deleted().map(|record| record.uid).filter(meant).collect();
+        self.work(move |folder| Ok(folder.expunge(&uids, Only::Deleted))).await?
     }
 
     /// Removes messages whether or not they are marked `\Deleted` (POP3's update state); durable when it returns.
     pub async fn remove(&self, uids: &[Uid]) -> Result<Vec<Uid>, Unfinished> {
         self.writable()?;
-        let uids = bare(uids);
-        self.work(move |folder| Ok(folder.expunge(|_| uids, Only::Named))).await?
+        let uids = uids.to_vec();
+        self.work(move |folder| Ok(folder.expunge(&uids, Only::Named))).await?
     }
 
     /// Copies messages to the end of another (or the same) folder, all or none; durable when it returns.
@@ -386,7 +378,7 @@ impl View {
         quota: Option<ByteSize>,
         transfer: Transfer,
     ) -> Result<Copied, Error> {
-        let (user, folder, to, uids) = (Arc::clone(&self.user), Arc::clone(&self.folder), to.clone(), bare(uids));
+        let (user, folder, to, uids) = (Arc::clone(&self.user), Arc::clone(&self.folder), to.clone(), uids.to_vec());
         let environment = Arc::clone(&self.folder.environment);
         environment
             .job(move || {
@@ -401,17 +393,17 @@ impl View {
     pub async fn body(&self, uid: Uid) -> Result<Body, Error> {
         let folder = Arc::clone(&self.folder);
         let environment = Arc::clone(&self.folder.environment);
-        environment.job(move || folder.open_body(uid.get())).await
+        environment.job(move || folder.open_body(uid)).await
     }
 
     /// Reads many messages one after the other, with a bounded look-ahead.
     pub fn bodies(&self, uids: Vec<Uid>) -> Bodies {
-        Bodies::new(Arc::clone(&self.folder), &uids)
+        Bodies::new(Arc::clone(&self.folder), uids)
     }
 
     /// Reads the cached summaries of many messages, and computes missing ones.
     pub fn summaries(&self, uids: Vec<Uid>) -> Summaries {
-        Summaries::new(Arc::clone(&self.folder), &uids)
+        Summaries::new(Arc::clone(&self.folder), uids)
     }
 
     /// Changes the folder on a blocking thread, while no folder of the user is deleted or renamed.
@@ -458,8 +450,4 @@ impl Folder {
             }
         });
     }
-}
-
-fn bare(uids: &[Uid]) -> Vec<u32> {
-    uids.iter().map(|uid| uid.get()).collect()
 }

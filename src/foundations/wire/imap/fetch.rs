@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use super::cursor::{Cursor, Parsed};
 use super::flag::Flag;
 use super::messages::{Addressing, Messages, PartialRange};
-use crate::foundations::mail::ModSeq;
+use crate::foundations::mail::{ModSeq, UnchangedSince};
 
 /// Most items in one FETCH.
 pub const MAX_ITEMS: usize = 256;
@@ -141,8 +141,8 @@ pub enum SectionText {
 pub struct Store {
     /// In which messages.
     pub messages: Messages,
-    /// UNCHANGEDSINCE (RFC 7162 §3.1.3); `Some(None)` is zero, which only messages without a MODSEQ pass.
-    pub unchanged_since: Option<Option<ModSeq>>,
+    /// UNCHANGEDSINCE (RFC 7162 §3.1.3).
+    pub unchanged_since: Option<UnchangedSince>,
     /// What to do with the flags.
     pub action: StoreAction,
     /// Whether the new flags are returned.
@@ -439,7 +439,7 @@ impl Store {
                 return cursor.wanted("UNCHANGEDSINCE");
             }
             cursor.space()?;
-            unchanged_since = Some(cursor.mod_seq_or_zero()?);
+            unchanged_since = Some(cursor.mod_seq_or_zero()?.map_or(UnchangedSince::Zero, UnchangedSince::ModSeq));
             cursor.expect(b')', "A closing parenthesis")?;
             cursor.space()?;
         }

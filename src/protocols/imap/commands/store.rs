@@ -30,7 +30,7 @@ pub async fn run(talk: &mut Conversation, store: Store) -> Outcome {
         },
         flags,
         keywords,
-        unchanged_since: store.unchanged_since.map(|since| since.map_or(0, u64::from)),
+        unchanged_since: store.unchanged_since,
     };
     let stored = match selected.view.store_flags(&uids, &change).await {
         Ok(stored) => stored,

@@ -22,7 +22,7 @@ use super::source;
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::compose::{self, Charset};
-use crate::foundations::mail::{HeaderSection, Message, Uid};
+use crate::foundations::mail::{HeaderSection, Message, Uid, UnchangedSince};
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::token::fresh;
 use crate::storage::mailbox::{Access, FlagChange, FlagOperation, Flags, Keyword, Row, View};
@@ -124,7 +124,7 @@ async fn take(view: &View, row: &Row) -> Answer<()> {
         operation: FlagOperation::Add,
         flags: Flags::NONE,
         keywords: vec![decided()?],
-        unchanged_since: Some(row.mod_seq.get()),
+        unchanged_since: Some(UnchangedSince::ModSeq(row.mod_seq)),
     };
     let stored = view.store_flags(&[row.uid], &change).await?;
     if stored.uids().contains(&row.uid) { Ok(()) } else { Err(Problem::of(&reasons::MESSAGE_CHANGED)) }

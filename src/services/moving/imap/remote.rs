@@ -10,6 +10,7 @@ use super::identity::{Identities, Identity};
 use super::naming::{Listed, Namespaces, View, assign, listed};
 use super::response::{Response, Value};
 use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::{Uid, UidValidity};
 use crate::foundations::secret::Secret;
 use crate::services::moving::mover::{date_within, name_for};
 use crate::services::moving::{self, FolderMoved};
@@ -205,7 +206,7 @@ impl Remote {
         moved.keeps_uids = target.keeps_uids();
         // Two servers may have the same numbers.
         let place = name_for(
-            format!("{}/{}/{}", self.server.host, listed.wire, uids.map_or(0, |uids| uids.validity)).as_bytes(),
+            format!("{}/{}/{}", self.server.host, listed.wire, uids.map_or(0, |uids| uids.validity.get())).as_bytes(),
         );
         // The same in every run, also for messages without a date.
         let unique = |uid: u32, found: &Found| {
@@ -244,7 +245,7 @@ impl Remote {
                 moved.octets += content.len() as u64;
                 let (flags, keywords) = (found.flags, found.keywords.clone());
                 let date = found.date.or_else(|| date_within(&content)).unwrap_or(now);
-                let message = Deposited { unique: unique(uid, found), uid: Some(uid), flags, keywords, date };
+                let message = Deposited { unique: unique(uid, found), uid: Uid::new(uid), flags, keywords, date };
                 moved.lost_keywords += target.put(&message, &content)? as u64;
             }
             for uid in &waiting {
@@ -290,7 +291,8 @@ impl Remote {
         };
         let command = format!("EXAMINE {}", quoted(&listed.wire));
         self.connection.command(&command, &format!("to open `{}`", listed.wire), each).await?;
-        Ok(validity.filter(|validity| *validity > 0).map(|validity| SourceUids { validity, next: next.unwrap_or(1) }))
+        let next = next.and_then(Uid::new).unwrap_or(Uid::MIN);
+        Ok(validity.and_then(UidValidity::new).map(|validity| SourceUids { validity, next }))
     }
 
     /// The messages of the open mailbox, by UID.

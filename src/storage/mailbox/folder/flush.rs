@@ -86,7 +86,7 @@ impl Folder {
         }
         frames.meta(&meta);
         let written = directories.own_root().and_then(|root| match whole {
-            true => frames.replace(root, snapshot.uid_validity.get()),
+            true => frames.replace(root, snapshot.uid_validity),
             false => frames.append(root, state.written),
         });
         // Whatever was wrong with the file, the next one is rewritten.

@@ -2,18 +2,20 @@
 
 use std::collections::VecDeque;
 
+use crate::foundations::mail::{ModSeq, Uid};
+
 /// Expunged messages, for clients that resynchronise.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct History {
     /// By mod-sequence, ascending.
-    pub(super) entries: VecDeque<(u64, u32)>,
+    pub(super) entries: VecDeque<(ModSeq, Uid)>,
     /// Expunges up to this mod-sequence are forgotten.
-    pub(super) floor: u64,
+    pub(super) floor: ModSeq,
 }
 
 impl History {
     /// UIDs expunged after a mod-sequence; `None` when that is too long ago.
-    pub fn since(&self, mod_seq: u64) -> Option<Vec<u32>> {
+    pub fn since(&self, mod_seq: ModSeq) -> Option<Vec<Uid>> {
         let after = self.entries.partition_point(|(at, _)| *at <= mod_seq);
         (self.floor <= mod_seq).then(|| self.entries.range(after..).map(|(_, uid)| *uid).collect())
     }

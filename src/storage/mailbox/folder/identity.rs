@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::fs::AtFlags;
 
-use crate::foundations::mail::MailboxId;
+use crate::foundations::mail::{MailboxId, UidValidity};
 use crate::storage::mailbox::maildir::directory::Directories;
 use crate::storage::mailbox::maildir::filename::{FileName, Place};
 use crate::storage::mailbox::maildir::uid_file::{Takeover, UidFile};
@@ -15,7 +15,7 @@ use crate::storage::mailbox::{index, summaries};
 /// new. On disk before anybody can learn it.
 pub fn identity(
     directories: &Directories,
-    fresh_validity: impl FnOnce() -> u32,
+    fresh_validity: impl FnOnce() -> UidValidity,
     fresh_id: impl Fn() -> MailboxId,
 ) -> io::Result<(UidFile, Option<UidList>)> {
     let own = UidFile::read(directories.root())?.map(|own| identified(directories, own, &fresh_id));
@@ -33,11 +33,12 @@ pub fn identity(
         // A list that remained after a takeover lacks the UIDs given out since, whose messages may be gone by now.
         (None, Some(list)) if !was_ours(directories, list)? => {
             let id = Some(fresh_id());
-            UidFile { validity: list.validity, bound: list.next, floor: 0, takeover: Takeover::Running, id }
+            UidFile { validity: list.validity, bound: list.next, floor: None, takeover: Takeover::Running, id }
         }
         (None, list) => {
-            let listed = list.as_ref().map_or(0, |list| list.validity);
-            UidFile::first(fresh_validity().max(listed.saturating_add(1)), fresh_id())
+            let fresh = fresh_validity();
+            let validity = list.as_ref().map_or(fresh, |list| fresh.max(list.validity.saturating_add(1)));
+            UidFile::first(validity, fresh_id())
         }
     };
     if own.is_none() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::history::History;
 use crate::foundations::clock::{Timestamp, Uptime};
-use crate::foundations::mail::UidValidity;
+use crate::foundations::mail::{ModSeq, Uid};
 use crate::storage::mailbox::commit::Touched;
 use crate::storage::mailbox::index::{self, Written};
 use crate::storage::mailbox::maildir::directory::{Directories, Mtimes};
@@ -21,7 +21,7 @@ const UNWRITTEN: u64 = 1_000_000;
 pub(in super::super) struct State {
     pub uid_file: UidFile,
     /// The next UID to give out.
-    pub next_uid: u32,
+    pub next_uid: Uid,
     /// Messages that have their names but are not known to be on disk; nobody sees them yet.
     pub pending: VecDeque<Pending>,
     /// The directories' times when they were last known to agree with the state.
@@ -51,6 +51,7 @@ pub(in super::super) struct State {
 #[derive(Debug)]
 pub(in super::super) struct Pending {
     pub ticket: u64,
+    /// With its mod-sequence still to come, which it gets when it is shown.
     pub record: Record,
     pub name: Vec<u8>,
 }
@@ -58,8 +59,8 @@ pub(in super::super) struct Pending {
 /// Changes missing from the index.
 #[derive(Debug, Default)]
 pub(in super::super) struct Delta {
-    pub changed: Vec<u32>,
-    pub removed: Vec<(u64, u32)>,
+    pub changed: Vec<Uid>,
+    pub removed: Vec<(ModSeq, Uid)>,
     /// Everything.
     pub whole: bool,
 }
@@ -72,13 +73,10 @@ impl Delta {
 
 impl State {
     /// Gives out a UID.
-    pub fn take_uid(&mut self, folder: &FolderName) -> Result<u32, Error> {
-        let uid = self.next_uid;
-        if uid >= u32::MAX - 1 {
-            return Err(Error::UidsExhausted(folder.clone()));
-        }
-        self.next_uid += 1;
-        Ok(uid)
+    pub fn take_uid(&mut self, folder: &FolderName) -> Result<Uid, Error> {
+        let next = self.next_uid.next().filter(|next| *next < Uid::MAX);
+        let next = next.ok_or_else(|| Error::UidsExhausted(folder.clone()))?;
+        Ok(std::mem::replace(&mut self.next_uid, next))
     }
 
     /// Notes that a directory has changed and must be synced. Returns the ticket to wait for.
@@ -111,8 +109,8 @@ impl State {
 }
 
 /// A mod-sequence above all ever given out: the time, unless the clock was ahead and has been corrected since.
-pub(super) fn seed_at(now: Timestamp, loaded: Option<&index::Loaded>) -> u64 {
-    let now = now.unix_micros().max(1).cast_unsigned();
+pub(super) fn seed_at(now: Timestamp, loaded: Option<&index::Loaded>) -> ModSeq {
+    let now = u64::try_from(now.unix_micros()).ok().and_then(ModSeq::new).unwrap_or(ModSeq::MIN);
     match loaded.map(|loaded| loaded.snapshot.highest) {
         Some(highest) if highest >= now => highest.saturating_add(UNWRITTEN),
         _ => now,
@@ -124,13 +122,13 @@ pub(super) fn begin(
     loaded: Option<index::Loaded>,
     uid_file: UidFile,
     seen: Mtimes,
-    seed: u64,
+    seed: ModSeq,
     keywords: Arc<Keywords>,
 ) -> (State, History, Snapshot) {
     let fresh = loaded.as_ref().is_some_and(|l| l.complete && l.meta.mtimes == seen && seen.new != 0);
     let mut state = State {
         uid_file,
-        next_uid: if fresh { 1 } else { uid_file.bound.max(1) },
+        next_uid: if fresh { Uid::MIN } else { uid_file.bound },
         pending: VecDeque::new(),
         seen,
         stale: !fresh,
@@ -154,10 +152,7 @@ pub(super) fn begin(
             state.written = loaded.written;
             loaded.snapshot
         }
-        None => {
-            let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
-            Snapshot::empty(validity, seed, keywords)
-        }
+        None => Snapshot::empty(uid_file.validity, seed, keywords),
     };
     state.next_uid = state.next_uid.max(snapshot.uid_next);
     (state, history, snapshot)

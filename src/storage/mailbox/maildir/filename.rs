@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use crate::foundations::mail::Uid;
 use crate::storage::mailbox::{Flags, KeywordSet};
 
 /// Which of the two directories holds a message.
@@ -31,7 +32,7 @@ pub struct FileName<'a> {
     /// The part that stays the same when flags change.
     pub base: &'a [u8],
     /// The UID, if we gave one.
-    pub uid: Option<u32>,
+    pub uid: Option<Uid>,
     /// The size of the file.
     pub size: Option<u64>,
     /// The size with CRLF line ends.
@@ -86,13 +87,14 @@ impl<'a> FileName<'a> {
     fn read_fields(&mut self) {
         for field in self.base.split(|b| *b == b',').skip(1) {
             match field {
-                [b'U', b'=', digits @ ..] => self.uid = number(digits).and_then(|n| u32::try_from(n).ok()),
+                [b'U', b'=', digits @ ..] => {
+                    self.uid = number(digits).and_then(|n| u32::try_from(n).ok()).and_then(Uid::new);
+                }
                 [b'S', b'=', digits @ ..] => self.size = number(digits),
                 [b'W', b'=', digits @ ..] => self.virtual_size = number(digits),
                 _ => {}
             }
         }
-        self.uid = self.uid.filter(|uid| *uid != 0);
     }
 
     /// The seconds at the beginning of the name, for the order of adoption; 0 when there are none.
@@ -131,7 +133,7 @@ fn is_suffix(info: &[u8], place: Place, flags: Flags, keywords: KeywordSet) -> b
 }
 
 /// The name for a new message: a unique part and the fields.
-pub fn fresh(unique: &str, uid: u32, size: u64, virtual_size: u64) -> String {
+pub fn fresh(unique: &str, uid: Uid, size: u64, virtual_size: u64) -> String {
     let mut name = String::with_capacity(unique.len() + 48);
     name.push_str(unique);
     // Writing into a String cannot fail.
@@ -141,7 +143,7 @@ pub fn fresh(unique: &str, uid: u32, size: u64, virtual_size: u64) -> String {
 
 /// The base for an adopted file: its own unique part and foreign fields, then our fields. `None` when that would be too
 /// long or is not text; such a file gets a [`fresh`] name.
-pub fn adopted(base: &[u8], uid: u32, size: u64, virtual_size: u64) -> Option<String> {
+pub fn adopted(base: &[u8], uid: Uid, size: u64, virtual_size: u64) -> Option<String> {
     let text = std::str::from_utf8(base).ok()?;
     let mut unique = String::with_capacity(text.len() + 48);
     for (n, field) in text.split(',').enumerate() {
@@ -169,14 +171,15 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        let base = fresh("1700000000.M5P7Q9.host", 42, 1000, 1010);
+        let uid = Uid::new(42).unwrap();
+        let base = fresh("1700000000.M5P7Q9.host", uid, 1000, 1010);
         let flags = Flags::SEEN | Flags::FLAGGED;
         let keywords = KeywordSet::slot(0).with(KeywordSet::slot(25));
         let name = format!("{base}{}", suffix(Place::Cur, flags, keywords));
         assert_eq!(name, "1700000000.M5P7Q9.host,U=42,S=1000,W=1010:2,FSaz");
         let parsed = FileName::parse(name.as_bytes(), Place::Cur).unwrap();
         assert_eq!(parsed.base, base.as_bytes());
-        assert_eq!((parsed.uid, parsed.size, parsed.virtual_size), (Some(42), Some(1000), Some(1010)));
+        assert_eq!((parsed.uid, parsed.size, parsed.virtual_size), (Some(uid), Some(1000), Some(1010)));
         assert_eq!((parsed.flags, parsed.keywords, parsed.regular), (flags, keywords, true));
         assert_eq!(parsed.seconds(), 1_700_000_000);
         assert!(!FileName::parse(name.as_bytes(), Place::New).unwrap().regular);
@@ -202,9 +205,10 @@ mod tests {
 
     #[test]
     fn an_adopted_name_keeps_what_is_not_ours() {
-        assert_eq!(adopted(b"1.2.h,S=5,X=1", 7, 5, 6).as_deref(), Some("1.2.h,X=1,U=7,S=5,W=6"));
-        assert_eq!(adopted(b"1.2.h,U=3,S=5,W=9", 7, 5, 6).as_deref(), Some("1.2.h,U=7,S=5,W=6"));
-        assert_eq!(adopted(&[b'x'; 250], 7, 5, 6), None);
-        assert_eq!(adopted(b"\xff", 7, 5, 6), None);
+        let adopted = |base: &[u8]| adopted(base, Uid::new(7).unwrap(), 5, 6);
+        assert_eq!(adopted(b"1.2.h,S=5,X=1").as_deref(), Some("1.2.h,X=1,U=7,S=5,W=6"));
+        assert_eq!(adopted(b"1.2.h,U=3,S=5,W=9").as_deref(), Some("1.2.h,U=7,S=5,W=6"));
+        assert_eq!(adopted(&[b'x'; 250]), None);
+        assert_eq!(adopted(b"\xff"), None);
     }
 }

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::small;
-use crate::foundations::mail::MailboxId;
+use crate::foundations::mail::{MailboxId, Uid, UidValidity};
 
 /// The file's name.
 pub const NAME: &str = "postrider-uid";
@@ -19,11 +19,11 @@ pub const NAME: &str = "postrider-uid";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UidFile {
     /// UIDVALIDITY.
-    pub validity: u32,
+    pub validity: UidValidity,
     /// No UID below it may be given out (again).
-    pub bound: u32,
-    /// No new folder of the user may have this UIDVALIDITY or a lower one.
-    pub floor: u32,
+    pub bound: Uid,
+    /// No new folder of the user may have this UIDVALIDITY or a lower one; `None` for no limit.
+    pub floor: Option<UidValidity>,
     /// Whether files without a UID still get theirs from `dovecot-uidlist`.
     pub takeover: Takeover,
     /// The folder's identifier, which outlives its names.
@@ -67,8 +67,8 @@ impl UidFile {
     }
 
     /// The first one of a new folder.
-    pub const fn first(validity: u32, id: MailboxId) -> Self {
-        Self { validity, bound: 1, floor: 0, takeover: Takeover::Done, id: Some(id) }
+    pub const fn first(validity: UidValidity, id: MailboxId) -> Self {
+        Self { validity, bound: Uid::MIN, floor: None, takeover: Takeover::Done, id: Some(id) }
     }
 
     /// Its form in the file.
@@ -77,7 +77,8 @@ impl UidFile {
             Takeover::Running => "T",
             Takeover::Done => "-",
         };
-        let mut line = format!("1 V{} N{} F{} {state}", self.validity, self.bound, self.floor);
+        let floor = self.floor.map_or(0, UidValidity::get);
+        let mut line = format!("1 V{} N{} F{floor} {state}", self.validity, self.bound);
         if let Some(id) = self.id {
             line.push_str(&format!(" I{:x}", id.get()));
         }
@@ -94,9 +95,9 @@ impl UidFile {
         if words.next()? != "1" {
             return None;
         }
-        let validity = words.next()?.strip_prefix('V')?.parse().ok().filter(|validity| *validity != 0)?;
+        let validity = words.next()?.strip_prefix('V')?.parse().ok()?;
         let bound = words.next()?.strip_prefix('N')?.parse().ok()?;
-        let floor = words.next()?.strip_prefix('F')?.parse().ok()?;
+        let floor = UidValidity::new(words.next()?.strip_prefix('F')?.parse().ok()?);
         let takeover = if words.next()? == "T" { Takeover::Running } else { Takeover::Done };
         let id = words.next().and_then(|word| u64::from_str_radix(word.strip_prefix('I')?, 16).ok());
         Some(Self { validity, bound, floor, takeover, id: id.map(MailboxId::new) })
@@ -113,7 +114,10 @@ mod tests {
     fn can_be_overwritten_in_its_place() {
         let directory = tempfile::tempdir().unwrap();
         let folder = std::fs::File::open(directory.path()).unwrap();
-        let file = |bound| UidFile { validity: 7, bound, floor: 1, takeover: Takeover::Done, id: None };
+        let file = |bound| {
+            let (validity, bound) = (UidValidity::new(7).unwrap(), Uid::new(bound).unwrap());
+            UidFile { validity, bound, floor: Some(UidValidity::MIN), takeover: Takeover::Done, id: None }
+        };
         assert!(small::overwrite(folder.as_fd(), NAME, b"x").is_err(), "there is nothing to overwrite");
         file(9_999).write(folder.as_fd()).unwrap();
         for bound in [10_000, 5] {
@@ -125,7 +129,10 @@ mod tests {
     #[test]
     fn reads_what_it_writes_and_nothing_damaged() {
         let id = Some(MailboxId::new(0x1f));
-        let file = UidFile { validity: 1_700_000_000, bound: 77, floor: 3, takeover: Takeover::Running, id };
+        let (validity, bound) = (UidValidity::new(1_700_000_000).unwrap(), Uid::new(77).unwrap());
+        let without_floor = UidFile { validity, bound, floor: None, takeover: Takeover::Running, id };
+        assert_eq!(UidFile::parse(without_floor.to_text().as_bytes()), Some(without_floor));
+        let file = UidFile { floor: UidValidity::new(3), ..without_floor };
         let text = file.to_text();
         assert_eq!(UidFile::parse(text.as_bytes()), Some(file));
         for at in 0..text.trim_end().len() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::plan::Found;
 use super::read_name;
+use crate::foundations::mail::{ModSeq, Uid};
 use crate::storage::mailbox::Error;
 use crate::storage::mailbox::folder::{Folder, State};
 use crate::storage::mailbox::maildir::directory::Directories;
@@ -17,7 +18,7 @@ pub struct Adoption<'a> {
     pub folder: &'a Arc<Folder>,
     pub directories: &'a Directories,
     pub snapshot: Snapshot,
-    pub mod_seq: u64,
+    pub mod_seq: ModSeq,
     pub renamed: bool,
     /// Remaining retries for files that the disk has refused.
     pub patience: u32,
@@ -29,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 impl Adoption<'_> {
     /// Takes a file with the UID its name has, or writes the UID it had before into its name.
-    pub fn accept(&mut self, state: &mut State, found: Found<'_>, uid: u32) -> Result<(), Error> {
+    pub fn accept(&mut self, state: &mut State, found: Found<'_>, uid: Uid) -> Result<(), Error> {
         let Some(parsed) = read_name(found, &self.snapshot.keywords) else { return Ok(()) };
         state.next_uid = state.next_uid.max(uid.saturating_add(1));
         if parsed.uid != Some(uid) {
@@ -42,7 +43,7 @@ impl Adoption<'_> {
     }
 
     /// Gives a file a UID by renaming it.
-    pub fn adopt(&mut self, state: &mut State, found: Found<'_>, uid: u32) -> Result<(), Error> {
+    pub fn adopt(&mut self, state: &mut State, found: Found<'_>, uid: Uid) -> Result<(), Error> {
         let Some(parsed) = read_name(found, &self.snapshot.keywords) else { return Ok(()) };
         let Some(mut record) = self.record(state, found, &parsed, uid)? else { return Ok(()) };
         record.regular = true;
@@ -77,7 +78,7 @@ impl Adoption<'_> {
         state: &mut State,
         found: Found<'_>,
         parsed: &FileName<'_>,
-        uid: u32,
+        uid: Uid,
     ) -> Result<Option<Record>, Error> {
         let mut measured = measure(self.directories, found, parsed);
         // Skipped now, it would later be another message with another UID: a momentary failure is worth a retry.

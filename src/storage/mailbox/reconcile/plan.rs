@@ -1,6 +1,7 @@
 //! The files found in a folder's directories, and the resulting actions.
 
 use super::{Known, is_recorded};
+use crate::foundations::mail::Uid;
 use crate::storage::mailbox::folder::State;
 use crate::storage::mailbox::maildir::directory::Directories;
 use crate::storage::mailbox::maildir::filename::{FileName, Place};
@@ -20,7 +21,7 @@ pub struct Found<'a> {
 #[derive(Debug, Default)]
 pub struct Listing {
     heap: Vec<u8>,
-    /// By UID; files without one come first, as 0.
+    /// By UID; files without one come first.
     pub entries: Vec<Entry>,
     /// Whether these are all the files.
     whole: bool,
@@ -28,7 +29,7 @@ pub struct Listing {
 
 #[derive(Debug)]
 pub struct Entry {
-    pub uid: u32,
+    pub uid: Option<Uid>,
     pub place: Place,
     length: u8,
     start: usize,
@@ -54,8 +55,7 @@ impl Listing {
         if let Some(parsed) = FileName::parse(name, place)
             && let Ok(length) = u8::try_from(name.len())
         {
-            let uid = parsed.uid.unwrap_or(0);
-            self.entries.push(Entry { uid, place, length, start: self.heap.len() });
+            self.entries.push(Entry { uid: parsed.uid, place, length, start: self.heap.len() });
             self.heap.extend_from_slice(name);
         }
     }
@@ -74,11 +74,11 @@ impl Listing {
 #[derive(Debug, Default)]
 pub struct Plan {
     /// UIDs whose files are gone, ascending.
-    pub missing: Vec<u32>,
+    pub missing: Vec<Uid>,
     /// Known messages under a new name.
-    pub changed: Vec<(u32, usize)>,
+    pub changed: Vec<(Uid, usize)>,
     /// Unknown messages whose UID is trusted or taken over, ascending.
-    pub accepted: Vec<(u32, usize)>,
+    pub accepted: Vec<(Uid, usize)>,
     /// Files that get a new UID, in that order.
     pub newcomers: Vec<usize>,
 }
@@ -100,18 +100,21 @@ impl Plan {
         let mut plan = Self::default();
         let mut present = vec![false; if listing.whole { snapshot.len() } else { 0 }];
         let mut start = 0;
-        for group in listing.entries.chunk_by(|a, b| a.uid == b.uid && a.uid != 0) {
+        for group in listing.entries.chunk_by(|a, b| a.uid.is_some() && a.uid == b.uid) {
             let positions = start..start + group.len();
             start = positions.end;
-            match (group[0].uid, snapshot.find(group[0].uid)) {
-                (0, _) => plan.unnumbered(listing, positions.start, known),
-                (uid, Ok(index)) => {
+            let Some(uid) = group[0].uid else {
+                plan.unnumbered(listing, positions.start, known);
+                continue;
+            };
+            match snapshot.find(uid) {
+                Ok(index) => {
                     if let Some(present) = present.get_mut(index) {
                         *present = true;
                     }
                     plan.known(snapshot, uid, positions, listing, directories);
                 }
-                (uid, Err(_)) => plan.unknown(uid, positions, state, snapshot, known),
+                Err(_) => plan.unknown(uid, positions, state, snapshot, known),
             }
         }
         plan.missing =
@@ -151,7 +154,7 @@ impl Plan {
     fn known(
         &mut self,
         snapshot: &Snapshot,
-        uid: u32,
+        uid: Uid,
         positions: std::ops::Range<usize>,
         listing: &Listing,
         directories: &Directories,
@@ -186,16 +189,18 @@ impl Plan {
     /// Files with an unknown UID.
     fn unknown(
         &mut self,
-        uid: u32,
+        uid: Uid,
         mut positions: std::ops::Range<usize>,
         state: &State,
         snapshot: &Snapshot,
         known: Known<'_>,
     ) {
-        let highest =
-            state.uid_file.bound.max(snapshot.uid_next).saturating_add(BELIEVABLE).min(u32::MAX - UID_RESERVE);
-        let believed = matches!(known, Known::Loading { .. }) && uid >= snapshot.uid_next && uid < highest;
-        if believed && let Some(first) = positions.next() {
+        let end = state.uid_file.bound.max(snapshot.uid_next).saturating_add(BELIEVABLE);
+        let believable = uid >= snapshot.uid_next && uid < end && uid.get() < u32::MAX - UID_RESERVE;
+        if believable
+            && matches!(known, Known::Loading { .. })
+            && let Some(first) = positions.next()
+        {
             self.accepted.push((uid, first));
         }
         self.newcomers.extend(positions);

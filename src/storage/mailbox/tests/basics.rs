@@ -6,6 +6,7 @@ use super::super::change::Only;
 use super::super::maildir::filename::Place;
 use super::*;
 use crate::foundations::failure::Kind;
+use crate::foundations::mail::UnchangedSince;
 use crate::foundations::settings::ByteSize;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,7 +60,7 @@ async fn what_went_is_known_although_the_rest_could_not_go() {
     // A directory cannot be removed as a file is.
     std::fs::remove_file(&second).unwrap();
     std::fs::create_dir(&second).unwrap();
-    let unfinished = folder.expunge(|_| vec![1, 2, 3], Only::Named).unwrap_err();
+    let unfinished = folder.expunge(&[1, 2, 3].map(uid), Only::Named).unwrap_err();
     assert_eq!(unfinished.gone, [uid(1)], "{unfinished}");
 }
 
@@ -140,8 +141,10 @@ async fn unchanged_since_is_obeyed() {
     let before = view.highest_mod_seq();
     let stored = view.store_flags(&[uid(1)], &change(FlagOperation::Add, Flags::SEEN)).await.unwrap();
     assert!(stored.changed[0].1 > before);
-    let conditional =
-        FlagChange { unchanged_since: Some(before.get()), ..change(FlagOperation::Replace, Flags::FLAGGED) };
+    let conditional = FlagChange {
+        unchanged_since: Some(UnchangedSince::ModSeq(before)),
+        ..change(FlagOperation::Replace, Flags::FLAGGED)
+    };
     let stored = view.store_flags(&[uid(1), uid(2)], &conditional).await.unwrap();
     assert_eq!((stored.uids(), stored.modified), (vec![uid(2)], vec![uid(1)]));
     view.sync(Expunges::Tell);

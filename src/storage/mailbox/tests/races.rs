@@ -12,6 +12,7 @@ use super::super::reconcile::Known;
 use super::super::snapshot::Record;
 use super::*;
 use crate::foundations::clock::{Clock, Timestamp};
+use crate::foundations::mail::ModSeq;
 
 /// A clock that is set by hand, in seconds.
 struct Hand(AtomicU64);
@@ -44,18 +45,20 @@ async fn long_ago() -> (Arc<Hand>, Store) {
     (clock, store)
 }
 
-/// A message of one octet, as it is before it has its number.
-const SMALL: Record = Record {
-    uid: 0,
-    mod_seq: 0,
-    size: 1,
-    virtual_size: 1,
-    date: 0,
-    keywords: KeywordSet::NONE,
-    flags: Flags::NONE,
-    place: Place::New,
-    regular: true,
-};
+/// A message of one octet.
+fn small(uid: Uid) -> Record {
+    Record {
+        uid,
+        mod_seq: ModSeq::MIN,
+        size: 1,
+        virtual_size: 1,
+        date: 0,
+        keywords: KeywordSet::NONE,
+        flags: Flags::NONE,
+        place: Place::New,
+        regular: true,
+    }
+}
 
 /// Puts a file into a folder as another program does.
 fn put(folder: &Path, name: &str) {
@@ -85,12 +88,12 @@ async fn a_keyword_that_is_set_while_a_message_is_moved_goes_with_it() {
     let held = to.lock();
     let before = to.used();
     let moved = std::thread::scope(|scope| {
-        let moving = scope.spawn(|| to.take_over(from, &[1]));
+        let moving = scope.spawn(|| to.take_over(from, &[uid(1)]));
         // It has looked at the keywords, and is waiting for the folder.
         while to.used() == before {
             std::thread::sleep(Duration::from_millis(1));
         }
-        from.store_flags(&[1], &late, None).unwrap();
+        from.store_flags(&[uid(1)], &late, None).unwrap();
         drop(held);
         moving.join().unwrap().unwrap()
     });
@@ -123,7 +126,7 @@ async fn a_message_that_is_taken_away_before_it_is_on_disk_is_not_there() {
     let folder = store.user.folder(&name("INBOX")).unwrap();
     let directories = folder.directories().unwrap();
     std::fs::write(store.path().join("tmp/unique"), "x").unwrap();
-    let (_, ticket) = folder.place(&directories, "unique", SMALL).unwrap();
+    let (_, ticket) = folder.place(&directories, "unique", small).unwrap();
     std::fs::remove_file(store.path().join(&files(&store.path())[0])).unwrap();
     folder.absorb_events(&mut folder.lock(), &directories);
     folder.commit(&directories, ticket).unwrap();
@@ -151,7 +154,7 @@ async fn what_comes_while_a_sync_fails_is_noticed() {
     let folder = store.user.folder(&name("INBOX")).unwrap();
     let directories = folder.directories().unwrap();
     std::fs::write(store.path().join("tmp/unique"), "x").unwrap();
-    folder.place(&directories, "unique", SMALL).unwrap();
+    folder.place(&directories, "unique", small).unwrap();
     put(&store.path(), "1700000000.M1P1.h");
     change_at(&store.path().join("new"), SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
     folder.fail_pending(&mut folder.lock(), &directories);
@@ -237,8 +240,8 @@ async fn a_message_that_is_marked_while_it_is_moved_moves_to_a_folder_without_ro
     let full: Vec<String> = (0..Keywords::MOST).map(|n| format!("k{n}")).collect();
     store.append_flagged(to, "y\r\n", Flags::NONE, &full.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let [from, to] = [from, to].map(|folder| store.user.folder(&name(folder)).unwrap());
-    let copied = to.receive(&from, &[1]).unwrap();
-    from.store_flags(&[1], &change(FlagOperation::Add, Flags::SEEN), None).unwrap();
+    let copied = to.receive(&from, &[uid(1)]).unwrap();
+    from.store_flags(&[uid(1)], &change(FlagOperation::Add, Flags::SEEN), None).unwrap();
     assert!(to.release(&from, &copied).unwrap().is_empty());
     let there = to.current();
     let (record, _) = there.by_uid(copied[0].new).unwrap();

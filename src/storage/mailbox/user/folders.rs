@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use super::User;
 use super::tree::REMOVED;
-use crate::foundations::mail::{MailboxId, Uid};
+use crate::foundations::mail::{MailboxId, Uid, UidValidity};
 use crate::storage::mailbox::maildir::directory::{Directories, FolderKind};
 use crate::storage::mailbox::transfer::Transfer;
 use crate::storage::mailbox::{Error, FolderEntry, FolderName, News, SpecialUse};
@@ -170,7 +170,7 @@ impl User {
         let failed = self.failed("delete a folder");
         let folder = self.folder(name)?;
         let last = folder.current();
-        self.remember_validity(last.uid_validity.get())?;
+        self.remember_validity(last.uid_validity)?;
         let root = self.own_root().map_err(&failed)?;
         let hidden = format!("{REMOVED}{}", self.environment.unique());
         let directory = name_of(&path);
@@ -192,7 +192,7 @@ impl User {
         self.account.hub.tell(|| News::Deleted(name.clone()));
         // The rest is tidying up; leftovers are found when the folders are listed.
         let _ = std::fs::remove_dir_all(self.path.join(hidden));
-        Ok(last.iter().filter_map(|(record, _)| Uid::new(record.uid)).collect())
+        Ok(last.iter().map(|(record, _)| record.uid).collect())
     }
 
     fn rename_folders(&self, from: &FolderName, to: &FolderName) -> Result<(), Error> {
@@ -246,7 +246,7 @@ impl User {
         self.copy_metadata(&FolderName::inbox(), to)?;
         let inbox = self.folder(&FolderName::inbox())?;
         inbox.refresh()?;
-        let uids: Vec<u32> = inbox.current().iter().map(|(record, _)| record.uid).collect();
+        let uids: Vec<Uid> = inbox.current().iter().map(|(record, _)| record.uid).collect();
         self.transfer(&inbox, &uids, to, None, Transfer::Move)?;
         Ok(())
     }
@@ -283,15 +283,15 @@ impl User {
 
     /// Called before a folder whose UIDVALIDITY lies in the future is deleted: no later folder of its name may get the
     /// same one.
-    fn remember_validity(&self, validity: u32) -> Result<(), Error> {
-        self.validity.fetch_max(validity, Ordering::AcqRel);
-        if i64::from(validity) < self.environment.clock.now().unix_seconds() {
+    fn remember_validity(&self, validity: UidValidity) -> Result<(), Error> {
+        self.know_validity(validity);
+        if i64::from(validity.get()) < self.environment.clock.now().unix_seconds() {
             return Ok(());
         }
         let inbox = self.folder(&FolderName::inbox())?;
         let directories = inbox.directories()?;
         let mut state = inbox.lock();
-        state.uid_file.floor = state.uid_file.floor.max(validity);
+        state.uid_file.floor = state.uid_file.floor.max(Some(validity));
         inbox.write_uid_file(&state, &directories)
     }
 }
