@@ -4,6 +4,7 @@
 
 mod claims;
 mod commands;
+mod giving_up;
 mod hasty;
 mod journal;
 mod local;
