@@ -63,6 +63,15 @@ pub fn header_text(lines: &[u8], limit: usize) -> String {
     text
 }
 
+/// The headers of a message and of all its parts as text; at most about `limit` octets.
+pub fn headers_text(structure: &Structure<'_>, limit: usize) -> String {
+    let mut text = String::new();
+    for part in structure.parts() {
+        text.push_str(&header_text(structure.header(part), limit.saturating_sub(text.len())));
+    }
+    text
+}
+
 /// The beginning of the first text on one line, at most [`PREVIEW_LENGTH`] characters (RFC 8970 §3.1).
 pub fn preview(structure: &Structure<'_>) -> String {
     let is_shown = |part: &&Part<'_>| is_text(part) && !is_attachment(part);
@@ -181,6 +190,16 @@ mod tests {
         assert_eq!(all, ["grün", "ab\n", "Subject: inner\ndeep"]);
         assert_eq!(texts(&structure, 2).collect::<Vec<_>>(), ["gr"]);
         assert_eq!(preview(&structure), "grün");
+    }
+
+    #[test]
+    fn headers_of_all_parts() {
+        let message = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\n\
+            Content-Type: image/png; name=\"=?utf-8?q?gr=C3=BCn?=\"\r\n\r\ny\r\n--b--\r\n";
+        let structure = Structure::of(message.as_bytes());
+        let all = "Content-Type: multipart/mixed; boundary=b\nContent-Type: image/png; name=\"grün\"\n";
+        assert_eq!(headers_text(&structure, 1000), all);
+        assert_eq!(headers_text(&structure, 20), all[..20]);
     }
 
     #[test]

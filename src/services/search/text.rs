@@ -35,16 +35,17 @@ pub(super) struct Texts(Arc<Found>);
 
 #[derive(Debug)]
 struct Found {
-    header: String,
+    headers: String,
     body: Vec<String>,
 }
 
 impl Texts {
-    /// Decodes at most `limit` octets.
+    /// Decodes at most `limit` octets of the headers, and as many of the body.
     pub fn of(message: &[u8], limit: usize) -> Self {
-        let header = text::header_text(HeaderSection::of(message).lines(), limit);
         let structure = Structure::of(message);
-        Self(Arc::new(Found { header, body: text::texts(&structure, limit).collect() }))
+        // RFC 9051 §6.4.4: the header that TEXT searches includes the MIME header fields, those of parts too.
+        let headers = text::headers_text(&structure, limit);
+        Self(Arc::new(Found { headers, body: text::texts(&structure, limit).collect() }))
     }
 
     /// Whether the body contains it.
@@ -52,13 +53,33 @@ impl Texts {
         self.0.body.iter().any(|text| needle.is_in(text))
     }
 
-    /// Whether header or body contain it.
+    /// Whether headers or body contain it.
     pub fn header_or_body_holds(&self, needle: &Needle) -> bool {
-        needle.is_in(&self.0.header) || self.body_holds(needle)
+        needle.is_in(&self.0.headers) || self.body_holds(needle)
     }
 }
 
 /// Whether a field of that name contains the needle; an empty needle is in every field.
 pub(super) fn header_holds(message: &[u8], name: &str, needle: &Needle) -> bool {
     HeaderSection::of(message).all(name).any(|field| needle.is_in(&field.text()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WITH_FILE: &str = "Subject: trip\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b\r\n\
+        Content-Type: image/png; name=beach.png\r\n\r\nx\r\n--b--\r\n";
+
+    #[test]
+    fn text_includes_the_headers_of_parts() {
+        let texts = Texts::of(WITH_FILE.as_bytes(), 1000);
+        for (needle, in_text, in_body) in
+            [("trip", true, false), ("beach.png", true, false), ("hello", true, true), ("sea", false, false)]
+        {
+            let prepared = Needle::new(needle);
+            let found = (texts.header_or_body_holds(&prepared), texts.body_holds(&prepared));
+            assert_eq!(found, (in_text, in_body), "{needle}");
+        }
+    }
 }
