@@ -20,7 +20,8 @@ pub const PREVIEW_LENGTH: usize = 200;
 const PREVIEW_READ: usize = 8 * 1024;
 
 /// The texts of a message, part by part: text/plain and other text types as they are, text/html without tags, scripts
-/// and styles, and the headers of nested messages. Attachments that are not text are left out.
+/// and styles, reports such as message/delivery-status, and the headers of nested messages. Attachments that are not
+/// text are left out.
 ///
 /// At most `limit` decoded octets are read in all; the last text is cut there.
 pub fn texts<'s, 'a>(structure: &'s Structure<'a>, limit: usize) -> impl Iterator<Item = String> + use<'s, 'a> {
@@ -35,7 +36,7 @@ pub fn texts<'s, 'a>(structure: &'s Structure<'a>, limit: usize) -> impl Iterato
             text = header_text(structure.header(part), left);
             left -= text.len().min(left);
         }
-        if is_text(part) {
+        if is_text(part) || is_report(part) {
             let (read, body) = body_text(structure, part, left);
             left -= read.min(left);
             text.push_str(&body);
@@ -97,6 +98,11 @@ pub fn preview(structure: &Structure<'_>) -> String {
 
 fn is_text(part: &Part<'_>) -> bool {
     part.kind == Kind::Leaf && part.content.is("text")
+}
+
+/// Whether it is of a type such as message/delivery-status (RFC 3464 §2.1), whose lines look like a header.
+fn is_report(part: &Part<'_>) -> bool {
+    part.kind == Kind::Leaf && part.content.is("message")
 }
 
 fn is_attachment(part: &Part<'_>) -> bool {
@@ -190,6 +196,15 @@ mod tests {
         assert_eq!(all, ["grün", "ab\n", "Subject: inner\ndeep"]);
         assert_eq!(texts(&structure, 2).collect::<Vec<_>>(), ["gr"]);
         assert_eq!(preview(&structure), "grün");
+    }
+
+    #[test]
+    fn reports_are_texts() {
+        let message = "Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nsorry\r\n--b\r\n\
+            Content-Type: message/delivery-status\r\n\r\nStatus: 5.1.1\r\n--b--\r\n";
+        let structure = Structure::of(message.as_bytes());
+        assert_eq!(texts(&structure, 1000).collect::<Vec<_>>(), ["sorry", "Status: 5.1.1"]);
+        assert_eq!(preview(&Structure::of(b"Content-Type: message/delivery-status\r\n\r\nStatus: 5.1.1\r\n")), "");
     }
 
     #[test]
