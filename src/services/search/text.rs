@@ -48,9 +48,9 @@ impl Texts {
         Self(Arc::new(Found { headers, body: text::texts(&structure, limit).collect() }))
     }
 
-    /// Whether the body contains it.
+    /// Whether the body contains it. An empty needle is in every body, also in one without text.
     pub fn body_holds(&self, needle: &Needle) -> bool {
-        self.0.body.iter().any(|text| needle.is_in(text))
+        needle.is_in("") || self.0.body.iter().any(|text| needle.is_in(text))
     }
 
     /// Whether headers or body contain it.
@@ -81,5 +81,12 @@ mod tests {
             let found = (texts.header_or_body_holds(&prepared), texts.body_holds(&prepared));
             assert_eq!(found, (in_text, in_body), "{needle}");
         }
+    }
+
+    #[test]
+    fn nothing_is_in_every_body() {
+        let texts = Texts::of(b"Content-Type: image/png\r\n\r\nx", 1000);
+        assert!(texts.body_holds(&Needle::new("")));
+        assert!(!texts.body_holds(&Needle::new("x")));
     }
 }
