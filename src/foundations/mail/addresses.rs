@@ -231,15 +231,26 @@ impl Words {
     fn into_mailbox(mut self) -> Mailbox {
         let domain = match self.at_sign {
             Some(at) => {
-                let domain = self.text[at + 1..].trim_ascii().to_vec();
-                self.text.truncate(at);
-                self.text.truncate(self.text.trim_ascii_end().len());
+                let domain = without_blanks_at_dots(self.text[at + 1..].trim_ascii());
+                self.text.truncate(self.text[..at].trim_ascii_end().len());
+                // In quotes a blank is a part of the local part.
+                if !self.quoted {
+                    self.text = without_blanks_at_dots(&self.text);
+                }
                 domain
             }
             None => Vec::new(),
         };
         Mailbox { name: self.comment, route: None, local: self.text, domain }
     }
+}
+
+/// RFC 5322 §4.4: what stands as blanks or comments around the dots of an address does not belong to it.
+fn without_blanks_at_dots(text: &[u8]) -> Vec<u8> {
+    let is_dot = |at: usize| text.get(at) == Some(&b'.');
+    let is_beside_dot = |at: usize| is_dot(at + 1) || at.checked_sub(1).is_some_and(is_dot);
+    let kept = text.iter().enumerate().filter(|(at, octet)| **octet != b' ' || !is_beside_dot(*at));
+    kept.map(|(_, octet)| *octet).collect()
 }
 
 /// Longest route and domain literal looked for, in octets.
@@ -279,7 +290,9 @@ mod tests {
             ),
             ("undisclosed-recipients:;", "{undisclosed-recipients }"),
             ("never: closed@a.test", "{never closed|a.test }"),
-            ("ann @ example . test", "ann|example . test"),
+            ("ann @ example . test", "ann|example.test"),
+            ("ann . lee (she) . (x) x @ example. (y) test", "'y' ann.lee.x|example.test"),
+            ("\"ann . lee\" @ example .test", "ann . lee|example.test"),
             ("ann@[IPv6:::1]", "ann|[IPv6:::1]"),
             ("ann", "ann|"),
             ("Ann Lee", "Ann Lee|"),

@@ -7,7 +7,7 @@ use crate::foundations::mail::{ContentDigest, HeaderDate, ThreadId};
 
 impl Summary {
     /// Changes whenever the form, or what [`Summary::of`] makes of a message, changes.
-    pub const VERSION: u8 = 3;
+    pub const VERSION: u8 = 4;
 
     /// Appends a compact form for storage, which [`Summary::read`] understands.
     pub fn write(&self, out: &mut Vec<u8>) {
