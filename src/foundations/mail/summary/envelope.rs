@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use super::strings::{nstring, string};
 use super::{SearchFields, join};
 use crate::foundations::mail::addresses::{self, Entry};
@@ -183,22 +185,26 @@ fn texts(bodies: &[&[u8]]) -> String {
     }
 }
 
-/// A list of addresses as text. Where comments stand in it, also the addresses without them: a search for
-/// `ann@example.test` must find `ann (she) @ example.test`.
+/// A list of addresses as text, with the names and addresses of ENVELOPE (RFC 9051 §6.4.4) where the text does not
+/// hold them: a search for `ann@example.test` must find `ann (she) @ example . test`.
 fn searchable(body: &[u8]) -> String {
     let mut text = text(body);
-    if body.contains(&b'(') {
+    if REWRITTEN.iter().any(|marks| memmem::find(body, marks).is_some()) {
         for entry in addresses::read(body) {
             let Entry::Mailbox(mailbox) = entry else { continue };
-            let address = [mailbox.local, mailbox.domain].join(&b'@');
-            let address = String::from_utf8_lossy(&address);
-            if !text.contains(&*address) {
-                join(&mut text, &address);
+            let name = mailbox.name.as_deref().map(encoded_words::decode).unwrap_or_default();
+            for shown in [name, mailbox.address()] {
+                if memmem::find(text.as_bytes(), shown.as_bytes()).is_none() {
+                    join(&mut text, &shown);
+                }
             }
         }
     }
     text
 }
+
+/// Only where one of these stands, an envelope shows names and addresses otherwise than they are written.
+const REWRITTEN: [&[u8]; 7] = [b"(", b"\\", b"\"@", b" @", b"@ ", b" .", b". "];
 
 /// What stands in the first angle brackets; without any, the whole value.
 fn first_id(body: &[u8]) -> String {
@@ -226,3 +232,25 @@ fn ids(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Longest message id in octets: what fits on a line (RFC 5322 §2.1.1).
 const MAX_ID: usize = 998;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_hold_what_the_envelope_shows() {
+        for (list, shown) in [
+            ("ann (she) @ example . test", "ann@example.test"),
+            ("ann @ example.test", "ann@example.test"),
+            ("Ann (she) Lee <a@b.test>", "Ann Lee"),
+            (r#""Ann \"A\" Lee" <a@b.test>"#, r#"Ann "A" Lee"#),
+            (r#""ann lee"@b.test"#, "ann lee@b.test"),
+        ] {
+            let text = searchable(list.as_bytes());
+            assert!(text.starts_with(list) && text.contains(shown), "{text}");
+        }
+        for list in ["J. R. Lee <a@b.test>, \"Ann (x)\" <c@d.test>, Bob", "Ann Lee <a@b.test>"] {
+            assert_eq!(searchable(list.as_bytes()), list);
+        }
+    }
+}
