@@ -84,9 +84,9 @@ pub struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// Whether this is a field of that name, in any case (RFC 5322 §1.2.2).
+    /// Whether this is a field of that name, in any case (RFC 5322 §1.2.2); a line that is no field has none.
     pub const fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name.as_bytes())
+        !self.name.is_empty() && self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// The value on one line: line ends of folds removed, blanks at both ends trimmed (RFC 5322 §2.2.3).
@@ -222,6 +222,7 @@ mod tests {
         assert_eq!(&*section.first("subject").unwrap().value(), b"a b  c");
         assert_eq!(section.all("Subject").map(|field| field.text()).collect::<Vec<_>>(), ["a b  c", "d"]);
         assert_eq!(&*section.first("to").unwrap().value(), b"");
+        assert_eq!(section.first(""), None);
     }
 
     #[test]
