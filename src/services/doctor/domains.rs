@@ -29,9 +29,11 @@ async fn mx(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
     let remedy = format!("Publish `{domain}. MX 10 {host}.`");
     let mut records = match doctor.resolver.mx(domain).await {
         Ok(answer) => answer.records,
-        Err(error) => {
-            return vec![missing("mx", domain, &error, "no MX record: mail cannot find this server", remedy)];
+        Err(error) if error.is_absence() => {
+            let found = "no MX record: mail cannot find this server";
+            return vec![Finding::ill("mx", domain, Health::Wrong, found, remedy)];
         }
+        Err(error) => return vec![Finding::unanswered("mx", domain, &error)],
     };
     records.sort();
     let names: Vec<String> = records.iter().map(|mx| mx.exchange.clone()).collect();
@@ -71,7 +73,7 @@ async fn exchanger(doctor: &Doctor<'_>, domain: &str, exchange: &str) -> Option<
             let found = format!("{exchange} has no address");
             ill(Health::Warning, found, "Publish A and AAAA records for it, or remove it.".to_owned())
         }
-        Err(error) => ill(Health::Unknown, error.to_string(), "Check again later.".to_owned()),
+        Err(error) => Some(Finding::unanswered("mx", domain, &error)),
     }
 }
 
@@ -122,7 +124,7 @@ async fn published(doctor: &Doctor<'_>, name: &str, key: &DkimRecord) -> Finding
         Err(error) if error.is_absence() => {
             Finding::ill("dkim", name, health, format!("{at} is not published: {without}"), remedy)
         }
-        Err(error) => Finding::ill("dkim", name, Health::Unknown, error.to_string(), remedy),
+        Err(error) => Finding::unanswered("dkim", name, &error),
     }
 }
 
@@ -193,7 +195,7 @@ async fn text(
             let found = format!("no {begins} record: nobody tells you when mail cannot be sent to you over TLS");
             Finding::ill(check, domain, Health::Warning, found, "Publish what `postrider dns` prints.")
         }
-        Err(error) => Finding::ill(check, domain, Health::Unknown, error.to_string(), "Check again later."),
+        Err(error) => Finding::unanswered(check, domain, &error),
     }
 }
 
@@ -292,7 +294,7 @@ async fn autoconfig(doctor: &Doctor<'_>, at: &str, addresses: &[IpAddr]) -> Find
             let found = "not published: mail programs that look there ask their users for names and ports";
             Finding::ill("autoconfig", at, Health::Warning, found, remedy)
         }
-        Err(error) => Finding::ill("autoconfig", at, Health::Unknown, error.to_string(), remedy),
+        Err(error) => Finding::unanswered("autoconfig", at, &error),
     }
 }
 
@@ -316,18 +318,10 @@ async fn services(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
                 let found = "not published: mail programs ask their users for names and ports";
                 Finding::ill("srv", at, Health::Warning, found, remedy)
             }
-            Err(error) => Finding::ill("srv", at, Health::Unknown, error.to_string(), remedy),
+            Err(error) => Finding::unanswered("srv", at, &error),
         });
     }
     findings
-}
-
-/// A record that is missing, or cannot be looked up.
-pub(super) fn missing(check: &'static str, about: &str, error: &dns::Error, absent: &str, remedy: String) -> Finding {
-    match error.is_absence() {
-        true => Finding::ill(check, about, Health::Wrong, absent, remedy),
-        false => Finding::ill(check, about, Health::Unknown, error.to_string(), remedy),
-    }
 }
 
 #[cfg(test)]

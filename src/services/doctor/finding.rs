@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::foundations::dns::{self, ErrorKind};
+
 crate::words! {
     /// The state of something.
     pub enum Health {
@@ -57,5 +59,44 @@ impl Finding {
         remedy: impl Into<String>,
     ) -> Self {
         Self { check, about: about.into(), health, found: found.into(), remedy: Some(remedy.into()) }
+    }
+
+    /// A question to which the DNS gives neither records nor a definite no: nothing is known about the records, so nothing is
+    /// to be published.
+    pub(super) fn unanswered(check: &'static str, about: impl Into<String>, error: &dns::Error) -> Self {
+        let about = about.into();
+        let found = failure(&about, error);
+        let remedy = match error.kind {
+            ErrorKind::Bogus => {
+                "Sign its zone again, or correct the DS record above it: who checks signatures finds nothing there."
+            }
+            ErrorKind::InvalidName => "Correct the name in the configuration.",
+            ErrorKind::NoData | ErrorKind::NoSuchName | ErrorKind::Temporary => {
+                "Check the name servers that this machine asks, and those of the zone; then run this again."
+            }
+        };
+        Self::ill(check, about, Health::Unknown, found, remedy)
+    }
+}
+
+/// What the DNS says, with the name that was asked for unless the finding is about just that name.
+pub(super) fn failure(about: &str, error: &dns::Error) -> String {
+    if error.name == about { error.kind.to_string() } else { error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_dns_does_not_answer_is_told_once_and_asks_for_no_record() {
+        for (kind, remedy) in [(ErrorKind::Temporary, "name servers"), (ErrorKind::Bogus, "DS record")] {
+            for (name, names) in [("mail.example.test", 0), ("_25._tcp.mail.example.test", 1)] {
+                let finding = Finding::unanswered("x", "mail.example.test", &dns::Error::new(name, kind));
+                assert_eq!(finding.found.matches(name).count(), names, "{finding:?}");
+                assert_eq!(finding.health, Health::Unknown);
+                assert!(finding.remedy.is_some_and(|told| told.contains(remedy)), "{kind:?}");
+            }
+        }
     }
 }
