@@ -2,26 +2,32 @@
 
 use std::net::IpAddr;
 
+use futures_util::future::{LocalBoxFuture, join_all};
+
 use super::tags::Tags;
 use super::{Doctor, Finding, Health, dmarc, spf};
 use crate::foundations::address::Domain;
 use crate::foundations::dns;
-use crate::services::records::{DkimRecord, KeyState};
+use crate::services::records::{DkimRecord, KeyState, Service};
 
 pub(super) async fn check(doctor: &Doctor<'_>, domain: &Domain, addresses: &[IpAddr]) -> Vec<Finding> {
     let name = domain.as_str();
-    let mut findings = mx(doctor, name).await;
-    findings.extend(spf::of_domain(doctor, name, addresses).await);
-    findings.extend(dkim(doctor, domain).await);
-    findings.push(dmarc::check(doctor, name).await);
-    findings.push(text(doctor, "mta-sts", name, &format!("_mta-sts.{name}"), ("STSv1", "id")).await);
-    findings.extend(policy(doctor, domain).await);
-    findings.push(text(doctor, "tls-rpt", name, &format!("_smtp._tls.{name}"), ("TLSRPTv1", "rua")).await);
-    findings.extend(services(doctor, name).await);
-    for label in &doctor.wanted.autoconfig {
-        findings.push(autoconfig(doctor, &format!("{label}.{name}"), addresses).await);
-    }
-    findings
+    let (mta_sts, tls_rpt) = (format!("_mta-sts.{name}"), format!("_smtp._tls.{name}"));
+    let services = doctor.wanted.services.iter().map(|one| service(doctor, name, one));
+    let names = doctor.wanted.autoconfig.iter().map(|label| autoconfig(doctor, format!("{label}.{name}"), addresses));
+    // Asked at once: where the DNS does not answer, each question takes as long as it may.
+    let checks: Vec<LocalBoxFuture<'_, Vec<Finding>>> = vec![
+        Box::pin(mx(doctor, name)),
+        Box::pin(spf::of_domain(doctor, name, addresses)),
+        Box::pin(dkim(doctor, domain)),
+        Box::pin(async { vec![dmarc::check(doctor, name).await] }),
+        Box::pin(async { vec![text(doctor, "mta-sts", name, &mta_sts, ("STSv1", "id")).await] }),
+        Box::pin(policy(doctor, domain)),
+        Box::pin(async { vec![text(doctor, "tls-rpt", name, &tls_rpt, ("TLSRPTv1", "rua")).await] }),
+        Box::pin(join_all(services)),
+        Box::pin(join_all(names)),
+    ];
+    join_all(checks).await.into_iter().flatten().collect()
 }
 
 async fn mx(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
@@ -278,10 +284,10 @@ fn id(record: &str) -> Option<&str> {
 }
 
 /// Names by which mail programs look for their settings.
-async fn autoconfig(doctor: &Doctor<'_>, at: &str, addresses: &[IpAddr]) -> Finding {
+async fn autoconfig(doctor: &Doctor<'_>, at: String, addresses: &[IpAddr]) -> Finding {
     let host = doctor.wanted.hostname.as_str();
     let remedy = format!("Publish `{at}. CNAME {host}.`, and get a certificate for the name.");
-    match dns::addresses(doctor.resolver, at).await {
+    match dns::addresses(doctor.resolver, &at).await {
         Ok(found) if found.records.iter().any(|address| addresses.contains(address)) => {
             Finding::well("autoconfig", at, format!("points to {host}"))
         }
@@ -298,30 +304,25 @@ async fn autoconfig(doctor: &Doctor<'_>, at: &str, addresses: &[IpAddr]) -> Find
     }
 }
 
-/// Where mail programs find the servers by themselves.
-async fn services(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
+/// Where mail programs find a server by themselves.
+async fn service(doctor: &Doctor<'_>, domain: &str, service: &Service) -> Finding {
     let host = doctor.wanted.hostname.as_str();
-    let mut findings = Vec::new();
-    for service in &doctor.wanted.services {
-        let at = format!("_{}._tcp.{domain}", service.label);
-        let remedy = format!("Publish `{at}. SRV 0 1 {} {host}.`", service.port);
-        findings.push(match doctor.resolver.srv(&at).await {
-            Ok(answer) if answer.records.iter().any(|srv| srv.target == host && srv.port == service.port) => {
-                Finding::well("srv", at, format!("{host}:{}", service.port))
-            }
-            Ok(answer) => {
-                let places: Vec<String> =
-                    answer.records.iter().map(|srv| format!("{}:{}", srv.target, srv.port)).collect();
-                Finding::ill("srv", at, Health::Warning, format!("points to {}", places.join(", ")), remedy)
-            }
-            Err(error) if error.is_absence() => {
-                let found = "not published: mail programs ask their users for names and ports";
-                Finding::ill("srv", at, Health::Warning, found, remedy)
-            }
-            Err(error) => Finding::unanswered("srv", at, &error),
-        });
+    let at = format!("_{}._tcp.{domain}", service.label);
+    let remedy = format!("Publish `{at}. SRV 0 1 {} {host}.`", service.port);
+    match doctor.resolver.srv(&at).await {
+        Ok(answer) if answer.records.iter().any(|srv| srv.target == host && srv.port == service.port) => {
+            Finding::well("srv", at, format!("{host}:{}", service.port))
+        }
+        Ok(answer) => {
+            let places: Vec<String> = answer.records.iter().map(|srv| format!("{}:{}", srv.target, srv.port)).collect();
+            Finding::ill("srv", at, Health::Warning, format!("points to {}", places.join(", ")), remedy)
+        }
+        Err(error) if error.is_absence() => {
+            let found = "not published: mail programs ask their users for names and ports";
+            Finding::ill("srv", at, Health::Warning, found, remedy)
+        }
+        Err(error) => Finding::unanswered("srv", at, &error),
     }
-    findings
 }
 
 #[cfg(test)]

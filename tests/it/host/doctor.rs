@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use postrider::config::Protocol;
 use postrider::foundations::clock::{Clock as _, SystemClock};
 use postrider::foundations::dns::ZoneResolver;
@@ -389,7 +390,15 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
     zone.add("_mta-sts.other.test TXT v=STSv1; id=1").unwrap();
     let found = examine(vec![], "other.test").await;
     assert!(found[0].0 == Health::Wrong && found[0].1.contains("404"), "{found:?}");
+    let before = zone.questions();
     assert_eq!(examine(vec![], "silent.test").await, [], "nothing is announced and nothing meant");
+    let asked = zone.questions() - before;
+
+    // A question without an answer, which is not counted, keeps none of the others waiting.
+    zone.add("stuck.test SILENT").unwrap();
+    let before = zone.questions();
+    assert!(examine(vec![], "stuck.test").now_or_never().is_none(), "the exchangers are still waited for");
+    assert_eq!(zone.questions() - before, asked - 1);
     host.stop().await;
 }
 
