@@ -17,7 +17,7 @@ pub(super) async fn check(doctor: &Doctor<'_>, domain: &Domain, addresses: &[IpA
     let names = doctor.wanted.autoconfig.iter().map(|label| autoconfig(doctor, format!("{label}.{name}"), addresses));
     // Asked at once: where the DNS does not answer, each question takes as long as it may.
     let checks: Vec<LocalBoxFuture<'_, Vec<Finding>>> = vec![
-        Box::pin(mx(doctor, name)),
+        Box::pin(mx(doctor, name, addresses)),
         Box::pin(spf::of_domain(doctor, name, addresses)),
         Box::pin(dkim(doctor, domain)),
         Box::pin(async { vec![dmarc::check(doctor, name).await] }),
@@ -30,14 +30,18 @@ pub(super) async fn check(doctor: &Doctor<'_>, domain: &Domain, addresses: &[IpA
     join_all(checks).await.into_iter().flatten().collect()
 }
 
-async fn mx(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
+async fn mx(doctor: &Doctor<'_>, domain: &str, addresses: &[IpAddr]) -> Vec<Finding> {
     let host = doctor.wanted.hostname.as_str();
     let remedy = format!("Publish `{domain}. MX 10 {host}.`");
     let mut records = match doctor.resolver.mx(domain).await {
         Ok(answer) => answer.records,
         Err(error) if error.is_absence() => {
-            let found = "no MX record: mail cannot find this server";
-            return vec![Finding::ill("mx", domain, Health::Wrong, found, remedy)];
+            // RFC 5321 §5.1: then a domain is its own exchanger.
+            let (health, found) = match leads_here(doctor, domain, addresses).await {
+                true => (Health::Warning, "no MX record: mail finds this server only by the domain's own address"),
+                false => (Health::Wrong, "no MX record: mail cannot find this server"),
+            };
+            return vec![Finding::ill("mx", domain, health, found, remedy)];
         }
         Err(error) => return vec![Finding::unanswered("mx", domain, &error)],
     };
@@ -56,6 +60,16 @@ async fn mx(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
             let remedy = format!("Give {host} the lowest preference, or remove the other records.");
             Finding::ill("mx", domain, Health::Wrong, found, remedy)
         }
+        // RFC 7505.
+        None if names.iter().all(String::is_empty) => {
+            let found = "its MX record says that it takes no mail: others send none";
+            Finding::ill("mx", domain, Health::Wrong, found, remedy)
+        }
+        None if leads_here(doctor, &names[0], addresses).await => {
+            let found = format!("mail comes by {}, another name of this server than {host}", names.join(", "));
+            let remedy = format!("Publish `{domain}. MX 10 {host}.`, or get a certificate for the other name too.");
+            Finding::ill("mx", domain, Health::Warning, found, remedy)
+        }
         None => {
             let found = format!("mail goes to {}, not to {host}", names.join(", "));
             Finding::ill("mx", domain, Health::Wrong, found, remedy)
@@ -65,6 +79,12 @@ async fn mx(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
         findings.extend(exchanger(doctor, domain, exchange).await);
     }
     findings
+}
+
+/// Whether a name has an address of this server.
+async fn leads_here(doctor: &Doctor<'_>, name: &str, addresses: &[IpAddr]) -> bool {
+    let found = dns::addresses(doctor.resolver, name).await;
+    found.is_ok_and(|found| found.records.iter().any(|address| addresses.contains(address)))
 }
 
 /// What keeps mail from an exchanger, whose name must have addresses and be no alias (RFC 5321 §5.1, RFC 2181 §10.3).
