@@ -212,9 +212,13 @@ async fn text(
         },
         Err(error) if error.is_absence() && check == "mta-sts" => {
             let found = "not used: senders without DANE may be directed to an impostor";
-            let remedy = format!(
-                "Serve a policy at https://mta-sts.{domain}/.well-known/mta-sts.txt, then publish {at} (RFC 8461)."
-            );
+            let ours = doctor.wanted.policies.iter().find(|policy| policy.domain.as_str() == domain);
+            let remedy = match ours {
+                Some(policy) => format!("Publish `{at}. TXT \"{}\"`.", policy.record),
+                None => format!(
+                    "Serve a policy at https://mta-sts.{domain}/.well-known/mta-sts.txt, then publish {at} (RFC 8461)."
+                ),
+            };
             Finding::ill(check, domain, Health::Warning, found, remedy)
         }
         Err(error) if error.is_absence() => {
@@ -280,7 +284,7 @@ fn compare(doctor: &Doctor<'_>, domain: &str, served: &[String], meant: Option<&
         Some(meant) => meant.lines().eq(served.iter().map(String::as_str)),
         None => served
             .iter()
-            .any(|line| *line == format!("mx: {host}") || line == "mode: none" || line.starts_with("mx: *.")),
+            .any(|line| line == "mode: none" || line.strip_prefix("mx: ").is_some_and(|pattern| covers(pattern, host))),
     };
     if is_meant {
         return Finding::well(CHECK, domain, format!("served: {said}"));
@@ -296,6 +300,12 @@ fn compare(doctor: &Doctor<'_>, domain: &str, served: &[String], meant: Option<&
         ),
     };
     Finding::ill(CHECK, domain, Health::Wrong, found, remedy)
+}
+
+/// Whether a name in a policy means a host: `*.` stands for one label (RFC 8461 §4.1).
+fn covers(pattern: &str, host: &str) -> bool {
+    let parent = host.split_once('.').map(|(_, parent)| parent);
+    pattern == host || parent.is_some_and(|parent| pattern.strip_prefix("*.") == Some(parent))
 }
 
 /// The id in a record that announces a policy (RFC 8461 §3.1).
@@ -368,6 +378,19 @@ mod tests {
         ] {
             let texts: Vec<String> = published.iter().map(|text| (*text).to_owned()).collect();
             assert_eq!(compared(&texts, "v=DKIM1; k=rsa; p=ABCD"), wanted, "{published:?}");
+        }
+    }
+
+    #[test]
+    fn policies_name_hosts_by_one_label_at_most() {
+        for (pattern, is_ours) in [
+            ("mail.example.test", true),
+            ("*.example.test", true),
+            ("*.test", false),
+            ("*.other.test", false),
+            ("mx.example.test", false),
+        ] {
+            assert_eq!(covers(pattern, "mail.example.test"), is_ours, "{pattern}");
         }
     }
 
