@@ -32,6 +32,13 @@ pub(super) async fn open(wanted: &AcmeCertificate, state: &Path) -> Result<Accou
     Ok(account)
 }
 
+/// The failure of an order, which says what to do if the authority no longer knows the account.
+pub(super) fn judged(error: Error, wanted: &AcmeCertificate, state: &Path) -> Error {
+    let is_unknown = matches!(&error, Error::Authority { source: instant_acme::Error::Api(problem), .. }
+        if problem.r#type.as_deref() == Some(UNKNOWN));
+    if is_unknown { Error::Forgotten { authority: wanted.authority.clone(), path: file(wanted, state) } } else { error }
+}
+
 /// One file for each authority, named after its address.
 fn file(wanted: &AcmeCertificate, state: &Path) -> PathBuf {
     let address = wanted.authority.trim_start_matches("https://");
@@ -66,3 +73,24 @@ fn external_account(wanted: &AcmeCertificate) -> Result<Option<ExternalAccountKe
 }
 
 const LARGEST_FILE: u64 = 1 << 16;
+/// RFC 8555 §6.7.
+const UNKNOWN: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_that_the_authority_has_lost_is_named() {
+        let wanted = AcmeCertificate::default();
+        for (kind, is_told) in [(UNKNOWN, true), ("urn:ietf:params:acme:error:rateLimited", false)] {
+            let problem: instant_acme::Problem = serde_json::from_value(serde_json::json!({ "type": kind })).unwrap();
+            let source = instant_acme::Error::Api(problem);
+            let error =
+                Error::Authority { authority: wanted.authority.clone(), did: "did not accept the order", source };
+            let told = judged(error, &wanted, Path::new("/state")).to_string();
+            let name = "`/state/account-acme-v02.api.letsencrypt.org-directory.json`";
+            assert_eq!(told.contains(name), is_told, "{told}");
+        }
+    }
+}
