@@ -67,8 +67,10 @@ fn external_account(wanted: &AcmeCertificate) -> Result<Option<ExternalAccountKe
         return Ok(None);
     };
     let text = files::read_bounded(path, LARGEST_FILE)?;
-    let text = text.trim_ascii().strip_suffix(b"=").unwrap_or(text.trim_ascii());
-    let key = URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::ExternalAccountKey(path.clone()))?;
+    // RFC 4648 §5: with its padding, of which there may be two, or without.
+    let text = String::from_utf8_lossy(&text);
+    let key = URL_SAFE_NO_PAD.decode(text.trim().trim_end_matches('='));
+    let key = key.map_err(|_| Error::ExternalAccountKey(path.clone()))?;
     Ok(Some(ExternalAccountKey::new(id.clone(), &key)))
 }
 
@@ -79,6 +81,21 @@ const UNKNOWN: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_external_accounts_are_read_with_any_padding() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        for (text, is_read) in [("YWJj\n", true), ("YWI=\n", true), ("YQ==\n", true), ("YQ", true), ("Y Q", false)] {
+            std::fs::write(&path, text).unwrap();
+            let wanted = AcmeCertificate {
+                external_account: Some("house".to_owned()),
+                external_account_key_file: Some(path.clone()),
+                ..AcmeCertificate::default()
+            };
+            assert_eq!(external_account(&wanted).is_ok_and(|key| key.is_some()), is_read, "{text}");
+        }
+    }
 
     #[test]
     fn an_account_that_the_authority_has_lost_is_named() {
