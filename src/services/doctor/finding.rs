@@ -79,6 +79,23 @@ impl Finding {
     }
 }
 
+/// What is the same about several things is said once, of all of them: most listeners serve one certificate, and most of
+/// what is stored lies on one file system. What is well stays as it is.
+pub(super) fn said_once(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut said: Vec<Finding> = Vec::with_capacity(findings.len());
+    for finding in findings {
+        let is_same = |known: &Finding| Finding { about: finding.about.clone(), ..known.clone() } == finding;
+        let known = said.iter_mut().find(|known| finding.health != Health::Well && is_same(known));
+        if let Some(known) = known {
+            known.about.push_str(", ");
+            known.about.push_str(&finding.about);
+        } else {
+            said.push(finding);
+        }
+    }
+    said
+}
+
 /// What the DNS says, with the name that was asked for unless the finding is about just that name.
 pub(super) fn failure(about: &str, error: &dns::Error) -> String {
     if error.name == about { error.kind.to_string() } else { error.to_string() }
@@ -87,6 +104,16 @@ pub(super) fn failure(about: &str, error: &dns::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_found_of_several_is_said_once() {
+        let ill = |about: &str, found: &str| Finding::ill("certificate", about, Health::Wrong, found, "Renew it.");
+        let well = |about: &str| Finding::well("listener", about, "answers");
+        let found =
+            vec![ill("imaps", "expired"), well("imaps"), ill("smtp", "x"), ill("pop3s", "expired"), well("smtp")];
+        let wanted = [ill("imaps, pop3s", "expired"), well("imaps"), ill("smtp", "x"), well("smtp")];
+        assert_eq!(said_once(found), wanted);
+    }
 
     #[test]
     fn what_the_dns_does_not_answer_is_told_once_and_asks_for_no_record() {

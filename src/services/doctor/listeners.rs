@@ -1,5 +1,6 @@
 //! Our own listeners, from inside and by the public addresses.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -20,14 +21,12 @@ pub(super) async fn check(doctor: &Doctor<'_>, addresses: &[IpAddr]) -> Vec<Find
     let probed = doctor.prober.try_all(&doctor.probes).await;
     let now = doctor.clock.now();
     let mut findings: Vec<Finding> = doctor.unopened.iter().map(Shut::finding).collect();
-    let mut certificates = Vec::new();
     for (probe, probed) in doctor.probes.iter().zip(&probed) {
         findings.push(answers(probed));
         if probed.problem.is_none() {
-            certificates.extend(certificate(&doctor.wanted.hostname, probe, probed, now));
+            findings.extend(certificate(&doctor.wanted.hostname, probe, probed, now));
         }
     }
-    findings.extend(said_once(certificates));
     let places = addresses.iter().flat_map(|ip| doctor.ports.iter().map(|port| SocketAddr::new(*ip, *port)));
     findings.extend(join_all(places.map(reachable)).await);
     findings
@@ -100,31 +99,26 @@ fn amiss(hostname: &Domain, served: &Served, now: Timestamp) -> Option<(Health, 
     Some((health, found, remedy))
 }
 
-/// Most listeners serve the same certificate: what is found of it is said once, with all its places.
-fn said_once(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut said: Vec<Finding> = Vec::new();
-    for finding in findings {
-        let is_same = |known: &Finding| (&known.found, &known.remedy) == (&finding.found, &finding.remedy);
-        if let Some(known) = said.iter_mut().find(|known| is_same(known)) {
-            known.about.push_str(", ");
-            known.about.push_str(&finding.about);
-        } else {
-            said.push(finding);
-        }
-    }
-    said
-}
-
 /// Some networks do not route a machine's connections back to itself, so a closed port is only suspicious.
 async fn reachable(place: SocketAddr) -> Finding {
     let connected = tokio::time::timeout(PATIENCE, TcpStream::connect(place)).await;
-    let problem = match connected {
+    let (problem, kind) = match connected {
         Ok(Ok(_)) => return Finding::well("port", place.to_string(), "open"),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} seconds", PATIENCE.as_secs()),
+        Ok(Err(error)) => (error.to_string(), error.kind()),
+        Err(_) => (format!("no answer within {} seconds", PATIENCE.as_secs()), ErrorKind::TimedOut),
     };
-    let remedy = "Open it in the firewall of this machine and of your provider; try it from outside too.";
-    Finding::ill("port", place.to_string(), Health::Warning, problem, remedy)
+    Finding::ill("port", place.to_string(), Health::Warning, problem, remedy_for(kind))
+}
+
+/// What to do about a port that cannot be reached.
+fn remedy_for(kind: ErrorKind) -> &'static str {
+    match kind {
+        // Above all IPv6, which the DNS promises and this machine does not have.
+        ErrorKind::NetworkUnreachable => {
+            "This machine has no route there: give it this kind of address, or remove the record with the address."
+        }
+        _ => "Open it in the firewall of this machine and of your provider; try it from outside too.",
+    }
 }
 
 #[cfg(test)]
@@ -163,9 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_at_several_listeners_is_said_once() {
-        let ill = |about: &str, found: &str| Finding::ill("certificate", about, Health::Wrong, found, "Renew it.");
-        let said = said_once(vec![ill("imaps", "expired"), ill("smtp", "not trusted"), ill("pop3s", "expired")]);
-        assert_eq!(said, [ill("imaps, pop3s", "expired"), ill("smtp", "not trusted")]);
+    fn a_missing_route_is_no_matter_of_the_firewall() {
+        assert!(remedy_for(ErrorKind::NetworkUnreachable).contains("route"));
+        for kind in [ErrorKind::TimedOut, ErrorKind::ConnectionRefused] {
+            assert!(remedy_for(kind).contains("firewall"), "{kind}");
+        }
     }
 }
