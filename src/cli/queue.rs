@@ -127,7 +127,12 @@ pub(super) async fn run(command: Queue, context: &Context) -> Outcome {
     let output = context.output;
     match command {
         Queue::List { which } => {
-            output.list(&every(context, &config, &which).await?);
+            let entries = every(context, &config, &which).await?;
+            output.list(&entries);
+            if entries.is_empty() && matches!(output, Output::People) {
+                let told = if which == "all" { "the queue is empty" } else { "no such messages are in the queue" };
+                eprintln!("postrider: {told}");
+            }
         }
         Queue::Show { id, message: true } => show_message(context, &config, id).await?,
         Queue::Show { id, message: false } => {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::context::Context;
-use super::exit::{Exit, Outcome};
+use super::exit::{Ended, Exit, Outcome};
 use super::moment::Moment;
 use super::output::{Output, print};
 use super::word::one_of;
@@ -37,6 +37,14 @@ pub(super) struct Arguments {
 
 /// Shows what is known, in plain words.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
+    if let (Some(since), Some(until)) = (arguments.since, arguments.until)
+        && since.timestamp() >= until.timestamp()
+    {
+        return Err(Ended::with(
+            Exit::Usage,
+            "no time is both since and before these: `--since` must be the earlier one",
+        ));
+    }
     let accounts = context.accounts().await?;
     let trace = Trace::new(Journal::read_only(accounts.database.clone()));
     let at = |moment: Option<Moment>| moment.map(Moment::timestamp);

@@ -1,6 +1,5 @@
 //! What happens to mail that others send in the name of a domain.
 
-use super::domains::missing;
 use super::tags::Tags;
 use super::{Doctor, Finding, Health};
 use crate::services::filter::authentication::{DmarcResult, Identities, Policy, evaluate_dmarc};
@@ -14,7 +13,7 @@ pub(super) async fn check(doctor: &Doctor<'_>, domain: &str) -> Finding {
     let texts = match doctor.resolver.txt(&at).await {
         Ok(answer) => answer.records,
         Err(error) if error.is_absence() => Vec::new(),
-        Err(error) => return missing(CHECK, domain, &error, ABSENT, remedy),
+        Err(error) => return Finding::unanswered(CHECK, domain, &error),
     };
     let records: Vec<Tags<'_>> =
         texts.iter().map(|text| Tags::read(text)).filter(|tags| tags.begins("DMARC1")).collect();

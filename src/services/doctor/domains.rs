@@ -2,36 +2,48 @@
 
 use std::net::IpAddr;
 
+use futures_util::future::{LocalBoxFuture, join_all};
+
 use super::tags::Tags;
 use super::{Doctor, Finding, Health, dmarc, spf};
 use crate::foundations::address::Domain;
 use crate::foundations::dns;
-use crate::services::records::{DkimRecord, KeyState};
+use crate::services::records::{DkimRecord, KeyState, Service};
 
 pub(super) async fn check(doctor: &Doctor<'_>, domain: &Domain, addresses: &[IpAddr]) -> Vec<Finding> {
     let name = domain.as_str();
-    let mut findings = mx(doctor, name).await;
-    findings.extend(spf::of_domain(doctor, name, addresses).await);
-    findings.extend(dkim(doctor, domain).await);
-    findings.push(dmarc::check(doctor, name).await);
-    findings.push(text(doctor, "mta-sts", name, &format!("_mta-sts.{name}"), ("STSv1", "id")).await);
-    findings.extend(policy(doctor, domain).await);
-    findings.push(text(doctor, "tls-rpt", name, &format!("_smtp._tls.{name}"), ("TLSRPTv1", "rua")).await);
-    findings.extend(services(doctor, name).await);
-    for label in &doctor.wanted.autoconfig {
-        findings.push(autoconfig(doctor, &format!("{label}.{name}"), addresses).await);
-    }
-    findings
+    let (mta_sts, tls_rpt) = (format!("_mta-sts.{name}"), format!("_smtp._tls.{name}"));
+    let services = doctor.wanted.services.iter().map(|one| service(doctor, name, one));
+    let names = doctor.wanted.autoconfig.iter().map(|label| autoconfig(doctor, format!("{label}.{name}"), addresses));
+    // Asked at once: where the DNS does not answer, each question takes as long as it may.
+    let checks: Vec<LocalBoxFuture<'_, Vec<Finding>>> = vec![
+        Box::pin(mx(doctor, name, addresses)),
+        Box::pin(spf::of_domain(doctor, name, addresses)),
+        Box::pin(dkim(doctor, domain)),
+        Box::pin(async { vec![dmarc::check(doctor, name).await] }),
+        Box::pin(async { vec![text(doctor, "mta-sts", name, &mta_sts, ("STSv1", "id")).await] }),
+        Box::pin(policy(doctor, domain)),
+        Box::pin(async { vec![text(doctor, "tls-rpt", name, &tls_rpt, ("TLSRPTv1", "rua")).await] }),
+        Box::pin(join_all(services)),
+        Box::pin(join_all(names)),
+    ];
+    join_all(checks).await.into_iter().flatten().collect()
 }
 
-async fn mx(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
+async fn mx(doctor: &Doctor<'_>, domain: &str, addresses: &[IpAddr]) -> Vec<Finding> {
     let host = doctor.wanted.hostname.as_str();
     let remedy = format!("Publish `{domain}. MX 10 {host}.`");
     let mut records = match doctor.resolver.mx(domain).await {
         Ok(answer) => answer.records,
-        Err(error) => {
-            return vec![missing("mx", domain, &error, "no MX record: mail cannot find this server", remedy)];
+        Err(error) if error.is_absence() => {
+            // RFC 5321 §5.1: then a domain is its own exchanger.
+            let (health, found) = match leads_here(doctor, domain, addresses).await {
+                true => (Health::Warning, "no MX record: mail finds this server only by the domain's own address"),
+                false => (Health::Wrong, "no MX record: mail cannot find this server"),
+            };
+            return vec![Finding::ill("mx", domain, health, found, remedy)];
         }
+        Err(error) => return vec![Finding::unanswered("mx", domain, &error)],
     };
     records.sort();
     let names: Vec<String> = records.iter().map(|mx| mx.exchange.clone()).collect();
@@ -48,6 +60,16 @@ async fn mx(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
             let remedy = format!("Give {host} the lowest preference, or remove the other records.");
             Finding::ill("mx", domain, Health::Wrong, found, remedy)
         }
+        // RFC 7505.
+        None if names.iter().all(String::is_empty) => {
+            let found = "its MX record says that it takes no mail: others send none";
+            Finding::ill("mx", domain, Health::Wrong, found, remedy)
+        }
+        None if leads_here(doctor, &names[0], addresses).await => {
+            let found = format!("mail comes by {}, another name of this server than {host}", names.join(", "));
+            let remedy = format!("Publish `{domain}. MX 10 {host}.`, or get a certificate for the other name too.");
+            Finding::ill("mx", domain, Health::Warning, found, remedy)
+        }
         None => {
             let found = format!("mail goes to {}, not to {host}", names.join(", "));
             Finding::ill("mx", domain, Health::Wrong, found, remedy)
@@ -57,6 +79,12 @@ async fn mx(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
         findings.extend(exchanger(doctor, domain, exchange).await);
     }
     findings
+}
+
+/// Whether a name has an address of this server.
+async fn leads_here(doctor: &Doctor<'_>, name: &str, addresses: &[IpAddr]) -> bool {
+    let found = dns::addresses(doctor.resolver, name).await;
+    found.is_ok_and(|found| found.records.iter().any(|address| addresses.contains(address)))
 }
 
 /// What keeps mail from an exchanger, whose name must have addresses and be no alias (RFC 5321 §5.1, RFC 2181 §10.3).
@@ -71,7 +99,7 @@ async fn exchanger(doctor: &Doctor<'_>, domain: &str, exchange: &str) -> Option<
             let found = format!("{exchange} has no address");
             ill(Health::Warning, found, "Publish A and AAAA records for it, or remove it.".to_owned())
         }
-        Err(error) => ill(Health::Unknown, error.to_string(), "Check again later.".to_owned()),
+        Err(error) => Some(Finding::unanswered("mx", domain, &error)),
     }
 }
 
@@ -122,7 +150,7 @@ async fn published(doctor: &Doctor<'_>, name: &str, key: &DkimRecord) -> Finding
         Err(error) if error.is_absence() => {
             Finding::ill("dkim", name, health, format!("{at} is not published: {without}"), remedy)
         }
-        Err(error) => Finding::ill("dkim", name, Health::Unknown, error.to_string(), remedy),
+        Err(error) => Finding::unanswered("dkim", name, &error),
     }
 }
 
@@ -184,16 +212,20 @@ async fn text(
         },
         Err(error) if error.is_absence() && check == "mta-sts" => {
             let found = "not used: senders without DANE may be directed to an impostor";
-            let remedy = format!(
-                "Serve a policy at https://mta-sts.{domain}/.well-known/mta-sts.txt, then publish {at} (RFC 8461)."
-            );
+            let ours = doctor.wanted.policies.iter().find(|policy| policy.domain.as_str() == domain);
+            let remedy = match ours {
+                Some(policy) => format!("Publish `{at}. TXT \"{}\"`.", policy.record),
+                None => format!(
+                    "Serve a policy at https://mta-sts.{domain}/.well-known/mta-sts.txt, then publish {at} (RFC 8461)."
+                ),
+            };
             Finding::ill(check, domain, Health::Warning, found, remedy)
         }
         Err(error) if error.is_absence() => {
             let found = format!("no {begins} record: nobody tells you when mail cannot be sent to you over TLS");
             Finding::ill(check, domain, Health::Warning, found, "Publish what `postrider dns` prints.")
         }
-        Err(error) => Finding::ill(check, domain, Health::Unknown, error.to_string(), "Check again later."),
+        Err(error) => Finding::unanswered(check, domain, &error),
     }
 }
 
@@ -252,7 +284,7 @@ fn compare(doctor: &Doctor<'_>, domain: &str, served: &[String], meant: Option<&
         Some(meant) => meant.lines().eq(served.iter().map(String::as_str)),
         None => served
             .iter()
-            .any(|line| *line == format!("mx: {host}") || line == "mode: none" || line.starts_with("mx: *.")),
+            .any(|line| line == "mode: none" || line.strip_prefix("mx: ").is_some_and(|pattern| covers(pattern, host))),
     };
     if is_meant {
         return Finding::well(CHECK, domain, format!("served: {said}"));
@@ -270,16 +302,22 @@ fn compare(doctor: &Doctor<'_>, domain: &str, served: &[String], meant: Option<&
     Finding::ill(CHECK, domain, Health::Wrong, found, remedy)
 }
 
+/// Whether a name in a policy means a host: `*.` stands for one label (RFC 8461 §4.1).
+fn covers(pattern: &str, host: &str) -> bool {
+    let parent = host.split_once('.').map(|(_, parent)| parent);
+    pattern == host || parent.is_some_and(|parent| pattern.strip_prefix("*.") == Some(parent))
+}
+
 /// The id in a record that announces a policy (RFC 8461 §3.1).
 fn id(record: &str) -> Option<&str> {
     record.split(';').find_map(|field| field.trim().strip_prefix("id=")).map(str::trim)
 }
 
 /// Names by which mail programs look for their settings.
-async fn autoconfig(doctor: &Doctor<'_>, at: &str, addresses: &[IpAddr]) -> Finding {
+async fn autoconfig(doctor: &Doctor<'_>, at: String, addresses: &[IpAddr]) -> Finding {
     let host = doctor.wanted.hostname.as_str();
     let remedy = format!("Publish `{at}. CNAME {host}.`, and get a certificate for the name.");
-    match dns::addresses(doctor.resolver, at).await {
+    match dns::addresses(doctor.resolver, &at).await {
         Ok(found) if found.records.iter().any(|address| addresses.contains(address)) => {
             Finding::well("autoconfig", at, format!("points to {host}"))
         }
@@ -292,41 +330,28 @@ async fn autoconfig(doctor: &Doctor<'_>, at: &str, addresses: &[IpAddr]) -> Find
             let found = "not published: mail programs that look there ask their users for names and ports";
             Finding::ill("autoconfig", at, Health::Warning, found, remedy)
         }
-        Err(error) => Finding::ill("autoconfig", at, Health::Unknown, error.to_string(), remedy),
+        Err(error) => Finding::unanswered("autoconfig", at, &error),
     }
 }
 
-/// Where mail programs find the servers by themselves.
-async fn services(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
+/// Where mail programs find a server by themselves.
+async fn service(doctor: &Doctor<'_>, domain: &str, service: &Service) -> Finding {
     let host = doctor.wanted.hostname.as_str();
-    let mut findings = Vec::new();
-    for service in &doctor.wanted.services {
-        let at = format!("_{}._tcp.{domain}", service.label);
-        let remedy = format!("Publish `{at}. SRV 0 1 {} {host}.`", service.port);
-        findings.push(match doctor.resolver.srv(&at).await {
-            Ok(answer) if answer.records.iter().any(|srv| srv.target == host && srv.port == service.port) => {
-                Finding::well("srv", at, format!("{host}:{}", service.port))
-            }
-            Ok(answer) => {
-                let places: Vec<String> =
-                    answer.records.iter().map(|srv| format!("{}:{}", srv.target, srv.port)).collect();
-                Finding::ill("srv", at, Health::Warning, format!("points to {}", places.join(", ")), remedy)
-            }
-            Err(error) if error.is_absence() => {
-                let found = "not published: mail programs ask their users for names and ports";
-                Finding::ill("srv", at, Health::Warning, found, remedy)
-            }
-            Err(error) => Finding::ill("srv", at, Health::Unknown, error.to_string(), remedy),
-        });
-    }
-    findings
-}
-
-/// A record that is missing, or cannot be looked up.
-pub(super) fn missing(check: &'static str, about: &str, error: &dns::Error, absent: &str, remedy: String) -> Finding {
-    match error.is_absence() {
-        true => Finding::ill(check, about, Health::Wrong, absent, remedy),
-        false => Finding::ill(check, about, Health::Unknown, error.to_string(), remedy),
+    let at = format!("_{}._tcp.{domain}", service.label);
+    let remedy = format!("Publish `{at}. SRV 0 1 {} {host}.`", service.port);
+    match doctor.resolver.srv(&at).await {
+        Ok(answer) if answer.records.iter().any(|srv| srv.target == host && srv.port == service.port) => {
+            Finding::well("srv", at, format!("{host}:{}", service.port))
+        }
+        Ok(answer) => {
+            let places: Vec<String> = answer.records.iter().map(|srv| format!("{}:{}", srv.target, srv.port)).collect();
+            Finding::ill("srv", at, Health::Warning, format!("points to {}", places.join(", ")), remedy)
+        }
+        Err(error) if error.is_absence() => {
+            let found = "not published: mail programs ask their users for names and ports";
+            Finding::ill("srv", at, Health::Warning, found, remedy)
+        }
+        Err(error) => Finding::unanswered("srv", at, &error),
     }
 }
 
@@ -353,6 +378,19 @@ mod tests {
         ] {
             let texts: Vec<String> = published.iter().map(|text| (*text).to_owned()).collect();
             assert_eq!(compared(&texts, "v=DKIM1; k=rsa; p=ABCD"), wanted, "{published:?}");
+        }
+    }
+
+    #[test]
+    fn policies_name_hosts_by_one_label_at_most() {
+        for (pattern, is_ours) in [
+            ("mail.example.test", true),
+            ("*.example.test", true),
+            ("*.test", false),
+            ("*.other.test", false),
+            ("mx.example.test", false),
+        ] {
+            assert_eq!(covers(pattern, "mail.example.test"), is_ours, "{pattern}");
         }
     }
 

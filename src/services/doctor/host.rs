@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::finding::failure;
 use super::{Doctor, Finding, Health, spf};
 use crate::foundations::dns::{self, Caa, Tlsa};
 use crate::services::certificates::vouches;
@@ -23,13 +24,11 @@ pub(super) async fn check(doctor: &Doctor<'_>, addresses: &Result<Vec<IpAddr>, d
                 findings.extend(listed(doctor, *address).await);
             }
         }
-        Err(error) => findings.push(Finding::ill(
-            "address",
-            host,
-            if error.is_absence() { Health::Wrong } else { Health::Unknown },
-            error.to_string(),
-            format!("Publish A and AAAA records for {host} with this server's public addresses."),
-        )),
+        Err(error) if error.is_absence() => {
+            let remedy = format!("Publish A and AAAA records for {host} with this server's public addresses.");
+            findings.push(Finding::ill("address", host, Health::Wrong, failure(host, error), remedy));
+        }
+        Err(error) => findings.push(Finding::unanswered("address", host, error)),
     }
     // A host that is a domain for mail is looked at as one.
     if !doctor.wanted.domains.contains(&doctor.wanted.hostname) {
@@ -63,7 +62,7 @@ async fn reverse(doctor: &Doctor<'_>, host: &str, address: IpAddr) -> Finding {
         Err(error) if error.is_absence() => {
             Finding::ill("ptr", about, Health::Wrong, "no PTR record: large providers refuse mail from it", remedy)
         }
-        Err(error) => Finding::ill("ptr", about, Health::Unknown, error.to_string(), remedy),
+        Err(error) => Finding::unanswered("ptr", about, &error),
     }
 }
 
@@ -115,9 +114,7 @@ async fn caa(doctor: &Doctor<'_>, host: &str) -> Finding {
                 return allowed(&doctor.authorities, host, at, &issuers);
             }
             Err(error) if error.is_absence() => name = at.split_once('.').map(|(_, above)| above),
-            Err(error) => {
-                return Finding::ill("caa", host, Health::Unknown, error.to_string(), "Check again later.");
-            }
+            Err(error) => return Finding::unanswered("caa", host, &error),
         }
     }
     let remedy = format!("Publish `{host}. CAA 0 issue \"letsencrypt.org\"` with the name of your authority.");
@@ -169,7 +166,7 @@ async fn tlsa(doctor: &Doctor<'_>, host: &str) -> Finding {
         Err(error) if error.is_absence() => {
             Finding::well("tlsa", name, "none; that is right unless the zone is signed with DNSSEC")
         }
-        Err(error) => Finding::ill("tlsa", name, Health::Unknown, error.to_string(), "Check again later."),
+        Err(error) => Finding::unanswered("tlsa", name, &error),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Our own listeners, from inside and by the public addresses.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use futures_util::future::join_all;
 use tokio::net::TcpStream;
 
 use super::{Doctor, Finding, Health};
+use crate::foundations::address::Domain;
 use crate::foundations::clock::Timestamp;
-use crate::services::probe::{Encryption, Probe, Probed};
+use crate::services::probe::{Encryption, Probe, Probed, Served};
 
 /// A certificate should have been renewed this long before it expires.
 const RENEWED_BEFORE: Duration = Duration::from_secs(14 * 86_400);
@@ -22,7 +24,7 @@ pub(super) async fn check(doctor: &Doctor<'_>, addresses: &[IpAddr]) -> Vec<Find
     for (probe, probed) in doctor.probes.iter().zip(&probed) {
         findings.push(answers(probed));
         if probed.problem.is_none() {
-            findings.extend(certificate(doctor, probe, probed, now));
+            findings.extend(certificate(&doctor.wanted.hostname, probe, probed, now));
         }
     }
     let places = addresses.iter().flat_map(|ip| doctor.ports.iter().map(|port| SocketAddr::new(*ip, *port)));
@@ -61,7 +63,7 @@ fn answers(probed: &Probed) -> Finding {
     }
 }
 
-fn certificate(doctor: &Doctor<'_>, probe: &Probe, probed: &Probed, now: Timestamp) -> Option<Finding> {
+fn certificate(hostname: &Domain, probe: &Probe, probed: &Probed, now: Timestamp) -> Option<Finding> {
     let about = place(probed);
     let Some(served) = &probed.certificate else {
         let remedy =
@@ -69,44 +71,96 @@ fn certificate(doctor: &Doctor<'_>, probe: &Probe, probed: &Probed, now: Timesta
         let wants_tls = probe.encryption != Encryption::None;
         return wants_tls.then(|| Finding::ill("certificate", about, Health::Wrong, "TLS is not offered", remedy));
     };
-    if served.not_after <= now {
-        let remedy = "Renew it and make the server load it: `postrider reload`.";
-        return Some(Finding::ill(
-            "certificate",
-            about,
-            Health::Wrong,
-            format!("expired at {}", served.not_after),
-            remedy,
-        ));
-    }
-    if let Some(distrust) = &served.distrust {
-        let remedy = format!(
-            "Use a certificate of a public authority for {}, with its whole chain in the file.",
-            doctor.wanted.hostname
-        );
-        return Some(Finding::ill("certificate", about, Health::Wrong, distrust.clone(), remedy));
-    }
-    if served.not_after < now + RENEWED_BEFORE {
-        let remedy = "It should have been renewed by now; check what renews it.";
-        return Some(Finding::ill(
-            "certificate",
-            about,
-            Health::Warning,
-            format!("expires at {}", served.not_after),
-            remedy,
-        ));
-    }
-    Some(Finding::well("certificate", about, format!("{} until {}", served.names.join(", "), served.not_after)))
+    Some(match amiss(hostname, served, now) {
+        Some((health, found, remedy)) => Finding::ill("certificate", about, health, found, remedy),
+        None => Finding::well("certificate", about, format!("{} until {}", served.names.join(", "), served.not_after)),
+    })
+}
+
+/// What is wrong with a certificate, and what to do.
+fn amiss(hostname: &Domain, served: &Served, now: Timestamp) -> Option<(Health, String, String)> {
+    let (health, found, remedy) = if served.not_after <= now {
+        let remedy =
+            "Renew it and make the server load it: `postrider reload`. If it is new, set the clock.".to_owned();
+        (Health::Wrong, format!("expired at {}", served.not_after), remedy)
+    } else if served.not_before > now {
+        let remedy = "Set the clock of this machine; if that is right, use a certificate that is valid now.".to_owned();
+        (Health::Wrong, format!("is not valid before {}", served.not_before), remedy)
+    } else if let Some(distrust) = &served.distrust {
+        let remedy =
+            format!("Use a certificate of a public authority for {hostname}, with its whole chain in the file.");
+        (Health::Wrong, distrust.clone(), remedy)
+    } else if served.not_after < now + RENEWED_BEFORE {
+        let remedy = "It should have been renewed by now; check what renews it.".to_owned();
+        (Health::Warning, format!("expires at {}", served.not_after), remedy)
+    } else {
+        return None;
+    };
+    Some((health, found, remedy))
 }
 
 /// Some networks do not route a machine's connections back to itself, so a closed port is only suspicious.
 async fn reachable(place: SocketAddr) -> Finding {
     let connected = tokio::time::timeout(PATIENCE, TcpStream::connect(place)).await;
-    let problem = match connected {
+    let (problem, kind) = match connected {
         Ok(Ok(_)) => return Finding::well("port", place.to_string(), "open"),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} seconds", PATIENCE.as_secs()),
+        Ok(Err(error)) => (error.to_string(), error.kind()),
+        Err(_) => (format!("no answer within {} seconds", PATIENCE.as_secs()), ErrorKind::TimedOut),
     };
-    let remedy = "Open it in the firewall of this machine and of your provider; try it from outside too.";
-    Finding::ill("port", place.to_string(), Health::Warning, problem, remedy)
+    Finding::ill("port", place.to_string(), Health::Warning, problem, remedy_for(kind))
+}
+
+/// What to do about a port that cannot be reached.
+fn remedy_for(kind: ErrorKind) -> &'static str {
+    match kind {
+        // Above all IPv6, which the DNS promises and this machine does not have.
+        ErrorKind::NetworkUnreachable => {
+            "This machine has no route there: give it this kind of address, or remove the record with the address."
+        }
+        _ => "Open it in the firewall of this machine and of your provider; try it from outside too.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_are_judged_by_time_and_trust() {
+        let (hostname, now): (Domain, _) =
+            ("mail.example.test".parse().unwrap(), Timestamp::from_unix_seconds(1 << 30));
+        let day = Duration::from_secs(86_400);
+        let untrusted = || Some("nobody vouches for it".to_owned());
+        for (not_before, not_after, distrust, wanted) in [
+            (now - day, now + day * 60, None, None),
+            (now - day, now + day * 13, None, Some((Health::Warning, "renews it"))),
+            (now - day, now + day * 60, untrusted(), Some((Health::Wrong, "public authority"))),
+            // Nobody trusts one whose time is wrong, whatever else it is.
+            (now - day, now, untrusted(), Some((Health::Wrong, "Renew it"))),
+            (now + day, now + day * 60, untrusted(), Some((Health::Wrong, "Set the clock"))),
+        ] {
+            let served = Served {
+                names: vec![hostname.to_string()],
+                issuer: String::new(),
+                not_before,
+                not_after,
+                intermediates: 0,
+                fingerprint: String::new(),
+                public_key: String::new(),
+                distrust,
+            };
+            let found = amiss(&hostname, &served, now);
+            assert_eq!(found.as_ref().map(|(health, ..)| *health), wanted.map(|(health, _)| health), "{found:?}");
+            let told = found.map(|(.., remedy)| remedy).unwrap_or_default();
+            assert!(told.contains(wanted.map_or("", |(_, words)| words)), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_missing_route_is_no_matter_of_the_firewall() {
+        assert!(remedy_for(ErrorKind::NetworkUnreachable).contains("route"));
+        for kind in [ErrorKind::TimedOut, ErrorKind::ConnectionRefused] {
+            assert!(remedy_for(kind).contains("firewall"), "{kind}");
+        }
+    }
 }

@@ -76,7 +76,7 @@ impl Doctor<'_> {
         }
         findings.extend(listeners::check(self, addresses.as_deref().unwrap_or_default()).await);
         findings.extend(machine::check(self));
-        findings
+        finding::said_once(findings)
     }
 
     /// The addresses of the host in the DNS, or why there are none.

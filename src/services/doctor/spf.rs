@@ -41,7 +41,8 @@ pub(super) async fn of_domain(doctor: &Doctor<'_>, name: &str, addresses: &[IpAd
     let mut findings = subject.examine(addresses).await;
     if findings.is_empty() {
         let found = "this server's addresses are not known, so no record can be evaluated";
-        findings.push(subject.ill(Health::Unknown, found, subject.remedy()));
+        let remedy = format!("See what is said about the address of {}; then run this again.", doctor.wanted.hostname);
+        findings.push(subject.ill(Health::Unknown, found, remedy));
     }
     findings
 }
@@ -100,7 +101,7 @@ impl Subject<'_> {
                 return self.ill(self.without, "there is no record", self.remedy());
             }
             Ok(reached) => reached,
-            Err(error) => return self.ill(Health::Unknown, error.to_string(), "Check again later."),
+            Err(error) => return Finding::unanswered("spf", self.name, &error),
         };
         if self.passes_strangers().await {
             return self.for_anybody();

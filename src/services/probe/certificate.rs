@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use parking_lot::Mutex;
-use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
+use rustls::{CertificateError, RootCertStore};
 use serde::Serialize;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -62,10 +62,20 @@ impl Witness {
         match verifier {
             Ok(verifier) => {
                 let verified = verifier.verify_server_cert(end_entity, intermediates, server_name, &[], now);
-                verified.err().map(|error| error.to_string())
+                verified.err().map(|error| in_words(&error))
             }
             Err(_) => Some("this machine trusts no certificate authority at all".to_owned()),
         }
+    }
+}
+
+fn in_words(error: &rustls::Error) -> String {
+    match error {
+        // It is spelled like a name in a program.
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "no authority that this machine trusts vouches for it, or its chain is not complete".to_owned()
+        }
+        error => error.to_string(),
     }
 }
 

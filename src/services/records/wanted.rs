@@ -84,7 +84,7 @@ pub struct Record {
 const SIGNED: &str = "the zone is signed with DNSSEC; publish it before the key is used";
 const POLICY: &str =
     "a policy is served at https://mta-sts.DOMAIN/.well-known/mta-sts.txt: see `mta_sts.policies` of the configuration";
-const PROVIDER: &str = "set it where your provider lets you name your address, not in your zone";
+const PROVIDER: &str = "you set it at your provider, in whose zone the address is";
 
 impl Wanted {
     /// All of them: those of the host, then those of each domain.

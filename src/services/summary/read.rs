@@ -9,7 +9,7 @@ use crate::foundations::address::Domain;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::EventKind;
 use crate::services::backup::{RunReport, history};
-use crate::services::overview::{Disk, Flow, FlowAt, Mailbox, QueueState, Refusals, Sources, Talker, flows};
+use crate::services::overview::{Answers, Disk, Flow, FlowAt, Mailbox, QueueState, Refusals, Sources, Talker, flows};
 use crate::storage::directory::{Fullest, Totals};
 
 /// The queue at a moment.
@@ -79,6 +79,8 @@ pub struct Summary {
     pub recipients: Vec<Talker>,
     /// File systems.
     pub disks: Vec<Disk>,
+    /// File systems that do not answer, in sentences.
+    pub problems: Vec<String>,
     /// Backups and drills.
     pub backups: BackupReport,
 }
@@ -146,6 +148,7 @@ impl Summary {
             let pairs = sources.journal.busiest(kinds, since, 10).await?;
             Ok::<_, Error>(pairs.into_iter().map(|(address, number)| Talker { address, number }).collect())
         };
+        let Answers { disks, problems } = sources.disks.read().await;
         Ok(Self {
             hostname,
             spam: SpamReport::read(sources, since).await?,
@@ -153,7 +156,8 @@ impl Summary {
             mailboxes,
             senders: busiest(&[EventKind::MessageReceived]).await?,
             recipients: busiest(&[EventKind::Delivered, EventKind::Relayed]).await?,
-            disks: sources.disks.read().await.disks,
+            disks,
+            problems,
             backups: BackupReport::read(sources).await?,
         })
     }

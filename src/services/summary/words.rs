@@ -98,6 +98,9 @@ impl Summary {
         for disk in &self.disks {
             writeln!(f, "  {:>9}  free of {} for {}", amount(disk.free), amount(disk.size), disk.purpose)?;
         }
+        for problem in &self.problems {
+            writeln!(f, "             {problem}")?;
+        }
         Ok(())
     }
 }
@@ -116,4 +119,34 @@ fn talkers(f: &mut fmt::Formatter<'_>, title: &str, talkers: &[Talker]) -> fmt::
 
 fn minute(at: Timestamp) -> impl fmt::Display {
     at.local().format("%Y-%m-%d %H:%M")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::overview::{Flow, QueueState};
+    use crate::services::summary::{BackupReport, MailboxReport, QueueReport, SpamReport};
+
+    #[test]
+    fn a_file_system_that_does_not_answer_is_no_gap() {
+        let at = Timestamp::EPOCH;
+        let flow = Flow::default();
+        let spam =
+            SpamReport { since: at, until: at, flow, unwanted_percent: 0.0, refusals: Vec::new(), steps: Vec::new() };
+        let summary = Summary {
+            hostname: "mail.example.test".parse().unwrap(),
+            spam,
+            queue: QueueReport { at, queue: QueueState::default() },
+            mailboxes: MailboxReport { at, users: 0, stored: 0, messages: 0, mailboxes: Vec::new() },
+            senders: Vec::new(),
+            recipients: Vec::new(),
+            disks: Vec::new(),
+            problems: vec!["the file system of `/mail` does not answer".to_owned()],
+            backups: BackupReport { at, runs: Vec::new() },
+        };
+        assert!(
+            summary.to_string().contains("\n             the file system of `/mail` does not answer\n"),
+            "{summary}"
+        );
+    }
 }

@@ -54,12 +54,14 @@ impl Directory {
     /// attempts are all counted.
     pub async fn try_second_factor(&self, user_id: i64, tries: Tries) -> Result<bool, Error> {
         let now = self.0.clock.now();
-        let rested = now - tries.rest;
+        // A try from further ahead was made while the clock was wrong, which makes every code wrong.
+        let (rested, ahead) = (now - tries.rest, now + tries.rest);
         let mut transaction = self.0.database.begin().await?;
         // MariaDB assigns from left to right: the count uses the time before it is set.
-        let sql = "UPDATE two_factor SET tries = CASE WHEN tried_at <= ? THEN 1 ELSE tries + 1 END, tried_at = ? \
-             WHERE user_id = ? AND (tries < ? OR tried_at <= ?)";
-        let values = [rested.into(), now.into(), user_id.into(), tries.most.into(), rested.into()];
+        let sql = "UPDATE two_factor SET tries = CASE WHEN tried_at <= ? OR tried_at > ? THEN 1 ELSE tries + 1 END, \
+             tried_at = ? WHERE user_id = ? AND (tries < ? OR tried_at <= ? OR tried_at > ?)";
+        let values =
+            [rested.into(), ahead.into(), now.into(), user_id.into(), tries.most.into(), rested.into(), ahead.into()];
         let may = transaction.execute(sql, &values).await? == 1;
         transaction.commit().await?;
         Ok(may)

@@ -279,6 +279,16 @@ async fn guessing_codes_ends_soon(database: Database) {
     world.clock.advance(Duration::from_secs(60));
     let right = code(&world, &secret, 0).await.unwrap();
     assert!(is_in(&door.enter("pencil", Some(&right)).await));
+    // While the clock is ahead, every code is wrong; once it is right again, those tries keep nobody out.
+    world.clock.advance(Duration::from_secs(60));
+    for (minutes, wanted) in [(20, true), (10, false)] {
+        let ahead = world.shared_clock().now() + Duration::from_mins(minutes);
+        let tried = "UPDATE two_factor SET tries = 5, tried_at = ?";
+        world.directory.database().execute(tried, &[ahead.into()]).await.unwrap();
+        world.clock.advance(Duration::from_secs(30));
+        let right = code(&world, &secret, 0).await.unwrap();
+        assert_eq!(is_in(&door.enter("pencil", Some(&right)).await), wanted, "{minutes}");
+    }
 }
 
 async fn mail_programs_need_app_passwords_then(database: Database) {

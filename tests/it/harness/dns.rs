@@ -121,7 +121,7 @@ fn string(octets: &[u8]) -> Vec<u8> {
 }
 
 fn name(text: &str) -> Vec<u8> {
-    let labels = text.trim_end_matches('.').split('.').flat_map(|label| string(label.as_bytes()));
+    let labels = text.split('.').filter(|label| !label.is_empty()).flat_map(|label| string(label.as_bytes()));
     labels.chain([0]).collect()
 }
 

@@ -114,6 +114,10 @@ async fn the_queue_is_seen_and_changed() {
     let (traced, code) = run(&config, &["trace", "<one@example.test>"], "").await;
     assert_eq!(code, 0);
     assert!(!traced["journeys"].as_array().unwrap().is_empty(), "{traced}");
+    for (since, until, wanted) in [("2h", "3h", 2), ("2026-11-26", "2026-11-26", 2), ("1990-01-01", "1990-01-02", 4)] {
+        let (traced, code) = run(&config, &["trace", "--since", since, "--until", until], "").await;
+        assert_eq!(code, wanted, "from {since} to {until}: {traced}");
+    }
     host.stop().await;
 }
 

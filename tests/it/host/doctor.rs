@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use postrider::config::Protocol;
 use postrider::foundations::clock::{Clock as _, SystemClock};
 use postrider::foundations::dns::ZoneResolver;
@@ -123,8 +124,9 @@ const LOCAL: [&str; 4] = ["clock", "disk", "inodes", "limits"];
 async fn tells_what_is_well_and_what_is_not() {
     let patient = Patient::new().await;
     let (code, mut found, said) = patient.examined(&patient.healthy).await;
-    // Nobody vouches for the harness's certificate.
+    // Nobody vouches for the harness's certificate, which all listeners serve.
     assert_eq!(code, 1, "{said}");
+    assert_eq!(said.matches("no authority that this machine trusts vouches for it").count(), 1, "{said}");
     found.retain(|check, _| !LOCAL.contains(&check.as_str()));
     let wanted = [
         ("address", "well"),
@@ -173,6 +175,10 @@ async fn tells_what_is_well_and_what_is_not() {
     for (healthy, instead, check, health) in [
         (MX, "example.test MX 20 mail.example.test\nexample.test MX 10 mail.other.test", "mx", "wrong"),
         (MX, "example.test MX 10 mail.example.test\nexample.test MX 20 gone.test", "mx", "warning"),
+        (MX, "example.test MX 0 .", "mx", "wrong"),
+        (MX, "example.test MX 10 mx.example.test\nmx.example.test A 198.51.100.7", "mx", "warning"),
+        (MX, "example.test A 198.51.100.7", "mx", "warning"),
+        (MX, "example.test A 198.51.100.8", "mx", "wrong"),
         ("mail.example.test A 198.51.100.7", "mail.example.test CNAME r.test\nr.test A 198.51.100.7", "mx", "warning"),
         ("example.test TXT v=spf1 mx -all", "example.test TXT v=spf1 mx +all", "spf", "wrong"),
         ("example.test TXT v=spf1 a -all", "example.test TXT v=spf1 a ip4:0.0.0.0/0 -all", "spf", "wrong"),
@@ -388,7 +394,16 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
     zone.add("_mta-sts.other.test TXT v=STSv1; id=1").unwrap();
     let found = examine(vec![], "other.test").await;
     assert!(found[0].0 == Health::Wrong && found[0].1.contains("404"), "{found:?}");
+    let before = zone.questions();
     assert_eq!(examine(vec![], "silent.test").await, [], "nothing is announced and nothing meant");
+    let asked = zone.questions() - before;
+
+    // A question without an answer, which is not counted, keeps none of the others waiting.
+    zone.add("stuck.test SILENT").unwrap();
+    let before = zone.questions();
+    assert!(examine(vec![], "stuck.test").now_or_never().is_none(), "the exchangers are still waited for");
+    // Nor are addresses asked for, as they are in the place of exchangers.
+    assert_eq!(zone.questions() - before, asked - 3);
     host.stop().await;
 }
 

@@ -32,6 +32,13 @@ pub(super) async fn open(wanted: &AcmeCertificate, state: &Path) -> Result<Accou
     Ok(account)
 }
 
+/// The failure of an order, which says what to do if the authority no longer knows the account.
+pub(super) fn judged(error: Error, wanted: &AcmeCertificate, state: &Path) -> Error {
+    let is_unknown = matches!(&error, Error::Authority { source: instant_acme::Error::Api(problem), .. }
+        if problem.r#type.as_deref() == Some(UNKNOWN));
+    if is_unknown { Error::Forgotten { authority: wanted.authority.clone(), path: file(wanted, state) } } else { error }
+}
+
 /// One file for each authority, named after its address.
 fn file(wanted: &AcmeCertificate, state: &Path) -> PathBuf {
     let address = wanted.authority.trim_start_matches("https://");
@@ -60,9 +67,47 @@ fn external_account(wanted: &AcmeCertificate) -> Result<Option<ExternalAccountKe
         return Ok(None);
     };
     let text = files::read_bounded(path, LARGEST_FILE)?;
-    let text = text.trim_ascii().strip_suffix(b"=").unwrap_or(text.trim_ascii());
-    let key = URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::ExternalAccountKey(path.clone()))?;
+    // RFC 4648 §5: with its padding, of which there may be two, or without.
+    let text = String::from_utf8_lossy(&text);
+    let key = URL_SAFE_NO_PAD.decode(text.trim().trim_end_matches('='));
+    let key = key.map_err(|_| Error::ExternalAccountKey(path.clone()))?;
     Ok(Some(ExternalAccountKey::new(id.clone(), &key)))
 }
 
 const LARGEST_FILE: u64 = 1 << 16;
+/// RFC 8555 §6.7.
+const UNKNOWN: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_external_accounts_are_read_with_any_padding() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        for (text, is_read) in [("YWJj\n", true), ("YWI=\n", true), ("YQ==\n", true), ("YQ", true), ("Y Q", false)] {
+            std::fs::write(&path, text).unwrap();
+            let wanted = AcmeCertificate {
+                external_account: Some("house".to_owned()),
+                external_account_key_file: Some(path.clone()),
+                ..AcmeCertificate::default()
+            };
+            assert_eq!(external_account(&wanted).is_ok_and(|key| key.is_some()), is_read, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_account_that_the_authority_has_lost_is_named() {
+        let wanted = AcmeCertificate::default();
+        for (kind, is_told) in [(UNKNOWN, true), ("urn:ietf:params:acme:error:rateLimited", false)] {
+            let problem: instant_acme::Problem = serde_json::from_value(serde_json::json!({ "type": kind })).unwrap();
+            let source = instant_acme::Error::Api(problem);
+            let error =
+                Error::Authority { authority: wanted.authority.clone(), did: "did not accept the order", source };
+            let told = judged(error, &wanted, Path::new("/state")).to_string();
+            let name = "`/state/account-acme-v02.api.letsencrypt.org-directory.json`";
+            assert_eq!(told.contains(name), is_told, "{told}");
+        }
+    }
+}

@@ -52,6 +52,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The authority has lost the account, or it is one of another authority that has been at this address.
+    #[error(
+        "the authority `{authority}` does not know the account of this server. If you remove `{}`, a new account is created",
+        path.display()
+    )]
+    Forgotten {
+        /// Its directory URL.
+        authority: String,
+        /// The file with the account.
+        path: PathBuf,
+    },
     /// A key or a request could not be made.
     #[error("the certificate request could not be created: {0}")]
     Request(#[from] rcgen::Error),

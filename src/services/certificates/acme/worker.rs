@@ -228,7 +228,8 @@ impl Acme {
         let account: Account = account::open(wanted, state).await?;
         let key = order::key(wanted, file)?;
         let replaces = old.filter(|old| says_what_it_replaces && !old.temporary).and_then(identifier);
-        let obtained = order::obtain(wanted, &account, self.certificates.challenges(), replaces, key).await?;
+        let obtained = order::obtain(wanted, &account, self.certificates.challenges(), replaces, key).await;
+        let obtained = obtained.map_err(|error| account::judged(error, wanted, state))?;
         // RFC 7468 §5.2: text before the first boundary is not part of it.
         let (chain, key) = (obtained.chain.trim_end(), obtained.key.serialize_pem());
         let text = format!("{AUTHORITY}{}\n{chain}\n{key}", wanted.authority);
