@@ -87,7 +87,7 @@ pub(super) async fn window(
 }
 
 fn row(view: &View, uid: u32) -> Option<Row> {
-    view.row(view.sequence(Uid::new(uid)?)?)
+    view.row_of(Uid::new(uid)?)
 }
 
 /// One line for a conversation: its last message, with details from the others.
