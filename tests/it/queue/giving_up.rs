@@ -8,7 +8,7 @@ use postrider::storage::database::Database;
 use super::peer::Peer;
 use super::world::{SetUp, World, mail};
 
-use crate::accounts::engines::{self, on_every_engine};
+use crate::accounts::engines::on_every_engine;
 
 on_every_engine!(
     gives_up_in_the_end,
