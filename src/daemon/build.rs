@@ -12,7 +12,7 @@ use super::probes::inspected;
 use super::{Error, Listening, Lives, Parts, Roles, World, control, declared, listeners, log, rooms};
 use crate::config::{Config, ListenerSettings, Protocol, Role};
 use crate::foundations::clock::SharedClock;
-use crate::foundations::dns::SystemResolver;
+use crate::foundations::dns::{SharedResolver, SystemResolver};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::Kind;
 use crate::foundations::files;
@@ -65,11 +65,7 @@ impl Daemon {
         let World { clock, resolver, connector, credentials, mut inherited } = world;
         prepare_tls(&mut config, &clock)?;
         prepare_directories(&config, &roles)?;
-        let cluster = &config.cluster;
-        let spool = roles
-            .has(Role::Mta)
-            .then(|| Possession::take(&config.spool.directory, cluster.is_on().then_some(cluster.node.as_str())));
-        let spool = spool.transpose()?;
+        let spool = possess_spool(&config, &roles)?;
         let stages = Stages::default();
         let lives = Lives::new(&config);
         let resolver = match resolver {
@@ -82,14 +78,7 @@ impl Daemon {
         } else {
             Journal::read_only(database.clone())
         };
-        let certificates = Certificates::open(CertificatesParts {
-            settings: lives.tls.clone(),
-            hostname: lives.hostname.clone(),
-            resolver: Arc::clone(&resolver),
-            clock: Arc::clone(&clock),
-            journal: journal.clone(),
-        });
-        let certificates = certificates.map_err(Error::Certificates)?;
+        let certificates = open_certificates(&lives, &resolver, &journal, &clock)?;
         let is_node = config.cluster.is_on() && roles.has(Role::Access);
         let nodes = is_node.then(|| Keys::read(&config.cluster.secret)).transpose()?;
         let context = nodes.as_ref().map(|keys| keys.context(config.cluster.patience.duration()));
@@ -272,6 +261,32 @@ async fn ended(stage: &'static str, tasks: &Tasks, patience: Duration) -> bool {
         ::log::warn!(stage = stage, tasks = tasks.len(); "Some tasks did not end in time and are cut off");
     }
     ended
+}
+
+/// Takes the spool for this process, in the role with the queue.
+fn possess_spool(config: &Config, roles: &Roles) -> Result<Option<Possession>, Error> {
+    if !roles.has(Role::Mta) {
+        return Ok(None);
+    }
+    let cluster = &config.cluster;
+    let node = cluster.is_on().then_some(cluster.node.as_str());
+    Ok(Some(Possession::take(&config.spool.directory, node)?))
+}
+
+fn open_certificates(
+    lives: &Lives,
+    resolver: &SharedResolver,
+    journal: &Journal,
+    clock: &SharedClock,
+) -> Result<Arc<Certificates>, Error> {
+    let certificates = Certificates::open(CertificatesParts {
+        settings: lives.tls.clone(),
+        hostname: lives.hostname.clone(),
+        resolver: Arc::clone(resolver),
+        clock: Arc::clone(clock),
+        journal: journal.clone(),
+    });
+    certificates.map_err(Error::Certificates)
 }
 
 /// Creates or finds the self-signed certificate, if one is configured.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::subject::base_subject;
-use crate::foundations::mail::SearchFields;
+use crate::foundations::mail::{SearchFields, Uid};
 
 /// Most ids of References that are looked at: the first, which began the conversation, and the last ones.
 const MOST_REFERENCES: usize = 16;
@@ -33,18 +33,32 @@ impl Names {
     }
 }
 
+/// A message id, by its place among those that are known. A message without one has a place all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Node(u32);
+
+impl Node {
+    const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What the messages of one conversation share, and no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Group(pub(super) u32);
+
 /// Sets of message ids, and the messages they are of.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     /// For each id another one of its set; the same one for the root.
-    parents: Vec<u32>,
+    parents: Vec<Node>,
     /// The hash of each id; 0 for messages without.
     hashes: Vec<u64>,
-    by_hash: HashMap<u64, u32>,
+    by_hash: HashMap<u64, Node>,
     /// The latest message with a base subject.
-    by_subject: HashMap<u64, u32>,
+    by_subject: HashMap<u64, Node>,
     /// UIDs and their ids, ascending.
-    messages: Vec<(u32, u32)>,
+    messages: Vec<(Uid, Node)>,
 }
 
 impl Links {
@@ -59,7 +73,7 @@ impl Links {
     }
 
     /// Adds a message; UIDs ascend.
-    pub(super) fn add(&mut self, uid: u32, names: &Names) {
+    pub(super) fn add(&mut self, uid: Uid, names: &Names) {
         let own = match names.own {
             Some(hash) => self.node(hash),
             None => self.fresh(0),
@@ -80,9 +94,8 @@ impl Links {
         self.messages.push((uid, own));
     }
 
-    /// The messages of these UIDs, each with a number that those of its conversation share. A message that is not known is
-    /// a conversation of its own.
-    pub(super) fn roots(&mut self, uids: &[u32]) -> Vec<(u32, u32)> {
+    /// The messages of these UIDs, ascending, each with its group. A message that is not known is a conversation of its own.
+    pub(super) fn groups(&mut self, uids: &[Uid]) -> Vec<(Group, Uid)> {
         let mut messages = 0;
         let mut unknown = u32::MAX;
         let mut pairs = Vec::with_capacity(uids.len());
@@ -90,37 +103,37 @@ impl Links {
             while self.messages.get(messages).is_some_and(|(known, _)| known < uid) {
                 messages += 1;
             }
-            let root = match self.messages.get(messages) {
-                Some((known, node)) if known == uid => self.root(*node),
+            let group = match self.messages.get(messages) {
+                Some((known, node)) if known == uid => self.root(*node).0,
                 _ => {
                     unknown -= 1;
                     unknown
                 }
             };
-            pairs.push((root, *uid));
+            pairs.push((Group(group), *uid));
         }
         pairs
     }
 
     /// All ids in the set of a message.
-    pub(super) fn ids_with(&mut self, uid: u32) -> HashSet<u64> {
+    pub(super) fn ids_with(&mut self, uid: Uid) -> HashSet<u64> {
         let Some(node) = self.node_of(uid) else { return HashSet::new() };
         let root = self.root(node);
-        let all = 0..u32::try_from(self.parents.len()).unwrap_or(u32::MAX);
-        let same: Vec<u32> = all.filter(|node| self.root(*node) == root).collect();
-        same.into_iter().map(|node| self.hashes[node as usize]).filter(|hash| *hash != 0).collect()
+        let all = (0..u32::try_from(self.parents.len()).unwrap_or(u32::MAX)).map(Node);
+        let same: Vec<Node> = all.filter(|node| self.root(*node) == root).collect();
+        same.into_iter().filter_map(|node| self.hash(node)).collect()
     }
 
     /// The id of a message.
-    pub(super) fn id_of(&self, uid: u32) -> Option<u64> {
-        self.node_of(uid).map(|node| self.hashes[node as usize]).filter(|hash| *hash != 0)
+    pub(super) fn id_of(&self, uid: Uid) -> Option<u64> {
+        self.hash(self.node_of(uid)?)
     }
 
     /// The messages that are in a set with one of these ids, each with its own id if it has one. Looks at single messages
     /// only where one of the ids is known.
-    pub(super) fn named(&mut self, ids: &HashSet<u64>) -> Vec<(u32, Option<u64>)> {
-        let nodes: Vec<u32> = ids.iter().filter_map(|id| self.by_hash.get(id).copied()).collect();
-        let roots: HashSet<u32> = nodes.into_iter().map(|node| self.root(node)).collect();
+    pub(super) fn named(&mut self, ids: &HashSet<u64>) -> Vec<(Uid, Option<u64>)> {
+        let nodes: Vec<Node> = ids.iter().filter_map(|id| self.by_hash.get(id).copied()).collect();
+        let roots: HashSet<Node> = nodes.into_iter().map(|node| self.root(node)).collect();
         if roots.is_empty() {
             return Vec::new();
         }
@@ -128,18 +141,23 @@ impl Links {
         for at in 0..self.messages.len() {
             let (uid, node) = self.messages[at];
             if roots.contains(&self.root(node)) {
-                found.push((uid, Some(self.hashes[node as usize]).filter(|hash| *hash != 0)));
+                found.push((uid, self.hash(node)));
             }
         }
         found
     }
 
-    fn node_of(&self, uid: u32) -> Option<u32> {
+    /// The hash of an id; `None` for messages without.
+    fn hash(&self, node: Node) -> Option<u64> {
+        Some(self.hashes[node.index()]).filter(|hash| *hash != 0)
+    }
+
+    fn node_of(&self, uid: Uid) -> Option<Node> {
         let at = self.messages.binary_search_by_key(&uid, |(known, _)| *known).ok()?;
         Some(self.messages[at].1)
     }
 
-    fn node(&mut self, hash: u64) -> u32 {
+    fn node(&mut self, hash: u64) -> Node {
         if let Some(node) = self.by_hash.get(&hash) {
             return *node;
         }
@@ -148,28 +166,28 @@ impl Links {
         node
     }
 
-    fn fresh(&mut self, hash: u64) -> u32 {
+    fn fresh(&mut self, hash: u64) -> Node {
         // Four thousand million ids would need more memory than there is.
-        let node = u32::try_from(self.parents.len()).unwrap_or(u32::MAX);
+        let node = Node(u32::try_from(self.parents.len()).unwrap_or(u32::MAX));
         self.parents.push(node);
         self.hashes.push(hash);
         node
     }
 
     /// The root of a set; the path to it gets shorter each time it is followed.
-    fn root(&mut self, mut node: u32) -> u32 {
-        while self.parents[node as usize] != node {
-            let above = self.parents[self.parents[node as usize] as usize];
-            self.parents[node as usize] = above;
+    fn root(&mut self, mut node: Node) -> Node {
+        while self.parents[node.index()] != node {
+            let above = self.parents[self.parents[node.index()].index()];
+            self.parents[node.index()] = above;
             node = above;
         }
         node
     }
 
-    fn unite(&mut self, one: u32, other: u32) {
+    fn unite(&mut self, one: Node, other: Node) {
         let (one, other) = (self.root(one), self.root(other));
         // The older root stays, so that most ways are short.
-        self.parents[one.max(other) as usize] = one.min(other);
+        self.parents[one.max(other).index()] = one.min(other);
     }
 }
 
@@ -178,6 +196,10 @@ mod tests {
     use std::hash::{BuildHasher as _, RandomState};
 
     use super::*;
+
+    fn uid(number: u32) -> Uid {
+        Uid::new(number).unwrap()
+    }
 
     /// The conversations of messages given as id, references and subject, as lists of their numbers from 1.
     fn groups(messages: &[(&str, &str, &str)]) -> Vec<Vec<u32>> {
@@ -190,17 +212,17 @@ mod tests {
                 subject: (*subject).to_owned(),
                 ..SearchFields::default()
             };
-            links.add(n as u32 + 1, &Names::of(&fields, |text| hasher.hash_one(text)));
+            links.add(uid(n as u32 + 1), &Names::of(&fields, |text| hasher.hash_one(text)));
         }
-        let uids: Vec<u32> = (1..=messages.len() as u32).collect();
-        let mut found: Vec<(u32, Vec<u32>)> = Vec::new();
-        for (root, uid) in links.roots(&uids) {
-            match found.iter_mut().find(|(known, _)| *known == root) {
-                Some((_, group)) => group.push(uid),
-                None => found.push((root, vec![uid])),
+        let uids: Vec<Uid> = (1..=messages.len() as u32).map(uid).collect();
+        let mut found: Vec<(Group, Vec<u32>)> = Vec::new();
+        for (group, uid) in links.groups(&uids) {
+            match found.iter_mut().find(|(known, _)| *known == group) {
+                Some((_, numbers)) => numbers.push(uid.get()),
+                None => found.push((group, vec![uid.get()])),
             }
         }
-        found.into_iter().map(|(_, group)| group).collect()
+        found.into_iter().map(|(_, numbers)| numbers).collect()
     }
 
     #[test]
@@ -250,16 +272,16 @@ mod tests {
             Names::of(&fields, |text| hasher.hash_one(text))
         };
         let (mut inbox, mut sent) = (Links::default(), Links::default());
-        inbox.add(3, &names("a", ""));
-        inbox.add(7, &names("c", "b"));
-        sent.add(1, &names("b", "a"));
-        sent.add(2, &names("z", ""));
-        let roots = inbox.roots(&[1, 3, 5, 7]);
-        let distinct: HashSet<u32> = roots.iter().map(|(root, _)| *root).collect();
-        assert_eq!((distinct.len(), roots[1].1), (4, 3));
-        assert_eq!(sent.named(&inbox.ids_with(7)), [(1, sent.id_of(1))]);
-        assert_eq!(sent.named(&inbox.ids_with(3)), [(1, Some(hasher.hash_one("b")))]);
-        assert!(sent.named(&inbox.ids_with(4)).is_empty());
-        assert_ne!(inbox.id_of(3), inbox.id_of(7));
+        inbox.add(uid(3), &names("a", ""));
+        inbox.add(uid(7), &names("c", "b"));
+        sent.add(uid(1), &names("b", "a"));
+        sent.add(uid(2), &names("z", ""));
+        let groups = inbox.groups(&[1, 3, 5, 7].map(uid));
+        let distinct: HashSet<Group> = groups.iter().map(|(group, _)| *group).collect();
+        assert_eq!((distinct.len(), groups[1].1), (4, uid(3)));
+        assert_eq!(sent.named(&inbox.ids_with(uid(7))), [(uid(1), sent.id_of(uid(1)))]);
+        assert_eq!(sent.named(&inbox.ids_with(uid(3))), [(uid(1), Some(hasher.hash_one("b")))]);
+        assert!(sent.named(&inbox.ids_with(uid(4))).is_empty());
+        assert_ne!(inbox.id_of(uid(3)), inbox.id_of(uid(7)));
     }
 }

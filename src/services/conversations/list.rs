@@ -1,21 +1,24 @@
 //! The conversations of a folder, in two flat tables.
 
-/// All conversations of a folder, as UIDs.
+use super::links::Group;
+use crate::foundations::mail::Uid;
+
+/// All conversations of a folder.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Conversations {
     /// The UIDs, ascending within each conversation.
-    uids: Vec<u32>,
+    uids: Vec<Uid>,
     /// Where each conversation begins in `uids`, by its last message, ascending; one more for the end.
     begins: Vec<u32>,
-    /// Each UID and its conversation, ascending.
-    places: Vec<(u32, u32)>,
+    /// Each UID and the place of its conversation, ascending.
+    places: Vec<(Uid, u32)>,
 }
 
 impl Conversations {
-    /// From pairs of what a conversation shares and a UID, the UIDs ascending.
-    pub(super) fn new(mut pairs: Vec<(u32, u32)>) -> Self {
+    /// From messages, each with its group.
+    pub(super) fn new(mut pairs: Vec<(Group, Uid)>) -> Self {
         pairs.sort_unstable();
-        let mut groups: Vec<&[(u32, u32)]> = pairs.chunk_by(|(one, _), (other, _)| one == other).collect();
+        let mut groups: Vec<&[(Group, Uid)]> = pairs.chunk_by(|(one, _), (other, _)| one == other).collect();
         groups.sort_unstable_by_key(|group| group.last().map(|(_, uid)| *uid));
         let mut list = Self { uids: Vec::with_capacity(pairs.len()), ..Self::default() };
         // A folder has fewer messages than there are UIDs.
@@ -41,7 +44,7 @@ impl Conversations {
     }
 
     /// The UIDs of one of them, ascending. Those come last whose last message came last.
-    pub fn at(&self, n: usize) -> &[u32] {
+    pub fn at(&self, n: usize) -> &[Uid] {
         match (self.begins.get(n), self.begins.get(n + 1)) {
             (Some(begin), Some(end)) => &self.uids[*begin as usize..*end as usize],
             _ => &[],
@@ -49,13 +52,13 @@ impl Conversations {
     }
 
     /// Which of them a message belongs to.
-    pub fn place(&self, uid: u32) -> Option<usize> {
+    pub fn place(&self, uid: Uid) -> Option<usize> {
         let at = self.places.binary_search_by_key(&uid, |(known, _)| *known).ok()?;
         Some(self.places[at].1 as usize)
     }
 
     /// The UIDs of the conversation of a message.
-    pub fn of(&self, uid: u32) -> &[u32] {
+    pub fn of(&self, uid: Uid) -> &[Uid] {
         self.place(uid).map_or(&[], |n| self.at(n))
     }
 }
@@ -64,15 +67,22 @@ impl Conversations {
 mod tests {
     use super::*;
 
+    fn uid(number: u32) -> Uid {
+        Uid::new(number).unwrap()
+    }
+
     #[test]
     fn conversations_stand_by_their_last_message() {
-        let list = Conversations::new(vec![(5, 1), (2, 2), (5, 3), (9, 4), (2, 8)]);
+        let pairs = [(5, 1), (2, 2), (5, 3), (9, 4), (2, 8)];
+        let list = Conversations::new(pairs.map(|(group, number)| (Group(group), uid(number))).to_vec());
         assert_eq!(list.len(), 3);
-        assert_eq!((list.at(0), list.at(1), list.at(2), list.at(3)), (&[1, 3][..], &[4][..], &[2, 8][..], &[][..]));
-        assert_eq!((list.place(3), list.place(2), list.place(5)), (Some(0), Some(2), None));
-        assert_eq!(list.of(8), [2, 8]);
+        for (n, wanted) in [&[1_u32, 3][..], &[4], &[2, 8], &[]].into_iter().enumerate() {
+            assert!(list.at(n).iter().map(|uid| uid.get()).eq(wanted.iter().copied()), "{n}");
+        }
+        assert_eq!((list.place(uid(3)), list.place(uid(2)), list.place(uid(5))), (Some(0), Some(2), None));
+        assert_eq!(list.of(uid(8)), [uid(2), uid(8)]);
         let none = Conversations::new(Vec::new());
-        assert!(none.is_empty() && none.at(0).is_empty() && none.of(1).is_empty());
+        assert!(none.is_empty() && none.at(0).is_empty() && none.of(uid(1)).is_empty());
         assert!(Conversations::default().is_empty());
     }
 }

@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 
 use self::links::Links;
 use crate::foundations::address::Address;
-use crate::foundations::mail::{SequenceSet, Summary, Uid};
+use crate::foundations::mail::{SequenceSet, Summary, Uid, UidValidity};
 use crate::storage::mailbox::{self, Unreadable, View};
 
 /// What is known of the conversations of all folders looked at lately.
@@ -53,9 +53,9 @@ struct Entry {
 /// One folder.
 #[derive(Debug, Default)]
 struct Folder {
-    uid_validity: u32,
+    uid_validity: Option<UidValidity>,
     /// The highest UID that has been looked at.
-    last: u32,
+    last: Option<Uid>,
     links: Links,
     /// The list, and the state of the folder it is of.
     list: Option<(u64, Arc<Conversations>)>,
@@ -94,8 +94,8 @@ impl Memory {
         {
             return Ok(Arc::clone(list));
         }
-        let uids: Vec<u32> = view.rows(&SequenceSet::all()).map(|(_, row)| row.uid.get()).collect();
-        let pairs = folder.links.roots(&uids);
+        let uids: Vec<Uid> = view.rows(&SequenceSet::all()).map(|(_, row)| row.uid).collect();
+        let pairs = folder.links.groups(&uids);
         let list = tokio::task::spawn_blocking(move || Conversations::new(pairs)).await;
         let list = Arc::new(list.map_err(|_| mailbox::Error::Closing)?);
         folder.list = Some((state, Arc::clone(&list)));
@@ -109,11 +109,11 @@ impl Memory {
     /// The store cannot read summaries.
     pub async fn around(&self, account: &Address, view: &View, uid: Uid, most: u32) -> Result<Circle, mailbox::Error> {
         let list = self.list(account, view, most).await?;
-        let uids: Vec<Uid> = list.of(uid.get()).iter().filter_map(|uid| Uid::new(*uid)).collect();
+        let uids = list.of(uid).to_vec();
         let entry = self.entry(account, view);
         let mut folder = entry.lock().await;
-        let ids = folder.links.ids_with(uid.get());
-        let own = uids.iter().filter_map(|uid| folder.links.id_of(uid.get())).collect();
+        let ids = folder.links.ids_with(uid);
+        let own = uids.iter().filter_map(|uid| folder.links.id_of(*uid)).collect();
         drop(folder);
         Ok(Circle { uids, ids, own })
     }
@@ -135,13 +135,15 @@ impl Memory {
         self.look(&mut folder, view).await?;
         let mut joined = Vec::new();
         for (uid, id) in folder.links.named(&circle.ids) {
-            let Some(uid) = Uid::new(uid).filter(|uid| view.sequence(*uid).is_some()) else { continue };
+            if view.sequence(uid).is_none() {
+                continue;
+            }
             if id.is_none_or(|id| circle.own.insert(id)) {
                 joined.push(uid);
             }
         }
         if let Some(first) = joined.first() {
-            circle.ids.extend(folder.links.ids_with(first.get()));
+            circle.ids.extend(folder.links.ids_with(*first));
         }
         self.weigh(account, view, folder.links.len(), most);
         Ok(joined)
@@ -182,12 +184,12 @@ impl Memory {
 
     /// Looks at the messages that have come since.
     async fn look(&self, folder: &mut Folder, view: &View) -> Result<(), mailbox::Error> {
-        let uid_validity = u32::from(view.uid_validity());
+        let uid_validity = Some(view.uid_validity());
         let is_worn = folder.links.messages() > 2 * view.len() as usize + SLACK;
         if folder.uid_validity != uid_validity || is_worn {
             *folder = Folder { uid_validity, ..Folder::default() };
         }
-        let first = folder.last.checked_add(1).and_then(Uid::new);
+        let first = folder.last.map_or(Some(Uid::MIN), Uid::next);
         let new: Vec<Uid> = match (first, view.last_uid()) {
             (Some(first), Some(last)) if first <= last => {
                 view.rows_by_uid(&SequenceSet::range(first, last)).map(|(_, row)| row.uid).collect()
@@ -201,7 +203,7 @@ impl Memory {
             for uid in uids {
                 // A message that is gone, or cannot be read, belongs to nothing.
                 if let Some(stored) = unreadable.pass(summaries.next().await)? {
-                    batch.push((uid.get(), stored));
+                    batch.push((*uid, stored));
                 }
             }
             self.add(folder, batch).await?;
@@ -211,10 +213,10 @@ impl Memory {
     }
 
     /// Adds a batch. What fails leaves it to be added the next time.
-    async fn add(&self, folder: &mut Folder, batch: Vec<(u32, bytes::Bytes)>) -> Result<(), mailbox::Error> {
+    async fn add(&self, folder: &mut Folder, batch: Vec<(Uid, bytes::Bytes)>) -> Result<(), mailbox::Error> {
         let hasher = self.hasher.clone();
         let job = tokio::task::spawn_blocking(move || {
-            let read = |(uid, stored): (u32, bytes::Bytes)| {
+            let read = |(uid, stored): (Uid, bytes::Bytes)| {
                 let fields = Summary::read(&stored).unwrap_or_default().fields;
                 (uid, links::Names::of(&fields, |text| hasher.hash_one(text)))
             };
@@ -222,7 +224,7 @@ impl Memory {
         });
         for (uid, names) in job.await.map_err(|_| mailbox::Error::Closing)? {
             folder.links.add(uid, &names);
-            folder.last = folder.last.max(uid);
+            folder.last = folder.last.max(Some(uid));
         }
         Ok(())
     }

@@ -87,15 +87,9 @@ impl Act {
 }
 
 /// Runs the scripts of a plan, one after the other as long as they keep the message. Blocks.
-pub(super) fn decide(
-    plan: &Plan,
-    facts: Facts,
-    folders: &dyn Folders,
-    home: &Home,
-    programs: &Programs,
-    settings: &SieveSettings,
-) -> Decided {
-    let mut decided = run_all(plan, facts, folders, home, programs, settings);
+pub(super) fn decide(plan: &Plan, facts: Facts, world: &Surroundings<'_>, settings: &SieveSettings) -> Decided {
+    let folders = world.folders;
+    let mut decided = run_all(plan, facts, world, settings);
     let names = decided.acts.iter().filter_map(|act| match &act.action {
         Action::FileInto(file) => Some(&file.folder),
         Action::Vacation(vacation) => vacation.copy.as_ref().map(|copy| &copy.folder),
@@ -108,18 +102,8 @@ pub(super) fn decide(
     decided
 }
 
-fn run_all(
-    plan: &Plan,
-    mut facts: Facts,
-    folders: &dyn Folders,
-    home: &Home,
-    programs: &Programs,
-    settings: &SieveSettings,
-) -> Decided {
+fn run_all(plan: &Plan, mut facts: Facts, world: &Surroundings<'_>, settings: &SieveSettings) -> Decided {
     let mut decided = Decided::default();
-    let account = facts.account.clone();
-    let (memory, unread) = (OnceLock::new(), Mutex::default());
-    let world = Surroundings { account: &account, folders, home, programs, memory, unread, now: facts.now };
     let mut kept: Option<Act> = None;
     let own = match &plan.own {
         Own::Script(program) => Some(program),
@@ -132,7 +116,7 @@ fn run_all(
     let spam = spam(&facts.message);
     for program in plan.before.iter().chain(own).chain(plan.after.iter()) {
         let is_own = own.is_some_and(|own| std::ptr::eq(own, program));
-        let outcome = run(&program.script, &facts.situation(spam, &world), settings);
+        let outcome = run(&program.script, &facts.situation(spam, world), settings);
         facts.message = outcome.message.clone();
         decided.unread = decided.unread.or_else(|| world.unread.lock().take());
         match decided.take(program, outcome, &mut kept) {
@@ -227,14 +211,22 @@ fn spam(message: &Message) -> Option<Spam> {
 }
 
 /// The user's mailboxes and scripts, as scripts see them.
-struct Surroundings<'a> {
-    account: &'a Address,
+pub(super) struct Surroundings<'a> {
+    account: Address,
     folders: &'a dyn Folders,
     home: &'a Home,
     programs: &'a Programs,
     memory: OnceLock<Memory>,
     unread: Mutex<Option<Error>>,
     now: Timestamp,
+}
+
+impl<'a> Surroundings<'a> {
+    /// Those of the user of a message, at its time.
+    pub(super) fn new(facts: &Facts, folders: &'a dyn Folders, home: &'a Home, programs: &'a Programs) -> Self {
+        let (account, now) = (facts.account.clone(), facts.now);
+        Self { account, folders, home, programs, memory: OnceLock::new(), unread: Mutex::default(), now }
+    }
 }
 
 impl fmt::Debug for Surroundings<'_> {

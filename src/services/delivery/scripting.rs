@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::perform::Performance;
 use super::programs::{Plan, Programs};
-use super::scripted::{Facts, Folders, decide};
+use super::scripted::{Facts, Folders, Surroundings, decide};
 use super::settings::{DeliverySettings, JunkScripts};
 use super::store::{Delivery, Item};
 use crate::foundations::address::{Address, Domain};
@@ -121,7 +121,8 @@ impl Delivery {
         let settings = scripting.parts.sieve.get();
         let work = move || {
             let home = programs.home(&facts.account)?;
-            Ok::<_, Error>(decide(&plan, facts, &*inside, &home, &programs, &settings))
+            let world = Surroundings::new(&facts, &*inside, &home, &programs);
+            Ok::<_, Error>(decide(&plan, facts, &world, &settings))
         };
         let decided = scripting.runners.in_turn(&item.recipient.account.key(), work).await;
         let mut decided = decided.unwrap_or(Err(Error::Closing)).map_err(Refusal::temporary)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::programs::{Own, Plan, Program, Programs};
-use super::scripted::{Facts, Folders, decide, existing, wanted};
+use super::scripted::{Facts, Folders, Surroundings, decide, existing, wanted};
 use super::settings::DeliverySettings;
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
@@ -96,7 +96,8 @@ impl Trial {
             hostname: self.hostname,
             junk: false,
         };
-        let decided = decide(&plan, facts, &folders, &home, &programs, &sieve.get());
+        let world = Surroundings::new(&facts, &folders, &home, &programs);
+        let decided = decide(&plan, facts, &world, &sieve.get());
         let script = |(name, steps): (String, Vec<crate::services::sieve::Step>)| ExplainedScript {
             name,
             steps: steps.iter().map(ToString::to_string).collect(),

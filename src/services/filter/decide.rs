@@ -57,11 +57,11 @@ pub fn outgoing(helpers: Helpers, strip: Vec<std::ops::Range<usize>>) -> Verdict
 
 /// For mail from elsewhere.
 pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
-    let Evidence { mut helpers, weighed, authentication, addressees, header, findings, strip, wait } = evidence;
+    let Evidence { mut helpers, mut weighed, authentication, addressees, header, findings, strip, wait } = evidence;
     let score = weighed.assessment.score;
     let mut verdict = Verdict { judged: true, ..Verdict::accept() };
     verdict.score = score;
-    verdict.signals = weighed.assessment.signals;
+    verdict.signals = std::mem::take(&mut weighed.assessment.signals);
     verdict.signals.append(&mut helpers.signals);
     verdict.headers = header.into_bytes();
     verdict.findings = findings;
@@ -79,7 +79,7 @@ pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
     } else if owner_wish == Policy::Reject {
         let text = "The domain in the From field does not allow this message (DMARC)";
         Decision::Refuse(Refusal::new(Kind::NoPermission, text).smtp(550, "5.7.1"))
-    } else if everybody_refuses(settings, addressees, score, &weighed.own) {
+    } else if everybody_refuses(settings, addressees, &weighed) {
         Decision::Refuse(Refusal::new(Kind::Invalid, "The message looks like unwanted mail").smtp(550, "5.7.1"))
     } else if let Some(wait) = wait {
         verdict.signals.push(wait.signal());
@@ -101,8 +101,7 @@ pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
     let written: HashSet<&str> = addressees.iter().map(|addressee| addressee.written.as_str()).collect();
     let mut decided: HashSet<&str> = HashSet::new();
     for addressee in addressees {
-        let own = weighed.own.iter().find(|(who, _)| *who == addressee.written).map_or(score, |(_, s)| *s);
-        let folder = folder(&settings.thresholds(&addressee.names()), own, owner_wish);
+        let folder = folder(&settings.thresholds(&addressee.names()), weighed.score_for(addressee), owner_wish);
         for key in addressee.names() {
             let speaks = key == addressee.written || !written.contains(key);
             if speaks && decided.insert(key) && folder != general {
@@ -146,12 +145,12 @@ fn refused(refusal: Refusal) -> Decision {
 }
 
 /// A message is refused only when no recipient would accept it.
-fn everybody_refuses(settings: &FilterSettings, addressees: &[Addressee], score: f64, own: &[(String, f64)]) -> bool {
-    let would = |addressee: &Addressee| {
-        let score = own.iter().find(|(who, _)| *who == addressee.written).map_or(score, |(_, s)| *s);
-        score >= settings.thresholds(&addressee.names()).refuse
-    };
-    if addressees.is_empty() { score >= settings.refuse } else { addressees.iter().all(would) }
+fn everybody_refuses(settings: &FilterSettings, addressees: &[Addressee], weighed: &Weighed) -> bool {
+    let would = |addressee: &Addressee| weighed.score_for(addressee) >= settings.thresholds(&addressee.names()).refuse;
+    match addressees {
+        [] => weighed.assessment.score >= settings.refuse,
+        some => some.iter().all(would),
+    }
 }
 
 /// What the owner of the author's domain wants done, unless somebody we trust vouches for the message.

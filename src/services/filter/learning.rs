@@ -45,16 +45,6 @@ impl Filter {
         Ok(learned)
     }
 
-    /// Undoes what was learned from a message.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn forget(&self, owner: &Owner, message: &[u8]) -> Result<Learned, Error> {
-        let Some(store) = &self.store else { return Ok(Learned::Before) };
-        let results = store.forget(owner, &[lesson(message, &self.settings.get())]).await?;
-        Ok(results.first().copied().unwrap_or(Learned::Before))
-    }
-
     /// A person has judged a message, but must not teach everybody: if everybody's table has learned the opposite
     /// from the message, that is undone.
     ///

@@ -103,6 +103,14 @@ pub(super) struct Weighed {
     pub own: Vec<(String, f64)>,
 }
 
+impl Weighed {
+    /// The score for a recipient.
+    pub(super) fn score_for(&self, addressee: &Addressee) -> f64 {
+        let own = self.own.iter().find(|(who, _)| *who == addressee.written);
+        own.map_or(self.assessment.score, |(_, score)| *score)
+    }
+}
+
 impl Filter {
     /// A filter that uses the message alone: no network and nothing learned.
     pub fn new(settings: Live<FilterSettings>, clock: SharedClock) -> Self {

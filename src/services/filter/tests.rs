@@ -221,9 +221,8 @@ async fn what_was_learned_counts_and_can_be_taken_back() {
     assert!(has(&verdict, "BAYES_99"), "{:?}", verdict.signals);
     let verdict = filter.judge(&Case::new(&wanted(99)).mail()).await;
     assert!(has(&verdict, "BAYES_00"), "{:?}", verdict.signals);
-    for n in 0..20 {
-        filter.forget(&site, unwanted(n).as_bytes()).await.unwrap();
-    }
+    let lessons: Vec<_> = (0..20).map(|n| lesson(unwanted(n).as_bytes(), &FilterSettings::default())).collect();
+    assert_eq!(filter.store().unwrap().forget(&site, &lessons).await.unwrap(), [Learned::Again; 20]);
     let verdict = filter.judge(&Case::new(&unwanted(99)).mail()).await;
     assert!(!has(&verdict, "BAYES_99"), "{:?}", verdict.signals);
 }

@@ -84,6 +84,8 @@ pub(super) enum Failed {
     Refused(&'static str),
     /// What was shown is right, but not enough or not for this. The client is told, and it is no guess to be counted.
     Told(&'static str, Refusal),
+    /// Others have failed too often. It is told, and the password was not looked at.
+    TooMany(Refusal),
     /// The stored hash cannot be checked.
     Unusable(Unusable),
     /// Ours.
@@ -191,8 +193,12 @@ impl Inner {
             }
             Failed::Told(reason, refusal) => {
                 self.refused(attempt, &name, reason);
+                return Err(refusal);
+            }
+            Failed::TooMany(refusal) => {
+                self.refused(attempt, &name, TOO_MANY);
                 // It was looked for although the account is closed.
-                if is_device && reason == TOO_MANY {
+                if is_device {
                     self.hold_back(attempt, &name).await;
                 }
                 return Err(refusal);
@@ -353,7 +359,7 @@ impl Inner {
         let work = move || even::check(&stored, &given, behind, cost).map_err(Failed::Unusable);
         // Many may have been sent at once: what failed of them meanwhile counts for those that wait.
         let shortcut = || match self.guard.may_log_in(&attempt.peer, &subject) {
-            Err(refusal) => Some(Err(Failed::Told(TOO_MANY, refusal))),
+            Err(refusal) => Some(Err(Failed::TooMany(refusal))),
             Ok(()) => known().map(|verdict| Ok(Checked { is_right: verdict == Verdict::Right, rounds: 0 })),
         };
         let checked = self.workshop.run(settings.waiting, settings.patience.duration(), shortcut, work).await;

@@ -184,6 +184,13 @@ pub struct Contact {
     pub policy: &'static str,
 }
 
+impl Contact {
+    /// Another process of ours.
+    pub(super) fn local(host: &str, address: Option<SocketAddr>) -> Self {
+        Self { host: host.to_owned(), address, tls: None, verified: Verified::No, policy: "local" }
+    }
+}
+
 /// Whether a certificate has proven the host's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verified {

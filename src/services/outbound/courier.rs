@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, Contact, Outcome, Verified};
-use super::demand::{Demand, RequireTls, demand};
-use super::hosts::{Host, are_ours, host_addresses, hosts, loops};
+use super::demand::{Candidate, Demand, RequireTls, demand};
+use super::hosts::{Addresses, Host, are_ours, host_addresses, hosts, loops};
 use super::mta_sts::Policy;
 use super::observed::{Far, Observer};
 use super::opening::{Finding, Session, Target, Unopened, open};
@@ -17,7 +17,6 @@ use super::route::{OutboundParts, Way, way};
 use super::transaction::Others;
 use super::{Group, Haste, Outbound, OutboundSettings, Scope, Stage, Trouble};
 use crate::foundations::clock::Timestamp;
-use crate::foundations::dns::Security;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::storage::spool::Destination;
 
@@ -210,7 +209,7 @@ impl Courier {
                 return Ok(());
             }
             let found = host_addresses(&*parts.resolver, &host, settings.families, group.id).await;
-            let (addresses, security, canonical) = match found {
+            let addresses = match found {
                 Ok(found) => found,
                 Err(trouble) => {
                     slate.note(trouble, None);
@@ -218,17 +217,17 @@ impl Courier {
                 }
             };
             // RFC 5321 §5.1: a host that is this server itself is no nearer to the goal, nor are those after it.
-            if approach.finding == Finding::ByDns && are_ours(&*parts.resolver, &parts.hostname, &addresses).await {
+            if approach.finding == Finding::ByDns && are_ours(&*parts.resolver, &parts.hostname, &addresses.all).await {
                 return Err(loops(&host.name));
             }
-            let demand = match approach.demand((&host, security, canonical.as_deref()), require).await {
+            let demand = match approach.demand(&host, &addresses, require).await {
                 Ok(demand) => demand,
                 Err(trouble) => {
                     slate.note(trouble, None);
                     continue;
                 }
             };
-            for address in addresses {
+            for address in addresses.all {
                 if slate.is_done() || addresses_left == 0 || sessions_left == 0 {
                     return Ok(());
                 }
@@ -360,12 +359,13 @@ impl<'a> Approach<'a> {
     }
 
     /// What a host must show; see [`demand`].
-    async fn demand(&self, host: (&Host, Security, Option<&str>), require: RequireTls) -> Result<Demand, Trouble> {
-        let ways = (self.destination, &self.way);
-        let demanded = demand(self.parts, self.settings, ways, host, self.sts, require).await;
+    async fn demand(&self, host: &Host, addresses: &Addresses, require: RequireTls) -> Result<Demand, Trouble> {
+        let Self { parts, settings, destination, way, sts, .. } = self;
+        let candidate = Candidate { destination, way, host, addresses, sts: *sts, require };
+        let demanded = demand(parts, settings, &candidate).await;
         demanded.map_err(|Unopened { trouble, tls }| {
             if let (Some(observer), Some(failure)) = (&self.observer, tls) {
-                observer.excluded(failure, Far { host: &host.0.name, address: None });
+                observer.excluded(failure, Far { host: &host.name, address: None });
             }
             trouble
         })

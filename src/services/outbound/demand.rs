@@ -2,7 +2,7 @@
 
 use mail_auth::report::tlsrpt::ResultType;
 
-use super::hosts::Host;
+use super::hosts::{Addresses, Host};
 use super::mta_sts::{Mode, Policy};
 use super::opening::Unopened;
 use super::route::{OutboundParts, Way};
@@ -30,20 +30,29 @@ pub(super) enum RequireTls {
     Yes,
 }
 
-/// For one host of a destination, whose addresses are genuine or not as `addresses` says. DANE goes before MTA-STS (RFC
-/// 8461 §2). Fails when the host must not be used.
+/// A host of a destination, and what is known that decides what it must show.
+pub(super) struct Candidate<'a> {
+    pub(super) destination: &'a Destination,
+    pub(super) way: &'a Way,
+    pub(super) host: &'a Host,
+    pub(super) addresses: &'a Addresses,
+    /// The policy of the destination.
+    pub(super) sts: Option<&'a Policy>,
+    pub(super) require: RequireTls,
+}
+
+/// What is demanded of a host. DANE goes before MTA-STS (RFC 8461 §2). Fails when the host must not be used.
 pub(super) async fn demand(
     parts: &OutboundParts,
     settings: &OutboundSettings,
-    (destination, way): (&Destination, &Way),
-    (host, addresses, canonical): (&Host, Security, Option<&str>),
-    sts: Option<&Policy>,
-    require: RequireTls,
+    candidate: &Candidate<'_>,
 ) -> Result<Demand, Unopened> {
+    let &Candidate { destination, way, host, addresses, sts, require } = candidate;
+    let canonical = addresses.canonical.as_deref();
     let sts = sts.filter(|policy| policy.mode == Mode::Enforce);
     let mut demand = configured(way, host, require);
     let is_name = host.name.parse::<Domain>().is_ok_and(|name| name.literal().is_none());
-    if settings.dane && is_name && host.vouched == Security::Secure && addresses == Security::Secure {
+    if settings.dane && is_name && host.vouched == Security::Secure && addresses.security == Security::Secure {
         match vouching(parts, way, host, canonical).await? {
             Some(records) if !records.is_empty() => {
                 let mut names = vec![host.name.clone()];

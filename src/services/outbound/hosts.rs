@@ -76,14 +76,24 @@ fn exchangers(mut records: Vec<Mx>, domain: &Domain, own: &Domain, id: QueueId) 
     Ok(records.into_iter().map(|mx| mx.exchange).collect())
 }
 
-/// The addresses of a host: families in turn, IPv6 first, shuffled within each; whether they are genuine; and the name that
-/// has them, where the host's own is an alias of it.
+/// The addresses of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Addresses {
+    /// Families in turn, IPv6 first, shuffled within each.
+    pub(super) all: Vec<IpAddr>,
+    /// Whether they are genuine.
+    pub(super) security: Security,
+    /// The name that has them, where the host's own is an alias of it.
+    pub(super) canonical: Option<String>,
+}
+
+/// Looks up the addresses of a host.
 pub(super) async fn host_addresses(
     resolver: &dyn Resolver,
     host: &Host,
     families: Families,
     id: QueueId,
-) -> Result<(Vec<IpAddr>, Security, Option<String>), Trouble> {
+) -> Result<Addresses, Trouble> {
     let literal = host.name.parse::<Domain>().ok().and_then(|domain| domain.literal());
     let (mut all, security, canonical) = match literal {
         Some(address) => (vec![address], Security::Secure, None),
@@ -113,7 +123,7 @@ pub(super) async fn host_addresses(
     loop {
         let (six, four) = (v6.next(), v4.next());
         if six.is_none() && four.is_none() {
-            return Ok((ordered, security, canonical));
+            return Ok(Addresses { all: ordered, security, canonical });
         }
         ordered.extend(six);
         ordered.extend(four);
@@ -198,14 +208,14 @@ mod tests {
         resolver.add("h.test A 192.0.2.1\nh.test A 192.0.2.2\nh.test AAAA 2001:db8::1").unwrap();
         let host = Host { name: "h.test".to_owned(), vouched: Security::Insecure, is_set: false };
         let id = QueueId::generate(Timestamp::EPOCH);
-        let (all, security, _) = host_addresses(&resolver, &host, Families::Both, id).await.unwrap();
+        let Addresses { all, security, .. } = host_addresses(&resolver, &host, Families::Both, id).await.unwrap();
         assert_eq!(security, Security::Insecure);
         assert_eq!(all.iter().map(IpAddr::is_ipv6).collect::<Vec<_>>(), [true, false, false]);
-        let (only, ..) = host_addresses(&resolver, &host, Families::Ipv6, id).await.unwrap();
+        let only = host_addresses(&resolver, &host, Families::Ipv6, id).await.unwrap().all;
         assert_eq!(only.len(), 1);
         let literal = Host { name: "[ipv6:::1]".to_owned(), vouched: Security::Secure, is_set: false };
         assert_eq!(
-            host_addresses(&resolver, &literal, Families::Both, id).await.unwrap().0,
+            host_addresses(&resolver, &literal, Families::Both, id).await.unwrap().all,
             [IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1])]
         );
     }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::attempt::{Attempt, Contact, Outcome, Verified};
+use super::attempt::{Attempt, Contact, Outcome};
 use super::connector::Dial;
 use super::dialogue::Dialogue;
-use super::opening::{Mode, Session, hello};
+use super::opening::{Mode, Session, greeting, hello};
 use super::transaction::Others;
 use super::{Group, Io, OutboundSettings, Scope, Timeouts, Trouble};
 use crate::foundations::address::Domain;
@@ -113,21 +113,9 @@ impl OverLmtp {
             Err(_) => return Err(away("no answer in time")),
         };
         let mut dialogue = Dialogue::new(stream);
-        let greeting = dialogue.reply(times.greeting.duration()).await.map_err(|b| b.trouble("the greeting"))?;
-        if !greeting.is_success() {
-            return Err(Trouble::of_host(&greeting));
-        }
+        greeting(&mut dialogue, times).await?;
         let extensions = hello(&mut dialogue, &self.0.hostname, Mode::Lmtp, times.hello.duration()).await?;
-        let contact = Contact { host: "lmtp".to_owned(), address, tls: None, verified: Verified::No, policy: "local" };
-        Ok(Session {
-            dialogue,
-            extensions,
-            contact: Arc::new(contact),
-            mode: Mode::Lmtp,
-            transactions: 0,
-            fell_back: None,
-            filter: None,
-        })
+        Ok(Session::local(dialogue, extensions, Mode::Lmtp, Contact::local("lmtp", address)))
     }
 
     async fn connect(&self) -> io::Result<(Box<dyn Io>, Option<SocketAddr>)> {

@@ -35,6 +35,12 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// With another process of ours.
+    pub(super) fn local(dialogue: Dialogue, extensions: Extensions, mode: Mode, contact: Contact) -> Self {
+        let contact = Arc::new(contact);
+        Self { dialogue, extensions, contact, mode, transactions: 0, fell_back: None, filter: None }
+    }
+
     /// After how many transactions it ends: as the host has announced it, or as the settings say.
     pub(super) fn most_transactions(&self, settings: &OutboundSettings) -> u32 {
         self.extensions.limits.mails.unwrap_or(u32::MAX).min(settings.messages_per_connection.max(1))
@@ -247,7 +253,8 @@ async fn begin(mut dialogue: Dialogue, own: &Domain, times: &Timeouts) -> Result
     }
 }
 
-async fn greeting(dialogue: &mut Dialogue, times: &Timeouts) -> Result<(), Trouble> {
+/// The host's greeting.
+pub(super) async fn greeting(dialogue: &mut Dialogue, times: &Timeouts) -> Result<(), Trouble> {
     let reply = dialogue.reply(times.greeting.duration()).await.map_err(|broken| broken.trouble("the greeting"))?;
     if reply.is_success() { Ok(()) } else { Err(Trouble::of_host(&reply)) }
 }

@@ -1,7 +1,6 @@
 //! Handing what users write in the webmail to the process that has the queue, over its submission socket (RFC 6409).
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::net::UnixStream;
 
-use super::attempt::{Carried, Contact, Group, Outcome, Verified};
+use super::attempt::{Carried, Contact, Group, Outcome};
 use super::dialogue::Dialogue;
 use super::local::refusal;
 use super::opening::{Mode, Session, hello};
@@ -57,17 +56,7 @@ impl OverSubmission {
             // A mistake in the configuration, for the administrator to correct: smtp.vouching.
             return Err(away(&format!("it does not trust this process: {}", Trouble::of(&reply).reply)));
         }
-        let host = "submission".to_owned();
-        let contact = Contact { host, address: None, tls: None, verified: Verified::No, policy: "local" };
-        Ok(Session {
-            dialogue,
-            extensions,
-            contact: Arc::new(contact),
-            mode: Mode::Smtp,
-            transactions: 0,
-            fell_back: None,
-            filter: None,
-        })
+        Ok(Session::local(dialogue, extensions, Mode::Smtp, Contact::local("submission", None)))
     }
 }
 

@@ -94,7 +94,7 @@ impl Session {
         };
         let needs = Needs::of(group.envelope, &chosen, &message);
         let (content, manner) =
-            match prepare(&needs, group.envelope, message, (&self.extensions, self.filter.clone())).await {
+            match prepare(&needs, group.envelope, message, &self.extensions, self.filter.clone()).await {
                 Ok(prepared) => prepared,
                 Err(trouble) => {
                     settled.refuse(&places, &trouble);
@@ -135,7 +135,7 @@ impl Session {
                 if keep == Others::None {
                     group.message.let_go();
                 }
-                self.end((&accepted, form), times, settled).await
+                self.end(&accepted, form, times, settled).await
             }
             Sent::Answered(early) => {
                 let trouble = no(&early);
@@ -275,7 +275,8 @@ impl Session {
     /// The reply to the end of the message, or one for each recipient (RFC 2033 §4.2).
     async fn end(
         &mut self,
-        (accepted, form): (&[usize], Form),
+        accepted: &[usize],
+        form: Form,
         times: &Timeouts,
         settled: &mut Settled,
     ) -> Result<(), Trouble> {
@@ -328,7 +329,8 @@ async fn prepare(
     needs: &Needs,
     envelope: &Envelope,
     message: Message,
-    (offered, filter): (&Extensions, Option<Arc<Filter>>),
+    offered: &Extensions,
+    filter: Option<Arc<Filter>>,
 ) -> Result<(Content, Manner), Trouble> {
     let mut manner = needs.manner(envelope, offered)?;
     let content = Content::of(message, &mut manner, offered, filter).await?;

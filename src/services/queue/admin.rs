@@ -27,26 +27,6 @@ impl Queue {
         Ok(self.0.parts.spool.entry(id).await?)
     }
 
-    /// Makes waiting recipients due now, whatever their destinations' rests. How many that were.
-    pub async fn retry(&self, selection: &Selection) -> Result<u64, Error> {
-        self.change(&Change::Retry(selection.clone())).await
-    }
-
-    /// Keeps waiting recipients until they are released. How many that were.
-    pub async fn hold(&self, selection: &Selection) -> Result<u64, Error> {
-        self.change(&Change::Hold(selection.clone())).await
-    }
-
-    /// Lets held recipients go. How many that were.
-    pub async fn release(&self, selection: &Selection) -> Result<u64, Error> {
-        self.change(&Change::Release(selection.clone())).await
-    }
-
-    /// Deletes an entry without telling anybody. An attempt under way is finished. Fails when there is no such entry.
-    pub async fn delete(&self, id: QueueId) -> Result<(), Error> {
-        self.change(&Change::Delete(id)).await.map(|_| ())
-    }
-
     /// Makes a change by hand. Returns how many recipients it concerned.
     pub async fn change(&self, change: &Change) -> Result<u64, Error> {
         if matches!(change, Change::Retry(_)) {

@@ -223,31 +223,31 @@ fn printable(text: &str) -> String {
 
 /// What programs read.
 fn status(notification: &Notification<'_>) -> String {
-    let mut status = String::new();
-    let mut line = |name: &str, value: &str| {
-        // Fields of the report are structured: only their ends of line must be kept out.
-        let _ = write!(status, "{name}: {}\r\n", ascii(&printable(value)));
-    };
+    let mut status = message_status(notification);
+    for (recipient, report) in reports(notification.pending) {
+        status.push_str("\r\n");
+        status.push_str(&recipient_status(recipient, report));
+    }
+    status
+}
+
+/// RFC 3464 §2.2
+fn message_status(notification: &Notification<'_>) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, value: &str| status_field(&mut out, name, value);
     let entry = &notification.pending.entry;
-    // RFC 3464 §2.2
     line("Reporting-MTA", &format!("dns; {}", notification.from));
     if let Some(id) = &entry.envelope.dsn.envelope_id {
         line("Original-Envelope-Id", id);
     }
     line("Arrival-Date", &date(entry.received_at));
-    let mut out = std::mem::take(&mut status);
-    for (recipient, report) in reports(notification.pending) {
-        out.push_str("\r\n");
-        recipient_status(&mut out, recipient, report);
-    }
     out
 }
 
 /// RFC 3464 §2.3
-fn recipient_status(out: &mut String, recipient: &Queued, report: &Report) {
-    let mut line = |name: &str, value: &str| {
-        let _ = write!(out, "{name}: {}\r\n", ascii(&printable(value)));
-    };
+fn recipient_status(recipient: &Queued, report: &Report) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, value: &str| status_field(&mut out, name, value);
     if let Some(original) = &recipient.recipient.original {
         line("Original-Recipient", &typed(&original.address_type, &original.address));
     }
@@ -266,6 +266,12 @@ fn recipient_status(out: &mut String, recipient: &Queued, report: &Report) {
     if report.action == Action::Delayed {
         line("Will-Retry-Until", &date(recipient.expires_at));
     }
+    out
+}
+
+/// A field of the report. They are structured: only ends of line must be kept out of their values.
+fn status_field(out: &mut String, name: &str, value: &str) {
+    let _ = write!(out, "{name}: {}\r\n", ascii(&printable(value)));
 }
 
 /// An address with its type. RFC 6533 §3: what is not ASCII is written as utf-8-addr-xtext, so that the report is readable

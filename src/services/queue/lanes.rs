@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use long_attempts::Slow;
 pub(super) use long_attempts::{Aside, LongAttempt};
 
-use super::QueueSettings;
 use super::schedule::rest;
+use super::{LaneState, QueueSettings};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
 use crate::storage::spool::{Claimed, Destination};
@@ -71,9 +71,11 @@ struct Lane {
 
 /// A destination that nobody talks to for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Rest {
-    pub(super) until: Timestamp,
-    pub(super) why: String,
+pub struct Rest {
+    /// Until when.
+    pub until: Timestamp,
+    /// Why.
+    pub why: String,
 }
 
 /// What a destination has lately been like.
@@ -175,10 +177,16 @@ impl Lanes {
         self.owed.insert(id);
     }
 
-    /// Every lane with work, for people to see: waiting recipients, workers, and until when it rests.
-    pub(super) fn states(&self) -> impl Iterator<Item = (&Destination, usize, u32, Option<&Rest>)> {
+    /// Every lane with work or rest, for people to see.
+    pub(super) fn states(&self) -> Vec<LaneState> {
         let shown = self.lanes.iter().filter(|(_, lane)| lane.waiting > 0 || lane.workers > 0 || lane.rest.is_some());
-        shown.map(|(destination, lane)| (destination, lane.waiting, lane.workers, lane.rest.as_ref()))
+        let state = |(destination, lane): (&Destination, &Lane)| LaneState {
+            destination: destination.clone(),
+            waiting: lane.waiting,
+            connections: lane.workers,
+            rest: lane.rest.clone(),
+        };
+        shown.map(state).collect()
     }
 
     /// The rest a destination has now.

@@ -40,5 +40,6 @@ mod worker;
 
 pub use by_hand::Change;
 pub use error::Error;
+pub use lanes::Rest;
 pub use room::{LaneState, Queue, QueueParts};
 pub use settings::QueueSettings;

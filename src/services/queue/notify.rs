@@ -87,14 +87,14 @@ impl Queue {
             .with("action", headline(&pending));
         if let Some(notification) = notification {
             event = event.with("notification", notification.to_string()).with("notification_mail", mail.id.to_string());
-            self.tell_notification(notification, &mail, (&to, &mail_id));
+            self.tell_notification(notification, &mail, &to, &mail_id);
         }
         self.0.parts.journal.record(event);
         Ok(())
     }
 
     /// The beginning of the notification's own journey.
-    fn tell_notification(&self, id: QueueId, mail: &Mail, (to, message_id): (&Address, &str)) {
+    fn tell_notification(&self, id: QueueId, mail: &Mail, to: &Address, message_id: &str) {
         let event = Event::new(self.0.parts.clock.now(), EventKind::Queued)
             .session(mail.origin.session)
             .mail(mail.id)

@@ -6,9 +6,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OnceCell, Semaphore};
 
 use super::QueueSettings;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Rest};
 use crate::foundations::address::Domain;
-use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::clock::SharedClock;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::handover::LocalDelivery;
@@ -85,8 +85,8 @@ pub struct LaneState {
     pub waiting: usize,
     /// Connections, idle ones included.
     pub connections: u32,
-    /// Until when it rests, and why.
-    pub rest: Option<(Timestamp, String)>,
+    /// Its rest, if it has one.
+    pub rest: Option<Rest>,
 }
 
 impl std::fmt::Debug for Queue {
@@ -111,14 +111,7 @@ impl Queue {
 
     /// The destinations that have work or rest, for people to see.
     pub fn lanes(&self) -> Vec<LaneState> {
-        let lanes = self.0.lanes.lock();
-        let states = lanes.states().map(|(destination, waiting, connections, rest)| LaneState {
-            destination: destination.clone(),
-            waiting,
-            connections,
-            rest: rest.map(|rest| (rest.until, rest.why.clone())),
-        });
-        states.collect()
+        self.0.lanes.lock().states()
     }
 
     /// Connections to other hosts and to mailboxes at this moment.

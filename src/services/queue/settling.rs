@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Queue;
-use crate::foundations::event::Event;
+use super::outcome::Consequence;
 use crate::foundations::ids::QueueId;
 use crate::storage::spool::{self, Action, Fate, Note, Report, Settler};
 
@@ -44,12 +44,12 @@ impl Written {
 
 impl Queue {
     /// Records the result of an attempt. While the database does not take it, a note of what must not happen again lies
-    /// beside the spool, so that the next process knows if this one ends. `events` are in the order of the fates.
-    pub(super) async fn settle_noting(&self, id: QueueId, fates: &[(i64, Fate)], events: &[Option<Event>]) -> Written {
-        let event = |n: usize| events.get(n).cloned().flatten();
-        let note = |(n, fate)| Note::of(id, fate, self.owner(), event(n));
-        let notes: Vec<Note> = fates.iter().enumerate().filter_map(note).collect();
-        let mut settling = std::pin::pin!(self.settle_surely(id, fates, Sent::Perhaps));
+    /// beside the spool, so that the next process knows if this one ends.
+    pub(super) async fn settle_noting(&self, id: QueueId, consequences: &[(i64, Consequence)]) -> Written {
+        let fates: Vec<(i64, Fate)> = consequences.iter().map(|(key, one)| (*key, one.fate.clone())).collect();
+        let note = |(fate, (_, one)): (_, &(i64, Consequence))| Note::of(id, fate, self.owner(), one.event.clone());
+        let notes: Vec<Note> = fates.iter().zip(consequences).filter_map(note).collect();
+        let mut settling = std::pin::pin!(self.settle_surely(id, &fates, Sent::Perhaps));
         if notes.is_empty() {
             return settling.await;
         }

@@ -9,12 +9,11 @@ use futures_util::FutureExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::Queue;
 use super::lanes::{Aside, EntryState, LongAttempt, Next};
-use super::outcome::{RecipientResult, consequence, plain};
+use super::outcome::{Consequence, RecipientResult, consequence, plain};
 use super::room::{MEMORY_UNIT, Memory};
 use super::settling::{Sent, Written};
-use crate::foundations::event::Event;
+use super::{Queue, QueueSettings};
 use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::services::outbound::{Carried, Contact, Courier, Group, Haste, Scope, Trouble};
@@ -46,6 +45,9 @@ enum Connection {
 
 /// The result for a group, recipient by recipient.
 type Results = Vec<(RecipientResult, Option<Arc<Contact>>)>;
+
+/// What follows from it for each recipient, by its key.
+type Consequences = Vec<(i64, Consequence)>;
 
 /// Works on a group, then on others of its lane as long as the lanes say so.
 pub(super) async fn run(queue: Queue, first: Claimed) {
@@ -152,7 +154,7 @@ impl Queue {
             return self.give_back(group.entry.id, &others).await;
         }
         self.give_back(group.entry.id, &others).await;
-        let (fates, events) = match self.0.parts.spool.whole_message(&group.entry).await {
+        let consequences = match self.0.parts.spool.whole_message(&group.entry).await {
             Ok(message) => {
                 let message = Carried::new(message, permit);
                 let results = self.attempt(courier, &wanted, &message).await;
@@ -162,7 +164,7 @@ impl Queue {
             }
             Err(error) => self.unreadable(&error, &wanted),
         };
-        self.conclude(group, &fates, events).await;
+        self.conclude(group, consequences).await;
     }
 
     /// The recipients of a group that may be tried now, perhaps none, and the keys of those that are to be given back.
@@ -207,18 +209,19 @@ impl Queue {
             return;
         }
         let why = "A fault of this program has ended the attempt; its log says more";
-        let (fates, events) = self.failed_here(group, why);
-        self.conclude(group, &fates, events).await;
+        self.conclude(group, self.failed_here(group, why)).await;
     }
 
     /// Records the result for a group, and lets go of it.
-    async fn conclude(&self, group: &Claimed, fates: &[(i64, Fate)], events: Vec<Option<Event>>) {
+    async fn conclude(&self, group: &Claimed, consequences: Consequences) {
         let id = group.entry.id;
-        let written = self.settle_noting(id, fates, &events).await;
+        let owes = consequences.iter().any(|(_, one)| owes_report(&one.fate));
+        let written = self.settle_noting(id, &consequences).await;
         if written == Written::Yes {
-            events.into_iter().flatten().for_each(|event| self.0.parts.journal.record(event));
+            let events = consequences.into_iter().filter_map(|(_, one)| one.event);
+            events.for_each(|event| self.0.parts.journal.record(event));
         }
-        if fates.iter().any(|(_, fate)| owes_report(fate)) {
+        if owes {
             self.0.lanes.lock().owe_report(id);
         }
         self.let_go(group, written).await;
@@ -332,21 +335,12 @@ impl Queue {
         }
     }
 
-    fn consequences(
-        &self,
-        settings: &super::QueueSettings,
-        group: &Claimed,
-        results: Results,
-    ) -> (Vec<(i64, Fate)>, Vec<Option<Event>>) {
+    fn consequences(&self, settings: &QueueSettings, group: &Claimed, results: Results) -> Consequences {
         let now = self.0.parts.clock.now();
-        let mut fates = Vec::with_capacity(results.len());
-        let mut events = Vec::with_capacity(results.len());
-        for (recipient, (result, contact)) in group.recipients.iter().zip(results) {
-            let came = consequence(settings, &group.entry, recipient, result, contact.as_deref(), now);
-            fates.push((recipient.key, came.fate));
-            events.push(came.event);
-        }
-        (fates, events)
+        let each = group.recipients.iter().zip(results).map(|(recipient, (result, contact))| {
+            (recipient.key, consequence(settings, &group.entry, recipient, result, contact.as_deref(), now))
+        });
+        each.collect()
     }
 
     /// Lets the lane know whether its destination can be talked to.
@@ -361,7 +355,7 @@ impl Queue {
     }
 
     /// What is done with a group whose body cannot be read.
-    fn unreadable(&self, error: &spool::Error, group: &Claimed) -> (Vec<(i64, Fate)>, Vec<Option<Event>>) {
+    fn unreadable(&self, error: &spool::Error, group: &Claimed) -> Consequences {
         log::error!(queue:% = group.entry.id, cause:% = error; "The body of a queued message cannot be read");
         let fate = match error {
             // A disk may recover. If it does not, the message is given up in the end, and the sender is told.
@@ -372,11 +366,12 @@ impl Queue {
             spool::Error::BodyMissing(_) => Fate::Hold { reason: "the file with its body is missing".to_owned() },
             _ => Fate::Untried { due_at: self.0.parts.clock.now() + UNREADABLE },
         };
-        (group.recipients.iter().map(|recipient| (recipient.key, fate.clone())).collect(), Vec::new())
+        let each = group.recipients.iter();
+        each.map(|recipient| (recipient.key, Consequence { fate: fate.clone(), event: None })).collect()
     }
 
     /// An attempt that failed because of this server alone. It counts like any other, so that there is an end to them.
-    fn failed_here(&self, group: &Claimed, why: &str) -> (Vec<(i64, Fate)>, Vec<Option<Event>>) {
+    fn failed_here(&self, group: &Claimed, why: &str) -> Consequences {
         // RFC 3463 §3.4: X.3.0, mail system status.
         let trouble = Trouble::ours(EnhancedStatus::new(4, 3, 0), why, Scope::Message);
         let results = group.recipients.iter().map(|_| (RecipientResult::Trouble(trouble.clone()), None)).collect();

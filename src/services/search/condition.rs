@@ -80,14 +80,6 @@ pub(super) struct Facts<'a> {
     pub body: Option<&'a [u8]>,
 }
 
-impl<'a> Facts<'a> {
-    /// What the view knows.
-    pub fn of_row(sequence: SequenceNumber, row: &'a Row, view: &View) -> Self {
-        let recent = view.recent() > 0 && view.is_recent(row.uid);
-        Self { sequence, row, recent, saved: None, summary: None, body: None }
-    }
-}
-
 impl Condition {
     /// Prepares a search of this view at this time.
     ///
@@ -266,10 +258,7 @@ fn summary_field(name: &str) -> Option<Field> {
 
 impl Test {
     /// `texts` gives the decoded texts of the message, computed once.
-    fn holds<'t>(&self, facts: &Facts<'_>, texts: &impl Fn() -> Option<Texts>) -> Option<bool>
-    where
-        Self: 't,
-    {
+    fn holds(&self, facts: &Facts<'_>, texts: &impl Fn() -> Option<Texts>) -> Option<bool> {
         let row = facts.row;
         match self {
             Self::Always(always) => Some(*always),
@@ -311,9 +300,9 @@ fn not(holds: Option<bool>) -> Option<bool> {
 }
 
 /// False as soon as one is false, unknown as long as one is unknown.
-fn all(mut tests: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+fn all(tests: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     let mut known = true;
-    for holds in tests.by_ref() {
+    for holds in tests {
         match holds {
             Some(false) => return Some(false),
             Some(true) => {}

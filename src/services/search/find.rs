@@ -46,15 +46,21 @@ pub struct Found {
     pub unreadable: Unreadable,
 }
 
-/// A message about which the row alone decides nothing.
+/// A message that is looked at, with what is known of it without reading anything.
 #[derive(Debug, Clone, Copy)]
 struct Open {
     sequence: SequenceNumber,
     row: Row,
+    recent: bool,
     saved: Option<Timestamp>,
 }
 
 impl Open {
+    fn facts<'a>(&'a self, summary: Option<&'a Summary>, body: Option<&'a [u8]>) -> Facts<'a> {
+        let Self { sequence, row, recent, saved } = self;
+        Facts { sequence: *sequence, row, recent: *recent, saved: *saved, summary, body }
+    }
+
     const fn hit(&self) -> Hit {
         Hit { sequence: self.sequence, uid: self.row.uid, mod_seq: self.row.mod_seq }
     }
@@ -83,9 +89,8 @@ pub(super) async fn find_among(
             turn.share().await;
         }
         let saved = if condition.asks_saved() { view.saved_at(row.uid) } else { None };
-        let facts = Facts { saved, ..Facts::of_row(sequence, &row, view) };
-        let message = Open { sequence, row, saved };
-        match condition.holds(&facts) {
+        let message = Open { sequence, row, recent: view.is_recent(row.uid), saved };
+        match condition.holds(&message.facts(None, None)) {
             Some(true) => found.hits.push(message.hit()),
             Some(false) => {}
             None => open.push(message),
@@ -119,22 +124,14 @@ async fn by_summary(
         for open in batch {
             // A message that no longer exists matches nothing.
             if let Some(stored) = found.unreadable.pass(stream.next().await)? {
-                known.push((*open, view.is_recent(open.row.uid), stored));
+                known.push((*open, stored));
             }
         }
         let condition = Arc::clone(condition);
         let decided = blocking(move || {
-            let decide = |(open, recent, stored): (Open, bool, bytes::Bytes)| {
+            let decide = |(open, stored): (Open, bytes::Bytes)| {
                 let summary = Summary::read(&stored);
-                let facts = Facts {
-                    sequence: open.sequence,
-                    row: &open.row,
-                    recent,
-                    saved: open.saved,
-                    summary: summary.as_ref(),
-                    body: None,
-                };
-                (open, condition.holds(&facts))
+                (open, condition.holds(&open.facts(summary.as_ref(), None)))
             };
             known.into_iter().map(decide).collect::<Vec<_>>()
         });
@@ -179,7 +176,7 @@ async fn by_body(
         };
         if let Some(body) = found.unreadable.pass(next)? {
             octets += body.len();
-            batch.push(Read { open: *open, recent: view.is_recent(open.row.uid), summary: stored, body });
+            batch.push(Read { open: *open, summary: stored, body });
         }
         if batch.len() >= most.max(1) || octets >= BATCH_OCTETS {
             octets = 0;
@@ -193,7 +190,6 @@ async fn by_body(
 /// A message whose file has been read.
 struct Read {
     open: Open,
-    recent: bool,
     summary: Option<bytes::Bytes>,
     body: bytes::Bytes,
 }
@@ -201,15 +197,7 @@ struct Read {
 impl Read {
     fn satisfies(&self, condition: &Condition) -> bool {
         let summary = self.summary.as_ref().and_then(|stored| Summary::read(stored));
-        let facts = Facts {
-            sequence: self.open.sequence,
-            row: &self.open.row,
-            recent: self.recent,
-            saved: self.open.saved,
-            summary: summary.as_ref(),
-            body: Some(&self.body),
-        };
-        condition.holds(&facts) == Some(true)
+        condition.holds(&self.open.facts(summary.as_ref(), Some(&self.body))) == Some(true)
     }
 }
 

@@ -184,6 +184,11 @@ impl View {
         self.record(sequence.index()).map(Record::row)
     }
 
+    /// The message with a UID.
+    pub fn row_of(&self, uid: Uid) -> Option<Row> {
+        self.row(self.sequence(uid)?)
+    }
+
     /// The number of the message with a UID.
     pub fn sequence(&self, uid: Uid) -> Option<SequenceNumber> {
         let index = self.index(uid);

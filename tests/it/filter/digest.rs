@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use postrider::services::queue::Change;
+
 use crate::harness::{Host, Imap, until};
 
 const RULES: &str = "body LOCAL_BAD /buy this now/\nscore LOCAL_BAD 9\ndescribe LOCAL_BAD It wants you to buy\n";
@@ -95,7 +97,7 @@ async fn what_the_queue_holds_is_named_by_its_number() {
     assert_eq!(held.len(), 2, "{held:?}");
     // Messages that an administrator has deleted meanwhile are not reported.
     let gone = held.iter().find(|listing| listing.recipients.len() == 1).unwrap().entry.id;
-    queue.delete(gone).await.unwrap();
+    queue.change(&Change::Delete(gone)).await.unwrap();
     let kept = held.iter().find(|listing| listing.entry.id != gone).unwrap().entry.id;
     host.clock().advance(DAY);
     for user in [ANN, "bob@example.test"] {
@@ -111,7 +113,7 @@ async fn what_the_queue_holds_is_named_by_its_number() {
         assert!(!letter.contains("offer number 2"), "{letter}");
     }
     // Deleted before the host is stopped, which requires an empty queue.
-    queue.delete(kept).await.unwrap();
+    queue.change(&Change::Delete(kept)).await.unwrap();
     host.stop().await;
 }
 
@@ -125,14 +127,14 @@ async fn what_is_gone_takes_nobodys_place() {
     let queue = host.parts().queue.as_ref().unwrap();
     let held = async || host.parts().spool.list(&postrider::storage::spool::Selection::Held, None, 10).await.unwrap();
     for listing in held().await {
-        queue.delete(listing.entry.id).await.unwrap();
+        queue.change(&Change::Delete(listing.entry.id)).await.unwrap();
     }
     host.clock().advance(Duration::from_secs(1));
     deliver(&host, 3, &[ANN]).await;
     let letter = letter(&host, ANN, 1).await;
     assert!(letter.contains("Subject: 1 message was put") && letter.contains("offer number 3"), "{letter}");
     for listing in held().await {
-        queue.delete(listing.entry.id).await.unwrap();
+        queue.change(&Change::Delete(listing.entry.id)).await.unwrap();
     }
     host.stop().await;
 }

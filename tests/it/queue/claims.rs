@@ -8,8 +8,7 @@ use postrider::foundations::event::EventKind;
 use postrider::foundations::ids::QueueId;
 use postrider::foundations::mail::Recipient;
 use postrider::services::handover::{Bound, Postponed};
-use postrider::services::queue::Error;
-use postrider::services::queue::QueueSettings;
+use postrider::services::queue::{Change, Error, QueueSettings};
 use postrider::storage::database::Database;
 use postrider::storage::directory::Owner;
 use postrider::storage::spool::{NewEntry, NewRecipient, RecipientState, Selection};
@@ -80,7 +79,7 @@ async fn a_row_that_makes_no_sense_keeps_nobody_waiting(database: Database) {
     assert!(row.text(0).unwrap().ends_with("cannot be understood: recipient"), "{}", row.text(0).unwrap());
     assert!(world.queue.show(bad).await.unwrap_err().to_string().contains("cannot be understood"));
     world.queue.list(&Selection::All, None, 10).await.unwrap();
-    world.queue.delete(bad).await.unwrap();
+    world.queue.change(&Change::Delete(bad)).await.unwrap();
     world.until_empty().await;
     world.restart().await;
 }
@@ -123,7 +122,7 @@ async fn a_note_that_cannot_be_read_keeps_nobody_waiting(database: Database) {
     assert!(told[0].details.contains_key("unreadable_note") && told[0].subject.as_deref() == Some("a@x.test"));
     // It is held for good, and once: a process that has looked lets it go.
     let world = world.restart().await;
-    world.queue.release(&Selection::Entry(id)).await.unwrap();
+    world.queue.change(&Change::Release(Selection::Entry(id))).await.unwrap();
     world.queue.start();
     world.until_empty().await;
     assert_eq!(x.taken().len(), 2);
@@ -205,8 +204,8 @@ async fn sends_once_though(database: Database, meanwhile: impl AsyncFnOnce(&Worl
 
 async fn a_release_during_an_attempt_sends_nothing_twice(database: Database) {
     sends_once_though(database, async |world: &World, id| {
-        assert_eq!(world.queue.hold(&Selection::Entry(id)).await.unwrap(), 1);
-        assert_eq!(world.queue.release(&Selection::Entry(id)).await.unwrap(), 1);
+        assert_eq!(world.queue.change(&Change::Hold(Selection::Entry(id))).await.unwrap(), 1);
+        assert_eq!(world.queue.change(&Change::Release(Selection::Entry(id))).await.unwrap(), 1);
     })
     .await;
 }
@@ -291,12 +290,12 @@ async fn what_is_held_after_it_was_claimed_is_not_tried(database: Database) {
     let id = world.send(&mail(&["b@x.test"])).await;
     let owned = async || world.queue.show(id).await.unwrap().recipients[0].owner.is_some();
     world.until("the other one is claimed", async || owned().await).await;
-    world.queue.hold(&Selection::Entry(id)).await.unwrap();
+    world.queue.change(&Change::Hold(Selection::Entry(id))).await.unwrap();
     gate.add_permits(9);
     world.until("it is given back", async || !owned().await).await;
     let left = world.queue.show(id).await.unwrap().recipients;
     assert_eq!((left[0].state, left[0].attempts, x.taken().len()), (RecipientState::Held, 0, 1));
-    world.queue.release(&Selection::Entry(id)).await.unwrap();
+    world.queue.change(&Change::Release(Selection::Entry(id))).await.unwrap();
     world.until_empty().await;
     assert_eq!(x.taken().len(), 2);
     world.restart().await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use postrider::foundations::mail::{BodyKind, Mail, Message};
+use postrider::services::queue::Change;
 use postrider::storage::database::Database;
 
 use super::peer::{HANG_UP, Peer};
@@ -46,7 +47,7 @@ async fn put_off(world: &World, mail: &Mail) -> String {
     world.until_tried(id, 1).await;
     let left = world.queue.show(id).await.unwrap().recipients;
     assert_eq!(left.len(), 1, "the message is still here");
-    world.queue.delete(id).await.unwrap();
+    world.queue.change(&Change::Delete(id)).await.unwrap();
     world.until_quiet().await;
     world.clock.advance(Duration::from_secs(24 * 3600));
     left[0].last_reply.clone().unwrap_or_default()

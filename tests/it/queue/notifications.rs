@@ -3,7 +3,7 @@
 use postrider::foundations::address::ReversePath;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::mail::{DsnReturn, Notify, OriginalRecipient, Recipient};
-use postrider::services::queue::QueueSettings;
+use postrider::services::queue::{Change, QueueSettings};
 use postrider::storage::database::Database;
 use postrider::storage::directory::{Owner, Source};
 use postrider::storage::journal::Query;
@@ -121,7 +121,7 @@ async fn an_administrator_gives_up(database: Database) {
     assert!(sender.taken()[0].data.contains("Status: 5.7.0\r\n"), "{}", sender.taken()[0].data);
     assert!(world.queue.bounce(id).await.is_err());
     let id = world.send(&mail(&["a@x.test"])).await;
-    world.queue.delete(id).await.unwrap();
+    world.queue.change(&Change::Delete(id)).await.unwrap();
     world.until_empty().await;
     assert_eq!(sender.taken().len(), 1);
     world.restart().await;

@@ -12,6 +12,7 @@ use postrider::foundations::event::EventKind;
 use postrider::foundations::settings::Live;
 use postrider::foundations::tasks::Tasks;
 use postrider::services::outbound::{Connecting, Connector, Io, Outbound, OutboundParts, OutboundSettings, Roots};
+use postrider::services::queue::Change;
 use postrider::storage::reports::{Kind, Reports};
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,7 +53,7 @@ async fn tried(world: &World) -> Option<String> {
             Err(_) => !world.events(id, EventKind::Relayed).await.is_empty(),
         })
         .await;
-    let _ = world.queue.delete(id).await;
+    let _ = world.queue.change(&Change::Delete(id)).await;
     let relayed = world.events(id, EventKind::Relayed).await;
     relayed
         .first()

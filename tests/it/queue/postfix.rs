@@ -10,7 +10,9 @@ use std::time::Duration;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::mail::{BodyKind, Message};
 use postrider::services::outbound::{OutboundSettings, TcpConnector};
+use postrider::services::queue::Change;
 use postrider::storage::database::{Database, Dialect};
+use postrider::storage::spool::Selection;
 
 use super::world::{SetUp, World, mail};
 
@@ -166,7 +168,7 @@ fn gets_what_its_lines_can_hold() {
         world.send(&mail).await;
         world
             .until("it is there", async || {
-                let _ = world.queue.retry(&postrider::storage::spool::Selection::All).await;
+                let _ = world.queue.change(&Change::Retry(Selection::All)).await;
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 postfix.files().len() == 1
             })
@@ -202,7 +204,7 @@ fn takes_our_mail() {
         world
             .until("both are there", async || {
                 // Nobody listens while Postfix is starting; the pause until the next attempt is skipped.
-                let _ = world.queue.retry(&postrider::storage::spool::Selection::All).await;
+                let _ = world.queue.change(&Change::Retry(Selection::All)).await;
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 postfix.messages().len() == 2
             })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::settings::Span;
 use postrider::services::outbound::OutboundSettings;
-use postrider::services::queue::QueueSettings;
+use postrider::services::queue::{Change, QueueSettings};
 use postrider::storage::database::{Database, Dialect};
 use postrider::storage::spool::{Destination, Selection};
 
@@ -130,7 +130,7 @@ async fn tries_again_with_growing_waits(database: Database) {
     tokio::time::sleep(Duration::from_millis(30)).await;
     assert_eq!(peer.taken().len(), 1, "the second wait is twice as long");
     // An administrator need not wait.
-    assert_eq!(world.queue.retry(&Selection::Entry(id)).await.unwrap(), 1);
+    assert_eq!(world.queue.change(&Change::Retry(Selection::Entry(id))).await.unwrap(), 1);
     world.until_empty().await;
     assert_eq!(peer.taken()[1].recipients, ["RCPT TO:<b@x.test>"]);
     world.until("it is recorded", async || world.events(id, EventKind::Deferred).await.len() == 2).await;
@@ -349,7 +349,7 @@ async fn a_result_that_the_database_refuses_holds_the_recipient(database: Databa
     world.database.execute("ALTER TABLE queue_recipients RENAME COLUMN tries TO attempts", &[]).await.unwrap();
     let reason = world.queue.show(id).await.unwrap().entry.hold_reason.unwrap();
     assert!(reason.starts_with("the last attempt has ended (it was to be tried again)"), "{reason}");
-    world.queue.release(&Selection::Entry(id)).await.unwrap();
+    world.queue.change(&Change::Release(Selection::Entry(id))).await.unwrap();
     world.until_empty().await;
     assert_eq!(x.taken().len(), 1);
     world.restart().await;

@@ -6,7 +6,7 @@ use postrider::foundations::address::Domain;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::ids::QueueId;
 use postrider::services::outbound::{OutboundSettings, Roots, RouteSettings, TlsLevel};
-use postrider::services::queue::QueueSettings;
+use postrider::services::queue::{Change, QueueSettings};
 use postrider::storage::database::Database;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
@@ -88,7 +88,7 @@ fn plain_text_goes_where_the_handshake_fails_unless_tls_is_required() {
             let id = world.send(&mail(&["a@x.test"])).await;
             tried(&world, id).await;
             assert_eq!(peer.taken().len(), taken, "{level:?}");
-            let _ = world.queue.delete(id).await;
+            let _ = world.queue.change(&Change::Delete(id)).await;
             world.restart().await;
         }
     });
@@ -109,7 +109,7 @@ fn a_route_may_demand_a_name() {
             let id = world.send(&mail(&["a@x.test"])).await;
             tried(&world, id).await;
             assert_eq!(peer.taken().len(), taken);
-            let _ = world.queue.delete(id).await;
+            let _ = world.queue.change(&Change::Delete(id)).await;
             world.restart().await;
         }
     });
@@ -173,7 +173,7 @@ fn what_one_message_demands_stops_no_other() {
                 let ordinary = world.send(&mail(&[&format!("hello@{domain}")])).await;
                 world.until("it is there", async || !world.events(ordinary, EventKind::Relayed).await.is_empty()).await;
                 assert_eq!(peer.taken().len(), taken + 1);
-                let _ = world.queue.delete(demanding).await;
+                let _ = world.queue.change(&Change::Delete(demanding)).await;
             }
             world.restart().await;
         }

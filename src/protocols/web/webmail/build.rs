@@ -11,6 +11,7 @@ use super::answer::{Answer, Problem, no_address};
 use super::attached::{Attached, File, files};
 use super::door::Reader;
 use super::envelope::clean;
+use super::multipart::Multipart;
 use super::priority::Priority;
 use super::read::ids;
 use super::reasons;
@@ -296,14 +297,13 @@ impl Letter {
             body.write_texts(moment, &mut out);
             return Ok(out.into_bytes());
         }
-        let boundary = &moment.boundary;
-        out.push_str(&format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n"));
+        let mixed = Multipart::begin("mixed", moment.boundary.clone(), &mut out);
         body.write_texts(moment, &mut out);
         for file in &body.files {
-            out.push_str(&format!("\r\n--{boundary}\r\n"));
+            mixed.next(&mut out);
             file.write(None, &mut out);
         }
-        out.push_str(&format!("\r\n--{boundary}--\r\n"));
+        mixed.end(&mut out);
         Ok(out.into_bytes())
     }
 
@@ -350,45 +350,43 @@ impl Body {
     /// The text, or the formatted text with the plain one before it (RFC 2046 §5.1.4: the richest comes last) and its
     /// pictures behind it (RFC 2387); an answer to an invitation likewise.
     fn write_texts(&self, moment: &Moment, out: &mut String) {
-        let part = |kind: &str, text: &str, out: &mut String| {
-            let (text, encoding) = encoded_text(text);
-            out.push_str(&format!(
-                "Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{text}"
-            ));
-        };
-        // No boundary is the beginning of another: a reader might confuse them.
-        let (either, related) = (format!("e-{}", moment.boundary), format!("r-{}", moment.boundary));
-        let Some(html) = &self.html else {
-            let Some(calendar) = &self.calendar else {
-                part("plain", &self.text, out);
-                return;
-            };
-            out.push_str(&format!("Content-Type: multipart/alternative; boundary=\"{either}\"\r\n\r\n--{either}\r\n"));
-            part("plain", &self.text, out);
-            out.push_str(&format!("\r\n--{either}\r\n"));
-            // RFC 6047 §2.4: the method is in the header, too.
-            part("calendar; method=REPLY", calendar, out);
-            out.push_str(&format!("\r\n--{either}--\r\n"));
-            return;
-        };
-        out.push_str(&format!("Content-Type: multipart/alternative; boundary=\"{either}\"\r\n\r\n--{either}\r\n"));
-        part("plain", &self.text, out);
-        out.push_str(&format!("\r\n--{either}\r\n"));
-        if self.pictures.is_empty() {
-            part("html", html, out);
-        } else {
-            out.push_str(&format!(
-                "Content-Type: multipart/related; type=\"text/html\"; boundary=\"{related}\"\r\n\r\n--{related}\r\n"
-            ));
-            part("html", html, out);
-            for (cid, file) in &self.pictures {
-                out.push_str(&format!("\r\n--{related}\r\n"));
-                file.write(Some(cid), out);
-            }
-            out.push_str(&format!("\r\n--{related}--\r\n"));
+        if self.html.is_none() && self.calendar.is_none() {
+            return write_text("plain", &self.text, out);
         }
-        out.push_str(&format!("\r\n--{either}--\r\n"));
+        // No boundary is the beginning of another: a reader might confuse them.
+        let either = Multipart::begin("alternative", format!("e-{}", moment.boundary), out);
+        write_text("plain", &self.text, out);
+        either.next(out);
+        match (&self.html, &self.calendar) {
+            (Some(html), _) => self.write_page(html, moment, out),
+            // RFC 6047 §2.4: the method is in the header, too.
+            (None, Some(calendar)) => write_text("calendar; method=REPLY", calendar, out),
+            (None, None) => {}
+        }
+        either.end(out);
     }
+
+    /// The formatted text, with its pictures.
+    fn write_page(&self, html: &str, moment: &Moment, out: &mut String) {
+        if self.pictures.is_empty() {
+            return write_text("html", html, out);
+        }
+        let related = Multipart::begin("related; type=\"text/html\"", format!("r-{}", moment.boundary), out);
+        write_text("html", html, out);
+        for (cid, file) in &self.pictures {
+            related.next(out);
+            file.write(Some(cid), out);
+        }
+        related.end(out);
+    }
+}
+
+/// A text as a part.
+fn write_text(kind: &str, text: &str, out: &mut String) {
+    let (text, encoding) = encoded_text(text);
+    out.push_str(&format!(
+        "Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{text}"
+    ));
 }
 
 /// Formatted text as it may leave: cleaned as that of others is when it is read, naming no picture but those that go along.

@@ -49,16 +49,16 @@ pub(super) async fn window(
     let mut places: Vec<usize> = match found {
         None => (0..list.len()).collect(),
         Some(uids) => {
-            let mut places: Vec<usize> = uids.iter().filter_map(|uid| list.place(uid.get())).collect();
+            let mut places: Vec<usize> = uids.iter().filter_map(|uid| list.place(*uid)).collect();
             places.sort_unstable();
             places.dedup();
             places
         }
     };
     let size =
-        |place: &usize| -> u64 { list.at(*place).iter().filter_map(|uid| row(view, *uid)).map(|r| r.size).sum() };
+        |place: &usize| -> u64 { list.at(*place).iter().filter_map(|uid| view.row_of(*uid)).map(|row| row.size).sum() };
     // As in lists of messages, it is the date that counts.
-    let date = |uid: &u32| (row(view, *uid).map(|row| row.internal_date), *uid);
+    let date = |uid: &Uid| (view.row_of(*uid).map(|row| row.internal_date), *uid);
     let last = |place: &usize| list.at(*place).iter().map(date).max();
     match order {
         Order::Newest => places.sort_by_cached_key(|place| std::cmp::Reverse(last(place))),
@@ -68,11 +68,11 @@ pub(super) async fn window(
     }
     let total = places.len();
     let in_order = |place: usize| {
-        let mut group: Vec<u32> = list.at(place).iter().copied().filter(|uid| row(view, *uid).is_some()).collect();
+        let mut group: Vec<Uid> = list.at(place).iter().copied().filter(|uid| view.sequence(*uid).is_some()).collect();
         group.sort_by_cached_key(date);
         group
     };
-    let groups: Vec<Vec<u32>> = places
+    let groups: Vec<Vec<Uid>> = places
         .into_iter()
         .skip(window.start)
         .take(window.len())
@@ -80,24 +80,20 @@ pub(super) async fn window(
         .filter(|group| !group.is_empty())
         .collect();
     let tails = groups.iter().flat_map(|group| &group[group.len().saturating_sub(SENDERS)..]);
-    let rows: Vec<Row> = tails.filter_map(|uid| row(view, *uid)).collect();
+    let rows: Vec<Row> = tails.filter_map(|uid| view.row_of(*uid)).collect();
     let mut known: BTreeMap<u32, Line> = lines(view, &rows).await?.into_iter().map(|line| (line.uid, line)).collect();
     let lines = groups.iter().filter_map(|group| together(view, group, &mut known)).collect();
     Ok((total, lines))
 }
 
-fn row(view: &View, uid: u32) -> Option<Row> {
-    view.row(view.sequence(Uid::new(uid)?)?)
-}
-
 /// One line for a conversation: its last message, with details from the others.
-fn together(view: &View, group: &[u32], known: &mut BTreeMap<u32, Line>) -> Option<Line> {
+fn together(view: &View, group: &[Uid], known: &mut BTreeMap<u32, Line>) -> Option<Line> {
     let mut before: Vec<Line> = Vec::new();
     for uid in &group[group.len().saturating_sub(SENDERS)..] {
-        before.extend(known.remove(uid));
+        before.extend(known.remove(&uid.get()));
     }
     let mut line = before.pop()?;
-    let rows = || group.iter().filter_map(|uid| row(view, *uid));
+    let rows = || group.iter().filter_map(|uid| view.row_of(*uid));
     let unseen = rows().filter(|row| !row.flags.contains(Flags::SEEN)).count();
     let mut seen = HashSet::new();
     let people = before.iter().flat_map(|line| &line.from).chain(&line.from);
@@ -111,7 +107,7 @@ fn together(view: &View, group: &[u32], known: &mut BTreeMap<u32, Line>) -> Opti
     if !line.flags.contains(&"flagged") && rows().any(|row| row.flags.contains(Flags::FLAGGED)) {
         line.flags.push("flagged");
     }
-    let uids = group[group.len().saturating_sub(MOST_UIDS)..].to_vec();
+    let uids = group[group.len().saturating_sub(MOST_UIDS)..].iter().map(|uid| uid.get()).collect();
     line.conversation = Some(Conversation { messages: rows().count(), unseen, uids });
     Some(line)
 }
@@ -161,7 +157,7 @@ pub(super) async fn show(
     let is_whole = gather(&room, &reader, &folders, &mut circle, &mut found).await?;
     let mut keys: Vec<(i64, usize, Uid)> = Vec::new();
     for (place, Found { view, uids }) in found.iter().enumerate() {
-        let rows = uids.iter().filter_map(|uid| row(view, uid.get()));
+        let rows = uids.iter().filter_map(|uid| view.row_of(*uid));
         keys.extend(rows.map(|row| (row.internal_date.unix_millis(), place, row.uid)));
     }
     keys.sort_unstable();
@@ -170,7 +166,7 @@ pub(super) async fn show(
     let mut members = Vec::with_capacity(keys.len());
     for (place, Found { view, .. }) in found.iter().enumerate() {
         let uids = keys.iter().filter(|(_, there, _)| *there == place);
-        let rows: Vec<Row> = uids.filter_map(|(_, _, uid)| row(view, uid.get())).collect();
+        let rows: Vec<Row> = uids.filter_map(|(_, _, uid)| view.row_of(*uid)).collect();
         let folder = view.folder().to_string();
         members.extend(lines(view, &rows).await?.into_iter().map(|line| Member { folder: folder.clone(), line }));
     }
@@ -187,10 +183,7 @@ async fn folders(reader: &Reader, view: &View) -> Answer<Vec<FolderName>> {
         .filter(|entry| matches!(role(&entry.name, entry.special_use), Some("junk" | "trash")))
         .map(|entry| &entry.name)
         .collect();
-    let is_in = |name: &FolderName, above: &FolderName| {
-        let rest = name.as_str().strip_prefix(above.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(FolderName::SEPARATOR))
-    };
+    let is_in = |name: &FolderName, above: &FolderName| name == above || name.is_below(above);
     let mut sized = Vec::new();
     for entry in &entries {
         if entry.name == *view.folder() || hidden.iter().any(|above| is_in(&entry.name, above)) {

@@ -109,7 +109,7 @@ pub(super) async fn size(reader: &Reader, folder: &FolderName, uid: u32) -> Opti
 
 /// The row of a draft. Other messages are never replaced.
 fn row(view: &View, uid: u32) -> Option<Row> {
-    let row = view.sequence(Uid::new(uid)?).and_then(|sequence| view.row(sequence))?;
+    let row = view.row_of(Uid::new(uid)?)?;
     row.flags.contains(Flags::DRAFT).then_some(row)
 }
 

@@ -35,10 +35,10 @@ use crate::storage::personal::Held;
 /// The longest time that a letter waits, in seconds.
 pub(super) const LONGEST_HOLD: u32 = 60;
 
-/// The stored form of a waiting letter.
+/// The stored form of a waiting letter: of a [`Sending`], or of a reference to one when it is written.
 #[derive(Serialize, Deserialize)]
-struct Waiting {
-    sending: Sending,
+struct Waiting<S> {
+    sending: S,
     client: Option<IpAddr>,
     encrypted: bool,
     /// When it was to be sent first, in milliseconds.
@@ -66,8 +66,9 @@ pub(super) async fn hold(
     }
     let due = room.needs.clock.now() + Duration::from_secs(seconds.into());
     let (client, encrypted) = (caller.client.ip(), caller.is_encrypted);
-    let waiting = json!({ "sending": sending, "client": client, "encrypted": encrypted, "due": due.unix_millis() });
-    room.needs.personal.hold(&reader.account.address, &digest(&name), &waiting.to_string(), due).await?;
+    let waiting = serde_json::to_string(&Waiting { sending, client, encrypted, due: due.unix_millis() });
+    let waiting = waiting.map_err(|error| Problem::ours(&error))?;
+    room.needs.personal.hold(&reader.account.address, &digest(&name), &waiting, due).await?;
     Ok(json!({ "sent": false, "due": due.unix_millis(), "notes": [] }))
 }
 
@@ -150,7 +151,7 @@ impl Room {
             }
         };
         let Some(account) = account else { return self.give_up(&address, &held, "its account is gone").await };
-        let Ok(waiting) = serde_json::from_str::<Waiting>(&held.content) else {
+        let Ok(waiting) = serde_json::from_str::<Waiting<Sending>>(&held.content) else {
             return self.give_up(&address, &held, "it cannot be read").await;
         };
         // Another node has the mailbox, and sends it; or nobody can be asked now.

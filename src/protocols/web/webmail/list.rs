@@ -245,19 +245,16 @@ const FILES_AT_ONCE: usize = 64;
 fn page(view: &View, found: Option<Vec<Uid>>, order: Order, window: Range<usize>) -> Vec<Row> {
     let mut keys = keys(view, found, order);
     order.sort(&mut keys);
-    keys.into_iter()
-        .skip(window.start)
-        .take(window.len())
-        .filter_map(|(_, uid)| view.row(view.sequence(uid)?))
-        .collect()
+    keys.into_iter().skip(window.start).take(window.len()).filter_map(|(_, uid)| view.row_of(uid)).collect()
 }
 
 /// What messages are sorted by, and their UIDs: a fraction of a row each, as folders are long.
 pub(super) fn keys(view: &View, found: Option<Vec<Uid>>, order: Order) -> Vec<(i64, Uid)> {
-    let row = |uid: Uid| view.row(view.sequence(uid)?);
     let all = SequenceSet::all();
     match found {
-        Some(uids) => uids.into_iter().filter_map(row).map(|row| (order.key(&row), row.uid)).collect(),
+        Some(uids) => {
+            uids.into_iter().filter_map(|uid| view.row_of(uid)).map(|row| (order.key(&row), row.uid)).collect()
+        }
         None => view.rows(&all).map(|(_, row)| (order.key(&row), row.uid)).collect(),
     }
 }

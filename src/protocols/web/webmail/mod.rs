@@ -37,6 +37,7 @@ mod html;
 mod imports;
 mod invitations;
 mod list;
+mod multipart;
 mod paperclip;
 mod parts;
 mod people;

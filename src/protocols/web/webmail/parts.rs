@@ -62,7 +62,8 @@ pub(super) async fn part(
     let kind = if is_tame(&kind) { kind } else { "application/octet-stream".to_owned() };
     let way = [opened.way(), vec![stage]].concat();
     let kept = reader.kept_of(asked.uid_validity);
-    Ok(file(kept, &name, &kind, inline, opened.send(vec![Piece::Part(way)]).await?, octets))
+    let showing = if inline { Showing::Shown } else { Showing::Saved };
+    Ok(File { name: &name, kind: &kind, showing, octets }.answer(kept, opened.send(vec![Piece::Part(way)]).await?))
 }
 
 /// All attachments of a message in one file.
@@ -78,7 +79,8 @@ pub(super) async fn all(State(room): State<Arc<Room>>, reader: Reader, Asked(ask
     let (pieces, octets) = archive(files).ok_or_else(|| Problem::of(&reasons::MESSAGE_TOO_LARGE))?;
     let name = format!("attachments-{}.zip", asked.uid);
     let kept = reader.kept_of(asked.uid_validity);
-    Ok(file(kept, &name, "application/zip", false, opened.send(pieces).await?, octets))
+    let zip = File { name: &name, kind: "application/zip", showing: Showing::Saved, octets };
+    Ok(zip.answer(kept, opened.send(pieces).await?))
 }
 
 /// The attachments of a message to which this way leads.
@@ -145,27 +147,49 @@ pub(super) async fn raw(
         let (way, octets) = (attached.way(), attached.bytes.len() as u64);
         (attached.send(vec![Piece::Part(way)]).await?, octets)
     };
-    let inline = asked.file != 1;
-    let kind = if inline { "text/plain; charset=utf-8" } else { "message/rfc822" };
-    let kept = reader.kept_of(asked.uid_validity);
-    Ok(file(kept, &format!("message-{}.eml", asked.uid), kind, inline, body, octets))
+    let (showing, kind) = match asked.file {
+        1 => (Showing::Saved, "message/rfc822"),
+        _ => (Showing::Shown, "text/plain; charset=utf-8"),
+    };
+    let name = format!("message-{}.eml", asked.uid);
+    Ok(File { name: &name, kind, showing, octets }.answer(reader.kept_of(asked.uid_validity), body))
 }
 
-fn file(kept: [(HeaderName, &str); 2], name: &str, kind: &str, inline: bool, body: Body, octets: u64) -> Response {
-    let way = if inline { "inline" } else { "attachment" };
-    let headers = [
-        (header::CONTENT_TYPE, kind.to_owned()),
-        (header::CONTENT_LENGTH, octets.to_string()),
-        (header::CONTENT_DISPOSITION, format!("{way}; {}", parameters(name))),
-        (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
-    ];
-    let mut response = (kept, body).into_response();
-    for (name, value) in headers {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().insert(name, value);
+/// What a browser does with a file (RFC 6266 §4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Showing {
+    Shown,
+    Saved,
+}
+
+/// What a browser is told of a file.
+struct File<'a> {
+    name: &'a str,
+    kind: &'a str,
+    showing: Showing,
+    octets: u64,
+}
+
+impl File<'_> {
+    fn answer(&self, kept: [(HeaderName, &'static str); 2], body: Body) -> Response {
+        let way = match self.showing {
+            Showing::Shown => "inline",
+            Showing::Saved => "attachment",
+        };
+        let headers = [
+            (header::CONTENT_TYPE, self.kind.to_owned()),
+            (header::CONTENT_LENGTH, self.octets.to_string()),
+            (header::CONTENT_DISPOSITION, format!("{way}; {}", parameters(self.name))),
+            (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
+        ];
+        let mut response = (kept, body).into_response();
+        for (name, value) in headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().insert(name, value);
+            }
         }
+        response
     }
-    response
 }
 
 /// The name for browsers of all ages (RFC 6266 §4.3, RFC 8187).

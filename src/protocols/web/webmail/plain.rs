@@ -31,6 +31,14 @@ enum Frame {
     List(Option<u32>),
 }
 
+/// What becomes of a line that ends with nothing on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Empty {
+    /// It is written, because it is meant.
+    Kept,
+    Dropped,
+}
+
 #[derive(Debug, Default)]
 struct Writer {
     out: String,
@@ -55,7 +63,7 @@ impl Writer {
         if self.preformatted > 0 {
             for (n, part) in decoded.split('\n').enumerate() {
                 if n > 0 {
-                    self.end_line(true);
+                    self.end_line(Empty::Kept);
                 }
                 self.line.push_str(part.trim_end_matches('\r'));
             }
@@ -82,11 +90,11 @@ impl Writer {
         };
         let name = inside.split([' ', '\t', '\n', '/']).next().unwrap_or_default();
         match (name, closes) {
-            ("br", _) => self.end_line(true),
+            ("br", _) => self.end_line(Empty::Kept),
             ("hr", _) => {
-                self.end_line(false);
+                self.end_line(Empty::Dropped);
                 self.line.push_str("----");
-                self.end_line(false);
+                self.end_line(Empty::Dropped);
             }
             ("img", _) => {
                 if let Some(alt) = attribute(inside, "alt").filter(|alt| !alt.trim().is_empty()) {
@@ -94,19 +102,19 @@ impl Writer {
                 }
             }
             ("p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "table", _) => {
-                self.end_line(false);
+                self.end_line(Empty::Dropped);
                 self.apart = true;
             }
             ("div" | "tr" | "section" | "main" | "center" | "caption" | "dt" | "dd" | "figure", _) => {
-                self.end_line(false);
+                self.end_line(Empty::Dropped);
             }
             ("td" | "th", _) => self.blank = true,
             ("pre", false) => {
-                self.end_line(false);
+                self.end_line(Empty::Dropped);
                 self.preformatted += 1;
             }
             ("pre", true) => {
-                self.end_line(false);
+                self.end_line(Empty::Dropped);
                 self.preformatted = self.preformatted.saturating_sub(1);
             }
             ("blockquote", false) => self.enter(Frame::Quote),
@@ -117,7 +125,7 @@ impl Writer {
             }
             ("blockquote" | "ul" | "ol", true) => self.leave(),
             ("li", false) => self.item(),
-            ("li", true) => self.end_line(false),
+            ("li", true) => self.end_line(Empty::Dropped),
             ("a", false) => {
                 let href = attribute(inside, "href").unwrap_or_default();
                 self.links.push((href, self.line.len()));
@@ -128,7 +136,7 @@ impl Writer {
     }
 
     fn enter(&mut self, frame: Frame) {
-        self.end_line(false);
+        self.end_line(Empty::Dropped);
         if self.frames.len() >= DEEPEST {
             self.deeper += 1;
             return;
@@ -137,7 +145,7 @@ impl Writer {
     }
 
     fn leave(&mut self) {
-        self.end_line(false);
+        self.end_line(Empty::Dropped);
         self.mark.clear();
         if self.deeper > 0 {
             self.deeper -= 1;
@@ -149,7 +157,7 @@ impl Writer {
     }
 
     fn item(&mut self) {
-        self.end_line(false);
+        self.end_line(Empty::Dropped);
         let list = self.frames.iter_mut().rev().find_map(|frame| match frame {
             Frame::List(next) => Some(next),
             Frame::Quote => None,
@@ -174,15 +182,14 @@ impl Writer {
         }
     }
 
-    /// Ends the line; an empty one only where it is meant.
-    fn end_line(&mut self, is_meant: bool) {
+    fn end_line(&mut self, empty: Empty) {
         if std::mem::take(&mut self.blank) && self.line == "--" {
             self.line.push(' ');
         }
         for (_, from) in &mut self.links {
             *from = 0;
         }
-        if self.line.is_empty() && self.mark.is_empty() && !is_meant {
+        if self.line.is_empty() && self.mark.is_empty() && empty == Empty::Dropped {
             return;
         }
         let (mut quotes, mut indent) = (String::new(), 0_usize);
@@ -215,7 +222,7 @@ impl Writer {
     }
 
     fn finish(mut self) -> String {
-        self.end_line(false);
+        self.end_line(Empty::Dropped);
         self.out
     }
 }

@@ -80,7 +80,7 @@ async fn shown(reader: &Reader, folders: &[FolderName], page: &[(usize, Uid)]) -
     for place in places {
         let Some(view) = open(reader, &folders[place]).await? else { continue };
         let uids = page.iter().filter(|(there, _)| *there == place).map(|(_, uid)| *uid);
-        let rows: Vec<_> = uids.filter_map(|uid| view.row(view.sequence(uid)?)).collect();
+        let rows: Vec<_> = uids.filter_map(|uid| view.row_of(uid)).collect();
         known.extend(lines(&view, &rows).await?.into_iter().map(|line| ((place, line.uid), line)));
     }
     let line = |(place, uid): &(usize, Uid)| {

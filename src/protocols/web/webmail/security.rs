@@ -115,7 +115,7 @@ pub(super) struct Proof {
 }
 
 /// An attempt in the name of the signed-in user.
-fn attempt(address: &Address, session: SessionId, caller: Caller, password: String) -> LoginAttempt {
+pub(super) fn attempt(address: &Address, session: SessionId, caller: Caller, password: String) -> LoginAttempt {
     LoginAttempt {
         username: address.to_string(),
         password: Secret::new(password),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Room;
 use super::answer::{Answer, Asked, Problem, Wish};
 use super::door::{Member, Reader, Whose, cookie_name, session};
+use super::security::attempt;
 use super::{reasons, remembered};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
@@ -215,13 +216,7 @@ pub(super) async fn change_password(
         return Err(Problem::of(&reasons::SHORT_PASSWORD).with("least", least));
     }
     let address = &reader.account.address;
-    let attempt = LoginAttempt {
-        username: address.to_string(),
-        password: Secret::new(wish.old),
-        peer: caller.client,
-        session: reader.session,
-        service: Service::Web,
-    };
+    let attempt = attempt(address, reader.session, caller, wish.old);
     room.needs.login.confirm_password(&attempt).await.map_err(|refusal| match refusal.kind {
         Kind::AuthenticationFailed => Problem::of(&reasons::OLD_PASSWORD),
         _ => Problem::from(refusal),

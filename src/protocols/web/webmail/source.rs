@@ -163,9 +163,7 @@ pub(super) fn same(view: &View, uid_validity: Option<u32>) -> Answer<()> {
 
 /// The row of a message.
 pub(super) fn row(view: &View, uid: u32) -> Answer<Row> {
-    let gone = || Problem::of(&reasons::MESSAGE_GONE);
-    let uid = Uid::new(uid).ok_or_else(gone)?;
-    view.sequence(uid).and_then(|sequence| view.row(sequence)).ok_or_else(gone)
+    Uid::new(uid).and_then(|uid| view.row_of(uid)).ok_or_else(|| Problem::of(&reasons::MESSAGE_GONE))
 }
 
 /// Opens a message of a folder. A caller that has one open must not open another of the same user.

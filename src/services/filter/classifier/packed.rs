@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::table::Counts;
-use super::{Table, Token};
+use super::{Class, Table, Token};
 
 /// Pieces of a table.
 const SHARDS: u64 = 64;
@@ -44,19 +44,67 @@ pub(super) fn unpack(piece: &[u8], table: &mut Table) -> Option<()> {
     Some(())
 }
 
-/// Changes: the day, then each token with what is added to its two counts.
-pub(super) fn pack_changes(delta: &HashMap<Token, (i32, i32)>, day: u16) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(2 + delta.len() * 16);
-    packed.extend_from_slice(&day.to_le_bytes());
-    for (token, (ham, spam)) in delta {
-        packed.extend_from_slice(&token.to_le_bytes());
-        packed.extend_from_slice(&ham.to_le_bytes());
-        packed.extend_from_slice(&spam.to_le_bytes());
-    }
-    packed
+/// What lessons add to a table, or take from it.
+#[derive(Debug, Default)]
+pub(super) struct Delta {
+    /// Wanted messages.
+    pub ham: i64,
+    /// Unwanted messages.
+    pub spam: i64,
+    tokens: HashMap<Token, Shift>,
 }
 
-/// Applies changes to a table; `None` if they are invalid.
+/// What is added to the counts of one token.
+#[derive(Debug, Default)]
+struct Shift {
+    ham: i32,
+    spam: i32,
+}
+
+impl Delta {
+    /// Adds a message.
+    pub(super) fn learn(&mut self, class: Class, tokens: &[Token]) {
+        self.add(class, 1, tokens);
+    }
+
+    /// Takes back a message that was learned as this.
+    pub(super) fn unlearn(&mut self, class: Class, tokens: &[Token]) {
+        self.add(class, -1, tokens);
+    }
+
+    fn add(&mut self, class: Class, times: i32, tokens: &[Token]) {
+        match class {
+            Class::Ham => self.ham += i64::from(times),
+            Class::Spam => self.spam += i64::from(times),
+        }
+        for token in tokens {
+            let shift = self.tokens.entry(*token).or_default();
+            match class {
+                Class::Ham => shift.ham += times,
+                Class::Spam => shift.spam += times,
+            }
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tokens.is_empty() && self.ham == 0 && self.spam == 0
+    }
+
+    /// The day, then each token with what is added to its two counts.
+    pub(super) fn pack(&self, day: u16) -> Vec<u8> {
+        let mut packed = Vec::with_capacity(2 + self.tokens.len() * 16);
+        packed.extend_from_slice(&day.to_le_bytes());
+        for (token, shift) in &self.tokens {
+            packed.extend_from_slice(&token.to_le_bytes());
+            packed.extend_from_slice(&shift.ham.to_le_bytes());
+            packed.extend_from_slice(&shift.spam.to_le_bytes());
+        }
+        packed
+    }
+}
+
+/// Applies a packed [`Delta`] to a table; `None` if it is invalid.
 pub(super) fn apply(table: &mut Table, packed: &[u8]) -> Option<()> {
     let (day, rest) = packed.split_first_chunk::<2>()?;
     let day = u16::from_le_bytes(*day);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::packed::{apply, pack, pack_changes, unpack};
+use super::packed::{Delta, apply, pack, unpack};
 use super::{Class, Table, Token};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, Timestamp};
@@ -311,8 +311,7 @@ impl Store {
         // The transaction that changes this row goes first; the others wait. So change ids are assigned in the order of commits, and a
         // reader that has seen one has seen all before it.
         tx.execute("UPDATE learned_owners SET touched = touched + 1 WHERE owner = ?", &[key.as_str().into()]).await?;
-        let mut delta: HashMap<Token, (i32, i32)> = HashMap::new();
-        let (mut ham, mut spam) = (0i64, 0i64);
+        let mut delta = Delta::default();
         let mut results = Vec::with_capacity(messages.len());
         for (digest, tokens) in messages {
             let before = remembered(&mut tx, &key, digest).await?;
@@ -321,43 +320,39 @@ impl Store {
                 results.push(Learned::Before);
                 continue;
             }
-            for (changed, sign) in [(before, -1i32), (class, 1)] {
-                let Some(changed) = changed else { continue };
-                match changed {
-                    Class::Ham => ham += i64::from(sign),
-                    Class::Spam => spam += i64::from(sign),
-                }
-                for token in tokens {
-                    let entry = delta.entry(*token).or_default();
-                    match changed {
-                        Class::Ham => entry.0 += sign,
-                        Class::Spam => entry.1 += sign,
-                    }
-                }
+            if let Some(before) = before {
+                delta.unlearn(before, tokens);
+            }
+            if let Some(class) = class {
+                delta.learn(class, tokens);
             }
             remember(&mut tx, &key, digest, class, self.clock.now()).await?;
             results.push(if before.is_some() { Learned::Again } else { Learned::Now });
         }
-        if delta.is_empty() && ham == 0 && spam == 0 {
+        if delta.is_empty() {
             tx.rollback().await?;
             return Ok(results);
         }
         tx.execute(
             "UPDATE learned_owners SET ham = ham + ?, spam = spam + ? WHERE owner = ?",
-            &[ham.into(), spam.into(), key.as_str().into()],
+            &[delta.ham.into(), delta.spam.into(), key.as_str().into()],
         )
         .await?;
-        tx.insert("learned_changes", &["owner", "tokens"], &[key.as_str().into(), pack_changes(&delta, day).into()])
-            .await?;
+        tx.insert("learned_changes", &["owner", "tokens"], &[key.as_str().into(), delta.pack(day).into()]).await?;
         tx.commit().await?;
         self.fold_when_due(owner, &key).await?;
+        self.check_again(&key).await;
+        Ok(results)
+    }
+
+    /// Has changes of a table looked for at its next use.
+    async fn check_again(&self, key: &str) {
         // A task that checks at this moment may have checked too early, and must not mark the table as fresh afterwards.
-        let turn = self.turn(&key);
+        let turn = self.turn(key);
         let _turn = turn.lock().await;
-        if let Some(loaded) = self.loaded.lock().get_mut(&key) {
+        if let Some(loaded) = self.loaded.lock().get_mut(key) {
             loaded.checked = Timestamp::EPOCH;
         }
-        Ok(results)
     }
 
     async fn fold_when_due(&self, owner: &Owner, key: &str) -> Result<(), Error> {

@@ -102,40 +102,6 @@ impl Table {
         self.counts.is_empty()
     }
 
-    /// Adds one message.
-    pub fn learn(&mut self, class: Class, tokens: &[Token], day: u16) {
-        match class {
-            Class::Ham => self.ham = self.ham.saturating_add(1),
-            Class::Spam => self.spam = self.spam.saturating_add(1),
-        }
-        for token in tokens {
-            let counts = self.counts.entry(*token).or_default();
-            match class {
-                Class::Ham => counts.ham = counts.ham.saturating_add(1),
-                Class::Spam => counts.spam = counts.spam.saturating_add(1),
-            }
-            counts.day = counts.day.max(day);
-        }
-    }
-
-    /// Removes one message again.
-    pub fn forget(&mut self, class: Class, tokens: &[Token]) {
-        match class {
-            Class::Ham => self.ham = self.ham.saturating_sub(1),
-            Class::Spam => self.spam = self.spam.saturating_sub(1),
-        }
-        for token in tokens {
-            let Some(counts) = self.counts.get_mut(token) else { continue };
-            match class {
-                Class::Ham => counts.ham = counts.ham.saturating_sub(1),
-                Class::Spam => counts.spam = counts.spam.saturating_sub(1),
-            }
-            if counts.ham == 0 && counts.spam == 0 {
-                self.counts.remove(token);
-            }
-        }
-    }
-
     /// Forgets the least significant and oldest tokens until at most `most` are left (and a tenth more, so that this does
     /// not happen at every message).
     pub fn expire(&mut self, most: usize) {

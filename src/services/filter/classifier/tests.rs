@@ -1,3 +1,4 @@
+use super::packed::{Delta, apply};
 use super::*;
 use crate::services::filter::LimitSettings;
 use crate::services::filter::view::View;
@@ -6,15 +7,29 @@ fn tokens_of(message: &str) -> Vec<Token> {
     tokens(&View::new(message.as_bytes(), &LimitSettings::default()))
 }
 
+fn learn(table: &mut Table, class: Class, tokens: &[Token], day: u16) {
+    let mut delta = Delta::default();
+    delta.learn(class, tokens);
+    change(table, &delta, day);
+}
+
+fn change(table: &mut Table, delta: &Delta, day: u16) {
+    apply(table, &delta.pack(day)).unwrap();
+    table.ham = table.ham.saturating_add_signed(i32::try_from(delta.ham).unwrap());
+    table.spam = table.spam.saturating_add_signed(i32::try_from(delta.spam).unwrap());
+}
+
 fn trained() -> Table {
     let mut table = Table::default();
     for n in 0..60 {
-        table.learn(
+        learn(
+            &mut table,
             Class::Ham,
             &tokens_of(&format!("Subject: meeting {n}\n\nthe minutes of the meeting are attached, number {n}")),
             1,
         );
-        table.learn(
+        learn(
+            &mut table,
             Class::Spam,
             &tokens_of(&format!("Subject: offer {n}\n\ncheap pills for you, buy number {n} now")),
             2,
@@ -43,8 +58,10 @@ fn forgets_exactly() {
         all
     };
     let message = tokens_of("Subject: x\n\nsomething quite different");
-    table.learn(Class::Spam, &message, 2);
-    table.forget(Class::Spam, &message);
+    learn(&mut table, Class::Spam, &message, 2);
+    let mut delta = Delta::default();
+    delta.unlearn(Class::Spam, &message);
+    change(&mut table, &delta, 2);
     let mut after: Vec<_> = table.counts.clone().into_iter().collect();
     after.sort_by_key(|(t, _)| *t);
     assert_eq!(
@@ -58,7 +75,7 @@ fn forgets_exactly() {
 fn stays_within_its_bounds() {
     let mut table = trained();
     for n in 0..2000u64 {
-        table.learn(Class::Ham, &[n * 2 + 1], 3);
+        learn(&mut table, Class::Ham, &[n * 2 + 1], 3);
     }
     table.expire(500);
     assert!(table.len() <= 500 && table.len() >= 400, "{}", table.len());
@@ -70,8 +87,14 @@ fn the_recipient_outweighs_the_site() {
     let site = trained();
     let mut own = Table::default();
     for n in 0..60 {
-        own.learn(Class::Ham, &tokens_of(&format!("Subject: offer {n}\n\ncheap pills for you, buy number {n} now")), 1);
-        own.learn(
+        learn(
+            &mut own,
+            Class::Ham,
+            &tokens_of(&format!("Subject: offer {n}\n\ncheap pills for you, buy number {n} now")),
+            1,
+        );
+        learn(
+            &mut own,
             Class::Spam,
             &tokens_of(&format!("Subject: meeting {n}\n\nthe minutes of the meeting are attached, number {n}")),
             2,

@@ -29,8 +29,25 @@ struct Known {
     looked: bool,
 }
 
-/// A policy, its id, and until when it holds.
-type Stored = (Arc<Policy>, String, Timestamp);
+/// A policy that was fetched.
+#[derive(Debug, Clone)]
+struct Stored {
+    policy: Arc<Policy>,
+    id: String,
+    /// Until when it holds.
+    until: Timestamp,
+}
+
+impl Stored {
+    fn holds(&self, now: Timestamp) -> bool {
+        now < self.until
+    }
+
+    /// RFC 8461 §5.1: before it ends, so that a host that cannot be reached for a while leaves the domain its policy.
+    fn ends_soon(&self, now: Timestamp) -> bool {
+        self.until - self.policy.max_age / 4 <= now
+    }
+}
 
 /// How long after a failure a policy is not asked for again (RFC 8461 §3.3).
 const PAUSE: Duration = Duration::from_secs(300);
@@ -55,22 +72,19 @@ impl Policies {
                 known = self.change(domain, settings, |known| known.found(policy));
             }
         }
-        let valid = known.policy.filter(|(_, _, until)| now < *until);
-        let kept = valid.as_ref().map(|(policy, ..)| Arc::clone(policy));
+        let valid = known.policy.filter(|stored| stored.holds(now));
+        let kept = valid.as_ref().map(|stored| Arc::clone(&stored.policy));
         let Some(id) = id else { return kept };
         let paused = known.failed.is_some_and(|(failed, at)| failed == id && now.since(at) < PAUSE);
-        // RFC 8461 §5.1: before it ends, so that a host that cannot be reached for a while leaves the domain its policy.
-        let ends_soon = |(policy, _, until): &Stored| *until - policy.max_age / 4 <= now;
-        if paused || valid.as_ref().is_some_and(|entry| entry.1 == id && !ends_soon(entry)) {
+        if paused || valid.as_ref().is_some_and(|stored| stored.id == id && !stored.ends_soon(now)) {
             return kept;
         }
         match fetch(parts, settings, domain).await {
             Ok(policy) => {
                 let policy = Arc::new(policy);
-                let until = now + policy.max_age;
-                store(parts, domain, (&policy, &id, until), now).await;
-                let entry = (Arc::clone(&policy), id, until);
-                let fresh = Known { policy: Some(entry), failed: None, looked: true };
+                let stored = Stored { until: now + policy.max_age, policy: Arc::clone(&policy), id };
+                store(parts, domain, &stored, now).await;
+                let fresh = Known { policy: Some(stored), failed: None, looked: true };
                 self.change(domain, settings, |known| *known = fresh);
                 Some(policy)
             }
@@ -78,7 +92,7 @@ impl Policies {
                 not_fetched(parts, settings, domain, &error);
                 log::warn!(domain:% = domain; "The MTA-STS policy of {domain} cannot be fetched: {error}");
                 let known = self.change(domain, settings, |known| known.not_fetched(valid, (id, now)));
-                known.policy.map(|(policy, ..)| policy)
+                known.policy.map(|stored| stored.policy)
             }
         }
     }
@@ -89,7 +103,7 @@ impl Policies {
         let mut known = self.known.lock();
         let most = settings.mta_sts.domains.max(1) as usize;
         if known.len() >= most && !known.contains_key(domain) {
-            let end = |known: &Known| known.policy.as_ref().map(|(_, _, until)| *until);
+            let end = |known: &Known| known.policy.as_ref().map(|stored| stored.until);
             if let Some(first) = known.iter().min_by_key(|(_, known)| end(known)).map(|(name, _)| name.clone()) {
                 known.remove(&first);
             }
@@ -112,7 +126,7 @@ impl Known {
     /// The policy of this id could not be fetched then; `valid` was in force when that began. Whoever asked at the same time may have
     /// got it.
     fn not_fetched(&mut self, valid: Option<Stored>, (id, at): (String, Timestamp)) {
-        self.policy = self.policy.take().filter(|(_, _, until)| at < *until).or(valid);
+        self.policy = self.policy.take().filter(|stored| stored.holds(at)).or(valid);
         self.failed = Some((id, at));
     }
 }
@@ -126,7 +140,9 @@ async fn stored(parts: &OutboundParts, domain: &str, now: Timestamp) -> Result<O
         Ok::<_, Error>(Some((row.text(0)?, row.text(1)?, row.time(2)?)))
     };
     match read.await {
-        Ok(Some((id, text, until))) => Ok(Policy::parse(&text).ok().map(|policy| (Arc::new(policy), id, until))),
+        Ok(Some((id, text, until))) => {
+            Ok(Policy::parse(&text).ok().map(|policy| Stored { policy: Arc::new(policy), id, until }))
+        }
         Ok(None) => Ok(None),
         Err(error) => {
             log::warn!(domain:% = domain, cause:% = error; "The stored MTA-STS policies cannot be read");
@@ -136,11 +152,12 @@ async fn stored(parts: &OutboundParts, domain: &str, now: Timestamp) -> Result<O
 }
 
 /// Keeps a policy in the table, and forgets those whose time is over.
-async fn store(parts: &OutboundParts, domain: &str, (policy, id, until): (&Policy, &str, Timestamp), now: Timestamp) {
+async fn store(parts: &OutboundParts, domain: &str, stored: &Stored, now: Timestamp) {
     let Some(database) = &parts.database else { return };
     let others = ["policy_id", "policy", "valid_until"];
     let sql = database.dialect().upsert("mta_sts_policies", &["domain"], &others);
-    let values = [domain.into(), id.into(), policy.lines().join("\n").into(), until.into()];
+    let Stored { policy, id, until } = stored;
+    let values = [domain.into(), id.as_str().into(), policy.lines().join("\n").into(), (*until).into()];
     let work = async {
         database.execute(sql, &values).await?;
         database.execute("DELETE FROM mta_sts_policies WHERE valid_until < ?", &[now.into()]).await
@@ -158,11 +175,11 @@ mod tests {
 
     fn policy(id: &str, until: Timestamp) -> Stored {
         let text = "version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 86400";
-        (Arc::new(Policy::parse(text).unwrap()), id.to_owned(), until)
+        Stored { policy: Arc::new(Policy::parse(text).unwrap()), id: id.to_owned(), until }
     }
 
     fn id(known: &Known) -> Option<&str> {
-        known.policy.as_ref().map(|(_, id, _)| id.as_str())
+        known.policy.as_ref().map(|stored| stored.id.as_str())
     }
 
     #[test]
