@@ -19,35 +19,46 @@ use crate::storage::spool::{self, NewEntry, PendingReport};
 struct Telling<'a> {
     lanes: &'a Mutex<Lanes>,
     id: QueueId,
+    is_over: bool,
 }
 
 impl<'a> Telling<'a> {
-    /// `None` while somebody else is at it.
+    /// `None` while somebody else is at it, who will then look again.
     fn begin(lanes: &'a Mutex<Lanes>, id: QueueId) -> Option<Self> {
         let begun = lanes.lock().begin_report(id);
-        begun.then(|| Self { lanes, id })
+        begun.then(|| Self { lanes, id, is_over: false })
+    }
+
+    /// Ends it, unless others have asked meanwhile: what they know of may not have been there yet.
+    fn end_unless_asked(&mut self) {
+        self.is_over = self.lanes.lock().end_report_unless_asked(self.id);
     }
 }
 
 impl Drop for Telling<'_> {
     fn drop(&mut self) {
-        self.lanes.lock().end_report(self.id);
+        if !self.is_over {
+            self.lanes.lock().end_report(self.id);
+        }
     }
 }
 
 impl Queue {
     /// Tells the sender of an entry what has gathered for it. What cannot be done now is done by housekeeping later.
     pub(super) async fn notify_sender(&self, id: QueueId) {
-        let Some(_telling) = Telling::begin(&self.0.lanes, id) else { return };
-        // A panic must not end the caller, least of all the scheduler.
-        match AssertUnwindSafe(self.try_notify(id)).catch_unwind().await {
-            Ok(Ok(()) | Err(Error::Spool(spool::Error::Overtaken))) => {}
-            Ok(Err(error)) => {
-                log::warn!(queue:% = id, cause:% = error; "A sender cannot be notified yet; it will be tried again");
+        let Some(mut telling) = Telling::begin(&self.0.lanes, id) else { return };
+        while !telling.is_over {
+            // A panic must not end the caller, least of all the scheduler.
+            match AssertUnwindSafe(self.try_notify(id)).catch_unwind().await {
+                Ok(Ok(()) | Err(Error::Spool(spool::Error::Overtaken))) => {}
+                Ok(Err(error)) => {
+                    log::warn!(queue:% = id, cause:% = error; "A sender cannot be notified yet; it will be tried again");
+                }
+                Err(_) => {
+                    log::error!(queue:% = id; "A fault of this program kept a sender from being notified; it will be tried again");
+                }
             }
-            Err(_) => {
-                log::error!(queue:% = id; "A fault of this program kept a sender from being notified; it will be tried again");
-            }
+            telling.end_unless_asked();
         }
     }
 
@@ -152,5 +163,20 @@ mod tests {
         assert!(Telling::begin(&lanes, id).is_none(), "one is enough");
         drop(telling);
         assert!(Telling::begin(&lanes, id).is_some());
+    }
+
+    #[test]
+    fn what_is_known_of_meanwhile_is_looked_for_afterwards() {
+        let (lanes, id) = (Mutex::new(Lanes::default()), QueueId::generate(Timestamp::EPOCH));
+        let mut telling = Telling::begin(&lanes, id).unwrap();
+        assert!(Telling::begin(&lanes, id).is_none() && Telling::begin(&lanes, id).is_none());
+        telling.end_unless_asked();
+        assert!(!telling.is_over, "others have asked");
+        telling.end_unless_asked();
+        assert!(telling.is_over);
+        let next = Telling::begin(&lanes, id);
+        drop(telling);
+        assert!(Telling::begin(&lanes, id).is_none(), "only the next one ends what it has begun");
+        drop(next);
     }
 }
