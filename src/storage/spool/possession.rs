@@ -22,7 +22,9 @@ impl Possession {
         let lock = |name: &str, of_many: bool| {
             let path = directory.join(name);
             let failed = |source| Error::Body { path: path.clone(), source };
-            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+            // NFS gives a shared lock only to who may read, and an exclusive one only to who may write (flock(2)).
+            let mut options = OpenOptions::new();
+            let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
             let file = file.map_err(failed)?;
             match if of_many { file.try_lock_shared() } else { file.try_lock() } {
                 Ok(()) => Ok(file),
@@ -52,6 +54,9 @@ mod tests {
         let (a, _b) = (take(Some("a")).unwrap(), take(Some("b")).unwrap());
         assert!(matches!(take(Some("a")), Err(Error::Busy(_))));
         assert!(matches!(take(None), Err(Error::Busy(_))));
+        for lock in [&a._all, a._node.as_ref().unwrap()] {
+            assert!(rustix::fs::fcntl_getfl(lock).unwrap().contains(rustix::fs::OFlags::RDWR), "as NFS wants it");
+        }
         drop(a);
         assert!(take(Some("a")).is_ok());
     }
