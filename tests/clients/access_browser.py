@@ -10,8 +10,9 @@ import email.utils
 import json
 
 from selenium.webdriver.common.keys import Keys
+from browser import run
 from server import check
-from webmail_page import Page, run
+from webmail_page import Page
 
 WIDTH = 375
 

@@ -7,6 +7,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from server import main
 
 PATIENCE = 60
 ARGUMENTS = (
@@ -61,3 +62,28 @@ class Browser:
 
     def press(self, *keys):
         ActionChains(self.driver).send_keys(*keys).perform()
+
+    def end(self):
+        self.driver.quit()
+
+
+def run(*steps):
+    """Ends the browsers also after a failure."""
+
+    def guarded(step):
+        def inner(server):
+            try:
+                step(server)
+            except BaseException:
+                if other := getattr(server, "other", None):
+                    other.end()
+                if page := getattr(server, "page", None):
+                    page.picture("failure")
+                    print([entry for entry in page.driver.get_log("browser")][-5:])
+                    page.end()
+                raise
+
+        inner.__name__ = step.__name__
+        return inner
+
+    main(*map(guarded, steps))

@@ -7,10 +7,10 @@ import os
 import pathlib
 import time
 
-from browser import Browser
+from browser import Browser, run
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from server import letter, main
+from server import letter
 
 PAGES = ["overview", "queue", "mailboxes", "events", "trace", "reports"]
 TABLES = ["listeners", "certificates", "backups", "destinations", "refusals", "senders", "recipients", "fullest", "disks", "bans", "recent"]
@@ -343,27 +343,8 @@ def logs_out(server):
     assert page.driver.current_url.endswith("/login")
 
 
-def run(*steps):
-    """Ends the browser also after a failure."""
-
-    def guarded(step):
-        def inner(server):
-            try:
-                step(server)
-            except BaseException:
-                if page := getattr(server, "page", None):
-                    page.picture("failure")
-                    print(page.driver.get_log("browser"))
-                    page.driver.quit()
-                raise
-
-        inner.__name__ = step.__name__
-        return inner
-
-    def ends(server):
-        server.page.driver.quit()
-
-    main(*map(guarded, steps), ends)
+def ends(server):
+    server.page.end()
 
 
 run(
@@ -382,4 +363,5 @@ run(
     everything_has_a_name_for_screen_readers,
     nothing_comes_from_elsewhere,
     logs_out,
+    ends,
 )

@@ -11,11 +11,11 @@ import email.utils
 import pathlib
 import time
 
-from browser import PATIENCE
+from browser import PATIENCE, run
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from server import check
-from webmail_page import NEWSLETTER, PIXEL, Page, run
+from webmail_page import NEWSLETTER, PIXEL, Page
 
 FIELD = "#compose .written"
 

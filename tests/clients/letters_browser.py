@@ -12,8 +12,9 @@ import time
 
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
+from browser import run
 from server import check
-from webmail_page import PIXEL, Page, run
+from webmail_page import PIXEL, Page
 
 HOSTILE = """<html><body onload="document.title='owned'"><script>document.title='owned'</script><h2>Inner words</h2>
 <img src="cid:inner" alt="ours"><img src="https://remote.test/inner.png" alt="remote"></body></html>"""

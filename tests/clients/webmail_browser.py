@@ -12,8 +12,9 @@ import browser_letters
 import browser_lists
 import browser_messages
 from selenium.webdriver.common.keys import Keys
+from browser import run
 from server import check, letter
-from webmail_page import NEWSLETTER, PIXEL, run
+from webmail_page import NEWSLETTER, PIXEL
 
 
 def mail_is_there(server):

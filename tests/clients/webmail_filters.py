@@ -8,11 +8,11 @@ import email.utils
 import subprocess
 import time
 
-from browser import PATIENCE
+from browser import PATIENCE, run
 from server import check, letter
 from sievelib import managesieve
 from sievelib.parser import Parser
-from webmail_page import Page, run
+from webmail_page import Page
 
 BY_HAND = 'require ["fileinto", "variables"];\r\n# My own words.\r\nset "folder" "Lists";\r\nif header :contains "subject" "by hand" { fileinto "${folder}"; }\r\n'
 

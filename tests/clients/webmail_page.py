@@ -11,7 +11,6 @@ import time
 
 from browser import Browser
 from selenium.webdriver.common.keys import Keys
-from server import main
 
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 NEWSLETTER = """<html><head><style>p{color:red}</style><script>document.title="owned"</script></head><body onload="document.title='owned'">
@@ -71,28 +70,3 @@ class Page(Browser):
         """How long each answer of the server takes from now on, beside what it takes anyway."""
         self.driver.execute_cdp_cmd("Network.enable", {})
         self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": False, "latency": milliseconds, "downloadThroughput": -1, "uploadThroughput": -1})
-
-    def end(self):
-        self.driver.quit()
-
-
-def run(*steps):
-    """Ends the browsers also after a failure."""
-
-    def guarded(step):
-        def inner(server):
-            try:
-                step(server)
-            except BaseException:
-                if other := getattr(server, "other", None):
-                    other.end()
-                if page := getattr(server, "page", None):
-                    page.picture("failure")
-                    print([entry for entry in page.driver.get_log("browser")][-5:])
-                    page.end()
-                raise
-
-        inner.__name__ = step.__name__
-        return inner
-
-    main(*map(guarded, steps))

@@ -9,8 +9,9 @@ import re
 from formatted_browser import FIELD, Writer, arrived
 from letters_browser import put, written
 from selenium.webdriver.common.keys import Keys
+from browser import run
 from server import check
-from webmail_page import PIXEL, run
+from webmail_page import PIXEL
 
 TEXT = "#compose textarea"
 WORDS = "Thank you for your message.\n\nWe answer within two days."
