@@ -17,6 +17,7 @@ use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{Envelope, Message, Recipient};
 use crate::services::filter::Folder;
 use crate::services::handover::{Errand, ErrandKind, Outcome};
+use crate::services::routing::ComesBack;
 use crate::services::sieve::{Action, FileCopy, Notification, Vacation};
 use crate::storage::mailbox::{Flags, FolderName, Keyword, Missing, User};
 use crate::storage::scripts::{Home, Known};
@@ -86,15 +87,25 @@ impl Performance<'_> {
         }
     }
 
-    /// Keeps a message that a script passes on to an address that leads only to the user. It would come back and look like a
-    /// mail loop.
+    /// Keeps a message that a script passes on to an address that leads to the user. It would come back and look like a mail loop.
+    /// If the address leads to others, too, they get it, and the user has it from the script's other actions if these store it.
     async fn keep_what_comes_back(&self, decided: &mut Decided) -> Result<(), Refusal> {
         let (routing, account) = (&self.scripting.parts.routing, &self.item.recipient.account);
+        let mut copy = None;
         for act in &mut decided.acts {
             let Action::Redirect { to, message } = &act.action else { continue };
-            if routing.leads_only_to(account, to).await.map_err(Refusal::temporary)? {
-                act.action = Action::Keep { flags: Vec::new(), implicit: false, message: message.clone() };
+            let comes_back = routing.comes_back(account, to).await.map_err(Refusal::temporary)?;
+            let action = Action::Keep { flags: Vec::new(), implicit: false, message: message.clone() };
+            match comes_back {
+                ComesBack::No => {}
+                ComesBack::Only => act.action = action,
+                ComesBack::AndToOthers => copy = Some(Act { script: act.script.clone(), action, why: act.why.clone() }),
             }
+        }
+        if let Some(copy) = copy
+            && !decided.acts.iter().any(Act::stores)
+        {
+            decided.acts.push(copy);
         }
         Ok(())
     }
@@ -141,8 +152,7 @@ impl Performance<'_> {
                 }
             }
         }
-        let keeps = |act: &Act| matches!(act.action, Action::Keep { .. } | Action::FileInto(_));
-        if lost && sent.is_none() && !decided.acts.iter().any(keeps) {
+        if lost && sent.is_none() && !decided.acts.iter().any(Act::stores) {
             decided.acts.push(self.plain_keep());
         }
         Ok(sent)

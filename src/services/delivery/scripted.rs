@@ -72,6 +72,11 @@ impl Act {
         Self { script: None, action, why: String::new() }
     }
 
+    /// Whether it puts the message into a folder.
+    pub(super) const fn stores(&self) -> bool {
+        matches!(self.action, Action::Keep { .. } | Action::FileInto(_))
+    }
+
     /// What events call it.
     pub(super) const fn word(&self) -> &'static str {
         match self.action {

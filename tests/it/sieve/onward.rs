@@ -15,6 +15,8 @@ const BOB: &str = "bob@example.test";
 const EVE: &str = "eve@elsewhere.test";
 /// An alias that leads to Ann.
 const SALES: &str = "sales@example.test";
+/// One that leads to Ann and Bob.
+const TEAM: &str = "team@example.test";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Only messages from this address are mail of `elsewhere.test`.
@@ -35,7 +37,8 @@ impl World {
              [[listener]]\nprotocol = \"lmtp\"\nbind = [\"127.0.0.1:0\"]\n\
              [[listener]]\nprotocol = \"imaps\"\nbind = [\"127.0.0.1:0\"]\n"
         );
-        let host = Host::start().settings(&settings).user(ANN).user(BOB).alias(SALES, ANN).dns(ZONE).await;
+        let host = Host::start().settings(&settings).user(ANN).user(BOB).alias(SALES, ANN);
+        let host = host.alias(TEAM, ANN).alias(TEAM, BOB).dns(ZONE).await;
         let peer = Peer::start().await;
         host.detour().lead("192.0.2.25".parse().unwrap(), peer.address);
         Self { host, peer }
@@ -180,6 +183,30 @@ async fn what_is_passed_on_to_another_address_of_the_owner_is_kept() {
     activate(&world.host, ANN, &format!("redirect \"{SALES}\";"));
     world.taken(EVE, &[ANN], &letter("back", "back")).await;
     assert_eq!((world.inbox(ANN).await, world.reasons("redirect").await.len()), (1, 0));
+    world.host.stop().await;
+}
+
+/// Her own copy came back to her, and the sender was told of a mail loop.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_passed_on_to_an_alias_of_the_owner_and_others_reaches_each_once() {
+    let world = World::new("").await;
+    for (name, filing, inbox, filed) in [
+        ("a", "", 1, 0),
+        ("b", "keep;", 2, 0),
+        ("c", "require [\"fileinto\", \"mailbox\"]; fileinto :create \"Filed\";", 2, 1),
+    ] {
+        activate(&world.host, ANN, &format!("{filing} redirect \"{TEAM}\";"));
+        world.taken(EVE, &[ANN], &letter(name, name)).await;
+        let mut imap = world.host.imap(ANN).await;
+        let status = imap.command("STATUS Filed (MESSAGES)").await.untagged.concat();
+        assert_eq!(
+            (world.inbox(ANN).await, status.contains(&format!("MESSAGES {filed}"))),
+            (inbox, filed > 0),
+            "{name}"
+        );
+    }
+    world.inbox_gets(BOB, 3).await;
+    assert!(world.peer.messages().is_empty(), "nobody is told of a loop");
     world.host.stop().await;
 }
 
