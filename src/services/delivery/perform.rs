@@ -30,6 +30,9 @@ pub(super) struct Performance<'a> {
     pub(super) user: &'a Arc<User>,
 }
 
+/// How often a message may have been in a mailbox to be passed on from there. Old mail that is moved in says it was there once.
+const MOST_ROUNDS: usize = 2;
+
 /// A message that is to be stored somewhere.
 struct Filing<'a> {
     act: &'a Act,
@@ -142,7 +145,9 @@ impl Performance<'_> {
         });
         for (act, to, message) in redirects {
             match self.redirect(act, to, self.honest(message)).await {
-                Ok(id) => sent = sent.or(id),
+                Ok(Some(id)) => sent = sent.or(Some(id)),
+                // It has come back from where it was passed on to.
+                Ok(None) => lost |= self.item.visits > 0,
                 Err(refusal) if refusal.is_temporary() => return Err(refusal),
                 Err(refusal) => {
                     let account = &self.item.recipient.account;
@@ -165,7 +170,8 @@ impl Performance<'_> {
         let until = now + self.item.settings.sieve.redirected_once_in.duration();
         let asked = key.clone();
         let known = self.scripting.home(account, move |home| Ok(home.memory()?.has(&asked, now))).await;
-        if known.map_err(Refusal::temporary)? {
+        // A script may make it another message each time it comes round.
+        if known.map_err(Refusal::temporary)? || self.item.visits >= MOST_ROUNDS {
             // While the mailbox is full, attempts may go on for days.
             self.remember_until(&key, until).await;
             self.acted(act, |event| event.with("to", to.to_string()).with("reason", "passed on before"));

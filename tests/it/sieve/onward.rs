@@ -210,6 +210,20 @@ async fn what_is_passed_on_to_an_alias_of_the_owner_and_others_reaches_each_once
     world.host.stop().await;
 }
 
+/// The second time it came to Ann, nobody got it.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_circles_are_ignored_mail_that_runs_in_one_is_stored() {
+    for hide in ["", "require \"editheader\"; deleteheader \"Message-ID\";"] {
+        let world = World::new("[delivery]\ncircles = \"ignore\"\n").await;
+        activate(&world.host, ANN, &format!("{hide} redirect \"{BOB}\";"));
+        activate(&world.host, BOB, &format!("redirect \"{ANN}\";"));
+        world.taken(EVE, &[ANN], &letter("round", "and round")).await;
+        world.inbox_gets(ANN, 1).await;
+        assert_eq!(world.inbox(BOB).await, 0);
+        world.host.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_sender_is_answered_once_in_a_while() {
     let world = World::new("").await;
