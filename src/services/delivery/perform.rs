@@ -15,6 +15,7 @@ use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{Envelope, Message, Recipient};
+use crate::foundations::processor::Place;
 use crate::services::filter::Folder;
 use crate::services::handover::{Errand, ErrandKind, Outcome};
 use crate::services::routing::ComesBack;
@@ -42,8 +43,9 @@ struct Filing<'a> {
 }
 
 impl Performance<'_> {
-    /// First passes on and stores, both durably, then sends answers and notifications.
-    pub(super) async fn perform(&self, mut decided: Decided) -> Result<Outcome, Refusal> {
+    /// First passes on and stores, both durably, then sends answers and notifications. The place among messages that may be
+    /// duplicates of each other is free again once this one is remembered.
+    pub(super) async fn perform(&self, mut decided: Decided, place: Option<Place>) -> Result<Outcome, Refusal> {
         self.keep_what_comes_back(&mut decided).await?;
         if self.is_junk() {
             self.leave_junk_alone(&mut decided);
@@ -52,6 +54,7 @@ impl Performance<'_> {
         let sent = self.redirect_all(&mut decided).await?;
         let stored = self.store_all(&decided).await?;
         self.remember(&decided).await;
+        drop(place);
         self.tell_failures(&decided).await;
         for act in &decided.acts {
             match &act.action {

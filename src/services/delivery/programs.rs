@@ -45,6 +45,16 @@ impl Plan {
     pub(super) fn is_empty(&self) -> bool {
         self.before.is_empty() && self.after.is_empty() && matches!(self.own, Own::None)
     }
+
+    /// Whether one of them may look for duplicates, those aside that they include.
+    pub(super) fn looks_for_duplicates(&self) -> bool {
+        let own = match &self.own {
+            Own::Script(program) => Some(program),
+            Own::None | Own::Broken { .. } => None,
+        };
+        let mut all = self.before.iter().chain(own).chain(self.after.iter());
+        all.any(|program| program.script.looks_for_duplicates())
+    }
 }
 
 /// All compiled scripts. Everything blocks.

@@ -27,6 +27,7 @@ pub(super) trait Folders: Sync {
 }
 
 /// What scripts are told.
+#[derive(Clone)]
 pub(super) struct Facts {
     pub(super) message: Message,
     pub(super) reverse_path: ReversePath,
@@ -53,6 +54,8 @@ pub(super) struct Decided {
     pub(super) unread: Option<Error>,
     /// What each script has tested and decided.
     pub(super) traces: Vec<(String, Vec<Step>)>,
+    /// Whether a script has looked for duplicates.
+    pub(super) looked_for_duplicates: bool,
 }
 
 /// An action, and where it comes from.
@@ -104,6 +107,7 @@ pub(super) fn decide(plan: &Plan, facts: Facts, world: &Surroundings<'_>, settin
     let found =
         names.filter_map(|name| Some((name.clone(), existing(folders, name).or_else(|| wanted(folders, name))?)));
     decided.folders = found.collect();
+    decided.looked_for_duplicates = world.memory.get().is_some();
     decided
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Program {
     pub(super) variables: usize,
     /// The scripts whose names it includes without variables, and whether each must be there.
     pub(super) includes: Vec<(Location, String)>,
+    /// Whether it may use `duplicate`.
+    pub(super) duplicates: bool,
     /// Octets that it takes in memory, about.
     pub(super) size: u64,
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use postrider::config::{Checks, LoadError, load};
 use postrider::foundations::event::EventKind;
 use postrider::foundations::settings::ByteSize;
 use postrider::storage::journal::Query;
 
-use super::{activate, letter};
-use crate::harness::{Host, Reply};
+use super::{activate, home, letter};
+use crate::harness::{Host, Reply, Smtp};
 
 const ANN: &str = "ann@example.test";
 
@@ -258,6 +259,27 @@ async fn what_half_an_attempt_has_stored_is_not_stored_again() {
     for wanted in [1, 2] {
         let reply = lmtp.deliver("eve@elsewhere.test", &[ANN], &message).await;
         assert_eq!((reply.code, count("One").await, count("Two").await), (250, wanted, wanted), "{}", reply.text());
+    }
+    host.stop().await;
+}
+
+/// Each was looked at before another one was remembered.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_copies_that_come_at_the_same_moment_one_is_no_duplicate() {
+    let host = Host::start().user(ANN).await;
+    let test = "require \"duplicate\"; if duplicate { discard; }\n";
+    for (name, script) in [("own", test), ("included", "require \"include\"; include \"other\";\n")] {
+        activate(&host, ANN, script);
+        std::fs::write(home(&host, ANN).join("sieve/other.sieve"), test).unwrap();
+        let (connections, message) = (join_all((0..8).map(|_| host.lmtp())).await, letter(name, name));
+        let deliver = |mut lmtp: Smtp| {
+            let message = &message;
+            async move { lmtp.deliver("eve@elsewhere.test", &[ANN], message).await }
+        };
+        let replies = join_all(connections.into_iter().map(deliver)).await;
+        assert!(replies.iter().all(|reply| reply.code == 250), "{replies:?}");
+        let stored = subjects(&host, "INBOX").await.unwrap();
+        assert_eq!(stored.iter().filter(|subject| *subject == name).count(), 1, "{name}: {stored:?}");
     }
     host.stop().await;
 }

@@ -44,7 +44,8 @@ pub(super) fn check(
     };
     let commands = checker.commands(calls);
     let size = settings.regex_total.get() - checker.regular_room;
-    Program { commands, variables: checker.variables.len(), includes: checker.includes, size }
+    let duplicates = checker.has("duplicate");
+    Program { commands, variables: checker.variables.len(), includes: checker.includes, duplicates, size }
 }
 
 /// Characters of a name that are shown; no capability has as many.
