@@ -146,7 +146,7 @@ impl Programs {
             }
             Location::Global => {
                 let Some(directory) = self.delivery.get().sieve.global.clone() else { return Ok(Included::Missing) };
-                let path = directory.join(format!("{name}.sieve"));
+                let path = directory.join(name.file());
                 let Some(stamp) = Stamp::of(&path)? else { return Ok(Included::Missing) };
                 let most = self.sieve.get().script_size.get();
                 self.compiled(&path, stamp, || Ok(files::read_bounded(&path, most)?))
