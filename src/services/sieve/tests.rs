@@ -52,13 +52,17 @@ fn run_with_settings(source: &str, settings: &SieveSettings) -> Outcome {
 }
 
 fn run_on(message: &Message, source: &str, settings: &SieveSettings) -> Outcome {
+    run_from(&ReversePath::Address("bob@example.com".parse().unwrap()), message, source, settings)
+}
+
+fn run_from(reverse_path: &ReversePath, message: &Message, source: &str, settings: &SieveSettings) -> Outcome {
     let script =
         compile(source.as_bytes(), settings).unwrap_or_else(|mistakes| panic!("{source}: {mistakes:?}")).script;
     let recipient: Address = "ann@example.test".parse().unwrap();
     let hostname: Domain = "mail.example.test".parse().unwrap();
     let situation = Situation {
         message,
-        reverse_path: &ReversePath::Address("bob@example.com".parse().unwrap()),
+        reverse_path,
         recipient: &recipient,
         account: &recipient,
         own_addresses: &[],
@@ -173,6 +177,27 @@ fn scripts_decide() {
         ),
     ] {
         assert_eq!(decided(source), wanted, "{source}");
+    }
+}
+
+/// RFC 5231 §4.2.
+#[test]
+fn what_is_counted_is_a_number() {
+    let to = vec!["a@b.test"; 10].join(", ");
+    let message = Message::new(format!("To: {to}\r\nSubject: x\r\n\r\n").into_bytes());
+    let bob = ReversePath::Address("bob@example.com".parse().unwrap());
+    for (from, test, holds) in [
+        (&bob, "address :count \"gt\" \"to\" \"9\"", true),
+        (&bob, "address :count \"lt\" \"to\" \"9\"", false),
+        (&bob, "address :comparator \"i;ascii-numeric\" :count \"ge\" \"to\" \"10\"", true),
+        (&bob, "envelope :count \"eq\" \"from\" \"1\"", true),
+        (&ReversePath::Null, "envelope :count \"eq\" \"from\" \"0\"", true),
+        (&ReversePath::Null, "envelope \"from\" \"\"", true),
+    ] {
+        let source =
+            format!("require [\"relational\", \"envelope\", \"comparator-i;ascii-numeric\"]; if {test} {{ discard; }}");
+        let outcome = run_from(from, &message, &source, &SieveSettings::default());
+        assert_eq!(outcome.actions == [Action::Discard], holds, "{test}");
     }
 }
 
