@@ -80,6 +80,14 @@ impl Act {
         matches!(self.action, Action::Keep { .. } | Action::FileInto(_))
     }
 
+    /// The flags of a message that is kept.
+    fn flags(&self) -> &[String] {
+        match &self.action {
+            Action::Keep { flags, .. } => flags,
+            _ => &[],
+        }
+    }
+
     /// What events call it.
     pub(super) const fn word(&self) -> &'static str {
         match self.action {
@@ -166,7 +174,15 @@ impl Decided {
         self.remember.extend(outcome.remember);
         self.acts.extend(others.into_iter().map(act));
         match keeps.into_iter().next() {
-            Some(keep) => {
+            Some(mut keep) => {
+                if let Action::Keep { flags, .. } = &mut keep {
+                    // What an earlier script has marked stays marked.
+                    for flag in kept.as_ref().map_or(&[][..], Act::flags) {
+                        if !flags.iter().any(|known| known.eq_ignore_ascii_case(flag)) {
+                            flags.push(flag.clone());
+                        }
+                    }
+                }
                 *kept = Some(act(keep));
                 Next::Script
             }

@@ -154,8 +154,8 @@ async fn scripts_of_the_site_run_before_and_after() {
     activate(
         &host,
         ANN,
-        "require [\"fileinto\", \"include\"];\ninclude :global \"shared\";\n\
-         if header :is \"subject\" [\"site\", \"own\"] { fileinto \"Own\"; }\n",
+        "require [\"fileinto\", \"include\", \"imap4flags\"];\ninclude :global \"shared\";\n\
+         if header :is \"subject\" [\"site\", \"own\"] { fileinto \"Own\"; }\naddflag \"mine\";\n",
     );
     for (name, subject) in [("c", "site"), ("d", "own"), ("e", "rest"), ("f", "shared"), ("g", "none")] {
         taken(&host, name, subject).await;
@@ -165,6 +165,11 @@ async fn scripts_of_the_site_run_before_and_after() {
     assert_eq!(subjects(&host, "Own").await.unwrap(), ["own"]);
     assert_eq!(subjects(&host, "Shared").await.unwrap(), ["shared"]);
     assert_eq!(subjects(&host, "INBOX").await.unwrap(), ["none"]);
+    // The script that ran last has marked nothing.
+    let mut imap = host.imap(ANN).await;
+    imap.ok("EXAMINE INBOX").await;
+    let flags = imap.ok("FETCH 1 (FLAGS)").await.untagged.concat();
+    assert!(flags.contains("mine"), "{flags}");
     host.stop().await;
 
     // A mistake is told by `postrider check`.
