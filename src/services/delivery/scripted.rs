@@ -133,7 +133,8 @@ fn run_all(plan: &Plan, mut facts: Facts, world: &Surroundings<'_>, settings: &S
     let spam = spam(&facts.message);
     for program in plan.before.iter().chain(own).chain(plan.after.iter()) {
         let is_own = own.is_some_and(|own| std::ptr::eq(own, program));
-        let outcome = run(&program.script, &facts.situation(spam, world), settings);
+        let name = is_own.then_some(program.name.as_str());
+        let outcome = run(&program.script, &facts.situation(name, spam, world), settings);
         facts.message = outcome.message.clone();
         decided.unread = decided.unread.or_else(|| world.unread.lock().take());
         match decided.take(program, outcome, &mut kept) {
@@ -177,7 +178,7 @@ impl Decided {
             Some(mut keep) => {
                 if let Action::Keep { flags, .. } = &mut keep {
                     // What an earlier script has marked stays marked.
-                    for flag in kept.as_ref().map_or(&[][..], Act::flags) {
+                    for flag in kept.as_ref().map(Act::flags).unwrap_or_default() {
                         if !flags.iter().any(|known| known.eq_ignore_ascii_case(flag)) {
                             flags.push(flag.clone());
                         }
@@ -205,8 +206,9 @@ const MOST_STEPS: usize = 12;
 const LONGEST_WHY: usize = 1000;
 
 impl Facts {
-    fn situation<'a>(&'a self, spam: Option<Spam>, world: &'a dyn World) -> Situation<'a> {
+    fn situation<'a>(&'a self, script: Option<&'a str>, spam: Option<Spam>, world: &'a dyn World) -> Situation<'a> {
         Situation {
+            script,
             message: &self.message,
             reverse_path: &self.reverse_path,
             recipient: &self.recipient,

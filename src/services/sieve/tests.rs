@@ -30,6 +30,8 @@ impl World for Small {
         let source = match name {
             "stops" => "discard; stop;",
             "itself" => "require \"include\"; include \"itself\";",
+            "main" => "discard;",
+            "back" => "require \"include\"; include :once \"main\";",
             "shares" => "require [\"include\", \"variables\"]; global \"a\"; set \"a\" \"${a}${a}\";",
             _ => return Included::Missing,
         };
@@ -61,6 +63,7 @@ fn run_from(reverse_path: &ReversePath, message: &Message, source: &str, setting
     let recipient: Address = "ann@example.test".parse().unwrap();
     let hostname: Domain = "mail.example.test".parse().unwrap();
     let situation = Situation {
+        script: Some("main"),
         message,
         reverse_path,
         recipient: &recipient,
@@ -164,6 +167,7 @@ fn scripts_decide() {
         ("require \"include\"; include \"stops\"; keep;", "discard"),
         ("require \"include\"; discard; include \"itself\";", "failed: implicit keep"),
         ("require \"include\"; include :optional \"missing\"; discard;", "discard"),
+        ("require \"include\"; include \"back\";", "implicit keep"),
         (
             "require [\"include\", \"variables\"]; global \"a\"; set \"a\" \"x\"; include \"shares\"; if string \"${a}\" \"xx\" { discard; }",
             "discard",
