@@ -225,6 +225,22 @@ fn mistakes_are_all_told_with_their_places() {
     assert_eq!(told.len(), 5, "{told:#?}");
 }
 
+/// They were said to have tests, which only the checker saw.
+#[test]
+fn commands_without_a_semicolon_are_told_so() {
+    for (source, told) in [
+        ("keep\nstop;", "line 2, column 1: expected ';' before 'stop'"),
+        ("redirect \"a@b.test\"\nif true { keep; }", "line 2, column 1: expected ';' before 'if'"),
+        ("if true { discard stop; }", "line 1, column 19: expected ';' before 'stop'"),
+        ("if true { stop; } else if true { keep; }", "line 1, column 24: write 'elsif' instead of 'else if'"),
+        ("if true { stop; } else keep;", "line 1, column 24: expected '{' before 'keep'"),
+        ("keep true;", "line 1, column 1: the keep command accepts no sub-tests, but tests are specified"),
+    ] {
+        let mistakes = compile(source.as_bytes(), &SieveSettings::default()).unwrap_err();
+        assert_eq!(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>(), [told], "{source}");
+    }
+}
+
 #[test]
 fn regular_expressions_have_room_together() {
     let settings = SieveSettings { regex_total: ByteSize::kib(16), ..SieveSettings::default() };
