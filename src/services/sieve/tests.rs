@@ -205,6 +205,19 @@ fn what_is_counted_is_a_number() {
     }
 }
 
+/// RFC 5173 §5.2.
+#[test]
+fn what_stands_around_the_parts_of_a_message_is_two_texts() {
+    let message = Message::new(
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\nbefore\r\n--b\r\n\r\npart\r\n--b--\r\nafter\r\n",
+    );
+    for (pattern, holds) in [("*before*", true), ("after*", true), ("*part*", false), ("*before*after*", false)] {
+        let source = format!("require \"body\"; if body :content \"multipart\" :matches \"{pattern}\" {{ discard; }}");
+        let outcome = run_on(&message, &source, &SieveSettings::default());
+        assert_eq!(outcome.actions == [Action::Discard], holds, "{pattern}");
+    }
+}
+
 #[test]
 fn mistakes_are_all_told_with_their_places() {
     let source = "require [\"fileinto\", \"vacatoin\"];\nif header :contans \"a\" \"b\" {\n  filinto \"x\";\n}\nredirect \"nobody\";\nkeep";
