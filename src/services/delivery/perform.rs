@@ -317,8 +317,8 @@ impl Performance<'_> {
         }
         let recipients = vec![vacation.to.clone()];
         match self.send(&vacation.reply, recipients, ReversePath::Null).await {
-            Ok(id) => {
-                self.copy(decided, &vacation.reply, vacation.copy.as_ref()).await;
+            Ok((id, sent)) => {
+                self.copy(decided, &sent, vacation.copy.as_ref()).await;
                 self.acted(act, |event| event.with("to", to).queue(id));
             }
             Err(refusal) => {
@@ -336,8 +336,8 @@ impl Performance<'_> {
             ReversePath::Address(_) => ReversePath::Address(self.item.recipient.account.clone()),
         };
         match self.send(&notification.message, notification.to.clone(), reverse_path).await {
-            Ok(id) => {
-                self.copy(decided, &notification.message, notification.copy.as_ref()).await;
+            Ok((id, sent)) => {
+                self.copy(decided, &sent, notification.copy.as_ref()).await;
                 self.acted(act, |event| event.with("to", to).queue(id));
             }
             Err(refusal) => {
@@ -346,17 +346,23 @@ impl Performance<'_> {
         }
     }
 
-    /// Sends a letter of the account.
-    async fn send(&self, message: &Message, to: Vec<Address>, reverse_path: ReversePath) -> Result<QueueId, Refusal> {
+    /// Sends a letter of the account. Returns it as it was sent.
+    async fn send(
+        &self,
+        message: &Message,
+        to: Vec<Address>,
+        reverse_path: ReversePath,
+    ) -> Result<(QueueId, Message), Refusal> {
         let message = self.in_own_name(message).await?;
         let mail = letters::mail(&message, to, reverse_path, self.delivery.clock.now());
         let account = &self.item.recipient.account;
         let errand = Errand { mail: &mail, account, kind: ErrandKind::Letter, findings: None };
         let posted = self.scripting.parts.posting.post(errand).await;
-        posted.inspect_err(|refusal| {
+        let posted = posted.inspect_err(|refusal| {
             let cause = refusal.cause.as_ref().map(ToString::to_string).unwrap_or_default();
             log::warn!(mail:% = self.item.mail.id, user:% = account, cause = cause; "A message from a script was not sent: {refusal}");
-        })
+        });
+        Ok((posted?, message))
     }
 
     /// Keeps a copy of a letter (RFC 8580).

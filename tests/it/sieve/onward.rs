@@ -311,8 +311,8 @@ async fn refusals_are_made_in_the_dialogue_and_never_sent_to_forged_senders() {
 async fn no_script_writes_in_the_name_of_another() {
     let world = World::new("").await;
     let script = format!(
-        "require [\"enotify\", \"vacation\"];\n\
-         notify :from \"Boss <{BOB}>\" \"mailto:{EVE}?subject=pay\";\n\
+        "require [\"enotify\", \"vacation\", \"fcc\", \"mailbox\"];\n\
+         notify :from \"Boss <{BOB}>\" :fcc \"Copies\" :create \"mailto:{EVE}?subject=pay\";\n\
          vacation :from \"Boss <{BOB}>\" :subject \"pay\" \"now\";\n"
     );
     activate(&world.host, ANN, &script);
@@ -321,6 +321,11 @@ async fn no_script_writes_in_the_name_of_another() {
         let own = sent.content.lines().any(|line| line == "From: ann@example.test");
         assert!(own && !sent.content.contains(BOB), "{}", sent.content);
     }
+    // The copy is what was sent.
+    let mut imap = world.host.imap(ANN).await;
+    imap.ok("EXAMINE Copies").await;
+    let copy = imap.ok("FETCH 1 (BODY.PEEK[HEADER])").await.untagged.concat();
+    assert!(copy.contains("From: ann@example.test") && !copy.contains(BOB), "{copy}");
     // Nor does a redirected message become another's, or one that this server has found to be good.
     let script = format!(
         "require \"editheader\";\n\
