@@ -255,7 +255,8 @@ fn collect(home: &Path, below: &Path, depth: usize, found: &mut Vec<PathBuf>) ->
         if kind.is_dir() {
             let of_maildir = name == "cur" || name == "new" || name == "tmp" || entry.path().join("cur").is_dir();
             // Names with two dots are the store's marks for folders being removed or restored. Further below they are users'.
-            if !of_maildir && depth > 0 && !name.to_string_lossy().starts_with("..") {
+            let is_marked = depth == DEPTH && name.to_string_lossy().starts_with("..");
+            if !of_maildir && depth > 0 && !is_marked {
                 collect(home, &path, depth - 1, found)?;
             }
         } else if (kind.is_file() || kind.is_symlink()) && is_kept(&name.to_string_lossy()) {
