@@ -50,7 +50,7 @@ impl Performance<'_> {
         if self.is_junk() {
             self.leave_junk_alone(&mut decided);
         }
-        self.refuse_if_wanted(&mut decided)?;
+        self.refuse_if_wanted(&mut decided).await?;
         let sent = self.redirect_all(&mut decided).await?;
         let stored = self.store_all(&decided).await?;
         self.remember(&decided).await;
@@ -122,21 +122,51 @@ impl Performance<'_> {
 
     /// RFC 5429 §2: a refusal in the SMTP dialogue wherever that is possible. If it would become a notification, only a sender who
     /// is known to be the real one gets it. Otherwise the message is kept instead.
-    fn refuse_if_wanted(&self, decided: &mut Decided) -> Result<(), Refusal> {
+    async fn refuse_if_wanted(&self, decided: &mut Decided) -> Result<(), Refusal> {
         let Some(at) = decided.acts.iter().position(|act| matches!(act.action, Action::Reject { .. })) else {
             return Ok(());
         };
         let act = &decided.acts[at];
-        let Action::Reject { reason, .. } = &act.action else { return Ok(()) };
+        let Action::Reject { reason, extended } = &act.action else { return Ok(()) };
         let mail = self.item.mail;
         let in_dialogue = mail.envelope.recipients.len() == 1 && mail.origin.with.is_smtp();
-        if in_dialogue || is_believed(mail, self.item.message, &self.scripting.hostname()) {
+        let is_believed = is_believed(mail, self.item.message, &self.scripting.hostname());
+        // RFC 5429 §2.2: `reject` prefers to keep the words, and a reply can only say those of ASCII.
+        if is_believed && !extended && !reason.is_ascii() && self.write_rejection(act, reason).await? {
+            decided.acts.remove(at);
+            return Ok(());
+        }
+        if in_dialogue || is_believed {
             self.acted(act, |event| event.with("reason", reason.as_str()));
             return Err(Refusal::new(Kind::NoPermission, letters::reason_line(reason)).smtp(550, "5.7.1"));
         }
         self.acted(act, |event| event.with("reason", "not done: the sender may be forged; the message is kept"));
         decided.acts[at] = self.plain_keep();
         Ok(())
+    }
+
+    /// Writes to the sender why the message is refused, once. Returns whether that has been done.
+    async fn write_rejection(&self, act: &Act, reason: &str) -> Result<bool, Refusal> {
+        let (Item { mail, message, recipient, .. }, now) = (*self.item, self.delivery.clock.now());
+        let Some(sender) = mail.envelope.reverse_path.address() else { return Ok(false) };
+        let letter = letters::rejection(message, recipient, sender, reason, &self.scripting.hostname(), now);
+        let Some(letter) = letter else { return Ok(false) };
+        let key = format!("rejected {}", identity(mail, message));
+        let until = now + self.item.settings.sieve.redirected_once_in.duration();
+        if !self.claim(&key, until, now).await? {
+            self.acted(act, |event| event.with("to", sender.to_string()).with("reason", "told before"));
+            return Ok(true);
+        }
+        match self.send(&letter, vec![sender.clone()], ReversePath::Null).await {
+            Ok((id, _)) => {
+                self.acted(act, |event| event.with("to", sender.to_string()).with("reason", reason).queue(id));
+                Ok(true)
+            }
+            Err(refusal) => {
+                self.forget(&key).await;
+                if refusal.is_temporary() { Err(refusal) } else { Ok(false) }
+            }
+        }
     }
 
     /// Puts what is passed on into the queue. If an address cannot be served, an event says so, and the message is kept.

@@ -187,7 +187,7 @@ fn scripts_decide() {
 /// RFC 5231 §4.2.
 #[test]
 fn what_is_counted_is_a_number() {
-    let to = vec!["a@b.test"; 10].join(", ");
+    let to = ["a@b.test"; 10].join(", ");
     let message = Message::new(format!("To: {to}\r\nSubject: x\r\n\r\n").into_bytes());
     let bob = ReversePath::Address("bob@example.com".parse().unwrap());
     for (from, test, holds) in [

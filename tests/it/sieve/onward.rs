@@ -288,7 +288,8 @@ async fn refusals_are_made_in_the_dialogue_and_never_sent_to_forged_senders() {
     activate(
         &world.host,
         ANN,
-        "require [\"reject\", \"ereject\"];\nif header :is \"subject\" \"e\" { ereject \"Go\r\naway\"; } else { reject \"No thanks\"; }\n",
+        "require [\"reject\", \"ereject\"];\nif header :is \"subject\" \"e\" { ereject \"Go\r\naway\"; }\n\
+         elsif header :is \"subject\" \"u\" { reject \"Danke für nichts\"; } else { reject \"No thanks\"; }\n",
     );
     for (name, subject, reason) in [("a", "r", "550 5.7.1 No thanks"), ("b", "e", "550 5.7.1 Go away")] {
         let reply = world.send("joe@neutral.test", &[ANN], &letter(name, subject)).await;
@@ -304,6 +305,18 @@ async fn refusals_are_made_in_the_dialogue_and_never_sent_to_forged_senders() {
     assert!(got[0].from.is_empty() && got[0].to == [EVE] && got[0].content.contains("No thanks"), "{}", got[0].content);
     world.inbox_gets(BOB, 2).await;
     assert_eq!(world.inbox(ANN).await, 1);
+    // A reply can say only what is ASCII. Whoever is the real sender is written to, once.
+    let reply = world.send("joe@neutral.test", &[ANN], &letter("f", "u")).await;
+    assert_eq!(reply.text(), "550 5.7.1 The recipient does not want this message");
+    for _ in 0..2 {
+        world.taken(EVE, &[ANN], &letter("g", "u")).await;
+    }
+    let got = world.peer.wait_for(2).await.remove(1);
+    assert!(got.from.is_empty() && got.to == [EVE], "{got:?}");
+    for part in ["report-type=disposition-notification", "Danke f", "Original-Message-ID: <g@sieve.test>"] {
+        assert!(got.content.contains(part), "{part}: {}", got.content);
+    }
+    assert_eq!((world.inbox(ANN).await, world.peer.messages().len()), (1, 2));
     world.host.stop().await;
 }
 
