@@ -218,6 +218,35 @@ fn what_stands_around_the_parts_of_a_message_is_two_texts() {
     }
 }
 
+/// RFC 5230 §4.2: each subject was answered.
+#[test]
+fn variables_do_not_tell_one_automatic_reply_from_another() {
+    let replies = |arguments: &str| -> Vec<Vacation> {
+        let source = format!(
+            "require [\"vacation\", \"variables\"];\n\
+             if header :matches \"subject\" \"*\" {{ set \"s\" \"${{1}}\"; }} vacation {arguments};"
+        );
+        let answer = |subject: &str| {
+            let message = Message::new(MESSAGE.replace("[rust]", subject).into_bytes());
+            let actions = run_on(&message, &source, &SieveSettings::default()).actions;
+            actions.into_iter().find_map(|action| match action {
+                Action::Vacation(vacation) => Some(*vacation),
+                _ => None,
+            })
+        };
+        ["one", "two"].into_iter().filter_map(answer).collect()
+    };
+    let mut handles = std::collections::BTreeSet::new();
+    for arguments in
+        [":subject \"Away: ${s}\" \"text\"", "\"about ${s}\"", "\"text\"", ":subject \"Away: ${1}\" \"text\""]
+    {
+        let replies = replies(arguments);
+        assert_eq!((replies.len(), &replies[0].handle), (2, &replies[1].handle), "{arguments}");
+        handles.insert(replies[0].handle.clone());
+    }
+    assert_eq!(handles.len(), 4);
+}
+
 #[test]
 fn mistakes_are_all_told_with_their_places() {
     let source = "require [\"fileinto\", \"vacatoin\"];\nif header :contans \"a\" \"b\" {\n  filinto \"x\";\n}\nredirect \"nobody\";\nkeep";
