@@ -247,6 +247,31 @@ fn variables_do_not_tell_one_automatic_reply_from_another() {
     assert_eq!(handles.len(), 4);
 }
 
+/// RFC 5228 §2.4.2.2.
+#[test]
+fn what_is_no_name_of_a_field_is_no_mistake_in_a_test() {
+    for test in [
+        "header \"From:\" \"x\"",
+        "address [\"From:\"] \"x\"",
+        "exists \"a b\"",
+        "date \"Date:\" \"year\" \"2023\"",
+        "duplicate :header \"Message-ID:\"",
+    ] {
+        let source = format!("require [\"date\", \"duplicate\"]; if {test} {{ discard; }}");
+        let warnings = compile(source.as_bytes(), &SieveSettings::default()).unwrap().warnings;
+        assert_eq!((decided(&source).as_str(), warnings.len()), ("implicit keep", 1), "{test}");
+    }
+}
+
+/// RFC 7352 §3.3.
+#[test]
+fn without_time_nothing_is_a_duplicate() {
+    for (seconds, remembered) in [(0, 0), (60, 1)] {
+        let source = format!("require \"duplicate\"; if duplicate :seconds {seconds} {{ discard; }}");
+        assert_eq!(run_with_settings(&source, &SieveSettings::default()).remember.len(), remembered, "{seconds}");
+    }
+}
+
 #[test]
 fn mistakes_are_all_told_with_their_places() {
     let source = "require [\"fileinto\", \"vacatoin\"];\nif header :contans \"a\" \"b\" {\n  filinto \"x\";\n}\nredirect \"nobody\";\nkeep";

@@ -328,19 +328,25 @@ impl<'k, 'c> Arguments<'k, 'c> {
         }
     }
 
-    /// Names of header fields. One that cannot be a name matches nothing (RFC 5228 §2.4.2.2), which is worth a warning.
+    /// Names of header fields.
     pub(in crate::services::sieve) fn field_names(&mut self, argument: &Argument) -> Vec<Value> {
         let values = self.values(argument);
         for (at, value) in &values {
-            if let Some(name) = value.constant().filter(|name| !is_field_name(name)) {
-                let text = format!(
-                    "'{}' is not the name of a header field, so nothing is found; write it without colon and blanks",
-                    name.escape_debug()
-                );
-                self.checker.warn(*at, text);
-            }
+            self.check_field_name(*at, value);
         }
         values.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// The name of a header field in a test. One that cannot be a name matches nothing and is no mistake (RFC 5228 §2.4.2.2), but
+    /// worth a warning.
+    pub(in crate::services::sieve) fn check_field_name(&mut self, at: Position, value: &Value) {
+        if let Some(name) = value.constant().filter(|name| !is_field_name(name)) {
+            let text = format!(
+                "'{}' is not the name of a header field, so nothing is found; write it without colon and blanks",
+                name.escape_debug()
+            );
+            self.checker.warn(at, text);
+        }
     }
 
     /// An address of a mailbox, if it is known now; a display name may stand before it.
