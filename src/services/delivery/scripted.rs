@@ -20,7 +20,7 @@ use crate::storage::scripts::{Error, Home, Memory};
 pub(super) trait Folders: Sync {
     /// Whether there is one of this name.
     fn knows(&self, folder: &FolderName) -> bool;
-    /// The name of the one with a special use.
+    /// The name of the one with a special use, if there is one (RFC 8579 §3).
     fn special(&self, special: SpecialUse) -> Option<FolderName>;
     /// The value of an annotation of one of them, or of the account.
     fn annotation(&self, folder: Option<&FolderName>, entry: &str) -> Option<String>;

@@ -85,7 +85,7 @@ impl Folders for User {
     }
 
     fn special(&self, special: SpecialUse) -> Option<FolderName> {
-        Self::special(self, special)
+        self.special_folder(special)
     }
 
     fn annotation(&self, folder: Option<&FolderName>, entry: &str) -> Option<String> {

@@ -95,6 +95,28 @@ async fn folders_are_made_only_where_that_is_wanted() {
     host.stop().await;
 }
 
+/// The name that the settings give it counted as a folder, whether there was one or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_special_use_belongs_to_a_folder_that_exists() {
+    let host = Host::start().user(ANN).await;
+    activate(
+        &host,
+        ANN,
+        "require [\"fileinto\", \"special-use\"];\n\
+         if specialuse_exists \"\\\\Archive\" { fileinto :specialuse \"\\\\Archive\" \"Old\"; }\n\
+         else { fileinto :specialuse \"\\\\Archive\" \"None\"; }\n",
+    );
+    taken(&host, "a", "before").await;
+    assert_eq!(subjects(&host, "Archive").await.unwrap(), ["before"]);
+    host.imap(ANN).await.ok("DELETE Archive").await;
+    taken(&host, "b", "after").await;
+    assert_eq!(
+        (subjects(&host, "Archive").await, subjects(&host, "None").await.unwrap()),
+        (None, vec!["after".to_owned()])
+    );
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_with_mistakes_loses_nothing_and_its_owner_is_told_once() {
     let host = Host::start().user(ANN).await;
