@@ -96,7 +96,8 @@ pub trait Submitting: Send + Sync {
 crate::words! {
     /// What a script has something sent for.
     pub enum ErrandKind {
-        /// To pass the message on: under its own sender, which is rewritten where SPF would fail, and sealed.
+        /// To pass the message on: under its own sender, which is rewritten where SPF would fail, and sealed. The user whose script it
+        /// is gets no copy.
         Redirect = "redirect",
         /// To tell somebody something in a message of our own, which is signed.
         Letter = "letter",
