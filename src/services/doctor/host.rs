@@ -3,12 +3,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use futures_util::future::{join, join_all};
+
 use super::finding::failure;
 use super::{Doctor, Finding, Health, spf};
 use crate::foundations::dns::{self, Caa, Tlsa};
 use crate::services::certificates::vouches;
 use crate::services::filter::view::is_public;
-use crate::services::filter::{ListSubject, dns_lists};
+use crate::services::filter::{DnsListSettings, ListSubject, dns_lists};
 
 /// How long a DNS list is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,9 +21,10 @@ pub(super) async fn check(doctor: &Doctor<'_>, addresses: &Result<Vec<IpAddr>, d
     match addresses {
         Ok(addresses) => {
             findings.extend(addresses.iter().map(|address| of_address(host, *address)));
-            for address in addresses {
-                findings.push(reverse(doctor, host, *address).await);
-                findings.extend(listed(doctor, *address).await);
+            let asked = addresses.iter().map(|address| join(reverse(doctor, host, *address), listed(doctor, *address)));
+            for (reverse, listed) in join_all(asked).await {
+                findings.push(reverse);
+                findings.extend(listed);
             }
         }
         Err(error) if error.is_absence() => {
@@ -68,33 +71,33 @@ async fn reverse(doctor: &Doctor<'_>, host: &str, address: IpAddr) -> Finding {
 
 async fn listed(doctor: &Doctor<'_>, address: IpAddr) -> Vec<Finding> {
     let lists = doctor.lists.iter().filter(|list| list.about == ListSubject::Client && list.weight > 0.0);
-    let mut findings = Vec::new();
-    for list in lists {
-        let one = std::slice::from_ref(list);
-        let hits = dns_lists::ask(doctor.resolver, one, Some(address), &[], PATIENCE).await;
-        let silence = match hits.first() {
-            None => dns_lists::silence(doctor.resolver, list, address).await,
-            Some(_) => None,
-        };
-        findings.push(match (hits.first(), silence) {
-            (None, None) => Finding::well("dns-list", address.to_string(), format!("not listed by {}", list.zone)),
-            (None, Some(because)) => Finding::ill(
-                "dns-list",
-                address.to_string(),
-                Health::Unknown,
-                format!("{} does not say whether it lists this: {because}", list.zone),
-                "Ask the list through a name server of your own.",
-            ),
-            (Some(_), _) => Finding::ill(
-                "dns-list",
-                address.to_string(),
-                Health::Wrong,
-                format!("listed by {}", list.zone),
-                format!("Find out why on the website of {}, stop the cause, then ask to be removed.", list.zone),
-            ),
-        });
+    join_all(lists.map(|list| listed_by(doctor, list, address))).await
+}
+
+async fn listed_by(doctor: &Doctor<'_>, list: &DnsListSettings, address: IpAddr) -> Finding {
+    let one = std::slice::from_ref(list);
+    let hits = dns_lists::ask(doctor.resolver, one, Some(address), &[], PATIENCE).await;
+    let silence = match hits.first() {
+        None => dns_lists::silence(doctor.resolver, list, address).await,
+        Some(_) => None,
+    };
+    match (hits.first(), silence) {
+        (None, None) => Finding::well("dns-list", address.to_string(), format!("not listed by {}", list.zone)),
+        (None, Some(because)) => Finding::ill(
+            "dns-list",
+            address.to_string(),
+            Health::Unknown,
+            format!("{} does not say whether it lists this: {because}", list.zone),
+            "Ask the list through a name server of your own.",
+        ),
+        (Some(_), _) => Finding::ill(
+            "dns-list",
+            address.to_string(),
+            Health::Wrong,
+            format!("listed by {}", list.zone),
+            format!("Find out why on the website of {}, stop the cause, then ask to be removed.", list.zone),
+        ),
     }
-    findings
 }
 
 /// RFC 8659 §3: the nearest name above that has records decides.

@@ -336,12 +336,12 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
     let zone = Arc::new(ZoneResolver::new());
     zone.add(&format!("mta-sts.example.test A {address}\nmta-sts.other.test A {address}")).unwrap();
     zone.add(&format!("_mta-sts.example.test TXT {}", ours[0].record)).unwrap();
-    let examine = async |policies: Vec<Announcement>, domain: &str| {
+    let examine = async |policies: Vec<Announcement>, domains: &str| {
         let doctor = Doctor {
             wanted: Wanted {
                 hostname: config.hostname.clone(),
                 addresses: vec![],
-                domains: vec![domain.parse().unwrap()],
+                domains: domains.split(' ').map(|domain| domain.parse().unwrap()).collect(),
                 senders: Senders::default(),
                 services: vec![],
                 autoconfig: vec![],
@@ -404,6 +404,10 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
     assert!(examine(vec![], "stuck.test").now_or_never().is_none(), "the exchangers are still waited for");
     // Nor are addresses asked for, as they are in the place of exchangers.
     assert_eq!(zone.questions() - before, asked - 3);
+    // Nor another domain.
+    let before = zone.questions();
+    assert!(examine(vec![], "stuck.test silent.test").now_or_never().is_none(), "the exchangers are still waited for");
+    assert!(zone.questions() - before > asked, "{asked} for one domain without a stuck one");
     host.stop().await;
 }
 
