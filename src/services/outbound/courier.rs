@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,9 +13,10 @@ use super::mta_sts::Policy;
 use super::observed::{Far, Observer};
 use super::opening::{Finding, Session, Target, Unopened, open};
 use super::route::{OutboundParts, Way, way};
+use super::terms::Terms;
 use super::transaction::Others;
 use super::{Group, Haste, Outbound, OutboundSettings, Scope, Stage, Trouble};
-use crate::foundations::clock::Timestamp;
+use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::storage::spool::Destination;
 
@@ -25,17 +25,17 @@ pub struct Courier {
     outbound: Outbound,
     destination: Destination,
     session: Option<Kept>,
-    /// When the last session was opened.
-    opened: Timestamp,
 }
 
-/// How long a session is used for further messages. After that, what its host has to show may have changed: policies (DANE, MTA-STS)
-/// are only looked for when a session is opened.
-const USED_FOR: Duration = Duration::from_secs(300);
+/// A session, and the terms on which it was opened.
+struct Opened {
+    session: Session,
+    terms: Terms,
+}
 
 /// A session that is kept for the next message, and the settings under which it was opened.
 struct Kept {
-    session: Session,
+    opened: Opened,
     settings: Arc<OutboundSettings>,
 }
 
@@ -107,7 +107,7 @@ impl<'a> Slate<'a> {
 
 impl Courier {
     pub(super) const fn new(outbound: Outbound, destination: Destination) -> Self {
-        Self { outbound, destination, session: None, opened: Timestamp::EPOCH }
+        Self { outbound, destination, session: None }
     }
 
     /// Tries to pass a message on to every recipient of the group; one attempt per recipient, in their order.
@@ -154,8 +154,8 @@ impl Courier {
     }
 
     async fn try_all(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>, slate: &mut Slate<'_>) {
-        if let Some(session) = self.reuse(group, settings).await {
-            self.serve(session, group, settings, slate).await;
+        if let Some(opened) = self.reuse(group, settings).await {
+            self.serve(opened, group, settings, slate).await;
         }
         if !slate.is_done()
             && let Err(trouble) = self.seek(group, settings, slate).await
@@ -166,7 +166,7 @@ impl Courier {
 
     /// Ends the connection, if there is one.
     pub async fn finish(&mut self) {
-        if let Some(Kept { session, .. }) = self.session.take() {
+        if let Some(Kept { opened: Opened { session, .. }, .. }) = self.session.take() {
             session.dialogue.quit(self.outbound.0.settings.get().timeouts.quit.duration()).await;
         }
     }
@@ -177,17 +177,19 @@ impl Courier {
     }
 
     /// The open session, if it still works and is good enough for the group.
-    async fn reuse(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>) -> Option<Session> {
-        let Kept { mut session, settings: before } = self.session.take()?;
-        let is_old = self.outbound.0.clock.now().since(self.opened) > USED_FOR;
+    async fn reuse(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>) -> Option<Opened> {
+        let Kept { opened: Opened { mut session, terms }, settings: before } = self.session.take()?;
         // After a reload the route may demand what this session never had to show.
-        if is_old || !Arc::ptr_eq(&before, settings) || missing_for_require_tls(group, &session).is_some() {
+        let is_good = Arc::ptr_eq(&before, settings)
+            && missing_for_require_tls(group, &session).is_none()
+            && hold(&terms, &self.outbound, settings, &self.destination, group.id).await;
+        if !is_good {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
             return None;
         }
         // A host may close an idle connection at any time: that is no failure.
         session.reset(&settings.timeouts).await.ok()?;
-        Some(session)
+        Some(Opened { session, terms })
     }
 
     /// Goes through the hosts until every recipient has its result.
@@ -233,7 +235,7 @@ impl Courier {
                 }
                 addresses_left -= 1;
                 loop {
-                    match self.visit(&approach, (&host, address, &demand), group, settings, slate).await {
+                    match self.visit(&approach, (&host, address, &demand, require), group, settings, slate).await {
                         // RFC 9422 §4.1: it may take the others in another session.
                         Visit::Full => {}
                         Visit::Over => {
@@ -253,15 +255,16 @@ impl Courier {
     async fn visit(
         &mut self,
         approach: &Approach<'_>,
-        (host, address, demand): (&Host, IpAddr, &Demand),
+        (host, address, demand, require): (&Host, IpAddr, &Demand, RequireTls),
         group: &Group<'_>,
         settings: &Arc<OutboundSettings>,
         slate: &mut Slate<'_>,
     ) -> Visit {
         match approach.open(host, address, demand).await {
             Ok(session) => {
-                self.opened = approach.parts.clock.now();
-                self.serve(session, group, settings, slate).await
+                let opened = approach.parts.clock.now();
+                let terms = Terms { opened, host: host.clone(), require, demand: demand.clone() };
+                self.serve(Opened { session, terms }, group, settings, slate).await
             }
             Err((trouble, contact)) => {
                 let is_loop = trouble == loops(&host.name);
@@ -274,7 +277,7 @@ impl Courier {
     /// Sends the message over a session, in as many transactions as it takes and the host grants.
     async fn serve(
         &mut self,
-        mut session: Session,
+        Opened { mut session, terms }: Opened,
         group: &Group<'_>,
         settings: &Arc<OutboundSettings>,
         slate: &mut Slate<'_>,
@@ -320,7 +323,7 @@ impl Courier {
             }
         }
         if session.transactions < session.most_transactions(settings) {
-            self.session = Some(Kept { session, settings: Arc::clone(settings) });
+            self.session = Some(Kept { opened: Opened { session, terms }, settings: Arc::clone(settings) });
         } else {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
         }
@@ -407,6 +410,18 @@ async fn policy(outbound: &Outbound, settings: &OutboundSettings, destination: &
     }
     let Outbound(parts, policies) = outbound;
     policies.find(parts, settings, domain.as_str()).await
+}
+
+/// Whether a session may still be used on these terms.
+async fn hold(
+    terms: &Terms,
+    outbound: &Outbound,
+    settings: &OutboundSettings,
+    destination: &Destination,
+    id: QueueId,
+) -> bool {
+    let sts = policy(outbound, settings, destination).await;
+    terms.hold(&outbound.0, settings, destination, sts.as_deref(), id).await
 }
 
 /// What a session lacks for a message that must not travel without verified TLS (RFC 8689 §4.2.1).

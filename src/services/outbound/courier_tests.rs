@@ -6,9 +6,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStrea
 
 use super::*;
 use crate::foundations::address::ReversePath;
-use crate::foundations::clock::{Clock, SharedClock, SystemClock};
+use crate::foundations::clock::{Clock, SharedClock, SystemClock, Timestamp};
 use crate::foundations::dns::ZoneResolver;
-use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
 use crate::foundations::settings::Live;
 use crate::services::outbound::{Carried, Connecting, Connector, Io, Roots};
@@ -77,12 +76,16 @@ fn outbound(host: Vec<DuplexStream>) -> Outbound {
 }
 
 fn outbound_at(host: Vec<DuplexStream>, clock: SharedClock) -> Outbound {
-    let resolver = ZoneResolver::new();
-    resolver.add("x.test A 192.0.2.1").unwrap();
+    let zone = ZoneResolver::new();
+    zone.add("x.test A 192.0.2.1").unwrap();
+    outbound_in(Arc::new(zone), host, clock)
+}
+
+fn outbound_in(zone: Arc<ZoneResolver>, host: Vec<DuplexStream>, clock: SharedClock) -> Outbound {
     Outbound::new(OutboundParts {
         settings: Live::default(),
         hostname: "mail.example.test".parse().unwrap(),
-        resolver: Arc::new(resolver),
+        resolver: zone,
         connector: Arc::new(ToOne(Mutex::new(host))),
         roots: Roots::of(rustls::RootCertStore::empty()),
         clock,
@@ -147,7 +150,7 @@ async fn a_connection_from_before_a_reload_is_not_used_again() {
     assert_eq!(messages, 2);
 }
 
-/// Its host may have to show more by now: a policy that was published since is looked for only when a connection is opened.
+/// Its domain may have other exchangers by now.
 #[tokio::test]
 async fn a_connection_is_not_used_for_ever() {
     let (near, far) = tokio::io::duplex(1 << 12);
@@ -157,6 +160,26 @@ async fn a_connection_is_not_used_for_ever() {
     let sending = async move {
         let before = [sent(&mut courier, &["a@x.test"]).await, sent(&mut courier, &["b@x.test"]).await].concat();
         clock.0.fetch_add(301, Ordering::SeqCst);
+        (before, sent(&mut courier, &["c@x.test"]).await)
+    };
+    let unused = CancellationToken::new();
+    let ((before, after), messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
+    assert!(before.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{before:?}");
+    // There is no way to the host any more.
+    assert!(matches!(&after[..], [Outcome::Trouble(trouble)] if !trouble.is_permanent()), "{after:?}");
+    assert_eq!(messages, 2);
+}
+
+#[tokio::test]
+async fn a_connection_is_not_used_again_once_its_host_has_to_show_more() {
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let zone = Arc::new(ZoneResolver::new());
+    zone.add("x.test SECURE A 192.0.2.1").unwrap();
+    let outbound = outbound_in(Arc::clone(&zone), vec![near], Arc::new(SystemClock));
+    let mut courier = outbound.courier(Destination::Exchangers("x.test".parse().unwrap()));
+    let sending = async move {
+        let before = [sent(&mut courier, &["a@x.test"]).await, sent(&mut courier, &["b@x.test"]).await].concat();
+        zone.add(&format!("_25._tcp.x.test SECURE TLSA 3 1 1 {}", "00".repeat(32))).unwrap();
         (before, sent(&mut courier, &["c@x.test"]).await)
     };
     let unused = CancellationToken::new();

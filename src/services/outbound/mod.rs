@@ -33,6 +33,7 @@ mod opening;
 mod over_submission;
 mod route;
 mod settings;
+mod terms;
 mod tls;
 mod transaction;
 
