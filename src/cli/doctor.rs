@@ -33,6 +33,9 @@ pub(super) struct Arguments {
     /// Do not test the ports at the public addresses.
     #[arg(long)]
     no_ports: bool,
+    /// Do not connect to other mail servers to see whether mail can leave.
+    #[arg(long)]
+    no_outgoing: bool,
 }
 
 impl Shown for Finding {
@@ -89,6 +92,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         probes: probes(config, &Roles::all(), &[]),
         unopened: unopened(config).await,
         ports: if arguments.no_ports { Vec::new() } else { ports(config) },
+        reach: (!arguments.no_outgoing).then_some(config.outbound.doctor_domains.as_slice()),
         guarded: guarded(config, &named(context, config)?),
         volumes: volumes(config),
         database,

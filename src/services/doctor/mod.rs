@@ -2,7 +2,7 @@
 //!
 //! Each check gives findings, each finding says what was looked at, what was found and, where something is amiss, the
 //! remedy. Promises: changes nothing, logs in nowhere and sends no mail; asks the DNS, connects to our own listeners
-//! and looks at our own files. What cannot be determined is a finding too, never passed over in silence. Called by the
+//! and to a few hosts that mail may leave to, and looks at our own files. What cannot be determined is a finding too, never passed over in silence. Called by the
 //! command line.
 
 mod dmarc;
@@ -11,6 +11,7 @@ mod finding;
 mod host;
 mod listeners;
 mod machine;
+mod outgoing;
 mod spf;
 mod tags;
 
@@ -21,7 +22,7 @@ pub use machine::{Guarded, OTHERS, Unread, Volume};
 use std::net::IpAddr;
 
 use futures_util::StreamExt as _;
-use futures_util::future::join3;
+use futures_util::future::join4;
 
 use crate::foundations::address::Domain;
 use crate::foundations::clock::SharedClock;
@@ -57,6 +58,8 @@ pub struct Doctor<'d> {
     pub unopened: Vec<Shut>,
     /// The ports that others must reach; none are tried when it is empty.
     pub ports: Vec<u16>,
+    /// The domains whose mail exchangers are tried, to see whether mail can leave; no other host is when it is `None`.
+    pub reach: Option<&'d [Domain]>,
     /// Files and directories that not everybody may read.
     pub guarded: Vec<Guarded>,
     /// File systems that must not be full.
@@ -77,10 +80,11 @@ impl Doctor<'_> {
         let domains: Vec<_> = self.wanted.domains.iter().map(|domain| domains::check(self, domain, found)).collect();
         // Results in the order of the domains, whichever the DNS answers first.
         let domains = futures_util::stream::iter(domains).buffered(DOMAINS_AT_ONCE).collect::<Vec<_>>();
-        let (mut findings, domains, listeners) =
-            join3(host::check(self, &addresses), domains, listeners::check(self, found)).await;
+        let (host, listeners) = (host::check(self, &addresses), listeners::check(self, found));
+        let (mut findings, domains, listeners, outgoing) = join4(host, domains, listeners, outgoing::check(self)).await;
         findings.extend(domains.into_iter().flatten());
         findings.extend(listeners);
+        findings.extend(outgoing);
         findings.extend(machine::check(self));
         finding::said_once(findings)
     }

@@ -29,6 +29,8 @@ struct Patient {
     healthy: String,
     /// A host through which all mail leaves, and further settings of its route.
     relay: Option<&'static str>,
+    /// The port of others' mail exchangers.
+    port_elsewhere: u16,
 }
 
 impl Patient {
@@ -57,14 +59,17 @@ impl Patient {
              _carddavs._tcp.example.test SRV 0 1 {https} mail.example.test\n"
         );
         let healthy = format!(
-            "mail.example.test A 198.51.100.7\nmail.example.test TXT v=spf1 a -all\nmail.example.test CAA 0 issue \"ca.test\"\n\
+            "far.test MX 10 mx.far.test\nmx.far.test A 127.0.0.1\n\
+             mail.example.test A 198.51.100.7\nmail.example.test TXT v=spf1 a -all\nmail.example.test CAA 0 issue \"ca.test\"\n\
              7.100.51.198.in-addr.arpa PTR mail.example.test\nexample.test MX 10 mail.example.test\n\
              example.test TXT v=spf1 mx -all\ns1._domainkey.example.test TXT {}\n\
              _dmarc.example.test TXT v=DMARC1; p=quarantine\n_smtp._tls.example.test TXT v=TLSRPTv1; rua=mailto:p@example.test\n\
              autoconfig.example.test A 198.51.100.7\nautodiscover.example.test A 198.51.100.7\n{services}",
             pair.record
         );
-        Self { host, directory, healthy, relay: None }
+        // This server answers in the place of others.
+        let port_elsewhere = host.address(Protocol::Smtp).port();
+        Self { host, directory, healthy, relay: None, port_elsewhere }
     }
 
     /// Runs a command against a name server with these records; returns its exit code and its JSON.
@@ -87,10 +92,10 @@ impl Patient {
         }
         let dns = format!("servers = [\"{}\"]\nattempts = 1\ntimeout = \"10s\"", server.address());
         table.insert("dns".to_owned(), toml::Value::Table(dns.parse().unwrap()));
-        if let Some(more) = self.relay {
-            let route = format!("[[routes]]\ndomains = [\"*\"]\nhost = \"relay.test\"\n{more}");
-            table.insert("outbound".to_owned(), toml::Value::Table(route.parse().unwrap()));
-        }
+        let route = self.relay.map(|more| format!("[[routes]]\ndomains = [\"*\"]\nhost = \"relay.test\"\n{more}"));
+        let ways = format!("doctor_domains = [\"far.test\"]\nport = {}\n", self.port_elsewhere);
+        let outbound = ways + &route.unwrap_or_default();
+        table.insert("outbound".to_owned(), toml::Value::Table(outbound.parse().unwrap()));
         let path = self.directory.path().join("postrider.toml");
         std::fs::write(&path, toml::to_string(&table).unwrap()).unwrap();
         path
@@ -140,6 +145,7 @@ async fn tells_what_is_well_and_what_is_not() {
         ("listener", "well"),
         ("mta-sts", "warning"),
         ("mx", "well"),
+        ("outgoing", "well"),
         ("permissions", "well"),
         ("ptr", "well"),
         ("spf", "well"),
@@ -211,6 +217,33 @@ async fn tells_what_is_well_and_what_is_not() {
     for check in ["address", "mx", "dkim"] {
         assert_eq!(found[check], "wrong", "{check}: {said}");
     }
+    patient.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_mail_can_leave_is_tried_where_it_goes() {
+    let mut patient = Patient::new().await;
+    let relay_at = |port: u16| -> &'static str { format!("port = {port}").leak() };
+    // Nobody listens on port 1.
+    let (open, shut) = (patient.port_elsewhere, 1);
+    let relay = "relay.test A 127.0.0.1\n";
+    for (port, route, zone, health, words) in [
+        (open, None, "", "well", "answered by mx.far.test"),
+        (shut, None, "", "wrong", "ask yours to open it"),
+        // All mail leaves by another host: the exchangers do not matter.
+        (shut, Some(open), relay, "well", "the host of the route answers"),
+        (open, Some(shut), relay, "wrong", "rarely blocked"),
+        (open, Some(open), "", "wrong", "relay.test, which a route of this server names, has no address"),
+    ] {
+        (patient.port_elsewhere, patient.relay) = (port, route.map(relay_at));
+        let (_, found, said) = patient.examined(&format!("{}{zone}", patient.healthy)).await;
+        assert_eq!(found["outgoing"], health, "{said}");
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let (_, found, said) = patient.examined("unrelated.test A 192.0.2.1").await;
+    assert_eq!(found["outgoing"], "wrong", "{said}");
+    let printed = patient.ask(&patient.healthy, &["doctor", "--no-ports", "--no-outgoing"]).await.1;
+    assert!(!printed.to_string().contains("outgoing"), "{printed}");
     patient.host.stop().await;
 }
 
@@ -371,6 +404,7 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
             probes: vec![],
             unopened: vec![],
             ports: vec![],
+            reach: None,
             guarded: vec![],
             volumes: vec![],
             database: None,
