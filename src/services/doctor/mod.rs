@@ -14,6 +14,7 @@ mod machine;
 mod outgoing;
 mod spf;
 mod tags;
+mod tlsa;
 
 pub use finding::{Finding, Health};
 pub use listeners::Shut;
@@ -36,7 +37,8 @@ use crate::services::records::Wanted;
 pub struct Doctor<'d> {
     /// What should be in the DNS.
     pub wanted: Wanted,
-    /// The chains of the host's certificates in DER, each with the host's own first.
+    /// The chains of the host's certificates in its files, in DER, each with the host's own first. They count where no
+    /// listener shows any.
     pub chains: Vec<Vec<Vec<u8>>>,
     /// The hosts of the authorities that issue certificates by ACME.
     pub authorities: Vec<String>,

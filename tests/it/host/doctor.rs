@@ -12,7 +12,7 @@ use postrider::config::Protocol;
 use postrider::foundations::clock::{Clock as _, SystemClock};
 use postrider::foundations::dns::ZoneResolver;
 use postrider::foundations::settings::Live;
-use postrider::services::certificates::SelfSigned;
+use postrider::services::certificates::{SelfSigned, public_key_digest};
 use postrider::services::doctor::{Doctor, Health};
 use postrider::services::filter::authentication::dkim::{Algorithm, generate};
 use postrider::services::mta_sts::{Announcement, announcements};
@@ -173,7 +173,7 @@ async fn tells_what_is_well_and_what_is_not() {
         ("spf", "wrong"),
         ("srv", "warning"),
         ("tls-rpt", "wrong"),
-        ("tlsa", "unknown"),
+        ("tlsa", "wrong"),
     ] {
         assert_eq!(found[check], health, "{check}: {said}");
     }
@@ -200,6 +200,20 @@ async fn tells_what_is_well_and_what_is_not() {
         assert!(patient.healthy.contains(healthy), "{healthy}");
         let (_, found, said) = patient.examined(&patient.healthy.replacen(healthy, instead, 1)).await;
         assert_eq!(found[check], health, "{instead}: {said}");
+    }
+    // What the SMTP listener shows is what counts, under every name by which mail comes.
+    let key = public_key_digest(&patient.host.directory().join("tls/cert.pem")).unwrap();
+    let (key, none) = (key.as_str(), "00".repeat(32));
+    let other_name = "example.test MX 10 mx.example.test\nmx.example.test A 198.51.100.7";
+    for (mx, name, key, health) in [
+        (MX, "mail", key, "well"),
+        (MX, "mail", none.as_str(), "wrong"),
+        (other_name, "mx", key, "well"),
+        (other_name, "mx", none.as_str(), "wrong"),
+    ] {
+        let zone = patient.healthy.replacen(MX, mx, 1) + &format!("_25._tcp.{name}.example.test TLSA 3 1 1 {key}\n");
+        let (_, found, said) = patient.examined(&zone).await;
+        assert_eq!(found["tlsa"], health, "{name} {key}: {said}");
     }
     let refusing = "mail.example.test A 198.51.100.7\n7.100.51.198.bl.test A 127.255.255.254";
     let (_, found, said) = patient.examined(refusing).await;
