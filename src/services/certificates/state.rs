@@ -83,7 +83,7 @@ impl State {
             (Standing::StandingIn, Some(problem)) => {
                 Some(format!("a certificate that nobody trusts stands in for {names}: {problem}"))
             }
-            (_, Some(problem)) => Some(format!("the certificate for {names} is still the old one: {problem}")),
+            (_, Some(problem)) => Some(format!("the certificate for {names} is not the intended one: {problem}")),
             (_, None) => None,
         }
     }

@@ -17,7 +17,7 @@ mod tags;
 mod tlsa;
 
 pub use finding::{Finding, Health};
-pub use listeners::Shut;
+pub use listeners::{Lacking, Shut};
 pub use machine::{Guarded, OTHERS, Unread, Volume};
 
 use std::net::IpAddr;
@@ -58,6 +58,8 @@ pub struct Doctor<'d> {
     pub probes: Vec<Probe>,
     /// Listeners that a running role could not open: another program answers there.
     pub unopened: Vec<Shut>,
+    /// Certificates that the server obtains itself and that lack some of their names.
+    pub lacking: Vec<Lacking>,
     /// The ports that others must reach; none are tried when it is empty.
     pub ports: Vec<u16>,
     /// The domains whose mail exchangers are tried, to see whether mail can leave; no other host is when it is `None`.

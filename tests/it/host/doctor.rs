@@ -235,6 +235,30 @@ async fn tells_what_is_well_and_what_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_the_certificate_lacks_is_told() {
+    let patient = Patient::new().await;
+    let server = NameServer::start(&patient.healthy).await;
+    let config = patient.configuration(&server);
+    // As it is left where the authority has accepted only one of the names.
+    let state = patient.directory.path().join("acme");
+    let made = SelfSigned::make(&["mail.example.test"], SystemClock.now()).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    let text = format!("{}\n{}", made.certificate, made.key.expose());
+    std::fs::write(state.join("mail.example.test.pem"), text).unwrap();
+    let mut table: toml::Table = std::fs::read_to_string(&config).unwrap().parse().unwrap();
+    let acme = "[[acme]]\nnames = [\"mail.example.test\", \"mta-sts.example.test\"]\nterms_agreed = true";
+    let mut tls: toml::Table = format!("acme_state = \"{}\"\n{acme}", state.display()).parse().unwrap();
+    tls.insert("self_signed".to_owned(), table["tls"]["self_signed"].clone());
+    table.insert("tls".to_owned(), tls.into());
+    std::fs::write(&config, toml::to_string(&table).unwrap()).unwrap();
+    let (findings, _) = cli::run(&config, &["doctor", "--no-ports"], "").await;
+    let lacking = findings.as_array().unwrap().iter().find(|one| one["about"] == "mta-sts.example.test");
+    let lacking = lacking.unwrap_or_else(|| panic!("{findings}"));
+    assert_eq!((&lacking["check"], &lacking["health"]), (&"certificate".into(), &"wrong".into()), "{lacking}");
+    patient.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whether_mail_can_leave_is_tried_where_it_goes() {
     let mut patient = Patient::new().await;
     let relay_at = |port: u16| -> &'static str { format!("port = {port}").leak() };
@@ -417,6 +441,7 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
             prober: Prober::new(config.hostname.clone(), Duration::from_secs(10)),
             probes: vec![],
             unopened: vec![],
+            lacking: vec![],
             ports: vec![],
             reach: None,
             guarded: vec![],
