@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, Contact, Outcome, Verified};
-use super::demand::{Candidate, Demand, RequireTls, demand};
+use super::demand::{Candidate, Demand, SenderWish, demand};
 use super::hosts::{Addresses, Host, are_ours, host_addresses, hosts, loops};
 use super::mta_sts::Policy;
 use super::observed::{Far, Observer};
@@ -16,7 +16,6 @@ use super::route::{OutboundParts, Way, way};
 use super::terms::Terms;
 use super::transaction::Others;
 use super::{Group, Haste, Outbound, OutboundSettings, Scope, Stage, Trouble};
-use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::storage::spool::Destination;
 
@@ -182,7 +181,7 @@ impl Courier {
         // After a reload the route may demand what this session never had to show.
         let is_good = Arc::ptr_eq(&before, settings)
             && missing_for_require_tls(group, &session).is_none()
-            && hold(&terms, &self.outbound, settings, &self.destination, group.id).await;
+            && hold(&terms, &self.outbound, settings, &self.destination, group).await;
         if !is_good {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
             return None;
@@ -201,9 +200,9 @@ impl Courier {
     ) -> Result<(), Trouble> {
         let (outbound, destination) = (self.outbound.clone(), self.destination.clone());
         let parts = &outbound.0;
-        let sts = policy(&outbound, settings, &destination).await;
-        let approach = Approach::new(parts, settings, &destination, sts.as_deref());
-        let require = if group.envelope.require_tls { RequireTls::Yes } else { RequireTls::No };
+        let wish = SenderWish::of(group);
+        let sts = if wish == SenderWish::Waived { None } else { policy(&outbound, settings, &destination).await };
+        let approach = Approach::new(parts, settings, &destination, sts.as_deref(), wish);
         let mut addresses_left = settings.addresses_tried.max(1);
         let mut sessions_left = settings.sessions_tried.max(1);
         for host in hosts(&*parts.resolver, &destination, &parts.hostname, group.id).await? {
@@ -222,7 +221,7 @@ impl Courier {
             if approach.finding == Finding::ByDns && are_ours(&*parts.resolver, &parts.hostname, &addresses.all).await {
                 return Err(loops(&host.name));
             }
-            let demand = match approach.demand(&host, &addresses, require).await {
+            let demand = match approach.demand(&host, &addresses).await {
                 Ok(demand) => demand,
                 Err(trouble) => {
                     slate.note(trouble, None);
@@ -235,7 +234,7 @@ impl Courier {
                 }
                 addresses_left -= 1;
                 loop {
-                    match self.visit(&approach, (&host, address, &demand, require), group, settings, slate).await {
+                    match self.visit(&approach, (&host, address, &demand), group, settings, slate).await {
                         // RFC 9422 §4.1: it may take the others in another session.
                         Visit::Full => {}
                         Visit::Over => {
@@ -255,7 +254,7 @@ impl Courier {
     async fn visit(
         &mut self,
         approach: &Approach<'_>,
-        (host, address, demand, require): (&Host, IpAddr, &Demand, RequireTls),
+        (host, address, demand): (&Host, IpAddr, &Demand),
         group: &Group<'_>,
         settings: &Arc<OutboundSettings>,
         slate: &mut Slate<'_>,
@@ -263,7 +262,7 @@ impl Courier {
         match approach.open(host, address, demand).await {
             Ok(session) => {
                 let opened = approach.parts.clock.now();
-                let terms = Terms { opened, host: host.clone(), require, demand: demand.clone() };
+                let terms = Terms { opened, host: host.clone(), wish: approach.wish, demand: demand.clone() };
                 self.serve(Opened { session, terms }, group, settings, slate).await
             }
             Err((trouble, contact)) => {
@@ -339,6 +338,7 @@ struct Approach<'a> {
     way: Way,
     finding: Finding,
     sts: Option<&'a Policy>,
+    wish: SenderWish,
     observer: Option<Observer<'a>>,
 }
 
@@ -348,9 +348,13 @@ impl<'a> Approach<'a> {
         settings: &'a OutboundSettings,
         destination: &'a Destination,
         sts: Option<&'a Policy>,
+        wish: SenderWish,
     ) -> Self {
         let name = match destination {
-            Destination::Exchangers(domain) if domain.literal().is_none() => Some(domain.as_str()),
+            // What was waived says nothing about how the domain's policies are kept.
+            Destination::Exchangers(domain) if domain.literal().is_none() && wish != SenderWish::Waived => {
+                Some(domain.as_str())
+            }
             _ => None,
         };
         let observer = name.map(|name| Observer::new(parts, settings, name, sts));
@@ -358,13 +362,13 @@ impl<'a> Approach<'a> {
             Destination::Exchangers(_) => Finding::ByDns,
             _ => Finding::ByRoute,
         };
-        Self { parts, settings, destination, way: way(settings, destination), finding, sts, observer }
+        Self { parts, settings, destination, way: way(settings, destination), finding, sts, wish, observer }
     }
 
     /// What a host must show; see [`demand`].
-    async fn demand(&self, host: &Host, addresses: &Addresses, require: RequireTls) -> Result<Demand, Trouble> {
-        let Self { parts, settings, destination, way, sts, .. } = self;
-        let candidate = Candidate { destination, way, host, addresses, sts: *sts, require };
+    async fn demand(&self, host: &Host, addresses: &Addresses) -> Result<Demand, Trouble> {
+        let Self { parts, settings, destination, way, sts, wish, .. } = self;
+        let candidate = Candidate { destination, way, host, addresses, sts: *sts, wish: *wish };
         let demanded = demand(parts, settings, &candidate).await;
         demanded.map_err(|Unopened { trouble, tls }| {
             if let (Some(observer), Some(failure)) = (&self.observer, tls) {
@@ -418,10 +422,10 @@ async fn hold(
     outbound: &Outbound,
     settings: &OutboundSettings,
     destination: &Destination,
-    id: QueueId,
+    group: &Group<'_>,
 ) -> bool {
     let sts = policy(outbound, settings, destination).await;
-    terms.hold(&outbound.0, settings, destination, sts.as_deref(), id).await
+    terms.hold(&outbound.0, settings, destination, sts.as_deref(), group).await
 }
 
 /// What a session lacks for a message that must not travel without verified TLS (RFC 8689 §4.2.1).

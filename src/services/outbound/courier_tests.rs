@@ -8,6 +8,7 @@ use super::*;
 use crate::foundations::address::ReversePath;
 use crate::foundations::clock::{Clock, SharedClock, SystemClock, Timestamp};
 use crate::foundations::dns::ZoneResolver;
+use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
 use crate::foundations::settings::Live;
 use crate::services::outbound::{Carried, Connecting, Connector, Io, Roots};
@@ -108,12 +109,16 @@ fn envelope() -> Envelope {
 
 /// What comes of a message.
 async fn sent(courier: &mut Courier, to: &[&str]) -> Vec<Outcome> {
+    sent_as(courier, "Subject: x\r\n\r\nx\r\n", to).await
+}
+
+async fn sent_as(courier: &mut Courier, message: &'static str, to: &[&str]) -> Vec<Outcome> {
     let recipients: Vec<Recipient> = to.iter().map(|to| Recipient::plain(to.parse().unwrap())).collect();
     let group = Group {
         id: QueueId::generate(Timestamp::EPOCH),
         envelope: &envelope(),
         recipients: &recipients,
-        message: &Carried::new(Message::new("Subject: x\r\n\r\nx\r\n"), ()),
+        message: &Carried::new(Message::new(message), ()),
         before_end: &|_| Box::pin(std::future::ready(Ok(()))),
     };
     let haste = Haste { give_up: &CancellationToken::new(), stage: &Stage::default() };
@@ -186,6 +191,28 @@ async fn a_connection_is_not_used_again_once_its_host_has_to_show_more() {
     let ((before, after), messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
     assert!(before.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{before:?}");
     // There is no way to the host any more.
+    assert!(matches!(&after[..], [Outcome::Trouble(trouble)] if !trouble.is_permanent()), "{after:?}");
+    assert_eq!(messages, 2);
+}
+
+#[tokio::test]
+async fn who_waives_what_a_domain_demands_does_so_for_one_message() {
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let zone = Arc::new(ZoneResolver::new());
+    let records = format!("x.test SECURE A 192.0.2.1\n_25._tcp.x.test SECURE TLSA 3 1 1 {}", "00".repeat(32));
+    zone.add(&records).unwrap();
+    let outbound = outbound_in(zone, vec![near], Arc::new(SystemClock));
+    let mut courier = outbound.courier(Destination::Exchangers("x.test".parse().unwrap()));
+    let sending = async move {
+        let waiving = "Subject: x\r\ntls-required:\r\n no\r\n\r\nx\r\n";
+        let waived =
+            [sent_as(&mut courier, waiving, &["a@x.test"]).await, sent_as(&mut courier, waiving, &["b@x.test"]).await];
+        // It goes neither over the kept session nor over a new one.
+        (waived.concat(), sent(&mut courier, &["c@x.test"]).await)
+    };
+    let unused = CancellationToken::new();
+    let ((waived, after), messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
+    assert!(waived.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{waived:?}");
     assert!(matches!(&after[..], [Outcome::Trouble(trouble)] if !trouble.is_permanent()), "{after:?}");
     assert_eq!(messages, 2);
 }

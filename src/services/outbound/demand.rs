@@ -6,9 +6,10 @@ use super::hosts::{Addresses, Host};
 use super::mta_sts::{Mode, Policy};
 use super::opening::Unopened;
 use super::route::{OutboundParts, Way};
-use super::{OutboundSettings, Scope, TlsLevel, TlsPolicy, Trouble, dane};
+use super::{Group, OutboundSettings, Scope, TlsLevel, TlsPolicy, Trouble, dane};
 use crate::foundations::address::Domain;
 use crate::foundations::dns::{Security, Tlsa};
+use crate::foundations::mail::HeaderSection;
 use crate::foundations::wire::smtp::EnhancedStatus;
 use crate::storage::spool::Destination;
 
@@ -23,11 +24,32 @@ pub(super) struct Demand {
 /// Who demands it where the sender does.
 pub(super) const REQUIRETLS: &str = "requiretls";
 
-/// Whether the sender wants TLS all the way.
+/// What the sender of a message wants of TLS (RFC 8689).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RequireTls {
-    No,
-    Yes,
+pub(super) enum SenderWish {
+    /// Nothing particular: what the settings and the recipient's domain demand counts.
+    None,
+    /// TLS all the way (REQUIRETLS).
+    Required,
+    /// That the message arrives, whatever the recipient's domain demands (`TLS-Required: No`).
+    Waived,
+}
+
+impl SenderWish {
+    pub(super) fn of(group: &Group<'_>) -> Self {
+        // RFC 8689 §3: the field says nothing beside the parameter.
+        if group.envelope.require_tls {
+            return Self::Required;
+        }
+        let waives = |piece: &[u8]| {
+            let field = HeaderSection::of(piece).first("TLS-Required");
+            field.is_some_and(|field| field.value().eq_ignore_ascii_case(b"no"))
+        };
+        match group.message.message() {
+            Some(message) if message.pieces().into_iter().any(waives) => Self::Waived,
+            _ => Self::None,
+        }
+    }
 }
 
 /// A host of a destination, and what is known that decides what it must show.
@@ -38,7 +60,7 @@ pub(super) struct Candidate<'a> {
     pub(super) addresses: &'a Addresses,
     /// The policy of the destination.
     pub(super) sts: Option<&'a Policy>,
-    pub(super) require: RequireTls,
+    pub(super) wish: SenderWish,
 }
 
 /// What is demanded of a host. DANE goes before MTA-STS (RFC 8461 §2). Fails when the host must not be used.
@@ -47,10 +69,13 @@ pub(super) async fn demand(
     settings: &OutboundSettings,
     candidate: &Candidate<'_>,
 ) -> Result<Demand, Unopened> {
-    let &Candidate { destination, way, host, addresses, sts, require } = candidate;
+    let &Candidate { destination, way, host, addresses, sts, wish } = candidate;
     let canonical = addresses.canonical.as_deref();
     let sts = sts.filter(|policy| policy.mode == Mode::Enforce);
-    let mut demand = configured(way, host, require);
+    let mut demand = configured(way, host, wish);
+    if wish == SenderWish::Waived {
+        return Ok(demand);
+    }
     let is_name = host.name.parse::<Domain>().is_ok_and(|name| name.literal().is_none());
     if settings.dane && is_name && host.vouched == Security::Secure && addresses.security == Security::Secure {
         match vouching(parts, way, host, canonical).await? {
@@ -94,8 +119,8 @@ async fn vouching(
 }
 
 /// By the settings, and by the sender.
-fn configured(way: &Way, host: &Host, require: RequireTls) -> Demand {
-    if require == RequireTls::Yes {
+fn configured(way: &Way, host: &Host, wish: SenderWish) -> Demand {
+    if wish == SenderWish::Required {
         // RFC 8689 §4.2.1: the certificate must be for the host that the MX record, or the domain, names.
         return Demand { policy: TlsPolicy::Verify { names: vec![host.name.clone()] }, by: REQUIRETLS };
     }

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::OutboundSettings;
-use super::demand::{Candidate, Demand, RequireTls, demand};
+use super::demand::{Candidate, Demand, SenderWish, demand};
 use super::hosts::{Host, host_addresses};
 use super::mta_sts::Policy;
 use super::route::{OutboundParts, way};
+use super::{Group, OutboundSettings};
 use crate::foundations::clock::Timestamp;
-use crate::foundations::ids::QueueId;
 use crate::storage::spool::Destination;
 
 /// How long a session is used for further messages. After that the domain may have other exchangers.
@@ -19,28 +18,30 @@ const USED_FOR: Duration = Duration::from_secs(300);
 pub(super) struct Terms {
     pub(super) opened: Timestamp,
     pub(super) host: Host,
-    pub(super) require: RequireTls,
+    pub(super) wish: SenderWish,
     pub(super) demand: Demand,
 }
 
 impl Terms {
-    /// Whether the host still has to show just that. A policy of its domain (DANE, MTA-STS) may have come, changed or gone since, and
-    /// what must not be used for a new session now is no good for an old one either.
+    /// Whether the host has to show just that, and no more, for this group. A policy of its domain (DANE, MTA-STS) may have come,
+    /// changed or gone since, and what must not be used for a new session now is no good for an old one either.
     pub(super) async fn hold(
         &self,
         parts: &OutboundParts,
         settings: &OutboundSettings,
         destination: &Destination,
         sts: Option<&Policy>,
-        id: QueueId,
+        group: &Group<'_>,
     ) -> bool {
-        let Self { opened, host, require, demand: before } = self;
-        if parts.clock.now().since(*opened) > USED_FOR {
+        let Self { opened, host, wish, demand: before } = self;
+        let waives_more = *wish == SenderWish::Waived && SenderWish::of(group) != SenderWish::Waived;
+        if waives_more || parts.clock.now().since(*opened) > USED_FOR {
             return false;
         }
-        let Ok(addresses) = host_addresses(&*parts.resolver, host, settings.families, id).await else { return false };
+        let found = host_addresses(&*parts.resolver, host, settings.families, group.id).await;
+        let Ok(addresses) = found else { return false };
         let way = way(settings, destination);
-        let candidate = Candidate { destination, way: &way, host, addresses: &addresses, sts, require: *require };
+        let candidate = Candidate { destination, way: &way, host, addresses: &addresses, sts, wish: *wish };
         demand(parts, settings, &candidate).await.is_ok_and(|demanded| demanded == *before)
     }
 }
