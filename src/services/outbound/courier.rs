@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, Contact, Outcome, Verified};
-use super::demand::{Candidate, Demand, SenderWish, demand};
+use super::demand::{Candidate, Demand, SenderWish, demand, requires_tls};
 use super::hosts::{Addresses, Host, are_ours, host_addresses, hosts, loops};
 use super::mta_sts::Policy;
 use super::observed::{Far, Observer};
@@ -430,7 +430,7 @@ async fn hold(
 
 /// What a session lacks for a message that must not travel without verified TLS (RFC 8689 §4.2.1).
 fn missing_for_require_tls(group: &Group<'_>, session: &Session) -> Option<Trouble> {
-    if !group.envelope.require_tls {
+    if !requires_tls(group.envelope) {
         return None;
     }
     if session.contact.verified == Verified::Yes && session.extensions.require_tls {

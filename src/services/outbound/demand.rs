@@ -7,9 +7,9 @@ use super::mta_sts::{Mode, Policy};
 use super::opening::Unopened;
 use super::route::{OutboundParts, Way};
 use super::{Group, OutboundSettings, Scope, TlsLevel, TlsPolicy, Trouble, dane};
-use crate::foundations::address::Domain;
+use crate::foundations::address::{Domain, ReversePath};
 use crate::foundations::dns::{Security, Tlsa};
-use crate::foundations::mail::HeaderSection;
+use crate::foundations::mail::{Envelope, HeaderSection};
 use crate::foundations::wire::smtp::EnhancedStatus;
 use crate::storage::spool::Destination;
 
@@ -39,7 +39,7 @@ impl SenderWish {
     pub(super) fn of(group: &Group<'_>) -> Self {
         // RFC 8689 §3: the field says nothing beside the parameter.
         if group.envelope.require_tls {
-            return Self::Required;
+            return if requires_tls(group.envelope) { Self::Required } else { Self::None };
         }
         let waives = |piece: &[u8]| {
             let field = HeaderSection::of(piece).first("TLS-Required");
@@ -50,6 +50,12 @@ impl SenderWish {
             _ => Self::None,
         }
     }
+}
+
+/// Whether a message must not travel without TLS. A notification, which can be returned to nobody, rather goes on without than not
+/// at all (RFC 8689 §5).
+pub(super) fn requires_tls(envelope: &Envelope) -> bool {
+    envelope.require_tls && envelope.reverse_path != ReversePath::Null
 }
 
 /// A host of a destination, and what is known that decides what it must show.

@@ -6,7 +6,7 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::compose::{Charset, Report as Multipart, Returned, date, field};
-use crate::foundations::mail::{DsnReturn, HeaderSection, Message};
+use crate::foundations::mail::{DsnReturn, Envelope, HeaderSection, Message};
 use crate::foundations::settings::Span;
 use crate::foundations::wire::smtp::encode_embedded_unicode;
 use crate::storage::spool::{Action, PendingReport, Queued, Report};
@@ -80,7 +80,12 @@ pub(super) fn compose(notification: &Notification<'_>) -> Vec<u8> {
     let bytes = notification.message.map(Message::bytes);
     let returned = match &bytes {
         None => Returned::Nothing,
-        Some(bytes) if wants_all(notification) && bytes.len() <= notification.returned_size => Returned::Message(bytes),
+        Some(bytes)
+            if returns_all(&notification.pending.entry.envelope, worst(notification.pending))
+                && bytes.len() <= notification.returned_size =>
+        {
+            Returned::Message(bytes)
+        }
         Some(bytes) => Returned::Header(cut(HeaderSection::of(bytes).lines(), notification.returned_size)),
     };
     let report = Multipart {
@@ -93,10 +98,10 @@ pub(super) fn compose(notification: &Notification<'_>) -> Vec<u8> {
     report.build(&format!("{}.report", notification.id))
 }
 
-/// RFC 3461 §4.3: RET counts for failures; otherwise the header is enough.
-fn wants_all(notification: &Notification<'_>) -> bool {
-    worst(notification.pending) == Action::Failed
-        && notification.pending.entry.envelope.dsn.ret != Some(DsnReturn::Headers)
+/// Whether a notification returns the whole message. RFC 3461 §4.3: RET counts for failures; otherwise the header is enough.
+fn returns_all(envelope: &Envelope, worst: Action) -> bool {
+    // RFC 8689 §5: what requires TLS is returned as with RET=HDRS, because the way back may have none.
+    worst == Action::Failed && envelope.dsn.ret != Some(DsnReturn::Headers) && !envelope.require_tls
 }
 
 /// At most so many octets, in whole lines.
