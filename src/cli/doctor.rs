@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     /// Do not test the ports at the public addresses.
     #[arg(long)]
     no_ports: bool,
-    /// Do not connect to other mail servers to see whether mail can leave.
+    /// Do not connect to other hosts: to mail servers, to see whether mail can leave; to certificate authorities, for the time.
     #[arg(long)]
     no_outgoing: bool,
 }
@@ -98,6 +98,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         guarded: guarded(config, &named(context, config)?),
         volumes: volumes(config),
         database,
+        clocks: if arguments.no_outgoing { &[] } else { config.tls.acme.as_slice() },
         connections: config.guard.connections.into(),
         clock: Arc::new(SystemClock),
     };

@@ -23,11 +23,12 @@ pub use machine::{Guarded, OTHERS, Unread, Volume};
 use std::net::IpAddr;
 
 use futures_util::StreamExt as _;
-use futures_util::future::join4;
+use futures_util::future::join5;
 
 use crate::foundations::address::Domain;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::dns::Resolver;
+use crate::services::certificates::acme::AcmeCertificate;
 use crate::services::filter::DnsListSettings;
 use crate::services::outbound::Outbound;
 use crate::services::probe::{Probe, Prober};
@@ -70,6 +71,8 @@ pub struct Doctor<'d> {
     pub volumes: Vec<Volume>,
     /// Why the database cannot be asked, if so. The domains are then only those that were named.
     pub database: Option<String>,
+    /// Certificates whose authorities are asked for the time.
+    pub clocks: &'d [AcmeCertificate],
     /// How many connections may be open at once.
     pub connections: u64,
     /// The time.
@@ -85,11 +88,12 @@ impl Doctor<'_> {
         // Results in the order of the domains, whichever the DNS answers first.
         let domains = futures_util::stream::iter(domains).buffered(DOMAINS_AT_ONCE).collect::<Vec<_>>();
         let (host, listeners) = (host::check(self, &addresses), listeners::check(self, found));
-        let (mut findings, domains, listeners, outgoing) = join4(host, domains, listeners, outgoing::check(self)).await;
+        let (outgoing, time) = (outgoing::check(self), machine::compared_time(self));
+        let (mut findings, domains, listeners, outgoing, time) = join5(host, domains, listeners, outgoing, time).await;
         findings.extend(domains.into_iter().flatten());
         findings.extend(listeners);
         findings.extend(outgoing);
-        findings.extend(machine::check(self));
+        findings.extend(machine::check(self, time));
         finding::said_once(findings)
     }
 

@@ -246,7 +246,8 @@ async fn a_name_that_the_certificate_lacks_is_told() {
     let text = format!("{}\n{}", made.certificate, made.key.expose());
     std::fs::write(state.join("mail.example.test.pem"), text).unwrap();
     let mut table: toml::Table = std::fs::read_to_string(&config).unwrap().parse().unwrap();
-    let acme = "[[acme]]\nnames = [\"mail.example.test\", \"mta-sts.example.test\"]\nterms_agreed = true";
+    let acme = "[[acme]]\nnames = [\"mail.example.test\", \"mta-sts.example.test\"]\nterms_agreed = true\n\
+                authority = \"https://127.0.0.1:1/directory\"";
     let mut tls: toml::Table = format!("acme_state = \"{}\"\n{acme}", state.display()).parse().unwrap();
     tls.insert("self_signed".to_owned(), table["tls"]["self_signed"].clone());
     table.insert("tls".to_owned(), tls.into());
@@ -447,6 +448,7 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
             guarded: vec![],
             volumes: vec![],
             database: None,
+            clocks: &[],
             connections: 1,
             clock: Arc::new(SystemClock),
         };

@@ -16,9 +16,11 @@ mod http;
 mod order;
 mod schedule;
 mod settings;
+mod time;
 mod worker;
 
 pub use challenges::Challenges;
 pub use error::{Error, Refused};
 pub use settings::{AcmeCertificate, AcmeChallenge};
+pub use time::told_time;
 pub use worker::{Acme, Renewal, RenewalWish};
