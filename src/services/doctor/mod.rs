@@ -87,8 +87,9 @@ impl Doctor<'_> {
         let domains: Vec<_> = self.wanted.domains.iter().map(|domain| domains::check(self, domain, found)).collect();
         // Results in the order of the domains, whichever the DNS answers first.
         let domains = futures_util::stream::iter(domains).buffered(DOMAINS_AT_ONCE).collect::<Vec<_>>();
-        let (host, listeners) = (host::check(self, &addresses), listeners::check(self, found));
-        let (outgoing, time) = (outgoing::check(self), machine::compared_time(self));
+        // On the heap, because together they are large.
+        let (host, listeners) = (Box::pin(host::check(self, &addresses)), Box::pin(listeners::check(self, found)));
+        let (outgoing, time) = (Box::pin(outgoing::check(self)), Box::pin(machine::compared_time(self)));
         let (mut findings, domains, listeners, outgoing, time) = join5(host, domains, listeners, outgoing, time).await;
         findings.extend(domains.into_iter().flatten());
         findings.extend(listeners);
