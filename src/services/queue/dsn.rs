@@ -7,7 +7,6 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::compose::{Charset, Report as Multipart, Returned, date, field};
 use crate::foundations::mail::{DsnReturn, Envelope, HeaderSection, Message};
-use crate::foundations::settings::Span;
 use crate::foundations::wire::smtp::encode_embedded_unicode;
 use crate::storage::spool::{Action, PendingReport, Queued, Report};
 
@@ -26,8 +25,6 @@ pub(super) struct Notification<'a> {
     pub(super) message: Option<&'a Message>,
     /// Largest message returned whole, and most of a header that is returned.
     pub(super) returned_size: usize,
-    /// How long attempts go on, for the explanation of a delay.
-    pub(super) longest_wait: Span,
 }
 
 /// The worst action among a report's recipients, in a word for events.
@@ -188,7 +185,10 @@ fn introduction(action: Action, notification: &Notification<'_>) -> String {
                            again;\r\nthey have not received it.\r\n"
             .to_owned(),
         Action::Delayed => {
-            let until = notification.pending.entry.received_at + notification.longest_wait.duration();
+            // The settings may have changed since it was known.
+            let delayed = reports(notification.pending).filter(|(_, report)| report.action == Action::Delayed);
+            let until = delayed.map(|(recipient, _)| recipient.expires_at).max();
+            let until = until.unwrap_or(notification.at);
             format!(
                 "Your message has not yet reached the following recipients. You need not do anything: it will be\r\n\
                  tried again until {}.\r\n",
