@@ -11,6 +11,7 @@ use crate::foundations::dns::ZoneResolver;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
 use crate::foundations::settings::Live;
+use crate::services::outbound::tls::called;
 use crate::services::outbound::{Carried, Connecting, Connector, Io, Roots};
 
 /// The way to one host, once for each of these.
@@ -193,6 +194,26 @@ async fn a_connection_is_not_used_again_once_its_host_has_to_show_more() {
     // There is no way to the host any more.
     assert!(matches!(&after[..], [Outcome::Trouble(trouble)] if !trouble.is_permanent()), "{after:?}");
     assert_eq!(messages, 2);
+}
+
+/// RFC 7672 §8.1
+#[tokio::test]
+async fn a_host_is_asked_for_the_certificate_of_the_name_with_the_records() {
+    let alias = "x.test SECURE MX 10 mx.x.test\nmx.x.test SECURE CNAME real.y.test\nreal.y.test SECURE A 192.0.2.1\n";
+    for base in ["mx.x.test", "real.y.test"] {
+        let zone = Arc::new(ZoneResolver::new());
+        zone.add(&format!("{alias}_25._tcp.{base} SECURE TLSA 3 1 1 {}", "00".repeat(32))).unwrap();
+        let Outbound(parts, _) = outbound_in(zone, vec![], Arc::new(SystemClock));
+        let (settings, id) = (parts.settings.get(), QueueId::generate(Timestamp::EPOCH));
+        let destination = Destination::Exchangers("x.test".parse().unwrap());
+        let host = hosts(&*parts.resolver, &destination, &parts.hostname, id).await.unwrap().remove(0);
+        let addresses = host_addresses(&*parts.resolver, &host, settings.families, id).await.unwrap();
+        let (way, sts) = (way(&settings, &destination), None);
+        let (destination, addresses) = (&destination, &addresses);
+        let candidate = Candidate { destination, way: &way, host: &host, addresses, sts, wish: SenderWish::None };
+        let demanded = demand(&parts, &settings, &candidate).await.unwrap();
+        assert_eq!(called(&host.name, &demanded.policy), base);
+    }
 }
 
 #[tokio::test]

@@ -85,8 +85,8 @@ pub(super) async fn demand(
     let is_name = host.name.parse::<Domain>().is_ok_and(|name| name.literal().is_none());
     if settings.dane && is_name && host.vouched == Security::Secure && addresses.security == Security::Secure {
         match vouching(parts, way, host, canonical).await? {
-            Some(records) if !records.is_empty() => {
-                let mut names = vec![host.name.clone()];
+            Some((base, records)) if !records.is_empty() => {
+                let mut names = vec![base.to_owned(), host.name.clone()];
                 names.extend(canonical.map(str::to_owned));
                 if let Destination::Exchangers(domain) = destination {
                     names.push(domain.as_str().to_owned());
@@ -109,19 +109,20 @@ pub(super) async fn demand(
     Ok(Demand { policy: TlsPolicy::Verify { names: vec![host.name.clone()] }, by: "mta-sts" })
 }
 
-/// The records for a host. RFC 7672 §2.2.2: those of the name it is an alias of, else its own.
-async fn vouching(
+/// The records for a host, and the name that has them. RFC 7672 §2.2.2: those of the name it is an alias of, else its own.
+async fn vouching<'n>(
     parts: &OutboundParts,
     way: &Way,
-    host: &Host,
-    canonical: Option<&str>,
-) -> Result<Option<Vec<Tlsa>>, Unopened> {
+    host: &'n Host,
+    canonical: Option<&'n str>,
+) -> Result<Option<(&'n str, Vec<Tlsa>)>, Unopened> {
     if let Some(canonical) = canonical
         && let Some(records) = dane::records(&*parts.resolver, canonical, way.port).await?
     {
-        return Ok(Some(records));
+        return Ok(Some((canonical, records)));
     }
-    dane::records(&*parts.resolver, &host.name, way.port).await
+    let records = dane::records(&*parts.resolver, &host.name, way.port).await?;
+    Ok(records.map(|records| (host.name.as_str(), records)))
 }
 
 /// By the settings, and by the sender.

@@ -6,9 +6,9 @@
 //!
 //! Promises: TLS is used wherever it is offered, and required where a route, a policy or the sender (REQUIRETLS) says
 //! so; nothing that arrives before a TLS handshake is believed after it. Where the DNS vouches for certificates (DANE)
-//! or the domain has a policy (MTA-STS), mail goes with a matching certificate or not at all. A password is sent over
-//! TLS only. Every wait has the limit that RFC 5321 §4.5.3.2 asks for. A host that accepted the message has accepted it
-//! for exactly the recipients it said yes to.
+//! or the domain has a policy (MTA-STS), mail goes with a matching certificate or not at all, unless its sender waives that
+//! (`TLS-Required: No`). A password is sent over TLS only. Every wait has the limit that RFC 5321 §4.5.3.2 asks for. A
+//! host that accepted the message has accepted it for exactly the recipients it said yes to.
 //!
 //! Content that a host does not take (8BITMIME, BINARYMIME) is encoded for it, while the queue keeps it as it came.
 //!
