@@ -49,7 +49,7 @@ pub struct State {
     pub held_since: Option<Timestamp>,
     /// The records to publish, in zone file format, if it is held back.
     pub publish: Vec<String>,
-    /// Why it has not been replaced: the file cannot be used, or the authority issued none.
+    /// Why it is not the intended one: the file cannot be used, or the authority issued none, or none for all names.
     #[serde(default)]
     pub problem: Option<String>,
 }

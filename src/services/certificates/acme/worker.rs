@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use instant_acme::{Account, CertificateIdentifier};
+use rcgen::KeyPair;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
@@ -228,22 +229,16 @@ impl Acme {
         old: Option<&Loaded>,
         plan: Plan,
     ) -> Result<(), Error> {
-        // What the authority says about renewal is known to be understood by it.
-        let says_what_it_replaces = plan.window.is_some();
         files::create_directory(state, 0o750)?;
         let account: Account = account::open(wanted, state).await?;
         let key = order::key(wanted, file)?;
-        let ask = async |names: &[Domain]| {
-            let replaces = old.filter(|old| says_what_it_replaces && !old.temporary).and_then(identifier);
-            let obtained =
-                order::obtain((wanted, names), &account, self.certificates.challenges(), replaces, &key).await;
-            obtained.map_err(|error| account::judged(error, wanted, state))
-        };
-        let (chain, names, lacking) = match ask(&wanted.names).await {
+        // An authority that says when to renew also understands what an order replaces.
+        let replaced = old.filter(|old| plan.window.is_some() && !old.temporary);
+        let (chain, names, lacking) = match self.ask((wanted, &wanted.names), &account, &key, replaced, state).await {
             Ok(chain) => (chain, wanted.names.clone(), None),
             Err(error) => {
                 let Some(rest) = self.rest(wanted, file, &error, &plan) else { return Err(error) };
-                (ask(&rest).await?, rest, Some(error))
+                (self.ask((wanted, &rest), &account, &key, replaced, state).await?, rest, Some(error))
             }
         };
         // RFC 7468 §5.2: text before the first boundary is not part of it.
@@ -260,6 +255,20 @@ impl Acme {
             Some(error) => Err(Error::Partial(Box::new(error))),
             None => Ok(()),
         }
+    }
+
+    /// Orders a certificate for some of the names.
+    async fn ask(
+        &self,
+        (wanted, names): (&AcmeCertificate, &[Domain]),
+        account: &Account,
+        key: &KeyPair,
+        replaced: Option<&Loaded>,
+        state: &Path,
+    ) -> Result<String, Error> {
+        let replaces = replaced.and_then(identifier);
+        let obtained = order::obtain((wanted, names), account, self.certificates.challenges(), replaces, key).await;
+        obtained.map_err(|error| account::judged(error, wanted, state))
     }
 
     /// The names to order a certificate for if the authority does not accept all of them, and that is better than none.
