@@ -3,20 +3,19 @@
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, Contact, Outcome, Verified};
-use super::demand::{Candidate, Demand, RequireTls, demand};
+use super::demand::{Candidate, Demand, SenderWish, demand, requires_tls};
 use super::hosts::{Addresses, Host, are_ours, host_addresses, hosts, loops};
 use super::mta_sts::Policy;
 use super::observed::{Far, Observer};
 use super::opening::{Finding, Session, Target, Unopened, open};
 use super::route::{OutboundParts, Way, way};
+use super::terms::Terms;
 use super::transaction::Others;
 use super::{Group, Haste, Outbound, OutboundSettings, Scope, Stage, Trouble};
-use crate::foundations::clock::Timestamp;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::storage::spool::Destination;
 
@@ -25,17 +24,17 @@ pub struct Courier {
     outbound: Outbound,
     destination: Destination,
     session: Option<Kept>,
-    /// When the last session was opened.
-    opened: Timestamp,
 }
 
-/// How long a session is used for further messages. After that, what its host has to show may have changed: policies (DANE, MTA-STS)
-/// are only looked for when a session is opened.
-const USED_FOR: Duration = Duration::from_secs(300);
+/// A session, and the terms on which it was opened.
+struct Opened {
+    session: Session,
+    terms: Terms,
+}
 
 /// A session that is kept for the next message, and the settings under which it was opened.
 struct Kept {
-    session: Session,
+    opened: Opened,
     settings: Arc<OutboundSettings>,
 }
 
@@ -107,7 +106,7 @@ impl<'a> Slate<'a> {
 
 impl Courier {
     pub(super) const fn new(outbound: Outbound, destination: Destination) -> Self {
-        Self { outbound, destination, session: None, opened: Timestamp::EPOCH }
+        Self { outbound, destination, session: None }
     }
 
     /// Tries to pass a message on to every recipient of the group; one attempt per recipient, in their order.
@@ -154,8 +153,8 @@ impl Courier {
     }
 
     async fn try_all(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>, slate: &mut Slate<'_>) {
-        if let Some(session) = self.reuse(group, settings).await {
-            self.serve(session, group, settings, slate).await;
+        if let Some(opened) = self.reuse(group, settings).await {
+            self.serve(opened, group, settings, slate).await;
         }
         if !slate.is_done()
             && let Err(trouble) = self.seek(group, settings, slate).await
@@ -166,7 +165,7 @@ impl Courier {
 
     /// Ends the connection, if there is one.
     pub async fn finish(&mut self) {
-        if let Some(Kept { session, .. }) = self.session.take() {
+        if let Some(Kept { opened: Opened { session, .. }, .. }) = self.session.take() {
             session.dialogue.quit(self.outbound.0.settings.get().timeouts.quit.duration()).await;
         }
     }
@@ -177,17 +176,19 @@ impl Courier {
     }
 
     /// The open session, if it still works and is good enough for the group.
-    async fn reuse(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>) -> Option<Session> {
-        let Kept { mut session, settings: before } = self.session.take()?;
-        let is_old = self.outbound.0.clock.now().since(self.opened) > USED_FOR;
+    async fn reuse(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>) -> Option<Opened> {
+        let Kept { opened: Opened { mut session, terms }, settings: before } = self.session.take()?;
         // After a reload the route may demand what this session never had to show.
-        if is_old || !Arc::ptr_eq(&before, settings) || missing_for_require_tls(group, &session).is_some() {
+        let is_good = Arc::ptr_eq(&before, settings)
+            && missing_for_require_tls(group, &session).is_none()
+            && hold(&terms, &self.outbound, settings, &self.destination, group).await;
+        if !is_good {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
             return None;
         }
         // A host may close an idle connection at any time: that is no failure.
         session.reset(&settings.timeouts).await.ok()?;
-        Some(session)
+        Some(Opened { session, terms })
     }
 
     /// Goes through the hosts until every recipient has its result.
@@ -199,9 +200,9 @@ impl Courier {
     ) -> Result<(), Trouble> {
         let (outbound, destination) = (self.outbound.clone(), self.destination.clone());
         let parts = &outbound.0;
-        let sts = policy(&outbound, settings, &destination).await;
-        let approach = Approach::new(parts, settings, &destination, sts.as_deref());
-        let require = if group.envelope.require_tls { RequireTls::Yes } else { RequireTls::No };
+        let wish = SenderWish::of(group);
+        let sts = if wish == SenderWish::Waived { None } else { policy(&outbound, settings, &destination).await };
+        let approach = Approach::new(parts, settings, &destination, sts.as_deref(), wish);
         let mut addresses_left = settings.addresses_tried.max(1);
         let mut sessions_left = settings.sessions_tried.max(1);
         for host in hosts(&*parts.resolver, &destination, &parts.hostname, group.id).await? {
@@ -220,7 +221,7 @@ impl Courier {
             if approach.finding == Finding::ByDns && are_ours(&*parts.resolver, &parts.hostname, &addresses.all).await {
                 return Err(loops(&host.name));
             }
-            let demand = match approach.demand(&host, &addresses, require).await {
+            let demand = match approach.demand(&host, &addresses).await {
                 Ok(demand) => demand,
                 Err(trouble) => {
                     slate.note(trouble, None);
@@ -260,8 +261,9 @@ impl Courier {
     ) -> Visit {
         match approach.open(host, address, demand).await {
             Ok(session) => {
-                self.opened = approach.parts.clock.now();
-                self.serve(session, group, settings, slate).await
+                let opened = approach.parts.clock.now();
+                let terms = Terms { opened, host: host.clone(), wish: approach.wish, demand: demand.clone() };
+                self.serve(Opened { session, terms }, group, settings, slate).await
             }
             Err((trouble, contact)) => {
                 let is_loop = trouble == loops(&host.name);
@@ -274,7 +276,7 @@ impl Courier {
     /// Sends the message over a session, in as many transactions as it takes and the host grants.
     async fn serve(
         &mut self,
-        mut session: Session,
+        Opened { mut session, terms }: Opened,
         group: &Group<'_>,
         settings: &Arc<OutboundSettings>,
         slate: &mut Slate<'_>,
@@ -320,7 +322,7 @@ impl Courier {
             }
         }
         if session.transactions < session.most_transactions(settings) {
-            self.session = Some(Kept { session, settings: Arc::clone(settings) });
+            self.session = Some(Kept { opened: Opened { session, terms }, settings: Arc::clone(settings) });
         } else {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
         }
@@ -336,6 +338,7 @@ struct Approach<'a> {
     way: Way,
     finding: Finding,
     sts: Option<&'a Policy>,
+    wish: SenderWish,
     observer: Option<Observer<'a>>,
 }
 
@@ -345,9 +348,13 @@ impl<'a> Approach<'a> {
         settings: &'a OutboundSettings,
         destination: &'a Destination,
         sts: Option<&'a Policy>,
+        wish: SenderWish,
     ) -> Self {
         let name = match destination {
-            Destination::Exchangers(domain) if domain.literal().is_none() => Some(domain.as_str()),
+            // What was waived says nothing about how the domain's policies are kept.
+            Destination::Exchangers(domain) if domain.literal().is_none() && wish != SenderWish::Waived => {
+                Some(domain.as_str())
+            }
             _ => None,
         };
         let observer = name.map(|name| Observer::new(parts, settings, name, sts));
@@ -355,13 +362,13 @@ impl<'a> Approach<'a> {
             Destination::Exchangers(_) => Finding::ByDns,
             _ => Finding::ByRoute,
         };
-        Self { parts, settings, destination, way: way(settings, destination), finding, sts, observer }
+        Self { parts, settings, destination, way: way(settings, destination), finding, sts, wish, observer }
     }
 
     /// What a host must show; see [`demand`].
-    async fn demand(&self, host: &Host, addresses: &Addresses, require: RequireTls) -> Result<Demand, Trouble> {
-        let Self { parts, settings, destination, way, sts, .. } = self;
-        let candidate = Candidate { destination, way, host, addresses, sts: *sts, require };
+    async fn demand(&self, host: &Host, addresses: &Addresses) -> Result<Demand, Trouble> {
+        let Self { parts, settings, destination, way, sts, wish, .. } = self;
+        let candidate = Candidate { destination, way, host, addresses, sts: *sts, wish: *wish };
         let demanded = demand(parts, settings, &candidate).await;
         demanded.map_err(|Unopened { trouble, tls }| {
             if let (Some(observer), Some(failure)) = (&self.observer, tls) {
@@ -409,9 +416,21 @@ async fn policy(outbound: &Outbound, settings: &OutboundSettings, destination: &
     policies.find(parts, settings, domain.as_str()).await
 }
 
+/// Whether a session may still be used on these terms.
+async fn hold(
+    terms: &Terms,
+    outbound: &Outbound,
+    settings: &OutboundSettings,
+    destination: &Destination,
+    group: &Group<'_>,
+) -> bool {
+    let sts = policy(outbound, settings, destination).await;
+    terms.hold(&outbound.0, settings, destination, sts.as_deref(), group).await
+}
+
 /// What a session lacks for a message that must not travel without verified TLS (RFC 8689 §4.2.1).
 fn missing_for_require_tls(group: &Group<'_>, session: &Session) -> Option<Trouble> {
-    if !group.envelope.require_tls {
+    if !requires_tls(group.envelope) {
         return None;
     }
     if session.contact.verified == Verified::Yes && session.extensions.require_tls {

@@ -65,8 +65,12 @@ impl<'a> Observer<'a> {
 
     /// A host must not be used: the policy does not name it, or its records are forged.
     pub(super) fn excluded(&self, failure: ResultType, far: Far<'_>) {
-        let demand = Demand { policy: TlsPolicy::Encrypt, by: "mta-sts" };
-        self.count(&demand, Some(failure), far);
+        // RFC 8460 §4.3.2.1: that is a failure of DANE.
+        let policy = match failure {
+            ResultType::DnssecInvalid => dane_policy(self.domain, far.host, &[]),
+            _ => sts_policy(self.domain, self.sts),
+        };
+        note(self.parts, self.settings, self.domain, &policy, Some(failure), Some(far));
     }
 
     fn count(&self, demand: &Demand, failure: Option<ResultType>, far: Far<'_>) {

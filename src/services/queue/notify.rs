@@ -129,7 +129,6 @@ impl Queue {
             at: now,
             message,
             returned_size: settings.returned_size.len(),
-            longest_wait: settings.lifetime,
         });
         let body = if bytes.is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime };
         let envelope = Envelope {

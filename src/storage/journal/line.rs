@@ -112,6 +112,7 @@ fn of_certificates(event: &Event) -> String {
         "loaded" => format!("A certificate for {names} is served, valid until {}", text("until")),
         "standing-in" => format!("A certificate that nobody trusts stands in for {names} until one is obtained"),
         "obtained" => format!("A certificate for {names} was obtained, valid until {}", text("until")),
+        "obtained-in-part" => format!("A certificate for only some of the names {names} was obtained"),
         "not-obtained" => format!("No certificate for {names} could be obtained"),
         "kept-old" => "A certificate cannot be used; the old ones stay in use".to_owned(),
         "held-back" => "A certificate waits for its TLSA record".to_owned(),
@@ -237,6 +238,11 @@ mod tests {
         for (kind, result, words) in [
             (EventKind::Certificate, "kept-old", "A certificate cannot be used; the old ones stay in use"),
             (EventKind::Certificate, "not-obtained", "No certificate for mail.a.test could be obtained"),
+            (
+                EventKind::Certificate,
+                "obtained-in-part",
+                "A certificate for only some of the names mail.a.test was obtained",
+            ),
             (EventKind::Configuration, "kept-old", "The configuration cannot be loaded; the old one stays in force"),
         ] {
             assert_eq!(told(kind, result), (Level::Error, format!("{words}: `/k.pem` is damaged")));
