@@ -205,11 +205,15 @@ fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
 fn progress(user: &Address, moved: &FolderMoved) {
     let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
     eprintln!(
-        "{user}: {}: {}, {}, {uids}; {} already there{}{}{}{}{}{}{}{}",
+        "{user}: {}: {}, {}, {uids}; {} already there{}{}{}{}{}{}{}{}{}",
         moved.folder,
         counted(moved.messages, "message"),
         counted(moved.octets, "octet"),
         moved.present,
+        match moved.recognised {
+            0 => String::new(),
+            recognised => format!(", {recognised} of them with other UIDs and recognised by their content"),
+        },
         match moved.elsewhere {
             0 => String::new(),
             elsewhere => format!("; {elsewhere} in other folders skipped"),

@@ -58,6 +58,8 @@ pub struct FolderMoved {
     pub octets: u64,
     /// Messages that were there already.
     pub present: u64,
+    /// Those of them that were recognised by their content, because the source has given them other UIDs since an earlier run.
+    pub recognised: u64,
     /// Empty files: not messages, and not imported.
     pub empty: u64,
     /// Links in place of messages to files of somebody else: not imported.
@@ -87,6 +89,7 @@ impl FolderMoved {
             messages: 0,
             octets: 0,
             present: 0,
+            recognised: 0,
             empty: 0,
             links: 0,
             too_large: 0,

@@ -6,6 +6,7 @@
 mod connection;
 mod identity;
 mod naming;
+mod origin;
 mod remote;
 mod response;
 

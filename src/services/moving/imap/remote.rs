@@ -8,11 +8,12 @@ use super::Error;
 use super::connection::Connection;
 use super::identity::{Identities, Identity};
 use super::naming::{Listed, Namespaces, View, assign, listed};
+use super::origin::{Earlier, Origin, message_id};
 use super::response::{Response, Value};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{Uid, UidValidity};
 use crate::foundations::secret::Secret;
-use crate::services::moving::mover::{date_within, name_for};
+use crate::services::moving::mover::date_within;
 use crate::services::moving::{self, FolderMoved};
 use crate::services::outbound::Roots;
 use crate::storage::mailbox::{Deposit, Deposited, Flags, FolderName, Keyword, MailboxSettings, SourceUids};
@@ -43,6 +44,7 @@ pub enum Security {
 pub struct Remote {
     connection: Connection,
     server: Server,
+    login: String,
     largest: u64,
     /// The messages seen so far, for mailboxes that show the messages of others.
     identities: Option<Identities>,
@@ -96,7 +98,7 @@ impl Remote {
         }
         let command = format!("LOGIN {} {}", quoted(login), quoted(password.expose()));
         connection.command(&command, &format!("the login of {login}"), |_| Ok(())).await?;
-        Ok(Self { connection, server, largest, identities: None })
+        Ok(Self { connection, server, login: login.to_owned(), largest, identities: None })
     }
 
     /// The user's own mailboxes there that can be opened, special-use ones with their names from `settings`, and the
@@ -203,19 +205,22 @@ impl Remote {
             }
         }
         let mut target = deposit.folder(name, uids)?;
+        let validity = uids.map_or(0, |uids| uids.validity.get());
+        let origin = Origin::new(&self.server.host, &self.login, &listed.wire, validity);
+        let mut earlier = Earlier::of(&origin, target.present()?);
+        if !earlier.is_empty() {
+            target.forget_uids();
+        }
         moved.keeps_uids = target.keeps_uids();
-        // Two servers may have the same numbers.
-        let place = name_for(
-            format!("{}/{}/{}", self.server.host, listed.wire, uids.map_or(0, |uids| uids.validity.get())).as_bytes(),
-        );
-        // The same in every run, also for messages without a date.
-        let unique = |uid: u32, found: &Found| {
-            format!("{}.{}-{uid}.imap", found.date.map_or(0, Timestamp::unix_seconds).max(0), &place[..12])
-        };
+        let is_there = |uid: u32, found: &Found| target.has(&origin.unique(uid, found.date));
+        let known = self.known(&messages, is_there, &mut earlier).await?;
         let mut wanted: Vec<(u32, u64)> = Vec::new();
         for (uid, found) in &messages {
-            if target.has(&unique(*uid, found)) {
+            if target.has(&origin.unique(*uid, found.date)) {
                 moved.present += 1;
+            } else if known.contains(uid) {
+                moved.present += 1;
+                moved.recognised += 1;
             } else if found.size > self.largest {
                 log::warn!(server = self.shown(), mailbox = listed.wire.as_str(), uid = *uid;
                     "Message {uid} of `{}` is left out: it has {} octets, more than `--largest` allows", listed.wire, found.size);
@@ -241,11 +246,17 @@ impl Remote {
             }
             for (uid, content) in contents {
                 let Some(found) = messages.get(&uid).filter(|_| waiting.remove(&uid)) else { continue };
+                if earlier.takes_content(&content)? {
+                    moved.present += 1;
+                    moved.recognised += 1;
+                    continue;
+                }
                 moved.messages += 1;
                 moved.octets += content.len() as u64;
                 let (flags, keywords) = (found.flags, found.keywords.clone());
                 let date = found.date.or_else(|| date_within(&content)).unwrap_or(now);
-                let message = Deposited { unique: unique(uid, found), uid: Uid::new(uid), flags, keywords, date };
+                let unique = origin.unique(uid, found.date);
+                let message = Deposited { unique, uid: Uid::new(uid), flags, keywords, date };
                 moved.lost_keywords += target.put(&message, &content)? as u64;
             }
             for uid in &waiting {
@@ -259,6 +270,54 @@ impl Remote {
         target.finish()?;
         self.remember(&messages);
         refused.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The messages that an earlier run imported under other UIDs: with the same date, size and Message-ID.
+    async fn known(
+        &mut self,
+        messages: &BTreeMap<u32, Found>,
+        is_there: impl Fn(u32, &Found) -> bool,
+        earlier: &mut Earlier,
+    ) -> Result<BTreeSet<u32>, moving::Error> {
+        let mut known = BTreeSet::new();
+        let alike = |(uid, found): &(&u32, &Found)| earlier.has_like(found.date, found.size) && !is_there(**uid, found);
+        let alike: Vec<u32> = messages.iter().filter(alike).map(|(uid, _)| *uid).collect();
+        for (uid, id) in self.message_ids(&alike).await? {
+            if let Some(found) = messages.get(&uid).filter(|_| alike.binary_search(&uid).is_ok())
+                && earlier.takes_id(found.date, found.size, &id)?
+            {
+                known.insert(uid);
+            }
+        }
+        Ok(known)
+    }
+
+    /// The Message-IDs of messages in the open mailbox; those without one are left out.
+    async fn message_ids(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, String>, Error> {
+        let mut ids = BTreeMap::new();
+        let server = self.shown();
+        for some in uids.chunks(MOST_HEADERS_AT_ONCE) {
+            let each = |response: Response| {
+                let Some(items) = fetched(response, &server)? else { return Ok(()) };
+                let is_header =
+                    |name: &Value| name.atom().is_some_and(|atom| starts_with(atom.as_bytes(), "BODY[HEADER.FIELDS"));
+                let header = items.chunks_exact(2).find(|pair| is_header(&pair[0])).and_then(|pair| pair[1].text());
+                if let (Some(uid), Some(id)) =
+                    (item(&items, "UID").and_then(Value::number), header.and_then(message_id))
+                {
+                    ids.insert(uid, id);
+                }
+                Ok(())
+            };
+            let set = some.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+            let command = format!("UID FETCH {set} (UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])");
+            match self.connection.command(&command, "Message-IDs", each).await {
+                // Their content will tell.
+                Err(Error::Refused { .. }) => {}
+                answer => _ = answer?,
+            }
+        }
+        Ok(ids)
     }
 
     /// Removes messages that were imported from other mailboxes, and returns how many.
@@ -437,6 +496,7 @@ fn batches(wanted: &[(u32, u64)]) -> Vec<&[(u32, u64)]> {
 
 const MOST_AT_ONCE: usize = 100;
 const MOST_OCTETS_AT_ONCE: u64 = 16 << 20;
+const MOST_HEADERS_AT_ONCE: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
