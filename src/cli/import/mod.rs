@@ -236,7 +236,7 @@ fn progress(user: &Address, moved: &FolderMoved) {
         },
         match moved.unreadable {
             0 => String::new(),
-            unreadable => format!("; {} in an unreadable format skipped", counted(unreadable, "message")),
+            unreadable => format!("; {} skipped", counted(unreadable, "unreadable message")),
         },
         match moved.lost_keywords {
             0 => String::new(),
@@ -311,7 +311,7 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
     let compressed = match all(|folder| folder.unreadable) {
         0 => String::new(),
         unreadable => format!(
-            "; {} cannot be read: see the reasons above (uncompress them, or get them from a backup), and run the command again",
+            "; {} cannot be read: see the reasons above (permit reading, uncompress them, or get them from a backup), and run the command again",
             counted(unreadable, "message")
         ),
     };

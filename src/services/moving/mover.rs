@@ -66,7 +66,7 @@ pub struct FolderMoved {
     pub links: u64,
     /// Messages that are larger than allowed: not imported.
     pub too_large: u64,
-    /// Messages that are encrypted, compressed in an unknown way, or too damaged to be unpacked:
+    /// Messages that are encrypted, compressed in an unknown way, too damaged to be unpacked, or in files that cannot be read:
     /// not imported.
     pub unreadable: u64,
     /// Messages already imported with other folders, in a mailbox that shows the messages of others: not imported again.
@@ -150,7 +150,8 @@ impl Mover {
                     moved.too_large += 1;
                     continue;
                 }
-                Err(error @ (Error::Compressed { .. } | Error::Encrypted(_))) => {
+                // A damaged disk, or missing rights.
+                Err(error @ (Error::Compressed { .. } | Error::Encrypted(_) | Error::File(_))) => {
                     log::warn!(error:% = error; "A message is left out");
                     moved.unreadable += 1;
                     continue;
@@ -414,10 +415,12 @@ mod tests {
         ] {
             std::fs::write(source.join(name), content).unwrap();
         }
+        // Like a file on a damaged disk, it gives an error to whoever reads it.
+        std::os::unix::fs::symlink("/proc/self/mem", source.join("cur/0.M0.host:2,S")).unwrap();
         let home = ForeignHome::read(&source, Layout::MaildirPlusPlus).unwrap();
         let mut told = Vec::new();
         let tell = |moved: FolderMoved| told.push((moved.folder, moved.messages, moved.unreadable));
         mover.home(&"ann@example.test".parse().unwrap(), &home, tell).unwrap();
-        assert_eq!(told, [("INBOX".to_owned(), 2, 3), ("Sent".to_owned(), 1, 0)]);
+        assert_eq!(told, [("INBOX".to_owned(), 2, 4), ("Sent".to_owned(), 1, 0)]);
     }
 }
