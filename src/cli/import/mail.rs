@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::context::Context;
 use super::super::exit::Outcome;
@@ -8,7 +8,9 @@ use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::counted::counted;
 use crate::foundations::files;
-use crate::services::moving::{self, DeclaredUser, Error, FolderMoved, Mover, Places, Sort, declaration, script_home};
+use crate::services::moving::{
+    self, DeclaredUser, Error, FolderMoved, LeftOut, Mover, Places, Sort, declaration, script_home,
+};
 use crate::storage::mailbox::{FolderName, ForeignFolder, ForeignHome, Layout};
 
 /// One user's mail directory.
@@ -106,14 +108,7 @@ fn move_home(
     if home.folders.is_empty() {
         return Err(ForeignHome::dbox(path).map_or_else(|| Error::NoMail(path.to_owned()), Error::Dbox));
     }
-    moved.unnamed.clone_from(&home.unnamed);
-    moved.links.clone_from(&home.links);
-    for unnamed in &home.unnamed {
-        eprintln!("`{}` was skipped: clients could not use its name", unnamed.display());
-    }
-    for link in &home.links {
-        eprintln!("`{}` was skipped: it links to something its owner does not own", link.display());
-    }
+    leave_out(moved, home.unnamed.clone(), home.links.clone(), "it links to something its owner does not own");
     let UserMoved { user, folders, .. } = moved;
     mover.home(user, &home, |folder| {
         progress(user, &folder);
@@ -125,8 +120,19 @@ fn move_home(
     Ok(())
 }
 
+/// Reports what is not imported; `because` is about the links.
+fn leave_out(moved: &mut UserMoved, unnamed: Vec<PathBuf>, links: Vec<PathBuf>, because: &str) {
+    for unnamed in &unnamed {
+        eprintln!("`{}` was skipped: clients could not use its name", unnamed.display());
+    }
+    for link in &links {
+        eprintln!("`{}` was skipped: {because}", link.display());
+    }
+    (moved.unnamed, moved.links) = (unnamed, links);
+}
+
 /// The subdirectories of a directory except hidden ones, sorted by name.
-fn directories(path: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
+fn directories(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let failed = |source| files::Error { verb: "read", path: path.to_owned(), source };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(path).map_err(failed)? {
@@ -171,12 +177,15 @@ pub(super) async fn mbox(
         }
         Ok(())
     });
-    let moved = [UserMoved::of(user, folders, how.dry_run)];
-    if let Err(error) = read {
-        note_usage(&moved, context).await;
-        return Err(error.into());
+    let mut moved = UserMoved::of(user, folders, how.dry_run);
+    match read {
+        Ok(LeftOut { unnamed, links }) => leave_out(&mut moved, unnamed, links, "it is a link"),
+        Err(error) => {
+            note_usage(&[moved], context).await;
+            return Err(error.into());
+        }
     }
-    report(&moved, how.dry_run, context).await
+    report(&[moved], how.dry_run, context).await
 }
 
 async fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {

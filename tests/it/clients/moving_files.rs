@@ -145,8 +145,8 @@ async fn folders_of_thunderbird_and_apple_mail_keep_their_names() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
-    // A link does not give access to another user's file.
-    std::os::unix::fs::symlink(place.path().join("Inbox"), place.path().join("Linked")).unwrap();
+    // As Thunderbird locks a profile.
+    std::os::unix::fs::symlink("127.0.1.1:+1", place.path().join("lock")).unwrap();
     let path = place.path().display().to_string();
     let moved = postrider(&host, &["import", "mbox", &path, "--user", USER]).await;
     let folders: Vec<_> =
@@ -156,6 +156,15 @@ async fn folders_of_thunderbird_and_apple_mail_keep_their_names() {
     let below = ["import", "mbox", &path, "--user", USER, "--folder", "From Thunderbird", "--dry-run"];
     let moved = postrider(&host, &below).await;
     assert_eq!(moved[0]["folders"][1]["folder"], "From Thunderbird/Inbox", "{moved}");
+    // A link does not give access to another user's file, and what is not imported is told.
+    let (link, nameless) = (place.path().join("Linked"), place.path().join("a.sbd/\u{7}"));
+    std::os::unix::fs::symlink(place.path().join("Inbox"), &link).unwrap();
+    std::fs::create_dir(place.path().join("a.sbd")).unwrap();
+    std::fs::write(&nameless, one(7)).unwrap();
+    let (moved, code) = cli::run(&host.config(), &["import", "mbox", &path, "--user", USER], "").await;
+    assert_eq!((code, counts(&moved)), (1, (0, 6)), "{moved}");
+    assert_eq!(moved[0]["links"], serde_json::json!([link]), "{moved}");
+    assert_eq!(moved[0]["unnamed"], serde_json::json!([nameless]), "{moved}");
     let empty = tempfile::tempdir().unwrap();
     let path = empty.path().display().to_string();
     let (told, code) = cli::run(&host.config(), &["import", "mbox", &path, "--user", USER], "").await;
