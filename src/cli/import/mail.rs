@@ -151,6 +151,17 @@ pub(super) async fn maildir(path: &Path, into: Into, how: &How, context: &Contex
         return Err(Error::NoMail(path.to_owned()).into());
     }
     existing(&into.user, context).await?;
+    let below = ForeignHome::folders_beside(path)?;
+    if !below.is_empty() {
+        eprintln!(
+            "postrider: `{}` also contains {}, which `import maildir` does not import: `postrider import dovecot {} --user {}` imports \
+             all of them",
+            path.display(),
+            counted(below.len(), "folder"),
+            path.display(),
+            into.user
+        );
+    }
     let folder = ForeignFolder::read(path, into.folder)?;
     let home = ForeignHome { folders: vec![folder], ..ForeignHome::default() };
     let mut folders = Vec::new();

@@ -122,15 +122,26 @@ impl ForeignHome {
         others.into_iter().for_each(|folder| folder.uids = None);
     }
 
+    /// The directories of folders beside an inbox ([`Layout::MaildirPlusPlus`]).
+    ///
+    /// # Errors
+    /// The inbox cannot be read.
+    pub fn folders_beside(inbox: &Path) -> Result<Vec<PathBuf>, Error> {
+        let failed = |error: io::Error| Error::io(format!("read {}", inbox.display()), error);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(inbox).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_name().as_encoded_bytes().starts_with(b".") && entry.path().join("cur").is_dir() {
+                found.push(entry.path());
+            }
+        }
+        Ok(found)
+    }
+
     fn read_beside(&mut self, path: &Path) -> Result<(), Error> {
         let failed = |error: io::Error| Error::io(format!("read {}", path.display()), error);
-        for entry in fs::read_dir(path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let at = entry.path();
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.starts_with('.') || !at.join("cur").is_dir() {
-                continue;
-            }
+        for at in Self::folders_beside(path)? {
+            let name = at.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if !leads_to_own(&at).map_err(failed)? {
                 self.links.push(at);
                 continue;

@@ -57,6 +57,12 @@ async fn mail_comes_from_files() {
     assert!(first.contains("UID 19") && first.contains("Number four"), "{first}");
     assert!(message(&mut carl, "INBOX/Work", 1).await.contains("Number five"));
 
+    // One Maildir is not all of them.
+    let arguments = ["import", "maildir", &path, "--user", "bob@example.test", "--folder", "One"];
+    let told = cli::output(&host.config(), &arguments, "").await;
+    let warnings = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.status.success() && warnings.contains("also contains 3 folders"), "{warnings}");
+
     let mbox = place.path().join("old.mbox");
     let text = "From a@b Mon Nov 23 04:00:00 2026\nSubject: 1\nStatus: RO\n\n>From here\n\nFrom c@d Tue Nov 24 04:00:00 2026\nSubject: 2\n\ny\n";
     std::fs::write(&mbox, text).unwrap();
