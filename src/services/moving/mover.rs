@@ -62,7 +62,7 @@ pub struct FolderMoved {
     pub recognised: u64,
     /// Empty files: not messages, and not imported.
     pub empty: u64,
-    /// Links in place of messages to files of somebody else: not imported.
+    /// Links in place of messages to files of somebody else, or to nothing: not imported.
     pub links: u64,
     /// Messages that are larger than allowed: not imported.
     pub too_large: u64,
@@ -132,7 +132,7 @@ impl Mover {
         moved.keeps_uids = target.keeps_uids();
         moved.links = folder.links.len() as u64;
         for link in &folder.links {
-            log::warn!("`{}` is left out: it is a link to a file of somebody else", link.display());
+            log::warn!("`{}` is left out: it is a link to a file of somebody else, or to nothing", link.display());
         }
         for message in &folder.messages {
             if target.has(&message.message.unique) {

@@ -264,6 +264,8 @@ fn message(
     let Some(parsed) = FileName::parse(name.as_bytes(), place) else { return Ok(Listed::Other) };
     let path = entry.path();
     let metadata = match fs::metadata(&path) {
+        // A link to nothing or to itself is in the place of a message, too.
+        Err(_) if fs::symlink_metadata(&path).is_ok_and(|there| there.is_symlink()) => return Ok(Listed::Link(path)),
         // Renamed or removed since it was listed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listed::Other),
         metadata => metadata?,
@@ -354,6 +356,24 @@ mod tests {
         assert_eq!(names, ["1.around,S=12,W=14:2,S", "2.own,U=5,S=12,W=14:2,S"]);
         let numbers = UidFile::read(directory::open(&inbox).unwrap().as_fd()).unwrap().unwrap();
         assert_eq!((numbers.validity.get(), numbers.bound.get()), (8, 6));
+    }
+
+    /// One that led to itself kept all of its user's mail out, and one that led nowhere was passed over in silence.
+    #[test]
+    fn links_to_nothing_are_told_and_keep_no_message_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let cur = directory.path().join("cur");
+        fs::create_dir(&cur).unwrap();
+        fs::write(cur.join("1.M1.host:2,S"), "Subject: x\n\n").unwrap();
+        for (target, name) in [("nowhere", "2.M2.host:2,S"), ("3.M3.host:2,S", "3.M3.host:2,S")] {
+            std::os::unix::fs::symlink(target, cur.join(name)).unwrap();
+        }
+        let mut folder = ForeignFolder::read(directory.path(), FolderName::inbox()).unwrap();
+        folder.links.sort();
+        assert_eq!(
+            (folder.messages.len(), folder.links),
+            (1, vec![cur.join("2.M2.host:2,S"), cur.join("3.M3.host:2,S")])
+        );
     }
 
     /// All but the first of those that begin alike counted as already there.
