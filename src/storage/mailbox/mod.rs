@@ -68,6 +68,7 @@ mod flags;
 mod folder;
 mod foreign;
 mod index;
+mod leaving;
 mod mailboxes;
 mod maildir;
 mod measure;
