@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::context::Context;
-use super::super::exit::Outcome;
+use super::super::exit::{Exit, Outcome};
 use super::{How, Into, UserMoved, existing, mover, note_usage, progress, report, script_progress};
 use crate::config::Config;
 use crate::foundations::address::Address;
@@ -38,17 +38,19 @@ pub(super) async fn home(
 /// Every user below a mail root, as `DOMAIN/USER` in the container stack; these may be homes that contain the mail.
 pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Context) -> Outcome {
     let (mover, config) = (mover(how, context)?, context.config()?);
-    let mut homes = Vec::new();
+    let (mut homes, mut nobodys) = (Vec::new(), 0);
     for domain in directories(path)? {
         for local in directories(&domain)? {
             let names = [&local, &domain].map(|path| path.file_name().unwrap_or_default().to_string_lossy());
             let [local_part, domain] = names;
-            match format!("{local_part}@{domain}").parse::<Address>() {
-                Ok(user) => match ForeignHome::at(&local).or_else(|| ForeignHome::dbox(&local)) {
-                    Some(mail) => homes.push((user, mail)),
-                    None => eprintln!("`{}` was skipped: it contains no Maildir", local.display()),
-                },
-                Err(error) => eprintln!("`{}` was skipped: {error}", local.display()),
+            let mail = ForeignHome::at(&local).or_else(|| ForeignHome::dbox(&local));
+            match (format!("{local_part}@{domain}").parse::<Address>(), mail) {
+                (Ok(user), Some(mail)) => homes.push((user, mail)),
+                (Err(error), Some(_)) => {
+                    eprintln!("`{}` was skipped: {error}", local.display());
+                    nobodys += 1;
+                }
+                (_, None) => eprintln!("`{}` was skipped: it contains no Maildir", local.display()),
             }
         }
     }
@@ -61,7 +63,15 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
     let declared: Vec<_> =
         users.iter().map(|moved| DeclaredUser { address: moved.user.clone(), quota: None, enabled: true }).collect();
     eprintln!("\nTo declare these users in a NixOS configuration:\n\n{}", declaration(&[], &declared, &[]));
-    report(&users, how.dry_run, context).await
+    let exit = report(&users, how.dry_run, context).await?;
+    if nobodys == 0 {
+        return Ok(exit);
+    }
+    eprintln!(
+        "postrider: the mail in {} was skipped, since no address can have such a name: import it with `--user`",
+        counted(nobodys, "directory")
+    );
+    Ok(Exit::Failed)
 }
 
 /// Warns of users without an account here before any mail is imported: nobody sees their mail until there is one.

@@ -245,6 +245,12 @@ async fn mail_of_nobody_here_is_told_of_first() {
         assert!(nobody.is_some() && moved.is_some() && nobody < moved, "{said}");
         assert!(!said.contains("ann@example.test has no account"), "{said}");
     }
+    // Mail of nobody at all.
+    std::fs::create_dir_all(root.path().join("example.test/a@b/cur")).unwrap();
+    std::fs::create_dir_all(root.path().join("example.test/a@c")).unwrap();
+    let told = cli::output(&host.config(), &["import", "dovecot", &root.path().display().to_string()], "").await;
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.status.code() == Some(1) && said.contains("the mail in 1 directory was skipped"), "{said}");
     host.stop().await;
 }
 
