@@ -327,6 +327,7 @@ impl Folder {
     /// Writes a list of UIDs for Dovecot.
     pub fn write_uidlist(self: &Arc<Self>) -> Result<(), Error> {
         let directories = self.directories()?;
+        self.spell_forwarded(&directories)?;
         // Dovecot starts from our bound, so a list with a higher next UID shows that it has worked here.
         let next = {
             let mut state = self.lock();

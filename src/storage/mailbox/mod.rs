@@ -68,6 +68,7 @@ mod flags;
 mod folder;
 mod foreign;
 mod index;
+mod leaving;
 mod mailboxes;
 mod maildir;
 mod measure;
@@ -94,7 +95,7 @@ mod visit;
 mod watch;
 
 pub use body::{Bodies, Body, Content, Summaries};
-pub use deposit::{Deposit, DepositFolder, Deposited, SourceUids};
+pub use deposit::{Deposit, DepositFolder, Deposited, Present, SourceUids};
 pub use error::{Error, Unfinished};
 pub use flags::{Flags, InvalidKeyword, Keyword, KeywordSet, Keywords};
 pub use foreign::{ForeignFolder, ForeignHome, ForeignMessage, Layout};

@@ -431,6 +431,7 @@ impl User {
                         let address = &self.account.address;
                         log::error!(user:% = address, folder:% = name, error:% = error;
                             "The folder {name} of {address} cannot be used and is left out of the usage; make it writable for the server");
+                        self.account.contribute(&name, Usage::default(), &self.environment);
                     }
                     Err(error) => return Err(error),
                 },

@@ -58,6 +58,21 @@ async fn uids_keywords_and_subscriptions_are_kept() {
     let list = std::fs::read_to_string(store.path().join("dovecot-uidlist")).unwrap();
     assert!(list.starts_with("3 V1690000000 N"), "{list}");
     assert!(list.contains("17 :1700000001.M1P1.h,U=17,S=6,W=8\n"), "{list}");
+    // Dovecot knows `$Forwarded` only by its letter.
+    let names = files(&store.path());
+    assert!(
+        names.iter().any(|name| name.starts_with("cur/1700000002.M2P2.h") && name.ends_with(":2,FRb")),
+        "{names:?}"
+    );
+    let view = store.view("INBOX").await;
+    let rows: Vec<Row> = view.rows(&SequenceSet::all()).map(|(_, row)| row).collect();
+    assert_eq!(rows[1].flags, Flags::ANSWERED | Flags::FLAGGED | Flags::FORWARDED);
+    assert_eq!(view.keywords().names(rows[1].keywords).count(), 0);
+    assert_eq!(whole(&view, 33).await, b"x\r\n");
+    drop(view);
+    let store = store.restart().await;
+    let rows: Vec<Row> = store.view("INBOX").await.rows(&SequenceSet::all()).map(|(_, row)| row).collect();
+    assert_eq!((rows[1].uid, rows[1].flags), (uid(33), Flags::ANSWERED | Flags::FLAGGED | Flags::FORWARDED));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

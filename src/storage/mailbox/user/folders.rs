@@ -25,6 +25,7 @@ impl User {
             user.prepare()?;
             user.tree.read()?;
             user.forget_removed();
+            user.count_added();
             let subscribed = user.read_subscriptions()?;
             let there: BTreeSet<FolderName> = user.tree.names().into_iter().collect();
             let entry = |name: &FolderName| FolderEntry {
@@ -287,6 +288,15 @@ impl User {
             if matches!(self.folder(name), Err(Error::NoFolder(_))) {
                 self.account.withdraw(name, &self.environment);
             }
+        }
+    }
+
+    /// Adds folders that another program has made, such as an import, to the usage.
+    fn count_added(&self) {
+        if self.account.usage().is_some() && self.tree.names().iter().any(|name| !self.account.has(name)) {
+            self.account.doubt();
+            // Whoever needs the usage gets the error.
+            let _ = self.know_usage();
         }
     }
 
