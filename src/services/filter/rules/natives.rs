@@ -83,6 +83,7 @@ const FUNCTIONS: &[(&str, usize, Function)] = &[
     ("check_for_faraway_charset_in_headers", 0, language::far_away_header),
     ("html_tag_exists", 1, html::tag_exists),
     ("html_count", 3, html::count),
+    ("attachment_html_count", 3, html::attached_count),
     ("html_hidden_text", 1, html::hidden_text),
     ("html_image_only", 2, html::image_only),
     ("link_mismatch", 0, links::mismatch),

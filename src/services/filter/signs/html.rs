@@ -2,6 +2,7 @@
 
 use super::number;
 use crate::services::filter::rules::Facts;
+use crate::services::filter::view::HtmlFacts;
 
 /// An element of this name occurs.
 pub fn tag_exists(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
@@ -11,7 +12,15 @@ pub fn tag_exists(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
 
 /// One of the counts lies in a range (both ends included).
 pub fn count(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
-    let html = &facts.view.html;
+    counted(&facts.view.html, arguments)
+}
+
+/// The same for attached HTML files.
+pub fn attached_count(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
+    counted(&facts.view.attached_html, arguments)
+}
+
+fn counted(html: &HtmlFacts, arguments: &[String]) -> Option<String> {
     let count = match arguments.first()?.as_str() {
         "tags" => html.tags,
         "images" => html.images,
@@ -47,7 +56,7 @@ pub fn hidden_text(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
 /// HTML with images and an amount of visible text in a range.
 pub fn image_only(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let (low, high): (usize, usize) = (number(arguments, 0)?, number(arguments, 1)?);
-    let text = facts.view.body.len();
+    let text = facts.view.written();
     let shown = facts.view.html.images > facts.view.html.pixels;
     (facts.view.html.parts > 0 && shown && text >= low && text < high).then(|| format!("{text} characters"))
 }

@@ -5,8 +5,9 @@ use super::{is_address, number, registered};
 use crate::services::filter::rules::Facts;
 use crate::services::filter::view::{Link, LinkKind, host_of};
 
+/// Links that lead a reader somewhere.
 fn clickable<'f>(facts: &Facts<'f>) -> impl Iterator<Item = &'f Link> {
-    facts.view.links.iter().filter(|l| matches!(l.kind, LinkKind::Anchor | LinkKind::Text | LinkKind::Form))
+    facts.view.links.iter().filter(|l| l.kind != LinkKind::Resource)
 }
 
 /// A link whose text shows one host and leads to another.
