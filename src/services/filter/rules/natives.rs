@@ -70,6 +70,7 @@ const FUNCTIONS: &[(&str, usize, Function)] = &[
     ("invisible_characters", 2, header::invisible_characters),
     ("shouting", 1, header::shouting),
     ("encoded_needlessly", 1, header::encoded_needlessly),
+    ("raw_octets", 1, header::raw_octets),
     ("random_local_part", 0, header::random_local_part),
     ("hello_is_address", 0, header::hello_is_address),
     ("hello_without_dot", 0, header::hello_without_dot),

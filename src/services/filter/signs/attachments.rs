@@ -144,9 +144,16 @@ pub fn unterminated(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     (!cut && facts.view.parts.iter().any(|p| p.unterminated)).then(String::new)
 }
 
-/// Plain ASCII text in base64: only useful for hiding from filters.
+/// Plain ASCII text in base64: only useful for hiding from filters. Programs that write UTF-8 or East Asian character sets encode
+/// every text so, whatever its letters are.
 pub fn encoded_text(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    let part = facts.view.parts.iter().find(|p| p.is_text() && p.encoding == "base64")?;
+    let is_readable = |charset: &str| {
+        charset.contains("ascii") || charset.starts_with("iso-8859-") || charset.starts_with("windows-125")
+    };
+    let is_meant = |part: &&Part<'_>| {
+        part.is_text() && part.encoding == "base64" && part.charset.as_deref().is_none_or(is_readable)
+    };
+    let part = facts.view.parts.iter().find(is_meant)?;
     let start = part.octets(4096);
     (start.len() > 20 && start.is_ascii()).then(String::new)
 }

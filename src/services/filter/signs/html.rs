@@ -1,6 +1,7 @@
 //! Signs in HTML.
 
 use super::number;
+use super::scripts::is_invisible;
 use crate::services::filter::rules::Facts;
 use crate::services::filter::view::HtmlFacts;
 
@@ -46,11 +47,12 @@ fn counted(html: &HtmlFacts, arguments: &[String]) -> Option<String> {
     (count >= low && count <= high).then(|| count.to_string())
 }
 
-/// At least so many characters of text that the reader cannot see.
+/// At least so many characters of text that the reader cannot see. Zero-width characters in it are no text: newsletters fill the line
+/// that lists show beside the subject with hundreds of them.
 pub fn hidden_text(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let least: usize = number(arguments, 0)?;
-    let words = facts.view.hidden.split_whitespace().map(str::len).sum::<usize>();
-    (words >= least).then(|| format!("{words} characters"))
+    let count = facts.view.hidden.chars().filter(|c| !c.is_whitespace() && !is_invisible(*c)).count();
+    (count >= least).then(|| format!("{count} characters"))
 }
 
 /// HTML with images and an amount of visible text in a range.

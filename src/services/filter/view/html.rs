@@ -138,13 +138,18 @@ impl Renderer<'_, '_> {
         }
         let name = element_name(inner);
         self.view.html.tags += 1;
+        let attributes = Attributes::parse(&inner[name.len().min(inner.len())..]);
+        // Structured data about a parcel or a flight is no program.
+        if name == "script" && attributes.get("type").is_none_or(|kind| !kind.to_ascii_lowercase().contains("json")) {
+            self.view.html.scripts += 1;
+        }
         let is_foreign = self.elements.is_foreign(&name);
         if !is_foreign
             && matches!(name.as_str(), "script" | "style" | "title" | "textarea" | "noscript" | "xmp" | "plaintext")
         {
+            self.links(&name, &attributes);
             return self.raw_text(html, &name, after);
         }
-        let attributes = Attributes::parse(&inner[name.len().min(inner.len())..]);
         if !is_known(&name) && !name.contains(':') && !name.contains('-') && !inner.starts_with(['!', '?']) {
             self.view.html.unknown_tags += 1;
             if inside_word && bytes.get(after).is_some_and(u8::is_ascii_alphabetic) {
@@ -161,9 +166,6 @@ impl Renderer<'_, '_> {
     /// Elements whose content is not markup: script, style, title. Some of them show it.
     fn raw_text(&mut self, html: &str, name: &str, from: usize) -> usize {
         self.note_element(name);
-        if name == "script" {
-            self.view.html.scripts += 1;
-        }
         if name == "noscript" {
             return from;
         }

@@ -299,6 +299,7 @@ fn links_lead_where_browsers_go() {
         ("<a xlink:href='http://z.test/'>http://evil.test/x</a>", "http://evil.test/x"),
         ("<form action='http://z.test/'><button formaction='http://evil.test/x'>", "http://evil.test/x"),
         ("<input type=image src='http://z.test/' formaction='http://evil.test/x'>", "http://evil.test/x"),
+        ("<script src='http://evil.test/x'></script>", "http://evil.test/x"),
         ("<p>see http://evil.test/x</p>", "http://evil.test/x"),
         ("<p>see http://ev<b>il.test/x</b></p>", "http://evil.test/x"),
         ("<td>x<a href=mailto:x@y.test>http://z.test/</a>http://evil.test/x", "http://evil.test/x"),
