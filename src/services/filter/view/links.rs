@@ -62,10 +62,10 @@ impl View<'_> {
         let mut ranks: [VecDeque<&Link>; 3] = Default::default();
         for link in &self.links {
             let rank = match link.kind {
-                LinkKind::Text | LinkKind::Form => 0,
+                LinkKind::Text | LinkKind::Form | LinkKind::Redirect => 0,
                 LinkKind::Anchor if !link.shown.trim().is_empty() => 0,
                 // It may be around an image.
-                LinkKind::Anchor | LinkKind::Redirect => 1,
+                LinkKind::Anchor => 1,
                 LinkKind::Resource => 2,
             };
             ranks[rank].push_back(link);

@@ -352,14 +352,14 @@ fn attached_html_files_are_read() {
     }
     let wide: Vec<u8> = "\u{feff}<p>buy".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let fields = b"Content-Type: text/html; charset=utf-8\r\nContent-Disposition: attachment\r\n\r\n";
-    assert_eq!(View::new(&[fields, &wide[..]].concat(), &limits()).body, "\nbuy\n");
+    assert_eq!(View::new(&[&fields[..], &wide[..]].concat(), &limits()).body, "\nbuy\n");
     let file = format!(
         "--b\r\nContent-Type: text/html; name=a.html\r\nContent-Disposition: attachment\r\n\r\n{}\r\n",
         "x ".repeat(50_000)
     );
     let many = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", file.repeat(20));
     let view = View::new(many.as_bytes(), &limits());
-    assert!(view.body.len() as u64 <= limits().decoded.len() as u64 + 2 && view.reached.contains(&Limit::Decoded));
+    assert!(view.body.len() <= limits().decoded.len() + 2 && view.reached.contains(&Limit::Decoded));
 }
 
 #[test]
