@@ -98,6 +98,23 @@ fn senders_have_their_own_names() {
 }
 
 #[test]
+fn web_sites_write_with_usual_programs() {
+    let by = |script: &str| format!("X-PHP-Originating-Script: 33:{script}\nSubject: x\n\nx\n");
+    check(&[
+        ("ORIGIN_PHP_SCRIPT", &by("class-phpmailer.php"), false),
+        ("ORIGIN_PHP_SCRIPT", &by("PHPMailer.php"), false),
+        ("ORIGIN_PHP_SCRIPT", &by("signup.php"), false),
+        ("ORIGIN_PHP_SCRIPT", &by("backup.php"), false),
+        ("ORIGIN_PHP_SCRIPT", &by("mailer.php"), true),
+        ("ORIGIN_PHP_SCRIPT", &by("leaf2.php"), true),
+        ("ORIGIN_PHP_SCRIPT", &by("up1.php"), true),
+        ("ORIGIN_PHP_SCRIPT", &by("x.php(1) : eval()'d code"), true),
+        ("BODY_RANDOM_WORDS", "Subject: x\n\nnot schlecht but schlicht: strength, strengths\n", false),
+        ("BODY_RANDOM_WORDS", "Subject: x\n\nhello bcdfghjk and qwrtplmnb friend\n", true),
+    ]);
+}
+
+#[test]
 fn words_and_fields_may_be_in_other_scripts() {
     let html = |text: &str| format!("Content-Type: text/html\n\n<p>{text}\n");
     check(&[
