@@ -40,6 +40,9 @@ fn padding_and_data_in_html_are_harmless() {
         ("HTML_HIDDEN_TEXT", &html(&format!("Autumn offers{}", "&nbsp;&zwnj;&#847;&#8199;&shy;".repeat(150))), false),
         ("HTML_HIDDEN_TEXT", &html(&"word ".repeat(100)), true),
         ("HTML_SCRIPT", &html("<script type='application/ld+json'>{}</script>"), false),
+        ("HTML_UNKNOWN_TAGS", &html("<ruby>a<rp>(</rp><rt>b</rt><rp>)</rp></ruby><bdi>c</bdi><meter></meter>"), false),
+        ("HTML_UNKNOWN_TAGS", &html("<svg><circle/><rect/><g/><ellipse/><stop/><use/></svg>"), false),
+        ("HTML_UNKNOWN_TAGS", &html("<qa><qb><qc><qd><qe>"), true),
         ("HTML_SCRIPT", &html("<script type='text/javascript'>x()</script>"), true),
     ]);
 }
@@ -90,6 +93,8 @@ fn senders_have_their_own_names() {
         ("FROM_RANDOM", &from("x7a9b3c2@firm.example"), true),
         ("FROM_NAME_ADDRESS", &of_list(munged), false),
         ("FROM_NAME_ADDRESS", munged, true),
+        ("FROM_IS_RECIPIENT", &of_list(&format!("{munged}To: users@lists.example\n")), false),
+        ("FROM_IS_RECIPIENT", &format!("{munged}To: users@lists.example\n\n"), true),
         ("REPLY_TO_ELSEWHERE", &of_list(munged), false),
         ("REPLY_TO_ELSEWHERE", munged, true),
         ("REPLY_TO_ELSEWHERE", "From: a@b.example\nReply-To: a@live.bbc.co.uk\n\n", false),

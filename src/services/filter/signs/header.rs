@@ -130,7 +130,7 @@ pub fn brand(facts: &Facts<'_>, _: &[String]) -> Option<String> {
 /// The message claims to come from its own recipient.
 pub fn from_is_recipient(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     let from = facts.view.from_address();
-    if from.is_empty() {
+    if from.is_empty() || is_list(facts) {
         return None;
     }
     let to = facts.view.field("To").is_some_and(|f| f.address() == from);
