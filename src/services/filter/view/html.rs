@@ -150,7 +150,12 @@ impl Renderer<'_, '_> {
             self.links(&name, &attributes);
             return self.raw_text(html, &name, after);
         }
-        if !is_foreign && !is_known(&name) && !name.contains(':') && !name.contains('-') && !inner.starts_with(['!', '?']) {
+        if !is_foreign
+            && !is_known(&name)
+            && !name.contains(':')
+            && !name.contains('-')
+            && !inner.starts_with(['!', '?'])
+        {
             self.view.html.unknown_tags += 1;
             if inside_word && bytes.get(after).is_some_and(u8::is_ascii_alphabetic) {
                 self.view.html.broken_words += 1;
