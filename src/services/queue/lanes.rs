@@ -15,7 +15,7 @@ use super::schedule::rest;
 use super::{LaneState, QueueSettings};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
-use crate::storage::spool::{Claimed, Destination};
+use crate::storage::spool::{Claimed, Destination, RecipientKey};
 
 /// All lanes. A plain value: no waiting, no clock.
 #[derive(Debug, Default)]
@@ -30,8 +30,8 @@ pub(super) struct Lanes {
     doubtful: u32,
     /// Counts slow attempts.
     numbers: u64,
-    /// Keys of the recipients in backlogs and in hand.
-    recipients: HashSet<i64>,
+    /// Recipients in backlogs and in hand.
+    recipients: HashSet<RecipientKey>,
     /// Groups of each entry in backlogs and in hand.
     entries: HashMap<QueueId, u32>,
     /// Entries whose sender is to be told something when their last group is settled.
@@ -124,7 +124,7 @@ impl Lanes {
     }
 
     /// Whether a recipient is in memory, so that this node not only has it reserved but also sees to it.
-    pub(super) fn holds_recipient(&self, key: i64) -> bool {
+    pub(super) fn holds_recipient(&self, key: RecipientKey) -> bool {
         self.recipients.contains(&key)
     }
 

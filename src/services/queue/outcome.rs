@@ -12,7 +12,7 @@ use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::Recipient;
 use crate::foundations::wire::smtp::EnhancedStatus;
 use crate::services::outbound::{Attempt, By, Contact, Form, NextDsn, Outcome, Scope, Trouble, Verified};
-use crate::storage::spool::{Action, Claimed, Entry, Fate, Queued, Report};
+use crate::storage::spool::{Action, Claimed, Entry, Fate, Queued, RecipientKey, Report};
 
 /// What became of one recipient, in the queue's own words: attempts over the network and local deliveries alike.
 #[derive(Debug, Clone)]
@@ -113,7 +113,7 @@ pub(super) fn untried(
     group: &Claimed,
     rest: Option<&Rest>,
     now: Timestamp,
-) -> (Vec<(i64, Fate)>, Vec<Event>) {
+) -> (Vec<(RecipientKey, Fate)>, Vec<Event>) {
     let (mut fates, mut events) = (Vec::with_capacity(group.recipients.len()), Vec::new());
     for recipient in &group.recipients {
         let is_up = now >= recipient.expires_at || recipient.warn_at.is_some_and(|at| at <= now);

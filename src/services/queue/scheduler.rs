@@ -13,7 +13,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
 use crate::storage::journal::Believed;
-use crate::storage::spool::{Claim, Claimed, Destination, Fate, QUARANTINED, Queued, Selection};
+use crate::storage::spool::{Claim, Claimed, Destination, Fate, QUARANTINED, Queued, RecipientKey, Selection};
 
 /// Most recipients in one claim.
 const SLICE: usize = 100;
@@ -330,7 +330,7 @@ impl Queue {
     async fn renew(&self) -> Result<(), Error> {
         let spool = &self.0.parts.spool;
         let reserved = spool.reserved(self.owner()).await?;
-        let (held, forgotten): (Vec<i64>, Vec<i64>) = {
+        let (held, forgotten): (Vec<RecipientKey>, Vec<RecipientKey>) = {
             let lanes = self.0.lanes.lock();
             reserved.into_iter().partition(|key| lanes.holds_recipient(*key))
         };

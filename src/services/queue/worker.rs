@@ -17,7 +17,7 @@ use super::{Queue, QueueSettings};
 use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::services::outbound::{Carried, Contact, Courier, Group, Haste, Scope, Trouble};
-use crate::storage::spool::{self, Claimed, Destination, Fate, Queued};
+use crate::storage::spool::{self, Claimed, Destination, Fate, Queued, RecipientKey};
 
 /// How long a message waits if its body could not even be asked for.
 const UNREADABLE: Duration = Duration::from_secs(60);
@@ -47,7 +47,7 @@ enum Connection {
 type Results = Vec<(RecipientResult, Option<Arc<Contact>>)>;
 
 /// What follows from it for each recipient, by its key.
-type Consequences = Vec<(i64, Consequence)>;
+type Consequences = Vec<(RecipientKey, Consequence)>;
 
 /// Works on a group, then on others of its lane as long as the lanes say so.
 pub(super) async fn run(queue: Queue, first: Claimed) {
@@ -168,9 +168,9 @@ impl Queue {
     }
 
     /// The recipients of a group that may be tried now, perhaps none, and the keys of those that are to be given back.
-    async fn confirmed(&self, group: &Claimed) -> (Claimed, Vec<i64>) {
+    async fn confirmed(&self, group: &Claimed) -> (Claimed, Vec<RecipientKey>) {
         let spool = &self.0.parts.spool;
-        let keys: Vec<i64> = group.recipients.iter().map(|one| one.key).collect();
+        let keys: Vec<RecipientKey> = group.recipients.iter().map(|one| one.key).collect();
         let confirmed = match spool.confirm(self.owner(), &keys).await {
             Ok(confirmed) => confirmed,
             Err(error) => {
@@ -190,7 +190,7 @@ impl Queue {
     }
 
     /// Gives back recipients who were held, released or deleted since they were claimed.
-    async fn give_back(&self, id: QueueId, keys: &[i64]) {
+    async fn give_back(&self, id: QueueId, keys: &[RecipientKey]) {
         if keys.is_empty() {
             return;
         }
@@ -239,7 +239,7 @@ impl Queue {
         let Some(courier) = courier else {
             // Only the end of a transmission lets go of it.
             let Some(message) = message.message() else { return Vec::new() };
-            let keys: Vec<i64> = group.recipients.iter().map(|one| one.key).collect();
+            let keys: Vec<RecipientKey> = group.recipients.iter().map(|one| one.key).collect();
             if let Err(trouble) = self.mark(group.entry.id, &keys).await {
                 return keys.iter().map(|_| (RecipientResult::Trouble(trouble.clone()), None)).collect();
             }
@@ -250,7 +250,7 @@ impl Queue {
         let long = Arc::new(LongAttempt::default());
         let before_end = |places: Vec<usize>| -> Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + '_>> {
             Box::pin(async move {
-                let keys: Vec<i64> = places.iter().map(|place| group.recipients[*place].key).collect();
+                let keys: Vec<RecipientKey> = places.iter().map(|place| group.recipients[*place].key).collect();
                 self.mark(group.entry.id, &keys).await
             })
         };
@@ -268,7 +268,7 @@ impl Queue {
     /// Marks recipients that the message may reach from now on. If the mark cannot be written, the result could not be either, and
     /// after a restart the message would be sent again: so it is not sent now. Nor is it if another node took this one for dead and
     /// has the recipients now.
-    async fn mark(&self, id: QueueId, keys: &[i64]) -> Result<(), Trouble> {
+    async fn mark(&self, id: QueueId, keys: &[RecipientKey]) -> Result<(), Trouble> {
         let (spool, owner) = (&self.0.parts.spool, self.owner());
         let mut marked = spool.mark_sending(owner, keys).await;
         if marked.as_ref().is_err_and(|error| !matches!(error, spool::Error::Overtaken)) {

@@ -37,7 +37,7 @@ fn group(destination: &str, recipients: i64) -> Claimed {
         hold_reason: None,
     };
     let recipient = |key| Queued {
-        key,
+        key: RecipientKey(key),
         recipient: Recipient::plain("a@x.test".parse().unwrap()),
         destination: destination.clone(),
         state: RecipientState::Waiting,
