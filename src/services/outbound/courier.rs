@@ -116,7 +116,7 @@ impl Courier {
     /// recipient, that is final for this attempt. When the time for the whole attempt is over, or it must make room for others, the
     /// connection is closed, but not before the reply to a message that may have arrived. Recipients without a result are put off.
     pub async fn attempt(&mut self, group: Group<'_>, haste: Haste<'_>) -> Vec<Attempt> {
-        let settings = self.outbound.0.settings.get();
+        let settings = self.outbound.parts.settings.get();
         let Haste { give_up, stage } = haste;
         let over = CancellationToken::new();
         let mut slate = Slate::new(group.recipients.len(), stage, &over);
@@ -167,7 +167,7 @@ impl Courier {
     /// Ends the connection, if there is one.
     pub async fn finish(&mut self) {
         if let Some(Kept { session, .. }) = self.session.take() {
-            session.dialogue.quit(self.outbound.0.settings.get().timeouts.quit.duration()).await;
+            session.dialogue.quit(self.outbound.parts.settings.get().timeouts.quit.duration()).await;
         }
     }
 
@@ -179,7 +179,7 @@ impl Courier {
     /// The open session, if it still works and is good enough for the group.
     async fn reuse(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>) -> Option<Session> {
         let Kept { mut session, settings: before } = self.session.take()?;
-        let is_old = self.outbound.0.clock.now().since(self.opened) > USED_FOR;
+        let is_old = self.outbound.parts.clock.now().since(self.opened) > USED_FOR;
         // After a reload the route may demand what this session never had to show.
         if is_old || !Arc::ptr_eq(&before, settings) || missing_for_require_tls(group, &session).is_some() {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
@@ -198,7 +198,7 @@ impl Courier {
         slate: &mut Slate<'_>,
     ) -> Result<(), Trouble> {
         let (outbound, destination) = (self.outbound.clone(), self.destination.clone());
-        let parts = &outbound.0;
+        let parts = &outbound.parts;
         let sts = policy(&outbound, settings, &destination).await;
         let approach = Approach::new(parts, settings, &destination, sts.as_deref());
         let require = if group.envelope.require_tls { RequireTls::Yes } else { RequireTls::No };
@@ -405,7 +405,7 @@ async fn policy(outbound: &Outbound, settings: &OutboundSettings, destination: &
     if !settings.mta_sts.enabled || domain.literal().is_some() {
         return None;
     }
-    let Outbound(parts, policies) = outbound;
+    let Outbound { parts, policies } = outbound;
     policies.find(parts, settings, domain.as_str()).await
 }
 

@@ -56,7 +56,7 @@ impl Outbound {
     /// # Errors
     /// In a sentence: the URI is none, the host cannot be reached or trusted, or its answer is no success.
     pub async fn post(&self, uri: &str, content_type: &'static str, body: Vec<u8>) -> Result<(), String> {
-        let settings = self.0.settings.get();
+        let settings = self.parts.settings.get();
         let parsed: hyper::Uri = uri.parse().map_err(|_| format!("`{uri}` is not a URI"))?;
         let host = parsed.host().filter(|_| parsed.scheme_str() == Some("https"));
         let host = host.ok_or_else(|| format!("`{uri}` is not an https URI"))?.to_ascii_lowercase();
@@ -65,7 +65,7 @@ impl Outbound {
         let request = request.map_err(|error| error.to_string())?;
         let to = (host.as_str(), parsed.port_u16().unwrap_or(443), Reach::Public);
         let limit = settings.mta_sts.timeout.duration();
-        let asking = ask(&self.0, &settings, to, request, LARGEST_RECEIPT);
+        let asking = ask(&self.parts, &settings, to, request, LARGEST_RECEIPT);
         let answer = tokio::time::timeout(limit, asking).await.map_err(|_| format!("no answer within {limit:?}"))?;
         let answer = answer.map_err(|error| error.to_string())?;
         if answer.status.is_success() { Ok(()) } else { Err(format!("{host} answers {}", answer.status)) }
@@ -88,7 +88,7 @@ impl Outbound {
     /// # Errors
     /// In a sentence: why a sender would get none.
     pub async fn policy_of(&self, domain: &Domain) -> Result<Vec<String>, String> {
-        let fetched = super::mta_sts::fetch(&self.0, &self.0.settings.get(), domain.as_str()).await;
+        let fetched = super::mta_sts::fetch(&self.parts, &self.parts.settings.get(), domain.as_str()).await;
         fetched.map(|policy| policy.lines()).map_err(|error| error.to_string())
     }
 }
