@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::append::NoRoom;
-use super::commit::Touched;
+use super::commit::{Ticket, Touched};
 use super::folder::{Folder, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::Place;
@@ -149,7 +149,7 @@ impl Folder {
         let unchanged_since = change.unchanged_since;
         let (directories, stored) = (&directories, Stored::default());
         let mut storing = Storing { folder: self, directories, wanted, seen, unchanged_since, stored };
-        let mut ticket = 0;
+        let mut ticket = Ticket::default();
         for batch in uids.chunks(BATCH) {
             let mut state = self.lock();
             storing.batch(&mut state, batch)?;
