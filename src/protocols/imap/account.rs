@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::attention::Attention;
+use super::command_table::Expunges;
 use super::commands::tell_new;
 use super::connections::Place;
 use super::contexts::{Context, Touched, tell_expunged, tell_touched};
 use super::link::Link;
 use super::outcome::Trouble;
-use super::session::Expunges;
 use crate::foundations::mail::{Login, ModSeq, SequenceNumber, SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Addressing, Messages, NameEncoding, Numbers, RawName};

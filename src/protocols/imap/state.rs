@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::account::{Account, Selected};
 use super::attention::{Attention, Wakeup};
-use super::session::OutOfOrder;
+use super::command_table::OutOfOrder;
 
 /// The connection of a client that speaks to us through another node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
