@@ -24,6 +24,7 @@ mod limits;
 mod link;
 mod outcome;
 mod room;
+mod selected;
 mod serve;
 mod settings;
 mod state;

@@ -5,10 +5,11 @@ use super::trouble;
 use crate::foundations::mail::{SequenceNumber, SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::Code;
 use crate::foundations::wire::imap::{Addressing, Store, StoreAction, Telling};
-use crate::protocols::imap::account::{Account, Own, Selected};
+use crate::protocols::imap::account::Account;
 use crate::protocols::imap::command_table::Expunges;
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::selected::{Own, Selected};
 use crate::protocols::imap::serve::Conversation;
 use crate::storage::mailbox::{FlagChange, FlagOperation, Stored};
 

@@ -11,10 +11,11 @@ use super::trouble_with;
 use crate::foundations::mail::{SequenceNumber, SequenceSet, Summary, Uid};
 use crate::foundations::wire::imap::encode::Code;
 use crate::foundations::wire::imap::{Fetch, FetchItem, Messages, Numbers};
-use crate::protocols::imap::account::{Account, Enabled, Own, Selected};
+use crate::protocols::imap::account::{Account, Enabled};
 use crate::protocols::imap::command_table::Expunges;
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::selected::{Own, Selected};
 use crate::protocols::imap::serve::Conversation;
 use crate::storage::mailbox::{self, Access, FlagChange, FlagOperation, Flags, Row};
 
