@@ -35,7 +35,7 @@ pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
         // RFC 9394 §3.4: first the range, then CHANGEDSINCE.
         let mut uids = selected.uids(&plan.fetch.messages)?;
         let range = partial.of(uids.len());
-        plan.some = Some(uids.drain(range).collect());
+        plan.only = Some(uids.drain(range).collect());
     }
     if plan.fetch.vanished {
         tell_vanished(&plan.fetch, selected, &mut talk.link);
