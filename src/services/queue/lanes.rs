@@ -2,7 +2,6 @@
 
 mod long_attempts;
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -36,8 +35,6 @@ pub(super) struct Lanes {
     entries: HashMap<QueueId, u32>,
     /// Entries whose sender is to be told something when their last group is settled.
     owed: HashSet<QueueId>,
-    /// Entries whose sender is being told at this moment, and whether there may be more to tell by now.
-    telling: HashMap<QueueId, bool>,
     /// Nothing more could be claimed for lack of room.
     full: bool,
     /// The scheduler should claim more.
@@ -161,34 +158,6 @@ impl Lanes {
     /// Whether the scheduler should claim more, asked once.
     pub(super) const fn take_refill(&mut self) -> bool {
         std::mem::replace(&mut self.refill, false)
-    }
-
-    /// Whether the sender of an entry may be told now. While somebody else is doing it, they are asked to look again afterwards.
-    pub(super) fn begin_report(&mut self, id: QueueId) -> bool {
-        match self.telling.entry(id) {
-            Entry::Vacant(place) => {
-                place.insert(false);
-                true
-            }
-            Entry::Occupied(mut is_asked) => {
-                is_asked.insert(true);
-                false
-            }
-        }
-    }
-
-    /// Ends telling a sender, unless somebody has asked to look again; whether it is over.
-    pub(super) fn end_report_unless_asked(&mut self, id: QueueId) -> bool {
-        let is_asked = self.telling.get_mut(&id).is_some_and(std::mem::take);
-        if !is_asked {
-            self.end_report(id);
-        }
-        !is_asked
-    }
-
-    /// The sender of an entry has been told, or not.
-    pub(super) fn end_report(&mut self, id: QueueId) {
-        self.telling.remove(&id);
     }
 
     /// The sender of an entry is to be told something.
