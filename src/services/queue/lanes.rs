@@ -83,6 +83,15 @@ enum Pace {
     Doubtful,
 }
 
+/// What may still be claimed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Capacity {
+    /// How many recipients.
+    pub(super) recipients: usize,
+    /// Destinations for which enough are waiting already.
+    pub(super) except: Vec<Destination>,
+}
+
 /// What a worker does next.
 #[derive(Debug)]
 pub(super) enum Next {
@@ -132,9 +141,8 @@ impl Lanes {
         claimed.recipients.retain(|recipient| !self.recipients.contains(&recipient.key));
     }
 
-    /// How many recipients may still be claimed, and which destinations have enough waiting already: the less room there is, the
-    /// sooner a destination has enough.
-    pub(super) fn room(&mut self, settings: &QueueSettings) -> (usize, Vec<Destination>) {
+    /// What may still be claimed. The less room there is, the sooner a destination has enough.
+    pub(super) fn capacity(&mut self, settings: &QueueSettings) -> Capacity {
         let most = usize::try_from(settings.recipients_in_memory.max(1)).unwrap_or(usize::MAX);
         let slow: usize = self.slow.iter().map(|slow| slow.recipients).sum();
         let room = (most + slow).saturating_sub(self.recipients.len());
@@ -147,7 +155,7 @@ impl Lanes {
                 except.push(destination.clone());
             }
         }
-        (room, except)
+        Capacity { recipients: room, except }
     }
 
     /// Whether a destination took mail lately without taking long.

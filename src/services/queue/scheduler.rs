@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::lanes::Rest;
+use super::lanes::{Capacity, Rest};
 use super::outcome::untried;
 use super::schedule::longest_wait;
 use super::{Change, Error, Queue, settling, worker};
@@ -184,8 +184,8 @@ impl Queue {
         loop {
             let settings = self.0.parts.settings.get();
             self.start_workers();
-            let (room, except) = self.0.lanes.lock().room(&settings);
-            if room == 0 {
+            let Capacity { recipients, except } = self.0.lanes.lock().capacity(&settings);
+            if recipients == 0 {
                 let in_the_way = self.0.lanes.lock().make_room(self.0.parts.clock.now());
                 if in_the_way.is_empty() {
                     // A worker stirs when it has settled something.
@@ -194,7 +194,7 @@ impl Queue {
                 self.return_to_rest(in_the_way).await;
                 continue;
             }
-            let limit = u32::try_from(room.min(SLICE)).unwrap_or(1);
+            let limit = u32::try_from(recipients.min(SLICE)).unwrap_or(1);
             let claim = Claim { owner: self.owner(), only: None, except: &except, limit };
             let claimed = self.0.parts.spool.claim(claim).await?;
             if claimed.is_empty() {
