@@ -10,13 +10,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::lanes::{Aside, EntryState, LongAttempt, Next};
-use super::outcome::{Consequence, RecipientResult, consequence, plain};
+use super::outcome::{Attempted, Consequence, RecipientResult, consequence, plain};
 use super::room::{MEMORY_UNIT, Memory};
 use super::settling::{Sent, Written};
 use super::{Queue, QueueSettings};
 use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
-use crate::services::outbound::{Carried, Contact, Courier, Group, Haste, Scope, Trouble};
+use crate::services::outbound::{Carried, Courier, Group, Haste, Scope, Trouble};
 use crate::storage::spool::{self, Claimed, Destination, Fate, Queued, RecipientKey};
 
 /// How long a message waits if its body could not even be asked for.
@@ -44,7 +44,7 @@ enum Connection {
 }
 
 /// The result for a group, recipient by recipient.
-type Results = Vec<(RecipientResult, Option<Arc<Contact>>)>;
+type Results = Vec<Attempted>;
 
 /// What follows from it for each recipient, by its key.
 type Consequences = Vec<(RecipientKey, Consequence)>;
@@ -241,10 +241,10 @@ impl Queue {
             let Some(message) = message.message() else { return Vec::new() };
             let keys: Vec<RecipientKey> = group.recipients.iter().map(|one| one.key).collect();
             if let Err(trouble) = self.mark(group.entry.id, &keys).await {
-                return keys.iter().map(|_| (RecipientResult::Trouble(trouble.clone()), None)).collect();
+                return keys.iter().map(|_| RecipientResult::Trouble(trouble.clone()).into()).collect();
             }
             let results = self.deliver_here(&group.entry, &group.recipients, &message).await;
-            return results.into_iter().map(|result| (result, None)).collect();
+            return results.into_iter().map(Attempted::from).collect();
         };
         let recipients = plain(&group.recipients);
         let long = Arc::new(LongAttempt::default());
@@ -262,7 +262,7 @@ impl Queue {
             before_end: &before_end,
         };
         let attempts = std::pin::pin!(courier.attempt(group_out, Haste { give_up: &long.give_up, stage: &long.stage }));
-        self.watched(attempts, group, &long).await.into_iter().map(Into::into).collect()
+        self.watched(attempts, group, &long).await.into_iter().map(Attempted::from).collect()
     }
 
     /// Marks recipients that the message may reach from now on. If the mark cannot be written, the result could not be either, and
@@ -337,8 +337,8 @@ impl Queue {
 
     fn consequences(&self, settings: &QueueSettings, group: &Claimed, results: Results) -> Consequences {
         let now = self.0.parts.clock.now();
-        let each = group.recipients.iter().zip(results).map(|(recipient, (result, contact))| {
-            (recipient.key, consequence(settings, &group.entry, recipient, result, contact.as_deref(), now))
+        let each = group.recipients.iter().zip(results).map(|(recipient, attempted)| {
+            (recipient.key, consequence(settings, &group.entry, recipient, attempted, now))
         });
         each.collect()
     }
@@ -374,7 +374,7 @@ impl Queue {
     fn failed_here(&self, group: &Claimed, why: &str) -> Consequences {
         // RFC 3463 §3.4: X.3.0, mail system status.
         let trouble = Trouble::ours(EnhancedStatus::new(4, 3, 0), why, Scope::Message);
-        let results = group.recipients.iter().map(|_| (RecipientResult::Trouble(trouble.clone()), None)).collect();
+        let results = group.recipients.iter().map(|_| RecipientResult::Trouble(trouble.clone()).into()).collect();
         self.consequences(&self.0.parts.settings.get(), group, results)
     }
 }
@@ -382,7 +382,7 @@ impl Queue {
 /// Why no host of the destination could be talked to, if that is what every result says.
 fn unreached(results: &Results) -> Option<&str> {
     let mut why = None;
-    for (result, _) in results {
+    for Attempted { result, .. } in results {
         match result {
             RecipientResult::Trouble(Trouble { scope: Scope::Destination, status, reply, .. })
                 if status.class() == Class::Transient =>
