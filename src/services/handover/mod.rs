@@ -18,7 +18,7 @@ use crate::services::filter::authentication::dkim::Findings;
 use crate::services::routing::LocalRecipient;
 use crate::storage::spool::Action;
 
-/// What has become of a message for one recipient. There is an outcome only when it is durable (law 1).
+/// What has become of a message for one recipient. There is an outcome only when it is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It is in a mailbox, and on disk.

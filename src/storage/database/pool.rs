@@ -123,7 +123,7 @@ impl Database {
         Ok(self.run(&sql.into(), values, Want::First).await?.rows.pop())
     }
 
-    /// Runs one statement that changes data, durably (law 1), and returns how many rows it changed.
+    /// Runs one statement that changes data, durably, and returns how many rows it changed.
     pub async fn execute(&self, sql: impl Into<Sql>, values: &[Val]) -> Result<u64, Error> {
         Ok(self.run(&sql.into(), values, Want::Changes).await?.changed)
     }

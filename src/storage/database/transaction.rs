@@ -17,7 +17,7 @@ use super::{Database, Dialect, Error, Row, Sql, Val};
 /// What a commit guarantees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// When `commit` returns, the data survives a power failure (law 1).
+    /// When `commit` returns, the data survives a power failure.
     Full,
     /// The data survives a crash of this program; a power failure may lose the latest commits. For the journal. MariaDB
     /// and MySQL have no such choice per transaction and keep the server's setting.

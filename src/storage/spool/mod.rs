@@ -1,6 +1,6 @@
 //! The spool: messages that this server has taken responsibility for and has not yet passed on.
 //!
-//! Promises (law 1): when [`Spool::commit`] returns, the body is on disk with its directory entry, and the envelope is
+//! Promises: when [`Spool::commit`] returns, the body is on disk with its directory entry, and the envelope is
 //! committed to the database. A crash at any moment leaves either nothing visible or the whole entry: the body is
 //! written first and does not count without its row. Concurrent commits share the directory's sync and the database's
 //! transaction. When the last recipient has been settled the rows go first and the body after them; a body left without

@@ -69,7 +69,7 @@ pub async fn close(talk: &mut Conversation) -> Outcome {
     Ok(closed)
 }
 
-/// Law 5: what a client removes for good leaves a trace.
+/// What a client removes for good leaves a trace.
 pub(super) fn record(talk: &Conversation, uids: &[Uid]) {
     if let State::Selected(_, selected) = &talk.state {
         record_in(talk, selected.view.folder(), uids);
