@@ -32,6 +32,12 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Shortest pause between two looks when something is due that cannot be had now.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// What the clock showed when it was last looked at.
+struct Seen {
+    time: Timestamp,
+    at: Instant,
+}
+
 /// Whether the clock was put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Back {
@@ -80,7 +86,7 @@ impl Queue {
         let clock = &self.0.parts.clock;
         // At once: a scheduler that has panicked may have claimed recipients that never came into a lane.
         let mut housekeeping_at = clock.now();
-        let (mut seen, mut reported) = ((clock.now(), Instant::now()), None);
+        let (mut seen, mut reported) = (Seen { time: clock.now(), at: Instant::now() }, None);
         while !tasks.is_stopping() {
             if self.follow_back(&mut seen).await == Back::Yes {
                 housekeeping_at = clock.now();
@@ -118,22 +124,21 @@ impl Queue {
     }
 
     /// Notices that the clock was put back since it was last looked at, and keeps recipients from waiting longer because of that.
-    /// `seen` is what it showed, and when that was.
-    async fn follow_back(&self, seen: &mut (Timestamp, Instant)) -> Back {
-        let (now, moment) = (self.0.parts.clock.now(), Instant::now());
-        let by = seen.0.since(now);
+    async fn follow_back(&self, seen: &mut Seen) -> Back {
+        let now = Seen { time: self.0.parts.clock.now(), at: Instant::now() };
+        let by = seen.time.since(now.time);
         if by < SET_BACK {
-            *seen = (now, moment);
+            *seen = now;
             return Back::No;
         }
-        let by = by + (moment - seen.1);
+        let by = by + (now.at - seen.at);
         if let Err(error) = self.0.parts.spool.bring_forward(by).await {
             log::warn!(cause:% = error; "The clock was set back, and messages cannot be made due sooner yet; it will be tried again");
             return Back::Yes;
         }
         log::warn!(seconds = by.as_secs(); "The clock was set back; waiting messages are still tried as originally planned");
         self.0.lanes.lock().wake_all();
-        *seen = (now, moment);
+        *seen = now;
         Back::Yes
     }
 
