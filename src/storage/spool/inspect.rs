@@ -294,7 +294,7 @@ impl Spool {
         let mut job = Job::full();
         let sql = "DELETE FROM queue_recipients WHERE entry = ?";
         job.changes.push(Change::new(sql, vec![Val::from(id.to_string())]));
-        match self.submit_and_clear(job, id).await?.0 {
+        match self.submit_and_clear(job, id).await?.settled {
             Settled::EntryGone => Ok(()),
             Settled::EntryKept => Err(Error::NotFound(id)),
         }
@@ -309,7 +309,7 @@ impl Spool {
         let held = RecipientState::Held.number().into();
         let mut job = Job::full();
         job.changes.push(Change::new(sql, vec![id_value.clone(), held, id_value, Val::from(QUARANTINED)]));
-        Ok(self.submit_and_clear(job, id).await?.1.first().copied().unwrap_or(0))
+        Ok(self.submit_and_clear(job, id).await?.changed.first().copied().unwrap_or(0))
     }
 
     /// Removes recipients from an entry without notifying anybody; the entry goes with the last one. Returns their
@@ -320,7 +320,7 @@ impl Spool {
         let values = std::iter::once(Val::from(id.to_string())).chain(condition.values).collect();
         let mut job = Job::full();
         job.changes.push(Change::new(sql, values));
-        match self.submit_and_clear(job, id).await?.1.first() {
+        match self.submit_and_clear(job, id).await?.changed.first() {
             Some(&count) if count > 0 => Ok(count),
             _ => Err(Error::NotFound(id)),
         }

@@ -84,7 +84,7 @@ impl Spool {
         if fates.iter().all(|(_, fate)| matches!(fate, Fate::Untried { .. } | Fate::Redirected { .. })) {
             job.durability = crate::storage::database::Durability::Relaxed;
         }
-        Ok(self.submit_and_clear(job, id).await?.0)
+        Ok(self.submit_and_clear(job, id).await?.settled)
     }
 }
 
