@@ -12,13 +12,13 @@
 
 mod copies;
 mod glance;
+mod judged;
 mod quarantined;
 mod receipt;
 mod receive;
 mod settings;
 mod telling;
 mod trace_field;
-mod wanted;
 
 pub use crate::services::handover::{LocalDelivery, Outcome};
 pub use receipt::Receipt;
