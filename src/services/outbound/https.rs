@@ -50,6 +50,14 @@ pub(super) enum Reach {
     Public,
 }
 
+/// Who is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Server<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    pub(super) reach: Reach,
+}
+
 impl Outbound {
     /// Sends octets to a URI that a stranger has published, by POST. Only `https:` counts, and only hosts of the Internet.
     ///
@@ -63,9 +71,9 @@ impl Outbound {
         let path = parsed.path_and_query().map_or("/", |path| path.as_str());
         let request = Request::post(path).header(CONTENT_TYPE, content_type).body(Full::from(body));
         let request = request.map_err(|error| error.to_string())?;
-        let to = (host.as_str(), parsed.port_u16().unwrap_or(443), Reach::Public);
+        let server = Server { host: &host, port: parsed.port_u16().unwrap_or(443), reach: Reach::Public };
         let limit = settings.mta_sts.timeout.duration();
-        let asking = ask(&self.parts, &settings, to, request, LARGEST_RECEIPT);
+        let asking = ask(&self.parts, &settings, server, request, LARGEST_RECEIPT);
         let answer = tokio::time::timeout(limit, asking).await.map_err(|_| format!("no answer within {limit:?}"))?;
         let answer = answer.map_err(|error| error.to_string())?;
         if answer.status.is_success() { Ok(()) } else { Err(format!("{host} answers {}", answer.status)) }
@@ -97,11 +105,12 @@ impl Outbound {
 pub(super) async fn ask(
     parts: &OutboundParts,
     settings: &OutboundSettings,
-    (host, port, reach): (&str, u16, Reach),
+    server: Server<'_>,
     mut request: Request<Full<Bytes>>,
     largest: usize,
 ) -> Result<Answer, Error> {
-    let stream = connect(parts, settings, host, port, reach).await?;
+    let stream = connect(parts, settings, server).await?;
+    let Server { host, port, .. } = server;
     let broken = |error: hyper::Error| Error::Answer(error.to_string());
     let authority = if port == 443 { host.to_owned() } else { format!("{host}:{port}") };
     let authority = HeaderValue::from_str(&authority).map_err(|error| Error::Unreachable(error.to_string()))?;
@@ -129,9 +138,7 @@ pub(super) async fn ask(
 async fn connect(
     parts: &OutboundParts,
     settings: &OutboundSettings,
-    host: &str,
-    port: u16,
-    reach: Reach,
+    Server { host, port, reach }: Server<'_>,
 ) -> Result<Box<dyn Io>, Error> {
     let found = addresses(&*parts.resolver, host).await.map_err(|error| Error::Unreachable(error.to_string()))?;
     let mut last = Error::Unreachable(format!("{host} has no address that may be used"));
