@@ -12,7 +12,7 @@ pub struct RecipientKey(pub i64);
 
 impl fmt::Display for RecipientKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
+        fmt::Display::fmt(&self.0, formatter)
     }
 }
 
