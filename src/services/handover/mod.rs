@@ -98,7 +98,8 @@ pub trait Submitting: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrandKind {
-    /// To pass the message on: under its own sender, which is rewritten where SPF would fail, and sealed.
+    /// To pass the message on: under its own sender, which is rewritten where SPF would fail, and sealed. The user whose script it
+    /// is gets no copy.
     Redirect,
     /// To tell somebody something in a message of our own, which is signed.
     Letter,

@@ -47,13 +47,14 @@ impl Adoption<'_> {
         let Some(parsed) = read_name(found, &self.snapshot.keywords) else { return Ok(()) };
         let Some(mut record) = self.record(state, found, &parsed, uid)? else { return Ok(()) };
         record.regular = true;
-        if record.place == Place::New {
-            (record.flags, record.keywords) = Default::default();
+        // Dovecot marks messages in `new/`, too (`doveadm flags`). With any flag they belong in `cur/`.
+        if !(record.flags.is_empty() && record.keywords.is_empty()) {
+            record.place = Place::Cur;
         }
         let fresh = || filename::fresh(&self.folder.environment.unique(), uid, record.size, record.virtual_size);
         let base = filename::adopted(parsed.base, uid, record.size, record.virtual_size).unwrap_or_else(fresh);
         let name = record.file_name(base.as_bytes());
-        match self.directories.rename((found.place, found.name), (found.place, &name)) {
+        match self.directories.rename((found.place, found.name), (record.place, &name)) {
             Ok(()) => {
                 self.renamed = true;
                 self.push(state, record, base.as_bytes());

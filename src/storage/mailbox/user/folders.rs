@@ -43,6 +43,15 @@ impl User {
         special_use.folder(&self.environment.settings.get())
     }
 
+    /// The folder with a special use, if it exists. Those of a new user are made first. Blocks.
+    pub fn special_folder(&self, special_use: SpecialUse) -> Option<FolderName> {
+        let folder = self.special(special_use)?;
+        if let Err(error) = self.prepare() {
+            log::warn!(folder:% = folder; "The default folders cannot be made now: {error}");
+        }
+        self.knows(&folder).then_some(folder)
+    }
+
     /// Whether a folder exists: one look at the disk, which blocks.
     pub fn knows(&self, folder: &FolderName) -> bool {
         // If the directory cannot be listed now, the earlier knowledge counts.
