@@ -38,35 +38,46 @@ struct Kept {
     settings: Arc<OutboundSettings>,
 }
 
-/// How a session with a host has ended.
+/// What has come of a host at one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Visit {
     /// There is nothing more to be had of it.
     Over,
-    /// It takes no more messages in one session, and some recipients are left.
-    Full,
-    /// There was none.
+    /// There was no session.
     Unopened,
     /// The host is this server.
     Loop,
 }
 
-/// Results as they come in.
-struct Slate<'a> {
+/// How a session has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Served {
+    /// There is nothing more to be had of the host.
+    Over,
+    /// The host takes no more messages in one session, and some recipients are left.
+    Full,
+}
+
+/// What an attempt is to do, and results as they come in.
+struct Work<'a> {
+    group: Group<'a>,
+    settings: Arc<OutboundSettings>,
     stage: &'a Stage,
-    /// Nothing more is begun.
-    over: &'a CancellationToken,
+    /// Once this is cancelled, nothing more is begun.
+    over: CancellationToken,
     attempts: Vec<Option<Attempt>>,
     /// The best reason known for recipients without a result.
     trouble: Option<(Trouble, Option<Arc<Contact>>)>,
 }
 
-impl<'a> Slate<'a> {
-    fn new(recipients: usize, stage: &'a Stage, over: &'a CancellationToken) -> Self {
-        Self { stage, over, attempts: vec![None; recipients], trouble: None }
+impl<'a> Work<'a> {
+    fn new(group: Group<'a>, settings: Arc<OutboundSettings>, stage: &'a Stage, over: CancellationToken) -> Self {
+        let attempts = vec![None; group.recipients.len()];
+        Self { group, settings, stage, over, attempts, trouble: None }
     }
 
-    fn open(&self) -> Vec<usize> {
+    /// The places of the recipients without a result.
+    fn left(&self) -> Vec<usize> {
         (0..self.attempts.len()).filter(|place| self.attempts[*place].is_none()).collect()
     }
 
@@ -115,10 +126,9 @@ impl Courier {
     /// recipient, that is final for this attempt. When the time for the whole attempt is over, or it must make room for others, the
     /// connection is closed, but not before the reply to a message that may have arrived. Recipients without a result are put off.
     pub async fn attempt(&mut self, group: Group<'_>, haste: Haste<'_>) -> Vec<Attempt> {
-        let settings = self.outbound.0.settings.get();
+        let settings = self.outbound.parts.settings.get();
         let Haste { give_up, stage } = haste;
         let over = CancellationToken::new();
-        let mut slate = Slate::new(group.recipients.len(), stage, &over);
         let before_end = |places: Vec<usize>| -> Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + '_>> {
             stage.end();
             (group.before_end)(places)
@@ -126,7 +136,8 @@ impl Courier {
         let Group { id, envelope, recipients, message, .. } = group;
         let watched = Group { id, envelope, recipients, message, before_end: &before_end };
         let limit = settings.timeouts.attempt.duration();
-        let mut attempt = Box::pin(self.try_all(&watched, &settings, &mut slate));
+        let mut work = Work::new(watched, settings, stage, over.clone());
+        let mut attempt = Box::pin(self.try_all(&mut work));
         // RFC 3463 §3.5: 4.4.7, the time is over; 4.4.5, congestion.
         let cut_short = tokio::select! {
             biased;
@@ -147,26 +158,26 @@ impl Courier {
             drop(attempt);
         }
         if let Some((detail, why)) = cut_short {
-            slate.note(Trouble::ours(EnhancedStatus::new(4, 4, detail), why, Scope::Destination), None);
+            work.note(Trouble::ours(EnhancedStatus::new(4, 4, detail), why, Scope::Destination), None);
         }
-        slate.finish()
+        work.finish()
     }
 
-    async fn try_all(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>, slate: &mut Slate<'_>) {
-        if let Some(opened) = self.reuse(group, settings).await {
-            self.serve(opened, group, settings, slate).await;
+    async fn try_all(&mut self, work: &mut Work<'_>) {
+        if let Some(opened) = self.reuse(&work.group, &work.settings).await {
+            self.serve(opened, work).await;
         }
-        if !slate.is_done()
-            && let Err(trouble) = self.seek(group, settings, slate).await
+        if !work.is_done()
+            && let Err(trouble) = self.seek(work).await
         {
-            slate.note(trouble, None);
+            work.note(trouble, None);
         }
     }
 
     /// Ends the connection, if there is one.
     pub async fn finish(&mut self) {
         if let Some(Kept { opened: Opened { session, .. }, .. }) = self.session.take() {
-            session.dialogue.quit(self.outbound.0.settings.get().timeouts.quit.duration()).await;
+            session.dialogue.quit(self.outbound.parts.settings.get().timeouts.quit.duration()).await;
         }
     }
 
@@ -192,28 +203,23 @@ impl Courier {
     }
 
     /// Goes through the hosts until every recipient has its result.
-    async fn seek(
-        &mut self,
-        group: &Group<'_>,
-        settings: &Arc<OutboundSettings>,
-        slate: &mut Slate<'_>,
-    ) -> Result<(), Trouble> {
+    async fn seek(&mut self, work: &mut Work<'_>) -> Result<(), Trouble> {
         let (outbound, destination) = (self.outbound.clone(), self.destination.clone());
-        let parts = &outbound.0;
-        let wish = SenderWish::of(group);
-        let sts = if wish == SenderWish::Waived { None } else { policy(&outbound, settings, &destination).await };
-        let approach = Approach::new(parts, settings, &destination, sts.as_deref(), wish);
+        let (parts, settings, id) = (&outbound.parts, Arc::clone(&work.settings), work.group.id);
+        let wish = SenderWish::of(&work.group);
+        let sts = if wish == SenderWish::Waived { None } else { policy(&outbound, &settings, &destination).await };
+        let approach = Approach::new(parts, &settings, &destination, sts.as_deref(), wish);
         let mut addresses_left = settings.addresses_tried.max(1);
         let mut sessions_left = settings.sessions_tried.max(1);
-        for host in hosts(&*parts.resolver, &destination, &parts.hostname, group.id).await? {
-            if slate.is_done() {
+        for host in hosts(&*parts.resolver, &destination, &parts.hostname, id).await? {
+            if work.is_done() {
                 return Ok(());
             }
-            let found = host_addresses(&*parts.resolver, &host, settings.families, group.id).await;
+            let found = host_addresses(&*parts.resolver, &host, settings.families, id).await;
             let addresses = match found {
                 Ok(found) => found,
                 Err(trouble) => {
-                    slate.note(trouble, None);
+                    work.note(trouble, None);
                     continue;
                 }
             };
@@ -224,109 +230,102 @@ impl Courier {
             let demand = match approach.demand(&host, &addresses).await {
                 Ok(demand) => demand,
                 Err(trouble) => {
-                    slate.note(trouble, None);
+                    work.note(trouble, None);
                     continue;
                 }
             };
             for address in addresses.all {
-                if slate.is_done() || addresses_left == 0 || sessions_left == 0 {
+                if work.is_done() || addresses_left == 0 || sessions_left == 0 {
                     return Ok(());
                 }
                 addresses_left -= 1;
-                loop {
-                    match self.visit(&approach, (&host, address, &demand), group, settings, slate).await {
-                        // RFC 9422 §4.1: it may take the others in another session.
-                        Visit::Full => {}
-                        Visit::Over => {
-                            sessions_left -= 1;
-                            break;
-                        }
-                        Visit::Unopened => break,
-                        Visit::Loop => return Ok(()),
-                    }
+                match self.visit(&approach, &host, address, &demand, work).await {
+                    Visit::Over => sessions_left -= 1,
+                    Visit::Unopened => {}
+                    Visit::Loop => return Ok(()),
                 }
             }
         }
         Ok(())
     }
 
-    /// One session with a host.
+    /// Opens sessions with a host, one after the other, until there is nothing more to be had of it.
     async fn visit(
         &mut self,
         approach: &Approach<'_>,
-        (host, address, demand): (&Host, IpAddr, &Demand),
-        group: &Group<'_>,
-        settings: &Arc<OutboundSettings>,
-        slate: &mut Slate<'_>,
+        host: &Host,
+        address: IpAddr,
+        demand: &Demand,
+        work: &mut Work<'_>,
     ) -> Visit {
-        match approach.open(host, address, demand).await {
-            Ok(session) => {
-                let opened = approach.parts.clock.now();
-                let terms = Terms { opened, host: host.clone(), wish: approach.wish, demand: demand.clone() };
-                self.serve(Opened { session, terms }, group, settings, slate).await
-            }
-            Err((trouble, contact)) => {
-                let is_loop = trouble == loops(&host.name);
-                slate.note(trouble, Some(Arc::new(contact)));
-                if is_loop { Visit::Loop } else { Visit::Unopened }
+        loop {
+            match approach.open(host, address, demand).await {
+                Ok(session) => {
+                    let opened = approach.parts.clock.now();
+                    let terms = Terms { opened, host: host.clone(), wish: approach.wish, demand: demand.clone() };
+                    match self.serve(Opened { session, terms }, work).await {
+                        // RFC 9422 §4.1: it may take the others in another session.
+                        Served::Full => {}
+                        Served::Over => return Visit::Over,
+                    }
+                }
+                Err((trouble, contact)) => {
+                    let is_loop = trouble == loops(&host.name);
+                    work.note(trouble, Some(Arc::new(contact)));
+                    return if is_loop { Visit::Loop } else { Visit::Unopened };
+                }
             }
         }
     }
 
     /// Sends the message over a session, in as many transactions as it takes and the host grants.
-    async fn serve(
-        &mut self,
-        Opened { mut session, terms }: Opened,
-        group: &Group<'_>,
-        settings: &Arc<OutboundSettings>,
-        slate: &mut Slate<'_>,
-    ) -> Visit {
-        let contact = Arc::clone(&session.contact);
-        if let Some(trouble) = missing_for_require_tls(group, &session) {
-            slate.note(trouble, Some(contact));
+    async fn serve(&mut self, Opened { mut session, terms }: Opened, work: &mut Work<'_>) -> Served {
+        let (contact, settings) = (Arc::clone(&session.contact), Arc::clone(&work.settings));
+        if let Some(trouble) = missing_for_require_tls(&work.group, &session) {
+            work.note(trouble, Some(contact));
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
-            return Visit::Over;
+            return Served::Over;
         }
         let most = session.extensions.limits.recipients.map_or(usize::MAX, |limit| limit.max(1) as usize);
         loop {
-            if slate.is_done() {
+            if work.is_done() {
                 break;
             }
-            let mut places = slate.open();
+            let mut places = work.left();
             let others = if places.len() > most { Others::Wait } else { Others::None };
             places.truncate(most);
             if session.transactions > 0
                 && let Err(trouble) = session.reset(&settings.timeouts).await
             {
-                slate.note(trouble, Some(contact));
-                return Visit::Over;
+                work.note(trouble, Some(contact));
+                return Served::Over;
             }
-            slate.stage.send();
-            let settled = session.transact(group, &places, others, &settings.timeouts).await;
-            slate.stage.open();
+            work.stage.send();
+            let settled = session.transact(&work.group, &places, others, &settings.timeouts).await;
+            work.stage.open();
             let progress = !settled.outcomes.is_empty();
             for (place, outcome) in settled.outcomes {
-                slate.settle(place, outcome, &contact);
+                work.settle(place, outcome, &contact);
             }
             if let Some(trouble) = settled.over {
-                slate.note(trouble, Some(contact));
-                return Visit::Over;
+                work.note(trouble, Some(contact));
+                return Served::Over;
             }
             if !progress {
                 // Cannot happen if the host answers every RCPT. If it does not, this must not go on for ever.
                 break;
             }
-            if session.transactions >= session.most_transactions(settings) && !slate.is_done() {
+            if session.transactions >= session.most_transactions(&settings) && !work.is_done() {
                 session.dialogue.quit(settings.timeouts.quit.duration()).await;
-                return Visit::Full;
+                return Served::Full;
             }
         }
-        if session.transactions < session.most_transactions(settings) {
-            self.session = Some(Kept { opened: Opened { session, terms }, settings: Arc::clone(settings) });
+        if session.transactions < session.most_transactions(&settings) {
+            self.session = Some(Kept { opened: Opened { session, terms }, settings });
         } else {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
         }
-        Visit::Over
+        Served::Over
     }
 }
 
@@ -412,7 +411,7 @@ async fn policy(outbound: &Outbound, settings: &OutboundSettings, destination: &
     if !settings.mta_sts.enabled || domain.literal().is_some() {
         return None;
     }
-    let Outbound(parts, policies) = outbound;
+    let Outbound { parts, policies } = outbound;
     policies.find(parts, settings, domain.as_str()).await
 }
 
@@ -425,7 +424,7 @@ async fn hold(
     group: &Group<'_>,
 ) -> bool {
     let sts = policy(outbound, settings, destination).await;
-    terms.hold(&outbound.0, settings, destination, sts.as_deref(), group).await
+    terms.hold(&outbound.parts, settings, destination, sts.as_deref(), group).await
 }
 
 /// What a session lacks for a message that must not travel without verified TLS (RFC 8689 §4.2.1).

@@ -145,7 +145,7 @@ async fn a_connection_from_before_a_reload_is_not_used_again() {
     let mut courier = outbound.courier(Destination::Exchangers("x.test".parse().unwrap()));
     let sending = async {
         let before = [sent(&mut courier, &["a@x.test"]).await, sent(&mut courier, &["b@x.test"]).await].concat();
-        outbound.0.settings.set(OutboundSettings::default());
+        outbound.parts.settings.set(OutboundSettings::default());
         (before, sent(&mut courier, &["c@x.test"]).await)
     };
     let unused = CancellationToken::new();

@@ -33,12 +33,16 @@ pub enum Place {
     /// This node, now.
     Here(Tenure),
     /// Another.
-    There {
-        /// Its name.
-        node: String,
-        /// Its address.
-        address: String,
-    },
+    There(OtherNode),
+}
+
+/// Another node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherNode {
+    /// Its name.
+    pub node: String,
+    /// Where it is reached.
+    pub address: String,
 }
 
 /// The row of an owner.
@@ -214,7 +218,7 @@ impl Membership {
             }
             match owner.address {
                 Some(address) if owner.is_alive && !owner.is_stale => {
-                    return Ok(Place::There { node: owner.node, address });
+                    return Ok(Place::There(OtherNode { node: owner.node, address }));
                 }
                 Some(_) if !owner.is_stale && !self.bury(&owner.node, owner.epoch, owner.lease_end).await? => continue,
                 _ => {}

@@ -28,7 +28,7 @@ mod tenure;
 
 pub use duties::Duties;
 pub use error::Error;
-pub use membership::{Membership, Place};
+pub use membership::{Membership, OtherNode, Place};
 pub use nodes::{Node, NodeState, Nodes};
 pub use settings::ClusterSettings;
 pub use tenure::{Lapsed, Tenure, Term};

@@ -45,7 +45,7 @@ fn is_here(place: &Place) -> bool {
 async fn asked(membership: &Membership, home: &str) -> String {
     match membership.take(home).await.unwrap() {
         Place::Here(_) => membership.node().to_owned(),
-        Place::There { node, .. } => node,
+        Place::There(other) => other.node,
     }
 }
 
@@ -70,7 +70,7 @@ async fn users_of_the_dead_are_taken_and_the_dead_stay_dead(database: Database) 
     let dead = a.join().await.unwrap().unwrap();
     b.join().await.unwrap().unwrap();
     let Place::Here(tenure) = a.take("ann@example.test").await.unwrap() else { panic!("a does not have ann") };
-    assert!(matches!(b.take("ann@example.test").await.unwrap(), Place::There { .. }));
+    assert!(matches!(b.take("ann@example.test").await.unwrap(), Place::There(_)));
     assert!(a.renew(&dead).await.unwrap());
     assert!(tenure.check().is_ok());
     let takes = async {
@@ -86,7 +86,7 @@ async fn users_of_the_dead_are_taken_and_the_dead_stay_dead(database: Database) 
     assert!(tenure.check().is_err());
     let again = a.join().await.unwrap().expect("its lease has ended");
     assert_ne!(again.epoch, dead.epoch);
-    assert!(matches!(a.take("ann@example.test").await.unwrap(), Place::There { node, .. } if node == "b"));
+    assert!(matches!(a.take("ann@example.test").await.unwrap(), Place::There(other) if other.node == "b"));
     assert!(tenure.check().is_err());
 }
 
@@ -98,7 +98,7 @@ async fn a_clock_put_forward_ends_no_lease_of_the_living(database: Database) {
     let Place::Here(tenure) = a.take("ann@example.test").await.unwrap() else { panic!("a does not have ann") };
     database.execute("UPDATE cluster_nodes SET lease_end = 1", &[]).await.unwrap();
     assert!(a.renew(&term).await.unwrap());
-    assert!(matches!(b.take("ann@example.test").await.unwrap(), Place::There { .. }));
+    assert!(matches!(b.take("ann@example.test").await.unwrap(), Place::There(_)));
     assert!(tenure.check().is_ok());
     // Once another has taken over, nothing is renewed.
     database.execute("UPDATE cluster_nodes SET lease_end = 1", &[]).await.unwrap();

@@ -88,7 +88,7 @@ impl Adoption<'_> {
             std::thread::sleep(PAUSE);
             measured = measure(self.directories, found, parsed);
         }
-        let (size, virtual_size, date) = match measured {
+        let Measured { size, virtual_size, date } = match measured {
             Ok(Some(measured)) => measured,
             Ok(None) => return Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -127,18 +127,23 @@ fn is_about_one_file(error: &std::io::Error) -> bool {
 /// The system's error codes for a failing disk.
 const FAILED: i32 = rustix::io::Errno::IO.raw_os_error();
 
-/// Size, size with CRLF line ends and date of a file; `None` when it is not a plain file.
-fn measure(
-    directories: &Directories,
-    found: Found<'_>,
-    parsed: &FileName<'_>,
-) -> std::io::Result<Option<(u64, u64, i64)>> {
+/// What a file itself says about a message.
+struct Measured {
+    size: u64,
+    /// With CRLF line ends.
+    virtual_size: u64,
+    /// In seconds since 1970.
+    date: i64,
+}
+
+/// `None` when the file is not a plain one.
+fn measure(directories: &Directories, found: Found<'_>, parsed: &FileName<'_>) -> std::io::Result<Option<Measured>> {
     let Some((size, date)) = directories.stat(found.place, found.name)? else { return Ok(None) };
     let virtual_size = match parsed.virtual_size {
         Some(virtual_size) if parsed.size == Some(size) && virtual_size >= size => virtual_size,
         _ => size + bare_line_feeds(directories.open_message(found.place, found.name)?)?,
     };
-    Ok(Some((size, virtual_size, date.unix_seconds())))
+    Ok(Some(Measured { size, virtual_size, date: date.unix_seconds() }))
 }
 
 /// Number of lines of a file that end without a CR.
