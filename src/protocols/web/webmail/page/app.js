@@ -7,7 +7,7 @@ import * as contacts from "./contacts.js";
 import { menu } from "./dialogs.js";
 import { button, h, icon, later, toast } from "./elements.js";
 import * as filters from "./filters.js";
-import { Folders } from "./folders.js";
+import { ALL, Folders } from "./folders.js";
 import { keep, remember } from "./keeping.js";
 import { help, listen } from "./keys.js";
 import { List, told } from "./list.js";
@@ -107,7 +107,7 @@ class App extends Acts {
     this.reader = new Reader({
       role: () => this.role(this.opened()), back: () => this.back(), edit: (message) => this.composer.resume(message), choose: () => this.choose(),
       move: (to) => this.move(to, this.opened()), remove: () => this.remove(this.opened()),
-      grouped: () => this.list.question.conversations && !this.list.across, show: (folder, uid) => this.openMessage(uid, folder), folderName: (name) => this.folders.shown(name), listed: () => this.list.question.folder,
+      grouped: () => this.list.question.conversations, show: (folder, uid) => this.openMessage(uid, folder), folderName: (name) => this.folders.shown(name), listed: () => this.list.question.folder,
       mark: (flag, on) => this.markOpen(flag, on), write: (kind, message) => this.composer.answer(kind, message), others: (message) => this.composer.others(message), compose: (mailto) => this.composer.begin(mailto),
       way: ({ folder, uid }, within) => this.way(this.list.question.folder, uid, folder, within),
       prefersText: () => account.preferences.prefer_text, trusts: (address) => this.role(this.opened()) !== "junk" && account.preferences.trusted_images.includes(address?.toLowerCase()),
@@ -142,7 +142,8 @@ class App extends Acts {
       if (Date.now() - this.heard > SILENCE) {
         this.watch(this.list.question.folder);
         this.refreshSoon();
-      } else this.folders.load().catch(() => {});
+      } else if (this.list.question.folder === ALL) this.refreshSoon();
+      else this.folders.load().catch(() => {});
     };
     this.looking = setInterval(this.look, LOOK);
     document.addEventListener("visibilitychange", this.look);
@@ -307,7 +308,7 @@ class App extends Acts {
   /** Called when something has changed, here or elsewhere. */
   watch(folder) {
     this.events?.close();
-    this.events = new EventSource(addressOf("changes", { folder }));
+    this.events = new EventSource(addressOf("changes", { folder: folder === ALL ? "INBOX" : folder }));
     this.heard = Date.now();
     for (const event of ["begun", "changed", "alive"]) this.events.addEventListener(event, () => { this.heard = Date.now(); });
     this.events.addEventListener("changed", () => this.refreshSoon());

@@ -13,6 +13,7 @@ export default {
   compose: "Schreiben",
   search: "Nachrichten durchsuchen",
   searchHint: "from: to: subject: filename: in:sent is:unread has:attachment before:2026-01-31 larger:1M -word OR",
+  allMail: "Alle Nachrichten",
   searchEverywhere: "In allen Ordnern",
   searchHelp: "Suchen",
   findWord: "in Absender, Empfängern und Betreff; mit „In ganzen Nachrichten“ auch im Text",

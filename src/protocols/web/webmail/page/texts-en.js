@@ -13,6 +13,7 @@ export default {
   compose: "Write",
   search: "Search mail",
   searchHint: "from: to: subject: filename: in:sent is:unread has:attachment before:2026-01-31 larger:1M -word OR",
+  allMail: "All mail",
   searchEverywhere: "In all folders",
   searchHelp: "Searching",
   findWord: "in sender, recipients and subject; with “In whole messages” in the text, too",

@@ -13,6 +13,7 @@ export default {
   compose: "Escribir",
   search: "Buscar en el correo",
   searchHint: "from: to: subject: filename: in:sent is:unread has:attachment before:2026-01-31 larger:1M -word OR",
+  allMail: "Todos los mensajes",
   searchEverywhere: "En todas las carpetas",
   searchHelp: "Buscar",
   findWord: "en remitente, destinatarios y asunto; con «En mensajes completos», también en el texto",

@@ -13,6 +13,7 @@ export default {
   compose: "Écrire",
   search: "Chercher dans les messages",
   searchHint: "from: to: subject: filename: in:sent is:unread has:attachment before:2026-01-31 larger:1M -word OR",
+  allMail: "Tous les messages",
   searchEverywhere: "Dans tous les dossiers",
   searchHelp: "Chercher",
   findWord: "dans l’expéditeur, les destinataires et l’objet ; avec « Dans les messages entiers », dans le texte aussi",
