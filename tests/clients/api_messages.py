@@ -328,6 +328,29 @@ def messages_are_grouped(server):
     # A list knows only its own folder: there these two are two.
     assert ann.get("messages", folder="Talks 2026", conversations="true")["total"] == 2
     assert sorted(shown("Talks 2026", 1)) == sorted(whole), shown("Talks 2026", 1)
+    # The list of all folders knows more, and counts every copy.
+    everywhere = lambda **more: ann.get("search", kept="true", conversations="true", **more)
+    last = [line for line in everywhere()["lines"] if line["subject"] == "By way of one elsewhere"]
+    assert len(last) == 1 and last[0]["folder"] == "Talks 2026", last
+    conversation = last[0]["conversation"]
+    assert (conversation["messages"], conversation["unseen"], sorted(conversation["uids"])) == (6, 6, [1, 2]), conversation
+    beside = {one["folder"]: one["uids"] for one in conversation["elsewhere"]}
+    assert list(beside) == ["Sent", "Talks", "Talks 2026/Early"] and (beside["Talks"], beside["Talks 2026/Early"]) == ([1, 3], [1]), beside
+    # It is found by any of its messages, and not by what was thrown away.
+    found = everywhere(query="subject:elsewhere")
+    assert found["total"] == 1 and found["lines"][0]["conversation"] == conversation, found
+    assert everywhere(query="subject:elsewhere in:trash")["total"] == 0
+    ids = lambda **more: [(line["folder"], line["uid"]) for line in everywhere(**more)["lines"]]
+    assert ids(count=500, order="oldest") == ids(count=500)[::-1], "the order is by the last message"
+    sizes = [line["size"] for line in everywhere(order="largest", count=500)["lines"]]
+    assert sizes == sorted(sizes, reverse=True) and everywhere(order="smallest", count=1)["lines"][0]["size"] == sizes[-1]
+    alone = ann.get("search", kept="true", count=500)
+    assert alone["total"] > everywhere()["total"] and not {"Junk", "Trash", "Trash/Old"} & {line["folder"] for line in alone["lines"]}
+    # What changes is listed anew.
+    check(client.select("Talks"))
+    check(client.store("1", "+FLAGS", "\\Seen"))
+    assert everywhere(query="subject:elsewhere")["lines"][0]["conversation"]["unseen"] == 5
+    check(client.store("1", "-FLAGS", "\\Seen"))
     junk = ann.get("messages", folder="Junk")["lines"][0]["uid"]
     # Of two copies that of the smaller folder is found first.
     assert sorted(shown("Junk", junk)) == sorted(whole[1:] + [("Talks 2026", "One"), ("Junk", "Re: One")]), shown("Junk", junk)

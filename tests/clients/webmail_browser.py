@@ -127,6 +127,7 @@ if __name__ == "__main__":
         browser_letters.names_stay_with_their_addresses,
         browser_letters.drafts_are_gone_on_with,
         browser_letters.letters_outlive_a_login,
+        browser_letters.windows_keep_what_is_written,
         browser_lists.moves_and_junk,
         browser_lists.goes_on_quickly,
         browser_lists.keys_are_about_the_line_stood_at,

@@ -4,7 +4,7 @@ import { Acts } from "./acts.js";
 import { addressOf, belongsTo, get, post, remove, whenSignedOut } from "./api.js";
 import { Composer } from "./compose.js";
 import * as contacts from "./contacts.js";
-import { menu } from "./dialogs.js";
+import { bringBack, menu, putAside } from "./dialogs.js";
 import { button, h, icon, later, toast } from "./elements.js";
 import * as filters from "./filters.js";
 import { ALL, Folders } from "./folders.js";
@@ -25,18 +25,20 @@ const SILENCE = 60_000;
 let app = null;
 /** The letter that was being written when a login ended. Only its author sees it again. */
 let unfinished = null;
+/** The preferences of the account whose page this is. */
+const preferencesHere = {};
 
 /** The form of somebody who is not signed in. */
 function signIn(note = "") {
   unfinished = app?.composer.open ?? unfinished;
-  if (unfinished && !note) note = t("signInToGoOn");
+  const isBegun = putAside();
+  if ((unfinished || isBegun) && !note) note = t(unfinished ? "signInToGoOn" : "signInToSave");
   app?.end();
   app = null;
   document.title = t("product");
   document.querySelector("#compose")?.remove();
   // Their messages and undo actions belong to the account.
   document.querySelector("#toasts").replaceChildren();
-  document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
   const address = h("input", { id: "address", name: "address", type: "text", inputMode: "email", autocomplete: "username", autocapitalize: "none", spellcheck: false, required: true });
   const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password", required: true });
   const problem = h("p", { class: "problems", role: "alert" }, note);
@@ -408,6 +410,8 @@ async function start({ address, must_enrol: must }) {
     return;
   }
   const account = await get("account");
+  // Windows of an earlier login that are brought back change the same preferences.
+  account.preferences = Object.assign(preferencesHere, account.preferences);
   remember(account.preferences);
   await speak(account.preferences.language);
   app = new App(account);
@@ -415,6 +419,7 @@ async function start({ address, must_enrol: must }) {
   const letter = unfinished;
   unfinished = null;
   if (letter) app.composer.goOnWith(letter);
+  bringBack();
 }
 
 // Late answers to earlier requests do not clear text already typed into the form.

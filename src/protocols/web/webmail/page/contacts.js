@@ -100,5 +100,5 @@ async function edit(known, again, begun = {}) {
     const wish = { contact: { name: name.value, addresses: parted(addresses), telephones: parted(telephones), organisation: organisation.value, note: note.value }, ...(changes ? { changes } : {}) };
     act(() => post("contact", wish), "contactSaved");
   });
-  await open(known ? contact.name : t("newContact"), form, { initial: name });
+  await open(known ? contact.name : t("newContact"), form, { initial: name, asks: true });
 }

@@ -1,7 +1,7 @@
 // Filters: rules, kept in one Sieve script that other programs can read and change; the scripts as text beside them.
 
 import { get, post, wrong } from "./api.js";
-import { confirm, open, prompt } from "./dialogs.js";
+import { confirm, open, prompt, stored } from "./dialogs.js";
 import { button, h, later, toast } from "./elements.js";
 import { edit, summary } from "./rules.js";
 import { said } from "./said.js";
@@ -30,7 +30,7 @@ export const activates = (script) => script.active || script.tag === null;
 export async function show({ folders, vacation }) {
   const content = h("div", { class: "settings filters" });
   await new Filters(content, folders, vacation).load();
-  await open(t("filters"), content, { wide: true, initial: content.querySelector("button.main") });
+  await open(t("filters"), content, { wide: true, initial: content.querySelector("button.main"), asks: true });
 }
 
 class Filters {
@@ -51,6 +51,7 @@ class Filters {
 
   draw() {
     const { script } = this;
+    stored(this.content);
     this.content.replaceChildren(script.rules && !this.asText ? this.rules() : this.text(), this.scripts());
   }
 

@@ -83,7 +83,7 @@ export async function edit(rule, { folders, check }) {
     event.preventDefault();
     checking = send();
   });
-  await open(t("rule"), form, { wide: true, initial: name });
+  await open(t("rule"), form, { wide: true, initial: name, asks: true });
   // It may be found good after the window was closed.
   await checking;
   return changed;

@@ -8,6 +8,8 @@ export default {
   signingIn: "Anmeldung läuft …",
   signOut: "Abmelden",
   signInToGoOn: "Ihre Anmeldung ist beendet. Melden Sie sich wieder an, um den Brief weiterzuschreiben.",
+  signInToSave: "Ihre Anmeldung ist beendet. Melden Sie sich wieder an, um zu speichern, was Sie geschrieben haben.",
+  leaveSure: "Schließen, ohne zu speichern, was Sie geschrieben haben?",
   letterFirst: "Der offene Brief konnte nicht als Entwurf gesichert werden. Senden oder verwerfen Sie ihn zuerst.",
   signedOut: "Sie sind abgemeldet.",
   compose: "Schreiben",

@@ -8,6 +8,8 @@ export default {
   signingIn: "Signing in…",
   signOut: "Sign out",
   signInToGoOn: "Your login has ended. Sign in again to continue with your letter.",
+  signInToSave: "Your login has ended. Sign in again to save what you have written.",
+  leaveSure: "Close this without saving what you have written?",
   letterFirst: "The open letter could not be saved as a draft. Send or discard it first.",
   signedOut: "You are signed out.",
   compose: "Write",

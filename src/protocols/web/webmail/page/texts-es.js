@@ -8,6 +8,8 @@ export default {
   signingIn: "Entrando…",
   signOut: "Salir",
   signInToGoOn: "Su sesión ha terminado. Vuelva a entrar para seguir con su mensaje.",
+  signInToSave: "Su sesión ha terminado. Vuelva a entrar para guardar lo que ha escrito.",
+  leaveSure: "¿Cerrar sin guardar lo que ha escrito?",
   letterFirst: "El mensaje abierto no se pudo guardar como borrador. Envíelo o descártelo primero.",
   signedOut: "Ha salido de su cuenta.",
   compose: "Escribir",

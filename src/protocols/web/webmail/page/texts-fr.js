@@ -8,6 +8,8 @@ export default {
   signingIn: "Connexion…",
   signOut: "Se déconnecter",
   signInToGoOn: "Votre session est terminée. Connectez-vous de nouveau pour continuer votre message.",
+  signInToSave: "Votre session est terminée. Connectez-vous de nouveau pour enregistrer ce que vous avez écrit.",
+  leaveSure: "Fermer sans enregistrer ce que vous avez écrit ?",
   letterFirst: "Le message ouvert n’a pas pu être enregistré comme brouillon. Envoyez-le ou supprimez-le d’abord.",
   signedOut: "Vous êtes déconnecté.",
   compose: "Écrire",

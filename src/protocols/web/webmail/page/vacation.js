@@ -49,5 +49,5 @@ export async function show({ filters }) {
     // An answer that is switched on is meant to leave: without an active script nothing would.
     if (await store(script, wish, activates(script) || vacation.enabled)) form.closest("dialog").close("");
   });
-  await open(t("vacation"), form, { initial: on });
+  await open(t("vacation"), form, { initial: on, asks: true });
 }
