@@ -344,7 +344,7 @@ def all_mail_has_whole_conversations(server):
     assert (count("Archive"), count("Sent")) == (3, 1)
     # What is moved is what came; one's own letter stays.
     page.script(f"{row}.querySelector('.mark').click()")
-    press_button(page, "Move to a folder", "#list .bar")
+    press_button(page, "Move to…", "#list .bar")
     page.until("the folders", lambda: page.there("dialog .choose"))
     press_button(page, "Inbox")
     page.until("moved", lambda: (count("INBOX"), count("Archive"), count("Sent")) == (4, 0, 1))

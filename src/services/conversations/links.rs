@@ -164,8 +164,7 @@ impl Links {
     /// The messages that are in a set with one of these ids, each with its own id if it has one. Looks at single messages
     /// only where one of the ids is known.
     pub(super) fn named(&mut self, ids: &HashSet<u64>) -> Vec<(Uid, Option<u64>)> {
-        let nodes: Vec<Node> = ids.iter().filter_map(|id| self.by_hash.get(id).copied()).collect();
-        let roots: HashSet<Node> = nodes.into_iter().map(|node| self.root(node)).collect();
+        let roots = self.roots(ids);
         if roots.is_empty() {
             return Vec::new();
         }
@@ -177,6 +176,20 @@ impl Links {
             }
         }
         found
+    }
+
+    /// All ids in the sets with one of these.
+    pub(super) fn ids_around(&mut self, ids: &HashSet<u64>) -> HashSet<u64> {
+        let roots = self.roots(ids);
+        let all = (0..u32::try_from(self.parents.len()).unwrap_or(u32::MAX)).map(Node);
+        let same: Vec<Node> = all.filter(|node| roots.contains(&self.root(*node))).collect();
+        same.into_iter().filter_map(|node| self.hash(node)).collect()
+    }
+
+    /// The sets with one of these ids.
+    fn roots(&mut self, ids: &HashSet<u64>) -> HashSet<Node> {
+        let nodes: Vec<Node> = ids.iter().filter_map(|id| self.by_hash.get(id).copied()).collect();
+        nodes.into_iter().map(|node| self.root(node)).collect()
     }
 
     /// The hash of an id; `None` for messages without.
@@ -315,6 +328,10 @@ mod tests {
         assert_eq!(sent.named(&inbox.ids_with(uid(3))), [(uid(1), Some(hasher.hash_one("b")))]);
         assert!(sent.named(&inbox.ids_with(uid(4))).is_empty());
         assert_ne!(inbox.id_of(uid(3)), inbox.id_of(uid(7)));
+        // Two sets of the other folder belong to one of this.
+        sent.add(uid(4), &names("d", "c"));
+        let around = sent.ids_around(&inbox.ids_with(uid(3)).union(&inbox.ids_with(uid(7))).copied().collect());
+        assert_eq!(around, HashSet::from(["a", "b", "c", "d"].map(|id| hasher.hash_one(id))));
     }
 
     #[test]

@@ -153,8 +153,9 @@ impl Memory {
                 joined.push(uid);
             }
         }
-        if let Some(first) = joined.first() {
-            circle.ids.extend(folder.links.ids_with(*first));
+        if !joined.is_empty() {
+            let around = folder.links.ids_around(&circle.ids);
+            circle.ids.extend(around);
         }
         self.weigh(&key(account, view), folder.links.len(), most);
         Ok(joined)
