@@ -3,6 +3,7 @@
 import pathlib
 import time
 
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from server import check, letter
 from webmail_page import Page
@@ -118,6 +119,54 @@ def contacts_are_kept(server):
     page.until("a letter to her", lambda: page.script("return document.querySelector('#compose input')?.value ?? ''").startswith("Dora Night <dora@far.test>"))
     page.press(Keys.ESCAPE)
     page.until("closed", lambda: not page.there("#compose"))
+
+
+def nothing_is_done_twice(server):
+    """On a slow line people press again."""
+    page = server.page
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')].find(one => one.textContent === 'Contacts').click()")
+    page.click(".newContact")
+    page.until("the form", lambda: page.there("form.asked"))
+    page.press("Only Once")
+    page.script("""const asks = window.fetch, waiting = window.waiting = [];
+        window.fetch = (path, ...rest) => /api[/](contact|script)[?]/.test(path) && rest[0]?.method === 'POST' ? new Promise((done) => waiting.push(() => done(asks(path, ...rest)))) : asks(path, ...rest);""")
+    page.press(Keys.ENTER, Keys.ENTER)
+    page.until("it is on its way", lambda: page.script("return window.waiting.length") >= 1)
+    page.script("for (const go of window.waiting.splice(0)) go()")
+    page.until("closed", lambda: not page.there("form.asked"))
+    named = "return import('./api.js').then((api) => api.get('contacts')).then(({ contacts }) => contacts.filter((one) => one.name === 'Only Once').length)"
+    assert page.script(named) == 1 and not page.script("return window.waiting.length")
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("dialog"))
+    page.script("""return import('./api.js').then(async (api) => {
+      const { name, tag } = await api.get('script');
+      const rules = ['one', 'two', 'three'].map((name) => ({ name, conditions: [], actions: [{ kind: 'mark', flag: 'seen' }] }));
+      const stored = api.post('script', { name, tag, content: { rules: { rules } }, activate: true });
+      while (window.waiting.length === 0) await new Promise((go) => { setTimeout(go, 10); });
+      window.waiting.pop()();
+      await stored;
+    })""")
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')].find(one => one.textContent === 'Filters').click()")
+    names = lambda: page.script("return [...document.querySelectorAll('.rules li strong')].map((one) => one.textContent)")
+    page.until("the rules", lambda: names() == ["one", "two", "three"])
+    # By the pointer, as a person presses.
+    up = page.one(".rules li:last-child .arrows button")
+    ActionChains(page.driver).click(up).click(up).perform()
+    page.until("it is on its way", lambda: page.script("return window.waiting.length") >= 1)
+    page.script("for (const go of window.waiting.splice(0)) go()")
+    page.until("it has moved once", lambda: names() == ["one", "three", "two"])
+    assert not page.script("return window.waiting.length") and "changed elsewhere" not in page.text("#toasts")
+    page.script("""return import('./api.js').then(async (api) => {
+      const { name, tag } = await api.get('script');
+      const stored = api.post('script', { name, tag, content: { rules: { rules: [] } }, activate: true });
+      while (window.waiting.length === 0) await new Promise((go) => { setTimeout(go, 10); });
+      window.waiting.pop()();
+      await stored;
+    })""")
+    page.driver.refresh()
+    page.until("the list", lambda: page.there(".row:not(.empty)"))
 
 
 def speaks_other_languages(server):

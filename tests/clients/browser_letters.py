@@ -210,3 +210,20 @@ def windows_keep_what_is_written(server):
     page.until("it is asked", lambda: page.there("dialog") == 2)
     page.click("dialog:last-of-type footer .danger")
     page.until("closed", lambda: not page.there("dialog"))
+
+
+def files_outlive_a_login(server):
+    page = server.page
+    path = pathlib.Path(page.downloads) / "late.txt"
+    path.write_bytes(b"late" * 100)
+    page.press("c")
+    page.until("a letter", lambda: page.there("#compose"))
+    page.driver.delete_all_cookies()
+    page.one("#compose input[type=file]").send_keys(str(path))
+    page.until("the form", lambda: page.there("#password"))
+    page.press(server.users[0][0], Keys.TAB, server.users[0][1], Keys.ENTER)
+    page.until("the letter is back, with its file", lambda: page.text("#compose .attached .name") == "late.txt")
+    page.until("it is kept", lambda: "Draft saved" in page.text("#compose .state"))
+    page.click("#compose [aria-label=Discard]")
+    page.click("dialog footer .danger")
+    page.until("it is discarded", lambda: not page.there("#compose"))

@@ -86,8 +86,12 @@ export function upload(file, progress) {
     request.addEventListener("load", () => {
       let answer = {};
       try { answer = JSON.parse(request.responseText); } catch { /* a proxy's page */ }
-      if (request.status === 201) resolve(answer);
-      else reject(new Refusal(request.status, told(answer) ?? t("answered", { status: request.status })));
+      if (request.status === 201) {
+        resolve(answer);
+        return;
+      }
+      if (request.status === 401) signedOut();
+      reject(new Refusal(request.status, told(answer) ?? t("answered", { status: request.status })));
     });
     request.addEventListener("error", () => reject(new Refusal(0, t("offline"))));
     request.addEventListener("abort", () => reject(new Refusal(0, "")));

@@ -25,6 +25,9 @@ function holder(held = document.activeElement) {
 /** Fields with words that somebody has thought of; what is chosen is soon chosen again, and a password is not kept anywhere. */
 const WORDS = "textarea, [contenteditable], input:not([type=search], [type=checkbox], [type=password], [type=file])";
 
+/** What a window has as its result as long as nobody has closed it by something in it. */
+const UNASKED = "unasked";
+
 /** For each window the parts of it in which something is written that is not stored. */
 const unstored = new WeakMap();
 /** Windows that were open when a login ended, with something in them. */
@@ -72,28 +75,31 @@ export function open(title, content, { wide = false, buttons = [], initial, asks
     let pressed = null;
     dialog.addEventListener("pointerdown", (event) => { pressed = event.target; });
     dialog.addEventListener("click", (event) => { if (event.target === dialog && pressed === dialog) leave(); });
+    // Before the browser, which closes with a window also the one below where no click has opened it.
+    dialog.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || event.defaultPrevented || isComposed(event)) return;
+      event.preventDefault();
+      leave();
+    });
     const stays = (event) => { if (written.size > 0) event.preventDefault(); };
     if (asks) {
       unstored.set(dialog, written);
       dialog.addEventListener("input", ({ target }) => { if (target.matches(WORDS)) written.add(target.closest("form") ?? content); });
-      // Before the browser, which a second time would not ask whether it may.
-      dialog.addEventListener("keydown", (event) => {
-        if (event.key !== "Escape" || written.size === 0 || isComposed(event)) return;
-        event.preventDefault();
-        leave();
-      });
-      dialog.addEventListener("cancel", (event) => {
-        if (written.size === 0 || event.target !== dialog) return;
-        event.preventDefault();
-        leave();
-      });
       addEventListener("beforeunload", stays);
     }
+    dialog.returnValue = UNASKED;
     dialog.addEventListener("close", () => {
+      const by = dialog.returnValue;
+      // A telephone's gesture for going back closes it whatever is in it.
+      if (by === UNASKED && written.size > 0) {
+        dialog.showModal();
+        leave();
+        return;
+      }
       removeEventListener("beforeunload", stays);
       dialog.remove();
       giveBack();
-      resolve(dialog.returnValue);
+      resolve(by === UNASKED ? "" : by);
     });
     document.body.append(dialog);
     dialog.showModal();

@@ -35,7 +35,7 @@ export async function show({ folders, vacation }) {
 
 class Filters {
   constructor(content, folders, vacation) {
-    Object.assign(this, { content, folders, vacation, name: undefined });
+    Object.assign(this, { content, folders, vacation, name: undefined, storing: false });
   }
 
   async load() {
@@ -131,14 +131,20 @@ class Filters {
     }
   }
 
-  /** Stores the rules with a change; the focus stays where it was. */
+  /** Stores the rules with a change; the focus stays where it was. Until they are drawn anew, what is pressed would mean others. */
   async put(act) {
+    if (this.storing) return;
     const set = structuredClone(this.script.rules);
     act(set.rules, set);
     const focused = document.activeElement?.getAttribute("aria-label");
-    const stored = await store(this.script, set, activates(this.script));
-    if (stored) this.script = stored;
-    await this.again();
+    this.storing = true;
+    try {
+      const kept = await store(this.script, set, activates(this.script));
+      if (kept) this.script = kept;
+      await this.again();
+    } finally {
+      this.storing = false;
+    }
     if (focused) [...this.content.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === focused && !one.disabled)?.focus();
   }
 

@@ -3,7 +3,7 @@
 import { addressOf, get, post, remove } from "./api.js";
 import { HOLD } from "./compose.js";
 import { open, stored } from "./dialogs.js";
-import { browserName, button, h, toast } from "./elements.js";
+import { browserName, button, h, sends, toast } from "./elements.js";
 import { keep } from "./keeping.js";
 import { signed } from "./markup.js";
 import { forgetPeople } from "./people.js";
@@ -101,8 +101,7 @@ function password({ address, limits }) {
   const form = h("form", {}, h("input", { type: "email", value: address, autocomplete: "username", hidden: true, "aria-hidden": "true" }),
     label("oldPassword", old), h("label", {}, h("span", {}, t("newPassword", { least: limits.password })), fresh), label("againPassword", again),
     note, h("button", { class: "main", type: "submit" }, t("changePassword")));
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  sends(form, async () => {
     note.textContent = "";
     if (fresh.value !== again.value) {
       note.textContent = t("passwordsDiffer");
