@@ -56,6 +56,8 @@ export function bringBack() {
     dialog.removeAttribute("open");
     document.body.append(dialog);
     dialog.showModal();
+    const [written] = unstored.get(dialog);
+    written.querySelector(WORDS)?.focus();
   }
 }
 
