@@ -313,7 +313,7 @@ def messages_are_grouped(server):
     assert [(one["folder"], one["subject"]) for one in circle["messages"]] == [("Talks", "One"), ("Sent", "Re: One"), ("Talks", "Re: One")], circle
     assert circle["whole"] is True
     # In whatever folder the rest lies; not what is junk or was thrown away, unless it is opened there, and no copy twice.
-    for folder in ("Talks 2026", "Talks 2026/Early", "Trash/Old"):
+    for folder in ("Talks 2026", "Talks 2026/Early", "Talks/Answers", "Trash/Old"):
         check(client.create(f'"{folder}"'))
     early = put('"Talks 2026/Early"', "Re: One", first)
     put('"Talks 2026"', "By way of one elsewhere", early)
@@ -328,6 +328,42 @@ def messages_are_grouped(server):
     # A list knows only its own folder: there these two are two.
     assert ann.get("messages", folder="Talks 2026", conversations="true")["total"] == 2
     assert sorted(shown("Talks 2026", 1)) == sorted(whole), shown("Talks 2026", 1)
+    # Some programs name only what they answer: then what is one conversation here is two in another folder.
+    begun = put('"Talks 2026/Early"', "Far")
+    meant = put('"Talks 2026/Early"', "Re: Far", begun)
+    put('"Talks 2026"', "Near the first", begun)
+    near = put('"Talks 2026"', "Near the second", meant)
+    put("Talks/Answers", "The last", near)
+    uid = [line["uid"] for line in ann.get("messages", folder="Talks 2026/Early")["lines"] if line["subject"] == "Far"][0]
+    subjects = {subject for _, subject in shown("Talks 2026/Early", uid)}
+    assert subjects == {"Far", "Re: Far", "Near the first", "Near the second", "The last"}, subjects
+    # The list of all folders knows more, and counts every copy.
+    everywhere = lambda **more: ann.get("search", kept="true", conversations="true", **more)
+    last = [line for line in everywhere()["lines"] if line["subject"] == "By way of one elsewhere"]
+    assert len(last) == 1 and last[0]["folder"] == "Talks 2026", last
+    conversation = last[0]["conversation"]
+    assert (conversation["messages"], conversation["unseen"], sorted(conversation["uids"])) == (6, 6, [1, 2]), conversation
+    beside = {one["folder"]: one["uids"] for one in conversation["elsewhere"]}
+    assert list(beside) == ["Sent", "Talks", "Talks 2026/Early"] and (beside["Talks"], beside["Talks 2026/Early"]) == ([1, 3], [1]), beside
+    # It is found by any of its messages, and not by what was thrown away.
+    found = everywhere(query="subject:elsewhere")
+    assert found["total"] == 1 and found["lines"][0]["conversation"] == conversation, found
+    assert everywhere(query="subject:elsewhere in:trash")["total"] == 0
+    total = everywhere()["total"]
+    ends = lambda key, **more: (key(everywhere(count=1, **more)["lines"][0]), key(everywhere(count=1, start=total - 1, **more)["lines"][0]))
+    named = lambda line: (line["folder"], line["uid"])
+    assert ends(named) == ends(named, order="oldest")[::-1]
+    sizes = [line["size"] for line in everywhere(order="largest")["lines"]]
+    assert sizes == sorted(sizes, reverse=True)
+    sized = lambda line: line["size"]
+    assert ends(sized, order="largest") == ends(sized, order="smallest")[::-1]
+    alone = ann.get("search", kept="true")
+    assert alone["total"] > total and not {"Junk", "Trash", "Trash/Old"} & {line["folder"] for line in alone["lines"]}
+    # What changes is listed anew.
+    check(client.select("Talks"))
+    check(client.store("1", "+FLAGS", "\\Seen"))
+    assert everywhere(query="subject:elsewhere")["lines"][0]["conversation"]["unseen"] == 5
+    check(client.store("1", "-FLAGS", "\\Seen"))
     junk = ann.get("messages", folder="Junk")["lines"][0]["uid"]
     # Of two copies that of the smaller folder is found first.
     assert sorted(shown("Junk", junk)) == sorted(whole[1:] + [("Talks 2026", "One"), ("Junk", "Re: One")]), shown("Junk", junk)

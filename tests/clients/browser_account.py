@@ -3,6 +3,7 @@
 import pathlib
 import time
 
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from server import check, letter
 from webmail_page import Page
@@ -120,14 +121,85 @@ def contacts_are_kept(server):
     page.until("closed", lambda: not page.there("#compose"))
 
 
+def nothing_is_done_twice(server):
+    """On a slow line people press again."""
+    page = server.page
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')].find(one => one.textContent === 'Contacts').click()")
+    page.click(".newContact")
+    page.until("the form", lambda: page.there("form.asked"))
+    page.press("Only Once")
+    page.script("""const asks = window.fetch, waiting = window.waiting = [];
+        window.fetch = (path, ...rest) => /api[/](contact|script)[?]/.test(path) && rest[0]?.method === 'POST' ? new Promise((done) => waiting.push(() => done(asks(path, ...rest)))) : asks(path, ...rest);""")
+    page.press(Keys.ENTER, Keys.ENTER)
+    page.until("it is on its way", lambda: page.script("return window.waiting.length") >= 1)
+    page.script("for (const go of window.waiting.splice(0)) go()")
+    page.until("closed", lambda: not page.there("form.asked"))
+    named = "return import('./api.js').then((api) => api.get('contacts')).then(({ contacts }) => contacts.filter((one) => one.name === 'Only Once').length)"
+    assert page.script(named) == 1 and not page.script("return window.waiting.length")
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("dialog"))
+    page.script("""return import('./api.js').then(async (api) => {
+      const { name, tag } = await api.get('script');
+      const rules = ['one', 'two', 'three'].map((name) => ({ name, conditions: [], actions: [{ kind: 'mark', flag: 'seen' }] }));
+      const stored = api.post('script', { name, tag, content: { rules: { rules } }, activate: true });
+      while (window.waiting.length === 0) await new Promise((go) => { setTimeout(go, 10); });
+      window.waiting.pop()();
+      await stored;
+    })""")
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')].find(one => one.textContent === 'Filters').click()")
+    names = lambda: page.script("return [...document.querySelectorAll('.rules li strong')].map((one) => one.textContent)")
+    page.until("the rules", lambda: names() == ["one", "two", "three"])
+    # By the pointer, as a person presses.
+    up = page.one(".rules li:last-child .arrows button")
+    ActionChains(page.driver).click(up).click(up).perform()
+    page.until("it is on its way", lambda: page.script("return window.waiting.length") >= 1)
+    page.script("for (const go of window.waiting.splice(0)) go()")
+    page.until("it has moved once", lambda: names() == ["one", "three", "two"])
+    assert not page.script("return window.waiting.length") and "changed elsewhere" not in page.text("#toasts")
+    page.script("""return import('./api.js').then(async (api) => {
+      const { name, tag } = await api.get('script');
+      const stored = api.post('script', { name, tag, content: { rules: { rules: [] } }, activate: true });
+      while (window.waiting.length === 0) await new Promise((go) => { setTimeout(go, 10); });
+      window.waiting.pop()();
+      await stored;
+    })""")
+    page.driver.refresh()
+    page.until("the list", lambda: page.there(".row:not(.empty)"))
+
+
 def speaks_other_languages(server):
     page = server.page
     message = letter("bob@example.test", server.users[0][0], "A page of many parts")
     message.set_content("<p>One</p>\n" * 31_000, subtype="html")
+    junk = letter("bob@example.test", server.users[0][0], "A prize for you")
+    junk["X-Spam-Flag"], junk["X-Spam-Score"] = "YES", "6.2"
+    junk["X-Spam-Reason"] = "+4.2 Learned: mostly unwanted: 0.9123; +2.0 A link leads elsewhere than it shows: `a.test` leads to `b.test`; +1.5 A rule of this house"
     client = server.imap(0)
-    check(client.append("INBOX", None, None, message.as_bytes().replace(b"\n", b"\r\n")))
+    for one in (message, junk):
+        check(client.append("INBOX", None, None, one.as_bytes().replace(b"\n", b"\r\n")))
     client.logout()
     page.open("A page of many parts")
+    # What a rule of this house says is in no language but its own.
+    reasons = {
+        "de": "+4,2 Gelernt: meist unerwünscht: 0.9123; +2,0 Ein Link führt woandershin, als er zeigt: „a.test“ führt zu „b.test“; +1,5 A rule of this house",
+        "fr": "+4,2 Appris : le plus souvent indésirable : 0.9123; +2,0 Un lien mène ailleurs qu’il ne le montre : « a.test » mène à « b.test »; +1,5 A rule of this house",
+        "es": "+4,2 Aprendido: casi siempre no deseado: 0.9123; +2,0 Un enlace lleva a otro sitio del que muestra: «a.test» lleva a «b.test»; +1,5 A rule of this house",
+        "en": "+4.2 Learned: mostly unwanted: 0.9123; +2.0 A link leads elsewhere than it shows: `a.test` leads to `b.test`; +1.5 A rule of this house",
+    }
+    mistakes = {
+        "de": "unbekannt: 'fileinot'; meinten Sie 'fileinto'?", "fr": "inconnu : 'fileinot'; vouliez-vous dire 'fileinto' ?",
+        "es": "desconocido: 'fileinot'; ¿quería decir 'fileinto'?", "en": "unknown command 'fileinot'; did you mean 'fileinto'?",
+    }
+    storing = {
+        "de": "Regel 1: Geben Sie an, was mit den Nachrichten geschehen soll.", "fr": "Règle 1 : Indiquez ce qu’il faut faire des messages.",
+        "es": "Regla 1: Indique qué hacer con los mensajes.", "en": "Rule 1: Say what to do with the messages.",
+    }
+    names = {
+        "de": "Das ist kein Name für einen Ordner: kein Teil eines Ordnernamens darf . oder .. sein.", "fr": "Ceci n’est pas un nom de dossier : aucune partie d’un nom de dossier ne peut être . ou ...",
+        "es": "Esto no es un nombre de carpeta: ninguna parte de un nombre de carpeta puede ser . ni ...", "en": "This is not a valid name for a folder: no part of a folder name can be . or ...",
+    }
     rest = {"de": "Der Rest ist weggelassen.", "fr": "Le reste est omis.", "es": "El resto se ha omitido.", "en": "The rest is left out."}
     wrongs = {
         "de": "Geben Sie an, was mit den Nachrichten geschehen soll.", "fr": "Indiquez ce qu’il faut faire des messages.",
@@ -153,9 +225,18 @@ def speaks_other_languages(server):
         rules = {"rules": [{"name": "", "enabled": True, "matching": "all", "conditions": [], "actions": []}]}
         wrong = page.script("return import('./api.js').then(({ post, wrong }) => post('scripts/check', { content: { rules: arguments[0] } }).then(({ wrongs }) => wrong(wrongs[0])))", rules)
         assert wrong == wrongs[language], wrong
+        wrong = page.script("return import('./api.js').then(({ post }) => post('script', { name: 'other', content: { rules: arguments[0] }, tag: null })).catch((error) => error.message)", rules)
+        assert wrong == storing[language], wrong
+        # And with a script, and a name.
+        wrong = page.script("return import('./api.js').then(({ post, wrong }) => post('scripts/check', { content: { source: 'fileinot \"x\";' } }).then(({ mistakes }) => wrong(mistakes[0])))")
+        assert wrong == mistakes[language], wrong
+        wrong = page.script("return import('./api.js').then(({ post }) => post('folders', { name: 'a/../b' })).catch((error) => error.message)")
+        assert wrong == names[language], wrong
         # What the server refuses is said in the same language.
         refused = page.script("return import('./api.js').then((api) => api.post('folders/delete', { name: 'Nowhere' })).catch((error) => error.message)")
         assert refused == {"de": "Den Ordner „Nowhere“ gibt es nicht.", "fr": "Le dossier « Nowhere » n’existe pas.", "es": "La carpeta «Nowhere» no existe.", "en": "The folder “Nowhere” does not exist."}[language], refused
+        page.open("A prize for you")
+        assert reasons[language] in page.text("#reader .banner"), page.text("#reader .banner")
         page.open("A page of many parts")
         page.until("what is left out", lambda: rest[language] in page.script("return document.querySelector('iframe.page')?.contentDocument?.body?.lastElementChild?.textContent ?? ''"))
 

@@ -176,3 +176,54 @@ def letters_outlive_a_login(server):
     page.script("[...document.querySelectorAll('#compose footer button')].at(-1).click()")
     page.click("dialog footer .danger")
     page.until("it is discarded", lambda: not page.there("#compose"))
+
+
+def windows_keep_what_is_written(server):
+    page = server.page
+    answer = lambda: page.script("return document.querySelector('form.vacation textarea')?.value")
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')].find(one => one.textContent === 'Automatic answer').click()")
+    page.until("the form", lambda: answer() == "")
+    # With nothing in it, Escape is enough.
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("dialog"))
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')].find(one => one.textContent === 'Automatic answer').click()")
+    page.until("the form", lambda: answer() == "")
+    page.script("document.querySelector('form.vacation textarea').focus()")
+    page.press("Away until Monday")
+    # Selecting all of a line with the mouse may end beside the window.
+    ActionChains(page.driver).move_to_element(page.one("form.vacation textarea")).click_and_hold().move_by_offset(-600, 0).release().perform()
+    assert answer() == "Away until Monday" and page.there("dialog") == 1
+    for leave in (lambda: page.press(Keys.ESCAPE), lambda: page.click("dialog header button")):
+        leave()
+        page.until("it is asked", lambda: "without saving" in page.text("dialog:last-of-type p"))
+        page.press(Keys.ESCAPE)
+        page.until("it is still there", lambda: page.there("dialog") == 1 and answer() == "Away until Monday")
+    page.driver.delete_all_cookies()
+    page.click("form.vacation button.main")
+    page.until("the form", lambda: page.there("#password"))
+    assert "save what you have written" in page.text(".problems") and not page.there("dialog")
+    page.press(server.users[0][0], Keys.TAB, server.users[0][1], Keys.ENTER)
+    page.until("the window is back", lambda: page.there("#folders a") and answer() == "Away until Monday")
+    page.press(Keys.ESCAPE)
+    page.until("it is asked", lambda: page.there("dialog") == 2)
+    page.click("dialog:last-of-type footer .danger")
+    page.until("closed", lambda: not page.there("dialog"))
+
+
+def files_outlive_a_login(server):
+    page = server.page
+    path = pathlib.Path(page.downloads) / "late.txt"
+    path.write_bytes(b"late" * 100)
+    page.press("c")
+    page.until("a letter", lambda: page.there("#compose"))
+    page.driver.delete_all_cookies()
+    page.one("#compose input[type=file]").send_keys(str(path))
+    page.until("the form", lambda: page.there("#password"))
+    page.press(server.users[0][0], Keys.TAB, server.users[0][1], Keys.ENTER)
+    page.until("the letter is back, with its file", lambda: page.text("#compose .attached .name") == "late.txt")
+    page.until("it is kept", lambda: "Draft saved" in page.text("#compose .state"))
+    page.click("#compose [aria-label=Discard]")
+    page.click("dialog footer .danger")
+    page.until("it is discarded", lambda: not page.there("#compose"))

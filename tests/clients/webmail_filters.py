@@ -328,6 +328,40 @@ def conversations_are_grouped(server):
     client.logout()
 
 
+def all_mail_has_whole_conversations(server):
+    page = server.page
+    page.folder("All mail")
+    row = "[...document.querySelectorAll('.row')].find(row => row.getAttribute('aria-label')?.includes('4 messages'))"
+    page.shows("4 messages")
+    page.picture("all-mail")
+    page.script(f"{row}.click()")
+    page.until("the earlier ones", lambda: page.there(".strips .strip") == 3)
+    client = server.imap(0)
+
+    def count(folder):
+        check(client.select(folder, readonly=True))
+        return len(check(client.search(None, "SUBJECT", "Lunch"))[0].split())
+    assert (count("Archive"), count("Sent")) == (3, 1)
+    # What is moved is what came; one's own letter stays.
+    page.script(f"{row}.querySelector('.mark').click()")
+    press_button(page, "Move to…", "#list .bar")
+    page.until("the folders", lambda: page.there("dialog .choose"))
+    press_button(page, "Inbox")
+    page.until("moved", lambda: (count("INBOX"), count("Archive"), count("Sent")) == (4, 0, 1))
+    page.press("z")
+    page.until("moved back", lambda: (count("INBOX"), count("Archive")) == (1, 3))
+    page.shows("4 messages")
+    # What is thrown away is all of it.
+    page.script(f"{row}.querySelector('.mark').click()")
+    press_button(page, "Delete", "#list .bar")
+    page.until("all four are gone", lambda: (count("Archive"), count("Sent"), count("Trash")) == (0, 0, 4))
+    page.lacks("4 messages")
+    page.press("z")
+    page.until("all four are back", lambda: (count("Archive"), count("Sent"), count("Trash")) == (3, 1, 0))
+    page.shows("4 messages")
+    client.logout()
+
+
 def on_a_telephone_in_the_dark(server):
     page = server.page
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
@@ -362,5 +396,6 @@ if __name__ == "__main__":
         a_script_by_hand_is_kept,
         scripts_are_listed,
         conversations_are_grouped,
+        all_mail_has_whole_conversations,
         on_a_telephone_in_the_dark,
     )

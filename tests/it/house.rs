@@ -9,7 +9,7 @@ fn root() -> PathBuf {
 }
 
 /// All files below a directory with this extension, as paths from the project's root.
-fn files(below: &str, ending: &str) -> Vec<PathBuf> {
+pub(super) fn files(below: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![root().join(below)];
     while let Some(directory) = open.pop() {
@@ -26,7 +26,7 @@ fn files(below: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-fn text(path: &Path) -> String {
+pub(super) fn text(path: &Path) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 

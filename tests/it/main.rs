@@ -18,5 +18,6 @@ mod mail;
 mod pop3;
 mod queue;
 mod reports;
+mod said;
 mod sieve;
 mod smtp;

@@ -35,7 +35,7 @@ impl Names {
 
 /// A message id, by its place among those that are known. A message without one has a place all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Node(u32);
+pub(super) struct Node(u32);
 
 impl Node {
     const fn index(self) -> usize {
@@ -115,6 +115,38 @@ impl Links {
         pairs
     }
 
+    /// Takes over the sets of another folder, and tells in which set each of these messages of it is, whose UIDs ascend.
+    pub(super) fn take_over(&mut self, other: &mut Self, uids: &[Uid]) -> Vec<Node> {
+        let mut here: Vec<Option<Node>> = vec![None; other.parents.len()];
+        for n in 0..other.parents.len() {
+            let hash = other.hashes[n];
+            // Further messages without an id come when they are asked about.
+            if hash == 0 {
+                continue;
+            }
+            // There are no more nodes than such numbers, as in `fresh`.
+            let there = other.root(Node(u32::try_from(n).unwrap_or(u32::MAX)));
+            let known = self.node(hash);
+            match here[there.index()] {
+                Some(node) => self.unite(node, known),
+                None => here[there.index()] = Some(known),
+            }
+        }
+        let mut nodes = Vec::with_capacity(uids.len());
+        for (Group(there), _) in other.groups(uids) {
+            nodes.push(match here.get_mut(there as usize) {
+                Some(node) => *node.get_or_insert_with(|| self.fresh(0)),
+                None => self.fresh(0),
+            });
+        }
+        nodes
+    }
+
+    /// The set that something is in.
+    pub(super) fn group(&mut self, node: Node) -> Group {
+        Group(self.root(node).0)
+    }
+
     /// All ids in the set of a message.
     pub(super) fn ids_with(&mut self, uid: Uid) -> HashSet<u64> {
         let Some(node) = self.node_of(uid) else { return HashSet::new() };
@@ -132,8 +164,7 @@ impl Links {
     /// The messages that are in a set with one of these ids, each with its own id if it has one. Looks at single messages
     /// only where one of the ids is known.
     pub(super) fn named(&mut self, ids: &HashSet<u64>) -> Vec<(Uid, Option<u64>)> {
-        let nodes: Vec<Node> = ids.iter().filter_map(|id| self.by_hash.get(id).copied()).collect();
-        let roots: HashSet<Node> = nodes.into_iter().map(|node| self.root(node)).collect();
+        let roots = self.roots(ids);
         if roots.is_empty() {
             return Vec::new();
         }
@@ -145,6 +176,20 @@ impl Links {
             }
         }
         found
+    }
+
+    /// All ids in the sets with one of these.
+    pub(super) fn ids_around(&mut self, ids: &HashSet<u64>) -> HashSet<u64> {
+        let roots = self.roots(ids);
+        let all = (0..u32::try_from(self.parents.len()).unwrap_or(u32::MAX)).map(Node);
+        let same: Vec<Node> = all.filter(|node| roots.contains(&self.root(*node))).collect();
+        same.into_iter().filter_map(|node| self.hash(node)).collect()
+    }
+
+    /// The sets with one of these ids.
+    fn roots(&mut self, ids: &HashSet<u64>) -> HashSet<Node> {
+        let nodes: Vec<Node> = ids.iter().filter_map(|id| self.by_hash.get(id).copied()).collect();
+        nodes.into_iter().map(|node| self.root(node)).collect()
     }
 
     /// The hash of an id; `None` for messages without.
@@ -283,5 +328,33 @@ mod tests {
         assert_eq!(sent.named(&inbox.ids_with(uid(3))), [(uid(1), Some(hasher.hash_one("b")))]);
         assert!(sent.named(&inbox.ids_with(uid(4))).is_empty());
         assert_ne!(inbox.id_of(uid(3)), inbox.id_of(uid(7)));
+        // Two sets of the other folder belong to one of this.
+        sent.add(uid(4), &names("d", "c"));
+        let around = sent.ids_around(&inbox.ids_with(uid(3)).union(&inbox.ids_with(uid(7))).copied().collect());
+        assert_eq!(around, HashSet::from(["a", "b", "c", "d"].map(|id| hasher.hash_one(id))));
+    }
+
+    #[test]
+    fn folders_join_each_other_s_sets() {
+        let hasher = RandomState::new();
+        let names = |id: &str, other: &str| {
+            let references = other.split_whitespace().map(str::to_owned).collect();
+            let fields = SearchFields { message_id: id.to_owned(), references, ..SearchFields::default() };
+            Names::of(&fields, |text| hasher.hash_one(text))
+        };
+        let (mut inbox, mut sent, mut all) = (Links::default(), Links::default(), Links::default());
+        for (number, id, other) in [(3, "a", ""), (5, "", ""), (7, "c", "b"), (8, "", "c"), (9, "x", "")] {
+            inbox.add(uid(number), &names(id, other));
+        }
+        sent.add(uid(1), &names("b", "a"));
+        sent.add(uid(2), &names("z", ""));
+        let mut nodes = all.take_over(&mut inbox, &[3, 5, 6, 7, 8, 9].map(uid));
+        nodes.extend(all.take_over(&mut sent, &[1, 2].map(uid)));
+        let groups: Vec<Group> = nodes.into_iter().map(|node| all.group(node)).collect();
+        let together: Vec<usize> = (0..groups.len()).filter(|n| groups[*n] == groups[0]).collect();
+        // By way of the answer in the other folder; one without an id is with the one that it names.
+        assert_eq!(together, [0, 3, 4, 6]);
+        let others: HashSet<Group> = groups.iter().copied().filter(|group| *group != groups[0]).collect();
+        assert_eq!(others.len(), 4);
     }
 }

@@ -1,4 +1,4 @@
-//! Conversations: which messages of a folder belong together.
+//! Conversations: which messages of a folder, or of several, belong together.
 //!
 //! Messages belong together if they name each other in References or In-Reply-To, even by way of messages that are not
 //! there; a reply that names nothing belongs to the latest message before it with the same base subject (RFC 5256
@@ -10,10 +10,12 @@
 //! changed. The locks are those of the table and of one folder, the latter held while that folder's summaries are read.
 //! Called by the webmail. Failures are those of the store, and returned.
 
+mod across;
 mod links;
 mod list;
 mod subject;
 
+pub use across::{Across, Message, States};
 pub use list::Conversations;
 
 use std::collections::{HashMap, HashSet};
@@ -37,9 +39,16 @@ pub struct Memory {
 
 #[derive(Debug, Default)]
 struct Table {
-    known: HashMap<(String, String), Entry>,
+    known: HashMap<Key, Entry>,
     /// Counts looks, to find the folder unused for longest.
     looks: u64,
+}
+
+/// An account and a folder of it.
+type Key = (String, String);
+
+fn key(account: &Address, view: &View) -> Key {
+    (account.key(), view.folder().to_string())
 }
 
 #[derive(Debug)]
@@ -59,6 +68,8 @@ struct Folder {
     links: Links,
     /// The list, and the state of the folder it is of.
     list: Option<(u64, Arc<Conversations>)>,
+    /// The list over several folders, in the entry that stands for all of them.
+    across: Option<(States, Arc<Conversations<Message>>)>,
 }
 
 /// The messages of a conversation.
@@ -99,7 +110,7 @@ impl Memory {
         let list = tokio::task::spawn_blocking(move || Conversations::new(pairs)).await;
         let list = Arc::new(list.map_err(|_| mailbox::Error::Closing)?);
         folder.list = Some((state, Arc::clone(&list)));
-        self.weigh(account, view, folder.links.len(), most);
+        self.weigh(&key(account, view), folder.links.len(), most);
         Ok(list)
     }
 
@@ -142,39 +153,43 @@ impl Memory {
                 joined.push(uid);
             }
         }
-        if let Some(first) = joined.first() {
-            circle.ids.extend(folder.links.ids_with(*first));
+        if !joined.is_empty() {
+            let around = folder.links.ids_around(&circle.ids);
+            circle.ids.extend(around);
         }
-        self.weigh(account, view, folder.links.len(), most);
+        self.weigh(&key(account, view), folder.links.len(), most);
         Ok(joined)
     }
 
     /// Whether a folder has been read, so that only its new messages would be.
     pub fn knows(&self, account: &Address, view: &View) -> bool {
         let table = self.folders.lock();
-        table.known.get(&(account.key(), view.folder().to_string())).is_some_and(|entry| entry.ids > 0)
+        table.known.get(&key(account, view)).is_some_and(|entry| entry.ids > 0)
     }
 
     fn entry(&self, account: &Address, view: &View) -> Arc<tokio::sync::Mutex<Folder>> {
+        self.entry_of(key(account, view))
+    }
+
+    fn entry_of(&self, key: Key) -> Arc<tokio::sync::Mutex<Folder>> {
         let mut table = self.folders.lock();
         table.looks += 1;
         let used = table.looks;
-        let entry = table.known.entry((account.key(), view.folder().to_string()));
+        let entry = table.known.entry(key);
         let entry = entry.or_insert_with(|| Entry { folder: Arc::default(), ids: 0, used });
         entry.used = used;
         Arc::clone(&entry.folder)
     }
 
     /// Notes how much a folder takes, and forgets others when all together take too much.
-    fn weigh(&self, account: &Address, view: &View, ids: usize, most: u32) {
-        let key = (account.key(), view.folder().to_string());
+    fn weigh(&self, key: &Key, ids: usize, most: u32) {
         let mut table = self.folders.lock();
-        if let Some(entry) = table.known.get_mut(&key) {
+        if let Some(entry) = table.known.get_mut(key) {
             entry.ids = ids;
         }
         let mut all: usize = table.known.values().map(|entry| entry.ids + EMPTY).sum();
         while all > most as usize {
-            let others = table.known.iter().filter(|(other, _)| **other != key);
+            let others = table.known.iter().filter(|(other, _)| *other != key);
             let Some(oldest) = others.min_by_key(|(_, entry)| entry.used).map(|(other, _)| other.clone()) else {
                 break;
             };

@@ -26,6 +26,8 @@ pub(super) struct Problem {
     said: Said,
     /// Values in the sentence.
     values: Vec<(&'static str, String)>,
+    /// What its sentence names as the cause, as JSON that the page translates too.
+    inner: Option<Value>,
 }
 
 #[derive(Debug)]
@@ -41,7 +43,7 @@ pub(super) type Answer<T> = Result<T, Problem>;
 
 impl Problem {
     pub(super) const fn of(reason: &'static Reason) -> Self {
-        Self { status: reason.status, said: Said::Known(reason), values: Vec::new() }
+        Self { status: reason.status, said: Said::Known(reason), values: Vec::new(), inner: None }
     }
 
     /// The same with something that its sentence names.
@@ -50,8 +52,13 @@ impl Problem {
         self
     }
 
+    /// The same with the cause that its sentence names.
+    pub(super) fn inside(self, cause: Value) -> Self {
+        Self { inner: Some(cause), ..self }
+    }
+
     pub(super) fn new(status: StatusCode, public: impl Into<String>) -> Self {
-        Self { status, said: Said::Plain(public.into()), values: Vec::new() }
+        Self { status, said: Said::Plain(public.into()), values: Vec::new(), inner: None }
     }
 
     pub(super) fn bad(public: impl Into<String>) -> Self {
@@ -71,7 +78,7 @@ impl Problem {
 
     /// As a note on a request that was otherwise carried out.
     pub(super) fn note(&self, reason: &'static Reason) -> Value {
-        Self::of(reason).with("why", self.sentence()).told()
+        Self::of(reason).with("why", self.sentence()).inside(self.told()).told()
     }
 
     /// Whether the same request may succeed later.
@@ -97,6 +104,9 @@ impl Problem {
                 self.values.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
             told["type"] = reason.word.into();
             told["values"] = values.into();
+            if let Some(inner) = &self.inner {
+                told["because"] = inner.clone();
+            }
         }
         told
     }

@@ -23,17 +23,27 @@ use crate::storage::mailbox::{Access, Error, Flags, FolderEntry, FolderName, Row
 /// What a line of a list says about its conversation.
 #[derive(Serialize)]
 pub(super) struct Conversation {
-    messages: usize,
-    unseen: usize,
-    /// The last ones, by date.
-    uids: Vec<u32>,
+    pub(super) messages: usize,
+    pub(super) unseen: usize,
+    /// The last ones in the folder of the line, by date.
+    pub(super) uids: Vec<u32>,
+    /// Those in other folders, when the list is of several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) elsewhere: Vec<Elsewhere>,
+}
+
+/// Messages of a conversation in another folder than that of the line.
+#[derive(Serialize)]
+pub(super) struct Elsewhere {
+    pub(super) folder: String,
+    pub(super) uids: Vec<u32>,
 }
 
 /// Most messages of a conversation that are told by number, so that something may be done with all of them.
-const MOST_UIDS: usize = 1000;
+pub(super) const MOST_UIDS: usize = 1000;
 
 /// The last messages of a conversation whose senders are named in a list.
-const SENDERS: usize = 4;
+pub(super) const SENDERS: usize = 4;
 
 /// A part of a list of conversations, and how long the whole list is. With `found`, those that have one of these messages.
 pub(super) async fn window(
@@ -93,30 +103,36 @@ fn together(view: &View, group: &[Uid], known: &mut BTreeMap<u32, Line>) -> Opti
         before.extend(known.remove(&uid.get()));
     }
     let mut line = before.pop()?;
-    let rows = || group.iter().filter_map(|uid| view.row_of(*uid));
-    let unseen = rows().filter(|row| !row.flags.contains(Flags::SEEN)).count();
+    let rows: Vec<Row> = group.iter().filter_map(|uid| view.row_of(*uid)).collect();
+    let unseen = sum_up(&mut line, &before, &rows);
+    let uids = group[group.len().saturating_sub(MOST_UIDS)..].iter().map(|uid| uid.get()).collect();
+    line.conversation = Some(Conversation { messages: rows.len(), unseen, uids, elsewhere: Vec::new() });
+    Some(line)
+}
+
+/// Adds to the line of a conversation's last message what is said of those before it, and of the rows of all; how many are unseen.
+pub(super) fn sum_up(line: &mut Line, before: &[Line], rows: &[Row]) -> usize {
+    let unseen = rows.iter().filter(|row| !row.flags.contains(Flags::SEEN)).count();
     let mut seen = HashSet::new();
     let people = before.iter().flat_map(|line| &line.from).chain(&line.from);
     let from: Vec<Person> = people.filter(|person| seen.insert(person.address.to_ascii_lowercase())).cloned().collect();
     line.from = from;
     line.attachments |= before.iter().any(|line| line.attachments);
-    line.size = rows().map(|row| row.size).sum();
+    line.size = rows.iter().map(|row| row.size).sum();
     if unseen > 0 {
         line.flags.retain(|flag| *flag != "seen");
     }
-    if !line.flags.contains(&"flagged") && rows().any(|row| row.flags.contains(Flags::FLAGGED)) {
+    if !line.flags.contains(&"flagged") && rows.iter().any(|row| row.flags.contains(Flags::FLAGGED)) {
         line.flags.push("flagged");
     }
-    let uids = group[group.len().saturating_sub(MOST_UIDS)..].iter().map(|uid| uid.get()).collect();
-    line.conversation = Some(Conversation { messages: rows().count(), unseen, uids });
-    Some(line)
+    unseen
 }
 
 /// How often folders are looked into for one conversation.
 const ROUNDS: usize = 3;
 
 /// The part of `conversation_ids` that the folders read for one conversation may take: two ids a message are usual.
-const SHARE: u32 = 4;
+pub(super) const SHARE: u32 = 4;
 
 /// Which message's conversation is wanted.
 #[derive(Deserialize)]
@@ -177,16 +193,9 @@ pub(super) async fn show(
 /// The folders that a conversation is looked for in: what was sent first, then those with fewer messages, and at last the one it was
 /// opened in, for what the others tell of it. What was thrown away or is junk does not come back by way of an answer.
 async fn folders(reader: &Reader, view: &View) -> Answer<Vec<FolderName>> {
-    let entries: Vec<FolderEntry> = reader.user.folders().await?.into_iter().filter(|entry| entry.exists).collect();
-    let hidden: Vec<&FolderName> = entries
-        .iter()
-        .filter(|entry| matches!(role(&entry.name, entry.special_use), Some("junk" | "trash")))
-        .map(|entry| &entry.name)
-        .collect();
-    let is_in = |name: &FolderName, above: &FolderName| name == above || name.is_below(above);
     let mut sized = Vec::new();
-    for entry in &entries {
-        if entry.name == *view.folder() || hidden.iter().any(|above| is_in(&entry.name, above)) {
+    for entry in kept(reader.user.folders().await?) {
+        if entry.name == *view.folder() {
             continue;
         }
         // One that somebody deletes in this moment is left out.
@@ -197,6 +206,18 @@ async fn folders(reader: &Reader, view: &View) -> Answer<Vec<FolderName>> {
     sized.sort();
     let names = sized.into_iter().filter(|(_, messages, _)| *messages > 0).map(|(.., name)| name);
     Ok(names.chain(std::iter::once(view.folder().clone())).collect())
+}
+
+/// The folders there are but those of junk and of what was thrown away.
+pub(super) fn kept(mut entries: Vec<FolderEntry>) -> Vec<FolderEntry> {
+    let aside: Vec<FolderName> = entries
+        .iter()
+        .filter(|entry| matches!(role(&entry.name, entry.special_use), Some("junk" | "trash")))
+        .map(|entry| entry.name.clone())
+        .collect();
+    let is_aside = |name: &FolderName| aside.iter().any(|above| name == above || name.is_below(above));
+    entries.retain(|entry| entry.exists && !is_aside(&entry.name));
+    entries
 }
 
 /// Adds what other folders have; whether all of them were looked into. Folders that would push earlier ones out of

@@ -13,6 +13,7 @@
 //! As one of several nodes it passes requests about mailboxes on to the node that has them (`elsewhere`), so that a user's
 //! state in memory is in one place.
 
+mod across;
 mod acts;
 mod answer;
 mod archive;

@@ -187,7 +187,11 @@ reasons! {
     SCRIPT_MORE "script-more" CONFLICT
         "The script “{name}” contains more than rules can express; replace it only if it is kept."
     SCRIPT_MISTAKE "script-mistake" BAD_REQUEST
-        "Line {line}, column {column}: {text}."
+        "Line {line}, column {column}: {why}."
+    RULE_WRONG "rule-wrong" BAD_REQUEST
+        "Rule {rule}: {why}"
+    ANSWER_WRONG "answer-wrong" BAD_REQUEST
+        "The automatic answer: {why}"
     NO_RECEIPT_WANTED "no-receipt-wanted" CONFLICT
         "This message asks for no receipt, or the question was already answered."
     MESSAGE_CHANGED "message-changed" CONFLICT

@@ -193,12 +193,15 @@ pub(super) async fn save(State(room): State<Arc<Room>>, reader: Reader, Wish(wis
 
 fn refuse_wrong(judgement: &Judgement) -> Answer<()> {
     if let Some(wrong) = judgement.wrongs.first() {
-        let place = wrong.rule.map_or_else(|| "The automatic answer".to_owned(), |n| format!("Rule {}", n + 1));
-        return Err(Problem::bad(format!("{place}: {}", wrong.text)));
+        let problem = match wrong.rule {
+            Some(n) => Problem::of(&reasons::RULE_WRONG).with("rule", n + 1),
+            None => Problem::of(&reasons::ANSWER_WRONG),
+        };
+        return Err(problem.with("why", &wrong.text).inside(serde_json::json!(wrong)));
     }
     match judgement.mistakes.first() {
         Some(Place { line, column, text }) => {
-            Err(Problem::of(&reasons::SCRIPT_MISTAKE).with("line", line).with("column", column).with("text", text))
+            Err(Problem::of(&reasons::SCRIPT_MISTAKE).with("line", line).with("column", column).with("why", text))
         }
         None => Ok(()),
     }

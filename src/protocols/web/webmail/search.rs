@@ -1,4 +1,4 @@
-//! Looking for messages in all folders at once.
+//! Lists of the messages of all folders, and looking for messages in them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,21 +6,33 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Room;
+use super::across;
 use super::answer::{Answer, Asked};
+use super::conversations::kept;
 use super::door::Reader;
 use super::list::{Line, Question, keys, lines};
 use crate::foundations::mail::Uid;
 use crate::storage::mailbox::{Access, Error, FolderName, View};
 
+/// Of which folders, and how.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Extent {
+    /// Whether junk and what was thrown away are left out.
+    kept: bool,
+    /// Whether a line is a conversation.
+    conversations: bool,
+}
+
 /// A message, and where it lies.
 #[derive(Serialize)]
-struct Found {
-    folder: String,
+pub(super) struct Found {
+    pub(super) folder: String,
     #[serde(flatten)]
-    line: Line,
+    pub(super) line: Line,
 }
 
 /// A part of the results.
@@ -40,12 +52,20 @@ const EXACT: u64 = 1 << 53;
 pub(super) async fn search(
     State(room): State<Arc<Room>>,
     reader: Reader,
+    Asked(extent): Asked<Extent>,
     Asked(asked): Asked<Question>,
 ) -> Answer<Response> {
     let wanted = asked.wanted(&reader).await?;
-    let entries =
-        reader.user.folders().await?.into_iter().filter(|entry| entry.exists && wanted.may_be_in(&entry.name));
-    let folders: Vec<FolderName> = entries.map(|entry| entry.name).collect();
+    let entries = reader.user.folders().await?;
+    let entries = if extent.kept { kept(entries) } else { entries };
+    let meant = entries.into_iter().filter(|entry| entry.exists && wanted.may_be_in(&entry.name));
+    let folders: Vec<FolderName> = meant.map(|entry| entry.name).collect();
+    if extent.conversations
+        && let Some((state, total, lines)) =
+            across::window(&room, &reader, &folders, &wanted, asked.order, asked.window(&room)).await?
+    {
+        return Ok(Json(List { state: state % EXACT, total, start: asked.start, lines }).into_response());
+    }
     let (mut state, mut found) = (0_u64, Vec::new());
     for (place, folder) in folders.iter().enumerate() {
         let Some(view) = open(&reader, folder).await? else { continue };
@@ -63,7 +83,7 @@ pub(super) async fn search(
 }
 
 /// A folder, unless somebody has deleted it in this moment.
-async fn open(reader: &Reader, folder: &FolderName) -> Answer<Option<View>> {
+pub(super) async fn open(reader: &Reader, folder: &FolderName) -> Answer<Option<View>> {
     match reader.user.open(folder, Access::ReadOnly).await {
         Ok(view) => Ok(Some(view)),
         Err(Error::NoFolder(_)) => Ok(None),

@@ -61,7 +61,8 @@ impl<'k, 'c> Arguments<'k, 'c> {
 
     /// `the header test`.
     pub(in crate::services::sieve) fn subject(&self) -> String {
-        format!("the {} {}", self.call.name, self.noun)
+        let name = &self.call.name;
+        if self.noun == "command" { format!("the {name} command") } else { format!("the {name} test") }
     }
 
     /// Notes a mistake at the call itself.

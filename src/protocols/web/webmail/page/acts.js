@@ -6,6 +6,13 @@ import { h, icon, toast } from "./elements.js";
 import { told } from "./list.js";
 import { t } from "./texts.js";
 
+/** All of the messages, also those that are not moved along. */
+function whole(messages) {
+  const all = new Map(messages);
+  for (const [folder, uids] of messages.aside ?? []) all.set(folder, [...all.get(folder) ?? [], ...uids]);
+  return all;
+}
+
 /** Acts on the messages of a list; `App` has the list, the reader and the folders. */
 export class Acts {
   /** The messages an act is about, their UIDs by folder: those selected, or the one that is stood at or open. */
@@ -44,7 +51,7 @@ export class Acts {
   }
 
   async mark(messages, flag, on) {
-    for (const [folder, uids] of messages) {
+    for (const [folder, uids] of whole(messages)) {
       this.list.mark(folder, uids, flag, on);
       await told(post("messages/mark", { folder, uids, [on ? "add" : "remove"]: [flag] }).then(() => this.refreshSoon()));
     }
@@ -110,7 +117,7 @@ export class Acts {
   async remove(messages) {
     const [first] = messages;
     if (!first || this.role(messages) !== "trash") {
-      await this.move({ role: "trash" }, messages);
+      await this.move({ role: "trash" }, whole(messages));
       return;
     }
     const [folder, uids] = first;

@@ -1,12 +1,17 @@
 // Speaking with the server. Addresses are relative, so that the page works under any path.
 
+import { said } from "./said.js";
 import { knows, sizeOf, t } from "./texts.js";
 
-/** The server's message, translated if the page knows its word. */
-export const told = ({ type, values, error }) => (type && knows(`refused_${type}`) ? t(`refused_${type}`, { ...values, most: sizeOf(values?.most) }) : error);
+/** The server's message, translated if the page knows its word; so is what it names as the cause. */
+export function told({ type, values, error, because }) {
+  if (!type || !knows(`refused_${type}`)) return said(error);
+  const why = because ? (because.type ? told(because) : wrong(because)) : said(values?.why);
+  return t(`refused_${type}`, { ...values, most: sizeOf(values?.most), why });
+}
 
-/** What the server finds wrong with rules, translated likewise; about scripts it is told in English. */
-export const wrong = ({ word, value, text }) => (knows(`wrong_${word}`) ? t(`wrong_${word}`, { value }) : text);
+/** What the server finds wrong with rules or a script, translated likewise. */
+export const wrong = ({ word, value, text }) => (knows(`wrong_${word}`) ? t(`wrong_${word}`, { value }) : said(text));
 
 /** A request that the server has refused. */
 export class Refusal extends Error {
@@ -81,8 +86,12 @@ export function upload(file, progress) {
     request.addEventListener("load", () => {
       let answer = {};
       try { answer = JSON.parse(request.responseText); } catch { /* a proxy's page */ }
-      if (request.status === 201) resolve(answer);
-      else reject(new Refusal(request.status, told(answer) ?? t("answered", { status: request.status })));
+      if (request.status === 201) {
+        resolve(answer);
+        return;
+      }
+      if (request.status === 401) signedOut();
+      reject(new Refusal(request.status, told(answer) ?? t("answered", { status: request.status })));
     });
     request.addEventListener("error", () => reject(new Refusal(0, t("offline"))));
     request.addEventListener("abort", () => reject(new Refusal(0, "")));

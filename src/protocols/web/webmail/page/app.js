@@ -4,10 +4,10 @@ import { Acts } from "./acts.js";
 import { addressOf, belongsTo, get, post, remove, whenSignedOut } from "./api.js";
 import { Composer } from "./compose.js";
 import * as contacts from "./contacts.js";
-import { menu } from "./dialogs.js";
+import { bringBack, menu, putAside } from "./dialogs.js";
 import { button, h, icon, later, toast } from "./elements.js";
 import * as filters from "./filters.js";
-import { Folders } from "./folders.js";
+import { ALL, Folders } from "./folders.js";
 import { keep, remember } from "./keeping.js";
 import { help, listen } from "./keys.js";
 import { List, told } from "./list.js";
@@ -25,18 +25,20 @@ const SILENCE = 60_000;
 let app = null;
 /** The letter that was being written when a login ended. Only its author sees it again. */
 let unfinished = null;
+/** The preferences of the account whose page this is. */
+const preferencesHere = {};
 
 /** The form of somebody who is not signed in. */
 function signIn(note = "") {
   unfinished = app?.composer.open ?? unfinished;
-  if (unfinished && !note) note = t("signInToGoOn");
+  const isBegun = putAside();
+  if ((unfinished || isBegun) && !note) note = t(unfinished ? "signInToGoOn" : "signInToSave");
   app?.end();
   app = null;
   document.title = t("product");
   document.querySelector("#compose")?.remove();
   // Their messages and undo actions belong to the account.
   document.querySelector("#toasts").replaceChildren();
-  document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
   const address = h("input", { id: "address", name: "address", type: "text", inputMode: "email", autocomplete: "username", autocapitalize: "none", spellcheck: false, required: true });
   const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password", required: true });
   const problem = h("p", { class: "problems", role: "alert" }, note);
@@ -107,7 +109,7 @@ class App extends Acts {
     this.reader = new Reader({
       role: () => this.role(this.opened()), back: () => this.back(), edit: (message) => this.composer.resume(message), choose: () => this.choose(),
       move: (to) => this.move(to, this.opened()), remove: () => this.remove(this.opened()),
-      grouped: () => this.list.question.conversations && !this.list.across, show: (folder, uid) => this.openMessage(uid, folder), folderName: (name) => this.folders.shown(name), listed: () => this.list.question.folder,
+      grouped: () => this.list.question.conversations, show: (folder, uid) => this.openMessage(uid, folder), folderName: (name) => this.folders.shown(name), listed: () => this.list.question.folder,
       mark: (flag, on) => this.markOpen(flag, on), write: (kind, message) => this.composer.answer(kind, message), others: (message) => this.composer.others(message), compose: (mailto) => this.composer.begin(mailto),
       way: ({ folder, uid }, within) => this.way(this.list.question.folder, uid, folder, within),
       prefersText: () => account.preferences.prefer_text, trusts: (address) => this.role(this.opened()) !== "junk" && account.preferences.trusted_images.includes(address?.toLowerCase()),
@@ -142,7 +144,8 @@ class App extends Acts {
       if (Date.now() - this.heard > SILENCE) {
         this.watch(this.list.question.folder);
         this.refreshSoon();
-      } else this.folders.load().catch(() => {});
+      } else if (this.list.question.folder === ALL) this.refreshSoon();
+      else this.folders.load().catch(() => {});
     };
     this.looking = setInterval(this.look, LOOK);
     document.addEventListener("visibilitychange", this.look);
@@ -307,7 +310,7 @@ class App extends Acts {
   /** Called when something has changed, here or elsewhere. */
   watch(folder) {
     this.events?.close();
-    this.events = new EventSource(addressOf("changes", { folder }));
+    this.events = new EventSource(addressOf("changes", { folder: folder === ALL ? "INBOX" : folder }));
     this.heard = Date.now();
     for (const event of ["begun", "changed", "alive"]) this.events.addEventListener(event, () => { this.heard = Date.now(); });
     this.events.addEventListener("changed", () => this.refreshSoon());
@@ -407,6 +410,8 @@ async function start({ address, must_enrol: must }) {
     return;
   }
   const account = await get("account");
+  // Windows of an earlier login that are brought back change the same preferences.
+  account.preferences = Object.assign(preferencesHere, account.preferences);
   remember(account.preferences);
   await speak(account.preferences.language);
   app = new App(account);
@@ -414,6 +419,7 @@ async function start({ address, must_enrol: must }) {
   const letter = unfinished;
   unfinished = null;
   if (letter) app.composer.goOnWith(letter);
+  bringBack();
 }
 
 // Late answers to earlier requests do not clear text already typed into the form.

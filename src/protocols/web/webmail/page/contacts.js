@@ -2,7 +2,7 @@
 
 import { addressOf, get, post, upload } from "./api.js";
 import { confirm, open } from "./dialogs.js";
-import { button, h, toast } from "./elements.js";
+import { button, h, sends, toast } from "./elements.js";
 import { forgetPeople, write as written } from "./people.js";
 import { t } from "./texts.js";
 
@@ -95,10 +95,9 @@ async function edit(known, again, begun = {}) {
       else toast(error.message, { problem: true });
     }
   };
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
+  sends(form, () => {
     const wish = { contact: { name: name.value, addresses: parted(addresses), telephones: parted(telephones), organisation: organisation.value, note: note.value }, ...(changes ? { changes } : {}) };
-    act(() => post("contact", wish), "contactSaved");
+    return act(() => post("contact", wish), "contactSaved");
   });
-  await open(known ? contact.name : t("newContact"), form, { initial: name });
+  await open(known ? contact.name : t("newContact"), form, { initial: name, asks: true });
 }

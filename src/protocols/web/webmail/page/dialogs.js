@@ -1,6 +1,6 @@
 // Small windows over the page. Each is a <dialog>, so that the browser keeps the focus in it and Escape closes it.
 
-import { button, h, toast } from "./elements.js";
+import { button, h, isComposed, toast } from "./elements.js";
 import { t } from "./texts.js";
 
 const nameOf = (element) => element.getAttribute("aria-label") ?? element.textContent;
@@ -22,20 +22,86 @@ function holder(held = document.activeElement) {
   };
 }
 
-/** Opens a window and resolves to what it was closed with; `""` when it was left. */
-export function open(title, content, { wide = false, buttons = [], initial } = {}) {
+/** Fields with words that somebody has thought of; what is chosen is soon chosen again, and a password is not kept anywhere. */
+const WORDS = "textarea, [contenteditable], input:not([type=search], [type=checkbox], [type=password], [type=file])";
+
+/** What a window has as its result as long as nobody has closed it by something in it. */
+const UNASKED = "unasked";
+
+/** For each window the parts of it in which something is written that is not stored. */
+const unstored = new WeakMap();
+/** Windows that were open when a login ended, with something in them. */
+let aside = [];
+
+/** What is written in a part of a window is stored, or no longer wanted. */
+export function stored(part) {
+  const written = unstored.get(part.closest("dialog"));
+  for (const one of written ?? []) if (part.contains(one)) written.delete(one);
+}
+
+/** Closes all windows, and keeps for `bringBack` those with something in them that is not stored. Whether there are such. */
+export function putAside() {
+  for (const dialog of document.querySelectorAll("dialog")) {
+    if (unstored.get(dialog)?.size > 0) {
+      aside.push(dialog);
+      dialog.remove();
+    } else dialog.close("");
+  }
+  return aside.length > 0;
+}
+
+/** Opens again what was put aside. */
+export function bringBack() {
+  for (const dialog of aside.splice(0)) {
+    dialog.removeAttribute("open");
+    document.body.append(dialog);
+    dialog.showModal();
+    const [written] = unstored.get(dialog);
+    written.querySelector(WORDS)?.focus();
+  }
+}
+
+/** Opens a window and resolves to what it was closed with; `""` when it was left. With `asks`, nobody leaves it by mistake who has written something there. */
+export function open(title, content, { wide = false, buttons = [], initial, asks = false } = {}) {
   return new Promise((resolve) => {
-    const giveBack = holder();
+    const giveBack = holder(), written = new Set();
+    const leave = async () => {
+      if (written.size === 0 || await confirm(t("leaveSure"), t("discard"))) dialog.close("");
+    };
     const dialog = h("dialog", { class: wide ? "wide" : "", "aria-label": title },
-      h("header", {}, h("h2", {}, title), button(t("close"), "close", () => dialog.close(""))),
+      h("header", {}, h("h2", {}, title), button(t("close"), "close", leave)),
       content,
       buttons.length > 0 && h("footer", {}, buttons.map(([name, value, kind]) =>
         h("button", { type: "button", class: kind ?? "", on: { click: () => dialog.close(value) } }, name))));
-    dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(""); });
+    // A selection that ends beside the window began in it.
+    let pressed = null;
+    dialog.addEventListener("pointerdown", (event) => { pressed = event.target; });
+    dialog.addEventListener("click", (event) => { if (event.target === dialog && pressed === dialog) leave(); });
+    // Before the browser, which closes with a window also the one below where no click has opened it.
+    dialog.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || event.defaultPrevented || isComposed(event)) return;
+      event.preventDefault();
+      leave();
+    });
+    const stays = (event) => { if (written.size > 0) event.preventDefault(); };
+    if (asks) {
+      unstored.set(dialog, written);
+      dialog.addEventListener("input", ({ target }) => { if (target.matches(WORDS)) written.add(target.closest("form") ?? content); });
+      addEventListener("beforeunload", stays);
+    }
+    dialog.returnValue = UNASKED;
     dialog.addEventListener("close", () => {
+      const by = dialog.returnValue;
+      // A telephone's gesture for going back closes it whatever is in it.
+      if (by === UNASKED && written.size > 0) {
+        dialog.showModal();
+        leave();
+        return;
+      }
+      removeEventListener("beforeunload", stays);
       dialog.remove();
       giveBack();
-      resolve(dialog.returnValue);
+      resolve(by === UNASKED ? "" : by);
     });
     document.body.append(dialog);
     dialog.showModal();

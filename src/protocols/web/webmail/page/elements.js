@@ -73,6 +73,16 @@ export function later(wait, act) {
   return call;
 }
 
+/** Has a form do something when it is sent. Until that is done, sending it again does nothing; `sent` of the returned value waits for it. */
+export function sends(form, act) {
+  const state = { sent: null };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    state.sent ??= act().finally(() => { state.sent = null; });
+  });
+  return state;
+}
+
 /** A browser and its system as people know them, from what it says about itself. */
 export function browserName(text) {
   const name = /Edg\//.test(text) ? "Edge" : /Firefox\//.test(text) ? "Firefox" : /Chrome\//.test(text) ? "Chrome" : /Safari\//.test(text) ? "Safari" : text.split(" ")[0] || "?";

@@ -1,9 +1,10 @@
 // Filters: rules, kept in one Sieve script that other programs can read and change; the scripts as text beside them.
 
 import { get, post, wrong } from "./api.js";
-import { confirm, open, prompt } from "./dialogs.js";
+import { confirm, open, prompt, stored } from "./dialogs.js";
 import { button, h, later, toast } from "./elements.js";
 import { edit, summary } from "./rules.js";
+import { said } from "./said.js";
 import { size, t } from "./texts.js";
 
 const told = (promise) => promise.catch((error) => toast(error.message, { problem: true }));
@@ -29,12 +30,12 @@ export const activates = (script) => script.active || script.tag === null;
 export async function show({ folders, vacation }) {
   const content = h("div", { class: "settings filters" });
   await new Filters(content, folders, vacation).load();
-  await open(t("filters"), content, { wide: true, initial: content.querySelector("button.main") });
+  await open(t("filters"), content, { wide: true, initial: content.querySelector("button.main"), asks: true });
 }
 
 class Filters {
   constructor(content, folders, vacation) {
-    Object.assign(this, { content, folders, vacation, name: undefined });
+    Object.assign(this, { content, folders, vacation, name: undefined, storing: false });
   }
 
   async load() {
@@ -50,6 +51,7 @@ class Filters {
 
   draw() {
     const { script } = this;
+    stored(this.content);
     this.content.replaceChildren(script.rules && !this.asText ? this.rules() : this.text(), this.scripts());
   }
 
@@ -129,14 +131,20 @@ class Filters {
     }
   }
 
-  /** Stores the rules with a change; the focus stays where it was. */
+  /** Stores the rules with a change; the focus stays where it was. Until they are drawn anew, what is pressed would mean others. */
   async put(act) {
+    if (this.storing) return;
     const set = structuredClone(this.script.rules);
     act(set.rules, set);
     const focused = document.activeElement?.getAttribute("aria-label");
-    const stored = await store(this.script, set, activates(this.script));
-    if (stored) this.script = stored;
-    await this.again();
+    this.storing = true;
+    try {
+      const kept = await store(this.script, set, activates(this.script));
+      if (kept) this.script = kept;
+      await this.again();
+    } finally {
+      this.storing = false;
+    }
     if (focused) [...this.content.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === focused && !one.disabled)?.focus();
   }
 
@@ -147,14 +155,14 @@ class Filters {
     const list = h("ul", { class: "plain mistakes", role: "status" });
     const look = (judgement) => {
       const places = [...judgement.mistakes, ...judgement.warnings.map((place) => ({ ...place, warning: true }))];
-      list.replaceChildren(...places.map((place) => h("li", { class: place.warning ? "" : "problems" }, h("button", { type: "button", class: "quiet", on: { click: () => go(area, place) } }, t(place.warning ? "scriptWarning" : "scriptMistake", place)))));
+      list.replaceChildren(...places.map((place) => h("li", { class: place.warning ? "" : "problems" }, h("button", { type: "button", class: "quiet", on: { click: () => go(area, place) } }, t(place.warning ? "scriptWarning" : "scriptMistake", { ...place, text: said(place.text) })))));
       save.disabled = judgement.mistakes.length > 0;
     };
     const check = later(400, () => told(post("scripts/check", { content: { source: area.value } }).then(look)));
     area.addEventListener("input", check);
     const save = h("button", { type: "button", class: "main", on: { click: () => told(this.saveText(area.value)) } }, t("save"));
     look(script);
-    const why = script.foreign && h("p", { class: "banner" }, h("span", {}, t(script.name ? "scriptForeign" : "scriptByHand", { name: script.name ?? "", line: script.foreign.line, why: script.foreign.text })),
+    const why = script.foreign && h("p", { class: "banner" }, h("span", {}, t(script.name ? "scriptForeign" : "scriptByHand", { name: script.name ?? "", line: script.foreign.line, why: said(script.foreign.text) })),
       h("button", { type: "button", on: { click: () => told(this.startOver()) } }, t("rulesInstead")));
     return h("section", {}, h("h3", {}, script.name ?? t("scriptNameless")), this.state(), why, area, list,
       h("div", { class: "line" }, save, script.rules && h("button", { type: "button", on: { click: () => { this.asText = false; this.draw(); } } }, t("backToRules"))));

@@ -8,6 +8,9 @@ import { folderName, number, size, t } from "./texts.js";
 
 const ORDER = ["inbox", "drafts", "sent", "archive", "junk", "trash"];
 
+/** The name that stands for the messages of all folders but junk and trash; no folder can have it. */
+export const ALL = "*";
+
 const FOLDED = "postrider.folded";
 const MOST_FOLDED = 500;
 const CONTROLS = ["a", ".twist", ".small", ".hide"];
@@ -72,6 +75,7 @@ export class Folders {
   }
 
   shown(name) {
+    if (name === ALL) return t("allMail");
     const folder = this.named(name);
     return folder ? folderName(folder) : name;
   }
@@ -87,7 +91,8 @@ export class Folders {
     const visible = this.all.filter((folder) => (this.showHidden || !hidden.includes(folder) || folder.name === this.current) && unfolded(folder));
     this.answer = { used, quota };
     const focused = this.focused();
-    this.list.replaceChildren(...visible.map((folder) => this.line(folder)));
+    const special = visible.findLastIndex((folder) => (this.named(this.above(folder)[0]) ?? folder).role);
+    this.list.replaceChildren(...visible.map((folder) => this.line(folder)).toSpliced(special + 1, 0, this.lineOfAll()));
     if (hidden.length > 0) {
       this.list.append(h("li", {}, h("button", { type: "button", class: "quiet hide", "aria-expanded": String(this.showHidden), on: { click: () => { this.showHidden = !this.showHidden; this.draw({ used, quota }); } } }, t("hiddenFolders"))));
     }
@@ -95,6 +100,14 @@ export class Folders {
     const text = quota ? t("used", { used: size(used), quota: size(quota) }) : t("usedNoQuota", { used: size(used) });
     this.usage.replaceChildren(text);
     if (quota) this.usage.append(h("meter", { min: 0, max: quota, high: quota * 0.9, value: used, "aria-label": text }));
+  }
+
+  /** What is in all folders. */
+  lineOfAll() {
+    const current = this.current === ALL;
+    return h("li", { class: current ? "current" : "", data: { line: ALL } },
+      h("a", { href: `#${new URLSearchParams({ folder: ALL })}`, data: { folder: ALL }, class: "depth0", "aria-current": current ? "page" : null, on: { click: () => this.act.open(ALL) } },
+        icon("mail"), h("span", { class: "name" }, t("allMail"))));
   }
 
   line(folder) {

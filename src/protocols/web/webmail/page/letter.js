@@ -231,16 +231,28 @@ export class Letter extends Body {
         continue;
       }
       const one = { name: file.name, size: file.size, percent: 0 };
-      const way = upload(file, (part) => { one.percent = Math.floor(part * 100); this.drawFiles(); });
-      one.abort = way.abort;
-      this.goes(way.done.then(({ upload: id }) => { one.source = { upload: id }; this.drawFiles(); this.changed(); }, (error) => {
-        this.files = this.files.filter((known) => known !== one);
-        this.drawFiles();
-        throw error;
-      }), file);
       this.files.push(one);
+      this.give(one, file);
     }
     this.drawFiles();
+  }
+
+  /** Sends a file to the server. One that a login has ended for stays here until the next. */
+  give(one, file) {
+    const way = upload(file, (part) => { one.percent = Math.floor(part * 100); this.drawFiles(); });
+    one.abort = way.abort;
+    one.left = null;
+    this.goes(way.done.then(({ upload: id }) => { one.source = { upload: id }; this.drawFiles(); this.changed(); }, (error) => {
+      if (error.status === 401) one.left = file;
+      else this.files = this.files.filter((known) => known !== one);
+      this.drawFiles();
+      throw error;
+    }), file);
+  }
+
+  /** Sends what could not be sent before the login ended. */
+  giveAgain() {
+    for (const one of this.files) if (one.left) this.give(one, one.left);
   }
 
   drawFiles() {

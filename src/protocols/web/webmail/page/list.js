@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
+import { ALL } from "./folders.js";
 import { called } from "./people.js";
 import { longDate, number, shortDate, t } from "./texts.js";
 
@@ -52,8 +53,14 @@ export class List {
 
   /** Whether the lines are of all folders. */
   get across() {
-    const { everywhere, query, filter } = this.question;
-    return everywhere && Boolean(query || filter) || namesFolder(query);
+    const { everywhere, folder, query, filter } = this.question;
+    return folder === ALL || everywhere && Boolean(query || filter) || namesFolder(query);
+  }
+
+  /** What the server is asked for. Only lists of one folder, and that of all, can be of conversations. */
+  wish() {
+    const { across, question } = this, all = question.folder === ALL;
+    return { ...question, query: this.meant(), conversations: question.conversations && (all || !across), kept: all && !namesFolder(question.query) };
   }
 
   /** The line that is stood at; half a number between two, where one stood at a line that is no longer listed. */
@@ -158,7 +165,7 @@ export class List {
   async load(chunk, generation) {
     let answer;
     try {
-      answer = await get(this.across ? "search" : "messages", { ...this.question, query: this.meant(), start: chunk * CHUNK, count: CHUNK });
+      answer = await get(this.across ? "search" : "messages", { ...this.wish(), start: chunk * CHUNK, count: CHUNK });
     } catch (error) {
       // A list of a folder that is being deleted or renamed is no longer wanted.
       if (generation === this.generation && !(error.answer?.type === "no-folder" && this.act.leaves(this.question.folder))) {
@@ -200,22 +207,22 @@ export class List {
     else if (Number.isInteger(this.place) && (this.lines[this.place] || this.place >= this.total)) this.place = Math.min(this.place, this.total) - 0.5;
   }
 
-  /** The messages that lines stand for, which need not be drawn any more: their UIDs by folder. */
+  /** The messages that lines stand for, which need not be drawn any more: their UIDs by folder. Of conversations of several folders, what is sent or a draft is `aside`: it is not moved along. */
   messages(ids) {
-    const found = new Map();
-    const add = (folder, uids) => {
-      if (!found.has(folder)) found.set(folder, new Set());
-      uids.forEach((uid) => found.get(folder).add(uid));
-    };
-    for (const id of ids) add(id.slice(id.indexOf(" ") + 1), [parseInt(id, 10)]);
-    const meant = new Set(ids);
-    for (const line of this.lines) if (line && meant.has(line.id)) add(line.folder, uidsOf(line));
-    return new Map([...found].map(([folder, uids]) => [folder, [...uids]]));
+    const found = new Map(), aside = new Map();
+    const add = (to, folder, uids) => to.set(folder, [...new Set([...to.get(folder) ?? [], ...uids])]);
+    const drawn = new Map(this.lines.filter(Boolean).map((line) => [line.id, line]));
+    for (const id of ids) {
+      const line = drawn.get(id);
+      if (!line) add(found, id.slice(id.indexOf(" ") + 1), [parseInt(id, 10)]);
+      else for (const [folder, uids] of uidsOf(line)) add(isSpread(line) && OWN.includes(this.act.role(folder)) ? aside : found, folder, uids);
+    }
+    return Object.assign(found, { aside });
   }
 
   /** The line of a message. */
   find(folder, uid) {
-    return this.lines.findIndex((line) => line?.folder === folder && (line.uid === uid || uidsOf(line).includes(uid)));
+    return this.lines.findIndex((line) => line && (line.folder === folder && line.uid === uid || uidsOf(line).some(([place, uids]) => place === folder && uids.includes(uid))));
   }
 
   say(text) {
@@ -250,7 +257,7 @@ export class List {
       return row;
     }
     const has = (flag) => line.flags.includes(flag);
-    const outgoing = ["sent", "drafts"].includes(this.act.role(line.folder));
+    const outgoing = OWN.includes(this.act.role(line.folder)) && !isSpread(line);
     const people = outgoing ? line.to : line.from;
     const names = people.map(called).join(", ") || t(outgoing ? "nobody" : "noSender");
     const subject = line.subject || t("noSubject");
@@ -445,9 +452,10 @@ export class List {
   mark(folder, uids, flag, on) {
     const meant = new Set(uids);
     for (const line of this.lines) {
-      if (line?.folder !== folder) continue;
-      const uids = uidsOf(line);
-      if (!(flag === "seen" && on ? uids.every((uid) => meant.has(uid)) : uids.some((uid) => meant.has(uid)))) continue;
+      if (!line) continue;
+      const all = uidsOf(line), has = ([place, some], every) => place === folder && some[every ? "every" : "some"]((uid) => meant.has(uid));
+      // What is unread elsewhere the next answer tells.
+      if (!(flag === "seen" && on ? all.length === 1 && has(all[0], true) : all.some((one) => has(one, false)))) continue;
       line.flags = line.flags.filter((known) => known !== flag);
       if (on) line.flags.push(flag);
     }
@@ -458,7 +466,14 @@ export class List {
 /** Whether a search says in which folders, and so is not of the one that is open. */
 const namesFolder = (query) => /(?:^|\s)-?in:\S/i.test(query.replace(/(?<!in:)"[^"]*"?/gi, ""));
 
-const uidsOf = (line) => line.conversation?.uids ?? [line.uid];
+/** What one has written oneself. */
+const OWN = ["sent", "drafts"];
+
+/** Whether a line stands for messages of several folders. */
+const isSpread = (line) => Boolean(line.conversation?.elsewhere);
+
+/** The UIDs of the messages that a line stands for, by folder. */
+const uidsOf = ({ folder, uid, conversation }) => [[folder, conversation?.uids ?? [uid]], ...(conversation?.elsewhere ?? []).map((one) => [one.folder, one.uids])];
 
 function select(name, options, change) {
   const element = h("select", { "aria-label": name, on: { change: () => change(element.value) } }, options.map(([value, text]) => h("option", { value }, text)));

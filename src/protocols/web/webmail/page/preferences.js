@@ -2,8 +2,8 @@
 
 import { addressOf, get, post, remove } from "./api.js";
 import { HOLD } from "./compose.js";
-import { open } from "./dialogs.js";
-import { browserName, button, h, toast } from "./elements.js";
+import { open, stored } from "./dialogs.js";
+import { browserName, button, h, sends, toast } from "./elements.js";
 import { keep } from "./keeping.js";
 import { signed } from "./markup.js";
 import { forgetPeople } from "./people.js";
@@ -36,7 +36,7 @@ export async function show(account, changed, meant = null) {
   const wordings = [];
   const content = h("div", { class: "settings" },
     identities(account, store, wordings), responses(preferences, store, wordings), appearance(preferences, store), images(preferences, store), password(account), await security(), await devices(), await logins(), await people());
-  await open(t("settings"), content, { wide: true, initial: content.querySelector(meant ? `#${meant} :is(input, .addResponse)` : "input") });
+  await open(t("settings"), content, { wide: true, initial: content.querySelector(meant ? `#${meant} :is(input, .addResponse)` : "input"), asks: true });
   for (const wording of wordings) wording.end();
 }
 
@@ -63,7 +63,7 @@ function identities({ identities: all, address, name, preferences }, store, word
   const save = () => {
     for (const [one, who, { value: { text, ...formatted } }] of fields) preferences.identities[one.toLowerCase()] = { name: who.value.trim(), signature: text, ...formatted };
     preferences.default_identity = first.value;
-    store();
+    store().then((kept) => { if (kept) stored(form); });
   };
   return section("identities", form);
 }
@@ -101,8 +101,7 @@ function password({ address, limits }) {
   const form = h("form", {}, h("input", { type: "email", value: address, autocomplete: "username", hidden: true, "aria-hidden": "true" }),
     label("oldPassword", old), h("label", {}, h("span", {}, t("newPassword", { least: limits.password })), fresh), label("againPassword", again),
     note, h("button", { class: "main", type: "submit" }, t("changePassword")));
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  sends(form, async () => {
     note.textContent = "";
     if (fresh.value !== again.value) {
       note.textContent = t("passwordsDiffer");

@@ -7,7 +7,8 @@ import { imported } from "./contacts.js";
 import { eventOf, Invitation } from "./invitation.js";
 import { sayCut } from "./markup.js";
 import { asked, called, forgetPeople } from "./people.js";
-import { labelled, longDate, shortDate, size, t } from "./texts.js";
+import { reasons } from "./said.js";
+import { labelled, longDate, shortDate, size, t, weight } from "./texts.js";
 
 /** How long a message waits for the others of its conversation, in milliseconds: folders may have to be read for them. */
 const PATIENCE = 400;
@@ -289,7 +290,7 @@ export class Reader {
     if (message.priority) banners.push(h("p", { class: `banner priority ${message.priority}` }, icon(message.priority === "high" ? "warn" : "down"), h("span", {}, t(message.priority === "high" ? "isUrgent" : "isNotUrgent"))));
     if (message.spam?.flagged) {
       const score = parseFloat(message.spam.score), { reason } = message.spam;
-      const values = { score: Number.isNaN(score) ? message.spam.score : score, reason };
+      const values = { score: Number.isNaN(score) ? message.spam.score : score, reason: reason && reasons(reason, { weight, labelled }) };
       banners.push(h("p", { class: "banner" }, icon("junk"), h("span", {}, t(message.spam.reason ? "spamBecause" : "spamFlag", values))));
     }
     if (!this.asText && message.remote_images > 0 && !this.images) {

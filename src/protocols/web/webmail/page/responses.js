@@ -1,6 +1,6 @@
 // Responses: texts that are written often, kept with the account and put into a letter.
 
-import { menu, prompt } from "./dialogs.js";
+import { menu, prompt, stored } from "./dialogs.js";
 import { button, h, toast } from "./elements.js";
 import { keep } from "./keeping.js";
 import { canned } from "./markup.js";
@@ -60,9 +60,12 @@ export function responses(preferences, store, wordings) {
     }
     const before = preferences.responses;
     preferences.responses = filled.map(({ wish }) => wish);
-    store().then((kept) => { if (!kept) preferences.responses = before; });
+    store().then((kept) => {
+      if (kept) stored(form);
+      else preferences.responses = before;
+    });
   };
   preferences.responses.forEach(add);
-  return h("section", { id: "responses" }, h("h3", {}, t("responses")), h("p", { class: "hint" }, t("responsesWhy")),
-    h("form", { on: { submit: (event) => { event.preventDefault(); save(); } } }, list, note, h("div", { class: "actionRow" }, more, h("button", { class: "main", type: "submit" }, t("save")))));
+  const form = h("form", { on: { submit: (event) => { event.preventDefault(); save(); } } }, list, note, h("div", { class: "actionRow" }, more, h("button", { class: "main", type: "submit" }, t("save"))));
+  return h("section", { id: "responses" }, h("h3", {}, t("responses")), h("p", { class: "hint" }, t("responsesWhy")), form);
 }

@@ -1,7 +1,7 @@
 // One rule: in words, and in a form.
 
 import { complain, open } from "./dialogs.js";
-import { button, h } from "./elements.js";
+import { button, h, sends } from "./elements.js";
 import { size, t } from "./texts.js";
 
 const PARTS = ["from", "recipient", "subject", "list", "header", "address", "body", "size"];
@@ -61,8 +61,8 @@ export async function edit(rule, { folders, check }) {
   const form = h("form", { class: "rule" }, known, h("label", {}, h("span", {}, t("ruleName")), name),
     h("label", {}, h("span", {}, t("matching")), matching), first, h("h3", {}, t("thenDo")), second,
     h("label", {}, h("span", {}, t("act_stop")), stop), problems, h("footer", {}, submit));
-  let changed = null, checking = null;
-  const send = async () => {
+  let changed = null;
+  const checking = sends(form, async () => {
     submit.disabled = true;
     const every = matching.value === "every";
     const next = { name: name.value.trim(), enabled: rule.enabled, matching: every ? "all" : matching.value, conditions: every ? [] : conditions.map((one) => one.value), actions: [...actions.map((one) => one.value), ...stop.checked ? [{ kind: "stop" }] : []] };
@@ -78,14 +78,10 @@ export async function edit(rule, { folders, check }) {
     } finally {
       submit.disabled = false;
     }
-  };
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    checking = send();
   });
-  await open(t("rule"), form, { wide: true, initial: name });
+  await open(t("rule"), form, { wide: true, initial: name, asks: true });
   // It may be found good after the window was closed.
-  await checking;
+  await checking.sent;
   return changed;
 }
 

@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { confirm, open } from "./dialogs.js";
-import { browserName, button, h, toast } from "./elements.js";
+import { browserName, button, h, sends, toast } from "./elements.js";
 import { longDate, t } from "./texts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -57,10 +57,10 @@ function appPasswords({ app_passwords: all, scopes, most_app_passwords: most }, 
 
 /** A window with a form, which stays open until the request succeeds; the result, or `null`. */
 async function ask(title, content, submit, act) {
-  let result = null, asking = null;
+  let result = null;
   const note = h("p", { class: "problems", role: "alert" });
   const form = h("form", { class: "asked" }, content, note, h("footer", {}, h("button", { class: "main", type: "submit" }, submit)));
-  const send = async () => {
+  const asking = sends(form, async () => {
     note.textContent = "";
     try {
       result = await act() ?? true;
@@ -69,14 +69,10 @@ async function ask(title, content, submit, act) {
       if (form.isConnected) note.textContent = error.message;
       else toast(error.message, { problem: true });
     }
-  };
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    asking = send();
   });
   await open(title, form, { initial: form.querySelector("input") });
   // It may work after the window was closed.
-  await asking;
+  await asking.sent;
   return result;
 }
 

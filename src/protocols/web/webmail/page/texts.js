@@ -1,8 +1,9 @@
 // The texts of the page, in the user's language.
 
+import { learn } from "./said.js";
 import english from "./texts-en.js";
 
-/** The languages there are, by their own names. For each but English there is a file with its texts. */
+/** The languages there are, by their own names. For each but English there is a file with its texts, and one with what the server says. */
 export const LANGUAGES = { en: "English", de: "Deutsch", es: "Español", fr: "Français" };
 
 let texts = english, dates = formats("en"), numbers = counts("en");
@@ -26,7 +27,10 @@ export async function speak(wanted = "") {
   const known = (locale) => locale.toLowerCase().split("-")[0];
   const locale = [wanted, ...navigator.languages].filter(Boolean).find((one) => known(one) in LANGUAGES) ?? "en";
   const language = known(locale);
-  texts = language === "en" ? english : (await import(`./texts-${language}.js`)).default;
+  const load = async (what) => (await import(`./${what}-${language}.js`)).default;
+  const [own, sentences] = language === "en" ? [english, {}] : await Promise.all([load("texts"), load("said")]);
+  texts = own;
+  learn(sentences);
   const country = [...navigator.languages].find((one) => known(one) === language) ?? language;
   dates = formats(country);
   numbers = counts(country);
@@ -44,6 +48,9 @@ export function t(name, values = {}) {
 }
 
 export const number = (value) => numbers.any.format(value);
+
+/** What something adds to a sum. */
+export const weight = (value) => (value > 0 ? "+" : "") + numbers.tenths.format(value);
 
 /** Something and what is said of it. */
 export const labelled = (name, value) => t("labelled", { name, value });

@@ -2,7 +2,7 @@
 
 import { get, post, wrong } from "./api.js";
 import { complain, open } from "./dialogs.js";
-import { h, toast } from "./elements.js";
+import { h, sends, toast } from "./elements.js";
 import { activates, store } from "./filters.js";
 import { t } from "./texts.js";
 
@@ -31,8 +31,7 @@ export async function show({ filters }) {
     h("div", { class: "pair" }, label("vacationFrom", from), label("vacationUntil", until)),
     label("vacationDays", days), label("vacationAddresses", addresses), h("p", { class: "hint" }, t("vacationHint")), problems,
     h("footer", {}, h("button", { class: "main", type: "submit" }, t("save"))));
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  sends(form, async () => {
     const vacation = {
       position: known.position, enabled: on.checked, subject: subject.value.trim() || null, text: text.value, from: from.value || null, until: until.value || null,
       days: days.value ? Number(days.value) : null, addresses: addresses.value.split(/[\s,;]+/).filter(Boolean),
@@ -49,5 +48,5 @@ export async function show({ filters }) {
     // An answer that is switched on is meant to leave: without an active script nothing would.
     if (await store(script, wish, activates(script) || vacation.enabled)) form.closest("dialog").close("");
   });
-  await open(t("vacation"), form, { initial: on });
+  await open(t("vacation"), form, { initial: on, asks: true });
 }
