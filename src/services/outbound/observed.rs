@@ -70,7 +70,7 @@ impl<'a> Observer<'a> {
             ResultType::DnssecInvalid => dane_policy(self.domain, far.host, &[]),
             _ => sts_policy(self.domain, self.sts),
         };
-        note(self.parts, self.settings, self.domain, &policy, Some(failure), Some(far));
+        count(self.parts, self.domain, &policy, Some(self.details(failure, far)));
     }
 
     fn count(&self, demand: &Demand, failure: Option<ResultType>, far: Far<'_>) {

@@ -43,7 +43,7 @@ pub enum Met {
 impl Outbound {
     /// Where mail to these domains goes, and the hosts of all routes; each once.
     pub fn ways_out(&self, domains: &[Domain]) -> Vec<Destination> {
-        let settings = self.0.settings.get();
+        let settings = self.parts.settings.get();
         let of_routes = settings.routes.iter().filter_map(|route| {
             let host = route.host.clone()?;
             Some(Destination::Host(host, route.port))
@@ -63,7 +63,7 @@ impl Outbound {
     /// # Errors
     /// The destination has no host, or the host no address.
     pub async fn try_out(&self, destination: &Destination, patience: Duration) -> Result<Vec<Tried>, Trouble> {
-        let parts = &*self.0;
+        let parts = &*self.parts;
         let (settings, id) = (parts.settings.get(), QueueId::generate(parts.clock.now()));
         let found = hosts(&*parts.resolver, destination, &parts.hostname, id).await?;
         let Some(host) = found.into_iter().next() else { return Ok(Vec::new()) };
