@@ -203,7 +203,7 @@ async fn a_host_is_asked_for_the_certificate_of_the_name_with_the_records() {
     for base in ["mx.x.test", "real.y.test"] {
         let zone = Arc::new(ZoneResolver::new());
         zone.add(&format!("{alias}_25._tcp.{base} SECURE TLSA 3 1 1 {}", "00".repeat(32))).unwrap();
-        let Outbound(parts, _) = outbound_in(zone, vec![], Arc::new(SystemClock));
+        let Outbound { parts, .. } = outbound_in(zone, vec![], Arc::new(SystemClock));
         let (settings, id) = (parts.settings.get(), QueueId::generate(Timestamp::EPOCH));
         let destination = Destination::Exchangers("x.test".parse().unwrap());
         let host = hosts(&*parts.resolver, &destination, &parts.hostname, id).await.unwrap().remove(0);
