@@ -36,6 +36,17 @@ def selects_what_it_has_not_seen(server):
     page.script("document.querySelector('.rows').scrollTop = 0")
 
 
+def ten_thousand_are_selected_at_once(server):
+    took = server.page.script("""
+        const lines = Array.from({ length: 10_000 }, (_, n) => ({ folder: "INBOX", uid: n + 1, id: `${n + 1} INBOX` }));
+        return import("./list.js").then(({ List }) => {
+          const begun = performance.now();
+          const found = List.prototype.messages.call({ lines }, lines.map(({ id }) => id));
+          return [found.get("INBOX").length, performance.now() - begun];
+        });""")
+    assert took[0] == 10_000 and took[1] < 500, took
+
+
 def moves_and_junk(server):
     page = server.page
     page.folder("Inbox")

@@ -119,6 +119,7 @@ if __name__ == "__main__":
         browser_account.signs_in,
         browser_lists.long_lists_are_drawn_in_part,
         browser_lists.selects_what_it_has_not_seen,
+        browser_lists.ten_thousand_are_selected_at_once,
         browser_messages.reads_plain_text,
         browser_messages.reads_html_without_harm,
         browser_letters.answers_with_a_file,

@@ -210,14 +210,18 @@ export class List {
   /** The messages that lines stand for, which need not be drawn any more: their UIDs by folder. Of conversations of several folders, what is sent or a draft is `aside`: it is not moved along. */
   messages(ids) {
     const found = new Map(), aside = new Map();
-    const add = (to, folder, uids) => to.set(folder, [...new Set([...to.get(folder) ?? [], ...uids])]);
+    const add = (to, folder, uids) => {
+      if (!to.has(folder)) to.set(folder, new Set());
+      for (const uid of uids) to.get(folder).add(uid);
+    };
     const drawn = new Map(this.lines.filter(Boolean).map((line) => [line.id, line]));
     for (const id of ids) {
       const line = drawn.get(id);
       if (!line) add(found, id.slice(id.indexOf(" ") + 1), [parseInt(id, 10)]);
       else for (const [folder, uids] of uidsOf(line)) add(isSpread(line) && OWN.includes(this.act.role(folder)) ? aside : found, folder, uids);
     }
-    return Object.assign(found, { aside });
+    const listed = (some) => new Map([...some].map(([folder, uids]) => [folder, [...uids]]));
+    return Object.assign(listed(found), { aside: listed(aside) });
   }
 
   /** The line of a message. */
