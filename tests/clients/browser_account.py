@@ -286,6 +286,27 @@ def the_next_one_gets_a_page_of_their_own(server):
     page.until("Ann's page", lambda: page.text(".me .address") == server.users[0][0] and page.there("#folders a"))
 
 
+def nobody_is_asked_about_windows_of_another(server):
+    """Whoever signs in next cannot keep the page, with what somebody else has begun, by staying on it."""
+    page, (bob, password) = server.page, server.users[1]
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')].find(one => one.textContent === 'Contacts').click()")
+    page.until("the contacts", lambda: page.there("dialog .newContact"))
+    page.click("dialog .newContact")
+    page.until("the form", lambda: page.there("dialog form.asked [name=addresses]"))
+    page.press("Half Written")
+    page.script("addEventListener('beforeunload', (event) => { sessionStorage.asked = event.defaultPrevented; })")
+    page.script("return import('./api.js').then((api) => api.remove('session'))")
+    page.script("import('./api.js').then((api) => api.get('folders').catch(() => {}))")
+    page.until("the form", lambda: page.there("#password"))
+    page.press(bob, Keys.TAB, password, Keys.ENTER)
+    page.until("Bob's page", lambda: page.text(".me .address") == bob and page.there("#folders a"))
+    assert page.script("return sessionStorage.asked") == "false"
+    leaves(page)
+    page.press(server.users[0][0], Keys.TAB, server.users[0][1], Keys.ENTER)
+    page.until("Ann's page", lambda: page.text(".me .address") == server.users[0][0] and page.there("#folders a"))
+
+
 def what_is_typed_to_sign_in_stays(server):
     """Answers that come late say once more that the login has ended."""
     page = server.page

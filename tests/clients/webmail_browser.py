@@ -155,6 +155,7 @@ if __name__ == "__main__":
         everything_has_a_name_for_screen_readers,
         nothing_comes_from_elsewhere,
         browser_account.the_next_one_gets_a_page_of_their_own,
+        browser_account.nobody_is_asked_about_windows_of_another,
         browser_account.what_is_typed_to_sign_in_stays,
         browser_account.signs_out,
     )

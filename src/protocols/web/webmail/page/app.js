@@ -4,7 +4,7 @@ import { Acts } from "./acts.js";
 import { addressOf, belongsTo, get, post, remove, whenSignedOut } from "./api.js";
 import { Composer } from "./compose.js";
 import * as contacts from "./contacts.js";
-import { bringBack, menu, putAside } from "./dialogs.js";
+import { bringBack, forgetAside, menu, putAside } from "./dialogs.js";
 import { button, h, icon, later, toast } from "./elements.js";
 import * as filters from "./filters.js";
 import { ALL, Folders } from "./folders.js";
@@ -396,6 +396,7 @@ listen({
 /** The page knows more of an account than it shows, so the next account gets a fresh page. */
 function beginAnew() {
   unfinished?.gone();
+  forgetAside();
   history.replaceState(null, "", location.pathname);
   location.reload();
 }

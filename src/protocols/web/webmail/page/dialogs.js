@@ -61,6 +61,11 @@ export function bringBack() {
   }
 }
 
+/** Forgets what was put aside, so that the browser does not ask about it before it leaves the page. */
+export function forgetAside() {
+  for (const dialog of aside.splice(0)) unstored.get(dialog).clear();
+}
+
 /** Opens a window and resolves to what it was closed with; `""` when it was left. With `asks`, nobody leaves it by mistake who has written something there. */
 export function open(title, content, { wide = false, buttons = [], initial, asks = false } = {}) {
   return new Promise((resolve) => {
