@@ -362,6 +362,33 @@ def all_mail_has_whole_conversations(server):
     client.logout()
 
 
+def own_conversations_are_moved_too(server):
+    """Where there is nothing but one's own letters and drafts, these are meant."""
+    page, ((ann, _), (bob, _)) = server.page, server.users[:2]
+    client = server.imap(0)
+    sent = letter(ann, bob, "Soliloquy", "To be.\r\n")
+    draft = letter(ann, bob, "Re: Soliloquy", "Or not.\r\n")
+    draft["In-Reply-To"] = sent["Message-ID"]
+    for folder, one in (("Sent", sent), ("Drafts", draft)):
+        check(client.append(folder, "\\Seen", None, one.as_bytes().replace(b"\n", b"\r\n")))
+    page.folder("Inbox")
+    page.folder("All mail")
+    page.shows("Soliloquy")
+    page.script("[...document.querySelectorAll('.row')].find(row => row.getAttribute('aria-label')?.includes('Soliloquy')).querySelector('.mark').click()")
+    press_button(page, "Archive", "#list .bar")
+
+    def count(folder):
+        check(client.select(folder, readonly=True))
+        return len(check(client.search(None, "SUBJECT", "Soliloquy"))[0].split())
+    page.until("moved", lambda: (count("Sent"), count("Drafts"), count("Archive")) == (0, 0, 2))
+    check(client.select("Archive"))
+    for number in check(client.search(None, "SUBJECT", "Soliloquy"))[0].split():
+        check(client.store(number, "+FLAGS", "\\Deleted"))
+    check(client.expunge())
+    page.lacks("Soliloquy")
+    client.logout()
+
+
 def on_a_telephone_in_the_dark(server):
     page = server.page
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
@@ -397,5 +424,6 @@ if __name__ == "__main__":
         scripts_are_listed,
         conversations_are_grouped,
         all_mail_has_whole_conversations,
+        own_conversations_are_moved_too,
         on_a_telephone_in_the_dark,
     )

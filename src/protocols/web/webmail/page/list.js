@@ -207,7 +207,7 @@ export class List {
     else if (Number.isInteger(this.place) && (this.lines[this.place] || this.place >= this.total)) this.place = Math.min(this.place, this.total) - 0.5;
   }
 
-  /** The messages that lines stand for, which need not be drawn any more: their UIDs by folder. Of conversations of several folders, what is sent or a draft is `aside`: it is not moved along. */
+  /** The messages that lines stand for, which need not be drawn any more: their UIDs by folder. Of conversations of several folders, what is sent or a draft is `aside`, unless there is nothing else: it is not moved along. */
   messages(ids) {
     const found = new Map(), aside = new Map();
     const add = (to, folder, uids) => {
@@ -217,8 +217,13 @@ export class List {
     const drawn = new Map(this.lines.filter(Boolean).map((line) => [line.id, line]));
     for (const id of ids) {
       const line = drawn.get(id);
-      if (!line) add(found, id.slice(id.indexOf(" ") + 1), [parseInt(id, 10)]);
-      else for (const [folder, uids] of uidsOf(line)) add(isSpread(line) && OWN.includes(this.act.role(folder)) ? aside : found, folder, uids);
+      if (!line) {
+        add(found, id.slice(id.indexOf(" ") + 1), [parseInt(id, 10)]);
+        continue;
+      }
+      const parts = uidsOf(line), own = ([folder]) => OWN.includes(this.act.role(folder));
+      const parted = isSpread(line) && !parts.every(own);
+      for (const part of parts) add(parted && own(part) ? aside : found, ...part);
     }
     const listed = (some) => new Map([...some].map(([folder, uids]) => [folder, [...uids]]));
     return Object.assign(listed(found), { aside: listed(aside) });
