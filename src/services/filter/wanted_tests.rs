@@ -56,6 +56,20 @@ fn padding_and_data_in_html_are_harmless() {
 }
 
 #[test]
+fn links_in_an_attached_page_are_not_all_that_a_short_letter_says() {
+    let letter = |text: &str| {
+        let page = "Content-Type: text/html; name=invoice.html\nContent-Disposition: attachment\n\n\
+                    <p>Invoice 114</p><a href='https://shop.example/terms'>Terms</a>";
+        format!("Subject: x\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n{text}\n--b\n{page}\n--b--\n")
+    };
+    check(&[
+        ("SHORT_WITH_LINK", letter("The invoice for your order is attached.").as_str(), false),
+        ("SHORT_WITH_LINK", letter("See https://shop.example/x").as_str(), true),
+        ("ATTACHED_HTML", letter("See https://shop.example/x").as_str(), true),
+    ]);
+}
+
+#[test]
 fn links_may_pass_a_gateway_or_stay_inside() {
     let html = |url: &str| format!("Content-Type: text/html\n\n<a href='{url}'>www.bank.com</a>\n");
     check(&[

@@ -10,7 +10,11 @@ use crate::services::filter::view::{Link, LinkKind, host_of, is_public};
 
 /// Links that lead a reader somewhere.
 fn clickable<'f>(facts: &Facts<'f>) -> impl Iterator<Item = &'f Link> {
-    facts.view.links.iter().filter(|l| l.kind != LinkKind::Resource)
+    facts.view.links.iter().filter(|l| leads(l))
+}
+
+fn leads(link: &Link) -> bool {
+    link.kind != LinkKind::Resource
 }
 
 /// A link whose text shows one host and leads to another.
@@ -181,10 +185,11 @@ fn inner_host(url: &str) -> Option<String> {
     Some(host_of(inner)).filter(|host| !host.is_empty())
 }
 
-/// The number of different registered domains lies in a range.
+/// The number of different registered domains lies in a range. Links in attached files do not count, as their text is not the message's.
 pub fn hosts(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let (low, high): (usize, usize) = (number(arguments, 0)?, number(arguments, 1)?);
-    let mut domains: Vec<&str> = clickable(facts).filter(|l| !l.host.is_empty()).map(|l| registered(&l.host)).collect();
+    let own = facts.view.own_links().iter().filter(|l| leads(l) && !l.host.is_empty());
+    let mut domains: Vec<&str> = own.map(|l| registered(&l.host)).collect();
     domains.sort_unstable();
     domains.dedup();
     (domains.len() >= low && domains.len() <= high).then(|| domains.len().to_string())

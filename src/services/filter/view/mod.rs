@@ -86,6 +86,8 @@ pub struct View<'m> {
     pub hidden: String,
     /// Links in text and HTML.
     pub links: Vec<Link>,
+    /// Where in `links` those of attached files begin.
+    pub attached_links_from: usize,
     /// How many there are of each kind.
     link_counts: [usize; LinkKind::COUNT],
     /// What was noticed in the HTML of the message.
@@ -136,6 +138,7 @@ impl<'m> View<'m> {
             rawbody: String::new(),
             hidden: String::new(),
             links: Vec::new(),
+            attached_links_from: 0,
             link_counts: [0; LinkKind::COUNT],
             html: HtmlFacts::default(),
             attached_html: HtmlFacts::default(),
@@ -169,7 +172,12 @@ impl<'m> View<'m> {
         &self.body[..self.attached_from]
     }
 
-    /// The length of that in octets, without what stands in place of pictures.
+    /// The links of the message itself, without those of attached files.
+    pub fn own_links(&self) -> &[Link] {
+        &self.links[..self.attached_links_from]
+    }
+
+    /// The length of the own text in octets, without what stands in place of pictures.
     pub fn written(&self) -> usize {
         self.attached_from.saturating_sub(self.html.alternatives)
     }
@@ -192,7 +200,7 @@ impl<'m> View<'m> {
                 push_paragraphs(&mut self.body, &text, &mut self.aside);
             }
         }
-        self.attached_from = self.body.len();
+        (self.attached_from, self.attached_links_from) = (self.body.len(), self.links.len());
         // The author need not have written what is attached, quotes in it included.
         let aside = std::mem::take(&mut self.aside);
         for part in parts.iter().filter(|p| p.is_html_file()) {
