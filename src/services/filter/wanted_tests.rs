@@ -70,6 +70,21 @@ fn links_in_an_attached_page_are_not_all_that_a_short_letter_says() {
 }
 
 #[test]
+fn a_thing_too_many_is_not_none() {
+    let many = |what: &str| format!("Content-Type: text/html\n\n<p>x</p>{}\n", what.repeat(1001));
+    let attached = |what: &str| many(what).replacen('\n', "\nContent-Disposition: attachment\n", 1);
+    let (field, refresh) = ("<input type=password>", "<meta http-equiv=refresh content='0;url=http://a.example/'>");
+    check(&[
+        ("HTML_PASSWORD", many(field).as_str(), true),
+        ("HTML_REFRESH", many(refresh).as_str(), true),
+        ("HTML_SCRIPT", many("<script>x()</script>").as_str(), true),
+        ("HTML_FRAMES", many("<iframe></iframe>").as_str(), true),
+        ("ATTACHED_HTML_PASSWORD", attached(field).as_str(), true),
+        ("ATTACHED_HTML_REFRESH", attached(refresh).as_str(), true),
+    ]);
+}
+
+#[test]
 fn links_may_pass_a_gateway_or_stay_inside() {
     let html = |url: &str| format!("Content-Type: text/html\n\n<a href='{url}'>www.bank.com</a>\n");
     check(&[
