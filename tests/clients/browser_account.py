@@ -158,6 +158,16 @@ def nothing_is_done_twice(server):
     page.script("for (const go of window.waiting.splice(0)) go()")
     page.until("it has moved once", lambda: names() == ["one", "three", "two"])
     assert not page.script("return window.waiting.length") and "changed elsewhere" not in page.text("#toasts")
+    page.script("[...document.querySelectorAll('.filters summary')].at(-1).click(); document.querySelector(\".filters [aria-label^='Edit ']\").click()")
+    page.until("the text", lambda: page.there("textarea.script"))
+    save = page.one(".filters button.main")
+    ActionChains(page.driver).click(save).click(save).perform()
+    page.until("it is on its way", lambda: page.script("return window.waiting.length") >= 1)
+    assert page.script("return document.querySelector('textarea.script').readOnly"), "what is typed now would be lost"
+    page.script("for (const go of window.waiting.splice(0)) go()")
+    page.toast("Saved")
+    page.until("the text anew", lambda: page.script("return document.querySelector('textarea.script').readOnly") is False)
+    assert not page.script("return window.waiting.length") and "changed elsewhere" not in page.text("#toasts")
     page.script("""return import('./api.js').then(async (api) => {
       const { name, tag } = await api.get('script');
       const stored = api.post('script', { name, tag, content: { rules: { rules: [] } }, activate: true });

@@ -131,21 +131,28 @@ class Filters {
     }
   }
 
-  /** Stores the rules with a change; the focus stays where it was. Until they are drawn anew, what is pressed would mean others. */
-  async put(act) {
+  /** Does one thing at a time: until it is done and drawn anew, what is pressed would mean other rules or another text. */
+  async alone(act) {
     if (this.storing) return;
-    const set = structuredClone(this.script.rules);
-    act(set.rules, set);
-    const focused = document.activeElement?.getAttribute("aria-label");
     this.storing = true;
     try {
-      const kept = await store(this.script, set, activates(this.script));
-      if (kept) this.script = kept;
-      await this.again();
+      await act();
     } finally {
       this.storing = false;
     }
-    if (focused) [...this.content.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === focused && !one.disabled)?.focus();
+  }
+
+  /** Stores the rules with a change; the focus stays where it was. */
+  put(act) {
+    return this.alone(async () => {
+      const set = structuredClone(this.script.rules);
+      act(set.rules, set);
+      const focused = document.activeElement?.getAttribute("aria-label");
+      const kept = await store(this.script, set, activates(this.script));
+      if (kept) this.script = kept;
+      await this.again();
+      if (focused) [...this.content.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === focused && !one.disabled)?.focus();
+    });
   }
 
   /** The script as text, and its errors. */
@@ -160,7 +167,7 @@ class Filters {
     };
     const check = later(400, () => told(post("scripts/check", { content: { source: area.value } }).then(look)));
     area.addEventListener("input", check);
-    const save = h("button", { type: "button", class: "main", on: { click: () => told(this.saveText(area.value)) } }, t("save"));
+    const save = h("button", { type: "button", class: "main", on: { click: () => this.alone(() => told(this.saveText(area))) } }, t("save"));
     look(script);
     const why = script.foreign && h("p", { class: "banner" }, h("span", {}, t(script.name ? "scriptForeign" : "scriptByHand", { name: script.name ?? "", line: script.foreign.line, why: said(script.foreign.text) })),
       h("button", { type: "button", on: { click: () => told(this.startOver()) } }, t("rulesInstead")));
@@ -168,12 +175,18 @@ class Filters {
       h("div", { class: "line" }, save, script.rules && h("button", { type: "button", on: { click: () => { this.asText = false; this.draw(); } } }, t("backToRules"))));
   }
 
-  async saveText(source) {
+  async saveText(area) {
     const { script } = this;
     const name = script.name ?? await prompt(t("scriptName"), "rules");
     if (!name) return;
     const tag = script.name === null ? null : script.tag;
-    await post("script", { name, content: { source }, tag, activate: script.active || script.tag === null });
+    // What is typed meanwhile would be replaced by what is stored.
+    area.readOnly = true;
+    try {
+      await post("script", { name, content: { source: area.value }, tag, activate: script.active || script.tag === null });
+    } finally {
+      area.readOnly = false;
+    }
     toast(t("saved"));
     this.asText = true;
     await this.again(name);
