@@ -39,6 +39,13 @@ pub struct Across {
     states: States,
 }
 
+impl Across {
+    /// Leaves the next place empty: its folder is no more.
+    pub fn leave_out(&mut self, folder: FolderName, state: u64) {
+        self.states.push((folder, state));
+    }
+}
+
 /// The name of the entry for all folders, which no folder can have.
 const ALL: &str = "*";
 
@@ -104,5 +111,22 @@ impl Memory {
         entry.lock().await.across = Some((states, Arc::clone(&list)));
         self.weigh(&key(account), count, most);
         Ok(list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_that_is_no_more_has_a_place_all_the_same() {
+        let memory = Memory::default();
+        let account: Address = "ann@example.test".parse().unwrap();
+        let gone = FolderName::parse("Gone").unwrap();
+        let mut across = Across::default();
+        across.leave_out(gone.clone(), 7);
+        assert!(memory.across(across, &account, 100).await.unwrap().is_empty());
+        assert!(memory.known_across(&account, &vec![(gone, 7)]).await.is_some());
+        assert!(memory.known_across(&account, &Vec::new()).await.is_none());
     }
 }

@@ -6,11 +6,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Room;
-use super::answer::{Answer, Problem};
+use super::answer::Answer;
 use super::conversations::{Conversation, Elsewhere, MOST_UIDS, SENDERS, SHARE, sum_up};
 use super::door::Reader;
 use super::list::{Line, Order, Wanted, lines};
-use super::reasons;
 use super::search::{Found, open};
 use crate::foundations::mail::Uid;
 use crate::services::conversations::{Across, Conversations, Message, States};
@@ -76,10 +75,12 @@ async fn all(room: &Room, reader: &Reader, states: &States) -> Answer<Arc<Conver
         return Ok(list);
     }
     let mut across = Across::default();
-    for (folder, _) in states {
-        let view = open(reader, folder).await?;
-        let view = view.ok_or_else(|| Problem::of(&reasons::NO_FOLDER).with("name", folder))?;
-        across = room.conversations.add_folder(across, account, &view, most).await?;
+    for (folder, state) in states {
+        match open(reader, folder).await? {
+            Some(view) => across = room.conversations.add_folder(across, account, &view, most).await?,
+            // Somebody has deleted it while others were read.
+            None => across.leave_out(folder.clone(), *state),
+        }
     }
     Ok(room.conversations.across(across, account, most).await?)
 }
