@@ -59,7 +59,7 @@ impl Memory {
     ///
     /// # Errors
     /// The store cannot read summaries.
-    pub async fn add(
+    pub async fn add_folder(
         &self,
         mut across: Across,
         account: &Address,

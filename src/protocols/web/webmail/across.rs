@@ -79,7 +79,7 @@ async fn all(room: &Room, reader: &Reader, states: &States) -> Answer<Arc<Conver
     for (folder, _) in states {
         let view = open(reader, folder).await?;
         let view = view.ok_or_else(|| Problem::of(&reasons::NO_FOLDER).with("name", folder))?;
-        across = room.conversations.add(across, account, &view, most).await?;
+        across = room.conversations.add_folder(across, account, &view, most).await?;
     }
     Ok(room.conversations.across(across, account, most).await?)
 }
