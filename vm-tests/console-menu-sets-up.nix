@@ -12,7 +12,12 @@
     services.postrider.domains."example.test".users.carol = { };
     environment.etc = {
       "console.py".source = ./lib/console.py;
-      installer.source = lib.getExe (import ../hosts/iso/install.nix { inherit pkgs; });
+      installer.source = lib.getExe (
+        import ../hosts/iso/install.nix {
+          inherit pkgs;
+          downloads = [ ];
+        }
+      );
       menu.source = lib.getExe (import ../hosts/iso/menu.nix { inherit pkgs; });
     };
   };

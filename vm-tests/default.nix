@@ -33,6 +33,7 @@ vmTests
   formatting = import ./lib/formatting.nix { inherit lib pkgs; };
   monitoring = import ./lib/monitoring.nix { inherit pkgs self; };
   nginx = import ./lib/nginx.nix { inherit lib pkgs self; };
+  oci-image = import ./lib/oci-image.nix { inherit lib pkgs; };
   package-extras = import ./lib/package.nix { inherit pkgs; };
   options = import ./lib/options.nix { inherit lib pkgs self; };
   systems = import ./lib/systems.nix {

@@ -28,7 +28,8 @@ let
     "${pkgs.qemu}/bin/qemu-system-x86_64 -machine accel=kvm:tcg -cpu max -m 2048"
     "-cdrom ${image}"
     "-drive file=empty.img,format=raw,if=virtio"
-    "-netdev user,id=net0 -device virtio-net-pci,netdev=net0"
+    # Not even where tests may use the network.
+    "-netdev user,id=net0,restrict=on -device virtio-net-pci,netdev=net0"
   ];
 in
 {
@@ -62,8 +63,14 @@ in
             # Not the command that looks for it.
             machine.wait_until_succeeds("pgrep -f '[p]ostrider-menu'", timeout=120)
 
-        words = ["/dev/vda", "post.example.net", "example.org", "carol", "horse", "horse"]
+        # The first is for going on without a network, which only `nixos-install` would need.
+        words = ["yes", "/dev/vda", "post.example.net", "example.org", "carol", "horse", "horse"]
         answers = shlex.join(["printf", "%s\\n", *words])
+
+        with subtest("an installation that could not download anything is not begun without asking"):
+            out = machine.succeed("echo no | postrider-install --prepare 2>&1")
+            assert "https://cache.nixos.org/nix-cache-info (curl: " in out and "Nothing was changed." in out, out
+
         with subtest("an installation that is not confirmed leaves the disk empty"):
             out = machine.succeed(f"({answers}; echo yes) | postrider-install --prepare 2>&1")
             assert "EVERYTHING ON IT IS ERASED" in out and "Nothing was changed." in out, out

@@ -1,5 +1,6 @@
 # Promise: from the image's console alone a server is installed on a disk, as the plan says, with the first user's
-# password on it as a hash alone; only what fetches packages from the network, `nixos-install`, is played here.
+# password on it as a hash alone, and not even a question is asked where it could not download what it needs. Only what fetches
+# packages from the network, `nixos-install`, is played here.
 { self }:
 { lib, pkgs, ... }:
 let
@@ -40,7 +41,15 @@ in
     environment.etc = {
       "console.py".source = ./lib/console.py;
       generate.source = generate;
-      installer.source = lib.getExe (import ../hosts/iso/install.nix { inherit lock pkgs; });
+      installer.source = lib.getExe (
+        import ../hosts/iso/install.nix {
+          inherit lock pkgs;
+          downloads = [
+            "http://localhost:8099/nix-cache-info"
+            "http://localhost:8099/flake.nix"
+          ];
+        }
+      );
       menu.source = lib.getExe (import ../hosts/iso/menu.nix { inherit pkgs; });
       played.source = played;
     };
@@ -74,6 +83,14 @@ in
         return out
 
 
+    def without_network(*answers: list[str]) -> str:
+        """What a person sees who is asked whether to go on."""
+        steps = [["Which: ", "5"], ["Go on all the same? (yes/no): ", "no"], ["Which: ", "6"]]
+        steps[1:2] = answers or steps[1:2]
+        words = shlex.join(["python3", "/etc/console.py", "/etc/menu", json.dumps(steps)])
+        return str(server.succeed(f"PATH=/run/tools:$PATH {words}"))
+
+
     def check_installation() -> None:
         # The image has no /mnt.
         server.succeed("mkdir -p /run/tools", "test ! -e /mnt || rmdir /mnt")
@@ -82,6 +99,20 @@ in
         if not is_nixos(server):
             server.succeed("ln -s /etc/generate /run/tools/nixos-generate-config")
         server.succeed("truncate -s 10G /var/tmp/disk", f"losetup --partscan {DISK} /var/tmp/disk")
+
+        with subtest("what cannot be downloaded is named first, and nothing is done unless that is confirmed"):
+            out = without_network()
+            assert "localhost:8099/nix-cache-info (curl: " in out and "localhost:8099/flake.nix (curl: " in out, out
+            assert "Nothing was changed." in out and "Which disk" not in out, out
+            server.succeed("mkdir -p /run/cache", "touch /run/cache/nix-cache-info")
+            server.succeed("systemd-run --unit=cache --working-directory=/run/cache $(command -v python3) -m http.server 8099")
+            server.wait_for_open_port(8099)
+            # One is there, the other is not.
+            out = without_network(["Go on all the same? (yes/no): ", "yes"], ["Which disk: ", "/dev/null"])
+            assert "nix-cache-info (" not in out and "flake.nix (curl: " in out and "404" in out, out
+            assert "/dev/null is no disk." in out, out
+            server.succeed("touch /run/cache/flake.nix")
+            server.succeed(f"cmp -n 2097152 {DISK} /dev/zero")
 
         with subtest("an installation that is not confirmed leaves the disk empty"):
             out = at_the_console("yes")
@@ -103,6 +134,8 @@ in
             table = json.loads(server.succeed(f"lsblk --json --bytes --output NAME,FSTYPE,LABEL,SIZE {DISK}"))
             parts = [(part["fstype"], part["label"]) for part in table["blockdevices"][0]["children"]]
             assert parts == [(None, None), ("vfat", "BOOT"), ("ext4", "nixos")], table
+            # Several kernels, each with its initrd.
+            assert table["blockdevices"][0]["children"][1]["size"] == 1024**3, table
             assert server.succeed("cat /run/mounts").split("\n")[:2] == ["/mnt ext4", "/mnt/boot vfat"]
             called = server.succeed("cat /run/nixos-install").strip()
             assert called == "--root /mnt --flake /mnt/etc/nixos#post", called

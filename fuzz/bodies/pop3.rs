@@ -61,7 +61,7 @@ pub fn run(data: &[u8]) {
             };
         }
         if let Some(maildrop) = session.maildrop() {
-            assert!(maildrop.left().0 as usize + maildrop.deleted().len() == 3);
+            assert!(maildrop.left().messages as usize + maildrop.deleted().len() == 3);
         }
         if over {
             return;

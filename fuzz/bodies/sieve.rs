@@ -63,6 +63,7 @@ pub fn run_script(source: &[u8], message: &[u8]) {
     let message =
         Message::new(message.to_vec()).with_prefix(b"Received: from x by y; Tue, 14 Nov 2023 22:13:20 +0000\r\n");
     let situation = Situation {
+        script: None,
         message: &message,
         reverse_path: &ReversePath::Address(sender),
         recipient: &recipient,

@@ -1,6 +1,7 @@
 # An image that boots to a working mail server for mail.example.test, to try it. The console (also the serial one) shows a
 # menu, which can also install a server on a disk; nothing else is kept after a restart.
 {
+  config,
   lib,
   # The flakes `postrider` and `nixpkgs`.
   madeOf,
@@ -10,6 +11,11 @@
 }:
 let
   lock = import ./lock.nix { inherit lib madeOf pkgs; };
+  downloads = import ./downloads.nix {
+    inherit lib lock;
+    # An older NixOS has them elsewhere.
+    caches = config.nix.settings.substituters or [ ];
+  };
 in
 {
   imports = [ (modulesPath + "/installer/cd-dvd/iso-image.nix") ];
@@ -59,7 +65,7 @@ in
     case $(tty) in /dev/tty1 | /dev/ttyS0 | /dev/ttyAMA0) postrider-menu ;; esac
   '';
   environment.systemPackages = [
-    (import ./install.nix { inherit lock pkgs; })
+    (import ./install.nix { inherit downloads lock pkgs; })
     (import ./menu.nix { inherit pkgs; })
     pkgs.nano
   ];

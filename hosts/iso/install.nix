@@ -1,6 +1,9 @@
-# Installs a mail server on a disk of the machine: asks, shows what it will do to the disk, and does it once confirmed.
+# Installs a mail server on a disk of the machine: looks whether it can download what it needs, asks, shows what it will do to
+# the disk, and does it once confirmed.
 {
   pkgs,
+  # URLs that must answer, see `downloads.nix`.
+  downloads,
   # See `lock.nix`.
   lock ? null,
 }:
@@ -17,6 +20,7 @@ pkgs.writeShellApplication {
   name = "postrider-install";
   # The rest is that of the image: `postrider`, `nixos-install`, `sfdisk`…
   runtimeInputs = [
+    pkgs.curl
     pkgs.dosfstools
     pkgs.e2fsprogs
   ];
@@ -25,6 +29,7 @@ pkgs.writeShellApplication {
     prepare=''${1-}
     target=/mnt
     smallest=$((8 * 1024 * 1024 * 1024))
+    downloads=(${pkgs.lib.escapeShellArgs downloads})
     disk="" name="" domain="" user="" sure=""
 
     ask() {
@@ -34,6 +39,27 @@ pkgs.writeShellApplication {
     give_up() {
       echo "$1" >&2
       exit 1
+    }
+    # What of that cannot be reached, and why.
+    unreachable() {
+      local url why
+      for url in "''${downloads[@]}"; do
+        why=$(curl --silent --show-error --fail --location --head --output /dev/null --max-time 15 "$url" 2>&1) ||
+          echo "  $url ($why)"
+      done
+    }
+    # Before the first question, as nothing that is typed would be of use.
+    look_for_downloads() {
+      local missing sure
+      echo "Can this machine reach what an installation downloads?"
+      missing=$(unreachable)
+      [ -n "$missing" ] || { echo "Yes."; return; }
+      echo "No:"
+      echo "$missing"
+      echo "The installation would fail after the disk has been erased. Item 3 of the menu sets an address, a router and a name"
+      echo "server by hand; a clock that is wrong ($(date --utc '+%F %R') UTC) or a proxy in between can be the cause as well."
+      ask "Go on all the same? (yes/no)" sure
+      [ "$sure" = yes ] || { echo "Nothing was changed."; exit 0; }
     }
     size_of() {
       if [ -b "$1" ]; then blockdev --getsize64 "$1"; else stat --format %s "$1"; fi
@@ -45,12 +71,12 @@ pkgs.writeShellApplication {
       echo "On it now:"
       echo "$found"
     }
-    # The first two cover machines with a BIOS and with UEFI.
+    # The first two cover machines with a BIOS and with UEFI. /boot has the kernels of ten configurations.
     layout() {
       cat <<'LAYOUT'
     label: gpt
     size=1MiB,   type=21686148-6449-6E6F-744E-656564454649, name=bios
-    size=512MiB, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=efi
+    size=1GiB,   type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=efi
                  type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, name=nixos
     LAYOUT
     }
@@ -106,6 +132,7 @@ pkgs.writeShellApplication {
       if [ -e "$remembered/network" ]; then sed -n 2p "$remembered/network"; else echo "from its network"; fi
     }
 
+    look_for_downloads
     # Nothing else makes it.
     mkdir -p "$target"
     echo "Disks of this machine:"
@@ -141,7 +168,7 @@ pkgs.writeShellApplication {
 
       $disk ($((bytes / 1024 / 1024 / 1024)) GiB): EVERYTHING ON IT IS ERASED
         1    1 MiB   for machines with a BIOS
-        2  512 MiB   /boot, FAT (EFI system partition)
+        2    1 GiB   /boot, FAT (EFI system partition)
         3  the rest  /, ext4
       NixOS with Postrider as $name, for $user@$domain, with a certificate made on the spot
       (/etc/nixos/configuration.nix says how to get a real one), at the address $(address)

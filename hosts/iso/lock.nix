@@ -6,15 +6,17 @@
   madeOf,
 }:
 let
-  inherit (import ./installed/flake.nix) inputs;
+  sources = import ./sources.nix { inherit lib; };
   node =
-    url: source:
+    {
+      owner,
+      repo,
+      ref,
+    }:
+    source:
     let
-      parts = builtins.match "github:([^/]+)/([^/]+)(/(.+))?" url;
-      ref = lib.elemAt parts 3;
       place = {
-        owner = lib.elemAt parts 0;
-        repo = lib.elemAt parts 1;
+        inherit owner repo;
         type = "github";
       };
     in
@@ -28,8 +30,8 @@ in
 if lib.all (source: source ? rev && source ? narHash) (lib.attrValues madeOf) then
   (pkgs.formats.json { }).generate "flake.lock" {
     nodes = {
-      nixpkgs = node inputs.nixpkgs.url madeOf.nixpkgs;
-      postrider = node inputs.postrider.url madeOf.postrider // {
+      nixpkgs = node sources.nixpkgs madeOf.nixpkgs;
+      postrider = node sources.postrider madeOf.postrider // {
         inputs.nixpkgs = [ "nixpkgs" ];
       };
       root.inputs = {

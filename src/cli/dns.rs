@@ -11,7 +11,7 @@ use crate::foundations::address::Domain;
 use crate::foundations::dns::{SystemResolver, addresses};
 use crate::foundations::files;
 use crate::foundations::net::Bind;
-use crate::services::certificates::{public_key_digest, read_chain};
+use crate::services::certificates::{names_of, public_key_digest, read_chain};
 use crate::services::doctor::Unread;
 use crate::services::filter::authentication::dkim;
 use crate::services::filter::rotation::{self, KeyPairState, Phase};
@@ -191,12 +191,38 @@ fn rotated(domain: &Domain, pair: KeyPairState) -> impl Iterator<Item = DkimReco
     })
 }
 
-/// The chains of the certificates whose keys others may look up in the DNS, in DER.
+/// The chains of the certificates in the files that are for the host, in DER: those that clients are shown who ask for it.
 pub(super) fn chains(config: &Config) -> Vec<Vec<Vec<u8>>> {
     let named = config.tls.certificates.iter().map(|pair| pair.cert.clone());
     // Unreadable files are reported with their public keys.
     let chains = named.chain(obtained(config)).filter_map(|file| read_chain(&file).ok());
-    chains.map(|chain| chain.into_iter().map(|certificate| certificate.to_vec()).collect()).collect()
+    let ranked: Vec<(Rank, Vec<Vec<u8>>)> = chains
+        .map(|chain| {
+            let rank = chain.first().map_or(Rank::Other, |own| rank(&names_of(own), config.hostname.as_str()));
+            (rank, chain.into_iter().map(|certificate| certificate.to_vec()).collect())
+        })
+        .collect();
+    let best = ranked.iter().map(|(rank, _)| *rank).min();
+    ranked.into_iter().filter(|(rank, _)| Some(*rank) == best).map(|(_, chain)| chain).collect()
+}
+
+/// How well a certificate fits a name, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Exact,
+    Wildcard,
+    Other,
+}
+
+fn rank(names: &[String], host: &str) -> Rank {
+    let wildcard = host.split_once('.').map(|(_, above)| format!("*.{above}"));
+    if names.iter().any(|name| name == host) {
+        Rank::Exact
+    } else if names.iter().any(|name| Some(name) == wildcard.as_ref()) {
+        Rank::Wildcard
+    } else {
+        Rank::Other
+    }
 }
 
 /// The files of the host's certificates that the server obtains itself, whether or not they exist yet.

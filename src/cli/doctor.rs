@@ -17,7 +17,8 @@ use crate::foundations::net::Bind;
 use crate::foundations::settings::{Live, Setting as _};
 use crate::services::accounts::DeclaredFile;
 use crate::services::backup::Destination;
-use crate::services::doctor::{Doctor, Finding, Guarded, Health, OTHERS, Shut, Volume};
+use crate::services::certificates::{names_of, read_chain};
+use crate::services::doctor::{Doctor, Finding, Guarded, Health, Lacking, OTHERS, Shut, Volume};
 use crate::services::outbound::{Outbound, OutboundParts, Roots, TcpConnector};
 use crate::services::probe::Prober;
 use crate::storage::{database, directory};
@@ -33,6 +34,9 @@ pub(super) struct Arguments {
     /// Do not test the ports at the public addresses.
     #[arg(long)]
     no_ports: bool,
+    /// Do not connect to other hosts: to mail servers, to see whether mail can leave; to certificate authorities, for the time.
+    #[arg(long)]
+    no_outgoing: bool,
 }
 
 impl Shown for Finding {
@@ -88,10 +92,13 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         prober: Prober::new(config.hostname.clone(), PATIENCE),
         probes: probes(config, &Roles::all(), &[]),
         unopened: unopened(config).await,
+        lacking: lacking(config),
         ports: if arguments.no_ports { Vec::new() } else { ports(config) },
+        reach: (!arguments.no_outgoing).then_some(config.outbound.doctor_domains.as_slice()),
         guarded: guarded(config, &named(context, config)?),
         volumes: volumes(config),
         database,
+        clocks: if arguments.no_outgoing { &[] } else { config.tls.acme.as_slice() },
         connections: config.guard.connections.into(),
         clock: Arc::new(SystemClock),
     };
@@ -135,6 +142,19 @@ fn tell(findings: &[Finding], all: bool) {
         count(Health::Unknown),
         count(Health::Well)
     ));
+}
+
+/// Certificates whose authorities did not accept all of their names.
+fn lacking(config: &Config) -> Vec<Lacking> {
+    let obtained = config.tls.acme.iter().filter_map(|wanted| {
+        // While there is none, a certificate that nobody trusts stands in, which the listeners show.
+        let file = wanted.file(&config.tls.acme_state)?;
+        let names = names_of(read_chain(&file).ok()?.first()?);
+        let is_missing = |name: &&Domain| !names.iter().any(|known| known == name.as_str());
+        let missing: Vec<String> = wanted.names.iter().filter(is_missing).map(ToString::to_string).collect();
+        (!missing.is_empty()).then_some(Lacking { names, missing })
+    });
+    obtained.collect()
 }
 
 /// Listeners that the running roles could not open.

@@ -239,10 +239,7 @@ fn open_mailboxes(
 ) -> Result<Mailboxes, Error> {
     let root = &ground.config.storage.mail_root;
     let (settings, time, tasks) = (ground.lives.mailbox.clone(), ground.time(), stages.storage.clone());
-    let mailboxes = match membership {
-        None => Mailboxes::open(root, settings, time, tasks, SUMMARIZER)?,
-        Some(membership) => Mailboxes::open_shared(root, settings, time, tasks, SUMMARIZER, membership)?,
-    };
+    let mailboxes = Mailboxes::open_among(root, settings, time, tasks, SUMMARIZER, membership)?;
     let directory = directory.clone();
     mailboxes.tell_usage(move |account, usage| {
         directory.set_usage(account, directory::Usage { bytes: usage.octets, messages: usage.messages });

@@ -23,7 +23,7 @@ pub struct Posted {
     at: Timestamp,
     envelope: Envelope,
     account: Address,
-    kind: String,
+    kind: ErrandKind,
     findings: Option<(String, usize)>,
 }
 
@@ -46,7 +46,7 @@ impl OverControl {
             at: mail.origin.at,
             envelope: mail.envelope.clone(),
             account: errand.account.clone(),
-            kind: errand.kind.word().to_owned(),
+            kind: errand.kind,
             findings: errand.findings.map(|findings| (findings.results.clone(), findings.sets)),
         };
         let request = Request::Post { errand: Box::new(posted), size: mail.message.len() as u64 };
@@ -90,10 +90,9 @@ impl ListLeaving for OverControl {
 /// Posts a message received from another process.
 pub(super) async fn perform(posted: Posted, message: Vec<u8>, parts: &Parts) -> Result<QueueId, Refusal> {
     let Some(office) = &parts.office else { return Err(Refusal::new(Kind::Invalid, "this process has no queue")) };
-    let kind = ErrandKind::from_word(&posted.kind);
-    let kind = kind.ok_or_else(|| Refusal::new(Kind::Invalid, "an unknown kind of errand"))?;
     let origin = Origin::internal(posted.session, posted.at);
     let mail = Mail { id: posted.mail, origin, envelope: posted.envelope, message: Message::new(message) };
     let findings = posted.findings.map(|(results, sets)| Findings { results, sets });
-    office.post(Errand { mail: &mail, account: &posted.account, kind, findings: findings.as_ref() }).await
+    let (account, kind) = (&posted.account, posted.kind);
+    office.post(Errand { mail: &mail, account, kind, findings: findings.as_ref() }).await
 }

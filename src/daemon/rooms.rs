@@ -8,7 +8,7 @@ use super::{Listening, Parts, others};
 use crate::config::{Config, Protocol};
 use crate::foundations::budget::Budget;
 use crate::foundations::net::{Bind, Connection, Listener};
-use crate::protocols::web::{Bodies, dashboard, dav, site, webmail};
+use crate::protocols::web::{Bodies, Scheme, dashboard, dav, site, webmail};
 use crate::protocols::{cluster, imap, managesieve, metrics, pop3, smtp};
 use crate::services::autoconfig::{Offer, Protection, Server, ServerKind};
 use crate::services::dav::{Calendars, Contacts};
@@ -69,8 +69,8 @@ pub(super) fn serve(parts: &Arc<Parts>, stages: &Stages, bound: Vec<Bound>) -> V
         imap,
         pop3,
         managesieve,
-        http: Arc::new(site_room(parts, &listening, None, false)),
-        https: Arc::new(site_room(parts, &listening, webmail.clone(), true)),
+        http: Arc::new(site_room(parts, &listening, None, Scheme::Http)),
+        https: Arc::new(site_room(parts, &listening, webmail.clone(), Scheme::Https)),
         webmail,
         dashboard: Arc::new(dashboard_room(parts, &listening)),
         metrics: Arc::new(super::figures::room(parts)),
@@ -227,10 +227,10 @@ fn dav_pages(parts: &Parts, contacts: &Contacts, bodies: Bodies) -> webmail::Bes
         clock: Arc::clone(&parts.clock),
     }));
     let trusted = parts.lives.webmail.clone();
-    Box::new(move |peer, encrypted| {
+    Box::new(move |peer, scheme| {
         let webmail = trusted.get();
         let trust = dav::Trust { proxies: webmail.proxies.clone(), plain_http: webmail.plain_http };
-        dav::pages(&room, peer, encrypted, trust)
+        dav::pages(&room, peer, scheme, trust)
     })
 }
 
@@ -327,11 +327,11 @@ fn site_room(
     parts: &Parts,
     listening: &[Listening],
     webmail: Option<Arc<webmail::Room>>,
-    encrypted: bool,
+    scheme: Scheme,
 ) -> site::Room {
     let has_pages = webmail.is_some();
     let pages =
-        webmail.map(|room| -> site::Pages { Box::new(move |peer, stop| webmail::pages(&room, peer, encrypted, stop)) });
+        webmail.map(|room| -> site::Pages { Box::new(move |peer, stop| webmail::pages(&room, peer, scheme, stop)) });
     site::Room {
         pages,
         guard: parts.guard.clone(),
@@ -349,7 +349,7 @@ fn site_room(
             settings: parts.lives.set_up.clone(),
             clock: Arc::clone(&parts.clock),
         },
-        encrypted,
+        scheme,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The time, passed in. No other code in this program asks the operating system for it.
 
+mod leases;
 mod steady;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Local, TimeZone, Utc};
 
+pub use leases::Leases;
 pub use steady::Steady;
 
 /// A point in time, in microseconds since 1970-01-01 UTC.

@@ -1,4 +1,4 @@
-//! Events: one for every decision (law 5), with the ids that tie it to a message.
+//! Events: one for every decision, with the ids that tie it to a message.
 
 use std::collections::BTreeMap;
 

@@ -230,8 +230,12 @@ async fn create(place: &Place<'_>, how: Create) -> Outcome {
         said += &format!("\nWithout the secrets in {}", created.secrets_left_out.join(", "));
     }
     place.output().done(&said, &taken);
-    // Nothing is wrong with the messages that were missed: the next run includes them.
-    Ok(if created.missed.is_empty() { Exit::Done } else { Exit::Temporary })
+    Ok(match (created.unreadable.is_empty(), created.missed.is_empty()) {
+        (true, true) => Exit::Done,
+        // Nothing is wrong with the messages that were missed: the next run includes them.
+        (true, false) => Exit::Temporary,
+        (false, _) => Exit::Failed,
+    })
 }
 
 /// A backup that was taken, and the mail and configuration that is not in it.
@@ -255,6 +259,7 @@ async fn take(place: &Place<'_>, accounts: &Accounts, how: Create) -> anyhow::Re
     let unnamed = created.unnamed.iter().map(|path| LeftOut::unnamed(path));
     left_out.extend(unnamed);
     left_out.extend(created.missed.iter().map(|path| LeftOut::missed(path)));
+    left_out.extend(created.unreadable.iter().map(|(path, why)| LeftOut::unreadable(path, why)));
     Ok(Taken { created, left_out })
 }
 

@@ -44,6 +44,12 @@ impl LeftOut {
         Self { path: readable(path), because: "its name is not UTF-8; rename it".to_owned() }
     }
 
+    /// A message whose file cannot be read.
+    pub(super) fn unreadable(path: &Path, why: &str) -> Self {
+        let because = format!("it cannot be read ({why}); restore it from an earlier backup, or permit reading");
+        Self { path: readable(path), because }
+    }
+
     /// A message that was renamed every time before it could be read.
     pub(super) fn missed(path: &Path) -> Self {
         let because =

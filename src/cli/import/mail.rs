@@ -1,14 +1,16 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::context::Context;
-use super::super::exit::Outcome;
+use super::super::exit::{Exit, Outcome};
 use super::{How, Into, UserMoved, existing, mover, note_usage, progress, report, script_progress};
 use crate::config::Config;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::counted::counted;
 use crate::foundations::files;
-use crate::services::moving::{self, DeclaredUser, Error, FolderMoved, Mover, Places, Sort, declaration, script_home};
+use crate::services::moving::{
+    self, DeclaredUser, Error, FolderMoved, LeftOut, Mover, Places, Sort, declaration, script_home,
+};
 use crate::storage::mailbox::{FolderName, ForeignFolder, ForeignHome, Layout};
 
 /// One user's mail directory.
@@ -36,17 +38,19 @@ pub(super) async fn home(
 /// Every user below a mail root, as `DOMAIN/USER` in the container stack; these may be homes that contain the mail.
 pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Context) -> Outcome {
     let (mover, config) = (mover(how, context)?, context.config()?);
-    let mut homes = Vec::new();
+    let (mut homes, mut nobodys) = (Vec::new(), 0);
     for domain in directories(path)? {
         for local in directories(&domain)? {
             let names = [&local, &domain].map(|path| path.file_name().unwrap_or_default().to_string_lossy());
             let [local_part, domain] = names;
-            match format!("{local_part}@{domain}").parse::<Address>() {
-                Ok(user) => match ForeignHome::at(&local).or_else(|| ForeignHome::dbox(&local)) {
-                    Some(mail) => homes.push((user, mail)),
-                    None => eprintln!("`{}` was skipped: it contains no Maildir", local.display()),
-                },
-                Err(error) => eprintln!("`{}` was skipped: {error}", local.display()),
+            let mail = ForeignHome::at(&local).or_else(|| ForeignHome::dbox(&local));
+            match (format!("{local_part}@{domain}").parse::<Address>(), mail) {
+                (Ok(user), Some(mail)) => homes.push((user, mail)),
+                (Err(error), Some(_)) => {
+                    eprintln!("`{}` was skipped: {error}", local.display());
+                    nobodys += 1;
+                }
+                (_, None) => eprintln!("`{}` was skipped: it contains no Maildir", local.display()),
             }
         }
     }
@@ -59,7 +63,15 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
     let declared: Vec<_> =
         users.iter().map(|moved| DeclaredUser { address: moved.user.clone(), quota: None, enabled: true }).collect();
     eprintln!("\nTo declare these users in a NixOS configuration:\n\n{}", declaration(&[], &declared, &[]));
-    report(&users, how.dry_run, context).await
+    let exit = report(&users, how.dry_run, context).await?;
+    if nobodys == 0 {
+        return Ok(exit);
+    }
+    eprintln!(
+        "postrider: the mail in {} was skipped, since no address can have such a name: import it with `--user`",
+        counted(nobodys, "directory")
+    );
+    Ok(Exit::Failed)
 }
 
 /// Warns of users without an account here before any mail is imported: nobody sees their mail until there is one.
@@ -106,14 +118,7 @@ fn move_home(
     if home.folders.is_empty() {
         return Err(ForeignHome::dbox(path).map_or_else(|| Error::NoMail(path.to_owned()), Error::Dbox));
     }
-    moved.unnamed.clone_from(&home.unnamed);
-    moved.links.clone_from(&home.links);
-    for unnamed in &home.unnamed {
-        eprintln!("`{}` was skipped: clients could not use its name", unnamed.display());
-    }
-    for link in &home.links {
-        eprintln!("`{}` was skipped: it links to something its owner does not own", link.display());
-    }
+    leave_out(moved, home.unnamed.clone(), home.links.clone(), "it links to something its owner does not own");
     let UserMoved { user, folders, .. } = moved;
     mover.home(user, &home, |folder| {
         progress(user, &folder);
@@ -125,8 +130,19 @@ fn move_home(
     Ok(())
 }
 
+/// Reports what is not imported; `because` is about the links.
+fn leave_out(moved: &mut UserMoved, unnamed: Vec<PathBuf>, links: Vec<PathBuf>, because: &str) {
+    for unnamed in &unnamed {
+        eprintln!("`{}` was skipped: clients could not use its name", unnamed.display());
+    }
+    for link in &links {
+        eprintln!("`{}` was skipped: {because}", link.display());
+    }
+    (moved.unnamed, moved.links) = (unnamed, links);
+}
+
 /// The subdirectories of a directory except hidden ones, sorted by name.
-fn directories(path: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
+fn directories(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let failed = |source| files::Error { verb: "read", path: path.to_owned(), source };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(path).map_err(failed)? {
@@ -145,6 +161,17 @@ pub(super) async fn maildir(path: &Path, into: Into, how: &How, context: &Contex
         return Err(Error::NoMail(path.to_owned()).into());
     }
     existing(&into.user, context).await?;
+    let below = ForeignHome::folders_beside(path)?;
+    if !below.is_empty() {
+        eprintln!(
+            "postrider: `{}` also contains {}, which `import maildir` does not import: `postrider import dovecot {} --user {}` imports \
+             all of them",
+            path.display(),
+            counted(below.len(), "folder"),
+            path.display(),
+            into.user
+        );
+    }
     let folder = ForeignFolder::read(path, into.folder)?;
     let home = ForeignHome { folders: vec![folder], ..ForeignHome::default() };
     let mut folders = Vec::new();
@@ -171,12 +198,15 @@ pub(super) async fn mbox(
         }
         Ok(())
     });
-    let moved = [UserMoved::of(user, folders, how.dry_run)];
-    if let Err(error) = read {
-        note_usage(&moved, context).await;
-        return Err(error.into());
+    let mut moved = UserMoved::of(user, folders, how.dry_run);
+    match read {
+        Ok(LeftOut { unnamed, links }) => leave_out(&mut moved, unnamed, links, "it is a link"),
+        Err(error) => {
+            note_usage(&[moved], context).await;
+            return Err(error.into());
+        }
     }
-    report(&moved, how.dry_run, context).await
+    report(&[moved], how.dry_run, context).await
 }
 
 async fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {

@@ -205,11 +205,15 @@ fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
 fn progress(user: &Address, moved: &FolderMoved) {
     let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
     eprintln!(
-        "{user}: {}: {}, {}, {uids}; {} already there{}{}{}{}{}{}{}{}",
+        "{user}: {}: {}, {}, {uids}; {} already there{}{}{}{}{}{}{}{}{}",
         moved.folder,
         counted(moved.messages, "message"),
         counted(moved.octets, "octet"),
         moved.present,
+        match moved.recognised {
+            0 => String::new(),
+            recognised => format!(", {recognised} of them with other UIDs and recognised by their content"),
+        },
         match moved.elsewhere {
             0 => String::new(),
             elsewhere => format!("; {elsewhere} in other folders skipped"),
@@ -232,7 +236,7 @@ fn progress(user: &Address, moved: &FolderMoved) {
         },
         match moved.unreadable {
             0 => String::new(),
-            unreadable => format!("; {} in an unreadable format skipped", counted(unreadable, "message")),
+            unreadable => format!("; {} skipped", counted(unreadable, "unreadable message")),
         },
         match moved.lost_keywords {
             0 => String::new(),
@@ -307,7 +311,7 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
     let compressed = match all(|folder| folder.unreadable) {
         0 => String::new(),
         unreadable => format!(
-            "; {} cannot be read: see the reasons above (uncompress them, or get them from a backup), and run the command again",
+            "; {} cannot be read: see the reasons above (permit reading, uncompress them, or get them from a backup), and run the command again",
             counted(unreadable, "message")
         ),
     };
@@ -322,7 +326,7 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
     let linked = match users.iter().map(UserMoved::all_links).sum::<u64>() {
         0 => String::new(),
         links => format!(
-            "; skipped: {} to something the user does not own; replace links by what belongs there, and run the command again",
+            "; skipped: {}; replace links by what belongs there, and run the command again",
             counted(links, "link")
         ),
     };

@@ -37,7 +37,7 @@ pub struct Mx {
 }
 
 /// One TLSA record (RFC 6698 §2.1), numbers as they came.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tlsa {
     /// Certificate usage: 2 is DANE-TA, 3 is DANE-EE.
     pub usage: u8,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::net::{DnsError, NetError, NoRecords};
+use hickory_resolver::proto::ProtoError;
 use hickory_resolver::proto::dnssec::Proof;
 use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
@@ -53,12 +54,7 @@ impl SystemResolver {
     }
 
     async fn query<T>(&self, name: &str, kind: RecordType, pick: fn(&RData) -> Option<T>) -> Result<Answer<T>, Error> {
-        // With a final dot no search list is applied.
-        let query = Name::from_ascii(name).map(|mut query| {
-            query.set_fqdn(true);
-            query
-        });
-        let query = query.map_err(|cause| Error {
+        let query = name_of(name).map_err(|cause| Error {
             name: name.to_owned(),
             kind: ErrorKind::InvalidName,
             security: Security::Insecure,
@@ -75,6 +71,18 @@ impl SystemResolver {
         let lookup = answer.map_err(|cause| failure(name, cause))?;
         collect(name, lookup.answers(), pick)
     }
+}
+
+/// A name to ask for. With a final dot no search list is applied. Labels may contain more than letters and digits (RFC 2181 §11): the
+/// macros of SPF records make names of senders' addresses.
+fn name_of(text: &str) -> Result<Name, ProtoError> {
+    let is_plain = text.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'\\');
+    let mut name = match Name::from_ascii(text) {
+        Err(_) if is_plain => Name::from_labels(text.trim_end_matches('.').split('.').map(str::as_bytes))?,
+        name => name?,
+    };
+    name.set_fqdn(true);
+    Ok(name)
 }
 
 fn apply(settings: &DnsSettings, options: &mut ResolverOpts) {
@@ -168,10 +176,22 @@ fn failure(name: &str, cause: NetError) -> Error {
         _ => ErrorKind::Temporary,
     };
     let security = match &cause {
-        NetError::Dns(DnsError::Nsec { proof: Proof::Secure, .. }) => Security::Secure,
+        NetError::Dns(DnsError::NoRecordsFound(none)) if is_proven(name, none) => Security::Secure,
         _ => Security::Insecure,
     };
     Error { name: name.to_owned(), kind, security, cause: Some(Box::new(cause)) }
+}
+
+/// Whether signed records that came along prove that there is nothing (RFC 4035 §5.4); without such a proof, a validated answer is an
+/// error of another kind. What is proven of the name that an alias leads to says nothing about the alias.
+fn is_proven(name: &str, none: &NoRecords) -> bool {
+    let records = || none.authorities.iter().flat_map(|all| all.iter());
+    // Signatures are not signed.
+    let mut signed = records().filter(|record| record.record_type() != RecordType::RRSIG);
+    let is_denial = |record: &Record| matches!(record.record_type(), RecordType::NSEC | RecordType::NSEC3);
+    plain(none.query.name()).eq_ignore_ascii_case(name.trim_end_matches('.'))
+        && records().any(is_denial)
+        && signed.all(|record| record.proof == Proof::Secure)
 }
 
 /// The name in the form this room promises.
@@ -286,6 +306,56 @@ mod tests {
             () = failing => {}
         }
         asked.get()
+    }
+
+    #[test]
+    fn only_signed_records_prove_that_there_is_nothing() {
+        let name = Name::from_ascii("x.test.").unwrap();
+        let record = |kind, proof| {
+            let mut record = Record::update0(name.clone(), 300, kind);
+            record.proof = proof;
+            record
+        };
+        let (nsec, soa, signature) = (RecordType::NSEC, RecordType::SOA, RecordType::RRSIG);
+        let (secure, insecure) = (Proof::Secure, Proof::Insecure);
+        for (asked, authorities, wanted) in [
+            ("x.test", vec![(nsec, secure), (signature, Proof::Indeterminate), (soa, secure)], Security::Secure),
+            ("alias.test", vec![(nsec, secure), (soa, secure)], Security::Insecure),
+            ("x.test", vec![(nsec, secure), (soa, insecure)], Security::Insecure),
+            ("x.test", vec![(nsec, Proof::Indeterminate)], Security::Insecure),
+            ("x.test", vec![(soa, secure)], Security::Insecure),
+            ("x.test", vec![], Security::Insecure),
+        ] {
+            let query = hickory_resolver::proto::op::Query::query(name.clone(), RecordType::MX);
+            let mut none = NoRecords::new(query, ResponseCode::NoError);
+            let all: Vec<Record> = authorities.iter().map(|(kind, proof)| record(*kind, *proof)).collect();
+            none.authorities = Some(all.into());
+            let error = failure(asked, NetError::Dns(DnsError::NoRecordsFound(none)));
+            assert_eq!((error.kind, error.security), (ErrorKind::NoData, wanted), "{asked} {authorities:?}");
+        }
+    }
+
+    #[test]
+    fn names_may_contain_more_than_letters() {
+        for (text, labels) in [
+            ("a.test", Some(vec!["a", "test"])),
+            ("_dmarc.a.test.", Some(vec!["_dmarc", "a", "test"])),
+            ("ann@a.test._spf.b.test", Some(vec!["ann@a", "test", "_spf", "b", "test"])),
+            ("x+y=z.b.test", Some(vec!["x+y=z", "b", "test"])),
+            ("-a.[192.b.test", Some(vec!["-a", "[192", "b", "test"])),
+            ("a..@test", None),
+            ("a b.test", None),
+            ("grün.test", None),
+        ] {
+            let name = name_of(text).ok();
+            let of =
+                |name: &Name| name.iter().map(|label| String::from_utf8_lossy(label).into_owned()).collect::<Vec<_>>();
+            let found = name.as_ref().map(of);
+            let labels = labels.map(|labels| labels.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            assert_eq!(found, labels, "{text}");
+            assert!(name.is_none_or(|name| name.is_fqdn()), "{text}");
+        }
+        assert!(name_of(&format!("@{}.test", "x".repeat(63))).is_err());
     }
 
     #[tokio::test]

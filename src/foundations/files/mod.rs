@@ -10,9 +10,10 @@ mod owner;
 pub use own::{open_own, read_own};
 pub use owner::{Owner, publish, publish_directory, sync_file_system};
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,7 +82,9 @@ fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
 fn temporary_beside(path: &Path) -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
+    // A file name has at most 255 octets.
+    let of_file = path.file_name().unwrap_or_default().as_bytes();
+    name.push(OsStr::from_bytes(&of_file[..of_file.len().min(200)]));
     name.push(format!(".{}.{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
     path.with_file_name(name)
 }
@@ -215,6 +218,7 @@ mod tests {
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         rename_durable(&path, &directory.path().join("other")).unwrap();
         assert!(!path.exists());
+        write_durable(&directory.path().join("x".repeat(255)), b"long", 0o600).unwrap();
     }
 
     #[test]

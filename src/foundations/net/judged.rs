@@ -35,12 +35,23 @@ pub trait CertificateJudge: Debug + Send + Sync {
 pub struct Judged<J> {
     judge: J,
     provider: Arc<CryptoProvider>,
+    /// The signatures that are asked for; all that the provider knows if it is `None`.
+    schemes: Option<Vec<SignatureScheme>>,
 }
 
 impl<J: CertificateJudge> Judged<J> {
     /// With the cryptography to check signatures by.
     pub const fn new(judge: J, provider: Arc<CryptoProvider>) -> Self {
-        Self { judge, provider }
+        Self { judge, provider, schemes: None }
+    }
+
+    /// Asks only for these signatures of those that the provider knows: a server that has several certificates shows one
+    /// whose key can make them.
+    #[must_use]
+    pub fn asking_for(mut self, is_wanted: impl Fn(SignatureScheme) -> bool) -> Self {
+        let known = self.supported_verify_schemes();
+        self.schemes = Some(known.into_iter().filter(|scheme| is_wanted(*scheme)).collect());
+        self
     }
 
     /// The judge, who may have kept something.
@@ -83,6 +94,7 @@ impl<J: CertificateJudge> ServerCertVerifier for Judged<J> {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        let known = || self.provider.signature_verification_algorithms.supported_schemes();
+        self.schemes.clone().unwrap_or_else(known)
     }
 }

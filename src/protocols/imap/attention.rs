@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::account::Selected;
+use super::selected::Selected;
 use crate::foundations::wire::imap::{Events, FetchItem};
 use crate::storage::mailbox::{FolderName, Listener, Missed, News};
 

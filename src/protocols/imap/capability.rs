@@ -1,7 +1,7 @@
 //! What the server can do, by state of the session (RFC 9051 §6.1.1, §7.2.2).
 
+use super::command_table::Phase;
 use super::serve::Conversation;
-use super::session::Phase;
 use super::state::ClientLink;
 
 /// Whether passwords may be sent now.

@@ -3,9 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use super::account::{Enabled, Selected};
+use super::account::Enabled;
 use super::commands::tell_some;
 use super::link::Link;
+use super::selected::Selected;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::mail::{SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::{Code, Condition};

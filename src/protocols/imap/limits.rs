@@ -1,6 +1,6 @@
 //! How large a command may be.
 
-use super::session::Phase;
+use super::command_table::Phase;
 use super::settings::ImapSettings;
 use crate::foundations::wire::imap::Limits;
 

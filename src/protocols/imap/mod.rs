@@ -1,7 +1,7 @@
 //! IMAP4rev2 and IMAP4rev1 (RFC 9051, RFC 3501) with their extensions.
 //!
 //! [`run`] owns a connection: it cuts bytes into commands ([`Framer`](crate::foundations::wire::imap::Framer)), admits
-//! each by the command table (`session`), performs it (`commands`, one file each), tells what others have
+//! each by the command table (`command_table`), performs it (`commands`, one file each), tells what others have
 //! changed, and answers. Commands run one after the other, in the order in which they came.
 //!
 //! Promises: no command gets OK before what it stored is on disk; sequence numbers change only where RFC 9051 §7.5.1
@@ -15,6 +15,7 @@
 mod account;
 mod attention;
 mod capability;
+mod command_table;
 mod commands;
 mod connections;
 mod contexts;
@@ -23,8 +24,8 @@ mod limits;
 mod link;
 mod outcome;
 mod room;
+mod selected;
 mod serve;
-mod session;
 mod settings;
 mod state;
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use super::session::OutOfOrder;
+use super::command_table::OutOfOrder;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::ModSeq;
 use crate::foundations::wire::imap::InvalidName;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::command_table::{self, Expunges, Phase};
 use super::commands;
 use super::limits::{limits, most_appended};
 use super::link::Link;
 use super::outcome::{Done, Outcome, Trouble};
 use super::room::Room;
-use super::session::{self, Expunges, Phase};
 use super::settings::ImapSettings;
 use super::state::{ClientLink, State};
 use crate::foundations::address::Address;
@@ -374,7 +374,7 @@ impl Conversation {
             }
         };
         let tag = command.tag.as_str();
-        let (mut outcome, expunges) = match session::admit(self.phase(), &command.body) {
+        let (mut outcome, expunges) = match command_table::admit(self.phase(), &command.body) {
             Ok(rule) => {
                 let expunges = self.timely(rule.expunges, &command.body);
                 (commands::dispatch(self, tag, command.body).await, expunges)

@@ -2,9 +2,10 @@
 
 use tokio::time::Instant;
 
-use super::account::{Account, Selected};
+use super::account::Account;
 use super::attention::{Attention, Wakeup};
-use super::session::OutOfOrder;
+use super::command_table::OutOfOrder;
+use super::selected::Selected;
 
 /// The connection of a client that speaks to us through another node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

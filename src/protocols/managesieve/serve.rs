@@ -352,17 +352,8 @@ impl Driver<'_> {
     }
 
     async fn log_in(&mut self, credentials: Credentials) -> Result<LoggedInAt, Reply> {
-        // RFC 4616 §2: nobody here may act for another.
-        if credentials.authorization.is_some() {
-            return Err(Reply::no("You may act only as yourself"));
-        }
-        let attempt = LoginAttempt {
-            username: credentials.username,
-            password: credentials.password,
-            peer: self.peer,
-            session: self.id,
-            service: Service::ManageSieve,
-        };
+        let attempt = LoginAttempt::by_sasl(credentials, self.peer, self.id, Service::ManageSieve);
+        let attempt = attempt.map_err(|refused| Reply::no(refused.public))?;
         let logged_in = self.room.needs.login.verify(attempt).await.map_err(|refused| {
             if let Some(cause) = &refused.cause {
                 log::warn!(session:% = self.id; "managesieve: no answer about a login: {cause}");

@@ -10,10 +10,18 @@ use super::settings::UidlFormat;
 pub struct Maildrop {
     uid_validity: UidValidity,
     messages: Vec<Message>,
-    /// Messages and octets that are not marked as deleted.
-    left: (u32, u64),
+    left: Left,
     /// The highest number accessed, for LAST.
     last: u32,
+}
+
+/// What is not marked as deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// How many messages.
+    pub messages: u32,
+    /// Their size together.
+    pub octets: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,13 +49,15 @@ impl Maildrop {
             .take(u32::MAX as usize)
             .map(|(uid, size)| Message { uid, size, mark: Mark::None })
             .collect();
-        let octets = messages.iter().map(|message| message.size).sum();
-        let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-        Self { uid_validity, messages, left: (count, octets), last: 0 }
+        let left = Left {
+            messages: u32::try_from(messages.len()).unwrap_or(u32::MAX),
+            octets: messages.iter().map(|message| message.size).sum(),
+        };
+        Self { uid_validity, messages, left, last: 0 }
     }
 
-    /// Messages and octets, without those marked as deleted.
-    pub const fn left(&self) -> (u32, u64) {
+    /// How much is there, without what is marked as deleted.
+    pub const fn left(&self) -> Left {
         self.left
     }
 
@@ -68,8 +78,8 @@ impl Maildrop {
             return false;
         };
         message.mark = if message.mark == Mark::Retrieved { Mark::Both } else { Mark::Deleted };
-        self.left.0 -= 1;
-        self.left.1 -= message.size;
+        self.left.messages -= 1;
+        self.left.octets -= message.size;
         self.last = self.last.max(number.get());
         true
     }
@@ -86,8 +96,8 @@ impl Maildrop {
     pub fn reset(&mut self) {
         for message in self.messages.iter_mut().filter(|message| message.is_deleted()) {
             message.mark = if message.mark == Mark::Both { Mark::Retrieved } else { Mark::None };
-            self.left.0 += 1;
-            self.left.1 += message.size;
+            self.left.messages += 1;
+            self.left.octets += message.size;
         }
         self.last = 0;
     }
@@ -194,14 +204,16 @@ mod tests {
     #[test]
     fn rset_takes_back_deletions_but_not_what_was_retrieved() {
         let mut drop = maildrop(3);
-        assert_eq!(drop.left(), (3, 600));
+        assert_eq!(drop.left(), Left { messages: 3, octets: 600 });
         drop.retrieve(n(1));
         drop.retrieve(n(2));
         assert!(drop.delete(n(2)) && !drop.delete(n(2)) && !drop.delete(n(4)));
-        assert_eq!((drop.left(), drop.last(), drop.get(n(2))), ((2, 400), 2, None));
+        assert_eq!(drop.left(), Left { messages: 2, octets: 400 });
+        assert_eq!((drop.last(), drop.get(n(2))), (2, None));
         assert_eq!((drop.deleted().len(), drop.retrieved().len()), (1, 1));
         drop.reset();
-        assert_eq!((drop.left(), drop.last(), drop.retrieved().len()), ((3, 600), 0, 2));
+        assert_eq!(drop.left(), Left { messages: 3, octets: 600 });
+        assert_eq!((drop.last(), drop.retrieved().len()), (0, 2));
     }
 
     #[test]

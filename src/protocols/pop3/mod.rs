@@ -18,7 +18,7 @@ mod serve;
 mod session;
 mod settings;
 
-pub use maildrop::{Listing, Maildrop};
+pub use maildrop::{Left, Listing, Maildrop};
 pub use maildrops::Maildrops;
 pub use serve::{Needs, Room, resume, run};
 pub use session::{Plaintext, Profile, Session, StartTls, Step};

@@ -335,17 +335,8 @@ impl Driver<'_> {
     }
 
     async fn log_in(&mut self, credentials: Credentials) -> Result<LoggedInAt, Reply> {
-        // RFC 4616 §2: nobody here may act for another.
-        if credentials.authorization.is_some() {
-            return Err(Reply::coded(Code::Auth, "You may act only as yourself"));
-        }
-        let attempt = LoginAttempt {
-            username: credentials.username,
-            password: credentials.password,
-            peer: self.peer,
-            session: self.id,
-            service: Service::Pop3,
-        };
+        let attempt = LoginAttempt::by_sasl(credentials, self.peer, self.id, Service::Pop3);
+        let attempt = attempt.map_err(|refused| refusal(&refused))?;
         let needs = &self.room.needs;
         let logged_in = needs.login.verify(attempt).await.map_err(|refused| {
             if let Some(cause) = &refused.cause {

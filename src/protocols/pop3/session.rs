@@ -7,7 +7,7 @@ use crate::foundations::secret::Secret;
 use crate::foundations::wire::pop3::{BadCommand, Code, Command, Number, Reply};
 use crate::foundations::wire::sasl::{self, Credentials, Exchange, Mechanism};
 
-use super::maildrop::{Listing, Maildrop};
+use super::maildrop::{Left, Listing, Maildrop};
 use super::settings::UidlFormat;
 
 /// Whether passwords may come in the clear.
@@ -232,9 +232,9 @@ impl Session {
     pub fn logged_in(&mut self, result: Result<Maildrop, Reply>) -> Step {
         match result {
             Ok(maildrop) => {
-                let (count, octets) = maildrop.left();
+                let left = maildrop.left();
                 self.state = State::Transaction(maildrop);
-                Step::Reply(Reply::ok(maildrop_size(count, octets)))
+                Step::Reply(Reply::ok(maildrop_size(left)))
             }
             Err(reply) => {
                 self.failures += 1;
@@ -275,13 +275,10 @@ fn transact(command: Command, maildrop: &mut Maildrop, format: UidlFormat) -> St
     let none = || Step::Reply(Reply::err("There is no message with that number"));
     Step::Reply(match command {
         Command::Stat => {
-            let (count, octets) = maildrop.left();
-            Reply::ok(format!("{count} {octets}"))
+            let Left { messages, octets } = maildrop.left();
+            Reply::ok(format!("{messages} {octets}"))
         }
-        Command::List(None) => {
-            let (count, octets) = maildrop.left();
-            return Step::List(Reply::ok(maildrop_size(count, octets)), Listing::SIZES);
-        }
+        Command::List(None) => return Step::List(Reply::ok(maildrop_size(maildrop.left())), Listing::SIZES),
         Command::Uidl(None) => return Step::List(Reply::ok(""), Listing::unique_ids(format)),
         Command::List(Some(number)) => match maildrop.get(number) {
             Some((_, size)) => Reply::ok(format!("{number} {size}")),
@@ -305,8 +302,7 @@ fn transact(command: Command, maildrop: &mut Maildrop, format: UidlFormat) -> St
         Command::Dele(_) => return none(),
         Command::Rset => {
             maildrop.reset();
-            let (count, octets) = maildrop.left();
-            Reply::ok(maildrop_size(count, octets))
+            Reply::ok(maildrop_size(maildrop.left()))
         }
         Command::Last => Reply::ok(maildrop.last().to_string()),
         Command::Noop => Reply::ok(""),
@@ -332,7 +328,7 @@ pub(super) fn refusal(refusal: &Refusal) -> Reply {
 }
 
 /// How much is there, in the words of RFC 1939's examples.
-fn maildrop_size(messages: u32, octets: u64) -> String {
+fn maildrop_size(Left { messages, octets }: Left) -> String {
     format!("{} ({})", counted(messages, "message"), counted(octets, "octet"))
 }
 

@@ -135,18 +135,7 @@ impl Asker<'_> {
     }
 
     async fn log_in(&self, credentials: Credentials) -> Result<Login, Refusal> {
-        // RFC 4616 §2: nobody here may act for another.
-        if credentials.authorization.is_some() {
-            let text = "You may act only as yourself";
-            return Err(Refusal::new(Kind::AuthenticationFailed, text).smtp(535, "5.7.8"));
-        }
-        let attempt = LoginAttempt {
-            username: credentials.username,
-            password: credentials.password,
-            peer: self.peer,
-            session: self.session,
-            service: service(self.room.mode),
-        };
+        let attempt = LoginAttempt::by_sasl(credentials, self.peer, self.session, service(self.room.mode))?;
         let LoggedIn { address, stay } = self.room.login.verify(attempt).await?;
         // RFC 4954 §4: once a session.
         let _ = self.stay.set(stay);

@@ -7,6 +7,15 @@ use ipnet::IpNet;
 
 use crate::foundations::mail::Peer;
 
+/// How a connection itself is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Not at all.
+    Http,
+    /// By TLS.
+    Https,
+}
+
 /// The client, as far as it can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Caller {
@@ -21,8 +30,8 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// The client of a connection from `peer`, encrypted or not; `proxies` are trusted about others.
-    pub(super) fn of(peer: Peer, headers: &HeaderMap, proxies: &[IpNet], encrypted: bool) -> Self {
+    /// The client of a connection from `peer`; `proxies` are trusted about others.
+    pub(super) fn of(peer: Peer, headers: &HeaderMap, proxies: &[IpNet], scheme: Scheme) -> Self {
         let is_loopback = |peer: &Peer| peer.ip().is_none_or(|ip| ip.is_loopback());
         let is_proxy = peer.is_local_or_in(proxies);
         let text = |name: &str| headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok());
@@ -33,12 +42,8 @@ impl Caller {
             None => peer,
         };
         let by_tls = is_proxy && last("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
-        Self {
-            client,
-            is_local: is_loopback(&peer),
-            is_private: encrypted || by_tls || is_loopback(&client),
-            is_encrypted: encrypted || by_tls,
-        }
+        let is_encrypted = scheme == Scheme::Https || by_tls;
+        Self { client, is_local: is_loopback(&peer), is_private: is_encrypted || is_loopback(&client), is_encrypted }
     }
 }
 
@@ -67,19 +72,20 @@ mod tests {
     fn believes_only_proxies() {
         let proxies = crate::services::guard::loopback();
         let said = headers(&[("x-forwarded-for", "203.0.113.9, 192.0.2.7"), ("x-forwarded-proto", "https")]);
-        let behind = Caller::of(peer("127.0.0.1:9"), &said, &proxies, false);
+        let behind = Caller::of(peer("127.0.0.1:9"), &said, &proxies, Scheme::Http);
         assert_eq!(
             behind,
             Caller { client: peer("192.0.2.7:0"), is_local: true, is_private: true, is_encrypted: true }
         );
-        let liar = Caller::of(peer("198.51.100.1:9"), &said, &proxies, false);
+        let liar = Caller::of(peer("198.51.100.1:9"), &said, &proxies, Scheme::Http);
         assert_eq!(
             liar,
             Caller { client: peer("198.51.100.1:9"), is_local: false, is_private: false, is_encrypted: false }
         );
-        let plain = Caller::of(peer("127.0.0.1:9"), &headers(&[("x-forwarded-for", "192.0.2.7")]), &proxies, false);
+        let plain =
+            Caller::of(peer("127.0.0.1:9"), &headers(&[("x-forwarded-for", "192.0.2.7")]), &proxies, Scheme::Http);
         assert!(!plain.is_private, "the client reaches the proxy without TLS");
-        assert!(Caller::of(peer("[::1]:9"), &headers(&[]), &proxies, false).is_private);
+        assert!(Caller::of(peer("[::1]:9"), &headers(&[]), &proxies, Scheme::Http).is_private);
     }
 
     #[test]

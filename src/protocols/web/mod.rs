@@ -22,3 +22,4 @@ pub mod site;
 pub mod webmail;
 
 pub use bodies::Bodies;
+pub use caller::Scheme;

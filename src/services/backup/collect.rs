@@ -235,6 +235,7 @@ impl Run {
         let now = || self.clock.now().unix_micros().saturating_mul(1_000);
         let list = || scan::messages(folder, now).map_err(at("read", folder));
         let (listing, times) = list()?;
+        let count = listing.len();
         let mut messages = Vec::with_capacity(listing.len());
         let mut unread = Vec::new();
         for ByBase(listed) in listing {
@@ -248,7 +249,9 @@ impl Run {
         // In the order of arrival, in which they will also be restored.
         unread.sort_by(|a, b| a.name.cmp(&b.name));
         let (in_peace, missed) = self.read_all(folder, unread, &mut messages, &|| Ok(list()?.0))?;
-        Ok(Messages { found: messages, times: times.filter(|_| in_peace), missed })
+        // What could not be read has to be tried again.
+        let is_whole = in_peace && messages.len() == count;
+        Ok(Messages { found: messages, times: times.filter(|_| is_whole), missed })
     }
 
     /// Reads messages, and looks again for those that are renamed meanwhile. Returns whether there were none, and the last paths of
@@ -310,10 +313,19 @@ impl Run {
                     renamed.push(message);
                     continue;
                 }
-                Err(error) => return Err(at("read", &path)(error)),
+                Err(error) => {
+                    self.pass_over(&path, error)?;
+                    continue;
+                }
             };
             let metadata = file.metadata().map_err(at("read", &path))?;
-            let (objects, size) = block.add_file(&mut file, metadata.len())?.map_err(at("read", &path))?;
+            let (objects, size) = match block.add_file(&mut file, metadata.len())? {
+                Ok(stored) => stored,
+                Err(error) => {
+                    self.pass_over(&path, error)?;
+                    continue;
+                }
+            };
             self.progress.add(1, size);
             let Unread { place, name, .. } = message;
             read.push(MessageEntry { place, name, size, date: metadata.mtime(), objects });
@@ -425,6 +437,7 @@ mod tests {
             added: AtomicU64::new(0),
             unnamed: parking_lot::Mutex::default(),
             missed: parking_lot::Mutex::default(),
+            unreadable: parking_lot::Mutex::default(),
         }
     }
 

@@ -1,12 +1,13 @@
 //! Taking a backup.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use rustix::io::Errno;
 
 use super::error::{at, damaged};
 use super::progress::Progress;
@@ -52,6 +53,9 @@ pub struct Created {
     /// there are many.
     #[serde(skip)]
     pub missed: Vec<PathBuf>,
+    /// Messages that are not in it because their files cannot be read, with the reasons.
+    #[serde(skip)]
+    pub unreadable: Vec<(PathBuf, String)>,
 }
 
 /// Takes a backup. When it returns, the backup is on disk.
@@ -85,6 +89,7 @@ pub async fn create(
         added: AtomicU64::new(0),
         unnamed: Mutex::default(),
         missed: Mutex::default(),
+        unreadable: Mutex::default(),
     };
     let seal = Seal::new(&source.recipients, previous.as_ref());
     let paths = source.files.clone();
@@ -103,6 +108,7 @@ pub async fn create(
     totals.new_octets += run.added.load(Ordering::Relaxed);
     let unnamed = run.unnamed.lock().iter().cloned().collect();
     let missed = run.missed.lock().iter().cloned().collect();
+    let unreadable = std::mem::take(&mut *run.unreadable.lock()).into_iter().collect();
 
     let mut snapshot = Snapshot {
         format: FORMAT,
@@ -128,7 +134,7 @@ pub async fn create(
     .await?;
     let milliseconds = u64::try_from(clock.now().since(begun).as_millis()).unwrap_or(u64::MAX);
     let Snapshot { id, full, totals, secrets_left_out, .. } = snapshot;
-    Ok(Created { id, full, totals, milliseconds, secrets_left_out, unnamed, missed })
+    Ok(Created { id, full, totals, milliseconds, secrets_left_out, unnamed, missed, unreadable })
 }
 
 /// The database at one moment, and the bodies of the messages that were queued then.
@@ -243,6 +249,8 @@ pub(super) struct Run {
     pub(super) unnamed: Mutex<BTreeSet<PathBuf>>,
     /// Messages that are not in the backup because they had been renamed each time they were to be read.
     pub(super) missed: Mutex<BTreeSet<PathBuf>>,
+    /// Messages that are not in the backup because their files cannot be read, and why.
+    pub(super) unreadable: Mutex<BTreeMap<PathBuf, String>>,
 }
 
 impl Run {
@@ -265,6 +273,25 @@ impl Run {
     pub(super) fn miss(&self, paths: impl IntoIterator<Item = PathBuf>) {
         note(&self.missed, paths);
     }
+
+    /// Notes a message that is not in the backup because its file cannot be read.
+    ///
+    /// # Errors
+    /// It is not the fault of this file, or of so many that the disk itself must be failing: then this is no backup.
+    pub(super) fn pass_over(&self, path: &Path, error: io::Error) -> Result<(), Error> {
+        let mut unreadable = self.unreadable.lock();
+        if !is_of_the_file(&error) || unreadable.len() >= MOST_TOLD && !unreadable.contains_key(path) {
+            return Err(at("read", path)(error));
+        }
+        unreadable.insert(path.to_owned(), error.to_string());
+        Ok(())
+    }
+}
+
+/// Whether an error comes from one file that is damaged on the disk, or may not be read.
+fn is_of_the_file(error: &io::Error) -> bool {
+    let of_files = [Errno::IO, Errno::ACCESS, Errno::PERM, Errno::UCLEAN, Errno::BADMSG];
+    of_files.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn note(noted: &Mutex<BTreeSet<PathBuf>>, paths: impl IntoIterator<Item = PathBuf>) {

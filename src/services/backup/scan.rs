@@ -254,8 +254,9 @@ fn collect(home: &Path, below: &Path, depth: usize, found: &mut Vec<PathBuf>) ->
         let path = below.join(&name);
         if kind.is_dir() {
             let of_maildir = name == "cur" || name == "new" || name == "tmp" || entry.path().join("cur").is_dir();
-            // Names with two dots are the store's marks for folders being removed or restored.
-            if !of_maildir && depth > 0 && !name.to_string_lossy().starts_with("..") {
+            // Names with two dots are the store's marks for folders being removed or restored. Further below they are users'.
+            let is_marked = depth == DEPTH && name.to_string_lossy().starts_with("..");
+            if !of_maildir && depth > 0 && !is_marked {
                 collect(home, &path, depth - 1, found)?;
             }
         } else if (kind.is_file() || kind.is_symlink()) && is_kept(&name.to_string_lossy()) {
@@ -282,7 +283,7 @@ mod tests {
     fn sees_what_matters() {
         let root = tempfile::tempdir().unwrap();
         let user = root.path().join("example.test/ann");
-        for directory in ["cur", "new", "tmp", ".Sent/cur", ".Sent/new", "sieve", "..removed.1/cur", ".hidden"] {
+        for directory in ["cur", "new", "tmp", ".Sent/cur", ".Sent/new", "sieve/..x", "..removed.1/cur", ".hidden"] {
             fs::create_dir_all(user.join(directory)).unwrap();
         }
         fs::create_dir_all(root.path().join("example.test/no-mailbox")).unwrap();
@@ -292,6 +293,7 @@ mod tests {
         for file in ["subscriptions", "postrider-uid", "postrider.index", "sieve/a.sieve", ".Sent/dovecot-keywords"] {
             fs::write(user.join(file), "x").unwrap();
         }
+        fs::write(user.join("sieve/..x/b.sieve"), "x").unwrap();
         fs::create_dir_all(root.path().join("example.test/carl/sieve")).unwrap();
         fs::write(root.path().join("example.test/carl/sieve/main.sieve"), "keep;").unwrap();
         let user = |local: &str| ("example.test".to_owned(), local.to_owned());
@@ -315,7 +317,7 @@ mod tests {
             let found = other_files(home).unwrap();
             found.iter().map(|path| path.to_str().unwrap().to_owned()).collect()
         };
-        assert_eq!(others(&user), ["postrider-uid", "sieve/a.sieve", "subscriptions"]);
+        assert_eq!(others(&user), ["postrider-uid", "sieve/..x/b.sieve", "sieve/a.sieve", "subscriptions"]);
         assert_eq!(others(&user.join(".Sent")), ["dovecot-keywords"]);
         assert_eq!(others(&user.join(".Gone")), [] as [&str; 0]);
         assert_eq!((identity(&user).unwrap().is_some(), identity(&user.join(".Gone")).unwrap()), (true, None));

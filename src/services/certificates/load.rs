@@ -128,9 +128,16 @@ pub fn public_key_digest(path: &Path) -> Result<String, Error> {
     key_digest(first).ok_or_else(|| malformed(path, &"it is not a certificate"))
 }
 
-fn key_digest(der: &[u8]) -> Option<String> {
+/// The same for a certificate in DER; `None` for octets that are none.
+pub fn key_digest(der: &[u8]) -> Option<String> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     Some(fingerprint(certificate.public_key().raw))
+}
+
+/// The host names that a certificate in DER is for, in lower case.
+pub fn names_of(der: &[u8]) -> Vec<String> {
+    let described = describe(Path::new(""), &[CertificateDer::from(der)]);
+    described.map(|(names, ..)| names).unwrap_or_default()
 }
 
 /// SHA-256 in hexadecimal.

@@ -25,7 +25,7 @@ mod tlsa;
 mod troubles;
 
 pub use error::Error;
-pub use load::{Loaded, load, public_key_digest, read_chain};
+pub use load::{Loaded, key_digest, load, names_of, public_key_digest, read_chain};
 pub use self_signed::SelfSigned;
 pub use serve::{Certificates, CertificatesParts};
 pub use settings::{CertificateFiles, DaneSettings, HoldBack, TlsSettings, TlsVersion};

@@ -123,6 +123,11 @@ impl Certificates {
         held.or_else(|| self.loaded.load().iter().find(|loaded| loaded.file == file).cloned())
     }
 
+    /// The name of this server.
+    pub(super) fn hostname(&self) -> Arc<Domain> {
+        self.hostname.get()
+    }
+
     /// How many certificates wait for the DNS.
     pub fn held(&self) -> usize {
         self.held.load().len()

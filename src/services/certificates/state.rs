@@ -49,7 +49,7 @@ pub struct State {
     pub held_since: Option<Timestamp>,
     /// The records to publish, in zone file format, if it is held back.
     pub publish: Vec<String>,
-    /// Why it has not been replaced: the file cannot be used, or the authority issued none.
+    /// Why it is not the intended one: the file cannot be used, or the authority issued none, or none for all names.
     #[serde(default)]
     pub problem: Option<String>,
 }
@@ -83,7 +83,7 @@ impl State {
             (Standing::StandingIn, Some(problem)) => {
                 Some(format!("a certificate that nobody trusts stands in for {names}: {problem}"))
             }
-            (_, Some(problem)) => Some(format!("the certificate for {names} is still the old one: {problem}")),
+            (_, Some(problem)) => Some(format!("the certificate for {names} is not the intended one: {problem}")),
             (_, None) => None,
         }
     }

@@ -11,17 +11,8 @@ use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
 use crate::services::guard::Service;
 use crate::services::login::{LoggedIn, Stay};
-use crate::storage::cluster::Membership;
+use crate::storage::cluster::{Membership, OtherNode};
 use crate::storage::mailbox::{Mailboxes, User, Visit};
-
-/// The other node that has a user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Elsewhere {
-    /// Its name.
-    pub node: String,
-    /// Where it is reached.
-    pub address: String,
-}
 
 /// The client of a session that is handed over.
 #[derive(Debug, Clone, Copy)]
@@ -92,9 +83,8 @@ impl Cluster {
     ///
     /// # Errors
     /// It cannot be known now.
-    pub async fn elsewhere(&self, account: &Address) -> Result<Option<Elsewhere>, Refusal> {
-        let found = self.mailboxes.whereabouts(account).await.map_err(Refusal::temporary)?;
-        Ok(found.map(|(node, address)| Elsewhere { node, address }))
+    pub async fn elsewhere(&self, account: &Address) -> Result<Option<OtherNode>, Refusal> {
+        self.mailboxes.whereabouts(account).await.map_err(Refusal::temporary)
     }
 
     /// The way to the node that has a user's mailboxes now, for one request.
@@ -103,7 +93,7 @@ impl Cluster {
     /// It is unknown, cannot be reached, or does not take the request; the client may come back later. Nothing of the
     /// request has been sent.
     pub async fn way(&self, account: &Address, asked: &Asked) -> Result<Way, Refusal> {
-        let mut refused: Option<(Elsewhere, std::io::Error)> = None;
+        let mut refused: Option<(OtherNode, std::io::Error)> = None;
         for _ in 0..LOOKS {
             let Some(other) = self.elsewhere(account).await? else { return Ok(Way::Here) };
             // A node that has not taken it and still has the mailboxes would not take it now.
@@ -168,7 +158,7 @@ impl Cluster {
     ///
     /// # Errors
     /// The other node cannot be reached or does not take it; the client may come back later.
-    async fn hand_over(&self, to: &Elsewhere, handed: Handed) -> Result<Link, Refusal> {
+    async fn hand_over(&self, to: &OtherNode, handed: Handed) -> Result<Link, Refusal> {
         let session = handed.session.clone();
         self.links.open(&to.address, &Opening::Session(Box::new(handed))).await.map_err(|error| {
             log::warn!(session = session.as_str(), node = to.node.as_str(), error:% = error;

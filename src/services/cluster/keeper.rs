@@ -102,13 +102,14 @@ impl Keeper {
         }
     }
 
-    /// What is done besides: users move where they are wanted, a node being emptied gives up its own, unused users are
-    /// given back.
+    /// What is done besides: other nodes' leases are watched, users move where they are wanted, a node being emptied gives up its
+    /// own, unused users are given back.
     async fn errands(&self, term: &Arc<Term>) {
         let settings = self.membership.settings();
         let mut seen = IdleUsers::default();
         loop {
             tokio::time::sleep(settings.renew.duration()).await;
+            self.look_round().await;
             if let Err(error) = self.move_wanted(term).await {
                 log::warn!(error:% = error; "It is not known which users are to move");
                 continue;
@@ -126,6 +127,17 @@ impl Keeper {
                 }
                 Err(error) => log::warn!(error:% = error; "It is not known whether this node is to be emptied"),
             }
+        }
+    }
+
+    async fn look_round(&self) {
+        match self.membership.look_round().await {
+            Ok(ended) => ended.iter().for_each(|node| {
+                log::warn!(node = node.as_str();
+                    "The lease of node {node} has not been renewed and has ended, although it lasts longer by the database's clock, \
+                     which must have been set back: set it right");
+            }),
+            Err(error) => log::warn!(error:% = error; "The leases of the other nodes are unknown now"),
         }
     }
 

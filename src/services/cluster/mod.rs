@@ -27,7 +27,7 @@ mod link;
 mod splice;
 
 pub use among::AmongNodes;
-pub use handing::{Client, Cluster, Elsewhere, Residence, Way};
+pub use handing::{Client, Cluster, Residence, Way};
 pub use keeper::Keeper;
 pub use keys::{BadSecret, Keys};
 pub use link::{Answer, Asked, Handed, Link, Links, Opening, hear, say};

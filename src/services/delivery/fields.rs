@@ -32,13 +32,14 @@ impl Ready {
         Self { message, return_path: format!("Return-Path: {reverse_path}\r\n"), delivered_to }
     }
 
-    /// Whether the message has been in this mailbox before.
-    pub(super) fn has_visited(&self, account: &Address) -> bool {
+    /// How often the message has been in this mailbox before.
+    pub(super) fn visits(&self, account: &Address) -> usize {
         let key = account.key();
-        self.delivered_to.iter().any(|visited| match visited.parse::<Address>() {
+        let is_here = |visited: &&String| match visited.parse::<Address>() {
             Ok(address) => address.key() == key,
             Err(_) => visited.eq_ignore_ascii_case(&key),
-        })
+        };
+        self.delivered_to.iter().filter(is_here).count()
     }
 
     /// The message as it goes into the recipient's mailbox.
@@ -117,7 +118,7 @@ mod tests {
     fn a_message_that_was_in_the_mailbox_before_is_known() {
         let message = Message::new("Delivered-To: ANN@example.test\r\n\r\n");
         let ready = Ready::new(&message, &ReversePath::Null);
-        assert!(ready.has_visited(&"ann@example.test".parse().unwrap()));
-        assert!(!ready.has_visited(&"bob@example.test".parse().unwrap()));
+        assert_eq!(ready.visits(&"ann@example.test".parse().unwrap()), 1);
+        assert_eq!(ready.visits(&"bob@example.test".parse().unwrap()), 0);
     }
 }

@@ -1,13 +1,15 @@
 //! What delivery itself has to say on behalf of scripts.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::{MailId, SessionId};
-use crate::foundations::mail::compose::{Charset, addresses, date, field, message_id};
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
+use crate::foundations::mail::compose::{Charset, Report, Returned, addresses, date, field, message_id};
+use crate::foundations::mail::{BodyKind, DsnWish, Envelope, HeaderSection, Mail, Message, Notify, Origin, Recipient};
 use crate::foundations::random::distinction;
+use crate::services::routing::LocalRecipient;
 
 /// A user is not told of failures again before this time.
 pub(super) const TOLD_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -23,6 +25,55 @@ pub(super) fn reason_line(reason: &str) -> String {
         true => line.chars().take(LONGEST_REASON).collect(),
         false => "The recipient does not want this message".to_owned(),
     }
+}
+
+/// Longest line of a letter: hosts may refuse longer ones (RFC 5321 §4.5.3.1.6).
+const LONGEST_LINE: usize = 900;
+
+/// Tells the sender of a message why its recipient refuses it (RFC 5429 §2.2.1, RFC 8098). `None` where the reason has lines that
+/// hosts may refuse.
+pub(super) fn rejection(
+    message: &Message,
+    recipient: &LocalRecipient,
+    to: &Address,
+    reason: &str,
+    hostname: &Domain,
+    now: Timestamp,
+) -> Option<Message> {
+    if reason.lines().any(|line| line.len() > LONGEST_LINE) {
+        return None;
+    }
+    let (charset, bytes) = (Charset::Ascii, message.bytes());
+    let section = HeaderSection::of(&bytes);
+    let subject = section.first("Subject").map_or_else(String::new, |field| field.text());
+    let header = [
+        addresses("From", [("", &recipient.account)], charset),
+        addresses("To", [("", to)], charset),
+        field("Subject", &format!("Rejected: {subject}"), charset),
+        format!("Date: {}\r\n", date(now)),
+        format!("Message-ID: {}\r\n", message_id(now, distinction(), hostname)),
+        // RFC 3834 §5.
+        "Auto-Submitted: auto-replied (rejected)\r\n".to_owned(),
+    ];
+    let header = header.concat();
+    let explanation =
+        format!("The recipient's mail filter has refused your message. The reason given is:\r\n\r\n{reason}\r\n");
+    let address = &recipient.recipient.address;
+    let kind = if address.needs_smtputf8() { "utf-8" } else { "rfc822" };
+    let mut status = format!("Reporting-UA: {hostname}; Postrider\r\nFinal-Recipient: {kind}; {address}\r\n");
+    let id = section.first("Message-ID").map(|field| String::from_utf8_lossy(&field.value()).trim().to_owned());
+    if let Some(id) = id.filter(|id| id.is_ascii() && id.len() <= LONGEST_LINE) {
+        let _ = write!(status, "Original-Message-ID: {id}\r\n");
+    }
+    status.push_str("Disposition: automatic-action/MDN-sent-automatically; deleted\r\n");
+    let report = Report {
+        report_type: "disposition-notification",
+        header: &header,
+        explanation: &explanation,
+        status: &status,
+        returned: Returned::Header(&bytes),
+    };
+    Some(Message::new(report.build(&format!("{}.rejected", MailId::generate(now)))))
 }
 
 /// A letter as it is sent.

@@ -15,8 +15,10 @@ use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{Envelope, Message, Recipient};
+use crate::foundations::processor::Place;
 use crate::services::filter::Folder;
 use crate::services::handover::{Errand, ErrandKind, Outcome};
+use crate::services::routing::ComesBack;
 use crate::services::sieve::{Action, FileCopy, Notification, Vacation};
 use crate::storage::mailbox::{Flags, FolderName, Keyword, Missing, User};
 use crate::storage::scripts::{Home, Known};
@@ -29,6 +31,9 @@ pub(super) struct Performance<'a> {
     pub(super) user: &'a Arc<User>,
 }
 
+/// How often a message may have been in a mailbox to be passed on from there. Old mail that is moved in says it was there once.
+const MOST_ROUNDS: usize = 2;
+
 /// A message that is to be stored somewhere.
 struct Filing<'a> {
     act: &'a Act,
@@ -38,16 +43,18 @@ struct Filing<'a> {
 }
 
 impl Performance<'_> {
-    /// First passes on and stores, both durably, then sends answers and notifications.
-    pub(super) async fn perform(&self, mut decided: Decided) -> Result<Outcome, Refusal> {
+    /// First passes on and stores, both durably, then sends answers and notifications. The place among messages that may be
+    /// duplicates of each other is free again once this one is remembered.
+    pub(super) async fn perform(&self, mut decided: Decided, place: Option<Place>) -> Result<Outcome, Refusal> {
         self.keep_what_comes_back(&mut decided).await?;
         if self.is_junk() {
             self.leave_junk_alone(&mut decided);
         }
-        self.refuse_if_wanted(&mut decided)?;
+        self.refuse_if_wanted(&mut decided).await?;
         let sent = self.redirect_all(&mut decided).await?;
         let stored = self.store_all(&decided).await?;
         self.remember(&decided).await;
+        drop(place);
         self.tell_failures(&decided).await;
         for act in &decided.acts {
             match &act.action {
@@ -86,15 +93,25 @@ impl Performance<'_> {
         }
     }
 
-    /// Keeps a message that a script passes on to an address that leads only to the user. It would come back and look like a
-    /// mail loop.
+    /// Keeps a message that a script passes on to an address that leads to the user. It would come back and look like a mail loop.
+    /// If the address leads to others, too, they get it, and the user has it from the script's other actions if these store it.
     async fn keep_what_comes_back(&self, decided: &mut Decided) -> Result<(), Refusal> {
         let (routing, account) = (&self.scripting.parts.routing, &self.item.recipient.account);
+        let mut copy = None;
         for act in &mut decided.acts {
             let Action::Redirect { to, message } = &act.action else { continue };
-            if routing.leads_only_to(account, to).await.map_err(Refusal::temporary)? {
-                act.action = Action::Keep { flags: Vec::new(), implicit: false, message: message.clone() };
+            let comes_back = routing.comes_back(account, to).await.map_err(Refusal::temporary)?;
+            let action = Action::Keep { flags: Vec::new(), implicit: false, message: message.clone() };
+            match comes_back {
+                ComesBack::No => {}
+                ComesBack::Only => act.action = action,
+                ComesBack::AndToOthers => copy = Some(Act { script: act.script.clone(), action, why: act.why.clone() }),
             }
+        }
+        if let Some(copy) = copy
+            && !decided.acts.iter().any(Act::stores)
+        {
+            decided.acts.push(copy);
         }
         Ok(())
     }
@@ -105,21 +122,51 @@ impl Performance<'_> {
 
     /// RFC 5429 §2: a refusal in the SMTP dialogue wherever that is possible. If it would become a notification, only a sender who
     /// is known to be the real one gets it. Otherwise the message is kept instead.
-    fn refuse_if_wanted(&self, decided: &mut Decided) -> Result<(), Refusal> {
+    async fn refuse_if_wanted(&self, decided: &mut Decided) -> Result<(), Refusal> {
         let Some(at) = decided.acts.iter().position(|act| matches!(act.action, Action::Reject { .. })) else {
             return Ok(());
         };
         let act = &decided.acts[at];
-        let Action::Reject { reason, .. } = &act.action else { return Ok(()) };
+        let Action::Reject { reason, extended } = &act.action else { return Ok(()) };
         let mail = self.item.mail;
         let in_dialogue = mail.envelope.recipients.len() == 1 && mail.origin.with.is_smtp();
-        if in_dialogue || is_believed(mail, self.item.message, &self.scripting.hostname()) {
+        let is_believed = is_believed(mail, self.item.message, &self.scripting.hostname());
+        // RFC 5429 §2.2: `reject` prefers to keep the words, and a reply can only say those of ASCII.
+        if is_believed && !extended && !reason.is_ascii() && self.write_rejection(act, reason).await? {
+            decided.acts.remove(at);
+            return Ok(());
+        }
+        if in_dialogue || is_believed {
             self.acted(act, |event| event.with("reason", reason.as_str()));
             return Err(Refusal::new(Kind::NoPermission, letters::reason_line(reason)).smtp(550, "5.7.1"));
         }
         self.acted(act, |event| event.with("reason", "not done: the sender may be forged; the message is kept"));
         decided.acts[at] = self.plain_keep();
         Ok(())
+    }
+
+    /// Writes to the sender why the message is refused, once. Returns whether that has been done.
+    async fn write_rejection(&self, act: &Act, reason: &str) -> Result<bool, Refusal> {
+        let (Item { mail, message, recipient, .. }, now) = (*self.item, self.delivery.clock.now());
+        let Some(sender) = mail.envelope.reverse_path.address() else { return Ok(false) };
+        let letter = letters::rejection(message, recipient, sender, reason, &self.scripting.hostname(), now);
+        let Some(letter) = letter else { return Ok(false) };
+        let key = format!("rejected {}", identity(mail, message));
+        let until = now + self.item.settings.sieve.redirected_once_in.duration();
+        if !self.claim(&key, until, now).await? {
+            self.acted(act, |event| event.with("to", sender.to_string()).with("reason", "told before"));
+            return Ok(true);
+        }
+        match self.send(&letter, vec![sender.clone()], ReversePath::Null).await {
+            Ok((id, _)) => {
+                self.acted(act, |event| event.with("to", sender.to_string()).with("reason", reason).queue(id));
+                Ok(true)
+            }
+            Err(refusal) => {
+                self.forget(&key).await;
+                if refusal.is_temporary() { Err(refusal) } else { Ok(false) }
+            }
+        }
     }
 
     /// Puts what is passed on into the queue. If an address cannot be served, an event says so, and the message is kept.
@@ -131,7 +178,9 @@ impl Performance<'_> {
         });
         for (act, to, message) in redirects {
             match self.redirect(act, to, self.honest(message)).await {
-                Ok(id) => sent = sent.or(id),
+                Ok(Some(id)) => sent = sent.or(Some(id)),
+                // It has come back from where it was passed on to.
+                Ok(None) => lost |= self.item.visits > 0,
                 Err(refusal) if refusal.is_temporary() => return Err(refusal),
                 Err(refusal) => {
                     let account = &self.item.recipient.account;
@@ -141,8 +190,7 @@ impl Performance<'_> {
                 }
             }
         }
-        let keeps = |act: &Act| matches!(act.action, Action::Keep { .. } | Action::FileInto(_));
-        if lost && sent.is_none() && !decided.acts.iter().any(keeps) {
+        if lost && sent.is_none() && !decided.acts.iter().any(Act::stores) {
             decided.acts.push(self.plain_keep());
         }
         Ok(sent)
@@ -155,7 +203,8 @@ impl Performance<'_> {
         let until = now + self.item.settings.sieve.redirected_once_in.duration();
         let asked = key.clone();
         let known = self.scripting.home(account, move |home| Ok(home.memory()?.has(&asked, now))).await;
-        if known.map_err(Refusal::temporary)? {
+        // A script may make it another message each time it comes round.
+        if known.map_err(Refusal::temporary)? || self.item.visits >= MOST_ROUNDS {
             // While the mailbox is full, attempts may go on for days.
             self.remember_until(&key, until).await;
             self.acted(act, |event| event.with("to", to.to_string()).with("reason", "passed on before"));
@@ -298,8 +347,8 @@ impl Performance<'_> {
         }
         let recipients = vec![vacation.to.clone()];
         match self.send(&vacation.reply, recipients, ReversePath::Null).await {
-            Ok(id) => {
-                self.copy(decided, &vacation.reply, vacation.copy.as_ref()).await;
+            Ok((id, sent)) => {
+                self.copy(decided, &sent, vacation.copy.as_ref()).await;
                 self.acted(act, |event| event.with("to", to).queue(id));
             }
             Err(refusal) => {
@@ -317,8 +366,8 @@ impl Performance<'_> {
             ReversePath::Address(_) => ReversePath::Address(self.item.recipient.account.clone()),
         };
         match self.send(&notification.message, notification.to.clone(), reverse_path).await {
-            Ok(id) => {
-                self.copy(decided, &notification.message, notification.copy.as_ref()).await;
+            Ok((id, sent)) => {
+                self.copy(decided, &sent, notification.copy.as_ref()).await;
                 self.acted(act, |event| event.with("to", to).queue(id));
             }
             Err(refusal) => {
@@ -327,17 +376,23 @@ impl Performance<'_> {
         }
     }
 
-    /// Sends a letter of the account.
-    async fn send(&self, message: &Message, to: Vec<Address>, reverse_path: ReversePath) -> Result<QueueId, Refusal> {
+    /// Sends a letter of the account. Returns it as it was sent.
+    async fn send(
+        &self,
+        message: &Message,
+        to: Vec<Address>,
+        reverse_path: ReversePath,
+    ) -> Result<(QueueId, Message), Refusal> {
         let message = self.in_own_name(message).await?;
         let mail = letters::mail(&message, to, reverse_path, self.delivery.clock.now());
         let account = &self.item.recipient.account;
         let errand = Errand { mail: &mail, account, kind: ErrandKind::Letter, findings: None };
         let posted = self.scripting.parts.posting.post(errand).await;
-        posted.inspect_err(|refusal| {
+        let posted = posted.inspect_err(|refusal| {
             let cause = refusal.cause.as_ref().map(ToString::to_string).unwrap_or_default();
             log::warn!(mail:% = self.item.mail.id, user:% = account, cause = cause; "A message from a script was not sent: {refusal}");
-        })
+        });
+        Ok((posted?, message))
     }
 
     /// Keeps a copy of a letter (RFC 8580).

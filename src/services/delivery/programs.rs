@@ -45,6 +45,16 @@ impl Plan {
     pub(super) fn is_empty(&self) -> bool {
         self.before.is_empty() && self.after.is_empty() && matches!(self.own, Own::None)
     }
+
+    /// Whether one of them may look for duplicates, those aside that they include.
+    pub(super) fn looks_for_duplicates(&self) -> bool {
+        let own = match &self.own {
+            Own::Script(program) => Some(program),
+            Own::None | Own::Broken { .. } => None,
+        };
+        let mut all = self.before.iter().chain(own).chain(self.after.iter());
+        all.any(|program| program.script.looks_for_duplicates())
+    }
 }
 
 /// All compiled scripts. Everything blocks.
@@ -136,7 +146,7 @@ impl Programs {
             }
             Location::Global => {
                 let Some(directory) = self.delivery.get().sieve.global.clone() else { return Ok(Included::Missing) };
-                let path = directory.join(format!("{name}.sieve"));
+                let path = directory.join(name.file());
                 let Some(stamp) = Stamp::of(&path)? else { return Ok(Included::Missing) };
                 let most = self.sieve.get().script_size.get();
                 self.compiled(&path, stamp, || Ok(files::read_bounded(&path, most)?))

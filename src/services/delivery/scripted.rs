@@ -20,13 +20,14 @@ use crate::storage::scripts::{Error, Home, Memory};
 pub(super) trait Folders: Sync {
     /// Whether there is one of this name.
     fn knows(&self, folder: &FolderName) -> bool;
-    /// The name of the one with a special use.
+    /// The name of the one with a special use, if there is one (RFC 8579 §3).
     fn special(&self, special: SpecialUse) -> Option<FolderName>;
     /// The value of an annotation of one of them, or of the account.
     fn annotation(&self, folder: Option<&FolderName>, entry: &str) -> Option<String>;
 }
 
 /// What scripts are told.
+#[derive(Clone)]
 pub(super) struct Facts {
     pub(super) message: Message,
     pub(super) reverse_path: ReversePath,
@@ -53,6 +54,8 @@ pub(super) struct Decided {
     pub(super) unread: Option<Error>,
     /// What each script has tested and decided.
     pub(super) traces: Vec<(String, Vec<Step>)>,
+    /// Whether a script has looked for duplicates.
+    pub(super) looked_for_duplicates: bool,
 }
 
 /// An action, and where it comes from.
@@ -70,6 +73,19 @@ impl Act {
     pub(super) fn implicit_keep(message: Message) -> Self {
         let action = Action::Keep { flags: Vec::new(), implicit: true, message };
         Self { script: None, action, why: String::new() }
+    }
+
+    /// Whether it puts the message into a folder.
+    pub(super) const fn stores(&self) -> bool {
+        matches!(self.action, Action::Keep { .. } | Action::FileInto(_))
+    }
+
+    /// The flags of a message that is kept.
+    fn flags(&self) -> &[String] {
+        match &self.action {
+            Action::Keep { flags, .. } => flags,
+            _ => &[],
+        }
     }
 
     /// What events call it.
@@ -99,6 +115,7 @@ pub(super) fn decide(plan: &Plan, facts: Facts, world: &Surroundings<'_>, settin
     let found =
         names.filter_map(|name| Some((name.clone(), existing(folders, name).or_else(|| wanted(folders, name))?)));
     decided.folders = found.collect();
+    decided.looked_for_duplicates = world.memory.get().is_some();
     decided
 }
 
@@ -116,7 +133,8 @@ fn run_all(plan: &Plan, mut facts: Facts, world: &Surroundings<'_>, settings: &S
     let spam = spam(&facts.message);
     for program in plan.before.iter().chain(own).chain(plan.after.iter()) {
         let is_own = own.is_some_and(|own| std::ptr::eq(own, program));
-        let outcome = run(&program.script, &facts.situation(spam, world), settings);
+        let name = is_own.then_some(program.name.as_str());
+        let outcome = run(&program.script, &facts.situation(name, spam, world), settings);
         facts.message = outcome.message.clone();
         decided.unread = decided.unread.or_else(|| world.unread.lock().take());
         match decided.take(program, outcome, &mut kept) {
@@ -157,7 +175,15 @@ impl Decided {
         self.remember.extend(outcome.remember);
         self.acts.extend(others.into_iter().map(act));
         match keeps.into_iter().next() {
-            Some(keep) => {
+            Some(mut keep) => {
+                if let Action::Keep { flags, .. } = &mut keep {
+                    // What an earlier script has marked stays marked.
+                    for flag in kept.as_ref().map(Act::flags).unwrap_or_default() {
+                        if !flags.iter().any(|known| known.eq_ignore_ascii_case(flag)) {
+                            flags.push(flag.clone());
+                        }
+                    }
+                }
                 *kept = Some(act(keep));
                 Next::Script
             }
@@ -180,8 +206,9 @@ const MOST_STEPS: usize = 12;
 const LONGEST_WHY: usize = 1000;
 
 impl Facts {
-    fn situation<'a>(&'a self, spam: Option<Spam>, world: &'a dyn World) -> Situation<'a> {
+    fn situation<'a>(&'a self, script: Option<&'a str>, spam: Option<Spam>, world: &'a dyn World) -> Situation<'a> {
         Situation {
+            script,
             message: &self.message,
             reverse_path: &self.reverse_path,
             recipient: &self.recipient,

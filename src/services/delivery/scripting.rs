@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::perform::Performance;
 use super::programs::{Plan, Programs};
-use super::scripted::{Facts, Folders, Surroundings, decide};
+use super::scripted::{Decided, Facts, Folders, Surroundings, decide};
 use super::settings::{DeliverySettings, JunkScripts};
 use super::store::{Delivery, Item};
 use crate::foundations::address::{Address, Domain};
@@ -39,12 +39,15 @@ pub(super) struct Scripting {
     programs: Arc<Programs>,
     /// One script of an account runs at a time: some take a while.
     runners: Parties,
+    /// One message of an account whose scripts look for duplicates is dealt with at a time, from the question until the answer to
+    /// the next one is remembered (RFC 7352 §3).
+    duplicates: Parties,
 }
 
 impl Scripting {
     pub(super) fn new(parts: ScriptingParts, delivery: Live<DeliverySettings>) -> Self {
         let programs = Programs::new(parts.scripts.clone(), delivery, parts.sieve.clone());
-        Self { parts, programs: Arc::new(programs), runners: Parties::default() }
+        Self { parts, programs: Arc::new(programs), runners: Parties::default(), duplicates: Parties::default() }
     }
 
     pub(super) fn hostname(&self) -> Arc<Domain> {
@@ -58,6 +61,22 @@ impl Scripting {
     ) -> Result<T, Error> {
         self.parts.scripts.job(account, work).await
     }
+
+    /// Runs scripts. Fails if the disk does not give one of them this time.
+    async fn decide(&self, plan: &Plan, facts: Facts, user: &Arc<User>) -> Result<Decided, Error> {
+        let (programs, plan, user) = (Arc::clone(&self.programs), plan.clone(), Arc::clone(user));
+        let (account, settings) = (facts.account.key(), self.parts.sieve.get());
+        let work = move || {
+            let home = programs.home(&facts.account)?;
+            let world = Surroundings::new(&facts, &*user, &home, &programs);
+            Ok::<_, Error>(decide(&plan, facts, &world, &settings))
+        };
+        let mut decided = self.runners.in_turn(&account, work).await.unwrap_or(Err(Error::Closing))?;
+        match decided.unread.take() {
+            Some(error) => Err(error),
+            None => Ok(decided),
+        }
+    }
 }
 
 impl Folders for User {
@@ -66,7 +85,7 @@ impl Folders for User {
     }
 
     fn special(&self, special: SpecialUse) -> Option<FolderName> {
-        Self::special(self, special)
+        self.special_folder(special)
     }
 
     fn annotation(&self, folder: Option<&FolderName>, entry: &str) -> Option<String> {
@@ -116,20 +135,18 @@ impl Delivery {
         item: &Item<'_>,
     ) -> Result<Outcome, Refusal> {
         let Planned { scripting, plan } = planned;
-        let facts = self.facts(&scripting, item).await?;
-        let (programs, inside) = (Arc::clone(&scripting.programs), Arc::clone(user));
-        let settings = scripting.parts.sieve.get();
-        let work = move || {
-            let home = programs.home(&facts.account)?;
-            let world = Surroundings::new(&facts, &*inside, &home, &programs);
-            Ok::<_, Error>(decide(&plan, facts, &world, &settings))
-        };
-        let decided = scripting.runners.in_turn(&item.recipient.account.key(), work).await;
-        let mut decided = decided.unwrap_or(Err(Error::Closing)).map_err(Refusal::temporary)?;
-        if let Some(error) = decided.unread.take() {
-            return Err(Refusal::temporary(error));
+        let (facts, account) = (self.facts(&scripting, item).await?, item.recipient.account.key());
+        let mut place = None;
+        if plan.looks_for_duplicates() {
+            place = Some(scripting.duplicates.place(&account).await);
         }
-        Performance { delivery: self, scripting: &scripting, item, user }.perform(decided).await
+        let mut decided = scripting.decide(&plan, facts.clone(), user).await.map_err(Refusal::temporary)?;
+        // An included script has. Another message may be about to be remembered.
+        if decided.looked_for_duplicates && place.is_none() {
+            place = Some(scripting.duplicates.place(&account).await);
+            decided = scripting.decide(&plan, facts, user).await.map_err(Refusal::temporary)?;
+        }
+        Performance { delivery: self, scripting: &scripting, item, user }.perform(decided, place).await
     }
 
     async fn facts(&self, scripting: &Scripting, item: &Item<'_>) -> Result<Facts, Refusal> {

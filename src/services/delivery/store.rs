@@ -46,6 +46,8 @@ pub(super) struct Item<'a> {
     pub(super) verdict: &'a Verdict,
     pub(super) recipient: &'a LocalRecipient,
     pub(super) settings: &'a DeliverySettings,
+    /// How often the message has been in this mailbox before, as it says.
+    pub(super) visits: usize,
 }
 
 /// Where a message is to be stored, and with which marks.
@@ -145,12 +147,13 @@ impl Delivery {
         settings: &DeliverySettings,
     ) -> Result<Outcome, Refusal> {
         let account = &recipient.account;
-        if settings.circles == Circles::Refuse && ready.has_visited(account) {
+        let visits = ready.visits(account);
+        if settings.circles == Circles::Refuse && visits > 0 {
             let text = format!("The message has been delivered to {account} before: mail loop");
             return Err(Refusal::new(Kind::Invalid, text).smtp(554, "5.4.6"));
         }
         let message = ready.message_for(recipient);
-        let item = Item { mail, message: &message, verdict, recipient, settings };
+        let item = Item { mail, message: &message, verdict, recipient, settings, visits };
         let user = self.user(&item).await?;
         let target = usual(&user, &item);
         let Some(scripts) = self.scripts_for(&item) else {

@@ -129,7 +129,9 @@ impl Folders for OnDisk<'_> {
     }
 
     fn special(&self, special: SpecialUse) -> Option<FolderName> {
-        special.folder(self.settings)
+        // Those of a new user are made before one of them is looked for.
+        let is_new = !self.home.join("subscriptions").exists();
+        special.folder(self.settings).filter(|folder| is_new || self.knows(folder))
     }
 
     fn annotation(&self, folder: Option<&FolderName>, entry: &str) -> Option<String> {

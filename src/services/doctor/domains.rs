@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use futures_util::future::{LocalBoxFuture, join_all};
 
 use super::tags::Tags;
-use super::{Doctor, Finding, Health, dmarc, spf};
+use super::{Doctor, Finding, Health, dmarc, spf, tlsa};
 use crate::foundations::address::Domain;
 use crate::foundations::dns;
 use crate::services::records::{DkimRecord, KeyState, Service};
@@ -77,6 +77,12 @@ async fn mx(doctor: &Doctor<'_>, domain: &str, addresses: &[IpAddr]) -> Vec<Find
     }];
     for exchange in names.iter().filter(|name| !name.is_empty()) {
         findings.extend(exchanger(doctor, domain, exchange).await);
+        if exchange != host
+            && let Ok(name) = exchange.parse::<Domain>()
+            && leads_here(doctor, exchange, addresses).await
+        {
+            findings.extend(tlsa::of_other_name(doctor, &name).await);
+        }
     }
     findings
 }

@@ -87,8 +87,11 @@ pub(super) fn said_once(findings: Vec<Finding>) -> Vec<Finding> {
         let is_same = |known: &Finding| Finding { about: finding.about.clone(), ..known.clone() } == finding;
         let known = said.iter_mut().find(|known| finding.health != Health::Well && is_same(known));
         if let Some(known) = known {
-            known.about.push_str(", ");
-            known.about.push_str(&finding.about);
+            // Several domains may have the same exchanger.
+            if !known.about.split(", ").any(|one| one == finding.about) {
+                known.about.push_str(", ");
+                known.about.push_str(&finding.about);
+            }
         } else {
             said.push(finding);
         }
@@ -109,8 +112,8 @@ mod tests {
     fn what_is_found_of_several_is_said_once() {
         let ill = |about: &str, found: &str| Finding::ill("certificate", about, Health::Wrong, found, "Renew it.");
         let well = |about: &str| Finding::well("listener", about, "answers");
-        let found =
-            vec![ill("imaps", "expired"), well("imaps"), ill("smtp", "x"), ill("pop3s", "expired"), well("smtp")];
+        let found = ["imaps", "imaps", "pop3s", "imaps"].map(|about| ill(about, "expired"));
+        let found = found.into_iter().chain([well("imaps"), ill("smtp", "x"), well("smtp")]).collect();
         let wanted = [ill("imaps, pop3s", "expired"), well("imaps"), ill("smtp", "x"), well("smtp")];
         assert_eq!(said_once(found), wanted);
     }

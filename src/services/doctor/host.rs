@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use futures_util::future::{join, join_all};
+
 use super::finding::failure;
-use super::{Doctor, Finding, Health, spf};
-use crate::foundations::dns::{self, Caa, Tlsa};
-use crate::services::certificates::vouches;
+use super::{Doctor, Finding, Health, spf, tlsa};
+use crate::foundations::dns::{self, Caa};
 use crate::services::filter::view::is_public;
-use crate::services::filter::{ListSubject, dns_lists};
+use crate::services::filter::{DnsListSettings, ListSubject, dns_lists};
 
 /// How long a DNS list is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,9 +20,10 @@ pub(super) async fn check(doctor: &Doctor<'_>, addresses: &Result<Vec<IpAddr>, d
     match addresses {
         Ok(addresses) => {
             findings.extend(addresses.iter().map(|address| of_address(host, *address)));
-            for address in addresses {
-                findings.push(reverse(doctor, host, *address).await);
-                findings.extend(listed(doctor, *address).await);
+            let asked = addresses.iter().map(|address| join(reverse(doctor, host, *address), listed(doctor, *address)));
+            for (reverse, listed) in join_all(asked).await {
+                findings.push(reverse);
+                findings.extend(listed);
             }
         }
         Err(error) if error.is_absence() => {
@@ -35,7 +37,7 @@ pub(super) async fn check(doctor: &Doctor<'_>, addresses: &Result<Vec<IpAddr>, d
         findings.extend(spf::of_host(doctor, addresses.as_deref().unwrap_or_default()).await);
     }
     findings.push(caa(doctor, host).await);
-    findings.push(tlsa(doctor, host).await);
+    findings.push(tlsa::of_host(doctor).await);
     findings
 }
 
@@ -68,33 +70,33 @@ async fn reverse(doctor: &Doctor<'_>, host: &str, address: IpAddr) -> Finding {
 
 async fn listed(doctor: &Doctor<'_>, address: IpAddr) -> Vec<Finding> {
     let lists = doctor.lists.iter().filter(|list| list.about == ListSubject::Client && list.weight > 0.0);
-    let mut findings = Vec::new();
-    for list in lists {
-        let one = std::slice::from_ref(list);
-        let hits = dns_lists::ask(doctor.resolver, one, Some(address), &[], PATIENCE).await;
-        let silence = match hits.first() {
-            None => dns_lists::silence(doctor.resolver, list, address).await,
-            Some(_) => None,
-        };
-        findings.push(match (hits.first(), silence) {
-            (None, None) => Finding::well("dns-list", address.to_string(), format!("not listed by {}", list.zone)),
-            (None, Some(because)) => Finding::ill(
-                "dns-list",
-                address.to_string(),
-                Health::Unknown,
-                format!("{} does not say whether it lists this: {because}", list.zone),
-                "Ask the list through a name server of your own.",
-            ),
-            (Some(_), _) => Finding::ill(
-                "dns-list",
-                address.to_string(),
-                Health::Wrong,
-                format!("listed by {}", list.zone),
-                format!("Find out why on the website of {}, stop the cause, then ask to be removed.", list.zone),
-            ),
-        });
+    join_all(lists.map(|list| listed_by(doctor, list, address))).await
+}
+
+async fn listed_by(doctor: &Doctor<'_>, list: &DnsListSettings, address: IpAddr) -> Finding {
+    let one = std::slice::from_ref(list);
+    let hits = dns_lists::ask(doctor.resolver, one, Some(address), &[], PATIENCE).await;
+    let silence = match hits.first() {
+        None => dns_lists::silence(doctor.resolver, list, address).await,
+        Some(_) => None,
+    };
+    match (hits.first(), silence) {
+        (None, None) => Finding::well("dns-list", address.to_string(), format!("not listed by {}", list.zone)),
+        (None, Some(because)) => Finding::ill(
+            "dns-list",
+            address.to_string(),
+            Health::Unknown,
+            format!("{} does not say whether it lists this: {because}", list.zone),
+            "Ask the list through a name server of your own.",
+        ),
+        (Some(_), _) => Finding::ill(
+            "dns-list",
+            address.to_string(),
+            Health::Wrong,
+            format!("listed by {}", list.zone),
+            format!("Find out why on the website of {}, stop the cause, then ask to be removed.", list.zone),
+        ),
     }
-    findings
 }
 
 /// RFC 8659 §3: the nearest name above that has records decides.
@@ -158,71 +160,9 @@ const AUTHORITIES: [(&str, &str); 5] = [
     ("buypass.com", "buypass.com"),
 ];
 
-/// A TLSA record that does not fit the certificate keeps careful senders from delivering at all (RFC 7672 §2.2).
-async fn tlsa(doctor: &Doctor<'_>, host: &str) -> Finding {
-    let name = format!("_25._tcp.{host}");
-    match doctor.resolver.tlsa(&name).await {
-        Ok(answer) => compared(name, answer.records, &doctor.chains),
-        Err(error) if error.is_absence() => {
-            Finding::well("tlsa", name, "none; that is right unless the zone is signed with DNSSEC")
-        }
-        Err(error) => Finding::unanswered("tlsa", name, &error),
-    }
-}
-
-/// The records of a name beside the chains of the host's certificates.
-fn compared(name: String, records: Vec<Tlsa>, chains: &[Vec<Vec<u8>>]) -> Finding {
-    // RFC 7672 §3.1.3: no mail server uses the others, which are about authorities that browsers trust.
-    let of_mail = |tlsa: &Tlsa| matches!((tlsa.usage, tlsa.selector, tlsa.matching), (2 | 3, 0 | 1, 0..=2));
-    let usable: Vec<Tlsa> = records.into_iter().filter(of_mail).collect();
-    if usable.is_empty() {
-        let found = "none of the records is of a kind that mail servers use";
-        return Finding::ill("tlsa", name, Health::Warning, found, "Use `3 1 1`; see `postrider dns`.");
-    }
-    if chains.is_empty() {
-        let found = "there are records, but no certificate here to compare them with";
-        return Finding::ill("tlsa", name, Health::Unknown, found, "Use `3 1 1`; see `postrider dns`.");
-    }
-    if chains.iter().any(|chain| vouches(&usable, chain.iter().map(Vec::as_slice))) {
-        return Finding::well("tlsa", name, "matches the certificate");
-    }
-    let found = "no record matches the certificate: DANE senders hold mail back";
-    let remedy = "Publish the record that `postrider dns` prints, or remove the old one.";
-    Finding::ill("tlsa", name, Health::Wrong, found, remedy)
-}
-
 #[cfg(test)]
 mod tests {
-    use aws_lc_rs::digest::{SHA256, SHA512, digest};
-    use x509_parser::prelude::{FromDer as _, X509Certificate};
-
     use super::*;
-    use crate::foundations::clock::{Clock as _, SystemClock};
-    use crate::services::certificates::{SelfSigned, read_chain};
-
-    #[test]
-    fn keys_in_the_dns_are_compared_in_every_form() {
-        let directory = tempfile::tempdir().unwrap();
-        let pair = SelfSigned::keep_in(directory.path(), &["mail.example.test"], SystemClock.now()).unwrap();
-        let chain: Vec<Vec<u8>> =
-            read_chain(&pair.cert).unwrap().iter().map(|certificate| certificate.to_vec()).collect();
-        let key = X509Certificate::from_der(&chain[0]).unwrap().1.public_key().raw.to_vec();
-        let health = |usage, selector, matching, data: Vec<u8>, chains: &[Vec<Vec<u8>>]| {
-            compared("x".to_owned(), vec![Tlsa { usage, selector, matching, data }], chains).health
-        };
-        for (selector, whole) in [(0, &chain[0]), (1, &key)] {
-            let forms =
-                [whole.clone(), digest(&SHA256, whole).as_ref().to_vec(), digest(&SHA512, whole).as_ref().to_vec()];
-            for (matching, data) in (0..).zip(forms) {
-                let form = format!("3 {selector} {matching}");
-                let chains = std::slice::from_ref(&chain);
-                assert_eq!(health(3, selector, matching, data.clone(), chains), Health::Well, "{form}");
-                assert_eq!(health(3, selector, matching, data[1..].to_vec(), chains), Health::Wrong, "{form}");
-                assert_eq!(health(1, selector, matching, data.clone(), chains), Health::Warning, "{form}");
-                assert_eq!(health(3, selector, matching, data, &[]), Health::Unknown, "{form}");
-            }
-        }
-    }
 
     #[test]
     fn authorities_are_known_by_what_records_call_them() {

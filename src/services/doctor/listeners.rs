@@ -27,6 +27,7 @@ pub(super) async fn check(doctor: &Doctor<'_>, addresses: &[IpAddr]) -> Vec<Find
             findings.extend(certificate(&doctor.wanted.hostname, probe, probed, now));
         }
     }
+    findings.extend(doctor.lacking.iter().map(Lacking::finding));
     let places = addresses.iter().flat_map(|ip| doctor.ports.iter().map(|port| SocketAddr::new(*ip, *port)));
     findings.extend(join_all(places.map(reachable)).await);
     findings
@@ -46,6 +47,24 @@ pub struct Shut {
 impl Shut {
     fn finding(&self) -> Finding {
         Finding::ill("listener", self.about.clone(), Health::Wrong, self.reason.clone(), self.remedy.clone())
+    }
+}
+
+/// A certificate, obtained by ACME, without some of the names that it is meant for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lacking {
+    /// The names it has.
+    pub names: Vec<String>,
+    /// Those it lacks.
+    pub missing: Vec<String>,
+}
+
+impl Lacking {
+    fn finding(&self) -> Finding {
+        let found = format!("not in the certificate for {}", self.names.join(", "));
+        let remedy = "Point it to this server, or remove it from `names` in [[tls.acme]]. It is tried again by itself; \
+                      `postrider certificate list` says what the authority objects to.";
+        Finding::ill("certificate", self.missing.join(", "), Health::Wrong, found, remedy)
     }
 }
 

@@ -8,6 +8,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::{Doctor, Finding, Health};
 use crate::foundations::clock::Timestamp;
+use crate::services::certificates::acme::told_time;
 
 /// A file or directory that not everybody may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub struct Unread {
     pub because: String,
 }
 
-pub(super) fn check(doctor: &Doctor<'_>) -> Vec<Finding> {
+pub(super) fn check(doctor: &Doctor<'_>, compared: Option<Compared>) -> Vec<Finding> {
     let mut findings = vec![database(doctor.database.as_deref())];
     findings.extend(doctor.volumes.iter().flat_map(volume));
     findings.extend(doctor.guarded.iter().map(guarded));
@@ -48,7 +49,7 @@ pub(super) fn check(doctor: &Doctor<'_>) -> Vec<Finding> {
         Finding::ill("file", &unread.about, Health::Wrong, &unread.because, remedy)
     }));
     findings.push(files(doctor.connections, getrlimit(Resource::Nofile).maximum));
-    findings.push(clock(&SYNCHRONIZED.map(Path::new), doctor.clock.now()));
+    findings.push(clock(&SYNCHRONIZED.map(Path::new), compared, doctor.clock.now()));
     findings
 }
 
@@ -149,7 +150,36 @@ const SYNCHRONIZED: [&str; 3] =
 /// Both write at least every few hours; anything older was left by one that no longer runs, or reaches no server.
 const RECENT: Duration = Duration::from_hours(24);
 
-fn clock(places: &[&Path], now: Timestamp) -> Finding {
+/// This machine's clock beside another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Compared {
+    /// Whose clock that is.
+    with: String,
+    /// By how many seconds this one is ahead of it.
+    ahead: i64,
+}
+
+/// An offset from which on one-time codes fail, which hold for 30 seconds (RFC 6238 §5.2). An answer tells the time to a
+/// second or two.
+const TOO_FAR: u64 = 30;
+
+/// The clock beside that of the first authority that says what time it is.
+pub(super) async fn compared_time(doctor: &Doctor<'_>) -> Option<Compared> {
+    for wanted in doctor.clocks {
+        if let Some(there) = told_time(wanted).await {
+            let ahead = doctor.clock.now().unix_seconds() - there.unix_seconds();
+            return Some(Compared { with: wanted.authority.clone(), ahead });
+        }
+    }
+    None
+}
+
+fn clock(places: &[&Path], compared: Option<Compared>, now: Timestamp) -> Finding {
+    if let Some(Compared { with, ahead }) = compared.as_ref().filter(|one| one.ahead.unsigned_abs() >= TOO_FAR) {
+        let side = if *ahead > 0 { "ahead of" } else { "behind" };
+        let found = format!("is {} seconds {side} that of {with}", ahead.unsigned_abs());
+        return Finding::ill("clock", "the time", Health::Wrong, found, CLOCK_REMEDY);
+    }
     let changed = |path: &&Path| Some((path.display().to_string(), std::fs::metadata(path).ok()?.mtime()));
     let newest = places.iter().filter_map(changed).max_by_key(|(_, at)| *at);
     let newest = newest.map(|(path, at)| (path, Timestamp::from_unix_seconds(at)));
@@ -160,9 +190,15 @@ fn clock(places: &[&Path], now: Timestamp) -> Finding {
         Some((path, at)) => format!("has not been set since {at} (`{path}`)"),
         None => "nothing here says that it is synchronized".to_owned(),
     };
-    let remedy = "Run systemd-timesyncd or chrony: signatures, certificates and retries depend on the time.";
-    Finding::ill("clock", "the time", Health::Unknown, found, remedy)
+    let found = match compared {
+        Some(Compared { with, .. }) => format!("{found}, but now it agrees with {with}"),
+        None => found,
+    };
+    Finding::ill("clock", "the time", Health::Unknown, found, CLOCK_REMEDY)
 }
+
+const CLOCK_REMEDY: &str =
+    "Run systemd-timesyncd or chrony: signatures, certificates, one-time codes and retries depend on the time.";
 
 #[cfg(test)]
 mod tests {
@@ -182,10 +218,15 @@ mod tests {
         let (here, missing) = (directory.path().join("chrony.drift"), directory.path().join("drift"));
         let places = [missing.as_path(), here.as_path()];
         let now = SystemClock.now();
-        assert_eq!(clock(&places, now).health, Health::Unknown);
+        assert_eq!(clock(&places, None, now).health, Health::Unknown);
         std::fs::write(&here, "0.1 0.01").unwrap();
         for (later, wanted) in [(0, Health::Well), (23, Health::Well), (25, Health::Unknown)] {
-            assert_eq!(clock(&places, now + Duration::from_hours(later)).health, wanted, "{later} hours");
+            assert_eq!(clock(&places, None, now + Duration::from_hours(later)).health, wanted, "{later} hours");
+        }
+        // Whoever keeps it: what it shows is wrong.
+        for (ahead, wanted) in [(-30, Health::Wrong), (-29, Health::Well), (0, Health::Well), (31, Health::Wrong)] {
+            let compared = Some(Compared { with: "https://ca.test/".to_owned(), ahead });
+            assert_eq!(clock(&places, compared, now).health, wanted, "{ahead} seconds");
         }
     }
 

@@ -77,3 +77,5 @@ async fn test_database() -> (tempfile::TempDir, crate::storage::database::Databa
 mod sender_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wanted_tests;

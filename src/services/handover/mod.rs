@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use crate::foundations::address::Address;
 use crate::foundations::failure::Refusal;
@@ -17,7 +18,7 @@ use crate::services::filter::authentication::dkim::Findings;
 use crate::services::routing::LocalRecipient;
 use crate::storage::spool::Action;
 
-/// What has become of a message for one recipient. There is an outcome only when it is durable (law 1).
+/// What has become of a message for one recipient. There is an outcome only when it is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It is in a mailbox, and on disk.
@@ -93,14 +94,15 @@ pub trait Submitting: Send + Sync {
     fn submit<'a>(&'a self, mail: Mail, login: &'a Login) -> BoxFuture<'a, Result<(), Refusal>>;
 }
 
-crate::words! {
-    /// What a script has something sent for.
-    pub enum ErrandKind {
-        /// To pass the message on: under its own sender, which is rewritten where SPF would fail, and sealed.
-        Redirect = "redirect",
-        /// To tell somebody something in a message of our own, which is signed.
-        Letter = "letter",
-    }
+/// What a script has something sent for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrandKind {
+    /// To pass the message on: under its own sender, which is rewritten where SPF would fail, and sealed. The user whose script it
+    /// is gets no copy.
+    Redirect,
+    /// To tell somebody something in a message of our own, which is signed.
+    Letter,
 }
 
 /// A message that a user's script has sent.

@@ -1,6 +1,6 @@
 //! Takes responsibility for messages: the one way into mailboxes and queue for whatever protocols receive.
 //!
-//! Promises: a [`Receipt`] means that every recipient's copy is durable (law 1). A message for our own users is written
+//! Promises: a [`Receipt`] means that every recipient's copy is durable. A message for our own users is written
 //! once per mailbox, with no queue file in between. The queue is asked only for recipients elsewhere and for those whose
 //! mailbox cannot be written now. If some mailboxes have taken a message and others cannot, it is not refused: the
 //! others' copies wait in the queue, so nothing is lost and nothing arrives twice. If nothing has been stored yet, the client
@@ -12,13 +12,13 @@
 
 mod copies;
 mod glance;
+mod judged;
 mod quarantined;
 mod receipt;
 mod receive;
 mod settings;
 mod telling;
 mod trace_field;
-mod wanted;
 
 pub use crate::services::handover::{LocalDelivery, Outcome};
 pub use receipt::Receipt;

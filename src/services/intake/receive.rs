@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::copies::{Copies, Safe, made};
 use super::glance::Glance;
+use super::judged::{Judged, Waiting, is_lmtp};
 use super::quarantined;
 use super::receipt::Receipt;
 use super::settings::{IntakeSettings, LmtpVerdict, Quarantine};
 use super::trace_field;
-use super::wanted::{Waiting, Wanted, is_lmtp};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::failure::{Kind, Refusal};
@@ -91,42 +91,42 @@ impl Intake {
     /// Takes responsibility for a message, for all its recipients at once (SMTP). The refusal is for the client. In the dialogue,
     /// milters have already heard of sender and recipients.
     pub async fn receive(&self, mail: Mail, dialogue: Option<Box<Dialogue>>) -> Result<Receipt, Refusal> {
-        let mut wanted = self.judge(mail, dialogue).await?;
-        let result = match self.take_off(&mut wanted) {
+        let mut judged = self.judge(mail, dialogue).await?;
+        let result = match self.take_off(&mut judged) {
             Some(refusal) => Err(refusal),
-            None => self.take(&wanted).await.map(|receipt| {
-                let removed = wanted.removed.iter().cloned();
+            None => self.take(&judged).await.map(|receipt| {
+                let removed = judged.removed.iter().cloned();
                 removed.fold(receipt, |receipt, address| receipt.and(address, by_milter()))
             }),
         };
-        self.tell_end(&wanted, &result);
+        self.tell_end(&judged, &result);
         if result.is_ok() {
-            self.parts.filter.sent(&wanted.mail);
-            self.parts.reports.read(&wanted.mail).await;
+            self.parts.filter.sent(&judged.mail);
+            self.parts.reports.read(&judged.mail).await;
         }
         result
     }
 
     /// Takes off the recipients for whom a filter refuses the message. Returns a refusal if the client, which gets one answer for all,
     /// must be refused.
-    fn take_off(&self, wanted: &mut Wanted) -> Option<Refusal> {
-        let mut refused = std::mem::take(&mut wanted.verdict.refused);
+    fn take_off(&self, judged: &mut Judged) -> Option<Refusal> {
+        let mut refused = std::mem::take(&mut judged.verdict.refused);
         let refusal = |address: &Address| refused.iter().find(|(one, _)| one == address).map(|(_, refusal)| refusal);
-        let recipients = &mut wanted.mail.envelope.recipients;
+        let recipients = &mut judged.mail.envelope.recipients;
         let is_for_nobody = recipients.iter().all(|recipient| refusal(&recipient.address).is_some());
         // Nobody has it yet. If some can only get it later, all get it when the client sends it again; and a user is told by their own
         // program which recipient to remove.
         let is_temporary = refused.iter().any(|(_, refusal)| refusal.is_temporary());
-        if is_for_nobody || is_temporary || wanted.mail.origin.login.is_some() {
+        if is_for_nobody || is_temporary || judged.mail.origin.login.is_some() {
             return worst(&mut refused);
         }
         // The sender may be forged, so no notification is sent: only the events tell of these recipients.
         let taken = recipients.extract_if(.., |recipient| refusal(&recipient.address).is_some());
         let taken: Vec<Address> = taken.map(|recipient| recipient.address).collect();
         for address in &taken {
-            self.tell_removed(&wanted.mail, address, refusal(address));
+            self.tell_removed(&judged.mail, address, refusal(address));
         }
-        wanted.removed.extend(taken);
+        judged.removed.extend(taken);
         None
     }
 
@@ -134,12 +134,12 @@ impl Intake {
     /// all is refused: the client has a queue of its own. If some mailboxes behind an alias have it, the others wait in our queue.
     pub async fn receive_each(&self, mail: Mail) -> Vec<Result<Receipt, Refusal>> {
         let named = mail.envelope.recipients.clone();
-        let mut wanted = match self.judge(mail, None).await {
-            Ok(wanted) => wanted,
+        let mut judged = match self.judge(mail, None).await {
+            Ok(judged) => judged,
             Err(refusal) => return named.iter().map(|_| Err(refusal.again())).collect(),
         };
         // Recipients whom a milter has added go with the first recipient who gets the message.
-        let mut added = wanted.verdict.envelope.added.clone();
+        let mut added = judged.verdict.envelope.added.clone();
         let mut results = Vec::with_capacity(named.len());
         let mut taken: Vec<(String, usize)> = Vec::new();
         for recipient in named {
@@ -151,10 +151,10 @@ impl Intake {
                 results.push(again);
                 continue;
             }
-            let result = self.receive_one(&mut wanted, recipient, &mut added).await;
-            self.tell_end(&wanted, &result);
-            if result.is_ok() && wanted.settings.lmtp == LmtpVerdict::Judge {
-                self.parts.reports.read(&wanted.mail).await;
+            let result = self.receive_one(&mut judged, recipient, &mut added).await;
+            self.tell_end(&judged, &result);
+            if result.is_ok() && judged.settings.lmtp == LmtpVerdict::Judge {
+                self.parts.reports.read(&judged.mail).await;
             }
             taken.push((key, results.len()));
             results.push(result);
@@ -164,11 +164,11 @@ impl Intake {
 
     async fn receive_one(
         &self,
-        wanted: &mut Wanted,
+        judged: &mut Judged,
         recipient: Recipient,
         added: &mut Vec<Address>,
     ) -> Result<Receipt, Refusal> {
-        let verdict = &wanted.verdict;
+        let verdict = &judged.verdict;
         if let Some((_, refusal)) = verdict.refused.iter().find(|(refused, _)| *refused == recipient.address) {
             return Err(refusal.again());
         }
@@ -176,8 +176,8 @@ impl Intake {
         let removed = is_removed.then(|| recipient.address.clone());
         let mut recipients: Vec<Recipient> = (!is_removed).then_some(recipient).into_iter().collect();
         recipients.extend(added.iter().cloned().map(Recipient::plain));
-        wanted.mail.envelope.recipients = recipients;
-        let mut receipt = self.take(wanted).await?;
+        judged.mail.envelope.recipients = recipients;
+        let mut receipt = self.take(judged).await?;
         added.clear();
         if let Some(address) = removed {
             receipt = receipt.and(address, by_milter());
@@ -187,55 +187,55 @@ impl Intake {
 
     /// Stores a filtered message: for everybody, or the message is refused. Recipients who have it in spite of a
     /// refusal do not get it again.
-    async fn take(&self, wanted: &Wanted) -> Result<Receipt, Refusal> {
-        let mut routes = self.parts.routing.split(&wanted.mail.envelope).await.map_err(later)?;
-        self.tell_expansions(&wanted.mail, &routes);
-        let kept = self.kept_back(wanted, &routes);
-        let mut safe = self.copies.recall(&wanted.mail, &mut routes, self.parts.clock.now());
-        safe.iter().for_each(|copy| self.tell_safe(&wanted.mail, &copy.address));
-        let stored = self.store(wanted, routes, &mut safe).await;
+    async fn take(&self, judged: &Judged) -> Result<Receipt, Refusal> {
+        let mut routes = self.parts.routing.split(&judged.mail.envelope).await.map_err(later)?;
+        self.tell_expansions(&judged.mail, &routes);
+        let kept = self.kept_back(judged, &routes);
+        let mut safe = self.copies.recall(&judged.mail, &mut routes, self.parts.clock.now());
+        safe.iter().for_each(|copy| self.tell_safe(&judged.mail, &copy.address));
+        let stored = self.store(judged, routes, &mut safe).await;
         if stored.is_err() {
-            self.copies.remember(&wanted.mail, safe, self.parts.clock.now(), wanted.settings.remembered_copies);
+            self.copies.remember(&judged.mail, safe, self.parts.clock.now(), judged.settings.remembered_copies);
         }
         let receipt = stored?;
-        self.note(wanted, kept, &receipt).await;
+        self.note(judged, kept, &receipt).await;
         Ok(receipt)
     }
 
     /// Stores it for those who do not have it yet. If that fails, `safe` afterwards has all copies that there are.
-    async fn store(&self, wanted: &Wanted, routes: Routes, safe: &mut Vec<Safe>) -> Result<Receipt, Refusal> {
-        let queued = self.queue_first(wanted, &routes).await?;
-        let delivered = self.deliver(wanted, &routes).await;
-        self.settle(wanted, routes, queued, delivered, safe).await
+    async fn store(&self, judged: &Judged, routes: Routes, safe: &mut Vec<Safe>) -> Result<Receipt, Refusal> {
+        let queued = self.queue_first(judged, &routes).await?;
+        let delivered = self.deliver(judged, &routes).await;
+        self.settle(judged, routes, queued, delivered, safe).await
     }
 
     /// Who is to be told in a letter that the message was put into quarantine.
-    fn kept_back(&self, wanted: &Wanted, routes: &Routes) -> Vec<KeptBack> {
+    fn kept_back(&self, judged: &Judged, routes: &Routes) -> Vec<KeptBack> {
         // The process that has judged the message has noted it.
-        if !wanted.settings.digest.enabled || wanted.is_final() {
+        if !judged.settings.digest.enabled || judged.is_final() {
             return Vec::new();
         }
-        let kept = routes.local.iter().filter(|r| wanted.verdict.folder(&r.account) == Folder::Quarantine);
-        let held = |recipient: &LocalRecipient| wanted.is_held(recipient).then(|| recipient.at_home().address);
+        let kept = routes.local.iter().filter(|r| judged.verdict.folder(&r.account) == Folder::Quarantine);
+        let held = |recipient: &LocalRecipient| judged.is_held(recipient).then(|| recipient.at_home().address);
         kept.map(|recipient| KeptBack { account: recipient.account.clone(), held: held(recipient) }).collect()
     }
 
     /// Notes what the letter will say. A message is not refused for that: it is safe already.
-    async fn note(&self, wanted: &Wanted, kept: Vec<KeptBack>, receipt: &Receipt) {
+    async fn note(&self, judged: &Judged, kept: Vec<KeptBack>, receipt: &Receipt) {
         for KeptBack { account, held } in kept {
             let entry = receipt.outcomes().iter().find_map(|(address, outcome)| match outcome {
                 Outcome::Queued(id) if Some(address) == held.as_ref() => Some(id.to_string()),
                 _ => None,
             });
-            let note = quarantined::note(&wanted.mail, &wanted.verdict, entry, self.parts.clock.now());
+            let note = quarantined::note(&judged.mail, &judged.verdict, entry, self.parts.clock.now());
             if let Err(error) = self.parts.notes.note(&account.key(), &note).await {
-                log::warn!(mail:% = wanted.mail.id; "a message in quarantine will be missing from the letter to its recipient: {error}");
+                log::warn!(mail:% = judged.mail.id; "a message in quarantine will be missing from the letter to its recipient: {error}");
             }
         }
     }
 
     /// Adds the Received field, asks the filter, and changes the message as the verdict says.
-    async fn judge(&self, mut mail: Mail, dialogue: Option<Box<Dialogue>>) -> Result<Wanted, Refusal> {
+    async fn judge(&self, mut mail: Mail, dialogue: Option<Box<Dialogue>>) -> Result<Judged, Refusal> {
         let settings = self.settings();
         let glance = Glance::of(&mail.message);
         if glance.hops > settings.hops {
@@ -262,7 +262,7 @@ impl Intake {
             mail.message = mail.message.with_prefix(carried::QUARANTINED.as_bytes());
         }
         let removed = self.change_envelope(&mut mail, &verdict);
-        Ok(Wanted { mail, settings, verdict, removed, message_id: glance.message_id })
+        Ok(Judged { mail, settings, verdict, removed, message_id: glance.message_id })
     }
 
     /// Changes the envelope as the verdict says: what milters asked for, and no notification of success to a forged
@@ -287,28 +287,28 @@ impl Intake {
     }
 
     /// Queues what has to wait in any case. This comes before any mailbox is written: if it fails, nothing has happened yet.
-    async fn queue_first(&self, wanted: &Wanted, routes: &Routes) -> Result<Vec<(Address, Outcome)>, Refusal> {
-        let waiting = routes.local.iter().filter(|recipient| wanted.must_wait(recipient)).map(here);
-        let held = routes.local.iter().filter(|recipient| wanted.is_held(recipient)).map(here);
-        let quarantined = matches!(wanted.verdict.decision, Decision::Quarantine);
+    async fn queue_first(&self, judged: &Judged, routes: &Routes) -> Result<Vec<(Address, Outcome)>, Refusal> {
+        let waiting = routes.local.iter().filter(|recipient| judged.must_wait(recipient)).map(here);
+        let held = routes.local.iter().filter(|recipient| judged.is_held(recipient)).map(here);
+        let quarantined = matches!(judged.verdict.decision, Decision::Quarantine);
         let elsewhere = |list: &[Recipient]| -> Vec<(Recipient, Bound)> {
             list.iter().map(|recipient| (recipient.clone(), Bound::Elsewhere)).collect()
         };
         let (mut now, mut later): (Vec<_>, Vec<_>) = (waiting.collect(), held.collect());
         // Not of a message that is held, nor to an LMTP client, which writes its own notifications, nor without a sender.
-        if !quarantined && !is_lmtp(&wanted.mail) && wanted.mail.envelope.reverse_path.address().is_some() {
+        if !quarantined && !is_lmtp(&judged.mail) && judged.mail.envelope.reverse_path.address().is_some() {
             let passed_on = routes.passed_on.iter().cloned();
             now.extend(passed_on.map(|(recipient, action)| (recipient, Bound::PassedOn(action))));
         }
         let mut forwards = elsewhere(&routes.forwards);
-        let forwarded = self.forwarded(wanted, routes).await?;
+        let forwarded = self.forwarded(judged, routes).await?;
         let others = if quarantined { &mut later } else { &mut now };
         others.extend(elsewhere(&routes.remote));
         if forwarded.is_none() {
             others.append(&mut forwards);
         }
         let hold = || QUARANTINED.to_owned();
-        let whole = Cow::Borrowed(&wanted.mail);
+        let whole = Cow::Borrowed(&judged.mail);
         let mut entries = vec![
             Waiting { mail: whole.clone(), recipients: now, hold: None },
             Waiting { mail: whole, recipients: later, hold: Some(hold()) },
@@ -316,39 +316,39 @@ impl Intake {
         if let Some(mail) = &forwarded {
             entries.push(Waiting { mail: Cow::Borrowed(mail), recipients: forwards, hold: quarantined.then(hold) });
         }
-        self.postpone(wanted, entries).await
+        self.postpone(judged, entries).await
     }
 
     /// The message as aliases pass it on to other servers: under a sender of ours, and sealed. `None` if that changes nothing.
-    async fn forwarded(&self, wanted: &Wanted, routes: &Routes) -> Result<Option<Mail>, Refusal> {
+    async fn forwarded(&self, judged: &Judged, routes: &Routes) -> Result<Option<Mail>, Refusal> {
         let Some(alias) = routes.expansions.first().filter(|_| !routes.forwards.is_empty()) else { return Ok(None) };
-        let before = &wanted.mail.envelope.reverse_path;
+        let before = &judged.mail.envelope.reverse_path;
         let reverse_path = self.parts.routing.forwarding_path(before).await.map_err(later)?;
-        let seal = self.parts.filter.seal(&wanted.mail.message, &wanted.verdict, alias.from.domain());
+        let seal = self.parts.filter.seal(&judged.mail.message, &judged.verdict, alias.from.domain());
         if reverse_path == *before && seal.is_empty() {
             return Ok(None);
         }
-        let mut mail = wanted.mail.clone();
+        let mut mail = judged.mail.clone();
         mail.envelope.reverse_path = reverse_path;
         mail.message = mail.message.with_prefix(seal.as_bytes());
         Ok(Some(mail))
     }
 
     /// Writes to all other mailboxes.
-    async fn deliver(&self, wanted: &Wanted, routes: &Routes) -> Vec<(LocalRecipient, Result<Outcome, Refusal>)> {
-        let direct = routes.local.iter().filter(|one| !wanted.is_held(one) && !wanted.must_wait(one));
+    async fn deliver(&self, judged: &Judged, routes: &Routes) -> Vec<(LocalRecipient, Result<Outcome, Refusal>)> {
+        let direct = routes.local.iter().filter(|one| !judged.is_held(one) && !judged.must_wait(one));
         let direct: Vec<LocalRecipient> = direct.cloned().collect();
         if direct.is_empty() {
             return Vec::new();
         }
-        let results = self.parts.delivery.deliver(&wanted.mail, &wanted.verdict, &direct).await;
+        let results = self.parts.delivery.deliver(&judged.mail, &judged.verdict, &direct).await;
         direct.into_iter().zip(results).collect()
     }
 
     /// Makes one answer of all results.
     async fn settle(
         &self,
-        wanted: &Wanted,
+        judged: &Judged,
         mut routes: Routes,
         queued: Vec<(Address, Outcome)>,
         delivered: Vec<(LocalRecipient, Result<Outcome, Refusal>)>,
@@ -376,20 +376,20 @@ impl Intake {
         }
         // Some have it. The queue tries the others again, and tells the sender about those who never can.
         let recipients = failed.into_iter().map(|(recipient, _)| recipient).collect();
-        let others = Waiting { mail: Cow::Borrowed(&wanted.mail), recipients, hold: None };
-        let postponed = self.postpone(wanted, vec![others]).await;
+        let others = Waiting { mail: Cow::Borrowed(&judged.mail), recipients, hold: None };
+        let postponed = self.postpone(judged, vec![others]).await;
         if postponed.is_err() {
             safe.extend(made(&routes, &without, &outcomes));
         }
         outcomes.extend(postponed?);
         outcomes.extend(safe.drain(..).map(|copy| (copy.address, copy.outcome)));
-        Ok(Receipt::new(wanted.mail.id, outcomes))
+        Ok(Receipt::new(judged.mail.id, outcomes))
     }
 
     /// Queues entries, all of them or none; those without recipients are left out.
-    async fn postpone(&self, wanted: &Wanted, entries: Vec<Waiting<'_>>) -> Result<Vec<(Address, Outcome)>, Refusal> {
-        let message_id = wanted.message_id.as_deref();
-        let entries: Vec<_> = entries.into_iter().flat_map(|waiting| wanted.by_folder(waiting)).collect();
+    async fn postpone(&self, judged: &Judged, entries: Vec<Waiting<'_>>) -> Result<Vec<(Address, Outcome)>, Refusal> {
+        let message_id = judged.message_id.as_deref();
+        let entries: Vec<_> = entries.into_iter().flat_map(|waiting| judged.by_folder(waiting)).collect();
         let postponed = entries.iter().filter(|waiting| !waiting.recipients.is_empty());
         let postponed = postponed.map(|Waiting { mail, recipients, hold }| Postponed {
             mail,

@@ -1,9 +1,9 @@
 //! The events that say what happened to a message.
 
 use super::glance::Glance;
+use super::judged::Judged;
 use super::receipt::Receipt;
 use super::receive::Intake;
-use super::wanted::Wanted;
 use crate::foundations::address::Address;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::Refusal;
@@ -58,8 +58,8 @@ impl Intake {
         }
     }
 
-    pub(super) fn tell_end(&self, wanted: &Wanted, result: &Result<Receipt, Refusal>) {
-        let mail = &wanted.mail;
+    pub(super) fn tell_end(&self, judged: &Judged, result: &Result<Receipt, Refusal>) {
+        let mail = &judged.mail;
         let event = match result {
             Ok(receipt) => self
                 .event(EventKind::MessageReceived, mail)
@@ -74,7 +74,7 @@ impl Intake {
             }
         };
         let event = event.subject(mail.envelope.reverse_path.bare()).with("peer", mail.origin.peer.to_string());
-        let event = event.with_known("message_id", wanted.message_id.clone());
+        let event = event.with_known("message_id", judged.message_id.clone());
         let login = mail.origin.login.as_ref().map(|login| login.address.to_string());
         self.parts.journal.record(event.with_known("login", login));
     }

@@ -19,6 +19,7 @@
 //! UNAVAILABLE), never "wrong password".
 
 mod app_password;
+mod attempt;
 mod cache;
 mod even;
 mod hashing;
@@ -33,6 +34,7 @@ mod stay;
 mod verify;
 
 pub use app_password::MadeAppPassword;
+pub use attempt::LoginAttempt;
 pub use keyring::{AppPasswordWish, KeyError, Keyring};
 pub use one_time::{BadSecret, last_one_time_step, one_time_step};
 pub use password::{Scheme, Unusable, check, hash, recognise, scheme_word};
@@ -41,4 +43,4 @@ pub use seal::{SealError, read_key, reseal};
 pub use second_factor::{Enrolment, Entered, Need, Second};
 pub use settings::{LoginSettings, PasswordReach, Rehash, TwoFactorPolicy};
 pub use stay::{Carried, Stay};
-pub use verify::{LoggedIn, Login, LoginAttempt};
+pub use verify::{LoggedIn, Login};

@@ -8,16 +8,14 @@ use super::cache::{Cache, Name, Verdict};
 use super::even::{self, Behind, Checked, decoy};
 use super::hashing::Workshop;
 use super::stay::{Credential, Stays};
-use super::{LoginSettings, Need, PasswordReach, Rehash, Scheme, Stay, Unusable, password};
+use super::{LoginAttempt, LoginSettings, Need, PasswordReach, Rehash, Scheme, Stay, Unusable, password};
 use crate::foundations::address::Address;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
-use crate::foundations::ids::SessionId;
-use crate::foundations::mail::Peer;
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::Live;
-use crate::services::guard::{Failure, Guard, Service};
+use crate::services::guard::{Failure, Guard};
 use crate::storage::directory::{self, Account, AppPassword, Directory, Source};
 use crate::storage::journal::Journal;
 
@@ -29,21 +27,6 @@ const MOST_ABOVE: u32 = 2;
 const TOO_MANY: &str = "too many failures before";
 /// No account has this number.
 const NOBODY: i64 = -1;
-
-/// What a client says about itself.
-#[derive(Debug)]
-pub struct LoginAttempt {
-    /// The user name as given.
-    pub username: String,
-    /// The password as given.
-    pub password: Secret<String>,
-    /// Where from.
-    pub peer: Peer,
-    /// Over which connection.
-    pub session: SessionId,
-    /// By which protocol.
-    pub service: Service,
-}
 
 /// Somebody whom a mail program has let in.
 #[derive(Debug)]

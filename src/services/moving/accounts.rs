@@ -69,24 +69,30 @@ impl SeedAccounts {
     /// # Errors
     /// The database does not answer or has no such tables, or an address in it is invalid.
     pub async fn read(database: &Database) -> Result<Self, Error> {
-        let domains = database.fetch_all("SELECT name FROM virtual_domains ORDER BY name", &[]).await?;
-        let domains = domains.iter().map(|row| parsed(row, 0, "domain")).collect::<Result<_, _>>()?;
+        let out_of_use = OutOfUse::default();
+        let mut found = Self { domains: Vec::new(), users: Vec::new(), aliases: Vec::new(), out_of_use };
+        let mut bad = Bad::default();
+        for row in database.fetch_all("SELECT name FROM virtual_domains ORDER BY name", &[]).await? {
+            found.domains.extend(bad.sort_out(parsed::<Domain>(&row, 0, "domain"))?);
+        }
         let integer = |expression| database.dialect().integer(expression);
         let sql = format!(
             "SELECT email, password, {}, {} FROM virtual_users ORDER BY email",
             integer("COALESCE(quota_mb, 0)"),
             integer("COALESCE(enabled, 1)")
         );
-        let users = database.fetch_all(crate::storage::database::Sql::assembled(sql), &[]).await?;
-        let users = users.iter().map(user).collect::<Result<_, _>>()?;
-        let sql = "SELECT source, destination FROM virtual_aliases ORDER BY source, destination";
-        let mut aliases = Vec::new();
-        for row in database.fetch_all(sql, &[]).await? {
-            let source = source(&row.text(0)?)?;
-            aliases.extend(each_destination(&source, &row.text(1)?));
+        for row in database.fetch_all(crate::storage::database::Sql::assembled(sql), &[]).await? {
+            found.users.extend(bad.sort_out(user(&row))?);
         }
-        let out_of_use = OutOfUse::read(database).await?;
-        Ok(Self { domains, users, aliases, out_of_use })
+        let sql = "SELECT source, destination FROM virtual_aliases ORDER BY source, destination";
+        for row in database.fetch_all(sql, &[]).await? {
+            if let Some(source) = bad.sort_out(source(&row.text(0)?))? {
+                found.aliases.extend(each_destination(&source, &row.text(1)?));
+            }
+        }
+        bad.none()?;
+        found.out_of_use = OutOfUse::read(database).await?;
+        Ok(found)
     }
 
     /// The accounts in a dump of that database, as `mysqldump` writes it.
@@ -101,20 +107,25 @@ impl SeedAccounts {
         let text = |row: &dump::Row, column: &str| row.get(column).cloned().flatten().unwrap_or_default();
         let number = |row: &dump::Row, column: &str| text(row, column).parse::<i64>().ok();
         let mut found = Self { domains: Vec::new(), users: Vec::new(), aliases: Vec::new(), out_of_use };
+        let mut bad = Bad::default();
         for row in table("virtual_domains") {
-            found.domains.push(address("domain", &text(&row, "name"))?);
+            found.domains.extend(bad.sort_out(address::<Domain>("domain", &text(&row, "name")))?);
         }
         for row in table("virtual_users") {
+            let Some(address) = bad.sort_out(address::<Address>("user", &text(&row, "email")))? else { continue };
             found.users.push(SeedUser {
-                address: address("user", &text(&row, "email"))?,
+                address,
                 password: Secret::new(text(&row, "password")),
                 quota: quota(number(&row, "quota_mb").unwrap_or(0)),
                 enabled: number(&row, "enabled") != Some(0),
             });
         }
         for row in table("virtual_aliases") {
-            found.aliases.extend(each_destination(&source(&text(&row, "source"))?, &text(&row, "destination")));
+            if let Some(source) = bad.sort_out(source(&text(&row, "source")))? {
+                found.aliases.extend(each_destination(&source, &text(&row, "destination")));
+            }
         }
+        bad.none()?;
         if found.domains.is_empty() && found.users.is_empty() {
             return Err(Error::Dump {
                 line: 1,
@@ -185,6 +196,27 @@ impl SeedAccounts {
     }
 }
 
+/// Rows that cannot be imported, each with the reason: an administrator corrects them all at once.
+#[derive(Default)]
+struct Bad(Vec<String>);
+
+impl Bad {
+    /// What was read of a row; `None`, and noted, if that makes no sense.
+    fn sort_out<T>(&mut self, row: Result<T, Error>) -> Result<Option<T>, Error> {
+        match row {
+            Err(Error::BadAccounts(rows)) => {
+                self.0.extend(rows);
+                Ok(None)
+            }
+            row => row.map(Some),
+        }
+    }
+
+    fn none(self) -> Result<(), Error> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::BadAccounts(self.0)) }
+    }
+}
+
 /// Whether it was created.
 fn count<T>(result: Result<T, directory::Error>, made: &mut usize, present: &mut usize) -> Result<bool, Error> {
     match result {
@@ -213,10 +245,8 @@ fn quota(mebibytes: i64) -> Option<ByteSize> {
 }
 
 fn source(text: &str) -> Result<Source, Error> {
-    Source::parse(text).ok_or_else(|| Error::BadAccount {
-        what: format!("alias {text}"),
-        reason: "expected an address, or @ and a domain".to_owned(),
-    })
+    Source::parse(text)
+        .ok_or_else(|| Error::BadAccounts(vec![format!("alias `{text}`: expected an address, or @ and a domain")]))
 }
 
 /// The seed allows several destinations in one row.
@@ -229,8 +259,7 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(row: &Row, column: usize
 }
 
 fn address<T: std::str::FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> Result<T, Error> {
-    text.parse()
-        .map_err(|error: T::Err| Error::BadAccount { what: format!("{what} {text}"), reason: error.to_string() })
+    text.parse().map_err(|error: T::Err| Error::BadAccounts(vec![format!("{what} `{text}`: {error}")]))
 }
 
 #[cfg(test)]
@@ -256,5 +285,21 @@ mod tests {
         assert_eq!(unusable.len(), 2, "{unusable:?}");
         assert!(unusable[0].starts_with("md5@example.test: the scheme {MD5-CRYPT}"), "{unusable:?}");
         assert!(unusable[1].starts_with("plain@example.test: the scheme {PLAIN}"), "{unusable:?}");
+    }
+
+    /// An administrator had to try again after each of them.
+    #[test]
+    fn all_rows_that_make_no_sense_are_told_at_once() {
+        let dump = "CREATE TABLE `virtual_domains` (\n  `name` varchar(255)\n);\n\
+            INSERT INTO `virtual_domains` VALUES ('x.test'),('a b');\n\
+            CREATE TABLE `virtual_users` (\n  `email` varchar(255)\n);\n\
+            INSERT INTO `virtual_users` VALUES ('ann@x.test'),('bob');\n\
+            CREATE TABLE `virtual_aliases` (\n  `source` varchar(255),\n  `destination` varchar(255)\n);\n\
+            INSERT INTO `virtual_aliases` VALUES ('info@x.test','ann@x.test'),('bad alias','ann@x.test');\n";
+        let error = SeedAccounts::from_dump(dump.as_bytes()).unwrap_err().to_string();
+        for row in ["domain `a b`", "user `bob`", "alias `bad alias`"] {
+            assert!(error.contains(row), "{error}");
+        }
+        assert!(!error.contains("info@x.test"), "{error}");
     }
 }

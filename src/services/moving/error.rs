@@ -97,14 +97,9 @@ pub enum Error {
     /// The directory is not a backup of the stack.
     #[error("`{}` has neither `mysql_*.sql.gz` nor `maildirs_*.tar.gz`", .0.display())]
     NoBackup(PathBuf),
-    /// An account there cannot be created here.
-    #[error("`{what}` of the other database cannot be imported: {reason}")]
-    BadAccount {
-        /// The row.
-        what: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// Accounts there cannot be created here: the rows, and what is wrong with each.
+    #[error("rows of the other database cannot be imported; correct or delete them there, and run the command again: {}", .0.join("; "))]
+    BadAccounts(Vec<String>),
 }
 
 impl Error {
@@ -125,7 +120,7 @@ impl Error {
             | Self::Compressed { .. }
             | Self::Encrypted(_)
             | Self::TooLarge { .. }
-            | Self::BadAccount { .. } => Kind::Invalid,
+            | Self::BadAccounts(_) => Kind::Invalid,
             Self::Dump { .. } | Self::Archive { .. } => Kind::Invalid,
         }
     }

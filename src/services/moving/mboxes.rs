@@ -13,9 +13,18 @@ use crate::storage::mailbox::FolderName;
 /// An mbox that is being read.
 pub type Reading<'r> = mbox::Messages<Box<dyn BufRead + 'r>>;
 
+/// What of a directory is not read.
+#[derive(Debug, Default)]
+pub struct LeftOut {
+    /// Mboxes whose names no folder can have.
+    pub unnamed: Vec<PathBuf>,
+    /// Links to mboxes and directories: somebody else may own these.
+    pub links: Vec<PathBuf>,
+}
+
 /// Reads every mbox of a path, one after the other: those in a directory (of Thunderbird, Apple Mail and others) into a
 /// folder each, below `into` if that is given; those in an archive (as from Google) and a single file into that folder,
-/// or as Gmail's labels say. Files compressed with gzip or zstd are unpacked on the way. Blocks.
+/// or as Gmail's labels say. Files compressed with gzip or zstd are unpacked on the way. Returns what was not read. Blocks.
 ///
 /// # Errors
 /// There is no mbox, one cannot be read, or `take` fails.
@@ -24,22 +33,24 @@ pub fn mboxes(
     into: Option<&FolderName>,
     largest: u64,
     mut take: impl FnMut(&Path, Reading<'_>, Sorting) -> Result<(), Error>,
-) -> Result<(), Error> {
+) -> Result<LeftOut, Error> {
     let sorting = || into.map_or(Sorting::ByLabels, |folder| Sorting::Into(folder.clone()));
     if path.is_dir() {
-        let mut found = Vec::new();
-        walk(path, into.map(ToString::to_string).as_deref(), &mut found)?;
+        let (mut found, mut left_out) = (Vec::new(), LeftOut::default());
+        walk(path, into.map(ToString::to_string).as_deref(), &mut found, &mut left_out)?;
         for (file, folder) in &found {
             if let Some(reading) = begin(file, open(file)?, largest)? {
                 take(file, reading, Sorting::Into(folder.clone()))?;
             }
         }
-        return if found.is_empty() { Err(Error::NoMboxes(path.to_owned())) } else { Ok(()) };
+        let is_empty = found.is_empty() && left_out.unnamed.is_empty() && left_out.links.is_empty();
+        return if is_empty { Err(Error::NoMboxes(path.to_owned())) } else { Ok(left_out) };
     }
     let mut reader = open(path)?;
     if !reader.fill_buf().map_err(failed(path))?.starts_with(b"PK\x03\x04") {
         let reading = begin(path, reader, largest)?.ok_or_else(|| Error::NoMbox(path.to_owned()))?;
-        return take(path, reading, sorting());
+        take(path, reading, sorting())?;
+        return Ok(LeftOut::default());
     }
     let broken = |error: zip::result::ZipError| Error::Archive { path: path.to_owned(), because: error.to_string() };
     let mut archive = zip::ZipArchive::new(reader).map_err(broken)?;
@@ -54,7 +65,7 @@ pub fn mboxes(
             take(&within, reading, sorting())?;
         }
     }
-    if count == 0 { Err(Error::NoMboxes(path.to_owned())) } else { Ok(()) }
+    if count == 0 { Err(Error::NoMboxes(path.to_owned())) } else { Ok(LeftOut::default()) }
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
@@ -81,14 +92,25 @@ fn begin<'r>(path: &Path, mut reader: impl BufRead + 'r, largest: u64) -> Result
 
 /// Finds mboxes and the folder for each. `Work.sbd` (Thunderbird) has the folders within `Work`, and so may `Work.mbox` (Apple
 /// Mail), whose own messages are in a file `mbox`. Files that are not mboxes are indexes or settings of those programs.
-fn walk(directory: &Path, above: Option<&str>, found: &mut Vec<(PathBuf, FolderName)>) -> Result<(), Error> {
+fn walk(
+    directory: &Path,
+    above: Option<&str>,
+    found: &mut Vec<(PathBuf, FolderName)>,
+    left_out: &mut LeftOut,
+) -> Result<(), Error> {
     let entries = std::fs::read_dir(directory).map_err(failed(directory))?;
     let mut entries = entries.collect::<io::Result<Vec<_>>>().map_err(failed(directory))?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         let kind = entry.file_type().map_err(failed(&path))?;
-        if name.starts_with('.') || kind.is_symlink() {
+        if name.starts_with('.') {
+            continue;
+        }
+        if kind.is_symlink() {
+            if path.is_dir() || path.is_file() && holds_messages(&path).unwrap_or(true) {
+                left_out.links.push(path);
+            }
             continue;
         }
         let own = [".sbd", ".mbox"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
@@ -101,11 +123,11 @@ fn walk(directory: &Path, above: Option<&str>, found: &mut Vec<(PathBuf, FolderN
             None => own.to_owned(),
         };
         if kind.is_dir() {
-            walk(&path, Some(&named), found)?;
+            walk(&path, Some(&named), found, left_out)?;
         } else if kind.is_file() && holds_messages(&path)? {
             match folder(&named) {
                 Some(folder) => found.push((path, folder)),
-                None => log::warn!("`{}` is left out: no folder can have its name", path.display()),
+                None => left_out.unnamed.push(path),
             }
         }
     }

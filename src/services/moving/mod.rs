@@ -28,7 +28,7 @@ mod stack;
 pub use accounts::{SeedAccounts, SeedAlias, SeedUser};
 pub use error::Error;
 pub use kept::Places;
-pub use mboxes::{Reading, mboxes};
+pub use mboxes::{LeftOut, Reading, mboxes};
 pub use mover::{FolderMoved, Mover, Sort, Sorting};
 pub use nix::{DeclaredUser, declaration};
 pub use out_of_use::OutOfUse;

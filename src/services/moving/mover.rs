@@ -58,13 +58,15 @@ pub struct FolderMoved {
     pub octets: u64,
     /// Messages that were there already.
     pub present: u64,
+    /// Those of them that were recognised by their content, because the source has given them other UIDs since an earlier run.
+    pub recognised: u64,
     /// Empty files: not messages, and not imported.
     pub empty: u64,
-    /// Links in place of messages to files of somebody else: not imported.
+    /// Links in place of messages to files of somebody else, or to nothing: not imported.
     pub links: u64,
     /// Messages that are larger than allowed: not imported.
     pub too_large: u64,
-    /// Messages that are encrypted, compressed in an unknown way, or too damaged to be unpacked:
+    /// Messages that are encrypted, compressed in an unknown way, too damaged to be unpacked, or in files that cannot be read:
     /// not imported.
     pub unreadable: u64,
     /// Messages already imported with other folders, in a mailbox that shows the messages of others: not imported again.
@@ -87,6 +89,7 @@ impl FolderMoved {
             messages: 0,
             octets: 0,
             present: 0,
+            recognised: 0,
             empty: 0,
             links: 0,
             too_large: 0,
@@ -129,7 +132,7 @@ impl Mover {
         moved.keeps_uids = target.keeps_uids();
         moved.links = folder.links.len() as u64;
         for link in &folder.links {
-            log::warn!("`{}` is left out: it is a link to a file of somebody else", link.display());
+            log::warn!("`{}` is left out: it is a link to a file of somebody else, or to nothing", link.display());
         }
         for message in &folder.messages {
             if target.has(&message.message.unique) {
@@ -147,7 +150,8 @@ impl Mover {
                     moved.too_large += 1;
                     continue;
                 }
-                Err(error @ (Error::Compressed { .. } | Error::Encrypted(_))) => {
+                // A damaged disk, or missing rights.
+                Err(error @ (Error::Compressed { .. } | Error::Encrypted(_) | Error::File(_))) => {
                     log::warn!(error:% = error; "A message is left out");
                     moved.unreadable += 1;
                     continue;
@@ -411,10 +415,12 @@ mod tests {
         ] {
             std::fs::write(source.join(name), content).unwrap();
         }
+        // Like a file on a damaged disk, it gives an error to whoever reads it.
+        std::os::unix::fs::symlink("/proc/self/mem", source.join("cur/0.M0.host:2,S")).unwrap();
         let home = ForeignHome::read(&source, Layout::MaildirPlusPlus).unwrap();
         let mut told = Vec::new();
         let tell = |moved: FolderMoved| told.push((moved.folder, moved.messages, moved.unreadable));
         mover.home(&"ann@example.test".parse().unwrap(), &home, tell).unwrap();
-        assert_eq!(told, [("INBOX".to_owned(), 2, 3), ("Sent".to_owned(), 1, 0)]);
+        assert_eq!(told, [("INBOX".to_owned(), 2, 4), ("Sent".to_owned(), 1, 0)]);
     }
 }

@@ -9,7 +9,7 @@ use crate::foundations::address::Address;
 use crate::foundations::files;
 use crate::foundations::settings::Live;
 use crate::services::sieve::{SieveSettings, compile};
-use crate::storage::scripts::{self, ScriptName, ScriptSettings, Scripts};
+use crate::storage::scripts::{self, ScriptName, ScriptSettings, Scripts, script_files};
 
 /// The result for a script.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -112,21 +112,13 @@ pub(super) fn has_scripts(home: &Path) -> bool {
 fn read(home: &Path, most: u64) -> Result<Found, Error> {
     let directory = home.join("sieve");
     let mut scripts = Vec::new();
-    let failed = |path: &Path, source| files::Error { verb: "read", path: path.to_owned(), source };
-    let entries = match fs::read_dir(&directory) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
-        entries => Some(entries.map_err(|error| failed(&directory, error))?),
-    };
-    let is_own_directory = entries.is_none() || is_own(&directory)?;
-    for entry in entries.into_iter().flatten().filter(|_| is_own_directory) {
-        let path = entry.map_err(|error| failed(&directory, error))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".sieve")?.parse::<ScriptName>().ok());
-        if let Some(name) = name.filter(|_| path.is_file()) {
-            let below = path.strip_prefix(home).unwrap_or(&path);
-            match files::read_own(home, below, most)? {
-                Some(source) => scripts.push((name, source)),
-                None => pass_over(&path),
-            }
+    let found = script_files(&directory)?;
+    let is_own_directory = found.is_empty() || is_own(&directory)?;
+    for (name, path) in found.into_iter().filter(|(_, path)| is_own_directory && path.is_file()) {
+        let below = path.strip_prefix(home).unwrap_or(&path);
+        match files::read_own(home, below, most)? {
+            Some(source) => scripts.push((name, source)),
+            None => pass_over(&path),
         }
     }
     scripts.sort_by(|a, b| a.0.cmp(&b.0));
@@ -158,8 +150,9 @@ fn active(home: &Path, most: u64, scripts: &mut Vec<(ScriptName, Vec<u8>)>) -> R
         }
         source => source?.unwrap_or_default(),
     };
-    let target = fs::read_link(&link).ok();
-    let stem = target.as_deref().and_then(|target| target.file_stem()?.to_str()?.parse::<ScriptName>().ok());
+    let target = fs::read_link(&link).ok().map(|target| home.join(target));
+    let own = target.as_deref().and_then(|target| ScriptName::of_file(target.strip_prefix(home.join("sieve")).ok()?));
+    let stem = own.or_else(|| target.as_deref()?.file_stem()?.to_str()?.parse().ok());
     // A script with the same text, under the link's target name or any other, is that script.
     let same = |name: &ScriptName| stem.as_ref().is_none_or(|stem| stem == name);
     if let Some((name, _)) = scripts.iter().find(|(name, text)| same(name) && *text == source) {
@@ -210,6 +203,8 @@ mod tests {
         fs::write(world.there("sieve/main.sieve"), "keep;").unwrap();
         fs::write(world.there("sieve/main.svbin"), "no script").unwrap();
         fs::write(world.there("sieve/away.sieve"), "discard;").unwrap();
+        fs::create_dir(world.there("sieve/tmp")).unwrap();
+        fs::write(world.there("sieve/tmp/half.sieve"), "no script").unwrap();
         symlink("sieve/main.sieve", world.there(".dovecot.sieve")).unwrap();
         let wanted = [("away".to_owned(), ScriptDone::Moved, false), ("main".to_owned(), ScriptDone::Moved, true)];
         assert_eq!(world.move_in(true), wanted);
@@ -220,6 +215,19 @@ mod tests {
         fs::write(world.there("sieve/away.sieve"), "stop;").unwrap();
         let again = [("away".to_owned(), ScriptDone::Taken, false), ("main".to_owned(), ScriptDone::Present, false)];
         assert_eq!(world.move_in(false), again);
+    }
+
+    #[test]
+    fn names_that_take_several_file_names_stay() {
+        let world = World::new();
+        let name: ScriptName = "x".repeat(300).parse().unwrap();
+        let file = Path::new("sieve").join(name.file());
+        fs::create_dir_all(world.place.path().join("there").join(&file).parent().unwrap()).unwrap();
+        fs::write(world.place.path().join("there").join(&file), "keep;").unwrap();
+        symlink(&file, world.there(".dovecot.sieve")).unwrap();
+        assert_eq!(world.move_in(false), [(name.to_string(), ScriptDone::Moved, true)]);
+        let home = world.place.path().join("here/example.test/ann");
+        assert_eq!(fs::read_link(home.join(".dovecot.sieve")).unwrap(), file);
     }
 
     #[test]

@@ -3,20 +3,19 @@
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, Contact, Outcome, Verified};
-use super::demand::{Candidate, Demand, RequireTls, demand};
+use super::demand::{Candidate, Demand, SenderWish, demand, requires_tls};
 use super::hosts::{Addresses, Host, are_ours, host_addresses, hosts, loops};
 use super::mta_sts::Policy;
 use super::observed::{Far, Observer};
 use super::opening::{Finding, Session, Target, Unopened, open};
 use super::route::{OutboundParts, Way, way};
+use super::terms::Terms;
 use super::transaction::Others;
 use super::{Group, Haste, Outbound, OutboundSettings, Scope, Stage, Trouble};
-use crate::foundations::clock::Timestamp;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::storage::spool::Destination;
 
@@ -25,49 +24,60 @@ pub struct Courier {
     outbound: Outbound,
     destination: Destination,
     session: Option<Kept>,
-    /// When the last session was opened.
-    opened: Timestamp,
 }
 
-/// How long a session is used for further messages. After that, what its host has to show may have changed: policies (DANE, MTA-STS)
-/// are only looked for when a session is opened.
-const USED_FOR: Duration = Duration::from_secs(300);
+/// A session, and the terms on which it was opened.
+struct Opened {
+    session: Session,
+    terms: Terms,
+}
 
 /// A session that is kept for the next message, and the settings under which it was opened.
 struct Kept {
-    session: Session,
+    opened: Opened,
     settings: Arc<OutboundSettings>,
 }
 
-/// How a session with a host has ended.
+/// What has come of a host at one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Visit {
     /// There is nothing more to be had of it.
     Over,
-    /// It takes no more messages in one session, and some recipients are left.
-    Full,
-    /// There was none.
+    /// There was no session.
     Unopened,
     /// The host is this server.
     Loop,
 }
 
-/// Results as they come in.
-struct Slate<'a> {
+/// How a session has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Served {
+    /// There is nothing more to be had of the host.
+    Over,
+    /// The host takes no more messages in one session, and some recipients are left.
+    Full,
+}
+
+/// What an attempt is to do, and results as they come in.
+struct Work<'a> {
+    group: Group<'a>,
+    settings: Arc<OutboundSettings>,
     stage: &'a Stage,
-    /// Nothing more is begun.
-    over: &'a CancellationToken,
+    /// Once this is cancelled, nothing more is begun.
+    over: CancellationToken,
     attempts: Vec<Option<Attempt>>,
     /// The best reason known for recipients without a result.
     trouble: Option<(Trouble, Option<Arc<Contact>>)>,
 }
 
-impl<'a> Slate<'a> {
-    fn new(recipients: usize, stage: &'a Stage, over: &'a CancellationToken) -> Self {
-        Self { stage, over, attempts: vec![None; recipients], trouble: None }
+impl<'a> Work<'a> {
+    fn new(group: Group<'a>, settings: Arc<OutboundSettings>, stage: &'a Stage, over: CancellationToken) -> Self {
+        let attempts = vec![None; group.recipients.len()];
+        Self { group, settings, stage, over, attempts, trouble: None }
     }
 
-    fn open(&self) -> Vec<usize> {
+    /// The places of the recipients without a result.
+    fn left(&self) -> Vec<usize> {
         (0..self.attempts.len()).filter(|place| self.attempts[*place].is_none()).collect()
     }
 
@@ -107,7 +117,7 @@ impl<'a> Slate<'a> {
 
 impl Courier {
     pub(super) const fn new(outbound: Outbound, destination: Destination) -> Self {
-        Self { outbound, destination, session: None, opened: Timestamp::EPOCH }
+        Self { outbound, destination, session: None }
     }
 
     /// Tries to pass a message on to every recipient of the group; one attempt per recipient, in their order.
@@ -116,10 +126,9 @@ impl Courier {
     /// recipient, that is final for this attempt. When the time for the whole attempt is over, or it must make room for others, the
     /// connection is closed, but not before the reply to a message that may have arrived. Recipients without a result are put off.
     pub async fn attempt(&mut self, group: Group<'_>, haste: Haste<'_>) -> Vec<Attempt> {
-        let settings = self.outbound.0.settings.get();
+        let settings = self.outbound.parts.settings.get();
         let Haste { give_up, stage } = haste;
         let over = CancellationToken::new();
-        let mut slate = Slate::new(group.recipients.len(), stage, &over);
         let before_end = |places: Vec<usize>| -> Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + '_>> {
             stage.end();
             (group.before_end)(places)
@@ -127,7 +136,8 @@ impl Courier {
         let Group { id, envelope, recipients, message, .. } = group;
         let watched = Group { id, envelope, recipients, message, before_end: &before_end };
         let limit = settings.timeouts.attempt.duration();
-        let mut attempt = Box::pin(self.try_all(&watched, &settings, &mut slate));
+        let mut work = Work::new(watched, settings, stage, over.clone());
+        let mut attempt = Box::pin(self.try_all(&mut work));
         // RFC 3463 §3.5: 4.4.7, the time is over; 4.4.5, congestion.
         let cut_short = tokio::select! {
             biased;
@@ -148,26 +158,26 @@ impl Courier {
             drop(attempt);
         }
         if let Some((detail, why)) = cut_short {
-            slate.note(Trouble::ours(EnhancedStatus::new(4, 4, detail), why, Scope::Destination), None);
+            work.note(Trouble::ours(EnhancedStatus::new(4, 4, detail), why, Scope::Destination), None);
         }
-        slate.finish()
+        work.finish()
     }
 
-    async fn try_all(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>, slate: &mut Slate<'_>) {
-        if let Some(session) = self.reuse(group, settings).await {
-            self.serve(session, group, settings, slate).await;
+    async fn try_all(&mut self, work: &mut Work<'_>) {
+        if let Some(opened) = self.reuse(&work.group, &work.settings).await {
+            self.serve(opened, work).await;
         }
-        if !slate.is_done()
-            && let Err(trouble) = self.seek(group, settings, slate).await
+        if !work.is_done()
+            && let Err(trouble) = self.seek(work).await
         {
-            slate.note(trouble, None);
+            work.note(trouble, None);
         }
     }
 
     /// Ends the connection, if there is one.
     pub async fn finish(&mut self) {
-        if let Some(Kept { session, .. }) = self.session.take() {
-            session.dialogue.quit(self.outbound.0.settings.get().timeouts.quit.duration()).await;
+        if let Some(Kept { opened: Opened { session, .. }, .. }) = self.session.take() {
+            session.dialogue.quit(self.outbound.parts.settings.get().timeouts.quit.duration()).await;
         }
     }
 
@@ -177,42 +187,39 @@ impl Courier {
     }
 
     /// The open session, if it still works and is good enough for the group.
-    async fn reuse(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>) -> Option<Session> {
-        let Kept { mut session, settings: before } = self.session.take()?;
-        let is_old = self.outbound.0.clock.now().since(self.opened) > USED_FOR;
+    async fn reuse(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>) -> Option<Opened> {
+        let Kept { opened: Opened { mut session, terms }, settings: before } = self.session.take()?;
         // After a reload the route may demand what this session never had to show.
-        if is_old || !Arc::ptr_eq(&before, settings) || missing_for_require_tls(group, &session).is_some() {
+        let is_good = Arc::ptr_eq(&before, settings)
+            && missing_for_require_tls(group, &session).is_none()
+            && hold(&terms, &self.outbound, settings, &self.destination, group).await;
+        if !is_good {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
             return None;
         }
         // A host may close an idle connection at any time: that is no failure.
         session.reset(&settings.timeouts).await.ok()?;
-        Some(session)
+        Some(Opened { session, terms })
     }
 
     /// Goes through the hosts until every recipient has its result.
-    async fn seek(
-        &mut self,
-        group: &Group<'_>,
-        settings: &Arc<OutboundSettings>,
-        slate: &mut Slate<'_>,
-    ) -> Result<(), Trouble> {
+    async fn seek(&mut self, work: &mut Work<'_>) -> Result<(), Trouble> {
         let (outbound, destination) = (self.outbound.clone(), self.destination.clone());
-        let parts = &outbound.0;
-        let sts = policy(&outbound, settings, &destination).await;
-        let approach = Approach::new(parts, settings, &destination, sts.as_deref());
-        let require = if group.envelope.require_tls { RequireTls::Yes } else { RequireTls::No };
+        let (parts, settings, id) = (&outbound.parts, Arc::clone(&work.settings), work.group.id);
+        let wish = SenderWish::of(&work.group);
+        let sts = if wish == SenderWish::Waived { None } else { policy(&outbound, &settings, &destination).await };
+        let approach = Approach::new(parts, &settings, &destination, sts.as_deref(), wish);
         let mut addresses_left = settings.addresses_tried.max(1);
         let mut sessions_left = settings.sessions_tried.max(1);
-        for host in hosts(&*parts.resolver, &destination, &parts.hostname, group.id).await? {
-            if slate.is_done() {
+        for host in hosts(&*parts.resolver, &destination, &parts.hostname, id).await? {
+            if work.is_done() {
                 return Ok(());
             }
-            let found = host_addresses(&*parts.resolver, &host, settings.families, group.id).await;
+            let found = host_addresses(&*parts.resolver, &host, settings.families, id).await;
             let addresses = match found {
                 Ok(found) => found,
                 Err(trouble) => {
-                    slate.note(trouble, None);
+                    work.note(trouble, None);
                     continue;
                 }
             };
@@ -220,111 +227,105 @@ impl Courier {
             if approach.finding == Finding::ByDns && are_ours(&*parts.resolver, &parts.hostname, &addresses.all).await {
                 return Err(loops(&host.name));
             }
-            let demand = match approach.demand(&host, &addresses, require).await {
+            let demand = match approach.demand(&host, &addresses).await {
                 Ok(demand) => demand,
                 Err(trouble) => {
-                    slate.note(trouble, None);
+                    work.note(trouble, None);
                     continue;
                 }
             };
             for address in addresses.all {
-                if slate.is_done() || addresses_left == 0 || sessions_left == 0 {
+                if work.is_done() || addresses_left == 0 || sessions_left == 0 {
                     return Ok(());
                 }
                 addresses_left -= 1;
-                loop {
-                    match self.visit(&approach, (&host, address, &demand), group, settings, slate).await {
-                        // RFC 9422 §4.1: it may take the others in another session.
-                        Visit::Full => {}
-                        Visit::Over => {
-                            sessions_left -= 1;
-                            break;
-                        }
-                        Visit::Unopened => break,
-                        Visit::Loop => return Ok(()),
-                    }
+                match self.visit(&approach, &host, address, &demand, work).await {
+                    Visit::Over => sessions_left -= 1,
+                    Visit::Unopened => {}
+                    Visit::Loop => return Ok(()),
                 }
             }
         }
         Ok(())
     }
 
-    /// One session with a host.
+    /// Opens sessions with a host, one after the other, until there is nothing more to be had of it.
     async fn visit(
         &mut self,
         approach: &Approach<'_>,
-        (host, address, demand): (&Host, IpAddr, &Demand),
-        group: &Group<'_>,
-        settings: &Arc<OutboundSettings>,
-        slate: &mut Slate<'_>,
+        host: &Host,
+        address: IpAddr,
+        demand: &Demand,
+        work: &mut Work<'_>,
     ) -> Visit {
-        match approach.open(host, address, demand).await {
-            Ok(session) => {
-                self.opened = approach.parts.clock.now();
-                self.serve(session, group, settings, slate).await
-            }
-            Err((trouble, contact)) => {
-                let is_loop = trouble == loops(&host.name);
-                slate.note(trouble, Some(Arc::new(contact)));
-                if is_loop { Visit::Loop } else { Visit::Unopened }
+        loop {
+            match approach.open(host, address, demand).await {
+                Ok(session) => {
+                    let opened = approach.parts.clock.now();
+                    let terms = Terms { opened, host: host.clone(), wish: approach.wish, demand: demand.clone() };
+                    match self.serve(Opened { session, terms }, work).await {
+                        // RFC 9422 §4.1: it may take the others in another session.
+                        Served::Full => {}
+                        Served::Over => return Visit::Over,
+                    }
+                }
+                Err((trouble, contact)) => {
+                    let is_loop = trouble == loops(&host.name);
+                    work.note(trouble, Some(Arc::new(contact)));
+                    return if is_loop { Visit::Loop } else { Visit::Unopened };
+                }
             }
         }
     }
 
     /// Sends the message over a session, in as many transactions as it takes and the host grants.
-    async fn serve(
-        &mut self,
-        mut session: Session,
-        group: &Group<'_>,
-        settings: &Arc<OutboundSettings>,
-        slate: &mut Slate<'_>,
-    ) -> Visit {
-        let contact = Arc::clone(&session.contact);
-        if let Some(trouble) = missing_for_require_tls(group, &session) {
-            slate.note(trouble, Some(contact));
+    async fn serve(&mut self, Opened { mut session, terms }: Opened, work: &mut Work<'_>) -> Served {
+        let (contact, settings) = (Arc::clone(&session.contact), Arc::clone(&work.settings));
+        if let Some(trouble) = missing_for_require_tls(&work.group, &session) {
+            work.note(trouble, Some(contact));
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
-            return Visit::Over;
+            return Served::Over;
         }
         let most = session.extensions.limits.recipients.map_or(usize::MAX, |limit| limit.max(1) as usize);
         loop {
-            if slate.is_done() {
+            if work.is_done() {
                 break;
             }
-            let mut places = slate.open();
+            let mut places = work.left();
             let others = if places.len() > most { Others::Wait } else { Others::None };
             places.truncate(most);
             if session.transactions > 0
                 && let Err(trouble) = session.reset(&settings.timeouts).await
             {
-                slate.note(trouble, Some(contact));
-                return Visit::Over;
+                work.note(trouble, Some(contact));
+                return Served::Over;
             }
-            slate.stage.send();
-            let settled = session.transact(group, &places, others, &settings.timeouts).await;
-            slate.stage.open();
+            work.stage.send();
+            let settled = session.transact(&work.group, &places, others, &settings.timeouts).await;
+            work.stage.open();
             let progress = !settled.outcomes.is_empty();
             for (place, outcome) in settled.outcomes {
-                slate.settle(place, outcome, &contact);
+                work.settle(place, outcome, &contact);
             }
             if let Some(trouble) = settled.over {
-                slate.note(trouble, Some(contact));
-                return Visit::Over;
+                work.note(trouble, Some(contact));
+                return Served::Over;
             }
             if !progress {
                 // Cannot happen if the host answers every RCPT. If it does not, this must not go on for ever.
                 break;
             }
-            if session.transactions >= session.most_transactions(settings) && !slate.is_done() {
+            if session.transactions >= session.most_transactions(&settings) && !work.is_done() {
                 session.dialogue.quit(settings.timeouts.quit.duration()).await;
-                return Visit::Full;
+                return Served::Full;
             }
         }
-        if session.transactions < session.most_transactions(settings) {
-            self.session = Some(Kept { session, settings: Arc::clone(settings) });
+        if session.transactions < session.most_transactions(&settings) {
+            self.session = Some(Kept { opened: Opened { session, terms }, settings });
         } else {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
         }
-        Visit::Over
+        Served::Over
     }
 }
 
@@ -336,6 +337,7 @@ struct Approach<'a> {
     way: Way,
     finding: Finding,
     sts: Option<&'a Policy>,
+    wish: SenderWish,
     observer: Option<Observer<'a>>,
 }
 
@@ -345,9 +347,13 @@ impl<'a> Approach<'a> {
         settings: &'a OutboundSettings,
         destination: &'a Destination,
         sts: Option<&'a Policy>,
+        wish: SenderWish,
     ) -> Self {
         let name = match destination {
-            Destination::Exchangers(domain) if domain.literal().is_none() => Some(domain.as_str()),
+            // What was waived says nothing about how the domain's policies are kept.
+            Destination::Exchangers(domain) if domain.literal().is_none() && wish != SenderWish::Waived => {
+                Some(domain.as_str())
+            }
             _ => None,
         };
         let observer = name.map(|name| Observer::new(parts, settings, name, sts));
@@ -355,13 +361,13 @@ impl<'a> Approach<'a> {
             Destination::Exchangers(_) => Finding::ByDns,
             _ => Finding::ByRoute,
         };
-        Self { parts, settings, destination, way: way(settings, destination), finding, sts, observer }
+        Self { parts, settings, destination, way: way(settings, destination), finding, sts, wish, observer }
     }
 
     /// What a host must show; see [`demand`].
-    async fn demand(&self, host: &Host, addresses: &Addresses, require: RequireTls) -> Result<Demand, Trouble> {
-        let Self { parts, settings, destination, way, sts, .. } = self;
-        let candidate = Candidate { destination, way, host, addresses, sts: *sts, require };
+    async fn demand(&self, host: &Host, addresses: &Addresses) -> Result<Demand, Trouble> {
+        let Self { parts, settings, destination, way, sts, wish, .. } = self;
+        let candidate = Candidate { destination, way, host, addresses, sts: *sts, wish: *wish };
         let demanded = demand(parts, settings, &candidate).await;
         demanded.map_err(|Unopened { trouble, tls }| {
             if let (Some(observer), Some(failure)) = (&self.observer, tls) {
@@ -405,13 +411,25 @@ async fn policy(outbound: &Outbound, settings: &OutboundSettings, destination: &
     if !settings.mta_sts.enabled || domain.literal().is_some() {
         return None;
     }
-    let Outbound(parts, policies) = outbound;
+    let Outbound { parts, policies } = outbound;
     policies.find(parts, settings, domain.as_str()).await
+}
+
+/// Whether a session may still be used on these terms.
+async fn hold(
+    terms: &Terms,
+    outbound: &Outbound,
+    settings: &OutboundSettings,
+    destination: &Destination,
+    group: &Group<'_>,
+) -> bool {
+    let sts = policy(outbound, settings, destination).await;
+    terms.hold(&outbound.parts, settings, destination, sts.as_deref(), group).await
 }
 
 /// What a session lacks for a message that must not travel without verified TLS (RFC 8689 §4.2.1).
 fn missing_for_require_tls(group: &Group<'_>, session: &Session) -> Option<Trouble> {
-    if !group.envelope.require_tls {
+    if !requires_tls(group.envelope) {
         return None;
     }
     if session.contact.verified == Verified::Yes && session.extensions.require_tls {

@@ -6,11 +6,12 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStrea
 
 use super::*;
 use crate::foundations::address::ReversePath;
-use crate::foundations::clock::{Clock, SharedClock, SystemClock};
+use crate::foundations::clock::{Clock, SharedClock, SystemClock, Timestamp};
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
 use crate::foundations::settings::Live;
+use crate::services::outbound::tls::called;
 use crate::services::outbound::{Carried, Connecting, Connector, Io, Roots};
 
 /// The way to one host, once for each of these.
@@ -77,12 +78,16 @@ fn outbound(host: Vec<DuplexStream>) -> Outbound {
 }
 
 fn outbound_at(host: Vec<DuplexStream>, clock: SharedClock) -> Outbound {
-    let resolver = ZoneResolver::new();
-    resolver.add("x.test A 192.0.2.1").unwrap();
+    let zone = ZoneResolver::new();
+    zone.add("x.test A 192.0.2.1").unwrap();
+    outbound_in(Arc::new(zone), host, clock)
+}
+
+fn outbound_in(zone: Arc<ZoneResolver>, host: Vec<DuplexStream>, clock: SharedClock) -> Outbound {
     Outbound::new(OutboundParts {
         settings: Live::default(),
         hostname: "mail.example.test".parse().unwrap(),
-        resolver: Arc::new(resolver),
+        resolver: zone,
         connector: Arc::new(ToOne(Mutex::new(host))),
         roots: Roots::of(rustls::RootCertStore::empty()),
         clock,
@@ -105,12 +110,16 @@ fn envelope() -> Envelope {
 
 /// What comes of a message.
 async fn sent(courier: &mut Courier, to: &[&str]) -> Vec<Outcome> {
+    sent_as(courier, "Subject: x\r\n\r\nx\r\n", to).await
+}
+
+async fn sent_as(courier: &mut Courier, message: &'static str, to: &[&str]) -> Vec<Outcome> {
     let recipients: Vec<Recipient> = to.iter().map(|to| Recipient::plain(to.parse().unwrap())).collect();
     let group = Group {
         id: QueueId::generate(Timestamp::EPOCH),
         envelope: &envelope(),
         recipients: &recipients,
-        message: &Carried::new(Message::new("Subject: x\r\n\r\nx\r\n"), ()),
+        message: &Carried::new(Message::new(message), ()),
         before_end: &|_| Box::pin(std::future::ready(Ok(()))),
     };
     let haste = Haste { give_up: &CancellationToken::new(), stage: &Stage::default() };
@@ -136,7 +145,7 @@ async fn a_connection_from_before_a_reload_is_not_used_again() {
     let mut courier = outbound.courier(Destination::Exchangers("x.test".parse().unwrap()));
     let sending = async {
         let before = [sent(&mut courier, &["a@x.test"]).await, sent(&mut courier, &["b@x.test"]).await].concat();
-        outbound.0.settings.set(OutboundSettings::default());
+        outbound.parts.settings.set(OutboundSettings::default());
         (before, sent(&mut courier, &["c@x.test"]).await)
     };
     let unused = CancellationToken::new();
@@ -147,7 +156,7 @@ async fn a_connection_from_before_a_reload_is_not_used_again() {
     assert_eq!(messages, 2);
 }
 
-/// Its host may have to show more by now: a policy that was published since is looked for only when a connection is opened.
+/// Its domain may have other exchangers by now.
 #[tokio::test]
 async fn a_connection_is_not_used_for_ever() {
     let (near, far) = tokio::io::duplex(1 << 12);
@@ -163,6 +172,68 @@ async fn a_connection_is_not_used_for_ever() {
     let ((before, after), messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
     assert!(before.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{before:?}");
     // There is no way to the host any more.
+    assert!(matches!(&after[..], [Outcome::Trouble(trouble)] if !trouble.is_permanent()), "{after:?}");
+    assert_eq!(messages, 2);
+}
+
+#[tokio::test]
+async fn a_connection_is_not_used_again_once_its_host_has_to_show_more() {
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let zone = Arc::new(ZoneResolver::new());
+    zone.add("x.test SECURE A 192.0.2.1").unwrap();
+    let outbound = outbound_in(Arc::clone(&zone), vec![near], Arc::new(SystemClock));
+    let mut courier = outbound.courier(Destination::Exchangers("x.test".parse().unwrap()));
+    let sending = async move {
+        let before = [sent(&mut courier, &["a@x.test"]).await, sent(&mut courier, &["b@x.test"]).await].concat();
+        zone.add(&format!("_25._tcp.x.test SECURE TLSA 3 1 1 {}", "00".repeat(32))).unwrap();
+        (before, sent(&mut courier, &["c@x.test"]).await)
+    };
+    let unused = CancellationToken::new();
+    let ((before, after), messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
+    assert!(before.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{before:?}");
+    // There is no way to the host any more.
+    assert!(matches!(&after[..], [Outcome::Trouble(trouble)] if !trouble.is_permanent()), "{after:?}");
+    assert_eq!(messages, 2);
+}
+
+/// RFC 7672 §8.1
+#[tokio::test]
+async fn a_host_is_asked_for_the_certificate_of_the_name_with_the_records() {
+    let alias = "x.test SECURE MX 10 mx.x.test\nmx.x.test SECURE CNAME real.y.test\nreal.y.test SECURE A 192.0.2.1\n";
+    for base in ["mx.x.test", "real.y.test"] {
+        let zone = Arc::new(ZoneResolver::new());
+        zone.add(&format!("{alias}_25._tcp.{base} SECURE TLSA 3 1 1 {}", "00".repeat(32))).unwrap();
+        let Outbound { parts, .. } = outbound_in(zone, vec![], Arc::new(SystemClock));
+        let (settings, id) = (parts.settings.get(), QueueId::generate(Timestamp::EPOCH));
+        let destination = Destination::Exchangers("x.test".parse().unwrap());
+        let host = hosts(&*parts.resolver, &destination, &parts.hostname, id).await.unwrap().remove(0);
+        let addresses = host_addresses(&*parts.resolver, &host, settings.families, id).await.unwrap();
+        let (way, sts) = (way(&settings, &destination), None);
+        let (destination, addresses) = (&destination, &addresses);
+        let candidate = Candidate { destination, way: &way, host: &host, addresses, sts, wish: SenderWish::None };
+        let demanded = demand(&parts, &settings, &candidate).await.unwrap();
+        assert_eq!(called(&host.name, &demanded.policy), base);
+    }
+}
+
+#[tokio::test]
+async fn who_waives_what_a_domain_demands_does_so_for_one_message() {
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let zone = Arc::new(ZoneResolver::new());
+    let records = format!("x.test SECURE A 192.0.2.1\n_25._tcp.x.test SECURE TLSA 3 1 1 {}", "00".repeat(32));
+    zone.add(&records).unwrap();
+    let outbound = outbound_in(zone, vec![near], Arc::new(SystemClock));
+    let mut courier = outbound.courier(Destination::Exchangers("x.test".parse().unwrap()));
+    let sending = async move {
+        let waiving = "Subject: x\r\ntls-required:\r\n no\r\n\r\nx\r\n";
+        let waived =
+            [sent_as(&mut courier, waiving, &["a@x.test"]).await, sent_as(&mut courier, waiving, &["b@x.test"]).await];
+        // It goes neither over the kept session nor over a new one.
+        (waived.concat(), sent(&mut courier, &["c@x.test"]).await)
+    };
+    let unused = CancellationToken::new();
+    let ((waived, after), messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
+    assert!(waived.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{waived:?}");
     assert!(matches!(&after[..], [Outcome::Trouble(trouble)] if !trouble.is_permanent()), "{after:?}");
     assert_eq!(messages, 2);
 }

@@ -24,7 +24,10 @@ const HOST: u8 = 3;
 pub(super) async fn records(resolver: &dyn Resolver, host: &str, port: u16) -> Result<Option<Vec<Tlsa>>, Unopened> {
     match resolver.tlsa(&format!("_{port}._tcp.{host}")).await {
         Ok(answer) if answer.security == Security::Secure => {
-            Ok(Some(answer.records.into_iter().filter(is_usable).collect()))
+            let mut usable: Vec<Tlsa> = answer.records.into_iter().filter(is_usable).collect();
+            // Name servers shuffle them: what is demanded, and what reports say of it, is the same in any order.
+            usable.sort();
+            Ok(Some(usable))
         }
         Ok(_) => Ok(None),
         Err(Error { kind: ErrorKind::NoData | ErrorKind::NoSuchName | ErrorKind::InvalidName, .. }) => Ok(None),
@@ -89,5 +92,24 @@ fn fits(record: &Tlsa, certificate: &CertificateDer<'_>) -> bool {
         0 => record.data == selected,
         1 => record.data == digest(&SHA256, selected).as_ref(),
         _ => record.data == digest(&SHA512, selected).as_ref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::dns::ZoneResolver;
+
+    #[tokio::test]
+    async fn records_are_the_same_in_any_order() {
+        let lines = ["01", "02"].map(|octet| format!("_25._tcp.x.test SECURE TLSA 3 1 1 {}\n", octet.repeat(32)));
+        let mut found = Vec::new();
+        for zone_file in [lines.concat(), lines.iter().rev().cloned().collect()] {
+            let zone = ZoneResolver::new();
+            zone.add(&zone_file).unwrap();
+            found.push(records(&zone, "x.test", 25).await.unwrap().unwrap());
+        }
+        assert_eq!(found[0].len(), 2);
+        assert_eq!(found[0], found[1]);
     }
 }

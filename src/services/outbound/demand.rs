@@ -6,9 +6,10 @@ use super::hosts::{Addresses, Host};
 use super::mta_sts::{Mode, Policy};
 use super::opening::Unopened;
 use super::route::{OutboundParts, Way};
-use super::{OutboundSettings, Scope, TlsLevel, TlsPolicy, Trouble, dane};
-use crate::foundations::address::Domain;
+use super::{Group, OutboundSettings, Scope, TlsLevel, TlsPolicy, Trouble, dane};
+use crate::foundations::address::{Domain, ReversePath};
 use crate::foundations::dns::{Security, Tlsa};
+use crate::foundations::mail::{Envelope, HeaderSection};
 use crate::foundations::wire::smtp::EnhancedStatus;
 use crate::storage::spool::Destination;
 
@@ -23,11 +24,38 @@ pub(super) struct Demand {
 /// Who demands it where the sender does.
 pub(super) const REQUIRETLS: &str = "requiretls";
 
-/// Whether the sender wants TLS all the way.
+/// What the sender of a message wants of TLS (RFC 8689).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RequireTls {
-    No,
-    Yes,
+pub(super) enum SenderWish {
+    /// Nothing particular: what the settings and the recipient's domain demand counts.
+    None,
+    /// TLS all the way (REQUIRETLS).
+    Required,
+    /// That the message arrives, whatever the recipient's domain demands (`TLS-Required: No`).
+    Waived,
+}
+
+impl SenderWish {
+    pub(super) fn of(group: &Group<'_>) -> Self {
+        // RFC 8689 §3: the field says nothing beside the parameter.
+        if group.envelope.require_tls {
+            return if requires_tls(group.envelope) { Self::Required } else { Self::None };
+        }
+        let waives = |piece: &[u8]| {
+            let field = HeaderSection::of(piece).first("TLS-Required");
+            field.is_some_and(|field| field.value().eq_ignore_ascii_case(b"no"))
+        };
+        match group.message.message() {
+            Some(message) if message.pieces().into_iter().any(waives) => Self::Waived,
+            _ => Self::None,
+        }
+    }
+}
+
+/// Whether a message must not travel without TLS. A notification, which can be returned to nobody, rather goes on without than not
+/// at all (RFC 8689 §5).
+pub(super) fn requires_tls(envelope: &Envelope) -> bool {
+    envelope.require_tls && envelope.reverse_path != ReversePath::Null
 }
 
 /// A host of a destination, and what is known that decides what it must show.
@@ -38,7 +66,7 @@ pub(super) struct Candidate<'a> {
     pub(super) addresses: &'a Addresses,
     /// The policy of the destination.
     pub(super) sts: Option<&'a Policy>,
-    pub(super) require: RequireTls,
+    pub(super) wish: SenderWish,
 }
 
 /// What is demanded of a host. DANE goes before MTA-STS (RFC 8461 §2). Fails when the host must not be used.
@@ -47,15 +75,18 @@ pub(super) async fn demand(
     settings: &OutboundSettings,
     candidate: &Candidate<'_>,
 ) -> Result<Demand, Unopened> {
-    let &Candidate { destination, way, host, addresses, sts, require } = candidate;
+    let &Candidate { destination, way, host, addresses, sts, wish } = candidate;
     let canonical = addresses.canonical.as_deref();
     let sts = sts.filter(|policy| policy.mode == Mode::Enforce);
-    let mut demand = configured(way, host, require);
+    let mut demand = configured(way, host, wish);
+    if wish == SenderWish::Waived {
+        return Ok(demand);
+    }
     let is_name = host.name.parse::<Domain>().is_ok_and(|name| name.literal().is_none());
     if settings.dane && is_name && host.vouched == Security::Secure && addresses.security == Security::Secure {
         match vouching(parts, way, host, canonical).await? {
-            Some(records) if !records.is_empty() => {
-                let mut names = vec![host.name.clone()];
+            Some((base, records)) if !records.is_empty() => {
+                let mut names = vec![base.to_owned(), host.name.clone()];
                 names.extend(canonical.map(str::to_owned));
                 if let Destination::Exchangers(domain) = destination {
                     names.push(domain.as_str().to_owned());
@@ -78,24 +109,25 @@ pub(super) async fn demand(
     Ok(Demand { policy: TlsPolicy::Verify { names: vec![host.name.clone()] }, by: "mta-sts" })
 }
 
-/// The records for a host. RFC 7672 §2.2.2: those of the name it is an alias of, else its own.
-async fn vouching(
+/// The records for a host, and the name that has them. RFC 7672 §2.2.2: those of the name it is an alias of, else its own.
+async fn vouching<'n>(
     parts: &OutboundParts,
     way: &Way,
-    host: &Host,
-    canonical: Option<&str>,
-) -> Result<Option<Vec<Tlsa>>, Unopened> {
+    host: &'n Host,
+    canonical: Option<&'n str>,
+) -> Result<Option<(&'n str, Vec<Tlsa>)>, Unopened> {
     if let Some(canonical) = canonical
         && let Some(records) = dane::records(&*parts.resolver, canonical, way.port).await?
     {
-        return Ok(Some(records));
+        return Ok(Some((canonical, records)));
     }
-    dane::records(&*parts.resolver, &host.name, way.port).await
+    let records = dane::records(&*parts.resolver, &host.name, way.port).await?;
+    Ok(records.map(|records| (host.name.as_str(), records)))
 }
 
 /// By the settings, and by the sender.
-fn configured(way: &Way, host: &Host, require: RequireTls) -> Demand {
-    if require == RequireTls::Yes {
+fn configured(way: &Way, host: &Host, wish: SenderWish) -> Demand {
+    if wish == SenderWish::Required {
         // RFC 8689 §4.2.1: the certificate must be for the host that the MX record, or the domain, names.
         return Demand { policy: TlsPolicy::Verify { names: vec![host.name.clone()] }, by: REQUIRETLS };
     }

@@ -50,22 +50,30 @@ pub(super) enum Reach {
     Public,
 }
 
+/// Who is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Server<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    pub(super) reach: Reach,
+}
+
 impl Outbound {
     /// Sends octets to a URI that a stranger has published, by POST. Only `https:` counts, and only hosts of the Internet.
     ///
     /// # Errors
     /// In a sentence: the URI is none, the host cannot be reached or trusted, or its answer is no success.
     pub async fn post(&self, uri: &str, content_type: &'static str, body: Vec<u8>) -> Result<(), String> {
-        let settings = self.0.settings.get();
+        let settings = self.parts.settings.get();
         let parsed: hyper::Uri = uri.parse().map_err(|_| format!("`{uri}` is not a URI"))?;
         let host = parsed.host().filter(|_| parsed.scheme_str() == Some("https"));
         let host = host.ok_or_else(|| format!("`{uri}` is not an https URI"))?.to_ascii_lowercase();
         let path = parsed.path_and_query().map_or("/", |path| path.as_str());
         let request = Request::post(path).header(CONTENT_TYPE, content_type).body(Full::from(body));
         let request = request.map_err(|error| error.to_string())?;
-        let to = (host.as_str(), parsed.port_u16().unwrap_or(443), Reach::Public);
+        let server = Server { host: &host, port: parsed.port_u16().unwrap_or(443), reach: Reach::Public };
         let limit = settings.mta_sts.timeout.duration();
-        let asking = ask(&self.0, &settings, to, request, LARGEST_RECEIPT);
+        let asking = ask(&self.parts, &settings, server, request, LARGEST_RECEIPT);
         let answer = tokio::time::timeout(limit, asking).await.map_err(|_| format!("no answer within {limit:?}"))?;
         let answer = answer.map_err(|error| error.to_string())?;
         if answer.status.is_success() { Ok(()) } else { Err(format!("{host} answers {}", answer.status)) }
@@ -88,7 +96,7 @@ impl Outbound {
     /// # Errors
     /// In a sentence: why a sender would get none.
     pub async fn policy_of(&self, domain: &Domain) -> Result<Vec<String>, String> {
-        let fetched = super::mta_sts::fetch(&self.0, &self.0.settings.get(), domain.as_str()).await;
+        let fetched = super::mta_sts::fetch(&self.parts, &self.parts.settings.get(), domain.as_str()).await;
         fetched.map(|policy| policy.lines()).map_err(|error| error.to_string())
     }
 }
@@ -97,11 +105,12 @@ impl Outbound {
 pub(super) async fn ask(
     parts: &OutboundParts,
     settings: &OutboundSettings,
-    (host, port, reach): (&str, u16, Reach),
+    server: Server<'_>,
     mut request: Request<Full<Bytes>>,
     largest: usize,
 ) -> Result<Answer, Error> {
-    let stream = connect(parts, settings, host, port, reach).await?;
+    let stream = connect(parts, settings, server).await?;
+    let Server { host, port, .. } = server;
     let broken = |error: hyper::Error| Error::Answer(error.to_string());
     let authority = if port == 443 { host.to_owned() } else { format!("{host}:{port}") };
     let authority = HeaderValue::from_str(&authority).map_err(|error| Error::Unreachable(error.to_string()))?;
@@ -129,9 +138,7 @@ pub(super) async fn ask(
 async fn connect(
     parts: &OutboundParts,
     settings: &OutboundSettings,
-    host: &str,
-    port: u16,
-    reach: Reach,
+    Server { host, port, reach }: Server<'_>,
 ) -> Result<Box<dyn Io>, Error> {
     let found = addresses(&*parts.resolver, host).await.map_err(|error| Error::Unreachable(error.to_string()))?;
     let mut last = Error::Unreachable(format!("{host} has no address that may be used"));

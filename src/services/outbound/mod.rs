@@ -6,9 +6,9 @@
 //!
 //! Promises: TLS is used wherever it is offered, and required where a route, a policy or the sender (REQUIRETLS) says
 //! so; nothing that arrives before a TLS handshake is believed after it. Where the DNS vouches for certificates (DANE)
-//! or the domain has a policy (MTA-STS), mail goes with a matching certificate or not at all. A password is sent over
-//! TLS only. Every wait has the limit that RFC 5321 §4.5.3.2 asks for. A host that accepted the message has accepted it
-//! for exactly the recipients it said yes to.
+//! or the domain has a policy (MTA-STS), mail goes with a matching certificate or not at all, unless its sender waives that
+//! (`TLS-Required: No`). A password is sent over TLS only. Every wait has the limit that RFC 5321 §4.5.3.2 asks for. A
+//! host that accepted the message has accepted it for exactly the recipients it said yes to.
 //!
 //! Content that a host does not take (8BITMIME, BINARYMIME) is encoded for it, while the queue keeps it as it came.
 //!
@@ -31,8 +31,10 @@ mod needs;
 mod observed;
 mod opening;
 mod over_submission;
+mod reach;
 mod route;
 mod settings;
+mod terms;
 mod tls;
 mod transaction;
 
@@ -43,6 +45,7 @@ pub use connector::{Connecting, Connector, Dial, Io, TcpConnector};
 pub use courier::Courier;
 pub use lmtp::{LmtpTarget, OverLmtp};
 pub use over_submission::OverSubmission;
+pub use reach::{Met, Tried};
 pub use route::{Outbound, OutboundParts};
 pub use settings::{Families, MtaStsSettings, OutboundSettings, Protection, RouteSettings, Timeouts, TlsLevel};
 pub use tls::{Roots, TlsPolicy};

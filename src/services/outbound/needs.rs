@@ -98,7 +98,7 @@ impl Needs {
             ret: envelope.dsn.ret.filter(|_| offered.dsn),
             envelope_id: envelope.dsn.envelope_id.clone().filter(|_| offered.dsn),
             auth: None,
-            require_tls: envelope.require_tls,
+            require_tls: envelope.require_tls && offered.require_tls,
         };
         Ok(Manner { parameters, transfer, conversion })
     }

@@ -65,8 +65,12 @@ impl<'a> Observer<'a> {
 
     /// A host must not be used: the policy does not name it, or its records are forged.
     pub(super) fn excluded(&self, failure: ResultType, far: Far<'_>) {
-        let demand = Demand { policy: TlsPolicy::Encrypt, by: "mta-sts" };
-        self.count(&demand, Some(failure), far);
+        // RFC 8460 §4.3.2.1: that is a failure of DANE.
+        let policy = match failure {
+            ResultType::DnssecInvalid => dane_policy(self.domain, far.host, &[]),
+            _ => sts_policy(self.domain, self.sts),
+        };
+        count(self.parts, self.domain, &policy, Some(self.details(failure, far)));
     }
 
     fn count(&self, demand: &Demand, failure: Option<ResultType>, far: Far<'_>) {
@@ -74,45 +78,42 @@ impl<'a> Observer<'a> {
             TlsPolicy::Dane { records, .. } => dane_policy(self.domain, far.host, records),
             _ => sts_policy(self.domain, self.sts),
         };
-        note(self.parts, self.settings, self.domain, &policy, failure, Some(far));
+        let failure = failure.map(|result_type| self.details(result_type, far));
+        count(self.parts, self.domain, &policy, failure);
+    }
+
+    fn details(&self, result_type: ResultType, far: Far<'_>) -> FailureDetails {
+        FailureDetails {
+            result_type,
+            sending_mta_ip: far.address.and_then(|address| match address {
+                IpAddr::V4(_) => self.settings.source_ipv4,
+                IpAddr::V6(_) => self.settings.source_ipv6,
+            }),
+            receiving_mx_hostname: Some(far.host.to_owned()),
+            receiving_ip: far.address,
+            ..FailureDetails::default()
+        }
     }
 }
 
 /// A domain's policy could not be fetched.
-pub(super) fn not_fetched(parts: &OutboundParts, settings: &OutboundSettings, domain: &str, error: &FetchError) {
+pub(super) fn not_fetched(parts: &OutboundParts, domain: &str, error: &FetchError) {
     let policy = PolicyDetails { policy_type: PolicyType::Sts, policy_domain: domain.to_owned(), ..Default::default() };
-    let failure = match error {
+    let result_type = match error {
         FetchError::Unreachable(_) => ResultType::StsPolicyFetchError,
         FetchError::Certificate(_) => ResultType::StsWebpkiInvalid,
         FetchError::Invalid(_) => ResultType::StsPolicyInvalid,
     };
-    note(parts, settings, domain, &policy, Some(failure), None);
+    count(parts, domain, &policy, Some(FailureDetails { result_type, ..FailureDetails::default() }));
 }
 
-fn note(
-    parts: &OutboundParts,
-    settings: &OutboundSettings,
-    domain: &str,
-    policy: &PolicyDetails,
-    failure: Option<ResultType>,
-    far: Option<Far<'_>>,
-) {
+/// Counts one session, or one attempt to fetch a policy.
+fn count(parts: &OutboundParts, domain: &str, policy: &PolicyDetails, failure: Option<FailureDetails>) {
     let Some(reports) = &parts.reports else { return };
-    let detail = failure.map(|result_type| FailureDetails {
-        result_type,
-        sending_mta_ip: far.and_then(|far| match far.address {
-            Some(IpAddr::V4(_)) => settings.source_ipv4,
-            Some(IpAddr::V6(_)) => settings.source_ipv6,
-            None => None,
-        }),
-        receiving_mx_hostname: far.map(|far| far.host.to_owned()),
-        receiving_ip: far.and_then(|far| far.address),
-        ..FailureDetails::default()
-    });
-    let outcome = if detail.is_some() { Outcome::Bad } else { Outcome::Good };
+    let outcome = if failure.is_some() { Outcome::Bad } else { Outcome::Good };
     // Plain structs of texts and numbers always have a JSON form.
     let Ok(policy) = serde_json::to_string(policy) else { return };
-    let detail = detail.and_then(|detail| serde_json::to_string(&detail).ok()).unwrap_or_default();
+    let detail = failure.and_then(|failure| serde_json::to_string(&failure).ok()).unwrap_or_default();
     reports.note(Kind::Tls, domain, policy, detail, outcome);
 }
 

@@ -15,7 +15,11 @@ use crate::storage::spool::Destination;
 
 /// Delivery to other hosts. Cloning gives another handle to the same.
 #[derive(Clone)]
-pub struct Outbound(pub(super) Arc<OutboundParts>, pub(super) Arc<Policies>);
+pub struct Outbound {
+    pub(super) parts: Arc<OutboundParts>,
+    /// The MTA-STS policies of others that are known.
+    pub(super) policies: Arc<Policies>,
+}
 
 /// What outbound delivery needs.
 pub struct OutboundParts {
@@ -51,13 +55,13 @@ pub(super) struct Way {
 impl Outbound {
     /// Puts the parts together.
     pub fn new(parts: OutboundParts) -> Self {
-        Self(Arc::new(parts), Arc::default())
+        Self { parts: Arc::new(parts), policies: Arc::default() }
     }
 
     /// Where mail for a domain goes next, by the first route that fits, else by its mail exchangers. Whether the domain is
     /// our own is not asked here.
     pub fn destination(&self, domain: &Domain) -> Destination {
-        let settings = self.0.settings.get();
+        let settings = self.parts.settings.get();
         match route(&settings, domain) {
             Some(RouteSettings { host: Some(host), port, .. }) => Destination::Host(host.clone(), *port),
             _ => Destination::Exchangers(domain.clone()),

@@ -32,11 +32,19 @@ crate::settings! {
         pub mta_sts: MtaStsSettings = MtaStsSettings::default(),
         /// File with certificates of authorities to trust, in PEM. Without one, those of the system.
         pub authorities: Option<PathBuf> = None,
+        /// Domains to whose mail exchangers `postrider doctor` connects, to see whether mail can leave. Mail to them that a route
+        /// leads elsewhere has the host of the route tried in their place.
+        pub doctor_domains: Vec<Domain> = well_known(),
         /// Limits on waiting for the other end.
         pub timeouts: Timeouts = Timeouts::default(),
         /// Routes for particular domains; the first match is used.
         pub routes: Vec<RouteSettings> = Vec::new(),
     }
+}
+
+/// Domains whose exchangers can be reached from everywhere.
+fn well_known() -> Vec<Domain> {
+    ["gmail.com", "outlook.com", "yahoo.com"].iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 crate::settings! {

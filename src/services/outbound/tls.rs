@@ -35,7 +35,7 @@ pub enum TlsPolicy {
     Dane {
         /// Usable records; at least one.
         records: Vec<Tlsa>,
-        /// Names of which the certificate must have one, where a record names a trust anchor.
+        /// Names of which the certificate must have one, where a record names a trust anchor; first the one that has the records.
         names: Vec<String>,
     },
 }
@@ -139,6 +139,7 @@ pub(super) async fn handshake(
     policy: &TlsPolicy,
     roots: &Roots,
 ) -> Result<(Box<dyn Io>, TlsFacts, Verified), TlsError> {
+    let host = called(host, policy);
     let name = server_name(host).ok_or_else(|| TlsError::Name(host.to_owned()))?;
     let all = |names: &[String]| names.iter().filter_map(|name| server_name(name)).collect();
     let demand = match policy {
@@ -173,6 +174,15 @@ pub(super) async fn handshake(
     };
     let verified = *verifier.judge().verified.lock();
     Ok((Box::new(stream), facts, verified))
+}
+
+/// The name by which a host is asked for its certificate. RFC 7672 §8.1: the one that has the records, which may be another than
+/// that by which the host was found.
+pub(super) fn called<'a>(host: &'a str, policy: &'a TlsPolicy) -> &'a str {
+    match policy {
+        TlsPolicy::Dane { names, .. } => names.first().map_or(host, String::as_str),
+        TlsPolicy::May | TlsPolicy::Encrypt | TlsPolicy::Verify { .. } => host,
+    }
 }
 
 fn server_name(host: &str) -> Option<ServerName<'static>> {

@@ -54,7 +54,7 @@ impl PostOffice {
                 mail.message = mail.message.with_prefix(signature.as_bytes());
             }
         }
-        let recipients = self.recipients(&mail).await?;
+        let recipients = self.recipients(&mail, errand).await?;
         let bytes = mail.message.bytes();
         let message_id = HeaderSection::of(&bytes).first("Message-ID");
         let message_id = message_id.map(|field| String::from_utf8_lossy(&field.value()).trim().to_owned());
@@ -63,8 +63,12 @@ impl PostOffice {
     }
 
     /// Where the recipients are. Fails when nobody is left who can be served.
-    async fn recipients(&self, mail: &Mail) -> Result<Vec<(Recipient, Bound)>, Refusal> {
+    async fn recipients(&self, mail: &Mail, errand: Errand<'_>) -> Result<Vec<(Recipient, Bound)>, Refusal> {
         let mut routes = self.routing.split(&mail.envelope).await.map_err(Refusal::temporary)?;
+        if errand.kind == ErrandKind::Redirect {
+            // Who passes it on has it. Their copy would come back and be refused as a mail loop.
+            routes.local.retain(|local| local.account.key() != errand.account.key());
+        }
         let here = routes.local.iter().map(|local| (local.at_home(), Bound::Here));
         let elsewhere = routes.remote.iter().chain(&routes.forwards).map(|one| (one.clone(), Bound::Elsewhere));
         let recipients: Vec<(Recipient, Bound)> = here.chain(elsewhere).collect();

@@ -69,6 +69,25 @@ impl Witness {
     }
 }
 
+/// Accepts every certificate and keeps the chain it has seen.
+#[derive(Debug, Default)]
+pub(super) struct Chain(Mutex<Vec<Vec<u8>>>);
+
+impl Chain {
+    /// What was served in the handshake, in DER, the server's own certificate first.
+    pub(super) fn seen(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
+
+impl CertificateJudge for Chain {
+    fn judge(&self, shown: Shown<'_>) -> Result<(), rustls::Error> {
+        let certificates = std::iter::once(shown.end_entity).chain(shown.intermediates);
+        *self.0.lock() = certificates.map(|certificate| certificate.to_vec()).collect();
+        Ok(())
+    }
+}
+
 fn in_words(error: &rustls::Error) -> String {
     match error {
         // It is spelled like a name in a program.

@@ -10,16 +10,17 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use ipnet::IpNet;
 use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use serde::Serialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::certificate::{Served, Witness};
+use super::certificate::{Chain, Served, Witness};
 use super::conversation::{Conversation, Io};
 use crate::foundations::address::Domain;
 use crate::foundations::mail::Peer;
@@ -142,7 +143,8 @@ impl Prober {
         let begun = Instant::now();
         let witness = Witness::new(Arc::clone(&self.provider), Arc::clone(&self.roots));
         let witness = Arc::new(Judged::new(witness, Arc::clone(&self.provider)));
-        let problem = match timeout(self.patience, self.talk(probe, &witness)).await {
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::clone(&witness) as _;
+        let problem = match timeout(self.patience, self.talk(probe, &verifier)).await {
             Ok(Ok(())) => None,
             Ok(Err(problem)) => Some(problem),
             Err(_) => Some(format!("no answer within {} seconds", self.patience.as_secs())),
@@ -157,7 +159,27 @@ impl Prober {
         }
     }
 
-    async fn talk(&self, probe: &Probe, witness: &Arc<Judged<Witness>>) -> Result<(), String> {
+    /// The chains that a listener shows, in DER, its own certificate first: to clients that know RSA only, and to those that
+    /// know everything else. Empty if it shows none.
+    pub async fn chains(&self, probe: &Probe) -> Vec<Vec<Vec<u8>>> {
+        let (of_rsa, of_others) = (self.chain(probe, is_of_rsa), self.chain(probe, |scheme| !is_of_rsa(scheme)));
+        let (of_rsa, of_others) = tokio::join!(of_rsa, of_others);
+        let mut chains = vec![of_rsa, of_others];
+        chains.retain(|chain| !chain.is_empty());
+        chains.dedup();
+        chains
+    }
+
+    async fn chain(&self, probe: &Probe, is_wanted: fn(SignatureScheme) -> bool) -> Vec<Vec<u8>> {
+        let chain = Judged::new(Chain::default(), Arc::clone(&self.provider)).asking_for(is_wanted);
+        let chain = Arc::new(chain);
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::clone(&chain) as _;
+        // Whatever goes wrong: what has been shown has been shown.
+        let _ = timeout(self.patience, self.talk(probe, &verifier)).await;
+        chain.judge().seen()
+    }
+
+    async fn talk(&self, probe: &Probe, verifier: &Arc<dyn ServerCertVerifier>) -> Result<(), String> {
         let stream: Box<dyn Io> = match &probe.target {
             Target::Tcp(address) => {
                 Box::new(connect(*address, &probe.proxies).await.map_err(|error| error.to_string())?)
@@ -166,12 +188,12 @@ impl Prober {
         };
         let mut talk = match probe.encryption {
             Encryption::None => Conversation::new(stream),
-            Encryption::Immediate => Conversation::new(self.encrypted(stream, witness).await?),
+            Encryption::Immediate => Conversation::new(self.encrypted(stream, verifier).await?),
             Encryption::OnRequest => {
                 let mut talk = Conversation::new(stream);
                 talk.greeted(probe.speech).await?;
                 if talk.ask_for_tls(probe.speech, self.hostname.as_str()).await? {
-                    talk = Conversation::new(self.encrypted(talk.into_inner(), witness).await?);
+                    talk = Conversation::new(self.encrypted(talk.into_inner(), verifier).await?);
                     // RFC 5804 §2.2: its capabilities come again. RFC 3207 §4.2: elsewhere nothing is greeted twice.
                     if probe.speech == Speech::ManageSieve {
                         talk.greeted(probe.speech).await?;
@@ -184,18 +206,37 @@ impl Prober {
         talk.finish(probe.speech, self.hostname.as_str()).await
     }
 
-    async fn encrypted(&self, stream: Box<dyn Io>, witness: &Arc<Judged<Witness>>) -> Result<Box<dyn Io>, String> {
+    async fn encrypted(
+        &self,
+        stream: Box<dyn Io>,
+        verifier: &Arc<dyn ServerCertVerifier>,
+    ) -> Result<Box<dyn Io>, String> {
         let name = ServerName::try_from(self.hostname.as_str().to_owned())
             .map_err(|_| format!("`{}` is not a valid name for TLS", self.hostname))?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider));
         let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
-        let verifier = Arc::clone(witness) as _;
+        let verifier = Arc::clone(verifier);
         let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         // A resumed session shows no certificate.
         config.resumption = Resumption::disabled();
         let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
         connected.map(|stream| Box::new(stream) as Box<dyn Io>).map_err(|error| format!("TLS failed: {error}"))
     }
+}
+
+/// Whether a key of RSA makes such signatures.
+fn is_of_rsa(scheme: SignatureScheme) -> bool {
+    use SignatureScheme as Scheme;
+    matches!(
+        scheme,
+        Scheme::RSA_PKCS1_SHA1
+            | Scheme::RSA_PKCS1_SHA256
+            | Scheme::RSA_PKCS1_SHA384
+            | Scheme::RSA_PKCS1_SHA512
+            | Scheme::RSA_PSS_SHA256
+            | Scheme::RSA_PSS_SHA384
+            | Scheme::RSA_PSS_SHA512
+    )
 }
 
 /// Connects. Where the listener takes this machine for a proxy, says that it speaks for nobody else, as a proxy does

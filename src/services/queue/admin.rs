@@ -9,7 +9,9 @@ use super::outcome::reported;
 use super::{Error, Queue};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
-use crate::storage::spool::{self, Action, Fate, Listing, RecipientState, Report, Selection, Settler, Whom};
+use crate::storage::spool::{
+    self, Action, Fate, Listing, RecipientKey, RecipientState, Report, Selection, Settler, Whom,
+};
 
 /// How long an attempt under way is waited for when its message is to be given up.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -59,7 +61,7 @@ impl Queue {
         }
         let settings = self.0.parts.settings.get();
         let now = self.0.parts.clock.now();
-        let fates: Vec<(i64, Fate)> = listing
+        let fates: Vec<(RecipientKey, Fate)> = listing
             .recipients
             .iter()
             .filter(|recipient| recipient.state != RecipientState::Finished)
@@ -97,7 +99,7 @@ impl Queue {
         if groups.is_empty() {
             return Ok(());
         }
-        let keys: Vec<i64> = groups.iter().flat_map(|group| group.recipients.iter().map(|one| one.key)).collect();
+        let keys: Vec<_> = groups.iter().flat_map(|group| group.recipients.iter().map(|one| one.key)).collect();
         // First: a recipient that is claimed again while it is still in memory waits for housekeeping.
         for group in &groups {
             self.0.lanes.lock().finish(group);

@@ -6,8 +6,7 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::compose::{Charset, Report as Multipart, Returned, date, field};
-use crate::foundations::mail::{DsnReturn, HeaderSection, Message};
-use crate::foundations::settings::Span;
+use crate::foundations::mail::{DsnReturn, Envelope, HeaderSection, Message};
 use crate::foundations::wire::smtp::encode_embedded_unicode;
 use crate::storage::spool::{Action, PendingReport, Queued, Report};
 
@@ -26,8 +25,6 @@ pub(super) struct Notification<'a> {
     pub(super) message: Option<&'a Message>,
     /// Largest message returned whole, and most of a header that is returned.
     pub(super) returned_size: usize,
-    /// How long attempts go on, for the explanation of a delay.
-    pub(super) longest_wait: Span,
 }
 
 /// The worst action among a report's recipients, in a word for events.
@@ -80,7 +77,12 @@ pub(super) fn compose(notification: &Notification<'_>) -> Vec<u8> {
     let bytes = notification.message.map(Message::bytes);
     let returned = match &bytes {
         None => Returned::Nothing,
-        Some(bytes) if wants_all(notification) && bytes.len() <= notification.returned_size => Returned::Message(bytes),
+        Some(bytes)
+            if returns_all(&notification.pending.entry.envelope, worst(notification.pending))
+                && bytes.len() <= notification.returned_size =>
+        {
+            Returned::Message(bytes)
+        }
         Some(bytes) => Returned::Header(cut(HeaderSection::of(bytes).lines(), notification.returned_size)),
     };
     let report = Multipart {
@@ -93,10 +95,10 @@ pub(super) fn compose(notification: &Notification<'_>) -> Vec<u8> {
     report.build(&format!("{}.report", notification.id))
 }
 
-/// RFC 3461 §4.3: RET counts for failures; otherwise the header is enough.
-fn wants_all(notification: &Notification<'_>) -> bool {
-    worst(notification.pending) == Action::Failed
-        && notification.pending.entry.envelope.dsn.ret != Some(DsnReturn::Headers)
+/// Whether a notification returns the whole message. RFC 3461 §4.3: RET counts for failures; otherwise the header is enough.
+fn returns_all(envelope: &Envelope, worst: Action) -> bool {
+    // RFC 8689 §5: what requires TLS is returned as with RET=HDRS, because the way back may have none.
+    worst == Action::Failed && envelope.dsn.ret != Some(DsnReturn::Headers) && !envelope.require_tls
 }
 
 /// At most so many octets, in whole lines.
@@ -183,7 +185,10 @@ fn introduction(action: Action, notification: &Notification<'_>) -> String {
                            again;\r\nthey have not received it.\r\n"
             .to_owned(),
         Action::Delayed => {
-            let until = notification.pending.entry.received_at + notification.longest_wait.duration();
+            // The settings may have changed since it was known.
+            let delayed = reports(notification.pending).filter(|(_, report)| report.action == Action::Delayed);
+            let until = delayed.map(|(recipient, _)| recipient.expires_at).max();
+            let until = until.unwrap_or(notification.at);
             format!(
                 "Your message has not yet reached the following recipients. You need not do anything: it will be\r\n\
                  tried again until {}.\r\n",

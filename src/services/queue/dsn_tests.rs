@@ -1,4 +1,27 @@
 use super::*;
+use crate::foundations::address::ReversePath;
+use crate::foundations::mail::{BodyKind, DsnWish};
+
+#[test]
+fn messages_are_returned_whole_unless_their_sender_minds() {
+    for (worst, ret, require_tls, wanted) in [
+        (Action::Failed, None, false, true),
+        (Action::Failed, Some(DsnReturn::Full), false, true),
+        (Action::Failed, Some(DsnReturn::Headers), false, false),
+        (Action::Failed, Some(DsnReturn::Full), true, false),
+        (Action::Delayed, None, false, false),
+    ] {
+        let envelope = Envelope {
+            reverse_path: ReversePath::Address("ann@example.test".parse().unwrap()),
+            recipients: Vec::new(),
+            body: BodyKind::SevenBit,
+            smtputf8: false,
+            require_tls,
+            dsn: DsnWish { ret, ..DsnWish::default() },
+        };
+        assert_eq!(returns_all(&envelope, worst), wanted, "{worst:?} {ret:?} {require_tls}");
+    }
+}
 
 #[test]
 fn headers_are_cut_at_line_ends() {

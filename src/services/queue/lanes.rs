@@ -2,7 +2,6 @@
 
 mod long_attempts;
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use super::schedule::rest;
 use super::{LaneState, QueueSettings};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
-use crate::storage::spool::{Claimed, Destination};
+use crate::storage::spool::{Claimed, Destination, RecipientKey};
 
 /// All lanes. A plain value: no waiting, no clock.
 #[derive(Debug, Default)]
@@ -30,14 +29,12 @@ pub(super) struct Lanes {
     doubtful: u32,
     /// Counts slow attempts.
     numbers: u64,
-    /// Keys of the recipients in backlogs and in hand.
-    recipients: HashSet<i64>,
+    /// Recipients in backlogs and in hand.
+    recipients: HashSet<RecipientKey>,
     /// Groups of each entry in backlogs and in hand.
     entries: HashMap<QueueId, u32>,
     /// Entries whose sender is to be told something when their last group is settled.
     owed: HashSet<QueueId>,
-    /// Entries whose sender is being told at this moment, and whether there may be more to tell by now.
-    telling: HashMap<QueueId, bool>,
     /// Nothing more could be claimed for lack of room.
     full: bool,
     /// The scheduler should claim more.
@@ -86,6 +83,15 @@ enum Pace {
     Doubtful,
 }
 
+/// What may still be claimed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Capacity {
+    /// How many recipients.
+    pub(super) recipients: usize,
+    /// Destinations for which enough are waiting already.
+    pub(super) except: Vec<Destination>,
+}
+
 /// What a worker does next.
 #[derive(Debug)]
 pub(super) enum Next {
@@ -124,7 +130,7 @@ impl Lanes {
     }
 
     /// Whether a recipient is in memory, so that this node not only has it reserved but also sees to it.
-    pub(super) fn holds_recipient(&self, key: i64) -> bool {
+    pub(super) fn holds_recipient(&self, key: RecipientKey) -> bool {
         self.recipients.contains(&key)
     }
 
@@ -135,9 +141,8 @@ impl Lanes {
         claimed.recipients.retain(|recipient| !self.recipients.contains(&recipient.key));
     }
 
-    /// How many recipients may still be claimed, and which destinations have enough waiting already: the less room there is, the
-    /// sooner a destination has enough.
-    pub(super) fn room(&mut self, settings: &QueueSettings) -> (usize, Vec<Destination>) {
+    /// What may still be claimed. The less room there is, the sooner a destination has enough.
+    pub(super) fn capacity(&mut self, settings: &QueueSettings) -> Capacity {
         let most = usize::try_from(settings.recipients_in_memory.max(1)).unwrap_or(usize::MAX);
         let slow: usize = self.slow.iter().map(|slow| slow.recipients).sum();
         let room = (most + slow).saturating_sub(self.recipients.len());
@@ -150,7 +155,7 @@ impl Lanes {
                 except.push(destination.clone());
             }
         }
-        (room, except)
+        Capacity { recipients: room, except }
     }
 
     /// Whether a destination took mail lately without taking long.
@@ -161,34 +166,6 @@ impl Lanes {
     /// Whether the scheduler should claim more, asked once.
     pub(super) const fn take_refill(&mut self) -> bool {
         std::mem::replace(&mut self.refill, false)
-    }
-
-    /// Whether the sender of an entry may be told now. While somebody else is doing it, they are asked to look again afterwards.
-    pub(super) fn begin_report(&mut self, id: QueueId) -> bool {
-        match self.telling.entry(id) {
-            Entry::Vacant(place) => {
-                place.insert(false);
-                true
-            }
-            Entry::Occupied(mut is_asked) => {
-                is_asked.insert(true);
-                false
-            }
-        }
-    }
-
-    /// Ends telling a sender, unless somebody has asked to look again; whether it is over.
-    pub(super) fn end_report_unless_asked(&mut self, id: QueueId) -> bool {
-        let is_asked = self.telling.get_mut(&id).is_some_and(std::mem::take);
-        if !is_asked {
-            self.end_report(id);
-        }
-        !is_asked
-    }
-
-    /// The sender of an entry has been told, or not.
-    pub(super) fn end_report(&mut self, id: QueueId) {
-        self.telling.remove(&id);
     }
 
     /// The sender of an entry is to be told something.

@@ -1,5 +1,7 @@
 //! Telling senders.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
@@ -7,7 +9,6 @@ use parking_lot::Mutex;
 
 use super::dsn::{Notification, compose, headline, is_double_bounce, message_id};
 use super::enqueue::Purpose;
-use super::lanes::Lanes;
 use super::{Error, Queue};
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::event::{Event, EventKind};
@@ -15,30 +16,56 @@ use crate::foundations::ids::{MailId, QueueId, SessionId};
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
 use crate::storage::spool::{self, NewEntry, PendingReport};
 
+/// The entries whose senders are being notified at this moment.
+#[derive(Debug, Default)]
+pub(super) struct Tellings(Mutex<HashMap<QueueId, Meanwhile>>);
+
+/// What others have done since a notification was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    Nothing,
+    /// They have asked to notify the same sender.
+    Asked,
+}
+
+impl Tellings {
+    /// `None` while somebody else is at it, who will then look again.
+    fn begin(&self, id: QueueId) -> Option<Telling<'_>> {
+        match self.0.lock().entry(id) {
+            Entry::Vacant(place) => {
+                place.insert(Meanwhile::Nothing);
+            }
+            Entry::Occupied(mut meanwhile) => {
+                meanwhile.insert(Meanwhile::Asked);
+                return None;
+            }
+        }
+        Some(Telling { tellings: self, id, is_over: false })
+    }
+}
+
 /// A sender is being notified. Once this is dropped, even by a panic, others may do it.
 struct Telling<'a> {
-    lanes: &'a Mutex<Lanes>,
+    tellings: &'a Tellings,
     id: QueueId,
     is_over: bool,
 }
 
-impl<'a> Telling<'a> {
-    /// `None` while somebody else is at it, who will then look again.
-    fn begin(lanes: &'a Mutex<Lanes>, id: QueueId) -> Option<Self> {
-        let begun = lanes.lock().begin_report(id);
-        begun.then(|| Self { lanes, id, is_over: false })
-    }
-
+impl Telling<'_> {
     /// Ends it, unless others have asked meanwhile: what they know of may not have been there yet.
     fn end_unless_asked(&mut self) {
-        self.is_over = self.lanes.lock().end_report_unless_asked(self.id);
+        let mut under_way = self.tellings.0.lock();
+        if under_way.insert(self.id, Meanwhile::Nothing) != Some(Meanwhile::Asked) {
+            under_way.remove(&self.id);
+            self.is_over = true;
+        }
     }
 }
 
 impl Drop for Telling<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.lanes.lock().end_report(self.id);
+            self.tellings.0.lock().remove(&self.id);
         }
     }
 }
@@ -46,7 +73,7 @@ impl Drop for Telling<'_> {
 impl Queue {
     /// Tells the sender of an entry what has gathered for it. What cannot be done now is done by housekeeping later.
     pub(super) async fn notify_sender(&self, id: QueueId) {
-        let Some(mut telling) = Telling::begin(&self.0.lanes, id) else { return };
+        let Some(mut telling) = self.0.tellings.begin(id) else { return };
         while !telling.is_over {
             // A panic must not end the caller, least of all the scheduler.
             match AssertUnwindSafe(self.try_notify(id)).catch_unwind().await {
@@ -129,7 +156,6 @@ impl Queue {
             at: now,
             message,
             returned_size: settings.returned_size.len(),
-            longest_wait: settings.lifetime,
         });
         let body = if bytes.is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime };
         let envelope = Envelope {
@@ -154,29 +180,29 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_goes_away_in_the_middle_leaves_it_to_the_next() {
-        let (lanes, id) = (Mutex::new(Lanes::default()), QueueId::generate(Timestamp::EPOCH));
+        let (tellings, id) = (Tellings::default(), QueueId::generate(Timestamp::EPOCH));
         let mut telling = Box::pin(async {
-            let _telling = Telling::begin(&lanes, id);
+            let _telling = tellings.begin(id);
             pending::<()>().await;
         });
         assert!(futures_util::poll!(&mut telling).is_pending());
-        assert!(Telling::begin(&lanes, id).is_none(), "one is enough");
+        assert!(tellings.begin(id).is_none(), "one is enough");
         drop(telling);
-        assert!(Telling::begin(&lanes, id).is_some());
+        assert!(tellings.begin(id).is_some());
     }
 
     #[test]
     fn what_is_known_of_meanwhile_is_looked_for_afterwards() {
-        let (lanes, id) = (Mutex::new(Lanes::default()), QueueId::generate(Timestamp::EPOCH));
-        let mut telling = Telling::begin(&lanes, id).unwrap();
-        assert!(Telling::begin(&lanes, id).is_none() && Telling::begin(&lanes, id).is_none());
+        let (tellings, id) = (Tellings::default(), QueueId::generate(Timestamp::EPOCH));
+        let mut telling = tellings.begin(id).unwrap();
+        assert!(tellings.begin(id).is_none() && tellings.begin(id).is_none());
         telling.end_unless_asked();
         assert!(!telling.is_over, "others have asked");
         telling.end_unless_asked();
         assert!(telling.is_over);
-        let next = Telling::begin(&lanes, id);
+        let next = tellings.begin(id);
         drop(telling);
-        assert!(Telling::begin(&lanes, id).is_none(), "only the next one ends what it has begun");
+        assert!(tellings.begin(id).is_none(), "only the next one ends what it has begun");
         drop(next);
     }
 }

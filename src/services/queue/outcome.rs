@@ -12,7 +12,7 @@ use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::Recipient;
 use crate::foundations::wire::smtp::EnhancedStatus;
 use crate::services::outbound::{Attempt, By, Contact, Form, NextDsn, Outcome, Scope, Trouble, Verified};
-use crate::storage::spool::{Action, Claimed, Entry, Fate, Queued, Report};
+use crate::storage::spool::{Action, Claimed, Entry, Fate, Queued, RecipientKey, Report};
 
 /// What became of one recipient, in the queue's own words: attempts over the network and local deliveries alike.
 #[derive(Debug, Clone)]
@@ -37,25 +37,40 @@ pub(super) struct Consequence {
     pub(super) event: Option<Event>,
 }
 
-impl From<Attempt> for (RecipientResult, Option<Arc<Contact>>) {
+/// What has come of an attempt for one recipient.
+#[derive(Debug)]
+pub(super) struct Attempted {
+    pub(super) result: RecipientResult,
+    /// The host that was talked to, if one was.
+    pub(super) contact: Option<Arc<Contact>>,
+}
+
+/// Without another host.
+impl From<RecipientResult> for Attempted {
+    fn from(result: RecipientResult) -> Self {
+        Self { result, contact: None }
+    }
+}
+
+impl From<Attempt> for Attempted {
     fn from(attempt: Attempt) -> Self {
         let result = match attempt.outcome {
             Outcome::Relayed { reply, dsn, form } => RecipientResult::Relayed { reply, dsn, form },
             Outcome::Trouble(trouble) => RecipientResult::Trouble(trouble),
         };
-        (result, attempt.contact)
+        Self { result, contact: attempt.contact }
     }
 }
 
-/// What follows from a result for one recipient, at a moment.
+/// What follows from an attempt for one recipient, at a moment.
 pub(super) fn consequence(
     settings: &QueueSettings,
     entry: &Entry,
     recipient: &Queued,
-    result: RecipientResult,
-    contact: Option<&Contact>,
+    Attempted { result, contact }: Attempted,
     now: Timestamp,
 ) -> Consequence {
+    let contact = contact.as_deref();
     let event = |kind| {
         let event =
             Event::new(now, kind).mail(entry.mail).queue(entry.id).subject(recipient.recipient.address.to_string());
@@ -113,7 +128,7 @@ pub(super) fn untried(
     group: &Claimed,
     rest: Option<&Rest>,
     now: Timestamp,
-) -> (Vec<(i64, Fate)>, Vec<Event>) {
+) -> (Vec<(RecipientKey, Fate)>, Vec<Event>) {
     let (mut fates, mut events) = (Vec::with_capacity(group.recipients.len()), Vec::new());
     for recipient in &group.recipients {
         let is_up = now >= recipient.expires_at || recipient.warn_at.is_some_and(|at| at <= now);
@@ -121,7 +136,8 @@ pub(super) fn untried(
             None => Fate::Untried { due_at: now },
             Some(rest) if is_up => {
                 let trouble = Trouble::ours(EnhancedStatus::new(4, 4, 1), rest.why.as_str(), Scope::Destination);
-                let came = consequence(settings, &group.entry, recipient, RecipientResult::Trouble(trouble), None, now);
+                let attempted = RecipientResult::Trouble(trouble).into();
+                let came = consequence(settings, &group.entry, recipient, attempted, now);
                 events.extend(came.event);
                 came.fate
             }

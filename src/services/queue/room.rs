@@ -7,6 +7,7 @@ use tokio::sync::{Notify, OnceCell, Semaphore};
 
 use super::QueueSettings;
 use super::lanes::{Lanes, Rest};
+use super::notify::Tellings;
 use crate::foundations::address::Domain;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::settings::Live;
@@ -50,6 +51,7 @@ pub struct Queue(pub(super) Arc<Room>);
 pub(super) struct Room {
     pub(super) parts: QueueParts,
     pub(super) lanes: Mutex<Lanes>,
+    pub(super) tellings: Tellings,
     /// Set when what an earlier process had claimed has been taken back. From then on, claims under our name are this process's.
     pub(super) begun: OnceCell<()>,
     /// Something has changed that the scheduler should look at.
@@ -100,8 +102,15 @@ impl Queue {
     pub fn new(parts: QueueParts) -> Self {
         let octets = parts.settings.get().memory.get();
         let (memory, doubtful_memory) = (Memory::new(octets), Memory::new(octets / 4 * 3));
-        let (lanes, begun, stir) = (Mutex::default(), OnceCell::new(), Notify::new());
-        Self(Arc::new(Room { parts, lanes, begun, stir, memory, doubtful_memory }))
+        Self(Arc::new(Room {
+            parts,
+            lanes: Mutex::default(),
+            tellings: Tellings::default(),
+            begun: OnceCell::new(),
+            stir: Notify::new(),
+            memory,
+            doubtful_memory,
+        }))
     }
 
     /// The queue in numbers. Fails when the database does.

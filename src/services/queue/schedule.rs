@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::QueueSettings;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::settings::Span;
+use crate::storage::spool::RecipientKey;
 
 /// The time of the next attempt after `attempts` of them. Each wait is twice as long as the one before, up to the longest, and a
 /// tenth longer or shorter, so that what failed together does not come back together. The last attempt is made at the expiry.
@@ -14,7 +15,7 @@ pub(super) fn next_attempt(
     now: Timestamp,
     expires_at: Timestamp,
     attempts: u32,
-    key: i64,
+    key: RecipientKey,
 ) -> Timestamp {
     let doubled = doubled(settings.first_retry.duration(), settings.longest_retry.duration(), attempts.max(1));
     let next = now + spread(doubled, (key, attempts));
@@ -57,7 +58,7 @@ mod tests {
         let now = Timestamp::from_unix_seconds(1_000_000);
         let expires = now + Duration::from_secs(86_400 * 5);
         let minutes = |attempts| {
-            let at = next_attempt(&settings, now, expires, attempts, 7);
+            let at = next_attempt(&settings, now, expires, attempts, RecipientKey(7));
             at.since(now).as_secs() / 60
         };
         for (attempts, wanted) in [(0, 5), (1, 5), (2, 10), (3, 20), (6, 160), (7, 240), (60, 240)] {
@@ -65,9 +66,12 @@ mod tests {
             assert!((low..=high).contains(&minutes(attempts)), "{attempts}: {}", minutes(attempts));
         }
         let soon = now + Duration::from_secs(60);
-        assert_eq!(next_attempt(&settings, now, soon, 9, 7), soon);
-        assert!(next_attempt(&settings, soon, now, 1, 7) > soon, "it has been tried too seldom to be given up");
-        let keys = (0..50).map(|key| next_attempt(&settings, now, expires, 3, key));
+        assert_eq!(next_attempt(&settings, now, soon, 9, RecipientKey(7)), soon);
+        assert!(
+            next_attempt(&settings, soon, now, 1, RecipientKey(7)) > soon,
+            "it has been tried too seldom to be given up"
+        );
+        let keys = (0..50).map(|key| next_attempt(&settings, now, expires, 3, RecipientKey(key)));
         assert!(keys.collect::<std::collections::HashSet<_>>().len() > 20);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::lanes::Rest;
+use super::lanes::{Capacity, Rest};
 use super::outcome::untried;
 use super::schedule::longest_wait;
 use super::{Change, Error, Queue, settling, worker};
@@ -13,7 +13,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
 use crate::storage::journal::Believed;
-use crate::storage::spool::{Claim, Claimed, Destination, Fate, QUARANTINED, Queued, Selection};
+use crate::storage::spool::{Claim, Claimed, Destination, Fate, QUARANTINED, Queued, RecipientKey, Selection};
 
 /// Most recipients in one claim.
 const SLICE: usize = 100;
@@ -31,6 +31,12 @@ const SET_BACK: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(5);
 /// Shortest pause between two looks when something is due that cannot be had now.
 const BREATH: Duration = Duration::from_millis(100);
+
+/// What the clock showed when it was last looked at.
+struct Seen {
+    time: Timestamp,
+    at: Instant,
+}
 
 /// Whether the clock was put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +86,7 @@ impl Queue {
         let clock = &self.0.parts.clock;
         // At once: a scheduler that has panicked may have claimed recipients that never came into a lane.
         let mut housekeeping_at = clock.now();
-        let (mut seen, mut reported) = ((clock.now(), Instant::now()), None);
+        let (mut seen, mut reported) = (Seen { time: clock.now(), at: Instant::now() }, None);
         while !tasks.is_stopping() {
             if self.follow_back(&mut seen).await == Back::Yes {
                 housekeeping_at = clock.now();
@@ -118,22 +124,21 @@ impl Queue {
     }
 
     /// Notices that the clock was put back since it was last looked at, and keeps recipients from waiting longer because of that.
-    /// `seen` is what it showed, and when that was.
-    async fn follow_back(&self, seen: &mut (Timestamp, Instant)) -> Back {
-        let (now, moment) = (self.0.parts.clock.now(), Instant::now());
-        let by = seen.0.since(now);
+    async fn follow_back(&self, seen: &mut Seen) -> Back {
+        let now = Seen { time: self.0.parts.clock.now(), at: Instant::now() };
+        let by = seen.time.since(now.time);
         if by < SET_BACK {
-            *seen = (now, moment);
+            *seen = now;
             return Back::No;
         }
-        let by = by + (moment - seen.1);
+        let by = by + (now.at - seen.at);
         if let Err(error) = self.0.parts.spool.bring_forward(by).await {
             log::warn!(cause:% = error; "The clock was set back, and messages cannot be made due sooner yet; it will be tried again");
             return Back::Yes;
         }
         log::warn!(seconds = by.as_secs(); "The clock was set back; waiting messages are still tried as originally planned");
         self.0.lanes.lock().wake_all();
-        *seen = (now, moment);
+        *seen = now;
         Back::Yes
     }
 
@@ -184,8 +189,8 @@ impl Queue {
         loop {
             let settings = self.0.parts.settings.get();
             self.start_workers();
-            let (room, except) = self.0.lanes.lock().room(&settings);
-            if room == 0 {
+            let Capacity { recipients, except } = self.0.lanes.lock().capacity(&settings);
+            if recipients == 0 {
                 let in_the_way = self.0.lanes.lock().make_room(self.0.parts.clock.now());
                 if in_the_way.is_empty() {
                     // A worker stirs when it has settled something.
@@ -194,7 +199,7 @@ impl Queue {
                 self.return_to_rest(in_the_way).await;
                 continue;
             }
-            let limit = u32::try_from(room.min(SLICE)).unwrap_or(1);
+            let limit = u32::try_from(recipients.min(SLICE)).unwrap_or(1);
             let claim = Claim { owner: self.owner(), only: None, except: &except, limit };
             let claimed = self.0.parts.spool.claim(claim).await?;
             if claimed.is_empty() {
@@ -330,7 +335,7 @@ impl Queue {
     async fn renew(&self) -> Result<(), Error> {
         let spool = &self.0.parts.spool;
         let reserved = spool.reserved(self.owner()).await?;
-        let (held, forgotten): (Vec<i64>, Vec<i64>) = {
+        let (held, forgotten): (Vec<RecipientKey>, Vec<RecipientKey>) = {
             let lanes = self.0.lanes.lock();
             reserved.into_iter().partition(|key| lanes.holds_recipient(*key))
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Queue;
 use super::outcome::Consequence;
 use crate::foundations::ids::QueueId;
-use crate::storage::spool::{self, Action, Fate, Note, Report, Settler};
+use crate::storage::spool::{self, Action, Fate, Note, RecipientKey, Report, Settler};
 
 /// How long the database may take before a note is left beside the spool.
 const NOTED_AFTER: Duration = Duration::from_secs(1);
@@ -45,9 +45,9 @@ impl Written {
 impl Queue {
     /// Records the result of an attempt. While the database does not take it, a note of what must not happen again lies
     /// beside the spool, so that the next process knows if this one ends.
-    pub(super) async fn settle_noting(&self, id: QueueId, consequences: &[(i64, Consequence)]) -> Written {
-        let fates: Vec<(i64, Fate)> = consequences.iter().map(|(key, one)| (*key, one.fate.clone())).collect();
-        let note = |(fate, (_, one)): (_, &(i64, Consequence))| Note::of(id, fate, self.owner(), one.event.clone());
+    pub(super) async fn settle_noting(&self, id: QueueId, consequences: &[(RecipientKey, Consequence)]) -> Written {
+        let fates: Vec<(RecipientKey, Fate)> = consequences.iter().map(|(key, one)| (*key, one.fate.clone())).collect();
+        let note = |(fate, (_, one)): (_, &(_, Consequence))| Note::of(id, fate, self.owner(), one.event.clone());
         let notes: Vec<Note> = fates.iter().zip(consequences).filter_map(note).collect();
         let mut settling = std::pin::pin!(self.settle_surely(id, &fates, Sent::Perhaps));
         if notes.is_empty() {
@@ -87,7 +87,7 @@ impl Queue {
     /// Writes fates down, however long the database is away: what has been sent must not be sent again. If the database refuses a
     /// fate, the recipient is held. If it refuses even that and nothing was sent, housekeeping gives the recipient back: nobody, the
     /// scheduler least of all, waits for a database that refuses.
-    pub(super) async fn settle_surely(&self, id: QueueId, fates: &[(i64, Fate)], sent: Sent) -> Written {
+    pub(super) async fn settle_surely(&self, id: QueueId, fates: &[(RecipientKey, Fate)], sent: Sent) -> Written {
         let error = match self.settle_unless_refused(id, fates).await {
             Ok(written) => return written,
             Err(error) => error,
@@ -107,7 +107,13 @@ impl Queue {
 
     /// Holds a recipient whose fate the database refuses. If it refuses that, too, all that can be done is to keep the recipient from
     /// being tried until somebody has looked, unless nothing was sent.
-    async fn hold_surely(&self, id: QueueId, (key, fate): (i64, &Fate), sent: Sent, error: &spool::Error) -> Written {
+    async fn hold_surely(
+        &self,
+        id: QueueId,
+        (key, fate): (RecipientKey, &Fate),
+        sent: Sent,
+        error: &spool::Error,
+    ) -> Written {
         let reason = format!("the last attempt has ended ({}), but its result cannot be kept: {error}", ended(fate));
         let held = [(key, Fate::Hold { reason })];
         loop {
@@ -129,7 +135,11 @@ impl Queue {
     }
 
     /// Writes fates down unless the database refuses again and again.
-    async fn settle_unless_refused(&self, id: QueueId, fates: &[(i64, Fate)]) -> Result<Written, spool::Error> {
+    async fn settle_unless_refused(
+        &self,
+        id: QueueId,
+        fates: &[(RecipientKey, Fate)],
+    ) -> Result<Written, spool::Error> {
         let mut pause = Duration::from_millis(500);
         let mut attempts = 0;
         loop {

@@ -10,14 +10,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::lanes::{Aside, EntryState, LongAttempt, Next};
-use super::outcome::{Consequence, RecipientResult, consequence, plain};
+use super::outcome::{Attempted, Consequence, RecipientResult, consequence, plain};
 use super::room::{MEMORY_UNIT, Memory};
 use super::settling::{Sent, Written};
 use super::{Queue, QueueSettings};
 use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
-use crate::services::outbound::{Carried, Contact, Courier, Group, Haste, Scope, Trouble};
-use crate::storage::spool::{self, Claimed, Destination, Fate, Queued};
+use crate::services::outbound::{Carried, Courier, Group, Haste, Scope, Trouble};
+use crate::storage::spool::{self, Claimed, Destination, Fate, Queued, RecipientKey};
 
 /// How long a message waits if its body could not even be asked for.
 const UNREADABLE: Duration = Duration::from_secs(60);
@@ -44,10 +44,10 @@ enum Connection {
 }
 
 /// The result for a group, recipient by recipient.
-type Results = Vec<(RecipientResult, Option<Arc<Contact>>)>;
+type Results = Vec<Attempted>;
 
 /// What follows from it for each recipient, by its key.
-type Consequences = Vec<(i64, Consequence)>;
+type Consequences = Vec<(RecipientKey, Consequence)>;
 
 /// Works on a group, then on others of its lane as long as the lanes say so.
 pub(super) async fn run(queue: Queue, first: Claimed) {
@@ -168,9 +168,9 @@ impl Queue {
     }
 
     /// The recipients of a group that may be tried now, perhaps none, and the keys of those that are to be given back.
-    async fn confirmed(&self, group: &Claimed) -> (Claimed, Vec<i64>) {
+    async fn confirmed(&self, group: &Claimed) -> (Claimed, Vec<RecipientKey>) {
         let spool = &self.0.parts.spool;
-        let keys: Vec<i64> = group.recipients.iter().map(|one| one.key).collect();
+        let keys: Vec<RecipientKey> = group.recipients.iter().map(|one| one.key).collect();
         let confirmed = match spool.confirm(self.owner(), &keys).await {
             Ok(confirmed) => confirmed,
             Err(error) => {
@@ -190,7 +190,7 @@ impl Queue {
     }
 
     /// Gives back recipients who were held, released or deleted since they were claimed.
-    async fn give_back(&self, id: QueueId, keys: &[i64]) {
+    async fn give_back(&self, id: QueueId, keys: &[RecipientKey]) {
         if keys.is_empty() {
             return;
         }
@@ -239,18 +239,18 @@ impl Queue {
         let Some(courier) = courier else {
             // Only the end of a transmission lets go of it.
             let Some(message) = message.message() else { return Vec::new() };
-            let keys: Vec<i64> = group.recipients.iter().map(|one| one.key).collect();
+            let keys: Vec<RecipientKey> = group.recipients.iter().map(|one| one.key).collect();
             if let Err(trouble) = self.mark(group.entry.id, &keys).await {
-                return keys.iter().map(|_| (RecipientResult::Trouble(trouble.clone()), None)).collect();
+                return keys.iter().map(|_| RecipientResult::Trouble(trouble.clone()).into()).collect();
             }
             let results = self.deliver_here(&group.entry, &group.recipients, &message).await;
-            return results.into_iter().map(|result| (result, None)).collect();
+            return results.into_iter().map(Attempted::from).collect();
         };
         let recipients = plain(&group.recipients);
         let long = Arc::new(LongAttempt::default());
         let before_end = |places: Vec<usize>| -> Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + '_>> {
             Box::pin(async move {
-                let keys: Vec<i64> = places.iter().map(|place| group.recipients[*place].key).collect();
+                let keys: Vec<RecipientKey> = places.iter().map(|place| group.recipients[*place].key).collect();
                 self.mark(group.entry.id, &keys).await
             })
         };
@@ -262,13 +262,13 @@ impl Queue {
             before_end: &before_end,
         };
         let attempts = std::pin::pin!(courier.attempt(group_out, Haste { give_up: &long.give_up, stage: &long.stage }));
-        self.watched(attempts, group, &long).await.into_iter().map(Into::into).collect()
+        self.watched(attempts, group, &long).await.into_iter().map(Attempted::from).collect()
     }
 
     /// Marks recipients that the message may reach from now on. If the mark cannot be written, the result could not be either, and
     /// after a restart the message would be sent again: so it is not sent now. Nor is it if another node took this one for dead and
     /// has the recipients now.
-    async fn mark(&self, id: QueueId, keys: &[i64]) -> Result<(), Trouble> {
+    async fn mark(&self, id: QueueId, keys: &[RecipientKey]) -> Result<(), Trouble> {
         let (spool, owner) = (&self.0.parts.spool, self.owner());
         let mut marked = spool.mark_sending(owner, keys).await;
         if marked.as_ref().is_err_and(|error| !matches!(error, spool::Error::Overtaken)) {
@@ -337,8 +337,8 @@ impl Queue {
 
     fn consequences(&self, settings: &QueueSettings, group: &Claimed, results: Results) -> Consequences {
         let now = self.0.parts.clock.now();
-        let each = group.recipients.iter().zip(results).map(|(recipient, (result, contact))| {
-            (recipient.key, consequence(settings, &group.entry, recipient, result, contact.as_deref(), now))
+        let each = group.recipients.iter().zip(results).map(|(recipient, attempted)| {
+            (recipient.key, consequence(settings, &group.entry, recipient, attempted, now))
         });
         each.collect()
     }
@@ -374,7 +374,7 @@ impl Queue {
     fn failed_here(&self, group: &Claimed, why: &str) -> Consequences {
         // RFC 3463 §3.4: X.3.0, mail system status.
         let trouble = Trouble::ours(EnhancedStatus::new(4, 3, 0), why, Scope::Message);
-        let results = group.recipients.iter().map(|_| (RecipientResult::Trouble(trouble.clone()), None)).collect();
+        let results = group.recipients.iter().map(|_| RecipientResult::Trouble(trouble.clone()).into()).collect();
         self.consequences(&self.0.parts.settings.get(), group, results)
     }
 }
@@ -382,7 +382,7 @@ impl Queue {
 /// Why no host of the destination could be talked to, if that is what every result says.
 fn unreached(results: &Results) -> Option<&str> {
     let mut why = None;
-    for (result, _) in results {
+    for Attempted { result, .. } in results {
         match result {
             RecipientResult::Trouble(Trouble { scope: Scope::Destination, status, reply, .. })
                 if status.class() == Class::Transient =>

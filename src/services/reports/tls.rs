@@ -52,7 +52,8 @@ fn put_together(sender: &Sender, report: TlsReport, domain: &str, places: &[Stri
     let is_https = |place: &&String| place.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
     let uris = places.iter().filter(is_https).cloned().collect();
     let packed = gzip(report.to_json().as_bytes())?;
-    let mut octets = Vec::new();
+    // RFC 8460 §5.3.1: a report about a domain's TLS does not fail for its TLS (RFC 8689 §3).
+    let mut octets = b"TLS-Required: No\r\n".to_vec();
     let addresses: Vec<String> = to.iter().map(ToString::to_string).collect();
     let (list, from) = (addresses.iter().map(String::as_str), sender.from.to_string());
     let hostname = sender.hostname.as_str();

@@ -178,17 +178,19 @@ impl Routing {
         })
     }
 
-    /// Whether mail for an address comes to this account and goes nowhere else.
-    pub async fn leads_only_to(&self, account: &Address, address: &Address) -> Result<bool, Error> {
+    /// Whether mail that an account passes on to an address comes back to it.
+    pub async fn comes_back(&self, account: &Address, address: &Address) -> Result<ComesBack, Error> {
         if self.is_own(account, address) {
-            return Ok(true);
+            return Ok(ComesBack::Only);
         }
         Ok(match self.resolve(address).await? {
-            Resolution::Local { accounts, forwards, .. } => {
+            Resolution::Local { accounts, forwards, .. }
+                if accounts.iter().any(|reached| reached.account.address.key() == account.key()) =>
+            {
                 let is_alone = accounts.len() == 1 && forwards.is_empty();
-                is_alone && accounts.iter().all(|reached| reached.account.address.key() == account.key())
+                if is_alone { ComesBack::Only } else { ComesBack::AndToOthers }
             }
-            _ => false,
+            _ => ComesBack::No,
         })
     }
 
@@ -236,6 +238,17 @@ pub enum Identity {
     Alias,
     /// Somebody else's.
     Foreign,
+}
+
+/// Whether mail for an address reaches the account that passes it on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ComesBack {
+    /// It does not.
+    No,
+    /// It does, and goes nowhere else.
+    Only,
+    /// It does, and others get it, too.
+    AndToOthers,
 }
 
 /// The way from one address to the mailboxes and hosts at its ends.

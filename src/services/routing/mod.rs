@@ -22,7 +22,7 @@ mod settings;
 mod split;
 mod srs;
 
-pub use expand::{ByAlias, Identity, Reached, Resolution, Routing};
+pub use expand::{ByAlias, ComesBack, Identity, Reached, Resolution, Routing};
 pub use settings::{DisabledUsers, RoutingSettings, SrsSettings};
 pub use split::{Expansion, LocalRecipient, Routes, passing};
 pub use srs::Srs;

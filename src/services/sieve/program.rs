@@ -15,6 +15,8 @@ pub(super) struct Program {
     pub(super) variables: usize,
     /// The scripts whose names it includes without variables, and whether each must be there.
     pub(super) includes: Vec<(Location, String)>,
+    /// Whether it may use `duplicate`.
+    pub(super) duplicates: bool,
     /// Octets that it takes in memory, about.
     pub(super) size: u64,
 }
@@ -56,7 +58,11 @@ pub(super) trait Judge: Debug + Send + Sync {
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Plain(Box<str>),
-    Template(Box<[Piece]>),
+    Template {
+        pieces: Box<[Piece]>,
+        /// With the names of the variables.
+        written: Box<str>,
+    },
 }
 
 /// A piece of a string with variables.
@@ -76,7 +82,15 @@ impl Value {
     pub(super) fn constant(&self) -> Option<&str> {
         match self {
             Self::Plain(text) => Some(text),
-            Self::Template(_) => None,
+            Self::Template { .. } => None,
+        }
+    }
+
+    /// The text as the script has it, variables not put in.
+    pub(super) fn written(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Template { written, .. } => written,
         }
     }
 
@@ -88,7 +102,7 @@ impl Value {
                 run.spend(text.len())?;
                 return Ok(Cow::Borrowed(text));
             }
-            Self::Template(pieces) => pieces,
+            Self::Template { pieces, .. } => pieces,
         };
         let mut text = String::new();
         for piece in pieces {

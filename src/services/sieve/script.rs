@@ -23,6 +23,11 @@ impl Script {
         &self.0.includes
     }
 
+    /// Whether it may look for duplicates (RFC 7352); scripts that it includes may do so all the same.
+    pub fn looks_for_duplicates(&self) -> bool {
+        self.0.duplicates
+    }
+
     /// About how many octets it takes in memory.
     pub fn size(&self) -> u64 {
         self.0.size

@@ -9,6 +9,8 @@ use crate::foundations::mail::Message;
 /// Everything a script may ask.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
+    /// The name of the script, if it is one of the account's own: it counts as included (RFC 6609 §3.2).
+    pub script: Option<&'a str>,
     /// The message as it would be stored.
     pub message: &'a Message,
     /// The sender of the envelope.

@@ -30,6 +30,8 @@ impl World for Small {
         let source = match name {
             "stops" => "discard; stop;",
             "itself" => "require \"include\"; include \"itself\";",
+            "main" => "discard;",
+            "back" => "require \"include\"; include :once \"main\";",
             "shares" => "require [\"include\", \"variables\"]; global \"a\"; set \"a\" \"${a}${a}\";",
             _ => return Included::Missing,
         };
@@ -52,13 +54,18 @@ fn run_with_settings(source: &str, settings: &SieveSettings) -> Outcome {
 }
 
 fn run_on(message: &Message, source: &str, settings: &SieveSettings) -> Outcome {
+    run_from(&ReversePath::Address("bob@example.com".parse().unwrap()), message, source, settings)
+}
+
+fn run_from(reverse_path: &ReversePath, message: &Message, source: &str, settings: &SieveSettings) -> Outcome {
     let script =
         compile(source.as_bytes(), settings).unwrap_or_else(|mistakes| panic!("{source}: {mistakes:?}")).script;
     let recipient: Address = "ann@example.test".parse().unwrap();
     let hostname: Domain = "mail.example.test".parse().unwrap();
     let situation = Situation {
+        script: Some("main"),
         message,
-        reverse_path: &ReversePath::Address("bob@example.com".parse().unwrap()),
+        reverse_path,
         recipient: &recipient,
         account: &recipient,
         own_addresses: &[],
@@ -160,6 +167,7 @@ fn scripts_decide() {
         ("require \"include\"; include \"stops\"; keep;", "discard"),
         ("require \"include\"; discard; include \"itself\";", "failed: implicit keep"),
         ("require \"include\"; include :optional \"missing\"; discard;", "discard"),
+        ("require \"include\"; include \"back\";", "implicit keep"),
         (
             "require [\"include\", \"variables\"]; global \"a\"; set \"a\" \"x\"; include \"shares\"; if string \"${a}\" \"xx\" { discard; }",
             "discard",
@@ -173,6 +181,94 @@ fn scripts_decide() {
         ),
     ] {
         assert_eq!(decided(source), wanted, "{source}");
+    }
+}
+
+/// RFC 5231 §4.2.
+#[test]
+fn what_is_counted_is_a_number() {
+    let to = ["a@b.test"; 10].join(", ");
+    let message = Message::new(format!("To: {to}\r\nSubject: x\r\n\r\n").into_bytes());
+    let bob = ReversePath::Address("bob@example.com".parse().unwrap());
+    for (from, test, holds) in [
+        (&bob, "address :count \"gt\" \"to\" \"9\"", true),
+        (&bob, "address :count \"lt\" \"to\" \"9\"", false),
+        (&bob, "address :comparator \"i;ascii-numeric\" :count \"ge\" \"to\" \"10\"", true),
+        (&bob, "envelope :count \"eq\" \"from\" \"1\"", true),
+        (&ReversePath::Null, "envelope :count \"eq\" \"from\" \"0\"", true),
+        (&ReversePath::Null, "envelope \"from\" \"\"", true),
+    ] {
+        let source =
+            format!("require [\"relational\", \"envelope\", \"comparator-i;ascii-numeric\"]; if {test} {{ discard; }}");
+        let outcome = run_from(from, &message, &source, &SieveSettings::default());
+        assert_eq!(outcome.actions == [Action::Discard], holds, "{test}");
+    }
+}
+
+/// RFC 5173 §5.2.
+#[test]
+fn what_stands_around_the_parts_of_a_message_is_two_texts() {
+    let message = Message::new(
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\nbefore\r\n--b\r\n\r\npart\r\n--b--\r\nafter\r\n",
+    );
+    for (pattern, holds) in [("*before*", true), ("after*", true), ("*part*", false), ("*before*after*", false)] {
+        let source = format!("require \"body\"; if body :content \"multipart\" :matches \"{pattern}\" {{ discard; }}");
+        let outcome = run_on(&message, &source, &SieveSettings::default());
+        assert_eq!(outcome.actions == [Action::Discard], holds, "{pattern}");
+    }
+}
+
+/// RFC 5230 §4.2: each subject was answered.
+#[test]
+fn variables_do_not_tell_one_automatic_reply_from_another() {
+    let replies = |arguments: &str| -> Vec<Vacation> {
+        let source = format!(
+            "require [\"vacation\", \"variables\"];\n\
+             if header :matches \"subject\" \"*\" {{ set \"s\" \"${{1}}\"; }} vacation {arguments};"
+        );
+        let answer = |subject: &str| {
+            let message = Message::new(MESSAGE.replace("[rust]", subject).into_bytes());
+            let actions = run_on(&message, &source, &SieveSettings::default()).actions;
+            actions.into_iter().find_map(|action| match action {
+                Action::Vacation(vacation) => Some(*vacation),
+                _ => None,
+            })
+        };
+        ["one", "two"].into_iter().filter_map(answer).collect()
+    };
+    let mut handles = std::collections::BTreeSet::new();
+    for arguments in
+        [":subject \"Away: ${s}\" \"text\"", "\"about ${s}\"", "\"text\"", ":subject \"Away: ${1}\" \"text\""]
+    {
+        let replies = replies(arguments);
+        assert_eq!((replies.len(), &replies[0].handle), (2, &replies[1].handle), "{arguments}");
+        handles.insert(replies[0].handle.clone());
+    }
+    assert_eq!(handles.len(), 4);
+}
+
+/// RFC 5228 §2.4.2.2.
+#[test]
+fn what_is_no_name_of_a_field_is_no_mistake_in_a_test() {
+    for test in [
+        "header \"From:\" \"x\"",
+        "address [\"From:\"] \"x\"",
+        "exists \"a b\"",
+        "date \"Date:\" \"year\" \"2023\"",
+        "duplicate :header \"Message-ID:\"",
+    ] {
+        let source = format!("require [\"date\", \"duplicate\"]; if {test} {{ discard; }}");
+        let warnings = compile(source.as_bytes(), &SieveSettings::default()).unwrap().warnings;
+        assert_eq!((decided(&source).as_str(), warnings.len()), ("implicit keep", 1), "{test}");
+    }
+}
+
+/// RFC 7352 §3.3.
+#[test]
+fn without_time_nothing_is_a_duplicate() {
+    for (seconds, remembered) in [(0, 0), (60, 1)] {
+        let source = format!("require \"duplicate\"; if duplicate :seconds {seconds} {{ discard; }}");
+        assert_eq!(run_with_settings(&source, &SieveSettings::default()).remember.len(), remembered, "{seconds}");
     }
 }
 
@@ -194,6 +290,22 @@ fn mistakes_are_all_told_with_their_places() {
         );
     }
     assert_eq!(told.len(), 5, "{told:#?}");
+}
+
+/// They were said to have tests, which only the checker saw.
+#[test]
+fn commands_without_a_semicolon_are_told_so() {
+    for (source, told) in [
+        ("keep\nstop;", "line 2, column 1: expected ';' before 'stop'"),
+        ("redirect \"a@b.test\"\nif true { keep; }", "line 2, column 1: expected ';' before 'if'"),
+        ("if true { discard stop; }", "line 1, column 19: expected ';' before 'stop'"),
+        ("if true { stop; } else if true { keep; }", "line 1, column 24: write 'elsif' instead of 'else if'"),
+        ("if true { stop; } else keep;", "line 1, column 24: expected '{' before 'keep'"),
+        ("keep true;", "line 1, column 1: the keep command accepts no sub-tests, but tests are specified"),
+    ] {
+        let mistakes = compile(source.as_bytes(), &SieveSettings::default()).unwrap_err();
+        assert_eq!(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>(), [told], "{source}");
+    }
 }
 
 #[test]

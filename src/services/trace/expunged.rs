@@ -9,7 +9,7 @@ use crate::foundations::mail::{SequenceSet, Uid};
 /// Characters of a set of UIDs that an event holds; of very many removed at once, some cannot be told of.
 const LONGEST: usize = 1_000;
 
-/// Law 5: what a client removes from a folder leaves a trace.
+/// What a client removes from a folder leaves a trace.
 pub fn expunged(now: Timestamp, account: &str, folder: &str, uids: &[Uid]) -> Event {
     let set: SequenceSet<Uid> = uids.iter().copied().collect();
     let mut text = set.to_string();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{ClusterSettings, Error, NodeState, Tenure, Term};
-use crate::foundations::clock::{Steady, Uptime};
+use crate::foundations::clock::{Leases, Uptime};
 use crate::foundations::random::{self, NoRandomness};
 use crate::storage::database::{Database, Sql, Val};
 
@@ -23,8 +23,8 @@ struct Inner {
     settings: ClusterSettings,
     term: Mutex<Option<Arc<Term>>>,
     draining: std::sync::atomic::AtomicBool,
-    /// The database's clock, by which others' leases are judged.
-    clock: Mutex<Steady>,
+    /// What is known of others' leases.
+    leases: Mutex<Leases>,
 }
 
 /// The owner of a user's mailboxes.
@@ -33,12 +33,16 @@ pub enum Place {
     /// This node, now.
     Here(Tenure),
     /// Another.
-    There {
-        /// Its name.
-        node: String,
-        /// Its address.
-        address: String,
-    },
+    There(OtherNode),
+}
+
+/// Another node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherNode {
+    /// Its name.
+    pub node: String,
+    /// Where it is reached.
+    pub address: String,
 }
 
 /// The row of an owner.
@@ -57,7 +61,7 @@ impl Membership {
     /// A node that has not joined yet.
     pub fn new(database: Database, settings: ClusterSettings) -> Self {
         let (term, draining) = (Mutex::default(), std::sync::atomic::AtomicBool::new(false));
-        Self(Arc::new(Inner { database, settings, term, draining, clock: Mutex::default() }))
+        Self(Arc::new(Inner { database, settings, term, draining, leases: Mutex::default() }))
     }
 
     /// This node's name.
@@ -110,7 +114,7 @@ impl Membership {
             return Ok(None);
         };
         let (lease_end, shown) = (row.int(0)?, row.int(1)?);
-        if lease_end > self.judge(shown) {
+        if !self.is_over(node, lease_end, shown) {
             return Ok(None);
         }
         // Unless somebody has renewed it meanwhile.
@@ -137,19 +141,46 @@ impl Membership {
     /// The database fails; the term keeps its end.
     pub async fn renew(&self, term: &Term) -> Result<bool, Error> {
         let inner = &self.0;
-        let (now, (lease, own)) = (inner.database.dialect().now(), self.lease());
+        let (lease, own) = self.lease();
         let begun = Uptime::now();
-        let sql =
-            format!("UPDATE cluster_nodes SET lease_end = {now} + ? WHERE node = ? AND epoch = ? AND lease_end > 0");
-        let values: [Val; 3] = [lease.into(), self.node().into(), term.epoch.into()];
+        let end = inner.database.dialect().renewed("lease_end", lease);
+        let sql = format!("UPDATE cluster_nodes SET lease_end = {end} WHERE node = ? AND epoch = ? AND lease_end > 0");
+        let values: [Val; 2] = [self.node().into(), term.epoch.into()];
         let renewed = inner.database.execute(Sql::assembled(sql), &values).await? == 1;
         Ok(renewed && term.prolong(begun + own))
     }
 
-    /// The time by which others' leases are judged when the database's clock shows this.
-    fn judge(&self, shown: i64) -> i64 {
-        let settings = &self.0.settings;
-        self.0.clock.lock().read(shown, Uptime::now(), settings.margin.duration(), settings.lease.duration())
+    /// Whether a node's lease has ended, read when the database's clock showed this.
+    fn is_over(&self, node: &str, lease_end: i64, shown: i64) -> bool {
+        let (settings, read) = (&self.0.settings, (lease_end, shown));
+        let (margin, lease) = (settings.margin.duration(), settings.lease.duration());
+        self.0.leases.lock().is_over(node, read, Uptime::now(), margin, lease)
+    }
+
+    /// Looks at the leases of the other nodes, so that their ends are known here whatever happens to the database's clock, and
+    /// records those that have ended although that clock says otherwise. Returns their nodes.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn look_round(&self) -> Result<Vec<String>, Error> {
+        let sql = format!(
+            "SELECT node, epoch, lease_end, {} FROM cluster_nodes WHERE node <> ? AND lease_end > 0",
+            self.0.database.dialect().now()
+        );
+        let rows = self.0.database.fetch_all(Sql::assembled(sql), &[self.node().into()]).await?;
+        let (mut known, mut ended) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in &rows {
+            let (node, lease_end, shown) = (row.text(0)?, row.int(2)?, row.int(3)?);
+            if self.is_over(&node, lease_end, shown)
+                && lease_end > shown
+                && self.bury(&node, row.int(1)?, Some(lease_end)).await?
+            {
+                ended.push(node.clone());
+            }
+            known.push(node);
+        }
+        self.0.leases.lock().retain(|node| known.iter().any(|known| known == node));
+        Ok(ended)
     }
 
     /// Reads how this node is to treat mailboxes.
@@ -160,8 +191,9 @@ impl Membership {
         let sql = format!("SELECT state, {} FROM cluster_nodes WHERE node = ?", self.0.database.dialect().now());
         let row = self.0.database.fetch_optional(Sql::assembled(sql), &[self.node().into()]).await?;
         if let Some(row) = &row {
+            let (settings, shown) = (&self.0.settings, row.int(1)?);
             // A clock that is read often is known before it jumps.
-            self.judge(row.int(1)?);
+            self.0.leases.lock().read(shown, Uptime::now(), settings.margin.duration(), settings.lease.duration());
         }
         let state = row.map(|row| row.text(0)).transpose()?;
         let state = state.and_then(|word| NodeState::from_word(&word)).unwrap_or(NodeState::Serving);
@@ -186,9 +218,9 @@ impl Membership {
             }
             match owner.address {
                 Some(address) if owner.is_alive && !owner.is_stale => {
-                    return Ok(Place::There { node: owner.node, address });
+                    return Ok(Place::There(OtherNode { node: owner.node, address }));
                 }
-                Some(_) if !owner.is_stale && !self.bury(&owner).await? => continue,
+                Some(_) if !owner.is_stale && !self.bury(&owner.node, owner.epoch, owner.lease_end).await? => continue,
                 _ => {}
             }
             let (node, epoch) = self.taker(&term).await?;
@@ -227,9 +259,9 @@ impl Membership {
     }
 
     /// Records that a node's lease has ended, so that it cannot be renewed; `false` when it was renewed meanwhile.
-    async fn bury(&self, owner: &Owner) -> Result<bool, Error> {
+    async fn bury(&self, node: &str, epoch: i64, lease_end: Option<i64>) -> Result<bool, Error> {
         let sql = "UPDATE cluster_nodes SET lease_end = 0 WHERE node = ? AND epoch = ? AND lease_end = ?";
-        let values: [Val; 3] = [owner.node.as_str().into(), owner.epoch.into(), owner.lease_end.into()];
+        let values: [Val; 3] = [node.into(), epoch.into(), lease_end.into()];
         Ok(self.0.database.execute(sql, &values).await? == 1)
     }
 
@@ -242,14 +274,14 @@ impl Membership {
         let Some(row) = self.0.database.fetch_optional(Sql::assembled(sql), &[home.into()]).await? else {
             return Ok(None);
         };
-        let (epoch, lease_end, now) = (row.int(1)?, row.opt_int(4)?, self.judge(row.int(5)?));
+        let (node, epoch, lease_end, shown) = (row.text(0)?, row.int(1)?, row.opt_int(4)?, row.int(5)?);
         Ok(Some(Owner {
-            node: row.text(0)?,
+            is_alive: lease_end.is_some_and(|end| !self.is_over(&node, end, shown)),
+            node,
             epoch,
             address: row.opt_text(2)?,
             is_stale: row.opt_int(3)? != Some(epoch),
             lease_end,
-            is_alive: lease_end.is_some_and(|end| end > now),
         }))
     }
 
@@ -354,11 +386,57 @@ mod tests {
         let sql = format!("SELECT {}", database.dialect().now());
         let now = database.fetch_optional(Sql::assembled(sql), &[]).await.unwrap().unwrap().int(0).unwrap();
         // The clock was an hour behind, and the lease would last for half an hour longer by it.
-        second.judge(now - HOUR);
+        second.is_over("a", 0, now - HOUR);
         database.execute("UPDATE cluster_nodes SET lease_end = ?", &[(now - HOUR / 2).into()]).await.unwrap();
         assert!(second.join().await.unwrap().is_none());
         // One that knows only this clock takes it at its word.
         assert!(node().join().await.unwrap().is_some());
+        database.close().await;
+    }
+
+    /// By the clock that was set back, the dead would have kept their users for as long.
+    #[tokio::test]
+    async fn a_clock_set_back_keeps_no_users_with_the_dead() {
+        const HOUR: i64 = 3_600_000_000;
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite(&folder.path().join("test.sqlite"));
+        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+        database.migrate().await.unwrap();
+        let node = |name: &str| {
+            let (node, address) = (name.to_owned(), format!("{name}.test:2425"));
+            let lease = Span::minutes(10);
+            Membership::new(database.clone(), ClusterSettings { node, address, lease, ..ClusterSettings::default() })
+        };
+        let (dead, living, again) = (node("a"), node("b"), node("a"));
+        let term = dead.join().await.unwrap().unwrap();
+        for home in ["ann@example.test", "bob@example.test"] {
+            assert!(matches!(dead.take(home).await.unwrap(), Place::Here(_)));
+        }
+        let sql = format!("SELECT {}", database.dialect().now());
+        let now = database.fetch_optional(Sql::assembled(sql), &[]).await.unwrap().unwrap().int(0).unwrap();
+        let end = now + HOUR;
+        let set = "UPDATE cluster_nodes SET lease_end = ? WHERE node = 'a'";
+        database.execute(set, &[end.into()]).await.unwrap();
+        // Both read it when the clock was an hour ahead, and only a moment of it was left.
+        for watcher in [&living, &again] {
+            assert!(!watcher.is_over("a", end, end - 300_000));
+        }
+        living.join().await.unwrap().unwrap();
+        let taken = async {
+            while !matches!(living.take("ann@example.test").await.unwrap(), Place::Here(_)) {
+                assert!(node("a").join().await.unwrap().is_none(), "who knows only this clock takes it at its word");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), taken).await.expect("the lease ends");
+        assert!(!dead.renew(&term).await.unwrap(), "two own the same user");
+
+        // Without anybody asking for its users it is found, too, and by a process of the same name.
+        database.execute(set, &[end.into()]).await.unwrap();
+        assert_eq!(living.look_round().await.unwrap(), ["a"]);
+        assert!(living.look_round().await.unwrap().is_empty());
+        database.execute(set, &[end.into()]).await.unwrap();
+        assert!(again.join().await.unwrap().is_some());
         database.close().await;
     }
 }

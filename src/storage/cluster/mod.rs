@@ -9,6 +9,7 @@
 //! - A lease is measured by the database's clock for others and by the node's own monotonic clock for itself, from before
 //!   the statement was sent and less a margin. So a node stops owning ([`Tenure::check`]) before anybody may take over,
 //!   however the clocks differ and however late the database answers; only that the clocks run at the same speed is needed.
+//! - Other nodes also count by their own uptime how long a lease has not been renewed: a clock that is set back keeps none alive.
 //! - Before a user is taken from a node whose lease has ended, that end is recorded ([`Membership::take`]): a late renewal
 //!   finds no lease to renew. So two nodes never own a user at once.
 //! - Every step is one statement that counts the rows it found; when two nodes take the same user at the same time, one of
@@ -27,7 +28,7 @@ mod tenure;
 
 pub use duties::Duties;
 pub use error::Error;
-pub use membership::{Membership, Place};
+pub use membership::{Membership, OtherNode, Place};
 pub use nodes::{Node, NodeState, Nodes};
 pub use settings::ClusterSettings;
 pub use tenure::{Lapsed, Tenure, Term};

@@ -112,6 +112,13 @@ impl Dialect {
         }
     }
 
+    /// The new value of a column with the end of a lease that is renewed now for so many microseconds. It always differs from the old
+    /// one, even while the clock stands still: whoever watches a lease counts how long it has been the same.
+    pub fn renewed(self, column: &str, micros: i64) -> String {
+        let end = format!("{} + {micros}", self.now());
+        format!("CASE WHEN {column} >= {end} AND {column} < {end} + 1000000 THEN {column} + 1 ELSE {end} END")
+    }
+
     /// `(?, ?), (?, ?)`: groups of `columns` values for `rows` rows.
     pub fn values(self, columns: usize, rows: usize) -> String {
         let group = format!("({})", vec!["?"; columns].join(", "));

@@ -123,7 +123,7 @@ impl Database {
         Ok(self.run(&sql.into(), values, Want::First).await?.rows.pop())
     }
 
-    /// Runs one statement that changes data, durably (law 1), and returns how many rows it changed.
+    /// Runs one statement that changes data, durably, and returns how many rows it changed.
     pub async fn execute(&self, sql: impl Into<Sql>, values: &[Val]) -> Result<u64, Error> {
         Ok(self.run(&sql.into(), values, Want::Changes).await?.changed)
     }
@@ -200,7 +200,7 @@ impl Inner {
             sqlx::Error::PoolTimedOut if self.has_answered_since(begun) => Error::Busy(self.acquire_timeout),
             error => error.into(),
         });
-        self.note(&result);
+        self.note_connection(&result);
         result
     }
 
@@ -229,6 +229,7 @@ impl Inner {
         tokio::time::timeout(patience, Arc::clone(writing).lock_owned()).await.map_err(|_| Error::Timeout(patience))
     }
 
+    /// Fails while the server is known to be away.
     pub(super) fn admit(&self) -> Result<(), Error> {
         let mut resting = self.resting_until.lock();
         match *resting {
@@ -242,7 +243,8 @@ impl Inner {
         }
     }
 
-    pub(super) fn note<T>(&self, result: &Result<T, Error>) {
+    /// Notes whether a connection could be had, or a transaction begun.
+    pub(super) fn note_connection<T>(&self, result: &Result<T, Error>) {
         if matches!(self.pools, Pools::Sqlite { .. }) {
             return;
         }

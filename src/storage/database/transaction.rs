@@ -17,7 +17,7 @@ use super::{Database, Dialect, Error, Row, Sql, Val};
 /// What a commit guarantees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// When `commit` returns, the data survives a power failure (law 1).
+    /// When `commit` returns, the data survives a power failure.
     Full,
     /// The data survives a crash of this program; a power failure may lose the latest commits. For the journal. MariaDB
     /// and MySQL have no such choice per transaction and keep the server's setting.
@@ -132,7 +132,7 @@ impl Database {
             Pools::MySql(pool) => Open::begin(db.acquire(pool).await?, None, limit).await.map(Inner::MySql),
             Pools::Postgres(pool) => Open::begin(db.acquire(pool).await?, None, limit).await.map(Inner::Postgres),
         };
-        db.note(&begun);
+        db.note_connection(&begun);
         db.note_answer(&begun);
         let mut transaction = Transaction { inner: begun?, database: self.clone(), _turn: turn };
         if durability == Durability::Relaxed && self.dialect() == Dialect::Postgres {
@@ -170,7 +170,7 @@ impl Database {
                 Open::begin(connection, Some(statement.into_sql_str()), limit).await.map(Inner::Postgres)
             }
         };
-        db.note(&begun);
+        db.note_connection(&begun);
         db.note_answer(&begun);
         let mut transaction = Transaction { inner: begun?, database: self.clone(), _turn: None };
         // SQLite and PostgreSQL fix the snapshot at the first read.

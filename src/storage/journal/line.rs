@@ -27,8 +27,37 @@ pub(super) fn write_line(event: &Event) {
 /// The event in one readable sentence, without its ids. It never contains a line break.
 pub fn sentence(event: &Event) -> String {
     let subject = event.subject.as_deref().unwrap_or_default();
-    let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
-    let mut out = match event.kind {
+    let mut sentence = what_happened(event, subject);
+    // What is said of a script says them itself.
+    if !matches!(event.kind, EventKind::SieveAction) {
+        sentence.push_str(&circumstances(event));
+    }
+    sentence.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// A detail that is a text; empty without it.
+fn text<'e>(event: &'e Event, name: &str) -> &'e str {
+    event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default()
+}
+
+/// Where, and why.
+fn circumstances(event: &Event) -> String {
+    let mut out = String::new();
+    for (name, before) in [("folder", " in "), ("host", " via "), ("address", " at "), ("action", ": ")] {
+        if !text(event, name).is_empty() {
+            let _ = write!(out, "{before}{}", text(event, name));
+        }
+    }
+    let mut reasons = ["reply", "reason", "problem", "state"].into_iter().map(|name| text(event, name));
+    if let Some(why) = reasons.find(|reason| !reason.is_empty()) {
+        let _ = write!(out, ": {why}");
+    }
+    out
+}
+
+fn what_happened(event: &Event, subject: &str) -> String {
+    let text = |name: &str| text(event, name);
+    match event.kind {
         EventKind::ConnectionRefused => "A client was turned away".to_owned(),
         EventKind::LoginAccepted => format!("{subject} logged in"),
         EventKind::LoginEnded => format!("A login of {subject} was ended"),
@@ -37,7 +66,7 @@ pub fn sentence(event: &Event) -> String {
         EventKind::MessageReceived => format!("A message from {} was accepted", named(subject)),
         EventKind::MessageRefused => format!("A message from {} was refused", named(subject)),
         EventKind::Verdict => format!("The filter's verdict is {}", text("decision")),
-        EventKind::SieveAction => return by_script(event, subject),
+        EventKind::SieveAction => by_script(event, subject),
         EventKind::AliasExpanded => format!("{subject} is an alias for other addresses"),
         EventKind::Delivered => format!("Stored for {subject}"),
         EventKind::NearlyFull => format!("The mailbox of {subject} is nearly full, and its user was told"),
@@ -91,27 +120,18 @@ pub fn sentence(event: &Event) -> String {
         ),
         EventKind::Lifecycle if text("what") == "stopping" => "The server is stopping".to_owned(),
         EventKind::Lifecycle => "The server has started".to_owned(),
-    };
-    for (name, before) in [("folder", " in "), ("host", " via "), ("address", " at "), ("action", ": ")] {
-        if !text(name).is_empty() {
-            let _ = write!(out, "{before}{}", text(name));
-        }
     }
-    let why = ["reply", "reason", "problem", "state"].into_iter().map(text).find(|text| !text.is_empty());
-    if let Some(why) = why {
-        let _ = write!(out, ": {why}");
-    }
-    out.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Results about certificates, in plain words.
 fn of_certificates(event: &Event) -> String {
-    let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+    let text = |name: &str| text(event, name);
     let names = listed(event, "names");
     match text("result") {
         "loaded" => format!("A certificate for {names} is served, valid until {}", text("until")),
         "standing-in" => format!("A certificate that nobody trusts stands in for {names} until one is obtained"),
         "obtained" => format!("A certificate for {names} was obtained, valid until {}", text("until")),
+        "obtained-in-part" => format!("A certificate for only some of the names {names} was obtained"),
         "not-obtained" => format!("No certificate for {names} could be obtained"),
         "kept-old" => "A certificate cannot be used; the old ones stay in use".to_owned(),
         "held-back" => "A certificate waits for its TLSA record".to_owned(),
@@ -135,7 +155,7 @@ fn listed(event: &Event, name: &str) -> String {
 
 /// Actions of a Sieve script, in plain words.
 fn by_script(event: &Event, subject: &str) -> String {
-    let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+    let text = |name: &str| text(event, name);
     let to = listed(event, "to");
     let mut out = match text("action") {
         "fileinto" => format!("Filed by Sieve for {subject} in {}", text("folder")),
@@ -153,7 +173,7 @@ fn by_script(event: &Event, subject: &str) -> String {
             let _ = write!(out, ": {}", text(name));
         }
     }
-    out.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    out
 }
 
 fn named(subject: &str) -> &str {
@@ -237,6 +257,11 @@ mod tests {
         for (kind, result, words) in [
             (EventKind::Certificate, "kept-old", "A certificate cannot be used; the old ones stay in use"),
             (EventKind::Certificate, "not-obtained", "No certificate for mail.a.test could be obtained"),
+            (
+                EventKind::Certificate,
+                "obtained-in-part",
+                "A certificate for only some of the names mail.a.test was obtained",
+            ),
             (EventKind::Configuration, "kept-old", "The configuration cannot be loaded; the old one stays in force"),
         ] {
             assert_eq!(told(kind, result), (Level::Error, format!("{words}: `/k.pem` is damaged")));

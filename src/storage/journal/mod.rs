@@ -1,4 +1,4 @@
-//! The journal: every decision of the server, kept for a while and searchable (law 5).
+//! The journal: every decision of the server, kept for a while and searchable.
 //!
 //! Promises: [`Journal::record`] never waits and never fails its caller. It writes the event's line to the log at once
 //! and puts the event on a bounded channel; a task writes the gathered events to the table `events`, many rows at a

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::commit::Touched;
+use super::commit::{Ticket, Touched};
 use super::folder::{Folder, Pending};
 use super::maildir::directory::Directories;
 use super::maildir::filename::{self, Place};
@@ -56,13 +56,13 @@ impl Folder {
         Ok(Appended { uid_validity, uid })
     }
 
-    /// Gives a finished file in `tmp/` its UID and name.
+    /// Gives a finished file in `tmp/` its UID and name. Returns also what to wait for until it is on disk.
     pub fn place(
         self: &Arc<Self>,
         directories: &Arc<Directories>,
         unique: &str,
         record: impl FnOnce(Uid) -> Record,
-    ) -> Result<(Uid, u64), Error> {
+    ) -> Result<(Uid, Ticket), Error> {
         let mut state = self.lock();
         self.still_there()?;
         state.before_change(directories);

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::append::NoRoom;
-use super::commit::Touched;
+use super::commit::{Ticket, Touched};
 use super::folder::{Folder, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::Place;
@@ -127,6 +127,40 @@ impl Storing<'_> {
     }
 }
 
+/// What has come of removing files of messages.
+#[derive(Default)]
+struct Removal {
+    gone: Vec<Uid>,
+    /// Those whose files are not at their known places.
+    lost: Vec<Uid>,
+    /// Why no more were removed.
+    failure: Option<io::Error>,
+}
+
+impl Removal {
+    fn of(uids: &[Uid], snapshot: &Snapshot, state: &mut State, directories: &Directories) -> Self {
+        let (mut removal, mut ours) = (Self::default(), Touched::default());
+        state.before_change(directories);
+        for uid in uids {
+            let Some((record, name)) = snapshot.by_uid(*uid) else { continue };
+            match directories.remove(record.place, &record.file_name(name)) {
+                Ok(true) => {
+                    state.touch(record.place);
+                    ours.add(record.place);
+                    removal.gone.push(*uid);
+                }
+                Ok(false) => removal.lost.push(*uid),
+                Err(error) => {
+                    removal.failure = Some(error);
+                    break;
+                }
+            }
+        }
+        state.after_change(directories, ours);
+        removal
+    }
+}
+
 impl Folder {
     /// Changes flags; on disk when this returns. `seen` is what the requesting view shows, if there is one. Blocks.
     pub fn store_flags(
@@ -149,7 +183,7 @@ impl Folder {
         let unchanged_since = change.unchanged_since;
         let (directories, stored) = (&directories, Stored::default());
         let mut storing = Storing { folder: self, directories, wanted, seen, unchanged_since, stored };
-        let mut ticket = 0;
+        let mut ticket = Ticket::default();
         for batch in uids.chunks(BATCH) {
             let mut state = self.lock();
             storing.batch(&mut state, batch)?;
@@ -204,28 +238,10 @@ impl Folder {
             if *last >= state.uid_file.bound {
                 self.raise_bound(state, directories)?;
             }
-            state.before_change(directories);
-            let (mut lost, mut here, mut ours) = (Vec::new(), Vec::new(), Touched::default());
-            let mut failure = None;
-            for uid in &wanted {
-                let Some((record, name)) = snapshot.by_uid(*uid) else { continue };
-                match directories.remove(record.place, &record.file_name(name)) {
-                    Ok(true) => {
-                        state.touch(record.place);
-                        ours.add(record.place);
-                        here.push(*uid);
-                    }
-                    Ok(false) => lost.push(*uid),
-                    Err(error) => {
-                        failure = Some(error);
-                        break;
-                    }
-                }
-            }
-            state.after_change(directories, ours);
-            if !here.is_empty() {
-                removed.extend(&here);
-                self.settle_removed(state, directories, &mut snapshot, &here)?;
+            let Removal { gone, lost, failure } = Removal::of(&wanted, &snapshot, state, directories);
+            if !gone.is_empty() {
+                removed.extend(&gone);
+                self.settle_removed(state, directories, &mut snapshot, &gone)?;
             }
             if let Some(error) = failure {
                 return Err(self.failed("remove a message")(error));
@@ -233,6 +249,7 @@ impl Folder {
             if lost.is_empty() {
                 break;
             }
+            // Another program has renamed or removed them.
             self.reconcile(state, directories, Known::Live)?;
             wanted = lost;
         }

@@ -26,6 +26,17 @@ impl Touched {
     }
 }
 
+/// The number of a change to a folder's directories, in the order of the changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket(u64);
+
+impl Ticket {
+    /// That of the change after this one.
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
 /// Callers waiting for a folder's changes to be on disk. One of them syncs for all.
 #[derive(Debug, Default)]
 pub(super) struct Group {
@@ -36,20 +47,20 @@ pub(super) struct Group {
 #[derive(Debug, Default)]
 struct Progress {
     /// Changes up to this ticket are on disk, or have failed.
-    done: u64,
+    done: Ticket,
     /// Whether somebody is syncing.
     running: bool,
     /// Ranges of tickets that failed, the latest.
-    failed: VecDeque<(u64, u64)>,
+    failed: VecDeque<(Ticket, Ticket)>,
 }
 
 impl Progress {
     /// Marks all unsynced changes up to this ticket as failed.
-    fn fail(&mut self, upto: u64) {
+    fn fail(&mut self, upto: Ticket) {
         if upto <= self.done {
             return;
         }
-        self.failed.push_back((self.done + 1, upto));
+        self.failed.push_back((self.done.next(), upto));
         while self.failed.len() > MOST_FAILED {
             self.failed.pop_front();
         }
@@ -63,7 +74,7 @@ const MOST_FAILED: usize = 64;
 impl Folder {
     /// Waits until the change with this ticket is on disk; if nobody is syncing, syncs for all who wait. This makes new
     /// messages visible. Blocks; the folder must not be locked.
-    pub fn commit(self: &Arc<Self>, directories: &Arc<Directories>, ticket: u64) -> Result<(), Error> {
+    pub fn commit(self: &Arc<Self>, directories: &Arc<Directories>, ticket: Ticket) -> Result<(), Error> {
         let mut progress = self.group.progress.lock();
         loop {
             if progress.done >= ticket {
@@ -93,7 +104,7 @@ impl Folder {
         }
     }
 
-    fn sync_all(self: &Arc<Self>, directories: &Arc<Directories>) -> (u64, Result<(), Error>) {
+    fn sync_all(self: &Arc<Self>, directories: &Arc<Directories>) -> (Ticket, Result<(), Error>) {
         let (upto, touched) = {
             let mut state = self.lock();
             (state.ticket, std::mem::take(&mut state.touched))
@@ -131,7 +142,7 @@ impl Folder {
         self.group.wake.notify_all();
     }
 
-    fn show_pending(self: &Arc<Self>, state: &mut State, upto: u64) {
+    fn show_pending(self: &Arc<Self>, state: &mut State, upto: Ticket) {
         if state.pending.front().is_none_or(|pending| pending.ticket > upto) {
             return;
         }
@@ -147,7 +158,7 @@ impl Folder {
     }
 
     /// Takes back messages that may not be on disk; those who store them get an error.
-    fn drop_pending(self: &Arc<Self>, state: &mut State, directories: &Directories, upto: u64) {
+    fn drop_pending(self: &Arc<Self>, state: &mut State, directories: &Directories, upto: Ticket) {
         state.before_change(directories);
         let mut ours = Touched::default();
         while let Some(pending) = state.pending.pop_front_if(|pending| pending.ticket <= upto) {

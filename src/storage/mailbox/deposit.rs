@@ -14,7 +14,8 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use self::unique::{fitting, uniques};
+pub use self::unique::Present;
+use self::unique::{fitting, present, uniques};
 use super::maildir::filename::{Place, suffix};
 use super::maildir::uid_file::{Takeover, UidFile};
 use super::maildir::{directory, keywords_file, subscriptions};
@@ -300,6 +301,19 @@ impl DepositFolder<'_> {
     /// Whether a message is already there.
     pub fn has(&self, unique: &str) -> bool {
         self.taken.contains(fitting(unique).as_bytes())
+    }
+
+    /// The messages that were already there when the folder was opened.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn present(&self) -> Result<Vec<Present>, Error> {
+        present(&self.path).map_err(|error| Error::io(format!("read {}", self.path.display()), error))
+    }
+
+    /// Gives up the source's UIDs: some messages that are already there have other ones.
+    pub const fn forget_uids(&mut self) {
+        self.uids = None;
     }
 
     /// Whether the messages keep their UIDs.

@@ -22,7 +22,7 @@ use super::commit::Group;
 use super::environment::Environment;
 use super::index;
 use super::maildir::directory::Directories;
-use super::maildir::ground::Ground;
+use super::maildir::inodes::Inodes;
 use super::maildir::keywords_file;
 use super::maildir::uid_file::Takeover;
 use super::maildir::uidlist::UidList;
@@ -41,7 +41,7 @@ pub(super) struct Folder {
     pub name: FolderName,
     pub path: PathBuf,
     /// The directories it was loaded from.
-    ground: Ground,
+    inodes: Inodes,
     pub environment: Arc<Environment>,
     pub account: Arc<Account>,
     /// MAILBOXID; `None` when it cannot be stored.
@@ -89,7 +89,7 @@ impl Folder {
         let failed = |error| Error::io(format!("cannot read the folder `{}`", path.display()), error);
         let keywords = Arc::new(keywords_file::read(directories.root()).map_err(failed)?);
         let fresh_id = || environment.fresh_mailbox_id();
-        let ground = directories.ground().map_err(failed)?;
+        let inodes = directories.inodes().map_err(failed)?;
         let (uid_file, takeover) = identity(&directories, fresh_validity, fresh_id).map_err(failed)?;
         let seen = directories.mtimes().map_err(failed)?;
         let empty = Snapshot::empty(uid_file.validity, ModSeq::MIN, Arc::clone(&keywords));
@@ -103,7 +103,7 @@ impl Folder {
         let folder = Arc::new(Self {
             name: name.clone(),
             path: path.to_owned(),
-            ground,
+            inodes,
             environment: Arc::clone(environment),
             account: Arc::clone(account),
             id: uid_file.id,
@@ -201,8 +201,8 @@ impl Folder {
     /// there. The folder must not be locked.
     pub fn directories(self: &Arc<Self>) -> Result<Arc<Directories>, Error> {
         self.still_there()?;
-        let here = self.ground_now()?;
-        if !here.is_same_as(self.ground) {
+        let here = self.inodes_now()?;
+        if !here.is_same_as(self.inodes) {
             // If nothing is there, we may be renaming or deleting it ourselves, and that may yet fail. If another
             // folder is there, it has replaced this one.
             if here.is_folder() {
@@ -218,7 +218,7 @@ impl Folder {
         let open = Directories::open(&self.path, self.account.tenure.clone())
             .map_err(|error| not_opened(&self.name, &self.path, error))?;
         self.still_there()?;
-        if !open.ground().map_err(self.failed("look for the folder"))?.is_same_as(self.ground) {
+        if !open.inodes().map_err(self.failed("look for the folder"))?.is_same_as(self.inodes) {
             return Err(Error::NoFolder(self.name.clone()));
         }
         let open = Arc::new(open);
@@ -229,14 +229,14 @@ impl Folder {
     }
 
     /// What currently lies at its path.
-    fn ground_now(&self) -> Result<Ground, Error> {
-        Ground::at(&self.path).map_err(self.failed("look for the folder"))
+    fn inodes_now(&self) -> Result<Inodes, Error> {
+        Inodes::at(&self.path).map_err(self.failed("look for the folder"))
     }
 
     /// Whether it can be used: nobody has deleted, renamed or replaced it. The caller holds the user's gate, so no
     /// session can do so meanwhile.
     pub fn is_in_place(&self) -> Result<bool, Error> {
-        Ok(self.still_there().is_ok() && self.ground_now()?.is_same_as(self.ground))
+        Ok(self.still_there().is_ok() && self.inodes_now()?.is_same_as(self.inodes))
     }
 
     /// Fails when another session has deleted or renamed it.
@@ -327,6 +327,7 @@ impl Folder {
     /// Writes a list of UIDs for Dovecot.
     pub fn write_uidlist(self: &Arc<Self>) -> Result<(), Error> {
         let directories = self.directories()?;
+        self.spell_forwarded(&directories)?;
         // Dovecot starts from our bound, so a list with a higher next UID shows that it has worked here.
         let next = {
             let mut state = self.lock();

@@ -7,6 +7,8 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 use super::deposit::unique::unique;
 use super::maildir::filename::{FileName, Place};
 use super::maildir::uid_file::{Takeover, UidFile};
@@ -15,6 +17,7 @@ use super::maildir::{directory, keywords_file, subscriptions};
 use super::{Deposited, Error, FolderName, Keywords, SourceUids};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
+use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::mail::Uid;
 
 /// How another program arranges folders.
@@ -119,15 +122,26 @@ impl ForeignHome {
         others.into_iter().for_each(|folder| folder.uids = None);
     }
 
+    /// The directories of folders beside an inbox ([`Layout::MaildirPlusPlus`]).
+    ///
+    /// # Errors
+    /// The inbox cannot be read.
+    pub fn folders_beside(inbox: &Path) -> Result<Vec<PathBuf>, Error> {
+        let failed = |error: io::Error| Error::io(format!("read {}", inbox.display()), error);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(inbox).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_name().as_encoded_bytes().starts_with(b".") && entry.path().join("cur").is_dir() {
+                found.push(entry.path());
+            }
+        }
+        Ok(found)
+    }
+
     fn read_beside(&mut self, path: &Path) -> Result<(), Error> {
         let failed = |error: io::Error| Error::io(format!("read {}", path.display()), error);
-        for entry in fs::read_dir(path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let at = entry.path();
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.starts_with('.') || !at.join("cur").is_dir() {
-                continue;
-            }
+        for at in Self::folders_beside(path)? {
+            let name = at.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if !leads_to_own(&at).map_err(failed)? {
                 self.links.push(at);
                 continue;
@@ -250,6 +264,8 @@ fn message(
     let Some(parsed) = FileName::parse(name.as_bytes(), place) else { return Ok(Listed::Other) };
     let path = entry.path();
     let metadata = match fs::metadata(&path) {
+        // A link to nothing or to itself is in the place of a message, too.
+        Err(_) if fs::symlink_metadata(&path).is_ok_and(|there| there.is_symlink()) => return Ok(Listed::Link(path)),
         // Renamed or removed since it was listed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listed::Other),
         metadata => metadata?,
@@ -261,13 +277,28 @@ fn message(
         return Ok(Listed::Link(path));
     }
     let message = Deposited {
-        unique: String::from_utf8_lossy(unique(parsed.base)).into_owned(),
+        unique: unique_of(parsed.base),
         uid: uid_of(&parsed),
         flags: parsed.flags,
         keywords: keywords.names(parsed.keywords).cloned().collect(),
         date: Timestamp::from_unix_seconds(metadata.mtime()),
     };
     Ok(Listed::Message(ForeignMessage { message, path }))
+}
+
+/// The part of another program's file name that is the same in every run. Maildir names begin with one, before fields such as
+/// `S=12`. Of any other name all counts, as a digest, since what is before the first `,` or `:` may be common to several.
+fn unique_of(base: &[u8]) -> String {
+    let unique = unique(base);
+    let mut fields = base[unique.len()..].split(|octet| *octet == b',').skip(1);
+    let are_fields = fields.all(|field| matches!(field, [b'A'..=b'Z'] | [b'A'..=b'Z', b'=', ..]));
+    match std::str::from_utf8(unique) {
+        Ok(unique) if are_fields && !base.contains(&b':') => unique.to_owned(),
+        _ => {
+            let digest = hexadecimal(&digest(&SHA256, base).as_ref()[..10]);
+            format!("{}-{digest}", String::from_utf8_lossy(unique))
+        }
+    }
 }
 
 /// Whether a link leads to something its owner also owns: an administrator can read files that no user of the other
@@ -325,5 +356,42 @@ mod tests {
         assert_eq!(names, ["1.around,S=12,W=14:2,S", "2.own,U=5,S=12,W=14:2,S"]);
         let numbers = UidFile::read(directory::open(&inbox).unwrap().as_fd()).unwrap().unwrap();
         assert_eq!((numbers.validity.get(), numbers.bound.get()), (8, 6));
+    }
+
+    /// One that led to itself kept all of its user's mail out, and one that led nowhere was passed over in silence.
+    #[test]
+    fn links_to_nothing_are_told_and_keep_no_message_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let cur = directory.path().join("cur");
+        fs::create_dir(&cur).unwrap();
+        fs::write(cur.join("1.M1.host:2,S"), "Subject: x\n\n").unwrap();
+        for (target, name) in [("nowhere", "2.M2.host:2,S"), ("3.M3.host:2,S", "3.M3.host:2,S")] {
+            std::os::unix::fs::symlink(target, cur.join(name)).unwrap();
+        }
+        let mut folder = ForeignFolder::read(directory.path(), FolderName::inbox()).unwrap();
+        folder.links.sort();
+        assert_eq!(
+            (folder.messages.len(), folder.links),
+            (1, vec![cur.join("2.M2.host:2,S"), cur.join("3.M3.host:2,S")])
+        );
+    }
+
+    /// All but the first of those that begin alike counted as already there.
+    #[test]
+    fn no_two_files_are_taken_for_one_message() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let cur = directory.path().join("cur");
+        fs::create_dir(&cur).unwrap();
+        let usual: [&[u8]; 3] = [b"1.M1.host,S=12,W=14:2,S", b"2.M2.host,Z:2,", b"plain"];
+        let others: [&[u8]; 6] = [b"Re: a.eml", b"Re: b.eml", b"a, b.eml", b"a, c.eml", b"caf\xe8:2,S", b"caf\xe9:2,S"];
+        for name in usual.iter().chain(&others) {
+            fs::write(cur.join(std::ffi::OsStr::from_bytes(name)), "Subject: x\n\n").unwrap();
+        }
+        let folder = ForeignFolder::read(directory.path(), FolderName::inbox()).unwrap();
+        let uniques: BTreeSet<&str> = folder.messages.iter().map(|message| message.message.unique.as_str()).collect();
+        assert_eq!(uniques.len(), 9, "{uniques:?}");
+        assert!(["1.M1.host", "2.M2.host", "plain"].iter().all(|usual| uniques.contains(usual)), "{uniques:?}");
+        assert!(!uniques.iter().any(|unique| unique.contains([',', ':'])), "{uniques:?}");
     }
 }

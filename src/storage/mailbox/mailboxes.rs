@@ -82,22 +82,11 @@ impl Mailboxes {
         tasks: Tasks,
         summarizer: Summarizer,
     ) -> Result<Self, Error> {
-        Self::open_as(mail_root, settings, clock, tasks, summarizer, None)
+        Self::open_among(mail_root, settings, clock, tasks, summarizer, None)
     }
 
-    /// Like [`Mailboxes::open`], as one of several nodes: nobody's mail is opened that another node owns.
-    pub fn open_shared(
-        mail_root: &Path,
-        settings: Live<MailboxSettings>,
-        clock: SharedClock,
-        tasks: Tasks,
-        summarizer: Summarizer,
-        membership: Membership,
-    ) -> Result<Self, Error> {
-        Self::open_as(mail_root, settings, clock, tasks, summarizer, Some(membership))
-    }
-
-    fn open_as(
+    /// Like [`Mailboxes::open`]; with a membership, as one of several nodes: nobody's mail is opened that another node owns.
+    pub fn open_among(
         mail_root: &Path,
         settings: Live<MailboxSettings>,
         clock: SharedClock,

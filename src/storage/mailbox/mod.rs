@@ -28,7 +28,7 @@
 //! directories' times otherwise. A file without our `U=` is adopted by renaming it; a file whose name claims another
 //! message's UID gets a new one. Others must work as Maildir demands: write in `tmp/`, then rename or link. If the
 //! directory that was opened has been replaced or removed, everything known of the folder is dropped: its sessions end,
-//! and the directory now at its path is read (`maildir/ground.rs`). A user without a directory gets a new inbox.
+//! and the directory now at its path is read (`maildir/inodes.rs`). A user without a directory gets a new inbox.
 //! Messages with bare LF, as Dovecot writes them, are served with CRLF (`body.rs`); our own are stored as received.
 //!
 //! # Locks
@@ -68,6 +68,7 @@ mod flags;
 mod folder;
 mod foreign;
 mod index;
+mod leaving;
 mod mailboxes;
 mod maildir;
 mod measure;
@@ -94,7 +95,7 @@ mod visit;
 mod watch;
 
 pub use body::{Bodies, Body, Content, Summaries};
-pub use deposit::{Deposit, DepositFolder, Deposited, SourceUids};
+pub use deposit::{Deposit, DepositFolder, Deposited, Present, SourceUids};
 pub use error::{Error, Unfinished};
 pub use flags::{Flags, InvalidKeyword, Keyword, KeywordSet, Keywords};
 pub use foreign::{ForeignFolder, ForeignHome, ForeignMessage, Layout};

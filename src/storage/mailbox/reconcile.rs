@@ -9,7 +9,7 @@ use self::adoption::{Adoption, PATIENCE};
 use self::plan::{Entry, Found, Listing, Plan};
 use super::commit::Touched;
 use super::folder::{Folder, State};
-use super::maildir::directory::Directories;
+use super::maildir::directory::{Directories, Mtimes};
 use super::maildir::filename::{FileName, Place, suffix};
 use super::maildir::keywords_file;
 use super::maildir::uidlist::UidList;
@@ -39,6 +39,18 @@ struct Difference<'a> {
     /// What is to be done with the listed files.
     plan: &'a Plan,
     known: Known<'a>,
+}
+
+/// One look at the directories.
+struct Look {
+    /// When they had changed last.
+    before: Mtimes,
+    /// That was so shortly before that they may have changed again without their times showing it.
+    doubtful: bool,
+    listing: Listing,
+    plan: Plan,
+    /// Nothing changed meanwhile, as far as the times show.
+    quiet: bool,
 }
 
 /// How often a directory is listed again because it changes while it is read.
@@ -89,31 +101,38 @@ impl Folder {
         self.still_there()?;
         self.settle_pending(state, directories)?;
         let snapshot = self.current();
-        let failed = self.failed("list the messages");
-        let mut before = directories.mtimes().map_err(&failed)?;
-        let mut doubtful = self.is_within_tick(before);
-        let mut listing = Listing::read(directories).map_err(&failed)?;
-        let mut plan = Plan::make(&snapshot, &listing, state, known, directories);
-        let mut quiet = directories.mtimes().map_err(&failed)? == before;
+        let mut look = self.look(&snapshot, state, directories, known)?;
         // A file that is renamed while its directory is listed may be missed: only one missing twice is gone.
         for _ in 1..ATTEMPTS {
-            if quiet || plan.missing.is_empty() {
+            if look.quiet || look.plan.missing.is_empty() {
                 break;
             }
-            let missing = std::mem::take(&mut plan.missing);
-            before = directories.mtimes().map_err(&failed)?;
-            doubtful = self.is_within_tick(before);
-            listing = Listing::read(directories).map_err(&failed)?;
-            plan = Plan::make(&snapshot, &listing, state, known, directories);
-            plan.missing.retain(|uid| missing.binary_search(uid).is_ok());
-            quiet = directories.mtimes().map_err(&failed)? == before;
+            let missing = look.plan.missing;
+            look = self.look(&snapshot, state, directories, known)?;
+            look.plan.missing.retain(|uid| missing.binary_search(uid).is_ok());
         }
-        state.seen = before;
-        state.stale = !quiet;
-        state.doubtful = doubtful && !state.watched;
+        state.seen = look.before;
+        state.stale = !look.quiet;
+        state.doubtful = look.doubtful && !state.watched;
         state.passed_over = false;
-        let difference = Difference { from: &snapshot, listing: &listing, plan: &plan, known };
+        let difference = Difference { from: &snapshot, listing: &look.listing, plan: &look.plan, known };
         self.apply(state, directories, difference)
+    }
+
+    fn look(
+        &self,
+        snapshot: &Snapshot,
+        state: &State,
+        directories: &Directories,
+        known: Known<'_>,
+    ) -> Result<Look, Error> {
+        let failed = self.failed("list the messages");
+        let before = directories.mtimes().map_err(&failed)?;
+        let doubtful = self.is_within_tick(before);
+        let listing = Listing::read(directories).map_err(&failed)?;
+        let plan = Plan::make(snapshot, &listing, state, known, directories);
+        let quiet = directories.mtimes().map_err(&failed)? == before;
+        Ok(Look { before, doubtful, listing, plan, quiet })
     }
 
     /// Makes the plan the state of the folder. On failure the directories must be listed again.

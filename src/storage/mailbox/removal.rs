@@ -24,9 +24,9 @@ impl Mailboxes {
         let key = account.key();
         let _turn = self.inner.turns.wait(&key).await;
         if let Some(membership) = &self.inner.membership
-            && let Place::There { node, .. } = membership.take(&key).await?
+            && let Place::There(other) = membership.take(&key).await?
         {
-            return Err(Error::Elsewhere(node));
+            return Err(Error::Elsewhere(other.node));
         }
         let user = self.inner.users.lock().remove(&key);
         let (inner, account) = (Arc::clone(&self.inner), account.clone());

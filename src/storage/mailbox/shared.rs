@@ -11,7 +11,7 @@ use super::mailboxes::Mailboxes;
 use super::{Error, User};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Uptime;
-use crate::storage::cluster::{Membership, Place, Term};
+use crate::storage::cluster::{Membership, OtherNode, Place, Term};
 
 /// Users are opened and given back one at a time in each of this many lanes.
 const TURNS: usize = 64;
@@ -78,16 +78,15 @@ impl Mailboxes {
         }
         match membership.take(&key).await? {
             Place::Here(tenure) => self.load(account, key, tenure, turn).await,
-            Place::There { node, .. } => Err(Error::Elsewhere(node)),
+            Place::There(other) => Err(Error::Elsewhere(other.node)),
         }
     }
 
-    /// The other node that owns a user, with its address; `None` when it is this node, which takes users that nobody
-    /// owns.
+    /// The other node that owns a user; `None` when it is this node, which takes users that nobody owns.
     ///
     /// # Errors
     /// It cannot be determined now.
-    pub async fn whereabouts(&self, account: &Address) -> Result<Option<(String, String)>, Error> {
+    pub async fn whereabouts(&self, account: &Address) -> Result<Option<OtherNode>, Error> {
         let key = account.key();
         let Some(membership) = &self.inner.membership else { return Ok(None) };
         let _turn = self.inner.turns.wait(&key).await;
@@ -96,7 +95,7 @@ impl Mailboxes {
         }
         match membership.take(&key).await? {
             Place::Here(_) => Ok(None),
-            Place::There { node, address } => Ok(Some((node, address))),
+            Place::There(other) => Ok(Some(other)),
         }
     }
 

@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::append::NoRoom;
 use super::change::{ATTEMPTS, BATCH, Only};
-use super::commit::Touched;
+use super::commit::{Ticket, Touched};
 use super::folder::{Folder, Pending, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::{self, Place};
@@ -30,7 +30,7 @@ pub(super) enum Transfer {
 struct Received {
     messages: Vec<Arrived>,
     /// What to wait for until all of it is on disk.
-    ticket: u64,
+    ticket: Option<Ticket>,
 }
 
 /// A message that has arrived from another folder.
@@ -48,7 +48,7 @@ impl Folder {
     /// returns. Blocks.
     pub fn receive(self: &Arc<Self>, from: &Arc<Self>, uids: &[Uid]) -> Result<Vec<Arrived>, Error> {
         let (source, target) = (from.directories()?, self.directories()?);
-        let mut received = Received { messages: Vec::with_capacity(uids.len()), ticket: 0 };
+        let mut received = Received { messages: Vec::with_capacity(uids.len()), ticket: None };
         let mut result = Ok(());
         for batch in uids.chunks(BATCH) {
             result = self.receive_batch(from, (&source, &target), batch, &mut received);
@@ -56,8 +56,8 @@ impl Folder {
                 break;
             }
         }
-        if received.ticket > 0 {
-            result = self.commit(&target, received.ticket).and(result);
+        if let Some(ticket) = received.ticket {
+            result = self.commit(&target, ticket).and(result);
         }
         if let Err(error) = result {
             let new: Vec<Uid> = received.messages.iter().map(|copied| copied.new).collect();
@@ -85,7 +85,7 @@ impl Folder {
                 let Some((record, stored)) = names.by_uid(*uid) else { return Ok(()) };
                 match self.receive_one(&mut state, (source, target), (record, stored), &translation) {
                     Ok(new) => {
-                        received.ticket = state.ticket;
+                        received.ticket = Some(state.ticket);
                         received.messages.push(Arrived { old: *uid, mod_seq: record.mod_seq, new });
                         return Ok(());
                     }

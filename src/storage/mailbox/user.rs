@@ -1,7 +1,7 @@
 //! One user's mail.
 
 mod folders;
-mod ground;
+mod home;
 mod subscriptions;
 mod tree;
 
@@ -21,7 +21,7 @@ use super::folder::Folder;
 use super::index;
 use super::mailboxes::IdleFolder;
 use super::maildir::directory;
-use super::maildir::ground::Ground;
+use super::maildir::inodes::Inodes;
 use super::maildir::uid_file::UidFile;
 use super::renaming::make_up;
 use super::transfer::Transfer;
@@ -45,7 +45,7 @@ pub struct User {
     root: PathBuf,
     pub(super) path: PathBuf,
     /// What lay there when it was last looked at.
-    ground: Mutex<Ground>,
+    inodes: Mutex<Inodes>,
     /// Held for reading while messages are changed, for writing while folders are made, renamed or deleted.
     gate: RwLock<()>,
     tree: Tree,
@@ -71,8 +71,8 @@ impl User {
         tenure.check()?;
         let path = directory_of(root, address)?;
         make_up(root, address, &path)?;
-        let ground =
-            Ground::at(&path).map_err(|error| Error::io(format!("cannot look for `{}`", path.display()), error))?;
+        let inodes =
+            Inodes::at(&path).map_err(|error| Error::io(format!("cannot look for `{}`", path.display()), error))?;
         let user = Self {
             environment: Arc::clone(environment),
             tree: Tree::new(&path, tenure.clone(), Arc::clone(&environment.clock)),
@@ -80,7 +80,7 @@ impl User {
             visits: Arc::default(),
             root: root.to_owned(),
             path,
-            ground: Mutex::new(ground),
+            inodes: Mutex::new(inodes),
             gate: RwLock::new(()),
             loaded: Mutex::default(),
             validity: Mutex::default(),
@@ -431,6 +431,7 @@ impl User {
                         let address = &self.account.address;
                         log::error!(user:% = address, folder:% = name, error:% = error;
                             "The folder {name} of {address} cannot be used and is left out of the usage; make it writable for the server");
+                        self.account.contribute(&name, Usage::default(), &self.environment);
                     }
                     Err(error) => return Err(error),
                 },

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::name::ENDING;
+use super::name::{ENDING, script_files};
 use super::{Error, ScriptName, ScriptSettings, Stamp};
 use crate::foundations::files::{self, Owner};
 
@@ -67,23 +67,16 @@ impl Home {
     /// # Errors
     /// The directory cannot be read.
     pub fn list(&self) -> Result<Vec<Entry>, Error> {
-        let directory = self.directory();
-        let failed = |source| files::Error { verb: "read", path: directory.clone(), source };
-        let entries = match fs::read_dir(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed)?,
-        };
+        let found = script_files(&self.directory())?;
         let active = self.active_name()?;
         let mut scripts = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(failed)?;
-            let Some(name) = entry.file_name().to_str().and_then(ScriptName::of_file) else { continue };
-            match fs::metadata(entry.path()) {
+        for (name, path) in found {
+            match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_file() => {
                     scripts.push(Entry { active: active.as_ref() == Some(&name), name, size: metadata.len() });
                 }
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(files::Error { verb: "read", path: entry.path(), source: error }.into());
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(files::Error { verb: "read", path, source }.into());
                 }
                 // Deleted since, or not a script.
                 _ => {}
@@ -99,7 +92,7 @@ impl Home {
     /// It is not there, is too large, or cannot be read.
     pub fn read(&self, name: &ScriptName) -> Result<Vec<u8>, Error> {
         match files::read_bounded(&self.path_of(name), self.settings.script_size.get()) {
-            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Err(Error::NoScript(name.clone())),
+            Err(error) if is_missing(&error.source) => Err(Error::NoScript(name.clone())),
             content => Ok(content?),
         }
     }
@@ -147,9 +140,8 @@ impl Home {
             }
             Err(source) => return Err(files::Error { verb: "read", path: link, source }.into()),
         };
-        let inside = target.parent().is_some_and(|parent| parent == self.directory());
-        let name = target.file_name().and_then(|name| name.to_str()).and_then(ScriptName::of_file);
-        Ok(if inside && files::is_there(&target)? { name } else { None })
+        let name = target.strip_prefix(self.directory()).ok().and_then(ScriptName::of_file);
+        Ok(if files::is_there(&target)? { name } else { None })
     }
 
     /// Whether a script of this size could be stored under this name (RFC 5804 §2.5).
@@ -176,7 +168,7 @@ impl Home {
     pub fn put(&self, name: &ScriptName, source: &[u8]) -> Result<(), Error> {
         let _lock = self.lock()?;
         self.has_space(name, source.len() as u64)?;
-        Ok(self.owner()?.write_durable(&self.path_of(name), source, MODE)?)
+        self.write(name, source)
     }
 
     /// Stores a script in place of one the caller has seen: `is_known` is called with the present text, `None` when
@@ -205,13 +197,12 @@ impl Home {
             _ => None,
         };
         self.has_space(name, source.len() as u64)?;
-        let owner = self.owner()?;
         // The old text first: a crash in between leaves it twice rather than not at all.
         if let Some((kept, text)) = &kept {
             self.has_space(kept, (text.len() + source.len()) as u64)?;
-            owner.write_durable(&self.path_of(kept), text, MODE)?;
+            self.write(kept, text)?;
         }
-        owner.write_durable(&self.path_of(name), source, MODE)?;
+        self.write(name, source)?;
         Ok(kept.map(|(kept, _)| kept))
     }
 
@@ -264,8 +255,9 @@ impl Home {
         }
         let path = self.path_of(name);
         match fs::remove_file(&path) {
-            Ok(()) => Ok(files::sync_directory(&self.directory())?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NoScript(name.clone())),
+            Ok(()) => self.sync_and_tidy(&path),
+            // Of a long name, a directory may be missing, or be a file.
+            Err(error) if is_missing(&error) => Err(Error::NoScript(name.clone())),
             Err(source) => Err(files::Error { verb: "remove", path, source }.into()),
         }
     }
@@ -278,6 +270,10 @@ impl Home {
         let _lock = self.lock()?;
         let (old, new) = (self.path_of(from), self.path_of(to));
         let was_active = self.active_name()?.as_ref() == Some(from);
+        if !files::is_there(&old)? {
+            return Err(Error::NoScript(from.clone()));
+        }
+        self.make_room(&new)?;
         // Two names for a moment, so that a crash in between loses neither the script nor its being active.
         match fs::hard_link(&old, &new) {
             Ok(()) => {}
@@ -285,7 +281,7 @@ impl Home {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(Error::Exists(to.clone())),
             Err(source) => return Err(files::Error { verb: "rename", path: old, source }.into()),
         }
-        let renamed = files::sync_directory(&self.directory()).map_err(Error::from);
+        let renamed = files::sync_directory(new.parent().unwrap_or(&self.path)).map_err(Error::from);
         let renamed = renamed.and_then(|()| if was_active { self.point_to(to) } else { Ok(()) });
         if let Err(error) = renamed {
             // Unless the link already leads there, the new name would be in the way of the next attempt.
@@ -295,7 +291,7 @@ impl Home {
             return Err(error);
         }
         fs::remove_file(&old).map_err(|source| files::Error { verb: "remove", path: old.clone(), source })?;
-        Ok(files::sync_directory(&self.directory())?)
+        self.sync_and_tidy(&old)
     }
 
     /// A path below the user's directory for files kept beside the scripts.
@@ -314,6 +310,34 @@ impl Home {
     /// The file of a script.
     pub fn path_of(&self, name: &ScriptName) -> PathBuf {
         self.directory().join(name.file())
+    }
+
+    fn write(&self, name: &ScriptName, source: &[u8]) -> Result<(), Error> {
+        let path = self.path_of(name);
+        self.make_room(&path)?;
+        Ok(self.owner()?.write_durable(&path, source, MODE)?)
+    }
+
+    /// Makes the directories that a long name needs.
+    fn make_room(&self, path: &Path) -> Result<(), Error> {
+        let (directory, above) = (self.directory(), path.parent().unwrap_or(&self.path));
+        if !files::is_directory(above)? {
+            self.owner()?.make_directory(above)?;
+            for made in above.ancestors().skip(1).take_while(|made| made.starts_with(&directory)) {
+                files::sync_directory(made)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After a script was removed: makes that durable, and removes what was there only for its long name.
+    fn sync_and_tidy(&self, path: &Path) -> Result<(), Error> {
+        let directory = self.directory();
+        files::sync_directory(path.parent().unwrap_or(&directory))?;
+        // One with other scripts in it stays.
+        let mut above = path.ancestors().skip(1).take_while(|above| *above != directory);
+        let _ = above.try_for_each(fs::remove_dir);
+        Ok(())
     }
 
     pub(super) fn owner(&self) -> Result<Owner, Error> {
@@ -362,6 +386,10 @@ fn is_file(found: io::Result<fs::Metadata>, path: &Path) -> Result<bool, Error> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(files::Error { verb: "look at", path: path.to_owned(), source }.into()),
     }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Permission bits of scripts' files: as Dovecot makes them, for the server's user alone.
@@ -500,6 +528,32 @@ mod tests {
         for (script, text) in [("main", "keep;"), ("main (old)", "keep;"), ("main (old 2)", "discard;")] {
             assert_eq!(home.read(&name(script)).unwrap(), text.as_bytes(), "{script}");
         }
+    }
+
+    /// RFC 5804 §1.6: 128 characters, which may take 512 octets.
+    #[test]
+    fn names_may_be_longer_than_file_names() {
+        let world = World::new(ScriptSettings::default());
+        let home = world.home();
+        let names = ["x".repeat(249), "x".repeat(250), "🏖".repeat(127) + "a", "🏖".repeat(127) + "b"];
+        let [short, long, beach, other] = names.map(|text| name(&text));
+        for script in [&short, &long, &beach] {
+            home.put(script, script.as_str().as_bytes()).unwrap();
+            home.activate(Some(script)).unwrap();
+            assert_eq!(home.active().unwrap().unwrap().name.as_ref(), Some(script));
+            assert_eq!(home.read(script).unwrap(), script.as_str().as_bytes());
+        }
+        home.rename(&beach, &other).unwrap();
+        assert!(matches!(home.read(&beach), Err(Error::NoScript(_))));
+        let found: Vec<ScriptName> = home.list().unwrap().into_iter().map(|entry| entry.name).collect();
+        assert_eq!(found, [short.clone(), long.clone(), other.clone()]);
+        let kept = home.replace(&other, |_| true, b"keep;", Old::Kept).unwrap().unwrap();
+        assert_eq!(home.active().unwrap().unwrap(), Active { name: Some(other.clone()), source: b"keep;".to_vec() });
+        home.activate(None).unwrap();
+        for script in [&short, &long, &other, &kept] {
+            home.delete(script).unwrap();
+        }
+        assert_eq!(fs::read_dir(world.path("sieve")).unwrap().count(), 0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Users' Sieve scripts, as Dovecot's Pigeonhole keeps them: `<home>/sieve/NAME.sieve`, and `<home>/.dovecot.sieve` as a
-//! symbolic link to the active one, where the home is the user's directory below the mail root.
+//! symbolic link to the active one, where the home is the user's directory below the mail root. A name that is too long for a file
+//! name is `NA/ME.sieve`.
 //!
 //! Promises: when a change returns, it is on disk with its directory entries; a crash leaves either the state before or
 //! the one after; names lead to no file outside `sieve/`. Changes of one user exclude each other, even between
@@ -20,7 +21,7 @@ mod stamp;
 pub use error::Error;
 pub use home::{Active, Entry, Home, Old};
 pub use memory::{Known, Memory};
-pub use name::{InvalidName, ScriptName};
+pub use name::{InvalidName, ScriptName, script_files};
 pub use settings::ScriptSettings;
 pub use stamp::Stamp;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::commit::{Change, Job};
 use super::entry::{ENTRY_COLUMNS, ENTRY_WIDTH, RECIPIENT_COLUMNS, entry, queued};
-use super::{Destination, Entry, Error, Queued, RecipientState, Spool};
+use super::{Destination, Entry, Error, Queued, RecipientKey, RecipientState, Spool};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
 use crate::storage::database::{Durability, Row, Sql, Transaction, Val};
@@ -156,7 +156,7 @@ impl Spool {
     /// # Errors
     /// [`Error::Overtaken`] when the node no longer holds all of them: nothing is recorded, and the message must not be
     /// sent to any.
-    pub async fn mark_sending(&self, owner: &str, keys: &[i64]) -> Result<(), Error> {
+    pub async fn mark_sending(&self, owner: &str, keys: &[RecipientKey]) -> Result<(), Error> {
         let mut job = Job::relaxed();
         let marks = vec!["?"; keys.len()].join(", ");
         let sql = format!("UPDATE queue_recipients SET sending_since = ? WHERE owner = ? AND id IN ({marks})");
@@ -167,14 +167,14 @@ impl Spool {
     }
 
     /// The keys of all recipients claimed by a node.
-    pub async fn reserved(&self, owner: &str) -> Result<Vec<i64>, Error> {
+    pub async fn reserved(&self, owner: &str) -> Result<Vec<RecipientKey>, Error> {
         let sql = "SELECT id FROM queue_recipients WHERE owner = ?";
         let rows = self.database().fetch_all(sql, &[Val::from(owner)]).await?;
-        Ok(rows.iter().map(|row| row.int(0)).collect::<Result<_, _>>()?)
+        Ok(rows.iter().map(|row| row.int(0).map(RecipientKey)).collect::<Result<_, _>>()?)
     }
 
     /// Which of these recipients may be tried: those still claimed by the node and not held or deleted meanwhile.
-    pub async fn confirm(&self, owner: &str, keys: &[i64]) -> Result<Vec<i64>, Error> {
+    pub async fn confirm(&self, owner: &str, keys: &[RecipientKey]) -> Result<Vec<RecipientKey>, Error> {
         let marks = vec!["?"; keys.len()].join(", ");
         let sql = format!("SELECT id FROM queue_recipients WHERE id IN ({marks}) AND owner = ? AND state = ?");
         let mut values: Vec<Val> = keys.iter().copied().map(Val::from).collect();
@@ -182,24 +182,30 @@ impl Spool {
         // Most groups have one recipient, and hardly any two have the same size.
         let sql = if keys.len() == 1 { Sql::assembled(sql) } else { Sql::rare(sql) };
         let rows = self.database().fetch_all(&sql, &values).await?;
-        Ok(rows.iter().map(|row| row.int(0)).collect::<Result<_, _>>()?)
+        Ok(rows.iter().map(|row| row.int(0).map(RecipientKey)).collect::<Result<_, _>>()?)
     }
 
     /// Extends the leases of these recipients, as far as the node has claimed them.
-    pub async fn renew(&self, owner: &str, keys: &[i64]) -> Result<(), Error> {
+    pub async fn renew(&self, owner: &str, keys: &[RecipientKey]) -> Result<(), Error> {
         let lease_end = self.clock().now() + self.settings().lease.duration();
         self.change_reserved("due_at = ?", lease_end, owner, keys).await
     }
 
     /// Gives back recipients that the node has claimed but does not work on. They are due now.
-    pub async fn give_back(&self, owner: &str, keys: &[i64]) -> Result<(), Error> {
+    pub async fn give_back(&self, owner: &str, keys: &[RecipientKey]) -> Result<(), Error> {
         let assign = "owner = NULL, sending_since = NULL, due_at = ?";
         self.change_reserved(assign, self.clock().now(), owner, keys).await?;
         self.notify_changed();
         Ok(())
     }
 
-    async fn change_reserved(&self, assign: &str, due_at: Timestamp, owner: &str, keys: &[i64]) -> Result<(), Error> {
+    async fn change_reserved(
+        &self,
+        assign: &str,
+        due_at: Timestamp,
+        owner: &str,
+        keys: &[RecipientKey],
+    ) -> Result<(), Error> {
         for slice in keys.chunks(SLICE) {
             let marks = vec!["?"; slice.len()].join(", ");
             let sql = format!("UPDATE queue_recipients SET {assign} WHERE id IN ({marks}) AND owner = ?");

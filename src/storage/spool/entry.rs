@@ -1,6 +1,6 @@
 //! One entry of the queue.
 
-use super::{Destination, Error, Report};
+use super::{Destination, Error, RecipientKey, Report};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::{MailId, QueueId, SessionId};
 use crate::foundations::mail::{Envelope, Mail, Recipient};
@@ -66,7 +66,7 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queued {
     /// Its key in the database.
-    pub key: i64,
+    pub key: RecipientKey,
     /// The address and the sender's wishes.
     pub recipient: Recipient,
     /// Where it goes next.
@@ -152,7 +152,7 @@ pub(super) fn entry(row: &Row) -> Result<Entry, Error> {
 
 /// Reads a recipient from the columns that start at `from`.
 pub(super) fn queued(row: &Row, from: usize) -> Result<Queued, Error> {
-    let key = row.int(from)?;
+    let key = RecipientKey(row.int(from)?);
     let corrupt = |what| Error::Corrupt { entry: format!("recipient {key}"), what };
     let report = row.opt_text(from + 10)?;
     Ok(Queued {

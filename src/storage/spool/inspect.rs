@@ -49,14 +49,35 @@ pub enum Whom {
     Domain(Domain),
 }
 
+/// A part of a statement.
+struct Clause {
+    sql: String,
+    /// One for each `?`.
+    values: Vec<Val>,
+}
+
+impl Clause {
+    fn new(sql: &str, values: Vec<Val>) -> Self {
+        Self { sql: sql.to_owned(), values }
+    }
+
+    /// A condition on `queue_entries e`: this one holds for one of its recipients.
+    fn for_a_recipient(self) -> Self {
+        let sql = format!("e.id IN (SELECT entry FROM queue_recipients WHERE {})", self.sql);
+        Self { sql, values: self.values }
+    }
+}
+
 impl Whom {
     /// A condition on `queue_recipients`.
-    fn condition(&self) -> (&'static str, Val) {
+    fn condition(&self) -> Clause {
         match self {
-            Self::Address(address) => ("lower(address) = ?", Val::from(address.to_string().to_lowercase())),
+            Self::Address(address) => {
+                Clause::new("lower(address) = ?", vec![Val::from(address.to_string().to_lowercase())])
+            }
             Self::Domain(domain) => {
                 let name = domain.to_string().to_lowercase().replace('_', "!_");
-                ("lower(address) LIKE ? ESCAPE '!'", Val::from(format!("%@{name}")))
+                Clause::new("lower(address) LIKE ? ESCAPE '!'", vec![Val::from(format!("%@{name}"))])
             }
         }
     }
@@ -101,35 +122,31 @@ impl Selection {
     }
 
     /// A condition on `queue_entries e`.
-    fn condition(&self) -> (&'static str, Vec<Val>) {
+    fn condition(&self) -> Clause {
         match self {
-            Self::All => ("1 = 1", Vec::new()),
-            Self::Entry(id) | Self::Part(id, _) => ("e.id = ?", vec![Val::from(id.to_string())]),
-            Self::Sender(path) => ("lower(e.sender) = ?", vec![Val::from(path.bare().to_lowercase())]),
-            Self::Recipient(address) => (
-                "e.id IN (SELECT entry FROM queue_recipients WHERE lower(address) = ?)",
-                vec![Val::from(address.to_string().to_lowercase())],
-            ),
-            Self::Domain(domain) => (
-                "e.id IN (SELECT entry FROM queue_recipients WHERE lower(address) LIKE ? ESCAPE '!')",
-                vec![Val::from(format!("%@{}", domain.to_string().to_lowercase().replace('_', "!_")))],
-            ),
-            Self::Held => (
-                "e.id IN (SELECT entry FROM queue_recipients WHERE state = ?)",
-                vec![RecipientState::Held.number().into()],
-            ),
+            Self::All => Clause::new("1 = 1", Vec::new()),
+            Self::Entry(id) | Self::Part(id, _) => Clause::new("e.id = ?", vec![Val::from(id.to_string())]),
+            Self::Sender(path) => Clause::new("lower(e.sender) = ?", vec![Val::from(path.bare().to_lowercase())]),
+            Self::Recipient(address) => Whom::Address(address.clone()).condition().for_a_recipient(),
+            Self::Domain(domain) => Whom::Domain(domain.clone()).condition().for_a_recipient(),
+            Self::Held => is_in(RecipientState::Held).for_a_recipient(),
         }
     }
 
     /// The same for changes: quarantined entries are included only if named.
-    fn condition_of_change(&self) -> (String, Vec<Val>) {
-        let (condition, mut values) = self.condition();
-        if matches!(self, Self::Entry(_)) {
-            return (condition.to_owned(), values);
+    fn condition_of_change(&self) -> Clause {
+        let mut condition = self.condition();
+        if !matches!(self, Self::Entry(_)) {
+            condition.sql.push_str(" AND (e.hold_reason IS NULL OR e.hold_reason <> ?)");
+            condition.values.push(Val::from(QUARANTINED));
         }
-        values.push(Val::from(QUARANTINED));
-        (format!("{condition} AND (e.hold_reason IS NULL OR e.hold_reason <> ?)"), values)
+        condition
     }
+}
+
+/// A recipient is in this state, or gets into it.
+fn is_in(state: RecipientState) -> Clause {
+    Clause::new("state = ?", vec![Val::from(state.number())])
 }
 
 impl Spool {
@@ -154,7 +171,7 @@ impl Spool {
         after: &str,
         limit: u32,
     ) -> Result<(Vec<Listing>, Option<String>), Error> {
-        let (condition, mut values) = selection.condition();
+        let Clause { sql: condition, mut values } = selection.condition();
         values.extend([Val::from(after), Val::from(limit.min(1_000))]);
         let sql = Sql::assembled(format!(
             "SELECT {ENTRY_COLUMNS} FROM queue_entries e WHERE {condition} AND e.id > ? ORDER BY e.id LIMIT ?"
@@ -198,7 +215,7 @@ impl Spool {
         last: &str,
         limit: Option<u32>,
     ) -> Result<Vec<Row>, Error> {
-        let (condition, mut values) = selection.condition();
+        let Clause { sql: condition, mut values } = selection.condition();
         values.extend([Val::from(first), Val::from(last)]);
         let limit = limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
         let sql = Sql::assembled(format!(
@@ -237,15 +254,8 @@ impl Spool {
     /// Makes the waiting recipients of the selection due now; returns their number.
     pub async fn retry(&self, selection: &Selection) -> Result<u64, Error> {
         let now = self.clock().now();
-        let changed = self
-            .change(
-                selection,
-                "due_at = ?",
-                vec![Val::from(now)],
-                "owner IS NULL AND state = ?",
-                vec![RecipientState::Waiting.number().into()],
-            )
-            .await?;
+        let waiting = Clause::new("owner IS NULL AND state = ?", vec![Val::from(RecipientState::Waiting.number())]);
+        let changed = self.change(selection, Clause::new("due_at = ?", vec![Val::from(now)]), waiting).await?;
         self.notify_changed();
         Ok(changed)
     }
@@ -253,18 +263,18 @@ impl Spool {
     /// Holds the waiting recipients of the selection until they are released. Attempts in progress are finished.
     /// Returns the number of recipients.
     pub async fn hold(&self, selection: &Selection) -> Result<u64, Error> {
-        let waiting = vec![RecipientState::Waiting.number().into()];
-        self.change(selection, "state = ?", vec![RecipientState::Held.number().into()], "state = ?", waiting).await
+        self.change(selection, is_in(RecipientState::Held), is_in(RecipientState::Waiting)).await
     }
 
     /// Releases held recipients of the selection, due now; returns their number. If one was held during an attempt,
     /// that continues; the recipient is due when it has ended.
     pub async fn release(&self, selection: &Selection) -> Result<u64, Error> {
-        let values = vec![RecipientState::Waiting.number().into(), Val::from(self.clock().now())];
-        let held = vec![RecipientState::Held.number().into()];
-        let assign = "state = ?, due_at = CASE WHEN owner IS NULL THEN ? ELSE due_at END";
-        let changed = self.change(selection, assign, values, "state = ?", held).await?;
-        let (condition, mut values) = selection.condition_of_change();
+        let waiting = Clause::new(
+            "state = ?, due_at = CASE WHEN owner IS NULL THEN ? ELSE due_at END",
+            vec![Val::from(RecipientState::Waiting.number()), Val::from(self.clock().now())],
+        );
+        let changed = self.change(selection, waiting, is_in(RecipientState::Held)).await?;
+        let Clause { sql: condition, mut values } = selection.condition_of_change();
         values.push(RecipientState::Held.number().into());
         // Those still held keep their reason.
         let sql = Sql::assembled(format!(
@@ -284,7 +294,7 @@ impl Spool {
         let mut job = Job::full();
         let sql = "DELETE FROM queue_recipients WHERE entry = ?";
         job.changes.push(Change::new(sql, vec![Val::from(id.to_string())]));
-        match self.submit_and_clear(job, id).await?.0 {
+        match self.submit_and_clear(job, id).await?.settled {
             Settled::EntryGone => Ok(()),
             Settled::EntryKept => Err(Error::NotFound(id)),
         }
@@ -299,43 +309,38 @@ impl Spool {
         let held = RecipientState::Held.number().into();
         let mut job = Job::full();
         job.changes.push(Change::new(sql, vec![id_value.clone(), held, id_value, Val::from(QUARANTINED)]));
-        Ok(self.submit_and_clear(job, id).await?.1.first().copied().unwrap_or(0))
+        Ok(self.submit_and_clear(job, id).await?.changed.first().copied().unwrap_or(0))
     }
 
     /// Removes recipients from an entry without notifying anybody; the entry goes with the last one. Returns their
     /// number.
     pub async fn delete_for(&self, id: QueueId, whom: &Whom) -> Result<u64, Error> {
-        let (condition, value) = whom.condition();
-        let sql = Sql::assembled(format!("DELETE FROM queue_recipients WHERE entry = ? AND {condition}"));
+        let condition = whom.condition();
+        let sql = Sql::assembled(format!("DELETE FROM queue_recipients WHERE entry = ? AND {}", condition.sql));
+        let values = std::iter::once(Val::from(id.to_string())).chain(condition.values).collect();
         let mut job = Job::full();
-        job.changes.push(Change::new(sql, vec![Val::from(id.to_string()), value]));
-        match self.submit_and_clear(job, id).await?.1.first() {
+        job.changes.push(Change::new(sql, values));
+        match self.submit_and_clear(job, id).await?.changed.first() {
             Some(&count) if count > 0 => Ok(count),
             _ => Err(Error::NotFound(id)),
         }
     }
 
-    async fn change(
-        &self,
-        selection: &Selection,
-        assign: &str,
-        mut values: Vec<Val>,
-        which: &str,
-        mut which_values: Vec<Val>,
-    ) -> Result<u64, Error> {
-        let (condition, mut selected) = selection.condition_of_change();
-        let mut which = which.to_owned();
+    /// Changes those recipients of the selection for which a condition holds; returns their number.
+    async fn change(&self, selection: &Selection, assign: Clause, mut which: Clause) -> Result<u64, Error> {
         if let Some(whom) = selection.whom() {
-            let (condition, value) = whom.condition();
-            which = format!("{which} AND {condition}");
-            which_values.push(value);
+            let named = whom.condition();
+            which.sql = format!("{} AND {}", which.sql, named.sql);
+            which.values.extend(named.values);
         }
+        let selected = selection.condition_of_change();
         let sql = Sql::assembled(format!(
-            "UPDATE queue_recipients SET {assign} WHERE {which} AND entry IN ({})",
-            ids(&condition)
+            "UPDATE queue_recipients SET {} WHERE {} AND entry IN ({})",
+            assign.sql,
+            which.sql,
+            ids(&selected.sql)
         ));
-        values.append(&mut which_values);
-        values.append(&mut selected);
+        let values = [assign.values, which.values, selected.values].concat();
         let mut job = Job::full();
         job.changes.push(Change::new(sql, values));
         Ok(self.submit(job).await?.first().copied().unwrap_or(0))

@@ -1,6 +1,6 @@
 //! The spool: messages that this server has taken responsibility for and has not yet passed on.
 //!
-//! Promises (law 1): when [`Spool::commit`] returns, the body is on disk with its directory entry, and the envelope is
+//! Promises: when [`Spool::commit`] returns, the body is on disk with its directory entry, and the envelope is
 //! committed to the database. A crash at any moment leaves either nothing visible or the whole entry: the body is
 //! written first and does not count without its row. Concurrent commits share the directory's sync and the database's
 //! transaction. When the last recipient has been settled the rows go first and the body after them; a body left without
@@ -30,6 +30,7 @@ mod nodes;
 mod notes;
 mod open;
 mod possession;
+mod recipient_key;
 mod report;
 mod sample;
 mod settings;
@@ -47,6 +48,7 @@ pub use nodes::{Neighbour, QueueNode, forget_node};
 pub use notes::Note;
 pub use open::Spool;
 pub use possession::Possession;
+pub use recipient_key::RecipientKey;
 pub use report::{Action, PendingReport, Report};
 pub use sample::Sample;
 pub use settings::SpoolSettings;

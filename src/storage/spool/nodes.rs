@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Error;
-use crate::foundations::clock::{Steady, Uptime};
+use crate::foundations::clock::{Leases, Uptime};
 use crate::foundations::files;
 use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::random;
@@ -31,8 +31,8 @@ pub struct QueueNode {
     name: String,
     lease: Duration,
     mark: Mutex<String>,
-    /// The database's clock, by which others' leases are judged.
-    clock: Mutex<Steady>,
+    /// What is known of others' leases.
+    leases: Mutex<Leases>,
 }
 
 /// Another node.
@@ -56,8 +56,8 @@ pub struct Neighbour {
 impl QueueNode {
     /// A node that has not joined yet, for the spool in `directory`.
     pub fn new(database: Database, directory: &Path, name: String, lease: Duration) -> Self {
-        let (mark, clock) = (Mutex::default(), Mutex::default());
-        Self { database, directory: directory.join(MARKS), name, lease, mark, clock }
+        let (mark, leases) = (Mutex::default(), Mutex::default());
+        Self { database, directory: directory.join(MARKS), name, lease, mark, leases }
     }
 
     /// How long its lease lasts without renewal.
@@ -70,8 +70,8 @@ impl QueueNode {
         self.directory.join(format!("node-{node}"))
     }
 
-    fn lease_micros(&self) -> Val {
-        i64::try_from(self.lease.as_micros()).unwrap_or(i64::MAX / 2).into()
+    fn lease_micros(&self) -> i64 {
+        i64::try_from(self.lease.as_micros()).unwrap_or(i64::MAX / 2)
     }
 
     /// Leaves a new mark and begins a lease, whatever an earlier process of this name held. Nothing is claimed before.
@@ -95,7 +95,7 @@ impl QueueNode {
         let name = || Val::from(self.name.as_str());
         self.database.execute(Sql::assembled(insert), &[name(), mark.as_str().into()]).await?;
         let sql = format!("UPDATE queue_nodes SET mark = ?, lease_end = {} + ? WHERE node = ?", dialect.now());
-        self.database.execute(Sql::assembled(sql), &[mark.as_str().into(), self.lease_micros(), name()]).await?;
+        self.database.execute(Sql::assembled(sql), &[mark.as_str().into(), self.lease_micros().into(), name()]).await?;
         *self.mark.lock() = mark;
         left
     }
@@ -106,10 +106,10 @@ impl QueueNode {
     /// # Errors
     /// The database fails.
     pub async fn renew(&self) -> Result<bool, Error> {
-        let now = self.database.dialect().now();
-        let sql = format!("UPDATE queue_nodes SET lease_end = {now} + ? WHERE node = ? AND mark = ? AND lease_end > 0");
+        let end = self.database.dialect().renewed("lease_end", self.lease_micros());
+        let sql = format!("UPDATE queue_nodes SET lease_end = {end} WHERE node = ? AND mark = ? AND lease_end > 0");
         let mark = self.mark.lock().clone();
-        let values = [self.lease_micros(), self.name.as_str().into(), mark.into()];
+        let values: [Val; 2] = [self.name.as_str().into(), mark.into()];
         Ok(self.database.execute(Sql::assembled(sql), &values).await? == 1)
     }
 
@@ -126,17 +126,18 @@ impl QueueNode {
         let rows = self.database.fetch_all(Sql::assembled(sql), &[self.name.as_str().into()]).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
-            let (lease_end, now) = (row.int(2)?, self.judge(row.int(3)?));
+            let (name, lease_end, shown) = (row.text(0)?, row.int(2)?, row.int(3)?);
             let neighbour = Neighbour {
-                name: row.text(0)?,
+                is_alive: !self.is_over(&name, lease_end, shown),
+                name,
                 lease_end,
-                is_alive: lease_end > now,
                 is_seen: false,
                 is_given_up: lease_end == 0,
                 has_claims: row.opt_int(4)?.is_some(),
             };
             found.push((self.mark_of(&neighbour.name), row.text(1)?, neighbour));
         }
+        self.leases.lock().retain(|name| found.iter().any(|(_, _, neighbour)| neighbour.name == name));
         let looked = tokio::task::spawn_blocking(move || {
             let look = |(path, mark, neighbour): (PathBuf, String, Neighbour)| Neighbour {
                 // A mark that cannot be read counts as not seen.
@@ -148,9 +149,10 @@ impl QueueNode {
         looked.await.map_err(|_| Error::Closed)
     }
 
-    /// The time by which others' leases are judged when the database's clock shows this.
-    fn judge(&self, shown: i64) -> i64 {
-        self.clock.lock().read(shown, Uptime::now(), self.lease / TOLERATED, self.lease)
+    /// Whether another's lease has ended, read when the database's clock showed this.
+    fn is_over(&self, node: &str, lease_end: i64, shown: i64) -> bool {
+        let read = (lease_end, shown);
+        self.leases.lock().is_over(node, read, Uptime::now(), self.lease / TOLERATED, self.lease)
     }
 
     /// Records that another node's lease has ended, so that it cannot be renewed; `false` when it was renewed

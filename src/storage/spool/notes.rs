@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bodies::{Bodies, NOTES};
 use super::settle::Settler;
-use super::{Action, Error, Fate, Report, Spool};
+use super::{Action, Error, Fate, RecipientKey, Report, Spool};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::files;
 use crate::foundations::ids::QueueId;
@@ -21,8 +21,8 @@ use crate::storage::database::Val;
 pub struct Note {
     /// The entry.
     pub entry: QueueId,
-    /// The recipient's key in the database.
-    pub key: i64,
+    /// The recipient.
+    pub key: RecipientKey,
     /// Who had claimed the recipient; unknown in notes of earlier versions.
     pub claimant: Option<String>,
     /// A report still to be sent to the sender.
@@ -48,7 +48,12 @@ const LONGEST: u64 = 256 << 10;
 
 impl Note {
     /// A note of a result, if notes are kept for it.
-    pub fn of(entry: QueueId, (key, fate): &(i64, Fate), claimant: &str, event: Option<Event>) -> Option<Self> {
+    pub fn of(
+        entry: QueueId,
+        (key, fate): &(RecipientKey, Fate),
+        claimant: &str,
+        event: Option<Event>,
+    ) -> Option<Self> {
         let report = match fate {
             Fate::Done => None,
             Fate::Reported(report) => Some(report.clone()),
@@ -74,7 +79,7 @@ impl Note {
         format!("{}.{}", self.entry, self.key)
     }
 
-    fn named(name: &str) -> Option<(QueueId, i64)> {
+    fn named(name: &str) -> Option<(QueueId, RecipientKey)> {
         let (entry, key) = name.split_once('.')?;
         Some((entry.parse().ok()?, key.parse().ok()?))
     }
@@ -165,7 +170,7 @@ fn understood(content: &[u8]) -> Result<Content, serde_json::Error> {
 }
 
 /// Stands for a note that cannot be read: the message may have arrived, or been refused.
-fn unreadable(entry: QueueId, key: i64, why: String) -> Note {
+fn unreadable(entry: QueueId, key: RecipientKey, why: String) -> Note {
     log::error!(queue:% = entry, cause = why.as_str();
         "The result noted for a queued message cannot be read; the note is set aside and the recipient is held");
     Note { entry, key, claimant: None, report: None, event: None, unreadable: Some(why) }
@@ -254,7 +259,7 @@ mod tests {
     }
 
     fn noted(key: i64, fate: &Fate) -> Note {
-        Note::of(QueueId::generate(Timestamp::EPOCH), &(key, fate.clone()), "one", None).unwrap()
+        Note::of(QueueId::generate(Timestamp::EPOCH), &(RecipientKey(key), fate.clone()), "one", None).unwrap()
     }
 
     #[test]
@@ -279,7 +284,7 @@ mod tests {
     fn only_what_must_not_happen_again_is_noted() {
         let id = QueueId::generate(Timestamp::EPOCH);
         for fate in [Fate::Untried { due_at: Timestamp::EPOCH }, Fate::Hold { reason: String::new() }] {
-            assert_eq!(Note::of(id, &(1, fate), "one", None), None);
+            assert_eq!(Note::of(id, &(RecipientKey(1), fate), "one", None), None);
         }
     }
 
@@ -306,7 +311,7 @@ mod tests {
         let found = bodies.notes().unwrap();
         assert_eq!(found.len(), 3);
         for note in &found {
-            assert_eq!(note.unreadable.is_some(), note.key != 3);
+            assert_eq!(note.unreadable.is_some(), note.key != good.key);
             bodies.put_away(note).unwrap();
         }
         assert_eq!(bodies.notes().unwrap(), []);

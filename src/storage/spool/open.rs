@@ -33,6 +33,14 @@ struct Inner {
     settings: SpoolSettings,
 }
 
+/// What [`Spool::submit_and_clear`] has done.
+pub(super) struct Cleared {
+    /// What is left of the entry.
+    pub(super) settled: Settled,
+    /// How many rows each change of the job affected.
+    pub(super) changed: Vec<u64>,
+}
+
 impl Spool {
     /// Opens the spool in its directory, which is created if need be. Its writing task runs in `tasks`, which must be
     /// told to stop after the tasks that use the spool: from then on nothing can be committed.
@@ -153,9 +161,8 @@ impl Spool {
         self.0.without_rows.lock().contains(&id)
     }
 
-    /// Does a job that may remove the last recipient of an entry; then the entry goes, too. Returns whether it has
-    /// gone, and how many rows each change affected.
-    pub(super) async fn submit_and_clear(&self, mut job: Job, id: QueueId) -> Result<(Settled, Vec<u64>), Error> {
+    /// Does a job that may remove the last recipient of an entry; then the entry goes, too.
+    pub(super) async fn submit_and_clear(&self, mut job: Job, id: QueueId) -> Result<Cleared, Error> {
         let id_value = Val::from(id.to_string());
         // If two nodes remove the last two recipients at once, each would still see the other's. So the second waits
         // here for the first's commit, and its next statement sees it (READ COMMITTED).
@@ -169,11 +176,11 @@ impl Spool {
         job.changes.push(Change::new(clear, vec![id_value.clone(), id_value]));
         let changed = self.0.commits.submit(job).await?;
         if changed.last() != Some(&1) {
-            return Ok((Settled::EntryKept, changed));
+            return Ok(Cleared { settled: Settled::EntryKept, changed });
         }
         // The rows are gone for good.
         self.remove_body(id, "that is finished").await;
-        Ok((Settled::EntryGone, changed))
+        Ok(Cleared { settled: Settled::EntryGone, changed })
     }
 
     pub(super) async fn submit(&self, job: Job) -> Result<Vec<u64>, Error> {

@@ -1,7 +1,7 @@
 //! Recording results for recipients.
 
 use super::commit::{Change, Job, json};
-use super::{Action, Destination, Error, RecipientState, Report, Spool};
+use super::{Action, Destination, Error, RecipientKey, RecipientState, Report, Spool};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
 use crate::storage::database::{Sql, Val};
@@ -77,18 +77,18 @@ const LONGEST_REPLY: usize = 1_000;
 impl Spool {
     /// Records results for recipients of one entry. When it returns, they survive a power failure, so that none of the
     /// recipients is sent the message again.
-    pub async fn settle(&self, id: QueueId, by: Settler<'_>, fates: &[(i64, Fate)]) -> Result<Settled, Error> {
+    pub async fn settle(&self, id: QueueId, by: Settler<'_>, fates: &[(RecipientKey, Fate)]) -> Result<Settled, Error> {
         let mut job = Job::full();
         job.changes.extend(fates.iter().flat_map(|(key, fate)| changes(id, by, *key, fate)));
         // A postponed attempt needs no sync: after a power failure it is made early, which does no harm.
         if fates.iter().all(|(_, fate)| matches!(fate, Fate::Untried { .. } | Fate::Redirected { .. })) {
             job.durability = crate::storage::database::Durability::Relaxed;
         }
-        Ok(self.submit_and_clear(job, id).await?.0)
+        Ok(self.submit_and_clear(job, id).await?.settled)
     }
 }
 
-fn changes(id: QueueId, by: Settler<'_>, key: i64, fate: &Fate) -> Vec<Change> {
+fn changes(id: QueueId, by: Settler<'_>, key: RecipientKey, fate: &Fate) -> Vec<Change> {
     // Without an owner, and not finished, the recipient was taken from its claimant and nobody else has it yet: then
     // the claimant knows best. If it is finished, somebody else has settled it, and the sender is to be told of that.
     let (condition, claimant) = match by {

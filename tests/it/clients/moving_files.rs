@@ -57,6 +57,12 @@ async fn mail_comes_from_files() {
     assert!(first.contains("UID 19") && first.contains("Number four"), "{first}");
     assert!(message(&mut carl, "INBOX/Work", 1).await.contains("Number five"));
 
+    // One Maildir is not all of them.
+    let arguments = ["import", "maildir", &path, "--user", "bob@example.test", "--folder", "One"];
+    let told = cli::output(&host.config(), &arguments, "").await;
+    let warnings = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.status.success() && warnings.contains("also contains 3 folders"), "{warnings}");
+
     let mbox = place.path().join("old.mbox");
     let text = "From a@b Mon Nov 23 04:00:00 2026\nSubject: 1\nStatus: RO\n\n>From here\n\nFrom c@d Tue Nov 24 04:00:00 2026\nSubject: 2\n\ny\n";
     std::fs::write(&mbox, text).unwrap();
@@ -145,8 +151,8 @@ async fn folders_of_thunderbird_and_apple_mail_keep_their_names() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
-    // A link does not give access to another user's file.
-    std::os::unix::fs::symlink(place.path().join("Inbox"), place.path().join("Linked")).unwrap();
+    // As Thunderbird locks a profile.
+    std::os::unix::fs::symlink("127.0.1.1:+1", place.path().join("lock")).unwrap();
     let path = place.path().display().to_string();
     let moved = postrider(&host, &["import", "mbox", &path, "--user", USER]).await;
     let folders: Vec<_> =
@@ -156,6 +162,15 @@ async fn folders_of_thunderbird_and_apple_mail_keep_their_names() {
     let below = ["import", "mbox", &path, "--user", USER, "--folder", "From Thunderbird", "--dry-run"];
     let moved = postrider(&host, &below).await;
     assert_eq!(moved[0]["folders"][1]["folder"], "From Thunderbird/Inbox", "{moved}");
+    // A link does not give access to another user's file, and what is not imported is told.
+    let (link, nameless) = (place.path().join("Linked"), place.path().join("a.sbd/\u{7}"));
+    std::os::unix::fs::symlink(place.path().join("Inbox"), &link).unwrap();
+    std::fs::create_dir(place.path().join("a.sbd")).unwrap();
+    std::fs::write(&nameless, one(7)).unwrap();
+    let (moved, code) = cli::run(&host.config(), &["import", "mbox", &path, "--user", USER], "").await;
+    assert_eq!((code, counts(&moved)), (1, (0, 6)), "{moved}");
+    assert_eq!(moved[0]["links"], serde_json::json!([link]), "{moved}");
+    assert_eq!(moved[0]["unnamed"], serde_json::json!([nameless]), "{moved}");
     let empty = tempfile::tempdir().unwrap();
     let path = empty.path().display().to_string();
     let (told, code) = cli::run(&host.config(), &["import", "mbox", &path, "--user", USER], "").await;
@@ -230,6 +245,12 @@ async fn mail_of_nobody_here_is_told_of_first() {
         assert!(nobody.is_some() && moved.is_some() && nobody < moved, "{said}");
         assert!(!said.contains("ann@example.test has no account"), "{said}");
     }
+    // Mail of nobody at all.
+    std::fs::create_dir_all(root.path().join("example.test/a@b/cur")).unwrap();
+    std::fs::create_dir_all(root.path().join("example.test/a@c")).unwrap();
+    let told = cli::output(&host.config(), &["import", "dovecot", &root.path().display().to_string()], "").await;
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.status.code() == Some(1) && said.contains("the mail in 1 directory was skipped"), "{said}");
     host.stop().await;
 }
 

@@ -1,5 +1,7 @@
 //! Importing from servers that are not here: their answers are scripted.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use postrider::foundations::tasks::Tasks;
@@ -229,5 +231,91 @@ async fn what_a_server_refuses_keeps_no_other_mailbox_out() {
         assert_eq!(opened.number("EXISTS"), Some(1), "{folder}");
         assert!(opened.untagged.iter().any(|line| line.contains("[UIDVALIDITY 7]")), "{folder}");
     }
+    host.stop().await;
+}
+
+/// A server with one mailbox; `held` gives its UIDVALIDITY and the messages of an account.
+fn holds(held: impl Fn(&str) -> (u32, Vec<String>) + Send + 'static) -> impl FnMut(&str) -> String + Send + 'static {
+    let mut account = String::new();
+    move |command: &str| {
+        let (validity, messages) = held(&account);
+        let each = |of: fn(&str) -> String| {
+            let fetched = |(n, text): (usize, &String)| format!("* {0} FETCH (UID {0} {1})\r\n", n + 1, of(text));
+            messages.iter().enumerate().map(fetched).collect::<String>()
+        };
+        match command.split('"').collect::<Vec<_>>().as_slice() {
+            ["LOGIN ", login, ..] => {
+                account = (*login).to_owned();
+                String::new()
+            }
+            ["LIST ", ..] => "* LIST () \"/\" INBOX\r\n".to_owned(),
+            ["EXAMINE ", ..] => format!("* OK [UIDVALIDITY {validity}] x\r\n* OK [UIDNEXT 99] x\r\n"),
+            [fetch] if fetch.contains("RFC822.SIZE") => {
+                each(|text| format!("FLAGS () INTERNALDATE \"14-Nov-2023 22:13:20 +0000\" RFC822.SIZE {}", text.len()))
+            }
+            [fetch] if fetch.contains("HEADER.FIELDS") => each(|text| {
+                let id = text.split_inclusive("\r\n").find(|line| line.starts_with("Message-ID")).unwrap_or_default();
+                format!("BODY[HEADER.FIELDS (MESSAGE-ID)] {{{}}}\r\n{id}\r\n", id.len() + 2)
+            }),
+            [fetch] if fetch.contains("BODY.PEEK[]") => each(|text| format!("BODY[] {{{}}}\r\n{text}", text.len())),
+            _ => String::new(),
+        }
+    }
+}
+
+/// The second account's messages counted as already there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_accounts_of_a_host_with_the_same_numbers_are_both_imported() {
+    let host = Host::start().user(USER).real_time().await;
+    let password = host.directory().join("password");
+    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    let tasks = Tasks::new();
+    let held = |account: &str| (7, (1..=2).map(|n| format!("Subject: {n} of {account}\r\n\r\n")).collect::<Vec<_>>());
+    let (port, password) = (scripted(&tasks, holds(held)).await.to_string(), password.display().to_string());
+    let import = async |login: &str| {
+        let mut arguments = vec!["import", "imap", "127.0.0.1", "--insecure", "--port", &port, "--login", login];
+        arguments.extend(["--password-file", &password, "--user", USER]);
+        counts(&postrider(&host, &arguments).await)
+    };
+    for wanted in [(2, 0), (0, 2)] {
+        assert_eq!([import("ann").await, import("bob").await], [wanted, wanted]);
+    }
+    assert_eq!(host.imap(USER).await.ok("SELECT INBOX").await.number("EXISTS"), Some(4));
+    host.stop().await;
+}
+
+/// They were all imported again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_were_renumbered_are_recognised() {
+    let host = Host::start().user(USER).real_time().await;
+    let password = host.directory().join("password");
+    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    let tasks = Tasks::new();
+    let validity = Arc::new(AtomicU32::new(7));
+    let held = {
+        let validity = Arc::clone(&validity);
+        move |_: &str| {
+            let validity = validity.load(Ordering::Relaxed);
+            let letter = |n: u32| match n {
+                // Two are the same, and have nothing to be recognised by but their content.
+                3 | 4 => "Subject: x\r\n\r\n".to_owned(),
+                n => format!("Message-ID: <{n}@x>\r\n\r\n"),
+            };
+            // The first is gone when the others get new numbers, and one is new.
+            let messages = if validity == 7 { 1..=4 } else { 2..=5 };
+            (validity, messages.map(letter).collect::<Vec<_>>())
+        }
+    };
+    let (port, password) = (scripted(&tasks, holds(held)).await.to_string(), password.display().to_string());
+    let mut arguments = vec!["import", "imap", "127.0.0.1", "--insecure", "--port", &port, "--login", USER];
+    arguments.extend(["--password-file", &password, "--user", USER]);
+    assert_eq!(counts(&postrider(&host, &arguments).await), (4, 0));
+    validity.store(8, Ordering::Relaxed);
+    for wanted in [(1, 3), (0, 4)] {
+        let moved = postrider(&host, &arguments).await;
+        assert_eq!(counts(&moved), wanted, "{moved}");
+        assert_eq!(moved[0]["folders"][0]["recognised"], 3, "{moved}");
+    }
+    assert_eq!(host.imap(USER).await.ok("SELECT INBOX").await.number("EXISTS"), Some(5));
     host.stop().await;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use postrider::foundations::settings::Span;
 use postrider::storage::cluster::{ClusterSettings, Duties, Error, Membership, NodeState, Nodes, Place};
-use postrider::storage::database::Database;
+use postrider::storage::database::{Database, Sql};
 
 use crate::accounts::engines::on_every_engine;
 
@@ -14,6 +14,7 @@ on_every_engine!(
     only_one_takes_a_user,
     users_of_the_dead_are_taken_and_the_dead_stay_dead,
     a_clock_put_forward_ends_no_lease_of_the_living,
+    every_renewal_changes_the_lease,
     what_is_given_back_is_free_at_once,
     a_node_of_the_same_name_waits,
     a_node_being_emptied_gives_to_others,
@@ -44,7 +45,7 @@ fn is_here(place: &Place) -> bool {
 async fn asked(membership: &Membership, home: &str) -> String {
     match membership.take(home).await.unwrap() {
         Place::Here(_) => membership.node().to_owned(),
-        Place::There { node, .. } => node,
+        Place::There(other) => other.node,
     }
 }
 
@@ -69,7 +70,7 @@ async fn users_of_the_dead_are_taken_and_the_dead_stay_dead(database: Database) 
     let dead = a.join().await.unwrap().unwrap();
     b.join().await.unwrap().unwrap();
     let Place::Here(tenure) = a.take("ann@example.test").await.unwrap() else { panic!("a does not have ann") };
-    assert!(matches!(b.take("ann@example.test").await.unwrap(), Place::There { .. }));
+    assert!(matches!(b.take("ann@example.test").await.unwrap(), Place::There(_)));
     assert!(a.renew(&dead).await.unwrap());
     assert!(tenure.check().is_ok());
     let takes = async {
@@ -85,7 +86,7 @@ async fn users_of_the_dead_are_taken_and_the_dead_stay_dead(database: Database) 
     assert!(tenure.check().is_err());
     let again = a.join().await.unwrap().expect("its lease has ended");
     assert_ne!(again.epoch, dead.epoch);
-    assert!(matches!(a.take("ann@example.test").await.unwrap(), Place::There { node, .. } if node == "b"));
+    assert!(matches!(a.take("ann@example.test").await.unwrap(), Place::There(other) if other.node == "b"));
     assert!(tenure.check().is_err());
 }
 
@@ -97,12 +98,26 @@ async fn a_clock_put_forward_ends_no_lease_of_the_living(database: Database) {
     let Place::Here(tenure) = a.take("ann@example.test").await.unwrap() else { panic!("a does not have ann") };
     database.execute("UPDATE cluster_nodes SET lease_end = 1", &[]).await.unwrap();
     assert!(a.renew(&term).await.unwrap());
-    assert!(matches!(b.take("ann@example.test").await.unwrap(), Place::There { .. }));
+    assert!(matches!(b.take("ann@example.test").await.unwrap(), Place::There(_)));
     assert!(tenure.check().is_ok());
     // Once another has taken over, nothing is renewed.
     database.execute("UPDATE cluster_nodes SET lease_end = 1", &[]).await.unwrap();
     assert!(is_here(&b.take("ann@example.test").await.unwrap()));
     assert!(!a.renew(&term).await.unwrap());
+}
+
+/// Others count how long a lease has been the same: a living node must not look dead while the database's clock stands still.
+async fn every_renewal_changes_the_lease(database: Database) {
+    let dialect = database.dialect();
+    let (length, now) = (15_000_000_i64, dialect.now());
+    for (before, by_one) in [(length + 500_000, true), (length - 500_000, false), (length + 60_000_000, false)] {
+        let renewed = dialect.renewed("e", length);
+        let sql = format!("SELECT e, {renewed} FROM (SELECT {now} + {before} AS e) AS leases");
+        let row = database.fetch_optional(Sql::assembled(sql), &[]).await.unwrap().unwrap();
+        let (old, new) = (row.int(0).unwrap(), row.int(1).unwrap());
+        assert_ne!(old, new);
+        assert_eq!(new == old + 1, by_one, "{before}");
+    }
 }
 
 async fn what_is_given_back_is_free_at_once(database: Database) {

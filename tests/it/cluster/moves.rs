@@ -279,7 +279,7 @@ async fn mailboxes(world: &World, name: &str, lease: u64) -> (Mailboxes, Members
     let summarizer = Summarizer { version: 1, summarize: |_| Vec::new() };
     let (settings, clock) = (Live::new(MailboxSettings::default()), Arc::new(SystemClock));
     let open =
-        Mailboxes::open_shared(&world.mail_root(), settings, clock, Tasks::new(), summarizer, membership.clone());
+        Mailboxes::open_among(&world.mail_root(), settings, clock, Tasks::new(), summarizer, Some(membership.clone()));
     (open.unwrap(), membership)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use postrider::config::{Checks, Protocol, load};
 use postrider::foundations::clock::{Clock as _, SystemClock};
-use postrider::foundations::event::EventKind;
+use postrider::foundations::event::{Event, EventKind};
 use postrider::services::certificates::SelfSigned;
 use postrider::storage::journal::Query;
 use serde_json::Value;
@@ -21,6 +21,8 @@ struct Place {
     folder: TempDir,
     port: u16,
     management: u16,
+    /// Where its DNS is told what to answer.
+    dns_management: u16,
 }
 
 /// A running authority, with the DNS it asks.
@@ -33,7 +35,7 @@ impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         SelfSigned::keep_in(folder.path(), &["localhost", "127.0.0.1"], SystemClock.now()).unwrap();
-        Self { folder, port: free_port(), management: free_port() }
+        Self { folder, port: free_port(), management: free_port(), dns_management: free_port() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -77,7 +79,7 @@ impl Place {
             "-tlsalpn01",
             "",
             "-management",
-            &format!("127.0.0.1:{}", free_port()),
+            &format!("127.0.0.1:{}", self.dns_management),
         ];
         let names = start("pebble-challtestsrv", &names, &self.path("dns.log"))?;
         let arguments = [
@@ -106,6 +108,15 @@ impl Authority {
         let output = output.arg(&path).arg(url).output().await.unwrap();
         assert_success("curl", &output);
         path
+    }
+
+    /// Changes what its DNS answers about a name: `set-servfail`, `clear-servfail`.
+    async fn tell_dns(&self, command: &str, name: &str) {
+        let url = format!("http://127.0.0.1:{}/{command}", self.place.dns_management);
+        let mut curl = tokio::process::Command::new(find("curl").unwrap());
+        curl.args(["--silent", "--show-error", "--fail", "--retry", "20", "--retry-delay", "1", "--retry-connrefused"]);
+        let told = serde_json::json!({ "host": format!("{name}.") }).to_string();
+        assert_success("curl", &curl.args(["--data", &told, &url]).output().await.unwrap());
     }
 }
 
@@ -195,6 +206,34 @@ async fn are_obtained_over_http_and_widened_under_open_connections() {
         events.iter().filter(|event| event.kind == EventKind::Certificate && event.details["result"] == what).count()
     };
     assert_eq!(said("obtained"), 3);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_that_leads_nowhere_stops_no_other() {
+    let place = Place::new();
+    let settings = place.settings("\"mx1.example.test\", \"mx2.example.test\"", "");
+    let host = Host::start().settings(&settings).await;
+    let Some(authority) = place.open(&host, false) else { return };
+    authority.root().await;
+    authority.tell_dns("set-servfail", "mx2.example.test").await;
+    until_obtained(&host, "mx1.example.test", &authority).await;
+    let is_lacking =
+        host.parts().certificates.loaded().iter().all(|one| one.temporary || !one.covers("mx2.example.test"));
+    assert!(is_lacking, "nobody vouches for a name that leads nowhere");
+    let said = while_time_passes(&host, async {
+        loop {
+            let events = host.events(&Query::default()).await;
+            let is_it = |event: &&Event| event.details.get("result").is_some_and(|result| result == "obtained-in-part");
+            if let Some(event) = events.iter().find(is_it) {
+                return event.details["problem"].to_string();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(said.await.contains("`mx2.example.test` is ours"));
+    authority.tell_dns("clear-servfail", "mx2.example.test").await;
+    until_obtained(&host, "mx2.example.test", &authority).await;
     host.stop().await;
 }
 

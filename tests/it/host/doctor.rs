@@ -12,7 +12,7 @@ use postrider::config::Protocol;
 use postrider::foundations::clock::{Clock as _, SystemClock};
 use postrider::foundations::dns::ZoneResolver;
 use postrider::foundations::settings::Live;
-use postrider::services::certificates::SelfSigned;
+use postrider::services::certificates::{SelfSigned, public_key_digest};
 use postrider::services::doctor::{Doctor, Health};
 use postrider::services::filter::authentication::dkim::{Algorithm, generate};
 use postrider::services::mta_sts::{Announcement, announcements};
@@ -29,6 +29,8 @@ struct Patient {
     healthy: String,
     /// A host through which all mail leaves, and further settings of its route.
     relay: Option<&'static str>,
+    /// The port of others' mail exchangers.
+    port_elsewhere: u16,
 }
 
 impl Patient {
@@ -57,14 +59,17 @@ impl Patient {
              _carddavs._tcp.example.test SRV 0 1 {https} mail.example.test\n"
         );
         let healthy = format!(
-            "mail.example.test A 198.51.100.7\nmail.example.test TXT v=spf1 a -all\nmail.example.test CAA 0 issue \"ca.test\"\n\
+            "far.test MX 10 mx.far.test\nmx.far.test A 127.0.0.1\n\
+             mail.example.test A 198.51.100.7\nmail.example.test TXT v=spf1 a -all\nmail.example.test CAA 0 issue \"ca.test\"\n\
              7.100.51.198.in-addr.arpa PTR mail.example.test\nexample.test MX 10 mail.example.test\n\
              example.test TXT v=spf1 mx -all\ns1._domainkey.example.test TXT {}\n\
              _dmarc.example.test TXT v=DMARC1; p=quarantine\n_smtp._tls.example.test TXT v=TLSRPTv1; rua=mailto:p@example.test\n\
              autoconfig.example.test A 198.51.100.7\nautodiscover.example.test A 198.51.100.7\n{services}",
             pair.record
         );
-        Self { host, directory, healthy, relay: None }
+        // This server answers in the place of others.
+        let port_elsewhere = host.address(Protocol::Smtp).port();
+        Self { host, directory, healthy, relay: None, port_elsewhere }
     }
 
     /// Runs a command against a name server with these records; returns its exit code and its JSON.
@@ -87,10 +92,10 @@ impl Patient {
         }
         let dns = format!("servers = [\"{}\"]\nattempts = 1\ntimeout = \"10s\"", server.address());
         table.insert("dns".to_owned(), toml::Value::Table(dns.parse().unwrap()));
-        if let Some(more) = self.relay {
-            let route = format!("[[routes]]\ndomains = [\"*\"]\nhost = \"relay.test\"\n{more}");
-            table.insert("outbound".to_owned(), toml::Value::Table(route.parse().unwrap()));
-        }
+        let route = self.relay.map(|more| format!("[[routes]]\ndomains = [\"*\"]\nhost = \"relay.test\"\n{more}"));
+        let ways = format!("doctor_domains = [\"far.test\"]\nport = {}\n", self.port_elsewhere);
+        let outbound = ways + &route.unwrap_or_default();
+        table.insert("outbound".to_owned(), toml::Value::Table(outbound.parse().unwrap()));
         let path = self.directory.path().join("postrider.toml");
         std::fs::write(&path, toml::to_string(&table).unwrap()).unwrap();
         path
@@ -140,6 +145,7 @@ async fn tells_what_is_well_and_what_is_not() {
         ("listener", "well"),
         ("mta-sts", "warning"),
         ("mx", "well"),
+        ("outgoing", "well"),
         ("permissions", "well"),
         ("ptr", "well"),
         ("spf", "well"),
@@ -167,7 +173,7 @@ async fn tells_what_is_well_and_what_is_not() {
         ("spf", "wrong"),
         ("srv", "warning"),
         ("tls-rpt", "wrong"),
-        ("tlsa", "unknown"),
+        ("tlsa", "wrong"),
     ] {
         assert_eq!(found[check], health, "{check}: {said}");
     }
@@ -195,6 +201,20 @@ async fn tells_what_is_well_and_what_is_not() {
         let (_, found, said) = patient.examined(&patient.healthy.replacen(healthy, instead, 1)).await;
         assert_eq!(found[check], health, "{instead}: {said}");
     }
+    // What the SMTP listener shows is what counts, under every name by which mail comes.
+    let key = public_key_digest(&patient.host.directory().join("tls/cert.pem")).unwrap();
+    let (key, none) = (key.as_str(), "00".repeat(32));
+    let other_name = "example.test MX 10 mx.example.test\nmx.example.test A 198.51.100.7";
+    for (mx, name, key, health) in [
+        (MX, "mail", key, "well"),
+        (MX, "mail", none.as_str(), "wrong"),
+        (other_name, "mx", key, "well"),
+        (other_name, "mx", none.as_str(), "wrong"),
+    ] {
+        let zone = patient.healthy.replacen(MX, mx, 1) + &format!("_25._tcp.{name}.example.test TLSA 3 1 1 {key}\n");
+        let (_, found, said) = patient.examined(&zone).await;
+        assert_eq!(found["tlsa"], health, "{name} {key}: {said}");
+    }
     let refusing = "mail.example.test A 198.51.100.7\n7.100.51.198.bl.test A 127.255.255.254";
     let (_, found, said) = patient.examined(refusing).await;
     assert_eq!(found["dns-list"], "unknown", "a list that refuses has not cleared anybody: {said}");
@@ -211,6 +231,58 @@ async fn tells_what_is_well_and_what_is_not() {
     for check in ["address", "mx", "dkim"] {
         assert_eq!(found[check], "wrong", "{check}: {said}");
     }
+    patient.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_the_certificate_lacks_is_told() {
+    let patient = Patient::new().await;
+    let server = NameServer::start(&patient.healthy).await;
+    let config = patient.configuration(&server);
+    // As it is left where the authority has accepted only one of the names.
+    let state = patient.directory.path().join("acme");
+    let made = SelfSigned::make(&["mail.example.test"], SystemClock.now()).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    let text = format!("{}\n{}", made.certificate, made.key.expose());
+    std::fs::write(state.join("mail.example.test.pem"), text).unwrap();
+    let mut table: toml::Table = std::fs::read_to_string(&config).unwrap().parse().unwrap();
+    let acme = "[[acme]]\nnames = [\"mail.example.test\", \"mta-sts.example.test\"]\nterms_agreed = true\n\
+                authority = \"https://127.0.0.1:1/directory\"";
+    let mut tls: toml::Table = format!("acme_state = \"{}\"\n{acme}", state.display()).parse().unwrap();
+    tls.insert("self_signed".to_owned(), table["tls"]["self_signed"].clone());
+    table.insert("tls".to_owned(), tls.into());
+    std::fs::write(&config, toml::to_string(&table).unwrap()).unwrap();
+    let (findings, _) = cli::run(&config, &["doctor", "--no-ports"], "").await;
+    let lacking = findings.as_array().unwrap().iter().find(|one| one["about"] == "mta-sts.example.test");
+    let lacking = lacking.unwrap_or_else(|| panic!("{findings}"));
+    assert_eq!((&lacking["check"], &lacking["health"]), (&"certificate".into(), &"wrong".into()), "{lacking}");
+    patient.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_mail_can_leave_is_tried_where_it_goes() {
+    let mut patient = Patient::new().await;
+    let relay_at = |port: u16| -> &'static str { format!("port = {port}").leak() };
+    // Nobody listens on port 1.
+    let (open, shut) = (patient.port_elsewhere, 1);
+    let relay = "relay.test A 127.0.0.1\n";
+    for (port, route, zone, health, words) in [
+        (open, None, "", "well", "answered by mx.far.test"),
+        (shut, None, "", "wrong", "ask yours to open it"),
+        // All mail leaves by another host: the exchangers do not matter.
+        (shut, Some(open), relay, "well", "the host of the route answers"),
+        (open, Some(shut), relay, "wrong", "rarely blocked"),
+        (open, Some(open), "", "wrong", "relay.test, which a route of this server names, has no address"),
+    ] {
+        (patient.port_elsewhere, patient.relay) = (port, route.map(relay_at));
+        let (_, found, said) = patient.examined(&format!("{}{zone}", patient.healthy)).await;
+        assert_eq!(found["outgoing"], health, "{said}");
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let (_, found, said) = patient.examined("unrelated.test A 192.0.2.1").await;
+    assert_eq!(found["outgoing"], "wrong", "{said}");
+    let printed = patient.ask(&patient.healthy, &["doctor", "--no-ports", "--no-outgoing"]).await.1;
+    assert!(!printed.to_string().contains("outgoing"), "{printed}");
     patient.host.stop().await;
 }
 
@@ -336,12 +408,12 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
     let zone = Arc::new(ZoneResolver::new());
     zone.add(&format!("mta-sts.example.test A {address}\nmta-sts.other.test A {address}")).unwrap();
     zone.add(&format!("_mta-sts.example.test TXT {}", ours[0].record)).unwrap();
-    let examine = async |policies: Vec<Announcement>, domain: &str| {
+    let examine = async |policies: Vec<Announcement>, domains: &str| {
         let doctor = Doctor {
             wanted: Wanted {
                 hostname: config.hostname.clone(),
                 addresses: vec![],
-                domains: vec![domain.parse().unwrap()],
+                domains: domains.split(' ').map(|domain| domain.parse().unwrap()).collect(),
                 senders: Senders::default(),
                 services: vec![],
                 autoconfig: vec![],
@@ -370,10 +442,13 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
             prober: Prober::new(config.hostname.clone(), Duration::from_secs(10)),
             probes: vec![],
             unopened: vec![],
+            lacking: vec![],
             ports: vec![],
+            reach: None,
             guarded: vec![],
             volumes: vec![],
             database: None,
+            clocks: &[],
             connections: 1,
             clock: Arc::new(SystemClock),
         };
@@ -404,6 +479,10 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
     assert!(examine(vec![], "stuck.test").now_or_never().is_none(), "the exchangers are still waited for");
     // Nor are addresses asked for, as they are in the place of exchangers.
     assert_eq!(zone.questions() - before, asked - 3);
+    // Nor another domain.
+    let before = zone.questions();
+    assert!(examine(vec![], "stuck.test silent.test").now_or_never().is_none(), "the exchangers are still waited for");
+    assert!(zone.questions() - before > asked, "{asked} for one domain without a stuck one");
     host.stop().await;
 }
 

@@ -422,6 +422,21 @@ fn what_was_seen_is_counted_for_reports() {
 }
 
 #[test]
+fn forged_records_are_counted_as_failures_of_dane() {
+    on_sqlite(|database| async move {
+        database.execute("DELETE FROM report_tallies", &[]).await.unwrap();
+        let world = World::new(database, SetUp::default());
+        world.zone.add(ZONE).unwrap();
+        world.zone.add("_25._tcp.mx.x.test BOGUS").unwrap();
+        world.network.host("192.0.2.1", Peer::new().tls(certificate("mx.x.test").1));
+        world.queue.start();
+        assert_eq!(tried(&world).await, None);
+        assert_eq!(counted(&world).await, [(PolicyType::Tlsa, Some(ResultType::DnssecInvalid), 0, 1)]);
+        world.restart().await;
+    });
+}
+
+#[test]
 fn reports_go_over_https_to_the_internet_only() {
     on_sqlite(|database| async move {
         let (world, web, roots, _) = with_web(database, policy("none", ""));

@@ -145,7 +145,7 @@ async fn tells_where_mail_goes_and_how_long_the_queue_was(database: Database) {
     let claimed = world.spool.claim(claim(&["mx:y.test".parse().unwrap()])).await.unwrap();
     let now = world.clock.now();
     let again = |reply: &str| Fate::Again { due_at: now, at: now, reply: reply.to_owned(), report: None };
-    let keys: Vec<i64> = claimed[0].recipients.iter().map(|one| one.key).collect();
+    let keys: Vec<_> = claimed[0].recipients.iter().map(|one| one.key).collect();
     world.spool.settle(id, ONE, &[(keys[0], again("451 no")), (keys[1], again("451 no"))]).await.unwrap();
     world.spool.hold(&Selection::All).await.unwrap();
     let found = world.spool.destinations(10).await.unwrap();

@@ -8,8 +8,8 @@ use postrider::foundations::ids::QueueId;
 use postrider::foundations::mail::Recipient;
 use postrider::storage::database::{Database, Dialect, Val};
 use postrider::storage::spool::{
-    Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, Note, QueueNode, RecipientState, Report, Settled,
-    Settler, forget_node,
+    Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, Note, QueueNode, RecipientKey, RecipientState,
+    Report, Settled, Settler, forget_node,
 };
 
 use super::peer::Peer;
@@ -68,7 +68,7 @@ async fn commits_claims_and_settles(database: Database) {
     assert_eq!((local.len(), &local[0].destination), (1, &Destination::Local));
     assert!(world.spool.claim(claim(&[])).await.unwrap().is_empty());
 
-    let keys: Vec<i64> = claimed[0].recipients.iter().map(|one| one.key).collect();
+    let keys: Vec<RecipientKey> = claimed[0].recipients.iter().map(|one| one.key).collect();
     let now = world.clock.now();
     let again =
         Fate::Again { due_at: now + Duration::from_secs(60), at: now, reply: "451 no".to_owned(), report: None };
@@ -99,7 +99,7 @@ async fn two_nodes_that_settle_the_last_two_recipients_leave_no_entry(database: 
     let recipients = vec![to("a@x.test", "mx:x.test", &world), to("b@x.test", "mx:x.test", &world)];
     let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
     let claimed = world.spool.claim(claim(&[])).await.unwrap();
-    let keys: Vec<i64> = claimed[0].recipients.iter().map(|one| one.key).collect();
+    let keys: Vec<RecipientKey> = claimed[0].recipients.iter().map(|one| one.key).collect();
     // The other node's work, up to its commit.
     let mut other = database.begin().await.unwrap();
     other.execute("DELETE FROM queue_recipients WHERE id = ?", &[Val::from(keys[0])]).await.unwrap();
@@ -136,7 +136,7 @@ async fn concurrent_commits_are_all_kept(database: Database) {
 }
 
 /// An entry, and the key of its recipient, whose first claimant was taken for dead, so that another has it now.
-async fn taken_over(world: &World) -> (QueueId, i64) {
+async fn taken_over(world: &World) -> (QueueId, RecipientKey) {
     let mail = mail(&[]);
     let recipients = vec![to("a@x.test", "mx:x.test", world)];
     let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
@@ -206,7 +206,7 @@ async fn claims_are_exclusive_and_come_back(database: Database) {
     let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
     let other = |owner| Claim { owner, limit: 15, ..claim(&[]) };
     let (one, two) = tokio::join!(world.spool.claim(other("one")), world.spool.claim(other("two")));
-    let keys = |claimed: &[postrider::storage::spool::Claimed]| -> Vec<i64> {
+    let keys = |claimed: &[postrider::storage::spool::Claimed]| -> Vec<RecipientKey> {
         claimed.iter().flat_map(|group| group.recipients.iter().map(|one| one.key)).collect()
     };
     let (one, two) = (keys(&one.unwrap()), keys(&two.unwrap()));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use postrider::foundations::address::Domain;
+use postrider::foundations::address::{Domain, ReversePath};
 use postrider::foundations::event::EventKind;
 use postrider::foundations::ids::QueueId;
 use postrider::services::outbound::{OutboundSettings, Roots, RouteSettings, TlsLevel};
@@ -141,6 +141,29 @@ fn require_tls_goes_all_the_way_or_not_at_all() {
             } else {
                 assert!(peer.taken()[0].mail.ends_with(" REQUIRETLS"));
             }
+            world.restart().await;
+        }
+    });
+}
+
+#[test]
+fn a_notification_that_requires_tls_arrives_without_it_rather_than_not_at_all() {
+    on_sqlite(|database| async move {
+        for (peer, said) in [
+            (Peer::new(), false),
+            (Peer::new().extensions(&["8BITMIME"]).tls(certificate("other.test").1), false),
+            (Peer::new().extensions(&["REQUIRETLS"]).tls(certificate("mx.x.test").1), true),
+        ] {
+            let world = World::new(database.clone(), SetUp::default());
+            world.zone.add(ZONE).unwrap();
+            let peer = world.network.host("192.0.2.1", peer);
+            world.queue.start();
+            let mut mail = mail(&["a@x.test"]);
+            (mail.envelope.require_tls, mail.envelope.reverse_path) = (true, ReversePath::Null);
+            world.send(&mail).await;
+            world.until_empty().await;
+            let taken = peer.taken();
+            assert_eq!(taken.iter().map(|one| one.mail.ends_with(" REQUIRETLS")).collect::<Vec<_>>(), [said]);
             world.restart().await;
         }
     });

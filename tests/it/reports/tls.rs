@@ -22,6 +22,7 @@ async fn sessions_are_counted_and_reported() {
     assert_eq!(mail.to, ["tls@far.test"]);
     assert!(mail.content.contains("TLS-Report-Domain: far.test\r\n"), "{}", mail.content);
     assert!(mail.content.contains("DKIM-Signature: "), "{}", mail.content);
+    assert!(mail.content.contains("\r\nTLS-Required: No\r\n"), "{}", mail.content);
     let report = TlsReport::parse_rfc5322(mail.content.as_bytes(), 1 << 20).unwrap();
     assert_eq!(report.contact_info.as_deref(), Some("reports@example.test"));
     let policy = &report.policies[0];

@@ -202,6 +202,7 @@ fn size(text: &str) -> Option<u32> {
 /// The environment at the beginning of a file.
 pub(super) fn situation(world: &'static SuiteWorld) -> Situation<'static> {
     Situation {
+        script: None,
         message: leak(Message::new("")),
         reverse_path: leak(ReversePath::Address("sender@example.com".parse().unwrap())),
         recipient: leak("recipient@example.com".parse().unwrap()),

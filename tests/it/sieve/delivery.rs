@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use postrider::config::{Checks, LoadError, load};
 use postrider::foundations::event::EventKind;
 use postrider::foundations::settings::ByteSize;
 use postrider::storage::journal::Query;
 
-use super::{activate, letter};
-use crate::harness::{Host, Reply};
+use super::{activate, home, letter};
+use crate::harness::{Host, Reply, Smtp};
 
 const ANN: &str = "ann@example.test";
 
@@ -94,6 +95,28 @@ async fn folders_are_made_only_where_that_is_wanted() {
     host.stop().await;
 }
 
+/// The name that the settings give it counted as a folder, whether there was one or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_special_use_belongs_to_a_folder_that_exists() {
+    let host = Host::start().user(ANN).await;
+    activate(
+        &host,
+        ANN,
+        "require [\"fileinto\", \"special-use\"];\n\
+         if specialuse_exists \"\\\\Archive\" { fileinto :specialuse \"\\\\Archive\" \"Old\"; }\n\
+         else { fileinto :specialuse \"\\\\Archive\" \"None\"; }\n",
+    );
+    taken(&host, "a", "before").await;
+    assert_eq!(subjects(&host, "Archive").await.unwrap(), ["before"]);
+    host.imap(ANN).await.ok("DELETE Archive").await;
+    taken(&host, "b", "after").await;
+    assert_eq!(
+        (subjects(&host, "Archive").await, subjects(&host, "None").await.unwrap()),
+        (None, vec!["after".to_owned()])
+    );
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_with_mistakes_loses_nothing_and_its_owner_is_told_once() {
     let host = Host::start().user(ANN).await;
@@ -153,8 +176,8 @@ async fn scripts_of_the_site_run_before_and_after() {
     activate(
         &host,
         ANN,
-        "require [\"fileinto\", \"include\"];\ninclude :global \"shared\";\n\
-         if header :is \"subject\" [\"site\", \"own\"] { fileinto \"Own\"; }\n",
+        "require [\"fileinto\", \"include\", \"imap4flags\"];\ninclude :global \"shared\";\n\
+         if header :is \"subject\" [\"site\", \"own\"] { fileinto \"Own\"; }\naddflag \"mine\";\n",
     );
     for (name, subject) in [("c", "site"), ("d", "own"), ("e", "rest"), ("f", "shared"), ("g", "none")] {
         taken(&host, name, subject).await;
@@ -164,6 +187,11 @@ async fn scripts_of_the_site_run_before_and_after() {
     assert_eq!(subjects(&host, "Own").await.unwrap(), ["own"]);
     assert_eq!(subjects(&host, "Shared").await.unwrap(), ["shared"]);
     assert_eq!(subjects(&host, "INBOX").await.unwrap(), ["none"]);
+    // The script that ran last has marked nothing.
+    let mut imap = host.imap(ANN).await;
+    imap.ok("EXAMINE INBOX").await;
+    let flags = imap.ok("FETCH 1 (FLAGS)").await.untagged.concat();
+    assert!(flags.contains("mine"), "{flags}");
     host.stop().await;
 
     // A mistake is told by `postrider check`.
@@ -258,6 +286,27 @@ async fn what_half_an_attempt_has_stored_is_not_stored_again() {
     for wanted in [1, 2] {
         let reply = lmtp.deliver("eve@elsewhere.test", &[ANN], &message).await;
         assert_eq!((reply.code, count("One").await, count("Two").await), (250, wanted, wanted), "{}", reply.text());
+    }
+    host.stop().await;
+}
+
+/// Each was looked at before another one was remembered.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_copies_that_come_at_the_same_moment_one_is_no_duplicate() {
+    let host = Host::start().user(ANN).await;
+    let test = "require \"duplicate\"; if duplicate { discard; }\n";
+    for (name, script) in [("own", test), ("included", "require \"include\"; include \"other\";\n")] {
+        activate(&host, ANN, script);
+        std::fs::write(home(&host, ANN).join("sieve/other.sieve"), test).unwrap();
+        let (connections, message) = (join_all((0..8).map(|_| host.lmtp())).await, letter(name, name));
+        let deliver = |mut lmtp: Smtp| {
+            let message = &message;
+            async move { lmtp.deliver("eve@elsewhere.test", &[ANN], message).await }
+        };
+        let replies = join_all(connections.into_iter().map(deliver)).await;
+        assert!(replies.iter().all(|reply| reply.code == 250), "{replies:?}");
+        let stored = subjects(&host, "INBOX").await.unwrap();
+        assert_eq!(stored.iter().filter(|subject| *subject == name).count(), 1, "{name}: {stored:?}");
     }
     host.stop().await;
 }

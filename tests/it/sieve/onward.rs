@@ -15,6 +15,8 @@ const BOB: &str = "bob@example.test";
 const EVE: &str = "eve@elsewhere.test";
 /// An alias that leads to Ann.
 const SALES: &str = "sales@example.test";
+/// One that leads to Ann and Bob.
+const TEAM: &str = "team@example.test";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Only messages from this address are mail of `elsewhere.test`.
@@ -35,7 +37,8 @@ impl World {
              [[listener]]\nprotocol = \"lmtp\"\nbind = [\"127.0.0.1:0\"]\n\
              [[listener]]\nprotocol = \"imaps\"\nbind = [\"127.0.0.1:0\"]\n"
         );
-        let host = Host::start().settings(&settings).user(ANN).user(BOB).alias(SALES, ANN).dns(ZONE).await;
+        let host = Host::start().settings(&settings).user(ANN).user(BOB).alias(SALES, ANN);
+        let host = host.alias(TEAM, ANN).alias(TEAM, BOB).dns(ZONE).await;
         let peer = Peer::start().await;
         host.detour().lead("192.0.2.25".parse().unwrap(), peer.address);
         Self { host, peer }
@@ -183,6 +186,44 @@ async fn what_is_passed_on_to_another_address_of_the_owner_is_kept() {
     world.host.stop().await;
 }
 
+/// Her own copy came back to her, and the sender was told of a mail loop.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_passed_on_to_an_alias_of_the_owner_and_others_reaches_each_once() {
+    let world = World::new("").await;
+    for (name, filing, inbox, filed) in [
+        ("a", "", 1, 0),
+        ("b", "keep;", 2, 0),
+        ("c", "require [\"fileinto\", \"mailbox\"]; fileinto :create \"Filed\";", 2, 1),
+    ] {
+        activate(&world.host, ANN, &format!("{filing} redirect \"{TEAM}\";"));
+        world.taken(EVE, &[ANN], &letter(name, name)).await;
+        let mut imap = world.host.imap(ANN).await;
+        let status = imap.command("STATUS Filed (MESSAGES)").await.untagged.concat();
+        assert_eq!(
+            (world.inbox(ANN).await, status.contains(&format!("MESSAGES {filed}"))),
+            (inbox, filed > 0),
+            "{name}"
+        );
+    }
+    world.inbox_gets(BOB, 3).await;
+    assert!(world.peer.messages().is_empty(), "nobody is told of a loop");
+    world.host.stop().await;
+}
+
+/// The second time it came to Ann, nobody got it.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_circles_are_ignored_mail_that_runs_in_one_is_stored() {
+    for hide in ["", "require \"editheader\"; deleteheader \"Message-ID\";"] {
+        let world = World::new("[delivery]\ncircles = \"ignore\"\n").await;
+        activate(&world.host, ANN, &format!("{hide} redirect \"{BOB}\";"));
+        activate(&world.host, BOB, &format!("redirect \"{ANN}\";"));
+        world.taken(EVE, &[ANN], &letter("round", "and round")).await;
+        world.inbox_gets(ANN, 1).await;
+        assert_eq!(world.inbox(BOB).await, 0);
+        world.host.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_sender_is_answered_once_in_a_while() {
     let world = World::new("").await;
@@ -247,7 +288,8 @@ async fn refusals_are_made_in_the_dialogue_and_never_sent_to_forged_senders() {
     activate(
         &world.host,
         ANN,
-        "require [\"reject\", \"ereject\"];\nif header :is \"subject\" \"e\" { ereject \"Go\r\naway\"; } else { reject \"No thanks\"; }\n",
+        "require [\"reject\", \"ereject\"];\nif header :is \"subject\" \"e\" { ereject \"Go\r\naway\"; }\n\
+         elsif header :is \"subject\" \"u\" { reject \"Danke für nichts\"; } else { reject \"No thanks\"; }\n",
     );
     for (name, subject, reason) in [("a", "r", "550 5.7.1 No thanks"), ("b", "e", "550 5.7.1 Go away")] {
         let reply = world.send("joe@neutral.test", &[ANN], &letter(name, subject)).await;
@@ -263,6 +305,18 @@ async fn refusals_are_made_in_the_dialogue_and_never_sent_to_forged_senders() {
     assert!(got[0].from.is_empty() && got[0].to == [EVE] && got[0].content.contains("No thanks"), "{}", got[0].content);
     world.inbox_gets(BOB, 2).await;
     assert_eq!(world.inbox(ANN).await, 1);
+    // A reply can say only what is ASCII. Whoever is the real sender is written to, once.
+    let reply = world.send("joe@neutral.test", &[ANN], &letter("f", "u")).await;
+    assert_eq!(reply.text(), "550 5.7.1 The recipient does not want this message");
+    for _ in 0..2 {
+        world.taken(EVE, &[ANN], &letter("g", "u")).await;
+    }
+    let got = world.peer.wait_for(2).await.remove(1);
+    assert!(got.from.is_empty() && got.to == [EVE], "{got:?}");
+    for part in ["report-type=disposition-notification", "Danke f", "Original-Message-ID: <g@sieve.test>"] {
+        assert!(got.content.contains(part), "{part}: {}", got.content);
+    }
+    assert_eq!((world.inbox(ANN).await, world.peer.messages().len()), (1, 2));
     world.host.stop().await;
 }
 
@@ -270,8 +324,8 @@ async fn refusals_are_made_in_the_dialogue_and_never_sent_to_forged_senders() {
 async fn no_script_writes_in_the_name_of_another() {
     let world = World::new("").await;
     let script = format!(
-        "require [\"enotify\", \"vacation\"];\n\
-         notify :from \"Boss <{BOB}>\" \"mailto:{EVE}?subject=pay\";\n\
+        "require [\"enotify\", \"vacation\", \"fcc\", \"mailbox\"];\n\
+         notify :from \"Boss <{BOB}>\" :fcc \"Copies\" :create \"mailto:{EVE}?subject=pay\";\n\
          vacation :from \"Boss <{BOB}>\" :subject \"pay\" \"now\";\n"
     );
     activate(&world.host, ANN, &script);
@@ -280,6 +334,11 @@ async fn no_script_writes_in_the_name_of_another() {
         let own = sent.content.lines().any(|line| line == "From: ann@example.test");
         assert!(own && !sent.content.contains(BOB), "{}", sent.content);
     }
+    // The copy is what was sent.
+    let mut imap = world.host.imap(ANN).await;
+    imap.ok("EXAMINE Copies").await;
+    let copy = imap.ok("FETCH 1 (BODY.PEEK[HEADER])").await.untagged.concat();
+    assert!(copy.contains("From: ann@example.test") && !copy.contains(BOB), "{copy}");
     // Nor does a redirected message become another's, or one that this server has found to be good.
     let script = format!(
         "require \"editheader\";\n\

@@ -6,7 +6,7 @@ use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::Login;
 use crate::foundations::secret::Secret;
 use crate::foundations::wire::imap::encode::{Code, Condition};
-use crate::foundations::wire::sasl::{Credentials, Error, Exchange, Mechanism, Step};
+use crate::foundations::wire::sasl::{Error, Exchange, Mechanism, Step};
 use crate::protocols::imap::account::{Account, Enabled};
 use crate::protocols::imap::attention::Attention;
 use crate::protocols::imap::capability::{Passwords, StartTls};
@@ -34,7 +34,8 @@ pub async fn login(talk: &mut Conversation, tag: &str, username: &[u8], password
     demand_tls(talk)?;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| Trouble::bad("UTF-8 is required"));
     let (username, password) = (text(username)?, Secret::new(text(password.expose())?));
-    verify(talk, tag, username, password).await
+    let attempt = LoginAttempt { username, password, peer: talk.peer, session: talk.session, service: Service::Imap };
+    verify(talk, tag, attempt).await
 }
 
 /// AUTHENTICATE with one of our mechanisms.
@@ -61,12 +62,9 @@ pub async fn authenticate(
             Step::Done(credentials) => break credentials,
         }
     };
-    let Credentials { authorization, username, password } = credentials;
-    if authorization.is_some_and(|authorization| authorization != username) {
-        // RFC 4616 §2: nobody may act as somebody else here.
-        return Err(Trouble::coded("AUTHORIZATIONFAILED", "You may act only as yourself"));
-    }
-    verify(talk, tag, username, password).await
+    let attempt = LoginAttempt::by_sasl(credentials, talk.peer, talk.session, Service::Imap);
+    let attempt = attempt.map_err(|refusal| Trouble::coded("AUTHORIZATIONFAILED", refusal.public))?;
+    verify(talk, tag, attempt).await
 }
 
 fn sasl_trouble(error: Error) -> Trouble {
@@ -81,10 +79,9 @@ fn demand_tls(talk: &Conversation) -> Result<(), Trouble> {
     }
 }
 
-async fn verify(talk: &mut Conversation, tag: &str, username: String, password: Secret<String>) -> Outcome {
+async fn verify(talk: &mut Conversation, tag: &str, attempt: LoginAttempt) -> Outcome {
     // Whatever was answered before goes out before a wrong password's delay.
     talk.link.flush().await?;
-    let attempt = LoginAttempt { username, password, peer: talk.peer, session: talk.session, service: Service::Imap };
     let logged_in = match talk.room.needs.login.verify(attempt).await {
         Ok(logged_in) => logged_in,
         Err(refusal) => return Err(refused(talk, refusal)),

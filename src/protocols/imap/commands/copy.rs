@@ -4,9 +4,9 @@ use super::{quota, trouble_into};
 use crate::foundations::mail::{SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Messages, RawName};
+use crate::protocols::imap::command_table::Expunges;
 use crate::protocols::imap::outcome::{Done, Outcome};
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::session::Expunges;
 use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{Copied, FolderName, Missing};
 

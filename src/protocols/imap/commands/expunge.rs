@@ -4,10 +4,11 @@ use super::trouble;
 use crate::foundations::mail::{SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Numbers, UidSet};
-use crate::protocols::imap::account::{Account, Selected};
+use crate::protocols::imap::account::Account;
+use crate::protocols::imap::command_table::Expunges;
 use crate::protocols::imap::outcome::{Done, Outcome};
+use crate::protocols::imap::selected::Selected;
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::session::Expunges;
 use crate::protocols::imap::state::State;
 use crate::services::trace::expunged;
 use crate::storage::mailbox::{Access, Flags, FolderName, Row, Unfinished};
@@ -68,7 +69,7 @@ pub async fn close(talk: &mut Conversation) -> Outcome {
     Ok(closed)
 }
 
-/// Law 5: what a client removes for good leaves a trace.
+/// What a client removes for good leaves a trace.
 pub(super) fn record(talk: &Conversation, uids: &[Uid]) {
     if let State::Selected(_, selected) = &talk.state {
         record_in(talk, selected.view.folder(), uids);

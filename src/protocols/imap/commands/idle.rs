@@ -8,9 +8,9 @@ use super::notify;
 use crate::foundations::wire::imap::Framed;
 use crate::foundations::wire::imap::encode::Condition;
 use crate::protocols::imap::attention::{Attention, Wakeup};
+use crate::protocols::imap::command_table::Expunges;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::session::Expunges;
 use crate::protocols::imap::state::State;
 
 /// What ended a wait.

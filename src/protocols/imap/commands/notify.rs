@@ -8,10 +8,10 @@ use crate::foundations::wire::imap::encode::{Code, Condition, StatusValue};
 use crate::foundations::wire::imap::{EVENTS, EventGroup, MailboxFilter, Notify, StatusItem};
 use crate::protocols::imap::account::Account;
 use crate::protocols::imap::attention::{Attention, Group, Names, SelectedEvents, Wakeup, Wanted, Watching};
+use crate::protocols::imap::command_table::Expunges;
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::session::Expunges;
 use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{FolderEntry, FolderName, Missed, News};
 

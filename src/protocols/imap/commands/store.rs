@@ -5,11 +5,12 @@ use super::trouble;
 use crate::foundations::mail::{SequenceNumber, SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::Code;
 use crate::foundations::wire::imap::{Addressing, Store, StoreAction, Telling};
-use crate::protocols::imap::account::{Account, Own, Selected};
+use crate::protocols::imap::account::Account;
+use crate::protocols::imap::command_table::Expunges;
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::selected::{Own, Selected};
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::session::Expunges;
 use crate::storage::mailbox::{FlagChange, FlagOperation, Stored};
 
 /// Changes flags and tells the new ones.
@@ -55,15 +56,19 @@ pub async fn run(talk: &mut Conversation, store: Store) -> Outcome {
             _ => Done::with(Code::Word("EXPUNGEISSUED"), "Some of the messages are gone"),
         });
     }
-    // RFC 7162 §3.1.3: in the numbers of the command.
-    let modified = match addressing {
-        Addressing::Uid => stored.modified.iter().copied().collect::<SequenceSet<Uid>>().to_string(),
+    let modified = in_numbers_of_command(&stored.modified, addressing, selected);
+    Ok(Done::with(Code::Modified(modified), "Some messages have changed meanwhile"))
+}
+
+/// RFC 7162 §3.1.3: MODIFIED names messages as the command does.
+fn in_numbers_of_command(uids: &[Uid], addressing: Addressing, selected: &Selected) -> String {
+    match addressing {
+        Addressing::Uid => uids.iter().copied().collect::<SequenceSet<Uid>>().to_string(),
         Addressing::Sequence => {
-            let numbers = stored.modified.iter().filter_map(|uid| selected.view.sequence(*uid));
+            let numbers = uids.iter().filter_map(|uid| selected.view.sequence(*uid));
             numbers.collect::<SequenceSet<SequenceNumber>>().to_string()
         }
-    };
-    Ok(Done::with(Code::Modified(modified), "Some messages have changed meanwhile"))
+    }
 }
 
 /// The FETCH responses of the command itself: without `.SILENT` the flags of every message it was about; with it

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::login::is_logged_in;
 use super::{DashboardSettings, Room};
 use crate::foundations::mail::Peer;
-use crate::protocols::web::caller::Caller;
+use crate::protocols::web::caller::{Caller, Scheme};
 use crate::protocols::web::form::problem;
 
 /// Lets a request pass or turns it away, and gives every answer the headers that keep browsers in bounds.
@@ -23,7 +23,7 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     let settings = room.needs.settings.get();
-    let caller = Caller::of(peer, request.headers(), &settings.proxies, false);
+    let caller = Caller::of(peer, request.headers(), &settings.proxies, Scheme::Http);
     request.extensions_mut().insert(caller);
     let mut response = match refusal(&room, &settings, &caller, request.uri().path(), request.headers()).await {
         Some(refused) => refused,

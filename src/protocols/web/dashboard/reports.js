@@ -43,7 +43,7 @@ export function unusable(facts) {
   }
   return [...found].map(([names, { standsIn, problem }]) => ({
     standsIn,
-    words: standsIn ? `A self-signed certificate replaces the one for ${names}${problem === null ? " until one is obtained" : `: ${problem}`}` : `The certificate for ${names} is still the old one: ${problem}`,
+    words: standsIn ? `A self-signed certificate replaces the one for ${names}${problem === null ? " until one is obtained" : `: ${problem}`}` : `The certificate for ${names} is not the intended one: ${problem}`,
   }));
 }
 

@@ -19,7 +19,7 @@ use super::{Room, conditions, find, make, object, report, transfer};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::Peer;
 use crate::protocols::web::bodies::Untaken;
-use crate::protocols::web::caller::Caller;
+use crate::protocols::web::caller::{Caller, Scheme};
 use crate::protocols::web::form::drain;
 use crate::services::dav::Calendars;
 use crate::storage::dav::{Collection, CollectionKind, TransferKind};
@@ -28,7 +28,7 @@ use crate::storage::dav::{Collection, CollectionKind, TransferKind};
 #[derive(Debug, Clone)]
 struct Visit {
     peer: Peer,
-    encrypted: bool,
+    scheme: Scheme,
     trust: Trust,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// The service on one connection; none if it is switched off.
-pub fn pages(room: &Arc<Room>, peer: Peer, encrypted: bool, trust: Trust) -> Router {
+pub fn pages(room: &Arc<Room>, peer: Peer, scheme: Scheme, trust: Trust) -> Router {
     if !room.needs.settings.get().enabled {
         return Router::new();
     }
@@ -54,7 +54,7 @@ pub fn pages(room: &Arc<Room>, peer: Peer, encrypted: bool, trust: Trust) -> Rou
         .route("/dav", any(serve))
         .route("/dav/", any(serve))
         .route("/dav/{*rest}", any(serve))
-        .layer(Extension(Visit { peer, encrypted, trust }))
+        .layer(Extension(Visit { peer, scheme, trust }))
         .with_state(Arc::clone(room))
 }
 
@@ -101,7 +101,7 @@ async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body)
     if parts.method == Method::OPTIONS {
         return Ok((StatusCode::OK, [(header::ALLOW, METHODS)]).into_response());
     }
-    let caller = Caller::of(visit.peer, &parts.headers, &visit.trust.proxies, visit.encrypted);
+    let caller = Caller::of(visit.peer, &parts.headers, &visit.trust.proxies, visit.scheme);
     let visitor = enter(room, &caller, &parts.headers, &visit.trust).await?;
     let place = Place::parse(parts.uri.path(), &visitor.account.address)?;
     // RFC 9110 §9.1: one that nobody here knows is another matter than one that is not for this place. LOCK and UNLOCK are

@@ -15,6 +15,7 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, HttpSettings, serve_http};
 use crate::foundations::settings::Live;
+use crate::protocols::web::caller::Scheme;
 use crate::protocols::web::form::drain;
 use crate::services::autoconfig::{AutoconfigSettings, Offer, asked_address};
 use crate::services::certificates::Certificates;
@@ -49,7 +50,7 @@ pub struct Room {
     /// Where users choose their password.
     pub set_up: SetUp,
     /// Whether requests come over TLS.
-    pub encrypted: bool,
+    pub scheme: Scheme,
 }
 
 /// Serves one connection.
@@ -74,7 +75,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
 
 fn router(room: Arc<Room>, peer: Peer, stop: CancellationToken) -> Router {
     let mut router = Router::new().route("/.well-known/acme-challenge/{token}", get(challenge));
-    if room.encrypted {
+    if room.scheme == Scheme::Https {
         let chosen = get(set_up::form).post(set_up::choose).layer(DefaultBodyLimit::max(set_up::LARGEST));
         router = router
             .route("/.well-known/mta-sts.txt", get(policy))
@@ -199,7 +200,7 @@ async fn encrypted_dav(State(room): State<Arc<Room>>, request: Request) -> Respo
 async fn elsewhere(State(room): State<Arc<Room>>, headers: HeaderMap, uri: Uri) -> Response {
     let host = host(&headers);
     // A host of the client's choice would make this server lead people anywhere.
-    if room.encrypted || !room.certificates.loaded().iter().any(|certificate| certificate.covers(host)) {
+    if room.scheme == Scheme::Https || !room.certificates.loaded().iter().any(|certificate| certificate.covers(host)) {
         return (StatusCode::NOT_FOUND, "there is nothing here\n").into_response();
     }
     let path = uri.path_and_query().map_or("/", |path| path.as_str());

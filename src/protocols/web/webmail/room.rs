@@ -13,11 +13,11 @@ use crate::foundations::net::HttpSettings;
 use crate::foundations::random::NoRandomness;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
-use crate::protocols::web::Bodies;
 use crate::protocols::web::dav::DavSettings;
 use crate::protocols::web::logins::{Logins, Outage, Pace};
 use crate::protocols::web::token::fresh;
 use crate::protocols::web::turns::Turns;
+use crate::protocols::web::{Bodies, Scheme};
 use crate::services::autoconfig::{AutoconfigSettings, Offer};
 use crate::services::cluster::Cluster;
 use crate::services::conversations::Memory;
@@ -35,8 +35,8 @@ use crate::storage::mailbox::Mailboxes;
 use crate::storage::personal::Personal;
 use crate::storage::scripts::Scripts;
 
-/// What other rooms serve on the webmail's listeners, for one connection of a peer, itself encrypted or not. It comes first.
-pub type Beside = Box<dyn Fn(Peer, bool) -> axum::Router + Send + Sync>;
+/// What other rooms serve on the webmail's listeners, for one connection of a peer. It comes first.
+pub type Beside = Box<dyn Fn(Peer, Scheme) -> axum::Router + Send + Sync>;
 
 /// The webmail's dependencies; filled by `daemon::rooms`.
 pub struct Needs {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
-use crate::protocols::web::caller::Caller;
+use crate::protocols::web::caller::{Caller, Scheme};
 use crate::protocols::web::form::problem;
 use crate::services::cluster::Asked;
 use crate::services::guard::Service;
@@ -35,11 +35,7 @@ pub(super) struct Visit {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Source {
     /// From a browser, or a proxy before it.
-    Browser {
-        peer: Peer,
-        /// Whether the connection itself is encrypted.
-        encrypted: bool,
-    },
+    Browser { peer: Peer, scheme: Scheme },
     /// From another node, which has said who asks.
     Node(Caller),
 }
@@ -48,7 +44,7 @@ impl Visit {
     /// Who makes a request.
     pub(super) fn caller(&self, headers: &HeaderMap, proxies: &[IpNet]) -> Caller {
         match self.source {
-            Source::Browser { peer, encrypted } => Caller::of(peer, headers, proxies, encrypted),
+            Source::Browser { peer, scheme } => Caller::of(peer, headers, proxies, scheme),
             Source::Node(caller) => caller,
         }
     }
@@ -73,17 +69,17 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     };
     let settings = room.needs.http.get();
     let stop = connection.stop.clone();
-    let pages = move || pages(&room, peer, false, stop);
+    let pages = move || pages(&room, peer, Scheme::Http, stop);
     if let Err(error) = serve_http(connection, pages, &settings).await {
         log::debug!(session:% = session, peer:% = peer; "webmail: the connection ended early: {error}");
     }
 }
 
 /// All pages for one connection.
-pub fn pages(room: &Arc<Room>, peer: Peer, encrypted: bool, stop: CancellationToken) -> Router {
-    let own = own_pages(room, Visit { source: Source::Browser { peer, encrypted }, stop });
+pub fn pages(room: &Arc<Room>, peer: Peer, scheme: Scheme, stop: CancellationToken) -> Router {
+    let own = own_pages(room, Visit { source: Source::Browser { peer, scheme }, stop });
     match &room.needs.beside {
-        Some(beside) => beside(peer, encrypted).fallback_service(own),
+        Some(beside) => beside(peer, scheme).fallback_service(own),
         None => own,
     }
 }

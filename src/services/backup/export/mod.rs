@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::create::{read_folder, read_record};
 use super::error::at;
 use super::repository::{Repository, Snapshot};
+use super::restore::keywords;
 use super::tree::MessageEntry;
 use super::{Error, Progress, Restored, Selection, restore_mail};
 use crate::foundations::files::create_directory;
@@ -20,7 +21,7 @@ crate::words! {
     pub enum Format {
         /// Maildir++ directories, as the server keeps them.
         Maildir = "maildir",
-        /// One mbox file (mboxrd) for each folder, with flags as `Status` and `X-Status`.
+        /// One mbox file (mboxrd) for each folder, with flags as `Status` and `X-Status`, and keywords as `X-Keywords`.
         Mbox = "mbox",
         /// One file for each message, in directories for the folders.
         Eml = "eml",
@@ -80,8 +81,8 @@ pub fn export(
     Ok(exported)
 }
 
-/// Called with domain, local part, directory and messages of a folder.
-type EachFolder<'a> = dyn FnMut(&str, &str, &str, Vec<MessageEntry>) -> Result<(), Error> + 'a;
+/// Called with domain, local part, directory, messages and keywords of a folder.
+type EachFolder<'a> = dyn FnMut(&str, &str, &str, Vec<MessageEntry>, &[(u8, String)]) -> Result<(), Error> + 'a;
 
 /// Goes through the selected folders, each with its name and its messages in the order of their UIDs.
 fn each_folder(
@@ -93,7 +94,8 @@ fn each_folder(
     for user in snapshot.users.iter().filter(|user| selection.takes(user)) {
         let record = read_record(repository, &user.record)?;
         for folder in record.folders.iter().filter(|folder| selection.takes_folder(&folder.directory)) {
-            each(&user.domain, &user.local, &folder.directory, read_folder(repository, folder)?)?;
+            let (messages, keywords) = (read_folder(repository, folder)?, keywords(repository, folder, &record)?);
+            each(&user.domain, &user.local, &folder.directory, messages, &keywords)?;
         }
     }
     Ok(())
@@ -119,7 +121,7 @@ fn folders(
     progress: &Progress,
 ) -> Result<Exported, Error> {
     let mut exported = Exported::default();
-    each_folder(repository, snapshot, selection, &mut |domain, local, folder, messages| {
+    each_folder(repository, snapshot, selection, &mut |domain, local, folder, messages, keywords| {
         // A folder's levels become directories; characters with a meaning in paths are replaced in its name.
         let name = match folder {
             "" => "INBOX".to_owned(),
@@ -147,7 +149,7 @@ fn folders(
                 };
                 write(&path.join(name), &content)?;
             } else {
-                mbox::append(&mut mbox, message, &content);
+                mbox::append(&mut mbox, message, keywords, &content);
                 if mbox.len() >= MBOX_BUFFER {
                     append(&path, &mbox)?;
                     mbox.clear();

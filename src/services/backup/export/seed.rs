@@ -90,7 +90,7 @@ fn write_maildirs(
     exported: &mut Exported,
 ) -> Result<(), Error> {
     let mut archive = Builder::new(create(path)?);
-    each_folder(repository, snapshot, selection, &mut |domain, local, folder, messages| {
+    each_folder(repository, snapshot, selection, &mut |domain, local, folder, messages, _| {
         let place = Path::new(domain).join(local).join(folder);
         // Also for a folder without messages: its directories make it a folder.
         for directory in ["cur", "new", "tmp"] {

@@ -16,6 +16,7 @@ pub use files::{QueueFate, restore_accounts, restore_files};
 pub use selection::Selection;
 
 pub(super) use folder::read_keywords;
+pub(super) use user::keywords;
 
 use std::collections::BTreeSet;
 use std::path::Path;

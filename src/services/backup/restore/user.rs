@@ -209,7 +209,11 @@ impl Restoring<'_> {
 }
 
 /// The keywords that letters stood for in a folder of the backup.
-fn keywords(repository: &Repository, folder: &FolderRecord, record: &UserRecord) -> Result<Vec<(u8, String)>, Error> {
+pub fn keywords(
+    repository: &Repository,
+    folder: &FolderRecord,
+    record: &UserRecord,
+) -> Result<Vec<(u8, String)>, Error> {
     let path = match folder.directory.as_str() {
         "" => "dovecot-keywords".to_owned(),
         directory => format!("{directory}/dovecot-keywords"),

@@ -16,16 +16,17 @@ pub enum Error {
         /// What it said.
         source: instant_acme::Error,
     },
-    /// The authority could not verify that a name is ours.
-    #[error("the authority `{authority}` did not accept that `{name}` is ours: {reason}")]
+    /// The authority could not verify that some names are ours.
+    #[error("the authority `{authority}` did not accept that {}", told(refused))]
     NotOurs {
         /// Its directory URL.
         authority: String,
-        /// The name.
-        name: String,
-        /// What it said.
-        reason: String,
+        /// The names.
+        refused: Vec<Refused>,
     },
+    /// The certificate was obtained, but not for all names.
+    #[error("it was obtained for the other names only: {0}")]
+    Partial(Box<Error>),
     /// The authority does not offer the challenge of the configuration.
     #[error("the authority `{authority}` offers no {wanted} for `{name}`: choose another `challenge`")]
     NoSuchChallenge {
@@ -78,6 +79,20 @@ pub enum Error {
     /// It took too long.
     #[error("the authority `{0}` did not finish in time")]
     Late(String),
+}
+
+/// A name that an authority does not accept as ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The name.
+    pub name: String,
+    /// What the authority said.
+    pub reason: String,
+}
+
+fn told(refused: &[Refused]) -> String {
+    let each = refused.iter().map(|Refused { name, reason }| format!("`{name}` is ours: {reason}"));
+    each.collect::<Vec<_>>().join("; nor that ")
 }
 
 /// The problem with its subproblems: each name has its own.

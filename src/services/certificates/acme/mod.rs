@@ -4,7 +4,8 @@
 //! nobody trusts is served in its place ([`super::Certificates`] makes it), so that every listener works from the start.
 //! Only the process with the `mta` role talks to authorities; the others notice that the files change.
 //!
-//! Promises: a certificate in force is only replaced by one that covers all its names, is valid and matches its key;
+//! Promises: a certificate in force is only replaced by one that is valid, matches its key, and covers all its names, or at its
+//! end those that the authority accepts;
 //! keys are never world-readable; after a failure, attempts pause, longer each time;
 //! every attempt leaves an event of kind `certificate`.
 
@@ -15,9 +16,11 @@ mod http;
 mod order;
 mod schedule;
 mod settings;
+mod time;
 mod worker;
 
 pub use challenges::Challenges;
-pub use error::Error;
+pub use error::{Error, Refused};
 pub use settings::{AcmeCertificate, AcmeChallenge};
+pub use time::told_time;
 pub use worker::{Acme, Renewal, RenewalWish};

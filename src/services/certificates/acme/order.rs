@@ -2,48 +2,57 @@ use std::path::Path;
 use std::time::Duration;
 
 use instant_acme::{
-    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Identifier, NewOrder, Order, OrderStatus,
-    RetryPolicy,
+    Account, AuthorizationState, AuthorizationStatus, CertificateIdentifier, ChallengeType, Identifier, NewOrder,
+    Order, OrderStatus, Problem, RetryPolicy,
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::challenges::Given;
-use super::{AcmeCertificate, AcmeChallenge, Challenges, Error};
+use super::{AcmeCertificate, AcmeChallenge, Challenges, Error, Refused};
+use crate::foundations::address::Domain;
 
-/// A chain with its key, both in PEM.
-pub(super) struct Obtained {
-    pub(super) chain: String,
-    pub(super) key: KeyPair,
-}
-
-/// Orders a certificate, proves that its names are ours, and fetches it.
+/// Orders a certificate for some of the names, proves that they are ours, and fetches its chain in PEM.
 ///
 /// # Errors
-/// The authority refuses, or does not finish in time.
+/// The authority refuses, or does not finish in time. If it does not accept some of the names, all of those are told.
 pub(super) async fn obtain(
-    wanted: &AcmeCertificate,
+    (wanted, names): (&AcmeCertificate, &[Domain]),
     account: &Account,
     challenges: &Challenges,
     replaces: Option<CertificateIdentifier<'_>>,
-    key: KeyPair,
-) -> Result<Obtained, Error> {
+    key: &KeyPair,
+) -> Result<String, Error> {
     let failed = |did| move |source| Error::Authority { authority: wanted.authority.clone(), did, source };
-    let names: Vec<String> = wanted.names.iter().map(|name| name.as_str().to_owned()).collect();
+    let not_ours = |refused| Error::NotOurs { authority: wanted.authority.clone(), refused };
+    let names: Vec<String> = names.iter().map(|name| name.as_str().to_owned()).collect();
     let identifiers: Vec<Identifier> = names.iter().cloned().map(Identifier::Dns).collect();
-    let mut order = place(account, &identifiers, replaces).await.map_err(failed("did not accept the order"))?;
-    let given = answer(wanted, &mut order, challenges).await?;
-    let status = order.poll_ready(&PATIENT).await.map_err(failed("did not decide about the order"))?;
-    if status == OrderStatus::Invalid {
-        return Err(refusal(wanted, &mut order).await);
+    let mut order = match place(account, &identifiers, replaces).await {
+        Ok(order) => order,
+        Err(source) => {
+            let refused = rejected(&names, &source);
+            return Err(if refused.is_empty() { failed(UNACCEPTED)(source) } else { not_ours(refused) });
+        }
+    };
+    let (given, at_once) = answer(wanted, &mut order, challenges).await?;
+    let decided = if at_once.is_empty() { order.poll_ready(&PATIENT).await } else { Ok(OrderStatus::Invalid) };
+    if !matches!(decided, Ok(OrderStatus::Ready)) {
+        let refused = refused(at_once, &mut order).await.map_err(failed(UNDECIDED))?;
+        return Err(match decided {
+            Err(source) if refused.is_empty() => failed(UNDECIDED)(source),
+            _ if refused.is_empty() => not_ours(names.into_iter().map(Refused::without_reason).collect()),
+            _ => not_ours(refused),
+        });
     }
     drop(given);
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = DistinguishedName::new();
-    let csr = params.serialize_request(&key)?;
+    let csr = params.serialize_request(key)?;
     order.finalize_csr(csr.der()).await.map_err(failed("did not accept the certificate request"))?;
-    let chain = order.poll_certificate(&PATIENT).await.map_err(failed("issued no certificate"))?;
-    Ok(Obtained { chain, key })
+    order.poll_certificate(&PATIENT).await.map_err(failed("issued no certificate"))
 }
+
+const UNACCEPTED: &str = "did not accept the order";
+const UNDECIDED: &str = "did not decide about the order";
 
 /// Places an order. Saying what it replaces is a courtesy that gives it priority (RFC 9773 §5). If the authority refuses that,
 /// as when an earlier order replaced the same certificate and its result was lost, the order is placed without it.
@@ -63,10 +72,28 @@ async fn place(
     account.new_order(&NewOrder::new(identifiers)).await
 }
 
-/// Prepares the answer to each challenge and reports it ready. The answers are served until the returned value is dropped.
-async fn answer(wanted: &AcmeCertificate, order: &mut Order, challenges: &Challenges) -> Result<Vec<Given>, Error> {
+/// The names because of which an order is not accepted (RFC 8555 §6.7.1).
+fn rejected(names: &[String], error: &instant_acme::Error) -> Vec<Refused> {
+    let instant_acme::Error::Api(problem) = error else { return Vec::new() };
+    let of_name = problem.subproblems.iter().filter_map(|part| match &part.identifier {
+        Some(Identifier::Dns(name)) if names.contains(name) => {
+            let reason = part.detail.clone().or_else(|| part.r#type.clone()).unwrap_or_default();
+            Some(Refused { name: name.clone(), reason })
+        }
+        _ => None,
+    });
+    of_name.collect()
+}
+
+/// Prepares the answer to each challenge and reports it ready. The answers are served until those returned are dropped. Also returns
+/// the names that are refused already.
+async fn answer(
+    wanted: &AcmeCertificate,
+    order: &mut Order,
+    challenges: &Challenges,
+) -> Result<(Vec<Given>, Vec<Refused>), Error> {
     let failed = |did| move |source| Error::Authority { authority: wanted.authority.clone(), did, source };
-    let mut given = Vec::new();
+    let (mut given, mut refused) = (Vec::new(), Vec::new());
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization.map_err(failed("sent no challenge"))?;
@@ -74,10 +101,9 @@ async fn answer(wanted: &AcmeCertificate, order: &mut Order, challenges: &Challe
             // Proven already, for an earlier order.
             AuthorizationStatus::Valid => continue,
             AuthorizationStatus::Pending => {}
-            status => {
-                let name = authorization.identifier().to_string();
-                let reason = format!("the authorization is {status:?}").to_lowercase();
-                return Err(Error::NotOurs { authority: wanted.authority.clone(), name, reason });
+            _ => {
+                refused.push(Refused::of(&authorization));
+                continue;
             }
         }
         let name = authorization.identifier().to_string();
@@ -94,24 +120,63 @@ async fn answer(wanted: &AcmeCertificate, order: &mut Order, challenges: &Challe
             AcmeChallenge::Http01 => challenges.give_http(&challenge.token, key_authorization.as_str()),
             AcmeChallenge::TlsAlpn01 => challenges.give_tls(&name, key_authorization.digest().as_ref())?,
         });
-        challenge.set_ready().await.map_err(failed("did not check the answer"))?;
-    }
-    Ok(given)
-}
-
-/// Why the authority rejects the order: the errors are in the challenges (RFC 8555 §7.1.6).
-async fn refusal(wanted: &AcmeCertificate, order: &mut Order) -> Error {
-    let authority = wanted.authority.clone();
-    let mut authorizations = order.authorizations();
-    while let Some(Ok(mut authorization)) = authorizations.next().await {
-        let name = authorization.identifier().to_string();
-        let Ok(state) = authorization.refresh().await else { continue };
-        if let Some(problem) = state.challenges.iter().find_map(|challenge| challenge.error.as_ref()) {
-            return Error::NotOurs { authority, name, reason: problem.to_string() };
+        match challenge.set_ready().await {
+            Ok(()) => {}
+            // Some authorities look at once.
+            Err(instant_acme::Error::Api(problem)) if is_about_name(&problem) => {
+                refused.push(Refused { name, reason: problem.to_string() });
+            }
+            Err(source) => return Err(failed("did not check the answer")(source)),
         }
     }
-    let name = wanted.names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" ");
-    Error::NotOurs { authority, name, reason: "it gave no reason".to_owned() }
+    Ok((given, refused))
+}
+
+/// Whether a problem is that of one name, and not of the account or the authority (RFC 8555 §6.7).
+fn is_about_name(problem: &Problem) -> bool {
+    let kind = problem.r#type.as_deref().and_then(|kind| kind.rsplit(':').next());
+    matches!(
+        kind,
+        Some("caa" | "connection" | "dns" | "incorrectResponse" | "rejectedIdentifier" | "tls" | "unauthorized")
+    )
+}
+
+/// The names that the authority does not accept, beside those that are known. It rejects the order as soon as it has found one, and
+/// may still be checking others.
+async fn refused(mut known: Vec<Refused>, order: &mut Order) -> Result<Vec<Refused>, instant_acme::Error> {
+    let mut looks = MOST_LOOKS;
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization?;
+        let name = authorization.identifier().to_string();
+        if known.iter().any(|one| one.name == name) {
+            continue;
+        }
+        authorization.refresh().await?;
+        while authorization.status == AuthorizationStatus::Pending && looks > 0 {
+            looks -= 1;
+            tokio::time::sleep(LOOK_AGAIN).await;
+            authorization.refresh().await?;
+        }
+        if authorization.status != AuthorizationStatus::Valid {
+            known.push(Refused::of(&authorization));
+        }
+    }
+    Ok(known)
+}
+
+impl Refused {
+    /// The errors are in the challenges (RFC 8555 §7.1.6).
+    fn of(authorization: &AuthorizationState) -> Self {
+        let problem = authorization.challenges.iter().find_map(|challenge| challenge.error.as_ref());
+        let state = || format!("the authorization is {:?}", authorization.status).to_lowercase();
+        let reason = problem.map_or_else(state, ToString::to_string);
+        Self { name: authorization.identifier().to_string(), reason }
+    }
+
+    fn without_reason(name: String) -> Self {
+        Self { name, reason: "it gave no reason".to_owned() }
+    }
 }
 
 /// The key for a certificate: the one in the file where the certificate will be stored, else a new one.
@@ -137,71 +202,14 @@ fn private_key(pem: &str) -> String {
     inside.flatten().collect::<Vec<_>>().join("\n")
 }
 
+/// How often authorizations are looked at that are not decided when the order is, and the pause before each.
+const MOST_LOOKS: u32 = 20;
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Authorities may take their time to check our answers; the worker limits the whole.
 const PATIENT: RetryPolicy =
     RetryPolicy::new().initial_delay(Duration::from_millis(500)).backoff(1.5).timeout(Duration::from_mins(3));
 
 #[cfg(test)]
-mod tests {
-    use std::pin::Pin;
-    use std::sync::Arc;
-
-    use bytes::Bytes;
-    use hyper::{Method, Request, Response};
-    use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, NewAccount};
-    use parking_lot::Mutex;
-
-    use super::*;
-
-    /// An authority that gives these answers to orders, one after the other.
-    struct Authority(Arc<Mutex<Vec<(u16, &'static str)>>>);
-
-    type Answer = Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>>;
-
-    impl HttpClient for Authority {
-        fn request(&self, request: Request<BodyWrapper<Bytes>>) -> Answer {
-            let (status, body) = match request.uri().path() {
-                "/order" if request.method() == Method::POST => self.0.lock().remove(0),
-                "/account" => (201, r#"{"status":"valid"}"#),
-                "/directory" => (200, DIRECTORY),
-                _ => (200, ""),
-            };
-            let response = Response::builder().status(status).header("replay-nonce", "n").header("location", "/1");
-            let response = response.body(BodyWrapper::from(body.as_bytes().to_vec())).unwrap();
-            Box::pin(async move { Ok(BytesResponse::from(response)) })
-        }
-    }
-
-    const DIRECTORY: &str =
-        r#"{"newNonce":"/nonce","newAccount":"/account","newOrder":"/order","renewalInfo":"/renewal"}"#;
-    /// Without what it replaces, which a client that has sent it does not accept in the answer.
-    const PLAIN: (u16, &str) = (201, r#"{"status":"pending","authorizations":[],"finalize":"/f"}"#);
-    const REPLACING: (u16, &str) = (
-        201,
-        r#"{"status":"pending","authorizations":[],"finalize":"/f","replaces":"aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"}"#,
-    );
-    const REPLACED: (u16, &str) = (409, r#"{"type":"urn:ietf:params:acme:error:alreadyReplaced","status":409}"#);
-    const LIMITED: (u16, &str) = (429, r#"{"type":"urn:ietf:params:acme:error:rateLimited","status":429}"#);
-
-    #[tokio::test]
-    async fn an_order_that_may_not_replace_is_placed_without() {
-        for (answers, is_taken) in [
-            (vec![REPLACING], true),
-            (vec![REPLACED, PLAIN], true),
-            (vec![PLAIN, PLAIN], true),
-            (vec![REPLACED, LIMITED], false),
-        ] {
-            let left = Arc::new(Mutex::new(answers.clone()));
-            let new = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
-            let builder = Account::builder_with_http(Box::new(Authority(Arc::clone(&left))));
-            let (account, _) = builder.create(&new, "/directory".to_owned(), None).await.unwrap();
-            let replaces = CertificateIdentifier {
-                authority_key_identifier: "aYhba4dGQEHhs3uEe6CuLN4ByNQ".into(),
-                serial: "AIdlQyE".into(),
-            };
-            let placed = place(&account, &[Identifier::Dns("a.test".to_owned())], Some(replaces)).await;
-            assert_eq!(placed.is_ok(), is_taken, "{answers:?}: {:?}", placed.err());
-            assert!(left.lock().is_empty(), "{answers:?}");
-        }
-    }
-}
+#[path = "order_tests.rs"]
+mod tests;

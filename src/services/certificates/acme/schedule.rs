@@ -3,7 +3,8 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::super::Loaded;
-use super::AcmeCertificate;
+use super::{AcmeCertificate, Refused};
+use crate::foundations::address::Domain;
 use crate::foundations::clock::Timestamp;
 
 /// What the worker knows about a certificate besides its file.
@@ -47,13 +48,42 @@ pub(super) fn due(wanted: &AcmeCertificate, loaded: Option<&Loaded>, plan: &Plan
     if loaded.temporary || wanted.names.iter().any(|name| !loaded.covers(name.as_str())) {
         return now;
     }
-    let lifetime = loaded.not_after.since(loaded.not_before);
-    let before = wanted.renew_before.map_or(lifetime / 3, |span| span.duration().min(lifetime / 2));
-    let latest = loaded.not_after - before;
+    let latest = loaded.not_after - before_end(wanted, loaded);
     match plan.window {
         Some((start, end)) => place_in(start, end, loaded),
         None => latest,
     }
+}
+
+/// How long before its end a certificate is renewed.
+fn before_end(wanted: &AcmeCertificate, loaded: &Loaded) -> Duration {
+    let lifetime = loaded.not_after.since(loaded.not_before);
+    wanted.renew_before.map_or(lifetime / 3, |span| span.duration().min(lifetime / 2))
+}
+
+/// The names to order a certificate for when some are refused: the others, unless the server's own name is refused. A name that
+/// the `present` certificate is for is not given up before half of the time for its renewal is over, or the authority no longer
+/// wants it to be used. Before its renewal, one for no more names is not ordered: authorities count what they issue.
+pub(super) fn rest(
+    wanted: &AcmeCertificate,
+    (refused, own): (&[Refused], &Domain),
+    present: Option<&Loaded>,
+    plan: &Plan,
+    now: Timestamp,
+) -> Option<Vec<Domain>> {
+    let is_left = |name: &&Domain| !refused.iter().any(|one| one.name == name.as_str());
+    let rest: Vec<Domain> = wanted.names.iter().filter(is_left).cloned().collect();
+    if rest.is_empty() || (wanted.names.contains(own) && !rest.contains(own)) {
+        return None;
+    }
+    let Some(present) = present else { return Some(rest) };
+    let gains = rest.iter().any(|name| !present.covers(name.as_str()));
+    let loses = wanted.names.iter().any(|name| present.covers(name.as_str()) && !rest.contains(name));
+    let before = before_end(wanted, present);
+    let (begins, is_over) = plan.window.map_or((false, false), |(start, end)| (start <= now, end <= now));
+    let is_due = begins || present.not_after <= now + before;
+    let ends = is_over || present.not_after <= now + before / 2;
+    (ends || (!loses && (gains || is_due))).then_some(rest)
 }
 
 /// A point between the two, always the same for one certificate and different for different ones, so that not
@@ -103,6 +133,45 @@ mod tests {
         assert_eq!(due_for(&silly, Plan::default()), now + DAY * 45, "never at once again");
         let temporary = Loaded { temporary: true, ..loaded.clone() };
         assert_eq!(due(&names, Some(&temporary), &Plan::default(), now), now);
+    }
+
+    #[test]
+    fn names_that_are_refused_stop_the_others_only_while_they_have_a_certificate() {
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        let (own, nobody): (Domain, Domain) = ("mail.test".parse().unwrap(), "other.test".parse().unwrap());
+        let all = ["mail.test", "a.test", "b.test"];
+        let over = Plan { window: Some((now - DAY * 2, now - DAY)), ..Plan::default() };
+        let plan = Plan::default();
+        // What is refused, the names of the certificate there is, the days that it has left, and what is ordered.
+        for (refused, present, left, plan, wanted_names) in [
+            (&["b.test"][..], &[][..], 0, plan, &["mail.test", "a.test"][..]),
+            (&["b.test", "a.test"], &[], 0, plan, &["mail.test"]),
+            // Not without the server's own name, and not for nothing.
+            (&["mail.test"], &[], 0, plan, &[]),
+            (&all, &[], 0, plan, &[]),
+            // The same again is not ordered, and what is there is not given up early.
+            (&["b.test"], &["mail.test", "a.test"], 80, plan, &[]),
+            (&["b.test"], &["mail.test", "a.test"], 29, plan, &["mail.test", "a.test"]),
+            (&["b.test"], &all, 80, plan, &[]),
+            (&["b.test"], &all, 16, plan, &[]),
+            (&["b.test"], &all, 14, plan, &["mail.test", "a.test"]),
+            (&["b.test"], &all, 80, over, &["mail.test", "a.test"]),
+            (&["b.test"], &["mail.test"], 80, plan, &["mail.test", "a.test"]),
+            (&["b.test"], &["mail.test", "b.test"], 80, plan, &[]),
+        ] {
+            let of_name = |name: &&str| Refused { name: (*name).to_owned(), reason: String::new() };
+            let refused: Vec<Refused> = refused.iter().map(of_name).collect();
+            let present = (!present.is_empty()).then(|| {
+                let not_before = now - DAY * (90 - left);
+                Loaded { not_before, not_after: not_before + DAY * 90, ..loaded(present, now) }
+            });
+            let ordered = rest(&wanted(&all), (&refused, &own), present.as_ref(), &plan, now);
+            let names: Vec<&str> = ordered.iter().flatten().map(Domain::as_str).collect();
+            assert_eq!(names, wanted_names, "{refused:?} {left}");
+        }
+        // A certificate without the server's own name has none that must not be missing.
+        let refused = [Refused { name: "mail.test".to_owned(), reason: String::new() }];
+        assert!(rest(&wanted(&all), (&refused, &nobody), None, &plan, now).is_some());
     }
 
     #[test]

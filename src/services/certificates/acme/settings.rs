@@ -8,7 +8,8 @@ crate::settings! {
     /// and the listener that `challenge` needs (`http` or `https`) must be reachable from outside.
     pub struct AcmeCertificate {
         /// The host names it is for, such as `["mail.example.com", "mta-sts.example.com"]`. All of them must lead to this
-        /// server. At least one must be given; the first one names the file.
+        /// server. Where one does not, a certificate for the others is obtained, and all are tried again later; but never one
+        /// without `hostname`, if that is among them. At least one must be given; the first one names the file.
         pub names: Vec<Domain> = vec![],
         /// Where the authority's services are listed: its "directory URL". A certificate from another authority, for example a
         /// staging one, is replaced at once.

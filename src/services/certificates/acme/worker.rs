@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use instant_acme::{Account, CertificateIdentifier};
+use rcgen::KeyPair;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
-use super::schedule::{ASK_EVERY, Plan, due};
+use super::schedule::{ASK_EVERY, Plan, due, rest};
 use super::{AcmeCertificate, Error, account, order};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, Timestamp};
@@ -176,7 +177,7 @@ impl Acme {
     /// Obtains one certificate now.
     async fn attempt(&self, wanted: &AcmeCertificate, file: &Path, state: &Path, plan: &mut Plan) -> Result<(), Error> {
         let old = self.certificates.newest(file);
-        let obtaining = self.obtain(wanted, file, state, old.as_ref(), plan.window.is_some());
+        let obtaining = self.obtain(wanted, file, state, old.as_ref(), *plan);
         let result = match tokio::time::timeout(LONGEST_ATTEMPT, obtaining).await {
             Ok(result) => result,
             Err(_) => Err(Error::Late(wanted.authority.clone())),
@@ -187,6 +188,10 @@ impl Acme {
                 self.certificates.note_obtaining(file, None);
             }
             Err(error) => {
+                if matches!(error, Error::Partial(_)) {
+                    // The authority's advice was about the certificate before.
+                    *plan = Plan { failures: plan.failures, ..Plan::default() };
+                }
                 plan.failed(self.clock.now());
                 self.certificates.note_obtaining(file, Some(&error.to_string()));
                 self.record_failure(wanted, error, plan.rest_until);
@@ -222,32 +227,64 @@ impl Acme {
         file: &Path,
         state: &Path,
         old: Option<&Loaded>,
-        says_what_it_replaces: bool,
+        plan: Plan,
     ) -> Result<(), Error> {
         files::create_directory(state, 0o750)?;
         let account: Account = account::open(wanted, state).await?;
         let key = order::key(wanted, file)?;
-        let replaces = old.filter(|old| says_what_it_replaces && !old.temporary).and_then(identifier);
-        let obtained = order::obtain(wanted, &account, self.certificates.challenges(), replaces, key).await;
-        let obtained = obtained.map_err(|error| account::judged(error, wanted, state))?;
+        // An authority that says when to renew also understands what an order replaces.
+        let replaced = old.filter(|old| plan.window.is_some() && !old.temporary);
+        let (chain, names, lacking) = match self.ask((wanted, &wanted.names), &account, &key, replaced, state).await {
+            Ok(chain) => (chain, wanted.names.clone(), None),
+            Err(error) => {
+                let Some(rest) = self.rest(wanted, file, &error, &plan) else { return Err(error) };
+                (self.ask((wanted, &rest), &account, &key, replaced, state).await?, rest, Some(error))
+            }
+        };
         // RFC 7468 §5.2: text before the first boundary is not part of it.
-        let (chain, key) = (obtained.chain.trim_end(), obtained.key.serialize_pem());
+        let (chain, key) = (chain.trim_end(), key.serialize_pem());
         let text = format!("{AUTHORITY}{}\n{chain}\n{key}", wanted.authority);
-        let until = self.keep(wanted, file, &text)?;
+        let until = self.keep(&names, file, &text)?;
         // Possible problems have been checked already, and would be logged.
         let _ = self.certificates.reload().await;
-        let names = wanted.names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let names = names.iter().map(ToString::to_string).collect::<Vec<_>>();
         log::info!(names = names.join(" "), until:% = until, authority = wanted.authority; "A certificate was obtained");
         let event = Event::new(self.clock.now(), EventKind::Certificate).with("result", "obtained");
         self.journal.record(event.with("names", names).with("until", until.to_string()));
-        Ok(())
+        match lacking {
+            Some(error) => Err(Error::Partial(Box::new(error))),
+            None => Ok(()),
+        }
+    }
+
+    /// Orders a certificate for some of the names.
+    async fn ask(
+        &self,
+        (wanted, names): (&AcmeCertificate, &[Domain]),
+        account: &Account,
+        key: &KeyPair,
+        replaced: Option<&Loaded>,
+        state: &Path,
+    ) -> Result<String, Error> {
+        let replaces = replaced.and_then(identifier);
+        let obtained = order::obtain((wanted, names), account, self.certificates.challenges(), replaces, key).await;
+        obtained.map_err(|error| account::judged(error, wanted, state))
+    }
+
+    /// The names to order a certificate for if the authority does not accept all of them, and that is better than none.
+    fn rest(&self, wanted: &AcmeCertificate, file: &Path, error: &Error, plan: &Plan) -> Option<Vec<Domain>> {
+        let Error::NotOurs { refused, .. } = error else { return None };
+        // Also one that waits for others, or for the DNS: another for the same names would have to wait too.
+        let present = load(&CertificateFiles { cert: file.to_owned(), key: file.to_owned() }).ok();
+        let present = present.filter(|_| !is_of_another(wanted, file));
+        rest(wanted, (refused, &self.certificates.hostname()), present.as_ref(), plan, self.clock.now())
     }
 
     /// Stores a certificate in its place if it can be used, and returns when it expires.
-    fn keep(&self, wanted: &AcmeCertificate, file: &Path, text: &str) -> Result<Timestamp, Error> {
+    fn keep(&self, names: &[Domain], file: &Path, text: &str) -> Result<Timestamp, Error> {
         let candidate = file.with_extension("new");
         files::write_durable(&candidate, text.as_bytes(), 0o640)?;
-        let kept = self.judge(wanted, &candidate);
+        let kept = self.judge(names, &candidate);
         if kept.is_err() {
             let _ = std::fs::remove_file(&candidate);
         } else {
@@ -256,10 +293,10 @@ impl Acme {
         kept
     }
 
-    fn judge(&self, wanted: &AcmeCertificate, candidate: &Path) -> Result<Timestamp, Error> {
+    fn judge(&self, names: &[Domain], candidate: &Path) -> Result<Timestamp, Error> {
         let pair = CertificateFiles { cert: candidate.to_owned(), key: candidate.to_owned() };
         let loaded = load(&pair).map_err(Error::Unusable)?;
-        if let Some(name) = wanted.names.iter().find(|name| !loaded.covers(name.as_str())) {
+        if let Some(name) = names.iter().find(|name| !loaded.covers(name.as_str())) {
             return Err(Error::Unfit(format!("is not for `{name}`")));
         }
         if loaded.not_after <= self.clock.now() {
@@ -270,7 +307,8 @@ impl Acme {
 
     fn record_failure(&self, wanted: &AcmeCertificate, error: &Error, again: Timestamp) {
         let names = wanted.names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let event = Event::new(self.clock.now(), EventKind::Certificate).with("result", "not-obtained");
+        let result = if matches!(error, Error::Partial(_)) { "obtained-in-part" } else { "not-obtained" };
+        let event = Event::new(self.clock.now(), EventKind::Certificate).with("result", result);
         self.journal
             .record(event.with("names", names).with("problem", error.to_string()).with("again", again.to_string()));
     }

@@ -156,6 +156,8 @@ struct Record {
     policy: Policy,
     subdomain: Option<Policy>,
     missing: Option<Policy>,
+    /// Whether its policies are ones that exist; otherwise it has none.
+    is_readable: bool,
     strict_dkim: bool,
     strict_spf: bool,
     testing: bool,
@@ -204,6 +206,10 @@ pub async fn evaluate(resolver: &dyn Resolver, domain: &str, identities: Identit
     else {
         return outcome(DmarcResult::None, Policy::None, "");
     };
+    // §4.10.1: without a policy that can be read, only reports are left to be made.
+    if !record.is_readable && !record.reports.iter().any(|uri| is_uri(uri)) {
+        return outcome(DmarcResult::None, Policy::None, "");
+    }
     let policy = record.policy_for(domain, record_domain, resolver).await;
     let mut alignment = Alignment { resolver, domain, organization: &organization, unanswered: false };
     let wanted = !record.reports.is_empty() || !record.failures.is_empty();
@@ -268,14 +274,20 @@ async fn walk(resolver: &dyn Resolver, domain: &str) -> Result<Vec<(String, Reco
         let mut records = texts.iter().filter_map(|t| Record::parse(t));
         // Several records are none (§4.10).
         if let (Some(record), None) = (records.next(), records.next()) {
-            let last = record.suffix == Suffix::No || (record.suffix == Suffix::Yes && name != domain);
+            let is_last = record.suffix != Suffix::Unsaid;
             found.push((name, record));
-            if last {
+            if is_last {
                 break;
             }
         }
     }
     Ok(found)
+}
+
+/// Whether an address for reports is a URI, roughly: whom it belongs to and whether it can be used is asked later.
+fn is_uri(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && !rest.is_empty()
 }
 
 /// §4.10.2: the organizational domain, given the records of a walk.
@@ -350,6 +362,7 @@ impl Record {
             policy: Policy::None,
             subdomain: None,
             missing: None,
+            is_readable: true,
             strict_dkim: false,
             strict_spf: false,
             testing: false,
@@ -363,7 +376,18 @@ impl Record {
                 record.set(&name.trim().to_ascii_lowercase(), value.trim());
             }
         }
+        // §4.10.1: one wrong policy leaves none of the others in force.
+        if !record.is_readable {
+            (record.policy, record.subdomain, record.missing) = (Policy::None, None, None);
+        }
         Some(record)
+    }
+
+    /// Reads a policy.
+    fn policy_of(&mut self, word: &str) -> Option<Policy> {
+        let policy = Policy::parse(word);
+        self.is_readable &= policy.is_some();
+        policy
     }
 
     /// Takes one tag of the record; unknown ones say nothing (§4.7). Words are read in any case, URIs as they are.
@@ -371,9 +395,9 @@ impl Record {
         let uris = || value.split(',').map(|uri| uri.trim().to_owned()).take(MAX_REPORTS).collect();
         let word = value.to_ascii_lowercase();
         match name {
-            "p" => self.policy = Policy::parse(&word).unwrap_or(Policy::None),
-            "sp" => self.subdomain = Policy::parse(&word),
-            "np" => self.missing = Policy::parse(&word),
+            "p" => self.policy = self.policy_of(&word).unwrap_or(Policy::None),
+            "sp" => self.subdomain = self.policy_of(&word),
+            "np" => self.missing = self.policy_of(&word),
             "adkim" => self.strict_dkim = word == "s",
             "aspf" => self.strict_spf = word == "s",
             "fo" => {
@@ -435,5 +459,33 @@ mod tests {
             let got = run(zone, domain, spf, dkim).await;
             assert_eq!(got, (wanted.0, wanted.1, wanted.2.to_owned()), "{domain} {spf:?} {dkim:?}");
         }
+    }
+
+    /// RFC 9989 §4.10.1
+    #[tokio::test]
+    async fn a_policy_that_does_not_exist_leaves_none_in_force() {
+        use DmarcResult::{Fail, None as Nothing};
+        for (record, wanted) in [
+            ("p=reject; sp=none", (Fail, Policy::Reject)),
+            ("p=reject; sp=", (Nothing, Policy::None)),
+            ("p=reject; sp=; rua=mailto:a@example.test", (Fail, Policy::None)),
+            ("p=reject; np=refuse; rua=mailto:a@example.test", (Fail, Policy::None)),
+            ("p=rejekt; rua=mailto:a@example.test", (Fail, Policy::None)),
+            ("p=rejekt; rua=a@example.test", (Nothing, Policy::None)),
+            ("rua=mailto:a@example.test", (Fail, Policy::None)),
+            ("p=Quarantine; x=y", (Fail, Policy::Quarantine)),
+        ] {
+            let zone = format!("_dmarc.example.test TXT v=DMARC1; {record}");
+            let (result, policy, _) = run(&zone, "example.test", None, &[]).await;
+            assert_eq!((result, policy), wanted, "{record}");
+        }
+    }
+
+    /// RFC 9989 §4.10: what stands above a public suffix is not asked.
+    #[tokio::test]
+    async fn a_walk_ends_at_a_public_suffix_even_if_it_begins_there() {
+        let zone = "_dmarc.psd.test TXT v=DMARC1; p=reject; psd=y\n_dmarc.test TXT v=DMARC1; p=none";
+        let (result, policy, record) = run(zone, "psd.test", Some("other.test"), &[]).await;
+        assert_eq!((result, policy, record.as_str()), (DmarcResult::Fail, Policy::Reject, "psd.test"));
     }
 }

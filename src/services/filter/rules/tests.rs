@@ -455,3 +455,23 @@ fn links_are_seen_as_rules_are_written_for() {
     }
     assert_eq!(names("uri R !~ /./", "From: a@b.test\r\n\r\nx\r\n"), [] as [&str; 0]);
 }
+
+#[test]
+fn attached_files_and_pictures_do_not_count_as_written_text() {
+    let text = "buy now ".repeat(40);
+    let file = format!(
+        "Content-Type: text/html\r\nContent-Disposition: attachment; filename=a.html\r\n\r\n{text}<input type=password>"
+    );
+    let attached = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n--b\r\n{file}\r\n--b--\r\n");
+    let picture = format!("Content-Type: text/html\r\n\r\n<img alt='{text}'>");
+    for (rule, message, hits) in [
+        ("body R /buy now buy now/", &attached, true),
+        ("body R /buy now buy now/", &picture, true),
+        ("body R eval:body_length('0', '5')", &attached, true),
+        ("body R eval:html_image_only('0', '5')", &picture, true),
+        ("body R eval:html_count('password_fields', '1', '9')", &attached, false),
+        ("body R eval:attachment_html_count('password_fields', '1', '9')", &attached, true),
+    ] {
+        assert_eq!(names(rule, message).iter().any(|name| name == "R"), hits, "{rule}: {message}");
+    }
+}

@@ -144,9 +144,16 @@ pub fn unterminated(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     (!cut && facts.view.parts.iter().any(|p| p.unterminated)).then(String::new)
 }
 
-/// Plain ASCII text in base64: only useful for hiding from filters.
+/// Plain ASCII text in base64: only useful for hiding from filters. Programs that write UTF-8 or East Asian character sets encode
+/// every text so, whatever its letters are.
 pub fn encoded_text(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    let part = facts.view.parts.iter().find(|p| p.is_text() && p.encoding == "base64")?;
+    let is_readable = |charset: &str| {
+        charset.contains("ascii") || charset.starts_with("iso-8859-") || charset.starts_with("windows-125")
+    };
+    let is_meant = |part: &&Part<'_>| {
+        part.is_text() && part.encoding == "base64" && part.charset.as_deref().is_none_or(is_readable)
+    };
+    let part = facts.view.parts.iter().find(is_meant)?;
     let start = part.octets(4096);
     (start.len() > 20 && start.is_ascii()).then(String::new)
 }
@@ -161,7 +168,7 @@ pub fn only_html(facts: &Facts<'_>, _: &[String]) -> Option<String> {
 pub fn only_images(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let most: usize = number(arguments, 0)?;
     let images = facts.view.parts.iter().filter(|p| p.media_type.starts_with("image/")).count();
-    (images > 0 && facts.view.body.len() <= most).then(|| format!("{images} images"))
+    (images > 0 && facts.view.written() <= most).then(|| format!("{images} images"))
 }
 
 /// A limit of the filter was reached: the rest was not read.

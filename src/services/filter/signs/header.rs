@@ -41,8 +41,16 @@ pub fn repeated(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     arguments.iter().find(|name| facts.view.all(name).nth(1).is_some()).cloned()
 }
 
+/// A mailing list, which may put itself in the author's place: the name or Reply-To then says who has written.
+fn is_list(facts: &Facts<'_>) -> bool {
+    facts.view.field("List-Id").is_some()
+}
+
 /// A display name that is an address of another domain.
 pub fn name_is_other_address(facts: &Facts<'_>, _: &[String]) -> Option<String> {
+    if is_list(facts) {
+        return None;
+    }
     let from = facts.view.field("From")?;
     let name = from.display_name();
     let shown = name.split(|c: char| c.is_whitespace() || "<>()\"',;:".contains(c)).find(|w| {
@@ -55,16 +63,27 @@ pub fn name_is_other_address(facts: &Facts<'_>, _: &[String]) -> Option<String> 
 
 /// Names that phishers like to use, with the registered domains that may use them.
 const BRANDS: &[(&str, &[&str])] = &[
-    ("paypal", &["paypal.com"]),
+    ("paypal", &["paypal.com", "paypal."]),
     ("amazon", &["amazon.", "amazonses.com", "amazon-", "aws."]),
     ("netflix", &["netflix.com"]),
-    ("microsoft", &["microsoft.com", "microsoftonline.com", "office.com", "office365.com", "outlook.com"]),
+    (
+        "microsoft",
+        &[
+            "microsoft.com",
+            "microsoftonline.com",
+            "microsoftemail.com",
+            "microsoftstoreemail.com",
+            "office.com",
+            "office365.com",
+            "outlook.com",
+        ],
+    ),
     ("office 365", &["microsoft.com", "microsoftonline.com", "office.com", "office365.com"]),
     ("apple id", &["apple.com", "icloud.com"]),
     ("icloud", &["apple.com", "icloud.com"]),
     ("docusign", &["docusign.com", "docusign.net"]),
-    ("dropbox", &["dropbox.com", "dropboxmail.com"]),
-    ("dhl", &["dhl.", "dhl-"]),
+    ("dropbox", &["dropbox.com", "dropboxmail.com", "hellosign.com"]),
+    ("dhl", &["dhl.", "dhl-", "deutschepost.de"]),
     ("fedex", &["fedex.com"]),
     ("usps", &["usps.com", "usps.gov"]),
     ("metamask", &["metamask.io"]),
@@ -74,15 +93,25 @@ const BRANDS: &[(&str, &[&str])] = &[
     ("bank of america", &["bankofamerica.com", "bofa.com"]),
     ("chase bank", &["chase.com"]),
     ("american express", &["americanexpress.com", "aexp.com"]),
-    ("sparkasse", &["sparkasse.de", "sparkasse."]),
-    ("norton", &["norton.com", "nortonlifelock.com", "gendigital.com"]),
+    // People and newspapers have these names, too.
+    ("norton lifelock", &["norton.com", "nortonlifelock.com", "gendigital.com"]),
+    ("norton 360", &["norton.com", "nortonlifelock.com", "gendigital.com"]),
+    ("norton antivirus", &["norton.com", "nortonlifelock.com", "gendigital.com"]),
+    ("norton security", &["norton.com", "nortonlifelock.com", "gendigital.com"]),
+    ("norton support", &["norton.com", "nortonlifelock.com", "gendigital.com"]),
     ("mcafee", &["mcafee.com"]),
     ("geek squad", &["bestbuy.com", "geeksquad.com"]),
-    ("ledger", &["ledger.com", "ledger.fr"]),
+    ("ledger live", &["ledger.com", "ledger.fr"]),
+    ("ledger support", &["ledger.com", "ledger.fr"]),
+    ("ledger wallet", &["ledger.com", "ledger.fr"]),
 ];
 
-/// A well-known name in the display name, from a domain that has nothing to do with it.
+/// A well-known name in the display name, from a domain that has nothing to do with it. Exchange writes its reports (RFC 6522) in the
+/// name of `Microsoft Outlook` at everybody's domain.
 pub fn brand(facts: &Facts<'_>, _: &[String]) -> Option<String> {
+    if facts.view.parts.first().is_some_and(|part| part.is("multipart/report")) {
+        return None;
+    }
     let from = facts.view.field("From")?;
     let name = from.display_name().to_lowercase();
     let domain = registered(domain_of(from.address()));
@@ -101,7 +130,7 @@ pub fn brand(facts: &Facts<'_>, _: &[String]) -> Option<String> {
 /// The message claims to come from its own recipient.
 pub fn from_is_recipient(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     let from = facts.view.from_address();
-    if from.is_empty() {
+    if from.is_empty() || is_list(facts) {
         return None;
     }
     let to = facts.view.field("To").is_some_and(|f| f.address() == from);
@@ -111,6 +140,9 @@ pub fn from_is_recipient(facts: &Facts<'_>, _: &[String]) -> Option<String> {
 
 /// Replies go to a free mail service although the message came from elsewhere.
 pub fn reply_to_elsewhere(facts: &Facts<'_>, _: &[String]) -> Option<String> {
+    if is_list(facts) {
+        return None;
+    }
     let reply = facts.view.field("Reply-To")?.address();
     let (reply_domain, from_domain) = (domain_of(reply), domain_of(facts.view.from_address()));
     let elsewhere = !reply_domain.is_empty() && registered(reply_domain) != registered(from_domain);
@@ -124,8 +156,9 @@ pub fn free_mail(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
 }
 
 fn is_free(domain: &str) -> bool {
-    FREE.binary_search(&domain).is_ok()
-        || ["yahoo.", "hotmail.", "live.", "outlook."].iter().any(|p| domain.starts_with(p))
+    // Not `live.example.com`, but the same service in other countries.
+    let is_national = |start: &str| domain.starts_with(start) && registered(domain) == domain;
+    FREE.binary_search(&domain).is_ok() || ["yahoo.", "hotmail.", "live.", "outlook."].into_iter().any(is_national)
 }
 
 /// Services where anyone gets an address at once; sorted.
@@ -197,23 +230,33 @@ pub fn invisible_characters(facts: &Facts<'_>, arguments: &[String]) -> Option<S
         return None;
     }
     let least: usize = number(arguments, 1)?;
-    // Between two ASCII letters they are not what Indic scripts and emoji need them for.
+    let words = text.split(|c: char| !(c.is_alphanumeric() || is_invisible(c))).filter(|word| !word.is_ascii());
+    let count: usize = words.map(invisible_in).sum();
+    (count >= least).then(|| count.to_string())
+}
+
+/// How many zero-width characters a word has between two ASCII letters, where they are not what Indic scripts and emoji need them for.
+/// Soft hyphens in long words are what they are made for.
+fn invisible_in(word: &str) -> usize {
+    const SOFT_HYPHEN: char = '\u{ad}';
+    let is_long = word.chars().filter(|c| c.is_alphanumeric()).count() >= LONG_WORD;
     let mut count = 0;
     let mut before = ' ';
-    let mut chars = text.chars().peekable();
+    let mut chars = word.chars().peekable();
     while let Some(c) = chars.next() {
         if is_invisible(c) {
-            if before.is_ascii_alphanumeric()
-                && chars.peek().is_some_and(|n| n.is_ascii_alphanumeric() || is_invisible(*n))
-            {
-                count += 1;
-            }
+            let is_inside = before.is_ascii_alphanumeric()
+                && chars.peek().is_some_and(|n| n.is_ascii_alphanumeric() || is_invisible(*n));
+            count += usize::from(is_inside && !(is_long && c == SOFT_HYPHEN));
         } else {
             before = c;
         }
     }
-    (count >= least).then(|| count.to_string())
+    count
 }
+
+/// Letters of a word that may have to be divided.
+const LONG_WORD: usize = 12;
 
 /// A subject of at least so many letters, all of them capitals.
 pub fn shouting(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
@@ -232,6 +275,13 @@ pub fn encoded_needlessly(facts: &Facts<'_>, arguments: &[String]) -> Option<Str
     (encoded.is_some() && field.decoded().is_ascii()).then(String::new)
 }
 
+/// Several octets outside ASCII in a row that are not UTF-8, in which a field may be written (RFC 6532 §3.2).
+pub fn raw_octets(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
+    let raw = &facts.view.field(arguments.first()?)?.raw;
+    let several = raw.windows(3).any(|octets| octets.iter().all(|octet| !octet.is_ascii()));
+    (several && std::str::from_utf8(raw).is_err()).then(String::new)
+}
+
 /// A local part that was not chosen by a person: long, and full of digits or without vowels.
 pub fn random_local_part(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     let (local, _) = facts.view.from_address().split_once('@')?;
@@ -241,7 +291,9 @@ pub fn random_local_part(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     let digits = local.bytes().filter(u8::is_ascii_digit).count();
     let changes = local.as_bytes().windows(2).filter(|w| w[0].is_ascii_digit() != w[1].is_ascii_digit()).count();
     let vowels = local.bytes().filter(|b| b"aeiouy".contains(b)).count();
-    let random = (digits >= 3 && changes >= 3) || (digits == 0 && vowels * 7 < local.len());
+    // `bschwarz` and `kschmidt` are names.
+    let unspeakable = digits == 0 && vowels * 7 < local.len() && (vowels == 0 || local.len() > 12);
+    let random = (digits >= 3 && changes >= 3) || unspeakable;
     random.then(|| local.to_owned())
 }
 

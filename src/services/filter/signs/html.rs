@@ -1,7 +1,9 @@
 //! Signs in HTML.
 
 use super::number;
+use super::scripts::is_invisible;
 use crate::services::filter::rules::Facts;
+use crate::services::filter::view::HtmlFacts;
 
 /// An element of this name occurs.
 pub fn tag_exists(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
@@ -11,7 +13,15 @@ pub fn tag_exists(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
 
 /// One of the counts lies in a range (both ends included).
 pub fn count(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
-    let html = &facts.view.html;
+    counted(&facts.view.html, arguments)
+}
+
+/// The same for attached HTML files.
+pub fn attached_count(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
+    counted(&facts.view.attached_html, arguments)
+}
+
+fn counted(html: &HtmlFacts, arguments: &[String]) -> Option<String> {
     let count = match arguments.first()?.as_str() {
         "tags" => html.tags,
         "images" => html.images,
@@ -37,17 +47,18 @@ pub fn count(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     (count >= low && count <= high).then(|| count.to_string())
 }
 
-/// At least so many characters of text that the reader cannot see.
+/// At least so many characters of text that the reader cannot see. Zero-width characters in it are no text: newsletters fill the line
+/// that lists show beside the subject with hundreds of them.
 pub fn hidden_text(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let least: usize = number(arguments, 0)?;
-    let words = facts.view.hidden.split_whitespace().map(str::len).sum::<usize>();
-    (words >= least).then(|| format!("{words} characters"))
+    let count = facts.view.hidden.chars().filter(|c| !c.is_whitespace() && !is_invisible(*c)).count();
+    (count >= least).then(|| format!("{count} characters"))
 }
 
 /// HTML with images and an amount of visible text in a range.
 pub fn image_only(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let (low, high): (usize, usize) = (number(arguments, 0)?, number(arguments, 1)?);
-    let text = facts.view.body.len();
+    let text = facts.view.written();
     let shown = facts.view.html.images > facts.view.html.pixels;
     (facts.view.html.parts > 0 && shown && text >= low && text < high).then(|| format!("{text} characters"))
 }

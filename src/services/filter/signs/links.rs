@@ -1,12 +1,16 @@
 //! Signs in links.
 
+use std::net::IpAddr;
+
 use super::scripts::mixed_word;
 use super::{is_address, number, registered};
+use crate::foundations::address::is_within;
 use crate::services::filter::rules::Facts;
-use crate::services::filter::view::{Link, LinkKind, host_of};
+use crate::services::filter::view::{Link, LinkKind, host_of, is_public};
 
+/// Links that lead a reader somewhere.
 fn clickable<'f>(facts: &Facts<'f>) -> impl Iterator<Item = &'f Link> {
-    facts.view.links.iter().filter(|l| matches!(l.kind, LinkKind::Anchor | LinkKind::Text | LinkKind::Form))
+    facts.view.links.iter().filter(|l| l.kind != LinkKind::Resource)
 }
 
 /// A link whose text shows one host and leads to another.
@@ -21,10 +25,27 @@ pub fn mismatch(facts: &Facts<'_>, _: &[String]) -> Option<String> {
         if host.is_empty() || psl::suffix_str(&host).is_none() {
             return None;
         }
-        let (seen, real) = (registered(&host), registered(&link.host));
+        let real = match REWRITERS.iter().any(|name| is_within(&link.host, name)) {
+            true => inner_host(&link.url)?,
+            false => link.host.clone(),
+        };
+        let (seen, real) = (registered(&host), registered(&real));
         (seen != real).then(|| format!("`{seen}` leads to `{real}`"))
     })
 }
+
+/// Services that rewrite the links of mail that passes them, to look at their targets when somebody clicks. Some hide the target.
+const REWRITERS: &[&str] = &[
+    "safelinks.protection.outlook.com",
+    "urldefense.com",
+    "urldefense.proofpoint.com",
+    "mimecast.com",
+    "mimecastprotect.com",
+    "linkprotect.cudasvc.com",
+    "secure-web.cisco.com",
+    "clicktime.symantec.com",
+    "protection.sophos.com",
+];
 
 fn looks_like_host(text: &str) -> bool {
     let host = text.split('/').next().unwrap_or_default();
@@ -35,9 +56,15 @@ fn looks_like_host(text: &str) -> bool {
         && !text.contains('@')
 }
 
-/// A link to a bare address.
+/// A link to a bare address of the Internet.
 pub fn host_is_address(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    clickable(facts).find(|l| is_address(&l.host) || is_number(&l.host)).map(|l| l.host.clone())
+    let is_bare = |host: &str| (is_address(host) || is_number(host)) && !is_internal(host);
+    clickable(facts).find(|l| is_bare(&l.host)).map(|l| l.host.clone())
+}
+
+/// An address in the reader's own network, where no stranger has a page.
+fn is_internal(host: &str) -> bool {
+    host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| !is_public(address))
 }
 
 /// An address written as one number, or in octal or hexadecimal pieces.
@@ -135,17 +162,23 @@ pub fn shortener(facts: &Facts<'_>, _: &[String]) -> Option<String> {
 /// A link that contains another one to a different host.
 pub fn redirected(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     clickable(facts).filter(|l| !l.host.is_empty()).find_map(|l| {
-        let rest = l.url.split_once("://")?.1.to_ascii_lowercase();
-        let at = rest
-            .find("http://")
-            .or_else(|| rest.find("https://"))
-            .or_else(|| rest.find("http%3a"))
-            .or_else(|| rest.find("https%3a"))?;
-        let inner = rest[at..].replace("%3a", ":").replace("%2f", "/");
-        let host = host_of(&inner);
-        (!host.is_empty() && registered(&host) != registered(&l.host))
-            .then(|| format!("`{}` leads to `{host}`", l.host))
+        let host = inner_host(&l.url)?;
+        (registered(&host) != registered(&l.host)).then(|| format!("`{}` leads to `{host}`", l.host))
     })
+}
+
+/// The host of a link that is part of another link.
+fn inner_host(url: &str) -> Option<String> {
+    let rest = url.split_once("://")?.1.to_ascii_lowercase();
+    let at = rest
+        .find("http://")
+        .or_else(|| rest.find("https://"))
+        .or_else(|| rest.find("http%3a"))
+        .or_else(|| rest.find("https%3a"))?;
+    let inner = rest[at..].replace("%3a", ":").replace("%2f", "/");
+    // What follows is not part of it: other parameters, or the marks of those who have rewritten the link.
+    let inner = inner.split(['&', ';']).next().unwrap_or_default().trim_end_matches('_');
+    Some(host_of(inner)).filter(|host| !host.is_empty())
 }
 
 /// The number of different registered domains lies in a range.

@@ -33,11 +33,15 @@ pub fn mixed_word(text: &str) -> Option<&str> {
     if text.is_ascii() {
         return None;
     }
+    // Beside such letters, Latin ones are often written as wide as they are.
+    let is_east_asian =
+        text.chars().any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}'));
+    let is_meant = |c: &char| !(is_east_asian && matches!(c, '\u{ff21}'..='\u{ff5a}'));
     text.split(|c: char| !c.is_alphanumeric() && c != '\u{24b6}').filter(|w| !w.is_ascii()).find(|word| {
         let mut latin = 0;
         let mut foreign = 0;
         let mut disguised = 0;
-        for c in word.chars() {
+        for c in word.chars().filter(is_meant) {
             match script(c) {
                 Some(Script::Latin) if c.is_ascii() => latin += 1,
                 Some(Script::Cyrillic | Script::Greek) => foreign += 1,
@@ -46,8 +50,19 @@ pub fn mixed_word(text: &str) -> Option<&str> {
             }
         }
         // One Greek letter beside Latin ones is a unit or a formula.
-        (latin >= 2 && foreign >= 1 && latin + foreign >= 4) || disguised >= 3
+        (latin >= 2 && foreign >= 1 && latin + foreign >= 4 && !is_inflected(word)) || disguised >= 3
     })
+}
+
+/// Whether a Latin word has an ending of another language, as in `SMSки`: nobody takes it for a Latin word. At least one of its
+/// letters looks like no Latin one.
+fn is_inflected(word: &str) -> bool {
+    let stem = word.trim_end_matches(|c: char| matches!(script(c), Some(Script::Cyrillic | Script::Greek)));
+    let ending = &word[stem.len()..];
+    let is_distinct = ending.chars().any(|c| {
+        matches!(c, 'б'..='д' | 'ж'..='н' | 'п' | 'т' | 'ф' | 'ц'..='я' | 'δ' | 'λ' | 'ξ' | 'π' | 'σ' | 'ς' | 'φ' | 'ψ')
+    });
+    is_distinct && stem.chars().all(|c| !matches!(script(c), Some(Script::Cyrillic | Script::Greek)))
 }
 
 /// Whether a character takes no room on the screen.
@@ -71,6 +86,12 @@ mod tests {
             ("Привет мир", None),
             ("Grüße aus Köln", None),
             ("5 µm and π, 3 Ω", None),
+            ("две SMSки, PDFом", None),
+            ("PayPаl", Some("PayPаl")),
+            ("Appleа", Some("Appleа")),
+            ("VIДGRA", Some("VIДGRA")),
+            ("【ＰＤＦ】ＡＮＡマイレージ", None),
+            ("ＦＲＥＥ money", Some("ＦＲＥＥ")),
             ("𝐅𝐫𝐞𝐞 money", Some("𝐅𝐫𝐞𝐞")),
             ("plain", None),
         ] {

@@ -4,13 +4,13 @@ use super::number;
 use crate::services::filter::rules::Facts;
 
 fn after_subject<'f>(facts: &Facts<'f>) -> &'f str {
-    facts.view.body.split_once('\n').map_or("", |(_, rest)| rest)
+    facts.view.own_text().split_once('\n').map_or("", |(_, rest)| rest)
 }
 
-/// The text, subject left out, has a number of characters in a range (upper end not included).
+/// The text, without the subject and what stands in place of images, has a number of characters in a range (upper end not included).
 pub fn length(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let (low, high): (usize, usize) = (number(arguments, 0)?, number(arguments, 1)?);
-    let length = after_subject(facts).trim().len();
+    let length = after_subject(facts).trim().len().saturating_sub(facts.view.html.alternatives);
     (length >= low && length < high).then(|| length.to_string())
 }
 
@@ -24,7 +24,8 @@ pub fn random_words(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
             let random = w.len() >= 8
                 && w.len() <= 30
                 && w.bytes().all(|b| b.is_ascii_lowercase())
-                && w.bytes().filter(|b| b"aeiouy".contains(b)).count() * 6 < w.len();
+                // `strengths` and `schlecht` have one.
+                && w.bytes().filter(|b| b"aeiouy".contains(b)).count() * 10 < w.len();
             if random {
                 example.get_or_insert(*w);
             }
@@ -58,7 +59,7 @@ pub fn gappy(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
 
 /// The text begins with the subject and contains little else.
 pub fn repeats_subject(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    let (subject, text) = facts.view.body.split_once('\n')?;
+    let (subject, text) = facts.view.own_text().split_once('\n')?;
     let text = text.trim();
     (subject.len() > 10 && text.starts_with(subject) && text.len() < subject.len() * 3).then(String::new)
 }

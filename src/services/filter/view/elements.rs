@@ -66,6 +66,11 @@ impl Elements {
         }
     }
 
+    /// How an element with this style is shown at this place.
+    pub(super) fn sight_with(&self, style: &Style) -> Sight {
+        self.sight().with(style)
+    }
+
     /// Ends the elements that browsers end before an element of this name begins (HTML §13.2.6.4).
     pub(super) fn before(&mut self, name: &str) {
         let kind = kind_of(name);

@@ -4,7 +4,8 @@
 use super::elements::Elements;
 use super::links::from_text;
 use super::markup::{
-    Attributes, breaks_line, comment_end, construct_end, element_name, is_known, is_void, raw_end, reference, tag_end,
+    Attributes, breaks_line, comment_end, construct_end, element_name, is_known, is_void, raw_end, reference,
+    refresh_target, tag_end,
 };
 use super::sheet::Sheets;
 use super::style::Style;
@@ -19,6 +20,8 @@ pub struct HtmlFacts {
     pub tags: u32,
     /// Number of images.
     pub images: u32,
+    /// Octets of visible text that stands in place of images (`alt`).
+    pub alternatives: usize,
     /// Images of at most two by two pixels.
     pub pixels: u32,
     /// Number of forms.
@@ -31,7 +34,7 @@ pub struct HtmlFacts {
     pub events: u32,
     /// Frames, objects and embedded programs.
     pub frames: u32,
-    /// `<meta http-equiv=refresh>`.
+    /// `<meta http-equiv=refresh>` that leads elsewhere.
     pub refreshes: u32,
     /// `<base href>` elsewhere.
     pub bases: u32,
@@ -65,6 +68,8 @@ struct Renderer<'v, 'm> {
     quotes: u32,
     quote_from: usize,
     line: String,
+    /// Whether it is a page in a browser, where scripts run.
+    runs_scripts: bool,
     /// The same without the text of links: programs turn addresses in it into links.
     unlinked: String,
 }
@@ -74,10 +79,24 @@ const MAX_SHOWN: usize = 300;
 
 /// Adds an HTML part's text, links and facts to the view.
 pub fn render(html: &str, view: &mut View<'_>) {
+    render_page(html, view, false);
+}
+
+/// The same for an attached file; the facts are kept apart.
+pub fn render_file(html: &str, view: &mut View<'_>) {
+    std::mem::swap(&mut view.html, &mut view.attached_html);
+    let hidden = view.hidden.len();
+    render_page(html, view, true);
+    view.hidden.truncate(hidden);
+    std::mem::swap(&mut view.html, &mut view.attached_html);
+}
+
+fn render_page(html: &str, view: &mut View<'_>, runs_scripts: bool) {
     view.html.parts += 1;
     let (elements, sheets) = (Elements::default(), Sheets::of(html));
     let (line, unlinked) = (String::new(), String::new());
-    let mut renderer = Renderer { view, elements, sheets, anchor: None, quotes: 0, quote_from: 0, line, unlinked };
+    let mut renderer =
+        Renderer { view, elements, sheets, anchor: None, quotes: 0, quote_from: 0, line, runs_scripts, unlinked };
     let bytes = html.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -119,14 +138,24 @@ impl Renderer<'_, '_> {
         }
         let name = element_name(inner);
         self.view.html.tags += 1;
+        let attributes = Attributes::parse(&inner[name.len().min(inner.len())..]);
+        // Structured data about a parcel or a flight is no program.
+        if name == "script" && attributes.get("type").is_none_or(|kind| !kind.to_ascii_lowercase().contains("json")) {
+            self.view.html.scripts += 1;
+        }
         let is_foreign = self.elements.is_foreign(&name);
         if !is_foreign
             && matches!(name.as_str(), "script" | "style" | "title" | "textarea" | "noscript" | "xmp" | "plaintext")
         {
+            self.links(&name, &attributes);
             return self.raw_text(html, &name, after);
         }
-        let attributes = Attributes::parse(&inner[name.len().min(inner.len())..]);
-        if !is_known(&name) && !name.contains(':') && !name.contains('-') && !inner.starts_with(['!', '?']) {
+        if !is_foreign
+            && !is_known(&name)
+            && !name.contains(':')
+            && !name.contains('-')
+            && !inner.starts_with(['!', '?'])
+        {
             self.view.html.unknown_tags += 1;
             if inside_word && bytes.get(after).is_some_and(u8::is_ascii_alphabetic) {
                 self.view.html.broken_words += 1;
@@ -142,9 +171,6 @@ impl Renderer<'_, '_> {
     /// Elements whose content is not markup: script, style, title. Some of them show it.
     fn raw_text(&mut self, html: &str, name: &str, from: usize) -> usize {
         self.note_element(name);
-        if name == "script" {
-            self.view.html.scripts += 1;
-        }
         if name == "noscript" {
             return from;
         }
@@ -159,6 +185,9 @@ impl Renderer<'_, '_> {
             }
             return bytes.len();
         };
+        if name == "script" && self.runs_scripts {
+            self.script(&html[from..start]);
+        }
         if name == "script" && memchr::memmem::find(&bytes[from..start], b"<!--").is_some() {
             // It may end later only (HTML §13.2.5.20 to §13.2.5.31).
             self.elements.lose_track();
@@ -168,6 +197,13 @@ impl Renderer<'_, '_> {
         }
         self.elements.close(name);
         (tag_end(bytes, start + 1) + 1).min(bytes.len())
+    }
+
+    /// The URLs that a script mentions. Slashes in its strings may be escaped.
+    fn script(&mut self, text: &str) {
+        for piece in text.replace("\\/", "/").split(['\'', '"', '`']) {
+            from_text(piece, LinkKind::Redirect, self.view);
+        }
     }
 
     fn shown_raw(&mut self, name: &str, text: &str) {
@@ -254,11 +290,11 @@ impl Renderer<'_, '_> {
             "form" => facts.forms += 1,
             "input" if attributes.is("type", "password") => facts.password_fields += 1,
             "iframe" | "frame" | "object" | "embed" | "applet" => facts.frames += 1,
-            "meta" if attributes.is("http-equiv", "refresh") => facts.refreshes += 1,
             "base" if attributes.get("href").is_some() => facts.bases += 1,
             _ => {}
         }
         self.links(name, attributes);
+        self.alternative(name, attributes);
         if breaks_line(name) {
             self.break_line();
         } else if matches!(name, "td" | "th") {
@@ -281,7 +317,29 @@ impl Renderer<'_, '_> {
         self.elements.begin(name, &style);
     }
 
+    /// The text that readers see instead of an image. Most programs load images only on request.
+    fn alternative(&mut self, name: &str, attributes: &Attributes) {
+        let is_image = matches!(name, "img" | "image") || (name == "input" && attributes.is("type", "image"));
+        let Some(text) = attributes.get("alt").filter(|text| is_image && !text.trim().is_empty()) else { return };
+        let style = Style::of(name, attributes, &self.sheets);
+        if self.elements.sight_with(&style).is_hidden() {
+            return;
+        }
+        self.view.html.alternatives += text.len();
+        self.line.push(' ');
+        self.line.extend(text.chars().filter(|c| *c != '\0'));
+        self.line.push(' ');
+        self.unlinked.push(' ');
+    }
+
     fn links(&mut self, name: &str, attributes: &Attributes) {
+        if name == "meta"
+            && attributes.is("http-equiv", "refresh")
+            && let Some(url) = attributes.get("content").and_then(refresh_target)
+        {
+            self.view.html.refreshes += 1;
+            self.link(url, LinkKind::Redirect);
+        }
         let (key, kind) = match name {
             "a" | "area" => ("href", LinkKind::Anchor),
             "img" | "iframe" | "frame" | "script" | "input" | "embed" => ("src", LinkKind::Resource),
@@ -355,7 +413,7 @@ impl Renderer<'_, '_> {
             self.view.body.push('\n');
         }
         self.line.clear();
-        from_text(&self.unlinked, self.view);
+        from_text(&self.unlinked, LinkKind::Text, self.view);
         self.unlinked.clear();
     }
 }

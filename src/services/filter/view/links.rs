@@ -15,10 +15,12 @@ pub enum LinkKind {
     Resource,
     /// `<form action>`.
     Form,
+    /// Where a page goes by itself: `<meta http-equiv=refresh>`; and URLs in the scripts of attached files.
+    Redirect,
 }
 
 impl LinkKind {
-    pub(super) const COUNT: usize = Self::Form as usize + 1;
+    pub(super) const COUNT: usize = Self::Redirect as usize + 1;
 }
 
 /// One link.
@@ -60,7 +62,7 @@ impl View<'_> {
         let mut ranks: [VecDeque<&Link>; 3] = Default::default();
         for link in &self.links {
             let rank = match link.kind {
-                LinkKind::Text | LinkKind::Form => 0,
+                LinkKind::Text | LinkKind::Form | LinkKind::Redirect => 0,
                 LinkKind::Anchor if !link.shown.trim().is_empty() => 0,
                 // It may be around an image.
                 LinkKind::Anchor => 1,
@@ -137,8 +139,8 @@ fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
     text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
-/// Collects the links in running text.
-pub fn from_text(text: &str, view: &mut View<'_>) {
+/// Collects the links in running text, as links of this kind.
+pub fn from_text(text: &str, kind: LinkKind, view: &mut View<'_>) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(found) = memchr::memchr3(b':', b'w', b'W', bytes.get(at..).unwrap_or_default()) {
@@ -162,10 +164,10 @@ pub fn from_text(text: &str, view: &mut View<'_>) {
         };
         let length = text[start..].find(ends_url).unwrap_or(text.len() - start);
         let url = text[start..start + length].trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '\'', '*', '_']);
-        if !view.has_room_for(LinkKind::Text) {
+        if !view.has_room_for(kind) {
             return;
         }
-        if let Some(link) = link_of(url, LinkKind::Text).filter(|l| l.url.len() > 7) {
+        if let Some(link) = link_of(url, kind).filter(|l| l.url.len() > 7) {
             view.add_link(link);
         }
         at = start + length.max(1);

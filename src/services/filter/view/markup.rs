@@ -160,6 +160,8 @@ const READ: &[&str] = &[
     "class",
     "id",
     "media",
+    "content",
+    "alt",
 ];
 
 fn unescape(value: &str) -> String {
@@ -174,6 +176,25 @@ fn unescape(value: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// Where `<meta http-equiv=refresh>` leads by its `content`; `None` if only the page itself is loaded again (HTML §4.2.5.3).
+pub(super) fn refresh_target(content: &str) -> Option<&str> {
+    let text = content.trim_ascii_start();
+    let after_time = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let rest = after_time.trim_ascii_start();
+    let is_divided = rest.len() < after_time.len() || rest.starts_with([';', ',']);
+    if after_time.len() == text.len() || !is_divided {
+        return None;
+    }
+    let rest = rest.strip_prefix([';', ',']).unwrap_or(rest).trim_ascii_start();
+    let named = rest.get(..3).filter(|word| word.eq_ignore_ascii_case("url"));
+    let target = named.and_then(|_| rest[3..].trim_ascii_start().strip_prefix('=')).map_or(rest, str::trim_ascii_start);
+    let target = match target.chars().next() {
+        Some(quote @ ('"' | '\'')) => target[1..].split(quote).next().unwrap_or_default(),
+        _ => target,
+    };
+    (!target.trim_ascii().is_empty()).then_some(target)
 }
 
 /// A character reference at the start of the text: the character and the length in octets.
@@ -318,6 +339,7 @@ const KNOWN: &[&str] = &[
     "audio",
     "b",
     "basefont",
+    "bdi",
     "bdo",
     "bgsound",
     "big",
@@ -329,9 +351,11 @@ const KNOWN: &[&str] = &[
     "code",
     "colgroup",
     "data",
+    "datalist",
     "del",
     "details",
     "dfn",
+    "dialog",
     "dir",
     "em",
     "figure",
@@ -339,6 +363,7 @@ const KNOWN: &[&str] = &[
     "font",
     "frame",
     "frameset",
+    "hgroup",
     "i",
     "iframe",
     "ilayer",
@@ -351,17 +376,28 @@ const KNOWN: &[&str] = &[
     "map",
     "mark",
     "marquee",
+    "math",
     "menu",
+    "meter",
     "nav",
     "nobr",
     "noframes",
     "noscript",
     "object",
     "optgroup",
+    "output",
+    "progress",
     "q",
+    "rb",
+    "rp",
+    "rt",
+    "rtc",
+    "ruby",
     "s",
     "samp",
     "script",
+    "search",
+    "slot",
     "small",
     "span",
     "strike",
@@ -375,6 +411,7 @@ const KNOWN: &[&str] = &[
     "g",
     "tbody",
     "td",
+    "template",
     "textarea",
     "tfoot",
     "th",

@@ -59,6 +59,8 @@ pub enum AsideKind {
     Quote,
     /// A signature, or the footer of a list.
     Signature,
+    /// Attached HTML files.
+    Attachment,
 }
 
 /// A parsed message.
@@ -70,21 +72,26 @@ pub struct View<'m> {
     pub fields: Vec<Field<'m>>,
     /// The parts in order, multiparts before their content.
     pub parts: Vec<Part<'m>>,
-    /// Subject and text as a reader sees it: one line per paragraph, white space folded, HTML rendered.
+    /// Subject and text as a reader sees it: one line per paragraph, white space folded, HTML rendered. At the end, the text of attached
+    /// HTML files, which browsers show.
     pub body: String,
+    /// Where in `body` the text of attached files begins.
+    pub attached_from: usize,
     /// Where `body` contains text that the author did not write for this message: quotes, signatures, forwarded messages. In
     /// order; of more than a thousand pieces, the last one covers the rest.
     pub aside: Vec<Aside>,
-    /// Decoded text of all text parts, HTML not rendered.
+    /// Decoded text of all text parts, HTML not rendered; without attached files.
     pub rawbody: String,
-    /// Text that the HTML hides from the reader.
+    /// Text that the HTML of the message hides from the reader.
     pub hidden: String,
     /// Links in text and HTML.
     pub links: Vec<Link>,
     /// How many there are of each kind.
     link_counts: [usize; LinkKind::COUNT],
-    /// What was noticed in the HTML.
+    /// What was noticed in the HTML of the message.
     pub html: HtmlFacts,
+    /// What was noticed in attached HTML files.
+    pub attached_html: HtmlFacts,
     /// Limits that were reached.
     pub reached: Vec<Limit>,
 }
@@ -124,12 +131,14 @@ impl<'m> View<'m> {
             fields,
             parts: Vec::new(),
             body: String::new(),
+            attached_from: 0,
             aside: Vec::new(),
             rawbody: String::new(),
             hidden: String::new(),
             links: Vec::new(),
             link_counts: [0; LinkKind::COUNT],
             html: HtmlFacts::default(),
+            attached_html: HtmlFacts::default(),
             reached,
         };
         (view, body_at)
@@ -155,21 +164,23 @@ impl<'m> View<'m> {
         self.field("From").map_or("", |f| f.address())
     }
 
+    /// Subject and text of the message itself, without attached files.
+    pub fn own_text(&self) -> &str {
+        &self.body[..self.attached_from]
+    }
+
+    /// The length of that in octets, without what stands in place of pictures.
+    pub fn written(&self) -> usize {
+        self.attached_from.saturating_sub(self.html.alternatives)
+    }
+
     fn render(&mut self, mut room: usize) {
         let subject = self.value("Subject").to_owned();
         push_folded(&mut self.body, &subject);
         self.body.push('\n');
-        let mut parts = std::mem::take(&mut self.parts);
-        for part in parts.iter_mut().filter(|p| p.is_text()) {
-            if room == 0 {
-                self.reached.push(Limit::Decoded);
-                break;
-            }
-            let text = part.decode(room);
-            if text.len() >= room {
-                self.reached.push(Limit::Decoded);
-            }
-            room = room.saturating_sub(text.len());
+        let parts = std::mem::take(&mut self.parts);
+        for part in parts.iter().filter(|p| p.is_text()) {
+            let Some(text) = self.decoded(part, &mut room) else { break };
             push_lines(&mut self.rawbody, &text);
             if !text.ends_with('\n') {
                 self.rawbody.push('\n');
@@ -177,15 +188,37 @@ impl<'m> View<'m> {
             if part.is("text/html") {
                 html::render(&text, self);
             } else {
-                links::from_text(&text, self);
+                links::from_text(&text, LinkKind::Text, self);
                 push_paragraphs(&mut self.body, &text, &mut self.aside);
             }
+        }
+        self.attached_from = self.body.len();
+        // The author need not have written what is attached, quotes in it included.
+        let aside = std::mem::take(&mut self.aside);
+        for part in parts.iter().filter(|p| p.is_html_file()) {
+            let Some(text) = self.decoded(part, &mut room) else { break };
+            html::render_file(&text, self);
+        }
+        self.aside = aside;
+        if self.attached_from < self.body.len() {
+            set_aside(&mut self.aside, self.attached_from..self.body.len(), AsideKind::Attachment);
         }
         self.parts = parts;
         if self.link_counts.iter().any(|count| *count >= MAX_LINKS) {
             self.reached.push(Limit::Links);
         }
         self.reached.dedup();
+    }
+
+    /// The text of a part, as far as there is room for it; `None` if there is none left.
+    fn decoded(&mut self, part: &Part<'_>, room: &mut usize) -> Option<String> {
+        let text = if *room == 0 { None } else { Some(part.decode(*room)) };
+        let length = text.as_ref().map_or(0, String::len);
+        if length >= *room {
+            self.reached.push(Limit::Decoded);
+        }
+        *room = room.saturating_sub(length);
+        text
     }
 }
 

@@ -41,6 +41,17 @@ impl Part<'_> {
         self.media_type.starts_with("text/") && !self.attachment
     }
 
+    /// Whether it is an HTML file that readers open in a browser: by its media type, or by its name if the file is not shown.
+    pub fn is_html_file(&self) -> bool {
+        let is_named = || {
+            let name = self.file_name.as_deref().unwrap_or_default().trim_end_matches(['.', ' ']);
+            let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+            HTML_FILES.iter().any(|html| extension.eq_ignore_ascii_case(html))
+        };
+        let is_html = || self.is("text/html") || self.is("application/xhtml+xml") || is_named();
+        !self.is_text() && !self.is_container() && is_html()
+    }
+
     /// Whether it contains other parts.
     pub fn is_container(&self) -> bool {
         self.media_type.starts_with("multipart/") || self.is_message()
@@ -54,8 +65,13 @@ impl Part<'_> {
     /// The decoded content as text, at most `room` octets of it.
     pub fn decode(&self, room: usize) -> String {
         let octets = self.octets(room);
+        let is_file = self.is_html_file();
+        // In a browser, this mark outweighs all else (HTML §13.2.3.2).
+        if is_file && let Some((encoding, _)) = encoding_rs::Encoding::for_bom(&octets) {
+            return encoding.decode(&octets).0.into_owned();
+        }
         match &self.charset {
-            None if self.is("text/html") => charset::declared(&octets)
+            None if is_file || self.is("text/html") => charset::declared(&octets)
                 .map_or_else(|| charset::guess(&octets).into_owned(), |label| charset::decode(label, &octets)),
             label => decode::text(&octets, label.as_deref()),
         }
@@ -87,6 +103,9 @@ impl Part<'_> {
         }
     }
 }
+
+/// Extensions of files that browsers open as HTML.
+const HTML_FILES: &[&str] = &["html", "htm", "shtml", "xhtml", "xht"];
 
 /// Traverses the parts.
 pub struct Walk<'l, 'm> {

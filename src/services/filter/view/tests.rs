@@ -299,6 +299,7 @@ fn links_lead_where_browsers_go() {
         ("<a xlink:href='http://z.test/'>http://evil.test/x</a>", "http://evil.test/x"),
         ("<form action='http://z.test/'><button formaction='http://evil.test/x'>", "http://evil.test/x"),
         ("<input type=image src='http://z.test/' formaction='http://evil.test/x'>", "http://evil.test/x"),
+        ("<script src='http://evil.test/x'></script>", "http://evil.test/x"),
         ("<p>see http://evil.test/x</p>", "http://evil.test/x"),
         ("<p>see http://ev<b>il.test/x</b></p>", "http://evil.test/x"),
         ("<td>x<a href=mailto:x@y.test>http://z.test/</a>http://evil.test/x", "http://evil.test/x"),
@@ -326,6 +327,79 @@ fn finds_links_in_text() {
             ("mailto:d@e.test", "")
         ]
     );
+}
+
+#[test]
+fn attached_html_files_are_read() {
+    let page = "<meta http-equiv=Refresh content=\"0; URL='http://one.test/'\"><p>verify <i style=display:none>x</i>it</p>\
+                <blockquote>now</blockquote><input type=password><script>location='https:\\/\\/two.test/x'</script>";
+    for fields in [
+        "Content-Type: text/html\r\nContent-Disposition: attachment; filename=a.html",
+        "Content-Type: application/octet-stream; name=\"Invoice.HTM\"",
+        "Content-Type: text/plain\r\nContent-Disposition: attachment; filename=a.shtml",
+        "Content-Type: application/xhtml+xml",
+    ] {
+        let text = format!("--b\r\n{fields}\r\n\r\n{page}\r\n--b\r\n\r\nsee it\r\n--b--\r\n");
+        let message = format!("Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{text}");
+        let view = View::new(message.as_bytes(), &limits());
+        let (from, end) = (view.attached_from, view.body.len());
+        assert_eq!((view.own_text(), &view.body[from..]), ("s\nsee it\n", "verify it\nnow\n"), "{fields}");
+        assert_eq!(view.aside, [Aside { range: from..end, kind: AsideKind::Attachment }], "{fields}");
+        let links: Vec<(&str, LinkKind)> = view.links.iter().map(|link| (link.host.as_str(), link.kind)).collect();
+        assert_eq!(links, [("one.test", LinkKind::Redirect), ("two.test", LinkKind::Redirect)], "{fields}");
+        assert_eq!((view.attached_html.password_fields, view.attached_html.refreshes), (1, 1), "{fields}");
+        assert!(view.html.parts == 0 && view.hidden.is_empty() && !view.rawbody.contains("verify"), "{fields}");
+    }
+    let wide: Vec<u8> = "\u{feff}<p>buy".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let fields = b"Content-Type: text/html; charset=utf-8\r\nContent-Disposition: attachment\r\n\r\n";
+    assert_eq!(View::new(&[&fields[..], &wide[..]].concat(), &limits()).body, "\nbuy\n");
+    let file = format!(
+        "--b\r\nContent-Type: text/html; name=a.html\r\nContent-Disposition: attachment\r\n\r\n{}\r\n",
+        "x ".repeat(50_000)
+    );
+    let many = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", file.repeat(20));
+    let view = View::new(many.as_bytes(), &limits());
+    assert!(view.body.len() <= limits().decoded.len() + 2 && view.reached.contains(&Limit::Decoded));
+}
+
+#[test]
+fn text_in_place_of_images_is_read() {
+    for (html, shown) in [
+        ("<img alt='buy now' src=x>", "buy now"),
+        ("<img alt='b&#117;y'>", "buy"),
+        ("a<img alt=''>b<img>", "ab"),
+        ("<a href='http://a.test/'><img alt=buy></a>", "buy"),
+        ("<input type=image alt=buy>", "buy"),
+        ("<img alt=buy style='display:none'>x", "x"),
+        ("<div style='display:none'><img alt=buy></div>x", "x"),
+        ("<p alt=buy>x", "x"),
+    ] {
+        let message = format!("Content-Type: text/html\r\n\r\n{html}");
+        let view = View::new(message.as_bytes(), &limits());
+        assert_eq!(view.body.trim(), shown, "{html}");
+        let written = if shown.starts_with("buy") { "\n\n".len() } else { view.body.len() };
+        assert_eq!(view.written(), written, "{html}");
+        assert!(view.links.iter().all(|link| link.shown.is_empty()), "{html}");
+    }
+}
+
+#[test]
+fn pages_lead_where_they_say() {
+    for (content, url) in [
+        ("0;url=http://a.test/", Some("http://a.test/")),
+        ("5 ; URL = 'http://a.test/' x", Some("http://a.test/")),
+        (".5,http://a.test/", Some("http://a.test/")),
+        ("0 http://a.test/", Some("http://a.test/")),
+        ("300", None),
+        ("0;", None),
+        ("url=http://a.test/", None),
+        ("0x;url=http://a.test/", None),
+    ] {
+        let message = format!("Content-Type: text/html\r\n\r\n<meta http-equiv=refresh content=\"{content}\">");
+        let view = View::new(message.as_bytes(), &limits());
+        assert_eq!(view.links.first().map(|link| link.url.as_str()), url, "{content}");
+        assert_eq!(view.html.refreshes, u32::from(url.is_some()), "{content}");
+    }
 }
 
 #[test]

@@ -4,8 +4,10 @@
 //! server that sends something other than IMAP, or too much of it, ends the import with an error.
 
 mod connection;
+mod fetched;
 mod identity;
 mod naming;
+mod origin;
 mod remote;
 mod response;
 

@@ -6,16 +6,18 @@ use tokio::net::TcpStream;
 
 use super::Error;
 use super::connection::Connection;
+use super::fetched::{Found, fetched, found, item};
 use super::identity::{Identities, Identity};
 use super::naming::{Listed, Namespaces, View, assign, listed};
+use super::origin::{Earlier, Origin, message_id};
 use super::response::{Response, Value};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{Uid, UidValidity};
 use crate::foundations::secret::Secret;
-use crate::services::moving::mover::{date_within, name_for};
+use crate::services::moving::mover::date_within;
 use crate::services::moving::{self, FolderMoved};
 use crate::services::outbound::Roots;
-use crate::storage::mailbox::{Deposit, Deposited, Flags, FolderName, Keyword, MailboxSettings, SourceUids};
+use crate::storage::mailbox::{Deposit, Deposited, FolderName, MailboxSettings, SourceUids};
 
 /// The address of another server.
 #[derive(Debug, Clone)]
@@ -43,19 +45,10 @@ pub enum Security {
 pub struct Remote {
     connection: Connection,
     server: Server,
+    login: String,
     largest: u64,
     /// The messages seen so far, for mailboxes that show the messages of others.
     identities: Option<Identities>,
-}
-
-/// A message there.
-#[derive(Debug, Default)]
-struct Found {
-    size: u64,
-    date: Option<Timestamp>,
-    flags: Flags,
-    keywords: Vec<Keyword>,
-    identity: Option<String>,
 }
 
 impl Remote {
@@ -96,7 +89,7 @@ impl Remote {
         }
         let command = format!("LOGIN {} {}", quoted(login), quoted(password.expose()));
         connection.command(&command, &format!("the login of {login}"), |_| Ok(())).await?;
-        Ok(Self { connection, server, largest, identities: None })
+        Ok(Self { connection, server, login: login.to_owned(), largest, identities: None })
     }
 
     /// The user's own mailboxes there that can be opened, special-use ones with their names from `settings`, and the
@@ -203,19 +196,22 @@ impl Remote {
             }
         }
         let mut target = deposit.folder(name, uids)?;
+        let validity = uids.map_or(0, |uids| uids.validity.get());
+        let origin = Origin::new(&self.server.host, &self.login, &listed.wire, validity);
+        let mut earlier = Earlier::of(&origin, target.present()?);
+        if !earlier.is_empty() {
+            target.forget_uids();
+        }
         moved.keeps_uids = target.keeps_uids();
-        // Two servers may have the same numbers.
-        let place = name_for(
-            format!("{}/{}/{}", self.server.host, listed.wire, uids.map_or(0, |uids| uids.validity.get())).as_bytes(),
-        );
-        // The same in every run, also for messages without a date.
-        let unique = |uid: u32, found: &Found| {
-            format!("{}.{}-{uid}.imap", found.date.map_or(0, Timestamp::unix_seconds).max(0), &place[..12])
-        };
+        let is_there = |uid: u32, found: &Found| target.has(&origin.unique(uid, found.date));
+        let known = self.known(&messages, is_there, &mut earlier).await?;
         let mut wanted: Vec<(u32, u64)> = Vec::new();
         for (uid, found) in &messages {
-            if target.has(&unique(*uid, found)) {
+            if target.has(&origin.unique(*uid, found.date)) {
                 moved.present += 1;
+            } else if known.contains(uid) {
+                moved.present += 1;
+                moved.recognised += 1;
             } else if found.size > self.largest {
                 log::warn!(server = self.shown(), mailbox = listed.wire.as_str(), uid = *uid;
                     "Message {uid} of `{}` is left out: it has {} octets, more than `--largest` allows", listed.wire, found.size);
@@ -241,11 +237,17 @@ impl Remote {
             }
             for (uid, content) in contents {
                 let Some(found) = messages.get(&uid).filter(|_| waiting.remove(&uid)) else { continue };
+                if earlier.takes_content(&content)? {
+                    moved.present += 1;
+                    moved.recognised += 1;
+                    continue;
+                }
                 moved.messages += 1;
                 moved.octets += content.len() as u64;
                 let (flags, keywords) = (found.flags, found.keywords.clone());
                 let date = found.date.or_else(|| date_within(&content)).unwrap_or(now);
-                let message = Deposited { unique: unique(uid, found), uid: Uid::new(uid), flags, keywords, date };
+                let unique = origin.unique(uid, found.date);
+                let message = Deposited { unique, uid: Uid::new(uid), flags, keywords, date };
                 moved.lost_keywords += target.put(&message, &content)? as u64;
             }
             for uid in &waiting {
@@ -259,6 +261,54 @@ impl Remote {
         target.finish()?;
         self.remember(&messages);
         refused.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The messages that an earlier run imported under other UIDs: with the same date, size and Message-ID.
+    async fn known(
+        &mut self,
+        messages: &BTreeMap<u32, Found>,
+        is_there: impl Fn(u32, &Found) -> bool,
+        earlier: &mut Earlier,
+    ) -> Result<BTreeSet<u32>, moving::Error> {
+        let mut known = BTreeSet::new();
+        let alike = |(uid, found): &(&u32, &Found)| earlier.has_like(found.date, found.size) && !is_there(**uid, found);
+        let alike: Vec<u32> = messages.iter().filter(alike).map(|(uid, _)| *uid).collect();
+        for (uid, id) in self.message_ids(&alike).await? {
+            if let Some(found) = messages.get(&uid).filter(|_| alike.binary_search(&uid).is_ok())
+                && earlier.takes_id(found.date, found.size, &id)?
+            {
+                known.insert(uid);
+            }
+        }
+        Ok(known)
+    }
+
+    /// The Message-IDs of messages in the open mailbox; those without one are left out.
+    async fn message_ids(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, String>, Error> {
+        let mut ids = BTreeMap::new();
+        let server = self.shown();
+        for some in uids.chunks(MOST_HEADERS_AT_ONCE) {
+            let each = |response: Response| {
+                let Some(items) = fetched(response, &server)? else { return Ok(()) };
+                let is_header =
+                    |name: &Value| name.atom().is_some_and(|atom| starts_with(atom.as_bytes(), "BODY[HEADER.FIELDS"));
+                let header = items.chunks_exact(2).find(|pair| is_header(&pair[0])).and_then(|pair| pair[1].text());
+                if let (Some(uid), Some(id)) =
+                    (item(&items, "UID").and_then(Value::number), header.and_then(message_id))
+                {
+                    ids.insert(uid, id);
+                }
+                Ok(())
+            };
+            let set = some.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+            let command = format!("UID FETCH {set} (UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])");
+            match self.connection.command(&command, "Message-IDs", each).await {
+                // Their content will tell.
+                Err(Error::Refused { .. }) => {}
+                answer => _ = answer?,
+            }
+        }
+        Ok(ids)
     }
 
     /// Removes messages that were imported from other mailboxes, and returns how many.
@@ -371,53 +421,6 @@ fn starts_with(line: &[u8], word: &str) -> bool {
     line.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// The items of a FETCH response; `None` for any other.
-///
-/// # Errors
-/// It is a FETCH response that is not understood: if it were skipped, its message would be left out silently.
-fn fetched(response: Response, server: &str) -> Result<Option<Vec<Value>>, Error> {
-    let mut words = response.line.split(|octet| *octet == b' ');
-    let is_number = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_digit);
-    let is_fetch = words.next() == Some(b"*".as_slice())
-        && words.next().is_some_and(is_number)
-        && words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"FETCH"));
-    if !is_fetch {
-        return Ok(None);
-    }
-    let what = response.shown();
-    match response.values(2).and_then(|values| values.into_iter().nth(2)) {
-        Some(Value::List(items)) => Ok(Some(items)),
-        _ => Err(Error::Syntax { server: server.to_owned(), what }),
-    }
-}
-
-fn item<'a>(items: &'a [Value], name: &str) -> Option<&'a Value> {
-    let pair = items.chunks_exact(2).find(|pair| pair[0].atom().is_some_and(|atom| atom.eq_ignore_ascii_case(name)));
-    pair.map(|pair| &pair[1])
-}
-
-/// A message; without a UID it is one that changed on its own (RFC 9051 §7.5.2). An invalid date counts as none.
-fn found(items: &[Value]) -> (Option<u32>, Found) {
-    let mut found = Found { size: item(items, "RFC822.SIZE").and_then(Value::number).unwrap_or(0), ..Found::default() };
-    if let Some(date) = item(items, "INTERNALDATE").and_then(Value::text) {
-        let text = String::from_utf8_lossy(date);
-        let date = chrono::DateTime::parse_from_str(text.trim(), "%d-%b-%Y %H:%M:%S %z").ok();
-        found.date = date.map(|date| Timestamp::from_unix_seconds(date.timestamp()));
-    }
-    for flag in item(items, "FLAGS").and_then(Value::list).unwrap_or_default().iter().filter_map(Value::atom) {
-        match flag.to_ascii_lowercase().as_str() {
-            "\\seen" => found.flags |= Flags::SEEN,
-            "\\answered" => found.flags |= Flags::ANSWERED,
-            "\\flagged" => found.flags |= Flags::FLAGGED,
-            "\\deleted" => found.flags |= Flags::DELETED,
-            "\\draft" => found.flags |= Flags::DRAFT,
-            "$forwarded" => found.flags |= Flags::FORWARDED,
-            _ => found.keywords.extend(Keyword::parse(flag).ok()),
-        }
-    }
-    (item(items, "UID").and_then(Value::number), found)
-}
-
 /// Messages to fetch at once: not too many, and not too much.
 fn batches(wanted: &[(u32, u64)]) -> Vec<&[(u32, u64)]> {
     let mut batches = Vec::new();
@@ -437,6 +440,7 @@ fn batches(wanted: &[(u32, u64)]) -> Vec<&[(u32, u64)]> {
 
 const MOST_AT_ONCE: usize = 100;
 const MOST_OCTETS_AT_ONCE: u64 = 16 << 20;
+const MOST_HEADERS_AT_ONCE: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -449,28 +453,5 @@ mod tests {
         let large = [(1, 20 << 20), (2, 20 << 20), (3, 10)];
         assert_eq!(batches(&large).len(), 3);
         assert!(batches(&[]).is_empty());
-    }
-
-    fn told(line: &str) -> Result<Option<(Option<u32>, Found)>, Error> {
-        let response = Response { line: line.as_bytes().to_vec(), literals: Vec::new() };
-        fetched(response, "imap.other.test:993").map(|items| items.map(|items| found(&items)))
-    }
-
-    #[test]
-    fn no_message_is_passed_over() {
-        let (uid, found) = told("* 3 FETCH (FLAGS (a[b \\Seen) UID 7 RFC822.SIZE 12)").unwrap().unwrap();
-        assert_eq!((uid, found.size, found.flags, found.keywords.len()), (Some(7), 12, Flags::SEEN, 1));
-        for date in ["\"30-Feb-2024 10:00:00 +0000\"", "NIL", "\"\""] {
-            let (uid, found) = told(&format!("* 3 FETCH (UID 7 INTERNALDATE {date})")).unwrap().unwrap();
-            assert_eq!((uid, found.date), (Some(7), None), "{date}");
-        }
-        let (_, found) = told("* 3 fetch (INTERNALDATE \" 1-Jan-1970 01:00:01 +0100\")").unwrap().unwrap();
-        assert_eq!(found.date, Some(Timestamp::from_unix_seconds(1)));
-        for other in ["* 3 EXISTS", "* OK [ALERT] 3 FETCH (", "* BYE FETCH"] {
-            assert!(told(other).unwrap().is_none(), "{other}");
-        }
-        for broken in ["* 3 FETCH (UID 7", "* 3 FETCH UID 7", "* 3 FETCH", "* 3 FETCH (UID 7 \"x)"] {
-            assert!(matches!(told(broken), Err(Error::Syntax { .. })), "{broken}");
-        }
     }
 }

@@ -5,7 +5,7 @@ use hyper::{Request, StatusCode};
 
 use super::policy::Policy;
 use crate::services::outbound::OutboundSettings;
-use crate::services::outbound::https::{self, Reach};
+use crate::services::outbound::https::{self, Reach, Server};
 use crate::services::outbound::route::OutboundParts;
 
 /// Largest policy in octets (RFC 8461 §3.2 suggests 64 KiB).
@@ -45,7 +45,8 @@ pub(in super::super) async fn fetch(
     let request = Request::get("/.well-known/mta-sts.txt").header("Accept", "text/plain");
     // The parts of the request are our own words.
     let request = request.body(Full::default()).map_err(|error| FetchError::Unreachable(error.to_string()))?;
-    let asking = https::ask(parts, settings, (&host, 443, Reach::Anywhere), request, LARGEST);
+    let server = Server { host: &host, port: 443, reach: Reach::Anywhere };
+    let asking = https::ask(parts, settings, server, request, LARGEST);
     let slow = |_| FetchError::Unreachable(format!("no answer within {limit:?}"));
     let answer = tokio::time::timeout(limit, asking).await.map_err(slow)??;
     // Redirections do not count (RFC 8461 §3.3).

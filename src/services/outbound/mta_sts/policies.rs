@@ -89,7 +89,7 @@ impl Policies {
                 Some(policy)
             }
             Err(error) => {
-                not_fetched(parts, settings, domain, &error);
+                not_fetched(parts, domain, &error);
                 log::warn!(domain:% = domain; "The MTA-STS policy of {domain} cannot be fetched: {error}");
                 let known = self.change(domain, settings, |known| known.not_fetched(valid, (id, now)));
                 known.policy.map(|stored| stored.policy)

@@ -37,7 +37,7 @@ fn group(destination: &str, recipients: i64) -> Claimed {
         hold_reason: None,
     };
     let recipient = |key| Queued {
-        key,
+        key: RecipientKey(key),
         recipient: Recipient::plain("a@x.test".parse().unwrap()),
         destination: destination.clone(),
         state: RecipientState::Waiting,
@@ -261,12 +261,12 @@ fn backlogs_of_those_who_take_long_make_room() {
     lanes.start_worker(&settings).unwrap();
     lanes.add(group("mx:stall.test", 10), &settings);
     lanes.add(group("mx:other.test", 20), &settings);
-    assert_eq!(lanes.room(&settings).0, 0);
+    assert_eq!(lanes.capacity(&settings).recipients, 0);
     assert!(lanes.make_room(NOW).is_empty(), "nobody takes long yet");
     assert!(matches!(step_aside(&mut lanes, &first, &settings).0, Aside::Stepped(_)));
-    assert_eq!(lanes.room(&settings).0, 10, "those of a slow attempt stand apart");
+    assert_eq!(lanes.capacity(&settings).recipients, 10, "those of a slow attempt stand apart");
     lanes.add(group("mx:other.test", 10), &settings);
-    assert_eq!(lanes.room(&settings).0, 0);
+    assert_eq!(lanes.capacity(&settings).recipients, 0);
     assert_eq!(lanes.make_room(NOW).iter().map(|group| group.recipients.len()).sum::<usize>(), 10);
     assert_eq!(lanes.resting(&stall, NOW).unwrap().until, NOW + STALL);
     assert!(lanes.resting(&other, NOW).is_none());
@@ -288,19 +288,19 @@ fn a_backlog_stays_where_somebody_is_quick_enough() {
 #[test]
 fn a_destination_with_enough_in_memory_is_excepted_from_claims() {
     let mut lanes = Lanes::default();
-    assert_eq!(lanes.room(&settings()), (40, Vec::new()));
+    assert_eq!(lanes.capacity(&settings()), Capacity { recipients: 40, except: Vec::new() });
     let first = group("mx:large.test", 12);
     let id = first.entry.id;
     lanes.add(first.clone(), &settings());
-    let (room, except) = lanes.room(&settings());
-    assert_eq!((room, except.len()), (28, 1));
+    let Capacity { recipients, except } = lanes.capacity(&settings());
+    assert_eq!((recipients, except.len()), (28, 1));
     lanes.add(group("mx:other.test", 28), &settings());
-    assert_eq!(lanes.room(&settings()).0, 0);
+    assert_eq!(lanes.capacity(&settings()).recipients, 0);
     assert!(lanes.holds(id) && !lanes.take_refill());
     lanes.owe_report(id);
     assert_eq!(lanes.finish(&first), EntryState::ReportOwed);
     assert!(lanes.take_refill() && !lanes.holds(id));
-    assert_eq!(lanes.room(&settings()).0, 12);
+    assert_eq!(lanes.capacity(&settings()).recipients, 12);
 }
 
 #[test]

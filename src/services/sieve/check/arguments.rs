@@ -1,9 +1,10 @@
 //! The arguments of one command or test: tags are taken by name, and the rest must be the positional ones.
 
-use super::{Checker, Tests};
+use super::{Checker, Tests, is_control};
 use crate::foundations::address::{Address, InvalidDomain, LocalPart};
 use crate::foundations::mail::encoded_words;
 use crate::foundations::settings::nearest;
+use crate::services::sieve::extensions;
 use crate::services::sieve::program::{Test, Value};
 use crate::services::sieve::syntax::{Argument, Call, Given, Position};
 
@@ -77,6 +78,17 @@ impl<'k, 'c> Arguments<'k, 'c> {
 
     /// Checks that tests and block are as required.
     pub(in crate::services::sieve) fn structure(&mut self, tests: Tests, has_block: bool) -> bool {
+        if tests == Tests::None
+            && let Some(next) = self.next_command()
+        {
+            let text = match self.call.name.as_str() {
+                "else" if next.name == "if" => "write 'elsif' instead of 'else if'".to_owned(),
+                "else" => format!("expected '{{' before '{}'", next.name),
+                _ => format!("expected ';' before '{}'", next.name),
+            };
+            self.wrong_at(next.at, text);
+            return false;
+        }
         let (given, subject) = (self.call.tests.len(), self.subject());
         let text = match tests {
             Tests::None if given > 0 || self.call.is_list => {
@@ -100,6 +112,14 @@ impl<'k, 'c> Arguments<'k, 'c> {
             _ => {}
         }
         !self.is_wrong
+    }
+
+    /// The command that was read as a test of this one, because there is no semicolon between them.
+    fn next_command(&self) -> Option<&'k Call> {
+        let call = self.call;
+        let next = call.tests.first().filter(|_| self.noun == "command" && !call.is_list)?;
+        let is_command = is_control(&next.name) || extensions::command(&next.name).is_some();
+        (is_command && extensions::test(&next.name).is_none()).then_some(next)
     }
 
     /// Where an untaken tag of that name stands.
@@ -309,19 +329,25 @@ impl<'k, 'c> Arguments<'k, 'c> {
         }
     }
 
-    /// Names of header fields. One that cannot be a name matches nothing (RFC 5228 §2.4.2.2), which is worth a warning.
+    /// Names of header fields.
     pub(in crate::services::sieve) fn field_names(&mut self, argument: &Argument) -> Vec<Value> {
         let values = self.values(argument);
         for (at, value) in &values {
-            if let Some(name) = value.constant().filter(|name| !is_field_name(name)) {
-                let text = format!(
-                    "'{}' is not the name of a header field, so nothing is found; write it without colon and blanks",
-                    name.escape_debug()
-                );
-                self.checker.warn(*at, text);
-            }
+            self.check_field_name(*at, value);
         }
         values.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// The name of a header field in a test. One that cannot be a name matches nothing and is no mistake (RFC 5228 §2.4.2.2), but
+    /// worth a warning.
+    pub(in crate::services::sieve) fn check_field_name(&mut self, at: Position, value: &Value) {
+        if let Some(name) = value.constant().filter(|name| !is_field_name(name)) {
+            let text = format!(
+                "'{}' is not the name of a header field, so nothing is found; write it without colon and blanks",
+                name.escape_debug()
+            );
+            self.checker.warn(at, text);
+        }
     }
 
     /// An address of a mailbox, if it is known now; a display name may stand before it.

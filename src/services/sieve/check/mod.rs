@@ -44,7 +44,8 @@ pub(super) fn check(
     };
     let commands = checker.commands(calls);
     let size = settings.regex_total.get() - checker.regular_room;
-    Program { commands, variables: checker.variables.len(), includes: checker.includes, size }
+    let duplicates = checker.has("duplicate");
+    Program { commands, variables: checker.variables.len(), includes: checker.includes, duplicates, size }
 }
 
 /// Characters of a name that are shown; no capability has as many.
@@ -260,15 +261,14 @@ impl Checker<'_> {
 
     fn unknown(&mut self, call: &Call, noun: &str) {
         let (is_test, is_command) = (extensions::test(&call.name).is_some(), extensions::command(&call.name).is_some());
-        let is_control = matches!(call.name.as_str(), "if" | "elsif" | "else" | "require");
         let text = match noun {
             "command" if is_test => format!("cannot use test '{}' as command; tests are written after 'if'", call.name),
-            "test" if is_command || is_control => format!("cannot use command '{}' as test", call.name),
+            "test" if is_command || is_control(&call.name) => format!("cannot use command '{}' as test", call.name),
             _ => {
                 let names: Vec<&str> = if noun == "test" {
                     extensions::all_tests().map(|word| word.name).collect()
                 } else {
-                    extensions::all_commands().map(|word| word.name).chain(["if", "elsif", "else", "require"]).collect()
+                    extensions::all_commands().map(|word| word.name).chain(CONTROLS.iter().copied()).collect()
                 };
                 let hint = nearest(&call.name, names.into_iter())
                     .map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
@@ -277,6 +277,13 @@ impl Checker<'_> {
         };
         self.mistake(call.at, text);
     }
+}
+
+/// Commands that the checker reads itself.
+const CONTROLS: &[&str] = &["if", "elsif", "else", "require"];
+
+fn is_control(name: &str) -> bool {
+    CONTROLS.contains(&name)
 }
 
 /// Comparators that need no extension but may be required (RFC 5228 §2.7.3).

@@ -42,7 +42,7 @@ impl Checker<'_> {
         if !plain.is_empty() {
             pieces.push(Piece::Text(plain.into()));
         }
-        Value::Template(pieces.into())
+        Value::Template { pieces: pieces.into(), written: text.into() }
     }
 
     fn reference(&mut self, at: Position, name: &str) -> Option<Piece> {

@@ -2,7 +2,7 @@
 
 use super::AddressPart;
 use super::fields::Source;
-use crate::services::sieve::check::{Arguments, Certainty, TestWord, Tests, Wanted};
+use crate::services::sieve::check::{Arguments, Certainty, TestWord, Tests, Wanted, is_field_name};
 use crate::services::sieve::matching::{Matcher, Matching};
 use crate::services::sieve::program::{Judge, Test};
 use crate::services::sieve::run::{Halt, Run};
@@ -213,7 +213,8 @@ fn read_address(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
     let [names, keys] = arguments.positional([("header list", Wanted::Texts), ("key list", Wanted::Texts)])?;
     for (at, value) in arguments.values(&names) {
         // RFC 5228 §5.1: an implementation restricts it to fields that hold addresses.
-        if let Some(name) = value.constant().filter(|name| !holds_addresses(name)) {
+        arguments.check_field_name(at, &value);
+        if let Some(name) = value.constant().filter(|name| is_field_name(name) && !holds_addresses(name)) {
             arguments.wrong_at(
                 at,
                 format!(

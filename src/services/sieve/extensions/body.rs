@@ -95,19 +95,20 @@ fn parts(
         if !wanted(&part_type) {
             continue;
         }
-        let value = match run.content.parts()[index].kind {
-            Kind::Leaf => part_text(run, index, left, &part_type, markup),
-            // RFC 5173 §5.2: of a multipart what stands before the first part and after the last.
-            Kind::Multipart => around(run, index, left),
+        let found = match run.content.parts()[index].kind {
+            Kind::Leaf => vec![part_text(run, index, left, &part_type, markup)],
+            Kind::Multipart => around(run, index, left).into(),
             // RFC 5173 §5.2: of a message its header.
             Kind::Message => {
                 let lines = run.content.part_lines(index + 1);
-                charset::guess(&lines[..lines.len().min(left)]).into_owned()
+                vec![charset::guess(&lines[..lines.len().min(left)]).into_owned()]
             }
         };
-        run.spend(value.len())?;
-        left = left.saturating_sub(value.len());
-        values.push(value);
+        for value in found {
+            run.spend(value.len())?;
+            left = left.saturating_sub(value.len());
+            values.push(value);
+        }
     }
     Ok(values)
 }
@@ -120,20 +121,22 @@ pub(super) fn part_text(run: &Run<'_, '_>, index: usize, limit: usize, part_type
     if part_type.is_html() && markup == Markup::Removed { html::to_text(&text) } else { text }
 }
 
-fn around(run: &Run<'_, '_>, index: usize, limit: usize) -> String {
+/// RFC 5173 §5.2: of a multipart what stands before the first part, and what stands after the last, as texts of their own.
+fn around(run: &Run<'_, '_>, index: usize, limit: usize) -> [String; 2] {
     let whole = run.content.part_body(index);
     let whole = &whole[..whole.len().min(limit)];
     let boundary = PartType::of(run, index).boundary;
-    let mut text = String::new();
-    let mut is_inside = false;
+    let (mut before, mut after) = (String::new(), String::new());
+    let (mut is_inside, mut has_begun) = (false, false);
     for line in whole.split_inclusive(|b| *b == b'\n') {
         let delimiter = line.strip_prefix(b"--").and_then(|rest| rest.strip_prefix(boundary.as_bytes()));
         match delimiter.map(<[u8]>::trim_ascii_end) {
-            Some(b"") => is_inside = true,
-            Some(b"--") => is_inside = false,
-            _ if !is_inside => text.push_str(&charset::guess(line)),
-            _ => {}
+            Some(b"") => (is_inside, has_begun) = (true, true),
+            Some(b"--") => (is_inside, has_begun) = (false, true),
+            _ if is_inside => {}
+            _ if has_begun => after.push_str(&charset::guess(line)),
+            _ => before.push_str(&charset::guess(line)),
         }
     }
-    text
+    [before, after]
 }

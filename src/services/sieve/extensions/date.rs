@@ -4,7 +4,7 @@ use chrono::{DateTime, Datelike as _, FixedOffset, TimeZone as _, Timelike as _,
 
 use super::fields::Source;
 use crate::foundations::mail::HeaderDate;
-use crate::services::sieve::check::{Arguments, TestWord, Tests, Wanted, is_field_name};
+use crate::services::sieve::check::{Arguments, TestWord, Tests, Wanted};
 use crate::services::sieve::matching::{Matcher, Matching};
 use crate::services::sieve::program::{Judge, Value};
 use crate::services::sieve::run::{Halt, Run};
@@ -70,9 +70,7 @@ fn read_date(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
     ])?;
     let at = name.at;
     let name = arguments.value(&name);
-    if name.constant().is_some_and(|name| !is_field_name(name)) {
-        arguments.wrong_at(at, "this is not the name of a header field");
-    }
+    arguments.check_field_name(at, &name);
     finish(arguments, Some(source.with(vec![name])), zone, &part, &keys, matching)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reply::{fingerprint, original};
-use crate::services::sieve::check::{Arguments, TestWord, Tests, is_field_name};
+use crate::services::sieve::check::{Arguments, TestWord, Tests};
 use crate::services::sieve::outcome::Remember;
 use crate::services::sieve::program::{Judge, Value};
 use crate::services::sieve::run::{Halt, Run};
@@ -43,9 +43,8 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
             return None;
         }
         (Some((at, name)), None) => {
-            if name.constant().is_some_and(|name| !is_field_name(name)) {
-                arguments.wrong_at(at, "this is not the name of a header field");
-            }
+            // RFC 7352 §3.1: then the message is no duplicate.
+            arguments.check_field_name(at, &name);
             Identity::Header(name)
         }
         (None, Some((_, unique))) => Identity::Unique(unique),
@@ -60,6 +59,10 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
 
 impl Judge for Duplicate {
     fn judge(&self, run: &mut Run<'_, '_>) -> Result<bool, Halt> {
+        // RFC 7352 §3.3.
+        if self.span.is_zero() {
+            return Ok(false);
+        }
         let identity = match &self.identity {
             Identity::Unique(text) => text.get(run)?.into_owned(),
             Identity::Header(name) => {

@@ -52,6 +52,8 @@ impl Judge for Envelope {
             match name.as_str() {
                 "from" => match situation.reverse_path.address() {
                     Some(address) => values.extend(of(address)),
+                    // RFC 5231 §4.2: it is no address that could be counted.
+                    None if self.matcher.counts() => {}
                     // RFC 5228 §5.4: the null reverse-path is the empty string, whatever the address part.
                     None => values.push(String::new()),
                 },

@@ -55,11 +55,16 @@ fn is_name(name: &str) -> bool {
         && !name.starts_with('.')
 }
 
+/// What a script is called.
+pub(in crate::services::sieve) fn shown(location: Location, name: &str) -> String {
+    let place = if location == Location::Global { "global script" } else { "script" };
+    format!("{place} '{name}'")
+}
+
 impl Perform for Include {
     fn perform(&self, run: &mut Run<'_, '_>) -> Result<Flow, Halt> {
         let name = self.name.get(run)?.into_owned();
-        let place = if self.location == Location::Global { "global script" } else { "script" };
-        let shown = format!("{place} '{name}'");
+        let shown = shown(self.location, &name);
         if !is_name(&name) {
             return Err(Halt::new(format!("cannot include the {shown}: this is not the name of a script")));
         }

@@ -30,6 +30,7 @@ mod subaddress;
 mod vacation;
 mod variables;
 
+pub(super) use include::shown;
 pub(super) use subaddress::AddressPart;
 
 /// The cost of parsing an address in a script, in octets of work for each of its octets.

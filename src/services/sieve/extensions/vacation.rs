@@ -117,12 +117,18 @@ impl Answer {
                 None => "Automated reply".to_owned(),
             },
         };
-        // RFC 5230 §4.2: without a handle the arguments tell one reply from another; subject and author only if they were given.
+        // RFC 5230 §4.2: without a handle the arguments tell one reply from another, before variables are put in; subject and author
+        // only if they were given.
         let handle = match &self.handle {
             Some(handle) => fingerprint(&[b"handle", handle.get(run)?.as_bytes()]),
             None => {
-                let subject = if self.subject.is_some() { subject.as_str() } else { "" };
-                let author = if self.from.is_some() { from.1.key() } else { String::new() };
+                let subject = self.subject.as_ref().map_or("", Value::written);
+                let author = match &self.from {
+                    Some(written) if written.constant().is_some() => from.1.key(),
+                    Some(written) => written.written().to_owned(),
+                    None => String::new(),
+                };
+                let reason = self.reason.written();
                 fingerprint(&[reason.as_bytes(), subject.as_bytes(), author.as_bytes(), &[u8::from(self.is_mime)]])
             }
         };

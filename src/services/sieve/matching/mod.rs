@@ -232,13 +232,14 @@ impl Matcher {
         Ok(false)
     }
 
-    /// RFC 5231 §4.2: the number of values takes the place of a value.
+    /// RFC 5231 §4.2: the number of values takes the place of a value. As it is a number, it is compared as one, even if the script
+    /// does not name the comparator for that: compared as texts, 10 would be less than 9.
     fn matches_count(&self, run: &mut Run<'_, '_>, count: usize, relation: Relation) -> Result<bool, Halt> {
         let count = count.to_string();
         for key in &self.keys {
             let key = key.value.get(run)?;
             run.spend(key.len().saturating_mul(self.matching.comparator.cost()))?;
-            if relation.holds(self.matching.comparator.order(&count, &key)) {
+            if relation.holds(Comparator::AsciiNumeric.order(&count, &key)) {
                 run.because = Some(format!("there are {count}"));
                 return Ok(true);
             }

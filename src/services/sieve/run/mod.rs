@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 pub(super) use content::{Content, HeaderField};
 
+use super::extensions::shown;
 use super::foreign::Host;
 use super::matching::{Comparator, Regular};
 use super::outcome::{Action, Failure, Outcome, Remember, Step};
 use super::program::{Command, Piece, Program, Test};
+use super::situation::Location;
 use super::{SieveSettings, Situation};
 use crate::foundations::mail::Message;
 
@@ -103,7 +105,7 @@ pub(super) fn run<'r, 'a>(
         globals: BTreeMap::new(),
         frames: vec![Frame::of(None, program)],
         included: 0,
-        included_names: std::collections::BTreeSet::new(),
+        included_names: situation.script.map(|name| shown(Location::Personal, name)).into_iter().collect(),
         part: None,
         regulars: Vec::new(),
         because: None,

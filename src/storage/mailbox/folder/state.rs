@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::history::History;
 use crate::foundations::clock::{Timestamp, Uptime};
 use crate::foundations::mail::{ModSeq, Uid};
-use crate::storage::mailbox::commit::Touched;
+use crate::storage::mailbox::commit::{Ticket, Touched};
 use crate::storage::mailbox::index::{self, Written};
 use crate::storage::mailbox::maildir::directory::{Directories, Mtimes};
 use crate::storage::mailbox::maildir::filename::Place;
@@ -35,8 +35,8 @@ pub(in super::super) struct State {
     /// Changes missing from the index.
     pub delta: Delta,
     pub written: Written,
-    /// Counts changes to the directories.
-    pub ticket: u64,
+    /// The number of the latest change to the directories.
+    pub ticket: Ticket,
     /// Which directories have unsynced changes.
     pub touched: Touched,
     /// Whether inotify reports changes.
@@ -50,7 +50,7 @@ pub(in super::super) struct State {
 /// A message not known to be on disk.
 #[derive(Debug)]
 pub(in super::super) struct Pending {
-    pub ticket: u64,
+    pub ticket: Ticket,
     /// With its mod-sequence still to come, which it gets when it is shown.
     pub record: Record,
     pub name: Vec<u8>,
@@ -80,9 +80,9 @@ impl State {
     }
 
     /// Notes that a directory has changed and must be synced. Returns the ticket to wait for.
-    pub fn touch(&mut self, place: Place) -> u64 {
+    pub fn touch(&mut self, place: Place) -> Ticket {
         self.touched.add(place);
-        self.ticket += 1;
+        self.ticket = self.ticket.next();
         self.ticket
     }
 
@@ -136,7 +136,7 @@ pub(super) fn begin(
         passed_over: false,
         delta: Delta { whole: !fresh, ..Delta::default() },
         written: Written::default(),
-        ticket: 0,
+        ticket: Ticket::default(),
         touched: Touched::default(),
         watched: false,
         certain: fresh,

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Timespec, Timestamps};
 
 use super::filename::Place;
-use super::ground::Ground;
+use super::inodes::Inodes;
 use super::small;
 use super::uid_file::{self, UidFile};
 use crate::foundations::clock::Timestamp;
@@ -138,8 +138,8 @@ impl Directories {
     }
 
     /// Which directories these are.
-    pub fn ground(&self) -> io::Result<Ground> {
-        Ground::of(self.root.as_fd(), self.cur.as_fd())
+    pub fn inodes(&self) -> io::Result<Inodes> {
+        Inodes::of(self.root.as_fd(), self.cur.as_fd())
     }
 
     /// One of its directories.

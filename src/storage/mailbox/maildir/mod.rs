@@ -2,7 +2,7 @@
 
 pub(super) mod directory;
 pub(super) mod filename;
-pub(super) mod ground;
+pub(super) mod inodes;
 pub(super) mod keywords_file;
 pub(super) mod maildirsize;
 pub(super) mod small;

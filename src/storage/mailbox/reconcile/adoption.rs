@@ -47,13 +47,14 @@ impl Adoption<'_> {
         let Some(parsed) = read_name(found, &self.snapshot.keywords) else { return Ok(()) };
         let Some(mut record) = self.record(state, found, &parsed, uid)? else { return Ok(()) };
         record.regular = true;
-        if record.place == Place::New {
-            (record.flags, record.keywords) = Default::default();
+        // Dovecot marks messages in `new/`, too (`doveadm flags`). With any flag they belong in `cur/`.
+        if !(record.flags.is_empty() && record.keywords.is_empty()) {
+            record.place = Place::Cur;
         }
         let fresh = || filename::fresh(&self.folder.environment.unique(), uid, record.size, record.virtual_size);
         let base = filename::adopted(parsed.base, uid, record.size, record.virtual_size).unwrap_or_else(fresh);
         let name = record.file_name(base.as_bytes());
-        match self.directories.rename((found.place, found.name), (found.place, &name)) {
+        match self.directories.rename((found.place, found.name), (record.place, &name)) {
             Ok(()) => {
                 self.renamed = true;
                 self.push(state, record, base.as_bytes());
@@ -87,7 +88,7 @@ impl Adoption<'_> {
             std::thread::sleep(PAUSE);
             measured = measure(self.directories, found, parsed);
         }
-        let (size, virtual_size, date) = match measured {
+        let Measured { size, virtual_size, date } = match measured {
             Ok(Some(measured)) => measured,
             Ok(None) => return Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -126,18 +127,23 @@ fn is_about_one_file(error: &std::io::Error) -> bool {
 /// The system's error codes for a failing disk.
 const FAILED: i32 = rustix::io::Errno::IO.raw_os_error();
 
-/// Size, size with CRLF line ends and date of a file; `None` when it is not a plain file.
-fn measure(
-    directories: &Directories,
-    found: Found<'_>,
-    parsed: &FileName<'_>,
-) -> std::io::Result<Option<(u64, u64, i64)>> {
+/// What a file itself says about a message.
+struct Measured {
+    size: u64,
+    /// With CRLF line ends.
+    virtual_size: u64,
+    /// In seconds since 1970.
+    date: i64,
+}
+
+/// `None` when the file is not a plain one.
+fn measure(directories: &Directories, found: Found<'_>, parsed: &FileName<'_>) -> std::io::Result<Option<Measured>> {
     let Some((size, date)) = directories.stat(found.place, found.name)? else { return Ok(None) };
     let virtual_size = match parsed.virtual_size {
         Some(virtual_size) if parsed.size == Some(size) && virtual_size >= size => virtual_size,
         _ => size + bare_line_feeds(directories.open_message(found.place, found.name)?)?,
     };
-    Ok(Some((size, virtual_size, date.unix_seconds())))
+    Ok(Some(Measured { size, virtual_size, date: date.unix_seconds() }))
 }
 
 /// Number of lines of a file that end without a CR.

@@ -90,6 +90,7 @@ impl Plan {
         known.chain(self.newcomers.iter().copied())
     }
 
+    /// Compares the state with the listing.
     pub fn make(
         snapshot: &Snapshot,
         listing: &Listing,
@@ -119,23 +120,32 @@ impl Plan {
         }
         plan.missing =
             snapshot.iter().zip(present).filter(|(_, here)| !here).map(|((record, _), _)| record.uid).collect();
-        plan.accepted.sort_unstable();
-        let accepted = std::mem::take(&mut plan.accepted);
+        plan.accept_increasing(snapshot.uid_next);
+        plan.sort_newcomers(listing);
+        plan
+    }
+
+    /// A UID that occurs twice, or is not above all UIDs given out, is not trusted: the file gets a new one.
+    fn accept_increasing(&mut self, uid_next: Uid) {
+        self.accepted.sort_unstable();
+        let accepted = std::mem::take(&mut self.accepted);
         for (uid, at) in accepted {
-            // A UID that occurs twice, or that follows higher ones, is not trusted.
-            if plan.accepted.last().is_some_and(|(last, _)| *last == uid) || uid < snapshot.uid_next {
-                plan.newcomers.push(at);
+            if self.accepted.last().is_some_and(|(last, _)| *last == uid) || uid < uid_next {
+                self.newcomers.push(at);
             } else {
-                plan.accepted.push((uid, at));
+                self.accepted.push((uid, at));
             }
         }
+    }
+
+    /// Files get new UIDs in the order of the times in their names.
+    fn sort_newcomers(&mut self, listing: &Listing) {
         let order = |at: &usize| {
             let found = listing.entry(*at);
             let seconds = FileName::parse(found.name, found.place).map_or(0, |name| name.seconds());
             (seconds, found.name)
         };
-        plan.newcomers.sort_by(|a, b| order(a).cmp(&order(b)));
-        plan
+        self.newcomers.sort_by(|a, b| order(a).cmp(&order(b)));
     }
 
     fn unnumbered(&mut self, listing: &Listing, at: usize, known: Known<'_>) {

@@ -3,10 +3,8 @@
 use parking_lot::Mutex;
 
 use super::super::change::Only;
-use super::super::maildir::filename::Place;
 use super::*;
 use crate::foundations::failure::Kind;
-use crate::foundations::mail::UnchangedSince;
 use crate::foundations::settings::ByteSize;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,7 +71,7 @@ async fn sessions_are_told_in_order() {
     let (mut a, b) = (store.view("INBOX").await, store.view("INBOX").await);
     assert_eq!((a.recent(), b.recent()), (4, 0));
     b.store_flags(&[uid(2), uid(3)], &change(FlagOperation::Add, Flags::DELETED)).await.unwrap();
-    let flags = |n| Update::Flags { sequence: n2s(n), uid: uid(n) };
+    let flags = |n| Update::Flags { sequence: sequence(n), uid: uid(n) };
     a.changed().await;
     assert_eq!(a.sync(Expunges::Hold), [flags(2), flags(3)]);
     assert_eq!(b.expunge(None).await.unwrap(), Vec::<Uid>::new(), "the view has not heard of its own change yet");
@@ -83,8 +81,8 @@ async fn sessions_are_told_in_order() {
     store.append("INBOX", "5\r\n").await;
     assert_eq!(a.sync(Expunges::Hold), [Update::Exists(5), Update::Recent(5)]);
     assert_eq!(uids(&a), [1, 2, 3, 4, 5]);
-    assert_eq!(a.sequence(uid(4)), Some(n2s(4)));
-    let gone = |n| Update::Expunged { sequence: n2s(n), uid: uid(n) };
+    assert_eq!(a.sequence(uid(4)), Some(sequence(4)));
+    let gone = |n| Update::Expunged { sequence: sequence(n), uid: uid(n) };
     assert_eq!(a.sync(Expunges::Tell), [gone(3), gone(2)]);
     assert_eq!((uids(&a), a.recent()), (vec![1, 4, 5], 3));
     assert_eq!(a.sync(Expunges::Tell), []);
@@ -111,85 +109,6 @@ async fn only_marked_messages_go_wherever_they_are() {
     assert_eq!((view.len(), view.status().deleted), (1096, 0));
 }
 
-fn n2s(n: u32) -> crate::foundations::mail::SequenceNumber {
-    crate::foundations::mail::SequenceNumber::new(n).unwrap()
-}
-
-/// They may have been set by another session that is still waiting for the disk.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn flags_that_are_set_already_are_on_disk_when_that_is_said() {
-    let store = Store::new().await;
-    store.append("INBOX", "1\r\n").await;
-    store.append("INBOX", "2\r\n").await;
-    let view = store.view("INBOX").await;
-    let seen = change(FlagOperation::Add, Flags::SEEN);
-    let stored = view.store_flags(&[uid(2), uid(1)], &seen).await.unwrap();
-    assert_eq!(stored.uids(), [uid(1), uid(2)], "ascending");
-    let folder = store.user.folder(&FolderName::inbox()).unwrap();
-    folder.lock().touch(Place::Cur);
-    let stored = view.store_flags(&[uid(2)], &seen).await.unwrap();
-    assert!(stored.changed.is_empty());
-    assert!(!folder.lock().touched.cur);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unchanged_since_is_obeyed() {
-    let store = Store::new().await;
-    store.append("INBOX", "1\r\n").await;
-    store.append("INBOX", "2\r\n").await;
-    let mut view = store.view("INBOX").await;
-    let before = view.highest_mod_seq();
-    let stored = view.store_flags(&[uid(1)], &change(FlagOperation::Add, Flags::SEEN)).await.unwrap();
-    assert!(stored.changed[0].1 > before);
-    let conditional = FlagChange {
-        unchanged_since: Some(UnchangedSince::ModSeq(before)),
-        ..change(FlagOperation::Replace, Flags::FLAGGED)
-    };
-    let stored = view.store_flags(&[uid(1), uid(2)], &conditional).await.unwrap();
-    assert_eq!((stored.uids(), stored.modified), (vec![uid(2)], vec![uid(1)]));
-    view.sync(Expunges::Tell);
-    assert_eq!(view.row(n2s(2)).unwrap().flags, Flags::FLAGGED);
-}
-
-/// A session that changes flags learns what others have changed in the same messages, once.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_says_which_messages_others_had_changed_before() {
-    let store = Store::new().await;
-    store.append("INBOX", "1\r\n").await;
-    store.append("INBOX", "2\r\n").await;
-    let (mut a, b) = (store.view("INBOX").await, store.view("INBOX").await);
-    b.store_flags(&[uid(1)], &change(FlagOperation::Add, Flags::FLAGGED)).await.unwrap();
-    let stored = a.store_flags(&[uid(2), uid(1)], &change(FlagOperation::Add, Flags::SEEN)).await.unwrap();
-    assert_eq!((stored.uids(), stored.overtaken), (vec![uid(1), uid(2)], vec![uid(1)]));
-    a.sync(Expunges::Hold);
-    let stored = a.store_flags(&[uid(1)], &change(FlagOperation::Remove, Flags::SEEN)).await.unwrap();
-    assert_eq!((stored.uids(), stored.overtaken), (vec![uid(1)], vec![]));
-}
-
-/// Each batch is visible to others as soon as it is done: they have been told its mod-sequence as the highest when the
-/// next one changes messages.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_message_gets_a_mod_sequence_that_others_may_have_been_told_already() {
-    let store = Store::new().await;
-    for n in 1..=600 {
-        std::fs::write(store.path().join(format!("cur/{n}.M1P1Q{n}.h,U={n},S=1,W=1:2,")), b"x").unwrap();
-    }
-    let mut view = store.view("INBOX").await;
-    let all: Vec<Uid> = (1..=600).map(uid).collect();
-    let mut told = view.highest_mod_seq();
-    let stored = view.store_flags(&all, &change(FlagOperation::Add, Flags::SEEN)).await.unwrap();
-    assert_eq!(stored.uids(), all);
-    for batch in stored.changed.chunks(crate::storage::mailbox::change::BATCH) {
-        let mod_seqs = || batch.iter().map(|(_, mod_seq)| *mod_seq);
-        assert!(mod_seqs().all(|mod_seq| mod_seq > told), "{told}: {batch:?}");
-        told = mod_seqs().max().unwrap();
-    }
-    view.sync(Expunges::Tell);
-    assert_eq!(view.highest_mod_seq(), told);
-    let shown: Vec<_> = view.rows(&SequenceSet::all()).map(|(_, row)| (row.uid, row.mod_seq)).collect();
-    assert_eq!(shown, stored.changed, "a message with another one was changed by somebody else");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_and_moves() {
     let store = Store::new().await;
@@ -203,7 +122,7 @@ async fn copies_and_moves() {
     assert_eq!(moved.uids, [(uid(1), uid(3))]);
     assert!(matches!(inbox.sync(Expunges::Tell)[..], [Update::Expunged { .. }]));
     let archive = store.view("Archive").await;
-    let row = archive.row(n2s(3)).unwrap();
+    let row = archive.row(sequence(3)).unwrap();
     assert_eq!(row.flags, Flags::SEEN);
     assert_eq!(archive.keywords().names(row.keywords).map(Keyword::as_str).collect::<Vec<_>>(), ["x"]);
     assert_eq!(whole(&archive, 2).await, b"two\r\n");
@@ -335,11 +254,11 @@ async fn other_programs_are_noticed() {
     std::fs::rename(store.path().join("tmp/x"), store.path().join("new/1700000000.x.host")).unwrap();
     wait(&mut view, |view| view.len() == 2).await;
     assert_eq!(whole(&view, 2).await, b"foreign\r\n");
-    assert_eq!(view.row(n2s(2)).unwrap().size, 9);
+    assert_eq!(view.row(sequence(2)).unwrap().size, 9);
     let file = files(&store.path()).into_iter().find(|file| file.contains("1700000000.x")).unwrap();
     assert!(file.contains("1700000000.x.host,U=2,S=8,W=9"), "{file}");
     std::fs::rename(store.path().join(&file), store.path().join("cur/1700000000.x.host,U=2,S=8,W=9:2,FS")).unwrap();
-    wait(&mut view, |view| view.row(n2s(2)).is_some_and(|row| row.flags == Flags::SEEN | Flags::FLAGGED)).await;
+    wait(&mut view, |view| view.row(sequence(2)).is_some_and(|row| row.flags == Flags::SEEN | Flags::FLAGGED)).await;
     // The store finds the file under its new name.
     view.store_flags(&[uid(2)], &change(FlagOperation::Remove, Flags::FLAGGED)).await.unwrap();
     std::fs::remove_file(store.path().join("cur/1700000000.x.host,U=2,S=8,W=9:2,S")).unwrap();
@@ -419,19 +338,6 @@ async fn a_second_process_is_refused() {
         let Ok(address) = address.parse() else { continue };
         assert!(matches!(store.mailboxes.user(&address).await, Err(Error::BadUser(_))), "{address}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keywords_have_an_end() {
-    let store = Store::new().await;
-    let all: Vec<String> = (0..26).map(|n| format!("k{n}")).collect();
-    let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    store.append_flagged("INBOX", "x", Flags::NONE, &all).await;
-    let keywords = vec![Keyword::parse("one-more").unwrap()];
-    let view = store.view("INBOX").await;
-    let more = FlagChange { keywords, ..change(FlagOperation::Add, Flags::NONE) };
-    assert_eq!(view.store_flags(&[uid(1)], &more).await.unwrap_err().kind(), Kind::TooMany);
-    assert!(std::fs::read_to_string(store.path().join("dovecot-keywords")).unwrap().starts_with("0 k0\n1 k1\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! Tests of the store through its doors.
 
 mod basics;
+mod flags;
 mod model;
 mod objects;
 mod races;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use super::*;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, SystemClock};
-use crate::foundations::mail::{Message, SequenceSet, Uid};
+use crate::foundations::mail::{Message, SequenceNumber, SequenceSet, Uid};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 
@@ -100,6 +101,10 @@ fn message(text: &str) -> Message {
 
 fn uid(number: u32) -> Uid {
     Uid::new(number).unwrap()
+}
+
+fn sequence(number: u32) -> SequenceNumber {
+    SequenceNumber::new(number).unwrap()
 }
 
 fn uids(view: &View) -> Vec<u32> {

@@ -86,3 +86,17 @@ async fn a_folder_that_was_removed_counts_no_longer_once_folders_are_listed() {
         assert_eq!(store.user.usage().await.unwrap(), Usage { octets: 4, messages: 1 });
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_somebody_adds_counts_once_folders_are_listed() {
+    let store = Store::new().await;
+    store.append("INBOX", "here").await;
+    assert_eq!(store.user.usage().await.unwrap(), Usage { octets: 4, messages: 1 });
+    let added = store.path().join(".Added");
+    for directory in ["cur", "new", "tmp"] {
+        std::fs::create_dir_all(added.join(directory)).unwrap();
+    }
+    std::fs::write(added.join("cur/1700000001.M1P1.h:2,S"), "foreign\r\n").unwrap();
+    store.user.folders().await.unwrap();
+    assert_eq!(store.user.usage().await.unwrap(), Usage { octets: 13, messages: 2 });
+}

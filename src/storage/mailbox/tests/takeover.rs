@@ -23,6 +23,8 @@ async fn uids_keywords_and_subscriptions_are_kept() {
     write(&path, "cur/1700000001.M1P1.h,S=6,W=8:2,Sa", "a\nbcd\n");
     write(&path, "cur/1700000002.M2P2.h,S=3:2,RFb", "x\r\n");
     write(&path, "new/1700000003.M3P3.h", "new\n");
+    // As `doveadm flags add` leaves a message that no mail program has seen.
+    write(&path, "new/1700000004.M4P4.h:2,Fa", "new\n");
     write(&path, "dovecot-keywords", "0 $Junk\n1 $Forwarded\n");
     write(
         &path,
@@ -32,12 +34,14 @@ async fn uids_keywords_and_subscriptions_are_kept() {
     write(&path, "subscriptions", "Entw&APw-rfe.v1\n");
     let store = Store::open(root).await;
     let view = store.view("INBOX").await;
-    assert_eq!((uids(&view), view.uid_validity().get()), (vec![17, 33, 40], 1_690_000_000));
+    assert_eq!((uids(&view), view.uid_validity().get()), (vec![17, 33, 40, 41], 1_690_000_000));
     let rows: Vec<Row> = view.rows(&SequenceSet::all()).map(|(_, row)| row).collect();
     assert_eq!((rows[0].size, rows[1].size, rows[2].size), (8, 3, 5));
     assert_eq!(rows[0].flags, Flags::SEEN);
     assert_eq!(view.keywords().names(rows[0].keywords).map(Keyword::as_str).collect::<Vec<_>>(), ["$Junk"]);
     assert_eq!(rows[1].flags, Flags::ANSWERED | Flags::FLAGGED | Flags::FORWARDED);
+    assert_eq!((rows[3].flags, rows[3].keywords), (Flags::FLAGGED, rows[0].keywords));
+    assert!(path.join("cur/1700000004.M4P4.h,U=41,S=4,W=5:2,Fa").exists());
     assert_eq!(whole(&view, 17).await, b"a\r\nbcd\r\n");
     let folders = store.user.folders().await.unwrap();
     let names: Vec<(&str, bool)> = folders.iter().map(|folder| (folder.name.as_str(), folder.subscribed)).collect();
@@ -48,12 +52,27 @@ async fn uids_keywords_and_subscriptions_are_kept() {
     let root = store.crash().await;
     let store = Store::open(root).await;
     let view = store.view("INBOX").await;
-    assert_eq!((uids(&view), view.uid_validity().get()), (vec![17, 33, 40], 1_690_000_000));
+    assert_eq!((uids(&view), view.uid_validity().get()), (vec![17, 33, 40, 41], 1_690_000_000));
     // And back.
     store.user.write_uidlists().await.unwrap();
     let list = std::fs::read_to_string(store.path().join("dovecot-uidlist")).unwrap();
     assert!(list.starts_with("3 V1690000000 N"), "{list}");
     assert!(list.contains("17 :1700000001.M1P1.h,U=17,S=6,W=8\n"), "{list}");
+    // Dovecot knows `$Forwarded` only by its letter.
+    let names = files(&store.path());
+    assert!(
+        names.iter().any(|name| name.starts_with("cur/1700000002.M2P2.h") && name.ends_with(":2,FRb")),
+        "{names:?}"
+    );
+    let view = store.view("INBOX").await;
+    let rows: Vec<Row> = view.rows(&SequenceSet::all()).map(|(_, row)| row).collect();
+    assert_eq!(rows[1].flags, Flags::ANSWERED | Flags::FLAGGED | Flags::FORWARDED);
+    assert_eq!(view.keywords().names(rows[1].keywords).count(), 0);
+    assert_eq!(whole(&view, 33).await, b"x\r\n");
+    drop(view);
+    let store = store.restart().await;
+    let rows: Vec<Row> = store.view("INBOX").await.rows(&SequenceSet::all()).map(|(_, row)| row).collect();
+    assert_eq!((rows[1].uid, rows[1].flags), (uid(33), Flags::ANSWERED | Flags::FLAGGED | Flags::FORWARDED));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,6 +25,7 @@ impl User {
             user.prepare()?;
             user.tree.read()?;
             user.forget_removed();
+            user.count_added();
             let subscribed = user.read_subscriptions()?;
             let there: BTreeSet<FolderName> = user.tree.names().into_iter().collect();
             let entry = |name: &FolderName| FolderEntry {
@@ -41,6 +42,15 @@ impl User {
     /// The name of the folder with a special use, whether it exists or not; `None` when the settings name none.
     pub fn special(&self, special_use: SpecialUse) -> Option<FolderName> {
         special_use.folder(&self.environment.settings.get())
+    }
+
+    /// The folder with a special use, if it exists. Those of a new user are made first. Blocks.
+    pub fn special_folder(&self, special_use: SpecialUse) -> Option<FolderName> {
+        let folder = self.special(special_use)?;
+        if let Err(error) = self.prepare() {
+            log::warn!(folder:% = folder; "The default folders cannot be made now: {error}");
+        }
+        self.knows(&folder).then_some(folder)
     }
 
     /// Whether a folder exists: one look at the disk, which blocks.
@@ -278,6 +288,15 @@ impl User {
             if matches!(self.folder(name), Err(Error::NoFolder(_))) {
                 self.account.withdraw(name, &self.environment);
             }
+        }
+    }
+
+    /// Adds folders that another program has made, such as an import, to the usage.
+    fn count_added(&self) {
+        if self.account.usage().is_some() && self.tree.names().iter().any(|name| !self.account.has(name)) {
+            self.account.doubt();
+            // Whoever needs the usage gets the error.
+            let _ = self.know_usage();
         }
     }
 

@@ -10,10 +10,10 @@ use crate::foundations::mail::{Message, SequenceSet, Uid};
 use crate::foundations::settings::ByteSize;
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Append, Appended, Flag, MessageData, Messages, Numbers, Replace};
-use crate::protocols::imap::account::Selected;
+use crate::protocols::imap::command_table::Expunges;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::selected::Selected;
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::session::Expunges;
 use crate::services::search::system_flag;
 use crate::storage::mailbox::{self, Access, AppendOptions, Flags, FolderName, Keyword, Missing, Unfinished, User};
 

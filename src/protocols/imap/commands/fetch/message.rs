@@ -8,10 +8,11 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{EmailId, SequenceNumber, StoredSummary, Summary};
 use crate::foundations::wire::imap::encode::FetchWriter;
 use crate::foundations::wire::imap::{FetchItem, Partial, Section, SectionText};
-use crate::protocols::imap::account::{Enabled, Selected};
+use crate::protocols::imap::account::Enabled;
 use crate::protocols::imap::commands::section::{Binary, Found, Source};
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::Trouble;
+use crate::protocols::imap::selected::Selected;
 use crate::storage::mailbox::{self, Content, Row};
 
 /// Writes an item that the row answers.

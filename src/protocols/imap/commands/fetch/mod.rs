@@ -11,11 +11,12 @@ use super::trouble_with;
 use crate::foundations::mail::{SequenceNumber, SequenceSet, Summary, Uid};
 use crate::foundations::wire::imap::encode::Code;
 use crate::foundations::wire::imap::{Fetch, FetchItem, Messages, Numbers};
-use crate::protocols::imap::account::{Account, Enabled, Own, Selected};
+use crate::protocols::imap::account::{Account, Enabled};
+use crate::protocols::imap::command_table::Expunges;
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::selected::{Own, Selected};
 use crate::protocols::imap::serve::Conversation;
-use crate::protocols::imap::session::Expunges;
 use crate::storage::mailbox::{self, Access, FlagChange, FlagOperation, Flags, Row};
 
 /// Tells about messages, one response for each, written straight into the output and sent as it fills.
@@ -34,7 +35,7 @@ pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
         // RFC 9394 §3.4: first the range, then CHANGEDSINCE.
         let mut uids = selected.uids(&plan.fetch.messages)?;
         let range = partial.of(uids.len());
-        plan.some = Some(uids.drain(range).collect());
+        plan.only = Some(uids.drain(range).collect());
     }
     if plan.fetch.vanished {
         tell_vanished(&plan.fetch, selected, &mut talk.link);

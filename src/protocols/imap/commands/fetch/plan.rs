@@ -15,7 +15,7 @@ pub(super) struct Plan {
     /// Whether reading sets `\Seen`.
     pub marks: bool,
     /// Which messages are meant, ascending, when not all that are named (RFC 9394 §3.3).
-    pub some: Option<Vec<Uid>>,
+    pub only: Option<Vec<Uid>>,
     /// Messages that this command has marked, ascending: their responses hold the new flags.
     pub newly_seen: Vec<Uid>,
 }
@@ -61,13 +61,13 @@ impl Plan {
             _ => false,
         });
         fetch.items = items;
-        Self { fetch, needs, listed, marks, some: None, newly_seen: Vec::new() }
+        Self { fetch, needs, listed, marks, only: None, newly_seen: Vec::new() }
     }
 
     /// Whether a message is meant.
     pub fn wants(&self, row: &Row) -> bool {
         self.fetch.changed_since.is_none_or(|since| row.mod_seq > since)
-            && self.some.as_ref().is_none_or(|some| some.binary_search(&row.uid).is_ok())
+            && self.only.as_ref().is_none_or(|only| only.binary_search(&row.uid).is_ok())
     }
 }
 

@@ -5,8 +5,8 @@ use std::io;
 use super::tell::{Esearch, numbers};
 use crate::foundations::mail::ModSeq;
 use crate::foundations::wire::imap::{Addressing, Search, SearchReturn};
-use crate::protocols::imap::account::Selected;
 use crate::protocols::imap::link::Link;
+use crate::protocols::imap::selected::Selected;
 use crate::services::search::{Condition, Hit};
 
 impl Hit {

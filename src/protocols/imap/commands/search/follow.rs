@@ -3,9 +3,9 @@
 use crate::foundations::mail::{SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Search, SortCriterion};
-use crate::protocols::imap::account::Selected;
 use crate::protocols::imap::contexts::{Context, refuse};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::selected::Selected;
 use crate::protocols::imap::serve::Conversation;
 use crate::services::search::{Hit, Standing, StandingLimits, Wish};
 

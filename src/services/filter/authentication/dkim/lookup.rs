@@ -13,6 +13,7 @@ use mail_auth::hickory_resolver::proto::op::ResponseCode;
 use mail_auth::{AuthenticatedMessage, DnsError, Error, ResolverCache, Txt};
 
 use super::tag;
+use super::verify::once_each;
 use crate::foundations::dns::{ErrorKind, Resolver};
 
 /// The keys a message refers to, by name with its final dot.
@@ -98,7 +99,9 @@ fn unfit(record: &str) -> Option<&'static str> {
         listed(record, name)
             .is_some_and(|mut values| !values.any(|value| wanted.iter().any(|w| value.eq_ignore_ascii_case(w))))
     };
-    if lacks(b"s", &["*", "email"]) {
+    if once_each(record.as_bytes()).is_none() {
+        Some("a tag of the key's record is repeated")
+    } else if lacks(b"s", &["*", "email"]) {
         Some("the key is not for mail")
     } else if lacks(b"h", &["sha256"]) {
         // RFC 8301 §3.1: it is the only one that counts.

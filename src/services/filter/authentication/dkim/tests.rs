@@ -130,6 +130,41 @@ async fn a_length_that_covers_the_whole_body_is_as_good_as_none() {
     }
 }
 
+/// RFC 6376 §3.2, §3.5, §6.1.1: such signatures are ignored, even if they verify.
+#[tokio::test]
+async fn malformed_signatures_prove_nothing() {
+    use mail_auth::common::crypto::SigningKey as _;
+    let pair = generate(Algorithm::Rsa).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(pair.private.expose().as_bytes()).unwrap();
+    let key = RsaKey::<Sha256>::from_key_der(key).unwrap();
+    let base64 = |octets: &[u8]| base64::engine::general_purpose::STANDARD.encode(octets);
+    let hash = base64(HashAlgorithm::Sha256.hash(&b"Hello\r\n"[..]).as_ref());
+    let good = format!("v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.test; s=r1; h=from; bh={hash}; b=");
+    let repeated = format!("p=; {}", pair.record);
+    let zone =
+        zone(&format!("r1._domainkey.example.test TXT {}\nr2._domainkey.example.test TXT {repeated}", pair.record));
+    for (from, to, wanted) in [
+        ("", "", DkimResult::Pass),
+        ("h=from", "q=x/y:dns/txt; i=@a.example.test; zz=; h=from", DkimResult::Pass),
+        ("v=1; ", "", DkimResult::PermError),
+        ("a=rsa-sha256; ", "", DkimResult::PermError),
+        ("a=rsa-sha256", "A=rsa-sha256", DkimResult::PermError),
+        ("d=example.test", "d=x.test; d=example.test", DkimResult::PermError),
+        ("h=from", "h=from; zz=1; zz=2", DkimResult::PermError),
+        ("h=from", "h=from; q=http/get", DkimResult::PermError),
+        ("h=from", "h=from; i=", DkimResult::PermError),
+        ("h=from", "h=from; l=0", DkimResult::Neutral),
+        ("s=r1", "s=r2", DkimResult::PermError),
+    ] {
+        let list = good.replacen(from, to, 1);
+        let signature = key.sign(format!("from:ann@example.test\r\ndkim-signature:{list}").as_bytes()).unwrap();
+        let message =
+            format!("DKIM-Signature: {list}{}\r\nFrom: ann@example.test\r\n\r\nHello\r\n", base64(&signature));
+        let found = verify(&zone, message.as_bytes(), Duration::MAX).await.dkim.remove(0);
+        assert_eq!(found.result, wanted, "{list}: {found:?}");
+    }
+}
+
 /// RFC 8616 §5
 #[tokio::test]
 async fn signatures_of_international_domains_are_looked_up_in_ascii() {

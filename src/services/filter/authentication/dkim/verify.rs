@@ -95,7 +95,7 @@ pub const MAX_SIGNATURES: usize = 10;
 const MAX_SEALS: usize = 50;
 /// Most comparisons of field names that one signature may cost.
 const MAX_COMPARISONS: usize = 10_000_000;
-/// Most tags of a seal; RFC 8617 §4.1.3 knows seven.
+/// Most tags of a signature or seal; RFC 8617 §4.1.3 knows seven.
 const MAX_TAGS: usize = 100;
 
 /// Checks all signatures of a message. Keys come from the resolver, all at the same time; one that is missing after
@@ -118,7 +118,7 @@ pub async fn verify(resolver: &dyn Resolver, bytes: &[u8], patience: Duration) -
         Some(flaw) => Chain::Fail(flaw.to_owned()),
         None => chain(&authenticator.verify_arc(parameters(&message, &keys)).await),
     };
-    let dkim = dkim.iter().map(|output| signature(output, &keys, &bodies)).collect();
+    let dkim = dkim.iter().map(|output| signature(output, &message, &keys, &bodies)).collect();
     Signatures { dkim, ignored, arc }
 }
 
@@ -278,7 +278,12 @@ fn parameters<'k>(message: &'k AuthenticatedMessage<'k>, keys: &'k Keys) -> Cach
     Parameters::new(message).with_txt_cache(keys)
 }
 
-fn signature(output: &mail_auth::DkimOutput<'_>, keys: &Keys, bodies: &[(Canonicalization, u64)]) -> Signature {
+fn signature(
+    output: &mail_auth::DkimOutput<'_>,
+    message: &AuthenticatedMessage<'_>,
+    keys: &Keys,
+    bodies: &[(Canonicalization, u64)],
+) -> Signature {
     use mail_auth::DkimResult as Theirs;
     let (mut result, mut reason) = match output.result() {
         Theirs::Pass => (DkimResult::Pass, None),
@@ -313,7 +318,7 @@ fn signature(output: &mail_auth::DkimOutput<'_>, keys: &Keys, bodies: &[(Canonic
         Crypto::Ed25519Sha256 => "ed25519-sha256",
     };
     if result == DkimResult::Pass
-        && let Some((worse, why)) = objection(signature, bodies)
+        && let Some((worse, why)) = malformation(signature, message).or_else(|| objection(signature, bodies))
     {
         (result, reason) = (worse, Some(why.to_owned()));
     }
@@ -333,6 +338,46 @@ fn signature(output: &mail_auth::DkimOutput<'_>, keys: &Keys, bodies: &[(Canonic
         reason,
         is_test,
     }
+}
+
+/// What RFC 6376 §6.1.1 requires of a signature beyond what mail-auth checks.
+fn malformation(
+    signature: &mail_auth::dkim::Signature,
+    message: &AuthenticatedMessage<'_>,
+) -> Option<(DkimResult, &'static str)> {
+    let field = message.dkim_headers.iter().find(|field| std::ptr::eq(&field.header, signature))?;
+    let flaw = |why| Some((DkimResult::PermError, why));
+    let Some(names) = once_each(field.value) else { return flaw("a tag is repeated, or there are too many") };
+    let needed: [&[u8]; 7] = [b"v", b"a", b"b", b"bh", b"d", b"h", b"s"];
+    if !needed.iter().all(|name| names.contains(name)) {
+        return flaw("a tag is missing");
+    }
+    // §3.5
+    if tag(field.value, b"q").is_some_and(|ways| !ways.split(':').any(|way| way.eq_ignore_ascii_case("dns/txt"))) {
+        return flaw("its key is not in the DNS");
+    }
+    if tag(field.value, b"i").is_some_and(|user| !user.contains('@')) {
+        return flaw("AUID does not match domain name");
+    }
+    // Nothing of the body is signed; mail-auth takes it for all of it.
+    if tag(field.value, b"l").is_some_and(|length| length.bytes().all(|digit| digit == b'0')) {
+        return Some((DkimResult::Neutral, "only a part of the body is signed"));
+    }
+    None
+}
+
+/// The names of the tags in a list; `None` when one comes twice (RFC 6376 §3.2), or there are too many.
+pub(super) fn once_each(list: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut names: Vec<&[u8]> = Vec::new();
+    for pair in list.split(|b| *b == b';') {
+        let Some(at) = memchr::memchr(b'=', pair) else { continue };
+        let name = pair[..at].trim_ascii();
+        if names.len() >= MAX_TAGS || names.contains(&name) {
+            return None;
+        }
+        names.push(name);
+    }
+    Some(names)
 }
 
 /// Why a valid signature proves less than it should.

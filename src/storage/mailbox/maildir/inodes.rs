@@ -12,12 +12,12 @@ use rustix::io::Errno;
 
 /// The directory of a folder, and the `cur/` by which it is recognised.
 #[derive(Debug, Clone, Copy)]
-pub struct Ground {
+pub struct Inodes {
     root: Option<Inode>,
     cur: Option<Inode>,
 }
 
-impl Ground {
+impl Inodes {
     /// What lies at a path.
     pub fn at(path: &Path) -> io::Result<Self> {
         Ok(Self { root: Inode::at(path)?, cur: Inode::at(&path.join("cur"))? })
@@ -92,18 +92,18 @@ mod tests {
         let (path, away) = (root.path().join("ann"), root.path().join("ann-was-here"));
         fs::create_dir_all(path.join("cur")).unwrap();
         let (open, cur) = (fs::File::open(&path).unwrap(), fs::File::open(path.join("cur")).unwrap());
-        let before = Ground::of(open.as_fd(), cur.as_fd()).unwrap();
-        assert!(before.is_same_as(Ground::at(&path).unwrap()));
+        let before = Inodes::of(open.as_fd(), cur.as_fd()).unwrap();
+        assert!(before.is_same_as(Inodes::at(&path).unwrap()));
         fs::rename(&path, &away).unwrap();
-        let missing = Ground::at(&path).unwrap();
+        let missing = Inodes::at(&path).unwrap();
         assert!(!missing.is_folder() && !before.is_same_as(missing) && !missing.is_same_as(missing));
-        assert!(before.is_same_as(Ground::at(&away).unwrap()), "its name does not matter");
+        assert!(before.is_same_as(Inodes::at(&away).unwrap()), "its name does not matter");
         fs::create_dir_all(path.join("cur")).unwrap();
-        let other = Ground::at(&path).unwrap();
+        let other = Inodes::at(&path).unwrap();
         assert!(other.is_folder() && !before.is_same_as(other));
         // Emptied, and filled again.
         fs::rename(away.join("cur"), root.path().join("cur-was-here")).unwrap();
         fs::create_dir(away.join("cur")).unwrap();
-        assert!(!before.is_same_as(Ground::at(&away).unwrap()));
+        assert!(!before.is_same_as(Inodes::at(&away).unwrap()));
     }
 }

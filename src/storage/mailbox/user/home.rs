@@ -8,7 +8,7 @@ use super::User;
 use crate::foundations::files::is_directory;
 use crate::storage::mailbox::Error;
 use crate::storage::mailbox::maildir::directory::{self, Directories, FolderKind};
-use crate::storage::mailbox::maildir::ground::Ground;
+use crate::storage::mailbox::maildir::inodes::Inodes;
 
 impl User {
     /// Makes the inbox when it is missing, and finds the folders.
@@ -23,7 +23,7 @@ impl User {
             let address = &self.account.address;
             log::error!(user:% = address, error:% = error; "Some folders of {address} cannot be read; the others are served");
         }
-        *self.ground.lock() = self.ground_now()?;
+        *self.inodes.lock() = self.inodes_now()?;
         Ok(())
     }
 
@@ -70,12 +70,12 @@ impl User {
     }
 
     fn is_at_home(&self) -> Result<bool, Error> {
-        let known = *self.ground.lock();
-        Ok(known.is_same_as(self.ground_now()?))
+        let known = *self.inodes.lock();
+        Ok(known.is_same_as(self.inodes_now()?))
     }
 
     /// What lies at the path of the user's directory.
-    fn ground_now(&self) -> Result<Ground, Error> {
-        Ground::at(&self.path).map_err(self.failed("look for the inbox"))
+    fn inodes_now(&self) -> Result<Inodes, Error> {
+        Inodes::at(&self.path).map_err(self.failed("look for the inbox"))
     }
 }

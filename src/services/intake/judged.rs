@@ -11,7 +11,7 @@ use crate::services::handover::Bound;
 use crate::services::routing::LocalRecipient;
 
 /// A message that will be taken if it can be stored.
-pub(super) struct Wanted {
+pub(super) struct Judged {
     pub(super) mail: Mail,
     /// The settings in force when it came. If they changed half-way, it could be held by neither queue nor mailbox, or by both.
     pub(super) settings: Arc<IntakeSettings>,
@@ -21,7 +21,7 @@ pub(super) struct Wanted {
     pub(super) message_id: Option<String>,
 }
 
-impl Wanted {
+impl Judged {
     /// Whether the front end that filtered the message has chosen the folder too.
     pub(super) fn is_final(&self) -> bool {
         is_lmtp(&self.mail) && self.settings.lmtp == LmtpVerdict::Trust
