@@ -145,6 +145,7 @@ if __name__ == "__main__":
         browser_account.what_could_not_be_done_is_not_shown_as_done,
         browser_account.contacts_are_kept,
         browser_account.nothing_is_done_twice,
+        browser_account.late_answers_end_no_login,
         browser_messages.answers_an_invitation,
         browser_messages.leaves_a_list,
         browser_messages.confirms_and_keeps_a_sender,
