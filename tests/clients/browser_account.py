@@ -54,6 +54,33 @@ def settings_are_kept(server):
     page.until("kept", lambda: page.script("return document.documentElement.dataset.theme") == "dark" and page.there(".row:not(.empty)"))
 
 
+def what_is_typed_while_settings_are_stored_is_not_lost(server):
+    page = server.page
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')][0].click()")
+    page.until("the settings", lambda: page.there("dialog .settings"))
+    page.press("!")
+    page.script("""const asks = window.fetch, waiting = window.waiting = [];
+        window.fetch = (path, ...rest) => /api[/]preferences[?]/.test(path) ? new Promise((done) => waiting.push(() => done(asks(path, ...rest)))) : asks(path, ...rest);""")
+    page.press(Keys.ENTER)
+    page.until("it is on its way", lambda: page.script("return window.waiting.length") == 1)
+    page.press("?")
+    page.script("for (const go of window.waiting.splice(0)) go()")
+    page.toast("Saved")
+    page.press(Keys.ESCAPE)
+    page.until("it is asked", lambda: page.there("dialog footer .danger"))
+    page.press(Keys.ESCAPE)
+    page.until("it is not meant", lambda: not page.there("dialog footer .danger"))
+    page.press(Keys.BACKSPACE, Keys.BACKSPACE, Keys.ENTER)
+    page.until("it is on its way", lambda: page.script("return window.waiting.length") == 1)
+    page.script("document.querySelector('#toasts').replaceChildren(); for (const go of window.waiting.splice(0)) go()")
+    page.toast("Saved")
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("dialog"))
+    page.driver.refresh()
+    page.until("the list", lambda: page.there(".row:not(.empty)"))
+
+
 def what_could_not_be_done_is_not_shown_as_done(server):
     """A login that goes on is still listed; settings that cannot be had say so."""
     page, other = server.page, Page(server)

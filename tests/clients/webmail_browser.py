@@ -142,6 +142,7 @@ if __name__ == "__main__":
         browser_lists.who_goes_on_after_marking_stays_there,
         browser_lists.keys_are_about_the_list_that_comes,
         browser_account.settings_are_kept,
+        browser_account.what_is_typed_while_settings_are_stored_is_not_lost,
         browser_account.what_could_not_be_done_is_not_shown_as_done,
         browser_account.contacts_are_kept,
         browser_account.nothing_is_done_twice,

@@ -28,15 +28,15 @@ const WORDS = "textarea, [contenteditable], input:not([type=search], [type=check
 /** What a window has as its result as long as nobody has closed it by something in it. */
 const UNASKED = "unasked";
 
-/** For each window the parts of it in which something is written that is not stored. */
+/** For each window the parts of it in which something is written that is not stored, and when something was last. */
 const unstored = new WeakMap();
 /** Windows that were open when a login ended, with something in them. */
 let aside = [];
 
-/** What is written in a part of a window is stored, or no longer wanted. */
-export function stored(part) {
+/** What was written in a part of a window up to a moment is stored, or no longer wanted. */
+export function stored(part, moment = Infinity) {
   const written = unstored.get(part.closest("dialog"));
-  for (const one of written ?? []) if (part.contains(one)) written.delete(one);
+  for (const [one, at] of written ?? []) if (part.contains(one) && at <= moment) written.delete(one);
 }
 
 /** Closes all windows, and keeps for `bringBack` those with something in them that is not stored. Whether there are such. */
@@ -56,7 +56,7 @@ export function bringBack() {
     dialog.removeAttribute("open");
     document.body.append(dialog);
     dialog.showModal();
-    const [written] = unstored.get(dialog);
+    const [written] = unstored.get(dialog).keys();
     written.querySelector(WORDS)?.focus();
   }
 }
@@ -69,7 +69,7 @@ export function forgetAside() {
 /** Opens a window and resolves to what it was closed with; `""` when it was left. With `asks`, nobody leaves it by mistake who has written something there. */
 export function open(title, content, { wide = false, buttons = [], initial, asks = false } = {}) {
   return new Promise((resolve) => {
-    const giveBack = holder(), written = new Set();
+    const giveBack = holder(), written = new Map();
     const leave = async () => {
       if (written.size === 0 || await confirm(t("leaveSure"), t("discard"))) dialog.close("");
     };
@@ -91,7 +91,7 @@ export function open(title, content, { wide = false, buttons = [], initial, asks
     const stays = (event) => { if (written.size > 0) event.preventDefault(); };
     if (asks) {
       unstored.set(dialog, written);
-      dialog.addEventListener("input", ({ target }) => { if (target.matches(WORDS)) written.add(target.closest("form") ?? content); });
+      dialog.addEventListener("input", ({ target }) => { if (target.matches(WORDS)) written.set(target.closest("form") ?? content, performance.now()); });
       addEventListener("beforeunload", stays);
     }
     dialog.returnValue = UNASKED;

@@ -63,7 +63,8 @@ function identities({ identities: all, address, name, preferences }, store, word
   const save = () => {
     for (const [one, who, { value: { text, ...formatted } }] of fields) preferences.identities[one.toLowerCase()] = { name: who.value.trim(), signature: text, ...formatted };
     preferences.default_identity = first.value;
-    store().then((kept) => { if (kept) stored(form); });
+    const moment = performance.now();
+    store().then((kept) => { if (kept) stored(form, moment); });
   };
   return section("identities", form);
 }

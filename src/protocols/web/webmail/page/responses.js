@@ -60,8 +60,9 @@ export function responses(preferences, store, wordings) {
     }
     const before = preferences.responses;
     preferences.responses = filled.map(({ wish }) => wish);
+    const moment = performance.now();
     store().then((kept) => {
-      if (kept) stored(form);
+      if (kept) stored(form, moment);
       else preferences.responses = before;
     });
   };
