@@ -67,7 +67,13 @@ const fn particulars(kind: EventKind) -> &'static [(&'static str, Detail)] {
             ("held until an administrator releases it: ", Text("held")),
         ],
         EventKind::SieveAction => &[("by the script ", Text("script")), ("because ", Text("why"))],
-        EventKind::RecipientRefused => &[("the sender was ", Text("from"))],
+        EventKind::ConnectionRefused => &[("it stands for ", Count("times", "refusal"))],
+        EventKind::LoginAccepted => &[("with the app password ", Text("app_password"))],
+        EventKind::RecipientRefused => &[("the sender was ", Text("from")), ("the client was ", Text("peer"))],
+        EventKind::SendingRise => &[("it has sent ", Count("copies", "copy")), ("from ", Text("peer"))],
+        EventKind::AppPassword | EventKind::TwoFactor => &[("by ", Text("by"))],
+        EventKind::SigningKey => &[("the selector is ", Text("selector"))],
+        EventKind::Expunged => &[("", Count("messages", "message")), ("over ", Text("protocol"))],
         EventKind::Verdict => &[("", Signals)],
         EventKind::Relayed | EventKind::Deferred | EventKind::Failed => {
             &[("over ", Text("tls")), ("the next attempt is at ", Text("next_attempt"))]
@@ -239,6 +245,17 @@ mod tests {
         assert_eq!(
             say(&deferred),
             "Not passed on for bob@x yet; it will be tried again: 451 no; the next attempt is at noon"
+        );
+        let refused = event(EventKind::RecipientRefused, "nobody@x").with("reason", "No such user here");
+        assert_eq!(
+            say(&refused.with("from", "joe@y").with("peer", "192.0.2.1:9")),
+            "nobody@x was refused as a recipient or sender: No such user here; the sender was joe@y; \
+             the client was 192.0.2.1:9"
+        );
+        let revoked = event(EventKind::AppPassword, "ann@x").with("name", "phone").with("change", "revoked");
+        assert_eq!(
+            say(&revoked.with("by", "an administrator")),
+            "The app password phone of ann@x: revoked; by an administrator"
         );
         let verdict = event(EventKind::Verdict, "")
             .with("decision", "junk")
