@@ -63,6 +63,16 @@ let
       targets = [ (figure "octets" (of "mailbox_bytes")) ];
     }
     {
+      title = "Free on the disks";
+      unit = "percentunit";
+      targets = [ (figure "{{purpose}}" "${of "disk_free_bytes"} / ${of "disk_size_bytes"}") ];
+    }
+    {
+      title = "Logins in the last hour";
+      unit = "short";
+      targets = [ (figure "{{result}}" (of "logins_last_hour")) ];
+    }
+    {
       title = "Accounts";
       unit = "short";
       targets = [
