@@ -49,6 +49,7 @@ let
       targets = [
         (figure "waiting" (of "queue_waiting"))
         (figure "held" (of "queue_held"))
+        (figure "in quarantine" (of "queue_quarantined"))
         (figure "messages" (of "queue_entries"))
       ];
     }

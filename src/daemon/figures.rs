@@ -338,9 +338,10 @@ fn stored(parts: &Arc<Parts>) -> Gather {
                     Figure::gauge("queue_entries", "Messages in the queue", counts.entries as f64),
                     Figure::gauge("queue_waiting", "Recipients that wait for an attempt", counts.waiting as f64),
                     Figure::gauge("queue_held", "Recipients that wait for an administrator", counts.held as f64),
+                    Figure::gauge("queue_quarantined", "Recipients in quarantine", counts.quarantined as f64),
                     Figure::gauge(
                         "queue_oldest_seconds",
-                        "Age of the oldest message in the queue, in seconds",
+                        "Age of the oldest message in the queue that is not in quarantine, in seconds",
                         counts.oldest.map_or(0.0, |oldest| clock.now().since(oldest).as_secs_f64()),
                     ),
                 ]),

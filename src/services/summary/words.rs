@@ -45,11 +45,12 @@ impl Summary {
         writeln!(f, "\nQueue")?;
         writeln!(
             f,
-            "  {:>9}  {}; recipients: {} waiting, {} held",
+            "  {:>9}  {}; recipients: {} waiting, {} held, {} in quarantine",
             queue.entries,
             if queue.entries == 1 { "message" } else { "messages" },
             queue.waiting,
-            queue.held
+            queue.held,
+            queue.quarantined
         )?;
         if let Some(oldest) = queue.oldest {
             writeln!(f, "             the oldest came at {}", minute(oldest))?;
