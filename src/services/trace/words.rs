@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::foundations::counted::counted;
 use crate::foundations::event::{Event, EventKind};
 use crate::storage::journal::sentence;
+use crate::storage::spool::QUARANTINED;
 
 /// An event in one line: the log's sentence, and what a person who traces a message wants to know besides.
 pub(super) fn say(event: &Event) -> String {
@@ -151,10 +152,19 @@ fn fates(events: &[Event]) -> BTreeMap<&str, &'static str> {
     }
     for event in events.iter().filter(|event| event.kind == EventKind::Queued) {
         for recipient in texts(event, "recipients").filter(|recipient| !settled.contains(recipient)) {
-            fates.entry(recipient).or_insert("waiting");
+            fates.entry(recipient).or_insert(at_first(event));
         }
     }
     fates
+}
+
+/// What becomes of a message in the queue before anybody does something about it.
+fn at_first(queued: &Event) -> &'static str {
+    match queued.details.get("held").and_then(Value::as_str) {
+        Some(QUARANTINED) => "in quarantine",
+        Some(_) => "held",
+        None => "waiting",
+    }
 }
 
 /// What an event says about the recipients it is about, if it settles anything.
@@ -211,6 +221,18 @@ mod tests {
             (vec![event(Deferred, "a@x"), event(Relayed, "a@x")], "passed on for a@x"),
             (vec![event(Delivered, "a@x"), event(Failed, "b@x")], "delivered for a@x; given up for b@x"),
             (vec![event(Queued, "s@x").with("recipients", vec!["b@y"])], "waiting for b@y"),
+            (
+                vec![event(Queued, "s@x").with("recipients", vec!["b@y"]).with("held", QUARANTINED)],
+                "in quarantine for b@y",
+            ),
+            (
+                vec![
+                    event(Queued, "s@x").with("recipients", vec!["a@x"]).with("held", QUARANTINED),
+                    by_hand("release"),
+                ],
+                "waiting for a@x",
+            ),
+            (vec![event(Queued, "s@x").with("recipients", vec!["b@y"]).with("held", "why")], "held for b@y"),
             (
                 vec![event(Deferred, "a@x"), event(Relayed, "b@x"), by_hand("delete")],
                 "deleted by an administrator for a@x; passed on for b@x",
