@@ -34,6 +34,8 @@ let
       parts = builtins.match "([0-9]+)([hdw])" age;
     in
     toString (builtins.fromJSON (builtins.elemAt parts 0) * units.${builtins.elemAt parts 1});
+  # As a share of the whole.
+  room = "postrider_disk_free_bytes / postrider_disk_size_bytes";
   oldest = seconds backupAge;
   succeeded = "postrider_backup_succeeded_seconds{run=\"created\"}";
   copied = "postrider_backup_succeeded_seconds{run=\"pushed\"}";
@@ -53,11 +55,23 @@ in
         (rule "PostriderListenerUnopened" "postrider_listener_unopened > 0" "1m" "critical"
           "A port is not served, since another program may have it; look at `postrider doctor`."
         )
+        (rule "PostriderDatabaseDown" "postrider_database_up == 0" "2m" "critical"
+          "The database does not answer, so mail and logins are put off; look at `postrider doctor` and the database's own unit."
+        )
+        (rule "PostriderDiskFull" "${room} < 0.03" "5m" "critical"
+          "The disk for the {{ $labels.purpose }} is full or nearly so: mail is refused for now, or backups fail; make room."
+        )
+        (rule "PostriderDiskNearlyFull" "${room} < 0.1" "15m" "warning"
+          "Less than a tenth of the disk for the {{ $labels.purpose }} is free; make room before mail is refused."
+        )
+        (rule "PostriderDiskSilent" "postrider_disks_silent > 0" "5m" "critical"
+          "A file system does not answer; the monitoring page says which, and `dmesg` may say why."
+        )
         (rule "PostriderQueueOld" "postrider_queue_oldest_seconds > 4 * 3600" "10m" "warning"
           "A message has been waiting for more than four hours; look at `postrider queue list`."
         )
         (rule "PostriderQueueLong" "postrider_queue_waiting > 1000" "15m" "warning"
-          "More than a thousand recipients wait; an account may be sending spam, or a large receiver refuses us."
+          "More than a thousand recipients wait; an account may be sending spam, or a large receiver refuses us; look at `postrider report summary`."
         )
         (rule "PostriderQueueHeld" "postrider_queue_held > 0" "1h" "warning"
           "Recipients wait for an administrator; look at `postrider queue list`."
@@ -66,7 +80,7 @@ in
           "An account suddenly sends much more than it used to, as with a stolen password; look at `postrider trace ADDRESS`."
         )
         (rule "PostriderCertificateEnds" "postrider_certificate_seconds < 14 * 86400" "1h" "critical"
-          "A certificate ends within two weeks and has not been renewed; look at the acme units."
+          "A certificate ends within two weeks and has not been renewed; look at `postrider certificate list` and at what renews it."
         )
         (rule "PostriderCertificateStandsIn" "postrider_certificates_standing_in > 0" "1h" "critical"
           "A certificate that nobody trusts is served, since none was obtained; look at `postrider certificate check`."
@@ -81,7 +95,14 @@ in
           "A listener does not serve the certificate that is meant; look at `postrider certificate check`."
         )
         (rule "PostriderEventsLost" "increase(postrider_events_dropped_total[15m]) > 0" "0m" "critical"
-          "Decisions could not be written down: the database is away or too slow."
+          "Decisions could not be written down and are lost to `postrider trace`: the database is away or too slow; look at `postrider doctor`."
+        )
+        # Another process of the dashboard may only read, and then writes no events.
+        (rule "PostriderEventsNotWritten"
+          "increase(postrider_events_recorded_total{role=~\".*(mta|access).*\"}[10m]) > 0 and increase(postrider_events_written_total[10m]) == 0"
+          "5m"
+          "critical"
+          "Decisions cannot be written to the database, which may be full, read-only or locked; look at `postrider doctor`."
         )
         (rule "PostriderBackupFailed" "postrider_backup_failed > 0" "5m" "critical"
           "A backup, its check, its copy elsewhere, thinning out or the drill failed; the journal of its unit says why."

@@ -49,6 +49,7 @@ let
       targets = [
         (figure "waiting" (of "queue_waiting"))
         (figure "held" (of "queue_held"))
+        (figure "in quarantine" (of "queue_quarantined"))
         (figure "messages" (of "queue_entries"))
       ];
     }
@@ -61,6 +62,16 @@ let
       title = "Mail kept";
       unit = "bytes";
       targets = [ (figure "octets" (of "mailbox_bytes")) ];
+    }
+    {
+      title = "Free on the disks";
+      unit = "percentunit";
+      targets = [ (figure "{{purpose}}" "${of "disk_free_bytes"} / ${of "disk_size_bytes"}") ];
+    }
+    {
+      title = "Logins in the last hour";
+      unit = "short";
+      targets = [ (figure "{{result}}" (of "logins_last_hour")) ];
     }
     {
       title = "Accounts";

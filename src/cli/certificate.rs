@@ -169,6 +169,13 @@ fn days_left(until: Timestamp, now: Timestamp) -> i64 {
     (until.unix_seconds() - now.unix_seconds()) / 86_400
 }
 
+/// The certificates of the running server, as far as they can be found out: none while it is down, or if whoever asks may
+/// not.
+pub(super) async fn known(config: &Config) -> Vec<State> {
+    let reports = reports(config, &Request::Certificates).await.unwrap_or_default();
+    reports.into_iter().flat_map(|report| report.certificates).collect()
+}
+
 /// Asks every process that has certificates once.
 async fn reports(config: &Config, request: &Request) -> anyhow::Result<Vec<Report>> {
     let mut reports: Vec<Report> = Vec::new();

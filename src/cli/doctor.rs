@@ -18,7 +18,7 @@ use crate::foundations::settings::{Live, Setting as _};
 use crate::services::accounts::DeclaredFile;
 use crate::services::backup::Destination;
 use crate::services::certificates::{names_of, read_chain};
-use crate::services::doctor::{Doctor, Finding, Guarded, Health, Lacking, OTHERS, Shut, Volume};
+use crate::services::doctor::{DatabaseHealth, Doctor, Finding, Guarded, Health, Lacking, OTHERS, Shut, Volume};
 use crate::services::outbound::{Outbound, OutboundParts, Roots, TcpConnector};
 use crate::services::probe::Prober;
 use crate::storage::{database, directory};
@@ -51,10 +51,10 @@ impl Shown for Finding {
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let config = &context.config()?;
     let (mut domains, database) = match known_domains(context).await {
-        Ok(domains) => (domains, None),
+        Ok(known) => known,
         // This is itself a finding; the rest is checked as far as possible without it.
         Err(error) if error.chain().any(|cause| cause.is::<database::Error>()) => {
-            (arguments.domain.clone(), Some(told(&error)))
+            (arguments.domain.clone(), DatabaseHealth::Away(told(&error)))
         }
         Err(error) => return Err(error),
     };
@@ -111,12 +111,14 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     Ok(if worst == Some(Health::Wrong) { Exit::Failed } else { Exit::Done })
 }
 
-/// The enabled domains, from the database.
-async fn known_domains(context: &Context) -> anyhow::Result<Vec<Domain>> {
+/// The enabled domains, from the database, and whether it can be written.
+async fn known_domains(context: &Context) -> anyhow::Result<(Vec<Domain>, DatabaseHealth)> {
     let accounts = context.accounts().await?;
     let domains = dns::domains(&accounts).await;
+    let writing = accounts.database.check_writing().await;
     accounts.closed().await;
-    domains
+    let health = writing.map_or_else(|error| DatabaseHealth::NotWritable(error.to_string()), |()| DatabaseHealth::Good);
+    Ok((domains?, health))
 }
 
 /// The host in a URL.

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::request::Answer;
 use super::administration::{self, Keeper};
-use super::{Error, Parts, ServerSettings, figures};
+use super::{Error, Parts, ServerSettings, figures, others};
 use crate::config::Role;
 use crate::foundations::address::Domain;
 use crate::foundations::failure::Kind;
@@ -245,7 +245,11 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
 
 async fn send_summary(parts: &Parts, length: Duration) -> Result<serde_json::Value, Complaint> {
     let now = parts.clock.now();
-    let summary = Summary::read(&parts.sources(), parts.config.hostname.clone(), now - length).await;
+    let mut reports = vec![parts.inspector.report(&parts.roles.to_string())];
+    reports.extend(others::certificates_elsewhere(parts).await);
+    let certificates: Vec<_> = reports.into_iter().flat_map(|report| report.certificates).collect();
+    let hostname = parts.config.hostname.clone();
+    let summary = Summary::read(&parts.sources(), hostname, now - length, &certificates).await;
     let summary = summary.map_err(|error| Complaint::new(Some(error.kind()), error))?;
     let Some(mail) = letter(&summary, &parts.lives.summary.get(), now) else {
         return Err(Complaint::other("the summary has no recipients; set `summary.to` in the configuration"));

@@ -9,7 +9,7 @@ use crate::foundations::event::EventKind;
 use crate::protocols::metrics::{Figure, FigureKind, Gather, Readiness, Room, Sample};
 use crate::services::backup::{Run, last_runs};
 use crate::services::certificates::{Standing, State};
-use crate::services::overview::{Flow, flows};
+use crate::services::overview::{Disk, Flow, flows};
 use crate::services::served::{Inspection, Report};
 use crate::storage::cluster::{Node, Nodes};
 
@@ -19,7 +19,10 @@ pub(super) fn room(parts: &Arc<Parts>) -> Room {
         http: parts.lives.http.clone(),
         sources: vec![
             processes(parts),
+            reachable(parts),
+            disks(parts),
             rises(parts),
+            logins(parts),
             stored(parts),
             flow(parts),
             backups(parts),
@@ -171,6 +174,66 @@ fn counted(processes: &[ProcessFigures]) -> Vec<Figure> {
     ]
 }
 
+/// Whether the database answers: while it does not, the figures read from it are missing, and no rule about them fires.
+fn reachable(parts: &Arc<Parts>) -> Gather {
+    let database = parts.database.clone();
+    Arc::new(move || {
+        let database = database.clone();
+        Box::pin(async move {
+            let up = f64::from(u8::from(database.check().await.is_ok()));
+            vec![Figure::gauge("database_up", "1 if the database answers, 0 if not", up)]
+        })
+    })
+}
+
+/// The room on file systems: when it is used up, mail is refused and events cannot be written.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn disks(parts: &Arc<Parts>) -> Gather {
+    let disks = parts.disks.clone();
+    Arc::new(move || {
+        let disks = disks.clone();
+        Box::pin(async move {
+            let answers = disks.read().await;
+            let figure = |name, help, value: fn(&Disk) -> f64| {
+                let values = answers.disks.iter().map(|disk| (disk.purpose.to_owned(), value(disk)));
+                Figure::labelled(name, help, FigureKind::Gauge, "purpose", values)
+            };
+            vec![
+                figure("disk_free_bytes", "What is free on a file system for this server, in octets", |disk| {
+                    disk.free as f64
+                }),
+                figure("disk_size_bytes", "Size of a file system, in octets", |disk| disk.size as f64),
+                Figure::gauge("disks_silent", "File systems that do not answer", answers.problems.len() as f64),
+            ]
+        })
+    })
+}
+
+/// Logins to all services, the monitoring page among them.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn logins(parts: &Arc<Parts>) -> Gather {
+    let (journal, clock) = (parts.journal.clone(), Arc::clone(&parts.clock));
+    Arc::new(move || {
+        let (journal, clock) = (journal.clone(), Arc::clone(&clock));
+        Box::pin(async move {
+            let kinds = [("accepted", EventKind::LoginAccepted), ("refused", EventKind::LoginRefused)];
+            let counts = match journal.counted(&kinds.map(|(_, kind)| kind), clock.now() - HOUR, HOUR).await {
+                Ok(counts) => counts,
+                Err(error) => {
+                    log::warn!(error:% = error; "Logins cannot be counted for the figures");
+                    return Vec::new();
+                }
+            };
+            let number = |kind: EventKind| {
+                counts.iter().filter(|count| count.kind == kind).map(|count| count.number).sum::<u64>()
+            };
+            let values = kinds.map(|(result, kind)| (result.to_owned(), number(kind) as f64));
+            let help = "Logins in the last hour";
+            vec![Figure::labelled("logins_last_hour", help, FigureKind::Gauge, "result", values)]
+        })
+    })
+}
+
 /// Accounts whose password may have been stolen, as noticed by any process.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
 fn rises(parts: &Arc<Parts>) -> Gather {
@@ -275,9 +338,10 @@ fn stored(parts: &Arc<Parts>) -> Gather {
                     Figure::gauge("queue_entries", "Messages in the queue", counts.entries as f64),
                     Figure::gauge("queue_waiting", "Recipients that wait for an attempt", counts.waiting as f64),
                     Figure::gauge("queue_held", "Recipients that wait for an administrator", counts.held as f64),
+                    Figure::gauge("queue_quarantined", "Recipients in quarantine", counts.quarantined as f64),
                     Figure::gauge(
                         "queue_oldest_seconds",
-                        "Age of the oldest message in the queue, in seconds",
+                        "Age of the oldest message in the queue that is not in quarantine, in seconds",
                         counts.oldest.map_or(0.0, |oldest| clock.now().since(oldest).as_secs_f64()),
                     ),
                 ]),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use log::kv::{Error, Key, Value, VisitSource};
+use log::kv::{Error, Key, Source, Value, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
 
 use super::{LogFormat, LogLevel};
@@ -23,7 +23,7 @@ pub fn start(format: LogFormat, level: LogLevel) {
         match systemd_journal_logger::JournalLog::new() {
             Ok(logger) => {
                 let logger = logger.with_syslog_identifier("postrider".to_owned());
-                let _ = log::set_boxed_logger(Box::new(OwnLines(logger)));
+                let _ = log::set_boxed_logger(Box::new(OwnLines(Journal(logger))));
                 return;
             }
             Err(error) => {
@@ -93,6 +93,44 @@ impl<L: Log> Log for OwnLines<L> {
 
     fn flush(&self) {
         self.0.flush();
+    }
+}
+
+/// systemd's journal.
+struct Journal(systemd_journal_logger::JournalLog);
+
+impl Log for Journal {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let fields = Unreserved(record.key_values());
+        self.0.log(&record.to_builder().key_values(&fields).build());
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+/// Fields under names that mean nothing to systemd. Its own MESSAGE_ID is a number that leads to an explanation
+/// (systemd.journal-fields(7)): with the Message-ID of a mail there, which a stranger has chosen, `journalctl -x` complains
+/// about every message.
+struct Unreserved<'a>(&'a dyn Source);
+
+impl Source for Unreserved<'_> {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), Error> {
+        self.0.visit(&mut Renaming(visitor))
+    }
+}
+
+struct Renaming<'a, 'kvs>(&'a mut dyn VisitSource<'kvs>);
+
+impl<'kvs> VisitSource<'kvs> for Renaming<'_, 'kvs> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        let key = if key.as_str() == "message_id" { Key::from_str("mail_message_id") } else { key };
+        self.0.visit_pair(key, value)
     }
 }
 
@@ -224,6 +262,14 @@ mod tests {
         assert!(wanted("html5evermore", log::Level::Warn));
         assert!(!wanted("html5ever::tree_builder", log::Level::Warn) && !wanted("ammonia", log::Level::Error));
         assert!(!wanted("rustls::msgs::handshake", log::Level::Warn));
+    }
+
+    #[test]
+    fn a_mails_message_id_is_none_of_systemds() {
+        let fields: &[(&str, Value<'_>)] = &[("message_id", "<1@x>".into()), ("mail", "0123".into())];
+        let mut seen = Fields(String::new());
+        Unreserved(&fields).visit(&mut seen).unwrap();
+        assert_eq!(seen.0, " mail_message_id=<1@x> mail=0123");
     }
 
     #[test]

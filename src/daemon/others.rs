@@ -40,6 +40,12 @@ pub(super) fn bans(parts: &Parts) -> dashboard::Asking<Ban> {
     })
 }
 
+/// The certificates of other processes; those that do not answer are left out.
+pub(super) async fn certificates_elsewhere(parts: &Parts) -> Vec<Report> {
+    let (server, others) = others(parts);
+    asked(&others, |role| look_at_certificates(&server, role)).await
+}
+
 /// The certificates of all processes, those of this one first. Processes without certificates and without listeners that
 /// serve some are left out.
 pub(super) fn certificates(parts: &Arc<Parts>) -> dashboard::Asking<Report> {

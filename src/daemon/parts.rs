@@ -15,6 +15,7 @@ use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::acceptance::Acceptance;
+use crate::services::backup::Destination;
 use crate::services::certificates::Certificates;
 use crate::services::certificates::acme::RenewalWish;
 use crate::services::cluster::{Cluster, Keeper};
@@ -213,7 +214,13 @@ impl Parts {
 
 /// The directories whose file systems must not fill up.
 pub fn watched(config: &Config) -> Disks {
-    Disks::new([("mailboxes", config.storage.mail_root.clone()), ("queue", config.spool.directory.clone())])
+    let places = [("mailboxes", config.storage.mail_root.clone()), ("queue", config.spool.directory.clone())];
+    let database = config.storage.database.path().map(|path| ("database", path));
+    let backups = match &config.backup.destination {
+        Destination::Directory(path) => Some(("backups", path.clone())),
+        Destination::Bucket(_) => None,
+    };
+    Disks::new(places.into_iter().chain(database).chain(backups))
 }
 
 /// Carries out a command to a user's mailboxes while no server is running.

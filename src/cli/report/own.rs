@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::Serialize;
 
+use super::super::certificate;
 use super::super::context::{Accounts, Context};
 use super::super::exit::{Exit, Outcome};
 use super::super::moment::{Moment, past};
@@ -64,7 +65,8 @@ pub(super) async fn run(report: Report, context: &Context) -> Outcome {
         }
         Report::Summary(period) => {
             let (hostname, begin) = (accounts.config.hostname.clone(), period.since.timestamp());
-            let summary = Summary::read(&sources, hostname, begin).await?;
+            let certificates = certificate::known(&accounts.config).await;
+            let summary = Summary::read(&sources, hostname, begin, &certificates).await?;
             match context.output {
                 Output::People => print(&summary.to_string()),
                 Output::Json => context.output.done("", &summary),

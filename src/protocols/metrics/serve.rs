@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::future::join_all;
 
-use super::encode::encode;
+use super::encode::{Format, encode};
 use super::{Figure, FigureKind, Gather};
 use crate::foundations::net::{Connection, HttpSettings, serve_http};
 use crate::foundations::settings::Live;
@@ -45,7 +45,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     }
 }
 
-async fn metrics(State(room): State<Arc<Room>>) -> Response {
+async fn metrics(State(room): State<Arc<Room>>, headers: HeaderMap) -> Response {
     let mut figures: Vec<Figure> = join_all(room.sources.iter().map(|gather| gather())).await.concat();
     figures.push(Figure::labelled(
         "build_info",
@@ -54,11 +54,10 @@ async fn metrics(State(room): State<Arc<Room>>) -> Response {
         "version",
         [(env!("CARGO_PKG_VERSION").to_owned(), 1.0)],
     ));
-    match encode(figures) {
-        Ok(text) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], text).into_response()
-        }
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let format = Format::for_client(accept.unwrap_or_default());
+    match encode(figures, format) {
+        Ok(text) => ([(header::CONTENT_TYPE, format.media_type())], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

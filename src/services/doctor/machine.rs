@@ -30,6 +30,17 @@ pub struct Volume {
     pub purpose: &'static str,
 }
 
+/// How the database is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseHealth {
+    /// It can be read and written.
+    Good,
+    /// It answers, but cannot be written; why.
+    NotWritable(String),
+    /// It does not answer; why.
+    Away(String),
+}
+
 /// A file that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Unread {
@@ -40,7 +51,7 @@ pub struct Unread {
 }
 
 pub(super) fn check(doctor: &Doctor<'_>, compared: Option<Compared>) -> Vec<Finding> {
-    let mut findings = vec![database(doctor.database.as_deref())];
+    let mut findings = vec![database(&doctor.database)];
     findings.extend(doctor.volumes.iter().flat_map(volume));
     findings.extend(doctor.guarded.iter().map(guarded));
     findings.extend(doctor.unread.iter().map(|unread| {
@@ -53,10 +64,22 @@ pub(super) fn check(doctor: &Doctor<'_>, compared: Option<Compared>) -> Vec<Find
     findings
 }
 
-fn database(failure: Option<&str>) -> Finding {
-    let Some(failure) = failure else { return Finding::well("database", "accounts and queue", "it answers") };
-    let remedy = "Start it, or correct `storage.database`: mail waits at its senders until it answers. Until \
-                  then, only the domains that `--domain` names are examined.";
+fn database(health: &DatabaseHealth) -> Finding {
+    let (failure, remedy) = match health {
+        DatabaseHealth::Good => {
+            return Finding::well("database", "accounts and queue", "it answers and can be written");
+        }
+        DatabaseHealth::NotWritable(why) => (
+            format!("it cannot be written: {why}"),
+            "End the program that keeps it locked, or let this server write to it: mail that must be queued waits at its \
+             senders until then, and events are lost.",
+        ),
+        DatabaseHealth::Away(why) => (
+            why.clone(),
+            "Start it, or correct `storage.database`: mail waits at its senders until it answers. Until \
+             then, only the domains that `--domain` names are examined.",
+        ),
+    };
     Finding::ill("database", "accounts and queue", Health::Wrong, failure, remedy)
 }
 

@@ -18,7 +18,7 @@ mod tlsa;
 
 pub use finding::{Finding, Health};
 pub use listeners::{Lacking, Shut};
-pub use machine::{Guarded, OTHERS, Unread, Volume};
+pub use machine::{DatabaseHealth, Guarded, OTHERS, Unread, Volume};
 
 use std::net::IpAddr;
 
@@ -69,8 +69,8 @@ pub struct Doctor<'d> {
     pub guarded: Vec<Guarded>,
     /// File systems that must not be full.
     pub volumes: Vec<Volume>,
-    /// Why the database cannot be asked, if so. The domains are then only those that were named.
-    pub database: Option<String>,
+    /// How the database is doing. While it does not answer, the domains are only those that were named.
+    pub database: DatabaseHealth,
     /// Certificates whose authorities are asked for the time.
     pub clocks: &'d [AcmeCertificate],
     /// How many connections may be open at once.

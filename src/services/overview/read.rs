@@ -86,9 +86,11 @@ pub struct QueueState {
     pub entries: u64,
     /// Recipients that wait for their next attempt.
     pub waiting: u64,
-    /// Recipients that wait for an administrator.
+    /// Recipients that wait for an administrator, without those in quarantine.
     pub held: u64,
-    /// When the oldest message came.
+    /// Recipients in quarantine.
+    pub quarantined: u64,
+    /// When the oldest message came, without those in quarantine.
     pub oldest: Option<Timestamp>,
     /// Where most of it goes.
     pub destinations: Vec<Backlog>,
@@ -143,8 +145,8 @@ pub struct Recent {
 impl QueueState {
     /// Puts the two together.
     pub const fn of(counts: spool::Counts, destinations: Vec<Backlog>) -> Self {
-        let spool::Counts { entries, waiting, held, oldest, .. } = counts;
-        Self { entries, waiting, held, oldest, destinations }
+        let spool::Counts { entries, waiting, held, quarantined, oldest, .. } = counts;
+        Self { entries, waiting, held, quarantined, oldest, destinations }
     }
 }
 

@@ -19,12 +19,15 @@ pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> 
     let encoding = if text.is_ascii() { "7bit" } else { "8bit" };
     let id = MailId::generate(now);
     let charset = Charset::Ascii;
-    let subject = format!(
+    let mut subject = format!(
         "{}: {}, {:.1} % unwanted",
         summary.hostname,
         counted(summary.spam.flow.received, "message"),
         summary.spam.unwanted_percent
     );
+    if !summary.attention.is_empty() {
+        subject += &format!("; {} to be seen to", counted(summary.attention.len() as u64, "thing"));
+    }
     let header = [
         addresses("From", [("Postrider", &from)], charset),
         addresses("To", [("", &to)], charset),

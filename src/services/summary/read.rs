@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Error;
+use super::{Error, attention};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::EventKind;
 use crate::services::backup::{RunReport, history};
+use crate::services::certificates::State;
 use crate::services::overview::{Answers, Disk, Flow, FlowAt, Mailbox, QueueState, Refusals, Sources, Talker, flows};
 use crate::storage::directory::{Fullest, Totals};
 
@@ -67,6 +68,8 @@ pub struct BackupReport {
 pub struct Summary {
     /// This server.
     pub hostname: Domain,
+    /// What somebody has to see to, in sentences that say what to do.
+    pub attention: Vec<String>,
     /// The mail.
     pub spam: SpamReport,
     /// The queue now.
@@ -138,8 +141,13 @@ impl BackupReport {
 }
 
 impl Summary {
-    /// Reads it for the time since then.
-    pub async fn read(sources: &Sources, hostname: Domain, since: Timestamp) -> Result<Self, Error> {
+    /// Reads it for the time since then; the running server knows the certificates.
+    pub async fn read(
+        sources: &Sources,
+        hostname: Domain,
+        since: Timestamp,
+        certificates: &[State],
+    ) -> Result<Self, Error> {
         let mut mailboxes = MailboxReport::read(sources).await?;
         mailboxes.mailboxes.retain(|mailbox| {
             mailbox.quota.is_some_and(|quota| u128::from(mailbox.stored) * 100 >= u128::from(quota) * NEARLY_FULL)
@@ -149,16 +157,23 @@ impl Summary {
             Ok::<_, Error>(pairs.into_iter().map(|(address, number)| Talker { address, number }).collect())
         };
         let Answers { disks, problems } = sources.disks.read().await;
+        let (queue, backups) = (QueueReport::read(sources).await?, BackupReport::read(sources).await?);
+        let mut attention: Vec<String> = attention::of_disks(&disks).collect();
+        attention.extend(attention::of_queue(&queue.queue));
+        attention.extend(attention::of_backups(&backups.runs));
+        attention.extend(attention::of_certificates(certificates, sources.clock.now()));
+        attention.extend(attention::of_events(sources, since).await?);
         Ok(Self {
             hostname,
+            attention,
             spam: SpamReport::read(sources, since).await?,
-            queue: QueueReport::read(sources).await?,
+            queue,
             mailboxes,
             senders: busiest(&[EventKind::MessageReceived]).await?,
             recipients: busiest(&[EventKind::Delivered, EventKind::Relayed]).await?,
             disks,
             problems,
-            backups: BackupReport::read(sources).await?,
+            backups,
         })
     }
 }

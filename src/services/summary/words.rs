@@ -11,6 +11,10 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (spam, flow) = (&self.spam, &self.spam.flow);
         writeln!(f, "{} from {} to {}", self.hostname, minute(spam.since), minute(spam.until))?;
+        if !self.attention.is_empty() {
+            writeln!(f, "\nTo be seen to")?;
+            self.attention.iter().try_for_each(|told| writeln!(f, "  - {told}"))?;
+        }
         writeln!(f, "\nMail")?;
         for (what, number) in [
             ("messages received", flow.received),
@@ -45,11 +49,12 @@ impl Summary {
         writeln!(f, "\nQueue")?;
         writeln!(
             f,
-            "  {:>9}  {}; recipients: {} waiting, {} held",
+            "  {:>9}  {}; recipients: {} waiting, {} held, {} in quarantine",
             queue.entries,
             if queue.entries == 1 { "message" } else { "messages" },
             queue.waiting,
-            queue.held
+            queue.held,
+            queue.quarantined
         )?;
         if let Some(oldest) = queue.oldest {
             writeln!(f, "             the oldest came at {}", minute(oldest))?;
@@ -135,6 +140,7 @@ mod tests {
             SpamReport { since: at, until: at, flow, unwanted_percent: 0.0, refusals: Vec::new(), steps: Vec::new() };
         let summary = Summary {
             hostname: "mail.example.test".parse().unwrap(),
+            attention: vec!["Make room".to_owned()],
             spam,
             queue: QueueReport { at, queue: QueueState::default() },
             mailboxes: MailboxReport { at, users: 0, stored: 0, messages: 0, mailboxes: Vec::new() },
@@ -144,6 +150,7 @@ mod tests {
             problems: vec!["the file system of `/mail` does not answer".to_owned()],
             backups: BackupReport { at, runs: Vec::new() },
         };
+        assert!(summary.to_string().contains("\n\nTo be seen to\n  - Make room\n\nMail\n"), "{summary}");
         assert!(
             summary.to_string().contains("\n             the file system of `/mail` does not answer\n"),
             "{summary}"

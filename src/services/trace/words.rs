@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::foundations::counted::counted;
 use crate::foundations::event::{Event, EventKind};
 use crate::storage::journal::sentence;
+use crate::storage::spool::QUARANTINED;
 
 /// An event in one line: the log's sentence, and what a person who traces a message wants to know besides.
 pub(super) fn say(event: &Event) -> String {
@@ -67,7 +68,13 @@ const fn particulars(kind: EventKind) -> &'static [(&'static str, Detail)] {
             ("held until an administrator releases it: ", Text("held")),
         ],
         EventKind::SieveAction => &[("by the script ", Text("script")), ("because ", Text("why"))],
-        EventKind::RecipientRefused => &[("the sender was ", Text("from"))],
+        EventKind::ConnectionRefused => &[("it stands for ", Count("times", "refusal"))],
+        EventKind::LoginAccepted => &[("with the app password ", Text("app_password"))],
+        EventKind::RecipientRefused => &[("the sender was ", Text("from")), ("the client was ", Text("peer"))],
+        EventKind::SendingRise => &[("it has sent ", Count("copies", "copy")), ("from ", Text("peer"))],
+        EventKind::AppPassword | EventKind::TwoFactor => &[("by ", Text("by"))],
+        EventKind::SigningKey => &[("the selector is ", Text("selector"))],
+        EventKind::Expunged => &[("", Count("messages", "message")), ("over ", Text("protocol"))],
         EventKind::Verdict => &[("", Signals)],
         EventKind::Relayed | EventKind::Deferred | EventKind::Failed => {
             &[("over ", Text("tls")), ("the next attempt is at ", Text("next_attempt"))]
@@ -145,10 +152,19 @@ fn fates(events: &[Event]) -> BTreeMap<&str, &'static str> {
     }
     for event in events.iter().filter(|event| event.kind == EventKind::Queued) {
         for recipient in texts(event, "recipients").filter(|recipient| !settled.contains(recipient)) {
-            fates.entry(recipient).or_insert("waiting");
+            fates.entry(recipient).or_insert(at_first(event));
         }
     }
     fates
+}
+
+/// What becomes of a message in the queue before anybody does something about it.
+fn at_first(queued: &Event) -> &'static str {
+    match queued.details.get("held").and_then(Value::as_str) {
+        Some(QUARANTINED) => "in quarantine",
+        Some(_) => "held",
+        None => "waiting",
+    }
 }
 
 /// What an event says about the recipients it is about, if it settles anything.
@@ -206,6 +222,18 @@ mod tests {
             (vec![event(Delivered, "a@x"), event(Failed, "b@x")], "delivered for a@x; given up for b@x"),
             (vec![event(Queued, "s@x").with("recipients", vec!["b@y"])], "waiting for b@y"),
             (
+                vec![event(Queued, "s@x").with("recipients", vec!["b@y"]).with("held", QUARANTINED)],
+                "in quarantine for b@y",
+            ),
+            (
+                vec![
+                    event(Queued, "s@x").with("recipients", vec!["a@x"]).with("held", QUARANTINED),
+                    by_hand("release"),
+                ],
+                "waiting for a@x",
+            ),
+            (vec![event(Queued, "s@x").with("recipients", vec!["b@y"]).with("held", "why")], "held for b@y"),
+            (
                 vec![event(Deferred, "a@x"), event(Relayed, "b@x"), by_hand("delete")],
                 "deleted by an administrator for a@x; passed on for b@x",
             ),
@@ -239,6 +267,17 @@ mod tests {
         assert_eq!(
             say(&deferred),
             "Not passed on for bob@x yet; it will be tried again: 451 no; the next attempt is at noon"
+        );
+        let refused = event(EventKind::RecipientRefused, "nobody@x").with("reason", "No such user here");
+        assert_eq!(
+            say(&refused.with("from", "joe@y").with("peer", "192.0.2.1:9")),
+            "nobody@x was refused as a recipient or sender: No such user here; the sender was joe@y; \
+             the client was 192.0.2.1:9"
+        );
+        let revoked = event(EventKind::AppPassword, "ann@x").with("name", "phone").with("change", "revoked");
+        assert_eq!(
+            say(&revoked.with("by", "an administrator")),
+            "The app password phone of ann@x: revoked; by an administrator"
         );
         let verdict = event(EventKind::Verdict, "")
             .with("decision", "junk")

@@ -112,6 +112,15 @@ impl Database {
         self.begin_with(Durability::Full).await
     }
 
+    /// Whether the database can be written to: it may be locked, or a copy that others write. Changes nothing.
+    pub async fn check_writing(&self) -> Result<(), Error> {
+        let mut transaction = self.begin_with(Durability::Relaxed).await?;
+        // Every engine asks for the right to write before it looks for rows.
+        let tried = transaction.execute("UPDATE events SET kind = kind WHERE 1 = 0", &[]).await;
+        transaction.rollback().await?;
+        tried.map(|_| ())
+    }
+
     /// Begins a transaction.
     pub async fn begin_with(&self, durability: Durability) -> Result<Transaction, Error> {
         self.open(durability).boxed().await

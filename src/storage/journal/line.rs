@@ -43,7 +43,9 @@ fn text<'e>(event: &'e Event, name: &str) -> &'e str {
 /// Where, and why.
 fn circumstances(event: &Event) -> String {
     let mut out = String::new();
-    for (name, before) in [("folder", " in "), ("host", " via "), ("address", " at "), ("action", ": ")] {
+    let places = [("folder", " in "), ("host", " via "), ("address", " at "), ("action", ": ")];
+    // What is said of a ban says its action itself.
+    for (name, before) in places.into_iter().filter(|(name, _)| event.kind != EventKind::Ban || *name != "action") {
         if !text(event, name).is_empty() {
             let _ = write!(out, "{before}{}", text(event, name));
         }
@@ -55,13 +57,24 @@ fn circumstances(event: &Event) -> String {
     out
 }
 
+/// Through which service, and from where: without it, nobody could tell a guesser from a user's forgotten telephone.
+fn way(event: &Event) -> String {
+    let mut out = String::new();
+    for (name, before) in [("service", " over "), ("peer", " from ")] {
+        if !text(event, name).is_empty() {
+            let _ = write!(out, "{before}{}", text(event, name));
+        }
+    }
+    out
+}
+
 fn what_happened(event: &Event, subject: &str) -> String {
     let text = |name: &str| text(event, name);
     match event.kind {
-        EventKind::ConnectionRefused => "A client was turned away".to_owned(),
-        EventKind::LoginAccepted => format!("{subject} logged in"),
-        EventKind::LoginEnded => format!("A login of {subject} was ended"),
-        EventKind::LoginRefused => format!("A login as {subject} was refused"),
+        EventKind::ConnectionRefused => format!("A client{} was turned away", way(event)),
+        EventKind::LoginAccepted => format!("{subject} logged in{}", way(event)),
+        EventKind::LoginEnded => format!("A login of {subject}{} was ended", way(event)),
+        EventKind::LoginRefused => format!("A login as {subject}{} was refused", way(event)),
         EventKind::RecipientRefused => format!("{subject} was refused as a recipient or sender"),
         EventKind::MessageReceived => format!("A message from {} was accepted", named(subject)),
         EventKind::MessageRefused => format!("A message from {} was refused", named(subject)),
@@ -69,7 +82,11 @@ fn what_happened(event: &Event, subject: &str) -> String {
         EventKind::SieveAction => by_script(event, subject),
         EventKind::AliasExpanded => format!("{subject} is an alias for other addresses"),
         EventKind::Delivered => format!("Stored for {subject}"),
-        EventKind::NearlyFull => format!("The mailbox of {subject} is nearly full, and its user was told"),
+        EventKind::NearlyFull => {
+            let percent = event.details.get("percent").and_then(serde_json::Value::as_u64);
+            let percent = percent.map(|percent| format!(" ({percent} %)")).unwrap_or_default();
+            format!("The mailbox of {subject} is nearly full{percent}, and its user was told")
+        }
         EventKind::Discarded => format!("Dropped on purpose for {subject}"),
         EventKind::Queued => "Put into the queue".to_owned(),
         EventKind::Relayed => format!("Passed on for {subject}"),
@@ -84,8 +101,10 @@ fn what_happened(event: &Event, subject: &str) -> String {
         }
         EventKind::QueueChanged => "The queue was changed by hand".to_owned(),
         EventKind::AccountChanged => format!("The account, alias or domain {subject} was changed"),
-        EventKind::AppPassword => format!("The app password {} of {subject}: {}", text("name"), text("change")),
-        EventKind::TwoFactor => format!("Two-factor login of {subject}: {}", text("change")),
+        EventKind::AppPassword => {
+            format!("The app password {} of {subject}: {}{}", text("name"), text("change"), way(event))
+        }
+        EventKind::TwoFactor => format!("Two-factor login of {subject}: {}{}", text("change"), way(event)),
         EventKind::ScriptChanged => format!("A Sieve script of {subject} was {}", text("what")),
         EventKind::CollectionChanged => format!("A program of {subject} changed {}: {}", text("path"), text("what")),
         EventKind::CollectionRefused => format!("A program of {subject} was not allowed to change {}", text("path")),
@@ -97,7 +116,9 @@ fn what_happened(event: &Event, subject: &str) -> String {
             format!("A report from {subject} could not be read")
         }
         EventKind::ReportReceived => format!("A report about {subject} was received"),
-        EventKind::Ban => format!("The ban of {subject}"),
+        EventKind::Ban if text("action") == "lifted" => format!("{subject} is no longer banned"),
+        EventKind::Ban if text("until").is_empty() => format!("{subject} is banned"),
+        EventKind::Ban => format!("{subject} is banned until {}", text("until")),
         EventKind::SendingRise => format!("{subject} sends much more than usual"),
         EventKind::SigningKey => format!("A signing key of {subject}"),
         EventKind::Expunged => format!("Messages of {subject} were expunged by a client"),
@@ -245,6 +266,42 @@ mod tests {
         );
         let every = EventKind::ALL.iter().map(|kind| sentence(&Event::new(Timestamp::EPOCH, *kind)));
         assert!(every.into_iter().all(|text| !text.is_empty()));
+    }
+
+    #[test]
+    fn who_was_let_in_or_kept_out_is_told_with_the_place() {
+        let at = |kind, subject: &str| {
+            let event = Event::new(Timestamp::EPOCH, kind).subject(subject);
+            event.with("service", "imap").with("peer", "192.0.2.1:9")
+        };
+        let ban = |action: &str| {
+            let event = Event::new(Timestamp::EPOCH, EventKind::Ban).subject("192.0.2.0/24");
+            event.with("action", action).with("reason", "too many failures")
+        };
+        for (event, wanted) in [
+            (at(EventKind::LoginAccepted, "ann@x"), "ann@x logged in over imap from 192.0.2.1:9"),
+            (
+                at(EventKind::LoginRefused, "ann@x").with("reason", "wrong password"),
+                "A login as ann@x over imap from 192.0.2.1:9 was refused: wrong password",
+            ),
+            (
+                at(EventKind::ConnectionRefused, "").with("reason", "busy"),
+                "A client over imap from 192.0.2.1:9 was turned away: busy",
+            ),
+            (
+                at(EventKind::AppPassword, "ann@x").with("name", "phone").with("change", "used for the first time"),
+                "The app password phone of ann@x: used for the first time over imap from 192.0.2.1:9",
+            ),
+            (ban("begun"), "192.0.2.0/24 is banned: too many failures"),
+            (ban("begun").with("until", "noon"), "192.0.2.0/24 is banned until noon: too many failures"),
+            (ban("lifted").with("until", "noon"), "192.0.2.0/24 is no longer banned: too many failures"),
+            (
+                Event::new(Timestamp::EPOCH, EventKind::NearlyFull).subject("ann@x").with("percent", 91),
+                "The mailbox of ann@x is nearly full (91 %), and its user was told",
+            ),
+        ] {
+            assert_eq!(sentence(&event), wanted);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The destinations of the queue's mail.
 
-use super::{Error, RecipientState, Spool};
+use super::{Error, QUARANTINED, RecipientState, Spool};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
 use crate::storage::database::{Sql, Val};
@@ -23,7 +23,7 @@ pub struct Backlog {
 }
 
 impl Spool {
-    /// The destinations with most recipients, at most `limit` (and 100) of them.
+    /// The destinations with most recipients, at most `limit` (and 100) of them. What is in quarantine has none yet.
     pub async fn destinations(&self, limit: u32) -> Result<Vec<Backlog>, Error> {
         let dialect = self.database().dialect();
         let of = |state: RecipientState| {
@@ -32,10 +32,11 @@ impl Spool {
         let (waiting, held) = (of(RecipientState::Waiting), of(RecipientState::Held));
         let sql = Sql::assembled(format!(
             "SELECT destination, {waiting}, {held}, MIN(entry), MAX(attempts) FROM queue_recipients \
-             WHERE report IS NULL GROUP BY destination ORDER BY COUNT(*) DESC, destination LIMIT ?"
+             WHERE report IS NULL AND entry NOT IN (SELECT id FROM queue_entries WHERE hold_reason = ?) \
+             GROUP BY destination ORDER BY COUNT(*) DESC, destination LIMIT ?"
         ));
         let mut backlogs = Vec::new();
-        for row in self.database().fetch_all(&sql, &[Val::from(limit.min(100))]).await? {
+        for row in self.database().fetch_all(&sql, &[Val::from(QUARANTINED), Val::from(limit.min(100))]).await? {
             let unsigned = |column| row.int(column).map(|n| n.max(0).cast_unsigned());
             let oldest: Option<QueueId> = row.text(3)?.parse().ok();
             backlogs.push(Backlog {

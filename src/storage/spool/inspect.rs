@@ -97,11 +97,13 @@ pub struct Counts {
     pub entries: u64,
     /// Recipients that wait for an attempt or are being tried.
     pub waiting: u64,
-    /// Recipients that wait for an administrator.
+    /// Recipients that wait for an administrator, without those in quarantine.
     pub held: u64,
+    /// Recipients in quarantine.
+    pub quarantined: u64,
     /// Recipients with a pending report to the sender.
     pub finished: u64,
-    /// When the oldest entry came.
+    /// When the oldest entry came that is not in quarantine, where messages stay for weeks.
     pub oldest: Option<Timestamp>,
 }
 
@@ -234,8 +236,9 @@ impl Spool {
     /// The state of the queue in numbers.
     pub async fn counts(&self) -> Result<Counts, Error> {
         let mut counts = Counts::default();
-        let sql = "SELECT COUNT(*), MIN(received_at) FROM queue_entries";
-        if let Some(row) = self.database().fetch_optional(sql, &[]).await? {
+        let sql = "SELECT COUNT(*), MIN(CASE WHEN hold_reason IS NULL OR hold_reason <> ? THEN received_at END) \
+                   FROM queue_entries";
+        if let Some(row) = self.database().fetch_optional(sql, &[Val::from(QUARANTINED)]).await? {
             counts.entries = row.int(0)?.max(0).cast_unsigned();
             counts.oldest = row.opt_time(1)?;
         }
@@ -246,6 +249,15 @@ impl Spool {
                 Some(RecipientState::Waiting) => counts.waiting = number,
                 Some(RecipientState::Held) => counts.held = number,
                 Some(RecipientState::Finished) | None => counts.finished = number,
+            }
+        }
+        if counts.held > 0 {
+            let sql = "SELECT COUNT(*) FROM queue_recipients WHERE state = ? \
+                       AND entry IN (SELECT id FROM queue_entries WHERE hold_reason = ?)";
+            let values = [Val::from(RecipientState::Held.number()), Val::from(QUARANTINED)];
+            if let Some(row) = self.database().fetch_optional(sql, &values).await? {
+                counts.quarantined = row.int(0)?.max(0).cast_unsigned();
+                counts.held = counts.held.saturating_sub(counts.quarantined);
             }
         }
         Ok(counts)

@@ -33,6 +33,10 @@ async fn an_administrator_releases_or_deletes_them() {
     let listed = run(&host, &["quarantine", "list"]).await.0;
     let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), 2, "{listed}");
+    // They stay for weeks: no reason to call an administrator each time.
+    let counts = host.parts().spool.counts().await.unwrap();
+    assert_eq!((counts.entries, counts.held, counts.quarantined, counts.oldest), (2, 0, 2, None));
+    assert!(host.parts().spool.destinations(9).await.unwrap().is_empty());
     // Another process sees the notes.
     host.parts().journal.flush().await;
     let shown = run(&host, &["quarantine", "show", ids[0]]).await.0;

@@ -13,7 +13,7 @@ use postrider::foundations::clock::{Clock as _, SystemClock};
 use postrider::foundations::dns::ZoneResolver;
 use postrider::foundations::settings::Live;
 use postrider::services::certificates::{SelfSigned, public_key_digest};
-use postrider::services::doctor::{Doctor, Health};
+use postrider::services::doctor::{DatabaseHealth, Doctor, Health};
 use postrider::services::filter::authentication::dkim::{Algorithm, generate};
 use postrider::services::mta_sts::{Announcement, announcements};
 use postrider::services::outbound::{Outbound, OutboundParts, Roots};
@@ -287,6 +287,20 @@ async fn whether_mail_can_leave_is_tried_where_it_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_answers_and_cannot_be_written_is_wrong() {
+    let patient = Patient::new().await;
+    let server = NameServer::start(&patient.healthy).await;
+    let config = patient.configuration(&server);
+    let locked = patient.host.parts().database.begin().await.unwrap();
+    let (findings, code) = cli::run(&config, &["doctor", "--no-ports"], "").await;
+    let found = findings.as_array().unwrap().iter().find(|finding| finding["check"] == "database").unwrap();
+    assert_eq!((found["health"].as_str(), code), (Some("wrong"), 1), "{found}");
+    assert!(found["found"].as_str().unwrap().starts_with("it cannot be written: "), "{found}");
+    locked.rollback().await.unwrap();
+    patient.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_database_the_rest_is_examined_all_the_same() {
     let patient = Patient::new().await;
     let server = NameServer::start(&patient.healthy).await;
@@ -447,7 +461,7 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
             reach: None,
             guarded: vec![],
             volumes: vec![],
-            database: None,
+            database: DatabaseHealth::Good,
             clocks: &[],
             connections: 1,
             clock: Arc::new(SystemClock),

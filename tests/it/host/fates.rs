@@ -105,7 +105,7 @@ async fn of_mail_that_is_taken() {
         ("delivered", "Hello", "delivered for bob@example.test", "Stored for bob@example.test in INBOX"),
         ("junk", "junk", "delivered for bob@example.test", "Stored for bob@example.test in Junk"),
         ("junk", "junk", "delivered for bob@example.test", "verdict is junk; ASKS_JUNK (6"),
-        ("quarantined", "quarantine", "waiting for bob@example.test", "held until an administrator releases it"),
+        ("quarantined", "quarantine", "in quarantine for bob@example.test", "held until an administrator releases it"),
     ] {
         let reply = world.others_send(name, eve, bob, subject).await;
         assert_eq!(reply.code, 250, "{}", reply.text());

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use postrider::config::Protocol;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::harness::Host;
+use crate::harness::{Host, Imap};
 
 pub(super) async fn get(host: &Host, protocol: Protocol, path: &str) -> String {
     let mut talk = host.plain(protocol).await;
@@ -28,6 +28,33 @@ async fn figures_and_readiness() {
             let told = get(&host, protocol, path).await;
             assert!(told.starts_with("HTTP/1.1 200") && told.ends_with(words), "{protocol} {path}: {told}");
         }
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disks_database_and_logins_are_among_the_figures() {
+    let host = Host::start().user("ann@example.test").await;
+    host.imap("ann@example.test").await;
+    let mut imap = Imap::greeted(host.tls(Protocol::Imaps).await).await;
+    assert!(imap.command("LOGIN ann@example.test wrong").await.tagged.starts_with("NO"));
+    host.parts().journal.flush().await;
+    let metrics = get(&host, Protocol::Metrics, "/metrics").await;
+    let of = |figure: &str| {
+        let value = metrics.lines().find_map(|line| line.strip_prefix(figure)?.trim().parse::<f64>().ok());
+        value.unwrap_or_else(|| panic!("{figure} is missing in\n{metrics}"))
+    };
+    for purpose in ["mailboxes", "queue", "database"] {
+        let free = of(&format!("postrider_disk_free_bytes{{purpose=\"{purpose}\"}}"));
+        assert!(free <= of(&format!("postrider_disk_size_bytes{{purpose=\"{purpose}\"}}")), "{purpose}");
+    }
+    for (figure, wanted) in [
+        ("postrider_disks_silent", 0.0),
+        ("postrider_database_up", 1.0),
+        ("postrider_logins_last_hour{result=\"accepted\"}", 1.0),
+        ("postrider_logins_last_hour{result=\"refused\"}", 1.0),
+    ] {
+        assert!((of(figure) - wanted).abs() < 0.5, "{figure}: {metrics}");
     }
     host.stop().await;
 }

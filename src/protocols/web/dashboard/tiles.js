@@ -48,11 +48,16 @@ function tiles(facts) {
   const { hour, day, queue } = facts;
   const unwanted = day.junk + day.spam;
   const percent = share(unwanted, day.received + day.spam);
+  const waiting = [
+    queue.oldest === null ? "nothing waits" : `oldest ${age(queue.oldest, facts.at)}`,
+    ...(queue.held ? [`${queue.held} held`] : []),
+    ...(queue.quarantined ? [`${queue.quarantined} in quarantine`] : []),
+  ].join(", ");
   /** @type {[string, string, string, string][]} */
   const made = [
     ["Listeners", silent === 0 ? `${facts.listeners.length} answer` : `${silent} silent`, silent === 0 ? "each by a whole handshake" : `of ${facts.listeners.length}`, silent === 0 ? "well" : "bad"],
     tileOfCertificates(days, unusable(facts)),
-    ["Queue", number(queue.entries), queue.oldest === null ? "nothing waits" : `oldest ${age(queue.oldest, facts.at)}${queue.held ? `, ${queue.held} held` : ""}`, queue.held ? "bad" : ""],
+    ["Queue", number(queue.entries), waiting, queue.held ? "bad" : ""],
     ["Received", number(hour.received), `last hour; ${number(day.received)} in 24 h`, ""],
     ["Sent on", number(hour.relayed), `last hour; ${number(day.relayed)} in 24 h, ${number(day.failed)} given up`, ""],
     ["Spam", `${percent.toFixed(1)} %`, `${number(day.junk)} junk, ${number(day.spam)} refused in 24 h`, ""],

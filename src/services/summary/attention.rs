@@ -1,0 +1,129 @@
+//! What the postmaster has to see to, in sentences that say what to do.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Error;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::counted::{amount, are, counted};
+use crate::foundations::event::EventKind;
+use crate::services::backup::RunReport;
+use crate::services::certificates::{Standing, State};
+use crate::services::overview::{Disk, QueueState, Sources};
+use crate::storage::journal::{Order, Query};
+
+/// Of the disks: those of which less than a tenth is free.
+pub(super) fn of_disks(disks: &[Disk]) -> impl Iterator<Item = String> {
+    let few = disks.iter().filter(|disk| u128::from(disk.free) * 10 < u128::from(disk.size));
+    few.map(|disk| {
+        let (free, size) = (amount(disk.free), amount(disk.size));
+        format!("Only {free} of {size} are free for {}: make room before mail is refused", disk.purpose)
+    })
+}
+
+/// Of the queue: what waits for an administrator.
+pub(super) fn of_queue(queue: &QueueState) -> Option<String> {
+    (queue.held > 0).then(|| {
+        let held = counted(queue.held, "recipient");
+        format!("{held} {} held: see `postrider queue list`, and release or delete them", are(queue.held))
+    })
+}
+
+/// Of the backups: those that failed.
+pub(super) fn of_backups(runs: &[RunReport]) -> impl Iterator<Item = String> {
+    runs.iter().filter(|run| run.problem.is_some()).map(|run| format!("The last backup run `{}` failed", run.what))
+}
+
+/// Of the certificates: those that are not as intended, or end soon. Several processes may have the same one.
+pub(super) fn of_certificates(states: &[State], now: Timestamp) -> BTreeSet<String> {
+    let words = |state: &State| {
+        let names = state.names.join(", ");
+        if state.standing == Standing::HeldBack {
+            let next = "`postrider certificate list` prints what to publish";
+            return Some(format!("A new certificate for {names} waits for its TLSA record: {next}"));
+        }
+        if let Some(trouble) = state.trouble() {
+            return Some(format!("See `postrider certificate check`: {trouble}"));
+        }
+        let ends = state.not_after.local().format("%Y-%m-%d");
+        let next = "see `postrider certificate list`, and what renews it";
+        (state.not_after - SOON < now).then(|| format!("The certificate for {names} is valid until {ends}: {next}"))
+    };
+    states.iter().filter_map(words).collect()
+}
+
+/// Of the events: accounts that may be in a stranger's hands, and gaps in the record itself.
+pub(super) async fn of_events(sources: &Sources, since: Timestamp) -> Result<BTreeSet<String>, Error> {
+    let query = Query {
+        kinds: vec![EventKind::SendingRise, EventKind::Lifecycle],
+        since: Some(since),
+        order: Order::NewestFirst,
+        limit: 1_000,
+        ..Query::default()
+    };
+    let events = sources.journal.query(&query).await?;
+    let words = events.iter().filter_map(|event| match event.kind {
+        EventKind::SendingRise => {
+            let account = event.subject.as_deref()?;
+            let next = format!("if its user knows nothing of it, change the password (`postrider trace {account}`)");
+            Some(format!("{account} suddenly sent much more than usual: {next}"))
+        }
+        _ => {
+            event.details.get("events_dropped").and_then(Value::as_u64)?;
+            Some("Events were lost while the database was away: these figures are too small".to_owned())
+        }
+    });
+    Ok(words.collect())
+}
+
+/// So long before its end, a certificate should have been renewed.
+const SOON: Duration = Duration::from_secs(14 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate(standing: Standing, days: u64, problem: Option<&str>) -> State {
+        State {
+            file: "/c.pem".to_owned(),
+            standing,
+            names: vec!["mail.a.test".to_owned()],
+            not_before: Timestamp::EPOCH,
+            not_after: Timestamp::EPOCH + Duration::from_secs(days * 86_400),
+            fingerprint: String::new(),
+            public_key: String::new(),
+            held_since: None,
+            publish: Vec::new(),
+            problem: problem.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn certificates_that_end_soon_or_are_not_as_intended_are_told_once() {
+        let now = Timestamp::EPOCH;
+        for (standing, days, problem, wanted) in [
+            (Standing::InForce, 15, None, None),
+            (Standing::InForce, 13, None, Some("The certificate for mail.a.test is valid until 1970-01-1")),
+            (Standing::InForce, 60, Some("no key"), Some("See `postrider certificate check`: ")),
+            (Standing::StandingIn, 60, None, Some("See `postrider certificate check`: ")),
+            (Standing::HeldBack, 60, None, Some("A new certificate for mail.a.test waits for its TLSA record")),
+        ] {
+            let state = certificate(standing, days, problem);
+            let told = of_certificates(&[state.clone(), state], now);
+            assert_eq!(told.len(), usize::from(wanted.is_some()), "{told:?}");
+            assert!(told.iter().all(|told| told.starts_with(wanted.unwrap_or_default())), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn disks_that_fill_up_and_recipients_that_are_held_are_told() {
+        let disk = |purpose, free| Disk { purpose, size: 100 << 30, free: free << 30 };
+        let told: Vec<String> = of_disks(&[disk("mailboxes", 9), disk("queue", 10)]).collect();
+        assert_eq!(told, ["Only 9G of 100G are free for mailboxes: make room before mail is refused"]);
+        assert_eq!(of_queue(&QueueState::default()), None);
+        let held = QueueState { held: 1, ..QueueState::default() };
+        assert!(of_queue(&held).is_some_and(|told| told.starts_with("1 recipient is held: ")));
+    }
+}
