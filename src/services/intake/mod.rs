@@ -11,13 +11,13 @@
 //! [`Queueing`](crate::services::handover::Queueing). Takes no lock but that of `copies`. Every decision is an event.
 
 mod copies;
+mod events;
 mod glance;
 mod judged;
 mod quarantined;
 mod receipt;
 mod receive;
 mod settings;
-mod telling;
 mod trace_field;
 
 pub use crate::services::handover::{LocalDelivery, Outcome};

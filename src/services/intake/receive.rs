@@ -99,7 +99,7 @@ impl Intake {
                 removed.fold(receipt, |receipt, address| receipt.and(address, by_milter()))
             }),
         };
-        self.tell_end(&judged, &result);
+        self.record_end(&judged, &result);
         if result.is_ok() {
             self.parts.filter.sent(&judged.mail);
             self.parts.reports.read(&judged.mail).await;
@@ -124,7 +124,7 @@ impl Intake {
         let taken = recipients.extract_if(.., |recipient| refusal(&recipient.address).is_some());
         let taken: Vec<Address> = taken.map(|recipient| recipient.address).collect();
         for address in &taken {
-            self.tell_removed(&judged.mail, address, refusal(address));
+            self.record_removed(&judged.mail, address, refusal(address));
         }
         judged.removed.extend(taken);
         None
@@ -152,7 +152,7 @@ impl Intake {
                 continue;
             }
             let result = self.receive_one(&mut judged, recipient, &mut added).await;
-            self.tell_end(&judged, &result);
+            self.record_end(&judged, &result);
             if result.is_ok() && judged.settings.lmtp == LmtpVerdict::Judge {
                 self.parts.reports.read(&judged.mail).await;
             }
@@ -189,10 +189,10 @@ impl Intake {
     /// refusal do not get it again.
     async fn take(&self, judged: &Judged) -> Result<Receipt, Refusal> {
         let mut routes = self.parts.routing.split(&judged.mail.envelope).await.map_err(later)?;
-        self.tell_expansions(&judged.mail, &routes);
+        self.record_expansions(&judged.mail, &routes);
         let kept = self.kept_back(judged, &routes);
         let mut safe = self.copies.recall(&judged.mail, &mut routes, self.parts.clock.now());
-        safe.iter().for_each(|copy| self.tell_safe(&judged.mail, &copy.address));
+        safe.iter().for_each(|copy| self.record_safe_copy(&judged.mail, &copy.address));
         let stored = self.store(judged, routes, &mut safe).await;
         if stored.is_err() {
             self.copies.remember(&judged.mail, safe, self.parts.clock.now(), judged.settings.remembered_copies);
@@ -241,7 +241,7 @@ impl Intake {
         if glance.hops > settings.hops {
             let text = format!("The message has passed through {} hosts: mail loop", glance.hops);
             let refusal = Refusal::new(Kind::Invalid, text).smtp(554, "5.4.6");
-            return Err(self.refused(&mail, &glance, refusal));
+            return Err(self.record_refused(&mail, &glance, refusal));
         }
         let field = trace_field::received(&mail, &self.parts.hostname.get());
         mail.message = mail.message.with_prefix(field.as_bytes());
@@ -251,9 +251,11 @@ impl Intake {
         } else {
             self.parts.filter.judge_after(&mail, dialogue).await
         };
-        self.tell_verdict(&mail, &verdict);
+        self.record_verdict(&mail, &verdict);
         match verdict.decision {
-            Decision::Refuse(refusal) | Decision::Later(refusal) => return Err(self.refused(&mail, &glance, refusal)),
+            Decision::Refuse(refusal) | Decision::Later(refusal) => {
+                return Err(self.record_refused(&mail, &glance, refusal));
+            }
             decision => verdict.decision = decision,
         }
         mail.message = verdict.apply(&mail.message);
@@ -282,7 +284,7 @@ impl Intake {
         let removed = envelope.recipients.extract_if(.., is_removed).map(|recipient| recipient.address);
         let removed: Vec<Address> = removed.collect();
         envelope.recipients.extend(changes.added.iter().cloned().map(Recipient::plain));
-        removed.iter().for_each(|address| self.tell_removed(mail, address, None));
+        removed.iter().for_each(|address| self.record_removed(mail, address, None));
         removed
     }
 

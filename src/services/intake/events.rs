@@ -16,17 +16,18 @@ impl Intake {
         Event::new(self.parts.clock.now(), kind).session(mail.origin.session).mail(mail.id)
     }
 
-    pub(super) fn refused(&self, mail: &Mail, glance: &Glance, refusal: Refusal) -> Refusal {
+    /// Returns the refusal, so that the caller can answer with it.
+    pub(super) fn record_refused(&self, mail: &Mail, glance: &Glance, refusal: Refusal) -> Refusal {
         let event = self.event(EventKind::MessageRefused, mail).subject(mail.envelope.reverse_path.bare());
         let event = event.with("reason", refusal.to_string()).with("peer", mail.origin.peer.to_string());
-        let recipients = mail.envelope.recipients.iter().take(RECIPIENTS_TOLD);
+        let recipients = mail.envelope.recipients.iter().take(MOST_RECIPIENTS);
         let to: Vec<String> = recipients.map(|recipient| recipient.address.to_string()).collect();
         let event = event.with("to", to);
         self.parts.journal.record(event.with_known("message_id", glance.message_id.clone()));
         refusal
     }
 
-    pub(super) fn tell_verdict(&self, mail: &Mail, verdict: &Verdict) {
+    pub(super) fn record_verdict(&self, mail: &Mail, verdict: &Verdict) {
         if !verdict.judged && matches!(verdict.decision, Decision::Accept) {
             return;
         }
@@ -38,19 +39,19 @@ impl Intake {
         self.parts.journal.record(event.with_known("learned", verdict.learned.map(|class| class.word())));
     }
 
-    pub(super) fn tell_removed(&self, mail: &Mail, address: &Address, refusal: Option<&Refusal>) {
+    pub(super) fn record_removed(&self, mail: &Mail, address: &Address, refusal: Option<&Refusal>) {
         let event = self.event(EventKind::Discarded, mail).subject(address.to_string()).with("by", "milter");
         self.parts.journal.record(event.with_known("reason", refusal.map(ToString::to_string)));
     }
 
-    /// Tells that a recipient has the message from an attempt that was refused.
-    pub(super) fn tell_safe(&self, mail: &Mail, address: &Address) {
+    /// Records that a recipient has the message from an attempt that was refused.
+    pub(super) fn record_safe_copy(&self, mail: &Mail, address: &Address) {
         let event = self.event(EventKind::Discarded, mail).subject(address.to_string()).with("by", "intake");
         let reason = "already delivered: it came before, and was refused because others could not get it";
         self.parts.journal.record(event.with("reason", reason));
     }
 
-    pub(super) fn tell_expansions(&self, mail: &Mail, routes: &Routes) {
+    pub(super) fn record_expansions(&self, mail: &Mail, routes: &Routes) {
         for expansion in &routes.expansions {
             let to: Vec<String> = expansion.to.iter().map(ToString::to_string).collect();
             let event = self.event(EventKind::AliasExpanded, mail).subject(expansion.from.to_string());
@@ -58,7 +59,7 @@ impl Intake {
         }
     }
 
-    pub(super) fn tell_end(&self, judged: &Judged, result: &Result<Receipt, Refusal>) {
+    pub(super) fn record_end(&self, judged: &Judged, result: &Result<Receipt, Refusal>) {
         let mail = &judged.mail;
         let event = match result {
             Ok(receipt) => self
@@ -81,4 +82,4 @@ impl Intake {
 }
 
 /// Most recipients of a refused message that its event names.
-const RECIPIENTS_TOLD: usize = 20;
+const MOST_RECIPIENTS: usize = 20;
