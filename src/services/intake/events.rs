@@ -1,6 +1,6 @@
 //! The events that say what happened to a message.
 
-use super::glance::Glance;
+use super::header_facts::HeaderFacts;
 use super::judged::Judged;
 use super::receipt::Receipt;
 use super::receive::Intake;
@@ -17,13 +17,13 @@ impl Intake {
     }
 
     /// Returns the refusal, so that the caller can answer with it.
-    pub(super) fn record_refused(&self, mail: &Mail, glance: &Glance, refusal: Refusal) -> Refusal {
+    pub(super) fn record_refused(&self, mail: &Mail, facts: &HeaderFacts, refusal: Refusal) -> Refusal {
         let event = self.event(EventKind::MessageRefused, mail).subject(mail.envelope.reverse_path.bare());
         let event = event.with("reason", refusal.to_string()).with("peer", mail.origin.peer.to_string());
         let recipients = mail.envelope.recipients.iter().take(MOST_RECIPIENTS);
         let to: Vec<String> = recipients.map(|recipient| recipient.address.to_string()).collect();
         let event = event.with("to", to);
-        self.parts.journal.record(event.with_known("message_id", glance.message_id.clone()));
+        self.parts.journal.record(event.with_known("message_id", facts.message_id.clone()));
         refusal
     }
 

@@ -12,7 +12,7 @@
 
 mod copies;
 mod events;
-mod glance;
+mod header_facts;
 mod judged;
 mod quarantined;
 mod receipt;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::copies::{Copies, Safe, made};
-use super::glance::Glance;
+use super::header_facts::HeaderFacts;
 use super::judged::{Judged, Waiting, is_lmtp};
 use super::quarantined;
 use super::receipt::Receipt;
@@ -237,11 +237,11 @@ impl Intake {
     /// Adds the Received field, asks the filter, and changes the message as the verdict says.
     async fn judge(&self, mut mail: Mail, dialogue: Option<Box<Dialogue>>) -> Result<Judged, Refusal> {
         let settings = self.settings();
-        let glance = Glance::of(&mail.message);
-        if glance.hops > settings.hops {
-            let text = format!("The message has passed through {} hosts: mail loop", glance.hops);
+        let facts = HeaderFacts::of(&mail.message);
+        if facts.hops > settings.hops {
+            let text = format!("The message has passed through {} hosts: mail loop", facts.hops);
             let refusal = Refusal::new(Kind::Invalid, text).smtp(554, "5.4.6");
-            return Err(self.record_refused(&mail, &glance, refusal));
+            return Err(self.record_refused(&mail, &facts, refusal));
         }
         let field = trace_field::received(&mail, &self.parts.hostname.get());
         mail.message = mail.message.with_prefix(field.as_bytes());
@@ -254,7 +254,7 @@ impl Intake {
         self.record_verdict(&mail, &verdict);
         match verdict.decision {
             Decision::Refuse(refusal) | Decision::Later(refusal) => {
-                return Err(self.record_refused(&mail, &glance, refusal));
+                return Err(self.record_refused(&mail, &facts, refusal));
             }
             decision => verdict.decision = decision,
         }
@@ -264,7 +264,7 @@ impl Intake {
             mail.message = mail.message.with_prefix(carried::QUARANTINED.as_bytes());
         }
         let removed = self.change_envelope(&mut mail, &verdict);
-        Ok(Judged { mail, settings, verdict, removed, message_id: glance.message_id })
+        Ok(Judged { mail, settings, verdict, removed, message_id: facts.message_id })
     }
 
     /// Changes the envelope as the verdict says: what milters asked for, and no notification of success to a forged
