@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::copies::{Copies, Safe, made};
 use super::header_facts::HeaderFacts;
 use super::judged::{Judged, Waiting, is_lmtp};
-use super::quarantined;
+use super::quarantine_note;
 use super::receipt::Receipt;
+use super::safe_copies::{SafeCopies, SafeCopy, made};
 use super::settings::{IntakeSettings, LmtpVerdict, Quarantine};
 use super::trace_field;
 use crate::foundations::address::{Address, Domain, ReversePath};
@@ -53,7 +53,7 @@ pub struct IntakeParts {
 /// The room.
 pub struct Intake {
     pub(super) parts: IntakeParts,
-    copies: Copies,
+    safe_copies: SafeCopies,
 }
 
 /// A recipient whose copy is in quarantine.
@@ -66,7 +66,7 @@ struct KeptBack {
 impl Intake {
     /// Puts the parts together.
     pub fn new(parts: IntakeParts) -> Self {
-        Self { parts, copies: Copies::default() }
+        Self { parts, safe_copies: SafeCopies::default() }
     }
 
     /// The settings in force now.
@@ -191,11 +191,11 @@ impl Intake {
         let mut routes = self.parts.routing.split(&judged.mail.envelope).await.map_err(later)?;
         self.record_expansions(&judged.mail, &routes);
         let kept = self.kept_back(judged, &routes);
-        let mut safe = self.copies.recall(&judged.mail, &mut routes, self.parts.clock.now());
+        let mut safe = self.safe_copies.recall(&judged.mail, &mut routes, self.parts.clock.now());
         safe.iter().for_each(|copy| self.record_safe_copy(&judged.mail, &copy.address));
         let stored = self.store(judged, routes, &mut safe).await;
         if stored.is_err() {
-            self.copies.remember(&judged.mail, safe, self.parts.clock.now(), judged.settings.remembered_copies);
+            self.safe_copies.remember(&judged.mail, safe, self.parts.clock.now(), judged.settings.remembered_copies);
         }
         let receipt = stored?;
         self.note(judged, kept, &receipt).await;
@@ -203,7 +203,7 @@ impl Intake {
     }
 
     /// Stores it for those who do not have it yet. If that fails, `safe` afterwards has all copies that there are.
-    async fn store(&self, judged: &Judged, routes: Routes, safe: &mut Vec<Safe>) -> Result<Receipt, Refusal> {
+    async fn store(&self, judged: &Judged, routes: Routes, safe: &mut Vec<SafeCopy>) -> Result<Receipt, Refusal> {
         let queued = self.queue_first(judged, &routes).await?;
         let delivered = self.deliver(judged, &routes).await;
         self.settle(judged, routes, queued, delivered, safe).await
@@ -227,7 +227,7 @@ impl Intake {
                 Outcome::Queued(id) if Some(address) == held.as_ref() => Some(id.to_string()),
                 _ => None,
             });
-            let note = quarantined::note(&judged.mail, &judged.verdict, entry, self.parts.clock.now());
+            let note = quarantine_note::note(&judged.mail, &judged.verdict, entry, self.parts.clock.now());
             if let Err(error) = self.parts.notes.note(&account.key(), &note).await {
                 log::warn!(mail:% = judged.mail.id; "a message in quarantine will be missing from the letter to its recipient: {error}");
             }
@@ -354,7 +354,7 @@ impl Intake {
         mut routes: Routes,
         queued: Vec<(Address, Outcome)>,
         delivered: Vec<(LocalRecipient, Result<Outcome, Refusal>)>,
-        safe: &mut Vec<Safe>,
+        safe: &mut Vec<SafeCopy>,
     ) -> Result<Receipt, Refusal> {
         let (mut outcomes, mut without) = (queued, Vec::new());
         let mut failed: Vec<((Recipient, Bound), Refusal)> = Vec::new();

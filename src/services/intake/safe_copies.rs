@@ -21,23 +21,23 @@ const REMEMBERED: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// What is known of such copies. There are few: the queue must fail at the same time as a mailbox.
 #[derive(Debug, Default)]
-pub(super) struct Copies(Mutex<VecDeque<Known>>);
+pub(super) struct SafeCopies(Mutex<VecDeque<Known>>);
 
 #[derive(Debug)]
 struct Known {
-    likeness: Likeness,
-    copy: Safe,
+    fingerprint: Fingerprint,
+    copy: SafeCopy,
     until: Timestamp,
 }
 
 /// What identifies a message when it comes again: a digest of its sender and of every octet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Likeness([u8; 32]);
+struct Fingerprint([u8; 32]);
 
 /// One recipient's copy.
 #[derive(Debug)]
-pub(super) struct Safe {
-    way: Way,
+pub(super) struct SafeCopy {
+    list: RouteList,
     key: String,
     /// The recipient as receipts have it.
     pub(super) address: Address,
@@ -46,80 +46,81 @@ pub(super) struct Safe {
 
 /// In which list of the routes the recipient is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum RouteList {
     Local,
     Remote,
     Forward,
     PassedOn,
 }
 
-impl Copies {
+impl SafeCopies {
     /// Removes from the routes those who have the message from an earlier attempt. Returns their copies.
-    pub(super) fn recall(&self, mail: &Mail, routes: &mut Routes, now: Timestamp) -> Vec<Safe> {
+    pub(super) fn recall(&self, mail: &Mail, routes: &mut Routes, now: Timestamp) -> Vec<SafeCopy> {
         if self.0.lock().is_empty() {
             return Vec::new();
         }
-        let likeness = Likeness::of(mail);
+        let fingerprint = Fingerprint::of(mail);
         let mut known = self.0.lock();
         known.retain(|one| one.until > now);
         let mut safe = Vec::new();
-        let mut lacks = |way: Way, key: String| {
-            let is_this = |one: &Known| one.likeness == likeness && one.copy.way == way && one.copy.key == key;
+        let mut lacks = |list: RouteList, key: String| {
+            let is_this = |one: &Known| one.fingerprint == fingerprint && one.copy.list == list && one.copy.key == key;
             let found = known.iter().position(is_this).and_then(|at| known.remove(at));
             let lacks = found.is_none();
             safe.extend(found.map(|one| one.copy));
             lacks
         };
-        routes.local.retain(|one| lacks(Way::Local, one.account.key()));
-        routes.remote.retain(|one| lacks(Way::Remote, one.address.to_string()));
-        routes.forwards.retain(|one| lacks(Way::Forward, one.address.to_string()));
-        routes.passed_on.retain(|(one, _)| lacks(Way::PassedOn, one.address.to_string()));
+        routes.local.retain(|one| lacks(RouteList::Local, one.account.key()));
+        routes.remote.retain(|one| lacks(RouteList::Remote, one.address.to_string()));
+        routes.forwards.retain(|one| lacks(RouteList::Forward, one.address.to_string()));
+        routes.passed_on.retain(|(one, _)| lacks(RouteList::PassedOn, one.address.to_string()));
         safe
     }
 
     /// Remembers copies of a message that is refused. Beyond `most` the oldest are forgotten.
-    pub(super) fn remember(&self, mail: &Mail, safe: Vec<Safe>, now: Timestamp, most: u32) {
+    pub(super) fn remember(&self, mail: &Mail, safe: Vec<SafeCopy>, now: Timestamp, most: u32) {
         if safe.is_empty() {
             return;
         }
-        let (likeness, until) = (Likeness::of(mail), now + REMEMBERED);
+        let (fingerprint, until) = (Fingerprint::of(mail), now + REMEMBERED);
         let mut known = self.0.lock();
-        known.extend(safe.into_iter().map(|copy| Known { likeness, copy, until }));
+        known.extend(safe.into_iter().map(|copy| Known { fingerprint, copy, until }));
         let surplus = known.len().saturating_sub(most as usize);
         known.drain(..surplus);
     }
 }
 
-impl Likeness {
+impl Fingerprint {
     fn of(mail: &Mail) -> Self {
         let mut context = Context::new(&SHA256);
         context.update(mail.envelope.reverse_path.to_string().as_bytes());
         context.update(b"\r\n");
         context.update(mail.message.original());
-        let mut likeness = [0; 32];
-        likeness.copy_from_slice(context.finish().as_ref());
-        Self(likeness)
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(context.finish().as_ref());
+        Self(fingerprint)
     }
 }
 
 /// The copies that were made on these routes: for all recipients with an outcome, except those whose mailbox has failed.
-pub(super) fn made(routes: &Routes, failed: &[Address], outcomes: &[(Address, Outcome)]) -> Vec<Safe> {
+pub(super) fn made(routes: &Routes, failed: &[Address], outcomes: &[(Address, Outcome)]) -> Vec<SafeCopy> {
     let outcome =
         |address: &Address| outcomes.iter().find(|(one, _)| one == address).map(|(_, outcome)| outcome.clone());
-    let safe = |way, key: String, address: Address| {
+    let safe = |list, key: String, address: Address| {
         let outcome = outcome(&address)?;
-        Some(Safe { way, key, address, outcome })
+        Some(SafeCopy { list, key, address, outcome })
     };
     let local = |one: &LocalRecipient| {
         let key = one.account.key();
-        safe(Way::Local, key.clone(), one.account.clone()).or_else(|| safe(Way::Local, key, one.at_home().address))
+        safe(RouteList::Local, key.clone(), one.account.clone())
+            .or_else(|| safe(RouteList::Local, key, one.at_home().address))
     };
-    let other = |way, address: &Address| safe(way, address.to_string(), address.clone());
+    let other = |list, address: &Address| safe(list, address.to_string(), address.clone());
     let kept = routes.local.iter().filter(|one| !failed.contains(&one.account));
-    let mut made: Vec<Safe> = kept.filter_map(local).collect();
-    made.extend(routes.remote.iter().filter_map(|one| other(Way::Remote, &one.address)));
-    made.extend(routes.forwards.iter().filter_map(|one| other(Way::Forward, &one.address)));
-    made.extend(routes.passed_on.iter().filter_map(|(one, _)| other(Way::PassedOn, &one.address)));
+    let mut made: Vec<SafeCopy> = kept.filter_map(local).collect();
+    made.extend(routes.remote.iter().filter_map(|one| other(RouteList::Remote, &one.address)));
+    made.extend(routes.forwards.iter().filter_map(|one| other(RouteList::Forward, &one.address)));
+    made.extend(routes.passed_on.iter().filter_map(|(one, _)| other(RouteList::PassedOn, &one.address)));
     made
 }
 
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn who_has_a_copy_is_left_out_once() {
-        let copies = Copies::default();
+        let copies = SafeCopies::default();
         let queued = Outcome::Queued(QueueId::generate(AT));
         let outcomes = ["ann@example.test", "one@elsewhere.test", "two@elsewhere.test", "sales@example.test"]
             .map(|one| (address(one), queued.clone()));
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn little_is_remembered_and_not_for_long() {
-        let copies = Copies::default();
+        let copies = SafeCopies::default();
         let outcomes = ["ann@example.test", "bob@example.test"]
             .map(|one| (address(one), Outcome::Stored { folder: "INBOX".to_owned(), uid: 1 }));
         for (most, at, wanted) in [(2, AT, 0), (1, AT, 1), (0, AT, 2), (2, AT + REMEMBERED, 2)] {
