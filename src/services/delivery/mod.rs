@@ -20,14 +20,14 @@ mod letters;
 mod nearly_full;
 mod own_name;
 mod perform;
-mod programs;
+mod script_cache;
 mod scripted;
 mod scripting;
 mod settings;
 mod store;
 mod trial;
 
-pub use programs::{global_scripts, site_script};
+pub use script_cache::{global_scripts, site_script};
 pub use scripting::ScriptingParts;
 pub use settings::{Circles, DeliverySettings, JunkScripts, MissingFolder, OverQuota, ScriptedSettings, TagFolder};
 pub use store::Delivery;

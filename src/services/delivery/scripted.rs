@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 
-use super::programs::{Own, Plan, Program, Programs};
+use super::script_cache::{Own, Plan, Program, ScriptCache};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{HeaderSection, Message};
@@ -242,7 +242,7 @@ pub(super) struct Surroundings<'a> {
     account: Address,
     folders: &'a dyn Folders,
     home: &'a Home,
-    programs: &'a Programs,
+    cache: &'a ScriptCache,
     memory: OnceLock<Memory>,
     unread: Mutex<Option<Error>>,
     now: Timestamp,
@@ -250,9 +250,9 @@ pub(super) struct Surroundings<'a> {
 
 impl<'a> Surroundings<'a> {
     /// Those of the user of a message, at its time.
-    pub(super) fn new(facts: &Facts, folders: &'a dyn Folders, home: &'a Home, programs: &'a Programs) -> Self {
+    pub(super) fn new(facts: &Facts, folders: &'a dyn Folders, home: &'a Home, cache: &'a ScriptCache) -> Self {
         let (account, now) = (facts.account.clone(), facts.now);
-        Self { account, folders, home, programs, memory: OnceLock::new(), unread: Mutex::default(), now }
+        Self { account, folders, home, cache, memory: OnceLock::new(), unread: Mutex::default(), now }
     }
 }
 
@@ -280,7 +280,7 @@ impl World for Surroundings<'_> {
     }
 
     fn included(&self, location: Location, name: &str) -> Included {
-        self.programs.included(self.home, location, name).unwrap_or_else(|error| {
+        self.cache.included(self.home, location, name).unwrap_or_else(|error| {
             let why = error.to_string();
             if error.is_passing() {
                 *self.unread.lock() = Some(error);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::programs::{Own, Plan, Program, Programs};
+use super::script_cache::{Own, Plan, Program, ScriptCache};
 use super::scripted::{Facts, Folders, Surroundings, decide, existing, wanted};
 use super::settings::DeliverySettings;
 use crate::foundations::address::{Address, Domain, ReversePath};
@@ -77,12 +77,12 @@ impl Trial {
     pub fn explain(self, tried: Tried) -> Result<Explained, Error> {
         let Tried { account, message, reverse_path, recipient, instead } = tried;
         let (delivery, sieve) = (Live::new(self.delivery), Live::new(self.sieve));
-        let programs = Programs::new(self.scripts, delivery, sieve.clone());
-        let mut plan: Plan = programs.plan(&account)?;
+        let cache = ScriptCache::new(self.scripts, delivery, sieve.clone());
+        let mut plan: Plan = cache.plan(&account)?;
         if let Some((name, script)) = instead {
             plan.own = Own::Script(Program { name, script });
         }
-        let home = programs.home(&account)?;
+        let home = cache.home(&account)?;
         let folders = OnDisk { home: home.path(), settings: &self.mailbox };
         let facts = Facts {
             own_addresses: vec![account.clone(), recipient.clone()],
@@ -96,7 +96,7 @@ impl Trial {
             hostname: self.hostname,
             junk: false,
         };
-        let world = Surroundings::new(&facts, &folders, &home, &programs);
+        let world = Surroundings::new(&facts, &folders, &home, &cache);
         let decided = decide(&plan, facts, &world, &sieve.get());
         let script = |(name, steps): (String, Vec<crate::services::sieve::Step>)| ExplainedScript {
             name,

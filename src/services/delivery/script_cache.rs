@@ -1,4 +1,4 @@
-//! Which scripts look at a message, compiled.
+//! Which scripts look at a message, kept compiled.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -57,14 +57,14 @@ impl Plan {
     }
 }
 
-/// All compiled scripts. Everything blocks.
+/// Compiles scripts, and keeps them compiled until their files change. Everything blocks.
 #[derive(Debug)]
-pub(super) struct Programs {
+pub(super) struct ScriptCache {
     scripts: Scripts,
     delivery: Live<DeliverySettings>,
     sieve: Live<SieveSettings>,
     site: Mutex<Option<Site>>,
-    cache: Mutex<Cache>,
+    files: Mutex<CompiledFiles>,
 }
 
 /// The site's scripts that run before a user's, and those that run after it.
@@ -81,7 +81,7 @@ struct Site {
 
 /// What files have been compiled to.
 #[derive(Debug, Default)]
-struct Cache {
+struct CompiledFiles {
     entries: HashMap<PathBuf, Entry>,
     /// A number larger than that of every use before.
     uses: u64,
@@ -104,9 +104,9 @@ enum Unusable {
     Broken(String),
 }
 
-impl Programs {
+impl ScriptCache {
     pub(super) fn new(scripts: Scripts, delivery: Live<DeliverySettings>, sieve: Live<SieveSettings>) -> Self {
-        Self { scripts, delivery, sieve, site: Mutex::default(), cache: Mutex::default() }
+        Self { scripts, delivery, sieve, site: Mutex::default(), files: Mutex::default() }
     }
 
     /// The scripts for a user's mail. For a user without one this is one look at the disk.
@@ -168,7 +168,7 @@ impl Programs {
     ) -> Result<Script, Unusable> {
         let sieve = self.sieve.get();
         {
-            let mut cache = self.cache.lock();
+            let mut cache = self.files.lock();
             cache.uses += 1;
             let used = cache.uses;
             if let Some(entry) = cache.entries.get_mut(path)
@@ -190,7 +190,7 @@ impl Programs {
             return compiled.map_err(Unusable::Broken);
         }
         let delivery = self.delivery.get();
-        let mut cache = self.cache.lock();
+        let mut cache = self.files.lock();
         let used = cache.uses;
         cache.entries.insert(path.to_owned(), Entry { stamp, sieve, compiled: compiled.clone(), used });
         cache.shrink(delivery.sieve.cache.max(1) as usize, delivery.sieve.cache_memory.get());
@@ -230,7 +230,7 @@ impl Entry {
     }
 }
 
-impl Cache {
+impl CompiledFiles {
     /// Keeps at most so many entries, of so many octets in all. Those unused for longest are forgotten, a quarter at once, so that this
     /// is rare.
     fn shrink(&mut self, most: usize, octets: u64) {
@@ -307,9 +307,9 @@ mod tests {
     fn what_was_read_while_another_script_was_active_is_not_kept() {
         let directory = tempfile::tempdir().unwrap();
         let scripts = Scripts::new(directory.path(), Live::new(ScriptSettings::default()));
-        let programs =
-            Programs::new(scripts, Live::new(DeliverySettings::default()), Live::new(SieveSettings::default()));
-        let home = programs.home(&"ann@example.test".parse().unwrap()).unwrap();
+        let cache =
+            ScriptCache::new(scripts, Live::new(DeliverySettings::default()), Live::new(SieveSettings::default()));
+        let home = cache.home(&"ann@example.test".parse().unwrap()).unwrap();
         let [main, other]: [ScriptName; 2] = ["main", "other"].map(|name| name.parse().unwrap());
         home.put(&main, b"keep;").unwrap();
         home.put(&other, b"discard; discard;").unwrap();
@@ -319,15 +319,15 @@ mod tests {
             Ok(home.active()?.unwrap().source)
         };
         let stamp = home.stamp().unwrap().unwrap();
-        let during = programs.compiled(&home.path().join(".dovecot.sieve"), stamp, read).unwrap();
+        let during = cache.compiled(&home.path().join(".dovecot.sieve"), stamp, read).unwrap();
         home.activate(Some(&main)).unwrap();
         assert_eq!(home.stamp().unwrap(), Some(stamp));
-        let Own::Script(program) = programs.own(&home).unwrap() else { panic!("there is no script") };
+        let Own::Script(program) = cache.own(&home).unwrap() else { panic!("there is no script") };
         assert!(program.script.size() < during.size(), "the other script still runs");
         // What nobody has changed is kept.
-        assert!(matches!(programs.included(&home, Location::Personal, "other"), Ok(Included::Script(_))));
+        assert!(matches!(cache.included(&home, Location::Personal, "other"), Ok(Included::Script(_))));
         let kept = [home.path().join(".dovecot.sieve"), home.path_of(&other)];
-        assert!(kept.iter().all(|path| programs.cache.lock().entries.contains_key(path)));
+        assert!(kept.iter().all(|path| cache.files.lock().entries.contains_key(path)));
     }
 
     #[test]
@@ -338,7 +338,7 @@ mod tests {
             let entry =
                 |used: u64| Entry { stamp, sieve: Arc::clone(&sieve), compiled: Err("x".repeat(of_each)), used };
             let entries = (0..100).map(|n: u64| (PathBuf::from(n.to_string()), entry(n))).collect();
-            Cache { entries, uses: 100 }
+            CompiledFiles { entries, uses: 100 }
         };
         for (of_each, most, octets, left) in
             [(10, 100, 1_000, 100), (10, 80, 1_000, 60), (100, 100, 4_000, 30), (9_000, 100, 4_000, 0)]
