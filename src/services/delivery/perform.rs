@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fields::passed_on;
 use super::identity::{identity, is_believed};
 use super::letters;
-use super::scripted::{Act, Decided, duplicate_key};
+use super::run_scripts::{Act, Decided, duplicate_key};
 use super::scripting::Scripting;
 use super::settings::MissingFolder;
 use super::store::{Chosen, Delivery, Item, Target, usual};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::perform::Performance;
+use super::run_scripts::{Decided, Facts, Folders, ScriptWorld, run_scripts};
 use super::script_cache::{Plan, ScriptCache};
-use super::scripted::{Decided, Facts, Folders, Surroundings, decide};
 use super::settings::{DeliverySettings, JunkScripts};
 use super::store::{Delivery, Item};
 use crate::foundations::address::{Address, Domain};
@@ -68,8 +68,8 @@ impl Scripting {
         let (account, settings) = (facts.account.key(), self.parts.sieve.get());
         let work = move || {
             let home = cache.home(&facts.account)?;
-            let world = Surroundings::new(&facts, &*user, &home, &cache);
-            Ok::<_, Error>(decide(&plan, facts, &world, &settings))
+            let world = ScriptWorld::new(&facts, &*user, &home, &cache);
+            Ok::<_, Error>(run_scripts(&plan, facts, &world, &settings))
         };
         let mut decided = self.runners.in_turn(&account, work).await.unwrap_or(Err(Error::Closing))?;
         match decided.unread.take() {

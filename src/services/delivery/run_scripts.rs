@@ -103,7 +103,7 @@ impl Act {
 }
 
 /// Runs the scripts of a plan, one after the other as long as they keep the message. Blocks.
-pub(super) fn decide(plan: &Plan, facts: Facts, world: &Surroundings<'_>, settings: &SieveSettings) -> Decided {
+pub(super) fn run_scripts(plan: &Plan, facts: Facts, world: &ScriptWorld<'_>, settings: &SieveSettings) -> Decided {
     let folders = world.folders;
     let mut decided = run_all(plan, facts, world, settings);
     let names = decided.acts.iter().filter_map(|act| match &act.action {
@@ -112,14 +112,15 @@ pub(super) fn decide(plan: &Plan, facts: Facts, world: &Surroundings<'_>, settin
         Action::Notify(notification) => notification.copy.as_ref().map(|copy| &copy.folder),
         _ => None,
     });
-    let found =
-        names.filter_map(|name| Some((name.clone(), existing(folders, name).or_else(|| wanted(folders, name))?)));
+    let found = names.filter_map(|name| {
+        Some((name.clone(), existing_folder(folders, name).or_else(|| folder_to_create(folders, name))?))
+    });
     decided.folders = found.collect();
     decided.looked_for_duplicates = world.memory.get().is_some();
     decided
 }
 
-fn run_all(plan: &Plan, mut facts: Facts, world: &Surroundings<'_>, settings: &SieveSettings) -> Decided {
+fn run_all(plan: &Plan, mut facts: Facts, world: &ScriptWorld<'_>, settings: &SieveSettings) -> Decided {
     let mut decided = Decided::default();
     let mut kept: Option<Act> = None;
     let own = match &plan.own {
@@ -238,7 +239,7 @@ fn spam(message: &Message) -> Option<Spam> {
 }
 
 /// The user's mailboxes and scripts, as scripts see them.
-pub(super) struct Surroundings<'a> {
+pub(super) struct ScriptWorld<'a> {
     account: Address,
     folders: &'a dyn Folders,
     home: &'a Home,
@@ -248,7 +249,7 @@ pub(super) struct Surroundings<'a> {
     now: Timestamp,
 }
 
-impl<'a> Surroundings<'a> {
+impl<'a> ScriptWorld<'a> {
     /// Those of the user of a message, at its time.
     pub(super) fn new(facts: &Facts, folders: &'a dyn Folders, home: &'a Home, cache: &'a ScriptCache) -> Self {
         let (account, now) = (facts.account.clone(), facts.now);
@@ -256,15 +257,15 @@ impl<'a> Surroundings<'a> {
     }
 }
 
-impl fmt::Debug for Surroundings<'_> {
+impl fmt::Debug for ScriptWorld<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Surroundings({})", self.account)
+        write!(f, "ScriptWorld({})", self.account)
     }
 }
 
-impl World for Surroundings<'_> {
+impl World for ScriptWorld<'_> {
     fn folder_exists(&self, name: &str) -> bool {
-        existing(self.folders, name).is_some()
+        existing_folder(self.folders, name).is_some()
     }
 
     fn special_use(&self, attribute: &str) -> Option<String> {
@@ -275,7 +276,7 @@ impl World for Surroundings<'_> {
     fn metadata(&self, folder: Option<&str>, entry: &str) -> Option<String> {
         match folder {
             None => self.folders.annotation(None, entry),
-            Some(name) => self.folders.annotation(Some(&existing(self.folders, name)?), entry),
+            Some(name) => self.folders.annotation(Some(&existing_folder(self.folders, name)?), entry),
         }
     }
 
@@ -307,7 +308,7 @@ pub(super) fn duplicate_key(key: &str) -> String {
 
 /// The folder that a script means by a name, if there is one: by this very name, without the `INBOX` that other servers put
 /// in front, or with the dots that they have between the levels.
-pub(super) fn existing(folders: &dyn Folders, name: &str) -> Option<FolderName> {
+pub(super) fn existing_folder(folders: &dyn Folders, name: &str) -> Option<FolderName> {
     let (name, bare) = (name.to_owned(), bare(name));
     let dotted = [name.replace('.', "/"), bare.replace('.', "/")];
     let [with, without] = dotted;
@@ -315,7 +316,7 @@ pub(super) fn existing(folders: &dyn Folders, name: &str) -> Option<FolderName> 
 }
 
 /// The folder to be made for a name that none has yet; `None` when none can have it.
-pub(super) fn wanted(folders: &dyn Folders, name: &str) -> Option<FolderName> {
+pub(super) fn folder_to_create(folders: &dyn Folders, name: &str) -> Option<FolderName> {
     let bare = bare(name);
     let levels = bare.replace('.', "/");
     // Scripts from other servers use dots between levels. So do we after `INBOX.`, and if the upper level exists.
