@@ -14,11 +14,11 @@
 //! Never asks who the recipients are or whether the message is wanted. Each stored message is an event; a failure
 //! is logged here, where its cause is known.
 
+mod authorship;
 mod fields;
 mod identity;
 mod letters;
 mod nearly_full;
-mod own_name;
 mod perform;
 mod run_scripts;
 mod script_cache;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::perform::Performance;
+use super::perform::Execution;
 use super::run_scripts::{Decided, Facts, Folders, ScriptWorld, run_scripts};
 use super::script_cache::{Plan, ScriptCache};
 use super::settings::{DeliverySettings, JunkScripts};
@@ -146,7 +146,7 @@ impl Delivery {
             place = Some(scripting.duplicates.place(&account).await);
             decided = scripting.decide(&plan, facts, user).await.map_err(Refusal::temporary)?;
         }
-        Performance { delivery: self, scripting: &scripting, item, user }.perform(decided, place).await
+        Execution { delivery: self, scripting: &scripting, item, user }.perform(decided, place).await
     }
 
     async fn facts(&self, scripting: &Scripting, item: &Item<'_>) -> Result<Facts, Refusal> {

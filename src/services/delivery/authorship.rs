@@ -1,6 +1,6 @@
-//! The names under which scripts may write.
+//! In whose name scripts may write: as no author but their owner, and with no findings of this server but its own.
 
-use super::perform::Performance;
+use super::perform::Execution;
 use crate::foundations::address::Address;
 use crate::foundations::failure::Refusal;
 use crate::foundations::mail::addresses::{self, Entry};
@@ -9,7 +9,7 @@ use crate::foundations::mail::{Field, HeaderSection, Message};
 use crate::services::filter;
 use crate::services::routing::Identity;
 
-impl Performance<'_> {
+impl Execution<'_> {
     /// A letter that a script sends is its owner's: where it names somebody else as the author, it names the owner instead
     /// (RFC 5435 §3.3: such a `:from` is ignored). Otherwise any user could send signed mail as any other.
     pub(super) async fn in_own_name(&self, letter: &Message) -> Result<Message, Refusal> {
@@ -29,7 +29,7 @@ impl Performance<'_> {
 
     /// The message that a script passes on, with the changes it has made. No script decides who its author is, or what this
     /// server has found out about it: with such changes it is passed on as it came.
-    pub(super) fn honest<'m>(&'m self, edited: &'m Message) -> &'m Message {
+    pub(super) fn without_new_claims<'m>(&'m self, edited: &'m Message) -> &'m Message {
         let came = self.item.message;
         if came == edited || adds_claims(came, edited, self.scripting.hostname().as_str()) { came } else { edited }
     }
