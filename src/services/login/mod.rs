@@ -21,7 +21,7 @@
 mod app_password;
 mod attempt;
 mod cache;
-mod even;
+mod equal_cost;
 mod hashing;
 mod keyring;
 mod one_time;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::app_password::{Made, scope};
 use super::cache::{Cache, Name, Verdict};
-use super::even::{self, Behind, Checked, decoy};
+use super::equal_cost::{self, Checked, Opens, decoy};
 use super::hashing::Workshop;
 use super::stay::{Credential, Stays};
 use super::{LoginAttempt, LoginSettings, Need, PasswordReach, Rehash, Scheme, Stay, Unusable, password};
@@ -235,8 +235,8 @@ impl Inner {
         let unusable = scheme.and_then(Result::err);
         // A faster answer must not reveal that a user does not exist.
         let checked = stored.filter(|_| unusable.is_none()).unwrap_or_else(|| decoy(cost));
-        let behind = if closed.is_none() { Behind::Account } else { Behind::Nothing };
-        let (verdict, from) = self.check(attempt, checked, behind, cost).await?;
+        let opens = if closed.is_none() { Opens::Account } else { Opens::Nothing };
+        let (verdict, from) = self.check(attempt, checked, opens, cost).await?;
         match (account, unusable, closed, verdict) {
             (None, ..) => Err(Failed::Refused("no such user")),
             (_, Some(Unusable::Missing), ..) => Err(Failed::Refused("no password set")),
@@ -326,7 +326,7 @@ impl Inner {
         &self,
         attempt: &LoginAttempt,
         stored: String,
-        behind: Behind,
+        opens: Opens,
         cost: u32,
     ) -> Result<(Verdict, From), Failed> {
         let settings = self.settings.get();
@@ -339,7 +339,7 @@ impl Inner {
             return Ok((verdict, From::Cache));
         }
         let given = given.clone();
-        let work = move || even::check(&stored, &given, behind, cost).map_err(Failed::Unusable);
+        let work = move || equal_cost::check(&stored, &given, opens, cost).map_err(Failed::Unusable);
         // Many may have been sent at once: what failed of them meanwhile counts for those that wait.
         let shortcut = || match self.guard.may_log_in(&attempt.peer, &subject) {
             Err(refusal) => Some(Err(Failed::TooMany(refusal))),
@@ -348,7 +348,7 @@ impl Inner {
         let checked = self.workshop.run(settings.waiting, settings.patience.duration(), shortcut, work).await;
         let Checked { is_right, rounds } = checked.map_err(|busy| Failed::Later(Box::new(busy)))??;
         // What hashes of other schemes ask for is known only now.
-        self.dearest.fetch_max(even::cost_of(rounds), Ordering::Relaxed);
+        self.dearest.fetch_max(equal_cost::cost_of(rounds), Ordering::Relaxed);
         let verdict = if is_right { Verdict::Right } else { Verdict::Wrong };
         if let (Some(cache), Some(name)) = (&self.cache, name) {
             cache.put(name, verdict, self.clock.now());

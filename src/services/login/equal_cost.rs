@@ -17,7 +17,7 @@ const SMALLER: u32 = 4;
 
 /// Whether a right password opens anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Behind {
+pub(super) enum Opens {
     /// An account that may be used.
     Account,
     /// Nobody is let in.
@@ -35,14 +35,14 @@ pub(super) struct Checked {
 
 /// Whether this is the password of a hash. If nobody is let in, it has taken as much work as bcrypt of that cost, or more where
 /// the hash itself asks for more. Never call it on an async thread.
-pub(super) fn check(stored: &str, given: &Secret<String>, behind: Behind, cost: u32) -> Result<Checked, Unusable> {
+pub(super) fn check(stored: &str, given: &Secret<String>, opens: Opens, cost: u32) -> Result<Checked, Unusable> {
     let scheme = password::recognise(stored)?;
     if password::is_hopeless(given) {
         return Ok(Checked { is_right: false, rounds: 0 });
     }
     let (found, took) = timed(|| password::check(stored, given));
     let done = match (&found, scheme.rounds()) {
-        (Ok(true), own) if behind == Behind::Account => {
+        (Ok(true), own) if opens == Opens::Account => {
             return Ok(Checked { is_right: true, rounds: own.unwrap_or(0) });
         }
         (Ok(_), Some(own)) => own,
@@ -116,8 +116,8 @@ mod tests {
     const PENCIL_4: &str = "$2a$04$abcdefghijklmnopqrstuu/FyAyuZSl3DbPdvio4KrIBdz2k2yhV2";
     const PENCIL_SHA: &str = "$6$rounds=1000$saltstring$Dst5SzMCiLiSWQN0EnEgf8DNbHOJRybf7gWFoq4HhaAWnZcpnsBwYgTSajPGyhfsjkr51qmiDafX//8bUiGTO1";
 
-    fn rounds_of(stored: &str, given: &str, behind: Behind, cost: u32) -> (bool, u64) {
-        let checked = check(stored, &Secret::new(given.to_owned()), behind, cost).unwrap();
+    fn rounds_of(stored: &str, given: &str, opens: Opens, cost: u32) -> (bool, u64) {
+        let checked = check(stored, &Secret::new(given.to_owned()), opens, cost).unwrap();
         (checked.is_right, checked.rounds)
     }
 
@@ -125,13 +125,13 @@ mod tests {
     fn a_wrong_password_costs_the_same_for_every_hash() {
         for cost in [4, 5, 8] {
             for stored in [PENCIL_4, &decoy(4), &decoy(cost)] {
-                assert_eq!(rounds_of(stored, "crayon", Behind::Account, cost), (false, 1 << cost), "{stored} {cost}");
+                assert_eq!(rounds_of(stored, "crayon", Opens::Account, cost), (false, 1 << cost), "{stored} {cost}");
             }
         }
         // What asks for more takes more.
-        assert_eq!(rounds_of(&decoy(6), "crayon", Behind::Account, 5), (false, 1 << 6));
+        assert_eq!(rounds_of(&decoy(6), "crayon", Opens::Account, 5), (false, 1 << 6));
         // What the processor took for another scheme is not known beforehand; what is missing is less than the smallest hash.
-        let (_, rounds) = rounds_of(PENCIL_SHA, "crayon", Behind::Account, 9);
+        let (_, rounds) = rounds_of(PENCIL_SHA, "crayon", Opens::Account, 9);
         assert!(rounds > (1 << 9) - (1 << 4), "{rounds}");
     }
 
@@ -147,17 +147,17 @@ mod tests {
 
     #[test]
     fn who_is_let_in_does_not_wait() {
-        assert_eq!(rounds_of(PENCIL_4, "pencil", Behind::Account, 8), (true, 1 << 4));
+        assert_eq!(rounds_of(PENCIL_4, "pencil", Opens::Account, 8), (true, 1 << 4));
         // Else a password of a disabled account could be found by the clock.
-        assert_eq!(rounds_of(PENCIL_4, "pencil", Behind::Nothing, 8), (true, 1 << 8));
-        assert!(rounds_of(PENCIL_SHA, "pencil", Behind::Nothing, 8).1 > (1 << 8) - (1 << 4));
+        assert_eq!(rounds_of(PENCIL_4, "pencil", Opens::Nothing, 8), (true, 1 << 8));
+        assert!(rounds_of(PENCIL_SHA, "pencil", Opens::Nothing, 8).1 > (1 << 8) - (1 << 4));
     }
 
     #[test]
     fn what_can_be_no_password_costs_nothing_for_any_hash() {
         for stored in [PENCIL_4, PENCIL_SHA, &decoy(8)] {
             for given in ["pencil\0", &"p".repeat(600)] {
-                assert_eq!(rounds_of(stored, given, Behind::Account, 8), (false, 0), "{stored}");
+                assert_eq!(rounds_of(stored, given, Opens::Account, 8), (false, 0), "{stored}");
             }
         }
     }
