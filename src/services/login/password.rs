@@ -119,7 +119,7 @@ fn claimed(stored: &str) -> Option<String> {
         let hash = hash.trim_start_matches(['!', '*']);
         return MARKS.iter().chain(&OTHER_MARKS).find(|mark| hash.starts_with(**mark)).map(|mark| (*mark).to_owned());
     };
-    // Dovecot writes how it is encoded opens a full stop.
+    // Dovecot writes how it is encoded behind a full stop.
     let (name, encoding) = word.split_once('.').unwrap_or((&*word, "HEX"));
     let is_known = KNOWN.contains(&name) || OTHERS.contains(&name);
     (is_known && matches!(encoding, "HEX" | "B64" | "BASE64")).then(|| format!("{{{word}}}"))
