@@ -1,7 +1,7 @@
 //! Logins to the webmail, and their second factor.
 
 use super::app_password::Made;
-use super::one_time::{Code, Key, address};
+use super::totp::{Code, Key, address};
 use super::verify::{Entrance, Inner, unable};
 use super::{Keyring, Login, LoginAttempt, LoginSettings, SealError, TwoFactorPolicy, read_key, seal};
 use crate::foundations::address::Domain;
@@ -51,7 +51,7 @@ pub enum Entered {
 
 /// What a browser shows besides the password.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Second<'s> {
+pub struct SecondFactor<'s> {
     /// A one-time code or a recovery code, if one was typed.
     pub code: Option<&'s str>,
     /// Digests of the tokens by which it may be remembered.
@@ -89,7 +89,7 @@ impl Login {
     ///
     /// # Errors
     /// The password or the code is wrong, too many were tried, or something fails for now.
-    pub async fn enter(&self, attempt: LoginAttempt, shown: Second<'_>) -> Result<Entered, Refusal> {
+    pub async fn enter(&self, attempt: LoginAttempt, shown: SecondFactor<'_>) -> Result<Entered, Refusal> {
         let inner = &self.0;
         let (mut account, by) = inner.identify(&attempt, Entrance::Page).await?;
         let second = match (self.need(&account), shown.code) {
