@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::app_password::{Made, scope};
-use super::cache::{Cache, Name, Verdict};
+use super::cache::{Cache, CacheKey, Verdict};
 use super::equal_cost::{self, Checked, Opens, decoy};
-use super::hashing::Workshop;
+use super::hashing::HashingWorkers;
 use super::stay::{Credential, Stays};
 use super::{LoginAttempt, LoginSettings, Need, PasswordReach, Rehash, Scheme, Stay, Unusable, password};
 use crate::foundations::address::Address;
@@ -49,7 +49,7 @@ pub(super) struct Inner {
     pub(super) clock: SharedClock,
     /// `None` when the system gave no random key: then nothing is remembered.
     cache: Option<Cache>,
-    workshop: Workshop,
+    workers: HashingWorkers,
     /// Highest cost of a hash that was met, as that of bcrypt.
     dearest: AtomicU32,
     pub(super) stays: Arc<Stays>,
@@ -110,10 +110,10 @@ impl Login {
         clock: SharedClock,
     ) -> Self {
         let now = settings.get();
-        let (cache, workshop) = (Cache::new(now.remembered), Workshop::new(now.workers));
+        let (cache, workers) = (Cache::new(now.remembered), HashingWorkers::new(now.workers));
         let stays = Arc::default();
         let dearest = AtomicU32::new(0);
-        Self(Arc::new(Inner { directory, guard, journal, settings, clock, cache, workshop, dearest, stays }))
+        Self(Arc::new(Inner { directory, guard, journal, settings, clock, cache, workers, dearest, stays }))
     }
 
     /// Whether this is somebody. The one entry for every program, which shows the account's password or one of a device.
@@ -141,7 +141,7 @@ impl Login {
         let settings = self.0.settings.get();
         let cost = settings.cost;
         let work = move || password::hash(&password, cost);
-        let made = self.0.workshop.run(settings.waiting, settings.patience.duration(), || None, work).await;
+        let made = self.0.workers.run(settings.waiting, settings.patience.duration(), || None, work).await;
         match made {
             Ok(Ok(hash)) => Ok(hash),
             Ok(Err(Unusable::Randomness(why))) => Err(Refusal::temporary(why)),
@@ -333,8 +333,8 @@ impl Inner {
         let (keep, given) = (settings.remember.duration(), &attempt.password);
         // All spellings of an address are one name, whether somebody has it or not.
         let subject = self.name(attempt);
-        let name: Option<Name> = self.cache.as_ref().map(|cache| cache.name(&subject, &stored, given));
-        let known = || self.cache.as_ref()?.get(name?, self.clock.now(), keep);
+        let key: Option<CacheKey> = self.cache.as_ref().map(|cache| cache.key_for(&subject, &stored, given));
+        let known = || self.cache.as_ref()?.get(key?, self.clock.now(), keep);
         if let Some(verdict) = known() {
             return Ok((verdict, From::Cache));
         }
@@ -345,13 +345,13 @@ impl Inner {
             Err(refusal) => Some(Err(Failed::TooMany(refusal))),
             Ok(()) => known().map(|verdict| Ok(Checked { is_right: verdict == Verdict::Right, rounds: 0 })),
         };
-        let checked = self.workshop.run(settings.waiting, settings.patience.duration(), shortcut, work).await;
+        let checked = self.workers.run(settings.waiting, settings.patience.duration(), shortcut, work).await;
         let Checked { is_right, rounds } = checked.map_err(|busy| Failed::Later(Box::new(busy)))??;
         // What hashes of other schemes ask for is known only now.
         self.dearest.fetch_max(equal_cost::cost_of(rounds), Ordering::Relaxed);
         let verdict = if is_right { Verdict::Right } else { Verdict::Wrong };
-        if let (Some(cache), Some(name)) = (&self.cache, name) {
-            cache.put(name, verdict, self.clock.now());
+        if let (Some(cache), Some(key)) = (&self.cache, key) {
+            cache.put(key, verdict, self.clock.now());
         }
         Ok((verdict, From::Work))
     }
@@ -370,7 +370,7 @@ impl Inner {
         }
         let (given, cost) = (given.clone(), settings.cost);
         let work = move || password::hash(&given, cost);
-        let made = self.workshop.run(settings.waiting, settings.patience.duration(), || None, work).await;
+        let made = self.workers.run(settings.waiting, settings.patience.duration(), || None, work).await;
         // A password that is too long for a new hash keeps its old one.
         let Ok(Ok(hash)) = made else { return None };
         let storing = async {
