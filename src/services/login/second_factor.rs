@@ -91,7 +91,7 @@ impl Login {
     /// The password or the code is wrong, too many were tried, or something fails for now.
     pub async fn enter(&self, attempt: LoginAttempt, shown: SecondFactor<'_>) -> Result<Entered, Refusal> {
         let inner = &self.0;
-        let (mut account, by) = inner.identify(&attempt, Entrance::Page).await?;
+        let (mut account, proof) = inner.identify(&attempt, Entrance::Page).await?;
         let second = match (self.need(&account), shown.code) {
             (Need::Nothing | Need::Enrolment, _) => None,
             (Need::Code, None) if inner.is_remembered(&attempt, &account, shown.browsers).await? => {
@@ -104,7 +104,7 @@ impl Login {
             }
             (Need::Code, Some(code)) => Some(inner.second_factor(&attempt, &account, code).await?.word()),
         };
-        inner.welcome(&attempt, &account, &by, second);
+        inner.let_in(&attempt, &account, &proof, second);
         if let Some(hash) = inner.strengthen(&account, &attempt.password).await {
             account.password = hash;
         }
