@@ -8,9 +8,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::acquaintances::Pair;
 use super::bans::{Ban, MOST_SET_BANS};
 use super::client::{Client, account_key};
+use super::known_networks::AccountNetwork;
 use super::memory::{Memory, Subject, busy};
 use super::pass::Pass;
 use super::rates::words;
@@ -140,7 +140,7 @@ impl Guard {
         let known = (account.clone(), client.network());
         let blocked = memory.strikes.get(&Subject::Account(account)).and_then(|strikes| strikes.banned_for(now));
         match blocked {
-            Some(left) if !memory.acquaintances.knows(&known, now) => {
+            Some(left) if !memory.known_networks.knows(&known, now) => {
                 let text = format!("Too many failed logins for this account; try again in {}", words(left));
                 Err(Refusal::new(Kind::TooMany, text).smtp(454, "4.7.0"))
             }
@@ -157,14 +157,14 @@ impl Guard {
         let (mut count, mut is_counted) = (0, true);
         if let Failure::Login { account, password } = what {
             let known = (account_key(account), client.network());
-            if memory.acquaintances.knows(&known, now) {
+            if memory.known_networks.knows(&known, now) {
                 // A device with an outdated password must not lock its whole household out, nor make the first mistake of
                 // somebody else there one too many. Whoever guesses tries another password each time.
                 let hash = self.0.hasher.hash_one(password.expose());
                 let tried = (known.0, client.host());
                 let tried = memory.tried.entry(tried, now, settings.remembered, Tried::nothing);
                 is_counted = tried.is_new(hash, now, &settings);
-                count = memory.strike(Subject::Acquaintance(client.host()), 1, 0, now, &settings);
+                count = memory.strike(Subject::KnownClient(client.host()), 1, 0, now, &settings);
             } else {
                 // What a forgotten device does at home must not keep its owner out elsewhere.
                 memory.fail(known.0, now, &settings);
@@ -190,7 +190,7 @@ impl Guard {
         let settings = self.0.settings.get();
         let Some(client) = self.counted(peer, &settings) else { return };
         let known = (account_key(account), client.network());
-        self.0.memory.lock().acquaintances.meet(known, self.0.clock.now(), settings.remembered);
+        self.0.memory.lock().known_networks.record(known, self.0.clock.now(), settings.remembered);
     }
 
     /// Waits until there is something to share.
@@ -238,19 +238,19 @@ impl Guard {
     }
 
     /// Networks that have logged in to accounts, as far as that is to be recorded.
-    pub(super) fn take_acquaintances(&self) -> BTreeMap<Pair, Timestamp> {
-        self.0.memory.lock().acquaintances.take_unwritten()
+    pub(super) fn take_known_networks(&self) -> BTreeMap<AccountNetwork, Timestamp> {
+        self.0.memory.lock().known_networks.take_unwritten()
     }
 
     /// Takes back those that could not be recorded.
-    pub(super) fn give_acquaintances_back(&self, unwritten: BTreeMap<Pair, Timestamp>) {
-        self.0.memory.lock().acquaintances.give_back(unwritten);
+    pub(super) fn give_known_networks_back(&self, unwritten: BTreeMap<AccountNetwork, Timestamp>) {
+        self.0.memory.lock().known_networks.give_back(unwritten);
     }
 
     /// Takes over networks that have logged in to accounts elsewhere, or before this process.
-    pub(super) fn adopt_acquaintances(&self, known: Vec<(Pair, Timestamp)>) {
+    pub(super) fn adopt_known_networks(&self, known: Vec<(AccountNetwork, Timestamp)>) {
         let (settings, now) = (self.0.settings.get(), self.0.clock.now());
-        self.0.memory.lock().acquaintances.adopt(known, now, settings.remembered);
+        self.0.memory.lock().known_networks.adopt(known, now, settings.remembered);
     }
 
     pub(super) fn release(&self, client: Option<(Client, Service)>) {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::acquaintances::{Acquaintances, Pair};
 use super::bans::{Ban, MOST_SET_BANS};
 use super::client::Client;
+use super::known_networks::{AccountNetwork, KnownNetworks};
 use super::rates::{Bounded, words};
 use super::refusals::Refusals;
 use super::settings::{GuardSettings, Service};
@@ -29,9 +29,9 @@ pub(super) struct Memory {
     pub(super) strikes: Bounded<Subject, Strikes>,
     /// Failed logins of accounts that others were not told of yet.
     pub(super) failed: HashMap<String, u32>,
-    pub(super) acquaintances: Acquaintances,
+    pub(super) known_networks: KnownNetworks,
     /// What clients have tried for accounts that their networks have logged in to.
-    pub(super) tried: Bounded<Pair, Tried>,
+    pub(super) tried: Bounded<AccountNetwork, Tried>,
     pub(super) refusals: Bounded<(Option<IpNet>, Service), Refusals>,
     pub(super) set: HashMap<IpNet, Ban>,
     /// Bans that were set, earned or lifted and not shared yet.
@@ -44,7 +44,7 @@ pub(super) enum Subject {
     Address(IpNet),
     Account(String),
     /// A client, for all wrong passwords of accounts that its network has logged in to: they slow it down and ban nobody.
-    Acquaintance(IpNet),
+    KnownClient(IpNet),
 }
 
 impl Memory {
@@ -153,7 +153,7 @@ impl Memory {
                 Subject::Account(account) => {
                     log::warn!(user:% = account, seconds = length.as_secs(); "logins are closed to unknown networks after {count} failures");
                 }
-                Subject::Acquaintance(_) => {}
+                Subject::KnownClient(_) => {}
             }
         }
         count

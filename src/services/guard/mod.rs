@@ -15,9 +15,9 @@
 //! all machines together; otherwise each process has its own rates. Rates and failures of clients are lost with the
 //! process. In the log: one line for each ban that begins.
 
-mod acquaintances;
 mod bans;
 mod client;
+mod known_networks;
 mod ledger;
 mod memory;
 mod nftables;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::acquaintances::Register;
 use super::bans::{Ban, EARNED};
+use super::known_networks::KnownNetworksTable;
 use super::ledger::Guard;
 use super::nftables;
 use super::settings::GuardSettings;
@@ -75,7 +75,7 @@ pub struct Sharing {
     /// When these rows were read last.
     heard_at: Option<Timestamp>,
     /// Carries the networks that have logged in to accounts.
-    register: Register,
+    known_networks: KnownNetworksTable,
 }
 
 /// Rows are read again from this long before the latest: clocks of several machines differ, and transactions take time.
@@ -98,8 +98,8 @@ impl Sharing {
         let process = SessionId::generate(parts.clock.now()).to_string();
         let told_all = (parts.clock.now(), parts.settings.get());
         let (unwritten, seen, told) = (Vec::new(), Timestamp::EPOCH, HashMap::new());
-        let (heard, heard_at, register) = (HashMap::new(), None, Register::default());
-        Self { parts, unwritten, seen, told, told_all, process, heard, heard_at, register }
+        let (heard, heard_at, known_networks) = (HashMap::new(), None, KnownNetworksTable::default());
+        Self { parts, unwritten, seen, told, told_all, process, heard, heard_at, known_networks }
     }
 
     /// Reads all bans, then goes on exchanging them until `tasks` stop; what has changed last is written then.
@@ -141,7 +141,7 @@ impl Sharing {
         }
         self.read(now).await?;
         self.tell_firewall(now).await;
-        self.register.exchange(&self.parts.guard, &self.parts.database, now).await?;
+        self.known_networks.exchange(&self.parts.guard, &self.parts.database, now).await?;
         let old = [(now - KEPT).into(), (now - KEPT).into()];
         self.parts
             .database

@@ -84,8 +84,8 @@ impl Factor {
 }
 
 impl Login {
-    /// A login to the webmail, with a one-time code or a recovery code where the account needs one and does not remember the browser. Nobody is let in, nor
-    /// known to the guard as an acquaintance, before both are right.
+    /// A login to the webmail, with a one-time code or a recovery code where the account needs one and does not remember the
+    /// browser. Before both are right, nobody is let in, and the guard does not count the network as known.
     ///
     /// # Errors
     /// The password or the code is wrong, too many were tried, or something fails for now.

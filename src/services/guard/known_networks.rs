@@ -22,7 +22,7 @@ const OVERLAP: Duration = Duration::from_secs(120);
 const MOST_ROWS: u32 = 20_000;
 
 /// An account, by the name under which its failures are counted, and a network.
-pub(super) type Pair = (String, IpNet);
+pub(super) type AccountNetwork = (String, IpNet);
 
 /// A network has logged in to an account.
 #[derive(Debug, Clone, Copy)]
@@ -47,19 +47,19 @@ impl Fading for Seen {
 
 /// What this process remembers.
 #[derive(Default)]
-pub(super) struct Acquaintances {
-    seen: Bounded<Pair, Seen>,
-    unwritten: BTreeMap<Pair, Timestamp>,
+pub(super) struct KnownNetworks {
+    seen: Bounded<AccountNetwork, Seen>,
+    unwritten: BTreeMap<AccountNetwork, Timestamp>,
 }
 
-impl Acquaintances {
+impl KnownNetworks {
     /// Whether the network has logged in to the account.
-    pub(super) fn knows(&self, pair: &Pair, now: Timestamp) -> bool {
+    pub(super) fn knows(&self, pair: &AccountNetwork, now: Timestamp) -> bool {
         self.seen.get(pair).is_some_and(|seen| seen.until > now)
     }
 
     /// The network logs in to the account.
-    pub(super) fn meet(&mut self, pair: Pair, now: Timestamp, most: usize) {
+    pub(super) fn record(&mut self, pair: AccountNetwork, now: Timestamp, most: usize) {
         let until = now + TRUSTED_FOR;
         let seen = self.seen.entry(pair.clone(), now, most, Seen::never);
         seen.until = until;
@@ -71,7 +71,7 @@ impl Acquaintances {
     }
 
     /// Lets a pair wait to be written. When nobody writes, no more than these wait.
-    fn wait(&mut self, pair: Pair, until: Timestamp) {
+    fn wait(&mut self, pair: AccountNetwork, until: Timestamp) {
         if self.unwritten.len() < MOST_UNWRITTEN || self.unwritten.contains_key(&pair) {
             let waiting = self.unwritten.entry(pair).or_insert(until);
             *waiting = until.max(*waiting);
@@ -79,19 +79,19 @@ impl Acquaintances {
     }
 
     /// What is to be written.
-    pub(super) fn take_unwritten(&mut self) -> BTreeMap<Pair, Timestamp> {
+    pub(super) fn take_unwritten(&mut self) -> BTreeMap<AccountNetwork, Timestamp> {
         std::mem::take(&mut self.unwritten)
     }
 
     /// Takes back what could not be written.
-    pub(super) fn give_back(&mut self, unwritten: BTreeMap<Pair, Timestamp>) {
+    pub(super) fn give_back(&mut self, unwritten: BTreeMap<AccountNetwork, Timestamp>) {
         for (pair, until) in unwritten {
             self.wait(pair, until);
         }
     }
 
     /// Takes over what the table says.
-    pub(super) fn adopt(&mut self, known: Vec<(Pair, Timestamp)>, now: Timestamp, most: usize) {
+    pub(super) fn adopt(&mut self, known: Vec<(AccountNetwork, Timestamp)>, now: Timestamp, most: usize) {
         for (pair, until) in known {
             // What was written while a clock was ahead holds no longer than if it had been written now.
             let until = until.min(now + TRUSTED_FOR);
@@ -104,22 +104,22 @@ impl Acquaintances {
     }
 }
 
-/// Carries acquaintances between the memory of this process and the table.
+/// Carries them between the memory of this process and the table.
 #[derive(Default)]
-pub(super) struct Register {
+pub(super) struct KnownNetworksTable {
     /// The time of the latest row that was read.
     read: Option<Timestamp>,
 }
 
-impl Register {
+impl KnownNetworksTable {
     /// Writes what is new here, and takes over what is new elsewhere.
     ///
     /// # Errors
     /// The database fails; what was not written is kept for the next time.
     pub(super) async fn exchange(&mut self, guard: &Guard, database: &Database, now: Timestamp) -> Result<(), Error> {
-        let unwritten = guard.take_acquaintances();
+        let unwritten = guard.take_known_networks();
         if let Err(error) = write(database, &unwritten, now).await {
-            guard.give_acquaintances_back(unwritten);
+            guard.give_known_networks_back(unwritten);
             return Err(error);
         }
         self.read(guard, database, now).await
@@ -145,7 +145,7 @@ impl Register {
                     known.push(((account.clone(), network), row.time(2)?));
                 }
             }
-            guard.adopt_acquaintances(known);
+            guard.adopt_known_networks(known);
             latest = latest.max(from);
             if rows.len() < MOST_ROWS as usize {
                 self.read = Some(latest);
@@ -156,7 +156,11 @@ impl Register {
 }
 
 /// Writes what is new, always in the same order, so that two processes do not wait for each other.
-async fn write(database: &Database, unwritten: &BTreeMap<Pair, Timestamp>, now: Timestamp) -> Result<(), Error> {
+async fn write(
+    database: &Database,
+    unwritten: &BTreeMap<AccountNetwork, Timestamp>,
+    now: Timestamp,
+) -> Result<(), Error> {
     if unwritten.is_empty() {
         return Ok(());
     }
