@@ -12,7 +12,7 @@ use crate::foundations::mail::{Login, Mail, Message, Who, compose};
 use crate::foundations::random::distinction;
 use crate::foundations::settings::Live;
 use crate::services::acceptance::Acceptance;
-use crate::services::guard::{Guard, Part, Rise, Trust, Usage};
+use crate::services::guard::{Guard, Part, Rise, SendingWatch, Trust};
 use crate::storage::journal::Journal;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -37,13 +37,13 @@ pub struct SubmissionParts {
 /// The room.
 pub struct Submission {
     pub(super) parts: SubmissionParts,
-    usage: Usage,
+    sending: SendingWatch,
 }
 
 impl Submission {
     /// Puts the parts together.
     pub fn new(parts: SubmissionParts) -> Self {
-        Self { parts, usage: Usage::new() }
+        Self { parts, sending: SendingWatch::new() }
     }
 
     /// The message as it may go on, or why it may not.
@@ -133,7 +133,7 @@ impl Submission {
             let text = format!("An account may send {count} {what}; try again later");
             Refusal::new(Kind::TooMany, text).smtp(450, "4.7.1")
         })?;
-        let rise = self.usage.count(&account, count, (settings.rise_from, settings.rise_factor), now);
+        let rise = self.sending.count(&account, count, (settings.rise_from, settings.rise_factor), now);
         if let Some(Rise { now: copies, usual }) = rise {
             let event = Event::new(now, EventKind::SendingRise).session(mail.origin.session).subject(account);
             let event = event.with("copies", copies).with("usual", usual);

@@ -9,7 +9,7 @@ use crate::foundations::clock::Timestamp;
 
 /// Watches how much each of many accounts sends, in bounded memory.
 #[derive(Debug, Default)]
-pub struct Usage(Mutex<Bounded<String, Hours>>);
+pub struct SendingWatch(Mutex<Bounded<String, Hours>>);
 
 /// An account sends much more than it used to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ const MOST: usize = 100_000;
 /// How much the newest hour counts in the average.
 const WEIGHT: f64 = 0.1;
 
-impl Usage {
+impl SendingWatch {
     /// Nothing seen yet.
     pub fn new() -> Self {
         Self::default()
@@ -81,23 +81,23 @@ mod tests {
 
     #[test]
     fn a_rise_is_told_once_an_hour() {
-        let usage = Usage::new();
+        let watch = SendingWatch::new();
         let limits = (50, 5);
         let mut now = Timestamp::from_unix_seconds(3_600_000);
         // Ann sends about twenty copies an hour.
         for _ in 0..100 {
-            assert_eq!(usage.count("ann", 20, limits, now), None);
+            assert_eq!(watch.count("ann", 20, limits, now), None);
             now = now + Duration::from_secs(3_600);
         }
-        assert_eq!(usage.count("ann", 60, limits, now), None);
-        assert_eq!(usage.count("ann", 50, limits, now), Some(Rise { now: 110, usual: 20 }));
-        assert_eq!(usage.count("ann", 1_000, limits, now), None);
+        assert_eq!(watch.count("ann", 60, limits, now), None);
+        assert_eq!(watch.count("ann", 50, limits, now), Some(Rise { now: 110, usual: 20 }));
+        assert_eq!(watch.count("ann", 1_000, limits, now), None);
         // A new account has no usual amount yet.
-        assert_eq!(usage.count("bob", 49, limits, now), None);
-        assert_eq!(usage.count("bob", 1, limits, now), Some(Rise { now: 50, usual: 0 }));
-        assert_eq!(usage.count("eve", 1_000, (0, 5), now), None);
+        assert_eq!(watch.count("bob", 49, limits, now), None);
+        assert_eq!(watch.count("bob", 1, limits, now), Some(Rise { now: 50, usual: 0 }));
+        assert_eq!(watch.count("eve", 1_000, (0, 5), now), None);
         // After an hour of abuse the next one is still conspicuous.
         now = now + Duration::from_secs(3_600);
-        assert!(usage.count("ann", 1_000, limits, now).is_some());
+        assert!(watch.count("ann", 1_000, limits, now).is_some());
     }
 }
