@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::bounded::{Bounded, Expiring};
 use super::ledger::Guard;
-use super::rates::{Bounded, Fading};
 use crate::foundations::clock::Timestamp;
 use crate::storage::database::{Database, Durability, Error};
 
@@ -39,8 +39,8 @@ impl Seen {
     }
 }
 
-impl Fading for Seen {
-    fn gone(&self) -> Timestamp {
+impl Expiring for Seen {
+    fn expires_at(&self) -> Timestamp {
         self.until
     }
 }

@@ -8,16 +8,16 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::allowance::words;
 use super::bans::{Ban, MOST_SET_BANS};
 use super::client::{Client, account_key};
 use super::known_networks::AccountNetwork;
 use super::memory::{Memory, Subject, busy};
 use super::pass::Pass;
-use super::rates::words;
+use super::rate_limits::{LONGEST, Told};
 use super::refusals::Refusals;
 use super::settings::{GuardSettings, Service};
 use super::sharing::{Change, Origin};
-use super::spending::{LONGEST, Told};
 use super::strikes::{Strikes, Tried};
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::{Event, EventKind};

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::allowance::words;
 use super::bans::{Ban, MOST_SET_BANS};
+use super::bounded::Bounded;
 use super::client::Client;
 use super::known_networks::{AccountNetwork, KnownNetworks};
-use super::rates::{Bounded, words};
+use super::rate_limits::{MOST_TOLD, Rate, Rates, Wanted};
 use super::refusals::Refusals;
 use super::settings::{GuardSettings, Service};
 use super::sharing::Change;
-use super::spending::{MOST_TOLD, Rate, Rates, Wanted};
 use super::strikes::{Strikes, Tried};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::{Kind, Refusal};

@@ -15,19 +15,20 @@
 //! all machines together; otherwise each process has its own rates. Rates and failures of clients are lost with the
 //! process. In the log: one line for each ban that begins.
 
+mod allowance;
 mod bans;
+mod bounded;
 mod client;
 mod known_networks;
 mod ledger;
 mod memory;
 mod nftables;
 mod pass;
-mod rates;
+mod rate_limits;
 mod refusals;
 mod sending_rise;
 mod settings;
 mod sharing;
-mod spending;
 mod strikes;
 mod traffic;
 

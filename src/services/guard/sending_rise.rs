@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::rates::{Bounded, Fading};
+use super::bounded::{Bounded, Expiring};
 use crate::foundations::clock::Timestamp;
 
 /// Watches how much each of many accounts sends, in bounded memory.
@@ -30,8 +30,8 @@ struct Hours {
     last: Timestamp,
 }
 
-impl Fading for Hours {
-    fn gone(&self) -> Timestamp {
+impl Expiring for Hours {
+    fn expires_at(&self) -> Timestamp {
         self.last + REMEMBERED
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::allowance::words;
 use super::ledger::{Failure, Guard};
-use super::rates::words;
-use super::spending::{Rate, Wanted};
+use super::rate_limits::{Rate, Wanted};
 use crate::foundations::address::Address;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::Peer;
