@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::admission::Guard;
 use super::bounded::{Bounded, Expiring};
-use super::ledger::Guard;
 use crate::foundations::clock::Timestamp;
 use crate::storage::database::{Database, Durability, Error};
 

@@ -15,12 +15,12 @@
 //! all machines together; otherwise each process has its own rates. Rates and failures of clients are lost with the
 //! process. In the log: one line for each ban that begins.
 
+mod admission;
 mod allowance;
 mod bans;
 mod bounded;
 mod client;
 mod known_networks;
-mod ledger;
 mod memory;
 mod nftables;
 mod pass;
@@ -32,9 +32,9 @@ mod sharing;
 mod strikes;
 mod traffic;
 
+pub use admission::{Failure, Guard, Trust};
 pub use bans::Ban;
 pub use client::network;
-pub use ledger::{Failure, Guard, Trust};
 pub use nftables::NftablesSettings;
 pub use pass::{Pass, Patience, Penalty};
 pub use sending_rise::{Rise, SendingWatch};

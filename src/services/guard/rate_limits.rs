@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::admission::Guard;
 use super::allowance::Allowance;
 use super::bounded::Bounded;
-use super::ledger::Guard;
 use super::settings::{GuardSettings, Service};
 use crate::foundations::clock::Timestamp;
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::admission::Guard;
 use super::bans::{Ban, EARNED};
 use super::known_networks::KnownNetworksTable;
-use super::ledger::Guard;
 use super::nftables;
 use super::rate_limits::Told;
 use super::settings::GuardSettings;

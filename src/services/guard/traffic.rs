@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::admission::{Failure, Guard};
 use super::allowance::words;
-use super::ledger::{Failure, Guard};
 use super::rate_limits::{Rate, Wanted};
 use crate::foundations::address::Address;
 use crate::foundations::failure::{Kind, Refusal};

@@ -1,4 +1,4 @@
-//! The guard itself.
+//! The guard itself: whether a connection or a login is let in, and what follows from failures.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -303,5 +303,5 @@ impl Guard {
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
+#[path = "admission_tests.rs"]
 mod tests;
