@@ -14,7 +14,7 @@ use super::client::{Client, account_key};
 use super::known_networks::AccountNetwork;
 use super::memory::{Memory, Subject, busy};
 use super::pass::Pass;
-use super::rate_limits::{LONGEST, Told};
+use super::rate_limits::{LONGEST_NAME, SharedCount};
 use super::refusals::Refusals;
 use super::settings::{GuardSettings, Service};
 use super::sharing::{Change, Origin};
@@ -35,7 +35,7 @@ pub(super) struct Inner {
     pub(super) settings: Live<GuardSettings>,
     pub(super) clock: SharedClock,
     pub(super) memory: Mutex<Memory>,
-    /// Told when there are changes to be shared.
+    /// SharedCount when there are changes to be shared.
     pub(super) changed: Notify,
     /// By which passwords are recognised.
     hasher: RandomState,
@@ -271,24 +271,26 @@ impl Guard {
         self.0.settings.get()
     }
 
-    /// What was counted here since this was asked last, as others are told of it.
-    pub(super) fn take_told(&self) -> Vec<(String, i64)> {
+    /// What was counted here since this was asked last, as it is shared with others.
+    pub(super) fn take_counts(&self) -> Vec<(String, i64)> {
         let mut memory = self.0.memory.lock();
         let failed = std::mem::take(&mut memory.failed).into_iter();
-        let failed = failed.map(|(account, times)| Told::Failed(account, times));
-        let told = memory.rates.take_spent().chain(failed).map(|told| told.row());
-        told.filter(|(name, _)| name.len() <= LONGEST).collect()
+        let failed = failed.map(|(account, times)| SharedCount::Failed(account, times));
+        let counts = memory.rates.take_spent().chain(failed).map(|count| count.row());
+        counts.filter(|(name, _)| name.len() <= LONGEST_NAME).collect()
     }
 
     /// Counts what others have counted.
-    pub(super) fn hear(&self, told: Vec<Told>) {
+    pub(super) fn adopt_counts(&self, counts: Vec<SharedCount>) {
         let (settings, now) = (self.0.settings.get(), self.0.clock.now());
         let mut memory = self.0.memory.lock();
-        for told in told {
-            match told {
-                Told::Spent(rate, length) if settings.share_rates => memory.rates.charge(rate, length, now, &settings),
-                Told::Spent(..) => {}
-                Told::Failed(account, times) => {
+        for count in counts {
+            match count {
+                SharedCount::Spent(rate, length) if settings.share_rates => {
+                    memory.rates.charge(rate, length, now, &settings)
+                }
+                SharedCount::Spent(..) => {}
+                SharedCount::Failed(account, times) => {
                     memory.strike(Subject::Account(account), times, settings.account_failures, now, &settings);
                 }
             }

@@ -11,7 +11,7 @@ use super::bans::{Ban, MOST_SET_BANS};
 use super::bounded::Bounded;
 use super::client::Client;
 use super::known_networks::{AccountNetwork, KnownNetworks};
-use super::rate_limits::{MOST_TOLD, Rate, Rates, Wanted};
+use super::rate_limits::{MOST_SHARED, Rate, Rates, Wanted};
 use super::refusals::Refusals;
 use super::settings::{GuardSettings, Service};
 use super::sharing::Change;
@@ -111,7 +111,7 @@ impl Memory {
     /// would multiply the tries.
     pub(super) fn fail(&mut self, account: String, now: Timestamp, settings: &GuardSettings) {
         let limit = settings.account_failures;
-        if limit > 0 && (self.failed.len() < MOST_TOLD || self.failed.contains_key(&account)) {
+        if limit > 0 && (self.failed.len() < MOST_SHARED || self.failed.contains_key(&account)) {
             *self.failed.entry(account.clone()).or_default() += 1;
         }
         self.strike(Subject::Account(account), 1, limit, now, settings);

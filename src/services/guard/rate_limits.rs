@@ -1,4 +1,4 @@
-//! Rates of everything that is counted, and what of them is told to other machines.
+//! Rates of everything that is counted, and what of them is shared with other machines.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -55,16 +55,16 @@ impl Rate {
     }
 }
 
-/// What one process tells the others that it has counted.
+/// What one process shares with the others of what it has counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum SharedCount {
     /// A part of a rate was taken, which takes so long to be given back.
     Spent(Rate, Duration),
     /// So many logins to an account have failed.
     Failed(String, u32),
 }
 
-impl Told {
+impl SharedCount {
     /// Its name and number, as they stand in the table.
     pub(super) fn row(&self) -> (String, i64) {
         match self {
@@ -95,17 +95,17 @@ pub(super) struct Wanted {
 #[derive(Default)]
 pub(super) struct Rates {
     allowances: Bounded<Rate, Allowance>,
-    /// What was taken here and was not told yet, as the time it takes to be given back.
+    /// What was taken here and was not shared yet, as the time it takes to be given back.
     spent: HashMap<Rate, Duration>,
 }
 
 /// The most that another process takes of a rate at once.
 const LONGEST_CHARGE: Duration = Duration::from_secs(86_400);
 
-/// Most rates whose use is told at once, and most accounts whose failures are; further ones stay untold.
-pub(super) const MOST_TOLD: usize = 10_000;
-/// Longest name that is told.
-pub(super) const LONGEST: usize = 300;
+/// Most rates whose use is shared at once, and most accounts whose failures are; further ones are not.
+pub(super) const MOST_SHARED: usize = 10_000;
+/// Longest name that is shared.
+pub(super) const LONGEST_NAME: usize = 300;
 
 impl Rates {
     /// Takes a part of a rate, or says how long until there is so much. `count` 0 is no limit.
@@ -125,7 +125,7 @@ impl Rates {
             return self.allowances.entry(rate, now, settings.remembered, whole).take(now, units, count, period);
         }
         self.allowances.entry(rate.clone(), now, settings.remembered, whole).take(now, units, count, period)?;
-        if self.spent.len() < MOST_TOLD || self.spent.contains_key(&rate) {
+        if self.spent.len() < MOST_SHARED || self.spent.contains_key(&rate) {
             *self.spent.entry(rate).or_default() += (period / count).saturating_mul(units);
         }
         Ok(())
@@ -146,8 +146,8 @@ impl Rates {
     }
 
     /// What was taken here since this was asked last.
-    pub(super) fn take_spent(&mut self) -> impl Iterator<Item = Told> + use<> {
-        std::mem::take(&mut self.spent).into_iter().map(|(rate, length)| Told::Spent(rate, length))
+    pub(super) fn take_spent(&mut self) -> impl Iterator<Item = SharedCount> + use<> {
+        std::mem::take(&mut self.spent).into_iter().map(|(rate, length)| SharedCount::Spent(rate, length))
     }
 }
 
@@ -192,9 +192,9 @@ mod tests {
         ] {
             assert_eq!(Rate::parse(&rate.text()), Some(rate));
         }
-        let failed = Told::Failed("ann smith@example.test".to_owned(), 7);
+        let failed = SharedCount::Failed("ann smith@example.test".to_owned(), 7);
         let (name, number) = failed.row();
-        assert_eq!(Told::parse(&name, number), Some(failed));
+        assert_eq!(SharedCount::parse(&name, number), Some(failed));
         for text in ["", "messages", "messages x", "later 192.0.2.0/24", "connections no 192.0.2.0/24"] {
             assert_eq!(Rate::parse(text), None, "{text}");
         }
@@ -209,10 +209,10 @@ mod tests {
         let wanted = Wanted { units: 6, count: 10, period: Duration::from_secs(60) };
         assert_eq!(one.take(rate(), now, wanted, &settings), Ok(()));
         assert_eq!(other.take(rate(), now, wanted, &settings), Ok(()));
-        for told in one.take_spent() {
-            let (name, number) = told.row();
-            assert_eq!(Told::parse(&name, number), Some(told));
-            let Some(Told::Spent(rate, length)) = Told::parse(&name, number) else { panic!("{name}") };
+        for count in one.take_spent() {
+            let (name, number) = count.row();
+            assert_eq!(SharedCount::parse(&name, number), Some(count));
+            let Some(SharedCount::Spent(rate, length)) = SharedCount::parse(&name, number) else { panic!("{name}") };
             other.charge(rate, length, now, &settings);
         }
         assert_eq!(one.take_spent().count(), 0);
