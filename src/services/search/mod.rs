@@ -7,8 +7,8 @@
 mod condition;
 mod day;
 mod find;
-mod gathering;
-mod heading;
+mod headings;
+mod references;
 mod sort;
 mod standing;
 mod text;
