@@ -39,7 +39,7 @@ pub struct StandingLimits {
 
 /// A search whose result is followed.
 #[derive(Debug)]
-pub struct Standing {
+pub struct StandingSearch {
     key: SearchKey,
     charset: Option<String>,
     limits: StandingLimits,
@@ -89,7 +89,7 @@ pub enum Unfollowed {
 /// Octets that a condition may occupy.
 const MOST_CONDITION: usize = 64 << 10;
 
-impl Standing {
+impl StandingSearch {
     /// Starts following a result.
     ///
     /// # Errors
@@ -281,9 +281,9 @@ mod tests {
         numbers.iter().copied().filter_map(Uid::new).collect()
     }
 
-    fn standing(result: Kept) -> Standing {
+    fn standing(result: Kept) -> StandingSearch {
         let limits = StandingLimits { runs: 3, text: 0, batch: 1 };
-        Standing { key: SearchKey::All, charset: None, limits, result }
+        StandingSearch { key: SearchKey::All, charset: None, limits, result }
     }
 
     fn run(place: u32, numbers: &[u32]) -> Run {

@@ -7,7 +7,7 @@ use crate::protocols::imap::contexts::{Context, refuse};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::selected::Selected;
 use crate::protocols::imap::serve::Conversation;
-use crate::services::search::{Hit, Standing, StandingLimits, Wish};
+use crate::services::search::{Hit, StandingLimits, StandingSearch, Wish};
 
 /// Refuses a tag by which a result is followed already (RFC 5267 §4.3).
 pub fn demand_new_tag(talk: &Conversation, tag: &str, search: &Search) -> Result<(), Trouble> {
@@ -53,7 +53,7 @@ pub fn follow(
         return;
     }
     let wish = Wish { key: &search.key, charset: search.charset.as_deref(), saved, criteria };
-    match Standing::new(&wish, hits, &selected.view, limits) {
+    match StandingSearch::new(&wish, hits, &selected.view, limits) {
         Ok(standing) => selected.contexts.push(Context {
             tag: tag.to_owned(),
             addressing: search.addressing,
