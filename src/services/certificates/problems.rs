@@ -13,12 +13,12 @@ type ByFile = BTreeMap<PathBuf, String>;
 
 /// Kept until the next attempt, which may succeed.
 #[derive(Debug, Default)]
-pub(super) struct Troubles {
+pub(super) struct Problems {
     loading: ArcSwap<ByFile>,
     obtaining: ArcSwap<ByFile>,
 }
 
-impl Troubles {
+impl Problems {
     /// Notes the result of reading the files, for the certificates in force. Since one unusable certificate keeps all of them
     /// from being exchanged, an error in a file that none of them is from is noted with the first.
     pub(super) fn loaded(&self, errors: &[Error], settings: &TlsSettings, in_force: &[Loaded]) {

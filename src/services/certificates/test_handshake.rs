@@ -13,7 +13,7 @@ use crate::foundations::net::{CertificateJudge, Judged, Shown};
 ///
 /// # Errors
 /// As part of a sentence: why no client could use it.
-pub(super) fn rehearse(certificate: &Loaded) -> Result<(), String> {
+pub(super) fn test_handshake(certificate: &Loaded) -> Result<(), String> {
     let failed = |error: rustls::Error| format!("the TLS handshake with it fails: {error}");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let shown = Arc::new(SingleCertAndKey::from(certificate.key.as_ref().clone()));
