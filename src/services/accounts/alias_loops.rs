@@ -10,13 +10,13 @@ use crate::storage::directory::{Source, listed};
 const MOST_STEPS: usize = 100;
 
 /// Where aliases lead.
-pub(super) struct Leads<'a> {
+pub(super) struct AliasGraph<'a> {
     routing: &'a RoutingSettings,
     accounts: HashSet<String>,
     aliases: HashMap<String, Vec<&'a str>>,
 }
 
-impl<'a> Leads<'a> {
+impl<'a> AliasGraph<'a> {
     /// Over accounts by their keys, and aliases with their destinations.
     pub(super) fn new(
         routing: &'a RoutingSettings,
@@ -31,15 +31,15 @@ impl<'a> Leads<'a> {
     }
 
     /// The loops that can be reached from these sources, each once, as the aliases on the way.
-    pub(super) fn circles<'s>(&self, sources: impl Iterator<Item = &'s str>) -> Vec<Vec<String>> {
-        let (mut circles, mut followed) = (Vec::new(), HashSet::new());
+    pub(super) fn loops<'s>(&self, sources: impl Iterator<Item = &'s str>) -> Vec<Vec<String>> {
+        let (mut loops, mut followed) = (Vec::new(), HashSet::new());
         for source in sources {
-            self.follow(&mut vec![source.to_owned()], &mut followed, &mut circles);
+            self.follow(&mut vec![source.to_owned()], &mut followed, &mut loops);
         }
-        circles
+        loops
     }
 
-    fn follow(&self, path: &mut Vec<String>, followed: &mut HashSet<String>, circles: &mut Vec<Vec<String>>) {
+    fn follow(&self, path: &mut Vec<String>, followed: &mut HashSet<String>, loops: &mut Vec<Vec<String>>) {
         let Some(source) = path.last().cloned() else { return };
         if path.len() > MOST_STEPS || !followed.insert(source.clone()) {
             return;
@@ -50,12 +50,12 @@ impl<'a> Leads<'a> {
             if let Some(at) = path.iter().position(|known| *known == next) {
                 // An alias that names a mailbox of its own name leaves a copy there.
                 if !self.is_account(&address) {
-                    circles.push(path[at..].to_vec());
+                    loops.push(path[at..].to_vec());
                 }
                 continue;
             }
             path.push(next);
-            self.follow(path, followed, circles);
+            self.follow(path, followed, loops);
             path.pop();
         }
     }
@@ -84,28 +84,28 @@ impl<'a> Leads<'a> {
 mod tests {
     use super::*;
 
-    fn circles(accounts: &[&str], aliases: &[(&'static str, &'static str)]) -> Vec<String> {
+    fn alias_loops(accounts: &[&str], aliases: &[(&'static str, &'static str)]) -> Vec<String> {
         let routing = RoutingSettings::default();
         let accounts = accounts.iter().map(|account| format!("{account}@d.test"));
         let aliases: Vec<_> = aliases.iter().map(|(from, to)| (format!("{from}@d.test"), *to)).collect();
-        let leads = Leads::new(&routing, accounts, aliases.iter().cloned());
-        let found = leads.circles(aliases.iter().map(|(source, _)| source.as_str()));
-        found.iter().map(|circle| circle.join(" ").replace("@d.test", "@")).collect()
+        let graph = AliasGraph::new(&routing, accounts, aliases.iter().cloned());
+        let found = graph.loops(aliases.iter().map(|(source, _)| source.as_str()));
+        found.iter().map(|cycle| cycle.join(" ").replace("@d.test", "@")).collect()
     }
 
     #[test]
-    fn circles_are_found_once() {
+    fn loops_are_found_once() {
         let none: [&str; 0] = [];
-        assert_eq!(circles(&["ann"], &[("a", "b@d.test"), ("b", "ann@d.test"), ("a", "x@elsewhere.test")]), none);
-        assert_eq!(circles(&[], &[("a", "b@d.test"), ("b", "c@d.test"), ("c", "b+tag@d.test")]), ["b@ c@"]);
-        assert_eq!(circles(&[], &[("z", "z@d.test")]), ["z@"]);
+        assert_eq!(alias_loops(&["ann"], &[("a", "b@d.test"), ("b", "ann@d.test"), ("a", "x@elsewhere.test")]), none);
+        assert_eq!(alias_loops(&[], &[("a", "b@d.test"), ("b", "c@d.test"), ("c", "b+tag@d.test")]), ["b@ c@"]);
+        assert_eq!(alias_loops(&[], &[("z", "z@d.test")]), ["z@"]);
         // One row may list several.
-        assert_eq!(circles(&[], &[("a", "x@elsewhere.test, b@d.test"), ("b", "a@d.test")]), ["a@ b@"]);
+        assert_eq!(alias_loops(&[], &[("a", "x@elsewhere.test, b@d.test"), ("b", "a@d.test")]), ["a@ b@"]);
         // A copy stays, and the rest goes on.
-        assert_eq!(circles(&["ann"], &[("ann", "ann@d.test"), ("ann", "x@elsewhere.test")]), none);
-        assert_eq!(circles(&["ann"], &[("ann", "bob@d.test"), ("bob", "ann@d.test")]), none);
+        assert_eq!(alias_loops(&["ann"], &[("ann", "ann@d.test"), ("ann", "x@elsewhere.test")]), none);
+        assert_eq!(alias_loops(&["ann"], &[("ann", "bob@d.test"), ("bob", "ann@d.test")]), none);
         // Nobody has the name, so the catch-all catches it.
-        assert_eq!(circles(&[], &[("", "a@d.test"), ("a", "nobody@d.test")]), ["@ a@"]);
-        assert_eq!(circles(&["nobody"], &[("", "a@d.test"), ("a", "nobody@d.test")]), none);
+        assert_eq!(alias_loops(&[], &[("", "a@d.test"), ("a", "nobody@d.test")]), ["@ a@"]);
+        assert_eq!(alias_loops(&["nobody"], &[("", "a@d.test"), ("a", "nobody@d.test")]), none);
     }
 }
