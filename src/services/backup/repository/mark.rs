@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Access;
-use super::shelf::{self, Listed, Shelf};
+use super::backend::{self, Backend, Listed};
 use super::snapshot::ENDING;
 use crate::services::backup::Error;
 use crate::services::backup::error::damaged;
@@ -21,38 +21,38 @@ struct Mark {
 }
 
 /// Whether there is a repository.
-pub fn is_there(shelf: &dyn Shelf) -> Result<bool, Error> {
-    Ok(shelf.read(MARK, LARGEST)?.is_some() || has_backups(shelf)?)
+pub fn is_there(backend: &dyn Backend) -> Result<bool, Error> {
+    Ok(backend.read(MARK, LARGEST)?.is_some() || has_backups(backend)?)
 }
 
 /// Creates a repository if that is wanted, and checks what is there.
-pub fn prepare(shelf: &dyn Shelf, access: Access) -> Result<(), Error> {
-    let mark = shelf.shown(MARK);
-    let content = match shelf.read(MARK, LARGEST)? {
+pub fn prepare(backend: &dyn Backend, access: Access) -> Result<(), Error> {
+    let mark = backend.shown(MARK);
+    let content = match backend.read(MARK, LARGEST)? {
         Some(content) => content,
-        None if has_backups(shelf)? => {
+        None if has_backups(backend)? => {
             log::warn!(file:% = mark.display(); "The file that marks this as a repository of backups is missing");
             if access != Access::Read {
-                write_mark_anew(shelf, None);
+                write_mark_anew(backend, None);
             }
             return Ok(());
         }
-        None if shelf.has_strangers()? => return Err(Error::NotRepository(shelf.shown(""))),
-        None if access != Access::Add => return Err(Error::NoRepository(shelf.shown(""))),
+        None if backend.has_foreign_files()? => return Err(Error::NotRepository(backend.shown(""))),
+        None if access != Access::Add => return Err(Error::NoRepository(backend.shown(""))),
         None => {
-            shelf.furnish()?;
-            shelf.put(MARK, mark_text().as_bytes())?;
+            backend.initialize()?;
+            backend.put(MARK, mark_text().as_bytes())?;
             return Ok(());
         }
     };
     match serde_json::from_slice::<Mark>(&content) {
         Ok(found) if found.format == FORMAT => Ok(()),
         Ok(found) => Err(Error::Format { path: mark, format: found.format }),
-        Err(error) if has_backups(shelf)? => {
+        Err(error) if has_backups(backend)? => {
             let path = mark.display();
             log::warn!(file:% = path, error:% = error; "The file that marks this as a repository of backups is damaged");
             if access != Access::Read {
-                write_mark_anew(shelf, Some(content.len() as u64));
+                write_mark_anew(backend, Some(content.len() as u64));
             }
             Ok(())
         }
@@ -65,9 +65,9 @@ fn mark_text() -> String {
 }
 
 /// Whether there is something that only a repository has. Every snapshot says its format itself.
-fn has_backups(shelf: &dyn Shelf) -> Result<bool, Error> {
+fn has_backups(backend: &dyn Backend) -> Result<bool, Error> {
     for (directory, ending) in [("snapshots", ENDING), ("packs", "pack")] {
-        let files = match shelf.list(directory) {
+        let files = match backend.list(directory) {
             Err(Error::File(error)) if error.source.kind() == io::ErrorKind::NotFound => continue,
             files => files?,
         };
@@ -81,16 +81,16 @@ fn has_backups(shelf: &dyn Shelf) -> Result<bool, Error> {
 
 /// Writes the mark again, and sets the damaged one of this size aside. If that fails, the backups can
 /// still be used.
-fn write_mark_anew(shelf: &dyn Shelf, damaged: Option<u64>) {
-    let written = shelf
-        .furnish()
+fn write_mark_anew(backend: &dyn Backend, damaged: Option<u64>) {
+    let written = backend
+        .initialize()
         .and_then(|()| match damaged {
-            Some(size) => shelf.set_aside(&Listed { name: MARK.to_owned(), size }, &shelf::aside(MARK)),
+            Some(size) => backend.set_aside(&Listed { name: MARK.to_owned(), size }, &backend::aside(MARK)),
             None => Ok(()),
         })
-        .and_then(|()| shelf.put(MARK, mark_text().as_bytes()));
+        .and_then(|()| backend.put(MARK, mark_text().as_bytes()));
     match written {
-        Ok(()) => log::info!(file:% = shelf.shown(MARK).display(); "The file was written again"),
+        Ok(()) => log::info!(file:% = backend.shown(MARK).display(); "The file was written again"),
         Err(error) => log::warn!(error:% = error; "The file cannot be written again"),
     }
 }

@@ -7,8 +7,8 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-pub use bucket::BucketShelf;
-pub use directory::DirectoryShelf;
+pub use bucket::BucketBackend;
+pub use directory::DirectoryBackend;
 
 use super::{Access, ObjectId};
 use crate::services::backup::destination::Destination;
@@ -49,18 +49,18 @@ impl Drop for Fetched {
 }
 
 /// Where the files of a repository are. Names have slashes and do not lead outside. All functions block.
-pub trait Shelf: Send + Sync {
-    /// The name of a file for people, or of the whole shelf if the name is empty.
+pub trait Backend: Send + Sync {
+    /// The name of a file for people, or of the whole backend if the name is empty.
     fn shown(&self, name: &str) -> PathBuf;
 
     /// The files in `packs` or `snapshots`, sorted by name.
     fn list(&self, directory: &str) -> Result<Vec<Listed>, Error>;
 
     /// Whether there is something that does not belong in a repository.
-    fn has_strangers(&self) -> Result<bool, Error>;
+    fn has_foreign_files(&self) -> Result<bool, Error>;
 
     /// Creates whatever a repository needs and does not have yet.
-    fn furnish(&self) -> Result<(), Error>;
+    fn initialize(&self) -> Result<(), Error>;
 
     /// A whole file of at most `largest` octets; `None` when it does not exist.
     fn read(&self, name: &str, largest: u64) -> Result<Option<Vec<u8>>, Error>;
@@ -75,12 +75,12 @@ pub trait Shelf: Send + Sync {
     fn put(&self, name: &str, content: &[u8]) -> Result<(), Error>;
 
     /// Directory on this machine for packs being written.
-    fn workshop(&self) -> &Path;
+    fn unfinished(&self) -> &Path;
 
     /// Stores a copy of a file on this machine whose SHA-256 is `id`. When it returns, the copy is durable.
     fn add(&self, source: &Path, name: &str, id: ObjectId) -> Result<(), Error>;
 
-    /// Stores a finished file whose SHA-256 is `id`, and removes it from the workshop. When it returns, the file is
+    /// Stores a finished file whose SHA-256 is `id`, and removes it from the unfinished ones. When it returns, the file is
     /// durable.
     fn take(&self, finished: &Path, name: &str, id: ObjectId) -> Result<(), Error>;
 
@@ -105,18 +105,18 @@ pub trait Shelf: Send + Sync {
     fn locks(&self) -> &Path;
 }
 
-/// The shelf for a destination.
-pub fn open(destination: &Destination, settings: &BackupSettings) -> Result<Box<dyn Shelf>, Error> {
+/// The backend for a destination.
+pub fn open(destination: &Destination, settings: &BackupSettings) -> Result<Box<dyn Backend>, Error> {
     Ok(match destination {
-        Destination::Directory(root) => Box::new(DirectoryShelf::new(root)),
-        Destination::Bucket(place) => Box::new(BucketShelf::open(place.clone(), &settings.s3)?),
+        Destination::Directory(root) => Box::new(DirectoryBackend::new(root)),
+        Destination::Bucket(place) => Box::new(BucketBackend::open(place.clone(), &settings.s3)?),
     })
 }
 
-/// Locks a shelf for a purpose; it is unlocked when the files are dropped.
-pub fn lock(shelf: &dyn Shelf, access: Access) -> Result<Vec<File>, Error> {
+/// Locks a backend for a purpose; it is unlocked when the files are dropped.
+pub fn lock(backend: &dyn Backend, access: Access) -> Result<Vec<File>, Error> {
     let take = |name: &str, alone: bool| {
-        let path = shelf.locks().join(name);
+        let path = backend.locks().join(name);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         // A read-only file can be locked nevertheless.
         let file =
@@ -129,7 +129,7 @@ pub fn lock(shelf: &dyn Shelf, access: Access) -> Result<Vec<File>, Error> {
         let locked = if alone { file.try_lock() } else { file.try_lock_shared() };
         match locked {
             Ok(()) => Ok(Some(file)),
-            Err(fs::TryLockError::WouldBlock) => Err(Error::Busy(shelf.shown(""))),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::Busy(backend.shown(""))),
             Err(fs::TryLockError::Error(error)) => Err(at("lock", &path)(error)),
         }
     };

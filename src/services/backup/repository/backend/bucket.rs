@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use super::super::{ObjectId, pack};
-use super::{ASIDE, Fetched, Listed, Shelf};
+use super::{ASIDE, Backend, Fetched, Listed};
 use crate::foundations::files;
 use crate::services::backup::Error;
 use crate::services::backup::error::{at, damaged};
@@ -13,9 +13,9 @@ use crate::services::backup::s3::{BucketPlace, Client, Payload, S3Settings};
 
 /// A part of a bucket, with a directory on this machine for files being transferred and for what would take long to read
 /// again. Locks are on this machine, too: one machine writes to one prefix.
-pub struct BucketShelf {
+pub struct BucketBackend {
     client: Client,
-    workshop: PathBuf,
+    cache: PathBuf,
     ends: PathBuf,
     fetched: AtomicU64,
 }
@@ -23,15 +23,15 @@ pub struct BucketShelf {
 /// Largest end of a pack that is kept.
 const LARGEST_END: u64 = 1 << 30;
 
-impl BucketShelf {
+impl BucketBackend {
     pub fn open(place: BucketPlace, settings: &S3Settings) -> Result<Self, Error> {
         // The same bucket name elsewhere is another bucket.
         let digest = ObjectId::of(format!("{} {place}", settings.endpoint).as_bytes()).to_string();
-        let workshop = settings.cache_directory.join(format!("{}-{}", place.bucket, &digest[..16]));
-        let ends = workshop.join("ends");
+        let cache = settings.cache_directory.join(format!("{}-{}", place.bucket, &digest[..16]));
+        let ends = cache.join("ends");
         let client = Client::open(place, settings)?;
         files::create_directory(&ends, 0o700)?;
-        Ok(Self { client, workshop, ends, fetched: AtomicU64::new(0) })
+        Ok(Self { client, cache, ends, fetched: AtomicU64::new(0) })
     }
 
     fn end_of(&self, name: &str) -> Option<PathBuf> {
@@ -53,7 +53,7 @@ impl BucketShelf {
     }
 }
 
-impl Shelf for BucketShelf {
+impl Backend for BucketBackend {
     fn shown(&self, name: &str) -> PathBuf {
         if name.is_empty() { self.client.place().to_string().into() } else { self.client.shown(name).into() }
     }
@@ -63,14 +63,14 @@ impl Shelf for BucketShelf {
         Ok(found.into_iter().map(|found| Listed { name: found.name, size: found.size }).collect())
     }
 
-    fn has_strangers(&self) -> Result<bool, Error> {
+    fn has_foreign_files(&self) -> Result<bool, Error> {
         let of_ours = ["packs", "snapshots", ASIDE];
         let above = |name: &str| name.split_once('/').is_some_and(|(above, _)| of_ours.contains(&above));
         let known = |name: &str| name.is_empty() || above(name);
         Ok(self.client.list("")?.iter().any(|found| !known(&found.name)))
     }
 
-    fn furnish(&self) -> Result<(), Error> {
+    fn initialize(&self) -> Result<(), Error> {
         Ok(())
     }
 
@@ -88,7 +88,7 @@ impl Shelf for BucketShelf {
 
     fn fetch(&self, file: &Listed) -> Result<Fetched, Error> {
         let number = self.fetched.fetch_add(1, Ordering::Relaxed);
-        let path = self.workshop.join(format!("{}{}{}{number}", pack::TEMPORARY, std::process::id(), pack::FETCHED));
+        let path = self.cache.join(format!("{}{}{}{number}", pack::TEMPORARY, std::process::id(), pack::FETCHED));
         let fetched = Fetched { path, is_copy: true };
         self.client.download(&file.name, file.size, &fetched.path)?;
         Ok(fetched)
@@ -106,8 +106,8 @@ impl Shelf for BucketShelf {
         }
     }
 
-    fn workshop(&self) -> &Path {
-        &self.workshop
+    fn unfinished(&self) -> &Path {
+        &self.cache
     }
 
     fn add(&self, source: &Path, name: &str, id: ObjectId) -> Result<(), Error> {
@@ -159,7 +159,7 @@ impl Shelf for BucketShelf {
     }
 
     fn locks(&self) -> &Path {
-        &self.workshop
+        &self.cache
     }
 }
 
@@ -180,8 +180,8 @@ mod tests {
                 ("200 OK", content.into()),
             ]);
             let cache_directory = directory.path().join("cache");
-            let shelf = BucketShelf::open(place(), &S3Settings { cache_directory, ..storage.settings() }).unwrap();
-            shelf.add(&source, name, ObjectId::of(b"a whole pack"))
+            let backend = BucketBackend::open(place(), &S3Settings { cache_directory, ..storage.settings() }).unwrap();
+            backend.add(&source, name, ObjectId::of(b"a whole pack"))
         };
         there("a whole pack").unwrap();
         for content in ["a wh0le pack", "a whole"] {

@@ -4,34 +4,34 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::super::{ObjectId, pack};
-use super::{ASIDE, Fetched, Listed, Shelf};
+use super::{ASIDE, Backend, Fetched, Listed};
 use crate::foundations::files;
 use crate::services::backup::Error;
 use crate::services::backup::error::at;
 
 /// A directory on this machine. Unfinished files are in a separate directory, so that in the others names only ever
 /// appear: these may be append-only (`chattr +a`), and the files in them immutable (`chattr +i`).
-pub struct DirectoryShelf {
+pub struct DirectoryBackend {
     root: PathBuf,
-    workshop: PathBuf,
+    unfinished: PathBuf,
 }
 
 /// The directory for unfinished files.
-const WORKSHOP: &str = "unfinished";
+const UNFINISHED: &str = "unfinished";
 
-impl DirectoryShelf {
+impl DirectoryBackend {
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), workshop: root.join(WORKSHOP) }
+        Self { root: root.to_owned(), unfinished: root.join(UNFINISHED) }
     }
 }
 
-impl DirectoryShelf {
+impl DirectoryBackend {
     fn temporary(&self, id: ObjectId) -> PathBuf {
-        self.workshop.join(format!("{}{}.{id}", pack::TEMPORARY, std::process::id()))
+        self.unfinished.join(format!("{}{}.{id}", pack::TEMPORARY, std::process::id()))
     }
 }
 
-impl Shelf for DirectoryShelf {
+impl Backend for DirectoryBackend {
     fn shown(&self, name: &str) -> PathBuf {
         if name.is_empty() { self.root.clone() } else { self.root.join(name) }
     }
@@ -43,9 +43,9 @@ impl Shelf for DirectoryShelf {
         Ok(found)
     }
 
-    fn has_strangers(&self) -> Result<bool, Error> {
+    fn has_foreign_files(&self) -> Result<bool, Error> {
         // The creation of a repository may have been interrupted.
-        let known = ["packs", "snapshots", ASIDE, WORKSHOP, "lost+found"];
+        let known = ["packs", "snapshots", ASIDE, UNFINISHED, "lost+found"];
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             entries => entries.map_err(at("read", &self.root))?,
@@ -59,8 +59,8 @@ impl Shelf for DirectoryShelf {
         Ok(false)
     }
 
-    fn furnish(&self) -> Result<(), Error> {
-        for directory in ["packs", "snapshots", WORKSHOP] {
+    fn initialize(&self) -> Result<(), Error> {
+        for directory in ["packs", "snapshots", UNFINISHED] {
             files::create_directory(&self.root.join(directory), 0o700)?;
         }
         Ok(())
@@ -94,8 +94,8 @@ impl Shelf for DirectoryShelf {
         written.and_then(|()| self.take(&temporary, name, id)).inspect_err(|_| _ = fs::remove_file(&temporary))
     }
 
-    fn workshop(&self) -> &Path {
-        &self.workshop
+    fn unfinished(&self) -> &Path {
+        &self.unfinished
     }
 
     fn add(&self, source: &Path, name: &str, id: ObjectId) -> Result<(), Error> {
