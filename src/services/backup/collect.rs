@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use rayon::prelude::*;
 
-use super::by_base::{self, ByBase};
+use super::base_name::{self, ByBaseName};
 use super::create::{Run, read_folder, read_record};
 use super::error::at;
 use super::repository::{
@@ -23,7 +23,7 @@ use crate::foundations::mail::UidValidity;
 use crate::storage::mailbox::{FileName, Place, UidFile};
 
 /// The messages that are known in a folder.
-pub(super) type Known = by_base::Set<MessageEntry>;
+pub(super) type Known = base_name::Set<MessageEntry>;
 
 /// A message whose file must be read.
 struct Unread {
@@ -155,14 +155,14 @@ impl Run {
                 return Ok(Some(scanned));
             }
             if pass == PASSES {
-                return self.last_look(path, scanned, before).map(Some);
+                return self.final_pass(path, scanned, before).map(Some);
             }
             // A message that was moved from a folder not yet listed into one already listed is in neither list, nor are those of
             // a folder that was renamed. What has been read is known now, so another pass costs little.
             for Scanned { directory, identity, content, files, .. } in scanned {
                 let Content::Listed(messages, _) = content else { continue };
                 let seen = before.seen.entry(identity).or_default();
-                by_base::replace_all(&mut seen.messages, messages);
+                base_name::replace_all(&mut seen.messages, messages);
                 (seen.directory, seen.files) = (directory, files);
             }
         }
@@ -227,7 +227,7 @@ impl Run {
     /// What is known about a folder's messages; nothing if the lists are damaged.
     fn known(&self, previous: Option<&FolderRecord>, seen: Option<&Known>) -> Known {
         let mut known = previous.and_then(|folder| known_messages(&self.repository, folder).ok()).unwrap_or_default();
-        by_base::replace_all(&mut known, seen.into_iter().flatten().map(|ByBase(message)| message.clone()));
+        base_name::replace_all(&mut known, seen.into_iter().flatten().map(|ByBaseName(message)| message.clone()));
         known
     }
 
@@ -238,8 +238,8 @@ impl Run {
         let count = listing.len();
         let mut messages = Vec::with_capacity(listing.len());
         let mut unread = Vec::new();
-        for ByBase(listed) in listing {
-            let known = known.take(FileName::base_of(&listed.name)).map(|ByBase(known)| known);
+        for ByBaseName(listed) in listing {
+            let known = known.take(FileName::base_of(&listed.name)).map(|ByBaseName(known)| known);
             match known.filter(|known| is_same(folder, known, &listed)) {
                 Some(known) => messages.push(MessageEntry { place: listed.place, name: listed.name, ..known }),
                 None => unread.push(Unread::from(listed)),
@@ -271,7 +271,8 @@ impl Run {
             }
             // Its flags have changed meanwhile, or it was expunged.
             let names = list()?;
-            let listed = |old: &Unread| names.get(FileName::base_of(&old.name)).map(|ByBase(listed)| listed.clone());
+            let listed =
+                |old: &Unread| names.get(FileName::base_of(&old.name)).map(|ByBaseName(listed)| listed.clone());
             let again = renamed.iter().filter_map(listed).map(Unread::from);
             unread = again.collect();
             in_peace = false;
@@ -386,7 +387,7 @@ fn known_messages(repository: &Repository, folder: &FolderRecord) -> Result<Know
     let messages = read_folder(repository, folder)?;
     // If a pack has been lost, what it held is read again.
     let there = messages.into_iter().filter(|message| message.objects.iter().all(|id| repository.has(id)));
-    Ok(there.map(ByBase).collect())
+    Ok(there.map(ByBaseName).collect())
 }
 
 /// Whether a file is the message that a backup knows. Maildir files never change: a name that contains the size is enough,
@@ -452,7 +453,7 @@ mod tests {
         let both = || vec![listed("1.a:2,"), listed("2.b:2,S")];
         let unread = both().into_iter().map(Unread::from).collect();
         let mut messages = Vec::new();
-        let list = || Ok(both().into_iter().map(ByBase).collect());
+        let list = || Ok(both().into_iter().map(ByBaseName).collect());
         let (in_peace, missed) = run.read_all(&folder, unread, &mut messages, &list).unwrap();
         assert_eq!((messages.len(), in_peace), (1, false));
         assert_eq!(missed, [Path::new("cur/2.b:2,S")]);

@@ -11,7 +11,7 @@ use rustix::fs::{FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use super::Error;
-use super::by_base::{self, ByBase};
+use super::base_name::{self, ByBaseName};
 use super::error::at;
 use crate::foundations::address::Address;
 use crate::foundations::files::{is_directory, is_there};
@@ -27,7 +27,7 @@ const LISTED_AT_ONCE: usize = 64 << 10;
 const DEPTH: usize = 8;
 
 /// The message files of a folder.
-pub type Listing = by_base::Set<Listed>;
+pub type Listing = base_name::Set<Listed>;
 
 /// A message file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Listed {
     pub size: Option<u64>,
 }
 
-impl by_base::Named for Listed {
+impl base_name::Named for Listed {
     fn name(&self) -> &[u8] {
         &self.name
     }
@@ -158,7 +158,7 @@ pub fn messages(folder: &Path, now: impl Fn() -> i64) -> io::Result<(Listing, Op
         if in_peace {
             return Ok((listing, Some(before)));
         }
-        by_base::replace_all(&mut all, listing.into_iter().map(|ByBase(listed)| listed));
+        base_name::replace_all(&mut all, listing.into_iter().map(|ByBaseName(listed)| listed));
     }
     Ok((all, None))
 }
@@ -184,7 +184,7 @@ fn list(folder: &Path, place: Place, listing: &mut Listing) -> io::Result<()> {
             _ => false,
         };
         if is_file {
-            listing.replace(ByBase(Listed { place, name: name.to_vec(), size: parsed.size }));
+            listing.replace(ByBaseName(Listed { place, name: name.to_vec(), size: parsed.size }));
         }
     }
     Ok(())
@@ -310,7 +310,7 @@ mod tests {
         let (listing, times) = messages(&user, || i64::MAX).unwrap();
         assert!(times.is_some());
         let mut names: Vec<_> =
-            listing.iter().map(|ByBase(listed)| String::from_utf8(listed.name.clone()).unwrap()).collect();
+            listing.iter().map(|ByBaseName(listed)| String::from_utf8(listed.name.clone()).unwrap()).collect();
         names.sort();
         assert_eq!(names, ["1.a.h,U=1:2,S", "2.b.h,U=2"]);
         let others = |home: &Path| -> Vec<String> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::backend::{self, Backend, DirectoryBackend, Fetched, Listed};
-use super::mark::prepare;
+use super::marker::prepare;
 use super::snapshot::LARGEST;
 use super::{Access, ObjectId, Snapshot, pack};
 use crate::services::backup::error::damaged;

@@ -15,10 +15,10 @@
 //! a block of about a mebibyte, which is compressed as a whole: a file for each message would cost more than reading it.
 
 mod backend;
+mod block;
 mod copy;
 mod index;
-mod lane;
-mod mark;
+mod marker;
 mod object;
 mod pack;
 mod snapshot;
@@ -29,8 +29,8 @@ pub use snapshot::{DatabaseRecord, FileContent, FileRecord, FolderRecord, Snapsh
 pub use snapshot::{UserEntry, UserRecord};
 pub use store::{Access, Repository};
 
+pub(super) use block::{Block, Kind};
 pub(super) use copy::{check, copy, other_size};
 pub(super) use index::Location;
-pub(super) use lane::{Block, Kind};
-pub(super) use mark::FORMAT;
+pub(super) use marker::FORMAT;
 pub(super) use pack::hash_file;

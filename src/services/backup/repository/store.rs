@@ -8,9 +8,9 @@ use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
 
 use super::backend::{self, Backend, Listed};
+use super::block::{Kind, OpenPacks};
 use super::index::{BlockPlace, Index};
-use super::lane::{Kind, Lanes};
-use super::mark::{self, prepare};
+use super::marker::{self, prepare};
 use super::pack::{self, ObjectEntry, Pack, PackWriter};
 use super::snapshot::{ENDING, LARGEST};
 use super::{Location, ObjectId, Snapshot, SnapshotId};
@@ -46,7 +46,7 @@ pub struct Repository {
     pack_size: u64,
     threads: rayon::ThreadPool,
     pub(super) index: RwLock<Index>,
-    lanes: Lanes,
+    open_packs: OpenPacks,
     stored: AtomicU64,
     packs_begun: AtomicU64,
     recent: Mutex<Vec<RecentBlock>>,
@@ -98,7 +98,7 @@ impl Repository {
             pack_size: settings.pack_size.get().clamp(1 << 20, LARGEST_PACK),
             threads,
             index: RwLock::new(index),
-            lanes: Lanes::default(),
+            open_packs: OpenPacks::default(),
             stored: AtomicU64::new(0),
             packs_begun: AtomicU64::new(0),
             recent: Mutex::default(),
@@ -112,7 +112,7 @@ impl Repository {
     /// # Errors
     /// Disk or storage fail.
     pub fn is_there(destination: &Destination, settings: &BackupSettings) -> Result<bool, Error> {
-        mark::is_there(&*backend::open(destination, settings)?)
+        marker::is_there(&*backend::open(destination, settings)?)
     }
 
     /// Packs that could not be opened; their content counts as missing.
@@ -261,7 +261,7 @@ impl Repository {
     /// Writes everything that was added to disk.
     pub(in crate::services::backup) fn finish_packs(&self) -> Result<(), Error> {
         let finish = |kind| {
-            let open = self.lanes.of(kind).lock().take();
+            let open = self.open_packs.of(kind).lock().take();
             open.map_or(Ok(()), |writer| self.close(writer))
         };
         // Syncing two takes the disk as long as one.
@@ -309,7 +309,7 @@ impl Repository {
         raw_length: u32,
         objects: Vec<ObjectEntry>,
     ) -> Result<(), Error> {
-        let mut open = self.lanes.of(kind).lock();
+        let mut open = self.open_packs.of(kind).lock();
         let mut writer = match open.take() {
             Some(writer) => writer,
             None => {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Selection;
-use super::saved::{Row, number, table, text};
+use super::saved_rows::{Row, number, table, text};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::secret::Secret;

@@ -3,7 +3,7 @@ use std::path::{Component, Path};
 
 use rayon::prelude::*;
 
-use super::others::There;
+use super::other_files::There;
 use super::write::{begin, forget, in_the_way, make_maildir, publish};
 use super::{Restored, Selection};
 use crate::foundations::files::Owner;

@@ -15,40 +15,40 @@ pub trait Named {
 /// A file that equals any other with the same base name. The base is not stored separately: for a hundred thousand messages
 /// that would be as many allocations.
 #[derive(Debug, Clone)]
-pub struct ByBase<T>(pub T);
+pub struct ByBaseName<T>(pub T);
 
 /// A set of them, one for each base name.
-pub type Set<T> = HashSet<ByBase<T>>;
+pub type Set<T> = HashSet<ByBaseName<T>>;
 
 /// Adds files to a set. They replace those with the same base name.
 pub fn replace_all<T: Named>(set: &mut Set<T>, newer: impl IntoIterator<Item = T>) {
     for one in newer {
-        set.replace(ByBase(one));
+        set.replace(ByBaseName(one));
     }
 }
 
-impl<T: Named> ByBase<T> {
+impl<T: Named> ByBaseName<T> {
     /// The base name.
     pub fn base(&self) -> &[u8] {
         FileName::base_of(self.0.name())
     }
 }
 
-impl<T: Named> Borrow<[u8]> for ByBase<T> {
+impl<T: Named> Borrow<[u8]> for ByBaseName<T> {
     fn borrow(&self) -> &[u8] {
         self.base()
     }
 }
 
-impl<T: Named> PartialEq for ByBase<T> {
+impl<T: Named> PartialEq for ByBaseName<T> {
     fn eq(&self, other: &Self) -> bool {
         self.base() == other.base()
     }
 }
 
-impl<T: Named> Eq for ByBase<T> {}
+impl<T: Named> Eq for ByBaseName<T> {}
 
-impl<T: Named> Hash for ByBase<T> {
+impl<T: Named> Hash for ByBaseName<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.base().hash(state);
     }

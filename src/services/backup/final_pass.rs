@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use super::by_base::ByBase;
+use super::base_name::ByBaseName;
 use super::collect::{Before, Content, Scanned, Seen};
 use super::create::Run;
 use super::repository::ObjectId;
@@ -14,20 +14,20 @@ use super::tree::MessageEntry;
 use crate::foundations::files::is_there;
 
 /// How often to look for folders that were somewhere else whenever they were to be read.
-const LOOKS: usize = 100;
+const PASSES: usize = 100;
 
 impl Run {
     /// Adds what a pass has missed: folders that had been renamed when they were to be read, and messages that an earlier pass
     /// saw in a folder and that were moved into one that had been read already. So a message that was expunged meanwhile may
     /// be in the backup: it existed while the backup was taken.
-    pub(super) fn last_look(
+    pub(super) fn final_pass(
         &self,
         user: &Path,
         mut scanned: Vec<Scanned>,
         mut before: Before,
     ) -> Result<Vec<Scanned>, Error> {
         let mut names = HashMap::new();
-        for _ in 0..LOOKS {
+        for _ in 0..PASSES {
             let folders = match scan::folders(user) {
                 Ok(folders) => folders,
                 Err(_) if !is_there(user)? => break,
@@ -99,7 +99,7 @@ fn give_back(scanned: &mut Vec<Scanned>, seen: &mut HashMap<Identity, Seen>) {
     });
     let there: HashSet<Vec<ObjectId>> = listed.flatten().map(|message| message.objects.clone()).collect();
     let missed = |seen: &Seen| -> Vec<MessageEntry> {
-        let messages = seen.messages.iter().map(|ByBase(message)| message);
+        let messages = seen.messages.iter().map(|ByBaseName(message)| message);
         messages.filter(|message| !there.contains(&message.objects)).cloned().collect()
     };
     for folder in scanned.iter_mut() {

@@ -1,4 +1,4 @@
-//! Filling packs from several threads.
+//! Blocks of objects, which several threads fill and append to the open packs.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -21,12 +21,12 @@ pub enum Kind {
 
 /// The packs that are being written, one of each kind.
 #[derive(Default)]
-pub struct Lanes {
+pub struct OpenPacks {
     content: Mutex<Option<PackWriter>>,
     list: Mutex<Option<PackWriter>>,
 }
 
-impl Lanes {
+impl OpenPacks {
     pub const fn of(&self, kind: Kind) -> &Mutex<Option<PackWriter>> {
         match kind {
             Kind::Content => &self.content,
