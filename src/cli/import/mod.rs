@@ -15,7 +15,7 @@ use super::size::size;
 use crate::foundations::address::Address;
 use crate::foundations::counted::{are, counted};
 use crate::foundations::settings::ByteSize;
-use crate::services::moving::{FolderMoved, Mover, ScriptDone, ScriptMoved};
+use crate::services::moving::{FolderMoved, Importer, ScriptDone, ScriptMoved};
 use crate::storage::database::DatabaseUrl;
 use crate::storage::directory::{Error, Usage};
 use crate::storage::mailbox::{FolderName, Layout, measure};
@@ -192,13 +192,13 @@ async fn existing(user: &Address, context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The mover for a command.
-fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
+/// The importer for a command.
+fn importer(how: &How, context: &Context) -> anyhow::Result<Importer> {
     let mail_root = context.config()?.storage.mail_root;
     if !how.dry_run {
         crate::foundations::files::create_directory(&mail_root, 0o700)?;
     }
-    Ok(Mover { mail_root, largest: how.largest.get(), dry_run: how.dry_run })
+    Ok(Importer { mail_root, largest: how.largest.get(), dry_run: how.dry_run })
 }
 
 /// Reports the result for a folder as soon as it is done.

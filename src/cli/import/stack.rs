@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
-use super::{How, mail, mover, note_usage, seed};
+use super::{How, importer, mail, note_usage, seed};
 use crate::foundations::address::Address;
 use crate::foundations::counted::counted;
 use crate::foundations::files::create_directory;
@@ -57,7 +57,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let scratch = Scratch(work.join(format!(".postrider-import-{}", std::process::id())));
     create_directory(&scratch.0, 0o700)?;
     let homes = backup.unpack(&scratch.0)?;
-    let (mover, config) = (mover(&how, context)?, context.config()?);
+    let (importer, config) = (importer(&how, context)?, context.config()?);
     let mut owned = Vec::new();
     for home in homes {
         match owner(&home) {
@@ -69,8 +69,9 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     if !how.dry_run || accounts.is_none() {
         mail::tell_of_nobodys(owned.iter().map(|(user, _)| user), context).await?;
     }
-    let moved =
-        owned.into_iter().map(|(user, home)| mail::one_of_many(&mover, &home, user, Layout::MaildirPlusPlus, &config));
+    let moved = owned
+        .into_iter()
+        .map(|(user, home)| mail::one_of_many(&importer, &home, user, Layout::MaildirPlusPlus, &config));
     let users: Vec<super::UserMoved> = moved.collect();
     let messages: u64 = users.iter().flat_map(|user| &user.folders).map(|folder| folder.messages).sum();
     let (verb, accounts) = match accounts {

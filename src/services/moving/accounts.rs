@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::io::BufRead;
 
-use super::out_of_use::{Made, OutOfUse, TABLES};
+use super::inactive_accounts::{InactiveAccounts, Made, TABLES};
 use super::{Error, dump};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::secret::Secret;
@@ -20,7 +20,7 @@ pub struct SeedAccounts {
     /// Its aliases.
     pub aliases: Vec<SeedAlias>,
     /// Which of them were removed or disabled, if that is recorded.
-    pub out_of_use: OutOfUse,
+    pub inactive_accounts: InactiveAccounts,
 }
 
 /// A user there.
@@ -69,8 +69,8 @@ impl SeedAccounts {
     /// # Errors
     /// The database does not answer or has no such tables, or an address in it is invalid.
     pub async fn read(database: &Database) -> Result<Self, Error> {
-        let out_of_use = OutOfUse::default();
-        let mut found = Self { domains: Vec::new(), users: Vec::new(), aliases: Vec::new(), out_of_use };
+        let inactive_accounts = InactiveAccounts::default();
+        let mut found = Self { domains: Vec::new(), users: Vec::new(), aliases: Vec::new(), inactive_accounts };
         let mut bad = Bad::default();
         for row in database.fetch_all("SELECT name FROM virtual_domains ORDER BY name", &[]).await? {
             found.domains.extend(bad.sort_out(parsed::<Domain>(&row, 0, "domain"))?);
@@ -91,7 +91,7 @@ impl SeedAccounts {
             }
         }
         bad.none()?;
-        found.out_of_use = OutOfUse::read(database).await?;
+        found.inactive_accounts = InactiveAccounts::read(database).await?;
         Ok(found)
     }
 
@@ -102,11 +102,11 @@ impl SeedAccounts {
     pub fn from_dump(dump: impl BufRead) -> Result<Self, Error> {
         let wanted = ["virtual_domains", "virtual_users", "virtual_aliases"].into_iter().chain(TABLES);
         let mut tables = dump::read(dump, &wanted.collect::<Vec<_>>())?;
-        let out_of_use = OutOfUse::from_dump(&tables);
+        let inactive_accounts = InactiveAccounts::from_dump(&tables);
         let mut table = |name: &str| tables.remove(name).unwrap_or_default();
         let text = |row: &dump::Row, column: &str| row.get(column).cloned().flatten().unwrap_or_default();
         let number = |row: &dump::Row, column: &str| text(row, column).parse::<i64>().ok();
-        let mut found = Self { domains: Vec::new(), users: Vec::new(), aliases: Vec::new(), out_of_use };
+        let mut found = Self { domains: Vec::new(), users: Vec::new(), aliases: Vec::new(), inactive_accounts };
         let mut bad = Bad::default();
         for row in table("virtual_domains") {
             found.domains.extend(bad.sort_out(address::<Domain>("domain", &text(&row, "name")))?);
@@ -190,7 +190,7 @@ impl SeedAccounts {
                 moved.made.push((source.to_string(), format!("alias {source} to {destination} imported")));
             }
         }
-        self.out_of_use.apply(&mut edit, &made).await?;
+        self.inactive_accounts.apply(&mut edit, &made).await?;
         edit.commit().await?;
         Ok(moved)
     }
@@ -280,7 +280,8 @@ mod tests {
             user("none@example.test", "!"),
             user("good@example.test", "{BLF-CRYPT}$2y$05$fY0HNyaK43SdohacMjrmoOINBSfVqBVEAFkltBS5ZYKVjQaCqRr7G"),
         ];
-        let found = SeedAccounts { domains: vec![], users, aliases: vec![], out_of_use: OutOfUse::default() };
+        let found =
+            SeedAccounts { domains: vec![], users, aliases: vec![], inactive_accounts: InactiveAccounts::default() };
         let unusable: Vec<String> = found.unusable().map(|(address, why)| format!("{address}: {why}")).collect();
         assert_eq!(unusable.len(), 2, "{unusable:?}");
         assert!(unusable[0].starts_with("md5@example.test: the scheme {MD5-CRYPT}"), "{unusable:?}");

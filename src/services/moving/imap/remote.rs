@@ -14,7 +14,7 @@ use super::response::{Response, Value};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{Uid, UidValidity};
 use crate::foundations::secret::Secret;
-use crate::services::moving::mover::date_within;
+use crate::services::moving::importer::date_within;
 use crate::services::moving::{self, FolderMoved};
 use crate::services::outbound::Roots;
 use crate::storage::mailbox::{Deposit, Deposited, FolderName, MailboxSettings, SourceUids};

@@ -13,7 +13,7 @@ pub(super) const TABLES: [&str; 3] = ["domain_state", "user_state", "alias_state
 
 /// Names in the directory's form.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct OutOfUse {
+pub struct InactiveAccounts {
     removed_domains: BTreeSet<String>,
     disabled_domains: BTreeSet<String>,
     removed_users: BTreeSet<String>,
@@ -31,7 +31,7 @@ pub(super) struct Made {
     pub(super) aliases: Vec<Source>,
 }
 
-impl OutOfUse {
+impl InactiveAccounts {
     /// Of a database.
     ///
     /// # Errors
@@ -183,7 +183,7 @@ mod tests {
             INSERT INTO `alias_state` (`alias_id`, `enabled`) VALUES (1, 0), (2, 0), (3, 1);\n";
         let wanted = ["virtual_domains", "virtual_users", "virtual_aliases"].into_iter().chain(TABLES);
         let tables = dump::read(dump.as_bytes(), &wanted.collect::<Vec<_>>()).unwrap();
-        let found = OutOfUse::from_dump(&tables);
+        let found = InactiveAccounts::from_dump(&tables);
         let domain = |name: &str| name.parse().unwrap();
         assert!(!found.has_domain(&domain("a.test")) && found.has_domain(&domain("b.test")));
         assert_eq!(found.disabled_domains, BTreeSet::from(["c.test".to_owned()]));
@@ -191,6 +191,6 @@ mod tests {
         assert!(found.has_user(&"before@b.test".parse().unwrap()) && !found.has_user(&"here@a.test".parse().unwrap()));
         let is_off = |source: &str| found.has_alias(&Source::parse(source).unwrap());
         assert!(is_off("off@a.test") && !is_off("half@a.test") && !is_off("@a.test"));
-        assert_eq!(OutOfUse::from_dump(&HashMap::new()), OutOfUse::default());
+        assert_eq!(InactiveAccounts::from_dump(&HashMap::new()), InactiveAccounts::default());
     }
 }

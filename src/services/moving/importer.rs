@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::kept::{Kept, Places};
 use super::mboxes::Reading;
+use super::stored_message::{SpecialFolders, StoredMessage};
 use super::{Error, compressed};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
@@ -18,7 +18,7 @@ use crate::storage::mailbox::{Deposit, DepositFolder, Deposited, FolderName, For
 
 /// Imports mail into the mailboxes below a mail root. All functions block.
 #[derive(Debug, Clone)]
-pub struct Mover {
+pub struct Importer {
     /// The mail root here.
     pub mail_root: PathBuf,
     /// Largest message in octets.
@@ -42,7 +42,7 @@ pub struct Sort<'a> {
     /// Into which folders.
     pub sorting: Sorting,
     /// The folders for which Gmail has its own names.
-    pub places: &'a Places,
+    pub special_folders: &'a SpecialFolders,
     /// The date of messages that have none.
     pub now: Timestamp,
 }
@@ -103,7 +103,7 @@ impl FolderMoved {
     }
 }
 
-impl Mover {
+impl Importer {
     /// Imports what another program left for a user.
     ///
     /// # Errors
@@ -208,7 +208,7 @@ impl Mover {
         }
         let failed = |source| files::Error { verb: "read", path: file.to_owned(), source };
         while let Some(wrapped) = source.read().map_err(failed)? {
-            let kept = Kept::of(mbox::unwrap(&wrapped.octets), how.places);
+            let kept = StoredMessage::of(mbox::unwrap(&wrapped.octets), how.special_folders);
             if kept.is_internal {
                 continue;
             }
@@ -234,12 +234,12 @@ impl Mover {
     fn put_unwrapped(
         &self,
         wrapped: &Wrapped,
-        kept: Kept,
+        kept: StoredMessage,
         now: Timestamp,
         target: &mut DepositFolder<'_>,
         moved: &mut FolderMoved,
     ) -> Result<(), Error> {
-        let Kept { flags, keywords, lost, content, .. } = kept;
+        let StoredMessage { flags, keywords, lost, content, .. } = kept;
         let separator =
             mbox::separator_date(&wrapped.octets).map(|date| Timestamp::from_unix_seconds(date.and_utc().timestamp()));
         // The same in every run: without a date it is the content alone.
@@ -303,10 +303,10 @@ mod tests {
         std::fs::write(source.join("cur/2.M2.host:2,S"), "Subject: 2\n\ntext\n").unwrap();
         let home = ForeignHome::read(&source, Layout::MaildirPlusPlus).unwrap();
         let user = "ann@example.test".parse().unwrap();
-        let mover = Mover { mail_root: mail_root.clone(), largest: 1 << 20, dry_run: false };
+        let importer = Importer { mail_root: mail_root.clone(), largest: 1 << 20, dry_run: false };
         let move_in = || {
             let mut told = Vec::new();
-            mover.home(&user, &home, |moved| told.push((moved.messages, moved.present, moved.empty))).unwrap();
+            importer.home(&user, &home, |moved| told.push((moved.messages, moved.present, moved.empty))).unwrap();
             told
         };
         assert_eq!(move_in(), [(1, 0, 1)]);
@@ -315,34 +315,34 @@ mod tests {
         std::fs::write(source.join("cur/1.M1.host,S=12:2,S"), "Subject: 1\n\n").unwrap();
         assert_eq!(move_in(), [(1, 1, 0)]);
         std::fs::remove_file(source.join("cur/2.M2.host:2,S")).unwrap();
-        let elsewhere = Mover { mail_root: directory.path().join("other"), ..mover };
+        let elsewhere = Importer { mail_root: directory.path().join("other"), ..importer };
         std::fs::create_dir(&elsewhere.mail_root).unwrap();
         let gone = elsewhere.home(&user, &home, |_| panic!("it is told as moved in")).unwrap_err();
         assert!(gone.to_string().contains("2.M2.host:2,S` has disappeared"), "{gone}");
     }
 
     /// Imports an mbox into the INBOX of a user below a directory.
-    fn move_mbox(mover: &Mover, text: &str, now: i64) -> FolderMoved {
+    fn import_mbox(importer: &Importer, text: &str, now: i64) -> FolderMoved {
         let user = "ann@example.test".parse().unwrap();
-        let places = Places::of(&MailboxSettings::default());
+        let special_folders = SpecialFolders::of(&MailboxSettings::default());
         let sorting = Sorting::Into(FolderName::inbox());
-        let how = Sort { sorting, places: &places, now: Timestamp::from_unix_seconds(now) };
+        let how = Sort { sorting, special_folders: &special_folders, now: Timestamp::from_unix_seconds(now) };
         let reader: Box<dyn std::io::BufRead> = Box::new(text.as_bytes());
         let mut reading = mbox::Messages::begin(reader, 1 << 20).unwrap().unwrap();
-        mover.mbox(&user, (Path::new("mbox"), &mut reading), &how).unwrap().remove(0)
+        importer.mbox(&user, (Path::new("mbox"), &mut reading), &how).unwrap().remove(0)
     }
 
     #[test]
     fn an_mbox_without_dates_is_known_again_and_an_empty_one_has_no_messages() {
         let directory = tempfile::tempdir().unwrap();
-        let mover = Mover { mail_root: directory.path().to_owned(), largest: 1 << 20, dry_run: false };
+        let importer = Importer { mail_root: directory.path().to_owned(), largest: 1 << 20, dry_run: false };
         let text = "From a@b\nSubject: 1\n\nx\n\nFrom c@d\nSubject: 2\n\ny\n";
-        assert_eq!(move_mbox(&mover, text, 1_700_000_000).messages, 2);
-        let planned = move_mbox(&Mover { dry_run: true, ..mover.clone() }, text, 1_700_000_030);
+        assert_eq!(import_mbox(&importer, text, 1_700_000_000).messages, 2);
+        let planned = import_mbox(&Importer { dry_run: true, ..importer.clone() }, text, 1_700_000_030);
         assert_eq!((planned.messages, planned.present), (0, 2));
-        let again = move_mbox(&mover, text, 1_700_000_060);
+        let again = import_mbox(&importer, text, 1_700_000_060);
         assert_eq!((again.messages, again.present), (0, 2));
-        let empty = move_mbox(&mover, "", 1_700_000_000);
+        let empty = import_mbox(&importer, "", 1_700_000_000);
         assert_eq!((empty.messages, empty.octets), (0, 0));
     }
 
@@ -362,9 +362,9 @@ mod tests {
             ("From a@b", String::new(), NOW),
         ] {
             let directory = tempfile::tempdir().unwrap();
-            let mover = Mover { mail_root: directory.path().to_owned(), largest: 1 << 20, dry_run: false };
+            let importer = Importer { mail_root: directory.path().to_owned(), largest: 1 << 20, dry_run: false };
             let text = format!("{separator}\nSubject: 1\n{header}\nx\n");
-            assert_eq!(move_mbox(&mover, &text, NOW).messages, 1, "{text}");
+            assert_eq!(import_mbox(&importer, &text, NOW).messages, 1, "{text}");
             let home = ForeignHome::read(&directory.path().join("example.test/ann"), Layout::MaildirPlusPlus).unwrap();
             assert_eq!(home.folders[0].messages[0].message.date.unix_seconds(), wanted, "{text}");
         }
@@ -373,12 +373,12 @@ mod tests {
     #[test]
     fn a_message_that_is_too_large_keeps_no_other_out() {
         let directory = tempfile::tempdir().unwrap();
-        let mover = Mover { mail_root: directory.path().join("mail"), largest: 30, dry_run: false };
-        std::fs::create_dir(&mover.mail_root).unwrap();
+        let importer = Importer { mail_root: directory.path().join("mail"), largest: 30, dry_run: false };
+        std::fs::create_dir(&importer.mail_root).unwrap();
         let letter =
             |n: u32, length| format!("From a@b Mon Nov 23 04:00:0{n} 2026\nSubject: {n}\n\n{}\n\n", "x".repeat(length));
         let text = letter(1, 5) + &letter(2, 50) + &letter(3, 5);
-        let moved = move_mbox(&mover, &text, 0);
+        let moved = import_mbox(&importer, &text, 0);
         assert_eq!((moved.messages, moved.too_large), (2, 1));
 
         let source = directory.path().join("source");
@@ -390,7 +390,7 @@ mod tests {
         }
         let home = ForeignHome::read(&source, Layout::MaildirPlusPlus).unwrap();
         let mut told = Vec::new();
-        mover
+        importer
             .home(&"bob@example.test".parse().unwrap(), &home, |moved| told.push((moved.messages, moved.too_large)))
             .unwrap();
         assert_eq!(told, [(1, 1)]);
@@ -399,8 +399,8 @@ mod tests {
     #[test]
     fn what_cannot_be_unpacked_and_a_directory_that_is_missing_keep_no_message_out() {
         let directory = tempfile::tempdir().unwrap();
-        let mover = Mover { mail_root: directory.path().join("mail"), largest: 1 << 20, dry_run: false };
-        std::fs::create_dir(&mover.mail_root).unwrap();
+        let importer = Importer { mail_root: directory.path().join("mail"), largest: 1 << 20, dry_run: false };
+        std::fs::create_dir(&importer.mail_root).unwrap();
         let source = directory.path().join("source");
         for place in ["tmp", "cur", ".Sent/cur"] {
             std::fs::create_dir_all(source.join(place)).unwrap();
@@ -420,7 +420,7 @@ mod tests {
         let home = ForeignHome::read(&source, Layout::MaildirPlusPlus).unwrap();
         let mut told = Vec::new();
         let tell = |moved: FolderMoved| told.push((moved.folder, moved.messages, moved.unreadable));
-        mover.home(&"ann@example.test".parse().unwrap(), &home, tell).unwrap();
+        importer.home(&"ann@example.test".parse().unwrap(), &home, tell).unwrap();
         assert_eq!(told, [("INBOX".to_owned(), 2, 4), ("Sent".to_owned(), 1, 0)]);
     }
 }

@@ -20,7 +20,7 @@ const FIELDS: [&str; 10] = [
 
 /// A message as it was sent, and what was stored about it.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct StoredMessage {
     pub(super) flags: Flags,
     pub(super) keywords: Vec<Keyword>,
     /// The number of labels that cannot be keywords here.
@@ -34,7 +34,7 @@ pub(super) struct Kept {
 
 /// The folders for which other programs have their own names.
 #[derive(Debug, Clone)]
-pub struct Places {
+pub struct SpecialFolders {
     /// For archived mail.
     pub archive: FolderName,
     /// For drafts.
@@ -47,7 +47,7 @@ pub struct Places {
     pub trash: FolderName,
 }
 
-impl Places {
+impl SpecialFolders {
     /// The names announced to clients.
     pub fn of(settings: &MailboxSettings) -> Self {
         let named = |name: &str| name.parse().unwrap_or_else(|_| FolderName::inbox());
@@ -61,8 +61,8 @@ impl Places {
     }
 }
 
-impl Kept {
-    pub(super) fn of(content: Vec<u8>, places: &Places) -> Self {
+impl StoredMessage {
+    pub(super) fn of(content: Vec<u8>, special_folders: &SpecialFolders) -> Self {
         let header = HeaderSection::of(&content);
         let text = |name: &str| header.first(name).map(|field| field.text()).unwrap_or_default();
         let mut kept = Self {
@@ -77,7 +77,7 @@ impl Kept {
             kept.keyword(word);
         }
         if let Some(labels) = header.first("X-Gmail-Labels") {
-            kept.take_labels(&encoded_words::decode(&labels.value()), places);
+            kept.take_labels(&encoded_words::decode(&labels.value()), special_folders);
         }
         let has_any = FIELDS.iter().any(|name| header.first(name).is_some());
         kept.content = if has_any { without_fields(&content) } else { content };
@@ -94,7 +94,7 @@ impl Kept {
 
     /// A message may have many labels but is in one folder: that of the most specific label. The user's own labels that do not
     /// name the folder become keywords.
-    fn take_labels(&mut self, labels: &str, places: &Places) {
+    fn take_labels(&mut self, labels: &str, special_folders: &SpecialFolders) {
         let labels = split(labels);
         let has = |wanted| labels.iter().any(|label| Label::of(label) == Some(wanted));
         if !has(Label::Unread) {
@@ -110,19 +110,20 @@ impl Kept {
             self.keyword("$Important");
         }
         let by_gmail = [
-            (Label::Trash, &places.trash),
-            (Label::Spam, &places.junk),
-            (Label::Drafts, &places.drafts),
+            (Label::Trash, &special_folders.trash),
+            (Label::Spam, &special_folders.junk),
+            (Label::Drafts, &special_folders.drafts),
             (Label::Inbox, &FolderName::inbox()),
-            (Label::Sent, &places.sent),
+            (Label::Sent, &special_folders.sent),
         ];
         let found = by_gmail.into_iter().find(|(label, _)| has(*label)).map(|(_, folder)| folder.clone());
         let mut own = labels.iter().filter(|label| Label::of(label).is_none());
-        self.folder = found.or_else(|| own.next().map(|label| folder(label).unwrap_or_else(|| places.archive.clone())));
+        self.folder =
+            found.or_else(|| own.next().map(|label| folder(label).unwrap_or_else(|| special_folders.archive.clone())));
         for label in own {
             self.keyword(&label.replace(char::is_whitespace, "_"));
         }
-        self.folder.get_or_insert_with(|| places.archive.clone());
+        self.folder.get_or_insert_with(|| special_folders.archive.clone());
     }
 }
 
@@ -187,11 +188,11 @@ fn without_fields(content: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn kept(content: &str) -> Kept {
-        Kept::of(content.as_bytes().to_vec(), &Places::of(&MailboxSettings::default()))
+    fn kept(content: &str) -> StoredMessage {
+        StoredMessage::of(content.as_bytes().to_vec(), &SpecialFolders::of(&MailboxSettings::default()))
     }
 
-    fn words(kept: &Kept) -> Vec<&str> {
+    fn words(kept: &StoredMessage) -> Vec<&str> {
         kept.keywords.iter().map(Keyword::as_str).collect()
     }
 

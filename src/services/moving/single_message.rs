@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 
-use super::Places;
-use super::kept::Kept;
-use super::mover::date_within;
+use super::SpecialFolders;
+use super::importer::date_within;
+use super::stored_message::StoredMessage;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{HeaderSection, crlf, mbox};
 use crate::storage::mailbox::{Flags, Keyword, MailboxSettings};
 
 /// A message, ready to be stored.
 #[derive(Debug)]
-pub struct Single {
+pub struct SingleMessage {
     /// As it was sent, with CRLF line ends.
     pub content: Vec<u8>,
     /// What the program that stored it had noted.
@@ -23,12 +23,12 @@ pub struct Single {
 }
 
 /// Reads a message, possibly with an mbox line before it. `None` if it is not a message.
-pub fn single(octets: &[u8]) -> Option<Single> {
+pub fn single_message(octets: &[u8]) -> Option<SingleMessage> {
     // Only folders named by Gmail labels depend on these.
-    let places = Places::of(&MailboxSettings::default());
+    let special_folders = SpecialFolders::of(&MailboxSettings::default());
     let is_wrapped = mbox::is_mbox(octets);
-    let Kept { flags, keywords, content, is_internal, .. } =
-        Kept::of(if is_wrapped { mbox::unwrap(octets) } else { octets.to_vec() }, &places);
+    let StoredMessage { flags, keywords, content, is_internal, .. } =
+        StoredMessage::of(if is_wrapped { mbox::unwrap(octets) } else { octets.to_vec() }, &special_folders);
     if is_internal || !is_message(&content) {
         return None;
     }
@@ -40,7 +40,7 @@ pub fn single(octets: &[u8]) -> Option<Single> {
         Cow::Borrowed(_) => None,
     };
     let content = changed.unwrap_or(content);
-    Some(Single { content, flags, keywords, date })
+    Some(SingleMessage { content, flags, keywords, date })
 }
 
 /// Whether it has a header with a field that messages have: pictures and office documents have none.
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<(String, Flags, Option<i64>)> {
-        let found = single(text.as_bytes())?;
+        let found = single_message(text.as_bytes())?;
         let date = found.date.map(Timestamp::unix_seconds);
         Some((String::from_utf8(found.content).unwrap(), found.flags, date))
     }
