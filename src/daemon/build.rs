@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc};
 
 use super::control::Wish;
-use super::ground::Ground;
 use super::lifecycle::patiently;
 use super::listeners::Places;
+use super::parts_builder::PartsBuilder;
 use super::probes::inspected;
-use super::{Error, Listening, Lives, Parts, Roles, World, control, declared, listeners, log, rooms};
+use super::{Error, Listening, LiveSettings, Parts, Roles, World, control, declared, listeners, log, rooms};
 use crate::config::{Config, ListenerSettings, Protocol, Role};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::dns::{SharedResolver, SystemResolver};
@@ -67,18 +67,18 @@ impl Daemon {
         prepare_directories(&config, &roles)?;
         let spool = possess_spool(&config, &roles)?;
         let stages = Stages::default();
-        let lives = Lives::new(&config);
+        let live = LiveSettings::new(&config);
         let resolver = match resolver {
             Some(resolver) => resolver,
             None => Arc::new(SystemResolver::new(&config.dns)?),
         };
         let database = patiently(Database::connect(&database_url(&config)?, &config.database)).await?;
         let journal = if roles.may_change() {
-            Journal::start(database.clone(), lives.journal.clone(), Arc::clone(&clock), &stages.storage)
+            Journal::start(database.clone(), live.journal.clone(), Arc::clone(&clock), &stages.storage)
         } else {
             Journal::read_only(database.clone())
         };
-        let certificates = open_certificates(&lives, &resolver, &journal, &clock)?;
+        let certificates = open_certificates(&live, &resolver, &journal, &clock)?;
         let is_node = config.cluster.is_on() && roles.has(Role::Access);
         let nodes = is_node.then(|| Keys::read(&config.cluster.secret)).transpose()?;
         let context = nodes.as_ref().map(|keys| keys.context(config.cluster.patience.duration()));
@@ -88,7 +88,7 @@ impl Daemon {
         let nodes = nodes.map(|keys| (keys, reachable(&config.cluster, &listening)));
         let (own, elsewhere) = inspected(&config, &roles, &listening);
         let inspector = Arc::new(Inspector::new(InspectorParts {
-            settings: lives.tls.clone(),
+            settings: live.tls.clone(),
             hostname: config.hostname.clone(),
             certificates: Arc::clone(&certificates),
             own,
@@ -100,9 +100,9 @@ impl Daemon {
 
         let (wish, wishes) = mpsc::channel(4);
         let (renewals, wanted_renewals) = mpsc::channel(4);
-        let ground = Ground {
+        let builder = PartsBuilder {
             config,
-            lives,
+            live,
             roles,
             wishes: wish,
             renewals,
@@ -118,7 +118,7 @@ impl Daemon {
             inspector,
             nodes,
         };
-        let parts = Arc::new(Parts::assemble(ground, &stages)?);
+        let parts = Arc::new(Parts::assemble(builder, &stages)?);
         declared::tell(&parts, &declared::reconcile(&parts, &parts.config).await?);
         control::listen(&parts, &mut inherited, &stages.services)?;
         set_going(&parts, &stages, wanted_renewals).await;
@@ -164,7 +164,7 @@ impl Daemon {
             ::log::warn!(key = key; "This setting has changed; it takes effect at the next restart");
         }
         log::set_level(config.server.log_level);
-        self.parts.lives.set(&config);
+        self.parts.live.set(&config);
         if self.parts.queue.is_some() {
             self.parts.filter.read_rules().await;
         }
@@ -238,8 +238,8 @@ async fn set_going(parts: &Arc<Parts>, stages: &Stages, renewals: mpsc::Receiver
     stages.accepting.keep("the inspection of listeners", move || Arc::clone(&inspector).run(running.clone()));
     if let Some(queue) = &parts.queue {
         queue.start();
-        let (lives, clock) = (&parts.lives, Arc::clone(&parts.clock));
-        let acme = Acme::new(lives.tls.clone(), Arc::clone(&parts.certificates), clock, parts.journal.clone());
+        let (live, clock) = (&parts.live, Arc::clone(&parts.clock));
+        let acme = Acme::new(live.tls.clone(), Arc::clone(&parts.certificates), clock, parts.journal.clone());
         let cluster = &parts.config.cluster;
         let duties = cluster.is_on().then(|| Duties::new(parts.database.clone(), &cluster.node));
         let (acme, renewals) = (Arc::new(acme.among(duties)), Arc::new(Mutex::new(renewals)));
@@ -274,14 +274,14 @@ fn possess_spool(config: &Config, roles: &Roles) -> Result<Option<Possession>, E
 }
 
 fn open_certificates(
-    lives: &Lives,
+    live: &LiveSettings,
     resolver: &SharedResolver,
     journal: &Journal,
     clock: &SharedClock,
 ) -> Result<Arc<Certificates>, Error> {
     let certificates = Certificates::open(CertificatesParts {
-        settings: lives.tls.clone(),
-        hostname: lives.hostname.clone(),
+        settings: live.tls.clone(),
+        hostname: live.hostname.clone(),
         resolver: Arc::clone(resolver),
         clock: Arc::clone(clock),
         journal: journal.clone(),

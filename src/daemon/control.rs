@@ -164,7 +164,7 @@ async fn attached(
     parts: &Parts,
     stop: &CancellationToken,
 ) -> Option<Vec<u8>> {
-    if size > parts.lives.smtp.get().passed_on_size().get() {
+    if size > parts.live.smtp.get().passed_on_size().get() {
         return None;
     }
     let mut octets = Vec::new();
@@ -214,9 +214,9 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
             let Some(mailboxes) = &parts.mailboxes else {
                 return Err(Complaint::other("this process has no mailboxes"));
             };
-            let tag_separator = parts.lives.routing.get().separator();
+            let tag_separator = parts.live.routing.get().separator();
             let renaming = Renaming { from: &from, to: &to, old, tag_separator };
-            let login = parts.lives.login.get();
+            let login = parts.live.login.get();
             let key_file = login.two_factor_key_file.as_deref();
             let renamed = rename(&parts.directory, mailboxes, &renaming, key_file).await;
             renamed.map_err(|error| Complaint::new(Some(error.kind()), error)).and_then(done)
@@ -247,7 +247,7 @@ async fn send_summary(parts: &Parts, length: Duration) -> Result<serde_json::Val
     let now = parts.clock.now();
     let summary = Summary::read(&parts.sources(), parts.config.hostname.clone(), now - length).await;
     let summary = summary.map_err(|error| Complaint::new(Some(error.kind()), error))?;
-    let Some(mail) = letter(&summary, &parts.lives.summary.get(), now) else {
+    let Some(mail) = letter(&summary, &parts.live.summary.get(), now) else {
         return Err(Complaint::other("the summary has no recipients; set `summary.to` in the configuration"));
     };
     let to = mail.envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect::<Vec<_>>();

@@ -33,15 +33,15 @@ use crate::storage::mailbox::MailboxSettings;
 use crate::storage::scripts::ScriptSettings;
 
 /// The settings that a reload may replace, each as its room holds it.
-macro_rules! lives {
+macro_rules! live_settings {
     ($($field:ident : $type:ty),+ $(,)?) => {
         /// Handles to all settings that can change while the server runs.
         #[derive(Debug, Clone)]
-        pub struct Lives {
+        pub struct LiveSettings {
             $(#[doc = concat!("`", stringify!($field), "` of the configuration.")] pub $field: Live<$type>,)+
         }
 
-        impl Lives {
+        impl LiveSettings {
             /// Starts with a configuration.
             pub fn new(config: &Config) -> Self {
                 Self { $($field: Live::new(config.$field.clone()),)+ }
@@ -55,7 +55,7 @@ macro_rules! lives {
     };
 }
 
-lives! {
+live_settings! {
     hostname: Domain,
     tls: TlsSettings,
     journal: JournalSettings,

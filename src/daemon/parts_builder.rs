@@ -9,7 +9,7 @@ use super::build::Stages;
 use super::control::Wish;
 use super::no_queue::NoQueue;
 use super::posting::OverControl;
-use super::{Error, Listening, Lives, Roles, Unopened};
+use super::{Error, Listening, LiveSettings, Roles, Unopened};
 use crate::config::{Config, Protocol, Role};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::dns::SharedResolver;
@@ -39,10 +39,10 @@ use crate::storage::reports::Reports;
 use crate::storage::scripts::Scripts;
 use crate::storage::spool::{QueueNode, Spool};
 
-/// What exists before the parts: see [`super::Daemon::build`].
-pub(super) struct Ground {
+/// What exists before the parts, and builds the larger ones of them: see [`super::Daemon::build`].
+pub(super) struct PartsBuilder {
     pub(super) config: Config,
-    pub(super) lives: Lives,
+    pub(super) live: LiveSettings,
     pub(super) roles: Roles,
     pub(super) wishes: mpsc::Sender<Wish>,
     pub(super) renewals: mpsc::Sender<RenewalWish>,
@@ -60,7 +60,7 @@ pub(super) struct Ground {
     pub(super) nodes: Option<(Keys, ClusterSettings)>,
 }
 
-impl Ground {
+impl PartsBuilder {
     /// The clock, shared with another part.
     pub(super) fn time(&self) -> SharedClock {
         Arc::clone(&self.clock)
@@ -93,14 +93,14 @@ impl Ground {
             true => Srs::load(&self.config.routing.srs, &self.config.hostname, self.time())?,
             false => None,
         };
-        let (settings, hostname) = (self.lives.routing.clone(), self.config.hostname.clone());
+        let (settings, hostname) = (self.live.routing.clone(), self.config.hostname.clone());
         Ok(Routing::new(directory.clone(), settings, hostname).with_srs(srs))
     }
 
     /// The filter, with everything it queries.
     pub(super) fn filter(&self, reports: &Reports, routing: &Routing) -> Arc<Filter> {
-        let filter = Filter::new(self.lives.spam.clone(), self.time())
-            .with_hostname(self.lives.hostname.clone())
+        let filter = Filter::new(self.live.spam.clone(), self.time())
+            .with_hostname(self.live.hostname.clone())
             .with_routing(routing.clone())
             .with_resolver(Arc::clone(&self.resolver))
             .with_database(self.database.clone())
@@ -121,12 +121,12 @@ impl Ground {
             Some(office) => Arc::clone(office) as _,
             None => Arc::new(OverControl::new(self.config.server.clone())),
         };
-        let (settings, journal) = (self.lives.delivery.clone(), self.journal.clone());
+        let (settings, journal) = (self.live.delivery.clone(), self.journal.clone());
         let delivery = Delivery::new(mailboxes.clone(), settings, journal, self.time());
         Arc::new(delivery.with_scripts(ScriptingParts {
             scripts: scripts.clone(),
-            sieve: self.lives.sieve.clone(),
-            hostname: self.lives.hostname.clone(),
+            sieve: self.live.sieve.clone(),
+            hostname: self.live.hostname.clone(),
             routing: routing.clone(),
             posting,
         }))
@@ -134,7 +134,7 @@ impl Ground {
 
     /// Delivery through the process that has the mailboxes.
     pub(super) fn delivery_elsewhere(&self) -> Arc<dyn LocalDelivery> {
-        let (hostname, settings) = (self.config.hostname.clone(), self.lives.outbound.clone());
+        let (hostname, settings) = (self.config.hostname.clone(), self.live.outbound.clone());
         Arc::new(OverLmtp::new(lmtp_target(&self.config), hostname, settings))
     }
 
@@ -145,7 +145,7 @@ impl Ground {
         here: Arc<dyn LocalDelivery>,
     ) -> Arc<dyn LocalDelivery> {
         let Some(cluster) = cluster else { return here };
-        let (hostname, settings) = (self.config.hostname.clone(), self.lives.outbound.clone());
+        let (hostname, settings) = (self.config.hostname.clone(), self.live.outbound.clone());
         Arc::new(AmongNodes::new(cluster.clone(), here, hostname, settings))
     }
 
@@ -157,15 +157,15 @@ impl Ground {
         queue: Arc<dyn Queueing>,
     ) -> IntakeParts {
         let receiver = Receiver::new(ReceiverParts {
-            settings: self.lives.reports.clone(),
+            settings: self.live.reports.clone(),
             reports: reports.clone(),
             journal: self.journal.clone(),
             clock: self.time(),
         });
         IntakeParts {
-            settings: self.lives.intake.clone(),
+            settings: self.live.intake.clone(),
             is_judged: false,
-            hostname: self.lives.hostname.clone(),
+            hostname: self.live.hostname.clone(),
             filter: Arc::clone(filter),
             routing: routing.clone(),
             delivery,
@@ -186,7 +186,7 @@ impl Ground {
     /// Delivery to other hosts.
     pub(super) fn outbound(&self, reports: &Reports, filter: &Arc<Filter>) -> Result<Outbound, Error> {
         Ok(Outbound::new(OutboundParts {
-            settings: self.lives.outbound.clone(),
+            settings: self.live.outbound.clone(),
             hostname: self.config.hostname.clone(),
             resolver: Arc::clone(&self.resolver),
             connector: Arc::clone(&self.connector),
@@ -208,7 +208,7 @@ impl Ground {
         tasks: &Tasks,
     ) -> Queue {
         Queue::new(QueueParts {
-            settings: self.lives.queue.clone(),
+            settings: self.live.queue.clone(),
             hostname: self.config.hostname.clone(),
             // To the outside, nodes share one host name and one queue.
             claimant: match self.config.cluster.is_on() {
@@ -232,13 +232,13 @@ impl Ground {
 
 /// Opens the mailboxes; their sizes are written to the directory.
 fn open_mailboxes(
-    ground: &Ground,
+    builder: &PartsBuilder,
     directory: &Directory,
     membership: Option<Membership>,
     stages: &Stages,
 ) -> Result<Mailboxes, Error> {
-    let root = &ground.config.storage.mail_root;
-    let (settings, time, tasks) = (ground.lives.mailbox.clone(), ground.time(), stages.storage.clone());
+    let root = &builder.config.storage.mail_root;
+    let (settings, time, tasks) = (builder.live.mailbox.clone(), builder.time(), stages.storage.clone());
     let mailboxes = Mailboxes::open_among(root, settings, time, tasks, SUMMARIZER, membership)?;
     let directory = directory.clone();
     mailboxes.tell_usage(move |account, usage| {
