@@ -5,8 +5,8 @@ use super::progress::Shower;
 use super::restore::{What, say_lost};
 use super::{Outcome, Place};
 use crate::cli::exit::Exit;
+use crate::cli::one_of::one_of;
 use crate::cli::output::Output;
-use crate::cli::word::one_of;
 use crate::foundations::counted::{amount, are, counted};
 use crate::services::backup::{Access, Format, Progress, export};
 

@@ -6,7 +6,7 @@ use crate::foundations::files::read_bounded;
 use crate::foundations::settings::{Setting as _, Shape};
 
 /// Settings with paths that are in a backup anyway, or belong to the running server.
-pub(super) const NO_CONFIGURATION: [&str; 8] = [
+pub(super) const NO_CONFIG_FILES: [&str; 8] = [
     "backup.drill_directory",
     "backup.s3.cache_directory",
     "guard.nftables.program",
@@ -19,7 +19,7 @@ pub(super) const NO_CONFIGURATION: [&str; 8] = [
 ];
 
 /// Settings with files that hold no secrets. All others count as secrets, so that a new setting gives none away.
-pub(super) const PUBLIC: [&str; 9] = [
+pub(super) const NO_SECRETS: [&str; 9] = [
     "accounts.declared",
     "backup.s3.authorities",
     "delivery.sieve.after",
@@ -91,5 +91,5 @@ pub(super) fn joined(key: &str, name: &str) -> String {
 
 /// Whether a setting names a file or directory, at the given path, that not everybody may read.
 pub(super) fn is_secret(key: &str) -> bool {
-    !NO_CONFIGURATION.contains(&key) && !PUBLIC.contains(&key)
+    !NO_CONFIG_FILES.contains(&key) && !NO_SECRETS.contains(&key)
 }
