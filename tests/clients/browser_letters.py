@@ -115,13 +115,13 @@ def names_stay_with_their_addresses(server):
     page.open("A divided name")
     page.press("r")
     page.until("the letter", lambda: page.there("#compose"))
-    to = page.script("return import('./people.js').then(({ parse }) => parse(document.querySelector('#compose [aria-label=To]').value))")
+    to = page.script("return import('./addresses.js').then(({ parse }) => parse(document.querySelector('#compose [aria-label=To]').value))")
     assert to == [{"name": 'A" <evil@evil.test>, "B', "address": "real@corp.test"}], to
     page.click("#compose header [aria-label=Close]")
     page.until("closed", lambda: not page.there("#compose"))
     names = ["Plain", '"', '""', "\\", "\\\\", '\\"', 'a", "b', 'a\\", "b', "a; b", "<a>", 'a" <b@c.test>; "', ">,<", 'x"\\"y\\\\"z']
     people = [{"name": name, "address": f"p{n}@friends.test"} for n, name in enumerate(names)]
-    again = page.script("return import('./people.js').then(({ parse, write }) => parse(write(arguments[0])))", people)
+    again = page.script("return import('./addresses.js').then(({ parse, write }) => parse(write(arguments[0])))", people)
     assert again == people, again
 
 

@@ -1,6 +1,6 @@
 // The page: signing in, and joining folders, list, reader and composer.
 
-import { Acts } from "./acts.js";
+import { MessageActions } from "./actions.js";
 import { addressOf, belongsTo, get, post, remove, whenSignedOut } from "./api.js";
 import { Composer } from "./compose.js";
 import * as contacts from "./contacts.js";
@@ -8,7 +8,7 @@ import { bringBack, menu, putAside } from "./dialogs.js";
 import { button, h, icon, later, toast } from "./elements.js";
 import * as filters from "./filters.js";
 import { ALL, Folders } from "./folders.js";
-import { keep, remember } from "./keeping.js";
+import { keep, remember } from "./savepreferences.js";
 import { help, listen } from "./keys.js";
 import { List, told } from "./list.js";
 import * as preferences from "./preferences.js";
@@ -90,7 +90,7 @@ async function endLogin() {
   }
 }
 
-class App extends Acts {
+class App extends MessageActions {
   constructor(account) {
     super();
     this.account = account;

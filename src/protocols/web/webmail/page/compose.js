@@ -4,7 +4,7 @@ import { get, key, placeOf, post, told } from "./api.js";
 import { h, toast } from "./elements.js";
 import { Letter } from "./letter.js";
 import { lines, signed } from "./markup.js";
-import { asked, bare, forgetPeople, parse, write } from "./people.js";
+import { bare, forgetPeople, parse, parseMailto, write } from "./addresses.js";
 import { labelled, longDate, t } from "./texts.js";
 
 /** Seconds during which sending can be undone, unless the account prefers another time. */
@@ -102,7 +102,7 @@ export class Composer {
   /** A new letter, from the fields of a mailto address if there is one. */
   begin(mailto = "") {
     const letter = { to: "", cc: "", bcc: "", subject: "", text: "" };
-    if (mailto) Object.assign(letter, asked(mailto));
+    if (mailto) Object.assign(letter, parseMailto(mailto));
     letter.from = this.account.preferences.default_identity ?? this.account.address;
     letter.text += this.signature(letter.from);
     return this.show(letter, letter.to ? "text" : "to");
@@ -130,7 +130,7 @@ export class Composer {
 
   /** Sends a letter as a mailto address has it, from the address that a message came to; whether it is on its way. */
   async sendTo(mailto, message) {
-    const { to, subject, text } = asked(mailto);
+    const { to, subject, text } = parseMailto(mailto);
     const letter = { from: this.writer(message), to: parse(to), subject: subject || "unsubscribe", text: text || "unsubscribe" };
     try {
       await post("send", { key: key(), letter });

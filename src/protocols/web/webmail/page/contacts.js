@@ -3,7 +3,7 @@
 import { addressOf, get, post, upload } from "./api.js";
 import { confirm, open } from "./dialogs.js";
 import { button, h, sends, toast } from "./elements.js";
-import { forgetPeople, write as written } from "./people.js";
+import { forgetPeople, write as written } from "./addresses.js";
 import { t } from "./texts.js";
 
 /** The window with all contacts; `write` begins a message to one. */

@@ -4,7 +4,7 @@ import { get, post, wrong } from "./api.js";
 import { confirm, open, prompt, stored } from "./dialogs.js";
 import { button, h, later, toast } from "./elements.js";
 import { edit, summary } from "./rules.js";
-import { said } from "./said.js";
+import { translated } from "./sentences.js";
 import { size, t } from "./texts.js";
 
 const told = (promise) => promise.catch((error) => toast(error.message, { problem: true }));
@@ -155,14 +155,14 @@ class Filters {
     const list = h("ul", { class: "plain mistakes", role: "status" });
     const look = (judgement) => {
       const places = [...judgement.mistakes, ...judgement.warnings.map((place) => ({ ...place, warning: true }))];
-      list.replaceChildren(...places.map((place) => h("li", { class: place.warning ? "" : "problems" }, h("button", { type: "button", class: "quiet", on: { click: () => go(area, place) } }, t(place.warning ? "scriptWarning" : "scriptMistake", { ...place, text: said(place.text) })))));
+      list.replaceChildren(...places.map((place) => h("li", { class: place.warning ? "" : "problems" }, h("button", { type: "button", class: "quiet", on: { click: () => go(area, place) } }, t(place.warning ? "scriptWarning" : "scriptMistake", { ...place, text: translated(place.text) })))));
       save.disabled = judgement.mistakes.length > 0;
     };
     const check = later(400, () => told(post("scripts/check", { content: { source: area.value } }).then(look)));
     area.addEventListener("input", check);
     const save = h("button", { type: "button", class: "main", on: { click: () => told(this.saveText(area.value)) } }, t("save"));
     look(script);
-    const why = script.foreign && h("p", { class: "banner" }, h("span", {}, t(script.name ? "scriptForeign" : "scriptByHand", { name: script.name ?? "", line: script.foreign.line, why: said(script.foreign.text) })),
+    const why = script.foreign && h("p", { class: "banner" }, h("span", {}, t(script.name ? "scriptForeign" : "scriptByHand", { name: script.name ?? "", line: script.foreign.line, why: translated(script.foreign.text) })),
       h("button", { type: "button", on: { click: () => told(this.startOver()) } }, t("rulesInstead")));
     return h("section", {}, h("h3", {}, script.name ?? t("scriptNameless")), this.state(), why, area, list,
       h("div", { class: "line" }, save, script.rules && h("button", { type: "button", on: { click: () => { this.asText = false; this.draw(); } } }, t("backToRules"))));

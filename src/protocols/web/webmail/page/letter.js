@@ -5,7 +5,7 @@ import { Body } from "./body.js";
 import { confirm, menu } from "./dialogs.js";
 import { PICTURES } from "./editor.js";
 import { button, h, icon, isComposed, later, toast } from "./elements.js";
-import { field, isAddress, parse, write } from "./people.js";
+import { field, isAddress, parse, write } from "./addresses.js";
 import { labelled, size, t, time } from "./texts.js";
 
 const WAIT = 2_500;

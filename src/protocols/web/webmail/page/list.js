@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
 import { ALL } from "./folders.js";
-import { called } from "./people.js";
+import { displayName } from "./addresses.js";
 import { longDate, number, shortDate, t } from "./texts.js";
 
 const CHUNK = 50;
@@ -259,7 +259,7 @@ export class List {
     const has = (flag) => line.flags.includes(flag);
     const outgoing = OWN.includes(this.act.role(line.folder)) && !isSpread(line);
     const people = outgoing ? line.to : line.from;
-    const names = people.map(called).join(", ") || t(outgoing ? "nobody" : "noSender");
+    const names = people.map(displayName).join(", ") || t(outgoing ? "nobody" : "noSender");
     const subject = line.subject || t("noSubject");
     row.id = `row${n}`;
     row.draggable = true;

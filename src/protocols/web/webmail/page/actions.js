@@ -14,7 +14,7 @@ function whole(messages) {
 }
 
 /** Acts on the messages of a list; `App` has the list, the reader and the folders. */
-export class Acts {
+export class MessageActions {
   /** The messages an act is about, their UIDs by folder: those selected, or the one that is stood at or open. */
   meant() {
     if (this.list.selected.size > 0) return this.list.messages([...this.list.selected]);

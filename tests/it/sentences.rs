@@ -1,4 +1,4 @@
-//! What the webmail translates of the sentences that the server says, checked against those sentences.
+//! The sentences of the server that the webmail translates (`sentences-*.js`), checked against those sentences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -96,7 +96,7 @@ fn blank_of_page(said: &str) -> (String, BTreeSet<&str>) {
 
 /// The sentences of a file of the page, each with how the language says it.
 fn sentences(language: &str) -> BTreeMap<String, String> {
-    let page = text(Path::new(&format!("src/protocols/web/webmail/page/said-{language}.js")));
+    let page = text(Path::new(&format!("src/protocols/web/webmail/page/sentences-{language}.js")));
     let of_line = |line: &str| {
         let [english, own]: [Literal; 2] = literals(line).try_into().ok()?;
         Some((english.said, own.said))
@@ -161,7 +161,7 @@ fn every_reason_for_junk_is_translated() {
             missing.push(description);
         }
     }
-    assert!(missing.is_empty(), "`said-*.js` lack these: {missing:#?}");
+    assert!(missing.is_empty(), "`sentences-*.js` lack these: {missing:#?}");
 }
 
 #[test]
@@ -188,5 +188,5 @@ fn every_mistake_in_a_script_is_translated() {
         }
     }
     assert!(count > 80, "only {count} were found");
-    assert!(missing.is_empty(), "`said-*.js` lack these: {missing:#?}");
+    assert!(missing.is_empty(), "`sentences-*.js` lack these: {missing:#?}");
 }

@@ -28,7 +28,7 @@ function formOf(english) {
 }
 
 /** A sentence or a part of one in the user's language; as it came if that has no words for it. */
-export function said(text, depth = 0) {
+export function translated(text, depth = 0) {
   if (!text || whole.size === 0) return text;
   return find(text, depth) ?? withoutDot(text, depth) ?? text;
 }
@@ -40,7 +40,7 @@ function find(text, depth) {
   if (depth >= DEEPEST) return null;
   for (const { form, own: sentence } of gapped) {
     const gaps = form.exec(text)?.groups;
-    if (gaps) return sentence.replace(/\{(\w+)\}/g, (_, gap) => (gap === "list" ? listed(gaps[gap], depth + 1) : said(gaps[gap], depth + 1)));
+    if (gaps) return sentence.replace(/\{(\w+)\}/g, (_, gap) => (gap === "list" ? listed(gaps[gap], depth + 1) : translated(gaps[gap], depth + 1)));
   }
   return null;
 }
@@ -52,7 +52,7 @@ function withoutDot(text, depth) {
   return own === null ? null : `${own[0].toUpperCase()}${own.slice(1)}.`;
 }
 
-const listed = (text, depth) => text.split(/(?<=\)), /).map((one) => said(one, depth)).join(", ");
+const listed = (text, depth) => text.split(/(?<=\)), /).map((one) => translated(one, depth)).join(", ");
 
 /** The filter's reasons, as they stand in X-Spam-Reason: weights with what was seen, and what that was found in. How numbers and pairs look is told. */
 export function reasons(text, { weight, labelled }) {
@@ -67,7 +67,7 @@ function described(seen, labelled) {
   if (own !== null) return own;
   for (let at = seen.lastIndexOf(": "); at > 0; at = seen.lastIndexOf(": ", at - 1)) {
     const what = find(seen.slice(0, at), 0);
-    if (what !== null) return labelled(what, said(seen.slice(at + 2)));
+    if (what !== null) return labelled(what, translated(seen.slice(at + 2)));
   }
   return seen;
 }

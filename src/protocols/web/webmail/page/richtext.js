@@ -6,7 +6,7 @@ import { Editor, PICTURES, WITH_FORMATTING } from "./editor.js";
 import { button, h, toast } from "./elements.js";
 import { labelled, t } from "./texts.js";
 
-export class Wording {
+export class RichTextField {
   /** `kept` is what the server has: it stays while what is formatted of it cannot be shown. `load` gives the formatted text, if there is one: elements, made with a function that makes a picture of one on the page. `pictured` says whether there may be some. */
   constructor({ name, kept, rows, load = null, pictured = false }) {
     this.pictured = pictured;

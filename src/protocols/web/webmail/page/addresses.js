@@ -49,7 +49,7 @@ function decoded(text) {
 }
 
 /** The letter that a mailto address asks for: names of fields in any case, `+` for itself (RFC 6068 §2). */
-export function asked(mailto) {
+export function parseMailto(mailto) {
   const [, path, query = ""] = /^mailto:([^?#]*)(?:\?([^#]*))?/i.exec(mailto) ?? [mailto, ""];
   const fields = query.split("&").map((field) => /^([^=]*)=?(.*)$/.exec(field)).map(([, name, value]) => [decoded(name).toLowerCase(), decoded(value)]);
   const all = (wanted) => fields.filter(([name, value]) => name === wanted && value).map(([, value]) => value);
@@ -58,7 +58,7 @@ export function asked(mailto) {
 }
 
 /** How somebody is called. A name that looks like the address of somebody else is not taken for it. */
-export function called({ name, address }) {
+export function displayName({ name, address }) {
   if (!name) return address;
   return /[@\uFE6B\uFF20]/.test(name) && name.toLowerCase() !== address.toLowerCase() ? `${name} <${address}>` : name;
 }
