@@ -137,7 +137,7 @@ impl Guard {
         let memory = self.0.memory.lock();
         memory.check_ban(client, now)?;
         let account = account_key(account);
-        let known = (account.clone(), client.network());
+        let known = AccountNetwork { account: account.clone(), network: client.network() };
         let blocked = memory.strikes.get(&Subject::Account(account)).and_then(|strikes| strikes.banned_for(now));
         match blocked {
             Some(left) if !memory.known_networks.knows(&known, now) => {
@@ -156,18 +156,18 @@ impl Guard {
         let mut memory = self.0.memory.lock();
         let (mut count, mut is_counted) = (0, true);
         if let Failure::Login { account, password } = what {
-            let known = (account_key(account), client.network());
+            let known = AccountNetwork { account: account_key(account), network: client.network() };
             if memory.known_networks.knows(&known, now) {
                 // A device with an outdated password must not lock its whole household out, nor make the first mistake of
                 // somebody else there one too many. Whoever guesses tries another password each time.
                 let hash = self.0.hasher.hash_one(password.expose());
-                let tried = (known.0, client.host());
+                let tried = AccountNetwork { account: known.account, network: client.host() };
                 let tried = memory.tried.entry(tried, now, settings.remembered, Tried::nothing);
                 is_counted = tried.is_new(hash, now, &settings);
                 count = memory.strike(Subject::KnownClient(client.host()), 1, 0, now, &settings);
             } else {
                 // What a forgotten device does at home must not keep its owner out elsewhere.
-                memory.fail(known.0, now, &settings);
+                memory.fail(known.account, now, &settings);
             }
         }
         if is_counted {
@@ -189,7 +189,7 @@ impl Guard {
     pub fn logged_in(&self, peer: &Peer, account: &str) {
         let settings = self.0.settings.get();
         let Some(client) = self.counted(peer, &settings) else { return };
-        let known = (account_key(account), client.network());
+        let known = AccountNetwork { account: account_key(account), network: client.network() };
         self.0.memory.lock().known_networks.record(known, self.0.clock.now(), settings.remembered);
     }
 

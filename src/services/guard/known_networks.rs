@@ -21,8 +21,13 @@ const OVERLAP: Duration = Duration::from_secs(120);
 /// Rows of one answer of the database.
 const MOST_ROWS: u32 = 20_000;
 
-/// An account, by the name under which its failures are counted, and a network.
-pub(super) type AccountNetwork = (String, IpNet);
+/// An account and a network, in the order in which rows are written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct AccountNetwork {
+    /// By the name under which its failures are counted.
+    pub(super) account: String,
+    pub(super) network: IpNet,
+}
 
 /// A network has logged in to an account.
 #[derive(Debug, Clone, Copy)]
@@ -142,7 +147,7 @@ impl KnownNetworksTable {
             for row in &rows {
                 (account, network, from) = (row.text(0)?, row.text(1)?, row.time(3)?);
                 if let Ok(network) = network.parse::<IpNet>() {
-                    known.push(((account.clone(), network), row.time(2)?));
+                    known.push((AccountNetwork { account: account.clone(), network }, row.time(2)?));
                 }
             }
             guard.adopt_known_networks(known);
@@ -165,7 +170,7 @@ async fn write(
         return Ok(());
     }
     let mut transaction = database.begin_with(Durability::Relaxed).await?;
-    for ((account, network), until) in unwritten {
+    for (AccountNetwork { account, network }, until) in unwritten {
         let sql = database.dialect().upsert("known_networks", &["account", "network"], &["ends_at", "noted_at"]);
         let values = [account.into(), network.to_string().into(), (*until).into(), now.into()];
         transaction.execute(sql, &values).await?;
