@@ -80,7 +80,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
 
     let deposit = importer.deposit(&user)?;
     let mut moved = UserMoved::of(user, Vec::new(), how.dry_run);
-    let ended = take_over(&mut remote, &listed, &deposit, &mut moved).await.map_err(anyhow::Error::from);
+    let ended = import_mailboxes(&mut remote, &listed, &deposit, &mut moved).await.map_err(anyhow::Error::from);
     let has_inbox = moved.folders.iter().any(|folder| folder.folder == FolderName::inbox().as_str());
     let exit = match ended {
         Ok(()) => {
@@ -107,7 +107,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
 }
 
 /// Imports one mailbox after the other, and records the results. What the server refuses does not affect the others.
-async fn take_over(
+async fn import_mailboxes(
     remote: &mut Remote,
     listed: &[Listed],
     deposit: &Deposit,
@@ -119,7 +119,7 @@ async fn take_over(
             moved.unnamed.push(PathBuf::from(&listed.wire));
             continue;
         };
-        let folder = remote.take_over(listed, name, deposit, SystemClock.now()).await?;
+        let folder = remote.import_mailbox(listed, name, deposit, SystemClock.now()).await?;
         progress(&moved.user, &folder);
         if folder.refused.is_some() {
             moved.problem.clone_from(&folder.refused);
