@@ -19,7 +19,7 @@ use crate::foundations::counted::{amount, counted};
 use crate::foundations::files;
 use crate::services::backup::{
     self, Access, AccountRestored, Destination, Progress, QueueFate, Repository, Restored, Selection, Snapshot,
-    SnapshotId, missing_accounts, restore_accounts, restore_files, restore_mail, restore_missing_accounts,
+    SnapshotId, missing_accounts, restore_database, restore_files, restore_mail, restore_missing_accounts,
     restore_missing_calendars, saved_accounts,
 };
 use crate::storage::database::{Database, DatabaseUrl};
@@ -256,7 +256,7 @@ pub(super) async fn into_directory(
     }
     let database = Database::connect(&DatabaseUrl::sqlite(&unfinished), &place.config.database).await?;
     database.migrate().await?;
-    told.rows = Some(restore_accounts(repository, snapshot, &database, &directory.join("spool"), fate).await?);
+    told.rows = Some(restore_database(repository, snapshot, &database, &directory.join("spool"), fate).await?);
     database.close().await;
     files::rename_durable(&unfinished, &path)?;
     Ok(told)
@@ -297,7 +297,7 @@ async fn into_server(work: &Work<'_>, selection: Selection, fate: QueueFate) -> 
     };
     if whole {
         use crate::services::backup::Error::AccountsThere;
-        match restore_accounts(repository, snapshot, &accounts.database, &config.spool.directory, fate).await {
+        match restore_database(repository, snapshot, &accounts.database, &config.spool.directory, fate).await {
             Ok(rows) => told.rows = Some(rows),
             Err(error @ AccountsThere) => {
                 eprintln!("postrider: {error}");

@@ -61,7 +61,7 @@ pub use prune::{Damaged, Pruned, plan as plan_prune, prune};
 pub use remote::{Remote, pull, push};
 pub use repository::{Access, ObjectId, Repository, Snapshot, SnapshotId, Totals, UserEntry};
 pub use restore::{AccountRestored, QueueFate, Restored, Selection, missing_accounts, saved_accounts};
-pub use restore::{restore_accounts, restore_files, restore_mail, restore_missing_accounts, restore_missing_calendars};
+pub use restore::{restore_database, restore_files, restore_mail, restore_missing_accounts, restore_missing_calendars};
 pub use retention::kept;
 pub use runs::{Run, last_runs, note_run};
 pub use s3::{AddressStyle, BucketPlace, S3Settings};

@@ -12,7 +12,7 @@ mod write;
 
 pub use accounts::{AccountRestored, missing_accounts, restore_missing_accounts, saved_accounts};
 pub use calendars::restore_missing_calendars;
-pub use files::{QueueFate, restore_accounts, restore_files};
+pub use files::{QueueFate, restore_database, restore_files};
 pub use selection::Selection;
 
 pub(super) use folder::read_keywords;
