@@ -17,7 +17,7 @@ pub trait Vocabulary {
     fn extensions(&self) -> &[&'static str];
 
     /// The command of that name.
-    fn command(&self, name: &str) -> Option<ForeignCommand>;
+    fn command(&self, name: &str) -> Option<HostCommand>;
 
     /// Whether there is a test of that name.
     fn test(&self, name: &str) -> bool;
@@ -25,14 +25,14 @@ pub trait Vocabulary {
 
 /// A command of an embedding program. It may have a block.
 #[derive(Debug, Clone, Copy)]
-pub struct ForeignCommand {
+pub struct HostCommand {
     /// Its name.
     pub name: &'static str,
 }
 
-/// An argument of a foreign command or test, variables put in.
+/// An argument of a command or test of the embedding program, variables put in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ForeignArgument {
+pub enum HostArgument {
     /// A number.
     Number(u64),
     /// A tag, without the colon.
@@ -41,14 +41,14 @@ pub enum ForeignArgument {
     Texts(Vec<String>),
 }
 
-/// What a foreign command or test leads to.
+/// What a command or test of the embedding program leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// The test holds; the command is done, and its block is run.
     Yes,
     /// The test does not hold; the block of the command is left out.
     No,
-    /// The innermost block of a foreign command is over.
+    /// The innermost block of such a command is over.
     Leave,
     /// The script cannot go on, for this reason.
     Fail(String),
@@ -69,19 +69,19 @@ pub struct Stage<'s, 'a> {
     pub flags: &'s mut Vec<String>,
 }
 
-/// Who says what foreign words mean.
+/// The embedding program, which knows what its words mean.
 pub trait Host<'a> {
     /// Performs a command or answers a test.
-    fn call(&mut self, name: &str, arguments: &[ForeignArgument], stage: Stage<'_, 'a>) -> Answer;
+    fn call(&mut self, name: &str, arguments: &[HostArgument], stage: Stage<'_, 'a>) -> Answer;
 }
 
-struct Foreign {
+struct HostCall {
     name: String,
     arguments: Vec<Argument>,
     block: Vec<Command>,
 }
 
-impl fmt::Debug for Foreign {
+impl fmt::Debug for HostCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
@@ -94,16 +94,16 @@ enum Argument {
 }
 
 pub(super) fn read_command(arguments: &mut Arguments<'_, '_>, name: &'static str) -> Option<Box<dyn Perform>> {
-    let mut foreign = read(arguments, name);
-    foreign.block = arguments.block();
-    Some(Box::new(foreign))
+    let mut call = read(arguments, name);
+    call.block = arguments.block();
+    Some(Box::new(call))
 }
 
 pub(super) fn read_test(arguments: &mut Arguments<'_, '_>, name: &str) -> Option<Box<dyn Judge>> {
     Some(Box::new(read(arguments, name)))
 }
 
-fn read(arguments: &mut Arguments<'_, '_>, name: &str) -> Foreign {
+fn read(arguments: &mut Arguments<'_, '_>, name: &str) -> HostCall {
     let call = arguments.call;
     let read = call.arguments.iter().map(|argument| match &argument.value {
         Given::Number(number) => Argument::Number(*number),
@@ -112,18 +112,18 @@ fn read(arguments: &mut Arguments<'_, '_>, name: &str) -> Foreign {
             Argument::Texts(arguments.values(argument).into_iter().map(|(_, value)| value).collect())
         }
     });
-    Foreign { name: name.to_owned(), arguments: read.collect(), block: Vec::new() }
+    HostCall { name: name.to_owned(), arguments: read.collect(), block: Vec::new() }
 }
 
-impl Foreign {
+impl HostCall {
     fn ask(&self, run: &mut Run<'_, '_>) -> Result<Answer, Halt> {
         let mut given = Vec::with_capacity(self.arguments.len());
         for argument in &self.arguments {
             given.push(match argument {
-                Argument::Number(number) => ForeignArgument::Number(*number),
-                Argument::Tag(tag) => ForeignArgument::Tag(tag.clone()),
+                Argument::Number(number) => HostArgument::Number(*number),
+                Argument::Tag(tag) => HostArgument::Tag(tag.clone()),
                 Argument::Texts(values) => {
-                    ForeignArgument::Texts(texts(values, run)?.into_iter().map(|text| text.into_owned()).collect())
+                    HostArgument::Texts(texts(values, run)?.into_iter().map(|text| text.into_owned()).collect())
                 }
             });
         }
@@ -150,7 +150,7 @@ impl Foreign {
     }
 }
 
-impl Perform for Foreign {
+impl Perform for HostCall {
     fn perform(&self, run: &mut Run<'_, '_>) -> Result<Flow, Halt> {
         Ok(match self.ask(run)? {
             Answer::Yes => match run.commands(&self.block)? {
@@ -163,7 +163,7 @@ impl Perform for Foreign {
     }
 }
 
-impl Judge for Foreign {
+impl Judge for HostCall {
     fn judge(&self, run: &mut Run<'_, '_>) -> Result<bool, Halt> {
         Ok(self.ask(run)? == Answer::Yes)
     }
