@@ -22,9 +22,9 @@ struct Shared {
 }
 
 /// The host. Its threads end with the process of the tests.
-pub(crate) struct Exchanger(Arc<Shared>);
+pub(crate) struct FakeMx(Arc<Shared>);
 
-impl Exchanger {
+impl FakeMx {
     /// Begins to listen.
     pub(crate) fn start(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).unwrap();

@@ -4,9 +4,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A small generator (xorshift64*): the same seed gives the same numbers.
 #[derive(Debug, Clone)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Random(u64);
 
-impl Dice {
+impl Random {
     /// From any seed.
     pub(crate) fn new(seed: impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
