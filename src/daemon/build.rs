@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, mpsc};
 
-use super::control::Wish;
+use super::control::ReloadRequest;
 use super::lifecycle::patiently;
-use super::listeners::Places;
+use super::listeners::BoundListeners;
 use super::parts_builder::PartsBuilder;
 use super::probes::inspected;
 use super::{Error, Listening, LiveSettings, Parts, Roles, World, control, declared, listeners, log, rooms};
@@ -34,7 +34,7 @@ pub struct Daemon {
     parts: Arc<Parts>,
     listening: Vec<Listening>,
     stages: Stages,
-    wishes: mpsc::Receiver<Wish>,
+    reloads: mpsc::Receiver<ReloadRequest>,
     /// Released when everything has ended.
     _spool: Option<Possession>,
 }
@@ -82,7 +82,7 @@ impl Daemon {
         let is_node = config.cluster.is_on() && roles.has(Role::Access);
         let nodes = is_node.then(|| Keys::read(&config.cluster.secret)).transpose()?;
         let context = nodes.as_ref().map(|keys| keys.context(config.cluster.patience.duration()));
-        let Places { bound, unopened } =
+        let BoundListeners { bound, unopened } =
             listeners::bind(&config, &roles, &certificates, context.as_ref(), &mut inherited)?;
         let listening: Vec<Listening> = bound.iter().map(|bound| bound.listening.clone()).collect();
         let nodes = nodes.map(|keys| (keys, reachable(&config.cluster, &listening)));
@@ -98,13 +98,13 @@ impl Daemon {
         }));
         migrate(&database, &roles).await?;
 
-        let (wish, wishes) = mpsc::channel(4);
+        let (reload, reloads) = mpsc::channel(4);
         let (renewals, wanted_renewals) = mpsc::channel(4);
         let builder = PartsBuilder {
             config,
             live,
             roles,
-            wishes: wish,
+            reloads: reload,
             renewals,
             credentials,
             clock,
@@ -128,7 +128,7 @@ impl Daemon {
         }
         let event = Event::new(parts.clock.now(), EventKind::Lifecycle);
         parts.journal.record(event.with("what", "started").with("roles", parts.roles.to_string()));
-        Ok(Self { parts, listening, stages, wishes, _spool: spool })
+        Ok(Self { parts, listening, stages, reloads, _spool: spool })
     }
 
     /// Where this process listens, in the order of the configuration.
@@ -141,10 +141,10 @@ impl Daemon {
         &self.parts
     }
 
-    /// The next request to the process as a whole. Pending for as long as there is none.
-    pub async fn wish(&mut self) -> Wish {
-        match self.wishes.recv().await {
-            Some(wish) => wish,
+    /// The next request to reload. Pending for as long as there is none.
+    pub async fn reload_request(&mut self) -> ReloadRequest {
+        match self.reloads.recv().await {
+            Some(request) => request,
             None => std::future::pending().await,
         }
     }

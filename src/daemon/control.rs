@@ -37,12 +37,10 @@ pub use self::client::{RequestError, ask, look_at_status};
 pub(super) use self::client::{look_at_bans, look_at_certificates, look_at_figures, post};
 pub use self::request::{Complaint, MailboxCommand, Nature, Request, Status};
 
-/// Something only the process as a whole can do.
+/// A request to reload everything, which only the process as a whole can do. The answer is the changed settings that need a
+/// restart.
 #[derive(Debug)]
-pub enum Wish {
-    /// Reload everything, and report the result: the changed settings that need a restart.
-    Reload(oneshot::Sender<Result<Vec<&'static str>, String>>),
-}
+pub struct ReloadRequest(pub oneshot::Sender<Result<Vec<&'static str>, String>>);
 
 /// Opens the control sockets of each role of this process, except those passed by systemd.
 pub(super) fn listen(parts: &Arc<Parts>, inherited: &mut Inherited, tasks: &Tasks) -> Result<(), Error> {
@@ -76,20 +74,20 @@ enum Reach {
     /// All of them.
     Everything,
     /// Those that change nothing.
-    Looking,
+    ReadOnly,
     /// Mail from scripts, and requests to leave mailing lists.
     Posting,
 }
 
 impl Reach {
-    const ALL: [Self; 3] = [Self::Everything, Self::Looking, Self::Posting];
+    const ALL: [Self; 3] = [Self::Everything, Self::ReadOnly, Self::Posting];
 
     /// Mode of the socket's file.
     const fn mode(self) -> u32 {
         match self {
             // This socket allows sending for every account: if `access` runs as another user, systemd creates it.
             Self::Everything | Self::Posting => 0o600,
-            Self::Looking => 0o660,
+            Self::ReadOnly => 0o660,
         }
     }
 
@@ -97,7 +95,7 @@ impl Reach {
         matches!(
             (self, request),
             (Self::Everything, _)
-                | (Self::Looking, Request::Status | Request::BanList | Request::Certificates | Request::Figures)
+                | (Self::ReadOnly, Request::Status | Request::BanList | Request::Certificates | Request::Figures)
                 | (Self::Posting, Request::Post { .. } | Request::LeaveList { .. })
         )
     }
@@ -115,7 +113,7 @@ impl Reach {
 fn socket(server: &ServerSettings, role: Role, reach: Reach) -> PathBuf {
     server.control_directory.join(match reach {
         Reach::Everything => format!("{}.sock", role.word()),
-        Reach::Looking => format!("{}-status.sock", role.word()),
+        Reach::ReadOnly => format!("{}-status.sock", role.word()),
         Reach::Posting => format!("{}-post.sock", role.word()),
     })
 }
@@ -189,7 +187,7 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
         Request::Reload => {
             let (tell, told) = oneshot::channel();
             let gone = || Complaint::new(Some(Kind::Temporary), "the server is stopping");
-            parts.wishes.send(Wish::Reload(tell)).await.map_err(|_| gone())?;
+            parts.reloads.send(ReloadRequest(tell)).await.map_err(|_| gone())?;
             told.await.map_err(|_| gone())?.map_err(Complaint::configuration).and_then(done)
         }
         Request::Forget => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::build::Stages;
-use super::control::{MailboxCommand, Wish};
+use super::control::{MailboxCommand, ReloadRequest};
 use super::no_queue::NoQueue;
 use super::parts_builder::{PartsBuilder, SUMMARIZER};
 use super::{Error, Listening, LiveSettings, Roles, Unopened};
@@ -50,7 +50,7 @@ pub struct Parts {
     /// When this process was started.
     pub since: Timestamp,
     /// Takes requests to reload the configuration, which only the process as a whole can do.
-    pub wishes: mpsc::Sender<Wish>,
+    pub reloads: mpsc::Sender<ReloadRequest>,
     /// Takes requests to renew certificates, in the `mta` role.
     pub renewals: mpsc::Sender<RenewalWish>,
     /// The directory of this process's credentials.
@@ -154,7 +154,7 @@ impl Parts {
             config: builder.config,
             live: builder.live,
             roles: builder.roles,
-            wishes: builder.wishes,
+            reloads: builder.reloads,
             renewals: builder.renewals,
             credentials: builder.credentials,
             clock: builder.clock,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::build::Stages;
-use super::control::Wish;
+use super::control::ReloadRequest;
 use super::no_queue::NoQueue;
 use super::posting::OverControl;
 use super::{Error, Listening, LiveSettings, Roles, Unopened};
@@ -44,7 +44,7 @@ pub(super) struct PartsBuilder {
     pub(super) config: Config,
     pub(super) live: LiveSettings,
     pub(super) roles: Roles,
-    pub(super) wishes: mpsc::Sender<Wish>,
+    pub(super) reloads: mpsc::Sender<ReloadRequest>,
     pub(super) renewals: mpsc::Sender<RenewalWish>,
     pub(super) credentials: Option<PathBuf>,
     pub(super) clock: SharedClock,
