@@ -18,7 +18,7 @@ use crate::foundations::failure::Kind;
 use crate::foundations::files;
 use crate::foundations::net::Bind;
 use crate::foundations::tasks::Tasks;
-use crate::services::certificates::acme::{Acme, RenewalWish};
+use crate::services::certificates::acme::{Acme, RenewalRequest};
 use crate::services::certificates::{Certificates, CertificatesParts, SelfSigned};
 use crate::services::cluster::Keys;
 use crate::services::outbound::Roots;
@@ -227,7 +227,7 @@ impl Daemon {
 }
 
 /// Starts what runs by itself: certificate renewal, the queue, a node's lease.
-async fn set_going(parts: &Arc<Parts>, stages: &Stages, renewals: mpsc::Receiver<RenewalWish>) {
+async fn set_going(parts: &Arc<Parts>, stages: &Stages, renewals: mpsc::Receiver<RenewalRequest>) {
     let services = &stages.services;
     let (certificates, running) = (Arc::clone(&parts.certificates), services.clone());
     services.keep("the watch over certificates", move || Arc::clone(&certificates).watch(running.clone()));

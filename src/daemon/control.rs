@@ -26,7 +26,7 @@ use crate::foundations::address::Domain;
 use crate::foundations::failure::Kind;
 use crate::foundations::net::{Bind, Connection, Inherited, Listener, ListenerOptions, Stream, UnixAccess};
 use crate::foundations::tasks::Tasks;
-use crate::services::certificates::acme::RenewalWish;
+use crate::services::certificates::acme::RenewalRequest;
 use crate::services::handover::ListLeaving as _;
 use crate::services::moving::rename;
 use crate::services::summary::{Summary, letter};
@@ -259,7 +259,7 @@ async fn renew(parts: &Parts, name: Option<Domain>) -> Result<serde_json::Value,
     let (done_at, told) = oneshot::channel();
     let gone = || Complaint::new(Some(Kind::Temporary), "the server is stopping");
     let asked = name.clone();
-    parts.renewals.send(RenewalWish { name, done: done_at }).await.map_err(|_| gone())?;
+    parts.renewals.send(RenewalRequest { name, done: done_at }).await.map_err(|_| gone())?;
     let renewals = told.await.map_err(|_| gone())?;
     if renewals.is_empty() {
         let which = asked.map_or_else(|| "no certificate".to_owned(), |name| format!("no certificate for `{name}`"));

@@ -16,7 +16,7 @@ use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::acceptance::Acceptance;
 use crate::services::certificates::Certificates;
-use crate::services::certificates::acme::RenewalWish;
+use crate::services::certificates::acme::RenewalRequest;
 use crate::services::cluster::{Cluster, Keeper};
 use crate::services::filter::Filter;
 use crate::services::guard::Guard;
@@ -52,7 +52,7 @@ pub struct Parts {
     /// Takes requests to reload the configuration, which only the process as a whole can do.
     pub reloads: mpsc::Sender<ReloadRequest>,
     /// Takes requests to renew certificates, in the `mta` role.
-    pub renewals: mpsc::Sender<RenewalWish>,
+    pub renewals: mpsc::Sender<RenewalRequest>,
     /// The directory of this process's credentials.
     pub credentials: Option<PathBuf>,
     /// The time.

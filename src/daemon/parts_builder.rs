@@ -17,7 +17,7 @@ use crate::foundations::mail::Summary;
 use crate::foundations::net::Bind;
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::Certificates;
-use crate::services::certificates::acme::RenewalWish;
+use crate::services::certificates::acme::RenewalRequest;
 use crate::services::cluster::{AmongNodes, Cluster, Keys, Links};
 use crate::services::delivery::{Delivery, ScriptingParts};
 use crate::services::filter::Filter;
@@ -45,7 +45,7 @@ pub(super) struct PartsBuilder {
     pub(super) live: LiveSettings,
     pub(super) roles: Roles,
     pub(super) reloads: mpsc::Sender<ReloadRequest>,
-    pub(super) renewals: mpsc::Sender<RenewalWish>,
+    pub(super) renewals: mpsc::Sender<RenewalRequest>,
     pub(super) credentials: Option<PathBuf>,
     pub(super) clock: SharedClock,
     pub(super) resolver: SharedResolver,
