@@ -2,8 +2,7 @@
 
 import { post } from "./api.js";
 import { confirm, open } from "./dialogs.js";
-import { h, icon, toast } from "./elements.js";
-import { told } from "./list.js";
+import { h, icon, orToast, toast } from "./elements.js";
 import { t } from "./texts.js";
 
 /** All of the messages, also those that are not moved along. */
@@ -53,7 +52,7 @@ export class MessageActions {
   async mark(messages, flag, on) {
     for (const [folder, uids] of whole(messages)) {
       this.list.mark(folder, uids, flag, on);
-      await told(post("messages/mark", { folder, uids, [on ? "add" : "remove"]: [flag] }).then(() => this.refreshSoon()));
+      await orToast(post("messages/mark", { folder, uids, [on ? "add" : "remove"]: [flag] }).then(() => this.refreshSoon()));
     }
   }
 
@@ -110,7 +109,7 @@ export class MessageActions {
     const { done, shown } = moved;
     shown.remove();
     const back = ([folder, put]) => post("messages/move", { folder: put.to, uids: put.uids, to: folder });
-    told(Promise.all(done.map(back)).finally(() => this.refreshSoon()));
+    orToast(Promise.all(done.map(back)).finally(() => this.refreshSoon()));
   }
 
   /** To the trash; for good what lies there. */
@@ -122,7 +121,7 @@ export class MessageActions {
     }
     const [folder, uids] = first;
     if (!await confirm(t("deleteForGoodSure", { count: uids.length }), t("deleteForGood"))) return;
-    await told(post("messages/remove", { folder, uids }).then(() => {
+    await orToast(post("messages/remove", { folder, uids }).then(() => {
       this.leaveMessages(messages);
       toast(t("deleted", { count: uids.length }));
       return this.refresh();

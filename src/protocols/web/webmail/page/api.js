@@ -4,9 +4,9 @@ import { translated } from "./sentences.js";
 import { knows, sizeOf, t } from "./texts.js";
 
 /** The server's message, translated if the page knows its word; so is what it names as the cause. */
-export function told({ type, values, error, because }) {
+export function errorText({ type, values, error, because }) {
   if (!type || !knows(`refused_${type}`)) return translated(error);
-  const why = because ? (because.type ? told(because) : wrong(because)) : translated(values?.why);
+  const why = because ? (because.type ? errorText(because) : wrong(because)) : translated(values?.why);
   return t(`refused_${type}`, { ...values, most: sizeOf(values?.most), why });
 }
 
@@ -57,7 +57,7 @@ async function ask(path, parameters = {}, options = {}) {
   if (response.ok) return response.status === 204 || response.status === 201 && !response.headers.get("content-type") ? null : response.json();
   const answer = await response.json().catch(() => ({}));
   if (response.status === 401 && path !== "session") signedOut();
-  throw new Refusal(response.status, told(answer) ?? t("answered", { status: response.status }), answer);
+  throw new Refusal(response.status, errorText(answer) ?? t("answered", { status: response.status }), answer);
 }
 
 /** Asks for something. */
@@ -91,7 +91,7 @@ export function upload(file, progress) {
         return;
       }
       if (request.status === 401) signedOut();
-      reject(new Refusal(request.status, told(answer) ?? t("answered", { status: request.status })));
+      reject(new Refusal(request.status, errorText(answer) ?? t("answered", { status: request.status })));
     });
     request.addEventListener("error", () => reject(new Refusal(0, t("offline"))));
     request.addEventListener("abort", () => reject(new Refusal(0, "")));

@@ -1,6 +1,6 @@
 // What letters begin with: new messages, answers, drafts.
 
-import { get, key, placeOf, post, told } from "./api.js";
+import { errorText, get, key, placeOf, post } from "./api.js";
 import { h, toast } from "./elements.js";
 import { Letter } from "./letter.js";
 import { lines, signed } from "./markup.js";
@@ -39,7 +39,7 @@ export class Composer {
   /** What follows once a letter is on its way. */
   sent({ notes }) {
     toast(t("messageSent"));
-    for (const note of notes) toast(told(note), { problem: true });
+    for (const note of notes) toast(errorText(note), { problem: true });
     forgetPeople();
     this.act.changed();
   }

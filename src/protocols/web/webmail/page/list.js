@@ -479,6 +479,3 @@ function select(name, options, change) {
   const element = h("select", { "aria-label": name, on: { change: () => change(element.value) } }, options.map(([value, text]) => h("option", { value }, text)));
   return h("label", { class: "select" }, element);
 }
-
-/** For callers that want what went wrong to be seen. */
-export const told = (promise) => promise.catch((error) => toast(error.message, { problem: true }));
