@@ -111,7 +111,7 @@ class App extends MessageActions {
       move: (to) => this.move(to, this.opened()), remove: () => this.remove(this.opened()),
       grouped: () => this.list.question.conversations, show: (folder, uid) => this.openMessage(uid, folder), folderName: (name) => this.folders.shown(name), listed: () => this.list.question.folder,
       mark: (flag, on) => this.markOpen(flag, on), write: (kind, message) => this.composer.answer(kind, message), others: (message) => this.composer.others(message), compose: (mailto) => this.composer.begin(mailto),
-      way: ({ folder, uid }, within) => this.way(this.list.question.folder, uid, folder, within),
+      linkTo: ({ folder, uid }, within) => this.linkTo(this.list.question.folder, uid, folder, within),
       prefersText: () => account.preferences.prefer_text, trusts: (address) => this.role(this.opened()) !== "junk" && account.preferences.trusted_images.includes(address?.toLowerCase()),
       trust: (address) => this.trust(address.toLowerCase()),
       identities: () => account.identities, from: (address) => this.composer.from(address), answered: changed, sendTo: (mailto, message) => this.composer.sendTo(mailto, message),
@@ -194,14 +194,14 @@ class App extends MessageActions {
   }
 
   /** The address of a folder, of a message in it or in another, or of one that is attached to that. */
-  way(folder, uid, place = folder, within = "") {
+  linkTo(folder, uid, place = folder, within = "") {
     const { question } = this.list;
     const q = folder === question.folder && !question.everywhere ? question.query : "";
     return `#${new URLSearchParams({ folder, ...(q ? { q } : {}), ...(uid ? { uid } : {}), ...(place === folder ? {} : { in: place }), ...(within ? { within } : {}) })}`;
   }
 
   go(...where) {
-    const to = this.way(...where);
+    const to = this.linkTo(...where);
     if (location.hash !== to) location.hash = to;
     // Not only when the browser tells of the new address: the next key may be earlier.
     this.follow();
@@ -395,7 +395,7 @@ listen({
 
 /** The page knows more of an account than it shows, so the next account gets a fresh page. */
 function beginAnew() {
-  unfinished?.gone();
+  unfinished?.close();
   history.replaceState(null, "", location.pathname);
   location.reload();
 }

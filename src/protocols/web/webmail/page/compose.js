@@ -267,7 +267,7 @@ export class Composer {
     letter.composer = this;
     this.open = letter;
     document.body.append(letter.element);
-    letter.giveAgain();
+    letter.uploadAgain();
     letter.changed();
     letter.focus("text", letter.text.value.length);
   }

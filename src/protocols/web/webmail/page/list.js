@@ -431,12 +431,12 @@ export class List {
     this.once(() => {
       if (key === "Enter") this.open(this.at, true);
       else if (key === " ") this.toggle(this.at, false);
-      else this.walk(key, shiftKey);
+      else this.moveTo(key, shiftKey);
     });
   }
 
   /** Goes to another line; `range` selects all on the way. */
-  walk(key, range) {
+  moveTo(key, range) {
     if (this.total === 0) return;
     const page = Math.max(1, Math.floor(this.box.clientHeight / this.height) - 1);
     const to = { ArrowDown: this.beside(1), ArrowUp: this.beside(-1), PageDown: this.beside(page), PageUp: this.beside(-page), Home: 0, End: this.total - 1 }[key];

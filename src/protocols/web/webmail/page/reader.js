@@ -46,13 +46,13 @@ export class Reader {
     this.lost = false;
     this.element.setAttribute("aria-busy", "true");
     try {
-      const circle = within ? Promise.resolve(this.others ?? []) : this.circle(folder, uid);
+      const conversation = within ? Promise.resolve(this.others ?? []) : this.conversation(folder, uid);
       const message = await get("message", wanted);
-      const others = await Promise.race([circle, pause(PATIENCE)]);
+      const others = await Promise.race([conversation, pause(PATIENCE)]);
       if (this.coming !== wanted) return null;
       this.message = message;
       this.others = others ?? [];
-      if (!others) circle.then((late) => { if (this.message === message) this.surround(late); });
+      if (!others) conversation.then((late) => { if (this.message === message) this.surround(late); });
       // Nothing proves who wrote an attached message.
       this.images = !within && this.act.trusts(message.from[0]?.address);
       this.asText = !message.html || this.act.prefersText();
@@ -78,7 +78,7 @@ export class Reader {
   }
 
   /** The messages of its conversation, when lists are of conversations. */
-  async circle(folder, uid) {
+  async conversation(folder, uid) {
     if (!this.act.grouped()) return [];
     const known = this.others ?? [];
     // A message of another folder belongs to the conversation it was opened from.
@@ -382,7 +382,7 @@ export class Reader {
   letter(file) {
     const within = [this.message.within, file.part].filter((one) => one !== "").join(".");
     return h("li", {},
-      h("a", { class: "letter", href: this.act.way(this.message, within), data: { within } }, icon("mail"), h("span", { class: "name" }, file.name), h("span", { class: "size" }, size(file.size))),
+      h("a", { class: "letter", href: this.act.linkTo(this.message, within), data: { within } }, icon("mail"), h("span", { class: "name" }, file.name), h("span", { class: "size" }, size(file.size))),
       h("a", { class: "keep", href: this.address("part", { part: file.part }), download: file.name, title: t("download"), "aria-label": labelled(t("download"), file.name) }, icon("download")));
   }
 

@@ -22,19 +22,19 @@ export class RichTextField {
     this.show(Boolean(load));
     /** What stays, since it is not here to be written on. */
     this.kept = load ? kept : null;
-    this.rest(Boolean(load));
+    this.setInert(Boolean(load));
     load?.((image) => this.known(image)).then((own) => {
       this.editor.field.replaceChildren(own);
       this.kept = null;
-      this.rest(false);
+      this.setInert(false);
     }, () => {
       this.editor.text = kept.text;
       toast(t("formattingNotLoaded"), { problem: true });
     });
   }
 
-  /** Whether nothing can be written. */
-  rest(on) {
+  /** Keeps everything from being written on, or allows it again. */
+  setInert(on) {
     for (const one of [this.label, this.editor.element, this.switch, this.choose]) if (one) one.inert = on;
   }
 
