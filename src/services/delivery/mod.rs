@@ -13,6 +13,9 @@
 //! independent of each other. Called by `intake` and `queue` through [`LocalDelivery`](crate::services::handover::LocalDelivery).
 //! Never asks who the recipients are or whether the message is wanted. Each stored message is an event; a failure
 //! is logged here, where its cause is known.
+//!
+//! `store` delivers to a recipient; `scripting` finds out which scripts run, `script_cache` has them compiled, `run_scripts`
+//! runs them and returns what they have decided, and `perform` does that.
 
 mod authorship;
 mod fields;

@@ -14,6 +14,9 @@
 //! wherever somebody guesses. With `share_rates` the use of rates is carried too, so that a client has one allowance on
 //! all machines together; otherwise each process has its own rates. Rates and failures of clients are lost with the
 //! process. In the log: one line for each ban that begins.
+//!
+//! `admission` has the guard and what it is asked, `memory` what it remembers under the lock: `strikes` (failures, and the bans
+//! they lead to), `rate_limits` (by an `allowance` each) and `known_networks`, all in `bounded` maps. `sending_rise` stands alone.
 
 mod admission;
 mod allowance;

@@ -17,6 +17,9 @@
 //! Failures are counted by [`Guard`](crate::services::guard::Guard), which also says how long the answer is to be held
 //! back; [`Login::verify`] waits for that long. When the database is down the refusal is a temporary one (SMTP 454 4.7.0, IMAP
 //! UNAVAILABLE), never "wrong password".
+//!
+//! `verify` is a login of a program, `second_factor` one to the webmail; both check the password on the workers of `hashing`,
+//! by `equal_cost`, which `password` (the hash schemes) serves.
 
 mod app_password;
 mod attempt;

@@ -7,6 +7,9 @@
 //! Promises: nothing at the source is changed; nothing here is overwritten; a folder becomes visible when it is complete.
 //! [`rename`] moves a user's mail from one address to another, in the process that owns it. Everything else
 //! works on the mail root as another program would, with or without a running server; called by `cli`.
+//!
+//! `importer` copies mail from Maildirs and mboxes (`mboxes` finds these in files and archives), [`imap`] from another server,
+//! `scripts` Sieve scripts; `accounts` takes over the tables of a Postfix and Dovecot stack, read from a database or a `dump`.
 
 mod accounts;
 mod archive;
