@@ -4,9 +4,9 @@ import os
 import re
 import time
 
-from model_commands import Commands
-from model_session import Checkpoint, Session, Wrong
-from model_wire import Gone
+from imap_model_commands import Commands
+from imap_model_session import Checkpoint, Session, Wrong
+from imap_model_wire import Gone
 
 # What the clients enable; the last two use NOTIFY.
 KINDS = [

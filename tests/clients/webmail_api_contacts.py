@@ -2,7 +2,7 @@
 
 import json
 
-from api_client import Browser, put
+from webmail_api_client import Browser, put
 from server import letter
 
 

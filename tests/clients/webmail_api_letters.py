@@ -12,7 +12,7 @@ import urllib.parse
 import uuid
 import zipfile
 
-from api_client import arrives, put, source, write
+from webmail_api_client import arrives, put, source, write
 from server import check, letter
 
 

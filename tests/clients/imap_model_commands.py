@@ -4,8 +4,8 @@ A method sends one command and returns whether it has; the answer is read later,
 under way at the same time. What is checked here must hold whatever the others do meanwhile.
 """
 
-from model_session import Running, flag_set
-from model_wire import as_set, numbers
+from imap_model_session import Running, flag_set
+from imap_model_wire import as_set, numbers
 
 FLAGS = ["\\Seen", "\\Flagged", "\\Answered", "\\Draft", "work", "$Forwarded", "later"]
 

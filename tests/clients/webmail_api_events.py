@@ -6,7 +6,7 @@ import email.policy
 import hashlib
 import uuid
 
-from api_client import Browser, arrives, put
+from webmail_api_client import Browser, arrives, put
 from server import check, letter
 
 

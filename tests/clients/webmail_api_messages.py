@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 import zipfile
 
-from api_client import described, put
+from webmail_api_client import described, put
 from server import check, letter
 
 

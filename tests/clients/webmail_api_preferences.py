@@ -6,7 +6,7 @@ import json
 import plistlib
 import uuid
 
-from api_client import Browser, write
+from webmail_api_client import Browser, write
 from server import letter
 
 

@@ -4,7 +4,7 @@ import re
 import socket
 from dataclasses import dataclass, field
 
-from model_wire import Gone, Wire, as_set, numbers, parse
+from imap_model_wire import Gone, Wire, as_set, numbers, parse
 
 SUBJECT = "BODY[HEADER.FIELDS (SUBJECT)]"
 

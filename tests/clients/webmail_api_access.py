@@ -4,7 +4,7 @@ import email.message
 import json
 import urllib.parse
 
-from api_client import Browser, description, put, write
+from webmail_api_client import Browser, description, put, write
 from server import letter
 
 
