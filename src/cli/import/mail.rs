@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
-use super::{How, Into, UserMoved, existing, importer, note_usage, progress, report, script_progress};
+use super::{ImportOptions, IntoFolder, UserMoved, existing, importer, note_usage, progress, report, script_progress};
 use crate::config::Config;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
@@ -19,7 +19,7 @@ pub(super) async fn home(
     user: Address,
     home: Option<&Path>,
     layout: Layout,
-    how: &How,
+    how: &ImportOptions,
     context: &Context,
 ) -> Outcome {
     let config = context.config()?;
@@ -36,7 +36,7 @@ pub(super) async fn home(
 }
 
 /// Every user below a mail root, as `DOMAIN/USER` in the container stack; these may be homes that contain the mail.
-pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Context) -> Outcome {
+pub(super) async fn root(path: &Path, layout: Layout, how: &ImportOptions, context: &Context) -> Outcome {
     let (importer, config) = (importer(how, context)?, context.config()?);
     let (mut homes, mut nobodys) = (Vec::new(), 0);
     for domain in directories(path)? {
@@ -162,7 +162,7 @@ fn directories(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// One Maildir, into one folder.
-pub(super) async fn maildir(path: &Path, into: Into, how: &How, context: &Context) -> Outcome {
+pub(super) async fn maildir(path: &Path, into: IntoFolder, how: &ImportOptions, context: &Context) -> Outcome {
     if !path.join("cur").is_dir() {
         return Err(Error::NoMail(path.to_owned()).into());
     }
@@ -190,7 +190,7 @@ pub(super) async fn mbox(
     path: &Path,
     user: Address,
     folder: Option<FolderName>,
-    how: &How,
+    how: &ImportOptions,
     context: &Context,
 ) -> Outcome {
     existing(&user, context).await?;
@@ -215,7 +215,7 @@ pub(super) async fn mbox(
     report(&[moved], how.dry_run, context).await
 }
 
-async fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {
+async fn finish(user: Address, folders: Vec<FolderMoved>, how: &ImportOptions, context: &Context) -> Outcome {
     folders.iter().for_each(|moved| progress(&user, moved));
     report(&[UserMoved::of(user, folders, how.dry_run)], how.dry_run, context).await
 }

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
 use super::super::password;
-use super::{How, UserMoved, existing, importer, progress, report};
+use super::{ImportOptions, UserMoved, existing, importer, progress, report};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::files;
@@ -43,7 +43,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     insecure: bool,
     #[command(flatten)]
-    how: How,
+    how: ImportOptions,
 }
 
 /// How the connection to another server is encrypted.

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
-use super::{How, importer, mail, note_usage, seed};
+use super::{ImportOptions, importer, mail, note_usage, seed};
 use crate::foundations::address::Address;
 use crate::foundations::counted::counted;
 use crate::foundations::files::create_directory;
@@ -20,7 +20,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "DIRECTORY", default_value = "/var/tmp")]
     work: PathBuf,
     #[command(flatten)]
-    how: How,
+    how: ImportOptions,
 }
 
 /// A directory that is removed when it is dropped.
@@ -34,7 +34,7 @@ impl Drop for Scratch {
 
 /// The result.
 #[derive(Debug, serde::Serialize)]
-struct Told {
+struct ImportShown {
     compared: usize,
     accounts: Option<serde_json::Value>,
     users: Vec<super::UserMoved>,
@@ -88,7 +88,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         note_usage(&users, context).await;
     }
     let complete = users.iter().all(super::UserMoved::is_whole);
-    context.output.done(&said, &Told { compared: backup.compared, accounts, users });
+    context.output.done(&said, &ImportShown { compared: backup.compared, accounts, users });
     Ok(if complete { Exit::Done } else { Exit::Failed })
 }
 
