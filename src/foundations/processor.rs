@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, LazyLock};
 
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 
@@ -27,7 +29,7 @@ pub async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
 }
 
 /// Parties such as accounts, each with one place, so that nobody waits for more than one piece of another party's work.
-pub struct Parties(moka::sync::Cache<String, Arc<Semaphore>>);
+pub struct Parties(Cache<String, Arc<Semaphore>>);
 
 /// The place of a party; free again when dropped.
 #[derive(Debug)]
@@ -44,7 +46,8 @@ impl std::fmt::Debug for Parties {
 
 impl Default for Parties {
     fn default() -> Self {
-        Self(moka::sync::Cache::new(REMEMBERED))
+        // By default the cache would rather drop a new party, whose place is held, than one that was known for longer.
+        Self(Cache::builder().max_capacity(REMEMBERED).eviction_policy(EvictionPolicy::lru()).build())
     }
 }
 
@@ -112,5 +115,20 @@ mod tests {
         assert!(matches!(other, Ok(Ok(5))), "one party keeps another waiting");
         drop(held);
         waiting.await.unwrap();
+    }
+
+    /// It had another one for everybody who asked, since others were known for longer.
+    #[tokio::test]
+    async fn a_new_party_has_one_place_beside_many_others() {
+        let parties = Parties::default();
+        for _ in 0..2 {
+            for n in 0..REMEMBERED {
+                parties.place(&n.to_string()).await;
+            }
+            parties.0.run_pending_tasks();
+        }
+        let _held = parties.place("ann").await;
+        parties.0.run_pending_tasks();
+        assert!(futures_util::poll!(Box::pin(parties.place("ann"))).is_pending());
     }
 }

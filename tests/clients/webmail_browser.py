@@ -144,6 +144,7 @@ if __name__ == "__main__":
         webmail_browser_account.what_could_not_be_done_is_not_shown_as_done,
         webmail_browser_account.contacts_are_kept,
         webmail_browser_account.nothing_is_done_twice,
+        webmail_browser_account.late_answers_end_no_login,
         webmail_browser_messages.answers_an_invitation,
         webmail_browser_messages.leaves_a_list,
         webmail_browser_messages.confirms_and_keeps_a_sender,

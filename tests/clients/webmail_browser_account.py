@@ -169,6 +169,24 @@ def nothing_is_done_twice(server):
     page.until("the list", lambda: page.there(".row:not(.empty)"))
 
 
+def late_answers_end_no_login(server):
+    page = server.page
+    page.driver.delete_all_cookies()
+    page.script("""const honest = window.fetch;
+        window.fetch = (path, ...rest) => String(path).includes('api/people') ? honest(path, ...rest).then((answer) => new Promise((done) => { window.letItCome = () => done(answer); })) : honest(path, ...rest);
+        import('./api.js').then((api) => { api.get('people').catch((error) => { window.late = error.status; }); });""")
+    page.until("it is answered", lambda: page.script("return Boolean(window.letItCome)"))
+    page.script("import('./api.js').then((api) => api.get('folders').catch(() => {}))")
+    page.until("the form", lambda: page.there("#password"))
+    page.press(server.users[0][0], Keys.TAB, server.users[0][1], Keys.ENTER)
+    page.until("the folders", lambda: page.there("#folders a"))
+    page.script("window.letItCome()")
+    page.until("the answer has come", lambda: page.script("return window.late") == 401)
+    assert page.there("#folders a") and not page.there("#password")
+    page.driver.refresh()
+    page.until("the list", lambda: page.there(".row:not(.empty)"))
+
+
 def speaks_other_languages(server):
     page = server.page
     message = letter("bob@example.test", server.users[0][0], "A page of many parts")

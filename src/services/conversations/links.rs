@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_join_each_other_s_sets() {
+    fn sets_of_several_folders_are_joined() {
         let hasher = RandomState::new();
         let names = |id: &str, other: &str| {
             let references = other.split_whitespace().map(str::to_owned).collect();

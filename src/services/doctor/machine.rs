@@ -7,8 +7,8 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit};
 
 use super::{Doctor, Finding, Health};
-use crate::foundations::clock::Timestamp;
-use crate::services::certificates::acme::told_time;
+use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::services::certificates::acme::{AcmeCertificate, told_time};
 
 /// A file or directory that not everybody may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,12 +164,19 @@ pub(super) struct Compared {
 const TOO_FAR: u64 = 30;
 
 /// The clock beside that of the first authority that says what time it is.
-pub(super) async fn compared_time(doctor: &Doctor<'_>) -> Option<Compared> {
-    for wanted in doctor.clocks {
-        if let Some(there) = told_time(wanted).await {
-            let ahead = doctor.clock.now().unix_seconds() - there.unix_seconds();
-            return Some(Compared { with: wanted.authority.clone(), ahead });
+pub(super) async fn compared_time(certificates: &[AcmeCertificate], clock: &SharedClock) -> Option<Compared> {
+    let mut silent = Vec::new();
+    for wanted in certificates {
+        let AcmeCertificate { authority, authority_root, .. } = wanted;
+        // Most servers have many certificates of one authority, which is waited for only once.
+        if silent.contains(&(authority, authority_root)) {
+            continue;
         }
+        if let Some(there) = told_time(wanted).await {
+            let ahead = clock.now().unix_seconds() - there.unix_seconds();
+            return Some(Compared { with: authority.clone(), ahead });
+        }
+        silent.push((authority, authority_root));
     }
     None
 }
@@ -228,6 +235,27 @@ mod tests {
             let compared = Some(Compared { with: "https://ca.test/".to_owned(), ahead });
             assert_eq!(clock(&places, compared, now).health, wanted, "{ahead} seconds");
         }
+    }
+
+    #[tokio::test]
+    async fn an_authority_that_does_not_answer_is_asked_once() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let authority = format!("https://{}/directory", listener.local_addr().unwrap());
+        let wanted = AcmeCertificate { authority, ..AcmeCertificate::default() };
+        let asked = std::cell::Cell::new(0);
+        let closing = async {
+            while let Ok(accepted) = listener.accept().await {
+                asked.set(asked.get() + 1);
+                drop(accepted);
+            }
+        };
+        let here: SharedClock = std::sync::Arc::new(SystemClock);
+        let certificates = [wanted.clone(), wanted];
+        tokio::select! {
+            time = compared_time(&certificates, &here) => assert_eq!(time, None),
+            () = closing => {}
+        }
+        assert_eq!(asked.get(), 1);
     }
 
     #[test]

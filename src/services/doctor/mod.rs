@@ -89,7 +89,8 @@ impl Doctor<'_> {
         let domains = futures_util::stream::iter(domains).buffered(DOMAINS_AT_ONCE).collect::<Vec<_>>();
         // On the heap, because together they are large.
         let (host, listeners) = (Box::pin(host::check(self, &addresses)), Box::pin(listeners::check(self, found)));
-        let (outgoing, time) = (Box::pin(outgoing::check(self)), Box::pin(machine::compared_time(self)));
+        let time = Box::pin(machine::compared_time(self.clocks, &self.clock));
+        let outgoing = Box::pin(outgoing::check(self));
         let (mut findings, domains, listeners, outgoing, time) = join5(host, domains, listeners, outgoing, time).await;
         findings.extend(domains.into_iter().flatten());
         findings.extend(listeners);

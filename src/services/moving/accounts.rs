@@ -198,22 +198,37 @@ impl SeedAccounts {
 
 /// Rows that cannot be imported, each with the reason: an administrator corrects them all at once.
 #[derive(Default)]
-struct Bad(Vec<String>);
+struct Bad {
+    rows: Vec<String>,
+    /// Those for which there was no room.
+    more: usize,
+}
+
+/// Most rows that are told: in the table of another program all may be wrong.
+const MOST_TOLD: usize = 100;
 
 impl Bad {
     /// What was read of a row; `None`, and noted, if that makes no sense.
     fn sort_out<T>(&mut self, row: Result<T, Error>) -> Result<Option<T>, Error> {
         match row {
             Err(Error::BadAccounts(rows)) => {
-                self.0.extend(rows);
+                let room = MOST_TOLD - self.rows.len();
+                self.more += rows.len().saturating_sub(room);
+                self.rows.extend(rows.into_iter().take(room));
                 Ok(None)
             }
             row => row.map(Some),
         }
     }
 
-    fn none(self) -> Result<(), Error> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::BadAccounts(self.0)) }
+    fn none(mut self) -> Result<(), Error> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        if self.more > 0 {
+            self.rows.push(format!("and {} more", self.more));
+        }
+        Err(Error::BadAccounts(self.rows))
     }
 }
 
@@ -302,5 +317,19 @@ mod tests {
             assert!(error.contains(row), "{error}");
         }
         assert!(!error.contains("info@x.test"), "{error}");
+    }
+
+    #[test]
+    fn of_many_rows_that_make_no_sense_some_are_told() {
+        let mut bad = Bad::default();
+        for _ in 0..MOST_TOLD + 3 {
+            assert!(bad.sort_out(address::<Domain>("domain", "a b")).unwrap().is_none());
+        }
+        let error = bad.none().unwrap_err().to_string();
+        assert_eq!(
+            (error.matches("; domain").count(), error.ends_with("; and 3 more")),
+            (MOST_TOLD - 1, true),
+            "{error}"
+        );
     }
 }

@@ -13,9 +13,10 @@ use super::mta_sts::Policy;
 use super::observed::{Far, Observer};
 use super::opening::{Finding, Session, Target, Unopened, open};
 use super::route::{OutboundParts, Way, way};
-use super::terms::Terms;
+use super::terms::{Standing, Terms};
 use super::transaction::Others;
 use super::{Group, Haste, Outbound, OutboundSettings, Scope, Stage, Trouble};
+use crate::foundations::clock::Timestamp;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::storage::spool::Destination;
 
@@ -188,11 +189,11 @@ impl Courier {
 
     /// The open session, if it still works and is good enough for the group.
     async fn reuse(&mut self, group: &Group<'_>, settings: &Arc<OutboundSettings>) -> Option<Opened> {
-        let Kept { opened: Opened { mut session, terms }, settings: before } = self.session.take()?;
+        let Kept { opened: Opened { mut session, mut terms }, settings: before } = self.session.take()?;
         // After a reload the route may demand what this session never had to show.
         let is_good = Arc::ptr_eq(&before, settings)
             && missing_for_require_tls(group, &session).is_none()
-            && hold(&terms, &self.outbound, settings, &self.destination, group).await;
+            && hold(&mut terms, &self.outbound, settings, &self.destination, group).await;
         if !is_good {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
             return None;
@@ -261,8 +262,9 @@ impl Courier {
         loop {
             match approach.open(host, address, demand).await {
                 Ok(session) => {
-                    let opened = approach.parts.clock.now();
-                    let terms = Terms { opened, host: host.clone(), wish: approach.wish, demand: demand.clone() };
+                    let (opened, found) = (approach.parts.clock.now(), approach.begun);
+                    let (host, wish, demand) = (host.clone(), approach.wish, demand.clone());
+                    let terms = Terms { opened, found, host, wish, demand };
                     match self.serve(Opened { session, terms }, work).await {
                         // RFC 9422 §4.1: it may take the others in another session.
                         Served::Full => {}
@@ -338,6 +340,8 @@ struct Approach<'a> {
     finding: Finding,
     sts: Option<&'a Policy>,
     wish: SenderWish,
+    /// Before what its hosts must show is looked up.
+    begun: Timestamp,
     observer: Option<Observer<'a>>,
 }
 
@@ -361,7 +365,8 @@ impl<'a> Approach<'a> {
             Destination::Exchangers(_) => Finding::ByDns,
             _ => Finding::ByRoute,
         };
-        Self { parts, settings, destination, way: way(settings, destination), finding, sts, wish, observer }
+        let (way, begun) = (way(settings, destination), parts.clock.now());
+        Self { parts, settings, destination, way, finding, sts, wish, begun, observer }
     }
 
     /// What a host must show; see [`demand`].
@@ -417,14 +422,20 @@ async fn policy(outbound: &Outbound, settings: &OutboundSettings, destination: &
 
 /// Whether a session may still be used on these terms.
 async fn hold(
-    terms: &Terms,
+    terms: &mut Terms,
     outbound: &Outbound,
     settings: &OutboundSettings,
     destination: &Destination,
     group: &Group<'_>,
 ) -> bool {
-    let sts = policy(outbound, settings, destination).await;
-    terms.hold(&outbound.parts, settings, destination, sts.as_deref(), group).await
+    match terms.standing(outbound.parts.clock.now(), group) {
+        Standing::Over => false,
+        Standing::Sure => true,
+        Standing::Unsure => {
+            let sts = policy(outbound, settings, destination).await;
+            terms.look_up(&outbound.parts, settings, destination, sts.as_deref(), group.id).await
+        }
+    }
 }
 
 /// What a session lacks for a message that must not travel without verified TLS (RFC 8689 §4.2.1).

@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStrea
 
 use super::*;
 use crate::foundations::address::ReversePath;
-use crate::foundations::clock::{Clock, SharedClock, SystemClock, Timestamp};
+use crate::foundations::clock::{Clock, SharedClock, SystemClock};
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
@@ -181,11 +181,13 @@ async fn a_connection_is_not_used_again_once_its_host_has_to_show_more() {
     let (near, far) = tokio::io::duplex(1 << 12);
     let zone = Arc::new(ZoneResolver::new());
     zone.add("x.test SECURE A 192.0.2.1").unwrap();
-    let outbound = outbound_in(Arc::clone(&zone), vec![near], Arc::new(SystemClock));
+    let clock = Arc::new(Hand::default());
+    let outbound = outbound_in(Arc::clone(&zone), vec![near], Arc::clone(&clock) as SharedClock);
     let mut courier = outbound.courier(Destination::Exchangers("x.test".parse().unwrap()));
     let sending = async move {
         let before = [sent(&mut courier, &["a@x.test"]).await, sent(&mut courier, &["b@x.test"]).await].concat();
         zone.add(&format!("_25._tcp.x.test SECURE TLSA 3 1 1 {}", "00".repeat(32))).unwrap();
+        clock.0.fetch_add(10, Ordering::SeqCst);
         (before, sent(&mut courier, &["c@x.test"]).await)
     };
     let unused = CancellationToken::new();
@@ -194,6 +196,31 @@ async fn a_connection_is_not_used_again_once_its_host_has_to_show_more() {
     // There is no way to the host any more.
     assert!(matches!(&after[..], [Outcome::Trouble(trouble)] if !trouble.is_permanent()), "{after:?}");
     assert_eq!(messages, 2);
+}
+
+#[tokio::test]
+async fn messages_in_a_row_do_not_wait_for_the_dns() {
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let zone = Arc::new(ZoneResolver::new());
+    zone.add("x.test SECURE A 192.0.2.1").unwrap();
+    let clock = Arc::new(Hand::default());
+    let outbound = outbound_in(Arc::clone(&zone), vec![near], Arc::clone(&clock) as SharedClock);
+    let mut courier = outbound.courier(Destination::Exchangers("x.test".parse().unwrap()));
+    let sending = async move {
+        let (mut outcomes, mut asked) = (sent(&mut courier, &["a@x.test"]).await, Vec::new());
+        // The time since the message before, in seconds.
+        for passed in [0, 9, 1, 9] {
+            clock.0.fetch_add(passed, Ordering::SeqCst);
+            let before = zone.questions();
+            outcomes.extend(sent(&mut courier, &["b@x.test"]).await);
+            asked.push(zone.questions() > before);
+        }
+        (outcomes, asked)
+    };
+    let unused = CancellationToken::new();
+    let ((outcomes, asked), messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{outcomes:?}");
+    assert_eq!((messages, asked), (5, vec![false, false, true, false]));
 }
 
 /// RFC 7672 §8.1

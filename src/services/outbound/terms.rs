@@ -8,40 +8,68 @@ use super::mta_sts::Policy;
 use super::route::{OutboundParts, way};
 use super::{Group, OutboundSettings};
 use crate::foundations::clock::Timestamp;
+use crate::foundations::ids::QueueId;
 use crate::storage::spool::Destination;
 
 /// How long a session is used for further messages. After that the domain may have other exchangers.
 const USED_FOR: Duration = Duration::from_secs(300);
+/// How long terms are relied on that were found to hold. A resolver that checks signatures does not keep what it has not found, such
+/// as the policy of a domain that has none: without this, every message over a busy session would wait for the DNS.
+const RELIED_ON: Duration = Duration::from_secs(10);
 
 /// What a host had to show when a session with it was opened.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     pub(super) opened: Timestamp,
+    /// When they were last looked up.
+    pub(super) found: Timestamp,
     pub(super) host: Host,
     pub(super) wish: SenderWish,
     pub(super) demand: Demand,
 }
 
+/// What is known of terms without asking anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// They are no good for this group, or too old.
+    Over,
+    /// They were found to hold a moment ago.
+    Sure,
+    /// A policy of the domain (DANE, MTA-STS) may have come, changed or gone since.
+    Unsure,
+}
+
 impl Terms {
-    /// Whether the host has to show just that, and no more, for this group. A policy of its domain (DANE, MTA-STS) may have come,
-    /// changed or gone since, and what must not be used for a new session now is no good for an old one either.
-    pub(super) async fn hold(
-        &self,
+    /// What is known of them at this time.
+    pub(super) fn standing(&self, now: Timestamp, group: &Group<'_>) -> Standing {
+        let waives_more = self.wish == SenderWish::Waived && SenderWish::of(group) != SenderWish::Waived;
+        if waives_more || now.since(self.opened) > USED_FOR {
+            Standing::Over
+        } else if now.since(self.found) < RELIED_ON {
+            Standing::Sure
+        } else {
+            Standing::Unsure
+        }
+    }
+
+    /// Looks up whether the host has to show just that, and no more. What must not be used for a new session now is no good for an old
+    /// one either.
+    pub(super) async fn look_up(
+        &mut self,
         parts: &OutboundParts,
         settings: &OutboundSettings,
         destination: &Destination,
         sts: Option<&Policy>,
-        group: &Group<'_>,
+        id: QueueId,
     ) -> bool {
-        let Self { opened, host, wish, demand: before } = self;
-        let waives_more = *wish == SenderWish::Waived && SenderWish::of(group) != SenderWish::Waived;
-        if waives_more || parts.clock.now().since(*opened) > USED_FOR {
-            return false;
-        }
-        let found = host_addresses(&*parts.resolver, host, settings.families, group.id).await;
+        let now = parts.clock.now();
+        let Self { host, wish, demand: before, .. } = &*self;
+        let found = host_addresses(&*parts.resolver, host, settings.families, id).await;
         let Ok(addresses) = found else { return false };
         let way = way(settings, destination);
         let candidate = Candidate { destination, way: &way, host, addresses: &addresses, sts, wish: *wish };
-        demand(parts, settings, &candidate).await.is_ok_and(|demanded| demanded == *before)
+        let holds = demand(parts, settings, &candidate).await.is_ok_and(|demanded| demanded == *before);
+        self.found = now;
+        holds
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mail_auth::report::tlsrpt::ResultType;
 use parking_lot::Mutex;
@@ -9,12 +10,13 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
 use super::attempt::Verified;
 use super::{Io, TlsLevel, dane};
+use crate::foundations::clock::Timestamp;
 use crate::foundations::dns::Tlsa;
 use crate::foundations::mail::TlsFacts;
 use crate::foundations::net::{CertificateJudge, Judged, Shown};
@@ -91,6 +93,16 @@ impl Roots {
         let builder =
             ClientConfig::builder_with_provider(Arc::clone(&self.provider)).with_safe_default_protocol_versions()?;
         Ok(builder.with_root_certificates(Arc::clone(&self.store)).with_no_client_auth())
+    }
+
+    /// Whether one of these vouches at this time for a host's certificate, which comes first, with those behind it.
+    pub fn vouch_for(&self, chain: &[CertificateDer<'_>], host: &str, now: Timestamp) -> bool {
+        let Some((own, others)) = chain.split_first() else { return false };
+        let builder = WebPkiServerVerifier::builder_with_provider(Arc::clone(&self.store), Arc::clone(&self.provider));
+        let (Ok(verifier), Some(name)) = (builder.build(), server_name(host)) else { return false };
+        let seconds = u64::try_from(now.unix_seconds()).unwrap_or(0);
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        verifier.verify_server_cert(own, others, &name, &[], now).is_ok()
     }
 }
 
@@ -232,5 +244,31 @@ impl CertificateJudge for Verifier {
             (Err(_), Demand::Nothing) => {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::clock::{Clock as _, SystemClock};
+    use crate::services::certificates::SelfSigned;
+
+    #[test]
+    fn authorities_vouch_for_what_they_have_issued() {
+        let now = SystemClock.now();
+        let [ours, other] = ["a.test", "b.test"].map(|name| SelfSigned::make(&[name], now).unwrap());
+        let read = |pem: &str| CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>().unwrap();
+        let mut store = RootCertStore::empty();
+        store.add(read(&ours.authority).remove(0)).unwrap();
+        let roots = Roots::of(store);
+        for (pem, host, at, wanted) in [
+            (&ours.certificate, "a.test", now, true),
+            (&ours.certificate, "b.test", now, false),
+            (&ours.certificate, "a.test", now + Duration::from_secs(900 * 86_400), false),
+            (&other.certificate, "b.test", now, false),
+        ] {
+            assert_eq!(roots.vouch_for(&read(pem), host, at), wanted, "{host} {at}");
+        }
+        assert!(!roots.vouch_for(&[], "a.test", now));
     }
 }

@@ -287,11 +287,15 @@ fn message(
 }
 
 /// The part of another program's file name that is the same in every run. Maildir names begin with one, before fields such as
-/// `S=12`. Of any other name all counts, as a digest, since what is before the first `,` or `:` may be common to several.
+/// `S=12` or OfflineIMAP's `FMD5=…`. Of any other name all counts, as a digest, since what is before the first `,` or `:` may be
+/// common to several.
 fn unique_of(base: &[u8]) -> String {
     let unique = unique(base);
     let mut fields = base[unique.len()..].split(|octet| *octet == b',').skip(1);
-    let are_fields = fields.all(|field| matches!(field, [b'A'..=b'Z'] | [b'A'..=b'Z', b'=', ..]));
+    let are_fields = fields.all(|field| match field.iter().position(|octet| *octet == b'=') {
+        Some(end) => end > 0 && field[..end].iter().all(|octet| octet.is_ascii_uppercase() || octet.is_ascii_digit()),
+        None => matches!(field, [b'A'..=b'Z']),
+    });
     match std::str::from_utf8(unique) {
         Ok(unique) if are_fields && !base.contains(&b':') => unique.to_owned(),
         _ => {
@@ -383,15 +387,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let cur = directory.path().join("cur");
         fs::create_dir(&cur).unwrap();
-        let usual: [&[u8]; 3] = [b"1.M1.host,S=12,W=14:2,S", b"2.M2.host,Z:2,", b"plain"];
+        let usual: [&[u8]; 4] =
+            [b"1.M1.host,S=12,W=14:2,S", b"2.M2.host,Z:2,", b"plain", b"3_0.3.host,U=7,FMD5=7e33429f:2,S"];
         let others: [&[u8]; 6] = [b"Re: a.eml", b"Re: b.eml", b"a, b.eml", b"a, c.eml", b"caf\xe8:2,S", b"caf\xe9:2,S"];
         for name in usual.iter().chain(&others) {
             fs::write(cur.join(std::ffi::OsStr::from_bytes(name)), "Subject: x\n\n").unwrap();
         }
         let folder = ForeignFolder::read(directory.path(), FolderName::inbox()).unwrap();
         let uniques: BTreeSet<&str> = folder.messages.iter().map(|message| message.message.unique.as_str()).collect();
-        assert_eq!(uniques.len(), 9, "{uniques:?}");
-        assert!(["1.M1.host", "2.M2.host", "plain"].iter().all(|usual| uniques.contains(usual)), "{uniques:?}");
+        assert_eq!(uniques.len(), 10, "{uniques:?}");
+        assert!(
+            ["1.M1.host", "2.M2.host", "plain", "3_0.3.host"].iter().all(|usual| uniques.contains(usual)),
+            "{uniques:?}"
+        );
         assert!(!uniques.iter().any(|unique| unique.contains([',', ':'])), "{uniques:?}");
     }
 }

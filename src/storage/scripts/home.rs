@@ -140,8 +140,11 @@ impl Home {
             }
             Err(source) => return Err(files::Error { verb: "read", path: link, source }.into()),
         };
-        let name = target.strip_prefix(self.directory()).ok().and_then(ScriptName::of_file);
-        Ok(if files::is_there(&target)? { name } else { None })
+        // The server may not be able to look at what lies elsewhere.
+        let Some(name) = target.strip_prefix(self.directory()).ok().and_then(ScriptName::of_file) else {
+            return Ok(None);
+        };
+        Ok(files::is_there(&target)?.then_some(name))
     }
 
     /// Whether a script of this size could be stored under this name (RFC 5804 §2.5).
@@ -563,5 +566,20 @@ mod tests {
         home.put(&name("main"), b"keep;").unwrap();
         symlink("sieve/gone.sieve", world.path(".dovecot.sieve")).unwrap();
         assert_eq!((home.active().unwrap(), home.stamp().unwrap(), home.active_name().unwrap()), (None, None, None));
+    }
+
+    /// Nobody could list or store scripts beside it.
+    #[test]
+    fn a_link_to_where_nobody_may_look_is_no_script_of_the_user() {
+        let world = World::new(ScriptSettings::default());
+        let home = world.home();
+        home.put(&name("main"), b"keep;").unwrap();
+        // Looked at, it gives an error to everybody, as a directory without rights does to this server.
+        symlink(".dovecot.sieve", world.path(".dovecot.sieve")).unwrap();
+        assert_eq!(home.active_name().unwrap(), None);
+        home.put(&name("other"), b"keep;").unwrap();
+        assert_eq!(home.list().unwrap().len(), 2);
+        home.activate(Some(&name("main"))).unwrap();
+        assert_eq!(home.active_name().unwrap(), Some(name("main")));
     }
 }

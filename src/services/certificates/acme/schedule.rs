@@ -61,13 +61,22 @@ fn before_end(wanted: &AcmeCertificate, loaded: &Loaded) -> Duration {
     wanted.renew_before.map_or(lifetime / 3, |span| span.duration().min(lifetime / 2))
 }
 
+/// Who has issued a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Issuer {
+    /// The authority of the configuration, as far as is known.
+    Wanted,
+    Another,
+}
+
 /// The names to order a certificate for when some are refused: the others, unless the server's own name is refused. A name that
 /// the `present` certificate is for is not given up before half of the time for its renewal is over, or the authority no longer
-/// wants it to be used. Before its renewal, one for no more names is not ordered: authorities count what they issue.
+/// wants it to be used. Before its renewal, one for no more names is not ordered: authorities count what they issue. Only that of
+/// another authority is replaced at once.
 pub(super) fn rest(
     wanted: &AcmeCertificate,
     (refused, own): (&[Refused], &Domain),
-    present: Option<&Loaded>,
+    present: Option<(&Loaded, Issuer)>,
     plan: &Plan,
     now: Timestamp,
 ) -> Option<Vec<Domain>> {
@@ -76,8 +85,8 @@ pub(super) fn rest(
     if rest.is_empty() || (wanted.names.contains(own) && !rest.contains(own)) {
         return None;
     }
-    let Some(present) = present else { return Some(rest) };
-    let gains = rest.iter().any(|name| !present.covers(name.as_str()));
+    let Some((present, issuer)) = present else { return Some(rest) };
+    let gains = issuer == Issuer::Another || rest.iter().any(|name| !present.covers(name.as_str()));
     let loses = wanted.names.iter().any(|name| present.covers(name.as_str()) && !rest.contains(name));
     let before = before_end(wanted, present);
     let (begins, is_over) = plan.window.map_or((false, false), |(start, end)| (start <= now, end <= now));
@@ -165,13 +174,27 @@ mod tests {
                 let not_before = now - DAY * (90 - left);
                 Loaded { not_before, not_after: not_before + DAY * 90, ..loaded(present, now) }
             });
-            let ordered = rest(&wanted(&all), (&refused, &own), present.as_ref(), &plan, now);
+            let present = present.as_ref().map(|present| (present, Issuer::Wanted));
+            let ordered = rest(&wanted(&all), (&refused, &own), present, &plan, now);
             let names: Vec<&str> = ordered.iter().flatten().map(Domain::as_str).collect();
             assert_eq!(names, wanted_names, "{refused:?} {left}");
         }
         // A certificate without the server's own name has none that must not be missing.
         let refused = [Refused { name: "mail.test".to_owned(), reason: String::new() }];
         assert!(rest(&wanted(&all), (&refused, &nobody), None, &plan, now).is_some());
+    }
+
+    #[test]
+    fn another_authority_replaces_a_certificate_at_once_unless_names_would_be_lost() {
+        let (now, own) = (Timestamp::from_unix_seconds(1_800_000_000), "mail.test".parse::<Domain>().unwrap());
+        let (present, wanted) = (loaded(&["mail.test", "a.test"], now), wanted(&["mail.test", "a.test", "b.test"]));
+        for (name, issuer, names) in
+            [("b.test", Issuer::Wanted, None), ("b.test", Issuer::Another, Some(2)), ("a.test", Issuer::Another, None)]
+        {
+            let refused = [Refused { name: name.to_owned(), reason: String::new() }];
+            let ordered = rest(&wanted, (&refused, &own), Some((&present, issuer)), &Plan::default(), now);
+            assert_eq!(ordered.as_ref().map(Vec::len), names, "{name} {issuer:?}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ crate::settings! {
         /// without `hostname`, if that is among them. At least one must be given; the first one names the file.
         pub names: Vec<Domain> = vec![],
         /// Where the authority's services are listed: its "directory URL". A certificate from another authority, for example a
-        /// staging one, is replaced at once.
+        /// staging one, is replaced at once; but one that this system trusts, not by one for fewer names until it ends soon.
         pub authority: String = "https://acme-v02.api.letsencrypt.org/directory".to_owned(),
         /// Whether you agree to the authority's terms of service. No authority gives an account without it.
         pub terms_agreed: bool = false,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
-use super::schedule::{ASK_EVERY, Plan, due, rest};
+use super::schedule::{ASK_EVERY, Issuer, Plan, due, rest};
 use super::{AcmeCertificate, Error, account, order};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, Timestamp};
@@ -18,6 +18,7 @@ use crate::foundations::files;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::{CertificateFiles, Certificates, Loaded, TlsSettings, load};
+use crate::services::outbound::Roots;
 use crate::storage::cluster::Duties;
 use crate::storage::journal::Journal;
 
@@ -276,8 +277,12 @@ impl Acme {
         let Error::NotOurs { refused, .. } = error else { return None };
         // Also one that waits for others, or for the DNS: another for the same names would have to wait too.
         let present = load(&CertificateFiles { cert: file.to_owned(), key: file.to_owned() }).ok();
-        let present = present.filter(|_| !is_of_another(wanted, file));
-        rest(wanted, (refused, &self.certificates.hostname()), present.as_ref(), plan, self.clock.now())
+        let issuer = if is_of_another(wanted, file) { Issuer::Another } else { Issuer::Wanted };
+        let now = self.clock.now();
+        // That of a staging authority is worth nothing.
+        let present = present.filter(|present| issuer == Issuer::Wanted || is_trusted(wanted, present, now));
+        let present = present.as_ref().map(|present| (present, issuer));
+        rest(wanted, (refused, &self.certificates.hostname()), present, plan, now)
     }
 
     /// Stores a certificate in its place if it can be used, and returns when it expires.
@@ -321,6 +326,12 @@ fn is_of_another(wanted: &AcmeCertificate, file: &Path) -> bool {
     let text = String::from_utf8_lossy(&octets);
     let noted = text.lines().next().and_then(|line| line.strip_prefix(AUTHORITY));
     noted.is_some_and(|authority| authority != wanted.authority)
+}
+
+/// Whether the authorities that this system trusts vouch for a certificate.
+fn is_trusted(wanted: &AcmeCertificate, present: &Loaded, now: Timestamp) -> bool {
+    let Ok(roots) = Roots::load(None) else { return false };
+    wanted.names.iter().any(|name| roots.vouch_for(&present.key.cert, name.as_str(), now))
 }
 
 /// How a file says where its certificate comes from, in its first line.

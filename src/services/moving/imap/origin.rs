@@ -69,9 +69,10 @@ impl Earlier {
         self.files.is_empty()
     }
 
-    /// Whether one has this date and size.
+    /// Whether one has this date and size. Without a date only the content tells messages apart: some senders give all theirs
+    /// the same Message-ID, and often the same size.
     pub(super) fn has_like(&self, date: Option<Timestamp>, size: u64) -> bool {
-        self.files.contains_key(&(seconds(date), Some(size)))
+        date.is_some() && self.files.contains_key(&(seconds(date), Some(size)))
     }
 
     /// Takes one with this date, size and Message-ID; `false` when there is none.
@@ -181,5 +182,9 @@ mod tests {
         let taken = [0, 1, 2].map(|_| earlier.takes_content(content).unwrap());
         assert_eq!(taken, [true, true, false]);
         assert!(Earlier::of(&before, present.to_vec()).is_empty());
+        let dateless = present.map(|file| Present { unique: before.unique(1, None), ..file });
+        let mut earlier = Earlier::of(&now, dateless.to_vec());
+        assert!(!earlier.has_like(None, size), "another message of this sender would be lost");
+        assert!(earlier.takes_content(content).unwrap());
     }
 }

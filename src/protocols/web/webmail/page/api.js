@@ -23,6 +23,8 @@ export class Refusal extends Error {
 }
 
 let signedOut = () => {};
+/** How often somebody has signed in: late answers to what was asked before do not end the login after it. */
+let logins = 0;
 
 /** Whom to tell when a login has ended. */
 export function whenSignedOut(act) {
@@ -48,15 +50,17 @@ export function addressOf(path, parameters = {}) {
 }
 
 async function ask(path, parameters = {}, options = {}) {
+  const login = logins;
   let response;
   try {
     response = await fetch(addressOf(path, parameters), { credentials: "same-origin", ...options });
   } catch {
     throw new Refusal(0, t("offline"));
   }
+  if (response.ok && path === "session" && options.method === "POST") logins += 1;
   if (response.ok) return response.status === 204 || response.status === 201 && !response.headers.get("content-type") ? null : response.json();
   const answer = await response.json().catch(() => ({}));
-  if (response.status === 401 && path !== "session") signedOut();
+  if (response.status === 401 && path !== "session" && login === logins) signedOut();
   throw new Refusal(response.status, errorText(answer) ?? t("answered", { status: response.status }), answer);
 }
 
@@ -80,7 +84,7 @@ export const remove = (path) => post(path, undefined, "DELETE");
 
 /** Sends a file, reporting progress; `abort` of the returned value stops it. */
 export function upload(file, progress) {
-  const request = new XMLHttpRequest();
+  const request = new XMLHttpRequest(), login = logins;
   const done = new Promise((resolve, reject) => {
     request.upload.addEventListener("progress", (event) => progress(event.total ? event.loaded / event.total : 0));
     request.addEventListener("load", () => {
@@ -90,7 +94,7 @@ export function upload(file, progress) {
         resolve(answer);
         return;
       }
-      if (request.status === 401) signedOut();
+      if (request.status === 401 && login === logins) signedOut();
       reject(new Refusal(request.status, errorText(answer) ?? t("answered", { status: request.status })));
     });
     request.addEventListener("error", () => reject(new Refusal(0, t("offline"))));
