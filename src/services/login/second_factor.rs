@@ -1,6 +1,6 @@
 //! Logins to the webmail, and their second factor.
 
-use super::app_password::Made;
+use super::app_password::GeneratedSecret;
 use super::totp::{Code, Key, address};
 use super::verify::{Entrance, Inner, unable};
 use super::{Keyring, Login, LoginAttempt, LoginSettings, SealError, TwoFactorPolicy, read_key, seal};
@@ -234,7 +234,7 @@ impl Inner {
     /// Checks a code and uses it up. Once this returns, it cannot be used again, whatever happens.
     async fn second_factor(&self, attempt: &LoginAttempt, account: &Account, code: &str) -> Result<Factor, Refusal> {
         self.count_try(attempt, account).await?;
-        let reason = match (Code::parse(code), Made::parse_recovery_code(code)) {
+        let reason = match (Code::parse(code), GeneratedSecret::parse_recovery_code(code)) {
             (Some(code), _) => match self.one_time(account, code).await? {
                 Ok(()) => return Ok(Factor::OneTime),
                 Err(reason) => reason,
@@ -271,7 +271,12 @@ impl Inner {
         Ok(if used.await.map_err(refused)? { Ok(()) } else { Err("one-time code used before") })
     }
 
-    async fn recovery(&self, attempt: &LoginAttempt, account: &Account, code: &Made) -> Result<bool, Refusal> {
+    async fn recovery(
+        &self,
+        attempt: &LoginAttempt,
+        account: &Account,
+        code: &GeneratedSecret,
+    ) -> Result<bool, Refusal> {
         let digest = code.digest();
         let used = async {
             let mut edit = self.directory.edit().await?;
@@ -321,9 +326,13 @@ impl Inner {
 }
 
 fn recovery_codes() -> Result<(Vec<Secret<String>>, Vec<String>), Refusal> {
-    let made: Result<Vec<Made>, NoRandomness> = (0..RECOVERY_CODES).map(|_| Made::recovery_code()).collect();
+    let made: Result<Vec<GeneratedSecret>, NoRandomness> =
+        (0..RECOVERY_CODES).map(|_| GeneratedSecret::recovery_code()).collect();
     let made = made.map_err(Refusal::temporary)?;
-    Ok((made.iter().map(Made::shown_recovery_code).collect(), made.iter().map(Made::digest).collect()))
+    Ok((
+        made.iter().map(GeneratedSecret::shown_recovery_code).collect(),
+        made.iter().map(GeneratedSecret::digest).collect(),
+    ))
 }
 
 pub(super) fn refused(error: directory::Error) -> Refusal {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::app_password::{Made, scope};
+use super::app_password::{GeneratedSecret, scope};
 use super::cache::{Cache, CacheKey, Verdict};
 use super::equal_cost::{self, Checked, Opens, decoy};
 use super::hashing::HashingWorkers;
@@ -160,7 +160,8 @@ impl Inner {
     ) -> Result<(Account, Proof), Refusal> {
         let name = self.name(attempt);
         // Guessing at an account keeps none of its devices out: nobody finds their passwords by guessing.
-        let is_device = entrance == Entrance::Program && Made::parse_password(attempt.password.expose()).is_some();
+        let is_device =
+            entrance == Entrance::Program && GeneratedSecret::parse_password(attempt.password.expose()).is_some();
         let admitted = match is_device {
             true => self.guard.may_try(&attempt.peer),
             false => self.guard.may_log_in(&attempt.peer, &name),
@@ -295,7 +296,7 @@ impl Inner {
         account: Option<&Account>,
         attempt: &LoginAttempt,
     ) -> Result<Option<AppPassword>, Failed> {
-        let Some(given) = Made::parse_password(attempt.password.expose()) else { return Ok(None) };
+        let Some(given) = GeneratedSecret::parse_password(attempt.password.expose()) else { return Ok(None) };
         let found = self.directory.app_password(account.map_or(NOBODY, |account| account.id), &given.digest()).await;
         let Some(found) = found.map_err(|e| Failed::Later(Box::new(e)))? else { return Ok(None) };
         let told = |reason, public: &'static str| {
