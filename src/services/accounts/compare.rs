@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::alias_loops::AliasGraph;
 use super::change::{Change, Password, Plan, quota_text};
-use super::passwords::{Compared, Wish, wish};
+use super::passwords::{Compared, PasswordChange, password_change};
 use super::{Declaration, DeclaredUser};
 use crate::foundations::settings::ByteSize;
 use crate::services::routing::RoutingSettings;
@@ -99,10 +99,10 @@ fn known_user(user: &DeclaredUser, account: &Account, compared: &Compared, chang
         let from = account.display_name.clone();
         changes.push(Change::SetDisplayName { address: address(), from, to: name.clone() });
     }
-    match wish(user, account, compared) {
-        Wish::Set => changes.push(Change::SetPassword { address: address() }),
-        Wish::Note => changes.push(Change::KeepPassword { address: address() }),
-        Wish::Nothing => {}
+    match password_change(user, account, compared) {
+        PasswordChange::Set => changes.push(Change::SetPassword { address: address() }),
+        PasswordChange::Note => changes.push(Change::KeepPassword { address: address() }),
+        PasswordChange::Nothing => {}
     }
 }
 

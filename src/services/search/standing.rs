@@ -15,7 +15,7 @@ use crate::storage::mailbox::{self, View};
 
 /// The search as the client has put it.
 #[derive(Debug)]
-pub struct Wish<'a> {
+pub struct SearchRequest<'a> {
     /// The condition.
     pub key: &'a SearchKey,
     /// The charset of its texts.
@@ -94,17 +94,22 @@ impl StandingSearch {
     ///
     /// # Errors
     /// It is too large.
-    pub fn new(wish: &Wish<'_>, hits: &[Hit], view: &View, limits: StandingLimits) -> Result<Self, Unfollowed> {
-        let key = as_of_now(wish.key, view, wish.saved);
+    pub fn new(
+        request: &SearchRequest<'_>,
+        hits: &[Hit],
+        view: &View,
+        limits: StandingLimits,
+    ) -> Result<Self, Unfollowed> {
+        let key = as_of_now(request.key, view, request.saved);
         if weight(&key) > MOST_CONDITION {
             return Err(Unfollowed::TooLarge);
         }
         let uids = hits.iter().map(|hit| hit.uid);
-        let result = match wish.criteria {
+        let result = match request.criteria {
             None => Kept::Plain(uids.collect()),
             Some(criteria) => Kept::Sorted(criteria.to_vec(), uids.collect()),
         };
-        let standing = Self { key, charset: wish.charset.map(str::to_owned), limits, result };
+        let standing = Self { key, charset: request.charset.map(str::to_owned), limits, result };
         standing.check()?;
         Ok(standing)
     }

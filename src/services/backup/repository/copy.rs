@@ -59,7 +59,7 @@ pub fn check(root: &Path, names: &[String], settings: &BackupSettings) -> Result
 }
 
 /// A file that is intact.
-enum Whole {
+enum IntactFile {
     Snapshot(Vec<u8>),
     Pack(Fetched, ObjectId),
     /// Nothing of ours.
@@ -67,28 +67,28 @@ enum Whole {
 }
 
 /// Reads a file and compares it with its SHA-256.
-fn whole(backend: &dyn Backend, file: &Listed) -> Result<Whole, Error> {
+fn whole(backend: &dyn Backend, file: &Listed) -> Result<IntactFile, Error> {
     let shown = backend.shown(&file.name);
     if file.name.starts_with("snapshots/") {
         let content =
             backend.read(&file.name, LARGEST)?.ok_or_else(|| damaged(&shown, "it has disappeared meanwhile"))?;
         Snapshot::from_octets(&shown, &content)?;
-        return Ok(Whole::Snapshot(content));
+        return Ok(IntactFile::Snapshot(content));
     }
     let stem = Path::new(&file.name).file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-    let Ok(id) = stem.parse::<ObjectId>() else { return Ok(Whole::Other) };
+    let Ok(id) = stem.parse::<ObjectId>() else { return Ok(IntactFile::Other) };
     let fetched = backend.fetch(file)?;
     if pack::hash_file(&fetched.path)? != id {
         return Err(damaged(&shown, "its SHA-256 does not match its name"));
     }
-    Ok(Whole::Pack(fetched, id))
+    Ok(IntactFile::Pack(fetched, id))
 }
 
 /// Copies a file if it is intact.
 fn copy_file(from: &dyn Backend, to: &dyn Backend, file: &Listed) -> Result<(), Error> {
     match whole(from, file)? {
-        Whole::Snapshot(content) => to.put(&file.name, &content),
-        Whole::Pack(fetched, id) => to.add(&fetched.path, &file.name, id),
-        Whole::Other => Ok(()),
+        IntactFile::Snapshot(content) => to.put(&file.name, &content),
+        IntactFile::Pack(fetched, id) => to.add(&fetched.path, &file.name, id),
+        IntactFile::Other => Ok(()),
     }
 }

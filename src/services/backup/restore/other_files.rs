@@ -13,7 +13,7 @@ use crate::storage::mailbox::UidFile;
 
 /// What the existing files are, where others are restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum There {
+pub enum Existing {
     /// Those of an interrupted restore, perhaps by a power failure, so they may be incomplete.
     Begun,
     /// A user's.
@@ -35,18 +35,18 @@ impl Restoring<'_> {
     pub fn files(
         &self,
         home: &Path,
-        there: There,
+        existing: Existing,
         record: &UserRecord,
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<Restored, Error> {
         let mut restored = Restored::default();
         for file in record.files.iter().filter(|file| wanted(&file.path)) {
-            restored = restored.and(self.file(home, there, file)?);
+            restored = restored.and(self.file(home, existing, file)?);
         }
         Ok(restored)
     }
 
-    fn file(&self, home: &Path, there: There, file: &FileRecord) -> Result<Restored, Error> {
+    fn file(&self, home: &Path, existing: Existing, file: &FileRecord) -> Result<Restored, Error> {
         let path = match self.place(home, file) {
             Ok(path) => path,
             Err(error) => return Restored::lost(1, error),
@@ -62,7 +62,7 @@ impl Restoring<'_> {
         let mut above = path.ancestors().skip(1).take_while(|above| *above != home);
         let obstacle = above.find(|above| fs::symlink_metadata(above).is_ok_and(|found| !found.is_dir()));
         if let Some(obstacle) = obstacle {
-            if there == There::Begun {
+            if existing == Existing::Begun {
                 return Restored::lost(1, two_of_a_name());
             }
             let below = path.strip_prefix(obstacle).unwrap_or(&path);
@@ -81,11 +81,11 @@ impl Restoring<'_> {
                 is_file && fs::read(&path).map_err(at("read", &path))? == *content
             }
         };
-        match there {
+        match existing {
             _ if is_same => Ok(Restored::default()),
-            There::Living => self.put_beside(&self.beside(&path), file, &wanted),
-            There::Begun if found.is_dir() => Restored::lost(1, two_of_a_name()),
-            There::Begun => {
+            Existing::Living => self.put_beside(&self.beside(&path), file, &wanted),
+            Existing::Begun if found.is_dir() => Restored::lost(1, two_of_a_name()),
+            Existing::Begun => {
                 fs::remove_file(&path).map_err(at("remove", &path))?;
                 self.put(&path, file, &wanted)
             }
