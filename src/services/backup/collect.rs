@@ -151,7 +151,7 @@ impl Run {
             let scanned: Vec<Scanned> = scanned.filter_map(Result::transpose).collect::<Result<_, _>>()?;
             // A folder that was renamed and renamed back has the same times, but may have been away when it was to be read.
             let are_all = || scanned.len() == directories.len() && scan::folders(path).is_ok_and(|now| now == folders);
-            if folders.in_peace && at_first.into_iter().eq(times()) && are_all() {
+            if folders.is_stable && at_first.into_iter().eq(times()) && are_all() {
                 return Ok(Some(scanned));
             }
             if pass == PASSES {
@@ -248,9 +248,9 @@ impl Run {
         self.progress.add(messages.len() as u64, 0);
         // In the order of arrival, in which they will also be restored.
         unread.sort_by(|a, b| a.name.cmp(&b.name));
-        let (in_peace, missed) = self.read_all(folder, unread, &mut messages, &|| Ok(list()?.0))?;
+        let (is_stable, missed) = self.read_all(folder, unread, &mut messages, &|| Ok(list()?.0))?;
         // What could not be read has to be tried again.
-        let is_whole = in_peace && messages.len() == count;
+        let is_whole = is_stable && messages.len() == count;
         Ok(Messages { found: messages, times: times.filter(|_| is_whole), missed })
     }
 
@@ -263,11 +263,11 @@ impl Run {
         messages: &mut Vec<MessageEntry>,
         list: &dyn Fn() -> Result<scan::Listing, Error>,
     ) -> Result<(bool, Vec<PathBuf>), Error> {
-        let mut in_peace = true;
+        let mut is_stable = true;
         for _ in 0..RETRIES {
             let renamed = self.read(folder, unread, messages)?;
             if renamed.is_empty() {
-                return Ok((in_peace, Vec::new()));
+                return Ok((is_stable, Vec::new()));
             }
             // Its flags have changed meanwhile, or it was expunged.
             let names = list()?;
@@ -275,7 +275,7 @@ impl Run {
                 |old: &Unread| names.get(FileName::base_of(&old.name)).map(|ByBaseName(listed)| listed.clone());
             let again = renamed.iter().filter_map(listed).map(Unread::from);
             unread = again.collect();
-            in_peace = false;
+            is_stable = false;
         }
         let missed = unread.iter().map(|message| scan::path_of(Path::new(""), message.place, &message.name));
         Ok((false, missed.collect()))
@@ -454,14 +454,14 @@ mod tests {
         let unread = both().into_iter().map(Unread::from).collect();
         let mut messages = Vec::new();
         let list = || Ok(both().into_iter().map(ByBaseName).collect());
-        let (in_peace, missed) = run.read_all(&folder, unread, &mut messages, &list).unwrap();
-        assert_eq!((messages.len(), in_peace), (1, false));
+        let (is_stable, missed) = run.read_all(&folder, unread, &mut messages, &list).unwrap();
+        assert_eq!((messages.len(), is_stable), (1, false));
         assert_eq!(missed, [Path::new("cur/2.b:2,S")]);
         // A message that is no longer listed was expunged, and nobody misses it.
         let list = || Ok(scan::Listing::new());
         let unread = vec![Unread::from(listed("2.b:2,S"))];
-        let (in_peace, missed) = run.read_all(&folder, unread, &mut messages, &list).unwrap();
-        assert_eq!((messages.len(), in_peace, missed.len()), (1, false, 0));
+        let (is_stable, missed) = run.read_all(&folder, unread, &mut messages, &list).unwrap();
+        assert_eq!((messages.len(), is_stable, missed.len()), (1, false, 0));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::tree::MessageEntry;
 use crate::foundations::files::is_there;
 
 /// How often to look for folders that were somewhere else whenever they were to be read.
-const PASSES: usize = 100;
+const MOST_TRIES: usize = 100;
 
 impl Run {
     /// Adds what a pass has missed: folders that had been renamed when they were to be read, and messages that an earlier pass
@@ -27,7 +27,7 @@ impl Run {
         mut before: Before,
     ) -> Result<Vec<Scanned>, Error> {
         let mut names = HashMap::new();
-        for _ in 0..PASSES {
+        for _ in 0..MOST_TRIES {
             let folders = match scan::folders(user) {
                 Ok(folders) => folders,
                 Err(_) if !is_there(user)? => break,
@@ -40,7 +40,7 @@ impl Run {
             }
             let missing: Vec<(&Identity, &String)> =
                 names.iter().filter(|(identity, _)| scanned.iter().all(|known| known.identity != **identity)).collect();
-            if missing.is_empty() && folders.in_peace && names.len() == all {
+            if missing.is_empty() && folders.is_stable && names.len() == all {
                 break;
             }
             for (identity, name) in missing {
