@@ -43,4 +43,4 @@ pub use pass::{Pass, Patience, Penalty};
 pub use sending_rise::{Rise, SendingWatch};
 pub use settings::{GuardSettings, Service, ServiceRates, TrafficSettings, loopback};
 pub use sharing::{Origin, Sharing, SharingParts};
-pub use traffic::{Brought, Part};
+pub use traffic::{RateShare, Traffic};
