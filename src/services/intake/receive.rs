@@ -92,9 +92,9 @@ impl Intake {
     /// milters have already heard of sender and recipients.
     pub async fn receive(&self, mail: Mail, dialogue: Option<Box<Dialogue>>) -> Result<Receipt, Refusal> {
         let mut judged = self.judge(mail, dialogue).await?;
-        let result = match self.take_off(&mut judged) {
+        let result = match self.remove_refused(&mut judged) {
             Some(refusal) => Err(refusal),
-            None => self.take(&judged).await.map(|receipt| {
+            None => self.accept(&judged).await.map(|receipt| {
                 let removed = judged.removed.iter().cloned();
                 removed.fold(receipt, |receipt, address| receipt.and(address, by_milter()))
             }),
@@ -107,9 +107,9 @@ impl Intake {
         result
     }
 
-    /// Takes off the recipients for whom a filter refuses the message. Returns a refusal if the client, which gets one answer for all,
+    /// Removes the recipients for whom a filter refuses the message. Returns a refusal if the client, which gets one answer for all,
     /// must be refused.
-    fn take_off(&self, judged: &mut Judged) -> Option<Refusal> {
+    fn remove_refused(&self, judged: &mut Judged) -> Option<Refusal> {
         let mut refused = std::mem::take(&mut judged.verdict.refused);
         let refusal = |address: &Address| refused.iter().find(|(one, _)| one == address).map(|(_, refusal)| refusal);
         let recipients = &mut judged.mail.envelope.recipients;
@@ -177,7 +177,7 @@ impl Intake {
         let mut recipients: Vec<Recipient> = (!is_removed).then_some(recipient).into_iter().collect();
         recipients.extend(added.iter().cloned().map(Recipient::plain));
         judged.mail.envelope.recipients = recipients;
-        let mut receipt = self.take(judged).await?;
+        let mut receipt = self.accept(judged).await?;
         added.clear();
         if let Some(address) = removed {
             receipt = receipt.and(address, by_milter());
@@ -187,7 +187,7 @@ impl Intake {
 
     /// Stores a filtered message: for everybody, or the message is refused. Recipients who have it in spite of a
     /// refusal do not get it again.
-    async fn take(&self, judged: &Judged) -> Result<Receipt, Refusal> {
+    async fn accept(&self, judged: &Judged) -> Result<Receipt, Refusal> {
         let mut routes = self.parts.routing.split(&judged.mail.envelope).await.map_err(later)?;
         self.record_expansions(&judged.mail, &routes);
         let kept = self.kept_back(judged, &routes);
@@ -206,7 +206,7 @@ impl Intake {
     async fn store(&self, judged: &Judged, routes: Routes, safe: &mut Vec<SafeCopy>) -> Result<Receipt, Refusal> {
         let queued = self.queue_first(judged, &routes).await?;
         let delivered = self.deliver(judged, &routes).await;
-        self.settle(judged, routes, queued, delivered, safe).await
+        self.combine(judged, routes, queued, delivered, safe).await
     }
 
     /// Who is to be told in a letter that the message was put into quarantine.
@@ -347,8 +347,8 @@ impl Intake {
         direct.into_iter().zip(results).collect()
     }
 
-    /// Makes one answer of all results.
-    async fn settle(
+    /// Combines all results into one answer.
+    async fn combine(
         &self,
         judged: &Judged,
         mut routes: Routes,
