@@ -83,7 +83,7 @@ impl Shown for Row {
 
 /// A newly created app password.
 #[derive(Debug, Serialize)]
-struct Made {
+struct AppPasswordShown {
     id: i64,
     name: String,
     password: String,
@@ -98,7 +98,7 @@ pub(super) async fn run(accounts: Accounts, output: Output, command: AppPassword
             let wish = AppPasswordWish { name, scopes, ends_at };
             let made = accounts.keyring().add(&address, wish, most, BY).await?;
             let (id, name, ends_at) = (made.id, made.name, made.ends_at);
-            let made = Made { id, name, password: made.password.expose().clone(), ends_at };
+            let made = AppPasswordShown { id, name, password: made.password.expose().clone(), ends_at };
             output.done(&made.password, &made);
         }
         AppPasswords::List { address } => {

@@ -21,7 +21,7 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
     let checks = if arguments.syntax_only { Checks::Texts } else { Checks::EveryFile };
     let config = load(path, checks, source.credentials.as_deref())?;
     let mut warnings = warnings(&config);
-    warnings.extend(circles(&config)?);
+    warnings.extend(alias_loops(&config)?);
     let value = serde_json::json!({ "file": path, "mistakes": [], "warnings": warnings });
     let warned = warnings.iter().fold(String::new(), |told, warning| format!("{told}\nwarning: {warning}"));
     context.output.done(&format!("`{}` has no mistakes{warned}", path.display()), &value);
@@ -29,8 +29,8 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
 }
 
 /// Declared aliases that form a loop. Nothing is known of accounts that are declared elsewhere.
-fn circles(config: &Config) -> Result<Vec<String>, LoadError> {
+fn alias_loops(config: &Config) -> Result<Vec<String>, LoadError> {
     let Some(declared) = config.accounts.declared.as_ref().filter(|path| path.exists()) else { return Ok(Vec::new()) };
     let declaration = Declaration::load(declared, Secrets::Skip, None).map_err(declaration_mistakes)?;
-    Ok(declaration.circles(&config.routing))
+    Ok(declaration.alias_loops(&config.routing))
 }

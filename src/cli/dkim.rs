@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::exit::{Ended, Exit, Outcome};
+use super::one_of::one_of;
 use super::output::{Output, Shown, print};
-use super::word::one_of;
 use crate::config::Config;
 use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, SystemClock};

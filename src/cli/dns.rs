@@ -78,7 +78,7 @@ pub(super) async fn run(arguments: Dns, context: &Context) -> Outcome {
         eprintln!("postrider: without {about}: {because}");
     }
     match context.output {
-        Output::Json => context.output.done("", &Told { records, unknown }),
+        Output::Json => context.output.done("", &RecordsShown { records, unknown }),
         Output::People if arguments.zone => {
             unknown.iter().for_each(|one| print(&format!("; without {}: {}\n", one.about, one.because)));
             print(&zone_lines(&records));
@@ -90,7 +90,7 @@ pub(super) async fn run(arguments: Dns, context: &Context) -> Outcome {
 
 /// What is to be published, and which parts of it are unknown.
 #[derive(Debug, Serialize)]
-struct Told {
+struct RecordsShown {
     records: Vec<Record>,
     unknown: Vec<Unread>,
 }

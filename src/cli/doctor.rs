@@ -2,10 +2,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::config_files::{declared, each_path, is_secret};
 use super::context::Context;
 use super::dns;
 use super::exit::{Exit, Outcome};
-use super::named::{declared, each_path, is_secret};
 use super::output::{Output, Shown, print, told};
 use crate::config::{Config, Protocol, Role};
 use crate::daemon::control::look_at_status;

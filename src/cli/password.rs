@@ -30,7 +30,7 @@ pub(super) fn ask_once(what: &str) -> anyhow::Result<Secret<String>> {
 fn typed(what: &str) -> anyhow::Result<Secret<String>> {
     eprint!("{what}: ");
     let _ = std::io::stderr().flush();
-    let _quiet = Quiet::begin()?;
+    let _echo_off = EchoOff::begin()?;
     let line = read_line();
     eprintln!();
     line
@@ -48,9 +48,9 @@ fn read_line() -> anyhow::Result<Secret<String>> {
 }
 
 /// Turns off the terminal's echo until it is dropped.
-struct Quiet(Termios);
+struct EchoOff(Termios);
 
-impl Quiet {
+impl EchoOff {
     fn begin() -> anyhow::Result<Self> {
         let before = tcgetattr(std::io::stdin())?;
         let mut quiet = before.clone();
@@ -60,7 +60,7 @@ impl Quiet {
     }
 }
 
-impl Drop for Quiet {
+impl Drop for EchoOff {
     fn drop(&mut self) {
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.0);
     }

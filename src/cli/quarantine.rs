@@ -58,11 +58,11 @@ pub(super) struct Dropped {
     #[arg(long, group = "which", conflicts_with_all = ["from", "to", "older_than"])]
     all: bool,
     /// Messages from this sender: an address, `@example.com` for a whole domain, or `<>` for notifications.
-    #[arg(long, group = "which", value_name = "ADDRESS", value_parser = party)]
-    from: Option<Party>,
+    #[arg(long, group = "which", value_name = "ADDRESS", value_parser = address_pattern)]
+    from: Option<AddressPattern>,
     /// Messages to this recipient, even if others receive them too: an address, or `@example.com` for a whole domain.
-    #[arg(long, group = "which", value_name = "ADDRESS", value_parser = party)]
-    to: Option<Party>,
+    #[arg(long, group = "which", value_name = "ADDRESS", value_parser = address_pattern)]
+    to: Option<AddressPattern>,
     /// Messages that arrived longer ago than this, such as 12h or 30d.
     #[arg(long, group = "which", value_name = "SPAN", value_parser = span)]
     older_than: Option<Span>,
@@ -76,7 +76,7 @@ pub(super) struct Dropped {
 
 /// What an address is compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Party {
+pub(super) enum AddressPattern {
     /// The empty sender of notifications.
     Nobody,
     /// One address.
@@ -85,16 +85,16 @@ pub(super) enum Party {
     Domain(Domain),
 }
 
-fn party(text: &str) -> Result<Party, &'static str> {
-    let party = match (text, text.strip_prefix('@')) {
-        ("<>", _) => Some(Party::Nobody),
-        (_, Some(domain)) => domain.parse().ok().map(Party::Domain),
-        (_, None) => text.parse().ok().map(Party::One),
+fn address_pattern(text: &str) -> Result<AddressPattern, &'static str> {
+    let pattern = match (text, text.strip_prefix('@')) {
+        ("<>", _) => Some(AddressPattern::Nobody),
+        (_, Some(domain)) => domain.parse().ok().map(AddressPattern::Domain),
+        (_, None) => text.parse().ok().map(AddressPattern::One),
     };
-    party.ok_or("expected an address, @domain or <>")
+    pattern.ok_or("expected an address, @domain or <>")
 }
 
-impl Party {
+impl AddressPattern {
     fn is(&self, address: &str) -> bool {
         let address = address.parse::<Address>();
         match (self, address) {

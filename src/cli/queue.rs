@@ -233,22 +233,22 @@ pub(super) async fn end_each(
     commands: impl Iterator<Item = (QueueId, QueueCommand)>,
     what: &str,
 ) -> Outcome {
-    let mut desk = Desk::new(context, config);
+    let mut access = QueueAccess::new(context, config);
     let (mut count, mut last) = (0_u64, None);
     for (id, command) in commands {
-        match desk.asked::<u64>(command).await {
+        match access.asked::<u64>(command).await {
             Ok(_) => {
                 count += u64::from(last.replace(id) != Some(id));
             }
             // It has left the queue meanwhile.
             Err(error) if Exit::of(&error) == Exit::NotFound => {}
             Err(error) => {
-                desk.close().await;
+                access.close().await;
                 return Err(error.context(format!("{} {} {what}; then {id}", counted(count, "message"), are(count))));
             }
         }
     }
-    desk.close().await;
+    access.close().await;
     context.output.done(
         &format!("{} {} {what}", counted(count, "message"), are(count)),
         &serde_json::json!({ "messages": count }),
@@ -315,18 +315,18 @@ async fn asked_of_each(
     which: Vec<String>,
     command: impl Fn(String) -> QueueCommand,
 ) -> anyhow::Result<u64> {
-    let mut desk = Desk::new(context, config);
+    let mut access = QueueAccess::new(context, config);
     let mut count = 0;
     for which in which {
-        match desk.asked::<u64>(command(which)).await {
+        match access.asked::<u64>(command(which)).await {
             Ok(changed) => count += changed,
             Err(error) => {
-                desk.close().await;
+                access.close().await;
                 return Err(error);
             }
         }
     }
-    desk.close().await;
+    access.close().await;
     Ok(count)
 }
 
@@ -336,54 +336,54 @@ pub(super) async fn asked<T: DeserializeOwned>(
     config: &Config,
     command: QueueCommand,
 ) -> anyhow::Result<T> {
-    let mut desk = Desk::new(context, config);
-    let answer = desk.asked(command).await;
-    desk.close().await;
+    let mut access = QueueAccess::new(context, config);
+    let answer = access.asked(command).await;
+    access.close().await;
     answer
 }
 
 /// Where commands are carried out: by the role with the queue or, if it is not running, by this process on its storage.
-struct Desk<'a> {
+struct QueueAccess<'a> {
     context: &'a Context,
     config: &'a Config,
-    resting: Option<Resting>,
+    stopped: Option<StoppedQueue>,
 }
 
 /// The storage of a queue that no running role is using.
-struct Resting {
+struct StoppedQueue {
     accounts: Accounts,
     spool: Spool,
     tasks: Tasks,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> QueueAccess<'a> {
     const fn new(context: &'a Context, config: &'a Config) -> Self {
-        Self { context, config, resting: None }
+        Self { context, config, stopped: None }
     }
 
     async fn asked<T: DeserializeOwned>(&mut self, command: QueueCommand) -> anyhow::Result<T> {
-        if self.resting.is_none() {
+        if self.stopped.is_none() {
             let request = Request::Queue { command: command.clone() };
             match ask(&self.config.server, Role::Mta, &request).await {
-                Err(RequestError::NotRunning { .. }) => self.resting = Some(self.open().await?),
+                Err(RequestError::NotRunning { .. }) => self.stopped = Some(self.open().await?),
                 answer => return Ok(answer?),
             }
         }
-        let resting = self.resting.as_ref().context("the queue is open")?;
-        let keeper = Keeper::Resting(&resting.spool, &resting.accounts.journal);
+        let stopped = self.stopped.as_ref().context("the queue is open")?;
+        let keeper = Keeper::Resting(&stopped.spool, &stopped.accounts.journal);
         let answer = administration::perform(command, keeper).await;
         Ok(serde_json::from_value(answer?)?)
     }
 
-    async fn open(&self) -> anyhow::Result<Resting> {
+    async fn open(&self) -> anyhow::Result<StoppedQueue> {
         let accounts = self.context.accounts().await?;
         let tasks = Tasks::new();
         let spool = Spool::open(accounts.database.clone(), &self.config.spool, Arc::new(SystemClock), &tasks)?;
-        Ok(Resting { accounts, spool, tasks })
+        Ok(StoppedQueue { accounts, spool, tasks })
     }
 
     async fn close(self) {
-        if let Some(Resting { accounts, tasks, .. }) = self.resting {
+        if let Some(StoppedQueue { accounts, tasks, .. }) = self.stopped {
             tasks.stop(Duration::from_secs(5)).await;
             accounts.record([]).await;
             accounts.closed().await;

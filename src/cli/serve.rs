@@ -1,6 +1,6 @@
 use super::context::Context;
 use super::exit::{Exit, Outcome};
-use super::word::one_of;
+use super::one_of::one_of;
 use crate::daemon::{self, Daemon, Roles, World};
 use crate::foundations::net::Inherited;
 

@@ -207,20 +207,20 @@ fn show(home: &Home, name: Option<ScriptName>, context: &Context) -> Outcome {
 #[derive(Serialize)]
 struct Checked {
     file: String,
-    mistakes: Vec<Told>,
-    warnings: Vec<Told>,
+    mistakes: Vec<MistakeShown>,
+    warnings: Vec<MistakeShown>,
 }
 
 #[derive(Serialize)]
-struct Told {
+struct MistakeShown {
     line: u32,
     column: u32,
     text: String,
 }
 
 fn checked(file: &str, result: Result<Vec<Mistake>, Vec<Mistake>>) -> Checked {
-    let told = |mistakes: Vec<Mistake>| -> Vec<Told> {
-        mistakes.into_iter().map(|Mistake { line, column, text }| Told { line, column, text }).collect()
+    let told = |mistakes: Vec<Mistake>| -> Vec<MistakeShown> {
+        mistakes.into_iter().map(|Mistake { line, column, text }| MistakeShown { line, column, text }).collect()
     };
     let (mistakes, warnings) = match result {
         Ok(warnings) => (vec![], warnings),
@@ -246,7 +246,7 @@ fn report(found: &[Checked], context: &Context) -> Exit {
     } else {
         for file in found {
             for (kind, told) in [("", &file.mistakes), ("warning: ", &file.warnings)] {
-                for Told { line, column, text } in told {
+                for MistakeShown { line, column, text } in told {
                     print(&format!("{}:{line}:{column}: {kind}{text}\n", file.file));
                 }
             }

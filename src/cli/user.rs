@@ -7,7 +7,7 @@ use super::exit::{Exit, Outcome};
 use super::moment::span;
 use super::output::{Output, Shown};
 use super::size::size;
-use super::{app_password, invite, password, removal, renaming, two_factor};
+use super::{app_password, invite, password, two_factor, user_removal, user_renaming};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::counted::rounded;
 use crate::foundations::settings::{ByteSize, Span};
@@ -246,11 +246,11 @@ pub(super) async fn run(command: User, context: &Context) -> Outcome {
         User::Name { address, name } => set_name(&accounts, output, &address, name.trim()).await?,
         User::Rename { address, new, keep_alias } => {
             let old = if keep_alias { OldAddress::Kept } else { OldAddress::GivenUp };
-            renaming::run(&accounts, output, [&address, &new], old).await?;
+            user_renaming::run(&accounts, output, [&address, &new], old).await?;
         }
-        User::Remove { address, with_mail: false, .. } => removal::archive(&accounts, output, &address).await?,
+        User::Remove { address, with_mail: false, .. } => user_removal::archive(&accounts, output, &address).await?,
         User::Remove { address, with_mail: true, yes } => {
-            removal::for_good(&accounts, output, &address, yes).await?;
+            user_removal::for_good(&accounts, output, &address, yes).await?;
         }
         User::Invite { address, all: _, valid } => return invite::run(accounts, output, address, valid).await,
         User::Enable { address } => set(&accounts, output, &address, Standing::Enabled).await?,

@@ -14,13 +14,13 @@ use crate::storage::quarantine::QuarantineNotes;
 /// Starts the background tasks besides the queue. Every role that may change something shares bans, counts results and
 /// ends sessions whose logins are no longer valid; the role with the queue also sends reports and letters and rotates keys.
 pub(super) fn start(parts: &Parts, resolver: SharedResolver, stages: &Stages) {
-    let (lives, tasks) = (&parts.lives, &stages.services);
+    let (live, tasks) = (&parts.live, &stages.services);
     let clock = || Arc::clone(&parts.clock);
     if parts.roles.may_change() {
         parts.reports.start(&stages.storage);
         let sharing = Sharing::new(SharingParts {
             guard: parts.guard.clone(),
-            settings: lives.guard.clone(),
+            settings: live.guard.clone(),
             database: parts.database.clone(),
             journal: parts.journal.clone(),
             clock: clock(),
@@ -39,7 +39,7 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, stages: &Stages) {
     let filter = Arc::clone(&parts.filter);
     tasks.spawn(async move { filter.read_rules().await });
     let rotation = Arc::new(Rotation::new(RotationParts {
-        settings: lives.spam.clone(),
+        settings: live.spam.clone(),
         resolver: Arc::clone(&resolver),
         journal: parts.journal.clone(),
         clock: clock(),
@@ -47,8 +47,8 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, stages: &Stages) {
     let (filter, running) = (Arc::clone(&parts.filter), tasks.clone());
     tasks.keep("the rotation of DKIM keys", move || Arc::clone(&rotation).run(Arc::clone(&filter), running.clone()));
     let reporter = Arc::new(Reporter::new(ReporterParts {
-        settings: lives.reports.clone(),
-        hostname: lives.hostname.clone(),
+        settings: live.reports.clone(),
+        hostname: live.hostname.clone(),
         reports: parts.reports.clone(),
         resolver,
         filter: Arc::clone(&parts.filter),
@@ -61,10 +61,10 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, stages: &Stages) {
     let running = tasks.clone();
     tasks.keep("the sending of reports", move || Arc::clone(&reporter).run(running.clone()));
     let digest = Arc::new(Digest::new(DigestParts {
-        settings: lives.intake.clone(),
-        delivery: lives.delivery.clone(),
-        queueing: lives.queue.clone(),
-        hostname: lives.hostname.clone(),
+        settings: live.intake.clone(),
+        delivery: live.delivery.clone(),
+        queueing: live.queue.clone(),
+        hostname: live.hostname.clone(),
         notes: QuarantineNotes::new(parts.database.clone()),
         spool: parts.spool.clone(),
         queue: Arc::new(queue.clone()),

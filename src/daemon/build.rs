@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, mpsc};
 
-use super::control::Wish;
-use super::ground::Ground;
+use super::control::ReloadRequest;
 use super::lifecycle::patiently;
-use super::listeners::Places;
+use super::listeners::BoundListeners;
+use super::parts_builder::PartsBuilder;
 use super::probes::inspected;
-use super::{Error, Listening, Lives, Parts, Roles, World, control, declared, listeners, log, rooms};
+use super::{Error, Listening, LiveSettings, Parts, Roles, World, control, declared, listeners, log, rooms};
 use crate::config::{Config, ListenerSettings, Protocol, Role};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::dns::{SharedResolver, SystemResolver};
@@ -18,7 +18,7 @@ use crate::foundations::failure::Kind;
 use crate::foundations::files;
 use crate::foundations::net::Bind;
 use crate::foundations::tasks::Tasks;
-use crate::services::certificates::acme::{Acme, RenewalWish};
+use crate::services::certificates::acme::{Acme, RenewalRequest};
 use crate::services::certificates::{Certificates, CertificatesParts, SelfSigned};
 use crate::services::cluster::Keys;
 use crate::services::outbound::Roots;
@@ -34,7 +34,7 @@ pub struct Daemon {
     parts: Arc<Parts>,
     listening: Vec<Listening>,
     stages: Stages,
-    wishes: mpsc::Receiver<Wish>,
+    reloads: mpsc::Receiver<ReloadRequest>,
     /// Released when everything has ended.
     _spool: Option<Possession>,
 }
@@ -67,28 +67,28 @@ impl Daemon {
         prepare_directories(&config, &roles)?;
         let spool = possess_spool(&config, &roles)?;
         let stages = Stages::default();
-        let lives = Lives::new(&config);
+        let live = LiveSettings::new(&config);
         let resolver = match resolver {
             Some(resolver) => resolver,
             None => Arc::new(SystemResolver::new(&config.dns)?),
         };
         let database = patiently(Database::connect(&database_url(&config)?, &config.database)).await?;
         let journal = if roles.may_change() {
-            Journal::start(database.clone(), lives.journal.clone(), Arc::clone(&clock), &stages.storage)
+            Journal::start(database.clone(), live.journal.clone(), Arc::clone(&clock), &stages.storage)
         } else {
             Journal::read_only(database.clone())
         };
-        let certificates = open_certificates(&lives, &resolver, &journal, &clock)?;
+        let certificates = open_certificates(&live, &resolver, &journal, &clock)?;
         let is_node = config.cluster.is_on() && roles.has(Role::Access);
         let nodes = is_node.then(|| Keys::read(&config.cluster.secret)).transpose()?;
         let context = nodes.as_ref().map(|keys| keys.context(config.cluster.patience.duration()));
-        let Places { bound, unopened } =
+        let BoundListeners { bound, unopened } =
             listeners::bind(&config, &roles, &certificates, context.as_ref(), &mut inherited)?;
         let listening: Vec<Listening> = bound.iter().map(|bound| bound.listening.clone()).collect();
         let nodes = nodes.map(|keys| (keys, reachable(&config.cluster, &listening)));
         let (own, elsewhere) = inspected(&config, &roles, &listening);
         let inspector = Arc::new(Inspector::new(InspectorParts {
-            settings: lives.tls.clone(),
+            settings: live.tls.clone(),
             hostname: config.hostname.clone(),
             certificates: Arc::clone(&certificates),
             own,
@@ -98,13 +98,13 @@ impl Daemon {
         }));
         migrate(&database, &roles).await?;
 
-        let (wish, wishes) = mpsc::channel(4);
+        let (reload, reloads) = mpsc::channel(4);
         let (renewals, wanted_renewals) = mpsc::channel(4);
-        let ground = Ground {
+        let builder = PartsBuilder {
             config,
-            lives,
+            live,
             roles,
-            wishes: wish,
+            reloads: reload,
             renewals,
             credentials,
             clock,
@@ -118,7 +118,7 @@ impl Daemon {
             inspector,
             nodes,
         };
-        let parts = Arc::new(Parts::assemble(ground, &stages)?);
+        let parts = Arc::new(Parts::assemble(builder, &stages)?);
         declared::tell(&parts, &declared::reconcile(&parts, &parts.config).await?);
         control::listen(&parts, &mut inherited, &stages.services)?;
         set_going(&parts, &stages, wanted_renewals).await;
@@ -128,7 +128,7 @@ impl Daemon {
         }
         let event = Event::new(parts.clock.now(), EventKind::Lifecycle);
         parts.journal.record(event.with("what", "started").with("roles", parts.roles.to_string()));
-        Ok(Self { parts, listening, stages, wishes, _spool: spool })
+        Ok(Self { parts, listening, stages, reloads, _spool: spool })
     }
 
     /// Where this process listens, in the order of the configuration.
@@ -141,10 +141,10 @@ impl Daemon {
         &self.parts
     }
 
-    /// The next request to the process as a whole. Pending for as long as there is none.
-    pub async fn wish(&mut self) -> Wish {
-        match self.wishes.recv().await {
-            Some(wish) => wish,
+    /// The next request to reload. Pending for as long as there is none.
+    pub async fn reload_request(&mut self) -> ReloadRequest {
+        match self.reloads.recv().await {
+            Some(request) => request,
             None => std::future::pending().await,
         }
     }
@@ -164,7 +164,7 @@ impl Daemon {
             ::log::warn!(key = key; "This setting has changed; it takes effect at the next restart");
         }
         log::set_level(config.server.log_level);
-        self.parts.lives.set(&config);
+        self.parts.live.set(&config);
         if self.parts.queue.is_some() {
             self.parts.filter.read_rules().await;
         }
@@ -227,7 +227,7 @@ impl Daemon {
 }
 
 /// Starts what runs by itself: certificate renewal, the queue, a node's lease.
-async fn set_going(parts: &Arc<Parts>, stages: &Stages, renewals: mpsc::Receiver<RenewalWish>) {
+async fn set_going(parts: &Arc<Parts>, stages: &Stages, renewals: mpsc::Receiver<RenewalRequest>) {
     let services = &stages.services;
     let (certificates, running) = (Arc::clone(&parts.certificates), services.clone());
     services.keep("the watch over certificates", move || Arc::clone(&certificates).watch(running.clone()));
@@ -238,8 +238,8 @@ async fn set_going(parts: &Arc<Parts>, stages: &Stages, renewals: mpsc::Receiver
     stages.accepting.keep("the inspection of listeners", move || Arc::clone(&inspector).run(running.clone()));
     if let Some(queue) = &parts.queue {
         queue.start();
-        let (lives, clock) = (&parts.lives, Arc::clone(&parts.clock));
-        let acme = Acme::new(lives.tls.clone(), Arc::clone(&parts.certificates), clock, parts.journal.clone());
+        let (live, clock) = (&parts.live, Arc::clone(&parts.clock));
+        let acme = Acme::new(live.tls.clone(), Arc::clone(&parts.certificates), clock, parts.journal.clone());
         let cluster = &parts.config.cluster;
         let duties = cluster.is_on().then(|| Duties::new(parts.database.clone(), &cluster.node));
         let (acme, renewals) = (Arc::new(acme.among(duties)), Arc::new(Mutex::new(renewals)));
@@ -274,14 +274,14 @@ fn possess_spool(config: &Config, roles: &Roles) -> Result<Option<Possession>, E
 }
 
 fn open_certificates(
-    lives: &Lives,
+    live: &LiveSettings,
     resolver: &SharedResolver,
     journal: &Journal,
     clock: &SharedClock,
 ) -> Result<Arc<Certificates>, Error> {
     let certificates = Certificates::open(CertificatesParts {
-        settings: lives.tls.clone(),
-        hostname: lives.hostname.clone(),
+        settings: live.tls.clone(),
+        hostname: live.hostname.clone(),
         resolver: Arc::clone(resolver),
         clock: Arc::clone(clock),
         journal: journal.clone(),

@@ -26,7 +26,7 @@ use crate::foundations::address::Domain;
 use crate::foundations::failure::Kind;
 use crate::foundations::net::{Bind, Connection, Inherited, Listener, ListenerOptions, Stream, UnixAccess};
 use crate::foundations::tasks::Tasks;
-use crate::services::certificates::acme::RenewalWish;
+use crate::services::certificates::acme::RenewalRequest;
 use crate::services::handover::ListLeaving as _;
 use crate::services::moving::rename;
 use crate::services::summary::{Summary, letter};
@@ -37,12 +37,10 @@ pub use self::client::{RequestError, ask, look_at_status};
 pub(super) use self::client::{look_at_bans, look_at_certificates, look_at_figures, post};
 pub use self::request::{Complaint, MailboxCommand, Nature, Request, Status};
 
-/// Something only the process as a whole can do.
+/// A request to reload everything, which only the process as a whole can do. The answer is the changed settings that need a
+/// restart.
 #[derive(Debug)]
-pub enum Wish {
-    /// Reload everything, and report the result: the changed settings that need a restart.
-    Reload(oneshot::Sender<Result<Vec<&'static str>, String>>),
-}
+pub struct ReloadRequest(pub oneshot::Sender<Result<Vec<&'static str>, String>>);
 
 /// Opens the control sockets of each role of this process, except those passed by systemd.
 pub(super) fn listen(parts: &Arc<Parts>, inherited: &mut Inherited, tasks: &Tasks) -> Result<(), Error> {
@@ -76,20 +74,20 @@ enum Reach {
     /// All of them.
     Everything,
     /// Those that change nothing.
-    Looking,
+    ReadOnly,
     /// Mail from scripts, and requests to leave mailing lists.
     Posting,
 }
 
 impl Reach {
-    const ALL: [Self; 3] = [Self::Everything, Self::Looking, Self::Posting];
+    const ALL: [Self; 3] = [Self::Everything, Self::ReadOnly, Self::Posting];
 
     /// Mode of the socket's file.
     const fn mode(self) -> u32 {
         match self {
             // This socket allows sending for every account: if `access` runs as another user, systemd creates it.
             Self::Everything | Self::Posting => 0o600,
-            Self::Looking => 0o660,
+            Self::ReadOnly => 0o660,
         }
     }
 
@@ -97,7 +95,7 @@ impl Reach {
         matches!(
             (self, request),
             (Self::Everything, _)
-                | (Self::Looking, Request::Status | Request::BanList | Request::Certificates | Request::Figures)
+                | (Self::ReadOnly, Request::Status | Request::BanList | Request::Certificates | Request::Figures)
                 | (Self::Posting, Request::Post { .. } | Request::LeaveList { .. })
         )
     }
@@ -115,7 +113,7 @@ impl Reach {
 fn socket(server: &ServerSettings, role: Role, reach: Reach) -> PathBuf {
     server.control_directory.join(match reach {
         Reach::Everything => format!("{}.sock", role.word()),
-        Reach::Looking => format!("{}-status.sock", role.word()),
+        Reach::ReadOnly => format!("{}-status.sock", role.word()),
         Reach::Posting => format!("{}-post.sock", role.word()),
     })
 }
@@ -164,7 +162,7 @@ async fn attached(
     parts: &Parts,
     stop: &CancellationToken,
 ) -> Option<Vec<u8>> {
-    if size > parts.lives.smtp.get().passed_on_size().get() {
+    if size > parts.live.smtp.get().passed_on_size().get() {
         return None;
     }
     let mut octets = Vec::new();
@@ -189,7 +187,7 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
         Request::Reload => {
             let (tell, told) = oneshot::channel();
             let gone = || Complaint::new(Some(Kind::Temporary), "the server is stopping");
-            parts.wishes.send(Wish::Reload(tell)).await.map_err(|_| gone())?;
+            parts.reloads.send(ReloadRequest(tell)).await.map_err(|_| gone())?;
             told.await.map_err(|_| gone())?.map_err(Complaint::configuration).and_then(done)
         }
         Request::Forget => {
@@ -214,9 +212,9 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
             let Some(mailboxes) = &parts.mailboxes else {
                 return Err(Complaint::other("this process has no mailboxes"));
             };
-            let tag_separator = parts.lives.routing.get().separator();
+            let tag_separator = parts.live.routing.get().separator();
             let renaming = Renaming { from: &from, to: &to, old, tag_separator };
-            let login = parts.lives.login.get();
+            let login = parts.live.login.get();
             let key_file = login.two_factor_key_file.as_deref();
             let renamed = rename(&parts.directory, mailboxes, &renaming, key_file).await;
             renamed.map_err(|error| Complaint::new(Some(error.kind()), error)).and_then(done)
@@ -251,7 +249,7 @@ async fn send_summary(parts: &Parts, length: Duration) -> Result<serde_json::Val
     let hostname = parts.config.hostname.clone();
     let summary = Summary::read(&parts.sources(), hostname, now - length, &certificates).await;
     let summary = summary.map_err(|error| Complaint::new(Some(error.kind()), error))?;
-    let Some(mail) = letter(&summary, &parts.lives.summary.get(), now) else {
+    let Some(mail) = letter(&summary, &parts.live.summary.get(), now) else {
         return Err(Complaint::other("the summary has no recipients; set `summary.to` in the configuration"));
     };
     let to = mail.envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect::<Vec<_>>();
@@ -265,7 +263,7 @@ async fn renew(parts: &Parts, name: Option<Domain>) -> Result<serde_json::Value,
     let (done_at, told) = oneshot::channel();
     let gone = || Complaint::new(Some(Kind::Temporary), "the server is stopping");
     let asked = name.clone();
-    parts.renewals.send(RenewalWish { name, done: done_at }).await.map_err(|_| gone())?;
+    parts.renewals.send(RenewalRequest { name, done: done_at }).await.map_err(|_| gone())?;
     let renewals = told.await.map_err(|_| gone())?;
     if renewals.is_empty() {
         let which = asked.map_or_else(|| "no certificate".to_owned(), |name| format!("no certificate for `{name}`"));

@@ -11,7 +11,7 @@ use crate::services::accounts::{Accounts, Declaration, DeclarationError, Secrets
 pub(super) async fn reconcile(parts: &Parts, config: &Config) -> Result<Vec<UnusablePassword>, Error> {
     let Some(path) = config.accounts.declared.clone() else { return Ok(Vec::new()) };
     let declaration = read(path, parts.credentials.clone()).await?;
-    let (login, routing) = (parts.lives.login.clone(), parts.lives.routing.clone());
+    let (login, routing) = (parts.live.login.clone(), parts.live.routing.clone());
     let accounts =
         Accounts::new(parts.directory.clone(), parts.journal.clone(), login, routing, Arc::clone(&parts.clock));
     let plan = accounts.reconcile(&declaration).await?;

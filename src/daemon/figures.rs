@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Listening, Parts, Unopened, others};
+use super::{Listening, Parts, Unopened, other_roles};
 use crate::foundations::event::EventKind;
 use crate::protocols::metrics::{Figure, FigureKind, Gather, Readiness, Room, Sample};
 use crate::services::backup::{Run, last_runs};
@@ -16,7 +16,7 @@ use crate::storage::cluster::{Node, Nodes};
 /// Builds the figures' room, with this process's sources.
 pub(super) fn room(parts: &Arc<Parts>) -> Room {
     Room {
-        http: parts.lives.http.clone(),
+        http: parts.live.http.clone(),
         sources: vec![
             processes(parts),
             reachable(parts),
@@ -91,7 +91,7 @@ pub(super) fn own(parts: &Parts) -> ProcessFigures {
 
 /// The figures of each process, by its roles.
 fn processes(parts: &Arc<Parts>) -> Gather {
-    let ask = Arc::new(others::figures(parts));
+    let ask = Arc::new(other_roles::figures(parts));
     Arc::new(move || {
         let ask = Arc::clone(&ask);
         Box::pin(async move {
@@ -403,7 +403,7 @@ fn backups(parts: &Arc<Parts>) -> Gather {
 /// The certificates of all processes: the one that serves the figures may have none.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
 fn certificates(parts: &Arc<Parts>) -> Gather {
-    let (reports, clock) = (Arc::new(others::certificates(parts)), Arc::clone(&parts.clock));
+    let (reports, clock) = (Arc::new(other_roles::certificates(parts)), Arc::clone(&parts.clock));
     Arc::new(move || {
         let (reports, clock) = (Arc::clone(&reports), Arc::clone(&clock));
         Box::pin(async move {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::control::Wish;
+use super::control::ReloadRequest;
 use super::{Daemon, Error, Roles};
 use crate::config::{Checks, Config, LoadError, Role, load};
 use crate::foundations::event::{Event, EventKind};
@@ -65,7 +65,7 @@ pub async fn run(mut daemon: Daemon, source: Source) -> Result<bool, Error> {
                     () = told_to_stop(&mut terminate, &mut interrupt) => break,
                 }
             }
-            Wish::Reload(tell) = daemon.wish() => {
+            ReloadRequest(tell) = daemon.reload_request() => {
                 tokio::select! {
                     result = watchdog.beside(reload(&daemon, &source), alive) => {
                         let _ = tell.send(result);

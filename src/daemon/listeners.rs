@@ -46,7 +46,7 @@ impl Unopened {
 }
 
 /// The listeners of a process, opened or not.
-pub(super) struct Places {
+pub(super) struct BoundListeners {
     pub(super) bound: Vec<Bound>,
     pub(super) unopened: Vec<Unopened>,
 }
@@ -69,7 +69,7 @@ pub(super) fn bind(
     certificates: &Certificates,
     nodes: Option<&TlsContext>,
     inherited: &mut Inherited,
-) -> Result<Places, Error> {
+) -> Result<BoundListeners, Error> {
     let activated = inherited.names().next().is_some();
     let every: Vec<Bind> = config.listener.iter().flat_map(|listener| listener.bind.clone()).collect();
     let (mut bound, mut refused) = (Vec::new(), Vec::new());
@@ -116,7 +116,7 @@ pub(super) fn bind(
     {
         return Err(Error::Listen { protocol: Some(protocol), bind: place.clone(), source });
     }
-    Ok(Places { bound, unopened: refused.iter().map(tell_of).collect() })
+    Ok(BoundListeners { bound, unopened: refused.iter().map(tell_of).collect() })
 }
 
 fn tell_of((protocol, place, error): &(Protocol, &Bind, io::Error)) -> Unopened {

@@ -4,6 +4,10 @@
 //! else. [`run`] is the life of the process: ready, reload on SIGHUP, stop on SIGTERM, with systemd notified of each.
 //! [`control`] answers the command line over one Unix socket per role.
 //!
+//! `build` is the order of a start: `listeners` binds the sockets, `parts_builder` and `parts` make what the roles share, `rooms`
+//! gives it to the protocols, and `background` starts the periodic duties. `figures` are the metrics; `other_roles` asks the
+//! processes of other roles.
+//!
 //! Promises: anything acknowledged before a stop is durable; a stop takes at most `server.stop_within`; a reload with a
 //! broken configuration changes nothing; a reload never drops a connection. Called by `cli` and by the tests' harness.
 
@@ -14,14 +18,14 @@ pub mod control;
 mod declared;
 mod error;
 mod figures;
-mod ground;
 mod lifecycle;
 mod listeners;
-mod lives;
+mod live_settings;
 pub mod log;
 mod no_queue;
-mod others;
+mod other_roles;
 mod parts;
+mod parts_builder;
 mod posting;
 mod probes;
 mod roles;
@@ -34,7 +38,7 @@ pub use build::{Daemon, database_url};
 pub use error::Error;
 pub use lifecycle::{Source, run};
 pub use listeners::{Listening, Unopened};
-pub use lives::Lives;
+pub use live_settings::LiveSettings;
 pub use parts::{Parts, rename_user, tend_mailboxes, watched};
 pub use probes::probes;
 pub use roles::Roles;

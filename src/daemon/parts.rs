@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::build::Stages;
-use super::control::{MailboxCommand, Wish};
-use super::ground::{Ground, SUMMARIZER};
+use super::control::{MailboxCommand, ReloadRequest};
 use super::no_queue::NoQueue;
-use super::{Error, Listening, Lives, Roles, Unopened};
+use super::parts_builder::{PartsBuilder, SUMMARIZER};
+use super::{Error, Listening, LiveSettings, Roles, Unopened};
 use crate::config::{Config, Role};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
@@ -17,7 +17,7 @@ use crate::foundations::tasks::Tasks;
 use crate::services::acceptance::Acceptance;
 use crate::services::backup::Destination;
 use crate::services::certificates::Certificates;
-use crate::services::certificates::acme::RenewalWish;
+use crate::services::certificates::acme::RenewalRequest;
 use crate::services::cluster::{Cluster, Keeper};
 use crate::services::filter::Filter;
 use crate::services::guard::Guard;
@@ -45,15 +45,15 @@ pub struct Parts {
     /// The configuration this process was started with.
     pub config: Config,
     /// The settings in force.
-    pub lives: Lives,
+    pub live: LiveSettings,
     /// The roles of this process.
     pub roles: Roles,
     /// When this process was started.
     pub since: Timestamp,
     /// Takes requests to reload the configuration, which only the process as a whole can do.
-    pub wishes: mpsc::Sender<Wish>,
+    pub reloads: mpsc::Sender<ReloadRequest>,
     /// Takes requests to renew certificates, in the `mta` role.
-    pub renewals: mpsc::Sender<RenewalWish>,
+    pub renewals: mpsc::Sender<RenewalRequest>,
     /// The directory of this process's credentials.
     pub credentials: Option<PathBuf>,
     /// The time.
@@ -110,35 +110,35 @@ pub struct Parts {
 
 impl Parts {
     /// Builds the services on top of storage.
-    pub(super) fn assemble(ground: Ground, stages: &Stages) -> Result<Self, Error> {
-        let (config, lives) = (&ground.config, &ground.lives);
-        let (database, journal) = (&ground.database, &ground.journal);
-        let directory = Directory::open(database.clone(), lives.directory.clone(), ground.time(), &stages.storage);
-        let spool = Spool::open(database.clone(), &config.spool, ground.time(), &stages.storage)?;
-        let guard = Guard::new(lives.guard.clone(), ground.time());
-        let login = Login::new(directory.clone(), guard.clone(), journal.clone(), lives.login.clone(), ground.time());
-        let routing = ground.routing(&directory)?;
-        let (settings, delivery) = (lives.acceptance.clone(), lives.delivery.clone());
+    pub(super) fn assemble(builder: PartsBuilder, stages: &Stages) -> Result<Self, Error> {
+        let (config, live) = (&builder.config, &builder.live);
+        let (database, journal) = (&builder.database, &builder.journal);
+        let directory = Directory::open(database.clone(), live.directory.clone(), builder.time(), &stages.storage);
+        let spool = Spool::open(database.clone(), &config.spool, builder.time(), &stages.storage)?;
+        let guard = Guard::new(live.guard.clone(), builder.time());
+        let login = Login::new(directory.clone(), guard.clone(), journal.clone(), live.login.clone(), builder.time());
+        let routing = builder.routing(&directory)?;
+        let (settings, delivery) = (live.acceptance.clone(), live.delivery.clone());
         let acceptance = Acceptance::new(routing.clone(), directory.clone(), settings, delivery);
-        let (mailboxes, cluster) = ground.mailboxes(&directory, stages)?.unzip();
+        let (mailboxes, cluster) = builder.mailboxes(&directory, stages)?.unzip();
         let cluster: Option<Cluster> = cluster.flatten();
         let keeper = cluster.as_ref().zip(mailboxes.as_ref()).map(|(cluster, mailboxes)| {
-            Keeper::new(cluster.membership().clone(), mailboxes.clone(), journal.clone(), ground.time())
+            Keeper::new(cluster.membership().clone(), mailboxes.clone(), journal.clone(), builder.time())
         });
         let scripts =
-            mailboxes.is_some().then(|| Scripts::new(config.storage.mail_root.as_path(), lives.scripts.clone()));
-        let reports = Reports::new(database.clone(), ground.time());
-        let filter = ground.filter(&reports, &routing);
+            mailboxes.is_some().then(|| Scripts::new(config.storage.mail_root.as_path(), live.scripts.clone()));
+        let reports = Reports::new(database.clone(), builder.time());
+        let filter = builder.filter(&reports, &routing);
         let office =
-            ground.roles.has(Role::Mta).then(|| Arc::new(PostOffice::new(routing.clone(), Arc::clone(&filter))));
+            builder.roles.has(Role::Mta).then(|| Arc::new(PostOffice::new(routing.clone(), Arc::clone(&filter))));
         let here = match (&mailboxes, &scripts) {
-            (Some(mailboxes), Some(scripts)) => ground.delivery(mailboxes, scripts, &routing, office.as_ref()),
-            _ => ground.delivery_elsewhere(),
+            (Some(mailboxes), Some(scripts)) => builder.delivery(mailboxes, scripts, &routing, office.as_ref()),
+            _ => builder.delivery_elsewhere(),
         };
-        let delivery = ground.delivery_among_nodes(cluster.as_ref(), Arc::clone(&here));
-        let outbound = ground.outbound(&reports, &filter)?;
-        let queue = ground.roles.has(Role::Mta).then(|| {
-            ground.queue(spool.clone(), outbound.clone(), routing.clone(), Arc::clone(&delivery), &stages.services)
+        let delivery = builder.delivery_among_nodes(cluster.as_ref(), Arc::clone(&here));
+        let outbound = builder.outbound(&reports, &filter)?;
+        let queue = builder.roles.has(Role::Mta).then(|| {
+            builder.queue(spool.clone(), outbound.clone(), routing.clone(), Arc::clone(&delivery), &stages.services)
         });
         if let (Some(office), Some(queue)) = (&office, &queue) {
             office.open(Arc::new(queue.clone()));
@@ -147,24 +147,24 @@ impl Parts {
             Some(queue) => Arc::new(queue.clone()),
             None => Arc::new(NoQueue),
         };
-        let intake = ground.intake((&filter, &routing, &reports), delivery, keeping);
-        let intake_here = cluster.as_ref().map(|_| Arc::new(Ground::intake_here(&intake, here)));
+        let intake = builder.intake((&filter, &routing, &reports), delivery, keeping);
+        let intake_here = cluster.as_ref().map(|_| Arc::new(PartsBuilder::intake_here(&intake, here)));
         let parts = Self {
-            since: ground.clock.now(),
-            disks: watched(&ground.config),
-            config: ground.config,
-            lives: ground.lives,
-            roles: ground.roles,
-            wishes: ground.wishes,
-            renewals: ground.renewals,
-            credentials: ground.credentials,
-            clock: ground.clock,
-            database: ground.database,
-            listening: ground.listening,
-            unopened: ground.unopened,
-            journal: ground.journal,
-            certificates: ground.certificates,
-            inspector: ground.inspector,
+            since: builder.clock.now(),
+            disks: watched(&builder.config),
+            config: builder.config,
+            live: builder.live,
+            roles: builder.roles,
+            reloads: builder.reloads,
+            renewals: builder.renewals,
+            credentials: builder.credentials,
+            clock: builder.clock,
+            database: builder.database,
+            listening: builder.listening,
+            unopened: builder.unopened,
+            journal: builder.journal,
+            certificates: builder.certificates,
+            inspector: builder.inspector,
             directory,
             reports,
             spool,
@@ -183,7 +183,7 @@ impl Parts {
             queue,
             intake: Arc::new(Intake::new(intake)),
         };
-        super::background::start(&parts, ground.resolver, stages);
+        super::background::start(&parts, builder.resolver, stages);
         Ok(parts)
     }
 
@@ -202,8 +202,8 @@ impl Parts {
     /// What our users may send; shared by all listeners, since limits apply across all of them.
     pub(super) fn submission(&self) -> Arc<Submission> {
         Arc::new(Submission::new(SubmissionParts {
-            settings: self.lives.submission.clone(),
-            hostname: self.lives.hostname.clone(),
+            settings: self.live.submission.clone(),
+            hostname: self.live.hostname.clone(),
             acceptance: self.acceptance.clone(),
             guard: self.guard.clone(),
             journal: self.journal.clone(),

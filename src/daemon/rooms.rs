@@ -4,7 +4,7 @@ use super::build::Stages;
 use super::listeners::Bound;
 use super::posting::OverControl;
 use super::probes::probes;
-use super::{Listening, Parts, others};
+use super::{Listening, Parts, other_roles};
 use crate::config::{Config, Protocol};
 use crate::foundations::budget::Budget;
 use crate::foundations::net::{Bind, Connection, Listener};
@@ -137,8 +137,8 @@ fn smtp_rooms(parts: &Arc<Parts>, submission: &Arc<Submission>) -> SmtpRooms {
     let room = |mode, intake: &Arc<Intake>| {
         Arc::new(smtp::Room {
             mode,
-            settings: parts.lives.smtp.clone(),
-            hostname: parts.lives.hostname.clone(),
+            settings: parts.live.smtp.clone(),
+            hostname: parts.live.hostname.clone(),
             tls: if mode == smtp::Mode::Programs { None } else { parts.certificates.context() },
             budget: budget.clone(),
             guard: parts.guard.clone(),
@@ -163,8 +163,8 @@ fn smtp_rooms(parts: &Arc<Parts>, submission: &Arc<Submission>) -> SmtpRooms {
 fn lessons(parts: &Parts, stages: &Stages) -> Arc<Lessons> {
     Arc::new(Lessons::new(LessonsParts {
         filter: Arc::clone(&parts.filter),
-        settings: parts.lives.spam.clone(),
-        delivery: parts.lives.delivery.clone(),
+        settings: parts.live.spam.clone(),
+        delivery: parts.live.delivery.clone(),
         tasks: stages.services.clone(),
     }))
 }
@@ -179,11 +179,11 @@ fn webmail_room(
     let mailboxes = parts.mailboxes.clone()?;
     let personal = Personal::new(parts.database.clone());
     let contacts = Contacts::new(personal.clone(), Collections::new(parts.database.clone()));
-    let bodies = Bodies::new(&parts.lives.http.get());
+    let bodies = Bodies::new(&parts.live.http.get());
     Some(Arc::new(webmail::Room::new(webmail::Needs {
-        http: parts.lives.http.clone(),
-        settings: parts.lives.webmail.clone(),
-        hostname: parts.lives.hostname.clone(),
+        http: parts.live.http.clone(),
+        settings: parts.live.webmail.clone(),
+        hostname: parts.live.hostname.clone(),
         guard: parts.guard.clone(),
         login: parts.login.clone(),
         directory: parts.directory.clone(),
@@ -191,15 +191,15 @@ fn webmail_room(
         mailboxes,
         logins: BrowserLogins::new(parts.database.clone(), Page::Webmail),
         personal,
-        autoconfig: parts.lives.autoconfig.clone(),
+        autoconfig: parts.live.autoconfig.clone(),
         offer: offer(&parts.config, listening, true),
         beside: Some(dav_pages(parts, &contacts, bodies.clone())),
         bodies,
         contacts,
         calendars: Calendars::new(Collections::new(parts.database.clone())),
-        dav: parts.lives.dav.clone(),
+        dav: parts.live.dav.clone(),
         scripts: parts.scripts.clone()?,
-        sieve: parts.lives.sieve.clone(),
+        sieve: parts.live.sieve.clone(),
         submitting: submitting(parts, submission),
         cluster: parts.cluster.clone(),
         // A process without the queue makes no outside connections (its sandbox prevents them).
@@ -217,7 +217,7 @@ fn webmail_room(
 /// Calendars and contacts, also served by the webmail's listeners.
 fn dav_pages(parts: &Parts, contacts: &Contacts, bodies: Bodies) -> webmail::Beside {
     let room = Arc::new(dav::Room::new(dav::Needs {
-        settings: parts.lives.dav.clone(),
+        settings: parts.live.dav.clone(),
         login: parts.login.clone(),
         directory: parts.directory.clone(),
         collections: Collections::new(parts.database.clone()),
@@ -226,7 +226,7 @@ fn dav_pages(parts: &Parts, contacts: &Contacts, bodies: Bodies) -> webmail::Bes
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
     }));
-    let trusted = parts.lives.webmail.clone();
+    let trusted = parts.live.webmail.clone();
     Box::new(move |peer, scheme| {
         let webmail = trusted.get();
         let trust = dav::Trust { proxies: webmail.proxies.clone(), plain_http: webmail.plain_http };
@@ -239,7 +239,7 @@ fn submitting(parts: &Parts, submission: &Arc<Submission>) -> Arc<dyn Submitting
     let socket = parts.config.webmail.submission.clone().filter(|_| parts.queue.is_none());
     let elsewhere = socket.map(|socket| -> Arc<dyn Submitting> {
         let hostname = parts.config.hostname.clone();
-        Arc::new(OverSubmission::new(socket, hostname, parts.lives.outbound.clone()))
+        Arc::new(OverSubmission::new(socket, hostname, parts.live.outbound.clone()))
     });
     Arc::new(Submitter {
         acceptance: parts.acceptance.clone(),
@@ -282,7 +282,7 @@ fn cluster_room(
 fn imap_room(parts: &Parts, lessons: &Arc<Lessons>) -> Option<Arc<imap::Room>> {
     let mailboxes = parts.mailboxes.clone()?;
     Some(Arc::new(imap::Room::new(imap::Needs {
-        settings: parts.lives.imap.clone(),
+        settings: parts.live.imap.clone(),
         guard: parts.guard.clone(),
         login: parts.login.clone(),
         directory: parts.directory.clone(),
@@ -298,7 +298,7 @@ fn imap_room(parts: &Parts, lessons: &Arc<Lessons>) -> Option<Arc<imap::Room>> {
 fn pop3_room(parts: &Parts) -> Option<Arc<pop3::Room>> {
     let mailboxes = parts.mailboxes.clone()?;
     Some(Arc::new(pop3::Room::new(pop3::Needs {
-        settings: parts.lives.pop3.clone(),
+        settings: parts.live.pop3.clone(),
         guard: parts.guard.clone(),
         login: parts.login.clone(),
         mailboxes,
@@ -311,8 +311,8 @@ fn pop3_room(parts: &Parts) -> Option<Arc<pop3::Room>> {
 
 fn managesieve_room(parts: &Parts) -> Option<Arc<managesieve::Room>> {
     Some(Arc::new(managesieve::Room::new(managesieve::Needs {
-        settings: parts.lives.managesieve.clone(),
-        sieve: parts.lives.sieve.clone(),
+        settings: parts.live.managesieve.clone(),
+        sieve: parts.live.sieve.clone(),
         guard: parts.guard.clone(),
         login: parts.login.clone(),
         scripts: parts.scripts.clone()?,
@@ -335,10 +335,10 @@ fn site_room(
     site::Room {
         pages,
         guard: parts.guard.clone(),
-        http: parts.lives.http.clone(),
-        hostname: parts.lives.hostname.clone(),
-        policies: parts.lives.mta_sts.clone(),
-        autoconfig: parts.lives.autoconfig.clone(),
+        http: parts.live.http.clone(),
+        hostname: parts.live.hostname.clone(),
+        policies: parts.live.mta_sts.clone(),
+        autoconfig: parts.live.autoconfig.clone(),
         offer: offer(&parts.config, listening, has_pages),
         directory: parts.directory.clone(),
         certificates: Arc::clone(&parts.certificates),
@@ -346,7 +346,7 @@ fn site_room(
             directory: parts.directory.clone(),
             login: parts.login.clone(),
             journal: parts.journal.clone(),
-            settings: parts.lives.set_up.clone(),
+            settings: parts.live.set_up.clone(),
             clock: Arc::clone(&parts.clock),
         },
         scheme,
@@ -380,16 +380,16 @@ fn offer(config: &Config, listening: &[Listening], has_pages: bool) -> Offer {
 
 fn dashboard_room(parts: &Arc<Parts>, listening: &[Listening]) -> dashboard::Room {
     dashboard::Room::new(dashboard::Needs {
-        http: parts.lives.http.clone(),
-        settings: parts.lives.dashboard.clone(),
+        http: parts.live.http.clone(),
+        settings: parts.live.dashboard.clone(),
         hostname: parts.config.hostname.clone(),
         overviewer: Overviewer::new(parts.sources(), parts.config.dashboard.fresh_for.duration()),
         probes: probes(&parts.config, &parts.roles, listening),
-        login: parts.lives.login.clone(),
+        login: parts.live.login.clone(),
         logins: BrowserLogins::new(parts.database.clone(), Page::Dashboard),
         guard: parts.guard.clone(),
-        others_bans: others::bans(parts),
-        certificates: others::certificates(parts),
+        others_bans: other_roles::bans(parts),
+        certificates: other_roles::certificates(parts),
         reports: parts.reports.clone(),
         journal: parts.journal.clone(),
         readiness: super::figures::readiness(parts),

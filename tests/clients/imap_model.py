@@ -11,8 +11,8 @@ import os
 import random
 import sys
 
-from model_session import Wrong
-from model_world import World
+from imap_model_session import Wrong
+from imap_model_world import World
 from server import Server
 
 ROUNDS = 8

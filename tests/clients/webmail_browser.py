@@ -1,16 +1,16 @@
 """The webmail in a real Chromium: signing in, reading, writing, files both ways, moving, searching, keys, telephones.
 
-Most steps are in the files `browser_*.py`; later ones need what earlier ones have done.
+Most steps are in the files `webmail_browser_*.py`; later ones need what earlier ones have done.
 """
 
 import email.message
 import email.utils
 
-import browser_account
-import browser_folders
-import browser_letters
-import browser_lists
-import browser_messages
+import webmail_browser_account
+import webmail_browser_folders
+import webmail_browser_letters
+import webmail_browser_lists
+import webmail_browser_messages
 from selenium.webdriver.common.keys import Keys
 from browser import run
 from server import check, letter
@@ -116,48 +116,48 @@ def nothing_comes_from_elsewhere(server):
 if __name__ == "__main__":
     run(
         mail_is_there,
-        browser_account.signs_in,
-        browser_lists.long_lists_are_drawn_in_part,
-        browser_lists.selects_what_it_has_not_seen,
-        browser_lists.ten_thousand_are_selected_at_once,
-        browser_messages.reads_plain_text,
-        browser_messages.reads_html_without_harm,
-        browser_letters.answers_with_a_file,
-        browser_letters.waits_for_its_files,
-        browser_letters.answers_from_its_own_address,
-        browser_letters.names_stay_with_their_addresses,
-        browser_letters.drafts_are_gone_on_with,
-        browser_letters.letters_outlive_a_login,
-        browser_letters.windows_keep_what_is_written,
-        browser_letters.files_outlive_a_login,
-        browser_lists.moves_and_junk,
-        browser_lists.goes_on_quickly,
-        browser_lists.keys_are_about_the_line_stood_at,
-        browser_lists.several_at_once,
-        browser_lists.searches_all_folders,
-        browser_folders.folders_are_made_and_go,
-        browser_lists.others_are_seen_at_once,
-        browser_lists.keys_and_help,
-        browser_lists.steps_through_unread_mail,
-        browser_lists.who_goes_on_after_marking_stays_there,
-        browser_lists.keys_are_about_the_list_that_comes,
-        browser_account.settings_are_kept,
-        browser_account.what_is_typed_while_settings_are_stored_is_not_lost,
-        browser_account.what_could_not_be_done_is_not_shown_as_done,
-        browser_account.contacts_are_kept,
-        browser_account.nothing_is_done_twice,
-        browser_account.late_answers_end_no_login,
-        browser_messages.answers_an_invitation,
-        browser_messages.leaves_a_list,
-        browser_messages.confirms_and_keeps_a_sender,
-        browser_folders.folds_folders,
-        browser_folders.windows_give_the_keys_back,
-        browser_account.speaks_other_languages,
+        webmail_browser_account.signs_in,
+        webmail_browser_lists.long_lists_are_drawn_in_part,
+        webmail_browser_lists.selects_what_it_has_not_seen,
+        webmail_browser_lists.ten_thousand_are_selected_at_once,
+        webmail_browser_messages.reads_plain_text,
+        webmail_browser_messages.reads_html_without_harm,
+        webmail_browser_letters.answers_with_a_file,
+        webmail_browser_letters.waits_for_its_files,
+        webmail_browser_letters.answers_from_its_own_address,
+        webmail_browser_letters.names_stay_with_their_addresses,
+        webmail_browser_letters.drafts_are_gone_on_with,
+        webmail_browser_letters.letters_outlive_a_login,
+        webmail_browser_letters.windows_keep_what_is_written,
+        webmail_browser_letters.files_outlive_a_login,
+        webmail_browser_lists.moves_and_junk,
+        webmail_browser_lists.goes_on_quickly,
+        webmail_browser_lists.keys_are_about_the_line_stood_at,
+        webmail_browser_lists.several_at_once,
+        webmail_browser_lists.searches_all_folders,
+        webmail_browser_folders.folders_are_made_and_go,
+        webmail_browser_lists.others_are_seen_at_once,
+        webmail_browser_lists.keys_and_help,
+        webmail_browser_lists.steps_through_unread_mail,
+        webmail_browser_lists.who_goes_on_after_marking_stays_there,
+        webmail_browser_lists.keys_are_about_the_list_that_comes,
+        webmail_browser_account.settings_are_kept,
+        webmail_browser_account.what_is_typed_while_settings_are_stored_is_not_lost,
+        webmail_browser_account.what_could_not_be_done_is_not_shown_as_done,
+        webmail_browser_account.contacts_are_kept,
+        webmail_browser_account.nothing_is_done_twice,
+        webmail_browser_account.late_answers_end_no_login,
+        webmail_browser_messages.answers_an_invitation,
+        webmail_browser_messages.leaves_a_list,
+        webmail_browser_messages.confirms_and_keeps_a_sender,
+        webmail_browser_folders.folds_folders,
+        webmail_browser_folders.windows_give_the_keys_back,
+        webmail_browser_account.speaks_other_languages,
         fits_a_telephone,
         everything_has_a_name_for_screen_readers,
         nothing_comes_from_elsewhere,
-        browser_account.the_next_one_gets_a_page_of_their_own,
-        browser_account.nobody_is_asked_about_windows_of_another,
-        browser_account.what_is_typed_to_sign_in_stays,
-        browser_account.signs_out,
+        webmail_browser_account.the_next_one_gets_a_page_of_their_own,
+        webmail_browser_account.nobody_is_asked_about_windows_of_another,
+        webmail_browser_account.what_is_typed_to_sign_in_stays,
+        webmail_browser_account.signs_out,
     )

@@ -18,6 +18,6 @@ mod mail;
 mod pop3;
 mod queue;
 mod reports;
-mod said;
+mod sentences;
 mod sieve;
 mod smtp;

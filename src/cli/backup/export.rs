@@ -1,12 +1,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::progress::Shower;
-use super::restore::{What, say_lost};
+use super::progress::ProgressBar;
+use super::restore::{BackupPart, say_lost};
 use super::{Outcome, Place};
 use crate::cli::exit::Exit;
+use crate::cli::one_of::one_of;
 use crate::cli::output::Output;
-use crate::cli::word::one_of;
 use crate::foundations::counted::{amount, are, counted};
 use crate::services::backup::{Access, Format, Progress, export};
 
@@ -14,7 +14,7 @@ use crate::services::backup::{Access, Format, Progress, export};
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {
     #[command(flatten)]
-    what: What,
+    what: BackupPart,
     /// The format: maildir, mbox, eml, or seed (the three archives of the earlier container stack).
     #[arg(long, hide_possible_values = true)]
     #[arg(value_parser = one_of(Format::ALL.iter().map(|format| format.word()), Format::from_word))]
@@ -31,11 +31,11 @@ pub(super) async fn run(arguments: Export, place: &Place<'_>) -> Outcome {
     let directory = std::path::absolute(&arguments.to)?;
     let progress = Arc::new(Progress::default());
     let expected = snapshot.users.iter().filter(|user| selection.takes(user)).map(|user| user.messages).sum();
-    let shower = Shower::start(place.output(), "export", &progress, Some(expected));
+    let bar = ProgressBar::start(place.output(), "export", &progress, Some(expected));
     let into = directory.clone();
     let work = move || export(&repository, &snapshot, &selection, format, &into, &progress);
     let exported = tokio::task::spawn_blocking(work).await??;
-    drop(shower);
+    drop(bar);
     let said = format!(
         "{} ({}) {} in `{}`",
         counted(exported.messages, "message"),

@@ -27,7 +27,7 @@ use crate::services::backup::{
     self, Access, BackupSettings, Depth, Destination, Extent, Progress, Remote, Repository, SnapshotId,
 };
 use crate::storage::journal::{Journal, Order, Query};
-use progress::Shower;
+use progress::ProgressBar;
 use report::Report;
 use source::{LeftOut, Secrets};
 
@@ -174,8 +174,8 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
         Action::Verify { backup, quick } => verify(&place, backup, quick).await,
         Action::Restore(arguments) => Box::pin(restore::run(arguments, &place)).await,
         Action::Export(arguments) => export::run(arguments, &place).await,
-        Action::Push { remote } => copy(&place, remote, Way::There).await,
-        Action::Pull { remote } => copy(&place, remote, Way::Back).await,
+        Action::Push { remote } => copy(&place, remote, Direction::Push).await,
+        Action::Pull { remote } => copy(&place, remote, Direction::Pull).await,
         Action::Prune(arguments) => prune::run(arguments, &place).await,
         Action::Drill(arguments) => Box::pin(drill::run(arguments, &place)).await,
     }
@@ -254,7 +254,7 @@ async fn take(place: &Place<'_>, accounts: &Accounts, how: Create) -> anyhow::Re
     let (mut source, mut left_out) = source::of(place.context, &place.config, how.secrets, accounts.database.clone())?;
     source.may_be_empty = how.empty;
     let progress = Arc::new(Progress::default());
-    let _shower = Shower::start(place.output(), "backup", &progress, expected);
+    let _bar = ProgressBar::start(place.output(), "backup", &progress, expected);
     let created = backup::create(&repository, &source, extent, &place.clock, &progress).await?;
     let unnamed = created.unnamed.iter().map(|path| LeftOut::unnamed(path));
     left_out.extend(unnamed);
@@ -328,13 +328,13 @@ async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> O
     }
     let depth = if quick { Depth::Structure } else { Depth::Everything };
     let progress = Arc::new(Progress::default());
-    let shower = Shower::start(place.output(), "verify", &progress, None);
+    let bar = ProgressBar::start(place.output(), "verify", &progress, None);
     let verified = {
         let (repository, progress) = (Arc::clone(&repository), Arc::clone(&progress));
         let work = move || backup::verify(&repository, &snapshots, depth, &progress);
         tokio::task::spawn_blocking(work).await??
     };
-    drop(shower);
+    drop(bar);
     let is_sound = verified.problems.is_empty();
     let report = match verified.problems.first() {
         None => Report::done("verified", begun),
@@ -373,12 +373,12 @@ async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> O
 
 /// The direction of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    There,
-    Back,
+enum Direction {
+    Push,
+    Pull,
 }
 
-async fn copy(place: &Place<'_>, remote: Option<Remote>, way: Way) -> Outcome {
+async fn copy(place: &Place<'_>, remote: Option<Remote>, direction: Direction) -> Outcome {
     let begun = place.clock.now();
     let remote = match remote {
         Some(remote) => remote,
@@ -398,18 +398,18 @@ async fn copy(place: &Place<'_>, remote: Option<Remote>, way: Way) -> Outcome {
         }
     }
     // Nothing may be removed while it is being copied.
-    let locked = match way {
-        Way::There => Some(place.open(Access::Read).await?),
-        Way::Back => None,
+    let locked = match direction {
+        Direction::Push => Some(place.open(Access::Read).await?),
+        Direction::Pull => None,
     };
     let (settings, there) = (place.settings.clone(), remote.clone());
-    let result = tokio::task::spawn_blocking(move || match way {
-        Way::There => backup::push(&settings, &there),
-        Way::Back => backup::pull(&settings, &there),
+    let result = tokio::task::spawn_blocking(move || match direction {
+        Direction::Push => backup::push(&settings, &there),
+        Direction::Pull => backup::pull(&settings, &there),
     });
     let result = result.await?;
     drop(locked);
-    if way == Way::There
+    if direction == Direction::Push
         && let Ok(accounts) = place.context.accounts().await
     {
         let report = match &result {
@@ -421,9 +421,9 @@ async fn copy(place: &Place<'_>, remote: Option<Remote>, way: Way) -> Outcome {
     }
     result?;
     let value = serde_json::json!({ "remote": remote.to_string() });
-    let said = match way {
-        Way::There => format!("`{remote}` has every backup of `{}`", place.settings.destination),
-        Way::Back => format!("`{}` has every backup of `{remote}`", place.settings.destination),
+    let said = match direction {
+        Direction::Push => format!("`{remote}` has every backup of `{}`", place.settings.destination),
+        Direction::Pull => format!("`{}` has every backup of `{remote}`", place.settings.destination),
     };
     place.output().done(&said, &value);
     Ok(Exit::Done)

@@ -11,7 +11,7 @@ use crate::foundations::counted::{counted, rounded};
 use crate::services::backup::Progress;
 
 /// A progress bar on a terminal, drawn until it is dropped.
-pub(super) struct Shower {
+pub(super) struct ProgressBar {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -19,7 +19,7 @@ pub(super) struct Shower {
 const WIDTH: u64 = 30;
 const PAUSE: Duration = Duration::from_millis(100);
 
-impl Shower {
+impl ProgressBar {
     /// Starts drawing if standard error is a terminal. `expected` is the number of messages there will be.
     pub(super) fn start(output: Output, what: &'static str, progress: &Arc<Progress>, expected: Option<u64>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
@@ -69,7 +69,7 @@ fn within(text: &str, columns: u16) -> &str {
     }
 }
 
-impl Drop for Shower {
+impl Drop for ProgressBar {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {

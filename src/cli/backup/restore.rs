@@ -6,20 +6,20 @@ use std::sync::Arc;
 use anyhow::bail;
 use serde::Serialize;
 
-use super::progress::Shower;
+use super::progress::ProgressBar;
 use super::report::Report;
 use super::{Outcome, Place};
 use crate::cli::exit::Exit;
 use crate::cli::moment::Moment;
+use crate::cli::one_of::one_of;
 use crate::cli::output::{Output, print};
-use crate::cli::word::one_of;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::counted::{amount, counted};
 use crate::foundations::files;
 use crate::services::backup::{
     self, Access, AccountRestored, Destination, Progress, QueueFate, Repository, Restored, Selection, Snapshot,
-    SnapshotId, missing_accounts, restore_accounts, restore_files, restore_mail, restore_missing_accounts,
+    SnapshotId, missing_accounts, restore_database, restore_files, restore_mail, restore_missing_accounts,
     restore_missing_calendars, saved_accounts,
 };
 use crate::storage::database::{Database, DatabaseUrl};
@@ -28,7 +28,7 @@ use crate::storage::mailbox::FolderName;
 
 /// Which backup, and which part of it.
 #[derive(Debug, clap::Args)]
-pub(super) struct What {
+pub(super) struct BackupPart {
     /// The backup; the newest by default.
     #[arg(long, value_name = "BACKUP", conflicts_with = "at")]
     backup: Option<SnapshotId>,
@@ -50,7 +50,7 @@ pub(super) struct What {
     message_id: Option<String>,
 }
 
-impl What {
+impl BackupPart {
     pub(super) fn selection(&self) -> Selection {
         Selection {
             domain: self.domain.clone(),
@@ -77,7 +77,7 @@ impl What {
 #[command(group = clap::ArgGroup::new("target").required(true))]
 pub(super) struct Restore {
     #[command(flatten)]
-    what: What,
+    what: BackupPart,
     /// Restore into this directory: `mail/`, and for a full restore also `postrider.sqlite`, `spool/` and `files/`.
     #[arg(long, value_name = "DIRECTORY", group = "target")]
     to: Option<PathBuf>,
@@ -111,7 +111,7 @@ fn latest(text: &str) -> Result<Timestamp, &'static str> {
 
 /// What was restored.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub(super) struct RestoreShown {
     backup: SnapshotId,
     #[serde(flatten)]
     pub(super) mail: Restored,
@@ -214,7 +214,7 @@ pub(super) struct Work<'a> {
 async fn mail(work: &Work<'_>, selection: Selection, root: PathBuf) -> anyhow::Result<Restored> {
     let Work { place, repository, snapshot, progress } = *work;
     let expected = snapshot.users.iter().filter(|user| selection.takes(user)).map(|user| user.messages).sum();
-    let _shower = Shower::start(place.output(), "restore", progress, Some(expected));
+    let _bar = ProgressBar::start(place.output(), "restore", progress, Some(expected));
     let (repository, snapshot, progress) = (Arc::clone(repository), Arc::clone(snapshot), Arc::clone(progress));
     let work = move || restore_mail(&repository, &snapshot, &selection, &root, &progress);
     Ok(tokio::task::spawn_blocking(work).await??)
@@ -227,11 +227,11 @@ pub(super) async fn into_directory(
     directory: &Path,
     fate: QueueFate,
     identity: Option<&Path>,
-) -> anyhow::Result<Told> {
+) -> anyhow::Result<RestoreShown> {
     let Work { place, repository, snapshot, .. } = *work;
     let whole = selection.is_everything();
     let restored = mail(work, selection, directory.join("mail")).await?;
-    let mut told = Told {
+    let mut told = RestoreShown {
         backup: snapshot.id.clone(),
         mail: restored,
         rows: None,
@@ -256,14 +256,14 @@ pub(super) async fn into_directory(
     }
     let database = Database::connect(&DatabaseUrl::sqlite(&unfinished), &place.config.database).await?;
     database.migrate().await?;
-    told.rows = Some(restore_accounts(repository, snapshot, &database, &directory.join("spool"), fate).await?);
+    told.rows = Some(restore_database(repository, snapshot, &database, &directory.join("spool"), fate).await?);
     database.close().await;
     files::rename_durable(&unfinished, &path)?;
     Ok(told)
 }
 
 /// Restores into the server that the configuration describes.
-async fn into_server(work: &Work<'_>, selection: Selection, fate: QueueFate) -> anyhow::Result<Told> {
+async fn into_server(work: &Work<'_>, selection: Selection, fate: QueueFate) -> anyhow::Result<RestoreShown> {
     let Work { place, repository, snapshot, .. } = *work;
     let begun = place.clock.now();
     let accounts = place.context.accounts().await?;
@@ -284,7 +284,7 @@ async fn into_server(work: &Work<'_>, selection: Selection, fate: QueueFate) -> 
     } else {
         mail(work, selection, config.storage.mail_root.clone()).await?
     };
-    let mut told = Told {
+    let mut told = RestoreShown {
         backup: snapshot.id.clone(),
         mail: restored,
         rows: None,
@@ -297,7 +297,7 @@ async fn into_server(work: &Work<'_>, selection: Selection, fate: QueueFate) -> 
     };
     if whole {
         use crate::services::backup::Error::AccountsThere;
-        match restore_accounts(repository, snapshot, &accounts.database, &config.spool.directory, fate).await {
+        match restore_database(repository, snapshot, &accounts.database, &config.spool.directory, fate).await {
             Ok(rows) => told.rows = Some(rows),
             Err(error @ AccountsThere) => {
                 eprintln!("postrider: {error}");
@@ -333,7 +333,7 @@ fn has_account(repository: &Repository, snapshot: &Snapshot, selection: &Selecti
     Ok(!saved_accounts(repository, snapshot, selection)?.is_empty())
 }
 
-fn say(output: Output, told: &Told) {
+fn say(output: Output, told: &RestoreShown) {
     let mail = &told.mail;
     let mut said =
         format!("From the backup {}: {} ({})", told.backup, counted(mail.messages, "message"), amount(mail.octets));

@@ -6,8 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::cli::config_files::{NO_CONFIG_FILES, NO_SECRETS, declared, each_path};
 use crate::cli::context::Context;
-use crate::cli::named::{NO_CONFIGURATION, PUBLIC, declared, each_path};
 use crate::config::Config;
 use crate::foundations::files::read_bounded;
 use crate::foundations::settings::{Setting as _, Shape};
@@ -141,9 +141,9 @@ impl Found {
     fn named(&mut self, shape: &Shape, document: &toml::Value) {
         let mut paths = BTreeMap::new();
         each_path(shape, document, "", &mut |key, text| {
-            if !text.is_empty() && !NO_CONFIGURATION.contains(&key) {
+            if !text.is_empty() && !NO_CONFIG_FILES.contains(&key) {
                 let is_secret = paths.entry(text.to_owned()).or_insert(false);
-                *is_secret |= !PUBLIC.contains(&key);
+                *is_secret |= !NO_SECRETS.contains(&key);
             }
         });
         for (text, is_secret) in paths {
@@ -270,7 +270,7 @@ fn is_configuration(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::named::joined;
+    use crate::cli::config_files::joined;
 
     fn found(credentials: Option<&Path>) -> Found {
         let credentials = credentials.map(Path::to_owned);
@@ -364,7 +364,7 @@ mod tests {
             }
         }
         each(&Config::shape(), "", &mut keys);
-        for key in PUBLIC.iter().chain(&NO_CONFIGURATION) {
+        for key in NO_SECRETS.iter().chain(&NO_CONFIG_FILES) {
             assert!(keys.contains(*key), "{key}");
         }
     }

@@ -2,14 +2,14 @@ use std::path::{Path, PathBuf};
 
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
-use super::{How, Into, UserMoved, existing, mover, note_usage, progress, report, script_progress};
+use super::{ImportOptions, IntoFolder, UserMoved, existing, importer, note_usage, progress, report, script_progress};
 use crate::config::Config;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::counted::counted;
 use crate::foundations::files;
 use crate::services::moving::{
-    self, DeclaredUser, Error, FolderMoved, LeftOut, Mover, Places, Sort, declaration, script_home,
+    self, DeclaredUser, Error, FolderMoved, Importer, LeftOut, Sort, SpecialFolders, declaration, script_home,
 };
 use crate::storage::mailbox::{FolderName, ForeignFolder, ForeignHome, Layout};
 
@@ -19,14 +19,14 @@ pub(super) async fn home(
     user: Address,
     home: Option<&Path>,
     layout: Layout,
-    how: &How,
+    how: &ImportOptions,
     context: &Context,
 ) -> Outcome {
     let config = context.config()?;
     existing(&user, context).await?;
-    let mover = mover(how, context)?;
+    let importer = importer(how, context)?;
     let mut moved = UserMoved::of(user, Vec::new(), how.dry_run);
-    if let Err(error) = move_home(&mover, path, &mut moved, home, layout, &config) {
+    if let Err(error) = move_home(&importer, path, &mut moved, home, layout, &config) {
         if !how.dry_run {
             note_usage(&[moved], context).await;
         }
@@ -36,8 +36,8 @@ pub(super) async fn home(
 }
 
 /// Every user below a mail root, as `DOMAIN/USER` in the container stack; these may be homes that contain the mail.
-pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Context) -> Outcome {
-    let (mover, config) = (mover(how, context)?, context.config()?);
+pub(super) async fn root(path: &Path, layout: Layout, how: &ImportOptions, context: &Context) -> Outcome {
+    let (importer, config) = (importer(how, context)?, context.config()?);
     let (mut homes, mut nobodys) = (Vec::new(), 0);
     for domain in directories(path)? {
         for local in directories(&domain)? {
@@ -58,7 +58,7 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
         return Err(Error::NoMail(path.to_owned()).into());
     }
     tell_of_nobodys(homes.iter().map(|(user, _)| user), context).await?;
-    let moved = homes.into_iter().map(|(user, mail)| one_of_many(&mover, &mail, user, layout, &config));
+    let moved = homes.into_iter().map(|(user, mail)| one_of_many(&importer, &mail, user, layout, &config));
     let users: Vec<UserMoved> = moved.collect();
     let declared: Vec<_> =
         users.iter().map(|moved| DeclaredUser { address: moved.user.clone(), quota: None, enabled: true }).collect();
@@ -96,9 +96,15 @@ pub(super) async fn tell_of_nobodys(users: impl Iterator<Item = &Address>, conte
 }
 
 /// Imports the mail of one of several users. Errors are reported, and do not affect other users.
-pub(super) fn one_of_many(mover: &Mover, path: &Path, user: Address, layout: Layout, config: &Config) -> UserMoved {
-    let mut moved = UserMoved::of(user, Vec::new(), mover.dry_run);
-    if let Err(error) = move_home(mover, path, &mut moved, None, layout, config) {
+pub(super) fn one_of_many(
+    importer: &Importer,
+    path: &Path,
+    user: Address,
+    layout: Layout,
+    config: &Config,
+) -> UserMoved {
+    let mut moved = UserMoved::of(user, Vec::new(), importer.dry_run);
+    if let Err(error) = move_home(importer, path, &mut moved, None, layout, config) {
         eprintln!("postrider: not everything of {} was imported: {error}", moved.user);
         moved.problem = Some(error.to_string());
     }
@@ -107,7 +113,7 @@ pub(super) fn one_of_many(mover: &Mover, path: &Path, user: Address, layout: Lay
 
 /// Imports a user's mail and scripts, and records the results.
 fn move_home(
-    mover: &Mover,
+    importer: &Importer,
     path: &Path,
     moved: &mut UserMoved,
     scripts_in: Option<&Path>,
@@ -120,12 +126,12 @@ fn move_home(
     }
     leave_out(moved, home.unnamed.clone(), home.links.clone(), "it links to something its owner does not own");
     let UserMoved { user, folders, .. } = moved;
-    mover.home(user, &home, |folder| {
+    importer.home(user, &home, |folder| {
         progress(user, &folder);
         folders.push(folder);
     })?;
     let scripts_in = scripts_in.map_or_else(|| script_home(path), Path::to_owned);
-    moved.scripts = mover.scripts(&moved.user, &scripts_in, &config.scripts, &config.sieve)?;
+    moved.scripts = importer.scripts(&moved.user, &scripts_in, &config.scripts, &config.sieve)?;
     moved.scripts.iter().for_each(|script| script_progress(&moved.user, script));
     Ok(())
 }
@@ -156,7 +162,7 @@ fn directories(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// One Maildir, into one folder.
-pub(super) async fn maildir(path: &Path, into: Into, how: &How, context: &Context) -> Outcome {
+pub(super) async fn maildir(path: &Path, into: IntoFolder, how: &ImportOptions, context: &Context) -> Outcome {
     if !path.join("cur").is_dir() {
         return Err(Error::NoMail(path.to_owned()).into());
     }
@@ -175,7 +181,7 @@ pub(super) async fn maildir(path: &Path, into: Into, how: &How, context: &Contex
     let folder = ForeignFolder::read(path, into.folder)?;
     let home = ForeignHome { folders: vec![folder], ..ForeignHome::default() };
     let mut folders = Vec::new();
-    mover(how, context)?.home(&into.user, &home, |moved| folders.push(moved))?;
+    importer(how, context)?.home(&into.user, &home, |moved| folders.push(moved))?;
     finish(into.user, folders, how, context).await
 }
 
@@ -184,15 +190,15 @@ pub(super) async fn mbox(
     path: &Path,
     user: Address,
     folder: Option<FolderName>,
-    how: &How,
+    how: &ImportOptions,
     context: &Context,
 ) -> Outcome {
     existing(&user, context).await?;
-    let (mover, places) = (mover(how, context)?, Places::of(&context.config()?.mailbox));
+    let (importer, special_folders) = (importer(how, context)?, SpecialFolders::of(&context.config()?.mailbox));
     let (now, mut folders) = (SystemClock.now(), Vec::<FolderMoved>::new());
-    let read = moving::mboxes(path, folder.as_ref(), mover.largest, |file, mut reading, sorting| {
-        let sort = Sort { sorting, places: &places, now };
-        for moved in mover.mbox(&user, (file, &mut reading), &sort)? {
+    let read = moving::mboxes(path, folder.as_ref(), importer.largest, |file, mut reading, sorting| {
+        let sort = Sort { sorting, special_folders: &special_folders, now };
+        for moved in importer.mbox(&user, (file, &mut reading), &sort)? {
             progress(&user, &moved);
             folders.push(moved);
         }
@@ -209,7 +215,7 @@ pub(super) async fn mbox(
     report(&[moved], how.dry_run, context).await
 }
 
-async fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {
+async fn finish(user: Address, folders: Vec<FolderMoved>, how: &ImportOptions, context: &Context) -> Outcome {
     folders.iter().for_each(|moved| progress(&user, moved));
     report(&[UserMoved::of(user, folders, how.dry_run)], how.dry_run, context).await
 }

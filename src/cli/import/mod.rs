@@ -15,7 +15,7 @@ use super::size::size;
 use crate::foundations::address::Address;
 use crate::foundations::counted::{are, counted};
 use crate::foundations::settings::ByteSize;
-use crate::services::moving::{FolderMoved, Mover, ScriptDone, ScriptMoved};
+use crate::services::moving::{FolderMoved, Importer, ScriptDone, ScriptMoved};
 use crate::storage::database::DatabaseUrl;
 use crate::storage::directory::{Error, Usage};
 use crate::storage::mailbox::{FolderName, Layout, measure};
@@ -39,16 +39,16 @@ pub(super) enum Import {
         #[arg(long, value_enum, default_value_t = LayoutArgument::Maildirplusplus)]
         layout: LayoutArgument,
         #[command(flatten)]
-        how: How,
+        how: ImportOptions,
     },
     /// Import one Maildir into one folder.
     Maildir {
         /// The Maildir, which contains `cur` and `new`.
         path: PathBuf,
         #[command(flatten)]
-        into: Into,
+        into: IntoFolder,
         #[command(flatten)]
-        how: How,
+        how: ImportOptions,
     },
     /// Import an mbox, or every mbox in a directory (from Thunderbird or Apple Mail) or archive (from Google Takeout).
     ///
@@ -65,7 +65,7 @@ pub(super) enum Import {
         #[arg(long)]
         folder: Option<FolderName>,
         #[command(flatten)]
-        how: How,
+        how: ImportOptions,
     },
     /// Import all mailboxes of an account on another server over IMAP. May be run again at any time to continue.
     Imap(remote::Arguments),
@@ -87,7 +87,7 @@ pub(super) enum Import {
 
 /// Which folder to import into.
 #[derive(Debug, Args)]
-pub(super) struct Into {
+pub(super) struct IntoFolder {
     /// The user to import it for.
     #[arg(long, value_name = "ADDRESS")]
     user: Address,
@@ -98,7 +98,7 @@ pub(super) struct Into {
 
 /// Options of every import.
 #[derive(Debug, Args)]
-pub(super) struct How {
+pub(super) struct ImportOptions {
     /// Only show what would be done.
     #[arg(long)]
     dry_run: bool,
@@ -192,13 +192,13 @@ async fn existing(user: &Address, context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The mover for a command.
-fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
+/// The importer for a command.
+fn importer(how: &ImportOptions, context: &Context) -> anyhow::Result<Importer> {
     let mail_root = context.config()?.storage.mail_root;
     if !how.dry_run {
         crate::foundations::files::create_directory(&mail_root, 0o700)?;
     }
-    Ok(Mover { mail_root, largest: how.largest.get(), dry_run: how.dry_run })
+    Ok(Importer { mail_root, largest: how.largest.get(), dry_run: how.dry_run })
 }
 
 /// Reports the result for a folder as soon as it is done.

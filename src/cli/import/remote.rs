@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
 use super::super::password;
-use super::{How, UserMoved, existing, mover, progress, report};
+use super::{ImportOptions, UserMoved, existing, importer, progress, report};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::files;
@@ -43,7 +43,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     insecure: bool,
     #[command(flatten)]
-    how: How,
+    how: ImportOptions,
 }
 
 /// How the connection to another server is encrypted.
@@ -58,7 +58,7 @@ enum Tls {
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let Arguments { host, port, tls, login, password_file, user, authority, insecure, how } = arguments;
     existing(&user, context).await?;
-    let mover = mover(&how, context)?;
+    let importer = importer(&how, context)?;
     let password = match password_file {
         Some(path) => {
             let text = String::from_utf8_lossy(&files::read_bounded(&path, 1 << 16)?).into_owned();
@@ -78,9 +78,9 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let mut remote = remote.map_err(Error::Imap)?;
     let (listed, subscribed) = remote.mailboxes(&context.config()?.mailbox).await.map_err(Error::Imap)?;
 
-    let deposit = mover.deposit(&user)?;
+    let deposit = importer.deposit(&user)?;
     let mut moved = UserMoved::of(user, Vec::new(), how.dry_run);
-    let ended = take_over(&mut remote, &listed, &deposit, &mut moved).await.map_err(anyhow::Error::from);
+    let ended = import_mailboxes(&mut remote, &listed, &deposit, &mut moved).await.map_err(anyhow::Error::from);
     let has_inbox = moved.folders.iter().any(|folder| folder.folder == FolderName::inbox().as_str());
     let exit = match ended {
         Ok(()) => {
@@ -107,7 +107,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
 }
 
 /// Imports one mailbox after the other, and records the results. What the server refuses does not affect the others.
-async fn take_over(
+async fn import_mailboxes(
     remote: &mut Remote,
     listed: &[Listed],
     deposit: &Deposit,
@@ -119,7 +119,7 @@ async fn take_over(
             moved.unnamed.push(PathBuf::from(&listed.wire));
             continue;
         };
-        let folder = remote.take_over(listed, name, deposit, SystemClock.now()).await?;
+        let folder = remote.import_mailbox(listed, name, deposit, SystemClock.now()).await?;
         progress(&moved.user, &folder);
         if folder.refused.is_some() {
             moved.problem.clone_from(&folder.refused);

@@ -29,13 +29,16 @@ pub(super) async fn run(
 
 /// Prints a declaration of these accounts, except removed ones.
 pub(super) fn declare(found: &SeedAccounts) {
-    let out_of_use = &found.out_of_use;
+    let inactive_accounts = &found.inactive_accounts;
     let declared =
         |user: &SeedUser| DeclaredUser { address: user.address.clone(), quota: user.quota, enabled: user.enabled };
-    let domains: Vec<_> = found.domains.iter().filter(|domain| !out_of_use.has_domain(domain)).cloned().collect();
-    let users: Vec<_> = found.users.iter().filter(|user| !out_of_use.has_user(&user.address)).map(declared).collect();
-    let is_used =
-        |alias: &&SeedAlias| !out_of_use.has_alias(&alias.source) && !out_of_use.has_domain(alias.source.domain());
+    let domains: Vec<_> =
+        found.domains.iter().filter(|domain| !inactive_accounts.has_domain(domain)).cloned().collect();
+    let users: Vec<_> =
+        found.users.iter().filter(|user| !inactive_accounts.has_user(&user.address)).map(declared).collect();
+    let is_used = |alias: &&SeedAlias| {
+        !inactive_accounts.has_alias(&alias.source) && !inactive_accounts.has_domain(alias.source.domain())
+    };
     let aliases: Vec<_> = found
         .aliases
         .iter()

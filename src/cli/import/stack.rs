@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
-use super::{How, mail, mover, note_usage, seed};
+use super::{ImportOptions, importer, mail, note_usage, seed};
 use crate::foundations::address::Address;
 use crate::foundations::counted::counted;
 use crate::foundations::files::create_directory;
@@ -20,7 +20,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "DIRECTORY", default_value = "/var/tmp")]
     work: PathBuf,
     #[command(flatten)]
-    how: How,
+    how: ImportOptions,
 }
 
 /// A directory that is removed when it is dropped.
@@ -34,7 +34,7 @@ impl Drop for Scratch {
 
 /// The result.
 #[derive(Debug, serde::Serialize)]
-struct Told {
+struct ImportShown {
     compared: usize,
     accounts: Option<serde_json::Value>,
     users: Vec<super::UserMoved>,
@@ -57,7 +57,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let scratch = Scratch(work.join(format!(".postrider-import-{}", std::process::id())));
     create_directory(&scratch.0, 0o700)?;
     let homes = backup.unpack(&scratch.0)?;
-    let (mover, config) = (mover(&how, context)?, context.config()?);
+    let (importer, config) = (importer(&how, context)?, context.config()?);
     let mut owned = Vec::new();
     for home in homes {
         match owner(&home) {
@@ -69,8 +69,9 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     if !how.dry_run || accounts.is_none() {
         mail::tell_of_nobodys(owned.iter().map(|(user, _)| user), context).await?;
     }
-    let moved =
-        owned.into_iter().map(|(user, home)| mail::one_of_many(&mover, &home, user, Layout::MaildirPlusPlus, &config));
+    let moved = owned
+        .into_iter()
+        .map(|(user, home)| mail::one_of_many(&importer, &home, user, Layout::MaildirPlusPlus, &config));
     let users: Vec<super::UserMoved> = moved.collect();
     let messages: u64 = users.iter().flat_map(|user| &user.folders).map(|folder| folder.messages).sum();
     let (verb, accounts) = match accounts {
@@ -87,7 +88,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         note_usage(&users, context).await;
     }
     let complete = users.iter().all(super::UserMoved::is_whole);
-    context.output.done(&said, &Told { compared: backup.compared, accounts, users });
+    context.output.done(&said, &ImportShown { compared: backup.compared, accounts, users });
     Ok(if complete { Exit::Done } else { Exit::Failed })
 }
 

@@ -6,7 +6,7 @@ mod received;
 use std::path::PathBuf;
 
 use own::{Period, Place};
-use received::{Shape, Which};
+use received::{ReceivedOptions, Shape};
 
 use super::context::Context;
 use super::exit::Outcome;
@@ -43,7 +43,7 @@ pub(super) enum Report {
     /// Who sent mail in the names of our domains, according to DMARC aggregate reports from other servers.
     Dmarc {
         #[command(flatten)]
-        which: Which,
+        which: ReceivedOptions,
         /// Show the rows of each report: how much each address sent, and how it was evaluated.
         #[arg(long)]
         rows: bool,
@@ -51,7 +51,7 @@ pub(super) enum Report {
     /// How sessions with our hosts were protected, according to TLS reports from other servers (RFC 8460).
     Tlsrpt {
         #[command(flatten)]
-        which: Which,
+        which: ReceivedOptions,
         /// Show the rows of each report: how often each policy was followed, and what failed at which host.
         #[arg(long)]
         rows: bool,
@@ -59,7 +59,7 @@ pub(super) enum Report {
     /// Single messages in the names of our domains that failed DMARC elsewhere, as reported by other servers (`ruf=`).
     Failures {
         #[command(flatten)]
-        which: Which,
+        which: ReceivedOptions,
         /// Show the rows of each report: which address the message came from, and what failed.
         #[arg(long)]
         rows: bool,

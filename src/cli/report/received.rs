@@ -11,7 +11,7 @@ use crate::storage::reports::{Kind, Received, ReceivedQuery, Reports};
 
 /// Which reports to show.
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Which {
+pub(in crate::cli) struct ReceivedOptions {
     /// Only reports on this domain.
     #[arg(long)]
     domain: Option<Domain>,
@@ -83,7 +83,7 @@ impl Shown for Row {
 }
 
 /// Shows reports of one kind.
-pub(super) async fn run(kind: Kind, which: &Which, shape: Shape, context: &Context) -> Outcome {
+pub(super) async fn run(kind: Kind, which: &ReceivedOptions, shape: Shape, context: &Context) -> Outcome {
     let accounts = context.accounts().await?;
     let clock = std::sync::Arc::new(SystemClock);
     let query = ReceivedQuery {

@@ -97,7 +97,7 @@ pub(in crate::daemon) async fn look_at_certificates(
     server: &ServerSettings,
     role: Role,
 ) -> Result<Report, RequestError> {
-    ask_over(socket(server, role, Reach::Looking), role, &Request::Certificates, &[]).await
+    ask_over(socket(server, role, Reach::ReadOnly), role, &Request::Certificates, &[]).await
 }
 
 /// The status of a role's process, over the read-only socket.
@@ -105,7 +105,7 @@ pub(in crate::daemon) async fn look_at_certificates(
 /// # Errors
 /// As [`ask`].
 pub async fn look_at_status(server: &ServerSettings, role: Role) -> Result<Status, RequestError> {
-    ask_over(socket(server, role, Reach::Looking), role, &Request::Status, &[]).await
+    ask_over(socket(server, role, Reach::ReadOnly), role, &Request::Status, &[]).await
 }
 
 /// The figures of a running role's process, over the read-only socket.
@@ -116,7 +116,7 @@ pub(in crate::daemon) async fn look_at_figures(
     server: &ServerSettings,
     role: Role,
 ) -> Result<ProcessFigures, RequestError> {
-    ask_over(socket(server, role, Reach::Looking), role, &Request::Figures, &[]).await
+    ask_over(socket(server, role, Reach::ReadOnly), role, &Request::Figures, &[]).await
 }
 
 /// The bans of a running role, over the read-only socket.
@@ -124,7 +124,7 @@ pub(in crate::daemon) async fn look_at_figures(
 /// # Errors
 /// As [`ask`].
 pub(in crate::daemon) async fn look_at_bans(server: &ServerSettings, role: Role) -> Result<Vec<Ban>, RequestError> {
-    ask_over(socket(server, role, Reach::Looking), role, &Request::BanList, &[]).await
+    ask_over(socket(server, role, Reach::ReadOnly), role, &Request::BanList, &[]).await
 }
 
 async fn ask_over<T: DeserializeOwned>(

@@ -11,7 +11,7 @@ use crate::foundations::clock::SharedClock;
 use crate::foundations::mail::{SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Addressing, FetchItem};
-use crate::services::search::{Run, Standing, Unfollowed};
+use crate::services::search::{Run, StandingSearch, Unfollowed};
 use crate::storage::mailbox::Update;
 
 /// One search that goes on until the mailbox is left.
@@ -23,7 +23,7 @@ pub struct Context {
     /// What it is told of messages that come new into the mailbox and the result (RFC 5465 §7).
     pub fetch: Arc<[FetchItem]>,
     /// The result.
-    pub standing: Standing,
+    pub standing: StandingSearch,
     /// The time that dates are compared with.
     pub clock: SharedClock,
 }

@@ -19,7 +19,7 @@ use crate::foundations::net::Stream;
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::acceptance::Relaying;
 use crate::services::filter::Dialogue;
-use crate::services::guard::{Brought, Pass, Service};
+use crate::services::guard::{Pass, Service, Traffic};
 use crate::services::login::{LoggedIn, LoginAttempt, Stay};
 
 /// Lets a connection in, or says why not.
@@ -94,7 +94,7 @@ impl Asker<'_> {
         }
         match &origin.login {
             Some(login) => self.room.acceptance.sender(path, login).await?,
-            None if self.room.mode == Mode::Relay => self.room.guard.may_bring(&self.peer, Brought::Message)?,
+            None if self.room.mode == Mode::Relay => self.room.guard.may_send(&self.peer, Traffic::Message)?,
             None => {}
         }
         // With LMTP, each recipient gets an answer of its own at the end of the message.
@@ -110,11 +110,11 @@ impl Asker<'_> {
         let relaying = room.acceptance.relaying(&self.peer, login);
         let is_stranger = room.mode == Mode::Relay && relaying == Relaying::Refused;
         if is_stranger {
-            room.guard.may_bring(&self.peer, Brought::Recipient)?;
+            room.guard.may_send(&self.peer, Traffic::Recipient)?;
         }
         let result = room.acceptance.recipient(address, size, relaying).await;
         match &result {
-            Ok(()) if is_stranger => room.guard.may_get(&self.peer, &room.acceptance.untagged(address)),
+            Ok(()) if is_stranger => room.guard.may_receive(&self.peer, &room.acceptance.untagged(address)),
             Err(refusal) if is_stranger && refusal.kind == Kind::NotFound => {
                 room.guard.unknown_recipient(&self.peer);
                 result
@@ -171,7 +171,7 @@ impl Asker<'_> {
                 let taken = self.room.intake.receive(mail, dialogue).await;
                 if taken.is_ok() {
                     for mailbox in &mailboxes {
-                        self.room.guard.has_got(&self.peer, mailbox);
+                        self.room.guard.received(&self.peer, mailbox);
                     }
                 }
                 Answer::Message(taken)

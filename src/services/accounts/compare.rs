@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::alias_loops::AliasGraph;
 use super::change::{Change, Password, Plan, quota_text};
-use super::circles::Leads;
-use super::passwords::{Compared, Wish, wish};
+use super::passwords::{Compared, PasswordChange, password_change};
 use super::{Declaration, DeclaredUser};
 use crate::foundations::settings::ByteSize;
 use crate::services::routing::RoutingSettings;
@@ -99,10 +99,10 @@ fn known_user(user: &DeclaredUser, account: &Account, compared: &Compared, chang
         let from = account.display_name.clone();
         changes.push(Change::SetDisplayName { address: address(), from, to: name.clone() });
     }
-    match wish(user, account, compared) {
-        Wish::Set => changes.push(Change::SetPassword { address: address() }),
-        Wish::Note => changes.push(Change::KeepPassword { address: address() }),
-        Wish::Nothing => {}
+    match password_change(user, account, compared) {
+        PasswordChange::Set => changes.push(Change::SetPassword { address: address() }),
+        PasswordChange::Note => changes.push(Change::KeepPassword { address: address() }),
+        PasswordChange::Nothing => {}
     }
 }
 
@@ -199,7 +199,7 @@ fn warn(declaration: &Declaration, now: &Everything, routing: &RoutingSettings, 
         }
     }
     warnings.extend(passed_over(declaration));
-    warnings.extend(circles(declaration, now, routing));
+    warnings.extend(alias_loops(declaration, now, routing));
 }
 
 /// Users whose own address is an alias that leads only to others.
@@ -216,7 +216,7 @@ fn passed_over(declaration: &Declaration) -> impl Iterator<Item = String> {
 }
 
 /// Declared aliases that would form a loop together with what else there is.
-pub(super) fn circles<'d>(
+pub(super) fn alias_loops<'d>(
     declaration: &'d Declaration,
     now: &'d Everything,
     routing: &'d RoutingSettings,
@@ -226,8 +226,8 @@ pub(super) fn circles<'d>(
     let of_hand = now.aliases.iter().filter(|(_, alias)| alias.owner == Owner::Admin);
     let of_hand = of_hand.map(|(_, alias)| (alias.source.clone(), alias.destination.as_str()));
     let declared = declaration.aliases.iter().map(|alias| (alias.source.clone(), alias.destination.as_str()));
-    let leads = Leads::new(routing, accounts, declared.chain(of_hand));
-    let circles = leads.circles(declaration.aliases.iter().map(|alias| alias.source.as_str()));
-    let told = |circle: Vec<String>| format!("mail for alias {} loops and is refused", circle.join(" to "));
-    circles.into_iter().map(told).collect()
+    let graph = AliasGraph::new(routing, accounts, declared.chain(of_hand));
+    let loops = graph.loops(declaration.aliases.iter().map(|alias| alias.source.as_str()));
+    let told = |cycle: Vec<String>| format!("mail for alias {} loops and is refused", cycle.join(" to "));
+    loops.into_iter().map(told).collect()
 }

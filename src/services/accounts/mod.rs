@@ -12,8 +12,8 @@
 //!   since stays. One that cannot be used affects its user only, who keeps the password in force.
 //! - A display name that is not declared belongs to the user. Quota and `enabled` belong to the declaration.
 
+mod alias_loops;
 mod change;
-mod circles;
 mod compare;
 mod declaration;
 mod json;

@@ -19,7 +19,7 @@ const LARGEST_SECRET: u64 = 4096;
 
 /// What is to be done about a user's password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum PasswordChange {
     /// Nothing: none is declared, or it has been applied.
     Nothing,
     /// The declared one is to be set.
@@ -48,8 +48,8 @@ pub(super) fn compare(declaration: &Declaration, now: &Everything) -> Compared {
     compared
 }
 
-pub(super) fn wish(user: &DeclaredUser, account: &Account, compared: &Compared) -> Wish {
-    let Some(password) = &user.password else { return Wish::Nothing };
+pub(super) fn password_change(user: &DeclaredUser, account: &Account, compared: &Compared) -> PasswordChange {
+    let Some(password) = &user.password else { return PasswordChange::Nothing };
     match &account.declared_password {
         Some(known) => {
             let same = match password {
@@ -58,10 +58,10 @@ pub(super) fn wish(user: &DeclaredUser, account: &Account, compared: &Compared) 
                     compared.get(&account.address.key()).is_some_and(|(seen, same)| seen == known && *same)
                 }
             };
-            if same { Wish::Nothing } else { Wish::Set }
+            if same { PasswordChange::Nothing } else { PasswordChange::Set }
         }
-        None if account.password_owner == Some(PasswordOwner::User) => Wish::Note,
-        None => Wish::Set,
+        None if account.password_owner == Some(PasswordOwner::User) => PasswordChange::Note,
+        None => PasswordChange::Set,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::compare::circles;
+use super::compare::alias_loops;
 use super::declaration::{Declaration, DeclaredAlias, DeclaredPassword, DeclaredUser, UnusablePassword};
 use super::json;
 use super::passwords;
@@ -64,8 +64,8 @@ fn first(problems: &[Problem]) -> String {
 impl Declaration {
     /// Aliases that would form a mail loop, a sentence for each. Considers the declaration only, not what else the
     /// directory holds.
-    pub fn circles(&self, routing: &RoutingSettings) -> Vec<String> {
-        circles(self, &Everything::default(), routing)
+    pub fn alias_loops(&self, routing: &RoutingSettings) -> Vec<String> {
+        alias_loops(self, &Everything::default(), routing)
     }
 
     /// Reads a file: JSON when its name ends in `.json`, else TOML. A path in it may be written `credential:NAME` for a

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use rayon::prelude::*;
 
-use super::by_base::{self, ByBase};
+use super::base_name::{self, ByBaseName};
 use super::create::{Run, read_folder, read_record};
 use super::error::at;
 use super::repository::{
@@ -23,7 +23,7 @@ use crate::foundations::mail::UidValidity;
 use crate::storage::mailbox::{FileName, Place, UidFile};
 
 /// The messages that are known in a folder.
-pub(super) type Known = by_base::Set<MessageEntry>;
+pub(super) type Known = base_name::Set<MessageEntry>;
 
 /// A message whose file must be read.
 struct Unread {
@@ -151,18 +151,18 @@ impl Run {
             let scanned: Vec<Scanned> = scanned.filter_map(Result::transpose).collect::<Result<_, _>>()?;
             // A folder that was renamed and renamed back has the same times, but may have been away when it was to be read.
             let are_all = || scanned.len() == directories.len() && scan::folders(path).is_ok_and(|now| now == folders);
-            if folders.in_peace && at_first.into_iter().eq(times()) && are_all() {
+            if folders.is_stable && at_first.into_iter().eq(times()) && are_all() {
                 return Ok(Some(scanned));
             }
             if pass == PASSES {
-                return self.last_look(path, scanned, before).map(Some);
+                return self.final_pass(path, scanned, before).map(Some);
             }
             // A message that was moved from a folder not yet listed into one already listed is in neither list, nor are those of
             // a folder that was renamed. What has been read is known now, so another pass costs little.
             for Scanned { directory, identity, content, files, .. } in scanned {
                 let Content::Listed(messages, _) = content else { continue };
                 let seen = before.seen.entry(identity).or_default();
-                by_base::replace_all(&mut seen.messages, messages);
+                base_name::replace_all(&mut seen.messages, messages);
                 (seen.directory, seen.files) = (directory, files);
             }
         }
@@ -227,7 +227,7 @@ impl Run {
     /// What is known about a folder's messages; nothing if the lists are damaged.
     fn known(&self, previous: Option<&FolderRecord>, seen: Option<&Known>) -> Known {
         let mut known = previous.and_then(|folder| known_messages(&self.repository, folder).ok()).unwrap_or_default();
-        by_base::replace_all(&mut known, seen.into_iter().flatten().map(|ByBase(message)| message.clone()));
+        base_name::replace_all(&mut known, seen.into_iter().flatten().map(|ByBaseName(message)| message.clone()));
         known
     }
 
@@ -238,8 +238,8 @@ impl Run {
         let count = listing.len();
         let mut messages = Vec::with_capacity(listing.len());
         let mut unread = Vec::new();
-        for ByBase(listed) in listing {
-            let known = known.take(FileName::base_of(&listed.name)).map(|ByBase(known)| known);
+        for ByBaseName(listed) in listing {
+            let known = known.take(FileName::base_of(&listed.name)).map(|ByBaseName(known)| known);
             match known.filter(|known| is_same(folder, known, &listed)) {
                 Some(known) => messages.push(MessageEntry { place: listed.place, name: listed.name, ..known }),
                 None => unread.push(Unread::from(listed)),
@@ -248,9 +248,9 @@ impl Run {
         self.progress.add(messages.len() as u64, 0);
         // In the order of arrival, in which they will also be restored.
         unread.sort_by(|a, b| a.name.cmp(&b.name));
-        let (in_peace, missed) = self.read_all(folder, unread, &mut messages, &|| Ok(list()?.0))?;
+        let (is_stable, missed) = self.read_all(folder, unread, &mut messages, &|| Ok(list()?.0))?;
         // What could not be read has to be tried again.
-        let is_whole = in_peace && messages.len() == count;
+        let is_whole = is_stable && messages.len() == count;
         Ok(Messages { found: messages, times: times.filter(|_| is_whole), missed })
     }
 
@@ -263,18 +263,19 @@ impl Run {
         messages: &mut Vec<MessageEntry>,
         list: &dyn Fn() -> Result<scan::Listing, Error>,
     ) -> Result<(bool, Vec<PathBuf>), Error> {
-        let mut in_peace = true;
+        let mut is_stable = true;
         for _ in 0..RETRIES {
             let renamed = self.read(folder, unread, messages)?;
             if renamed.is_empty() {
-                return Ok((in_peace, Vec::new()));
+                return Ok((is_stable, Vec::new()));
             }
             // Its flags have changed meanwhile, or it was expunged.
             let names = list()?;
-            let listed = |old: &Unread| names.get(FileName::base_of(&old.name)).map(|ByBase(listed)| listed.clone());
+            let listed =
+                |old: &Unread| names.get(FileName::base_of(&old.name)).map(|ByBaseName(listed)| listed.clone());
             let again = renamed.iter().filter_map(listed).map(Unread::from);
             unread = again.collect();
-            in_peace = false;
+            is_stable = false;
         }
         let missed = unread.iter().map(|message| scan::path_of(Path::new(""), message.place, &message.name));
         Ok((false, missed.collect()))
@@ -386,7 +387,7 @@ fn known_messages(repository: &Repository, folder: &FolderRecord) -> Result<Know
     let messages = read_folder(repository, folder)?;
     // If a pack has been lost, what it held is read again.
     let there = messages.into_iter().filter(|message| message.objects.iter().all(|id| repository.has(id)));
-    Ok(there.map(ByBase).collect())
+    Ok(there.map(ByBaseName).collect())
 }
 
 /// Whether a file is the message that a backup knows. Maildir files never change: a name that contains the size is enough,
@@ -452,15 +453,15 @@ mod tests {
         let both = || vec![listed("1.a:2,"), listed("2.b:2,S")];
         let unread = both().into_iter().map(Unread::from).collect();
         let mut messages = Vec::new();
-        let list = || Ok(both().into_iter().map(ByBase).collect());
-        let (in_peace, missed) = run.read_all(&folder, unread, &mut messages, &list).unwrap();
-        assert_eq!((messages.len(), in_peace), (1, false));
+        let list = || Ok(both().into_iter().map(ByBaseName).collect());
+        let (is_stable, missed) = run.read_all(&folder, unread, &mut messages, &list).unwrap();
+        assert_eq!((messages.len(), is_stable), (1, false));
         assert_eq!(missed, [Path::new("cur/2.b:2,S")]);
         // A message that is no longer listed was expunged, and nobody misses it.
         let list = || Ok(scan::Listing::new());
         let unread = vec![Unread::from(listed("2.b:2,S"))];
-        let (in_peace, missed) = run.read_all(&folder, unread, &mut messages, &list).unwrap();
-        assert_eq!((messages.len(), in_peace, missed.len()), (1, false, 0));
+        let (is_stable, missed) = run.read_all(&folder, unread, &mut messages, &list).unwrap();
+        assert_eq!((messages.len(), is_stable, missed.len()), (1, false, 0));
     }
 
     #[test]

@@ -22,16 +22,16 @@
 //!
 //! In the log: warnings about files that are not read because they are not regular files.
 
-mod by_base;
+mod base_name;
 mod collect;
 mod create;
 mod destination;
 mod error;
 mod expected;
 mod export;
+mod final_pass;
 mod history;
-mod last_look;
-mod places;
+mod overlap;
 mod progress;
 mod prune;
 mod references;
@@ -55,13 +55,13 @@ pub use error::Error;
 pub use expected::{ExpectedFolder, ExpectedMessage, expected_folders};
 pub use export::{Exported, Format, export};
 pub use history::{HistoryError, RunReport, history};
-pub use places::{lies_in, overlap};
+pub use overlap::{lies_in, overlap};
 pub use progress::Progress;
 pub use prune::{Damaged, Pruned, plan as plan_prune, prune};
 pub use remote::{Remote, pull, push};
 pub use repository::{Access, ObjectId, Repository, Snapshot, SnapshotId, Totals, UserEntry};
 pub use restore::{AccountRestored, QueueFate, Restored, Selection, missing_accounts, saved_accounts};
-pub use restore::{restore_accounts, restore_files, restore_mail, restore_missing_accounts, restore_missing_calendars};
+pub use restore::{restore_database, restore_files, restore_mail, restore_missing_accounts, restore_missing_calendars};
 pub use retention::kept;
 pub use runs::{Run, last_runs, note_run};
 pub use s3::{AddressStyle, BucketPlace, S3Settings};

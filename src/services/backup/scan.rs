@@ -11,7 +11,7 @@ use rustix::fs::{FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use super::Error;
-use super::by_base::{self, ByBase};
+use super::base_name::{self, ByBaseName};
 use super::error::at;
 use crate::foundations::address::Address;
 use crate::foundations::files::{is_directory, is_there};
@@ -27,7 +27,7 @@ const LISTED_AT_ONCE: usize = 64 << 10;
 const DEPTH: usize = 8;
 
 /// The message files of a folder.
-pub type Listing = by_base::Set<Listed>;
+pub type Listing = base_name::Set<Listed>;
 
 /// A message file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Listed {
     pub size: Option<u64>,
 }
 
-impl by_base::Named for Listed {
+impl base_name::Named for Listed {
     fn name(&self) -> &[u8] {
         &self.name
     }
@@ -64,7 +64,7 @@ pub struct Folders {
     /// Directories of folders whose names are not UTF-8.
     pub unnamed: Vec<PathBuf>,
     /// Whether none appeared or disappeared meanwhile. One that is renamed just then may be missing.
-    pub in_peace: bool,
+    pub is_stable: bool,
 }
 
 /// Domain and local part of users, and directories whose names are not UTF-8.
@@ -117,7 +117,7 @@ fn directories(path: &Path) -> Result<Directories, Error> {
 pub fn folders(user: &Path) -> Result<Folders, Error> {
     let changed = || fs::metadata(user).map(|user| (user.ctime(), user.ctime_nsec())).map_err(at("look for", user));
     let before = changed()?;
-    let mut found = Folders { directories: vec![String::new()], unnamed: Vec::new(), in_peace: true };
+    let mut found = Folders { directories: vec![String::new()], unnamed: Vec::new(), is_stable: true };
     for entry in fs::read_dir(user).map_err(at("read", user))? {
         let entry = entry.map_err(at("read", user))?;
         let name = entry.file_name();
@@ -127,7 +127,7 @@ pub fn folders(user: &Path) -> Result<Folders, Error> {
         }
         if !is_directory(&entry.path().join("cur"))? {
             // The clock of the file system is too coarse to show every change, but a name that is gone shows one.
-            found.in_peace &= is_there(&entry.path())?;
+            found.is_stable &= is_there(&entry.path())?;
             continue;
         }
         match name.into_string() {
@@ -136,7 +136,7 @@ pub fn folders(user: &Path) -> Result<Folders, Error> {
         }
     }
     found.directories.sort();
-    found.in_peace &= changed()? == before;
+    found.is_stable &= changed()? == before;
     Ok(found)
 }
 
@@ -154,11 +154,11 @@ pub fn messages(folder: &Path, now: impl Fn() -> i64) -> io::Result<(Listing, Op
         for place in [Place::New, Place::Cur] {
             list(folder, place, &mut listing)?;
         }
-        let in_peace = times(folder)? == before && before.iter().all(|changed| begun - changed > GRAIN);
-        if in_peace {
+        let is_stable = times(folder)? == before && before.iter().all(|changed| begun - changed > GRAIN);
+        if is_stable {
             return Ok((listing, Some(before)));
         }
-        by_base::replace_all(&mut all, listing.into_iter().map(|ByBase(listed)| listed));
+        base_name::replace_all(&mut all, listing.into_iter().map(|ByBaseName(listed)| listed));
     }
     Ok((all, None))
 }
@@ -184,7 +184,7 @@ fn list(folder: &Path, place: Place, listing: &mut Listing) -> io::Result<()> {
             _ => false,
         };
         if is_file {
-            listing.replace(ByBase(Listed { place, name: name.to_vec(), size: parsed.size }));
+            listing.replace(ByBaseName(Listed { place, name: name.to_vec(), size: parsed.size }));
         }
     }
     Ok(())
@@ -306,11 +306,11 @@ mod tests {
         assert_eq!(users(root.path()).unwrap(), (vec![user("ann"), user("carl")], vec![unnamed]));
         let user = root.path().join("example.test/ann");
         let directories = vec![String::new(), ".Sent".to_owned()];
-        assert_eq!(folders(&user).unwrap(), Folders { directories, unnamed: vec![folder], in_peace: true });
+        assert_eq!(folders(&user).unwrap(), Folders { directories, unnamed: vec![folder], is_stable: true });
         let (listing, times) = messages(&user, || i64::MAX).unwrap();
         assert!(times.is_some());
         let mut names: Vec<_> =
-            listing.iter().map(|ByBase(listed)| String::from_utf8(listed.name.clone()).unwrap()).collect();
+            listing.iter().map(|ByBaseName(listed)| String::from_utf8(listed.name.clone()).unwrap()).collect();
         names.sort();
         assert_eq!(names, ["1.a.h,U=1:2,S", "2.b.h,U=2"]);
         let others = |home: &Path| -> Vec<String> {

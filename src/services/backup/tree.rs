@@ -7,7 +7,7 @@
 
 use std::io::Write as _;
 
-use super::by_base::Named;
+use super::base_name::Named;
 use super::repository::ObjectId;
 use crate::foundations::mail::Uid;
 use crate::storage::mailbox::{FileName, Place};

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::exchange::Waited;
+use super::replacement::Waited;
 use super::state::{Standing, State};
 use super::{CertificateFiles, Loaded, load};
 use crate::foundations::clock::Timestamp;

@@ -95,7 +95,7 @@ fn assemble(pair: &CertificateFiles, cert_pem: &[u8], key_pem: &[u8]) -> Result<
     if cert_pem != key_pem {
         pem = format!("{}\n{}", pem.trim_end(), String::from_utf8_lossy(key_pem));
     }
-    let (names, not_before, not_after) = describe(&pair.cert, &chain)?;
+    let Description { names, not_before, not_after } = describe(&pair.cert, &chain)?;
     let key = CertifiedKey::new(chain, signer);
     match key.keys_match() {
         Ok(()) => {}
@@ -137,7 +137,7 @@ pub fn key_digest(der: &[u8]) -> Option<String> {
 /// The host names that a certificate in DER is for, in lower case.
 pub fn names_of(der: &[u8]) -> Vec<String> {
     let described = describe(Path::new(""), &[CertificateDer::from(der)]);
-    described.map(|(names, ..)| names).unwrap_or_default()
+    described.map(|described| described.names).unwrap_or_default()
 }
 
 /// SHA-256 in hexadecimal.
@@ -173,8 +173,15 @@ fn malformed(path: &Path, reason: &dyn std::fmt::Display) -> Error {
     Error::Malformed { path: path.to_owned(), reason: reason.to_string() }
 }
 
-/// Names and validity of the first certificate of a chain.
-fn describe(path: &Path, chain: &[CertificateDer<'_>]) -> Result<(Vec<String>, Timestamp, Timestamp), Error> {
+/// What a certificate says about itself.
+struct Description {
+    names: Vec<String>,
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+/// Describes the first certificate of a chain.
+fn describe(path: &Path, chain: &[CertificateDer<'_>]) -> Result<Description, Error> {
     let first = chain.first().ok_or_else(|| Error::NoCertificate(path.to_owned()))?;
     let (_, certificate) = X509Certificate::from_der(first).map_err(|error| malformed(path, &error))?;
     let alternative = certificate.subject_alternative_name().map_err(|error| malformed(path, &error))?;
@@ -184,11 +191,11 @@ fn describe(path: &Path, chain: &[CertificateDer<'_>]) -> Result<(Vec<String>, T
         _ => None,
     });
     let validity = certificate.validity();
-    Ok((
-        names.collect(),
-        Timestamp::from_unix_seconds(validity.not_before.timestamp()),
-        Timestamp::from_unix_seconds(validity.not_after.timestamp()),
-    ))
+    Ok(Description {
+        names: names.collect(),
+        not_before: Timestamp::from_unix_seconds(validity.not_before.timestamp()),
+        not_after: Timestamp::from_unix_seconds(validity.not_after.timestamp()),
+    })
 }
 
 /// The certificates by the names they are for. Several may share a name (an ECDSA and an RSA one).

@@ -13,16 +13,16 @@
 
 pub mod acme;
 mod error;
-mod exchange;
 mod held;
 mod load;
-mod rehearsal;
+mod problems;
+mod replacement;
 mod self_signed;
 mod serve;
 mod settings;
 mod state;
+mod test_handshake;
 mod tlsa;
-mod troubles;
 
 pub use error::Error;
 pub use load::{Loaded, key_digest, load, names_of, public_key_digest, read_chain};

@@ -10,12 +10,12 @@ use rustls::{ServerConfig, SupportedProtocolVersion};
 use tokio::sync::{Mutex, watch};
 
 use super::acme::Challenges;
-use super::exchange::{Decision, Waited, decide, unfit};
 use super::held::{self, Held};
 use super::load::{ACME_TLS, BySni, Table, stand_in};
-use super::rehearsal::rehearse;
+use super::problems::Problems;
+use super::replacement::{Decision, Waited, decide, unfit};
+use super::test_handshake::test_handshake;
 use super::tlsa::Published;
-use super::troubles::Troubles;
 use super::{CertificateFiles, DaneSettings, Error, HoldBack, Loaded, State, TlsSettings, TlsVersion, load, tlsa};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, Timestamp};
@@ -55,7 +55,7 @@ pub struct Certificates {
     seen: ArcSwap<Fingerprint>,
     /// The last answer of the DNS, by the names of the records.
     known: Lock<HashMap<String, Vec<Tlsa>>>,
-    troubles: Troubles,
+    problems: Problems,
     /// One reload at a time.
     reloading: Mutex<()>,
     changes: watch::Sender<u64>,
@@ -88,7 +88,7 @@ impl Certificates {
             held: ArcSwap::from_pointee(held),
             seen,
             known: Lock::default(),
-            troubles: Troubles::default(),
+            problems: Problems::default(),
             reloading: Mutex::new(()),
             changes: watch::Sender::new(0),
             context,
@@ -136,13 +136,13 @@ impl Certificates {
     /// All certificates, the served ones first, then the waiting ones.
     pub fn states(&self) -> Vec<State> {
         let (loaded, held) = (self.loaded.load(), self.held.load());
-        let in_force = |one: &Loaded| State { problem: self.troubles.of(&one.file), ..State::of(one) };
+        let in_force = |one: &Loaded| State { problem: self.problems.of(&one.file), ..State::of(one) };
         loaded.iter().map(in_force).chain(held.iter().map(Held::state)).collect()
     }
 
     /// Notes the result of asking an authority for a file's certificate: why it issued none, or that it did.
     pub(super) fn note_obtaining(&self, file: &Path, problem: Option<&str>) {
-        self.troubles.obtained(file, problem);
+        self.problems.obtained(file, problem);
     }
 
     /// The fingerprints of the certificates that clients should see when they ask for a name.
@@ -175,11 +175,11 @@ impl Certificates {
                 let (loaded, held) = self.choose(candidates, &settings, now).await;
                 self.put_in_force(&settings, loaded, held);
                 self.seen.store(Arc::new(seen));
-                self.troubles.loaded(&[], &settings, &[]);
+                self.problems.loaded(&[], &settings, &[]);
                 Ok(())
             }
             Err(errors) => {
-                self.troubles.loaded(&errors, &settings, &self.loaded.load());
+                self.problems.loaded(&errors, &settings, &self.loaded.load());
                 for error in &errors {
                     let event = Event::new(self.clock.now(), EventKind::Certificate);
                     self.journal.record(event.with("result", "kept-old").with("problem", error.to_string()));
@@ -201,7 +201,7 @@ impl Certificates {
                 return None;
             }
             let worse = old.filter(|old| !old.temporary).and_then(|old| unfit(old, new, lost, now));
-            let reason = worse.or_else(|| rehearse(new).err())?;
+            let reason = worse.or_else(|| test_handshake(new).err())?;
             Some(Error::Unfit { file: new.file.clone(), reason })
         };
         let errors: Vec<Error> = candidates.iter().filter_map(unfit).collect();

@@ -13,21 +13,24 @@
 //! independent of each other. Called by `intake` and `queue` through [`LocalDelivery`](crate::services::handover::LocalDelivery).
 //! Never asks who the recipients are or whether the message is wanted. Each stored message is an event; a failure
 //! is logged here, where its cause is known.
+//!
+//! `store` delivers to a recipient; `scripting` finds out which scripts run, `script_cache` has them compiled, `run_scripts`
+//! runs them and returns what they have decided, and `perform` does that.
 
+mod authorship;
 mod fields;
 mod identity;
 mod letters;
 mod nearly_full;
-mod own_name;
 mod perform;
-mod programs;
-mod scripted;
+mod run_scripts;
+mod script_cache;
 mod scripting;
 mod settings;
 mod store;
 mod trial;
 
-pub use programs::{global_scripts, site_script};
+pub use script_cache::{global_scripts, site_script};
 pub use scripting::ScriptingParts;
 pub use settings::{Circles, DeliverySettings, JunkScripts, MissingFolder, OverQuota, ScriptedSettings, TagFolder};
 pub use store::Delivery;

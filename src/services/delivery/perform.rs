@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fields::passed_on;
 use super::identity::{identity, is_believed};
 use super::letters;
-use super::scripted::{Act, Decided, duplicate_key};
+use super::run_scripts::{Act, Decided, duplicate_key};
 use super::scripting::Scripting;
 use super::settings::MissingFolder;
 use super::store::{Chosen, Delivery, Item, Target, usual};
@@ -24,7 +24,7 @@ use crate::storage::mailbox::{Flags, FolderName, Keyword, Missing, User};
 use crate::storage::scripts::{Home, Known};
 
 /// What is needed to do what scripts have decided about one message for one recipient.
-pub(super) struct Performance<'a> {
+pub(super) struct Execution<'a> {
     pub(super) delivery: &'a Delivery,
     pub(super) scripting: &'a Scripting,
     pub(super) item: &'a Item<'a>,
@@ -42,7 +42,7 @@ struct Filing<'a> {
     chosen: Chosen,
 }
 
-impl Performance<'_> {
+impl Execution<'_> {
     /// First passes on and stores, both durably, then sends answers and notifications. The place among messages that may be
     /// duplicates of each other is free again once this one is remembered.
     pub(super) async fn perform(&self, mut decided: Decided, place: Option<Place>) -> Result<Outcome, Refusal> {
@@ -177,7 +177,7 @@ impl Performance<'_> {
             _ => None,
         });
         for (act, to, message) in redirects {
-            match self.redirect(act, to, self.honest(message)).await {
+            match self.redirect(act, to, self.without_new_claims(message)).await {
                 Ok(Some(id)) => sent = sent.or(Some(id)),
                 // It has come back from where it was passed on to.
                 Ok(None) => lost |= self.item.visits > 0,

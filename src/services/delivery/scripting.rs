@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::perform::Performance;
-use super::programs::{Plan, Programs};
-use super::scripted::{Decided, Facts, Folders, Surroundings, decide};
+use super::perform::Execution;
+use super::run_scripts::{Decided, Facts, Folders, ScriptWorld, run_scripts};
+use super::script_cache::{Plan, ScriptCache};
 use super::settings::{DeliverySettings, JunkScripts};
 use super::store::{Delivery, Item};
 use crate::foundations::address::{Address, Domain};
@@ -36,7 +36,7 @@ pub struct ScriptingParts {
 /// Scripts at work.
 pub(super) struct Scripting {
     pub(super) parts: ScriptingParts,
-    programs: Arc<Programs>,
+    cache: Arc<ScriptCache>,
     /// One script of an account runs at a time: some take a while.
     runners: Parties,
     /// One message of an account whose scripts look for duplicates is dealt with at a time, from the question until the answer to
@@ -46,8 +46,8 @@ pub(super) struct Scripting {
 
 impl Scripting {
     pub(super) fn new(parts: ScriptingParts, delivery: Live<DeliverySettings>) -> Self {
-        let programs = Programs::new(parts.scripts.clone(), delivery, parts.sieve.clone());
-        Self { parts, programs: Arc::new(programs), runners: Parties::default(), duplicates: Parties::default() }
+        let cache = ScriptCache::new(parts.scripts.clone(), delivery, parts.sieve.clone());
+        Self { parts, cache: Arc::new(cache), runners: Parties::default(), duplicates: Parties::default() }
     }
 
     pub(super) fn hostname(&self) -> Arc<Domain> {
@@ -64,12 +64,12 @@ impl Scripting {
 
     /// Runs scripts. Fails if the disk does not give one of them this time.
     async fn decide(&self, plan: &Plan, facts: Facts, user: &Arc<User>) -> Result<Decided, Error> {
-        let (programs, plan, user) = (Arc::clone(&self.programs), plan.clone(), Arc::clone(user));
+        let (cache, plan, user) = (Arc::clone(&self.cache), plan.clone(), Arc::clone(user));
         let (account, settings) = (facts.account.key(), self.parts.sieve.get());
         let work = move || {
-            let home = programs.home(&facts.account)?;
-            let world = Surroundings::new(&facts, &*user, &home, &programs);
-            Ok::<_, Error>(decide(&plan, facts, &world, &settings))
+            let home = cache.home(&facts.account)?;
+            let world = ScriptWorld::new(&facts, &*user, &home, &cache);
+            Ok::<_, Error>(run_scripts(&plan, facts, &world, &settings))
         };
         let mut decided = self.runners.in_turn(&account, work).await.unwrap_or(Err(Error::Closing))?;
         match decided.unread.take() {
@@ -115,7 +115,7 @@ impl Delivery {
             Folder::Junk if item.settings.sieve.junk == JunkScripts::Skip => return None,
             Folder::Junk | Folder::Inbox => {}
         }
-        Some(move || match scripting.programs.plan(&account) {
+        Some(move || match scripting.cache.plan(&account) {
             Ok(plan) if plan.is_empty() => None,
             Ok(plan) => Some(Ok(Planned { scripting, plan })),
             // What is wanted of the message is known once the disk answers again.
@@ -146,7 +146,7 @@ impl Delivery {
             place = Some(scripting.duplicates.place(&account).await);
             decided = scripting.decide(&plan, facts, user).await.map_err(Refusal::temporary)?;
         }
-        Performance { delivery: self, scripting: &scripting, item, user }.perform(decided, place).await
+        Execution { delivery: self, scripting: &scripting, item, user }.perform(decided, place).await
     }
 
     async fn facts(&self, scripting: &Scripting, item: &Item<'_>) -> Result<Facts, Refusal> {

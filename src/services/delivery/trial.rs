@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::programs::{Own, Plan, Program, Programs};
-use super::scripted::{Facts, Folders, Surroundings, decide, existing, wanted};
+use super::run_scripts::{Facts, Folders, ScriptWorld, existing_folder, folder_to_create, run_scripts};
+use super::script_cache::{Own, Plan, Program, ScriptCache};
 use super::settings::DeliverySettings;
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
@@ -77,12 +77,12 @@ impl Trial {
     pub fn explain(self, tried: Tried) -> Result<Explained, Error> {
         let Tried { account, message, reverse_path, recipient, instead } = tried;
         let (delivery, sieve) = (Live::new(self.delivery), Live::new(self.sieve));
-        let programs = Programs::new(self.scripts, delivery, sieve.clone());
-        let mut plan: Plan = programs.plan(&account)?;
+        let cache = ScriptCache::new(self.scripts, delivery, sieve.clone());
+        let mut plan: Plan = cache.plan(&account)?;
         if let Some((name, script)) = instead {
             plan.own = Own::Script(Program { name, script });
         }
-        let home = programs.home(&account)?;
+        let home = cache.home(&account)?;
         let folders = OnDisk { home: home.path(), settings: &self.mailbox };
         let facts = Facts {
             own_addresses: vec![account.clone(), recipient.clone()],
@@ -96,8 +96,8 @@ impl Trial {
             hostname: self.hostname,
             junk: false,
         };
-        let world = Surroundings::new(&facts, &folders, &home, &programs);
-        let decided = decide(&plan, facts, &world, &sieve.get());
+        let world = ScriptWorld::new(&facts, &folders, &home, &cache);
+        let decided = run_scripts(&plan, facts, &world, &sieve.get());
         let script = |(name, steps): (String, Vec<crate::services::sieve::Step>)| ExplainedScript {
             name,
             steps: steps.iter().map(ToString::to_string).collect(),
@@ -151,8 +151,8 @@ fn told(action: &Action, folders: &dyn Folders) -> String {
         }
         Action::Keep { flags, .. } => format!("keep it in the inbox{}", marks(flags)),
         Action::FileInto(file) => {
-            let there = existing(folders, &file.folder);
-            let name = there.clone().or_else(|| wanted(folders, &file.folder));
+            let there = existing_folder(folders, &file.folder);
+            let name = there.clone().or_else(|| folder_to_create(folders, &file.folder));
             let name = name.map_or_else(|| file.folder.clone(), |name| name.to_string());
             let new = if there.is_none() { ", which does not exist yet" } else { "" };
             format!("file it in {name}{new}{}", marks(&file.flags))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::ledger::Guard;
+use super::admission::Guard;
 use super::memory::Subject;
 use super::sharing::Change;
 use super::strikes::Strikes;

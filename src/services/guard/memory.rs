@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::acquaintances::{Acquaintances, Pair};
+use super::allowance::words;
 use super::bans::{Ban, MOST_SET_BANS};
+use super::bounded::Bounded;
 use super::client::Client;
-use super::rates::{Bounded, words};
+use super::known_networks::{AccountNetwork, KnownNetworks};
+use super::rate_limits::{MOST_SHARED, Rate, Rates, Wanted};
 use super::refusals::Refusals;
 use super::settings::{GuardSettings, Service};
 use super::sharing::Change;
-use super::spending::{MOST_TOLD, Rate, Rates, Wanted};
 use super::strikes::{Strikes, Tried};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::{Kind, Refusal};
@@ -29,9 +30,9 @@ pub(super) struct Memory {
     pub(super) strikes: Bounded<Subject, Strikes>,
     /// Failed logins of accounts that others were not told of yet.
     pub(super) failed: HashMap<String, u32>,
-    pub(super) acquaintances: Acquaintances,
+    pub(super) known_networks: KnownNetworks,
     /// What clients have tried for accounts that their networks have logged in to.
-    pub(super) tried: Bounded<Pair, Tried>,
+    pub(super) tried: Bounded<AccountNetwork, Tried>,
     pub(super) refusals: Bounded<(Option<IpNet>, Service), Refusals>,
     pub(super) set: HashMap<IpNet, Ban>,
     /// Bans that were set, earned or lifted and not shared yet.
@@ -44,7 +45,7 @@ pub(super) enum Subject {
     Address(IpNet),
     Account(String),
     /// A client, for all wrong passwords of accounts that its network has logged in to: they slow it down and ban nobody.
-    Acquaintance(IpNet),
+    KnownClient(IpNet),
 }
 
 impl Memory {
@@ -110,7 +111,7 @@ impl Memory {
     /// would multiply the tries.
     pub(super) fn fail(&mut self, account: String, now: Timestamp, settings: &GuardSettings) {
         let limit = settings.account_failures;
-        if limit > 0 && (self.failed.len() < MOST_TOLD || self.failed.contains_key(&account)) {
+        if limit > 0 && (self.failed.len() < MOST_SHARED || self.failed.contains_key(&account)) {
             *self.failed.entry(account.clone()).or_default() += 1;
         }
         self.strike(Subject::Account(account), 1, limit, now, settings);
@@ -153,7 +154,7 @@ impl Memory {
                 Subject::Account(account) => {
                     log::warn!(user:% = account, seconds = length.as_secs(); "logins are closed to unknown networks after {count} failures");
                 }
-                Subject::Acquaintance(_) => {}
+                Subject::KnownClient(_) => {}
             }
         }
         count

@@ -14,29 +14,33 @@
 //! wherever somebody guesses. With `share_rates` the use of rates is carried too, so that a client has one allowance on
 //! all machines together; otherwise each process has its own rates. Rates and failures of clients are lost with the
 //! process. In the log: one line for each ban that begins.
+//!
+//! `admission` has the guard and what it is asked, `memory` what it remembers under the lock: `strikes` (failures, and the bans
+//! they lead to), `rate_limits` (by an `allowance` each) and `known_networks`, all in `bounded` maps. `sending_rise` stands alone.
 
-mod acquaintances;
+mod admission;
+mod allowance;
 mod bans;
+mod bounded;
 mod client;
-mod ledger;
+mod known_networks;
 mod memory;
 mod nftables;
 mod pass;
-mod rates;
+mod rate_limits;
 mod refusals;
+mod sending_rise;
 mod settings;
 mod sharing;
-mod spending;
 mod strikes;
 mod traffic;
-mod usage;
 
+pub use admission::{Failure, Guard, Trust};
 pub use bans::Ban;
 pub use client::network;
-pub use ledger::{Failure, Guard, Trust};
 pub use nftables::NftablesSettings;
 pub use pass::{Pass, Patience, Penalty};
+pub use sending_rise::{Rise, SendingWatch};
 pub use settings::{GuardSettings, Service, ServiceRates, TrafficSettings, loopback};
 pub use sharing::{Origin, Sharing, SharingParts};
-pub use traffic::{Brought, Part};
-pub use usage::{Rise, Usage};
+pub use traffic::{RateShare, Traffic};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Guard;
 use super::client::Client;
-use super::ledger::Guard;
 use super::settings::{GuardSettings, Service};
 use crate::foundations::net::{Link, Lost};
 

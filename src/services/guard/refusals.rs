@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rates::Fading;
+use super::bounded::Expiring;
 use crate::foundations::clock::Timestamp;
 
 /// After one that was reported, how long the others are only counted.
@@ -15,8 +15,8 @@ pub(super) struct Refusals {
     untold: u64,
 }
 
-impl Fading for Refusals {
-    fn gone(&self) -> Timestamp {
+impl Expiring for Refusals {
+    fn expires_at(&self) -> Timestamp {
         self.quiet_until
     }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::acquaintances::Register;
+use super::admission::Guard;
 use super::bans::{Ban, EARNED};
-use super::ledger::Guard;
+use super::known_networks::KnownNetworksTable;
 use super::nftables;
+use super::rate_limits::SharedCount;
 use super::settings::GuardSettings;
-use super::spending::Told;
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::SessionId;
@@ -70,12 +70,12 @@ pub struct Sharing {
     told_all: (Timestamp, Arc<GuardSettings>),
     /// This process's name among those that tell each other what they have counted.
     process: String,
-    /// Up to which row each other process was heard, as far as these rows are still read.
-    heard: HashMap<String, i64>,
+    /// Up to which row the counts of each other process were read, as far as these rows are still read.
+    counts_read: HashMap<String, i64>,
     /// When these rows were read last.
-    heard_at: Option<Timestamp>,
+    counts_read_at: Option<Timestamp>,
     /// Carries the networks that have logged in to accounts.
-    register: Register,
+    known_networks: KnownNetworksTable,
 }
 
 /// Rows are read again from this long before the latest: clocks of several machines differ, and transactions take time.
@@ -88,7 +88,7 @@ const MOST_UNWRITTEN: usize = 10_000;
 const KEPT: Duration = Duration::from_secs(2 * 86_400);
 
 /// How long others can read what was counted.
-const TOLD_KEPT: Duration = Duration::from_secs(600);
+const COUNTS_KEPT: Duration = Duration::from_secs(600);
 /// How often the firewall is told again of all bans, for it may have been reloaded without anybody saying so.
 const TOLD_ALL_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -98,8 +98,8 @@ impl Sharing {
         let process = SessionId::generate(parts.clock.now()).to_string();
         let told_all = (parts.clock.now(), parts.settings.get());
         let (unwritten, seen, told) = (Vec::new(), Timestamp::EPOCH, HashMap::new());
-        let (heard, heard_at, register) = (HashMap::new(), None, Register::default());
-        Self { parts, unwritten, seen, told, told_all, process, heard, heard_at, register }
+        let (counts_read, counts_read_at, known_networks) = (HashMap::new(), None, KnownNetworksTable::default());
+        Self { parts, unwritten, seen, told, told_all, process, counts_read, counts_read_at, known_networks }
     }
 
     /// Reads all bans, then goes on exchanging them until `tasks` stop; what has changed last is written then.
@@ -141,7 +141,7 @@ impl Sharing {
         }
         self.read(now).await?;
         self.tell_firewall(now).await;
-        self.register.exchange(&self.parts.guard, &self.parts.database, now).await?;
+        self.known_networks.exchange(&self.parts.guard, &self.parts.database, now).await?;
         let old = [(now - KEPT).into(), (now - KEPT).into()];
         self.parts
             .database
@@ -150,51 +150,51 @@ impl Sharing {
         self.exchange_counts(now).await
     }
 
-    /// Tells what was counted here, and takes over what was counted elsewhere. What cannot be told is not told later: an
+    /// Shares what was counted here, and takes over what was counted elsewhere. What cannot be shared is not shared later: an
     /// allowance that is too large for a moment does less harm than a queue of them.
     async fn exchange_counts(&mut self, now: Timestamp) -> Result<(), Error> {
-        let told = self.parts.guard.take_told().into_iter();
+        let counts = self.parts.guard.take_counts().into_iter();
         let row = |(name, number): (String, i64)| -> Vec<Val> {
             vec![self.process.as_str().into(), now.into(), name.into(), number.into()]
         };
-        let rows: Vec<Vec<Val>> = told.map(row).collect();
+        let rows: Vec<Vec<Val>> = counts.map(row).collect();
         if !rows.is_empty() {
             let mut transaction = self.parts.database.begin_with(Durability::Relaxed).await?;
             // The table was made for rates, whose number is a time.
             transaction.insert_many("shared_rates", &["process", "at", "rate", "micros"], &rows).await?;
             transaction.commit().await?;
         }
-        self.hear(now).await?;
-        let old = [(now - TOLD_KEPT).into()];
+        self.read_counts(now).await?;
+        let old = [(now - COUNTS_KEPT).into()];
         self.parts.database.execute("DELETE FROM shared_rates WHERE at < ?", &old).await?;
         Ok(())
     }
 
     /// Takes over what others have counted. The rows of one process appear in the order of their numbers, those of several do not:
     /// a transaction may end later than one that began after it.
-    async fn hear(&mut self, now: Timestamp) -> Result<(), Error> {
+    async fn read_counts(&mut self, now: Timestamp) -> Result<(), Error> {
         let sql = "SELECT id, process, rate, micros FROM shared_rates WHERE at >= ? AND process <> ? AND id > ? \
                    ORDER BY id LIMIT ?";
-        let from = self.heard_at.map_or(now - TOLD_KEPT, |last| last.min(now) - OVERLAP);
-        let (mut heard, mut told, mut after) = (HashMap::new(), Vec::new(), 0_i64);
+        let from = self.counts_read_at.map_or(now - COUNTS_KEPT, |last| last.min(now) - OVERLAP);
+        let (mut read, mut counts, mut after) = (HashMap::new(), Vec::new(), 0_i64);
         loop {
             let values = [from.into(), self.process.as_str().into(), after.into(), MOST_ROWS.into()];
             let rows = self.parts.database.fetch_all(sql, &values).await?;
             for row in &rows {
                 let process = row.text(1)?;
                 after = row.int(0)?;
-                let known = self.heard.get(&process).copied().unwrap_or(0);
+                let known = self.counts_read.get(&process).copied().unwrap_or(0);
                 if after > known {
-                    told.extend(Told::parse(&row.text(2)?, row.int(3)?));
+                    counts.extend(SharedCount::parse(&row.text(2)?, row.int(3)?));
                 }
-                heard.insert(process, after.max(known));
+                read.insert(process, after.max(known));
             }
             if rows.len() < MOST_ROWS as usize {
                 break;
             }
         }
-        self.parts.guard.hear(told);
-        (self.heard, self.heard_at) = (heard, Some(now));
+        self.parts.guard.adopt_counts(counts);
+        (self.counts_read, self.counts_read_at) = (read, Some(now));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rates::Fading;
+use super::bounded::Expiring;
 use super::settings::GuardSettings;
 use crate::foundations::clock::Timestamp;
 
@@ -23,8 +23,8 @@ pub(super) struct Strikes {
     forget_at: Timestamp,
 }
 
-impl Fading for Strikes {
-    fn gone(&self) -> Timestamp {
+impl Expiring for Strikes {
+    fn expires_at(&self) -> Timestamp {
         self.forget_at.max(self.banned_until)
     }
 }
@@ -106,8 +106,8 @@ pub(super) struct Tried {
     forget_at: Timestamp,
 }
 
-impl Fading for Tried {
-    fn gone(&self) -> Timestamp {
+impl Expiring for Tried {
+    fn expires_at(&self) -> Timestamp {
         self.forget_at
     }
 }

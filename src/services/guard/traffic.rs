@@ -1,10 +1,10 @@
-//! How much mail clients bring and mailboxes get.
+//! How much mail clients send and mailboxes receive.
 
 use std::time::Duration;
 
-use super::ledger::{Failure, Guard};
-use super::rates::words;
-use super::spending::{Rate, Wanted};
+use super::admission::{Failure, Guard};
+use super::allowance::words;
+use super::rate_limits::{Rate, Wanted};
 use crate::foundations::address::Address;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::Peer;
@@ -12,9 +12,9 @@ use crate::foundations::mail::Peer;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// What a client brings.
+/// What a client sends us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Brought {
+pub enum Traffic {
     /// A message, at MAIL.
     Message,
     /// A recipient, at RCPT.
@@ -23,7 +23,7 @@ pub enum Brought {
 
 /// A part of a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct RateShare {
     /// Of what, with the period in words.
     pub what: &'static str,
     /// How much.
@@ -34,7 +34,7 @@ pub struct Part {
     pub period: Duration,
 }
 
-impl Part {
+impl RateShare {
     /// Whether it is more than there ever is.
     pub const fn is_too_much(&self) -> bool {
         self.count > 0 && self.units > self.count
@@ -42,22 +42,22 @@ impl Part {
 }
 
 impl Guard {
-    /// Whether a client that is not one of our users may bring one more message or recipient now.
+    /// Whether a client that is not one of our users may send one more message or recipient now.
     ///
     /// # Errors
-    /// It or its network has brought too many: 450 4.7.1.
-    pub fn may_bring(&self, peer: &Peer, what: Brought) -> Result<(), Refusal> {
+    /// It or its network has sent too many: 450 4.7.1.
+    pub fn may_send(&self, peer: &Peer, what: Traffic) -> Result<(), Refusal> {
         let settings = self.settings();
         let (limit, word) = match what {
-            Brought::Message => (settings.traffic.messages_per_minute, "messages"),
-            Brought::Recipient => (settings.traffic.recipients_per_minute, "recipients"),
+            Traffic::Message => (settings.traffic.messages_per_minute, "messages"),
+            Traffic::Recipient => (settings.traffic.recipients_per_minute, "recipients"),
         };
         let Some(client) = self.counted(peer, &settings).filter(|_| limit > 0) else { return Ok(()) };
         let wide = limit.saturating_mul(settings.network_factor);
         for (network, count) in [(client.host(), limit), (client.network(), wide)] {
             let rate = match what {
-                Brought::Message => Rate::Messages(network),
-                Brought::Recipient => Rate::Recipients(network),
+                Traffic::Message => Rate::Messages(network),
+                Traffic::Recipient => Rate::Recipients(network),
             };
             let wanted = Wanted { units: 1, count, period: MINUTE };
             self.take_rate(rate, wanted).map_err(|wait| {
@@ -79,12 +79,12 @@ impl Guard {
         }
     }
 
-    /// Whether a mailbox, named without a tag, may get one more message from elsewhere now. Asking costs it nothing:
+    /// Whether a mailbox, named without a tag, may receive one more message from elsewhere now. Asking costs it nothing:
     /// otherwise a client that names it again and again without sending would keep everybody else's mail out.
     ///
     /// # Errors
-    /// It gets too many: 450 4.2.1.
-    pub fn may_get(&self, peer: &Peer, mailbox: &Address) -> Result<(), Refusal> {
+    /// It receives too many: 450 4.2.1.
+    pub fn may_receive(&self, peer: &Peer, mailbox: &Address) -> Result<(), Refusal> {
         let settings = self.settings();
         let count = settings.traffic.messages_per_mailbox_per_hour;
         if self.counted(peer, &settings).is_none() {
@@ -96,8 +96,8 @@ impl Guard {
         })
     }
 
-    /// A mailbox, named without a tag, gets a message from elsewhere that was taken.
-    pub fn has_got(&self, peer: &Peer, mailbox: &Address) {
+    /// A mailbox, named without a tag, has received a message from elsewhere that was accepted.
+    pub fn received(&self, peer: &Peer, mailbox: &Address) {
         let settings = self.settings();
         let count = settings.traffic.messages_per_mailbox_per_hour;
         if self.counted(peer, &settings).is_some() {
@@ -110,9 +110,9 @@ impl Guard {
     ///
     /// # Errors
     /// The first that does not have so much left now.
-    pub fn take<'p>(&self, name: &str, parts: &'p [Part]) -> Result<(), &'p Part> {
-        let wanted = |part: &Part| {
-            let Part { what, units, count, period } = *part;
+    pub fn take<'p>(&self, name: &str, parts: &'p [RateShare]) -> Result<(), &'p RateShare> {
+        let wanted = |part: &RateShare| {
+            let RateShare { what, units, count, period } = *part;
             (Rate::Named(format!("{what} {name}")), Wanted { units, count, period })
         };
         let wanted: Vec<(Rate, Wanted)> = parts.iter().map(wanted).collect();

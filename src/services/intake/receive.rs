@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::copies::{Copies, Safe, made};
-use super::glance::Glance;
+use super::header_facts::HeaderFacts;
 use super::judged::{Judged, Waiting, is_lmtp};
-use super::quarantined;
+use super::quarantine_note;
 use super::receipt::Receipt;
+use super::safe_copies::{SafeCopies, SafeCopy, made};
 use super::settings::{IntakeSettings, LmtpVerdict, Quarantine};
 use super::trace_field;
 use crate::foundations::address::{Address, Domain, ReversePath};
@@ -53,7 +53,7 @@ pub struct IntakeParts {
 /// The room.
 pub struct Intake {
     pub(super) parts: IntakeParts,
-    copies: Copies,
+    safe_copies: SafeCopies,
 }
 
 /// A recipient whose copy is in quarantine.
@@ -66,7 +66,7 @@ struct KeptBack {
 impl Intake {
     /// Puts the parts together.
     pub fn new(parts: IntakeParts) -> Self {
-        Self { parts, copies: Copies::default() }
+        Self { parts, safe_copies: SafeCopies::default() }
     }
 
     /// The settings in force now.
@@ -92,14 +92,14 @@ impl Intake {
     /// milters have already heard of sender and recipients.
     pub async fn receive(&self, mail: Mail, dialogue: Option<Box<Dialogue>>) -> Result<Receipt, Refusal> {
         let mut judged = self.judge(mail, dialogue).await?;
-        let result = match self.take_off(&mut judged) {
+        let result = match self.remove_refused(&mut judged) {
             Some(refusal) => Err(refusal),
-            None => self.take(&judged).await.map(|receipt| {
+            None => self.accept(&judged).await.map(|receipt| {
                 let removed = judged.removed.iter().cloned();
                 removed.fold(receipt, |receipt, address| receipt.and(address, by_milter()))
             }),
         };
-        self.tell_end(&judged, &result);
+        self.record_end(&judged, &result);
         if result.is_ok() {
             self.parts.filter.sent(&judged.mail);
             self.parts.reports.read(&judged.mail).await;
@@ -107,9 +107,9 @@ impl Intake {
         result
     }
 
-    /// Takes off the recipients for whom a filter refuses the message. Returns a refusal if the client, which gets one answer for all,
+    /// Removes the recipients for whom a filter refuses the message. Returns a refusal if the client, which gets one answer for all,
     /// must be refused.
-    fn take_off(&self, judged: &mut Judged) -> Option<Refusal> {
+    fn remove_refused(&self, judged: &mut Judged) -> Option<Refusal> {
         let mut refused = std::mem::take(&mut judged.verdict.refused);
         let refusal = |address: &Address| refused.iter().find(|(one, _)| one == address).map(|(_, refusal)| refusal);
         let recipients = &mut judged.mail.envelope.recipients;
@@ -124,7 +124,7 @@ impl Intake {
         let taken = recipients.extract_if(.., |recipient| refusal(&recipient.address).is_some());
         let taken: Vec<Address> = taken.map(|recipient| recipient.address).collect();
         for address in &taken {
-            self.tell_removed(&judged.mail, address, refusal(address));
+            self.record_removed(&judged.mail, address, refusal(address));
         }
         judged.removed.extend(taken);
         None
@@ -152,7 +152,7 @@ impl Intake {
                 continue;
             }
             let result = self.receive_one(&mut judged, recipient, &mut added).await;
-            self.tell_end(&judged, &result);
+            self.record_end(&judged, &result);
             if result.is_ok() && judged.settings.lmtp == LmtpVerdict::Judge {
                 self.parts.reports.read(&judged.mail).await;
             }
@@ -177,7 +177,7 @@ impl Intake {
         let mut recipients: Vec<Recipient> = (!is_removed).then_some(recipient).into_iter().collect();
         recipients.extend(added.iter().cloned().map(Recipient::plain));
         judged.mail.envelope.recipients = recipients;
-        let mut receipt = self.take(judged).await?;
+        let mut receipt = self.accept(judged).await?;
         added.clear();
         if let Some(address) = removed {
             receipt = receipt.and(address, by_milter());
@@ -187,15 +187,15 @@ impl Intake {
 
     /// Stores a filtered message: for everybody, or the message is refused. Recipients who have it in spite of a
     /// refusal do not get it again.
-    async fn take(&self, judged: &Judged) -> Result<Receipt, Refusal> {
+    async fn accept(&self, judged: &Judged) -> Result<Receipt, Refusal> {
         let mut routes = self.parts.routing.split(&judged.mail.envelope).await.map_err(later)?;
-        self.tell_expansions(&judged.mail, &routes);
+        self.record_expansions(&judged.mail, &routes);
         let kept = self.kept_back(judged, &routes);
-        let mut safe = self.copies.recall(&judged.mail, &mut routes, self.parts.clock.now());
-        safe.iter().for_each(|copy| self.tell_safe(&judged.mail, &copy.address));
+        let mut safe = self.safe_copies.recall(&judged.mail, &mut routes, self.parts.clock.now());
+        safe.iter().for_each(|copy| self.record_safe_copy(&judged.mail, &copy.address));
         let stored = self.store(judged, routes, &mut safe).await;
         if stored.is_err() {
-            self.copies.remember(&judged.mail, safe, self.parts.clock.now(), judged.settings.remembered_copies);
+            self.safe_copies.remember(&judged.mail, safe, self.parts.clock.now(), judged.settings.remembered_copies);
         }
         let receipt = stored?;
         self.note(judged, kept, &receipt).await;
@@ -203,10 +203,10 @@ impl Intake {
     }
 
     /// Stores it for those who do not have it yet. If that fails, `safe` afterwards has all copies that there are.
-    async fn store(&self, judged: &Judged, routes: Routes, safe: &mut Vec<Safe>) -> Result<Receipt, Refusal> {
+    async fn store(&self, judged: &Judged, routes: Routes, safe: &mut Vec<SafeCopy>) -> Result<Receipt, Refusal> {
         let queued = self.queue_first(judged, &routes).await?;
         let delivered = self.deliver(judged, &routes).await;
-        self.settle(judged, routes, queued, delivered, safe).await
+        self.combine(judged, routes, queued, delivered, safe).await
     }
 
     /// Who is to be told in a letter that the message was put into quarantine.
@@ -227,7 +227,7 @@ impl Intake {
                 Outcome::Queued(id) if Some(address) == held.as_ref() => Some(id.to_string()),
                 _ => None,
             });
-            let note = quarantined::note(&judged.mail, &judged.verdict, entry, self.parts.clock.now());
+            let note = quarantine_note::note(&judged.mail, &judged.verdict, entry, self.parts.clock.now());
             if let Err(error) = self.parts.notes.note(&account.key(), &note).await {
                 log::warn!(mail:% = judged.mail.id; "a message in quarantine will be missing from the letter to its recipient: {error}");
             }
@@ -237,11 +237,11 @@ impl Intake {
     /// Adds the Received field, asks the filter, and changes the message as the verdict says.
     async fn judge(&self, mut mail: Mail, dialogue: Option<Box<Dialogue>>) -> Result<Judged, Refusal> {
         let settings = self.settings();
-        let glance = Glance::of(&mail.message);
-        if glance.hops > settings.hops {
-            let text = format!("The message has passed through {} hosts: mail loop", glance.hops);
+        let facts = HeaderFacts::of(&mail.message);
+        if facts.hops > settings.hops {
+            let text = format!("The message has passed through {} hosts: mail loop", facts.hops);
             let refusal = Refusal::new(Kind::Invalid, text).smtp(554, "5.4.6");
-            return Err(self.refused(&mail, &glance, refusal));
+            return Err(self.record_refused(&mail, &facts, refusal));
         }
         let field = trace_field::received(&mail, &self.parts.hostname.get());
         mail.message = mail.message.with_prefix(field.as_bytes());
@@ -251,9 +251,11 @@ impl Intake {
         } else {
             self.parts.filter.judge_after(&mail, dialogue).await
         };
-        self.tell_verdict(&mail, &verdict);
+        self.record_verdict(&mail, &verdict);
         match verdict.decision {
-            Decision::Refuse(refusal) | Decision::Later(refusal) => return Err(self.refused(&mail, &glance, refusal)),
+            Decision::Refuse(refusal) | Decision::Later(refusal) => {
+                return Err(self.record_refused(&mail, &facts, refusal));
+            }
             decision => verdict.decision = decision,
         }
         mail.message = verdict.apply(&mail.message);
@@ -262,7 +264,7 @@ impl Intake {
             mail.message = mail.message.with_prefix(carried::QUARANTINED.as_bytes());
         }
         let removed = self.change_envelope(&mut mail, &verdict);
-        Ok(Judged { mail, settings, verdict, removed, message_id: glance.message_id })
+        Ok(Judged { mail, settings, verdict, removed, message_id: facts.message_id })
     }
 
     /// Changes the envelope as the verdict says: what milters asked for, and no notification of success to a forged
@@ -282,7 +284,7 @@ impl Intake {
         let removed = envelope.recipients.extract_if(.., is_removed).map(|recipient| recipient.address);
         let removed: Vec<Address> = removed.collect();
         envelope.recipients.extend(changes.added.iter().cloned().map(Recipient::plain));
-        removed.iter().for_each(|address| self.tell_removed(mail, address, None));
+        removed.iter().for_each(|address| self.record_removed(mail, address, None));
         removed
     }
 
@@ -345,14 +347,14 @@ impl Intake {
         direct.into_iter().zip(results).collect()
     }
 
-    /// Makes one answer of all results.
-    async fn settle(
+    /// Combines all results into one answer.
+    async fn combine(
         &self,
         judged: &Judged,
         mut routes: Routes,
         queued: Vec<(Address, Outcome)>,
         delivered: Vec<(LocalRecipient, Result<Outcome, Refusal>)>,
-        safe: &mut Vec<Safe>,
+        safe: &mut Vec<SafeCopy>,
     ) -> Result<Receipt, Refusal> {
         let (mut outcomes, mut without) = (queued, Vec::new());
         let mut failed: Vec<((Recipient, Bound), Refusal)> = Vec::new();

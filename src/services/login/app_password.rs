@@ -16,11 +16,11 @@ const PASSWORD: usize = 20;
 /// Characters of a recovery code: 80 bits.
 const RECOVERY_CODE: usize = 16;
 
-/// A text that was made here, without the hyphens between its groups, in lower case.
+/// A password or code that was generated here, without the hyphens between its groups, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Made(Secret<String>);
+pub(super) struct GeneratedSecret(Secret<String>);
 
-impl Made {
+impl GeneratedSecret {
     /// A new password.
     pub(super) fn password() -> Result<Self, NoRandomness> {
         fresh(PASSWORD).map(Self)
@@ -116,20 +116,20 @@ mod tests {
     #[test]
     fn what_is_made_is_read_in_any_form() {
         assert_eq!(ALPHABET.iter().collect::<std::collections::HashSet<_>>().len(), 32);
-        let made = Made::password().unwrap();
+        let made = GeneratedSecret::password().unwrap();
         let shown = made.shown_password().expose().clone();
         assert_eq!(shown.len(), 23);
         for form in [shown.clone(), shown.replace('-', ""), shown.replace('-', " "), shown.to_uppercase()] {
-            assert_eq!(Made::parse_password(&form), Some(made.clone()), "{form}");
+            assert_eq!(GeneratedSecret::parse_password(&form), Some(made.clone()), "{form}");
         }
         for other in ["", "pencil", &shown[1..], &format!("{shown}a"), "ll000-11111-ooooo-lllll"] {
-            assert_eq!(Made::parse_password(other), None, "{other}");
+            assert_eq!(GeneratedSecret::parse_password(other), None, "{other}");
         }
-        assert_ne!(Made::password().unwrap(), made);
-        let code = Made::recovery_code().unwrap();
+        assert_ne!(GeneratedSecret::password().unwrap(), made);
+        let code = GeneratedSecret::recovery_code().unwrap();
         assert_eq!(code.shown_recovery_code().expose().len(), 19);
-        assert_eq!(Made::parse_recovery_code(code.shown_recovery_code().expose()), Some(code.clone()));
-        assert_eq!(Made::parse_password(code.shown_recovery_code().expose()), None);
+        assert_eq!(GeneratedSecret::parse_recovery_code(code.shown_recovery_code().expose()), Some(code.clone()));
+        assert_eq!(GeneratedSecret::parse_password(code.shown_recovery_code().expose()), None);
         assert_eq!(code.digest().len(), 64);
     }
 }

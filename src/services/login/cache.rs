@@ -13,14 +13,14 @@ pub(super) enum Verdict {
     Wrong,
 }
 
-/// The name of one combination of account, stored hash and password. Tells nothing without the process's key.
+/// Stands for one combination of account, stored hash and password. Tells nothing without the process's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Name([u8; 32]);
+pub(super) struct CacheKey([u8; 32]);
 
-/// Verdicts of the last minutes. Because the stored hash is part of the name, a changed password finds nothing.
+/// Verdicts of the last minutes. Because the stored hash is part of the key, a changed password finds nothing.
 pub(super) struct Cache {
     key: hmac::Key,
-    verdicts: moka::sync::Cache<Name, (Timestamp, Verdict)>,
+    verdicts: moka::sync::Cache<CacheKey, (Timestamp, Verdict)>,
 }
 
 impl Cache {
@@ -30,25 +30,25 @@ impl Cache {
         Some(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key), verdicts: moka::sync::Cache::new(entries.into()) })
     }
 
-    pub(super) fn name(&self, account: &str, stored: &str, password: &Secret<String>) -> Name {
+    pub(super) fn key_for(&self, account: &str, stored: &str, password: &Secret<String>) -> CacheKey {
         let mut context = hmac::Context::with_key(&self.key);
         for part in [account, stored, password.expose()] {
             // Lengths in front, so that no two triples give the same octets.
             context.update(&(part.len() as u64).to_le_bytes());
             context.update(part.as_bytes());
         }
-        let mut name = [0u8; 32];
-        name.copy_from_slice(context.sign().as_ref());
-        Name(name)
+        let mut key = [0u8; 32];
+        key.copy_from_slice(context.sign().as_ref());
+        CacheKey(key)
     }
 
-    pub(super) fn get(&self, name: Name, now: Timestamp, keep: std::time::Duration) -> Option<Verdict> {
-        let (at, verdict) = self.verdicts.get(&name)?;
+    pub(super) fn get(&self, key: CacheKey, now: Timestamp, keep: std::time::Duration) -> Option<Verdict> {
+        let (at, verdict) = self.verdicts.get(&key)?;
         (now >= at && now.since(at) < keep).then_some(verdict)
     }
 
-    pub(super) fn put(&self, name: Name, verdict: Verdict, now: Timestamp) {
-        self.verdicts.insert(name, (now, verdict));
+    pub(super) fn put(&self, key: CacheKey, verdict: Verdict, now: Timestamp) {
+        self.verdicts.insert(key, (now, verdict));
     }
 }
 
@@ -60,21 +60,21 @@ mod tests {
     fn remembers_exactly_what_it_was_told() {
         let cache = Cache::new(10).unwrap();
         let secret = |text: &str| Secret::new(text.to_owned());
-        let name = cache.name("ann", "hash", &secret("pw"));
-        assert_eq!(name, cache.name("ann", "hash", &secret("pw")));
+        let key = cache.key_for("ann", "hash", &secret("pw"));
+        assert_eq!(key, cache.key_for("ann", "hash", &secret("pw")));
         for other in [
-            cache.name("ann", "hash", &secret("pW")),
-            cache.name("ann", "hash2", &secret("pw")),
-            cache.name("bob", "hash", &secret("pw")),
-            cache.name("annh", "ash", &secret("pw")),
-            Cache::new(10).unwrap().name("ann", "hash", &secret("pw")),
+            cache.key_for("ann", "hash", &secret("pW")),
+            cache.key_for("ann", "hash2", &secret("pw")),
+            cache.key_for("bob", "hash", &secret("pw")),
+            cache.key_for("annh", "ash", &secret("pw")),
+            Cache::new(10).unwrap().key_for("ann", "hash", &secret("pw")),
         ] {
-            assert_ne!(name, other);
+            assert_ne!(key, other);
         }
         let at = Timestamp::from_unix_seconds;
         let keep = std::time::Duration::from_secs(300);
-        cache.put(name, Verdict::Right, at(1000));
-        assert_eq!(cache.get(name, at(1299), keep), Some(Verdict::Right));
-        assert_eq!(cache.get(name, at(1300), keep), None);
+        cache.put(key, Verdict::Right, at(1000));
+        assert_eq!(cache.get(key, at(1299), keep), Some(Verdict::Right));
+        assert_eq!(cache.get(key, at(1300), keep), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The bounded workshop where passwords are hashed.
+//! The bounded number of workers that hash passwords.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +19,7 @@ pub(super) enum Busy {
 
 /// As many hashings at once as there are workers; a bounded number of others wait their turn.
 #[derive(Debug)]
-pub(super) struct Workshop {
+pub(super) struct HashingWorkers {
     workers: Arc<Semaphore>,
     waiting: AtomicU32,
 }
@@ -33,7 +33,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Workshop {
+impl HashingWorkers {
     pub(super) fn new(workers: u32) -> Self {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if workers == 0 { cores() } else { workers as usize };
@@ -80,21 +80,21 @@ mod tests {
 
     #[tokio::test]
     async fn is_bounded() {
-        let workshop = Arc::new(Workshop::new(1));
+        let workers = Arc::new(HashingWorkers::new(1));
         let (release, held) = std::sync::mpsc::sync_channel::<()>(0);
         let patience = Duration::from_millis(50);
-        let first = workshop.run(1, patience, || None, move || held.recv().is_ok());
+        let first = workers.run(1, patience, || None, move || held.recv().is_ok());
         tokio::pin!(first);
         assert!(futures_util::poll!(&mut first).is_pending());
         {
-            let second = workshop.run(1, Duration::from_secs(60), || None, || true);
+            let second = workers.run(1, Duration::from_secs(60), || None, || true);
             tokio::pin!(second);
             assert!(futures_util::poll!(&mut second).is_pending());
-            assert_eq!(workshop.run(1, patience, || None, || true).await, Err(Busy::Full));
+            assert_eq!(workers.run(1, patience, || None, || true).await, Err(Busy::Full));
         }
-        assert_eq!(workshop.run(1, patience, || None, || true).await, Err(Busy::Timeout));
+        assert_eq!(workers.run(1, patience, || None, || true).await, Err(Busy::Timeout));
         release.send(()).unwrap();
         assert_eq!(first.await, Ok(true));
-        assert_eq!(workshop.run(1, patience, || Some(false), || true).await, Ok(false));
+        assert_eq!(workers.run(1, patience, || Some(false), || true).await, Ok(false));
     }
 }

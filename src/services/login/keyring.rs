@@ -1,6 +1,6 @@
 //! Making and revoking passwords of devices, and turning second factors off: for users and administrators alike.
 
-use super::app_password::{Made, MadeAppPassword};
+use super::app_password::{GeneratedSecret, MadeAppPassword};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
@@ -65,7 +65,7 @@ impl Keyring {
         by: &'static str,
     ) -> Result<MadeAppPassword, KeyError> {
         let AppPasswordWish { name, scopes, ends_at } = wish;
-        let made = Made::password()?;
+        let made = GeneratedSecret::password()?;
         let new = NewAppPassword { name, digest: made.digest(), scopes, ends_at };
         let mut edit = self.directory.edit().await?;
         let kept = edit.add_app_password(address, &new, most).await?;

@@ -17,30 +17,33 @@
 //! Failures are counted by [`Guard`](crate::services::guard::Guard), which also says how long the answer is to be held
 //! back; [`Login::verify`] waits for that long. When the database is down the refusal is a temporary one (SMTP 454 4.7.0, IMAP
 //! UNAVAILABLE), never "wrong password".
+//!
+//! `verify` is a login of a program, `second_factor` one to the webmail; both check the password on the workers of `hashing`,
+//! by `equal_cost`, which `password` (the hash schemes) serves.
 
 mod app_password;
 mod attempt;
 mod cache;
-mod even;
+mod equal_cost;
 mod hashing;
 mod keyring;
-mod one_time;
 mod password;
-mod remembering;
+mod remembered_browsers;
 mod seal;
 mod second_factor;
 mod settings;
 mod stay;
+mod totp;
 mod verify;
 
 pub use app_password::MadeAppPassword;
 pub use attempt::LoginAttempt;
 pub use keyring::{AppPasswordWish, KeyError, Keyring};
-pub use one_time::{BadSecret, last_one_time_step, one_time_step};
 pub use password::{Scheme, Unusable, check, hash, recognise, scheme_word};
-pub use remembering::remembered_for;
+pub use remembered_browsers::remembered_for;
 pub use seal::{SealError, read_key, reseal};
-pub use second_factor::{Enrolment, Entered, Need, Second};
+pub use second_factor::{Enrolment, Entered, Need, SecondFactor};
 pub use settings::{LoginSettings, PasswordReach, Rehash, TwoFactorPolicy};
 pub use stay::{Carried, Stay};
+pub use totp::{BadSecret, last_one_time_step, one_time_step};
 pub use verify::{LoggedIn, Login};

@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::one_time::Key;
+use super::totp::Key;
 use crate::foundations::address::Address;
 use crate::foundations::failure::Kind;
 use crate::foundations::files;

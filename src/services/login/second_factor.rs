@@ -1,7 +1,7 @@
 //! Logins to the webmail, and their second factor.
 
-use super::app_password::Made;
-use super::one_time::{Code, Key, address};
+use super::app_password::GeneratedSecret;
+use super::totp::{Code, Key, address};
 use super::verify::{Entrance, Inner, unable};
 use super::{Keyring, Login, LoginAttempt, LoginSettings, SealError, TwoFactorPolicy, read_key, seal};
 use crate::foundations::address::Domain;
@@ -51,7 +51,7 @@ pub enum Entered {
 
 /// What a browser shows besides the password.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Second<'s> {
+pub struct SecondFactor<'s> {
     /// A one-time code or a recovery code, if one was typed.
     pub code: Option<&'s str>,
     /// Digests of the tokens by which it may be remembered.
@@ -84,14 +84,14 @@ impl Factor {
 }
 
 impl Login {
-    /// A login to the webmail, with a one-time code or a recovery code where the account needs one and does not remember the browser. Nobody is let in, nor
-    /// known to the guard as an acquaintance, before both are right.
+    /// A login to the webmail, with a one-time code or a recovery code where the account needs one and does not remember the
+    /// browser. Before both are right, nobody is let in, and the guard does not count the network as known.
     ///
     /// # Errors
     /// The password or the code is wrong, too many were tried, or something fails for now.
-    pub async fn enter(&self, attempt: LoginAttempt, shown: Second<'_>) -> Result<Entered, Refusal> {
+    pub async fn enter(&self, attempt: LoginAttempt, shown: SecondFactor<'_>) -> Result<Entered, Refusal> {
         let inner = &self.0;
-        let (mut account, by) = inner.identify(&attempt, Entrance::Page).await?;
+        let (mut account, proof) = inner.identify(&attempt, Entrance::Page).await?;
         let second = match (self.need(&account), shown.code) {
             (Need::Nothing | Need::Enrolment, _) => None,
             (Need::Code, None) if inner.is_remembered(&attempt, &account, shown.browsers).await? => {
@@ -104,7 +104,7 @@ impl Login {
             }
             (Need::Code, Some(code)) => Some(inner.second_factor(&attempt, &account, code).await?.word()),
         };
-        inner.welcome(&attempt, &account, &by, second);
+        inner.let_in(&attempt, &account, &proof, second);
         if let Some(hash) = inner.strengthen(&account, &attempt.password).await {
             account.password = hash;
         }
@@ -234,7 +234,7 @@ impl Inner {
     /// Checks a code and uses it up. Once this returns, it cannot be used again, whatever happens.
     async fn second_factor(&self, attempt: &LoginAttempt, account: &Account, code: &str) -> Result<Factor, Refusal> {
         self.count_try(attempt, account).await?;
-        let reason = match (Code::parse(code), Made::parse_recovery_code(code)) {
+        let reason = match (Code::parse(code), GeneratedSecret::parse_recovery_code(code)) {
             (Some(code), _) => match self.one_time(account, code).await? {
                 Ok(()) => return Ok(Factor::OneTime),
                 Err(reason) => reason,
@@ -271,7 +271,12 @@ impl Inner {
         Ok(if used.await.map_err(refused)? { Ok(()) } else { Err("one-time code used before") })
     }
 
-    async fn recovery(&self, attempt: &LoginAttempt, account: &Account, code: &Made) -> Result<bool, Refusal> {
+    async fn recovery(
+        &self,
+        attempt: &LoginAttempt,
+        account: &Account,
+        code: &GeneratedSecret,
+    ) -> Result<bool, Refusal> {
         let digest = code.digest();
         let used = async {
             let mut edit = self.directory.edit().await?;
@@ -321,9 +326,13 @@ impl Inner {
 }
 
 fn recovery_codes() -> Result<(Vec<Secret<String>>, Vec<String>), Refusal> {
-    let made: Result<Vec<Made>, NoRandomness> = (0..RECOVERY_CODES).map(|_| Made::recovery_code()).collect();
+    let made: Result<Vec<GeneratedSecret>, NoRandomness> =
+        (0..RECOVERY_CODES).map(|_| GeneratedSecret::recovery_code()).collect();
     let made = made.map_err(Refusal::temporary)?;
-    Ok((made.iter().map(Made::shown_recovery_code).collect(), made.iter().map(Made::digest).collect()))
+    Ok((
+        made.iter().map(GeneratedSecret::shown_recovery_code).collect(),
+        made.iter().map(GeneratedSecret::digest).collect(),
+    ))
 }
 
 pub(super) fn refused(error: directory::Error) -> Refusal {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::app_password::{Made, scope};
-use super::cache::{Cache, Name, Verdict};
-use super::even::{self, Behind, Checked, decoy};
-use super::hashing::Workshop;
+use super::app_password::{GeneratedSecret, scope};
+use super::cache::{Cache, CacheKey, Verdict};
+use super::equal_cost::{self, Checked, Opens, decoy};
+use super::hashing::HashingWorkers;
 use super::stay::{Credential, Stays};
 use super::{LoginAttempt, LoginSettings, Need, PasswordReach, Rehash, Scheme, Stay, Unusable, password};
 use crate::foundations::address::Address;
@@ -49,9 +49,9 @@ pub(super) struct Inner {
     pub(super) clock: SharedClock,
     /// `None` when the system gave no random key: then nothing is remembered.
     cache: Option<Cache>,
-    workshop: Workshop,
+    workers: HashingWorkers,
     /// Highest cost of a hash that was met, as that of bcrypt.
-    dearest: AtomicU32,
+    highest_cost: AtomicU32,
     pub(super) stays: Arc<Stays>,
 }
 
@@ -66,7 +66,7 @@ pub(super) enum Failed {
     /// The client's fault, or the account's.
     Refused(&'static str),
     /// What was shown is right, but not enough or not for this. The client is told, and it is no guess to be counted.
-    Told(&'static str, Refusal),
+    Insufficient(&'static str, Refusal),
     /// Others have failed too often. It is told, and the password was not looked at.
     TooMany(Refusal),
     /// The stored hash cannot be checked.
@@ -77,15 +77,15 @@ pub(super) enum Failed {
 
 /// Whether a hash was computed for an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
-    Cache,
-    Work,
+pub(super) enum Answered {
+    FromCache,
+    ByHashing,
 }
 
-/// What let somebody in.
-pub(super) enum By {
+/// By what somebody is let in.
+pub(super) enum Proof {
     /// The account's password.
-    Password(From),
+    Password(Answered),
     /// A password of a device.
     AppPassword(AppPassword),
 }
@@ -110,24 +110,24 @@ impl Login {
         clock: SharedClock,
     ) -> Self {
         let now = settings.get();
-        let (cache, workshop) = (Cache::new(now.remembered), Workshop::new(now.workers));
+        let (cache, workers) = (Cache::new(now.remembered), HashingWorkers::new(now.workers));
         let stays = Arc::default();
-        let dearest = AtomicU32::new(0);
-        Self(Arc::new(Inner { directory, guard, journal, settings, clock, cache, workshop, dearest, stays }))
+        let highest_cost = AtomicU32::new(0);
+        Self(Arc::new(Inner { directory, guard, journal, settings, clock, cache, workers, highest_cost, stays }))
     }
 
     /// Whether this is somebody. The one entry for every program, which shows the account's password or one of a device.
     /// Takes its time with a wrong password, and longer with each that follows.
     pub async fn verify(&self, attempt: LoginAttempt) -> Result<LoggedIn, Refusal> {
         let inner = &self.0;
-        let (account, by) = inner.identify(&attempt, Entrance::Program).await?;
-        inner.welcome(&attempt, &account, &by, None);
-        let credential = match &by {
-            By::Password(_) => {
+        let (account, proof) = inner.identify(&attempt, Entrance::Program).await?;
+        inner.let_in(&attempt, &account, &proof, None);
+        let credential = match &proof {
+            Proof::Password(_) => {
                 inner.strengthen(&account, &attempt.password).await;
                 Credential::password(&account)
             }
-            By::AppPassword(password) => {
+            Proof::AppPassword(password) => {
                 inner.note_use(&attempt, &account, password).await;
                 Credential::AppPassword(password.id)
             }
@@ -141,7 +141,7 @@ impl Login {
         let settings = self.0.settings.get();
         let cost = settings.cost;
         let work = move || password::hash(&password, cost);
-        let made = self.0.workshop.run(settings.waiting, settings.patience.duration(), || None, work).await;
+        let made = self.0.workers.run(settings.waiting, settings.patience.duration(), || None, work).await;
         match made {
             Ok(Ok(hash)) => Ok(hash),
             Ok(Err(Unusable::Randomness(why))) => Err(Refusal::temporary(why)),
@@ -153,10 +153,15 @@ impl Login {
 
 impl Inner {
     /// Whose password this is. What fails is recorded, counted, and answered when it is time.
-    pub(super) async fn identify(&self, attempt: &LoginAttempt, entrance: Entrance) -> Result<(Account, By), Refusal> {
+    pub(super) async fn identify(
+        &self,
+        attempt: &LoginAttempt,
+        entrance: Entrance,
+    ) -> Result<(Account, Proof), Refusal> {
         let name = self.name(attempt);
         // Guessing at an account keeps none of its devices out: nobody finds their passwords by guessing.
-        let is_device = entrance == Entrance::Program && Made::parse_password(attempt.password.expose()).is_some();
+        let is_device =
+            entrance == Entrance::Program && GeneratedSecret::parse_password(attempt.password.expose()).is_some();
         let admitted = match is_device {
             true => self.guard.may_try(&attempt.peer),
             false => self.guard.may_log_in(&attempt.peer, &name),
@@ -174,7 +179,7 @@ impl Inner {
                 self.refused(attempt, &name, "passing problem here");
                 return Err(unable().because(cause));
             }
-            Failed::Told(reason, refusal) => {
+            Failed::Insufficient(reason, refusal) => {
                 self.refused(attempt, &name, reason);
                 return Err(refusal);
             }
@@ -203,18 +208,24 @@ impl Inner {
         tokio::time::sleep(delay).await;
     }
 
-    /// Somebody is in.
-    pub(super) fn welcome(&self, attempt: &LoginAttempt, account: &Account, by: &By, second: Option<&'static str>) {
+    /// Somebody is let in: tells the guard and the journal.
+    pub(super) fn let_in(
+        &self,
+        attempt: &LoginAttempt,
+        account: &Account,
+        proof: &Proof,
+        second: Option<&'static str>,
+    ) {
         self.guard.logged_in(&attempt.peer, &self.name(attempt));
         let event = self.event(EventKind::LoginAccepted, attempt, &account.address.to_string());
-        let event = match by {
-            By::Password(from) => event.with("remembered", *from == From::Cache),
-            By::AppPassword(password) => event.with("app_password", password.name.clone()),
+        let event = match proof {
+            Proof::Password(answered) => event.with("remembered", *answered == Answered::FromCache),
+            Proof::AppPassword(password) => event.with("app_password", password.name.clone()),
         };
         self.journal.record(event.with_known("second_factor", second));
     }
 
-    async fn find_out(&self, attempt: &LoginAttempt, entrance: Entrance) -> Result<(Account, By), Failed> {
+    async fn find_out(&self, attempt: &LoginAttempt, entrance: Entrance) -> Result<(Account, Proof), Failed> {
         let settings = self.settings.get();
         let (account, closed) = match address(&attempt.username, &settings) {
             Some(address) => self.look_up(&address).await.map_err(|e| Failed::Later(Box::new(e)))?,
@@ -226,7 +237,7 @@ impl Inner {
         {
             return match closed {
                 Some(reason) => Err(Failed::Refused(reason)),
-                None => Ok((account.clone(), By::AppPassword(password))),
+                None => Ok((account.clone(), Proof::AppPassword(password))),
             };
         }
         let stored = account.as_ref().map(|account| account.password.expose().clone());
@@ -235,8 +246,8 @@ impl Inner {
         let unusable = scheme.and_then(Result::err);
         // A faster answer must not reveal that a user does not exist.
         let checked = stored.filter(|_| unusable.is_none()).unwrap_or_else(|| decoy(cost));
-        let behind = if closed.is_none() { Behind::Account } else { Behind::Nothing };
-        let (verdict, from) = self.check(attempt, checked, behind, cost).await?;
+        let opens = if closed.is_none() { Opens::Account } else { Opens::Nothing };
+        let (verdict, answered) = self.check(attempt, checked, opens, cost).await?;
         match (account, unusable, closed, verdict) {
             (None, ..) => Err(Failed::Refused("no such user")),
             (_, Some(Unusable::Missing), ..) => Err(Failed::Refused("no password set")),
@@ -248,7 +259,7 @@ impl Inner {
                 Entrance::Program => app_passwords_only(&account, &settings).map_or(Ok(account), Err),
                 Entrance::Page => Ok(account),
             }
-            .map(|account| (account, By::Password(from))),
+            .map(|account| (account, Proof::Password(answered))),
         }
     }
 
@@ -274,8 +285,8 @@ impl Inner {
             Some(Ok(Scheme::Bcrypt { cost })) => *cost,
             _ => 0,
         };
-        let dearest = self.dearest.fetch_max(own, Ordering::Relaxed).max(own);
-        dearest.clamp(settings.cost, settings.cost.saturating_add(MOST_ABOVE))
+        let highest_cost = self.highest_cost.fetch_max(own, Ordering::Relaxed).max(own);
+        highest_cost.clamp(settings.cost, settings.cost.saturating_add(MOST_ABOVE))
     }
 
     /// The password of a device that was shown, if it is one. It is asked for in the database each time: what is
@@ -285,11 +296,11 @@ impl Inner {
         account: Option<&Account>,
         attempt: &LoginAttempt,
     ) -> Result<Option<AppPassword>, Failed> {
-        let Some(given) = Made::parse_password(attempt.password.expose()) else { return Ok(None) };
+        let Some(given) = GeneratedSecret::parse_password(attempt.password.expose()) else { return Ok(None) };
         let found = self.directory.app_password(account.map_or(NOBODY, |account| account.id), &given.digest()).await;
         let Some(found) = found.map_err(|e| Failed::Later(Box::new(e)))? else { return Ok(None) };
         let told = |reason, public: &'static str| {
-            Err(Failed::Told(reason, Refusal::new(Kind::AuthenticationFailed, public).smtp(535, "5.7.8")))
+            Err(Failed::Insufficient(reason, Refusal::new(Kind::AuthenticationFailed, public).smtp(535, "5.7.8")))
         };
         if found.is_over(self.clock.now()) {
             return told("app password has ended", "This app password has expired; create a new one in the webmail");
@@ -326,34 +337,34 @@ impl Inner {
         &self,
         attempt: &LoginAttempt,
         stored: String,
-        behind: Behind,
+        opens: Opens,
         cost: u32,
-    ) -> Result<(Verdict, From), Failed> {
+    ) -> Result<(Verdict, Answered), Failed> {
         let settings = self.settings.get();
         let (keep, given) = (settings.remember.duration(), &attempt.password);
         // All spellings of an address are one name, whether somebody has it or not.
         let subject = self.name(attempt);
-        let name: Option<Name> = self.cache.as_ref().map(|cache| cache.name(&subject, &stored, given));
-        let known = || self.cache.as_ref()?.get(name?, self.clock.now(), keep);
+        let key: Option<CacheKey> = self.cache.as_ref().map(|cache| cache.key_for(&subject, &stored, given));
+        let known = || self.cache.as_ref()?.get(key?, self.clock.now(), keep);
         if let Some(verdict) = known() {
-            return Ok((verdict, From::Cache));
+            return Ok((verdict, Answered::FromCache));
         }
         let given = given.clone();
-        let work = move || even::check(&stored, &given, behind, cost).map_err(Failed::Unusable);
+        let work = move || equal_cost::check(&stored, &given, opens, cost).map_err(Failed::Unusable);
         // Many may have been sent at once: what failed of them meanwhile counts for those that wait.
         let shortcut = || match self.guard.may_log_in(&attempt.peer, &subject) {
             Err(refusal) => Some(Err(Failed::TooMany(refusal))),
             Ok(()) => known().map(|verdict| Ok(Checked { is_right: verdict == Verdict::Right, rounds: 0 })),
         };
-        let checked = self.workshop.run(settings.waiting, settings.patience.duration(), shortcut, work).await;
+        let checked = self.workers.run(settings.waiting, settings.patience.duration(), shortcut, work).await;
         let Checked { is_right, rounds } = checked.map_err(|busy| Failed::Later(Box::new(busy)))??;
         // What hashes of other schemes ask for is known only now.
-        self.dearest.fetch_max(even::cost_of(rounds), Ordering::Relaxed);
+        self.highest_cost.fetch_max(equal_cost::cost_of(rounds), Ordering::Relaxed);
         let verdict = if is_right { Verdict::Right } else { Verdict::Wrong };
-        if let (Some(cache), Some(name)) = (&self.cache, name) {
-            cache.put(name, verdict, self.clock.now());
+        if let (Some(cache), Some(key)) = (&self.cache, key) {
+            cache.put(key, verdict, self.clock.now());
         }
-        Ok((verdict, From::Work))
+        Ok((verdict, Answered::ByHashing))
     }
 
     /// Replaces a weak hash, where the settings want it, and returns the one that is in force then. A failure is no
@@ -370,7 +381,7 @@ impl Inner {
         }
         let (given, cost) = (given.clone(), settings.cost);
         let work = move || password::hash(&given, cost);
-        let made = self.workshop.run(settings.waiting, settings.patience.duration(), || None, work).await;
+        let made = self.workers.run(settings.waiting, settings.patience.duration(), || None, work).await;
         // A password that is too long for a new hash keeps its old one.
         let Ok(Ok(hash)) = made else { return None };
         let storing = async {
@@ -454,7 +465,7 @@ fn app_passwords_only(account: &Account, settings: &LoginSettings) -> Option<Fai
         ),
     };
     // RFC 4954 §6: a stronger way to log in is wanted.
-    Some(Failed::Told(reason, Refusal::new(Kind::AuthenticationFailed, public).smtp(534, "5.7.9")))
+    Some(Failed::Insufficient(reason, Refusal::new(Kind::AuthenticationFailed, public).smtp(534, "5.7.9")))
 }
 
 /// Nothing can be said about a password right now.

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::io::BufRead;
 
-use super::out_of_use::{Made, OutOfUse, TABLES};
+use super::inactive_accounts::{InactiveAccounts, Made, TABLES};
 use super::{Error, dump};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::secret::Secret;
@@ -20,7 +20,7 @@ pub struct SeedAccounts {
     /// Its aliases.
     pub aliases: Vec<SeedAlias>,
     /// Which of them were removed or disabled, if that is recorded.
-    pub out_of_use: OutOfUse,
+    pub inactive_accounts: InactiveAccounts,
 }
 
 /// A user there.
@@ -69,11 +69,11 @@ impl SeedAccounts {
     /// # Errors
     /// The database does not answer or has no such tables, or an address in it is invalid.
     pub async fn read(database: &Database) -> Result<Self, Error> {
-        let out_of_use = OutOfUse::default();
-        let mut found = Self { domains: Vec::new(), users: Vec::new(), aliases: Vec::new(), out_of_use };
-        let mut bad = Bad::default();
+        let inactive_accounts = InactiveAccounts::default();
+        let mut found = Self { domains: Vec::new(), users: Vec::new(), aliases: Vec::new(), inactive_accounts };
+        let mut unusable = UnusableRows::default();
         for row in database.fetch_all("SELECT name FROM virtual_domains ORDER BY name", &[]).await? {
-            found.domains.extend(bad.sort_out(parsed::<Domain>(&row, 0, "domain"))?);
+            found.domains.extend(unusable.sort_out(parsed::<Domain>(&row, 0, "domain"))?);
         }
         let integer = |expression| database.dialect().integer(expression);
         let sql = format!(
@@ -82,16 +82,16 @@ impl SeedAccounts {
             integer("COALESCE(enabled, 1)")
         );
         for row in database.fetch_all(crate::storage::database::Sql::assembled(sql), &[]).await? {
-            found.users.extend(bad.sort_out(user(&row))?);
+            found.users.extend(unusable.sort_out(user(&row))?);
         }
         let sql = "SELECT source, destination FROM virtual_aliases ORDER BY source, destination";
         for row in database.fetch_all(sql, &[]).await? {
-            if let Some(source) = bad.sort_out(source(&row.text(0)?))? {
+            if let Some(source) = unusable.sort_out(source(&row.text(0)?))? {
                 found.aliases.extend(each_destination(&source, &row.text(1)?));
             }
         }
-        bad.none()?;
-        found.out_of_use = OutOfUse::read(database).await?;
+        unusable.none()?;
+        found.inactive_accounts = InactiveAccounts::read(database).await?;
         Ok(found)
     }
 
@@ -102,17 +102,17 @@ impl SeedAccounts {
     pub fn from_dump(dump: impl BufRead) -> Result<Self, Error> {
         let wanted = ["virtual_domains", "virtual_users", "virtual_aliases"].into_iter().chain(TABLES);
         let mut tables = dump::read(dump, &wanted.collect::<Vec<_>>())?;
-        let out_of_use = OutOfUse::from_dump(&tables);
+        let inactive_accounts = InactiveAccounts::from_dump(&tables);
         let mut table = |name: &str| tables.remove(name).unwrap_or_default();
         let text = |row: &dump::Row, column: &str| row.get(column).cloned().flatten().unwrap_or_default();
         let number = |row: &dump::Row, column: &str| text(row, column).parse::<i64>().ok();
-        let mut found = Self { domains: Vec::new(), users: Vec::new(), aliases: Vec::new(), out_of_use };
-        let mut bad = Bad::default();
+        let mut found = Self { domains: Vec::new(), users: Vec::new(), aliases: Vec::new(), inactive_accounts };
+        let mut unusable = UnusableRows::default();
         for row in table("virtual_domains") {
-            found.domains.extend(bad.sort_out(address::<Domain>("domain", &text(&row, "name")))?);
+            found.domains.extend(unusable.sort_out(address::<Domain>("domain", &text(&row, "name")))?);
         }
         for row in table("virtual_users") {
-            let Some(address) = bad.sort_out(address::<Address>("user", &text(&row, "email")))? else { continue };
+            let Some(address) = unusable.sort_out(address::<Address>("user", &text(&row, "email")))? else { continue };
             found.users.push(SeedUser {
                 address,
                 password: Secret::new(text(&row, "password")),
@@ -121,11 +121,11 @@ impl SeedAccounts {
             });
         }
         for row in table("virtual_aliases") {
-            if let Some(source) = bad.sort_out(source(&text(&row, "source")))? {
+            if let Some(source) = unusable.sort_out(source(&text(&row, "source")))? {
                 found.aliases.extend(each_destination(&source, &text(&row, "destination")));
             }
         }
-        bad.none()?;
+        unusable.none()?;
         if found.domains.is_empty() && found.users.is_empty() {
             return Err(Error::Dump {
                 line: 1,
@@ -190,7 +190,7 @@ impl SeedAccounts {
                 moved.made.push((source.to_string(), format!("alias {source} to {destination} imported")));
             }
         }
-        self.out_of_use.apply(&mut edit, &made).await?;
+        self.inactive_accounts.apply(&mut edit, &made).await?;
         edit.commit().await?;
         Ok(moved)
     }
@@ -198,7 +198,7 @@ impl SeedAccounts {
 
 /// Rows that cannot be imported, each with the reason: an administrator corrects them all at once.
 #[derive(Default)]
-struct Bad {
+struct UnusableRows {
     rows: Vec<String>,
     /// Those for which there was no room.
     more: usize,
@@ -207,7 +207,7 @@ struct Bad {
 /// Most rows that are told: in the table of another program all may be wrong.
 const MOST_TOLD: usize = 100;
 
-impl Bad {
+impl UnusableRows {
     /// What was read of a row; `None`, and noted, if that makes no sense.
     fn sort_out<T>(&mut self, row: Result<T, Error>) -> Result<Option<T>, Error> {
         match row {
@@ -295,7 +295,8 @@ mod tests {
             user("none@example.test", "!"),
             user("good@example.test", "{BLF-CRYPT}$2y$05$fY0HNyaK43SdohacMjrmoOINBSfVqBVEAFkltBS5ZYKVjQaCqRr7G"),
         ];
-        let found = SeedAccounts { domains: vec![], users, aliases: vec![], out_of_use: OutOfUse::default() };
+        let found =
+            SeedAccounts { domains: vec![], users, aliases: vec![], inactive_accounts: InactiveAccounts::default() };
         let unusable: Vec<String> = found.unusable().map(|(address, why)| format!("{address}: {why}")).collect();
         assert_eq!(unusable.len(), 2, "{unusable:?}");
         assert!(unusable[0].starts_with("md5@example.test: the scheme {MD5-CRYPT}"), "{unusable:?}");
@@ -320,11 +321,11 @@ mod tests {
 
     #[test]
     fn of_many_rows_that_make_no_sense_some_are_told() {
-        let mut bad = Bad::default();
+        let mut unusable = UnusableRows::default();
         for _ in 0..MOST_TOLD + 3 {
-            assert!(bad.sort_out(address::<Domain>("domain", "a b")).unwrap().is_none());
+            assert!(unusable.sort_out(address::<Domain>("domain", "a b")).unwrap().is_none());
         }
-        let error = bad.none().unwrap_err().to_string();
+        let error = unusable.none().unwrap_err().to_string();
         assert_eq!(
             (error.matches("; domain").count(), error.ends_with("; and 3 more")),
             (MOST_TOLD - 1, true),

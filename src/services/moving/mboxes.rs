@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::kept::folder;
+use super::stored_message::folder;
 use super::{Error, Sorting};
 use crate::foundations::files;
 use crate::foundations::mail::mbox;

@@ -7,6 +7,9 @@
 //! Promises: nothing at the source is changed; nothing here is overwritten; a folder becomes visible when it is complete.
 //! [`rename`] moves a user's mail from one address to another, in the process that owns it. Everything else
 //! works on the mail root as another program would, with or without a running server; called by `cli`.
+//!
+//! `importer` copies mail from Maildirs and mboxes (`mboxes` finds these in files and archives), [`imap`] from another server,
+//! `scripts` Sieve scripts; `accounts` takes over the tables of a Postfix and Dovecot stack, read from a database or a `dump`.
 
 mod accounts;
 mod archive;
@@ -15,24 +18,24 @@ mod dump;
 mod error;
 mod gmail;
 pub mod imap;
-mod kept;
+mod importer;
+mod inactive_accounts;
 mod mboxes;
-mod mover;
 mod nix;
-mod out_of_use;
 mod rename;
 mod scripts;
-mod single;
+mod single_message;
 mod stack;
+mod stored_message;
 
 pub use accounts::{SeedAccounts, SeedAlias, SeedUser};
 pub use error::Error;
-pub use kept::Places;
+pub use importer::{FolderMoved, Importer, Sort, Sorting};
+pub use inactive_accounts::InactiveAccounts;
 pub use mboxes::{LeftOut, Reading, mboxes};
-pub use mover::{FolderMoved, Mover, Sort, Sorting};
 pub use nix::{DeclaredUser, declaration};
-pub use out_of_use::OutOfUse;
 pub use rename::{RenameError, rename};
 pub use scripts::{ScriptDone, ScriptMoved, script_home};
-pub use single::{Single, single};
+pub use single_message::{SingleMessage, single_message};
 pub use stack::StackBackup;
+pub use stored_message::SpecialFolders;

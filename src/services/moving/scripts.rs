@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Error, Mover};
+use super::{Error, Importer};
 use crate::foundations::address::Address;
 use crate::foundations::files;
 use crate::foundations::settings::Live;
@@ -49,7 +49,7 @@ pub(super) const LINK: &str = ".dovecot.sieve";
 /// The name for a script that had none.
 const UNNAMED: &str = "imported";
 
-impl Mover {
+impl Importer {
     /// Imports the scripts of a user: those in `sieve/` in the home directory, and the one that `.dovecot.sieve` is or links to, which
     /// becomes active unless another one already is or it has errors.
     ///
@@ -190,9 +190,9 @@ mod tests {
         }
 
         fn move_in(&self, dry_run: bool) -> Vec<(String, ScriptDone, bool)> {
-            let mover = Mover { mail_root: self.place.path().join("here"), largest: 1 << 20, dry_run };
+            let importer = Importer { mail_root: self.place.path().join("here"), largest: 1 << 20, dry_run };
             let (settings, sieve) = (ScriptSettings::default(), SieveSettings::default());
-            let moved = mover.scripts(&self.user, &self.there(""), &settings, &sieve).unwrap();
+            let moved = importer.scripts(&self.user, &self.there(""), &settings, &sieve).unwrap();
             moved.into_iter().map(|script| (script.name, script.done, script.active)).collect()
         }
     }

@@ -14,12 +14,12 @@ use crate::storage::reports::Failure;
 
 /// The number sent today, by domain.
 #[derive(Debug, Default)]
-pub(super) struct Sent(Mutex<(i64, u32, HashMap<String, u32>)>);
+pub(super) struct SentToday(Mutex<(i64, u32, HashMap<String, u32>)>);
 
 /// Most addresses one report goes to.
 const MOST_ADDRESSES: usize = 2;
 
-impl Sent {
+impl SentToday {
     /// Takes one of today's places, and returns whether there was one left.
     pub(super) fn take_place(&self, domain: &str, settings: &ReportSettings, today: i64) -> bool {
         let mut sent = self.0.lock();
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn so_many_a_day_and_no_more() {
         let settings = ReportSettings { failures_per_domain: 3, failures_per_day: 5, ..ReportSettings::default() };
-        let sent = Sent::default();
+        let sent = SentToday::default();
         let count = |domain: &str, day| (0..10).filter(|_| sent.take_place(domain, &settings, day)).count();
         assert_eq!([count("a.test", 1), count("b.test", 1), count("c.test", 1)], [3, 2, 0]);
         assert_eq!([count("c.test", 2), count("a.test", 2)], [3, 2]);

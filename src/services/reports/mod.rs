@@ -12,16 +12,16 @@
 //!
 //! Started by the `mta` role; [`Receiver`] is called by `services::intake`. Its log lines begin with `reports:`.
 
-mod digest;
 mod dmarc;
 mod failures;
 mod receive;
+mod report_rows;
 mod send;
 mod settings;
 mod tls;
 mod unpack;
 
-pub use digest::{ReportRow, added_up, rows};
 pub use receive::{Receiver, ReceiverParts};
+pub use report_rows::{ReportRow, added_up, rows};
 pub use send::{Reporter, ReporterParts};
 pub use settings::ReportSettings;

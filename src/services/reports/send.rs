@@ -4,7 +4,7 @@ use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::failures::Sent;
+use super::failures::SentToday;
 use super::tls::{self, Prepared};
 use super::{ReportSettings, dmarc, failures};
 use crate::foundations::address::{Address, Domain, ReversePath};
@@ -49,7 +49,7 @@ pub struct ReporterParts {
 }
 
 /// Sends reports.
-pub struct Reporter(ReporterParts, Sent);
+pub struct Reporter(ReporterParts, SentToday);
 
 /// The organisation named in reports.
 pub(super) struct Sender {
@@ -78,7 +78,7 @@ const UNANSWERED: i64 = 2;
 impl Reporter {
     /// Puts the parts together.
     pub fn new(parts: ReporterParts) -> Self {
-        Self(parts, Sent::default())
+        Self(parts, SentToday::default())
     }
 
     /// Regularly sends what is due, until `tasks` stop.

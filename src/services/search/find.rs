@@ -176,7 +176,7 @@ async fn by_body(
         };
         if let Some(body) = found.unreadable.pass(next)? {
             octets += body.len();
-            batch.push(Read { open: *open, summary: stored, body });
+            batch.push(ReadMessage { open: *open, summary: stored, body });
         }
         if batch.len() >= most.max(1) || octets >= BATCH_OCTETS {
             octets = 0;
@@ -188,20 +188,24 @@ async fn by_body(
 }
 
 /// A message whose file has been read.
-struct Read {
+struct ReadMessage {
     open: Open,
     summary: Option<bytes::Bytes>,
     body: bytes::Bytes,
 }
 
-impl Read {
+impl ReadMessage {
     fn satisfies(&self, condition: &Condition) -> bool {
         let summary = self.summary.as_ref().and_then(|stored| Summary::read(stored));
         condition.holds(&self.open.facts(summary.as_ref(), Some(&self.body))) == Some(true)
     }
 }
 
-async fn decide(condition: &Arc<Condition>, batch: Vec<Read>, hits: &mut Vec<Hit>) -> Result<(), mailbox::Error> {
+async fn decide(
+    condition: &Arc<Condition>,
+    batch: Vec<ReadMessage>,
+    hits: &mut Vec<Hit>,
+) -> Result<(), mailbox::Error> {
     let mut left = batch.into_iter();
     while left.len() > 0 {
         let condition = Arc::clone(condition);

@@ -7,8 +7,8 @@
 mod condition;
 mod day;
 mod find;
-mod gathering;
-mod heading;
+mod headings;
+mod references;
 mod sort;
 mod standing;
 mod text;
@@ -17,7 +17,7 @@ mod thread;
 pub use condition::{Condition, Wording, system_flag};
 pub use find::{Found, Hit, find};
 pub use sort::sort;
-pub use standing::{Changes, Run, Standing, StandingLimits, Unfollowed, Wish};
+pub use standing::{Changes, Run, SearchRequest, StandingLimits, StandingSearch, Unfollowed};
 pub use thread::{Forest, Letter, Threader, thread};
 
 /// Why a search is invalid.

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::Hit;
 use super::find::blocking;
-use super::heading::{Gather, gather, sent};
+use super::headings::{HeadingVisitor, sent, visit_headings};
 use crate::foundations::mail::text::casemap;
 use crate::foundations::mail::{AddressField, BaseSubject, Heading};
 use crate::foundations::wire::imap::{Direction, SortCriterion, SortKey};
@@ -21,10 +21,10 @@ const MOST: usize = 256;
 pub async fn sort(criteria: &[SortCriterion], hits: Vec<Hit>, view: &View) -> Result<Vec<Hit>, mailbox::Error> {
     let mut sorter = Sorter::new(criteria, hits.len());
     if sorter.asks_headings() {
-        sorter = gather(sorter, &hits, view).await?;
+        sorter = visit_headings(sorter, &hits, view).await?;
     } else {
         for row in hits.iter().filter_map(|hit| view.row(hit.sequence)) {
-            sorter.add(&row, None);
+            sorter.visit(&row, None);
         }
     }
     blocking(move || sorter.order().into_iter().filter_map(|at| hits.get(at).copied()).collect()).await
@@ -80,8 +80,8 @@ impl Sorter {
     }
 }
 
-impl Gather for Sorter {
-    fn add(&mut self, row: &Row, heading: Option<&Heading<'_>>) {
+impl HeadingVisitor for Sorter {
+    fn visit(&mut self, row: &Row, heading: Option<&Heading<'_>>) {
         for criterion in &self.criteria {
             self.values.push(value(criterion.key, row, heading));
         }

@@ -15,7 +15,7 @@ use crate::storage::mailbox::{self, View};
 
 /// The search as the client has put it.
 #[derive(Debug)]
-pub struct Wish<'a> {
+pub struct SearchRequest<'a> {
     /// The condition.
     pub key: &'a SearchKey,
     /// The charset of its texts.
@@ -39,7 +39,7 @@ pub struct StandingLimits {
 
 /// A search whose result is followed.
 #[derive(Debug)]
-pub struct Standing {
+pub struct StandingSearch {
     key: SearchKey,
     charset: Option<String>,
     limits: StandingLimits,
@@ -89,22 +89,27 @@ pub enum Unfollowed {
 /// Octets that a condition may occupy.
 const MOST_CONDITION: usize = 64 << 10;
 
-impl Standing {
+impl StandingSearch {
     /// Starts following a result.
     ///
     /// # Errors
     /// It is too large.
-    pub fn new(wish: &Wish<'_>, hits: &[Hit], view: &View, limits: StandingLimits) -> Result<Self, Unfollowed> {
-        let key = as_of_now(wish.key, view, wish.saved);
+    pub fn new(
+        request: &SearchRequest<'_>,
+        hits: &[Hit],
+        view: &View,
+        limits: StandingLimits,
+    ) -> Result<Self, Unfollowed> {
+        let key = as_of_now(request.key, view, request.saved);
         if weight(&key) > MOST_CONDITION {
             return Err(Unfollowed::TooLarge);
         }
         let uids = hits.iter().map(|hit| hit.uid);
-        let result = match wish.criteria {
+        let result = match request.criteria {
             None => Kept::Plain(uids.collect()),
             Some(criteria) => Kept::Sorted(criteria.to_vec(), uids.collect()),
         };
-        let standing = Self { key, charset: wish.charset.map(str::to_owned), limits, result };
+        let standing = Self { key, charset: request.charset.map(str::to_owned), limits, result };
         standing.check()?;
         Ok(standing)
     }
@@ -281,9 +286,9 @@ mod tests {
         numbers.iter().copied().filter_map(Uid::new).collect()
     }
 
-    fn standing(result: Kept) -> Standing {
+    fn standing(result: Kept) -> StandingSearch {
         let limits = StandingLimits { runs: 3, text: 0, batch: 1 };
-        Standing { key: SearchKey::All, charset: None, limits, result }
+        StandingSearch { key: SearchKey::All, charset: None, limits, result }
     }
 
     fn run(place: u32, numbers: &[u32]) -> Run {

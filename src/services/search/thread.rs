@@ -9,8 +9,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::Hit;
 use super::find::blocking;
-use super::gathering;
-use super::heading::{Gather, gather, sent};
+use super::headings::{HeadingVisitor, sent, visit_headings};
+use super::references;
 use crate::foundations::mail::{BaseSubject, Heading, message_ids};
 use crate::foundations::wire::imap::ThreadAlgorithm;
 use crate::storage::mailbox::{self, Row, View};
@@ -144,7 +144,7 @@ impl Threader {
     pub fn finish(self) -> Forest {
         match self.algorithm {
             ThreadAlgorithm::OrderedSubject => self.by_subject(),
-            ThreadAlgorithm::References | ThreadAlgorithm::Refs => gathering::trees(self),
+            ThreadAlgorithm::References | ThreadAlgorithm::Refs => references::trees(self),
         }
     }
 
@@ -284,12 +284,12 @@ fn shortened<'r>(references: impl IntoIterator<Item = &'r [u8]>) -> Vec<&'r [u8]
 /// # Errors
 /// The store cannot read its summaries.
 pub async fn thread(algorithm: ThreadAlgorithm, hits: &[Hit], view: &View) -> Result<Forest, mailbox::Error> {
-    let threader = gather(Threader::new(algorithm, hits.len()), hits, view).await?;
+    let threader = visit_headings(Threader::new(algorithm, hits.len()), hits, view).await?;
     blocking(move || threader.finish()).await
 }
 
-impl Gather for Threader {
-    fn add(&mut self, row: &Row, heading: Option<&Heading<'_>>) {
+impl HeadingVisitor for Threader {
+    fn visit(&mut self, row: &Row, heading: Option<&Heading<'_>>) {
         let sent = sent(row, heading);
         let Some(heading) = heading else {
             return self.add(Letter { message_id: None, references: [], subject: "", sent });

@@ -15,7 +15,7 @@
 
 mod check;
 mod extensions;
-mod foreign;
+mod host_commands;
 mod lexer;
 mod matching;
 mod outcome;
@@ -30,7 +30,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub use foreign::{Answer, ForeignArgument, ForeignCommand, Host, Stage, Vocabulary};
+pub use host_commands::{Answer, Host, HostArgument, HostCommand, Stage, Vocabulary};
 pub use outcome::{Action, Failure, FileCopy, FileInto, Notification, Outcome, Remember, Step, Vacation};
 pub use script::{Compiled, EXTENSIONS, Mistake, NOTIFY_METHODS, Script, compile, compile_with, run, run_with};
 pub use settings::SieveSettings;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::check::check;
-use super::foreign::{Host, Vocabulary};
+use super::host_commands::{Host, Vocabulary};
 use super::parser::parse;
 use super::program::Program;
 use super::syntax::Position;

@@ -12,7 +12,7 @@ use crate::foundations::mail::{Login, Mail, Message, Who, compose};
 use crate::foundations::random::distinction;
 use crate::foundations::settings::Live;
 use crate::services::acceptance::Acceptance;
-use crate::services::guard::{Guard, Part, Rise, Trust, Usage};
+use crate::services::guard::{Guard, RateShare, Rise, SendingWatch, Trust};
 use crate::storage::journal::Journal;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -37,13 +37,13 @@ pub struct SubmissionParts {
 /// The room.
 pub struct Submission {
     pub(super) parts: SubmissionParts,
-    usage: Usage,
+    sending: SendingWatch,
 }
 
 impl Submission {
     /// Puts the parts together.
     pub fn new(parts: SubmissionParts) -> Self {
-        Self { parts, usage: Usage::new() }
+        Self { parts, sending: SendingWatch::new() }
     }
 
     /// The message as it may go on, or why it may not.
@@ -117,23 +117,23 @@ impl Submission {
         }
         let (now, account) = (self.parts.clock.now(), login.address.key());
         let count = u32::try_from(mail.envelope.recipients.len()).unwrap_or(u32::MAX);
-        let part = |what, units, count, period| Part { what, units, count, period };
+        let part = |what, units, count, period| RateShare { what, units, count, period };
         let parts = [
             part("messages an hour", 1, settings.messages_per_hour, HOUR),
             part("messages a day", 1, settings.messages_per_day, DAY),
             part("copies an hour", count, settings.recipients_per_hour, HOUR),
             part("copies a day", count, settings.recipients_per_day, DAY),
         ];
-        if let Some(Part { what, count, .. }) = parts.iter().find(|part| part.is_too_much()) {
+        if let Some(RateShare { what, count, .. }) = parts.iter().find(|part| part.is_too_much()) {
             let text = format!("An account may send {count} {what}; send this to fewer recipients at a time");
             return Err(Refusal::new(Kind::TooLarge, text).smtp(550, "5.5.3"));
         }
         // What is put off, and tried again and again, takes nothing from what else the account sends.
-        self.parts.guard.take(&account, &parts).map_err(|Part { what, count, .. }| {
+        self.parts.guard.take(&account, &parts).map_err(|RateShare { what, count, .. }| {
             let text = format!("An account may send {count} {what}; try again later");
             Refusal::new(Kind::TooMany, text).smtp(450, "4.7.1")
         })?;
-        let rise = self.usage.count(&account, count, (settings.rise_from, settings.rise_factor), now);
+        let rise = self.sending.count(&account, count, (settings.rise_from, settings.rise_factor), now);
         if let Some(Rise { now: copies, usual }) = rise {
             let event = Event::new(now, EventKind::SendingRise).session(mail.origin.session).subject(account);
             let event = event.with("copies", copies).with("usual", usual);

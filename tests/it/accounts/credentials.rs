@@ -10,7 +10,7 @@ use postrider::foundations::settings::{Live, Span};
 use postrider::foundations::tasks::Tasks;
 use postrider::services::guard::Service;
 use postrider::services::login::{
-    AppPasswordWish, Entered, LoginAttempt, LoginSettings, Need, PasswordReach, Second, Stay, TwoFactorPolicy,
+    AppPasswordWish, Entered, LoginAttempt, LoginSettings, Need, PasswordReach, SecondFactor, Stay, TwoFactorPolicy,
 };
 use postrider::services::moving::{RenameError, rename};
 use postrider::storage::database::Database;
@@ -207,7 +207,7 @@ async fn a_remembered_browser_is_spared_codes_for_some_time(database: Database) 
     assert!(door.enter_known("wrong", &"a".repeat(64)).await.is_err(), "a token alone lets nobody in");
     let others = LoginAttempt { username: "bob@a.test".to_owned(), ..attempt("pencil", Service::Web) };
     let of_ann = ["a".repeat(64)];
-    let entered = door.login.enter(others, Second { code: None, browsers: &of_ann }).await;
+    let entered = door.login.enter(others, SecondFactor { code: None, browsers: &of_ann }).await;
     assert!(is_in(&entered), "without two-factor login nothing is looked up");
     assert!(
         door.login.confirm(&attempt("pencil", Service::Web), None).await.is_err(),
@@ -356,7 +356,7 @@ async fn secrets_are_sealed_under_the_key(database: Database) {
     world.clock.advance(Duration::from_secs(30));
     let next = code(&world, &secret, 0).await.unwrap();
     let attempt = LoginAttempt { username: anna.to_string(), ..attempt("pencil", Service::Web) };
-    assert!(is_in(&door.login.enter(attempt, Second { code: Some(&next), browsers: &[] }).await));
+    assert!(is_in(&door.login.enter(attempt, SecondFactor { code: Some(&next), browsers: &[] }).await));
 }
 
 async fn sessions_end_with_what_opened_them(database: Database) {

@@ -9,7 +9,7 @@ use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::{Live, Span};
 use postrider::services::guard::{Guard, GuardSettings, Service};
 use postrider::services::login::{
-    AppPasswordWish, Entered, Keyring, LoggedIn, Login, LoginAttempt, LoginSettings, Second,
+    AppPasswordWish, Entered, Keyring, LoggedIn, Login, LoginAttempt, LoginSettings, SecondFactor,
 };
 use postrider::storage::database::Database;
 use postrider::storage::directory::{Account, Scopes};
@@ -35,13 +35,13 @@ impl Door {
     }
 
     pub(crate) async fn enter(&self, password: &str, code: Option<&str>) -> Result<Entered, Refusal> {
-        self.login.enter(attempt(password, Service::Web), Second { code, browsers: &[] }).await
+        self.login.enter(attempt(password, Service::Web), SecondFactor { code, browsers: &[] }).await
     }
 
     /// Presents a token with this digest and no code.
     pub(crate) async fn enter_known(&self, password: &str, digest: &str) -> Result<Entered, Refusal> {
         let browsers = ["f".repeat(64), digest.to_owned()];
-        self.login.enter(attempt(password, Service::Web), Second { code: None, browsers: &browsers }).await
+        self.login.enter(attempt(password, Service::Web), SecondFactor { code: None, browsers: &browsers }).await
     }
 
     /// What changed or was refused, as the events of this kind say.

@@ -4,7 +4,6 @@
 
 mod autocommit;
 mod collections;
-mod condemned;
 mod credentials;
 mod database;
 mod declared;
@@ -16,6 +15,7 @@ mod login;
 mod logins;
 mod migrations;
 mod outage;
+mod read_only_connection;
 mod routing;
 mod set_up;
 mod takeover;

@@ -2,7 +2,7 @@
 
 use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::ByteSize;
-use postrider::services::moving::{OutOfUse, SeedAccounts, SeedUser};
+use postrider::services::moving::{InactiveAccounts, SeedAccounts, SeedUser};
 use postrider::storage::database::{Database, Dialect, Error, Sql};
 use postrider::storage::directory::{Account, NewUser, Owner, Page, Usage};
 
@@ -140,8 +140,8 @@ async fn who_was_declared_before_gets_the_password_from_there() {
         quota: None,
         enabled: true,
     });
-    let (aliases, out_of_use) = (vec![], OutOfUse::default());
-    let found = SeedAccounts { domains: vec![], users: users.into(), aliases, out_of_use };
+    let (aliases, inactive_accounts) = (vec![], InactiveAccounts::default());
+    let found = SeedAccounts { domains: vec![], users: users.into(), aliases, inactive_accounts };
     for wanted in [1, 0] {
         let moved = found.take_over(&world.directory).await.unwrap();
         assert_eq!((moved.users, moved.present, moved.passwords), (0, 4, wanted));

@@ -7,7 +7,7 @@ use postrider::foundations::event::{Event, EventKind};
 use postrider::foundations::settings::Live;
 use postrider::foundations::tasks::Tasks;
 use postrider::services::backup::{
-    Access, BackupSettings, Destination, Extent, Progress, QueueFate, Repository, Source, create, restore_accounts,
+    Access, BackupSettings, Destination, Extent, Progress, QueueFate, Repository, Source, create, restore_database,
 };
 use postrider::storage::database::{Database, Dialect, Row, Sql, Val};
 use postrider::storage::journal::{Journal, JournalSettings};
@@ -122,7 +122,7 @@ async fn goes_into_every_engine(database: Database) {
         let target = fresh.connect().await;
         target.migrate().await.unwrap();
         let bodies = place.path().join(format!("spool-{dialect}"));
-        restore_accounts(&repository, &snapshot, &target, &bodies, QueueFate::Held).await.unwrap();
+        restore_database(&repository, &snapshot, &target, &bodies, QueueFate::Held).await.unwrap();
         for sql in SEEN {
             let (mut before, after) = (rows(&database, sql).await, rows(&target, sql).await);
             if sql.contains("FROM queue_entries") {
@@ -144,7 +144,7 @@ async fn goes_into_every_engine(database: Database) {
         let world = World::new(target.clone());
         world.users(&["cid@third.test"]).await;
         world.tasks.stop(std::time::Duration::from_secs(5)).await;
-        let again = restore_accounts(&repository, &snapshot, &target, &bodies, QueueFate::Held).await;
+        let again = restore_database(&repository, &snapshot, &target, &bodies, QueueFate::Held).await;
         assert!(again.is_err(), "a database with accounts is left alone");
         target.close().await;
         fresh.remove().await;

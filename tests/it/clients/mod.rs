@@ -237,7 +237,7 @@ async fn webmail_in_chromium() {
 /// Phones, large fonts, the keyboard alone, a slow line.
 #[tokio::test(flavor = "multi_thread")]
 async fn access_in_chromium() {
-    let attempt = || run_webmail("access_browser.py", "selenium", &["chromium", "chromedriver"]);
+    let attempt = || run_webmail("accessibility_browser.py", "selenium", &["chromium", "chromedriver"]);
     if std::panic::AssertUnwindSafe(attempt()).catch_unwind().await.is_err() {
         eprintln!("once more, with another server");
         attempt().await;

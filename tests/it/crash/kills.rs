@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use super::audit::{Auditor, Depth};
 use super::ledger::Ledger;
 use super::worker::{Progress, Worker};
-use crate::faults::dice::Dice;
-use crate::faults::exchanger::Exchanger;
+use crate::faults::fake_mx::FakeMx;
+use crate::faults::random::Random;
 use crate::faults::server::{Layout, Server, USERS};
 use crate::faults::variable;
 
@@ -44,9 +44,9 @@ fn nothing_acknowledged_is_lost() {
 /// One run of the test.
 struct Run {
     seed: u64,
-    dice: Dice,
+    random: Random,
     server: Server,
-    elsewhere: Exchanger,
+    elsewhere: FakeMx,
     workers: Vec<Worker>,
     auditor: Auditor,
     kills: u32,
@@ -58,7 +58,7 @@ impl Run {
         let more = "[[outbound.routes]]\ndomains = [\"*\"]\nhost = \"[ADDRESS]\"\nport = 2525\n\
                     [submission]\nmessages_per_hour = 0\nrecipients_per_day = 0\n";
         let server = Server::prepare(Layout { more: more.to_owned(), ..Layout::default() });
-        let elsewhere = Exchanger::start(server.port(2525));
+        let elsewhere = FakeMx::start(server.port(2525));
         server.resume();
         for user in USERS {
             let mut imap = server.imap(user).unwrap();
@@ -67,7 +67,7 @@ impl Run {
         }
         Self {
             seed,
-            dice: Dice::new(seed),
+            random: Random::new(seed),
             server,
             elsewhere,
             workers: (0..WORKERS).map(|name| Worker::new(name, seed)).collect(),
@@ -80,8 +80,8 @@ impl Run {
     /// Work, a kill at a random moment, perhaps further ones while the server starts, and a start.
     fn round(&mut self) {
         let progress = Progress::default();
-        let wanted = 1 + self.dice.below(60);
-        let further = Duration::from_micros(self.dice.below(4000));
+        let wanted = 1 + self.random.below(60);
+        let further = Duration::from_micros(self.random.below(4000));
         let (server, progress) = (&self.server, &progress);
         thread::scope(|scope| {
             for worker in &mut self.workers {
@@ -95,14 +95,14 @@ impl Run {
         });
         self.elsewhere.next_epoch();
         self.kills += 1;
-        while self.dice.below(5) == 0 {
+        while self.random.below(5) == 0 {
             let _ready = self.server.launch();
-            thread::sleep(Duration::from_millis(self.dice.below(500)));
+            thread::sleep(Duration::from_millis(self.random.below(500)));
             self.server.kill();
             self.elsewhere.next_epoch();
             self.kills += 1;
         }
-        if self.dice.below(6) == 0 {
+        if self.random.below(6) == 0 {
             self.lose_indexes();
         }
         self.slowest_start = self.slowest_start.max(self.server.resume());

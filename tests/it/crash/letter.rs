@@ -2,23 +2,30 @@
 
 use std::fmt::Write as _;
 
-use crate::faults::dice::Dice;
+use crate::faults::random::Random;
 
 /// The whole text of the message with this id (with its angle brackets).
 pub(super) fn text(id: &str) -> String {
-    let mut dice = Dice::new(id);
+    let mut random = Random::new(id);
     // Mostly small; some take long enough to write that a kill hits them half-way.
-    let lines = match dice.below(20) {
-        0 => 2000 + dice.below(3000),
-        1..=3 => 100 + dice.below(400),
-        _ => dice.below(40),
+    let lines = match random.below(20) {
+        0 => 2000 + random.below(3000),
+        1..=3 => 100 + random.below(400),
+        _ => random.below(40),
     };
     let mut text = format!(
         "From: Ann <ann@example.test>\r\nTo: Ann <ann@example.test>\r\nSubject: letter {id}\r\n\
          Date: Tue, 3 Mar 2026 10:00:00 +0000\r\nMessage-ID: {id}\r\nX-Lines: {lines}\r\n\r\n"
     );
     for _ in 0..lines {
-        let _ = write!(text, "{:016x}{:016x}{:016x}{:016x}\r\n", dice.next(), dice.next(), dice.next(), dice.next());
+        let _ = write!(
+            text,
+            "{:016x}{:016x}{:016x}{:016x}\r\n",
+            random.next(),
+            random.next(),
+            random.next(),
+            random.next()
+        );
     }
     text
 }

@@ -9,9 +9,9 @@ use parking_lot::{Condvar, Mutex};
 
 use super::ledger::{Copy, Entry, FOLDERS, Ledger, Place, Presence};
 use super::letter;
-use crate::faults::dice::Dice;
 use crate::faults::imap::{Answer, Imap};
 use crate::faults::pipe::is_over;
+use crate::faults::random::Random;
 use crate::faults::server::Server;
 use crate::faults::smtp::{Reply, Smtp};
 
@@ -44,7 +44,7 @@ impl Progress {
 /// One client and what it knows.
 pub(super) struct Worker {
     name: usize,
-    dice: Dice,
+    random: Random,
     letters: u64,
     pub(super) ledger: Ledger,
 }
@@ -61,7 +61,7 @@ struct Lines<'s> {
 
 impl Worker {
     pub(super) fn new(name: usize, seed: u64) -> Self {
-        Self { name, dice: Dice::new((seed, name)), letters: 0, ledger: Ledger::default() }
+        Self { name, random: Random::new((seed, name)), letters: 0, ledger: Ledger::default() }
     }
 
     /// Works until the server is killed.
@@ -80,7 +80,7 @@ impl Worker {
     }
 
     fn step(&mut self, lines: &mut Lines<'_>) -> io::Result<()> {
-        match self.dice.below(14) {
+        match self.random.below(14) {
             0..=2 => self.deliver(lines),
             3 => self.relay(lines),
             4 => self.submit(lines),
@@ -94,7 +94,7 @@ impl Worker {
 
     fn fresh(&mut self) -> String {
         self.letters += 1;
-        format!("<{}-{}-{:x}@load.test>", self.name, self.letters, self.dice.next())
+        format!("<{}-{}-{:x}@load.test>", self.name, self.letters, self.random.next())
     }
 
     /// Records that a letter is about to arrive somewhere.
@@ -142,7 +142,7 @@ impl Worker {
 
     fn append(&mut self, lines: &mut Lines<'_>) -> io::Result<()> {
         let id = self.fresh();
-        let folder = self.dice.pick(&FOLDERS).unwrap();
+        let folder = self.random.pick(&FOLDERS).unwrap();
         let flags = self.some_flags();
         self.expect(&id, &[("ann", folder)], &flags);
         let list = flags.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
@@ -228,12 +228,12 @@ impl Worker {
             .filter(|(_, copy)| copy.presence == Presence::Here && copy.place.0 == "ann")
             .filter_map(|(id, copy)| Some((id, copy.place, copy.uid?)))
             .collect();
-        self.dice.pick(&known).map(|(id, place, uid)| ((*id).clone(), *place, *uid))
+        self.random.pick(&known).map(|(id, place, uid)| ((*id).clone(), *place, *uid))
     }
 
     fn some_flags(&mut self) -> BTreeSet<String> {
         let all = ["\\Answered", "\\Flagged", "\\Seen", "$Work", "later"];
-        let chosen = self.dice.next();
+        let chosen = self.random.next();
         (0..).zip(all).filter(|(n, _)| chosen >> n & 1 == 1).map(|(_, flag)| flag.to_owned()).collect()
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use postrider::storage::database::Dialect;
 
-use super::exchanger::Exchanger;
+use super::fake_mx::FakeMx;
 use super::proxy::{Proxy, Way};
 use super::server::{Layout, PASSWORD, Server};
 use crate::accounts::engines::Fresh;
@@ -87,7 +87,7 @@ fn goes_on(proxy: &Proxy, database: String) {
         }
     }
     // Accepted messages are passed on; refused ones are nowhere.
-    let elsewhere = Exchanger::start(server.port(2525));
+    let elsewhere = FakeMx::start(server.port(2525));
     let arrived = elsewhere.wait_for(PATIENCE * 2, |arrived| arrived.contains_key("<accepted@down.test>"));
     assert!(arrived, "accepted mail does not arrive\n{}", server.log());
     open.command("NOOP").unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::disk::Disk;
-use super::exchanger::Exchanger;
+use super::fake_mx::FakeMx;
 use super::server::{Layout, Server};
 
 fn letter(n: u32, size: usize) -> Vec<u8> {
@@ -135,7 +135,7 @@ fn the_spool_and_the_database_are_full() {
     disk.empty();
     assert_eq!(submit(4, 10_000).0, 250, "without a restart");
     // Accepted mail arrives; refused mail does not.
-    let elsewhere = Exchanger::start(server.port(2525));
+    let elsewhere = FakeMx::start(server.port(2525));
     let wanted = ["<1@full.test>", "<4@full.test>"];
     let all = elsewhere.wait_for(Duration::from_secs(60), |arrived| wanted.iter().all(|id| arrived.contains_key(*id)));
     assert!(all, "{:?}", elsewhere.arrived());

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 
 use super::attack::{during, stored};
-use super::dice::Dice;
 use super::imap::Imap;
+use super::random::Random;
 use super::server::{Layout, Server};
 
 fn server() -> Server {
@@ -108,8 +108,8 @@ fn mime_bombs() {
 #[test]
 fn binary_garbage_comes_out_as_it_went_in() {
     let server = server();
-    let mut dice = Dice::new("binary");
-    let garbage: Vec<u8> = (0..200_000).map(|_| (dice.next() >> 40) as u8).collect();
+    let mut random = Random::new("binary");
+    let garbage: Vec<u8> = (0..200_000).map(|_| (random.next() >> 40) as u8).collect();
     let mut lines = Vec::new();
     for octet in &garbage {
         // Everything but the controls that end lines.

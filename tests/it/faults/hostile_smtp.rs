@@ -132,10 +132,10 @@ fn slow_writers() {
 fn garbage() {
     let server = server();
     during(&server, "garbage", 32, || {
-        let mut dice = super::dice::Dice::new("garbage");
+        let mut random = super::random::Random::new("garbage");
         for n in 0..60 {
             let mut pipe = Pipe::tcp(server.port([2500, 5870, 1430][n % 3])).unwrap();
-            let octets: Vec<u8> = (0..20_000).map(|_| (dice.next() >> 32) as u8).collect();
+            let octets: Vec<u8> = (0..20_000).map(|_| (random.next() >> 32) as u8).collect();
             let _ = pipe.send(&octets);
             let _ = pipe.finish();
             // A connection that is closed in the middle of what we send may also break.

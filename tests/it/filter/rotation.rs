@@ -161,9 +161,9 @@ async fn a_state_that_cannot_be_read_takes_no_signature_away() {
     let sent = peer.messages().len();
     assert!(send(sent + 1).await.contains(&format!("s={key};")));
     // Where a reload ends the rotation, its keys no longer sign.
-    let mut spam = (*host.parts().lives.spam.get()).clone();
+    let mut spam = (*host.parts().live.spam.get()).clone();
     (spam.dkim.rotation.directory, spam.dkim.rotation.domains) = (None, Vec::new());
-    host.parts().lives.spam.set(spam);
+    host.parts().live.spam.set(spam);
     host.clock().advance(Duration::from_secs(61));
     until("no key signs", async || {
         let sent = peer.messages().len();

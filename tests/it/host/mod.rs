@@ -2,13 +2,12 @@
 
 mod certificates;
 mod commands;
-mod complaints;
 mod configuration;
 mod delivery;
 mod demo;
 mod doctor;
 mod drafts;
-mod fates;
+mod error_messages;
 mod lifecycle;
 mod nearly_full;
 mod notices;
@@ -20,4 +19,5 @@ mod roles;
 mod security;
 mod served;
 mod set_up;
+mod traces;
 mod users;

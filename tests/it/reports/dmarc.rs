@@ -214,8 +214,8 @@ async fn report_once(host: &Host, zone: &str, queue: &Arc<Full>, later: Duration
     resolver.add(zone).unwrap();
     clock.advance(later);
     let reporter = Reporter::new(ReporterParts {
-        settings: parts.lives.reports.clone(),
-        hostname: parts.lives.hostname.clone(),
+        settings: parts.live.reports.clone(),
+        hostname: parts.live.hostname.clone(),
         reports: parts.reports.clone(),
         resolver: Arc::new(resolver),
         filter: Arc::clone(&parts.filter),

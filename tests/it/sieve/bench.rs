@@ -9,7 +9,7 @@ use postrider::foundations::mail::Message;
 use postrider::foundations::mail::addresses::{Entry, read};
 use postrider::foundations::settings::{ByteSize, Span};
 use postrider::services::sieve::{
-    Action, Answer, ForeignArgument, ForeignCommand, Host, Script, Situation, Stage, Vocabulary, compile, run,
+    Action, Answer, Host, HostArgument, HostCommand, Script, Situation, Stage, Vocabulary, compile, run,
 };
 
 use super::world::SuiteWorld;
@@ -49,8 +49,8 @@ impl Vocabulary for Words {
         &["vnd.dovecot.testsuite"]
     }
 
-    fn command(&self, name: &str) -> Option<ForeignCommand> {
-        COMMANDS.iter().find(|known| **known == name).map(|name| ForeignCommand { name })
+    fn command(&self, name: &str) -> Option<HostCommand> {
+        COMMANDS.iter().find(|known| **known == name).map(|name| HostCommand { name })
     }
 
     fn test(&self, name: &str) -> bool {
@@ -240,24 +240,24 @@ fn set_message(situation: &mut Situation<'static>, message: Message) {
 }
 
 /// The arguments of a command.
-struct Arguments<'a>(&'a [ForeignArgument]);
+struct Arguments<'a>(&'a [HostArgument]);
 
 impl Arguments<'_> {
     fn has(&self, tag: &str) -> bool {
-        self.0.iter().any(|argument| matches!(argument, ForeignArgument::Tag(given) if given == tag))
+        self.0.iter().any(|argument| matches!(argument, HostArgument::Tag(given) if given == tag))
     }
 
     fn number(&self) -> u64 {
         self.0
             .iter()
-            .find_map(|argument| if let ForeignArgument::Number(n) = argument { Some(*n) } else { None })
+            .find_map(|argument| if let HostArgument::Number(n) = argument { Some(*n) } else { None })
             .unwrap_or(0)
     }
 
     /// All strings, one list after the other.
     fn texts(&self) -> Vec<String> {
-        let of = |argument: &ForeignArgument| {
-            if let ForeignArgument::Texts(texts) = argument { texts.clone() } else { vec![] }
+        let of = |argument: &HostArgument| {
+            if let HostArgument::Texts(texts) = argument { texts.clone() } else { vec![] }
         };
         self.0.iter().flat_map(of).collect()
     }
@@ -320,7 +320,7 @@ fn name(action: &Action) -> String {
 }
 
 impl Host<'static> for Bench {
-    fn call(&mut self, word: &str, arguments: &[ForeignArgument], mut stage: Stage<'_, 'static>) -> Answer {
+    fn call(&mut self, word: &str, arguments: &[HostArgument], mut stage: Stage<'_, 'static>) -> Answer {
         let arguments = Arguments(arguments);
         let texts = arguments.texts();
         let first = texts.first().cloned().unwrap_or_default();

@@ -38,7 +38,8 @@ assets! {
     "index.html" "text/html; charset=utf-8";
     "webmail.css" "text/css; charset=utf-8";
     "icon.svg" "image/svg+xml";
-    "acts.js" JAVASCRIPT;
+    "actions.js" JAVASCRIPT;
+    "addresses.js" JAVASCRIPT;
     "api.js" JAVASCRIPT;
     "app.js" JAVASCRIPT;
     "body.js" JAVASCRIPT;
@@ -52,28 +53,27 @@ assets! {
     "icons.js" JAVASCRIPT;
     "imports.js" JAVASCRIPT;
     "invitation.js" JAVASCRIPT;
-    "keeping.js" JAVASCRIPT;
     "keys.js" JAVASCRIPT;
     "letter.js" JAVASCRIPT;
     "list.js" JAVASCRIPT;
     "markup.js" JAVASCRIPT;
-    "people.js" JAVASCRIPT;
     "preferences.js" JAVASCRIPT;
     "reader.js" JAVASCRIPT;
     "responses.js" JAVASCRIPT;
+    "richtext.js" JAVASCRIPT;
     "rules.js" JAVASCRIPT;
-    "said.js" JAVASCRIPT;
-    "said-de.js" JAVASCRIPT;
-    "said-es.js" JAVASCRIPT;
-    "said-fr.js" JAVASCRIPT;
+    "savepreferences.js" JAVASCRIPT;
     "security.js" JAVASCRIPT;
+    "sentences.js" JAVASCRIPT;
+    "sentences-de.js" JAVASCRIPT;
+    "sentences-es.js" JAVASCRIPT;
+    "sentences-fr.js" JAVASCRIPT;
     "texts.js" JAVASCRIPT;
     "texts-de.js" JAVASCRIPT;
     "texts-en.js" JAVASCRIPT;
     "texts-es.js" JAVASCRIPT;
     "texts-fr.js" JAVASCRIPT;
     "vacation.js" JAVASCRIPT;
-    "wording.js" JAVASCRIPT;
 }
 
 impl Asset {

@@ -20,7 +20,7 @@ use super::reasons;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{Message, SequenceSet, Uid};
 use crate::protocols::web::bodies::Arrived;
-use crate::services::moving::{Single, single};
+use crate::services::moving::{SingleMessage, single_message};
 use crate::storage::mailbox::{Access, AppendOptions, Error, FolderName, Missing, Row, View};
 
 /// Into which folder.
@@ -44,7 +44,7 @@ pub(super) async fn import(
     let account = reader.account.address.key();
     let copied = room.needs.bodies.work(&account, octets.len()).await;
     let copied = copied.ok_or_else(|| Problem::of(&reasons::TOO_MANY_LETTERS))?;
-    let read = tokio::task::spawn_blocking(move || single(&octets)).await?;
+    let read = tokio::task::spawn_blocking(move || single_message(&octets)).await?;
     let read = read.ok_or_else(|| Problem::of(&reasons::NO_MESSAGE_IN_IT))?;
     let tasks = room.needs.tasks.clone();
     // To the end even if the browser disconnects: a repeated request waits here and finds the stored message.
@@ -70,7 +70,7 @@ enum Stored {
 }
 
 /// Stores a message unless the folder has it.
-async fn store(reader: &Reader, folder: &FolderName, read: Single) -> Answer<Stored> {
+async fn store(reader: &Reader, folder: &FolderName, read: SingleMessage) -> Answer<Stored> {
     let view = reader.user.open(folder, Access::ReadOnly).await?;
     if let Some(uid) = present(&view, &read).await? {
         return Ok(Stored::Before(uid));
@@ -88,7 +88,7 @@ async fn store(reader: &Reader, folder: &FolderName, read: Single) -> Answer<Sto
 }
 
 /// A message of the folder that is the same octet by octet, and came at the same time where that is known.
-async fn present(view: &View, read: &Single) -> Answer<Option<Uid>> {
+async fn present(view: &View, read: &SingleMessage) -> Answer<Option<Uid>> {
     let (size, date) = (read.content.len() as u64, read.date.map(Timestamp::unix_seconds));
     let is_alike = |row: &Row| row.size == size && date.is_none_or(|date| row.internal_date.unix_seconds() == date);
     let all = SequenceSet::all();

@@ -21,7 +21,7 @@ use crate::protocols::web::caller::Caller;
 use crate::protocols::web::logins::begun;
 use crate::protocols::web::token::{cookie, digest, fresh};
 use crate::services::guard::Service;
-use crate::services::login::{Entered, LoginAttempt, Need, Second};
+use crate::services::login::{Entered, LoginAttempt, Need, SecondFactor};
 use crate::storage::directory::{Account, PasswordOwner};
 use crate::storage::logins::{BrowserLogin, Ending};
 
@@ -58,7 +58,7 @@ pub(super) async fn enter(
         service: Service::Web,
     };
     let has_code = credentials.code.is_some();
-    let shown = Second { code: credentials.code.as_deref(), browsers: &remembered::shown(&caller, &headers) };
+    let shown = SecondFactor { code: credentials.code.as_deref(), browsers: &remembered::shown(&caller, &headers) };
     let entered = room.needs.login.enter(attempt, shown).await;
     let account = match entered.map_err(|refusal| not_let_in(refusal, has_code))? {
         Entered::In(account) => account,

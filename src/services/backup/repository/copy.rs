@@ -1,12 +1,12 @@
-//! Copies of a repository from one shelf to another.
+//! Copies of a repository from one backend to another.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::mark::prepare;
-use super::shelf::{self, DirectoryShelf, Fetched, Listed, Shelf};
+use super::backend::{self, Backend, DirectoryBackend, Fetched, Listed};
+use super::marker::prepare;
 use super::snapshot::LARGEST;
 use super::{Access, ObjectId, Snapshot, pack};
 use crate::services::backup::error::damaged;
@@ -18,11 +18,11 @@ use crate::services::backup::{BackupSettings, Destination, Error};
 /// There is no repository at the source or something else at the target, a file is damaged, or disk or storage fail.
 /// What was copied stays and shortens the next run.
 pub fn copy(from: &Destination, to: &Destination, settings: &BackupSettings) -> Result<(), Error> {
-    let (from, to) = (shelf::open(from, settings)?, shelf::open(to, settings)?);
+    let (from, to) = (backend::open(from, settings)?, backend::open(to, settings)?);
     prepare(&*from, Access::Read)?;
     prepare(&*to, Access::Add)?;
-    let _lock = shelf::lock(&*to, Access::Add)?;
-    to.furnish()?;
+    let _lock = backend::lock(&*to, Access::Add)?;
+    to.initialize()?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(usize::from(settings.threads)).build();
     let threads = threads.map_err(|error| Error::Interrupted(error.to_string()))?;
     let mut others = Vec::new();
@@ -51,15 +51,15 @@ pub fn other_size(path: &Path) -> Error {
 /// # Errors
 /// One is damaged or has disappeared, or the disk fails.
 pub fn check(root: &Path, names: &[String], settings: &BackupSettings) -> Result<(), Error> {
-    let shelf = DirectoryShelf::new(root);
+    let backend = DirectoryBackend::new(root);
     let threads = rayon::ThreadPoolBuilder::new().num_threads(usize::from(settings.threads)).build();
     let threads = threads.map_err(|error| Error::Interrupted(error.to_string()))?;
     let file = |name: &String| Listed { name: name.clone(), size: 0 };
-    threads.install(|| names.par_iter().try_for_each(|name| whole(&shelf, &file(name)).map(drop)))
+    threads.install(|| names.par_iter().try_for_each(|name| whole(&backend, &file(name)).map(drop)))
 }
 
 /// A file that is intact.
-enum Whole {
+enum IntactFile {
     Snapshot(Vec<u8>),
     Pack(Fetched, ObjectId),
     /// Nothing of ours.
@@ -67,28 +67,28 @@ enum Whole {
 }
 
 /// Reads a file and compares it with its SHA-256.
-fn whole(shelf: &dyn Shelf, file: &Listed) -> Result<Whole, Error> {
-    let shown = shelf.shown(&file.name);
+fn whole(backend: &dyn Backend, file: &Listed) -> Result<IntactFile, Error> {
+    let shown = backend.shown(&file.name);
     if file.name.starts_with("snapshots/") {
         let content =
-            shelf.read(&file.name, LARGEST)?.ok_or_else(|| damaged(&shown, "it has disappeared meanwhile"))?;
+            backend.read(&file.name, LARGEST)?.ok_or_else(|| damaged(&shown, "it has disappeared meanwhile"))?;
         Snapshot::from_octets(&shown, &content)?;
-        return Ok(Whole::Snapshot(content));
+        return Ok(IntactFile::Snapshot(content));
     }
     let stem = Path::new(&file.name).file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-    let Ok(id) = stem.parse::<ObjectId>() else { return Ok(Whole::Other) };
-    let fetched = shelf.fetch(file)?;
+    let Ok(id) = stem.parse::<ObjectId>() else { return Ok(IntactFile::Other) };
+    let fetched = backend.fetch(file)?;
     if pack::hash_file(&fetched.path)? != id {
         return Err(damaged(&shown, "its SHA-256 does not match its name"));
     }
-    Ok(Whole::Pack(fetched, id))
+    Ok(IntactFile::Pack(fetched, id))
 }
 
 /// Copies a file if it is intact.
-fn copy_file(from: &dyn Shelf, to: &dyn Shelf, file: &Listed) -> Result<(), Error> {
+fn copy_file(from: &dyn Backend, to: &dyn Backend, file: &Listed) -> Result<(), Error> {
     match whole(from, file)? {
-        Whole::Snapshot(content) => to.put(&file.name, &content),
-        Whole::Pack(fetched, id) => to.add(&fetched.path, &file.name, id),
-        Whole::Other => Ok(()),
+        IntactFile::Snapshot(content) => to.put(&file.name, &content),
+        IntactFile::Pack(fetched, id) => to.add(&fetched.path, &file.name, id),
+        IntactFile::Other => Ok(()),
     }
 }

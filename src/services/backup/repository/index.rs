@@ -2,8 +2,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::ObjectId;
+use super::backend::Listed;
 use super::pack::Pack;
-use super::shelf::Listed;
 
 /// Where an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

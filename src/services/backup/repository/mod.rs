@@ -7,20 +7,20 @@
 //! writing.lock, reading.lock         locked while somebody writes, or reads
 //! ```
 //!
-//! These files are on a shelf (`shelf/`): in a directory, or under a prefix of a bucket, where the only locks are those
+//! A backend keeps these files (`backend/`): in a directory, or under a prefix of a bucket, where the only locks are those
 //! of this machine.
 //!
 //! Packs and snapshots are never changed, so that any tool may copy them elsewhere: packs first, then snapshots. An object
 //! is the content of a file, or a piece of a large one, or a list of such; it is named by its SHA-256. Small objects share
 //! a block of about a mebibyte, which is compressed as a whole: a file for each message would cost more than reading it.
 
+mod backend;
+mod block;
 mod copy;
 mod index;
-mod lane;
-mod mark;
+mod marker;
 mod object;
 mod pack;
-mod shelf;
 mod snapshot;
 mod store;
 
@@ -29,8 +29,8 @@ pub use snapshot::{DatabaseRecord, FileContent, FileRecord, FolderRecord, Snapsh
 pub use snapshot::{UserEntry, UserRecord};
 pub use store::{Access, Repository};
 
+pub(super) use block::{Block, Kind};
 pub(super) use copy::{check, copy, other_size};
 pub(super) use index::Location;
-pub(super) use lane::{Block, Kind};
-pub(super) use mark::FORMAT;
+pub(super) use marker::FORMAT;
 pub(super) use pack::hash_file;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::ObjectId;
-use super::shelf::{Listed, Shelf};
+use super::backend::{Backend, Listed};
 use crate::services::backup::Error;
 use crate::services::backup::error::{at, damaged};
 
@@ -59,8 +59,8 @@ pub struct PackWriter {
 
 impl PackWriter {
     /// Starts a pack in the directory for unfinished ones.
-    pub fn create(workshop: &Path, number: u64) -> Result<Self, Error> {
-        let temporary = workshop.join(format!("{TEMPORARY}{}.{number}", std::process::id()));
+    pub fn create(unfinished: &Path, number: u64) -> Result<Self, Error> {
+        let temporary = unfinished.join(format!("{TEMPORARY}{}.{number}", std::process::id()));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
         let file = file.map_err(at("create", &temporary))?;
         Ok(Self { file, temporary, digest: Context::new(&SHA256), length: 0, blocks: Vec::new() })
@@ -88,7 +88,7 @@ impl PackWriter {
     }
 
     /// Writes the list, and moves the pack to its place. When it returns, the pack is durable.
-    pub fn finish(mut self, shelf: &dyn Shelf) -> Result<Pack, Error> {
+    pub fn finish(mut self, backend: &dyn Backend) -> Result<Pack, Error> {
         let list = list_of(&self.blocks);
         let begin = self.length;
         let footer = [&begin.to_le_bytes()[..], &ObjectId::of(&list).0, MAGIC].concat();
@@ -96,8 +96,8 @@ impl PackWriter {
         self.write(&end)?;
         let id = ObjectId::from_digest(self.digest.clone().finish().as_ref());
         let name = name_of(id);
-        shelf.take(&self.temporary, &name, id)?;
-        shelf.keep_end(&name, &end);
+        backend.take(&self.temporary, &name, id)?;
+        backend.keep_end(&name, &end);
         let blocks = std::mem::take(&mut self.blocks);
         Ok(Pack { id, file: Listed { name, size: self.length }, blocks })
     }
@@ -142,16 +142,16 @@ const END: u64 = 256 << 10;
 
 impl Pack {
     /// Reads the list of a pack.
-    pub fn open(shelf: &dyn Shelf, file: Listed) -> Result<Self, Error> {
-        let path = shelf.shown(&file.name);
+    pub fn open(backend: &dyn Backend, file: Listed) -> Result<Self, Error> {
+        let path = backend.shown(&file.name);
         let stem = Path::new(&file.name).file_stem().and_then(|name| name.to_str()).unwrap_or_default();
         let id = stem.parse().map_err(|error| damaged(&path, error))?;
-        let kept = shelf.kept_end(&file.name).and_then(|end| list_in(&path, file.size, end).ok());
+        let kept = backend.kept_end(&file.name).and_then(|end| list_in(&path, file.size, end).ok());
         let list = match kept {
             Some(list) => list,
             None => {
-                let end = read_end(shelf, &path, &file)?;
-                shelf.keep_end(&file.name, &end);
+                let end = read_end(backend, &path, &file)?;
+                backend.keep_end(&file.name, &end);
                 list_in(&path, file.size, end)?
             }
         };
@@ -178,14 +178,14 @@ fn beginning(path: &Path, size: u64, end: &[u8]) -> Result<u64, Error> {
 }
 
 /// The end of a pack, from the list on.
-fn read_end(shelf: &dyn Shelf, path: &Path, file: &Listed) -> Result<Vec<u8>, Error> {
+fn read_end(backend: &dyn Backend, path: &Path, file: &Listed) -> Result<Vec<u8>, Error> {
     let length = |octets: u64| usize::try_from(octets).map_err(|_| short(path));
     let read = file.size.min(END);
-    let mut end = shelf.read_at(&file.name, file.size - read, length(read)?)?;
+    let mut end = backend.read_at(&file.name, file.size - read, length(read)?)?;
     let begin = beginning(path, file.size, &end)?;
     let wanted = file.size - begin;
     if wanted > read {
-        end = shelf.read_at(&file.name, begin, length(wanted)?)?;
+        end = backend.read_at(&file.name, begin, length(wanted)?)?;
     }
     Ok(end.split_off(end.len() - length(wanted)?))
 }
@@ -238,19 +238,19 @@ fn parse(list: &[u8]) -> Option<Vec<BlockEntry>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::backup::repository::shelf::DirectoryShelf;
+    use crate::services::backup::repository::backend::DirectoryBackend;
 
     #[test]
     fn what_is_written_is_read_and_damage_is_seen() {
         let directory = tempfile::tempdir().unwrap();
-        let shelf = DirectoryShelf::new(directory.path());
-        shelf.furnish().unwrap();
-        let mut writer = PackWriter::create(shelf.workshop(), 1).unwrap();
+        let backend = DirectoryBackend::new(directory.path());
+        backend.initialize().unwrap();
+        let mut writer = PackWriter::create(backend.unfinished(), 1).unwrap();
         let objects = vec![ObjectEntry { id: ObjectId::of(b"ab"), offset: 0, length: 2 }];
         writer.append(b"compressed", 2, objects.clone()).unwrap();
         writer.append(b"more", 9, vec![]).unwrap();
-        let written = writer.finish(&shelf).unwrap();
-        let open = || Pack::open(&shelf, shelf.list("packs").unwrap().remove(0));
+        let written = writer.finish(&backend).unwrap();
+        let open = || Pack::open(&backend, backend.list("packs").unwrap().remove(0));
         let read = open().unwrap();
         assert_eq!((read.id, &read.file, &read.blocks), (written.id, &written.file, &written.blocks));
         assert_eq!(read.blocks[0].objects, objects);
@@ -266,7 +266,7 @@ mod tests {
             fs::write(&path, &content[..at]).unwrap();
             assert!(open().is_err(), "a file of {at} octets passed");
         }
-        drop(PackWriter::create(shelf.workshop(), 2).unwrap());
-        assert_eq!(fs::read_dir(shelf.workshop()).unwrap().count(), 0, "neither finished nor given up");
+        drop(PackWriter::create(backend.unfinished(), 2).unwrap());
+        assert_eq!(fs::read_dir(backend.unfinished()).unwrap().count(), 0, "neither finished nor given up");
     }
 }

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
 
+use super::backend::{self, Backend, Listed};
+use super::block::{Kind, OpenPacks};
 use super::index::{BlockPlace, Index};
-use super::lane::{Kind, Lanes};
-use super::mark::{self, prepare};
+use super::marker::{self, prepare};
 use super::pack::{self, ObjectEntry, Pack, PackWriter};
-use super::shelf::{self, Listed, Shelf};
 use super::snapshot::{ENDING, LARGEST};
 use super::{Location, ObjectId, Snapshot, SnapshotId};
 use crate::foundations::clock::Timestamp;
@@ -40,13 +40,13 @@ type RecentBlock = (u32, u32, Arc<Vec<u8>>);
 /// An opened repository. A damaged pack does not prevent opening.
 pub struct Repository {
     root: PathBuf,
-    shelf: Box<dyn Shelf>,
+    backend: Box<dyn Backend>,
     access: Access,
     level: i32,
     pack_size: u64,
     threads: rayon::ThreadPool,
     pub(super) index: RwLock<Index>,
-    lanes: Lanes,
+    open_packs: OpenPacks,
     stored: AtomicU64,
     packs_begun: AtomicU64,
     recent: Mutex<Vec<RecentBlock>>,
@@ -66,19 +66,19 @@ impl Repository {
     /// # Errors
     /// There is none, another process is working on it, it is damaged, or disk or storage fail.
     pub fn open(destination: &Destination, access: Access, settings: &BackupSettings) -> Result<Self, Error> {
-        let shelf = shelf::open(destination, settings)?;
-        prepare(&*shelf, access)?;
-        let locks = shelf::lock(&*shelf, access)?;
+        let backend = backend::open(destination, settings)?;
+        prepare(&*backend, access)?;
+        let locks = backend::lock(&*backend, access)?;
         if access != Access::Read {
-            shelf.furnish()?;
-            remove_unfinished(shelf.workshop(), access)?;
+            backend.initialize()?;
+            remove_unfinished(backend.unfinished(), access)?;
         }
         let threads = rayon::ThreadPoolBuilder::new().num_threads(usize::from(settings.threads)).build();
         let threads = threads.map_err(|error| Error::Interrupted(error.to_string()))?;
-        let files: Vec<_> = shelf.list("packs")?.into_iter().filter(|file| file.name.ends_with(".pack")).collect();
-        shelf.forget_ends(&files);
+        let files: Vec<_> = backend.list("packs")?.into_iter().filter(|file| file.name.ends_with(".pack")).collect();
+        backend.forget_ends(&files);
         let opened: Vec<_> = threads.install(|| {
-            let open = |file: Listed| Pack::open(&*shelf, file.clone()).map_err(|error| (file, error));
+            let open = |file: Listed| Pack::open(&*backend, file.clone()).map_err(|error| (file, error));
             files.into_par_iter().map(open).collect()
         });
         let (mut index, mut damage) = (Index::default(), Vec::new());
@@ -91,14 +91,14 @@ impl Repository {
             }
         }
         Ok(Self {
-            root: shelf.shown(""),
-            shelf,
+            root: backend.shown(""),
+            backend,
             access,
             level: i32::from(settings.compression.clamp(1, 19)),
             pack_size: settings.pack_size.get().clamp(1 << 20, LARGEST_PACK),
             threads,
             index: RwLock::new(index),
-            lanes: Lanes::default(),
+            open_packs: OpenPacks::default(),
             stored: AtomicU64::new(0),
             packs_begun: AtomicU64::new(0),
             recent: Mutex::default(),
@@ -112,7 +112,7 @@ impl Repository {
     /// # Errors
     /// Disk or storage fail.
     pub fn is_there(destination: &Destination, settings: &BackupSettings) -> Result<bool, Error> {
-        mark::is_there(&*shelf::open(destination, settings)?)
+        marker::is_there(&*backend::open(destination, settings)?)
     }
 
     /// Packs that could not be opened; their content counts as missing.
@@ -128,15 +128,15 @@ impl Repository {
     /// The file of a snapshot.
     pub(in crate::services::backup) fn snapshot_file(&self, id: &SnapshotId) -> Result<Listed, Error> {
         let name = snapshot_name(id);
-        let found = self.shelf.list("snapshots")?.into_iter().find(|file| file.name == name);
+        let found = self.backend.list("snapshots")?.into_iter().find(|file| file.name == name);
         found.ok_or_else(|| Error::NoSnapshot(format!("is named {id}")))
     }
 
     /// Moves a damaged file out of the repository, so that it can be examined, and returns its new path.
     pub(in crate::services::backup) fn set_aside(&self, file: &Listed) -> Result<PathBuf, Error> {
-        let name = shelf::aside(&file.name);
-        self.shelf.set_aside(file, &name)?;
-        Ok(self.shelf.shown(&name))
+        let name = backend::aside(&file.name);
+        self.backend.set_aside(file, &name)?;
+        Ok(self.backend.shown(&name))
     }
 
     /// Every object in packs that could be opened, ordered by position.
@@ -157,9 +157,9 @@ impl Repository {
             let pack = &index.packs[number as usize];
             (pack.id, pack.file.clone())
         };
-        let fetched = self.shelf.fetch(&file)?;
+        let fetched = self.backend.fetch(&file)?;
         let is_whole = pack::hash_file(&fetched.path)? == id;
-        let damage = || damaged(&self.shelf.shown(&file.name), "its SHA-256 does not match its name");
+        let damage = || damaged(&self.backend.shown(&file.name), "its SHA-256 does not match its name");
         Ok(work(&fetched.path, (!is_whole).then(damage)))
     }
 
@@ -197,7 +197,7 @@ impl Repository {
     /// # Errors
     /// The directory cannot be read.
     pub fn snapshots(&self) -> Result<Vec<SnapshotId>, Error> {
-        let names = self.shelf.list("snapshots")?.into_iter();
+        let names = self.backend.list("snapshots")?.into_iter();
         let id = |name: String| {
             let path = Path::new(&name);
             let is_one = path.extension().is_some_and(|ending| ending == ENDING);
@@ -239,9 +239,9 @@ impl Repository {
     /// It does not exist or is damaged.
     pub fn snapshot(&self, id: &SnapshotId) -> Result<Snapshot, Error> {
         let name = snapshot_name(id);
-        let content = self.shelf.read(&name, LARGEST)?;
+        let content = self.backend.read(&name, LARGEST)?;
         let content = content.ok_or_else(|| Error::NoSnapshot(format!("is named {id}")))?;
-        Snapshot::from_octets(&self.shelf.shown(&name), &content)
+        Snapshot::from_octets(&self.backend.shown(&name), &content)
     }
 
     /// Writes everything that was added to disk, and then the snapshot. When it returns, the backup exists.
@@ -253,7 +253,7 @@ impl Repository {
         snapshot.packs = Some(self.packs_digest());
         snapshot.totals.stored = self.stored();
         let content = snapshot.to_octets()?;
-        self.shelf.put(&snapshot_name(&snapshot.id), &content)?;
+        self.backend.put(&snapshot_name(&snapshot.id), &content)?;
         self.stored.fetch_add(content.len() as u64, Ordering::Relaxed);
         Ok(())
     }
@@ -261,7 +261,7 @@ impl Repository {
     /// Writes everything that was added to disk.
     pub(in crate::services::backup) fn finish_packs(&self) -> Result<(), Error> {
         let finish = |kind| {
-            let open = self.lanes.of(kind).lock().take();
+            let open = self.open_packs.of(kind).lock().take();
             open.map_or(Ok(()), |writer| self.close(writer))
         };
         // Syncing two takes the disk as long as one.
@@ -280,13 +280,13 @@ impl Repository {
 
     /// Removes a snapshot. What only it needed stays until unused packs are removed.
     pub(in crate::services::backup) fn remove_snapshot(&self, id: &SnapshotId) -> Result<(), Error> {
-        self.shelf.remove(&snapshot_name(id))
+        self.backend.remove(&snapshot_name(id))
     }
 
     /// Removes a pack that nothing needs any more, and returns its octets.
     pub(in crate::services::backup) fn remove_pack(&self, number: u32) -> Result<u64, Error> {
         let file = self.index.read().packs[number as usize].file.clone();
-        self.shelf.remove(&file.name)?;
+        self.backend.remove(&file.name)?;
         Ok(file.size)
     }
 
@@ -309,12 +309,12 @@ impl Repository {
         raw_length: u32,
         objects: Vec<ObjectEntry>,
     ) -> Result<(), Error> {
-        let mut open = self.lanes.of(kind).lock();
+        let mut open = self.open_packs.of(kind).lock();
         let mut writer = match open.take() {
             Some(writer) => writer,
             None => {
                 let number = self.packs_begun.fetch_add(1, Ordering::Relaxed);
-                PackWriter::create(self.shelf.workshop(), number)?
+                PackWriter::create(self.backend.unfinished(), number)?
             }
         };
         writer.append(compressed, raw_length, objects)?;
@@ -328,7 +328,7 @@ impl Repository {
     }
 
     fn close(&self, writer: PackWriter) -> Result<(), Error> {
-        let pack = writer.finish(&*self.shelf)?;
+        let pack = writer.finish(&*self.backend)?;
         self.stored.fetch_add(pack.file.size, Ordering::Relaxed);
         self.index.write().insert(pack);
         Ok(())
@@ -382,7 +382,7 @@ impl Repository {
             let pack = &index.packs[location.pack as usize];
             (pack.file.name.clone(), pack.blocks[location.block as usize])
         };
-        let compressed = self.shelf.read_at(&name, place.offset, place.length as usize)?;
+        let compressed = self.backend.read_at(&name, place.offset, place.length as usize)?;
         self.decompress(&name, place, &compressed)
     }
 
@@ -395,13 +395,13 @@ impl Repository {
         };
         let mut compressed = vec![0; place.length as usize];
         let read = file.read_exact_at(&mut compressed, place.offset);
-        read.map_err(at("read", &self.shelf.shown(&name)))?;
+        read.map_err(at("read", &self.backend.shown(&name)))?;
         self.decompress(&name, place, &compressed)
     }
 
     fn decompress(&self, name: &str, place: BlockPlace, compressed: &[u8]) -> Result<Vec<u8>, Error> {
         let raw = zstd::bulk::decompress(compressed, place.raw_length as usize);
-        raw.map_err(|error| damaged(&self.shelf.shown(name), format!("the block at {}: {error}", place.offset)))
+        raw.map_err(|error| damaged(&self.backend.shown(name), format!("the block at {}: {error}", place.offset)))
     }
 
     /// An object within its block, checked.
@@ -415,7 +415,7 @@ impl Repository {
         let content = block.get(begin..begin + location.length as usize);
         content.filter(|content| ObjectId::of(content) == *id).ok_or_else(|| {
             let name = self.index.read().packs[location.pack as usize].file.name.clone();
-            damaged(&self.shelf.shown(&name), format!("the object {id} does not match its SHA-256"))
+            damaged(&self.backend.shown(&name), format!("the object {id} does not match its SHA-256"))
         })
     }
 }
@@ -425,9 +425,9 @@ fn snapshot_name(id: &SnapshotId) -> String {
 }
 
 /// Removes unfinished packs of an interrupted process, and readers' copies once nobody reads.
-fn remove_unfinished(workshop: &Path, access: Access) -> Result<(), Error> {
-    for entry in fs::read_dir(workshop).map_err(at("read", workshop))? {
-        let entry = entry.map_err(at("read", workshop))?;
+fn remove_unfinished(unfinished: &Path, access: Access) -> Result<(), Error> {
+    for entry in fs::read_dir(unfinished).map_err(at("read", unfinished))? {
+        let entry = entry.map_err(at("read", unfinished))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_read = name.contains(pack::FETCHED) && access != Access::Remove;
         if name.starts_with(pack::TEMPORARY) && !is_read {
@@ -443,12 +443,12 @@ mod tests {
 
     #[test]
     fn who_adds_leaves_the_copies_of_those_who_read() {
-        let workshop = tempfile::tempdir().unwrap();
+        let unfinished = tempfile::tempdir().unwrap();
         let names = ["ends", ".unfinished.1.0", ".unfinished.1.fetched.0"];
         for (access, left) in [(Access::Add, &["ends", ".unfinished.1.fetched.0"][..]), (Access::Remove, &["ends"])] {
-            names.iter().for_each(|name| fs::write(workshop.path().join(name), "").unwrap());
-            remove_unfinished(workshop.path(), access).unwrap();
-            let is_there = |name: &&str| workshop.path().join(name).exists();
+            names.iter().for_each(|name| fs::write(unfinished.path().join(name), "").unwrap());
+            remove_unfinished(unfinished.path(), access).unwrap();
+            let is_there = |name: &&str| unfinished.path().join(name).exists();
             assert_eq!(names.into_iter().filter(is_there).collect::<Vec<_>>(), left, "{access:?}");
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Selection;
-use super::saved::{Row, number, table, text};
+use super::saved_rows::{Row, number, table, text};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::secret::Secret;
@@ -115,7 +115,7 @@ pub async fn restore_missing_accounts(
     let mut domains: Vec<Domain> = edit.everything().await?.domains.into_iter().map(|domain| domain.name).collect();
     let mut restored = Vec::new();
     for address in missing {
-        let Some((user, id, enabled)) = saved.user(&address) else { continue };
+        let Some(SavedUser { user, id, is_enabled }) = saved.user(&address) else { continue };
         let is_new_domain = !domains.contains(address.domain());
         if is_new_domain {
             edit.add_domain(address.domain(), Owner::Admin).await?;
@@ -123,7 +123,7 @@ pub async fn restore_missing_accounts(
         }
         let user_id = edit.add_user(&user).await?;
         saved.put_credentials_back(&mut edit, id, user_id).await?;
-        if !enabled {
+        if !is_enabled {
             edit.set_user(&address, Standing::Disabled).await?;
         }
         let mut aliases = Vec::new();
@@ -155,6 +155,16 @@ struct Saved {
     app_passwords: Vec<Row>,
 }
 
+/// A user in a backup.
+struct SavedUser {
+    /// In the form to be added.
+    user: NewUser,
+    /// Its number in the backup.
+    id: i64,
+    /// Whether it could log in.
+    is_enabled: bool,
+}
+
 impl Saved {
     /// The second factor and the app passwords of a user: a restored account is protected as it was.
     async fn put_credentials_back(&self, edit: &mut Edit, id: i64, user_id: i64) -> Result<(), Error> {
@@ -177,8 +187,8 @@ impl Saved {
         Ok(())
     }
 
-    /// A user in the form to be added, its id, and whether it could log in; `None` when it had no account.
-    fn user(&self, address: &Address) -> Option<(NewUser, i64, bool)> {
+    /// A user; `None` when it had no account.
+    fn user(&self, address: &Address) -> Option<SavedUser> {
         let key = address.key();
         let is_it = |row: &&Row| text(row, "email").is_some_and(|email| email.eq_ignore_ascii_case(&key));
         let row = self.users.iter().find(is_it)?;
@@ -195,7 +205,8 @@ impl Saved {
             display_name: word("display_name").map(str::to_owned),
             owner: Owner::Admin,
         };
-        Some((user, number(row, "id")?, number(row, "enabled") != Some(0) && !was_removed))
+        let is_enabled = number(row, "enabled") != Some(0) && !was_removed;
+        Some(SavedUser { user, id: number(row, "id")?, is_enabled })
     }
 
     /// The aliases in use that lead to a user or from it.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Selection;
-use super::saved::{Row, number, piece, record, table, text};
+use super::saved_rows::{Row, number, piece, record, table, text};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::services::backup::Error;

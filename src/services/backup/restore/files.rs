@@ -27,7 +27,7 @@ pub enum QueueFate {
 ///
 /// # Errors
 /// There are accounts already, an object is missing or damaged, or database or disk fail.
-pub async fn restore_accounts(
+pub async fn restore_database(
     repository: &Repository,
     snapshot: &Snapshot,
     database: &Database,

@@ -4,15 +4,15 @@ mod accounts;
 mod calendars;
 mod files;
 mod folder;
-mod others;
-mod saved;
+mod other_files;
+mod saved_rows;
 mod selection;
 mod user;
 mod write;
 
 pub use accounts::{AccountRestored, missing_accounts, restore_missing_accounts, saved_accounts};
 pub use calendars::restore_missing_calendars;
-pub use files::{QueueFate, restore_accounts, restore_files};
+pub use files::{QueueFate, restore_database, restore_files};
 pub use selection::Selection;
 
 pub(super) use folder::read_keywords;

@@ -3,7 +3,7 @@ use std::path::{Component, Path};
 
 use rayon::prelude::*;
 
-use super::others::There;
+use super::other_files::Existing;
 use super::write::{begin, forget, in_the_way, make_maildir, publish};
 use super::{Restored, Selection};
 use crate::foundations::files::Owner;
@@ -54,7 +54,7 @@ impl Restoring<'_> {
             for folder in &record.folders {
                 restored = restored.and(self.whole_folder(&hidden.join(&folder.directory), folder)?);
             }
-            restored = restored.and(self.files(&hidden, There::Begun, &record, &|_| true)?);
+            restored = restored.and(self.files(&hidden, Existing::Begun, &record, &|_| true)?);
             publish(&hidden, &home)?;
             return Ok(restored);
         }
@@ -65,7 +65,7 @@ impl Restoring<'_> {
         }
         if self.selection.whole_users() {
             let others = |path: &str| !KEPT_BY_SERVER.iter().any(|kept| path.rsplit('/').next() == Some(kept));
-            restored = restored.and(self.files(&home, There::Living, &record, &others)?);
+            restored = restored.and(self.files(&home, Existing::Living, &record, &others)?);
             // A user whom an interrupted restore had begun has since come back in another way, and has everything now.
             if restored.is_complete() {
                 forget(&hidden)?;
@@ -128,7 +128,7 @@ impl Restoring<'_> {
                 })
                 .collect(),
         };
-        let restored = restored.and(self.files(&hidden, There::Begun, &only, &|_| true)?);
+        let restored = restored.and(self.files(&hidden, Existing::Begun, &only, &|_| true)?);
         self.tell_apart(&hidden, home)?;
         publish(&hidden, &path)?;
         Ok(restored)

@@ -23,4 +23,4 @@ pub use challenges::Challenges;
 pub use error::{Error, Refused};
 pub use settings::{AcmeCertificate, AcmeChallenge};
 pub use time::told_time;
-pub use worker::{Acme, Renewal, RenewalWish};
+pub use worker::{Acme, Renewal, RenewalRequest};

@@ -24,7 +24,7 @@ use crate::storage::journal::Journal;
 
 /// An administrator's request to renew certificates at once, whether they are due or not.
 #[derive(Debug)]
-pub struct RenewalWish {
+pub struct RenewalRequest {
     /// Only those for this name, if set.
     pub name: Option<Domain>,
     /// Where the result goes.
@@ -86,8 +86,8 @@ impl Acme {
     }
 
     /// Works until `tasks` stop. Requests are handled one after the other.
-    pub async fn run(self: Arc<Self>, wishes: Arc<Mutex<mpsc::Receiver<RenewalWish>>>, tasks: Tasks) {
-        let mut wishes = wishes.lock().await;
+    pub async fn run(self: Arc<Self>, requests: Arc<Mutex<mpsc::Receiver<RenewalRequest>>>, tasks: Tasks) {
+        let mut requests = requests.lock().await;
         let mut plans = HashMap::new();
         loop {
             let settings = self.settings.get();
@@ -104,8 +104,8 @@ impl Acme {
             }
             tokio::select! {
                 () = self.clock.sleep_until(self.clock.now() + LOOK) => {}
-                Some(wish) = wishes.recv() => tokio::select! {
-                    () = self.fulfil(wish, &mut plans) => {}
+                Some(request) = requests.recv() => tokio::select! {
+                    () = self.fulfil(request, &mut plans) => {}
                     () = tasks.stopping() => return,
                 },
                 () = tasks.stopping() => return,
@@ -113,12 +113,12 @@ impl Acme {
         }
     }
 
-    async fn fulfil(&self, wish: RenewalWish, plans: &mut HashMap<PathBuf, Plan>) {
+    async fn fulfil(&self, request: RenewalRequest, plans: &mut HashMap<PathBuf, Plan>) {
         let settings = self.settings.get();
         let mut renewals = Vec::new();
         for wanted in &settings.acme {
             let Some(file) = wanted.file(&settings.acme_state) else { continue };
-            if wish.name.as_ref().is_some_and(|name| !wanted.names.contains(name)) {
+            if request.name.as_ref().is_some_and(|name| !wanted.names.contains(name)) {
                 continue;
             }
             let problem = if self.is_on_duty().await {
@@ -140,7 +140,7 @@ impl Acme {
             });
         }
         // The one who asked may have gone.
-        let _ = wish.done.send(renewals);
+        let _ = request.done.send(renewals);
     }
 
     /// Obtains one certificate if it is due.
@@ -448,10 +448,10 @@ mod tests {
             acme_state: within("acme"),
             ..TlsSettings::default()
         });
-        let (_wish, wishes) = mpsc::channel(1);
+        let (_request, requests) = mpsc::channel(1);
         let tasks = Tasks::new();
         let acme = Arc::new(acme.among(Some(Duties::new(database.clone(), "a"))));
-        tasks.spawn(acme.run(Arc::new(Mutex::new(wishes)), tasks.clone()));
+        tasks.spawn(acme.run(Arc::new(Mutex::new(requests)), tasks.clone()));
 
         // The first authority is silent until another node has the duty.
         let (silent, _) = tokio::time::timeout(Duration::from_secs(60), first.accept()).await.unwrap().unwrap();
@@ -489,7 +489,7 @@ mod tests {
         assert!(other.take(DUTY, DUTY_LEASE).await.unwrap());
         for (attempts, problem) in [(0, "another node"), (1, "terms")] {
             let (mut plans, (done, told)) = (HashMap::new(), oneshot::channel());
-            acme.fulfil(RenewalWish { name: None, done }, &mut plans).await;
+            acme.fulfil(RenewalRequest { name: None, done }, &mut plans).await;
             let renewals = told.await.unwrap();
             let told = renewals[0].problem.as_deref().unwrap();
             assert!(told.contains(problem), "{told}");

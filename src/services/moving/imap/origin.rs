@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
 use crate::foundations::mail::HeaderSection;
-use crate::services::moving::mover::name_for;
+use crate::services::moving::importer::name_for;
 use crate::storage::mailbox::Present;
 
 /// A mailbox of an account on a server, with its UIDVALIDITY. Two servers may give the same numbers, and so may the accounts

@@ -14,7 +14,7 @@ use super::response::{Response, Value};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{Uid, UidValidity};
 use crate::foundations::secret::Secret;
-use crate::services::moving::mover::date_within;
+use crate::services::moving::importer::date_within;
 use crate::services::moving::{self, FolderMoved};
 use crate::services::outbound::Roots;
 use crate::storage::mailbox::{Deposit, Deposited, FolderName, MailboxSettings, SourceUids};
@@ -163,7 +163,7 @@ impl Remote {
     /// # Errors
     /// The connection breaks, the server does not speak IMAP, or the disk fails; what was complete by then is kept, and
     /// the next run continues from there.
-    pub async fn take_over(
+    pub async fn import_mailbox(
         &mut self,
         listed: &Listed,
         name: &FolderName,
@@ -171,14 +171,14 @@ impl Remote {
         now: Timestamp,
     ) -> Result<FolderMoved, moving::Error> {
         let mut moved = FolderMoved::new(name);
-        match self.bring(listed, name, deposit, now, &mut moved).await {
+        match self.import_messages(listed, name, deposit, now, &mut moved).await {
             Err(moving::Error::Imap(error @ Error::Refused { .. })) => moved.refused = Some(error.to_string()),
-            brought => brought?,
+            imported => imported?,
         }
         Ok(moved)
     }
 
-    async fn bring(
+    async fn import_messages(
         &mut self,
         listed: &Listed,
         name: &FolderName,
@@ -205,21 +205,7 @@ impl Remote {
         moved.keeps_uids = target.keeps_uids();
         let is_there = |uid: u32, found: &Found| target.has(&origin.unique(uid, found.date));
         let known = self.known(&messages, is_there, &mut earlier).await?;
-        let mut wanted: Vec<(u32, u64)> = Vec::new();
-        for (uid, found) in &messages {
-            if target.has(&origin.unique(*uid, found.date)) {
-                moved.present += 1;
-            } else if known.contains(uid) {
-                moved.present += 1;
-                moved.recognised += 1;
-            } else if found.size > self.largest {
-                log::warn!(server = self.shown(), mailbox = listed.wire.as_str(), uid = *uid;
-                    "Message {uid} of `{}` is left out: it has {} octets, more than `--largest` allows", listed.wire, found.size);
-                moved.too_large += 1;
-            } else {
-                wanted.push((*uid, found.size));
-            }
-        }
+        let wanted = self.wanted(listed, &messages, is_there, &known, moved);
         if !deposit.stores() {
             moved.messages = wanted.len() as u64;
             moved.octets = wanted.iter().map(|(_, size)| size).sum();
@@ -261,6 +247,33 @@ impl Remote {
         target.finish()?;
         self.remember(&messages);
         refused.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The messages to be fetched, with their sizes. Those that are left out are counted.
+    fn wanted(
+        &self,
+        listed: &Listed,
+        messages: &BTreeMap<u32, Found>,
+        is_there: impl Fn(u32, &Found) -> bool,
+        known: &BTreeSet<u32>,
+        moved: &mut FolderMoved,
+    ) -> Vec<(u32, u64)> {
+        let mut wanted = Vec::new();
+        for (uid, found) in messages {
+            if is_there(*uid, found) {
+                moved.present += 1;
+            } else if known.contains(uid) {
+                moved.present += 1;
+                moved.recognised += 1;
+            } else if found.size > self.largest {
+                log::warn!(server = self.shown(), mailbox = listed.wire.as_str(), uid = *uid;
+                    "Message {uid} of `{}` is left out: it has {} octets, more than `--largest` allows", listed.wire, found.size);
+                moved.too_large += 1;
+            } else {
+                wanted.push((*uid, found.size));
+            }
+        }
+        wanted
     }
 
     /// The messages that an earlier run imported under other UIDs: with the same date, size and Message-ID.

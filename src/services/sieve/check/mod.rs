@@ -11,7 +11,7 @@ pub(super) use arguments::{Arguments, Wanted, is_field_name, literals, mailbox};
 pub(super) use words::{CommandWord, TestWord, Tests};
 
 use super::extensions;
-use super::foreign::Vocabulary;
+use super::host_commands::Vocabulary;
 use super::parser::MAX_MISTAKES;
 use super::program::{Command, Program, Test};
 use super::situation::Location;
@@ -203,7 +203,7 @@ impl Checker<'_> {
 
     fn command(&mut self, call: &Call) -> Option<Command> {
         if let Some(word) = self.vocabulary.and_then(|vocabulary| vocabulary.command(&call.name)) {
-            let code = super::foreign::read_command(&mut Arguments::new(self, call, "command"), word.name)?;
+            let code = super::host_commands::read_command(&mut Arguments::new(self, call, "command"), word.name)?;
             return Some(Command { line: call.at.line, code });
         }
         let Some(word) = extensions::command(&call.name) else {
@@ -225,7 +225,7 @@ impl Checker<'_> {
         self.ihave = Certainty::Unknown;
         let shown = std::sync::Arc::from(call.shown.as_str());
         if self.vocabulary.is_some_and(|vocabulary| vocabulary.test(&call.name)) {
-            let code = super::foreign::read_test(&mut Arguments::new(self, call, "test"), &call.name)?;
+            let code = super::host_commands::read_test(&mut Arguments::new(self, call, "test"), &call.name)?;
             return Some(Test { line: call.at.line, shown, code });
         }
         let Some(word) = extensions::test(&call.name) else {

@@ -115,7 +115,7 @@ impl Reader<'_> {
         if let [only] = block
             && only.name == "vacation"
         {
-            let (enabled, from, until) = period(test)?;
+            let Period { enabled, from, until } = period(test)?;
             return self.vacation(Vacation { enabled, from, until, ..vacation(only)? }, call);
         }
         let commented = self.switched_off(test, next)?;
@@ -340,7 +340,13 @@ fn vacation(call: &Call) -> Result<Vacation, Foreign> {
 }
 
 /// When an automatic answer is in force.
-fn period(test: &Call) -> Result<(bool, Option<NaiveDate>, Option<NaiveDate>), Foreign> {
+struct Period {
+    enabled: bool,
+    from: Option<NaiveDate>,
+    until: Option<NaiveDate>,
+}
+
+fn period(test: &Call) -> Result<Period, Foreign> {
     let (mut enabled, mut from, mut until) = (true, None, None);
     let tests = if test.name == "allof" { test.tests.as_slice() } else { std::slice::from_ref(test) };
     for test in tests {
@@ -364,7 +370,7 @@ fn period(test: &Call) -> Result<(bool, Option<NaiveDate>, Option<NaiveDate>), F
             (name, _, _) => return Err(Foreign::at(test.at, format!("'{name}' as a condition of 'vacation'"))),
         }
     }
-    Ok((enabled, from, until))
+    Ok(Period { enabled, from, until })
 }
 
 /// The arguments of a command or test, tags apart.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(super) use content::{Content, HeaderField};
 
 use super::extensions::shown;
-use super::foreign::Host;
+use super::host_commands::Host;
 use super::matching::{Comparator, Regular};
 use super::outcome::{Action, Failure, Outcome, Remember, Step};
 use super::program::{Command, Piece, Program, Test};

@@ -7,7 +7,7 @@ use crate::protocols::imap::contexts::{Context, refuse};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::selected::Selected;
 use crate::protocols::imap::serve::Conversation;
-use crate::services::search::{Hit, Standing, StandingLimits, Wish};
+use crate::services::search::{Hit, SearchRequest, StandingLimits, StandingSearch};
 
 /// Refuses a tag by which a result is followed already (RFC 5267 §4.3).
 pub fn demand_new_tag(talk: &Conversation, tag: &str, search: &Search) -> Result<(), Trouble> {
@@ -52,8 +52,8 @@ pub fn follow(
         talk.link.out.untagged(Condition::No, Some(&Code::NoUpdate(tag.to_owned())), text);
         return;
     }
-    let wish = Wish { key: &search.key, charset: search.charset.as_deref(), saved, criteria };
-    match Standing::new(&wish, hits, &selected.view, limits) {
+    let request = SearchRequest { key: &search.key, charset: search.charset.as_deref(), saved, criteria };
+    match StandingSearch::new(&request, hits, &selected.view, limits) {
         Ok(standing) => selected.contexts.push(Context {
             tag: tag.to_owned(),
             addressing: search.addressing,

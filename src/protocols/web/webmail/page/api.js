@@ -1,17 +1,17 @@
 // Speaking with the server. Addresses are relative, so that the page works under any path.
 
-import { said } from "./said.js";
+import { translated } from "./sentences.js";
 import { knows, sizeOf, t } from "./texts.js";
 
 /** The server's message, translated if the page knows its word; so is what it names as the cause. */
-export function told({ type, values, error, because }) {
-  if (!type || !knows(`refused_${type}`)) return said(error);
-  const why = because ? (because.type ? told(because) : wrong(because)) : said(values?.why);
+export function errorText({ type, values, error, because }) {
+  if (!type || !knows(`refused_${type}`)) return translated(error);
+  const why = because ? (because.type ? errorText(because) : wrong(because)) : translated(values?.why);
   return t(`refused_${type}`, { ...values, most: sizeOf(values?.most), why });
 }
 
 /** What the server finds wrong with rules or a script, translated likewise. */
-export const wrong = ({ word, value, text }) => (knows(`wrong_${word}`) ? t(`wrong_${word}`, { value }) : said(text));
+export const wrong = ({ word, value, text }) => (knows(`wrong_${word}`) ? t(`wrong_${word}`, { value }) : translated(text));
 
 /** A request that the server has refused. */
 export class Refusal extends Error {
@@ -61,7 +61,7 @@ async function ask(path, parameters = {}, options = {}) {
   if (response.ok) return response.status === 204 || response.status === 201 && !response.headers.get("content-type") ? null : response.json();
   const answer = await response.json().catch(() => ({}));
   if (response.status === 401 && path !== "session" && login === logins) signedOut();
-  throw new Refusal(response.status, told(answer) ?? t("answered", { status: response.status }), answer);
+  throw new Refusal(response.status, errorText(answer) ?? t("answered", { status: response.status }), answer);
 }
 
 /** Asks for something. */
@@ -95,7 +95,7 @@ export function upload(file, progress) {
         return;
       }
       if (request.status === 401 && login === logins) signedOut();
-      reject(new Refusal(request.status, told(answer) ?? t("answered", { status: request.status })));
+      reject(new Refusal(request.status, errorText(answer) ?? t("answered", { status: request.status })));
     });
     request.addEventListener("error", () => reject(new Refusal(0, t("offline"))));
     request.addEventListener("abort", () => reject(new Refusal(0, "")));

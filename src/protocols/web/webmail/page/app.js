@@ -1,16 +1,16 @@
 // The page: signing in, and joining folders, list, reader and composer.
 
-import { Acts } from "./acts.js";
+import { MessageActions } from "./actions.js";
 import { addressOf, belongsTo, get, post, remove, whenSignedOut } from "./api.js";
 import { Composer } from "./compose.js";
 import * as contacts from "./contacts.js";
 import { bringBack, forgetAside, menu, putAside } from "./dialogs.js";
-import { button, h, icon, later, toast } from "./elements.js";
+import { button, h, icon, later, orToast, toast } from "./elements.js";
 import * as filters from "./filters.js";
 import { ALL, Folders } from "./folders.js";
-import { keep, remember } from "./keeping.js";
+import { keep, remember } from "./savepreferences.js";
 import { help, listen } from "./keys.js";
-import { List, told } from "./list.js";
+import { List } from "./list.js";
 import * as preferences from "./preferences.js";
 import { Reader } from "./reader.js";
 import { mustEnrol } from "./security.js";
@@ -90,13 +90,13 @@ async function endLogin() {
   }
 }
 
-class App extends Acts {
+class App extends MessageActions {
   constructor(account) {
     super();
     this.account = account;
     preferences.apply(account.preferences);
     const changed = () => this.refreshSoon();
-    this.composer = new Composer(account, { changed, drafts: () => this.folders.role("drafts")?.name, responses: () => told(preferences.show(account, () => this.preferred(), "responses")) });
+    this.composer = new Composer(account, { changed, drafts: () => this.folders.role("drafts")?.name, responses: () => orToast(preferences.show(account, () => this.preferred(), "responses")) });
     this.folders = new Folders({
       account: account.address, open: (name) => this.openFolder(name), compose: () => this.composer.begin(), drop: (to) => this.move({ to }, this.meant()),
       source: () => this.list.across ? null : this.list.question.folder, changed: () => this.title(), refresh: changed,
@@ -111,7 +111,7 @@ class App extends Acts {
       move: (to) => this.move(to, this.opened()), remove: () => this.remove(this.opened()),
       grouped: () => this.list.question.conversations, show: (folder, uid) => this.openMessage(uid, folder), folderName: (name) => this.folders.shown(name), listed: () => this.list.question.folder,
       mark: (flag, on) => this.markOpen(flag, on), write: (kind, message) => this.composer.answer(kind, message), others: (message) => this.composer.others(message), compose: (mailto) => this.composer.begin(mailto),
-      way: ({ folder, uid }, within) => this.way(this.list.question.folder, uid, folder, within),
+      linkTo: ({ folder, uid }, within) => this.linkTo(this.list.question.folder, uid, folder, within),
       prefersText: () => account.preferences.prefer_text, trusts: (address) => this.role(this.opened()) !== "junk" && account.preferences.trusted_images.includes(address?.toLowerCase()),
       trust: (address) => this.trust(address.toLowerCase()),
       identities: () => account.identities, from: (address) => this.composer.from(address), answered: changed, sendTo: (mailto, message) => this.composer.sendTo(mailto, message),
@@ -126,7 +126,7 @@ class App extends Acts {
     for (const box of [this.whole, this.everywhere]) box.addEventListener("change", () => this.find());
     const form = h("form", { role: "search", "aria-label": t("search"), on: { submit: (event) => { event.preventDefault(); find.cancel(); this.find(); } } }, icon("search"), this.search, h("span", { class: "scope" }, h("label", {}, this.everywhere, t("searchEverywhere")), h("label", {}, this.whole, t("searchWhole"))));
     const me = h("button", { type: "button", class: "me", "aria-haspopup": "menu", "aria-label": t("accountMenu", { address: account.address }), on: { click: () => menu(me, [
-      [t("settings"), () => told(preferences.show(account, () => this.preferred()))], [t("contacts"), () => told(contacts.show({ write: (person) => this.composer.begin(`mailto:${encodeURIComponent(person)}`) }))], [t("filters"), () => this.openFilters()], [t("vacation"), () => this.openVacation()], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
+      [t("settings"), () => orToast(preferences.show(account, () => this.preferred()))], [t("contacts"), () => orToast(contacts.show({ write: (person) => this.composer.begin(`mailto:${encodeURIComponent(person)}`) }))], [t("filters"), () => this.openFilters()], [t("vacation"), () => this.openVacation()], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
       h("span", { class: "address" }, account.address), icon("down"));
     const open = button(t("menu"), "menu", () => this.drawer(!root.classList.contains("drawer")), { kind: "onlyMedium" });
     const shade = h("div", { class: "shade", on: { click: () => this.drawer(false) } });
@@ -194,14 +194,14 @@ class App extends Acts {
   }
 
   /** The address of a folder, of a message in it or in another, or of one that is attached to that. */
-  way(folder, uid, place = folder, within = "") {
+  linkTo(folder, uid, place = folder, within = "") {
     const { question } = this.list;
     const q = folder === question.folder && !question.everywhere ? question.query : "";
     return `#${new URLSearchParams({ folder, ...(q ? { q } : {}), ...(uid ? { uid } : {}), ...(place === folder ? {} : { in: place }), ...(within ? { within } : {}) })}`;
   }
 
   go(...where) {
-    const to = this.way(...where);
+    const to = this.linkTo(...where);
     if (location.hash !== to) location.hash = to;
     // Not only when the browser tells of the new address: the next key may be earlier.
     this.follow();
@@ -226,13 +226,13 @@ class App extends Acts {
   /** Lists conversations or messages, and remembers it. */
   async group(on) {
     this.account.preferences.conversations = on;
-    await told(Promise.all([this.list.ask({ conversations: on }), keep(this.account.preferences)]));
+    await orToast(Promise.all([this.list.ask({ conversations: on }), keep(this.account.preferences)]));
     if (this.reader.message) await this.read(this.reader.message.folder, this.reader.message.uid, this.reader.message.within);
   }
 
   /** The preferences have changed. */
   preferred() {
-    if (this.account.preferences.conversations !== this.list.question.conversations) told(this.list.ask({ conversations: this.account.preferences.conversations }));
+    if (this.account.preferences.conversations !== this.list.question.conversations) orToast(this.list.ask({ conversations: this.account.preferences.conversations }));
     if (this.reader.message) this.reader.draw();
   }
 
@@ -266,7 +266,7 @@ class App extends Acts {
   /** Asks again for the message that could not be had. */
   readAgain() {
     this.reader.clear();
-    told(this.follow());
+    orToast(this.follow());
   }
 
   back() {
@@ -282,7 +282,7 @@ class App extends Acts {
 
   find() {
     const wish = { query: this.search.value, whole: this.whole.checked, everywhere: this.everywhere.checked };
-    if (Object.entries(wish).some(([name, value]) => this.list.question[name] !== value)) told(this.list.ask(wish));
+    if (Object.entries(wish).some(([name, value]) => this.list.question[name] !== value)) orToast(this.list.ask(wish));
   }
 
   async refresh() {
@@ -292,7 +292,7 @@ class App extends Acts {
       return;
     }
     if (this.reader.lost) this.readAgain();
-    await told(Promise.all([this.folders.load(), this.list.refresh()]));
+    await orToast(Promise.all([this.folders.load(), this.list.refresh()]));
   }
 
   title() {
@@ -359,17 +359,17 @@ class App extends Acts {
   }
 
   openFilters() {
-    return told(filters.show({ folders: this.folders.all.map((folder) => folder.name), vacation: () => vacation.show({ filters: () => {} }) }));
+    return orToast(filters.show({ folders: this.folders.all.map((folder) => folder.name), vacation: () => vacation.show({ filters: () => {} }) }));
   }
 
   openVacation() {
-    return told(vacation.show({ filters: () => this.openFilters() }));
+    return orToast(vacation.show({ filters: () => this.openFilters() }));
   }
 
   async trust(address) {
     const among = ({ trusted_images: all }) => all.includes(address);
     const { preferences: own } = this.account;
-    if (!among(own)) await told(keep(own, (wish) => { if (!among(wish)) wish.trusted_images.push(address); }));
+    if (!among(own)) await orToast(keep(own, (wish) => { if (!among(wish)) wish.trusted_images.push(address); }));
   }
 
   async leave() {
@@ -395,7 +395,7 @@ listen({
 
 /** The page knows more of an account than it shows, so the next account gets a fresh page. */
 function beginAnew() {
-  unfinished?.gone();
+  unfinished?.close();
   forgetAside();
   history.replaceState(null, "", location.pathname);
   location.reload();

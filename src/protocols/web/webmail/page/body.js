@@ -10,7 +10,7 @@ import { t } from "./texts.js";
 
 const MOST_PICTURES = 50;
 
-/** The body of a letter; `Letter` is the window around it, and has `changed`, `goes`, `isFixed` and `paste`. */
+/** The body of a letter; `Letter` is the window around it, and has `changed`, `trackUpload`, `isFixed` and `paste`. */
 export class Body {
   constructor(composer, letter) {
     this.composer = composer;
@@ -117,7 +117,7 @@ export class Body {
         toast(t("notAPicture", { name: file.name }), { problem: true });
         continue;
       }
-      await this.goes(upload(file, () => {}).done.then(({ upload: id }) => {
+      await this.trackUpload(upload(file, () => {}).done.then(({ upload: id }) => {
         if (!this.over) this.editor.insert(this.picture({ upload: id }, file.name.replace(/\.\w+$/, ""), addressOf(`uploads/${id}`)));
       }), file);
     }

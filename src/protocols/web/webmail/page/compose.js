@@ -1,10 +1,10 @@
 // What letters begin with: new messages, answers, drafts.
 
-import { get, key, placeOf, post, told } from "./api.js";
+import { errorText, get, key, placeOf, post } from "./api.js";
 import { h, toast } from "./elements.js";
 import { Letter } from "./letter.js";
 import { lines, signed } from "./markup.js";
-import { asked, bare, forgetPeople, parse, write } from "./people.js";
+import { bare, forgetPeople, parse, parseMailto, write } from "./addresses.js";
 import { labelled, longDate, t } from "./texts.js";
 
 /** Seconds during which sending can be undone, unless the account prefers another time. */
@@ -39,7 +39,7 @@ export class Composer {
   /** What follows once a letter is on its way. */
   sent({ notes }) {
     toast(t("messageSent"));
-    for (const note of notes) toast(told(note), { problem: true });
+    for (const note of notes) toast(errorText(note), { problem: true });
     forgetPeople();
     this.act.changed();
   }
@@ -102,7 +102,7 @@ export class Composer {
   /** A new letter, from the fields of a mailto address if there is one. */
   begin(mailto = "") {
     const letter = { to: "", cc: "", bcc: "", subject: "", text: "" };
-    if (mailto) Object.assign(letter, asked(mailto));
+    if (mailto) Object.assign(letter, parseMailto(mailto));
     letter.from = this.account.preferences.default_identity ?? this.account.address;
     letter.text += this.signature(letter.from);
     return this.show(letter, letter.to ? "text" : "to");
@@ -130,7 +130,7 @@ export class Composer {
 
   /** Sends a letter as a mailto address has it, from the address that a message came to; whether it is on its way. */
   async sendTo(mailto, message) {
-    const { to, subject, text } = asked(mailto);
+    const { to, subject, text } = parseMailto(mailto);
     const letter = { from: this.writer(message), to: parse(to), subject: subject || "unsubscribe", text: text || "unsubscribe" };
     try {
       await post("send", { key: key(), letter });
@@ -267,7 +267,7 @@ export class Composer {
     letter.composer = this;
     this.open = letter;
     document.body.append(letter.element);
-    letter.giveAgain();
+    letter.uploadAgain();
     letter.changed();
     letter.focus("text", letter.text.value.length);
   }

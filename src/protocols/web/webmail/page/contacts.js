@@ -2,8 +2,8 @@
 
 import { addressOf, get, post, upload } from "./api.js";
 import { confirm, open } from "./dialogs.js";
-import { button, h, sends, toast } from "./elements.js";
-import { forgetPeople, write as written } from "./people.js";
+import { button, h, orToast, sends, toast } from "./elements.js";
+import { forgetPeople, write as written } from "./addresses.js";
 import { t } from "./texts.js";
 
 /** The window with all contacts; `write` begins a message to one. */
@@ -26,7 +26,7 @@ export async function show({ write }) {
   const line = (contact) => {
     const { name, address, organisation, members = [] } = contact;
     const people = address ? [{ name: name === address ? "" : name, address }] : members;
-    const choose = h("button", { type: "button", class: "choose", on: { click: () => told(get("contact", { book: contact.book, object: contact.object }).then((known) => edit(known, again))) } },
+    const choose = h("button", { type: "button", class: "choose", on: { click: () => orToast(get("contact", { book: contact.book, object: contact.object }).then((known) => edit(known, again))) } },
       h("strong", {}, name || address), h("small", {}, [address !== name && address, organisation, members.length > 0 && t("groupMembers", { count: members.length })].filter(Boolean).join(" · ")));
     const begin = people.length > 0 && button(t("writeTo", { name: name || address }), "compose", () => { chosen = written(people); content.closest("dialog").close(""); });
     return h("li", {}, choose, begin);
@@ -35,7 +35,7 @@ export async function show({ write }) {
   const chooser = h("input", { type: "file", accept: ".vcf,.csv,.txt,text/vcard,text/csv", hidden: true, class: "contactFile", on: { change: () => {
     const [file] = chooser.files;
     chooser.value = "";
-    if (file) told(upload(file, () => {}).done.then((answer) => post("contacts/import", { upload: answer.upload })).then(imported).then(again));
+    if (file) orToast(upload(file, () => {}).done.then((answer) => post("contacts/import", { upload: answer.upload })).then(imported).then(again));
   } } });
   const out = (form, name) => h("a", { href: addressOf("contacts/export", { form }), download: `contacts.${form}` }, t(name));
   content.append(h("div", { class: "actionRow" }, button(t("newContact"), null, () => edit(null, again), { text: true, kind: "main newContact" }),
@@ -54,14 +54,13 @@ export function imported({ added, unfit, left }) {
 }
 
 /** The window for somebody who has written: the contact with that address, or a new one. */
-export const add = ({ name, address }) => told((async () => {
+export const add = ({ name, address }) => orToast((async () => {
   const { contacts } = await get("contacts");
   const known = contacts.find((one) => one.address?.toLowerCase() === address.toLowerCase());
   if (known) await edit(await get("contact", { book: known.book, object: known.object }), forgetPeople);
   else await edit(null, forgetPeople, { name: name || "", addresses: [address] });
 })());
 
-const told = (promise) => promise.catch((error) => toast(error.message, { problem: true }));
 const label = (name, control) => h("label", {}, h("span", {}, t(name)), control);
 const parted = (field) => field.value.split("\n").map((text) => text.trim()).filter(Boolean);
 

@@ -44,7 +44,7 @@ export class Editor {
       one.tabIndex = n === 0 ? 0 : -1;
       return [name, one];
     }));
-    this.bar = h("div", { class: "formats", role: "toolbar", "aria-label": t("formatting"), on: { keydown: (event) => this.walk(event) } }, [...this.buttons.values()]);
+    this.bar = h("div", { class: "formats", role: "toolbar", "aria-label": t("formatting"), on: { keydown: (event) => this.moveFocus(event) } }, [...this.buttons.values()]);
     this.element = h("div", { class: "editor" }, this.bar, this.field);
     this.told = () => {
       this.show();
@@ -80,7 +80,7 @@ export class Editor {
   }
 
   /** Arrows move within the row of buttons, which is one stop of the Tab key. */
-  walk(event) {
+  moveFocus(event) {
     const all = [...this.buttons.values()], n = all.indexOf(document.activeElement);
     const to = { ArrowRight: n + 1, ArrowLeft: n - 1, Home: 0, End: all.length - 1 }[event.key];
     if (to === undefined || n < 0) return;

@@ -65,6 +65,9 @@ export function toast(text, { act, action, problem = false, last = problem ? 10_
   return element;
 }
 
+/** Waits for something, and shows what goes wrong. */
+export const orToast = (promise) => promise.catch((error) => toast(error.message, { problem: true }));
+
 /** The same call at most once in a while, the last one counting. */
 export function later(wait, act) {
   let timer = 0;

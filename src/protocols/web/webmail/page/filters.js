@@ -2,12 +2,10 @@
 
 import { get, post, wrong } from "./api.js";
 import { confirm, open, prompt, stored } from "./dialogs.js";
-import { button, h, later, toast } from "./elements.js";
+import { button, h, later, orToast, toast } from "./elements.js";
 import { edit, summary } from "./rules.js";
-import { said } from "./said.js";
+import { translated } from "./sentences.js";
 import { size, t } from "./texts.js";
-
-const told = (promise) => promise.catch((error) => toast(error.message, { problem: true }));
 
 /** Stores rules in the script they were read from; `null` when it has been changed elsewhere or is refused. */
 export async function store(script, rules, activate) {
@@ -46,7 +44,7 @@ class Filters {
   /** Looks again, at another script if one is named. */
   again(name) {
     if (name !== undefined) this.name = name ?? undefined;
-    return told(this.load());
+    return orToast(this.load());
   }
 
   draw() {
@@ -104,7 +102,7 @@ class Filters {
   }
 
   openVacation() {
-    return told(this.vacation().then(() => this.again()));
+    return orToast(this.vacation().then(() => this.again()));
   }
 
   async change(n, rule) {
@@ -162,15 +160,15 @@ class Filters {
     const list = h("ul", { class: "plain mistakes", role: "status" });
     const look = (judgement) => {
       const places = [...judgement.mistakes, ...judgement.warnings.map((place) => ({ ...place, warning: true }))];
-      list.replaceChildren(...places.map((place) => h("li", { class: place.warning ? "" : "problems" }, h("button", { type: "button", class: "quiet", on: { click: () => go(area, place) } }, t(place.warning ? "scriptWarning" : "scriptMistake", { ...place, text: said(place.text) })))));
+      list.replaceChildren(...places.map((place) => h("li", { class: place.warning ? "" : "problems" }, h("button", { type: "button", class: "quiet", on: { click: () => go(area, place) } }, t(place.warning ? "scriptWarning" : "scriptMistake", { ...place, text: translated(place.text) })))));
       save.disabled = judgement.mistakes.length > 0;
     };
-    const check = later(400, () => told(post("scripts/check", { content: { source: area.value } }).then(look)));
+    const check = later(400, () => orToast(post("scripts/check", { content: { source: area.value } }).then(look)));
     area.addEventListener("input", check);
-    const save = h("button", { type: "button", class: "main", on: { click: () => this.alone(() => told(this.saveText(area))) } }, t("save"));
+    const save = h("button", { type: "button", class: "main", on: { click: () => this.alone(() => orToast(this.saveText(area))) } }, t("save"));
     look(script);
-    const why = script.foreign && h("p", { class: "banner" }, h("span", {}, t(script.name ? "scriptForeign" : "scriptByHand", { name: script.name ?? "", line: script.foreign.line, why: said(script.foreign.text) })),
-      h("button", { type: "button", on: { click: () => told(this.startOver()) } }, t("rulesInstead")));
+    const why = script.foreign && h("p", { class: "banner" }, h("span", {}, t(script.name ? "scriptForeign" : "scriptByHand", { name: script.name ?? "", line: script.foreign.line, why: translated(script.foreign.text) })),
+      h("button", { type: "button", on: { click: () => orToast(this.startOver()) } }, t("rulesInstead")));
     return h("section", {}, h("h3", {}, script.name ?? t("scriptNameless")), this.state(), why, area, list,
       h("div", { class: "line" }, save, script.rules && h("button", { type: "button", on: { click: () => { this.asText = false; this.draw(); } } }, t("backToRules"))));
   }
@@ -211,15 +209,15 @@ class Filters {
       h("span", { class: "line" },
         h("button", { type: "button", "aria-label": t("editScript", { name }), on: { click: () => { this.asText = true; this.again(name); } } }, t("editIt")),
         h("button", { type: "button", "aria-label": t(active ? "deactivateScript" : "activateScript", { name }), on: { click: () => this.activate(active ? null : name) } }, t(active ? "deactivate" : "activate")),
-        h("button", { type: "button", "aria-label": t("renameScript", { name }), on: { click: () => told(this.rename(name)) } }, t("renameFolder")),
-        !active && button(t("deleteScript", { name }), "trash", () => told(this.erase(name)), { kind: "small" }))));
-    const fresh = h("button", { type: "button", on: { click: () => told(this.fresh()) } }, t("newScript"));
+        h("button", { type: "button", "aria-label": t("renameScript", { name }), on: { click: () => orToast(this.rename(name)) } }, t("renameFolder")),
+        !active && button(t("deleteScript", { name }), "trash", () => orToast(this.erase(name)), { kind: "small" }))));
+    const fresh = h("button", { type: "button", on: { click: () => orToast(this.fresh()) } }, t("newScript"));
     const opened = this.script.rules === null || this.asText || this.list.by_hand;
     return h("section", {}, h("details", { open: opened || this.opened, on: { toggle: (event) => { this.opened = event.target.open; } } }, h("summary", {}, t("allScripts")), h("p", {}, t("scriptsHint")), h("ul", { class: "plain" }, entries), fresh));
   }
 
   async activate(name) {
-    await told(post("scripts/activate", { name }).then(() => this.again()));
+    await orToast(post("scripts/activate", { name }).then(() => this.again()));
   }
 
   async rename(name) {

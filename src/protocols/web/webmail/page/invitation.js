@@ -1,6 +1,6 @@
 // Invitations: when and where something is, who comes, and the answer.
 
-import { get, key, post, told } from "./api.js";
+import { errorText, get, key, post } from "./api.js";
 import { h, icon, toast } from "./elements.js";
 import { leaf, span, t } from "./texts.js";
 
@@ -112,7 +112,7 @@ export class Invitation {
       const { notes } = await post("invitation", wish);
       this.declined = status === "declined";
       toast(t(status ? "answerSent" : { keep: "eventAdded", remove: "eventRemoved", note: "answerNoted" }[act]));
-      for (const note of notes) toast(told(note), { problem: true });
+      for (const note of notes) toast(errorText(note), { problem: true });
       await this.load();
       this.buttons[Object.keys(ACTS).indexOf(act)]?.focus();
       this.act.answered();

@@ -5,7 +5,7 @@ import { Body } from "./body.js";
 import { confirm, menu } from "./dialogs.js";
 import { PICTURES } from "./editor.js";
 import { button, h, icon, isComposed, later, toast } from "./elements.js";
-import { field, isAddress, parse, write } from "./people.js";
+import { field, isAddress, parse, write } from "./addresses.js";
 import { labelled, size, t, time } from "./texts.js";
 
 const WAIT = 2_500;
@@ -85,10 +85,10 @@ export class Letter extends Body {
     this.drawFiles();
     this.say(t("loading"));
     // Fetched text replaces anything typed before it arrives.
-    if (letter.content?.html) this.rest(true);
+    if (letter.content?.html) this.setInert(true);
     this.ready = this.fill(letter).then(() => {
       this.say("");
-      this.rest(false);
+      this.setInert(false);
       this.drawFiles();
       this.before = this.touched ? "" : this.snapshot();
     }, () => this.unfilled(draft));
@@ -138,11 +138,11 @@ export class Letter extends Body {
   unfilled(draft) {
     if (this.over) return;
     toast(t("letterNotLoaded"), { problem: true, action: t("openDraft"), act: draft && (() => this.composer.resume(draft)) });
-    this.gone();
+    this.close();
   }
 
   /** Notes that a file is being uploaded; resolves to whether it has arrived. A removed file counts as arrived. */
-  goes(upload, { name }) {
+  trackUpload(upload, { name }) {
     const done = upload.then(() => true, (error) => {
       if (error.message) toast(labelled(name, error.message), { problem: true });
       return !error.message;
@@ -152,7 +152,7 @@ export class Letter extends Body {
   }
 
   /** Waits for uploads in progress; whether all have arrived. */
-  async arrived() {
+  async uploadsArrived() {
     let all = true, ready;
     do {
       await (ready = this.ready);
@@ -232,17 +232,17 @@ export class Letter extends Body {
       }
       const one = { name: file.name, size: file.size, percent: 0 };
       this.files.push(one);
-      this.give(one, file);
+      this.uploadFile(one, file);
     }
     this.drawFiles();
   }
 
   /** Sends a file to the server. One that a login has ended for stays here until the next. */
-  give(one, file) {
+  uploadFile(one, file) {
     const way = upload(file, (part) => { one.percent = Math.floor(part * 100); this.drawFiles(); });
     one.abort = way.abort;
     one.left = null;
-    this.goes(way.done.then(({ upload: id }) => { one.source = { upload: id }; this.drawFiles(); this.changed(); }, (error) => {
+    this.trackUpload(way.done.then(({ upload: id }) => { one.source = { upload: id }; this.drawFiles(); this.changed(); }, (error) => {
       if (error.status === 401) one.left = file;
       else this.files = this.files.filter((known) => known !== one);
       this.drawFiles();
@@ -251,8 +251,8 @@ export class Letter extends Body {
   }
 
   /** Sends what could not be sent before the login ended. */
-  giveAgain() {
-    for (const one of this.files) if (one.left) this.give(one, one.left);
+  uploadAgain() {
+    for (const one of this.files) if (one.left) this.uploadFile(one, one.left);
   }
 
   drawFiles() {
@@ -325,7 +325,7 @@ export class Letter extends Body {
   /** Text typed during sending would be neither sent nor in a draft, so editing is disabled until the answer. */
   setAway(on) {
     this.isAway = on;
-    this.rest(on);
+    this.setInert(on);
   }
 
   /** Whether it is too late to change anything, which is then shown: a window over the letter may still be open. */
@@ -334,8 +334,8 @@ export class Letter extends Body {
     return this.isAway || this.over;
   }
 
-  /** Whether nothing can be written. */
-  rest(on) {
+  /** Keeps everything from being written on, or allows it again. */
+  setInert(on) {
     const had = this.element.contains(document.activeElement) ? document.activeElement : null;
     for (const part of this.element.querySelectorAll(":scope > :not(header, footer), footer > :not(.state, .discard)")) part.inert = on;
     // Keys are for the letter still, and not for the page below.
@@ -358,7 +358,7 @@ export class Letter extends Body {
     if (!letter.subject.trim() && !await confirm(t("noSubjectSure"), t("send"), false)) return;
     this.sendButton.disabled = true;
     this.say(t("sending"));
-    const arrived = await this.arrived();
+    const arrived = await this.uploadsArrived();
     if (this.over) return;
     if (!arrived || !await this.nothingForgotten()) {
       this.sendButton.disabled = false;
@@ -376,7 +376,7 @@ export class Letter extends Body {
       const hold = this.composer.holds > 0 && await this.saveAgain() ? this.composer.holds : 0;
       const wish = { key: this.key, letter: this.letter(), draft: this.draft };
       const answer = await post("send", { ...wish, ...(hold > 0 ? { hold } : {}) });
-      this.gone();
+      this.close();
       if (!answer.sent) {
         this.composer.wait(wish, hold);
         return;
@@ -405,13 +405,13 @@ export class Letter extends Body {
       return;
     }
     if (this.dirty) {
-      if (!await this.arrived()) {
+      if (!await this.uploadsArrived()) {
         this.say(t("fileMissing"), true);
         return;
       }
       if (!await this.save()) return;
     }
-    this.gone();
+    this.close();
   }
 
   async discard() {
@@ -419,7 +419,7 @@ export class Letter extends Body {
     if (this.isAway) await this.sending;
     if (this.over) return;
     const { draft } = this;
-    this.gone();
+    this.close();
     await this.saving;
     if (this.draft) {
       const folder = this.composer.act.drafts();
@@ -428,7 +428,7 @@ export class Letter extends Body {
     }
   }
 
-  gone() {
+  close() {
     this.over = true;
     this.editor.end();
     this.soon.cancel();

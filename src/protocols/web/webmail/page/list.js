@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
 import { ALL } from "./folders.js";
-import { called } from "./people.js";
+import { displayName } from "./addresses.js";
 import { longDate, number, shortDate, t } from "./texts.js";
 
 const CHUNK = 50;
@@ -268,7 +268,7 @@ export class List {
     const has = (flag) => line.flags.includes(flag);
     const outgoing = OWN.includes(this.act.role(line.folder)) && !isSpread(line);
     const people = outgoing ? line.to : line.from;
-    const names = people.map(called).join(", ") || t(outgoing ? "nobody" : "noSender");
+    const names = people.map(displayName).join(", ") || t(outgoing ? "nobody" : "noSender");
     const subject = line.subject || t("noSubject");
     row.id = `row${n}`;
     row.draggable = true;
@@ -440,12 +440,12 @@ export class List {
     this.once(() => {
       if (key === "Enter") this.open(this.at, true);
       else if (key === " ") this.toggle(this.at, false);
-      else this.walk(key, shiftKey);
+      else this.moveTo(key, shiftKey);
     });
   }
 
   /** Goes to another line; `range` selects all on the way. */
-  walk(key, range) {
+  moveTo(key, range) {
     if (this.total === 0) return;
     const page = Math.max(1, Math.floor(this.box.clientHeight / this.height) - 1);
     const to = { ArrowDown: this.beside(1), ArrowUp: this.beside(-1), PageDown: this.beside(page), PageUp: this.beside(-page), Home: 0, End: this.total - 1 }[key];
@@ -488,6 +488,3 @@ function select(name, options, change) {
   const element = h("select", { "aria-label": name, on: { change: () => change(element.value) } }, options.map(([value, text]) => h("option", { value }, text)));
   return h("label", { class: "select" }, element);
 }
-
-/** For callers that want what went wrong to be seen. */
-export const told = (promise) => promise.catch((error) => toast(error.message, { problem: true }));

@@ -4,13 +4,13 @@ import { addressOf, get, post, remove } from "./api.js";
 import { HOLD } from "./compose.js";
 import { open, stored } from "./dialogs.js";
 import { browserName, button, h, sends, toast } from "./elements.js";
-import { keep } from "./keeping.js";
+import { keep } from "./savepreferences.js";
 import { signed } from "./markup.js";
-import { forgetPeople } from "./people.js";
+import { forgetPeople } from "./addresses.js";
 import { responses } from "./responses.js";
 import { security } from "./security.js";
 import { LANGUAGES, longDate, t } from "./texts.js";
-import { Wording } from "./wording.js";
+import { RichTextField } from "./richtext.js";
 
 /** Shows colours and lists as the account prefers them. */
 export function apply(preferences) {
@@ -52,7 +52,7 @@ function identities({ identities: all, address, name, preferences }, store, word
     const known = preferences.identities[one.toLowerCase()] ?? {};
     const who = h("input", { type: "text", value: known.name ?? (one === address ? name ?? "" : ""), maxLength: 200, autocomplete: "name" });
     const { name: _, signature: text = "", ...formatted } = known;
-    const signature = new Wording({ name: t("signature"), kept: { text, ...formatted }, rows: 3, load: known.html ? (picture) => signed(one, picture) : null, pictured: true });
+    const signature = new RichTextField({ name: t("signature"), kept: { text, ...formatted }, rows: 3, load: known.html ? (picture) => signed(one, picture) : null, pictured: true });
     wordings.push(signature);
     form.append(h("fieldset", {}, h("legend", {}, one), label("yourName", who), ...signature.elements));
     return [one, who, signature];

@@ -6,8 +6,8 @@ import { avatar, button, h, icon, toast } from "./elements.js";
 import { imported } from "./contacts.js";
 import { eventOf, Invitation } from "./invitation.js";
 import { sayCut } from "./markup.js";
-import { asked, called, forgetPeople } from "./people.js";
-import { reasons } from "./said.js";
+import { displayName, forgetPeople, parseMailto } from "./addresses.js";
+import { reasons } from "./sentences.js";
 import { labelled, longDate, shortDate, size, t, weight } from "./texts.js";
 
 /** How long a message waits for the others of its conversation, in milliseconds: folders may have to be read for them. */
@@ -46,13 +46,13 @@ export class Reader {
     this.lost = false;
     this.element.setAttribute("aria-busy", "true");
     try {
-      const circle = within ? Promise.resolve(this.others ?? []) : this.circle(folder, uid);
+      const conversation = within ? Promise.resolve(this.others ?? []) : this.conversation(folder, uid);
       const message = await get("message", wanted);
-      const others = await Promise.race([circle, pause(PATIENCE)]);
+      const others = await Promise.race([conversation, pause(PATIENCE)]);
       if (this.coming !== wanted) return null;
       this.message = message;
       this.others = others ?? [];
-      if (!others) circle.then((late) => { if (this.message === message) this.surround(late); });
+      if (!others) conversation.then((late) => { if (this.message === message) this.surround(late); });
       // Nothing proves who wrote an attached message.
       this.images = !within && this.act.trusts(message.from[0]?.address);
       this.asText = !message.html || this.act.prefersText();
@@ -78,7 +78,7 @@ export class Reader {
   }
 
   /** The messages of its conversation, when lists are of conversations. */
-  async circle(folder, uid) {
+  async conversation(folder, uid) {
     if (!this.act.grouped()) return [];
     const known = this.others ?? [];
     // A message of another folder belongs to the conversation it was opened from.
@@ -209,7 +209,7 @@ export class Reader {
   /** Another message of the conversation, on one line. */
   strip(one) {
     const unread = !one.flags.includes("seen");
-    const name = one.from[0] ? called(one.from[0]) : t("noSender");
+    const name = one.from[0] ? displayName(one.from[0]) : t("noSender");
     const place = one.folder !== this.act.listed() && this.act.folderName(one.folder);
     const label = [name, shortDate(one.arrived), unread && t("unreadMail"), place, one.preview].filter(Boolean).join(", ");
     return h("li", {}, h("button", { type: "button", class: unread ? "strip unread" : "strip", "aria-label": label, on: { click: () => this.act.show(one.folder, one.uid) } },
@@ -219,7 +219,7 @@ export class Reader {
   people() {
     const { message } = this;
     const from = message.from[0];
-    const names = [...message.to, ...message.cc].map(called);
+    const names = [...message.to, ...message.cc].map(displayName);
     const list = (name, people) => people.length > 0 && [h("dt", {}, t(name)), h("dd", {}, people.map(person).flatMap((one, n) => n ? [", ", one] : [one]))];
     const differs = (people) => people.some((one) => !message.from.some((known) => known.address.toLowerCase() === one.address.toLowerCase())) ? people : [];
     return h("div", { class: "people" },
@@ -279,7 +279,7 @@ export class Reader {
       const { folder, uid } = message;
       if (await confirm(t("oneClickSure", { host }), t("unsubscribeList"), false)) await post("message/unsubscribe", { folder, uid }).then(() => toast(t("oneClickDone", { host })), (error) => toast(error.message, { problem: true }));
     } else if (mail) {
-      if (await confirm(t("unsubscribeMailSure", { address: asked(mail).to }), t("unsubscribeList"), false) && await this.act.sendTo(mail, message)) toast(t("unsubscribeSent"));
+      if (await confirm(t("unsubscribeMailSure", { address: parseMailto(mail).to }), t("unsubscribeList"), false) && await this.act.sendTo(mail, message)) toast(t("unsubscribeSent"));
     } else if (await confirm(t("unsubscribePageSure", { host: new URL(page).host }), t("unsubscribeList"), false)) window.open(page, "_blank", "noopener,noreferrer");
   }
 
@@ -382,7 +382,7 @@ export class Reader {
   letter(file) {
     const within = [this.message.within, file.part].filter((one) => one !== "").join(".");
     return h("li", {},
-      h("a", { class: "letter", href: this.act.way(this.message, within), data: { within } }, icon("mail"), h("span", { class: "name" }, file.name), h("span", { class: "size" }, size(file.size))),
+      h("a", { class: "letter", href: this.act.linkTo(this.message, within), data: { within } }, icon("mail"), h("span", { class: "name" }, file.name), h("span", { class: "size" }, size(file.size))),
       h("a", { class: "keep", href: this.address("part", { part: file.part }), download: file.name, title: t("download"), "aria-label": labelled(t("download"), file.name) }, icon("download")));
   }
 

@@ -2,10 +2,10 @@
 
 import { menu, prompt, stored } from "./dialogs.js";
 import { button, h, toast } from "./elements.js";
-import { keep } from "./keeping.js";
+import { keep } from "./savepreferences.js";
 import { canned } from "./markup.js";
 import { t } from "./texts.js";
-import { Wording } from "./wording.js";
+import { RichTextField } from "./richtext.js";
 
 /** What can be put into a letter, beside the button for it. */
 export function choose(at, letter) {
@@ -40,7 +40,7 @@ export function responses(preferences, store, wordings) {
   const written = new Map();
   const add = ({ name, ...kept } = { name: "", text: "" }) => {
     const called = h("input", { type: "text", value: name, maxLength: 200, class: "name" });
-    const says = new Wording({ name: t("responseText"), kept, rows: 4, load: kept.html ? () => canned(name) : null });
+    const says = new RichTextField({ name: t("responseText"), kept, rows: 4, load: kept.html ? () => canned(name) : null });
     wordings.push(says);
     const one = h("fieldset", {}, h("legend", {}, name || t("newResponse")), h("label", {}, h("span", {}, t("responseName")), called), says.elements);
     says.switch.after(button(t("remove"), "trash", () => { one.remove(); written.delete(one); more.focus(); }, { text: true, kind: "removeResponse" }));

@@ -1,6 +1,6 @@
 // The texts of the page, in the user's language.
 
-import { learn } from "./said.js";
+import { learn } from "./sentences.js";
 import english from "./texts-en.js";
 
 /** The languages there are, by their own names. For each but English there is a file with its texts, and one with what the server says. */
@@ -28,7 +28,7 @@ export async function speak(wanted = "") {
   const locale = [wanted, ...navigator.languages].filter(Boolean).find((one) => known(one) in LANGUAGES) ?? "en";
   const language = known(locale);
   const load = async (what) => (await import(`./${what}-${language}.js`)).default;
-  const [own, sentences] = language === "en" ? [english, {}] : await Promise.all([load("texts"), load("said")]);
+  const [own, sentences] = language === "en" ? [english, {}] : await Promise.all([load("texts"), load("sentences")]);
   texts = own;
   learn(sentences);
   const country = [...navigator.languages].find((one) => known(one) === language) ?? language;
