@@ -30,6 +30,7 @@ mod summary;
 pub mod text;
 pub mod tnef;
 pub mod transfer;
+pub mod unseen;
 mod with;
 
 pub use date::HeaderDate;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::authentication::{Authentication, Authenticator, Client, Iprev};
 use super::classifier::Table;
+use super::glance::Glance;
 use super::language::{Language, Reading};
 use super::reputation::{Book, Claims, Standing, standing};
 use super::rules::{ClientName, Facts, RuleSet};
@@ -126,16 +127,13 @@ impl Examiner {
 
     /// Asks the DNS about a message's sender and links.
     pub async fn inquire(&self, message: &[u8], resolver: &SharedResolver, hostname: &str) -> Inquiry {
-        let (client, hello, reverse_path, address, domains) = {
+        let (client, hello, reverse_path, address) = {
             let view = View::new(message, &self.settings.limits);
             let hop = hop(&view);
             let hello = hop.as_ref().map(|h| h.hello.clone()).unwrap_or_default();
-            let address = view.from_address().to_owned();
-            let reverse_path = reverse_path(&view);
-            let domains = dns_lists::domains_of(&view, &reverse_path);
-            (hop.map(|h| h.address), hello, reverse_path, address, domains)
+            (hop.map(|h| h.address), hello, reverse_path(&view), view.from_address().to_owned())
         };
-        let authors: Vec<String> = address.rsplit_once('@').map(|(_, domain)| domain.to_owned()).into_iter().collect();
+        let Glance { authors, domains, .. } = Glance::of(message, &reverse_path, &self.settings);
         let patience: Duration = self.settings.deadline.duration();
         let at = Timestamp::EPOCH;
         let from = Client { address: client, hello: &hello, reverse_path: &reverse_path, authors: &authors, at };
@@ -185,5 +183,25 @@ fn client_name<'h>(hop: Option<&'h Hop>, verified: Option<&'h Iprev>) -> ClientN
         (Some(Iprev::Fail), _) => ClientName::Missing,
         (Some(Iprev::TempError), _) | (None, None) => ClientName::NotAsked,
         (None, Some(hop)) => hop.name.as_deref().map_or(ClientName::Missing, ClientName::Verified),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::dns::ZoneResolver;
+
+    #[tokio::test]
+    async fn authors_are_the_same_as_in_the_dialogue() {
+        let zone = ZoneResolver::new();
+        zone.add("_dmarc.bank.test TXT v=DMARC1; p=reject").unwrap();
+        let resolver: SharedResolver = Arc::new(zone);
+        let examiner = Examiner::new(FilterSettings::default(), None, None);
+        for from in ["a@far.test, boss@bank.test", "boss@bank.test\u{202c}", "\"boss@bank.test\""] {
+            let message = format!("From: {from}\r\n\r\nx");
+            let inquiry = examiner.inquire(message.as_bytes(), &resolver, "mx.test").await;
+            let domain = inquiry.authentication.map(|found| found.dmarc.domain);
+            assert_eq!(domain.as_deref(), Some("bank.test"), "{from:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::view::{View, addresses_in};
 use super::{authentication, dns_lists, headers};
 use crate::foundations::mail::HeaderSection;
 use crate::foundations::mail::addresses::{self, Entry};
+use crate::foundations::mail::unseen::{is_joiner, is_unseen};
 
 /// The first facts about a message.
 pub(super) struct Glance {
@@ -22,12 +23,7 @@ impl Glance {
     /// The reverse-path is without brackets; empty when it is null.
     pub(super) fn of(bytes: &[u8], reverse_path: &str, settings: &FilterSettings) -> Self {
         let addresses = author_addresses(&HeaderSection::of(bytes));
-        let mut authors: Vec<String> = addresses
-            .iter()
-            .filter_map(|address| address.rsplit_once('@'))
-            .filter_map(|(_, domain)| idna::domain_to_ascii(domain).ok())
-            .filter(|domain| !domain.is_empty())
-            .collect();
+        let mut authors: Vec<String> = addresses.iter().filter_map(|address| domain_of(address)).collect();
         authors.sort_unstable();
         authors.dedup();
         let author_address = match addresses.as_slice() {
@@ -48,9 +44,11 @@ fn author_addresses(header: &HeaderSection<'_>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for field in header.all("From").take(MOST_FIELDS) {
         let listed = addresses::read(field.body).into_iter().filter_map(|entry| match entry {
-            Entry::Mailbox(mailbox) if !mailbox.domain.is_empty() => Some(mailbox.address().to_lowercase()),
-            _ => None,
+            Entry::Mailbox(mailbox) => Some(mailbox.address().to_lowercase()),
+            Entry::GroupStart(_) | Entry::GroupEnd => None,
         });
+        // One that is all in quotes, or has its `@` after a backslash, is shown as an address all the same.
+        let listed = listed.filter(|address| address.contains('@'));
         for address in addresses_in(field.body).into_iter().chain(listed.take(MOST_ADDRESSES)) {
             if !found.contains(&address) {
                 found.push(address);
@@ -58,6 +56,26 @@ fn author_addresses(header: &HeaderSection<'_>) -> Vec<String> {
         }
     }
     found
+}
+
+/// The domain of an address as people read it, in ASCII: without characters that nobody sees, and without what no name holds and
+/// all that follows. The policy of a domain would not be asked for if one such character made another name of it, or none.
+fn domain_of(address: &str) -> Option<String> {
+    let (_, domain) = address.rsplit_once('@')?;
+    let seen: String = domain.chars().filter(|c| !is_unseen(*c)).collect();
+    let is_foreign = |c: char| c.is_ascii() && !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    let name = match seen.starts_with('[') {
+        // RFC 5321 §4.1.3: an address in place of a name.
+        true => seen.as_str(),
+        false => seen.split(is_foreign).next().unwrap_or_default(),
+    };
+    let ascii = |name: &str| {
+        let name = idna::domain_to_ascii(name).ok()?;
+        let name = name.trim_matches('.');
+        (!name.is_empty()).then(|| name.to_owned())
+    };
+    // Some names need joiners (RFC 5892 appendix A), and all others must not have them.
+    ascii(name).or_else(|| ascii(&name.chars().filter(|c| !is_joiner(*c)).collect::<String>()))
 }
 
 /// Lines of a message that are ours, or claim to be, ascending and disjoint.
@@ -93,6 +111,33 @@ mod tests {
             ("Subject: x\r\n\r\nFrom: boss@bank.test\r\n".to_owned(), vec![]),
         ] {
             assert_eq!(authors(&message), wanted, "{}", message.chars().take(80).collect::<String>());
+        }
+    }
+
+    #[test]
+    fn a_domain_is_what_people_read() {
+        for address in [
+            "boss@bank.test",
+            "boss@bank.test\u{202c}",
+            "boss@bank.test\u{2800}",
+            "boss@bank.test\u{200d}",
+            "boss@ba\u{3164}nk.test\u{e0041}",
+            "boss@ba\u{1}nk.test",
+            "boss@bank.test)",
+            "boss@bank.test .",
+            "\"boss@bank.test\"",
+            "boss\\@bank.test",
+        ] {
+            let found = authors(&format!("From: {address}\r\n\r\n"));
+            assert_eq!(found, ["bank.test"], "{address:?}");
+        }
+        for (address, wanted) in [
+            ("a@b\u{fc}cher.test", Some("xn--bcher-kva.test")),
+            ("a@[192.0.2.1]", Some("[192.0.2.1]")),
+            ("a@", None),
+            ("a@\u{200b}", None),
+        ] {
+            assert_eq!(domain_of(address).as_deref(), wanted, "{address:?}");
         }
     }
 

@@ -167,7 +167,7 @@ impl Routing {
     /// Whether an address may stand as the sender of mail that this account submits: its own, with or without a
     /// tag, or one whose mail reaches it by an alias or catch-all.
     pub async fn may_send_as(&self, account: &Address, sender: &Address) -> Result<Identity, Error> {
-        if self.is_own(account, sender) {
+        if self.is_own(account, sender).await? {
             return Ok(Identity::Own);
         }
         Ok(match self.resolve(sender).await? {
@@ -180,7 +180,7 @@ impl Routing {
 
     /// Whether mail that an account passes on to an address comes back to it.
     pub async fn comes_back(&self, account: &Address, address: &Address) -> Result<ComesBack, Error> {
-        if self.is_own(account, address) {
+        if self.is_own(account, address).await? {
             return Ok(ComesBack::Only);
         }
         Ok(match self.resolve(address).await? {
@@ -194,10 +194,19 @@ impl Routing {
         })
     }
 
-    /// Whether it is the account's address, perhaps with a tag.
-    fn is_own(&self, account: &Address, address: &Address) -> bool {
+    /// Whether it is the account's address, perhaps with a tag. One that is somebody's whole name, as mail to it is looked up, is
+    /// theirs: `anna-maria` is no tag of `anna` where both are users.
+    async fn is_own(&self, account: &Address, address: &Address) -> Result<bool, Error> {
         let key = account.key();
-        address.key() == key || self.untagged(address).key() == key
+        if address.key() == key {
+            return Ok(true);
+        }
+        if self.untagged(address).key() != key {
+            return Ok(false);
+        }
+        let whole = address.key();
+        let (aliases, other) = try_join!(self.directory.aliases(&whole), self.directory.account(address))?;
+        Ok(aliases.is_empty() && other.is_none_or(|other| other.archived_at.is_some()))
     }
 
     async fn place(&self, address: &Address) -> Result<Place, Error> {

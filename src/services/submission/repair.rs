@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use mail_parser::MessageParser;
 
 use crate::foundations::address::Address;
+use crate::foundations::mail::addresses::{self as lists, Entry, Mailbox};
 use crate::foundations::mail::{Field, HeaderSection, date};
 
 /// Most addresses of one From or Sender field that are looked at; a field with more is not understood.
@@ -103,8 +104,19 @@ impl Inspection {
     }
 }
 
-/// The addresses of an address field; `None` when one of them is none, or when they are too many.
+/// The addresses of an address field; `None` when one of them is none, or when they are too many. Readers differ in what they
+/// make of a field beyond the grammar: all that two of them find count, so that nobody shows an author who was not checked.
 fn addresses(field: &Field<'_>) -> Option<Vec<Address>> {
+    let mut found = read_strictly(field)?;
+    for address in read_leniently(field)? {
+        if !found.iter().any(|known| known.key() == address.key()) {
+            found.push(address);
+        }
+    }
+    Some(found)
+}
+
+fn read_strictly(field: &Field<'_>) -> Option<Vec<Address>> {
     // A field may hold UTF-8 or encoded words; a parser of whole messages wants an empty line behind it.
     let alone = [b"From:", field.body, b"\r\n"].concat();
     let parsed = MessageParser::new().with_address_headers().parse_headers(&alone[..])?;
@@ -114,6 +126,28 @@ fn addresses(field: &Field<'_>) -> Option<Vec<Address>> {
         return None;
     }
     list.iter().map(|found| found.address()?.parse().ok()).collect()
+}
+
+/// The same as ENVELOPE, the webmail and the filter read it.
+fn read_leniently(field: &Field<'_>) -> Option<Vec<Address>> {
+    let entries = lists::read(field.body);
+    if entries.len() >= lists::MAX_ENTRIES {
+        return None;
+    }
+    let mailboxes = entries.iter().filter_map(|entry| match entry {
+        Entry::Mailbox(mailbox) => Some(mailbox),
+        Entry::GroupStart(_) | Entry::GroupEnd => None,
+    });
+    // Words without an `@` name nobody.
+    mailboxes.filter(|mailbox| mailbox.address().contains('@')).map(address).collect()
+}
+
+fn address(mailbox: &Mailbox) -> Option<Address> {
+    mailbox.address().parse().ok().or_else(|| {
+        // The quotes around a local part have been removed.
+        let local = String::from_utf8_lossy(&mailbox.local).replace('\\', "\\\\").replace('"', "\\\"");
+        format!("\"{local}\"@{}", String::from_utf8_lossy(&mailbox.domain)).parse().ok()
+    })
 }
 
 /// The message without these parts, which are ascending and disjoint; copied only when there are any.
@@ -167,6 +201,30 @@ mod tests {
             "From: a@x.test, nobody\r\n\r\n",
         ] {
             assert!(!Inspection::of(message.as_bytes()).faults.is_empty(), "{message}");
+        }
+    }
+
+    #[test]
+    fn whoever_some_reader_shows_as_author_is_one() {
+        for field in [
+            "<bob@example.test> :ann@example.test",
+            "<bob@example.test>\t\r\n :ann@example.test",
+            "ann@example.test\r\n \\\"<bob@example.test>)\t:",
+            "<ann@example.test>\\\" <ann@example.test><bob@example.test>",
+            "<ann@example.test>\"\\=?utf-8?q?=22?=<bob@example.test>;ann@example.test",
+            "\"<bob@example.test>\" ann@example.test",
+        ] {
+            let message = format!("From: {field}\r\n\r\n");
+            let seen = Inspection::of(message.as_bytes());
+            let is_other = |author: &Address| author.to_string() != "ann@example.test";
+            assert!(!seen.faults.is_empty() || seen.authors.iter().flatten().any(is_other), "{field}");
+        }
+        for (field, wanted) in [
+            ("<\"ann\"@example.test>", "ann@example.test"),
+            ("bob@other.test <ann@example.test>", "ann@example.test"),
+            ("Ann <ann@example.test> (it is me)", "ann@example.test"),
+        ] {
+            assert_eq!(authors(&format!("From: {field}\r\n\r\n")), Some(vec![wanted.to_owned()]), "{field}");
         }
     }
 

@@ -290,12 +290,16 @@ async fn success_is_told_of_those_who_are_named(database: Database) {
 
 async fn senders_are_known(database: Database) {
     let world = World::new(database);
-    world.users(&["ann@a.test", "bob@a.test"]).await;
-    world.aliases(&[("info@a.test", "ann@a.test"), ("@a.test", "bob@a.test")]).await;
+    world.users(&["ann@a.test", "bob@a.test", "ann+bob@a.test"]).await;
+    world.aliases(&[("info@a.test", "ann@a.test"), ("ann+sale@a.test", "bob@a.test"), ("@a.test", "bob@a.test")]).await;
     let routing = routing(&world, RoutingSettings::default());
     for (account, sender, wanted) in [
         ("ann@a.test", "Ann@A.test", Identity::Own),
         ("ann@a.test", "ann+shop@a.test", Identity::Own),
+        ("ann@a.test", "ann+bob@a.test", Identity::Foreign),
+        ("ann+bob@a.test", "ann+bob@a.test", Identity::Own),
+        ("ann@a.test", "ann+sale@a.test", Identity::Foreign),
+        ("bob@a.test", "ann+sale@a.test", Identity::Alias),
         ("ann@a.test", "info@a.test", Identity::Alias),
         ("ann@a.test", "info+x@a.test", Identity::Alias),
         ("bob@a.test", "whatever@a.test", Identity::Alias),

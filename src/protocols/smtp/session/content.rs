@@ -150,11 +150,12 @@ impl Session {
         };
         let count = envelope.recipients.len();
         let refusal = match content {
-            Ok(content) if header_fits(&content, self.profile.header_size) => {
+            Ok(content) if !header_fits(&content, self.profile.header_size) => header_too_large(&self.profile),
+            Ok(content) if !header_is_in_lines(&content) => fault_reply(BodyFault::LoneControl, &self.profile),
+            Ok(content) => {
                 let message = Completed { envelope, content, hello, with };
                 return self.ask(Asked::Message(count), Question::Message(message));
             }
-            Ok(_) => header_too_large(&self.profile),
             Err(fault) => fault_reply(fault, &self.profile),
         };
         let replies = if self.profile.mode == Mode::Lmtp { count } else { 1 };
@@ -170,6 +171,16 @@ impl Session {
         };
         Step::Replies(results.iter().map(reply).collect())
     }
+}
+
+/// Whether every line of the header ends in CRLF. RFC 3030 §3 lets bodies hold any octets, and no header: who takes a bare CR or LF
+/// for the end of a line would find other fields in it than were checked here.
+fn header_is_in_lines(content: &[u8]) -> bool {
+    let header = &content[..HeaderSection::of(content).body_start().min(content.len())];
+    memchr::memchr2_iter(b'\r', b'\n', header).all(|at| match header[at] {
+        b'\r' => header.get(at + 1) == Some(&b'\n'),
+        _ => at > 0 && header[at - 1] == b'\r',
+    })
 }
 
 /// Whether the header has at most so many octets. Whatever reads a message goes through its fields, often many times, and sometimes

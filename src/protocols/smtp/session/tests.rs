@@ -101,8 +101,8 @@ fn chunks_make_up_a_message_octet_by_octet() {
     let mut talk = Talk::new(Mode::Relay);
     talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<> BODY=BINARYMIME", "250"), ("RCPT TO:<ann@example.test>", "250")]);
     talk.codes(&[("DATA", "503")]);
-    assert_eq!(talk.send("BDAT 3\r\na\nbBDAT 0\r\nBDAT 2 LAST\r\n\r.").len(), 3);
-    assert_eq!(talk.taken, [(1, "a\nb\r.".to_owned())]);
+    assert_eq!(talk.send("BDAT 5\r\n\r\na\nbBDAT 0\r\nBDAT 2 LAST\r\n\r.").len(), 3);
+    assert_eq!(talk.taken, [(1, "\r\na\nb\r.".to_owned())]);
     // An empty message, and a chunk of nothing at its end.
     talk.codes(&[("MAIL FROM:<>", "250"), ("RCPT TO:<ann@example.test>", "250"), ("BDAT 0 LAST", "250")]);
     assert_eq!(talk.taken[1].1, "");
@@ -119,8 +119,29 @@ fn what_users_send_may_be_binary() {
         ("MAIL FROM:<ann@example.test> BODY=BINARYMIME", "250"),
         ("RCPT TO:<ann@example.test>", "250"),
     ]);
-    talk.send("BDAT 3 LAST\r\na\nb");
-    assert_eq!(talk.taken, [(1, "a\nb".to_owned())]);
+    talk.send("BDAT 5 LAST\r\n\r\na\nb");
+    assert_eq!(talk.taken, [(1, "\r\na\nb".to_owned())]);
+}
+
+#[test]
+fn the_header_of_a_binary_message_is_made_of_lines() {
+    for (message, wanted) in [
+        ("A: b\rFrom: c\r\n\r\nd", "554"),
+        ("A: b\nFrom: c\r\n\r\nd", "554"),
+        ("A: b\r\n\nFrom: c\r\n\r\nd", "554"),
+        ("A: b\r", "554"),
+        ("A: b\r\n\r\nc\rd\n", "250"),
+        ("A: b\r\n", "250"),
+    ] {
+        let mut talk = Talk::new(Mode::Relay);
+        talk.codes(&[
+            ("EHLO a", "250"),
+            ("MAIL FROM:<> BODY=BINARYMIME", "250"),
+            ("RCPT TO:<ann@example.test>", "250"),
+        ]);
+        let written = talk.send(&format!("BDAT {} LAST\r\n{message}", message.len()));
+        assert!(written.len() == 1 && written[0].starts_with(wanted), "{message:?}: {written:?}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::foundations::mail::addresses::Mailbox;
 use crate::foundations::mail::encoded_words;
+use crate::foundations::mail::unseen::{is_joiner, is_unseen};
 
 /// Somebody in an address field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,24 +68,10 @@ pub(super) fn shown(mailbox: &Mailbox) -> Person {
 /// Text without what turns or hides it: control characters, those that change the direction of writing, and those that nobody sees. What
 /// nothing can be seen of is empty.
 pub(super) fn clean(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !hides(*c)).collect();
+    let clean: String =
+        text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !is_unseen(*c)).collect();
     let clean = clean.trim();
-    if clean.chars().all(|c| c == ' ' || joins(c)) { String::new() } else { clean.to_owned() }
-}
-
-fn hides(c: char) -> bool {
-    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}');
-    let unseen = matches!(
-        c,
-        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{200b}' | '\u{2060}'..='\u{2065}'
-            | '\u{206a}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-    );
-    c.is_control() || turns || unseen
-}
-
-/// Characters that only say something of their neighbours, as in families of emoji, flags, and Persian and Mongolian words.
-fn joins(c: char) -> bool {
-    matches!(c, '\u{180b}'..='\u{180f}' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e01ef}')
+    if clean.chars().all(|c| c == ' ' || is_joiner(c)) { String::new() } else { clean.to_owned() }
 }
 
 struct Reader<'a> {

@@ -2,14 +2,14 @@
 
 use super::number;
 use crate::services::filter::rules::Facts;
-use crate::services::filter::view::Part;
+use crate::services::filter::view::{Part, saved_name};
 
 fn named<'f>(facts: &Facts<'f>) -> impl Iterator<Item = (&'f Part<'f>, &'f str)> {
     facts.view.parts.iter().filter_map(|p| p.file_name.as_deref().map(|n| (p, n)))
 }
 
 fn extension(name: &str) -> String {
-    name.trim_end_matches(['.', ' ']).rsplit_once('.').map_or_else(String::new, |(_, e)| e.to_lowercase())
+    saved_name(name).rsplit_once('.').map_or_else(String::new, |(_, e)| e.to_lowercase())
 }
 
 /// Extensions that Windows runs when they are opened.
@@ -78,7 +78,8 @@ pub fn double_extension(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     named(facts)
         .map(|(_, name)| name)
         .find(|name| {
-            let Some((stem, last)) = name.trim_end().rsplit_once('.') else { return false };
+            let name = saved_name(name);
+            let Some((stem, last)) = name.rsplit_once('.') else { return false };
             let inner = extension(stem.trim_end());
             PROGRAMS.contains(&last.to_lowercase().as_str())
                 && matches!(
@@ -218,6 +219,25 @@ mod tests {
     use super::*;
     use crate::services::filter::LimitSettings;
     use crate::services::filter::view::View;
+
+    #[test]
+    fn a_program_is_one_by_the_name_under_which_it_is_saved() {
+        let programs = ["programs".to_owned()];
+        for name in [
+            "filename=\"a.pdf.exe\"",
+            "filename=\"a.pdf.exe. \"",
+            "filename=\"a.pdf.ex*e\"",
+            "filename=\"a.pdf.exe:\"",
+            "filename*=utf-8''a.pdf.exe%E2%80%8B",
+            "filename*=utf-8''a.pdf.ex%01e%C2%A0",
+        ] {
+            let message = format!("Content-Disposition: attachment; {name}\r\n\r\nx");
+            let view = View::new(message.as_bytes(), &LimitSettings::default());
+            let facts = Facts::of(&view);
+            assert!(super::name(&facts, &programs).is_some() && double_extension(&facts, &[]).is_some(), "{name}");
+        }
+        assert_eq!(saved_name("a b.pdf"), "a b.pdf");
+    }
 
     #[test]
     fn archives_that_are_called_text_are_looked_into() {

@@ -17,7 +17,7 @@ mod style;
 pub use fields::{Field, addresses_in};
 pub use html::HtmlFacts;
 pub use links::{Link, LinkKind, host_of, lines_for_rules, link_of};
-pub use parts::Part;
+pub use parts::{Part, saved_name};
 pub use received::{Hop, hop, is_public};
 
 use std::ops::Range;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::fields::{self, Field};
 use super::{Limit, LimitSettings, decode};
 use crate::foundations::mail::content::{self, ContentType, Disposition, Parameters};
+use crate::foundations::mail::unseen::{is_joiner, is_unseen};
 use crate::foundations::mail::{charset, transfer};
 
 /// One part of a message.
@@ -44,7 +45,7 @@ impl Part<'_> {
     /// Whether it is an HTML file that readers open in a browser: by its media type, or by its name if the file is not shown.
     pub fn is_html_file(&self) -> bool {
         let is_named = || {
-            let name = self.file_name.as_deref().unwrap_or_default().trim_end_matches(['.', ' ']);
+            let name = saved_name(self.file_name.as_deref().unwrap_or_default());
             let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
             HTML_FILES.iter().any(|html| extension.eq_ignore_ascii_case(html))
         };
@@ -274,6 +275,14 @@ impl<'l, 'm> Walk<'l, 'm> {
             self.reached.push(limit);
         }
     }
+}
+
+/// The name under which programs save a file: without what nobody sees, what file systems do not take, and the dots and blanks that
+/// Windows leaves out at the end.
+pub fn saved_name(name: &str) -> String {
+    let is_dropped = |c: char| is_unseen(c) || is_joiner(c) || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*');
+    let kept: String = name.chars().filter(|c| !is_dropped(*c)).collect();
+    kept.trim_end_matches(|c: char| c == '.' || c.is_whitespace()).to_owned()
 }
 
 /// A file name that is not empty.
