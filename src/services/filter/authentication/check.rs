@@ -167,19 +167,20 @@ fn unanswered(domain: &str) -> Outcome {
     Outcome { result: SpfResult::TempError, domain: domain.to_ascii_lowercase(), explanation: None }
 }
 
-/// The trusted sealer of an intact chain who says that DMARC, or SPF and DKIM, had passed when the message reached them.
+/// The trusted sealer of an intact chain who says that DMARC, or SPF and DKIM, had passed when the message reached them. Of several
+/// authors (RFC 9989 §11.5) all must be named: whoever is vouched for must not bring somebody else along.
 fn vouched(arc: &Chain, trusted: &[String], authors: &[String]) -> Option<String> {
     let Chain::Pass { sealers, results } = arc else { return None };
     // The newest sealer must be trusted: it is the one whose results are read.
     let sealer = sealers.last().filter(|s| trusted.iter().any(|t| t == *s))?;
     let results = results.to_ascii_lowercase();
     // Not anywhere in the text: the envelope sender is in it, too.
-    let mut passed = results_in(&results).filter(|result| result.starts_with("dmarc=pass"));
-    let is_of_author = |result: &str| {
-        let from = result.split_whitespace().find_map(|word| word.strip_prefix("header.from="));
-        from.is_none_or(|from| authors.iter().any(|author| author == from))
-    };
-    passed.any(is_of_author).then(|| sealer.clone())
+    let passed = results_in(&results).filter(|result| result.starts_with("dmarc=pass"));
+    let named: Vec<Option<&str>> =
+        passed.map(|result| result.split_whitespace().find_map(|word| word.strip_prefix("header.from="))).collect();
+    let is_alone = authors.len() == 1;
+    let is_named = |author: &String| named.iter().any(|from| from.map_or(is_alone, |from| from == author.as_str()));
+    (!authors.is_empty() && authors.iter().all(is_named)).then(|| sealer.clone())
 }
 
 impl Authentication {
@@ -264,6 +265,23 @@ mod tests {
     use super::*;
     use crate::foundations::dns::ZoneResolver;
     use crate::foundations::mail::Message;
+
+    #[test]
+    fn a_seal_vouches_only_for_those_it_names() {
+        let trusted = ["list.test".to_owned()];
+        for (results, authors, wanted) in [
+            ("mx.list.test; dmarc=pass header.from=far.test", "far.test", true),
+            ("mx.list.test; dmarc=pass", "far.test", true),
+            ("mx.list.test; dmarc=pass header.from=far.test", "bank.test", false),
+            ("mx.list.test; dmarc=pass header.from=far.test", "bank.test far.test", false),
+            ("mx.list.test; dmarc=pass", "bank.test far.test", false),
+            ("mx.list.test; dmarc=pass header.from=far.test", "", false),
+        ] {
+            let chain = Chain::Pass { sealers: vec!["list.test".to_owned()], results: results.to_owned() };
+            let authors: Vec<String> = authors.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(vouched(&chain, &trusted, &authors).is_some(), wanted, "{results} {authors:?}");
+        }
+    }
 
     /// A message of ann@example.test, which `p=reject` protects, signed; and the record of its key.
     fn signed() -> (Vec<u8>, String) {
