@@ -102,6 +102,8 @@ def the_way_to_the_collections_is_found(server):
     homes = ann.find(principal, "C:calendar-home-set", "A:addressbook-home-set", "C:calendar-user-address-set")
     assert homes.find(".//C:calendar-home-set/D:href").text == ann.calendars
     assert homes.find(".//A:addressbook-home-set/D:href").text == ann.contacts
+    principals = ann.find("/dav/", "D:principal-collection-set").find(".//D:principal-collection-set/D:href").text
+    assert set(ann.find(principals, "D:resourcetype", depth="1").hrefs()) == {principals, principal}
     listed = ann.find(ann.calendars, "D:resourcetype", "D:displayname", "D:nothing", depth="1")
     assert set(listed.hrefs()) == {ann.calendars, ann.calendars + "Personal/"}
     assert listed.find(".//D:resourcetype/C:calendar") is not None and "404" in listed.body.decode()

@@ -24,6 +24,12 @@ pub(super) async fn find(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     let mut out = Multistatus::new(settings.answer.len());
     match &asked.place {
         Place::Root => root_collection(&writer, depth, &mut out),
+        Place::Principals => {
+            writer.write(&Resource::Principals, &mut out);
+            if depth == Depth::One {
+                writer.write(&Resource::Principal, &mut out);
+            }
+        }
         Place::Principal => writer.write(&Resource::Principal, &mut out),
         Place::Home(kind) => home(asked, *kind, depth, &writer, &mut out).await?,
         Place::Collection(kind, name) => {

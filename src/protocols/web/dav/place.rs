@@ -5,6 +5,8 @@ use crate::storage::dav::CollectionKind;
 
 /// Where everything lies.
 pub(super) const ROOT: &str = "/dav/";
+/// Where everybody's principal lies.
+pub(super) const PRINCIPALS: &str = "/dav/principals/";
 /// Longest name of a collection or object, in characters.
 const LONGEST: usize = 200;
 
@@ -13,6 +15,8 @@ const LONGEST: usize = 200;
 pub(super) enum Place {
     /// `/dav/`
     Root,
+    /// `/dav/principals/`
+    Principals,
     /// `/dav/principals/USER/`
     Principal,
     /// `/dav/calendars/USER/`, `/dav/contacts/USER/`
@@ -54,7 +58,9 @@ impl Place {
             "contacts" => Some(CollectionKind::AddressBook),
             _ => return Err(NoPlace::Nothing),
         };
-        let whose = parts.next().ok_or(NoPlace::Nothing)?;
+        let Some(whose) = parts.next() else {
+            return if kind.is_none() { Ok(Self::Principals) } else { Err(NoPlace::Nothing) };
+        };
         if !whose.parse::<Address>().is_ok_and(|whose| whose.key() == user.key()) {
             return Err(NoPlace::Nothing);
         }
@@ -72,6 +78,7 @@ impl Place {
         let user = encoded(&user.key());
         match self {
             Self::Root => ROOT.to_owned(),
+            Self::Principals => PRINCIPALS.to_owned(),
             Self::Principal => format!("{ROOT}principals/{user}/"),
             Self::Home(kind) => format!("{ROOT}{}/{user}/", word(*kind)),
             Self::Collection(kind, name) => format!("{ROOT}{}/{user}/{}/", word(*kind), encoded(name)),
@@ -144,6 +151,9 @@ mod tests {
                 "http://x:1/dav/calendars/ann@example.test/a/b.ics",
                 Ok(Place::Object(calendar, "a".into(), "b.ics".into())),
             ),
+            ("/dav/principals/", Ok(Place::Principals)),
+            ("/dav/principals/bob@example.test/", Err(NoPlace::Nothing)),
+            ("/dav/calendars/", Err(NoPlace::Nothing)),
             ("/dav/calendars/bob@example.test/", Err(NoPlace::Nothing)),
             ("/dav/calendars/ann@example.test/a/b/c", Err(NoPlace::Nothing)),
             ("/dav/other/ann@example.test/", Err(NoPlace::Nothing)),

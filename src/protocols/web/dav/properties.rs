@@ -15,6 +15,7 @@ use crate::storage::directory::Account;
 /// Something with properties.
 pub(super) enum Resource<'a> {
     Root,
+    Principals,
     Principal,
     Home(CollectionKind),
     Collection(&'a Collection, &'a [Property]),
@@ -53,6 +54,7 @@ impl Resource<'_> {
     fn place(&self) -> Place {
         match self {
             Self::Root => Place::Root,
+            Self::Principals => Place::Principals,
             Self::Principal => Place::Principal,
             Self::Home(kind) => Place::Home(*kind),
             Self::Collection(collection, _) => Place::Collection(collection.kind, collection.name.clone()),
@@ -158,8 +160,8 @@ impl Writer<'_> {
         let own = match (name.namespace.as_str(), name.local.as_str()) {
             (DAV, "resourcetype") => Some(resource_type(resource)),
             (DAV, "current-user-principal") => Some(self.href(&Place::Principal)),
-            (DAV, "principal-collection-set") => Some("<D:href>/dav/principals/</D:href>".to_owned()),
-            (DAV, "owner") if !matches!(resource, Resource::Root) => Some(self.href(&Place::Principal)),
+            (DAV, "principal-collection-set") => Some(self.href(&Place::Principals)),
+            (DAV, "owner") if !matches!(resource, Resource::Root | Resource::Principals) => Some(self.href(&Place::Principal)),
             (DAV, "current-user-privilege-set") => {
                 // RFC 3744 §5.4: one's own is all one's own.
                 let all = ["read", "write", "write-properties", "write-content", "bind", "unbind", "read-acl"];
@@ -183,7 +185,7 @@ impl Writer<'_> {
             Resource::Principal => self.of_principal(name),
             Resource::Collection(collection, _) => self.of_collection(collection, name),
             Resource::Object(collection, info, content) => of_object(collection, info, *content, name),
-            Resource::Root | Resource::Home(_) => match (name.namespace.as_str(), name.local.as_str()) {
+            Resource::Root | Resource::Principals | Resource::Home(_) => match (name.namespace.as_str(), name.local.as_str()) {
                 (DAV, "displayname") => Some(escape(self.user().to_string()).into_owned()),
                 _ => None,
             },
@@ -261,7 +263,7 @@ fn resource_type(resource: &Resource<'_>) -> String {
     match resource {
         Resource::Object(..) => "",
         Resource::Principal => "<D:collection/><D:principal/>",
-        Resource::Root | Resource::Home(_) => "<D:collection/>",
+        Resource::Root | Resource::Principals | Resource::Home(_) => "<D:collection/>",
         Resource::Collection(collection, _) => match collection.kind {
             CollectionKind::Calendar => "<D:collection/><C:calendar/>",
             CollectionKind::AddressBook => "<D:collection/><A:addressbook/>",

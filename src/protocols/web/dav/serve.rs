@@ -83,7 +83,9 @@ const METHODS: &str = "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, MKC
 /// The methods at a place (RFC 9110 §10.2.1).
 async fn allowed(room: &Room, visitor: &Visitor, place: &Place) -> Answer<&'static str> {
     Ok(match place {
-        Place::Root | Place::Principal | Place::Home(_) => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
+        Place::Root | Place::Principals | Place::Principal | Place::Home(_) => {
+            "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT"
+        }
         Place::Object(..) => "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, COPY, MOVE, REPORT",
         Place::Collection(kind, name) => {
             let there = room.needs.collections.find(&visitor.account.address, *kind, name).await?;
@@ -157,7 +159,7 @@ async fn perform(asked: &Asked<'_>, method: &str, body: &mut Body) -> Answer<Res
 /// Everybody has a calendar and an address book, made when a program first asks.
 async fn ensure_defaults(room: &Room, visitor: &Visitor, place: &Place) -> Answer<()> {
     let kinds: &[CollectionKind] = match place {
-        Place::Root | Place::Principal => &[],
+        Place::Root | Place::Principals | Place::Principal => &[],
         Place::Home(kind) | Place::Collection(kind, _) | Place::Object(kind, ..) => std::slice::from_ref(kind),
     };
     let account = &visitor.account.address;
