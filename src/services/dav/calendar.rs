@@ -213,6 +213,22 @@ fn has_real_times(component: &ICalendarComponent) -> bool {
     })
 }
 
+/// Whether a text is a `VCALENDAR` with one `VTIMEZONE` and nothing else (RFC 4791 §5.2.2).
+pub fn is_zone(text: &str) -> bool {
+    let Ok(calendar) = parse(text.trim()) else { return false };
+    let Some(root) = calendar.components.first() else { return false };
+    let mut parts = children(&calendar, root);
+    let one = parts.next().is_some_and(|part| {
+        part.component_type == ICalendarComponentType::VTimezone && part.has_property(&ICalendarProperty::Tzid)
+    });
+    check_lines(text.trim()).is_ok() && one && parts.next().is_none()
+}
+
+/// The text of a stored `calendar-timezone` property. It was stored as XML, in which a text of iCalendar hardly differs.
+pub fn zone_text(property: &str) -> String {
+    property.replace("&#13;", "\r").replace("&amp;", "&")
+}
+
 /// The zone that a `VTIMEZONE` in a `VCALENDAR` describes, for times that name none; UTC if it is unclear.
 pub fn zone_of(text: Option<&str>) -> Tz {
     let known = || {
@@ -280,6 +296,24 @@ mod tests {
         ] {
             let read = CalendarObject::read(whole(&right).as_bytes());
             assert!(read.is_ok(), "{right}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn zones_are_told_from_others() {
+        let zone = "BEGIN:VTIMEZONE\r\nTZID:Mine\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\nTZOFFSETFROM:+0100\r\n\
+            TZOFFSETTO:+0100\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n";
+        for (text, wanted) in [
+            (whole(zone), true),
+            (format!("\n  {}", whole(zone)), true),
+            (whole(&zone.replace("TZID:Mine\r\n", "")), false),
+            (whole(&format!("{zone}{zone}")), false),
+            (whole(EVENT), false),
+            (whole(""), false),
+            ("Europe/Berlin".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(is_zone(&text), wanted, "{text}");
         }
     }
 

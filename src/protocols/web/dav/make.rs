@@ -12,7 +12,7 @@ use super::properties::is_protected;
 use super::request::changes;
 use super::serve::Asked;
 use super::xml::{CALDAV, CARDDAV, DAV, Element};
-use crate::services::dav::CALENDAR_COMPONENTS as COMPONENTS;
+use crate::services::dav::{CALENDAR_COMPONENTS as COMPONENTS, is_zone, zone_text};
 use crate::storage::dav::{CollectionKind, Property, PropertyChange, PropertyName};
 
 pub(super) async fn collection(asked: &Asked<'_>, body: Body) -> Answer<Response> {
@@ -97,6 +97,11 @@ async fn create(asked: &Asked<'_>, root: Option<&Element>) -> Answer<Response> {
             components = component_set(root)?;
         } else if !is_protected(&property.name) {
             check_size(asked, &property)?;
+            if !is_valid(&property) {
+                // RFC 4791 §5.3.1.1.
+                let why = format!("The value of the property `{}` is invalid.", property.name.local);
+                return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(CALDAV, "valid-calendar-data"));
+            }
             properties.push(property);
         } else if property.name.local != "resourcetype" {
             let why = format!("The property `{}` cannot be set.", property.name.local);
@@ -129,6 +134,15 @@ fn component_set(root: Option<&Element>) -> Answer<String> {
     Ok(known.join(","))
 }
 
+/// Whether the value of a property that others evaluate can be understood.
+fn is_valid(property: &Property) -> bool {
+    match (property.name.namespace.as_str(), property.name.local.as_str()) {
+        // RFC 4791 §5.2.2.
+        (CALDAV, "calendar-timezone") => is_zone(&zone_text(&property.value)),
+        _ => true,
+    }
+}
+
 fn check_size(asked: &Asked<'_>, property: &Property) -> Answer<()> {
     let most = asked.room.needs.settings.get().property.len();
     if property.value.len() > most || property.name.namespace.chars().count() > 255 {
@@ -158,6 +172,9 @@ pub(super) async fn patch(asked: &Asked<'_>, body: Body) -> Answer<Response> {
         // Only collections keep what clients set.
         _ => (None, |_| true),
     };
+    let is_invalid = |change: &&PropertyChange| matches!(change, PropertyChange::Set(property) if !is_valid(property));
+    let invalid: Vec<PropertyName> = changes.iter().filter(is_invalid).map(name_of).collect();
+    let fixed = |name: &PropertyName| fixed(name) || invalid.contains(name);
     let mut out = Multistatus::new(usize::MAX);
     let names: Vec<PropertyName> = changes.iter().map(name_of).collect();
     let (wrong, right): (Vec<&PropertyName>, Vec<&PropertyName>) = names.iter().partition(|name| fixed(name));

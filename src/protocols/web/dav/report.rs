@@ -17,6 +17,7 @@ use super::xml::{CALDAV, CARDDAV};
 use crate::protocols::web::turns::Turn;
 use crate::services::dav::{
     CalendarObject, Card, CardFilter, ComponentFilter, TimeRange, busy_times, expanded, zone_of,
+    zone_text as text_of_zone,
 };
 use crate::storage::dav::{Change, Collection, CollectionKind, Object, Window};
 
@@ -84,8 +85,7 @@ async fn zone_text(asked: &Asked<'_>, collection: &Collection, given: Option<Str
     let properties = asked.room.needs.collections.properties(std::slice::from_ref(collection)).await?;
     let own = properties.into_iter().map(|(_, property)| property);
     let own = own.filter(|property| property.name.namespace == CALDAV && property.name.local == "calendar-timezone");
-    // It was stored as XML, in which a text of iCalendar hardly differs.
-    Ok(own.map(|property| property.value.replace("&#13;", "\r").replace("&amp;", "&")).next())
+    Ok(own.map(|property| text_of_zone(&property.value)).next())
 }
 
 async fn query(
