@@ -6,7 +6,8 @@ use calcard::common::PartialDateTime;
 use calcard::common::timezone::Tz;
 use calcard::icalendar::timezone::TzResolver;
 use calcard::icalendar::{
-    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarProperty, ICalendarValue,
+    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarParameterName, ICalendarProperty,
+    ICalendarValue,
 };
 use chrono::{DateTime, Datelike as _, Timelike as _};
 
@@ -86,7 +87,11 @@ fn instance(
             Due if begins.is_some() => *old = entry(Due, end),
             Due => in_utc(old, zones),
             RecurrenceId => {
-                in_utc(old, zones);
+                match time.of {
+                    Some((at, local)) => *old = entry(RecurrenceId, if has_zone { at } else { local }),
+                    None => in_utc(old, zones),
+                }
+                old.params.retain(|parameter| parameter.name != ICalendarParameterName::Range);
                 identified = true;
             }
             _ => {}
@@ -257,6 +262,19 @@ mod tests {
              DTSTART;TZID=Europe/Berlin:20260106T100000\r\nEND:VEVENT\r\n",
         );
         assert!(out.contains("RECURRENCE-ID:20260106T080000Z") && !out.contains("TZID"), "{out}");
+    }
+
+    #[test]
+    fn each_time_of_what_goes_on_names_its_own_former_time() {
+        let out = written(
+            "BEGIN:VEVENT\r\nUID:a\r\nDTSTART:20260105T090000Z\r\nDURATION:PT1H\r\nRRULE:FREQ=DAILY;COUNT=3\r\nEND:VEVENT\r\n\
+             BEGIN:VEVENT\r\nUID:a\r\nRECURRENCE-ID;RANGE=THISANDFUTURE:20260106T090000Z\r\nDTSTART:20260106T100000Z\r\n\
+             DURATION:PT2H\r\nSUMMARY:later\r\nEND:VEVENT\r\n",
+        );
+        for wanted in ["RECURRENCE-ID:20260106T090000Z", "RECURRENCE-ID:20260107T090000Z", "DTSTART:20260107T100000Z"] {
+            assert!(out.contains(wanted), "{wanted} in {out}");
+        }
+        assert!(!out.contains("RANGE") && out.matches("SUMMARY:later").count() == 2, "{out}");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod filter;
 mod group;
 mod invitation;
 mod occurrences;
+mod onward;
 mod particulars;
 mod replies;
 mod tasks;
