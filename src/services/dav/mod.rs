@@ -20,6 +20,7 @@ mod expand;
 mod filter;
 mod group;
 mod invitation;
+mod limited;
 mod occurrences;
 mod onward;
 mod particulars;
@@ -37,6 +38,7 @@ pub use expand::{busy_times, expanded};
 pub use filter::{Collation, ComponentFilter, MatchKind, ParameterFilter, PropertyFilter, TextMatch};
 pub use group::{Member, Membership};
 pub use invitation::{Invitation, Method, Participant, Participation, Recorded, Shown, Standing};
+pub use limited::limited;
 pub use occurrences::TimeRange;
 pub use particulars::Particulars;
 
