@@ -4,9 +4,10 @@ use calcard::common::timezone::Tz;
 use calcard::icalendar::{ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarProperty, ICalendarValue};
 use calcard::{Entry, Parser};
 
+use super::components::without_method;
 use super::occurrences::{is_bounded, occurrences};
 use super::zones::locate;
-use super::{Unfit, etag, text};
+use super::{Unfit, etag, scheduled_etag, text};
 use crate::storage::dav::Draft;
 
 /// Longest UID that is kept, in characters.
@@ -78,9 +79,33 @@ impl CalendarObject {
         Ok(Self { calendar, uid, component })
     }
 
+    /// The same for what may be a message with a METHOD, as inboxes hold it (RFC 6638 §2.2).
+    ///
+    /// # Errors
+    /// It is not valid.
+    pub fn read_message(content: &[u8]) -> Result<Self, Unfit> {
+        match Self::read(content) {
+            Err(Unfit::Rule(_)) => Self::read(without_method(text(content)?).as_bytes()),
+            read => read,
+        }
+    }
+
     /// Its component, such as `VEVENT`.
     pub fn component(&self) -> &str {
         &self.component
+    }
+
+    /// Which event, task or journal entry it is.
+    pub(super) fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// Whether it is an event with an organiser and guests (RFC 6638 §3.1).
+    fn is_meeting(&self) -> bool {
+        let has = |component: &ICalendarComponent, property| component.has_property(&property);
+        self.component == "VEVENT"
+            && self.calendar.components.iter().any(|one| has(one, ICalendarProperty::Organizer))
+            && self.calendar.components.iter().any(|one| has(one, ICalendarProperty::Attendee))
     }
 
     /// The form to be stored. More than `most` recurrences count as endless.
@@ -91,7 +116,7 @@ impl CalendarObject {
             uid: self.uid.clone(),
             component: self.component.clone(),
             content: content.to_owned(),
-            etag: etag(content),
+            etag: if self.is_meeting() { scheduled_etag(content) } else { etag(content) },
             begins_at,
             ends_at,
             people: Vec::new(),

@@ -6,14 +6,15 @@ use calcard::common::PartialDateTime;
 use calcard::common::timezone::Tz;
 use calcard::icalendar::timezone::TzResolver;
 use calcard::icalendar::{
-    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarParameterName, ICalendarProperty,
-    ICalendarValue,
+    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarParameterName,
+    ICalendarParameterValue, ICalendarParticipationStatus, ICalendarProperty, ICalendarValue,
 };
 use chrono::{DateTime, Datelike as _, Timelike as _};
 
 use super::calendar::CalendarObject;
-use super::filter::{has_value, timed};
+use super::filter::{has_value, text_of, timed};
 use super::occurrences::{Occurrence, Occurrences, TimeRange, within};
+use super::scheduling::calendar_user;
 use super::told::in_utc;
 
 /// Most octets of one object's recurrences that are expanded.
@@ -152,6 +153,17 @@ pub(super) fn moment(at: i64, is_date: bool) -> PartialDateTime {
 
 /// When the events of an object make somebody busy within a range, and whether only tentatively (RFC 4791 §7.10).
 pub fn busy_times(object: &CalendarObject, range: &TimeRange, zone: Tz, most: usize) -> Vec<(TimeRange, bool)> {
+    busy_times_of(object, range, zone, most, &|_| false)
+}
+
+/// The same for somebody with these addresses, whom an invitation makes busy as far as it is accepted (RFC 6638 §5).
+pub fn busy_times_of(
+    object: &CalendarObject,
+    range: &TimeRange,
+    zone: Tz,
+    most: usize,
+    is_own: &dyn Fn(&str) -> bool,
+) -> Vec<(TimeRange, bool)> {
     let calendar = &object.calendar;
     if !timed(calendar).any(|component| component.component_type == ICalendarComponentType::VEvent) {
         return Vec::new();
@@ -160,7 +172,11 @@ pub fn busy_times(object: &CalendarObject, range: &TimeRange, zone: Tz, most: us
     let tentative = |component: &ICalendarComponent| {
         let free = has_value(component, &ICalendarProperty::Transp, "TRANSPARENT")
             || has_value(component, &ICalendarProperty::Status, "CANCELLED");
-        (!free).then(|| has_value(component, &ICalendarProperty::Status, "TENTATIVE"))
+        let answer = participation(component, is_own);
+        let free = free || answer == Some(&ICalendarParticipationStatus::Declined);
+        let open =
+            matches!(answer, Some(ICalendarParticipationStatus::NeedsAction | ICalendarParticipationStatus::Tentative));
+        (!free).then(|| open || has_value(component, &ICalendarProperty::Status, "TENTATIVE"))
     };
     let tentative: Vec<Option<bool>> = calendar.components.iter().map(tentative).collect();
     let mut found = Vec::new();
@@ -173,6 +189,22 @@ pub fn busy_times(object: &CalendarObject, range: &TimeRange, zone: Tz, most: us
         }
     }
     found
+}
+
+/// How somebody with these addresses has answered; `None` for who is not invited, or organises it.
+fn participation<'a>(
+    component: &'a ICalendarComponent,
+    is_own: &dyn Fn(&str) -> bool,
+) -> Option<&'a ICalendarParticipationStatus> {
+    let is_own = |entry: &&ICalendarEntry| is_own(&calendar_user(&text_of(entry)));
+    if component.properties(&ICalendarProperty::Organizer).any(|entry| is_own(&entry)) {
+        return None;
+    }
+    let mine = component.properties(&ICalendarProperty::Attendee).find(is_own)?;
+    match mine.parameter(&ICalendarParameterName::Partstat) {
+        Some(ICalendarParameterValue::Partstat(answer)) => Some(answer),
+        _ => Some(&ICalendarParticipationStatus::NeedsAction),
+    }
 }
 
 impl TimeRange {

@@ -17,6 +17,7 @@ mod preferences;
 mod records;
 mod reports;
 mod roles;
+mod scheduling;
 mod security;
 mod served;
 mod set_up;

@@ -44,7 +44,7 @@ pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     match (report, kind) {
         (Report::Multiget(wanted, paths), _) => multiget((asked, turn), &wanted, &paths).await,
         (Report::Sync(wanted, token, limit), _) => changes(asked, &collection, &wanted, token.as_deref(), limit).await,
-        (Report::Calendar(wanted, filter, zone), CollectionKind::Calendar) => {
+        (Report::Calendar(wanted, filter, zone), CollectionKind::Calendar | CollectionKind::ScheduleInbox) => {
             let zone = zone_text(asked, &collection, zone).await?;
             let (component, range) = filter.narrowed();
             let scope = (component.map(str::to_ascii_uppercase), range);
@@ -70,7 +70,7 @@ impl Question {
     /// Whether an object matches. An unreadable one matches nothing.
     fn matches(&self, content: &[u8], most: usize) -> bool {
         match self {
-            Self::Calendar(filter, zone) => CalendarObject::read(content)
+            Self::Calendar(filter, zone) => CalendarObject::read_message(content)
                 .is_ok_and(|object| filter.matches(&object, zone_of(zone.as_deref()), most)),
             Self::Cards(filter) => Card::read(content).is_ok_and(|card| filter.matches(&card)),
         }
@@ -99,7 +99,7 @@ async fn query(
     let settings = asked.room.needs.settings.get();
     let most = settings.recurrences as usize;
     let account = &asked.visitor.account;
-    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
+    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked), addresses: &[] };
     let mut out = Multistatus::new(settings.answer.len());
     let until = Instant::now() + settings.query.duration();
     let window = scope.1.map(|range| Window { from: range.start, to: range.end });
@@ -172,7 +172,7 @@ fn shown(object: Object, recurring: Recurring, (zone, most): (Option<&str>, usiz
 async fn multiget((asked, turn): (&Asked<'_>, &Turn), wanted: &Wanted, paths: &[String]) -> Answer<Response> {
     let settings = asked.room.needs.settings.get();
     let (account, most) = (&asked.visitor.account, settings.recurrences as usize);
-    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
+    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked), addresses: &[] };
     let mut out = Multistatus::new(settings.answer.len());
     let (mut known, mut zone): (Option<Collection>, Option<String>) = (None, None);
     let until = Instant::now() + settings.query.duration();
@@ -229,7 +229,7 @@ async fn changes(
 ) -> Answer<Response> {
     let settings = asked.room.needs.settings.get();
     let account = &asked.visitor.account;
-    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
+    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked), addresses: &[] };
     let since = match token {
         None => None,
         Some(text) => Some(read_sync_token(collection.id, text).ok_or(crate::storage::dav::Error::UnknownToken)?),

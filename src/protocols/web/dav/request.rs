@@ -49,6 +49,14 @@ impl Wanted {
         }
     }
 
+    /// Whether a property of CalDAV is asked for by its name.
+    pub(super) fn names(&self, local: &str) -> bool {
+        match self {
+            Self::These(names, _) => names.iter().any(|name| name.namespace == CALDAV && name.local == local),
+            Self::All | Self::Names => false,
+        }
+    }
+
     fn of_report(root: &Element) -> Result<Self, Problem> {
         root.child(DAV, "prop").map_or(Ok(Self::These(vec![], Recurring::Stored)), Self::of_prop)
     }
