@@ -38,9 +38,9 @@ async fn ask(host: &Host, user: &str, what: &str, headers: &str, body: &str) -> 
     ))
     .await;
     let answer = talk.rest().await;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let (head, body) = answer.split_once("\n\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    Answer { status, head: head.to_owned(), body: body.replace('\n', "\r\n") }
 }
 
 /// Finds the way to the calendars, as programs do when they are set up.

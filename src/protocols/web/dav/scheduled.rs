@@ -49,7 +49,7 @@ pub(super) async fn put(
     given: Draft,
     condition: Condition,
 ) -> Answer<Response> {
-    let work = Work::of(asked, collection.clone(), condition)?;
+    let work = Work::of(asked, collection.clone(), condition);
     let done = asked.room.needs.tasks.spawn(work.store(given)).await?;
     let done = done.map_err(|error| match error {
         Undone::Stored(error) => conflict(asked, collection, error),
@@ -74,7 +74,7 @@ pub(super) async fn put(
 }
 
 pub(super) async fn delete(asked: &Asked<'_>, collection: Collection, name: &str, condition: Condition) -> Answer<()> {
-    let work = Work::of(asked, collection, condition)?;
+    let work = Work::of(asked, collection, condition);
     // RFC 6638 §8.1.
     let answers = asked.header("schedule-reply").is_none_or(|reply| !reply.trim().eq_ignore_ascii_case("F"));
     let work = asked.room.needs.tasks.spawn(work.remove(name.to_owned(), answers));
@@ -136,9 +136,9 @@ impl From<Undone> for Problem {
 }
 
 impl Work {
-    fn of(asked: &Asked<'_>, collection: Collection, condition: Condition) -> Answer<Self> {
+    fn of(asked: &Asked<'_>, collection: Collection, condition: Condition) -> Self {
         let room = Arc::clone(asked.room);
-        Ok(Self { room, actor: actor(asked), collection, condition, tag: known_tag(asked) })
+        Self { room, actor: actor(asked), collection, condition, tag: known_tag(asked) }
     }
 
     async fn store(self, given: Draft) -> Result<Done, Undone> {

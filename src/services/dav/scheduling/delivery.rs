@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::super::components::Whole;
 use super::apply::{Refused, cancelled, replied, requested};
 use super::letter::Letter;
-use super::meeting::Meeting;
+use super::meeting::{Meeting, answer};
 use super::message::Purpose;
 use super::rules::{FAILED, Message};
 use super::scheduler::{Actor, Bounds, Prepared, Scheduler};
@@ -138,6 +139,8 @@ impl Scheduler {
             Some((calendar, object)) => {
                 (calendar.clone(), object.info.name.clone(), Condition::unchanged(&object.info.etag))
             }
+            // Who has declined an event and removed it does not get it back with every change.
+            None if message.purpose == Purpose::Request && is_declined(message) => return Ok(()),
             None if message.purpose == Purpose::Request => {
                 let calendar = self.default_calendar(inbox, &calendars).await?.ok_or(Error::NoCollection)?;
                 (calendar, format!("{}.ics", etag(invitation.uid().as_bytes())), Condition::absent())
@@ -250,6 +253,12 @@ impl Scheduler {
             }
         }
     }
+}
+
+/// Whether a guest has declined all of an event.
+fn is_declined(message: &Message) -> bool {
+    let whole = Whole::of(&message.text);
+    whole.events().all(|event| answer(event, &message.to).as_deref() == Some("DECLINED"))
 }
 
 /// The name of a collection, from the element with its path (RFC 3986 §2.1).

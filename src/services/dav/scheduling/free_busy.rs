@@ -66,8 +66,10 @@ impl Asked {
                 "Only requests for busy times (`METHOD:REQUEST` with one VFREEBUSY) are answered here.",
             ));
         };
+        // RFC 5545 §3.6.4: in UTC. Some programs leave out the letter for that.
         let moment = |name: &str| {
-            let at = chrono::NaiveDateTime::parse_from_str(part.value(name)?.trim(), "%Y%m%dT%H%M%SZ").ok()?;
+            let time = part.time(name)?;
+            let at = chrono::NaiveDateTime::parse_from_str(time.trim_end_matches('Z'), "%Y%m%dT%H%M%S").ok()?;
             Some(at.and_utc().timestamp())
         };
         let range = moment("DTSTART").zip(moment("DTEND")).map(|(start, end)| TimeRange { start, end });
