@@ -509,20 +509,20 @@ def the_caldav_library_invites(server):
     ann, bob = people
     calendar, start = ann.calendars()[0], datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=9)
     text = event("invited", start.strftime("%Y%m%dT%H%M%SZ"))
-    assert bob.schedule_inbox().get_items() == []
+    assert list(bob.schedule_inbox().get_items()) == []
     calendar.save_with_invites(text, [ann, bob])
     [message] = bob.schedule_inbox().get_items()
     message.load()
-    assert message.is_invite_request() and "METHOD:REQUEST" in message.data, message.data
+    assert "METHOD:REQUEST" in message.data, message.data
     [copy] = [one for one in bob.calendars()[0].events() if "UID:invited" in one.data]
     assert f"mailto:{server.users[1][0]}" in copy.data.replace("\r\n ", "").replace("\n ", ""), copy.data
     copy.change_attendee_status(attendee=bob, partstat="ACCEPTED")
     copy.save()
     [answer] = ann.schedule_inbox().get_items()
     answer.load()
-    assert answer.is_invite_reply(), answer.data
+    assert "METHOD:REPLY" in answer.data, answer.data
     [own] = [one for one in calendar.events() if "UID:invited" in one.data]
-    assert own.icalendar_component["attendee"] is not None and "PARTSTAT=ACCEPTED" in own.data
+    assert own.data.replace("\r\n ", "").replace("\n ", "").count("PARTSTAT=ACCEPTED") == 1, own.data
     for one in (message, copy, answer, own):
         one.delete()
 
