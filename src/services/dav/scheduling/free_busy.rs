@@ -15,6 +15,8 @@ use crate::storage::dav::{Collection, CollectionKind, Error, Property as DavProp
 
 /// Objects read from the database together.
 const TOGETHER: u32 = 100;
+/// Most times at which somebody is busy in an answer.
+const MOST_TIMES: usize = 5_000;
 /// Longest period, in seconds: a year and some days.
 const LONGEST: i64 = 400 * 86_400;
 
@@ -168,6 +170,9 @@ impl Scheduler {
             let zone = of_it("calendar-timezone").map(zone_text);
             let found = self.busy_in(calendar, (zone, &own), asked, bounds, until).await;
             busy.extend(found.map_err(|error| failed(&error))?.ok_or(FAILED)?);
+            if busy.len() > MOST_TIMES {
+                return Err(FAILED);
+            }
         }
         let answer = asked.range.free_busy(busy, self.parts.clock.now().unix_seconds());
         let names = format!("BEGIN:VFREEBUSY\r\n{}{}\r\n", asked.copied, attendee.line());
@@ -175,7 +180,7 @@ impl Scheduler {
         Ok(answer.replacen("VERSION:2.0\r\n", "VERSION:2.0\r\nMETHOD:REPLY\r\n", 1))
     }
 
-    /// `None` when the time is up.
+    /// `None` when the time is up, or there are too many.
     async fn busy_in(
         &self,
         calendar: &Collection,
@@ -206,6 +211,9 @@ impl Scheduler {
             });
             let Ok(found) = found.await else { return Ok(None) };
             busy.extend(found);
+            if busy.len() > MOST_TIMES {
+                return Ok(None);
+            }
         }
     }
 }

@@ -115,11 +115,18 @@ pub(super) fn cancel(
     out + "END:VCALENDAR\r\n"
 }
 
-/// RFC 5546 §3.2.3: what one guest answers.
+/// Most octets of a reply: one that leaves out thousands of times would have thousands of components.
+const LARGEST_REPLY: usize = 256 << 10;
+
+/// RFC 5546 §3.2.3: what one guest answers, as much of it as fits.
 pub(super) fn reply(whole: &Whole<'_>, answers: &[Answered<'_, '_>], me: &str, now: Timestamp) -> String {
     const COPIED: [&str; 7] = ["UID", "SEQUENCE", "ORGANIZER", "SUMMARY", "LOCATION", "COMMENT", "DURATION"];
     let mut out = begin(Purpose::Reply, whole);
+    let empty = out.len();
     for Answered { event, of, answer } in answers {
+        if out.len() > empty && out.len() > LARGEST_REPLY {
+            break;
+        }
         out.push_str("BEGIN:VEVENT\r\n");
         for line in event.own() {
             let property = line.property();

@@ -20,6 +20,8 @@ use crate::storage::dav::{Collections, Limits};
 use crate::storage::directory::Account;
 use crate::storage::journal::Journal;
 
+/// Most octets of an event times its guests: all messages of a change are written before the first is sent.
+const MOST_TOLD: usize = 32 << 20;
 /// Most aliases of an account that count as its addresses.
 const MOST_ADDRESSES: u32 = 100;
 
@@ -276,6 +278,11 @@ impl Case<'_> {
         if role == Role::Organiser && after.most > self.bounds.attendees {
             let why = format!("An event may have {} guests.", self.bounds.attendees);
             return refused("max-attendees-per-instance", &why);
+        }
+        let octets = self.after.map_or(0, str::len);
+        if role == Role::Organiser && octets.saturating_mul(after.guests.len()) > MOST_TOLD {
+            let why = "An event of this size can have fewer guests: each of them is told all of it.";
+            return refused("max-attendees-per-instance", why);
         }
         match before {
             Some((before, Role::Organiser)) if before.organiser.address != after.organiser.address => {

@@ -207,6 +207,17 @@ fn guests_answer_when_their_answer_changes() {
 }
 
 #[test]
+fn a_reply_about_thousands_of_times_is_cut() {
+    let long = SERIES.replace("Talk", &"x".repeat(50_000));
+    let times: String =
+        (10..90).map(|minute| format!("EXDATE:202701{}T09{:02}00Z\r\n", 10 + minute % 9, minute / 9)).collect();
+    let text = answered(Some(&copy(&long, "ACCEPTED")), Some(&copy(&format!("{long}{times}"), "ACCEPTED"))).unwrap();
+    let count = text.matches("BEGIN:VEVENT").count();
+    assert!((2..10).contains(&count), "{count} of {} octets", text.len());
+    assert!(text.ends_with("END:VEVENT\r\nEND:VCALENDAR\r\n"));
+}
+
+#[test]
 fn guests_change_neither_time_nor_organiser() {
     let before = copy(START, "ACCEPTED");
     for (after, allowed) in [
