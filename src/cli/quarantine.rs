@@ -216,10 +216,10 @@ mod tests {
             ("<>", "", true),
             ("<>", "eve@elsewhere.test", false),
         ] {
-            assert_eq!(party(written).unwrap().is(address), is, "{written} {address}");
+            assert_eq!(address_pattern(written).unwrap().is(address), is, "{written} {address}");
         }
         for written in ["", "eve", "@", "<eve>"] {
-            assert!(party(written).is_err(), "{written}");
+            assert!(address_pattern(written).is_err(), "{written}");
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::request::Answer;
 use super::administration::{self, Keeper};
-use super::{Error, Parts, ServerSettings, figures, others};
+use super::{Error, Parts, ServerSettings, figures, other_roles};
 use crate::config::Role;
 use crate::foundations::address::Domain;
 use crate::foundations::failure::Kind;
@@ -244,7 +244,7 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
 async fn send_summary(parts: &Parts, length: Duration) -> Result<serde_json::Value, Complaint> {
     let now = parts.clock.now();
     let mut reports = vec![parts.inspector.report(&parts.roles.to_string())];
-    reports.extend(others::certificates_elsewhere(parts).await);
+    reports.extend(other_roles::certificates_elsewhere(parts).await);
     let certificates: Vec<_> = reports.into_iter().flat_map(|report| report.certificates).collect();
     let hostname = parts.config.hostname.clone();
     let summary = Summary::read(&parts.sources(), hostname, now - length, &certificates).await;

@@ -11,6 +11,7 @@ use crate::foundations::net::{Bind, Connection, Listener};
 use crate::protocols::web::{Bodies, Scheme, dashboard, dav, site, webmail};
 use crate::protocols::{cluster, imap, managesieve, metrics, pop3, smtp};
 use crate::services::autoconfig::{Offer, Protection, Server, ServerKind};
+use crate::services::dav::scheduling::{Scheduler, SchedulerParts};
 use crate::services::dav::{Calendars, Contacts};
 use crate::services::handover::Submitting;
 use crate::services::intake::Intake;
@@ -193,7 +194,7 @@ fn webmail_room(
         personal,
         autoconfig: parts.live.autoconfig.clone(),
         offer: offer(&parts.config, listening, true),
-        beside: Some(dav_pages(parts, &contacts, bodies.clone())),
+        beside: Some(dav_pages(parts, &contacts, bodies.clone(), submission, stages)),
         bodies,
         contacts,
         calendars: Calendars::new(Collections::new(parts.database.clone())),
@@ -215,7 +216,22 @@ fn webmail_room(
 }
 
 /// Calendars and contacts, also served by the webmail's listeners.
-fn dav_pages(parts: &Parts, contacts: &Contacts, bodies: Bodies) -> webmail::Beside {
+fn dav_pages(
+    parts: &Parts,
+    contacts: &Contacts,
+    bodies: Bodies,
+    submission: &Arc<Submission>,
+    stages: &Stages,
+) -> webmail::Beside {
+    let scheduler = Scheduler::new(SchedulerParts {
+        collections: Collections::new(parts.database.clone()),
+        routing: parts.routing.clone(),
+        submission: Arc::clone(submission),
+        submitting: submitting(parts, submission),
+        hostname: parts.lives.hostname.clone(),
+        journal: parts.journal.clone(),
+        clock: Arc::clone(&parts.clock),
+    });
     let room = Arc::new(dav::Room::new(dav::Needs {
         settings: parts.live.dav.clone(),
         login: parts.login.clone(),
@@ -223,6 +239,8 @@ fn dav_pages(parts: &Parts, contacts: &Contacts, bodies: Bodies) -> webmail::Bes
         collections: Collections::new(parts.database.clone()),
         contacts: contacts.clone(),
         bodies,
+        scheduler,
+        tasks: stages.sessions.clone(),
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
     }));

@@ -130,6 +130,8 @@ crate::words! {
         CollectionChanged = "collection-changed",
         /// Such a change was refused, with the reason.
         CollectionRefused = "collection-refused",
+        /// An invitation, an answer or a cancellation was delivered, or could not be.
+        CalendarMessage = "calendar-message",
         /// A report was sent to a domain that asks for it, or could not be.
         ReportSent = "report-sent",
         /// A report about one of our domains was received.

@@ -102,6 +102,8 @@ def the_way_to_the_collections_is_found(server):
     homes = ann.find(principal, "C:calendar-home-set", "A:addressbook-home-set", "C:calendar-user-address-set")
     assert homes.find(".//C:calendar-home-set/D:href").text == ann.calendars
     assert homes.find(".//A:addressbook-home-set/D:href").text == ann.contacts
+    principals = ann.find("/dav/", "D:principal-collection-set").find(".//D:principal-collection-set/D:href").text
+    assert set(ann.find(principals, "D:resourcetype", depth="1").hrefs()) == {principals, principal}
     listed = ann.find(ann.calendars, "D:resourcetype", "D:displayname", "D:nothing", depth="1")
     assert set(listed.hrefs()) == {ann.calendars, ann.calendars + "Personal/"}
     assert listed.find(".//D:resourcetype/C:calendar") is not None and "404" in listed.body.decode()
@@ -370,7 +372,16 @@ def queries_are_answered(server):
     assert data.count("BEGIN:VEVENT") == 2 and "DTSTART:20260325T130000Z" in data and "DTSTART:20260331T070000Z" in data and "RRULE" not in data, data
     # A time that names no zone is in the calendar's own, and stays as it is written.
     own = f"<D:propertyupdate {NAMES}><D:set><D:prop><C:calendar-timezone>BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{zone}END:VCALENDAR\r\n</C:calendar-timezone></D:prop></D:set></D:propertyupdate>"
-    ann.ask("PROPPATCH", home, own, 207)
+    wrong = ann.ask("PROPPATCH", home, own.replace("BEGIN:VTIMEZONE", "BEGIN:VEVENT"), 207)
+    assert "403 Forbidden" in wrong.find(".//D:status").text, wrong.body
+    assert "200 OK" in ann.ask("PROPPATCH", home, own, 207).find(".//D:status").text
+    moved = event("moved", "20260309T090000Z", "RRULE:FREQ=DAILY;COUNT=9\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:moved\r\nDTSTAMP:20260101T000000Z\r\nRECURRENCE-ID:20260315T090000Z\r\nDTSTART:20260315T110000Z\r\n")
+    ann.ask("PUT", home + "moved.ics", moved, 201)
+    for day, wanted in [("20260310", 1), ("20260315", 2)]:
+        limit = f'<C:limit-recurrence-set start="{day}T080000Z" end="{day}T180000Z"/>'
+        _, answer = ask(f"{day}T080000Z", f"{day}T180000Z", '<C:prop-filter name="UID"><C:text-match>moved</C:text-match></C:prop-filter>', data=f"<C:calendar-data>{limit}</C:calendar-data>")
+        assert answer.find(".//C:calendar-data").text.count("BEGIN:VEVENT") == wanted, answer.body
+    ann.ask("DELETE", home + "moved.ics", wanted=204)
     ann.ask("PUT", home + "late.ics", event("late", "20260310T233000"), 201)
     found, answer = ask("20260309T230000Z", "20260310T230000Z", data='<C:calendar-data><C:expand start="20260309T230000Z" end="20260310T230000Z"/></C:calendar-data>')
     assert "late.ics" in found and "DTSTART:20260310T233000" in answer.body.decode() and "233000Z" not in answer.body.decode(), answer.body
@@ -488,6 +499,34 @@ def the_caldav_library_works(server):
     assert [calendar.name for calendar in principal.calendars()] == ["Personal"]
 
 
+def the_caldav_library_invites(server):
+    people = []
+    for user in (0, 1):
+        address, password = server.users[user]
+        client = caldav.DAVClient(f"http://{Program(server).place}/dav/", username=address, password=password)
+        assert client.check_scheduling_support()
+        people.append(client.principal())
+    ann, bob = people
+    calendar, start = ann.calendars()[0], datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=9)
+    text = event("invited", start.strftime("%Y%m%dT%H%M%SZ"))
+    assert list(bob.schedule_inbox().get_items()) == []
+    calendar.save_with_invites(text, [ann, bob])
+    [message] = bob.schedule_inbox().get_items()
+    message.load()
+    assert "METHOD:REQUEST" in message.data, message.data
+    [copy] = [one for one in bob.calendars()[0].events() if "UID:invited" in one.data]
+    assert f"mailto:{server.users[1][0]}" in copy.data.replace("\r\n ", "").replace("\n ", ""), copy.data
+    copy.change_attendee_status(attendee=bob, partstat="ACCEPTED")
+    copy.save()
+    [answer] = ann.schedule_inbox().get_items()
+    answer.load()
+    assert "METHOD:REPLY" in answer.data, answer.data
+    [own] = [one for one in calendar.events() if "UID:invited" in one.data]
+    assert own.data.replace("\r\n ", "").replace("\n ", "").count("PARTSTAT=ACCEPTED") == 1, own.data
+    for one in (message, copy, answer, own):
+        one.delete()
+
+
 def vdirsyncer_keeps_two_sides_alike(server):
     address, password = server.users[1]
     base = f"http://{server.facts['listeners']['webmail']}"
@@ -576,5 +615,6 @@ if __name__ == "__main__":
         queries_are_answered,
         the_webmail_has_the_same_contacts,
         the_caldav_library_works,
+        the_caldav_library_invites,
         vdirsyncer_keeps_two_sides_alike,
     )

@@ -9,6 +9,7 @@ pub mod compose;
 pub mod content;
 pub mod date;
 mod digest;
+mod encoded_text;
 pub mod encoded_words;
 mod envelope;
 mod header;
@@ -35,6 +36,7 @@ mod with;
 
 pub use date::HeaderDate;
 pub use digest::ContentDigest;
+pub use encoded_text::encoded_text;
 pub use envelope::{BodyKind, DsnReturn, DsnWish, Envelope, Notify, OriginalRecipient, Recipient};
 pub use header::{Field, Fields, HeaderSection};
 pub use line_ends::{CutInLines, crlf, crlf_len, crlf_onto, cut_in_lines};

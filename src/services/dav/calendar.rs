@@ -4,9 +4,10 @@ use calcard::common::timezone::Tz;
 use calcard::icalendar::{ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarProperty, ICalendarValue};
 use calcard::{Entry, Parser};
 
+use super::components::without_method;
 use super::occurrences::{is_bounded, occurrences};
 use super::zones::locate;
-use super::{Unfit, etag, text};
+use super::{Unfit, etag, scheduled_etag, text};
 use crate::storage::dav::Draft;
 
 /// Longest UID that is kept, in characters.
@@ -78,9 +79,33 @@ impl CalendarObject {
         Ok(Self { calendar, uid, component })
     }
 
+    /// The same for what may be a message with a METHOD, as inboxes hold it (RFC 6638 §2.2).
+    ///
+    /// # Errors
+    /// It is not valid.
+    pub fn read_message(content: &[u8]) -> Result<Self, Unfit> {
+        match Self::read(content) {
+            Err(Unfit::Rule(_)) => Self::read(without_method(text(content)?).as_bytes()),
+            read => read,
+        }
+    }
+
     /// Its component, such as `VEVENT`.
     pub fn component(&self) -> &str {
         &self.component
+    }
+
+    /// Which event, task or journal entry it is.
+    pub(super) fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// Whether it is an event with an organiser and guests (RFC 6638 §3.1).
+    fn is_meeting(&self) -> bool {
+        let has = |component: &ICalendarComponent, property| component.has_property(&property);
+        self.component == "VEVENT"
+            && self.calendar.components.iter().any(|one| has(one, ICalendarProperty::Organizer))
+            && self.calendar.components.iter().any(|one| has(one, ICalendarProperty::Attendee))
     }
 
     /// The form to be stored. More than `most` recurrences count as endless.
@@ -91,7 +116,7 @@ impl CalendarObject {
             uid: self.uid.clone(),
             component: self.component.clone(),
             content: content.to_owned(),
-            etag: etag(content),
+            etag: if self.is_meeting() { scheduled_etag(content) } else { etag(content) },
             begins_at,
             ends_at,
             people: Vec::new(),
@@ -213,6 +238,22 @@ fn has_real_times(component: &ICalendarComponent) -> bool {
     })
 }
 
+/// Whether a text is a `VCALENDAR` with one `VTIMEZONE` and nothing else (RFC 4791 §5.2.2).
+pub fn is_zone(text: &str) -> bool {
+    let Ok(calendar) = parse(text.trim()) else { return false };
+    let Some(root) = calendar.components.first() else { return false };
+    let mut parts = children(&calendar, root);
+    let one = parts.next().is_some_and(|part| {
+        part.component_type == ICalendarComponentType::VTimezone && part.has_property(&ICalendarProperty::Tzid)
+    });
+    check_lines(text.trim()).is_ok() && one && parts.next().is_none()
+}
+
+/// The text of a stored `calendar-timezone` property. It was stored as XML, in which a text of iCalendar hardly differs.
+pub fn zone_text(property: &str) -> String {
+    property.replace("&#13;", "\r").replace("&amp;", "&")
+}
+
 /// The zone that a `VTIMEZONE` in a `VCALENDAR` describes, for times that name none; UTC if it is unclear.
 pub fn zone_of(text: Option<&str>) -> Tz {
     let known = || {
@@ -280,6 +321,24 @@ mod tests {
         ] {
             let read = CalendarObject::read(whole(&right).as_bytes());
             assert!(read.is_ok(), "{right}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn zones_are_told_from_others() {
+        let zone = "BEGIN:VTIMEZONE\r\nTZID:Mine\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\nTZOFFSETFROM:+0100\r\n\
+            TZOFFSETTO:+0100\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n";
+        for (text, wanted) in [
+            (whole(zone), true),
+            (format!("\n  {}", whole(zone)), true),
+            (whole(&zone.replace("TZID:Mine\r\n", "")), false),
+            (whole(&format!("{zone}{zone}")), false),
+            (whole(EVENT), false),
+            (whole(""), false),
+            ("Europe/Berlin".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(is_zone(&text), wanted, "{text}");
         }
     }
 

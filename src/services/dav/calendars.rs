@@ -1,6 +1,7 @@
 //! The calendars of accounts, for everything except CalDAV.
 
 use super::contacts::DEFAULT_CALENDAR;
+use super::scheduling::SCHEDULE_INBOX;
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::storage::dav::{Collection, CollectionKind, Collections, Condition, Draft, Error, Limits, Object, Stored};
@@ -33,6 +34,22 @@ impl Calendars {
         match self.collections.create(account, (kind, DEFAULT_CALENDAR, CALENDAR_COMPONENTS), &[], limits, now).await {
             // Or another request was faster.
             Ok(_) | Err(Error::Exists) => self.collections.all(account, kind).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The account's inbox for messages about events, created on first use (RFC 6638 §2.2).
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn inbox(&self, account: &Address, limits: &Limits, now: Timestamp) -> Result<(), Error> {
+        let kind = CollectionKind::ScheduleInbox;
+        if self.collections.find(account, kind, SCHEDULE_INBOX).await?.is_some() {
+            return Ok(());
+        }
+        match self.collections.create(account, (kind, SCHEDULE_INBOX, "VEVENT"), &[], limits, now).await {
+            // Or another request was faster.
+            Ok(_) | Err(Error::Exists) => Ok(()),
             Err(error) => Err(error),
         }
     }

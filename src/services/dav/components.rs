@@ -23,6 +23,13 @@ pub(super) struct Component<'a> {
     pub(super) lines: Vec<Line<'a>>,
 }
 
+/// Whether the alarms of an event are written with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alarms {
+    Kept,
+    LeftOut,
+}
+
 impl<'a> Whole<'a> {
     pub(super) fn of(content: &'a str) -> Self {
         let mut whole = Self { properties: Vec::new(), components: Vec::new() };
@@ -55,9 +62,13 @@ impl<'a> Whole<'a> {
         same.or_else(|| self.events().find(|one| !one.is_exception()))
     }
 
+    /// The METHOD as it is written.
+    pub(super) fn purpose(&self) -> Option<&str> {
+        self.properties.iter().find(|line| line.property() == "METHOD").map(Line::value)
+    }
+
     pub(super) fn method(&self) -> Method {
-        let line = self.properties.iter().find(|line| line.property() == "METHOD");
-        match line.map(|line| line.value().to_ascii_uppercase()).as_deref() {
+        match self.purpose().map(str::to_ascii_uppercase).as_deref() {
             Some("REQUEST") => Method::Request,
             Some("CANCEL") => Method::Cancel,
             Some("REPLY") => Method::Reply,
@@ -162,6 +173,45 @@ impl Component<'_> {
         }
     }
 
+    /// Writes it with its own lines changed (`None` leaves one out), and with more of them at its end. Those of nested components
+    /// stay as they are.
+    pub(super) fn write_changed(
+        &self,
+        alarms: Alarms,
+        change: &dyn Fn(&Line<'_>) -> Option<String>,
+        more: &[String],
+        out: &mut String,
+    ) {
+        let mut depth = 0usize;
+        for (n, (line, is_alarm)) in self.lines_and_alarms().enumerate() {
+            let property = line.property();
+            let (begins, ends) = (property == "BEGIN", property == "END");
+            depth = depth.saturating_sub(usize::from(ends));
+            if n + 1 == self.lines.len() {
+                more.iter().for_each(|line| out.push_str(&folded(line)));
+            }
+            let written = match (is_alarm, alarms) {
+                (true, Alarms::LeftOut) => None,
+                _ if depth == 1 && !begins && !ends => change(line),
+                _ => Some(line.whole.clone()),
+            };
+            if let Some(written) = written {
+                out.push_str(&folded(&written));
+            }
+            depth += usize::from(begins);
+        }
+    }
+
+    /// All times of the properties with a name, as [`Self::time`] has them.
+    pub(super) fn times(&self, name: &str) -> Vec<String> {
+        let lines = self.own().filter(|line| line.property() == name);
+        let times = lines.flat_map(|line| {
+            let (pieces, value) = pieces(&line.whole);
+            value.split(',').map(|time| comparable(&pieces, time)).collect::<Vec<_>>()
+        });
+        times.collect()
+    }
+
     /// All lines, each with whether it is an alarm's.
     fn lines_and_alarms(&self) -> impl Iterator<Item = (&Line<'_>, bool)> {
         let (mut depth, mut is_alarm) = (0usize, false);
@@ -176,6 +226,14 @@ impl Component<'_> {
             (line, within)
         })
     }
+}
+
+/// A message in the form in which events are stored.
+pub(super) fn without_method(content: &str) -> String {
+    let whole = Whole::of(content);
+    let mut out = whole.head();
+    whole.components.iter().for_each(|component| component.write(&mut out));
+    out + "END:VCALENDAR\r\n"
 }
 
 /// The line of somebody who has answered.
@@ -239,7 +297,7 @@ pub(super) fn pieces(line: &str) -> (Vec<&str>, &str) {
 
 /// A time in canonical form: in UTC, unless it is a day or in no known zone. A reply may
 /// name in UTC what the organiser has named in a zone (RFC 5545 §3.8.4.4).
-fn comparable(pieces: &[&str], time: &str) -> String {
+pub(super) fn comparable(pieces: &[&str], time: &str) -> String {
     let time = time.trim().to_ascii_uppercase();
     let zone = pieces.iter().skip(1).filter(|piece| named(piece, "TZID")).find_map(|piece| {
         let (_, name) = piece.split_once('=')?;

@@ -6,13 +6,15 @@ use calcard::common::PartialDateTime;
 use calcard::common::timezone::Tz;
 use calcard::icalendar::timezone::TzResolver;
 use calcard::icalendar::{
-    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarProperty, ICalendarValue,
+    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarParameterName,
+    ICalendarParameterValue, ICalendarParticipationStatus, ICalendarProperty, ICalendarValue,
 };
 use chrono::{DateTime, Datelike as _, Timelike as _};
 
 use super::calendar::CalendarObject;
-use super::filter::{has_value, timed};
+use super::filter::{has_value, text_of, timed};
 use super::occurrences::{Occurrence, Occurrences, TimeRange, within};
+use super::scheduling::calendar_user;
 use super::told::in_utc;
 
 /// Most octets of one object's recurrences that are expanded.
@@ -86,7 +88,11 @@ fn instance(
             Due if begins.is_some() => *old = entry(Due, end),
             Due => in_utc(old, zones),
             RecurrenceId => {
-                in_utc(old, zones);
+                match time.of {
+                    Some((at, local)) => *old = entry(RecurrenceId, if has_zone { at } else { local }),
+                    None => in_utc(old, zones),
+                }
+                old.params.retain(|parameter| parameter.name != ICalendarParameterName::Range);
                 identified = true;
             }
             _ => {}
@@ -147,6 +153,17 @@ pub(super) fn moment(at: i64, is_date: bool) -> PartialDateTime {
 
 /// When the events of an object make somebody busy within a range, and whether only tentatively (RFC 4791 §7.10).
 pub fn busy_times(object: &CalendarObject, range: &TimeRange, zone: Tz, most: usize) -> Vec<(TimeRange, bool)> {
+    busy_times_of(object, range, zone, most, &|_| false)
+}
+
+/// The same for somebody with these addresses, whom an invitation makes busy as far as it is accepted (RFC 6638 §5).
+pub fn busy_times_of(
+    object: &CalendarObject,
+    range: &TimeRange,
+    zone: Tz,
+    most: usize,
+    is_own: &dyn Fn(&str) -> bool,
+) -> Vec<(TimeRange, bool)> {
     let calendar = &object.calendar;
     if !timed(calendar).any(|component| component.component_type == ICalendarComponentType::VEvent) {
         return Vec::new();
@@ -155,7 +172,11 @@ pub fn busy_times(object: &CalendarObject, range: &TimeRange, zone: Tz, most: us
     let tentative = |component: &ICalendarComponent| {
         let free = has_value(component, &ICalendarProperty::Transp, "TRANSPARENT")
             || has_value(component, &ICalendarProperty::Status, "CANCELLED");
-        (!free).then(|| has_value(component, &ICalendarProperty::Status, "TENTATIVE"))
+        let answer = participation(component, is_own);
+        let free = free || answer == Some(&ICalendarParticipationStatus::Declined);
+        let open =
+            matches!(answer, Some(ICalendarParticipationStatus::NeedsAction | ICalendarParticipationStatus::Tentative));
+        (!free).then(|| open || has_value(component, &ICalendarProperty::Status, "TENTATIVE"))
     };
     let tentative: Vec<Option<bool>> = calendar.components.iter().map(tentative).collect();
     let mut found = Vec::new();
@@ -168,6 +189,22 @@ pub fn busy_times(object: &CalendarObject, range: &TimeRange, zone: Tz, most: us
         }
     }
     found
+}
+
+/// How somebody with these addresses has answered; `None` for who is not invited, or organises it.
+fn participation<'a>(
+    component: &'a ICalendarComponent,
+    is_own: &dyn Fn(&str) -> bool,
+) -> Option<&'a ICalendarParticipationStatus> {
+    let is_own = |entry: &&ICalendarEntry| is_own(&calendar_user(&text_of(entry)));
+    if component.properties(&ICalendarProperty::Organizer).any(|entry| is_own(&entry)) {
+        return None;
+    }
+    let mine = component.properties(&ICalendarProperty::Attendee).find(is_own)?;
+    match mine.parameter(&ICalendarParameterName::Partstat) {
+        Some(ICalendarParameterValue::Partstat(answer)) => Some(answer),
+        _ => Some(&ICalendarParticipationStatus::NeedsAction),
+    }
 }
 
 impl TimeRange {
@@ -257,6 +294,19 @@ mod tests {
              DTSTART;TZID=Europe/Berlin:20260106T100000\r\nEND:VEVENT\r\n",
         );
         assert!(out.contains("RECURRENCE-ID:20260106T080000Z") && !out.contains("TZID"), "{out}");
+    }
+
+    #[test]
+    fn each_time_of_what_goes_on_names_its_own_former_time() {
+        let out = written(
+            "BEGIN:VEVENT\r\nUID:a\r\nDTSTART:20260105T090000Z\r\nDURATION:PT1H\r\nRRULE:FREQ=DAILY;COUNT=3\r\nEND:VEVENT\r\n\
+             BEGIN:VEVENT\r\nUID:a\r\nRECURRENCE-ID;RANGE=THISANDFUTURE:20260106T090000Z\r\nDTSTART:20260106T100000Z\r\n\
+             DURATION:PT2H\r\nSUMMARY:later\r\nEND:VEVENT\r\n",
+        );
+        for wanted in ["RECURRENCE-ID:20260106T090000Z", "RECURRENCE-ID:20260107T090000Z", "DTSTART:20260107T100000Z"] {
+            assert!(out.contains(wanted), "{wanted} in {out}");
+        }
+        assert!(!out.contains("RANGE") && out.matches("SUMMARY:later").count() == 2, "{out}");
     }
 
     #[test]

@@ -236,7 +236,7 @@ fn parameters(entry: &ICalendarEntry) -> impl Iterator<Item = (&str, &str)> {
     entry.params.iter().filter_map(|parameter| Some((parameter.name.as_str(), parameter.value.as_text()?)))
 }
 
-fn text_of(entry: &ICalendarEntry) -> String {
+pub(super) fn text_of(entry: &ICalendarEntry) -> String {
     let texts: Vec<Cow<'_, str>> = entry
         .values
         .iter()

@@ -20,24 +20,29 @@ mod expand;
 mod filter;
 mod group;
 mod invitation;
+mod limited;
 mod occurrences;
+mod onward;
 mod particulars;
 mod replies;
+pub mod scheduling;
 mod tasks;
 mod told;
 mod zones;
 
-pub use calendar::{CalendarObject, zone_of};
+pub use calendar::{CalendarObject, is_zone, zone_of, zone_text};
 pub use calendars::{CALENDAR_COMPONENTS, Calendars};
 pub use card::{Card, collected_card};
 pub use card_filter::{CardFilter, CardPropertyFilter};
 pub use contacts::{Contacts, DEFAULT_ADDRESS_BOOK, DEFAULT_CALENDAR, Forgotten};
-pub use expand::{busy_times, expanded};
+pub use expand::{busy_times, busy_times_of, expanded};
 pub use filter::{Collation, ComponentFilter, MatchKind, ParameterFilter, PropertyFilter, TextMatch};
 pub use group::{Member, Membership};
 pub use invitation::{Invitation, Method, Participant, Participation, Recorded, Shown, Standing};
+pub use limited::limited;
 pub use occurrences::TimeRange;
 pub use particulars::Particulars;
+pub use scheduling::SCHEDULE_INBOX;
 
 /// Why something cannot be stored in a calendar or address book.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,4 +71,24 @@ fn text(content: &[u8]) -> Result<&str, Unfit> {
 pub fn etag(content: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
     crate::foundations::hexadecimal::hexadecimal(&digest.as_ref()[..16])
+}
+
+/// The validator of an event with guests. It also contains the schedule tag (RFC 6638 §3.2.10), which stays the same when only
+/// guests' answers have changed.
+fn scheduled_etag(content: &[u8]) -> String {
+    let etag = etag(content);
+    format!("{etag}-{}", &etag[..16])
+}
+
+/// The schedule tag in a validator, if it is that of an event with guests.
+pub fn schedule_tag(etag: &str) -> Option<&str> {
+    etag.split_once('-').map(|(_, tag)| tag)
+}
+
+/// A validator with the schedule tag of another.
+pub fn with_schedule_tag_of(etag: &str, other: &str) -> String {
+    match (etag.split_once('-'), schedule_tag(other)) {
+        (Some((own, _)), Some(tag)) => format!("{own}-{tag}"),
+        _ => etag.to_owned(),
+    }
 }

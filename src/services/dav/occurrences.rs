@@ -8,6 +8,7 @@ use calcard::icalendar::{
     ICalendar, ICalendarComponent, ICalendarFrequency, ICalendarProperty, ICalendarRecurrenceRule, ICalendarValue,
 };
 
+use super::onward::{carry_on, is_onward};
 use super::tasks::{self, includes_end, is_undated};
 use super::told::{Told, has_time, nominal};
 
@@ -38,6 +39,8 @@ pub(super) struct Occurrence {
     pub(super) local: i64,
     /// The same for the end.
     pub(super) local_end: i64,
+    /// The time of the series, and its local time, that a change of all later ones has moved.
+    pub(super) of: Option<(i64, i64)>,
 }
 
 /// All occurrences, as far as they were computed.
@@ -53,6 +56,9 @@ pub(super) struct Occurrences {
 /// Times that the rules of a calendar may have in one of their periods, all of which are generated before the first is used.
 /// Every quarter of an hour of a year are 35,000.
 const MOST_IN_A_PERIOD: usize = 100_000;
+
+/// By how many seconds later times of a series are moved at most towards its beginning, as far as queries look for them.
+const MOVED: i64 = 92 * 86_400;
 
 /// Whether the recurrences of a calendar can be generated without exhausting memory.
 pub(super) fn is_bounded(calendar: &ICalendar) -> bool {
@@ -131,15 +137,18 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
                 (end, local.saturating_add(length))
             }
         };
-        times.push(Occurrence { component, start, end, local, local_end });
+        times.push(Occurrence { component, start, end, local, local_end, of: None });
     }
+    carry_on(calendar, &told, &mut times);
     Occurrences { times, cut: followed > 0 && followed >= most, last }
 }
 
 /// Those that overlap with a range. No more recurrences are computed than there can be up to its end; if even `most`
 /// are too few, later ones count as within, so that no client misses an event.
 pub(super) fn within(calendar: &ICalendar, zone: Tz, range: &TimeRange, most: usize) -> Occurrences {
-    let wanted = needed(calendar, range.end).min(most);
+    // Later ones may have been moved to an earlier time.
+    let later = if calendar.components.iter().any(is_onward) { MOVED } else { 0 };
+    let wanted = needed(calendar, range.end.saturating_add(later)).min(most);
     let mut found = occurrences(calendar, zone, wanted);
     found.cut = found.cut && wanted >= most && found.last.is_none_or(|last| last < range.end);
     // Once for each component, not for each of its times.
@@ -396,6 +405,30 @@ mod tests {
             );
             check_starts(&format!("{series}\r\n{onward}"), Tz::UTC, "0105T0800 0106T0900 0107T0900");
         }
+    }
+
+    #[test]
+    fn what_goes_on_is_left_out_and_changed_by_its_former_times() {
+        let series = "DTSTART;TZID=Europe/Berlin:20260105T090000\r\nDURATION:PT1H\r\nRRULE:FREQ=DAILY;COUNT=6\r\n\
+            EXDATE;TZID=Europe/Berlin:20260107T090000\r\nEND:VEVENT";
+        let change =
+            |id: &str, lines: &str| format!("BEGIN:VEVENT\r\nUID:a\r\nRECURRENCE-ID{id};TZID=Europe/Berlin:{lines}");
+        let onward = change(
+            ";RANGE=THISANDFUTURE",
+            "20260106T090000\r\nDTSTART:20260106T090000Z\r\nDURATION:PT3H\r\nEND:VEVENT",
+        );
+        let once = change("", "20260108T090000\r\nDTSTART:20260108T150000Z\r\nDURATION:PT1H\r\nEND:VEVENT");
+        let again = change(";RANGE=THISANDFUTURE", "20260110T090000\r\nDTSTART:20260110T060000Z\r\nDURATION:PT2H");
+        let lines = [series, &onward, &once, &again].join("\r\n");
+        check_starts(&lines, Tz::UTC, "0105T0800 0106T0900 0108T1500 0109T0900 0110T0600");
+        let text = format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\n{lines}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        );
+        let calendar = super::super::calendar::parse(&text).unwrap();
+        let mut times = occurrences(&calendar, Tz::UTC, 100).times;
+        times.sort_unstable_by_key(|time| time.start);
+        let hours: Vec<i64> = times.iter().map(|time| (time.end - time.start) / 3_600).collect();
+        assert_eq!(hours, [1, 3, 1, 3, 2]);
     }
 
     #[test]

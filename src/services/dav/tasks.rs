@@ -29,7 +29,7 @@ pub(super) fn undated(calendar: &ICalendar, zone: Tz, range: &TimeRange) -> Vec<
     let zones = calendar.build_owned_tz_resolver().with_default(zone);
     let at = |(component, task): (u32, &ICalendarComponent)| {
         let at = Times::of(task, &zones).within(range)?;
-        Some(Occurrence { component, start: at, end: at, local: at, local_end: at })
+        Some(Occurrence { component, start: at, end: at, local: at, local_end: at, of: None })
     };
     tasks.into_iter().filter_map(at).collect()
 }

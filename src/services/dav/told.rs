@@ -1,7 +1,7 @@
 //! Prepares calendars so that calcard can expand their recurrences. It cannot handle local times that the clocks skip or show twice,
 //! so rules are evaluated in local time, and results, exclusions and changes are compared here, as moments.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use calcard::common::PartialDateTime;
 use calcard::common::timezone::Tz;
@@ -25,6 +25,8 @@ pub(super) struct Told {
     ways: Vec<Way>,
     /// When a series does not take place, or differs from its rule.
     left_out: HashSet<i64>,
+    /// Which time of its series a component changes.
+    changed: HashMap<u32, i64>,
     /// When a component begins at times for which RDATE gives an end.
     ending: HashSet<(u32, i64)>,
 }
@@ -45,9 +47,8 @@ impl Told {
     /// Times that name no zone are in `zone`.
     pub(super) fn of(calendar: &ICalendar, zone: Tz) -> Self {
         let zones = calendar.build_owned_tz_resolver().with_default(zone);
-        let series = calendar.components.iter().find(|one| has_rule(one)).map(|one| written_in(one, &zones));
-        let ways: Vec<Way> = calendar.components.iter().map(|one| Way::of(one, series, &zones)).collect();
-        let left_out = left_out(calendar, &ways, &zones);
+        let ways: Vec<Way> = calendar.components.iter().map(|one| Way::of(one, &zones)).collect();
+        let (left_out, changed) = named(calendar, &ways, &zones);
         let ending = ending(calendar, &ways, &zones);
         let mut calendar = calendar.clone();
         for (component, way) in calendar.components.iter_mut().zip(&ways) {
@@ -55,7 +56,7 @@ impl Told {
                 way.tell(component, &zones);
             }
         }
-        Self { calendar, ways, left_out, ending }
+        Self { calendar, ways, left_out, changed, ending }
     }
 
     /// Whether a component has recurrences by a rule.
@@ -71,6 +72,18 @@ impl Told {
     /// Whether a recurrence does not take place, or is replaced by another component.
     pub(super) fn leaves_out(&self, component: u32, start: i64) -> bool {
         self.recurs(component) && self.left_out.contains(&start)
+    }
+
+    /// The moment of the time that a component changes.
+    pub(super) fn changed(&self, component: u32) -> Option<i64> {
+        self.changed.get(&component).copied()
+    }
+
+    /// The local time at a moment in the zone of a component.
+    pub(super) fn local(&self, component: u32, moment: i64) -> Option<i64> {
+        let zone = self.way(component).map_or(Tz::UTC, |way| way.zone);
+        let at = DateTime::from_timestamp(moment, 0)?.with_timezone(&zone);
+        Some(at.naive_local().and_utc().timestamp())
     }
 
     /// Whether what begins then has its own end.
@@ -102,16 +115,10 @@ impl Told {
 }
 
 impl Way {
-    /// If a series has a rule, a component that replaces it from some time on (RFC 5545 §3.2.13) is written in the same way.
-    fn of(component: &ICalendarComponent, series: Option<Tz>, zones: &TzResolver<String>) -> Self {
+    fn of(component: &ICalendarComponent, zones: &TzResolver<String>) -> Self {
         let written = written_in(component, zones);
         let (follows, is_changed) = (has_rule(component), component.is_recurrence_override());
-        match series.filter(|_| !follows && is_onward(component)) {
-            Some(zone) => Self { written, zone, follows: true, recurs: true },
-            None => {
-                Self { written, zone: written, follows, recurs: follows || component.is_recurrent() && !is_changed }
-            }
-        }
+        Self { written, zone: written, follows, recurs: follows || component.is_recurrent() && !is_changed }
     }
 
     fn zone_of(&self, entry: &ICalendarEntry, zones: &TzResolver<String>) -> Tz {
@@ -168,11 +175,6 @@ fn has_rule(component: &ICalendarComponent) -> bool {
     component.component_type.has_time_ranges() && component.has_property(&ICalendarProperty::Rrule)
 }
 
-fn is_onward(component: &ICalendarComponent) -> bool {
-    let id = component.property(&ICalendarProperty::RecurrenceId);
-    id.is_some_and(|id| id.has_parameter(&ICalendarParameterName::Range))
-}
-
 /// Whether a component begins at a time of a day.
 pub(super) fn has_time(component: &ICalendarComponent) -> bool {
     let start = component.property(&ICalendarProperty::Dtstart).and_then(|entry| entry.values.first());
@@ -206,13 +208,14 @@ fn written_in(component: &ICalendarComponent, zones: &TzResolver<String>) -> Tz 
     }
 }
 
-/// The moments that EXDATE and RECURRENCE-ID name (RFC 5545 §3.8.5.1, §3.8.4.4).
-fn left_out(calendar: &ICalendar, ways: &[Way], zones: &TzResolver<String>) -> HashSet<i64> {
-    let mut moments = HashSet::new();
-    let components = || calendar.components.iter().zip(ways).filter(|(one, _)| one.component_type.has_time_ranges());
-    let series = components().find(|(one, _)| !one.has_property(&ICalendarProperty::RecurrenceId));
-    let days = series.filter(|(one, _)| is_of_days(one)).map(|(_, way)| way.written);
-    for (component, way) in components() {
+/// The moments that EXDATE and RECURRENCE-ID name (RFC 5545 §3.8.5.1, §3.8.4.4), and those of RECURRENCE-ID by component.
+fn named(calendar: &ICalendar, ways: &[Way], zones: &TzResolver<String>) -> (HashSet<i64>, HashMap<u32, i64>) {
+    let (mut moments, mut changed) = (HashSet::new(), HashMap::new());
+    let numbered = || (0..).zip(calendar.components.iter().zip(ways));
+    let components = || numbered().filter(|(_, (one, _))| one.component_type.has_time_ranges());
+    let series = components().find(|(_, (one, _))| !one.has_property(&ICalendarProperty::RecurrenceId));
+    let days = series.filter(|(_, (one, _))| is_of_days(one)).map(|(_, (_, way))| way.written);
+    for (number, (component, way)) in components() {
         let names_others = component.entries.iter().filter(|entry| match entry.name {
             ICalendarProperty::Exdate => true,
             ICalendarProperty::RecurrenceId => !way.follows,
@@ -220,17 +223,23 @@ fn left_out(calendar: &ICalendar, ways: &[Way], zones: &TzResolver<String>) -> H
         });
         for entry in names_others {
             let zone = way.zone_of(entry, zones);
-            moments.extend(entry.values.iter().filter_map(|value| match value {
+            let named = entry.values.iter().filter_map(|value| match value {
                 // Some programs name a day in a series of days by its midnight, in whatever zone.
                 ICalendarValue::PartialDateTime(at) => match days.zip(midnight(at)) {
                     Some((zone, day)) => moment_in(zone, day),
                     None => moment_of(at, zone),
                 },
                 _ => None,
-            }));
+            });
+            for moment in named {
+                moments.insert(moment);
+                if entry.name == ICalendarProperty::RecurrenceId {
+                    changed.insert(number, moment);
+                }
+            }
         }
     }
-    moments
+    (moments, changed)
 }
 
 /// A time of day that is the day's beginning.

@@ -194,6 +194,17 @@ impl Routing {
         })
     }
 
+    /// The addresses whose mail comes to this account and goes nowhere else: its own, then those of at most `most` aliases.
+    pub async fn addresses_of(&self, account: &Address, most: u32) -> Result<Vec<Address>, Error> {
+        let mut found = vec![account.clone()];
+        for source in self.directory.sources_to(account, most).await? {
+            if found.iter().all(|known| known.key() != source.key()) && self.leads_only_to(account, &source).await? {
+                found.push(source);
+            }
+        }
+        Ok(found)
+    }
+
     /// Whether it is the account's address, perhaps with a tag. One that is somebody's whole name, as mail to it is looked up, is
     /// theirs: `anna-maria` is no tag of `anna` where both are users.
     async fn is_own(&self, account: &Address, address: &Address) -> Result<bool, Error> {

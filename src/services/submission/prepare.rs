@@ -8,7 +8,8 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
-use crate::foundations::mail::{Login, Mail, Message, Who, compose};
+use crate::foundations::ids::SessionId;
+use crate::foundations::mail::{Login, Mail, Message, Peer, Who, compose};
 use crate::foundations::random::distinction;
 use crate::foundations::settings::Live;
 use crate::services::acceptance::Acceptance;
@@ -60,7 +61,8 @@ impl Submission {
             cut.extend(seen.malformed.iter().cloned());
         }
         cut.sort_unstable_by_key(|part| part.start);
-        self.meter(&mail, login, &settings)?;
+        let count = u32::try_from(mail.envelope.recipients.len()).unwrap_or(u32::MAX);
+        self.meter((&mail.origin.peer, mail.origin.session), count, login, &settings)?;
         let author = match (&login.who, mail.envelope.reverse_path.address()) {
             // One that MAIL gave has been found to be an address of the account.
             (Who::User | Who::Program, Some(sender)) => sender,
@@ -110,13 +112,23 @@ impl Submission {
         Ok((due && !own_sender).then(|| address_field("Sender", &login.address)))
     }
 
-    fn meter(&self, mail: &Mail, login: &Login, settings: &SubmissionSettings) -> Result<(), Refusal> {
+    /// Counts what reaches somebody here in another way than as mail, such as an invitation, as a message to one recipient.
+    pub fn count(&self, client: (&Peer, SessionId), login: &Login) -> Result<(), Refusal> {
+        self.meter(client, 1, login, &self.parts.settings.get())
+    }
+
+    fn meter(
+        &self,
+        (peer, session): (&Peer, SessionId),
+        count: u32,
+        login: &Login,
+        settings: &SubmissionSettings,
+    ) -> Result<(), Refusal> {
         // Every program of the machine comes over a trusted way.
-        if login.who == Who::User && self.parts.guard.trusts(&mail.origin.peer) == Trust::Trusted {
+        if login.who == Who::User && self.parts.guard.trusts(peer) == Trust::Trusted {
             return Ok(());
         }
         let (now, account) = (self.parts.clock.now(), login.address.key());
-        let count = u32::try_from(mail.envelope.recipients.len()).unwrap_or(u32::MAX);
         let part = |what, units, count, period| RateShare { what, units, count, period };
         let parts = [
             part("messages an hour", 1, settings.messages_per_hour, HOUR),
@@ -135,9 +147,9 @@ impl Submission {
         })?;
         let rise = self.sending.count(&account, count, (settings.rise_from, settings.rise_factor), now);
         if let Some(Rise { now: copies, usual }) = rise {
-            let event = Event::new(now, EventKind::SendingRise).session(mail.origin.session).subject(account);
+            let event = Event::new(now, EventKind::SendingRise).session(session).subject(account);
             let event = event.with("copies", copies).with("usual", usual);
-            self.parts.journal.record(event.with("peer", mail.origin.peer.to_string()));
+            self.parts.journal.record(event.with("peer", peer.to_string()));
         }
         Ok(())
     }

@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn disks_that_fill_up_and_recipients_that_are_held_are_told() {
-        let disk = |purpose, free| Disk { purpose, size: 100 << 30, free: free << 30 };
+        let disk = |purpose, free: u64| Disk { purpose, size: 100 << 30, free: free << 30 };
         let told: Vec<String> = of_disks(&[disk("mailboxes", 9), disk("queue", 10)]).collect();
         assert_eq!(told, ["Only 9G of 100G are free for mailboxes: make room before mail is refused"]);
         assert_eq!(of_queue(&QueueState::default()), None);

@@ -33,6 +33,8 @@ crate::words! {
         Calendar = "calendar",
         /// Contacts (RFC 6352).
         AddressBook = "addressbook",
+        /// Messages about events that have arrived (RFC 6638 §2.2).
+        ScheduleInbox = "schedule-inbox",
     }
 }
 

@@ -108,6 +108,9 @@ fn what_happened(event: &Event, subject: &str) -> String {
         EventKind::ScriptChanged => format!("A Sieve script of {subject} was {}", text("what")),
         EventKind::CollectionChanged => format!("A program of {subject} changed {}: {}", text("path"), text("what")),
         EventKind::CollectionRefused => format!("A program of {subject} was not allowed to change {}", text("path")),
+        EventKind::CalendarMessage => {
+            format!("A calendar message ({}) of {} for {subject}: {}", text("method"), text("from"), text("status"))
+        }
         EventKind::ReportSent if event.details.contains_key("failed") => {
             format!("A report for {subject} could not be sent")
         }

@@ -16,6 +16,7 @@ mod preferences;
 mod records;
 mod reports;
 mod roles;
+mod scheduling;
 mod security;
 mod served;
 mod set_up;

@@ -8,6 +8,7 @@ use super::place::NoPlace;
 use super::xml::{Bad, CALDAV, CARDDAV, DAV};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::services::dav::Unfit;
+use crate::services::dav::scheduling::Unscheduled;
 use crate::storage::dav::{CollectionKind, Error};
 use crate::storage::{database, directory};
 
@@ -33,6 +34,12 @@ impl Problem {
 
     pub(super) fn rule(mut self, namespace: &'static str, name: &'static str) -> Self {
         self.rule = Some((namespace, name, String::new()));
+        self
+    }
+
+    /// A rule, and the resource that is in the way.
+    pub(super) fn rule_about(mut self, namespace: &'static str, name: &'static str, href: &str) -> Self {
+        self.rule = Some((namespace, name, format!("<href xmlns=\"DAV:\">{}</href>", escape(href))));
         self
     }
 
@@ -63,11 +70,11 @@ impl Problem {
     /// An object that is none.
     pub(super) fn unfit(kind: CollectionKind, unfit: &Unfit) -> Self {
         let (namespace, name) = match (kind, unfit) {
-            (CollectionKind::Calendar, Unfit::Malformed(_)) => (CALDAV, "valid-calendar-data"),
-            (CollectionKind::Calendar, Unfit::Rule(_)) => (CALDAV, "valid-calendar-object-resource"),
-            (CollectionKind::Calendar, Unfit::Version(_)) => (CALDAV, "supported-calendar-data"),
             (CollectionKind::AddressBook, Unfit::Version(_)) => (CARDDAV, "supported-address-data"),
             (CollectionKind::AddressBook, _) => (CARDDAV, "valid-address-data"),
+            (_, Unfit::Malformed(_)) => (CALDAV, "valid-calendar-data"),
+            (_, Unfit::Rule(_)) => (CALDAV, "valid-calendar-object-resource"),
+            (_, Unfit::Version(_)) => (CALDAV, "supported-calendar-data"),
         };
         Self::new(StatusCode::FORBIDDEN, unfit.to_string()).rule(namespace, name)
     }
@@ -75,17 +82,15 @@ impl Problem {
     /// Another object has the UID (RFC 4791 §5.3.2.1, RFC 6352 §6.3.2.1).
     pub(super) fn uid_conflict(kind: CollectionKind, href: &str) -> Self {
         let namespace = namespace(kind);
-        let inside = format!("<href xmlns=\"DAV:\">{}</href>", escape(href));
-        let problem =
-            Self::new(StatusCode::CONFLICT, "Another object has the same UID, or this one had a different UID.");
-        Self { rule: Some((namespace, "no-uid-conflict", inside)), ..problem }
+        let why = "Another object has the same UID, or this one had a different UID.";
+        Self::new(StatusCode::CONFLICT, why).rule_about(namespace, "no-uid-conflict", href)
     }
 }
 
 /// The namespace of the rules for a kind.
 pub(super) const fn namespace(kind: CollectionKind) -> &'static str {
     match kind {
-        CollectionKind::Calendar => CALDAV,
+        CollectionKind::Calendar | CollectionKind::ScheduleInbox => CALDAV,
         CollectionKind::AddressBook => CARDDAV,
     }
 }
@@ -157,6 +162,15 @@ impl From<database::Error> for Problem {
         match error.kind() {
             Kind::NoSpace => Self::new(StatusCode::INSUFFICIENT_STORAGE, "The server has no space left."),
             _ => Self::ours(&error),
+        }
+    }
+}
+
+impl From<Unscheduled> for Problem {
+    fn from(error: Unscheduled) -> Self {
+        match error {
+            Unscheduled::Rule(rule, why) => Self::new(StatusCode::FORBIDDEN, why).rule(CALDAV, rule),
+            Unscheduled::Routing(_) | Unscheduled::Work(_) => Self::ours(&error),
         }
     }
 }

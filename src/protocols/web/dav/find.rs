@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::Response;
+use quick_xml::escape::escape;
 
 use super::answer::{Answer, Problem};
 use super::body;
@@ -11,8 +12,11 @@ use super::place::Place;
 use super::properties::{Resource, Writer};
 use super::request::Wanted;
 use super::serve::Asked;
-use super::xml::DAV;
-use crate::storage::dav::{Collection, CollectionKind, Property};
+use super::xml::{CALDAV, DAV};
+use crate::foundations::address::Address;
+use crate::services::dav::Calendars;
+use crate::services::dav::scheduling::DEFAULT_CALENDAR_PROPERTY;
+use crate::storage::dav::{Collection, CollectionKind, Property, PropertyName};
 
 pub(super) async fn find(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     let root = body::xml(asked, body).await?;
@@ -20,10 +24,20 @@ pub(super) async fn find(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     let depth = Depth::of(asked)?;
     let settings = asked.room.needs.settings.get();
     let account = &asked.visitor.account;
-    let writer = Writer { account, settings: &settings, wanted: &wanted, minimal: is_minimal(asked) };
+    let addresses = addresses(asked, &wanted).await?;
+    let minimal = is_minimal(asked);
+    let writer = Writer { account, settings: &settings, wanted: &wanted, minimal, addresses: &addresses };
     let mut out = Multistatus::new(settings.answer.len());
     match &asked.place {
         Place::Root => root_collection(&writer, depth, &mut out),
+        Place::Principals => {
+            writer.write(&Resource::Principals, &mut out);
+            if depth == Depth::One {
+                writer.write(&Resource::Principal, &mut out);
+            }
+        }
+        Place::Outbox if settings.scheduling.enabled => writer.write(&Resource::Outbox, &mut out),
+        Place::Outbox => return Err(Problem::missing()),
         Place::Principal => writer.write(&Resource::Principal, &mut out),
         Place::Home(kind) => home(asked, *kind, depth, &writer, &mut out).await?,
         Place::Collection(kind, name) => {
@@ -104,7 +118,9 @@ async fn collection(
 ) -> Answer<()> {
     let collections = &asked.room.needs.collections;
     let properties = collections.properties(std::slice::from_ref(found)).await?;
-    writer.write(&Resource::Collection(found, &of(found, &properties)), out);
+    let mut own = of(found, &properties);
+    own.extend(default_calendar(asked, found, writer.wanted, &own).await?);
+    writer.write(&Resource::Collection(found, &own), out);
     if depth == Depth::One {
         for info in collections.objects(found).await? {
             demand_room(out)?;
@@ -112,6 +128,38 @@ async fn collection(
         }
     }
     Ok(())
+}
+
+/// The addresses by which the user is invited, where they are asked for.
+async fn addresses(asked: &Asked<'_>, wanted: &Wanted) -> Answer<Vec<Address>> {
+    if !wanted.names("calendar-user-address-set") {
+        return Ok(Vec::new());
+    }
+    let found = asked.room.needs.scheduler.addresses(&asked.visitor.account.address).await;
+    found.map_err(|error| Problem::ours(&error))
+}
+
+/// Where new events go, unless that was chosen (RFC 6638 §9.2).
+async fn default_calendar(
+    asked: &Asked<'_>,
+    found: &Collection,
+    wanted: &Wanted,
+    own: &[Property],
+) -> Answer<Option<Property>> {
+    let is_due = found.kind == CollectionKind::ScheduleInbox && wanted.names(DEFAULT_CALENDAR_PROPERTY);
+    if !is_due || own.iter().any(|property| property.name.local == DEFAULT_CALENDAR_PROPERTY) {
+        return Ok(None);
+    }
+    let account = &asked.visitor.account.address;
+    let calendars = asked.room.needs.collections.all(account, CollectionKind::Calendar).await?;
+    let calendar = Calendars::for_events(&calendars);
+    Ok(calendar.map(|calendar| chosen_calendar(&Place::Collection(calendar.kind, calendar.name.clone()), account)))
+}
+
+/// The property of the inbox that names a calendar.
+pub(super) fn chosen_calendar(place: &Place, account: &Address) -> Property {
+    let name = PropertyName { namespace: CALDAV.to_owned(), local: DEFAULT_CALENDAR_PROPERTY.to_owned() };
+    Property { name, value: format!("<href xmlns=\"{DAV}\">{}</href>", escape(place.href(account))) }
 }
 
 /// Refuses what does not fit into one answer.

@@ -6,13 +6,15 @@ use axum::response::{IntoResponse, Response};
 
 use super::answer::{Answer, Problem};
 use super::body;
+use super::find::chosen_calendar;
 use super::multistatus::{Multistatus, element};
 use super::place::Place;
 use super::properties::is_protected;
 use super::request::changes;
 use super::serve::Asked;
 use super::xml::{CALDAV, CARDDAV, DAV, Element};
-use crate::services::dav::CALENDAR_COMPONENTS as COMPONENTS;
+use crate::services::dav::scheduling::{DEFAULT_CALENDAR_PROPERTY, TRANSPARENCY_PROPERTY};
+use crate::services::dav::{CALENDAR_COMPONENTS as COMPONENTS, is_zone, zone_text};
 use crate::storage::dav::{CollectionKind, Property, PropertyChange, PropertyName};
 
 pub(super) async fn collection(asked: &Asked<'_>, body: Body) -> Answer<Response> {
@@ -34,6 +36,7 @@ pub(super) async fn collection(asked: &Asked<'_>, body: Body) -> Answer<Response
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is not an `mkcol`."));
     }
     let wanted = match kind {
+        CollectionKind::ScheduleInbox => return Err(misplaced(*kind)),
         CollectionKind::Calendar => (CALDAV, "calendar"),
         CollectionKind::AddressBook => (CARDDAV, "addressbook"),
     };
@@ -62,6 +65,7 @@ async fn free(asked: &Asked<'_>) -> Answer<CollectionKind> {
     let collections = &asked.room.needs.collections;
     let account = &asked.visitor.account.address;
     match &asked.place {
+        Place::Collection(CollectionKind::ScheduleInbox, _) => Err(Problem::not_allowed()),
         Place::Collection(kind, name) => {
             let taken = collections.find(account, *kind, name).await?.is_some();
             if taken { Err(Problem::not_allowed()) } else { Ok(*kind) }
@@ -81,8 +85,10 @@ async fn free(asked: &Asked<'_>) -> Answer<CollectionKind> {
 fn misplaced(kind: CollectionKind) -> Problem {
     let refused = |why| Problem::new(StatusCode::FORBIDDEN, why);
     match kind {
-        CollectionKind::Calendar => refused("A calendar must be created directly below `/dav/calendars/USER/`.")
-            .rule(CALDAV, "calendar-collection-location-ok"),
+        CollectionKind::Calendar | CollectionKind::ScheduleInbox => {
+            refused("A calendar must be created directly below `/dav/calendars/USER/`.")
+                .rule(CALDAV, "calendar-collection-location-ok")
+        }
         CollectionKind::AddressBook => refused("An address book must be created directly below `/dav/contacts/USER/`.")
             .rule(CARDDAV, "addressbook-collection-location-ok"),
     }
@@ -95,8 +101,13 @@ async fn create(asked: &Asked<'_>, root: Option<&Element>) -> Answer<Response> {
         let PropertyChange::Set(property) = change else { continue };
         if property.name.namespace == CALDAV && property.name.local == "supported-calendar-component-set" {
             components = component_set(root)?;
-        } else if !is_protected(&property.name) {
+        } else if !is_protected(*kind, &property.name) {
             check_size(asked, &property)?;
+            if !is_valid(&property) {
+                // RFC 4791 §5.3.1.1.
+                let why = format!("The value of the property `{}` is invalid.", property.name.local);
+                return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(CALDAV, "valid-calendar-data"));
+            }
             properties.push(property);
         } else if property.name.local != "resourcetype" {
             let why = format!("The property `{}` cannot be set.", property.name.local);
@@ -129,6 +140,32 @@ fn component_set(root: Option<&Element>) -> Answer<String> {
     Ok(known.join(","))
 }
 
+/// Whether the value of a property that others evaluate can be understood.
+fn is_valid(property: &Property) -> bool {
+    match (property.name.namespace.as_str(), property.name.local.as_str()) {
+        // RFC 4791 §5.2.2.
+        (CALDAV, "calendar-timezone") => is_zone(&zone_text(&property.value)),
+        // RFC 6638 §9.1.
+        (CALDAV, TRANSPARENCY_PROPERTY) => {
+            let value = property.value.trim();
+            ["<opaque ", "<transparent "].iter().any(|known| value.starts_with(known))
+        }
+        _ => true,
+    }
+}
+
+/// The place that a path of one's own calendar names, written as the inbox keeps it (RFC 6638 §9.2).
+async fn chosen(asked: &Asked<'_>, root: &Element) -> Option<Property> {
+    let account = &asked.visitor.account.address;
+    let props = root.elements().filter_map(|element| element.child(DAV, "prop"));
+    let href = props.filter_map(|prop| prop.child(CALDAV, DEFAULT_CALENDAR_PROPERTY)?.child(DAV, "href")).last()?;
+    let place = Place::parse(href.text().trim(), account).ok()?;
+    let Place::Collection(CollectionKind::Calendar, name) = &place else { return None };
+    let found = asked.room.needs.collections.find(account, CollectionKind::Calendar, name).await.ok()??;
+    let holds_events = found.components.split(',').any(|component| component == "VEVENT");
+    holds_events.then(|| chosen_calendar(&place, account))
+}
+
 fn check_size(asked: &Asked<'_>, property: &Property) -> Answer<()> {
     let most = asked.room.needs.settings.get().property.len();
     if property.value.len() > most || property.name.namespace.chars().count() > 255 {
@@ -141,23 +178,36 @@ fn check_size(asked: &Asked<'_>, property: &Property) -> Answer<()> {
 /// PROPPATCH: all or nothing.
 pub(super) async fn patch(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     let root = body::wanted(asked, body, "propertyupdate").await?;
-    let changes = changes(&root)?;
+    let mut changes = changes(&root)?;
+    let chosen = chosen(asked, &root).await;
     let href = asked.place.href(&asked.visitor.account.address);
     let name_of = |change: &PropertyChange| match change {
         PropertyChange::Set(property) => property.name.clone(),
         PropertyChange::Remove(name) => name.clone(),
     };
-    let (collection, fixed): (_, fn(&PropertyName) -> bool) = match &asked.place {
-        Place::Collection(kind, name) => (Some(asked.collection(*kind, name).await?), is_protected),
+    let (collection, kind) = match &asked.place {
+        Place::Collection(kind, name) => (Some(asked.collection(*kind, name).await?), Some(*kind)),
         Place::Object(kind, name, object) => {
             let collection = asked.collection(*kind, name).await?;
             let found = asked.room.needs.collections.object(&collection, object).await?;
             found.ok_or_else(Problem::missing)?;
-            (None, |_| true)
+            (None, None)
         }
         // Only collections keep what clients set.
-        _ => (None, |_| true),
+        _ => (None, None),
     };
+    let mut invalid = Vec::new();
+    for change in &mut changes {
+        let PropertyChange::Set(property) = change else { continue };
+        let is_choice = property.name.namespace == CALDAV && property.name.local == DEFAULT_CALENDAR_PROPERTY;
+        match &chosen {
+            Some(chosen) if is_choice => property.clone_from(chosen),
+            None if is_choice => invalid.push(property.name.clone()),
+            _ if !is_valid(property) => invalid.push(property.name.clone()),
+            _ => {}
+        }
+    }
+    let fixed = |name: &PropertyName| kind.is_none_or(|kind| is_protected(kind, name)) || invalid.contains(name);
     let mut out = Multistatus::new(usize::MAX);
     let names: Vec<PropertyName> = changes.iter().map(name_of).collect();
     let (wrong, right): (Vec<&PropertyName>, Vec<&PropertyName>) = names.iter().partition(|name| fixed(name));

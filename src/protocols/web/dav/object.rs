@@ -9,6 +9,7 @@ use super::body;
 use super::conditions::{Seen, is_known_by_date};
 use super::place::Place;
 use super::properties::{content_type, http_date};
+use super::scheduled;
 use super::serve::Asked;
 use super::xml::CALDAV;
 use crate::foundations::processor::in_turn;
@@ -38,6 +39,7 @@ pub(super) async fn get(asked: &Asked<'_>) -> Answer<Response> {
     if is_known {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, quoted(&found.info.etag))]).into_response());
     }
+    let tag = scheduled::tag_header(&found.info.etag);
     let headers = [
         (header::CONTENT_TYPE, content_type(*kind, &found.info.component)),
         (header::ETAG, quoted(&found.info.etag)),
@@ -45,11 +47,18 @@ pub(super) async fn get(asked: &Asked<'_>) -> Answer<Response> {
         // Its content comes from others: a browser must not show it as a page of ours.
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
     ];
-    Ok((headers, found.content).into_response())
+    let mut response = (headers, found.content).into_response();
+    if let Some(tag) = tag {
+        response.headers_mut().insert("schedule-tag", tag);
+    }
+    Ok(response)
 }
 
 pub(super) async fn put(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     let Place::Object(kind, name, object) = &asked.place else { return Err(Problem::not_allowed()) };
+    if *kind == CollectionKind::ScheduleInbox {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "Only the server puts messages here."));
+    }
     // RFC 9110 §14.5: a part must not be taken for the whole.
     if asked.headers.contains_key(header::CONTENT_RANGE) {
         return Err(Problem::bad("An object must be stored as a whole."));
@@ -69,6 +78,9 @@ pub(super) async fn put(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     })?;
     let draft = draft(*kind, object.clone(), content.octets.to_vec(), settings.recurrences as usize).await?;
     check_component(&collection, &draft)?;
+    if scheduled::applies(asked, *kind, &draft.component) {
+        return scheduled::put(asked, &collection, draft, condition).await;
+    }
     let (needs, account) = (&asked.room.needs, &asked.visitor.account.address);
     let etag = draft.etag.clone();
     let drafts = std::slice::from_ref(&draft);
@@ -89,12 +101,19 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Answer<Response> {
         Place::Object(kind, name, object) => {
             let collection = asked.collection(*kind, name).await?;
             let condition = condition(asked)?;
+            let there = needs.collections.object(&collection, object).await?.ok_or_else(Problem::missing)?;
+            if scheduled::applies(asked, *kind, &there.info.component) {
+                scheduled::delete(asked, collection, object, condition).await?;
+                asked.changed("removed", &asked.place);
+                return Ok(StatusCode::NO_CONTENT.into_response());
+            }
+            scheduled::check_tag(asked, Some(&there.info.etag))?;
             let limits = asked.room.limits();
             let removed = needs.collections.remove_object(account, &collection, object, &condition, &limits).await?;
             needs.contacts.removed(account, &removed).await?;
             asked.changed("removed", &asked.place);
         }
-        Place::Collection(kind, name) => {
+        Place::Collection(kind, name) if *kind != CollectionKind::ScheduleInbox => {
             let collection = asked.collection(*kind, name).await?;
             if believed(asked)? != Condition::default() {
                 let why = "A calendar has no state of its own that `If-Match` could name.";
@@ -112,7 +131,9 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Answer<Response> {
 /// Parses the object to be stored, on a thread that may block, when it has its turn.
 pub(super) async fn draft(kind: CollectionKind, name: String, content: Vec<u8>, most: usize) -> Answer<Draft> {
     let read = in_turn(move || match kind {
-        CollectionKind::Calendar => CalendarObject::read(&content).map(|object| object.draft(&name, &content, most)),
+        CollectionKind::Calendar | CollectionKind::ScheduleInbox => {
+            CalendarObject::read(&content).map(|object| object.draft(&name, &content, most))
+        }
         CollectionKind::AddressBook => Card::read(&content).map(|card| card.draft(&name, &content)),
     });
     read.await?.map_err(|unfit| Problem::unfit(kind, &unfit))
@@ -123,7 +144,7 @@ fn check_media_type(asked: &Asked<'_>, kind: CollectionKind) -> Answer<()> {
     let Some(given) = asked.header("content-type") else { return Ok(()) };
     let given = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let (known, rule): (&[&str], _) = match kind {
-        CollectionKind::Calendar => (&["text/calendar"], "supported-calendar-data"),
+        CollectionKind::Calendar | CollectionKind::ScheduleInbox => (&["text/calendar"], "supported-calendar-data"),
         CollectionKind::AddressBook => (&["text/vcard", "text/x-vcard", "text/directory"], "supported-address-data"),
     };
     if given.is_empty() || known.contains(&given.as_str()) || given == "application/octet-stream" {
@@ -206,7 +227,7 @@ impl Comparison {
     }
 }
 
-fn quoted(etag: &str) -> String {
+pub(super) fn quoted(etag: &str) -> String {
     format!("\"{etag}\"")
 }
 

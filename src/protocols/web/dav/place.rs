@@ -5,6 +5,10 @@ use crate::storage::dav::CollectionKind;
 
 /// Where everything lies.
 pub(super) const ROOT: &str = "/dav/";
+/// Where everybody's principal lies.
+pub(super) const PRINCIPALS: &str = "/dav/principals/";
+/// The last part of the path of the outbox.
+const OUTBOX: &str = "outbox";
 /// Longest name of a collection or object, in characters.
 const LONGEST: usize = 200;
 
@@ -13,9 +17,13 @@ const LONGEST: usize = 200;
 pub(super) enum Place {
     /// `/dav/`
     Root,
+    /// `/dav/principals/`
+    Principals,
     /// `/dav/principals/USER/`
     Principal,
-    /// `/dav/calendars/USER/`, `/dav/contacts/USER/`
+    /// `/dav/scheduling/USER/outbox/`, to which programs post questions about busy times (RFC 6638 §2.1).
+    Outbox,
+    /// `/dav/calendars/USER/`, `/dav/contacts/USER/`, `/dav/scheduling/USER/`
     Home(CollectionKind),
     /// One below it.
     Collection(CollectionKind, String),
@@ -52,14 +60,18 @@ impl Place {
             "principals" => None,
             "calendars" => Some(CollectionKind::Calendar),
             "contacts" => Some(CollectionKind::AddressBook),
+            "scheduling" => Some(CollectionKind::ScheduleInbox),
             _ => return Err(NoPlace::Nothing),
         };
-        let whose = parts.next().ok_or(NoPlace::Nothing)?;
+        let Some(whose) = parts.next() else {
+            return if kind.is_none() { Ok(Self::Principals) } else { Err(NoPlace::Nothing) };
+        };
         if !whose.parse::<Address>().is_ok_and(|whose| whose.key() == user.key()) {
             return Err(NoPlace::Nothing);
         }
         match (kind, parts.next(), parts.next(), parts.next()) {
             (None, None, ..) => Ok(Self::Principal),
+            (Some(CollectionKind::ScheduleInbox), Some(name), None, _) if name == OUTBOX => Ok(Self::Outbox),
             (Some(kind), None, ..) => Ok(Self::Home(kind)),
             (Some(kind), Some(name), None, _) => Ok(Self::Collection(kind, fit(name)?)),
             (Some(kind), Some(name), Some(object), None) => Ok(Self::Object(kind, fit(name)?, fit(object)?)),
@@ -72,6 +84,8 @@ impl Place {
         let user = encoded(&user.key());
         match self {
             Self::Root => ROOT.to_owned(),
+            Self::Principals => PRINCIPALS.to_owned(),
+            Self::Outbox => format!("{ROOT}{}/{user}/{OUTBOX}/", word(CollectionKind::ScheduleInbox)),
             Self::Principal => format!("{ROOT}principals/{user}/"),
             Self::Home(kind) => format!("{ROOT}{}/{user}/", word(*kind)),
             Self::Collection(kind, name) => format!("{ROOT}{}/{user}/{}/", word(*kind), encoded(name)),
@@ -86,6 +100,7 @@ const fn word(kind: CollectionKind) -> &'static str {
     match kind {
         CollectionKind::Calendar => "calendars",
         CollectionKind::AddressBook => "contacts",
+        CollectionKind::ScheduleInbox => "scheduling",
     }
 }
 
@@ -144,6 +159,14 @@ mod tests {
                 "http://x:1/dav/calendars/ann@example.test/a/b.ics",
                 Ok(Place::Object(calendar, "a".into(), "b.ics".into())),
             ),
+            ("/dav/principals/", Ok(Place::Principals)),
+            ("/dav/principals/bob@example.test/", Err(NoPlace::Nothing)),
+            ("/dav/scheduling/ann@example.test/outbox/", Ok(Place::Outbox)),
+            (
+                "/dav/scheduling/ann@example.test/inbox/",
+                Ok(Place::Collection(CollectionKind::ScheduleInbox, "inbox".into())),
+            ),
+            ("/dav/calendars/", Err(NoPlace::Nothing)),
             ("/dav/calendars/bob@example.test/", Err(NoPlace::Nothing)),
             ("/dav/calendars/ann@example.test/a/b/c", Err(NoPlace::Nothing)),
             ("/dav/other/ann@example.test/", Err(NoPlace::Nothing)),

@@ -9,13 +9,17 @@ use super::place::Place;
 use super::request::Wanted;
 use super::xml::{CALDAV, CALENDAR_SERVER, CARDDAV, DAV};
 use crate::foundations::address::Address;
+use crate::services::dav::scheduling::{DEFAULT_CALENDAR_PROPERTY, TRANSPARENCY_PROPERTY};
+use crate::services::dav::{SCHEDULE_INBOX, schedule_tag};
 use crate::storage::dav::{Collection, CollectionKind, Known, ObjectInfo, Property, PropertyName};
 use crate::storage::directory::Account;
 
 /// Something with properties.
 pub(super) enum Resource<'a> {
     Root,
+    Principals,
     Principal,
+    Outbox,
     Home(CollectionKind),
     Collection(&'a Collection, &'a [Property]),
     /// With its content where a report brings it along.
@@ -29,6 +33,8 @@ pub(super) struct Writer<'a> {
     pub(super) wanted: &'a Wanted,
     /// Whether missing properties are left out (`Prefer: return=minimal`, RFC 8144 §2.1).
     pub(super) minimal: bool,
+    /// The addresses by which the user is invited; empty where nobody asks for them.
+    pub(super) addresses: &'a [Address],
 }
 
 /// The sync token of a collection as a URI (RFC 6578 §6.2).
@@ -53,6 +59,8 @@ impl Resource<'_> {
     fn place(&self) -> Place {
         match self {
             Self::Root => Place::Root,
+            Self::Principals => Place::Principals,
+            Self::Outbox => Place::Outbox,
             Self::Principal => Place::Principal,
             Self::Home(kind) => Place::Home(*kind),
             Self::Collection(collection, _) => Place::Collection(collection.kind, collection.name.clone()),
@@ -158,18 +166,22 @@ impl Writer<'_> {
         let own = match (name.namespace.as_str(), name.local.as_str()) {
             (DAV, "resourcetype") => Some(resource_type(resource)),
             (DAV, "current-user-principal") => Some(self.href(&Place::Principal)),
-            (DAV, "principal-collection-set") => Some("<D:href>/dav/principals/</D:href>".to_owned()),
-            (DAV, "owner") if !matches!(resource, Resource::Root) => Some(self.href(&Place::Principal)),
+            (DAV, "principal-collection-set") => Some(self.href(&Place::Principals)),
+            (DAV, "owner") if !matches!(resource, Resource::Root | Resource::Principals) => {
+                Some(self.href(&Place::Principal))
+            }
             (DAV, "current-user-privilege-set") => {
                 // RFC 3744 §5.4: one's own is all one's own.
                 let all = ["read", "write", "write-properties", "write-content", "bind", "unbind", "read-acl"];
                 let privilege = |name: &&str| format!("<D:privilege><D:{name}/></D:privilege>");
-                Some(
-                    all.iter()
-                        .map(privilege)
-                        .chain(["<D:privilege><C:read-free-busy/></D:privilege>".to_owned()])
-                        .collect(),
-                )
+                let more = match resource {
+                    Resource::Outbox => "schedule-send",
+                    Resource::Collection(collection, _) if collection.kind == CollectionKind::ScheduleInbox => {
+                        "schedule-deliver"
+                    }
+                    _ => "read-free-busy",
+                };
+                Some(all.iter().map(privilege).chain([format!("<D:privilege><C:{more}/></D:privilege>")]).collect())
             }
             (CALDAV, "calendar-home-set") if matches!(resource, Resource::Principal | Resource::Root) => {
                 Some(self.href(&Place::Home(CollectionKind::Calendar)))
@@ -183,10 +195,12 @@ impl Writer<'_> {
             Resource::Principal => self.of_principal(name),
             Resource::Collection(collection, _) => self.of_collection(collection, name),
             Resource::Object(collection, info, content) => of_object(collection, info, *content, name),
-            Resource::Root | Resource::Home(_) => match (name.namespace.as_str(), name.local.as_str()) {
-                (DAV, "displayname") => Some(escape(self.user().to_string()).into_owned()),
-                _ => None,
-            },
+            Resource::Root | Resource::Principals | Resource::Outbox | Resource::Home(_) => {
+                match (name.namespace.as_str(), name.local.as_str()) {
+                    (DAV, "displayname") => Some(escape(self.user().to_string()).into_owned()),
+                    _ => None,
+                }
+            }
         })
     }
 
@@ -199,8 +213,14 @@ impl Writer<'_> {
             }
             (DAV, "principal-URL") => Some(self.href(&Place::Principal)),
             (CALDAV, "calendar-user-address-set") => {
-                Some(format!("<D:href>mailto:{}</D:href>{}", escape(address.as_str()), self.href(&Place::Principal)))
+                let own = [self.user().clone()];
+                let all = if self.addresses.is_empty() { &own } else { self.addresses };
+                let href = |one: &Address| format!("<D:href>mailto:{}</D:href>", escape(one.to_string()));
+                Some(all.iter().map(href).collect())
             }
+            (CALDAV, "calendar-user-type") => Some("INDIVIDUAL".to_owned()),
+            (CALDAV, "schedule-inbox-URL") if self.settings.scheduling.enabled => Some(self.href(&inbox())),
+            (CALDAV, "schedule-outbox-URL") if self.settings.scheduling.enabled => Some(self.href(&Place::Outbox)),
             (CALENDAR_SERVER, "email-address-set") => {
                 Some(format!("<S:email-address>{}</S:email-address>", escape(address.as_str())))
             }
@@ -210,6 +230,7 @@ impl Writer<'_> {
 
     fn of_collection(&self, collection: &Collection, name: &PropertyName) -> Option<String> {
         let is = |kind| collection.kind == kind;
+        let holds_events = matches!(collection.kind, CollectionKind::Calendar | CollectionKind::ScheduleInbox);
         match (name.namespace.as_str(), name.local.as_str()) {
             (DAV, "displayname") => Some(escape(collection.name.as_str()).into_owned()),
             (DAV, "sync-token") | (CALENDAR_SERVER, "getctag") => {
@@ -219,14 +240,20 @@ impl Writer<'_> {
             (CALDAV, "max-resource-size") if is(CollectionKind::Calendar) => {
                 Some(self.settings.object.get().to_string())
             }
+            (CALDAV, "max-attendees-per-instance")
+                if is(CollectionKind::Calendar) && self.settings.scheduling.enabled =>
+            {
+                Some(self.settings.scheduling.attendees.to_string())
+            }
+            (CALDAV, TRANSPARENCY_PROPERTY) if is(CollectionKind::Calendar) => Some("<C:opaque/>".to_owned()),
             (CARDDAV, "max-resource-size") if is(CollectionKind::AddressBook) => {
                 Some(self.settings.object.get().to_string())
             }
-            (CALDAV, "supported-calendar-component-set") if is(CollectionKind::Calendar) => {
+            (CALDAV, "supported-calendar-component-set") if holds_events => {
                 let component = |name: &str| format!("<C:comp name=\"{}\"/>", escape(name));
                 Some(collection.components.split(',').map(component).collect())
             }
-            (CALDAV, "supported-calendar-data") if is(CollectionKind::Calendar) => {
+            (CALDAV, "supported-calendar-data") if holds_events => {
                 Some("<C:calendar-data content-type=\"text/calendar\" version=\"2.0\"/>".to_owned())
             }
             (CARDDAV, "supported-address-data") if is(CollectionKind::AddressBook) => {
@@ -251,6 +278,7 @@ fn reports(kind: CollectionKind) -> String {
         CollectionKind::Calendar => {
             &["C:calendar-query", "C:calendar-multiget", "C:free-busy-query", "D:sync-collection"]
         }
+        CollectionKind::ScheduleInbox => &["C:calendar-query", "C:calendar-multiget", "D:sync-collection"],
         CollectionKind::AddressBook => &["A:addressbook-query", "A:addressbook-multiget", "D:sync-collection"],
     };
     let report = |name: &&str| format!("<D:supported-report><D:report><{name}/></D:report></D:supported-report>");
@@ -261,10 +289,12 @@ fn resource_type(resource: &Resource<'_>) -> String {
     match resource {
         Resource::Object(..) => "",
         Resource::Principal => "<D:collection/><D:principal/>",
-        Resource::Root | Resource::Home(_) => "<D:collection/>",
+        Resource::Root | Resource::Principals | Resource::Home(_) => "<D:collection/>",
+        Resource::Outbox => "<D:collection/><C:schedule-outbox/>",
         Resource::Collection(collection, _) => match collection.kind {
             CollectionKind::Calendar => "<D:collection/><C:calendar/>",
             CollectionKind::AddressBook => "<D:collection/><A:addressbook/>",
+            CollectionKind::ScheduleInbox => "<D:collection/><C:schedule-inbox/>",
         },
     }
     .to_owned()
@@ -273,9 +303,16 @@ fn resource_type(resource: &Resource<'_>) -> String {
 /// The media type of an object.
 pub(super) fn content_type(kind: CollectionKind, component: &str) -> String {
     match kind {
-        CollectionKind::Calendar => format!("text/calendar; charset=utf-8; component={component}"),
+        CollectionKind::Calendar | CollectionKind::ScheduleInbox => {
+            format!("text/calendar; charset=utf-8; component={component}")
+        }
         CollectionKind::AddressBook => "text/vcard; charset=utf-8".to_owned(),
     }
+}
+
+/// The inbox of messages about events.
+pub(super) fn inbox() -> Place {
+    Place::Collection(CollectionKind::ScheduleInbox, SCHEDULE_INBOX.to_owned())
 }
 
 /// A time as HTTP has it (RFC 9110 §5.6.7).
@@ -289,7 +326,10 @@ fn of_object(collection: &Collection, info: &ObjectInfo, content: Option<&str>, 
         (DAV, "getcontenttype", kind) => Some(escape(content_type(kind, &info.component)).into_owned()),
         (DAV, "getcontentlength", _) => Some(info.size.to_string()),
         (DAV, "getlastmodified", _) => Some(http_date(info.modified_at)),
-        (CALDAV, "calendar-data", CollectionKind::Calendar)
+        (CALDAV, "schedule-tag", CollectionKind::Calendar) => {
+            schedule_tag(&info.etag).map(|tag| format!("&quot;{tag}&quot;"))
+        }
+        (CALDAV, "calendar-data", CollectionKind::Calendar | CollectionKind::ScheduleInbox)
         | (CARDDAV, "address-data", CollectionKind::AddressBook) => {
             // A carriage return would be lost to a reader of XML that is not written as a reference (XML 1.0 §2.11).
             content.map(|content| escape(content).replace('\r', "&#13;"))
@@ -299,17 +339,20 @@ fn of_object(collection: &Collection, info: &ObjectInfo, content: Option<&str>, 
 }
 
 /// Whether a client may not set a property, since the server alone knows it.
-pub(super) fn is_protected(name: &PropertyName) -> bool {
+pub(super) fn is_protected(kind: CollectionKind, name: &PropertyName) -> bool {
     const SETTABLE: &[(&str, &str)] = &[
         (DAV, "displayname"),
         (CALDAV, "calendar-description"),
         (CALDAV, "calendar-timezone"),
-        (CALDAV, "schedule-calendar-transp"),
+        (CALDAV, TRANSPARENCY_PROPERTY),
+        (CALDAV, DEFAULT_CALENDAR_PROPERTY),
         (CARDDAV, "addressbook-description"),
     ];
     let ours = [DAV, CALDAV, CARDDAV].contains(&name.namespace.as_str())
         || (name.namespace == CALENDAR_SERVER && name.local == "getctag");
-    ours && !SETTABLE.iter().any(|(namespace, local)| *namespace == name.namespace && *local == name.local)
+    let is_elsewhere = name.local == DEFAULT_CALENDAR_PROPERTY && kind != CollectionKind::ScheduleInbox;
+    ours && is_elsewhere
+        || ours && !SETTABLE.iter().any(|(namespace, local)| *namespace == name.namespace && *local == name.local)
 }
 
 #[cfg(test)]

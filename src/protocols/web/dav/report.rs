@@ -11,12 +11,13 @@ use super::find::is_minimal;
 use super::multistatus::Multistatus;
 use super::place::Place;
 use super::properties::{Resource, Writer, read_sync_token, sync_token};
-use super::request::{Report, Wanted};
+use super::request::{Recurring, Report, Wanted};
 use super::serve::Asked;
 use super::xml::{CALDAV, CARDDAV};
 use crate::protocols::web::turns::Turn;
 use crate::services::dav::{
-    CalendarObject, Card, CardFilter, ComponentFilter, TimeRange, busy_times, expanded, zone_of,
+    CalendarObject, Card, CardFilter, ComponentFilter, TimeRange, busy_times, expanded, limited, zone_of,
+    zone_text as text_of_zone,
 };
 use crate::storage::dav::{Change, Collection, CollectionKind, Object, Window};
 
@@ -43,7 +44,7 @@ pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     match (report, kind) {
         (Report::Multiget(wanted, paths), _) => multiget((asked, turn), &wanted, &paths).await,
         (Report::Sync(wanted, token, limit), _) => changes(asked, &collection, &wanted, token.as_deref(), limit).await,
-        (Report::Calendar(wanted, filter, zone), CollectionKind::Calendar) => {
+        (Report::Calendar(wanted, filter, zone), CollectionKind::Calendar | CollectionKind::ScheduleInbox) => {
             let zone = zone_text(asked, &collection, zone).await?;
             let (component, range) = filter.narrowed();
             let scope = (component.map(str::to_ascii_uppercase), range);
@@ -69,7 +70,7 @@ impl Question {
     /// Whether an object matches. An unreadable one matches nothing.
     fn matches(&self, content: &[u8], most: usize) -> bool {
         match self {
-            Self::Calendar(filter, zone) => CalendarObject::read(content)
+            Self::Calendar(filter, zone) => CalendarObject::read_message(content)
                 .is_ok_and(|object| filter.matches(&object, zone_of(zone.as_deref()), most)),
             Self::Cards(filter) => Card::read(content).is_ok_and(|card| filter.matches(&card)),
         }
@@ -84,8 +85,7 @@ async fn zone_text(asked: &Asked<'_>, collection: &Collection, given: Option<Str
     let properties = asked.room.needs.collections.properties(std::slice::from_ref(collection)).await?;
     let own = properties.into_iter().map(|(_, property)| property);
     let own = own.filter(|property| property.name.namespace == CALDAV && property.name.local == "calendar-timezone");
-    // It was stored as XML, in which a text of iCalendar hardly differs.
-    Ok(own.map(|property| property.value.replace("&#13;", "\r").replace("&amp;", "&")).next())
+    Ok(own.map(|property| text_of_zone(&property.value)).next())
 }
 
 async fn query(
@@ -99,7 +99,7 @@ async fn query(
     let settings = asked.room.needs.settings.get();
     let most = settings.recurrences as usize;
     let account = &asked.visitor.account;
-    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
+    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked), addresses: &[] };
     let mut out = Multistatus::new(settings.answer.len());
     let until = Instant::now() + settings.query.duration();
     let window = scope.1.map(|range| Window { from: range.start, to: range.end });
@@ -109,14 +109,15 @@ async fn query(
         let page = asked.room.needs.collections.page(collection, &after, component, window, TOGETHER).await?;
         let Some(last) = page.last() else { break };
         after.clone_from(&last.info.name);
-        let (question, expand) = (question.clone(), expansion(wanted));
+        let (question, recurring) = (question.clone(), recurring(wanted));
         let judged = turn.block(move || {
             let zone = match &question {
                 Question::Calendar(_, zone) => zone.as_deref(),
                 Question::Cards(_) => None,
             };
-            let judge =
-                |object: Object| question.matches(&object.content, most).then(|| shown(object, expand, (zone, most)));
+            let judge = |object: Object| {
+                question.matches(&object.content, most).then(|| shown(object, recurring, (zone, most)))
+            };
             page.into_iter().take_while(|_| Instant::now() < until).filter_map(judge).collect::<Vec<_>>()
         });
         for (object, text) in judged.await? {
@@ -144,27 +145,34 @@ async fn query(
     Ok(out.finish())
 }
 
-/// The range in which recurrences are wanted as events of their own.
-const fn expansion(wanted: &Wanted) -> Option<TimeRange> {
+/// How recurrences are wanted.
+const fn recurring(wanted: &Wanted) -> Recurring {
     match wanted {
-        Wanted::These(_, expand) => *expand,
-        Wanted::All | Wanted::Names => None,
+        Wanted::These(_, recurring) => *recurring,
+        Wanted::All | Wanted::Names => Recurring::Stored,
     }
 }
 
 /// An object with the text that a report shows of it. What has too many recurrences to be looked at or written out is shown with
 /// its rule, from which a client can tell the recurrences too. Times that name no zone are in `zone`.
-fn shown(object: Object, expand: Option<TimeRange>, (zone, most): (Option<&str>, usize)) -> (Object, String) {
-    let read = expand.and_then(|range| Some((range, CalendarObject::read(&object.content).ok()?)));
-    let text = read.and_then(|(range, read)| expanded(&read, object.content.len(), &range, zone_of(zone), most));
-    let text = text.unwrap_or_else(|| String::from_utf8_lossy(&object.content).into_owned());
+fn shown(object: Object, recurring: Recurring, (zone, most): (Option<&str>, usize)) -> (Object, String) {
+    let whole = String::from_utf8_lossy(&object.content);
+    let read = || CalendarObject::read(&object.content).ok();
+    let text = match recurring {
+        Recurring::Stored => None,
+        Recurring::Expanded(range) => {
+            read().and_then(|read| expanded(&read, object.content.len(), &range, zone_of(zone), most))
+        }
+        Recurring::Limited(range) => read().map(|read| limited(&read, &whole, &range, zone_of(zone), most)),
+    };
+    let text = text.unwrap_or_else(|| whole.into_owned());
     (object, text)
 }
 
 async fn multiget((asked, turn): (&Asked<'_>, &Turn), wanted: &Wanted, paths: &[String]) -> Answer<Response> {
     let settings = asked.room.needs.settings.get();
     let (account, most) = (&asked.visitor.account, settings.recurrences as usize);
-    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
+    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked), addresses: &[] };
     let mut out = Multistatus::new(settings.answer.len());
     let (mut known, mut zone): (Option<Collection>, Option<String>) = (None, None);
     let until = Instant::now() + settings.query.duration();
@@ -182,7 +190,9 @@ async fn multiget((asked, turn): (&Asked<'_>, &Turn), wanted: &Wanted, paths: &[
         if known.as_ref().is_none_or(|known| known.kind != kind || known.name != name) {
             known = asked.room.needs.collections.find(&account.address, kind, &name).await?;
             zone = match &known {
-                Some(collection) if expansion(wanted).is_some() => zone_text(asked, collection, None).await?,
+                Some(collection) if recurring(wanted) != Recurring::Stored => {
+                    zone_text(asked, collection, None).await?
+                }
                 _ => None,
             };
         }
@@ -194,11 +204,11 @@ async fn multiget((asked, turn): (&Asked<'_>, &Turn), wanted: &Wanted, paths: &[
         };
         match found {
             Some((collection, object)) if out.has_room(object.content.len() + AROUND) => {
-                let expand = expansion(wanted);
+                let recurring = recurring(wanted);
                 let zone = zone.clone();
-                let (object, text) = match expand {
-                    Some(_) => turn.block(move || shown(object, expand, (zone.as_deref(), most))).await?,
-                    None => shown(object, None, (None, most)),
+                let (object, text) = match recurring {
+                    Recurring::Stored => shown(object, recurring, (None, most)),
+                    _ => turn.block(move || shown(object, recurring, (zone.as_deref(), most))).await?,
                 };
                 writer.write(&Resource::Object(collection, &object.info, Some(&text)), &mut out);
             }
@@ -219,7 +229,7 @@ async fn changes(
 ) -> Answer<Response> {
     let settings = asked.room.needs.settings.get();
     let account = &asked.visitor.account;
-    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
+    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked), addresses: &[] };
     let since = match token {
         None => None,
         Some(text) => Some(read_sync_token(collection.id, text).ok_or(crate::storage::dav::Error::UnknownToken)?),

@@ -17,8 +17,19 @@ pub(super) enum Wanted {
     All,
     /// The names of all.
     Names,
-    /// These; of `calendar-data`, recurrences in the range as events of their own.
-    These(Vec<PropertyName>, Option<TimeRange>),
+    /// These, and how recurrences are wanted in `calendar-data`.
+    These(Vec<PropertyName>, Recurring),
+}
+
+/// How recurrences are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recurring {
+    /// As they are stored.
+    Stored,
+    /// Those in the range as events of their own (RFC 4791 §9.6.5).
+    Expanded(TimeRange),
+    /// Exceptions only as far as they concern the range (RFC 4791 §9.6.6).
+    Limited(TimeRange),
 }
 
 impl Wanted {
@@ -38,8 +49,16 @@ impl Wanted {
         }
     }
 
+    /// Whether a property of CalDAV is asked for by its name.
+    pub(super) fn names(&self, local: &str) -> bool {
+        match self {
+            Self::These(names, _) => names.iter().any(|name| name.namespace == CALDAV && name.local == local),
+            Self::All | Self::Names => false,
+        }
+    }
+
     fn of_report(root: &Element) -> Result<Self, Problem> {
-        root.child(DAV, "prop").map_or(Ok(Self::These(vec![], None)), Self::of_prop)
+        root.child(DAV, "prop").map_or(Ok(Self::These(vec![], Recurring::Stored)), Self::of_prop)
     }
 
     fn of_prop(prop: &Element) -> Result<Self, Problem> {
@@ -47,11 +66,16 @@ impl Wanted {
         check_form(data, &["text/calendar"], (CALDAV, "supported-calendar-data"))?;
         let contact_forms = &["text/vcard", "text/x-vcard", "text/directory"];
         check_form(prop.child(CARDDAV, "address-data"), contact_forms, (CARDDAV, "supported-address-data"))?;
-        let expand = data.and_then(|data| data.child(CALDAV, "expand")).map(range).transpose()?;
+        let given = |name| data.and_then(|data| data.child(CALDAV, name)).map(range).transpose();
+        let recurring = match (given("expand")?, given("limit-recurrence-set")?) {
+            (Some(range), _) => Recurring::Expanded(range),
+            (None, Some(range)) => Recurring::Limited(range),
+            (None, None) => Recurring::Stored,
+        };
         // Who asks for one a thousand times gets it once.
         let mut seen = HashSet::new();
         let names = prop.elements().map(Element::name).filter(|name| seen.insert(name.clone()));
-        Ok(Self::These(names.collect(), expand))
+        Ok(Self::These(names.collect(), recurring))
     }
 }
 
@@ -279,11 +303,17 @@ mod tests {
             <C:time-range start="20060104T000000Z"/>
             <C:prop-filter name="SUMMARY"><C:text-match negate-condition="yes">x</C:text-match></C:prop-filter>
             </C:comp-filter></C:comp-filter></C:filter></C:calendar-query>"#;
-        let Ok(Report::Calendar(Wanted::These(names, Some(expand)), filter, None)) = parse(text) else { panic!() };
+        let Ok(Report::Calendar(Wanted::These(names, Recurring::Expanded(expand)), filter, None)) = parse(text) else {
+            panic!()
+        };
         assert_eq!(names.len(), 2);
         assert_eq!(expand, TimeRange { start: 1_136_246_400, end: 1_136_419_200 });
         assert_eq!(filter.narrowed(), (Some("VEVENT"), Some(TimeRange { start: 1_136_332_800, end: LAST })));
         assert!(filter.components[0].properties[0].text.as_ref().unwrap().negate);
+        let limited = parse(&text.replace("C:expand", "C:limit-recurrence-set"));
+        assert!(
+            matches!(limited, Ok(Report::Calendar(Wanted::These(_, Recurring::Limited(range)), ..)) if range == expand)
+        );
         for wrong in ["start=\"2006\"", "start=\"20060104T000000Z\" end=\"20060104T000000Z\""] {
             assert!(parse(&text.replace("start=\"20060104T000000Z\"", wrong)).is_err(), "{wrong}");
         }

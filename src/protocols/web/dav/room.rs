@@ -7,9 +7,11 @@ use super::door::Known;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::random;
 use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
 use crate::protocols::web::Bodies;
 use crate::protocols::web::turns::Turns;
 use crate::services::dav::Contacts;
+use crate::services::dav::scheduling::{Bounds, Scheduler};
 use crate::services::login::Login;
 use crate::storage::dav::{Collections, Limits};
 use crate::storage::directory::Directory;
@@ -29,6 +31,10 @@ pub struct Needs {
     pub contacts: Contacts,
     /// Memory for bodies of requests.
     pub bodies: Bodies,
+    /// Sends and delivers invitations.
+    pub scheduler: Scheduler,
+    /// Runs what must not end with a connection.
+    pub tasks: Tasks,
     /// Takes events.
     pub journal: Journal,
     /// The time.
@@ -55,6 +61,17 @@ impl Room {
 
     pub(super) fn limits(&self) -> Limits {
         self.needs.settings.get().limits()
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        let settings = self.needs.settings.get();
+        Bounds {
+            limits: settings.limits(),
+            recurrences: settings.recurrences as usize,
+            object: settings.object.len(),
+            attendees: settings.scheduling.attendees as usize,
+            inbox: settings.scheduling.inbox as usize,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::answer::{Answer, Problem};
 use super::conditions::Seen;
 use super::door::{Trust, Visitor, enter};
 use super::place::{Place, ROOT};
-use super::{Room, conditions, find, make, object, report, transfer};
+use super::{Room, conditions, find, make, object, outbox, report, transfer};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::Peer;
 use crate::protocols::web::bodies::Untaken;
@@ -36,6 +36,7 @@ struct Visit {
 pub(super) struct Asked<'a> {
     pub(super) room: &'a Arc<Room>,
     pub(super) visitor: &'a Visitor,
+    pub(super) caller: &'a Caller,
     pub(super) place: Place,
     pub(super) headers: &'a HeaderMap,
     /// The object when the conditions of `If` were evaluated.
@@ -71,19 +72,32 @@ async fn serve(State(room): State<Arc<Room>>, Extension(visit): Extension<Visit>
     };
     drain(body).await;
     let headers = response.headers_mut();
-    // RFC 4918 §18, RFC 5689 §3.1, RFC 4791 §5.1, RFC 6352 §6.1.
-    headers.insert("dav", HeaderValue::from_static("1, 3, extended-mkcol, calendar-access, addressbook"));
+    headers.insert("dav", HeaderValue::from_static(classes(&room)));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
     response
 }
 
-const METHODS: &str = "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, MKCOL, MKCALENDAR, COPY, MOVE, REPORT";
+/// RFC 4918 §18, RFC 5689 §3.1, RFC 4791 §5.1, RFC 6352 §6.1, RFC 6638 §2.
+fn classes(room: &Room) -> &'static str {
+    match room.needs.settings.get().scheduling.enabled {
+        true => "1, 3, extended-mkcol, calendar-access, calendar-auto-schedule, addressbook",
+        false => "1, 3, extended-mkcol, calendar-access, addressbook",
+    }
+}
+
+const METHODS: &str =
+    "OPTIONS, GET, HEAD, POST, PUT, DELETE, PROPFIND, PROPPATCH, MKCOL, MKCALENDAR, COPY, MOVE, REPORT";
 
 /// The methods at a place (RFC 9110 §10.2.1).
 async fn allowed(room: &Room, visitor: &Visitor, place: &Place) -> Answer<&'static str> {
     Ok(match place {
-        Place::Root | Place::Principal | Place::Home(_) => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
+        Place::Root | Place::Principals | Place::Principal | Place::Home(_) => {
+            "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT"
+        }
+        Place::Outbox => "OPTIONS, GET, HEAD, POST, PROPFIND, PROPPATCH",
+        Place::Object(CollectionKind::ScheduleInbox, ..) => "OPTIONS, GET, HEAD, DELETE, PROPFIND, REPORT",
+        Place::Collection(CollectionKind::ScheduleInbox, _) => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
         Place::Object(..) => "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, COPY, MOVE, REPORT",
         Place::Collection(kind, name) => {
             let there = room.needs.collections.find(&visitor.account.address, *kind, name).await?;
@@ -91,6 +105,7 @@ async fn allowed(room: &Room, visitor: &Visitor, place: &Place) -> Answer<&'stat
                 (Some(_), _) => "OPTIONS, GET, HEAD, DELETE, PROPFIND, PROPPATCH, REPORT",
                 (None, CollectionKind::Calendar) => "OPTIONS, MKCOL, MKCALENDAR",
                 (None, CollectionKind::AddressBook) => "OPTIONS, MKCOL",
+                (None, CollectionKind::ScheduleInbox) => "OPTIONS",
             }
         }
     })
@@ -110,7 +125,7 @@ async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body)
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "This method is not supported here."));
     }
     ensure_defaults(room, &visitor, &place).await?;
-    let mut asked = Asked { room, visitor: &visitor, place, headers: &parts.headers, seen: None };
+    let mut asked = Asked { room, visitor: &visitor, caller: &caller, place, headers: &parts.headers, seen: None };
     let result = match conditions::check(&asked).await {
         Ok(seen) => {
             asked.seen = seen;
@@ -143,6 +158,7 @@ async fn perform(asked: &Asked<'_>, method: &str, body: &mut Body) -> Answer<Res
         "GET" | "HEAD" => object::get(asked).await,
         "PUT" => object::put(asked, take(body)).await,
         "DELETE" => object::delete(asked).await,
+        "POST" => outbox::post(asked, take(body)).await,
         "PROPFIND" => find::find(asked, take(body)).await,
         "PROPPATCH" => make::patch(asked, take(body)).await,
         "MKCOL" => make::collection(asked, take(body)).await,
@@ -154,20 +170,27 @@ async fn perform(asked: &Asked<'_>, method: &str, body: &mut Body) -> Answer<Res
     }
 }
 
-/// Everybody has a calendar and an address book, made when a program first asks.
+/// Everybody has a calendar and an address book, made when a program first asks. With the inbox invitations come into the calendar: so
+/// only those have one whose programs have found the way to it.
 async fn ensure_defaults(room: &Room, visitor: &Visitor, place: &Place) -> Answer<()> {
     let kinds: &[CollectionKind] = match place {
-        Place::Root | Place::Principal => &[],
+        Place::Root | Place::Principals => &[],
+        Place::Principal | Place::Outbox => &[CollectionKind::ScheduleInbox],
+        Place::Home(CollectionKind::Calendar) => &[CollectionKind::Calendar, CollectionKind::ScheduleInbox],
         Place::Home(kind) | Place::Collection(kind, _) | Place::Object(kind, ..) => std::slice::from_ref(kind),
     };
     let account = &visitor.account.address;
     let (limits, now) = (room.limits(), room.needs.clock.now());
+    let calendars = Calendars::new(room.needs.collections.clone());
     for kind in kinds {
-        if *kind == CollectionKind::AddressBook {
-            room.needs.contacts.books(account, &limits, now).await?;
-            continue;
+        match kind {
+            CollectionKind::Calendar => drop(calendars.all(account, &limits, now).await?),
+            CollectionKind::AddressBook => drop(room.needs.contacts.books(account, &limits, now).await?),
+            CollectionKind::ScheduleInbox if room.needs.settings.get().scheduling.enabled => {
+                calendars.inbox(account, &limits, now).await?;
+            }
+            CollectionKind::ScheduleInbox => {}
         }
-        Calendars::new(room.needs.collections.clone()).all(account, &limits, now).await?;
     }
     Ok(())
 }

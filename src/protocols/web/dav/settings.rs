@@ -1,6 +1,7 @@
 //! Settings of calendars and contacts.
 
 use crate::foundations::settings::{ByteSize, Span};
+use crate::services::dav::scheduling::SchedulingSettings;
 
 crate::settings! {
     /// Calendars and contacts for telephones and other programs (CalDAV, CardDAV), served under `/dav/` by the listeners of the
@@ -45,5 +46,7 @@ crate::settings! {
         pub login: Span = Span::minutes(5),
         /// Most clients remembered for that. Beyond it the least used are looked up again.
         pub logins: u32 = 10_000,
+        /// Invitations that calendar programs leave to the server.
+        pub scheduling: SchedulingSettings = SchedulingSettings::default(),
     }
 }

@@ -6,8 +6,11 @@ use axum::response::{IntoResponse, Response};
 use super::answer::{Answer, Problem};
 use super::object::{check_component, condition, conflict, draft, location};
 use super::place::Place;
+use super::scheduled;
 use super::serve::Asked;
-use crate::storage::dav::{Overwrite, Stored, Transfer, TransferKind};
+use super::xml::CALDAV;
+use crate::services::dav::schedule_tag;
+use crate::storage::dav::{CollectionKind, Overwrite, Stored, Transfer, TransferKind};
 
 /// Copies or moves an object.
 pub(super) async fn transfer(asked: &Asked<'_>, of: TransferKind) -> Answer<Response> {
@@ -16,6 +19,9 @@ pub(super) async fn transfer(asked: &Asked<'_>, of: TransferKind) -> Answer<Resp
         let why = "Only events, tasks and contacts can be copied and moved, not whole calendars.";
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     };
+    if *kind == CollectionKind::ScheduleInbox {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "Messages about events can be read and removed here only."));
+    }
     let target = asked.header("destination").ok_or_else(|| Problem::bad("A `Destination` is needed."))?;
     // RFC 4918 §9.8.5: the destination is on a server that is not ours.
     if !is_here(asked, target) {
@@ -43,6 +49,14 @@ pub(super) async fn transfer(asked: &Asked<'_>, of: TransferKind) -> Answer<Resp
     let found = needs.collections.object(&from, object).await?.ok_or_else(Problem::missing)?;
     if !condition(asked)?.holds(Some(&found.info.etag)) {
         return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "It has changed meanwhile."));
+    }
+    scheduled::check_tag(asked, Some(&found.info.etag))?;
+    let has_guests = schedule_tag(&found.info.etag).is_some();
+    if of == TransferKind::Copy && has_guests && scheduled::applies(asked, *kind, &found.info.component) {
+        // RFC 6638 §3.2.4.1.
+        let why = "An event with guests can be in one calendar only. Move it.";
+        let rule = "unique-scheduling-object-resource";
+        return Err(Problem::new(StatusCode::FORBIDDEN, why).rule_about(CALDAV, rule, &asked.place.href(user)));
     }
     let most = needs.settings.get().recurrences as usize;
     let copy = draft(*kind, to_object.clone(), found.content, most).await?;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
-use super::build::{Correspondent, encoded_text};
+use super::build::Correspondent;
 use super::door::Reader;
 use super::envelope::clean;
 use super::people::may_use;
@@ -22,7 +22,7 @@ use super::source;
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::compose::{self, Charset};
-use crate::foundations::mail::{HeaderSection, Message, Uid, UnchangedSince};
+use crate::foundations::mail::{HeaderSection, Message, Uid, UnchangedSince, encoded_text};
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::token::fresh;
 use crate::storage::mailbox::{Access, FlagChange, FlagOperation, Flags, Keyword, Row, View};

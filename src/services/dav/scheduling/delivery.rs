@@ -1,0 +1,314 @@
+//! Delivers messages: into calendars and inboxes of this server, and by mail.
+
+use std::time::Duration;
+
+use super::super::components::Whole;
+use super::apply::{Refused, cancelled, replied, requested};
+use super::letter::Letter;
+use super::meeting::{Meeting, answer};
+use super::message::Purpose;
+use super::rules::{FAILED, Message};
+use super::scheduler::{Actor, Bounds, Prepared, Scheduler};
+use crate::foundations::address::{Address, ReversePath};
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::ids::MailId;
+use crate::foundations::mail::{self, BodyKind, DsnWish, Envelope, Mail, Origin, Recipient, compose};
+use crate::foundations::processor::in_turn;
+use crate::foundations::random::distinction;
+use crate::services::dav::{CalendarObject, Calendars, Invitation, SCHEDULE_INBOX, etag, with_schedule_tag_of};
+use crate::services::routing::Resolution;
+use crate::storage::dav::{Collection, CollectionKind, Condition, Draft, Error, Object};
+
+/// Statuses of messages (RFC 6638 §7.3, RFC 5546 §3.6).
+const SENT: &str = "1.1";
+const DELIVERED: &str = "1.2";
+const UNKNOWN: &str = "3.7";
+const NOT_ALLOWED: &str = "3.8";
+
+/// How often an event is read again that somebody else changes at the same time.
+const TRIES: u32 = 5;
+/// A pause before that.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Why a message is not entered into a calendar.
+enum Failure {
+    Storage(Error),
+    Refused(Refused),
+    /// The organiser of an answered event does not have it in a calendar here.
+    Absent,
+    Work,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl Scheduler {
+    /// Delivers the messages of a change that is stored; returns what has become of each, by address.
+    pub async fn deliver(&self, actor: &Actor, prepared: &Prepared, bounds: &Bounds) -> Vec<(String, &'static str)> {
+        let mut statuses: Vec<(String, &'static str)> = Vec::new();
+        for message in prepared.messages() {
+            let Some(status) = self.deliver_one(actor, message, bounds).await else { continue };
+            let event = Event::new(self.parts.clock.now(), EventKind::CalendarMessage).session(actor.session);
+            let event = event.subject(message.to.clone()).with("from", actor.account.address.to_string());
+            self.parts.journal.record(event.with("method", message.purpose.word()).with("status", status));
+            statuses.retain(|(known, _)| *known != message.to);
+            statuses.push((message.to.clone(), status));
+        }
+        statuses
+    }
+
+    /// `None` for what is not worth a letter and can be told in no other way.
+    async fn deliver_one(&self, actor: &Actor, message: &Message, bounds: &Bounds) -> Option<&'static str> {
+        let Ok(address) = message.to.parse::<Address>() else { return Some(UNKNOWN) };
+        match self.parts.routing.resolve(&address).await {
+            Err(error) => {
+                log::warn!(address:% = address, error:% = error; "A calendar message could not be delivered");
+                Some(FAILED)
+            }
+            Ok(Resolution::Unknown) => Some(UNKNOWN),
+            Ok(Resolution::Refused(_)) => Some(FAILED),
+            Ok(Resolution::Local { accounts, forwards, .. }) if forwards.is_empty() && accounts.len() == 1 => {
+                let account = accounts.first().map(|reached| reached.account.address.clone())?;
+                let inbox = self.parts.collections.find(&account, CollectionKind::ScheduleInbox, SCHEDULE_INBOX).await;
+                match inbox {
+                    Ok(Some(inbox)) => match self.enter_here(actor, (&account, &inbox), message, bounds).await {
+                        Some(status) => Some(status),
+                        None => self.write(actor, &address, message).await,
+                    },
+                    // Nobody would see it in a calendar that no program has ever asked for.
+                    Ok(None) => self.write(actor, &address, message).await,
+                    Err(error) => {
+                        log::warn!(user:% = account, error:% = error; "A calendar message could not be delivered");
+                        Some(FAILED)
+                    }
+                }
+            }
+            Ok(Resolution::Local { .. } | Resolution::Remote) => self.write(actor, &address, message).await,
+        }
+    }
+
+    /// `None` if it has to be told by mail.
+    async fn enter_here(
+        &self,
+        actor: &Actor,
+        (account, inbox): (&Address, &Collection),
+        message: &Message,
+        bounds: &Bounds,
+    ) -> Option<&'static str> {
+        let login = mail::Login::user(actor.account.address.clone());
+        if self.parts.submission.count((&actor.peer, actor.session), &login).is_err() {
+            return Some(FAILED);
+        }
+        for _ in 0..TRIES {
+            match self.enter(account, inbox, message, bounds).await {
+                Ok(()) => {
+                    self.keep(account, inbox, message, bounds).await;
+                    return Some(DELIVERED);
+                }
+                Err(Failure::Storage(Error::Condition | Error::NoObject | Error::UidTaken(_))) => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(Failure::Refused(Refused::Foreign)) => return Some(NOT_ALLOWED),
+                Err(Failure::Refused(Refused::Unfit) | Failure::Work) => return Some(FAILED),
+                Err(Failure::Storage(error)) => {
+                    log::info!(user:% = account, error:% = error; "A calendar message was not entered");
+                    return Some(FAILED);
+                }
+                Err(Failure::Absent) => return None,
+            }
+        }
+        Some(FAILED)
+    }
+
+    /// Enters a message into the event that it is about.
+    async fn enter(
+        &self,
+        account: &Address,
+        inbox: &Collection,
+        message: &Message,
+        bounds: &Bounds,
+    ) -> Result<(), Failure> {
+        let now = self.parts.clock.now();
+        let calendars = self.calendars.all(account, &bounds.limits, now).await?;
+        let invitation = Invitation::read(&message.text).map_err(|_| Failure::Refused(Refused::Unfit))?;
+        let kept = self.calendars.about(&calendars, invitation.uid()).await?;
+        let (calendar, name, condition) = match &kept {
+            Some((calendar, object)) => {
+                (calendar.clone(), object.info.name.clone(), Condition::unchanged(&object.info.etag))
+            }
+            // Who has declined an event and removed it does not get it back with every change.
+            None if message.purpose == Purpose::Request && is_declined(message) => return Ok(()),
+            None if message.purpose == Purpose::Request => {
+                let calendar = self.default_calendar(inbox, &calendars).await?.ok_or(Error::NoCollection)?;
+                (calendar, format!("{}.ics", etag(invitation.uid().as_bytes())), Condition::absent())
+            }
+            // Whoever has removed the event already need not be told that it is cancelled.
+            None if message.purpose == Purpose::Cancel => return Ok(()),
+            None => return Err(Failure::Absent),
+        };
+        let (purpose, text, called) = (message.purpose, message.text.clone(), name.clone());
+        let (object, bounds) = (kept.map(|(_, object)| object), *bounds);
+        let drafted = in_turn(move || drafted((purpose, &text), object.as_ref(), &called, &bounds, now)).await;
+        let draft = drafted.map_err(|_| Failure::Work)?.map_err(Failure::Refused)?;
+        match draft {
+            Some(draft) => {
+                self.calendars.store(account, &calendar, &draft, &condition, &bounds.limits, now).await?;
+            }
+            None => self.calendars.remove(account, &calendar, &name, &condition, &bounds.limits).await?,
+        }
+        Ok(())
+    }
+
+    /// Where new events go (RFC 6638 §9.2).
+    pub(super) async fn default_calendar(
+        &self,
+        inbox: &Collection,
+        calendars: &[Collection],
+    ) -> Result<Option<Collection>, Error> {
+        let properties = self.parts.collections.properties(std::slice::from_ref(inbox)).await?;
+        let chosen = properties.iter().map(|(_, property)| property);
+        let chosen = chosen.filter(|property| property.name.local == super::DEFAULT_CALENDAR_PROPERTY);
+        let mut names = chosen.filter_map(|property| last_part(&property.value));
+        let chosen = names.next().and_then(|name| calendars.iter().find(|one| one.name == name));
+        Ok(chosen.or_else(|| Calendars::for_events(calendars)).cloned())
+    }
+
+    /// Keeps a message in the inbox, where programs find out what has happened. Without room there nothing is lost.
+    async fn keep(&self, account: &Address, inbox: &Collection, message: &Message, bounds: &Bounds) {
+        let (collections, now) = (&self.parts.collections, self.parts.clock.now());
+        let name = format!("{:x}-{:016x}.ics", now.unix_micros(), distinction());
+        let draft = Draft {
+            uid: name.clone(),
+            name,
+            component: "VEVENT".to_owned(),
+            content: message.text.clone().into_bytes(),
+            etag: etag(message.text.as_bytes()),
+            begins_at: None,
+            ends_at: None,
+            people: Vec::new(),
+        };
+        let drafts = std::slice::from_ref(&draft);
+        let kept = async {
+            let mut known = collections.objects(inbox).await?;
+            known.sort_by_key(|info| (info.modified_at, info.name.clone()));
+            let surplus = (known.len() + 1).saturating_sub(bounds.inbox.max(1));
+            for info in known.iter().take(surplus) {
+                collections.remove_object(account, inbox, &info.name, &Condition::default(), &bounds.limits).await?;
+            }
+            collections.put(account, inbox, drafts, &Condition::absent(), &bounds.limits, now).await
+        };
+        if let Err(error) = kept.await {
+            log::info!(user:% = account, error:% = error; "A calendar message was entered, but not kept in the inbox");
+        }
+    }
+
+    /// Sends a message by mail.
+    async fn write(&self, actor: &Actor, to: &Address, message: &Message) -> Option<&'static str> {
+        if !message.is_weighty {
+            return None;
+        }
+        let from = sender(message, actor)?;
+        let (now, random) = (self.parts.clock.now(), distinction());
+        let name = actor.account.display_name.as_deref().unwrap_or_default();
+        let message_id = compose::message_id(now, random, &self.parts.hostname.get());
+        let boundary = format!("{:x}{:016x}", now.unix_micros(), distinction());
+        let letter = Letter {
+            from: (name, &from),
+            to: (&message.name, to),
+            purpose: message.purpose,
+            calendar: &message.text,
+            at: now,
+            message_id: &message_id,
+            boundary: &boundary,
+        };
+        let octets = letter.build();
+        let login = mail::Login::user(actor.account.address.clone());
+        let envelope = Envelope {
+            body: if octets.is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime },
+            smtputf8: from.needs_smtputf8() || to.needs_smtputf8(),
+            reverse_path: ReversePath::Address(from),
+            recipients: vec![Recipient::plain(to.clone())],
+            require_tls: false,
+            dsn: DsnWish::default(),
+        };
+        let origin = Origin {
+            session: actor.session,
+            peer: actor.peer,
+            local: None,
+            hello: String::new(),
+            with: actor.with,
+            tls: None,
+            login: Some(login.clone()),
+            at: now,
+        };
+        let mail = Mail { id: MailId::generate(now), origin, envelope, message: mail::Message::new(octets) };
+        match self.parts.submitting.submit(mail, &login).await {
+            Ok(()) => Some(SENT),
+            Err(refusal) => {
+                log::info!(user:% = actor.account.address, refusal:% = refusal; "A calendar message was not sent");
+                Some(FAILED)
+            }
+        }
+    }
+}
+
+/// Whether a guest has declined all of an event.
+fn is_declined(message: &Message) -> bool {
+    let whole = Whole::of(&message.text);
+    whole.events().all(|event| answer(event, &message.to).as_deref() == Some("DECLINED"))
+}
+
+/// The name of a collection, from the element with its path (RFC 3986 §2.1).
+fn last_part(href: &str) -> Option<String> {
+    let path = href.split_once('>')?.1.split('<').next()?.trim();
+    let (mut octets, mut rest) = (Vec::new(), path.trim_end_matches('/').rsplit('/').next()?.bytes());
+    while let Some(octet) = rest.next() {
+        let mut digit = || char::from(rest.next()?).to_digit(16);
+        octets.push(match octet {
+            b'%' => u8::try_from(digit()? * 16 + digit()?).ok()?,
+            octet => octet,
+        });
+    }
+    String::from_utf8(octets).ok()
+}
+
+/// The address of the actor that a message is from.
+fn sender(message: &Message, actor: &Actor) -> Option<Address> {
+    let meeting = Meeting::of(&message.text)?;
+    let from = match message.purpose {
+        Purpose::Request | Purpose::Cancel => meeting.organiser.address,
+        Purpose::Reply => meeting.guests.into_iter().next()?.address,
+    };
+    Some(from.parse().unwrap_or_else(|_| actor.account.address.clone()))
+}
+
+/// The event as it is stored after a message; `None` if it is to be removed.
+fn drafted(
+    (purpose, text): (Purpose, &str),
+    kept: Option<&Object>,
+    name: &str,
+    bounds: &Bounds,
+    now: crate::foundations::clock::Timestamp,
+) -> Result<Option<Draft>, Refused> {
+    let stored = kept.map(|object| String::from_utf8_lossy(&object.content));
+    let content = match (purpose, stored.as_deref()) {
+        (Purpose::Request, stored) => Some(requested(stored, text)?),
+        (Purpose::Cancel, Some(stored)) => cancelled(stored, text)?,
+        (Purpose::Reply, Some(stored)) => Some(replied(stored, text, now)?),
+        (_, None) => return Err(Refused::Unfit),
+    };
+    let Some(content) = content else { return Ok(None) };
+    if content.len() > bounds.object {
+        return Err(Refused::Unfit);
+    }
+    let object = CalendarObject::read(content.as_bytes()).map_err(|_| Refused::Unfit)?;
+    let mut draft = object.draft(name, content.as_bytes(), bounds.recurrences);
+    if let (Purpose::Reply, Some(kept)) = (purpose, kept) {
+        // RFC 6638 §3.2.10: what guests answer is no change that an organiser's program must know of.
+        draft.etag = with_schedule_tag_of(&draft.etag, &kept.info.etag);
+    }
+    Ok(Some(draft))
+}

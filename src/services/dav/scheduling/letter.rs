@@ -1,0 +1,119 @@
+//! Messages as mail (iMIP, RFC 6047).
+
+use chrono::{NaiveDate, NaiveDateTime};
+
+use super::super::components::{Component, Whole};
+use super::super::particulars::text;
+use super::meeting::{Meeting, answer};
+use super::message::Purpose;
+use super::property::Property;
+use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::compose::{self, Charset};
+use crate::foundations::mail::encoded_text;
+
+/// A letter with a message about an event.
+pub(super) struct Letter<'a> {
+    pub(super) from: (&'a str, &'a Address),
+    pub(super) to: (&'a str, &'a Address),
+    pub(super) purpose: Purpose,
+    pub(super) calendar: &'a str,
+    pub(super) at: Timestamp,
+    /// With its angle brackets.
+    pub(super) message_id: &'a str,
+    /// Hexadecimal digits that occur nowhere else.
+    pub(super) boundary: &'a str,
+}
+
+impl Letter<'_> {
+    /// The message with CRLF line ends.
+    pub(super) fn build(&self) -> Vec<u8> {
+        let needs_utf8 = self.from.1.needs_smtputf8() || self.to.1.needs_smtputf8();
+        let charset = if needs_utf8 { Charset::Utf8 } else { Charset::Ascii };
+        let whole = Whole::of(self.calendar);
+        let event = whole.events().find(|event| !event.is_exception()).or_else(|| whole.events().next());
+        let title = event.and_then(|event| event.value("SUMMARY")).map(text).unwrap_or_default();
+        let (subject, saying) = self.saying(event);
+        let boundary = self.boundary;
+        let mut out = [
+            format!("Date: {}\r\n", compose::date(self.at)),
+            compose::addresses("From", [self.from], charset),
+            compose::addresses("To", [self.to], charset),
+            compose::field("Subject", &format!("{subject}: {title}"), charset),
+            format!("Message-ID: {}\r\nMIME-Version: 1.0\r\n", self.message_id),
+            format!("Content-Type: multipart/alternative; boundary=\"{boundary}\"\r\n\r\n"),
+        ]
+        .concat();
+        let (written, encoding) = encoded_text(&described(&saying, &title, event));
+        out.push_str(&format!(
+            "--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{written}"
+        ));
+        // RFC 6047 §2.4: the method is in the header, too.
+        let (calendar, encoding) = encoded_text(self.calendar);
+        out.push_str(&format!(
+            "\r\n--{boundary}\r\nContent-Type: text/calendar; method={}; charset=utf-8\r\n\
+             Content-Transfer-Encoding: {encoding}\r\n\r\n{calendar}\r\n--{boundary}--\r\n",
+            self.purpose.word()
+        ));
+        out.into_bytes()
+    }
+
+    /// The word for the subject, and the first sentence.
+    fn saying(&self, event: Option<&Component<'_>>) -> (&'static str, String) {
+        let (name, address) = self.from;
+        let who = if name.trim().is_empty() { address.to_string() } else { format!("{} <{address}>", name.trim()) };
+        match self.purpose {
+            Purpose::Request => ("Invitation", format!("{who} invites you:")),
+            Purpose::Cancel => ("Cancelled", format!("{who} has cancelled this, or you are no longer invited:")),
+            Purpose::Reply => {
+                let me = Meeting::of(self.calendar).and_then(|reply| Some(reply.guests.first()?.address.clone()));
+                let said = event.zip(me).and_then(|(event, me)| answer(event, &me));
+                match said.as_deref() {
+                    Some("ACCEPTED") => ("Accepted", format!("{who} comes:")),
+                    Some("TENTATIVE") => ("Tentative", format!("{who} may come:")),
+                    _ => ("Declined", format!("{who} does not come:")),
+                }
+            }
+        }
+    }
+}
+
+/// What people read whose program does not know invitations.
+fn described(saying: &str, title: &str, event: Option<&Component<'_>>) -> String {
+    let mut out = format!("{saying}\n\n{title}\n");
+    let Some(event) = event else { return out };
+    let when = |name: &str| event.line(name).and_then(|line| time(&Property::of(&line.whole)));
+    if let Some(start) = when("DTSTART") {
+        out.push_str(&format!("From: {start}\n"));
+    }
+    if let Some(end) = when("DTEND") {
+        out.push_str(&format!("Until: {end}\n"));
+    }
+    if event.value("RRULE").is_some() {
+        out.push_str("It takes place more than once.\n");
+    }
+    let said = |name: &str| event.value(name).map(text).filter(|text| !text.is_empty());
+    if let Some(place) = said("LOCATION") {
+        out.push_str(&format!("Where: {place}\n"));
+    }
+    if let Some(description) = said("DESCRIPTION") {
+        out.push_str(&format!("\n{description}\n"));
+    }
+    out
+}
+
+/// A time with its zone, for people.
+fn time(property: &Property) -> Option<String> {
+    let value = property.value();
+    let local = NaiveDateTime::parse_from_str(value.trim_end_matches(['Z', 'z']), "%Y%m%dT%H%M%S");
+    let Ok(local) = local else {
+        let day = NaiveDate::parse_from_str(value, "%Y%m%d").ok()?;
+        return Some(day.format("%A, %-d %B %Y").to_string());
+    };
+    let zone = match property.parameter("TZID") {
+        Some(zone) => format!(" ({zone})"),
+        None if value.ends_with(['Z', 'z']) => " (UTC)".to_owned(),
+        None => String::new(),
+    };
+    Some(local.format("%A, %-d %B %Y, %H:%M").to_string() + &zone)
+}
