@@ -228,7 +228,7 @@ fn dav_pages(
         routing: parts.routing.clone(),
         submission: Arc::clone(submission),
         submitting: submitting(parts, submission),
-        hostname: parts.lives.hostname.clone(),
+        hostname: parts.live.hostname.clone(),
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
     });

@@ -198,7 +198,8 @@ impl Routing {
     pub async fn addresses_of(&self, account: &Address, most: u32) -> Result<Vec<Address>, Error> {
         let mut found = vec![account.clone()];
         for source in self.directory.sources_to(account, most).await? {
-            if found.iter().all(|known| known.key() != source.key()) && self.leads_only_to(account, &source).await? {
+            let is_new = found.iter().all(|known| known.key() != source.key());
+            if is_new && self.comes_back(account, &source).await? == ComesBack::Only {
                 found.push(source);
             }
         }

@@ -13,7 +13,7 @@ use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::{Live, Span};
 use postrider::foundations::tasks::Tasks;
 use postrider::services::guard::{
-    Failure, Guard, GuardSettings, NftablesSettings, Part, Service, Sharing, SharingParts,
+    Failure, Guard, GuardSettings, NftablesSettings, RateShare, Service, Sharing, SharingParts,
 };
 use postrider::storage::database::{Database, Dialect, Val};
 use postrider::storage::journal::{Journal, JournalSettings, Query};
@@ -223,7 +223,7 @@ async fn rates_that_were_committed_late_are_shared(database: Database) {
     let mut machine = sharing_rates(true, &database, &clock, &journal);
     let now = postrider::foundations::clock::Clock::now(&clock);
     let hour = Duration::from_secs(3_600);
-    let copies = |units| [Part { what: "copies an hour", units, count: 10, period: hour }];
+    let copies = |units| [RateShare { what: "copies an hour", units, count: 10, period: hour }];
     for (id, process) in [(1_000, "quick"), (999, "slow")] {
         let values: [Val; 5] = [
             i64::from(id).into(),
@@ -284,7 +284,7 @@ async fn rates_are_shared(database: Database) {
     // Thirty a minute are allowed.
     assert_eq!(connect(&one, 20), 20);
     let hour = Duration::from_secs(3_600);
-    let copies = |units| [Part { what: "copies an hour", units, count: 10, period: hour }];
+    let copies = |units| [RateShare { what: "copies an hour", units, count: 10, period: hour }];
     assert_eq!(one.guard.take("ann@example.test", &copies(8)), Ok(()));
     for machine in [&mut one, &mut other, &mut alone] {
         machine.sharing.exchange().await.unwrap();

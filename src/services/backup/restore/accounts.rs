@@ -138,7 +138,14 @@ pub async fn restore_missing_accounts(
             }
         }
         let (password, quota) = (user.password.is_some(), user.quota);
-        restored.push(AccountRestored { address, domain: is_new_domain, password, quota, enabled: is_enabled, aliases });
+        restored.push(AccountRestored {
+            address,
+            domain: is_new_domain,
+            password,
+            quota,
+            enabled: is_enabled,
+            aliases,
+        });
     }
     edit.commit().await?;
     Ok(restored)
