@@ -175,6 +175,23 @@ async fn a_meeting_from_its_invitation_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_meeting_moves_to_another_calendar_and_nobody_is_told() {
+    let (host, _peer) = with_peer().await;
+    set_up(&host, ANN).await;
+    set_up(&host, BOB).await;
+    assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &[BOB])).await.status, 201);
+    let before = get(&host, ANN, MEETING).await;
+    assert_eq!(ask(&host, ANN, "MKCALENDAR /dav/calendars/ann@example.test/work/", "", "").await.status, 201);
+    let there = "/dav/calendars/ann@example.test/work/meeting.ics";
+    let moved = ask(&host, ANN, &format!("MOVE {MEETING}"), &format!("Destination: {there}\r\n"), "").await;
+    assert_eq!(moved.status, 201, "{}", moved.body);
+    let after = get(&host, ANN, there).await;
+    assert_eq!((after.header("schedule-tag"), after.body), (before.header("schedule-tag"), before.body.clone()));
+    assert_eq!(listed(&host, BOB, "/dav/scheduling/bob@example.test/inbox/").await.len(), 1);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn guests_decline_by_removing_an_event_unless_they_say_otherwise() {
     let (host, _peer) = with_peer().await;
     set_up(&host, ANN).await;

@@ -59,7 +59,9 @@ pub(super) async fn transfer(asked: &Asked<'_>, of: TransferKind) -> Answer<Resp
         return Err(Problem::new(StatusCode::FORBIDDEN, why).rule_about(CALDAV, rule, &asked.place.href(user)));
     }
     let most = needs.settings.get().recurrences as usize;
-    let copy = draft(*kind, to_object.clone(), found.content, most).await?;
+    let mut copy = draft(*kind, to_object.clone(), found.content, most).await?;
+    // The schedule tag in a validator can be older than the content (RFC 6638 §3.2.10), so it does not follow from it.
+    copy.etag.clone_from(&found.info.etag);
     check_component(&to, &copy)?;
     let transfer = Transfer { kind: of, from: (&from, object.as_str()), to: (&to, &copy), overwrite };
     let stored = needs.collections.transfer(user, transfer, &asked.room.limits(), needs.clock.now()).await;
