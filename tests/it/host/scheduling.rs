@@ -246,6 +246,23 @@ async fn nobody_invites_in_anothers_name_or_to_what_is_over() {
     host.stop().await;
 }
 
+/// An address that reads as Ann's with a tag may be somebody else's whole name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_makes_nobody_the_organiser_of_anothers_events() {
+    let host = Host::start().user(ANN).user(BOB).user("ann+lee@example.test").alias("ann+box@example.test", BOB).await;
+    set_up(&host, BOB).await;
+    for (organiser, name, count) in
+        [("ann+lee@example.test", "lee", 0), ("ann+box@example.test", "box", 0), ("ann+tag@example.test", "tag", 1)]
+    {
+        let path = MEETING.replace("meeting", name);
+        let stored = put(&host, ANN, &path, "", &event(name, organiser, &[BOB])).await;
+        assert_eq!(stored.status, 201, "{}", stored.body);
+        let copies = listed(&host, BOB, "/dav/calendars/bob@example.test/Personal/").await;
+        assert_eq!(copies.len(), count, "{organiser}");
+    }
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_no_calendar_program_gets_mail() {
     let (host, _peer) = with_peer().await;

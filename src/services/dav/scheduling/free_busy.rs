@@ -105,7 +105,9 @@ impl Scheduler {
         until: Instant,
     ) -> Result<Vec<Told>, Unscheduled> {
         let asking = &actor.account.address;
-        if !self.own(asking).await?.has(&asked.organiser) {
+        let mut own = self.own(asking).await?;
+        self.add_tagged(&mut own, asking, [asked.organiser.clone()]).await?;
+        if !own.has(&asked.organiser) {
             let why = "The ORGANIZER must be one of your own addresses.";
             return Err(Unscheduled::Rule("organizer-allowed", why.to_owned()));
         }
@@ -206,7 +208,7 @@ impl Scheduler {
                 let read = in_time.filter_map(|object| CalendarObject::read(&object.content).ok());
                 let counts = read.filter(|object| masked.as_deref() != Some(object.uid()));
                 counts
-                    .flat_map(|object| busy_times_of(&object, &range, zone, most, &|address| own.has(address)))
+                    .flat_map(|object| busy_times_of(&object, &range, zone, most, &|address| own.may_have(address)))
                     .collect::<Vec<_>>()
             });
             let Ok(found) = found.await else { return Ok(None) };

@@ -1,6 +1,6 @@
 //! Carries scheduling out: asks whose addresses are whose, and delivers messages to calendars here and by mail.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::meeting::Meeting;
@@ -14,7 +14,7 @@ use crate::foundations::processor::in_turn;
 use crate::foundations::settings::Live;
 use crate::services::dav::{CalendarObject, Calendars};
 use crate::services::handover::Submitting;
-use crate::services::routing::{self, Routing};
+use crate::services::routing::{self, ComesBack, Routing};
 use crate::services::submission::Submission;
 use crate::storage::dav::{Collections, Limits};
 use crate::storage::directory::Account;
@@ -24,6 +24,8 @@ use crate::storage::journal::Journal;
 const MOST_TOLD: usize = 32 << 20;
 /// Most aliases of an account that count as its addresses.
 const MOST_ADDRESSES: u32 = 100;
+/// Most addresses with tags in an event that are looked up.
+const MOST_TAGGED: usize = 10;
 
 /// What scheduling needs from other rooms.
 pub struct SchedulerParts {
@@ -152,8 +154,21 @@ pub(super) struct Own {
 
 impl Own {
     pub(super) fn has(&self, address: &str) -> bool {
+        self.keys.contains(address)
+    }
+
+    /// Whether it is one, or reads as one with a tag: that may be somebody else's whole name.
+    pub(super) fn may_have(&self, address: &str) -> bool {
         let untagged = || address.parse::<Address>().map(|address| self.routing.untagged(&address).key());
-        self.keys.contains(address) || untagged().is_ok_and(|key| self.keys.contains(&key))
+        self.has(address) || untagged().is_ok_and(|key| self.keys.contains(&key))
+    }
+
+    /// The people of an event whose addresses read as the actor's with tags.
+    fn tagged_in(&self, content: &str) -> Vec<String> {
+        let meeting = Meeting::of(content);
+        let people = meeting.iter().flat_map(|meeting| std::iter::once(&meeting.organiser).chain(&meeting.guests));
+        let tagged = people.filter(|one| !self.has(&one.address) && self.may_have(&one.address));
+        tagged.map(|one| one.address.clone()).collect()
     }
 }
 
@@ -187,6 +202,22 @@ impl Scheduler {
         Ok(Own { keys, routing: self.parts.routing.clone() })
     }
 
+    /// Adds those of these addresses that are the account's, with tags.
+    pub(super) async fn add_tagged(
+        &self,
+        own: &mut Own,
+        account: &Address,
+        named: impl IntoIterator<Item = String>,
+    ) -> Result<(), routing::Error> {
+        for address in named.into_iter().take(MOST_TAGGED) {
+            let Ok(parsed) = address.parse::<Address>() else { continue };
+            if self.parts.routing.comes_back(account, &parsed).await? == ComesBack::Only {
+                own.keys.insert(address);
+            }
+        }
+        Ok(())
+    }
+
     /// What a change of an account's event is stored as, and sends. Without `after` the event is removed.
     ///
     /// # Errors
@@ -203,6 +234,13 @@ impl Scheduler {
             return Ok(Prepared::nothing());
         }
         let (own, now) = (self.own(account).await?, self.parts.clock.now());
+        let read = in_turn(move || {
+            let contents = [&before, &after].into_iter().flatten();
+            let tagged: BTreeSet<String> = contents.flat_map(|content| own.tagged_in(content)).collect();
+            (own, tagged, before, after)
+        });
+        let (mut own, tagged, before, after) = read.await?;
+        self.add_tagged(&mut own, account, tagged).await?;
         let work = in_turn(move || {
             Case { own: &own, before: before.as_deref(), after: after.as_deref(), wish, bounds, now }.prepare()
         });
