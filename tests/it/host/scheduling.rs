@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::join_all;
 use postrider::config::Protocol;
 use postrider::foundations::event::EventKind;
 use postrider::storage::journal::Query;
@@ -243,6 +244,40 @@ async fn nobody_invites_in_anothers_name_or_to_what_is_over() {
     );
     let letters = peer.wait_for(1).await;
     assert_eq!((letters.len(), letters[0].from.as_str()), (1, "lee@example.test"));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_programs_at_once_invite_once_and_answers_at_once_all_arrive() {
+    let guests: Vec<String> = (0..12).map(|n| format!("guest{n}@example.test")).collect();
+    let mut host = Host::start().user(ANN);
+    for guest in &guests {
+        host = host.user(guest);
+    }
+    let host = host.await;
+    join_all(guests.iter().map(|guest| set_up(&host, guest))).await;
+    let names: Vec<&str> = guests.iter().map(String::as_str).collect();
+    let given = event("m", ANN, &names);
+    let (one, other) = tokio::join!(put(&host, ANN, MEETING, "", &given), put(&host, ANN, MEETING, "", &given));
+    let mut statuses = [one.status, other.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 204], "{} {}", one.body, other.body);
+    for guest in &guests {
+        assert_eq!(listed(&host, guest, &format!("/dav/scheduling/{guest}/inbox/")).await.len(), 1, "{guest}");
+    }
+    let at = &host;
+    let answers = guests.iter().map(|guest| async move {
+        let copies = listed(at, guest, &format!("/dav/calendars/{guest}/Personal/")).await;
+        let copy = get(at, guest, &copies[0]).await.body.replace("\r\n ", "");
+        let accepted = copy.replace(
+            &format!("ATTENDEE;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:{guest}"),
+            &format!("ATTENDEE;PARTSTAT=ACCEPTED:mailto:{guest}"),
+        );
+        put(at, guest, &copies[0], "", &accepted).await.status
+    });
+    assert!(join_all(answers).await.iter().all(|status| *status == 204));
+    let own = get(&host, ANN, MEETING).await.body.replace("\r\n ", "");
+    assert!(!own.contains("NEEDS-ACTION"), "{own}");
     host.stop().await;
 }
 

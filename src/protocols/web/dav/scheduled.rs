@@ -142,6 +142,7 @@ impl Work {
     }
 
     async fn store(self, given: Draft) -> Result<Done, Undone> {
+        let _place = self.room.needs.scheduler.change(&self.collection, &given.name).await;
         let mut tries = 0;
         loop {
             let before = self.before(&given.name).await?;
@@ -170,6 +171,7 @@ impl Work {
     async fn remove(self, name: String, answers: bool) -> Result<(), Undone> {
         let (needs, account) = (&self.room.needs, &self.actor.account.address);
         let limits = self.room.limits();
+        let _place = needs.scheduler.change(&self.collection, &name).await;
         let mut tries = 0;
         loop {
             let before = self.before(&name).await?.ok_or(Error::NoObject)?;
@@ -241,6 +243,7 @@ impl Work {
             return None;
         }
         let statuses = self.room.needs.scheduler.deliver(&self.actor, prepared, &self.room.bounds()).await;
+        let _place = self.room.needs.scheduler.enter_into(&self.actor.account.address).await;
         for _ in 0..TRIES {
             let there = self.room.needs.collections.object(&self.collection, &stored.name).await.ok()??;
             let settled = prepared.settled(&text(&there.content), &statuses);

@@ -102,6 +102,7 @@ impl Scheduler {
         if self.parts.submission.count((&actor.peer, actor.session), &login).is_err() {
             return Some(FAILED);
         }
+        let _place = self.enter_into(account).await;
         for _ in 0..TRIES {
             match self.enter(account, inbox, message, bounds).await {
                 Ok(()) => {

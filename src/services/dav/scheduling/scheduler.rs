@@ -10,13 +10,13 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::{Peer, With};
-use crate::foundations::processor::in_turn;
+use crate::foundations::processor::{Parties, Place, in_turn};
 use crate::foundations::settings::Live;
 use crate::services::dav::{CalendarObject, Calendars};
 use crate::services::handover::Submitting;
 use crate::services::routing::{self, ComesBack, Routing};
 use crate::services::submission::Submission;
-use crate::storage::dav::{Collections, Limits};
+use crate::storage::dav::{Collection, Collections, Limits};
 use crate::storage::directory::Account;
 use crate::storage::journal::Journal;
 
@@ -50,6 +50,10 @@ pub struct SchedulerParts {
 pub struct Scheduler {
     pub(super) parts: Arc<SchedulerParts>,
     pub(super) calendars: Calendars,
+    /// Objects, each changed by one client at a time.
+    changed: Arc<Parties>,
+    /// Accounts, each of whose events takes one message at a time. Who has this place waits for no other.
+    entered: Arc<Parties>,
 }
 
 /// Whose program has changed something.
@@ -185,7 +189,20 @@ struct Case<'a> {
 impl Scheduler {
     /// Scheduling with these parts.
     pub fn new(parts: SchedulerParts) -> Self {
-        Self { calendars: Calendars::new(parts.collections.clone()), parts: Arc::new(parts) }
+        let calendars = Calendars::new(parts.collections.clone());
+        Self { calendars, parts: Arc::new(parts), changed: Arc::default(), entered: Arc::default() }
+    }
+
+    /// The place of a client that changes an object, to be held until it is noted what has become of the messages: another
+    /// change meanwhile would find them pending and send them again, or its own would arrive before them.
+    pub async fn change(&self, collection: &Collection, name: &str) -> Place {
+        self.changed.place(&format!("{}/{name}", collection.id)).await
+    }
+
+    /// The place of who enters something that is no change of an account's own into its events. With many guests who answer at
+    /// once, each would find the event changed by another again and again.
+    pub async fn enter_into(&self, account: &Address) -> Place {
+        self.entered.place(&account.key()).await
     }
 
     /// The addresses by which an account is invited, its own first.
