@@ -271,7 +271,7 @@ fn participant(line: &Line<'_>) -> Participant {
 }
 
 /// The address of a `mailto:`.
-fn mailbox(value: &str) -> &str {
+pub(super) fn mailbox(value: &str) -> &str {
     let scheme = value.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("mailto:"));
     scheme.map_or(value, |scheme| value[scheme.len()..].trim())
 }

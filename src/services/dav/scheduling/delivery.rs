@@ -62,7 +62,7 @@ impl Scheduler {
 
     /// `None` for what is not worth a letter and can be told in no other way.
     async fn deliver_one(&self, actor: &Actor, message: &Message, bounds: &Bounds) -> Option<&'static str> {
-        let Ok(address) = message.to.parse::<Address>() else { return Some(UNKNOWN) };
+        let Ok(address) = message.mailbox.parse::<Address>() else { return Some(UNKNOWN) };
         match self.parts.routing.resolve(&address).await {
             Err(error) => {
                 log::warn!(address:% = address, error:% = error; "A calendar message could not be delivered");
@@ -280,8 +280,8 @@ fn last_part(href: &str) -> Option<String> {
 fn sender(message: &Message, actor: &Actor) -> Option<Address> {
     let meeting = Meeting::of(&message.text)?;
     let from = match message.purpose {
-        Purpose::Request | Purpose::Cancel => meeting.organiser.address,
-        Purpose::Reply => meeting.guests.into_iter().next()?.address,
+        Purpose::Request | Purpose::Cancel => meeting.organiser.mailbox,
+        Purpose::Reply => meeting.guests.into_iter().next()?.mailbox,
     };
     Some(from.parse().unwrap_or_else(|_| actor.account.address.clone()))
 }

@@ -29,6 +29,8 @@ impl Agent {
 pub(super) struct Person {
     /// For comparison.
     pub(super) address: String,
+    /// As it is written, for mail.
+    pub(super) mailbox: String,
     /// The common name; may be empty.
     pub(super) name: String,
     pub(super) agent: Agent,
@@ -43,6 +45,7 @@ impl Person {
         let parameter = |name: &str| property.parameter(name).map(str::to_owned);
         Self {
             address: property.address(),
+            mailbox: property.mailbox().to_owned(),
             name: parameter("CN").unwrap_or_default(),
             agent: Agent::of(property),
             forced: parameter("SCHEDULE-FORCE-SEND").map(|forced| forced.to_ascii_uppercase()),

@@ -1,6 +1,6 @@
 //! One content line (RFC 5545 §3.1) and its parameters.
 
-use super::super::components::{comparable, named, pieces};
+use super::super::components::{comparable, mailbox, named, pieces};
 
 /// A content line, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,11 @@ impl Property {
         calendar_user(&self.value)
     }
 
+    /// The same as it is written: whether the case of a mailbox counts, its own server decides (RFC 5321 §2.4).
+    pub(super) fn mailbox(&self) -> &str {
+        mailbox(&self.value)
+    }
+
     pub(super) fn line(&self) -> String {
         let parameters: String = self.parameters.iter().map(|piece| format!(";{piece}")).collect();
         format!("{}{parameters}:{}", self.name, self.value)
@@ -73,9 +78,7 @@ impl Property {
 
 /// The address of a calendar user, for comparison: of a `mailto:` the mailbox in lower case, otherwise the whole URI.
 pub(in crate::services::dav) fn calendar_user(uri: &str) -> String {
-    let uri = uri.trim();
-    let scheme = uri.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("mailto:"));
-    scheme.map_or(uri, |scheme| uri[scheme.len()..].trim()).to_lowercase()
+    mailbox(uri.trim()).to_lowercase()
 }
 
 #[cfg(test)]

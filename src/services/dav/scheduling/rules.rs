@@ -14,6 +14,8 @@ pub(super) struct Message {
     pub(super) purpose: Purpose,
     /// The address, for comparison.
     pub(super) to: String,
+    /// The address as it is written, for mail.
+    pub(super) mailbox: String,
     /// The name, if it is known.
     pub(super) name: String,
     pub(super) text: String,
@@ -42,6 +44,7 @@ pub(super) fn to_guests(
         let message = |purpose, text, is_weighty| Message {
             purpose,
             to: guest.address.clone(),
+            mailbox: guest.mailbox.clone(),
             name: guest.name.clone(),
             text,
             is_weighty,
@@ -152,6 +155,7 @@ pub(super) fn to_organiser(
     (!answers.is_empty()).then(|| Message {
         purpose: Purpose::Reply,
         to: meeting.organiser.address.clone(),
+        mailbox: meeting.organiser.mailbox.clone(),
         name: meeting.organiser.name.clone(),
         text: message::reply(&meeting.whole, &answers, me, now),
         is_weighty: true,
