@@ -1,5 +1,7 @@
 //! A calendar's components as lines (RFC 5545 §3.4), so that unchanged lines stay octet for octet.
 
+use std::collections::HashMap;
+
 use calcard::common::timezone::Tz;
 use chrono::{NaiveDateTime, TimeZone as _};
 
@@ -16,6 +18,9 @@ pub(super) struct Whole<'a> {
     properties: Vec<Line<'a>>,
     pub(super) components: Vec<Component<'a>>,
 }
+
+/// Where components are, by the times that they are about. There can be thousands, and a search for each of them takes minutes.
+pub(super) struct Places(HashMap<Option<String>, usize>);
 
 /// A component directly in a calendar, with everything in it, from its BEGIN to its END.
 pub(super) struct Component<'a> {
@@ -55,11 +60,23 @@ impl<'a> Whole<'a> {
         self.components.iter().filter(|component| component.kind == "VEVENT")
     }
 
-    /// What an event replaces: the same event or, if it is a new exception, the series.
-    pub(super) fn former<'b>(&'b self, event: &Component<'_>) -> Option<&'b Component<'a>> {
-        let id = event.exception();
-        let same = self.events().find(|one| one.exception() == id);
-        same.or_else(|| self.events().find(|one| !one.is_exception()))
+    /// Where the series (`None`) and its exceptions are among the components.
+    pub(super) fn places(&self) -> Places {
+        let mut places = HashMap::new();
+        for (at, event) in self.components.iter().enumerate().filter(|(_, component)| component.kind == "VEVENT") {
+            places.entry(event.exception()).or_insert(at);
+        }
+        Places(places)
+    }
+
+    /// The component about the same time as an event of another calendar.
+    pub(super) fn same(&self, places: &Places, event: &Component<'_>) -> Option<&Component<'a>> {
+        self.components.get(*places.0.get(&event.exception())?)
+    }
+
+    /// The series itself.
+    pub(super) fn master(&self, places: &Places) -> Option<&Component<'a>> {
+        self.components.get(*places.0.get(&None::<String>)?)
     }
 
     /// The METHOD as it is written.

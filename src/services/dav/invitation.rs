@@ -268,9 +268,13 @@ impl Invitation {
     pub fn entered(&self, stored: Option<&str>, answer: Option<(&Participant, Participation)>) -> String {
         let own = Whole::of(&self.content);
         let stored = stored.map(Whole::of);
-        let enter = |event: &Component<'_>, out: &mut String| {
-            event.write_entered(answer, stored.as_ref().and_then(|there| there.former(event)), out);
+        let places = stored.as_ref().map(Whole::places);
+        // What it replaces: the same event or, if it is a new exception, the series.
+        let former = |event: &Component<'_>| {
+            let (there, places) = stored.as_ref().zip(places.as_ref())?;
+            there.same(places, event).or_else(|| there.master(places))
         };
+        let enter = |event: &Component<'_>, out: &mut String| event.write_entered(answer, former(event), out);
         let Some(there) = stored.as_ref().filter(|_| self.shown.exception) else {
             let mut out = own.head();
             for component in &own.components {

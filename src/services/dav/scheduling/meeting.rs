@@ -1,8 +1,8 @@
 //! Events with an organiser and guests: who they are, and what concerns whom.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use super::super::components::{Component, Whole};
+use super::super::components::{Component, Places, Whole};
 use super::property::Property;
 
 /// Who sends the messages about an event to a guest or to the organiser (RFC 6638 §7.1).
@@ -57,6 +57,7 @@ impl Person {
 /// An event with an organiser and at least one guest: a scheduling object (RFC 6638 §3.1).
 pub(super) struct Meeting<'a> {
     pub(super) whole: Whole<'a>,
+    places: Places,
     pub(super) organiser: Person,
     /// Each once, at the first component that invites them.
     pub(super) guests: Vec<Person>,
@@ -83,20 +84,24 @@ impl<'a> Meeting<'a> {
         let has_other = organisers.iter().any(|other| other.address != organiser.address);
         let is_of_one = !has_other && organisers.len() == whole.events().count();
         let (mut guests, mut most): (Vec<Person>, usize) = (Vec::new(), 0);
-        let mut known = BTreeSet::new();
+        // Where each is among them: somebody may be named tens of thousands of times.
+        let mut known: HashMap<String, usize> = HashMap::new();
         for event in whole.events() {
             let mut count = 0;
             for guest in people(event, "ATTENDEE") {
                 count += 1;
-                if known.insert(guest.address.clone()) {
-                    guests.push(guest);
-                } else if let Some(first) = guests.iter_mut().find(|first| first.address == guest.address) {
-                    first.forced = first.forced.take().or(guest.forced);
+                match known.get(&guest.address).and_then(|at| guests.get_mut(*at)) {
+                    Some(first) => first.forced = first.forced.take().or(guest.forced),
+                    None => {
+                        known.insert(guest.address.clone(), guests.len());
+                        guests.push(guest);
+                    }
                 }
             }
             most = most.max(count);
         }
-        (!guests.is_empty()).then_some(Self { whole, organiser, guests, is_of_one, most })
+        let places = whole.places();
+        (!guests.is_empty()).then_some(Self { whole, places, organiser, guests, is_of_one, most })
     }
 
     pub(super) fn guest(&self, address: &str) -> Option<&Person> {
@@ -104,13 +109,12 @@ impl<'a> Meeting<'a> {
     }
 
     pub(super) fn master(&self) -> Option<&Component<'a>> {
-        self.whole.events().find(|event| !event.is_exception())
+        self.whole.master(&self.places)
     }
 
     /// The component about the same time as another: the series itself, or the exception.
     pub(super) fn same(&self, event: &Component<'_>) -> Option<&Component<'a>> {
-        let id = event.exception();
-        self.whole.events().find(|one| one.exception() == id)
+        self.whole.same(&self.places, event)
     }
 
     /// What concerns a guest (RFC 6638 §3.2.1.1); `None` for nobody's.

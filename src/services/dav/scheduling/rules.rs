@@ -106,8 +106,9 @@ fn lost<'b, 'a>(former: &View<'b, 'a>, view: &View<'_, '_>) -> Vec<&'b Component
         (_, Some(_)) => Vec::new(),
         (Some(master), None) => vec![master],
         (None, None) => {
-            let is_there = |id: &str| view.exceptions.iter().any(|one| one.exception().as_deref() == Some(id));
-            former.exceptions.iter().filter(|one| one.exception().is_some_and(|id| !is_there(&id))).copied().collect()
+            let there: HashSet<String> = view.exceptions.iter().filter_map(|one| one.exception()).collect();
+            let all = former.exceptions.iter();
+            all.filter(|one| one.exception().is_some_and(|id| !there.contains(&id))).copied().collect()
         }
     }
 }

@@ -150,6 +150,29 @@ fn a_new_time_is_a_new_version_that_nobody_has_answered() {
     assert!(is_same(&settle(&before, Answers::Given), &before));
 }
 
+/// A search for each of thousands of exceptions, or each time a guest is named, took minutes of a processor.
+#[test]
+fn thousands_of_exceptions_and_of_lines_about_one_guest_take_little_time() {
+    let begun = std::time::Instant::now();
+    let exception = |n: u64| {
+        let day = chrono::NaiveDate::from_ymd_opt(2027, 1, 6).unwrap() + chrono::Days::new(n);
+        event(&SECOND.replace("20270106", &day.format("%Y%m%d").to_string()), &[BOB])
+    };
+    let events: Vec<String> = std::iter::once(event(SERIES, &[BOB])).chain((0..2_000).map(exception)).collect();
+    let before = calendar(&events);
+    let after = before.replace("SUMMARY:Talk", "SUMMARY:Speech");
+    let (former, now) = (Meeting::of(&before).unwrap(), Meeting::of(&after).unwrap());
+    assert!(organised(&now, Some(&former), Answers::Stored, &own).contains("SUMMARY:Speech"));
+    let message = sent(Some(&before), Some(&after)).remove(0);
+    assert_eq!(message.purpose, Purpose::Request);
+    assert!(requested(Some(&before), &message.text).unwrap().contains("SUMMARY:Speech"));
+    let once: Vec<String> = (0..20_000).map(|n| format!("guest{n}@x.test")).collect();
+    let named = once.iter().map(String::as_str).chain(std::iter::repeat_n("guest19999@x.test", 100_000));
+    let crowd = calendar(&[event(START, &named.collect::<Vec<_>>())]);
+    assert_eq!(Meeting::of(&crowd).unwrap().guests.len(), 1 + 20_000);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
 /// Bob's copy with an answer.
 fn copy(lines: &str, answer: &str) -> String {
     calendar(&[event(lines, &[&format!("PARTSTAT={answer}:mailto:bob@example.test")])])
