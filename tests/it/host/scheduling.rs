@@ -281,6 +281,23 @@ async fn two_programs_at_once_invite_once_and_answers_at_once_all_arrive() {
     host.stop().await;
 }
 
+/// A guest who is not invited any more may have the calendar of somebody who still is, or of the organiser.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_less_cancels_nothing_for_who_has_another() {
+    let host = Host::start().user(ANN).user(BOB).alias("@example.test", ANN).alias("bobby@example.test", BOB).await;
+    set_up(&host, ANN).await;
+    set_up(&host, BOB).await;
+    let given = event("m", ANN, &[BOB, "bobby@example.test", "sales@example.test"]);
+    assert_eq!(put(&host, ANN, MEETING, "", &given).await.status, 201);
+    assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &[BOB])).await.status, 204);
+    let own = get(&host, ANN, MEETING).await.body;
+    assert!(!own.contains("CANCELLED"), "{own}");
+    let copies = listed(&host, BOB, "/dav/calendars/bob@example.test/Personal/").await;
+    let his = get(&host, BOB, &copies[0]).await.body;
+    assert!(!his.contains("CANCELLED") && !his.contains("bobby"), "{his}");
+    host.stop().await;
+}
+
 /// An address that reads as Ann's with a tag may be somebody else's whole name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tag_makes_nobody_the_organiser_of_anothers_events() {

@@ -40,7 +40,8 @@ pub(super) fn to_guests(
     let former = before.into_iter().flat_map(|before| &before.guests);
     let gone = former.filter(|guest| after.is_none_or(|after| after.guest(&guest.address).is_none()));
     let invited = after.into_iter().flat_map(|after| &after.guests);
-    for guest in invited.chain(gone).filter(|guest| guest.agent == Agent::Server && !is_own(&guest.address)) {
+    // Cancellations first: somebody may be invited by one address no more, and still by another.
+    for guest in gone.chain(invited).filter(|guest| guest.agent == Agent::Server && !is_own(&guest.address)) {
         let message = |purpose, text, is_weighty| Message {
             purpose,
             to: guest.address.clone(),
