@@ -63,8 +63,10 @@ pub fn addresses<'a>(name: &str, list: impl IntoIterator<Item = (&'a str, &'a Ad
         match display.trim() {
             "" => line.word(&format!("{address}{comma}")),
             display => {
-                if display.is_ascii() && !display.contains("=?") || charset == Charset::Utf8 {
-                    line.word(&quoted(display));
+                let written = quoted(display);
+                let is_plain = display.is_ascii() && !display.contains("=?") || charset == Charset::Utf8;
+                if is_plain && written.len() <= LONGEST_WORD {
+                    line.word(&written);
                 } else {
                     line.encoded(display);
                 }
@@ -289,6 +291,10 @@ mod tests {
             "To: \"Ann \\\"A\\\" Lee\" <ann@example.test>, \"b c\"@example.test,\r\n =?utf-8?b?SsO2cmc=?= <ann@example.test>\r\n"
         );
         assert_eq!(encoded_words::decode(b"=?utf-8?b?SsO2cmc=?="), "Jörg");
+        for (long, charset) in [("y".repeat(3_000), Charset::Ascii), ("\"ü".repeat(800), Charset::Utf8)] {
+            let written = addresses("To", [(long.as_str(), &ann)], charset);
+            assert!(written.split("\r\n").all(|line| line.len() <= 998), "{written}");
+        }
     }
 
     #[test]
