@@ -326,6 +326,20 @@ async fn who_has_no_calendar_program_gets_mail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_room_in_the_calendar_gets_mail() {
+    let host = Host::start().settings("[dav]\nobjects = 1\n").user(ANN).user(BOB).await;
+    set_up(&host, ANN).await;
+    set_up(&host, BOB).await;
+    let private = event("b", BOB, &[]).replace("ATTENDEE;PARTSTAT=ACCEPTED:mailto:bob@example.test\r\n", "");
+    assert_eq!(put(&host, BOB, "/dav/calendars/bob@example.test/Personal/b.ics", "", &private).await.status, 201);
+    assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &[BOB])).await.status, 201);
+    let own = get(&host, ANN, MEETING).await.body.replace("\r\n ", "");
+    assert!(own.contains("SCHEDULE-STATUS=1.1:mailto:bob"), "{own}");
+    assert_eq!(host.imap(BOB).await.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn invitations_count_towards_the_limits_of_submission() {
     let host = Host::start().settings("[submission]\nmessages_per_hour = 1\n[dav.scheduling]\nattendees = 2\n");
     let host = host.user(ANN).user(BOB).user("carl@example.test").await;

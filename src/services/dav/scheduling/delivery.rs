@@ -120,7 +120,7 @@ impl Scheduler {
                 Err(Failure::Refused(Refused::Unfit) | Failure::Work) => return Some(FAILED),
                 Err(Failure::Storage(error)) => {
                     log::info!(user:% = account, error:% = error; "A calendar message was not entered");
-                    return Some(FAILED);
+                    return if has_no_room(&error) { None } else { Some(FAILED) };
                 }
                 Err(Failure::Absent) => return None,
             }
@@ -258,6 +258,11 @@ impl Scheduler {
             }
         }
     }
+}
+
+/// Whether a calendar takes nothing until its owner makes room, of which only a letter tells them.
+const fn has_no_room(error: &Error) -> bool {
+    matches!(error, Error::NoCollection | Error::TooManyCollections(_) | Error::TooManyObjects(_) | Error::Full(_))
 }
 
 /// Whether a guest has declined all of an event.
