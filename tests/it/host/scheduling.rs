@@ -281,6 +281,27 @@ async fn two_programs_at_once_invite_once_and_answers_at_once_all_arrive() {
     host.stop().await;
 }
 
+/// The messages of a change are all in memory, and a program can begin as many changes at once as it likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_changes_one_event_at_a_time() {
+    let host = Host::start().user(ANN).await;
+    set_up(&host, ANN).await;
+    let guests = |of: &str| -> Vec<String> { (0..10).map(|n| format!("{of}{n}@example.test")).collect() };
+    let (some, others) = (guests("a"), guests("b"));
+    let given = |uid: &str, guests: &[String]| event(uid, ANN, &guests.iter().map(String::as_str).collect::<Vec<_>>());
+    let (one, other) = (given("one", &some), given("other", &others));
+    let there = MEETING.replace("meeting", "other");
+    let stored = tokio::join!(put(&host, ANN, MEETING, "", &one), put(&host, ANN, &there, "", &other));
+    assert_eq!((stored.0.status, stored.1.status), (201, 201), "{} {}", stored.0.body, stored.1.body);
+    host.parts().journal.flush().await;
+    let events = host.events(&Query::default()).await;
+    let told = events.iter().filter(|event| event.kind == EventKind::CalendarMessage);
+    let whose: Vec<char> = told.filter_map(|event| event.subject.as_deref()?.chars().next()).collect();
+    assert_eq!(whose.len(), 20);
+    assert_eq!(whose.windows(2).filter(|pair| pair[0] != pair[1]).count(), 1, "{whose:?}");
+    host.stop().await;
+}
+
 /// A guest who is not invited any more may have the calendar of somebody who still is, or of the organiser.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_less_cancels_nothing_for_who_has_another() {

@@ -142,7 +142,7 @@ impl Work {
     }
 
     async fn store(self, given: Draft) -> Result<Done, Undone> {
-        let _place = self.room.needs.scheduler.change(&self.collection, &given.name).await;
+        let _place = self.room.needs.scheduler.change(&self.actor.account.address).await;
         let mut tries = 0;
         loop {
             let before = self.before(&given.name).await?;
@@ -171,7 +171,7 @@ impl Work {
     async fn remove(self, name: String, answers: bool) -> Result<(), Undone> {
         let (needs, account) = (&self.room.needs, &self.actor.account.address);
         let limits = self.room.limits();
-        let _place = needs.scheduler.change(&self.collection, &name).await;
+        let _place = needs.scheduler.change(account).await;
         let mut tries = 0;
         loop {
             let before = self.before(&name).await?.ok_or(Error::NoObject)?;

@@ -16,7 +16,7 @@ use crate::services::dav::{CalendarObject, Calendars};
 use crate::services::handover::Submitting;
 use crate::services::routing::{self, ComesBack, Routing};
 use crate::services::submission::Submission;
-use crate::storage::dav::{Collection, Collections, Limits};
+use crate::storage::dav::{Collections, Limits};
 use crate::storage::directory::Account;
 use crate::storage::journal::Journal;
 
@@ -50,7 +50,7 @@ pub struct SchedulerParts {
 pub struct Scheduler {
     pub(super) parts: Arc<SchedulerParts>,
     pub(super) calendars: Calendars,
-    /// Objects, each changed by one client at a time.
+    /// Accounts, each of whose events are changed by one client at a time.
     changed: Arc<Parties>,
     /// Accounts, each of whose events takes one message at a time. Who has this place waits for no other.
     entered: Arc<Parties>,
@@ -193,10 +193,11 @@ impl Scheduler {
         Self { calendars, parts: Arc::new(parts), changed: Arc::default(), entered: Arc::default() }
     }
 
-    /// The place of a client that changes an object, to be held until it is noted what has become of the messages: another
-    /// change meanwhile would find them pending and send them again, or its own would arrive before them.
-    pub async fn change(&self, collection: &Collection, name: &str) -> Place {
-        self.changed.place(&format!("{}/{name}", collection.id)).await
+    /// The place of a client that changes an account's events, to be held until it is noted what has become of the messages:
+    /// another change meanwhile would find them pending and send them again, or its own would arrive before them. All messages of a
+    /// change are in memory at once, so an account makes one change at a time.
+    pub async fn change(&self, account: &Address) -> Place {
+        self.changed.place(&account.key()).await
     }
 
     /// The place of who enters something that is no change of an account's own into its events. With many guests who answer at
