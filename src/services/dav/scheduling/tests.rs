@@ -57,7 +57,8 @@ fn guests_are_told_what_concerns_them() {
     let plain = one(START, &[BOB]);
     let client = "SCHEDULE-AGENT=CLIENT:mailto:bob@example.test";
     let moved = START.replace("T090000", "T100000");
-    let cases: Vec<(&str, Option<String>, Option<String>, &[&str])> = vec![
+    type Case<'a> = (&'a str, Option<String>, Option<String>, &'a [&'a str]);
+    let cases: Vec<Case> = vec![
         ("invited", None, Some(plain.clone()), &["REQUEST bob@example.test"]),
         ("removed", Some(plain.clone()), None, &["CANCEL bob@example.test"]),
         ("nothing", Some(plain.clone()), Some(plain.clone()), &[]),
@@ -172,7 +173,8 @@ fn guests_answer_when_their_answer_changes() {
     ]);
     let own_agent = accepted.replace("ORGANIZER;", "ORGANIZER;SCHEDULE-AGENT=NONE;");
     let alarm = copy(&format!("{START}BEGIN:VALARM\r\nEND:VALARM\r\n"), "NEEDS-ACTION");
-    let cases: Vec<(&str, Option<&str>, Option<String>, Option<&[&str]>)> = vec![
+    type Case<'a> = (&'a str, Option<&'a str>, Option<String>, Option<&'a [&'a str]>);
+    let cases: Vec<Case> = vec![
         ("accepted", Some(&open), Some(accepted.clone()), Some(&["PARTSTAT=ACCEPTED:mailto:bob"])),
         ("nothing", Some(&open), Some(open.clone()), None),
         ("an alarm", Some(&open), Some(alarm), None),
