@@ -80,7 +80,7 @@ in
           "An account suddenly sends much more than it used to, as with a stolen password; look at `postrider trace ADDRESS`."
         )
         (rule "PostriderCertificateEnds" "postrider_certificate_seconds < 14 * 86400" "1h" "critical"
-          "A certificate ends within two weeks and has not been renewed; look at `postrider certificate list` and at what renews it."
+          "A certificate expires within two weeks and has not been renewed; look at `postrider certificate list` and at what renews it."
         )
         (rule "PostriderCertificateStandsIn" "postrider_certificates_standing_in > 0" "1h" "critical"
           "A certificate that nobody trusts is served, since none was obtained; look at `postrider certificate check`."
@@ -92,7 +92,7 @@ in
           "A new certificate waits for its TLSA record; `postrider certificate list` prints what to publish."
         )
         (rule "PostriderCertificateNotServed" "postrider_certificates_not_served > 0" "15m" "critical"
-          "A listener does not serve the certificate that is meant; look at `postrider certificate check`."
+          "A listener does not serve the intended certificate; look at `postrider certificate check`."
         )
         (rule "PostriderEventsLost" "increase(postrider_events_dropped_total[15m]) > 0" "0m" "critical"
           "Decisions could not be written down and are lost to `postrider trace`: the database is away or too slow; look at `postrider doctor`."

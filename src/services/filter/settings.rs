@@ -271,7 +271,7 @@ crate::settings! {
 crate::words! {
     /// What happens to a message when a helper does not answer.
     pub enum OnFailure {
-        /// It goes on as if there were no such helper.
+        /// It is processed as if there were no such helper.
         Accept = "accept",
         /// The client is told to try later.
         Later = "later",

@@ -64,14 +64,14 @@ impl Letter<'_> {
         let who = if name.trim().is_empty() { address.to_string() } else { format!("{} <{address}>", name.trim()) };
         match self.purpose {
             Purpose::Request => ("Invitation", format!("{who} invites you:")),
-            Purpose::Cancel => ("Cancelled", format!("{who} has cancelled this, or you are no longer invited:")),
+            Purpose::Cancel => ("Cancelled", format!("{who} has cancelled this event or your invitation:")),
             Purpose::Reply => {
                 let me = Meeting::of(self.calendar).and_then(|reply| Some(reply.guests.first()?.address.clone()));
                 let said = event.zip(me).and_then(|(event, me)| answer(event, &me));
                 match said.as_deref() {
-                    Some("ACCEPTED") => ("Accepted", format!("{who} comes:")),
-                    Some("TENTATIVE") => ("Tentative", format!("{who} may come:")),
-                    _ => ("Declined", format!("{who} does not come:")),
+                    Some("ACCEPTED") => ("Accepted", format!("{who} has accepted the invitation:")),
+                    Some("TENTATIVE") => ("Tentative", format!("{who} may attend:")),
+                    _ => ("Declined", format!("{who} has declined the invitation:")),
                 }
             }
         }
@@ -90,7 +90,7 @@ fn described(saying: &str, title: &str, event: Option<&Component<'_>>) -> String
         out.push_str(&format!("Until: {end}\n"));
     }
     if event.value("RRULE").is_some() {
-        out.push_str("It takes place more than once.\n");
+        out.push_str("This event repeats.\n");
     }
     let said = |name: &str| event.value(name).map(text).filter(|text| !text.is_empty());
     if let Some(place) = said("LOCATION") {
