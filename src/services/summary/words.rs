@@ -88,7 +88,7 @@ impl Summary {
 
     fn room(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let boxes = &self.mailboxes;
-        writeln!(f, "\nRoom")?;
+        writeln!(f, "\nStorage")?;
         writeln!(
             f,
             "  {:>9}  in {} of {}",
