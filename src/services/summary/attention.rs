@@ -41,7 +41,7 @@ pub(super) fn of_backups(runs: &[RunReport]) -> impl Iterator<Item = String> {
             "pushed" => "copy of the backups to another place",
             _ => "restore drill",
         };
-        format!("The last {what} failed: see below, and the journal of its unit")
+        format!("The last {what} failed: `postrider report backups` says why")
     })
 }
 
