@@ -199,7 +199,7 @@ fn disks(parts: &Arc<Parts>) -> Gather {
                 Figure::labelled(name, help, FigureKind::Gauge, "purpose", values)
             };
             vec![
-                figure("disk_free_bytes", "What is free on a file system for this server, in octets", |disk| {
+                figure("disk_free_bytes", "Free space that this server may use on a file system, in octets", |disk| {
                     disk.free as f64
                 }),
                 figure("disk_size_bytes", "Size of a file system, in octets", |disk| disk.size as f64),
@@ -337,7 +337,11 @@ fn stored(parts: &Arc<Parts>) -> Gather {
                 Ok(counts) => figures.extend([
                     Figure::gauge("queue_entries", "Messages in the queue", counts.entries as f64),
                     Figure::gauge("queue_waiting", "Recipients that wait for an attempt", counts.waiting as f64),
-                    Figure::gauge("queue_held", "Recipients that wait for an administrator", counts.held as f64),
+                    Figure::gauge(
+                        "queue_held",
+                        "Recipients that wait for an administrator, without those in quarantine",
+                        counts.held as f64,
+                    ),
                     Figure::gauge("queue_quarantined", "Recipients in quarantine", counts.quarantined as f64),
                     Figure::gauge(
                         "queue_oldest_seconds",

@@ -27,13 +27,22 @@ pub(super) fn of_disks(disks: &[Disk]) -> impl Iterator<Item = String> {
 pub(super) fn of_queue(queue: &QueueState) -> Option<String> {
     (queue.held > 0).then(|| {
         let held = counted(queue.held, "recipient");
-        format!("{held} {} held: see `postrider queue list`, and release or delete them", are(queue.held))
+        format!("{held} {} held: look at `postrider queue list`, then release or delete them", are(queue.held))
     })
 }
 
 /// Of the backups: those that failed.
 pub(super) fn of_backups(runs: &[RunReport]) -> impl Iterator<Item = String> {
-    runs.iter().filter(|run| run.problem.is_some()).map(|run| format!("The last backup run `{}` failed", run.what))
+    runs.iter().filter(|run| run.problem.is_some()).map(|run| {
+        let what = match run.what.as_str() {
+            "created" => "backup",
+            "verified" => "check of the backups",
+            "pruned" => "removal of old backups",
+            "pushed" => "copy of the backups to another place",
+            _ => "restore drill",
+        };
+        format!("The last {what} failed: `postrider report backups` says why")
+    })
 }
 
 /// Of the certificates: those that are not as intended, or end soon. Several processes may have the same one.
@@ -48,7 +57,7 @@ pub(super) fn of_certificates(states: &[State], now: Timestamp) -> BTreeSet<Stri
             return Some(format!("See `postrider certificate check`: {trouble}"));
         }
         let ends = state.not_after.local().format("%Y-%m-%d");
-        let next = "see `postrider certificate list`, and what renews it";
+        let next = "look at `postrider certificate list`, and at what renews it";
         (state.not_after - SOON < now).then(|| format!("The certificate for {names} is valid until {ends}: {next}"))
     };
     states.iter().filter_map(words).collect()
@@ -67,7 +76,7 @@ pub(super) async fn of_events(sources: &Sources, since: Timestamp) -> Result<BTr
     let words = events.iter().filter_map(|event| match event.kind {
         EventKind::SendingRise => {
             let account = event.subject.as_deref()?;
-            let next = format!("if its user knows nothing of it, change the password (`postrider trace {account}`)");
+            let next = format!("if its user did not send this (`postrider trace {account}`), change the password");
             Some(format!("{account} suddenly sent much more than usual: {next}"))
         }
         _ => {

@@ -284,6 +284,30 @@ fn one_of_several_times_is_cancelled_and_the_others_stay() {
 }
 
 #[test]
+fn letters_about_whole_days_name_the_last_day() {
+    let (ann, eve) = (ANN.parse().unwrap(), "eve@x.test".parse().unwrap());
+    for (end, wanted) in [
+        ("20270106", "From: Tuesday, 5 January 2027\r\n\r\n--b0"),
+        ("20270105", "From: Tuesday, 5 January 2027\r\n\r\n--b0"),
+        ("20270108", "From: Tuesday, 5 January 2027\r\nUntil: Thursday, 7 January 2027\r\n"),
+    ] {
+        let lines = format!("DTSTART;VALUE=DATE:20270105\r\nDTEND;VALUE=DATE:{end}\r\nSUMMARY:Trip\r\n");
+        let whole = calendar(&[event(&lines, &["eve@x.test"])]);
+        let letter = Letter {
+            from: ("Ann Lee", &ann),
+            to: ("", &eve),
+            purpose: Purpose::Request,
+            calendar: &whole,
+            at: NOW,
+            message_id: "<1@x>",
+            boundary: "b0",
+        };
+        let text = String::from_utf8(letter.build()).unwrap();
+        assert!(text.contains(wanted), "{wanted} in {text}");
+    }
+}
+
+#[test]
 fn letters_have_the_message_in_two_forms() {
     let whole = calendar(&[event(&START.replace("Talk", "Grüße"), &["eve@x.test"])]);
     let message = sent(None, Some(&whole)).remove(0);
