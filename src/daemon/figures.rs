@@ -180,7 +180,8 @@ fn reachable(parts: &Arc<Parts>) -> Gather {
     Arc::new(move || {
         let database = database.clone();
         Box::pin(async move {
-            let up = f64::from(u8::from(database.check().await.is_ok()));
+            let answer = tokio::time::timeout(DATABASE_PATIENCE, database.check()).await;
+            let up = f64::from(u8::from(answer.is_ok_and(|answer| answer.is_ok())));
             vec![Figure::gauge("database_up", "1 if the database answers, 0 if not", up)]
         })
     })
@@ -289,6 +290,9 @@ fn flow(parts: &Arc<Parts>) -> Gather {
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
+
+/// How long the database may take to answer that it is there: less than a scrape waits, so that the answer is part of it.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The nodes, if there are several.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]

@@ -1,6 +1,6 @@
 //! What the postmaster has to see to, in sentences that say what to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,16 +11,22 @@ use crate::foundations::counted::{amount, are, counted};
 use crate::foundations::event::EventKind;
 use crate::services::backup::RunReport;
 use crate::services::certificates::{Standing, State};
-use crate::services::overview::{Disk, QueueState, Sources};
+use crate::services::overview::{Answers, QueueState, Sources};
 use crate::storage::journal::{Order, Query};
 
-/// Of the disks: those of which less than a tenth is free.
-pub(super) fn of_disks(disks: &[Disk]) -> impl Iterator<Item = String> {
-    let few = disks.iter().filter(|disk| u128::from(disk.free) * 10 < u128::from(disk.size));
-    few.map(|disk| {
-        let (free, size) = (amount(disk.free), amount(disk.size));
-        format!("Only {free} of {size} are free for {}: make room before mail is refused", disk.purpose)
-    })
+/// Of the disks: those that do not answer, and those of which less than a tenth is free. Directories of one file system are told
+/// together, since room is made for all of them at once.
+pub(super) fn of_disks(answers: &Answers) -> Vec<String> {
+    let mut told: Vec<String> = answers.problems.iter().map(|problem| format!("See `dmesg`: {problem}")).collect();
+    let mut short: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for disk in answers.disks.iter().filter(|disk| u128::from(disk.free) * 10 < u128::from(disk.size)) {
+        let room = format!("{} of {}", amount(disk.free), amount(disk.size));
+        short.entry(room).or_default().push(disk.purpose);
+    }
+    told.extend(short.into_iter().map(|(room, purposes)| {
+        format!("Only {room} are free for {}: make room before mail is refused", purposes.join(", "))
+    }));
+    told
 }
 
 /// Of the queue: what waits for an administrator.
@@ -93,6 +99,7 @@ const SOON: Duration = Duration::from_secs(14 * 86_400);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::overview::Disk;
 
     fn certificate(standing: Standing, days: u64, problem: Option<&str>) -> State {
         State {
@@ -129,8 +136,15 @@ mod tests {
     #[test]
     fn disks_that_fill_up_and_recipients_that_are_held_are_told() {
         let disk = |purpose, free: u64| Disk { purpose, size: 100 << 30, free: free << 30 };
-        let told: Vec<String> = of_disks(&[disk("mailboxes", 9), disk("queue", 10)]).collect();
-        assert_eq!(told, ["Only 9G of 100G are free for mailboxes: make room before mail is refused"]);
+        let disks = vec![disk("mailboxes", 9), disk("queue", 10), disk("database", 9)];
+        let problems = vec!["the file system of `/backup` does not answer".to_owned()];
+        assert_eq!(
+            of_disks(&Answers { disks, problems }),
+            [
+                "See `dmesg`: the file system of `/backup` does not answer",
+                "Only 9G of 100G are free for mailboxes, database: make room before mail is refused",
+            ]
+        );
         assert_eq!(of_queue(&QueueState::default()), None);
         let held = QueueState { held: 1, ..QueueState::default() };
         assert!(of_queue(&held).is_some_and(|told| told.starts_with("1 recipient is held: ")));
