@@ -85,7 +85,7 @@ in
 
     def without_network(*answers: list[str]) -> str:
         """What a person sees who is asked whether to go on."""
-        steps = [["Which: ", "5"], ["Go on all the same? (yes/no): ", "no"], ["Which: ", "6"]]
+        steps = [["Which: ", "5"], ["Continue anyway? (yes/no): ", "no"], ["Which: ", "6"]]
         steps[1:2] = answers or steps[1:2]
         words = shlex.join(["python3", "/etc/console.py", "/etc/menu", json.dumps(steps)])
         return str(server.succeed(f"PATH=/run/tools:$PATH {words}"))
@@ -108,7 +108,7 @@ in
             server.succeed("systemd-run --unit=cache --working-directory=/run/cache $(command -v python3) -m http.server 8099")
             server.wait_for_open_port(8099)
             # One is there, the other is not.
-            out = without_network(["Go on all the same? (yes/no): ", "yes"], ["Which disk: ", "/dev/null"])
+            out = without_network(["Continue anyway? (yes/no): ", "yes"], ["Which disk: ", "/dev/null"])
             assert "nix-cache-info (" not in out and "flake.nix (curl: " in out and "404" in out, out
             assert "/dev/null is no disk." in out, out
             server.succeed("touch /run/cache/flake.nix")

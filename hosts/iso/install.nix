@@ -51,14 +51,14 @@ pkgs.writeShellApplication {
     # Before the first question, as nothing that is typed would be of use.
     look_for_downloads() {
       local missing sure
-      echo "Can this machine reach what an installation downloads?"
+      echo "Checking whether this machine can reach what the installation downloads..."
       missing=$(unreachable)
-      [ -n "$missing" ] || { echo "Yes."; return; }
-      echo "No:"
+      [ -n "$missing" ] || { echo "It can."; return; }
+      echo "It cannot reach:"
       echo "$missing"
       echo "The installation would fail after the disk has been erased. Item 3 of the menu sets an address, a router and a name"
       echo "server by hand; a clock that is wrong ($(date --utc '+%F %R') UTC) or a proxy in between can be the cause as well."
-      ask "Go on all the same? (yes/no)" sure
+      ask "Continue anyway? (yes/no)" sure
       [ "$sure" = yes ] || { echo "Nothing was changed."; exit 0; }
     }
     size_of() {

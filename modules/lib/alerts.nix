@@ -1,4 +1,4 @@
-# What somebody has to be told about, from the figures in docs/metrics.md. Every rule says what to look at.
+# What somebody has to be alerted to, from the metrics in docs/metrics.md. Every rule says what to look at.
 {
   job,
   # How old the last backup may become, and whether there is to be one at all.
@@ -50,19 +50,19 @@ in
           "The monitoring role does not answer; look at `systemctl status 'postrider-*'`."
         )
         (rule "PostriderRoleDown" "${without "mta"} or ${without "access"}" "5m" "critical"
-          "A role does not answer, and mail is not taken in or not read; look at `systemctl status 'postrider-*'`."
+          "A role does not answer, so mail cannot be received or read; look at `systemctl status 'postrider-*'`."
         )
         (rule "PostriderListenerUnopened" "postrider_listener_unopened > 0" "1m" "critical"
-          "A port is not served, since another program may have it; look at `postrider doctor`."
+          "A port is not served, perhaps because another program uses it; look at `postrider doctor`."
         )
         (rule "PostriderDatabaseDown" "postrider_database_up == 0" "2m" "critical"
-          "The database does not answer, so mail and logins are put off; look at `postrider doctor` and the database's own unit."
+          "The database does not answer, so mail is deferred and nobody can log in; look at `postrider doctor` and the database's own unit."
         )
         (rule "PostriderDiskFull" "${room} < 0.03" "5m" "critical"
-          "The disk for the {{ $labels.purpose }} is full or nearly so: mail is refused for now, or backups fail; make room."
+          "The disk for the {{ $labels.purpose }} is full or almost full, so mail is deferred or backups fail; free some space."
         )
         (rule "PostriderDiskNearlyFull" "${room} < 0.1" "15m" "warning"
-          "Less than a tenth of the disk for the {{ $labels.purpose }} is free; make room before mail is refused."
+          "Less than a tenth of the disk for the {{ $labels.purpose }} is free; free some space before mail is deferred."
         )
         (rule "PostriderDiskSilent" "postrider_disks_silent > 0" "5m" "critical"
           "A file system does not answer; the monitoring page says which, and `dmesg` may say why."
@@ -80,7 +80,7 @@ in
           "An account suddenly sends much more than it used to, as with a stolen password; look at `postrider trace ADDRESS`."
         )
         (rule "PostriderCertificateEnds" "postrider_certificate_seconds < 14 * 86400" "1h" "critical"
-          "A certificate ends within two weeks and has not been renewed; look at `postrider certificate list` and at what renews it."
+          "A certificate expires within two weeks and has not been renewed; look at `postrider certificate list` and at what renews it."
         )
         (rule "PostriderCertificateStandsIn" "postrider_certificates_standing_in > 0" "1h" "critical"
           "A certificate that nobody trusts is served, since none was obtained; look at `postrider certificate check`."
@@ -92,23 +92,23 @@ in
           "A new certificate waits for its TLSA record; `postrider certificate list` prints what to publish."
         )
         (rule "PostriderCertificateNotServed" "postrider_certificates_not_served > 0" "15m" "critical"
-          "A listener does not serve the certificate that is meant; look at `postrider certificate check`."
+          "A listener does not serve the intended certificate; look at `postrider certificate check`."
         )
         (rule "PostriderEventsLost" "increase(postrider_events_dropped_total[15m]) > 0" "0m" "critical"
-          "Decisions could not be written down and are lost to `postrider trace`: the database is away or too slow; look at `postrider doctor`."
+          "Events could not be stored and will be missing in `postrider trace`: the database is away or too slow; look at `postrider doctor`."
         )
         # Another process of the dashboard may only read, and then writes no events.
         (rule "PostriderEventsNotWritten"
           "increase(postrider_events_recorded_total{role=~\".*(mta|access).*\"}[10m]) > 0 and increase(postrider_events_written_total[10m]) == 0"
           "5m"
           "critical"
-          "Decisions cannot be written to the database, which may be full, read-only or locked; look at `postrider doctor`."
+          "Events cannot be written to the database, which may be full, read-only or locked; look at `postrider doctor`."
         )
         (rule "PostriderBackupFailed" "postrider_backup_failed > 0" "5m" "critical"
-          "A backup, its check, its copy elsewhere, thinning out or the drill failed; the journal of its unit says why."
+          "A backup, its check, its copy elsewhere, the removal of old backups or the drill failed; the journal of its unit says why."
         )
         (rule "PostriderDrillDiffers" "postrider_backup_drill_differences > 0" "5m" "critical"
-          "The server that the last drill made differs from its backup in {{ $value }} things; `postrider backup drill` names them."
+          "The server that the last drill made differs from its backup in {{ $value }} places; `postrider backup drill` names them."
         )
         (rule "PostriderBackupOld" "time() - ${succeeded} > ${oldest} and ${succeeded} > 0" "15m" "critical"
           "The last backup is older than ${backupAge}; look at the timer that calls `postrider backup create`."

@@ -34,7 +34,8 @@ pub(super) struct Arguments {
     /// Do not test the ports at the public addresses.
     #[arg(long)]
     no_ports: bool,
-    /// Do not connect to other hosts: to mail servers, to see whether mail can leave; to certificate authorities, for the time.
+    /// Do not connect to mail servers of others (to test whether mail can leave) or to certificate authorities (to
+    /// compare the clock).
     #[arg(long)]
     no_outgoing: bool,
 }

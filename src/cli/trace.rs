@@ -69,7 +69,7 @@ fn tell(context: &Context, asked: &Asked, traced: &Traced) -> Exit {
                 print(&format!("Message {}: {}\n{}\n", journey.mail, journey.ending, lines(&journey.steps)));
             }
             if !traced.besides.is_empty() {
-                print(&format!("Besides:\n{}", lines(&traced.besides)));
+                print(&format!("Other events:\n{}", lines(&traced.besides)));
             }
             if traced.cut {
                 print(MORE);

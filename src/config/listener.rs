@@ -68,7 +68,7 @@ crate::words! {
         Cluster = "cluster",
         /// The monitoring page and its JSON interface, without TLS: for this machine or behind a reverse proxy.
         Dashboard = "dashboard",
-        /// Figures for Prometheus at `/metrics`, and `/healthz` and `/readyz`.
+        /// Metrics for Prometheus at `/metrics`, and `/healthz` and `/readyz`.
         Metrics = "metrics",
     }
 }

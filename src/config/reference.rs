@@ -67,7 +67,7 @@ pub fn example() -> String {
          # The monitoring page, without a password and only on this machine: reach it from another with `ssh -L 8080:127.0.0.1:8080 SERVER`.\n\
          # Set `dashboard.password_file` before it listens elsewhere.\n\
          [[listener]]\nprotocol = \"dashboard\"\nbind = [\"127.0.0.1:8080\"]\n\n\
-         # Figures for Prometheus.\n\
+         # Metrics for Prometheus.\n\
          [[listener]]\nprotocol = \"metrics\"\nbind = [\"127.0.0.1:9325\"]\n\n\
          [[tls.certificates]]\n\
          cert = \"/var/lib/acme/mail.example.com/fullchain.pem\"\n\

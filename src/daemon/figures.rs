@@ -180,7 +180,8 @@ fn reachable(parts: &Arc<Parts>) -> Gather {
     Arc::new(move || {
         let database = database.clone();
         Box::pin(async move {
-            let up = f64::from(u8::from(database.check().await.is_ok()));
+            let answer = tokio::time::timeout(DATABASE_PATIENCE, database.check()).await;
+            let up = f64::from(u8::from(answer.is_ok_and(|answer| answer.is_ok())));
             vec![Figure::gauge("database_up", "1 if the database answers, 0 if not", up)]
         })
     })
@@ -199,7 +200,7 @@ fn disks(parts: &Arc<Parts>) -> Gather {
                 Figure::labelled(name, help, FigureKind::Gauge, "purpose", values)
             };
             vec![
-                figure("disk_free_bytes", "What is free on a file system for this server, in octets", |disk| {
+                figure("disk_free_bytes", "Free space that this server may use on a file system, in octets", |disk| {
                     disk.free as f64
                 }),
                 figure("disk_size_bytes", "Size of a file system, in octets", |disk| disk.size as f64),
@@ -290,6 +291,9 @@ fn flow(parts: &Arc<Parts>) -> Gather {
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
+/// How long the database may take to answer that it is there: less than a scrape waits, so that the answer is part of it.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(3);
+
 /// The nodes, if there are several.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
 fn nodes(parts: &Arc<Parts>) -> Gather {
@@ -337,7 +341,11 @@ fn stored(parts: &Arc<Parts>) -> Gather {
                 Ok(counts) => figures.extend([
                     Figure::gauge("queue_entries", "Messages in the queue", counts.entries as f64),
                     Figure::gauge("queue_waiting", "Recipients that wait for an attempt", counts.waiting as f64),
-                    Figure::gauge("queue_held", "Recipients that wait for an administrator", counts.held as f64),
+                    Figure::gauge(
+                        "queue_held",
+                        "Recipients that wait for an administrator, without those in quarantine",
+                        counts.held as f64,
+                    ),
                     Figure::gauge("queue_quarantined", "Recipients in quarantine", counts.quarantined as f64),
                     Figure::gauge(
                         "queue_oldest_seconds",

@@ -102,7 +102,7 @@ crate::words! {
         AliasExpanded = "alias-expanded",
         /// A message was stored in a mailbox.
         Delivered = "delivered",
-        /// A mailbox has come near its quota, and its user was told.
+        /// A mailbox has come near its quota, and its user was notified.
         NearlyFull = "nearly-full",
         /// A message was dropped on purpose.
         Discarded = "discarded",

@@ -326,7 +326,7 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
     let linked = match users.iter().map(UserMoved::all_links).sum::<u64>() {
         0 => String::new(),
         links => format!(
-            "; skipped: {}; replace links by what belongs there, and run the command again",
+            "; skipped: {}; replace links by the files that belong there, and run the command again",
             counted(links, "link")
         ),
     };

@@ -23,7 +23,7 @@ crate::settings! {
         pub literals: usize = 64,
         /// How much of a refused command is read and thrown away before the connection is closed with BYE.
         pub skip: ByteSize = ByteSize::mib(64),
-        /// Largest message APPEND takes, told to clients as APPENDLIMIT (RFC 7889). A larger one is answered
+        /// Largest message APPEND takes, announced to clients as APPENDLIMIT (RFC 7889). A larger one is answered
         /// NO [TOOBIG] before it is sent, if the client asks first.
         pub append_limit: ByteSize = ByteSize::mib(50),
         /// Memory for the messages of all APPEND commands in flight. When it is taken, further ones wait, at most

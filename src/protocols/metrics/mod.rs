@@ -2,7 +2,8 @@
 //!
 //! Promises: a scrape reads counters and asks the database a few counting questions, nothing else; it changes nothing.
 //! Every name begins with `postrider_` and is listed in `docs/metrics.md`. Called by listeners of the protocol
-//! `metrics`. Takes no locks. The figures of a source that fails are left out; its owner logs the failure.
+//! `metrics`. Takes no locks. The figures of a source that fails are left out, and its owner logs the failure; those
+//! of one that hangs are left out, too.
 
 mod encode;
 mod figure;

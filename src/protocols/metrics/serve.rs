@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -10,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::encode::{Format, encode};
 use super::{Figure, FigureKind, Gather};
@@ -46,7 +48,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
 }
 
 async fn metrics(State(room): State<Arc<Room>>, headers: HeaderMap) -> Response {
-    let mut figures: Vec<Figure> = join_all(room.sources.iter().map(|gather| gather())).await.concat();
+    let mut figures = gathered(&room.sources, PATIENCE).await;
     figures.push(Figure::labelled(
         "build_info",
         "The running version",
@@ -61,6 +63,16 @@ async fn metrics(State(room): State<Arc<Room>>, headers: HeaderMap) -> Response 
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
+
+/// The figures of all sources. One that does not answer in time is left out, and does not delay the others.
+async fn gathered(sources: &[Gather], patience: Duration) -> Vec<Figure> {
+    let answers = join_all(sources.iter().map(|gather| timeout(patience, gather()))).await;
+    answers.into_iter().flatten().flatten().collect()
+}
+
+/// How long a source is waited for. Prometheus gives up a scrape after ten seconds, and would miss also those figures that say
+/// what does not answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 async fn readyz(State(room): State<Arc<Room>>) -> Response {
     match (room.readiness)().await {
@@ -101,6 +113,15 @@ mod tests {
         let (_, read) = tokio::join!(run(connection, room), client.read_to_string(&mut answer));
         read.unwrap();
         answer
+    }
+
+    #[tokio::test]
+    async fn a_source_that_hangs_is_left_out() {
+        let sources: [Gather; 2] = [
+            Arc::new(|| Box::pin(std::future::pending::<Vec<Figure>>())),
+            Arc::new(|| Box::pin(async { vec![Figure::gauge("up", "Whether it runs", 1.0)] })),
+        ];
+        assert_eq!(gathered(&sources, Duration::from_millis(1)).await, [Figure::gauge("up", "Whether it runs", 1.0)]);
     }
 
     #[tokio::test]

@@ -44,8 +44,8 @@ crate::settings! {
         pub failed_logins: u32 = 3,
         /// Longest command line in octets. A longer one is answered with 500 5.5.2.
         pub command_line: u32 = 12_288,
-        /// What happens to a message with a bare CR or LF. Neither ever ends a message. With BODY=BINARYMIME the body may hold them, and a
-        /// header with one is refused.
+        /// What happens to a message with a bare CR or LF. Neither ever ends a message. With BODY=BINARYMIME they are
+        /// allowed in the body, but a message with one in its header is always refused.
         pub line_endings: LineEndings = LineEndings::Refuse,
         /// What happens to clients of port 25 that send before the greeting, or send data after DATA without waiting
         /// for the reply.

@@ -31,7 +31,7 @@ impl Delivery {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
-                log::warn!(user:% = account, error:% = error; "cannot read whether {account} has been told that the mailbox is nearly full");
+                log::warn!(user:% = account, error:% = error; "cannot read whether {account} has been notified that the mailbox is nearly full");
                 return;
             }
         }
@@ -39,13 +39,13 @@ impl Delivery {
         match append(user, &message, Target::inbox(), item.recipient).await {
             Ok(_) => {
                 if let Err(error) = told(scripting, account, shares, now + again.duration(), now).await {
-                    log::warn!(user:% = account, error:% = error; "cannot record that {account} was told that the mailbox is nearly full");
+                    log::warn!(user:% = account, error:% = error; "cannot record that {account} was notified that the mailbox is nearly full");
                 }
                 let event = self.event(EventKind::NearlyFull, item).with("percent", filling.percent());
                 self.record(event.with("stored", filling.stored).with("quota", filling.quota));
             }
             Err(error) => {
-                log::warn!(user:% = account, error:% = error; "{account} cannot be told that the mailbox is nearly full: {error}");
+                log::warn!(user:% = account, error:% = error; "{account} cannot be notified that the mailbox is nearly full: {error}");
             }
         }
     }

@@ -43,7 +43,8 @@ crate::words! {
     pub enum Circles {
         /// It is refused with 554 5.4.6: a forwarding address leads back here.
         Refuse = "refuse",
-        /// It is stored. For moving old mail in by LMTP. What scripts pass on in a circle is stored where it comes back to.
+        /// It is stored. For moving old mail in by LMTP. A message that scripts redirect in a loop is stored in the
+        /// mailbox to which it returns.
         Ignore = "ignore",
     }
 }

@@ -37,7 +37,7 @@ pub enum DatabaseHealth {
     Good,
     /// It answers, but cannot be written; why.
     NotWritable(String),
-    /// It does not answer; why.
+    /// It does not answer, or refuses what opening it takes, as a read-only MariaDB or PostgreSQL does; why.
     Away(String),
 }
 
@@ -76,8 +76,8 @@ fn database(health: &DatabaseHealth) -> Finding {
         ),
         DatabaseHealth::Away(why) => (
             why.clone(),
-            "Start it, or correct `storage.database`: mail waits at its senders until it answers. Until \
-             then, only the domains that `--domain` names are examined.",
+            "Start it, let this server write to it, or correct `storage.database`: mail waits at its senders until it answers. \
+             Until then, only the domains that `--domain` names are examined.",
         ),
     };
     Finding::ill("database", "accounts and queue", Health::Wrong, failure, remedy)
@@ -240,6 +240,13 @@ mod tests {
         assert_eq!(files(100, Some(1_024)).health, Health::Well);
         assert_eq!(files(20_000, Some(1_024)).health, Health::Warning);
         assert_eq!(files(20_000, None).health, Health::Well);
+    }
+
+    #[test]
+    fn a_database_that_refuses_tables_is_to_be_made_writable() {
+        let read_only = "the tables cannot be brought up to date: the server is running with --read-only";
+        let remedy = database(&DatabaseHealth::Away(read_only.to_owned())).remedy;
+        assert!(remedy.as_deref().is_some_and(|remedy| remedy.contains("let this server write to it")), "{remedy:?}");
     }
 
     #[test]

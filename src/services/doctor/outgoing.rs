@@ -43,10 +43,10 @@ fn by_route(about: &str, result: Result<Vec<Tried>, Trouble>) -> Finding {
         return Finding::well(CHECK, about, "the host of the route answers");
     }
     let remedy = if tried.iter().any(|one| matches!(one.met, Met::Refused(_))) {
-        "Ask the operator of the host: mail by this route waits until it serves this server."
+        "Ask the operator of the host: mail by this route waits until it accepts this server."
     } else {
-        "Check `host` and `port` of the route, and whether the firewall of this machine and your provider let connections \
-         to that port leave. Relays also answer at 587 and 465, which are rarely blocked."
+        "Check `host` and `port` of the route, and whether the firewall of this machine and your provider allow connections \
+         to that port. Most relays also accept ports 587 and 465, which are rarely blocked."
     };
     ill(Health::Wrong, reasons(&tried), remedy)
 }
@@ -130,8 +130,8 @@ fn reason(one: &Tried) -> String {
 fn blocked(family: Family) -> &'static str {
     match family {
         Family::SpareIpv6 => {
-            "Ask your provider to open the port for IPv6 too, or set `outbound.families = \"ipv4\"`: until then messages \
-             wait for these addresses first."
+            "Ask your provider to open the port for IPv6 too, or set `outbound.families = \"ipv4\"`: until then every message \
+             first tries these addresses in vain."
         }
         Family::Ipv4 | Family::Ipv6 => {
             "Many providers block outgoing port 25 until they are asked: ask yours to open it, and check the firewall of \

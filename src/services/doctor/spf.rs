@@ -41,7 +41,7 @@ pub(super) async fn of_domain(doctor: &Doctor<'_>, name: &str, addresses: &[IpAd
     let mut findings = subject.examine(addresses).await;
     if findings.is_empty() {
         let found = "this server's addresses are not known, so no record can be evaluated";
-        let remedy = format!("See what is said about the address of {}; then run this again.", doctor.wanted.hostname);
+        let remedy = format!("See the findings about the address of {}; then run this again.", doctor.wanted.hostname);
         findings.push(subject.ill(Health::Unknown, found, remedy));
     }
     findings

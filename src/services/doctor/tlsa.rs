@@ -66,13 +66,12 @@ fn compared(name: String, records: Vec<Tlsa>, chains: &[Chain]) -> Finding {
     let strange: Vec<&Chain> =
         chains.iter().filter(|chain| !vouches(&usable, chain.iter().map(Vec::as_slice))).collect();
     if strange.is_empty() {
-        return Finding::well(CHECK, name, "matches all that senders are shown");
+        return Finding::well(CHECK, name, "matches every certificate that senders are shown");
     }
     let found = if strange.len() == chains.len() {
         "no record matches the certificate: DANE senders hold mail back"
     } else {
-        "no record matches one of the certificates, of which senders are shown that whose key they know: some DANE senders \
-         hold mail back"
+        "one of the certificates (RSA or ECDSA) has no record: DANE senders that are shown this one hold mail back"
     };
     let keys = strange.iter().filter_map(|chain| key_digest(chain.first()?));
     let missing: Vec<String> = keys.map(|key| format!("`{name}. TLSA 3 1 1 {key}`")).collect();

@@ -83,8 +83,8 @@ crate::settings! {
 
 crate::settings! {
     /// How the language of a message is recognised. It is done only where languages are set, or a rule asks. Languages
-    /// that cannot be told from others of the same letters (among them `br`, `eu`, `ga`, `gl`, `is`, `ms`, `sq`) may be
-    /// named; then no text in these letters counts as unread.
+    /// that cannot be distinguished from others with the same letters (among them `br`, `eu`, `ga`, `gl`, `is`, `ms`,
+    /// `sq`) may be named; then no text in these letters counts as unread.
     pub struct LanguageSettings {
         /// Least letters of a text, without quotes, signature, addresses and numbers; a Chinese, Japanese or Korean one counts
         /// as three. The language of a shorter text is unknown.
@@ -271,7 +271,7 @@ crate::settings! {
 crate::words! {
     /// What happens to a message when a helper does not answer.
     pub enum OnFailure {
-        /// It goes on as if there were no such helper.
+        /// It is processed as if there were no such helper.
         Accept = "accept",
         /// The client is told to try later.
         Later = "later",

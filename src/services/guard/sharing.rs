@@ -106,7 +106,7 @@ impl Sharing {
     pub async fn run(&mut self, tasks: Tasks) {
         loop {
             if let Err(error) = self.exchange().await {
-                log::warn!(cause:% = error; "Bans cannot be shared now; this process goes on with its own");
+                log::warn!(cause:% = error; "Bans cannot be shared now; this process continues with its own");
             }
             if tasks.is_stopping() {
                 return;

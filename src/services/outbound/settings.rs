@@ -32,8 +32,8 @@ crate::settings! {
         pub mta_sts: MtaStsSettings = MtaStsSettings::default(),
         /// File with certificates of authorities to trust, in PEM. Without one, those of the system.
         pub authorities: Option<PathBuf> = None,
-        /// Domains to whose mail exchangers `postrider doctor` connects, to see whether mail can leave. Mail to them that a route
-        /// leads elsewhere has the host of the route tried in their place.
+        /// Domains to whose mail exchangers `postrider doctor` connects, to test whether mail can leave. If a route
+        /// applies to such a domain, the host of the route is tested instead.
         pub doctor_domains: Vec<Domain> = well_known(),
         /// Limits on waiting for the other end.
         pub timeouts: Timeouts = Timeouts::default(),

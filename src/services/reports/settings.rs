@@ -12,9 +12,9 @@ crate::settings! {
         /// where it came from and the header fields that name its sender, but neither recipients nor text. Few ask for
         /// these, and fewer read them.
         pub failures: bool = false,
-        /// Most such reports to one domain in a day (UTC). Further failures are not told.
+        /// Most such reports to one domain in a day (UTC). Further failures are not reported.
         pub failures_per_domain: u32 = 20,
-        /// Most such reports in a day. Further failures are not told.
+        /// Most such reports in a day. Further failures are not reported.
         pub failures_per_day: u32 = 500,
         /// Whether domains that ask for it (`_smtp._tls` in their zone, RFC 8460) get a daily report on our TLS sessions
         /// with their hosts.

@@ -1,6 +1,6 @@
 //! What the postmaster has to see to, in sentences that say what to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,29 +11,44 @@ use crate::foundations::counted::{amount, are, counted};
 use crate::foundations::event::EventKind;
 use crate::services::backup::RunReport;
 use crate::services::certificates::{Standing, State};
-use crate::services::overview::{Disk, QueueState, Sources};
+use crate::services::overview::{Answers, QueueState, Sources};
 use crate::storage::journal::{Order, Query};
 
-/// Of the disks: those of which less than a tenth is free.
-pub(super) fn of_disks(disks: &[Disk]) -> impl Iterator<Item = String> {
-    let few = disks.iter().filter(|disk| u128::from(disk.free) * 10 < u128::from(disk.size));
-    few.map(|disk| {
-        let (free, size) = (amount(disk.free), amount(disk.size));
-        format!("Only {free} of {size} are free for {}: make room before mail is refused", disk.purpose)
-    })
+/// Of the disks: those that do not answer, and those of which less than a tenth is free. Directories of one file system are told
+/// together, since room is made for all of them at once.
+pub(super) fn of_disks(answers: &Answers) -> Vec<String> {
+    let mut told: Vec<String> = answers.problems.iter().map(|problem| format!("See `dmesg`: {problem}")).collect();
+    let mut short: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for disk in answers.disks.iter().filter(|disk| u128::from(disk.free) * 10 < u128::from(disk.size)) {
+        let room = format!("{} of {}", amount(disk.free), amount(disk.size));
+        short.entry(room).or_default().push(disk.purpose);
+    }
+    told.extend(short.into_iter().map(|(room, purposes)| {
+        format!("Only {room} are free for {}: make room before mail is refused", purposes.join(", "))
+    }));
+    told
 }
 
 /// Of the queue: what waits for an administrator.
 pub(super) fn of_queue(queue: &QueueState) -> Option<String> {
     (queue.held > 0).then(|| {
         let held = counted(queue.held, "recipient");
-        format!("{held} {} held: see `postrider queue list`, and release or delete them", are(queue.held))
+        format!("{held} {} held: look at `postrider queue list`, then release or delete them", are(queue.held))
     })
 }
 
 /// Of the backups: those that failed.
 pub(super) fn of_backups(runs: &[RunReport]) -> impl Iterator<Item = String> {
-    runs.iter().filter(|run| run.problem.is_some()).map(|run| format!("The last backup run `{}` failed", run.what))
+    runs.iter().filter(|run| run.problem.is_some()).map(|run| {
+        let what = match run.what.as_str() {
+            "created" => "backup",
+            "verified" => "check of the backups",
+            "pruned" => "removal of old backups",
+            "pushed" => "copy of the backups to another place",
+            _ => "restore drill",
+        };
+        format!("The last {what} failed: `postrider report backups` says why")
+    })
 }
 
 /// Of the certificates: those that are not as intended, or end soon. Several processes may have the same one.
@@ -48,7 +63,7 @@ pub(super) fn of_certificates(states: &[State], now: Timestamp) -> BTreeSet<Stri
             return Some(format!("See `postrider certificate check`: {trouble}"));
         }
         let ends = state.not_after.local().format("%Y-%m-%d");
-        let next = "see `postrider certificate list`, and what renews it";
+        let next = "look at `postrider certificate list`, and at what renews it";
         (state.not_after - SOON < now).then(|| format!("The certificate for {names} is valid until {ends}: {next}"))
     };
     states.iter().filter_map(words).collect()
@@ -67,7 +82,7 @@ pub(super) async fn of_events(sources: &Sources, since: Timestamp) -> Result<BTr
     let words = events.iter().filter_map(|event| match event.kind {
         EventKind::SendingRise => {
             let account = event.subject.as_deref()?;
-            let next = format!("if its user knows nothing of it, change the password (`postrider trace {account}`)");
+            let next = format!("if its user did not send this (`postrider trace {account}`), change the password");
             Some(format!("{account} suddenly sent much more than usual: {next}"))
         }
         _ => {
@@ -84,6 +99,7 @@ const SOON: Duration = Duration::from_secs(14 * 86_400);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::overview::Disk;
 
     fn certificate(standing: Standing, days: u64, problem: Option<&str>) -> State {
         State {
@@ -120,8 +136,15 @@ mod tests {
     #[test]
     fn disks_that_fill_up_and_recipients_that_are_held_are_told() {
         let disk = |purpose, free: u64| Disk { purpose, size: 100 << 30, free: free << 30 };
-        let told: Vec<String> = of_disks(&[disk("mailboxes", 9), disk("queue", 10)]).collect();
-        assert_eq!(told, ["Only 9G of 100G are free for mailboxes: make room before mail is refused"]);
+        let disks = vec![disk("mailboxes", 9), disk("queue", 10), disk("database", 9)];
+        let problems = vec!["the file system of `/backup` does not answer".to_owned()];
+        assert_eq!(
+            of_disks(&Answers { disks, problems }),
+            [
+                "See `dmesg`: the file system of `/backup` does not answer",
+                "Only 9G of 100G are free for mailboxes, database: make room before mail is refused",
+            ]
+        );
         assert_eq!(of_queue(&QueueState::default()), None);
         let held = QueueState { held: 1, ..QueueState::default() };
         assert!(of_queue(&held).is_some_and(|told| told.starts_with("1 recipient is held: ")));

@@ -26,7 +26,7 @@ pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> 
         summary.spam.unwanted_percent
     );
     if !summary.attention.is_empty() {
-        subject += &format!("; {} to be seen to", counted(summary.attention.len() as u64, "thing"));
+        subject += &format!("; {} to look at", counted(summary.attention.len() as u64, "problem"));
     }
     let header = [
         addresses("From", [("Postrider", &from)], charset),

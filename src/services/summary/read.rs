@@ -10,7 +10,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::event::EventKind;
 use crate::services::backup::{RunReport, history};
 use crate::services::certificates::State;
-use crate::services::overview::{Answers, Disk, Flow, FlowAt, Mailbox, QueueState, Refusals, Sources, Talker, flows};
+use crate::services::overview::{Disk, Flow, FlowAt, Mailbox, QueueState, Refusals, Sources, Talker, flows};
 use crate::storage::directory::{Fullest, Totals};
 
 /// The queue at a moment.
@@ -156,9 +156,9 @@ impl Summary {
             let pairs = sources.journal.busiest(kinds, since, 10).await?;
             Ok::<_, Error>(pairs.into_iter().map(|(address, number)| Talker { address, number }).collect())
         };
-        let Answers { disks, problems } = sources.disks.read().await;
+        let answers = sources.disks.read().await;
         let (queue, backups) = (QueueReport::read(sources).await?, BackupReport::read(sources).await?);
-        let mut attention: Vec<String> = attention::of_disks(&disks).collect();
+        let mut attention = attention::of_disks(&answers);
         attention.extend(attention::of_queue(&queue.queue));
         attention.extend(attention::of_backups(&backups.runs));
         attention.extend(attention::of_certificates(certificates, sources.clock.now()));
@@ -171,8 +171,8 @@ impl Summary {
             mailboxes,
             senders: busiest(&[EventKind::MessageReceived]).await?,
             recipients: busiest(&[EventKind::Delivered, EventKind::Relayed]).await?,
-            disks,
-            problems,
+            disks: answers.disks,
+            problems: answers.problems,
             backups,
         })
     }

@@ -12,7 +12,7 @@ impl fmt::Display for Summary {
         let (spam, flow) = (&self.spam, &self.spam.flow);
         writeln!(f, "{} from {} to {}", self.hostname, minute(spam.since), minute(spam.until))?;
         if !self.attention.is_empty() {
-            writeln!(f, "\nTo be seen to")?;
+            writeln!(f, "\nNeeds attention")?;
             self.attention.iter().try_for_each(|told| writeln!(f, "  - {told}"))?;
         }
         writeln!(f, "\nMail")?;
@@ -88,7 +88,7 @@ impl Summary {
 
     fn room(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let boxes = &self.mailboxes;
-        writeln!(f, "\nRoom")?;
+        writeln!(f, "\nStorage")?;
         writeln!(
             f,
             "  {:>9}  in {} of {}",
@@ -150,7 +150,7 @@ mod tests {
             problems: vec!["the file system of `/mail` does not answer".to_owned()],
             backups: BackupReport { at, runs: Vec::new() },
         };
-        assert!(summary.to_string().contains("\n\nTo be seen to\n  - Make room\n\nMail\n"), "{summary}");
+        assert!(summary.to_string().contains("\n\nNeeds attention\n  - Make room\n\nMail\n"), "{summary}");
         assert!(
             summary.to_string().contains("\n             the file system of `/mail` does not answer\n"),
             "{summary}"

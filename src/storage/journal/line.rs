@@ -85,7 +85,7 @@ fn what_happened(event: &Event, subject: &str) -> String {
         EventKind::NearlyFull => {
             let percent = event.details.get("percent").and_then(serde_json::Value::as_u64);
             let percent = percent.map(|percent| format!(" ({percent} %)")).unwrap_or_default();
-            format!("The mailbox of {subject} is nearly full{percent}, and its user was told")
+            format!("The mailbox of {subject} is nearly full{percent}, and its user was notified")
         }
         EventKind::Discarded => format!("Dropped on purpose for {subject}"),
         EventKind::Queued => "Put into the queue".to_owned(),
@@ -108,9 +108,7 @@ fn what_happened(event: &Event, subject: &str) -> String {
         EventKind::ScriptChanged => format!("A Sieve script of {subject} was {}", text("what")),
         EventKind::CollectionChanged => format!("A program of {subject} changed {}: {}", text("path"), text("what")),
         EventKind::CollectionRefused => format!("A program of {subject} was not allowed to change {}", text("path")),
-        EventKind::CalendarMessage => {
-            format!("A calendar message ({}) of {} for {subject}: {}", text("method"), text("from"), text("status"))
-        }
+        EventKind::CalendarMessage => of_calendars(event, subject),
         EventKind::ReportSent if event.details.contains_key("failed") => {
             format!("A report for {subject} could not be sent")
         }
@@ -147,6 +145,25 @@ fn what_happened(event: &Event, subject: &str) -> String {
     }
 }
 
+/// What has become of a calendar message (RFC 6638 §3.2.9), in plain words.
+fn of_calendars(event: &Event, subject: &str) -> String {
+    let text = |name: &str| text(event, name);
+    let message = match text("method") {
+        "REQUEST" => "An invitation",
+        "REPLY" => "A reply to an invitation",
+        "CANCEL" => "A cancellation",
+        _ => "A calendar message",
+    };
+    let result = match text("status") {
+        "1.1" => "was sent by mail",
+        "1.2" => "was entered into the calendar",
+        "3.7" => "was not sent: there is no such address",
+        "3.8" => "was not entered: the event in the calendar belongs to somebody else",
+        _ => "could not be delivered",
+    };
+    format!("{message} from {} for {subject} {result}", text("from"))
+}
+
 /// Results about certificates, in plain words.
 fn of_certificates(event: &Event) -> String {
     let text = |name: &str| text(event, name);
@@ -161,7 +178,7 @@ fn of_certificates(event: &Event) -> String {
         "held-back" => "A certificate waits for its TLSA record".to_owned(),
         "taken-unpublished" => "A certificate is served that the DNS does not vouch for".to_owned(),
         "served" => format!("Every listener serves the intended certificates, for the names {names}"),
-        "not-served" => "A listener does not serve the certificate that is meant".to_owned(),
+        "not-served" => "A listener does not serve the intended certificate".to_owned(),
         other => format!("Certificates: {other}"),
     }
 }
@@ -281,7 +298,13 @@ mod tests {
             let event = Event::new(Timestamp::EPOCH, EventKind::Ban).subject("192.0.2.0/24");
             event.with("action", action).with("reason", "too many failures")
         };
+        let calendar = |method: &str, status: &str| {
+            let event = Event::new(Timestamp::EPOCH, EventKind::CalendarMessage).subject("bob@x").with("from", "ann@x");
+            event.with("method", method).with("status", status)
+        };
         for (event, wanted) in [
+            (calendar("REQUEST", "1.2"), "An invitation from ann@x for bob@x was entered into the calendar"),
+            (calendar("CANCEL", "5.1"), "A cancellation from ann@x for bob@x could not be delivered"),
             (at(EventKind::LoginAccepted, "ann@x"), "ann@x logged in over imap from 192.0.2.1:9"),
             (
                 at(EventKind::LoginRefused, "ann@x").with("reason", "wrong password"),
@@ -300,7 +323,7 @@ mod tests {
             (ban("lifted").with("until", "noon"), "192.0.2.0/24 is no longer banned: too many failures"),
             (
                 Event::new(Timestamp::EPOCH, EventKind::NearlyFull).subject("ann@x").with("percent", 91),
-                "The mailbox of ann@x is nearly full (91 %), and its user was told",
+                "The mailbox of ann@x is nearly full (91 %), and its user was notified",
             ),
         ] {
             assert_eq!(sentence(&event), wanted);

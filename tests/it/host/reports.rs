@@ -72,8 +72,8 @@ async fn say_what_has_happened() {
         "mx:silent.test",
         "recipient-refused: No such user here",
         "failed: the disk is full",
-        "\nTo be seen to\n",
-        "  - The last backup run `created` failed\n",
+        "\nNeeds attention\n",
+        "  - The last backup failed: ",
     ] {
         assert!(said.contains(wanted), "{wanted} is missing in\n{said}");
     }

@@ -24,7 +24,7 @@ pub(super) async fn post(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     }
     let kind = asked.header("content-type").and_then(|kind| kind.split(';').next()).map(str::trim);
     if kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("text/calendar")) {
-        let why = "Here only text/calendar is understood.";
+        let why = "Only text/calendar is accepted here.";
         return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(CALDAV, "supported-calendar-data"));
     }
     let arrived = body::octets(asked, body, settings.object.len()).await?;

@@ -351,8 +351,8 @@ pub(super) fn is_protected(kind: CollectionKind, name: &PropertyName) -> bool {
     let ours = [DAV, CALDAV, CARDDAV].contains(&name.namespace.as_str())
         || (name.namespace == CALENDAR_SERVER && name.local == "getctag");
     let is_elsewhere = name.local == DEFAULT_CALENDAR_PROPERTY && kind != CollectionKind::ScheduleInbox;
-    ours && is_elsewhere
-        || ours && !SETTABLE.iter().any(|(namespace, local)| *namespace == name.namespace && *local == name.local)
+    let is_settable = SETTABLE.iter().any(|(namespace, local)| *namespace == name.namespace && *local == name.local);
+    ours && (is_elsewhere || !is_settable)
 }
 
 #[cfg(test)]

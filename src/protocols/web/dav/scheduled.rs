@@ -253,7 +253,7 @@ impl Work {
                 Ok(_) => return Some(noted.etag),
                 Err(Error::Condition) => {}
                 Err(error) => {
-                    log::warn!(error:% = error; "It could not be noted what has become of an invitation");
+                    log::warn!(error:% = error; "The result of sending an invitation could not be stored in the event");
                     return None;
                 }
             }

@@ -33,7 +33,7 @@ crate::settings! {
         pub elements: u32 = 50_000,
         /// Largest answer. Anything beyond is answered with 507 and must be requested in smaller pieces.
         pub answer: ByteSize = ByteSize::mib(64),
-        /// Most changes that one answer tells of; a client asks again for the rest (RFC 6578).
+        /// Most changes in one answer; a client asks again for the rest (RFC 6578).
         pub changes: u32 = 5_000,
         /// Most recurrences of an event that are looked at. An event with more counts as happening at any later time.
         pub recurrences: u32 = 10_000,

@@ -20,7 +20,7 @@ pub(super) async fn transfer(asked: &Asked<'_>, of: TransferKind) -> Answer<Resp
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     };
     if *kind == CollectionKind::ScheduleInbox {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "Messages about events can be read and removed here only."));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "Here, messages about events can only be read and removed."));
     }
     let target = asked.header("destination").ok_or_else(|| Problem::bad("A `Destination` is needed."))?;
     // RFC 4918 §9.8.5: the destination is on a server that is not ours.
@@ -54,7 +54,7 @@ pub(super) async fn transfer(asked: &Asked<'_>, of: TransferKind) -> Answer<Resp
     let has_guests = schedule_tag(&found.info.etag).is_some();
     if of == TransferKind::Copy && has_guests && scheduled::applies(asked, *kind, &found.info.component) {
         // RFC 6638 §3.2.4.1.
-        let why = "An event with guests can be in one calendar only. Move it.";
+        let why = "An event with guests can be in one calendar only. Move it instead of copying it.";
         let rule = "unique-scheduling-object-resource";
         return Err(Problem::new(StatusCode::FORBIDDEN, why).rule_about(CALDAV, rule, &asked.place.href(user)));
     }

@@ -7,12 +7,14 @@ crate::settings! {
     /// A certificate from an authority such as Let's Encrypt, by ACME (RFC 8555). Its names must lead to this server,
     /// and the listener that `challenge` needs (`http` or `https`) must be reachable from outside.
     pub struct AcmeCertificate {
-        /// The host names it is for, such as `["mail.example.com", "mta-sts.example.com"]`. All of them must lead to this
-        /// server. Where one does not, a certificate for the others is obtained, and all are tried again later; but never one
-        /// without `hostname`, if that is among them. At least one must be given; the first one names the file.
+        /// The host names it is for, such as `["mail.example.com", "mta-sts.example.com"]`. All of them must lead to
+        /// this server. If one does not, a certificate for the others is obtained, and all names are tried again later.
+        /// If `hostname` is among them, no certificate without it is obtained. At least one must be given; the first
+        /// one names the file.
         pub names: Vec<Domain> = vec![],
-        /// Where the authority's services are listed: its "directory URL". A certificate from another authority, for example a
-        /// staging one, is replaced at once; but one that this system trusts, not by one for fewer names until it ends soon.
+        /// Where the authority's services are listed: its "directory URL". A certificate from another authority, for
+        /// example a staging one, is replaced at once. If this system trusts it and the new one would lack some of its
+        /// names, it is kept until shortly before it expires.
         pub authority: String = "https://acme-v02.api.letsencrypt.org/directory".to_owned(),
         /// Whether you agree to the authority's terms of service. No authority gives an account without it.
         pub terms_agreed: bool = false,

@@ -1,6 +1,6 @@
 //! Messages as mail (iMIP, RFC 6047).
 
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{Days, NaiveDate, NaiveDateTime};
 
 use super::super::components::{Component, Whole};
 use super::super::particulars::text;
@@ -64,14 +64,14 @@ impl Letter<'_> {
         let who = if name.trim().is_empty() { address.to_string() } else { format!("{} <{address}>", name.trim()) };
         match self.purpose {
             Purpose::Request => ("Invitation", format!("{who} invites you:")),
-            Purpose::Cancel => ("Cancelled", format!("{who} has cancelled this, or you are no longer invited:")),
+            Purpose::Cancel => ("Cancelled", format!("{who} has cancelled this event or your invitation:")),
             Purpose::Reply => {
                 let me = Meeting::of(self.calendar).and_then(|reply| Some(reply.guests.first()?.address.clone()));
                 let said = event.zip(me).and_then(|(event, me)| answer(event, &me));
                 match said.as_deref() {
-                    Some("ACCEPTED") => ("Accepted", format!("{who} comes:")),
-                    Some("TENTATIVE") => ("Tentative", format!("{who} may come:")),
-                    _ => ("Declined", format!("{who} does not come:")),
+                    Some("ACCEPTED") => ("Accepted", format!("{who} has accepted the invitation:")),
+                    Some("TENTATIVE") => ("Tentative", format!("{who} may attend:")),
+                    _ => ("Declined", format!("{who} has declined the invitation:")),
                 }
             }
         }
@@ -82,15 +82,18 @@ impl Letter<'_> {
 fn described(saying: &str, title: &str, event: Option<&Component<'_>>) -> String {
     let mut out = format!("{saying}\n\n{title}\n");
     let Some(event) = event else { return out };
-    let when = |name: &str| event.line(name).and_then(|line| time(&Property::of(&line.whole)));
-    if let Some(start) = when("DTSTART") {
+    let when = |name: &str, earlier| event.line(name).and_then(|line| time(&Property::of(&line.whole), earlier));
+    let start = when("DTSTART", Days::new(0));
+    if let Some(start) = &start {
         out.push_str(&format!("From: {start}\n"));
     }
-    if let Some(end) = when("DTEND") {
+    // A day in DTEND is the one after the last (RFC 5545 §3.6.1); some programs mean the last.
+    let end = when("DTEND", Days::new(0)).filter(|end| start.as_ref() != Some(end)).and(when("DTEND", Days::new(1)));
+    if let Some(end) = end.filter(|end| start.as_ref() != Some(end)) {
         out.push_str(&format!("Until: {end}\n"));
     }
     if event.value("RRULE").is_some() {
-        out.push_str("It takes place more than once.\n");
+        out.push_str("This event repeats.\n");
     }
     let said = |name: &str| event.value(name).map(text).filter(|text| !text.is_empty());
     if let Some(place) = said("LOCATION") {
@@ -102,12 +105,12 @@ fn described(saying: &str, title: &str, event: Option<&Component<'_>>) -> String
     out
 }
 
-/// A time with its zone, for people.
-fn time(property: &Property) -> Option<String> {
+/// A time with its zone, for people. A whole day is so much earlier.
+fn time(property: &Property, earlier: Days) -> Option<String> {
     let value = property.value();
     let local = NaiveDateTime::parse_from_str(value.trim_end_matches(['Z', 'z']), "%Y%m%dT%H%M%S");
     let Ok(local) = local else {
-        let day = NaiveDate::parse_from_str(value, "%Y%m%d").ok()?;
+        let day = NaiveDate::parse_from_str(value, "%Y%m%d").ok()?.checked_sub_days(earlier)?;
         return Some(day.format("%A, %-d %B %Y").to_string());
     };
     let zone = match property.parameter("TZID") {

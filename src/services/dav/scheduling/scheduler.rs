@@ -332,12 +332,12 @@ impl Case<'_> {
             return refused("same-organizer-in-all-components", "All parts of an event must have the same organiser.");
         }
         if role == Role::Organiser && after.most > self.bounds.attendees {
-            let why = format!("An event may have {} guests.", self.bounds.attendees);
+            let why = format!("An event may have at most {} guests.", self.bounds.attendees);
             return refused("max-attendees-per-instance", &why);
         }
         let octets = self.after.map_or(0, str::len);
         if role == Role::Organiser && octets.saturating_mul(after.guests.len()) > MOST_TOLD {
-            let why = "An event of this size can have fewer guests: each of them is told all of it.";
+            let why = "An event of this size cannot have so many guests: each of them gets all of it.";
             return refused("max-attendees-per-instance", why);
         }
         match before {

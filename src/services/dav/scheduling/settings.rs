@@ -13,16 +13,17 @@ crate::words! {
 }
 
 crate::settings! {
-    /// Invitations that calendar programs leave to the server, as in RFC 6638. Storing an event with guests invites them, and changing
-    /// or removing it tells them: users here whose programs have asked for their calendars get it there, everybody else by mail.
+    /// Invitations that calendar programs leave to the server (RFC 6638). Storing an event with guests invites them,
+    /// and changing or removing it notifies them: users of this server in their calendar if their programs have ever
+    /// asked for one, everybody else by mail.
     pub struct SchedulingSettings {
-        /// Whether it is offered. Programs send invitations themselves where it is not.
+        /// Whether the server does this. If not, calendar programs send invitations themselves.
         pub enabled: bool = true,
-        /// Most guests of an event. One with more is refused with 403.
+        /// Most guests of an event. An event with more is refused with 403.
         pub attendees: u32 = 100,
         /// Most messages in the scheduling inbox of an account. Beyond it, the oldest is removed.
         pub inbox: u32 = 500,
-        /// Whose busy times users may ask for. Times are given, never what happens then.
+        /// Whose busy times users may ask for. Only the times are given, never what happens at them.
         pub free_busy: FreeBusyOf = FreeBusyOf::Domain,
     }
 }

@@ -57,7 +57,8 @@ fn guests_are_told_what_concerns_them() {
     let plain = one(START, &[BOB]);
     let client = "SCHEDULE-AGENT=CLIENT:mailto:bob@example.test";
     let moved = START.replace("T090000", "T100000");
-    let cases: Vec<(&str, Option<String>, Option<String>, &[&str])> = vec![
+    type Case<'a> = (&'a str, Option<String>, Option<String>, &'a [&'a str]);
+    let cases: Vec<Case> = vec![
         ("invited", None, Some(plain.clone()), &["REQUEST bob@example.test"]),
         ("removed", Some(plain.clone()), None, &["CANCEL bob@example.test"]),
         ("nothing", Some(plain.clone()), Some(plain.clone()), &[]),
@@ -195,7 +196,8 @@ fn guests_answer_when_their_answer_changes() {
     ]);
     let own_agent = accepted.replace("ORGANIZER;", "ORGANIZER;SCHEDULE-AGENT=NONE;");
     let alarm = copy(&format!("{START}BEGIN:VALARM\r\nEND:VALARM\r\n"), "NEEDS-ACTION");
-    let cases: Vec<(&str, Option<&str>, Option<String>, Option<&[&str]>)> = vec![
+    type Case<'a> = (&'a str, Option<&'a str>, Option<String>, Option<&'a [&'a str]>);
+    let cases: Vec<Case> = vec![
         ("accepted", Some(&open), Some(accepted.clone()), Some(&["PARTSTAT=ACCEPTED:mailto:bob"])),
         ("nothing", Some(&open), Some(open.clone()), None),
         ("an alarm", Some(&open), Some(alarm), None),
@@ -302,6 +304,30 @@ fn one_of_several_times_is_cancelled_and_the_others_stay() {
     let none = calendar(&[event(SERIES, &[])]);
     let last = sent(Some(&one), Some(&none)).remove(0);
     assert_eq!(cancelled(&left, &last.text), Ok(None));
+}
+
+#[test]
+fn letters_about_whole_days_name_the_last_day() {
+    let (ann, eve) = (ANN.parse().unwrap(), "eve@x.test".parse().unwrap());
+    for (end, wanted) in [
+        ("20270106", "From: Tuesday, 5 January 2027\r\n\r\n--b0"),
+        ("20270105", "From: Tuesday, 5 January 2027\r\n\r\n--b0"),
+        ("20270108", "From: Tuesday, 5 January 2027\r\nUntil: Thursday, 7 January 2027\r\n"),
+    ] {
+        let lines = format!("DTSTART;VALUE=DATE:20270105\r\nDTEND;VALUE=DATE:{end}\r\nSUMMARY:Trip\r\n");
+        let whole = calendar(&[event(&lines, &["eve@x.test"])]);
+        let letter = Letter {
+            from: ("Ann Lee", &ann),
+            to: ("", &eve),
+            purpose: Purpose::Request,
+            calendar: &whole,
+            at: NOW,
+            message_id: "<1@x>",
+            boundary: "b0",
+        };
+        let text = String::from_utf8(letter.build()).unwrap();
+        assert!(text.contains(wanted), "{wanted} in {text}");
+    }
 }
 
 #[test]
