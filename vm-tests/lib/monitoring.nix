@@ -3,8 +3,10 @@
 let
   server = if pkgs.stdenv.hostPlatform.isAarch64 then "server-aarch64" else "server";
   inherit (self.nixosConfigurations.${server}.config.services.postrider) monitoring;
+  # nixpkgs before 2022 have it in the package itself.
+  promtool = pkgs.prometheus.cli or pkgs.prometheus;
 in
-pkgs.runCommand "monitoring" { nativeBuildInputs = [ pkgs.prometheus.cli ]; } ''
+pkgs.runCommand "monitoring" { nativeBuildInputs = [ promtool ]; } ''
   grep -o '^| `postrider_[a-z_]*`' ${../../docs/metrics.md} | tr -d '|` ' | sort -u > known
   cat ${monitoring.alertRules} ${monitoring.dashboard}/*.json | grep -o 'postrider_[a-z_]*' | sort -u > used
   test "$(wc -l < used)" -ge 10
