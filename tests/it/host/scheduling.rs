@@ -255,7 +255,7 @@ async fn two_programs_at_once_invite_once_and_answers_at_once_all_arrive() {
         host = host.user(guest);
     }
     let host = host.await;
-    join_all(guests.iter().map(|guest| set_up(&host, guest))).await;
+    join_all(guests.iter().map(String::as_str).chain([ANN]).map(|user| set_up(&host, user))).await;
     let names: Vec<&str> = guests.iter().map(String::as_str).collect();
     let given = event("m", ANN, &names);
     let (one, other) = tokio::join!(put(&host, ANN, MEETING, "", &given), put(&host, ANN, MEETING, "", &given));
