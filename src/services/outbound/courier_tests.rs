@@ -138,22 +138,27 @@ async fn a_host_that_takes_one_message_a_session_gets_several_sessions() {
     assert_eq!((first, second), (1, 1));
 }
 
-#[tokio::test]
-async fn a_connection_from_before_a_reload_is_not_used_again() {
-    let (near, far) = tokio::io::duplex(1 << 12);
-    let outbound = outbound(vec![near]);
+/// Sends two messages over one session, and a third after something has changed: it needs another session, and there is no way to
+/// the host any more.
+async fn expect_another_session(outbound: &Outbound, far: tokio::io::DuplexStream, change: impl FnOnce()) {
     let mut courier = outbound.courier(Destination::Exchangers("x.test".parse().unwrap()));
-    let sending = async {
+    let sending = async move {
         let before = [sent(&mut courier, &["a@x.test"]).await, sent(&mut courier, &["b@x.test"]).await].concat();
-        outbound.parts.settings.set(OutboundSettings::default());
+        change();
         (before, sent(&mut courier, &["c@x.test"]).await)
     };
     let unused = CancellationToken::new();
     let ((before, after), messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
     assert!(before.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{before:?}");
-    // There is no way to the host any more.
     assert!(matches!(&after[..], [Outcome::Trouble(trouble)] if !trouble.is_permanent()), "{after:?}");
     assert_eq!(messages, 2);
+}
+
+#[tokio::test]
+async fn a_connection_from_before_a_reload_is_not_used_again() {
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let outbound = outbound(vec![near]);
+    expect_another_session(&outbound, far, || outbound.parts.settings.set(OutboundSettings::default())).await;
 }
 
 /// Its domain may have other exchangers by now.
@@ -161,19 +166,11 @@ async fn a_connection_from_before_a_reload_is_not_used_again() {
 async fn a_connection_is_not_used_for_ever() {
     let (near, far) = tokio::io::duplex(1 << 12);
     let clock = Arc::new(Hand::default());
-    let mut courier = outbound_at(vec![near], Arc::clone(&clock) as SharedClock)
-        .courier(Destination::Exchangers("x.test".parse().unwrap()));
-    let sending = async move {
-        let before = [sent(&mut courier, &["a@x.test"]).await, sent(&mut courier, &["b@x.test"]).await].concat();
+    let outbound = outbound_at(vec![near], Arc::clone(&clock) as SharedClock);
+    let wait = || {
         clock.0.fetch_add(301, Ordering::SeqCst);
-        (before, sent(&mut courier, &["c@x.test"]).await)
     };
-    let unused = CancellationToken::new();
-    let ((before, after), messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
-    assert!(before.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{before:?}");
-    // There is no way to the host any more.
-    assert!(matches!(&after[..], [Outcome::Trouble(trouble)] if !trouble.is_permanent()), "{after:?}");
-    assert_eq!(messages, 2);
+    expect_another_session(&outbound, far, wait).await;
 }
 
 #[tokio::test]
@@ -183,19 +180,11 @@ async fn a_connection_is_not_used_again_once_its_host_has_to_show_more() {
     zone.add("x.test SECURE A 192.0.2.1").unwrap();
     let clock = Arc::new(Hand::default());
     let outbound = outbound_in(Arc::clone(&zone), vec![near], Arc::clone(&clock) as SharedClock);
-    let mut courier = outbound.courier(Destination::Exchangers("x.test".parse().unwrap()));
-    let sending = async move {
-        let before = [sent(&mut courier, &["a@x.test"]).await, sent(&mut courier, &["b@x.test"]).await].concat();
+    let publish = || {
         zone.add(&format!("_25._tcp.x.test SECURE TLSA 3 1 1 {}", "00".repeat(32))).unwrap();
         clock.0.fetch_add(10, Ordering::SeqCst);
-        (before, sent(&mut courier, &["c@x.test"]).await)
     };
-    let unused = CancellationToken::new();
-    let ((before, after), messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
-    assert!(before.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{before:?}");
-    // There is no way to the host any more.
-    assert!(matches!(&after[..], [Outcome::Trouble(trouble)] if !trouble.is_permanent()), "{after:?}");
-    assert_eq!(messages, 2);
+    expect_another_session(&outbound, far, publish).await;
 }
 
 #[tokio::test]
