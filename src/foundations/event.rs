@@ -142,6 +142,8 @@ crate::words! {
         SendingRise = "sending-rise",
         /// A key that signs outgoing mail was made, put in force or retired.
         SigningKey = "signing-key",
+        /// An administrator trained the filter.
+        FilterTrained = "filter-trained",
         /// A client expunged messages.
         Expunged = "expunged",
         /// Certificates were loaded, or could not be.

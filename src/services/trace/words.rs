@@ -80,6 +80,13 @@ const fn particulars(kind: EventKind) -> &'static [(&'static str, Detail)] {
         EventKind::SendingRise => &[("it has sent ", Count("copies", "copy")), ("from ", Text("peer"))],
         EventKind::AppPassword | EventKind::TwoFactor | EventKind::Ban => &[("by ", By)],
         EventKind::SigningKey => &[("the selector is ", Text("selector"))],
+        EventKind::FilterTrained => &[
+            ("", Count("ham", "wanted message")),
+            ("", Count("spam", "unwanted message")),
+            ("forgotten: ", Count("forgotten", "message")),
+            ("imported: ", Count("tokens", "word")),
+            ("by ", By),
+        ],
         EventKind::Expunged => &[("", Count("messages", "message")), ("over ", Text("protocol"))],
         EventKind::Verdict => &[("", Signals)],
         EventKind::Relayed | EventKind::Deferred | EventKind::Failed => {

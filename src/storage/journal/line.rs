@@ -122,6 +122,8 @@ fn what_happened(event: &Event, subject: &str) -> String {
         EventKind::Ban => format!("{subject} is banned until {}", text("until")),
         EventKind::SendingRise => format!("{subject} sends much more than usual"),
         EventKind::SigningKey => format!("A signing key of {subject}"),
+        EventKind::FilterTrained if subject.is_empty() => "The filter was trained for everybody".to_owned(),
+        EventKind::FilterTrained => format!("The filter was trained for {subject}"),
         EventKind::Expunged => format!("Messages of {subject} were expunged by a client"),
         EventKind::Certificate => of_certificates(event),
         EventKind::Configuration if text("result") == "loaded" => "The configuration was reloaded".to_owned(),

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use postrider::foundations::event::EventKind;
 use postrider::storage::database::{Database, DatabaseSettings, DatabaseUrl};
+use postrider::storage::journal::Query;
 use serde_json::Value;
 
 use crate::harness::cli::{output, printed, run};
@@ -251,6 +253,27 @@ async fn what_an_administrator_changes_is_an_event() {
             assert!(told, "{words}: {traced}");
         }
     }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn training_the_filter_is_an_event() {
+    let host = Host::start().user("ann@example.test").await;
+    let config = host.config();
+    for learn in
+        [&["spam", "learn", "--spam", "-"][..], &["spam", "learn", "--spam", "-", "--user", "ann@example.test"]]
+    {
+        // The second time there is nothing to be learned.
+        for learned in [1, 0] {
+            let (told, code) = run(&config, learn, MESSAGE).await;
+            assert_eq!((&told["spam"], code), (&learned.into(), 0), "{told}");
+        }
+    }
+    let events = host.events(&Query { kinds: vec![EventKind::FilterTrained], ..Query::default() }).await;
+    let mut of: Vec<_> = events.iter().map(|event| event.subject.as_deref().unwrap_or("everybody")).collect();
+    of.sort_unstable();
+    assert_eq!(of, ["ann@example.test", "everybody"]);
+    assert!(events.iter().all(|event| event.details["spam"] == 1 && event.details["administrator"].is_string()));
     host.stop().await;
 }
 
