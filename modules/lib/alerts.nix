@@ -113,6 +113,18 @@ in
         (rule "PostriderBackupOld" "time() - ${succeeded} > ${oldest} and ${succeeded} > 0" "15m" "critical"
           "The last backup is older than ${backupAge}; look at the timer that calls `postrider backup create`."
         )
+        (rule "PostriderClusterLeaseMissing" "postrider_cluster_lease_missing > 0" "2m" "critical"
+          "A node has no lease and serves no mailboxes: it does not reach the database, or another machine has the same `cluster.node`; look at its log and at `postrider cluster status`."
+        )
+        (rule "PostriderClusterLeaseLost" "postrider_cluster_leases_lost > 0" "0m" "warning"
+          "A node lost its lease, which ended its sessions: it, or its way to the database, was too slow; look at `postrider trace --kind cluster`."
+        )
+        (rule "PostriderClusterNodeAway"
+          "max by (node) (postrider_cluster_lease_seconds{job=\"${job}\"}) == 0"
+          "15m"
+          "warning"
+          "The node {{ $labels.node }} has had no lease for a while, so the others carry its load; if it will not come back, `postrider cluster forget {{ $labels.node }}`."
+        )
         (rule "PostriderHandshakesFail"
           "sum(rate(postrider_connections_failed_total[15m])) > 0.5 * sum(rate(postrider_connections_total[15m])) > 0.1"
           "30m"

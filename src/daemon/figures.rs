@@ -1,3 +1,5 @@
+mod nodes;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,7 +13,6 @@ use crate::services::backup::{Run, last_runs};
 use crate::services::certificates::{Standing, State};
 use crate::services::overview::{Disk, Flow, flows};
 use crate::services::served::{Inspection, Report};
-use crate::storage::cluster::{Node, Nodes};
 
 /// Builds the figures' room, with this process's sources.
 pub(super) fn room(parts: &Arc<Parts>) -> Room {
@@ -27,7 +28,8 @@ pub(super) fn room(parts: &Arc<Parts>) -> Room {
             flow(parts),
             backups(parts),
             certificates(parts),
-            nodes(parts),
+            nodes::all(parts),
+            nodes::lost(parts),
         ],
         readiness: readiness(parts),
     }
@@ -55,6 +57,9 @@ pub struct ProcessFigures {
     /// A process of another version may not report it.
     #[serde(default)]
     unopened: Vec<Unopened>,
+    /// Whether it has no lease on mailboxes although it needs one; unset if it does not.
+    #[serde(default)]
+    lease_missing: Option<bool>,
 }
 
 /// The figures of a listener.
@@ -86,6 +91,7 @@ pub(super) fn own(parts: &Parts) -> ProcessFigures {
         dropped: counts.dropped,
         places: parts.listening.iter().map(place).collect(),
         unopened: parts.unopened.clone(),
+        lease_missing: parts.keeper.as_ref().map(|keeper| !keeper.has_lease()),
     }
 }
 
@@ -99,6 +105,7 @@ fn processes(parts: &Arc<Parts>) -> Gather {
             let mut figures = connections(&processes);
             figures.push(unopened(&processes));
             figures.extend(counted(&processes));
+            figures.extend(nodes::without_lease(&processes));
             figures
         })
     })
@@ -293,30 +300,6 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// How long the database may take to answer that it is there: less than a scrape waits, so that the answer is part of it.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(3);
-
-/// The nodes, if there are several.
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
-fn nodes(parts: &Arc<Parts>) -> Gather {
-    let nodes = parts.config.cluster.is_on().then(|| Nodes::new(parts.database.clone()));
-    Arc::new(move || {
-        let nodes = nodes.clone();
-        Box::pin(async move {
-            let Some(nodes) = nodes else { return Vec::new() };
-            // Other figures report that the database is unavailable.
-            let Ok(list) = nodes.list().await else { return Vec::new() };
-            let figure = |name, help, value: fn(&Node) -> f64| {
-                let sample = |node: &Node| Sample { labels: vec![("node", node.name.clone())], value: value(node) };
-                Figure { name, help, kind: FigureKind::Gauge, samples: list.iter().map(sample).collect() }
-            };
-            vec![
-                figure("cluster_lease_seconds", "Remaining time of a node's lease; 0 if it has none", |node| {
-                    node.lease_left as f64 / 1_000.0
-                }),
-                figure("cluster_users", "Users whose mailboxes a node owns", |node| node.users as f64),
-            ]
-        })
-    })
-}
 
 /// Figures from the database: accounts, mailboxes, the queue.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
