@@ -62,7 +62,7 @@ pub(super) async fn run(command: Ban, context: &Context) -> Outcome {
             let answers = asked::<Vec<guard::Ban>>(&config, &Request::BanList).await?;
             let mut bans: Vec<guard::Ban> = answers.into_iter().flatten().collect();
             bans.dedup();
-            context.output.list(&bans);
+            context.output.list_or(&bans, "no client is banned");
         }
         Ban::Add { network, length, reason } => {
             let seconds = length.map(|length| length.duration().as_secs());

@@ -106,7 +106,7 @@ pub(super) async fn run(command: Certificate, context: &Context) -> Outcome {
                 })
             });
             let rows: Vec<Row> = rows.collect();
-            context.output.list(&rows);
+            context.output.list_or(&rows, "no role has certificates");
             tell_held(context, rows.iter().map(|row| &row.state));
             tell_troubles(rows.iter().map(|row| &row.state));
             Ok(Exit::Done)

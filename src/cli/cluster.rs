@@ -70,7 +70,10 @@ pub(super) async fn run(command: Cluster, context: &Context) -> Outcome {
 async fn perform(command: Cluster, context: &Context, database: &Database) -> Outcome {
     let (output, nodes) = (&context.output, Nodes::new(database.clone()));
     match command {
-        Cluster::Status => output.list(&nodes.list().await?),
+        Cluster::Status => {
+            let nothing = "there are no nodes: no server with `[cluster]` has used this database";
+            output.list_or(&nodes.list().await?, nothing);
+        }
         Cluster::Owner { user } => {
             let owner = nodes.owner(&user.key()).await?;
             let text = owner.as_ref().map_or_else(

@@ -110,7 +110,7 @@ async fn list(context: &Context) -> Outcome {
         }
         tasks.stop(std::time::Duration::from_secs(5)).await;
     }
-    context.output.list(&lines);
+    context.output.list_or(&lines, "there are no DKIM keys: neither `spam.dkim.keys` nor `spam.dkim.rotation` is set");
     if matches!(context.output, Output::People) {
         for line in lines.iter().filter(|line| line.state == Phase::Announced.word()) {
             if let Some(record) = &line.record {

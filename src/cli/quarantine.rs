@@ -121,7 +121,7 @@ pub(super) async fn run(command: Quarantine, context: &Context) -> Outcome {
         Quarantine::List => {
             let mut entries = every(context, &config, "held").await?;
             entries.retain(EntryShown::is_quarantined);
-            output.list(&entries);
+            output.list_or(&entries, "the quarantine is empty");
         }
         Quarantine::Show { id, message: true } => {
             quarantined(context, &config, id).await?;
@@ -151,7 +151,7 @@ async fn drop_some(dropped: &Dropped, context: &Context, config: &Config) -> Out
     let mut entries = every(context, config, "held").await?;
     entries.retain(|entry| entry.is_quarantined() && dropped.takes(entry, now));
     if dropped.dry_run {
-        context.output.list(&entries);
+        context.output.list_or(&entries, "no such messages are in quarantine");
         return Ok(if entries.is_empty() { Exit::NotFound } else { Exit::Done });
     }
     if !entries.is_empty() {

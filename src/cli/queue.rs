@@ -128,11 +128,8 @@ pub(super) async fn run(command: Queue, context: &Context) -> Outcome {
     match command {
         Queue::List { which } => {
             let entries = every(context, &config, &which).await?;
-            output.list(&entries);
-            if entries.is_empty() && matches!(output, Output::People) {
-                let told = if which == "all" { "the queue is empty" } else { "no such messages are in the queue" };
-                eprintln!("postrider: {told}");
-            }
+            let nothing = if which == "all" { "the queue is empty" } else { "no such messages are in the queue" };
+            output.list_or(&entries, nothing);
         }
         Queue::Show { id, message: true } => show_message(context, &config, id).await?,
         Queue::Show { id, message: false } => {

@@ -277,6 +277,32 @@ async fn training_the_filter_is_an_event() {
     host.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_list_is_told() {
+    let host = Host::start().user("ann@example.test").await;
+    let config = host.config();
+    for (arguments, nothing) in [
+        (&["alias", "list"][..], "there are no aliases"),
+        (&["user", "list", "other.test"], "there are no users in other.test"),
+        (&["user", "app-password", "list", "ann@example.test"], "ann@example.test has no app passwords"),
+        (&["user", "two-factor", "browsers", "ann@example.test"], "no browser is remembered for ann@example.test"),
+        (&["sieve", "list", "ann@example.test"], "ann@example.test has no scripts"),
+        (&["ban", "list"], "no client is banned"),
+        (&["queue", "list"], "the queue is empty"),
+        (&["quarantine", "list"], "the quarantine is empty"),
+        (&["cluster", "status"], "there are no nodes"),
+        (&["report", "dmarc"], "no such reports were received"),
+    ] {
+        assert_eq!(run(&config, arguments, "").await, (serde_json::json!([]), 0), "{arguments:?}");
+        let mut plain = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
+        let told = plain.arg("--config").arg(&config).args(arguments).output().await.unwrap();
+        let (out, nothing) = (String::from_utf8_lossy(&told.stdout), format!("postrider: {nothing}"));
+        let said = String::from_utf8_lossy(&told.stderr).lines().any(|line| line.starts_with(&nothing));
+        assert!(out.is_empty() && said, "{arguments:?}: {told:?}");
+    }
+    host.stop().await;
+}
+
 /// A configuration for which no server runs.
 fn resting(place: &Path) -> PathBuf {
     let text = format!(
