@@ -40,8 +40,22 @@ pub(super) fn readiness(parts: &Arc<Parts>) -> Readiness {
     let parts = Arc::clone(parts);
     Arc::new(move || {
         let parts = Arc::clone(&parts);
-        Box::pin(async move { parts.database.check().await.map_err(|error| error.to_string()) })
+        Box::pin(async move { is_ready(READY_WITHIN, parts.database.check()).await })
     })
+}
+
+/// How long the database may take until the process counts as not ready. Who asks waits for a second (Kubernetes) or two
+/// (HAProxy), and would not learn why; a database that hangs lets its clients wait for much longer.
+const READY_WITHIN: Duration = Duration::from_millis(900);
+
+async fn is_ready<E: std::fmt::Display>(
+    patience: Duration,
+    database: impl Future<Output = Result<(), E>>,
+) -> Result<(), String> {
+    match tokio::time::timeout(patience, database).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("the database has not answered within {patience:?}")),
+    }
 }
 
 /// Figures that only the process itself knows.
@@ -455,3 +469,17 @@ fn failed(reports: &[Report]) -> Figure {
 
 /// Runs that an administrator should have on a timer.
 const KINDS: [&str; 5] = ["created", "verified", "pruned", "pushed", "drill"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_hangs_is_not_waited_for() {
+        let hangs = is_ready(Duration::from_millis(20), std::future::pending::<Result<(), String>>());
+        assert_eq!(hangs.await.unwrap_err(), "the database has not answered within 20ms");
+        let long = Duration::from_secs(60);
+        assert_eq!(is_ready(long, async { Err("gone") }).await.unwrap_err(), "gone");
+        is_ready(long, async { Ok::<_, String>(()) }).await.unwrap();
+    }
+}
