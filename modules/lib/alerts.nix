@@ -58,6 +58,9 @@ in
         (rule "PostriderDatabaseDown" "postrider_database_up == 0" "2m" "critical"
           "The database does not answer, so mail is deferred and nobody can log in; look at `postrider doctor` and the database's own unit."
         )
+        (rule "PostriderDatabaseUnwritable" "postrider_database_writable == 0" "5m" "critical"
+          "The database can be read but not written to, so mail is deferred: it is read-only, locked, or belongs to another user; look at `postrider doctor`."
+        )
         (rule "PostriderDiskFull" "${room} < 0.03" "5m" "critical"
           "The disk for the {{ $labels.purpose }} is full or almost full, so mail is deferred or backups fail; free some space."
         )

@@ -232,7 +232,7 @@ async fn perform(request: Request, administrator: Option<&str>, parts: &Parts) -
             Some(_) => parts.outbound.leave(&page).await.map_err(Complaint::other).and_then(done),
             None => Err(Complaint::other("this process has no queue and reaches no other hosts")),
         },
-        Request::Figures => done(figures::own(parts)),
+        Request::Figures => done(figures::own(parts).await),
         Request::BanList => done(parts.guard.bans()),
         Request::BanAdd { network, seconds, reason } => {
             let banned = parts.guard.ban(network, seconds.map(Duration::from_secs), &reason, administrator);

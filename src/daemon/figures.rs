@@ -1,3 +1,4 @@
+mod database;
 mod nodes;
 
 use std::sync::Arc;
@@ -8,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Listening, Parts, Unopened, other_roles};
 use crate::foundations::event::EventKind;
-use crate::protocols::metrics::{Figure, FigureKind, Gather, Readiness, Room, Sample};
+use crate::protocols::metrics::{Figure, FigureKind, Gather, Room, Sample};
 use crate::services::backup::{Run, last_runs};
 use crate::services::certificates::{Standing, State};
 use crate::services::overview::{Disk, Flow, flows};
 use crate::services::served::{Inspection, Report};
+
+pub(super) use self::database::readiness;
 
 /// Builds the figures' room, with this process's sources.
 pub(super) fn room(parts: &Arc<Parts>) -> Room {
@@ -20,7 +23,7 @@ pub(super) fn room(parts: &Arc<Parts>) -> Room {
         http: parts.live.http.clone(),
         sources: vec![
             processes(parts),
-            reachable(parts),
+            database::reachable(parts),
             disks(parts),
             rises(parts),
             logins(parts),
@@ -32,29 +35,6 @@ pub(super) fn room(parts: &Arc<Parts>) -> Room {
             nodes::lost(parts),
         ],
         readiness: readiness(parts),
-    }
-}
-
-/// A process is ready if it can reach the database; everything else was there before the first connection was accepted.
-pub(super) fn readiness(parts: &Arc<Parts>) -> Readiness {
-    let parts = Arc::clone(parts);
-    Arc::new(move || {
-        let parts = Arc::clone(&parts);
-        Box::pin(async move { is_ready(READY_WITHIN, parts.database.check()).await })
-    })
-}
-
-/// How long the database may take until the process counts as not ready. Who asks waits for a second (Kubernetes) or two
-/// (HAProxy), and would not learn why; a database that hangs lets its clients wait for much longer.
-const READY_WITHIN: Duration = Duration::from_millis(900);
-
-async fn is_ready<E: std::fmt::Display>(
-    patience: Duration,
-    database: impl Future<Output = Result<(), E>>,
-) -> Result<(), String> {
-    match tokio::time::timeout(patience, database).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("the database has not answered within {patience:?}")),
     }
 }
 
@@ -74,6 +54,9 @@ pub struct ProcessFigures {
     /// Whether it has no lease on mailboxes although it needs one; unset if it does not.
     #[serde(default)]
     lease_missing: Option<bool>,
+    /// Why it cannot write to the database, if it is meant to.
+    #[serde(default)]
+    pub(super) unwritable: Option<String>,
 }
 
 /// The figures of a listener.
@@ -87,7 +70,8 @@ struct PlaceFigures {
 }
 
 /// The figures of this process.
-pub(super) fn own(parts: &Parts) -> ProcessFigures {
+pub(super) async fn own(parts: &Parts) -> ProcessFigures {
+    let unwritable = if parts.roles.may_change() { database::unwritable(parts).await } else { None };
     let counts = parts.journal.counts();
     let place = |place: &Listening| PlaceFigures {
         protocol: place.protocol.to_string(),
@@ -106,6 +90,7 @@ pub(super) fn own(parts: &Parts) -> ProcessFigures {
         places: parts.listening.iter().map(place).collect(),
         unopened: parts.unopened.clone(),
         lease_missing: parts.keeper.as_ref().map(|keeper| !keeper.has_lease()),
+        unwritable,
     }
 }
 
@@ -120,6 +105,7 @@ fn processes(parts: &Arc<Parts>) -> Gather {
             figures.push(unopened(&processes));
             figures.extend(counted(&processes));
             figures.extend(nodes::without_lease(&processes));
+            figures.push(database::writable(&processes));
             figures
         })
     })
@@ -193,19 +179,6 @@ fn counted(processes: &[ProcessFigures]) -> Vec<Figure> {
             process.started as f64
         }),
     ]
-}
-
-/// Whether the database answers: while it does not, the figures read from it are missing, and no rule about them fires.
-fn reachable(parts: &Arc<Parts>) -> Gather {
-    let database = parts.database.clone();
-    Arc::new(move || {
-        let database = database.clone();
-        Box::pin(async move {
-            let answer = tokio::time::timeout(DATABASE_PATIENCE, database.check()).await;
-            let up = f64::from(u8::from(answer.is_ok_and(|answer| answer.is_ok())));
-            vec![Figure::gauge("database_up", "1 if the database answers, 0 if not", up)]
-        })
-    })
 }
 
 /// The room on file systems: when it is used up, mail is refused and events cannot be written.
@@ -311,9 +284,6 @@ fn flow(parts: &Arc<Parts>) -> Gather {
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
-
-/// How long the database may take to answer that it is there: less than a scrape waits, so that the answer is part of it.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Figures from the database: accounts, mailboxes, the queue.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
@@ -469,17 +439,3 @@ fn failed(reports: &[Report]) -> Figure {
 
 /// Runs that an administrator should have on a timer.
 const KINDS: [&str; 5] = ["created", "verified", "pruned", "pushed", "drill"];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_database_that_hangs_is_not_waited_for() {
-        let hangs = is_ready(Duration::from_millis(20), std::future::pending::<Result<(), String>>());
-        assert_eq!(hangs.await.unwrap_err(), "the database has not answered within 20ms");
-        let long = Duration::from_secs(60);
-        assert_eq!(is_ready(long, async { Err("gone") }).await.unwrap_err(), "gone");
-        is_ready(long, async { Ok::<_, String>(()) }).await.unwrap();
-    }
-}

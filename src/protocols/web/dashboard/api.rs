@@ -68,9 +68,11 @@ struct Whole<'a> {
 }
 
 async fn overview(State(room): State<Arc<Room>>) -> Response {
-    let certificates = (room.needs.certificates)();
-    let (overview, listeners, bans, certificates) =
-        tokio::join!(room.needs.overviewer.read(), room.listeners(), room.bans(), certificates);
+    let (certificates, unwritable) = ((room.needs.certificates)(), (room.needs.unwritable)());
+    let (overview, listeners, bans, certificates, unwritable) =
+        tokio::join!(room.needs.overviewer.read(), room.listeners(), room.bans(), certificates, unwritable);
+    let mut overview = (*overview).clone();
+    overview.problems.extend(unwritable);
     Json(Whole {
         hostname: room.needs.hostname.as_str(),
         version: env!("CARGO_PKG_VERSION"),
