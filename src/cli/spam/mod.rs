@@ -63,7 +63,11 @@ async fn known(user: &Address, context: &Context) -> anyhow::Result<()> {
 }
 
 /// Records that an administrator has trained the filter, for one account or for everybody.
-async fn record(user: Option<&Address>, counts: &[(&'static str, u64)], context: &Context) -> anyhow::Result<()> {
+pub(super) async fn record(
+    user: Option<&Address>,
+    counts: &[(&'static str, u64)],
+    context: &Context,
+) -> anyhow::Result<()> {
     let accounts = context.accounts().await?;
     let mut event = Event::new(SystemClock.now(), EventKind::FilterTrained).with("by", BY);
     if let Some(user) = user {
