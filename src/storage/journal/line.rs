@@ -133,7 +133,10 @@ fn what_happened(event: &Event, subject: &str) -> String {
         EventKind::Configuration => "The configuration cannot be loaded; the old one stays in force".to_owned(),
         EventKind::Backup => format!("Backups: {}, {}", text("what"), text("result")),
         EventKind::Cluster if !text("by").is_empty() => format!("The node {subject} of the queue: {}", text("what")),
-        EventKind::Cluster => format!("The node {subject} of the cluster: lease {}", text("what")),
+        EventKind::Cluster if matches!(text("what"), "joined" | "left" | "lost") => {
+            format!("The node {subject} of the cluster: lease {}", text("what"))
+        }
+        EventKind::Cluster => format!("The node {subject} of the cluster: {}", text("what")),
         EventKind::Lifecycle if event.details.contains_key("events_dropped") => {
             "Events were lost because the database was away for too long".to_owned()
         }

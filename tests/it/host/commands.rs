@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use postrider::foundations::event::EventKind;
+use postrider::foundations::event::{Event, EventKind};
 use postrider::storage::database::{Database, DatabaseSettings, DatabaseUrl};
 use postrider::storage::journal::Query;
 use serde_json::Value;
@@ -253,6 +253,24 @@ async fn what_an_administrator_changes_is_an_event() {
             assert!(told, "{words}: {traced}");
         }
     }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_administrator_does_with_nodes_is_an_event() {
+    let host = Host::start().await;
+    let config = host.config();
+    let gone = "INSERT INTO cluster_nodes (node, address, epoch, lease_end, joined_at, state) \
+                VALUES ('mail2', 'mail2.test:2425', 1, 0, 0, 'serving')";
+    host.parts().database.execute(gone, &[]).await.unwrap();
+    for command in ["drain", "resume", "forget"] {
+        assert_eq!(run(&config, &["cluster", command, "mail2"], "").await.1, 0, "{command}");
+    }
+    let events = host.events(&Query { kinds: vec![EventKind::Cluster], ..Query::default() }).await;
+    assert_eq!(events.len(), 3, "{events:?}");
+    let is_meant =
+        |event: &Event| event.subject.as_deref() == Some("mail2") && event.details["administrator"].is_string();
+    assert!(events.iter().all(is_meant), "{events:?}");
     host.stop().await;
 }
 
