@@ -88,6 +88,7 @@ const fn particulars(kind: EventKind) -> &'static [(&'static str, Detail)] {
             ("by ", By),
         ],
         EventKind::Expunged => &[("", Count("messages", "message")), ("over ", Text("protocol"))],
+        EventKind::Backup => &[("the backup is ", Text("backup"))],
         EventKind::Verdict => &[("", Signals)],
         EventKind::Relayed | EventKind::Deferred | EventKind::Failed => {
             &[("over ", Text("tls")), ("the next attempt is at ", Text("next_attempt"))]
@@ -280,10 +281,7 @@ mod tests {
     #[test]
     fn says_what_matters() {
         let deferred = event(EventKind::Deferred, "bob@x").with("reply", "451 no").with("next_attempt", "noon");
-        assert_eq!(
-            say(&deferred),
-            "Not passed on for bob@x yet; it will be tried again: 451 no; the next attempt is at noon"
-        );
+        assert_eq!(say(&deferred), "Not passed on yet for bob@x: 451 no; the next attempt is at noon");
         let refused = event(EventKind::RecipientRefused, "nobody@x").with("reason", "No such user here");
         assert_eq!(
             say(&refused.with("from", "joe@y").with("peer", "192.0.2.1:9")),
@@ -299,6 +297,8 @@ mod tests {
         );
         let held = event(EventKind::QueueChanged, "").with("action", "hold").with("to", vec!["a@x"]);
         assert_eq!(say(&held.with("administrator", "alice")), "The queue was changed by hand: hold; for a@x; by alice");
+        let created = event(EventKind::Backup, "").with("what", "created").with("result", "ok");
+        assert_eq!(say(&created.with("backup", "20261130T2246Z")), "Backups: created, ok; the backup is 20261130T2246Z");
         let verdict = event(EventKind::Verdict, "")
             .with("decision", "junk")
             .with("signals", vec![serde_json::json!({ "name": "SPF_FAIL", "weight": 2.5 })]);

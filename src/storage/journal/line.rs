@@ -90,7 +90,7 @@ fn what_happened(event: &Event, subject: &str) -> String {
         EventKind::Discarded => format!("Dropped on purpose for {subject}"),
         EventKind::Queued => "Put into the queue".to_owned(),
         EventKind::Relayed => format!("Passed on for {subject}"),
-        EventKind::Deferred => format!("Not passed on for {subject} yet; it will be tried again"),
+        EventKind::Deferred => format!("Not passed on yet for {subject}"),
         EventKind::Failed => format!("Given up for {subject}"),
         EventKind::NotificationSent => format!("The sender {subject} was notified"),
         EventKind::QueueChanged if event.details.contains_key("possible_duplicate") => {
@@ -287,7 +287,7 @@ mod tests {
             .with("reply", "451 4.7.1 Greylisted\r\nevil");
         assert_eq!(
             sentence(&event),
-            "Not passed on for bob@example.net yet; it will be tried again via mx.example.net: 451 4.7.1 Greylisted??evil"
+            "Not passed on yet for bob@example.net via mx.example.net: 451 4.7.1 Greylisted??evil"
         );
         let every = EventKind::ALL.iter().map(|kind| sentence(&Event::new(Timestamp::EPOCH, *kind)));
         assert!(every.into_iter().all(|text| !text.is_empty()));
