@@ -56,7 +56,16 @@ pub struct ProcessFigures {
     lease_missing: Option<bool>,
     /// Why it cannot write to the database, if it is meant to.
     #[serde(default)]
-    pub(super) unwritable: Option<String>,
+    unwritable: Option<String>,
+}
+
+impl ProcessFigures {
+    /// What keeps this process from its work, in sentences.
+    pub(super) fn troubles(self) -> impl Iterator<Item = String> {
+        let lease = "this node has no lease, so it serves no mailboxes; see `postrider cluster status`";
+        let lease = self.lease_missing.unwrap_or(false).then(|| lease.to_owned());
+        self.unwritable.into_iter().chain(lease)
+    }
 }
 
 /// The figures of a listener.

@@ -94,13 +94,13 @@ pub(super) fn figures(parts: &Arc<Parts>) -> dashboard::Asking<ProcessFigures> {
     })
 }
 
-/// Why processes cannot write to the database, in sentences.
-pub(super) fn unwritable(parts: &Arc<Parts>) -> dashboard::Asking<String> {
+/// What keeps processes from their work, in sentences.
+pub(super) fn troubles(parts: &Arc<Parts>) -> dashboard::Asking<String> {
     let ask = Arc::new(figures(parts));
     Box::new(move || {
         let ask = Arc::clone(&ask);
         Box::pin(async move {
-            let mut told: Vec<String> = ask().await.into_iter().filter_map(|process| process.unwritable).collect();
+            let mut told: Vec<String> = ask().await.into_iter().flat_map(ProcessFigures::troubles).collect();
             told.sort_unstable();
             told.dedup();
             told

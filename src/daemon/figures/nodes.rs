@@ -79,5 +79,8 @@ mod tests {
         let samples: Vec<_> = figure.samples.iter().map(|sample| (sample.labels[0].1.as_str(), sample.value)).collect();
         assert_eq!(samples, [("access", 1.0)]);
         assert_eq!(without_lease(&[process("access", Some(false))]).unwrap().samples[0].value, 0.0);
+        for (lease_missing, troubles) in [(None, 0), (Some(false), 0), (Some(true), 1)] {
+            assert_eq!(process("access", lease_missing).troubles().count(), troubles, "{lease_missing:?}");
+        }
     }
 }
