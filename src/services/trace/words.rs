@@ -298,7 +298,10 @@ mod tests {
         let held = event(EventKind::QueueChanged, "").with("action", "hold").with("to", vec!["a@x"]);
         assert_eq!(say(&held.with("administrator", "alice")), "The queue was changed by hand: hold; for a@x; by alice");
         let created = event(EventKind::Backup, "").with("what", "created").with("result", "ok");
-        assert_eq!(say(&created.with("backup", "20261130T2246Z")), "Backups: created, ok; the backup is 20261130T2246Z");
+        assert_eq!(
+            say(&created.with("backup", "20261130T2246Z")),
+            "Backups: created, ok; the backup is 20261130T2246Z"
+        );
         let verdict = event(EventKind::Verdict, "")
             .with("decision", "junk")
             .with("signals", vec![serde_json::json!({ "name": "SPF_FAIL", "weight": 2.5 })]);
