@@ -58,6 +58,9 @@ in
         (rule "PostriderDatabaseDown" "postrider_database_up == 0" "2m" "critical"
           "The database does not answer, so mail is deferred and nobody can log in; look at `postrider doctor` and the database's own unit."
         )
+        (rule "PostriderDatabaseUnwritable" "postrider_database_writable == 0" "5m" "critical"
+          "The database can be read but not written to, so mail is deferred: it is read-only, locked, or belongs to another user; look at `postrider doctor`."
+        )
         (rule "PostriderDiskFull" "${room} < 0.03" "5m" "critical"
           "The disk for the {{ $labels.purpose }} is full or almost full, so mail is deferred or backups fail; free some space."
         )
@@ -112,6 +115,18 @@ in
         )
         (rule "PostriderBackupOld" "time() - ${succeeded} > ${oldest} and ${succeeded} > 0" "15m" "critical"
           "The last backup is older than ${backupAge}; look at the timer that calls `postrider backup create`."
+        )
+        (rule "PostriderClusterLeaseMissing" "postrider_cluster_lease_missing > 0" "2m" "critical"
+          "A node has no lease and serves no mailboxes: it does not reach the database, or another machine has the same `cluster.node`; look at its log and at `postrider cluster status`."
+        )
+        (rule "PostriderClusterLeaseLost" "postrider_cluster_leases_lost > 0" "0m" "warning"
+          "A node lost its lease, which ended its sessions: it, or its way to the database, was too slow; look at `postrider trace --kind cluster`."
+        )
+        (rule "PostriderClusterNodeAway"
+          "max by (node) (postrider_cluster_lease_seconds{job=\"${job}\"}) == 0"
+          "15m"
+          "warning"
+          "The node {{ $labels.node }} has had no lease for a while, so the others carry its load; if it will not come back, `postrider cluster forget {{ $labels.node }}`."
         )
         (rule "PostriderHandshakesFail"
           "sum(rate(postrider_connections_failed_total[15m])) > 0.5 * sum(rate(postrider_connections_total[15m])) > 0.1"

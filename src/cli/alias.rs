@@ -3,7 +3,7 @@ use serde::Serialize;
 use super::context::{Accounts, Context, UNTIL_RELOAD};
 use super::domain::state;
 use super::exit::{Exit, Outcome};
-use super::output::Shown;
+use super::output::{Shown, none_of};
 use crate::foundations::address::{Address, Domain, InvalidAddress};
 use crate::foundations::counted::counted;
 use crate::foundations::settings::Live;
@@ -99,7 +99,10 @@ pub(super) async fn run(command: Alias, context: &Context) -> Outcome {
     let accounts = context.accounts().await?;
     let output = context.output;
     match command {
-        Alias::List { domain } => output.list(&list(&accounts, domain).await?),
+        Alias::List { domain } => {
+            let nothing = none_of("aliases", domain.as_ref());
+            output.list_or(&list(&accounts, domain).await?, &nothing);
+        }
         Alias::Show { source } => {
             let entries = accounts.directory.alias(&source.key()).await?;
             if entries.is_empty() {

@@ -104,7 +104,8 @@ pub(super) async fn run(accounts: Accounts, output: Output, command: AppPassword
         AppPasswords::List { address } => {
             let account = accounts.directory.account_now(&address).await?.ok_or(Error::NoUser(address))?;
             let all = accounts.directory.app_passwords(account.id).await?;
-            output.list(&all.into_iter().map(Row::from).collect::<Vec<_>>());
+            let rows: Vec<Row> = all.into_iter().map(Row::from).collect();
+            output.list_or(&rows, &format!("{} has no app passwords", account.address));
             accounts.closed().await;
             return Ok(Exit::Done);
         }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use ipnet::IpNet;
 
@@ -7,6 +9,7 @@ use super::moment::span;
 use super::output::Shown;
 use crate::config::{Config, Role};
 use crate::daemon::control::{Request, RequestError, ask};
+use crate::foundations::counted::are;
 use crate::foundations::net::parse_network;
 use crate::foundations::settings::Span;
 use crate::services::guard;
@@ -46,6 +49,14 @@ fn touch(one: IpNet, other: IpNet) -> bool {
     one.contains(&other) || other.contains(&one)
 }
 
+/// The banned networks inside another one, and around it.
+fn touching(bans: impl Iterator<Item = guard::Ban>, network: IpNet) -> BTreeSet<IpNet> {
+    bans.map(|ban| ban.network).filter(|other| *other != network && touch(*other, network)).collect()
+}
+
+/// Most networks that are named when their bans are lifted.
+const MOST_NAMED: usize = 5;
+
 impl Shown for guard::Ban {
     const COLUMNS: &'static [&'static str] = &["NETWORK", "UNTIL", "REASON"];
 
@@ -62,7 +73,7 @@ pub(super) async fn run(command: Ban, context: &Context) -> Outcome {
             let answers = asked::<Vec<guard::Ban>>(&config, &Request::BanList).await?;
             let mut bans: Vec<guard::Ban> = answers.into_iter().flatten().collect();
             bans.dedup();
-            context.output.list(&bans);
+            context.output.list_or(&bans, "no client is banned");
         }
         Ban::Add { network, length, reason } => {
             let seconds = length.map(|length| length.duration().as_secs());
@@ -75,12 +86,25 @@ pub(super) async fn run(command: Ban, context: &Context) -> Outcome {
             }
         }
         Ban::Remove { network } => {
+            // A ban of a network around this one goes with it: its other addresses may connect again, too.
+            let others =
+                touching(asked::<Vec<guard::Ban>>(&config, &Request::BanList).await?.into_iter().flatten(), network);
             let lifted: usize = asked::<usize>(&config, &Request::BanRemove { network }).await?.into_iter().sum();
             if lifted == 0 {
-                context.output.done(&format!("{network} is not banned"), &serde_json::json!({ "lifted": 0 }));
+                let value = serde_json::json!({ "lifted": 0, "others": [] });
+                context.output.done(&format!("{network} is not banned"), &value);
                 return Ok(Exit::NotFound);
             }
-            context.output.done(&format!("{network} is no longer banned"), &serde_json::json!({ "lifted": lifted }));
+            let more = match others.len() {
+                0 => String::new(),
+                few @ ..=MOST_NAMED => {
+                    let names: Vec<String> = others.iter().map(ToString::to_string).collect();
+                    format!(", nor {} {}", are(few), names.join(", "))
+                }
+                many => format!(", nor are {many} networks inside or around it"),
+            };
+            let value = serde_json::json!({ "lifted": lifted, "others": others });
+            context.output.done(&format!("{network} is no longer banned{more}"), &value);
         }
     }
     Ok(Exit::Done)

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -62,18 +62,39 @@ impl Shown for Check {
     const COLUMNS: &'static [&'static str] = &["PROTOCOL", "ADDRESS", "NAME", "SERVED", "UNTIL", "FOUND"];
 
     fn cells(&self) -> Vec<String> {
-        let distrusted =
-            || self.distrust.as_ref().map(|why| format!("as intended, but not trusted by this machine: {why}"));
-        let found = self.problem.clone().or_else(distrusted).unwrap_or_else(|| "as intended".to_owned());
+        let found = match (&self.problem, &self.distrust) {
+            (Some(problem), _) => problem.as_str(),
+            (None, Some(_)) => "as intended, but not trusted",
+            (None, None) => "as intended",
+        };
         vec![
             self.protocol.clone(),
             self.address.clone(),
             self.name.clone(),
-            self.fingerprint.as_deref().map_or("-", |fingerprint| &fingerprint[..fingerprint.len().min(16)]).to_owned(),
+            self.fingerprint.as_deref().map_or("-", beginning).to_owned(),
             self.not_after.map_or_else(|| "-".to_owned(), |until| until.to_string()),
-            found,
+            found.to_owned(),
         ]
     }
+}
+
+/// Enough of a fingerprint to recognise it.
+fn beginning(fingerprint: &str) -> &str {
+    &fingerprint[..fingerprint.len().min(16)]
+}
+
+/// Why this machine does not trust certificates that are served as intended: each reason once, however many listeners serve them.
+fn distrusts(checks: &[Check]) -> Vec<String> {
+    let mut reasons: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for check in checks.iter().filter(|check| check.problem.is_none()) {
+        if let Some(why) = &check.distrust {
+            reasons.entry(why).or_default().extend(check.fingerprint.as_deref().map(beginning));
+        }
+    }
+    let told = |(why, served): (&str, BTreeSet<&str>)| {
+        format!("this machine does not trust {}: {why}", served.into_iter().collect::<Vec<_>>().join(", "))
+    };
+    reasons.into_iter().map(told).collect()
 }
 
 impl Shown for Renewal {
@@ -106,7 +127,7 @@ pub(super) async fn run(command: Certificate, context: &Context) -> Outcome {
                 })
             });
             let rows: Vec<Row> = rows.collect();
-            context.output.list(&rows);
+            context.output.list_or(&rows, "no role has certificates");
             tell_held(context, rows.iter().map(|row| &row.state));
             tell_troubles(rows.iter().map(|row| &row.state));
             Ok(Exit::Done)
@@ -133,6 +154,9 @@ async fn check(config: &Config, name: Option<Domain>, context: &Context) -> Outc
         }
     }
     context.output.list(&checks);
+    if matches!(context.output, Output::People) {
+        distrusts(&checks).iter().for_each(|distrust| eprintln!("postrider: {distrust}"));
+    }
     tell_held(context, states.iter());
     let concerned = || states.iter().filter(|state| concerns(state, name.as_ref()));
     tell_troubles(concerned());
@@ -201,6 +225,25 @@ async fn reports(config: &Config, request: &Request) -> anyhow::Result<Vec<Repor
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_for_distrust_is_told_once() {
+        let check = |protocol: &str, distrust: Option<&str>, problem: Option<&str>| Check {
+            protocol: protocol.to_owned(),
+            address: "127.0.0.1:1".to_owned(),
+            name: "mail.example.test".to_owned(),
+            fingerprint: Some("0123456789abcdef0123".to_owned()),
+            not_after: None,
+            distrust: distrust.map(str::to_owned),
+            problem: problem.map(str::to_owned),
+        };
+        let why = Some("nobody vouches for it");
+        let checks = [check("imaps", why, None), check("pop3s", why, None), check("https", why, Some("expired"))];
+        assert_eq!(distrusts(&checks), ["this machine does not trust 0123456789abcdef: nobody vouches for it"]);
+        let found: Vec<_> = checks.iter().filter_map(|check| check.cells().pop()).collect();
+        assert_eq!(found, ["as intended, but not trusted", "as intended, but not trusted", "expired"]);
+        assert!(distrusts(&[check("imaps", None, None)]).is_empty());
+    }
 
     #[test]
     fn a_renewal_says_what_came_of_it() {

@@ -1,12 +1,24 @@
-use super::context::Context;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::{BY, Context};
 use super::exit::{Ended, Exit, Outcome};
 use super::output::Shown;
-use crate::daemon::database_url;
+use crate::config::Config;
+use crate::daemon::{administrator, database_url};
 use crate::foundations::address::Address;
+use crate::foundations::clock::{Clock as _, SharedClock, SystemClock};
 use crate::foundations::counted::{are, counted};
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
 use crate::storage::cluster::{Node, NodeState, Nodes};
 use crate::storage::database::Database;
+use crate::storage::journal::Journal;
 use crate::storage::spool;
+
+/// How long to wait for an event to be written.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The nodes that serve these mailboxes. The commands work on any machine that can reach the database; nodes carry them
 /// out at their next renewal (`cluster.renew`).
@@ -62,15 +74,37 @@ pub(super) async fn run(command: Cluster, context: &Context) -> Outcome {
     let config = context.config()?;
     let database = Database::connect(&database_url(&config)?, &config.database).await?;
     database.check().await?;
-    let outcome = perform(command, context, &database).await;
+    let outcome = perform(command, context, &config, &database).await;
     database.close().await;
     outcome
 }
 
-async fn perform(command: Cluster, context: &Context, database: &Database) -> Outcome {
+/// Records what an administrator has asked of the nodes. Without [`Context::accounts`]: whoever looks after nodes of several
+/// versions must not migrate their database.
+async fn record(event: Event, config: &Config, database: &Database) {
+    let (clock, tasks): (SharedClock, _) = (Arc::new(SystemClock), Tasks::new());
+    let journal = Journal::start(database.clone(), Live::new(config.journal.clone()), clock, &tasks);
+    let journal = journal.on_behalf_of(Some(&administrator()));
+    journal.record(event);
+    // The nodes act anyway.
+    if tokio::time::timeout(PATIENCE, journal.flush()).await.is_err() {
+        eprintln!("postrider: done, but the event about it could not be recorded");
+    }
+    tasks.stop(Duration::from_secs(2)).await;
+}
+
+/// What was asked of a node.
+fn of_node(node: &str, what: &'static str) -> Event {
+    Event::new(SystemClock.now(), EventKind::Cluster).subject(node).with("what", what)
+}
+
+async fn perform(command: Cluster, context: &Context, config: &Config, database: &Database) -> Outcome {
     let (output, nodes) = (&context.output, Nodes::new(database.clone()));
     match command {
-        Cluster::Status => output.list(&nodes.list().await?),
+        Cluster::Status => {
+            let nothing = "there are no nodes: no server with `[cluster]` has used this database";
+            output.list_or(&nodes.list().await?, nothing);
+        }
         Cluster::Owner { user } => {
             let owner = nodes.owner(&user.key()).await?;
             let text = owner.as_ref().map_or_else(
@@ -81,10 +115,12 @@ async fn perform(command: Cluster, context: &Context, database: &Database) -> Ou
         }
         Cluster::Drain { node } => {
             nodes.set_state(&node, NodeState::Draining).await?;
+            record(of_node(&node, "to be drained"), config, database).await;
             output.done(&format!("{node} gives up its users"), &serde_json::json!({ "node": node }));
         }
         Cluster::Resume { node } => {
             nodes.set_state(&node, NodeState::Serving).await?;
+            record(of_node(&node, "to take users again"), config, database).await;
             output.done(&format!("{node} takes users again"), &serde_json::json!({ "node": node }));
         }
         Cluster::Move { user, node } => {
@@ -92,6 +128,9 @@ async fn perform(command: Cluster, context: &Context, database: &Database) -> Ou
                 output.done(&format!("no node owns the mailboxes of {user}"), &serde_json::json!({ "moved": false }));
                 return Ok(Exit::NotFound);
             }
+            let event = Event::new(SystemClock.now(), EventKind::AccountChanged).subject(user.to_string());
+            let change = format!("user {user} is to move to the node {node}");
+            record(event.with("by", BY).with("change", change), config, database).await;
             output.done(&format!("{user} moves to {node}"), &serde_json::json!({ "moved": true, "node": node }));
         }
         Cluster::Forget { node } => {
@@ -106,6 +145,7 @@ async fn perform(command: Cluster, context: &Context, database: &Database) -> Ou
                 return Err(Ended::with(Exit::NotFound, format!("there is no node {node}")));
             }
             let freed = spool::forget_node(database, &node).await?;
+            record(of_node(&node, "forgotten"), config, database).await;
             let text = format!(
                 "{node} is forgotten; {} that it was about to send to {} taken over by the other nodes of its queue",
                 counted(freed, "recipient"),

@@ -8,7 +8,7 @@ use super::exit::{Ended, Exit, Outcome};
 use super::output::{Output, told};
 use crate::config::{Checks, Config, LoadError, Role, load};
 use crate::daemon::control::{MailboxCommand, Request, RequestError, ask};
-use crate::daemon::{Source, database_url};
+use crate::daemon::{Source, administrator, database_url};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SharedClock, SystemClock};
 use crate::foundations::counted::counted;
@@ -96,6 +96,7 @@ impl Context {
         let (clock, tasks): (SharedClock, _) = (Arc::new(SystemClock), Tasks::new());
         let settings = Live::new(config.journal.clone());
         let journal = Journal::start(database.clone(), settings, Arc::clone(&clock), &tasks);
+        let journal = journal.on_behalf_of(Some(&administrator()));
         let directory = Directory::open(database.clone(), Live::new(config.directory.clone()), clock, &tasks);
         Ok(Accounts { config, directory, database, journal, tasks })
     }

@@ -9,6 +9,7 @@ use super::exit::{Ended, Exit, Outcome};
 use super::one_of::one_of;
 use super::output::{Output, Shown, print};
 use crate::config::Config;
+use crate::daemon::administrator;
 use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, SystemClock};
 use crate::foundations::dns::SystemResolver;
@@ -109,7 +110,7 @@ async fn list(context: &Context) -> Outcome {
         }
         tasks.stop(std::time::Duration::from_secs(5)).await;
     }
-    context.output.list(&lines);
+    context.output.list_or(&lines, "there are no DKIM keys: neither `spam.dkim.keys` nor `spam.dkim.rotation` is set");
     if matches!(context.output, Output::People) {
         for line in lines.iter().filter(|line| line.state == Phase::Announced.word()) {
             if let Some(record) = &line.record {
@@ -152,6 +153,7 @@ async fn rotation(context: &Context, config: &Config) -> anyhow::Result<(Rotatio
     let tasks = Tasks::new();
     let settings = Live::new(JournalSettings::default());
     let journal = Journal::start(accounts.database.clone(), settings, Arc::clone(&clock), &tasks);
+    let journal = journal.on_behalf_of(Some(&administrator()));
     let parts = RotationParts {
         settings: Live::new(config.spam.clone()),
         resolver: Arc::new(SystemResolver::new(&config.dns)?),

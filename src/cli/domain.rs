@@ -80,7 +80,7 @@ pub(super) async fn run(command: Domain, context: &Context) -> Outcome {
     let accounts = context.accounts().await?;
     let output = context.output;
     match command {
-        Domain::List => output.list(&list(&accounts).await?),
+        Domain::List => output.list_or(&list(&accounts).await?, "there are no domains"),
         Domain::Show { domain } => {
             let entry = accounts.directory.domain(&domain).await?.ok_or(Error::NoDomain(domain))?;
             output.one(&Row::from(entry.as_ref()));

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Exit;
 use crate::config::LoadError;
+use crate::foundations::address::Domain;
 
 /// Where and how results are written.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +41,14 @@ impl Output {
                     print(&line(&row.cells()));
                 }
             }
+        }
+    }
+
+    /// A list that may be empty: people are told so on standard error, where other programs do not take it for a row.
+    pub(super) fn list_or<T: Shown>(self, rows: &[T], nothing: &str) {
+        match self {
+            Self::People if rows.is_empty() => eprintln!("postrider: {nothing}"),
+            _ => self.list(rows),
         }
     }
 
@@ -142,6 +151,11 @@ fn described(columns: &[&str], cells: Vec<String>) -> String {
     let width = columns.iter().map(|name| name.len()).max().unwrap_or(0);
     let lines = columns.iter().zip(cells).map(|(name, cell)| format!("{name:width$}  {cell}"));
     lines.map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// What is said if there is nothing of a kind, at all or in a domain.
+pub(super) fn none_of(things: &str, domain: Option<&Domain>) -> String {
+    domain.map_or_else(|| format!("there are no {things}"), |domain| format!("there are no {things} in {domain}"))
 }
 
 /// An error with its causes. Causes that an error already includes in its own text are not repeated.

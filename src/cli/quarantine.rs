@@ -14,7 +14,7 @@ use crate::foundations::counted::counted;
 use crate::foundations::ids::QueueId;
 use crate::foundations::settings::Span;
 use crate::foundations::tasks::Tasks;
-use crate::services::filter::classifier::{Class, Owner};
+use crate::services::filter::classifier::{Class, Learned, Owner};
 use crate::services::trace::{Asked, Period, Trace};
 use crate::storage::journal::Journal;
 use crate::storage::spool::Spool;
@@ -121,7 +121,7 @@ pub(super) async fn run(command: Quarantine, context: &Context) -> Outcome {
         Quarantine::List => {
             let mut entries = every(context, &config, "held").await?;
             entries.retain(EntryShown::is_quarantined);
-            output.list(&entries);
+            output.list_or(&entries, "the quarantine is empty");
         }
         Quarantine::Show { id, message: true } => {
             quarantined(context, &config, id).await?;
@@ -131,7 +131,7 @@ pub(super) async fn run(command: Quarantine, context: &Context) -> Outcome {
         Quarantine::Release { id, ham } => {
             quarantined(context, &config, id).await?;
             if ham {
-                teach(&config, id).await?;
+                teach(&config, id, context).await?;
             }
             let count = asked(context, &config, QueueCommand::Release { which: id.to_string() }).await?;
             return Ok(told(output, "released", count));
@@ -151,7 +151,7 @@ async fn drop_some(dropped: &Dropped, context: &Context, config: &Config) -> Out
     let mut entries = every(context, config, "held").await?;
     entries.retain(|entry| entry.is_quarantined() && dropped.takes(entry, now));
     if dropped.dry_run {
-        context.output.list(&entries);
+        context.output.list_or(&entries, "no such messages are in quarantine");
         return Ok(if entries.is_empty() { Exit::NotFound } else { Exit::Done });
     }
     if !entries.is_empty() {
@@ -190,15 +190,18 @@ async fn show(context: &Context, config: &Config, id: QueueId) -> anyhow::Result
 }
 
 /// Teaches the filter, for all users, that a message is wanted.
-async fn teach(config: &Config, id: QueueId) -> anyhow::Result<()> {
+async fn teach(config: &Config, id: QueueId, context: &Context) -> anyhow::Result<()> {
     let (filter, database) = super::spam::filter(config).await?;
     let tasks = Tasks::new();
     let spool = Spool::open(database.clone(), &config.spool, std::sync::Arc::new(SystemClock), &tasks)?;
     let message = spool.message(id).await?;
-    filter.learn(&Owner::Site, Class::Ham, &message.bytes()).await?;
+    let learned = filter.learn(&Owner::Site, Class::Ham, &message.bytes()).await?;
     tasks.stop(std::time::Duration::from_secs(5)).await;
     database.close().await;
-    Ok(())
+    if learned == Learned::Before {
+        return Ok(());
+    }
+    super::spam::record(None, &[("ham", 1)], context).await
 }
 
 #[cfg(test)]

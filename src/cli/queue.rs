@@ -93,12 +93,8 @@ impl Shown for EntryShown {
             [one] => one.address.clone(),
             [first, rest @ ..] => format!("{} and {} more", first.address, rest.len()),
         };
-        let first = self.recipients.first();
-        let state = match first {
-            Some(_) if self.is_quarantined() => "quarantined".to_owned(),
-            first => first.map(|recipient| recipient.state.clone()).unwrap_or_default(),
-        };
-        let reply = first.and_then(|recipient| recipient.last_reply.clone()).unwrap_or_default();
+        let state = if self.is_quarantined() { "quarantined".to_owned() } else { self.states() };
+        let reply = self.recipients.iter().find_map(|recipient| recipient.last_reply.clone()).unwrap_or_default();
         let sender = if self.sender.is_empty() { "<>" } else { &self.sender };
         let size = rounded(self.size);
         vec![self.id.to_string(), self.received.to_string(), size, sender.to_owned(), recipients, state, reply]
@@ -128,11 +124,8 @@ pub(super) async fn run(command: Queue, context: &Context) -> Outcome {
     match command {
         Queue::List { which } => {
             let entries = every(context, &config, &which).await?;
-            output.list(&entries);
-            if entries.is_empty() && matches!(output, Output::People) {
-                let told = if which == "all" { "the queue is empty" } else { "no such messages are in the queue" };
-                eprintln!("postrider: {told}");
-            }
+            let nothing = if which == "all" { "the queue is empty" } else { "no such messages are in the queue" };
+            output.list_or(&entries, nothing);
         }
         Queue::Show { id, message: true } => show_message(context, &config, id).await?,
         Queue::Show { id, message: false } => {
@@ -278,6 +271,14 @@ pub(super) async fn show_message(context: &Context, config: &Config, id: QueueId
 }
 
 impl EntryShown {
+    /// The states of its recipients, each once: one may be held while another one waits.
+    fn states(&self) -> String {
+        let mut states: Vec<&str> = self.recipients.iter().map(|recipient| recipient.state.as_str()).collect();
+        states.sort_unstable();
+        states.dedup();
+        states.join(", ")
+    }
+
     /// Whether the filter has quarantined it.
     pub(super) fn is_quarantined(&self) -> bool {
         self.hold_reason.as_deref() == Some(QUARANTINED)
@@ -388,5 +389,38 @@ impl<'a> QueueAccess<'a> {
             accounts.record([]).await;
             accounts.closed().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::clock::Timestamp;
+
+    #[test]
+    fn an_entry_shows_the_states_of_all_its_recipients() {
+        let recipient = |state: &str, reply: Option<&str>| RecipientShown {
+            address: format!("{state}@x.test"),
+            state: state.to_owned(),
+            destination: "mx:x.test".to_owned(),
+            attempts: 0,
+            due: Timestamp::EPOCH,
+            expires: Timestamp::EPOCH,
+            last_reply: reply.map(str::to_owned),
+        };
+        let entry = |hold_reason: Option<&str>| EntryShown {
+            id: QueueId::generate(Timestamp::EPOCH),
+            mail: String::new(),
+            sender: "ann@x.test".to_owned(),
+            size: 1,
+            received: Timestamp::EPOCH,
+            message_id: None,
+            login: None,
+            hold_reason: hold_reason.map(str::to_owned),
+            recipients: vec![recipient("waiting", None), recipient("held", Some("451 no")), recipient("waiting", None)],
+        };
+        let ending = |entry: EntryShown| entry.cells()[4..].join("; ");
+        assert_eq!(ending(entry(None)), "waiting@x.test and 2 more; held, waiting; 451 no");
+        assert_eq!(ending(entry(Some(QUARANTINED))), "waiting@x.test and 2 more; quarantined; 451 no");
     }
 }

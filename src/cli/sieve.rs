@@ -114,7 +114,8 @@ pub(super) async fn run(command: Sieve, context: &Context) -> Outcome {
             test(user, script.transpose()?, (from, to), &source::read(&message)?, context).await
         }
         Sieve::List { user } => {
-            context.output.list(&home(&user, context).await?.1.list()?);
+            let scripts = home(&user, context).await?.1.list()?;
+            context.output.list_or(&scripts, &format!("{user} has no scripts"));
             Ok(Exit::Done)
         }
         Sieve::Show { user, name } => show(&home(&user, context).await?.1, name, context),

@@ -108,7 +108,8 @@ pub(super) async fn run(accounts: Accounts, output: Output, command: TwoFactor) 
                 Browser { id, made_at, ends_at: made_at + time, used_at, client, browser }
             };
             let browsers = accounts.keyring().browsers(&account, &accounts.config.login).await?;
-            output.list(&browsers.into_iter().map(shown).collect::<Vec<_>>());
+            let browsers: Vec<Browser> = browsers.into_iter().map(shown).collect();
+            output.list_or(&browsers, &format!("no browser is remembered for {}", account.address));
             accounts.closed().await;
             Ok(Exit::Done)
         }

@@ -5,7 +5,7 @@ use super::context::{Accounts, Context, UNTIL_RELOAD};
 use super::domain::state;
 use super::exit::{Exit, Outcome};
 use super::moment::span;
-use super::output::{Output, Shown};
+use super::output::{Output, Shown, none_of};
 use super::size::size;
 use super::{app_password, invite, password, two_factor, user_removal, user_renaming};
 use crate::foundations::address::{Address, Domain};
@@ -208,7 +208,10 @@ pub(super) async fn run(command: User, context: &Context) -> Outcome {
         User::Hash => {}
         User::AppPassword(command) => return Box::pin(app_password::run(accounts, output, command)).await,
         User::TwoFactor(command) => return Box::pin(two_factor::run(accounts, output, command)).await,
-        User::List { domain } => output.list(&list(&accounts, domain).await?),
+        User::List { domain } => {
+            let nothing = none_of("users", domain.as_ref());
+            output.list_or(&list(&accounts, domain).await?, &nothing);
+        }
         User::Show { address } => {
             let account = accounts.directory.account_now(&address).await?.ok_or(Error::NoUser(address))?;
             let usage = accounts.directory.usage(&account.address).await?;

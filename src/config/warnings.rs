@@ -40,8 +40,21 @@ pub fn warnings(config: &Config) -> Vec<String> {
                     .to_owned(),
             );
         }
+        let is_open = config.dashboard.password_file.is_none();
+        if is_open && listener.protocol == Protocol::Dashboard && !listener.bind.iter().all(is_file) {
+            warnings.push(
+                "every user and program on this machine can read the monitoring page, and with it who writes to whom: name a \
+                 file with the hash of a password in `dashboard.password_file` (`postrider user hash`)"
+                    .to_owned(),
+            );
+        }
     }
     warnings
+}
+
+/// Whether the mode of a file decides who may connect.
+const fn is_file(bind: &Bind) -> bool {
+    matches!(bind, Bind::Unix(_))
 }
 
 /// Whether clients of a protocol log in, and use STARTTLS for that.
@@ -75,6 +88,7 @@ mod tests {
             (listener("submission", "[::]:587"), "nobody can log in to the listener \"submission\""),
             (listener("pop3", "127.0.0.1:110"), "nobody can log in to the listener \"pop3\""),
             (listener("lmtp", "0.0.0.0:24"), "past the filter"),
+            (listener("dashboard", "127.0.0.1:8080"), "who writes to whom"),
         ] {
             let told = warned(&text);
             assert!(told.len() == 1 && told[0].contains(word) && !told[0].contains("s3cret"), "{text}: {told:?}");
@@ -85,6 +99,8 @@ mod tests {
             format!("{name}[storage]\ndatabase = \"mysql://mail@db.test/mail\"\n"),
             listener("lmtp", "127.0.0.1:24"),
             listener("lmtp", "unix:/run/x.sock"),
+            listener("dashboard", "unix:/run/x.sock"),
+            format!("{}[dashboard]\npassword_file = \"/x\"\n", listener("dashboard", "127.0.0.1:8080")),
         ] {
             assert_eq!(warned(&text), Vec::<String>::new(), "{text}");
         }

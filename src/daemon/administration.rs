@@ -147,8 +147,8 @@ impl Error {
 /// Who has the queue open.
 #[derive(Clone, Copy)]
 pub enum Keeper<'a> {
-    /// The role that owns it.
-    Running(&'a Queue),
+    /// The role that owns it, and the journal in which it records what the administrator does.
+    Running(&'a Queue, &'a Journal),
     /// Nobody: there are only its storage, and the journal for events.
     Resting(&'a Spool, &'a Journal),
 }
@@ -196,26 +196,26 @@ pub async fn perform(command: QueueCommand, keeper: Keeper<'_>) -> Result<serde_
         QueueCommand::List { which, after } => {
             let selection = selection(&which)?;
             let listings = match keeper {
-                Running(queue) => queue.list(&selection, after, PAGE).await?,
+                Running(queue, _) => queue.list(&selection, after, PAGE).await?,
                 Resting(spool, _) => spool.list(&selection, after, PAGE).await?,
             };
             return Ok(serde_json::to_value(listings.iter().map(shown).collect::<Vec<_>>())?);
         }
         QueueCommand::Show { id } => {
             let listing = match keeper {
-                Running(queue) => queue.show(id).await?,
+                Running(queue, _) => queue.show(id).await?,
                 Resting(spool, _) => spool.entry(id).await?,
             };
             return Ok(serde_json::to_value(shown(&listing))?);
         }
         QueueCommand::Bounce { id } => {
-            let Running(queue) = keeper else { return Err(Error::NeedsServer) };
-            queue.bounce(id).await?;
+            let Running(queue, journal) = keeper else { return Err(Error::NeedsServer) };
+            queue.bounce(id, journal).await?;
             return Ok(1.into());
         }
         QueueCommand::BounceFor { id, whom: which } => {
-            let Running(queue) = keeper else { return Err(Error::NeedsServer) };
-            queue.bounce_for(id, &whom(&which)?.ok_or(Error::Selection(which))?).await?;
+            let Running(queue, journal) = keeper else { return Err(Error::NeedsServer) };
+            queue.bounce_for(id, &whom(&which)?.ok_or(Error::Selection(which))?, journal).await?;
             return Ok(1.into());
         }
         QueueCommand::Retry { which } => Change::Retry(selection(&which)?),
@@ -227,7 +227,7 @@ pub async fn perform(command: QueueCommand, keeper: Keeper<'_>) -> Result<serde_
         }
     };
     let changed = match keeper {
-        Running(queue) => queue.change(&change).await?,
+        Running(queue, journal) => queue.change_telling(&change, journal).await?,
         Resting(spool, journal) => change.make(spool, journal, &SystemClock).await?,
     };
     Ok(changed.into())

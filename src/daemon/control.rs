@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use self::request::Answer;
+use self::request::{Answer, Asked};
 use super::administration::{self, Keeper};
 use super::{Error, Parts, ServerSettings, figures, other_roles};
 use crate::config::Role;
@@ -131,9 +131,9 @@ async fn serve(connection: Connection, parts: Arc<Parts>, reach: Reach) {
         if read.is_err() || line.last() != Some(&b'\n') {
             return;
         }
-        let answer = match serde_json::from_slice(&line) {
-            Ok(request) if !reach.includes(&request) => Answer::Failed(Complaint::other(reach.refusal())),
-            Ok(Request::Post { errand, size }) => {
+        let answer = match serde_json::from_slice::<Asked<Request>>(&line) {
+            Ok(Asked { request, .. }) if !reach.includes(&request) => Answer::Failed(Complaint::other(reach.refusal())),
+            Ok(Asked { request: Request::Post { errand, size }, .. }) => {
                 // Without reading the message, the next line could not be found.
                 let Some(message) = attached(&mut stream, size, &parts, &stop).await else { return };
                 match super::posting::perform(*errand, message, &parts).await {
@@ -141,7 +141,7 @@ async fn serve(connection: Connection, parts: Arc<Parts>, reach: Reach) {
                     Err(refusal) => Answer::Failed(Complaint::new(Some(refusal.kind), refusal)),
                 }
             }
-            Ok(request) => match perform(request, &parts).await {
+            Ok(Asked { request, administrator }) => match perform(request, administrator.as_deref(), &parts).await {
                 Ok(result) => Answer::Done(result),
                 Err(complaint) => Answer::Failed(complaint),
             },
@@ -174,8 +174,8 @@ async fn attached(
     (read.ok()? as u64 == size).then_some(octets)
 }
 
-/// Carries out a request.
-async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, Complaint> {
+/// Carries out a request of this administrator.
+async fn perform(request: Request, administrator: Option<&str>, parts: &Parts) -> Result<serde_json::Value, Complaint> {
     match request {
         Request::Status => done(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -196,7 +196,8 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
         }
         Request::Queue { command } => match &parts.queue {
             Some(queue) => {
-                let result = administration::perform(command, Keeper::Running(queue)).await;
+                let journal = parts.journal.on_behalf_of(administrator);
+                let result = administration::perform(command, Keeper::Running(queue, &journal)).await;
                 result.map_err(|error| Complaint::new(error.kind(), error))
             }
             None => Err(Complaint::other("this process has no queue")),
@@ -231,13 +232,13 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
             Some(_) => parts.outbound.leave(&page).await.map_err(Complaint::other).and_then(done),
             None => Err(Complaint::other("this process has no queue and reaches no other hosts")),
         },
-        Request::Figures => done(figures::own(parts)),
+        Request::Figures => done(figures::own(parts).await),
         Request::BanList => done(parts.guard.bans()),
         Request::BanAdd { network, seconds, reason } => {
-            let banned = parts.guard.ban(network, seconds.map(Duration::from_secs), &reason);
+            let banned = parts.guard.ban(network, seconds.map(Duration::from_secs), &reason, administrator);
             banned.map_err(Complaint::other).and_then(done)
         }
-        Request::BanRemove { network } => done(parts.guard.unban(network)),
+        Request::BanRemove { network } => done(parts.guard.unban(network, administrator)),
     }
 }
 

@@ -1,3 +1,6 @@
+mod database;
+mod nodes;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -6,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Listening, Parts, Unopened, other_roles};
 use crate::foundations::event::EventKind;
-use crate::protocols::metrics::{Figure, FigureKind, Gather, Readiness, Room, Sample};
+use crate::protocols::metrics::{Figure, FigureKind, Gather, Room, Sample};
 use crate::services::backup::{Run, last_runs};
 use crate::services::certificates::{Standing, State};
 use crate::services::overview::{Disk, Flow, flows};
 use crate::services::served::{Inspection, Report};
-use crate::storage::cluster::{Node, Nodes};
+
+pub(super) use self::database::readiness;
 
 /// Builds the figures' room, with this process's sources.
 pub(super) fn room(parts: &Arc<Parts>) -> Room {
@@ -19,7 +23,7 @@ pub(super) fn room(parts: &Arc<Parts>) -> Room {
         http: parts.live.http.clone(),
         sources: vec![
             processes(parts),
-            reachable(parts),
+            database::reachable(parts),
             disks(parts),
             rises(parts),
             logins(parts),
@@ -27,19 +31,11 @@ pub(super) fn room(parts: &Arc<Parts>) -> Room {
             flow(parts),
             backups(parts),
             certificates(parts),
-            nodes(parts),
+            nodes::all(parts),
+            nodes::lost(parts),
         ],
         readiness: readiness(parts),
     }
-}
-
-/// A process is ready if it can reach the database; everything else was there before the first connection was accepted.
-pub(super) fn readiness(parts: &Arc<Parts>) -> Readiness {
-    let parts = Arc::clone(parts);
-    Arc::new(move || {
-        let parts = Arc::clone(&parts);
-        Box::pin(async move { parts.database.check().await.map_err(|error| error.to_string()) })
-    })
 }
 
 /// Figures that only the process itself knows.
@@ -55,6 +51,21 @@ pub struct ProcessFigures {
     /// A process of another version may not report it.
     #[serde(default)]
     unopened: Vec<Unopened>,
+    /// Whether it has no lease on mailboxes although it needs one; unset if it does not.
+    #[serde(default)]
+    lease_missing: Option<bool>,
+    /// Why it cannot write to the database, if it is meant to.
+    #[serde(default)]
+    unwritable: Option<String>,
+}
+
+impl ProcessFigures {
+    /// What keeps this process from its work, in sentences.
+    pub(super) fn troubles(self) -> impl Iterator<Item = String> {
+        let lease = "this node has no lease, so it serves no mailboxes; see `postrider cluster status`";
+        let lease = self.lease_missing.unwrap_or(false).then(|| lease.to_owned());
+        self.unwritable.into_iter().chain(lease)
+    }
 }
 
 /// The figures of a listener.
@@ -68,7 +79,8 @@ struct PlaceFigures {
 }
 
 /// The figures of this process.
-pub(super) fn own(parts: &Parts) -> ProcessFigures {
+pub(super) async fn own(parts: &Parts) -> ProcessFigures {
+    let unwritable = if parts.roles.may_change() { database::unwritable(parts).await } else { None };
     let counts = parts.journal.counts();
     let place = |place: &Listening| PlaceFigures {
         protocol: place.protocol.to_string(),
@@ -86,6 +98,8 @@ pub(super) fn own(parts: &Parts) -> ProcessFigures {
         dropped: counts.dropped,
         places: parts.listening.iter().map(place).collect(),
         unopened: parts.unopened.clone(),
+        lease_missing: parts.keeper.as_ref().map(|keeper| !keeper.has_lease()),
+        unwritable,
     }
 }
 
@@ -99,6 +113,8 @@ fn processes(parts: &Arc<Parts>) -> Gather {
             let mut figures = connections(&processes);
             figures.push(unopened(&processes));
             figures.extend(counted(&processes));
+            figures.extend(nodes::without_lease(&processes));
+            figures.push(database::writable(&processes));
             figures
         })
     })
@@ -172,19 +188,6 @@ fn counted(processes: &[ProcessFigures]) -> Vec<Figure> {
             process.started as f64
         }),
     ]
-}
-
-/// Whether the database answers: while it does not, the figures read from it are missing, and no rule about them fires.
-fn reachable(parts: &Arc<Parts>) -> Gather {
-    let database = parts.database.clone();
-    Arc::new(move || {
-        let database = database.clone();
-        Box::pin(async move {
-            let answer = tokio::time::timeout(DATABASE_PATIENCE, database.check()).await;
-            let up = f64::from(u8::from(answer.is_ok_and(|answer| answer.is_ok())));
-            vec![Figure::gauge("database_up", "1 if the database answers, 0 if not", up)]
-        })
-    })
 }
 
 /// The room on file systems: when it is used up, mail is refused and events cannot be written.
@@ -290,33 +293,6 @@ fn flow(parts: &Arc<Parts>) -> Gather {
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
-
-/// How long the database may take to answer that it is there: less than a scrape waits, so that the answer is part of it.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(3);
-
-/// The nodes, if there are several.
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
-fn nodes(parts: &Arc<Parts>) -> Gather {
-    let nodes = parts.config.cluster.is_on().then(|| Nodes::new(parts.database.clone()));
-    Arc::new(move || {
-        let nodes = nodes.clone();
-        Box::pin(async move {
-            let Some(nodes) = nodes else { return Vec::new() };
-            // Other figures report that the database is unavailable.
-            let Ok(list) = nodes.list().await else { return Vec::new() };
-            let figure = |name, help, value: fn(&Node) -> f64| {
-                let sample = |node: &Node| Sample { labels: vec![("node", node.name.clone())], value: value(node) };
-                Figure { name, help, kind: FigureKind::Gauge, samples: list.iter().map(sample).collect() }
-            };
-            vec![
-                figure("cluster_lease_seconds", "Remaining time of a node's lease; 0 if it has none", |node| {
-                    node.lease_left as f64 / 1_000.0
-                }),
-                figure("cluster_users", "Users whose mailboxes a node owns", |node| node.users as f64),
-            ]
-        })
-    })
-}
 
 /// Figures from the database: accounts, mailboxes, the queue.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]

@@ -12,6 +12,7 @@
 //! broken configuration changes nothing; a reload never drops a connection. Called by `cli` and by the tests' harness.
 
 pub mod administration;
+mod administrator;
 mod background;
 mod build;
 pub mod control;
@@ -34,6 +35,7 @@ mod runtime;
 mod settings;
 mod world;
 
+pub use administrator::administrator;
 pub use build::{Daemon, database_url};
 pub use error::Error;
 pub use lifecycle::{Source, run};

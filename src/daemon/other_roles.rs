@@ -75,8 +75,14 @@ pub(super) fn figures(parts: &Arc<Parts>) -> dashboard::Asking<ProcessFigures> {
     Box::new(move || {
         let (server, others, own) = (server.clone(), others.clone(), own.upgrade());
         Box::pin(async move {
-            let answers = asked(&others, |role| look_at_figures(&server, role)).await;
-            let mut processes: Vec<ProcessFigures> = own.iter().map(|parts| figures::own(parts)).collect();
+            let own = async {
+                match &own {
+                    Some(parts) => Some(figures::own(parts).await),
+                    None => None,
+                }
+            };
+            let (own, answers) = tokio::join!(own, asked(&others, |role| look_at_figures(&server, role)));
+            let mut processes: Vec<ProcessFigures> = own.into_iter().collect();
             for answer in answers {
                 // A process with several roles answers once for each.
                 if !processes.iter().any(|known| known.roles == answer.roles) {
@@ -84,6 +90,20 @@ pub(super) fn figures(parts: &Arc<Parts>) -> dashboard::Asking<ProcessFigures> {
                 }
             }
             processes
+        })
+    })
+}
+
+/// What keeps processes from their work, in sentences.
+pub(super) fn troubles(parts: &Arc<Parts>) -> dashboard::Asking<String> {
+    let ask = Arc::new(figures(parts));
+    Box::new(move || {
+        let ask = Arc::clone(&ask);
+        Box::pin(async move {
+            let mut told: Vec<String> = ask().await.into_iter().flat_map(ProcessFigures::troubles).collect();
+            told.sort_unstable();
+            told.dedup();
+            told
         })
     })
 }

@@ -408,6 +408,7 @@ fn dashboard_room(parts: &Arc<Parts>, listening: &[Listening]) -> dashboard::Roo
         guard: parts.guard.clone(),
         others_bans: other_roles::bans(parts),
         certificates: other_roles::certificates(parts),
+        troubles: other_roles::troubles(parts),
         reports: parts.reports.clone(),
         journal: parts.journal.clone(),
         readiness: super::figures::readiness(parts),

@@ -142,6 +142,8 @@ crate::words! {
         SendingRise = "sending-rise",
         /// A key that signs outgoing mail was made, put in force or retired.
         SigningKey = "signing-key",
+        /// An administrator trained the filter.
+        FilterTrained = "filter-trained",
         /// A client expunged messages.
         Expunged = "expunged",
         /// Certificates were loaded, or could not be.
@@ -150,7 +152,8 @@ crate::words! {
         Configuration = "configuration",
         /// A backup was taken, checked, restored, thinned out or drilled, or could not be.
         Backup = "backup",
-        /// This machine, as one of several nodes, joined, left, or lost its lease on users' mailboxes.
+        /// This machine, as one of several nodes, joined, left, or lost its lease on users' mailboxes; or an administrator has
+        /// drained, resumed or forgotten one.
         Cluster = "cluster",
         /// The server, or a role of it, started or stopped.
         Lifecycle = "lifecycle",

@@ -7,7 +7,7 @@ let
   promtool = pkgs.prometheus.cli or pkgs.prometheus;
 in
 pkgs.runCommand "monitoring" { nativeBuildInputs = [ promtool ]; } ''
-  grep -o '^| `postrider_[a-z_]*`' ${../../docs/metrics.md} | tr -d '|` ' | sort -u > known
+  grep -oE '^(\||-) `postrider_[a-z_]*`' ${../../docs/metrics.md} | tr -d '|` -' | sort -u > known
   cat ${monitoring.alertRules} ${monitoring.dashboard}/*.json | grep -o 'postrider_[a-z_]*' | sort -u > used
   test "$(wc -l < used)" -ge 10
   if comm -13 known used | grep .; then

@@ -96,6 +96,6 @@ pub(super) async fn run(place: &Place<'_>) -> Outcome {
              then `postrider backup pull` gets intact copies, if `backup.remote` has any"
         );
     }
-    place.output().list(&rows);
+    place.output().list_or(&rows, "there are no backups yet");
     Ok(worst)
 }

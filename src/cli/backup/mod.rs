@@ -319,7 +319,7 @@ async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> O
     if let Some(id) = backup {
         // An unknown id says nothing about the backups that exist.
         if !snapshots.contains(&id) {
-            return Err(backup::Error::NoSnapshot(format!("is named {id}")).into());
+            return Err(backup::Error::NoSnapshot(format!("named {id}")).into());
         }
         snapshots = vec![id];
     }

@@ -94,10 +94,11 @@ pub(super) async fn run(kind: Kind, which: &ReceivedOptions, shape: Shape, conte
     };
     let found = Reports::new(accounts.database.clone(), clock).kept(&query).await?;
     accounts.database.close().await;
+    let nothing = if found.is_empty() { "no such reports were received" } else { "these reports have no rows" };
     if shape == Shape::Rows && matches!(context.output, Output::People) {
-        context.output.list(&found.iter().flat_map(rows).collect::<Vec<_>>());
+        context.output.list_or(&found.iter().flat_map(rows).collect::<Vec<_>>(), nothing);
     } else {
-        context.output.list(&found.iter().map(line).collect::<Vec<_>>());
+        context.output.list_or(&found.iter().map(line).collect::<Vec<_>>(), nothing);
     }
     Ok(Exit::Done)
 }

@@ -29,6 +29,10 @@ pub(super) async fn run(arguments: &Import, context: &Context) -> Outcome {
         tokens = store.import(table).await?;
     }
     database.close().await;
+    if tokens > 0 {
+        let counts = [("tokens", tokens as u64), ("ham", ham.into()), ("spam", spam.into())];
+        super::record(None, &counts, context).await?;
+    }
     let sentence = format!(
         "imported {tokens} words from {ham} wanted and {spam} unwanted messages; they are used until enough has been learned here"
     );

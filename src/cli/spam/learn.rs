@@ -39,6 +39,13 @@ struct Tally {
     known: usize,
 }
 
+impl Tally {
+    /// Whether nothing has changed.
+    const fn is_empty(&self) -> bool {
+        self.ham + self.spam + self.forgotten == 0
+    }
+}
+
 pub(super) async fn run(arguments: &Learn, context: &Context) -> Outcome {
     if let Some(user) = &arguments.user {
         super::known(user, context).await?;
@@ -47,16 +54,15 @@ pub(super) async fn run(arguments: &Learn, context: &Context) -> Outcome {
     let (filter, database) = super::filter(&config).await?;
     let owner = arguments.user.as_ref().map_or(Owner::Site, Filter::owner);
     let mut tally = Tally::default();
-    for (paths, class) in
-        [(&arguments.forget, None), (&arguments.ham, Some(Class::Ham)), (&arguments.spam, Some(Class::Spam))]
-    {
-        teach(&filter, &config.spam, &owner, paths, class, &mut tally).await?;
-    }
-    // All in one piece, which is faster to load next time.
-    if let Some(store) = filter.store() {
-        store.fold(&owner).await?;
-    }
+    let taught = teach_all(arguments, &filter, &config.spam, &owner, &mut tally).await;
     database.close().await;
+    // What was learned before a failure remains.
+    if !tally.is_empty() {
+        let counts = [("ham", tally.ham), ("spam", tally.spam), ("forgotten", tally.forgotten)];
+        let counts = counts.map(|(name, count)| (name, count as u64));
+        super::record(arguments.user.as_ref(), &counts, context).await?;
+    }
+    taught?;
     let Tally { ham, spam, forgotten, known } = tally;
     let sentence = format!(
         "learned {} and {}, forgot {forgotten}; {known} {} already known",
@@ -66,6 +72,25 @@ pub(super) async fn run(arguments: &Learn, context: &Context) -> Outcome {
     );
     context.output.done(&sentence, &tally);
     Ok(Exit::Done)
+}
+
+async fn teach_all(
+    arguments: &Learn,
+    filter: &Filter,
+    settings: &FilterSettings,
+    owner: &Owner,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    for (paths, class) in
+        [(&arguments.forget, None), (&arguments.ham, Some(Class::Ham)), (&arguments.spam, Some(Class::Spam))]
+    {
+        teach(filter, settings, owner, paths, class, tally).await?;
+    }
+    // All in one piece, which is faster to load next time.
+    if let Some(store) = filter.store() {
+        store.fold(owner).await?;
+    }
+    Ok(())
 }
 
 async fn teach(

@@ -8,12 +8,13 @@ pub(super) mod source;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::context::Context;
+use super::context::{BY, Context};
 use super::exit::Outcome;
 use crate::config::{Checks, Config, load};
 use crate::daemon::database_url;
 use crate::foundations::address::Address;
-use crate::foundations::clock::SystemClock;
+use crate::foundations::clock::{Clock as _, SystemClock};
+use crate::foundations::event::{Event, EventKind};
 use crate::foundations::files;
 use crate::foundations::settings::Live;
 use crate::services::filter::classifier::{Owner, Table};
@@ -58,6 +59,25 @@ async fn known(user: &Address, context: &Context) -> anyhow::Result<()> {
     let accounts = context.accounts().await?;
     accounts.directory.account_now(user).await?.ok_or_else(|| Error::NoUser(user.clone()))?;
     accounts.database.close().await;
+    Ok(())
+}
+
+/// Records that an administrator has trained the filter, for one account or for everybody.
+pub(super) async fn record(
+    user: Option<&Address>,
+    counts: &[(&'static str, u64)],
+    context: &Context,
+) -> anyhow::Result<()> {
+    let accounts = context.accounts().await?;
+    let mut event = Event::new(SystemClock.now(), EventKind::FilterTrained).with("by", BY);
+    if let Some(user) = user {
+        event = event.subject(user.to_string());
+    }
+    for &(name, count) in counts {
+        event = event.with(name, count);
+    }
+    accounts.record([event]).await;
+    accounts.closed().await;
     Ok(())
 }
 

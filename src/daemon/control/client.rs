@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
-use super::request::{Answer, Complaint, Request, Status};
+use super::request::{Answer, Asked, Complaint, Request, Status};
 use super::{Reach, socket};
 use crate::config::Role;
-use crate::daemon::ServerSettings;
 use crate::daemon::figures::ProcessFigures;
+use crate::daemon::{ServerSettings, administrator};
 use crate::services::guard::Ban;
 use crate::services::served::Report;
 
@@ -164,7 +164,8 @@ async fn converse<T: DeserializeOwned>(
         Err(error) => return Err(failed(error)),
     };
     let mut stream = BufReader::new(stream);
-    let mut line = serde_json::to_vec(request).map_err(|error| failed(error.into()))?;
+    let administrator = request.is_recorded().then(administrator);
+    let mut line = serde_json::to_vec(&Asked { request, administrator }).map_err(|error| failed(error.into()))?;
     line.push(b'\n');
     stream.write_all(&line).await.map_err(failed)?;
     for piece in pieces {

@@ -90,7 +90,22 @@ pub enum Request {
     },
 }
 
+/// A request as it is sent, with who makes it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Asked<R> {
+    #[serde(flatten)]
+    pub(super) request: R,
+    /// Named if the request is recorded in events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) administrator: Option<String>,
+}
+
 impl Request {
+    /// Whether the process records in events who has asked.
+    pub(super) const fn is_recorded(&self) -> bool {
+        matches!(self, Self::Queue { .. } | Self::BanAdd { .. } | Self::BanRemove { .. })
+    }
+
     /// How long an answer may take. After that, the process is assumed to hang.
     pub(super) const fn patience(&self) -> Duration {
         match self {

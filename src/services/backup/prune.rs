@@ -183,7 +183,7 @@ pub fn plan(
 ) -> Result<Pruned, Error> {
     let ids = repository.snapshots()?;
     if let Some(unknown) = named.iter().find(|id| !ids.contains(id)) {
-        return Err(Error::NoSnapshot(format!("is named {unknown}")));
+        return Err(Error::NoSnapshot(format!("named {unknown}")));
     }
     // Without any snapshot it is not known what the packs are for: the snapshots may have been lost.
     if ids.is_empty() && repository.packs() > 0 {

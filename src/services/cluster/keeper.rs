@@ -35,13 +35,25 @@ impl Keeper {
         self.join().await;
     }
 
+    /// Whether this node has a lease now.
+    pub fn has_lease(&self) -> bool {
+        self.membership.term().is_some()
+    }
+
     /// Holds the lease until it is told to stop.
     pub async fn run(self, tasks: Tasks) {
+        let mut in_vain = 0;
         loop {
             let Some(term) = self.membership.term() else {
-                tokio::select! {
+                let is_taken = tokio::select! {
                     () = tasks.stopping() => return,
-                    () = self.join() => {}
+                    is_taken = self.join() => is_taken,
+                };
+                in_vain = if is_taken { in_vain + 1 } else { 0 };
+                if in_vain == self.renewals_of_two_leases() {
+                    log::error!(node = self.membership.node();
+                        "Another process holds the lease of this node and renews it: two machines must not have the same \
+                         `cluster.node`. This one serves no mailboxes");
                 }
                 if self.membership.term().is_none() {
                     tokio::select! {
@@ -65,8 +77,17 @@ impl Keeper {
         }
     }
 
-    async fn join(&self) {
-        match self.membership.join().await {
+    /// How often a lease is tried for in twice its length: that of a process that is gone has ended then.
+    fn renewals_of_two_leases(&self) -> u128 {
+        let settings = self.membership.settings();
+        2 * settings.lease.duration().as_millis() / settings.renew.duration().as_millis().max(1) + 1
+    }
+
+    /// Joins, unless another process has the lease of this node; whether that is so.
+    async fn join(&self) -> bool {
+        let joined = self.membership.join().await;
+        let is_taken = matches!(joined, Ok(None));
+        match joined {
             Ok(Some(term)) => {
                 if let Err(error) = self.membership.read_state().await {
                     log::warn!(error:% = error; "It is not known whether this node is to be emptied");
@@ -77,6 +98,7 @@ impl Keeper {
             Ok(None) => log::debug!(node = self.membership.node(); "An earlier lease of this node has not yet expired"),
             Err(error) => log::warn!(error:% = error; "This node cannot join; it serves no mailboxes"),
         }
+        is_taken
     }
 
     /// Renews the term until that fails for good.

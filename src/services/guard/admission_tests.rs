@@ -95,7 +95,7 @@ fn failures_slow_down_then_ban_and_bans_grow() {
     }
     clock.0.fetch_add(601, Ordering::SeqCst);
     assert!(guard.admit(&client, Service::Imap).is_err(), "the second ban is twice as long");
-    assert_eq!(guard.unban("192.0.2.0/24".parse().unwrap()), 1);
+    assert_eq!(guard.unban("192.0.2.0/24".parse().unwrap(), None), 1);
     assert!(guard.admit(&client, Service::Imap).is_ok());
 }
 
@@ -198,22 +198,22 @@ fn an_outdated_password_at_home_keeps_nobody_out_elsewhere() {
 #[test]
 fn bans_by_hand() {
     let (guard, clock) = guard(GuardSettings::default());
-    guard.ban("198.51.100.7/24".parse().unwrap(), Some(Duration::from_secs(60)), "spam").unwrap();
-    guard.ban("2001:db8::/32".parse().unwrap(), None, "").unwrap();
+    guard.ban("198.51.100.7/24".parse().unwrap(), Some(Duration::from_secs(60)), "spam", None).unwrap();
+    guard.ban("2001:db8::/32".parse().unwrap(), None, "", None).unwrap();
     assert_eq!(guard.bans().len(), 2);
     assert!(guard.admit(&peer("198.51.100.200"), Service::Smtp).is_err());
     assert!(guard.admit(&peer("[2001:db8:1::1]"), Service::Smtp).is_err());
     clock.0.fetch_add(61, Ordering::SeqCst);
     assert!(guard.admit(&peer("198.51.100.200"), Service::Smtp).is_ok());
-    assert_eq!(guard.unban("2001:db8:1::1/128".parse().unwrap()), 1);
+    assert_eq!(guard.unban("2001:db8:1::1/128".parse().unwrap(), None), 1);
     assert!(guard.admit(&peer("[2001:db8:1::1]"), Service::Smtp).is_ok());
 }
 
 #[test]
 fn a_ban_of_one_ipv6_address_keeps_that_one_out() {
     let (guard, _) = guard(GuardSettings::default());
-    guard.ban("2001:db8::5/128".parse().unwrap(), None, "").unwrap();
-    guard.ban("2001:db8:0:1::/96".parse().unwrap(), None, "").unwrap();
+    guard.ban("2001:db8::5/128".parse().unwrap(), None, "", None).unwrap();
+    guard.ban("2001:db8:0:1::/96".parse().unwrap(), None, "", None).unwrap();
     assert!(guard.admit(&peer("[2001:db8::5]"), Service::Smtp).is_err());
     assert!(guard.may_log_in(&peer("[2001:db8::5]"), "ann@example.test").is_err());
     assert!(guard.admit(&peer("[2001:db8::6]"), Service::Smtp).is_ok());

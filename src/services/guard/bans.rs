@@ -48,11 +48,18 @@ impl Guard {
         bans
     }
 
-    /// Bans a network by hand, for a time or without an end. Connections it holds are not cut.
+    /// Bans a network by hand, for a time or without an end. Connections it holds are not cut. The administrator is named
+    /// in the event.
     ///
     /// # Errors
     /// When 10,000 bans have been set already.
-    pub fn ban(&self, network: IpNet, length: Option<Duration>, reason: &str) -> Result<(), Refusal> {
+    pub fn ban(
+        &self,
+        network: IpNet,
+        length: Option<Duration>,
+        reason: &str,
+        administrator: Option<&str>,
+    ) -> Result<(), Refusal> {
         let now = self.0.clock.now();
         let mut memory = self.0.memory.lock();
         memory.set.retain(|_, ban| ban.until.is_none_or(|until| until > now));
@@ -61,22 +68,23 @@ impl Guard {
         }
         let network = network.trunc();
         let ban = Ban { network, until: length.map(|length| now + length), reason: reason.to_owned().into() };
-        memory.note(Change::set(&ban));
+        memory.note(Change::set(&ban).by(administrator));
         memory.set.insert(network, ban);
         drop(memory);
         self.0.changed.notify_one();
         Ok(())
     }
 
-    /// Lifts the bans of a network, of those inside it, and of those around it; how many there were.
-    pub fn unban(&self, network: IpNet) -> usize {
+    /// Lifts the bans of a network, of those inside it, and of those around it; how many there were. The administrator is
+    /// named in the events.
+    pub fn unban(&self, network: IpNet, administrator: Option<&str>) -> usize {
         let now = self.0.clock.now();
         let touches = |other: &IpNet| network.contains(other) || other.contains(&network);
         let mut memory = self.0.memory.lock();
         let set: Vec<Ban> = memory.set.values().filter(|ban| touches(&ban.network)).cloned().collect();
         for ban in &set {
             memory.set.remove(&ban.network);
-            memory.note(Change { until: Some(now), ..Change::set(ban) });
+            memory.note(Change { until: Some(now), ..Change::set(ban).by(administrator) });
         }
         let mut lifted = set.len();
         let earned: Vec<Subject> = memory
@@ -90,7 +98,7 @@ impl Guard {
         for subject in earned {
             memory.strikes.entry(subject.clone(), now, usize::MAX, Strikes::none).pardon(now);
             if let Subject::Address(network) = subject {
-                memory.note(Change::earned(network, now, 0));
+                memory.note(Change::earned(network, now, 0).by(administrator));
             }
             lifted += 1;
         }

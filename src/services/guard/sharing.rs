@@ -41,6 +41,8 @@ pub(super) struct Change {
     pub(super) origin: Origin,
     /// How many bans there were in a row, which makes the next one longer.
     pub(super) bans: u32,
+    /// Who has made it by hand, if it was made in this process.
+    pub(super) administrator: Option<String>,
 }
 
 /// What sharing needs.
@@ -297,6 +299,7 @@ impl Sharing {
     fn record(&self, change: &Change, now: Timestamp) {
         let event = Event::new(now, EventKind::Ban).subject(change.network.to_string());
         let event = event.with("reason", change.reason.clone()).with("origin", change.origin.word());
+        let event = event.with_known("administrator", change.administrator.as_deref());
         self.parts.journal.record(match change.until {
             Some(until) if until <= now => event.with("action", "lifted"),
             Some(until) => event.with("action", "begun").with("until", until.to_string()),
@@ -309,7 +312,7 @@ impl Sharing {
 fn change(row: &Row) -> Result<Option<Change>, Error> {
     let (Ok(network), Some(origin)) = (row.text(0)?.parse(), Origin::from_word(&row.text(3)?)) else { return Ok(None) };
     let bans = u32::try_from(row.int(4)?).unwrap_or(0);
-    Ok(Some(Change { network, until: row.opt_time(1)?, reason: row.text(2)?, origin, bans }))
+    Ok(Some(Change { network, until: row.opt_time(1)?, reason: row.text(2)?, origin, bans, administrator: None }))
 }
 
 /// Puts changes behind those not written yet; how many of these are dropped for lack of room, the oldest first. Of a
@@ -326,12 +329,19 @@ fn gather(unwritten: &mut Vec<Change>, changes: Vec<Change>) -> usize {
 impl Change {
     /// A ban that an administrator has set.
     pub(super) fn set(ban: &Ban) -> Self {
-        Self { network: ban.network, until: ban.until, reason: ban.reason.to_string(), origin: Origin::Set, bans: 0 }
+        let (network, until, reason) = (ban.network, ban.until, ban.reason.to_string());
+        Self { network, until, reason, origin: Origin::Set, bans: 0, administrator: None }
     }
 
     /// A ban that follows from failures.
     pub(super) fn earned(network: IpNet, until: Timestamp, bans: u32) -> Self {
-        Self { network, until: Some(until), reason: EARNED.to_owned(), origin: Origin::Earned, bans }
+        let (until, reason, origin) = (Some(until), EARNED.to_owned(), Origin::Earned);
+        Self { network, until, reason, origin, bans, administrator: None }
+    }
+
+    /// The same, made by this administrator.
+    pub(super) fn by(self, administrator: Option<&str>) -> Self {
+        Self { administrator: administrator.map(str::to_owned), ..self }
     }
 }
 

@@ -9,6 +9,7 @@ use super::outcome::reported;
 use super::{Error, Queue};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
+use crate::storage::journal::Journal;
 use crate::storage::spool::{
     self, Action, Fate, Listing, RecipientKey, RecipientState, Report, Selection, Settler, Whom,
 };
@@ -31,27 +32,32 @@ impl Queue {
 
     /// Makes a change by hand. Returns how many recipients it concerned.
     pub async fn change(&self, change: &Change) -> Result<u64, Error> {
+        self.change_telling(change, &self.0.parts.journal).await
+    }
+
+    /// The same, for somebody in whose name the journal records.
+    pub async fn change_telling(&self, change: &Change, journal: &Journal) -> Result<u64, Error> {
         if matches!(change, Change::Retry(_)) {
             self.0.lanes.lock().wake_all();
         }
         let parts = &self.0.parts;
-        Ok(change.make(&parts.spool, &parts.journal, &*parts.clock).await?)
+        Ok(change.make(&parts.spool, journal, &*parts.clock).await?)
     }
 
     /// Gives an entry up: its sender is told of every recipient that is not settled, as the sender wished. An attempt under
-    /// way is waited for: its result counts.
+    /// way is waited for: its result counts. The journal is that of whoever gives it up.
     ///
     /// Fails with [`Error::InFlight`] when the attempt takes long; the entry is held then.
-    pub async fn bounce(&self, id: QueueId) -> Result<(), Error> {
-        self.give_up(id, &Selection::Entry(id)).await
+    pub async fn bounce(&self, id: QueueId, journal: &Journal) -> Result<(), Error> {
+        self.give_up(id, &Selection::Entry(id), journal).await
     }
 
     /// The same for some of its recipients; the others are served as before. Fails also when there is none of these.
-    pub async fn bounce_for(&self, id: QueueId, whom: &Whom) -> Result<(), Error> {
-        self.give_up(id, &Selection::Part(id, whom.clone())).await
+    pub async fn bounce_for(&self, id: QueueId, whom: &Whom, journal: &Journal) -> Result<(), Error> {
+        self.give_up(id, &Selection::Part(id, whom.clone()), journal).await
     }
 
-    async fn give_up(&self, id: QueueId, selection: &Selection) -> Result<(), Error> {
+    async fn give_up(&self, id: QueueId, selection: &Selection, journal: &Journal) -> Result<(), Error> {
         // From now on no attempt begins.
         self.0.parts.spool.hold(selection).await?;
         let mut listing = self.at_rest(id, selection).await?;
@@ -86,9 +92,9 @@ impl Queue {
         for recipient in listing.recipients.iter().filter(|one| one.state != RecipientState::Finished) {
             let event = Event::new(now, EventKind::Failed).mail(listing.entry.mail).queue(id);
             let event = event.subject(recipient.recipient.address.to_string());
-            self.0.parts.journal.record(event.with("reason", "an administrator has given it up"));
+            journal.record(event.with("reason", "an administrator has given it up"));
         }
-        ByHand::to(listing, Hand::Bounce).tell(&self.0.parts.journal, self.0.parts.clock.now(), fates.len() as u64);
+        ByHand::to(listing, Hand::Bounce).tell(journal, self.0.parts.clock.now(), fates.len() as u64);
         self.notify_sender(id).await;
         Ok(())
     }

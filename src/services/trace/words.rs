@@ -35,6 +35,8 @@ enum Detail {
     Signals,
     /// What has become of an account, which is under one of two names.
     Change,
+    /// Who has done it, and which administrator that was.
+    By,
 }
 
 impl Detail {
@@ -51,13 +53,17 @@ impl Detail {
             }
             Self::Signals => Some(signals(event)).filter(|signals| !signals.is_empty()),
             Self::Change => text("change").or_else(|| text("what")),
+            Self::By => match (text("by"), text("administrator")) {
+                (Some(by), Some(name)) => Some(format!("{by} ({name})")),
+                (by, name) => by.or(name),
+            },
         }
     }
 }
 
 /// What is added to the sentence about an event of this kind: each detail that is there, with the words before it.
 const fn particulars(kind: EventKind) -> &'static [(&'static str, Detail)] {
-    use Detail::{Change, Count, Signals, Text, Texts};
+    use Detail::{By, Change, Count, Signals, Text, Texts};
     match kind {
         EventKind::MessageReceived | EventKind::MessageRefused | EventKind::Queued | EventKind::AliasExpanded => &[
             ("it came from ", Text("peer")),
@@ -72,9 +78,17 @@ const fn particulars(kind: EventKind) -> &'static [(&'static str, Detail)] {
         EventKind::LoginAccepted => &[("with the app password ", Text("app_password"))],
         EventKind::RecipientRefused => &[("the sender was ", Text("from")), ("the client was ", Text("peer"))],
         EventKind::SendingRise => &[("it has sent ", Count("copies", "copy")), ("from ", Text("peer"))],
-        EventKind::AppPassword | EventKind::TwoFactor => &[("by ", Text("by"))],
+        EventKind::AppPassword | EventKind::TwoFactor | EventKind::Ban | EventKind::Cluster => &[("by ", By)],
         EventKind::SigningKey => &[("the selector is ", Text("selector"))],
+        EventKind::FilterTrained => &[
+            ("", Count("ham", "wanted message")),
+            ("", Count("spam", "unwanted message")),
+            ("forgotten: ", Count("forgotten", "message")),
+            ("imported: ", Count("tokens", "word")),
+            ("by ", By),
+        ],
         EventKind::Expunged => &[("", Count("messages", "message")), ("over ", Text("protocol"))],
+        EventKind::Backup => &[("the backup is ", Text("backup"))],
         EventKind::Verdict => &[("", Signals)],
         EventKind::Relayed | EventKind::Deferred | EventKind::Failed => {
             &[("over ", Text("tls")), ("the next attempt is at ", Text("next_attempt"))]
@@ -82,11 +96,14 @@ const fn particulars(kind: EventKind) -> &'static [(&'static str, Detail)] {
         EventKind::NotificationSent => {
             &[("about ", Texts("about")), ("the notification is message ", Text("notification_mail"))]
         }
-        EventKind::QueueChanged => {
-            &[("for ", Texts("to")), ("selection: ", Text("selection")), ("of ", Count("recipients", "recipient"))]
-        }
-        EventKind::AccountChanged => &[("", Change), ("by ", Text("by"))],
-        EventKind::ScriptChanged => &[("it is called ", Text("script")), ("by ", Text("by"))],
+        EventKind::QueueChanged => &[
+            ("for ", Texts("to")),
+            ("selection: ", Text("selection")),
+            ("of ", Count("recipients", "recipient")),
+            ("by ", By),
+        ],
+        EventKind::AccountChanged => &[("", Change), ("by ", By)],
+        EventKind::ScriptChanged => &[("it is called ", Text("script")), ("by ", By)],
         _ => &[],
     }
 }
@@ -264,10 +281,7 @@ mod tests {
     #[test]
     fn says_what_matters() {
         let deferred = event(EventKind::Deferred, "bob@x").with("reply", "451 no").with("next_attempt", "noon");
-        assert_eq!(
-            say(&deferred),
-            "Not passed on for bob@x yet; it will be tried again: 451 no; the next attempt is at noon"
-        );
+        assert_eq!(say(&deferred), "Not passed on yet for bob@x: 451 no; the next attempt is at noon");
         let refused = event(EventKind::RecipientRefused, "nobody@x").with("reason", "No such user here");
         assert_eq!(
             say(&refused.with("from", "joe@y").with("peer", "192.0.2.1:9")),
@@ -275,9 +289,18 @@ mod tests {
              the client was 192.0.2.1:9"
         );
         let revoked = event(EventKind::AppPassword, "ann@x").with("name", "phone").with("change", "revoked");
+        let by_somebody = revoked.with("by", "an administrator");
+        assert_eq!(say(&by_somebody), "The app password phone of ann@x: revoked; by an administrator");
         assert_eq!(
-            say(&revoked.with("by", "an administrator")),
-            "The app password phone of ann@x: revoked; by an administrator"
+            say(&by_somebody.with("administrator", "alice")),
+            "The app password phone of ann@x: revoked; by an administrator (alice)"
+        );
+        let held = event(EventKind::QueueChanged, "").with("action", "hold").with("to", vec!["a@x"]);
+        assert_eq!(say(&held.with("administrator", "alice")), "The queue was changed by hand: hold; for a@x; by alice");
+        let created = event(EventKind::Backup, "").with("what", "created").with("result", "ok");
+        assert_eq!(
+            say(&created.with("backup", "20261130T2246Z")),
+            "Backups: created, ok; the backup is 20261130T2246Z"
         );
         let verdict = event(EventKind::Verdict, "")
             .with("decision", "junk")

@@ -18,7 +18,8 @@ pub struct Count {
     pub at: Timestamp,
     /// Their kind.
     pub kind: EventKind,
-    /// The filter's decision for a verdict, the reason in general words for a refusal; empty for other kinds.
+    /// The filter's decision for a verdict, the reason in general words for a refusal, what has become of a node; empty for
+    /// other kinds.
     pub outcome: String,
     /// How many.
     pub number: u64,
@@ -120,6 +121,7 @@ fn outcome(event: &Event) -> String {
     let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
     match event.kind {
         EventKind::Verdict => text("decision").chars().take(LONGEST_OUTCOME).collect(),
+        EventKind::Cluster => text("what").chars().take(LONGEST_OUTCOME).collect(),
         EventKind::ConnectionRefused
         | EventKind::LoginRefused
         | EventKind::RecipientRefused
@@ -172,6 +174,12 @@ mod tests {
         tally.note(&refused);
         tally.note(&refused.with("times", 7));
         assert_eq!(tally.0.into_values().collect::<Vec<_>>(), [8]);
+    }
+
+    #[test]
+    fn leases_that_are_lost_are_counted_apart_from_others() {
+        let of = |what: &str| outcome(&Event::new(Timestamp::EPOCH, EventKind::Cluster).with("what", what));
+        assert_eq!((of("lost"), of("joined")), ("lost".to_owned(), "joined".to_owned()));
     }
 
     #[test]

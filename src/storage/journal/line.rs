@@ -90,7 +90,7 @@ fn what_happened(event: &Event, subject: &str) -> String {
         EventKind::Discarded => format!("Dropped on purpose for {subject}"),
         EventKind::Queued => "Put into the queue".to_owned(),
         EventKind::Relayed => format!("Passed on for {subject}"),
-        EventKind::Deferred => format!("Not passed on for {subject} yet; it will be tried again"),
+        EventKind::Deferred => format!("Not passed on yet for {subject}"),
         EventKind::Failed => format!("Given up for {subject}"),
         EventKind::NotificationSent => format!("The sender {subject} was notified"),
         EventKind::QueueChanged if event.details.contains_key("possible_duplicate") => {
@@ -122,6 +122,8 @@ fn what_happened(event: &Event, subject: &str) -> String {
         EventKind::Ban => format!("{subject} is banned until {}", text("until")),
         EventKind::SendingRise => format!("{subject} sends much more than usual"),
         EventKind::SigningKey => format!("A signing key of {subject}"),
+        EventKind::FilterTrained if subject.is_empty() => "The filter was trained for everybody".to_owned(),
+        EventKind::FilterTrained => format!("The filter was trained for {subject}"),
         EventKind::Expunged => format!("Messages of {subject} were expunged by a client"),
         EventKind::Certificate => of_certificates(event),
         EventKind::Configuration if text("result") == "loaded" => "The configuration was reloaded".to_owned(),
@@ -131,7 +133,10 @@ fn what_happened(event: &Event, subject: &str) -> String {
         EventKind::Configuration => "The configuration cannot be loaded; the old one stays in force".to_owned(),
         EventKind::Backup => format!("Backups: {}, {}", text("what"), text("result")),
         EventKind::Cluster if !text("by").is_empty() => format!("The node {subject} of the queue: {}", text("what")),
-        EventKind::Cluster => format!("The node {subject} of the cluster: lease {}", text("what")),
+        EventKind::Cluster if matches!(text("what"), "joined" | "left" | "lost") => {
+            format!("The node {subject} of the cluster: lease {}", text("what"))
+        }
+        EventKind::Cluster => format!("The node {subject} of the cluster: {}", text("what")),
         EventKind::Lifecycle if event.details.contains_key("events_dropped") => {
             "Events were lost because the database was away for too long".to_owned()
         }
@@ -282,7 +287,7 @@ mod tests {
             .with("reply", "451 4.7.1 Greylisted\r\nevil");
         assert_eq!(
             sentence(&event),
-            "Not passed on for bob@example.net yet; it will be tried again via mx.example.net: 451 4.7.1 Greylisted??evil"
+            "Not passed on yet for bob@example.net via mx.example.net: 451 4.7.1 Greylisted??evil"
         );
         let every = EventKind::ALL.iter().map(|kind| sentence(&Event::new(Timestamp::EPOCH, *kind)));
         assert!(every.into_iter().all(|text| !text.is_empty()));

@@ -24,6 +24,8 @@ pub struct Journal {
     /// Tells the writer to stop gathering.
     hurry: Arc<Notify>,
     ages: Option<Ages>,
+    /// On whose behalf events are recorded.
+    administrator: Option<Arc<str>>,
 }
 
 /// A message to the writer.
@@ -69,7 +71,8 @@ impl Journal {
         let (receiver, stop) = (Arc::new(Mutex::new(receiver)), tasks.token());
         tasks.keep("the record of events", move || Arc::clone(&writer).run(Arc::clone(&receiver), stop.clone()));
         let ages = Some(Ages::new(database.clone(), settings.clone(), Arc::clone(&clock)));
-        let journal = Self { database: Some(database), sender: Some(sender), counters, hurry, ages };
+        let administrator = None;
+        let journal = Self { database: Some(database), sender: Some(sender), counters, hurry, ages, administrator };
         let (pruned, stop) = (journal.clone(), tasks.token());
         tasks.keep("the deletion of old events", move || {
             retention::run(pruned.clone(), settings.clone(), Arc::clone(&clock), stop.clone())
@@ -79,18 +82,30 @@ impl Journal {
 
     /// A journal that writes log lines and keeps nothing, for code that runs without a database.
     pub fn lines_only() -> Self {
-        Self { database: None, sender: None, counters: Arc::default(), hurry: Arc::default(), ages: None }
+        Self::without_writer(None)
     }
 
     /// A journal for reading, for processes that may not write to the database. Events recorded in it become log lines
     /// only.
     pub fn read_only(database: Database) -> Self {
-        Self { database: Some(database), sender: None, counters: Arc::default(), hurry: Arc::default(), ages: None }
+        Self::without_writer(Some(database))
+    }
+
+    fn without_writer(database: Option<Database>) -> Self {
+        let (counters, hurry) = (Arc::default(), Arc::default());
+        Self { database, sender: None, counters, hurry, ages: None, administrator: None }
+    }
+
+    /// The same journal for what an administrator does: each event recorded in it names that person.
+    #[must_use]
+    pub fn on_behalf_of(&self, administrator: Option<&str>) -> Self {
+        Self { administrator: administrator.map(Arc::from), ..self.clone() }
     }
 
     /// Records an event: its log line is written now, its row soon. Never waits; see the module's promises for a full
     /// channel.
     pub fn record(&self, event: Event) {
+        let event = event.with_known("administrator", self.administrator.as_deref());
         self.counters.recorded.fetch_add(1, Ordering::Relaxed);
         write_line(&event);
         let Some(sender) = &self.sender else { return };

@@ -145,6 +145,9 @@ async fn a_second_backup_reads_only_what_is_new() {
         let (said, code) = backup(&host, &["restore", "--at", long_ago, "--to", to]).await;
         assert_eq!(code, 4, "{long_ago}: {said}");
     }
+    let (said, code) = backup(&host, &["verify", "20010101T000000Z"]).await;
+    let is_told = said["error"].as_str().unwrap().starts_with("there is no backup named 20010101T000000Z;");
+    assert!(code == 4 && is_told, "{said}");
     assert!(!packs(destination.path()).is_empty());
     host.stop().await;
 }

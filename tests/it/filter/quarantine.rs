@@ -46,6 +46,8 @@ async fn an_administrator_releases_or_deletes_them() {
         run(&host, &["quarantine", "release", ids[1], "--ham"]).await,
         (serde_json::json!({"recipients": 1}), 0)
     );
+    let trained = host.events(&Query { kinds: vec![EventKind::FilterTrained], ..Query::default() }).await;
+    assert!(trained.len() == 1 && trained[0].details["ham"] == 1, "{trained:?}");
     let mut imap = host.imap("ann@example.test").await;
     let junk = host.parts().mailboxes.as_ref().unwrap().user(&"ann@example.test".parse().unwrap()).await.unwrap();
     let junk = junk.special(postrider::storage::mailbox::SpecialUse::Junk).unwrap();

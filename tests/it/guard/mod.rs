@@ -81,7 +81,7 @@ async fn bans_are_shared(database: Database) {
     let start = || machine(&database, &clock, &journal, NftablesSettings::default());
     let (mut one, mut other) = (start(), start());
     one.misbehave();
-    one.guard.ban("2001:db8::/48".parse().unwrap(), None, "by hand").unwrap();
+    one.guard.ban("2001:db8::/48".parse().unwrap(), None, "by hand", Some("alice")).unwrap();
     assert!(one.refuses() && !other.refuses());
     one.sharing.exchange().await.unwrap();
     other.sharing.exchange().await.unwrap();
@@ -92,8 +92,8 @@ async fn bans_are_shared(database: Database) {
     again.sharing.exchange().await.unwrap();
     assert_eq!(again.guard.bans(), one.guard.bans());
     // A ban lifted by one is lifted everywhere, and stays lifted.
-    assert_eq!(other.guard.unban("192.0.2.7/32".parse().unwrap()), 1);
-    assert_eq!(other.guard.unban("2001:db8::/48".parse().unwrap()), 1);
+    assert_eq!(other.guard.unban("192.0.2.7/32".parse().unwrap(), None), 1);
+    assert_eq!(other.guard.unban("2001:db8::/48".parse().unwrap(), Some("bob")), 1);
     for machine in [&mut other, &mut one, &mut again] {
         machine.sharing.exchange().await.unwrap();
         assert!(!machine.refuses());
@@ -113,6 +113,9 @@ async fn bans_are_shared(database: Database) {
     let events = journal.query(&Query { kinds: vec![EventKind::Ban], ..Query::default() }).await.unwrap();
     let lifted = events.iter().filter(|event| event.details["action"] == "lifted").count();
     assert_eq!((events.len(), lifted), (5, 2), "{events:#?}");
+    let mut named: Vec<_> = events.iter().filter_map(|event| event.details.get("administrator")?.as_str()).collect();
+    named.sort_unstable();
+    assert_eq!(named, ["alice", "bob"], "nobody is named for what follows from failures");
     tasks.stop(Duration::from_secs(10)).await;
 }
 
@@ -146,7 +149,7 @@ async fn a_ban_by_hand_outlasts_an_earned_one(database: Database) {
     let start = || machine(&database, &clock, &journal, NftablesSettings::default());
     let (mut one, mut other) = (start(), start());
     let network = "192.0.2.7/32".parse().unwrap();
-    one.guard.ban(network, None, "by hand").unwrap();
+    one.guard.ban(network, None, "by hand", None).unwrap();
     one.sharing.exchange().await.unwrap();
     // The client holds connections to both; the other does not know of the ban yet.
     one.misbehave();
@@ -160,7 +163,7 @@ async fn a_ban_by_hand_outlasts_an_earned_one(database: Database) {
     assert!(again.refuses());
     // When both are lifted, no machine keeps either.
     again.misbehave();
-    assert_eq!(again.guard.unban(network), 2);
+    assert_eq!(again.guard.unban(network, None), 2);
     for machine in [&mut again, &mut one, &mut other] {
         machine.sharing.exchange().await.unwrap();
         assert!(!machine.refuses());
@@ -370,7 +373,7 @@ async fn asking_for_many_who_do_not_exist_leads_to_a_ban() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_banned_client_gets_no_handshake() {
     let host = Host::start().settings("[guard]\ntrusted = []").user("ann@example.test").await;
-    host.parts().guard.ban("127.0.0.0/8".parse().unwrap(), None, "").unwrap();
+    host.parts().guard.ban("127.0.0.0/8".parse().unwrap(), None, "", None).unwrap();
     for protocol in [Protocol::Submissions, Protocol::Imaps, Protocol::Pop3s] {
         // It sends nothing: a server that waits for its handshake would wait for half a minute.
         let mut client = TcpStream::connect(host.address(protocol)).await.unwrap();
@@ -395,7 +398,7 @@ async fn a_banned_client_gets_no_handshake() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_turned_away_again_and_again_does_not_fill_the_journal() {
     let host = Host::start().settings("[guard]\ntrusted = []").user("ann@example.test").await;
-    host.parts().guard.ban("127.0.0.0/8".parse().unwrap(), None, "").unwrap();
+    host.parts().guard.ban("127.0.0.0/8".parse().unwrap(), None, "", None).unwrap();
     let connect = async || {
         let mut client = TcpStream::connect(host.address(Protocol::Smtp)).await.unwrap();
         let mut said = String::new();

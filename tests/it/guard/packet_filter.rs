@@ -26,9 +26,9 @@ fn the_packet_filter_is_told() {
         one.misbehave();
         one.sharing.exchange().await.unwrap();
         one.sharing.exchange().await.unwrap();
-        one.guard.unban("192.0.2.7/32".parse().unwrap());
+        one.guard.unban("192.0.2.7/32".parse().unwrap(), None);
         one.sharing.exchange().await.unwrap();
-        one.guard.ban("2001:db8::/48".parse().unwrap(), None, "by hand").unwrap();
+        one.guard.ban("2001:db8::/48".parse().unwrap(), None, "by hand", None).unwrap();
         one.sharing.exchange().await.unwrap();
         // After a restart the set is filled again.
         let mut again = machine(&database, &clock, &journal, settings);
@@ -70,14 +70,14 @@ fn the_packet_filter_is_told_of_many_bans_at_once() {
             let calls = std::fs::read_to_string(&written).unwrap();
             calls.lines().filter(|line| line.contains(word)).count()
         };
-        let ban = |n: u32| one.guard.ban(format!("198.51.100.{n}/32").parse().unwrap(), None, "").unwrap();
+        let ban = |n: u32| one.guard.ban(format!("198.51.100.{n}/32").parse().unwrap(), None, "", None).unwrap();
         (1..=40).for_each(ban);
         one.sharing.exchange().await.unwrap();
         one.sharing.exchange().await.unwrap();
         assert_eq!(calls_with("add element"), 1);
         // A refused entry keeps nothing else out, and is tried again.
         for n in 7..=9 {
-            one.guard.ban(format!("192.0.2.{n}/32").parse().unwrap(), None, "").unwrap();
+            one.guard.ban(format!("192.0.2.{n}/32").parse().unwrap(), None, "", None).unwrap();
         }
         one.sharing.exchange().await.unwrap();
         one.sharing.exchange().await.unwrap();
@@ -102,7 +102,7 @@ fn bans_that_overlap_are_told_to_the_packet_filter_one_after_the_other() {
         let journal = journal(&database, &clock, &tasks);
         let settings = NftablesSettings { table: Some("filter".to_owned()), program, ..NftablesSettings::default() };
         let ban = |machine: &Machine, network: &str, length| {
-            machine.guard.ban(network.parse().unwrap(), length, "").unwrap();
+            machine.guard.ban(network.parse().unwrap(), length, "", None).unwrap();
         };
         let mut one = machine(&database, &clock, &journal, settings.clone());
         ban(&one, "192.0.2.9/32", None);

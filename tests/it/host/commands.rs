@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use postrider::foundations::event::{Event, EventKind};
 use postrider::storage::database::{Database, DatabaseSettings, DatabaseUrl};
+use postrider::storage::journal::Query;
 use serde_json::Value;
 
 use crate::harness::cli::{output, printed, run};
@@ -131,7 +133,9 @@ async fn bans_and_status_need_a_running_server() {
     assert_eq!(run(&config, &["ban", "list"], "").await.0[0]["network"], "127.0.0.0/8");
     let mut banned = host.plain(postrider::config::Protocol::Smtp).await;
     assert!(!banned.next_line().await.unwrap_or_default().starts_with("220"));
-    assert_eq!(run(&config, &["ban", "remove", "127.0.0.0/8"], "").await.1, 0);
+    // All of it, and whoever lifts the ban of one address learns that.
+    let removed = run(&config, &["ban", "remove", "127.0.0.1"], "").await;
+    assert_eq!(removed, (serde_json::json!({"lifted": 1, "others": ["127.0.0.0/8"]}), 0));
     assert_eq!(run(&config, &["ban", "remove", "127.0.0.0/8"], "").await.1, 4);
     host.smtp().await.ok("NOOP").await;
     // Trusted clients are let in despite any ban, which administrators who ban them should know.
@@ -247,9 +251,74 @@ async fn what_an_administrator_changes_is_an_event() {
         let (traced, _) = run(&config, &["trace", asked], "").await;
         for words in wanted {
             let said = traced["besides"].as_array().unwrap().iter().map(|step| step["words"].as_str().unwrap());
-            let told = said.into_iter().any(|said| said.contains(words) && said.ends_with("by an administrator"));
+            let told = said.into_iter().any(|said| said.contains(words) && said.contains("; by an administrator ("));
             assert!(told, "{words}: {traced}");
         }
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_administrator_does_with_nodes_is_an_event() {
+    let host = Host::start().await;
+    let config = host.config();
+    let gone = "INSERT INTO cluster_nodes (node, address, epoch, lease_end, joined_at, state) \
+                VALUES ('mail2', 'mail2.test:2425', 1, 0, 0, 'serving')";
+    host.parts().database.execute(gone, &[]).await.unwrap();
+    for command in ["drain", "resume", "forget"] {
+        assert_eq!(run(&config, &["cluster", command, "mail2"], "").await.1, 0, "{command}");
+    }
+    let events = host.events(&Query { kinds: vec![EventKind::Cluster], ..Query::default() }).await;
+    assert_eq!(events.len(), 3, "{events:?}");
+    let is_meant =
+        |event: &Event| event.subject.as_deref() == Some("mail2") && event.details["administrator"].is_string();
+    assert!(events.iter().all(is_meant), "{events:?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn training_the_filter_is_an_event() {
+    let host = Host::start().user("ann@example.test").await;
+    let config = host.config();
+    for learn in
+        [&["spam", "learn", "--spam", "-"][..], &["spam", "learn", "--spam", "-", "--user", "ann@example.test"]]
+    {
+        // The second time there is nothing to be learned.
+        for learned in [1, 0] {
+            let (told, code) = run(&config, learn, MESSAGE).await;
+            assert_eq!((&told["spam"], code), (&learned.into(), 0), "{told}");
+        }
+    }
+    let events = host.events(&Query { kinds: vec![EventKind::FilterTrained], ..Query::default() }).await;
+    let mut of: Vec<_> = events.iter().map(|event| event.subject.as_deref().unwrap_or("everybody")).collect();
+    of.sort_unstable();
+    assert_eq!(of, ["ann@example.test", "everybody"]);
+    assert!(events.iter().all(|event| event.details["spam"] == 1 && event.details["administrator"].is_string()));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_list_is_told() {
+    let host = Host::start().user("ann@example.test").await;
+    let config = host.config();
+    for (arguments, nothing) in [
+        (&["alias", "list"][..], "there are no aliases"),
+        (&["user", "list", "other.test"], "there are no users in other.test"),
+        (&["user", "app-password", "list", "ann@example.test"], "ann@example.test has no app passwords"),
+        (&["user", "two-factor", "browsers", "ann@example.test"], "no browser is remembered for ann@example.test"),
+        (&["sieve", "list", "ann@example.test"], "ann@example.test has no scripts"),
+        (&["ban", "list"], "no client is banned"),
+        (&["queue", "list"], "the queue is empty"),
+        (&["quarantine", "list"], "the quarantine is empty"),
+        (&["cluster", "status"], "there are no nodes"),
+        (&["report", "dmarc"], "no such reports were received"),
+    ] {
+        assert_eq!(run(&config, arguments, "").await, (serde_json::json!([]), 0), "{arguments:?}");
+        let mut plain = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
+        let told = plain.arg("--config").arg(&config).args(arguments).output().await.unwrap();
+        let (out, nothing) = (String::from_utf8_lossy(&told.stdout), format!("postrider: {nothing}"));
+        let said = String::from_utf8_lossy(&told.stderr).lines().any(|line| line.starts_with(&nothing));
+        assert!(out.is_empty() && said, "{arguments:?}: {told:?}");
     }
     host.stop().await;
 }

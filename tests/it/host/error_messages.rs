@@ -99,7 +99,9 @@ async fn check_warns_of_declared_aliases_that_run_in_a_circle() {
         std::fs::write(&declared, text).unwrap();
         for arguments in [&["check"] as &[&str], &["check", "--syntax-only"]] {
             let (told, code) = run(&config, arguments, "").await;
-            assert_eq!((code, told["warnings"].as_array().map(Vec::len)), (0, Some(circles)), "{told}");
+            let warnings = told["warnings"].as_array().unwrap().iter();
+            let of_aliases = warnings.filter(|warning| warning.as_str().unwrap().contains("@d.test")).count();
+            assert_eq!((code, of_aliases), (0, circles), "{told}");
         }
     }
     host.stop().await;

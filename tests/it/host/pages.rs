@@ -6,7 +6,7 @@ use std::process::Stdio;
 use postrider::config::Protocol;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::harness::{Host, Imap};
+use crate::harness::{Host, Imap, until};
 
 pub(super) async fn get(host: &Host, protocol: Protocol, path: &str) -> String {
     let mut talk = host.plain(protocol).await;
@@ -93,6 +93,24 @@ async fn without_a_password_nobody_is_served_behind_a_proxy_that_does_not_decide
         }
         host.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_can_only_be_read_is_a_problem() {
+    let host = Host::start().await;
+    let is_told = async || {
+        let overview = get(&host, Protocol::Dashboard, "/api/v1/overview").await;
+        let metrics = get(&host, Protocol::Metrics, "/metrics").await;
+        let figure = metrics.lines().find(|line| line.starts_with("postrider_database_writable{role="));
+        let figure = figure.unwrap_or_else(|| panic!("{metrics}")).ends_with(" 0.0");
+        (overview.contains("the database could not be written to within 1s"), figure)
+    };
+    until("all is well", async || is_told().await == (false, false)).await;
+    let held = host.parts().database.begin().await.unwrap();
+    assert_eq!(is_told().await, (true, true));
+    held.rollback().await.unwrap();
+    until("all is well again", async || is_told().await == (false, false)).await;
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

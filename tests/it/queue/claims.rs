@@ -313,8 +313,8 @@ async fn giving_up_waits_for_the_attempt_under_way(database: Database) {
     let claimed = world.send(&mail(&["b@x.test"])).await;
     let owned = async || world.queue.show(claimed).await.unwrap().recipients[0].owner.is_some();
     world.until("the other one is claimed", async || owned().await).await;
-    world.queue.bounce(claimed).await.unwrap();
-    let refused = world.queue.bounce(in_flight).await.unwrap_err();
+    world.queue.bounce(claimed, &world.journal).await.unwrap();
+    let refused = world.queue.bounce(in_flight, &world.journal).await.unwrap_err();
     assert!(matches!(refused, Error::InFlight { recipients: 1, .. }), "{refused}");
     gate.add_permits(9);
     world.until_empty().await;

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use postrider::foundations::address::ReversePath;
 use postrider::foundations::clock::Clock as _;
+use postrider::foundations::event::{Event, EventKind};
 use postrider::foundations::ids::QueueId;
 use postrider::foundations::mail::Recipient;
+use postrider::storage::journal::Query;
 use postrider::storage::spool::{NewEntry, NewRecipient, QUARANTINED};
 
 use super::world::mail;
@@ -153,6 +155,9 @@ async fn what_is_done_by_hand_is_part_of_the_journey() {
         assert_eq!(ending(&["queue", "hold", &which], 0).await, format!("held by an administrator for {to}"));
         assert_eq!(ending(&["queue", "delete", &id], 0).await, format!("deleted by an administrator for {to}"));
     }
+    let events = host.events(&Query { kinds: vec![EventKind::QueueChanged], ..Query::default() }).await;
+    let is_named = |event: &Event| event.details.get("administrator").is_some_and(serde_json::Value::is_string);
+    assert_eq!((events.len(), events.iter().filter(|event| is_named(event)).count()), (4, 4), "{events:#?}");
     host.stop().await;
 }
 

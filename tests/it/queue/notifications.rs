@@ -116,10 +116,10 @@ async fn an_administrator_gives_up(database: Database) {
     world.queue.start();
     let id = world.send(&mail(&["a@x.test"])).await;
     world.until_tried(id, 1).await;
-    world.queue.bounce(id).await.unwrap();
+    world.queue.bounce(id, &world.journal).await.unwrap();
     world.until_empty().await;
     assert!(sender.taken()[0].data.contains("Status: 5.7.0\r\n"), "{}", sender.taken()[0].data);
-    assert!(world.queue.bounce(id).await.is_err());
+    assert!(world.queue.bounce(id, &world.journal).await.is_err());
     let id = world.send(&mail(&["a@x.test"])).await;
     world.queue.change(&Change::Delete(id)).await.unwrap();
     world.until_empty().await;

@@ -68,9 +68,11 @@ struct Whole<'a> {
 }
 
 async fn overview(State(room): State<Arc<Room>>) -> Response {
-    let certificates = (room.needs.certificates)();
-    let (overview, listeners, bans, certificates) =
-        tokio::join!(room.needs.overviewer.read(), room.listeners(), room.bans(), certificates);
+    let (certificates, troubles) = ((room.needs.certificates)(), (room.needs.troubles)());
+    let (overview, listeners, bans, certificates, troubles) =
+        tokio::join!(room.needs.overviewer.read(), room.listeners(), room.bans(), certificates, troubles);
+    let mut overview = (*overview).clone();
+    overview.problems.extend(troubles);
     Json(Whole {
         hostname: room.needs.hostname.as_str(),
         version: env!("CARGO_PKG_VERSION"),

@@ -56,6 +56,8 @@ pub struct Needs {
     pub others_bans: Asking<Ban>,
     /// The certificates of all processes.
     pub certificates: Asking<Report>,
+    /// What keeps processes from their work.
+    pub troubles: Asking<String>,
     /// The reports that other servers have sent.
     pub reports: Reports,
     /// Where logins are recorded and events found.

@@ -13,7 +13,7 @@ crate::settings! {
     /// listeners of the protocol `dashboard`; without a password, to this machine only.
     pub struct DashboardSettings {
         /// File with the hash of the administrator's password, as `postrider user hash` prints it. Unset: nobody needs a
-        /// password, and only clients on this machine are served.
+        /// password, and only clients on this machine are served, whichever of its users they run as.
         pub password_file: Option<PathBuf> = None,
         /// Whether a proxy on this machine decides who sees the page, so that all its clients count as being on this
         /// machine if no password is set.

@@ -129,7 +129,7 @@ impl Repository {
     pub(in crate::services::backup) fn snapshot_file(&self, id: &SnapshotId) -> Result<Listed, Error> {
         let name = snapshot_name(id);
         let found = self.backend.list("snapshots")?.into_iter().find(|file| file.name == name);
-        found.ok_or_else(|| Error::NoSnapshot(format!("is named {id}")))
+        found.ok_or_else(|| Error::NoSnapshot(format!("named {id}")))
     }
 
     /// Moves a damaged file out of the repository, so that it can be examined, and returns its new path.
@@ -240,7 +240,7 @@ impl Repository {
     pub fn snapshot(&self, id: &SnapshotId) -> Result<Snapshot, Error> {
         let name = snapshot_name(id);
         let content = self.backend.read(&name, LARGEST)?;
-        let content = content.ok_or_else(|| Error::NoSnapshot(format!("is named {id}")))?;
+        let content = content.ok_or_else(|| Error::NoSnapshot(format!("named {id}")))?;
         Snapshot::from_octets(&self.backend.shown(&name), &content)
     }
 

@@ -1,0 +1,52 @@
+//! Who uses the command line, for the events of what they change.
+
+use crate::foundations::system_users;
+
+/// The value of `/proc/self/loginuid` for a process that belongs to no login.
+const NO_LOGIN: u32 = u32::MAX;
+
+/// The administrator who runs this process: the user who logged in to this machine, even if the command runs as another
+/// one. Users without a name are told by their number.
+#[expect(clippy::disallowed_methods, reason = "sudo tells only in the environment who has called it")]
+pub fn administrator() -> String {
+    let login = std::fs::read_to_string("/proc/self/loginuid").ok().and_then(|text| text.trim().parse().ok());
+    let sudo = std::env::var("SUDO_USER").ok();
+    who(login, sudo, rustix::process::getuid().as_raw(), system_users::name)
+}
+
+/// The login that the kernel knows survives `su` and `sudo`, and cannot be changed by its user. Where there is none (in
+/// containers, without pam_loginuid(8)), what sudo says is believed if the command runs as root: others could say anything.
+fn who(login: Option<u32>, sudo: Option<String>, real: u32, name: impl Fn(u32) -> Option<String>) -> String {
+    let called = |number: u32| name(number).unwrap_or_else(|| format!("uid {number}"));
+    match (login.filter(|login| *login != NO_LOGIN), sudo.filter(|user| real == 0 && !user.is_empty())) {
+        (Some(login), _) => called(login),
+        (None, Some(user)) => user,
+        (None, None) => called(real),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_administrator_is_who_has_logged_in() {
+        let name = |number: u32| match number {
+            0 => Some("root".to_owned()),
+            1000 => Some("alice".to_owned()),
+            _ => None,
+        };
+        let sudo = || Some("bob".to_owned());
+        for (login, sudo, real, wanted) in [
+            (Some(1000), sudo(), 0, "alice"),
+            (Some(0), None, 0, "root"),
+            (Some(1001), None, 1001, "uid 1001"),
+            (Some(NO_LOGIN), sudo(), 0, "bob"),
+            (None, Some(String::new()), 0, "root"),
+            // Not root: the environment is the user's own.
+            (None, sudo(), 1000, "alice"),
+        ] {
+            assert_eq!(who(login, sudo, real, name), wanted);
+        }
+    }
+}
