@@ -11,6 +11,7 @@ const GAP: char = '\u{1}';
 /// A text in a source: where it begins, and what it says.
 struct Literal {
     at: usize,
+    end: usize,
     said: String,
 }
 
@@ -50,7 +51,7 @@ fn literals(code: &str) -> Vec<Literal> {
                 c => said.push(c),
             }
         }
-        found.push(Literal { at: quote, said });
+        found.push(Literal { at: quote, end, said });
         at = end;
     }
     found
@@ -96,7 +97,12 @@ fn blank_of_page(said: &str) -> (String, BTreeSet<&str>) {
 
 /// The sentences of a file of the page, each with how the language says it.
 fn sentences(language: &str) -> BTreeMap<String, String> {
-    let page = text(Path::new(&format!("src/protocols/web/webmail/page/sentences-{language}.js")));
+    translations("sentences", language)
+}
+
+/// The lines of a file of the page.
+fn translations(file: &str, language: &str) -> BTreeMap<String, String> {
+    let page = text(Path::new(&format!("src/protocols/web/webmail/page/{file}-{language}.js")));
     let of_line = |line: &str| {
         let [english, own]: [Literal; 2] = literals(line).try_into().ok()?;
         Some((english.said, own.said))
@@ -112,7 +118,7 @@ fn known() -> BTreeSet<String> {
 #[test]
 fn every_language_says_what_the_server_says() {
     let german = sentences("de");
-    assert!(german.len() > 300);
+    assert!(german.len() > 200);
     for language in ["de", "es", "fr"] {
         let own = sentences(language);
         assert!(own.keys().eq(german.keys()), "{language}");
@@ -164,29 +170,48 @@ fn every_reason_for_junk_is_translated() {
     assert!(missing.is_empty(), "`sentences-*.js` lack these: {missing:#?}");
 }
 
-#[test]
-fn every_mistake_in_a_script_is_translated() {
-    const CALLS: [&str; 6] = ["mistake(", "wrong(", "wrong_at(", "warn(", "Mistake::at(", "Foreign::at("];
-    let known = known();
-    let (mut missing, mut count) = (Vec::new(), 0);
-    for file in files("src/services/sieve", "rs") {
+/// Everything that the server says by a word for it (`said!`): the word, and the names of the values.
+fn said() -> BTreeMap<String, BTreeSet<String>> {
+    let (mut sayings, mut english) = (BTreeMap::new(), BTreeMap::new());
+    for file in files("src", "rs") {
         let code = code(&file);
-        if file.ends_with("tests.rs") {
-            continue;
-        }
         let literals = literals(&code);
-        for call in CALLS {
-            for (at, _) in code.match_indices(call) {
-                let next = literals.iter().find(|literal| literal.at > at);
-                // One that is put together before is no text of the call.
-                let Some(next) = next.filter(|next| !code[at..next.at].contains([';', '}'])) else { continue };
-                count += 1;
-                if !known.contains(&next.said) && !known.contains(&blank(&next.said)) {
-                    missing.push(next.said.clone());
-                }
+        for (at, _) in code.match_indices("said!(") {
+            let mut next = literals.iter().skip_while(|literal| literal.at < at);
+            let (Some(word), Some(sentence)) = (next.next(), next.next()) else { continue };
+            let (values, values_end) = (&code[sentence.end..], code[sentence.end..].len().min(400));
+            let names: BTreeSet<String> = match values.starts_with(',') {
+                true => blank_of_page(&sentence.said).1.into_iter().map(str::to_owned).collect(),
+                false => BTreeSet::new(),
+            };
+            for name in &names {
+                let given = values.get(..values_end).unwrap_or(values).contains(&format!("{name} = "));
+                assert!(given, "`{name}` of `{}` is not among its values", word.said);
             }
+            let known = english.insert(word.said.clone(), sentence.said.clone());
+            assert!(known.is_none_or(|known| known == sentence.said), "`{}` stands for two sentences", word.said);
+            sayings.insert(word.said.clone(), names);
         }
     }
-    assert!(count > 80, "only {count} were found");
-    assert!(missing.is_empty(), "`sentences-*.js` lack these: {missing:#?}");
+    sayings
+}
+
+#[test]
+fn every_language_has_what_the_server_says_by_a_word() {
+    let sayings = said();
+    assert!(sayings.len() > 150, "only {} were found", sayings.len());
+    let reasons = text(Path::new("src/protocols/web/webmail/page/texts-en.js"));
+    for word in sayings.keys() {
+        assert!(!reasons.contains(&format!("\"refused_{word}\"")), "`{word}` is the word of a refusal, too");
+    }
+    for language in ["de", "es", "fr"] {
+        let own = translations("said", language);
+        let lacking: Vec<_> = sayings.keys().filter(|word| !own.contains_key(*word)).collect();
+        assert!(lacking.is_empty(), "`said-{language}.js` lacks {lacking:#?}");
+        for (word, own) in own {
+            let Some(names) = sayings.get(&word) else { panic!("{language}: nobody says `{word}`") };
+            let unknown: Vec<_> = blank_of_page(&own).1.into_iter().filter(|name| !names.contains(*name)).collect();
+            assert!(unknown.is_empty(), "{language}: `{word}` has no {unknown:?}");
+        }
+    }
 }

@@ -8,12 +8,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, RequestExt as _};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::Room;
 use super::reasons::{self, Reason};
+use crate::foundations::address::InvalidAddress;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::random::NoRandomness;
+use crate::foundations::said::{self, IntoValue, Value};
 use crate::protocols::web::bodies::{Arrived, Unread};
 use crate::services::login::KeyError;
 use crate::storage::directory::Account;
@@ -25,9 +26,7 @@ pub(super) struct Problem {
     status: StatusCode,
     said: Said,
     /// Values in the sentence.
-    values: Vec<(&'static str, String)>,
-    /// What its sentence names as the cause, as JSON that the page translates too.
-    inner: Option<Value>,
+    values: Vec<(&'static str, Value)>,
 }
 
 #[derive(Debug)]
@@ -43,22 +42,17 @@ pub(super) type Answer<T> = Result<T, Problem>;
 
 impl Problem {
     pub(super) const fn of(reason: &'static Reason) -> Self {
-        Self { status: reason.status, said: Said::Known(reason), values: Vec::new(), inner: None }
+        Self { status: reason.status, said: Said::Known(reason), values: Vec::new() }
     }
 
     /// The same with something that its sentence names.
-    pub(super) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.values.push((name, value.to_string()));
+    pub(super) fn with(mut self, name: &'static str, value: impl IntoValue) -> Self {
+        self.values.push((name, value.into_value()));
         self
     }
 
-    /// The same with the cause that its sentence names.
-    pub(super) fn inside(self, cause: Value) -> Self {
-        Self { inner: Some(cause), ..self }
-    }
-
     pub(super) fn new(status: StatusCode, public: impl Into<String>) -> Self {
-        Self { status, said: Said::Plain(public.into()), values: Vec::new(), inner: None }
+        Self { status, said: Said::Plain(public.into()), values: Vec::new() }
     }
 
     pub(super) fn bad(public: impl Into<String>) -> Self {
@@ -77,8 +71,13 @@ impl Problem {
     }
 
     /// As a note on a request that was otherwise carried out.
-    pub(super) fn note(&self, reason: &'static Reason) -> Value {
-        Self::of(reason).with("why", self.sentence()).inside(self.told()).told()
+    pub(super) fn note(self, reason: &'static Reason) -> serde_json::Value {
+        let text = self.sentence();
+        let why = match self.said {
+            Said::Plain(_) => Value::Text(text),
+            Said::Known(reason) => Value::Said(said::Said { word: reason.word, values: self.values, text }),
+        };
+        Self::of(reason).with("why", why).told()
     }
 
     /// Whether the same request may succeed later.
@@ -90,23 +89,20 @@ impl Problem {
         match &self.said {
             Said::Plain(public) => public.clone(),
             Said::Known(reason) => {
-                let fill = |text: String, (name, value): &(&str, String)| text.replace(&format!("{{{name}}}"), value);
+                let fill =
+                    |text: String, (name, value): &(&str, Value)| text.replace(&format!("{{{name}}}"), value.text());
                 self.values.iter().fold(reason.sentence.to_owned(), fill)
             }
         }
     }
 
     /// As JSON.
-    fn told(&self) -> Value {
+    fn told(&self) -> serde_json::Value {
         let mut told = serde_json::json!({ "error": self.sentence() });
         if let Said::Known(reason) = self.said {
-            let values: serde_json::Map<_, _> =
-                self.values.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
+            let values = self.values.iter().map(|(name, value)| ((*name).to_owned(), serde_json::json!(value)));
             told["type"] = reason.word.into();
-            told["values"] = values.into();
-            if let Some(inner) = &self.inner {
-                told["because"] = inner.clone();
-            }
+            told["values"] = values.collect::<serde_json::Map<_, _>>().into();
         }
         told
     }
@@ -129,8 +125,8 @@ pub(super) const fn with_another_node() -> Problem {
 }
 
 /// The typed text is not an address.
-pub(super) fn no_address(text: &str, why: &dyn std::fmt::Display) -> Problem {
-    Problem::of(&reasons::NO_ADDRESS).with("address", text).with("why", why)
+pub(super) fn no_address(text: &str, error: &InvalidAddress) -> Problem {
+    Problem::of(&reasons::NO_ADDRESS).with("address", text).with("why", error.said())
 }
 
 /// The status for a kind of failure.

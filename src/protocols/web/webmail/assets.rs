@@ -62,6 +62,9 @@ assets! {
     "responses.js" JAVASCRIPT;
     "richtext.js" JAVASCRIPT;
     "rules.js" JAVASCRIPT;
+    "said-de.js" JAVASCRIPT;
+    "said-es.js" JAVASCRIPT;
+    "said-fr.js" JAVASCRIPT;
     "savepreferences.js" JAVASCRIPT;
     "security.js" JAVASCRIPT;
     "sentences.js" JAVASCRIPT;
