@@ -278,12 +278,12 @@ def speaks_other_languages(server):
         assert said == numbers[language], said
         # So is what is wrong with a rule.
         rules = {"rules": [{"name": "", "enabled": True, "matching": "all", "conditions": [], "actions": []}]}
-        wrong = page.script("return import('./api.js').then(({ post, wrong }) => post('scripts/check', { content: { rules: arguments[0] } }).then(({ wrongs }) => wrong(wrongs[0])))", rules)
+        wrong = page.script("return Promise.all([import('./api.js'), import('./texts.js')]).then(([{ post }, { said }]) => post('scripts/check', { content: { rules: arguments[0] } }).then(({ wrongs }) => said(wrongs[0])))", rules)
         assert wrong == wrongs[language], wrong
         wrong = page.script("return import('./api.js').then(({ post }) => post('script', { name: 'other', content: { rules: arguments[0] }, tag: null })).catch((error) => error.message)", rules)
         assert wrong == storing[language], wrong
         # And with a script, and a name.
-        wrong = page.script("return import('./api.js').then(({ post, wrong }) => post('scripts/check', { content: { source: 'fileinot \"x\";' } }).then(({ mistakes }) => wrong(mistakes[0])))")
+        wrong = page.script("return Promise.all([import('./api.js'), import('./texts.js')]).then(([{ post }, { said }]) => post('scripts/check', { content: { source: 'fileinot \"x\";' } }).then(({ mistakes }) => said(mistakes[0])))")
         assert wrong == mistakes[language], wrong
         wrong = page.script("return import('./api.js').then(({ post }) => post('folders', { name: 'a/../b' })).catch((error) => error.message)")
         assert wrong == names[language], wrong

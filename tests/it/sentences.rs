@@ -118,7 +118,7 @@ fn known() -> BTreeSet<String> {
 #[test]
 fn every_language_says_what_the_server_says() {
     let german = sentences("de");
-    assert!(german.len() > 200);
+    assert!(german.len() > 100);
     for language in ["de", "es", "fr"] {
         let own = sentences(language);
         assert!(own.keys().eq(german.keys()), "{language}");

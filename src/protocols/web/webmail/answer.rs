@@ -66,7 +66,7 @@ impl Problem {
     }
 
     /// The same status with another reason.
-    pub(super) fn because(self, reason: &'static Reason, why: String) -> Self {
+    pub(super) fn because(self, reason: &'static Reason, why: Value) -> Self {
         Self { status: self.status, ..Self::of(reason) }.with("why", why)
     }
 
@@ -164,18 +164,16 @@ impl From<mailbox::Error> for Problem {
             return with_another_node();
         }
         match &error {
-            mailbox::Error::OverQuota { .. } => return Self::of(&reasons::MAILBOX_FULL),
-            mailbox::Error::NoFolder(name) => return Self::of(&reasons::NO_FOLDER).with("name", name),
-            mailbox::Error::FolderExists(name) => return Self::of(&reasons::FOLDER_EXISTS).with("name", name),
-            mailbox::Error::IntoItself(name) => return Self::of(&reasons::INTO_ITSELF).with("name", name),
-            mailbox::Error::NoMessage(_) => return Self::of(&reasons::MESSAGE_GONE),
-            mailbox::Error::TooManyFolders(most) => return Self::of(&reasons::TOO_MANY_FOLDERS).with("most", most),
-            _ => {}
-        }
-        match error.kind() {
-            Kind::NotFound | Kind::Exists | Kind::Invalid | Kind::TooMany | Kind::NoPermission => {
-                Self::new(status(error.kind()), capital(&error))
-            }
+            mailbox::Error::OverQuota { .. } => Self::of(&reasons::MAILBOX_FULL),
+            mailbox::Error::NoFolder(name) => Self::of(&reasons::NO_FOLDER).with("name", name),
+            mailbox::Error::FolderExists(name) => Self::of(&reasons::FOLDER_EXISTS).with("name", name),
+            mailbox::Error::IntoItself(name) => Self::of(&reasons::INTO_ITSELF).with("name", name),
+            mailbox::Error::NoMessage(_) => Self::of(&reasons::MESSAGE_GONE),
+            mailbox::Error::TooManyFolders(most) => Self::of(&reasons::TOO_MANY_FOLDERS).with("most", most),
+            mailbox::Error::Inbox => Self::of(&reasons::INBOX_STAYS),
+            mailbox::Error::ReadOnly(name) => Self::of(&reasons::FOLDER_READ_ONLY).with("name", name),
+            mailbox::Error::TooManyKeywords(name) => Self::of(&reasons::TOO_MANY_KEYWORDS).with("name", name),
+            mailbox::Error::UidsExhausted(name) => Self::of(&reasons::UIDS_EXHAUSTED).with("name", name),
             _ => Self::ours(&error),
         }
     }
@@ -191,9 +189,9 @@ impl From<scripts::Error> for Problem {
             scripts::Error::TooMany(most) => Self::of(&reasons::TOO_MANY_SCRIPTS).with("most", most),
             scripts::Error::TooLarge(most) => Self::of(&reasons::SCRIPT_TOO_LARGE).with("most", most),
             scripts::Error::OverQuota(most) => Self::of(&reasons::SCRIPTS_TOO_LARGE).with("most", most),
+            scripts::Error::Name(why) => Self::of(&reasons::SCRIPT_NAME).with("why", why.said()),
             // Paths are for the log.
             scripts::Error::File(_) | scripts::Error::BadUser(_) | scripts::Error::Closing => Self::ours(&error),
-            told => Self::new(status(told.kind()), capital(&told)),
         }
     }
 }
@@ -224,9 +222,14 @@ impl From<directory::Error> for Problem {
 
 impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
-        match error.kind() {
-            Kind::NotFound | Kind::Exists | Kind::Invalid | Kind::TooMany => {
-                Self::new(status(error.kind()), capital(&error))
+        match &error {
+            KeyError::Directory(directory::Error::NoAppPassword(name)) => {
+                Self::of(&reasons::NO_APP_PASSWORD).with("name", name)
+            }
+            KeyError::Directory(directory::Error::Exists(_)) => Self::of(&reasons::APP_PASSWORD_EXISTS),
+            KeyError::Directory(directory::Error::Invalid { .. }) => Self::of(&reasons::APP_PASSWORD_NAME),
+            KeyError::Directory(directory::Error::TooMany { most, .. }) => {
+                Self::of(&reasons::TOO_MANY_APP_PASSWORDS).with("most", most)
             }
             _ => Self::ours(&error),
         }
@@ -237,13 +240,6 @@ impl From<tokio::task::JoinError> for Problem {
     fn from(error: tokio::task::JoinError) -> Self {
         Self::ours(&error)
     }
-}
-
-/// A message as a sentence.
-fn capital(error: &dyn std::fmt::Display) -> String {
-    let text = error.to_string();
-    let mut rest = text.chars();
-    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect::<String>() + ".")
 }
 
 /// The parameters of a question; malformed ones are refused as everything else is.

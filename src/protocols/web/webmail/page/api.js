@@ -1,14 +1,9 @@
 // Speaking with the server. Addresses are relative, so that the page works under any path.
 
-import { translated } from "./sentences.js";
 import { said, t } from "./texts.js";
 
 /** Why the server refuses something. */
-export function errorText({ type, values, error }) {
-  if (!type) return translated(error);
-  const why = typeof values?.why === "string" ? translated(values.why) : values?.why;
-  return said({ type, values: { ...values, why }, text: error });
-}
+export const errorText = ({ error, ...told }) => said({ ...told, text: error });
 
 /** A request that the server has refused. */
 export class Refusal extends Error {
