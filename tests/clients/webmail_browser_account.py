@@ -230,7 +230,7 @@ def speaks_other_languages(server):
     message.set_content("<p>One</p>\n" * 31_000, subtype="html")
     junk = letter("bob@example.test", server.users[0][0], "A prize for you")
     junk["X-Spam-Flag"], junk["X-Spam-Score"] = "YES", "6.2"
-    junk["X-Spam-Reason"] = "+4.2 Learned: mostly unwanted: 0.9123; +2.0 A link leads elsewhere than it shows: `a.test` leads to `b.test`; +1.5 A rule of this house"
+    junk["X-Spam-Reason"] = "+4.2 BAYES_80: Learned, mostly unwanted: 0.9123; +2.0 LINK_MISMATCH: A link leads elsewhere than it shows: `a.test` -> `b.test`; +1.5 HOUSE: A rule of this house"
     client = server.imap(0)
     for one in (message, junk):
         check(client.append("INBOX", None, None, one.as_bytes().replace(b"\n", b"\r\n")))
@@ -238,10 +238,10 @@ def speaks_other_languages(server):
     page.open("A page of many parts")
     # What a rule of this house says is in no language but its own.
     reasons = {
-        "de": "+4,2 Gelernt: meist unerwünscht: 0.9123; +2,0 Ein Link führt woandershin, als er zeigt: „a.test“ führt zu „b.test“; +1,5 A rule of this house",
-        "fr": "+4,2 Appris : le plus souvent indésirable : 0.9123; +2,0 Un lien mène ailleurs qu’il ne le montre : « a.test » mène à « b.test »; +1,5 A rule of this house",
-        "es": "+4,2 Aprendido: casi siempre no deseado: 0.9123; +2,0 Un enlace lleva a otro sitio del que muestra: «a.test» lleva a «b.test»; +1,5 A rule of this house",
-        "en": "+4.2 Learned: mostly unwanted: 0.9123; +2.0 A link leads elsewhere than it shows: `a.test` leads to `b.test`; +1.5 A rule of this house",
+        "de": "+4,2 Gelernt: meist unerwünscht: 0.9123; +2,0 Ein Link führt woandershin, als er zeigt: `a.test` -> `b.test`; +1,5 A rule of this house",
+        "fr": "+4,2 Appris : le plus souvent indésirable : 0.9123; +2,0 Un lien mène ailleurs qu’il ne le montre : `a.test` -> `b.test`; +1,5 A rule of this house",
+        "es": "+4,2 Aprendido: casi siempre no deseado: 0.9123; +2,0 Un enlace lleva a otro sitio del que muestra: `a.test` -> `b.test`; +1,5 A rule of this house",
+        "en": "+4.2 Learned, mostly unwanted: 0.9123; +2.0 A link leads elsewhere than it shows: `a.test` -> `b.test`; +1.5 A rule of this house",
     }
     mistakes = {
         "de": "unbekannt: 'fileinot'; meinten Sie 'fileinto'?", "fr": "inconnu : 'fileinot'; vouliez-vous dire 'fileinto' ?",

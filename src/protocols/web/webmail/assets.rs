@@ -67,10 +67,6 @@ assets! {
     "said-fr.js" JAVASCRIPT;
     "savepreferences.js" JAVASCRIPT;
     "security.js" JAVASCRIPT;
-    "sentences.js" JAVASCRIPT;
-    "sentences-de.js" JAVASCRIPT;
-    "sentences-es.js" JAVASCRIPT;
-    "sentences-fr.js" JAVASCRIPT;
     "texts.js" JAVASCRIPT;
     "texts-de.js" JAVASCRIPT;
     "texts-en.js" JAVASCRIPT;

@@ -1,6 +1,5 @@
 // The texts of the page, in the user's language.
 
-import { learn } from "./sentences.js";
 import english from "./texts-en.js";
 
 /** The languages there are, by their own names. For each but English there is a file with its texts, and one with what the server says by its words for it. */
@@ -28,9 +27,7 @@ export async function speak(wanted = "") {
   const locale = [wanted, ...navigator.languages].filter(Boolean).find((one) => known(one) in LANGUAGES) ?? "en";
   const language = known(locale);
   const load = async (what) => (await import(`./${what}-${language}.js`)).default;
-  const [own, sentences, words] = language === "en" ? [english, {}, {}] : await Promise.all([load("texts"), load("sentences"), load("said")]);
-  [texts, sayings] = [own, words];
-  learn(sentences);
+  [texts, sayings] = language === "en" ? [english, {}] : await Promise.all([load("texts"), load("said")]);
   const country = [...navigator.languages].find((one) => known(one) === language) ?? language;
   dates = formats(country);
   numbers = counts(country);
@@ -59,10 +56,16 @@ export function said({ type, values, text }) {
 export const number = (value) => numbers.any.format(value);
 
 /** What something adds to a sum. */
-export const weight = (value) => (value > 0 ? "+" : "") + numbers.tenths.format(value);
+const weight = (value) => (value > 0 ? "+" : "") + numbers.tenths.format(value);
 
 /** Something and what is said of it. */
 export const labelled = (name, value) => t("labelled", { name, value });
+
+/** A reason of the filter: what it adds to the score, what the rule looks for, and what it has found. */
+export function spamReason({ points, ...told }) {
+  const { found } = told.values, name = said(told);
+  return `${weight(points)} ${found ? labelled(name, found) : name}`;
+}
 
 /** Keys as they are called on keyboards. */
 export const keyNames = (text) => text.replace(/[A-Z][a-z]+|\bthen\b/g, (word) => (knows(`key_${word}`) ? t(`key_${word}`) : word));
