@@ -63,14 +63,21 @@ impl IntoValue for Value {
     }
 }
 
-/// A [`Said`]: its word, the sentence, and the values that `{name}` in the sentence stands for. Braces in a sentence with values
-/// are doubled, as in `format!`. `tests/it/sentences.rs` finds all words by this macro.
+/// A [`Said`]: its word, the sentence, and the values that `{name}` in the sentence stands for, each as `name = value`, or as `name` where
+/// a variable has it. Braces in a sentence with values are doubled, as in `format!`. `tests/it/sentences.rs` finds all words by this macro.
 macro_rules! said {
     ($word:literal, $english:literal $(,)?) => {
         $crate::foundations::said::Said { word: $word, values: Vec::new(), text: String::from($english) }
     };
-    ($word:literal, $english:literal, $($name:ident = $value:expr),+ $(,)?) => {{
-        let values = vec![$((stringify!($name), $crate::foundations::said::IntoValue::into_value($value))),+];
+    (@value $name:ident = $value:expr) => { $value };
+    (@value $name:ident) => { $name };
+    ($word:literal, $english:literal, $($name:ident $(= $value:expr)?),+ $(,)?) => {{
+        let values = vec![$((
+            stringify!($name),
+            $crate::foundations::said::IntoValue::into_value(
+                $crate::foundations::said::said!(@value $name $(= $value)?)
+            ),
+        )),+];
         let mut texts = values.iter().map(|(_, value)| value.text());
         let text = format!($english, $($name = texts.next().unwrap_or_default()),+);
         $crate::foundations::said::Said { word: $word, values, text }
@@ -85,8 +92,8 @@ mod tests {
 
     #[test]
     fn a_sentence_carries_its_word_and_values() {
-        let inner = said!("it-is-empty", "it is empty");
-        let said = said!("cannot-read", "'{name}' with {{}} cannot be read: {why}", name = 'x', why = inner);
+        let why = said!("it-is-empty", "it is empty");
+        let said = said!("cannot-read", "'{name}' with {{}} cannot be read: {why}", name = 'x', why);
         let json = serde_json::to_value(&said).unwrap();
         let inner = serde_json::json!({ "type": "it-is-empty", "values": {}, "text": "it is empty" });
         let wanted = serde_json::json!({

@@ -86,10 +86,10 @@ fn said() -> BTreeMap<String, BTreeSet<String>> {
                 true => gaps(&sentence.said).into_iter().map(str::to_owned).collect(),
                 false => BTreeSet::new(),
             };
-            for name in &names {
-                let given = values.get(..values_end).unwrap_or(values).contains(&format!("{name} = "));
-                assert!(given, "`{name}` of `{}` is not among its values", word.said);
-            }
+            let values = values.get(..values_end).unwrap_or(values);
+            let given: BTreeSet<&str> = values.split(|c: char| !c.is_ascii_lowercase()).collect();
+            let missing: Vec<_> = names.iter().filter(|name| !given.contains(name.as_str())).collect();
+            assert!(missing.is_empty(), "`{}` has no values for {missing:?}", word.said);
             let known = english.insert(word.said.clone(), sentence.said.clone());
             assert!(known.is_none_or(|known| known == sentence.said), "`{}` stands for two sentences", word.said);
             sayings.insert(word.said.clone(), names);

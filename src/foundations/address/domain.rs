@@ -27,17 +27,17 @@ impl InvalidDomain {
             Self::TooLong(domain) => said!(
                 "domain-long",
                 "the domain `{domain}` is too long: at most 253 octets in all and 63 between two dots are allowed",
-                domain = domain
+                domain
             ),
             Self::Syntax(domain) => said!(
                 "domain-syntax",
                 "`{domain}` is not a domain: letters, digits and inner hyphens between single dots are allowed",
-                domain = domain
+                domain
             ),
             Self::Literal(text) => said!(
                 "domain-literal",
                 "`{text}` is not an address literal such as [192.0.2.1] or [IPv6:2001:db8::1]",
-                text = text
+                text
             ),
         }
     }

@@ -35,12 +35,12 @@ impl InvalidAddress {
     pub fn said(&self) -> Said {
         match self {
             Self::NoAt(text) => {
-                said!("address-no-at", "`{text}` has no @: an address looks like name@example.com", text = text)
+                said!("address-no-at", "`{text}` has no @: an address looks like name@example.com", text)
             }
             Self::LocalPart(error) => error.said(),
             Self::Domain(error) => error.said(),
             Self::TooLong(count) => {
-                said!("address-long", "the address has {count} octets; at most 254 are allowed", count = count)
+                said!("address-long", "the address has {count} octets; at most 254 are allowed", count)
             }
         }
     }

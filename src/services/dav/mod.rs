@@ -61,7 +61,7 @@ impl Unfit {
     /// As a part of a sentence.
     pub fn said(self) -> Said {
         match self {
-            Self::Malformed(why) => said!("dav-malformed", "this cannot be read: {why}", why = why),
+            Self::Malformed(why) => said!("dav-malformed", "this cannot be read: {why}", why),
             Self::Rule(said) | Self::Version(said) => said,
         }
     }

@@ -212,7 +212,7 @@ impl<'a> Lexer<'a> {
             let said = said!(
                 "sieve-number-unit",
                 "'{more}' must not follow a number; only K, M or G may, for 1024, its square and its cube",
-                more = more
+                more
             );
             mistakes.push(Mistake::at(position, said));
         }

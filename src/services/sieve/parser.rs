@@ -113,11 +113,7 @@ impl Parser<'_, '_> {
                 }
                 other => {
                     let noun = other.noun();
-                    self.mistake(said!(
-                        "sieve-command-wanted",
-                        "expected a command here, but found {noun}",
-                        noun = noun
-                    ));
+                    self.mistake(said!("sieve-command-wanted", "expected a command here, but found {noun}", noun));
                     self.advance();
                     self.skip_command();
                 }
@@ -138,7 +134,7 @@ impl Parser<'_, '_> {
                 "sieve-command-unended",
                 "expected ';' or a block after '{name}', but found {noun}",
                 name = &call.name,
-                noun = noun
+                noun
             ));
             // If it looks like the next command, only the semicolon is missing.
             if !matches!(self.token, Token::Identifier(_)) {
@@ -176,7 +172,7 @@ impl Parser<'_, '_> {
             self.mistake(said!(
                 "sieve-nesting",
                 "blocks and tests are nested too deeply; the maximum is {most} levels",
-                most = most
+                most
             ));
             return false;
         }
@@ -228,7 +224,7 @@ impl Parser<'_, '_> {
         loop {
             if !matches!(self.token, Token::Identifier(_)) {
                 let noun = self.token.noun();
-                self.mistake(said!("sieve-test-wanted", "expected a test here, but found {noun}", noun = noun));
+                self.mistake(said!("sieve-test-wanted", "expected a test here, but found {noun}", noun));
                 self.skip_to(&[')', '{', ';', '}']);
                 break;
             }
@@ -243,7 +239,7 @@ impl Parser<'_, '_> {
             self.mistake(said!(
                 "sieve-tests-unended",
                 "expected ',' or ')' in the list of tests, but found {noun}",
-                noun = noun
+                noun
             ));
             self.skip_to(&['{', ';', '}']);
         }
@@ -274,7 +270,7 @@ impl Parser<'_, '_> {
                 let said = said!(
                     "sieve-many-arguments",
                     "'{name}' has too many arguments; the maximum is {most}",
-                    name = name,
+                    name,
                     most = MAX_ARGUMENTS
                 );
                 self.mistakes.push(Mistake::at(at, said));
@@ -297,11 +293,7 @@ impl Parser<'_, '_> {
                 other => {
                     let noun = other.noun();
                     self.token = other;
-                    self.mistake(said!(
-                        "sieve-string-wanted",
-                        "expected a string in the list, but found {noun}",
-                        noun = noun
-                    ));
+                    self.mistake(said!("sieve-string-wanted", "expected a string in the list, but found {noun}", noun));
                     self.skip_command();
                     return None;
                 }
@@ -314,7 +306,7 @@ impl Parser<'_, '_> {
                 self.mistake(said!(
                     "sieve-strings-unended",
                     "expected ',' or ']' in the list of strings, but found {noun}",
-                    noun = noun
+                    noun
                 ));
                 self.skip_command();
                 return None;

@@ -84,12 +84,7 @@ pub fn compile_with(
 ) -> Result<Compiled, Vec<Mistake>> {
     if source.len() > settings.script_size.len() {
         let (count, most) = (source.len(), settings.script_size.len());
-        let said = said!(
-            "sieve-script-large",
-            "the script has {count} octets; the maximum is {most}",
-            count = count,
-            most = most
-        );
+        let said = said!("sieve-script-large", "the script has {count} octets; the maximum is {most}", count, most);
         return Err(vec![Mistake { line: 1, column: 1, said }]);
     }
     let text = std::str::from_utf8(source).map_err(|error| vec![not_utf8(source, error.valid_up_to())])?;

@@ -67,5 +67,5 @@ pub(super) fn a_string_list() -> Said {
 }
 
 pub(super) fn the_tag(tag: &str) -> Said {
-    said!("sieve-the-tag", "the tag ':{tag}'", tag = tag)
+    said!("sieve-the-tag", "the tag ':{tag}'", tag)
 }

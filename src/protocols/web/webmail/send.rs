@@ -228,14 +228,14 @@ fn cause(refusal: &Refusal) -> said::Value {
     let text = refusal.public.trim_end_matches('.');
     let status = refusal.smtp.as_ref().map_or("", |(_, status)| status.as_ref());
     let said = match status {
-        "5.1.1" => said!("mail-no-user", "{text}", text = text),
-        "5.2.1" => said!("mail-user-disabled", "{text}", text = text),
-        "4.2.2" | "5.2.2" => said!("mail-full", "{text}", text = text),
-        "4.3.1" => said!("mail-no-room", "{text}", text = text),
-        "4.7.1" => said!("mail-later", "{text}", text = text),
-        "5.4.6" => said!("mail-loop", "{text}", text = text),
-        "5.5.3" => said!("mail-many-copies", "{text}", text = text),
-        "5.7.1" => said!("mail-not-allowed", "{text}", text = text),
+        "5.1.1" => said!("mail-no-user", "{text}", text),
+        "5.2.1" => said!("mail-user-disabled", "{text}", text),
+        "4.2.2" | "5.2.2" => said!("mail-full", "{text}", text),
+        "4.3.1" => said!("mail-no-room", "{text}", text),
+        "4.7.1" => said!("mail-later", "{text}", text),
+        "5.4.6" => said!("mail-loop", "{text}", text),
+        "5.5.3" => said!("mail-many-copies", "{text}", text),
+        "5.7.1" => said!("mail-not-allowed", "{text}", text),
         _ => return text.into_value(),
     };
     said.into_value()

@@ -64,9 +64,9 @@ impl<'k, 'c> Arguments<'k, 'c> {
     pub(in crate::services::sieve) fn subject(&self) -> Said {
         let name = &self.call.name;
         if self.noun == "command" {
-            said!("sieve-the-command", "the {name} command", name = name)
+            said!("sieve-the-command", "the {name} command", name)
         } else {
-            said!("sieve-the-test", "the {name} test", name = name)
+            said!("sieve-the-test", "the {name} test", name)
         }
     }
 
@@ -89,29 +89,27 @@ impl<'k, 'c> Arguments<'k, 'c> {
             let name = &next.name;
             let said = match self.call.name.as_str() {
                 "else" if name == "if" => said!("sieve-else-if", "write 'elsif' instead of 'else if'"),
-                "else" => said!("sieve-brace-missing", "expected '{{' before '{name}'", name = name),
-                _ => said!("sieve-semicolon-missing", "expected ';' before '{name}'", name = name),
+                "else" => said!("sieve-brace-missing", "expected '{{' before '{name}'", name),
+                _ => said!("sieve-semicolon-missing", "expected ';' before '{name}'", name),
             };
             self.wrong_at(next.at, said);
             return false;
         }
         let (given, subject) = (self.call.tests.len(), self.subject());
         let said = match tests {
-            Tests::None if given > 0 || self.call.is_list => Some(said!(
-                "sieve-no-tests",
-                "{subject} accepts no sub-tests, but tests are specified",
-                subject = subject
-            )),
+            Tests::None if given > 0 || self.call.is_list => {
+                Some(said!("sieve-no-tests", "{subject} accepts no sub-tests, but tests are specified", subject))
+            }
             Tests::One if given != 1 || self.call.is_list => {
-                Some(said!("sieve-one-test", "{subject} requires one test, without parentheses", subject = subject))
+                Some(said!("sieve-one-test", "{subject} requires one test, without parentheses", subject))
             }
             Tests::List if given == 0 => {
-                Some(said!("sieve-test-list", "{subject} requires a list of tests in parentheses", subject = subject))
+                Some(said!("sieve-test-list", "{subject} requires a list of tests in parentheses", subject))
             }
             Tests::List if !self.call.is_list => Some(said!(
                 "sieve-test-list-not-one",
                 "{subject} requires a list of tests in parentheses, not a single test",
-                subject = subject
+                subject
             )),
             _ => None,
         };
@@ -166,9 +164,9 @@ impl<'k, 'c> Arguments<'k, 'c> {
             let said = said!(
                 "sieve-tag-needs-extension",
                 "unknown tagged argument ':{tag}' for {subject} without its extension: write require \"{extension}\"; at the beginning",
-                tag = tag,
+                tag,
                 subject = self.subject(),
-                extension = extension
+                extension
             );
             self.wrong_at(position, said);
         }
@@ -192,7 +190,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
                 let said = said!(
                     "sieve-tag-expects",
                     "the :{tag} tag of {subject} expects {wanted}, but {found} was found",
-                    tag = tag,
+                    tag,
                     subject = self.subject(),
                     wanted = wanted.noun(),
                     found = argument.value.noun()
@@ -203,7 +201,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
                 let said = said!(
                     "sieve-tag-expects-more",
                     "the :{tag} tag of {subject} expects {wanted} after it",
-                    tag = tag,
+                    tag,
                     subject = self.subject(),
                     wanted = wanted.noun()
                 );
@@ -289,7 +287,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
                     subject = self.subject(),
                     wanted = wanted.noun(),
                     number = number + 1,
-                    name = name,
+                    name,
                     found = argument.value.noun()
                 );
                 self.wrong_at(argument.at, said);
@@ -301,10 +299,10 @@ impl<'k, 'c> Arguments<'k, 'c> {
                 "sieve-few-arguments",
                 "{subject} requires {least} positional argument{plural} ({names}), but {given} {verb} specified",
                 subject = self.subject(),
-                least = least,
+                least,
                 plural = if least == 1 { "" } else { "s" },
                 names = names(&wanted),
-                given = given,
+                given,
                 verb = if given == 1 { "is" } else { "are" }
             ));
         } else if let Some(extra) = left.get(N) {
@@ -313,18 +311,18 @@ impl<'k, 'c> Arguments<'k, 'c> {
                 said!(
                     "sieve-no-arguments",
                     "{subject} accepts no positional arguments, but {found} was found",
-                    subject = subject,
-                    found = found
+                    subject,
+                    found
                 )
             } else {
                 said!(
                     "sieve-too-many-arguments",
                     "{subject} accepts at most {most} positional argument{plural} ({names}), but {found} was found as well",
-                    subject = subject,
+                    subject,
                     most = N,
                     plural = if N == 1 { "" } else { "s" },
                     names = names(&wanted),
-                    found = found
+                    found
                 )
             };
             self.wrong_at(extra.at, said);
@@ -351,29 +349,23 @@ impl<'k, 'c> Arguments<'k, 'c> {
                 said!(
                     "sieve-tag-late",
                     "unexpected tagged argument ':{tag}' after the positional arguments of {subject}; tags come first",
-                    tag = tag,
-                    subject = subject
+                    tag,
+                    subject
                 )
             } else if self.known.iter().any(|known| known == tag) {
                 said!(
                     "sieve-tag-twice",
                     "unexpected tagged argument ':{tag}' for {subject}: it is given twice, or together with one it excludes",
-                    tag = tag,
-                    subject = subject
+                    tag,
+                    subject
                 )
             } else {
                 let hint = match nearest(tag, self.known.iter().copied()) {
-                    Some(near) => said!("sieve-near-tag", "; did you mean ':{near}'?", near = near),
+                    Some(near) => said!("sieve-near-tag", "; did you mean ':{near}'?", near),
                     None if self.known.is_empty() => said!("sieve-has-no-tags", "; it has none"),
                     None => said!("sieve-has-tags", " (there are :{names})", names = self.known.join(", :")),
                 };
-                said!(
-                    "sieve-unknown-tag",
-                    "unknown tagged argument ':{tag}' for {subject}{hint}",
-                    tag = tag,
-                    subject = subject,
-                    hint = hint
-                )
+                said!("sieve-unknown-tag", "unknown tagged argument ':{tag}' for {subject}{hint}", tag, subject, hint)
             };
             self.wrong_at(argument.at, said);
         }
@@ -425,7 +417,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
                 "'{text}' is not an address for {subject}: {why}",
                 text = text.escape_debug(),
                 subject = self.subject(),
-                why = why
+                why
             );
             self.wrong_at(at, said);
         }

@@ -117,7 +117,7 @@ impl Checker<'_> {
                 let said = said!(
                     "sieve-unreached",
                     "nothing from here to the end of the block is reached, because of the '{by}' before it",
-                    by = by
+                    by
                 );
                 self.warn(call.at, said);
             }
@@ -180,8 +180,7 @@ impl Checker<'_> {
         }
         let hint = did_you_mean(nearest(name, EXTENSIONS.iter().copied()));
         let shown: String = name.chars().take(LONGEST_SHOWN).collect();
-        let said =
-            said!("sieve-unknown-extension", "unknown Sieve capability '{shown}'{hint}", shown = shown, hint = hint);
+        let said = said!("sieve-unknown-extension", "unknown Sieve capability '{shown}'{hint}", shown, hint);
         self.mistake(at, said);
     }
 
@@ -260,9 +259,9 @@ impl Checker<'_> {
             let said = said!(
                 "sieve-word-needs-extension",
                 "unknown {noun} '{name}' without its extension: write require \"{wanted}\"; at the beginning",
-                noun = noun,
+                noun,
                 name = &call.name,
-                wanted = wanted
+                wanted
             );
             self.mistake(call.at, said);
         }
@@ -276,10 +275,10 @@ impl Checker<'_> {
             "command" if is_test => said!(
                 "sieve-test-as-command",
                 "cannot use test '{name}' as command; tests are written after 'if'",
-                name = name
+                name
             ),
             "test" if is_command || is_control(name) => {
-                said!("sieve-command-as-test", "cannot use command '{name}' as test", name = name)
+                said!("sieve-command-as-test", "cannot use command '{name}' as test", name)
             }
             _ => {
                 let names: Vec<&str> = if noun == "test" {
@@ -288,7 +287,7 @@ impl Checker<'_> {
                     extensions::all_commands().map(|word| word.name).chain(CONTROLS.iter().copied()).collect()
                 };
                 let hint = did_you_mean(nearest(name, names.into_iter()));
-                said!("sieve-unknown-word", "unknown {noun} '{name}'{hint}", noun = noun, name = name, hint = hint)
+                said!("sieve-unknown-word", "unknown {noun} '{name}'{hint}", noun, name, hint)
             }
         };
         self.mistake(call.at, said);
@@ -298,7 +297,7 @@ impl Checker<'_> {
 /// A hint at the end of a mistake, if there is one to give.
 fn did_you_mean(near: Option<&str>) -> Value {
     match near {
-        Some(near) => said!("sieve-near-word", "; did you mean '{near}'?", near = near).into_value(),
+        Some(near) => said!("sieve-near-word", "; did you mean '{near}'?", near).into_value(),
         None => Value::Text(String::new()),
     }
 }

@@ -53,7 +53,7 @@ impl Checker<'_> {
                 let said = said!(
                     "sieve-no-match",
                     "there is no match variable ${{{name}}}; the highest is {most}",
-                    name = name,
+                    name,
                     most = MAX_MATCH
                 );
                 self.mistake(at, said);
@@ -74,9 +74,9 @@ impl Checker<'_> {
             let said = said!(
                 "sieve-unknown-namespace",
                 "unknown namespace '{space}' of the variable '{name}'{hint}",
-                space = space,
-                name = name,
-                hint = hint
+                space,
+                name,
+                hint
             );
             self.mistake(at, said);
             return None;
@@ -113,10 +113,7 @@ impl Checker<'_> {
 
     fn too_many_variables(&mut self, at: Position) {
         let most = self.settings.variables;
-        self.mistake(
-            at,
-            said!("sieve-many-variables", "there are too many variables; the maximum is {most}", most = most),
-        );
+        self.mistake(at, said!("sieve-many-variables", "there are too many variables; the maximum is {most}", most));
     }
 
     /// The variable that a command writes to.
@@ -146,7 +143,7 @@ impl Checker<'_> {
             let said = said!(
                 "sieve-global-late",
                 "the variable '{name}' is in use already; it must be declared global before that",
-                name = name
+                name
             );
             self.mistake(at, said);
         } else if self.globals.len() >= self.settings.variables as usize {
@@ -202,7 +199,7 @@ impl Checker<'_> {
                     let said = said!(
                         "sieve-unicode",
                         "{number} in ${{unicode:…}} is no Unicode character; 0 to D7FF and E000 to 10FFFF are some",
-                        number = number
+                        number
                     );
                     self.mistake(at, said);
                 }

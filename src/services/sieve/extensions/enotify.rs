@@ -43,7 +43,7 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
             "sieve-method",
             "invalid notification method '{method}': {why}",
             method = uri.chars().take(80).collect::<String>().escape_debug(),
-            why = why
+            why
         );
         arguments.wrong_at(at, said);
     }

@@ -39,7 +39,7 @@ pub(super) fn check_name(arguments: &mut Arguments<'_, '_>, at: Position, value:
         && let Err(why) = valid(name)
     {
         let shown: String = name.chars().take(40).collect();
-        let said = said!("sieve-folder", "invalid folder name '{name}': {why}", name = shown.escape_debug(), why = why);
+        let said = said!("sieve-folder", "invalid folder name '{name}': {why}", name = shown.escape_debug(), why);
         arguments.wrong_at(at, said);
     }
 }

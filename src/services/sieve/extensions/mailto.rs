@@ -103,7 +103,7 @@ impl Mailto {
         for pair in fields.into_iter().flat_map(|fields| fields.split('&')) {
             let (name, value) = pair
                 .split_once('=')
-                .ok_or_else(|| said!("mailto-pair", "'{pair}' in it is not of the form name=value", pair = pair))?;
+                .ok_or_else(|| said!("mailto-pair", "'{pair}' in it is not of the form name=value", pair))?;
             mailto.add_field(&decode(name)?, decode(value)?)?;
         }
         if mailto.to.is_empty() && mailto.cc.is_empty() {
@@ -115,9 +115,8 @@ impl Mailto {
     fn add_recipients(&mut self, list: &str, field: Field) -> Result<(), Said> {
         for text in split_list(list) {
             let text = text.trim();
-            let recipient = mailbox(text).map_err(|why| {
-                said!("mailto-address", "'{text}' in it is not an address: {why}", text = text, why = why)
-            })?;
+            let recipient = mailbox(text)
+                .map_err(|why| said!("mailto-address", "'{text}' in it is not an address: {why}", text, why))?;
             let is_known = self.to.iter().chain(&self.cc).any(|(_, known)| known.key() == recipient.1.key());
             if is_known {
                 continue;
@@ -147,7 +146,7 @@ impl Mailto {
             "cc" => return self.add_recipients(&value, Field::Cc),
             "body" => self.body = self.body.take().or(Some(value)),
             _ if value.contains(['\r', '\n', '\0']) => {
-                return Err(said!("mailto-lines", "the value of '{name}' in it contains line ends", name = name));
+                return Err(said!("mailto-lines", "the value of '{name}' in it contains line ends", name));
             }
             "subject" => self.subject = self.subject.take().or(Some(value)),
             reserved if RESERVED.contains(&reserved) => {}

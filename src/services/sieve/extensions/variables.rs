@@ -49,7 +49,7 @@ pub(super) fn read_modifiers(arguments: &mut Arguments<'_, '_>) -> Vec<Modifier>
                     said!(
                         "sieve-modifiers",
                         "modifiers ':{tag}' and another of the same precedence exclude each other",
-                        tag = tag
+                        tag
                     ),
                 );
             }

@@ -110,7 +110,7 @@ impl Matching {
                             "sieve-relation",
                             "'{text}' is not a relation; :{tag} must be followed by \"gt\", \"ge\", \"lt\", \"le\", \"eq\" or \"ne\"",
                             text = word.escape_debug(),
-                            tag = tag
+                            tag
                         );
                         arguments.wrong_at(at, said);
                     }
@@ -176,7 +176,7 @@ impl Matching {
             let regex = constant.map(|text| Self::regular(self.comparator, arguments.checker, text));
             let regex = match regex {
                 Some(Err(why)) => {
-                    arguments.wrong_at(at, said!("sieve-regex", "invalid regular expression: {why}", why = why));
+                    arguments.wrong_at(at, said!("sieve-regex", "invalid regular expression: {why}", why));
                     None
                 }
                 Some(Ok(regex)) => Some(Arc::new(regex)),

@@ -181,7 +181,7 @@ fn required(call: &Call) -> Result<(), Foreign> {
     let names = call.arguments.iter().flat_map(|argument| texts(&argument.value));
     for name in names {
         if !KNOWN.contains(&name.as_str()) {
-            let said = said!("rules-extension", "'{name}', which no rule needs", name = name);
+            let said = said!("rules-extension", "'{name}', which no rule needs", name);
             return Err(Foreign::at(call.at, said));
         }
     }
@@ -237,7 +237,7 @@ fn text(test: &Call) -> Result<Condition, Foreign> {
             ("text", _) if test.name == "body" => comparison,
             ("comparator", Some(Given::Text(name))) if name == "i;ascii-casemap" => comparison,
             (tag, _) => {
-                let said = said!("rules-tag", "'{name}' with ':{tag}'", name = &test.name, tag = tag);
+                let said = said!("rules-tag", "'{name}' with ':{tag}'", name = &test.name, tag);
                 return Err(Foreign::at(test.at, said));
             }
         };
@@ -327,7 +327,7 @@ fn action(call: &Call) -> Result<Action, Foreign> {
             let known = Mark::ALL.into_iter().find(|known| known.flag().eq_ignore_ascii_case(&flag));
             known
                 .map(|flag| Action::Mark { flag })
-                .ok_or_else(|| Foreign::at(call.at, said!("rules-flag", "the flag '{flag}'", flag = flag)))
+                .ok_or_else(|| Foreign::at(call.at, said!("rules-flag", "the flag '{flag}'", flag)))
         }
         ("discard", None) if call.arguments.is_empty() => Ok(Action::Discard),
         ("keep", None) if call.arguments.is_empty() => Ok(Action::Keep),
@@ -336,7 +336,7 @@ fn action(call: &Call) -> Result<Action, Foreign> {
             let tags: String = arguments.tags.iter().map(|(tag, _)| format!(" ':{tag}'")).collect();
             Err(Foreign::at(
                 call.at,
-                said!("rules-command", "the command '{name}'{tags} as no rule has it", name = name, tags = tags),
+                said!("rules-command", "the command '{name}'{tags} as no rule has it", name, tags),
             ))
         }
     }
@@ -351,7 +351,7 @@ fn vacation(call: &Call) -> Result<Vacation, Foreign> {
             ("subject", Some(Given::Text(text))) => subject = Some(text.clone()),
             ("addresses", Some(value)) => addresses = texts(value),
             (tag, _) => {
-                let said = said!("rules-tag", "'{name}' with ':{tag}'", name = "vacation", tag = tag);
+                let said = said!("rules-tag", "'{name}' with ':{tag}'", name = "vacation", tag);
                 return Err(Foreign::at(call.at, said));
             }
         }
@@ -395,7 +395,7 @@ fn period(test: &Call) -> Result<Period, Foreign> {
                 }
             }
             (name, _, _) => {
-                let said = said!("rules-vacation-test", "'{name}' as a condition of 'vacation'", name = name);
+                let said = said!("rules-vacation-test", "'{name}' as a condition of 'vacation'", name);
                 return Err(Foreign::at(test.at, said));
             }
         }
