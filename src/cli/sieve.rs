@@ -221,7 +221,10 @@ struct MistakeShown {
 
 fn checked(file: &str, result: Result<Vec<Mistake>, Vec<Mistake>>) -> Checked {
     let told = |mistakes: Vec<Mistake>| -> Vec<MistakeShown> {
-        mistakes.into_iter().map(|Mistake { line, column, text }| MistakeShown { line, column, text }).collect()
+        mistakes
+            .into_iter()
+            .map(|Mistake { line, column, said }| MistakeShown { line, column, text: said.text })
+            .collect()
     };
     let (mistakes, warnings) = match result {
         Ok(warnings) => (vec![], warnings),

@@ -16,6 +16,7 @@ pub mod mail;
 pub mod net;
 pub mod processor;
 pub mod random;
+pub mod said;
 pub mod secret;
 pub mod settings;
 pub mod system_users;

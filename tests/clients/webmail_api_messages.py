@@ -36,6 +36,9 @@ def folders(server):
     # What is refused has a word for it, which the page knows in every language.
     refused = ann.json("folders/delete", {"name": "Nowhere"}, wanted=404)
     assert (refused["type"], refused["values"]) == ("no-folder", {"name": "Nowhere"}) and "Nowhere" in refused["error"], refused
+    refused = ann.json("folders", {"name": "a/../b"}, wanted=400)
+    why = {"type": "folder-name-relative", "values": {}, "text": "no part of a folder name can be . or .."}
+    assert (refused["type"], refused["values"]) == ("folder-name", {"why": why}), refused
 
 
 def marks_moves_and_search(server):

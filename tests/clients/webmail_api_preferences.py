@@ -109,9 +109,10 @@ def rules_are_a_script(server):
     ann.get("script", wanted=400, name="../secret")
     wrong = {"rules": {"rules": [{**FILING, "actions": []}]}}
     judged = ann.json("scripts/check", {"content": wrong})
-    assert [one["rule"] for one in judged["wrongs"]] == [0] and judged["source"] == ""
+    assert [(one["rule"], one["type"]) for one in judged["wrongs"]] == [(0, "rule-no-action")] and judged["source"] == ""
     wish = {"name": "rules", "tag": None, "activate": True}
-    ann.json("script", {**wish, "content": wrong}, wanted=400)
+    refused = ann.json("script", {**wish, "content": wrong}, wanted=400)
+    assert (refused["type"], refused["values"]["why"]["type"]) == ("rule-wrong", "rule-no-action"), refused
     stored = ann.json("script", {**wish, "content": {"rules": {"rules": [FILING]}}})
     assert stored["kept"] is None and stored["script"]["active"] and "fileinto" in stored["script"]["source"]
     shown = ann.json("script")
@@ -122,6 +123,9 @@ def rules_are_a_script(server):
     # Text: every mistake with its place, and nothing is stored.
     judged = ann.json("scripts/check", {"content": {"source": "keep;\nfileinto;\n"}})
     assert judged["mistakes"][0]["line"] == 2 and judged["rules"] is None, judged
+    missing = judged["mistakes"][0]
+    assert (missing["type"], missing["values"]["least"], missing["values"]["subject"]["values"]) == ("sieve-few-arguments", "1", {"name": "fileinto"}), missing
+    assert "the fileinto command requires 1 positional argument" in missing["text"], missing
     ann.json("script", {"name": "x", "tag": None, "content": {"source": "fileinto;"}}, wanted=400)
     clever = ann.json("script", {"name": "clever", "tag": None, "content": {"source": CLEVER}})["script"]
     assert clever["rules"] is None and clever["foreign"]["line"] == 1 and not clever["active"]

@@ -230,7 +230,7 @@ def speaks_other_languages(server):
     message.set_content("<p>One</p>\n" * 31_000, subtype="html")
     junk = letter("bob@example.test", server.users[0][0], "A prize for you")
     junk["X-Spam-Flag"], junk["X-Spam-Score"] = "YES", "6.2"
-    junk["X-Spam-Reason"] = "+4.2 Learned: mostly unwanted: 0.9123; +2.0 A link leads elsewhere than it shows: `a.test` leads to `b.test`; +1.5 A rule of this house"
+    junk["X-Spam-Reason"] = "+4.2 BAYES_80: Learned, mostly unwanted: 0.9123; +2.0 LINK_MISMATCH: A link leads elsewhere than it shows: `a.test` -> `b.test`; +1.5 HOUSE: A rule of this house"
     client = server.imap(0)
     for one in (message, junk):
         check(client.append("INBOX", None, None, one.as_bytes().replace(b"\n", b"\r\n")))
@@ -238,10 +238,10 @@ def speaks_other_languages(server):
     page.open("A page of many parts")
     # What a rule of this house says is in no language but its own.
     reasons = {
-        "de": "+4,2 Gelernt: meist unerwünscht: 0.9123; +2,0 Ein Link führt woandershin, als er zeigt: „a.test“ führt zu „b.test“; +1,5 A rule of this house",
-        "fr": "+4,2 Appris : le plus souvent indésirable : 0.9123; +2,0 Un lien mène ailleurs qu’il ne le montre : « a.test » mène à « b.test »; +1,5 A rule of this house",
-        "es": "+4,2 Aprendido: casi siempre no deseado: 0.9123; +2,0 Un enlace lleva a otro sitio del que muestra: «a.test» lleva a «b.test»; +1,5 A rule of this house",
-        "en": "+4.2 Learned: mostly unwanted: 0.9123; +2.0 A link leads elsewhere than it shows: `a.test` leads to `b.test`; +1.5 A rule of this house",
+        "de": "+4,2 Gelernt: meist unerwünscht: 0.9123; +2,0 Ein Link führt woandershin, als er zeigt: `a.test` -> `b.test`; +1,5 A rule of this house",
+        "fr": "+4,2 Appris : le plus souvent indésirable : 0.9123; +2,0 Un lien mène ailleurs qu’il ne le montre : `a.test` -> `b.test`; +1,5 A rule of this house",
+        "es": "+4,2 Aprendido: casi siempre no deseado: 0.9123; +2,0 Un enlace lleva a otro sitio del que muestra: `a.test` -> `b.test`; +1,5 A rule of this house",
+        "en": "+4.2 Learned, mostly unwanted: 0.9123; +2.0 A link leads elsewhere than it shows: `a.test` -> `b.test`; +1.5 A rule of this house",
     }
     mistakes = {
         "de": "unbekannt: 'fileinot'; meinten Sie 'fileinto'?", "fr": "inconnu : 'fileinot'; vouliez-vous dire 'fileinto' ?",
@@ -278,12 +278,12 @@ def speaks_other_languages(server):
         assert said == numbers[language], said
         # So is what is wrong with a rule.
         rules = {"rules": [{"name": "", "enabled": True, "matching": "all", "conditions": [], "actions": []}]}
-        wrong = page.script("return import('./api.js').then(({ post, wrong }) => post('scripts/check', { content: { rules: arguments[0] } }).then(({ wrongs }) => wrong(wrongs[0])))", rules)
+        wrong = page.script("return Promise.all([import('./api.js'), import('./texts.js')]).then(([{ post }, { said }]) => post('scripts/check', { content: { rules: arguments[0] } }).then(({ wrongs }) => said(wrongs[0])))", rules)
         assert wrong == wrongs[language], wrong
         wrong = page.script("return import('./api.js').then(({ post }) => post('script', { name: 'other', content: { rules: arguments[0] }, tag: null })).catch((error) => error.message)", rules)
         assert wrong == storing[language], wrong
         # And with a script, and a name.
-        wrong = page.script("return import('./api.js').then(({ post, wrong }) => post('scripts/check', { content: { source: 'fileinot \"x\";' } }).then(({ mistakes }) => wrong(mistakes[0])))")
+        wrong = page.script("return Promise.all([import('./api.js'), import('./texts.js')]).then(([{ post }, { said }]) => post('scripts/check', { content: { source: 'fileinot \"x\";' } }).then(({ mistakes }) => said(mistakes[0])))")
         assert wrong == mistakes[language], wrong
         wrong = page.script("return import('./api.js').then(({ post }) => post('folders', { name: 'a/../b' })).catch((error) => error.message)")
         assert wrong == names[language], wrong

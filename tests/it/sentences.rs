@@ -1,16 +1,15 @@
-//! The sentences of the server that the webmail translates (`sentences-*.js`), checked against those sentences.
+//! What the server says by fixed words (`said!`) and by the names of its filter's rules, checked against what the webmail has for it in
+//! each language (`said-*.js`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::house::{files, text};
 
-/// What stands for a gap: the server and the page name them differently.
-const GAP: char = '\u{1}';
-
 /// A text in a source: where it begins, and what it says.
 struct Literal {
     at: usize,
+    end: usize,
     said: String,
 }
 
@@ -50,143 +49,101 @@ fn literals(code: &str) -> Vec<Literal> {
                 c => said.push(c),
             }
         }
-        found.push(Literal { at: quote, said });
+        found.push(Literal { at: quote, end, said });
         at = end;
     }
     found
 }
 
-/// The same with its gaps made alike, as `format!` reads it.
-fn blank(said: &str) -> String {
-    let mut out = String::new();
-    let mut rest = said.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '{' | '}' if rest.peek() == Some(&c) => out.extend(rest.next()),
-            '{' => {
-                out.push(GAP);
-                rest.by_ref().find(|c| *c == '}');
-            }
-            c => out.push(c),
-        }
-    }
-    out
+/// The names in braces. Every other brace stands for itself.
+fn gaps(said: &str) -> BTreeSet<&str> {
+    let inside = said.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase());
+    inside.map(|(name, _)| name).filter(|name| is_name(name)).collect()
 }
 
-/// The same as the page reads it: a word in braces is a gap, every other brace stands for itself. The gaps' names too.
-fn blank_of_page(said: &str) -> (String, BTreeSet<&str>) {
-    let (mut out, mut names, mut rest) = (String::new(), BTreeSet::new(), said);
-    while let Some((before, after)) = rest.split_once('{') {
-        out.push_str(before);
-        match after.split_once('}').filter(|(name, _)| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase()))
-        {
-            Some((name, more)) => {
-                out.push(GAP);
-                names.insert(name);
-                rest = more;
-            }
-            None => {
-                out.push('{');
-                rest = after;
-            }
-        }
-    }
-    (out + rest, names)
-}
-
-/// The sentences of a file of the page, each with how the language says it.
-fn sentences(language: &str) -> BTreeMap<String, String> {
-    let page = text(Path::new(&format!("src/protocols/web/webmail/page/sentences-{language}.js")));
+/// What the webmail has for each word in a language.
+fn translations(language: &str) -> BTreeMap<String, String> {
+    let page = text(Path::new(&format!("src/protocols/web/webmail/page/said-{language}.js")));
     let of_line = |line: &str| {
-        let [english, own]: [Literal; 2] = literals(line).try_into().ok()?;
-        Some((english.said, own.said))
+        let [word, own]: [Literal; 2] = literals(line).try_into().ok()?;
+        Some((word.said, own.said))
     };
     page.lines().filter(|line| line.starts_with("  \"")).map(|line| of_line(line).unwrap()).collect()
 }
 
-/// What every language has to have words for, its gaps made alike.
-fn known() -> BTreeSet<String> {
-    sentences("de").keys().map(|english| blank_of_page(english).0).collect()
-}
-
-#[test]
-fn every_language_says_what_the_server_says() {
-    let german = sentences("de");
-    assert!(german.len() > 300);
-    for language in ["de", "es", "fr"] {
-        let own = sentences(language);
-        assert!(own.keys().eq(german.keys()), "{language}");
-        for (english, own) in own {
-            let gaps = blank_of_page(&english).1;
-            assert!(blank_of_page(&own).1.is_subset(&gaps), "{language}: {own}");
-        }
-    }
-}
-
-#[test]
-fn no_sentence_is_translated_that_nobody_says() {
-    let mut said = BTreeSet::new();
+/// Everything that the server says by a word for it (`said!`): the word, and the names of the values.
+fn said() -> BTreeMap<String, BTreeSet<String>> {
+    let (mut sayings, mut english) = (BTreeMap::new(), BTreeMap::new());
     for file in files("src", "rs") {
-        for literal in literals(&code(&file)) {
-            said.insert(blank(&literal.said));
-            said.insert(literal.said);
-        }
-    }
-    said.extend(descriptions().into_values());
-    let unsaid: Vec<String> = known().into_iter().filter(|sentence| !said.contains(sentence)).collect();
-    assert!(unsaid.is_empty(), "the server says nothing like this any more: {unsaid:#?}");
-}
-
-/// What the rules that come with the filter say that they look for, by the names of the rules.
-fn descriptions() -> BTreeMap<String, String> {
-    let rules = text(Path::new("src/services/filter/rules/builtin.cf"));
-    let of_line = |line: &str| {
-        let (name, description) = line.strip_prefix("describe")?.trim().split_once(' ')?;
-        Some((name.to_owned(), description.trim().to_owned()))
-    };
-    rules.lines().filter_map(of_line).collect()
-}
-
-#[test]
-fn every_reason_for_junk_is_translated() {
-    let rules = text(Path::new("src/services/filter/rules/builtin.cf"));
-    let known = known();
-    let mut missing = Vec::new();
-    for (name, description) in descriptions() {
-        let score = rules.lines().find_map(|line| line.strip_prefix("score")?.trim().strip_prefix(&format!("{name} ")));
-        // What speaks for a message is no reason to take it for junk.
-        let counts =
-            score.is_none_or(|score| score.split_whitespace().any(|one| one.parse().is_ok_and(|n: f64| n > 0.0)));
-        if counts && !known.contains(&description) {
-            missing.push(description);
-        }
-    }
-    assert!(missing.is_empty(), "`sentences-*.js` lack these: {missing:#?}");
-}
-
-#[test]
-fn every_mistake_in_a_script_is_translated() {
-    const CALLS: [&str; 6] = ["mistake(", "wrong(", "wrong_at(", "warn(", "Mistake::at(", "Foreign::at("];
-    let known = known();
-    let (mut missing, mut count) = (Vec::new(), 0);
-    for file in files("src/services/sieve", "rs") {
         let code = code(&file);
-        if file.ends_with("tests.rs") {
-            continue;
-        }
         let literals = literals(&code);
-        for call in CALLS {
-            for (at, _) in code.match_indices(call) {
-                let next = literals.iter().find(|literal| literal.at > at);
-                // One that is put together before is no text of the call.
-                let Some(next) = next.filter(|next| !code[at..next.at].contains([';', '}'])) else { continue };
-                count += 1;
-                if !known.contains(&next.said) && !known.contains(&blank(&next.said)) {
-                    missing.push(next.said.clone());
-                }
-            }
+        for (at, _) in code.match_indices("said!(") {
+            let mut next = literals.iter().skip_while(|literal| literal.at < at);
+            let (Some(word), Some(sentence)) = (next.next(), next.next()) else { continue };
+            let (values, values_end) = (&code[sentence.end..], code[sentence.end..].len().min(400));
+            let names: BTreeSet<String> = match values.starts_with(',') {
+                true => gaps(&sentence.said).into_iter().map(str::to_owned).collect(),
+                false => BTreeSet::new(),
+            };
+            let values = values.get(..values_end).unwrap_or(values);
+            let given: BTreeSet<&str> = values.split(|c: char| !c.is_ascii_lowercase()).collect();
+            let missing: Vec<_> = names.iter().filter(|name| !given.contains(name.as_str())).collect();
+            assert!(missing.is_empty(), "`{}` has no values for {missing:?}", word.said);
+            let known = english.insert(word.said.clone(), sentence.said.clone());
+            assert!(known.is_none_or(|known| known == sentence.said), "`{}` stands for two sentences", word.said);
+            sayings.insert(word.said.clone(), names);
         }
     }
-    assert!(count > 80, "only {count} were found");
-    assert!(missing.is_empty(), "`sentences-*.js` lack these: {missing:#?}");
+    sayings
+}
+
+/// What the reasons of the filter are called: the rules that come with it, and the signals that no rule is about. For each whether it may
+/// speak against a message: what speaks for one is no reason to take it for junk.
+fn reasons() -> BTreeMap<String, bool> {
+    let rules = text(Path::new("src/services/filter/rules/builtin.cf"));
+    let of = |kind: &str, name: &str| {
+        let is_meant = |line: &&str| line.split_whitespace().take(2).eq([kind, name]);
+        rules.lines().find(is_meant).map(|line| line.split_whitespace().skip(2).collect::<Vec<_>>())
+    };
+    let names = rules.lines().filter_map(|line| line.strip_prefix("describe ")?.split_whitespace().next());
+    let of_rule = |name: &str| {
+        let counts =
+            of("score", name).is_none_or(|score| score.iter().any(|one| one.parse().is_ok_and(|n: f64| n > 0.0)));
+        (name.to_owned(), counts)
+    };
+    let others = ["REPUTATION_UNWANTED", "RCVD_IN_", "URIBL_"].map(|name| (name.to_owned(), true));
+    names.map(of_rule).chain(others).collect()
+}
+
+#[test]
+fn no_description_has_a_colon() {
+    let rules = text(Path::new("src/services/filter/rules/builtin.cf"));
+    // In X-Spam-Reason, what was found follows after one.
+    let wrong: Vec<_> = rules.lines().filter(|line| line.starts_with("describe ") && line.contains(": ")).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_language_has_what_the_server_says() {
+    let (sayings, reasons) = (said(), reasons());
+    assert!(sayings.len() > 200 && reasons.len() > 150, "{} and {}", sayings.len(), reasons.len());
+    let refusals = text(Path::new("src/protocols/web/webmail/page/texts-en.js"));
+    for word in sayings.keys() {
+        assert!(!refusals.contains(&format!("\"refused_{word}\"")), "`{word}` is the word of a refusal, too");
+    }
+    let wanted = sayings.keys().chain(reasons.iter().filter(|(_, counts)| **counts).map(|(name, _)| name));
+    let wanted: BTreeSet<&String> = wanted.collect();
+    for language in ["de", "es", "fr"] {
+        let own = translations(language);
+        let lacking: Vec<_> = wanted.iter().filter(|word| !own.contains_key(**word)).collect();
+        assert!(lacking.is_empty(), "`said-{language}.js` lacks {lacking:#?}");
+        let nothing = BTreeSet::new();
+        for (word, own) in own {
+            let names = sayings.get(&word).or_else(|| reasons.get(&word).map(|_| &nothing));
+            let Some(names) = names else { panic!("{language}: nobody says `{word}`") };
+            let unknown: Vec<_> = gaps(&own).into_iter().filter(|name| !names.contains(*name)).collect();
+            assert!(unknown.is_empty(), "{language}: `{word}` has no {unknown:?}");
+        }
+    }
 }

@@ -4,21 +4,49 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::foundations::said::{Said, said};
+
 /// The text is not a domain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDomain {
     /// Nothing after the `@`.
-    #[error("the domain is empty")]
     Empty,
     /// Longer than RFC 5321 §4.5.3.1.2 and RFC 1035 §2.3.4 allow.
-    #[error("the domain `{0}` is too long: at most 253 octets in all and 63 between two dots are allowed")]
     TooLong(String),
     /// Not letters, digits, hyphens and dots, nor a name that IDNA can turn into them.
-    #[error("`{0}` is not a domain: letters, digits and inner hyphens between single dots are allowed")]
     Syntax(String),
     /// `[...]` around something that is not an IP address.
-    #[error("`{0}` is not an address literal such as [192.0.2.1] or [IPv6:2001:db8::1]")]
     Literal(String),
+}
+
+impl InvalidDomain {
+    /// As a part of a sentence.
+    pub fn said(&self) -> Said {
+        match self {
+            Self::Empty => said!("domain-empty", "the domain is empty"),
+            Self::TooLong(domain) => said!(
+                "domain-long",
+                "the domain `{domain}` is too long: at most 253 octets in all and 63 between two dots are allowed",
+                domain
+            ),
+            Self::Syntax(domain) => said!(
+                "domain-syntax",
+                "`{domain}` is not a domain: letters, digits and inner hyphens between single dots are allowed",
+                domain
+            ),
+            Self::Literal(text) => said!(
+                "domain-literal",
+                "`{text}` is not an address literal such as [192.0.2.1] or [IPv6:2001:db8::1]",
+                text
+            ),
+        }
+    }
+}
+
+impl fmt::Display for InvalidDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said().text)
+    }
 }
 
 /// A domain in canonical form: lower case A-labels without a final dot, or an address literal in brackets.

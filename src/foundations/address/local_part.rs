@@ -3,21 +3,41 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::foundations::said::{Said, said};
+
 /// The text is not a local part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLocalPart {
     /// Nothing before the `@`.
-    #[error("the part before the @ is empty")]
     Empty,
     /// A character that neither an atom nor a quoted string may hold there.
-    #[error("the part before the @ holds {0:?}, which is not allowed there; quote it if it belongs to the name")]
     Character(char),
     /// A quoted string without its end.
-    #[error("the quotes before the @ are not closed")]
     Quotes,
     /// A dot at the start, at the end or next to another.
-    #[error("the part before the @ has a dot at an end or two in a row")]
     Dots,
+}
+
+impl InvalidLocalPart {
+    /// As a part of a sentence.
+    pub fn said(&self) -> Said {
+        match self {
+            Self::Empty => said!("local-part-empty", "the part before the @ is empty"),
+            Self::Character(character) => said!(
+                "local-part-character",
+                "the part before the @ holds {character}, which is not allowed there; quote it if it belongs to the name",
+                character = format!("{character:?}")
+            ),
+            Self::Quotes => said!("local-part-quotes", "the quotes before the @ are not closed"),
+            Self::Dots => said!("local-part-dots", "the part before the @ has a dot at an end or two in a row"),
+        }
+    }
+}
+
+impl fmt::Display for InvalidLocalPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said().text)
+    }
 }
 
 /// A local part, stored unquoted: quotes and backslashes of the wire form are removed, and restored by `Display` only

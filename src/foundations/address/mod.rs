@@ -15,21 +15,41 @@ pub use path::{ForwardPath, ReversePath};
 use std::fmt;
 use std::str::FromStr;
 
+use crate::foundations::said::{Said, said};
+
 /// The text is not a mail address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
     /// No `@` outside quotes.
-    #[error("`{0}` has no @: an address looks like name@example.com")]
     NoAt(String),
     /// The part before the `@`.
-    #[error(transparent)]
     LocalPart(#[from] InvalidLocalPart),
     /// The part after the `@`.
-    #[error(transparent)]
     Domain(#[from] InvalidDomain),
     /// Longer than RFC 5321 §4.5.3.1.3 allows for a path.
-    #[error("the address has {0} octets; at most 254 are allowed")]
     TooLong(usize),
+}
+
+impl InvalidAddress {
+    /// As a part of a sentence.
+    pub fn said(&self) -> Said {
+        match self {
+            Self::NoAt(text) => {
+                said!("address-no-at", "`{text}` has no @: an address looks like name@example.com", text)
+            }
+            Self::LocalPart(error) => error.said(),
+            Self::Domain(error) => error.said(),
+            Self::TooLong(count) => {
+                said!("address-long", "the address has {count} octets; at most 254 are allowed", count)
+            }
+        }
+    }
+}
+
+impl fmt::Display for InvalidAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said().text)
+    }
 }
 
 /// `local-part@domain`.

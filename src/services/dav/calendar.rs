@@ -8,6 +8,7 @@ use super::components::without_method;
 use super::occurrences::{is_bounded, occurrences};
 use super::zones::locate;
 use super::{Unfit, etag, scheduled_etag, text};
+use crate::foundations::said::said;
 use crate::storage::dav::Draft;
 
 /// Longest UID that is kept, in characters.
@@ -35,15 +36,14 @@ impl CalendarObject {
         let calendar = parse(text)?;
         check_lines(text)?;
         if !calendar.components.iter().all(has_real_times) {
-            return Err(Unfit::Malformed("a time is invalid (RFC 5545 §3.3.5)"));
+            return Err(Unfit::Malformed(said!("event-time", "a time is invalid (RFC 5545 §3.3.5)")));
         }
         check_rules(&calendar)?;
-        let root = calendar.components.first().ok_or(Unfit::Malformed("there is no VCALENDAR"))?;
-        if root.component_type != ICalendarComponentType::VCalendar {
-            return Err(Unfit::Malformed("there is no VCALENDAR"));
-        }
+        let root = calendar.components.first();
+        let root = root.filter(|root| root.component_type == ICalendarComponentType::VCalendar);
+        let root = root.ok_or_else(|| Unfit::Malformed(said!("event-no-calendar", "there is no VCALENDAR")))?;
         if root.has_property(&ICalendarProperty::Method) {
-            return Err(Unfit::Rule("a stored object must not have a METHOD"));
+            return Err(Unfit::Rule(said!("event-method", "a stored object must not have a METHOD")));
         }
         let mut kind: Option<(&ICalendarComponentType, &str)> = None;
         let mut masters = 0;
@@ -55,25 +55,38 @@ impl CalendarObject {
                 | ICalendarComponentType::VJournal
                 | ICalendarComponentType::VFreebusy
                 | ICalendarComponentType::VAvailability => {}
-                _ => return Err(Unfit::Rule("it has a component of a kind that calendars here do not store")),
+                _ => {
+                    return Err(Unfit::Rule(said!(
+                        "event-kind",
+                        "it has a component of a kind that calendars here do not store"
+                    )));
+                }
             }
-            let uid = component.uid().filter(|uid| !uid.is_empty()).ok_or(Unfit::Rule("a component has no UID"))?;
+            let uid = component
+                .uid()
+                .filter(|uid| !uid.is_empty())
+                .ok_or_else(|| Unfit::Rule(said!("event-no-uid", "a component has no UID")))?;
             let this = (&component.component_type, uid);
             // RFC 5545 §3.8.4.4: what changes a single recurrence names it. Each rule costs time, so there is only one.
             let is_exception = component.has_property(&ICalendarProperty::RecurrenceId);
             masters += u32::from(!is_exception);
             if masters > 1 || is_exception && component.has_property(&ICalendarProperty::Rrule) {
-                return Err(Unfit::Rule(
-                    "all components except one must name the recurrence that they change, and must not recur",
-                ));
+                return Err(Unfit::Rule(said!(
+                    "event-exceptions",
+                    "all components except one must name the recurrence that they change, and must not recur"
+                )));
             }
             if *kind.get_or_insert(this) != this {
-                return Err(Unfit::Rule("all components of an object must be of one kind and have one UID"));
+                return Err(Unfit::Rule(said!(
+                    "event-several",
+                    "all components of an object must be of one kind and have one UID"
+                )));
             }
         }
-        let (kind, uid) = kind.ok_or(Unfit::Rule("it has no event, task or journal entry"))?;
+        let (kind, uid) =
+            kind.ok_or_else(|| Unfit::Rule(said!("event-nothing", "it has no event, task or journal entry")))?;
         if uid.chars().count() > LONGEST_UID {
-            return Err(Unfit::Rule("its UID has more than 255 characters"));
+            return Err(Unfit::Rule(said!("dav-long-uid", "its UID has more than 255 characters")));
         }
         let (uid, component) = (uid.to_owned(), kind.as_str().to_owned());
         Ok(Self { calendar, uid, component })
@@ -151,14 +164,14 @@ pub(super) fn children<'a>(
 pub(super) fn parse(text: &str) -> Result<ICalendar, Unfit> {
     let mut parser = Parser::new(text);
     let Entry::ICalendar(mut calendar) = parser.entry() else {
-        return Err(Unfit::Malformed("it does not begin with BEGIN:VCALENDAR, or does not end"));
+        return Err(Unfit::Malformed(said!("event-frame", "it does not begin with BEGIN:VCALENDAR, or does not end")));
     };
     match parser.entry() {
         Entry::Eof => {
             locate(&mut calendar);
             Ok(calendar)
         }
-        _ => Err(Unfit::Malformed("something follows the end of the VCALENDAR")),
+        _ => Err(Unfit::Malformed(said!("event-more", "something follows the end of the VCALENDAR"))),
     }
 }
 
@@ -168,11 +181,14 @@ pub(super) fn check_rules(calendar: &ICalendar) -> Result<(), Unfit> {
         component.component_type.has_time_ranges() && component.has_property(&ICalendarProperty::Rrule)
     };
     if calendar.components.iter().filter(recurs).count() > MOST_RULES {
-        return Err(Unfit::Rule("more than 16 of its components recur"));
+        return Err(Unfit::Rule(said!("event-many-rules", "more than 16 of its components recur")));
     }
     match is_bounded(calendar) {
         true => Ok(()),
-        false => Err(Unfit::Rule("a recurrence rule has more than 100,000 times in one of its periods")),
+        false => Err(Unfit::Rule(said!(
+            "event-many-times",
+            "a recurrence rule has more than 100,000 times in one of its periods"
+        ))),
     }
 }
 
@@ -185,19 +201,22 @@ pub(super) fn check_lines(text: &str) -> Result<(), Unfit> {
         match name.as_str() {
             "BEGIN" => open.push(value.trim().to_ascii_uppercase()),
             "END" if open.pop().is_none_or(|opened| opened != value.trim().to_ascii_uppercase()) => {
-                return Err(Unfit::Malformed("an END does not match the last BEGIN"));
+                return Err(Unfit::Malformed(said!("event-end", "an END does not match the last BEGIN")));
             }
             // It is not a property of the VCALENDAR itself (RFC 5545 §3.6), and would be ignored when recurrences are expanded.
             "RRULE" | "EXRULE" if open.len() < 2 => {
-                return Err(Unfit::Malformed("a recurrence rule is outside any component"));
+                return Err(Unfit::Malformed(said!(
+                    "event-rule-outside",
+                    "a recurrence rule is outside any component"
+                )));
             }
             "RRULE" | "EXRULE" if !is_rule(value) => {
-                return Err(Unfit::Malformed("a recurrence rule is invalid (RFC 5545 §3.3.10)"));
+                return Err(Unfit::Malformed(said!("event-rule", "a recurrence rule is invalid (RFC 5545 §3.3.10)")));
             }
             _ => {}
         }
     }
-    if open.is_empty() { Ok(()) } else { Err(Unfit::Malformed("a component has no END")) }
+    if open.is_empty() { Ok(()) } else { Err(Unfit::Malformed(said!("event-open", "a component has no END"))) }
 }
 
 /// The content lines, each whole (RFC 5545 §3.1).

@@ -5,6 +5,7 @@ use calcard::{Entry, Parser};
 
 use super::{Unfit, etag, text};
 use crate::foundations::address::Address;
+use crate::foundations::said::said;
 use crate::storage::dav::{Draft, Person};
 
 /// Longest UID that is kept, in characters.
@@ -30,21 +31,27 @@ impl Card {
         let text = text(content)?;
         let mut parser = Parser::new(text);
         let Entry::VCard(card) = parser.entry() else {
-            return Err(Unfit::Malformed("it does not begin with BEGIN:VCARD, or does not end"));
+            return Err(Unfit::Malformed(said!(
+                "contact-frame",
+                "it does not begin with BEGIN:VCARD, or does not end"
+            )));
         };
         if !matches!(parser.entry(), Entry::Eof) {
-            return Err(Unfit::Rule("an object must hold exactly one contact"));
+            return Err(Unfit::Rule(said!("contact-one", "an object must hold exactly one contact")));
         }
         if card.property(&VCardProperty::Version).is_none() {
-            return Err(Unfit::Malformed("it has no VERSION"));
+            return Err(Unfit::Malformed(said!("contact-no-version", "it has no VERSION")));
         }
         // What `supported-address-data` names; 2.1 has other rules for charsets and line breaks.
         if !matches!(card.version(), Some(VCardVersion::V3_0 | VCardVersion::V4_0)) {
-            return Err(Unfit::Version("its VERSION is not 3.0 or 4.0"));
+            return Err(Unfit::Version(said!("contact-version", "its VERSION is not 3.0 or 4.0")));
         }
-        let uid = card.uid().filter(|uid| !uid.is_empty()).ok_or(Unfit::Rule("it has no UID"))?;
+        let uid = card
+            .uid()
+            .filter(|uid| !uid.is_empty())
+            .ok_or_else(|| Unfit::Rule(said!("contact-no-uid", "it has no UID")))?;
         if uid.chars().count() > LONGEST_UID {
-            return Err(Unfit::Rule("its UID has more than 255 characters"));
+            return Err(Unfit::Rule(said!("dav-long-uid", "its UID has more than 255 characters")));
         }
         let uid = uid.to_owned();
         Ok(Self { card, uid })

@@ -15,6 +15,7 @@ pub use super::replies::Recorded;
 use super::replies::{noted, recorded};
 use super::{Unfit, text as utf8};
 use crate::foundations::clock::Timestamp;
+use crate::foundations::said::said;
 
 /// Most characters of a title or a place.
 const LONGEST: usize = 1_000;
@@ -153,18 +154,19 @@ impl Invitation {
     pub fn read(content: &str) -> Result<Self, Unfit> {
         utf8(content.as_bytes())?;
         check_lines(content)?;
+        let nothing = || Unfit::Rule(said!("invitation-no-event", "it contains no event"));
         let whole = Whole::of(content);
         let mut uids = whole.events().filter_map(|event| event.value("UID")).map(str::to_owned);
-        let uid = uids.next().filter(|uid| !uid.is_empty()).ok_or(Unfit::Rule("it contains no event"))?;
+        let uid = uids.next().filter(|uid| !uid.is_empty()).ok_or_else(nothing)?;
         if uids.any(|other| other != uid) {
-            return Err(Unfit::Rule("it is about several events"));
+            return Err(Unfit::Rule(said!("invitation-several", "it is about several events")));
         }
         // Anything that only our own parser understood would be refused by the calendar later.
         let calendar = parse(content)?;
         check_rules(&calendar)?;
         let first = occurrences(&calendar, Tz::UTC, RECURRENCES).times.into_iter().min_by_key(|time| time.start);
         let event = whole.events().find(|event| !event.is_exception()).or_else(|| whole.events().next());
-        let event = event.ok_or(Unfit::Rule("it contains no event"))?;
+        let event = event.ok_or_else(nothing)?;
         let shown = shown(whole.method(), event, first);
         let shown = Shown { exception: whole.events().all(Component::is_exception), ..shown };
         Ok(Self { content: content.to_owned(), uid, shown })

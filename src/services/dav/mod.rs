@@ -44,25 +44,40 @@ pub use occurrences::TimeRange;
 pub use particulars::Particulars;
 pub use scheduling::SCHEDULE_INBOX;
 
+use crate::foundations::said::{Said, said};
+
 /// Why something cannot be stored in a calendar or address book.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// It cannot be parsed.
-    #[error("this cannot be read: {0}")]
-    Malformed(&'static str),
+    Malformed(Said),
     /// It can be parsed, but breaks a rule for stored objects (RFC 4791 §4.1, RFC 6352 §5.1).
-    #[error("{0}")]
-    Rule(&'static str),
+    Rule(Said),
     /// It is in a format that is not stored here.
-    #[error("{0}")]
-    Version(&'static str),
+    Version(Said),
+}
+
+impl Unfit {
+    /// As a part of a sentence.
+    pub fn said(self) -> Said {
+        match self {
+            Self::Malformed(why) => said!("dav-malformed", "this cannot be read: {why}", why),
+            Self::Rule(said) | Self::Version(said) => said,
+        }
+    }
+}
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.clone().said().text)
+    }
 }
 
 /// The text of an object. Control characters are not allowed in calendars and cards, and XML could not carry them to a client.
 fn text(content: &[u8]) -> Result<&str, Unfit> {
-    let text = std::str::from_utf8(content).map_err(|_| Unfit::Malformed("it is not UTF-8"))?;
+    let text = std::str::from_utf8(content).map_err(|_| Unfit::Malformed(said!("dav-not-utf-8", "it is not UTF-8")))?;
     if text.chars().any(|c| c < ' ' && !matches!(c, '\t' | '\r' | '\n') || matches!(c, '\u{fffe}' | '\u{ffff}')) {
-        return Err(Unfit::Malformed("it has control characters"));
+        return Err(Unfit::Malformed(said!("dav-control-characters", "it has control characters")));
     }
     Ok(text)
 }

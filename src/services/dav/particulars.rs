@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Unfit;
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
+use crate::foundations::said::said;
 
 /// Most characters of a name, an organisation or a telephone number.
 const LONGEST: usize = 200;
@@ -70,25 +71,33 @@ impl Particulars {
         }
         let single = [&self.name, &self.organisation].into_iter().chain(&self.telephones);
         if single.into_iter().any(|text| text.chars().count() > LONGEST || text.contains(char::is_control)) {
-            return Err(Unfit::Rule(
-                "a name, an organisation and a telephone number must be one line of at most 200 characters",
-            ));
+            return Err(Unfit::Rule(said!(
+                "contact-line",
+                "a name, an organisation and a telephone number must be one line of at most 200 characters"
+            )));
         }
         if self.note.chars().count() > LONGEST_NOTE {
-            return Err(Unfit::Rule("the note is longer than 10000 characters"));
+            return Err(Unfit::Rule(said!("contact-note", "the note is longer than 10000 characters")));
         }
         if self.addresses.len() > MOST || self.telephones.len() > MOST {
-            return Err(Unfit::Rule("a contact can have at most 50 addresses and 50 telephone numbers"));
+            return Err(Unfit::Rule(said!(
+                "contact-many",
+                "a contact can have at most 50 addresses and 50 telephone numbers"
+            )));
         }
         if self.addresses.iter().any(|address| address.parse::<Address>().is_err()) {
-            return Err(Unfit::Rule("one of the addresses is invalid"));
+            return Err(Unfit::Rule(said!("contact-address", "one of the addresses is invalid")));
         }
         if self.name.is_empty() {
             // RFC 2426 §3.1.1: a card must have a name.
             let known = self.addresses.first().or_else(|| self.telephones.first());
             self.name = known.unwrap_or(&self.organisation).clone();
         }
-        if self.name.is_empty() { Err(Unfit::Rule("a contact needs a name or an address")) } else { Ok(self) }
+        if self.name.is_empty() {
+            Err(Unfit::Rule(said!("contact-nameless", "a contact needs a name or an address")))
+        } else {
+            Ok(self)
+        }
     }
 
     /// A new card.

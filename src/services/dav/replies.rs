@@ -8,6 +8,7 @@ use super::components::{Component, Whole, attending, is_attendee, named, pieces}
 use super::invitation::{Participant, Participation};
 use super::particulars::{folded, lines};
 use crate::foundations::clock::Timestamp;
+use crate::foundations::said::said;
 
 /// Whether an event already contains a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -39,22 +40,25 @@ pub(super) fn recorded(answer: &Whole<'_>, stored: &Whole<'_>) -> Recorded {
 
 /// The event with the reply in it. A reply about one time of a recurring event makes that time an exception.
 pub(super) fn noted(answer: &Whole<'_>, stored: &Whole<'_>, now: Timestamp) -> Result<String, Unfit> {
+    let gone = || Unfit::Rule(said!("reply-no-event", "the event it is about does not exist"));
     let mut written: Vec<(Option<String>, Vec<String>)> = Vec::new();
     for component in &stored.components {
         let lines = component.lines.iter().map(|line| line.whole.clone()).collect();
         written.push((component.exception().or_else(|| (component.kind != "VEVENT").then(|| "-".to_owned())), lines));
     }
     for event in answer.events() {
-        let (who, participation) = answering(event).ok_or(Unfit::Rule("it does not say who replies"))?;
+        let (who, participation) =
+            answering(event).ok_or_else(|| Unfit::Rule(said!("reply-nobody", "it does not say who replies")))?;
         let of = event.exception();
         if !written.iter().any(|(id, _)| *id == of) {
-            let of = of.clone().ok_or(Unfit::Rule("the event it is about does not exist"))?;
-            let master = master(stored).ok_or(Unfit::Rule("the event it is about does not exist"))?;
+            let of = of.clone().ok_or_else(gone)?;
+            let master = master(stored).ok_or_else(gone)?;
             written.push((Some(of), single(event, master, now)?));
         }
         let lines = written.iter_mut().find(|(id, _)| *id == of).map(|(_, lines)| lines);
-        let lines = lines.ok_or(Unfit::Rule("the event it is about does not exist"))?;
-        let at = attendee_at(lines, &who.address).ok_or(Unfit::Rule("the sender of the reply is not invited"))?;
+        let lines = lines.ok_or_else(gone)?;
+        let at = attendee_at(lines, &who.address)
+            .ok_or_else(|| Unfit::Rule(said!("reply-not-invited", "the sender of the reply is not invited")))?;
         lines[at] = attending(Some(&lines[at]), &who, participation);
     }
     let mut out = stored.head();
@@ -95,13 +99,13 @@ fn master<'a, 'b>(stored: &'b Whole<'a>) -> Option<&'b Component<'a>> {
 
 /// One time of a recurring event, as it would be without an exception (RFC 5545 §3.8.4.4).
 fn single(event: &Component<'_>, master: &Component<'_>, now: Timestamp) -> Result<Vec<String>, Unfit> {
-    let unclear = Unfit::Rule("it is unclear which time it is about");
-    let id = event.line("RECURRENCE-ID").ok_or(Unfit::Rule("it is unclear which time it is about"))?.whole.clone();
+    let unclear = || Unfit::Rule(said!("reply-unclear", "it is unclear which time it is about"));
+    let id = event.line("RECURRENCE-ID").ok_or_else(unclear)?.whole.clone();
     let (start, value) = pieces(&id);
     let kept = start.iter().skip(1).filter(|piece| !named(piece, "RANGE"));
     let at: String = kept.map(|piece| format!(";{piece}")).collect::<String>() + ":" + value;
     let length = match (master.value("DTSTART"), master.value("DTEND")) {
-        (Some(start), Some(end)) => Some(length(start, end).ok_or(unclear)?),
+        (Some(start), Some(end)) => Some(length(start, end).ok_or_else(unclear)?),
         _ => None,
     };
     const OWN: [&str; 9] =

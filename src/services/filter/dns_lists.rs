@@ -50,7 +50,7 @@ pub async fn ask(
             log::warn!(zone:% = list.zone, answer:% = answer; "filter: the DNS list refuses to answer; query it through your own name server");
         }
         let Some(weight) = weigh(list, &records) else { continue };
-        let signal = Signal::new(signal_name(list), weight, format!("`{shown}` is listed by {}", list.zone));
+        let signal = Signal::new(signal_name(list), weight, format!("On a DNS list: `{shown}`, {}", list.zone));
         // If several domains are on one list, the worst counts.
         match signals.iter_mut().find(|s| s.name == signal.name) {
             Some(known) if known.weight.abs() >= weight.abs() => {}
@@ -98,10 +98,14 @@ fn weigh(list: &DnsListSettings, answers: &[Ipv4Addr]) -> Option<f64> {
     heaviest
 }
 
+/// What the names of the signals begin with: lists of clients, and lists of domains.
+pub const PREFIXES: [&str; 2] = ["RCVD_IN_", "URIBL_"];
+
 fn signal_name(list: &DnsListSettings) -> String {
+    let [of_clients, of_domains] = PREFIXES;
     let prefix = match list.about {
-        ListSubject::Client => "RCVD_IN_",
-        ListSubject::Domain => "URIBL_",
+        ListSubject::Client => of_clients,
+        ListSubject::Domain => of_domains,
     };
     let zone: String =
         list.zone.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
@@ -236,7 +240,7 @@ mod tests {
         resolver.add("worse.test.dbl.test A 127.0.1.3").unwrap();
         let lists = [list("dbl.test", ListSubject::Domain, 2.5, &[("127.0.1.3", 4.0)])];
         let found = ask(&resolver, &lists, None, &["evil.test".to_owned(), "worse.test".to_owned()], PATIENCE).await;
-        assert_eq!((found[0].weight, &*found[0].because), (4.0, "`worse.test` is listed by dbl.test"));
+        assert_eq!((found[0].weight, &*found[0].because), (4.0, "On a DNS list: `worse.test`, dbl.test"));
         let before = resolver.questions();
         assert!(ask(&resolver, &lists, "10.0.0.1".parse().ok(), &[], PATIENCE).await.is_empty());
         assert_eq!(resolver.questions(), before);

@@ -47,6 +47,7 @@ pub use dialogue::Dialogue;
 pub use endpoint::Endpoint;
 pub use examine::{Examined, Examiner, Inquiry};
 pub use glance::forged;
+pub use headers::{SpamReason, reasons as spam_reasons};
 pub use learning::lesson;
 pub use pipeline::Filter;
 pub use renewal::Signatures;

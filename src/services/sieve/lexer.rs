@@ -2,7 +2,8 @@
 
 use super::Mistake;
 use super::parser::MAX_MISTAKES;
-use super::syntax::Position;
+use super::syntax::{Position, a_number, a_string, the_tag};
+use crate::foundations::said::{IntoValue, Value, said};
 
 /// One token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,14 +21,14 @@ pub(super) enum Token {
 
 impl Token {
     /// What it is, for people.
-    pub(super) fn noun(&self) -> String {
+    pub(super) fn noun(&self) -> Value {
         match self {
-            Self::Identifier(name) => format!("'{name}'"),
-            Self::Tag(tag) => format!("the tag ':{tag}'"),
-            Self::Number(_) => "a number".to_owned(),
-            Self::Text(_) => "a string".to_owned(),
-            Self::Mark(mark) => format!("'{mark}'"),
-            Self::End => "the end of the script".to_owned(),
+            Self::Identifier(name) => format!("'{name}'").into_value(),
+            Self::Tag(tag) => the_tag(tag).into_value(),
+            Self::Number(_) => a_number().into_value(),
+            Self::Text(_) => a_string().into_value(),
+            Self::Mark(mark) => format!("'{mark}'").into_value(),
+            Self::End => said!("sieve-the-end", "the end of the script").into_value(),
         }
     }
 }
@@ -104,7 +105,8 @@ impl<'a> Lexer<'a> {
                     self.step();
                     match self.identifier() {
                         "" => {
-                            mistakes.push(Mistake::at(position, "a colon must be followed by the name of a tag"));
+                            let said = said!("sieve-bare-colon", "a colon must be followed by the name of a tag");
+                            mistakes.push(Mistake::at(position, said));
                             None
                         }
                         name => Some(Token::Tag(self.checked(name, position, mistakes))),
@@ -124,13 +126,12 @@ impl<'a> Lexer<'a> {
                         self.step();
                     }
                     let shown: String = if run.is_empty() { first.to_string() } else { run.chars().take(20).collect() };
-                    mistakes.push(Mistake::at(
-                        position,
-                        format!(
-                            "'{}' is not part of a command; strings are written in quotation marks",
-                            shown.escape_debug()
-                        ),
-                    ));
+                    let said = said!(
+                        "sieve-stray",
+                        "'{text}' is not part of a command; strings are written in quotation marks",
+                        text = shown.escape_debug()
+                    );
+                    mistakes.push(Mistake::at(position, said));
                     None
                 }
             };
@@ -150,7 +151,8 @@ impl<'a> Lexer<'a> {
             } else if self.rest().starts_with("/*") {
                 let end = self.rest().find("*/").map_or(self.text.len(), |end| self.at + end + 2);
                 if !self.text[..end].ends_with("*/") || end - self.at < 4 {
-                    mistakes.push(Mistake::at(position, "this comment has no end; expected '*/'"));
+                    let said = said!("sieve-comment-open", "this comment has no end; expected '*/'");
+                    mistakes.push(Mistake::at(position, said));
                 }
                 while self.at < end {
                     self.step();
@@ -170,10 +172,12 @@ impl<'a> Lexer<'a> {
 
     fn checked(&self, name: &str, position: Position, mistakes: &mut Vec<Mistake>) -> String {
         if name.len() > MAX_IDENTIFIER {
-            mistakes.push(Mistake::at(
-                position,
-                format!("this name is too long; the maximum is {MAX_IDENTIFIER} characters"),
-            ));
+            let said = said!(
+                "sieve-name-long",
+                "this name is too long; the maximum is {most} characters",
+                most = MAX_IDENTIFIER
+            );
+            mistakes.push(Mistake::at(position, said));
         }
         name.chars().take(MAX_IDENTIFIER).collect::<String>().to_ascii_lowercase()
     }
@@ -205,14 +209,17 @@ impl<'a> Lexer<'a> {
         }
         let more = self.identifier();
         if !more.is_empty() {
-            mistakes.push(Mistake::at(
-                position,
-                format!("'{more}' must not follow a number; only K, M or G may, for 1024, its square and its cube"),
-            ));
+            let said = said!(
+                "sieve-number-unit",
+                "'{more}' must not follow a number; only K, M or G may, for 1024, its square and its cube",
+                more
+            );
+            mistakes.push(Mistake::at(position, said));
         }
         let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
         if number.is_none() {
-            mistakes.push(Mistake::at(position, format!("this number is too large; {} is the largest", u64::MAX)));
+            let said = said!("sieve-number-large", "this number is too large; {most} is the largest", most = u64::MAX);
+            mistakes.push(Mistake::at(position, said));
         }
         Some(Token::Number(number.unwrap_or(u64::MAX)))
     }
@@ -226,12 +233,14 @@ impl<'a> Lexer<'a> {
                 Some('"') => return Some(Token::Text(text)),
                 Some('\\') => text.extend(self.step()),
                 Some('\0') => {
-                    mistakes.push(Mistake::at(position, "this string contains a NUL character, which is not allowed"))
+                    let said = said!("sieve-nul", "this string contains a NUL character, which is not allowed");
+                    mistakes.push(Mistake::at(position, said));
                 }
                 Some('\n') if !text.ends_with('\r') => text.push_str("\r\n"),
                 Some(other) => text.push(other),
                 None => {
-                    mistakes.push(Mistake::at(position, "this string has no end; expected a quotation mark"));
+                    let said = said!("sieve-string-open", "this string has no end; expected a quotation mark");
+                    mistakes.push(Mistake::at(position, said));
                     return None;
                 }
             }
@@ -249,7 +258,8 @@ impl<'a> Lexer<'a> {
         }
         self.step_while(|c| c == '\r');
         if self.peek() != Some('\n') {
-            mistakes.push(Mistake::at(position, "the text must begin on the line after 'text:'"));
+            let said = said!("sieve-text-begins", "the text must begin on the line after 'text:'");
+            mistakes.push(Mistake::at(position, said));
             return None;
         }
         self.step();
@@ -267,7 +277,8 @@ impl<'a> Lexer<'a> {
                 text.push_str("\r\n");
             }
         }
-        mistakes.push(Mistake::at(position, "this text has no end; expected a line with only a dot"));
+        let said = said!("sieve-text-open", "this text has no end; expected a line with only a dot");
+        mistakes.push(Mistake::at(position, said));
         None
     }
 }

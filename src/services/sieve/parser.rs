@@ -3,6 +3,7 @@
 use super::lexer::{Comment, Lexer, Token};
 use super::syntax::{Argument, Call, Given, Position};
 use super::{Mistake, SieveSettings};
+use crate::foundations::said::{Said, said};
 
 /// Reads a whole script.
 pub(super) fn parse(text: &str, settings: &SieveSettings, mistakes: &mut Vec<Mistake>) -> Vec<Call> {
@@ -34,7 +35,7 @@ fn read<'a>(
     let mut calls = parser.commands();
     while parser.token != Token::End && !parser.stopped {
         // Only a brace can end the commands before the end of the script.
-        parser.mistake("this '}' closes nothing");
+        parser.mistake(said!("sieve-closes-nothing", "this '}' closes nothing"));
         parser.advance();
         calls.extend(parser.commands());
     }
@@ -80,9 +81,9 @@ impl Parser<'_, '_> {
         self.token = Token::End;
     }
 
-    fn mistake(&mut self, text: impl Into<String>) {
+    fn mistake(&mut self, said: Said) {
         if !self.stopped {
-            self.mistakes.push(Mistake::at(self.at, text));
+            self.mistakes.push(Mistake::at(self.at, said));
         }
     }
 
@@ -107,12 +108,12 @@ impl Parser<'_, '_> {
                 Token::End | Token::Mark('}') => return calls,
                 Token::Identifier(_) => calls.extend(self.command()),
                 Token::Mark(';') => {
-                    self.mistake("expected a command before this ';'");
+                    self.mistake(said!("sieve-no-command", "expected a command before this ';'"));
                     self.advance();
                 }
                 other => {
                     let noun = other.noun();
-                    self.mistake(format!("expected a command here, but found {noun}"));
+                    self.mistake(said!("sieve-command-wanted", "expected a command here, but found {noun}", noun));
                     self.advance();
                     self.skip_command();
                 }
@@ -129,7 +130,12 @@ impl Parser<'_, '_> {
             call.block = Some(self.block());
         } else if !self.take(';') {
             let noun = self.token.noun();
-            self.mistake(format!("expected ';' or a block after '{}', but found {noun}", call.name));
+            self.mistake(said!(
+                "sieve-command-unended",
+                "expected ';' or a block after '{name}', but found {noun}",
+                name = &call.name,
+                noun
+            ));
             // If it looks like the next command, only the semicolon is missing.
             if !matches!(self.token, Token::Identifier(_)) {
                 self.skip_command();
@@ -148,8 +154,12 @@ impl Parser<'_, '_> {
         let calls = self.commands();
         self.depth -= 1;
         if !self.take('}') && !self.stopped {
-            let text = format!("this '{{' is never closed; expected '}}' before {}", self.token.noun());
-            self.mistakes.push(Mistake::at(opened, text));
+            let said = said!(
+                "sieve-block-open",
+                "this '{{' is never closed; expected '}}' before {noun}",
+                noun = self.token.noun()
+            );
+            self.mistakes.push(Mistake::at(opened, said));
         }
         calls
     }
@@ -159,7 +169,11 @@ impl Parser<'_, '_> {
         // Checking and running recurse as deep as the script is nested: the stack must be large enough, whatever the settings say.
         let most = self.settings.nesting.min(MAX_NESTING);
         if self.depth >= most {
-            self.mistake(format!("blocks and tests are nested too deeply; the maximum is {most} levels"));
+            self.mistake(said!(
+                "sieve-nesting",
+                "blocks and tests are nested too deeply; the maximum is {most} levels",
+                most
+            ));
             return false;
         }
         self.depth += 1;
@@ -175,9 +189,10 @@ impl Parser<'_, '_> {
         let (name, at, start) = (name.clone(), self.at, self.start);
         self.calls += 1;
         if self.calls > self.settings.commands {
-            self.mistake(format!(
-                "the script is too long; the maximum is {} commands and tests",
-                self.settings.commands
+            self.mistake(said!(
+                "sieve-script-long",
+                "the script is too long; the maximum is {most} commands and tests",
+                most = self.settings.commands
             ));
             self.stop();
             return None;
@@ -209,7 +224,7 @@ impl Parser<'_, '_> {
         loop {
             if !matches!(self.token, Token::Identifier(_)) {
                 let noun = self.token.noun();
-                self.mistake(format!("expected a test here, but found {noun}"));
+                self.mistake(said!("sieve-test-wanted", "expected a test here, but found {noun}", noun));
                 self.skip_to(&[')', '{', ';', '}']);
                 break;
             }
@@ -221,7 +236,11 @@ impl Parser<'_, '_> {
         self.depth -= 1;
         if !self.take(')') {
             let noun = self.token.noun();
-            self.mistake(format!("expected ',' or ')' in the list of tests, but found {noun}"));
+            self.mistake(said!(
+                "sieve-tests-unended",
+                "expected ',' or ')' in the list of tests, but found {noun}",
+                noun
+            ));
             self.skip_to(&['{', ';', '}']);
         }
     }
@@ -248,8 +267,13 @@ impl Parser<'_, '_> {
                 self.advance();
             }
             if arguments.len() >= MAX_ARGUMENTS {
-                self.mistakes
-                    .push(Mistake::at(at, format!("'{name}' has too many arguments; the maximum is {MAX_ARGUMENTS}")));
+                let said = said!(
+                    "sieve-many-arguments",
+                    "'{name}' has too many arguments; the maximum is {most}",
+                    name,
+                    most = MAX_ARGUMENTS
+                );
+                self.mistakes.push(Mistake::at(at, said));
                 self.skip_command();
                 return None;
             }
@@ -269,7 +293,7 @@ impl Parser<'_, '_> {
                 other => {
                     let noun = other.noun();
                     self.token = other;
-                    self.mistake(format!("expected a string in the list, but found {noun}"));
+                    self.mistake(said!("sieve-string-wanted", "expected a string in the list, but found {noun}", noun));
                     self.skip_command();
                     return None;
                 }
@@ -279,7 +303,11 @@ impl Parser<'_, '_> {
             }
             if !self.take(',') {
                 let noun = self.token.noun();
-                self.mistake(format!("expected ',' or ']' in the list of strings, but found {noun}"));
+                self.mistake(said!(
+                    "sieve-strings-unended",
+                    "expected ',' or ']' in the list of strings, but found {noun}",
+                    noun
+                ));
                 self.skip_command();
                 return None;
             }

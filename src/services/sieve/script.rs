@@ -9,6 +9,7 @@ use super::parser::parse;
 use super::program::Program;
 use super::syntax::Position;
 use super::{Location, Outcome, SieveSettings, Situation};
+use crate::foundations::said::{Said, said};
 
 /// A compiled script; cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,18 +47,18 @@ pub struct Mistake {
     /// The column in characters, from 1.
     pub column: u32,
     /// What is wrong and what would be correct.
-    pub text: String,
+    pub said: Said,
 }
 
 impl Mistake {
-    pub(super) fn at(at: Position, text: impl Into<String>) -> Self {
-        Self { line: at.line, column: at.column, text: text.into() }
+    pub(super) const fn at(at: Position, said: Said) -> Self {
+        Self { line: at.line, column: at.column, said }
     }
 }
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, column {}: {}", self.line, self.column, self.text)
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.said.text)
     }
 }
 
@@ -82,8 +83,9 @@ pub fn compile_with(
     vocabulary: Option<&dyn Vocabulary>,
 ) -> Result<Compiled, Vec<Mistake>> {
     if source.len() > settings.script_size.len() {
-        let text = format!("the script has {} octets; the maximum is {}", source.len(), settings.script_size.len());
-        return Err(vec![Mistake { line: 1, column: 1, text }]);
+        let (count, most) = (source.len(), settings.script_size.len());
+        let said = said!("sieve-script-large", "the script has {count} octets; the maximum is {most}", count, most);
+        return Err(vec![Mistake { line: 1, column: 1, said }]);
     }
     let text = std::str::from_utf8(source).map_err(|error| vec![not_utf8(source, error.valid_up_to())])?;
     let (mut mistakes, mut warnings) = (Vec::new(), Vec::new());
@@ -104,8 +106,8 @@ fn not_utf8(source: &[u8], at: usize) -> Mistake {
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let text = "the text here is not valid UTF-8".to_owned();
-    Mistake { line: count(line), column: count(column), text }
+    let said = said!("sieve-not-utf-8", "the text here is not valid UTF-8");
+    Mistake { line: count(line), column: count(column), said }
 }
 
 /// Runs a script about one message.

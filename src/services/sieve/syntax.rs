@@ -1,5 +1,7 @@
 //! The syntax tree of RFC 5228 §8.2: commands, tests and arguments, before anything is known about their names.
 
+use crate::foundations::said::{Said, said};
+
 /// A place in the text of a script; both count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Position {
@@ -42,12 +44,28 @@ pub(super) enum Given {
 
 impl Given {
     /// What it is, for people.
-    pub(super) fn noun(&self) -> String {
+    pub(super) fn noun(&self) -> Said {
         match self {
-            Self::Number(_) => "a number".to_owned(),
-            Self::Tag(tag) => format!("the tag ':{tag}'"),
-            Self::Text(_) => "a string".to_owned(),
-            Self::Texts(_) => "a string list".to_owned(),
+            Self::Number(_) => a_number(),
+            Self::Tag(tag) => the_tag(tag),
+            Self::Text(_) => a_string(),
+            Self::Texts(_) => a_string_list(),
         }
     }
+}
+
+pub(super) fn a_number() -> Said {
+    said!("sieve-a-number", "a number")
+}
+
+pub(super) fn a_string() -> Said {
+    said!("sieve-a-string", "a string")
+}
+
+pub(super) fn a_string_list() -> Said {
+    said!("sieve-a-string-list", "a string list")
+}
+
+pub(super) fn the_tag(tag: &str) -> Said {
+    said!("sieve-the-tag", "the tag ':{tag}'", tag)
 }

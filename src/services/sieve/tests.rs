@@ -513,7 +513,7 @@ fn mistakes_are_bounded() {
     }
     let long = "x".repeat(10_000);
     let found = compile(format!("require \"{long}\";").as_bytes(), &SieveSettings::default()).err().unwrap();
-    assert!(found[0].text.len() < 300, "{}", found[0].text);
+    assert!(found[0].said.text.len() < 300, "{}", found[0].said.text);
 }
 
 #[test]

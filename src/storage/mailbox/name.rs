@@ -8,26 +8,48 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use crate::foundations::said::{Said, said};
 use crate::foundations::wire::imap::encode_utf7;
 
 /// The text is not the name of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFolderName {
     /// Nothing between two separators, or nothing at all.
-    #[error("a folder name cannot have empty parts: no / at its beginning or end, and no two in a row")]
     Empty,
     /// A control character, or a wildcard of LIST.
-    #[error("a folder name cannot contain control characters, % or *")]
     Character,
     /// A level that other programs would take for the directory itself or its parent.
-    #[error("no part of a folder name can be . or ..")]
     Relative,
     /// The directory's name would be longer than file systems take.
-    #[error("the folder name is too long")]
     TooLong,
     /// More levels than [`FolderName::MAX_DEPTH`].
-    #[error("a folder name has at most {} levels", FolderName::MAX_DEPTH)]
     TooDeep,
+}
+
+impl InvalidFolderName {
+    /// As a part of a sentence.
+    pub fn said(&self) -> Said {
+        match self {
+            Self::Empty => said!(
+                "folder-name-empty",
+                "a folder name cannot have empty parts: no / at its beginning or end, and no two in a row"
+            ),
+            Self::Character => {
+                said!("folder-name-character", "a folder name cannot contain control characters, % or *")
+            }
+            Self::Relative => said!("folder-name-relative", "no part of a folder name can be . or .."),
+            Self::TooLong => said!("folder-name-long", "the folder name is too long"),
+            Self::TooDeep => {
+                said!("folder-name-deep", "a folder name has at most {most} levels", most = FolderName::MAX_DEPTH)
+            }
+        }
+    }
+}
+
+impl fmt::Display for InvalidFolderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said().text)
+    }
 }
 
 /// The name of a folder: UTF-8, levels separated by `/`, valid as a directory's name. Cheap to clone.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::foundations::files;
+use crate::foundations::said::{Said, said};
 
 /// A script's name (RFC 5804 §1.6), which is also that of its file without the ending.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,14 +17,32 @@ pub struct ScriptName(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
     /// It is empty.
-    #[error("a script's name must not be empty")]
     Empty,
     /// It holds a character that no name may hold.
-    #[error("a script's name cannot contain control characters, line ends or `/`")]
     Character,
     /// It is longer than anybody needs.
-    #[error("a script's name has at most {} octets", ScriptName::LONGEST)]
     TooLong,
+}
+
+impl InvalidName {
+    /// As a part of a sentence.
+    pub fn said(self) -> Said {
+        match self {
+            Self::Empty => said!("script-name-empty", "a script's name must not be empty"),
+            Self::Character => {
+                said!("script-name-character", "a script's name cannot contain control characters, line ends or `/`")
+            }
+            Self::TooLong => {
+                said!("script-name-long", "a script's name has at most {most} octets", most = ScriptName::LONGEST)
+            }
+        }
+    }
+}
+
+impl fmt::Display for InvalidName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said().text)
+    }
 }
 
 /// Extension of script files.

@@ -103,7 +103,7 @@ impl Bench {
                 Ok(()) => self.script = Some(compiled.script),
                 Err(why) => self.errors.push(why),
             },
-            Err(mistakes) => self.errors.extend(mistakes.into_iter().map(|mistake| mistake.text)),
+            Err(mistakes) => self.errors.extend(mistakes.into_iter().map(|mistake| mistake.said.text)),
         }
         if self.script.is_none() {
             // Theirs ends every list of mistakes with such a line.

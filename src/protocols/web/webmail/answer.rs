@@ -8,12 +8,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, RequestExt as _};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::Room;
 use super::reasons::{self, Reason};
+use crate::foundations::address::InvalidAddress;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::random::NoRandomness;
+use crate::foundations::said::{self, IntoValue, Value};
 use crate::protocols::web::bodies::{Arrived, Unread};
 use crate::services::login::KeyError;
 use crate::storage::directory::Account;
@@ -25,9 +26,7 @@ pub(super) struct Problem {
     status: StatusCode,
     said: Said,
     /// Values in the sentence.
-    values: Vec<(&'static str, String)>,
-    /// What its sentence names as the cause, as JSON that the page translates too.
-    inner: Option<Value>,
+    values: Vec<(&'static str, Value)>,
 }
 
 #[derive(Debug)]
@@ -43,22 +42,17 @@ pub(super) type Answer<T> = Result<T, Problem>;
 
 impl Problem {
     pub(super) const fn of(reason: &'static Reason) -> Self {
-        Self { status: reason.status, said: Said::Known(reason), values: Vec::new(), inner: None }
+        Self { status: reason.status, said: Said::Known(reason), values: Vec::new() }
     }
 
     /// The same with something that its sentence names.
-    pub(super) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.values.push((name, value.to_string()));
+    pub(super) fn with(mut self, name: &'static str, value: impl IntoValue) -> Self {
+        self.values.push((name, value.into_value()));
         self
     }
 
-    /// The same with the cause that its sentence names.
-    pub(super) fn inside(self, cause: Value) -> Self {
-        Self { inner: Some(cause), ..self }
-    }
-
     pub(super) fn new(status: StatusCode, public: impl Into<String>) -> Self {
-        Self { status, said: Said::Plain(public.into()), values: Vec::new(), inner: None }
+        Self { status, said: Said::Plain(public.into()), values: Vec::new() }
     }
 
     pub(super) fn bad(public: impl Into<String>) -> Self {
@@ -72,13 +66,18 @@ impl Problem {
     }
 
     /// The same status with another reason.
-    pub(super) fn because(self, reason: &'static Reason, why: String) -> Self {
+    pub(super) fn because(self, reason: &'static Reason, why: Value) -> Self {
         Self { status: self.status, ..Self::of(reason) }.with("why", why)
     }
 
     /// As a note on a request that was otherwise carried out.
-    pub(super) fn note(&self, reason: &'static Reason) -> Value {
-        Self::of(reason).with("why", self.sentence()).inside(self.told()).told()
+    pub(super) fn note(self, reason: &'static Reason) -> serde_json::Value {
+        let text = self.sentence();
+        let why = match self.said {
+            Said::Plain(_) => Value::Text(text),
+            Said::Known(reason) => Value::Said(said::Said { word: reason.word, values: self.values, text }),
+        };
+        Self::of(reason).with("why", why).told()
     }
 
     /// Whether the same request may succeed later.
@@ -90,23 +89,20 @@ impl Problem {
         match &self.said {
             Said::Plain(public) => public.clone(),
             Said::Known(reason) => {
-                let fill = |text: String, (name, value): &(&str, String)| text.replace(&format!("{{{name}}}"), value);
+                let fill =
+                    |text: String, (name, value): &(&str, Value)| text.replace(&format!("{{{name}}}"), value.text());
                 self.values.iter().fold(reason.sentence.to_owned(), fill)
             }
         }
     }
 
     /// As JSON.
-    fn told(&self) -> Value {
+    fn told(&self) -> serde_json::Value {
         let mut told = serde_json::json!({ "error": self.sentence() });
         if let Said::Known(reason) = self.said {
-            let values: serde_json::Map<_, _> =
-                self.values.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
+            let values = self.values.iter().map(|(name, value)| ((*name).to_owned(), serde_json::json!(value)));
             told["type"] = reason.word.into();
-            told["values"] = values.into();
-            if let Some(inner) = &self.inner {
-                told["because"] = inner.clone();
-            }
+            told["values"] = values.collect::<serde_json::Map<_, _>>().into();
         }
         told
     }
@@ -129,8 +125,8 @@ pub(super) const fn with_another_node() -> Problem {
 }
 
 /// The typed text is not an address.
-pub(super) fn no_address(text: &str, why: &dyn std::fmt::Display) -> Problem {
-    Problem::of(&reasons::NO_ADDRESS).with("address", text).with("why", why)
+pub(super) fn no_address(text: &str, error: &InvalidAddress) -> Problem {
+    Problem::of(&reasons::NO_ADDRESS).with("address", text).with("why", error.said())
 }
 
 /// The status for a kind of failure.
@@ -168,18 +164,16 @@ impl From<mailbox::Error> for Problem {
             return with_another_node();
         }
         match &error {
-            mailbox::Error::OverQuota { .. } => return Self::of(&reasons::MAILBOX_FULL),
-            mailbox::Error::NoFolder(name) => return Self::of(&reasons::NO_FOLDER).with("name", name),
-            mailbox::Error::FolderExists(name) => return Self::of(&reasons::FOLDER_EXISTS).with("name", name),
-            mailbox::Error::IntoItself(name) => return Self::of(&reasons::INTO_ITSELF).with("name", name),
-            mailbox::Error::NoMessage(_) => return Self::of(&reasons::MESSAGE_GONE),
-            mailbox::Error::TooManyFolders(most) => return Self::of(&reasons::TOO_MANY_FOLDERS).with("most", most),
-            _ => {}
-        }
-        match error.kind() {
-            Kind::NotFound | Kind::Exists | Kind::Invalid | Kind::TooMany | Kind::NoPermission => {
-                Self::new(status(error.kind()), capital(&error))
-            }
+            mailbox::Error::OverQuota { .. } => Self::of(&reasons::MAILBOX_FULL),
+            mailbox::Error::NoFolder(name) => Self::of(&reasons::NO_FOLDER).with("name", name),
+            mailbox::Error::FolderExists(name) => Self::of(&reasons::FOLDER_EXISTS).with("name", name),
+            mailbox::Error::IntoItself(name) => Self::of(&reasons::INTO_ITSELF).with("name", name),
+            mailbox::Error::NoMessage(_) => Self::of(&reasons::MESSAGE_GONE),
+            mailbox::Error::TooManyFolders(most) => Self::of(&reasons::TOO_MANY_FOLDERS).with("most", most),
+            mailbox::Error::Inbox => Self::of(&reasons::INBOX_STAYS),
+            mailbox::Error::ReadOnly(name) => Self::of(&reasons::FOLDER_READ_ONLY).with("name", name),
+            mailbox::Error::TooManyKeywords(name) => Self::of(&reasons::TOO_MANY_KEYWORDS).with("name", name),
+            mailbox::Error::UidsExhausted(name) => Self::of(&reasons::UIDS_EXHAUSTED).with("name", name),
             _ => Self::ours(&error),
         }
     }
@@ -195,9 +189,9 @@ impl From<scripts::Error> for Problem {
             scripts::Error::TooMany(most) => Self::of(&reasons::TOO_MANY_SCRIPTS).with("most", most),
             scripts::Error::TooLarge(most) => Self::of(&reasons::SCRIPT_TOO_LARGE).with("most", most),
             scripts::Error::OverQuota(most) => Self::of(&reasons::SCRIPTS_TOO_LARGE).with("most", most),
+            scripts::Error::Name(why) => Self::of(&reasons::SCRIPT_NAME).with("why", why.said()),
             // Paths are for the log.
             scripts::Error::File(_) | scripts::Error::BadUser(_) | scripts::Error::Closing => Self::ours(&error),
-            told => Self::new(status(told.kind()), capital(&told)),
         }
     }
 }
@@ -228,9 +222,14 @@ impl From<directory::Error> for Problem {
 
 impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
-        match error.kind() {
-            Kind::NotFound | Kind::Exists | Kind::Invalid | Kind::TooMany => {
-                Self::new(status(error.kind()), capital(&error))
+        match &error {
+            KeyError::Directory(directory::Error::NoAppPassword(name)) => {
+                Self::of(&reasons::NO_APP_PASSWORD).with("name", name)
+            }
+            KeyError::Directory(directory::Error::Exists(_)) => Self::of(&reasons::APP_PASSWORD_EXISTS),
+            KeyError::Directory(directory::Error::Invalid { .. }) => Self::of(&reasons::APP_PASSWORD_NAME),
+            KeyError::Directory(directory::Error::TooMany { most, .. }) => {
+                Self::of(&reasons::TOO_MANY_APP_PASSWORDS).with("most", most)
             }
             _ => Self::ours(&error),
         }
@@ -241,13 +240,6 @@ impl From<tokio::task::JoinError> for Problem {
     fn from(error: tokio::task::JoinError) -> Self {
         Self::ours(&error)
     }
-}
-
-/// A message as a sentence.
-fn capital(error: &dyn std::fmt::Display) -> String {
-    let text = error.to_string();
-    let mut rest = text.chars();
-    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect::<String>() + ".")
 }
 
 /// The parameters of a question; malformed ones are refused as everything else is.

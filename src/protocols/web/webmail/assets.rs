@@ -62,12 +62,11 @@ assets! {
     "responses.js" JAVASCRIPT;
     "richtext.js" JAVASCRIPT;
     "rules.js" JAVASCRIPT;
+    "said-de.js" JAVASCRIPT;
+    "said-es.js" JAVASCRIPT;
+    "said-fr.js" JAVASCRIPT;
     "savepreferences.js" JAVASCRIPT;
     "security.js" JAVASCRIPT;
-    "sentences.js" JAVASCRIPT;
-    "sentences-de.js" JAVASCRIPT;
-    "sentences-es.js" JAVASCRIPT;
-    "sentences-fr.js" JAVASCRIPT;
     "texts.js" JAVASCRIPT;
     "texts-de.js" JAVASCRIPT;
     "texts-en.js" JAVASCRIPT;

@@ -237,7 +237,7 @@ pub(super) fn draft(name: &str, card: &str) -> Answer<Draft> {
 }
 
 pub(super) fn unfit(unfit: Unfit) -> Problem {
-    Problem::of(&reasons::CONTACT_UNFIT).with("why", unfit)
+    Problem::of(&reasons::CONTACT_UNFIT).with("why", unfit.said())
 }
 
 pub(super) fn refused(error: Error) -> Problem {

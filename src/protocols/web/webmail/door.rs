@@ -156,7 +156,7 @@ fn is_blank(c: char) -> bool {
 
 /// The folder a name means.
 pub(super) fn folder_name(name: &str) -> Answer<FolderName> {
-    FolderName::parse(name).map_err(|error| Problem::of(&reasons::FOLDER_NAME).with("why", error))
+    FolderName::parse(name).map_err(|error| Problem::of(&reasons::FOLDER_NAME).with("why", error.said()))
 }
 
 impl FromRequestParts<Arc<Room>> for Reader {

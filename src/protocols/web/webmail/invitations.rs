@@ -19,6 +19,7 @@ use super::send::{self, Occasion, Sending};
 use super::source;
 use crate::foundations::mail::addresses::MAX_ENTRIES;
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
+use crate::foundations::said::said;
 use crate::protocols::web::caller::Caller;
 use crate::services::dav::{
     CalendarObject, Calendars, Invitation, Participant, Participation, Recorded, Shown, Standing, Unfit, etag,
@@ -213,7 +214,11 @@ async fn find(room: &Arc<Room>, reader: &Reader, at: &Question) -> Answer<Found>
         let id = header.first("Message-ID").map(|field| field.text());
         let (authors, _) = people(&header, "From", MAX_ENTRIES);
         let authors = authors.into_iter().map(|person| person.address).collect::<Vec<_>>();
-        let read = if is_cut { Err(Unfit::Rule("it is too large")) } else { Invitation::read(&text) };
+        let read = if is_cut {
+            Err(Unfit::Rule(said!("invitation-large", "it is too large")))
+        } else {
+            Invitation::read(&text)
+        };
         Some((read, id, authors))
     });
     let (read, message_id, authors) = read.await?.ok_or_else(|| Problem::of(&reasons::NO_PART))?;
@@ -273,7 +278,7 @@ async fn keep(
 }
 
 fn unfit(unfit: Unfit) -> Problem {
-    Problem::of(&reasons::EVENT_UNFIT).with("why", unfit)
+    Problem::of(&reasons::EVENT_UNFIT).with("why", unfit.said())
 }
 
 fn refused(error: Error) -> Problem {

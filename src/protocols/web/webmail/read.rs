@@ -26,6 +26,7 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::mail::addresses::{self, Entry, MAX_ENTRIES};
 use crate::foundations::mail::{HeaderDate, HeaderSection, Structure, results_of};
 use crate::protocols::web::form;
+use crate::services::filter::{SpamReason, spam_reasons};
 use crate::storage::mailbox::{Access, Flags};
 
 /// Which message.
@@ -116,7 +117,7 @@ pub(super) struct Attachment {
 struct Spam {
     score: Option<String>,
     flagged: bool,
-    reason: Option<String>,
+    reasons: Vec<SpamReason>,
 }
 
 pub(super) async fn message(
@@ -369,8 +370,8 @@ fn authentication(header: &HeaderSection<'_>, hostname: &Domain) -> Vec<String> 
 fn spam(header: &HeaderSection<'_>) -> Option<Spam> {
     let text = |name: &str| header.first(name).map(|field| clean(&field.text()));
     let flag = text("X-Spam-Flag")?;
-    let (score, reason) = (text("X-Spam-Score"), text("X-Spam-Reason"));
-    Some(Spam { score, flagged: flag.eq_ignore_ascii_case("yes"), reason })
+    let reasons = text("X-Spam-Reason").map_or_else(Vec::new, |field| spam_reasons(&field));
+    Some(Spam { score: text("X-Spam-Score"), flagged: flag.eq_ignore_ascii_case("yes"), reasons })
 }
 
 /// Which page of a message.

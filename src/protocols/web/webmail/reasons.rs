@@ -36,6 +36,14 @@ reasons! {
         "You have {most} folders, which is the limit."
     INTO_ITSELF "into-itself" BAD_REQUEST
         "The folder “{name}” cannot be moved there."
+    INBOX_STAYS "inbox-stays" BAD_REQUEST
+        "The inbox cannot be created, deleted or moved into itself."
+    FOLDER_READ_ONLY "folder-read-only" FORBIDDEN
+        "The folder “{name}” can only be read."
+    TOO_MANY_KEYWORDS "too-many-keywords" TOO_MANY_REQUESTS
+        "The folder “{name}” already has 26 keywords, which is the limit."
+    UIDS_EXHAUSTED "uids-exhausted" TOO_MANY_REQUESTS
+        "The folder “{name}” cannot number any more messages. Create a new one and move the mail there."
     FOLDER_NAME "folder-name" BAD_REQUEST
         "This is not a valid name for a folder: {why}."
     BLANK_FOLDER_NAME "blank-folder-name" BAD_REQUEST
@@ -162,8 +170,22 @@ reasons! {
         "Pictures in signatures may take {most} together. Use smaller ones."
     BROWSER_FORGOTTEN "browser-forgotten" NOT_FOUND
         "This browser is no longer remembered."
+    TWO_FACTOR_ON "two-factor-on" CONFLICT
+        "Two-factor login is already on."
+    NO_SECRET_WAITS "no-secret-waits" NOT_FOUND
+        "No secret is waiting for its first code. Begin again."
+    NOT_THE_CODE "not-the-code" BAD_REQUEST
+        "This is not the code that the secret makes now. Is the clock of the device right?"
     TWO_FACTOR_OFF "two-factor-off" NOT_FOUND
         "Two-factor login is off."
+    NO_APP_PASSWORD "no-app-password" NOT_FOUND
+        "There is no app password “{name}”."
+    APP_PASSWORD_EXISTS "app-password-exists" CONFLICT
+        "There is already an app password of this name."
+    APP_PASSWORD_NAME "app-password-name" BAD_REQUEST
+        "The name of an app password must be one line, and not too long."
+    TOO_MANY_APP_PASSWORDS "too-many-app-passwords" TOO_MANY_REQUESTS
+        "You have {most} app passwords, which is the limit. Remove one first."
     NO_PURPOSE "no-purpose" BAD_REQUEST
         "Say what the app password is for."
     SHORT_LIFE "short-life" BAD_REQUEST
@@ -172,6 +194,8 @@ reasons! {
         "{most} days are the limit."
     NO_SCRIPT "no-script" NOT_FOUND
         "There is no script “{name}”."
+    SCRIPT_NAME "script-name" BAD_REQUEST
+        "This is not a valid name for a script: {why}."
     SCRIPT_EXISTS "script-exists" CONFLICT
         "There is already a script “{name}”."
     SCRIPT_CHANGED "script-changed" CONFLICT

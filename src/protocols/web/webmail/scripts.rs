@@ -19,6 +19,7 @@ use super::reasons;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::processor;
+use crate::foundations::said::Said;
 use crate::services::sieve::rules::{Foreign, RuleSet, Wrong, read};
 use crate::services::sieve::{Mistake, compile};
 use crate::storage::scripts::{Home, Old, ScriptName};
@@ -75,7 +76,8 @@ pub(super) struct Renaming {
 struct Place {
     line: u32,
     column: u32,
-    text: String,
+    #[serde(flatten)]
+    said: Said,
 }
 
 /// Errors and warnings about a script.
@@ -197,12 +199,13 @@ fn refuse_wrong(judgement: &Judgement) -> Answer<()> {
             Some(n) => Problem::of(&reasons::RULE_WRONG).with("rule", n + 1),
             None => Problem::of(&reasons::ANSWER_WRONG),
         };
-        return Err(problem.with("why", &wrong.text).inside(serde_json::json!(wrong)));
+        return Err(problem.with("why", wrong.said.clone()));
     }
     match judgement.mistakes.first() {
-        Some(Place { line, column, text }) => {
-            Err(Problem::of(&reasons::SCRIPT_MISTAKE).with("line", line).with("column", column).with("why", text))
-        }
+        Some(Place { line, column, said }) => Err(Problem::of(&reasons::SCRIPT_MISTAKE)
+            .with("line", line)
+            .with("column", column)
+            .with("why", said.clone())),
         None => Ok(()),
     }
 }
@@ -317,7 +320,7 @@ async fn judge_rules(room: &Room, rules: RuleSet) -> Answer<Judgement> {
 const MOST: usize = 50;
 
 fn place(mistake: Mistake) -> Place {
-    Place { line: mistake.line, column: mistake.column, text: mistake.text }
+    Place { line: mistake.line, column: mistake.column, said: mistake.said }
 }
 
 fn changed(

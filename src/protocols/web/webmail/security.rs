@@ -128,7 +128,18 @@ pub(super) fn attempt(address: &Address, session: SessionId, caller: Caller, pas
 /// A refusal to somebody who is signed in: not the one that would end the login.
 fn not_proven(refusal: Refusal) -> Problem {
     match refusal.kind {
-        Kind::AuthenticationFailed => Problem::of(&reasons::NOT_PROVEN),
+        // A code that is wrong, or none although one is needed now.
+        Kind::AuthenticationFailed | Kind::NoPermission => Problem::of(&reasons::NOT_PROVEN),
+        _ => Problem::from(refusal),
+    }
+}
+
+/// Why two-factor login is not turned on.
+fn not_begun(refusal: Refusal) -> Problem {
+    match refusal.kind {
+        Kind::Exists => Problem::of(&reasons::TWO_FACTOR_ON),
+        Kind::NotFound => Problem::of(&reasons::NO_SECRET_WAITS),
+        Kind::Invalid => Problem::of(&reasons::NOT_THE_CODE),
         _ => Problem::from(refusal),
     }
 }
@@ -173,7 +184,8 @@ pub(super) async fn begin(
 ) -> Answer<Response> {
     let attempt = attempt(&member.account.address, member.session, caller, proof.password);
     let account = room.needs.login.confirm_password(&attempt).await.map_err(not_proven)?;
-    let enrolment = room.needs.login.begin_two_factor(&account, &room.needs.hostname.get()).await?;
+    let begun = room.needs.login.begin_two_factor(&account, &room.needs.hostname.get()).await;
+    let enrolment = begun.map_err(not_begun)?;
     let address = enrolment.address.expose().clone();
     let picture = picture(&address).ok_or_else(|| Problem::ours(&"the secret does not fit into a picture"))?;
     let secret = enrolment.secret.expose().clone();
@@ -208,7 +220,8 @@ pub(super) async fn confirm(
 ) -> Answer<Response> {
     let address = &member.account.address;
     let attempt = attempt(address, member.session, caller, String::new());
-    let codes = room.needs.login.confirm_two_factor(&attempt, &member.account, &wish.code).await?;
+    let codes = room.needs.login.confirm_two_factor(&attempt, &member.account, &wish.code).await;
+    let codes = codes.map_err(not_begun)?;
     if let Some(account) = room.needs.directory.account_now(address).await? {
         room.logins.passed(&member.digest, account.two_factor_since).await?;
     }

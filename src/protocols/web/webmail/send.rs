@@ -36,6 +36,7 @@ use crate::foundations::mail::{
     BodyKind, DsnReturn, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient, SequenceNumber, Summary, Uid,
     With,
 };
+use crate::foundations::said::{self, IntoValue as _, said};
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::token::digest;
 use crate::storage::mailbox::{Access, AppendOptions, FlagOperation, Flags, Missing, SpecialUse};
@@ -218,8 +219,26 @@ async fn submit(room: &Room, reader: &Reader, mail: Mail, name: &str) -> Answer<
 
 /// The server's reason for rejecting a message, in the words other programs get too.
 pub(super) fn not_taken(refusal: Refusal) -> Problem {
-    let why = refusal.public.trim_end_matches('.').to_owned();
+    let why = cause(&refusal);
     Problem::from(refusal).because(&reasons::NOT_TAKEN, why)
+}
+
+/// The cause by its enhanced status (RFC 3463), which it has whichever process has refused the message.
+fn cause(refusal: &Refusal) -> said::Value {
+    let text = refusal.public.trim_end_matches('.');
+    let status = refusal.smtp.as_ref().map_or("", |(_, status)| status.as_ref());
+    let said = match status {
+        "5.1.1" => said!("mail-no-user", "{text}", text),
+        "5.2.1" => said!("mail-user-disabled", "{text}", text),
+        "4.2.2" | "5.2.2" => said!("mail-full", "{text}", text),
+        "4.3.1" => said!("mail-no-room", "{text}", text),
+        "4.7.1" => said!("mail-later", "{text}", text),
+        "5.4.6" => said!("mail-loop", "{text}", text),
+        "5.5.3" => said!("mail-many-copies", "{text}", text),
+        "5.7.1" => said!("mail-not-allowed", "{text}", text),
+        _ => return text.into_value(),
+    };
+    said.into_value()
 }
 
 /// The page gives each letter its own key, so this is the client's fault; but it must not appear to be sent.
@@ -367,4 +386,18 @@ pub(super) fn moment(room: &Room, name: &str, letter: &str) -> Moment {
     let letter = &digest(&format!("{name} {letter}"))[..16];
     let message_id = format!("<{}.{letter}@{}>", &hex[..32], room.needs.hostname.get());
     Moment { at: room.needs.clock.now(), message_id, boundary: hex[32..].to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::failure::Kind;
+
+    #[test]
+    fn why_a_message_is_not_taken_is_known_by_its_status() {
+        let unknown = Refusal::new(Kind::NotFound, "No such user here.").smtp(550, "5.1.1");
+        assert_eq!(cause(&unknown), said!("mail-no-user", "{text}", text = "No such user here").into_value());
+        let other = Refusal::new(Kind::Invalid, "The message says: no");
+        assert_eq!(cause(&other), said::Value::Text("The message says: no".to_owned()));
+    }
 }

@@ -59,12 +59,12 @@ pub fn standing(settings: &ReputationSettings, claims: &Claims, found: &Found, a
         let balance = (unwanted - wanted) / count;
         weight += left * belief * balance * most(party.kind, balance);
         left *= 1.0 - belief;
-        reasons.push(format!("{} {} ({wanted:.1} wanted, {unwanted:.1} unwanted)", party.kind, party.name));
+        reasons.push(format!("{} (+{wanted:.1} -{unwanted:.1})", party.name));
     }
     let weight: f64 = weight * settings.weight;
     if weight.abs() >= LEAST {
         let name = if weight < 0.0 { "REPUTATION_WANTED" } else { "REPUTATION_UNWANTED" };
-        let because = format!("Earlier mail from {}", reasons.join(", "));
+        let because = format!("Earlier mail, wanted and unwanted: {}", reasons.join(", "));
         standing.signals.push(Signal::new(name, rounded(weight), because));
     }
     written_to(settings, claims, found, account, &mut standing);

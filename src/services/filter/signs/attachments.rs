@@ -169,7 +169,7 @@ pub fn only_html(facts: &Facts<'_>, _: &[String]) -> Option<String> {
 pub fn only_images(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let most: usize = number(arguments, 0)?;
     let images = facts.view.parts.iter().filter(|p| p.media_type.starts_with("image/")).count();
-    (images > 0 && facts.view.written() <= most).then(|| format!("{images} images"))
+    (images > 0 && facts.view.written() <= most).then(|| images.to_string())
 }
 
 /// A limit of the filter was reached: the rest was not read.

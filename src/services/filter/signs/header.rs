@@ -26,7 +26,7 @@ pub fn date_off(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let (low, high): (i64, i64) = (number(arguments, 0)?, number(arguments, 1)?);
     let date = mail_parser::DateTime::parse_rfc822(facts.view.value("Date"))?;
     let hours = (date.to_timestamp() - received_at(facts)?) / 3600;
-    (hours >= low && hours < high).then(|| format!("{hours} hours"))
+    (hours >= low && hours < high).then(|| format!("{hours} h"))
 }
 
 /// An invalid Date field.
@@ -58,7 +58,7 @@ pub fn name_is_other_address(facts: &Facts<'_>, _: &[String]) -> Option<String> 
             .is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.') && !domain.contains('@'))
     })?;
     let (seen, real) = (domain_of(shown).to_lowercase(), domain_of(from.address()));
-    (!real.is_empty() && registered(&seen) != registered(real)).then(|| format!("`{shown}` from `{real}`"))
+    (!real.is_empty() && registered(&seen) != registered(real)).then(|| format!("`{shown}` <{real}>"))
 }
 
 /// Names that phishers like to use, with the registered domains that may use them.
@@ -123,7 +123,7 @@ pub fn brand(facts: &Facts<'_>, _: &[String]) -> Option<String> {
         let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         let whole = !letter(name[..at].chars().next_back()) && !letter(name[at + brand.len()..].chars().next());
         let own = domains.iter().any(|d| if d.ends_with(['.', '-']) { domain.starts_with(d) } else { domain == *d });
-        (whole && !own).then(|| format!("`{brand}` from `{domain}`"))
+        (whole && !own).then(|| format!("`{brand}` <{domain}>"))
     })
 }
 

@@ -52,7 +52,7 @@ fn counted(html: &HtmlFacts, arguments: &[String]) -> Option<String> {
 pub fn hidden_text(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let least: usize = number(arguments, 0)?;
     let count = facts.view.hidden.chars().filter(|c| !c.is_whitespace() && !is_invisible(*c)).count();
-    (count >= least).then(|| format!("{count} characters"))
+    (count >= least).then(|| count.to_string())
 }
 
 /// HTML with images and an amount of visible text in a range.
@@ -60,5 +60,5 @@ pub fn image_only(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let (low, high): (usize, usize) = (number(arguments, 0)?, number(arguments, 1)?);
     let text = facts.view.written();
     let shown = facts.view.html.images > facts.view.html.pixels;
-    (facts.view.html.parts > 0 && shown && text >= low && text < high).then(|| format!("{text} characters"))
+    (facts.view.html.parts > 0 && shown && text >= low && text < high).then(|| text.to_string())
 }

@@ -34,7 +34,7 @@ pub fn mismatch(facts: &Facts<'_>, _: &[String]) -> Option<String> {
             false => link.host.clone(),
         };
         let (seen, real) = (registered(&host), registered(&real));
-        (seen != real).then(|| format!("`{seen}` leads to `{real}`"))
+        (seen != real).then(|| format!("`{seen}` -> `{real}`"))
     })
 }
 
@@ -167,7 +167,7 @@ pub fn shortener(facts: &Facts<'_>, _: &[String]) -> Option<String> {
 pub fn redirected(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     clickable(facts).filter(|l| !l.host.is_empty()).find_map(|l| {
         let host = inner_host(&l.url)?;
-        (registered(&host) != registered(&l.host)).then(|| format!("`{}` leads to `{host}`", l.host))
+        (registered(&host) != registered(&l.host)).then(|| format!("`{}` -> `{host}`", l.host))
     })
 }
 
@@ -199,7 +199,7 @@ pub fn hosts(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
 pub fn longest(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let least: usize = number(arguments, 0)?;
     let longest = clickable(facts).map(|l| l.url.len()).max()?;
-    (longest >= least).then(|| format!("{longest} octets"))
+    (longest >= least).then(|| longest.to_string())
 }
 
 /// A host with at least so many labels.

@@ -3,10 +3,11 @@
 use super::{Checker, Tests, is_control};
 use crate::foundations::address::{Address, InvalidDomain, LocalPart};
 use crate::foundations::mail::encoded_words;
+use crate::foundations::said::{Said, said};
 use crate::foundations::settings::nearest;
 use crate::services::sieve::extensions;
 use crate::services::sieve::program::{Test, Value};
-use crate::services::sieve::syntax::{Argument, Call, Given, Position};
+use crate::services::sieve::syntax::{Argument, Call, Given, Position, a_number, a_string, a_string_list};
 
 /// What a positional argument must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +19,11 @@ pub(in crate::services::sieve) enum Wanted {
 }
 
 impl Wanted {
-    const fn noun(self) -> &'static str {
+    fn noun(self) -> Said {
         match self {
-            Self::Number => "a number",
-            Self::Text => "a string",
-            Self::Texts => "a string list",
+            Self::Number => a_number(),
+            Self::Text => a_string(),
+            Self::Texts => a_string_list(),
         }
     }
 
@@ -60,20 +61,24 @@ impl<'k, 'c> Arguments<'k, 'c> {
     }
 
     /// `the header test`.
-    pub(in crate::services::sieve) fn subject(&self) -> String {
+    pub(in crate::services::sieve) fn subject(&self) -> Said {
         let name = &self.call.name;
-        if self.noun == "command" { format!("the {name} command") } else { format!("the {name} test") }
+        if self.noun == "command" {
+            said!("sieve-the-command", "the {name} command", name)
+        } else {
+            said!("sieve-the-test", "the {name} test", name)
+        }
     }
 
     /// Notes a mistake at the call itself.
-    pub(in crate::services::sieve) fn wrong(&mut self, text: impl Into<String>) {
-        self.wrong_at(self.call.at, text);
+    pub(in crate::services::sieve) fn wrong(&mut self, said: Said) {
+        self.wrong_at(self.call.at, said);
     }
 
     /// Notes a mistake at one of its arguments.
-    pub(in crate::services::sieve) fn wrong_at(&mut self, at: Position, text: impl Into<String>) {
+    pub(in crate::services::sieve) fn wrong_at(&mut self, at: Position, said: Said) {
         self.is_wrong = true;
-        self.checker.mistake(at, text);
+        self.checker.mistake(at, said);
     }
 
     /// Checks that tests and block are as required.
@@ -81,34 +86,49 @@ impl<'k, 'c> Arguments<'k, 'c> {
         if tests == Tests::None
             && let Some(next) = self.next_command()
         {
-            let text = match self.call.name.as_str() {
-                "else" if next.name == "if" => "write 'elsif' instead of 'else if'".to_owned(),
-                "else" => format!("expected '{{' before '{}'", next.name),
-                _ => format!("expected ';' before '{}'", next.name),
+            let name = &next.name;
+            let said = match self.call.name.as_str() {
+                "else" if name == "if" => said!("sieve-else-if", "write 'elsif' instead of 'else if'"),
+                "else" => said!("sieve-brace-missing", "expected '{{' before '{name}'", name),
+                _ => said!("sieve-semicolon-missing", "expected ';' before '{name}'", name),
             };
-            self.wrong_at(next.at, text);
+            self.wrong_at(next.at, said);
             return false;
         }
         let (given, subject) = (self.call.tests.len(), self.subject());
-        let text = match tests {
+        let said = match tests {
             Tests::None if given > 0 || self.call.is_list => {
-                Some(format!("{subject} accepts no sub-tests, but tests are specified"))
+                Some(said!("sieve-no-tests", "{subject} accepts no sub-tests, but tests are specified", subject))
             }
             Tests::One if given != 1 || self.call.is_list => {
-                Some(format!("{subject} requires one test, without parentheses"))
+                Some(said!("sieve-one-test", "{subject} requires one test, without parentheses", subject))
             }
-            Tests::List if given == 0 => Some(format!("{subject} requires a list of tests in parentheses")),
-            Tests::List if !self.call.is_list => {
-                Some(format!("{subject} requires a list of tests in parentheses, not a single test"))
+            Tests::List if given == 0 => {
+                Some(said!("sieve-test-list", "{subject} requires a list of tests in parentheses", subject))
             }
+            Tests::List if !self.call.is_list => Some(said!(
+                "sieve-test-list-not-one",
+                "{subject} requires a list of tests in parentheses, not a single test",
+                subject
+            )),
             _ => None,
         };
-        if let Some(text) = text {
-            self.wrong(text);
+        if let Some(said) = said {
+            self.wrong(said);
         }
         match (has_block, self.call.block.is_some()) {
-            (false, true) => self.wrong(format!("{subject} accepts no block; expected ';'")),
-            (true, false) if self.noun == "command" => self.wrong(format!("{subject} requires a block in braces")),
+            (false, true) => self.wrong(said!(
+                "sieve-no-block",
+                "{subject} accepts no block; expected ';'",
+                subject = self.subject()
+            )),
+            (true, false) if self.noun == "command" => {
+                self.wrong(said!(
+                    "sieve-block-wanted",
+                    "{subject} requires a block in braces",
+                    subject = self.subject()
+                ));
+            }
             _ => {}
         }
         !self.is_wrong
@@ -141,7 +161,14 @@ impl<'k, 'c> Arguments<'k, 'c> {
     fn may(&mut self, at: usize, tag: &str, extension: &str) -> Position {
         let position = self.call.arguments[at].at;
         if !extension.is_empty() && !self.checker.has(extension) {
-            self.wrong_at(position, format!("unknown tagged argument ':{tag}' for {} without its extension: write require \"{extension}\"; at the beginning", self.subject()));
+            let said = said!(
+                "sieve-tag-needs-extension",
+                "unknown tagged argument ':{tag}' for {subject} without its extension: write require \"{extension}\"; at the beginning",
+                tag,
+                subject = self.subject(),
+                extension
+            );
+            self.wrong_at(position, said);
         }
         position
     }
@@ -160,14 +187,26 @@ impl<'k, 'c> Arguments<'k, 'c> {
             Some(argument) => {
                 // Not a positional argument either, unless it is of the kind expected there.
                 self.taken[at + 1] = true;
-                let found = argument.value.noun();
-                self.wrong_at(
-                    argument.at,
-                    format!("the :{tag} tag of {} expects {}, but {found} was found", self.subject(), wanted.noun()),
+                let said = said!(
+                    "sieve-tag-expects",
+                    "the :{tag} tag of {subject} expects {wanted}, but {found} was found",
+                    tag,
+                    subject = self.subject(),
+                    wanted = wanted.noun(),
+                    found = argument.value.noun()
                 );
+                self.wrong_at(argument.at, said);
             }
-            None => self
-                .wrong_at(position, format!("the :{tag} tag of {} expects {} after it", self.subject(), wanted.noun())),
+            None => {
+                let said = said!(
+                    "sieve-tag-expects-more",
+                    "the :{tag} tag of {subject} expects {wanted} after it",
+                    tag,
+                    subject = self.subject(),
+                    wanted = wanted.noun()
+                );
+                self.wrong_at(position, said);
+            }
         }
         None
     }
@@ -230,7 +269,6 @@ impl<'k, 'c> Arguments<'k, 'c> {
         least: usize,
     ) -> Option<Vec<Argument>> {
         let call = self.call;
-        let subject = self.subject();
         if !self.check_tags() {
             return None;
         }
@@ -243,36 +281,51 @@ impl<'k, 'c> Arguments<'k, 'c> {
             .collect();
         for (number, (argument, (name, wanted))) in left.iter().zip(wanted).enumerate() {
             if !wanted.fits(&argument.value) {
-                let found = argument.value.noun();
-                self.wrong_at(
-                    argument.at,
-                    format!(
-                        "{subject} expects {} as argument {} ({name}), but {found} was found",
-                        wanted.noun(),
-                        number + 1
-                    ),
+                let said = said!(
+                    "sieve-argument-kind",
+                    "{subject} expects {wanted} as argument {number} ({name}), but {found} was found",
+                    subject = self.subject(),
+                    wanted = wanted.noun(),
+                    number = number + 1,
+                    name,
+                    found = argument.value.noun()
                 );
+                self.wrong_at(argument.at, said);
             }
         }
         if left.len() < least {
-            let (given, list) = (left.len(), names(&wanted));
-            let verb = if given == 1 { "is" } else { "are" };
-            let plural = if least == 1 { "" } else { "s" };
-            self.wrong(format!(
-                "{subject} requires {least} positional argument{plural} ({list}), but {given} {verb} specified"
+            let given = left.len();
+            self.wrong(said!(
+                "sieve-few-arguments",
+                "{subject} requires {least} positional argument{plural} ({names}), but {given} {verb} specified",
+                subject = self.subject(),
+                least,
+                plural = if least == 1 { "" } else { "s" },
+                names = names(&wanted),
+                given,
+                verb = if given == 1 { "is" } else { "are" }
             ));
         } else if let Some(extra) = left.get(N) {
-            let text = if N == 0 {
-                format!("{subject} accepts no positional arguments, but {} was found", extra.value.noun())
+            let (subject, found) = (self.subject(), extra.value.noun());
+            let said = if N == 0 {
+                said!(
+                    "sieve-no-arguments",
+                    "{subject} accepts no positional arguments, but {found} was found",
+                    subject,
+                    found
+                )
             } else {
-                format!(
-                    "{subject} accepts at most {N} positional argument{} ({}), but {} was found as well",
-                    if N == 1 { "" } else { "s" },
-                    names(&wanted),
-                    extra.value.noun()
+                said!(
+                    "sieve-too-many-arguments",
+                    "{subject} accepts at most {most} positional argument{plural} ({names}), but {found} was found as well",
+                    subject,
+                    most = N,
+                    plural = if N == 1 { "" } else { "s" },
+                    names = names(&wanted),
+                    found
                 )
             };
-            self.wrong_at(extra.at, text);
+            self.wrong_at(extra.at, said);
         }
         if self.is_wrong { None } else { Some(left.into_iter().cloned().collect()) }
     }
@@ -280,7 +333,6 @@ impl<'k, 'c> Arguments<'k, 'c> {
     /// No tag may be left, and none may stand behind a positional argument (RFC 5228 §2.6.2).
     fn check_tags(&mut self) -> bool {
         let call = self.call;
-        let subject = self.subject();
         let first = (0..self.taken.len())
             .find(|at| !self.taken[*at] && !matches!(call.arguments[*at].value, Given::Tag(_)))
             .unwrap_or(usize::MAX);
@@ -292,26 +344,30 @@ impl<'k, 'c> Arguments<'k, 'c> {
                 continue;
             }
             fine = false;
-            let text = if is_taken {
-                format!(
-                    "unexpected tagged argument ':{tag}' after the positional arguments of {subject}; tags come first"
+            let subject = self.subject();
+            let said = if is_taken {
+                said!(
+                    "sieve-tag-late",
+                    "unexpected tagged argument ':{tag}' after the positional arguments of {subject}; tags come first",
+                    tag,
+                    subject
                 )
             } else if self.known.iter().any(|known| known == tag) {
-                format!(
-                    "unexpected tagged argument ':{tag}' for {subject}: it is given twice, or together with one it excludes"
+                said!(
+                    "sieve-tag-twice",
+                    "unexpected tagged argument ':{tag}' for {subject}: it is given twice, or together with one it excludes",
+                    tag,
+                    subject
                 )
             } else {
-                let near = nearest(tag, self.known.iter().copied());
-                let hint = near.map_or_else(
-                    || match self.known.is_empty() {
-                        true => "; it has none".to_owned(),
-                        false => format!(" (there are :{})", self.known.join(", :")),
-                    },
-                    |near| format!("; did you mean ':{near}'?"),
-                );
-                format!("unknown tagged argument ':{tag}' for {subject}{hint}")
+                let hint = match nearest(tag, self.known.iter().copied()) {
+                    Some(near) => said!("sieve-near-tag", "; did you mean ':{near}'?", near),
+                    None if self.known.is_empty() => said!("sieve-has-no-tags", "; it has none"),
+                    None => said!("sieve-has-tags", " (there are :{names})", names = self.known.join(", :")),
+                };
+                said!("sieve-unknown-tag", "unknown tagged argument ':{tag}' for {subject}{hint}", tag, subject, hint)
             };
-            self.wrong_at(argument.at, text);
+            self.wrong_at(argument.at, said);
         }
         fine && !self.is_wrong
     }
@@ -342,11 +398,12 @@ impl<'k, 'c> Arguments<'k, 'c> {
     /// worth a warning.
     pub(in crate::services::sieve) fn check_field_name(&mut self, at: Position, value: &Value) {
         if let Some(name) = value.constant().filter(|name| !is_field_name(name)) {
-            let text = format!(
-                "'{}' is not the name of a header field, so nothing is found; write it without colon and blanks",
-                name.escape_debug()
+            let said = said!(
+                "sieve-no-field",
+                "'{name}' is not the name of a header field, so nothing is found; write it without colon and blanks",
+                name = name.escape_debug()
             );
-            self.checker.warn(at, text);
+            self.checker.warn(at, said);
         }
     }
 
@@ -355,7 +412,14 @@ impl<'k, 'c> Arguments<'k, 'c> {
         if let Some(text) = value.constant()
             && let Err(why) = mailbox(text)
         {
-            self.wrong_at(at, format!("'{}' is not an address for {}: {why}", text.escape_debug(), self.subject()));
+            let said = said!(
+                "sieve-no-address",
+                "'{text}' is not an address for {subject}: {why}",
+                text = text.escape_debug(),
+                subject = self.subject(),
+                why
+            );
+            self.wrong_at(at, said);
         }
     }
 
@@ -399,25 +463,25 @@ pub(in crate::services::sieve) fn is_field_name(name: &str) -> bool {
 }
 
 /// Reads `Name <address>` or an address alone: its name and the address. The error is a part of a sentence.
-pub(in crate::services::sieve) fn mailbox(text: &str) -> Result<(String, Address), String> {
+pub(in crate::services::sieve) fn mailbox(text: &str) -> Result<(String, Address), Said> {
     use crate::foundations::mail::addresses::{Entry, read};
     let mut entries = read(text.as_bytes()).into_iter();
     let (Some(Entry::Mailbox(mailbox)), None) = (entries.next(), entries.next()) else {
-        return Err("expected exactly one address, such as name@example.com".to_owned());
+        return Err(said!("mailbox-one", "expected exactly one address, such as name@example.com"));
     };
     if text.contains('<') != text.contains('>') {
-        return Err("an angle bracket is not closed".to_owned());
+        return Err(said!("mailbox-bracket", "an angle bracket is not closed"));
     }
     let local = String::from_utf8_lossy(&mailbox.local).into_owned();
     let escaped = local.replace('\\', "\\\\").replace('"', "\\\"");
     let quoted = local.parse::<LocalPart>().or_else(|_| format!("\"{escaped}\"").parse());
-    let domain = String::from_utf8_lossy(&mailbox.domain).parse().map_err(|error: InvalidDomain| error.to_string())?;
+    let domain = String::from_utf8_lossy(&mailbox.domain).parse().map_err(|error: InvalidDomain| error.said())?;
     // A name before an address without angle brackets would otherwise become a part of it.
     if !text.contains('<') && local.contains(char::is_whitespace) && !text.trim_start().starts_with('"') {
-        return Err("it contains blanks; write an address with a name in angle brackets".to_owned());
+        return Err(said!("mailbox-blanks", "it contains blanks; write an address with a name in angle brackets"));
     }
-    let local = quoted.map_err(|error| error.to_string())?;
-    let address = Address::new(local, domain).map_err(|error| error.to_string())?;
+    let local = quoted.map_err(|error| error.said())?;
+    let address = Address::new(local, domain).map_err(|error| error.said())?;
     let name = mailbox.name.filter(|_| text.contains('<')).unwrap_or_default();
     Ok((encoded_words::decode(&name), address))
 }

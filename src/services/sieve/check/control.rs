@@ -1,6 +1,7 @@
 //! `if`, `elsif` and `else` (RFC 5228 §3.1).
 
 use super::{Arguments, Certainty, Checker, Tests};
+use crate::foundations::said::said;
 use crate::services::sieve::program::{Command, Perform, Test};
 use crate::services::sieve::run::{Flow, Halt, Run};
 use crate::services::sieve::syntax::Call;
@@ -32,7 +33,8 @@ impl Checker<'_> {
         let mut seen_else = false;
         for call in std::iter::once(first).chain(others) {
             if seen_else {
-                self.mistake(call.at, format!("'{}' must not follow an 'else'", call.name));
+                let said = said!("sieve-after-else", "'{name}' must not follow an 'else'", name = &call.name);
+                self.mistake(call.at, said);
                 continue;
             }
             seen_else = call.name == "else";

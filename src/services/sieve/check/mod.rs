@@ -17,6 +17,7 @@ use super::program::{Command, Program, Test};
 use super::situation::Location;
 use super::syntax::{Call, Position};
 use super::{EXTENSIONS, Mistake, SieveSettings};
+use crate::foundations::said::{IntoValue as _, Said, Value, said};
 use crate::foundations::settings::nearest;
 
 /// Checks a script.
@@ -84,15 +85,15 @@ pub(super) enum Certainty {
 }
 
 impl Checker<'_> {
-    pub(super) fn mistake(&mut self, at: Position, text: impl Into<String>) {
+    pub(super) fn mistake(&mut self, at: Position, said: Said) {
         if !self.is_full() {
-            self.mistakes.push(Mistake::at(at, text));
+            self.mistakes.push(Mistake::at(at, said));
         }
     }
 
-    pub(super) fn warn(&mut self, at: Position, text: impl Into<String>) {
+    pub(super) fn warn(&mut self, at: Position, said: Said) {
         if self.warnings.len() < MAX_MISTAKES {
-            self.warnings.push(Mistake::at(at, text));
+            self.warnings.push(Mistake::at(at, said));
         }
     }
 
@@ -113,10 +114,12 @@ impl Checker<'_> {
         while let Some((call, others)) = rest.split_first().filter(|_| !self.is_full()) {
             rest = others;
             if let Some(by) = ended.take() {
-                self.warn(
-                    call.at,
-                    format!("nothing from here to the end of the block is reached, because of the '{by}' before it"),
+                let said = said!(
+                    "sieve-unreached",
+                    "nothing from here to the end of the block is reached, because of the '{by}' before it",
+                    by
                 );
+                self.warn(call.at, said);
             }
             match call.name.as_str() {
                 "require" => self.require(call),
@@ -130,7 +133,12 @@ impl Checker<'_> {
                 }
                 "elsif" | "else" => {
                     self.is_beginning = false;
-                    self.mistake(call.at, format!("'{}' must follow the block of an 'if' or 'elsif'", call.name));
+                    let said = said!(
+                        "sieve-else-alone",
+                        "'{name}' must follow the block of an 'if' or 'elsif'",
+                        name = &call.name
+                    );
+                    self.mistake(call.at, said);
                     // Only one mistake for all that belongs to it.
                     let length =
                         others.iter().take_while(|call| matches!(call.name.as_str(), "elsif" | "else")).count();
@@ -150,7 +158,7 @@ impl Checker<'_> {
     /// RFC 5228 §3.2.
     fn require(&mut self, call: &Call) {
         if !self.is_beginning || !self.is_top {
-            self.mistake(call.at, "'require' must come before all other commands");
+            self.mistake(call.at, said!("sieve-require-late", "'require' must come before all other commands"));
         }
         let mut arguments = Arguments::new(self, call, "command");
         if !arguments.structure(Tests::None, false) {
@@ -170,10 +178,10 @@ impl Checker<'_> {
             self.add(name);
             return;
         }
-        let near = nearest(name, EXTENSIONS.iter().copied());
-        let hint = near.map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
+        let hint = did_you_mean(nearest(name, EXTENSIONS.iter().copied()));
         let shown: String = name.chars().take(LONGEST_SHOWN).collect();
-        self.mistake(at, format!("unknown Sieve capability '{shown}'{hint}"));
+        let said = said!("sieve-unknown-extension", "unknown Sieve capability '{shown}'{hint}", shown, hint);
+        self.mistake(at, said);
     }
 
     /// Whether an extension is known here.
@@ -248,34 +256,49 @@ impl Checker<'_> {
         let is_allowed = extensions.is_empty() || extensions.iter().any(|extension| self.has(extension));
         if !is_allowed {
             let wanted = extensions.join("\"; or \"");
-            self.mistake(
-                call.at,
-                format!(
-                    "unknown {noun} '{}' without its extension: write require \"{wanted}\"; at the beginning",
-                    call.name
-                ),
+            let said = said!(
+                "sieve-word-needs-extension",
+                "unknown {noun} '{name}' without its extension: write require \"{wanted}\"; at the beginning",
+                noun,
+                name = &call.name,
+                wanted
             );
+            self.mistake(call.at, said);
         }
         is_allowed
     }
 
     fn unknown(&mut self, call: &Call, noun: &str) {
         let (is_test, is_command) = (extensions::test(&call.name).is_some(), extensions::command(&call.name).is_some());
-        let text = match noun {
-            "command" if is_test => format!("cannot use test '{}' as command; tests are written after 'if'", call.name),
-            "test" if is_command || is_control(&call.name) => format!("cannot use command '{}' as test", call.name),
+        let name = &call.name;
+        let said = match noun {
+            "command" if is_test => said!(
+                "sieve-test-as-command",
+                "cannot use test '{name}' as command; tests are written after 'if'",
+                name
+            ),
+            "test" if is_command || is_control(name) => {
+                said!("sieve-command-as-test", "cannot use command '{name}' as test", name)
+            }
             _ => {
                 let names: Vec<&str> = if noun == "test" {
                     extensions::all_tests().map(|word| word.name).collect()
                 } else {
                     extensions::all_commands().map(|word| word.name).chain(CONTROLS.iter().copied()).collect()
                 };
-                let hint = nearest(&call.name, names.into_iter())
-                    .map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
-                format!("unknown {noun} '{}'{hint}", call.name)
+                let hint = did_you_mean(nearest(name, names.into_iter()));
+                said!("sieve-unknown-word", "unknown {noun} '{name}'{hint}", noun, name, hint)
             }
         };
-        self.mistake(call.at, text);
+        self.mistake(call.at, said);
+    }
+}
+
+/// A hint at the end of a mistake, if there is one to give.
+fn did_you_mean(near: Option<&str>) -> Value {
+    match near {
+        Some(near) => said!("sieve-near-word", "; did you mean '{near}'?", near).into_value(),
+        None => Value::Text(String::new()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The content of strings: encoded characters (RFC 5228 §2.4.2.4) and variables (RFC 5229 §3).
 
 use super::Checker;
+use crate::foundations::said::said;
 use crate::services::sieve::program::{Piece, Value};
 use crate::services::sieve::syntax::Position;
 
@@ -49,7 +50,13 @@ impl Checker<'_> {
         if name.bytes().all(|b| b.is_ascii_digit()) {
             let number = name.parse::<usize>().ok().filter(|number| *number <= MAX_MATCH);
             if number.is_none() {
-                self.mistake(at, format!("there is no match variable ${{{name}}}; the highest is {MAX_MATCH}"));
+                let said = said!(
+                    "sieve-no-match",
+                    "there is no match variable ${{{name}}}; the highest is {most}",
+                    name,
+                    most = MAX_MATCH
+                );
+                self.mistake(at, said);
             }
             return number.map(Piece::Match);
         }
@@ -59,8 +66,19 @@ impl Checker<'_> {
             if space == "global" && self.has("include") && !name.contains('.') {
                 return Some(Piece::Global(name.into()));
             }
-            let hint = if space == "global" { "; write require \"include\";" } else { "; only 'global' is known" };
-            self.mistake(at, format!("unknown namespace '{space}' of the variable '{name}'{hint}"));
+            let hint = if space == "global" {
+                said!("sieve-require-include", "; write require \"include\";")
+            } else {
+                said!("sieve-only-global", "; only 'global' is known")
+            };
+            let said = said!(
+                "sieve-unknown-namespace",
+                "unknown namespace '{space}' of the variable '{name}'{hint}",
+                space,
+                name,
+                hint
+            );
+            self.mistake(at, said);
             return None;
         }
         self.slot(at, &name)
@@ -75,18 +93,17 @@ impl Checker<'_> {
             return Some(Piece::Own(*slot));
         }
         if name.chars().count() > self.settings.variable_name as usize {
-            self.mistake(
-                at,
-                format!(
-                    "the name of the variable '{}…' is too long; the maximum is {} characters",
-                    name.chars().take(20).collect::<String>(),
-                    self.settings.variable_name
-                ),
+            let said = said!(
+                "sieve-variable-long",
+                "the name of the variable '{name}…' is too long; the maximum is {most} characters",
+                name = name.chars().take(20).collect::<String>(),
+                most = self.settings.variable_name
             );
+            self.mistake(at, said);
             return None;
         }
         if self.variables.len() >= self.settings.variables as usize {
-            self.mistake(at, format!("there are too many variables; the maximum is {}", self.settings.variables));
+            self.too_many_variables(at);
             return None;
         }
         let slot = self.variables.len();
@@ -94,10 +111,20 @@ impl Checker<'_> {
         Some(Piece::Own(slot))
     }
 
+    fn too_many_variables(&mut self, at: Position) {
+        let most = self.settings.variables;
+        self.mistake(at, said!("sieve-many-variables", "there are too many variables; the maximum is {most}", most));
+    }
+
     /// The variable that a command writes to.
     pub(in crate::services::sieve) fn variable(&mut self, at: Position, name: &str) -> Option<Piece> {
         if !is_reference(name) || name.starts_with(|c: char| c.is_ascii_digit()) {
-            self.mistake(at, format!("'{}' is not the name of a variable that can be set: use letters, digits and '_', not beginning with a digit", name.escape_debug()));
+            let said = said!(
+                "sieve-variable-not-set",
+                "'{name}' is not the name of a variable that can be set: use letters, digits and '_', not beginning with a digit",
+                name = name.escape_debug()
+            );
+            self.mistake(at, said);
             return None;
         }
         self.reference(at, name)
@@ -106,20 +133,21 @@ impl Checker<'_> {
     /// Makes a name stand for the variable that all scripts share (RFC 6609 §3.4.1).
     pub(in crate::services::sieve) fn declare_global(&mut self, at: Position, name: &str) {
         if !is_identifier(name) {
-            self.mistake(
-                at,
-                format!(
-                    "'{}' is not the name of a variable: use letters, digits and '_', not beginning with a digit",
-                    name.escape_debug()
-                ),
+            let said = said!(
+                "sieve-no-variable",
+                "'{name}' is not the name of a variable: use letters, digits and '_', not beginning with a digit",
+                name = name.escape_debug()
             );
+            self.mistake(at, said);
         } else if self.variables.contains_key(&name.to_ascii_lowercase()) {
-            self.mistake(
-                at,
-                format!("the variable '{name}' is in use already; it must be declared global before that"),
+            let said = said!(
+                "sieve-global-late",
+                "the variable '{name}' is in use already; it must be declared global before that",
+                name
             );
+            self.mistake(at, said);
         } else if self.globals.len() >= self.settings.variables as usize {
-            self.mistake(at, format!("there are too many variables; the maximum is {}", self.settings.variables));
+            self.too_many_variables(at);
         } else {
             self.globals.insert(name.to_ascii_lowercase());
         }
@@ -152,7 +180,8 @@ impl Checker<'_> {
         }
         decoded.extend_from_slice(rest.as_bytes());
         String::from_utf8(decoded).unwrap_or_else(|error| {
-            self.mistake(at, "the octets of ${hex:…} here are not valid UTF-8, which strings must be");
+            let said = said!("sieve-hex", "the octets of ${hex:…} here are not valid UTF-8, which strings must be");
+            self.mistake(at, said);
             String::from_utf8_lossy(error.as_bytes()).into_owned()
         })
     }
@@ -166,12 +195,14 @@ impl Checker<'_> {
             let digits = number.trim_start_matches('0');
             match u32::from_str_radix(if digits.is_empty() { "0" } else { digits }, 16).ok().and_then(char::from_u32) {
                 Some(character) => text.push(character),
-                None => self.mistake(
-                    at,
-                    format!(
-                        "{number} in ${{unicode:…}} is no Unicode character; 0 to D7FF and E000 to 10FFFF are some"
-                    ),
-                ),
+                None => {
+                    let said = said!(
+                        "sieve-unicode",
+                        "{number} in ${{unicode:…}} is no Unicode character; 0 to D7FF and E000 to 10FFFF are some",
+                        number
+                    );
+                    self.mistake(at, said);
+                }
             }
         }
         Some(text.into_bytes())

@@ -1,6 +1,7 @@
 //! The actions of RFC 5228 §4 and `stop` (RFC 5228 §3.3).
 
 use super::{READ_ADDRESS, copy, imap4flags};
+use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, CommandWord, Wanted, mailbox};
 use crate::services::sieve::outcome::Action;
 use crate::services::sieve::program::{Perform, Value};
@@ -79,7 +80,7 @@ fn read_redirect(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> 
     let to = arguments.value(&to);
     arguments.check_address(at, &to);
     if arguments.checker.settings.redirects == 0 {
-        arguments.wrong("redirecting is not allowed on this server");
+        arguments.wrong(said!("sieve-no-redirect", "redirecting is not allowed on this server"));
     }
     arguments.fine(Box::new(Redirect { to, copies }))
 }
@@ -88,7 +89,7 @@ impl Perform for Redirect {
     fn perform(&self, run: &mut Run<'_, '_>) -> Result<Flow, Halt> {
         let text = self.to.get(run)?;
         run.spend(text.len().saturating_mul(READ_ADDRESS))?;
-        let (_, to) = mailbox(&text).map_err(|why| Halt::new(format!("cannot redirect to '{text}': {why}")))?;
+        let (_, to) = mailbox(&text).map_err(|why| Halt::new(format!("cannot redirect to '{text}': {}", why.text)))?;
         run.keeps &= self.copies;
         run.tell(format!("redirects {}to {to}", if self.copies { "a copy " } else { "" }));
         let message = run.message()?;

@@ -2,6 +2,7 @@
 
 use super::AddressPart;
 use super::fields::Source;
+use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, Certainty, TestWord, Tests, Wanted, is_field_name};
 use crate::services::sieve::matching::{Matcher, Matching};
 use crate::services::sieve::program::{Judge, Test};
@@ -128,14 +129,18 @@ struct Size {
 fn read_size(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
     let (over, under) = (arguments.tag("over", ""), arguments.tag("under", ""));
     match (over, under) {
-        (None, None) => arguments.wrong("the size test requires ':over' or ':under' before the number"),
-        (Some(_), Some(at)) => arguments.wrong_at(at, "the size test takes ':over' or ':under', not both"),
+        (None, None) => {
+            arguments.wrong(said!("sieve-size-bare", "the size test requires ':over' or ':under' before the number"))
+        }
+        (Some(_), Some(at)) => {
+            arguments.wrong_at(at, said!("sieve-size-both", "the size test takes ':over' or ':under', not both"));
+        }
         _ => {}
     }
     let [limit] = arguments.positional([("size", Wanted::Number)])?;
     let crate::services::sieve::syntax::Given::Number(limit_number) = limit.value else { return None };
     if over.is_none() && limit_number == 0 {
-        arguments.checker.warn(limit.at, "no message is smaller than 0 octets");
+        arguments.checker.warn(limit.at, said!("sieve-size-zero", "no message is smaller than 0 octets"));
     }
     Some(Box::new(Size { over: over.is_some(), limit: limit_number }))
 }
@@ -215,13 +220,12 @@ fn read_address(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
         // RFC 5228 §5.1: an implementation restricts it to fields that hold addresses.
         arguments.check_field_name(at, &value);
         if let Some(name) = value.constant().filter(|name| is_field_name(name) && !holds_addresses(name)) {
-            arguments.wrong_at(
-                at,
-                format!(
-                    "the header '{}' is not allowed for the address test: it contains no addresses",
-                    name.escape_debug()
-                ),
+            let said = said!(
+                "sieve-no-addresses",
+                "the header '{name}' is not allowed for the address test: it contains no addresses",
+                name = name.escape_debug()
             );
+            arguments.wrong_at(at, said);
         }
     }
     let names = arguments.values(&names).into_iter().map(|(_, value)| value).collect();

@@ -2,6 +2,7 @@
 
 use super::mime::PartType;
 use crate::foundations::mail::{Kind, charset, html, transfer};
+use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, TestWord, Tests, Wanted};
 use crate::services::sieve::matching::{Matcher, Matching};
 use crate::services::sieve::program::{Judge, TEXT, Value, texts};
@@ -43,7 +44,8 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
         given.push((at, Transform::Content(types.into_iter().map(|(_, value)| value).collect())));
     }
     if let Some((at, _)) = given.get(1) {
-        arguments.wrong_at(*at, "unexpected second body transform; use only one of :raw, :content, :text");
+        let said = said!("sieve-transforms", "unexpected second body transform; use only one of :raw, :content, :text");
+        arguments.wrong_at(*at, said);
     }
     let [keys] = arguments.positional([("key list", Wanted::Texts)])?;
     let keys = arguments.values(&keys);

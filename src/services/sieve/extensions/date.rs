@@ -4,6 +4,7 @@ use chrono::{DateTime, Datelike as _, FixedOffset, TimeZone as _, Timelike as _,
 
 use super::fields::Source;
 use crate::foundations::mail::HeaderDate;
+use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, TestWord, Tests, Wanted};
 use crate::services::sieve::matching::{Matcher, Matching};
 use crate::services::sieve::program::{Judge, Value};
@@ -37,13 +38,17 @@ fn read_zone(arguments: &mut Arguments<'_, '_>, allows_original: bool) -> Zone {
     let original = if allows_original { arguments.tag("originalzone", "") } else { None };
     match (given, original) {
         (Some((at, _)), Some(_)) => {
-            arguments.wrong_at(at, "':zone' and ':originalzone' exclude each other");
+            arguments.wrong_at(at, said!("sieve-zones", "':zone' and ':originalzone' exclude each other"));
             Zone::Local
         }
         (Some((at, value)), None) => {
             if let Some(text) = value.constant().filter(|text| offset(text).is_none()) {
-                arguments
-                    .wrong_at(at, format!("'{}' is not a time zone; write it as in \"+0100\"", text.escape_debug()));
+                let said = said!(
+                    "sieve-no-zone",
+                    "'{text}' is not a time zone; write it as in \"+0100\"",
+                    text = text.escape_debug()
+                );
+                arguments.wrong_at(at, said);
             }
             Zone::Given(value)
         }
@@ -85,7 +90,13 @@ fn finish(
     let at = part.at;
     let part = arguments.value(part);
     if let Some(name) = part.constant().filter(|name| !PARTS.contains(&name.to_ascii_lowercase().as_str())) {
-        arguments.wrong_at(at, format!("unknown date part '{}'; there are {}", name.escape_debug(), PARTS.join(", ")));
+        let said = said!(
+            "sieve-date-part",
+            "unknown date part '{name}'; there are {names}",
+            name = name.escape_debug(),
+            names = PARTS.join(", ")
+        );
+        arguments.wrong_at(at, said);
     }
     let keys = arguments.values(keys);
     let matcher = matching.with(arguments, keys);

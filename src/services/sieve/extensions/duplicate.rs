@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reply::{fingerprint, original};
+use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, TestWord, Tests};
 use crate::services::sieve::outcome::Remember;
 use crate::services::sieve::program::{Judge, Value};
@@ -38,8 +39,11 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
     arguments.positional([])?;
     let identity = match (header, unique) {
         (Some((at, _)), Some(_)) => {
-            arguments
-                .wrong_at(at, "':header' and ':uniqueid' exclude each other: conflicting tags for the duplicate test");
+            let said = said!(
+                "sieve-duplicate-tags",
+                "':header' and ':uniqueid' exclude each other: conflicting tags for the duplicate test"
+            );
+            arguments.wrong_at(at, said);
             return None;
         }
         (Some((at, name)), None) => {

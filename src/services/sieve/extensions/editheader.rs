@@ -3,6 +3,7 @@
 use super::index::Index;
 use crate::foundations::mail::compose::{Charset, field};
 use crate::foundations::mail::{Field, Fields};
+use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, CommandWord, Wanted, is_field_name};
 use crate::services::sieve::matching::{Matcher, Matching};
 use crate::services::sieve::program::{Perform, Value};
@@ -27,22 +28,24 @@ fn read_add(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     let (name, value) = (arguments.value(&name), arguments.value(&value));
     check_name(arguments, name_at, &name);
     if value.constant().is_some_and(|value| !is_field_value(value)) {
-        arguments.wrong_at(value_at, "invalid value of a header field: it must not contain control characters");
+        let said =
+            said!("sieve-field-value", "invalid value of a header field: it must not contain control characters");
+        arguments.wrong_at(value_at, said);
     }
     arguments.fine(Box::new(AddHeader { last, name, value }))
 }
 
 fn check_name(arguments: &mut Arguments<'_, '_>, at: crate::services::sieve::syntax::Position, name: &Value) {
     if let Some(text) = name.constant().filter(|text| !is_field_name(text)) {
-        arguments.wrong_at(
-            at,
-            format!(
-                "'{}' is an invalid header field name: no blanks, no colon, no control characters",
-                text.chars().take(40).collect::<String>().escape_debug()
-            ),
+        let said = said!(
+            "sieve-field-name",
+            "'{name}' is an invalid header field name: no blanks, no colon, no control characters",
+            name = text.chars().take(40).collect::<String>().escape_debug()
         );
+        arguments.wrong_at(at, said);
     } else if name.constant().is_some_and(|text| is_protected(text, arguments.checker.settings)) {
-        arguments.checker.warn(at, "this header field is protected; the command does nothing to it");
+        let said = said!("sieve-protected", "this header field is protected; the command does nothing to it");
+        arguments.checker.warn(at, said);
     }
 }
 

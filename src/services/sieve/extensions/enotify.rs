@@ -2,6 +2,7 @@
 
 use super::fcc::Fcc;
 use super::mailto::{self, Mailto, Wish};
+use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, CommandWord, TestWord, Tests, Wanted, mailbox};
 use crate::services::sieve::matching::{Matcher, Matching};
 use crate::services::sieve::outcome::Action;
@@ -38,13 +39,19 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     if let Some(uri) = method.constant()
         && let Err(why) = Mailto::read(uri)
     {
-        arguments.wrong_at(
-            at,
-            format!("invalid notification method '{}': {why}", uri.chars().take(80).collect::<String>().escape_debug()),
+        let said = said!(
+            "sieve-method",
+            "invalid notification method '{method}': {why}",
+            method = uri.chars().take(80).collect::<String>().escape_debug(),
+            why
         );
+        arguments.wrong_at(at, said);
     }
     if arguments.checker.settings.notifications == 0 {
-        arguments.wrong("notifications are not allowed on this server: the notify action is disabled");
+        arguments.wrong(said!(
+            "sieve-no-notify",
+            "notifications are not allowed on this server: the notify action is disabled"
+        ));
     }
     if let Some((at, from)) = &from {
         arguments.check_address(*at, from);
@@ -52,7 +59,11 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     if let Some((at, importance)) = &importance
         && importance.constant().is_some_and(|text| mailto::importance(text).is_none())
     {
-        arguments.wrong_at(*at, "':importance' must be followed by \"1\", \"2\" or \"3\", for high, normal or low");
+        let said = said!(
+            "sieve-importance",
+            "':importance' must be followed by \"1\", \"2\" or \"3\", for high, normal or low"
+        );
+        arguments.wrong_at(*at, said);
     }
     let (from, importance) = (from.map(|(_, value)| value), importance.map(|(_, value)| value));
     arguments.fine(Box::new(Notify { from, importance, message, fcc, method }))
@@ -61,7 +72,7 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
 impl Perform for Notify {
     fn perform(&self, run: &mut Run<'_, '_>) -> Result<Flow, Halt> {
         let method = self.method.get(run)?.into_owned();
-        let uri = Mailto::read(&method).map_err(|why| Halt::new(format!("cannot notify '{method}': {why}")))?;
+        let uri = Mailto::read(&method).map_err(|why| Halt::new(format!("cannot notify '{method}': {}", why.text)))?;
         let from = match &self.from {
             // RFC 5435 §3.3: a sender that is none is ignored.
             Some(from) => mailbox(&from.get(run)?).ok(),

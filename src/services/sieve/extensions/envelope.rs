@@ -2,6 +2,7 @@
 
 use super::AddressPart;
 use crate::foundations::address::Address;
+use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, TestWord, Tests, Wanted};
 use crate::services::sieve::matching::{Matcher, Matching};
 use crate::services::sieve::program::{Judge, Value};
@@ -24,10 +25,12 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
     let parts = arguments.values(&parts);
     for (at, value) in &parts {
         if let Some(name) = value.constant().filter(|name| !is_part(name)) {
-            arguments.wrong_at(
-                *at,
-                format!("'{}' is not a part of the envelope; use 'from', 'to' or 'auth'", name.escape_debug()),
+            let said = said!(
+                "sieve-envelope-part",
+                "'{name}' is not a part of the envelope; use 'from', 'to' or 'auth'",
+                name = name.escape_debug()
             );
+            arguments.wrong_at(*at, said);
         }
     }
     let keys = arguments.values(&keys);

@@ -29,7 +29,7 @@ impl Fcc {
     pub(super) fn get(&self, run: &mut Run<'_, '_>) -> Result<FileCopy, Halt> {
         let named = self.folder.get(run)?.into_owned();
         if let Err(why) = mailbox::valid(&named) {
-            return Err(Halt::new(format!("cannot store a copy in the folder '{named}': {why}")));
+            return Err(Halt::new(format!("cannot store a copy in the folder '{named}': {}", why.text)));
         }
         // RFC 8580 §3.1: the internal flags are not for the copy.
         let flags = match &self.flags {

@@ -34,7 +34,7 @@ impl Perform for Store {
     fn perform(&self, run: &mut Run<'_, '_>) -> Result<Flow, Halt> {
         let named = self.folder.get(run)?.into_owned();
         if let Err(why) = mailbox::valid(&named) {
-            return Err(Halt::new(format!("cannot store in the folder '{named}': {why}")));
+            return Err(Halt::new(format!("cannot store in the folder '{named}': {}", why.text)));
         }
         let flags = imap4flags::flags(self.flags.as_deref(), run)?;
         let special_use = match &self.special_use {

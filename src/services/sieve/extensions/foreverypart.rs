@@ -6,6 +6,7 @@ use super::body::{Markup, part_text};
 use super::mime::PartType;
 use super::variables::{Modifier, modify, read_modifiers};
 use crate::foundations::mail::Kind;
+use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, CommandWord, Wanted, literals};
 use crate::services::sieve::program::{Command, Perform, Piece};
 use crate::services::sieve::run::{Flow, Halt, Run};
@@ -29,7 +30,11 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     let name = arguments.tag_literal("name", "").map(|(_, name)| name);
     arguments.positional([])?;
     if arguments.checker.loops().len() >= MAX_LOOPS {
-        arguments.wrong(format!("loops are nested too deeply; the maximum is {MAX_LOOPS} levels"));
+        arguments.wrong(said!(
+            "sieve-loops",
+            "loops are nested too deeply; the maximum is {most} levels",
+            most = MAX_LOOPS
+        ));
     }
     arguments.checker.open_loop(name.clone());
     let block = arguments.block();
@@ -70,9 +75,16 @@ fn read_break(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     arguments.positional([])?;
     let loops = arguments.checker.loops().to_vec();
     match &name {
-        _ if loops.is_empty() => arguments.wrong("'break' ends a foreverypart loop, but is not inside one"),
+        _ if loops.is_empty() => {
+            arguments.wrong(said!("sieve-break-alone", "'break' ends a foreverypart loop, but is not inside one"));
+        }
         Some((at, name)) if !loops.iter().any(|open| open.as_ref() == Some(name)) => {
-            arguments.wrong_at(*at, format!("there is no loop named '{}' around this 'break'", name.escape_debug()));
+            let said = said!(
+                "sieve-no-loop",
+                "there is no loop named '{name}' around this 'break'",
+                name = name.escape_debug()
+            );
+            arguments.wrong_at(*at, said);
         }
         _ => {}
     }
@@ -95,12 +107,18 @@ struct ExtractText {
 
 fn read_extract(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     if !arguments.checker.has("variables") {
-        arguments.wrong("the extracttext command sets a variable and needs require \"variables\"; at the beginning");
+        arguments.wrong(said!(
+            "sieve-extracttext-variables",
+            "the extracttext command sets a variable and needs require \"variables\"; at the beginning"
+        ));
         return None;
     }
     if arguments.checker.loops().is_empty() {
         // RFC 5703 §7.
-        arguments.wrong("the extracttext command is only allowed inside a foreverypart loop");
+        arguments.wrong(said!(
+            "sieve-extracttext-alone",
+            "the extracttext command is only allowed inside a foreverypart loop"
+        ));
     }
     let modifiers = read_modifiers(arguments);
     let first = arguments.tag_number("first", "");

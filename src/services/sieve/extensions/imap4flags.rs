@@ -1,5 +1,6 @@
 //! `imap4flags` (RFC 5232): flags and keywords of what is stored.
 
+use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, CommandWord, TestWord, Tests, Wanted};
 use crate::services::sieve::matching::{Matcher, Matching};
 use crate::services::sieve::program::{Judge, Perform, Piece, Value, texts};
@@ -32,7 +33,12 @@ fn warn(arguments: &mut Arguments<'_, '_>, at: crate::services::sieve::syntax::P
         value.constant().and_then(|text| text.split(' ').find(|flag| !flag.is_empty() && !is_flag(flag)))
     {
         let shown: String = wrong.chars().take(40).collect();
-        arguments.checker.warn(at, format!("'{}' is not a flag and will be ignored; valid are \\Answered, \\Deleted, \\Draft, \\Flagged, \\Seen and keywords without a backslash", shown.escape_debug()));
+        let said = said!(
+            "sieve-flag",
+            "'{flag}' is not a flag and will be ignored; valid are \\Answered, \\Deleted, \\Draft, \\Flagged, \\Seen and keywords without a backslash",
+            flag = shown.escape_debug()
+        );
+        arguments.checker.warn(at, said);
     }
 }
 
@@ -112,10 +118,12 @@ fn read(arguments: &mut Arguments<'_, '_>, change: Change) -> Option<Box<dyn Per
     let (variable, list) = if arguments.call.arguments.len() > 1 {
         let [variable, list] = arguments.positional([("variable", Wanted::Text), ("flags", Wanted::Texts)])?;
         if !arguments.checker.has("variables") {
-            arguments.wrong_at(
-                variable.at,
-                format!("{} takes the name of a variable only with require \"variables\";", arguments.subject()),
+            let said = said!(
+                "sieve-flag-variable",
+                "{subject} takes the name of a variable only with require \"variables\";",
+                subject = arguments.subject()
             );
+            arguments.wrong_at(variable.at, said);
             return None;
         }
         let (at, name) = crate::services::sieve::check::literals(&variable).next()?;
@@ -173,7 +181,11 @@ fn read_test(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
     let mut variables = Vec::new();
     if let Some(names) = given.pop() {
         if !arguments.checker.has("variables") {
-            arguments.wrong_at(names.at, "the hasflag test takes names of variables only with require \"variables\";");
+            let said = said!(
+                "sieve-hasflag-variables",
+                "the hasflag test takes names of variables only with require \"variables\";"
+            );
+            arguments.wrong_at(names.at, said);
             return None;
         }
         for (at, name) in crate::services::sieve::check::literals(&names) {

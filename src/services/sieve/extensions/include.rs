@@ -1,5 +1,6 @@
 //! `include` (RFC 6609): scripts in scripts, with variables they share.
 
+use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, CommandWord, Wanted, literals};
 use crate::services::sieve::program::{Perform, Value};
 use crate::services::sieve::run::{Flow, Frame, Halt, Run};
@@ -25,7 +26,7 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     let once = arguments.tag("once", "").is_some();
     let optional = arguments.tag("optional", "").is_some();
     if let (Some(_), Some(at)) = (personal, global) {
-        arguments.wrong_at(at, "':personal' and ':global' exclude each other");
+        arguments.wrong_at(at, said!("sieve-locations", "':personal' and ':global' exclude each other"));
     }
     let [name] = arguments.positional([("script name", Wanted::Text)])?;
     let location = if global.is_some() { Location::Global } else { Location::Personal };
@@ -33,10 +34,12 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     let name = arguments.value(&name);
     match name.constant() {
         Some(text) if !is_name(text) => {
-            arguments.wrong_at(
-                at,
-                format!("invalid script name '{}'", text.chars().take(80).collect::<String>().escape_debug()),
+            let said = said!(
+                "sieve-script-name",
+                "invalid script name '{name}'",
+                name = text.chars().take(80).collect::<String>().escape_debug()
             );
+            arguments.wrong_at(at, said);
         }
         Some(text) if !optional => {
             let text = text.to_owned();
@@ -132,7 +135,10 @@ struct Global;
 
 fn read_global(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     if !arguments.checker.has("variables") {
-        arguments.wrong("the global command shares variables and needs require \"variables\"; at the beginning");
+        arguments.wrong(said!(
+            "sieve-global-variables",
+            "the global command shares variables and needs require \"variables\"; at the beginning"
+        ));
         return None;
     }
     let [names] = arguments.positional([("variable names", Wanted::Texts)])?;

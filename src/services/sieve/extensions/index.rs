@@ -1,5 +1,6 @@
 //! `index`: one of several fields of the same name (RFC 5260 §6).
 
+use crate::foundations::said::said;
 use crate::services::sieve::check::Arguments;
 
 /// Which one.
@@ -22,11 +23,12 @@ impl Index {
         let last = arguments.tag("last", extension);
         match (number, last) {
             (None, Some(at)) => {
-                arguments.wrong_at(at, "':last' counts from the end and is only used with ':index'");
+                let said = said!("sieve-last", "':last' counts from the end and is only used with ':index'");
+                arguments.wrong_at(at, said);
                 None
             }
             (Some((at, 0)), _) => {
-                arguments.wrong_at(at, "':index' counts from 1");
+                arguments.wrong_at(at, said!("sieve-index", "':index' counts from 1"));
                 None
             }
             (number, last) => number.map(|(_, number)| Self { number, from_last: last.is_some() }),

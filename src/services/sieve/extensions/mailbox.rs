@@ -1,5 +1,6 @@
 //! `mailbox` (RFC 5490 §3): whether folders exist, and creating them.
 
+use crate::foundations::said::{Said, said};
 use crate::services::sieve::check::{Arguments, TestWord, Tests, Wanted};
 use crate::services::sieve::program::{Judge, Value};
 use crate::services::sieve::run::{Halt, Run};
@@ -20,13 +21,13 @@ const LOOK_UP: usize = 1_000;
 const MAX_NAME: usize = 255;
 
 /// Whether it can be the name of a folder; the error is a part of a sentence.
-pub(super) fn valid(name: &str) -> Result<(), &'static str> {
+pub(super) fn valid(name: &str) -> Result<(), Said> {
     if name.is_empty() {
-        Err("the name is empty")
+        Err(said!("sieve-folder-empty", "the name is empty"))
     } else if name.len() > MAX_NAME {
-        Err("the name is longer than 255 octets")
+        Err(said!("sieve-folder-long", "the name is longer than {most} octets", most = MAX_NAME))
     } else if name.chars().any(char::is_control) {
-        Err("the name contains control characters")
+        Err(said!("sieve-folder-control", "the name contains control characters"))
     } else {
         Ok(())
     }
@@ -38,7 +39,8 @@ pub(super) fn check_name(arguments: &mut Arguments<'_, '_>, at: Position, value:
         && let Err(why) = valid(name)
     {
         let shown: String = name.chars().take(40).collect();
-        arguments.wrong_at(at, format!("invalid folder name '{}': {why}", shown.escape_debug()));
+        let said = said!("sieve-folder", "invalid folder name '{name}': {why}", name = shown.escape_debug(), why);
+        arguments.wrong_at(at, said);
     }
 }
 
@@ -50,7 +52,8 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
     let names = arguments.values(&names);
     for (at, name) in &names {
         if let Some(constant) = name.constant().filter(|name| valid(name).is_err()) {
-            arguments.checker.warn(*at, format!("a folder '{}' cannot exist", constant.escape_debug()));
+            let said = said!("sieve-no-folder", "a folder '{name}' cannot exist", name = constant.escape_debug());
+            arguments.checker.warn(*at, said);
         }
     }
     Some(Box::new(Exists(names.into_iter().map(|(_, name)| name).collect())))

@@ -3,6 +3,7 @@
 use super::reply::{beginning, original, subject_line, with_text};
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::mail::compose::{Charset, addresses, field};
+use crate::foundations::said::{Said, said};
 use crate::services::sieve::check::{is_field_name, mailbox};
 use crate::services::sieve::outcome::{Action, FileCopy, Notification};
 use crate::services::sieve::run::Run;
@@ -80,13 +81,15 @@ impl Mailto {
     /// mailtoURI = "mailto:" [ to ] [ hfields ]      ; RFC 6068 §2
     /// ```
     /// The error is a part of a sentence.
-    pub(super) fn read(uri: &str) -> Result<Self, String> {
+    pub(super) fn read(uri: &str) -> Result<Self, Said> {
         let rest = match uri.split_once(':') {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("mailto") => rest,
-            _ => return Err("only mailto is supported, as in \"mailto:name@example.com\"".to_owned()),
+            _ => {
+                return Err(said!("mailto-only", "only mailto is supported, as in \"mailto:name@example.com\""));
+            }
         };
         if uri.len() > MAX_URI {
-            return Err(format!("it is longer than {MAX_URI} octets"));
+            return Err(said!("mailto-long", "it is longer than {most} octets", most = MAX_URI));
         }
         let (to, fields) = match rest.split_once('?') {
             Some((to, fields)) => (to, Some(fields)),
@@ -98,26 +101,28 @@ impl Mailto {
             mailto.add_recipients(&to, Field::To)?;
         }
         for pair in fields.into_iter().flat_map(|fields| fields.split('&')) {
-            let (name, value) =
-                pair.split_once('=').ok_or_else(|| format!("'{pair}' in it is not of the form name=value"))?;
+            let (name, value) = pair
+                .split_once('=')
+                .ok_or_else(|| said!("mailto-pair", "'{pair}' in it is not of the form name=value", pair))?;
             mailto.add_field(&decode(name)?, decode(value)?)?;
         }
         if mailto.to.is_empty() && mailto.cc.is_empty() {
-            return Err("it names no recipient".to_owned());
+            return Err(said!("mailto-nobody", "it names no recipient"));
         }
         Ok(mailto)
     }
 
-    fn add_recipients(&mut self, list: &str, field: Field) -> Result<(), String> {
+    fn add_recipients(&mut self, list: &str, field: Field) -> Result<(), Said> {
         for text in split_list(list) {
-            let recipient =
-                mailbox(text.trim()).map_err(|why| format!("'{}' in it is not an address: {why}", text.trim()))?;
+            let text = text.trim();
+            let recipient = mailbox(text)
+                .map_err(|why| said!("mailto-address", "'{text}' in it is not an address: {why}", text, why))?;
             let is_known = self.to.iter().chain(&self.cc).any(|(_, known)| known.key() == recipient.1.key());
             if is_known {
                 continue;
             }
             if self.to.len() + self.cc.len() >= MAX_RECIPIENTS {
-                return Err(format!("it has more than {MAX_RECIPIENTS} recipients"));
+                return Err(said!("mailto-many", "it has more than {most} recipients", most = MAX_RECIPIENTS));
             }
             match field {
                 Field::To => self.to.push(recipient),
@@ -127,9 +132,13 @@ impl Mailto {
         Ok(())
     }
 
-    fn add_field(&mut self, name: &str, value: String) -> Result<(), String> {
+    fn add_field(&mut self, name: &str, value: String) -> Result<(), Said> {
         if !is_field_name(name) {
-            return Err(format!("'{}' in it is not the name of a header field", name.escape_debug()));
+            return Err(said!(
+                "mailto-field",
+                "'{name}' in it is not the name of a header field",
+                name = name.escape_debug()
+            ));
         }
         let lower = name.to_ascii_lowercase();
         match lower.as_str() {
@@ -137,11 +146,13 @@ impl Mailto {
             "cc" => return self.add_recipients(&value, Field::Cc),
             "body" => self.body = self.body.take().or(Some(value)),
             _ if value.contains(['\r', '\n', '\0']) => {
-                return Err(format!("the value of '{name}' in it contains line ends"));
+                return Err(said!("mailto-lines", "the value of '{name}' in it contains line ends", name));
             }
             "subject" => self.subject = self.subject.take().or(Some(value)),
             reserved if RESERVED.contains(&reserved) => {}
-            _ if self.fields.len() >= MAX_FIELDS => return Err(format!("it has more than {MAX_FIELDS} header fields")),
+            _ if self.fields.len() >= MAX_FIELDS => {
+                return Err(said!("mailto-fields", "it has more than {most} header fields", most = MAX_FIELDS));
+            }
             _ => {
                 let mut letters = lower.chars();
                 let name = letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect();
@@ -170,24 +181,28 @@ fn split_list(list: &str) -> impl Iterator<Item = &str> {
 }
 
 /// RFC 3986 §2.1.
-fn decode(text: &str) -> Result<String, String> {
+fn decode(text: &str) -> Result<String, Said> {
     let mut octets = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(octet) = bytes.next() {
         if octet != b'%' {
             if octet <= b' ' || b"\"<>\\^`{|}#".contains(&octet) {
-                return Err(format!("'{}' in it must be percent-encoded", char::from(octet).escape_debug()));
+                return Err(said!(
+                    "mailto-encode",
+                    "'{character}' in it must be percent-encoded",
+                    character = char::from(octet).escape_debug()
+                ));
             }
             octets.push(octet);
             continue;
         }
         let mut digit = || bytes.next().and_then(|b| char::from(b).to_digit(16));
         let (Some(high), Some(low)) = (digit(), digit()) else {
-            return Err("a '%' in it is not followed by two hexadecimal digits".to_owned());
+            return Err(said!("mailto-percent", "a '%' in it is not followed by two hexadecimal digits"));
         };
         octets.extend(u8::try_from(high * 16 + low));
     }
-    String::from_utf8(octets).map_err(|_| "a percent-encoded part of it is not valid UTF-8".to_owned())
+    String::from_utf8(octets).map_err(|_| said!("mailto-utf-8", "a percent-encoded part of it is not valid UTF-8"))
 }
 
 /// RFC 5435 §3.4.

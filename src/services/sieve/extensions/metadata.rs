@@ -1,5 +1,6 @@
 //! `mboxmetadata` and `servermetadata` (RFC 5490 §4, §5): annotations of folders and of the account, as IMAP has them.
 
+use crate::foundations::said::said;
 use crate::foundations::wire::imap::EntryName;
 use crate::services::sieve::check::{Arguments, TestWord, Tests, Wanted};
 use crate::services::sieve::matching::{Matcher, Matching};
@@ -76,7 +77,9 @@ fn entries_of(arguments: &mut Arguments<'_, '_>, given: &Argument) -> Vec<Value>
     let entries = arguments.values(given);
     for (at, entry) in &entries {
         if let Some(constant) = entry.constant().filter(|name| EntryName::parse(name).is_none()) {
-            arguments.checker.warn(*at, format!("an annotation '{}' cannot exist", constant.escape_debug()));
+            let said =
+                said!("sieve-no-annotation", "an annotation '{name}' cannot exist", name = constant.escape_debug());
+            arguments.checker.warn(*at, said);
         }
     }
     entries.into_iter().map(|(_, entry)| entry).collect()

@@ -3,6 +3,7 @@
 use super::fields::HELD;
 use crate::foundations::mail::Kind;
 use crate::foundations::mail::content::{ContentType, Disposition, Parameters};
+use crate::foundations::said::said;
 use crate::services::sieve::check::Arguments;
 use crate::services::sieve::program::{Value, texts};
 use crate::services::sieve::run::{Content, Halt, Run};
@@ -41,12 +42,13 @@ impl Mime {
             }
         }
         if let Some((at, _)) = found.get(1) {
-            arguments.wrong_at(*at, "use only one of :type, :subtype, :contenttype, :param");
+            arguments.wrong_at(*at, said!("sieve-pieces", "use only one of :type, :subtype, :contenttype, :param"));
         }
         if mime.is_none()
             && let Some(at) = any_child.or(found.first().map(|(at, _)| *at))
         {
-            arguments.wrong_at(at, "this tag looks into parts and is only used with ':mime'");
+            let said = said!("sieve-needs-mime", "this tag looks into parts and is only used with ':mime'");
+            arguments.wrong_at(at, said);
         }
         mime?;
         let piece = found.into_iter().next().map_or(Piece::Whole, |(_, piece)| piece);

@@ -1,5 +1,6 @@
 //! `special-use` (RFC 8579): folders by what they are for.
 
+use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, TestWord, Tests, Wanted};
 use crate::services::sieve::program::{Judge, Value};
 use crate::services::sieve::run::{Halt, Run};
@@ -17,10 +18,12 @@ pub(super) fn read_tag(arguments: &mut Arguments<'_, '_>) -> Option<Value> {
 
 fn check(arguments: &mut Arguments<'_, '_>, at: Position, value: &Value) {
     if let Some(text) = value.constant().filter(|text| !is_attribute(text)) {
-        arguments.wrong_at(
-            at,
-            format!("'{}' is not a special use; write it with a backslash, as in \"\\\\Junk\"", text.escape_debug()),
+        let said = said!(
+            "sieve-special-use",
+            "'{text}' is not a special use; write it with a backslash, as in \"\\\\Junk\"",
+            text = text.escape_debug()
         );
+        arguments.wrong_at(at, said);
     }
 }
 

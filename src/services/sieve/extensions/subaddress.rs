@@ -1,6 +1,7 @@
 //! Parts of addresses (RFC 5228 §2.7.4), with `subaddress` (RFC 5233).
 
 use crate::foundations::mail::addresses::{Entry, read};
+use crate::foundations::said::said;
 use crate::services::sieve::check::Arguments;
 
 /// Which part of an address is compared.
@@ -29,11 +30,12 @@ impl AddressPart {
             found.extend(arguments.tag(tag, extension).map(|at| (at, part)));
         }
         if let Some((at, _)) = found.get(1) {
-            let subject = arguments.subject();
-            arguments.wrong_at(
-                *at,
-                format!("unexpected second address part for {subject}; use only one of :all, :localpart, :domain"),
+            let said = said!(
+                "sieve-address-parts",
+                "unexpected second address part for {subject}; use only one of :all, :localpart, :domain",
+                subject = arguments.subject()
             );
+            arguments.wrong_at(*at, said);
         }
         found.first().map_or(Self::All, |(_, part)| *part)
     }

@@ -10,6 +10,7 @@ use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::mail::addresses::{Entry, read as read_addresses};
 use crate::foundations::mail::compose::{Charset, addresses, field};
 use crate::foundations::mail::encoded_words;
+use crate::foundations::said::said;
 use crate::services::sieve::SieveSettings;
 use crate::services::sieve::check::{Arguments, CommandWord, Wanted, mailbox};
 use crate::services::sieve::outcome::{Action, Vacation};
@@ -42,7 +43,7 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     let fcc = Fcc::read(arguments);
     if let (Some(_), Some((at, _))) = (days, seconds) {
         // RFC 6131 §2.
-        arguments.wrong_at(at, "':days' and ':seconds' exclude each other");
+        arguments.wrong_at(at, said!("sieve-days-seconds", "':days' and ':seconds' exclude each other"));
     }
     let [reason] = arguments.positional([("reason", Wanted::Text)])?;
     let reason = arguments.value(&reason);
@@ -84,7 +85,7 @@ impl Perform for Answer {
         let from = match &self.from {
             Some(from) => {
                 let from = from.get(run)?;
-                mailbox(&from).map_err(|why| Halt::new(format!("cannot answer from '{from}': {why}")))?
+                mailbox(&from).map_err(|why| Halt::new(format!("cannot answer from '{from}': {}", why.text)))?
             }
             None => (String::new(), found),
         };

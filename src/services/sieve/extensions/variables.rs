@@ -1,5 +1,6 @@
 //! `variables` (RFC 5229): `set` and `string`. Their use in strings is in the checker.
 
+use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, CommandWord, TestWord, Tests, Wanted, literals};
 use crate::services::sieve::matching::{Matcher, Matching};
 use crate::services::sieve::program::{Judge, Perform, Piece, Value, texts};
@@ -43,8 +44,14 @@ pub(super) fn read_modifiers(arguments: &mut Arguments<'_, '_>) -> Vec<Modifier>
     for (modifier, tag, precedence, extension) in MODIFIERS {
         if let Some(at) = arguments.tag(tag, extension) {
             if found.iter().any(|(_, other)| other == precedence) {
-                arguments
-                    .wrong_at(at, format!("modifiers ':{tag}' and another of the same precedence exclude each other"));
+                arguments.wrong_at(
+                    at,
+                    said!(
+                        "sieve-modifiers",
+                        "modifiers ':{tag}' and another of the same precedence exclude each other",
+                        tag
+                    ),
+                );
             }
             found.push((*modifier, *precedence));
         }

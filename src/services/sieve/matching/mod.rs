@@ -15,6 +15,7 @@ use super::check::{Arguments, Checker};
 use super::program::Value;
 use super::run::{Halt, Run};
 use super::syntax::Position;
+use crate::foundations::said::said;
 
 /// How values are compared.
 #[derive(Debug, Clone)]
@@ -104,20 +105,33 @@ impl Matching {
             if let Some((at, word)) = arguments.tag_literal(tag, "relational") {
                 match Relation::read(&word) {
                     Some(relation) => kinds.push((at, kind(relation))),
-                    None => arguments.wrong_at(at, format!("'{}' is not a relation; :{tag} must be followed by \"gt\", \"ge\", \"lt\", \"le\", \"eq\" or \"ne\"", word.escape_debug())),
+                    None => {
+                        let said = said!(
+                            "sieve-relation",
+                            "'{text}' is not a relation; :{tag} must be followed by \"gt\", \"ge\", \"lt\", \"le\", \"eq\" or \"ne\"",
+                            text = word.escape_debug(),
+                            tag
+                        );
+                        arguments.wrong_at(at, said);
+                    }
                 }
             }
         }
         if let Some((at, _)) = kinds.get(1) {
-            let subject = arguments.subject();
-            arguments.wrong_at(
-                *at,
-                format!("unexpected second match type for {subject}; use only one of :is, :contains, :matches"),
+            let said = said!(
+                "sieve-match-types",
+                "unexpected second match type for {subject}; use only one of :is, :contains, :matches",
+                subject = arguments.subject()
             );
+            arguments.wrong_at(*at, said);
         }
         let (at, kind) = kinds.first().copied().unwrap_or((arguments.call.at, Kind::Is));
         if comparator == Comparator::AsciiNumeric && matches!(kind, Kind::Contains | Kind::Matches | Kind::Regex) {
-            arguments.wrong_at(at, "the i;ascii-numeric comparator compares whole numbers: use it with :is, :value or :count, not with parts of a text");
+            let said = said!(
+                "sieve-numeric-match",
+                "the i;ascii-numeric comparator compares whole numbers: use it with :is, :value or :count, not with parts of a text"
+            );
+            arguments.wrong_at(at, said);
         }
         Self { comparator, kind, captures: arguments.checker.has("variables") }
     }
@@ -125,14 +139,21 @@ impl Matching {
     fn read_comparator(arguments: &mut Arguments<'_, '_>) -> Comparator {
         let Some((at, name)) = arguments.tag_literal("comparator", "") else { return Comparator::AsciiCasemap };
         let Some(comparator) = Comparator::read(&name) else {
-            arguments.wrong_at(
-                at,
-                format!("unknown comparator '{}'; there are {}", name.escape_debug(), Comparator::NAMES.join(", ")),
+            let said = said!(
+                "sieve-comparator",
+                "unknown comparator '{name}'; there are {names}",
+                name = name.escape_debug(),
+                names = Comparator::NAMES.join(", ")
             );
+            arguments.wrong_at(at, said);
             return Comparator::AsciiCasemap;
         };
         if comparator == Comparator::AsciiNumeric && !arguments.checker.has("comparator-i;ascii-numeric") {
-            arguments.wrong_at(at, "unknown comparator 'i;ascii-numeric' without its extension: write require \"comparator-i;ascii-numeric\"; at the beginning");
+            let said = said!(
+                "sieve-numeric-extension",
+                "unknown comparator 'i;ascii-numeric' without its extension: write require \"comparator-i;ascii-numeric\"; at the beginning"
+            );
+            arguments.wrong_at(at, said);
         }
         comparator
     }
@@ -155,7 +176,7 @@ impl Matching {
             let regex = constant.map(|text| Self::regular(self.comparator, arguments.checker, text));
             let regex = match regex {
                 Some(Err(why)) => {
-                    arguments.wrong_at(at, format!("invalid regular expression: {why}"));
+                    arguments.wrong_at(at, said!("sieve-regex", "invalid regular expression: {why}", why));
                     None
                 }
                 Some(Ok(regex)) => Some(Arc::new(regex)),

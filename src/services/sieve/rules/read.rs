@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 
 use super::write::NAME;
 use super::{Action, Bound, Comparison, Condition, Mark, Matching, Of, Rule, RuleSet, Vacation};
+use crate::foundations::said::{Said, said};
 use crate::services::sieve::lexer::Comment;
 use crate::services::sieve::parser::{parse, parse_with_comments};
 use crate::services::sieve::syntax::{Call, Given, Position};
@@ -11,18 +12,23 @@ use crate::services::sieve::{Mistake, SieveSettings};
 
 /// What rules cannot say, and where the script says it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize)]
-#[error("line {line}: {text}")]
+#[error("line {line}: {}", .said.text)]
 pub struct Foreign {
     /// The line, from 1.
     pub line: u32,
     /// What is there, as a part of a sentence.
-    pub text: String,
+    #[serde(flatten)]
+    pub said: Said,
 }
 
 impl Foreign {
-    fn at(at: Position, text: impl Into<String>) -> Self {
-        Self { line: at.line, text: text.into() }
+    const fn at(at: Position, said: Said) -> Self {
+        Self { line: at.line, said }
     }
+}
+
+fn a_comment() -> Said {
+    said!("rules-comment", "a comment, which rules have no place for")
 }
 
 /// What scripts of rules may require: extensions that do not change the meaning of strings.
@@ -52,8 +58,8 @@ const KNOWN: &[&str] = &[
 pub fn read(source: &str, settings: &SieveSettings) -> Result<RuleSet, Foreign> {
     let mut mistakes = Vec::new();
     let (calls, comments) = parse_with_comments(source, settings, &mut mistakes);
-    if let Some(Mistake { line, text, .. }) = mistakes.into_iter().next() {
-        return Err(Foreign { line, text });
+    if let Some(Mistake { line, said, .. }) = mistakes.into_iter().next() {
+        return Err(Foreign { line, said });
     }
     let mut reader = Reader { comments: &comments, settings, set: RuleSet::default() };
     for (n, call) in calls.iter().enumerate() {
@@ -77,7 +83,10 @@ impl Reader<'_> {
             "require" => required(call),
             "if" => self.rule(name, call, next),
             "vacation" => self.vacation(vacation(call)?, call),
-            "elsif" | "else" => Err(Foreign::at(call.at, format!("'{}' does not fit into a single rule", call.name))),
+            "elsif" | "else" => Err(Foreign::at(
+                call.at,
+                said!("rules-else", "'{name}' does not fit into a single rule", name = &call.name),
+            )),
             _ => {
                 // Commands outside an `if` apply to every message.
                 let action = action(call)?;
@@ -103,14 +112,16 @@ impl Reader<'_> {
             let given = comment.text.strip_prefix(NAME.0).and_then(|text| text.strip_suffix(NAME.1));
             match given {
                 Some(given) if name.is_none() && at.is_some() => name = Some(given.trim().to_owned()),
-                _ => return Err(Foreign::at(comment.at, "a comment, which rules have no place for")),
+                _ => return Err(Foreign::at(comment.at, a_comment())),
             }
         }
         Ok(name.unwrap_or_default())
     }
 
     fn rule(&mut self, name: String, call: &Call, next: Option<&Call>) -> Result<(), Foreign> {
-        let [test] = call.tests.as_slice() else { return Err(Foreign::at(call.at, "an 'if' without a test")) };
+        let [test] = call.tests.as_slice() else {
+            return Err(Foreign::at(call.at, said!("rules-if", "an 'if' without a test")));
+        };
         let block = call.block.as_deref().unwrap_or_default();
         if let [only] = block
             && only.name == "vacation"
@@ -127,7 +138,7 @@ impl Reader<'_> {
         let (matching, conditions) = conditions(test)?;
         let actions: Vec<Action> = block.iter().map(action).collect::<Result<_, _>>()?;
         if !actions.is_sorted_by_key(Action::rank) {
-            return Err(Foreign::at(call.at, "actions in an order that no rule has"));
+            return Err(Foreign::at(call.at, said!("rules-order", "actions in an order that no rule has")));
         }
         self.set.rules.push(Rule { name, enabled, matching, conditions, actions });
         Ok(())
@@ -145,13 +156,13 @@ impl Reader<'_> {
         let mut calls = parse(&text, self.settings, &mut mistakes);
         match (mistakes.is_empty(), calls.pop(), calls.is_empty()) {
             (true, Some(mut call), true) if call.tests.len() == 1 => Ok(call.tests.pop()),
-            _ => Err(Foreign::at(comment.at, "a comment, which rules have no place for")),
+            _ => Err(Foreign::at(comment.at, a_comment())),
         }
     }
 
     fn vacation(&mut self, vacation: Vacation, call: &Call) -> Result<(), Foreign> {
         if self.set.vacation.is_some() {
-            return Err(Foreign::at(call.at, "a second 'vacation'"));
+            return Err(Foreign::at(call.at, said!("rules-second-vacation", "a second 'vacation'")));
         }
         self.set.vacation = Some(Vacation { position: self.set.rules.len(), ..vacation });
         Ok(())
@@ -170,7 +181,8 @@ fn required(call: &Call) -> Result<(), Foreign> {
     let names = call.arguments.iter().flat_map(|argument| texts(&argument.value));
     for name in names {
         if !KNOWN.contains(&name.as_str()) {
-            return Err(Foreign::at(call.at, format!("'{name}', which no rule needs")));
+            let said = said!("rules-extension", "'{name}', which no rule needs", name);
+            return Err(Foreign::at(call.at, said));
         }
     }
     Ok(())
@@ -191,23 +203,24 @@ fn condition(test: &Call) -> Result<Condition, Foreign> {
             Condition::Text { of, comparison, negated: false, values } => {
                 Ok(Condition::Text { of, comparison, negated: true, values })
             }
-            _ => Err(Foreign::at(test.at, "a 'not' that no condition has")),
+            _ => Err(Foreign::at(test.at, said!("rules-not", "a 'not' that no condition has"))),
         },
         ("header" | "address" | "body", _) => text(test),
         ("size", _) => {
             let arguments = Arguments::of(test, &[]);
-            let bound = match arguments.tags.as_slice() {
-                [("over", _)] => Bound::Over,
-                [("under", _)] => Bound::Under,
-                _ => return Err(Foreign::at(test.at, "a 'size' that no condition has")),
+            let (bound, octets) = match (arguments.tags.as_slice(), arguments.positional.as_slice()) {
+                ([("over", _)], [Given::Number(octets)]) => (Bound::Over, *octets),
+                ([("under", _)], [Given::Number(octets)]) => (Bound::Under, *octets),
+                _ => return Err(Foreign::at(test.at, said!("rules-size", "a 'size' that no condition has"))),
             };
-            match arguments.positional.as_slice() {
-                [Given::Number(octets)] => Ok(Condition::Size { bound, octets: *octets }),
-                _ => Err(Foreign::at(test.at, "a 'size' that no condition has")),
-            }
+            Ok(Condition::Size { bound, octets })
         }
-        (name, _) => Err(Foreign::at(test.at, format!("the test '{name}'"))),
+        _ => Err(foreign_test(test)),
     }
+}
+
+fn foreign_test(test: &Call) -> Foreign {
+    Foreign::at(test.at, said!("rules-test", "the test '{name}'", name = &test.name))
 }
 
 /// `header`, `address` and `body`.
@@ -223,13 +236,16 @@ fn text(test: &Call) -> Result<Condition, Foreign> {
             ("all", _) if test.name == "address" => comparison,
             ("text", _) if test.name == "body" => comparison,
             ("comparator", Some(Given::Text(name))) if name == "i;ascii-casemap" => comparison,
-            (tag, _) => return Err(Foreign::at(test.at, format!("'{}' with ':{tag}'", test.name))),
+            (tag, _) => {
+                let said = said!("rules-tag", "'{name}' with ':{tag}'", name = &test.name, tag);
+                return Err(Foreign::at(test.at, said));
+            }
         };
     }
     let (of, keys) = match (test.name.as_str(), arguments.positional.as_slice()) {
         ("body", [keys]) => (Of::Body, *keys),
         (name, [fields, keys]) => (field(test, name == "address", comparison, &texts(fields))?, *keys),
-        _ => return Err(Foreign::at(test.at, format!("the test '{}'", test.name))),
+        _ => return Err(foreign_test(test)),
     };
     let (comparison, values) = shape(comparison, texts(keys));
     Ok(Condition::Text { of, comparison, negated: false, values })
@@ -243,7 +259,7 @@ fn field(test: &Call, is_address: bool, comparison: Comparison, fields: &[String
         (["to", "cc"] | ["cc", "to"], _) if is_address != (comparison == Comparison::Contains) => Ok(Of::Recipient),
         ([_], false) => Ok(usual(Of::Header(fields.concat()), comparison)),
         ([_], true) => Ok(usual(Of::Address(fields.concat()), comparison)),
-        _ => Err(Foreign::at(test.at, format!("'{}' of several fields", test.name))),
+        _ => Err(Foreign::at(test.at, said!("rules-fields", "'{name}' of several fields", name = &test.name))),
     }
 }
 
@@ -309,14 +325,19 @@ fn action(call: &Call) -> Result<Action, Foreign> {
         ("reject", Some(text)) if is_plain => Ok(Action::Reject { text }),
         ("addflag", Some(flag)) if is_plain => {
             let known = Mark::ALL.into_iter().find(|known| known.flag().eq_ignore_ascii_case(&flag));
-            known.map(|flag| Action::Mark { flag }).ok_or_else(|| Foreign::at(call.at, format!("the flag '{flag}'")))
+            known
+                .map(|flag| Action::Mark { flag })
+                .ok_or_else(|| Foreign::at(call.at, said!("rules-flag", "the flag '{flag}'", flag)))
         }
         ("discard", None) if call.arguments.is_empty() => Ok(Action::Discard),
         ("keep", None) if call.arguments.is_empty() => Ok(Action::Keep),
         ("stop", None) if call.arguments.is_empty() => Ok(Action::Stop),
         (name, _) => {
             let tags: String = arguments.tags.iter().map(|(tag, _)| format!(" ':{tag}'")).collect();
-            Err(Foreign::at(call.at, format!("the command '{name}'{tags} as no rule has it")))
+            Err(Foreign::at(
+                call.at,
+                said!("rules-command", "the command '{name}'{tags} as no rule has it", name, tags),
+            ))
         }
     }
 }
@@ -329,11 +350,14 @@ fn vacation(call: &Call) -> Result<Vacation, Foreign> {
             ("days", Some(Given::Number(number))) => days = Some(u32::try_from(*number).unwrap_or(u32::MAX)),
             ("subject", Some(Given::Text(text))) => subject = Some(text.clone()),
             ("addresses", Some(value)) => addresses = texts(value),
-            (tag, _) => return Err(Foreign::at(call.at, format!("'vacation' with ':{tag}'"))),
+            (tag, _) => {
+                let said = said!("rules-tag", "'{name}' with ':{tag}'", name = "vacation", tag);
+                return Err(Foreign::at(call.at, said));
+            }
         }
     }
     let [Given::Text(text)] = arguments.positional.as_slice() else {
-        return Err(Foreign::at(call.at, "a 'vacation' without a text"));
+        return Err(Foreign::at(call.at, said!("rules-no-text", "a 'vacation' without a text")));
     };
     let text = text.clone();
     Ok(Vacation { position: 0, enabled: true, subject, text, from: None, until: None, days, addresses })
@@ -364,10 +388,16 @@ fn period(test: &Call) -> Result<Period, Foreign> {
                 match (relation.to_ascii_lowercase().as_str(), date) {
                     ("ge", Some(date)) if from.is_none() => from = Some(date),
                     ("le", Some(date)) if until.is_none() => until = Some(date),
-                    _ => return Err(Foreign::at(test.at, "a 'currentdate' that is no first or last day")),
+                    _ => {
+                        let said = said!("rules-currentdate", "a 'currentdate' that is no first or last day");
+                        return Err(Foreign::at(test.at, said));
+                    }
                 }
             }
-            (name, _, _) => return Err(Foreign::at(test.at, format!("'{name}' as a condition of 'vacation'"))),
+            (name, _, _) => {
+                let said = said!("rules-vacation-test", "'{name}' as a condition of 'vacation'", name);
+                return Err(Foreign::at(test.at, said));
+            }
         }
     }
     Ok(Period { enabled, from, until })

@@ -215,7 +215,7 @@ fn what_rules_cannot_say_is_left_as_it_is() {
         compile(script.as_bytes(), &settings).unwrap_or_else(|mistakes| panic!("{mistakes:?}\n{script}"));
         let foreign = read(script, &settings).expect_err(script);
         assert_eq!(foreign.line, line, "{script}: {foreign}");
-        assert!(foreign.text.contains(why), "{script}: {foreign}");
+        assert!(foreign.said.text.contains(why), "{script}: {foreign}");
     }
     assert!(read("if {", &SieveSettings::default()).is_err());
 }
@@ -234,7 +234,7 @@ fn wrong_rules_are_told_apart() {
     let wrongs = set.wrongs();
     let places: Vec<_> = wrongs.iter().map(|wrong| wrong.rule).collect();
     assert_eq!(places, [Some(0), Some(1), Some(2), Some(3), Some(4), Some(4), None, None], "{wrongs:?}");
-    let words: Vec<_> = wrongs.iter().map(|wrong| wrong.word).collect();
+    let words: Vec<_> = wrongs.iter().filter_map(|wrong| wrong.said.word.strip_prefix("rule-")).collect();
     let wanted = ["refused-and-kept", "no-value", "field-name", "address", "name", "no-action", "no-text", "days"];
     assert_eq!(words, wanted, "{wrongs:?}");
     assert_eq!((wrongs[2].value.as_str(), wrongs[3].value.as_str()), ("a b", "nobody"));

@@ -1,17 +1,9 @@
 // Speaking with the server. Addresses are relative, so that the page works under any path.
 
-import { translated } from "./sentences.js";
-import { knows, sizeOf, t } from "./texts.js";
+import { said, t } from "./texts.js";
 
-/** The server's message, translated if the page knows its word; so is what it names as the cause. */
-export function errorText({ type, values, error, because }) {
-  if (!type || !knows(`refused_${type}`)) return translated(error);
-  const why = because ? (because.type ? errorText(because) : wrong(because)) : translated(values?.why);
-  return t(`refused_${type}`, { ...values, most: sizeOf(values?.most), why });
-}
-
-/** What the server finds wrong with rules or a script, translated likewise. */
-export const wrong = ({ word, value, text }) => (knows(`wrong_${word}`) ? t(`wrong_${word}`, { value }) : translated(text));
+/** Why the server refuses something. */
+export const errorText = ({ error, ...told }) => said({ ...told, text: error });
 
 /** A request that the server has refused. */
 export class Refusal extends Error {

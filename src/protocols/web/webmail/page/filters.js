@@ -1,11 +1,10 @@
 // Filters: rules, kept in one Sieve script that other programs can read and change; the scripts as text beside them.
 
-import { get, post, wrong } from "./api.js";
+import { get, post } from "./api.js";
 import { confirm, open, prompt, stored } from "./dialogs.js";
 import { button, h, later, orToast, toast } from "./elements.js";
 import { edit, summary } from "./rules.js";
-import { translated } from "./sentences.js";
-import { size, t } from "./texts.js";
+import { said, size, t } from "./texts.js";
 
 /** Stores rules in the script they were read from; `null` when it has been changed elsewhere or is refused. */
 export async function store(script, rules, activate) {
@@ -110,7 +109,7 @@ class Filters {
     const check = async (changed) => {
       const rules = others.rules.toSpliced(n, 1, changed);
       const { wrongs, mistakes } = await post("scripts/check", { content: { rules: { ...others, rules } } });
-      return [...wrongs.filter((one) => one.rule === n), ...mistakes].map(wrong);
+      return [...wrongs.filter((one) => one.rule === n), ...mistakes].map(said);
     };
     const changed = await edit(rule, { folders: this.folders, check });
     if (changed) await this.put((rules) => { rules[n] = changed; });
@@ -160,14 +159,14 @@ class Filters {
     const list = h("ul", { class: "plain mistakes", role: "status" });
     const look = (judgement) => {
       const places = [...judgement.mistakes, ...judgement.warnings.map((place) => ({ ...place, warning: true }))];
-      list.replaceChildren(...places.map((place) => h("li", { class: place.warning ? "" : "problems" }, h("button", { type: "button", class: "quiet", on: { click: () => go(area, place) } }, t(place.warning ? "scriptWarning" : "scriptMistake", { ...place, text: translated(place.text) })))));
+      list.replaceChildren(...places.map((place) => h("li", { class: place.warning ? "" : "problems" }, h("button", { type: "button", class: "quiet", on: { click: () => go(area, place) } }, t(place.warning ? "scriptWarning" : "scriptMistake", { ...place, text: said(place) })))));
       save.disabled = judgement.mistakes.length > 0;
     };
     const check = later(400, () => orToast(post("scripts/check", { content: { source: area.value } }).then(look)));
     area.addEventListener("input", check);
     const save = h("button", { type: "button", class: "main", on: { click: () => this.alone(() => orToast(this.saveText(area))) } }, t("save"));
     look(script);
-    const why = script.foreign && h("p", { class: "banner" }, h("span", {}, t(script.name ? "scriptForeign" : "scriptByHand", { name: script.name ?? "", line: script.foreign.line, why: translated(script.foreign.text) })),
+    const why = script.foreign && h("p", { class: "banner" }, h("span", {}, t(script.name ? "scriptForeign" : "scriptByHand", { name: script.name ?? "", line: script.foreign.line, why: said(script.foreign) })),
       h("button", { type: "button", on: { click: () => orToast(this.startOver()) } }, t("rulesInstead")));
     return h("section", {}, h("h3", {}, script.name ?? t("scriptNameless")), this.state(), why, area, list,
       h("div", { class: "line" }, save, script.rules && h("button", { type: "button", on: { click: () => { this.asText = false; this.draw(); } } }, t("backToRules"))));

@@ -7,8 +7,7 @@ import { imported } from "./contacts.js";
 import { eventOf, Invitation } from "./invitation.js";
 import { sayCut } from "./markup.js";
 import { displayName, forgetPeople, parseMailto } from "./addresses.js";
-import { reasons } from "./sentences.js";
-import { labelled, longDate, shortDate, size, t, weight } from "./texts.js";
+import { labelled, longDate, shortDate, size, spamReason, t } from "./texts.js";
 
 /** How long a message waits for the others of its conversation, in milliseconds: folders may have to be read for them. */
 const PATIENCE = 400;
@@ -289,9 +288,9 @@ export class Reader {
     if (message.within) banners.push(h("p", { class: "banner within" }, icon("attach"), h("span", {}, t("attachedNote"))));
     if (message.priority) banners.push(h("p", { class: `banner priority ${message.priority}` }, icon(message.priority === "high" ? "warn" : "down"), h("span", {}, t(message.priority === "high" ? "isUrgent" : "isNotUrgent"))));
     if (message.spam?.flagged) {
-      const score = parseFloat(message.spam.score), { reason } = message.spam;
-      const values = { score: Number.isNaN(score) ? message.spam.score : score, reason: reason && reasons(reason, { weight, labelled }) };
-      banners.push(h("p", { class: "banner" }, icon("junk"), h("span", {}, t(message.spam.reason ? "spamBecause" : "spamFlag", values))));
+      const score = parseFloat(message.spam.score), { reasons } = message.spam;
+      const values = { score: Number.isNaN(score) ? message.spam.score : score, reason: reasons.map(spamReason).join("; ") };
+      banners.push(h("p", { class: "banner" }, icon("junk"), h("span", {}, t(reasons.length > 0 ? "spamBecause" : "spamFlag", values))));
     }
     if (!this.asText && message.remote_images > 0 && !this.images) {
       const from = message.from[0]?.address;

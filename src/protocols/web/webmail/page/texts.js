@@ -1,12 +1,11 @@
 // The texts of the page, in the user's language.
 
-import { learn } from "./sentences.js";
 import english from "./texts-en.js";
 
-/** The languages there are, by their own names. For each but English there is a file with its texts, and one with what the server says. */
+/** The languages there are, by their own names. For each but English there is a file with its texts, and one with what the server says by its words for it. */
 export const LANGUAGES = { en: "English", de: "Deutsch", es: "Español", fr: "Français" };
 
-let texts = english, dates = formats("en"), numbers = counts("en");
+let texts = english, sayings = {}, dates = formats("en"), numbers = counts("en");
 
 function formats(locale) {
   const format = (options) => new Intl.DateTimeFormat(locale, options);
@@ -28,9 +27,7 @@ export async function speak(wanted = "") {
   const locale = [wanted, ...navigator.languages].filter(Boolean).find((one) => known(one) in LANGUAGES) ?? "en";
   const language = known(locale);
   const load = async (what) => (await import(`./${what}-${language}.js`)).default;
-  const [own, sentences] = language === "en" ? [english, {}] : await Promise.all([load("texts"), load("sentences")]);
-  texts = own;
-  learn(sentences);
+  [texts, sayings] = language === "en" ? [english, {}] : await Promise.all([load("texts"), load("said")]);
   const country = [...navigator.languages].find((one) => known(one) === language) ?? language;
   dates = formats(country);
   numbers = counts(country);
@@ -40,20 +37,35 @@ export async function speak(wanted = "") {
 /** Whether there is a text with this name. */
 export const knows = (name) => name in english;
 
+const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => (typeof values[key] === "number" ? number(values[key]) : String(values[key] ?? "")));
+
 /** The text with this name, its {placeholders} filled in; the one for a single thing (`NAME_one`) where there is one. */
 export function t(name, values = {}) {
   if (values.count === 1 && knows(`${name}_one`)) return t(`${name}_one`, { ...values, count: "1" });
-  const filled = (value) => (typeof value === "number" ? number(value) : String(value ?? ""));
-  return (texts[name] ?? english[name]).replace(/\{(\w+)\}/g, (_, key) => filled(values[key]));
+  return filled(texts[name] ?? english[name], values);
+}
+
+/** What the server says, by its word for it; as it comes in English if that is unknown here. A value may be something said again. */
+export function said({ type, values, text }) {
+  const own = knows(`refused_${type}`) ? texts[`refused_${type}`] : sayings[type];
+  if (own === undefined) return text;
+  const whole = (name, value) => (typeof value === "object" ? said(value) : name === "most" ? sizeOf(value) : value);
+  return filled(own, Object.fromEntries(Object.entries(values ?? {}).map(([name, value]) => [name, whole(name, value)])));
 }
 
 export const number = (value) => numbers.any.format(value);
 
 /** What something adds to a sum. */
-export const weight = (value) => (value > 0 ? "+" : "") + numbers.tenths.format(value);
+const weight = (value) => (value > 0 ? "+" : "") + numbers.tenths.format(value);
 
 /** Something and what is said of it. */
 export const labelled = (name, value) => t("labelled", { name, value });
+
+/** A reason of the filter: what it adds to the score, what the rule looks for, and what it has found. */
+export function spamReason({ points, ...told }) {
+  const { found } = told.values, name = said(told);
+  return `${weight(points)} ${found ? labelled(name, found) : name}`;
+}
 
 /** Keys as they are called on keyboards. */
 export const keyNames = (text) => text.replace(/[A-Z][a-z]+|\bthen\b/g, (word) => (knows(`key_${word}`) ? t(`key_${word}`) : word));

@@ -1,10 +1,10 @@
 // The automatic answer: a part of the rules, and of their script.
 
-import { get, post, wrong } from "./api.js";
+import { get, post } from "./api.js";
 import { complain, open } from "./dialogs.js";
 import { h, sends, toast } from "./elements.js";
 import { activates, store } from "./filters.js";
-import { t } from "./texts.js";
+import { said, t } from "./texts.js";
 
 const label = (name, control) => h("label", {}, h("span", {}, t(name)), control);
 
@@ -39,7 +39,7 @@ export async function show({ filters }) {
     const wish = { ...rules, vacation };
     try {
       const { wrongs, mistakes } = await post("scripts/check", { content: { rules: wish } });
-      complain(problems, [...wrongs, ...mistakes].map(wrong));
+      complain(problems, [...wrongs, ...mistakes].map(said));
       if (wrongs.length + mistakes.length > 0) return;
     } catch (error) {
       toast(error.message, { problem: true });
