@@ -70,6 +70,16 @@ fn links_in_an_attached_page_are_not_all_that_a_short_letter_says() {
 }
 
 #[test]
+fn drawings_are_pictures_unless_they_run_scripts() {
+    let drawing = |content: &str| format!("Content-Type: image/svg+xml; name=a.svg\n\n<svg>{content}</svg>\n");
+    check(&[
+        ("ATTACHED_SVG_SCRIPT", drawing("<style>.a{fill:red}</style><path d='M0 0'/>").as_str(), false),
+        ("ATTACHED_SVG_SCRIPT", drawing("<script>location='https://a.example/'</script>").as_str(), true),
+        ("ATTACHED_SVG_SCRIPT", drawing("<rect onclick='x()'/>").as_str(), true),
+    ]);
+}
+
+#[test]
 fn a_thing_too_many_is_not_none() {
     let many = |what: &str| format!("Content-Type: text/html\n\n<p>x</p>{}\n", what.repeat(1001));
     let attached = |what: &str| many(what).replacen('\n', "\nContent-Disposition: attachment\n", 1);

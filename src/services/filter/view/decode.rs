@@ -92,3 +92,17 @@ const fn hex(digit: u8) -> u8 {
 pub fn text(bytes: &[u8], label: Option<&str>) -> String {
     charset::decode(label.unwrap_or_default().as_bytes(), bytes)
 }
+
+/// A page without a label as text, in the character set that it names.
+pub fn page(bytes: &[u8]) -> String {
+    charset::declared(bytes).map_or_else(|| charset::guess(bytes).into_owned(), |label| charset::decode(label, bytes))
+}
+
+/// A file as text as a browser reads it: a mark at its beginning outweighs all else (HTML §13.2.3.2).
+pub fn file(bytes: &[u8], label: Option<&str>) -> String {
+    match (encoding_rs::Encoding::for_bom(bytes), label) {
+        (Some((encoding, _)), _) => encoding.decode(bytes).0.into_owned(),
+        (None, Some(_)) => text(bytes, label),
+        (None, None) => page(bytes),
+    }
+}

@@ -3,6 +3,7 @@
 //! Promises: never fails, whatever the bytes are; reads at most what [`LimitSettings`](super::LimitSettings) allow and
 //! says which limit was reached; time and memory are linear in what is read. Line ends may be CRLF or LF.
 
+pub mod archive;
 mod decode;
 mod elements;
 mod fields;
@@ -17,7 +18,7 @@ mod style;
 pub use fields::{Field, addresses_in};
 pub use html::HtmlFacts;
 pub use links::{Link, LinkKind, host_of, lines_for_rules, link_of};
-pub use parts::{Part, saved_name};
+pub use parts::{Page, Part, extension, saved_name};
 pub use received::{Hop, hop, is_public};
 
 use std::ops::Range;
@@ -59,7 +60,7 @@ pub enum AsideKind {
     Quote,
     /// A signature, or the footer of a list.
     Signature,
-    /// Attached HTML files.
+    /// Attached pages.
     Attachment,
 }
 
@@ -73,7 +74,7 @@ pub struct View<'m> {
     /// The parts in order, multiparts before their content.
     pub parts: Vec<Part<'m>>,
     /// Subject and text as a reader sees it: one line per paragraph, white space folded, HTML rendered. At the end, the text of attached
-    /// HTML files, which browsers show.
+    /// pages: HTML files and drawings (SVG), which browsers show, by themselves or in ZIP archives.
     pub body: String,
     /// Where in `body` the text of attached files begins.
     pub attached_from: usize,
@@ -92,7 +93,7 @@ pub struct View<'m> {
     link_counts: [usize; LinkKind::COUNT],
     /// What was noticed in the HTML of the message.
     pub html: HtmlFacts,
-    /// What was noticed in attached HTML files.
+    /// What was noticed in attached pages.
     pub attached_html: HtmlFacts,
     /// Limits that were reached.
     pub reached: Vec<Limit>,
@@ -100,6 +101,10 @@ pub struct View<'m> {
 
 /// Most links of each kind that are collected from one message.
 const MAX_LINKS: usize = 1000;
+/// Most archives of one message that are opened.
+pub const MAX_ARCHIVES: usize = 20;
+/// Most pages in them that are read.
+const MAX_PAGES: usize = 100;
 
 impl<'m> View<'m> {
     /// Reads a message.
@@ -203,10 +208,11 @@ impl<'m> View<'m> {
         (self.attached_from, self.attached_links_from) = (self.body.len(), self.links.len());
         // The author need not have written what is attached, quotes in it included.
         let aside = std::mem::take(&mut self.aside);
-        for part in parts.iter().filter(|p| p.is_html_file()) {
+        for (part, page) in parts.iter().filter_map(|part| Some((part, part.page()?))) {
             let Some(text) = self.decoded(part, &mut room) else { break };
-            html::render_file(&text, self);
+            html::render_file(&text, page, self);
         }
+        self.unpack(&parts, &mut room);
         self.aside = aside;
         if self.attached_from < self.body.len() {
             set_aside(&mut self.aside, self.attached_from..self.body.len(), AsideKind::Attachment);
@@ -216,6 +222,26 @@ impl<'m> View<'m> {
             self.reached.push(Limit::Links);
         }
         self.reached.dedup();
+    }
+
+    /// Reads the pages in archives, as far as there is room for them.
+    fn unpack(&mut self, parts: &[Part<'_>], room: &mut usize) {
+        let mut count = 0;
+        for part in parts.iter().filter(|part| part.is_archive()).take(MAX_ARCHIVES) {
+            let octets = part.octets(archive::ROOM);
+            for member in archive::members(&octets) {
+                let Some(page) = Page::named(&member.name) else { continue };
+                if *room == 0 || count == MAX_PAGES {
+                    self.reached.push(Limit::Decoded);
+                    return;
+                }
+                count += 1;
+                let Some(content) = member.unpack(*room) else { continue };
+                let text = decode::file(&content, None);
+                *room = room.saturating_sub(text.len());
+                html::render_file(&text, page, self);
+            }
+        }
     }
 
     /// The text of a part, as far as there is room for it; `None` if there is none left.
@@ -313,5 +339,7 @@ fn push_paragraphs(out: &mut String, text: &str, aside: &mut Vec<Aside>) {
     }
 }
 
+#[cfg(test)]
+mod page_tests;
 #[cfg(test)]
 mod tests;
