@@ -440,6 +440,8 @@ fn weigh(known: &Known) -> Weighed {
             Some(Iprev::TempError) | None => ClientName::NotAsked,
         },
         authenticated: known.authentication.as_ref().is_some_and(Authentication::is_authentic),
+        shown: known.authentication.as_ref().map(|_| known.claims.shown.as_slice()),
+        is_stranger: known.standing.is_stranger,
         probability: None,
         network: known.network,
         received_at: Some(known.received_at),

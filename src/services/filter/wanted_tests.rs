@@ -1,7 +1,7 @@
 //! The built-in rules against mail that is wanted, and beside it what they are meant for.
 
 use super::LimitSettings;
-use super::rules::{BUILTIN, Facts, RuleSet};
+use super::rules::{BUILTIN, ClientName, Facts, RuleSet};
 use super::view::View;
 
 fn hits(rules: &RuleSet, rule: &str, message: &[u8]) -> bool {
@@ -147,6 +147,32 @@ fn senders_have_their_own_names() {
         ("REPLY_TO_ELSEWHERE", "From: a@b.example\nReply-To: a@live.bbc.co.uk\n\n", false),
         ("REPLY_TO_ELSEWHERE", "From: a@b.example\nReply-To: a@live.co.uk\n\n", true),
     ]);
+}
+
+#[test]
+fn only_real_lists_put_themselves_in_the_place_of_authors() {
+    let rules = RuleSet::compile([("builtin.cf", BUILTIN)]);
+    let message = b"From: \"ann@dev.example via Users\" <users@lists.example>\r\nReply-To: ann <ann@gmail.com>\r\n\
+        To: users@lists.example\r\nList-Id: Users <users.Lists.example>\r\nSubject: x\r\n\r\nx\r\n";
+    let view = View::new(message, &LimitSettings::default());
+    let (asked, host) = (ClientName::NotAsked, ClientName::Verified("mx.lists.example"));
+    for (shown, client_name, is_stranger, is_list) in [
+        (None, asked, true, true),
+        (Some("lists.example"), asked, false, true),
+        (Some("bounces.lists.example"), asked, false, true),
+        (Some("other.example"), host, false, true),
+        (Some("other.example"), asked, false, false),
+        (Some("example"), asked, false, false),
+        (Some("lists.example"), host, true, false),
+    ] {
+        let shown = shown.map(|domain: &str| [domain.to_owned()]);
+        let shown = shown.as_ref().map(|domains| &domains[..]);
+        let facts = Facts { shown, client_name, is_stranger, ..Facts::of(&view) };
+        let signals = rules.evaluate(&facts);
+        for rule in ["FROM_NAME_ADDRESS", "FROM_IS_RECIPIENT", "REPLY_TO_ELSEWHERE"] {
+            assert_eq!(signals.iter().any(|signal| signal.name == rule), !is_list, "{rule} {shown:?} {is_stranger}");
+        }
+    }
 }
 
 #[test]
