@@ -68,6 +68,23 @@ fn drawings_are_read_as_pages() {
     assert!(View::new(&message, &limits()).links.is_empty());
 }
 
+/// Programs list it among the attachments, where it is opened in a browser.
+#[test]
+fn what_is_shown_as_text_may_be_opened_as_a_page() {
+    let page = "<meta http-equiv=refresh content='0;url=https://evil.test/'><input type=password>";
+    for fields in [
+        "Content-Type: text/plain; name=invoice.html",
+        "Content-Type: text/xml\r\nContent-Disposition: inline; filename=\"a.xhtml\"",
+    ] {
+        let message = attached(fields, page.as_bytes());
+        let view = View::new(&message, &limits());
+        assert!(view.own_text().contains("type=password"), "{fields}");
+        assert_eq!((view.attached_html.password_fields, view.attached_html.refreshes), (1, 1), "{fields}");
+    }
+    let shown = View::new(&attached("Content-Type: text/html; name=a.html", page.as_bytes()), &limits()).attached_html;
+    assert_eq!(shown.parts, 0);
+}
+
 /// In a drawing inside HTML, text may be in such a section, too.
 #[test]
 fn character_data_is_shown() {

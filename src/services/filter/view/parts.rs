@@ -43,8 +43,9 @@ impl Part<'_> {
     }
 
     /// What readers see of it in a browser, if it is a file that they open there: by its name, or by its media type if it is not shown.
+    /// What is shown as other text can be opened as well.
     pub fn page(&self) -> Option<Page> {
-        if self.is_container() {
+        if self.is_container() || (self.is_text() && self.is("text/html")) {
             return None;
         }
         let by_name = Page::named(self.file_name.as_deref().unwrap_or_default());
@@ -53,7 +54,7 @@ impl Part<'_> {
             "image/svg+xml" => Some(Page::Drawing),
             _ => None,
         };
-        by_name.or(by_type).filter(|_| !self.is_text())
+        by_name.or(by_type)
     }
 
     /// Whether it is a ZIP archive, or something that programs open like one. Books are such archives, but no browser opens them.
