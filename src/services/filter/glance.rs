@@ -7,6 +7,7 @@ use super::view::{View, addresses_in};
 use super::{authentication, dns_lists, headers};
 use crate::foundations::mail::HeaderSection;
 use crate::foundations::mail::addresses::{self, Entry};
+use crate::foundations::mail::encoded_words;
 use crate::foundations::mail::unseen::{is_joiner, is_unseen};
 
 /// The first facts about a message.
@@ -45,7 +46,9 @@ fn author_addresses(header: &HeaderSection<'_>) -> Vec<String> {
     for field in header.all("From").take(MOST_FIELDS) {
         let listed = addresses::read(field.body).into_iter().filter_map(|entry| match entry {
             Entry::Mailbox(mailbox) => Some(mailbox.address().to_lowercase()),
-            Entry::GroupStart(_) | Entry::GroupEnd => None,
+            // Of a group, above all of an empty one, programs show the name.
+            Entry::GroupStart(name) => Some(encoded_words::decode(&name).to_lowercase()),
+            Entry::GroupEnd => None,
         });
         // One that is all in quotes, or has its `@` after a backslash, is shown as an address all the same.
         let listed = listed.filter(|address| address.contains('@'));
@@ -109,6 +112,10 @@ mod tests {
             ("From: boss@bank.test\r\nFrom: x@far.test\r\n\r\n".to_owned(), vec!["bank.test", "far.test"]),
             ("From: x@far.test, boss@bank.test\r\n\r\n".to_owned(), vec!["bank.test", "far.test"]),
             ("Subject: x\r\n\r\nFrom: boss@bank.test\r\n".to_owned(), vec![]),
+            ("From: boss@bank.test:;\r\n\r\n".to_owned(), vec!["bank.test"]),
+            ("From: \"boss@bank.test\": x@far.test;\r\n\r\n".to_owned(), vec!["bank.test", "far.test"]),
+            ("From: =?utf-8?q?boss=40bank.test?=:;\r\n\r\n".to_owned(), vec!["bank.test"]),
+            ("From: Friends: x@far.test;\r\n\r\n".to_owned(), vec!["far.test"]),
         ] {
             assert_eq!(authors(&message), wanted, "{}", message.chars().take(80).collect::<String>());
         }
