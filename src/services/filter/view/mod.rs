@@ -1,7 +1,7 @@
 //! A message as the filter sees it: parsed once, for all rules, signals and the classifier.
 //!
 //! Promises: never fails, whatever the bytes are; reads at most what [`LimitSettings`](super::LimitSettings) allow and
-//! says which limit was reached; time and memory are linear in what is read. Line ends may be CRLF or LF.
+//! says which limit was reached; time is linear in the message, memory in what is read. Line ends may be CRLF or LF.
 
 pub mod archive;
 mod decode;
@@ -67,7 +67,7 @@ pub enum AsideKind {
 /// A parsed message.
 #[derive(Debug)]
 pub struct View<'m> {
-    /// The bytes, as far as they are read.
+    /// The bytes, as far as they are read as a whole.
     pub raw: &'m [u8],
     /// The header fields in order.
     pub fields: Vec<Field<'m>>,
@@ -111,7 +111,8 @@ impl<'m> View<'m> {
     pub fn new(bytes: &'m [u8], limits: &LimitSettings) -> Self {
         let (mut view, body_at) = Self::begun(bytes, limits);
         let mut walk = parts::Walk::new(limits);
-        walk.run(&view.fields, view.raw.get(body_at..).unwrap_or_default());
+        // Programs show a text wherever it is: a large attachment before it must not hide it.
+        walk.run(&view.fields, bytes.get(body_at..).unwrap_or_default());
         view.parts = walk.parts;
         view.reached.extend(walk.reached);
         view.render(limits.decoded.len());
@@ -132,7 +133,7 @@ impl<'m> View<'m> {
         } else {
             bytes
         };
-        let (fields, body_at) = fields::split(raw, limits, &mut reached);
+        let (fields, body_at) = fields::split(bytes, limits, &mut reached);
         let view = Self {
             raw,
             fields,

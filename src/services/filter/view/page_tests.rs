@@ -117,6 +117,16 @@ fn pages_in_archives_are_read() {
 }
 
 #[test]
+fn a_large_attachment_hides_no_text() {
+    let picture = "A".repeat(3 << 20);
+    let message = attached("Content-Type: image/jpeg\r\nContent-Transfer-Encoding: base64", picture.as_bytes());
+    let view = View::new(&message, &limits());
+    assert_eq!(view.own_text(), "s\nsee it\n");
+    assert!(view.raw.len() == limits().message.len() && view.reached == [Limit::Message]);
+    assert!(view.parts.len() == 3 && !view.parts[0].unterminated);
+}
+
+#[test]
 fn archives_that_are_bombs_are_bounded() {
     let bomb = zip(&[("a.html", &"<p>x ".repeat(2 << 20)), ("b.html", "<p>never")]);
     let message = attached("Content-Type: application/zip", &bomb);
