@@ -70,6 +70,18 @@ fn links_in_an_attached_page_are_not_all_that_a_short_letter_says() {
 }
 
 #[test]
+fn text_may_be_long_but_not_without_end() {
+    let html = |fields: &str, octets: usize| {
+        format!("Content-Type: text/html\n{fields}\n<!-- {} --><p>Verify it\n", "x".repeat(octets))
+    };
+    check(&[
+        ("TEXT_UNREAD", html("", 300 << 10).as_str(), false),
+        ("TEXT_UNREAD", html("", 600 << 10).as_str(), true),
+        ("TEXT_UNREAD", html("Content-Disposition: attachment\n", 600 << 10).as_str(), false),
+    ]);
+}
+
+#[test]
 fn drawings_are_pictures_unless_they_run_scripts() {
     let drawing = |content: &str| format!("Content-Type: image/svg+xml; name=a.svg\n\n<svg>{content}</svg>\n");
     check(&[

@@ -40,6 +40,8 @@ pub enum Limit {
     Parts,
     /// Octets of decoded text.
     Decoded,
+    /// The same already by what is shown of the message itself.
+    Text,
     /// Number of links.
     Links,
 }
@@ -205,6 +207,9 @@ impl<'m> View<'m> {
                 links::from_text(&text, LinkKind::Text, self);
                 push_paragraphs(&mut self.body, &text, &mut self.aside);
             }
+        }
+        if room == 0 {
+            self.reached.push(Limit::Text);
         }
         (self.attached_from, self.attached_links_from) = (self.body.len(), self.links.len());
         // The author need not have written what is attached, quotes in it included.
