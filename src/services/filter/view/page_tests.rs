@@ -117,6 +117,24 @@ fn pages_in_archives_are_read() {
 }
 
 #[test]
+fn files_that_are_opened_as_messages_are_messages() {
+    use base64::Engine as _;
+    let inner = "Subject: s\r\nContent-Type: text/html\r\n\r\n<a href='https://evil.test/'>buy</a>\r\n";
+    let encoded = base64::engine::general_purpose::STANDARD.encode(inner);
+    for (fields, content) in [
+        ("Content-Type: application/octet-stream; name=a.eml\r\nContent-Transfer-Encoding: base64", encoded.as_str()),
+        ("Content-Type: text/plain\r\nContent-Disposition: attachment; filename=\"Page.MHT\"", inner),
+    ] {
+        let message = attached(fields, content.as_bytes());
+        let view = View::new(&message, &limits());
+        let host = view.links.first().map(|link| link.host.as_str());
+        assert_eq!(host, Some("evil.test"), "{fields}");
+    }
+    let shown = attached("Content-Type: text/plain; name=a.eml", inner.as_bytes());
+    assert!(View::new(&shown, &limits()).body.contains("Content-Type"));
+}
+
+#[test]
 fn a_large_attachment_hides_no_text() {
     let picture = "A".repeat(3 << 20);
     let message = attached("Content-Type: image/jpeg\r\nContent-Transfer-Encoding: base64", picture.as_bytes());

@@ -11,7 +11,7 @@ use crate::foundations::mail::unseen::{is_joiner, is_unseen};
 /// One part of a message.
 #[derive(Debug, Default)]
 pub struct Part<'m> {
-    /// `type/subtype` in lower case; what RFC 2045 §5.2 says when there is none.
+    /// `type/subtype` in lower case; what RFC 2045 §5.2 says when there is none, and message/rfc822 for files that are opened as such.
     pub media_type: String,
     /// The charset parameter in lower case.
     pub charset: Option<String>,
@@ -69,6 +69,12 @@ impl Part<'_> {
     /// Whether it contains other parts.
     pub fn is_container(&self) -> bool {
         self.media_type.starts_with("multipart/") || self.is_message()
+    }
+
+    /// Whether it is a file that programs open as a message, or as a page saved in the form of one (RFC 2557), whatever its media type.
+    fn is_message_file(&self) -> bool {
+        let extension = extension(self.file_name.as_deref().unwrap_or_default());
+        !self.is_container() && !self.is_text() && matches!(extension.as_str(), "eml" | "mht" | "mhtml")
     }
 
     /// RFC 6532 §3.7: message/global is message/rfc822 with UTF-8 in its header.
@@ -185,6 +191,9 @@ impl<'l, 'm> Walk<'l, 'm> {
             header: Vec::new(),
             unterminated: false,
         });
+        if self.parts[index].is_message_file() {
+            self.parts[index].media_type = "message/rfc822".to_owned();
+        }
         let part = &self.parts[index];
         if !part.is_container() {
             return;
