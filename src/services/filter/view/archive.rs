@@ -68,7 +68,7 @@ fn by_entry(zip: &[u8], at: usize, begin: usize) -> Option<Member<'_>> {
         is_encrypted: number(entry, 8) & 1 == 1,
         method: number(entry, 10),
         length: large(entry, 20),
-        content: header.as_ref().map_or(&[][..], |header| header.content),
+        content: header.as_ref().map(|header| header.content).unwrap_or_default(),
     };
     let is_known = header.is_some_and(|header| {
         header.name == listed.name
