@@ -104,9 +104,8 @@ fn special(url: &str) -> Option<(&str, &str)> {
 
 fn usual(url: String) -> String {
     let Some((scheme, rest)) = special(&url) else { return url };
-    let (authority, _) = divided(rest);
     // Before the host there may be more than is kept.
-    match authority.rsplit_once('@') {
+    match authority(rest).rsplit_once('@') {
         Some((user, _)) if user.len() > MAX_USER => {
             let kept: String = user.chars().take(MAX_USER).collect();
             format!("{scheme}://{kept}{}", &rest[user.len()..])
@@ -115,9 +114,9 @@ fn usual(url: String) -> String {
     }
 }
 
-/// Host, user and port, and what follows them.
-fn divided(rest: &str) -> (&str, &str) {
-    rest.split_at(rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()))
+/// User, host and port, at the beginning of what follows the slashes.
+fn authority(rest: &str) -> &str {
+    rest.split(['/', '?', '#', '\\']).next().unwrap_or_default()
 }
 
 /// The host in a URL as browsers look it up, in ASCII and lower case, without user, port and final dot; empty when it has none.
@@ -133,7 +132,7 @@ pub fn host_of(url: &str) -> String {
             None => return String::new(),
         },
     };
-    let (authority, _) = divided(rest);
+    let authority = authority(rest);
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = if host.starts_with('[') {
         host.split_inclusive(']').next().unwrap_or_default()
