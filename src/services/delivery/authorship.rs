@@ -38,11 +38,13 @@ impl Execution<'_> {
 /// The authors of a message; `None` for one who cannot be understood.
 fn authors(header: &HeaderSection<'_>) -> Vec<Option<Address>> {
     let entries = header.all("From").flat_map(|field| addresses::read(field.body));
-    let mailboxes = entries.filter_map(|entry| match entry {
+    let named = entries.filter_map(|entry| match entry {
         Entry::Mailbox(mailbox) => Some(mailbox.address().parse().ok()),
-        Entry::GroupStart(_) | Entry::GroupEnd => None,
+        // Programs show the name of a group, which may be anybody's address.
+        Entry::GroupStart(_) => Some(None),
+        Entry::GroupEnd => None,
     });
-    mailboxes.collect()
+    named.collect()
 }
 
 /// The letter with the account as its author.
@@ -80,9 +82,12 @@ mod tests {
         let letter = b"Date: x\r\nFrom: Boss\r\n <boss@example.test>\r\nSender: boss@example.test\r\nTo: y\r\n\r\nFrom: body\r\n";
         let written = written_by(letter, &"ann@example.test".parse().unwrap());
         assert_eq!(written.bytes(), "From: ann@example.test\r\nDate: x\r\nTo: y\r\n\r\nFrom: body\r\n");
-        for (field, count, known) in
-            [("From: a@x.test, Bob <b@x.test>\r\n", 2, 2), ("From: nobody\r\n", 1, 0), ("To: a@x.test\r\n", 0, 0)]
-        {
+        for (field, count, known) in [
+            ("From: a@x.test, Bob <b@x.test>\r\n", 2, 2),
+            ("From: nobody\r\n", 1, 0),
+            ("To: a@x.test\r\n", 0, 0),
+            ("From: boss@x.test: a@x.test;\r\n", 2, 1),
+        ] {
             let found = authors(&HeaderSection::of(field.as_bytes()));
             assert_eq!((found.len(), found.iter().flatten().count()), (count, known), "{field}");
         }

@@ -93,6 +93,7 @@ impl Examiner {
         let hop = hop(&view);
         let reverse_path = reverse_path(&view);
         let authentication = inquiry.authentication.as_ref();
+        let claims = authentication.map(|found| Claims::of("", Some(found), None));
         let mut others = inquiry.listed.clone();
         others.extend(authentication.iter().flat_map(|a| a.signals()));
         others.extend(inquiry.standing.signals.iter().cloned());
@@ -108,6 +109,8 @@ impl Examiner {
             client: hop.as_ref().map(|h| h.address),
             client_name: client_name(hop.as_ref(), verified),
             authenticated: authentication.is_some_and(Authentication::is_authentic),
+            shown: claims.as_ref().map(|claims| claims.shown.as_slice()),
+            is_stranger: inquiry.standing.is_stranger,
             network: authentication.is_some(),
             others: &others,
             ..Facts::of(&view)

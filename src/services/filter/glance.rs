@@ -1,5 +1,6 @@
 //! What must be known about a message before external look-ups.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::settings::FilterSettings;
@@ -7,6 +8,7 @@ use super::view::{View, addresses_in};
 use super::{authentication, dns_lists, headers};
 use crate::foundations::mail::HeaderSection;
 use crate::foundations::mail::addresses::{self, Entry};
+use crate::foundations::mail::encoded_words;
 use crate::foundations::mail::unseen::{is_joiner, is_unseen};
 
 /// The first facts about a message.
@@ -22,14 +24,7 @@ pub(super) struct Glance {
 impl Glance {
     /// The reverse-path is without brackets; empty when it is null.
     pub(super) fn of(bytes: &[u8], reverse_path: &str, settings: &FilterSettings) -> Self {
-        let addresses = author_addresses(&HeaderSection::of(bytes));
-        let mut authors: Vec<String> = addresses.iter().filter_map(|address| domain_of(address)).collect();
-        authors.sort_unstable();
-        authors.dedup();
-        let author_address = match addresses.as_slice() {
-            [one] => one.clone(),
-            _ => String::new(),
-        };
+        let (authors, author_address) = authors(&HeaderSection::of(bytes));
         let domains = match settings.dns_lists.is_empty() {
             true => Vec::new(),
             false => dns_lists::domains_of(&View::new(bytes, &settings.limits), reverse_path),
@@ -38,24 +33,32 @@ impl Glance {
     }
 }
 
-/// Everybody whom some mail program could take for the author, in lower case, each once. Programs differ in whether an invalid line
-/// ends the header, how many fields they read, and what in a broken field is an address. So all are checked.
-fn author_addresses(header: &HeaderSection<'_>) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for field in header.all("From").take(MOST_FIELDS) {
+/// The domains of everybody whom some mail program could take for the author, each once, and the address if there is only one. Programs
+/// differ in whether an invalid line ends the header, which of several fields they show, and what in a broken field is an address. So
+/// all are checked, in lower case.
+fn authors(header: &HeaderSection<'_>) -> (Vec<String>, String) {
+    let (mut domains, mut first, mut is_alone) = (BTreeSet::new(), None::<String>, true);
+    for field in header.all("From") {
         let listed = addresses::read(field.body).into_iter().filter_map(|entry| match entry {
             Entry::Mailbox(mailbox) => Some(mailbox.address().to_lowercase()),
-            Entry::GroupStart(_) | Entry::GroupEnd => None,
+            // Of a group, above all of an empty one, programs show the name.
+            Entry::GroupStart(name) => Some(encoded_words::decode(&name).to_lowercase()),
+            Entry::GroupEnd => None,
         });
         // One that is all in quotes, or has its `@` after a backslash, is shown as an address all the same.
         let listed = listed.filter(|address| address.contains('@'));
         for address in addresses_in(field.body).into_iter().chain(listed.take(MOST_ADDRESSES)) {
-            if !found.contains(&address) {
-                found.push(address);
+            domains.extend(domain_of(&address));
+            match &first {
+                Some(first) => is_alone &= *first == address,
+                None => first = Some(address),
             }
         }
+        if domains.len() > MOST_DOMAINS {
+            break;
+        }
     }
-    found
+    (domains.into_iter().collect(), first.filter(|_| is_alone).unwrap_or_default())
 }
 
 /// The domain of an address as people read it, in ASCII: without characters that nobody sees, and without what no name holds and
@@ -87,9 +90,10 @@ pub fn forged(bytes: &[u8], hostname: &str) -> Vec<Range<usize>> {
     lines
 }
 
-/// RFC 5322 §3.6 allows one; of further ones nobody shows so many.
-const MOST_FIELDS: usize = 20;
+/// Most addresses of one field that are looked at.
 const MOST_ADDRESSES: usize = 100;
+/// Most domains that are looked for. So many authors nobody has.
+const MOST_DOMAINS: usize = 20;
 
 #[cfg(test)]
 mod tests {
@@ -109,6 +113,14 @@ mod tests {
             ("From: boss@bank.test\r\nFrom: x@far.test\r\n\r\n".to_owned(), vec!["bank.test", "far.test"]),
             ("From: x@far.test, boss@bank.test\r\n\r\n".to_owned(), vec!["bank.test", "far.test"]),
             ("Subject: x\r\n\r\nFrom: boss@bank.test\r\n".to_owned(), vec![]),
+            (
+                format!("{}From: boss@bank.test\r\n\r\n", "From: x@far.test\r\n".repeat(100)),
+                vec!["bank.test", "far.test"],
+            ),
+            ("From: boss@bank.test:;\r\n\r\n".to_owned(), vec!["bank.test"]),
+            ("From: \"boss@bank.test\": x@far.test;\r\n\r\n".to_owned(), vec!["bank.test", "far.test"]),
+            ("From: =?utf-8?q?boss=40bank.test?=:;\r\n\r\n".to_owned(), vec!["bank.test"]),
+            ("From: Friends: x@far.test;\r\n\r\n".to_owned(), vec!["far.test"]),
         ] {
             assert_eq!(authors(&message), wanted, "{}", message.chars().take(80).collect::<String>());
         }

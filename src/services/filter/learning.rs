@@ -160,8 +160,9 @@ impl Filter {
 }
 
 /// What is learned from a message: a digest that identifies it, and its tokens. Fields that this or another
-/// server has added on the way are not part of the digest.
+/// server has added on the way are not part of the digest. Of a large message, only the beginning is read.
 pub fn lesson(message: &[u8], settings: &FilterSettings) -> Lesson {
+    let message = &message[..message.len().min(settings.limits.message.len())];
     let view = View::new(message, &settings.limits);
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     for name in ["Message-ID", "Date", "From", "Subject"] {

@@ -60,7 +60,7 @@ impl std::fmt::Debug for Filter {
     }
 }
 
-/// Largest message that is weighed directly; a larger one goes to a thread that may block.
+/// Largest message that is read and weighed directly; a larger one goes to a thread that may block.
 const QUICK: usize = 64 * 1024;
 
 /// The input of rules and classifier, in a form that can be sent to another thread.
@@ -271,7 +271,7 @@ impl Filter {
     ) -> Verdict {
         let hostname = self.hostname();
         let reverse_path = mail.envelope.reverse_path.address().map(|a| a.to_string()).unwrap_or_default();
-        let glance = Glance::of(mail.message.original(), &reverse_path, settings);
+        let glance = glance_where_it_fits(mail.message.original(), &reverse_path, settings).await;
         let (helpers, known) = tokio::join!(helpers, self.gather(settings, mail, &glance, &hostname));
         let weighed = weigh_where_it_fits(&known).await;
         let wait = self.must_wait(settings, &known, &weighed, &helpers).await;
@@ -407,6 +407,20 @@ fn results(known: &Known, mail: &Mail) -> String {
     authentication::header(authentication, &client, &known.hostname)
 }
 
+async fn glance_where_it_fits(bytes: &Bytes, reverse_path: &str, settings: &Arc<FilterSettings>) -> Glance {
+    if bytes.len() <= QUICK {
+        return Glance::of(bytes, reverse_path, settings);
+    }
+    let (moved, path, shared) = (bytes.clone(), reverse_path.to_owned(), Arc::clone(settings));
+    match tokio::task::spawn_blocking(move || Glance::of(&moved, &path, &shared)).await {
+        Ok(glance) => glance,
+        Err(error) => {
+            log::error!("filter: reading a message failed; only its beginning is used: {error}");
+            Glance::of(&bytes[..QUICK], reverse_path, settings)
+        }
+    }
+}
+
 async fn weigh_where_it_fits(known: &Arc<Known>) -> Weighed {
     if known.bytes.len() <= QUICK {
         return weigh(known);
@@ -440,6 +454,8 @@ fn weigh(known: &Known) -> Weighed {
             Some(Iprev::TempError) | None => ClientName::NotAsked,
         },
         authenticated: known.authentication.as_ref().is_some_and(Authentication::is_authentic),
+        shown: known.authentication.as_ref().map(|_| known.claims.shown.as_slice()),
+        is_stranger: known.standing.is_stranger,
         probability: None,
         network: known.network,
         received_at: Some(known.received_at),

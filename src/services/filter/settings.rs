@@ -111,7 +111,8 @@ crate::settings! {
         pub parts: usize = 500,
         /// Octets of decoded text of all parts together. Text beyond it is not read.
         pub decoded: ByteSize = ByteSize::kib(512),
-        /// Largest message in octets that rules and classifier read; of a larger one they see the beginning.
+        /// Octets of a message that rules about the whole message (`full`) and lessons read, from the beginning; also octets of
+        /// attached messages that must be decoded. Texts and attachments are found wherever they are.
         pub message: ByteSize = ByteSize::mib(2),
     }
 }

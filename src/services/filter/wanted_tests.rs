@@ -1,7 +1,7 @@
 //! The built-in rules against mail that is wanted, and beside it what they are meant for.
 
 use super::LimitSettings;
-use super::rules::{BUILTIN, Facts, RuleSet};
+use super::rules::{BUILTIN, ClientName, Facts, RuleSet};
 use super::view::View;
 
 fn hits(rules: &RuleSet, rule: &str, message: &[u8]) -> bool {
@@ -70,6 +70,28 @@ fn links_in_an_attached_page_are_not_all_that_a_short_letter_says() {
 }
 
 #[test]
+fn text_may_be_long_but_not_without_end() {
+    let html = |fields: &str, octets: usize| {
+        format!("Content-Type: text/html\n{fields}\n<!-- {} --><p>Verify it\n", "x".repeat(octets))
+    };
+    check(&[
+        ("TEXT_UNREAD", html("", 300 << 10).as_str(), false),
+        ("TEXT_UNREAD", html("", 600 << 10).as_str(), true),
+        ("TEXT_UNREAD", html("Content-Disposition: attachment\n", 600 << 10).as_str(), false),
+    ]);
+}
+
+#[test]
+fn drawings_are_pictures_unless_they_run_scripts() {
+    let drawing = |content: &str| format!("Content-Type: image/svg+xml; name=a.svg\n\n<svg>{content}</svg>\n");
+    check(&[
+        ("ATTACHED_SVG_SCRIPT", drawing("<style>.a{fill:red}</style><path d='M0 0'/>").as_str(), false),
+        ("ATTACHED_SVG_SCRIPT", drawing("<script>location='https://a.example/'</script>").as_str(), true),
+        ("ATTACHED_SVG_SCRIPT", drawing("<rect onclick='x()'/>").as_str(), true),
+    ]);
+}
+
+#[test]
 fn a_thing_too_many_is_not_none() {
     let many = |what: &str| format!("Content-Type: text/html\n\n<p>x</p>{}\n", what.repeat(1001));
     let attached = |what: &str| many(what).replacen('\n', "\nContent-Disposition: attachment\n", 1);
@@ -124,6 +146,11 @@ fn senders_have_their_own_names() {
         ),
         ("FROM_BORROWED_NAME", from("PayPal <service@evil.example>").as_str(), true),
         ("FROM_BORROWED_NAME", from("Norton Support <x@evil.example>").as_str(), true),
+        ("FROM_BORROWED_NAME", from("\u{ff30}ay\u{200b}P\u{430}l <x@evil.example>").as_str(), true),
+        ("FROM_NAME_ADDRESS", from("\"boss\u{ff20}bank.example\" <x@evil.example>").as_str(), true),
+        ("FROM_LOOKALIKE_DOMAIN", from("Apple <x@xn--80ak6aa92e.com>").as_str(), true),
+        ("FROM_LOOKALIKE_DOMAIN", from("Ann <x@\u{430}pple.com>").as_str(), true),
+        ("FROM_LOOKALIKE_DOMAIN", from("Ann <x@b\u{fc}cher.example>").as_str(), false),
         ("FROM_RANDOM", from("bschwarz@firm.example").as_str(), false),
         ("FROM_RANDOM", from("kschmidt@firm.example").as_str(), false),
         ("FROM_RANDOM", from("xkcdbrtz@firm.example").as_str(), true),
@@ -137,6 +164,32 @@ fn senders_have_their_own_names() {
         ("REPLY_TO_ELSEWHERE", "From: a@b.example\nReply-To: a@live.bbc.co.uk\n\n", false),
         ("REPLY_TO_ELSEWHERE", "From: a@b.example\nReply-To: a@live.co.uk\n\n", true),
     ]);
+}
+
+#[test]
+fn only_real_lists_put_themselves_in_the_place_of_authors() {
+    let rules = RuleSet::compile([("builtin.cf", BUILTIN)]);
+    let message = b"From: \"ann@dev.example via Users\" <users@lists.example>\r\nReply-To: ann <ann@gmail.com>\r\n\
+        To: users@lists.example\r\nList-Id: Users <users.Lists.example>\r\nSubject: x\r\n\r\nx\r\n";
+    let view = View::new(message, &LimitSettings::default());
+    let (asked, host) = (ClientName::NotAsked, ClientName::Verified("mx.lists.example"));
+    for (shown, client_name, is_stranger, is_list) in [
+        (None, asked, true, true),
+        (Some("lists.example"), asked, false, true),
+        (Some("bounces.lists.example"), asked, false, true),
+        (Some("other.example"), host, false, true),
+        (Some("other.example"), asked, false, false),
+        (Some("example"), asked, false, false),
+        (Some("lists.example"), host, true, false),
+    ] {
+        let shown = shown.map(|domain: &str| [domain.to_owned()]);
+        let shown = shown.as_ref().map(|domains| &domains[..]);
+        let facts = Facts { shown, client_name, is_stranger, ..Facts::of(&view) };
+        let signals = rules.evaluate(&facts);
+        for rule in ["FROM_NAME_ADDRESS", "FROM_IS_RECIPIENT", "REPLY_TO_ELSEWHERE"] {
+            assert_eq!(signals.iter().any(|signal| signal.name == rule), !is_list, "{rule} {shown:?} {is_stranger}");
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use mail_parser::MessageParser;
 
 use crate::foundations::address::Address;
 use crate::foundations::mail::addresses::{self as lists, Entry, Mailbox};
-use crate::foundations::mail::{Field, HeaderSection, date};
+use crate::foundations::mail::{Field, HeaderSection, date, encoded_words};
 
 /// Most addresses of one From or Sender field that are looked at; a field with more is not understood.
 const MOST_AUTHORS: usize = 64;
@@ -134,12 +134,17 @@ fn read_leniently(field: &Field<'_>) -> Option<Vec<Address>> {
     if entries.len() >= lists::MAX_ENTRIES {
         return None;
     }
-    let mailboxes = entries.iter().filter_map(|entry| match entry {
-        Entry::Mailbox(mailbox) => Some(mailbox),
-        Entry::GroupStart(_) | Entry::GroupEnd => None,
+    let shown = entries.iter().filter_map(|entry| match entry {
+        // Words without an `@` name nobody.
+        Entry::Mailbox(mailbox) => mailbox.address().contains('@').then(|| address(mailbox)),
+        // Of a group, above all of an empty one, programs show the name.
+        Entry::GroupStart(name) => {
+            let name = encoded_words::decode(name);
+            name.contains('@').then(|| name.trim().parse().ok())
+        }
+        Entry::GroupEnd => None,
     });
-    // Words without an `@` name nobody.
-    mailboxes.filter(|mailbox| mailbox.address().contains('@')).map(address).collect()
+    shown.collect()
 }
 
 fn address(mailbox: &Mailbox) -> Option<Address> {
@@ -213,6 +218,9 @@ mod tests {
             "<ann@example.test>\\\" <ann@example.test><bob@example.test>",
             "<ann@example.test>\"\\=?utf-8?q?=22?=<bob@example.test>;ann@example.test",
             "\"<bob@example.test>\" ann@example.test",
+            "bob@example.test: ann@example.test;",
+            "=?utf-8?q?bob=40example.test?=: ann@example.test;",
+            "bob@example.test and others: ann@example.test;",
         ] {
             let message = format!("From: {field}\r\n\r\n");
             let seen = Inspection::of(message.as_bytes());

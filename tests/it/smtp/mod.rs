@@ -6,5 +6,6 @@ mod delivery;
 mod forwarding;
 pub(crate) mod milters;
 mod promises;
+mod senders;
 mod talks;
 mod world;

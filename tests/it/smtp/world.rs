@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use crate::harness::Wire;
 
 /// Of `pencil`, cost 4.
-const PENCIL: &str = "{BLF-CRYPT}$2y$04$abcdefghijklmnopqrstuu/FyAyuZSl3DbPdvio4KrIBdz2k2yhV2";
+pub(crate) const PENCIL: &str = "{BLF-CRYPT}$2y$04$abcdefghijklmnopqrstuu/FyAyuZSl3DbPdvio4KrIBdz2k2yhV2";
 
 /// Mailboxes in memory. `broken@` cannot be written now, `refusing@` never.
 #[derive(Debug, Default)]

@@ -27,6 +27,10 @@ pub struct Facts<'f> {
     pub client_name: ClientName<'f>,
     /// Whether the From domain is authenticated.
     pub authenticated: bool,
+    /// Domains that SPF or a signature shows to have sent the message; `None` when nobody has looked.
+    pub shown: Option<&'f [String]>,
+    /// Whether nobody here is known to have exchanged mail with the sender.
+    pub is_stranger: bool,
     /// What the classifier thinks: the probability that the message is unwanted.
     pub probability: Option<f64>,
     /// Whether network look-ups were made.
@@ -75,6 +79,8 @@ impl<'f> Facts<'f> {
             client: None,
             client_name: ClientName::NotAsked,
             authenticated: false,
+            shown: None,
+            is_stranger: false,
             probability: None,
             network: false,
             received_at: None,

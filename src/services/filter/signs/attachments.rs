@@ -2,14 +2,10 @@
 
 use super::number;
 use crate::services::filter::rules::Facts;
-use crate::services::filter::view::{Part, saved_name};
+use crate::services::filter::view::{MAX_ARCHIVES, Page, Part, archive, extension, saved_name};
 
 fn named<'f>(facts: &Facts<'f>) -> impl Iterator<Item = (&'f Part<'f>, &'f str)> {
     facts.view.parts.iter().filter_map(|p| p.file_name.as_deref().map(|n| (p, n)))
-}
-
-fn extension(name: &str) -> String {
-    saved_name(name).rsplit_once('.').map_or_else(String::new, |(_, e)| e.to_lowercase())
 }
 
 /// Extensions that Windows runs when they are opened.
@@ -111,16 +107,25 @@ pub fn direction_override(facts: &Facts<'_>, _: &[String]) -> Option<String> {
 
 /// An archive that contains a program, by the names in it.
 pub fn program_inside(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    archives(facts)
-        .find_map(|bytes| {
-            members(&bytes).into_iter().map(|m| m.name).find(|n| PROGRAMS.contains(&extension(n).as_str()))
-        })
-        .map(|n| shortened(&n))
+    inside(facts, |member| PROGRAMS.contains(&extension(&member.name).as_str()))
+}
+
+/// An archive that contains a page for browsers, by the names in it.
+pub fn page_inside(facts: &Facts<'_>, _: &[String]) -> Option<String> {
+    inside(facts, |member| Page::named(&member.name).is_some())
 }
 
 /// An archive whose content is encrypted, so that no scanner can look into it.
 pub fn encrypted(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    archives(facts).find_map(|bytes| members(&bytes).into_iter().find(|m| m.encrypted).map(|m| shortened(&m.name)))
+    inside(facts, |member| member.is_encrypted)
+}
+
+/// The name of the first such file in an archive.
+fn inside(facts: &Facts<'_>, is_meant: fn(&archive::Member<'_>) -> bool) -> Option<String> {
+    facts.view.parts.iter().filter(|part| part.is_archive()).take(MAX_ARCHIVES).find_map(|part| {
+        let octets = part.octets(archive::ROOM);
+        archive::members(&octets).find(is_meant).map(|member| shortened(&member.name))
+    })
 }
 
 /// A program or archive under the name or media type of something harmless.
@@ -183,37 +188,6 @@ fn shortened(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(60).collect()
 }
 
-/// Most octets of an archive that are looked at.
-const ARCHIVE_ROOM: usize = 4 << 20;
-
-fn archives<'f>(facts: &Facts<'f>) -> impl Iterator<Item = Vec<u8>> + use<'f> {
-    facts
-        .view
-        .parts
-        .iter()
-        .filter(|p| !p.is_container() && p.octets(4).starts_with(b"PK\x03\x04"))
-        .take(20)
-        .map(|p| p.octets(ARCHIVE_ROOM))
-}
-
-struct Member {
-    name: String,
-    encrypted: bool,
-}
-
-/// The members of a zip archive by their local headers; nothing is unpacked, so archive bombs have no effect.
-fn members(zip: &[u8]) -> Vec<Member> {
-    let mut found = Vec::new();
-    for at in memchr::memmem::find_iter(zip, b"PK\x03\x04").take(1000) {
-        let Some(header) = zip.get(at..at + 30) else { break };
-        let flags = u16::from_le_bytes([header[6], header[7]]);
-        let length = usize::from(u16::from_le_bytes([header[26], header[27]]));
-        let Some(name) = zip.get(at + 30..at + 30 + length) else { break };
-        found.push(Member { name: String::from_utf8_lossy(name).into_owned(), encrypted: flags & 1 == 1 });
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,6 +211,15 @@ mod tests {
             assert!(super::name(&facts, &programs).is_some() && double_extension(&facts, &[]).is_some(), "{name}");
         }
         assert_eq!(saved_name("a b.pdf"), "a b.pdf");
+    }
+
+    #[test]
+    fn a_program_does_not_hide_behind_many_files() {
+        let header = |name: &[u8]| [&b"PK\x03\x04"[..], &[0; 22], &[5, 0, 0, 0], name].concat();
+        let zip = [header(b"a.txt").repeat(2_000), header(b"a.exe")].concat();
+        let message = [&b"Content-Type: application/zip; name=a.zip\r\n\r\n"[..], zip.as_slice()].concat();
+        let view = View::new(&message, &LimitSettings::default());
+        assert_eq!(program_inside(&Facts::of(&view), &[]).as_deref(), Some("a.exe"));
     }
 
     #[test]

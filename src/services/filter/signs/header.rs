@@ -1,6 +1,6 @@
 //! Signs in the header and in how the message arrived.
 
-use super::scripts::{is_invisible, mixed_word};
+use super::scripts::{as_read, is_invisible, lookalike, mixed_word};
 use super::{is_address, number, registered};
 use std::net::IpAddr;
 
@@ -41,9 +41,17 @@ pub fn repeated(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     arguments.iter().find(|name| facts.view.all(name).nth(1).is_some()).cloned()
 }
 
-/// A mailing list, which may put itself in the author's place: the name or Reply-To then says who has written.
+/// A mailing list, which may put itself in the author's place: the name or Reply-To then says who has written. Anybody can write this
+/// field. So the list's domain must have sent the message, and not be a stranger's, as far as anybody has looked.
 fn is_list(facts: &Facts<'_>) -> bool {
-    facts.view.field("List-Id").is_some()
+    let Some(field) = facts.view.field("List-Id") else { return false };
+    let Some(shown) = facts.shown else { return true };
+    // RFC 2919 §3: a description may come before the identifier.
+    let id = field.decoded().rsplit('<').next().unwrap_or_default();
+    let id = id.split('>').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let list = registered(&id);
+    let mut hosts = shown.iter().map(String::as_str).chain(facts.client_name.verified());
+    list.contains('.') && !facts.is_stranger && hosts.any(|host| registered(host) == list)
 }
 
 /// A display name that is an address of another domain.
@@ -52,7 +60,7 @@ pub fn name_is_other_address(facts: &Facts<'_>, _: &[String]) -> Option<String> 
         return None;
     }
     let from = facts.view.field("From")?;
-    let name = from.display_name();
+    let name = as_read(from.display_name());
     let shown = name.split(|c: char| c.is_whitespace() || "<>()\"',;:".contains(c)).find(|w| {
         w.split_once('@')
             .is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.') && !domain.contains('@'))
@@ -113,7 +121,7 @@ pub fn brand(facts: &Facts<'_>, _: &[String]) -> Option<String> {
         return None;
     }
     let from = facts.view.field("From")?;
-    let name = from.display_name().to_lowercase();
+    let name = as_read(from.display_name()).to_lowercase();
     let domain = registered(domain_of(from.address()));
     if name.is_empty() || domain.is_empty() {
         return None;
@@ -205,13 +213,14 @@ const FREE: &[&str] = &[
     "zoho.com",
 ];
 
-/// A word of mixed scripts in the subject, the sender's name or the text.
+/// A word of mixed scripts in the subject, the sender's name or the text, or a domain of the sender that looks like another one.
 pub fn mixed_scripts(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     let view = facts.view;
     let text = match arguments.first()?.as_str() {
         "subject" => view.value("Subject"),
         "from" => view.field("From").map_or("", |f| f.display_name()),
         "body" => &view.body,
+        "from_domain" => return lookalike(domain_of(view.from_address())),
         _ => return None,
     };
     mixed_word(text).map(|w| w.chars().take(40).collect())

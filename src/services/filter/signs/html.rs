@@ -16,7 +16,7 @@ pub fn count(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     counted(&facts.view.html, arguments)
 }
 
-/// The same for attached HTML files.
+/// The same for attached pages.
 pub fn attached_count(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     counted(&facts.view.attached_html, arguments)
 }
@@ -41,6 +41,7 @@ fn counted(html: &HtmlFacts, arguments: &[String]) -> Option<String> {
         "script_links" => html.script_links,
         "data_documents" => html.data_documents,
         "unknown_tags" => html.unknown_tags,
+        "script_drawings" => html.script_drawings,
         _ => return None,
     };
     let (low, high): (u32, u32) = (number(arguments, 1)?, number(arguments, 2)?);

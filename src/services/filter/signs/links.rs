@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::scripts::mixed_word;
+use super::scripts::lookalike;
 use super::{is_address, number, registered};
 use crate::foundations::address::is_within;
 use crate::services::filter::rules::Facts;
@@ -112,12 +112,9 @@ pub fn encoded_host(facts: &Facts<'_>, _: &[String]) -> Option<String> {
         .map(|l| l.host.clone())
 }
 
-/// A host whose name mixes scripts, in Unicode or in its ASCII form.
+/// A host whose name looks like another one, in Unicode or in its ASCII form.
 pub fn lookalike_host(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    clickable(facts).filter(|l| l.host.contains("xn--") || !l.host.is_ascii()).find_map(|l| {
-        let (unicode, _) = idna::domain_to_unicode(&l.host);
-        unicode.split('.').find_map(mixed_word).map(|_| unicode.clone())
-    })
+    clickable(facts).find_map(|l| lookalike(&l.host))
 }
 
 /// Hosts that shorten links.

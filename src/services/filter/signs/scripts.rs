@@ -1,5 +1,7 @@
 //! Letters of different scripts that look alike.
 
+use unicode_normalization::UnicodeNormalization as _;
+
 /// What kind of letter a character is, as far as look-alikes are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {
@@ -65,6 +67,59 @@ fn is_inflected(word: &str) -> bool {
     is_distinct && stem.chars().all(|c| !matches!(script(c), Some(Script::Cyrillic | Script::Greek)))
 }
 
+/// The Latin letter that a Cyrillic or Greek one is taken for.
+fn likeness(c: char) -> Option<char> {
+    Some(match c {
+        '\u{430}' | '\u{410}' | '\u{3b1}' | '\u{391}' => 'a',
+        '\u{412}' | '\u{392}' => 'b',
+        '\u{441}' | '\u{421}' | '\u{3f2}' => 'c',
+        '\u{501}' => 'd',
+        '\u{435}' | '\u{415}' | '\u{395}' => 'e',
+        '\u{4bb}' | '\u{41d}' | '\u{397}' => 'h',
+        '\u{456}' | '\u{406}' | '\u{3b9}' | '\u{399}' => 'i',
+        '\u{458}' | '\u{408}' => 'j',
+        '\u{43a}' | '\u{41a}' | '\u{3ba}' | '\u{39a}' => 'k',
+        '\u{4cf}' | '\u{4c0}' => 'l',
+        '\u{41c}' | '\u{39c}' => 'm',
+        '\u{39d}' => 'n',
+        '\u{43e}' | '\u{41e}' | '\u{3bf}' | '\u{39f}' => 'o',
+        '\u{440}' | '\u{420}' | '\u{3c1}' | '\u{3a1}' => 'p',
+        '\u{51b}' | '\u{51a}' => 'q',
+        '\u{455}' | '\u{405}' => 's',
+        '\u{422}' | '\u{3a4}' => 't',
+        '\u{475}' | '\u{3bd}' => 'v',
+        '\u{51d}' | '\u{51c}' => 'w',
+        '\u{445}' | '\u{425}' | '\u{3a7}' => 'x',
+        '\u{443}' | '\u{4af}' | '\u{423}' | '\u{3a5}' => 'y',
+        '\u{396}' => 'z',
+        _ => return None,
+    })
+}
+
+/// A text as it is read: without what nobody sees, and with plain letters and marks in place of those that look like them.
+pub fn as_read(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
+    text.nfkc().filter(|c| !is_invisible(*c)).map(|c| likeness(c).unwrap_or(c)).collect()
+}
+
+/// A host whose name looks like another, in Unicode: a label of it mixes scripts, or can be read as Latin although it is not, while its
+/// top-level domain is Latin.
+pub fn lookalike(host: &str) -> Option<String> {
+    if host.is_ascii() && !host.contains("xn--") {
+        return None;
+    }
+    let (name, _) = idna::domain_to_unicode(host);
+    let seems_latin = |label: &str| {
+        let letters: Vec<char> = label.chars().filter(|c| c.is_alphabetic()).collect();
+        letters.len() >= 3 && !label.is_ascii() && letters.iter().all(|c| c.is_ascii() || likeness(*c).is_some())
+    };
+    let top = name.rsplit('.').next().unwrap_or_default();
+    let found = name.split('.').any(|label| mixed_word(label).is_some() || (top.is_ascii() && seems_latin(label)));
+    found.then_some(name)
+}
+
 /// Whether a character takes no room on the screen.
 pub const fn is_invisible(c: char) -> bool {
     matches!(
@@ -78,6 +133,37 @@ pub const fn is_invisible(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_read_as_people_read_them() {
+        for (text, wanted) in [
+            ("PayPal", "PayPal"),
+            ("P\u{430}yP\u{430}l", "PayPal"),
+            ("Pay\u{200b}Pal", "PayPal"),
+            ("\u{ff30}ay\u{1d5b3}al", "PayTal"),
+            ("boss\u{ff20}bank\u{ff0e}test", "boss@bank.test"),
+            ("Gr\u{fc}\u{df}e", "Gr\u{fc}\u{df}e"),
+        ] {
+            assert_eq!(as_read(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_look_like_others_are_found() {
+        for (host, found) in [
+            ("apple.com", false),
+            ("xn--80ak6aa92e.com", true),
+            ("\u{430}\u{440}\u{440}\u{4cf}\u{435}.com", true),
+            ("xn--pple-43d.com", true),
+            ("\u{430}p\u{440}\u{4cf}\u{435}.com", true),
+            ("xn--bcher-kva.example", false),
+            // A word of its own, and a top-level domain in the same letters.
+            ("\u{43f}\u{440}\u{438}\u{432}\u{435}\u{442}.com", false),
+            ("\u{43e}\u{441}\u{430}.\u{440}\u{444}", false),
+        ] {
+            assert_eq!(lookalike(host).is_some(), found, "{host}");
+        }
+    }
 
     #[test]
     fn finds_mixed_words() {

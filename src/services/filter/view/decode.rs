@@ -53,11 +53,12 @@ pub fn quoted_printable(text: &[u8], room: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len().min(room));
     let mut rest = text;
     while out.len() < room {
+        let left = room - out.len();
         let Some(at) = memchr::memchr(b'=', rest) else {
-            out.extend_from_slice(rest);
+            out.extend_from_slice(&rest[..rest.len().min(left)]);
             break;
         };
-        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(&rest[..at.min(left)]);
         rest = &rest[at + 1..];
         match rest {
             [b'\r', b'\n', tail @ ..] | [b'\n', tail @ ..] => rest = tail,
@@ -91,4 +92,34 @@ const fn hex(digit: u8) -> u8 {
 /// Octets in a character set as text, as readers are shown it.
 pub fn text(bytes: &[u8], label: Option<&str>) -> String {
     charset::decode(label.unwrap_or_default().as_bytes(), bytes)
+}
+
+/// A page without a label as text, in the character set that it names.
+pub fn page(bytes: &[u8]) -> String {
+    charset::declared(bytes).map_or_else(|| charset::guess(bytes).into_owned(), |label| charset::decode(label, bytes))
+}
+
+/// A file as text as a browser reads it: a mark at its beginning outweighs all else (HTML §13.2.3.2).
+pub fn file(bytes: &[u8], label: Option<&str>) -> String {
+    match (encoding_rs::Encoding::for_bom(bytes), label) {
+        (Some((encoding, _)), _) => encoding.decode(bytes).0.into_owned(),
+        (None, Some(_)) => text(bytes, label),
+        (None, None) => page(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_decoded_beyond_what_is_asked_for() {
+        let long = "a".repeat(1 << 20);
+        for text in [long.clone(), format!("{long}=41"), format!("a=41{long}"), format!("=3D=\n{long}")] {
+            for decoded in [quoted_printable(text.as_bytes(), 4), base64(text.as_bytes(), 4)] {
+                assert!(decoded.len() >= 3 && decoded.len() <= 4 && decoded.capacity() < 100);
+            }
+        }
+        assert_eq!(quoted_printable(b"a=41b=\r\nc", 4), b"aAbc");
+    }
 }

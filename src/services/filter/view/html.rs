@@ -4,9 +4,10 @@
 use super::elements::Elements;
 use super::links::from_text;
 use super::markup::{
-    Attributes, breaks_line, comment_end, construct_end, element_name, is_known, is_void, raw_end, reference,
-    refresh_target, tag_end,
+    Attributes, breaks_line, comment_end, construct_end, element_name, full_name, is_known, is_void, raw_end,
+    reference, refresh_target, tag_end, unescape,
 };
+use super::parts::Page;
 use super::sheet::Sheets;
 use super::style::Style;
 use super::{AsideKind, LinkKind, View, link_of, push_folded, set_aside};
@@ -54,9 +55,14 @@ pub struct HtmlFacts {
     pub data_documents: u32,
     /// Unknown tags.
     pub unknown_tags: u32,
+    /// Drawings that run scripts. Nobody draws with them.
+    pub script_drawings: u32,
     /// Names of elements that occur, in lower case, each once (at most 100).
     pub elements: Vec<String>,
 }
+
+/// What begins text in XML in which nothing is markup.
+const CDATA: &[u8] = b"<![CDATA[";
 
 struct Renderer<'v, 'm> {
     view: &'v mut View<'m>,
@@ -68,8 +74,10 @@ struct Renderer<'v, 'm> {
     quotes: u32,
     quote_from: usize,
     line: String,
-    /// Whether it is a page in a browser, where scripts run.
-    runs_scripts: bool,
+    /// What it is in a browser, where scripts run; `None` in a mail program.
+    page: Option<Page>,
+    /// How far scripts and style sheets of drawings have been read.
+    scripts_to: usize,
     /// The same without the text of links: programs turn addresses in it into links.
     unlinked: String,
 }
@@ -79,24 +87,37 @@ const MAX_SHOWN: usize = 300;
 
 /// Adds an HTML part's text, links and facts to the view.
 pub fn render(html: &str, view: &mut View<'_>) {
-    render_page(html, view, false);
+    render_page(html, view, None);
 }
 
 /// The same for an attached file; the facts are kept apart.
-pub fn render_file(html: &str, view: &mut View<'_>) {
+pub fn render_file(html: &str, page: Page, view: &mut View<'_>) {
     std::mem::swap(&mut view.html, &mut view.attached_html);
     let hidden = view.hidden.len();
-    render_page(html, view, true);
+    let running = |facts: &HtmlFacts| facts.scripts + facts.events + facts.script_links;
+    let before = running(&view.html);
+    render_page(html, view, Some(page));
+    view.html.script_drawings += u32::from(page == Page::Drawing && running(&view.html) > before);
     view.hidden.truncate(hidden);
     std::mem::swap(&mut view.html, &mut view.attached_html);
 }
 
-fn render_page(html: &str, view: &mut View<'_>, runs_scripts: bool) {
+fn render_page(html: &str, view: &mut View<'_>, page: Option<Page>) {
     view.html.parts += 1;
     let (elements, sheets) = (Elements::default(), Sheets::of(html));
     let (line, unlinked) = (String::new(), String::new());
-    let mut renderer =
-        Renderer { view, elements, sheets, anchor: None, quotes: 0, quote_from: 0, line, runs_scripts, unlinked };
+    let mut renderer = Renderer {
+        view,
+        elements,
+        sheets,
+        anchor: None,
+        quotes: 0,
+        quote_from: 0,
+        line,
+        page,
+        scripts_to: 0,
+        unlinked,
+    };
     let bytes = html.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -126,6 +147,9 @@ impl Renderer<'_, '_> {
             }
             return end;
         }
+        if bytes[at..].starts_with(CDATA) && self.is_foreign("") {
+            return self.character_data(html, at + CDATA.len());
+        }
         let Some(end) = construct_end(bytes, at) else {
             self.text("<");
             return at + 1;
@@ -133,17 +157,17 @@ impl Renderer<'_, '_> {
         let inner = html.get(at + 1..end).unwrap_or_default();
         let after = (end + 1).min(bytes.len());
         if let Some(name) = inner.strip_prefix('/') {
-            self.close(&element_name(name));
+            self.close(&self.name(name));
             return after;
         }
-        let name = element_name(inner);
+        let name = self.name(inner);
         self.view.html.tags += 1;
-        let attributes = Attributes::parse(&inner[name.len().min(inner.len())..]);
+        let attributes = Attributes::parse(inner);
         // Structured data about a parcel or a flight is no program.
         if name == "script" && attributes.get("type").is_none_or(|kind| !kind.to_ascii_lowercase().contains("json")) {
             self.view.html.scripts += 1;
         }
-        let is_foreign = self.elements.is_foreign(&name);
+        let is_foreign = self.is_foreign(&name);
         if !is_foreign
             && matches!(name.as_str(), "script" | "style" | "title" | "textarea" | "noscript" | "xmp" | "plaintext")
         {
@@ -165,7 +189,55 @@ impl Renderer<'_, '_> {
         if !is_foreign && matches!(name.as_str(), "iframe" | "noembed" | "noframes") {
             return self.raw_text(html, &name, after);
         }
+        if is_foreign && matches!(name.as_str(), "script" | "style") && !inner.ends_with('/') {
+            return self.foreign_text(html, inner, after);
+        }
         after
+    }
+
+    /// The name of an element. In XML it may have any prefix.
+    fn name(&self, inner: &str) -> String {
+        let full = full_name(inner);
+        element_name(if self.is_drawing() { full.rsplit(':').next().unwrap_or_default() } else { full })
+    }
+
+    fn is_drawing(&self) -> bool {
+        self.page == Some(Page::Drawing)
+    }
+
+    /// Whether the rules for drawings and formulas apply to an element of this name at this place.
+    fn is_foreign(&self, name: &str) -> bool {
+        self.is_drawing() || self.elements.is_foreign(name)
+    }
+
+    /// Text in which nothing is markup (XML §2.7). Where another browser would see markup in it, it is read as such.
+    fn character_data(&mut self, html: &str, from: usize) -> usize {
+        let stop = memchr::memchr(b'<', &html.as_bytes()[from..]).map_or(html.len(), |n| from + n);
+        let text = &html[from..stop];
+        match text.split_once("]]>") {
+            Some((text, rest)) => {
+                self.text(text);
+                stop - rest.len()
+            }
+            None => {
+                self.text(text);
+                stop
+            }
+        }
+    }
+
+    /// A script or style sheet in a drawing, where it is no raw text. Only a file that is nothing else surely shows none of it; for all
+    /// others it is read as markup as well.
+    fn foreign_text(&mut self, html: &str, inner: &str, from: usize) -> usize {
+        if from < self.scripts_to {
+            return from;
+        }
+        let end = raw_end(html.as_bytes(), full_name(inner), from);
+        self.scripts_to = end.unwrap_or(html.len());
+        if self.page.is_some() && (end.is_none() || self.name(inner) == "script") {
+            self.script(&unescape(&html[from..self.scripts_to]));
+        }
+        end.filter(|_| self.is_drawing()).unwrap_or(from)
     }
 
     /// Elements whose content is not markup: script, style, title. Some of them show it.
@@ -185,7 +257,7 @@ impl Renderer<'_, '_> {
             }
             return bytes.len();
         };
-        if name == "script" && self.runs_scripts {
+        if name == "script" && self.page.is_some() {
             self.script(&html[from..start]);
         }
         if name == "script" && memchr::memmem::find(&bytes[from..start], b"<!--").is_some() {
@@ -301,7 +373,7 @@ impl Renderer<'_, '_> {
             self.line.push(' ');
             self.unlinked.push(' ');
         }
-        if is_void(name) || (closed && self.elements.is_foreign(name)) {
+        if is_void(name) || (closed && self.is_foreign(name)) {
             return;
         }
         if name == "blockquote" {
@@ -351,9 +423,10 @@ impl Renderer<'_, '_> {
             "button" => ("formaction", LinkKind::Form),
             _ => return,
         };
-        // In a drawing, the attribute may have its older name (SVG 2 §16.1).
-        let older = attributes.get("xlink:href").filter(|_| name == "a" && self.elements.is_foreign(name));
-        if let Some(url) = attributes.get(key).or(older) {
+        // In a drawing, the attribute may have its older name (SVG 2 §16.1), and scripts have no other.
+        let is_of_drawing = matches!(name, "a" | "script") && self.is_foreign(name);
+        let of_drawing = || attributes.get("xlink:href").or_else(|| attributes.get("href")).filter(|_| is_of_drawing);
+        if let Some(url) = attributes.get(key).or_else(of_drawing) {
             self.link(url, kind);
         }
         if name == "input"

@@ -36,8 +36,10 @@ pub struct Link {
     pub kind: LinkKind,
 }
 
-/// Longest URL that is kept, in octets.
+/// Longest URL that is kept, in characters.
 const MAX_URL: usize = 2048;
+/// Longest user before a host that is kept, in characters.
+const MAX_USER: usize = 200;
 
 impl View<'_> {
     /// Whether further links of this kind are collected. Each kind has its own limit, so that many of one do not displace
@@ -82,12 +84,12 @@ impl View<'_> {
 
 /// A link from a URL as written in HTML or text; `None` when it is not one that leads anywhere.
 pub fn link_of(url: &str, kind: LinkKind) -> Option<Link> {
-    let url = usual(url.chars().filter(|c| !c.is_whitespace() && !c.is_control()).take(MAX_URL).collect());
+    let url = usual(url.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect());
     let host = host_of(&url);
     if host.is_empty() && !url.contains(':') {
         return None;
     }
-    Some(Link { host, url, shown: String::new(), kind })
+    Some(Link { host, url: url.chars().take(MAX_URL).collect(), shown: String::new(), kind })
 }
 
 /// Schemes after which any slashes and backslashes, or none, count as two slashes (URL §4.4).
@@ -101,13 +103,23 @@ fn special(url: &str) -> Option<(&str, &str)> {
 }
 
 fn usual(url: String) -> String {
-    match special(&url) {
-        Some((scheme, rest)) => format!("{scheme}://{rest}"),
-        None => url,
+    let Some((scheme, rest)) = special(&url) else { return url };
+    // Before the host there may be more than is kept.
+    match authority(rest).rsplit_once('@') {
+        Some((user, _)) if user.len() > MAX_USER => {
+            let kept: String = user.chars().take(MAX_USER).collect();
+            format!("{scheme}://{kept}{}", &rest[user.len()..])
+        }
+        _ => format!("{scheme}://{rest}"),
     }
 }
 
-/// The host in a URL, in lower case, without user, port and final dot; empty when it has none.
+/// User, host and port, at the beginning of what follows the slashes.
+fn authority(rest: &str) -> &str {
+    rest.split(['/', '?', '#', '\\']).next().unwrap_or_default()
+}
+
+/// The host in a URL as browsers look it up, in ASCII and lower case, without user, port and final dot; empty when it has none.
 pub fn host_of(url: &str) -> String {
     const SLASHES: [char; 2] = ['/', '\\'];
     let without_scheme = || url.strip_prefix(SLASHES).and_then(|rest| rest.strip_prefix(SLASHES));
@@ -120,7 +132,7 @@ pub fn host_of(url: &str) -> String {
             None => return String::new(),
         },
     };
-    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let authority = authority(rest);
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = if host.starts_with('[') {
         host.split_inclusive(']').next().unwrap_or_default()
@@ -132,7 +144,12 @@ pub fn host_of(url: &str) -> String {
     } else {
         host.to_owned()
     };
-    decoded.trim_end_matches('.').to_lowercase()
+    let host = match decoded.is_ascii() {
+        true => decoded.to_lowercase(),
+        // Letters of other widths, other dots and what nobody sees make no other name (URL §3.5).
+        false => idna::domain_to_ascii(&decoded).unwrap_or_else(|_| decoded.to_lowercase()),
+    };
+    host.trim_end_matches('.').to_owned()
 }
 
 fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
@@ -163,7 +180,8 @@ pub fn from_text(text: &str, kind: LinkKind, view: &mut View<'_>) {
             continue;
         };
         let length = text[start..].find(ends_url).unwrap_or(text.len() - start);
-        let url = text[start..start + length].trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '\'', '*', '_']);
+        let url = within_brackets(&text[start..start + length]);
+        let url = url.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '\'', '*', '_']);
         if !view.has_room_for(kind) {
             return;
         }
@@ -174,14 +192,25 @@ pub fn from_text(text: &str, kind: LinkKind, view: &mut View<'_>) {
     }
 }
 
-/// The links, one per line, as rules expect them: one without a scheme again with it, and the addresses in the text as
-/// the links that mail programs make of them.
+/// A URL without the bracket that ends what it stands in, as in `[http://example.com]`. Its own are around an address (RFC 3986 §3.2.2).
+fn within_brackets(url: &str) -> &str {
+    match url.find(['[', ']']) {
+        Some(at) if url[at..].starts_with(']') => &url[..at],
+        _ => url,
+    }
+}
+
+/// The links, one per line, as rules expect them: one without a scheme again with it, one whose host is written in another way than
+/// browsers ask for it again with that, and the addresses in the text as the links that mail programs make of them.
 pub fn lines_for_rules(view: &View<'_>) -> String {
     let mut lines = String::new();
     for link in &view.links {
         lines.extend([link.url.as_str(), "\n"]);
         if !link.host.is_empty() && !link.url.contains("://") {
             lines.extend(["http://", link.url.trim_start_matches(['/', '\\']), "\n"]);
+        }
+        if !link.url.to_ascii_lowercase().contains(&link.host) {
+            lines.extend(["http://", link.host.as_str(), "/\n"]);
         }
     }
     let mut from = 0;

@@ -89,8 +89,13 @@ pub(super) fn comment_end(bytes: &[u8], at: usize) -> usize {
 }
 
 pub(super) fn element_name(inner: &str) -> String {
+    full_name(inner).chars().take(30).collect::<String>().to_ascii_lowercase()
+}
+
+/// The name as written.
+pub(super) fn full_name(inner: &str) -> &str {
     let end = inner.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>')).unwrap_or(inner.len());
-    inner[..end].chars().take(30).collect::<String>().to_ascii_lowercase()
+    &inner[..end]
 }
 
 #[derive(Default)]
@@ -125,8 +130,10 @@ impl Attributes {
             if name.starts_with("on") && name.len() > 4 {
                 result.events += 1;
             }
-            if READ.contains(&name.as_str()) && result.get(&name).is_none() {
-                result.pairs.push((name, unescape(value)));
+            // In XML, the prefix may be any.
+            let name = if name.ends_with(":href") { OLDER_HREF } else { name.as_str() };
+            if READ.contains(&name) && result.get(name).is_none() {
+                result.pairs.push((name.to_owned(), unescape(value)));
             }
         }
         result
@@ -141,13 +148,16 @@ impl Attributes {
     }
 }
 
+/// The name of `href` in drawings, with the usual prefix.
+const OLDER_HREF: &str = "xlink:href";
+
 /// Attributes that matter.
 const READ: &[&str] = &[
     "href",
     "src",
     "action",
     "formaction",
-    "xlink:href",
+    OLDER_HREF,
     "background",
     "style",
     "width",
@@ -164,7 +174,7 @@ const READ: &[&str] = &[
     "alt",
 ];
 
-fn unescape(value: &str) -> String {
+pub(super) fn unescape(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     let mut rest = value;
     while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {

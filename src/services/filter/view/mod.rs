@@ -1,8 +1,9 @@
 //! A message as the filter sees it: parsed once, for all rules, signals and the classifier.
 //!
 //! Promises: never fails, whatever the bytes are; reads at most what [`LimitSettings`](super::LimitSettings) allow and
-//! says which limit was reached; time and memory are linear in what is read. Line ends may be CRLF or LF.
+//! says which limit was reached; time is linear in the message, memory in what is read. Line ends may be CRLF or LF.
 
+pub mod archive;
 mod decode;
 mod elements;
 mod fields;
@@ -17,7 +18,7 @@ mod style;
 pub use fields::{Field, addresses_in};
 pub use html::HtmlFacts;
 pub use links::{Link, LinkKind, host_of, lines_for_rules, link_of};
-pub use parts::{Part, saved_name};
+pub use parts::{Page, Part, extension, saved_name};
 pub use received::{Hop, hop, is_public};
 
 use std::ops::Range;
@@ -39,6 +40,8 @@ pub enum Limit {
     Parts,
     /// Octets of decoded text.
     Decoded,
+    /// The same already by what is shown of the message itself.
+    Text,
     /// Number of links.
     Links,
 }
@@ -59,21 +62,21 @@ pub enum AsideKind {
     Quote,
     /// A signature, or the footer of a list.
     Signature,
-    /// Attached HTML files.
+    /// Attached pages.
     Attachment,
 }
 
 /// A parsed message.
 #[derive(Debug)]
 pub struct View<'m> {
-    /// The bytes, as far as they are read.
+    /// The bytes, as far as they are read as a whole.
     pub raw: &'m [u8],
     /// The header fields in order.
     pub fields: Vec<Field<'m>>,
     /// The parts in order, multiparts before their content.
     pub parts: Vec<Part<'m>>,
     /// Subject and text as a reader sees it: one line per paragraph, white space folded, HTML rendered. At the end, the text of attached
-    /// HTML files, which browsers show.
+    /// pages: HTML files and drawings (SVG), which browsers show, by themselves or in ZIP archives.
     pub body: String,
     /// Where in `body` the text of attached files begins.
     pub attached_from: usize,
@@ -92,7 +95,7 @@ pub struct View<'m> {
     link_counts: [usize; LinkKind::COUNT],
     /// What was noticed in the HTML of the message.
     pub html: HtmlFacts,
-    /// What was noticed in attached HTML files.
+    /// What was noticed in attached pages.
     pub attached_html: HtmlFacts,
     /// Limits that were reached.
     pub reached: Vec<Limit>,
@@ -100,13 +103,18 @@ pub struct View<'m> {
 
 /// Most links of each kind that are collected from one message.
 const MAX_LINKS: usize = 1000;
+/// Most archives of one message that are opened.
+pub const MAX_ARCHIVES: usize = 20;
+/// Most pages in them that are read.
+const MAX_PAGES: usize = 100;
 
 impl<'m> View<'m> {
     /// Reads a message.
     pub fn new(bytes: &'m [u8], limits: &LimitSettings) -> Self {
         let (mut view, body_at) = Self::begun(bytes, limits);
         let mut walk = parts::Walk::new(limits);
-        walk.run(&view.fields, view.raw.get(body_at..).unwrap_or_default());
+        // Programs show a text wherever it is: a large attachment before it must not hide it.
+        walk.run(&view.fields, bytes.get(body_at..).unwrap_or_default());
         view.parts = walk.parts;
         view.reached.extend(walk.reached);
         view.render(limits.decoded.len());
@@ -127,7 +135,7 @@ impl<'m> View<'m> {
         } else {
             bytes
         };
-        let (fields, body_at) = fields::split(raw, limits, &mut reached);
+        let (fields, body_at) = fields::split(bytes, limits, &mut reached);
         let view = Self {
             raw,
             fields,
@@ -200,13 +208,17 @@ impl<'m> View<'m> {
                 push_paragraphs(&mut self.body, &text, &mut self.aside);
             }
         }
+        if room == 0 {
+            self.reached.push(Limit::Text);
+        }
         (self.attached_from, self.attached_links_from) = (self.body.len(), self.links.len());
         // The author need not have written what is attached, quotes in it included.
         let aside = std::mem::take(&mut self.aside);
-        for part in parts.iter().filter(|p| p.is_html_file()) {
+        for (part, page) in parts.iter().filter_map(|part| Some((part, part.page()?))) {
             let Some(text) = self.decoded(part, &mut room) else { break };
-            html::render_file(&text, self);
+            html::render_file(&text, page, self);
         }
+        self.unpack(&parts, &mut room);
         self.aside = aside;
         if self.attached_from < self.body.len() {
             set_aside(&mut self.aside, self.attached_from..self.body.len(), AsideKind::Attachment);
@@ -216,6 +228,26 @@ impl<'m> View<'m> {
             self.reached.push(Limit::Links);
         }
         self.reached.dedup();
+    }
+
+    /// Reads the pages in archives, as far as there is room for them.
+    fn unpack(&mut self, parts: &[Part<'_>], room: &mut usize) {
+        let mut count = 0;
+        for part in parts.iter().filter(|part| part.is_archive()).take(MAX_ARCHIVES) {
+            let octets = part.octets(archive::ROOM);
+            for member in archive::members(&octets) {
+                let Some(page) = Page::named(&member.name) else { continue };
+                if *room == 0 || count == MAX_PAGES {
+                    self.reached.push(Limit::Decoded);
+                    return;
+                }
+                count += 1;
+                let Some(content) = member.unpack(*room) else { continue };
+                let text = decode::file(&content, None);
+                *room = room.saturating_sub(text.len());
+                html::render_file(&text, page, self);
+            }
+        }
     }
 
     /// The text of a part, as far as there is room for it; `None` if there is none left.
@@ -313,5 +345,7 @@ fn push_paragraphs(out: &mut String, text: &str, aside: &mut Vec<Aside>) {
     }
 }
 
+#[cfg(test)]
+mod page_tests;
 #[cfg(test)]
 mod tests;

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use super::fields::{self, Field};
 use super::{Limit, LimitSettings, decode};
 use crate::foundations::mail::content::{self, ContentType, Disposition, Parameters};
+use crate::foundations::mail::transfer;
 use crate::foundations::mail::unseen::{is_joiner, is_unseen};
-use crate::foundations::mail::{charset, transfer};
 
 /// One part of a message.
 #[derive(Debug, Default)]
 pub struct Part<'m> {
-    /// `type/subtype` in lower case; what RFC 2045 §5.2 says when there is none.
+    /// `type/subtype` in lower case; what RFC 2045 §5.2 says when there is none, and message/rfc822 for files that are opened as such.
     pub media_type: String,
     /// The charset parameter in lower case.
     pub charset: Option<String>,
@@ -42,20 +42,39 @@ impl Part<'_> {
         self.media_type.starts_with("text/") && !self.attachment
     }
 
-    /// Whether it is an HTML file that readers open in a browser: by its media type, or by its name if the file is not shown.
-    pub fn is_html_file(&self) -> bool {
-        let is_named = || {
-            let name = saved_name(self.file_name.as_deref().unwrap_or_default());
-            let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-            HTML_FILES.iter().any(|html| extension.eq_ignore_ascii_case(html))
+    /// What readers see of it in a browser, if it is a file that they open there: by its name, or by its media type if it is not shown.
+    /// What is shown as other text can be opened as well.
+    pub fn page(&self) -> Option<Page> {
+        if self.is_container() || (self.is_text() && self.is("text/html")) {
+            return None;
+        }
+        let by_name = Page::named(self.file_name.as_deref().unwrap_or_default());
+        let by_type = match self.media_type.as_str() {
+            "text/html" | "application/xhtml+xml" => Some(Page::Html),
+            "image/svg+xml" => Some(Page::Drawing),
+            _ => None,
         };
-        let is_html = || self.is("text/html") || self.is("application/xhtml+xml") || is_named();
-        !self.is_text() && !self.is_container() && is_html()
+        by_name.or(by_type)
+    }
+
+    /// Whether it is a ZIP archive, or something that programs open like one. Books are such archives, but no browser opens them.
+    pub fn is_archive(&self) -> bool {
+        let extension = extension(self.file_name.as_deref().unwrap_or_default());
+        let is_called = || {
+            extension == "zip" || matches!(self.media_type.as_str(), "application/zip" | "application/x-zip-compressed")
+        };
+        !self.is_container() && extension != "epub" && (is_called() || self.octets(4).starts_with(b"PK\x03\x04"))
     }
 
     /// Whether it contains other parts.
     pub fn is_container(&self) -> bool {
         self.media_type.starts_with("multipart/") || self.is_message()
+    }
+
+    /// Whether it is a file that programs open as a message, or as a page saved in the form of one (RFC 2557), whatever its media type.
+    fn is_message_file(&self) -> bool {
+        let extension = extension(self.file_name.as_deref().unwrap_or_default());
+        !self.is_container() && !self.is_text() && matches!(extension.as_str(), "eml" | "mht" | "mhtml")
     }
 
     /// RFC 6532 §3.7: message/global is message/rfc822 with UTF-8 in its header.
@@ -66,14 +85,9 @@ impl Part<'_> {
     /// The decoded content as text, at most `room` octets of it.
     pub fn decode(&self, room: usize) -> String {
         let octets = self.octets(room);
-        let is_file = self.is_html_file();
-        // In a browser, this mark outweighs all else (HTML §13.2.3.2).
-        if is_file && let Some((encoding, _)) = encoding_rs::Encoding::for_bom(&octets) {
-            return encoding.decode(&octets).0.into_owned();
-        }
         match &self.charset {
-            None if is_file || self.is("text/html") => charset::declared(&octets)
-                .map_or_else(|| charset::guess(&octets).into_owned(), |label| charset::decode(label, &octets)),
+            label if self.page().is_some() => decode::file(&octets, label.as_deref()),
+            None if self.is("text/html") => decode::page(&octets),
             label => decode::text(&octets, label.as_deref()),
         }
     }
@@ -105,8 +119,30 @@ impl Part<'_> {
     }
 }
 
-/// Extensions of files that browsers open as HTML.
-const HTML_FILES: &[&str] = &["html", "htm", "shtml", "xhtml", "xht"];
+/// Files that are opened in a browser, where their scripts run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// HTML.
+    Html,
+    /// A picture in SVG: XML that may have scripts, links and HTML in it.
+    Drawing,
+}
+
+impl Page {
+    /// What a file of this name is opened as.
+    pub fn named(name: &str) -> Option<Self> {
+        match extension(name).as_str() {
+            "html" | "htm" | "shtml" | "xhtml" | "xht" => Some(Self::Html),
+            "svg" => Some(Self::Drawing),
+            _ => None,
+        }
+    }
+}
+
+/// The extension, in lower case, of the name under which programs save a file.
+pub fn extension(name: &str) -> String {
+    saved_name(name).rsplit_once('.').map_or_else(String::new, |(_, extension)| extension.to_lowercase())
+}
 
 /// Traverses the parts.
 pub struct Walk<'l, 'm> {
@@ -155,6 +191,9 @@ impl<'l, 'm> Walk<'l, 'm> {
             header: Vec::new(),
             unterminated: false,
         });
+        if self.parts[index].is_message_file() {
+            self.parts[index].media_type = "message/rfc822".to_owned();
+        }
         let part = &self.parts[index];
         if !part.is_container() {
             return;

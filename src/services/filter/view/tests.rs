@@ -330,6 +330,29 @@ fn finds_links_in_text() {
 }
 
 #[test]
+fn hosts_are_those_that_browsers_ask_for() {
+    let long = format!("http://{}@evil.test/x", "a".repeat(5_000));
+    for (url, host) in [
+        (long.as_str(), "evil.test"),
+        ("http://evil\u{3002}test/x", "evil.test"),
+        ("http://\u{ff45}\u{ff56}\u{ff49}\u{ff4c}.test", "evil.test"),
+        ("http://ev\u{ad}il.te\u{200b}st/", "evil.test"),
+        ("http://ev%C2%ADil.test/", "evil.test"),
+        ("http://b\u{fc}cher.test/", "xn--bcher-kva.test"),
+        ("http://[2001:db8::1]:80/", "[2001:db8::1]"),
+    ] {
+        let message = format!("Content-Type: text/html; charset=utf-8\r\n\r\n<a href='{url}'>x</a>");
+        let view = View::new(message.as_bytes(), &limits());
+        assert_eq!(view.links[0].host, host, "{}", &url[..url.len().min(80)]);
+        assert!(view.links[0].url.len() <= 250 && view.links[0].url.contains('@') == url.contains('@'));
+    }
+    for text in ["[http://evil.test]", "x[http://evil.test]x", "(see [www.evil.test])", "http://evil.test/a[1]"] {
+        let view = View::new(format!("\r\n{text}\r\n").as_bytes(), &limits());
+        assert_eq!(view.links[0].host.trim_start_matches("www."), "evil.test", "{text}");
+    }
+}
+
+#[test]
 fn attached_html_files_are_read() {
     let page = "<meta http-equiv=Refresh content=\"0; URL='http://one.test/'\"><p>verify <i style=display:none>x</i>it</p>\
                 <blockquote>now</blockquote><input type=password><script>location='https:\\/\\/two.test/x'</script>";

@@ -1,0 +1,191 @@
+//! The files in ZIP archives. Programs find them by the list at the end or by the header before each file, and the two may differ: here
+//! both are read, and neither is relied upon for sizes.
+
+use std::io::Read as _;
+
+use flate2::bufread::DeflateDecoder;
+
+/// Most octets of an archive that are looked at.
+pub const ROOM: usize = 4 << 20;
+/// Most headers, and most entries of the list, that are looked at.
+const MOST: usize = 10_000;
+/// Most octets of a name that are kept, those at its end.
+const LONGEST_NAME: usize = 512;
+
+/// APPNOTE §4.3.7, §4.3.12.
+const LOCAL: &[u8] = b"PK\x03\x04";
+const LOCAL_LENGTH: usize = 30;
+const CENTRAL: &[u8] = b"PK\x01\x02";
+const CENTRAL_LENGTH: usize = 46;
+/// APPNOTE §4.4.5.
+const STORED: u16 = 0;
+const DEFLATED: u16 = 8;
+
+/// A file in an archive.
+#[derive(Debug)]
+pub struct Member<'z> {
+    /// The name with its path.
+    pub name: String,
+    /// Whether a password is needed.
+    pub is_encrypted: bool,
+    method: u16,
+    /// How long the packed content is said to be; it may be longer.
+    length: usize,
+    /// Where it begins.
+    content: &'z [u8],
+}
+
+/// The files of an archive, and of archives that it holds without compressing them: first by the headers before them, then those of
+/// which the list says something else. Takes time linear in the archive; nothing is unpacked.
+pub fn members(zip: &[u8]) -> impl Iterator<Item = Member<'_>> {
+    let begin = memchr::memmem::find(zip, LOCAL).unwrap_or(0);
+    let headers = memchr::memmem::find_iter(zip, LOCAL).take(MOST).filter_map(move |at| by_header(zip, at));
+    let entries = memchr::memmem::find_iter(zip, CENTRAL).take(MOST).filter_map(move |at| by_entry(zip, at, begin));
+    headers.chain(entries)
+}
+
+/// The file whose header is at this place.
+fn by_header(zip: &[u8], at: usize) -> Option<Member<'_>> {
+    let header = zip.get(at..)?.get(..LOCAL_LENGTH)?;
+    let (name_at, name_length) = (at + LOCAL_LENGTH, size(header, 26));
+    Some(Member {
+        name: text(zip.get(name_at..name_at + name_length)?),
+        is_encrypted: number(header, 6) & 1 == 1,
+        method: number(header, 8),
+        length: large(header, 18),
+        content: zip.get(name_at + name_length + size(header, 28)..).unwrap_or_default(),
+    })
+}
+
+/// The file that an entry of the list is about, unless the file's header says the same. `begin` is where the archive begins.
+fn by_entry(zip: &[u8], at: usize, begin: usize) -> Option<Member<'_>> {
+    let entry = zip.get(at..)?.get(..CENTRAL_LENGTH)?;
+    let name_at = at + CENTRAL_LENGTH;
+    let there = begin.saturating_add(large(entry, 42));
+    let header = zip.get(there..).filter(|rest| rest.starts_with(LOCAL)).and_then(|_| by_header(zip, there));
+    let listed = Member {
+        name: text(zip.get(name_at..name_at + size(entry, 28))?),
+        is_encrypted: number(entry, 8) & 1 == 1,
+        method: number(entry, 10),
+        length: large(entry, 20),
+        content: header.as_ref().map(|header| header.content).unwrap_or_default(),
+    };
+    let is_known = header.is_some_and(|header| {
+        header.name == listed.name
+            && header.is_encrypted == listed.is_encrypted
+            && header.method == listed.method
+            // Only stored content needs its length.
+            && (header.method != STORED || header.length >= listed.length)
+    });
+    (!is_known).then_some(listed)
+}
+
+impl Member<'_> {
+    /// The content, as far as it can be unpacked, and at most `room` octets of it; `None` if it is encrypted or packed in an unusual way.
+    pub fn unpack(&self, room: usize) -> Option<Vec<u8>> {
+        match self.method {
+            _ if self.is_encrypted => None,
+            STORED => {
+                // If the length is given only after the content, a signature follows. What is read beyond the end does no harm.
+                let end = memchr::memmem::find(self.content, b"PK").unwrap_or(self.content.len());
+                Some(self.content[..end.max(self.length).min(self.content.len()).min(room)].to_vec())
+            }
+            DEFLATED => {
+                let mut content = Vec::new();
+                // What comes before any damage counts. The content itself says where it ends.
+                let _damage = DeflateDecoder::new(self.content).take(room as u64).read_to_end(&mut content);
+                Some(content)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn text(name: &[u8]) -> String {
+    String::from_utf8_lossy(&name[name.len().saturating_sub(LONGEST_NAME)..]).into_owned()
+}
+
+fn number(header: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([header[at], header[at + 1]])
+}
+
+fn size(header: &[u8], at: usize) -> usize {
+    usize::from(number(header, at))
+}
+
+fn large(header: &[u8], at: usize) -> usize {
+    size(header, at) | (size(header, at + 2) << 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write as _};
+
+    use zip::CompressionMethod;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    fn zipped(files: &[(&str, &[u8])], method: CompressionMethod) -> Vec<u8> {
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, octets) in files {
+            archive.start_file(*name, SimpleFileOptions::default().compression_method(method)).unwrap();
+            archive.write_all(octets).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    fn read(zip: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
+        members(zip).map(|member| (member.name.clone(), member.unpack(1000))).collect()
+    }
+
+    /// Replaces the octets so far behind the first occurrence of a signature.
+    fn patched(mut zip: Vec<u8>, signature: &[u8], at: usize, octets: &[u8]) -> Vec<u8> {
+        let at = memchr::memmem::find(&zip, signature).unwrap() + at;
+        zip[at..at + octets.len()].copy_from_slice(octets);
+        zip
+    }
+
+    #[test]
+    fn each_file_is_found_once() {
+        let files: [(&str, &[u8]); 2] = [("a/one.txt", b"one one one one one"), ("two.html", b"<p>two")];
+        for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+            let zip = zipped(&files, method);
+            let wanted = files.map(|(name, content)| (name.to_owned(), Some(content.to_vec())));
+            assert_eq!(read(&zip), wanted, "{method:?}");
+            // Without the list, and with something before the archive.
+            let end = memchr::memmem::find(&zip, CENTRAL).unwrap();
+            assert_eq!(read(&zip[..end]), wanted, "{method:?}");
+            assert_eq!(read(&[b"GIF89a", zip.as_slice()].concat()), wanted, "{method:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_list_says_differently_is_read_too() {
+        let zip = zipped(&[("a.txt", &b"<p>PK page"[..])], CompressionMethod::Stored);
+        let renamed = patched(zip.clone(), CENTRAL, CENTRAL_LENGTH, b"a.htm");
+        let content = Some(b"<p>PK page".to_vec());
+        assert_eq!(read(&renamed), [("a.txt".to_owned(), content.clone()), ("a.htm".to_owned(), content.clone())]);
+        let shortened = patched(zip.clone(), LOCAL, 18, &[0; 4]);
+        assert_eq!(read(&shortened)[1], ("a.txt".to_owned(), content));
+        for (signature, at) in [(LOCAL, 6), (CENTRAL, 8)] {
+            let encrypted = patched(zip.clone(), signature, at, &[1]);
+            let found: Vec<_> = members(&encrypted).filter(|member| member.is_encrypted).collect();
+            assert!(found.len() == 1 && found[0].unpack(1000).is_none());
+        }
+    }
+
+    #[test]
+    fn bombs_and_damage_are_bounded() {
+        let bomb = zipped(&[("a.html", vec![b' '; 8 << 20].as_slice())], CompressionMethod::Deflated);
+        let unpacked: Vec<usize> = members(&bomb).filter_map(|member| Some(member.unpack(1000)?.len())).collect();
+        assert_eq!(unpacked, [1000]);
+        let header = [LOCAL, &[0; 22], &[0xff, 0xff, 0, 0]].concat();
+        let many = header.repeat(50_000);
+        let found = members(&many).map(|member| member.name.len()).collect::<Vec<_>>();
+        assert!(found.len() <= MOST && found.iter().all(|length| *length <= 3 * LONGEST_NAME));
+        for cut in (0..bomb.len()).step_by(37) {
+            assert!(read(&bomb[..cut]).len() <= 1);
+        }
+    }
+}

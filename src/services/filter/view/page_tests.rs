@@ -1,0 +1,158 @@
+//! Pages: attached drawings, and what is in archives.
+
+use std::io::{Cursor, Write as _};
+
+use super::*;
+
+fn limits() -> LimitSettings {
+    LimitSettings::default()
+}
+
+/// A message with an attached file.
+fn attached(fields: &str, content: &[u8]) -> Vec<u8> {
+    [
+        format!("Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{fields}\r\n\r\n").as_bytes(),
+        content,
+        b"\r\n--b\r\n\r\nsee it\r\n--b--\r\n",
+    ]
+    .concat()
+}
+
+fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut archive = ::zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in files {
+        archive.start_file(*name, ::zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(content.as_bytes()).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// The text of the attached files.
+fn attached_text<'v>(view: &'v View<'_>) -> &'v str {
+    &view.body[view.attached_from..]
+}
+
+#[test]
+fn drawings_are_read_as_pages() {
+    for (drawing, text, host, runs) in [
+        ("<svg><script>location='https:\\/\\/evil.test/x'</script><text>buy</text></svg>", "buy", "evil.test", true),
+        ("<svg><script>location=&#39;https://evil.test/x&#39;</script></svg>", "", "evil.test", true),
+        ("<svg><script><![CDATA[location='https://evil.test/x']]></script></svg>", "", "evil.test", true),
+        ("<s:svg xmlns:s='x'><s:script>open(`https://evil.test`)</s:script></s:svg>", "", "evil.test", true),
+        ("<svg><script xlink:href='https://evil.test/x.js'/></svg>", "", "evil.test", true),
+        ("<svg><script href='https://evil.test/x.js'/><text>buy</text></svg>", "buy", "evil.test", true),
+        ("<svg onload='run()'><text>buy</text></svg>", "buy", "", true),
+        ("<svg><a y:href='https://evil.test/x'><text>buy</text></a></svg>", "buy", "evil.test", false),
+        (
+            "<svg><foreignObject><b>b</b></foreignObject><a xlink:href='https://evil.test/x'/></svg>",
+            "b",
+            "evil.test",
+            false,
+        ),
+        ("<svg><text><![CDATA[see https://evil.test]]></text></svg>", "see https://evil.test", "evil.test", false),
+        ("<svg><style>.a{fill:red}</style><text class='a'>logo</text></svg>", "logo", "", false),
+    ] {
+        for fields in [
+            "Content-Type: image/svg+xml; name=a.svg\r\nContent-Disposition: attachment",
+            "Content-Type: application/octet-stream; name=\"Invoice.SVG\"",
+        ] {
+            let message = attached(fields, drawing.as_bytes());
+            let view = View::new(&message, &limits());
+            assert_eq!(attached_text(&view).trim(), text, "{drawing}");
+            assert_eq!(view.links.first().map_or("", |link| link.host.as_str()), host, "{drawing}");
+            assert_eq!(view.attached_html.script_drawings, u32::from(runs), "{drawing}");
+            assert_eq!(view.own_text(), "s\nsee it\n", "{drawing}");
+        }
+    }
+    let message = attached("Content-Type: image/svg+xml", "<svg><script>".repeat(30_000).as_bytes());
+    assert!(View::new(&message, &limits()).links.is_empty());
+}
+
+/// Programs list it among the attachments, where it is opened in a browser.
+#[test]
+fn what_is_shown_as_text_may_be_opened_as_a_page() {
+    let page = "<meta http-equiv=refresh content='0;url=https://evil.test/'><input type=password>";
+    for fields in [
+        "Content-Type: text/plain; name=invoice.html",
+        "Content-Type: text/xml\r\nContent-Disposition: inline; filename=\"a.xhtml\"",
+    ] {
+        let message = attached(fields, page.as_bytes());
+        let view = View::new(&message, &limits());
+        assert!(view.own_text().contains("type=password"), "{fields}");
+        assert_eq!((view.attached_html.password_fields, view.attached_html.refreshes), (1, 1), "{fields}");
+    }
+    let shown = View::new(&attached("Content-Type: text/html; name=a.html", page.as_bytes()), &limits()).attached_html;
+    assert_eq!(shown.parts, 0);
+}
+
+/// In a drawing inside HTML, text may be in such a section, too.
+#[test]
+fn character_data_is_shown() {
+    let html = "<svg><text><![CDATA[see http://evil.test]]></text></svg><p>buy</p>";
+    let message = format!("Content-Type: text/html\r\n\r\n{html}");
+    let view = View::new(message.as_bytes(), &limits());
+    assert_eq!(view.body, "\nsee http://evil.test\nbuy\n");
+    assert_eq!(view.links[0].host, "evil.test");
+    let many = format!("Content-Type: text/html\r\n\r\n<svg>{}", "<![CDATA[".repeat(50_000));
+    assert_eq!(View::new(many.as_bytes(), &limits()).body, "\n");
+}
+
+#[test]
+fn pages_in_archives_are_read() {
+    let page = "<meta http-equiv=refresh content='0;url=https://evil.test/'><p>verify<input type=password>";
+    let drawing = "<svg><script>location='https://two.test/'</script></svg>";
+    let octets = zip(&[("a.txt", "plain"), ("x/Invoice.HTM", page), ("b.svg", drawing)]);
+    for fields in ["Content-Type: application/zip; name=a.zip", "Content-Type: application/octet-stream"] {
+        let message = attached(fields, &octets);
+        let view = View::new(&message, &limits());
+        assert_eq!(attached_text(&view), "verify\n", "{fields}");
+        let hosts: Vec<&str> = view.links.iter().map(|link| link.host.as_str()).collect();
+        assert_eq!(hosts, ["evil.test", "two.test"], "{fields}");
+        let found = &view.attached_html;
+        assert_eq!((found.password_fields, found.refreshes, found.script_drawings), (1, 1, 1), "{fields}");
+        assert!(view.reached.is_empty() && view.own_text() == "s\nsee it\n", "{fields}");
+    }
+    let book = attached("Content-Type: application/epub+zip; name=a.epub", &octets);
+    assert!(View::new(&book, &limits()).links.is_empty());
+}
+
+#[test]
+fn files_that_are_opened_as_messages_are_messages() {
+    use base64::Engine as _;
+    let inner = "Subject: s\r\nContent-Type: text/html\r\n\r\n<a href='https://evil.test/'>buy</a>\r\n";
+    let encoded = base64::engine::general_purpose::STANDARD.encode(inner);
+    for (fields, content) in [
+        ("Content-Type: application/octet-stream; name=a.eml\r\nContent-Transfer-Encoding: base64", encoded.as_str()),
+        ("Content-Type: text/plain\r\nContent-Disposition: attachment; filename=\"Page.MHT\"", inner),
+    ] {
+        let message = attached(fields, content.as_bytes());
+        let view = View::new(&message, &limits());
+        let host = view.links.first().map(|link| link.host.as_str());
+        assert_eq!(host, Some("evil.test"), "{fields}");
+    }
+    let shown = attached("Content-Type: text/plain; name=a.eml", inner.as_bytes());
+    assert!(View::new(&shown, &limits()).body.contains("Content-Type"));
+}
+
+#[test]
+fn a_large_attachment_hides_no_text() {
+    let picture = "A".repeat(3 << 20);
+    let message = attached("Content-Type: image/jpeg\r\nContent-Transfer-Encoding: base64", picture.as_bytes());
+    let view = View::new(&message, &limits());
+    assert_eq!(view.own_text(), "s\nsee it\n");
+    assert!(view.raw.len() == limits().message.len() && view.reached == [Limit::Message]);
+    assert!(view.parts.len() == 3 && !view.parts[0].unterminated);
+}
+
+#[test]
+fn archives_that_are_bombs_are_bounded() {
+    let bomb = zip(&[("a.html", &"<p>x ".repeat(2 << 20)), ("b.html", "<p>never")]);
+    let message = attached("Content-Type: application/zip", &bomb);
+    let view = View::new(&message, &limits());
+    assert!(view.body.len() <= limits().decoded.len() && view.reached.contains(&Limit::Decoded));
+    let names: Vec<String> = (0..200).map(|n| format!("{n}.html")).collect();
+    let many = zip(&names.iter().map(|name| (name.as_str(), "<p>x")).collect::<Vec<_>>());
+    let message = attached("Content-Type: application/zip", &many);
+    let view = View::new(&message, &limits());
+    assert!(attached_text(&view).len() == 2 * MAX_PAGES && view.reached.contains(&Limit::Decoded));
+}
