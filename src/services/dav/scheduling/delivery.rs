@@ -10,6 +10,7 @@ use super::message::Purpose;
 use super::rules::{FAILED, Message};
 use super::scheduler::{Actor, Bounds, Prepared, Scheduler};
 use crate::foundations::address::{Address, ReversePath};
+use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::{self, BodyKind, DsnWish, Envelope, Mail, Origin, Recipient, compose};
@@ -17,18 +18,18 @@ use crate::foundations::processor::in_turn;
 use crate::foundations::random::distinction;
 use crate::services::dav::{CalendarObject, Calendars, Invitation, SCHEDULE_INBOX, etag, with_schedule_tag_of};
 use crate::services::routing::Resolution;
-use crate::storage::dav::{Collection, CollectionKind, Condition, Draft, Error, Object};
+use crate::storage::dav::{Collection, CollectionKind, Collections, Condition, Draft, Error, Object};
 
 /// Statuses of messages (RFC 6638 §7.3, RFC 5546 §3.6).
 const SENT: &str = "1.1";
-const DELIVERED: &str = "1.2";
+pub(super) const DELIVERED: &str = "1.2";
 const UNKNOWN: &str = "3.7";
 const NOT_ALLOWED: &str = "3.8";
 
 /// How often an event is read again that somebody else changes at the same time.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 /// A pause before that.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a message is not entered into a calendar.
 enum Failure {
@@ -110,7 +111,8 @@ impl Scheduler {
         for _ in 0..TRIES {
             match self.enter(account, inbox, message, bounds).await {
                 Ok(()) => {
-                    self.keep(account, inbox, message, bounds).await;
+                    let now = self.parts.clock.now();
+                    keep(&self.parts.collections, (account, inbox), &message.text, bounds, now).await;
                     return Some(DELIVERED);
                 }
                 Err(Failure::Storage(Error::Condition | Error::NoObject | Error::UidTaken(_))) => {
@@ -181,35 +183,6 @@ impl Scheduler {
         Ok(chosen.or_else(|| Calendars::for_events(calendars)).cloned())
     }
 
-    /// Keeps a message in the inbox, where programs find out what has happened. Without room there nothing is lost.
-    async fn keep(&self, account: &Address, inbox: &Collection, message: &Message, bounds: &Bounds) {
-        let (collections, now) = (&self.parts.collections, self.parts.clock.now());
-        let name = format!("{:x}-{:016x}.ics", now.unix_micros(), distinction());
-        let draft = Draft {
-            uid: name.clone(),
-            name,
-            component: "VEVENT".to_owned(),
-            content: message.text.clone().into_bytes(),
-            etag: etag(message.text.as_bytes()),
-            begins_at: None,
-            ends_at: None,
-            people: Vec::new(),
-        };
-        let drafts = std::slice::from_ref(&draft);
-        let kept = async {
-            let mut known = collections.objects(inbox).await?;
-            known.sort_by_key(|info| (info.modified_at, info.name.clone()));
-            let surplus = (known.len() + 1).saturating_sub(bounds.inbox.max(1));
-            for info in known.iter().take(surplus) {
-                collections.remove_object(account, inbox, &info.name, &Condition::default(), &bounds.limits).await?;
-            }
-            collections.put(account, inbox, drafts, &Condition::absent(), &bounds.limits, now).await
-        };
-        if let Err(error) = kept.await {
-            log::info!(user:% = account, error:% = error; "A calendar message was entered, but not kept in the inbox");
-        }
-    }
-
     /// Sends a message by mail.
     async fn write(&self, actor: &Actor, to: &Address, message: &Message) -> Option<&'static str> {
         if !message.is_weighty {
@@ -260,6 +233,40 @@ impl Scheduler {
     }
 }
 
+/// Keeps a message in the inbox, where programs find out what has happened. Without room there nothing is lost.
+pub(super) async fn keep(
+    collections: &Collections,
+    (account, inbox): (&Address, &Collection),
+    text: &str,
+    bounds: &Bounds,
+    now: Timestamp,
+) {
+    let name = format!("{:x}-{:016x}.ics", now.unix_micros(), distinction());
+    let draft = Draft {
+        uid: name.clone(),
+        name,
+        component: "VEVENT".to_owned(),
+        content: text.as_bytes().to_vec(),
+        etag: etag(text.as_bytes()),
+        begins_at: None,
+        ends_at: None,
+        people: Vec::new(),
+    };
+    let drafts = std::slice::from_ref(&draft);
+    let kept = async {
+        let mut known = collections.objects(inbox).await?;
+        known.sort_by_key(|info| (info.modified_at, info.name.clone()));
+        let surplus = (known.len() + 1).saturating_sub(bounds.inbox.max(1));
+        for info in known.iter().take(surplus) {
+            collections.remove_object(account, inbox, &info.name, &Condition::default(), &bounds.limits).await?;
+        }
+        collections.put(account, inbox, drafts, &Condition::absent(), &bounds.limits, now).await
+    };
+    if let Err(error) = kept.await {
+        log::info!(user:% = account, error:% = error; "A calendar message was entered, but not kept in the inbox");
+    }
+}
+
 /// Whether a calendar takes nothing until its owner makes room, of which only a letter tells them.
 const fn has_no_room(error: &Error) -> bool {
     matches!(error, Error::NoCollection | Error::TooManyCollections(_) | Error::TooManyObjects(_) | Error::Full(_))
@@ -301,7 +308,7 @@ fn drafted(
     kept: Option<&Object>,
     name: &str,
     bounds: &Bounds,
-    now: crate::foundations::clock::Timestamp,
+    now: Timestamp,
 ) -> Result<Option<Draft>, Refused> {
     let stored = kept.map(|object| String::from_utf8_lossy(&object.content));
     let content = match (purpose, stored.as_deref()) {

@@ -23,7 +23,7 @@ use crate::storage::journal::Journal;
 /// Most octets of an event times its guests: all messages of a change are written before the first is sent.
 const MOST_TOLD: usize = 32 << 20;
 /// Most aliases of an account that count as its addresses.
-const MOST_ADDRESSES: u32 = 100;
+pub(super) const MOST_ADDRESSES: u32 = 100;
 /// Most addresses with tags in an event that are looked up.
 const MOST_TAGGED: usize = 10;
 
