@@ -460,3 +460,22 @@ async fn new_events_go_into_the_calendar_that_was_chosen() {
     assert!(listed(&host, BOB, "/dav/calendars/bob@example.test/Personal/").await.is_empty());
     host.stop().await;
 }
+
+/// It was removed, and nobody heard of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_meeting_stays_while_nobody_can_be_told_of_its_end() {
+    let (host, peer) = with_peer().await;
+    set_up(&host, ANN).await;
+    assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &["eve@elsewhere.test"])).await.status, 201);
+    peer.wait_for(1).await;
+    let database = host.parts().database.clone();
+    database.execute("ALTER TABLE queue_recipients RENAME TO away", &[]).await.unwrap();
+    let refused = ask(&host, ANN, &format!("DELETE {MEETING}"), "", "").await;
+    assert_eq!((refused.status, refused.header("retry-after").is_some()), (503, true), "{}", refused.body);
+    assert_eq!(get(&host, ANN, MEETING).await.status, 200);
+    database.execute("ALTER TABLE away RENAME TO queue_recipients", &[]).await.unwrap();
+    assert_eq!(ask(&host, ANN, &format!("DELETE {MEETING}"), "", "").await.status, 204);
+    assert_eq!(get(&host, ANN, MEETING).await.status, 404);
+    assert!(peer.wait_for(2).await[1].content.contains("METHOD:CANCEL"));
+    host.stop().await;
+}

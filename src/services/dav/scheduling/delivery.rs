@@ -12,6 +12,7 @@ use super::scheduler::{Actor, Bounds, Prepared, Scheduler};
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::{self, BodyKind, DsnWish, Envelope, Mail, Origin, Recipient, compose};
 use crate::foundations::processor::in_turn;
@@ -31,6 +32,32 @@ pub(super) const TRIES: u32 = 5;
 /// A pause before that.
 pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
+/// What has become of the messages of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// The status of each, by address.
+    pub statuses: Vec<(String, &'static str)>,
+    /// Whether some have failed because this server could not do its part, and may arrive later.
+    pub is_to_be_repeated: bool,
+}
+
+/// What has become of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Is(&'static str),
+    /// This server could not do its part.
+    Later,
+}
+
+impl Fate {
+    const fn status(self) -> &'static str {
+        match self {
+            Self::Is(status) => status,
+            Self::Later => FAILED,
+        }
+    }
+}
+
 /// Why a message is not entered into a calendar.
 enum Failure {
     Storage(Error),
@@ -47,47 +74,49 @@ impl From<Error> for Failure {
 }
 
 impl Scheduler {
-    /// Delivers the messages of a change that is stored; returns what has become of each, by address.
-    pub async fn deliver(&self, actor: &Actor, prepared: &Prepared, bounds: &Bounds) -> Vec<(String, &'static str)> {
-        let mut statuses: Vec<(String, &'static str)> = Vec::new();
+    /// Delivers the messages of a change; returns what has become of each.
+    pub async fn deliver(&self, actor: &Actor, prepared: &Prepared, bounds: &Bounds) -> Delivered {
+        let (mut statuses, mut is_to_be_repeated): (Vec<(String, &'static str)>, bool) = (Vec::new(), false);
         for message in prepared.messages() {
-            let Some(status) = self.deliver_one(actor, message, bounds).await else { continue };
+            let Some(fate) = self.deliver_one(actor, message, bounds).await else { continue };
+            let status = fate.status();
+            is_to_be_repeated |= fate == Fate::Later;
             let event = Event::new(self.parts.clock.now(), EventKind::CalendarMessage).session(actor.session);
             let event = event.subject(message.to.clone()).with("from", actor.account.address.to_string());
             self.parts.journal.record(event.with("method", message.purpose.word()).with("status", status));
             statuses.retain(|(known, _)| *known != message.to);
             statuses.push((message.to.clone(), status));
         }
-        statuses
+        Delivered { statuses, is_to_be_repeated }
     }
 
     /// `None` for what is not worth a letter and can be told in no other way.
-    async fn deliver_one(&self, actor: &Actor, message: &Message, bounds: &Bounds) -> Option<&'static str> {
-        let Ok(address) = message.mailbox.parse::<Address>() else { return Some(UNKNOWN) };
+    async fn deliver_one(&self, actor: &Actor, message: &Message, bounds: &Bounds) -> Option<Fate> {
+        let Ok(address) = message.mailbox.parse::<Address>() else { return Some(Fate::Is(UNKNOWN)) };
         match self.parts.routing.resolve(&address).await {
             Err(error) => {
                 log::warn!(address:% = address, error:% = error; "A calendar message could not be delivered");
-                Some(FAILED)
+                Some(Fate::Later)
             }
-            Ok(Resolution::Unknown) => Some(UNKNOWN),
-            Ok(Resolution::Refused(_)) => Some(FAILED),
+            Ok(Resolution::Unknown) => Some(Fate::Is(UNKNOWN)),
+            Ok(Resolution::Refused(_)) => Some(Fate::Is(FAILED)),
             Ok(Resolution::Local { accounts, forwards, .. }) if forwards.is_empty() && accounts.len() == 1 => {
                 let account = accounts.first().map(|reached| reached.account.address.clone())?;
                 // By a catch-all, for example. Whoever sends it has the event, and a cancellation would cancel it there.
                 if account.key() == actor.account.address.key() {
-                    return Some(DELIVERED);
+                    return Some(Fate::Is(DELIVERED));
                 }
                 let inbox = self.parts.collections.find(&account, CollectionKind::ScheduleInbox, SCHEDULE_INBOX).await;
                 match inbox {
                     Ok(Some(inbox)) => match self.enter_here(actor, (&account, &inbox), message, bounds).await {
-                        Some(status) => Some(status),
+                        Some(fate) => Some(fate),
                         None => self.write(actor, &address, message).await,
                     },
                     // Nobody would see it in a calendar that no program has ever asked for.
                     Ok(None) => self.write(actor, &address, message).await,
                     Err(error) => {
                         log::warn!(user:% = account, error:% = error; "A calendar message could not be delivered");
-                        Some(FAILED)
+                        Some(Fate::Later)
                     }
                 }
             }
@@ -102,10 +131,10 @@ impl Scheduler {
         (account, inbox): (&Address, &Collection),
         message: &Message,
         bounds: &Bounds,
-    ) -> Option<&'static str> {
+    ) -> Option<Fate> {
         let login = mail::Login::user(actor.account.address.clone());
         if self.parts.submission.count((&actor.peer, actor.session), &login).is_err() {
-            return Some(FAILED);
+            return Some(Fate::Is(FAILED));
         }
         let _place = self.enter_into(account).await;
         for _ in 0..TRIES {
@@ -113,21 +142,21 @@ impl Scheduler {
                 Ok(()) => {
                     let now = self.parts.clock.now();
                     keep(&self.parts.collections, (account, inbox), &message.text, bounds, now).await;
-                    return Some(DELIVERED);
+                    return Some(Fate::Is(DELIVERED));
                 }
                 Err(Failure::Storage(Error::Condition | Error::NoObject | Error::UidTaken(_))) => {
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(Failure::Refused(Refused::Foreign)) => return Some(NOT_ALLOWED),
-                Err(Failure::Refused(Refused::Unfit) | Failure::Work) => return Some(FAILED),
+                Err(Failure::Refused(Refused::Foreign)) => return Some(Fate::Is(NOT_ALLOWED)),
+                Err(Failure::Refused(Refused::Unfit) | Failure::Work) => return Some(Fate::Is(FAILED)),
                 Err(Failure::Storage(error)) => {
                     log::info!(user:% = account, error:% = error; "A calendar message was not entered");
-                    return if has_no_room(&error) { None } else { Some(FAILED) };
+                    return if has_no_room(&error) { None } else { Some(Fate::Later) };
                 }
                 Err(Failure::Absent) => return None,
             }
         }
-        Some(FAILED)
+        Some(Fate::Later)
     }
 
     /// Enters a message into the event that it is about.
@@ -184,7 +213,7 @@ impl Scheduler {
     }
 
     /// Sends a message by mail.
-    async fn write(&self, actor: &Actor, to: &Address, message: &Message) -> Option<&'static str> {
+    async fn write(&self, actor: &Actor, to: &Address, message: &Message) -> Option<Fate> {
         if !message.is_weighty {
             return None;
         }
@@ -224,10 +253,10 @@ impl Scheduler {
         };
         let mail = Mail { id: MailId::generate(now), origin, envelope, message: mail::Message::new(octets) };
         match self.parts.submitting.submit(mail, &login).await {
-            Ok(()) => Some(SENT),
+            Ok(()) => Some(Fate::Is(SENT)),
             Err(refusal) => {
                 log::info!(user:% = actor.account.address, refusal:% = refusal; "A calendar message was not sent");
-                Some(FAILED)
+                Some(if is_ours(&refusal) { Fate::Later } else { Fate::Is(FAILED) })
             }
         }
     }
@@ -265,6 +294,15 @@ pub(super) async fn keep(
     if let Err(error) = kept.await {
         log::info!(user:% = account, error:% = error; "A calendar message was entered, but not kept in the inbox");
     }
+}
+
+/// Whether mail is refused because this server cannot take it now. An event must not stay until a guest has cleared their mailbox
+/// (RFC 3463 §3.3), or because it has more guests than the organiser may write to (§3.8).
+fn is_ours(refusal: &Refusal) -> bool {
+    let is_of_others = |status: &str| status.starts_with("4.2.") || status.starts_with("4.7.");
+    refusal.is_temporary()
+        && matches!(refusal.kind, Kind::Temporary | Kind::NoSpace)
+        && refusal.smtp.as_ref().is_none_or(|(_, status)| !is_of_others(status))
 }
 
 /// Whether a calendar takes nothing until its owner makes room, of which only a letter tells them.

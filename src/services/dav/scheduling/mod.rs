@@ -6,7 +6,8 @@
 //! `arrived`; all else waits for a click in the webmail. Promises: nobody sends in another's name, since only addresses that lead to the account alone
 //! make it an organiser or a guest; nothing is sent unless something changed that concerns a guest, or when the event is over; mail
 //! and messages to calendars count towards the limits of submission. A change is stored before its messages are sent, with the
-//! status 1.0; what a crash leaves so is sent with the next change.
+//! status 1.0; what a crash leaves so is sent with the next change. An event is removed after its messages are sent: nothing would
+//! remember them.
 
 mod apply;
 mod arrived;
@@ -25,6 +26,7 @@ mod settled;
 mod tests;
 
 pub use by_mail::{ByMail, ByMailParts};
+pub use delivery::Delivered;
 pub use free_busy::{Asked, BadRequest, Told};
 pub(super) use property::calendar_user;
 pub use scheduler::{Actor, Bounds, Prepared, Scheduler, SchedulerParts, Unscheduled, Wish};
