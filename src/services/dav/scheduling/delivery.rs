@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::components::Whole;
 use super::apply::{Refused, cancelled, replied, requested};
+use super::language::Language;
 use super::letter::Letter;
 use super::meeting::{Meeting, answer};
 use super::message::Purpose;
@@ -212,6 +213,15 @@ impl Scheduler {
         Ok(chosen.or_else(|| Calendars::for_events(calendars)).cloned())
     }
 
+    /// The language in which an account writes.
+    async fn language(&self, account: &Address) -> Language {
+        let preferences = self.parts.personal.preferences(account).await.unwrap_or_else(|error| {
+            log::info!(user:% = account, error:% = error; "The language of a letter about an event is not known");
+            None
+        });
+        Language::preferred(preferences.as_deref().unwrap_or_default())
+    }
+
     /// Sends a message by mail.
     async fn write(&self, actor: &Actor, to: &Address, message: &Message) -> Option<Fate> {
         if !message.is_weighty {
@@ -226,6 +236,7 @@ impl Scheduler {
             from: (name, &from),
             to: (&message.name, to),
             purpose: message.purpose,
+            language: self.language(&actor.account.address).await,
             calendar: &message.text,
             at: now,
             message_id: &message_id,

@@ -14,6 +14,7 @@ mod arrived;
 mod by_mail;
 mod delivery;
 mod free_busy;
+mod language;
 mod letter;
 mod meeting;
 mod message;
