@@ -28,7 +28,7 @@ pub(super) enum Left {
     Foreign,
     #[error("the user's own program takes care of the messages about this event")]
     NotOurs,
-    #[error("the event has a later version, or a later answer")]
+    #[error("it is not later than the version or the answer that the event has")]
     Older,
     #[error("it is about times that the event does not have, or about too many")]
     Times,
