@@ -112,6 +112,8 @@ pub(super) fn changed(
     if there.organiser.agent == Agent::Other {
         return Err(Left::NotOurs);
     }
+    let series = told.master().zip(there.master());
+    let is_series_later = series.is_some_and(|(now, before)| now.sequence() > before.sequence());
     for event in told.whole.events() {
         let same = there.same(event);
         let known = same.or_else(|| there.master()).ok_or(Left::Times)?;
@@ -119,9 +121,10 @@ pub(super) fn changed(
         if event.exception().is_some_and(|id| known.leaves_out(&id)) {
             return Err(Left::Times);
         }
-        // RFC 5546 §2.1.5. A cancellation, and a time that becomes an exception, may have the version of the series.
+        // RFC 5546 §2.1.5. A cancellation, and a time that becomes an exception, may have the version of the series, and a former
+        // exception its own if the series has a later one.
         let is_later = match (change, same) {
-            (Change::Request, Some(same)) => event.sequence() > same.sequence(),
+            (Change::Request, Some(same)) if !is_series_later => event.sequence() > same.sequence(),
             _ => event.sequence() >= known.sequence(),
         };
         if !is_later {
@@ -342,6 +345,17 @@ mod tests {
         assert_eq!(change(&event, &uninvited, ANN, Change::Request), Err(Left::Foreign));
         let private = event.replace("ORGANIZER:", "ORGANIZER;SCHEDULE-AGENT=NONE:");
         assert_eq!(change(&private, &request(2), ANN, Change::Request), Err(Left::NotOurs));
+
+        // Exceptions of a series keep their versions, while the series has a new one.
+        let exception = "BEGIN:VEVENT\r\nUID:u\r\nDTSTAMP:20261101T000000Z\r\nRECURRENCE-ID:20270106T090000Z\r\nSEQUENCE:1\r\n\
+            DTSTART:20270106T100000Z\r\nORGANIZER:mailto:ann@example.test\r\nATTENDEE:mailto:bob@elsewhere.test\r\n\
+            END:VEVENT\r\nEND:VCALENDAR";
+        let with = |text: String| {
+            text.replace("DURATION", "RRULE:FREQ=DAILY;COUNT=5\r\nDURATION").replace("END:VCALENDAR", exception)
+        };
+        let series = with(event.clone());
+        assert!(change(&series, &with(request(2)), ANN, Change::Request).unwrap().is_some());
+        assert_eq!(change(&series, &with(request(1)), ANN, Change::Request), Err(Left::Older));
 
         let cancel = |sequence, lines| invited("METHOD:CANCEL\r\n", sequence, lines);
         let after = change(&event, &cancel(2, ""), ANN, Change::Cancel).unwrap().unwrap();
