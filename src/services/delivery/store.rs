@@ -157,7 +157,7 @@ impl Delivery {
         recipient: &LocalRecipient,
         settings: &DeliverySettings,
     ) -> Result<Outcome, Refusal> {
-        let outcome = self.store(mail, ready, verdict, recipient, settings).await?;
+        let outcome = Box::pin(self.store(mail, ready, verdict, recipient, settings)).await?;
         let account = &recipient.account;
         if let (Some(invitations), Outcome::Stored { folder, .. }) = (&self.invitations, &outcome)
             && verdict.folder(account) == Folder::Inbox
