@@ -179,13 +179,17 @@ fn is_named_alike(event: &Component<'_>, series: &Component<'_>) -> bool {
     let (Some(id), Some(start)) = (event.line("RECURRENCE-ID"), series.line("DTSTART")) else { return false };
     let (id, start) = (Property::of(&id.whole), Property::of(&start.whole));
     let (zone, of_series) = (id.parameter("TZID"), start.parameter("TZID"));
-    let is_day = id.parameter("VALUE").is_some_and(|kind| kind.eq_ignore_ascii_case("DATE"));
+    let kind = id.parameter("VALUE").unwrap_or("DATE-TIME");
+    let is_day = kind.eq_ignore_ascii_case("DATE");
     let is_alike = match is_moment(id.value()) {
         true => zone.is_none(),
         false => zone == of_series,
     };
     let bare = id.clone().without(&["TZID", "VALUE"]).line();
-    is_alike && is_day == (id.value().len() == 8) && bare.eq_ignore_ascii_case(&format!("RECURRENCE-ID:{}", id.value()))
+    is_alike
+        && (is_day || kind.eq_ignore_ascii_case("DATE-TIME"))
+        && is_day == (id.value().len() == 8)
+        && bare.eq_ignore_ascii_case(&format!("RECURRENCE-ID:{}", id.value()))
 }
 
 /// Whether a series takes place at all these times, as [`Component::exception`] writes them.
@@ -306,7 +310,12 @@ mod tests {
         let zoned = event.replace("DTSTART:20270105T090000Z", "DTSTART;TZID=Europe/Berlin:20270105T090000");
         assert!(enter(&zoned, &about(";TZID=Europe/Berlin:20270106T090000"), BOB).unwrap().is_some());
         assert!(enter(&zoned, &about(":20270106T080000Z"), BOB).unwrap().is_some());
-        for id in [";TZID=Mine:20270106T090000", ":20270106T090000", ";X-A=b:20270106T080000Z"] {
+        for id in [
+            ";TZID=Mine:20270106T090000",
+            ":20270106T090000",
+            ";X-A=b:20270106T080000Z",
+            ";VALUE=TEXT:20270106T080000Z",
+        ] {
             assert_eq!(enter(&zoned, &about(id), BOB), Err(Left::Times), "{id}");
         }
         let days = event.replace("DTSTART:20270105T090000Z", "DTSTART;VALUE=DATE:20270105").replace("PT1H", "P1D");
