@@ -175,10 +175,12 @@ impl Work {
         let _place = needs.scheduler.change(account).await;
         let (mut tries, mut told) = (0, None::<String>);
         loop {
-            let before = self.before(&name).await?.ok_or(Error::NoObject)?;
-            // An answer that has come meanwhile changes nothing of what has been sent.
+            let before = needs.collections.object(&self.collection, &name).await?.ok_or(Error::NoObject)?;
+            // An answer that has come while messages were sent changes nothing of what they say, and is no reason to keep the event
+            // now that everybody has been told.
             let tag = schedule_tag(&before.info.etag).unwrap_or(&before.info.etag);
             if told.as_deref() != Some(tag) {
+                self.check(Some(&before))?;
                 let prepared = self.prepare(Some(&before), None, Wish { by_tag: false, answers }).await?;
                 let delivered = needs.scheduler.deliver(&self.actor, &prepared, &self.room.bounds()).await;
                 if delivered.is_to_be_repeated {
@@ -201,12 +203,14 @@ impl Work {
     /// The object as it is now, in which the client's conditions hold.
     async fn before(&self, name: &str) -> Result<Option<Object>, Error> {
         let before = self.room.needs.collections.object(&self.collection, name).await?;
-        let etag = before.as_ref().map(|object| object.info.etag.as_str());
-        let is_known = self.tag.as_deref().is_none_or(|tag| etag.and_then(schedule_tag) == Some(tag));
-        if !is_known || !self.condition.holds(etag) {
-            return Err(Error::Condition);
-        }
+        self.check(before.as_ref())?;
         Ok(before)
+    }
+
+    fn check(&self, before: Option<&Object>) -> Result<(), Error> {
+        let etag = before.map(|object| object.info.etag.as_str());
+        let is_known = self.tag.as_deref().is_none_or(|tag| etag.and_then(schedule_tag) == Some(tag));
+        if is_known && self.condition.holds(etag) { Ok(()) } else { Err(Error::Condition) }
     }
 
     async fn prepare(&self, before: Option<&Object>, after: Option<String>, wish: Wish) -> Answer<Prepared> {
